@@ -1,0 +1,57 @@
+# Two commands do everything: `make study` and `make test`. `make help` lists the rest.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+# Snakemake starts what it finds on PATH; numbers are printed and read with a point.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export LC_NUMERIC := C
+
+.DEFAULT_GOAL := help
+.PHONY: help setup study test lint format lock clean
+
+help: ## list the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(READY) ## make .venv with the pinned dependencies
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+		|| { echo "mckl: Python 3.11 or newer is needed, $(PYTHON) is $$($(PYTHON) --version 2>&1 || true): set PYTHON=..." >&2; exit 1; }
+	@echo "mckl: setting up $(VENV)"
+	@$(PYTHON) -m venv $(VENV) || { echo "mckl: $(PYTHON) has no venv: install it (Debian: python3-venv)" >&2; exit 1; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]' 2> $(VENV)/pip.log \
+		|| { tail -n 3 $(VENV)/pip.log >&2; echo "mckl: the packages could not be installed: is the network reachable? ($(VENV)/pip.log)" >&2; exit 1; }
+	@touch $@
+
+study: $(READY) ## run the default study: results/tables, results/figures, results/report.html
+	@echo "mckl: running the study on all cores"
+	@snakemake --cores all
+	@echo "mckl: results/report.html, results/figures, results/tables"
+
+test: $(READY) ## run every test
+	@echo "mckl: running the tests on all cores"
+	@pytest -n auto --dist worksteal
+
+lint: $(READY) ## check style, types, the Snakefiles' format and Snakemake's linter
+	ruff check .
+	ruff format --check .
+	mypy
+	snakefmt --check Snakefile workflow
+	snakemake --lint
+
+format: $(READY) ## format the code
+	ruff check --fix --quiet . || true
+	ruff format .
+	snakefmt Snakefile workflow
+
+lock: ## renew constraints.txt with the current releases
+	rm -rf $(VENV)/lock && $(PYTHON) -m venv $(VENV)/lock
+	$(VENV)/lock/bin/python -m pip install --quiet --disable-pip-version-check '.[dev]'
+	{ echo "# Current releases, pinned; renewed by 'make lock'."; \
+	  $(VENV)/lock/bin/python -m pip freeze --exclude mckl; } > constraints.txt
+	rm -rf $(VENV)/lock
+
+clean: ## remove the results and the environment
+	rm -rf results/tables results/traces results/figures results/logs results/benchmarks \
+		results/*.html results/*.txt results/*.rst .snakemake $(VENV)

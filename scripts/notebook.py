@@ -1,0 +1,16 @@
+"""The notebook's own tables: 500 points of q and p, and the running mean of 10,000 samples."""
+
+from mckl.joblog import log_to
+
+log_to(snakemake.log[0])
+
+from mckl import notebook, settings, tables
+from mckl.manifest import manifest
+
+job = snakemake.params.job
+setting = settings.from_dict(job["setting"])
+about = manifest(snakemake.config)
+tables.write(
+    "notebook-points", snakemake.output.points, notebook.points(setting, job["seed"]), about
+)
+tables.write("notebook", snakemake.output.trace, notebook.running(setting, job["seed"]), about)

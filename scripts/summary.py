@@ -1,0 +1,15 @@
+"""summary.parquet: the replicates' statistics, setting by setting."""
+
+from mckl.joblog import log_to
+
+log_to(snakemake.log[0])
+
+from mckl import tables
+from mckl.manifest import manifest
+from mckl.summary import summarise
+
+settings = tables.read("settings", snakemake.input.settings).to_pandas()
+theory = tables.read("theory", snakemake.input.theory).to_pandas()
+with tables.writer("summary", snakemake.output[0], manifest(snakemake.config)) as out:
+    for group in tables.row_groups("traces", snakemake.input.traces):
+        out.write_table(tables.table("summary", summarise(group, settings, theory)))

@@ -1,0 +1,15 @@
+"""verification.parquet: every measured mean and variance against its theory."""
+
+from mckl.joblog import log_to
+
+log_to(snakemake.log[0])
+
+from mckl import tables
+from mckl.manifest import manifest
+from mckl.verification import verify
+
+summary = tables.read("summary", snakemake.input.summary).to_pandas()
+theory = tables.read("theory", snakemake.input.theory).to_pandas()
+tables.write(
+    "verification", snakemake.output[0], verify(summary, theory), manifest(snakemake.config)
+)

@@ -1,0 +1,170 @@
+"""What several figures share: names of settings, points with uncertainty, labels apart."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import TypeVar
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
+from scipy.special import chdtri
+
+from mckl.figures.theme import MUTED
+from mckl.gaussians import Vector
+
+T = TypeVar("T")
+
+KEYS = ("setting", "case", "backend", "sampler", "estimator", "quantity", "theory", "test")
+
+
+def plain(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame with its categories as text; what was null stays null."""
+    kinds = [k for k in KEYS if k in frame and isinstance(frame[k].dtype, pd.CategoricalDtype)]
+    return frame.astype({k: object for k in kinds})
+
+
+def one_backend(frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows of one backend: numpy where it was run, else the first by name."""
+    backends = sorted(set(frame["backend"]))
+    chosen = "numpy" if "numpy" in backends or not backends else backends[0]
+    return frame[frame["backend"] == chosen]
+
+
+def first_of(wanted: Sequence[str], present: pd.Series) -> str | None:
+    """The first wanted name that is present, else the first present, None of nothing."""
+    names = sorted(set(present))
+    return next((name for name in wanted if name in names), names[0] if names else None)
+
+
+def title(row: pd.Series) -> str:
+    """A setting in words: its case, or where it stands in the sweep."""
+    dimension = f"D = {int(row['dimension'])}"
+    if isinstance(row["case"], str):
+        return f"case {row['case']}, {dimension}"
+    return f"{dimension}, scale {row['scale']:g}, offset {row['offset']:g}"
+
+
+def nats(value: float) -> str:
+    """A quantity to two digits, as a reader writes it: 0.031, 12, 5.4e+12."""
+    return f"{value:.2g}" if value < 100 or value >= 1e4 else f"{value:.0f}"
+
+
+def superscript(power: str) -> str:
+    """A power of n in mathtext."""
+    return rf"$n^{{{power}}}$"
+
+
+def rmse_with_bars(
+    ax: Axes, rows: pd.DataFrame, colour: str, marker: str, *, filled: bool = True, size: float = 3.2
+) -> None:
+    """Measured RMSE against samples with the 95 % interval that the replicates give."""
+    n, mse = rows["samples"].to_numpy(float), rows["mse"].to_numpy(float)
+    error = np.nan_to_num(1.96 * rows["mse_std_error"].to_numpy(float))
+    low = np.sqrt(np.maximum(mse - error, 0.04 * mse))  # an interval down to 0 has no log
+    ax.vlines(n, low, np.sqrt(mse + error), color=colour, linewidth=0.7, zorder=2.5)
+    face = colour if filled else "white"
+    ax.plot(
+        n, np.sqrt(mse), linestyle="none", marker=marker, markersize=size, color=colour,
+        markerfacecolor=face, markeredgecolor=colour, markeredgewidth=0.7, zorder=3,
+    )  # fmt: skip
+
+
+def apart(values: Sequence[float], low: float, high: float, gap: float) -> list[float]:
+    """The positions nearest to `values`, in order, that keep `gap` between neighbours."""
+    order = np.argsort(values, kind="stable")
+    if not len(order):
+        return []
+    gap = min(gap, (high - low) / max(len(order), 1))
+    placed = np.clip(np.asarray(values, dtype=float)[order], low, high)
+    for _ in range(200):
+        closeness = gap - np.diff(placed)
+        if not (closeness > 1e-9).any():
+            break
+        push = np.maximum(closeness, 0.0) / 2
+        placed[:-1] -= push
+        placed[1:] += push
+        placed = np.clip(placed, low, high)
+    out = np.empty(len(order))
+    out[order] = placed
+    return [float(x) for x in out]
+
+
+def end_labels(
+    ax: Axes, ends: Sequence[tuple[float, str, str]], gap: float = 0.085, fontsize: float = 7.0
+) -> None:
+    """Names at the right of a log-scaled panel, each beside its value, never on another.
+
+    `ends` is (value, text, colour); the axis limits must be set before.
+    """
+    low, high = (math.log10(y) for y in ax.get_ylim())
+    at = [(math.log10(value) - low) / (high - low) for value, _, _ in ends]
+    for y, (_, text, colour) in zip(apart(at, 0.02, 0.98, gap), ends, strict=True):
+        ax.text(
+            1.02, y, text, transform=ax.transAxes, color=colour, fontsize=fontsize,
+            va="center", ha="left", fontweight="bold",
+        )  # fmt: skip
+
+
+def message(ax: Axes, text: str) -> None:
+    """A panel that says why it is empty."""
+    ax.set_xticks([])
+    ax.set_yticks([])
+    ax.grid(visible=False)
+    ax.text(
+        0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center", color=MUTED, wrap=True
+    )
+
+
+def y_limits(values: Vector, room: float = 1.6) -> tuple[float, float]:
+    """Limits of a log axis about the positive finite values; (0.1, 1) if there are none."""
+    good = values[np.isfinite(values) & (values > 0)]
+    if not good.size:
+        return 0.1, 1.0
+    return float(good.min() / room), float(good.max() * room)
+
+
+# Told apart in greyscale by shape where lightness is not enough.
+MARKERS = ("o", "s", "^", "D", "v", "P")
+
+
+def spaced(values: Sequence[T], most: int) -> list[T]:
+    """At most `most` of the values, evenly spaced by rank, the first and the last among them."""
+    if len(values) <= most:
+        return list(values)
+    return [values[i] for i in np.linspace(0, len(values) - 1, most).round().astype(int)]
+
+
+def sequential(number: int) -> list[str]:
+    """Colours from dark to light whose order survives greyscale and colour blindness."""
+    palette = matplotlib.colormaps["viridis"]
+    return [to_hex(palette(x)) for x in np.linspace(0.0, 0.78, number)]
+
+
+def chi_square_band(replicates: int) -> tuple[float, float]:
+    """Where 95 % of measured RMSE / exact RMSE fall when the estimates are normal."""
+    low, high = (math.sqrt(chdtri(replicates, p) / replicates) for p in (0.975, 0.025))
+    return low, high
+
+
+def count(value: float) -> str:
+    """A number of samples to two significant digits, at least 1: 640,000."""
+    if not math.isfinite(value):
+        return "infinitely many"
+    value = max(value, 1.0)
+    digits = 1 - math.floor(math.log10(value))
+    return f"{round(value, min(digits, 0)):,.0f}"
+
+
+def listed(words: Iterable[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    *front, last = list(words) or [""]
+    return f"{', '.join(front)} and {last}" if front else last
+
+
+def shortened(name: str, most: int = 16) -> str:
+    """A name that fits beside a panel."""
+    return name if len(name) <= most else name[: most - 1] + "…"

@@ -1,0 +1,59 @@
+"""Who wrote a table, from what: versions, git commit, config digest and host."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import subprocess
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import mckl
+
+_PACKAGES = ("numpy", "scipy", "pandas", "pyarrow", "seaborn", "matplotlib", "snakemake")
+
+
+def digest(data: object) -> str:
+    """A short digest of plain data, independent of the order of its keys."""
+    text = json.dumps(data, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _git_commit() -> str | None:
+    """The commit of the source tree, with "-dirty" for uncommitted changes; None outside one."""
+    here = Path(__file__).resolve().parent
+    try:
+        done = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
+            cwd=here, capture_output=True, text=True, timeout=10, check=True,
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def manifest(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The manifest of a table that is written now, under this config.
+
+    It holds no time, so that the same run writes the same bytes.
+    """
+    return {
+        "mckl": mckl.__version__,
+        "git_commit": _git_commit(),
+        "config_digest": digest(config),
+        "python": platform.python_version(),
+        "packages": {name: _version(name) for name in _PACKAGES},
+        "host": platform.node(),
+        "machine": platform.machine(),
+        "system": platform.system(),
+    }

@@ -1,0 +1,99 @@
+"""What a run is about to do, told before it does it: settings, jobs, samples, bytes and time."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from mckl.config import Config
+from mckl.points import SAMPLERS
+from mckl.settings import chunks
+from mckl.traces import checkpoints, checkpoints_of
+
+# Measured on one core (docs/benchmarks.md is where to look before changing one); seconds.
+_PER_NUMBER = {"iid": 8e-9, "antithetic": 8e-9, "sobol": 16e-9}
+_PER_EVALUATION = {"iid": 12e-9, "antithetic": 12e-9, "sobol": 12e-9}
+_PER_ESTIMATOR = 6e-9
+_PER_REPLICATE = {"iid": 1e-4, "antithetic": 1e-4, "sobol": 3e-4}
+_PER_CHI_SQUARE = 30e-9
+_START = 0.7  # of a job
+_BYTES_PER_ROW = 17.0  # of traces, compressed
+
+
+class Plan(NamedTuple):
+    """What a study takes: CPU seconds and bytes are estimates."""
+
+    settings: int
+    jobs: int
+    samples: int
+    rows: int
+    cpu_seconds: float
+    bytes: float
+
+    def line(self) -> str:
+        """The plan in one line for the terminal."""
+        return (
+            f"mckl: {self.settings} settings in {self.jobs} estimation jobs; "
+            f"{_count(self.samples)} samples of l, {_count(self.rows)} trace rows; "
+            f"about {_size(self.bytes)} and {_time(self.cpu_seconds)} of CPU time for estimation"
+        )
+
+
+def estimate_seconds(
+    dimension: int, sampler: str, estimators: int, samples: int, replicates: int
+) -> float:
+    """CPU seconds of one setting with one sampler, about."""
+    points = SAMPLERS[sampler].points
+    base = points.name
+    radial = sampler.endswith("-radial")
+    numbers = 1 if radial else dimension
+    per_unit = numbers * _PER_NUMBER[base] + (_PER_CHI_SQUARE if radial else 0.0)
+    per_sample = per_unit / points.points + _PER_EVALUATION[base] + estimators * _PER_ESTIMATOR
+    return replicates * (_PER_REPLICATE[base] + samples * per_sample)
+
+
+def plan(config: Config) -> Plan:
+    """The plan of a whole study from nothing."""
+    settings = config.settings()
+    jobs = len(chunks(settings, config.one_job_per)) * len(config.backends)
+    at = checkpoints(config.samples, config.checkpoints_per_octave)
+    per_setting = sum(
+        len(checkpoints_of(SAMPLERS[name], at)) * len(config.estimators) * config.replicates
+        for name in config.samplers
+    )
+    rows = len(config.backends) * len(settings) * per_setting
+    cpu = sum(
+        estimate_seconds(
+            s.dimension, name, len(config.estimators), config.samples, config.replicates
+        )
+        for s in settings
+        for name in config.samplers
+    )
+    return Plan(
+        settings=len(settings),
+        jobs=jobs,
+        samples=len(settings) * len(config.samplers) * len(config.backends)
+        * config.samples * config.replicates,
+        rows=rows,
+        cpu_seconds=len(config.backends) * cpu + jobs * _START,
+        bytes=2.0 * rows * _BYTES_PER_ROW,  # the jobs' files and the table made of them
+    )  # fmt: skip
+
+
+def _count(n: int) -> str:
+    return f"{n:,}" if n < 10**6 else f"{n:.2e}".replace("e+0", "e").replace("e+", "e")
+
+
+def _size(n: float) -> str:
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if n < 1000:
+            return f"{n:.0f} {unit}"
+        n /= 1000
+    return f"{n:.0f} PB"
+
+
+def _time(seconds: float) -> str:
+    for limit, unit, size in ((120, "s", 1), (7200, "min", 60), (172800, "h", 3600)):
+        if seconds < limit:
+            return f"{seconds / size:.0f} {unit}"
+    days = seconds / 86400
+    return f"{days:.0f} days" if days < 1000 else f"{days / 365.25:.0f} years"

@@ -1,0 +1,42 @@
+"""The samplers, by name: a point set times a reduction.
+
+A new point set is one file here and one line below; it comes with its radial form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from mckl.gaussians import Pair
+from mckl.points.antithetic import ANTITHETIC
+from mckl.points.base import Draw, PointSet, Stream
+from mckl.points.iid import IID
+from mckl.points.sobol import SOBOL
+from mckl.reduction import Form, full, radial
+
+
+class Sampler(NamedTuple):
+    """Where the points lie, and how many numbers stand for one of them."""
+
+    name: str
+    points: PointSet
+    reduce: Callable[[Pair], Form]
+
+    def numbers(self, pair: Pair) -> int:
+        """How many random numbers one sample takes, without making the form of a full pair."""
+        return pair.dimension if self.reduce is full else self.reduce(pair).numbers
+
+
+_POINT_SETS = (IID, ANTITHETIC, SOBOL)
+
+SAMPLERS: Mapping[str, Sampler] = {
+    sampler.name: sampler
+    for points in _POINT_SETS
+    for sampler in (
+        Sampler(points.name, points, full),
+        Sampler(f"{points.name}-radial", points, radial),
+    )
+}
+
+__all__ = ["SAMPLERS", "Draw", "PointSet", "Sampler", "Stream"]

@@ -1,0 +1,68 @@
+"""summary.parquet: what the replicates say at every checkpoint, beside the exact theory."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from scipy.special import stdtrit
+
+from mckl.estimators import ESTIMATORS
+from mckl.points import SAMPLERS
+
+_KEYS = ["setting", "backend", "sampler", "estimator", "samples"]
+_LEVEL = 0.95
+
+
+def t_quantile(samples: pd.Series, sampler: pd.Series, estimator: pd.Series) -> np.ndarray:
+    """Half-width of the nominal 95 % t interval in standard errors; NaN without freedom."""
+    points = sampler.map({name: s.points.points for name, s in SAMPLERS.items()}).astype(int)
+    parameters = estimator.map({name: e.parameters for name, e in ESTIMATORS.items()}).astype(int)
+    freedom = samples // points - parameters
+    with np.errstate(invalid="ignore"):
+        quantile = stdtrit(np.maximum(freedom, 1), 0.5 + _LEVEL / 2)
+    return np.where(freedom > 0, quantile, np.nan)
+
+
+def summarise(traces: pa.Table, settings: pd.DataFrame, theory: pd.DataFrame) -> pd.DataFrame:
+    """The rows of summary.parquet for some whole settings' traces.
+
+    Parameters
+    ----------
+    traces
+        Rows of traces.parquet with every replicate of the settings in it.
+    settings, theory
+        settings.parquet and theory.parquet.
+    """
+    frame = traces.to_pandas(strings_to_categorical=False)
+    for key in _KEYS[:-1]:
+        frame[key] = frame[key].astype(str)
+    kl = frame["setting"].map(settings.set_index("setting")["kl"]).astype(float)
+    error = frame["estimate"] - kl
+    frame["squared"] = error**2
+    half = t_quantile(frame["samples"], frame["sampler"], frame["estimator"]) * frame["std_error"]
+    frame["covered"] = np.where(np.isfinite(half), (error.abs() <= half).astype(float), np.nan)
+    groups = frame.groupby(_KEYS, sort=True)
+    out = pd.DataFrame(
+        {
+            "replicates": groups["estimate"].size(),
+            "mean": groups["estimate"].mean(),
+            "variance": groups["estimate"].var(ddof=1),
+            "mse": groups["squared"].mean(),
+            "mse_std_error": groups["squared"].sem(ddof=1),
+            "ci_coverage": groups["covered"].mean(),
+        }
+    ).reset_index()
+    out = out.merge(
+        settings[["setting", "dimension", "scale", "offset", "kl"]].astype({"setting": str}),
+        on="setting",
+    )
+    exact = theory[[
+        "setting", "sampler", "estimator", "samples", "exact_bias", "exact_variance", "exact_mse"
+    ]]  # fmt: skip
+    exact = exact.astype(dict.fromkeys(("setting", "sampler", "estimator"), str))
+    out = out.merge(exact, how="left", on=["setting", "sampler", "estimator", "samples"])
+    out["bias"] = out["mean"] - out["kl"]
+    out["rmse"] = np.sqrt(out["mse"])
+    out["relative_rmse"] = out["rmse"] / out["kl"].where(out["kl"] > 0)
+    return out

@@ -1,0 +1,159 @@
+"""One job's work: the running estimates of every replicate at its checkpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from mckl import backends
+from mckl.errors import UserError
+from mckl.estimators import Estimator
+from mckl.estimators.integrands import INTEGRANDS
+from mckl.gaussians import Vector
+from mckl.points import SAMPLERS, Sampler
+from mckl.running import RunningMoments
+from mckl.settings import Setting
+from mckl.streams import seed_sequence
+
+# Units drawn between two merges of the moments, and replicates that run side by side: with
+# 4096 x 4 values of l and the integrands beside them the kernel stays in a 1 MiB L2 cache. The
+# first is part of the result's last bits, so it is no parameter; the second is not.
+BLOCK = 4096
+REPLICATES_AT_ONCE = 4
+# One sample of every coordinate and its squares have to fit in memory.
+_MOST_NUMBERS = 10**8
+
+
+class Trace(NamedTuple):
+    """The running estimates of one setting with one sampler.
+
+    estimate, std_error  shape (estimators, replicates, checkpoints), in nats; std_error is
+                         NaN where one trace does not support it
+    samples              the checkpoints, shape (checkpoints,)
+    """
+
+    samples: tuple[int, ...]
+    estimate: Vector
+    std_error: Vector
+
+
+def checkpoints(samples: int, per_octave: int) -> list[int]:
+    """The sample counts at which the running estimate is recorded, up to `samples`.
+
+    `per_octave` of them for every doubling, rounded to integers; `samples` is always one.
+    """
+    octaves = samples.bit_length() - 1
+    grid = {round(2.0 ** (k / per_octave)) for k in range(per_octave * (octaves + 1))}
+    return sorted({n for n in grid if n <= samples} | {samples})
+
+
+def checkpoints_of(sampler: Sampler, samples: Sequence[int]) -> list[int]:
+    """The checkpoints that a sampler can stop at: whole units only."""
+    points = sampler.points.points
+    return [n for n in samples if n % points == 0]
+
+
+def trace(
+    setting: Setting,
+    backend: str,
+    sampler: Sampler,
+    estimators: Sequence[Estimator],
+    *,
+    seed: int,
+    samples: Sequence[int],
+    replicates: int,
+    at_once: int = REPLICATES_AT_ONCE,
+    progress: Callable[[int], object] = lambda evaluations: None,
+) -> Trace:
+    """Run every replicate of a setting with a sampler; all estimators share the draws.
+
+    Memory does not depend on the number of samples. `progress` is told how many evaluations
+    of l each step added. Raises `FloatingPointError` naming setting, replicate and sample
+    when l is not finite.
+    """
+    library = backends.load(backend)
+    form = sampler.reduce(setting.pair)
+    points = sampler.points.points
+    at = checkpoints_of(sampler, samples)
+    products = [product for e in estimators for product in e.products]
+    estimate = np.empty((len(estimators), replicates, len(at)))
+    std_error = np.full_like(estimate, np.nan)
+    kernel = library.kernel(form, points)
+    for first in range(0, replicates, at_once):
+        group = range(first, min(first + at_once, replicates))
+        draws = []
+        for replicate in group:
+            key = seed_sequence(seed, setting.content, sampler.name, backend, replicate)
+            draws.append(sampler.points.start(library.stream(key), form, key))
+        moments = RunningMoments(products, INTEGRANDS, len(group))
+        rows = slice(group.start, group.stop)
+        for stop in _stops(at, points):
+            ell = kernel.log_density_ratios(draws, stop - moments.units)
+            if not np.isfinite(ell).all():
+                _, bad, unit = np.argwhere(~np.isfinite(ell))[0]
+                sample = (moments.units + unit) * points
+                raise FloatingPointError(
+                    f"log density ratio is not finite: setting {setting.name}, sampler "
+                    f"{sampler.name}, replicate {group[bad]}, sample {sample}"
+                )
+            moments.update(ell)
+            progress(ell.size)
+            if stop * points in at:
+                c = at.index(stop * points)
+                for e, estimator in enumerate(estimators):
+                    value, variance = estimator.estimate(moments)
+                    estimate[e, rows, c] = value
+                    if sampler.points.independent:
+                        std_error[e, rows, c] = np.sqrt(variance)
+    return Trace(tuple(at), estimate, std_error)
+
+
+def trace_columns(
+    trace: Trace, setting: Setting, backend: str, sampler: str, estimators: Sequence[str]
+) -> dict[str, object]:
+    """The trace as columns of traces.parquet: by estimator, then replicate, then samples."""
+    e, r, c = trace.estimate.shape
+    rows = e * r * c
+
+    def key(values: Sequence[str], codes: object) -> pa.DictionaryArray:
+        return pa.DictionaryArray.from_arrays(pa.array(codes, pa.int32()), pa.array(values))
+
+    same = np.zeros(rows, np.int32)
+    return {
+        "setting": key([setting.name], same),
+        "backend": key([backend], same),
+        "sampler": key([sampler], same),
+        "estimator": key(estimators, np.repeat(np.arange(e, dtype=np.int32), r * c)),
+        "replicate": np.tile(np.repeat(np.arange(r, dtype=np.int32), c), e),
+        "samples": np.tile(np.array(trace.samples, np.int64), e * r),
+        "estimate": trace.estimate.ravel(),
+        "std_error": trace.std_error.ravel(),
+    }
+
+
+def _stops(at: Sequence[int], points: int) -> Iterator[int]:
+    """The unit counts at which a draw ends: every checkpoint and every multiple of `BLOCK`."""
+    if at:
+        ends = {n // points for n in at}
+        yield from sorted(ends | set(range(BLOCK, at[-1] // points, BLOCK)))
+
+
+def check_feasible(setting: Setting, samplers: Sequence[str], samples: int) -> None:
+    """Refuse with a `UserError`, in one line, what a sampler cannot do with a setting."""
+    for name in samplers:
+        sampler = SAMPLERS[name]
+        points = sampler.points
+        if points.most_samples is not None and samples > points.most_samples:
+            raise UserError(
+                f"samples: '{samples}', expected at most {points.most_samples} with {name}"
+            )
+        # At most one normal and one chi-square a coordinate, so small settings need no look.
+        most = _MOST_NUMBERS if points.most_numbers is None else points.most_numbers
+        if 2 * setting.dimension > most and (numbers := sampler.numbers(setting.pair)) > most:
+            raise UserError(
+                f"samplers: '{name}' makes points of at most {most} numbers, and setting "
+                f"{setting.name} takes {numbers}: use {points.name}-radial"
+            )

@@ -1,0 +1,84 @@
+# What every stage needs: the checked config, its settings and jobs, and the code's digests.
+import os
+import sys
+from pathlib import Path
+
+import yaml
+from snakemake.logging import logger
+
+ROOT = Path(str(workflow.current_basedir)).parents[1]
+# The study runs the source beside it, also in its jobs, in conda environments and as a module.
+sys.path.insert(0, str(ROOT / "src"))
+os.environ.update(PYTHONPATH=os.pathsep.join(
+    [str(ROOT / "src"), *filter(None, [os.environ.get("PYTHONPATH")])]
+))
+
+from mckl.figures import FIGURES as KNOWN_FIGURES
+from mckl.config import parse as parse_config
+from mckl.errors import UserError
+from mckl.plan import estimate_seconds, plan
+from mckl.revision import code_digest
+from mckl.settings import chunks
+from mckl.traces import checkpoints
+
+SCHEMA = ROOT / "workflow" / "schemas" / "config.schema.yaml"
+try:
+    STUDY = parse_config(config, yaml.safe_load(SCHEMA.read_text()))
+except UserError as error:
+    sys.exit(f"mckl: config: {error}")
+
+SETTINGS = STUDY.settings()
+CHUNKS = chunks(SETTINGS, STUDY.one_job_per)
+CHECKPOINTS = checkpoints(STUDY.samples, STUDY.checkpoints_per_octave)
+NOTEBOOK = next(
+    (s for s in SETTINGS if s.name == "notebook" and s.dimension >= 2), None
+)
+FIGURES = [
+    name for name, figure in KNOWN_FIGURES.items() if NOTEBOOK or not figure.of_notebook
+]
+TABLES = ["settings", "theory", "traces", "summary", "verification"]
+
+# Once, before the first job; jobs that parse the Snakefile again stay silent.
+if workflow.is_main_process:
+    logger.info(plan(STUDY).line())
+
+
+def script_digest(name, *modules):
+    """The digest of the modules that a script uses: a changed one makes the results out of date."""
+    return code_digest(ROOT / "scripts" / f"{name}.py", *modules)
+
+
+def template(name):
+    """The text of a caption or of the landing page, which is rendered with the run's numbers."""
+    return (ROOT / "workflow" / "report" / name).read_text()
+
+
+def make_report():
+    """Snakemake's own report after a whole run; one that cannot be made fails no run."""
+    if "all" not in {job.rule.name for job in workflow.dag.jobs}:
+        return
+    try:
+        from snakemake.report import auto_report
+        from snakemake.report.html_reporter import ReportSettings
+        from snakemake.settings.types import GlobalReportSettings
+        from snakemake_interface_report_plugins.registry import ReportPluginRegistry
+
+        html = ReportPluginRegistry().get_plugin("html")
+        where = ReportSettings(path=Path("results/report.html"))
+        workflow.async_run(
+            auto_report(workflow.dag, html, where, GlobalReportSettings())
+        )
+    except Exception as error:
+        logger.warning(
+            f"mckl: no report ({error}): run snakemake --report results/report.html"
+        )
+
+
+def placed(path):
+    """A path as a rule's output has it when this workflow is a module with a prefix."""
+    return os.path.abspath(workflow.modifier.path_modifier.modify(path, "output"))
+
+
+wildcard_constraints:
+    backend="|".join(STUDY.backends),
+    chunk="[^/]+",

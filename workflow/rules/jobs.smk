@@ -1,0 +1,39 @@
+# What an estimation job is told and what it may ask for.
+import math
+
+
+def estimate_job(wildcards):
+    """Everything that decides a chunk's traces, in one value: swapped numbers do not go unnoticed."""
+    return {
+        "settings": [s.as_dict() for s in CHUNKS[wildcards.chunk]],
+        "backend": wildcards.backend,
+        "samplers": STUDY.samplers,
+        "estimators": STUDY.estimators,
+        "seed": STUDY.seed,
+        "samples": CHECKPOINTS,
+        "replicates": STUDY.replicates,
+    }
+
+
+def estimate_mem_mb(chunk):
+    """Python and its libraries, a few samples of every coordinate, one setting's traces."""
+    dimension = max(s.dimension for s in CHUNKS[chunk])
+    rows = (
+        STUDY.replicates
+        * len(CHECKPOINTS)
+        * len(STUDY.samplers)
+        * len(STUDY.estimators)
+    )
+    return math.ceil(400 + 64e-6 * dimension + 100e-6 * rows)
+
+
+def estimate_minutes(chunk):
+    """Three times what the plan expects, and a few minutes to start."""
+    seconds = sum(
+        estimate_seconds(
+            s.dimension, name, len(STUDY.estimators), STUDY.samples, STUDY.replicates
+        )
+        for s in CHUNKS[chunk]
+        for name in STUDY.samplers
+    )
+    return math.ceil(5 + 3 * seconds / 60)

@@ -1,0 +1,28 @@
+# Snakemake's own report: the landing page with the run's numbers, then the figures by question.
+
+
+report: placed("results/landing.rst")
+
+
+rule landing:
+    input:
+        settings="results/tables/settings.parquet",
+        summary="results/tables/summary.parquet",
+        verification="results/tables/verification.parquet",
+    output:
+        "results/landing.rst",
+    log:
+        "results/logs/landing.log",
+    benchmark:
+        "results/benchmarks/landing.jsonl"
+    conda:
+        "../envs/mckl.yaml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=10,
+    params:
+        template=template("landing.rst"),
+        code=script_digest("landing"),
+    script:
+        "../../scripts/landing.py"

@@ -1,0 +1,46 @@
+# The settings of the sweep and the exact theory of every estimate on them.
+
+
+rule settings:
+    output:
+        "results/tables/settings.parquet",
+    log:
+        "results/logs/settings.log",
+    benchmark:
+        "results/benchmarks/settings.jsonl"
+    conda:
+        "../envs/mckl.yaml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=10,
+    params:
+        job={"settings": [s.as_dict() for s in SETTINGS]},
+        code=script_digest("settings"),
+    script:
+        "../../scripts/settings.py"
+
+
+rule theory:
+    output:
+        "results/tables/theory.parquet",
+    log:
+        "results/logs/theory.log",
+    benchmark:
+        "results/benchmarks/theory.jsonl"
+    conda:
+        "../envs/mckl.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=60,
+    params:
+        job={
+            "settings": [s.as_dict() for s in SETTINGS],
+            "samplers": STUDY.samplers,
+            "estimators": STUDY.estimators,
+            "samples": CHECKPOINTS,
+        },
+        code=script_digest("theory"),
+    script:
+        "../../scripts/theory.py"

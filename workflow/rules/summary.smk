@@ -1,0 +1,69 @@
+# What the replicates say, beside the theory, and the gate that compares them.
+
+
+rule summary:
+    input:
+        traces="results/tables/traces.parquet",
+        settings="results/tables/settings.parquet",
+        theory="results/tables/theory.parquet",
+    output:
+        "results/tables/summary.parquet",
+    log:
+        "results/logs/summary.log",
+    benchmark:
+        "results/benchmarks/summary.jsonl"
+    conda:
+        "../envs/mckl.yaml"
+    threads: 1
+    resources:
+        mem_mb=1500,
+        runtime=60,
+    params:
+        code=script_digest("summary"),
+    script:
+        "../../scripts/summary.py"
+
+
+rule verify:
+    input:
+        summary="results/tables/summary.parquet",
+        theory="results/tables/theory.parquet",
+    output:
+        "results/tables/verification.parquet",
+    log:
+        "results/logs/verify.log",
+    benchmark:
+        "results/benchmarks/verify.jsonl"
+    conda:
+        "../envs/mckl.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        code=script_digest("verify"),
+    script:
+        "../../scripts/verify.py"
+
+
+# Apart from `verify`, and after the figures: what fails here has been written and drawn.
+rule gate:
+    input:
+        "results/tables/verification.parquet",
+        expand("results/figures/{figure}.svg", figure=FIGURES),
+    output:
+        "results/verified.txt",
+    log:
+        "results/logs/gate.log",
+    benchmark:
+        "results/benchmarks/gate.jsonl"
+    conda:
+        "../envs/mckl.yaml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=10,
+    params:
+        code=script_digest("gate"),
+    script:
+        "../../scripts/gate.py"
