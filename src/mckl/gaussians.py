@@ -83,7 +83,8 @@ def grid_pair(dimension: int, scale: float, offset: float) -> Pair:
     `scale` is sigma_p / sigma_q and `offset` is (mu_q - mu_p) / sigma_q, the same in every
     coordinate; the vectors are views of one number, so a dimension of 10^6 costs nothing.
     """
-    return pair(*(np.broadcast_to(v, (dimension,)) for v in (offset, 1.0, 0.0, scale)))
+    one = pair(offset, 1.0, 0.0, scale)  # checked as numbers, not as 10^9 copies of them
+    return Pair(*(np.broadcast_to(v, (dimension,)) for v in one))
 
 
 class Coefficients(NamedTuple):
@@ -120,8 +121,11 @@ def coefficients(pair: Pair) -> Coefficients:
     excess = (q_sd - p_sd) / p_sd  # rho - 1: the subtraction is exact where rho is near 1
     twice_a = excess * (2.0 + excess)
     shift = (q_mean - p_mean) / p_sd
-    b = (1.0 + excess) * shift
-    kl = 0.5 * (x_minus_log1p(twice_a) + shift * shift)
+    b = (q_sd / p_sd) * shift
+    # Far from scale 1, rho^2 - 1 has forgotten the digits of rho^2 that its logarithm needs.
+    far = np.abs(twice_a) > 0.5
+    gap = np.where(far, twice_a - 2.0 * np.log(q_sd / p_sd), x_minus_log1p(twice_a))
+    kl = 0.5 * (gap + shift * shift)
     return Coefficients(0.5 * twice_a, b, kl, weight)
 
 

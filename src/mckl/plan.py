@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from mckl.backends import LIBRARIES
 from mckl.config import Config
 from mckl.points import SAMPLERS
-from mckl.settings import chunks
 from mckl.traces import checkpoints, checkpoints_of
 
 # Measured on one core (docs/benchmarks.md is where to look before changing one); seconds.
@@ -15,7 +15,6 @@ _PER_EVALUATION = {"iid": 12e-9, "antithetic": 12e-9, "sobol": 12e-9}
 _PER_ESTIMATOR = 6e-9
 _PER_REPLICATE = {"iid": 1e-4, "antithetic": 1e-4, "sobol": 3e-4}
 _PER_CHI_SQUARE = 30e-9
-_START = 0.7  # of a job
 _BYTES_PER_ROW = 17.0  # of traces, compressed
 
 
@@ -54,7 +53,7 @@ def estimate_seconds(
 def plan(config: Config) -> Plan:
     """The plan of a whole study from nothing."""
     settings = config.settings()
-    jobs = len(chunks(settings, config.one_job_per)) * len(config.backends)
+    jobs = {name: len(config.chunks(name)) for name in config.backends}
     at = checkpoints(config.samples, config.checkpoints_per_octave)
     per_setting = sum(
         len(checkpoints_of(SAMPLERS[name], at)) * len(config.estimators) * config.replicates
@@ -70,11 +69,14 @@ def plan(config: Config) -> Plan:
     )
     return Plan(
         settings=len(settings),
-        jobs=jobs,
+        jobs=sum(jobs.values()),
         samples=len(settings) * len(config.samplers) * len(config.backends)
         * config.samples * config.replicates,
         rows=rows,
-        cpu_seconds=len(config.backends) * cpu + jobs * _START,
+        cpu_seconds=sum(
+            cpu * LIBRARIES[name].slowness + count * LIBRARIES[name].start
+            for name, count in jobs.items()
+        ),
         bytes=2.0 * rows * _BYTES_PER_ROW,  # the jobs' files and the table made of them
     )  # fmt: skip
 

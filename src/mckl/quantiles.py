@@ -10,6 +10,10 @@ from scipy.special import chdtri, gammaincinv, gammaln, ndtr
 from mckl.gaussians import Vector
 
 _LOW, _HIGH, _CELLS = -9.5, 9.5, 2**14
+# The nodes, for a backend that looks a spline up itself.
+LOW, CELLS, CELLS_PER_UNIT = _LOW, _CELLS, _CELLS / (_HIGH - _LOW)
+# Beyond, SciPy's lower tail is off: by 2e-3 standard deviations at 1e7, by 0.1 at 1e9.
+_MOST_DOF = 5e5
 
 
 class Spline:
@@ -27,6 +31,11 @@ class Spline:
             (values[:-1], left, 3.0 * rise - 2.0 * left - right, left + right - 2.0 * rise)
         )
 
+    @property
+    def coefficients(self) -> Vector:
+        """The polynomial of every cell by ascending power, shape (4, cells)."""
+        return self._table
+
     def __call__(self, x: Vector) -> Vector:
         s = (x - _LOW) * (_CELLS / (_HIGH - _LOW))
         cell = np.clip(s.astype(np.int64), 0, _CELLS - 1)
@@ -35,15 +44,34 @@ class Spline:
         return np.asarray(c0 + s * (c1 + s * (c2 + s * c3)))
 
 
+def _cornish_fisher(dof: float) -> np.polynomial.Polynomial:
+    """The chi-square quantile as a polynomial in the normal's, to order dof^(-3/2).
+
+    Fisher & Cornish, "The percentile points of distributions having known cumulants" (1960).
+    """
+    root = np.sqrt(2.0 * dof)
+    terms = (
+        (1.0, (dof, root)),
+        (2.0 / 3.0, (-1.0, 0.0, 1.0)),
+        (1.0 / (9.0 * root), (0.0, -7.0, 0.0, 1.0)),
+        (-2.0 / (405.0 * dof), (-16.0, 0.0, 7.0, 0.0, 3.0)),
+        (1.0 / (4860.0 * root * dof), (0.0, -433.0, 0.0, 256.0, 0.0, 9.0)),
+    )
+    return sum((w * np.polynomial.Polynomial(c) for w, c in terms), np.polynomial.Polynomial([0.0]))
+
+
 @lru_cache(maxsize=256)
 def chisquare_of_normal(dof: float) -> Spline:
-    """X -> the chi-square quantile of Phi(x), for |x| <= 9.5.
+    """The function x -> the chi-square quantile of Phi(x), for |x| <= 9.5.
 
     SciPy's own takes 0.5 microseconds a number; as a function of the normal quantile it is
     smooth, and a spline with the exact slopes phi(x) / f(w) errs by less than 1e-11 standard
     deviations.
     """
     x = np.linspace(_LOW, _HIGH, _CELLS + 1)
+    if dof > _MOST_DOF:
+        expansion = _cornish_fisher(dof)
+        return Spline(expansion(x), expansion.deriv()(x))
     # From the nearer tail, where the probability has all its digits.
     w = np.where(x < 0, 2.0 * gammaincinv(dof / 2.0, ndtr(x)), chdtri(dof, ndtr(-x)))
     half = dof / 2.0

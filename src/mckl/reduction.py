@@ -23,6 +23,8 @@ class Form(NamedTuple):
     linear  coefficients of g, shape (normals,)
     chi     coefficients of w - dof, shape (chi-squares,)
     dof     degrees of freedom of each w, shape (chi-squares,)
+    pair    the pair itself where each g is a coordinate, so that there is a point z with
+            densities; None where it is not
     """
 
     kl: float
@@ -30,6 +32,7 @@ class Form(NamedTuple):
     linear: Vector
     chi: Vector
     dof: Vector
+    pair: Pair | None = None
 
     @property
     def numbers(self) -> int:
@@ -45,7 +48,7 @@ def full(pair: Pair) -> Form:
     c = coefficients(pair)
     repeats = c.weight.astype(np.int64)
     kl = float(np.sum(c.kl * c.weight))
-    return Form(kl, np.repeat(c.a, repeats), np.repeat(c.b, repeats), _NONE, _NONE)
+    return Form(kl, np.repeat(c.a, repeats), np.repeat(c.b, repeats), _NONE, _NONE, pair)
 
 
 def radial(pair: Pair) -> Form:

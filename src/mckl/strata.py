@@ -34,19 +34,22 @@ _WALSH_LEVELS = 5  # the first 2^5 Walsh functions of the position within a stra
 class NormalStrata(NamedTuple):
     """Sums over n equal strata of the standard normal law.
 
-    The two of order 2 are the sums of Var(g^2) and Var(g) within strata; `fourth` holds the
-    coefficients of a^4, 6 a^2 b^2 and b^4 in the fourth cumulant of the sum of a g^2 + b g.
+    The two of order 2 are the sums of Var(g^2) and Var(g) within strata; `third` holds the
+    coefficients of a^3 and 3 a b^2 in the third cumulant of the sum of a g^2 + b g, `fourth`
+    those of a^4, 6 a^2 b^2 and b^4 in its fourth.
     """
 
     square: float
     linear: float
+    third: tuple[float, float]
     fourth: tuple[float, float, float]
 
 
 class ChiStrata(NamedTuple):
-    """The sum over n equal strata of Var(w), and the fourth cumulant of the sum of w."""
+    """The second, third and fourth cumulants of the sum of w over n equal strata."""
 
     second: float
+    third: float
     fourth: float
 
 
@@ -129,7 +132,13 @@ def normal_strata(n: int) -> NormalStrata:
         + _linked(s, s, g, g),
         ((weight * linear**4).sum(axis=1) - 3.0 * vl**2).sum() + _linked(g, g, g, g),
     )
-    return NormalStrata(float(vs.sum()), float(vl.sum()), (float(f40), float(f22), float(f04)))
+    third = ((weight * square**3).sum(), (weight * square * linear**2).sum())
+    return NormalStrata(
+        float(vs.sum()),
+        float(vl.sum()),
+        (float(third[0]), float(third[1])),
+        (float(f40), float(f22), float(f04)),
+    )
 
 
 @lru_cache(maxsize=1024)
@@ -147,26 +156,31 @@ def chi_strata(n: int, dof: float) -> ChiStrata:
         return (dof - 1.0) * np.log(x) - 0.5 * x * x - log_mode
 
     if n == 1:
-        # Var and the fourth cumulant of the whole law are elementary.
-        return ChiStrata(2.0 * dof, 48.0 * dof)
+        # The cumulants of the whole law are elementary.
+        return ChiStrata(2.0 * dof, 8.0 * dof, 48.0 * dof)
     x, weight = _nodes(edges, log_density)
     w = _centred(x, weight, np.square)
     variance = (weight * w**2).sum(axis=1)
     at = quantile(ndtri(_positions(n)))
     at -= at.mean(axis=1, keepdims=True)
     fourth = ((weight * w**4).sum(axis=1) - 3.0 * variance**2).sum() + _linked(at, at, at, at)
-    return ChiStrata(float(variance.sum()), float(fourth))
+    return ChiStrata(float(variance.sum()), float((weight * w**3).sum()), float(fourth))
 
 
-def stratified(form: Form, n: int) -> tuple[float, float]:
-    """Variance and excess kurtosis of the mean of l over n = 2^m scrambled Sobol' points."""
+@np.errstate(over="ignore", invalid="ignore")
+def stratified(form: Form, n: int) -> tuple[float, float, float]:
+    """Variance, skewness and excess kurtosis of the mean of l over n = 2^m Sobol' points."""
     normal = normal_strata(n)
-    a2, b2 = form.square**2, form.linear**2
-    variance = float(a2.sum()) * normal.square + float(b2.sum()) * normal.linear
+    a, b2 = form.square, form.linear**2
+    variance = float((a**2).sum()) * normal.square + float(b2.sum()) * normal.linear
+    third = (a**3).sum() * normal.third[0] + 3.0 * (a * b2).sum() * normal.third[1]
     f40, f22, f04 = normal.fourth
-    fourth = float((a2 * a2).sum() * f40 + 6.0 * (a2 * b2).sum() * f22 + (b2 * b2).sum() * f04)
+    fourth = (a**4).sum() * f40 + 6.0 * (a**2 * b2).sum() * f22 + (b2**2).sum() * f04
     for chi, dof in zip(form.chi, form.dof, strict=True):
         strata = chi_strata(n, float(dof))
         variance += float(chi) ** 2 * strata.second
+        third += float(chi) ** 3 * strata.third
         fourth += float(chi) ** 4 * strata.fourth
-    return variance / n**2, (fourth / variance**2 if variance > 0 else 0.0)
+    if variance == 0.0:
+        return 0.0, 0.0, 0.0
+    return variance / n**2, float(third / np.power(variance, 1.5)), float(fourth / np.square(variance))

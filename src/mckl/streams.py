@@ -2,7 +2,7 @@
 
 The generator is SFC64: the fastest of NumPy's to fill with normals, 256 bits of state, no
 known statistical failure. Its streams are independent because each is seeded through
-`SeedSequence` with a 256-bit digest of its key.
+`SeedSequence`, which pools 128 bits, with a digest of its key.
 """
 
 from __future__ import annotations

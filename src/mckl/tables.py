@@ -74,6 +74,13 @@ _COLUMNS: Mapping[str, tuple[pa.DataType, str]] = {
     "distribution": (_KEY, "q or p: where the point was drawn"),
     "log_density_ratio": (pa.float64(), "l = log q - log p at this sample, nats"),
     "squared_error": (pa.float64(), "(estimate - kl)^2, nats^2"),
+    "job": (_KEY, "estimation job, as backend/chunk"),
+    "cpu_seconds": (pa.float64(), "CPU time of all threads; of a whole job with its start-up"),
+    "wall_seconds": (pa.float64(), "elapsed time"),
+    "max_rss": (pa.float64(), "largest resident memory of the job's process so far, MB"),
+    "estimates_per_cpu_second": (pa.float64(), "samples / cpu_seconds: evaluations of l"),
+    "registered_kl": (pa.float64(), "KL(q||p) as TensorFlow Probability registers it, nats"),
+    "registered_kl_float32": (pa.float64(), "the same in float32, nats"),
 }
 
 _KEYS = ("setting", "backend", "sampler", "estimator")
@@ -96,6 +103,11 @@ _TABLES: Mapping[str, tuple[str, ...]] = {
     "verification": (
         *_KEYS, "samples", "quantity", "measured", "exact", "z", "p_value", "passed", "test",
     ),
+    "cost": (
+        "job", "setting", "backend", "sampler", "cpu_seconds", "wall_seconds", "max_rss",
+        "samples", "estimates_per_cpu_second",
+    ),
+    "registered-kl": ("setting", "dimension", "kl", "registered_kl", "registered_kl_float32"),
     "notebook": (
         "samples", "log_density_ratio", "estimate", "std_error", "squared_error",
     ),
@@ -221,6 +233,7 @@ def data_dictionary() -> str:
         lines += [f"### {name}.parquet", "", "| column | type | meaning |", "|---|---|---|"]
         for field in schema:
             kind = "text" if pa.types.is_dictionary(field.type) else str(field.type)
-            lines.append(f"| `{field.name}` | {kind} | {_COLUMNS[field.name][1]} |")
+            meaning = _COLUMNS[field.name][1].replace("|", r"\|")
+            lines.append(f"| `{field.name}` | {kind} | {meaning} |")
         lines.append("")
     return "\n".join(lines)

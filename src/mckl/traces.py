@@ -39,6 +39,11 @@ class Trace(NamedTuple):
     estimate: Vector
     std_error: Vector
 
+    @property
+    def evaluations(self) -> int:
+        """How many values of l all replicates took."""
+        return self.estimate.shape[1] * max(self.samples, default=0)
+
 
 def checkpoints(samples: int, per_octave: int) -> list[int]:
     """The sample counts at which the running estimate is recorded, up to `samples`.
@@ -65,6 +70,7 @@ def trace(
     seed: int,
     samples: Sequence[int],
     replicates: int,
+    dtype: str = "float64",
     at_once: int = REPLICATES_AT_ONCE,
     progress: Callable[[int], object] = lambda evaluations: None,
 ) -> Trace:
@@ -74,20 +80,20 @@ def trace(
     of l each step added. Raises `FloatingPointError` naming setting, replicate and sample
     when l is not finite.
     """
-    library = backends.load(backend)
+    library = backends.load(backend, dtype)
     form = sampler.reduce(setting.pair)
     points = sampler.points.points
     at = checkpoints_of(sampler, samples)
     products = [product for e in estimators for product in e.products]
     estimate = np.empty((len(estimators), replicates, len(at)))
     std_error = np.full_like(estimate, np.nan)
-    kernel = library.kernel(form, points)
     for first in range(0, replicates, at_once):
         group = range(first, min(first + at_once, replicates))
         draws = []
         for replicate in group:
             key = seed_sequence(seed, setting.content, sampler.name, backend, replicate)
             draws.append(sampler.points.start(library.stream(key), form, key))
+        kernel = library.kernel(form, points, at[-1] // points if at else 0)
         moments = RunningMoments(products, INTEGRANDS, len(group))
         rows = slice(group.start, group.stop)
         for stop in _stops(at, points):
@@ -141,8 +147,10 @@ def _stops(at: Sequence[int], points: int) -> Iterator[int]:
         yield from sorted(ends | set(range(BLOCK, at[-1] // points, BLOCK)))
 
 
-def check_feasible(setting: Setting, samplers: Sequence[str], samples: int) -> None:
-    """Refuse with a `UserError`, in one line, what a sampler cannot do with a setting."""
+def check_feasible(
+    setting: Setting, samplers: Sequence[str], samples: int, chosen: Sequence[str] = ()
+) -> None:
+    """Refuse with a `UserError`, in one line, what a sampler or backend cannot do with a setting."""
     for name in samplers:
         sampler = SAMPLERS[name]
         points = sampler.points
@@ -157,3 +165,14 @@ def check_feasible(setting: Setting, samplers: Sequence[str], samples: int) -> N
                 f"samplers: '{name}' makes points of at most {most} numbers, and setting "
                 f"{setting.name} takes {numbers}: use {points.name}-radial"
             )
+        for backend in chosen:
+            held = backends.LIBRARIES[backend].most_numbers
+            if (
+                held is not None
+                and 2 * setting.dimension > held
+                and (numbers := sampler.numbers(setting.pair)) > held
+            ):
+                raise UserError(
+                    f"backends: '{backend}' has memory for samples of at most {held} numbers, and "
+                    f"setting {setting.name} takes {numbers} with {name}: use {points.name}-radial"
+                )

@@ -18,7 +18,7 @@ from mckl.gaussians import Vector
 LEVEL = 1e-6
 # Where the matched gamma tail may be trusted down to 1e-11: hardly any kurtosis beyond the
 # gamma's own in a mean, hardly any in the estimates whose variance is tested.
-_MEAN_EXCESS, _MEAN_SKEWNESS, _VARIANCE_KURTOSIS = 0.05, 0.3, 0.1
+_MEAN_EXCESS, _MEAN_SKEWNESS, _VARIANCE_KURTOSIS = 0.002, 0.3, 0.05
 # What rounding leaves of an estimate whose exact variance is 0, relative to the size of l.
 _ROUNDING = 1e-12
 

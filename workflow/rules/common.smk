@@ -9,16 +9,18 @@ from snakemake.logging import logger
 ROOT = Path(str(workflow.current_basedir)).parents[1]
 # The study runs the source beside it, also in its jobs, in conda environments and as a module.
 sys.path.insert(0, str(ROOT / "src"))
-os.environ.update(PYTHONPATH=os.pathsep.join(
-    [str(ROOT / "src"), *filter(None, [os.environ.get("PYTHONPATH")])]
-))
+os.environ.update(
+    PYTHONPATH=os.pathsep.join(
+        [str(ROOT / "src"), *filter(None, [os.environ.get("PYTHONPATH")])]
+    )
+)
 
+from mckl.backends import LIBRARIES
 from mckl.figures import FIGURES as KNOWN_FIGURES
 from mckl.config import parse as parse_config
 from mckl.errors import UserError
 from mckl.plan import estimate_seconds, plan
 from mckl.revision import code_digest
-from mckl.settings import chunks
 from mckl.traces import checkpoints
 
 SCHEMA = ROOT / "workflow" / "schemas" / "config.schema.yaml"
@@ -28,15 +30,24 @@ except UserError as error:
     sys.exit(f"mckl: config: {error}")
 
 SETTINGS = STUDY.settings()
-CHUNKS = chunks(SETTINGS, STUDY.one_job_per)
+CHUNKS = {backend: STUDY.chunks(backend) for backend in STUDY.backends}
 CHECKPOINTS = checkpoints(STUDY.samples, STUDY.checkpoints_per_octave)
 NOTEBOOK = next(
     (s for s in SETTINGS if s.name == "notebook" and s.dimension >= 2), None
 )
 FIGURES = [
-    name for name, figure in KNOWN_FIGURES.items() if NOTEBOOK or not figure.of_notebook
+    name
+    for name, figure in KNOWN_FIGURES.items()
+    if (NOTEBOOK or not figure.of_notebook) and {*figure.backends} <= {*STUDY.backends}
 ]
-TABLES = ["settings", "theory", "traces", "summary", "verification"]
+TABLES = ["settings", "theory", "traces", "summary", "verification", "cost"]
+
+# TensorFlow Probability's own KL of every setting, which the gate compares with the closed form.
+REGISTERED_KL = (
+    {"registered_kl": "results/tables/registered-kl.parquet"}
+    if "tensorflow" in STUDY.backends
+    else {}
+)
 
 # Once, before the first job; jobs that parse the Snakefile again stay silent.
 if workflow.is_main_process:
@@ -49,8 +60,12 @@ def script_digest(name, *modules):
 
 
 def template(name):
-    """The text of a caption or of the landing page, which is rendered with the run's numbers."""
-    return (ROOT / "workflow" / "report" / name).read_text()
+    """The text of a caption or of the landing page, which is rendered with the run's numbers.
+
+    A function, since Snakemake takes braces in a plain string for wildcards.
+    """
+    text = (ROOT / "workflow" / "report" / name).read_text()
+    return lambda wildcards: text
 
 
 def make_report():

@@ -5,8 +5,9 @@ import math
 def estimate_job(wildcards):
     """Everything that decides a chunk's traces, in one value: swapped numbers do not go unnoticed."""
     return {
-        "settings": [s.as_dict() for s in CHUNKS[wildcards.chunk]],
+        "settings": [s.as_dict() for s in CHUNKS[wildcards.backend][wildcards.chunk]],
         "backend": wildcards.backend,
+        "dtype": STUDY.dtype,
         "samplers": STUDY.samplers,
         "estimators": STUDY.estimators,
         "seed": STUDY.seed,
@@ -15,25 +16,34 @@ def estimate_job(wildcards):
     }
 
 
-def estimate_mem_mb(chunk):
+def estimate_mem_mb(backend, chunk):
     """Python and its libraries, a few samples of every coordinate, one setting's traces."""
-    dimension = max(s.dimension for s in CHUNKS[chunk])
+    dimension = max(s.dimension for s in CHUNKS[backend][chunk])
     rows = (
         STUDY.replicates
         * len(CHECKPOINTS)
         * len(STUDY.samplers)
         * len(STUDY.estimators)
     )
-    return math.ceil(400 + 64e-6 * dimension + 100e-6 * rows)
+    return math.ceil(LIBRARIES[backend].memory_mb + 64e-6 * dimension + 100e-6 * rows)
 
 
-def estimate_minutes(chunk):
+def estimate_minutes(backend, chunk):
     """Three times what the plan expects, and a few minutes to start."""
     seconds = sum(
         estimate_seconds(
             s.dimension, name, len(STUDY.estimators), STUDY.samples, STUDY.replicates
         )
-        for s in CHUNKS[chunk]
+        for s in CHUNKS[backend][chunk]
         for name in STUDY.samplers
     )
-    return math.ceil(5 + 3 * seconds / 60)
+    return math.ceil(5 + 3 * LIBRARIES[backend].slowness * seconds / 60)
+
+
+def of_jobs(path):
+    """A path for every estimation job of the study, with its backend and chunk filled in."""
+    return [
+        path.format(backend=backend, chunk=chunk)
+        for backend, chunks in CHUNKS.items()
+        for chunk in chunks
+    ]

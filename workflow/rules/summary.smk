@@ -28,6 +28,7 @@ rule verify:
     input:
         summary="results/tables/summary.parquet",
         theory="results/tables/theory.parquet",
+        **REGISTERED_KL,
     output:
         "results/tables/verification.parquet",
     log:

@@ -3,7 +3,8 @@
 
 rule estimate:
     output:
-        "results/traces/{backend}/{chunk}.parquet",
+        traces="results/traces/{backend}/{chunk}.parquet",
+        cost="results/cost/{backend}/{chunk}.parquet",
     log:
         "results/logs/estimate/{backend}/{chunk}.log",
     benchmark:
@@ -12,8 +13,8 @@ rule estimate:
         "../envs/mckl.yaml"
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: attempt * estimate_mem_mb(wildcards.chunk),
-        runtime=lambda wildcards, attempt: attempt * estimate_minutes(wildcards.chunk),
+        mem_mb=lambda wildcards, attempt: attempt * estimate_mem_mb(**wildcards),
+        runtime=lambda wildcards, attempt: attempt * estimate_minutes(**wildcards),
     params:
         job=estimate_job,
         code=lambda wildcards: script_digest(
@@ -25,11 +26,7 @@ rule estimate:
 
 rule traces:
     input:
-        expand(
-            "results/traces/{backend}/{chunk}.parquet",
-            backend=STUDY.backends,
-            chunk=CHUNKS,
-        ),
+        of_jobs("results/traces/{backend}/{chunk}.parquet"),
     output:
         "results/tables/traces.parquet",
     log:
@@ -46,6 +43,47 @@ rule traces:
         code=script_digest("traces"),
     script:
         "../../scripts/traces.py"
+
+
+rule cost:
+    input:
+        of_jobs("results/cost/{backend}/{chunk}.parquet"),
+    output:
+        "results/tables/cost.parquet",
+    log:
+        "results/logs/cost.log",
+    benchmark:
+        "results/benchmarks/cost.jsonl"
+    conda:
+        "../envs/mckl.yaml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=10,
+    params:
+        code=script_digest("cost"),
+    script:
+        "../../scripts/cost.py"
+
+
+rule registered_kl:
+    output:
+        "results/tables/registered-kl.parquet",
+    log:
+        "results/logs/registered-kl.log",
+    benchmark:
+        "results/benchmarks/registered-kl.jsonl"
+    conda:
+        "../envs/mckl.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=20,
+    params:
+        job={"settings": [s.as_dict() for s in SETTINGS]},
+        code=script_digest("registered_kl", "mckl.backends.tensorflow"),
+    script:
+        "../../scripts/registered_kl.py"
 
 
 rule notebook:

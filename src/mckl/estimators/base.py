@@ -86,6 +86,7 @@ def theory_of_mean(
     0 and not the rounding of 0.
     """
 
+    @np.errstate(over="ignore", invalid="ignore")
     def theory(law: LogRatioLaw, paired: bool) -> UnitTheory:
         f = over_unit(lambda sign: function(law, sign), paired)
         mean = law.kl if unbiased else law.expectation(f)
@@ -103,8 +104,8 @@ def theory_of_mean(
             return UnitTheory(
                 mean - law.kl,
                 variance,
-                float(np.divide(third, variance**1.5)),
-                float(np.divide(fourth, variance**2) - 3.0),
+                float(np.divide(third, np.power(variance, 1.5))),
+                float(np.divide(fourth, np.square(variance)) - 3.0),
             )
 
     return theory

@@ -2,7 +2,7 @@
 
 The coefficient is fitted on the same samples by least squares, so the estimate is the
 intercept of the regression of l on r - 1, and its standard error is the intercept's
-(Owen, "Monte Carlo theory, methods and examples", section 8.9).
+(Owen, "Monte Carlo theory, methods and examples", 2013, chapter 8).
 """
 
 from __future__ import annotations
@@ -36,6 +36,11 @@ def _estimate(moments: RunningMoments) -> tuple[Vector, Vector]:
     return estimate, residual * (1.0 / moments.units + leverage)
 
 
+# The moments of r are exponentials of differences of terms as large as KL.
+_MOST_KL = 1e9
+
+
+@np.errstate(over="ignore", invalid="ignore")
 def _theory(law: LogRatioLaw, paired: bool) -> UnitTheory:
     """Variance V - Cov(l, r)^2 / Var r per unit, and the bias to first order in 1/N.
 
@@ -50,10 +55,13 @@ def _theory(law: LogRatioLaw, paired: bool) -> UnitTheory:
     if variance == 0.0 and spread == 0.0:
         return UnitTheory(0.0, 0.0, 0.0, 0.0)
     if not math.isfinite(spread):
-        reason = (TOO_LARGE if law.is_finite(-2) else DIVERGENT) + "; the coefficient tends to 0"
-        return UnitTheory(
-            0.0, variance, math.nan, math.nan, math.nan, kind="asymptotic", reason=reason
-        )
+        # The coefficient tends to 0 and the variance to k1's, but so slowly that this limit
+        # forecasts nothing at any number of samples that one can draw.
+        reason = TOO_LARGE if law.is_finite(-2) else DIVERGENT
+        return UnitTheory(math.nan, math.nan, math.nan, math.nan, kind="none", reason=reason)
+    if law.kl > _MOST_KL:
+        reason = "KL is so large that rounding leaves no digits of the moments of r"
+        return UnitTheory(math.nan, math.nan, math.nan, math.nan, kind="none", reason=reason)
     if (0, 0) in ratio and len(ratio) == 1:  # a Taylor polynomial: l is small, start from k3
         centred = add(centred, ratio)
     slope = law.expectation(multiply(centred, ratio)) / spread

@@ -30,6 +30,7 @@ class Figure(NamedTuple):
     question: str
     shows: str
     tables: tuple[str, ...]
+    backends: tuple[str, ...] = ()  # drawn only where all of these ran
 
     @property
     def module(self) -> str:
@@ -48,10 +49,18 @@ FIGURES: Mapping[str, Figure] = {
         Figure("error-vs-samples", SPEED, "RMSE against samples", ("summary",)),
         Figure("relative-error", SPEED, "all settings collapsed", ("summary", "settings")),
         Figure("estimators", ESTIMATOR, "RMSE by estimator", ("summary", "theory", "settings")),
-        Figure("regimes", ESTIMATOR, "best by scale and offset", ("settings",)),
+        Figure("regimes", ESTIMATOR, "best by scale and offset", ("settings", "theory")),
         Figure("samplers", SAMPLER, "RMSE by sampler", ("summary", "settings")),
         Figure("coverage", TRUST, "t intervals", ("summary", "settings")),
         Figure("verification", TRUST, "measurement and theory", ("verification",)),
+        Figure(
+            "backends", TRUST, "NumPy and TensorFlow", ("summary", "settings", "cost"),
+            backends=("numpy", "tensorflow"),
+        ),
+        Figure(
+            "registered-kl", TRUST, "KL by TensorFlow Probability", ("registered-kl",),
+            backends=("tensorflow",),
+        ),
         Figure("notebook-samples", NOTEBOOK, "points of q and p", ("notebook-points", "settings")),
         Figure("notebook-trace", NOTEBOOK, "running mean", ("notebook", "settings")),
         Figure("notebook-squared-error", NOTEBOOK, "squared error", ("notebook", "settings")),

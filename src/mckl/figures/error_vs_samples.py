@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from typing import Any
 
@@ -11,11 +12,13 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import LogLocator, NullFormatter
+from matplotlib.ticker import LogLocator, NullLocator
 
 from mckl.figures import Frames, parts, theme
 
-COLUMNS, ROWS, LINES, CASES, POINTS = 5, 4, 5, 5, 15
+COLUMNS, ROWS, LINES, CASES = 5, 4, 5, 5
+POINTS = (15, 950)  # marks: at most so many a line, and in all
+SQUARE_ROOT = ("iid", "iid-radial", "antithetic", "antithetic-radial")
 WORD = {"dimension": "D =", "scale": "scale", "offset": "offset"}
 
 
@@ -49,6 +52,9 @@ def draw(frames: Frames) -> tuple[Figure, dict[str, Any]]:
             panels[i, j] = fig.add_subplot(cells[i, j], sharex=first, sharey=first)
             first = first or panels[i, j]
 
+    lines = width * height * len(shown[colour]) + len(case_names)
+    marks = max(min(POINTS[0], POINTS[1] // max(lines, 1)), 5)
+    stride = max(math.ceil(rows["samples"].nunique() / marks), 1)
     colours = parts.sequential(max(len(shown[colour]), len(case_names)))
     ends: dict[tuple[int, int], list[tuple[float, str, str]]] = {at: [] for at in panels}
     by_setting = dict(list(rows.groupby("setting", sort=False)))
@@ -65,17 +71,17 @@ def draw(frames: Frames) -> tuple[Figure, dict[str, Any]]:
                 if name in zero:
                     nothing.append(_plain(z))
                     continue
-                end = _line(panels[i, j], by_setting[name], colours[k], parts.MARKERS[k])
+                end = _line(panels[i, j], by_setting[name], colours[k], parts.MARKERS[k], stride)
                 ends[i, j].append((end, f"{WORD[colour]} {_plain(z)}", colours[k]))
             _note(panels[i, j], nothing, WORD[colour])
     for k, name in enumerate(case_names):
-        end = _line(panels[height, 0], by_setting[name], colours[k], parts.MARKERS[k])
+        end = _line(panels[height, 0], by_setting[name], colours[k], parts.MARKERS[k], stride)
         ends[height, 0].append((end, parts.shortened(name), colours[k]))
     case_zero = sorted(zero & set(cases["setting"]))
     if with_cases:
         _note(panels[height, 0], [parts.shortened(n) for n in case_zero[:2]], "")
 
-    _axes(panels, rows, zero, height, width)
+    _axes(panels, rows, zero, height)
     for j, x in enumerate(shown[column] if height else []):
         panels[0, j].set_title(f"{WORD[column]} {_plain(x)}")
     for i, y in enumerate(shown[row] if height else []):
@@ -91,16 +97,22 @@ def draw(frames: Frames) -> tuple[Figure, dict[str, Any]]:
     ]  # fmt: skip
     if len(case_names) + len(case_zero) < cases["setting"].nunique():
         omitted.append(f"{len(case_names)} of {cases['setting'].nunique()} cases")
-    _key(fig, panels, cells, height, width, with_cases, sampler, estimator, replicates, omitted)
-    fig.draw_without_rendering()
-    for at, lines in ends.items():
+    _key(fig, cells, height, width, with_cases, sampler, estimator, replicates, omitted)
+    layout = fig.get_layout_engine()
+    assert layout is not None
+    layout.execute(fig)
+    for at, labels in ends.items():
         # Panels of a row share their lines: one set of labels a row.
         if at[1] == width - 1 or at[0] == height:
             ax = panels[at]
             already = len(ax.texts)
-            parts.end_labels(ax, lines, gap=9.0 / 72.0 / _inches_high(ax))
+            parts.end_labels(ax, labels, gap=9.0 / 72.0 / _inches_high(ax))
             for label in ax.texts[already:]:
                 label.set_in_layout(at[1] == width - 1)
+
+    # The layout once, not again for every format.
+    layout.execute(fig)
+    fig.set_layout_engine("none")
 
     last = rows["samples"].max() if len(rows) else 1
     final = rows[(rows["samples"] == last) & ~rows["setting"].isin(zero)]
@@ -111,7 +123,9 @@ def draw(frames: Frames) -> tuple[Figure, dict[str, Any]]:
         "replicates": replicates,
         "samples": f"{last:,}",
         "settings": settings,
+        "unit_slope": sampler in SQUARE_ROOT and estimator == "k1" and len(final) > 0,
         "shown": len(names_shown) + len(case_names),
+        "stride": stride,
         "omitted": parts.listed(omitted),
         "zero": len(zero),
         "zero_words": _zero_words(grid[grid["setting"].isin(zero)], case_zero),
@@ -147,12 +161,17 @@ def _zero(rows: pd.DataFrame) -> set[str]:
 
 def _zero_words(grid: pd.DataFrame, cases: list[str]) -> str:
     if not len(grid):
-        return f"case {parts.listed(cases)}" if cases else ""
+        words = [f"case ``{name}``" for name in cases[:5]]
+        if len(cases) > 5:
+            words.append(f"{len(cases) - 5} more cases")
+        return parts.listed(words)
     pairs = sorted({(s, o) for s, o in zip(grid["scale"], grid["offset"], strict=True)})
     words = [f"scale {_plain(s)} with offset {_plain(o)}" for s, o in pairs[:3]]
     if len(pairs) > 3:
         words.append(f"{len(pairs) - 3} more pairs of scale and offset")
-    return parts.listed(words + [f"case {name}" for name in cases[:3]])
+    if len(cases) > 3:
+        return parts.listed([*words, f"{len(cases)} cases"])
+    return parts.listed(words + [f"case ``{name}``" for name in cases])
 
 
 def _roles(grid: pd.DataFrame) -> tuple[tuple[str, int], tuple[str, int], tuple[str, int]]:
@@ -175,13 +194,17 @@ def _cases(cases: pd.DataFrame, zero: set[str]) -> list[str]:
     return first + parts.spaced(rest, CASES - len(first))
 
 
-def _line(ax: Axes, rows: pd.DataFrame, colour: str, marker: str) -> float:
+def _line(ax: Axes, rows: pd.DataFrame, colour: str, marker: str, stride: int) -> float:
     """Theory as a line, measurement as marks over it; returns where the line ends."""
     n, rmse = rows["samples"].to_numpy(), rows["rmse"].to_numpy()
     exact = np.sqrt(rows["exact_mse"].to_numpy())
     known = np.isfinite(exact) & (exact > 0)
-    ax.plot(n[known], exact[known], color=colour, linewidth=1.0, alpha=0.55, zorder=1)
-    at = parts.spaced(np.flatnonzero(rmse > 0).tolist(), POINTS)
+    on = parts.spaced(np.flatnonzero(known).tolist(), 15)
+    ax.plot(
+        n[on], exact[on], color=colour, linewidth=1.0, alpha=0.55, zorder=1, markersize=8,
+        marker="_" if len(on) == 1 else "",
+    )  # fmt: skip
+    at = np.flatnonzero(rmse > 0)[::-1][::stride]
     parts.rmse_with_bars(ax, rows.iloc[at], colour, marker, size=2.2)
     return float(exact[known][-1] if known.any() else rmse[at][-1])
 
@@ -194,40 +217,42 @@ def _within(rows: pd.DataFrame) -> float | None:
 
 
 def _note(ax: Axes, names: list[str], word: str) -> None:
-    if names:
-        text = f"{word} {parts.listed(names)}: 0".strip() if len(names) < 3 else "others: 0"
+    if names and ax.lines:
+        text = f"{word} {parts.listed(names)}".strip() if len(names) < 3 else "some"
+        text = f"{text}: error 0"
         ax.text(
             0.04, 0.05, text, transform=ax.transAxes, fontsize=6.5, color=theme.MUTED, va="bottom"
         )
 
 
 def _axes(
-    panels: dict[tuple[int, int], Axes], rows: pd.DataFrame, zero: set[str], height: int, width: int
+    panels: dict[tuple[int, int], Axes], rows: pd.DataFrame, zero: set[str], height: int
 ) -> None:
     used = rows[~rows["setting"].isin(zero)]
-    bottom = height if (height, 0) in panels else height - 1
     for (i, j), ax in panels.items():
         ax.set_xscale("log")
         ax.set_yscale("log")
-        ax.label_outer(remove_inner_ticks=False)
         for axis in (ax.xaxis, ax.yaxis):
             axis.set_major_locator(LogLocator(10.0, numticks=6))
-            axis.set_minor_formatter(NullFormatter())
-        ax.tick_params(which="minor", length=0)
-        lowest = i == bottom or (i == height - 1 and j > 0)
+            axis.set_minor_locator(NullLocator())
+        lowest = i >= height - 1
         ax.tick_params(labelbottom=lowest, labelleft=j == 0)
         if lowest:
             ax.set_xlabel("samples n")
-    first = next(iter(panels.values()), None)
-    if first is not None and len(used):
-        n = used["samples"]
-        first.set_xlim(n.min() / 1.5, n.max() * 1.5)
-    if first is not None and not len(used):
-        first.set_ylim(0.1, 10)
+        if not len(used):
+            parts.message(ax, "the error is 0\nin every setting")
+    if not len(used):
+        return
+    first = next(iter(panels.values()))
+    n, rmse = used["samples"], used["rmse"].to_numpy()
+    first.set_xlim(n.min() / 1.5, n.max() * 1.5)
+    low, high = np.log10(parts.y_limits(rmse, room=1.5))
+    # Room below for the notes on what a log axis cannot show.
+    first.set_ylim(10.0 ** (low - (0.12 * (high - low) if zero else 0.0)), 10.0**high)
 
 
 def _key(
-    fig: Figure, panels: dict[tuple[int, int], Axes], cells: Any, height: int, width: int,
+    fig: Figure, cells: Any, height: int, width: int,
     with_cases: bool, sampler: str, estimator: str, replicates: int, omitted: list[str],
 ) -> None:  # fmt: skip
     """What the marks mean, beside the cases where there is room, above the panels elsewhere."""
@@ -238,7 +263,7 @@ def _key(
     ]
     many = f"{replicates} replicate{'s' if replicates != 1 else ''}"
     interval = "; bar: 95 % interval" if replicates > 1 else ""
-    labels = [f"measured, {many}{interval}", "exact theory"]
+    labels = [f"measured, {many}{interval}", "theory"]
     title = f"Sampler {sampler}, estimator {estimator}"
     if omitted:
         title += f"; shown: {parts.listed(omitted)}"
@@ -246,7 +271,7 @@ def _key(
     if with_cases and height and width > 2:
         ax = fig.add_subplot(cells[height, 1:])
         ax.set_axis_off()
-        title = "\n".join(textwrap.wrap(title, 62))
+        title = "\n".join(textwrap.wrap(title, 68))
         ax.legend(loc="center left", bbox_to_anchor=(0.2, 0.4), title=title, **common)
     else:
         title = "\n".join(textwrap.wrap(title, 110 if width > 2 else 52))

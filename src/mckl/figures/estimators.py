@@ -37,23 +37,22 @@ def _panel(ax: Axes, cells: pd.DataFrame, row: pd.Series, letter: str) -> list[s
     ends: list[tuple[float, str, str]] = []
     unseen: list[str] = []
     infinite = []
-    for name, colour in theme.ESTIMATOR_COLOURS.items():
+    for name in parts.ordered(cells["estimator"], theme.ESTIMATOR_COLOURS):
+        colour = theme.ESTIMATOR_COLOURS.get(name, theme.TRUTH)
         rows = cells[cells["estimator"] == name].sort_values("samples")
-        if rows.empty:
-            continue
         asymptotic = bool((rows["theory"] == "asymptotic").any())
         # To leading order the variance is the whole error: the bias adds O(1/n^2).
         theory = rows["exact_variance" if asymptotic else "exact_mse"].to_numpy(float)
         line = np.sqrt(np.where(np.isfinite(theory) & (theory > 0), theory, np.nan))
         ax.plot(rows["samples"], line, color=colour, linestyle=_LEADING if asymptotic else "-")
-        parts.rmse_with_bars(ax, rows, colour, theme.ESTIMATOR_MARKERS[name])
+        parts.rmse_with_bars(ax, rows, colour, theme.ESTIMATOR_MARKERS.get(name, "X"))
         if np.isinf(theory).any():
             infinite.append(name)
         elif np.isfinite(line).any() and np.nanmin(line) > high:
-            unseen.append(f"{name}'s line is above: {parts.nats(line[-1])} at the end")
+            unseen.append(f"{name}'s line ends at {parts.nats(line[-1])}")
         last = float(np.sqrt(rows["mse"].iloc[-1]))
         if last > high:
-            unseen.append(f"{name} is above: {parts.nats(last)} at the end")
+            unseen.append(f"{name} ends at {parts.nats(last)}")
         elif last > 0:
             ends.append((last, name, colour))
     if not ends:
@@ -65,8 +64,9 @@ def _panel(ax: Axes, cells: pd.DataFrame, row: pd.Series, letter: str) -> list[s
         low /= (high / low) ** (0.1 * len(unseen))  # room below for the notes
     ax.set_ylim(low, high)
     parts.end_labels(ax, ends)
+    key = "solid: exact theory\ndashed: leading order" if letter == "a" and ends else ""
     ax.text(
-        0.03, 0.03, "\n".join(unseen), transform=ax.transAxes, fontsize=7, va="bottom",
+        0.03, 0.03, "\n".join(unseen) or key, transform=ax.transAxes, fontsize=7, va="bottom",
         linespacing=1.2,
     )  # fmt: skip
     return unseen
@@ -89,7 +89,8 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
     sampler = parts.first_of(("iid", "iid-radial", "antithetic"), summary["sampler"])
     theory = parts.plain(frames["theory"])[["setting", "sampler", "estimator", "samples", "theory"]]
     keys = ["setting", "sampler", "estimator", "samples"]
-    cells = summary[summary["sampler"] == sampler].merge(theory, how="left", on=keys)
+    summary = summary[(summary["sampler"] == sampler) & parts.powers_of_two(summary["samples"])]
+    cells = summary.merge(theory, how="left", on=keys)
 
     shown = settings[settings["kl"] > 0]
     shown = settings.head(1) if shown.empty else shown
@@ -124,6 +125,8 @@ def _numbers(
     two = {"cv", "k1"} <= set(rmse.columns) and "notebook" in rmse.index
     biased = last[(last["estimator"] == "k2") & last["setting"].isin(chosen) & (last["kl"] > 0)]
     floor = biased.sort_values("kl").tail(1)
+    if (biased["setting"] == "notebook").any():
+        floor = biased[biased["setting"] == "notebook"]
     return {
         "sampler": sampler,
         "samples": int(cells["samples"].max()),
@@ -132,7 +135,7 @@ def _numbers(
         "chosen": len(chosen),
         "notebook": "notebook" in chosen,
         "infinite": int((~settings["k3_variance_finite"].astype(bool)).sum()),
-        "estimators": sorted(set(cells["estimator"])),
+        "estimators": parts.ordered(cells["estimator"], theme.ESTIMATOR_COLOURS),
         "wins": {str(k): int(v) for k, v in wins.value_counts().items()},
         "contested": len(wins),
         "cv_over_k1": float(rmse.loc["notebook", "cv"] / rmse.loc["notebook", "k1"]) if two else 0,

@@ -18,13 +18,26 @@ from mckl.gaussians import Vector
 
 T = TypeVar("T")
 
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 KEYS = ("setting", "case", "backend", "sampler", "estimator", "quantity", "theory", "test")
 
 
 def plain(frame: pd.DataFrame) -> pd.DataFrame:
     """The frame with its categories as text; what was null stays null."""
     kinds = [k for k in KEYS if k in frame and isinstance(frame[k].dtype, pd.CategoricalDtype)]
-    return frame.astype({k: object for k in kinds})
+    return frame.astype(dict.fromkeys(kinds, object))
+
+
+def ordered(present: pd.Series, known: Iterable[str]) -> list[str]:
+    """The names that are present: the known ones in their order, then the others."""
+    names = set(present)
+    first = [name for name in known if name in names]
+    return first + sorted(names - set(first))
+
+
+def powers_of_two(samples: pd.Series) -> pd.Series:
+    """Which numbers of samples are powers of two."""
+    return (samples & (samples - 1)) == 0
 
 
 def one_backend(frame: pd.DataFrame) -> pd.DataFrame:
@@ -49,24 +62,25 @@ def title(row: pd.Series) -> str:
 
 
 def nats(value: float) -> str:
-    """A quantity to two digits, as a reader writes it: 0.031, 12, 5.4e+12."""
-    return f"{value:.2g}" if value < 100 or value >= 1e4 else f"{value:.0f}"
-
-
-def superscript(power: str) -> str:
-    """A power of n in mathtext."""
-    return rf"$n^{{{power}}}$"
+    """A quantity to two digits, as a reader writes it: 0.031, 12, 5.4 × 10¹²."""
+    if value == 0 or 1e-3 <= abs(value) < 1e4:
+        return f"{value:.2g}" if abs(value) < 100 else f"{value:.0f}"
+    if not math.isfinite(value):
+        return f"{value:g}"
+    digits, power = f"{value:.1e}".split("e")
+    return f"{digits} × 10{str(int(power)).translate(_RAISED)}"
 
 
 def rmse_with_bars(
-    ax: Axes, rows: pd.DataFrame, colour: str, marker: str, *, filled: bool = True, size: float = 3.2
-) -> None:
+    ax: Axes, rows: pd.DataFrame, colour: str, marker: str, *, filled: bool = True,
+    size: float = 3.2,
+) -> None:  # fmt: skip
     """Measured RMSE against samples with the 95 % interval that the replicates give."""
     n, mse = rows["samples"].to_numpy(float), rows["mse"].to_numpy(float)
     error = np.nan_to_num(1.96 * rows["mse_std_error"].to_numpy(float))
     low = np.sqrt(np.maximum(mse - error, 0.04 * mse))  # an interval down to 0 has no log
     ax.vlines(n, low, np.sqrt(mse + error), color=colour, linewidth=0.7, zorder=2.5)
-    face = colour if filled else "white"
+    face = colour if filled else "none"
     ax.plot(
         n, np.sqrt(mse), linestyle="none", marker=marker, markersize=size, color=colour,
         markerfacecolor=face, markeredgecolor=colour, markeredgewidth=0.7, zorder=3,
@@ -141,7 +155,7 @@ def spaced(values: Sequence[T], most: int) -> list[T]:
 def sequential(number: int) -> list[str]:
     """Colours from dark to light whose order survives greyscale and colour blindness."""
     palette = matplotlib.colormaps["viridis"]
-    return [to_hex(palette(x)) for x in np.linspace(0.0, 0.78, number)]
+    return [to_hex(palette(x)) for x in np.linspace(0.0, 0.72, number)]
 
 
 def chi_square_band(replicates: int) -> tuple[float, float]:
@@ -151,10 +165,12 @@ def chi_square_band(replicates: int) -> tuple[float, float]:
 
 
 def count(value: float) -> str:
-    """A number of samples to two significant digits, at least 1: 640,000."""
+    """A number of samples to two significant digits, at least 1: 640,000, 4e16."""
     if not math.isfinite(value):
         return "infinitely many"
     value = max(value, 1.0)
+    if value >= 1e9:
+        return f"{value:.1e}".replace("e+", "e").replace(".0e", "e")
     digits = 1 - math.floor(math.log10(value))
     return f"{round(value, min(digits, 0)):,.0f}"
 
@@ -168,3 +184,14 @@ def listed(words: Iterable[str]) -> str:
 def shortened(name: str, most: int = 16) -> str:
     """A name that fits beside a panel."""
     return name if len(name) <= most else name[: most - 1] + "…"
+
+
+def thinned(length: int) -> Vector:
+    """Indices that draw a long path on a linear axis: the first 200, every tenth, the last."""
+    early = np.arange(min(200, length))
+    return np.unique(np.concatenate([early, np.arange(0, length, 10), [length - 1]])).astype(int)
+
+
+def setting(settings: pd.DataFrame, name: str) -> pd.Series:
+    """The row of a setting."""
+    return settings[settings["setting"] == name].iloc[0]

@@ -1,0 +1,53 @@
+"""cost.parquet: what an estimation job took, in all and for every setting and sampler."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any
+
+# Linux tells the largest resident set in KiB, macOS in bytes.
+_RSS_UNIT = 1e6 if sys.platform == "darwin" else 1e6 / 1024
+
+
+class Meter:
+    """Reads the clocks of one job between its traces.
+
+    The row of the whole job has no setting and no sampler; its CPU time is that of the process
+    from its start, so that what the traces do not account for is the start-up.
+    """
+
+    def __init__(self, backend: str, chunk: str) -> None:
+        self._job, self._backend = f"{backend}/{chunk}", backend
+        self._began = self._wall = time.perf_counter()
+        self._cpu = time.process_time()
+        self._rows: list[dict[str, Any]] = []
+
+    def _row(self, setting: str | None, sampler: str | None, cpu: float, wall: float, n: int) -> None:
+        self._rows.append(
+            {
+                "job": self._job,
+                "setting": setting,
+                "backend": self._backend,
+                "sampler": sampler,
+                "cpu_seconds": cpu,
+                "wall_seconds": wall,
+                "max_rss": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / _RSS_UNIT,
+                "samples": n,
+                "estimates_per_cpu_second": n / cpu if cpu > 0 else float("nan"),
+            }
+        )
+
+    def lap(self, setting: str, sampler: str, samples: int) -> None:
+        """Record what was spent since the last lap, for so many evaluations of l."""
+        cpu, wall = time.process_time(), time.perf_counter()
+        self._row(setting, sampler, cpu - self._cpu, wall - self._wall, samples)
+        self._cpu, self._wall = cpu, wall
+
+    def columns(self) -> Mapping[str, list[Any]]:
+        """The columns of cost.parquet: the laps, then the job."""
+        samples = sum(row["samples"] for row in self._rows)
+        self._row(None, None, time.process_time(), time.perf_counter() - self._began, samples)
+        return {name: [row[name] for row in self._rows] for name in self._rows[0]}
