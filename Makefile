@@ -3,12 +3,16 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# The tests run every backend; the study needs none but NumPy.
+READY_TEST := $(VENV)/.ready-test
 # Snakemake starts what it finds on PATH; numbers are printed and read with a point.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export LC_NUMERIC := C
 
+README_FIGURES := error-vs-samples estimators samplers samples-needed
+
 .DEFAULT_GOAL := help
-.PHONY: help setup study test lint format lock clean
+.PHONY: help setup study test docs lint format lock clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,9 +33,19 @@ study: $(READY) ## run the default study: results/tables, results/figures, resul
 	@snakemake --cores all
 	@echo "mckl: results/report.html, results/figures, results/tables"
 
-test: $(READY) ## run every test
+$(READY_TEST): $(READY)
+	@echo "mckl: adding TensorFlow to $(VENV) for the tests"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[tensorflow]' 2> $(VENV)/pip.log \
+		|| { tail -n 3 $(VENV)/pip.log >&2; echo "mckl: TensorFlow could not be installed: is the network reachable? ($(VENV)/pip.log)" >&2; exit 1; }
+	@touch $@
+
+test: $(READY_TEST) ## run every test
 	@echo "mckl: running the tests on all cores"
 	@pytest -n auto --dist worksteal
+
+docs: study ## renew the README's figures from the default study
+	@mkdir -p docs/figures
+	cp $(addprefix results/figures/,$(addsuffix .png,$(README_FIGURES))) docs/figures/
 
 lint: $(READY) ## check style, types, the Snakefiles' format and Snakemake's linter
 	ruff check .
@@ -47,7 +61,7 @@ format: $(READY) ## format the code
 
 lock: ## renew constraints.txt with the current releases
 	rm -rf $(VENV)/lock && $(PYTHON) -m venv $(VENV)/lock
-	$(VENV)/lock/bin/python -m pip install --quiet --disable-pip-version-check '.[dev]'
+	$(VENV)/lock/bin/python -m pip install --quiet --disable-pip-version-check '.[dev,tensorflow]'
 	{ echo "# Current releases, pinned; renewed by 'make lock'."; \
 	  $(VENV)/lock/bin/python -m pip freeze --exclude mckl; } > constraints.txt
 	rm -rf $(VENV)/lock

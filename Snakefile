@@ -1,7 +1,8 @@
 # The study on one page: config -> settings -> theory, traces -> summary -> verification -> figures -> report.
 
 
-configfile: "config.yaml"
+# Beside this file, so that `--directory` elsewhere starts from the same defaults.
+configfile: str(workflow.current_basedir.join("config.yaml"))
 
 
 include: "workflow/rules/common.smk"
@@ -9,6 +10,7 @@ include: "workflow/rules/jobs.smk"
 include: "workflow/rules/settings.smk"
 include: "workflow/rules/traces.smk"
 include: "workflow/rules/summary.smk"
+include: "workflow/rules/budget.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/report.smk"
 
@@ -17,7 +19,12 @@ rule all:
     default_target: True
     input:
         expand("results/tables/{table}.parquet", table=TABLES),
-        expand("results/figures/{figure}.svg", figure=FIGURES),
+        expand(
+            "results/figures/{figure}.{kind}",
+            figure=FIGURES,
+            kind=["svg", "png", "pdf"],
+        ),
+        "results/explorer.html",
         "results/landing.rst",
         "results/verified.txt",
 

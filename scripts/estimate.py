@@ -1,27 +1,35 @@
 """One estimation job: the traces of a chunk of settings with one backend."""
 
 import os
+import sys
 
-os.environ["OPENBLAS_NUM_THREADS"] = str(snakemake.threads)
+threads = str(snakemake.threads)
+os.environ.update(OPENBLAS_NUM_THREADS=threads, OMP_NUM_THREADS=threads)
 
 from mckl.joblog import log_to
 
 log_to(snakemake.log[0])
+os.dup2(sys.stderr.fileno(), 2)  # what C++ libraries say does not go through sys.stderr
 
 from tqdm import tqdm
 
-from mckl import settings, tables
+from mckl import backends, settings, tables
+from mckl.cost import Meter
 from mckl.estimators import ESTIMATORS
 from mckl.manifest import manifest
 from mckl.points import SAMPLERS
 from mckl.traces import trace, trace_columns
 
 job = snakemake.params.job
+meter = Meter(job["backend"], snakemake.wildcards.chunk)
+backends.load(job["backend"], job["dtype"])
+meter.begin()
+about = manifest(snakemake.config)
 chosen = [settings.from_dict(fields) for fields in job["settings"]]
 estimators = [ESTIMATORS[name] for name in job["estimators"]]
 work = len(chosen) * len(job["samplers"]) * job["replicates"] * max(job["samples"])
 with (
-    tables.writer("traces", snakemake.output[0], manifest(snakemake.config)) as out,
+    tables.writer("traces", snakemake.output.traces, about) as out,
     tqdm(total=work, unit=" samples", unit_scale=True, mininterval=1) as bar,
 ):
     for setting in chosen:
@@ -31,8 +39,10 @@ with (
             one = trace(
                 setting, job["backend"], SAMPLERS[name], estimators,
                 seed=job["seed"], samples=job["samples"], replicates=job["replicates"],
-                progress=bar.update,
+                dtype=job["dtype"], progress=bar.update,
             )  # fmt: skip
+            meter.lap(setting.name, name, one.evaluations)
             columns.append(trace_columns(one, setting, job["backend"], name, job["estimators"]))
         group = tables.concatenate("traces", columns)
         out.write_table(group, row_group_size=group.num_rows)
+tables.write("cost", snakemake.output.cost, meter.columns(), about)

@@ -6,10 +6,13 @@ log_to(snakemake.log[0])
 
 from mckl import tables
 from mckl.manifest import manifest
+from mckl.registered import with_registered
 from mckl.verification import verify
 
 summary = tables.read("summary", snakemake.input.summary).to_pandas()
 theory = tables.read("theory", snakemake.input.theory).to_pandas()
-tables.write(
-    "verification", snakemake.output[0], verify(summary, theory), manifest(snakemake.config)
-)
+registered = snakemake.input.get("registered_kl")
+rows = verify(summary, theory)
+if registered:
+    rows = with_registered(rows, tables.read("registered-kl", registered).to_pandas())
+tables.write("verification", snakemake.output[0], rows, manifest(snakemake.config))

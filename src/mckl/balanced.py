@@ -1,10 +1,10 @@
-"""The variance of k1 over balanced Sobol' points at any n = 2^m, at a cost that does not grow with n.
+"""The variance of k1 over balanced Sobol' points, at one cost for every n = 2^m.
 
 The variance is n^-2 sum over strata of Var(f | stratum) (`mckl.strata`, docs/theory.md,
 section 6). In the outer 256 strata at either end every term is integrated. Between them f is
 smooth on the scale of a stratum of width h = 1/n in u, where Var(f | stratum) is
 h/12 times the integral of f'(u)^2 over it, to a relative error of about (strata from the end)^-2:
-the sum is one integral. Together they err by less than 1e-7 of the whole.
+their sum is one integral. The whole errs by less than 1e-8 of itself.
 """
 
 from __future__ import annotations
@@ -40,9 +40,10 @@ def _variances(
     return float((weight * y * y).sum())
 
 
-def _between(edges: Vector, slope_squared_over_density: Callable[[Vector], Vector]) -> float:
+def _integral(edges: Vector, f: Callable[[Vector], Vector]) -> float:
+    """The integral of f over all panels."""
     x, weight = _nodes(edges, np.zeros_like)
-    return float(((weight * slope_squared_over_density(x)).sum(axis=1) * np.diff(edges)).sum())
+    return float(((weight * f(x)).sum(axis=1) * np.diff(edges)).sum())
 
 
 @lru_cache(maxsize=64)
@@ -63,9 +64,9 @@ def normal_sums(n: int) -> tuple[float, float]:
     root = np.sqrt(2.0 * np.pi)
     return (
         2.0 * _variances(outer, log_density, np.square)
-        + _between(inner, lambda x: 4.0 * x * x * root * np.exp(0.5 * x * x)) / (12.0 * n),
+        + _integral(inner, lambda x: 4.0 * x * x * root * np.exp(0.5 * x * x)) / (12.0 * n),
         2.0 * _variances(outer, log_density, np.array)
-        + _between(inner, lambda x: root * np.exp(0.5 * x * x)) / (12.0 * n),
+        + _integral(inner, lambda x: root * np.exp(0.5 * x * x)) / (12.0 * n),
     )
 
 
@@ -91,14 +92,11 @@ def chi_sum(n: int, dof: float) -> float:
         return _variances(root_quantile(edges), log_density, np.square)
     low, high = _edges(n)
     outer = sum(_variances(root_quantile(e), log_density, np.square) for e in (low, high))
+    whole = root_quantile(np.linspace(-_OUTERMOST, _OUTERMOST, _PANELS + 1))
     inner = root_quantile(np.linspace(low[-1], high[0], _PANELS + 1))
-    x, weight = _nodes(root_quantile(np.linspace(-_OUTERMOST, _OUTERMOST, 65)), np.zeros_like)
-    edges = root_quantile(np.linspace(-_OUTERMOST, _OUTERMOST, 65))
-    total = float(
-        ((weight * np.exp(log_density(x))).sum(axis=1) * np.diff(edges)).sum()
-    )  # the density's normalisation
-    integral = _between(inner, lambda x: 4.0 * x * x * np.exp(-log_density(x)))
-    return outer + total * integral / (12.0 * n)
+    mass = _integral(whole, lambda x: np.asarray(np.exp(log_density(x))))
+    smooth = _integral(inner, lambda x: 4.0 * x * x * np.exp(-log_density(x)))
+    return outer + mass * smooth / (12.0 * n)
 
 
 def balanced_variance(form: Form, n: int) -> float:

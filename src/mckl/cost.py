@@ -21,11 +21,13 @@ class Meter:
 
     def __init__(self, backend: str, chunk: str) -> None:
         self._job, self._backend = f"{backend}/{chunk}", backend
-        self._began = self._wall = time.perf_counter()
-        self._cpu = time.process_time()
+        self._began = time.perf_counter()
         self._rows: list[dict[str, Any]] = []
+        self.begin()
 
-    def _row(self, setting: str | None, sampler: str | None, cpu: float, wall: float, n: int) -> None:
+    def _row(
+        self, setting: str | None, sampler: str | None, cpu: float, wall: float, n: int
+    ) -> None:
         self._rows.append(
             {
                 "job": self._job,
@@ -39,6 +41,10 @@ class Meter:
                 "estimates_per_cpu_second": n / cpu if cpu > 0 else float("nan"),
             }
         )
+
+    def begin(self) -> None:
+        """The start-up is over: the first lap is timed from here on."""
+        self._cpu, self._wall = time.process_time(), time.perf_counter()
 
     def lap(self, setting: str, sampler: str, samples: int) -> None:
         """Record what was spent since the last lap, for so many evaluations of l."""

@@ -62,13 +62,11 @@ def constant(value: float) -> Expression:
 class _Sums(NamedTuple):
     """Sums over coordinates under the tilt T, with s = t / (1 - T t) and c = b^2 / (1 - T t).
 
-    log     sum m(-T t) / 2
     cross   sum t s
     plain   sum s^i, by i
     with_b  sum s^i c, by i
     """
 
-    log: float
     cross: float
     plain: Vector
     with_b: Vector
@@ -77,13 +75,20 @@ class _Sums(NamedTuple):
 _ROWS = 2**13  # coordinates at a time: what is made of them stays in cache
 
 
+def _sum_of_m(T: float, t: Vector, weight: Vector) -> float:
+    """Sum m(T t) over coordinates."""
+    return sum(
+        float(weight[i : i + _ROWS] @ x_minus_log1p(T * t[i : i + _ROWS]))
+        for i in range(0, t.size, _ROWS)
+    )
+
+
 def _sums(t: Vector, b2: Vector, weight: Vector, T: float, order: int) -> _Sums:
-    log = cross = 0.0
+    cross = 0.0
     plain, with_b = np.zeros(order + 1), np.zeros(order + 1)
     for start in range(0, t.size, _ROWS):
         here = slice(start, start + _ROWS)
         w, tt = weight[here], T * t[here]
-        log += 0.5 * float(w @ x_minus_log1p(-tt)) if T else 0.0
         s, c = t[here] / (1.0 - tt), w * (b2[here] / (1.0 - tt))
         cross += float(w @ (t[here] * s))
         power = w.copy()
@@ -94,7 +99,7 @@ def _sums(t: Vector, b2: Vector, weight: Vector, T: float, order: int) -> _Sums:
                 if i < order:
                     power *= s
                     c *= s
-    return _Sums(log, cross, plain, with_b)
+    return _Sums(cross, plain, with_b)
 
 
 class LogRatioLaw:
@@ -111,6 +116,7 @@ class LogRatioLaw:
         self.kl = float(np.sum(c.kl * c.weight))
         self._raw: dict[Tilt, Vector] = {}
         self._sums: dict[float, _Sums] = {}
+        self._logs: dict[float, float] = {}
 
     @property
     def variance(self) -> float:
@@ -132,19 +138,35 @@ class LogRatioLaw:
         """Whether E e^{T Q} is finite: every 1 - T t > 0."""
         return all(1.0 - tilt_of_q * t > 0 for t in self._range)
 
+    @property
+    def lowest_tilt(self) -> float:
+        """The infimum of the T with a finite E e^{T Q}."""
+        return 1.0 / self._range[0] if self._range[0] < 0 else -math.inf
+
     def log_mgf(self, tilt: Tilt) -> float:
         """Log E e^{T (KL + Q) + S L}; inf where it diverges."""
         T, S = tilt
         if not self.is_finite(T):
             return math.inf
-        sums = self._tilted(T, 0)
-        return T * self.kl + sums.log + 0.5 * S * S * float(sums.with_b[0])
+        if T not in self._logs:
+            self._logs[T] = 0.5 * _sum_of_m(-T, self._t, self._weight) if T else 0.0
+        return T * self.kl + self._logs[T] + 0.5 * S * S * float(self._tilted(T, 0).with_b[0])
 
-    def tilted(self, tilt: Tilt) -> tuple[float, float]:
-        """Mean and variance under the tilted law: of l, or of KL + Q where S is 0."""
-        mean = self.kl + self._cumulant(1, 0, tilt)
-        variance = self._cumulant(2, 0, tilt)
-        if tilt[1]:
+    def groups(self) -> tuple[int, int]:
+        """How many values a has over the coordinates, and how many of them occur twice or more."""
+        order = np.argsort(self._t) if self._weight.max() > 1 else None
+        t = np.sort(self._t) if order is None else self._t[order]
+        first = np.flatnonzero(np.concatenate(([True], t[1:] != t[:-1])))
+        size = np.diff(np.append(first, t.size))
+        if order is not None:
+            size = np.add.reduceat(self._weight[order], first)
+        return first.size, int((size > 1).sum())
+
+    def tilted(self, T: float, paired: bool) -> tuple[float, float]:
+        """Mean and variance of x under the law tilted by e^{T x}: x = l, or KL + Q of a pair."""
+        tilt = (T, 0.0 if paired else T)
+        mean, variance = self.kl + self._cumulant(1, 0, tilt), self._cumulant(2, 0, tilt)
+        if not paired:
             mean += self._cumulant(0, 1, tilt)
             variance += 2.0 * self._cumulant(1, 1, tilt) + self._cumulant(0, 2, tilt)
         return mean, variance

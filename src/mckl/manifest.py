@@ -13,7 +13,10 @@ from typing import Any
 
 import mckl
 
-_PACKAGES = ("numpy", "scipy", "pandas", "pyarrow", "seaborn", "matplotlib", "snakemake")
+_PACKAGES = (
+    "numpy", "scipy", "pandas", "pyarrow", "seaborn", "matplotlib", "snakemake", "tensorflow",
+    "tensorflow-probability",
+)  # fmt: skip
 
 
 def digest(data: object) -> str:

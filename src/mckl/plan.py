@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from mckl.backends import LIBRARIES
-from mckl.config import Config
 from mckl.points import SAMPLERS
 from mckl.traces import checkpoints, checkpoints_of
+
+if TYPE_CHECKING:
+    from mckl.config import Config
 
 # Measured on one core (docs/benchmarks.md is where to look before changing one); seconds.
 _PER_NUMBER = {"iid": 8e-9, "antithetic": 8e-9, "sobol": 16e-9}
@@ -38,14 +40,23 @@ class Plan(NamedTuple):
 
 
 def estimate_seconds(
-    dimension: int, sampler: str, estimators: int, samples: int, replicates: int
+    dimension: int,
+    sampler: str,
+    estimators: int,
+    samples: int,
+    replicates: int,
+    groups: int = 1,
+    chi_squares: int = 1,
 ) -> float:
-    """CPU seconds of one setting with one sampler, about."""
+    """CPU seconds of one setting with one sampler, about.
+
+    `groups` and `chi_squares` are what a radial sampler draws for a sample.
+    """
     points = SAMPLERS[sampler].points
     base = points.name
     radial = sampler.endswith("-radial")
-    numbers = 1 if radial else dimension
-    per_unit = numbers * _PER_NUMBER[base] + (_PER_CHI_SQUARE if radial else 0.0)
+    per_unit = (groups if radial else dimension) * _PER_NUMBER[base]
+    per_unit += chi_squares * _PER_CHI_SQUARE if radial else 0.0
     per_sample = per_unit / points.points + _PER_EVALUATION[base] + estimators * _PER_ESTIMATOR
     return replicates * (_PER_REPLICATE[base] + samples * per_sample)
 

@@ -74,6 +74,21 @@ _COLUMNS: Mapping[str, tuple[pa.DataType, str]] = {
     "distribution": (_KEY, "q or p: where the point was drawn"),
     "log_density_ratio": (pa.float64(), "l = log q - log p at this sample, nats"),
     "squared_error": (pa.float64(), "(estimate - kl)^2, nats^2"),
+    "tolerance": (pa.float64(), "the largest relative RMSE that is asked for"),
+    "samples_needed": (
+        pa.int64(),
+        "fewest samples, in whole units, whose theoretical RMSE is at most tolerance * kl; null: none",
+    ),
+    "samples_needed_measured": (
+        pa.int64(),
+        "samples from which the measured RMSE stays at most that, interpolated; null: not reached",
+    ),
+    "samples_needed_low": (pa.int64(), "lower end of its 95 % interval; null where there is none"),
+    "samples_needed_high": (
+        pa.int64(),
+        "upper end of its 95 % interval; null: beyond the study's samples",
+    ),
+    "verdict": (_KEY, "what the tolerance takes, in words: ok, or why it is not reached"),
     "job": (_KEY, "estimation job, as backend/chunk"),
     "cpu_seconds": (pa.float64(), "CPU time of all threads; of a whole job with its start-up"),
     "wall_seconds": (pa.float64(), "elapsed time"),
@@ -102,6 +117,11 @@ _TABLES: Mapping[str, tuple[str, ...]] = {
     ),
     "verification": (
         *_KEYS, "samples", "quantity", "measured", "exact", "z", "p_value", "passed", "test",
+    ),
+    "budget": (
+        "setting", "sampler", "estimator", "tolerance", "samples_needed",
+        "samples_needed_measured", "samples_needed_low", "samples_needed_high", "theory",
+        "verdict",
     ),
     "cost": (
         "job", "setting", "backend", "sampler", "cpu_seconds", "wall_seconds", "max_rss",

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from mckl.balanced import balanced_variance
 from mckl.estimators import ESTIMATORS, Estimator, UnitTheory
 from mckl.law import LogRatioLaw
 from mckl.points import SAMPLERS, Sampler
@@ -13,6 +14,10 @@ from mckl.reduction import Form
 from mckl.settings import Setting
 from mckl.strata import stratified
 from mckl.traces import checkpoints_of
+
+
+# Beyond, the strata are not summed one by one; skewness and kurtosis have settled long before.
+_MOST_STRATA = 2**15
 
 
 class Exact(NamedTuple):
@@ -36,7 +41,8 @@ class Exact(NamedTuple):
         return self.variance + (self.bias * self.bias if self.theory != "asymptotic" else 0.0)
 
 
-def _over_units(unit: UnitTheory, units: int) -> Exact:
+def over_units(unit: UnitTheory, units: int) -> Exact:
+    """The law of an estimate over so many independent units."""
     bias = unit.bias + (unit.bias_times_n / units if unit.bias_times_n else 0.0)
     return Exact(
         bias,
@@ -56,7 +62,10 @@ def _stratified(estimator: Estimator, unit: UnitTheory, form: Form, samples: int
     if samples & (samples - 1):
         reason = "Sobol' points are balanced at powers of two alone"
         return Exact(unbiased_points, math.nan, math.nan, math.nan, "none", reason)
-    return Exact(unit.bias, *stratified(form, samples), "exact", None)
+    variance, skewness, kurtosis = stratified(form, min(samples, _MOST_STRATA))
+    if samples > _MOST_STRATA:
+        variance = balanced_variance(form, samples)
+    return Exact(unit.bias, variance, skewness, kurtosis, "exact", None)
 
 
 def exact(
@@ -70,7 +79,7 @@ def exact(
         unit = estimator.theory(law, points.points == 2)
         for n in checkpoints_of(sampler, samples):
             if form is None:
-                yield estimator.name, n, _over_units(unit, n // points.points)
+                yield estimator.name, n, over_units(unit, n // points.points)
             else:
                 yield estimator.name, n, _stratified(estimator, unit, form, n)
 

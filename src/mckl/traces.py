@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import pyarrow as pa
 
 from mckl import backends
 from mckl.errors import UserError
@@ -17,6 +16,9 @@ from mckl.points import SAMPLERS, Sampler
 from mckl.running import RunningMoments
 from mckl.settings import Setting
 from mckl.streams import seed_sequence
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 # Units drawn between two merges of the moments, and replicates that run side by side: with
 # 4096 x 4 values of l and the integrands beside them the kernel stays in a 1 MiB L2 cache. The
@@ -42,7 +44,7 @@ class Trace(NamedTuple):
     @property
     def evaluations(self) -> int:
         """How many values of l all replicates took."""
-        return self.estimate.shape[1] * max(self.samples, default=0)
+        return int(self.estimate.shape[1]) * max(self.samples, default=0)
 
 
 def checkpoints(samples: int, per_octave: int) -> list[int]:
@@ -121,6 +123,8 @@ def trace_columns(
     trace: Trace, setting: Setting, backend: str, sampler: str, estimators: Sequence[str]
 ) -> dict[str, object]:
     """The trace as columns of traces.parquet: by estimator, then replicate, then samples."""
+    import pyarrow as pa  # what only forecasts or estimates does without
+
     e, r, c = trace.estimate.shape
     rows = e * r * c
 
@@ -150,7 +154,7 @@ def _stops(at: Sequence[int], points: int) -> Iterator[int]:
 def check_feasible(
     setting: Setting, samplers: Sequence[str], samples: int, chosen: Sequence[str] = ()
 ) -> None:
-    """Refuse with a `UserError`, in one line, what a sampler or backend cannot do with a setting."""
+    """Refuse with a `UserError`, in one line, what a sampler or backend cannot do."""
     for name in samplers:
         sampler = SAMPLERS[name]
         points = sampler.points

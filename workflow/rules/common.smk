@@ -40,7 +40,7 @@ FIGURES = [
     for name, figure in KNOWN_FIGURES.items()
     if (NOTEBOOK or not figure.of_notebook) and {*figure.backends} <= {*STUDY.backends}
 ]
-TABLES = ["settings", "theory", "traces", "summary", "verification", "cost"]
+TABLES = ["settings", "theory", "traces", "summary", "verification", "budget", "cost"]
 
 # TensorFlow Probability's own KL of every setting, which the gate compares with the closed form.
 REGISTERED_KL = (

@@ -26,3 +26,32 @@ rule landing:
         code=script_digest("landing"),
     script:
         "../../scripts/landing.py"
+
+
+rule explorer:
+    input:
+        settings="results/tables/settings.parquet",
+        summary="results/tables/summary.parquet",
+        budget="results/tables/budget.parquet",
+    output:
+        report(
+            "results/explorer.html",
+            caption="../report/explorer.rst",
+            category="How many samples?",
+            labels={"figure": "explorer", "shows": "every setting, to browse"},
+        ),
+    log:
+        "results/logs/explorer.log",
+    benchmark:
+        "results/benchmarks/explorer.jsonl"
+    conda:
+        "../envs/mckl.yaml"
+    threads: 1
+    resources:
+        mem_mb=1500,
+        runtime=20,
+    params:
+        template=template("explorer.html"),
+        code=script_digest("explorer"),
+    script:
+        "../../scripts/explorer.py"

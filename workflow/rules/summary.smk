@@ -26,9 +26,9 @@ rule summary:
 
 rule verify:
     input:
+        **REGISTERED_KL,
         summary="results/tables/summary.parquet",
         theory="results/tables/theory.parquet",
-        **REGISTERED_KL,
     output:
         "results/tables/verification.parquet",
     log:

@@ -21,7 +21,10 @@ class Stream:
     """The random numbers of one replicate; an array is valid until the next draw."""
 
     def __init__(self, seed: np.random.SeedSequence) -> None:
-        self._generator = np.random.Generator(np.random.SFC64(seed))
+        # Apart, so that the numbers do not depend on how many rows are asked for at a time.
+        self._generator, self._chisquares = (
+            np.random.Generator(np.random.SFC64(s)) for s in (seed, *seed.spawn(1))
+        )
         self._buffer = np.empty(0)
 
     def normals(self, rows: int, columns: int) -> Vector:
@@ -32,10 +35,9 @@ class Stream:
         return flat.reshape(rows, columns)
 
     def chisquares(self, rows: int, dof: Vector) -> Vector:
-        out = np.empty((rows, dof.size))
-        for j, k in enumerate(dof):
-            out[:, j] = self._generator.chisquare(k, rows)
-        return out
+        if dof.size == 1:  # one number of degrees of freedom: NumPy's fast path
+            return self._chisquares.chisquare(dof[0], rows)[:, None]
+        return self._chisquares.chisquare(dof, (rows, dof.size))
 
     def normal_quantiles(self, u: Vector) -> Vector:
         return np.asarray(ndtri(u))
@@ -50,7 +52,7 @@ class Stream:
 class Kernel:
     """Evaluates log density ratios with NumPy and one BLAS product a term."""
 
-    def __init__(self, form: Form, signs: int) -> None:
+    def __init__(self, form: Form, signs: int, units: int | None = None) -> None:
         self._form = form
         # A multiple of 4 rows, in which OpenBLAS works, so that no row's bits depend on
         # how many rows are asked for at once.

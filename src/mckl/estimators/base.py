@@ -22,7 +22,8 @@ class UnitTheory(NamedTuple):
     A unit is one sample, or one antithetic pair. Over N units the estimate has bias
     ``bias + bias_times_n / N``, variance ``variance / N``, skewness ``skewness / sqrt(N)``
     and excess kurtosis ``excess_kurtosis / N``. NaN means not known, inf is a value;
-    `reason` says why something is infinite.
+    `reason` says why something is infinite. Over fewer than `least_units` an asymptotic theory
+    forecasts nothing.
     """
 
     bias: float
@@ -32,6 +33,7 @@ class UnitTheory(NamedTuple):
     bias_times_n: float = 0.0
     kind: str = "exact"
     reason: str | None = None
+    least_units: float = 1.0
 
 
 class Estimator(NamedTuple):

@@ -74,6 +74,7 @@ def _theory(law: LogRatioLaw, paired: bool) -> UnitTheory:
         math.nan,
         bias_times_n=bias if math.isfinite(bias) else math.nan,
         kind="asymptotic",
+        least_units=max(spread, 64.0),  # where a mean of r - 1 is off by 1, nothing is fitted
     )
 
 

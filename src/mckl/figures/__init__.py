@@ -16,10 +16,13 @@ if TYPE_CHECKING:
 
 Frames = Mapping[str, "pd.DataFrame"]
 
+_MARGIN = 0.05  # inches around a drawing
+
 NOTEBOOK = "The notebook, again"
 SPEED = "How fast does the error fall?"
 ESTIMATOR = "Which estimator?"
 SAMPLER = "Which sampler?"
+MANY = "How many samples?"
 TRUST = "Can I trust it?"
 
 
@@ -51,6 +54,7 @@ FIGURES: Mapping[str, Figure] = {
         Figure("estimators", ESTIMATOR, "RMSE by estimator", ("summary", "theory", "settings")),
         Figure("regimes", ESTIMATOR, "best by scale and offset", ("settings", "theory")),
         Figure("samplers", SAMPLER, "RMSE by sampler", ("summary", "settings")),
+        Figure("samples-needed", MANY, "samples for a tolerance", ("budget", "settings")),
         Figure("coverage", TRUST, "t intervals", ("summary", "settings")),
         Figure("verification", TRUST, "measurement and theory", ("verification",)),
         Figure(
@@ -80,7 +84,11 @@ def draw(figure: Figure, frames: Frames) -> tuple[matplotlib.figure.Figure, dict
 
 def save(drawing: matplotlib.figure.Figure, paths: Sequence[str]) -> None:
     """Write a drawing to each path, its format by the suffix; the same drawing, the same bytes."""
+    # Laid out once and not again for every format, which is most of the time it takes.
+    drawing.draw_without_rendering()
+    drawing.set_layout_engine("none")
+    box = drawing.get_tightbbox().padded(_MARGIN)
     for path in paths:
         undated = {"Date": None} if path.endswith(".svg") else {"CreationDate": None}
         metadata = None if path.endswith(".png") else undated
-        drawing.savefig(path, metadata=metadata)
+        drawing.savefig(path, metadata=metadata, bbox_inches=box)

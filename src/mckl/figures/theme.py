@@ -66,7 +66,7 @@ def apply() -> None:
             "lines.linewidth": 1.2,
             "lines.markersize": 3.0,
             "svg.hashsalt": "mckl",
-            "svg.fonttype": "none",
+            "svg.fonttype": "path",  # the same shapes in every browser, whatever fonts it has
             "pdf.fonttype": 42,
         }
     )

@@ -1,0 +1,20 @@
+"""budget.parquet: the samples that every tolerance takes, a row group a setting."""
+
+from mckl.joblog import log_to
+
+log_to(snakemake.log[0])
+
+from tqdm import tqdm
+
+from mckl import budget, settings, tables
+from mckl.manifest import manifest
+
+job = snakemake.params.job
+chosen = [settings.from_dict(fields) for fields in job["settings"]]
+summary = tables.read("summary", snakemake.input.summary).to_pandas()
+with tables.writer("budget", snakemake.output[0], manifest(snakemake.config)) as out:
+    for columns in budget.budget_rows(
+        tqdm(chosen, unit="setting"),
+        job["samplers"], job["estimators"], job["tolerances"], summary,
+    ):  # fmt: skip
+        out.write_table(tables.table("budget", columns))

@@ -1,0 +1,13 @@
+"""cost.parquet: what every estimation job took, as one table."""
+
+from mckl.joblog import log_to
+
+log_to(snakemake.log[0])
+
+from mckl import tables
+from mckl.manifest import manifest
+
+with tables.writer("cost", snakemake.output[0], manifest(snakemake.config)) as out:
+    for path in snakemake.input:
+        for group in tables.row_groups("cost", path):
+            out.write_table(group)

@@ -1,0 +1,19 @@
+"""explorer.html: settings, errors and budgets to browse in one self-contained page."""
+
+from pathlib import Path
+
+from mckl.joblog import log_to
+
+log_to(snakemake.log[0])
+
+from mckl import explorer, tables
+
+frames = {
+    table: tables.read(table, snakemake.input[table]).to_pandas()
+    for table in ("settings", "summary", "budget")
+}
+about = tables.manifest_of(snakemake.input.summary)
+with tables.replacing(snakemake.output[0]) as beside:
+    Path(beside).write_text(
+        explorer.page(snakemake.params.template, explorer.data(**frames), about), encoding="utf-8"
+    )

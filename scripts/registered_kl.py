@@ -1,0 +1,18 @@
+"""registered-kl.parquet: every setting's KL by TensorFlow Probability beside the closed form."""
+
+import os
+import sys
+
+from mckl.joblog import log_to
+
+log_to(snakemake.log[0])
+os.environ["OMP_NUM_THREADS"] = str(snakemake.threads)
+os.dup2(sys.stderr.fileno(), 2)  # what C++ libraries say does not go through sys.stderr
+
+from mckl import settings, tables
+from mckl.manifest import manifest
+from mckl.registered import registered_rows
+
+chosen = [settings.from_dict(fields) for fields in snakemake.params.job["settings"]]
+about = manifest(snakemake.config)
+tables.write("registered-kl", snakemake.output[0], registered_rows(chosen), about)

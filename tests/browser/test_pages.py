@@ -1,0 +1,180 @@
+"""Both pages in a real browser, from disk, with the network off."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.xdist_group("browser"),
+    pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="Chromium and its driver are missing"),
+]
+
+POINTS = "document.querySelector('[data-points]')?.dataset.points"
+CONFIG = """
+sweep: {dimension: [1, 4], scale: [0.8, 2.5], offset: [0.0, 0.25]}
+samplers: [iid, sobol-radial]
+samples: 256
+replicates: 20
+"""
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small study's results, with the report."""
+    folder = tmp_path_factory.mktemp("pages")
+    (folder / "small.yaml").write_text(CONFIG)
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"),
+               "--cores", "2", "--directory", str(folder), "--configfile", "small.yaml"]  # fmt: skip
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return folder / "results"
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
+    """Headless Chromium without a network."""
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = str(CHROMIUM)
+    profile = tmp_path_factory.mktemp("profile")
+    for flag in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic",
+                 "--no-first-run", "--disable-background-networking", "--disable-component-update",
+                 "--disable-sync", "--disable-dev-shm-usage", "--hide-scrollbars",
+                 f"--user-data-dir={profile}"):  # fmt: skip
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options=options, service=Service(str(DRIVER)))
+    driver.set_network_conditions(offline=True, latency=0, throughput=0)
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture
+def page(browser, request: pytest.FixtureRequest) -> Iterator[object]:
+    """The browser; keeps a screenshot of a failed test, and fails on console errors."""
+    browser.get("about:blank")
+    browser.get_log("browser")
+    failed = request.session.testsfailed
+    yield browser
+    errors = [
+        entry["message"] for entry in browser.get_log("browser") if entry["level"] == "SEVERE"
+    ]
+    if request.session.testsfailed > failed or errors:
+        shots = ROOT / "results" / "screenshots"
+        shots.mkdir(parents=True, exist_ok=True)
+        browser.save_screenshot(str(shots / f"{request.node.name}.png"))
+    assert not errors
+
+
+def _wait(driver, script: str, seconds: float = 20) -> object:
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    return WebDriverWait(driver, seconds, 0.05).until(lambda d: d.execute_script(script))
+
+
+def _choose(driver, name: str, value: str) -> None:
+    from selenium.webdriver.support.ui import Select
+
+    Select(driver.find_element("id", name)).select_by_value(value)
+
+
+def _shown(driver) -> dict[str, object]:
+    """What the chart and the words say now."""
+    _wait(
+        driver,
+        "return document.querySelector('#chart svg') && document.querySelector('#said').textContent",
+    )
+    return {
+        "points": int(
+            _wait(driver, "return document.querySelector('[data-points]')?.dataset.points")
+        ),
+        "said": driver.find_element("id", "said").text,
+        "rows": len(driver.find_elements("css selector", "#budget tbody tr")),
+    }
+
+
+@pytest.mark.parametrize("width", [1300, 400])
+def test_explorer_shows_a_chart_and_a_budget_at_every_width(
+    page, results: Path, width: int
+) -> None:
+    page.set_window_size(width, 1000)
+    page.get((results / "explorer.html").as_uri())
+    shown = _shown(page)
+    assert shown["points"] == 4 * 9  # estimators and checkpoints
+    assert shown["rows"] == 2 * 4  # samplers and estimators
+    assert "nats" in shown["said"]
+    assert page.execute_script("return document.documentElement.scrollWidth <= window.innerWidth")
+
+
+def test_pickers_change_the_chart_and_the_link_restores_the_view(page, results: Path) -> None:
+    page.set_window_size(1300, 1000)
+    page.get((results / "explorer.html").as_uri())
+    before = _shown(page)
+    _choose(page, "dimension", "4")
+    _choose(page, "scale", "2.5")
+    _choose(page, "offset", "0.25")
+    _choose(page, "sampler", "sobol-radial")
+    _choose(page, "tolerance", "0.1")
+    page.find_element("css selector", "#estimators input[value=k2]").click()
+    _wait(page, f"return {POINTS} == '27'")
+    after = _shown(page)
+    assert after["said"] != before["said"]
+    assert "dimension 4, scale 2.5, offset 0.25" in after["said"]
+    assert "infinite" in after["said"]
+    link = page.current_url
+    assert "setting=d4-s2.5-o0.25" in link
+    page.get("about:blank")
+    page.get(link)
+    assert _shown(page) == after
+    assert page.find_element("id", "sampler").get_attribute("value") == "sobol-radial"
+    assert not page.find_element("css selector", "#estimators input[value=k2]").is_selected()
+
+
+def test_keyboard_alone_reaches_and_changes_every_picker(page, results: Path) -> None:
+    from selenium.webdriver.common.keys import Keys
+
+    page.set_window_size(1300, 1000)
+    page.get((results / "explorer.html").as_uri())
+    before = _shown(page)
+    seen = []
+    for _ in range(12):
+        page.switch_to.active_element.send_keys(Keys.TAB)
+        active = page.switch_to.active_element
+        seen.append(active.get_attribute("id") or active.get_attribute("value"))
+        if seen[-1] == "dimension":
+            active.send_keys(Keys.ARROW_DOWN)
+    assert {"case", "dimension", "scale", "offset", "sampler", "tolerance", "k1", "cv"} <= set(seen)
+    assert _shown(page)["said"] != before["said"]
+
+
+def test_kl_of_zero_and_the_case_are_told(page, results: Path) -> None:
+    page.set_window_size(1300, 1000)
+    page.get((results / "explorer.html").as_uri() + "#setting=notebook&sampler=iid")
+    assert "KL = 2.593 nats for the pair notebook (dimension 2)" in _shown(page)["said"]
+
+
+def test_report_shows_every_figure_with_its_caption(page, results: Path) -> None:
+    page.set_window_size(1300, 1000)
+    page.get((results / "report.html").as_uri())
+    _wait(page, "return document.body.innerText.includes('How many samples does it take')")
+    text = page.execute_script("return document.body.innerText")
+    for question in ("How fast does the error fall?", "Which estimator?", "Which sampler?",
+                     "How many samples?", "Can I trust it?", "The notebook, again"):  # fmt: skip
+        assert question in text
+    shown = page.execute_script("return JSON.stringify(results)")
+    names = {entry["name"] for entry in json.loads(shown).values()}
+    figures = {path.name for path in (results / "figures").glob("*.svg")}
+    assert figures <= names
+    assert "explorer.html" in names

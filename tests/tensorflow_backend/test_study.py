@@ -1,0 +1,193 @@
+"""A whole study with both backends, and what is refused before any job."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from mckl import tables
+from mckl.verification import failures
+
+pytestmark = pytest.mark.skipif(
+    find_spec("tensorflow_probability") is None,
+    reason="the extra is not installed: pip install '.[tensorflow]' -c constraints.txt",
+)
+
+ROOT = Path(__file__).parents[2]
+SMALL = {
+    "sweep": {"dimension": [1, 16], "scale": [0.8, 1.25], "offset": [0.25]},
+    "backends": ["numpy", "tensorflow"],
+    "samplers": ["iid", "antithetic", "sobol", "iid-radial", "antithetic-radial", "sobol-radial"],
+    "samples": 1024,
+    "replicates": 30,
+    "one_job_per": {"numpy": ["scale"]},  # tensorflow keeps its default
+}
+TARGETS = [
+    "results/tables/verification.parquet",
+    "results/tables/cost.parquet",
+    "results/figures/backends.svg",
+    "results/figures/registered-kl.svg",
+]
+
+
+def snakemake(where: Path, *arguments: str, first: Path | None = None, **config: object):
+    """Run the checkout's study into a directory; `first` is searched first for modules."""
+    (where / "mine.yaml").write_text(yaml.safe_dump(SMALL | config))
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    if first is not None:
+        environment["PYTHONPATH"] = str(first)
+    return subprocess.run(
+        [sys.executable, "-m", "snakemake", *arguments, "-s", str(ROOT / "Snakefile"),
+         "--cores", "2", "--workflow-profile", str(ROOT / "profiles/default"),
+         "--directory", str(where),
+         "--configfile", str(where / "mine.yaml")],
+        cwd=where, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        timeout=300, check=False,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def study(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A study with both backends, run once for all workers, and what it printed."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base
+    where = shared / "both-backends"
+    with open(shared / "both-backends.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not where.exists():
+            where.mkdir()
+            done = snakemake(where, *TARGETS)
+            (where / "printed.txt").write_text(done.stdout)
+            (where / "code.txt").write_text(str(done.returncode))
+    printed = (where / "printed.txt").read_text()
+    assert (where / "code.txt").read_text() == "0", printed
+    return where, printed
+
+
+def table(where: Path, name: str) -> pd.DataFrame:
+    return tables.read(name, where / f"results/tables/{name}.parquet").to_pandas()
+
+
+@pytest.mark.slow
+def test_both_backends_pass_the_gate_on_the_same_settings(study):
+    where, _ = study
+    rows = table(where, "verification")
+    assert failures(rows) is None
+    tested = rows[(rows["test"] != "none") & (rows["quantity"] != "registered_kl")]
+    cells = tested.groupby("backend", observed=True).size()
+    assert cells["numpy"] == cells["tensorflow"] > 1000
+    keys = ["sampler", "estimator"]
+    assert len(tested[tested["backend"] == "tensorflow"][keys].drop_duplicates()) == 4 * 3 + 2
+
+
+@pytest.mark.slow
+def test_the_registered_kl_of_every_setting_is_among_the_cells(study):
+    where, _ = study
+    rows = table(where, "verification")
+    rows = rows[rows["quantity"] == "registered_kl"]
+    assert sorted(rows["setting"].astype(str)) == sorted(table(where, "settings")["setting"])
+    assert rows["passed"].all()
+    pd.testing.assert_series_equal(
+        rows["measured"], rows["exact"], rtol=1e-12, atol=0.0, check_names=False
+    )
+    notebook = rows[rows["setting"] == "notebook"].iloc[0]
+    assert notebook["measured"] == pytest.approx(2.592581463748310, rel=1e-15)
+
+
+@pytest.mark.slow
+def test_its_jobs_are_few_and_their_noise_stays_in_their_logs(study):
+    where, printed = study
+    chunks = {path.stem for path in (where / "results/traces/tensorflow").glob("*.parquet")}
+    assert chunks == {"d1", "d16", "case-notebook"}
+    assert {path.stem for path in (where / "results/traces/numpy").glob("*.parquet")} == {
+        "s0.8", "s1.25", "case-notebook",
+    }  # fmt: skip
+    for noise in ("absl", "cuda", "cudart", "oneDNN", "XLA", "retracing", "cpu_feature_guard"):
+        assert noise not in printed
+
+
+@pytest.mark.slow
+def test_cost_tells_of_every_trace_and_of_every_job(study):
+    where, _ = study
+    cost = table(where, "cost")
+    traces = cost[cost["setting"].notna()]
+    assert len(traces) == 2 * 5 * 6
+    assert (traces["samples"] == 1024 * 30).all()
+    assert (cost["cpu_seconds"] > 0).all()
+    jobs = cost[cost["setting"].isna()].set_index("job")
+    assert len(jobs) == 3 + 3
+    spent = traces.groupby("job", observed=True)["cpu_seconds"].sum()
+    assert (jobs["cpu_seconds"] > spent.reindex(jobs.index)).all()
+
+
+@pytest.mark.slow
+def test_the_report_shows_both(study):
+    where, _ = study
+    caption = (where / "results/figures/registered-kl.rst").read_text()
+    assert "2.5925813 by TensorFlow and 2.5925815 by its closed form" in caption
+    assert "2.59258146374831 in float64" in caption
+    caption = (where / "results/figures/backends.rst").read_text()
+    assert "% of all pairs of mean squared errors" in caption
+
+
+@pytest.mark.slow
+def test_tensorflow_is_not_imported_to_plan_a_study(tmp_path):
+    trap = tmp_path / "trap"
+    for package in ("tensorflow", "tensorflow_probability", "tf_keras"):
+        (trap / package).mkdir(parents=True)
+        (trap / package / "__init__.py").write_text("raise SystemExit('imported at parse time')")
+    done = snakemake(tmp_path, "--dry-run", first=trap)
+    assert done.returncode == 0, done.stdout
+    assert "imported at parse time" not in done.stdout
+    assert "registered_kl" in done.stdout
+
+
+HIDE = """
+import importlib.metadata
+known = importlib.metadata.version
+def version(package):
+    if package == "tensorflow":
+        raise importlib.metadata.PackageNotFoundError(package)
+    return known(package)
+importlib.metadata.version = version
+"""
+
+
+def lines_of(done):
+    return [line for line in done.stdout.splitlines() if line.startswith("mckl: config: ")]
+
+
+@pytest.mark.slow
+def test_what_cannot_run_is_refused_before_any_job(tmp_path):
+    old, hidden = tmp_path / "old", tmp_path / "hidden"
+    (old / "tensorflow-2.15.0.dist-info").mkdir(parents=True)
+    (old / "tensorflow-2.15.0.dist-info/METADATA").write_text("Name: tensorflow\nVersion: 2.15.0\n")
+    hidden.mkdir()
+    (hidden / "sitecustomize.py").write_text(HIDE)
+    how = "pip install '.[tensorflow]' -c constraints.txt"
+    for first, config, said in (
+        (old, {}, f"backends: 'tensorflow' needs tensorflow 2.21 or newer, found 2.15.0: {how}"),
+        (hidden, {}, f"backends: 'tensorflow' needs tensorflow 2.21 or newer, none found: {how}"),
+        (None, {"dtype": "float16"}, "dtype: 'float16' is not float64 or float32"),
+        (None, {"dtype": "float32"}, "dtype: 'float32' is one that the backend numpy lacks"),
+        (None, {"sweep": {"dimension": [20_000_000], "scale": [2], "offset": [0]},
+                "samplers": ["iid"]}, "backends: 'tensorflow' has memory for samples of at most"),
+    ):  # fmt: skip
+        done = snakemake(tmp_path, first=first, **config)
+        assert done.returncode != 0
+        assert len(lines_of(done)) == 1, done.stdout
+        assert said in lines_of(done)[0]
+        assert "Traceback" not in done.stdout
+    assert not (tmp_path / "results").exists()
+    # The other backend asks for nothing.
+    done = snakemake(tmp_path, "--dry-run", first=hidden, backends=["numpy"])
+    assert done.returncode == 0, done.stdout
+    assert "registered_kl" not in done.stdout

@@ -1,0 +1,310 @@
+"""What the config refuses, in one line each, and what it accepts."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import json
+import random
+import re
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mckl.backends import BACKENDS
+from mckl.config import parse
+from mckl.errors import UserError
+from mckl.estimators import ESTIMATORS
+from mckl.points import SAMPLERS
+
+PAIR = {"q": {"mean": [1, 4], "sd": [1, 1]}, "p": {"mean": [-3, 2], "sd": 2.5}}
+SWEEP = {"dimension": [1, 2], "scale": [1.0], "offset": [0.0]}
+
+
+def with_sweep(**changes):
+    return {"sweep": SWEEP | changes}
+
+
+def with_case(name="a", **changes):
+    case = copy.deepcopy(PAIR)
+    for path, value in changes.items():
+        side, key = path.split("_")
+        case[side][key] = value
+    return {"cases": {name: case}}
+
+
+def refusal(raw, schema):
+    with pytest.raises(UserError) as caught:
+        parse(raw, schema)
+    line = str(caught.value)
+    assert "\n" not in line
+    assert "\r" not in line
+    assert len(line) < 400
+    return line
+
+
+@pytest.mark.parametrize(
+    ("raw", "words"),
+    [
+        ({"sampels": 3}, ["sampels", "did you mean 'samples'"]),
+        ({"sweep": {"dimenson": [1], "scale": [1], "offset": [0]}},
+         ["sweep.dimenson", "did you mean 'dimension'"]),
+        (with_case(q_maen=1), ["cases.a.q.maen", "did you mean 'mean'"]),
+        ({"a\nb": 1}, ["a b", "unknown key"]),
+        ({1: 2}, ["1: unknown key"]),
+        ({"sweep": {"dimension": [1], "scale": [1]}}, ["sweep.offset", "missing"]),
+        ({"cases": {"a": {"q": PAIR["q"]}}}, ["cases.a.p", "missing"]),
+        # wrong types
+        ({"samples": "many"}, ["samples", "'many'", "integer from 2"]),
+        ({"samples": True}, ["samples", "'true'"]),
+        ({"samples": None}, ["samples", "'null'"]),
+        ({"samples": 12.5}, ["samples", "12.5"]),
+        ({"samplers": "iid"}, ["samplers", "'iid'", "a list"]),
+        ({"sweep": None}, ["sweep", "a mapping"]),
+        ({"sweep": [1]}, ["sweep", "a mapping"]),
+        (with_sweep(dimension=4), ["sweep.dimension", "'4'", "a list"]),
+        (with_sweep(dimension=[2.5]), ["sweep.dimension[0]", "2.5", "an integer"]),
+        (with_sweep(scale=["wide"]), ["sweep.scale[0]", "'wide'", "a number"]),
+        (with_case(q_mean={"a": 1}), ["cases.a.q.mean", "a number"]),
+        (with_case(q_mean=["x", 1]), ["cases.a.q.mean[0]", "'x'"]),
+        ({"cases": {"a": "text"}}, ["cases.a", "'text'", "q and p"]),
+        ([], ["config", "a mapping"]),
+        # empty lists
+        *((with_sweep(**{axis: []}), [f"sweep.{axis}", "at least one"]) for axis in SWEEP),
+        *(({key: []}, [key, "at least one"])
+          for key in ("backends", "samplers", "estimators", "tolerances")),
+        (with_case(q_mean=[]), ["cases.a.q.mean"]),
+        # duplicates
+        (with_sweep(dimension=[1, 2, 1]), ["sweep.dimension", "different"]),
+        (with_sweep(scale=[1, 1.0]), ["sweep.scale", "different"]),
+        (with_sweep(scale=["1e0", 1]), ["sweep.scale", "different"]),
+        (with_sweep(offset=[0.0, -0.0]), ["sweep.offset", "different"]),
+        ({"samplers": ["iid", "iid"]}, ["samplers", "different"]),
+        ({"one_job_per": ["scale", "scale"]}, ["one_job_per", "different"]),
+        # ranges
+        (with_sweep(scale=[0]), ["sweep.scale[0]", "'0'"]),
+        (with_sweep(scale=[1.0, -2.0]), ["sweep.scale[1]", "-2"]),
+        (with_sweep(dimension=[0]), ["sweep.dimension[0]", "'0'", "from 1"]),
+        (with_sweep(dimension=[-3]), ["sweep.dimension[0]", "-3"]),
+        (with_case(q_sd=[1, 0]), ["cases.a.q.sd[1]", "'0'"]),
+        (with_case(p_sd=-1), ["cases.a.p.sd", "-1"]),
+        ({"samples": 1}, ["samples", "'1'", "from 2"]),
+        ({"replicates": 0}, ["replicates", "'0'"]),
+        ({"checkpoints_per_octave": 0}, ["checkpoints_per_octave", "'0'"]),
+        ({"seed": -1}, ["seed", "-1"]),
+        ({"tolerances": [0]}, ["tolerances[0]", "above 0"]),
+        # not finite
+        *((with_sweep(**{axis: [bad]}), [f"sweep.{axis}[0]"])
+          for axis in ("scale", "offset") for bad in (float("nan"), float("inf"), "nan", "-inf")),
+        (with_sweep(dimension=[float("nan")]), ["sweep.dimension[0]"]),
+        (with_case(q_mean=[1, float("nan")]), ["cases.a.q.mean[1]", "finite"]),
+        (with_case(p_mean=float("inf")), ["cases.a.p.mean"]),
+        ({"tolerances": [".inf", float("inf")]}, ["tolerances"]),
+        ({"samples": float("inf")}, ["samples"]),
+        # lengths
+        (with_case(q_mean=[1, 2, 3]), ["cases.a.q", "expected 3", "cases.a.q.mean"]),
+        (with_case(p_mean=[1]), ["cases.a.p.mean", "1 numbers, expected 2"]),
+        # names
+        (with_case("../x"), ["cases", "'../x'", "starts with a letter"]),
+        (with_case("a/b"), ["cases", "'a/b'"]),
+        (with_case('a"b'), ["cases", "'a\"b'"]),
+        (with_case("a'b"), ["cases"]),
+        (with_case("a\nb"), ["cases", "a b"]),
+        (with_case("a\n"), ["cases", "newline"]),
+        (with_case(""), ["cases"]),
+        (with_case("1a"), ["cases", "'1a'"]),
+        (with_case("a" * 65), ["cases"]),
+        (with_case("d1-s1-o0") | {"sweep": SWEEP}, ["cases.d1-s1-o0", "this name already"]),
+        # registries
+        ({"samplers": ["sobl"]}, ["samplers[0]", "did you mean 'sobol'"]),
+        ({"estimators": ["k1", "k4"]}, ["estimators[1]", "'k4'", "did you mean"]),
+        ({"backends": ["numpi"]}, ["backends[0]", "did you mean 'numpy'"]),
+        ({"one_job_per": ["dimensions"]}, ["one_job_per[0]", "did you mean 'dimension'"]),
+        # what a sampler can do
+        (with_sweep(dimension=[21202]) | {"samplers": ["sobol"]},
+         ["sobol", "d21202-s1-o0", "21201", "sobol-radial"]),
+        ({"samples": 2**30 + 1, "samplers": ["sobol-radial"]}, ["samples", "sobol-radial"]),
+    ],
+)  # fmt: skip
+def test_refused_in_one_line(raw, words, schema):
+    line = refusal(raw, schema)
+    assert [word for word in words if word not in line] == []
+
+
+@pytest.mark.parametrize(
+    ("raw", "get", "value"),
+    [
+        (with_sweep(scale=["1e-3", "2"]), lambda c: list(c.sweep["scale"]), [1e-3, 2]),
+        (with_sweep(dimension=["1e2", 3.0]), lambda c: list(c.sweep["dimension"]), [3, 100]),
+        (with_case(q_mean=["1e-3", "-2"]), lambda c: c.cases["a"]["q"]["mean"], [1e-3, -2.0]),
+        ({"samples": "1e4"}, lambda c: c.samples, 10_000),
+        ({"tolerances": ["1e-4", 0.5]}, lambda c: list(c.tolerances), [0.5, 1e-4]),
+        ({"seed": "9007199254740993"}, lambda c: c.seed, 2**53 + 1),
+        ({"cases": {}}, lambda c: c.cases, {}),
+        ({"cases": {"notebook": None}}, lambda c: c.cases, {}),
+        ({"one_job_per": []}, lambda c: c.one_job_per, []),
+        (with_sweep(dimension=[21201]) | {"samplers": ["sobol"]}, lambda c: c.samplers, ["sobol"]),
+        (
+            with_sweep(dimension=[10**9]) | {"samplers": ["sobol-radial"]},
+            lambda c: next(s.dimension for s in c.settings()),
+            10**9,
+        ),
+    ],
+)
+def test_accepted(raw, get, value, schema):
+    assert get(parse(raw, schema)) == value
+
+
+def test_a_scalar_stands_for_every_coordinate(schema):
+    raw = {"cases": {"a": {"q": {"mean": 0, "sd": 1}, "p": {"mean": [0, 1, 2], "sd": 2}}}}
+    assert [s.dimension for s in parse(raw, schema).settings() if s.case] == [3]
+    raw["cases"]["a"]["p"]["mean"] = 1
+    assert [s.dimension for s in parse(raw, schema).settings() if s.case] == [1]
+
+
+def test_the_schemas_defaults_are_the_config_file(schema, root):
+    data = yaml.safe_load((root / "config.yaml").read_text("utf-8"))
+    assert list(data) == list(schema["properties"])
+    assert data == {key: known["default"] for key, known in schema["properties"].items()}
+    assert parse(data, schema) == parse({}, schema)
+
+
+@pytest.mark.parametrize(
+    ("key", "registry"),
+    [("estimators", ESTIMATORS), ("samplers", SAMPLERS), ("backends", BACKENDS)],
+)
+def test_the_schema_knows_every_registered_name(key, registry, schema):
+    assert sorted(schema["properties"][key]["items"]["enum"]) == sorted(registry)
+
+
+def test_every_key_of_the_schema_says_what_is_expected(schema):
+    def walk(part):
+        if isinstance(part, dict):
+            if ("type" in part and "properties" not in part) or "enum" in part:
+                assert "expected" in part or "title" in part, part
+            for value in part.values():
+                walk(value)
+
+    walk(schema["properties"])
+
+
+def test_the_order_of_lists_changes_nothing(schema):
+    raw = {
+        "sweep": {"dimension": [4, 1, 2], "scale": [2.5, 0.8], "offset": [1.0, -0.5, 0]},
+        "samplers": ["sobol-radial", "iid", "antithetic"],
+        "estimators": ["cv", "k2", "k1"],
+        "tolerances": [0.01, 0.1],
+        "one_job_per": ["offset", "dimension"],
+        "cases": {"b": PAIR, "a": PAIR},
+    }
+    first = parse(raw, schema)
+    for seed in range(20):
+        rng = random.Random(seed)
+
+        def shuffled(value, rng=rng):
+            if isinstance(value, dict):
+                return {k: shuffled(value[k]) for k in rng.sample(list(value), len(value))}
+            if isinstance(value, list) and value not in PAIR["q"].values():
+                return rng.sample(value, len(value))
+            return value
+
+        other = shuffled({k: v for k, v in raw.items() if k != "cases"})
+        other["cases"] = {name: raw["cases"][name] for name in rng.sample(["a", "b"], 2)}
+        assert parse(other, schema) == first
+        assert json.dumps(parse(other, schema)) == json.dumps(first)
+
+
+NUMBERS = st.one_of(
+    st.integers(-2, 40), st.floats(), st.sampled_from(["1e-3", "2", "nan", "x", "", None, True]),
+    st.floats(0.1, 10.0),
+)  # fmt: skip
+ANYTHING = st.recursive(
+    st.one_of(NUMBERS, st.text(max_size=8)),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=8), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+
+
+def mostly(good):
+    return st.integers(0, 24).flatmap(lambda k: ANYTHING if k == 24 else good)
+
+
+def names(registry):
+    return mostly(st.lists(mostly(st.sampled_from(list(registry))), min_size=1, max_size=3))
+
+
+SIDES = mostly(
+    st.fixed_dictionaries(
+        {
+            "mean": mostly(st.one_of(st.floats(-9, 9), st.lists(st.floats(-9, 9), max_size=3))),
+            "sd": mostly(st.one_of(st.floats(0.1, 9), st.lists(st.floats(0.1, 9), max_size=3))),
+        }
+    )
+)
+CONFIGS = st.fixed_dictionaries(
+    {},
+    optional={
+        "seed": mostly(st.integers(0, 2**70)),
+        "sweep": mostly(
+            st.fixed_dictionaries(
+                {
+                    "dimension": mostly(st.lists(mostly(st.integers(1, 30000)), max_size=3)),
+                    "scale": mostly(st.lists(mostly(st.floats(0.1, 9)), min_size=1, max_size=3)),
+                    "offset": mostly(st.lists(mostly(st.floats(-9, 9)), min_size=1, max_size=3)),
+                }
+            )
+        ),
+        "cases": mostly(
+            st.dictionaries(
+                mostly(st.from_regex(r"[a-z][a-z0-9_.-]{0,9}", fullmatch=True)).map(str),
+                mostly(st.fixed_dictionaries({"q": SIDES, "p": SIDES})),
+                max_size=2,
+            )
+        ),
+        "backends": names(BACKENDS),
+        "samplers": names(SAMPLERS),
+        "estimators": names(ESTIMATORS),
+        "samples": mostly(st.integers(2, 2**31)),
+        "replicates": mostly(st.integers(1, 1000)),
+        "tolerances": mostly(st.lists(mostly(st.floats(1e-9, 1)), min_size=1, max_size=3)),
+        "one_job_per": names(["dimension", "scale", "offset"]),
+        "unknown": ANYTHING,
+    },
+)
+
+
+def test_any_config_is_parsed_or_refused_in_one_line(schema):
+    outcomes = {"parsed": 0, "refused": 0}
+
+    @settings(max_examples=500)
+    @given(CONFIGS, st.integers(0, 9))
+    def one(raw, keep_unknown):
+        if keep_unknown:
+            raw.pop("unknown", None)
+        before = copy.deepcopy(raw)
+        config = None
+        try:
+            config = parse(raw, schema)
+        except UserError as error:
+            line = str(error)
+        assert repr(raw) == repr(before)  # nothing of the caller's is changed
+        if config is None:
+            outcomes["refused"] += 1
+            assert line
+            assert not re.search(r"[\n\r]", line)
+            return
+        outcomes["parsed"] += 1
+        every = config.settings()
+        assert every
+        assert len({s.name for s in every}) == len(every)
+        for setting in itertools.islice(every, 5):
+            assert re.fullmatch(r"[A-Za-z][A-Za-z0-9_.+-]*", setting.name)
+            assert setting.pair.dimension == setting.dimension
+        assert parse(config._asdict(), schema) == config  # parsing again changes nothing
+
+    one()
+    assert min(outcomes.values()) >= 100, outcomes

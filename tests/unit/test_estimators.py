@@ -1,0 +1,233 @@
+"""Every estimator against closed forms, quadrature, simulation and published numbers."""
+
+from __future__ import annotations
+
+import math
+from decimal import Decimal, localcontext
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from mckl.estimators import ESTIMATORS
+from mckl.estimators.integrands import INTEGRANDS
+from mckl.gaussians import coefficients, grid_pair, kl_divergence, pair
+from mckl.law import LogRatioLaw
+from mckl.running import RunningMoments
+
+GRID = [(1, 0.8, 0.0), (1, 1.25, 0.25), (3, 1.0, 0.1), (4, 0.95, 0.3), (64, 1.05, 0.02)]
+UNEQUAL = pair([0.2, -0.4, 0.1], [1.0, 0.7, 1.3], [0.0, 0.3, 0.1], [1.2, 0.8, 1.1])
+PAIRS = [grid_pair(*cell) for cell in GRID] + [UNEQUAL]
+
+
+def theory(name, p, paired=False):
+    return ESTIMATORS[name].theory(LogRatioLaw(p), paired)
+
+
+def chi_square(p):
+    """E r^2 - 1 by the textbook integral of p^2 / q."""
+    v = 2 * p.q_sd**2 - p.p_sd**2
+    assert (v > 0).all()
+    delta = p.q_mean - p.p_mean
+    factors = p.q_sd**2 / (p.p_sd * np.sqrt(v)) * np.exp(delta**2 / v)
+    return float(np.prod(factors)) - 1.0
+
+
+@pytest.mark.parametrize("p", PAIRS)
+def test_closed_forms(p):
+    k = LogRatioLaw(p).cumulants(4)
+    kl, v = k[0], k[1]
+    j = kl + kl_divergence(p.reversed())
+    chi2 = chi_square(p)
+    c = coefficients(p)
+    # relative 1e-9: the right-hand sides cancel to about 1e-6 of their terms
+    assert theory("k1", p).variance == pytest.approx(v, rel=1e-13)
+    assert theory("k1", p, paired=True).variance == pytest.approx(
+        float(np.sum(2 * c.a**2 * c.weight)), rel=1e-13
+    )
+    assert theory("k2", p).variance == pytest.approx(
+        0.25 * (k[3] + 4 * k[2] * k[0] + 2 * k[1] ** 2 + 4 * k[1] * k[0] ** 2), rel=1e-12
+    )
+    assert theory("k2", p).bias == pytest.approx(0.5 * (v + kl**2) - kl, rel=1e-9)
+    assert theory("k3", p).variance == pytest.approx(chi2 + v - 2 * j, rel=1e-9)
+    assert theory("cv", p).variance == pytest.approx(v - j * j / chi2, rel=1e-9)
+    assert theory("k1", p).bias == theory("k3", p).bias == 0.0
+    k1 = theory("k1", p)
+    assert k1.skewness == pytest.approx(k[2] / v**1.5, rel=1e-10, abs=1e-14)
+    assert k1.excess_kurtosis == pytest.approx(k[3] / v**2, rel=1e-9, abs=1e-12)
+
+
+@pytest.mark.parametrize("name", ["k1", "k2", "k3"])
+@pytest.mark.parametrize("paired", [False, True])
+@pytest.mark.parametrize(
+    ("scale", "offset"), [(0.8, 0.0), (0.9, 0.5), (1.0, 0.7), (1.05, 0.3), (1.0001, 0.02)]
+)
+def test_four_moments_in_one_dimension(name, paired, scale, offset, normal_mean):
+    a, b = 0.5 * (scale**-2 - 1), offset / scale**2
+    kl = kl_divergence(grid_pair(1, scale, offset))
+    integrand = {
+        "k1": lambda x: x,
+        "k2": lambda x: 0.5 * x * x,
+        "k3": lambda x: np.expm1(-x) + x,
+    }[name]
+
+    def unit(x):
+        even, odd = kl + a * (x * x - 1), b * x
+        return (
+            0.5 * (integrand(even + odd) + integrand(even - odd))
+            if paired
+            else integrand(even + odd)
+        )
+
+    mean = normal_mean(unit)
+    second, third, fourth = (normal_mean(lambda x, m=m: (unit(x) - mean) ** m) for m in (2, 3, 4))
+    got = theory(name, grid_pair(1, scale, offset), paired)
+    if scale == 1.0 and paired and name == "k1":  # the pair's mean is KL itself
+        assert got[:4] == (0.0, 0.0, 0.0, 0.0)
+        return
+    assert kl + got.bias == pytest.approx(mean, rel=1e-11)
+    # relative 1e-8: at scale 1.0001 quadrature itself cancels to 1e-8 of its terms
+    assert got.variance == pytest.approx(second, rel=1e-8)
+    assert got.skewness == pytest.approx(third / second**1.5, rel=1e-6)
+    assert got.excess_kurtosis == pytest.approx(fourth / second**2 - 3, rel=1e-6)
+
+
+@pytest.mark.parametrize("paired", [False, True])
+@pytest.mark.parametrize("p", [grid_pair(4, 0.95, 0.3), grid_pair(8, 1.05, 0.2), UNEQUAL])
+def test_mean_and_variance_in_several_dimensions(p, paired):
+    rng = np.random.default_rng(11)
+    n = 400_000
+    x = rng.normal(size=(n, p.dimension))
+    c = coefficients(p)
+    even, odd = (
+        (c.kl + c.a * (x * x - 1)).sum(axis=1),
+        np.broadcast_to(c.b * x, x.shape).sum(axis=1),
+    )
+    if c.a.size < p.dimension:  # one row stands for every coordinate
+        even = (c.a[0] * (x * x - 1)).sum(axis=1) + kl_divergence(p)
+    signs = (1, -1) if paired else (1,)
+    for name, integrand in [("k1", "ell"), ("k2", "half_square"), ("k3", "k3")]:
+        y = np.mean([INTEGRANDS[integrand](even + sign * odd) for sign in signs], axis=0)
+        t = theory(name, p, paired)
+        z_mean = (y.mean() - kl_divergence(p) - t.bias) / math.sqrt(t.variance / n)
+        z_variance = (y.var() / t.variance - 1) / math.sqrt((t.excess_kurtosis + 2) / n)
+        # 18 z-scores: |z| < 4.5 fails by chance once in 10^4
+        assert abs(z_mean) < 4.5, name
+        assert abs(z_variance) < 4.5, name
+
+
+@pytest.mark.parametrize(
+    ("mu", "k1", "k2", "k3", "k2_bias"),
+    [(0.1, 20.0, 1.41774, 1.41657, 0.0025), (1.0, 2.0, 1.73205, 1.69503, 0.25)],
+)
+def test_schulmans_table(mu, k1, k2, k3, k2_bias):
+    p = grid_pair(1, 1.0, mu)
+    kl = mu * mu / 2
+    got = [math.sqrt(theory(name, p).variance) / kl for name in ("k1", "k2", "k3")]
+    assert got == pytest.approx([k1, k2, k3], abs=5e-6)  # all printed digits
+    assert theory("k2", p).bias / kl == pytest.approx(k2_bias, rel=1e-12)
+
+
+def test_the_control_variate_at_mu_1():
+    got = theory("cv", grid_pair(1, 1.0, 1.0))
+    assert math.sqrt(got.variance) / 0.5 == pytest.approx(1.2931, abs=5e-5)
+    # V - J^2 / chi^2 = 1 - 1 / (e - 1); the bias over n is -E[(r-1)^2 e] / chi^2 = -e
+    assert got.variance == pytest.approx(1 - 1 / (math.e - 1), rel=1e-12)
+    assert got.bias_times_n == pytest.approx(-math.e, rel=1e-12)
+    assert got.kind == "asymptotic"
+
+
+def estimate(name, ell):
+    """An estimator's (estimate, standard error) of l with shape (points, replicates, units)."""
+    estimator = ESTIMATORS[name]
+    moments = RunningMoments(estimator.products, INTEGRANDS, ell.shape[1])
+    moments.update(ell)
+    value, variance = estimator.estimate(moments)
+    return value, np.sqrt(variance)
+
+
+@pytest.mark.parametrize("points", [1, 2])
+@pytest.mark.parametrize("spread", [1e-3, 0.3, 3.0])
+@pytest.mark.parametrize("units", [3, 4, 200])
+def test_cv_is_the_intercept_of_a_regression(points, spread, units):
+    ell = np.random.default_rng(5).normal(0.5 * spread**2, spread, size=(points, 6, units))
+    value, std_error = estimate("cv", ell)
+    y, x = ell.mean(axis=0), np.expm1(-ell).mean(axis=0)
+    for r in range(6):
+        X = np.column_stack([np.ones(units), x[r]])
+        beta, rss, _, _ = np.linalg.lstsq(X, y[r])
+        covariance = rss[0] / (units - 2) * np.linalg.inv(X.T @ X)
+        # where l is small, rss is its square, which lstsq itself knows to fewer digits
+        assert value[r] == pytest.approx(beta[0], rel=1e-7)
+        assert std_error[r] == pytest.approx(math.sqrt(covariance[0, 0]), rel=1e-5)
+
+
+def test_cv_bias_to_first_order():
+    units, replicates = 256, 20_000
+    law = LogRatioLaw(grid_pair(1, 1.0, 0.5))
+    t = ESTIMATORS["cv"].theory(law, False)
+    x = np.random.default_rng(6).normal(size=(1, replicates, units))
+    ell = law.kl + 0.5 * x
+    value, _ = estimate("cv", ell)
+    # Less the same mean with the best coefficient, J / chi^2, which has no bias at all.
+    slope = 0.25 / math.expm1(0.25)
+    oracle = (ell + slope * np.expm1(-ell)).mean(axis=-1)[0]
+    bias = value - oracle
+    expected = t.bias_times_n / units
+    error = bias.std() / math.sqrt(replicates)
+    assert abs(expected) > 10 * error  # the test can see it
+    # the next order is 1/n of the first
+    assert abs(bias.mean() - expected) < 4 * error + 4 * abs(expected) / units
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+@pytest.mark.parametrize("units", [1, 2, 3])
+def test_estimates_of_very_few_samples(name, units):
+    ell = np.array([0.3, -0.2, 0.9])[None, None, :units]
+    value, std_error = (x[0] for x in estimate(name, ell))
+    x = ell[0, 0]
+    r = np.expm1(-x)
+    terms = {"k1": x, "k2": x * x / 2, "k3": r + x}.get(name)
+    if terms is not None:
+        expected, freedom = terms.mean(), units - 1
+    elif units == 1:
+        expected, freedom = x[0], 0
+    else:
+        expected, freedom = np.polyfit(r, x, 1)[1], units - 2
+    assert value == pytest.approx(expected, rel=1e-12)
+    assert math.isnan(std_error) == (freedom == 0)
+    if terms is not None and freedom:
+        assert std_error == pytest.approx(terms.std(ddof=1) / math.sqrt(units), rel=1e-12)
+
+
+@pytest.mark.parametrize("level", [800.0, 1e5, 1e30])
+def test_where_every_ratio_underflows_cv_is_k1(level):
+    ell = level * np.random.default_rng(7).uniform(1, 2, size=(1, 3, 50))
+    assert (np.expm1(-ell) == -1).all()
+    value, std_error = estimate("cv", ell)
+    k1, k1_error = estimate("k1", ell)
+    np.testing.assert_allclose(value, k1, rtol=1e-15)
+    # one parameter more is counted: 48 degrees of freedom instead of 49
+    np.testing.assert_allclose(std_error, k1_error * math.sqrt(49 / 48), rtol=1e-12)
+
+
+@given(arrays(np.float64, (1, 2, 5), elements=st.floats(-300, 1e60)))
+def test_k3_is_never_negative(ell):
+    value, _ = estimate("k3", ell)
+    assert (INTEGRANDS["k3"](ell) >= 0).all()
+    assert (value >= 0).all()
+
+
+@given(st.one_of(st.floats(-20, 50), st.floats(-2e-3, 2e-3), st.floats(1e-150, 1e-8)))
+def test_k3_keeps_its_digits(ell):
+    with localcontext() as context:
+        context.prec = 350
+        exact = (-Decimal(ell)).exp() - 1 + Decimal(ell)
+    got = float(INTEGRANDS["k3"](np.array(ell)))
+    if exact == 0:
+        assert got == 0
+    elif exact > Decimal("1e-300"):
+        # the difference loses up to |l| / (l^2/2) = 2000 units in the last place at |l| = 1e-3
+        assert abs(Decimal(got) / exact - 1) < Decimal("5e-13")

@@ -1,0 +1,149 @@
+"""Settings, their names and their jobs: keyed by content, never by position."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mckl.config import parse
+from mckl.gaussians import kl_divergence
+from mckl.plan import plan
+from mckl.points import SAMPLERS
+from mckl.settings import (
+    AXES,
+    case_setting,
+    chunks,
+    from_dict,
+    grid_setting,
+    number,
+    settings,
+)
+
+SWEEP = {"dimension": [1, 16], "scale": [0.8, 1.25], "offset": [0.0, 0.25]}
+VECTORS = {"q": {"mean": [1.0, 4.0], "sd": [1.0, 1.0]}, "p": {"mean": [-3.0, 2.0], "sd": 2.5}}
+
+
+def test_names():
+    assert grid_setting(16, 1.25, 0.25).name == "d16-s1.25-o0.25"
+    assert grid_setting(1, 1.0, -2.0).name == "d1-s1-o-2"
+    assert grid_setting(1, 1e-7, 1e22).name == "d1-s1e-07-o1e+22"
+    assert case_setting("notebook", VECTORS).name == "notebook"
+    assert case_setting("notebook", VECTORS).case == "notebook"
+    assert grid_setting(16, 1, 0).name == grid_setting(16, 1.0, 0.0).name
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_a_number_reads_back_as_itself(value):
+    assert float(number(value)) == value
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(1, 10**9),
+            st.floats(1e-30, 1e30),
+            st.floats(-1e30, 1e30).map(lambda x: x + 0.0),
+        ),
+        unique=True, min_size=2, max_size=8,
+    )
+)  # fmt: skip
+def test_different_cells_have_different_names_and_contents(cells):
+    every = [grid_setting(*cell) for cell in cells]
+    assert len({s.name for s in every}) == len({s.content for s in every}) == len(set(cells))
+
+
+def test_the_content_of_a_case_is_its_numbers():
+    one, renamed = case_setting("a", VECTORS), case_setting("b", VECTORS)
+    turned = {"p": VECTORS["p"], "q": dict(reversed(VECTORS["q"].items()))}
+    other = {"q": VECTORS["q"], "p": {"mean": [-3.0, 2.0], "sd": 2.4999999}}
+    assert one.content == renamed.content == case_setting("a", turned).content
+    assert one.content != case_setting("a", other).content
+
+
+def test_a_setting_survives_json():
+    for setting in (grid_setting(3, 1.25, 0.5), case_setting("notebook", VECTORS)):
+        again = from_dict(json.loads(json.dumps(setting.as_dict())))
+        assert again == setting
+        assert kl_divergence(again.pair) == kl_divergence(setting.pair)
+
+
+def test_every_combination_is_a_setting():
+    every = settings(SWEEP, {"notebook": VECTORS})
+    assert [s.name for s in every][:3] == ["d1-s0.8-o0", "d1-s0.8-o0.25", "d1-s1.25-o0"]
+    assert len(every) == 9
+    assert every[-1].name == "notebook"
+
+
+@pytest.mark.parametrize(
+    ("axes", "count", "example"),
+    [
+        (["dimension", "scale", "offset"], 8, "d16-s1.25-o0.25"),
+        (["scale", "dimension"], 4, "d16-s1.25"),
+        (["dimension"], 2, "d16"),
+        (["offset"], 2, "o0.25"),
+        ([], 1, "grid"),
+    ],
+)
+def test_chunks_are_named_by_what_their_settings_share(axes, count, example):
+    every = settings(SWEEP, {"notebook": VECTORS})
+    jobs = chunks(every, axes)
+    assert len(jobs) == count + 1
+    assert "d16-s1.25-o0.25" in {s.name for s in jobs[example]}
+    assert [s.name for s in jobs["case-notebook"]] == ["notebook"]
+    assert sorted(s.name for job in jobs.values() for s in job) == sorted(s.name for s in every)
+
+
+@pytest.mark.parametrize("axes", [list(AXES), ["dimension", "scale"], ["dimension"]])
+def test_a_setting_that_joins_touches_no_other_chunk(axes):
+    before = chunks(settings(SWEEP, {"notebook": VECTORS}), axes)
+    wider = SWEEP | {"dimension": [1, 8, 16]}
+    after = chunks(settings(wider, {"another": VECTORS, "notebook": VECTORS}), axes)
+    assert set(before) < set(after)
+    assert {name: after[name] for name in before} == before
+    reordered = {axis: values[::-1] for axis, values in SWEEP.items()}
+    assert chunks(settings(reordered, {"notebook": VECTORS}), axes) == before
+
+
+def test_the_plan_counts_what_will_be_done(schema):
+    config = parse(
+        {
+            "sweep": SWEEP, "samples": 100, "replicates": 10, "samplers": ["iid", "antithetic"],
+            "estimators": ["k1", "k2", "k3"], "one_job_per": ["dimension"],
+        },
+        schema,
+    )  # fmt: skip
+    p = plan(config)
+    assert p.settings == 9  # 8 cells and the notebook
+    assert p.jobs == 3  # two dimensions and the notebook
+    assert p.samples == 9 * 2 * 100 * 10
+    # checkpoints 1, 2, 4, ..., 64, 100; a pair cannot stop at 1
+    assert p.rows == 9 * 3 * 10 * (8 + 7)
+    assert p.cpu_seconds > 0
+    assert p.bytes > 0
+    line = p.line()
+    assert "\n" not in line
+    for words in ("9 settings", "3 estimation jobs", "18,000 samples", "4,050 trace rows"):
+        assert words in line
+
+
+def test_the_plan_grows_with_the_work(schema):
+    def planned(**changes):
+        return plan(parse({"sweep": SWEEP} | changes, schema))
+
+    base = planned(samples=2**14)
+    more = planned(samples=2**18)
+    assert more.samples == 16 * base.samples
+    assert more.cpu_seconds > 4 * base.cpu_seconds
+    huge = planned(samples=10**12, replicates=10**9, samplers=["iid"])
+    assert "years" in huge.line()
+    full, radial = (
+        planned(
+            sweep={"dimension": [10_000], "scale": [1.2], "offset": [0]}, samplers=[name], cases={}
+        )
+        for name in ("iid", "iid-radial")
+    )
+    assert full.cpu_seconds > 100 * radial.cpu_seconds
+    assert set(SAMPLERS) >= {"iid", "iid-radial"}

@@ -1,0 +1,132 @@
+"""The law of a mean over balanced scrambled Sobol' points, against SciPy's points themselves."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from scipy import integrate
+from scipy.special import ndtri
+from scipy.stats import chi2, norm, qmc
+
+from mckl.gaussians import grid_pair
+from mckl.law import LogRatioLaw
+from mckl.reduction import Form, full, radial
+from mckl.strata import chi_strata, normal_strata, stratified
+
+NONE = np.empty(0)
+
+
+def test_one_stratum_is_the_whole_law():
+    one = normal_strata(1)
+    assert (one.square, one.linear) == pytest.approx((2.0, 1.0), rel=1e-12)
+    # the fourth cumulant of a g^2 + b g is 48 a^4 + 48 a^2 b^2
+    assert one.fourth == pytest.approx((48.0, 8.0, 0.0), abs=1e-9)
+    assert one.third == pytest.approx((8.0, 2.0), rel=1e-9)
+    # cumulants of a chi-square: 2^(m-1) (m-1)! dof
+    assert chi_strata(1, 5.0) == pytest.approx((10.0, 40.0, 240.0), rel=1e-12)
+
+
+@pytest.mark.parametrize("reduce", [full, radial])
+@pytest.mark.parametrize("cell", [(1, 1.25, 0.3), (5, 0.8, 0.2), (3, 1.0, 0.5)])
+def test_one_point_has_the_variance_and_kurtosis_of_l(reduce, cell):
+    law = LogRatioLaw(grid_pair(*cell))
+    _, v, third, fourth = law.cumulants(4)
+    expected = (v, third / v**1.5, fourth / v**2)
+    assert stratified(reduce(grid_pair(*cell)), 1) == pytest.approx(expected, rel=1e-9, abs=1e-12)
+
+
+@pytest.mark.parametrize("n", [2, 8, 64])
+def test_variances_within_strata_by_the_truncated_normal_formula(n):
+    edges = ndtri(np.arange(n + 1) / n)
+    # E x^m within a stratum from phi at its edges, by parts
+    phi = norm.pdf(edges)
+    with np.errstate(invalid="ignore"):
+        xphi, x3phi = np.nan_to_num(edges * phi), np.nan_to_num(edges**3 * phi)
+    first = -n * np.diff(phi)
+    second = 1 - n * np.diff(xphi)
+    fourth = 3 * second - n * np.diff(x3phi)
+    got = normal_strata(n)
+    assert got.linear == pytest.approx(np.sum(second - first**2), rel=1e-10)
+    assert got.square == pytest.approx(np.sum(fourth - second**2), rel=1e-10)
+
+
+@pytest.mark.parametrize("dof", [1.0, 2.0, 63.0])
+@pytest.mark.parametrize("n", [2, 16])
+def test_variances_within_chi_square_strata(dof, n):
+    edges = chi2.ppf(np.arange(n + 1) / n, dof)
+    edges[-1] = chi2.isf(1e-22, dof)
+    total = 0.0
+    for low, high in itertools.pairwise(edges):
+        # over the square root, in which one degree has no singularity
+        moments = [
+            integrate.quad(
+                lambda y, m=m: 2 * y ** (2 * m + 1) * chi2.pdf(y * y, dof) if y > 0 else 0.0,
+                math.sqrt(low), math.sqrt(high), epsabs=0, epsrel=1e-11, limit=200,
+            )[0]
+            * n
+            for m in (1, 2)
+        ]  # fmt: skip
+        total += moments[1] - moments[0] ** 2
+    assert chi_strata(n, dof).second == pytest.approx(total, rel=1e-7)
+
+
+@pytest.fixture(scope="module")
+def scrambled():
+    """u of 4,000 scrambles of 16 points in 8 dimensions, each of which is scrambled on its own."""
+    rng = np.random.default_rng(9)
+    return np.array([qmc.Sobol(8, scramble=True, bits=30, rng=rng).random(16) for _ in range(4000)])
+
+
+@pytest.mark.parametrize(
+    ("name", "form"),
+    [
+        ("g", Form(0.0, np.zeros(1), np.ones(1), NONE, NONE)),
+        ("g^2", Form(0.0, np.ones(1), np.zeros(1), NONE, NONE)),
+        ("g^2 + g", Form(0.0, np.ones(1), np.ones(1), NONE, NONE)),
+        ("chi-square of 1", Form(0.0, np.zeros(1), np.zeros(1), np.ones(1), np.ones(1))),
+        ("chi-square of 63", Form(0.0, np.zeros(1), np.zeros(1), np.ones(1), 63 * np.ones(1))),
+    ],
+)
+def test_variance_and_fourth_cumulant_of_scipys_scrambled_points(scrambled, name, form):
+    if form.chi.size:
+        y = chi2.ppf(scrambled, form.dof[0]) - form.dof[0]
+    else:
+        g = ndtri(scrambled + 2.0**-31)
+        y = form.square[0] * (g * g - 1) + form.linear[0] * g
+    means = y.mean(axis=1).ravel()  # one mean for each scramble and dimension
+    variance, skewness, excess = stratified(form, 16)
+    r = means.size
+    z = (means.var(ddof=1) / variance - 1) / math.sqrt((excess + 2) / r)
+    assert abs(means.mean()) < 4.5 * math.sqrt(variance / r)
+    assert abs(z) < 4.5
+    # independent points would have 5 to 50 times this variance
+    assert stratified(form, 1)[0] / 16 > 4 * variance
+    batches = means.reshape(40, -1)
+    third = (batches**3).mean(axis=1) / variance**1.5
+    assert abs(third.mean() - skewness) < 4.5 * third.std(ddof=1) / math.sqrt(40)
+    fourth = ((batches**4).mean(axis=1) - 3 * variance**2) / variance**2
+    error = fourth.std(ddof=1) / math.sqrt(40)
+    assert abs(fourth.mean() - excess) < 4.5 * error
+    assert error < 0.35 * max(abs(excess), 1.0)  # a normal law would be seen
+
+
+def test_the_quadruples_of_strata_matter():
+    # Without them, independent strata: the fourth cumulant of the mean of g would be this.
+    n, x = 16, ndtri((np.arange(16 * 4096) + 0.5) / (16 * 4096)).reshape(16, -1)
+    x = x - x.mean(axis=1, keepdims=True)
+    independent = ((x**4).mean(axis=1) - 3 * (x**2).mean(axis=1) ** 2).sum()
+    assert normal_strata(n).fourth[2] > 2 * abs(independent)
+
+
+@pytest.mark.parametrize("reduce", [full, radial])
+@pytest.mark.parametrize("cell", [(1, 1.25, 0.3), (16, 0.8, 0.25), (64, 1.0, 0.5)])
+def test_the_rate_is_about_n_to_the_minus_two(reduce, cell):
+    form = reduce(grid_pair(*cell))
+    n = np.array([2**m for m in range(6, 15)])
+    variance = np.array([stratified(form, int(k))[0] for k in n])
+    slope = np.diff(np.log2(variance))
+    # n^-3 for smooth bounded functions; the normal's tails leave n^-2 up to logarithms
+    assert ((slope > -2.35) & (slope < -1.9)).all()

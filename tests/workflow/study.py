@@ -1,0 +1,168 @@
+"""A small study in a copy of the checkout, and what Snakemake does in it."""
+
+from __future__ import annotations
+
+import copy
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from mckl import tables
+from mckl.figures import FIGURES as ALL_FIGURES
+
+CHECKOUT = Path(__file__).parents[2]
+SOURCES = ("Snakefile", "config.yaml", "profiles", "scripts", "src", "workflow")
+SMALL: Mapping[str, Any] = {
+    "seed": 20171127,
+    "sweep": {"dimension": [1, 2], "scale": [0.8, 1.25], "offset": [0.25]},
+    "cases": {
+        "notebook": {
+            "q": {"mean": [1, 4], "sd": [1, 1]},
+            "p": {"mean": [-3, 2], "sd": [2.5, 2.5]},
+        }
+    },
+    "samplers": ["iid", "sobol-radial"],
+    "estimators": ["k1", "k3"],
+    "samples": 256,
+    "replicates": 8,
+    "tolerances": [0.1],
+}
+CHUNKS = ["case-notebook", "d1-s0.8", "d1-s1.25", "d2-s0.8", "d2-s1.25"]
+# The tables whose numbers follow from the config alone, unlike those of `cost`.
+EXACT = ["settings", "theory", "traces", "summary", "verification", "budget"]
+TABLES = [*EXACT, "cost"]
+TARGETS = [f"results/tables/{table}.parquet" for table in EXACT]
+FIGURES = {name: figure for name, figure in ALL_FIGURES.items() if {*figure.backends} <= {"numpy"}}
+
+
+def figure_rule(figure: str) -> str:
+    """The name of a figure's rule."""
+    return f"figure_{figure.replace('-', '_')}"
+
+
+# Which job reads what others make: the whole graph but for `all`.
+_MAKES = {"verification": "verify", "notebook-points": "notebook"}
+READS = {
+    "traces": ["estimate"],
+    "cost": ["estimate"],
+    "summary": ["traces", "settings", "theory"],
+    "verify": ["summary", "theory"],
+    "budget": ["summary"],
+    "landing": ["settings", "summary", "verify"],
+    "explorer": ["settings", "summary", "budget"],
+    "gate": ["verify", *map(figure_rule, FIGURES)],
+    **{figure_rule(n): [_MAKES.get(t, t) for t in f.tables] for n, f in FIGURES.items()},
+}
+
+_JOB = re.compile(r"^(?:local)?rule (\w+):\n((?:    .*\n)*)", re.MULTILINE)
+_CHUNK = re.compile(r"^    wildcards: backend=numpy, chunk=(\S+)$", re.MULTILINE)
+
+
+def offline() -> list[str]:
+    """The command that runs another one without a network; empty where there is none."""
+    command = ["unshare", "-rn"]
+    try:
+        done = subprocess.run([*command, "true"], capture_output=True, check=False)
+    except FileNotFoundError:
+        return []
+    return command if done.returncode == 0 else []
+
+
+class Study:
+    """A checkout of its own, and what Snakemake does in it."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.small: dict[str, Any] = copy.deepcopy(dict(SMALL))
+
+    def configure(self, **changes: Any) -> None:
+        """Write config.yaml: the small study with some keys changed."""
+        self.small |= changes
+        (self.root / "config.yaml").write_text(yaml.safe_dump(self.small))
+
+    def command(self, *arguments: str, cores: int = 1) -> list[str]:
+        return [sys.executable, "-m", "snakemake", *arguments, "--cores", str(cores)]
+
+    def environment(self) -> dict[str, str]:
+        # The installed package must not stand in for the copy's own source.
+        return {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "XDG_CONFIG_HOME")}
+
+    def snakemake(
+        self, *arguments: str, cores: int = 1, prefix: list[str] | None = None
+    ) -> tuple[int, str]:
+        """The exit code and all that was printed."""
+        done = subprocess.run(
+            [*(prefix or []), *self.command(*arguments, cores=cores)],
+            cwd=self.root, env=self.environment(), timeout=300, check=False,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+        return done.returncode, done.stdout
+
+    def run(self, *arguments: str, cores: int = 1) -> str:
+        code, text = self.snakemake(*arguments, cores=cores)
+        assert code == 0, text
+        return text
+
+    def jobs(self, *arguments: str) -> list[str]:
+        """The jobs that a run would do: `rule`, or `rule chunk`; `all` only gathers."""
+        return jobs_in(self.run(*arguments, "--dry-run"))
+
+    def edit(self, path: str, old: str, new: str) -> None:
+        text = (self.root / path).read_text()
+        assert old in text
+        (self.root / path).write_text(text.replace(old, new))
+
+    def append(self, path: str, text: str) -> None:
+        with (self.root / path).open("a") as file:
+            file.write(text)
+
+    def table(self, name: str) -> pd.DataFrame:
+        """A table with its rows in a canonical order and its keys as text."""
+        frame = tables.read(name, self.root / f"results/tables/{name}.parquet").to_pandas()
+        keys = [k for k in frame if isinstance(frame[k].dtype, pd.CategoricalDtype)]
+        order = [k for k in (*keys, "replicate", "samples", "quantity") if k in frame]
+        return frame.astype(dict.fromkeys(keys, object)).sort_values(order, ignore_index=True)
+
+    def files(self) -> set[str]:
+        """What a run wrote."""
+        results = self.root / "results"
+        return {str(f.relative_to(self.root)) for f in results.rglob("*") if f.is_file()}
+
+
+def after(*jobs: str) -> list[str]:
+    """These jobs and all that read, directly or not, what they make."""
+    found = set(jobs)
+    while True:
+        made = {job.split()[0] for job in found}
+        more = {rule for rule, reads in READS.items() if made & {*reads}} - found
+        if not more:
+            return sorted(found)
+        found |= more
+
+
+def jobs_in(text: str) -> list[str]:
+    """The jobs that Snakemake's output names, sorted."""
+    found = []
+    for rule, details in _JOB.findall(text):
+        chunk = _CHUNK.search(details)
+        found.append(f"{rule} {chunk[1]}" if chunk else rule)
+    return sorted(job for job in found if job != "all")
+
+
+def copy_checkout(study: Study) -> None:
+    study.root.mkdir()
+    for name in SOURCES:
+        source, target = CHECKOUT / name, study.root / name
+        if source.is_dir():
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy2(source, target)
+    study.configure()

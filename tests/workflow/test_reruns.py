@@ -1,0 +1,179 @@
+"""A second run does what is out of date, and nothing else: the exact lists of jobs."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from .study import CHUNKS, FIGURES, SMALL, TARGETS, Study, after, figure_rule
+
+ESTIMATES = [f"estimate {chunk}" for chunk in CHUNKS]
+ALL_FIGURES = [figure_rule(figure) for figure in FIGURES]
+NOTEBOOK = SMALL["cases"]["notebook"]
+
+
+def case(q: dict[str, Any] = NOTEBOOK["q"], p: dict[str, Any] = NOTEBOOK["p"]) -> dict[str, Any]:
+    return {"notebook": {"q": q, "p": p}}
+
+
+def sweep(**axes: Any) -> dict[str, Any]:
+    return {**SMALL["sweep"], **axes}
+
+
+# A change in the config, and the jobs that it makes out of date by itself.
+CONFIGS: dict[str, tuple[dict[str, Any], list[str]]] = {
+    "nothing": ({}, []),
+    "another order": (
+        {
+            "sweep": {"offset": [0.25], "scale": [1.25, 0.8], "dimension": [2, 1]},
+            "samplers": ["sobol-radial", "iid"],
+            "estimators": ["k3", "k1"],
+        },
+        [],
+    ),
+    "the same numbers in other types": (
+        {"samples": 256.0, "replicates": "8", "sweep": sweep(dimension=[1.0, "2"])},
+        [],
+    ),
+    "tolerances": ({"tolerances": [0.5, 0.01]}, ["budget"]),
+    "a dimension more": (
+        {"sweep": sweep(dimension=[1, 2, 3])},
+        ["estimate d3-s0.8", "estimate d3-s1.25", "settings", "theory"],
+    ),
+    "a scale in front": (
+        {"sweep": sweep(scale=[0.5, 0.8, 1.25])},
+        ["estimate d1-s0.5", "estimate d2-s0.5", "settings", "theory"],
+    ),
+    "a scale less": ({"sweep": sweep(scale=[0.8])}, ["settings", "theory", "traces", "cost"]),
+    "samples and replicates swapped": (
+        {"samples": SMALL["replicates"], "replicates": SMALL["samples"]},
+        [*ESTIMATES, "theory"],
+    ),
+    "q and p swapped": (
+        {"cases": case(q=NOTEBOOK["p"], p=NOTEBOOK["q"])},
+        ["estimate case-notebook", "notebook", "settings", "theory"],
+    ),
+    "two coordinates swapped": (
+        {"cases": case(q={"mean": [4, 1], "sd": [1, 1]})},
+        ["estimate case-notebook", "notebook", "settings", "theory"],
+    ),
+    "another seed": (
+        {"seed": 1},
+        [*ESTIMATES, "notebook"],
+    ),
+    "more replicates": ({"replicates": 9}, [*ESTIMATES]),
+    "an estimator more": (
+        {"estimators": ["k1", "k2", "k3"]},
+        [*ESTIMATES, "theory"],
+    ),
+    "a sampler less": ({"samplers": ["iid"]}, [*ESTIMATES, "theory"]),
+    "other chunks": (
+        {"one_job_per": ["dimension"]},
+        ["estimate d1", "estimate d2"],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_config(study: Study, name: str) -> None:
+    changes, out_of_date = CONFIGS[name]
+    study.configure(**changes)
+    assert study.jobs() == after(*out_of_date)
+
+
+def touched(path: str) -> Callable[[Study], None]:
+    def touch(study: Study) -> None:
+        later = time.time() + 1
+        os.utime(study.root / path, (later, later))
+
+    return touch
+
+
+def longer(path: str, text: str) -> Callable[[Study], None]:
+    return lambda study: study.append(path, text)
+
+
+COMMENT = "\n# changed\n"
+SOURCES: dict[str, tuple[Callable[[Study], None], list[str]]] = {
+    "running.py": (
+        longer("src/mckl/running.py", COMMENT),
+        [*ESTIMATES, "settings", "theory"],
+    ),
+    "the backend": (
+        longer("src/mckl/backends/numpy.py", COMMENT),
+        [*ESTIMATES, "notebook"],
+    ),
+    "summary.py": (
+        longer("src/mckl/summary.py", COMMENT),
+        ["summary"],
+    ),
+    "a figure's module": (
+        longer("src/mckl/figures/regimes.py", COMMENT),
+        ["figure_regimes"],
+    ),
+    "theme.py": (longer("src/mckl/figures/theme.py", COMMENT), ALL_FIGURES),
+    "a caption": (
+        longer("workflow/report/figures/coverage.rst", "\nAnd {{ 1 }} sentence more.\n"),
+        ["figure_coverage"],
+    ),
+    "the landing page": (longer("workflow/report/landing.rst", "\nMore.\n"), ["landing"]),
+    "plan.py": (longer("src/mckl/plan.py", COMMENT), []),
+    "scripts/estimate.py": (
+        touched("scripts/estimate.py"),
+        [*ESTIMATES],
+    ),
+    "scripts/theory.py": (
+        touched("scripts/theory.py"),
+        ["theory"],
+    ),
+    "scripts/verify.py": (
+        touched("scripts/verify.py"),
+        ["verify"],
+    ),
+    "scripts/figure.py": (touched("scripts/figure.py"), ALL_FIGURES),
+}
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_source(study: Study, name: str) -> None:
+    change, out_of_date = SOURCES[name]
+    change(study)
+    assert study.jobs() == after(*out_of_date)
+
+
+@pytest.mark.parametrize(
+    ("path", "out_of_date"),
+    [
+        ("results/traces/numpy/d1-s0.8.parquet", []),  # its rows are in traces.parquet
+        ("results/tables/traces.parquet", ["traces"]),
+        ("results/figures/regimes.pdf", ["figure_regimes"]),
+        ("results/verified.txt", ["gate"]),
+    ],
+)
+def test_deleted(study: Study, path: str, out_of_date: list[str]) -> None:
+    (study.root / path).unlink()
+    assert study.jobs() == after(*out_of_date)
+
+
+def test_a_fresh_study_does_everything(fresh: Study) -> None:
+    assert fresh.jobs() == after(*ESTIMATES, "settings", "theory", "notebook")
+
+
+def test_a_rerun_settles(study: Study) -> None:
+    study.append("src/mckl/summary.py", COMMENT)
+    study.run(*TARGETS)
+    assert study.jobs(*TARGETS) == []
+
+
+def test_edited_case_keeps_old_numbers_out(study: Study, finished: Study) -> None:
+    study.configure(cases=case(q=NOTEBOOK["p"], p=NOTEBOOK["q"]))
+    study.run(*TARGETS, cores=2)
+    new, old = (s.table("settings").set_index("setting") for s in (study, finished))
+    assert new.loc["notebook", "kl"] == old.loc["notebook", "reverse_kl"]
+    new, old = (s.table("summary").set_index("setting") for s in (study, finished))
+    assert not new.loc["notebook", "mean"].isin(old.loc["notebook", "mean"]).any()
+    assert new.drop("notebook").equals(old.drop("notebook"))

@@ -1,0 +1,196 @@
+"""A whole run from nothing, and that its tables depend on nothing but the config."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+from mckl.tables import SCHEMAS
+
+from .study import (
+    CHUNKS,
+    EXACT,
+    FIGURES,
+    READS,
+    SMALL,
+    TABLES,
+    TARGETS,
+    Study,
+    jobs_in,
+    offline,
+)
+
+SETTINGS, SAMPLERS, ESTIMATORS, CHECKPOINTS, REPLICATES = 5, 2, 2, 9, 8
+ROWS = {
+    "settings": SETTINGS,
+    "theory": SETTINGS * SAMPLERS * ESTIMATORS * CHECKPOINTS,
+    "traces": SETTINGS * SAMPLERS * ESTIMATORS * CHECKPOINTS * REPLICATES,
+    "summary": SETTINGS * SAMPLERS * ESTIMATORS * CHECKPOINTS,
+    "budget": SETTINGS * SAMPLERS * ESTIMATORS,
+    "cost": SETTINGS * (1 + SAMPLERS),  # a row for the job, which here has one setting
+    "notebook": 10_000,
+    "notebook-points": 1000,
+}
+
+
+def test_every_target_exists_and_nothing_else(finished: Study) -> None:
+    expected = {f"results/tables/{table}.parquet" for table in (*TABLES, *ROWS)}
+    expected |= {
+        f"results/{x}/numpy/{chunk}.parquet" for x in ("traces", "cost") for chunk in CHUNKS
+    }
+    expected |= {f"results/figures/{f}.{s}" for f in FIGURES for s in ("svg", "png", "pdf", "rst")}
+    pages = ("landing.rst", "report.html", "explorer.html", "verified.txt")
+    expected |= {f"results/{name}" for name in pages}
+    written = finished.files()
+    records = {f for f in written if f.startswith(("results/logs/", "results/benchmarks/"))}
+    assert written - records == expected
+    assert all((finished.root / path).stat().st_size for path in expected)
+
+
+def test_every_job_has_a_log_and_a_benchmark(finished: Study) -> None:
+    jobs = {f"figures/{name}" for name in FIGURES} | {f"estimate/numpy/{c}" for c in CHUNKS}
+    jobs |= {rule for rule in READS if not rule.startswith("figure_")}
+    jobs |= {"settings", "theory", "notebook"}
+    written = finished.files()
+    assert {f for f in written if "/logs/" in f} == {f"results/logs/{j}.log" for j in jobs}
+    benchmarks = {f for f in written if "/benchmarks/" in f}
+    assert benchmarks == {f"results/benchmarks/{j}.jsonl" for j in jobs}
+    for path in benchmarks:
+        assert json.loads((finished.root / path).read_text())["s"] > 0
+
+
+@pytest.mark.parametrize(("table", "rows"), ROWS.items())
+def test_tables_have_their_schema_and_rows(finished: Study, table: str, rows: int) -> None:
+    stored = pq.read_table(finished.root / f"results/tables/{table}.parquet")
+    assert stored.schema.equals(SCHEMAS[table], check_metadata=False)
+    assert stored.num_rows == rows
+
+
+def test_every_cell_is_there_once(finished: Study) -> None:
+    keys = ["setting", "backend", "sampler", "estimator", "samples"]
+    traces = finished.table("traces").set_index(keys)
+    counts = traces.groupby(level=keys)["replicate"].agg(["size", "nunique"])
+    assert (counts == REPLICATES).all(axis=None)
+    theory = finished.table("theory")
+    verification = finished.table("verification")
+    exact = theory[theory["theory"] == "exact"]
+    assert len(verification) == 2 * len(exact)  # mean and variance
+    assert not verification.duplicated([*keys, "quantity"]).any()
+    assert verification["passed"].all()
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_tables_carry_the_manifest(finished: Study, table: str) -> None:
+    metadata = pq.read_schema(finished.root / f"results/tables/{table}.parquet").metadata
+    manifest = json.loads(metadata[b"mckl"])
+    assert {"mckl", "git_commit", "config_digest", "python", "packages"} <= set(manifest)
+
+
+def test_the_gate_says_what_it_tested(finished: Study) -> None:
+    verification = finished.table("verification")
+    line = (finished.root / "results/verified.txt").read_text()
+    assert line.startswith("theory and measurement agree")
+    for test, cells in verification["test"].value_counts().items():
+        assert f"{cells} cells by {test}" in line
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_report_shows_every_figure(finished: Study, name: str) -> None:
+    page = (finished.root / "results/report.html").read_text()
+    caption = (finished.root / f"results/figures/{name}.rst").read_text()
+    assert "{{" not in caption
+    assert "{%" not in caption
+    plain = re.findall(r"[A-Za-z0-9 ,.%=]{12,}", caption)  # runs without markup
+    assert any(re.search(r"\d", run) for run in plain)
+    assert all(run.strip() in page for run in plain)
+    assert json.dumps(FIGURES[name].question)[1:-1] in page
+    assert FIGURES[name].shows in page
+    assert f"{name}.svg" in page
+
+
+def test_report_opens_with_the_landing_page(finished: Study) -> None:
+    landing = (finished.root / "results/landing.rst").read_text()
+    assert "5 settings" in landing
+    assert "{{" not in landing
+    assert "5 settings" in (finished.root / "results/report.html").read_text()
+
+
+def test_report_needs_no_network(finished: Study) -> None:
+    page = (finished.root / "results/report.html").read_text()
+    assert not re.findall(r"<(?:script|link|img)[^>]+(?:src|href)=[\"']?https?://", page)
+
+
+def test_the_run_had_no_network(finished: Study) -> None:
+    if not offline():
+        pytest.skip("no way to run a command without a network here (unshare -rn)")
+    # `finished` was made under the same prefix and would have failed without it.
+    assert (finished.root / "results/verified.txt").exists()
+
+
+def test_the_plan_comes_once_before_the_first_job(finished: Study) -> None:
+    text = (finished.root / "run.txt").read_text()
+    plans = re.findall(r"^mckl: .*", text, re.MULTILINE)
+    assert len(plans) == 1
+    assert plans[0].startswith("mckl: 5 settings in 5 estimation jobs; 20,480 samples of l")
+    assert text.index(plans[0]) < text.index("rule estimate:")
+    assert len([j for j in jobs_in(text) if j.startswith("estimate ")]) == 5
+
+
+def test_nothing_is_left_beside_the_results(finished: Study) -> None:
+    assert not [f for f in finished.files() if f.rpartition("/")[2].startswith(".")]
+    assert not list(finished.root.glob(".snakemake/incomplete/*"))
+
+
+@pytest.mark.slow
+def test_one_core_writes_the_same_bytes(finished: Study, fresh: Study) -> None:
+    fresh.run(*TARGETS, cores=1)
+    for table in EXACT:
+        path = f"results/tables/{table}.parquet"
+        assert (fresh.root / path).read_bytes() == (finished.root / path).read_bytes()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("one_job_per", "chunks"),
+    [
+        (["dimension"], ["case-notebook", "d1", "d2"]),
+        ([], ["case-notebook", "grid"]),
+        (
+            ["dimension", "scale", "offset"],
+            ["case-notebook", *(f"{c}-o0.25" for c in CHUNKS if c != "case-notebook")],
+        ),
+    ],
+    ids=["dimension", "none", "all"],
+)
+def test_chunks_change_no_number(
+    finished: Study, study: Study, one_job_per: list[str], chunks: list[str]
+) -> None:
+    study.configure(one_job_per=one_job_per)
+    study.run(*TARGETS, cores=2)
+    assert {f.stem for f in study.root.glob("results/traces/numpy/*")} == {*CHUNKS, *chunks}
+    for table in EXACT:
+        pd.testing.assert_frame_equal(study.table(table), finished.table(table), check_exact=True)
+
+
+@pytest.mark.slow
+def test_a_bigger_sweep_changes_no_number(finished: Study, fresh: Study) -> None:
+    sweep: dict[str, Any] = {"dimension": [1, 2, 3], "scale": [0.8, 1, 1.25], "offset": [0, 0.25]}
+    fresh.configure(sweep=sweep, estimators=["k1", "k2", "k3"], one_job_per=["dimension"])
+    fresh.run(*TARGETS, cores=2)
+    for table in ("settings", "theory", "traces", "summary"):
+        small, big = finished.table(table), fresh.table(table)
+        assert len(big) > len(small)
+        keys = [key for key in ("setting", "sampler", "estimator") if key in small]
+        both = big.merge(small[keys].drop_duplicates(), on=keys)
+        pd.testing.assert_frame_equal(both, small, check_exact=True)
+
+
+def test_small_study_is_what_the_counts_say() -> None:
+    sweep = SMALL["sweep"]
+    cells = len(sweep["dimension"]) * len(sweep["scale"]) * len(sweep["offset"])
+    assert cells + len(SMALL["cases"]) == SETTINGS

@@ -1,0 +1,181 @@
+"""The ways in which people start the study: another folder, one target, a module, a bad config."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from .study import CHECKOUT, FIGURES, SMALL, Study, copy_checkout, jobs_in
+
+TINY: dict[str, Any] = {
+    "sweep": {"dimension": [3], "scale": [0.8], "offset": [1]},
+    "cases": {"notebook": None},
+    "samplers": ["iid"],
+    "estimators": ["k1"],
+    "samples": 64,
+    "replicates": 3,
+}
+PLAN = re.compile(r"^mckl: \d+ settings? in .*", re.MULTILINE)
+
+
+def write(path: Path, config: Any) -> str:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(yaml.safe_dump(config))
+    return str(path)
+
+
+@pytest.mark.slow
+def test_another_folder(fresh: Study, tmp_path: Path) -> None:
+    mine = write(tmp_path / "mine.yaml", TINY)
+    sources = {f for f in fresh.root.rglob("*") if "__pycache__" not in str(f)}
+    fresh.run("--directory", str(tmp_path / "elsewhere"), "--configfile", mine, cores=2)
+    elsewhere = Study(tmp_path / "elsewhere")
+    assert list(elsewhere.table("settings")["setting"]) == ["d3-s0.8-o1"]
+    assert set(elsewhere.table("theory")["sampler"]) == {"iid"}
+    names = {Path(f).stem for f in elsewhere.files() if f.endswith(".svg")}
+    assert names == {name for name, figure in FIGURES.items() if not figure.of_notebook}
+    assert {"results/report.html", "results/verified.txt"} <= elsewhere.files()
+    assert not [f for f in elsewhere.files() if "notebook" in f]
+    assert {f for f in fresh.root.rglob("*") if "__pycache__" not in str(f)} == sources
+
+
+@pytest.mark.parametrize("where", ["here", "elsewhere"])
+@pytest.mark.parametrize(
+    ("mine", "settings"),
+    [
+        ({"sweep": {"dimension": [5]}}, 3),  # scales, offsets and the case are the defaults
+        ({"cases": {"mine": {"q": {"mean": 0, "sd": 1}, "p": {"mean": 1, "sd": 1}}}}, 6),
+        ({"cases": {"notebook": None}}, 4),
+    ],
+    ids=["sweep", "case", "no case"],
+)
+def test_a_configfile_extends_the_defaults_in_any_folder(
+    fresh: Study, tmp_path: Path, where: str, mine: dict[str, Any], settings: int
+) -> None:
+    path = write(tmp_path / "mine.yaml", mine)
+    folder = fresh.root if where == "here" else tmp_path / where
+    text = fresh.run("--dry-run", "--directory", str(folder), "--configfile", path)
+    assert f"mckl: {settings} settings in " in text
+
+
+def test_a_dry_run_runs_nothing(fresh: Study) -> None:
+    text = fresh.run("--dry-run")
+    assert len(PLAN.findall(text)) == 1
+    assert not (fresh.root / "results").exists()
+
+
+def test_one_target_needs_no_more(fresh: Study) -> None:
+    jobs = fresh.jobs("results/figures/error-vs-samples.svg")
+    estimates = [job for job in jobs if job.startswith("estimate ")]
+    assert len(estimates) == 5
+    others = sorted(set(jobs) - set(estimates))
+    assert others == ["figure_error_vs_samples", "settings", "summary", "theory", "traces"]
+
+
+def test_one_target_writes_no_report(study: Study) -> None:
+    figure, report = "results/figures/error-vs-samples.svg", study.root / "results/report.html"
+    before = (study.root / figure).read_bytes()
+    (study.root / figure).unlink()
+    report.unlink()
+    assert jobs_in(study.run(figure)) == ["figure_error_vs_samples"]
+    assert (study.root / figure).read_bytes() == before
+    assert not report.exists()
+
+
+MODULE = """
+configfile: "config.yaml"
+
+
+module kl:
+    snakefile:
+        "{snakefile}"
+    config:
+        config
+{prefix}
+
+use rule * from kl as kl_*
+
+
+rule mine:
+    default_target: True
+    input:
+        rules.kl_verify.output,
+        rules.kl_landing.output,
+        rules.kl_figure_verification.output.svg,
+    output:
+        touch("mine.txt"),
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("prefix", ["", "study"])
+def test_as_a_module(fresh: Study, tmp_path: Path, prefix: str) -> None:
+    other = Study(tmp_path / "other")
+    write(other.root / "config.yaml", TINY)
+    line = f'    prefix:\n        "{prefix}"\n' if prefix else ""
+    text = MODULE.format(snakefile=fresh.root / "Snakefile", prefix=line)
+    (other.root / "Snakefile").write_text(text)
+    printed = other.run(cores=2)
+    assert len(PLAN.findall(printed)) == 1
+    inner = Study(other.root / prefix)
+    tables = {f for f in inner.files() if f.startswith("results/tables/")}
+    made = ("settings", "theory", "traces", "summary", "verification")
+    assert tables == {f"results/tables/{table}.parquet" for table in made}
+    assert list(inner.table("settings")["setting"]) == ["d3-s0.8-o1"]
+    assert jobs_in(other.run("--dry-run")) == []
+    other.run("--report", "report.html")
+    page = (other.root / "report.html").read_text()
+    assert "verification.svg" in page
+    assert "1 settings" in (inner.root / "results/landing.rst").read_text()
+    assert "1 settings" in page
+
+
+@pytest.mark.parametrize(
+    ("config", "line"),
+    [
+        ({"sweep": {"dimenson": [1]}}, "sweep.dimenson: unknown key: did you mean 'dimension'?"),
+        (
+            {"sweep": {"scale": [-1.5]}},
+            "sweep.scale[0]: '-1.5', expected a number from 1e-30",
+        ),
+        ({"samples": "many"}, "samples: 'many', expected an integer from 2 to 10^12"),
+        ({"estimators": []}, "estimators: '[]', expected a list of different estimators"),
+        ({"samplers": ["sobel"]}, "samplers[0]: 'sobel' is not a sampler: did you mean 'sobol'?"),
+        ({"cases": {"a/b": None}}, "cases: 'a/b' is not a name of letters"),
+    ],
+    ids=lambda value: None if isinstance(value, str) else next(iter(value)),
+)
+@pytest.mark.parametrize("how", ["--configfile", "--config"])
+def test_a_bad_config_is_one_line(
+    fresh: Study, tmp_path: Path, how: str, config: dict[str, Any], line: str
+) -> None:
+    if how == "--configfile":
+        arguments = [how, write(tmp_path / "mine.yaml", config)]
+    else:
+        flow = {k: yaml.safe_dump(v, default_flow_style=True) for k, v in config.items()}
+        arguments = [how, *(f"{k}={v.removesuffix('...').strip()}" for k, v in flow.items())]
+    code, text = fresh.snakemake(*arguments)
+    assert code == 1
+    said = [row for row in text.splitlines() if "mckl:" in row]
+    assert len(said) == 1
+    assert said[0].startswith(f"mckl: config: {line}")
+    assert "Traceback" not in text
+    assert not (fresh.root / "results").exists()
+
+
+def test_defaults_need_no_configfile(tmp_path: Path) -> None:
+    study = Study(tmp_path / "study")
+    copy_checkout(study)
+    shutil.copy2(CHECKOUT / "config.yaml", study.root)
+    default = yaml.safe_load((CHECKOUT / "config.yaml").read_text())
+    cells = 1
+    for values in default["sweep"].values():
+        cells *= len(values)
+    text = study.run("--dry-run", "results/tables/settings.parquet")
+    assert f"mckl: {cells + len(default['cases'])} settings in " in text
+    assert default.keys() >= SMALL.keys()

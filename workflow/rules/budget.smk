@@ -1,0 +1,28 @@
+# How many samples every tolerance takes: from exact theory, and as the traces measured it.
+
+
+rule budget:
+    input:
+        summary="results/tables/summary.parquet",
+    output:
+        "results/tables/budget.parquet",
+    log:
+        "results/logs/budget.log",
+    benchmark:
+        "results/benchmarks/budget.jsonl"
+    conda:
+        "../envs/mckl.yaml"
+    threads: 1
+    resources:
+        mem_mb=1500,
+        runtime=60,
+    params:
+        job={
+            "settings": [s.as_dict() for s in SETTINGS],
+            "samplers": STUDY.samplers,
+            "estimators": STUDY.estimators,
+            "tolerances": STUDY.tolerances,
+        },
+        code=script_digest("budget"),
+    script:
+        "../../scripts/budget.py"
