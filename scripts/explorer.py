@@ -7,6 +7,7 @@ from mckl.joblog import log_to
 log_to(snakemake.log[0])
 
 from mckl import explorer, tables
+from mckl.captions import template
 
 frames = {
     table: tables.read(table, snakemake.input[table]).to_pandas()
@@ -15,5 +16,8 @@ frames = {
 about = tables.manifest_of(snakemake.input.summary)
 with tables.replacing(snakemake.output[0]) as beside:
     Path(beside).write_text(
-        explorer.page(snakemake.params.template, explorer.data(**frames), about), encoding="utf-8"
+        explorer.page(
+            template(snakemake.scriptdir, "explorer.html"), explorer.data(**frames), about
+        ),
+        encoding="utf-8",
     )

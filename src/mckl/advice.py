@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from mckl.budget import LEADING, OK, Forecasts, Need, Tolerance
+from mckl.errors import UserError
 from mckl.estimators import ESTIMATORS, Estimator
 from mckl.gaussians import Pair, kl_divergence
 from mckl.plan import estimate_seconds
@@ -20,9 +21,11 @@ _NEVER_NEGATIVE = ("k2", "k3")
 
 
 def divergences(pair: Pair, known_kl: float | None = None) -> dict[str, Any]:
-    """KL both ways and their sum, in nats."""
+    """KL both ways and their sum, in nats; raises `UserError` where one is no float64."""
     kl = kl_divergence(pair) if known_kl is None else known_kl
     reverse = kl_divergence(pair.reversed())
+    if not math.isfinite(kl + reverse):
+        raise UserError("KL(q||p) or KL(p||q) exceeds the largest number, 1.8e308")
     return {
         "dimension": pair.dimension,
         "kl": kl,
@@ -48,6 +51,7 @@ def advise(
     """
     forecasts = Forecasts(setting)
     law = forecasts.law
+    told = divergences(forecasts.pair, law.kl)
     limit = tolerance * law.kl if relative else tolerance
     allowed = Tolerance(limit, confidence)
     options = [
@@ -56,7 +60,7 @@ def advise(
         for sampler in samplers
     ]
     return {
-        "pair": divergences(forecasts.pair, law.kl),
+        "pair": told,
         "request": {
             "tolerance": tolerance,
             "relative": relative,
@@ -75,8 +79,10 @@ def _regime(forecasts: Forecasts) -> dict[str, Any]:
     paired = forecasts.unit(ESTIMATORS["k1"], SAMPLERS["antithetic"]).variance
     return {
         "log_ratio_variance": _plain(variance),
-        "log_ratio_skewness": _plain(third / variance**1.5 if variance else math.nan),
-        "log_ratio_excess_kurtosis": _plain(fourth / variance**2 if variance else math.nan),
+        "log_ratio_skewness": _plain(
+            third / variance / math.sqrt(variance) if variance else math.nan
+        ),
+        "log_ratio_excess_kurtosis": _plain(fourth / variance / variance if variance else math.nan),
         "k3_variance_finite": law.is_finite(-2),
         "tail_index": _plain(-law.lowest_tilt),
         # Of k1 at equal samples; an antithetic pair costs two.

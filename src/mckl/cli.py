@@ -9,6 +9,7 @@ import json
 import math
 import os
 import sys
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
@@ -127,6 +128,7 @@ class _Group(click.Group):
 
     def main(self, *args: Any, **extra: Any) -> NoReturn:
         extra["standalone_mode"] = False
+        warnings.simplefilter("ignore", RuntimeWarning)  # what overflows is told as a result
         try:
             code = super().main(*args, **extra)
         except click.exceptions.NoArgsIsHelpError as error:
@@ -288,12 +290,14 @@ def estimate(
     asked, relative = _asked(tolerance, absolute)
     if seed < 0:
         raise UserError(f"--seed: {seed}, expected at least 0")
+    from mckl.advice import divergences
     from mckl.estimators import ESTIMATORS
     from mckl.points import SAMPLERS
     from mckl.sequential import estimate as run
     from mckl.telling import progress, tell_estimate, told_of
     from mckl.traces import check_feasible
 
+    divergences(setting.pair)  # refuses what is no float64
     check_feasible(setting, [sampler], budget)
     with progress() as told:
         done = run(

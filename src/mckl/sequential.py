@@ -13,9 +13,12 @@ Given the pilot, N is a fixed number and the main stage knows nothing of s0, so 
 sqrt(N) (estimate - KL) / s0 follows Student's law exactly: the interval estimate +- t s0 / sqrt(N),
 at most d wide on either side, covers with the nominal probability whatever the variance, and
 whatever else of the past decided d. For other units it does so to the accuracy of the central
-limit theorem at N, which is why N is never below N0. A third, earlier stage, the *scout*, sets d
-where the tolerance is relative. It may look as often as it likes, since none of its samples is
-used again.
+limit theorem at N, which is why N is never below N0. Heavy tails may hide from the pilot: if the
+main stage has a standard deviation 10 % above s0 then it becomes the pilot, and a new main stage is
+drawn.
+
+Where the tolerance is relative, an earlier stage, the *scout*, sets d. It may look as often as it
+likes, since none of its samples is used again.
 
 An asymptotic confidence sequence (Waudby-Smith, Arbour, Sinha, Kennedy & Ramdas, "Time-uniform
 central limit theory and asymptotic confidence sequences", 2024) may be watched all the time. It
@@ -39,6 +42,7 @@ from mckl.traces import trace
 
 SCOUT, PILOT = 256, 1024
 LEAST = 64  # samples, of all stages
+_BLIND = 1.1  # ratio of the main stage's standard deviation to the pilot's that is too much
 _SURE = 0.1  # relative standard error at which the scout knows the estimate
 
 
@@ -50,7 +54,7 @@ class Estimate(NamedTuple):
                  estimate
     tight        whether half_width <= target; else the budget was spent
     std_error    of the estimate, from the main stage alone
-    scout, pilot, main  samples of each stage
+    scout, pilot, main  samples of each stage; of all pilots, if there were several
     """
 
     estimate: float
@@ -117,15 +121,25 @@ def estimate(
             about, error = run("scout", scout)
         target = tolerance * abs(about)
     pilot = min(max(PILOT, whole(scout)), share)
+    quantile = 0.5 + confidence / 2
     _, error = run("pilot", pilot)
-    units = pilot // points
-    half_of_one_unit = float(stdtrit(units - estimator.parameters, 0.5 + confidence / 2))
-    half_of_one_unit *= error * math.sqrt(units)
-    need = (half_of_one_unit / target) ** 2 if target > 0 else math.inf if error > 0 else 0.0
-    left = (most - scout - pilot) // points * points
-    main = whole(max(points * need, pilot)) if points * need < left else left
-    value, error = run("", main)
-    half_width = half_of_one_unit / math.sqrt(main // points)
-    return Estimate(
-        value, half_width, target, half_width <= target * (1 + 1e-12), error, scout, pilot, main
-    )
+    last, spent, again = pilot, scout + pilot, 0
+    while True:
+        units = last // points
+        t = float(stdtrit(units - estimator.parameters, quantile))
+        half_of_one_unit = t * error * math.sqrt(units)
+        need = (half_of_one_unit / target) ** 2 if target > 0 else math.inf if error > 0 else 0.0
+        left = (most - spent) // points * points
+        main = whole(max(points * need, last)) if points * need < left else left
+        value, error = run(f"again{again}" if again else "", main)
+        half_width = half_of_one_unit / math.sqrt(main // points)
+        own = float(stdtrit(main // points - estimator.parameters, quantile)) * error
+        again += 1
+        # A pilot that saw so little of the spread is no pilot; the main stage is a better one.
+        if own <= _BLIND * half_width or most - spent - main < main:
+            break
+        last, spent, pilot = main, spent + main, pilot + main
+    if own > _BLIND * half_width:
+        half_width = own
+    tight = half_width <= target * (1 + 1e-12)
+    return Estimate(value, half_width, target, tight, error, scout, pilot, main)

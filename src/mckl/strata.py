@@ -183,4 +183,8 @@ def stratified(form: Form, n: int) -> tuple[float, float, float]:
         fourth += float(chi) ** 4 * strata.fourth
     if variance == 0.0:
         return 0.0, 0.0, 0.0
-    return variance / n**2, float(third / np.power(variance, 1.5)), float(fourth / np.square(variance))
+    return (
+        variance / n**2,
+        float(third / np.power(variance, 1.5)),
+        float(fourth / np.square(variance)),
+    )

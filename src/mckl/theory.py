@@ -15,7 +15,6 @@ from mckl.settings import Setting
 from mckl.strata import stratified
 from mckl.traces import checkpoints_of
 
-
 # Beyond, the strata are not summed one by one; skewness and kurtosis have settled long before.
 _MOST_STRATA = 2**15
 

@@ -123,20 +123,17 @@ def trace_columns(
     trace: Trace, setting: Setting, backend: str, sampler: str, estimators: Sequence[str]
 ) -> dict[str, object]:
     """The trace as columns of traces.parquet: by estimator, then replicate, then samples."""
-    import pyarrow as pa  # what only forecasts or estimates does without
+    from mckl.tables import keys  # Arrow: what only forecasts or estimates does without it
 
     e, r, c = trace.estimate.shape
     rows = e * r * c
 
-    def key(values: Sequence[str], codes: object) -> pa.DictionaryArray:
-        return pa.DictionaryArray.from_arrays(pa.array(codes, pa.int32()), pa.array(values))
-
     same = np.zeros(rows, np.int32)
     return {
-        "setting": key([setting.name], same),
-        "backend": key([backend], same),
-        "sampler": key([sampler], same),
-        "estimator": key(estimators, np.repeat(np.arange(e, dtype=np.int32), r * c)),
+        "setting": keys([setting.name], same),
+        "backend": keys([backend], same),
+        "sampler": keys([sampler], same),
+        "estimator": keys(estimators, np.repeat(np.arange(e, dtype=np.int32), r * c)),
         "replicate": np.tile(np.repeat(np.arange(r, dtype=np.int32), c), e),
         "samples": np.tile(np.array(trace.samples, np.int64), e * r),
         "estimate": trace.estimate.ravel(),

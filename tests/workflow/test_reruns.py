@@ -115,7 +115,10 @@ SOURCES: dict[str, tuple[Callable[[Study], None], list[str]]] = {
         longer("src/mckl/figures/regimes.py", COMMENT),
         ["figure_regimes"],
     ),
-    "theme.py": (longer("src/mckl/figures/theme.py", COMMENT), ALL_FIGURES),
+    "theme.py": (  # the explorer has the figures' colours
+        longer("src/mckl/figures/theme.py", COMMENT),
+        [*ALL_FIGURES, "explorer"],
+    ),
     "a caption": (
         longer("workflow/report/figures/coverage.rst", "\nAnd {{ 1 }} sentence more.\n"),
         ["figure_coverage"],

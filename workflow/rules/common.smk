@@ -19,6 +19,7 @@ from mckl.backends import LIBRARIES
 from mckl.figures import FIGURES as KNOWN_FIGURES
 from mckl.config import parse as parse_config
 from mckl.errors import UserError
+from mckl.manifest import digest as digest_of
 from mckl.plan import estimate_seconds, plan
 from mckl.revision import code_digest
 from mckl.traces import checkpoints
@@ -59,13 +60,9 @@ def script_digest(name, *modules):
     return code_digest(ROOT / "scripts" / f"{name}.py", *modules)
 
 
-def template(name):
-    """The text of a caption or of the landing page, which is rendered with the run's numbers.
-
-    A function, since Snakemake takes braces in a plain string for wildcards.
-    """
-    text = (ROOT / "workflow" / "report" / name).read_text()
-    return lambda wildcards: text
+def template_digest(name):
+    """The digest of a caption or page in workflow/report: a changed one is rendered again."""
+    return digest_of((ROOT / "workflow" / "report" / name).read_text())
 
 
 def make_report():

@@ -31,7 +31,7 @@ for name in FIGURES:
             runtime=20,
         params:
             figure=name,
-            caption=template(f"figures/{name}.rst"),
+            caption=template_digest(f"figures/{name}.rst"),
             code=script_digest("figure", KNOWN_FIGURES[name].module),
         script:
             "../../scripts/figure.py"

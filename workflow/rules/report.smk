@@ -22,7 +22,7 @@ rule landing:
         mem_mb=500,
         runtime=10,
     params:
-        template=template("landing.rst"),
+        template=template_digest("landing.rst"),
         code=script_digest("landing"),
     script:
         "../../scripts/landing.py"
@@ -51,7 +51,7 @@ rule explorer:
         mem_mb=1500,
         runtime=20,
     params:
-        template=template("explorer.html"),
+        template=template_digest("explorer.html"),
         code=script_digest("explorer"),
     script:
         "../../scripts/explorer.py"
