@@ -34,15 +34,13 @@ def summarise(traces: pa.Table, settings: pd.DataFrame, theory: pd.DataFrame) ->
     settings, theory
         settings.parquet and theory.parquet.
     """
-    frame = traces.to_pandas(strings_to_categorical=False)
-    for key in _KEYS[:-1]:
-        frame[key] = frame[key].astype(str)
+    frame = traces.to_pandas()
     kl = frame["setting"].map(settings.set_index("setting")["kl"]).astype(float)
     error = frame["estimate"] - kl
     frame["squared"] = error**2
     half = t_quantile(frame["samples"], frame["sampler"], frame["estimator"]) * frame["std_error"]
     frame["covered"] = np.where(np.isfinite(half), (error.abs() <= half).astype(float), np.nan)
-    groups = frame.groupby(_KEYS, sort=True)
+    groups = frame.groupby(_KEYS, sort=True, observed=True)
     out = pd.DataFrame(
         {
             "replicates": groups["estimate"].size(),
@@ -53,6 +51,7 @@ def summarise(traces: pa.Table, settings: pd.DataFrame, theory: pd.DataFrame) ->
             "ci_coverage": groups["covered"].mean(),
         }
     ).reset_index()
+    out = out.astype(dict.fromkeys(_KEYS[:-1], str))
     out = out.merge(
         settings[["setting", "dimension", "scale", "offset", "kl"]].astype({"setting": str}),
         on="setting",

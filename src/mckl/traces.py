@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,14 +17,12 @@ from mckl.running import RunningMoments
 from mckl.settings import Setting
 from mckl.streams import seed_sequence
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-# Units drawn between two merges of the moments, and replicates that run side by side: with
-# 4096 x 4 values of l and the integrands beside them the kernel stays in a 1 MiB L2 cache. The
-# first is part of the result's last bits, so it is no parameter; the second is not.
-BLOCK = 4096
-REPLICATES_AT_ONCE = 4
+# Units drawn between two merges of the moments, and replicates that run side by side: 12 x 1024
+# values of l and their integrands stay in a core's cache, and below the 128 KiB from which the C
+# library maps fresh memory for every array, at twice the time. The first is part of the result's
+# last bits, so it is no parameter; the second is not.
+BLOCK = 1024
+REPLICATES_AT_ONCE = 12
 # One sample of every coordinate and its squares have to fit in memory.
 _MOST_NUMBERS = 10**8
 

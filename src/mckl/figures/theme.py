@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import matplotlib
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
-from matplotlib.ticker import LogLocator, NullFormatter
+from matplotlib.ticker import LogLocator, NullLocator
 
 # Okabe & Ito's colour-blind safe palette; one colour an estimator and a sampler everywhere.
 ESTIMATOR_COLOURS: Mapping[str, str] = {
@@ -78,4 +78,4 @@ def decades(ax: Axes) -> None:
     ax.set_yscale("log")
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_locator(LogLocator(10.0, numticks=12))
-        axis.set_minor_formatter(NullFormatter())
+        axis.set_minor_locator(NullLocator())

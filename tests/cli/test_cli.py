@@ -1,0 +1,370 @@
+"""The command as a user meets it: answers, exit codes, one-line errors, help, start."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import jsonschema
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from mckl.cli import main
+
+HERE = Path(__file__).parent
+NOTEBOOK = ("--q-mean", "1,4", "--q-sd", "1", "--p-mean=-3,2", "--p-sd", "2.5")
+SAMPLERS = {"iid", "iid-radial", "antithetic", "antithetic-radial", "sobol", "sobol-radial"}
+NUMBER = {"type": ["number", "null"]}
+OPTION = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": [
+        "estimator", "sampler", "samples_needed", "expected_rmse", "expected_relative_rmse",
+        "probability_negative", "probability_negative_method", "cpu_seconds", "standard_error",
+        "theory", "verdict",
+    ],
+    "properties": {
+        "estimator": {"enum": ["k1", "k2", "k3", "cv"]},
+        "sampler": {"enum": sorted(SAMPLERS)},
+        "samples_needed": {"type": ["integer", "null"], "minimum": 1},
+        "expected_rmse": NUMBER,
+        "expected_relative_rmse": NUMBER,
+        "probability_negative": {"type": ["number", "null"], "minimum": 0, "maximum": 1},
+        "probability_negative_method": {
+            "enum": ["saddlepoint", "normal", "never negative", "not known"]
+        },
+        "cpu_seconds": NUMBER,
+        "standard_error": {"type": "boolean"},
+        "theory": {"enum": ["exact", "asymptotic", "none"]},
+        "verdict": {"type": "string"},
+    },
+}  # fmt: skip
+ADVICE = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["mckl", "pair", "request", "regime", "options", "recommendation"],
+    "properties": {
+        "mckl": {"type": "string"},
+        "pair": {"required": ["dimension", "kl", "reverse_kl", "symmetrised_kl"]},
+        "request": {"required": ["tolerance", "relative", "limit", "confidence"]},
+        "regime": {
+            "additionalProperties": False,
+            "required": ["k3_variance_finite"],
+            "properties": {
+                "log_ratio_variance": NUMBER,
+                "log_ratio_skewness": NUMBER,
+                "log_ratio_excess_kurtosis": NUMBER,
+                "k3_variance_finite": {"type": "boolean"},
+                "tail_index": NUMBER,
+                "antithetic_variance_ratio": NUMBER,
+                "radial_numbers": {"type": "integer"},
+            },
+        },
+        "options": {"type": "array", "items": OPTION, "minItems": 1},
+        "recommendation": {
+            "type": ["object", "null"],
+            "required": ["estimator", "sampler", "samples_needed", "cpu_seconds", "reason"],
+        },
+    },
+}
+
+
+def mckl(*words: str) -> Result:
+    return CliRunner().invoke(main, list(words), prog_name="mckl", catch_exceptions=False)
+
+
+def told(*words: str) -> dict:
+    done = mckl(*words, "--json")
+    assert done.stderr == ""
+    return json.loads(done.stdout, parse_constant=pytest.fail)
+
+
+def option(answer: dict, estimator: str, sampler: str) -> dict:
+    found = [o for o in answer["options"] if (o["estimator"], o["sampler"]) == (estimator, sampler)]
+    assert len(found) == 1
+    return found[0]
+
+
+def refused(*words: str) -> str:
+    done = mckl(*words)
+    assert done.exit_code == 2
+    assert done.stdout == ""
+    assert done.stderr.startswith("mckl: ")
+    assert done.stderr.count("\n") == 1
+    assert "Traceback" not in done.stderr
+    return done.stderr.removeprefix("mckl: ").strip()
+
+
+def test_kl_of_the_notebook():
+    answer = told("kl", *NOTEBOOK)
+    assert answer["kl"] == pytest.approx(2.592581463748310, rel=1e-15)
+    assert answer["reverse_kl"] == pytest.approx(13.417418535, rel=1e-10)
+    text = mckl("kl", *NOTEBOOK)
+    assert text.exit_code == 0
+    assert "KL(q||p)  2.59258146374831 nats" in text.stdout
+
+
+def test_a_number_stands_for_every_coordinate():
+    grid = told("kl", "-d", "7", "-s", "1.2", "-o", "0.5")
+    same = told("kl", "--q-mean", ",".join(["0.5"] * 7), "--q-sd", "1", "--p-mean", "0", "--p-sd",
+                "1.2")  # fmt: skip
+    assert grid["kl"] == pytest.approx(same["kl"], rel=1e-14)
+    assert told("kl", "-d", "1e6", "-o", "1e-3")["kl"] == pytest.approx(0.5)
+
+
+def test_advice_for_the_notebook():
+    answer = told("advise", *NOTEBOOK)
+    jsonschema.validate(answer, ADVICE)
+    k1 = option(answer, "k1", "iid")
+    assert k1["samples_needed"] == math.ceil(1.2176 / (0.01 * 2.592581463748310) ** 2)
+    assert k1["expected_relative_rmse"] == pytest.approx(0.01, rel=1e-3)
+    assert option(answer, "k3", "iid")["verdict"] == "infinite variance"
+    assert option(answer, "k2", "iid")["verdict"] == "biased: never reaches it"
+    regime = answer["regime"]
+    assert not regime["k3_variance_finite"]
+    assert regime["tail_index"] == pytest.approx(1 / 0.84)
+    assert regime["log_ratio_skewness"] == pytest.approx(-1.8426037)
+    assert regime["antithetic_variance_ratio"] == pytest.approx(2 * 0.7056 / 1.2176)
+    assert {o["sampler"] for o in answer["options"]} == SAMPLERS
+
+
+def test_advice_in_words():
+    text = mckl("advise", *NOTEBOOK).stdout
+    for words in (
+        "antithetic pairs hurt k1: 1.16", "k3's variance is infinite", "1,812", "skewness -1.84",
+        "Use k1 over iid samples", "biased: never reaches it",
+    ):  # fmt: skip
+        assert words in text
+    assert max(map(len, text.splitlines())) < 300
+
+
+def test_recommendation_is_among_the_reached_and_cheap():
+    answer = told("advise", "-d", "64", "-s", "1.2", "-o", "0.5", "-t", "0.001")
+    best = answer["recommendation"]
+    assert (best["estimator"], best["sampler"]) == ("k1", "sobol-radial")
+    cheapest = min(o["cpu_seconds"] for o in answer["options"] if o["verdict"] == "ok")
+    assert best["cpu_seconds"] == cheapest
+    assert "193,040" in best["reason"]
+
+
+def test_probability_of_a_negative_estimate_at_a_loose_tolerance():
+    answer = told("advise", "-d", "1", "-s", "0.8", "-o", "0.25", "-t", "0.5")
+    k1, balanced = option(answer, "k1", "iid"), option(answer, "k1", "sobol")
+    assert k1["probability_negative_method"] == "saddlepoint"
+    assert 0.005 < k1["probability_negative"] < 0.04
+    assert balanced["probability_negative_method"] == "normal"
+    assert option(answer, "k3", "iid")["probability_negative"] == 0.0
+
+
+def test_confidence_and_absolute_tolerance():
+    plain = option(told("advise", *NOTEBOOK), "k1", "iid")["samples_needed"]
+    sure = option(told("advise", *NOTEBOOK, "-c", "0.95"), "k1", "iid")["samples_needed"]
+    assert sure / plain == pytest.approx(3.8415, rel=1e-3)
+    answer = told("advise", "-d", "3", "--absolute", "0.1")
+    assert option(answer, "k1", "iid")["samples_needed"] == 1  # q = p: every estimate is 0
+
+
+def test_choice_of_samplers_and_estimators():
+    answer = told("advise", *NOTEBOOK, "--sampler", "sobol", "--estimator", "cv", "--estimator",
+                  "k1")  # fmt: skip
+    assert [(o["estimator"], o["sampler"]) for o in answer["options"]] == [
+        ("k1", "sobol"), ("cv", "sobol"),
+    ]  # fmt: skip
+
+
+def test_exit_code_tells_that_nothing_reaches_the_tolerance():
+    for words in (("-d", "3"), (*NOTEBOOK, "--estimator", "k3"), (*NOTEBOOK, "-t", "1e-300")):
+        done = mckl("advise", *words)
+        assert done.exit_code == 3
+        assert "No estimator reaches the tolerance" in done.stdout
+        done = mckl("advise", *words, "--json")
+        assert done.exit_code == 3
+        jsonschema.validate(json.loads(done.stdout), ADVICE)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("-d", "1", "-s", "1e-60"), ("-d", "1", "-s", "1e60"), ("-d", "1", "-o", "1e-150"),
+        ("-d", "1e14", "-o", "1000"), ("-d", "1e15", "-s", "1.1"), ("-d", "2", "-o", "5e-324"),
+        ("-d", "2", "-s", "1.5", "-t", "1e-300"), ("-d", "2", "-s", "1.5", "-t", "1e300"),
+        ("-d", "2", "-s", "1.5", "-c", "0.9999999999999999"), ("-d", "1e6", "-s", "0.3", "-o", "3"),
+        ("-d", "1", "-s", "1.4142135623730951"), ("-d", "1000", "-s", "1.0000000001"),
+    ],
+)  # fmt: skip
+def test_advice_at_the_ends_of_floating_point(words):
+    done = mckl("advise", *words, "--json")
+    assert done.exit_code in (0, 3)
+    assert done.stderr == ""
+    jsonschema.validate(json.loads(done.stdout, parse_constant=pytest.fail), ADVICE)
+
+
+def test_radial_samplers_gain_nothing_where_all_coordinates_differ(tmp_path):
+    sd = np.linspace(0.9, 1.1, 30_000)
+    np.save(tmp_path / "sd.npy", sd)
+    pair = ("--q-mean", "0", "--q-sd", str(tmp_path / "sd.npy"), "--p-mean", "0", "--p-sd", "1")
+    text = mckl("advise", *pair).stdout
+    assert "radial samplers gain nothing" in text
+    answer = told("advise", *pair)
+    assert answer["regime"]["radial_numbers"] == 30_000
+    assert option(answer, "k1", "sobol")["verdict"].startswith("not possible")
+    assert option(answer, "k1", "sobol-radial")["verdict"].startswith("not possible")
+
+
+def test_estimate_stops_when_it_is_tight():
+    answer = told("estimate", *NOTEBOOK, "-t", "0.02")
+    assert answer["stopped"] == "tight"
+    low, high = answer["interval"]
+    assert low < answer["kl"] < high
+    assert answer["half_width"] <= answer["target"]
+    assert answer["samples"] == sum(answer["stages"].values())
+    assert answer == told("estimate", *NOTEBOOK, "-t", "0.02")
+    assert answer != told("estimate", *NOTEBOOK, "-t", "0.02", "--seed", "5")
+    text = mckl("estimate", *NOTEBOOK, "-t", "0.02")
+    assert text.exit_code == 0
+    assert "tight enough" in text.stdout
+
+
+def test_estimate_stops_when_the_budget_is_spent():
+    done = mckl("estimate", *NOTEBOOK, "-t", "1e-5", "--budget", "5000", "--json")
+    assert done.exit_code == 3
+    answer = json.loads(done.stdout)
+    assert answer["stopped"] == "budget"
+    assert answer["samples"] <= 5000
+    assert "the budget is spent" in mckl("estimate", *NOTEBOOK, "--budget", "1e3").stdout
+
+
+def test_estimate_warns_of_what_spoils_its_interval():
+    few = ("--budget", "20000", "-t", "0.2")
+    for estimator, words in (("k3", "infinite variance"), ("k2", "biased by 1.377")):
+        answer = told("estimate", *NOTEBOOK, *few, "--estimator", estimator)
+        assert words in answer["warnings"][0]
+    heavy = told("estimate", "-d", "1", "-s", "1.25", *few, "--estimator", "k3")
+    assert "fourth moment" in heavy["warnings"][0]
+    assert told("estimate", *NOTEBOOK, *few)["warnings"] == []
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (("kl",), "no pair"),
+        (("advise", "--scale", "1.2"), "--dimension: missing"),
+        (("advise", "-d", "0"), "expected 1 to"),
+        (("advise", "-d", "1.5"), "not an integer"),
+        (("advise", "-d", "nan"), "not an integer"),
+        (("advise", "-d", "inf"), "not an integer"),
+        (("advise", "-d", "1e16"), "expected 1 to"),
+        (("advise", "-d", "many"), "'many' is not an integer"),
+        (("advise", "-d", "3", "-s", "0"), "'--scale' / '-s': 0 is not greater than 0"),
+        (("advise", "-d", "3", "-s", "-1"), "not greater than 0"),
+        (("advise", "-d", "3", "-s", "nan"), "not a finite number"),
+        (("advise", "-d", "3", "-o", "inf"), "not a finite number"),
+        (("advise", "-d", "3", "-t", "0"), "not greater than 0"),
+        (("advise", "-d", "3", "-t", "-0.1"), "not greater than 0"),
+        (("advise", "-d", "3", "-t", "a"), "'a' is not a valid float"),
+        (("advise", "-d", "3", "-c", "1"), "not between 0 and 1"),
+        (("advise", "-d", "3", "-c", "0"), "not between 0 and 1"),
+        (("advise", "-d", "3", "-t", "0.1", "--absolute", "1"), "expected one of them"),
+        (("advise", "-d", "3", "--sampler", "halton"), "'halton' is not one of"),
+        (("advise", "-d", "3", "--estimator", "k4"), "'k4' is not one of"),
+        (("advise", "-d", "3", "--q-mean", "1"), "not together"),
+        (("advise", "-d", "3", "--dimensoin", "4"), "No such option"),
+        (("advice",), "No such command 'advice'"),
+        (("kl", "-d", "3", "4"), "unexpected extra argument"),
+        (("kl", "--q-mean", "1"), "--q-sd: missing"),
+        (("kl", "--q-mean", "1,", "--q-sd", "1", "--p-mean", "0", "--p-sd", "1"), "--q-mean: '1,'"),
+        (("kl", "--q-mean", "", "--q-sd", "1", "--p-mean", "0", "--p-sd", "1"), "--q-mean: ''"),
+        (("kl", "--q-mean", "nan", "--q-sd", "1", "--p-mean", "0", "--p-sd", "1"), "is nan"),
+        (("kl", "--q-mean", "1", "--q-sd", "1,0", "--p-mean", "0", "--p-sd", "1"), "number 2 is 0"),
+        (("kl", "--q-mean", "1", "--q-sd", "1", "--p-mean", "0", "--p-sd", "-1"), "is -1"),
+        (
+            ("kl", "--q-mean", "1,2", "--q-sd", "1", "--p-mean", "0,1,2", "--p-sd", "1"),
+            "--q-mean: 2 numbers, expected 1 or 3 as in --p-mean",
+        ),
+        (("kl", "--q", "none.npy", "--p", "none.npy"), "none.npy: no such file"),
+        (("kl", "--q", "none.txt", "--p", "none.txt"), "expected a file named"),
+        (("kl", "-d", "1", "-s", "1e-200"), "exceeds the largest number"),
+        (("advise", "-d", "1", "-o", "1e200"), "exceeds the largest number"),
+        (("estimate", "-d", "1", "-s", "1e-200"), "exceeds the largest number"),
+        (("estimate", "-d", "3", "--budget", "10"), "expected at least 64"),
+        (("estimate", "-d", "3", "--sampler", "sobol"), "'sobol' is not one of"),
+        (("estimate", "-d", "3", "--seed", "-1"), "expected at least 0"),
+        (("estimate", "-d", "1e12", "--sampler", "iid"), "use iid-radial"),
+    ],
+)
+def test_bad_input_is_one_line(words, text):
+    assert text in refused(*words)
+
+
+@pytest.mark.parametrize("command", ["", "kl", "advise", "estimate"])
+def test_help(command):
+    """As on record; `MCKL_RECORD=1 pytest tests/cli` writes it anew."""
+    done = mckl(*filter(None, [command]), "--help")
+    assert done.exit_code == 0
+    record = HERE / "help" / f"{command or 'mckl'}.txt"
+    if os.environ.get("MCKL_RECORD"):
+        record.write_text(done.stdout)
+    assert done.stdout == record.read_text()
+
+
+def test_no_command_shows_help_and_fails():
+    done = mckl()
+    assert done.exit_code == 2
+    assert "Commands:" in done.stdout
+
+
+def fresh(code: str, **env: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False,
+        env={**os.environ, "PYTHONPATH": str(HERE.parents[1] / "src"), **env},
+    )  # fmt: skip
+
+
+START = """
+import sys
+sys.argv = ["mckl", *{words!r}]
+from mckl.cli import main
+try:
+    main()
+except SystemExit as end:
+    assert not end.code, end.code
+print(sorted({{"pandas", "scipy.stats", "pyarrow", "jsonschema", "matplotlib", "snakemake",
+              "numpy", "rich"}} & set(sys.modules)), file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "needed"),
+    [
+        (["--help"], []),
+        (["advise", "-d", "128", "-s", "1.2", "-o", "0.3", "--json"], ["numpy"]),
+        (["advise", "-d", "128", "-s", "1.2", "-o", "0.3"], ["numpy", "rich"]),
+        (["kl", "-d", "3"], ["numpy"]),
+        (["estimate", "-d", "3", "-s", "1.2", "-t", "0.1"], ["numpy"]),
+    ],
+)
+def test_start_imports_no_more_than_it_needs(words, needed):
+    done = fresh(START.format(words=words))
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.strip() == str(needed)
+
+
+def test_shell_completion():
+    done = fresh(
+        "from mckl.cli import main; main(prog_name='mckl')",
+        _MCKL_COMPLETE="bash_complete", COMP_WORDS="mckl advise --samp", COMP_CWORD="2",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "--sampler" in done.stdout
+
+
+def test_a_reader_that_stops_is_no_error():
+    code = "from mckl.cli import main; main(['advise', '-d', '3', '-s', '1.2', '--json'])"
+    reader = f'{sys.executable} -c "{code}" | head -c 1 > /dev/null; echo ${{PIPESTATUS[0]}}'
+    done = subprocess.run(["bash", "-c", reader], capture_output=True, text=True, check=True)
+    assert done.stderr == ""

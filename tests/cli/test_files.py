@@ -1,0 +1,210 @@
+"""Vectors from files: every format, every kind of damage, and whatever bytes there may be."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import pickle
+
+import hypothesis
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mckl.errors import UserError
+from mckl.vectors import read_gaussian, read_vector
+
+from .test_cli import mckl, refused, told
+
+MEAN, SD = np.array([1.0, 4.0, -2.5]), np.array([1.0, 0.5, 3.0])
+P = ("--p-mean", "0", "--p-sd", "2")
+
+
+def expected() -> float:
+    words = (",".join(map(repr, map(float, v))) for v in (MEAN, SD))
+    return told("kl", f"--q-mean={next(words)}", f"--q-sd={next(words)}", *P)["kl"]
+
+
+def write(folder, name):
+    path = folder / name
+    if name == "columns.npy":
+        np.save(path, np.stack([MEAN, SD], axis=1))
+    elif name == "single.npy":
+        np.save(path, np.stack([MEAN, SD], axis=1).astype(np.float32))
+    elif name == "named.npy":
+        array = np.zeros(3, dtype=[("sd", float), ("mean", float)])
+        array["mean"], array["sd"] = MEAN, SD
+        np.save(path, array)
+    elif name == "named.csv":
+        path.write_text("SD,Mean\n1,1\n0.5,4\n3,-2.5\n")
+    elif name == "bare.csv":
+        path.write_text("1,1\n4,.5\n-2.5,3e0\n")
+    elif name == "table.parquet":
+        pq.write_table(
+            pa.table({"sd": SD, "mean": MEAN.astype(np.float32), "other": [1, 2, 3]}), path
+        )
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["columns.npy", "single.npy", "named.npy", "named.csv", "bare.csv", "table.parquet"],
+)
+def test_one_file_a_gaussian(tmp_path, name):
+    assert told("kl", "--q", write(tmp_path, name), *P)["kl"] == pytest.approx(
+        expected(), rel=1e-12
+    )
+
+
+def test_one_file_a_vector(tmp_path):
+    np.save(tmp_path / "m.npy", MEAN)
+    (tmp_path / "s.csv").write_text("whatever\n" + "\n".join(map(str, SD)) + "\n")
+    pq.write_table(pa.table({"x": [0, 0, 0]}), tmp_path / "z.PARQUET")
+    answer = told(
+        "kl", "--q-mean", str(tmp_path / "m.npy"), "--q-sd", str(tmp_path / "s.csv"),
+        "--p-mean", str(tmp_path / "z.PARQUET"), "--p-sd", "2",
+    )  # fmt: skip
+    assert answer["kl"] == pytest.approx(expected(), rel=1e-12)
+    (tmp_path / "bare.csv").write_text("\n".join(map(str, SD)))
+    assert read_vector(str(tmp_path / "bare.csv")).tolist() == SD.tolist()
+
+
+def test_every_command_reads_files(tmp_path):
+    q = write(tmp_path, "table.parquet")
+    assert mckl("advise", "--q", q, *P).exit_code == 0
+    assert mckl("estimate", "--q", q, *P, "-t", "0.1").exit_code == 0
+
+
+BAD = {
+    "pickle.npy": (pickle.dumps([1, 2]), "not a readable .npy file"),
+    "empty.npy": (b"", "not a readable .npy file"),
+    "text.npy": (b"1,2\n", "not a readable .npy file"),
+    "empty.csv": (b"", "not a readable .csv file"),
+    "words.csv": (b"mean,sd\n1,a\n", "column 'sd' is not all numbers"),
+    "hole.csv": (b"mean,sd\n1,2\n3,\n", "column 'sd' has empty cells"),
+    "ragged.csv": (b"mean,sd\n1,2\n3\n", "not a readable .csv file"),
+    "names.csv": (b"mu,sigma\n1,2\n", "columns mu, sigma, expected one 'mean' and one 'sd'"),
+    "twice.csv": (b"mean,sd,Mean\n1,2,3\n", "expected one 'mean' and one 'sd'"),
+    "three.csv": (b"1,2,3\n4,5,6\n", "3 columns, expected two"),
+    "one.csv": (b"1\n2\n", "1 columns, expected two"),
+    "header.csv": (b"mean,sd\n", "column 'mean' is not all numbers"),
+    "latin.csv": (b"mean,sd\n1,\xff\n", "not all numbers"),
+    "text.parquet": (b"PAR1 no", "not a readable .parquet file"),
+    "infinite.csv": (b"mean,sd\ninf,1\n", "means: number 1 is inf, not finite"),
+    "negative.csv": (b"mean,sd\n1,1\n1,-2\n", "sds: number 2 is -2, not finite and greater"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_files_are_one_line(tmp_path, name):
+    content, text = BAD[name]
+    (tmp_path / name).write_bytes(content)
+    line = refused("kl", "--q", str(tmp_path / name), *P)
+    assert name in line
+    assert text in line
+
+
+@pytest.mark.parametrize(
+    ("array", "text"),
+    [
+        (np.zeros((2, 5)), "expected one row a coordinate"),
+        (np.zeros((2, 2, 2)), "expected one axis, or two columns"),
+        (np.zeros(0), "no numbers"),
+        (np.zeros((0, 2)), "no numbers"),
+        (np.array(["a", "b"]), "expected real ones"),
+        (np.array([1j, 2]), "expected real ones"),
+        (np.array([True, False]), "expected real ones"),
+        (np.array([{}, None], dtype=object), "not a readable .npy file"),
+        (np.zeros(3), "1 columns, expected two"),
+    ],
+)
+def test_bad_arrays_are_one_line(tmp_path, array, text):
+    np.save(tmp_path / "x.npy", array, allow_pickle=True)
+    assert text in refused("kl", "--q", str(tmp_path / "x.npy"), *P)
+
+
+def test_an_archive_a_folder_and_a_cut_file(tmp_path):
+    np.savez(tmp_path / "z.npz", MEAN)
+    (tmp_path / "z.npz").rename(tmp_path / "z.npy")
+    assert "archive" in refused("kl", "--q", str(tmp_path / "z.npy"), *P)
+    (tmp_path / "d.csv").mkdir()
+    assert "no such file" in refused("kl", "--q", str(tmp_path / "d.csv"), *P)
+    for name in ("columns.npy", "table.parquet"):
+        whole = (tmp_path / write(tmp_path, name)).read_bytes()
+        (tmp_path / name).write_bytes(whole[: len(whole) * 2 // 3])
+        assert "not a readable" in refused("kl", "--q", str(tmp_path / name), *P)
+
+
+def test_a_header_that_lies_takes_no_memory(tmp_path):
+    file = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        file, {"descr": "<f8", "fortran_order": False, "shape": (10**15,)}
+    )
+    (tmp_path / "x.npy").write_bytes(file.getvalue() + b"\0" * 64)
+    assert "not a readable" in refused("kl", "--q-mean", str(tmp_path / "x.npy"), "--q-sd", "1", *P)
+
+
+def test_sizes_are_checked_over_files(tmp_path):
+    q = write(tmp_path, "bare.csv")
+    assert "2 numbers, expected 1 or 3" in refused("kl", "--q", q, "--p-mean", "0,1", "--p-sd", "1")
+    assert "expected one of them" in refused("kl", "--q", q, "--q-sd", "1", *P)
+
+
+fuzz = hypothesis.settings(
+    max_examples=40, deadline=None, derandomize=True, database=None,
+    suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture],
+)  # fmt: skip
+
+
+@fuzz
+@given(st.binary(max_size=200), st.sampled_from([".npy", ".csv", ".parquet"]), st.booleans())
+def test_any_bytes_are_read_or_refused(tmp_path, content, suffix, magic):
+    start = {".npy": b"\x93NUMPY\x01\x00", ".csv": b"mean,sd\n", ".parquet": b"PAR1"}[suffix]
+    path = tmp_path / f"x{suffix}"
+    path.write_bytes(start + content if magic else content)
+    for read in (read_vector, read_gaussian):
+        with contextlib.suppress(UserError):
+            read(str(path))
+
+
+@fuzz
+@given(st.data())
+def test_a_damaged_byte_is_read_or_refused(tmp_path, data):
+    name = data.draw(st.sampled_from(["columns.npy", "named.npy", "table.parquet", "named.csv"]))
+    path = tmp_path / name
+    write(tmp_path, name)
+    content = bytearray(path.read_bytes())
+    at = data.draw(st.integers(0, len(content) - 1))
+    content[at] ^= data.draw(st.integers(1, 255))
+    path.write_bytes(content)
+    done = mckl("kl", "--q", str(path), *P, "--json")
+    assert done.exit_code in (0, 2)
+    if done.exit_code == 0:
+        json.loads(done.stdout)
+    else:
+        assert done.stderr.count("\n") == 1
+
+
+@fuzz
+@given(
+    st.lists(
+        st.tuples(st.floats(-1e6, 1e6), st.floats(1e-3, 1e3)), min_size=1, max_size=30
+    ),
+    st.sampled_from(["npy", "csv", "parquet"]),
+)  # fmt: skip
+def test_what_is_written_is_read(tmp_path, rows, kind):
+    mean, sd = (np.array(v, dtype=float) for v in zip(*rows, strict=True))
+    path = tmp_path / f"x.{kind}"
+    if kind == "npy":
+        np.save(path, np.stack([mean, sd], axis=1))
+    elif kind == "csv":
+        path.write_text("mean,sd\n" + "".join(f"{m!r},{s!r}\n" for m, s in rows))
+    else:
+        pq.write_table(pa.table({"mean": mean, "sd": sd}), path)
+    got = read_gaussian(str(path))
+    assert got[0].tolist() == mean.tolist()
+    assert got[1].tolist() == sd.tolist()
