@@ -141,9 +141,11 @@ def trace_columns(
 
 def _stops(at: Sequence[int], points: int) -> Iterator[int]:
     """The unit counts at which a draw ends: every checkpoint and every multiple of `BLOCK`."""
-    if at:
-        ends = {n // points for n in at}
-        yield from sorted(ends | set(range(BLOCK, at[-1] // points, BLOCK)))
+    done = 0
+    for n in at:
+        yield from range(done - done % BLOCK + BLOCK, n // points, BLOCK)
+        done = n // points
+        yield done
 
 
 def check_feasible(

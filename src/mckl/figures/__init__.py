@@ -51,6 +51,12 @@ FIGURES: Mapping[str, Figure] = {
     for figure in (
         Figure("error-vs-samples", SPEED, "RMSE against samples", ("summary",)),
         Figure("relative-error", SPEED, "all settings collapsed", ("summary", "settings")),
+        Figure(
+            "cost",
+            SPEED,
+            "error per CPU second",
+            ("summary", "cost", "settings", "budget"),
+        ),
         Figure("estimators", ESTIMATOR, "RMSE by estimator", ("summary", "theory", "settings")),
         Figure("regimes", ESTIMATOR, "best by scale and offset", ("settings", "theory")),
         Figure("samplers", SAMPLER, "RMSE by sampler", ("summary", "settings")),

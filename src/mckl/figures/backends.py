@@ -15,36 +15,8 @@ from matplotlib.lines import Line2D
 from mckl.figures import Frames, parts, theme
 
 _BACKENDS = ("numpy", "tensorflow")
-# The notebook's pair and a high dimension, and samplers whose lines lie apart.
-_SETTINGS, _SAMPLERS = 2, ("iid", "sobol", "sobol-radial")
+_SAMPLERS = ("iid", "sobol", "sobol-radial")  # whose lines lie apart
 _SIZE = {"numpy": 2.6, "tensorflow": 5.4}
-
-
-def _chosen(settings: pd.DataFrame) -> list[str]:
-    """The notebook's pair, if it is there, and the general settings of the largest dimension."""
-    shown = settings[settings["kl"] > 0]
-    shown = settings if shown.empty else shown
-    out = ["notebook"] if (shown["setting"] == "notebook").any() else []
-    others = shown[~shown["setting"].isin(out)]
-    general = others[(others["scale"] != 1) & (others["offset"] != 0)]
-    others = others if general.empty else general
-    others = others[others["dimension"] == others["dimension"].max()]
-    others = others.sort_values(["scale", "offset"])
-    middle = [str(name) for name in others["setting"]][len(others) // 2 :]
-    return [*out, *middle][:_SETTINGS]
-
-
-def _with_cpu(cells: pd.DataFrame, cost: pd.DataFrame) -> pd.DataFrame:
-    """The cells with the CPU seconds of one replicate up to each checkpoint.
-
-    The clock is read once a setting and sampler; within it the time is in proportion to the
-    samples.
-    """
-    keys = ["setting", "backend", "sampler"]
-    each = cost.dropna(subset=["setting"]).set_index(keys)
-    per_sample = (each["cpu_seconds"] / each["samples"].where(each["samples"] > 0)).rename("each")
-    out = cells.merge(per_sample.reset_index(), on=keys, how="left")
-    return out.assign(cpu=out["each"] * out["samples"])
 
 
 def _panel(ax: Axes, cells: pd.DataFrame, x: str, samplers: list[str]) -> None:
@@ -89,10 +61,10 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
         parts.plain(frames[name]) for name in ("settings", "summary", "cost")
     )
     estimator = parts.first_of(("k1", "k3", "cv", "k2"), summary["estimator"])
-    cells = _with_cpu(summary[summary["estimator"] == estimator], cost)
+    cells = parts.with_cpu(summary[summary["estimator"] == estimator], cost)
     present = parts.ordered(cells["sampler"], theme.SAMPLER_COLOURS)
     samplers = [name for name in _SAMPLERS if name in present] or present[:3]
-    names = _chosen(settings)
+    names = parts.two_settings(settings)
     fig, axes = plt.subplots(
         len(names), 2, figsize=(theme.WIDTH, 2.5 * len(names) + 0.5), squeeze=False, sharey="row"
     )
@@ -125,14 +97,6 @@ def _legend(fig: matplotlib.figure.Figure, samplers: list[str]) -> None:
     fig.legend(handles=handles, loc="outside lower center", ncols=len(handles))
 
 
-def _start(cost: pd.DataFrame, backend: str) -> float:
-    """CPU seconds of a job that no trace accounts for, in the median job."""
-    rows = cost[cost["backend"] == backend]
-    whole = rows[rows["setting"].isna()].set_index("job")["cpu_seconds"]
-    traces = rows[rows["setting"].notna()].groupby("job")["cpu_seconds"].sum()
-    return float((whole - traces).median())
-
-
 def _numbers(
     cells: pd.DataFrame, cost: pd.DataFrame, estimator: str, samplers: list[str], names: list[str]
 ) -> dict[str, Any]:
@@ -155,5 +119,5 @@ def _numbers(
         "replicates": int(cells["replicates"].max()),
         "agree": "" if math.isnan(agree) else f"{100 * agree:.0f}",
         "slower": "" if math.isnan(slower) else f"{slower:.1f}",
-        "start": {name: f"{_start(cost, name):.1f}" for name in _BACKENDS},
+        "start": {name: f"{parts.start_up(cost, name):.1f}" for name in _BACKENDS},
     }

@@ -73,10 +73,10 @@ def nats(value: float) -> str:
 
 def rmse_with_bars(
     ax: Axes, rows: pd.DataFrame, colour: str, marker: str, *, filled: bool = True,
-    size: float = 3.2,
+    size: float = 3.2, x: str = "samples",
 ) -> None:  # fmt: skip
-    """Measured RMSE against samples with the 95 % interval that the replicates give."""
-    n, mse = rows["samples"].to_numpy(float), rows["mse"].to_numpy(float)
+    """Measured RMSE against samples, or column `x`, with the replicates' 95 % interval."""
+    n, mse = rows[x].to_numpy(float), rows["mse"].to_numpy(float)
     error = np.nan_to_num(1.96 * rows["mse_std_error"].to_numpy(float))
     low = np.sqrt(np.maximum(mse - error, 0.04 * mse))  # an interval down to 0 has no log
     ax.vlines(n, low, np.sqrt(mse + error), color=colour, linewidth=0.7, zorder=2.5)
@@ -195,3 +195,38 @@ def thinned(length: int) -> Vector:
 def setting(settings: pd.DataFrame, name: str) -> pd.Series:
     """The row of a setting."""
     return settings[settings["setting"] == name].iloc[0]
+
+
+def two_settings(settings: pd.DataFrame) -> list[str]:
+    """The notebook's pair, if it is there, and a general setting of the largest dimension."""
+    shown = settings[settings["kl"] > 0]
+    shown = settings if shown.empty else shown
+    out = ["notebook"] if (shown["setting"] == "notebook").any() else []
+    others = shown[~shown["setting"].isin(out)]
+    general = others[(others["scale"] != 1) & (others["offset"] != 0)]
+    others = others if general.empty else general
+    others = others[others["dimension"] == others["dimension"].max()]
+    others = others.sort_values(["scale", "offset"])
+    middle = [str(name) for name in others["setting"]][len(others) // 2 :]
+    return [*out, *middle][:2]
+
+
+def with_cpu(cells: pd.DataFrame, cost: pd.DataFrame) -> pd.DataFrame:
+    """The cells with the CPU seconds a sample (`each`) and of one replicate so far (`cpu`).
+
+    The clock is read once a setting and sampler; within it the time is in proportion to the
+    samples.
+    """
+    keys = ["setting", "backend", "sampler"]
+    traces = cost.dropna(subset=["setting"]).set_index(keys)
+    each = (traces["cpu_seconds"] / traces["samples"].where(traces["samples"] > 0)).rename("each")
+    out = cells.merge(each.reset_index(), on=keys, how="left")
+    return out.assign(cpu=out["each"] * out["samples"])
+
+
+def start_up(cost: pd.DataFrame, backend: str) -> float:
+    """CPU seconds of a job that no trace accounts for, in the median job."""
+    rows = cost[cost["backend"] == backend]
+    whole = rows[rows["setting"].isna()].set_index("job")["cpu_seconds"]
+    traces = rows[rows["setting"].notna()].groupby("job")["cpu_seconds"].sum()
+    return float((whole - traces).median())
