@@ -31,7 +31,8 @@ $(READY): pyproject.toml constraints.txt
 study: $(READY) ## run the default study: results/tables, results/figures, results/report.html
 	@echo "mckl: running the study on all cores"
 	@snakemake --cores all
-	@echo "mckl: results/report.html, results/figures, results/tables"
+	@test -s results/report.html || { echo "mckl: the report is missing: run snakemake --report results/report.html" >&2; exit 1; }
+	@echo "mckl: results/report.html, results/explorer.html, results/figures, results/tables"
 
 $(READY_TEST): $(READY)
 	@echo "mckl: adding TensorFlow to $(VENV) for the tests"
@@ -41,7 +42,7 @@ $(READY_TEST): $(READY)
 
 test: $(READY_TEST) ## run every test
 	@echo "mckl: running the tests on all cores"
-	@pytest -n auto --dist worksteal
+	@pytest -n auto --dist loadgroup
 
 docs: study ## renew the README's figures from the default study
 	@mkdir -p docs/figures
@@ -68,4 +69,5 @@ lock: ## renew constraints.txt with the current releases
 
 clean: ## remove the results and the environment
 	rm -rf results/tables results/traces results/figures results/logs results/benchmarks \
+		results/cost results/screenshots \
 		results/*.html results/*.txt results/*.rst .snakemake $(VENV)

@@ -1,4 +1,4 @@
-# The study on one page: config -> settings -> theory, traces -> summary -> verification -> figures -> report.
+# The study on one page: config -> settings -> theory, traces -> summary -> verification, budget -> figures -> report.
 
 
 # Beside this file, so that `--directory` elsewhere starts from the same defaults.

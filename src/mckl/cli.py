@@ -73,7 +73,7 @@ class _Count(click.ParamType[int]):
                 number = float(value)
             except ValueError:
                 self.fail(f"'{value}' is not an integer", param, ctx)
-        if not math.isfinite(number) or number != int(number):
+        if isinstance(number, float) and not number.is_integer():
             self.fail(f"'{value}' is not an integer", param, ctx)
         return int(number)
 

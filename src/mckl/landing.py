@@ -40,6 +40,7 @@ def landing_numbers(
         "sobol_gain": _gain(last),
         "gate": failures(verification),
         "cells": int((verification["test"] != "none").sum()),
+        "bounded": int((verification["test"] == "chebyshev").sum()),
         "untested": int((verification["test"] == "none").sum()),
         "level": f"{LEVEL:g}",
         "manifest": manifest,

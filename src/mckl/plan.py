@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from mckl.backends import LIBRARIES
+from mckl.law import LogRatioLaw
 from mckl.points import SAMPLERS
 from mckl.traces import checkpoints, checkpoints_of
 
 if TYPE_CHECKING:
     from mckl.config import Config
+    from mckl.settings import Setting
 
-# Measured on one core (docs/benchmarks.md is where to look before changing one); seconds.
-_PER_NUMBER = {"iid": 8e-9, "antithetic": 8e-9, "sobol": 16e-9}
-_PER_EVALUATION = {"iid": 12e-9, "antithetic": 12e-9, "sobol": 12e-9}
+# Seconds on one core, as cost.parquet of the default study has them.
+_PER_EVALUATION = 12e-9
 _PER_ESTIMATOR = 6e-9
-_PER_REPLICATE = {"iid": 1e-4, "antithetic": 1e-4, "sobol": 3e-4}
 _PER_CHI_SQUARE = 30e-9
 _BYTES_PER_ROW = 17.0  # of traces, compressed
 
@@ -52,13 +52,27 @@ def estimate_seconds(
 
     `groups` and `chi_squares` are what a radial sampler draws for a sample.
     """
-    points = SAMPLERS[sampler].points
-    base = points.name
-    radial = sampler.endswith("-radial")
-    per_unit = (groups if radial else dimension) * _PER_NUMBER[base]
+    points, radial = SAMPLERS[sampler].points, sampler.endswith("-radial")
+    per_unit = (groups if radial else dimension) * points.seconds_per_number
     per_unit += chi_squares * _PER_CHI_SQUARE if radial else 0.0
-    per_sample = per_unit / points.points + _PER_EVALUATION[base] + estimators * _PER_ESTIMATOR
-    return replicates * (_PER_REPLICATE[base] + samples * per_sample)
+    per_sample = per_unit / points.points + _PER_EVALUATION + estimators * _PER_ESTIMATOR
+    return replicates * (points.seconds_per_replicate + samples * per_sample)
+
+
+def setting_seconds(config: Config, setting: Setting) -> float:
+    """CPU seconds of one setting with every sampler of a study, about."""
+    groups = LogRatioLaw(setting.pair).groups() if setting.case is not None else (1, 1)
+    return sum(
+        estimate_seconds(
+            setting.dimension,
+            name,
+            len(config.estimators),
+            config.samples,
+            config.replicates,
+            *groups,
+        )
+        for name in config.samplers
+    )
 
 
 def plan(config: Config) -> Plan:
@@ -71,13 +85,7 @@ def plan(config: Config) -> Plan:
         for name in config.samplers
     )
     rows = len(config.backends) * len(settings) * per_setting
-    cpu = sum(
-        estimate_seconds(
-            s.dimension, name, len(config.estimators), config.samples, config.replicates
-        )
-        for s in settings
-        for name in config.samplers
-    )
+    cpu = sum(setting_seconds(config, setting) for setting in settings)
     return Plan(
         settings=len(settings),
         jobs=sum(jobs.values()),

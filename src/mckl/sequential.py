@@ -128,7 +128,8 @@ def estimate(
         units = last // points
         t = float(stdtrit(units - estimator.parameters, quantile))
         half_of_one_unit = t * error * math.sqrt(units)
-        need = (half_of_one_unit / target) ** 2 if target > 0 else math.inf if error > 0 else 0.0
+        ratio = half_of_one_unit / target if target > 0 else math.inf if error > 0 else 0.0
+        need = ratio * ratio  # inf where it is too large for a float
         left = (most - spent) // points * points
         main = whole(max(points * need, last)) if points * need < left else left
         value, error = run(f"again{again}" if again else "", main)

@@ -100,7 +100,10 @@ def _table(told: Mapping[str, Any]) -> None:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for name in _COLUMNS:
         right = name not in ("estimator", "sampler", "verdict")
-        table.add_column(name, justify="right" if right else "left", no_wrap=name != "verdict")
+        last = name == "verdict"  # the one that wraps
+        table.add_column(
+            name, justify="right" if right else "left", no_wrap=not last, min_width=16 * last
+        )
     for name, options in groupby(told["options"], key=lambda o: o["estimator"]):
         group = list(options)
         verdicts = {o["verdict"] for o in group}
@@ -112,7 +115,7 @@ def _table(told: Mapping[str, Any]) -> None:
                 table.add_row(*_cells(option), style="bold" if chosen else None)
         table.add_section()
     # A file or a pipe has no width of its own.
-    Console(width=None if sys.stdout.isatty() else 110, highlight=False).print(table)
+    Console(width=None if sys.stdout.isatty() else 120, highlight=False).print(table)
 
 
 def _cells(option: Mapping[str, Any]) -> list[str]:
@@ -121,12 +124,16 @@ def _cells(option: Mapping[str, Any]) -> list[str]:
     return [
         option["estimator"],
         option["sampler"],
-        _NONE if samples is None else f"{samples:,}{mark}",
+        _NONE if samples is None else f"{_count(samples)}{mark}",
         _number(option["expected_rmse"]),
         _probability(option),
         _duration(option["cpu_seconds"]),
         option["verdict"],
     ]
+
+
+def _count(samples: int) -> str:
+    return f"{samples:,}" if samples < 10**9 else f"{samples:.3g}"
 
 
 def _number(value: float | None) -> str:

@@ -15,7 +15,7 @@ from mckl.settings import Setting
 from mckl.strata import stratified
 from mckl.traces import checkpoints_of
 
-# Beyond, the strata are not summed one by one; skewness and kurtosis have settled long before.
+# Beyond, the strata are not summed one by one; skewness and kurtosis have all but settled by then.
 _MOST_STRATA = 2**15
 
 
@@ -42,6 +42,9 @@ class Exact(NamedTuple):
 
 def over_units(unit: UnitTheory, units: int) -> Exact:
     """The law of an estimate over so many independent units."""
+    if units < unit.least_units:
+        reason = "too few samples for the leading order to say anything"
+        return Exact(math.nan, math.nan, math.nan, math.nan, "none", reason)
     bias = unit.bias + (unit.bias_times_n / units if unit.bias_times_n else 0.0)
     return Exact(
         bias,
@@ -55,6 +58,8 @@ def over_units(unit: UnitTheory, units: int) -> Exact:
 
 def _stratified(estimator: Estimator, unit: UnitTheory, form: Form, samples: int) -> Exact:
     unbiased_points = unit.bias if unit.kind == "exact" else math.nan
+    if unit.variance == math.inf:  # of a function that is never negative: dependence cannot mend it
+        return Exact(unit.bias, math.inf, math.nan, math.nan, "exact", unit.reason)
     if not estimator.linear:
         reason = "the variance over Sobol' points is known for means of l alone"
         return Exact(unbiased_points, math.nan, math.nan, math.nan, "none", reason)

@@ -102,8 +102,9 @@ def test_data_dictionary_is_the_schema() -> None:
     assert inside.strip() == tables.data_dictionary().strip()
 
 
-def test_conda_environment_pins_the_constraints() -> None:
-    environment = yaml.safe_load((WORKFLOW / "envs/mckl.yaml").read_text())
+@pytest.mark.parametrize("name", ["mckl", "tensorflow"])
+def test_conda_environment_pins_the_constraints(name: str) -> None:
+    environment = yaml.safe_load((WORKFLOW / f"envs/{name}.yaml").read_text())
     (pip,) = (part["pip"] for part in environment["dependencies"] if isinstance(part, dict))
     constraints = pins((CHECKOUT / "constraints.txt").read_text().splitlines())
     assert len(pips := pins(pip)) == len(pip)

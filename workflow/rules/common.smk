@@ -20,7 +20,7 @@ from mckl.figures import FIGURES as KNOWN_FIGURES
 from mckl.config import parse as parse_config
 from mckl.errors import UserError
 from mckl.manifest import digest as digest_of
-from mckl.plan import estimate_seconds, plan
+from mckl.plan import plan, setting_seconds
 from mckl.revision import code_digest
 from mckl.traces import checkpoints
 

@@ -16,6 +16,12 @@ def estimate_job(wildcards):
     }
 
 
+def environment_of(wildcards):
+    """The conda environment of a backend's jobs."""
+    name = "tensorflow" if wildcards.backend == "tensorflow" else "mckl"
+    return f"../envs/{name}.yaml"
+
+
 def estimate_mem_mb(backend, chunk):
     """Python and its libraries, a few samples of every coordinate, one setting's traces."""
     dimension = max(s.dimension for s in CHUNKS[backend][chunk])
@@ -30,13 +36,7 @@ def estimate_mem_mb(backend, chunk):
 
 def estimate_minutes(backend, chunk):
     """Three times what the plan expects, and a few minutes to start."""
-    seconds = sum(
-        estimate_seconds(
-            s.dimension, name, len(STUDY.estimators), STUDY.samples, STUDY.replicates
-        )
-        for s in CHUNKS[backend][chunk]
-        for name in STUDY.samplers
-    )
+    seconds = sum(setting_seconds(STUDY, s) for s in CHUNKS[backend][chunk])
     return math.ceil(5 + 3 * LIBRARIES[backend].slowness * seconds / 60)
 
 

@@ -10,7 +10,7 @@ rule estimate:
     benchmark:
         "results/benchmarks/estimate/{backend}/{chunk}.jsonl"
     conda:
-        "../envs/mckl.yaml"
+        environment_of
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: attempt * estimate_mem_mb(**wildcards),
@@ -74,7 +74,7 @@ rule registered_kl:
     benchmark:
         "results/benchmarks/registered-kl.jsonl"
     conda:
-        "../envs/mckl.yaml"
+        "../envs/tensorflow.yaml"
     threads: 1
     resources:
         mem_mb=2000,

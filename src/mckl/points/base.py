@@ -39,6 +39,8 @@ class PointSet(NamedTuple):
     start        (stream, form, seed of the replicate) -> `Draw`
     most_numbers how many random numbers a sample may take at most; None: any
     most_samples how many samples it can make; None: any
+    seconds_per_number, seconds_per_replicate
+                 CPU time on one core, about: what the plan of a run counts with
     """
 
     name: str
@@ -47,3 +49,5 @@ class PointSet(NamedTuple):
     start: Callable[[Stream, Form, np.random.SeedSequence], Draw]
     most_numbers: int | None = None
     most_samples: int | None = None
+    seconds_per_number: float = 8e-9
+    seconds_per_replicate: float = 1e-4
