@@ -113,6 +113,7 @@ def _option(
         "probability_negative": probability,
         "probability_negative_method": method,
         "cpu_seconds": seconds,
+        "expected_bias": _plain(need.bias),
         "standard_error": sampler.points.independent
         and (need.samples or 0) > sampler.points.points * estimator.parameters,
         "theory": need.theory,
@@ -136,9 +137,14 @@ def _negative(
 
 
 def _recommendation(options: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
-    """The option of least CPU time, one with a standard error if that costs next to nothing."""
-    for verdict in (OK, LEADING):
-        known = [o for o in options if o["verdict"] == verdict]
+    """The option of least CPU time, one with a standard error if that costs next to nothing.
+
+    Of the unbiased ones with exact theory if there are any: no standard error shows a bias, and a
+    leading order may be far from reached.
+    """
+    exact = [o for o in options if o["verdict"] == OK]
+    unbiased = [o for o in exact if o["expected_bias"] == 0.0]
+    for known in (unbiased, exact, [o for o in options if o["verdict"] == LEADING]):
         if known:
             break
     else:
@@ -155,6 +161,10 @@ def _recommendation(options: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
 
 def _reason(best: dict[str, Any], known: Sequence[dict[str, Any]]) -> str:
     parts = []
+    if best["verdict"] == LEADING:
+        parts.append("no exact theory reaches it (the number is a leading order: check it)")
+    elif best["expected_bias"]:
+        parts.append(f"no unbiased one reaches it (its bias is {best['expected_bias']:.2g} nats)")
     plain = next((o for o in known if (o["estimator"], o["sampler"]) == ("k1", "iid")), None)
     if plain is not None and plain is not best:
         samples = plain["samples_needed"] / best["samples_needed"]
@@ -171,7 +181,9 @@ def _reason(best: dict[str, Any], known: Sequence[dict[str, Any]]) -> str:
     elif best["samples_needed"] <= 2:
         parts.append("its spread is within the tolerance from the start")
     elif best["standard_error"]:
-        parts.append("it takes the least CPU time to within 2 ms or 20 %, with a standard error")
+        parts.append(
+            "none takes less CPU time by more than 2 ms or 20 %, and it has a standard error"
+        )
         if fewest["samples_needed"] < best["samples_needed"] and not fewest["standard_error"]:
             parts.append(f"{_named(fewest)} would do, but one run of them has no standard error")
     else:

@@ -64,6 +64,10 @@ def parse(raw: Mapping[str, Any], schema: Mapping[str, Any]) -> Config:
     known = schema["properties"]
     full = {key: data.get(key, known[key]["default"]) for key in known}
     full["sweep"] = {axis: sorted(full["sweep"][axis]) for axis in AXES}
+    for name in full["cases"]:
+        defaults = known["cases"]["default"]
+        if full["cases"][name] is None and name not in defaults:
+            raise UserError(f"cases.{name}: no such case to drop{_nearest(name, [*defaults])}")
     full["cases"] = {
         name: _case(name, vectors) for name, vectors in sorted(full["cases"].items()) if vectors
     }

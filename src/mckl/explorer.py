@@ -119,7 +119,7 @@ def chart() -> dict[str, Any]:
         alt.Tooltip("estimator:N"),
         alt.Tooltip("samples:Q", format=","),
         alt.Tooltip("rmse:Q", title="RMSE, measured", format=".3g"),
-        alt.Tooltip("theory:Q", title="RMSE, exact theory", format=".3g"),
+        alt.Tooltip("theory:Q", title="RMSE, theory", format=".3g"),
         alt.Tooltip("relative:Q", title="RMSE / KL", format=".3%"),
         alt.Tooltip("ci_coverage:Q", title="coverage of the 95 % interval", format=".0%"),
     ]

@@ -8,6 +8,8 @@ from typing import Any
 
 import pandas as pd
 
+from mckl.estimators import ESTIMATORS
+from mckl.summary import smallest_error
 from mckl.verification import LEVEL, failures
 
 
@@ -60,11 +62,9 @@ def _best(last: pd.DataFrame) -> list[dict[str, Any]]:
     iid = last[(last["sampler"] == "iid") & (last["kl"] > 0)]
     if iid.empty:
         return []
-    iid = iid.astype({"setting": str, "estimator": str, "backend": str})
-    winners = iid.loc[iid.groupby(["setting", "backend"])["rmse"].idxmin(), "estimator"]
+    count = smallest_error(iid).value_counts()
     return [
-        {"estimator": name, "settings": int(count)}
-        for name, count in winners.value_counts().sort_index().items()
+        {"estimator": name, "settings": int(count[name])} for name in ESTIMATORS if name in count
     ]
 
 

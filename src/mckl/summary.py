@@ -65,3 +65,16 @@ def summarise(traces: pa.Table, settings: pd.DataFrame, theory: pd.DataFrame) ->
     out["rmse"] = np.sqrt(out["mse"])
     out["relative_rmse"] = out["rmse"] / out["kl"].where(out["kl"] > 0)
     return out
+
+
+def smallest_error(rows: pd.DataFrame) -> pd.Series:
+    """The estimator of smallest RMSE by setting; the simpler one of those within 5 %.
+
+    `rows` are of summary.parquet, at one number of samples with one sampler.
+    """
+    rmse = rows.astype({"setting": str, "estimator": str}).pivot_table(
+        index="setting", columns="estimator", values="rmse"
+    )
+    rmse = rmse[[name for name in ESTIMATORS if name in rmse]].dropna()
+    close = rmse.le(1.05 * rmse.min(axis=1), axis=0)
+    return close.idxmax(axis=1)  # the first one that is close

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 Frames = Mapping[str, "pd.DataFrame"]
 
-_MARGIN = 0.05  # inches around a drawing
+_MARGIN = 0.08  # inches around a drawing
 
 NOTEBOOK = "The notebook, again"
 SPEED = "How fast does the error fall?"

@@ -11,6 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from mckl.figures import Frames, parts, theme
+from mckl.summary import smallest_error
 
 _DECADES = 1e6  # the most that a panel spans
 _LEADING = (0, (3, 3))  # dashes that let a line below show
@@ -121,7 +122,7 @@ def _numbers(
 ) -> dict[str, Any]:
     last = cells[cells["samples"] == cells["samples"].max()]
     rmse = last.pivot_table(index="setting", columns="estimator", values="rmse")
-    wins = rmse.reindex(settings.loc[settings["kl"] > 0, "setting"]).dropna().idxmin(axis=1)
+    wins = smallest_error(last[last["kl"] > 0])
     two = {"cv", "k1"} <= set(rmse.columns) and "notebook" in rmse.index
     biased = last[(last["estimator"] == "k2") & last["setting"].isin(chosen) & (last["kl"] > 0)]
     floor = biased.sort_values("kl").tail(1)

@@ -296,4 +296,4 @@ def _key(fig: matplotlib.figure.Figure) -> None:
         "antithetic pairs hurt k1",
         "setting of the study",
     ]
-    fig.legend(handles, texts, loc="outside lower center", ncols=4, columnspacing=1.2)
+    fig.legend(handles, texts, loc="outside lower center", ncols=2, columnspacing=2.0)
