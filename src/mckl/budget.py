@@ -153,6 +153,7 @@ def _of_units(unit: UnitTheory, sampler: Sampler, tolerance: Tolerance) -> Need:
         return Need(None, UNKNOWN, "none")
     if unit.kind != "exact":  # to leading order the variance is the whole error
         unit = unit._replace(bias_times_n=0.0)
+    least, unit = unit.least_units, unit._replace(least_units=1.0)
 
     def reached(units: int) -> bool:
         exact = over_units(unit, units)
@@ -165,7 +166,7 @@ def _of_units(unit: UnitTheory, sampler: Sampler, tolerance: Tolerance) -> Need:
     if units is None:
         return Need(None, FAR, unit.kind) if unit.kind == "exact" else Need(None, UNKNOWN, "none")
     exact = over_units(unit, units)
-    if units < unit.least_units:
+    if units < least:
         return Need(None, UNKNOWN, "none")
     verdict = OK if unit.kind == "exact" else LEADING
     return Need(units * sampler.points.points, verdict, unit.kind, exact.bias, exact.variance)

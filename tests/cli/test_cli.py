@@ -34,6 +34,7 @@ OPTION = {
         "samples_needed": {"type": ["integer", "null"], "minimum": 1},
         "expected_rmse": NUMBER,
         "expected_relative_rmse": NUMBER,
+        "expected_bias": NUMBER,
         "probability_negative": {"type": ["number", "null"], "minimum": 0, "maximum": 1},
         "probability_negative_method": {
             "enum": ["saddlepoint", "normal", "never negative", "not known"]
@@ -150,6 +151,14 @@ def test_recommendation_is_among_the_reached_and_cheap():
     cheapest = min(o["cpu_seconds"] for o in answer["options"] if o["verdict"] == "ok")
     assert best["cpu_seconds"] == cheapest
     assert "193,040" in best["reason"]
+
+
+@pytest.mark.parametrize("words", [("-d", "4", "-s", "1.3"), ("-d", "1", "-s", "1.05")])
+def test_a_biased_estimator_is_not_recommended_beside_an_unbiased_one(words):
+    answer = told("advise", *words, "-t", "0.2")
+    best = answer["recommendation"]
+    assert option(answer, "k2", "iid")["verdict"] == "ok"
+    assert option(answer, best["estimator"], best["sampler"])["expected_bias"] == 0.0
 
 
 def test_probability_of_a_negative_estimate_at_a_loose_tolerance():
