@@ -25,7 +25,7 @@ pytestmark = [
 
 POINTS = "document.querySelector('[data-points]')?.dataset.points"
 CONFIG = """
-sweep: {dimension: [1, 4], scale: [0.8, 2.5], offset: [0.0, 0.25]}
+sweep: {dimension: [1, 4], scale: [0.8, 1.0, 2.5], offset: [0.0, 0.25]}
 samplers: [iid, sobol-radial]
 samples: 256
 replicates: 20
@@ -162,6 +162,11 @@ def test_keyboard_alone_reaches_and_changes_every_picker(page, results: Path) ->
 
 def test_kl_of_zero_and_the_case_are_told(page, results: Path) -> None:
     page.set_window_size(1300, 1000)
+    page.get((results / "explorer.html").as_uri() + "#setting=d1-s1-o0")
+    zero = _shown(page)
+    assert "KL = 0 for dimension 1, scale 1, offset 0" in zero["said"]
+    assert zero["points"] == 0
+    page.get("about:blank")
     page.get((results / "explorer.html").as_uri() + "#setting=notebook&sampler=iid")
     assert "KL = 2.593 nats for the pair notebook (dimension 2)" in _shown(page)["said"]
 
