@@ -12,7 +12,7 @@ export LC_NUMERIC := C
 README_FIGURES := error-vs-samples estimators samplers samples-needed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup study test docs lint format lock clean
+.PHONY: help setup study test benchmark docs lint format lock clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ $(READY_TEST): $(READY)
 test: $(READY_TEST) ## run every test
 	@echo "mckl: running the tests on all cores"
 	@pytest -n auto --dist loadgroup
+
+benchmark: $(READY_TEST) ## time the estimation steps side by side; results go to the terminal
+	@python benchmarks/tensorflow_step.py
 
 docs: study ## renew the README's figures from the default study
 	@mkdir -p docs/figures
