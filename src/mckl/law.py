@@ -144,7 +144,7 @@ class LogRatioLaw:
         return 1.0 / self._range[0] if self._range[0] < 0 else -math.inf
 
     def log_mgf(self, tilt: Tilt) -> float:
-        """Log E e^{T (KL + Q) + S L}; inf where it diverges."""
+        """The logarithm of E e^{T (KL + Q) + S L}; inf where it diverges."""
         T, S = tilt
         if not self.is_finite(T):
             return math.inf
@@ -247,7 +247,7 @@ class LogRatioLaw:
         return {(0, 0): np.array([[self.kl, float(sign)], [1.0, 0.0]])}
 
     def ratio_minus_one(self, sign: int = 1) -> Expression:
-        """R - 1 with r = p/q = e^{-l}; with sign -1 at the mirrored point.
+        """The ratio less one, r - 1 with r = p/q = e^{-l}; with sign -1 at the mirrored point.
 
         Where l is small, r - 1 and -l agree in nearly every digit and what an estimator
         makes of their sum would be rounding: there r is its own Taylor polynomial.
