@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mckl import backends
-from mckl.errors import UserError
+from mckl.errors import NotFiniteError, UserError
 from mckl.estimators import Estimator
 from mckl.estimators.integrands import INTEGRANDS
 from mckl.gaussians import Vector
@@ -77,8 +77,8 @@ def trace(
     """Run every replicate of a setting with a sampler; all estimators share the draws.
 
     Memory does not depend on the number of samples. `progress` is told how many evaluations
-    of l each step added. Raises `FloatingPointError` naming setting, replicate and sample
-    when l is not finite.
+    of l each step added. Raises `NotFiniteError` naming setting, replicate and sample when l
+    is not finite.
     """
     library = backends.load(backend, dtype)
     form = sampler.reduce(setting.pair)
@@ -101,10 +101,10 @@ def trace(
             if not np.isfinite(ell).all():
                 _, bad, unit = np.argwhere(~np.isfinite(ell))[0]
                 sample = (moments.units + unit) * points
-                raise FloatingPointError(
-                    f"log density ratio is not finite: setting {setting.name}, sampler "
-                    f"{sampler.name}, replicate {group[bad]}, sample {sample}"
-                )
+                raise NotFiniteError(
+                    setting=setting.name, backend=backend, sampler=sampler.name,
+                    replicate=int(group[bad]), sample=int(sample),
+                )  # fmt: skip
             moments.update(ell)
             progress(ell.size)
             if stop * points in at:
@@ -115,6 +115,15 @@ def trace(
                     if sampler.points.independent:
                         std_error[e, rows, c] = np.sqrt(variance)
     return Trace(tuple(at), estimate, std_error)
+
+
+def missing_trace(
+    sampler: Sampler, estimators: Sequence[Estimator], samples: Sequence[int], replicates: int
+) -> Trace:
+    """The trace of a setting whose l is not finite: NaN throughout, no replicate left to choose."""
+    at = checkpoints_of(sampler, samples)
+    unknown = np.full((len(estimators), replicates, len(at)), np.nan)
+    return Trace(tuple(at), unknown, unknown)
 
 
 def trace_columns(

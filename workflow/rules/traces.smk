@@ -28,7 +28,8 @@ rule traces:
     input:
         of_jobs("results/traces/{backend}/{chunk}.parquet"),
     output:
-        "results/tables/traces.parquet",
+        traces="results/tables/traces.parquet",
+        gaps="results/tables/gaps.parquet",
     log:
         "results/logs/traces.log",
     benchmark:
