@@ -31,3 +31,10 @@ rule all:
 
 onsuccess:
     make_report()
+
+
+onerror:
+    make_report()
+    logger.error(
+        "mckl: not finished; what is done is kept, and the same command goes on from it"
+    )

@@ -17,7 +17,7 @@ from mckl import backends, settings, tables
 from mckl.cost import Meter
 from mckl.errors import NotFiniteError
 from mckl.estimators import ESTIMATORS
-from mckl.manifest import manifest
+from mckl.manifest import job_digest, manifest
 from mckl.points import SAMPLERS
 from mckl.traces import missing_trace, trace, trace_columns
 
@@ -25,7 +25,7 @@ job = snakemake.params.job
 meter = Meter(job["backend"], snakemake.wildcards.chunk)
 backends.load(job["backend"], job["dtype"])
 meter.begin()
-about = manifest(snakemake.config)
+about = manifest(snakemake.config) | {"job": job_digest(job, snakemake.params.code)}
 chosen = [settings.from_dict(fields) for fields in job["settings"]]
 estimators = [ESTIMATORS[name] for name in job["estimators"]]
 gaps = []
@@ -46,7 +46,7 @@ with (
                 )  # fmt: skip
                 meter.lap(setting.name, name, one.evaluations)
             except NotFiniteError as gap:  # the gate ends the run with it, after the others
-                bar.write(f"mckl: {gap}", file=sys.stderr)
+                print(f"\nmckl: {gap}", file=sys.stderr)
                 gaps.append(gap.where)
                 one = missing_trace(SAMPLERS[name], estimators, job["samples"], job["replicates"])
                 meter.begin()

@@ -7,12 +7,16 @@ log_to(snakemake.log[0])
 from tqdm import tqdm
 
 from mckl import tables
+from mckl.errors import UserError
 from mckl.manifest import manifest
 
 about = manifest(snakemake.config)
 gaps = []
 with tables.writer("traces", snakemake.output.traces, about) as out:
-    for path in tqdm(list(snakemake.input), unit="file"):
+    jobs = zip(snakemake.input, snakemake.params.jobs, strict=True)
+    for path, job in tqdm(list(jobs), unit="file"):
+        if tables.manifest_of(path).get("job") != job:
+            raise UserError(f"{path} is of another config or version: delete it and run again")
         for group in tables.row_groups("traces", path):
             out.write_table(group, row_group_size=group.num_rows)
         gaps += tables.recorded_gaps(path)

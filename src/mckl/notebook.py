@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from mckl.errors import NotFiniteError
 from mckl.gaussians import Vector, kl_divergence
 from mckl.points import SAMPLERS
 from mckl.settings import Setting
@@ -44,6 +45,11 @@ def running(setting: Setting, seed: int) -> Mapping[str, Vector]:
     key = seed_sequence(seed, setting.content, sampler.name, "numpy", 0)
     draw = sampler.points.start(numpy.stream(key), form, key)
     ell = numpy.kernel(form, 1).log_density_ratios([draw], SAMPLES)[0, 0]
+    if not np.isfinite(ell).all():
+        raise NotFiniteError(
+            setting=setting.name, backend="numpy", sampler=sampler.name,
+            replicate=0, sample=int(np.argmin(np.isfinite(ell))),
+        )  # fmt: skip
     n = np.arange(1, SAMPLES + 1)
     mean = np.cumsum(ell) / n
     # sum (l - mean)^2 from sums of l less its own first value, which loses no digits here

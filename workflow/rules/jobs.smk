@@ -1,19 +1,31 @@
 # What an estimation job is told and what it may ask for.
 import math
 
+EVERY_JOB = {
+    "dtype": STUDY.dtype,
+    "samplers": STUDY.samplers,
+    "estimators": STUDY.estimators,
+    "seed": STUDY.seed,
+    "samples": CHECKPOINTS,
+    "replicates": STUDY.replicates,
+}
 
-def estimate_job(wildcards):
+
+def estimate_job(backend, chunk):
     """Everything that decides a chunk's traces, in one value: swapped numbers do not go unnoticed."""
-    return {
-        "settings": [s.as_dict() for s in CHUNKS[wildcards.backend][wildcards.chunk]],
-        "backend": wildcards.backend,
-        "dtype": STUDY.dtype,
-        "samplers": STUDY.samplers,
-        "estimators": STUDY.estimators,
-        "seed": STUDY.seed,
-        "samples": CHECKPOINTS,
-        "replicates": STUDY.replicates,
-    }
+    settings_here = [s.as_dict() for s in CHUNKS[backend][chunk]]
+    return {"settings": settings_here, "backend": backend, **EVERY_JOB}
+
+
+def estimate_code(backend):
+    """The digest of what an estimation job runs."""
+    return script_digest("estimate", f"mckl.backends.{backend}")
+
+
+def estimates():
+    """A digest of everything that decides the traces of all jobs, however they are cut."""
+    code = {backend: estimate_code(backend) for backend in CHUNKS}
+    return digest_of([[s.as_dict() for s in SETTINGS], EVERY_JOB, code])
 
 
 def environment_of(wildcards):
@@ -38,6 +50,15 @@ def estimate_minutes(backend, chunk):
     """Three times what the plan expects, and a few minutes to start."""
     seconds = sum(setting_seconds(STUDY, s) for s in CHUNKS[backend][chunk])
     return math.ceil(5 + 3 * LIBRARIES[backend].slowness * seconds / 60)
+
+
+def job_digests(wildcards):
+    """What the traces of every estimation job must say that they were made by."""
+    return [
+        job_digest(estimate_job(backend, chunk), estimate_code(backend))
+        for backend, chunks in CHUNKS.items()
+        for chunk in chunks
+    ]
 
 
 def of_jobs(path):

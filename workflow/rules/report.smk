@@ -9,6 +9,7 @@ rule landing:
         settings="results/tables/settings.parquet",
         summary="results/tables/summary.parquet",
         verification="results/tables/verification.parquet",
+        gaps="results/tables/gaps.parquet",
     output:
         "results/landing.rst",
     log:
@@ -23,6 +24,7 @@ rule landing:
         runtime=10,
     params:
         template=template_digest("landing.rst"),
+        origin=origin("settings", "summary", "verification", "gaps"),
         code=script_digest("landing"),
     script:
         "../../scripts/landing.py"
@@ -52,6 +54,7 @@ rule explorer:
         runtime=20,
     params:
         template=template_digest("explorer.html"),
+        origin=origin("settings", "summary", "budget"),
         code=script_digest("explorer"),
     script:
         "../../scripts/explorer.py"

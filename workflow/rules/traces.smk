@@ -16,10 +16,8 @@ rule estimate:
         mem_mb=lambda wildcards, attempt: attempt * estimate_mem_mb(**wildcards),
         runtime=lambda wildcards, attempt: attempt * estimate_minutes(**wildcards),
     params:
-        job=estimate_job,
-        code=lambda wildcards: script_digest(
-            "estimate", f"mckl.backends.{wildcards.backend}"
-        ),
+        job=lambda wildcards: estimate_job(**wildcards),
+        code=lambda wildcards: estimate_code(wildcards.backend),
     script:
         "../../scripts/estimate.py"
 
@@ -41,6 +39,8 @@ rule traces:
         mem_mb=1000,
         runtime=30,
     params:
+        jobs=job_digests,
+        origin=estimates(),
         code=script_digest("traces"),
     script:
         "../../scripts/traces.py"
@@ -62,6 +62,7 @@ rule cost:
         mem_mb=500,
         runtime=10,
     params:
+        origin=estimates(),
         code=script_digest("cost"),
     script:
         "../../scripts/cost.py"
