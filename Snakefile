@@ -29,6 +29,11 @@ rule all:
         "results/verified.txt",
 
 
+onstart:
+    end_on_sigterm()  # the scheduler has set its own handler by now
+    tidy_results()
+
+
 onsuccess:
     make_report()
 

@@ -1,8 +1,12 @@
 # What every stage needs: the checked config, its settings and jobs, and the code's digests.
+import contextlib
 import os
+import signal
 import sys
+import time
 from pathlib import Path
 
+import psutil
 import yaml
 from snakemake.logging import logger
 
@@ -56,9 +60,41 @@ TABLES = [
 # TensorFlow Probability's own KL of every setting, which the gate compares with the closed form.
 REGISTERED = ["registered-kl"] if "tensorflow" in STUDY.backends else []
 
-# Once, before the first job; jobs that parse the Snakefile again stay silent.
-if workflow.is_main_process:
-    logger.info(plan(STUDY).line())
+
+def check_writable():
+    """Ends here, before Snakemake meets a folder that it cannot write to."""
+    for folder in (".", placed("results")):
+        if os.path.exists(folder) and not os.access(folder, os.W_OK):
+            sys.exit(
+                f"mckl: {os.path.abspath(folder)} cannot be written: mend that, "
+                "or run in another folder with --directory"
+            )
+
+
+def tidy_results():
+    """Removes what killed jobs left unfinished, and sets times that are ahead of the clock to now.
+
+    Snakemake fails a job whose output is older than its input.
+    """
+    now = time.time()
+    for path in Path(placed("results")).rglob("*"):
+        if path.match(".*.tmp"):
+            path.unlink(missing_ok=True)
+        elif path.stat().st_mtime > now:
+            os.utime(path, (now, now))
+
+
+def end_on_sigterm():
+    """SIGTERM ends a run as Ctrl-C does; by itself Snakemake would wait for the running jobs."""
+
+    def end(*_):
+        for child in psutil.Process().children(recursive=True):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                child.terminate()
+        raise KeyboardInterrupt
+
+    with contextlib.suppress(ValueError):  # not in the main thread
+        signal.signal(signal.SIGTERM, end)
 
 
 def script_digest(name, *modules):
@@ -125,6 +161,13 @@ def make_report():
 def placed(path):
     """A path as a rule's output has it when this workflow is a module with a prefix."""
     return os.path.abspath(workflow.modifier.path_modifier.modify(path, "output"))
+
+
+# Once, before the first job; jobs that parse the Snakefile again stay silent.
+if workflow.is_main_process:
+    check_writable()
+    end_on_sigterm()
+    logger.info(plan(STUDY).line())
 
 
 wildcard_constraints:
