@@ -19,7 +19,7 @@ import pandas as pd
 import psutil
 import pytest
 
-from .study import EXACT, TARGETS, Study, copy_checkout, jobs_in
+from .study import EXACT, Study, copy_checkout, jobs_in
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("faults")]
 
@@ -31,6 +31,8 @@ TINY = {
     "samples": 64,
     "replicates": 4,
 }
+TABLES = [table for table in EXACT if table != "budget"]
+TARGETS = [f"results/tables/{table}.parquet" for table in TABLES]
 CHUNK = "results/traces/numpy/d1-s1.25.parquet"
 LONG = 10**9  # samples: minutes a job
 PATIENCE = 120  # seconds, on a machine that others load
@@ -44,8 +46,31 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Study:
     copy_checkout(study)
     study.configure(**TINY)
     began = time.monotonic()
+    study.jobs(*TARGETS)
+    start = time.monotonic()
     study.run(*TARGETS, cores=2)
-    (study.root / "seconds.txt").write_text(str(time.monotonic() - began))
+    (study.root / "seconds.txt").write_text(f"{start - began} {time.monotonic() - start}")
+    return study
+
+
+def seconds(study: Study) -> list[float]:
+    """How long Snakemake takes to start, and the whole run."""
+    return [float(text) for text in (study.root / "seconds.txt").read_text().split()]
+
+
+def from_nothing(study: Study) -> None:
+    for folder in ("results", ".snakemake"):
+        shutil.rmtree(study.root / folder)
+
+
+@pytest.fixture(scope="module")
+def other(undisturbed: Study, tmp_path_factory: pytest.TempPathFactory) -> Study:
+    """The tiny study of another seed after its run."""
+    root = tmp_path_factory.mktemp("faults") / "other"
+    shutil.copytree(undisturbed.root, root)
+    study = again(undisturbed, Study(root))
+    study.configure(seed=1)
+    study.run(*TARGETS, cores=2)
     return study
 
 
@@ -70,11 +95,11 @@ def again(original: Study, copied: Study) -> Study:
 
 
 @contextmanager
-def running(study: Study, output: Path) -> Iterator[psutil.Popen]:
+def running(study: Study, output: Path, *targets: str) -> Iterator[psutil.Popen]:
     """A run of the study in a session of its own; none of its processes outlives the block."""
     with output.open("w") as out:
         run = psutil.Popen(
-            study.command(*TARGETS, cores=2), cwd=study.root, env=study.environment(),
+            study.command(*(targets or TARGETS), cores=2), cwd=study.root, env=study.environment(),
             stdout=out, stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
     try:
@@ -110,6 +135,15 @@ def jobs_of(run: psutil.Popen) -> list[psutil.Process]:
     return found
 
 
+def ends(run: psutil.Popen, seconds: float) -> bool:
+    """Whether a run ends by itself within this time."""
+    try:
+        run.wait(max(seconds, 0.0))
+    except psutil.TimeoutExpired:
+        return False
+    return True
+
+
 def wait_for(condition: Callable[[], object]) -> None:
     deadline = time.monotonic() + PATIENCE
     while not condition():
@@ -118,7 +152,7 @@ def wait_for(condition: Callable[[], object]) -> None:
 
 
 def assert_undisturbed(study: Study, undisturbed: Study) -> None:
-    for table in EXACT:
+    for table in TABLES:
         pd.testing.assert_frame_equal(
             study.table(table), undisturbed.table(table), check_exact=True
         )
@@ -129,51 +163,61 @@ def lines(text: str) -> list[str]:
     return [line for line in text.splitlines() if line.startswith("mckl: ")][1:]  # after the plan
 
 
-@pytest.mark.parametrize("victim", ["snakemake", "job"])
-def test_killed_at_random_moments(
-    tiny: Study, undisturbed: Study, tmp_path: Path, victim: str
+def test_snakemake_killed_at_random_moments(
+    tiny: Study, undisturbed: Study, tmp_path: Path
 ) -> None:
-    chance = random.Random(victim)
-    length = float((undisturbed.root / "seconds.txt").read_text())
+    chance = random.Random(20171127)
+    start, whole = seconds(undisturbed)
     kills = 0
     with ExitStack() as stack:
-        runs = []
-        while True:
-            run = stack.enter_context(running(tiny, tmp_path / "output"))
-            runs.append(run)
-            if kills < KILLS:
-                with suppress(psutil.TimeoutExpired):
-                    run.wait(chance.uniform(0, length))
-            if kills < KILLS and run.poll() is None:
-                if victim == "snakemake":  # the jobs that it started go on beside the next run
-                    run.kill()
-                    kills += 1
-                else:
-                    wait_for(lambda run=run: run.poll() is not None or jobs_of(run))
-                    for job in jobs_of(run)[:1]:
-                        job.kill()
-                        kills += 1
-            code = run.wait(PATIENCE)
-            if victim == "snakemake":
-                tiny.run("--unlock")
-            if code == 0:
-                wait_for(lambda: not any(of_session(run.pid) for run in runs))
-                assert_undisturbed(tiny, undisturbed)
-                if kills == KILLS:
+        runs: list[psutil.Popen] = []
+        while kills < KILLS:
+            done = 0.0  # of the work, in seconds: every run begins with the same start-up
+            for moment in [*sorted(chance.uniform(0, whole) for _ in range(KILLS // 2)), PATIENCE]:
+                run = stack.enter_context(running(tiny, tmp_path / "output"))
+                runs.append(run)
+                if ends(run, moment - done):
                     break
-                shutil.rmtree(tiny.root / "results")
-                shutil.rmtree(tiny.root / ".snakemake")
+                run.kill()  # the jobs that it started go on beside the next run
+                run.wait()
+                kills += 1
+                done = max(moment - start, 0.0)
+                tiny.run("--unlock")
+            assert run.wait() == 0
+            wait_for(lambda: not any(of_session(run.pid) for run in runs))
+            assert_undisturbed(tiny, undisturbed)
+            from_nothing(tiny)
+
+
+def test_jobs_killed_at_random_moments(tiny: Study, undisturbed: Study, tmp_path: Path) -> None:
+    chance = random.Random(20171127)
+    _, whole = seconds(undisturbed)
+    kills = 0
+    while kills < KILLS:
+        with running(tiny, tmp_path / "output") as run:
+            began = time.monotonic()
+            for moment in sorted(chance.uniform(0, whole) for _ in range(3)):
+                ends(run, began + moment - time.monotonic())
+                wait_for(lambda run=run: run.poll() is not None or jobs_of(run))
+                for job in jobs_of(run)[:1]:
+                    job.kill()
+                    kills += 1
+            code = run.wait(PATIENCE)
+        if code == 0:
+            assert_undisturbed(tiny, undisturbed)
+            from_nothing(tiny)
+    tiny.run(*TARGETS, cores=2)
+    assert_undisturbed(tiny, undisturbed)
 
 
 def test_a_lock_that_is_left_is_told(tiny: Study, undisturbed: Study, tmp_path: Path) -> None:
     """And what the killed run's jobs write late, under another config, is never taken for this."""
     tiny.configure(seed=1)
-    with running(tiny, tmp_path / "output") as run:
+    with running(tiny, tmp_path / "output", CHUNK) as run:
         wait_for(lambda: list(tiny.root.glob("results/traces/numpy/.*.tmp")))
-        orphans = jobs_of(run)
-        for orphan in orphans:
-            orphan.suspend()
-        unfinished = [*tiny.root.glob("results/traces/numpy/.*.tmp")]
+        (orphan,) = jobs_of(run)
+        orphan.suspend()
+        (unfinished,) = tiny.root.glob("results/traces/numpy/.*.tmp")
         run.kill()
         run.wait()
         tiny.configure(seed=undisturbed.small["seed"])
@@ -182,9 +226,8 @@ def test_a_lock_that_is_left_is_told(tiny: Study, undisturbed: Study, tmp_path: 
         assert "--unlock" in text
         tiny.run("--unlock")
         tiny.run(*TARGETS, cores=2)
-        assert not any(path.exists() for path in unfinished)
-        for orphan in orphans:
-            orphan.resume()
+        assert not unfinished.exists()
+        orphan.resume()
         wait_for(lambda: not of_session(run.pid))
     assert_undisturbed(tiny, undisturbed)
     assert tiny.jobs(*TARGETS) == []
@@ -231,11 +274,10 @@ def mounts(tiny: Study) -> None:
 
 
 @pytest.mark.usefixtures("mounts")
-@pytest.mark.parametrize("kilobytes", [16, 48])
-def test_a_full_disk(tiny: Study, undisturbed: Study, kilobytes: int) -> None:
+def test_a_full_disk(tiny: Study, undisturbed: Study) -> None:
     done = in_namespace(
         tiny,
-        f"""mkdir results; mount -t tmpfs -o size={kilobytes}k tmpfs results
+        """mkdir results; mount -t tmpfs -o size=48k tmpfs results
         "$@" > full.txt 2>&1 && exit 1
         mount -o remount,size=100m results
         find results -name "*.parquet" > kept.txt
@@ -281,16 +323,15 @@ def test_a_foreign_file_beside_the_traces_is_not_read(done: Study, undisturbed: 
     assert_undisturbed(done, undisturbed)
 
 
-@pytest.mark.parametrize("change", [{"seed": 1}, {"replicates": 5}, {}], ids=str)
-def test_traces_of_another_study_are_refused(
-    done: Study, tiny: Study, undisturbed: Study, change: dict[str, int]
+@pytest.mark.parametrize("of", ["another seed", "another version"])
+def test_foreign_traces_are_refused(
+    done: Study, tiny: Study, undisturbed: Study, other: Study, of: str
 ) -> None:
-    if change:
-        tiny.configure(**change)
-    else:  # another version
-        tiny.append("src/mckl/running.py", "\n# changed\n")
-    tiny.run(CHUNK)
-    shutil.copy(tiny.root / CHUNK, done.root / CHUNK)
+    if of == "another version":
+        other = tiny
+        other.append("src/mckl/running.py", "\n# changed\n")
+        other.run(CHUNK)
+    shutil.copy(other.root / CHUNK, done.root / CHUNK)
     code, text = done.snakemake(*TARGETS)
     assert code == 1
     line = f"mckl: {CHUNK} is of another config or version: delete it and run again"
@@ -324,15 +365,15 @@ YEAR = 365 * 86400
 
 
 @pytest.mark.parametrize("years", [-20, 1])
-def test_a_clock_that_jumps(done: Study, undisturbed: Study, years: int) -> None:
-    done.configure(seed=1)
-    done.run(*TARGETS, cores=2)
+def test_a_clock_that_jumps(other: Study, undisturbed: Study, tmp_path: Path, years: int) -> None:
+    shutil.copytree(other.root, tmp_path / "done")
+    done = again(other, Study(tmp_path / "done"))
     set_clock(done, time.time() + years * YEAR)
     assert (done.jobs(*TARGETS) == []) == (years > 0)  # the past is older than the code
     # Half of a run after the clock was set right: the old half looks newer than the new one.
     done.configure(seed=undisturbed.small["seed"])
     done.run("results/tables/traces.parquet", cores=2)
-    assert {"summary", "verify", "budget"} <= {*done.jobs(*TARGETS)}
+    assert {"summary", "verify"} <= {*done.jobs(*TARGETS)}
     done.run(*TARGETS, cores=2)
     assert_undisturbed(done, undisturbed)
     assert done.jobs(*TARGETS) == []
