@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 # The tests run every backend; the study needs none but NumPy.
 READY_TEST := $(VENV)/.ready-test
+# The benchmarks also run what others use.
+READY_BENCHMARK := $(VENV)/.ready-benchmark
 # Snakemake starts what it finds on PATH; numbers are printed and read with a point.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export LC_NUMERIC := C
@@ -44,8 +46,15 @@ test: $(READY_TEST) ## run every test
 	@echo "mckl: running the tests on all cores"
 	@pytest -n auto --dist loadgroup
 
-benchmark: $(READY_TEST) ## time the estimation steps side by side; results go to the terminal
-	@python benchmarks/tensorflow_step.py
+$(READY_BENCHMARK): $(READY_TEST)
+	@echo "mckl: adding PyTorch to $(VENV) for the benchmarks"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[benchmark]' 2> $(VENV)/pip.log \
+		|| { tail -n 3 $(VENV)/pip.log >&2; echo "mckl: PyTorch could not be installed: is the network reachable? ($(VENV)/pip.log)" >&2; exit 1; }
+	@touch $@
+
+benchmark: $(READY_BENCHMARK) ## time everything beside other ways: docs/benchmarks.md, docs/scaling.md
+	@python benchmarks/side_by_side.py
+	@python benchmarks/scaling.py
 
 docs: study ## renew the README's figures from the default study
 	@mkdir -p docs/figures

@@ -16,7 +16,6 @@ from typing import Any, NamedTuple
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError, relevance
 
-from mckl.backends import LIBRARIES
 from mckl.backends import check as check_backend
 from mckl.errors import UserError
 from mckl.settings import AXES, Setting, chunks, settings
@@ -36,19 +35,16 @@ class Config(NamedTuple):
     replicates: int
     checkpoints_per_octave: int
     tolerances: Sequence[float]
-    one_job_per: Sequence[str] | Mapping[str, Sequence[str]]
+    one_job_per: Sequence[str]
     dtype: str
 
     def settings(self) -> list[Setting]:
         """Every setting of the study, the sweep before the cases."""
         return settings(self.sweep, self.cases)
 
-    def chunks(self, backend: str) -> dict[str, list[Setting]]:
+    def chunks(self) -> dict[str, list[Setting]]:
         """The settings of every estimation job of a backend, by the job's name."""
-        axes = self.one_job_per
-        if isinstance(axes, Mapping):
-            axes = axes.get(backend, LIBRARIES[backend].one_job_per)
-        return chunks(self.settings(), axes)
+        return chunks(self.settings(), self.one_job_per)
 
 
 def parse(raw: Mapping[str, Any], schema: Mapping[str, Any]) -> Config:
@@ -74,12 +70,7 @@ def parse(raw: Mapping[str, Any], schema: Mapping[str, Any]) -> Config:
     for key in ("backends", "samplers", "estimators"):
         full[key] = [name for name in known[key]["items"]["enum"] if name in full[key]]
     full["tolerances"] = sorted(full["tolerances"], reverse=True)
-    per = full["one_job_per"]
-    full["one_job_per"] = (
-        {name: _axes(axes) for name, axes in sorted(per.items())}
-        if isinstance(per, Mapping)
-        else _axes(per)
-    )
+    full["one_job_per"] = [axis for axis in AXES if axis in full["one_job_per"]]
     for name in full["backends"]:
         check_backend(name, full["dtype"])
     config = Config(**full)
@@ -90,10 +81,6 @@ def parse(raw: Mapping[str, Any], schema: Mapping[str, Any]) -> Config:
         names.add(setting.name)
         check_feasible(setting, config.samplers, config.samples, config.backends)
     return config
-
-
-def _axes(names: Sequence[str]) -> list[str]:
-    return [axis for axis in AXES if axis in names]
 
 
 def _case(name: str, vectors: Mapping[str, Any]) -> Mapping[str, Any]:

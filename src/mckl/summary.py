@@ -44,13 +44,13 @@ def summaries(
     ]
     exact = theory[["sampler", "estimator", "samples", *_EXACT]]
     exact = exact.astype({"sampler": str, "estimator": str})
-    # The rows of every setting, found once: a search for each would take the square of their number.
+    # Found once: a search for every setting would take the square of their number.
     rows = theory.groupby("setting", observed=True).indices
     for table in traces:
         frame = table.to_pandas()
         names = frame["setting"].unique().astype(str)
         here = np.concatenate([rows[name] for name in names])
-        about = known.loc[theory["setting"].iloc[here].astype(str)].reset_index()
+        about = known.reindex(theory["setting"].iloc[here].astype(str)).reset_index()
         yield _summarise(frame, about.join(exact.iloc[here].reset_index(drop=True)))
 
 

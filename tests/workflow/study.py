@@ -34,6 +34,7 @@ SMALL: Mapping[str, Any] = {
     "samples": 256,
     "replicates": 8,
     "tolerances": [0.1],
+    "one_job_per": ["dimension", "scale"],
 }
 CHUNKS = ["case-notebook", "d1-s0.8", "d1-s1.25", "d2-s0.8", "d2-s1.25"]
 # The tables whose numbers follow from the config alone, unlike those of `cost`.

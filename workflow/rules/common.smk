@@ -20,7 +20,7 @@ from mckl.figures import FIGURES as KNOWN_FIGURES
 from mckl.config import parse as parse_config
 from mckl.errors import UserError
 from mckl.manifest import digest as digest_of
-from mckl.plan import plan, setting_seconds
+from mckl.plan import chunk_seconds, plan
 from mckl.revision import code_digest
 from mckl.traces import checkpoints
 
@@ -31,7 +31,7 @@ except UserError as error:
     sys.exit(f"mckl: config: {error}")
 
 SETTINGS = STUDY.settings()
-CHUNKS = {backend: STUDY.chunks(backend) for backend in STUDY.backends}
+CHUNKS = {backend: STUDY.chunks() for backend in STUDY.backends}
 CHECKPOINTS = checkpoints(STUDY.samples, STUDY.checkpoints_per_octave)
 NOTEBOOK = next(
     (s for s in SETTINGS if s.name == "notebook" and s.dimension >= 2), None

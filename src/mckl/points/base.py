@@ -40,7 +40,7 @@ class PointSet(NamedTuple):
     start        (stream, form, seed of the replicate) -> `Draw`
     most_numbers how many random numbers a sample may take at most; None: any
     most_samples how many samples it can make; None: any
-    seconds_per_number, seconds_per_replicate
+    seconds_per_normal, seconds_per_chisquare, seconds_per_replicate
                  CPU time on one core, about: what the plan of a run counts with
     """
 
@@ -50,5 +50,6 @@ class PointSet(NamedTuple):
     start: Callable[[Stream, Form, np.random.SeedSequence], Draw]
     most_numbers: int | None = None
     most_samples: int | None = None
-    seconds_per_number: float = 8e-9
-    seconds_per_replicate: float = 1e-4
+    seconds_per_normal: float = 8.5e-9
+    seconds_per_chisquare: float = 25e-9
+    seconds_per_replicate: float = 4e-5
