@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 import click
 
 from mckl import __version__
-from mckl.errors import UserError
+from mckl.errors import UserError, one_line
 
 if TYPE_CHECKING:
     from mckl.gaussians import Vector
@@ -129,7 +129,7 @@ class _Group(click.Group):
 
     def main(self, *args: Any, **extra: Any) -> NoReturn:
         extra["standalone_mode"] = False
-        warnings.simplefilter("ignore", RuntimeWarning)  # what overflows is told as a result
+        warnings.simplefilter("ignore")  # what overflows is told as a result
         try:
             code = super().main(*args, **extra)
         except click.exceptions.NoArgsIsHelpError as error:
@@ -150,7 +150,7 @@ class _Group(click.Group):
 
 
 def _fail(text: str, code: int = BAD_INPUT) -> NoReturn:
-    click.echo(f"mckl: {' '.join(text.split())}", err=True)
+    click.echo(f"mckl: {one_line(text)}", err=True)
     sys.exit(code)
 
 
@@ -347,7 +347,7 @@ def verify(folder: Path, against: Path | None) -> None:
     differ = provenance.other_numbers if against else provenance.differences
     found = differ(folder, told)
     for name, kind in found.items():
-        click.echo(f"{kind}  {name if name.isprintable() else ascii(name)}")
+        click.echo(one_line(f"{kind} {name}"))
     if found:
         _fail(f"{folder}: not as in {manifest}", DIFFERENT)
     what = "the numbers of every table" if against else f"all {len(told['files'])} files"

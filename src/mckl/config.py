@@ -22,6 +22,8 @@ from mckl.errors import UserError
 from mckl.settings import AXES, Setting, chunks, settings
 from mckl.traces import check_feasible
 
+_MOST_CELLS = 10**6
+
 
 class Config(NamedTuple):
     """The config of a study; fields as in config.yaml, lists in canonical order."""
@@ -56,7 +58,10 @@ def parse(raw: Mapping[str, Any], schema: Mapping[str, Any]) -> Config:
 
     Raises `UserError` with one line naming the key, its value and what was expected.
     """
-    data = _numbers(raw, schema)
+    try:
+        data = _numbers(raw, schema)
+    except RecursionError:
+        raise UserError("config: lists or mappings within others beyond measure") from None
     error = max(Draft202012Validator(schema).iter_errors(data), key=_severity, default=None)
     if error is not None:
         raise UserError(_line(error))
@@ -64,6 +69,9 @@ def parse(raw: Mapping[str, Any], schema: Mapping[str, Any]) -> Config:
     known = schema["properties"]
     full = {key: data.get(key, known[key]["default"]) for key in known}
     full["sweep"] = {axis: sorted(full["sweep"][axis]) for axis in AXES}
+    cells = math.prod(map(len, full["sweep"].values()))
+    if cells > _MOST_CELLS:
+        raise UserError(f"sweep: {cells:.3g} settings, expected at most {_MOST_CELLS:,}")
     for name in full["cases"]:
         defaults = known["cases"]["default"]
         if full["cases"][name] is None and name not in defaults:
@@ -153,7 +161,10 @@ def _path(parts: Sequence[Any]) -> str:
 
 
 def _shown(value: Any) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, default=str)
+    try:
+        text = value if isinstance(value, str) else json.dumps(value, default=str)
+    except ValueError:  # Python writes out no integer of more than 4300 digits
+        text = "a number of thousands of digits"
     text = " ".join(text.split())
     return f"'{text[:60]}...'" if len(text) > 60 else f"'{text}'"
 

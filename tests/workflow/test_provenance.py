@@ -88,14 +88,16 @@ def test_what_is_missing_changed_or_extra_is_listed(study: Study, finished: Stud
     frame = tables.read("summary", folder / SUMMARY)
     columns = {name: frame[name] for name in frame.column_names}
     tables.write("summary", folder / SUMMARY, columns, manifest({}))  # the same rows
-    listed = ["extra  figures/of another study.svg", "missing  tables/theory.parquet"]
-    changed = ["changed  figures/cost.svg", f"changed  {SUMMARY}"]
+    listed = ["extra figures/of another study.svg", "missing tables/theory.parquet"]
+    changed = ["changed figures/cost.svg", f"changed {SUMMARY}"]
     done = verify(folder)
     assert done.exit_code == 3
-    assert done.stdout.splitlines() == sorted([*listed, *changed], key=lambda row: row.split()[1:])
+    assert done.stdout.splitlines() == sorted(
+        [*listed, *changed], key=lambda row: row.split(maxsplit=1)[1]
+    )
     assert done.stderr == f"mckl: {folder}: not as in {folder / 'manifest.json'}\n"
     numbers = verify(folder, "--against", finished.root / "results/manifest.json")
-    assert (numbers.exit_code, numbers.stdout) == (3, "missing  tables/theory.parquet\n")
+    assert (numbers.exit_code, numbers.stdout) == (3, "missing tables/theory.parquet\n")
 
 
 def test_make_verify_results(study: Study) -> None:
@@ -112,7 +114,7 @@ def test_make_verify_results(study: Study) -> None:
     (folder / SUMMARY).write_bytes(b"")
     done = make()
     assert done.returncode != 0
-    assert done.stdout == f"changed  {SUMMARY}\n"
+    assert done.stdout == f"changed {SUMMARY}\n"
 
 
 @pytest.mark.parametrize(
@@ -140,7 +142,7 @@ def test_a_manifest_opens_no_file_outside_its_folder(tmp_path: Path) -> None:
         done = verify(inside, *words)
         assert done.exit_code == 3
         assert sorted(done.stdout.splitlines()) == sorted(
-            [f"missing  {name}" for name in names[:2]] + [f"missing  {names[2]!a}"]
+            [f"missing {name}" for name in names[:2]] + [f"missing {names[2]!a}"]
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +23,7 @@ def endpoint() -> Iterator[str]:
             pytest.importorskip(package, reason=f"{package} is missing")
     from moto.server import ThreadedMotoServer
 
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # it logs every request
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
@@ -33,9 +35,8 @@ def bucket(endpoint: str) -> Any:
     import boto3
 
     keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
-    return boto3.resource("s3", endpoint_url=endpoint, region_name="us-east-1", **keys).Bucket(
-        "bucket"
-    )
+    service = boto3.resource("s3", endpoint_url=endpoint, region_name="us-east-1", **keys)
+    return service.Bucket("bucket")
 
 
 @pytest.mark.slow

@@ -87,6 +87,7 @@ def make_report():
                 workflow.async_run(path.retrieve_from_storage())
         html = ReportPluginRegistry().get_plugin("html")
         where = ReportSettings(path=Path("results/report.html"))
+        where.path.parent.mkdir(exist_ok=True)
         workflow.async_run(
             auto_report(workflow.dag, html, where, GlobalReportSettings())
         )
