@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -108,6 +109,8 @@ def _case(name: str, vectors: Mapping[str, Any]) -> Mapping[str, Any]:
     """A case with floats alone, so that 1 and 1.0 are the same case; lengths checked."""
     if name != name.strip():  # the $ of the schema's pattern lets one newline pass in Python
         raise UserError(f"cases: {json.dumps(name)} is not a name: a newline ends it")
+    if re.search(r"(.+)\1{19}$", name):  # Snakemake takes it for a recursion without end
+        raise UserError(f"cases: '{name}' is not a name: it ends in 20 repetitions")
     lengths = {}
     out: dict[str, Any] = {"q": {}, "p": {}}
     for side in out:
@@ -138,6 +141,8 @@ def _numbers(data: Any, schema: Mapping[str, Any]) -> Any:
         except ValueError:
             return data
         return int(value) if "integer" in kinds and value.is_integer() else value
+    if isinstance(data, int) and data.bit_length() > 1024:  # Python writes out none of 4300 digits
+        return math.inf if data > 0 else -math.inf
     if isinstance(data, float) and data.is_integer() and "integer" in kinds:
         return int(data)
     if isinstance(data, Mapping):
@@ -161,10 +166,7 @@ def _path(parts: Sequence[Any]) -> str:
 
 
 def _shown(value: Any) -> str:
-    try:
-        text = value if isinstance(value, str) else json.dumps(value, default=str)
-    except ValueError:  # Python writes out no integer of more than 4300 digits
-        text = "a number of thousands of digits"
+    text = value if isinstance(value, str) else json.dumps(value, default=str)
     text = " ".join(text.split())
     return f"'{text[:60]}...'" if len(text) > 60 else f"'{text}'"
 

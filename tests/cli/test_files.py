@@ -6,6 +6,7 @@ import contextlib
 import csv
 import io
 import json
+import os
 import pickle
 import resource
 
@@ -141,13 +142,34 @@ def test_an_archive_a_folder_and_a_cut_file(tmp_path):
         assert "not a readable" in refused("kl", "--q", str(tmp_path / name), *P)
 
 
-def test_a_header_that_lies_takes_no_memory(tmp_path):
+def header(shape, kind="<f8"):
+    """The start of an .npy file that claims an array of this shape."""
     file = io.BytesIO()
     np.lib.format.write_array_header_1_0(
-        file, {"descr": "<f8", "fortran_order": False, "shape": (10**15,)}
+        file, {"descr": kind, "fortran_order": False, "shape": shape}
     )
-    (tmp_path / "x.npy").write_bytes(file.getvalue() + b"\0" * 64)
+    return file.getvalue()
+
+
+def test_a_header_that_lies_takes_no_memory(tmp_path):
+    (tmp_path / "x.npy").write_bytes(header((10**15,)) + b"\0" * 64)
     assert "not a readable" in refused("kl", "--q-mean", str(tmp_path / "x.npy"), "--q-sd", "1", *P)
+
+
+def test_what_exceeds_memory_is_refused_before_it_is_read(tmp_path, monkeypatch):
+    with (tmp_path / "x.npy").open("wb") as file:  # a hole that takes no room on the disk
+        file.write(header((10**12,), "|i1"))
+        file.truncate(file.tell() + 10**12)
+    pq.write_table(
+        pa.table({"mean": np.zeros(10**6), "sd": np.ones(10**6)}), tmp_path / "x.parquet"
+    )
+    assert (tmp_path / "x.parquet").stat().st_size < 10**4
+    monkeypatch.setattr(os, "sysconf", {"SC_PAGE_SIZE": 4096, "SC_PHYS_PAGES": 2**14}.get)
+    monkeypatch.setattr(pq.ParquetFile, "read", pytest.fail)
+    for name, words in (("x.npy", "1e+12 numbers take 1e+05 GB"), ("x.parquet", "2e+06 numbers")):
+        line = refused("kl", "--q", str(tmp_path / name), *P)
+        assert words in line
+        assert "and there are 0.0671" in line
 
 
 def test_sizes_are_checked_over_files(tmp_path):
@@ -183,15 +205,6 @@ def test_a_damaged_byte_is_read_or_refused(tmp_path, data):
 def npy(array):
     file = io.BytesIO()
     np.save(file, array, allow_pickle=True)
-    return file.getvalue()
-
-
-def header(shape, kind="<f8"):
-    """The start of an .npy file that claims an array of this shape."""
-    file = io.BytesIO()
-    np.lib.format.write_array_header_1_0(
-        file, {"descr": kind, "fortran_order": False, "shape": shape}
-    )
     return file.getvalue()
 
 
