@@ -13,7 +13,7 @@ RESULTS ?= results
 README_FIGURES := error-vs-samples estimators samplers samples-needed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup study verify-results test benchmark docs lint format lock clean
+.PHONY: help setup study verify-results test benchmark docs lint format lock audit clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -73,6 +73,17 @@ lock: ## renew constraints.txt with the current releases
 	{ echo "# Current releases, pinned; renewed by 'make lock'."; \
 	  $(VENV)/lock/bin/python -m pip freeze --exclude mckl; } > constraints.txt
 	rm -rf $(VENV)/lock
+
+# pip-audit has an environment of its own, for it is no part of what it looks at.
+audit: ## look the pinned packages up among known vulnerabilities
+	@test -x $(VENV)/audit/bin/pip-audit \
+		|| { $(PYTHON) -m venv $(VENV)/audit \
+		&& $(VENV)/audit/bin/python -m pip install --quiet --disable-pip-version-check --retries 1 pip-audit; } > $(VENV)/audit.log 2>&1 \
+		|| { echo "mckl: not audited: pip-audit could not be installed ($(VENV)/audit.log)"; exit 0; }; \
+	if $(VENV)/audit/bin/pip-audit --strict --no-deps --disable-pip --progress-spinner off -r constraints.txt > $(VENV)/audit.log 2>&1; \
+	then echo "mckl: no vulnerability of the packages in constraints.txt is known"; \
+	elif grep '^Found' $(VENV)/audit.log; then grep -v '^Found' $(VENV)/audit.log; exit 1; \
+	else echo "mckl: not audited: $$(tail -n 1 $(VENV)/audit.log)"; fi
 
 clean: ## remove the results and the environment
 	rm -rf results/tables results/traces results/figures results/logs results/benchmarks \
