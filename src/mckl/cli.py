@@ -392,7 +392,6 @@ def _grid(dimension: int | None, scale: float | None, offset: float | None) -> S
 
 
 def _vectors(vectors: Mapping[str, str | None], files: Mapping[str, str | None]) -> Setting:
-    import hashlib
 
     import numpy as np
 
@@ -430,11 +429,8 @@ def _vectors(vectors: Mapping[str, str | None], files: Mapping[str, str | None])
             expected = "finite and greater than 0" if name.endswith("sd") else "finite"
             raise UserError(f"{source[name]}: number {first + 1} is {v[first]:g}, not {expected}")
     ready = {name: v.reshape(()) if v.size == 1 else v for name, v in found.items()}
-    digest = hashlib.sha256()
-    for name in sorted(ready):
-        digest.update(name.encode() + np.ascontiguousarray(ready[name]).tobytes())
     return Setting(
-        "pair", "pair", found[longest].size, None, None, f"pair-{digest.hexdigest()[:16]}",
+        "pair", "pair", found[longest].size, None, None,
         {s: {"mean": ready[f"{s}_mean"], "sd": ready[f"{s}_sd"]} for s in ("q", "p")},
     )  # fmt: skip
 

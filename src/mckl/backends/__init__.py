@@ -68,17 +68,21 @@ class Kernel(Protocol):
     """
 
     def log_density_ratios(self, draws: Sequence[Draw], units: int) -> Vector:
-        """The next `units` units of l, shape (points per unit, replicates, units)."""
+        """The next `units` units of l, shape (points per unit, forms, replicates, units).
+
+        Valid until the next call.
+        """
 
 
 class Backend(NamedTuple):
     """What makes streams and kernels.
 
     stream  takes a replicate's seed
-    kernel  takes a form, the points per unit and, where it is known, how many units each draw
-            will be asked for in all
+    kernel  takes forms that share their draws, the points per unit and, where it is known, how
+            many units each draw will be asked for in all
     """
 
+    name: str
     stream: Callable[[np.random.SeedSequence], Stream]
     kernel: Callable[..., Kernel]
 
@@ -125,5 +129,5 @@ def load(name: str, dtype: str = "float64") -> Backend:
         why = " ".join(str(error).split())
         raise UserError(f"backends: '{name}' does not load ({why}): {_how(name)}") from error
     if dtype == LIBRARIES[name].dtypes[0]:
-        return Backend(module.Stream, module.Kernel)
-    return Backend(partial(module.Stream, dtype=dtype), partial(module.Kernel, dtype=dtype))
+        return Backend(name, module.Stream, module.Kernel)
+    return Backend(name, partial(module.Stream, dtype=dtype), partial(module.Kernel, dtype=dtype))

@@ -11,7 +11,7 @@ from mckl.reduction import Form
 
 
 class Stream(Protocol):
-    """What a backend draws for one replicate, in arrays of its own of shape (rows, columns)."""
+    """What a backend draws for one replicate, in arrays of shape (rows, columns)."""
 
     def normals(self, rows: int, columns: int) -> Any:
         """Independent standard normals."""
@@ -26,7 +26,8 @@ class Stream(Protocol):
         """The chi-square quantiles of u, one column a number of degrees of freedom."""
 
 
-# Draws the next `rows` samples: their normals (rows, k) and chi-squares (rows, g).
+# Draws the next `rows` samples: their normals (rows, k) and chi-squares (rows, g), in arrays that
+# the kernel may overwrite and that are valid until the next draw.
 Draw = Callable[[int], tuple[Any, Any]]
 
 
