@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -20,6 +21,8 @@ from mckl.backends import check as check_backend
 from mckl.errors import UserError
 from mckl.settings import AXES, Setting, chunks, settings
 from mckl.traces import check_feasible
+
+_MOST_CELLS = 10**6
 
 
 class Config(NamedTuple):
@@ -52,7 +55,10 @@ def parse(raw: Mapping[str, Any], schema: Mapping[str, Any]) -> Config:
 
     Raises `UserError` with one line naming the key, its value and what was expected.
     """
-    data = _numbers(raw, schema)
+    try:
+        data = _numbers(raw, schema)
+    except RecursionError:
+        raise UserError("config: lists or mappings within others beyond measure") from None
     error = max(Draft202012Validator(schema).iter_errors(data), key=_severity, default=None)
     if error is not None:
         raise UserError(_line(error))
@@ -60,6 +66,9 @@ def parse(raw: Mapping[str, Any], schema: Mapping[str, Any]) -> Config:
     known = schema["properties"]
     full = {key: data.get(key, known[key]["default"]) for key in known}
     full["sweep"] = {axis: sorted(full["sweep"][axis]) for axis in AXES}
+    cells = math.prod(map(len, full["sweep"].values()))
+    if cells > _MOST_CELLS:
+        raise UserError(f"sweep: {cells:.3g} settings, expected at most {_MOST_CELLS:,}")
     for name in full["cases"]:
         defaults = known["cases"]["default"]
         if full["cases"][name] is None and name not in defaults:
@@ -87,6 +96,8 @@ def _case(name: str, vectors: Mapping[str, Any]) -> Mapping[str, Any]:
     """A case with floats alone, so that 1 and 1.0 are the same case; lengths checked."""
     if name != name.strip():  # the $ of the schema's pattern lets one newline pass in Python
         raise UserError(f"cases: {json.dumps(name)} is not a name: a newline ends it")
+    if re.search(r"(.+)\1{19}$", name):  # Snakemake takes it for a recursion without end
+        raise UserError(f"cases: '{name}' is not a name: it ends in 20 repetitions")
     lengths = {}
     out: dict[str, Any] = {"q": {}, "p": {}}
     for side in out:
@@ -117,6 +128,8 @@ def _numbers(data: Any, schema: Mapping[str, Any]) -> Any:
         except ValueError:
             return data
         return int(value) if "integer" in kinds and value.is_integer() else value
+    if isinstance(data, int) and data.bit_length() > 1024:  # Python writes out none of 4300 digits
+        return math.inf if data > 0 else -math.inf
     if isinstance(data, float) and data.is_integer() and "integer" in kinds:
         return int(data)
     if isinstance(data, Mapping):
