@@ -146,8 +146,10 @@ def test_a_manifest_opens_no_file_outside_its_folder(tmp_path: Path) -> None:
 
 
 def test_the_command_keeps_secrets_to_itself() -> None:
-    words = ["snakemake", "all figures", "--storage-s3-secret-key", "abc", "b:def", "--cores", "2",
-             "--storage-s3-token=xyz", "--storage-s3-endpoint-url", "https://s3.example.org"]  # fmt: skip
+    words = [
+        "snakemake", "all figures", "--storage-s3-secret-key", "abc", "b:def", "--cores", "2",
+        "--storage-s3-token=xyz", "--storage-s3-endpoint-url", "https://s3.example.org",
+    ]  # fmt: skip
     assert command_line(words) == (
         "snakemake 'all figures' --storage-s3-secret-key '***' '***' --cores 2 "
         "'--storage-s3-token=***' --storage-s3-endpoint-url https://s3.example.org"
