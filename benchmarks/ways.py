@@ -33,9 +33,9 @@ class Work(NamedTuple):
         return self.dimension * self.samples * self.replicates
 
 
-def raw_fill(work: Work) -> Run:
-    """NumPy's fastest generator fills a buffer that stays in cache; nothing is evaluated."""
-    generator, buffer = np.random.Generator(np.random.SFC64(1)), np.empty(8192)
+def raw_fill(work: Work, bits: type[np.random.BitGenerator] = np.random.SFC64) -> Run:
+    """A generator of NumPy's fills a buffer that stays in cache; nothing is evaluated."""
+    generator, buffer = np.random.Generator(bits(1)), np.empty(8192)
 
     def run() -> None:
         for _ in range(work.normals // buffer.size):
@@ -139,6 +139,9 @@ def one_core(work: Work) -> Mapping[str, Run]:
     three, twelve = np.linspace(0.0, 1.0, 3).tolist(), np.linspace(0.0, 1.0, 12).tolist()
     return {
         "raw fill": raw_fill(work),
+        "raw fill, PCG64DXSM": raw_fill(work, np.random.PCG64DXSM),
+        "raw fill, PCG64": raw_fill(work, np.random.PCG64),
+        "raw fill, Philox": raw_fill(work, np.random.Philox),
         "ours, iid, k1": ours(work, "iid", ["k1"]),
         "ours, iid, all estimators": ours(work, "iid"),
         "ours, iid, 3 settings": ours(work, "iid", offsets=three),
