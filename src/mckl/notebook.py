@@ -10,7 +10,6 @@ from mckl.gaussians import Vector, kl_divergence
 from mckl.points import SAMPLERS
 from mckl.settings import Setting
 from mckl.streams import generator
-from mckl.traces import start
 
 SAMPLES = 10_000
 POINTS = 500
@@ -42,7 +41,7 @@ def running(setting: Setting, seed: int) -> Mapping[str, Vector]:
     numpy = backends.load("numpy")
     sampler = SAMPLERS["iid"]
     form = sampler.reduce(setting.pair)
-    draw = start(numpy, sampler, form, seed, 0)
+    draw = sampler.start(numpy, form, seed, 0)
     ell = numpy.kernel([form], 1).log_density_ratios([draw], SAMPLES)[0, 0, 0]
     n = np.arange(1, SAMPLES + 1)
     mean = np.cumsum(ell) / n

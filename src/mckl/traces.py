@@ -16,7 +16,6 @@ from mckl.points import SAMPLERS, Draw, Sampler
 from mckl.reduction import Form
 from mckl.running import RunningMoments
 from mckl.settings import Setting
-from mckl.streams import seed_sequence
 
 # Units between two merges of the moments, and traces whose moments are merged side by side:
 # 12 x 1024 values of l and their integrands stay in a core's cache, and below the 128 KiB from
@@ -64,18 +63,6 @@ def checkpoints_of(sampler: Sampler, samples: Sequence[int]) -> list[int]:
     return [n for n in samples if n % points == 0]
 
 
-def start(
-    library: backends.Backend, sampler: Sampler, form: Form, seed: int, replicate: int, *stage: str
-) -> Draw:
-    """The draws of one replicate.
-
-    Their stream is keyed by what is drawn, not by the setting it is for: settings whose samples
-    take the same numbers share them (docs/theory.md, section 9).
-    """
-    key = seed_sequence(seed, *stage, form.shape, sampler.name, library.name, replicate)
-    return sampler.points.start(library.stream(key), form, key)
-
-
 def trace(setting: Setting, *args: Any, **kwargs: Any) -> Trace:
     """The trace of one setting, with the arguments of `traces`."""
     (one,) = traces([setting], *args, **kwargs)
@@ -116,7 +103,7 @@ def traces(
         together = max(at_once // len(forms), 1)
         for first in range(0, replicates, together):
             group = range(first, min(first + together, replicates))
-            draws = [start(library, sampler, forms[0], seed, r, *stage) for r in group]
+            draws = [sampler.start(library, forms[0], seed, r, *stage) for r in group]
             moments = RunningMoments(products, Integrands, len(forms) * len(group))
             rows = slice(group.start, group.stop)
             for ell in _blocks(library, sampler, forms, draws, at):
