@@ -15,11 +15,10 @@ from tqdm import tqdm
 
 from mckl import backends, settings, tables
 from mckl.cost import Meter
-from mckl.errors import NotFiniteError
 from mckl.estimators import ESTIMATORS
 from mckl.manifest import job_digest, manifest
 from mckl.points import SAMPLERS
-from mckl.traces import missing_trace, trace, trace_columns
+from mckl.traces import SETTINGS_AT_ONCE, sound_traces, trace_columns
 
 job = snakemake.params.job
 meter = Meter(job["backend"], snakemake.wildcards.chunk)
@@ -34,24 +33,24 @@ with (
     tables.writer("traces", snakemake.output.traces, about) as out,
     tqdm(total=work, unit=" samples", unit_scale=True, mininterval=1) as bar,
 ):
-    for setting in chosen:
-        columns = []
+    for batch in settings.batches(chosen, SETTINGS_AT_ONCE):
+        columns = [[] for setting in batch]
         for name in job["samplers"]:
-            bar.set_description(f"{setting.name} {name}")
-            try:
-                one = trace(
-                    setting, job["backend"], SAMPLERS[name], estimators,
-                    seed=job["seed"], samples=job["samples"], replicates=job["replicates"],
-                    dtype=job["dtype"], progress=bar.update,
-                )  # fmt: skip
-                meter.lap(setting.name, name, one.evaluations)
-            except NotFiniteError as gap:  # the gate ends the run with it, after the others
+            bar.set_description(f"{batch[0].name} {name}")
+            ran, found = sound_traces(
+                batch, job["backend"], SAMPLERS[name], estimators,
+                seed=job["seed"], samples=job["samples"], replicates=job["replicates"],
+                dtype=job["dtype"], progress=bar.update,
+            )  # fmt: skip
+            for gap in found:  # the gate ends the run with them, after the figures
                 print(f"\nmckl: {gap}", file=sys.stderr)
-                gaps.append(gap.where)
-                one = missing_trace(SAMPLERS[name], estimators, job["samples"], job["replicates"])
-                meter.begin()
-            columns.append(trace_columns(one, setting, job["backend"], name, job["estimators"]))
-        group = tables.concatenate("traces", columns)
-        out.write_table(group, row_group_size=group.num_rows)
+            gaps += [gap.where for gap in found]
+            lost = {gap.where["setting"] for gap in found}
+            meter.lap([s.name for s in batch if s.name not in lost], name, ran[0].evaluations)
+            for parts, s, one in zip(columns, batch, ran, strict=True):
+                parts.append(trace_columns(one, s, job["backend"], name, job["estimators"]))
+        for parts in columns:
+            group = tables.concatenate("traces", parts)
+            out.write_table(group, row_group_size=group.num_rows)
     tables.record_gaps(out, gaps)
 tables.write("cost", snakemake.output.cost, meter.columns(), about)

@@ -10,7 +10,7 @@ from mckl.errors import NotFiniteError
 from mckl.gaussians import Vector, kl_divergence
 from mckl.points import SAMPLERS
 from mckl.settings import Setting
-from mckl.streams import generator, seed_sequence
+from mckl.streams import generator
 
 SAMPLES = 10_000
 POINTS = 500
@@ -20,7 +20,7 @@ def points(setting: Setting, seed: int) -> Mapping[str, object]:
     """500 points of q and of p, their first two coordinates: notebook-points.parquet."""
     pair = setting.pair
     drawn = {
-        name: mean + sd * generator(seed, setting.content, "points", name).standard_normal(
+        name: mean + sd * generator(seed, "points", name).standard_normal(
             (POINTS, pair.dimension)
         )
         for name, mean, sd in (("q", pair.q_mean, pair.q_sd), ("p", pair.p_mean, pair.p_sd))
@@ -42,9 +42,8 @@ def running(setting: Setting, seed: int) -> Mapping[str, Vector]:
     numpy = backends.load("numpy")
     sampler = SAMPLERS["iid"]
     form = sampler.reduce(setting.pair)
-    key = seed_sequence(seed, setting.content, sampler.name, "numpy", 0)
-    draw = sampler.points.start(numpy.stream(key), form, key)
-    ell = numpy.kernel(form, 1).log_density_ratios([draw], SAMPLES)[0, 0]
+    draw = sampler.start(numpy, form, seed, 0)
+    ell = numpy.kernel([form], 1).log_density_ratios([draw], SAMPLES)[0, 0, 0]
     if not np.isfinite(ell).all():
         raise NotFiniteError(
             setting=setting.name, backend="numpy", sampler=sampler.name,

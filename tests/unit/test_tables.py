@@ -177,13 +177,13 @@ def test_damage_to_the_metadata_is_told(tmp_path):
 def test_who_writes_last_takes_over(tmp_path):
     path, other = tmp_path / "a.parquet", tmp_path / ".a.parquet.b.parquet.0123456789ab.tmp"
     other.touch()  # of the table a.parquet.b
-    with pytest.raises(FileNotFoundError), tables.replacing(path) as first:
-        first.write_text("first")
-        with tables.replacing(path) as last:
-            assert not first.exists()
-            last.write_text("last")
-    assert path.read_text() == "last"
+    first = tables.replacing(path)
+    first.__enter__().write_text("first")
+    tables.write("traces", path, trace_table(), {})
     assert sorted(tmp_path.iterdir()) == [other, path]
+    with pytest.raises(FileNotFoundError):
+        first.__exit__(None, None, None)
+    assert tables.read("traces", path).num_rows == 16
 
 
 def test_another_table_is_told(tmp_path):

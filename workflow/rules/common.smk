@@ -1,5 +1,6 @@
 # What every stage needs: the checked config, its settings and jobs, and the code's digests.
 import contextlib
+import json
 import os
 import signal
 import sys
@@ -23,9 +24,9 @@ from mckl.backends import LIBRARIES
 from mckl.figures import FIGURES as KNOWN_FIGURES
 from mckl.config import parse as parse_config
 from mckl.errors import UserError
+from mckl.manifest import command_line, job_digest, now
 from mckl.manifest import digest as digest_of
-from mckl.manifest import job_digest
-from mckl.plan import plan, setting_seconds
+from mckl.plan import chunk_seconds, plan
 from mckl.revision import code_digest
 from mckl.traces import checkpoints
 
@@ -36,7 +37,7 @@ except UserError as error:
     sys.exit(f"mckl: config: {error}")
 
 SETTINGS = STUDY.settings()
-CHUNKS = {backend: STUDY.chunks(backend) for backend in STUDY.backends}
+CHUNKS = {backend: STUDY.chunks() for backend in STUDY.backends}
 CHECKPOINTS = checkpoints(STUDY.samples, STUDY.checkpoints_per_octave)
 NOTEBOOK = next(
     (s for s in SETTINGS if s.name == "notebook" and s.dimension >= 2), None
@@ -76,12 +77,12 @@ def tidy_results():
 
     Snakemake fails a job whose output is older than its input.
     """
-    now = time.time()
+    clock = time.time()
     for path in Path(placed("results")).rglob("*"):
         if path.match(".*.tmp"):
             path.unlink(missing_ok=True)
-        elif path.stat().st_mtime > now:
-            os.utime(path, (now, now))
+        elif path.stat().st_mtime > clock:
+            os.utime(path, (clock, clock))
 
 
 def end_on_sigterm():
@@ -135,11 +136,9 @@ def make_report():
 
     Whatever the gate says: what it found wrong is on the report's first page.
     """
+    whole = "all" in {job.rule.name for job in workflow.dag.jobs}
     left = {job.rule.name for job in workflow.dag.needrun_jobs()}
-    if "all" not in {job.rule.name for job in workflow.dag.jobs} or left - {
-        "all",
-        "gate",
-    }:
+    if not whole or left - {"all", "gate", "manifest"}:
         return
     try:
         from snakemake.report import auto_report
@@ -147,8 +146,13 @@ def make_report():
         from snakemake.settings.types import GlobalReportSettings
         from snakemake_interface_report_plugins.registry import ReportPluginRegistry
 
+        # Captions are outputs: from a storage they come back, as Snakemake brings the figures.
+        for path in (path for job in workflow.dag.jobs for path in job.output):
+            if path.endswith(".rst") and path.is_storage:
+                workflow.async_run(path.retrieve_from_storage())
         html = ReportPluginRegistry().get_plugin("html")
         where = ReportSettings(path=Path("results/report.html"))
+        where.path.parent.mkdir(exist_ok=True)
         workflow.async_run(
             auto_report(workflow.dag, html, where, GlobalReportSettings())
         )
@@ -168,6 +172,10 @@ if workflow.is_main_process:
     check_writable()
     end_on_sigterm()
     logger.info(plan(STUDY).line())
+    # What a job cannot know and the manifest tells.
+    os.environ.update(
+        MCKL_RUN=json.dumps({"command": command_line(sys.orig_argv), "start": now()})
+    )
 
 
 wildcard_constraints:

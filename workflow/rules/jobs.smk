@@ -48,7 +48,7 @@ def estimate_mem_mb(backend, chunk):
 
 def estimate_minutes(backend, chunk):
     """Three times what the plan expects, and a few minutes to start."""
-    seconds = sum(setting_seconds(STUDY, s) for s in CHUNKS[backend][chunk])
+    seconds = chunk_seconds(STUDY, CHUNKS[backend][chunk])
     return math.ceil(5 + 3 * LIBRARIES[backend].slowness * seconds / 60)
 
 
