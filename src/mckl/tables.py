@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -253,6 +253,18 @@ def row_groups(name: str, path: str | Path) -> Iterator[pa.Table]:
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         why = " ".join(str(error).split())
         raise UserError(f"{path} is damaged ({why}): delete it and run again") from error
+
+
+def gathered(groups: Iterable[pa.Table], rows: int = 200_000) -> Iterator[pa.Table]:
+    """The same tables, small ones put together: pandas takes its time for each."""
+    held: list[pa.Table] = []
+    for group in groups:
+        held.append(group)
+        if sum(table.num_rows for table in held) >= rows:
+            yield pa.concat_tables(held).unify_dictionaries()
+            held = []
+    if held:
+        yield pa.concat_tables(held).unify_dictionaries()
 
 
 def read(name: str, path: str | Path) -> pa.Table:
