@@ -10,7 +10,7 @@ import contextlib
 import glob
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -271,6 +271,18 @@ def row_groups(name: str, path: str | Path) -> Iterator[pa.Table]:
             yield group
         if rows != file.metadata.num_rows:
             raise pa.ArrowInvalid(f"{rows} rows instead of {file.metadata.num_rows}")
+
+
+def gathered(groups: Iterable[pa.Table], rows: int = 200_000) -> Iterator[pa.Table]:
+    """The same tables, small ones put together: pandas takes its time for each."""
+    held: list[pa.Table] = []
+    for group in groups:
+        held.append(group)
+        if sum(table.num_rows for table in held) >= rows:
+            yield pa.concat_tables(held).unify_dictionaries()
+            held = []
+    if held:
+        yield pa.concat_tables(held).unify_dictionaries()
 
 
 def read(name: str, path: str | Path) -> pa.Table:
