@@ -6,6 +6,7 @@ configfile: str(workflow.current_basedir.join("config.yaml"))
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/run.smk"
 include: "workflow/rules/jobs.smk"
 include: "workflow/rules/settings.smk"
 include: "workflow/rules/traces.smk"

@@ -11,8 +11,8 @@ from mckl.errors import UserError
 from mckl.verification import failures, passed_line
 
 verification = tables.read("verification", snakemake.input.verification).to_pandas()
-missing = gaps.told(tables.read("gaps", snakemake.input.gaps).to_pandas())
-messages = list(filter(None, [missing, failures(verification)]))
+lost = tables.read("gaps", snakemake.input.gaps).to_pandas()
+messages = list(filter(None, [gaps.told(lost), failures(gaps.outside(verification, lost))]))
 if messages:
     raise UserError("; ".join(messages))
 Path(snakemake.output[0]).write_text(passed_line(verification) + "\n")

@@ -17,6 +17,13 @@ def told(gaps: pd.DataFrame) -> str | None:
     return f"log density ratio is not finite in {len(names)} of the traces: {_listed(names)}"
 
 
+def outside(rows: pd.DataFrame, gaps: pd.DataFrame) -> pd.DataFrame:
+    """The rows of a table that no row of gaps.parquet is about."""
+    keys = ["setting", "backend", "sampler"]
+    lost = pd.MultiIndex.from_frame(gaps[keys].astype(str))
+    return rows[~pd.MultiIndex.from_frame(rows[keys].astype(str)).isin(lost)]
+
+
 def note(frames: Mapping[str, pd.DataFrame]) -> str:
     """The sentence of a figure's caption that names what it cannot show; "" when it shows all."""
     if "summary" not in frames:

@@ -117,12 +117,8 @@ def verify(summary: pd.DataFrame, theory: pd.DataFrame, level: float = LEVEL) ->
 
 
 def failures(verification: pd.DataFrame) -> str | None:
-    """A message naming the worst cells that failed; None when all passed.
-
-    Where nothing finite was measured there is a gap (`mckl.gaps`), which is told as such.
-    """
-    failed = verification[~verification["passed"] & verification["measured"].notna()]
-    failed = failed.sort_values("p_value")
+    """A message naming the worst cells that failed; None when all passed."""
+    failed = verification[~verification["passed"]].sort_values("p_value")
     if failed.empty:
         return None
     named = "; ".join(

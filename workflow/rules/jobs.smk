@@ -1,6 +1,8 @@
 # What an estimation job is told and what it may ask for.
 import math
 
+from mckl.plan import chunk_seconds
+
 EVERY_JOB = {
     "dtype": STUDY.dtype,
     "samplers": STUDY.samplers,
