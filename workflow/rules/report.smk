@@ -15,6 +15,7 @@ rule landing:
         "results/logs/landing.log",
     benchmark:
         "results/benchmarks/landing.jsonl"
+    localrule: True
     conda:
         "../envs/mckl.yaml"
     threads: 1
@@ -44,6 +45,7 @@ rule explorer:
         "results/logs/explorer.log",
     benchmark:
         "results/benchmarks/explorer.jsonl"
+    localrule: True
     conda:
         "../envs/mckl.yaml"
     threads: 1

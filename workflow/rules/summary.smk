@@ -16,8 +16,8 @@ rule summary:
         "../envs/mckl.yaml"
     threads: 1
     resources:
-        mem_mb=1500,
-        runtime=60,
+        mem_mb=each_attempt(1500),
+        runtime=each_attempt(60),
     params:
         code=script_digest("summary"),
     script:
@@ -35,6 +35,7 @@ rule verify:
         "results/logs/verify.log",
     benchmark:
         "results/benchmarks/verify.jsonl"
+    localrule: True
     conda:
         "../envs/mckl.yaml"
     threads: 1
@@ -58,6 +59,7 @@ rule gate:
         "results/logs/gate.log",
     benchmark:
         "results/benchmarks/gate.jsonl"
+    localrule: True
     conda:
         "../envs/mckl.yaml"
     threads: 1
