@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 import shutil
 import signal
+from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from workflow.study import CHECKOUT, CHUNKS, EXACT, TARGETS, Study, copy_checkout, jobs_in
+from workflow.study import CHECKOUT, CHUNKS, TARGETS, Study, copy_checkout, jobs_in
 
 from .slurm import Slurm, wait
 from .study import HOLD, ClusterStudy
@@ -29,13 +30,16 @@ class Job(NamedTuple):
     limit: str
 
 
-def jobs(slurm: Slurm, study: ClusterStudy) -> list[Job]:
+def jobs(study: ClusterStudy) -> list[Job]:
     """The study's jobs, also those that are over."""
-    rows = slurm.command(
-        "squeue", "--states=all", "--array", "--noheader", "--format=%Z|%i|%k|%T|%m|%l"
-    ).splitlines()
-    mine = [row.split("|")[1:] for row in rows if row.startswith(f"{study.root}|")]
-    return [Job(i, k.removeprefix("rule_").split("_")[0], *rest) for i, k, *rest in mine]
+    form = "--format=%Z|%i|%k|%T|%m|%l"
+    rows = study.slurm.command("squeue", "--states=all", "--array", "--noheader", form)
+    fields = [row.split("|") for row in rows.splitlines()]
+    return [
+        Job(number, comment.split("_")[1], *rest)
+        for root, number, comment, *rest in fields
+        if root == str(study.root)
+    ]
 
 
 @pytest.fixture
@@ -57,7 +61,7 @@ def test_default_study_has_the_tables_of_a_local_run(slurm: Slurm, tmp_path: Pat
         shutil.copy2(CHECKOUT / "config.yaml", study.root)
         study.run(*TARGETS, *shorter, cores=2)
     assert_same_tables(local, remote, *TARGETS)
-    done = jobs(slurm, remote)
+    done = jobs(remote)
     assert {job.state for job in done} == {"COMPLETED"}
     arrays = [job.number.split("_") for job in done if job.rule == "estimate"]
     assert len({number for number, _ in arrays}) == 1
@@ -86,18 +90,27 @@ def test_jobs_that_die_are_done_again(study: ClusterStudy, finished: Study) -> N
         study.slurm.command("scancel", number["d2-s0.8"])
         # A limit is a minute at least; an operator may bring its end forward.
         study.slurm.command("scontrol", "update", f"JobId={number['d2-s1.25']}", "EndTime=now")
-        wait("they die", lambda: {"CANCELLED", "TIMEOUT"} <= states(study))
-        print(jobs(study.slurm, study))
+        wait("they die", lambda: {"CANCELLED", "TIMEOUT", "FAILED"} <= states(study))
         study.slurm.lose_node()
-        wait("no job runs", lambda: "RUNNING" not in states(study))
-        print(jobs(study.slurm, study))
+        lost = [job.number for job in jobs(study) if job.state == "PENDING"]
+        assert {number["case-notebook"], number["d1-s1.25"]} <= {*lost}
         for path in held.values():
             path.unlink()
         study.slurm.start_node()
+        for job in lost:  # else SLURM waits two minutes
+            study.slurm.command("scontrol", "update", f"JobId={job}", "StartTime=now")
         assert run.wait(timeout=240) == 0, study.printed()
     assert_same_tables(study, finished, TRACES)
-    print(jobs(study.slurm, study))
-    print(study.slurm.command("scontrol","show","job"))
+    done = [job for job in jobs(study) if job.rule == "estimate"]
+    assert Counter(job.state for job in done) == {
+        "COMPLETED": len(CHUNKS), "CANCELLED": 1, "TIMEOUT": 1, "FAILED": 1,
+    }  # fmt: skip
+    assert "exceeded memory limit" in (study.slurm.root / "slurmd.log").read_text()
+    again = [job for job in done if job.state == "COMPLETED" and job.number not in number.values()]
+    assert len(again) == 3
+    for job in again:
+        assert int(job.memory.removesuffix("M")) >= 2 * first["mem_mb"]
+        assert job.limit == f"{2 * first['runtime']}:00"
 
 
 def asked(text: str) -> dict[str, int]:
@@ -107,7 +120,7 @@ def asked(text: str) -> dict[str, int]:
 
 
 def states(study: ClusterStudy) -> set[str]:
-    return {job.state for job in jobs(study.slurm, study)}
+    return {job.state for job in jobs(study)}
 
 
 def test_an_interrupted_run_resumes(study: ClusterStudy, finished: Study) -> None:
