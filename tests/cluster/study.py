@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -52,6 +53,8 @@ class ClusterStudy(Study):
             run = subprocess.Popen(
                 self.command(*arguments), cwd=self.root, env=self.environment(),
                 stdout=out, stderr=subprocess.STDOUT,
+                # Tests in the background of a shell ignore it.
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
             )  # fmt: skip
         try:
             yield run
