@@ -5,17 +5,20 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 # The tests run every backend; the study needs none but NumPy.
 READY_TEST := $(VENV)/.ready-test
+# The benchmarks also run what others use.
+READY_BENCHMARK := $(VENV)/.ready-benchmark
 # Snakemake starts what it finds on PATH; numbers are printed and read with a point.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export LC_NUMERIC := C
 
+RESULTS ?= results
 README_FIGURES := error-vs-samples estimators samplers samples-needed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup study test benchmark docs lint format lock clean
+.PHONY: help setup study verify-results test benchmark docs lint format lock audit clean
 
 help: ## list the targets
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY) ## make .venv with the pinned dependencies
 
@@ -34,10 +37,13 @@ study: $(READY) ## run the default study: results/tables, results/figures, resul
 	@test -s results/report.html || { echo "mckl: the report is missing: run snakemake --report results/report.html" >&2; exit 1; }
 	@echo "mckl: results/report.html, results/explorer.html, results/figures, results/tables"
 
+verify-results: $(READY) ## check a results folder (RESULTS=dir) against its manifest.json
+	@mckl verify "$(RESULTS)"
+
 $(READY_TEST): $(READY)
-	@echo "mckl: adding TensorFlow to $(VENV) for the tests"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[tensorflow]' 2> $(VENV)/pip.log \
-		|| { tail -n 3 $(VENV)/pip.log >&2; echo "mckl: TensorFlow could not be installed: is the network reachable? ($(VENV)/pip.log)" >&2; exit 1; }
+	@echo "mckl: adding TensorFlow and S3 to $(VENV) for the tests"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[tensorflow,s3]' 2> $(VENV)/pip.log \
+		|| { tail -n 3 $(VENV)/pip.log >&2; echo "mckl: they could not be installed: is the network reachable? ($(VENV)/pip.log)" >&2; exit 1; }
 # Apart, for wherever it is installed every start of Snakemake takes half a second more.
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps --upgrade \
 		--target $(VENV)/cluster snakemake-executor-plugin-slurm snakemake-executor-plugin-slurm-jobstep 2> $(VENV)/pip.log \
@@ -48,8 +54,15 @@ test: $(READY_TEST) ## run every test
 	@echo "mckl: running the tests on all cores"
 	@pytest -n auto --dist loadgroup
 
-benchmark: $(READY_TEST) ## time the estimation steps side by side; results go to the terminal
-	@python benchmarks/tensorflow_step.py
+$(READY_BENCHMARK): $(READY_TEST)
+	@echo "mckl: adding PyTorch to $(VENV) for the benchmarks"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[benchmark]' 2> $(VENV)/pip.log \
+		|| { tail -n 3 $(VENV)/pip.log >&2; echo "mckl: PyTorch could not be installed: is the network reachable? ($(VENV)/pip.log)" >&2; exit 1; }
+	@touch $@
+
+benchmark: $(READY_BENCHMARK) ## time everything beside other ways: docs/benchmarks.md, docs/scaling.md
+	@python benchmarks/side_by_side.py
+	@python benchmarks/scaling.py
 
 docs: study ## renew the README's figures from the default study
 	@mkdir -p docs/figures
@@ -69,12 +82,23 @@ format: $(READY) ## format the code
 
 lock: ## renew constraints.txt with the current releases
 	rm -rf $(VENV)/lock && $(PYTHON) -m venv $(VENV)/lock
-	$(VENV)/lock/bin/python -m pip install --quiet --disable-pip-version-check '.[cluster,dev,tensorflow]'
+	$(VENV)/lock/bin/python -m pip install --quiet --disable-pip-version-check '.[cluster,dev,tensorflow,s3]'
 	{ echo "# Current releases, pinned; renewed by 'make lock'."; \
 	  $(VENV)/lock/bin/python -m pip freeze --exclude mckl; } > constraints.txt
 	rm -rf $(VENV)/lock
 
+# pip-audit has an environment of its own, for it is no part of what it looks at.
+audit: ## look the pinned packages up among known vulnerabilities
+	@test -x $(VENV)/audit/bin/pip-audit \
+		|| { $(PYTHON) -m venv $(VENV)/audit \
+		&& $(VENV)/audit/bin/python -m pip install --quiet --disable-pip-version-check --retries 1 pip-audit; } > $(VENV)/audit.log 2>&1 \
+		|| { echo "mckl: not audited: pip-audit could not be installed ($(VENV)/audit.log)"; exit 0; }; \
+	if $(VENV)/audit/bin/pip-audit --strict --no-deps --disable-pip --progress-spinner off -r constraints.txt > $(VENV)/audit.log 2>&1; \
+	then echo "mckl: no vulnerability of the packages in constraints.txt is known"; \
+	elif grep '^Found' $(VENV)/audit.log; then grep -v '^Found' $(VENV)/audit.log; exit 1; \
+	else echo "mckl: not audited: $$(tail -n 1 $(VENV)/audit.log)"; fi
+
 clean: ## remove the results and the environment
 	rm -rf results/tables results/traces results/figures results/logs results/benchmarks \
 		results/cost results/screenshots \
-		results/*.html results/*.txt results/*.rst .snakemake $(VENV)
+		results/*.html results/*.json results/*.rst results/*.txt .snakemake $(VENV)

@@ -27,6 +27,7 @@ rule all:
         "results/explorer.html",
         "results/landing.rst",
         "results/verified.txt",
+        "results/manifest.json",
 
 
 onsuccess:

@@ -18,7 +18,7 @@ from mckl.cost import Meter
 from mckl.estimators import ESTIMATORS
 from mckl.manifest import manifest
 from mckl.points import SAMPLERS
-from mckl.traces import trace, trace_columns
+from mckl.traces import SETTINGS_AT_ONCE, trace_columns, traces
 
 job = snakemake.params.job
 meter = Meter(job["backend"], snakemake.wildcards.chunk)
@@ -32,17 +32,19 @@ with (
     tables.writer("traces", snakemake.output.traces, about) as out,
     tqdm(total=work, unit=" samples", unit_scale=True, mininterval=1) as bar,
 ):
-    for setting in chosen:
-        columns = []
+    for batch in settings.batches(chosen, SETTINGS_AT_ONCE):
+        columns = [[] for setting in batch]
         for name in job["samplers"]:
-            bar.set_description(f"{setting.name} {name}")
-            one = trace(
-                setting, job["backend"], SAMPLERS[name], estimators,
+            bar.set_description(f"{batch[0].name} {name}")
+            ran = traces(
+                batch, job["backend"], SAMPLERS[name], estimators,
                 seed=job["seed"], samples=job["samples"], replicates=job["replicates"],
                 dtype=job["dtype"], progress=bar.update,
             )  # fmt: skip
-            meter.lap(setting.name, name, one.evaluations)
-            columns.append(trace_columns(one, setting, job["backend"], name, job["estimators"]))
-        group = tables.concatenate("traces", columns)
-        out.write_table(group, row_group_size=group.num_rows)
+            meter.lap([s.name for s in batch], name, ran[0].evaluations)
+            for parts, s, one in zip(columns, batch, ran, strict=True):
+                parts.append(trace_columns(one, s, job["backend"], name, job["estimators"]))
+        for parts in columns:
+            group = tables.concatenate("traces", parts)
+            out.write_table(group, row_group_size=group.num_rows)
 tables.write("cost", snakemake.output.cost, meter.columns(), about)

@@ -6,10 +6,11 @@ log_to(snakemake.log[0])
 
 from mckl import tables
 from mckl.manifest import manifest
-from mckl.summary import summarise
+from mckl.summary import summaries
 
 settings = tables.read("settings", snakemake.input.settings).to_pandas()
 theory = tables.read("theory", snakemake.input.theory).to_pandas()
 with tables.writer("summary", snakemake.output[0], manifest(snakemake.config)) as out:
-    for group in tables.row_groups("traces", snakemake.input.traces):
-        out.write_table(tables.table("summary", summarise(group, settings, theory)))
+    traces = tables.row_groups("traces", snakemake.input.traces)
+    for rows in summaries(traces, settings, theory):
+        out.write_table(tables.table("summary", rows))

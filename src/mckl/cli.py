@@ -11,18 +11,19 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
 from mckl import __version__
-from mckl.errors import UserError
+from mckl.errors import UserError, one_line
 
 if TYPE_CHECKING:
     from mckl.gaussians import Vector
     from mckl.settings import Setting
 
-BAD_INPUT, NOT_REACHED = 2, 3
+BAD_INPUT, NOT_REACHED, DIFFERENT = 2, 3, 3
 _SAMPLERS = ("iid", "iid-radial", "antithetic", "antithetic-radial", "sobol", "sobol-radial")
 _ESTIMATORS = ("k1", "k2", "k3", "cv")
 _MOST_DIMENSION = 10**15  # beyond, counts of coordinates are no exact float64
@@ -128,7 +129,7 @@ class _Group(click.Group):
 
     def main(self, *args: Any, **extra: Any) -> NoReturn:
         extra["standalone_mode"] = False
-        warnings.simplefilter("ignore", RuntimeWarning)  # what overflows is told as a result
+        warnings.simplefilter("ignore")  # what overflows is told as a result
         try:
             code = super().main(*args, **extra)
         except click.exceptions.NoArgsIsHelpError as error:
@@ -149,7 +150,7 @@ class _Group(click.Group):
 
 
 def _fail(text: str, code: int = BAD_INPUT) -> NoReturn:
-    click.echo(f"mckl: {' '.join(text.split())}", err=True)
+    click.echo(f"mckl: {one_line(text)}", err=True)
     sys.exit(code)
 
 
@@ -159,7 +160,7 @@ def _fail(text: str, code: int = BAD_INPUT) -> NoReturn:
     epilog="""\b
 Completion: eval "$(_MCKL_COMPLETE=bash_source mckl)" in ~/.bashrc (zsh_source, fish_source).
 
-Exit codes: 0 answered, 2 bad input, 3 answered but the tolerance is not reached.""",
+Exit codes: 0 answered, 2 bad input, 3 the tolerance is not reached, or files differ.""",
 )
 @click.version_option(__version__, prog_name="mckl")
 def main() -> None:
@@ -314,6 +315,45 @@ def estimate(
         sys.exit(NOT_REACHED)
 
 
+@main.command(
+    epilog="""Examples:
+
+\b
+  mckl verify
+  mckl verify theirs/results
+  mckl verify results --against theirs/results/manifest.json
+
+\b
+Exit codes:
+  0  no difference
+  2  bad input, with one line that says what is wrong
+  3  files are missing, changed or extra
+"""
+)
+@click.argument("folder", type=click.Path(path_type=Path), default="results")
+@click.option(
+    "--against", type=click.Path(path_type=Path), metavar="MANIFEST",
+    help="Compare the numbers in the tables with those of another run, and nothing else.",
+)  # fmt: skip
+def verify(folder: Path, against: Path | None) -> None:
+    """Tell how a folder of results differs from its manifest.json.
+
+    Every table, figure and page must be the file that the run wrote; none may be missing or extra.
+    """
+    from mckl import provenance
+
+    manifest = against or folder / "manifest.json"
+    told = provenance.load(manifest)
+    differ = provenance.other_numbers if against else provenance.differences
+    found = differ(folder, told)
+    for name, kind in found.items():
+        click.echo(one_line(f"{kind} {name}"))
+    if found:
+        _fail(f"{folder}: not as in {manifest}", DIFFERENT)
+    what = "the numbers of every table" if against else f"all {len(told['files'])} files"
+    click.echo(f"{folder}: {what} as in {manifest}")
+
+
 def _print_json(told: Mapping[str, Any]) -> None:
     click.echo(json.dumps({"mckl": __version__, **told}, indent=2, allow_nan=False))
 
@@ -352,7 +392,6 @@ def _grid(dimension: int | None, scale: float | None, offset: float | None) -> S
 
 
 def _vectors(vectors: Mapping[str, str | None], files: Mapping[str, str | None]) -> Setting:
-    import hashlib
 
     import numpy as np
 
@@ -390,11 +429,8 @@ def _vectors(vectors: Mapping[str, str | None], files: Mapping[str, str | None])
             expected = "finite and greater than 0" if name.endswith("sd") else "finite"
             raise UserError(f"{source[name]}: number {first + 1} is {v[first]:g}, not {expected}")
     ready = {name: v.reshape(()) if v.size == 1 else v for name, v in found.items()}
-    digest = hashlib.sha256()
-    for name in sorted(ready):
-        digest.update(name.encode() + np.ascontiguousarray(ready[name]).tobytes())
     return Setting(
-        "pair", "pair", found[longest].size, None, None, f"pair-{digest.hexdigest()[:16]}",
+        "pair", "pair", found[longest].size, None, None,
         {s: {"mean": ready[f"{s}_mean"], "sd": ready[f"{s}_sd"]} for s in ("q", "p")},
     )  # fmt: skip
 

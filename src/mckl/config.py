@@ -10,17 +10,19 @@ from __future__ import annotations
 import difflib
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError, relevance
 
-from mckl.backends import LIBRARIES
 from mckl.backends import check as check_backend
 from mckl.errors import UserError
 from mckl.settings import AXES, Setting, chunks, settings
 from mckl.traces import check_feasible
+
+_MOST_CELLS = 10**6
 
 
 class Config(NamedTuple):
@@ -36,19 +38,16 @@ class Config(NamedTuple):
     replicates: int
     checkpoints_per_octave: int
     tolerances: Sequence[float]
-    one_job_per: Sequence[str] | Mapping[str, Sequence[str]]
+    one_job_per: Sequence[str]
     dtype: str
 
     def settings(self) -> list[Setting]:
         """Every setting of the study, the sweep before the cases."""
         return settings(self.sweep, self.cases)
 
-    def chunks(self, backend: str) -> dict[str, list[Setting]]:
+    def chunks(self) -> dict[str, list[Setting]]:
         """The settings of every estimation job of a backend, by the job's name."""
-        axes = self.one_job_per
-        if isinstance(axes, Mapping):
-            axes = axes.get(backend, LIBRARIES[backend].one_job_per)
-        return chunks(self.settings(), axes)
+        return chunks(self.settings(), self.one_job_per)
 
 
 def parse(raw: Mapping[str, Any], schema: Mapping[str, Any]) -> Config:
@@ -56,7 +55,10 @@ def parse(raw: Mapping[str, Any], schema: Mapping[str, Any]) -> Config:
 
     Raises `UserError` with one line naming the key, its value and what was expected.
     """
-    data = _numbers(raw, schema)
+    try:
+        data = _numbers(raw, schema)
+    except RecursionError:
+        raise UserError("config: lists or mappings within others beyond measure") from None
     error = max(Draft202012Validator(schema).iter_errors(data), key=_severity, default=None)
     if error is not None:
         raise UserError(_line(error))
@@ -64,6 +66,9 @@ def parse(raw: Mapping[str, Any], schema: Mapping[str, Any]) -> Config:
     known = schema["properties"]
     full = {key: data.get(key, known[key]["default"]) for key in known}
     full["sweep"] = {axis: sorted(full["sweep"][axis]) for axis in AXES}
+    cells = math.prod(map(len, full["sweep"].values()))
+    if cells > _MOST_CELLS:
+        raise UserError(f"sweep: {cells:.3g} settings, expected at most {_MOST_CELLS:,}")
     for name in full["cases"]:
         defaults = known["cases"]["default"]
         if full["cases"][name] is None and name not in defaults:
@@ -74,12 +79,7 @@ def parse(raw: Mapping[str, Any], schema: Mapping[str, Any]) -> Config:
     for key in ("backends", "samplers", "estimators"):
         full[key] = [name for name in known[key]["items"]["enum"] if name in full[key]]
     full["tolerances"] = sorted(full["tolerances"], reverse=True)
-    per = full["one_job_per"]
-    full["one_job_per"] = (
-        {name: _axes(axes) for name, axes in sorted(per.items())}
-        if isinstance(per, Mapping)
-        else _axes(per)
-    )
+    full["one_job_per"] = [axis for axis in AXES if axis in full["one_job_per"]]
     for name in full["backends"]:
         check_backend(name, full["dtype"])
     config = Config(**full)
@@ -92,14 +92,12 @@ def parse(raw: Mapping[str, Any], schema: Mapping[str, Any]) -> Config:
     return config
 
 
-def _axes(names: Sequence[str]) -> list[str]:
-    return [axis for axis in AXES if axis in names]
-
-
 def _case(name: str, vectors: Mapping[str, Any]) -> Mapping[str, Any]:
     """A case with floats alone, so that 1 and 1.0 are the same case; lengths checked."""
     if name != name.strip():  # the $ of the schema's pattern lets one newline pass in Python
         raise UserError(f"cases: {json.dumps(name)} is not a name: a newline ends it")
+    if re.search(r"(.+)\1{19}$", name):  # Snakemake takes it for a recursion without end
+        raise UserError(f"cases: '{name}' is not a name: it ends in 20 repetitions")
     lengths = {}
     out: dict[str, Any] = {"q": {}, "p": {}}
     for side in out:
@@ -130,6 +128,8 @@ def _numbers(data: Any, schema: Mapping[str, Any]) -> Any:
         except ValueError:
             return data
         return int(value) if "integer" in kinds and value.is_integer() else value
+    if isinstance(data, int) and data.bit_length() > 1024:  # Python writes out none of 4300 digits
+        return math.inf if data > 0 else -math.inf
     if isinstance(data, float) and data.is_integer() and "integer" in kinds:
         return int(data)
     if isinstance(data, Mapping):

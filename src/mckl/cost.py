@@ -5,7 +5,7 @@ from __future__ import annotations
 import resource
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 # Linux tells the largest resident set in KiB, macOS in bytes.
@@ -46,10 +46,15 @@ class Meter:
         """The start-up is over: the first lap is timed from here on."""
         self._cpu, self._wall = time.process_time(), time.perf_counter()
 
-    def lap(self, setting: str, sampler: str, samples: int) -> None:
-        """Record what was spent since the last lap, for so many evaluations of l."""
+    def lap(self, settings: Sequence[str], sampler: str, samples: int) -> None:
+        """Record what was spent since the last lap on settings that shared their draws.
+
+        Each had so many evaluations of l, and bears an equal share.
+        """
         cpu, wall = time.process_time(), time.perf_counter()
-        self._row(setting, sampler, cpu - self._cpu, wall - self._wall, samples)
+        for setting in settings:
+            share = (cpu - self._cpu) / len(settings), (wall - self._wall) / len(settings)
+            self._row(setting, sampler, *share, samples)
         self._cpu, self._wall = cpu, wall
 
     def columns(self) -> Mapping[str, list[Any]]:

@@ -214,7 +214,7 @@ class LogRatioLaw:
             for j in range(columns):
                 mu[i, j] = sum(
                     math.comb(j, m)
-                    * float(np.sum(binomials * kappa[1 : i + 1, m] * mu[i - 1 :: -1, j - m]))
+                    * float((binomials * kappa[1 : i + 1, m]) @ mu[i - 1 :: -1, j - m])
                     for m in range(min(j, 2) + 1)
                 )
         self._raw[tilt] = mu

@@ -5,8 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
+import re
+import shlex
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -17,6 +20,7 @@ _PACKAGES = (
     "numpy", "scipy", "pandas", "pyarrow", "seaborn", "matplotlib", "snakemake", "tensorflow",
     "tensorflow-probability",
 )  # fmt: skip
+_SECRET = re.compile("secret|password|token|access-key")
 
 
 def digest(data: object) -> str:
@@ -60,3 +64,24 @@ def manifest(config: Mapping[str, Any]) -> dict[str, Any]:
         "machine": platform.machine(),
         "system": platform.system(),
     }
+
+
+def now() -> str:
+    """The time in UTC, as the manifest has it."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def command_line(words: Sequence[str]) -> str:
+    """A command as one line for a shell, without the values of options that hold secrets."""
+
+    def shown() -> Iterator[str]:
+        secret = False
+        for word in words:
+            if word.startswith("-"):
+                option, equals, _ = word.partition("=")
+                secret = bool(_SECRET.search(option))
+                yield f"{option}=***" if secret and equals else word
+            else:
+                yield "***" if secret else word
+
+    return shlex.join(shown())

@@ -9,7 +9,8 @@ import numpy as np
 from mckl.gaussians import Vector, kl_divergence
 from mckl.points import SAMPLERS
 from mckl.settings import Setting
-from mckl.streams import generator, seed_sequence
+from mckl.streams import generator
+from mckl.traces import start
 
 SAMPLES = 10_000
 POINTS = 500
@@ -19,7 +20,7 @@ def points(setting: Setting, seed: int) -> Mapping[str, object]:
     """500 points of q and of p, their first two coordinates: notebook-points.parquet."""
     pair = setting.pair
     drawn = {
-        name: mean + sd * generator(seed, setting.content, "points", name).standard_normal(
+        name: mean + sd * generator(seed, "points", name).standard_normal(
             (POINTS, pair.dimension)
         )
         for name, mean, sd in (("q", pair.q_mean, pair.q_sd), ("p", pair.p_mean, pair.p_sd))
@@ -41,9 +42,8 @@ def running(setting: Setting, seed: int) -> Mapping[str, Vector]:
     numpy = backends.load("numpy")
     sampler = SAMPLERS["iid"]
     form = sampler.reduce(setting.pair)
-    key = seed_sequence(seed, setting.content, sampler.name, "numpy", 0)
-    draw = sampler.points.start(numpy.stream(key), form, key)
-    ell = numpy.kernel(form, 1).log_density_ratios([draw], SAMPLES)[0, 0]
+    draw = start(numpy, sampler, form, seed, 0)
+    ell = numpy.kernel([form], 1).log_density_ratios([draw], SAMPLES)[0, 0, 0]
     n = np.arange(1, SAMPLES + 1)
     mean = np.cumsum(ell) / n
     # sum (l - mean)^2 from sums of l less its own first value, which loses no digits here

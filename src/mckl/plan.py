@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from mckl.backends import LIBRARIES
 from mckl.law import LogRatioLaw
 from mckl.points import SAMPLERS
-from mckl.traces import checkpoints, checkpoints_of
+from mckl.settings import batches
+from mckl.traces import SETTINGS_AT_ONCE, checkpoints, checkpoints_of
 
 if TYPE_CHECKING:
     from mckl.config import Config
     from mckl.settings import Setting
 
-# Seconds on one core, as cost.parquet of the default study has them.
-_PER_EVALUATION = 12e-9
-_PER_ESTIMATOR = 6e-9
-_PER_CHI_SQUARE = 30e-9
-_BYTES_PER_ROW = 17.0  # of traces, compressed
+# CPU seconds on the machine of docs/scaling.md, where the model and its fit stand.
+_PER_EVALUATION = 5e-9
+_PER_ESTIMATOR = 3e-9
+_PER_CHECKPOINT = 2.5e-6  # and estimator
+_PER_SETTING = 8e-3
+_BYTES_PER_ROW = 18.0  # of traces, compressed
 
 
 class Plan(NamedTuple):
@@ -45,57 +48,62 @@ def estimate_seconds(
     estimators: int,
     samples: int,
     replicates: int,
+    *,
     groups: int = 1,
     chi_squares: int = 1,
+    checkpoints: int = 1,
+    sharing: int = 1,
 ) -> float:
-    """CPU seconds of one setting with one sampler, about.
+    """CPU seconds of `sharing` settings that share their draws, with one sampler, about.
 
     `groups` and `chi_squares` are what a radial sampler draws for a sample.
     """
     points, radial = SAMPLERS[sampler].points, sampler.endswith("-radial")
-    per_unit = (groups if radial else dimension) * points.seconds_per_number
-    per_unit += chi_squares * _PER_CHI_SQUARE if radial else 0.0
-    per_sample = per_unit / points.points + _PER_EVALUATION + estimators * _PER_ESTIMATOR
-    return replicates * (points.seconds_per_replicate + samples * per_sample)
+    per_unit = (groups if radial else dimension) * points.seconds_per_normal
+    per_unit += chi_squares * points.seconds_per_chisquare if radial else 0.0
+    draws = points.seconds_per_replicate + samples / points.points * per_unit
+    own = samples * (_PER_EVALUATION + estimators * _PER_ESTIMATOR)
+    own += checkpoints * estimators * _PER_CHECKPOINT
+    return replicates * (draws + sharing * own)
 
 
-def setting_seconds(config: Config, setting: Setting) -> float:
-    """CPU seconds of one setting with every sampler of a study, about."""
-    groups = LogRatioLaw(setting.pair).groups() if setting.case is not None else (1, 1)
-    return sum(
-        estimate_seconds(
-            setting.dimension,
-            name,
-            len(config.estimators),
-            config.samples,
-            config.replicates,
-            *groups,
-        )
-        for name in config.samplers
-    )
+def chunk_seconds(config: Config, settings: Sequence[Setting]) -> float:
+    """CPU seconds of the settings of one job with every sampler of a study, about."""
+    at = checkpoints(config.samples, config.checkpoints_per_octave)
+    total = _PER_SETTING * len(settings)
+    for batch in batches(settings, SETTINGS_AT_ONCE):
+        of_case = batch[0].case is not None
+        groups, chi_squares = LogRatioLaw(batch[0].pair).groups() if of_case else (1, 1)
+        total += sum(
+            estimate_seconds(
+                batch[0].dimension, name, len(config.estimators), config.samples,
+                config.replicates, groups=groups, chi_squares=chi_squares,
+                checkpoints=len(at), sharing=len(batch),
+            )
+            for name in config.samplers
+        )  # fmt: skip
+    return total
 
 
 def plan(config: Config) -> Plan:
     """The plan of a whole study from nothing."""
     settings = config.settings()
-    jobs = {name: len(config.chunks(name)) for name in config.backends}
+    chunks = config.chunks().values()
+    start = sum(LIBRARIES[name].start for name in config.backends)
+    slowness = sum(LIBRARIES[name].slowness for name in config.backends)
     at = checkpoints(config.samples, config.checkpoints_per_octave)
     per_setting = sum(
         len(checkpoints_of(SAMPLERS[name], at)) * len(config.estimators) * config.replicates
         for name in config.samplers
     )
     rows = len(config.backends) * len(settings) * per_setting
-    cpu = sum(setting_seconds(config, setting) for setting in settings)
     return Plan(
         settings=len(settings),
-        jobs=sum(jobs.values()),
+        jobs=len(config.backends) * len(chunks),
         samples=len(settings) * len(config.samplers) * len(config.backends)
         * config.samples * config.replicates,
         rows=rows,
-        cpu_seconds=sum(
-            cpu * LIBRARIES[name].slowness + count * LIBRARIES[name].start
-            for name, count in jobs.items()
-        ),
+        cpu_seconds=sum(start + slowness * chunk_seconds(config, chunk) for chunk in chunks),
         bytes=2.0 * rows * _BYTES_PER_ROW,  # the jobs' files and the table made of them
     )  # fmt: skip
 

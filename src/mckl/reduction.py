@@ -39,6 +39,11 @@ class Form(NamedTuple):
         """How many random numbers one sample takes."""
         return self.square.size + self.chi.size
 
+    @property
+    def shape(self) -> str:
+        """What one sample draws, for the key of its stream: how many normals, and every dof."""
+        return "+".join([str(self.square.size), *(repr(float(k)) for k in self.dof)])
+
 
 _NONE = np.empty(0)
 

@@ -7,7 +7,8 @@ mean is large beside the spread.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
 
@@ -20,52 +21,54 @@ class RunningMoments:
     Parameters
     ----------
     products
-        Pairs of names in `integrands`; their co-moments are kept, and the means of all.
+        Pairs of names of integrands; their co-moments are kept, and the means of all.
     integrands
-        Name -> function of the log density ratio.
-    replicates
-        How many independent traces run side by side.
+        Log density ratios -> an object with the integrands' values by name, such as
+        `mckl.estimators.integrands.Integrands`.
+    rows
+        How many traces run side by side.
     """
 
     def __init__(
         self,
         products: Iterable[tuple[str, str]],
-        integrands: Mapping[str, Callable[[Vector], Vector]],
-        replicates: int,
+        integrands: Callable[[Vector], Any],
+        rows: int,
     ) -> None:
         self._products = tuple(dict.fromkeys(products))
+        self._integrands = integrands
         names = dict.fromkeys(name for product in self._products for name in product)
-        self._functions = {name: integrands[name] for name in names}
-        self._mean = {name: np.zeros(replicates) for name in names}
-        self._comoment = {product: np.zeros(replicates) for product in self._products}
+        self._mean = {name: np.zeros(rows) for name in names}
+        self._comoment = {product: np.zeros(rows) for product in self._products}
         self.units = 0
 
     def mean(self, name: str) -> Vector:
-        """The mean of an integrand so far, shape (replicates,)."""
+        """The mean of an integrand so far, shape (rows,)."""
         return self._mean[name]
 
     def comoment(self, first: str, second: str) -> Vector:
-        """Sum (x - mean x)(y - mean y) so far, shape (replicates,)."""
+        """Sum (x - mean x)(y - mean y) so far, shape (rows,)."""
         return self._comoment[first, second]
 
     def update(self, ell: Vector) -> None:
-        """Take in a block of log density ratios, shape (points per unit, replicates, units).
+        """Take in a block of log density ratios, shape (points per unit, rows, units).
 
         The value of a unit is the mean of the integrand over its points.
         """
         points, _, block = ell.shape
         total = self.units + block
+        values = self._integrands(ell)
         shift, centred = {}, {}
-        for name, function in self._functions.items():
-            values = function(ell)
-            unit = values[0] if points == 1 else values.mean(axis=0)
-            mean = unit.mean(axis=-1)
-            shift[name] = mean - self._mean[name]
+        for name, before in self._mean.items():
+            value = getattr(values, name)
+            unit = value[0] if points == 1 else value.mean(axis=0)
+            mean = np.add.reduce(unit, axis=-1) / block
+            shift[name] = mean - before
             centred[name] = unit - mean[:, None]
         weight = self.units * block / total
         for first, second in self._products:
-            within = np.einsum("rn,rn->r", centred[first], centred[second])
+            within = np.vecdot(centred[first], centred[second])
             self._comoment[first, second] += within + weight * shift[first] * shift[second]
-        for name in self._functions:
-            self._mean[name] = self._mean[name] + shift[name] * (block / total)
+        for name, before in self._mean.items():
+            self._mean[name] = before + shift[name] * (block / total)
         self.units = total

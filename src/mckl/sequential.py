@@ -100,10 +100,9 @@ def estimate(
         raise UserError(f"a budget of {most} samples, expected at least {LEAST}")
 
     def run(stage: str, samples: int) -> tuple[float, float]:
-        fresh = setting._replace(content=f"{setting.content}/{stage}" if stage else setting.content)
         one = trace(
-            fresh, "numpy", sampler, [estimator],
-            seed=seed, samples=[samples], replicates=1, progress=progress,
+            setting, "numpy", sampler, [estimator],
+            seed=seed, samples=[samples], replicates=1, stage=[stage], progress=progress,
         )  # fmt: skip
         return float(one.estimate[0, 0, 0]), float(one.std_error[0, 0, 0])
 
@@ -132,7 +131,7 @@ def estimate(
         need = ratio * ratio  # inf where it is too large for a float
         left = (most - spent) // points * points
         main = whole(max(points * need, last)) if points * need < left else left
-        value, error = run(f"again{again}" if again else "", main)
+        value, error = run(f"main{again}", main)
         half_width = half_of_one_unit / math.sqrt(main // points)
         own = float(stdtrit(main // points - estimator.parameters, quantile)) * error
         again += 1

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
-import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from mckl.gaussians import Pair, grid_pair, pair
@@ -20,7 +18,6 @@ class Setting(NamedTuple):
     name     short, unique and stable: ``d16-s1.25-o0.25``, or the case's name
     case     the case's name, None for a cell of the grid
     scale, offset  None for a case
-    content  what keys the random streams: the numbers of the pair, not its name or place
     """
 
     name: str
@@ -28,7 +25,6 @@ class Setting(NamedTuple):
     dimension: int
     scale: float | None
     offset: float | None
-    content: str
     vectors: Mapping[str, Any] | None = None
 
     @property
@@ -59,15 +55,14 @@ def number(value: float) -> str:
 def grid_setting(dimension: int, scale: float, offset: float) -> Setting:
     """A cell of the sweep."""
     name = f"d{dimension}-s{number(scale)}-o{number(offset)}"
-    return Setting(name, None, dimension, scale, offset, content=name)
+    return Setting(name, None, dimension, scale, offset)
 
 
 def case_setting(name: str, vectors: Mapping[str, Any]) -> Setting:
     """A named case; raises ValueError for vectors that make no pair."""
     q, p = vectors["q"], vectors["p"]
     dimension = pair(q["mean"], q["sd"], p["mean"], p["sd"]).dimension
-    digest = hashlib.sha256(json.dumps(vectors, sort_keys=True).encode()).hexdigest()[:16]
-    return Setting(name, name, dimension, None, None, content=f"case-{digest}", vectors=vectors)
+    return Setting(name, name, dimension, None, None, vectors)
 
 
 def settings(
@@ -96,3 +91,10 @@ def chunks(items: Iterable[Setting], one_job_per: Sequence[str]) -> dict[str, li
             name = "-".join(_LETTER[x] + number(getattr(setting, x)) for x in axes) or "grid"
         out.setdefault(name, []).append(setting)
     return {name: sorted(group, key=lambda s: s.name) for name, group in out.items()}
+
+
+def batches(items: Sequence[Setting], most: int) -> Iterator[Sequence[Setting]]:
+    """Settings of one dimension, whose draws have one shape, at most so many at a time."""
+    for _, group in itertools.groupby(items, key=lambda setting: setting.dimension):
+        same = list(group)
+        yield from (same[first : first + most] for first in range(0, len(same), most))

@@ -84,8 +84,10 @@ def _linked(*functions: Vector) -> float:
     n, positions = functions[0].shape
     if n < 4:
         return 0.0
-    h = [(_walsh_hadamard(f.T) / positions)[1:].T for f in functions]  # (strata, k > 0)
-    H = [_walsh_hadamard(x) for x in h]
+    # Most of the four are one and the same; transformed once, of shape (strata, k > 0).
+    once = {id(f): (_walsh_hadamard(f.T) / positions)[1:].T for f in functions}
+    twice = {key: _walsh_hadamard(x) for key, x in once.items()}
+    h, H = [once[id(f)] for f in functions], [twice[id(f)] for f in functions]
     every = (H[0] * H[1] * H[2] * H[3]).sum() / n
     pairs = sum(
         ((h[i] * h[j]).sum(axis=0) * (h[k] * h[m]).sum(axis=0)).sum()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -11,7 +13,9 @@ from mckl.estimators import ESTIMATORS
 from mckl.points import SAMPLERS
 
 _KEYS = ["setting", "backend", "sampler", "estimator", "samples"]
+_EXACT = ["exact_bias", "exact_variance", "exact_mse"]
 _LEVEL = 0.95
+_ROWS_AT_ONCE = 200_000
 
 
 def t_quantile(samples: pd.Series, sampler: pd.Series, estimator: pd.Series) -> np.ndarray:
@@ -24,19 +28,49 @@ def t_quantile(samples: pd.Series, sampler: pd.Series, estimator: pd.Series) -> 
     return np.where(freedom > 0, quantile, np.nan)
 
 
-def summarise(traces: pa.Table, settings: pd.DataFrame, theory: pd.DataFrame) -> pd.DataFrame:
-    """The rows of summary.parquet for some whole settings' traces.
+def summaries(
+    traces: Iterable[pa.Table], settings: pd.DataFrame, theory: pd.DataFrame
+) -> Iterator[pd.DataFrame]:
+    """The rows of summary.parquet for each of some tables of traces.
 
     Parameters
     ----------
     traces
-        Rows of traces.parquet with every replicate of the settings in it.
+        Rows of traces.parquet, every replicate of a setting in one table.
     settings, theory
         settings.parquet and theory.parquet.
     """
-    frame = traces.to_pandas()
-    kl = frame["setting"].map(settings.set_index("setting")["kl"]).astype(float)
-    error = frame["estimate"] - kl
+    known = settings.set_index(settings["setting"].astype(str))[
+        ["dimension", "scale", "offset", "kl"]
+    ]
+    exact = theory[["sampler", "estimator", "samples", *_EXACT]]
+    exact = exact.astype({"sampler": str, "estimator": str})
+    # Found once: a search for every setting would take the square of their number.
+    rows = theory.groupby("setting", observed=True).indices
+    for table in _gathered(traces):
+        frame = table.to_pandas()
+        names = frame["setting"].unique().astype(str)
+        here = np.concatenate([rows[name] for name in names])
+        about = known.reindex(theory["setting"].iloc[here].astype(str)).reset_index()
+        yield _summarise(frame, about.join(exact.iloc[here].reset_index(drop=True)))
+
+
+def _gathered(traces: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """The same tables, small ones put together: pandas takes its time for each."""
+    held: list[pa.Table] = []
+    for table in traces:
+        held.append(table)
+        if sum(t.num_rows for t in held) >= _ROWS_AT_ONCE:
+            yield pa.concat_tables(held).unify_dictionaries()
+            held = []
+    if held:
+        yield pa.concat_tables(held).unify_dictionaries()
+
+
+def _summarise(frame: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
+    kl = known.drop_duplicates("setting").set_index("setting")["kl"]
+    frame["kl"] = frame["setting"].astype(str).map(kl)
+    error = frame["estimate"] - frame["kl"]
     frame["squared"] = error**2
     half = t_quantile(frame["samples"], frame["sampler"], frame["estimator"]) * frame["std_error"]
     frame["covered"] = np.where(np.isfinite(half), (error.abs() <= half).astype(float), np.nan)
@@ -52,15 +86,7 @@ def summarise(traces: pa.Table, settings: pd.DataFrame, theory: pd.DataFrame) ->
         }
     ).reset_index()
     out = out.astype(dict.fromkeys(_KEYS[:-1], str))
-    out = out.merge(
-        settings[["setting", "dimension", "scale", "offset", "kl"]].astype({"setting": str}),
-        on="setting",
-    )
-    exact = theory[[
-        "setting", "sampler", "estimator", "samples", "exact_bias", "exact_variance", "exact_mse"
-    ]]  # fmt: skip
-    exact = exact.astype(dict.fromkeys(("setting", "sampler", "estimator"), str))
-    out = out.merge(exact, how="left", on=["setting", "sampler", "estimator", "samples"])
+    out = out.merge(known, how="left", on=["setting", "sampler", "estimator", "samples"])
     out["bias"] = out["mean"] - out["kl"]
     out["rmse"] = np.sqrt(out["mse"])
     out["relative_rmse"] = out["rmse"] / out["kl"].where(out["kl"] > 0)

@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from mckl import backends
 from mckl.errors import UserError
 from mckl.estimators import Estimator
-from mckl.estimators.integrands import INTEGRANDS
+from mckl.estimators.integrands import Integrands
 from mckl.gaussians import Vector
-from mckl.points import SAMPLERS, Sampler
+from mckl.points import SAMPLERS, Draw, Sampler
+from mckl.reduction import Form
 from mckl.running import RunningMoments
 from mckl.settings import Setting
 from mckl.streams import seed_sequence
 
-# Units drawn between two merges of the moments, and replicates that run side by side: 12 x 1024
-# values of l and their integrands stay in a core's cache, and below the 128 KiB from which the C
-# library maps fresh memory for every array, at twice the time. The first is part of the result's
-# last bits, so it is no parameter; the second is not.
+# Units between two merges of the moments, and traces whose moments are merged side by side:
+# 12 x 1024 values of l and their integrands stay in a core's cache, and below the 128 KiB from
+# which the C library maps fresh memory for every array, at twice the time. The first is part of
+# the result's last bits, so it is no parameter; the second is not.
 BLOCK = 1024
-REPLICATES_AT_ONCE = 12
+TRACES_AT_ONCE = 12
+# Settings that share their draws: more save no work, and memory does not grow with them.
+SETTINGS_AT_ONCE = 12
 # One sample of every coordinate and its squares have to fit in memory.
 _MOST_NUMBERS = 10**8
 
@@ -61,8 +64,26 @@ def checkpoints_of(sampler: Sampler, samples: Sequence[int]) -> list[int]:
     return [n for n in samples if n % points == 0]
 
 
-def trace(
-    setting: Setting,
+def start(
+    library: backends.Backend, sampler: Sampler, form: Form, seed: int, replicate: int, *stage: str
+) -> Draw:
+    """The draws of one replicate.
+
+    Their stream is keyed by what is drawn, not by the setting it is for: settings whose samples
+    take the same numbers share them (docs/theory.md, section 9).
+    """
+    key = seed_sequence(seed, *stage, form.shape, sampler.name, library.name, replicate)
+    return sampler.points.start(library.stream(key), form, key)
+
+
+def trace(setting: Setting, *args: Any, **kwargs: Any) -> Trace:
+    """The trace of one setting, with the arguments of `traces`."""
+    (one,) = traces([setting], *args, **kwargs)
+    return one
+
+
+def traces(
+    settings: Sequence[Setting],
     backend: str,
     sampler: Sampler,
     estimators: Sequence[Estimator],
@@ -71,50 +92,89 @@ def trace(
     samples: Sequence[int],
     replicates: int,
     dtype: str = "float64",
-    at_once: int = REPLICATES_AT_ONCE,
+    stage: Sequence[str] = (),
+    at_once: int = TRACES_AT_ONCE,
     progress: Callable[[int], object] = lambda evaluations: None,
-) -> Trace:
-    """Run every replicate of a setting with a sampler; all estimators share the draws.
+) -> list[Trace]:
+    """Run every replicate of some settings with a sampler.
 
-    Memory does not depend on the number of samples. `progress` is told how many evaluations
-    of l each step added. Raises `FloatingPointError` naming setting, replicate and sample
-    when l is not finite.
+    All estimators share the draws, and so do settings whose samples take the same numbers; a
+    trace has the same bits whichever settings come with it. Memory does not depend on the
+    number of samples.
+
+    `stage` sets streams apart from those of other stages. `progress` is told how many
+    evaluations of l each step added. Raises `FloatingPointError` naming setting, replicate and
+    sample when l is not finite.
     """
     library = backends.load(backend, dtype)
-    form = sampler.reduce(setting.pair)
-    points = sampler.points.points
     at = checkpoints_of(sampler, samples)
     products = [product for e in estimators for product in e.products]
-    estimate = np.empty((len(estimators), replicates, len(at)))
-    std_error = np.full_like(estimate, np.nan)
-    for first in range(0, replicates, at_once):
-        group = range(first, min(first + at_once, replicates))
-        draws = []
-        for replicate in group:
-            key = seed_sequence(seed, setting.content, sampler.name, backend, replicate)
-            draws.append(sampler.points.start(library.stream(key), form, key))
-        kernel = library.kernel(form, points, at[-1] // points if at else 0)
-        moments = RunningMoments(products, INTEGRANDS, len(group))
-        rows = slice(group.start, group.stop)
-        for stop in _stops(at, points):
-            ell = kernel.log_density_ratios(draws, stop - moments.units)
-            if not np.isfinite(ell).all():
-                _, bad, unit = np.argwhere(~np.isfinite(ell))[0]
-                sample = (moments.units + unit) * points
-                raise FloatingPointError(
-                    f"log density ratio is not finite: setting {setting.name}, sampler "
-                    f"{sampler.name}, replicate {group[bad]}, sample {sample}"
-                )
-            moments.update(ell)
-            progress(ell.size)
-            if stop * points in at:
-                c = at.index(stop * points)
-                for e, estimator in enumerate(estimators):
-                    value, variance = estimator.estimate(moments)
-                    estimate[e, rows, c] = value
-                    if sampler.points.independent:
-                        std_error[e, rows, c] = np.sqrt(variance)
-    return Trace(tuple(at), estimate, std_error)
+
+    def sharing(names: Sequence[str], forms: Sequence[Form]) -> Iterator[Trace]:
+        shape = (len(estimators), len(forms), replicates, len(at))
+        estimate, std_error = np.empty(shape), np.full(shape, np.nan)
+        together = max(at_once // len(forms), 1)
+        for first in range(0, replicates, together):
+            group = range(first, min(first + together, replicates))
+            draws = [start(library, sampler, forms[0], seed, r, *stage) for r in group]
+            moments = RunningMoments(products, Integrands, len(forms) * len(group))
+            rows = slice(group.start, group.stop)
+            for ell in _blocks(library, sampler, forms, draws, at):
+                if not np.isfinite(ell).all():
+                    _, which, replicate, unit = np.argwhere(~np.isfinite(ell))[0]
+                    raise FloatingPointError(
+                        f"log density ratio is not finite: setting {names[which]}, sampler "
+                        f"{sampler.name}, replicate {group[replicate]}, "
+                        f"sample {(moments.units + unit) * sampler.points.points}"
+                    )
+                for c in _merge(moments, ell, [n // sampler.points.points for n in at]):
+                    for e, estimator in enumerate(estimators):
+                        value, variance = estimator.estimate(moments)
+                        estimate[e, :, rows, c] = value.reshape(len(forms), -1)
+                        if sampler.points.independent:
+                            error = np.sqrt(variance).reshape(len(forms), -1)
+                            std_error[e, :, rows, c] = error
+                progress(ell.size)
+        for i in range(len(forms)):
+            yield Trace(tuple(at), estimate[:, i], std_error[:, i])
+
+    forms = [sampler.reduce(setting.pair) for setting in settings]
+    out: dict[int, Trace] = {}
+    for shape in dict.fromkeys(form.shape for form in forms):
+        same = [i for i, form in enumerate(forms) if form.shape == shape]
+        shared = sharing([settings[i].name for i in same], [forms[i] for i in same])
+        out.update(zip(same, shared, strict=True))
+    return [out[i] for i in range(len(settings))]
+
+
+def _blocks(
+    library: backends.Backend,
+    sampler: Sampler,
+    forms: Sequence[Form],
+    draws: Sequence[Draw],
+    at: Sequence[int],
+) -> Iterator[Vector]:
+    """The log density ratios up to the last checkpoint, shape (points, forms, replicates, units).
+
+    All but the last have `BLOCK` units; one is valid until the next.
+    """
+    points = sampler.points.points
+    last = max(at, default=0) // points
+    kernel = library.kernel(forms, points, last)
+    for begin in range(0, last, BLOCK):
+        yield kernel.log_density_ratios(draws, min(BLOCK, last - begin))
+
+
+def _merge(moments: RunningMoments, ell: Vector, at: Sequence[int]) -> Iterator[int]:
+    """Take a block in, with a stop at every checkpoint in it, whose index it yields."""
+    begin, end = moments.units, moments.units + ell.shape[-1]
+    ell = ell.reshape(len(ell), -1, ell.shape[-1])
+    for c, unit in enumerate(at):
+        if begin < unit <= end:
+            moments.update(ell[..., moments.units - begin : unit - begin])
+            yield c
+    if moments.units < end:
+        moments.update(ell[..., moments.units - begin :])
 
 
 def trace_columns(
@@ -137,15 +197,6 @@ def trace_columns(
         "estimate": trace.estimate.ravel(),
         "std_error": trace.std_error.ravel(),
     }
-
-
-def _stops(at: Sequence[int], points: int) -> Iterator[int]:
-    """The unit counts at which a draw ends: every checkpoint and every multiple of `BLOCK`."""
-    done = 0
-    for n in at:
-        yield from range(done - done % BLOCK + BLOCK, n // points, BLOCK)
-        done = n // points
-        yield done
 
 
 def check_feasible(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from mckl.errors import UserError
 from mckl.gaussians import Vector
 
 SUFFIXES = (".npy", ".csv", ".parquet")
+_BYTES_PER_NUMBER = 100  # of a vector and what is calculated from it
 
 
 def read_vector(path: str) -> Vector:
@@ -70,10 +72,12 @@ def _from_array(path: str) -> tuple[list[str] | None, list[Vector]]:
         raise UserError(f"{path}: not a readable .npy file ({_why(error)})") from error
     if not isinstance(array, np.ndarray):
         raise UserError(f"{path}: an archive of arrays, expected one array")
+    _check_memory(path, array.size)
     if array.dtype.names:
-        if array.ndim != 1:
+        columns = [array[name] for name in array.dtype.names]
+        if any(column.ndim != 1 for column in columns):
             raise UserError(f"{path}: shape {array.shape}, expected one axis")
-        return list(array.dtype.names), [_real(path, array[n]) for n in array.dtype.names]
+        return list(array.dtype.names), [_real(path, column) for column in columns]
     if array.ndim > 2:
         raise UserError(f"{path}: shape {array.shape}, expected one axis, or two columns")
     real = _real(path, array)
@@ -97,7 +101,9 @@ def _from_table(path: str, suffix: str) -> tuple[list[str] | None, list[Vector]]
         if suffix == ".parquet":
             import pyarrow.parquet as pq
 
-            table = pq.read_table(path)
+            file = pq.ParquetFile(path)
+            _check_memory(path, file.metadata.num_rows * file.metadata.num_columns)
+            table = file.read()
             named = True
         else:
             from pyarrow import csv
@@ -105,6 +111,7 @@ def _from_table(path: str, suffix: str) -> tuple[list[str] | None, list[Vector]]
             named = _has_header(path)
             options = csv.ReadOptions(autogenerate_column_names=not named)
             table = csv.read_csv(path, read_options=options)
+            _check_memory(path, table.num_rows * table.num_columns)
         columns = []
         for name, column in zip(table.column_names, table.columns, strict=True):
             kind = column.type
@@ -119,9 +126,21 @@ def _from_table(path: str, suffix: str) -> tuple[list[str] | None, list[Vector]]
     return (list(table.column_names) if named and len(columns) > 1 else None), columns
 
 
+def _check_memory(path: str, numbers: int) -> None:
+    """Refuse what does not fit, before any memory is taken: a few bytes can stand for very many."""
+    there_is = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if numbers * _BYTES_PER_NUMBER > there_is:
+        raise UserError(
+            f"{path}: {numbers:.3g} numbers take {numbers * _BYTES_PER_NUMBER / 1e9:.3g} GB of "
+            f"memory, and there are {there_is / 1e9:.3g}"
+        )
+
+
 def _has_header(path: str) -> bool:
-    with open(path, encoding="utf-8", errors="replace") as file:
+    with open(path, encoding="utf-8-sig", errors="replace") as file:
         first = file.readline(65536)
+        while first.isspace():  # Arrow skips empty lines, too
+            first = file.readline(65536)
     try:
         [float(cell.strip().strip('"')) for cell in first.split(",")]
     except ValueError:

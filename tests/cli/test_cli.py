@@ -310,7 +310,7 @@ def test_bad_input_is_one_line(words, text):
     assert text in refused(*words)
 
 
-@pytest.mark.parametrize("command", ["", "kl", "advise", "estimate"])
+@pytest.mark.parametrize("command", ["", "kl", "advise", "estimate", "verify"])
 def test_help(command):
     """As on record; `MCKL_RECORD=1 pytest tests/cli` writes it anew."""
     done = mckl(*filter(None, [command]), "--help")

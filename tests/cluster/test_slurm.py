@@ -55,11 +55,10 @@ def assert_same_tables(one: Study, other: Study, *tables: str) -> None:
 
 def test_default_study_has_the_tables_of_a_local_run(slurm: Slurm, tmp_path: Path) -> None:
     local, remote = Study(tmp_path / "local"), ClusterStudy(tmp_path / "remote", slurm)
-    shorter = ("--config", "samples=1024", "replicates=20", "one_job_per=[dimension]")
     for study in (local, remote):
         copy_checkout(study)
         shutil.copy2(CHECKOUT / "config.yaml", study.root)
-        study.run(*TARGETS, *shorter, cores=2)
+        study.run(*TARGETS, cores=2)
     assert_same_tables(local, remote, *TARGETS)
     done = jobs(remote)
     assert {job.state for job in done} == {"COMPLETED"}

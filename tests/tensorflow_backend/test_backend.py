@@ -74,7 +74,7 @@ def replay(normals, chisquares):
     def draw(rows):
         nonlocal at
         at += rows
-        return tuple(np.ascontiguousarray(x[at - rows : at]) for x in (normals, chisquares))
+        return tuple(x[at - rows : at].copy() for x in (normals, chisquares))
 
     return draw
 
@@ -88,9 +88,9 @@ def test_both_backends_agree_on_the_same_numbers(library, setting, sampler):
     numpy = backends.load("numpy")
     drawn = sampler.points.start(numpy.stream(seed), form, seed)(rows)
     numbers = [np.array(x) for x in drawn]
-    ours = numpy.kernel(form, points).log_density_ratios([replay(*numbers)], rows)
-    theirs = library.kernel(form, points, rows).log_density_ratios([replay(*numbers)], rows)
-    assert theirs.shape == ours.shape == (points, 1, rows)
+    ours = numpy.kernel([form], points).log_density_ratios([replay(*numbers)], rows)
+    theirs = library.kernel([form], points, rows).log_density_ratios([replay(*numbers)], rows)
+    assert theirs.shape == ours.shape == (points, 1, 1, rows)
     assert theirs.dtype == np.float64
     size = np.abs(ours).max()
     assert np.abs(theirs - ours).max() <= 1e-12 * size
@@ -101,9 +101,9 @@ def test_both_backends_agree_on_the_same_numbers(library, setting, sampler):
 def test_log_density_ratio_is_that_of_the_definition(library):
     form = SAMPLERS["iid"].reduce(NOTEBOOK.pair)
     normals = np.random.default_rng(1).standard_normal((300, 2))
-    ell = library.kernel(form, 1, 300).log_density_ratios([replay(normals, normals[:, :0])], 300)
+    ell = library.kernel([form], 1, 300).log_density_ratios([replay(normals, normals[:, :0])], 300)
     z = NOTEBOOK.pair.q_mean + NOTEBOOK.pair.q_sd * normals
-    np.testing.assert_allclose(ell[0, 0], log_density_ratio(NOTEBOOK.pair, z), rtol=1e-11)
+    np.testing.assert_allclose(ell[0, 0, 0], log_density_ratio(NOTEBOOK.pair, z), rtol=1e-11)
 
 
 def test_quantiles_are_those_of_scipy(library):
@@ -347,6 +347,6 @@ def test_running_out_of_memory_is_said_in_one_line(library, module):
     def draw(rows):
         raise module.tf.errors.ResourceExhaustedError(None, None, "OOM when allocating")
 
-    kernel = library.kernel(SAMPLERS["iid"].reduce(NOTEBOOK.pair), 1, 16)
+    kernel = library.kernel([SAMPLERS["iid"].reduce(NOTEBOOK.pair)], 1, 16)
     with pytest.raises(UserError, match="no memory for 16 samples of 2 numbers"):
         kernel.log_density_ratios([draw], 16)

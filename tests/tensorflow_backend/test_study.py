@@ -28,7 +28,7 @@ SMALL = {
     "samplers": ["iid", "antithetic", "sobol", "iid-radial", "antithetic-radial", "sobol-radial"],
     "samples": 1024,
     "replicates": 30,
-    "one_job_per": {"numpy": ["scale"]},  # tensorflow keeps its default
+    "one_job_per": ["dimension"],
 }
 TARGETS = [
     "results/tables/verification.parquet",

@@ -16,7 +16,7 @@ from mckl import tables
 from mckl.estimators import ESTIMATORS
 from mckl.points import SAMPLERS
 from mckl.settings import Setting
-from mckl.summary import summarise
+from mckl.summary import summaries
 from mckl.theory import setting_rows, theory_rows
 from mckl.traces import checkpoints, trace, trace_columns
 from mckl.verification import verify
@@ -89,7 +89,7 @@ def _study(
     theory = tables.concatenate(
         "theory", list(theory_rows(settings, samplers, estimators, at))
     ).to_pandas()
-    summary = summarise(tables.concatenate("traces", columns), known, theory)
+    (summary,) = summaries([tables.concatenate("traces", columns)], known, theory)
     return Study(known, theory, summary, verify(summary, theory))
 
 

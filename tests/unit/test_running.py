@@ -9,7 +9,12 @@ from hypothesis import strategies as st
 
 from mckl.running import RunningMoments
 
-FUNCTIONS = {"x": lambda ell: ell, "y": lambda ell: np.cos(ell), "unused": lambda ell: 1 / 0}
+
+class Functions:
+    def __init__(self, ell):
+        self.x, self.y = ell, np.cos(ell)
+
+
 PRODUCTS = [("x", "x"), ("x", "y"), ("y", "y"), ("x", "x")]
 
 
@@ -23,11 +28,11 @@ PRODUCTS = [("x", "x"), ("x", "y"), ("y", "y"), ("x", "x")]
 def test_any_split_gives_the_moments_of_the_whole(points, replicates, blocks, shift, seed):
     units = sum(blocks)
     ell = shift + np.random.default_rng(seed).normal(size=(points, replicates, units))
-    moments = RunningMoments(PRODUCTS, FUNCTIONS, replicates)
+    moments = RunningMoments(PRODUCTS, Functions, replicates)
     for start, block in zip(np.cumsum([0, *blocks[:-1]]), blocks, strict=True):
         moments.update(ell[:, :, start : start + block])
     assert moments.units == units
-    value = {name: FUNCTIONS[name](ell).mean(axis=0) for name in "xy"}
+    value = {name: getattr(Functions(ell), name).mean(axis=0) for name in "xy"}
     for name, v in value.items():
         np.testing.assert_allclose(moments.mean(name), v.mean(axis=1), rtol=1e-13, atol=1e-14)
     for first, second in PRODUCTS:
@@ -43,7 +48,7 @@ def test_any_split_gives_the_moments_of_the_whole(points, replicates, blocks, sh
 
 def test_no_digits_are_lost_to_a_large_mean():
     x = 1e8 + np.random.default_rng(1).normal(size=100_000)
-    moments = RunningMoments([("x", "x")], FUNCTIONS, 1)
+    moments = RunningMoments([("x", "x")], Functions, 1)
     for block in np.split(x, 100):
         moments.update(block[None, None])
     exact = np.sum((x - x.mean()) ** 2)

@@ -23,10 +23,11 @@ from mckl.points import SAMPLERS
 from mckl.settings import case_setting, grid_setting
 from mckl.streams import generator, seed_sequence
 from mckl.summary import t_quantile
-from mckl.traces import BLOCK, check_feasible, checkpoints, checkpoints_of, trace
+from mckl.traces import BLOCK, check_feasible, checkpoints, checkpoints_of, trace, traces
 
 ALL = list(ESTIMATORS.values())
 SETTING = grid_setting(3, 1.25, 0.25)
+PLAIN = {"mean": 0.0, "sd": 1.5}
 MIXED = case_setting(
     "mixed",
     {"q": {"mean": [0.4, -0.3, 1.0], "sd": 1.0}, "p": {"mean": 0.0, "sd": [1.25, 1.25, 0.9]}},
@@ -118,28 +119,64 @@ def test_bits_do_not_depend_on_the_number_of_threads(root):
 
 
 def test_every_part_of_the_key_changes_the_stream():
-    key = (1, "d1-s1-o0", "iid", "numpy", 0)
+    key = (1, "1+7.0", "iid", "numpy", 0)
     keys = [key, *((*key[:i], other, *key[i + 1 :]) for i, other in enumerate(
-        (2, "d1-s1-o1", "sobol", "tensorflow", 1)
+        (2, "1+8.0", "sobol", "tensorflow", 1)
     ))]  # fmt: skip
     # parts do not run together either
-    keys += [(1, "d1-s1-o0i", "id", "numpy", 0), (11, "d1-s1-o0", "iid", "numpy", 0)]
+    keys += [(1, "1+7.0i", "id", "numpy", 0), (11, "+7.0", "iid", "numpy", 0)]
     first = {tuple(generator(*k).integers(2**63, size=4)) for k in keys}
     assert len(first) == len(keys)
     assert seed_sequence(*key).entropy == seed_sequence(*key).entropy
 
 
-def test_traces_differ_by_seed_setting_sampler_and_replicate():
+def test_traces_differ_by_seed_stage_dimension_sampler_and_replicate():
     runs = [
-        run(), run(seed=2), run(grid_setting(3, 1.25, 0.2500001)), run(sampler="antithetic"),
+        run(), run(seed=2), run(stage=["again"]), run(sampler="antithetic"), run(MIXED),
         run(sampler="iid-radial"), run(sampler="sobol"), run(sampler="sobol-radial"),
     ]  # fmt: skip
-    # estimates of k1 at 8192 samples, of every replicate
+    # estimates of k1 at the last checkpoint, of every replicate
     values = np.concatenate([r.estimate[0, :, -1] for r in runs])
     assert np.unique(values).size == 3 * len(runs)
-    # and they are not merely shifted copies: settings this close would be, on a common stream
-    gap = runs[0].estimate[0, :, -1] - runs[2].estimate[0, :, -1]
-    assert np.abs(gap).min() > 1e-5
+    # and no normals are shared: the mean of l tells the sum of epsilon where a is 0
+    ends = [run(grid_setting(d, 1.0, 1.0)).estimate[0, :, -1] - d / 2 for d in (1, 2)]
+    assert np.abs(ends[0] - ends[1]).min() > 1e-3
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_bits_do_not_depend_on_which_settings_share_the_draws(sampler):
+    other = case_setting("other", {"q": {"mean": [1.0, 2.0, 0.5], "sd": 1.0}, "p": PLAIN})
+    settings = [SETTING, MIXED, grid_setting(3, 0.9, 1.0), grid_setting(2, 1.25, 0.25), other]
+    together = traces(
+        settings, "numpy", SAMPLERS[sampler], ALL,
+        seed=1, samples=checkpoints(2 * BLOCK, 1), replicates=3,
+    )  # fmt: skip
+    for setting, one in zip(settings, together, strict=True):
+        same(one, run(setting, sampler))
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_settings_that_share_their_draws_see_the_same_numbers(sampler):
+    """Of scale 1, l is D offset^2 / 2 + offset sum(epsilon): the noise is the offset's multiple."""
+    one, two = (run(grid_setting(5, 1.0, offset), sampler) for offset in (0.5, 1.0))
+    noise = [r.estimate[0] - 2.5 * offset**2 for r, offset in ((one, 0.5), (two, 1.0))]
+    np.testing.assert_allclose(2 * noise[0], noise[1], rtol=1e-9, atol=1e-12)
+
+
+def test_correlation_of_settings_that_share_their_draws():
+    """Of k1 and iid: sum (2 a a' + b b') / sqrt(V V')."""
+    cells = [grid_setting(4, *cell) for cell in ((1.25, 0.25), (0.8, 0.25), (1.25, 1.0))]
+    ran = traces(
+        cells, "numpy", SAMPLERS["iid"], ALL[:1], seed=1, samples=[64], replicates=4000
+    )  # fmt: skip
+    got = np.corrcoef([r.estimate[0, :, 0] for r in ran])
+    a = np.array([0.5 * (c.scale**-2 - 1) for c in cells])
+    b = np.array([c.offset / c.scale**2 for c in cells])
+    covariance = 2 * np.outer(a, a) + np.outer(b, b)
+    sd = np.sqrt(np.diag(covariance))
+    exact = covariance / np.outer(sd, sd)
+    np.testing.assert_allclose(got, exact, atol=5 / math.sqrt(4000))
+    assert exact[0, 1] < 0 < exact[0, 2]
 
 
 def test_the_name_of_a_case_does_not_change_its_numbers():
@@ -185,11 +222,9 @@ def test_measured_mse_is_the_theoretical_variance(sweep, sampler):
     z = (cells["mse"] - cells["exact_mse"]) / sd
     assert len(cells) >= 5 * 12
     assert z.abs().max() < 7  # gamma tails: 7 is passed with probability 1e-7 a cell
-    last = z[cells["samples"] == 1024].to_numpy()  # settings are independent of each other
-    total = float(np.sum(last**2))
-    # z^2 has variance 2 + 12/100, so this is nearly chi-square
-    assert 1e-5 < chi_square.sf(total, last.size) < 1 - 1e-5
-    assert abs(last.mean()) < 4 / math.sqrt(last.size)
+    # one setting a dimension: others share its draws
+    last = z[cells["samples"] == 1024].groupby(cells["dimension"]).first().to_numpy()
+    assert 1e-5 < chi_square.sf(float(np.sum(last**2)), last.size) < 1 - 1e-5
 
 
 @pytest.mark.parametrize(("sampler", "slope"), [("iid", -0.5), ("antithetic", -0.5), ("sobol", -1)])
@@ -236,24 +271,24 @@ def test_the_interval_is_students():
 
 @pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan])
 def test_an_l_that_is_not_finite_is_named(value, monkeypatch):
-    kernel = type(backends.load("numpy").kernel(SAMPLERS["iid"].reduce(SETTING.pair), 1))
+    kernel = type(backends.load("numpy").kernel([SAMPLERS["iid"].reduce(SETTING.pair)], 1))
     original = kernel.log_density_ratios
     seen = []
 
     def broken(self, draws, units):
         ell = original(self, draws, units)
         seen.append(units)
-        if seen == [1, 31, 32] * 2:  # samples 32 to 63 of replicates 2 and 3
-            ell[0, 1, 5] = value
+        if seen == [BLOCK, 64] * 2:  # the second block of replicates 2 and 3
+            ell[0, 0, 1, 5] = value
         return ell
 
     monkeypatch.setattr(kernel, "log_density_ratios", broken)
     with pytest.raises(FloatingPointError) as caught:
-        run(replicates=4, at_once=2, samples=[1, 32, 64])
+        run(replicates=4, at_once=2, samples=[1, 32, BLOCK + 64])
     message = str(caught.value)
     assert "d3-s1.25-o0.25" in message
     assert "replicate 3," in message
-    assert "sample 37" in message
+    assert f"sample {BLOCK + 5}" in message
     assert "\n" not in message
 
 

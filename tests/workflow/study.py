@@ -17,6 +17,7 @@ import yaml
 
 from mckl import tables
 from mckl.figures import FIGURES as ALL_FIGURES
+from mckl.provenance import load
 
 CHECKOUT = Path(__file__).parents[2]
 SOURCES = ("Snakefile", "config.yaml", "profiles", "scripts", "src", "workflow")
@@ -34,6 +35,7 @@ SMALL: Mapping[str, Any] = {
     "samples": 256,
     "replicates": 8,
     "tolerances": [0.1],
+    "one_job_per": ["dimension", "scale"],
 }
 CHUNKS = ["case-notebook", "d1-s0.8", "d1-s1.25", "d2-s0.8", "d2-s1.25"]
 # The tables whose numbers follow from the config alone, unlike those of `cost`.
@@ -59,8 +61,10 @@ READS = {
     "landing": ["settings", "summary", "verify"],
     "explorer": ["settings", "summary", "budget"],
     "gate": ["verify", *map(figure_rule, FIGURES)],
+    "manifest": ["settings", "theory", "traces", "summary", "verify", "budget", "cost", "notebook",
+                 "landing", "explorer", "gate", *map(figure_rule, FIGURES)],
     **{figure_rule(n): [_MAKES.get(t, t) for t in f.tables] for n, f in FIGURES.items()},
-}
+}  # fmt: skip
 
 _JOB = re.compile(r"^(?:local)?rule (\w+):\n((?:    .*\n)*)", re.MULTILINE)
 _CHUNK = re.compile(r"^    wildcards: backend=numpy, chunk=(\S+)$", re.MULTILINE)
@@ -130,6 +134,10 @@ class Study:
         keys = [k for k in frame if isinstance(frame[k].dtype, pd.CategoricalDtype)]
         order = [k for k in (*keys, "replicate", "samples", "quantity") if k in frame]
         return frame.astype(dict.fromkeys(keys, object)).sort_values(order, ignore_index=True)
+
+    def manifest(self) -> dict[str, Any]:
+        """The manifest of the last whole run."""
+        return load(self.root / "results/manifest.json")
 
     def files(self) -> set[str]:
         """What a run wrote."""

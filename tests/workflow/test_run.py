@@ -10,6 +10,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+from mckl.provenance import file_digest, other_numbers
 from mckl.tables import SCHEMAS
 
 from .study import (
@@ -44,7 +45,7 @@ def test_every_target_exists_and_nothing_else(finished: Study) -> None:
         f"results/{x}/numpy/{chunk}.parquet" for x in ("traces", "cost") for chunk in CHUNKS
     }
     expected |= {f"results/figures/{f}.{s}" for f in FIGURES for s in ("svg", "png", "pdf", "rst")}
-    pages = ("landing.rst", "report.html", "explorer.html", "verified.txt")
+    pages = ("landing.rst", "report.html", "explorer.html", "verified.txt", "manifest.json")
     expected |= {f"results/{name}" for name in pages}
     written = finished.files()
     records = {f for f in written if f.startswith(("results/logs/", "results/benchmarks/"))}
@@ -152,6 +153,8 @@ def test_one_core_writes_the_same_bytes(finished: Study, fresh: Study) -> None:
     for table in EXACT:
         path = f"results/tables/{table}.parquet"
         assert (fresh.root / path).read_bytes() == (finished.root / path).read_bytes()
+        digests = finished.manifest()["files"][f"tables/{table}.parquet"]
+        assert digests["sha256"] == file_digest(fresh.root / path)
 
 
 @pytest.mark.slow
@@ -175,6 +178,7 @@ def test_chunks_change_no_number(
     assert {f.stem for f in study.root.glob("results/traces/numpy/*")} == {*CHUNKS, *chunks}
     for table in EXACT:
         pd.testing.assert_frame_equal(study.table(table), finished.table(table), check_exact=True)
+    assert other_numbers(study.root / "results", finished.manifest()) == {}
 
 
 @pytest.mark.slow

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
+from mckl.provenance import differences
+
 from .study import CHECKOUT, FIGURES, SMALL, Study, copy_checkout, jobs_in
 
 TINY: dict[str, Any] = {
@@ -40,6 +42,7 @@ def test_another_folder(fresh: Study, tmp_path: Path) -> None:
     names = {Path(f).stem for f in elsewhere.files() if f.endswith(".svg")}
     assert names == {name for name, figure in FIGURES.items() if not figure.of_notebook}
     assert {"results/report.html", "results/verified.txt"} <= elsewhere.files()
+    assert differences(elsewhere.root / "results", elsewhere.manifest()) == {}
     assert not [f for f in elsewhere.files() if "notebook" in f]
     assert {f for f in fresh.root.rglob("*") if "__pycache__" not in str(f)} == sources
 

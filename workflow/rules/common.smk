@@ -1,4 +1,5 @@
 # What every stage needs: the checked config, its settings and jobs, and the code's digests.
+import json
 import os
 import sys
 from pathlib import Path
@@ -19,10 +20,11 @@ from mckl.backends import LIBRARIES
 from mckl.figures import FIGURES as KNOWN_FIGURES
 from mckl.config import parse as parse_config
 from mckl.errors import UserError
+from mckl.manifest import command_line, now
 from mckl.manifest import digest as digest_of
-from mckl.plan import plan, setting_seconds
+from mckl.plan import chunk_seconds, plan
 from mckl.revision import code_digest
-from mckl.traces import checkpoints
+from mckl.traces import SETTINGS_AT_ONCE, checkpoints
 
 SCHEMA = ROOT / "workflow" / "schemas" / "config.schema.yaml"
 try:
@@ -31,7 +33,7 @@ except UserError as error:
     sys.exit(f"mckl: config: {error}")
 
 SETTINGS = STUDY.settings()
-CHUNKS = {backend: STUDY.chunks(backend) for backend in STUDY.backends}
+CHUNKS = {backend: STUDY.chunks() for backend in STUDY.backends}
 CHECKPOINTS = checkpoints(STUDY.samples, STUDY.checkpoints_per_octave)
 NOTEBOOK = next(
     (s for s in SETTINGS if s.name == "notebook" and s.dimension >= 2), None
@@ -53,6 +55,10 @@ REGISTERED_KL = (
 # Once, before the first job; jobs that parse the Snakefile again stay silent.
 if workflow.is_main_process:
     logger.info(plan(STUDY).line())
+    # What a job cannot know and the manifest tells.
+    os.environ.update(
+        MCKL_RUN=json.dumps({"command": command_line(sys.orig_argv), "start": now()})
+    )
 
 
 def script_digest(name, *modules):
@@ -75,8 +81,13 @@ def make_report():
         from snakemake.settings.types import GlobalReportSettings
         from snakemake_interface_report_plugins.registry import ReportPluginRegistry
 
+        # Captions are outputs: from a storage they come back, as Snakemake brings the figures.
+        for path in (path for job in workflow.dag.jobs for path in job.output):
+            if path.endswith(".rst") and path.is_storage:
+                workflow.async_run(path.retrieve_from_storage())
         html = ReportPluginRegistry().get_plugin("html")
         where = ReportSettings(path=Path("results/report.html"))
+        where.path.parent.mkdir(exist_ok=True)
         workflow.async_run(
             auto_report(workflow.dag, html, where, GlobalReportSettings())
         )

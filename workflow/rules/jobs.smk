@@ -27,10 +27,11 @@ def environment_of(wildcards):
 
 
 def estimate_mem_mb(backend, chunk):
-    """Snakemake, Python and its libraries, a few samples of every coordinate, one setting's traces."""
+    """Snakemake, Python and its libraries, a few samples of every coordinate, a batch's traces."""
     dimension = max(s.dimension for s in CHUNKS[backend][chunk])
     rows = (
-        STUDY.replicates
+        min(SETTINGS_AT_ONCE, len(CHUNKS[backend][chunk]))
+        * STUDY.replicates
         * len(CHECKPOINTS)
         * len(STUDY.samplers)
         * len(STUDY.estimators)
@@ -41,7 +42,7 @@ def estimate_mem_mb(backend, chunk):
 
 def estimate_minutes(backend, chunk):
     """Three times what the plan expects, and a few minutes to start."""
-    seconds = sum(setting_seconds(STUDY, s) for s in CHUNKS[backend][chunk])
+    seconds = chunk_seconds(STUDY, CHUNKS[backend][chunk])
     return math.ceil(5 + 3 * LIBRARIES[backend].slowness * seconds / 60)
 
 

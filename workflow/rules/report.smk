@@ -57,3 +57,39 @@ rule explorer:
         code=script_digest("explorer"),
     script:
         "../../scripts/explorer.py"
+
+
+# Last, and where Snakemake runs: there the command, the host and the end of the run are known.
+rule manifest:
+    input:
+        expand(
+            "results/tables/{table}.parquet",
+            table=sorted(
+                {*TABLES, *(t for name in FIGURES for t in KNOWN_FIGURES[name].tables)}
+            ),
+        ),
+        expand(
+            "results/figures/{figure}.{kind}",
+            figure=FIGURES,
+            kind=["svg", "png", "pdf", "rst"],
+        ),
+        "results/explorer.html",
+        "results/landing.rst",
+        "results/verified.txt",
+    output:
+        "results/manifest.json",
+    log:
+        "results/logs/manifest.log",
+    benchmark:
+        "results/benchmarks/manifest.jsonl"
+    localrule: True
+    conda:
+        "../envs/mckl.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=30,
+    params:
+        code=script_digest("manifest"),
+    script:
+        "../../scripts/manifest.py"

@@ -28,7 +28,6 @@ class Library(NamedTuple):
     newest_python the newest Python for which they exist; None: any
     dtypes        in which it can work, its default first
     most_numbers  how many random numbers of one sample it can hold; None: no limit of its own
-    one_job_per   the axes of which every job has one value, unless the config says otherwise
     start         CPU seconds of a job before its first draw, about
     slowness      CPU time of a sample beside the NumPy backend's, about
     memory_mb     of a job before its first draw, about
@@ -38,7 +37,6 @@ class Library(NamedTuple):
     newest_python: tuple[int, int] | None = None
     dtypes: Sequence[str] = ("float64",)
     most_numbers: int | None = None
-    one_job_per: Sequence[str] = ("dimension", "scale")
     start: float = 0.7
     slowness: float = 1.0
     memory_mb: int = 400
@@ -51,7 +49,6 @@ LIBRARIES: Mapping[str, Library] = {
         newest_python=(3, 13),
         dtypes=("float64", "float32"),
         most_numbers=10**7,
-        one_job_per=("dimension",),
         start=5.0,
         slowness=3.0,
         memory_mb=1200,
@@ -68,17 +65,21 @@ class Kernel(Protocol):
     """
 
     def log_density_ratios(self, draws: Sequence[Draw], units: int) -> Vector:
-        """The next `units` units of l, shape (points per unit, replicates, units)."""
+        """The next `units` units of l, shape (points per unit, forms, replicates, units).
+
+        Valid until the next call.
+        """
 
 
 class Backend(NamedTuple):
     """What makes streams and kernels.
 
     stream  takes a replicate's seed
-    kernel  takes a form, the points per unit and, where it is known, how many units each draw
-            will be asked for in all
+    kernel  takes forms that share their draws, the points per unit and, where it is known, how
+            many units each draw will be asked for in all
     """
 
+    name: str
     stream: Callable[[np.random.SeedSequence], Stream]
     kernel: Callable[..., Kernel]
 
@@ -125,5 +126,5 @@ def load(name: str, dtype: str = "float64") -> Backend:
         why = " ".join(str(error).split())
         raise UserError(f"backends: '{name}' does not load ({why}): {_how(name)}") from error
     if dtype == LIBRARIES[name].dtypes[0]:
-        return Backend(module.Stream, module.Kernel)
-    return Backend(partial(module.Stream, dtype=dtype), partial(module.Kernel, dtype=dtype))
+        return Backend(name, module.Stream, module.Kernel)
+    return Backend(name, partial(module.Stream, dtype=dtype), partial(module.Kernel, dtype=dtype))

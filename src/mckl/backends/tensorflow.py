@@ -108,8 +108,20 @@ _fused_quadratic = tf.function(_quadratic_of, jit_compile=True)
 _spline = tf.function(_spline_of, jit_compile=True)
 _chisquares = tf.function(_chisquares_of)
 _normal_quantiles = tf.function(tf.math.ndtri)
-_densities = tf.function(lambda g, *rest: _fused_densities(_drawn(g), *rest))
-_quadratic = tf.function(lambda g, *rest: _fused_quadratic(_drawn(g), *rest))
+
+
+def _densities_of_all(g: Any, forms: Any, signs: int) -> Any:
+    g = _drawn(g)
+    return tf.stack([_fused_densities(g, *form, signs) for form in forms], axis=1)
+
+
+def _quadratic_of_all(g: Any, w: Any, forms: Any, signs: int) -> Any:
+    g = _drawn(g)
+    return tf.stack([_fused_quadratic(g, w, form, signs) for form in forms], axis=1)
+
+
+_densities = tf.function(_densities_of_all)
+_quadratic = tf.function(_quadratic_of_all)
 
 
 @lru_cache(maxsize=16)
@@ -162,39 +174,34 @@ class Kernel:
     """Evaluates log density ratios block by block, and hands them out as they are asked for."""
 
     def __init__(
-        self, form: Form, signs: int, units: int | None = None, dtype: str = "float64"
+        self,
+        forms: Sequence[Form],
+        signs: int,
+        units: int | None = None,
+        dtype: str = "float64",
     ) -> None:
         self._signs = signs
         self._units = units
         self._dtype = dtype
-        self._numbers = form.numbers
-        self._rows = block_rows(form.numbers)
-        self._pair = form.pair is not None
-        if form.pair is not None:
-            # In the coordinates in which q is standard: the ratio of two densities is the same
-            # in all of them, and there z is the draw itself, with all its digits.
-            q_mean, q_sd, p_mean, p_sd = form.pair
-            arguments = [(p_mean - q_mean) / q_sd, p_sd / q_sd]
-        else:
-            # The two numbers a group stand for no point z, so there is no density to ask for:
-            # what is left of log q - log p is its quadratic form.
-            arguments = [np.asarray(form.kl), form.square, form.linear, form.chi, form.dof]
-        self._arguments = [tf.constant(x, dtype) for x in arguments]
+        self._numbers = forms[0].numbers
+        self._rows = block_rows(self._numbers)
+        self._pair = forms[0].pair is not None
+        self._forms = [[tf.constant(x, dtype) for x in _arguments(form)] for form in forms]
         self._evaluated: dict[int, int] = {}
         self._waiting: dict[int, Vector] = {}
 
     def log_density_ratios(self, draws: Sequence[Draw], units: int) -> Vector:
-        """The next `units` units of l, shape (points per unit, replicates, units)."""
-        out = np.empty((self._signs, len(draws), units))
+        """The next `units` units of l, shape (points per unit, forms, replicates, units)."""
+        out = np.empty((self._signs, len(self._forms), len(draws), units))
         for replicate, draw in enumerate(draws):
             done = 0
             while done < units:
                 waiting = self._waiting.get(replicate)
-                if waiting is None or not waiting.shape[1]:
+                if waiting is None or not waiting.shape[-1]:
                     waiting = self._block(draw, self._next_rows(replicate))
-                take = min(units - done, waiting.shape[1])
-                out[:, replicate, done : done + take] = waiting[:, :take]
-                self._waiting[replicate] = waiting[:, take:]
+                take = min(units - done, waiting.shape[-1])
+                out[..., replicate, done : done + take] = waiting[..., :take]
+                self._waiting[replicate] = waiting[..., take:]
                 done += take
         return out
 
@@ -212,14 +219,26 @@ class Kernel:
             if not isinstance(normals, Normals):
                 normals = tf.convert_to_tensor(normals, self._dtype)
             if self._pair:
-                return np.asarray(_densities(normals, *self._arguments, self._signs))
+                return np.asarray(_densities(normals, self._forms, self._signs))
             chisquares = tf.convert_to_tensor(chisquares, self._dtype)
-            return np.asarray(_quadratic(normals, chisquares, self._arguments, self._signs))
+            return np.asarray(_quadratic(normals, chisquares, self._forms, self._signs))
         except (tf.errors.ResourceExhaustedError, MemoryError) as error:
             raise UserError(
                 f"backends: tensorflow has no memory for {rows} samples of "
                 f"{self._numbers} numbers: use a radial sampler, or give the job more"
             ) from error
+
+
+def _arguments(form: Form) -> list[Vector]:
+    """What the compiled step is told of a form."""
+    if form.pair is None:
+        # The two numbers a group stand for no point z, so there is no density to ask for:
+        # what is left of log q - log p is its quadratic form.
+        return [np.asarray(form.kl), form.square, form.linear, form.chi, form.dof]
+    # In the coordinates in which q is standard: the ratio of two densities is the same in all
+    # of them, and there z is the draw itself, with all its digits.
+    q_mean, q_sd, p_mean, p_sd = form.pair
+    return [(p_mean - q_mean) / q_sd, p_sd / q_sd]
 
 
 def registered_kl(pair: Pair, dtype: str = "float64") -> float:

@@ -40,10 +40,10 @@ class Estimator(NamedTuple):
     """One way to turn samples of the log density ratio into an estimate of KL(q||p).
 
     name        as in the config
-    products    pairs of integrands (keys of `mckl.estimators.integrands.INTEGRANDS`) whose
+    products    pairs of integrands (names in `mckl.estimators.integrands.Integrands`) whose
                 running co-moments are needed; their means come with them
     estimate    running moments -> (estimate, variance of the estimate), in nats; both of
-                shape (replicates,)
+                shape (rows,)
     parameters  how many numbers are fitted on the samples: a t interval over N units has
                 N - parameters degrees of freedom
     theory      (law, paired) -> `UnitTheory`; `paired` for antithetic pairs

@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from functools import cached_property
 
 import numpy as np
 
 from mckl.gaussians import Vector
 
 
-def ratio_minus_one(ell: Vector) -> Vector:
-    """The ratio less one, r - 1 = e^{-l} - 1, exact for small l."""
-    return np.expm1(-ell)
+class Integrands:
+    """Each integrand at the values `ell` of l, computed when it is asked for, and once."""
 
+    def __init__(self, ell: Vector) -> None:
+        self.ell = ell
 
-def k3(ell: Vector) -> Vector:
-    """The sum r - 1 + l >= 0. For |l| < 1e-3 by its series, since there r - 1 and -l cancel."""
-    series = ell * ell * (0.5 - ell * (1 / 6 - ell * (1 / 24 - ell * (1 / 120))))
-    return np.where(np.abs(ell) < 1e-3, series, ratio_minus_one(ell) + ell)
+    @cached_property
+    def half_square(self) -> Vector:
+        """Half of l squared."""
+        return 0.5 * self.ell * self.ell
 
+    @cached_property
+    def ratio(self) -> Vector:
+        """The ratio less one, r - 1 = e^{-l} - 1, exact for small l."""
+        return np.expm1(-self.ell)
 
-INTEGRANDS: Mapping[str, Callable[[Vector], Vector]] = {
-    "ell": lambda ell: ell,
-    "half_square": lambda ell: 0.5 * ell * ell,
-    "ratio": ratio_minus_one,
-    "k3": k3,
-}
+    @cached_property
+    def k3(self) -> Vector:
+        """The sum r - 1 + l >= 0. For |l| < 1e-3 by its series: there r - 1 and -l cancel."""
+        value = self.ratio + self.ell
+        small = np.flatnonzero(np.abs(self.ell) < 1e-3)
+        x = self.ell.take(small)
+        value.put(small, x * x * (0.5 - x * (1 / 6 - x * (1 / 24 - x * (1 / 120)))))
+        return value

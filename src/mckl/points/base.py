@@ -11,7 +11,7 @@ from mckl.reduction import Form
 
 
 class Stream(Protocol):
-    """What a backend draws for one replicate, in arrays of its own of shape (rows, columns)."""
+    """What a backend draws for one replicate, in arrays of shape (rows, columns)."""
 
     def normals(self, rows: int, columns: int) -> Any:
         """Independent standard normals."""
@@ -26,7 +26,8 @@ class Stream(Protocol):
         """The chi-square quantiles of u, one column a number of degrees of freedom."""
 
 
-# Draws the next `rows` samples: their normals (rows, k) and chi-squares (rows, g).
+# Draws the next `rows` samples: their normals (rows, k) and chi-squares (rows, g), in arrays that
+# the kernel may overwrite and that are valid until the next draw.
 Draw = Callable[[int], tuple[Any, Any]]
 
 
@@ -39,7 +40,7 @@ class PointSet(NamedTuple):
     start        (stream, form, seed of the replicate) -> `Draw`
     most_numbers how many random numbers a sample may take at most; None: any
     most_samples how many samples it can make; None: any
-    seconds_per_number, seconds_per_replicate
+    seconds_per_normal, seconds_per_chisquare, seconds_per_replicate
                  CPU time on one core, about: what the plan of a run counts with
     """
 
@@ -49,5 +50,6 @@ class PointSet(NamedTuple):
     start: Callable[[Stream, Form, np.random.SeedSequence], Draw]
     most_numbers: int | None = None
     most_samples: int | None = None
-    seconds_per_number: float = 8e-9
-    seconds_per_replicate: float = 1e-4
+    seconds_per_normal: float = 8.5e-9
+    seconds_per_chisquare: float = 25e-9
+    seconds_per_replicate: float = 4e-5

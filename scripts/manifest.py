@@ -1,0 +1,18 @@
+"""manifest.json: what this run was, and the digest of everything that it left."""
+
+from mckl.joblog import log_to
+
+log_to(snakemake.log[0])
+
+import json
+import os
+from pathlib import Path
+
+from mckl import provenance, tables
+
+run = json.loads(os.environ["MCKL_RUN"])
+folder = Path(snakemake.output[0]).parent
+left = {Path(path).relative_to(folder).as_posix(): Path(path) for path in snakemake.input}
+with tables.replacing(snakemake.output[0]) as beside:
+    told = provenance.record(snakemake.config, run, left)
+    beside.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
