@@ -29,14 +29,15 @@ while Path(f"hold-{chunk}").exists():
 
 
 class ClusterStudy(Study):
-    """A study that runs by profiles/slurm, which looks more often at jobs that last seconds."""
+    """A study that runs by profiles/slurm, but looks more often, for its jobs last seconds."""
 
     def __init__(self, root: Path, slurm: Slurm) -> None:
         super().__init__(root)
         self.slurm = slurm
 
     def command(self, *arguments: str, cores: int = 1) -> list[str]:
-        options = ("--profile", "profiles/slurm", "--slurm-init-seconds-before-status-checks", "1")
+        options = ("--profile", "profiles/slurm", "--latency-wait", "150")
+        options += ("--slurm-init-seconds-before-status-checks", "1")
         return [sys.executable, "-m", "snakemake", *options, *arguments]
 
     def environment(self) -> dict[str, str]:

