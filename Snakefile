@@ -6,6 +6,7 @@ configfile: str(workflow.current_basedir.join("config.yaml"))
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/run.smk"
 include: "workflow/rules/jobs.smk"
 include: "workflow/rules/settings.smk"
 include: "workflow/rules/traces.smk"
@@ -30,5 +31,17 @@ rule all:
         "results/manifest.json",
 
 
+onstart:
+    end_on_sigterm()  # the scheduler has set its own handler by now
+    tidy_results()
+
+
 onsuccess:
     make_report()
+
+
+onerror:
+    make_report()
+    logger.error(
+        "mckl: not finished; what is done is kept, and the same command goes on from it"
+    )

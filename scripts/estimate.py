@@ -16,17 +16,18 @@ from tqdm import tqdm
 from mckl import backends, settings, tables
 from mckl.cost import Meter
 from mckl.estimators import ESTIMATORS
-from mckl.manifest import manifest
+from mckl.manifest import job_digest, manifest
 from mckl.points import SAMPLERS
-from mckl.traces import SETTINGS_AT_ONCE, trace_columns, traces
+from mckl.traces import SETTINGS_AT_ONCE, sound_traces, trace_columns
 
 job = snakemake.params.job
 meter = Meter(job["backend"], snakemake.wildcards.chunk)
 backends.load(job["backend"], job["dtype"])
 meter.begin()
-about = manifest(snakemake.config)
+about = manifest(snakemake.config) | {"job": job_digest(job, snakemake.params.code)}
 chosen = [settings.from_dict(fields) for fields in job["settings"]]
 estimators = [ESTIMATORS[name] for name in job["estimators"]]
+gaps = []
 work = len(chosen) * len(job["samplers"]) * job["replicates"] * max(job["samples"])
 with (
     tables.writer("traces", snakemake.output.traces, about) as out,
@@ -36,15 +37,20 @@ with (
         columns = [[] for setting in batch]
         for name in job["samplers"]:
             bar.set_description(f"{batch[0].name} {name}")
-            ran = traces(
+            ran, found = sound_traces(
                 batch, job["backend"], SAMPLERS[name], estimators,
                 seed=job["seed"], samples=job["samples"], replicates=job["replicates"],
                 dtype=job["dtype"], progress=bar.update,
             )  # fmt: skip
-            meter.lap([s.name for s in batch], name, ran[0].evaluations)
+            for gap in found:  # the gate ends the run with them, after the figures
+                print(f"\nmckl: {gap}", file=sys.stderr)
+            gaps += [gap.where for gap in found]
+            lost = {gap.where["setting"] for gap in found}
+            meter.lap([s.name for s in batch if s.name not in lost], name, ran[0].evaluations)
             for parts, s, one in zip(columns, batch, ran, strict=True):
                 parts.append(trace_columns(one, s, job["backend"], name, job["estimators"]))
         for parts in columns:
             group = tables.concatenate("traces", parts)
             out.write_table(group, row_group_size=group.num_rows)
+    tables.record_gaps(out, gaps)
 tables.write("cost", snakemake.output.cost, meter.columns(), about)

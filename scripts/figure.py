@@ -4,7 +4,7 @@ from mckl.joblog import log_to
 
 log_to(snakemake.log[0])
 
-from mckl import tables
+from mckl import gaps, tables
 from mckl.captions import render, template
 from mckl.figures import FIGURES, draw, save
 
@@ -12,4 +12,5 @@ figure = FIGURES[snakemake.params.figure]
 frames = {table: tables.read(table, snakemake.input[table]).to_pandas() for table in figure.tables}
 drawing, numbers = draw(figure, frames)
 save(drawing, [snakemake.output.svg, snakemake.output.png, snakemake.output.pdf])
-render(template(snakemake.scriptdir, f"figures/{figure.name}.rst"), numbers, snakemake.output.rst)
+caption = template(snakemake.scriptdir, f"figures/{figure.name}.rst") + gaps.note(frames)
+render(caption, numbers, snakemake.output.rst)

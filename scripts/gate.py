@@ -1,4 +1,4 @@
-"""Fails the run, naming the cells, when theory and measurement disagree."""
+"""Fails the run when theory and measurement disagree, naming the cells, or at a gap."""
 
 from pathlib import Path
 
@@ -6,12 +6,13 @@ from mckl.joblog import log_to
 
 log_to(snakemake.log[0])
 
-from mckl import tables
+from mckl import gaps, tables
 from mckl.errors import UserError
 from mckl.verification import failures, passed_line
 
-verification = tables.read("verification", snakemake.input[0]).to_pandas()
-message = failures(verification)
-if message:
-    raise UserError(message)
+verification = tables.read("verification", snakemake.input.verification).to_pandas()
+lost = tables.read("gaps", snakemake.input.gaps).to_pandas()
+messages = list(filter(None, [gaps.told(lost), failures(gaps.outside(verification, lost))]))
+if messages:
+    raise UserError("; ".join(messages))
 Path(snakemake.output[0]).write_text(passed_line(verification) + "\n")

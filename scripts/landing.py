@@ -10,7 +10,7 @@ from mckl.landing import landing_numbers
 
 frames = {
     table: tables.read(table, snakemake.input[table]).to_pandas()
-    for table in ("settings", "summary", "verification")
+    for table in ("settings", "summary", "verification", "gaps")
 }
 render(
     template(snakemake.scriptdir, "landing.rst"),

@@ -43,7 +43,7 @@ class Meter:
         )
 
     def begin(self) -> None:
-        """The start-up is over: the first lap is timed from here on."""
+        """Time the next lap from here on, after the start-up or a trace that was given up."""
         self._cpu, self._wall = time.process_time(), time.perf_counter()
 
     def lap(self, settings: Sequence[str], sampler: str, samples: int) -> None:

@@ -1,4 +1,4 @@
-"""Mistakes that a user can make and mend."""
+"""What is told in one line: mistakes that a user can make and mend, and numbers that no one can."""
 
 
 def one_line(text: str) -> str:
@@ -11,3 +11,14 @@ class UserError(Exception):
 
     def __str__(self) -> str:
         return one_line(super().__str__())
+
+
+class NotFiniteError(FloatingPointError):
+    """A log density ratio that is infinite or NaN; `where` is its row of gaps.parquet."""
+
+    def __init__(self, **where: object) -> None:
+        self.where = where
+        super().__init__(
+            "log density ratio is not finite: "
+            + ", ".join(f"{name} {value}" for name, value in where.items())
+        )

@@ -2,21 +2,38 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 import traceback
+from functools import partial
 from types import TracebackType
 
 from mckl.errors import UserError
 
+# What the disk refuses, rather than the code.
+_REFUSED = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES}
+
 
 def log_to(path: str) -> None:
     """Send standard output, standard error and uncaught exceptions to a file from here on."""
+    sys.excepthook = partial(_report, os.dup(2))
     sys.stdout = sys.stderr = open(path, "w", buffering=1, encoding="utf-8")  # noqa: SIM115 - open to the end
-    sys.excepthook = _report
 
 
-def _report(kind: type[BaseException], error: BaseException, where: TracebackType | None) -> None:
-    if issubclass(kind, UserError | FloatingPointError):
-        print(f"mckl: {error}", file=sys.stderr)
+def _report(
+    terminal: int, kind: type[BaseException], error: BaseException, where: TracebackType | None
+) -> None:
+    if isinstance(error, UserError | FloatingPointError):
+        text = f"mckl: {error}\n"
+    elif isinstance(error, OSError) and error.errno in _REFUSED:
+        why = os.strerror(error.errno)
+        text = f"mckl: {error.filename} cannot be written ({why}): mend that and run again\n"
+    elif isinstance(error, KeyboardInterrupt):
+        text = "mckl: interrupted\n"
     else:
-        traceback.print_exception(kind, error, where, file=sys.stderr)
+        text = "".join(traceback.format_exception(kind, error, where))
+    try:
+        print(text, end="", file=sys.stderr)
+    except OSError:  # the disk that is full holds the log as well
+        os.write(terminal, text.encode())

@@ -29,6 +29,11 @@ def digest(data: object) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+def job_digest(job: Mapping[str, Any], code: str) -> str:
+    """What an estimation job was told and the digest of the code it ran, as one digest."""
+    return digest({"job": job, "code": code})
+
+
 def _git_commit() -> str | None:
     """The commit of the source tree, with "-dirty" for uncommitted changes; None outside one."""
     here = Path(__file__).resolve().parent

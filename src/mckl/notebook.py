@@ -6,11 +6,11 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from mckl.errors import NotFiniteError
 from mckl.gaussians import Vector, kl_divergence
 from mckl.points import SAMPLERS
 from mckl.settings import Setting
 from mckl.streams import generator
-from mckl.traces import start
 
 SAMPLES = 10_000
 POINTS = 500
@@ -42,8 +42,13 @@ def running(setting: Setting, seed: int) -> Mapping[str, Vector]:
     numpy = backends.load("numpy")
     sampler = SAMPLERS["iid"]
     form = sampler.reduce(setting.pair)
-    draw = start(numpy, sampler, form, seed, 0)
+    draw = sampler.start(numpy, form, seed, 0)
     ell = numpy.kernel([form], 1).log_density_ratios([draw], SAMPLES)[0, 0, 0]
+    if not np.isfinite(ell).all():
+        raise NotFiniteError(
+            setting=setting.name, backend="numpy", sampler=sampler.name,
+            replicate=0, sample=int(np.argmin(np.isfinite(ell))),
+        )  # fmt: skip
     n = np.arange(1, SAMPLES + 1)
     mean = np.cumsum(ell) / n
     # sum (l - mean)^2 from sums of l less its own first value, which loses no digits here

@@ -33,7 +33,7 @@ def content_digest(path: Path) -> str:
     from pandas.util import hash_pandas_object
 
     total = 0
-    for group in tables.row_groups(path.stem, path):
+    for group in tables.gathered(tables.row_groups(path.stem, path)):
         total += int(hash_pandas_object(group.to_pandas(), index=False).to_numpy().sum())
     return f"{total % 2**64:016x}"
 

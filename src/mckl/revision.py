@@ -57,8 +57,8 @@ def modules(script: str | Path, *extra: str) -> dict[str, Path]:
 
 @cache
 def code_digest(script: str | Path, *extra: str) -> str:
-    """A digest of the sources of `modules(script, *extra)`."""
-    total = hashlib.sha256()
+    """A digest of the sources of a script and of `modules(script, *extra)`."""
+    total = hashlib.sha256(Path(script).read_bytes())
     for module, path in modules(script, *extra).items():
         total.update(module.encode() + b"\0" + path.read_bytes() + b"\0")
     return total.hexdigest()[:16]

@@ -11,11 +11,11 @@ from scipy.special import stdtrit
 
 from mckl.estimators import ESTIMATORS
 from mckl.points import SAMPLERS
+from mckl.tables import gathered
 
 _KEYS = ["setting", "backend", "sampler", "estimator", "samples"]
 _EXACT = ["exact_bias", "exact_variance", "exact_mse"]
 _LEVEL = 0.95
-_ROWS_AT_ONCE = 200_000
 
 
 def t_quantile(samples: pd.Series, sampler: pd.Series, estimator: pd.Series) -> np.ndarray:
@@ -47,24 +47,12 @@ def summaries(
     exact = exact.astype({"sampler": str, "estimator": str})
     # Found once: a search for every setting would take the square of their number.
     rows = theory.groupby("setting", observed=True).indices
-    for table in _gathered(traces):
+    for table in gathered(traces):
         frame = table.to_pandas()
         names = frame["setting"].unique().astype(str)
         here = np.concatenate([rows[name] for name in names])
         about = known.reindex(theory["setting"].iloc[here].astype(str)).reset_index()
         yield _summarise(frame, about.join(exact.iloc[here].reset_index(drop=True)))
-
-
-def _gathered(traces: Iterable[pa.Table]) -> Iterator[pa.Table]:
-    """The same tables, small ones put together: pandas takes its time for each."""
-    held: list[pa.Table] = []
-    for table in traces:
-        held.append(table)
-        if sum(t.num_rows for t in held) >= _ROWS_AT_ONCE:
-            yield pa.concat_tables(held).unify_dictionaries()
-            held = []
-    if held:
-        yield pa.concat_tables(held).unify_dictionaries()
 
 
 def _summarise(frame: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:

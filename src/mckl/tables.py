@@ -7,9 +7,10 @@ appears under its name only when it is complete: it is written beside it and the
 from __future__ import annotations
 
 import contextlib
+import glob
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 from mckl.errors import UserError
 
 MANIFEST_KEY = b"mckl"
+_GAPS_KEY = b"mckl.gaps"
 
 _KEY = pa.dictionary(pa.int32(), pa.string())
 _COLUMNS: Mapping[str, tuple[pa.DataType, str]] = {
@@ -31,6 +33,7 @@ _COLUMNS: Mapping[str, tuple[pa.DataType, str]] = {
     "estimator": (_KEY, "what is averaged"),
     "quantity": (_KEY, "what is tested: mean or variance over replicates, or registered_kl"),
     "replicate": (pa.int32(), "index of the independent repetition, from 0"),
+    "sample": (pa.int64(), "index of the first sample whose l is not finite, from 0"),
     "samples": (pa.int64(), "evaluations of l spent so far"),
     "replicates": (pa.int32(), "number of independent repetitions"),
     "dimension": (pa.int64(), "number of coordinates D"),
@@ -115,6 +118,7 @@ _TABLES: Mapping[str, tuple[str, ...]] = {
         "exact_mse", "theory", "reason", "exact_skewness", "exact_excess_kurtosis",
     ),
     "traces": (*_KEYS, "replicate", "samples", "estimate", "std_error"),
+    "gaps": ("setting", "backend", "sampler", "replicate", "sample"),
     "summary": (
         *_KEYS, "samples", "dimension", "scale", "offset", "kl", "replicates", "mean", "bias",
         "variance", "mse", "mse_std_error", "rmse", "relative_rmse", "ci_coverage",
@@ -192,15 +196,24 @@ def table(name: str, columns: Mapping[str, Any]) -> pa.Table:
 
 @contextlib.contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """A path beside `path` to write to, renamed to it on success and removed on failure."""
+    """A path beside `path` to write to, renamed to it on success and removed on failure.
+
+    Who comes last takes over: what a killed writer left is removed, and one that outlived its run
+    has nothing to rename any more.
+    """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    beside = path.with_name(f".{path.name}.{os.urandom(6).hex()}.tmp")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for left in path.parent.glob(f".{glob.escape(path.name)}.{'?' * 12}.tmp"):
+            left.unlink(missing_ok=True)
         yield beside
         with open(beside, "rb") as f:
             os.fsync(f.fileno())
         os.replace(beside, path)
+    except OSError as error:  # Arrow tells what happened, but not to which file
+        error.filename = str(path)
+        raise
     finally:
         beside.unlink(missing_ok=True)
 
@@ -229,30 +242,47 @@ def write(
         out.write_table(table(name, columns))
 
 
+@contextlib.contextmanager
+def _damage_told(path: str | Path) -> Iterator[None]:
+    try:
+        yield
+    except (pa.ArrowException, OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        why = " ".join(str(error).split())
+        raise UserError(f"{path} is damaged ({why}): delete it and run again") from error
+
+
 def row_groups(name: str, path: str | Path) -> Iterator[pa.Table]:
     """The row groups of a table, one at a time, with page checksums verified.
 
     Raises `UserError`, naming the file, where it is damaged or no table of this name.
     """
-    try:
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            missing = set(SCHEMAS[name].names) - set(file.schema_arrow.names)
-            if missing:
-                raise UserError(f"{path} is no {name} table: it lacks {', '.join(sorted(missing))}")
-            rows = 0
-            for number in range(file.num_row_groups):
-                group = file.read_row_group(number, columns=SCHEMAS[name].names)
-                # Checksums cover the pages' bodies, neither their headers nor the footer.
-                group.validate(full=True)
-                if not group.schema.equals(SCHEMAS[name]):
-                    raise pa.ArrowInvalid("column types differ")
-                rows += group.num_rows
-                yield group
-            if rows != file.metadata.num_rows:
-                raise pa.ArrowInvalid(f"{rows} rows instead of {file.metadata.num_rows}")
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        why = " ".join(str(error).split())
-        raise UserError(f"{path} is damaged ({why}): delete it and run again") from error
+    with _damage_told(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
+        missing = set(SCHEMAS[name].names) - set(file.schema_arrow.names)
+        if missing:
+            raise UserError(f"{path} is no {name} table: it lacks {', '.join(sorted(missing))}")
+        rows = 0
+        for number in range(file.num_row_groups):
+            group = file.read_row_group(number, columns=SCHEMAS[name].names)
+            # Checksums cover the pages' bodies, neither their headers nor the footer.
+            group.validate(full=True)
+            if not group.schema.equals(SCHEMAS[name]):
+                raise pa.ArrowInvalid("column types differ")
+            rows += group.num_rows
+            yield group
+        if rows != file.metadata.num_rows:
+            raise pa.ArrowInvalid(f"{rows} rows instead of {file.metadata.num_rows}")
+
+
+def gathered(groups: Iterable[pa.Table], rows: int = 200_000) -> Iterator[pa.Table]:
+    """The same tables, small ones put together: pandas takes its time for each."""
+    held: list[pa.Table] = []
+    for group in groups:
+        held.append(group)
+        if sum(table.num_rows for table in held) >= rows:
+            yield pa.concat_tables(held).unify_dictionaries()
+            held = []
+    if held:
+        yield pa.concat_tables(held).unify_dictionaries()
 
 
 def read(name: str, path: str | Path) -> pa.Table:
@@ -268,9 +298,26 @@ def concatenate(name: str, parts: Sequence[Mapping[str, Any]]) -> pa.Table:
 
 
 def manifest_of(path: str | Path) -> dict[str, Any]:
-    """The manifest in a table's metadata."""
-    metadata = pq.read_schema(path).metadata or {}
-    return dict(json.loads(metadata[MANIFEST_KEY]))
+    """The manifest in a table's metadata; raises `UserError` as `row_groups` does."""
+    return dict(_metadata(path, MANIFEST_KEY))
+
+
+def record_gaps(out: pq.ParquetWriter, gaps: Sequence[Mapping[str, object]]) -> None:
+    """Put rows of gaps.parquet into the metadata of the traces they are missing from."""
+    out.add_key_value_metadata({_GAPS_KEY: json.dumps(gaps)})
+
+
+def recorded_gaps(path: str | Path) -> list[dict[str, Any]]:
+    """What `record_gaps` put into a file; raises `UserError` as `row_groups` does."""
+    return list(_metadata(path, _GAPS_KEY))
+
+
+def _metadata(path: str | Path, key: bytes) -> Any:
+    with _damage_told(path):
+        found = (pq.read_metadata(path).metadata or {}).get(key)
+        if found is None:
+            raise pa.ArrowInvalid(f"no {key.decode()} in its metadata")
+        return json.loads(found)
 
 
 def data_dictionary() -> str:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mckl import backends
-from mckl.errors import UserError
+from mckl.errors import NotFiniteError, UserError
 from mckl.estimators import Estimator
 from mckl.estimators.integrands import Integrands
 from mckl.gaussians import Vector
@@ -16,7 +16,6 @@ from mckl.points import SAMPLERS, Draw, Sampler
 from mckl.reduction import Form
 from mckl.running import RunningMoments
 from mckl.settings import Setting
-from mckl.streams import seed_sequence
 
 # Units between two merges of the moments, and traces whose moments are merged side by side:
 # 12 x 1024 values of l and their integrands stay in a core's cache, and below the 128 KiB from
@@ -64,18 +63,6 @@ def checkpoints_of(sampler: Sampler, samples: Sequence[int]) -> list[int]:
     return [n for n in samples if n % points == 0]
 
 
-def start(
-    library: backends.Backend, sampler: Sampler, form: Form, seed: int, replicate: int, *stage: str
-) -> Draw:
-    """The draws of one replicate.
-
-    Their stream is keyed by what is drawn, not by the setting it is for: settings whose samples
-    take the same numbers share them (docs/theory.md, section 9).
-    """
-    key = seed_sequence(seed, *stage, form.shape, sampler.name, library.name, replicate)
-    return sampler.points.start(library.stream(key), form, key)
-
-
 def trace(setting: Setting, *args: Any, **kwargs: Any) -> Trace:
     """The trace of one setting, with the arguments of `traces`."""
     (one,) = traces([setting], *args, **kwargs)
@@ -103,7 +90,7 @@ def traces(
     number of samples.
 
     `stage` sets streams apart from those of other stages. `progress` is told how many
-    evaluations of l each step added. Raises `FloatingPointError` naming setting, replicate and
+    evaluations of l each step added. Raises `NotFiniteError` naming setting, replicate and
     sample when l is not finite.
     """
     library = backends.load(backend, dtype)
@@ -116,17 +103,17 @@ def traces(
         together = max(at_once // len(forms), 1)
         for first in range(0, replicates, together):
             group = range(first, min(first + together, replicates))
-            draws = [start(library, sampler, forms[0], seed, r, *stage) for r in group]
+            draws = [sampler.start(library, forms[0], seed, r, *stage) for r in group]
             moments = RunningMoments(products, Integrands, len(forms) * len(group))
             rows = slice(group.start, group.stop)
             for ell in _blocks(library, sampler, forms, draws, at):
                 if not np.isfinite(ell).all():
                     _, which, replicate, unit = np.argwhere(~np.isfinite(ell))[0]
-                    raise FloatingPointError(
-                        f"log density ratio is not finite: setting {names[which]}, sampler "
-                        f"{sampler.name}, replicate {group[replicate]}, "
-                        f"sample {(moments.units + unit) * sampler.points.points}"
-                    )
+                    raise NotFiniteError(
+                        setting=names[which], backend=backend, sampler=sampler.name,
+                        replicate=group[replicate],
+                        sample=int(moments.units + unit) * sampler.points.points,
+                    )  # fmt: skip
                 for c in _merge(moments, ell, [n // sampler.points.points for n in at]):
                     for e, estimator in enumerate(estimators):
                         value, variance = estimator.estimate(moments)
@@ -175,6 +162,37 @@ def _merge(moments: RunningMoments, ell: Vector, at: Sequence[int]) -> Iterator[
             yield c
     if moments.units < end:
         moments.update(ell[..., moments.units - begin :])
+
+
+def sound_traces(
+    settings: Sequence[Setting],
+    backend: str,
+    sampler: Sampler,
+    estimators: Sequence[Estimator],
+    *,
+    samples: Sequence[int],
+    replicates: int,
+    **others: Any,
+) -> tuple[list[Trace], list[NotFiniteError]]:
+    """`traces` of the settings whose l is finite; of the others NaN throughout, and why.
+
+    No replicate of those is kept: the ones that happened to stay finite are no fair sample.
+    """
+    sound, gaps, found = list(settings), [], []
+    while sound:
+        try:
+            found = traces(
+                sound, backend, sampler, estimators,
+                samples=samples, replicates=replicates, **others,
+            )  # fmt: skip
+            break
+        except NotFiniteError as gap:
+            gaps.append(gap)
+            sound = [s for s in sound if s.name != gap.where["setting"]]
+    at = checkpoints_of(sampler, samples)
+    unknown = np.full((len(estimators), replicates, len(at)), np.nan)
+    by_name = {s.name: one for s, one in zip(sound, found, strict=True)}
+    return [by_name.get(s.name, Trace(tuple(at), unknown, unknown)) for s in settings], gaps
 
 
 def trace_columns(

@@ -158,6 +158,34 @@ def test_truncated_files_are_told(tmp_path):
     refused(path)
 
 
+def test_damage_to_the_metadata_is_told(tmp_path):
+    path = tmp_path / "traces.parquet"
+    with tables.writer("traces", path, {"seed": 1}) as out:
+        out.write_table(tables.table("traces", trace_table()))
+        tables.record_gaps(out, [{"setting": "a", "sample": 3}])
+    assert tables.manifest_of(path) == {"seed": 1}
+    assert tables.recorded_gaps(path) == [{"setting": "a", "sample": 3}]
+    whole = path.read_bytes()
+    for damaged in (whole[:-100], whole.replace(b'{"seed": 1}', b'{"seed", 1}'), b""):
+        path.write_bytes(damaged)
+        with pytest.raises(
+            UserError, match=r"traces\.parquet is damaged .* delete it and run again"
+        ):
+            tables.manifest_of(path)
+
+
+def test_who_writes_last_takes_over(tmp_path):
+    path, other = tmp_path / "a.parquet", tmp_path / ".a.parquet.b.parquet.0123456789ab.tmp"
+    other.touch()  # of the table a.parquet.b
+    first = tables.replacing(path)
+    first.__enter__().write_text("first")
+    tables.write("traces", path, trace_table(), {})
+    assert sorted(tmp_path.iterdir()) == [other, path]
+    with pytest.raises(FileNotFoundError):
+        first.__exit__(None, None, None)
+    assert tables.read("traces", path).num_rows == 16
+
+
 def test_another_table_is_told(tmp_path):
     path = tmp_path / "traces.parquet"
     tables.write("settings", path, setting_rows([NOTEBOOK]), {})

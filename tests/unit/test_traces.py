@@ -23,7 +23,15 @@ from mckl.points import SAMPLERS
 from mckl.settings import case_setting, grid_setting
 from mckl.streams import generator, seed_sequence
 from mckl.summary import t_quantile
-from mckl.traces import BLOCK, check_feasible, checkpoints, checkpoints_of, trace, traces
+from mckl.traces import (
+    BLOCK,
+    check_feasible,
+    checkpoints,
+    checkpoints_of,
+    sound_traces,
+    trace,
+    traces,
+)  # fmt: skip
 
 ALL = list(ESTIMATORS.values())
 SETTING = grid_setting(3, 1.25, 0.25)
@@ -290,6 +298,21 @@ def test_an_l_that_is_not_finite_is_named(value, monkeypatch):
     assert "replicate 3," in message
     assert f"sample {BLOCK + 5}" in message
     assert "\n" not in message
+
+
+def test_a_setting_whose_l_overflows_leaves_the_others_as_they_are():
+    far = case_setting("far", {"q": PLAIN, "p": {"mean": 0.0, "sd": 1e-200}})
+    near = [grid_setting(1, 1.25, 0.25), grid_setting(1, 0.8, 0.0)]
+    asked = {"seed": 1, "samples": [1, 64], "replicates": 3}
+    with np.errstate(over="ignore", invalid="ignore"):
+        found, gaps = sound_traces([near[0], far, near[1]], "numpy", SAMPLERS["iid"], ALL, **asked)
+        alone, _ = sound_traces([far], "numpy", SAMPLERS["iid"], ALL, **asked)
+    assert [gap.where["setting"] for gap in gaps] == ["far"]
+    assert np.isnan(found[1].estimate).all()
+    assert found[1].estimate.shape == found[0].estimate.shape
+    for got, setting in zip(found[::2], near, strict=True):
+        same(got, trace(setting, "numpy", SAMPLERS["iid"], ALL, **asked))
+    np.testing.assert_array_equal(alone[0].estimate, found[1].estimate)
 
 
 def test_independent_samplers_alone_have_a_standard_error():

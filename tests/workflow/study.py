@@ -39,7 +39,7 @@ SMALL: Mapping[str, Any] = {
 }
 CHUNKS = ["case-notebook", "d1-s0.8", "d1-s1.25", "d2-s0.8", "d2-s1.25"]
 # The tables whose numbers follow from the config alone, unlike those of `cost`.
-EXACT = ["settings", "theory", "traces", "summary", "verification", "budget"]
+EXACT = ["settings", "theory", "traces", "gaps", "summary", "verification", "budget"]
 TABLES = [*EXACT, "cost"]
 TARGETS = [f"results/tables/{table}.parquet" for table in EXACT]
 FIGURES = {name: figure for name, figure in ALL_FIGURES.items() if {*figure.backends} <= {"numpy"}}
@@ -58,9 +58,9 @@ READS = {
     "summary": ["traces", "settings", "theory"],
     "verify": ["summary", "theory"],
     "budget": ["summary"],
-    "landing": ["settings", "summary", "verify"],
+    "landing": ["settings", "summary", "verify", "traces"],
     "explorer": ["settings", "summary", "budget"],
-    "gate": ["verify", *map(figure_rule, FIGURES)],
+    "gate": ["verify", "traces", *map(figure_rule, FIGURES)],
     "manifest": ["settings", "theory", "traces", "summary", "verify", "budget", "cost", "notebook",
                  "landing", "explorer", "gate", *map(figure_rule, FIGURES)],
     **{figure_rule(n): [_MAKES.get(t, t) for t in f.tables] for n, f in FIGURES.items()},

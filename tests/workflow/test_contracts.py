@@ -63,7 +63,8 @@ def test_every_rule_asks_for_memory_and_time_and_knows_its_code(name: str) -> No
     assert "runtime=" in text
     script = re.search(r"scripts/(\w+)\.py", text)
     assert script is not None
-    assert re.search(rf"code=.*?script_digest\(\s*\"{script[1]}\"", text, re.DOTALL)
+    digest = rf"script_digest\(\s*\"{script[1]}\"|{script[1]}_code\("
+    assert re.search(rf"code=.*?(?:{digest})", text, re.DOTALL)
 
 
 def test_every_script_has_a_rule() -> None:

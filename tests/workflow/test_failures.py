@@ -1,11 +1,7 @@
-"""What fails, fails loudly: wrong theory, damaged files, exceptions, and a kill in mid-run."""
+"""What fails, fails loudly: wrong theory, damaged files and exceptions."""
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -95,35 +91,6 @@ def test_an_exception_stands_in_the_log(study: Study) -> None:
         assert "Traceback (most recent call last)" in said
         assert "ZeroDivisionError: planted" in said
     assert not (study.root / VERIFICATION).exists()
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("all_of_it", [True, False], ids=["with its jobs", "alone"])
-def test_a_killed_run_is_finished_by_the_next(
-    fresh: Study, finished: Study, all_of_it: bool
-) -> None:
-    run = subprocess.Popen(
-        fresh.command(*TARGETS, cores=2), cwd=fresh.root, env=fresh.environment(),
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
-    )  # fmt: skip
-    try:
-        deadline = time.monotonic() + 120
-        while not list(fresh.root.glob("results/traces/numpy/*.parquet")):
-            assert run.poll() is None
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
-        os.kill(run.pid, signal.SIGKILL)
-    finally:
-        if all_of_it or run.poll() is None:
-            os.killpg(run.pid, signal.SIGKILL)
-        run.wait()
-    assert not (fresh.root / VERIFICATION).exists()
-    code, text = fresh.snakemake(*TARGETS)
-    assert code == 1
-    assert "--unlock" in text  # Snakemake asks whether the other run is really dead
-    fresh.run("--unlock")
-    fresh.run(*TARGETS, cores=2)
-    assert_same_tables(fresh, finished)
 
 
 def assert_same_tables(one: Study, other: Study) -> None:

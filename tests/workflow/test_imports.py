@@ -45,7 +45,7 @@ folder = sys.argv[1]
 out, err = sys.stdout, sys.stderr
 try:
     runpy.run_path("scripts/estimate.py", init_globals={"snakemake": SimpleNamespace(
-        threads=1, log=[folder + "/log"], config={}, params=SimpleNamespace(job=job),
+        threads=1, log=[folder + "/log"], config={}, params=SimpleNamespace(job=job, code=""),
         output=SimpleNamespace(traces=folder + "/traces", cost=folder + "/cost"),
         wildcards=SimpleNamespace(backend="numpy", chunk="d2-s0.8"),
     )})

@@ -31,6 +31,7 @@ ROWS = {
     "settings": SETTINGS,
     "theory": SETTINGS * SAMPLERS * ESTIMATORS * CHECKPOINTS,
     "traces": SETTINGS * SAMPLERS * ESTIMATORS * CHECKPOINTS * REPLICATES,
+    "gaps": 0,
     "summary": SETTINGS * SAMPLERS * ESTIMATORS * CHECKPOINTS,
     "budget": SETTINGS * SAMPLERS * ESTIMATORS,
     "cost": SETTINGS * (1 + SAMPLERS),  # a row for the job, which here has one setting

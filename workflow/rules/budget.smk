@@ -23,6 +23,7 @@ rule budget:
             "estimators": STUDY.estimators,
             "tolerances": STUDY.tolerances,
         },
+        origin=origin("summary"),
         code=script_digest("budget"),
     script:
         "../../scripts/budget.py"

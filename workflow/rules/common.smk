@@ -1,5 +1,4 @@
 # What every stage needs: the checked config, its settings and jobs, and the code's digests.
-import json
 import os
 import sys
 from pathlib import Path
@@ -20,9 +19,8 @@ from mckl.backends import LIBRARIES
 from mckl.figures import FIGURES as KNOWN_FIGURES
 from mckl.config import parse as parse_config
 from mckl.errors import UserError
-from mckl.manifest import command_line, now
+from mckl.manifest import job_digest
 from mckl.manifest import digest as digest_of
-from mckl.plan import chunk_seconds, plan
 from mckl.revision import code_digest
 from mckl.traces import SETTINGS_AT_ONCE, checkpoints
 
@@ -43,22 +41,19 @@ FIGURES = [
     for name, figure in KNOWN_FIGURES.items()
     if (NOTEBOOK or not figure.of_notebook) and {*figure.backends} <= {*STUDY.backends}
 ]
-TABLES = ["settings", "theory", "traces", "summary", "verification", "budget", "cost"]
+TABLES = [
+    "settings",
+    "theory",
+    "traces",
+    "gaps",
+    "summary",
+    "verification",
+    "budget",
+    "cost",
+]
 
 # TensorFlow Probability's own KL of every setting, which the gate compares with the closed form.
-REGISTERED_KL = (
-    {"registered_kl": "results/tables/registered-kl.parquet"}
-    if "tensorflow" in STUDY.backends
-    else {}
-)
-
-# Once, before the first job; jobs that parse the Snakefile again stay silent.
-if workflow.is_main_process:
-    logger.info(plan(STUDY).line())
-    # What a job cannot know and the manifest tells.
-    os.environ.update(
-        MCKL_RUN=json.dumps({"command": command_line(sys.orig_argv), "start": now()})
-    )
+REGISTERED = ["registered-kl"] if "tensorflow" in STUDY.backends else []
 
 
 def script_digest(name, *modules):
@@ -66,35 +61,32 @@ def script_digest(name, *modules):
     return code_digest(ROOT / "scripts" / f"{name}.py", *modules)
 
 
+# The rule behind a table of another name.
+MAKERS = {
+    "gaps": "traces",
+    "verification": "verify",
+    "registered-kl": "registered_kl",
+    "notebook-points": "notebook",
+}
+
+
+def origin(*tables):
+    """A digest of what decides these tables' numbers, for the params of a rule that reads them.
+
+    By its time alone, an input that was made while the clock was behind looks unchanged.
+    """
+    params = {t: getattr(rules, MAKERS.get(t, t)).params for t in tables}
+    return digest_of(
+        {
+            t: {name: value for name, value in p.items() if not callable(value)}
+            for t, p in params.items()
+        }
+    )
+
+
 def template_digest(name):
     """The digest of a caption or page in workflow/report: a changed one is rendered again."""
     return digest_of((ROOT / "workflow" / "report" / name).read_text())
-
-
-def make_report():
-    """Snakemake's own report after a whole run; one that cannot be made fails no run."""
-    if "all" not in {job.rule.name for job in workflow.dag.jobs}:
-        return
-    try:
-        from snakemake.report import auto_report
-        from snakemake.report.html_reporter import ReportSettings
-        from snakemake.settings.types import GlobalReportSettings
-        from snakemake_interface_report_plugins.registry import ReportPluginRegistry
-
-        # Captions are outputs: from a storage they come back, as Snakemake brings the figures.
-        for path in (path for job in workflow.dag.jobs for path in job.output):
-            if path.endswith(".rst") and path.is_storage:
-                workflow.async_run(path.retrieve_from_storage())
-        html = ReportPluginRegistry().get_plugin("html")
-        where = ReportSettings(path=Path("results/report.html"))
-        where.path.parent.mkdir(exist_ok=True)
-        workflow.async_run(
-            auto_report(workflow.dag, html, where, GlobalReportSettings())
-        )
-    except Exception as error:
-        logger.warning(
-            f"mckl: no report ({error}): run snakemake --report results/report.html"
-        )
 
 
 def placed(path):

@@ -33,6 +33,7 @@ for name in FIGURES:
         params:
             figure=name,
             caption=template_digest(f"figures/{name}.rst"),
+            origin=origin(*KNOWN_FIGURES[name].tables),
             code=script_digest("figure", KNOWN_FIGURES[name].module),
         script:
             "../../scripts/figure.py"

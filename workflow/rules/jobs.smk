@@ -2,22 +2,36 @@
 import functools
 import math
 
+from mckl.plan import chunk_seconds
+
 # Resident in the Snakemake processes that start a job of an array, one inside the other.
 SNAKEMAKE_MB = 500
 
+EVERY_JOB = {
+    "dtype": STUDY.dtype,
+    "samplers": STUDY.samplers,
+    "estimators": STUDY.estimators,
+    "seed": STUDY.seed,
+    "samples": CHECKPOINTS,
+    "replicates": STUDY.replicates,
+}
 
-def estimate_job(wildcards):
+
+def estimate_job(backend, chunk):
     """Everything that decides a chunk's traces, in one value: swapped numbers do not go unnoticed."""
-    return {
-        "settings": [s.as_dict() for s in CHUNKS[wildcards.backend][wildcards.chunk]],
-        "backend": wildcards.backend,
-        "dtype": STUDY.dtype,
-        "samplers": STUDY.samplers,
-        "estimators": STUDY.estimators,
-        "seed": STUDY.seed,
-        "samples": CHECKPOINTS,
-        "replicates": STUDY.replicates,
-    }
+    settings_here = [s.as_dict() for s in CHUNKS[backend][chunk]]
+    return {"settings": settings_here, "backend": backend, **EVERY_JOB}
+
+
+def estimate_code(backend):
+    """The digest of what an estimation job runs."""
+    return script_digest("estimate", f"mckl.backends.{backend}")
+
+
+def estimates():
+    """A digest of everything that decides the traces of all jobs, however they are cut."""
+    code = {backend: estimate_code(backend) for backend in CHUNKS}
+    return digest_of([[s.as_dict() for s in SETTINGS], EVERY_JOB, code])
 
 
 def environment_of(wildcards):
@@ -59,6 +73,15 @@ def each_attempt_of_any(amount):
         )
     )
     return lambda wildcards, attempt: attempt * most()
+
+
+def job_digests(wildcards):
+    """What the traces of every estimation job must say that they were made by."""
+    return [
+        job_digest(estimate_job(backend, chunk), estimate_code(backend))
+        for backend, chunks in CHUNKS.items()
+        for chunk in chunks
+    ]
 
 
 def of_jobs(path):

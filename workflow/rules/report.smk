@@ -9,6 +9,7 @@ rule landing:
         settings="results/tables/settings.parquet",
         summary="results/tables/summary.parquet",
         verification="results/tables/verification.parquet",
+        gaps="results/tables/gaps.parquet",
     output:
         "results/landing.rst",
     log:
@@ -24,6 +25,7 @@ rule landing:
         runtime=10,
     params:
         template=template_digest("landing.rst"),
+        origin=origin("settings", "summary", "verification", "gaps"),
         code=script_digest("landing"),
     script:
         "../../scripts/landing.py"
@@ -54,6 +56,7 @@ rule explorer:
         runtime=20,
     params:
         template=template_digest("explorer.html"),
+        origin=origin("settings", "summary", "budget"),
         code=script_digest("explorer"),
     script:
         "../../scripts/explorer.py"
@@ -90,6 +93,7 @@ rule manifest:
         mem_mb=1000,
         runtime=30,
     params:
+        origin=origin(*TABLES),
         code=script_digest("manifest"),
     script:
         "../../scripts/manifest.py"

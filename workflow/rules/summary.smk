@@ -19,6 +19,7 @@ rule summary:
         mem_mb=each_attempt(1500),
         runtime=each_attempt(60),
     params:
+        origin=origin("traces", "settings", "theory"),
         code=script_digest("summary"),
     script:
         "../../scripts/summary.py"
@@ -26,7 +27,10 @@ rule summary:
 
 rule verify:
     input:
-        **REGISTERED_KL,
+        **{
+            name.replace("-", "_"): f"results/tables/{name}.parquet"
+            for name in REGISTERED
+        },
         summary="results/tables/summary.parquet",
         theory="results/tables/theory.parquet",
     output:
@@ -43,6 +47,7 @@ rule verify:
         mem_mb=1000,
         runtime=10,
     params:
+        origin=origin("summary", "theory", *REGISTERED),
         code=script_digest("verify"),
     script:
         "../../scripts/verify.py"
@@ -51,8 +56,9 @@ rule verify:
 # Apart from `verify`, and after the figures: what fails here has been written and drawn.
 rule gate:
     input:
-        "results/tables/verification.parquet",
         expand("results/figures/{figure}.svg", figure=FIGURES),
+        verification="results/tables/verification.parquet",
+        gaps="results/tables/gaps.parquet",
     output:
         "results/verified.txt",
     log:
@@ -67,6 +73,7 @@ rule gate:
         mem_mb=500,
         runtime=10,
     params:
+        origin=origin("verification", "gaps"),
         code=script_digest("gate"),
     script:
         "../../scripts/gate.py"

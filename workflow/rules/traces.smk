@@ -16,10 +16,8 @@ rule estimate:
         mem_mb=each_attempt_of_any(estimate_mem_mb),
         runtime=each_attempt_of_any(estimate_minutes),
     params:
-        job=estimate_job,
-        code=lambda wildcards: script_digest(
-            "estimate", f"mckl.backends.{wildcards.backend}"
-        ),
+        job=lambda wildcards: estimate_job(**wildcards),
+        code=lambda wildcards: estimate_code(wildcards.backend),
     script:
         "../../scripts/estimate.py"
 
@@ -28,7 +26,8 @@ rule traces:
     input:
         of_jobs("results/traces/{backend}/{chunk}.parquet"),
     output:
-        "results/tables/traces.parquet",
+        traces="results/tables/traces.parquet",
+        gaps="results/tables/gaps.parquet",
     log:
         "results/logs/traces.log",
     benchmark:
@@ -40,6 +39,8 @@ rule traces:
         mem_mb=each_attempt(1000),
         runtime=each_attempt(30),
     params:
+        jobs=job_digests,
+        origin=estimates(),
         code=script_digest("traces"),
     script:
         "../../scripts/traces.py"
@@ -62,6 +63,7 @@ rule cost:
         mem_mb=500,
         runtime=10,
     params:
+        origin=estimates(),
         code=script_digest("cost"),
     script:
         "../../scripts/cost.py"

@@ -200,9 +200,11 @@ def _panel(
     ax.plot(scale, np.where(edge <= offset[-1], edge, np.nan), color=theme.TRUTH, linewidth=0.6)
     if scale[0] < _BORDER < scale[-1]:
         ax.axvline(_BORDER, color=theme.ESTIMATOR_COLOURS["k3"], linewidth=1.6)
+    small = min(1.0, (60 / max(len(here), 1)) ** 0.5)  # many settings must not hide the map
     ax.plot(
-        here["scale"], here["offset"], linestyle="none", marker="o", markersize=3.6, color="white",
-        markeredgecolor=theme.TRUTH, markeredgewidth=0.8, clip_on=False, zorder=5,
+        here["scale"], here["offset"], linestyle="none", marker="o", color="white",
+        markersize=3.6 * small, markeredgecolor=theme.TRUTH, markeredgewidth=0.8 * small,
+        clip_on=False, zorder=5,
     )  # fmt: skip
     ax.set_xscale("log")
     ax.set_xlim(scale[0], scale[-1])

@@ -29,7 +29,7 @@ def draw(frames: Frames) -> tuple[Figure, dict[str, Any]]:
     rows = parts.one_backend(parts.plain(rows[rows["estimator"] == estimator]))
     variance = settings.set_index("setting")["log_ratio_variance"]
     rows = rows.assign(plain=np.sqrt(rows["setting"].map(variance) / rows["samples"]))
-    rows = rows[rows["plain"] > 0]
+    rows = rows[(rows["plain"] > 0) & rows["rmse"].notna()]
     ratio = (rows["rmse"] / rows["plain"]).to_numpy(float)
 
     relative = settings[settings["kl"] > 0].assign(

@@ -6,7 +6,9 @@ A new point set is one file here and one line below; it comes with its radial fo
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
+
+import numpy as np
 
 from mckl.gaussians import Pair
 from mckl.points.antithetic import ANTITHETIC
@@ -14,6 +16,17 @@ from mckl.points.base import Draw, PointSet, Stream
 from mckl.points.iid import IID
 from mckl.points.sobol import SOBOL
 from mckl.reduction import Form, full, radial
+from mckl.streams import seed_sequence
+
+
+class Library(Protocol):
+    """What the samplers use of a backend (`mckl.backends.Backend`)."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def stream(self) -> Callable[[np.random.SeedSequence], Stream]: ...
 
 
 class Sampler(NamedTuple):
@@ -26,6 +39,15 @@ class Sampler(NamedTuple):
     def numbers(self, pair: Pair) -> int:
         """How many random numbers one sample takes, without making the form of a full pair."""
         return pair.dimension if self.reduce is full else self.reduce(pair).numbers
+
+    def start(self, library: Library, form: Form, seed: int, replicate: int, *stage: str) -> Draw:
+        """The draws of one replicate.
+
+        Their stream is keyed by what is drawn, not by the setting it is for: settings whose
+        samples take the same numbers share them (docs/theory.md, section 9).
+        """
+        key = seed_sequence(seed, *stage, form.shape, self.name, library.name, replicate)
+        return self.points.start(library.stream(key), form, key)
 
 
 _POINT_SETS = (IID, ANTITHETIC, SOBOL)

@@ -1,0 +1,42 @@
+"""What is told of the gaps: settings whose log density ratio is not finite with a sampler."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+_NAMED = 5
+
+
+def told(gaps: pd.DataFrame) -> str | None:
+    """A message naming the gaps of gaps.parquet; None when there are none."""
+    if gaps.empty:
+        return None
+    names = [", ".join(f"{k} {v}" for k, v in row.items()) for row in gaps.to_dict("records")]
+    return f"log density ratio is not finite in {len(names)} of the traces: {_listed(names)}"
+
+
+def outside(rows: pd.DataFrame, gaps: pd.DataFrame) -> pd.DataFrame:
+    """The rows of a table that no row of gaps.parquet is about."""
+    keys = ["setting", "backend", "sampler"]
+    lost = pd.MultiIndex.from_frame(gaps[keys].astype(str))
+    return rows[~pd.MultiIndex.from_frame(rows[keys].astype(str)).isin(lost)]
+
+
+def note(frames: Mapping[str, pd.DataFrame]) -> str:
+    """The sentence of a figure's caption that names what it cannot show; "" when it shows all."""
+    if "summary" not in frames:
+        return ""
+    summary = frames["summary"]
+    keys = ["setting", "backend", "sampler"]
+    missing = summary.loc[summary["mean"].isna(), keys].drop_duplicates()
+    if missing.empty:
+        return ""
+    names = [f"{s} with {b}, {p}" for s, b, p in missing.itertuples(index=False)]
+    return f"\n**Missing here**, for l is not finite: {_listed(names)}."
+
+
+def _listed(names: list[str]) -> str:
+    more = len(names) - _NAMED
+    return "; ".join(names[:_NAMED]) + (f"; and {more} more" if more > 0 else "")

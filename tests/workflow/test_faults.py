@@ -1,0 +1,379 @@
+"""Kills, signals, full and read-only disks, foreign files, two runs at once, a clock that jumps.
+
+Each ends with the tables of an undisturbed run, or with a clear line and nothing lost.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+import pandas as pd
+import psutil
+import pytest
+
+from .study import EXACT, Study, copy_checkout, jobs_in
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("faults")]
+
+# Two estimation jobs, so that a run takes seconds.
+TINY = {
+    "sweep": {"dimension": [1, 2], "scale": [1.25], "offset": [0.25]},
+    "cases": {"notebook": None},
+    "samplers": ["iid"],
+    "samples": 64,
+    "replicates": 4,
+}
+TABLES = [table for table in EXACT if table != "budget"]
+TARGETS = [f"results/tables/{table}.parquet" for table in TABLES]
+CHUNK = "results/traces/numpy/d1-s1.25.parquet"
+LONG = 10**9  # samples: minutes a job
+PATIENCE = 120  # seconds, on a machine that others load
+KILLS = 10  # of Snakemake, and as many of jobs
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Study:
+    """The tiny study after its run."""
+    study = Study(tmp_path_factory.mktemp("faults") / "undisturbed")
+    copy_checkout(study)
+    study.configure(**TINY)
+    began = time.monotonic()
+    study.jobs(*TARGETS)
+    start = time.monotonic()
+    study.run(*TARGETS, cores=2)
+    (study.root / "seconds.txt").write_text(f"{start - began} {time.monotonic() - start}")
+    return study
+
+
+def seconds(study: Study) -> list[float]:
+    """How long Snakemake takes to start, and the whole run."""
+    return [float(text) for text in (study.root / "seconds.txt").read_text().split()]
+
+
+def from_nothing(study: Study) -> None:
+    for folder in ("results", ".snakemake"):
+        shutil.rmtree(study.root / folder)
+
+
+@pytest.fixture(scope="module")
+def other(undisturbed: Study, tmp_path_factory: pytest.TempPathFactory) -> Study:
+    """The tiny study of another seed after its run."""
+    root = tmp_path_factory.mktemp("faults") / "other"
+    shutil.copytree(undisturbed.root, root)
+    study = again(undisturbed, Study(root))
+    study.configure(seed=1)
+    study.run(*TARGETS, cores=2)
+    return study
+
+
+@pytest.fixture
+def tiny(undisturbed: Study, tmp_path: Path) -> Study:
+    """The tiny study before any run."""
+    skip = shutil.ignore_patterns("results", ".snakemake", "__pycache__")
+    shutil.copytree(undisturbed.root, tmp_path / "tiny", ignore=skip)
+    return again(undisturbed, Study(tmp_path / "tiny"))
+
+
+@pytest.fixture
+def done(undisturbed: Study, tmp_path: Path) -> Study:
+    """The tiny study after its run, to be changed."""
+    shutil.copytree(undisturbed.root, tmp_path / "done")
+    return again(undisturbed, Study(tmp_path / "done"))
+
+
+def again(original: Study, copied: Study) -> Study:
+    copied.small = dict(original.small)
+    return copied
+
+
+@contextmanager
+def running(study: Study, output: Path, *targets: str) -> Iterator[psutil.Popen]:
+    """A run of the study in a session of its own; none of its processes outlives the block."""
+    with output.open("w") as out:
+        run = psutil.Popen(
+            study.command(*(targets or TARGETS), cores=2), cwd=study.root, env=study.environment(),
+            stdout=out, stderr=subprocess.STDOUT, start_new_session=True,
+        )  # fmt: skip
+    try:
+        yield run
+    finally:
+        for process in of_session(run.pid):
+            process.kill()
+        run.wait()
+
+
+def of_session(leader: int) -> list[psutil.Process]:
+    """The processes of a session, also when its leader is gone."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if os.getsid(process.pid) == leader and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+        except (ProcessLookupError, psutil.NoSuchProcess):
+            continue
+    return found
+
+
+def jobs_of(run: psutil.Popen) -> list[psutil.Process]:
+    """The processes in which the scripts of a run are at work."""
+    found = []
+    for process in of_session(run.pid):
+        try:
+            command = process.cmdline()
+        except psutil.NoSuchProcess:
+            continue
+        if len(command) == 2 and "/.snakemake/scripts/" in command[1]:
+            found.append(process)
+    return found
+
+
+def ends(run: psutil.Popen, seconds: float) -> bool:
+    """Whether a run ends by itself within this time."""
+    try:
+        run.wait(max(seconds, 0.0))
+    except psutil.TimeoutExpired:
+        return False
+    return True
+
+
+def wait_for(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def assert_undisturbed(study: Study, undisturbed: Study) -> None:
+    for table in TABLES:
+        pd.testing.assert_frame_equal(
+            study.table(table), undisturbed.table(table), check_exact=True
+        )
+    assert not [f for f in study.files() if f.endswith(".tmp")]
+
+
+def lines(text: str) -> list[str]:
+    return [line for line in text.splitlines() if line.startswith("mckl: ")][1:]  # after the plan
+
+
+def test_snakemake_killed_at_random_moments(
+    tiny: Study, undisturbed: Study, tmp_path: Path
+) -> None:
+    chance = random.Random(20171127)
+    start, whole = seconds(undisturbed)
+    kills = 0
+    with ExitStack() as stack:
+        runs: list[psutil.Popen] = []
+        while kills < KILLS:
+            done = 0.0  # of the work, in seconds: every run begins with the same start-up
+            for moment in [*sorted(chance.uniform(0, whole) for _ in range(KILLS // 2)), PATIENCE]:
+                run = stack.enter_context(running(tiny, tmp_path / "output"))
+                runs.append(run)
+                if ends(run, moment - done):
+                    break
+                run.kill()  # the jobs that it started go on beside the next run
+                run.wait()
+                kills += 1
+                done = max(moment - start, 0.0)
+                tiny.run("--unlock")
+            assert run.wait() == 0
+            wait_for(lambda: not any(of_session(run.pid) for run in runs))
+            assert_undisturbed(tiny, undisturbed)
+            from_nothing(tiny)
+
+
+def test_jobs_killed_at_random_moments(tiny: Study, undisturbed: Study, tmp_path: Path) -> None:
+    chance = random.Random(20171127)
+    _, whole = seconds(undisturbed)
+    kills = 0
+    while kills < KILLS:
+        with running(tiny, tmp_path / "output") as run:
+            began = time.monotonic()
+            for moment in sorted(chance.uniform(0, whole) for _ in range(3)):
+                ends(run, began + moment - time.monotonic())
+                wait_for(lambda run=run: run.poll() is not None or jobs_of(run))
+                for job in jobs_of(run)[:1]:
+                    job.kill()
+                    kills += 1
+            code = run.wait(PATIENCE)
+        if code == 0:
+            assert_undisturbed(tiny, undisturbed)
+            from_nothing(tiny)
+    tiny.run(*TARGETS, cores=2)
+    assert_undisturbed(tiny, undisturbed)
+
+
+def test_a_lock_that_is_left_is_told(tiny: Study, undisturbed: Study, tmp_path: Path) -> None:
+    """And what the killed run's jobs write late, under another config, is never taken for this."""
+    tiny.configure(seed=1)
+    with running(tiny, tmp_path / "output", CHUNK) as run:
+        wait_for(lambda: list(tiny.root.glob("results/traces/numpy/.*.tmp")))
+        (orphan,) = jobs_of(run)
+        orphan.suspend()
+        (unfinished,) = tiny.root.glob("results/traces/numpy/.*.tmp")
+        run.kill()
+        run.wait()
+        tiny.configure(seed=undisturbed.small["seed"])
+        code, text = tiny.snakemake(*TARGETS)
+        assert code == 1
+        assert "--unlock" in text
+        tiny.run("--unlock")
+        tiny.run(*TARGETS, cores=2)
+        assert not unfinished.exists()
+        orphan.resume()
+        wait_for(lambda: not of_session(run.pid))
+    assert_undisturbed(tiny, undisturbed)
+    assert tiny.jobs(*TARGETS) == []
+
+
+@pytest.mark.parametrize("how", ["SIGTERM", "Ctrl-C"])
+def test_told_to_end(tiny: Study, undisturbed: Study, tmp_path: Path, how: str) -> None:
+    tiny.configure(samples=LONG)
+    with running(tiny, tmp_path / "output") as run:
+        wait_for(lambda: list(tiny.root.glob("results/traces/numpy/.*.tmp")))
+        if how == "SIGTERM":
+            run.terminate()
+        else:
+            os.killpg(run.pid, signal.SIGINT)
+        assert run.wait(PATIENCE) == 1
+        assert not of_session(run.pid)
+    text = (tmp_path / "output").read_text()
+    *jobs, line = lines(text)
+    assert {*jobs} <= {"mckl: interrupted"}
+    assert line == "mckl: not finished; what is done is kept, and the same command goes on from it"
+    assert "Traceback" not in text
+    tiny.configure(samples=TINY["samples"])
+    tiny.run(*TARGETS, cores=2)
+    assert_undisturbed(tiny, undisturbed)
+
+
+def in_namespace(study: Study, script: str) -> subprocess.CompletedProcess[str]:
+    """A shell in which disks can be mounted that nobody else sees, and that are gone at its end."""
+    command = ["unshare", "-rm", "bash", "-euc", script, "bash", *study.command(*TARGETS)]
+    return subprocess.run(
+        command, cwd=study.root, env=study.environment(), timeout=300, check=False,
+        capture_output=True, text=True,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def mounts(tiny: Study) -> None:
+    done = None
+    with suppress(FileNotFoundError):
+        done = in_namespace(tiny, "mkdir m; mount -t tmpfs tmpfs m")
+    if done is None or done.returncode:
+        assert os.environ.get("CI") != "true", "unshare -rm cannot mount a disk"
+        pytest.skip("no way to mount a disk here (unshare -rm)")
+
+
+@pytest.mark.usefixtures("mounts")
+def test_a_full_disk(tiny: Study, undisturbed: Study) -> None:
+    done = in_namespace(
+        tiny,
+        """mkdir results; mount -t tmpfs -o size=48k tmpfs results
+        "$@" > full.txt 2>&1 && exit 1
+        mount -o remount,size=100m results
+        find results -name "*.parquet" > kept.txt
+        "$@"
+        cp -r results whole""",
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    text = (tiny.root / "full.txt").read_text()
+    *failed, last = lines(text)
+    assert failed
+    for line in failed:
+        assert " cannot be written (No space left on device): mend that and run again" in line
+    assert last.startswith("mckl: not finished; what is done is kept")
+    kept = {Path(path).stem for path in (tiny.root / "kept.txt").read_text().split()}
+    rerun = {job.removeprefix("estimate ") for job in jobs_in(done.stdout + done.stderr)}
+    assert not kept & rerun
+    (tiny.root / "whole").rename(tiny.root / "results.whole")
+    shutil.rmtree(tiny.root / "results")
+    (tiny.root / "results.whole").rename(tiny.root / "results")
+    assert_undisturbed(tiny, undisturbed)
+
+
+@pytest.mark.usefixtures("mounts")
+@pytest.mark.parametrize("folder", [".", "results"])
+def test_a_read_only_folder(tiny: Study, folder: str) -> None:
+    (tiny.root / "results").mkdir()
+    where = tiny.root / folder
+    mount = f"mount --bind {where} {where}; mount -o remount,ro,bind {where}; cd {tiny.root}"
+    done = in_namespace(tiny, f'{mount}; exec "$@"')
+    assert done.returncode == 1
+    said = [row for row in done.stderr.splitlines() if "mckl: " in row]
+    assert said == [
+        f"mckl: {where.resolve()} cannot be written: mend that, "
+        "or run in another folder with --directory"
+    ]
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_a_foreign_file_beside_the_traces_is_not_read(done: Study, undisturbed: Study) -> None:
+    shutil.copy(done.root / CHUNK, done.root / "results/traces/numpy/other.parquet")
+    (done.root / "results/tables/traces.parquet").unlink()
+    done.run(*TARGETS)
+    assert_undisturbed(done, undisturbed)
+
+
+@pytest.mark.parametrize("of", ["another seed", "another version"])
+def test_foreign_traces_are_refused(
+    done: Study, tiny: Study, undisturbed: Study, other: Study, of: str
+) -> None:
+    if of == "another version":
+        other = tiny
+        other.append("src/mckl/running.py", "\n# changed\n")
+        other.run(CHUNK)
+    shutil.copy(other.root / CHUNK, done.root / CHUNK)
+    code, text = done.snakemake(*TARGETS)
+    assert code == 1
+    line = f"mckl: {CHUNK} is of another config or version: delete it and run again"
+    assert lines(text)[0] == line
+    (done.root / CHUNK).unlink()
+    done.run(*TARGETS)
+    assert_undisturbed(done, undisturbed)
+
+
+def test_two_runs_at_once(tiny: Study, undisturbed: Study, tmp_path: Path) -> None:
+    with running(tiny, tmp_path / "output") as first:
+        wait_for(lambda: list(tiny.root.glob(".snakemake/locks/*")))
+        code, text = tiny.snakemake(*TARGETS)
+        assert code == 1
+        assert "no other Snakemake process is trying to create the same files" in text
+        assert "Traceback" not in text
+        assert first.wait(PATIENCE) == 0
+    assert_undisturbed(tiny, undisturbed)
+
+
+def set_clock(study: Study, moment: float) -> None:
+    """Give all results the times that they would have if the clock had stood there."""
+    results = [study.root / f for f in study.files()]
+    first = min(f.stat().st_mtime for f in results)
+    for f in results:
+        later = moment + f.stat().st_mtime - first
+        os.utime(f, (later, later))
+
+
+YEAR = 365 * 86400
+
+
+@pytest.mark.parametrize("years", [-20, 1])
+def test_a_clock_that_jumps(other: Study, undisturbed: Study, tmp_path: Path, years: int) -> None:
+    shutil.copytree(other.root, tmp_path / "done")
+    done = again(other, Study(tmp_path / "done"))
+    set_clock(done, time.time() + years * YEAR)
+    assert (done.jobs(*TARGETS) == []) == (years > 0)  # the past is older than the code
+    # Half of a run after the clock was set right: the old half looks newer than the new one.
+    done.configure(seed=undisturbed.small["seed"])
+    done.run("results/tables/traces.parquet", cores=2)
+    assert {"summary", "verify"} <= {*done.jobs(*TARGETS)}
+    done.run(*TARGETS, cores=2)
+    assert_undisturbed(done, undisturbed)
+    assert done.jobs(*TARGETS) == []

@@ -1,0 +1,88 @@
+# What happens around a run: before its first job, when it is stopped, and at its end.
+import contextlib
+import json
+import signal
+import time
+
+import psutil
+
+from mckl.manifest import command_line, now
+from mckl.plan import plan
+
+
+def check_writable():
+    """Ends here, before Snakemake meets a folder that it cannot write to."""
+    for folder in (".", placed("results")):
+        if os.path.exists(folder) and not os.access(folder, os.W_OK):
+            sys.exit(
+                f"mckl: {os.path.abspath(folder)} cannot be written: mend that, "
+                "or run in another folder with --directory"
+            )
+
+
+def tidy_results():
+    """Removes what killed jobs left unfinished, and sets times that are ahead of the clock to now.
+
+    Snakemake fails a job whose output is older than its input.
+    """
+    clock = time.time()
+    for path in Path(placed("results")).rglob("*"):
+        if path.match(".*.tmp"):
+            path.unlink(missing_ok=True)
+        elif path.stat().st_mtime > clock:
+            os.utime(path, (clock, clock))
+
+
+def end_on_sigterm():
+    """SIGTERM ends a run as Ctrl-C does; by itself Snakemake would wait for the running jobs."""
+
+    def end(*_):
+        for child in psutil.Process().children(recursive=True):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                child.terminate()
+        raise KeyboardInterrupt
+
+    with contextlib.suppress(ValueError):  # not in the main thread
+        signal.signal(signal.SIGTERM, end)
+
+
+def make_report():
+    """Snakemake's own report after a whole run; one that cannot be made fails no run.
+
+    Whatever the gate says: what it found wrong is on the report's first page.
+    """
+    whole = "all" in {job.rule.name for job in workflow.dag.jobs}
+    left = {job.rule.name for job in workflow.dag.needrun_jobs()}
+    if not whole or left - {"all", "gate", "manifest"}:
+        return
+    try:
+        from snakemake.report import auto_report
+        from snakemake.report.html_reporter import ReportSettings
+        from snakemake.settings.types import GlobalReportSettings
+        from snakemake_interface_report_plugins.registry import ReportPluginRegistry
+
+        # Captions are outputs: from a storage they come back, as Snakemake brings the figures.
+        for path in (path for job in workflow.dag.jobs for path in job.output):
+            if path.endswith(".rst") and path.is_storage:
+                workflow.async_run(path.retrieve_from_storage())
+        html = ReportPluginRegistry().get_plugin("html")
+        where = ReportSettings(path=Path("results/report.html"))
+        where.path.parent.mkdir(exist_ok=True)
+        workflow.async_run(
+            auto_report(workflow.dag, html, where, GlobalReportSettings())
+        )
+    except Exception as error:
+        logger.warning(
+            f"mckl: no report ({error}): run snakemake --report results/report.html"
+        )
+
+
+# Once, before the first job; jobs that parse the Snakefile again stay silent.
+if workflow.is_main_process:
+    check_writable()
+    end_on_sigterm()
+    logger.info(plan(STUDY).line())
+    # What a job cannot know and the manifest tells.
+    os.environ.update(
+        MCKL_RUN=json.dumps({"command": command_line(sys.orig_argv), "start": now()})
+    )
