@@ -44,6 +44,10 @@ $(READY_TEST): $(READY)
 	@echo "mckl: adding TensorFlow and S3 to $(VENV) for the tests"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[tensorflow,s3]' 2> $(VENV)/pip.log \
 		|| { tail -n 3 $(VENV)/pip.log >&2; echo "mckl: they could not be installed: is the network reachable? ($(VENV)/pip.log)" >&2; exit 1; }
+# Apart, for wherever it is installed every start of Snakemake takes half a second more.
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps --upgrade \
+		--target $(VENV)/cluster snakemake-executor-plugin-slurm snakemake-executor-plugin-slurm-jobstep 2> $(VENV)/pip.log \
+		|| { tail -n 3 $(VENV)/pip.log >&2; echo "mckl: SLURM's plugin could not be installed: is the network reachable? ($(VENV)/pip.log)" >&2; exit 1; }
 	@touch $@
 
 test: $(READY_TEST) ## run every test
@@ -78,7 +82,7 @@ format: $(READY) ## format the code
 
 lock: ## renew constraints.txt with the current releases
 	rm -rf $(VENV)/lock && $(PYTHON) -m venv $(VENV)/lock
-	$(VENV)/lock/bin/python -m pip install --quiet --disable-pip-version-check '.[dev,tensorflow,s3]'
+	$(VENV)/lock/bin/python -m pip install --quiet --disable-pip-version-check '.[cluster,dev,tensorflow,s3]'
 	{ echo "# Current releases, pinned; renewed by 'make lock'."; \
 	  $(VENV)/lock/bin/python -m pip freeze --exclude mckl; } > constraints.txt
 	rm -rf $(VENV)/lock

@@ -14,8 +14,8 @@ rule budget:
         "../envs/mckl.yaml"
     threads: 1
     resources:
-        mem_mb=1500,
-        runtime=60,
+        mem_mb=each_attempt(1500),
+        runtime=each_attempt(60),
     params:
         job={
             "settings": [s.as_dict() for s in SETTINGS],

@@ -22,7 +22,7 @@ from mckl.errors import UserError
 from mckl.manifest import job_digest
 from mckl.manifest import digest as digest_of
 from mckl.revision import code_digest
-from mckl.traces import checkpoints
+from mckl.traces import SETTINGS_AT_ONCE, checkpoints
 
 SCHEMA = ROOT / "workflow" / "schemas" / "config.schema.yaml"
 try:

@@ -23,6 +23,7 @@ for name in FIGURES:
             f"results/logs/figures/{name}.log",
         benchmark:
             f"results/benchmarks/figures/{name}.jsonl"
+        localrule: True
         conda:
             "../envs/mckl.yaml"
         threads: 1

@@ -1,7 +1,11 @@
 # What an estimation job is told and what it may ask for.
+import functools
 import math
 
 from mckl.plan import chunk_seconds
+
+# Resident in the Snakemake processes that start a job of an array, one inside the other.
+SNAKEMAKE_MB = 500
 
 EVERY_JOB = {
     "dtype": STUDY.dtype,
@@ -37,21 +41,38 @@ def environment_of(wildcards):
 
 
 def estimate_mem_mb(backend, chunk):
-    """Python and its libraries, a few samples of every coordinate, one setting's traces."""
+    """Snakemake, Python and its libraries, a few samples of every coordinate, a batch's traces."""
     dimension = max(s.dimension for s in CHUNKS[backend][chunk])
     rows = (
-        STUDY.replicates
+        min(SETTINGS_AT_ONCE, len(CHUNKS[backend][chunk]))
+        * STUDY.replicates
         * len(CHECKPOINTS)
         * len(STUDY.samplers)
         * len(STUDY.estimators)
     )
-    return math.ceil(LIBRARIES[backend].memory_mb + 64e-6 * dimension + 100e-6 * rows)
+    start = SNAKEMAKE_MB + LIBRARIES[backend].memory_mb
+    return math.ceil(start + 64e-6 * dimension + 100e-6 * rows)
 
 
 def estimate_minutes(backend, chunk):
     """Three times what the plan expects, and a few minutes to start."""
     seconds = chunk_seconds(STUDY, CHUNKS[backend][chunk])
     return math.ceil(5 + 3 * LIBRARIES[backend].slowness * seconds / 60)
+
+
+def each_attempt(amount):
+    """A resource of which every attempt asks for that much more."""
+    return lambda wildcards, attempt: attempt * amount
+
+
+def each_attempt_of_any(amount):
+    """The same for every chunk, as the one that takes most: a SLURM array asks for all at once."""
+    most = functools.cache(
+        lambda: max(
+            amount(backend, chunk) for backend in CHUNKS for chunk in CHUNKS[backend]
+        )
+    )
+    return lambda wildcards, attempt: attempt * most()
 
 
 def job_digests(wildcards):

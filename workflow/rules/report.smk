@@ -16,6 +16,7 @@ rule landing:
         "results/logs/landing.log",
     benchmark:
         "results/benchmarks/landing.jsonl"
+    localrule: True
     conda:
         "../envs/mckl.yaml"
     threads: 1
@@ -46,6 +47,7 @@ rule explorer:
         "results/logs/explorer.log",
     benchmark:
         "results/benchmarks/explorer.jsonl"
+    localrule: True
     conda:
         "../envs/mckl.yaml"
     threads: 1

@@ -8,6 +8,7 @@ rule settings:
         "results/logs/settings.log",
     benchmark:
         "results/benchmarks/settings.jsonl"
+    localrule: True
     conda:
         "../envs/mckl.yaml"
     threads: 1
@@ -32,8 +33,8 @@ rule theory:
         "../envs/mckl.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=60,
+        mem_mb=each_attempt(1000),
+        runtime=each_attempt(60),
     params:
         job={
             "settings": [s.as_dict() for s in SETTINGS],

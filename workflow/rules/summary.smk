@@ -16,8 +16,8 @@ rule summary:
         "../envs/mckl.yaml"
     threads: 1
     resources:
-        mem_mb=1500,
-        runtime=60,
+        mem_mb=each_attempt(1500),
+        runtime=each_attempt(60),
     params:
         origin=origin("traces", "settings", "theory"),
         code=script_digest("summary"),
@@ -39,6 +39,7 @@ rule verify:
         "results/logs/verify.log",
     benchmark:
         "results/benchmarks/verify.jsonl"
+    localrule: True
     conda:
         "../envs/mckl.yaml"
     threads: 1
@@ -64,6 +65,7 @@ rule gate:
         "results/logs/gate.log",
     benchmark:
         "results/benchmarks/gate.jsonl"
+    localrule: True
     conda:
         "../envs/mckl.yaml"
     threads: 1

@@ -13,8 +13,8 @@ rule estimate:
         environment_of
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: attempt * estimate_mem_mb(**wildcards),
-        runtime=lambda wildcards, attempt: attempt * estimate_minutes(**wildcards),
+        mem_mb=each_attempt_of_any(estimate_mem_mb),
+        runtime=each_attempt_of_any(estimate_minutes),
     params:
         job=lambda wildcards: estimate_job(**wildcards),
         code=lambda wildcards: estimate_code(wildcards.backend),
@@ -36,8 +36,8 @@ rule traces:
         "../envs/mckl.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=30,
+        mem_mb=each_attempt(1000),
+        runtime=each_attempt(30),
     params:
         jobs=job_digests,
         origin=estimates(),
@@ -55,6 +55,7 @@ rule cost:
         "results/logs/cost.log",
     benchmark:
         "results/benchmarks/cost.jsonl"
+    localrule: True
     conda:
         "../envs/mckl.yaml"
     threads: 1
@@ -79,8 +80,8 @@ rule registered_kl:
         "../envs/tensorflow.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=20,
+        mem_mb=each_attempt(2000),
+        runtime=each_attempt(20),
     params:
         job={"settings": [s.as_dict() for s in SETTINGS]},
         code=script_digest("registered_kl", "mckl.backends.tensorflow"),
@@ -96,6 +97,7 @@ rule notebook:
         "results/logs/notebook.log",
     benchmark:
         "results/benchmarks/notebook.jsonl"
+    localrule: True
     conda:
         "../envs/mckl.yaml"
     threads: 1

@@ -1,0 +1,72 @@
+"""A study whose Snakemake hands its jobs to SLURM."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from workflow.study import Study
+
+from .slurm import Slurm
+
+# SLURM's plugin, apart from the other packages: see the Makefile.
+PLUGIN = Path(sys.prefix) / "cluster"
+# A job says what SLURM calls it, and waits while there is a file `hold-CHUNK`.
+HOLD = """
+from pathlib import Path
+from time import sleep
+
+chunk = snakemake.wildcards.chunk
+array = [os.environ.get(f"SLURM_ARRAY_{part}_ID") for part in ("JOB", "TASK")]
+Path(f"job-{chunk}").write_text("_".join(array) if all(array) else os.environ["SLURM_JOB_ID"])
+while Path(f"hold-{chunk}").exists():
+    sleep(0.1)
+"""
+
+
+class ClusterStudy(Study):
+    """A study that runs by profiles/slurm, but looks more often, for its jobs last seconds."""
+
+    def __init__(self, root: Path, slurm: Slurm) -> None:
+        super().__init__(root)
+        self.slurm = slurm
+
+    def command(self, *arguments: str, cores: int = 1) -> list[str]:
+        options = ("--profile", "profiles/slurm", "--latency-wait", "150")
+        options += ("--slurm-init-seconds-before-status-checks", "1")
+        return [sys.executable, "-m", "snakemake", *options, *arguments]
+
+    def environment(self) -> dict[str, str]:
+        return super().environment() | self.slurm.environment | {"PYTHONPATH": str(PLUGIN)}
+
+    def before_estimate(self, code: str) -> None:
+        """Have every estimation job do something first."""
+        self.edit("scripts/estimate.py", "\nmeter = ", f"{code}\nmeter = ")
+
+    @contextmanager
+    def running(self, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+        """Snakemake in the background; what it prints is in run.txt."""
+        with (self.root / "run.txt").open("wb") as out:
+            run = subprocess.Popen(
+                self.command(*arguments), cwd=self.root, env=self.environment(),
+                stdout=out, stderr=subprocess.STDOUT,
+                # Tests in the background of a shell ignore it.
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+            )  # fmt: skip
+        try:
+            yield run
+        finally:
+            run.kill()
+            run.wait()
+
+    def numbers(self) -> dict[str, str]:
+        """SLURM's numbers of the estimation jobs that have begun, by chunk."""
+        files = self.root.glob("job-*")
+        return {f.name.removeprefix("job-"): text for f in files if (text := f.read_text())}
+
+    def printed(self) -> str:
+        return (self.root / "run.txt").read_text()

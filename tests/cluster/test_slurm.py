@@ -1,0 +1,138 @@
+"""The study on a real SLURM: the same tables as at home, whatever happens to its jobs."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import signal
+from collections import Counter
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from workflow.study import CHECKOUT, CHUNKS, TARGETS, Study, copy_checkout, jobs_in
+
+from .slurm import Slurm, wait
+from .study import HOLD, ClusterStudy
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("cluster")]
+
+TRACES = "results/tables/traces.parquet"
+
+
+class Job(NamedTuple):
+    """What SLURM says of a job."""
+
+    number: str
+    rule: str
+    state: str
+    memory: str
+    limit: str
+
+
+def jobs(study: ClusterStudy) -> list[Job]:
+    """The study's jobs, also those that are over."""
+    form = "--format=%Z|%i|%k|%T|%m|%l"
+    rows = study.slurm.command("squeue", "--states=all", "--array", "--noheader", form)
+    fields = [row.split("|") for row in rows.splitlines()]
+    return [
+        Job(number, comment.split("_")[1], *rest)
+        for root, number, comment, *rest in fields
+        if root == str(study.root)
+    ]
+
+
+@pytest.fixture
+def study(fresh: Study, slurm: Slurm) -> ClusterStudy:
+    """The small study before any run."""
+    return ClusterStudy(fresh.root, slurm)
+
+
+def assert_same_tables(one: Study, other: Study, *tables: str) -> None:
+    for path in tables:
+        assert (one.root / path).read_bytes() == (other.root / path).read_bytes()
+
+
+def test_default_study_has_the_tables_of_a_local_run(slurm: Slurm, tmp_path: Path) -> None:
+    local, remote = Study(tmp_path / "local"), ClusterStudy(tmp_path / "remote", slurm)
+    for study in (local, remote):
+        copy_checkout(study)
+        shutil.copy2(CHECKOUT / "config.yaml", study.root)
+        study.run(*TARGETS, cores=2)
+    assert_same_tables(local, remote, *TARGETS)
+    done = jobs(remote)
+    assert {job.state for job in done} == {"COMPLETED"}
+    arrays = [job.number.split("_") for job in done if job.rule == "estimate"]
+    assert len({number for number, _ in arrays}) == 1
+    assert sorted(task for _, task in arrays) == ["1", "2", "3", "4", "5", "6"]
+    # The cheap rules ran here.
+    assert {job.rule for job in done} == {"theory", "estimate", "traces", "summary", "budget"}
+
+
+# More memory than a first attempt asks for, and less than a second one.
+BALLAST = """
+if chunk == "d1-s0.8":
+    ballast = b"x" * int(1.2e6 * {mem_mb})
+    sleep(10)
+"""
+
+
+def test_jobs_that_die_are_done_again(study: ClusterStudy, finished: Study) -> None:
+    first = asked(study.run(TRACES, "--dry-run"))
+    study.before_estimate(HOLD + BALLAST.format(**first))
+    held = {chunk: study.root / f"hold-{chunk}" for chunk in CHUNKS if chunk != "d1-s0.8"}
+    for path in held.values():
+        path.touch()
+    with study.running(TRACES) as run:
+        wait("all jobs run", lambda: len(study.numbers()) == len(CHUNKS))
+        number = study.numbers()
+        study.slurm.command("scancel", number["d2-s0.8"])
+        # A limit is a minute at least; an operator may bring its end forward.
+        study.slurm.command("scontrol", "update", f"JobId={number['d2-s1.25']}", "EndTime=now")
+        wait("they die", lambda: {"CANCELLED", "TIMEOUT", "FAILED"} <= states(study))
+        study.slurm.lose_node()
+        lost = [job.number for job in jobs(study) if job.state == "PENDING"]
+        assert {number["case-notebook"], number["d1-s1.25"]} <= {*lost}
+        for path in held.values():
+            path.unlink()
+        study.slurm.start_node()
+        for job in lost:  # else SLURM waits two minutes
+            study.slurm.command("scontrol", "update", f"JobId={job}", "StartTime=now+10seconds")
+        assert run.wait(timeout=240) == 0, study.printed()
+    assert_same_tables(study, finished, TRACES)
+    done = [job for job in jobs(study) if job.rule == "estimate"]
+    count = Counter(job.state for job in done)
+    assert count["COMPLETED"] == len(CHUNKS)
+    assert min(count["CANCELLED"], count["TIMEOUT"], count["FAILED"]) >= 1
+    assert "exceeded memory limit" in (study.slurm.root / "slurmd.log").read_text()
+    again = [job for job in done if job.state == "COMPLETED" and job.number not in number.values()]
+    assert len(again) >= 3
+    for job in again:
+        assert int(job.memory.removesuffix("M")) >= 2 * first["mem_mb"]
+        assert int(job.limit.removesuffix(":00")) >= 2 * first["runtime"]
+
+
+def asked(text: str) -> dict[str, int]:
+    """The memory and time of the first estimation job that Snakemake's output names."""
+    (_, block) = text.split("rule estimate:\n", 1)
+    return {k: int(v) for k, v in re.findall(r"\b(mem_mb|runtime)=(\d+)", block.split("\n[")[0])}
+
+
+def states(study: ClusterStudy) -> set[str]:
+    return {job.state for job in jobs(study)}
+
+
+def test_an_interrupted_run_resumes(study: ClusterStudy, finished: Study) -> None:
+    study.before_estimate(HOLD)
+    held = study.root / "hold-d2-s1.25"
+    held.touch()
+    traces = [f"results/traces/numpy/{chunk}.parquet" for chunk in CHUNKS]
+    alone = (*traces, "--slurm-array-jobs", "none")  # the jobs of an array end together
+    with study.running(*alone) as run:
+        wait("all but one end", lambda: study.printed().count("Finished jobid") == len(CHUNKS) - 1)
+        run.send_signal(signal.SIGINT)
+        assert run.wait(timeout=60) != 0
+    wait("none is left", lambda: not states(study) & {"RUNNING", "PENDING", "COMPLETING"})
+    held.unlink()
+    assert jobs_in(study.run(*alone)) == ["estimate d2-s1.25"]
+    assert_same_tables(study, finished, *traces)
