@@ -28,7 +28,6 @@ SMALL = {
     "samplers": ["iid", "antithetic", "sobol", "iid-radial", "antithetic-radial", "sobol-radial"],
     "samples": 1024,
     "replicates": 30,
-    "one_job_per": ["dimension"],
 }
 TARGETS = [
     "results/tables/verification.parquet",
@@ -105,11 +104,9 @@ def test_the_registered_kl_of_every_setting_is_among_the_cells(study):
 @pytest.mark.slow
 def test_its_jobs_are_few_and_their_noise_stays_in_their_logs(study):
     where, printed = study
-    chunks = {path.stem for path in (where / "results/traces/tensorflow").glob("*.parquet")}
-    assert chunks == {"d1", "d16", "case-notebook"}
-    assert {path.stem for path in (where / "results/traces/numpy").glob("*.parquet")} == {
-        "s0.8", "s1.25", "case-notebook",
-    }  # fmt: skip
+    for backend in ("numpy", "tensorflow"):
+        chunks = {path.stem for path in (where / "results/traces" / backend).glob("*.parquet")}
+        assert chunks == {"d1", "d16", "case-notebook"}
     for noise in ("absl", "cuda", "cudart", "oneDNN", "XLA", "retracing", "cpu_feature_guard"):
         assert noise not in printed
 
