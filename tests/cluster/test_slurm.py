@@ -9,7 +9,7 @@ from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
-import pyarrow.parquet as pq
+import pandas as pd
 import pytest
 from workflow.study import CHECKOUT, CHUNKS, TARGETS, Study, copy_checkout, jobs_in
 
@@ -52,7 +52,8 @@ def study(fresh: Study, slurm: Slurm) -> ClusterStudy:
 def assert_same_rows(one: Study, other: Study, *tables: str) -> None:
     """Apart from the metadata, which tell that the code was another: jobs that can be held."""
     for path in tables:
-        assert pq.read_table(one.root / path).equals(pq.read_table(other.root / path))
+        frames = [pd.read_parquet(study.root / path) for study in (one, other)]
+        pd.testing.assert_frame_equal(*frames, check_exact=True)
 
 
 def test_default_study_has_the_tables_of_a_local_run(slurm: Slurm, tmp_path: Path) -> None:
