@@ -121,7 +121,7 @@ def time_part(cells: pd.DataFrame) -> tuple[str, str]:
     radial = cells["sampler"].str.removesuffix("-radial")
     coefficients = {points: fit(group) for points, group in cells.groupby(radial)}
     rows = [
-        [term, *(f"{coefficients[p][term] * 1e9:,.3g}" for p in coefficients)] for term in TERMS
+        [term, *(f"{coefficients[p][term] * 1e9:,.1f}" for p in coefficients)] for term in TERMS
     ]
     fitted = table("nanoseconds a | " + " | ".join(coefficients), rows)
     off = cells["forecast"] / cells["seconds"]
@@ -132,8 +132,14 @@ def time_part(cells: pd.DataFrame) -> tuple[str, str]:
     return fitted, table("plan : fact | least | 10 % | median | 90 % | most", quoted)
 
 
+# Not by getrusage, whose peak a process inherits from the one that started it.
+PEAK = """
+def peak():
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) / 1024 for line in status if line.startswith("VmHWM"))
+"""
 PROBE = """
-import resource, sys
+import sys
 from mckl.estimators import ESTIMATORS
 from mckl.points import SAMPLERS
 from mckl.settings import grid_setting
@@ -141,7 +147,7 @@ from mckl.traces import traces
 d, n, sampler = int(sys.argv[1]), int(sys.argv[2]), SAMPLERS[sys.argv[3]]
 traces([grid_setting(d, 1.25, 0.25)], "numpy", sampler, list(ESTIMATORS.values()),
        seed=1, samples=[n], replicates=1)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+print(peak())
 """
 
 
@@ -166,7 +172,7 @@ with tables.writer("traces", path, {}) as out:
         out.write_table(group, row_group_size=rows)
 """
 AGGREGATE = """
-import resource, sys
+import sys, time
 from mckl import tables
 from mckl.settings import grid_setting
 from mckl.summary import summaries
@@ -182,14 +188,13 @@ with tables.writer("traces", f"{folder}/all.parquet", {}) as out:
 with tables.writer("summary", f"{folder}/summary.parquet", {}) as out:
     for rows in summaries(tables.row_groups("traces", f"{folder}/all.parquet"), known, theory):
         out.write_table(tables.table("summary", rows))
-usage = resource.getrusage(resource.RUSAGE_SELF)
-print(usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+print(time.process_time(), peak())
 """
 
 
 def python(code: str, *arguments: object) -> str:
     """What a process that runs this code prints."""
-    command = [sys.executable, "-c", code, *map(str, arguments)]
+    command = [sys.executable, "-c", PEAK + code, *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
