@@ -62,7 +62,7 @@ FIGURES: Mapping[str, Figure] = {
         Figure("samplers", SAMPLER, "RMSE by sampler", ("summary", "settings")),
         Figure("samples-needed", MANY, "samples for a tolerance", ("budget", "settings")),
         Figure("coverage", TRUST, "t intervals", ("summary", "settings")),
-        Figure("verification", TRUST, "measurement and theory", ("verification",)),
+        Figure("verification", TRUST, "measurement and theory", ("verification", "settings")),
         Figure(
             "backends",
             TRUST,

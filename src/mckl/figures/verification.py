@@ -30,10 +30,18 @@ def normal_scores(p_value: Vector, z: Vector) -> Vector:
         return np.sign(z) * -ndtri(0.5 * p_value)
 
 
-def _last_cells(verification: pd.DataFrame) -> pd.DataFrame:
-    """The gamma cell of the largest checkpoint of every trace, in order of its score."""
+def _last_cells(verification: pd.DataFrame, settings: pd.DataFrame) -> pd.DataFrame:
+    """The gamma cell of the largest checkpoint of a trace, in order of its score.
+
+    Of the settings of a dimension, which share their draws, one: another for each sampler and
+    estimator. A cell that failed is always among them.
+    """
     tested = verification[verification["test"] == "gamma"]
-    last = tested.loc[tested.groupby(_TRACE)["samples"].idxmax()]
+    last = tested.loc[tested.groupby(_TRACE)["samples"].idxmax()].sort_values("setting")
+    dimension = last["setting"].map(settings.set_index("setting")["dimension"])
+    groups = last.groupby([dimension, *_TRACE[1:]])
+    turn = groups.ngroup() % groups["setting"].transform("size")
+    last = last[(groups.cumcount() == turn) | ~last["passed"]]
     score = normal_scores(last["p_value"].to_numpy(float), last["z"].to_numpy(float))
     return last.assign(score=score).sort_values("score", kind="stable").reset_index(drop=True)
 
@@ -125,7 +133,7 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
     Parameters
     ----------
     frames
-        The table verification.
+        The tables verification and settings.
 
     Returns
     -------
@@ -142,7 +150,7 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
         1, 3, figsize=(theme.WIDTH, 2.8), gridspec_kw={"width_ratios": [1, 1, 0.62], **room}
     )
     fig.set_layout_engine("none")
-    last = _last_cells(verification)
+    last = _last_cells(verification, parts.plain(frames["settings"]))
     outside = points = 0
     for ax, quantity, letter in zip(axes, ("mean", "variance"), "ab", strict=False):
         cells = last[last["quantity"] == quantity].reset_index(drop=True)
