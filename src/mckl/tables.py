@@ -98,7 +98,11 @@ _COLUMNS: Mapping[str, tuple[pa.DataType, str]] = {
     ),
     "verdict": (_KEY, "what the tolerance takes, in words: ok, or why it is not reached"),
     "job": (_KEY, "estimation job, as backend/chunk"),
-    "cpu_seconds": (pa.float64(), "CPU time of all threads; of a whole job with its start-up"),
+    "cpu_seconds": (
+        pa.float64(),
+        "CPU time of all threads, an equal share where settings share draws; "
+        "of a whole job with its start-up",
+    ),
     "wall_seconds": (pa.float64(), "elapsed time"),
     "max_rss": (pa.float64(), "largest resident memory of the job's process so far, MB"),
     "estimates_per_cpu_second": (pa.float64(), "samples / cpu_seconds: evaluations of l"),
