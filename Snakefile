@@ -43,5 +43,5 @@ onsuccess:
 onerror:
     make_report()
     logger.error(
-        "mckl: not finished; what is done is kept, and the same command goes on from it"
+        "mckl: not finished; what is done is kept: mend what is said above, if anything, and run again"
     )

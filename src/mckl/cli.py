@@ -349,7 +349,8 @@ def verify(folder: Path, against: Path | None) -> None:
     for name, kind in found.items():
         click.echo(one_line(f"{kind} {name}"))
     if found:
-        _fail(f"{folder}: not as in {manifest}", DIFFERENT)
+        what_now = "" if against else ": delete what is changed and run the study again"
+        _fail(f"{folder}: not as in {manifest}{what_now}", DIFFERENT)
     what = "the numbers of every table" if against else f"all {len(told['files'])} files"
     click.echo(f"{folder}: {what} as in {manifest}")
 

@@ -95,7 +95,7 @@ def test_what_is_missing_changed_or_extra_is_listed(study: Study, finished: Stud
     assert done.stdout.splitlines() == sorted(
         [*listed, *changed], key=lambda row: row.split(maxsplit=1)[1]
     )
-    assert done.stderr == f"mckl: {folder}: not as in {folder / 'manifest.json'}\n"
+    assert done.stderr.startswith(f"mckl: {folder}: not as in {folder / 'manifest.json'}: delete")
     numbers = verify(folder, "--against", finished.root / "results/manifest.json")
     assert (numbers.exit_code, numbers.stdout) == (3, "missing tables/theory.parquet\n")
 
