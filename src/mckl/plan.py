@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from mckl.settings import Setting
 
 # CPU seconds on the machine of docs/scaling.md, where the model and its fit stand.
-_PER_EVALUATION = 5e-9
-_PER_ESTIMATOR = 3e-9
-_PER_CHECKPOINT = 2.5e-6  # and estimator
+_PER_EVALUATION = 2.5e-9
+_PER_ESTIMATOR = 2.1e-9
+_PER_CHECKPOINT = 2e-6  # and estimator
 _PER_SETTING = 8e-3
 _BYTES_PER_ROW = 18.0  # of traces, compressed
 

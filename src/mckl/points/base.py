@@ -52,4 +52,4 @@ class PointSet(NamedTuple):
     most_samples: int | None = None
     seconds_per_normal: float = 8.5e-9
     seconds_per_chisquare: float = 25e-9
-    seconds_per_replicate: float = 4e-5
+    seconds_per_replicate: float = 3.5e-5
