@@ -23,7 +23,7 @@ from mckl.settings import Setting
 # the result's last bits, so it is no parameter; the second is not.
 BLOCK = 1024
 TRACES_AT_ONCE = 12
-# Settings that share their draws: more save no work, and memory does not grow with them.
+# Settings that share their draws: more would save little, and memory would grow with them.
 SETTINGS_AT_ONCE = 12
 # One sample of every coordinate and its squares have to fit in memory.
 _MOST_NUMBERS = 10**8

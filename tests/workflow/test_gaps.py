@@ -46,6 +46,8 @@ def test_a_gap_is_told_and_the_rest_goes_on(fresh: Study) -> None:
     assert "results/verified.txt" not in written
     page = (fresh.root / "results/report.html").read_text()
     assert f"not finite in 1 of the traces: {WHERE}" in page
+    landing = (fresh.root / "results/landing.rst").read_text()
+    assert "**Can I trust it?** Not what is missing. Of the rest, " in landing
     shown = [f for f in FIGURES if f"results/figures/{f}.rst" in written]
     assert len(shown) == len([f for f in FIGURES.values() if not f.of_notebook])
     for name in shown:

@@ -31,7 +31,7 @@ except UserError as error:
     sys.exit(f"mckl: config: {error}")
 
 SETTINGS = STUDY.settings()
-CHUNKS = {backend: STUDY.chunks() for backend in STUDY.backends}
+CHUNKS = dict.fromkeys(STUDY.backends, STUDY.chunks())
 CHECKPOINTS = checkpoints(STUDY.samples, STUDY.checkpoints_per_octave)
 NOTEBOOK = next(
     (s for s in SETTINGS if s.name == "notebook" and s.dimension >= 2), None
