@@ -22,10 +22,10 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from mckl.config import parse
-from mckl.gaussians import log_density_ratio
-from mckl.settings import Setting
-from mckl.traces import checkpoints
+from mckl.estimation.traces import checkpoints
+from mckl.families.normal import log_density_ratio
+from mckl.study.config import parse
+from mckl.study.settings import Setting
 
 SCHEMA = Path(__file__).parents[1] / "workflow" / "schemas" / "config.schema.yaml"
 

@@ -4,7 +4,7 @@
 
 Writes docs/scaling.md and docs/figures/scaling.png. The time of an estimation step is fitted by
 least squares of relative errors, with coefficients that are not negative; the constants in
-`mckl.plan` and `mckl.points` are to be what this prints, rounded.
+`mckl.study.plan` and `mckl.draw.points` are to be what this prints, rounded.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from scipy.optimize import nnls
 from side_by_side import DOCS, ROOT, machine, table
 from tqdm import tqdm
 
-from mckl import plan as planned
-from mckl import tables
-from mckl.config import Config, parse
-from mckl.estimators import ESTIMATORS
-from mckl.points import SAMPLERS
-from mckl.settings import grid_setting
-from mckl.traces import checkpoints, trace_columns, traces
+from mckl.draw.points import SAMPLERS
+from mckl.estimation.traces import checkpoints, trace_columns, traces
+from mckl.estimation.values import ESTIMATORS
+from mckl.record import tables
+from mckl.study import plan as planned
+from mckl.study.config import Config, parse
+from mckl.study.settings import grid_setting
 
 ROOM = {
     "dimension": (1, 2, 4, 16, 64, 256),
@@ -140,10 +140,10 @@ def peak():
 """
 PROBE = """
 import sys
-from mckl.estimators import ESTIMATORS
-from mckl.points import SAMPLERS
-from mckl.settings import grid_setting
-from mckl.traces import traces
+from mckl.estimation.values import ESTIMATORS
+from mckl.draw.points import SAMPLERS
+from mckl.study.settings import grid_setting
+from mckl.estimation.traces import traces
 d, n, sampler = int(sys.argv[1]), int(sys.argv[2]), SAMPLERS[sys.argv[3]]
 traces([grid_setting(d, 1.25, 0.25)], "numpy", sampler, list(ESTIMATORS.values()),
        seed=1, samples=[n], replicates=1)
@@ -154,7 +154,7 @@ print(peak())
 WRITE = """
 import sys
 import numpy as np
-from mckl import tables
+from mckl.record import tables
 path, settings, replicates = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 at, estimators = [2**k for k in range(15)], ["k1", "k2", "k3", "cv"]
 rows = len(at) * len(estimators) * replicates
@@ -173,10 +173,10 @@ with tables.writer("traces", path, {}) as out:
 """
 AGGREGATE = """
 import sys, time
-from mckl import tables
-from mckl.settings import grid_setting
-from mckl.summary import summaries
-from mckl.theory import setting_rows, theory_rows
+from mckl.record import tables
+from mckl.study.settings import grid_setting
+from mckl.study.summary import summaries
+from mckl.study.theory import setting_rows, theory_rows
 folder, count = sys.argv[1], int(sys.argv[2])
 every = [grid_setting(d + 1, 1.0, 1.0) for d in range(count)]
 known = tables.table("settings", setting_rows(every)).to_pandas()
@@ -264,7 +264,7 @@ def figure(path: Path) -> None:
     """Growth with each number, the others held: points measured, lines by the plan."""
     import matplotlib.pyplot as plt
 
-    from mckl.figures import theme
+    from mckl.show.figures import theme
 
     theme.apply()
     base = Cell(dimension=16, samples=4096, replicates=24, sharing=3, estimators=4)

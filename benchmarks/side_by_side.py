@@ -223,7 +223,7 @@ def figure(speed: pd.DataFrame, path: Path) -> None:
     """Speeds as bars, from the slowest to the fastest."""
     import matplotlib.pyplot as plt
 
-    from mckl.figures import theme
+    from mckl.show.figures import theme
 
     theme.apply()
     middle = (speed / 1e6).median().sort_values()

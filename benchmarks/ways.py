@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mckl.estimators import ESTIMATORS
-from mckl.points import SAMPLERS
-from mckl.settings import grid_setting
-from mckl.traces import checkpoints, traces
+from mckl.draw.points import SAMPLERS
+from mckl.estimation.traces import checkpoints, traces
+from mckl.estimation.values import ESTIMATORS
+from mckl.study.settings import grid_setting
 
 SCALE, OFFSET = 1.25, 0.25
 Run = Callable[[], object]
@@ -92,7 +92,7 @@ def notebook_pandas(work: Work) -> Run:
 
 def tfp(work: Work, how: str) -> Run:
     """TensorFlow Probability, a replicate a call: `eager`, as a `graph`, or with `xla`."""
-    from mckl.backends.tensorflow import tf, tfd
+    from mckl.draw.backends.tensorflow import tf, tfd
 
     one = tf.ones(work.dimension, tf.float64)
     q = tfd.MultivariateNormalDiag(OFFSET * one, one)

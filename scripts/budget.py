@@ -1,13 +1,15 @@
 """budget.parquet: the samples that every tolerance takes, a row group a setting."""
 
-from mckl.joblog import log_to
+from mckl.record.joblog import log_to
 
 log_to(snakemake.log[0])
 
 from tqdm import tqdm
 
-from mckl import budget, settings, tables
-from mckl.manifest import manifest
+from mckl.estimation import budget
+from mckl.record import tables
+from mckl.record.manifest import manifest
+from mckl.study import settings
 
 job = snakemake.params.job
 chosen = [settings.from_dict(fields) for fields in job["settings"]]

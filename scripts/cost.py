@@ -1,11 +1,11 @@
 """cost.parquet: what every estimation job took, as one table."""
 
-from mckl.joblog import log_to
+from mckl.record.joblog import log_to
 
 log_to(snakemake.log[0])
 
-from mckl import tables
-from mckl.manifest import manifest
+from mckl.record import tables
+from mckl.record.manifest import manifest
 
 with tables.writer("cost", snakemake.output[0], manifest(snakemake.config)) as out:
     for path in snakemake.input:

@@ -6,19 +6,21 @@ import sys
 threads = str(snakemake.threads)
 os.environ.update(OPENBLAS_NUM_THREADS=threads, OMP_NUM_THREADS=threads)
 
-from mckl.joblog import log_to
+from mckl.record.joblog import log_to
 
 log_to(snakemake.log[0])
 os.dup2(sys.stderr.fileno(), 2)  # what C++ libraries say does not go through sys.stderr
 
 from tqdm import tqdm
 
-from mckl import backends, settings, tables
-from mckl.cost import Meter
-from mckl.estimators import ESTIMATORS
-from mckl.manifest import job_digest, manifest
-from mckl.points import SAMPLERS
-from mckl.traces import SETTINGS_AT_ONCE, sound_traces, trace_columns
+from mckl.draw import backends
+from mckl.draw.points import SAMPLERS
+from mckl.estimation.traces import SETTINGS_AT_ONCE, sound_traces, trace_columns
+from mckl.estimation.values import ESTIMATORS
+from mckl.record import tables
+from mckl.record.cost import Meter
+from mckl.record.manifest import job_digest, manifest
+from mckl.study import settings
 
 job = snakemake.params.job
 meter = Meter(job["backend"], snakemake.wildcards.chunk)

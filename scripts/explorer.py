@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
-from mckl.joblog import log_to
+from mckl.record.joblog import log_to
 
 log_to(snakemake.log[0])
 
-from mckl import explorer, tables
-from mckl.captions import template
+from mckl.record import tables
+from mckl.show import explorer
+from mckl.show.captions import template
 
 frames = {
     table: tables.read(table, snakemake.input[table]).to_pandas()

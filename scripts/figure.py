@@ -1,12 +1,13 @@
 """One figure as SVG, PNG and PDF, and its caption with the run's numbers."""
 
-from mckl.joblog import log_to
+from mckl.record.joblog import log_to
 
 log_to(snakemake.log[0])
 
-from mckl import gaps, tables
-from mckl.captions import render, template
-from mckl.figures import FIGURES, draw, save
+from mckl.record import tables
+from mckl.show.captions import render, template
+from mckl.show.figures import FIGURES, draw, save
+from mckl.study import gaps
 
 figure = FIGURES[snakemake.params.figure]
 frames = {table: tables.read(table, snakemake.input[table]).to_pandas() for table in figure.tables}

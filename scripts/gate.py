@@ -2,13 +2,14 @@
 
 from pathlib import Path
 
-from mckl.joblog import log_to
+from mckl.record.joblog import log_to
 
 log_to(snakemake.log[0])
 
-from mckl import gaps, tables
 from mckl.errors import UserError
-from mckl.verification import failures, passed_line
+from mckl.record import tables
+from mckl.study import gaps
+from mckl.study.verification import failures, passed_line
 
 verification = tables.read("verification", snakemake.input.verification).to_pandas()
 lost = tables.read("gaps", snakemake.input.gaps).to_pandas()

@@ -1,12 +1,12 @@
 """The report's landing page with the run's numbers."""
 
-from mckl.joblog import log_to
+from mckl.record.joblog import log_to
 
 log_to(snakemake.log[0])
 
-from mckl import tables
-from mckl.captions import render, template
-from mckl.landing import landing_numbers
+from mckl.record import tables
+from mckl.show.captions import render, template
+from mckl.show.landing import landing_numbers
 
 frames = {
     table: tables.read(table, snakemake.input[table]).to_pandas()

@@ -1,6 +1,6 @@
 """manifest.json: what this run was, and the digest of everything that it left."""
 
-from mckl.joblog import log_to
+from mckl.record.joblog import log_to
 
 log_to(snakemake.log[0])
 
@@ -8,7 +8,7 @@ import json
 import os
 from pathlib import Path
 
-from mckl import provenance, tables
+from mckl.record import provenance, tables
 
 run = json.loads(os.environ["MCKL_RUN"])
 folder = Path(snakemake.output[0]).parent

@@ -1,11 +1,12 @@
 """The notebook's own tables: 500 points of q and p, and the running mean of 10,000 samples."""
 
-from mckl.joblog import log_to
+from mckl.record.joblog import log_to
 
 log_to(snakemake.log[0])
 
-from mckl import notebook, settings, tables
-from mckl.manifest import manifest
+from mckl.record import tables
+from mckl.record.manifest import manifest
+from mckl.study import notebook, settings
 
 job = snakemake.params.job
 setting = settings.from_dict(job["setting"])

@@ -3,15 +3,16 @@
 import os
 import sys
 
-from mckl.joblog import log_to
+from mckl.record.joblog import log_to
 
 log_to(snakemake.log[0])
 os.environ["OMP_NUM_THREADS"] = str(snakemake.threads)
 os.dup2(sys.stderr.fileno(), 2)  # what C++ libraries say does not go through sys.stderr
 
-from mckl import settings, tables
-from mckl.manifest import manifest
-from mckl.registered import registered_rows
+from mckl.record import tables
+from mckl.record.manifest import manifest
+from mckl.study import settings
+from mckl.study.registered import registered_rows
 
 chosen = [settings.from_dict(fields) for fields in snakemake.params.job["settings"]]
 about = manifest(snakemake.config)

@@ -1,11 +1,12 @@
 """settings.parquet: every setting with its divergences and cumulants."""
 
-from mckl.joblog import log_to
+from mckl.record.joblog import log_to
 
 log_to(snakemake.log[0])
 
-from mckl import settings, tables, theory
-from mckl.manifest import manifest
+from mckl.record import tables
+from mckl.record.manifest import manifest
+from mckl.study import settings, theory
 
 chosen = [settings.from_dict(fields) for fields in snakemake.params.job["settings"]]
 tables.write(

@@ -1,12 +1,12 @@
 """summary.parquet: the replicates' statistics, setting by setting."""
 
-from mckl.joblog import log_to
+from mckl.record.joblog import log_to
 
 log_to(snakemake.log[0])
 
-from mckl import tables
-from mckl.manifest import manifest
-from mckl.summary import summaries
+from mckl.record import tables
+from mckl.record.manifest import manifest
+from mckl.study.summary import summaries
 
 settings = tables.read("settings", snakemake.input.settings).to_pandas()
 theory = tables.read("theory", snakemake.input.theory).to_pandas()

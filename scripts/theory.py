@@ -1,13 +1,14 @@
 """theory.parquet: the exact law of every estimate, a row group a setting."""
 
-from mckl.joblog import log_to
+from mckl.record.joblog import log_to
 
 log_to(snakemake.log[0])
 
 from tqdm import tqdm
 
-from mckl import settings, tables, theory
-from mckl.manifest import manifest
+from mckl.record import tables
+from mckl.record.manifest import manifest
+from mckl.study import settings, theory
 
 job = snakemake.params.job
 chosen = [settings.from_dict(fields) for fields in job["settings"]]

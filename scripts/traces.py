@@ -1,14 +1,14 @@
 """traces.parquet: the jobs' traces as one table, exactly those of this study."""
 
-from mckl.joblog import log_to
+from mckl.record.joblog import log_to
 
 log_to(snakemake.log[0])
 
 from tqdm import tqdm
 
-from mckl import tables
 from mckl.errors import UserError
-from mckl.manifest import manifest
+from mckl.record import tables
+from mckl.record.manifest import manifest
 
 about = manifest(snakemake.config)
 gaps = []

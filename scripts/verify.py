@@ -1,13 +1,13 @@
 """verification.parquet: every measured mean and variance against its theory."""
 
-from mckl.joblog import log_to
+from mckl.record.joblog import log_to
 
 log_to(snakemake.log[0])
 
-from mckl import tables
-from mckl.manifest import manifest
-from mckl.registered import with_registered
-from mckl.verification import verify
+from mckl.record import tables
+from mckl.record.manifest import manifest
+from mckl.study.registered import with_registered
+from mckl.study.verification import verify
 
 summary = tables.read("summary", snakemake.input.summary).to_pandas()
 theory = tables.read("theory", snakemake.input.theory).to_pandas()

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from mckl.cli import main
+from mckl.cli.commands import main
 
 HERE = Path(__file__).parent
 NOTEBOOK = ("--q-mean", "1,4", "--q-sd", "1", "--p-mean=-3,2", "--p-sd", "2.5")
@@ -337,7 +337,7 @@ def fresh(code: str, **env: str) -> subprocess.CompletedProcess[str]:
 START = """
 import sys
 sys.argv = ["mckl", *{words!r}]
-from mckl.cli import main
+from mckl.cli.commands import main
 try:
     main()
 except SystemExit as end:
@@ -365,7 +365,7 @@ def test_start_imports_no_more_than_it_needs(words, needed):
 
 def test_shell_completion():
     done = fresh(
-        "from mckl.cli import main; main(prog_name='mckl')",
+        "from mckl.cli.commands import main; main(prog_name='mckl')",
         _MCKL_COMPLETE="bash_complete", COMP_WORDS="mckl advise --samp", COMP_CWORD="2",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -373,7 +373,7 @@ def test_shell_completion():
 
 
 def test_a_reader_that_stops_is_no_error():
-    code = "from mckl.cli import main; main(['advise', '-d', '3', '-s', '1.2', '--json'])"
+    code = "from mckl.cli.commands import main; main(['advise', '-d', '3', '-s', '1.2', '--json'])"
     reader = f'{sys.executable} -c "{code}" | head -c 1 > /dev/null; echo ${{PIPESTATUS[0]}}'
     done = subprocess.run(["bash", "-c", reader], capture_output=True, text=True, check=True)
     assert done.stderr == ""

@@ -15,18 +15,18 @@ import pandas as pd
 import pytest
 from scipy import special, stats
 
-import mckl.backends
-from mckl import backends
-from mckl.backends import LIBRARIES
+import mckl.draw.backends
+from mckl.draw import backends
+from mckl.draw.backends import LIBRARIES
+from mckl.draw.points import SAMPLERS
+from mckl.draw.quantiles import chisquare_of_normal
 from mckl.errors import UserError
-from mckl.estimators import ESTIMATORS
-from mckl.gaussians import kl_divergence, log_density_ratio
-from mckl.points import SAMPLERS
-from mckl.quantiles import chisquare_of_normal
-from mckl.registered import agrees, with_registered
-from mckl.settings import case_setting, grid_setting
-from mckl.traces import check_feasible, checkpoints, trace
-from mckl.verification import failures
+from mckl.estimation.traces import check_feasible, checkpoints, trace
+from mckl.estimation.values import ESTIMATORS
+from mckl.families.normal import kl_divergence, log_density_ratio
+from mckl.study.registered import agrees, with_registered
+from mckl.study.settings import case_setting, grid_setting
+from mckl.study.verification import failures
 
 pytestmark = pytest.mark.skipif(
     find_spec("tensorflow_probability") is None,
@@ -64,7 +64,7 @@ def library():
 
 @pytest.fixture(scope="module")
 def module(library):
-    return sys.modules["mckl.backends.tensorflow"]
+    return sys.modules["mckl.draw.backends.tensorflow"]
 
 
 def replay(normals, chisquares):
@@ -182,10 +182,10 @@ def test_few_shapes_are_compiled(library, module):
 
 PROBE = """
 import hashlib, json, resource, sys
-from mckl.estimators import ESTIMATORS
-from mckl.points import SAMPLERS
-from mckl.settings import grid_setting
-from mckl.traces import checkpoints, trace
+from mckl.estimation.values import ESTIMATORS
+from mckl.draw.points import SAMPLERS
+from mckl.study.settings import grid_setting
+from mckl.estimation.traces import checkpoints, trace
 
 def run(samples):
     one = trace(grid_setting(64, 1.25, 0.25), "tensorflow", SAMPLERS["iid"],
@@ -313,9 +313,9 @@ def found(versions):
 )
 def test_what_is_missing_is_said_in_one_line(changed, said, monkeypatch):
     good = {"tensorflow": "2.21.0", "tensorflow-probability": "0.25.0", "tf-keras": "2.21.0"}
-    monkeypatch.setattr(mckl.backends, "version", found(good))
+    monkeypatch.setattr(mckl.draw.backends, "version", found(good))
     backends.check("tensorflow")
-    monkeypatch.setattr(mckl.backends, "version", found(good | changed))
+    monkeypatch.setattr(mckl.draw.backends, "version", found(good | changed))
     with pytest.raises(UserError) as error:
         backends.check("tensorflow")
     assert said in str(error.value)
@@ -324,7 +324,7 @@ def test_what_is_missing_is_said_in_one_line(changed, said, monkeypatch):
 
 
 def test_a_broken_installation_is_said_in_one_line(monkeypatch):
-    monkeypatch.setitem(sys.modules, "mckl.backends.tensorflow", None)
+    monkeypatch.setitem(sys.modules, "mckl.draw.backends.tensorflow", None)
     with pytest.raises(UserError, match=r"^backends: 'tensorflow' does not load \(.*pip install"):
         backends.load("tensorflow")
 

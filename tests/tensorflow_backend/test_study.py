@@ -13,8 +13,8 @@ import pandas as pd
 import pytest
 import yaml
 
-from mckl import tables
-from mckl.verification import failures
+from mckl.record import tables
+from mckl.study.verification import failures
 
 pytestmark = pytest.mark.skipif(
     find_spec("tensorflow_probability") is None,

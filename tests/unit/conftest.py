@@ -12,14 +12,14 @@ import pandas as pd
 import pytest
 import yaml
 
-from mckl import tables
-from mckl.estimators import ESTIMATORS
-from mckl.points import SAMPLERS
-from mckl.settings import Setting
-from mckl.summary import summaries
-from mckl.theory import setting_rows, theory_rows
-from mckl.traces import checkpoints, trace, trace_columns
-from mckl.verification import verify
+from mckl.draw.points import SAMPLERS
+from mckl.estimation.traces import checkpoints, trace, trace_columns
+from mckl.estimation.values import ESTIMATORS
+from mckl.record import tables
+from mckl.study.settings import Setting
+from mckl.study.summary import summaries
+from mckl.study.theory import setting_rows, theory_rows
+from mckl.study.verification import verify
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -8,17 +8,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mckl import budget, tables
-from mckl.balanced import balanced_variance, chi_sum, normal_sums
-from mckl.budget import Forecasts, Tolerance, budget_rows, measured
-from mckl.estimators import ESTIMATORS
-from mckl.law import LogRatioLaw
-from mckl.points import SAMPLERS
-from mckl.reduction import full, radial
-from mckl.saddlepoint import normal_probability_negative, probability_negative
-from mckl.settings import case_setting, grid_setting
-from mckl.strata import chi_strata, normal_strata
-from mckl.theory import exact
+from mckl.draw.points import SAMPLERS
+from mckl.draw.reduction import full, radial
+from mckl.estimation import budget
+from mckl.estimation.budget import Forecasts, Tolerance, budget_rows, measured
+from mckl.estimation.values import ESTIMATORS
+from mckl.exact.balanced import balanced_variance, chi_sum, normal_sums
+from mckl.exact.law import LogRatioLaw
+from mckl.exact.saddlepoint import normal_probability_negative, probability_negative
+from mckl.exact.strata import chi_strata, normal_strata
+from mckl.record import tables
+from mckl.study.settings import case_setting, grid_setting
+from mckl.study.theory import exact
 
 NOTEBOOK = case_setting(
     "notebook", {"q": {"mean": [1, 4], "sd": [1, 1]}, "p": {"mean": [-3, 2], "sd": [2.5, 2.5]}}

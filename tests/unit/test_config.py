@@ -14,11 +14,11 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mckl.backends import BACKENDS
-from mckl.config import parse
+from mckl.draw.backends import BACKENDS
+from mckl.draw.points import SAMPLERS
 from mckl.errors import UserError
-from mckl.estimators import ESTIMATORS
-from mckl.points import SAMPLERS
+from mckl.estimation.values import ESTIMATORS
+from mckl.study.config import parse
 
 PAIR = {"q": {"mean": [1, 4], "sd": [1, 1]}, "p": {"mean": [-3, 2], "sd": 2.5}}
 SWEEP = {"dimension": [1, 2], "scale": [1.0], "offset": [0.0]}

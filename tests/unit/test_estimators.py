@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from mckl.estimators import ESTIMATORS
-from mckl.estimators.integrands import Integrands
-from mckl.gaussians import coefficients, grid_pair, kl_divergence, pair
-from mckl.law import LogRatioLaw
-from mckl.running import RunningMoments
+from mckl.estimation.running import RunningMoments
+from mckl.estimation.values import ESTIMATORS
+from mckl.estimation.values.integrands import Integrands
+from mckl.exact.law import LogRatioLaw
+from mckl.families.normal import coefficients, grid_pair, kl_divergence, pair
 
 GRID = [(1, 0.8, 0.0), (1, 1.25, 0.25), (3, 1.0, 0.1), (4, 0.95, 0.3), (64, 1.05, 0.02)]
 UNEQUAL = pair([0.2, -0.4, 0.1], [1.0, 0.7, 1.3], [0.0, 0.3, 0.1], [1.2, 0.8, 1.1])

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy import integrate
 from scipy.stats import norm
 
-from mckl.gaussians import (
+from mckl.families.normal import (
     coefficients,
     grid_pair,
     kl_divergence,

@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import brentq
 
-from mckl import law as law_module
-from mckl.estimators import ESTIMATORS
-from mckl.gaussians import grid_pair, pair
-from mckl.law import LogRatioLaw, add, constant, multiply
+from mckl.estimation.values import ESTIMATORS
+from mckl.exact import law as law_module
+from mckl.exact.law import LogRatioLaw, add, constant, multiply
+from mckl.families.normal import grid_pair, pair
 
 PAIRS = [(1.25, 0.25), (0.8, 1.0), (2.5, 1.5), (1.0, 0.7), (0.6, 0.0), (1.0001, 0.01)]
 THREE = pair([0.2, -0.4, 0.1], [1.0, 0.7, 1.3], [0.0, 0.3, 0.1], [1.2, 0.8, 1.1])

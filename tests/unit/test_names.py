@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.cbook import is_math_text
 
-from mckl.captions import render
-from mckl.config import parse
 from mckl.errors import UserError
+from mckl.show.captions import render
+from mckl.study.config import parse
 
 PAIR = {"q": {"mean": 0, "sd": 1}, "p": {"mean": 1, "sd": 1}}
 NAMES = st.one_of(

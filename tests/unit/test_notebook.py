@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 from scipy.stats import kstest
 
-from mckl import notebook, tables
-from mckl.estimators import ESTIMATORS
-from mckl.gaussians import kl_divergence
-from mckl.law import LogRatioLaw
-from mckl.points import SAMPLERS
-from mckl.settings import case_setting, grid_setting
-from mckl.traces import trace
+from mckl.draw.points import SAMPLERS
+from mckl.estimation.traces import trace
+from mckl.estimation.values import ESTIMATORS
+from mckl.exact.law import LogRatioLaw
+from mckl.families.normal import kl_divergence
+from mckl.record import tables
+from mckl.study import notebook
+from mckl.study.settings import case_setting, grid_setting
 
 CASE = case_setting(
     "notebook", {"q": {"mean": [1.0, 4.0], "sd": 1.0}, "p": {"mean": [-3.0, 2.0], "sd": 2.5}}

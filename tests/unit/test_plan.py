@@ -7,11 +7,11 @@ import time
 import numpy as np
 import pytest
 
-from mckl.config import parse
-from mckl.estimators import ESTIMATORS
-from mckl.plan import chunk_seconds, plan
-from mckl.points import SAMPLERS
-from mckl.traces import checkpoints, traces
+from mckl.draw.points import SAMPLERS
+from mckl.estimation.traces import checkpoints, traces
+from mckl.estimation.values import ESTIMATORS
+from mckl.study.config import parse
+from mckl.study.plan import chunk_seconds, plan
 
 SWEEP = {"dimension": [1, 2], "scale": [0.8, 1.25], "offset": [0.0, 0.25]}
 

@@ -9,13 +9,13 @@ import pytest
 from scipy.special import ndtr, ndtri
 from scipy.stats import chi2, ks_2samp, kstest
 
-from mckl import backends
-from mckl.gaussians import grid_pair, log_density_ratio, pair
-from mckl.law import LogRatioLaw
-from mckl.points import SAMPLERS
-from mckl.quantiles import chisquare_of_normal
-from mckl.reduction import full, radial
-from mckl.streams import seed_sequence
+from mckl.draw import backends
+from mckl.draw.points import SAMPLERS
+from mckl.draw.quantiles import chisquare_of_normal
+from mckl.draw.reduction import full, radial
+from mckl.draw.streams import seed_sequence
+from mckl.exact.law import LogRatioLaw
+from mckl.families.normal import grid_pair, log_density_ratio, pair
 
 NUMPY = backends.load("numpy")
 # two groups of equal a with unequal b, and one coordinate apart

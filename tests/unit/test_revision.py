@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from mckl.revision import code_digest, modules
+from mckl.record.revision import code_digest, modules
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def copy(root, tmp_path):
     shutil.copytree(root / "scripts", tmp_path / "scripts")
 
     def load():
-        path = tmp_path / "src/mckl/revision.py"
+        path = tmp_path / "src/mckl/record/revision.py"
         spec = importlib.util.spec_from_file_location("revision_of_a_copy", path)
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
@@ -31,19 +31,28 @@ def copy(root, tmp_path):
 
 def test_the_closure_of_the_estimation_script(root):
     script = root / "scripts/estimate.py"
-    found = set(modules(script, "mckl.backends.numpy"))
+    found = set(modules(script, "mckl.draw.backends.numpy"))
     assert {
-        "mckl", "mckl.running", "mckl.traces", "mckl.gaussians", "mckl.estimators.cv",
-        "mckl.points.sobol", "mckl.backends.numpy", "mckl.tables", "mckl.reduction",
+        "mckl", "mckl.families.normal", "mckl.draw.points.sobol", "mckl.draw.backends.numpy",
+        "mckl.draw.reduction", "mckl.estimation.running", "mckl.estimation.traces",
+        "mckl.estimation.values.cv", "mckl.record.tables",
     } <= found  # fmt: skip
-    assert not {"mckl.summary", "mckl.verification", "mckl.theory", "mckl.strata"} & found
-    assert not {name for name in found if name.startswith("mckl.figures")}
-    assert "mckl.backends.numpy" not in modules(script)  # it is loaded by name
+    assert (
+        not {
+            "mckl.study.summary",
+            "mckl.study.verification",
+            "mckl.study.theory",
+            "mckl.exact.strata",
+        }
+        & found
+    )
+    assert not {name for name in found if name.startswith("mckl.show.figures")}
+    assert "mckl.draw.backends.numpy" not in modules(script)  # it is loaded by name
 
 
 def test_the_closure_is_what_python_imports(root):
     # In a fresh process: whatever importing the closure brings in is in the closure.
-    found = modules(root / "scripts/estimate.py", "mckl.backends.numpy")
+    found = modules(root / "scripts/estimate.py", "mckl.draw.backends.numpy")
     code = "import sys, importlib\n"
     code += "".join(f"importlib.import_module({name!r})\n" for name in found)
     code += "print(*(name for name in sys.modules if name.split('.')[0] == 'mckl'))"
@@ -57,21 +66,21 @@ def test_the_closure_is_what_python_imports(root):
 @pytest.mark.parametrize(
     ("script", "module", "changes"),
     [
-        ("estimate.py", "running.py", True),
-        ("estimate.py", "estimators/k2.py", True),
-        ("estimate.py", "gaussians.py", True),
-        ("estimate.py", "backends/numpy.py", True),
-        ("estimate.py", "summary.py", False),
-        ("estimate.py", "strata.py", False),
-        ("estimate.py", "figures/theme.py", False),
-        ("theory.py", "strata.py", True),
-        ("summary.py", "summary.py", True),
+        ("estimate.py", "estimation/running.py", True),
+        ("estimate.py", "estimation/values/k2.py", True),
+        ("estimate.py", "families/normal.py", True),
+        ("estimate.py", "draw/backends/numpy.py", True),
+        ("estimate.py", "study/summary.py", False),
+        ("estimate.py", "exact/strata.py", False),
+        ("estimate.py", "show/figures/theme.py", False),
+        ("theory.py", "exact/strata.py", True),
+        ("summary.py", "study/summary.py", True),
     ],
 )
 def test_the_digest_follows_the_modules_in_use(copy, script, module, changes):
     place, load = copy
     path, file = place / "scripts" / script, place / "src/mckl" / module
-    extra = ("mckl.backends.numpy",) if script == "estimate.py" else ()
+    extra = ("mckl.draw.backends.numpy",) if script == "estimate.py" else ()
     before = load().code_digest(path, *extra)
     assert before == load().code_digest(path, *extra)
     file.write_text(file.read_text("utf-8") + "\nX = 1\n", "utf-8")
@@ -89,11 +98,11 @@ def test_a_new_import_joins_the_closure(copy):
     place, load = copy
     script = place / "scripts/estimate.py"
     before = load().modules(script)
-    assert "mckl.strata" not in before
-    running = place / "src/mckl/running.py"
+    assert "mckl.exact.strata" not in before
+    running = place / "src/mckl/estimation/running.py"
     running.write_text(
         running.read_text("utf-8")
-        + "\n\ndef late():\n    from mckl import strata\n    return strata\n",
+        + "\n\ndef late():\n    from mckl.exact import strata\n    return strata\n",
         "utf-8",
     )
-    assert "mckl.strata" in load().modules(script)
+    assert "mckl.exact.strata" in load().modules(script)

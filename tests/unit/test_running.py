@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mckl.running import RunningMoments
+from mckl.estimation.running import RunningMoments
 
 
 class Functions:

@@ -10,12 +10,12 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
 
-from mckl import tables
-from mckl.budget import budget_rows
-from mckl.captions import render
-from mckl.figures import FIGURES, draw
-from mckl.settings import case_setting, grid_setting
-from mckl.theory import setting_rows
+from mckl.estimation.budget import budget_rows
+from mckl.record import tables
+from mckl.show.captions import render
+from mckl.show.figures import FIGURES, draw
+from mckl.study.settings import case_setting, grid_setting
+from mckl.study.theory import setting_rows
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOK = case_setting(

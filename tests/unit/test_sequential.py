@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from scipy.special import stdtrit
 
-from mckl import backends
+from mckl.draw import backends
+from mckl.draw.points import SAMPLERS
+from mckl.draw.streams import seed_sequence
 from mckl.errors import UserError
-from mckl.estimators import ESTIMATORS
-from mckl.law import LogRatioLaw
-from mckl.points import SAMPLERS
-from mckl.sequential import estimate
-from mckl.settings import case_setting, grid_setting
-from mckl.streams import seed_sequence
+from mckl.estimation.sequential import estimate
+from mckl.estimation.values import ESTIMATORS
+from mckl.exact.law import LogRatioLaw
+from mckl.study.settings import case_setting, grid_setting
 
 NOTEBOOK = case_setting(
     "notebook", {"q": {"mean": [1, 4], "sd": [1, 1]}, "p": {"mean": [-3, 2], "sd": [2.5, 2.5]}}

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mckl.gaussians import kl_divergence
-from mckl.settings import (
+from mckl.families.normal import kl_divergence
+from mckl.study.settings import (
     AXES,
     case_setting,
     chunks,

@@ -11,10 +11,10 @@ from scipy import integrate
 from scipy.special import ndtri
 from scipy.stats import chi2, norm, qmc
 
-from mckl.gaussians import grid_pair
-from mckl.law import LogRatioLaw
-from mckl.reduction import Form, full, radial
-from mckl.strata import chi_strata, normal_strata, stratified
+from mckl.draw.reduction import Form, full, radial
+from mckl.exact.law import LogRatioLaw
+from mckl.exact.strata import chi_strata, normal_strata, stratified
+from mckl.families.normal import grid_pair
 
 NONE = np.empty(0)
 

@@ -10,11 +10,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from mckl import tables
 from mckl.errors import UserError
-from mckl.manifest import digest, manifest
-from mckl.settings import case_setting, grid_setting
-from mckl.theory import setting_rows
+from mckl.record import tables
+from mckl.record.manifest import digest, manifest
+from mckl.study.settings import case_setting, grid_setting
+from mckl.study.theory import setting_rows
 
 CONTRACT = {
     "settings": "setting case dimension scale offset kl reverse_kl log_ratio_variance "

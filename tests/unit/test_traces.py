@@ -16,14 +16,11 @@ import pytest
 from scipy.stats import chi2 as chi_square
 from scipy.stats import t as student
 
-from mckl import backends
+from mckl.draw import backends
+from mckl.draw.points import SAMPLERS
+from mckl.draw.streams import generator, seed_sequence
 from mckl.errors import UserError
-from mckl.estimators import ESTIMATORS
-from mckl.points import SAMPLERS
-from mckl.settings import case_setting, grid_setting
-from mckl.streams import generator, seed_sequence
-from mckl.summary import t_quantile
-from mckl.traces import (
+from mckl.estimation.traces import (
     BLOCK,
     check_feasible,
     checkpoints,
@@ -32,6 +29,9 @@ from mckl.traces import (
     trace,
     traces,
 )  # fmt: skip
+from mckl.estimation.values import ESTIMATORS
+from mckl.study.settings import case_setting, grid_setting
+from mckl.study.summary import t_quantile
 
 ALL = list(ESTIMATORS.values())
 SETTING = grid_setting(3, 1.25, 0.25)
@@ -97,10 +97,10 @@ def test_a_longer_run_starts_with_the_shorter_one(sampler):
 
 HASH = """
 import hashlib
-from mckl.estimators import ESTIMATORS
-from mckl.points import SAMPLERS
-from mckl.settings import grid_setting
-from mckl.traces import trace
+from mckl.estimation.values import ESTIMATORS
+from mckl.draw.points import SAMPLERS
+from mckl.study.settings import grid_setting
+from mckl.estimation.traces import trace
 total = hashlib.sha256()
 for d, sampler in ((1, "iid"), (64, "iid"), (1000, "antithetic"), (16, "sobol"), (9, "iid-radial")):
     t = trace(grid_setting(d, 1.25, 0.25), "numpy", SAMPLERS[sampler], list(ESTIMATORS.values()),

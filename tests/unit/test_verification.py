@@ -9,11 +9,11 @@ import pandas as pd
 import pytest
 from scipy.stats import chi2, gamma, kstest, norm
 
-from mckl import theory as theory_module
-from mckl.estimators import ESTIMATORS
-from mckl.law import LogRatioLaw
-from mckl.settings import case_setting, grid_setting
-from mckl.verification import (
+from mckl.estimation.values import ESTIMATORS
+from mckl.exact.law import LogRatioLaw
+from mckl.study import theory as theory_module
+from mckl.study.settings import case_setting, grid_setting
+from mckl.study.verification import (
     LEVEL,
     chebyshev_p_value,
     failures,
@@ -221,7 +221,7 @@ def test_k2_called_unbiased_is_caught(run_study, monkeypatch):
 def test_sobol_points_between_powers_of_two_called_balanced_are_caught(
     run_study, monkeypatch, per_octave, dimension, scale
 ):
-    from mckl.strata import stratified
+    from mckl.exact.strata import stratified
 
     def wrong(estimator, unit, form, samples):
         below = 2 ** (samples.bit_length() - 1)

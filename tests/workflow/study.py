@@ -15,9 +15,9 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from mckl import tables
-from mckl.figures import FIGURES as ALL_FIGURES
-from mckl.provenance import load
+from mckl.record import tables
+from mckl.record.provenance import load
+from mckl.show.figures import FIGURES as ALL_FIGURES
 
 CHECKOUT = Path(__file__).parents[2]
 SOURCES = ("Snakefile", "config.yaml", "profiles", "scripts", "src", "workflow")

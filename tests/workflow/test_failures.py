@@ -27,7 +27,7 @@ K1 = K1._replace(theory=_wrong)
 def test_wrong_theory_fails_after_it_is_drawn(study: Study) -> None:
     figure = study.root / "results/figures/verification.svg"
     before = figure.read_bytes()
-    study.append("src/mckl/estimators/k1.py", WRONG_THEORY)
+    study.append("src/mckl/estimation/values/k1.py", WRONG_THEORY)
     code, text = study.snakemake("results/verified.txt", cores=2)
     assert code == 1
     assert not (study.root / "results/verified.txt").exists()
@@ -83,7 +83,7 @@ def test_a_damaged_chunk_is_mended_as_its_message_says(study: Study, finished: S
 
 
 def test_an_exception_stands_in_the_log(study: Study) -> None:
-    study.append("src/mckl/verification.py", "\nraise ZeroDivisionError('planted')\n")
+    study.append("src/mckl/study/verification.py", "\nraise ZeroDivisionError('planted')\n")
     code, text = study.snakemake(*TARGETS)
     assert code == 1
     log = (study.root / "results/logs/verify.log").read_text()

@@ -329,7 +329,7 @@ def test_foreign_traces_are_refused(
 ) -> None:
     if of == "another version":
         other = tiny
-        other.append("src/mckl/running.py", "\n# changed\n")
+        other.append("src/mckl/estimation/running.py", "\n# changed\n")
         other.run(CHUNK)
     shutil.copy(other.root / CHUNK, done.root / CHUNK)
     code, text = done.snakemake(*TARGETS)

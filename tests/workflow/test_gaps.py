@@ -22,7 +22,7 @@ WHERE = "setting d2-s0.8-o0.25, backend numpy, sampler iid, replicate 0, sample 
 def test_a_gap_is_told_and_the_rest_goes_on(fresh: Study) -> None:
     sweep = {"dimension": [1, 2], "scale": [0.8], "offset": [0.25]}
     fresh.configure(sweep=sweep, cases={"notebook": None}, one_job_per=[])  # one job for both
-    fresh.append("src/mckl/reduction.py", OVERFLOW)
+    fresh.append("src/mckl/draw/reduction.py", OVERFLOW)
     code, text = fresh.snakemake(cores=2)
     assert code == 1
     assert "Traceback" not in text

@@ -24,8 +24,8 @@ ESTIMATE = """
 import runpy
 from types import SimpleNamespace
 
-import mckl.backends.numpy as backend
-from mckl.settings import grid_setting
+import mckl.draw.backends.numpy as backend
+from mckl.study.settings import grid_setting
 
 
 class First(Exception):
@@ -75,5 +75,5 @@ def modules_after(code: str, folder: Path) -> set[str]:
 )
 def test_start_is_light(code: str, besides: set[str], tmp_path: Path) -> None:
     modules = modules_after(code, tmp_path)
-    assert "mckl.traces" in modules  # the code did run
+    assert "mckl.estimation.traces" in modules  # the code did run
     assert sorted(modules & (HEAVY | besides)) == []

@@ -16,10 +16,10 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 
-from mckl import tables
-from mckl.cli import main
-from mckl.manifest import command_line, manifest
-from mckl.provenance import content_digest
+from mckl.cli.commands import main
+from mckl.record import tables
+from mckl.record.manifest import command_line, manifest
+from mckl.record.provenance import content_digest
 
 from .study import CHECKOUT, EXACT, SMALL, Study
 

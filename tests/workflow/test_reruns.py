@@ -108,23 +108,23 @@ def longer(path: str, text: str) -> Callable[[Study], None]:
 COMMENT = "\n# changed\n"
 SOURCES: dict[str, tuple[Callable[[Study], None], list[str]]] = {
     "running.py": (
-        longer("src/mckl/running.py", COMMENT),
+        longer("src/mckl/estimation/running.py", COMMENT),
         [*ESTIMATES, "settings", "theory"],
     ),
     "the backend": (
-        longer("src/mckl/backends/numpy.py", COMMENT),
+        longer("src/mckl/draw/backends/numpy.py", COMMENT),
         [*ESTIMATES, "notebook"],
     ),
     "summary.py": (
-        longer("src/mckl/summary.py", COMMENT),
+        longer("src/mckl/study/summary.py", COMMENT),
         ["summary"],
     ),
     "a figure's module": (
-        longer("src/mckl/figures/regimes.py", COMMENT),
+        longer("src/mckl/show/figures/regimes.py", COMMENT),
         ["figure_regimes"],
     ),
     "theme.py": (  # the explorer has the figures' colours
-        longer("src/mckl/figures/theme.py", COMMENT),
+        longer("src/mckl/show/figures/theme.py", COMMENT),
         [*ALL_FIGURES, "explorer"],
     ),
     "a caption": (
@@ -132,7 +132,7 @@ SOURCES: dict[str, tuple[Callable[[Study], None], list[str]]] = {
         ["figure_coverage"],
     ),
     "the landing page": (longer("workflow/report/landing.rst", "\nMore.\n"), ["landing"]),
-    "plan.py": (longer("src/mckl/plan.py", COMMENT), []),
+    "plan.py": (longer("src/mckl/study/plan.py", COMMENT), []),
     "scripts/estimate.py": (
         touched("scripts/estimate.py"),
         [*ESTIMATES],
@@ -176,7 +176,7 @@ def test_a_fresh_study_does_everything(fresh: Study) -> None:
 
 
 def test_a_rerun_settles(study: Study) -> None:
-    study.append("src/mckl/summary.py", COMMENT)
+    study.append("src/mckl/study/summary.py", COMMENT)
     study.run(*TARGETS)
     assert study.jobs(*TARGETS) == []
 

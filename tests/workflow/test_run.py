@@ -10,8 +10,8 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from mckl.provenance import file_digest, other_numbers
-from mckl.tables import SCHEMAS
+from mckl.record.provenance import file_digest, other_numbers
+from mckl.record.tables import SCHEMAS
 
 from .study import (
     CHUNKS,

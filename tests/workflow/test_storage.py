@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from mckl.provenance import differences, other_numbers
+from mckl.record.provenance import differences, other_numbers
 
 from .study import Study, jobs_in
 

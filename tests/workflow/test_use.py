@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from mckl.provenance import differences
+from mckl.record.provenance import differences
 
 from .study import CHECKOUT, FIGURES, SMALL, Study, copy_checkout, jobs_in
 

@@ -15,14 +15,14 @@ os.environ.update(
     )
 )
 
-from mckl.backends import LIBRARIES
-from mckl.figures import FIGURES as KNOWN_FIGURES
-from mckl.config import parse as parse_config
+from mckl.draw.backends import LIBRARIES
+from mckl.show.figures import FIGURES as KNOWN_FIGURES
+from mckl.study.config import parse as parse_config
 from mckl.errors import UserError
-from mckl.manifest import job_digest
-from mckl.manifest import digest as digest_of
-from mckl.revision import code_digest
-from mckl.traces import SETTINGS_AT_ONCE, checkpoints
+from mckl.record.manifest import job_digest
+from mckl.record.manifest import digest as digest_of
+from mckl.record.revision import code_digest
+from mckl.estimation.traces import SETTINGS_AT_ONCE, checkpoints
 
 SCHEMA = ROOT / "workflow" / "schemas" / "config.schema.yaml"
 try:

@@ -2,7 +2,7 @@
 import functools
 import math
 
-from mckl.plan import chunk_seconds
+from mckl.study.plan import chunk_seconds
 
 # Resident in the Snakemake processes that start a job of an array, one inside the other.
 SNAKEMAKE_MB = 500
@@ -25,7 +25,7 @@ def estimate_job(backend, chunk):
 
 def estimate_code(backend):
     """The digest of what an estimation job runs."""
-    return script_digest("estimate", f"mckl.backends.{backend}")
+    return script_digest("estimate", f"mckl.draw.backends.{backend}")
 
 
 def estimates():

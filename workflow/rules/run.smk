@@ -6,8 +6,8 @@ import time
 
 import psutil
 
-from mckl.manifest import command_line, now
-from mckl.plan import plan
+from mckl.record.manifest import command_line, now
+from mckl.study.plan import plan
 
 
 def check_writable():

@@ -84,7 +84,7 @@ rule registered_kl:
         runtime=each_attempt(20),
     params:
         job={"settings": [s.as_dict() for s in SETTINGS]},
-        code=script_digest("registered_kl", "mckl.backends.tensorflow"),
+        code=script_digest("registered_kl", "mckl.draw.backends.tensorflow"),
     script:
         "../../scripts/registered_kl.py"
 
@@ -106,6 +106,6 @@ rule notebook:
         runtime=10,
     params:
         job={"setting": NOTEBOOK and NOTEBOOK.as_dict(), "seed": STUDY.seed},
-        code=script_digest("notebook", "mckl.backends.numpy"),
+        code=script_digest("notebook", "mckl.draw.backends.numpy"),
     script:
         "../../scripts/notebook.py"

@@ -1,0 +1,456 @@
+"""The command `mckl`: what a KL is, how to estimate it, and an estimate of it.
+
+Heavy modules are imported where they are used: an answer must not wait for what it does not need.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+import click
+
+from mckl import __version__
+from mckl.errors import UserError, one_line
+
+if TYPE_CHECKING:
+    from mckl.families.normal import Vector
+    from mckl.study.settings import Setting
+
+BAD_INPUT, NOT_REACHED, DIFFERENT = 2, 3, 3
+_SAMPLERS = ("iid", "iid-radial", "antithetic", "antithetic-radial", "sobol", "sobol-radial")
+_ESTIMATORS = ("k1", "k2", "k3", "cv")
+_MOST_DIMENSION = 10**15  # beyond, counts of coordinates are no exact float64
+F = TypeVar("F", bound=Callable[..., Any])
+
+_CODES = """\b
+Exit codes:
+  0  answered
+  2  bad input, with one line that says what is wrong
+  3  answered, but {no}
+"""
+_PAIR_EXAMPLES = """\b
+  mckl {command} --dimension 128 --scale 1.2 --offset 0.3{more}
+  mckl {command} --q-mean 1,4 --q-sd 1 --p-mean=-3,2 --p-sd 2.5{more}
+  mckl {command} --q posterior.parquet --p prior.parquet{more}
+"""
+
+
+def _finite(context: click.Context, option: click.Parameter, value: float | None) -> float | None:
+    if value is not None and not math.isfinite(value):
+        raise click.BadParameter(f"{value} is not a finite number")
+    return value
+
+
+def _positive(context: click.Context, option: click.Parameter, value: float | None) -> float | None:
+    _finite(context, option, value)
+    if value is not None and value <= 0:
+        raise click.BadParameter(f"{value:g} is not greater than 0")
+    return value
+
+
+def _share(context: click.Context, option: click.Parameter, value: float | None) -> float | None:
+    if value is not None and not 0 < value < 1:
+        raise click.BadParameter(f"{value:g} is not between 0 and 1")
+    return value
+
+
+class _Count(click.ParamType[int]):
+    """An integer, also as 1e6."""
+
+    name = "integer"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        try:
+            number = int(value) if not isinstance(value, float) else value
+        except ValueError:
+            try:
+                number = float(value)
+            except ValueError:
+                self.fail(f"'{value}' is not an integer", param, ctx)
+        if isinstance(number, float) and not number.is_integer():
+            self.fail(f"'{value}' is not an integer", param, ctx)
+        return int(number)
+
+
+def _pair_options(function: F) -> F:
+    vector = "numbers as 1,4 or a file of one vector"
+    both = "file with columns mean and sd"
+    for option in reversed(
+        (
+            click.option("--dimension", "-d", type=_Count(), help="Number of coordinates D."),
+            click.option(
+                "--scale", "-s", type=float, callback=_positive, help="sigma_p / sigma_q.  [1]"
+            ),
+            click.option(
+                "--offset", "-o", type=float, callback=_finite,
+                help="(mu_q - mu_p) / sigma_q.  [0]",
+            ),
+            click.option("--q-mean", metavar="VECTOR", help=f"Means of q: {vector}."),
+            click.option("--q-sd", metavar="VECTOR", help="Standard deviations of q."),
+            click.option("--p-mean", metavar="VECTOR", help="Means of p."),
+            click.option("--p-sd", metavar="VECTOR", help="Standard deviations of p."),
+            click.option("--q", metavar="FILE", type=click.Path(), help=f"q: {both}."),
+            click.option("--p", metavar="FILE", type=click.Path(), help=f"p: {both}."),
+        )
+    ):  # fmt: skip
+        function = option(function)
+    return function
+
+
+def _tolerance_options(function: F) -> F:
+    for option in reversed(
+        (
+            click.option(
+                "--tolerance", "-t", type=float, callback=_positive,
+                help="Allowed error relative to KL.  [0.01]",
+            ),
+            click.option(
+                "--absolute", type=float, callback=_positive, metavar="NATS",
+                help="Allowed error in nats, instead of --tolerance.",
+            ),
+        )
+    ):  # fmt: skip
+        function = option(function)
+    return function
+
+
+_json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+
+
+class _Group(click.Group):
+    """A group whose every error is one line that starts with `mckl:`."""
+
+    def main(self, *args: Any, **extra: Any) -> NoReturn:
+        extra["standalone_mode"] = False
+        warnings.simplefilter("ignore")  # what overflows is told as a result
+        try:
+            code = super().main(*args, **extra)
+        except click.exceptions.NoArgsIsHelpError as error:
+            click.echo(error.format_message())
+            sys.exit(BAD_INPUT)
+        except click.ClickException as error:
+            _fail(error.format_message())
+        except UserError as error:
+            _fail(str(error))
+        except MemoryError:
+            _fail("not enough memory for so many coordinates")
+        except click.Abort:
+            _fail("interrupted", 130)
+        except BrokenPipeError:  # the reader has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(141)
+        sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(text: str, code: int = BAD_INPUT) -> NoReturn:
+    click.echo(f"mckl: {one_line(text)}", err=True)
+    sys.exit(code)
+
+
+@click.group(
+    cls=_Group,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="""\b
+Completion: eval "$(_MCKL_COMPLETE=bash_source mckl)" in ~/.bashrc (zsh_source, fish_source).
+
+Exit codes: 0 answered, 2 bad input, 3 the tolerance is not reached, or files differ.""",
+)
+@click.version_option(__version__, prog_name="mckl")
+def main() -> None:
+    """Tell how many Monte Carlo samples it takes to know KL(q||p) of two Gaussians.
+
+    q is sampled and p is the reference; both have a diagonal covariance. A pair is given by
+    --dimension, --scale and --offset (the same in every coordinate), by vectors, or by files.
+    A single number stands for every coordinate.
+    """
+
+
+@main.command(
+    epilog="Examples:\n\n"
+    + _PAIR_EXAMPLES.format(command="kl", more="")
+    + "\nExit codes: 0 answered, 2 bad input."
+)
+@_pair_options
+@_json_option
+def kl(as_json: bool, **pair: Any) -> None:
+    """Tell KL(q||p) and KL(p||q) in closed form, in nats."""
+    setting = _setting(**pair)
+    from mckl.estimation.advice import divergences
+
+    told = divergences(setting.pair)
+    if as_json:
+        _print_json(told)
+        return
+    click.echo(f"KL(q||p)  {told['kl']:.15g} nats")
+    click.echo(f"KL(p||q)  {told['reverse_kl']:.15g} nats")
+    click.echo(f"sum       {told['symmetrised_kl']:.15g} nats")
+
+
+@main.command(
+    epilog="Examples:\n\n"
+    + _PAIR_EXAMPLES.format(command="advise", more=" --tolerance 0.01")
+    + "  mckl advise --q-mean q_mean.npy --q-sd q_sd.npy --p-mean 0 --p-sd 1 --confidence 0.95\n\n"
+    + _CODES.format(no="no estimator reaches the tolerance")
+)
+@_pair_options
+@_tolerance_options
+@click.option(
+    "--confidence", "-c", type=float, callback=_share,
+    help="Let the error, not only the RMSE, be within the tolerance with this probability.",
+)  # fmt: skip
+@click.option(
+    "--sampler", "samplers", multiple=True, type=click.Choice(_SAMPLERS), help="Only these."
+)
+@click.option(
+    "--estimator", "estimators", multiple=True, type=click.Choice(_ESTIMATORS), help="Only these."
+)
+@_json_option
+def advise(
+    tolerance: float | None,
+    absolute: float | None,
+    confidence: float | None,
+    samplers: Sequence[str],
+    estimators: Sequence[str],
+    as_json: bool,
+    **pair: Any,
+) -> None:
+    """Tell how many samples each estimator and sampler needs, and which to use.
+
+    The answer is theory, exact unless marked; nothing is drawn.
+    """
+    setting = _setting(**pair)
+    asked, relative = _asked(tolerance, absolute)
+    from mckl.estimation.advice import advise as advice
+
+    told = advice(
+        setting, asked, relative, confidence,
+        [s for s in _SAMPLERS if s in samplers or not samplers],
+        [e for e in _ESTIMATORS if e in estimators or not estimators],
+    )  # fmt: skip
+    if as_json:
+        _print_json(told)
+    else:
+        from mckl.cli.words import tell_advice
+
+        tell_advice(told)
+    if told["recommendation"] is None:
+        sys.exit(NOT_REACHED)
+
+
+@main.command(
+    epilog="Examples:\n\n"
+    + _PAIR_EXAMPLES.format(command="estimate", more=" --tolerance 0.01")
+    + "  mckl estimate -d 64 -s 1.2 -o 0.5 --absolute 0.001 --sampler iid-radial --json\n\n"
+    + _CODES.format(no="the budget was spent before the interval was tight enough")
+)
+@_pair_options
+@_tolerance_options
+@click.option(
+    "--confidence", "-c", type=float, default=0.95, callback=_share, show_default=True,
+    help="Of the interval.",
+)  # fmt: skip
+@click.option(
+    "--sampler", type=click.Choice([s for s in _SAMPLERS if not s.startswith("sobol")]),
+    default="iid-radial", show_default=True, help="How the points are placed.",
+)  # fmt: skip
+@click.option(
+    "--estimator", type=click.Choice(_ESTIMATORS), default="k1", show_default=True,
+    help="What is averaged.",
+)  # fmt: skip
+@click.option(
+    "--budget", type=_Count(), default=10**8, show_default=True, help="Most samples to draw."
+)
+@click.option(
+    "--seed", type=_Count(), default=20171127, show_default=True, help="Same seed, same answer."
+)
+@_json_option
+def estimate(
+    tolerance: float | None,
+    absolute: float | None,
+    confidence: float,
+    sampler: str,
+    estimator: str,
+    budget: int,
+    seed: int,
+    as_json: bool,
+    **pair: Any,
+) -> None:
+    """Estimate KL(q||p) from samples until its interval is tight enough.
+
+    The number of samples is fixed by a first, smaller sample (Stein's two stages), so that the
+    interval keeps its coverage; it stops there or when the budget is spent, and says which.
+    """
+    setting = _setting(**pair)
+    asked, relative = _asked(tolerance, absolute)
+    if seed < 0:
+        raise UserError(f"--seed: {seed}, expected at least 0")
+    from mckl.cli.words import progress, tell_estimate, told_of
+    from mckl.draw.points import SAMPLERS
+    from mckl.estimation.advice import divergences
+    from mckl.estimation.sequential import estimate as run
+    from mckl.estimation.traces import check_feasible
+    from mckl.estimation.values import ESTIMATORS
+
+    divergences(setting.pair)  # refuses what is no float64
+    check_feasible(setting, [sampler], budget)
+    with progress() as told:
+        done = run(
+            setting, SAMPLERS[sampler], ESTIMATORS[estimator],
+            tolerance=asked, relative=relative, confidence=confidence, most=budget, seed=seed,
+            progress=told,
+        )  # fmt: skip
+    answer = told_of(done, setting, SAMPLERS[sampler], ESTIMATORS[estimator], confidence, seed)
+    if as_json:
+        _print_json(answer)
+    else:
+        tell_estimate(answer)
+    if not done.tight:
+        sys.exit(NOT_REACHED)
+
+
+@main.command(
+    epilog="""Examples:
+
+\b
+  mckl verify
+  mckl verify theirs/results
+  mckl verify results --against theirs/results/manifest.json
+
+\b
+Exit codes:
+  0  no difference
+  2  bad input, with one line that says what is wrong
+  3  files are missing, changed or extra
+"""
+)
+@click.argument("folder", type=click.Path(path_type=Path), default="results")
+@click.option(
+    "--against", type=click.Path(path_type=Path), metavar="MANIFEST",
+    help="Compare the numbers in the tables with those of another run, and nothing else.",
+)  # fmt: skip
+def verify(folder: Path, against: Path | None) -> None:
+    """Tell how a folder of results differs from its manifest.json.
+
+    Every table, figure and page must be the file that the run wrote; none may be missing or extra.
+    """
+    from mckl.record import provenance
+
+    manifest = against or folder / "manifest.json"
+    told = provenance.load(manifest)
+    differ = provenance.other_numbers if against else provenance.differences
+    found = differ(folder, told)
+    for name, kind in found.items():
+        click.echo(one_line(f"{kind} {name}"))
+    if found:
+        what_now = "" if against else ": delete what is changed and run the study again"
+        _fail(f"{folder}: not as in {manifest}{what_now}", DIFFERENT)
+    what = "the numbers of every table" if against else f"all {len(told['files'])} files"
+    click.echo(f"{folder}: {what} as in {manifest}")
+
+
+def _print_json(told: Mapping[str, Any]) -> None:
+    click.echo(json.dumps({"mckl": __version__, **told}, indent=2, allow_nan=False))
+
+
+def _asked(tolerance: float | None, absolute: float | None) -> tuple[float, bool]:
+    if tolerance is not None and absolute is not None:
+        raise UserError("--tolerance and --absolute: expected one of them")
+    return (absolute, False) if absolute is not None else (tolerance or 0.01, True)
+
+
+def _setting(**given: Any) -> Setting:
+    """The pair that the options describe; raises `UserError` in one line."""
+    grid = {name: given[name] for name in ("dimension", "scale", "offset")}
+    vectors = {name: given[name] for name in ("q_mean", "q_sd", "p_mean", "p_sd")}
+    files = {name: given[name] for name in ("q", "p")}
+    by_grid, by_vectors, by_files = (
+        any(v is not None for v in group.values()) for group in (grid, vectors, files)
+    )
+    if by_grid + by_vectors + by_files == 0:
+        raise UserError("no pair: expected --dimension, or --q-mean, --q-sd, --p-mean and --p-sd")
+    if by_grid and (by_vectors or by_files):
+        raise UserError("--dimension, --scale and --offset: not together with vectors or files")
+    if by_grid:
+        return _grid(**grid)
+    return _vectors(vectors, files)
+
+
+def _grid(dimension: int | None, scale: float | None, offset: float | None) -> Setting:
+    from mckl.study.settings import grid_setting
+
+    if dimension is None:
+        raise UserError("--dimension: missing")
+    if not 1 <= dimension <= _MOST_DIMENSION:
+        raise UserError(f"--dimension: {dimension}, expected 1 to {_MOST_DIMENSION:.0e}")
+    return grid_setting(dimension, 1.0 if scale is None else scale, offset or 0.0)
+
+
+def _vectors(vectors: Mapping[str, str | None], files: Mapping[str, str | None]) -> Setting:
+
+    import numpy as np
+
+    from mckl.cli.vectors import read_gaussian
+    from mckl.study.settings import Setting
+
+    found: dict[str, Vector] = {}
+    source: dict[str, str] = {}
+    for side, path in files.items():
+        if path is not None:
+            found[f"{side}_mean"], found[f"{side}_sd"] = read_gaussian(path)
+            source[f"{side}_mean"], source[f"{side}_sd"] = f"{path}: means", f"{path}: sds"
+    for name, text in vectors.items():
+        option = "--" + name.replace("_", "-")
+        if text is None:
+            if name not in found:
+                raise UserError(f"{option}: missing")
+            continue
+        if name in found:
+            raise UserError(f"{option} and --{name[0]}: expected one of them")
+        found[name], source[name] = _vector(option, text), option
+    longest = max(found, key=lambda name: found[name].size)
+    for name in vectors:
+        v = found[name]
+        if v.size not in (1, found[longest].size):
+            raise UserError(
+                f"{source[name]}: {v.size} numbers, expected 1 or {found[longest].size} "
+                f"as in {source[longest]}"
+            )
+        good = np.isfinite(v)
+        if name.endswith("sd"):
+            good &= v > 0
+        if not good.all():
+            first = int(np.argmin(good))
+            expected = "finite and greater than 0" if name.endswith("sd") else "finite"
+            raise UserError(f"{source[name]}: number {first + 1} is {v[first]:g}, not {expected}")
+    ready = {name: v.reshape(()) if v.size == 1 else v for name, v in found.items()}
+    return Setting(
+        "pair", "pair", found[longest].size, None, None,
+        {s: {"mean": ready[f"{s}_mean"], "sd": ready[f"{s}_sd"]} for s in ("q", "p")},
+    )  # fmt: skip
+
+
+def _vector(option: str, text: str) -> Vector:
+    import numpy as np
+
+    from mckl.cli.vectors import SUFFIXES, read_vector
+
+    if text.lower().endswith(SUFFIXES):
+        return read_vector(text)
+    try:
+        return np.array([float(cell) for cell in text.split(",")])
+    except ValueError:
+        shown = text if len(text) <= 60 else text[:60] + "..."
+        raise UserError(
+            f"{option}: '{shown}', expected numbers as 1,4 or a file ({', '.join(SUFFIXES)})"
+        ) from None
+
+
+if __name__ == "__main__":
+    main()

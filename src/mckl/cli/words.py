@@ -1,0 +1,239 @@
+"""How the command tells an answer to a person."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from mckl.draw.points import Sampler
+    from mckl.estimation.sequential import Estimate
+    from mckl.estimation.values import Estimator
+    from mckl.study.settings import Setting
+
+_NONE = "–"
+_NOTES = """\
+Samples and RMSE are exact theory, but for * to leading order in 1/n. P(negative) of k1 is from
+the saddlepoint formula, over sobol from the normal law; k2 and k3 never are. CPU time is that of
+one core at measured rates."""
+_COLUMNS = ("estimator", "sampler", "samples", "RMSE (nats)", "P(negative)", "CPU time", "verdict")
+
+
+def tell_advice(told: Mapping[str, Any]) -> None:
+    """Print the answer of `mckl advise` with a table."""
+    pair, regime, request = told["pair"], told["regime"], told["request"]
+    click.echo(f"KL(q||p) = {pair['kl']:.10g} nats, KL(p||q) = {pair['reverse_kl']:.10g} nats")
+    click.echo(f"dimension {pair['dimension']:,}")
+    for line in _regime(regime, pair["dimension"]):
+        click.echo(f"  {line}")
+    click.echo()
+    click.echo(_request(request))
+    _table(told)
+    click.echo(_NOTES)
+    click.echo()
+    best = told["recommendation"]
+    if best is None:
+        zero = pair["kl"] == 0 and request["relative"]
+        why = "KL is 0: use --absolute" if zero else "see the verdicts"
+        click.echo(f"No estimator reaches the tolerance: {why}.")
+        return
+    click.secho(
+        f"Use {best['estimator']} over {best['sampler']} samples: n = {best['samples_needed']:,}.",
+        bold=True,
+    )
+    if best["reason"]:
+        click.echo(f"Because {best['reason']}.")
+
+
+def _regime(regime: Mapping[str, Any], dimension: int) -> Iterator[str]:
+    variance, skewness = regime["log_ratio_variance"], regime["log_ratio_skewness"]
+    text = "log density ratio: variance " + ("inf" if variance is None else f"{variance:.6g}")
+    yield text + (f", skewness {skewness:.3g}" if skewness is not None else "")
+    if regime["k3_variance_finite"]:
+        yield "k3's variance is finite: every sigma_q^2 / sigma_p^2 is above 1/2"
+    else:
+        tail = regime["tail_index"]
+        yield f"k3's variance is infinite: p is too wide for q (tail index of p/q {tail:.3g} <= 2)"
+    ratio = regime["antithetic_variance_ratio"]
+    if ratio is not None:
+        if abs(ratio - 1) < 1e-9:
+            yield "antithetic pairs change nothing for k1"
+        elif ratio == 0:
+            yield "antithetic pairs cancel the whole error of k1: l is odd about its mean"
+        elif ratio > 1:
+            yield f"antithetic pairs hurt k1: {ratio:.3g} times the variance at equal samples"
+        else:
+            yield f"antithetic pairs help k1: {ratio:.3g} times the variance at equal samples"
+    numbers = regime["radial_numbers"]
+    if numbers < dimension:
+        yield f"radial samplers draw {numbers:,} numbers a sample instead of {dimension:,}"
+    else:
+        yield (
+            f"radial samplers gain nothing: they draw {numbers:,} numbers a sample for "
+            f"{dimension:,} coordinates"
+        )
+
+
+def _request(request: Mapping[str, Any]) -> str:
+    size = f"{request['tolerance']:g}"
+    allowed = f"{size} x KL" if request["relative"] else f"{size} nats"
+    if request["confidence"] is None:
+        return f"For an RMSE of at most {allowed} = {request['limit']:.4g} nats:"
+    return (
+        f"For an error of at most {allowed} = {request['limit']:.4g} nats with probability "
+        f"{request['confidence']:g} (estimates taken for normal):"
+    )
+
+
+def _table(told: Mapping[str, Any]) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    best = told["recommendation"]
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in _COLUMNS:
+        right = name not in ("estimator", "sampler", "verdict")
+        last = name == "verdict"  # the one that wraps
+        table.add_column(
+            name, justify="right" if right else "left", no_wrap=not last, min_width=16 * last
+        )
+    for name, options in groupby(told["options"], key=lambda o: o["estimator"]):
+        group = list(options)
+        verdicts = {o["verdict"] for o in group}
+        if len(group) > 1 and len(verdicts) == 1 and group[0]["samples_needed"] is None:
+            table.add_row(name, "every one", *[_NONE] * 4, *verdicts)
+        else:
+            for option in group:
+                chosen = best and all(option[k] == best[k] for k in ("estimator", "sampler"))
+                table.add_row(*_cells(option), style="bold" if chosen else None)
+        table.add_section()
+    # A file or a pipe has no width of its own.
+    Console(width=None if sys.stdout.isatty() else 120, highlight=False).print(table)
+
+
+def _cells(option: Mapping[str, Any]) -> list[str]:
+    samples = option["samples_needed"]
+    mark = "*" if option["theory"] == "asymptotic" else ""
+    return [
+        option["estimator"],
+        option["sampler"],
+        _NONE if samples is None else f"{_count(samples)}{mark}",
+        _number(option["expected_rmse"]),
+        _probability(option),
+        _duration(option["cpu_seconds"]),
+        option["verdict"],
+    ]
+
+
+def _count(samples: int) -> str:
+    return f"{samples:,}" if samples < 10**9 else f"{samples:.3g}"
+
+
+def _number(value: float | None) -> str:
+    return _NONE if value is None else f"{value:.3g}"
+
+
+def _probability(option: Mapping[str, Any]) -> str:
+    value = option["probability_negative"]
+    if value is None or option["samples_needed"] is None:
+        return _NONE
+    return f"{value:.2g}"
+
+
+def _duration(seconds: float | None) -> str:
+    if seconds is None:
+        return _NONE
+    for limit, size, unit in ((1.0, 1e-3, "ms"), (120.0, 1.0, "s"), (7200.0, 60.0, "min"),
+                              (172800.0, 3600.0, "h"), (3.2e7, 86400.0, "days")):  # fmt: skip
+        if seconds < limit:
+            shown = seconds / size
+            return f"{shown:.2g} {unit}" if shown < 10 else f"{shown:.0f} {unit}"
+    return f"{seconds / 31557600:.2g} years"
+
+
+@contextlib.contextmanager
+def progress() -> Iterator[Callable[[int], object]]:
+    """A counter of samples on standard error while it is a terminal."""
+    if not sys.stderr.isatty():
+        yield lambda evaluations: None
+        return
+    from tqdm import tqdm
+
+    with tqdm(unit=" samples", unit_scale=True, leave=False) as bar:
+        yield bar.update
+
+
+def told_of(
+    done: Estimate,
+    setting: Setting,
+    sampler: Sampler,
+    estimator: Estimator,
+    confidence: float,
+    seed: int,
+) -> dict[str, Any]:
+    """The answer of `mckl estimate` as plain data; NaN and inf are None."""
+    from mckl.exact.law import LogRatioLaw
+
+    law = LogRatioLaw(setting.pair)
+    unit = estimator.theory(law, sampler.points.points == 2)
+    warnings = []
+    if unit.variance == math.inf or (unit.kind == "none" and not law.is_finite(-2)):
+        warnings.append(f"{estimator.name} meets an infinite variance: no interval can be trusted")
+    elif unit.bias:
+        warnings.append(
+            f"{estimator.name} is biased by {unit.bias:.4g} nats: the interval is about "
+            f"{law.kl + unit.bias:.6g}"
+        )
+    elif _uses_ratio(estimator) and not law.is_finite(-4):
+        warnings.append(
+            f"{estimator.name} has an infinite fourth moment: the interval may cover less often"
+        )
+    ends = (done.estimate - done.half_width, done.estimate + done.half_width)
+    return {
+        "estimate": _plain(done.estimate),
+        "interval": [_plain(end) for end in ends],
+        "half_width": _plain(done.half_width),
+        "target": _plain(done.target),
+        "confidence": confidence,
+        "stopped": "tight" if done.tight else "budget",
+        "standard_error": _plain(done.std_error),
+        "samples": done.samples,
+        "stages": {"scout": done.scout, "pilot": done.pilot, "main": done.main},
+        "estimator": estimator.name,
+        "sampler": sampler.name,
+        "seed": seed,
+        "kl": law.kl,
+        "warnings": warnings,
+    }  # fmt: skip
+
+
+def _uses_ratio(estimator: Estimator) -> bool:
+    return any(name in ("ratio", "k3") for product in estimator.products for name in product)
+
+
+def _plain(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def tell_estimate(told: Mapping[str, Any]) -> None:
+    """Print the answer of `mckl estimate`."""
+    low, high = told["interval"]
+    percent = f"{100 * told['confidence']:g} %"
+    click.echo(
+        f"KL(q||p) = {told['estimate']:.8g} nats, {percent} interval {low:.8g} to {high:.8g}"
+    )
+    stages = ", ".join(f"{n:,} {stage}" for stage, n in told["stages"].items() if n)
+    click.echo(f"{told['estimator']} over {told['samples']:,} {told['sampler']} samples ({stages})")
+    why = "tight enough" if told["stopped"] == "tight" else "the budget is spent"
+    half, target = _number(told["half_width"]), _number(told["target"])
+    click.echo(f"Stopped: {why}, half-width {half} nats of {target} asked.")
+    click.echo(f"Closed form: {told['kl']:.8g} nats.")
+    for warning in told["warnings"]:
+        click.echo(f"Beware: {warning}.")

@@ -1,0 +1,1 @@
+"""Random numbers: streams, quantiles, point sets, and the backends that evaluate l on them."""

@@ -1,0 +1,130 @@
+"""What draws the numbers and evaluates l, by name; imported only when it is used.
+
+A backend module has a class `Stream` (`mckl.draw.points.base.Stream`) and a class `Kernel`, which
+turns draws into log density ratios. A new one is one file here and one line below.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from mckl.draw.points.base import Draw, Stream
+from mckl.errors import UserError
+from mckl.families.normal import Vector
+
+
+class Library(NamedTuple):
+    """What the study knows of a backend without importing it.
+
+    packages      distributions that it needs and their least versions, beyond the study's own
+    newest_python the newest Python for which they exist; None: any
+    dtypes        in which it can work, its default first
+    most_numbers  how many random numbers of one sample it can hold; None: no limit of its own
+    start         CPU seconds of a job before its first draw, about
+    slowness      CPU time of a sample beside the NumPy backend's, about
+    memory_mb     of a job before its first draw, about
+    """
+
+    packages: Mapping[str, tuple[int, int]] = {}
+    newest_python: tuple[int, int] | None = None
+    dtypes: Sequence[str] = ("float64",)
+    most_numbers: int | None = None
+    start: float = 0.7
+    slowness: float = 1.0
+    memory_mb: int = 400
+
+
+LIBRARIES: Mapping[str, Library] = {
+    "numpy": Library(),
+    "tensorflow": Library(
+        packages={"tensorflow": (2, 21), "tensorflow-probability": (0, 25), "tf-keras": (2, 21)},
+        newest_python=(3, 13),
+        dtypes=("float64", "float32"),
+        most_numbers=10**7,
+        start=5.0,
+        slowness=3.0,
+        memory_mb=1200,
+    ),
+}
+BACKENDS = tuple(LIBRARIES)
+
+
+class Kernel(Protocol):
+    """Turns the draws of one group of replicates into log density ratios.
+
+    It may evaluate more units than it is asked for and hand them out when asked again, so a
+    kernel serves one list of draws.
+    """
+
+    def log_density_ratios(self, draws: Sequence[Draw], units: int) -> Vector:
+        """The next `units` units of l, shape (points per unit, forms, replicates, units).
+
+        Valid until the next call.
+        """
+
+
+class Backend(NamedTuple):
+    """What makes streams and kernels.
+
+    stream  takes a replicate's seed
+    kernel  takes forms that share their draws, the points per unit and, where it is known, how
+            many units each draw will be asked for in all
+    """
+
+    name: str
+    stream: Callable[[np.random.SeedSequence], Stream]
+    kernel: Callable[..., Kernel]
+
+
+def check(name: str, dtype: str = "float64") -> None:
+    """Refuse with a `UserError`, in one line, a backend that cannot run here; imports nothing."""
+    library = LIBRARIES[name]
+    if dtype not in library.dtypes:
+        raise UserError(
+            f"dtype: '{dtype}' is one that the backend {name} lacks, "
+            f"expected {' or '.join(library.dtypes)}"
+        )
+    how = _how(name)
+    if library.newest_python and sys.version_info[:2] > library.newest_python:
+        newest = ".".join(map(str, library.newest_python))
+        here = ".".join(map(str, sys.version_info[:2]))
+        raise UserError(
+            f"backends: '{name}' has no packages for Python {here}: "
+            f"use Python {newest} or older, there {how}"
+        )
+    for package, least in library.packages.items():
+        needed = f"{package} {'.'.join(map(str, least))} or newer"
+        try:
+            found = version(package)
+        except PackageNotFoundError:
+            raise UserError(f"backends: '{name}' needs {needed}, none found: {how}") from None
+        if tuple(int(part) for part in re.findall(r"\d+", found)[:2]) < least:
+            raise UserError(f"backends: '{name}' needs {needed}, found {found}: {how}")
+
+
+def _how(name: str) -> str:
+    return f"pip install '.[{name}]' -c constraints.txt"
+
+
+def load(name: str, dtype: str = "float64") -> Backend:
+    """The backend of this name, with its libraries imported.
+
+    Raises `UserError` where they are not installed or lack the dtype.
+    """
+    check(name, dtype)
+    try:
+        module = import_module(f"mckl.draw.backends.{name}")
+    except ImportError as error:
+        why = " ".join(str(error).split())
+        raise UserError(f"backends: '{name}' does not load ({why}): {_how(name)}") from error
+    if dtype == LIBRARIES[name].dtypes[0]:
+        return Backend(name, module.Stream, module.Kernel)
+    return Backend(name, partial(module.Stream, dtype=dtype), partial(module.Kernel, dtype=dtype))

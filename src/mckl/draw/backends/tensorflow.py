@@ -1,0 +1,254 @@
+"""The TensorFlow backend: stateless random numbers, TensorFlow Probability's log densities.
+
+A block of samples is drawn and evaluated by one compiled `tf.function`. Blocks have one shape,
+the last of a trace another, so that few are compiled and memory stays constant. The device is
+the CPU, with as many threads as OMP_NUM_THREADS says (1 if it says nothing).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+
+# Before the import, which reads them: no chatter, the same bits with and without oneDNN, no GPU.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"
+os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from mckl.draw.points.base import Draw
+from mckl.draw.quantiles import CELLS, CELLS_PER_UNIT, LOW, chisquare_of_normal
+from mckl.draw.reduction import Form
+from mckl.errors import UserError
+from mckl.families.normal import Pair, Vector
+
+tfd = tfp.distributions
+
+with contextlib.suppress(RuntimeError):  # too late: this process has used TensorFlow already
+    _threads = int(os.environ.get("OMP_NUM_THREADS", "1"))
+    tf.config.threading.set_intra_op_parallelism_threads(_threads)
+    tf.config.threading.set_inter_op_parallelism_threads(_threads)
+
+# Random numbers and samples of a block, at most: 8 MiB, and calls so few that their fixed cost
+# of some 0.2 ms vanishes. Part of what a stream means: other blocks draw other numbers.
+_NUMBERS, _ROWS = 2**20, 2**14
+# Of the coordinates of a setting of the sweep, all alike, the registered KL looks at so many.
+_ALIKE = 2**20
+
+
+def block_rows(numbers: int) -> int:
+    """How many samples of so many numbers make a block: a power of two, at least 1."""
+    return min(_ROWS, 1 << (max(_NUMBERS // numbers, 1).bit_length() - 1))
+
+
+class Normals(NamedTuple):
+    """Normals yet to be drawn, which the kernel does within its own compiled step."""
+
+    key: Any
+    rows: int
+    columns: int
+    dtype: str
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Vector:
+        return np.asarray(_drawn(self), dtype)
+
+
+def _drawn(normals: Any) -> Any:
+    if not isinstance(normals, Normals):
+        return normals
+    shape = (normals.rows, normals.columns)
+    return tf.random.stateless_normal(shape, normals.key, dtype=normals.dtype)
+
+
+def _chisquares_of(key: Any, dof: Any, rows: int) -> Any:
+    return 2.0 * tf.random.stateless_gamma((rows,), key, alpha=0.5 * dof, dtype=dof.dtype)
+
+
+def _spline_of(x: Any, table: Any) -> Any:
+    """The quantile spline (`mckl.draw.quantiles.Spline`) of column j of x with table[j]."""
+    s = tf.transpose((x - LOW) * CELLS_PER_UNIT)
+    cell = tf.clip_by_value(tf.cast(s, tf.int32), 0, CELLS - 1)
+    s -= tf.cast(cell, s.dtype)
+    c = tf.gather(table, cell, axis=1, batch_dims=1)
+    return tf.transpose(c[..., 0] + s * (c[..., 1] + s * (c[..., 2] + s * c[..., 3])))
+
+
+def _densities_of(z: Any, mean: Any, sd: Any, signs: int) -> Any:
+    """log q(z) - log p(z) at z and, with two signs, at -z; q is standard, p = N(mean, sd^2).
+
+    The coordinates' densities are subtracted before they are added, so that D equal terms
+    cancel one by one and not as two large sums.
+    """
+    q = tfd.Normal(tf.zeros((), z.dtype), tf.ones((), z.dtype))
+    p = tfd.Normal(mean, sd)
+    points = (z, -z)[:signs]
+    return tf.stack([tf.reduce_sum(q.log_prob(x) - p.log_prob(x), axis=-1) for x in points])
+
+
+def _quadratic_of(g: Any, w: Any, form: Any, signs: int) -> Any:
+    """The form of `mckl.draw.reduction` at (g, w) and, with two signs, at (-g, w)."""
+    kl, square, linear, chi, dof = form
+    even = kl + tf.reduce_sum(square * (g * g - 1.0), -1) + tf.reduce_sum(chi * (w - dof), -1)
+    odd = tf.reduce_sum(linear * g, -1)
+    return tf.stack((even + odd, even - odd)[:signs])
+
+
+# XLA fuses elementwise arithmetic with its sum, 3 times as fast as the plain graph. It draws
+# normals 3 times slower, though, and its normal quantile has no digits in the lower tail (-inf
+# below 1e-16), so these stay with TensorFlow's own kernels.
+_fused_densities = tf.function(_densities_of, jit_compile=True)
+_fused_quadratic = tf.function(_quadratic_of, jit_compile=True)
+_spline = tf.function(_spline_of, jit_compile=True)
+_chisquares = tf.function(_chisquares_of)
+_normal_quantiles = tf.function(tf.math.ndtri)
+
+
+def _densities_of_all(g: Any, forms: Any, signs: int) -> Any:
+    g = _drawn(g)
+    return tf.stack([_fused_densities(g, *form, signs) for form in forms], axis=1)
+
+
+def _quadratic_of_all(g: Any, w: Any, forms: Any, signs: int) -> Any:
+    g = _drawn(g)
+    return tf.stack([_fused_quadratic(g, w, form, signs) for form in forms], axis=1)
+
+
+_densities = tf.function(_densities_of_all)
+_quadratic = tf.function(_quadratic_of_all)
+
+
+@lru_cache(maxsize=16)
+def _tables(dof: tuple[float, ...]) -> Any:
+    return tf.constant(np.stack([chisquare_of_normal(k).coefficients.T for k in dof]))
+
+
+class Stream:
+    """The random numbers of one replicate, keyed by content: draw number n has its own key.
+
+    The key is 128 bits of the replicate's seed with n added to the second 64 of them;
+    TensorFlow scrambles it into the key and the counter of its Philox generator.
+    """
+
+    def __init__(self, seed: np.random.SeedSequence, dtype: str = "float64") -> None:
+        self._seed = seed.generate_state(2, np.uint64)
+        self._dtype = dtype
+        self._draws = 0
+
+    def _key(self) -> Any:
+        key = self._seed + np.array([0, self._draws], np.uint64)
+        self._draws += 1
+        return tf.constant(key.view(np.int64))
+
+    def normals(self, rows: int, columns: int) -> Any:
+        return Normals(self._key(), rows, columns, self._dtype)
+
+    def chisquares(self, rows: int, dof: Vector) -> Any:
+        if not dof.size:
+            return np.empty((rows, 0))
+        # A key a column: of one draw with several, fewer rows would not be the first rows.
+        columns = [_chisquares(self._key(), tf.constant(k, self._dtype), rows) for k in dof]
+        return tf.stack(columns, axis=1)
+
+    # In float64 whatever the dtype: rounded to float32, a u close to 1 would be 1.
+    def normal_quantiles(self, u: Vector) -> Any:
+        if not u.size:
+            return np.empty(u.shape)
+        return tf.cast(_normal_quantiles(tf.constant(u)), self._dtype)
+
+    def chisquare_quantiles(self, u: Vector, dof: Vector) -> Any:
+        """By the spline; TFP's own Chi2.quantile iterates, 20 times slower to the same digits."""
+        if not dof.size:
+            return np.empty(u.shape)
+        x = _normal_quantiles(tf.constant(u))
+        return tf.cast(_spline(x, _tables(tuple(map(float, dof)))), self._dtype)
+
+
+class Kernel:
+    """Evaluates log density ratios block by block, and hands them out as they are asked for."""
+
+    def __init__(
+        self,
+        forms: Sequence[Form],
+        signs: int,
+        units: int | None = None,
+        dtype: str = "float64",
+    ) -> None:
+        self._signs = signs
+        self._units = units
+        self._dtype = dtype
+        self._numbers = forms[0].numbers
+        self._rows = block_rows(self._numbers)
+        self._pair = forms[0].pair is not None
+        self._forms = [[tf.constant(x, dtype) for x in _arguments(form)] for form in forms]
+        self._evaluated: dict[int, int] = {}
+        self._waiting: dict[int, Vector] = {}
+
+    def log_density_ratios(self, draws: Sequence[Draw], units: int) -> Vector:
+        """The next `units` units of l, shape (points per unit, forms, replicates, units)."""
+        out = np.empty((self._signs, len(self._forms), len(draws), units))
+        for replicate, draw in enumerate(draws):
+            done = 0
+            while done < units:
+                waiting = self._waiting.get(replicate)
+                if waiting is None or not waiting.shape[-1]:
+                    waiting = self._block(draw, self._next_rows(replicate))
+                take = min(units - done, waiting.shape[-1])
+                out[..., replicate, done : done + take] = waiting[..., :take]
+                self._waiting[replicate] = waiting[..., take:]
+                done += take
+        return out
+
+    def _next_rows(self, replicate: int) -> int:
+        """The rows of the next block; a stream's first rows are the same in a shorter one."""
+        done = self._evaluated.get(replicate, 0)
+        left = self._rows if self._units is None else self._units - done
+        rows = min(self._rows, left) if left > 0 else self._rows
+        self._evaluated[replicate] = done + rows
+        return rows
+
+    def _block(self, draw: Draw, rows: int) -> Vector:
+        try:
+            normals, chisquares = draw(rows)
+            if not isinstance(normals, Normals):
+                normals = tf.convert_to_tensor(normals, self._dtype)
+            if self._pair:
+                return np.asarray(_densities(normals, self._forms, self._signs))
+            chisquares = tf.convert_to_tensor(chisquares, self._dtype)
+            return np.asarray(_quadratic(normals, chisquares, self._forms, self._signs))
+        except (tf.errors.ResourceExhaustedError, MemoryError) as error:
+            raise UserError(
+                f"backends: tensorflow has no memory for {rows} samples of "
+                f"{self._numbers} numbers: use a radial sampler, or give the job more"
+            ) from error
+
+
+def _arguments(form: Form) -> list[Vector]:
+    """What the compiled step is told of a form."""
+    if form.pair is None:
+        # The two numbers a group stand for no point z, so there is no density to ask for:
+        # what is left of log q - log p is its quadratic form.
+        return [np.asarray(form.kl), form.square, form.linear, form.chi, form.dof]
+    # In the coordinates in which q is standard: the ratio of two densities is the same in all
+    # of them, and there z is the draw itself, with all its digits.
+    q_mean, q_sd, p_mean, p_sd = form.pair
+    return [(p_mean - q_mean) / q_sd, p_sd / q_sd]
+
+
+def registered_kl(pair: Pair, dtype: str = "float64") -> float:
+    """KL(q||p) in nats by the formula that TensorFlow Probability registers for the two laws.
+
+    Coordinates that are views of one number, as in the sweep, are looked at in part.
+    """
+    alike = all(v.strides == (0,) for v in pair)
+    looked_at = min(pair.dimension, _ALIKE) if alike else pair.dimension
+    q_mean, q_sd, p_mean, p_sd = (tf.constant(v[:looked_at], dtype) for v in pair)
+    q = tfd.MultivariateNormalDiag(q_mean, q_sd)
+    p = tfd.MultivariateNormalDiag(p_mean, p_sd)
+    return float(tfd.kl_divergence(q, p).numpy()) * (pair.dimension / looked_at)

@@ -1,0 +1,204 @@
+"""What estimator and sampler to use for one pair, from theory alone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from mckl.draw.points import SAMPLERS, Sampler
+from mckl.errors import UserError
+from mckl.estimation.budget import LEADING, OK, Forecasts, Need, Tolerance
+from mckl.estimation.values import ESTIMATORS, Estimator
+from mckl.exact.saddlepoint import normal_probability_negative, probability_negative
+from mckl.families.normal import Pair, kl_divergence
+from mckl.study.plan import estimate_seconds
+from mckl.study.settings import Setting
+
+# CPU times that differ by less than this are the same: then a standard error decides.
+_SAME_SECONDS, _SAME_RATIO = 2e-3, 1.2
+_NEVER_NEGATIVE = ("k2", "k3")
+
+
+def divergences(pair: Pair, known_kl: float | None = None) -> dict[str, Any]:
+    """KL both ways and their sum, in nats; raises `UserError` where one is no float64."""
+    kl = kl_divergence(pair) if known_kl is None else known_kl
+    reverse = kl_divergence(pair.reversed())
+    if not math.isfinite(kl + reverse):
+        raise UserError("KL(q||p) or KL(p||q) exceeds the largest number, 1.8e308")
+    return {
+        "dimension": pair.dimension,
+        "kl": kl,
+        "reverse_kl": reverse,
+        "symmetrised_kl": kl + reverse,
+    }
+
+
+def advise(
+    setting: Setting,
+    tolerance: float,
+    relative: bool,
+    confidence: float | None,
+    samplers: Sequence[str],
+    estimators: Sequence[str],
+) -> dict[str, Any]:
+    """Everything that `mckl advise` tells, as plain data; NaN and inf are None.
+
+    Parameters
+    ----------
+    tolerance, relative
+        The RMSE allowed, in nats or times KL; with a confidence, the error allowed.
+    """
+    forecasts = Forecasts(setting)
+    law = forecasts.law
+    told = divergences(forecasts.pair, law.kl)
+    limit = tolerance * law.kl if relative else tolerance
+    allowed = Tolerance(limit, confidence)
+    options = [
+        _option(forecasts, ESTIMATORS[estimator], SAMPLERS[sampler], allowed)
+        for estimator in estimators
+        for sampler in samplers
+    ]
+    return {
+        "pair": told,
+        "request": {
+            "tolerance": tolerance,
+            "relative": relative,
+            "limit": limit,
+            "confidence": confidence,
+        },
+        "regime": _regime(forecasts),
+        "options": options,
+        "recommendation": _recommendation(options),
+    }
+
+
+def _regime(forecasts: Forecasts) -> dict[str, Any]:
+    law = forecasts.law
+    _, variance, third, fourth = law.cumulants(4)
+    paired = forecasts.unit(ESTIMATORS["k1"], SAMPLERS["antithetic"]).variance
+    return {
+        "log_ratio_variance": _plain(variance),
+        "log_ratio_skewness": _plain(
+            third / variance / math.sqrt(variance) if variance else math.nan
+        ),
+        "log_ratio_excess_kurtosis": _plain(fourth / variance / variance if variance else math.nan),
+        "k3_variance_finite": law.is_finite(-2),
+        "tail_index": _plain(-law.lowest_tilt),
+        # Of k1 at equal samples; an antithetic pair costs two.
+        "antithetic_variance_ratio": _plain(2.0 * paired / variance if variance else math.nan),
+        "radial_numbers": sum(forecasts.groups),
+    }
+
+
+def _option(
+    forecasts: Forecasts, estimator: Estimator, sampler: Sampler, tolerance: Tolerance
+) -> dict[str, Any]:
+    need = forecasts.need(estimator, sampler, tolerance)
+    probability, method = _negative(forecasts, estimator, sampler, need)
+    kl = forecasts.law.kl
+    seconds = None
+    if need.samples is not None:
+        groups, chi_squares = forecasts.groups
+        seconds = estimate_seconds(
+            forecasts.pair.dimension, sampler.name, 1, need.samples, 1,
+            groups=groups, chi_squares=chi_squares,
+        )  # fmt: skip
+    return {
+        "estimator": estimator.name,
+        "sampler": sampler.name,
+        "samples_needed": need.samples,
+        "expected_rmse": _plain(need.rmse),
+        "expected_relative_rmse": _plain(need.rmse / kl if kl > 0 else math.nan),
+        "probability_negative": probability,
+        "probability_negative_method": method,
+        "cpu_seconds": seconds,
+        "expected_bias": _plain(need.bias),
+        "standard_error": sampler.points.independent
+        and (need.samples or 0) > sampler.points.points * estimator.parameters,
+        "theory": need.theory,
+        "verdict": need.verdict,
+    }
+
+
+def _negative(
+    forecasts: Forecasts, estimator: Estimator, sampler: Sampler, need: Need
+) -> tuple[float | None, str]:
+    """The probability of a negative estimate at that many samples, and where it is from."""
+    if estimator.name in _NEVER_NEGATIVE:
+        return 0.0, "never negative"
+    if not estimator.linear or need.samples is None:
+        return None, "not known"
+    points = sampler.points
+    if not points.independent:
+        return normal_probability_negative(forecasts.law.kl, need.variance), "normal"
+    units = need.samples // points.points
+    return probability_negative(forecasts.law, units, points.points == 2), "saddlepoint"
+
+
+def _recommendation(options: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+    """The option of least CPU time, one with a standard error if that costs next to nothing.
+
+    Of the unbiased ones with exact theory if there are any: no standard error shows a bias, and a
+    leading order may be far from reached.
+    """
+    exact = [o for o in options if o["verdict"] == OK]
+    unbiased = [o for o in exact if o["expected_bias"] == 0.0]
+    for known in (unbiased, exact, [o for o in options if o["verdict"] == LEADING]):
+        if known:
+            break
+    else:
+        return None
+    cheapest = min(o["cpu_seconds"] for o in known)
+    close = [
+        o for o in known
+        if o["cpu_seconds"] <= max(_SAME_RATIO * cheapest, cheapest + _SAME_SECONDS)
+    ]  # fmt: skip
+    best = min(close, key=lambda o: (not o["standard_error"], o["samples_needed"]))
+    chosen = {key: best[key] for key in ("estimator", "sampler", "samples_needed", "cpu_seconds")}
+    return {**chosen, "reason": _reason(best, known)}
+
+
+def _reason(best: dict[str, Any], known: Sequence[dict[str, Any]]) -> str:
+    parts = []
+    if best["verdict"] == LEADING:
+        parts.append("no exact theory reaches it (the number is a leading order: check it)")
+    elif best["expected_bias"]:
+        parts.append(f"no unbiased one reaches it (its bias is {best['expected_bias']:.2g} nats)")
+    plain = next((o for o in known if (o["estimator"], o["sampler"]) == ("k1", "iid")), None)
+    if plain is not None and plain is not best:
+        samples = plain["samples_needed"] / best["samples_needed"]
+        seconds = plain["cpu_seconds"] / best["cpu_seconds"]
+        text = f"k1 over iid samples needs {plain['samples_needed']:,}"
+        if samples > 1.005:
+            text += f", {samples:,.3g} times as many"
+        if seconds > 1.05:
+            text += f", and {seconds:,.3g} times the CPU time"
+        parts.append(text)
+    fewest = min(known, key=lambda o: (o["samples_needed"], not o["standard_error"]))
+    if best["expected_rmse"] == 0.0:
+        parts.append("an antithetic pair cancels the whole error")
+    elif best["samples_needed"] <= 2:
+        parts.append("its spread is within the tolerance from the start")
+    elif best["standard_error"]:
+        parts.append(
+            "none takes less CPU time by more than 2 ms or 20 %, and it has a standard error"
+        )
+        if fewest["samples_needed"] < best["samples_needed"] and not fewest["standard_error"]:
+            parts.append(f"{_named(fewest)} would do, but one run of them has no standard error")
+    else:
+        text = "it takes the least CPU time; one run has no standard error, so repeat it"
+        checked = [o for o in known if o["standard_error"]]
+        if checked:
+            other = min(checked, key=lambda o: (o["cpu_seconds"], o["samples_needed"]))
+            text += f", or take {_named(other)}"
+        parts.append(text)
+    return "; ".join(parts)
+
+
+def _named(option: dict[str, Any]) -> str:
+    return f"{option['estimator']} over {option['samples_needed']:,} {option['sampler']} samples"
+
+
+def _plain(value: float) -> float | None:
+    return value if math.isfinite(value) else None

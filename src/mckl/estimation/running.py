@@ -1,0 +1,74 @@
+"""Running means and co-moments of several integrands, merged block by block.
+
+Blocks are merged by the pairwise update of Chan, Golub & LeVeque, "Updating formulae and a
+pairwise algorithm for computing sample variances" (1979), which loses no digits when the
+mean is large beside the spread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+
+from mckl.families.normal import Vector
+
+
+class RunningMoments:
+    """Means and co-moments sum (x - mean x)(y - mean y) of integrands, for many replicates.
+
+    Parameters
+    ----------
+    products
+        Pairs of names of integrands; their co-moments are kept, and the means of all.
+    integrands
+        Log density ratios -> an object with the integrands' values by name, such as
+        `mckl.estimation.values.integrands.Integrands`.
+    rows
+        How many traces run side by side.
+    """
+
+    def __init__(
+        self,
+        products: Iterable[tuple[str, str]],
+        integrands: Callable[[Vector], Any],
+        rows: int,
+    ) -> None:
+        self._products = tuple(dict.fromkeys(products))
+        self._integrands = integrands
+        names = dict.fromkeys(name for product in self._products for name in product)
+        self._mean = {name: np.zeros(rows) for name in names}
+        self._comoment = {product: np.zeros(rows) for product in self._products}
+        self.units = 0
+
+    def mean(self, name: str) -> Vector:
+        """The mean of an integrand so far, shape (rows,)."""
+        return self._mean[name]
+
+    def comoment(self, first: str, second: str) -> Vector:
+        """Sum (x - mean x)(y - mean y) so far, shape (rows,)."""
+        return self._comoment[first, second]
+
+    def update(self, ell: Vector) -> None:
+        """Take in a block of log density ratios, shape (points per unit, rows, units).
+
+        The value of a unit is the mean of the integrand over its points.
+        """
+        points, _, block = ell.shape
+        total = self.units + block
+        values = self._integrands(ell)
+        shift, centred = {}, {}
+        for name, before in self._mean.items():
+            value = getattr(values, name)
+            unit = value[0] if points == 1 else value.mean(axis=0)
+            mean = np.add.reduce(unit, axis=-1) / block
+            shift[name] = mean - before
+            centred[name] = unit - mean[:, None]
+        weight = self.units * block / total
+        for first, second in self._products:
+            within = np.vecdot(centred[first], centred[second])
+            self._comoment[first, second] += within + weight * shift[first] * shift[second]
+        for name, before in self._mean.items():
+            self._mean[name] = before + shift[name] * (block / total)
+        self.units = total

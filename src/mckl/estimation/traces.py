@@ -1,0 +1,248 @@
+"""One job's work: the running estimates of every replicate at its checkpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mckl.draw import backends
+from mckl.draw.points import SAMPLERS, Draw, Sampler
+from mckl.draw.reduction import Form
+from mckl.errors import NotFiniteError, UserError
+from mckl.estimation.running import RunningMoments
+from mckl.estimation.values import Estimator
+from mckl.estimation.values.integrands import Integrands
+from mckl.families.normal import Vector
+from mckl.study.settings import Setting
+
+# Units between two merges of the moments, and traces whose moments are merged side by side:
+# 12 x 1024 values of l and their integrands stay in a core's cache, and below the 128 KiB from
+# which the C library maps fresh memory for every array, at twice the time. The first is part of
+# the result's last bits, so it is no parameter; the second is not.
+BLOCK = 1024
+TRACES_AT_ONCE = 12
+# Settings that share their draws: more would save little, and memory would grow with them.
+SETTINGS_AT_ONCE = 12
+# One sample of every coordinate and its squares have to fit in memory.
+_MOST_NUMBERS = 10**8
+
+
+class Trace(NamedTuple):
+    """The running estimates of one setting with one sampler.
+
+    estimate, std_error  shape (estimators, replicates, checkpoints), in nats; std_error is
+                         NaN where one trace does not support it
+    samples              the checkpoints, shape (checkpoints,)
+    """
+
+    samples: tuple[int, ...]
+    estimate: Vector
+    std_error: Vector
+
+    @property
+    def evaluations(self) -> int:
+        """How many values of l all replicates took."""
+        return int(self.estimate.shape[1]) * max(self.samples, default=0)
+
+
+def checkpoints(samples: int, per_octave: int) -> list[int]:
+    """The sample counts at which the running estimate is recorded, up to `samples`.
+
+    `per_octave` of them for every doubling, rounded to integers; `samples` is always one.
+    """
+    octaves = samples.bit_length() - 1
+    grid = {round(2.0 ** (k / per_octave)) for k in range(per_octave * (octaves + 1))}
+    return sorted({n for n in grid if n <= samples} | {samples})
+
+
+def checkpoints_of(sampler: Sampler, samples: Sequence[int]) -> list[int]:
+    """The checkpoints that a sampler can stop at: whole units only."""
+    points = sampler.points.points
+    return [n for n in samples if n % points == 0]
+
+
+def trace(setting: Setting, *args: Any, **kwargs: Any) -> Trace:
+    """The trace of one setting, with the arguments of `traces`."""
+    (one,) = traces([setting], *args, **kwargs)
+    return one
+
+
+def traces(
+    settings: Sequence[Setting],
+    backend: str,
+    sampler: Sampler,
+    estimators: Sequence[Estimator],
+    *,
+    seed: int,
+    samples: Sequence[int],
+    replicates: int,
+    dtype: str = "float64",
+    stage: Sequence[str] = (),
+    at_once: int = TRACES_AT_ONCE,
+    progress: Callable[[int], object] = lambda evaluations: None,
+) -> list[Trace]:
+    """Run every replicate of some settings with a sampler.
+
+    All estimators share the draws, and so do settings whose samples take the same numbers; a
+    trace has the same bits whichever settings come with it. Memory does not depend on the
+    number of samples.
+
+    `stage` sets streams apart from those of other stages. `progress` is told how many
+    evaluations of l each step added. Raises `NotFiniteError` naming setting, replicate and
+    sample when l is not finite.
+    """
+    library = backends.load(backend, dtype)
+    at = checkpoints_of(sampler, samples)
+    products = [product for e in estimators for product in e.products]
+
+    def sharing(names: Sequence[str], forms: Sequence[Form]) -> Iterator[Trace]:
+        shape = (len(estimators), len(forms), replicates, len(at))
+        estimate, std_error = np.empty(shape), np.full(shape, np.nan)
+        together = max(at_once // len(forms), 1)
+        for first in range(0, replicates, together):
+            group = range(first, min(first + together, replicates))
+            draws = [sampler.start(library, forms[0], seed, r, *stage) for r in group]
+            moments = RunningMoments(products, Integrands, len(forms) * len(group))
+            rows = slice(group.start, group.stop)
+            for ell in _blocks(library, sampler, forms, draws, at):
+                if not np.isfinite(ell).all():
+                    _, which, replicate, unit = np.argwhere(~np.isfinite(ell))[0]
+                    raise NotFiniteError(
+                        setting=names[which], backend=backend, sampler=sampler.name,
+                        replicate=group[replicate],
+                        sample=int(moments.units + unit) * sampler.points.points,
+                    )  # fmt: skip
+                for c in _merge(moments, ell, [n // sampler.points.points for n in at]):
+                    for e, estimator in enumerate(estimators):
+                        value, variance = estimator.estimate(moments)
+                        estimate[e, :, rows, c] = value.reshape(len(forms), -1)
+                        if sampler.points.independent:
+                            error = np.sqrt(variance).reshape(len(forms), -1)
+                            std_error[e, :, rows, c] = error
+                progress(ell.size)
+        for i in range(len(forms)):
+            yield Trace(tuple(at), estimate[:, i], std_error[:, i])
+
+    forms = [sampler.reduce(setting.pair) for setting in settings]
+    out: dict[int, Trace] = {}
+    for shape in dict.fromkeys(form.shape for form in forms):
+        same = [i for i, form in enumerate(forms) if form.shape == shape]
+        shared = sharing([settings[i].name for i in same], [forms[i] for i in same])
+        out.update(zip(same, shared, strict=True))
+    return [out[i] for i in range(len(settings))]
+
+
+def _blocks(
+    library: backends.Backend,
+    sampler: Sampler,
+    forms: Sequence[Form],
+    draws: Sequence[Draw],
+    at: Sequence[int],
+) -> Iterator[Vector]:
+    """The log density ratios up to the last checkpoint, shape (points, forms, replicates, units).
+
+    All but the last have `BLOCK` units; one is valid until the next.
+    """
+    points = sampler.points.points
+    last = max(at, default=0) // points
+    kernel = library.kernel(forms, points, last)
+    for begin in range(0, last, BLOCK):
+        yield kernel.log_density_ratios(draws, min(BLOCK, last - begin))
+
+
+def _merge(moments: RunningMoments, ell: Vector, at: Sequence[int]) -> Iterator[int]:
+    """Take a block in, with a stop at every checkpoint in it, whose index it yields."""
+    begin, end = moments.units, moments.units + ell.shape[-1]
+    ell = ell.reshape(len(ell), -1, ell.shape[-1])
+    for c, unit in enumerate(at):
+        if begin < unit <= end:
+            moments.update(ell[..., moments.units - begin : unit - begin])
+            yield c
+    if moments.units < end:
+        moments.update(ell[..., moments.units - begin :])
+
+
+def sound_traces(
+    settings: Sequence[Setting],
+    backend: str,
+    sampler: Sampler,
+    estimators: Sequence[Estimator],
+    *,
+    samples: Sequence[int],
+    replicates: int,
+    **others: Any,
+) -> tuple[list[Trace], list[NotFiniteError]]:
+    """`traces` of the settings whose l is finite; of the others NaN throughout, and why.
+
+    No replicate of those is kept: the ones that happened to stay finite are no fair sample.
+    """
+    sound, gaps, found = list(settings), [], []
+    while sound:
+        try:
+            found = traces(
+                sound, backend, sampler, estimators,
+                samples=samples, replicates=replicates, **others,
+            )  # fmt: skip
+            break
+        except NotFiniteError as gap:
+            gaps.append(gap)
+            sound = [s for s in sound if s.name != gap.where["setting"]]
+    at = checkpoints_of(sampler, samples)
+    unknown = np.full((len(estimators), replicates, len(at)), np.nan)
+    by_name = {s.name: one for s, one in zip(sound, found, strict=True)}
+    return [by_name.get(s.name, Trace(tuple(at), unknown, unknown)) for s in settings], gaps
+
+
+def trace_columns(
+    trace: Trace, setting: Setting, backend: str, sampler: str, estimators: Sequence[str]
+) -> dict[str, object]:
+    """The trace as columns of traces.parquet: by estimator, then replicate, then samples."""
+    from mckl.record.tables import keys  # Arrow: what only forecasts or estimates does without it
+
+    e, r, c = trace.estimate.shape
+    rows = e * r * c
+
+    same = np.zeros(rows, np.int32)
+    return {
+        "setting": keys([setting.name], same),
+        "backend": keys([backend], same),
+        "sampler": keys([sampler], same),
+        "estimator": keys(estimators, np.repeat(np.arange(e, dtype=np.int32), r * c)),
+        "replicate": np.tile(np.repeat(np.arange(r, dtype=np.int32), c), e),
+        "samples": np.tile(np.array(trace.samples, np.int64), e * r),
+        "estimate": trace.estimate.ravel(),
+        "std_error": trace.std_error.ravel(),
+    }
+
+
+def check_feasible(
+    setting: Setting, samplers: Sequence[str], samples: int, chosen: Sequence[str] = ()
+) -> None:
+    """Refuse with a `UserError`, in one line, what a sampler or backend cannot do."""
+    for name in samplers:
+        sampler = SAMPLERS[name]
+        points = sampler.points
+        if points.most_samples is not None and samples > points.most_samples:
+            raise UserError(
+                f"samples: '{samples}', expected at most {points.most_samples} with {name}"
+            )
+        # At most one normal and one chi-square a coordinate, so small settings need no look.
+        most = _MOST_NUMBERS if points.most_numbers is None else points.most_numbers
+        if 2 * setting.dimension > most and (numbers := sampler.numbers(setting.pair)) > most:
+            raise UserError(
+                f"samplers: '{name}' makes points of at most {most} numbers, and setting "
+                f"{setting.name} takes {numbers}: use {points.name}-radial"
+            )
+        for backend in chosen:
+            held = backends.LIBRARIES[backend].most_numbers
+            if (
+                held is not None
+                and 2 * setting.dimension > held
+                and (numbers := sampler.numbers(setting.pair)) > held
+            ):
+                raise UserError(
+                    f"backends: '{backend}' has memory for samples of at most {held} numbers, and "
+                    f"setting {setting.name} takes {numbers} with {name}: use {points.name}-radial"
+                )

@@ -1,0 +1,35 @@
+"""The functions of the log density ratio l whose running moments the estimators share."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+
+from mckl.families.normal import Vector
+
+
+class Integrands:
+    """Each integrand at the values `ell` of l, computed when it is asked for, and once."""
+
+    def __init__(self, ell: Vector) -> None:
+        self.ell = ell
+
+    @cached_property
+    def half_square(self) -> Vector:
+        """Half of l squared."""
+        return 0.5 * self.ell * self.ell
+
+    @cached_property
+    def ratio(self) -> Vector:
+        """The ratio less one, r - 1 = e^{-l} - 1, exact for small l."""
+        return np.expm1(-self.ell)
+
+    @cached_property
+    def k3(self) -> Vector:
+        """The sum r - 1 + l >= 0. For |l| < 1e-3 by its series: there r - 1 and -l cancel."""
+        value = self.ratio + self.ell
+        small = np.flatnonzero(np.abs(self.ell) < 1e-3)
+        x = self.ell.take(small)
+        value.put(small, x * x * (0.5 - x * (1 / 6 - x * (1 / 24 - x * (1 / 120)))))
+        return value

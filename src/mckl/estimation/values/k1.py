@@ -1,0 +1,12 @@
+"""k1: the mean of l = log q - log p. Unbiased; negative with positive probability."""
+
+from mckl.estimation.values.base import Estimator, mean_of, theory_of_mean
+
+K1 = Estimator(
+    name="k1",
+    products=(("ell", "ell"),),
+    estimate=mean_of("ell"),
+    parameters=1,
+    theory=theory_of_mean(lambda law, sign: law.ell(sign), unbiased=True),
+    linear=True,
+)

@@ -1,0 +1,1 @@
+"""What is known of the log density ratio without sampling it."""

@@ -1,0 +1,1 @@
+"""What q and p are made of, and the coefficients of their log density ratio."""

@@ -1,0 +1,1 @@
+"""How results are written, read and traced back to what made them."""

@@ -1,0 +1,110 @@
+"""The manifest of a whole run: what was run, and a digest of everything that it left.
+
+A file's digest tells whether it is what the run wrote. A table's content digest is of its rows
+alone, in any order: it is the same for every run of the same study, whatever the day, the number
+of cores or the host in the file's metadata.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mckl.errors import UserError
+from mckl.record import tables
+from mckl.record.manifest import manifest, now
+
+# What the manifest is about; Snakemake's report is made after it, and again whenever one likes.
+_LEFT = ("tables/*", "figures/*", "explorer.html", "landing.rst", "verified.txt")
+_TIMED = ("cost",)  # clocks tell another time in every run
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def content_digest(path: Path) -> str:
+    """A digest of a table's rows; neither their order nor the file's metadata changes it."""
+    from pandas.util import hash_pandas_object
+
+    total = 0
+    for group in tables.gathered(tables.row_groups(path.stem, path)):
+        total += int(hash_pandas_object(group.to_pandas(), index=False).to_numpy().sum())
+    return f"{total % 2**64:016x}"
+
+
+def _is_reproducible(name: str) -> bool:
+    """Whether the file of this name is a table whose rows follow from the config alone."""
+    folder, _, file = name.rpartition("/")
+    table, _, suffix = file.rpartition(".")
+    known = table in tables.SCHEMAS and table not in _TIMED
+    return folder == "tables" and suffix == "parquet" and known
+
+
+def files(folder: Path) -> dict[str, Path]:
+    """The tables, figures and pages of a results folder, by their names in its manifest."""
+    found = (path for pattern in _LEFT for path in folder.glob(pattern) if path.is_file())
+    return {path.relative_to(folder).as_posix(): path for path in sorted(found)}
+
+
+def record(
+    config: Mapping[str, Any], run: Mapping[str, Any], left: Mapping[str, Path]
+) -> dict[str, Any]:
+    """The manifest of a run that was told `run` and left these files."""
+    return {
+        **run,
+        "end": now(),
+        **manifest(config),
+        "config": config,
+        "files": {
+            name: {"sha256": file_digest(path)}
+            | ({"content": content_digest(path)} if _is_reproducible(name) else {})
+            for name, path in left.items()
+        },
+    }
+
+
+def load(path: Path) -> dict[str, Any]:
+    """The manifest in a file; raises `UserError` for what is none."""
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+        for digests in told["files"].values():
+            str(digests["sha256"])
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise UserError(f"{path}: not a manifest of a run") from error
+    return dict(told)
+
+
+def differences(folder: Path, told: Mapping[str, Any]) -> dict[str, str]:
+    """How the files in a folder differ from a manifest: missing, changed or extra, by name."""
+    stated = {name: digests["sha256"] for name, digests in told["files"].items()}
+    found = {name: file_digest(path) for name, path in files(folder).items()}
+    return _compared(found, stated)
+
+
+def other_numbers(folder: Path, told: Mapping[str, Any]) -> dict[str, str]:
+    """How the rows of the tables in a folder differ from those of another run's manifest."""
+    stated = {
+        name: digests["content"] for name, digests in told["files"].items() if "content" in digests
+    }
+    found = {
+        name: content_digest(path) for name, path in files(folder).items() if _is_reproducible(name)
+    }
+    return _compared(found, stated)
+
+
+def _compared(found: Mapping[str, str], stated: Mapping[str, str]) -> dict[str, str]:
+    def kind(name: str) -> str:
+        if name not in found:
+            return "missing"
+        return "changed" if name in stated else "extra"
+
+    names = sorted({*found, *stated})
+    return {name: kind(name) for name in names if found.get(name) != stated.get(name)}

@@ -1,0 +1,64 @@
+"""The digest of the code that a script runs: what makes a result out of date.
+
+Snakemake reruns a job when its script changes, not when a module that the script imports
+does. The digest of every `mckl` module in the script's import closure, as a parameter of its
+rule, closes that gap without rerunning what does not use the module.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+_ROOT = Path(__file__).resolve().parents[1]
+
+
+def _file(module: str) -> Path | None:
+    path = _ROOT.parent.joinpath(*module.split("."))
+    if path.with_suffix(".py").is_file():
+        return path.with_suffix(".py")
+    package = path / "__init__.py"
+    return package if package.is_file() else None
+
+
+@cache
+def _imports(path: Path) -> frozenset[str]:
+    """The mckl modules that a file imports, wherever in it the statement stands."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found.add(node.module)
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return frozenset(name for name in found if name.split(".")[0] == "mckl" and _file(name))
+
+
+def _with_packages(module: str) -> Iterator[str]:
+    parts = module.split(".")
+    yield from (".".join(parts[:n]) for n in range(1, len(parts) + 1))
+
+
+def modules(script: str | Path, *extra: str) -> dict[str, Path]:
+    """The mckl modules in the import closure of a script, and of modules it loads by name."""
+    waiting = {*_imports(Path(script)), *extra}
+    seen: dict[str, Path] = {}
+    while waiting:
+        for module in _with_packages(waiting.pop()):
+            path = _file(module)
+            if module not in seen and path is not None:
+                seen[module] = path
+                waiting |= _imports(path)
+    return dict(sorted(seen.items()))
+
+
+@cache
+def code_digest(script: str | Path, *extra: str) -> str:
+    """A digest of the sources of a script and of `modules(script, *extra)`."""
+    total = hashlib.sha256(Path(script).read_bytes())
+    for module, path in modules(script, *extra).items():
+        total.update(module.encode() + b"\0" + path.read_bytes() + b"\0")
+    return total.hexdigest()[:16]

@@ -1,0 +1,337 @@
+"""The results contract: what columns a table has, and how it is written and read.
+
+Tables are Parquet with zstd, page checksums and the run's manifest in their metadata. A table
+appears under its name only when it is complete: it is written beside it and then renamed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import glob
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from mckl.errors import UserError
+
+MANIFEST_KEY = b"mckl"
+_GAPS_KEY = b"mckl.study.gaps"
+
+_KEY = pa.dictionary(pa.int32(), pa.string())
+_COLUMNS: Mapping[str, tuple[pa.DataType, str]] = {
+    "setting": (_KEY, "name of the setting, such as d16-s1.25-o0.25, or of the case"),
+    "case": (_KEY, "name of the case; null for a cell of the sweep"),
+    "backend": (_KEY, "what drew the numbers and evaluated l"),
+    "sampler": (_KEY, "how the points are placed"),
+    "estimator": (_KEY, "what is averaged"),
+    "quantity": (_KEY, "what is tested: mean or variance over replicates, or registered_kl"),
+    "replicate": (pa.int32(), "index of the independent repetition, from 0"),
+    "sample": (pa.int64(), "index of the first sample whose l is not finite, from 0"),
+    "samples": (pa.int64(), "evaluations of l spent so far"),
+    "replicates": (pa.int32(), "number of independent repetitions"),
+    "dimension": (pa.int64(), "number of coordinates D"),
+    "scale": (pa.float64(), "sigma_p / sigma_q; null for a case"),
+    "offset": (pa.float64(), "(mu_q - mu_p) / sigma_q; null for a case"),
+    "kl": (pa.float64(), "KL(q||p) in closed form, nats"),
+    "reverse_kl": (pa.float64(), "KL(p||q) in closed form, nats"),
+    "log_ratio_variance": (pa.float64(), "variance V of l under q, nats^2"),
+    "log_ratio_skewness": (pa.float64(), "skewness of l under q; NaN where V is 0"),
+    "log_ratio_excess_kurtosis": (pa.float64(), "excess kurtosis of l under q; NaN where V is 0"),
+    "k3_variance_finite": (pa.bool_(), "whether every sigma_q^2 / sigma_p^2 > 1/2"),
+    "exact_bias": (pa.float64(), "theoretical bias of the estimate, nats; NaN: not known"),
+    "exact_variance": (
+        pa.float64(),
+        "theoretical variance, nats^2; inf: infinite, NaN: not known",
+    ),
+    "exact_mse": (
+        pa.float64(),
+        "exact_bias^2 + exact_variance (asymptotic: exact_variance), nats^2",
+    ),
+    "exact_skewness": (pa.float64(), "theoretical skewness of the estimate"),
+    "exact_excess_kurtosis": (pa.float64(), "theoretical excess kurtosis of the estimate"),
+    "theory": (_KEY, "exact, asymptotic (leading order in samples) or none (variance not known)"),
+    "reason": (_KEY, "why a theoretical value is infinite or missing; null otherwise"),
+    "estimate": (pa.float64(), "running estimate of KL(q||p), nats"),
+    "std_error": (pa.float64(), "its standard error from the trace itself, nats; NaN: none exists"),
+    "mean": (pa.float64(), "mean of the estimates over replicates, nats"),
+    "bias": (pa.float64(), "mean - kl, nats"),
+    "variance": (pa.float64(), "sample variance of the estimates over replicates, nats^2"),
+    "mse": (pa.float64(), "mean squared error against kl over replicates, nats^2"),
+    "mse_std_error": (pa.float64(), "standard error of mse over replicates, nats^2"),
+    "rmse": (pa.float64(), "square root of mse, nats"),
+    "relative_rmse": (pa.float64(), "rmse / kl; NaN where kl is 0"),
+    "ci_coverage": (
+        pa.float64(),
+        "share of replicates whose nominal 95 % t interval holds kl; NaN without std_error",
+    ),
+    "measured": (pa.float64(), "the measured quantity, nats or nats^2"),
+    "exact": (pa.float64(), "its theoretical value"),
+    "z": (pa.float64(), "(measured - exact) in standard deviations of the measured quantity"),
+    "p_value": (pa.float64(), "two-sided; an upper bound where test is chebyshev"),
+    "passed": (pa.bool_(), "whether p_value is at least the cell's share of the level 1e-6"),
+    "test": (_KEY, "gamma (matched tail), chebyshev (bound), rounding (equal to rounding) or none"),
+    "z1": (pa.float64(), "first coordinate of a point"),
+    "z2": (pa.float64(), "second coordinate of a point"),
+    "distribution": (_KEY, "q or p: where the point was drawn"),
+    "log_density_ratio": (pa.float64(), "l = log q - log p at this sample, nats"),
+    "squared_error": (pa.float64(), "(estimate - kl)^2, nats^2"),
+    "tolerance": (pa.float64(), "the largest relative RMSE that is asked for"),
+    "samples_needed": (
+        pa.int64(),
+        "fewest samples, in whole units, whose exact RMSE is at most tolerance * kl; null: none",
+    ),
+    "samples_needed_measured": (
+        pa.int64(),
+        "samples from which the measured RMSE stays at most that, interpolated; null: not reached",
+    ),
+    "samples_needed_low": (pa.int64(), "lower end of its 95 % interval; null where there is none"),
+    "samples_needed_high": (
+        pa.int64(),
+        "upper end of its 95 % interval; null: beyond the study's samples",
+    ),
+    "verdict": (_KEY, "what the tolerance takes, in words: ok, or why it is not reached"),
+    "job": (_KEY, "estimation job, as backend/chunk"),
+    "cpu_seconds": (
+        pa.float64(),
+        "CPU time of all threads, an equal share where settings share draws; "
+        "of a whole job with its start-up",
+    ),
+    "wall_seconds": (pa.float64(), "elapsed time"),
+    "max_rss": (pa.float64(), "largest resident memory of the job's process so far, MB"),
+    "estimates_per_cpu_second": (pa.float64(), "samples / cpu_seconds: evaluations of l"),
+    "registered_kl": (pa.float64(), "KL(q||p) as TensorFlow Probability registers it, nats"),
+    "registered_kl_float32": (pa.float64(), "the same in float32, nats"),
+}
+
+_KEYS = ("setting", "backend", "sampler", "estimator")
+_TABLES: Mapping[str, tuple[str, ...]] = {
+    "settings": (
+        "setting", "case", "dimension", "scale", "offset", "kl", "reverse_kl",
+        "log_ratio_variance", "log_ratio_skewness", "log_ratio_excess_kurtosis",
+        "k3_variance_finite",
+    ),
+    "theory": (
+        "setting", "sampler", "estimator", "samples", "exact_bias", "exact_variance",
+        "exact_mse", "theory", "reason", "exact_skewness", "exact_excess_kurtosis",
+    ),
+    "traces": (*_KEYS, "replicate", "samples", "estimate", "std_error"),
+    "gaps": ("setting", "backend", "sampler", "replicate", "sample"),
+    "summary": (
+        *_KEYS, "samples", "dimension", "scale", "offset", "kl", "replicates", "mean", "bias",
+        "variance", "mse", "mse_std_error", "rmse", "relative_rmse", "ci_coverage",
+        "exact_bias", "exact_variance", "exact_mse",
+    ),
+    "verification": (
+        *_KEYS, "samples", "quantity", "measured", "exact", "z", "p_value", "passed", "test",
+    ),
+    "budget": (
+        "setting", "sampler", "estimator", "tolerance", "samples_needed",
+        "samples_needed_measured", "samples_needed_low", "samples_needed_high", "theory",
+        "verdict",
+    ),
+    "cost": (
+        "job", "setting", "backend", "sampler", "cpu_seconds", "wall_seconds", "max_rss",
+        "samples", "estimates_per_cpu_second",
+    ),
+    "registered-kl": ("setting", "dimension", "kl", "registered_kl", "registered_kl_float32"),
+    "notebook": (
+        "samples", "log_density_ratio", "estimate", "std_error", "squared_error",
+    ),
+    "notebook-points": ("distribution", "z1", "z2"),
+}  # fmt: skip
+
+SCHEMAS: Mapping[str, pa.Schema] = {
+    table: pa.schema(
+        [
+            pa.field(name, _COLUMNS[name][0], metadata={"description": _COLUMNS[name][1]})
+            for name in columns
+        ]
+    )
+    for table, columns in _TABLES.items()
+}
+
+
+def plain(values: NDArray[Any]) -> pa.Array:
+    """An Arrow array of a NumPy array's numbers, which may not be null.
+
+    ``pa.array`` imports pandas to ask whether it was given a series, for 0.4 seconds a job.
+    """
+    values = np.ascontiguousarray(values)
+    kind = pa.from_numpy_dtype(values.dtype)
+    return pa.Array.from_buffers(kind, values.size, [None, pa.py_buffer(values)])
+
+
+def keys(names: Sequence[str], codes: NDArray[np.int32]) -> pa.DictionaryArray:
+    """A column of keys, ``names[code]`` row by row; without pandas, as `plain`."""
+    encoded = [name.encode() for name in names]
+    offsets = np.cumsum([0, *map(len, encoded)], dtype=np.int32)
+    texts = pa.StringArray.from_buffers(
+        len(names), pa.py_buffer(offsets), pa.py_buffer(b"".join(encoded))
+    )
+    return pa.DictionaryArray.from_arrays(plain(codes), texts)
+
+
+def table(name: str, columns: Mapping[str, Any]) -> pa.Table:
+    """An Arrow table with the schema of `name`; raises KeyError for a missing column.
+
+    None is null where a column may be null; NaN stays NaN.
+    """
+    schema = SCHEMAS[name]
+    arrays = []
+    for field in schema:
+        values = columns[field.name]
+        if isinstance(values, pa.Array | pa.ChunkedArray):
+            arrays.append(values.cast(field.type))
+        elif isinstance(values, np.ndarray) and values.dtype == field.type.to_pandas_dtype():
+            arrays.append(plain(values))
+        elif pa.types.is_dictionary(field.type):
+            arrays.append(pa.array(values, pa.string()).dictionary_encode())
+        else:
+            arrays.append(pa.array(values, field.type, from_pandas=False))
+    return pa.Table.from_arrays(arrays, schema=schema)
+
+
+@contextlib.contextmanager
+def replacing(path: str | Path) -> Iterator[Path]:
+    """A path beside `path` to write to, renamed to it on success and removed on failure.
+
+    Who comes last takes over: what a killed writer left is removed, and one that outlived its run
+    has nothing to rename any more.
+    """
+    path = Path(path)
+    beside = path.with_name(f".{path.name}.{os.urandom(6).hex()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for left in path.parent.glob(f".{glob.escape(path.name)}.{'?' * 12}.tmp"):
+            left.unlink(missing_ok=True)
+        yield beside
+        with open(beside, "rb") as f:
+            os.fsync(f.fileno())
+        os.replace(beside, path)
+    except OSError as error:  # Arrow tells what happened, but not to which file
+        error.filename = str(path)
+        raise
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def writer(name: str, path: str | Path, manifest: Mapping[str, Any]) -> Iterator[pq.ParquetWriter]:
+    """A streaming writer of the table `name`; each ``write_table`` is a row group.
+
+    Nothing is left at `path` unless the block ends without an error.
+    """
+    schema = SCHEMAS[name].with_metadata({MANIFEST_KEY: json.dumps(manifest, sort_keys=True)})
+    with (
+        replacing(path) as beside,
+        pq.ParquetWriter(
+            beside, schema, compression="zstd", write_page_checksum=True, store_schema=True
+        ) as out,
+    ):
+        yield out
+
+
+def write(
+    name: str, path: str | Path, columns: Mapping[str, Any], manifest: Mapping[str, Any]
+) -> None:
+    """Write the whole table `name` from its columns."""
+    with writer(name, path, manifest) as out:
+        out.write_table(table(name, columns))
+
+
+@contextlib.contextmanager
+def _damage_told(path: str | Path) -> Iterator[None]:
+    try:
+        yield
+    except (pa.ArrowException, OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        why = " ".join(str(error).split())
+        raise UserError(f"{path} is damaged ({why}): delete it and run again") from error
+
+
+def row_groups(name: str, path: str | Path) -> Iterator[pa.Table]:
+    """The row groups of a table, one at a time, with page checksums verified.
+
+    Raises `UserError`, naming the file, where it is damaged or no table of this name.
+    """
+    with _damage_told(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
+        missing = set(SCHEMAS[name].names) - set(file.schema_arrow.names)
+        if missing:
+            raise UserError(f"{path} is no {name} table: it lacks {', '.join(sorted(missing))}")
+        rows = 0
+        for number in range(file.num_row_groups):
+            group = file.read_row_group(number, columns=SCHEMAS[name].names)
+            # Checksums cover the pages' bodies, neither their headers nor the footer.
+            group.validate(full=True)
+            if not group.schema.equals(SCHEMAS[name]):
+                raise pa.ArrowInvalid("column types differ")
+            rows += group.num_rows
+            yield group
+        if rows != file.metadata.num_rows:
+            raise pa.ArrowInvalid(f"{rows} rows instead of {file.metadata.num_rows}")
+
+
+def gathered(groups: Iterable[pa.Table], rows: int = 200_000) -> Iterator[pa.Table]:
+    """The same tables, small ones put together: pandas takes its time for each."""
+    held: list[pa.Table] = []
+    for group in groups:
+        held.append(group)
+        if sum(table.num_rows for table in held) >= rows:
+            yield pa.concat_tables(held).unify_dictionaries()
+            held = []
+    if held:
+        yield pa.concat_tables(held).unify_dictionaries()
+
+
+def read(name: str, path: str | Path) -> pa.Table:
+    """The whole table `name`; raises as `row_groups` does."""
+    groups = list(row_groups(name, path))
+    return pa.concat_tables(groups) if groups else SCHEMAS[name].empty_table()
+
+
+def concatenate(name: str, parts: Sequence[Mapping[str, Any]]) -> pa.Table:
+    """One table from the columns of several, with one dictionary a key."""
+    joined = pa.concat_tables([table(name, columns) for columns in parts])
+    return joined.unify_dictionaries().combine_chunks()
+
+
+def manifest_of(path: str | Path) -> dict[str, Any]:
+    """The manifest in a table's metadata; raises `UserError` as `row_groups` does."""
+    return dict(_metadata(path, MANIFEST_KEY))
+
+
+def record_gaps(out: pq.ParquetWriter, gaps: Sequence[Mapping[str, object]]) -> None:
+    """Put rows of gaps.parquet into the metadata of the traces they are missing from."""
+    out.add_key_value_metadata({_GAPS_KEY: json.dumps(gaps)})
+
+
+def recorded_gaps(path: str | Path) -> list[dict[str, Any]]:
+    """What `record_gaps` put into a file; raises `UserError` as `row_groups` does."""
+    return list(_metadata(path, _GAPS_KEY))
+
+
+def _metadata(path: str | Path, key: bytes) -> Any:
+    with _damage_told(path):
+        found = (pq.read_metadata(path).metadata or {}).get(key)
+        if found is None:
+            raise pa.ArrowInvalid(f"no {key.decode()} in its metadata")
+        return json.loads(found)
+
+
+def data_dictionary() -> str:
+    """The columns of every table as Markdown, for results/README.md."""
+    lines = []
+    for name, schema in SCHEMAS.items():
+        lines += [f"### {name}.parquet", "", "| column | type | meaning |", "|---|---|---|"]
+        for field in schema:
+            kind = "text" if pa.types.is_dictionary(field.type) else str(field.type)
+            meaning = _COLUMNS[field.name][1].replace("|", r"\|")
+            lines.append(f"| `{field.name}` | {kind} | {meaning} |")
+        lines.append("")
+    return "\n".join(lines)

@@ -1,0 +1,175 @@
+"""explorer.html: one self-contained page to pick a setting and see its errors and its budget."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import altair as alt
+import jinja2
+import markupsafe
+import numpy as np
+import pandas as pd
+import vl_convert
+
+from mckl.draw.points import SAMPLERS
+from mckl.estimation.values import ESTIMATORS
+from mckl.show.figures.theme import ESTIMATOR_COLOURS, TRUTH
+
+# Beyond this many series (a setting, backend, sampler and estimator) the page would pass 10 MB.
+MOST_SERIES = 12_000
+# A label a decade: the ticks between them need none.
+_DECADES = "abs(log(datum.value) / LN10 - round(log(datum.value) / LN10)) < 1e-9 ? datum.label : ''"
+
+
+def data(
+    settings: pd.DataFrame, summary: pd.DataFrame, budget: pd.DataFrame, most: int = MOST_SERIES
+) -> dict[str, Any]:
+    """What the page shows, as plain data: settings, error series and budgets.
+
+    A study with more than `most` series is thinned to settings at equal steps, and `omitted`
+    says how many were left out.
+    """
+    keys = ["setting", "backend", "sampler", "estimator"]
+    names = settings["setting"].astype(str).tolist()
+    per_setting = max(1, len(summary[keys].drop_duplicates()) // max(1, len(names)))
+    step = max(1, math.ceil(len(names) * per_setting / most))
+    cases = set(settings.loc[settings["case"].notna(), "setting"].astype(str))
+    kept = {n for i, n in enumerate(names) if i % step == 0 or (n in cases and len(cases) < 100)}
+    shown = settings[settings["setting"].astype(str).isin(kept)]
+    rows = summary.astype(dict.fromkeys(keys, str))
+    rows = rows[rows["setting"].isin(kept)].sort_values([*keys, "samples"])
+    spread = rows["mse_std_error"].fillna(0.0).clip(upper=rows["mse"] * 0.49)
+    rows = rows.assign(
+        low=np.sqrt(rows["mse"] - 2 * spread),
+        high=np.sqrt(rows["mse"] + 2 * spread),
+        theory=np.sqrt(rows["exact_mse"]),
+    )
+    series = [
+        dict(zip(keys, key, strict=True))
+        | {"samples": group["samples"].tolist()}
+        | {c: _plain(group[c]) for c in ("rmse", "low", "high", "theory", "ci_coverage")}
+        for key, group in rows.groupby(keys, sort=False)
+    ]
+    wanted = ["setting", "sampler", "estimator", "tolerance", "samples_needed",
+              "samples_needed_measured", "verdict"]  # fmt: skip
+    needs = budget.astype({"setting": str, "sampler": str, "estimator": str, "verdict": str})
+    needs = needs.loc[needs["setting"].isin(kept), wanted]
+    return {
+        "settings": [
+            {
+                "setting": str(s["setting"]),
+                "case": None if pd.isna(s["case"]) else str(s["case"]),
+                "dimension": int(s["dimension"]),
+                "scale": _number(s["scale"]),
+                "offset": _number(s["offset"]),
+                "kl": float(s["kl"]),
+                "finite": bool(s["k3_variance_finite"]),
+            }
+            for s in shown.to_dict("records")
+        ],
+        "series": series,
+        "budget": [[_number(x) for x in row] for row in needs.itertuples(index=False)],
+        "samplers": [name for name in SAMPLERS if name in set(rows["sampler"])],
+        "estimators": [name for name in ESTIMATORS if name in set(rows["estimator"])],
+        "backends": sorted(set(rows["backend"])),
+        "tolerances": sorted((float(t) for t in budget["tolerance"].unique()), reverse=True),
+        "omitted": len(names) - len(shown),
+    }
+
+
+def _number(value: Any) -> Any:
+    """A plain number of four digits, or None; text as it is."""
+    if isinstance(value, str):
+        return value
+    if value is None or pd.isna(value):
+        return None
+    if math.isinf(value):
+        return "inf"
+    return int(value) if float(value).is_integer() else float(f"{value:.4g}")
+
+
+def _plain(values: pd.Series) -> list[Any]:
+    return [None if pd.isna(v) or math.isinf(v) else float(f"{v:.4g}") for v in values]
+
+
+def chart() -> dict[str, Any]:
+    """The Vega-Lite chart; the page fills its data sets `points`, `theory` and `tolerance`."""
+    colour = alt.Color(
+        "estimator:N",
+        scale=alt.Scale(domain=list(ESTIMATOR_COLOURS), range=list(ESTIMATOR_COLOURS.values())),
+        legend=None,
+    )
+    shape = alt.Shape(
+        "estimator:N",
+        scale=alt.Scale(
+            domain=list(ESTIMATOR_COLOURS), range=["circle", "square", "triangle-up", "diamond"]
+        ),
+        legend=None,
+    )
+    x = alt.X("samples:Q", title="samples n", scale=alt.Scale(type="log", nice=False),
+              axis=alt.Axis(format="~s", labelExpr=_DECADES, labelOverlap=True))  # fmt: skip
+    y = alt.Y("rmse:Q", title="RMSE / nats", scale=alt.Scale(type="log"),
+              axis=alt.Axis(format=".0e", labelExpr=_DECADES, labelOverlap=True))  # fmt: skip
+    points = alt.NamedData("points")
+    tooltip = [
+        alt.Tooltip("estimator:N"),
+        alt.Tooltip("samples:Q", format=","),
+        alt.Tooltip("rmse:Q", title="RMSE, measured", format=".3g"),
+        alt.Tooltip("theory:Q", title="RMSE, theory", format=".3g"),
+        alt.Tooltip("relative:Q", title="RMSE / KL", format=".3%"),
+        alt.Tooltip("ci_coverage:Q", title="coverage of the 95 % interval", format=".0%"),
+    ]
+    line = alt.Chart(alt.NamedData("theory")).mark_line(strokeWidth=1.6).encode(x, y, colour)
+    bars = (
+        alt.Chart(points)
+        .mark_rule(strokeWidth=1.2)
+        .encode(x, alt.Y("low:Q", title="RMSE / nats"), alt.Y2("high:Q"), colour)
+    )
+    dots = (
+        alt.Chart(points)
+        .mark_point(filled=True, size=45, opacity=1)
+        .encode(x, y, colour, shape, tooltip=tooltip)
+    )
+    labels = alt.Chart(alt.NamedData("labels")).mark_text(
+        align="left", dx=7, fontSize=12, fontWeight="bold"
+    ).encode(x, y, colour, text="estimator:N")  # fmt: skip
+    rule = alt.Chart(alt.NamedData("tolerance")).mark_rule(
+        strokeDash=[5, 4], color=TRUTH
+    ).encode(y=y)  # fmt: skip
+    told = alt.Chart(alt.NamedData("tolerance")).mark_text(
+        align="left", baseline="bottom", dy=-3, x=4, color=TRUTH
+    ).encode(y=y, text="label:N")  # fmt: skip
+    layers = alt.layer(line, rule, told, bars, dots, labels)
+    spec: dict[str, Any] = (
+        layers.properties(width="container", height=400)
+        .configure_view(stroke=None)
+        .configure_axis(gridColor="#E4E4E4", labelFontSize=12, titleFontSize=12)
+        .to_dict(validate=True)
+    )
+    return spec
+
+
+def page(template: str, content: Mapping[str, Any], about: Mapping[str, Any]) -> str:
+    """The whole page: template, data, chart and the Vega libraries, in one file."""
+    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=True)
+    return environment.from_string(template).render(
+        data=_script(content),
+        chart=_script(chart()),
+        vega=_in_script(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")),
+        about=about,
+        omitted=content["omitted"],
+        shown=len(content["settings"]),
+    )
+
+
+def _script(value: object) -> markupsafe.Markup:
+    return _in_script(json.dumps(value, separators=(",", ":"), allow_nan=False))
+
+
+def _in_script(text: str) -> markupsafe.Markup:
+    """Text that no HTML parser can take for the end of its script element."""
+    return markupsafe.Markup(re.sub(r"<(?=/script|!--)", r"\\x3c", text, flags=re.IGNORECASE))

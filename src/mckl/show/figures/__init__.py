@@ -1,0 +1,106 @@
+"""The figure set, by name. A new figure is one file here and one line below.
+
+A figure's module has ``draw(frames)``, which takes its tables as data frames and returns the
+Matplotlib figure and the numbers that its caption (workflow/report/figures/NAME.rst) quotes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    import matplotlib.figure
+    import pandas as pd
+
+Frames = Mapping[str, "pd.DataFrame"]
+
+_MARGIN = 0.08  # inches around a drawing
+
+NOTEBOOK = "The notebook, again"
+SPEED = "How fast does the error fall?"
+ESTIMATOR = "Which estimator?"
+SAMPLER = "Which sampler?"
+MANY = "How many samples?"
+TRUST = "Can I trust it?"
+
+
+class Figure(NamedTuple):
+    """What the workflow knows of a figure: its tables, and where the report shows it."""
+
+    name: str
+    question: str
+    shows: str
+    tables: tuple[str, ...]
+    backends: tuple[str, ...] = ()  # drawn only where all of these ran
+
+    @property
+    def module(self) -> str:
+        """The module that draws it."""
+        return f"mckl.show.figures.{self.name.replace('-', '_')}"
+
+    @property
+    def of_notebook(self) -> bool:
+        """Whether it needs the case `notebook`."""
+        return self.question == NOTEBOOK
+
+
+FIGURES: Mapping[str, Figure] = {
+    figure.name: figure
+    for figure in (
+        Figure("error-vs-samples", SPEED, "RMSE against samples", ("summary",)),
+        Figure("relative-error", SPEED, "all settings collapsed", ("summary", "settings")),
+        Figure(
+            "cost",
+            SPEED,
+            "error per CPU second",
+            ("summary", "cost", "settings", "budget"),
+        ),
+        Figure("estimators", ESTIMATOR, "RMSE by estimator", ("summary", "theory", "settings")),
+        Figure("regimes", ESTIMATOR, "best by scale and offset", ("settings", "theory")),
+        Figure("samplers", SAMPLER, "RMSE by sampler", ("summary", "settings")),
+        Figure("samples-needed", MANY, "samples for a tolerance", ("budget", "settings")),
+        Figure("coverage", TRUST, "t intervals", ("summary", "settings")),
+        Figure("verification", TRUST, "measurement and theory", ("verification", "settings")),
+        Figure(
+            "backends",
+            TRUST,
+            "NumPy and TensorFlow",
+            ("summary", "settings", "cost"),
+            backends=("numpy", "tensorflow"),
+        ),
+        Figure(
+            "registered-kl",
+            TRUST,
+            "KL by TensorFlow Probability",
+            ("registered-kl",),
+            backends=("tensorflow",),
+        ),
+        Figure("notebook-samples", NOTEBOOK, "points of q and p", ("notebook-points", "settings")),
+        Figure("notebook-trace", NOTEBOOK, "running mean", ("notebook", "settings")),
+        Figure("notebook-squared-error", NOTEBOOK, "squared error", ("notebook", "settings")),
+        Figure("notebook-joint", NOTEBOOK, "samples and estimate", ("notebook", "settings")),
+    )
+}
+
+
+def draw(figure: Figure, frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
+    """Draw a figure from its tables: the drawing, and the numbers for its caption."""
+    from mckl.show.figures import theme
+
+    theme.apply()
+    drawing, numbers = import_module(figure.module).draw(frames)
+    return drawing, numbers
+
+
+def save(drawing: matplotlib.figure.Figure, paths: Sequence[str]) -> None:
+    """Write a drawing to each path, its format by the suffix; the same drawing, the same bytes."""
+    # Laid out once and not again for every format, which is most of the time it takes.
+    drawing.draw_without_rendering()
+    drawing.set_layout_engine("none")
+    box = drawing.get_tightbbox().padded(_MARGIN)
+    for path in paths:
+        undated = {"Date": None} if path.endswith(".svg") else {"CreationDate": None}
+        metadata = None if path.endswith(".png") else undated
+        drawing.savefig(path, metadata=metadata, bbox_inches=box)

@@ -1,0 +1,176 @@
+"""Coverage of the nominal 95 % t interval against samples, a panel an estimator."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import matplotlib.figure
+import matplotlib.pyplot as plt
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.ticker import PercentFormatter
+from scipy.stats import binom
+
+from mckl.show.figures import Frames, parts, theme
+
+NOMINAL = 0.95
+_LINES = 60  # the most thin lines in a group; beyond it a band shows the range
+_SKEWED, _BIASED = 1.0, 0.1
+_NOTEBOOK = "#CC79A7"
+# Why coverage is lost, said where it is lost.
+_WHY = {
+    "k1": "fails early where ℓ is skewed",
+    "k2": "closes around a biased value",
+    "k3": "misses the rare, large r = p/q",
+    "cv": "fits its coefficient on a heavy tail",
+}
+
+
+def _groups(estimator: str, cells: pd.DataFrame) -> tuple[pd.Series, str, str]:
+    """What parts the settings of a panel: a mask, and the names of those in and out of it."""
+    if estimator == "k2":
+        harmed = cells["exact_bias"].abs() > _BIASED * cells["kl"]
+        return harmed, f"bias > {_BIASED:.0%} of KL", "smaller bias"
+    if estimator in ("k3", "cv"):
+        harmed = ~cells["k3_variance_finite"]
+        return harmed, "infinite k3 variance", "finite k3 variance"
+    harmed = cells["log_ratio_skewness"].abs() >= _SKEWED
+    return harmed, f"|skewness| ≥ {_SKEWED:g}", f"|skewness| < {_SKEWED:g}"
+
+
+def _group(ax: Axes, cells: pd.DataFrame, colour: str, style: str) -> pd.Series:
+    """Every setting as a thin line, or nine tenths of them as a band; the median is thick."""
+    table = cells.pivot_table(index="samples", columns="setting", values="ci_coverage")
+    if table.shape[1] <= _LINES:
+        ax.plot(table.index, table.to_numpy(), color=colour, linewidth=0.4, alpha=0.45)
+    else:
+        low, high = (table.quantile(q, axis=1) for q in (0.05, 0.95))
+        ax.fill_between(table.index, low, high, color=colour, alpha=0.12, linewidth=0)
+        for edge in (low, high):
+            ax.plot(table.index, edge, color=colour, linewidth=0.6, linestyle=":")
+    median = table.median(axis=1)
+    ax.plot(
+        median.index, median, color=colour, linestyle=style, linewidth=1.8, marker="o",
+        markersize=2.5,
+    )  # fmt: skip
+    return median
+
+
+def _panel(
+    ax: Axes, cells: pd.DataFrame, estimator: str, band: tuple[float, float], letter: str
+) -> None:
+    ax.set_xscale("log")
+    colour = theme.ESTIMATOR_COLOURS.get(estimator, theme.TRUTH)
+    harmed, worse, better = _groups(estimator, cells)
+    lowest = float(cells["ci_coverage"].min())
+    floor = min(0.9, math.floor(10 * lowest) / 10) if lowest > 0.5 else 0.0
+    ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0, symbol=""))
+    ax.set_ylim(floor - 0.03 * (1 - floor), 1 + 0.02 * (1 - floor))
+    ax.set_xlim(cells["samples"].min() / 1.3, cells["samples"].max() * 1.3)
+    ax.axhspan(*band, color="#DDDDDD", zorder=0, linewidth=0)
+    ax.axhline(NOMINAL, color=theme.TRUTH, linewidth=0.8, zorder=1)
+    short = cells.groupby("samples")["ci_coverage"].quantile(0.25).min() < band[0]
+    why = f": {_WHY[estimator]}" if short and estimator in _WHY else ""
+    cut = f" (axis from {100 * floor:.0f} %)" if floor else ""
+    ax.set_title(f"({letter}) {estimator}{why}{cut}", fontsize=8)
+    ends = []
+    for mask, text, line_colour, style in (
+        (~harmed, better, colour, "-"), (harmed, worse, theme.TRUTH, "--")
+    ):  # fmt: skip
+        if not mask.any():
+            continue
+        median = _group(ax, cells[mask], line_colour, style).dropna()
+        count = cells.loc[mask, "setting"].nunique()
+        label = f"{text}\n({count} setting{'s' if count != 1 else ''})"
+        ends.append((float(median.iloc[-1]), label, line_colour))
+    notebook = cells[cells["setting"] == "notebook"].dropna(subset="ci_coverage")
+    if len(notebook):
+        ax.plot(
+            notebook["samples"], notebook["ci_coverage"], color=_NOTEBOOK, linewidth=0.9,
+            marker="x", markersize=3.5, zorder=4,
+        )  # fmt: skip
+        ends.append((float(notebook["ci_coverage"].iloc[-1]), "× notebook", _NOTEBOOK))
+    low, high = ax.get_ylim()
+    at = [(value - low) / (high - low) for value, _, _ in ends]
+    for y, (_, text, line_colour) in zip(parts.apart(at, 0.04, 0.94, 0.15), ends, strict=True):
+        ax.text(
+            1.02, y, text, transform=ax.transAxes, color=line_colour, fontsize=7, va="center",
+            linespacing=1.1,
+        )  # fmt: skip
+
+
+def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
+    """Coverage of the t interval over all settings with KL > 0, a panel an estimator.
+
+    Parameters
+    ----------
+    frames
+        The tables summary and settings.
+
+    Returns
+    -------
+    The figure, and what its caption quotes.
+    """
+    settings = parts.plain(frames["settings"])
+    summary = parts.one_backend(parts.plain(frames["summary"]))
+    known = summary[summary["ci_coverage"].notna() & (summary["kl"] > 0)]
+    sampler = parts.first_of(("iid", "iid-radial", "antithetic"), known["sampler"])
+    known = known[known["sampler"] == sampler]
+    replicates = int(summary["replicates"].max())
+    if known.empty:
+        fig, ax = plt.subplots(figsize=(theme.WIDTH, 1.6))
+        parts.message(
+            ax, "No interval to cover: no estimate of a KL > 0\nhas a standard error in this run."
+        )
+        return fig, {"settings": 0, "replicates": replicates}
+    columns = ["setting", "k3_variance_finite", "log_ratio_skewness"]
+    settings = settings.astype({"k3_variance_finite": bool})
+    cells = known.merge(settings[columns], on="setting")
+    names = parts.ordered(cells["estimator"], theme.ESTIMATOR_COLOURS)
+    band = tuple(float(x) for x in binom.interval(0.95, replicates, NOMINAL))
+    share = (band[0] / replicates, band[1] / replicates)
+    across = min(2, len(names))
+    lines = math.ceil(len(names) / across)
+    fig, axes = plt.subplots(lines, across, figsize=(theme.WIDTH, 2.2 * lines + 0.3), squeeze=False)
+    for i, ax in enumerate(axes.flat):
+        if i >= len(names):
+            ax.set_visible(False)
+            continue
+        _panel(ax, cells[cells["estimator"] == names[i]], names[i], share, "abcdefghijkl"[i])
+        if i % across == 0:
+            ax.set_ylabel("coverage (%)")
+        if i + across >= len(names):
+            ax.set_xlabel("samples n")
+    return fig, _numbers(cells, str(sampler), replicates, share)
+
+
+def _numbers(
+    cells: pd.DataFrame, sampler: str, replicates: int, band: tuple[float, float]
+) -> dict[str, Any]:
+    last = cells[cells["samples"] == cells["samples"].max()]
+    ends: dict[str, dict[str, Any]] = {}
+    for name in parts.ordered(last["estimator"], theme.ESTIMATOR_COLOURS):
+        rows = last[last["estimator"] == name]
+        worst = rows.sort_values("ci_coverage").iloc[0]
+        short = int((rows["ci_coverage"] < band[0] - 1e-9).sum())
+        ends[name] = {
+            "short": short, "settings": len(rows), "worst": worst["setting"],
+            "coverage": round(100 * float(worst["ci_coverage"])),
+            "notebook": [round(100 * float(x)) for x in
+                         rows.loc[rows["setting"] == "notebook", "ci_coverage"]],
+        }  # fmt: skip
+    early = cells[(cells["estimator"] == "k1") & (cells["samples"] == 4)].sort_values("ci_coverage")
+    return {
+        "settings": int(cells["setting"].nunique()),
+        "sampler": sampler,
+        "replicates": replicates,
+        "low": round(100 * band[0]),
+        "high": round(100 * band[1]),
+        "samples": int(cells["samples"].max()),
+        "ends": ends,
+        "early": early["setting"].iloc[0] if len(early) else "",
+        "early_coverage": round(100 * float(early["ci_coverage"].iloc[0])) if len(early) else 0,
+        "lines": _LINES,
+        "heavy": bool((~cells.loc[cells["setting"] == "notebook", "k3_variance_finite"]).any()),
+    }

@@ -1,0 +1,146 @@
+"""RMSE against samples for every estimator: where k3's variance is finite, and where not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import matplotlib.figure
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from mckl.show.figures import Frames, parts, theme
+from mckl.study.summary import smallest_error
+
+_DECADES = 1e6  # the most that a panel spans
+_LEADING = (0, (3, 3))  # dashes that let a line below show
+
+
+def _three(settings: pd.DataFrame) -> list[str]:
+    """Settings of smallest, middle and largest KL; the notebook's pair stands for the middle."""
+    names = settings.sort_values("kl", kind="stable")["setting"].tolist()
+    chosen = [names[0], names[(len(names) - 1) // 2], names[-1]] if names else []
+    if "notebook" in names:
+        chosen = ["notebook", *(x for x in (chosen[0], chosen[-1]) if x != "notebook")]
+        chosen.sort(key=names.index)
+    return list(dict.fromkeys(chosen))
+
+
+def _panel(ax: Axes, cells: pd.DataFrame, row: pd.Series, letter: str) -> list[str]:
+    """One setting; returns the estimators whose exact line lies outside of the panel."""
+    theme.decades(ax)
+    kl = f"KL {parts.nats(row['kl'])} nats"
+    ax.set_title(f"({letter}) {parts.title(row)}\n{kl}", fontsize=7.5, linespacing=1.25)
+    low, high = parts.y_limits(np.sqrt(cells["mse"].to_numpy(float)))
+    high = min(high, low * _DECADES)  # an exploding cv must not flatten the others
+    ax.set_xlim(cells["samples"].min() / 1.4, cells["samples"].max() * 1.4)
+    ends: list[tuple[float, str, str]] = []
+    unseen: list[str] = []
+    infinite = []
+    for name in parts.ordered(cells["estimator"], theme.ESTIMATOR_COLOURS):
+        colour = theme.ESTIMATOR_COLOURS.get(name, theme.TRUTH)
+        rows = cells[cells["estimator"] == name].sort_values("samples")
+        asymptotic = bool((rows["theory"] == "asymptotic").any())
+        # To leading order the variance is the whole error: the bias adds O(1/n^2).
+        theory = rows["exact_variance" if asymptotic else "exact_mse"].to_numpy(float)
+        line = np.sqrt(np.where(np.isfinite(theory) & (theory > 0), theory, np.nan))
+        ax.plot(rows["samples"], line, color=colour, linestyle=_LEADING if asymptotic else "-")
+        parts.rmse_with_bars(ax, rows, colour, theme.ESTIMATOR_MARKERS.get(name, "X"))
+        if np.isinf(theory).any():
+            infinite.append(name)
+        elif np.isfinite(line).any() and np.nanmin(line) > high:
+            unseen.append(f"{name}'s line ends at {parts.nats(line[-1])}")
+        last = float(np.sqrt(rows["mse"].iloc[-1]))
+        if last > high:
+            unseen.append(f"{name} ends at {parts.nats(last)}")
+        elif last > 0:
+            ends.append((last, name, colour))
+    if not ends:
+        ax.set_yticks([])
+        ax.text(0.5, 0.5, "every error is 0", transform=ax.transAxes, ha="center")
+    if infinite:
+        unseen.append(f"{' and '.join(infinite)}: infinite variance, no line")
+    if unseen:
+        low /= (high / low) ** (0.1 * len(unseen))  # room below for the notes
+    ax.set_ylim(low, high)
+    parts.end_labels(ax, ends)
+    key = "solid: exact theory\ndashed: leading order" if letter == "a" and ends else ""
+    ax.text(
+        0.03, 0.03, "\n".join(unseen) or key, transform=ax.transAxes, fontsize=7, va="bottom",
+        linespacing=1.2,
+    )  # fmt: skip
+    return unseen
+
+
+def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
+    """Measured RMSE of the estimators over theory, in at most six settings.
+
+    Parameters
+    ----------
+    frames
+        The tables summary, theory and settings.
+
+    Returns
+    -------
+    The figure, and what its caption quotes.
+    """
+    settings = parts.plain(frames["settings"])
+    summary = parts.one_backend(parts.plain(frames["summary"]))
+    sampler = parts.first_of(("iid", "iid-radial", "antithetic"), summary["sampler"])
+    theory = parts.plain(frames["theory"])[["setting", "sampler", "estimator", "samples", "theory"]]
+    keys = ["setting", "sampler", "estimator", "samples"]
+    summary = summary[(summary["sampler"] == sampler) & parts.powers_of_two(summary["samples"])]
+    cells = summary.merge(theory, how="left", on=keys)
+
+    shown = settings[settings["kl"] > 0]
+    shown = settings.head(1) if shown.empty else shown
+    finite = shown["k3_variance_finite"].astype(bool)
+    rows = [(_three(shown[finite]), "finite"), (_three(shown[~finite]), "infinite")]
+    rows = [(names, kind) for names, kind in rows if names]
+    width = max(len(names) for names, _ in rows)
+    fig, axes = plt.subplots(
+        len(rows), width, figsize=(theme.WIDTH, 2.25 * len(rows) + 0.3), squeeze=False, sharex=True
+    )
+    letters = iter("abcdef")
+    unseen: dict[str, list[str]] = {}
+    for line, (names, kind) in zip(axes, rows, strict=True):
+        for ax in line[len(names) :]:
+            ax.set_visible(False)
+        for ax, name in zip(line, names, strict=False):
+            row = settings[settings["setting"] == name].iloc[0]
+            unseen[name] = _panel(ax, cells[cells["setting"] == name], row, next(letters))
+        line[0].set_ylabel(f"{kind} k3 variance\nRMSE (nats)")
+        for ax in line[: len(names)]:
+            ax.xaxis.set_tick_params(labelbottom=True)
+    fig.supxlabel("samples n", fontsize=8.5)
+    return fig, _numbers(settings, cells, str(sampler), [n for names, _ in rows for n in names])
+
+
+def _numbers(
+    settings: pd.DataFrame, cells: pd.DataFrame, sampler: str, chosen: list[str]
+) -> dict[str, Any]:
+    last = cells[cells["samples"] == cells["samples"].max()]
+    rmse = last.pivot_table(index="setting", columns="estimator", values="rmse")
+    wins = smallest_error(last[last["kl"] > 0])
+    two = {"cv", "k1"} <= set(rmse.columns) and "notebook" in rmse.index
+    biased = last[(last["estimator"] == "k2") & last["setting"].isin(chosen) & (last["kl"] > 0)]
+    floor = biased.sort_values("kl").tail(1)
+    if (biased["setting"] == "notebook").any():
+        floor = biased[biased["setting"] == "notebook"]
+    return {
+        "sampler": sampler,
+        "samples": int(cells["samples"].max()),
+        "replicates": int(cells["replicates"].max()),
+        "settings": len(settings),
+        "chosen": len(chosen),
+        "notebook": "notebook" in chosen,
+        "infinite": int((~settings["k3_variance_finite"].astype(bool)).sum()),
+        "estimators": parts.ordered(cells["estimator"], theme.ESTIMATOR_COLOURS),
+        "wins": {str(k): int(v) for k, v in wins.value_counts().items()},
+        "contested": len(wins),
+        "cv_over_k1": float(rmse.loc["notebook", "cv"] / rmse.loc["notebook", "k1"]) if two else 0,
+        "k2_setting": floor["setting"].iloc[0] if len(floor) else "",
+        "k2_bias": parts.nats(abs(float(floor["exact_bias"].iloc[0]))) if len(floor) else "",
+        "k2_kl": parts.nats(float(floor["kl"].iloc[0])) if len(floor) else "",
+    }

@@ -1,0 +1,232 @@
+"""What several figures share: names of settings, points with uncertainty, labels apart."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import TypeVar
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
+from scipy.special import chdtri
+
+from mckl.families.normal import Vector
+from mckl.show.figures.theme import MUTED
+
+T = TypeVar("T")
+
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+KEYS = ("setting", "case", "backend", "sampler", "estimator", "quantity", "theory", "test")
+
+
+def plain(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame with its categories as text; what was null stays null."""
+    kinds = [k for k in KEYS if k in frame and isinstance(frame[k].dtype, pd.CategoricalDtype)]
+    return frame.astype(dict.fromkeys(kinds, object))
+
+
+def ordered(present: pd.Series, known: Iterable[str]) -> list[str]:
+    """The names that are present: the known ones in their order, then the others."""
+    names = set(present)
+    first = [name for name in known if name in names]
+    return first + sorted(names - set(first))
+
+
+def powers_of_two(samples: pd.Series) -> pd.Series:
+    """Which numbers of samples are powers of two."""
+    return (samples & (samples - 1)) == 0
+
+
+def one_backend(frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows of one backend: numpy where it was run, else the first by name."""
+    backends = sorted(set(frame["backend"]))
+    chosen = "numpy" if "numpy" in backends or not backends else backends[0]
+    return frame[frame["backend"] == chosen]
+
+
+def first_of(wanted: Sequence[str], present: pd.Series) -> str | None:
+    """The first wanted name that is present, else the first present, None of nothing."""
+    names = sorted(set(present))
+    return next((name for name in wanted if name in names), names[0] if names else None)
+
+
+def title(row: pd.Series) -> str:
+    """A setting in words: its case, or where it stands in the sweep."""
+    dimension = f"D = {int(row['dimension'])}"
+    if isinstance(row["case"], str):
+        return f"case {row['case']}, {dimension}"
+    return f"{dimension}, scale {row['scale']:g}, offset {row['offset']:g}"
+
+
+def nats(value: float) -> str:
+    """A quantity to two digits, as a reader writes it: 0.031, 12, 5.4 × 10¹²."""
+    if value == 0 or 1e-3 <= abs(value) < 1e4:
+        return f"{value:.2g}" if abs(value) < 100 else f"{value:.0f}"
+    if not math.isfinite(value):
+        return f"{value:g}"
+    digits, power = f"{value:.1e}".split("e")
+    return f"{digits} × 10{str(int(power)).translate(_RAISED)}"
+
+
+def rmse_with_bars(
+    ax: Axes, rows: pd.DataFrame, colour: str, marker: str, *, filled: bool = True,
+    size: float = 3.2, x: str = "samples",
+) -> None:  # fmt: skip
+    """Measured RMSE against samples, or column `x`, with the replicates' 95 % interval."""
+    n, mse = rows[x].to_numpy(float), rows["mse"].to_numpy(float)
+    error = np.nan_to_num(1.96 * rows["mse_std_error"].to_numpy(float))
+    low = np.sqrt(np.maximum(mse - error, 0.04 * mse))  # an interval down to 0 has no log
+    ax.vlines(n, low, np.sqrt(mse + error), color=colour, linewidth=0.7, zorder=2.5)
+    face = colour if filled else "none"
+    ax.plot(
+        n, np.sqrt(mse), linestyle="none", marker=marker, markersize=size, color=colour,
+        markerfacecolor=face, markeredgecolor=colour, markeredgewidth=0.7, zorder=3,
+    )  # fmt: skip
+
+
+def apart(values: Sequence[float], low: float, high: float, gap: float) -> list[float]:
+    """The positions nearest to `values`, in order, that keep `gap` between neighbours."""
+    order = np.argsort(values, kind="stable")
+    if not len(order):
+        return []
+    gap = min(gap, (high - low) / max(len(order), 1))
+    placed = np.clip(np.asarray(values, dtype=float)[order], low, high)
+    for _ in range(200):
+        closeness = gap - np.diff(placed)
+        if not (closeness > 1e-9).any():
+            break
+        push = np.maximum(closeness, 0.0) / 2
+        placed[:-1] -= push
+        placed[1:] += push
+        placed = np.clip(placed, low, high)
+    out = np.empty(len(order))
+    out[order] = placed
+    return [float(x) for x in out]
+
+
+def end_labels(
+    ax: Axes, ends: Sequence[tuple[float, str, str]], gap: float = 0.085, fontsize: float = 7.0
+) -> None:
+    """Names at the right of a log-scaled panel, each beside its value, never on another.
+
+    `ends` is (value, text, colour); the axis limits must be set before.
+    """
+    low, high = (math.log10(y) for y in ax.get_ylim())
+    at = [(math.log10(value) - low) / (high - low) for value, _, _ in ends]
+    for y, (_, text, colour) in zip(apart(at, 0.02, 0.98, gap), ends, strict=True):
+        ax.text(
+            1.02, y, text, transform=ax.transAxes, color=colour, fontsize=fontsize,
+            va="center", ha="left", fontweight="bold",
+        )  # fmt: skip
+
+
+def message(ax: Axes, text: str) -> None:
+    """A panel that says why it is empty."""
+    ax.set_xticks([])
+    ax.set_yticks([])
+    ax.grid(visible=False)
+    ax.text(
+        0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center", color=MUTED, wrap=True
+    )
+
+
+def y_limits(values: Vector, room: float = 1.6) -> tuple[float, float]:
+    """Limits of a log axis about the positive finite values; (0.1, 1) if there are none."""
+    good = values[np.isfinite(values) & (values > 0)]
+    if not good.size:
+        return 0.1, 1.0
+    return float(good.min() / room), float(good.max() * room)
+
+
+# Told apart in greyscale by shape where lightness is not enough.
+MARKERS = ("o", "s", "^", "D", "v", "P")
+
+
+def spaced(values: Sequence[T], most: int) -> list[T]:
+    """At most `most` of the values, evenly spaced by rank, the first and the last among them."""
+    if len(values) <= most:
+        return list(values)
+    return [values[i] for i in np.linspace(0, len(values) - 1, most).round().astype(int)]
+
+
+def sequential(number: int) -> list[str]:
+    """Colours from dark to light whose order survives greyscale and colour blindness."""
+    palette = matplotlib.colormaps["viridis"]
+    return [to_hex(palette(x)) for x in np.linspace(0.0, 0.72, number)]
+
+
+def chi_square_band(replicates: int) -> tuple[float, float]:
+    """Where 95 % of measured RMSE / exact RMSE fall when the estimates are normal."""
+    low, high = (math.sqrt(chdtri(replicates, p) / replicates) for p in (0.975, 0.025))
+    return low, high
+
+
+def count(value: float) -> str:
+    """A number of samples to two significant digits, at least 1: 640,000, 4e16."""
+    if not math.isfinite(value):
+        return "infinitely many"
+    value = max(value, 1.0)
+    if value >= 1e9:
+        return f"{value:.1e}".replace("e+", "e").replace(".0e", "e")
+    digits = 1 - math.floor(math.log10(value))
+    return f"{round(value, min(digits, 0)):,.0f}"
+
+
+def listed(words: Iterable[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    *front, last = list(words) or [""]
+    return f"{', '.join(front)} and {last}" if front else last
+
+
+def shortened(name: str, most: int = 16) -> str:
+    """A name that fits beside a panel."""
+    return name if len(name) <= most else name[: most - 1] + "…"
+
+
+def thinned(length: int) -> Vector:
+    """Indices that draw a long path on a linear axis: the first 200, every tenth, the last."""
+    early = np.arange(min(200, length))
+    return np.unique(np.concatenate([early, np.arange(0, length, 10), [length - 1]])).astype(int)
+
+
+def setting(settings: pd.DataFrame, name: str) -> pd.Series:
+    """The row of a setting."""
+    return settings[settings["setting"] == name].iloc[0]
+
+
+def two_settings(settings: pd.DataFrame) -> list[str]:
+    """The notebook's pair, if it is there, and a general setting of the largest dimension."""
+    shown = settings[settings["kl"] > 0]
+    shown = settings if shown.empty else shown
+    out = ["notebook"] if (shown["setting"] == "notebook").any() else []
+    others = shown[~shown["setting"].isin(out)]
+    general = others[(others["scale"] != 1) & (others["offset"] != 0)]
+    others = others if general.empty else general
+    others = others[others["dimension"] == others["dimension"].max()]
+    others = others.sort_values(["scale", "offset"])
+    middle = [str(name) for name in others["setting"]][len(others) // 2 :]
+    return [*out, *middle][:2]
+
+
+def with_cpu(cells: pd.DataFrame, cost: pd.DataFrame) -> pd.DataFrame:
+    """The cells with the CPU seconds a sample (`each`) and of one replicate so far (`cpu`).
+
+    The clock is read once a setting and sampler; within it the time is in proportion to the
+    samples.
+    """
+    keys = ["setting", "backend", "sampler"]
+    traces = cost.dropna(subset=["setting"]).set_index(keys)
+    each = (traces["cpu_seconds"] / traces["samples"].where(traces["samples"] > 0)).rename("each")
+    out = cells.merge(each.reset_index(), on=keys, how="left")
+    return out.assign(cpu=out["each"] * out["samples"])
+
+
+def start_up(cost: pd.DataFrame, backend: str) -> float:
+    """CPU seconds of a job that no trace accounts for, in the median job."""
+    rows = cost[cost["backend"] == backend]
+    whole = rows[rows["setting"].isna()].set_index("job")["cpu_seconds"]
+    traces = rows[rows["setting"].notna()].groupby("job")["cpu_seconds"].sum()
+    return float((whole - traces).median())

@@ -1,0 +1,82 @@
+"""The notebook's check for every setting: TFP's registered KL against the closed form."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import matplotlib.figure
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+
+from mckl.families.normal import Vector
+from mckl.show.figures import Frames, parts, theme
+
+_FLOAT = {
+    "registered_kl_float32": ("float32", float(np.finfo(np.float32).eps), "#D55E00", "s"),
+    "registered_kl": ("float64", float(np.finfo(np.float64).eps), "#0072B2", "o"),
+}
+
+
+def _differences(rows: pd.DataFrame, column: str) -> Vector:
+    kl = rows["kl"].to_numpy(float)
+    return np.asarray(np.abs(rows[column].to_numpy(float) / kl - 1.0))
+
+
+def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
+    """Relative difference of two formulas for one KL, in both precisions, by setting.
+
+    Parameters
+    ----------
+    frames
+        The table registered-kl.
+
+    Returns
+    -------
+    The figure, and what its caption quotes.
+    """
+    table = parts.plain(frames["registered-kl"])
+    rows = table[table["kl"] > 0]
+    fig, ax = plt.subplots(figsize=(theme.WIDTH, 2.8))
+    numbers: dict[str, Any] = {"settings": len(rows), "zero": len(table) - len(rows), "worst": {}}
+    numbers["zero_agree"] = bool((table.loc[table["kl"] == 0, "registered_kl"] == 0).all())
+    numbers["notebook"] = None
+    if rows.empty:
+        parts.message(ax, "KL is 0 in every setting")
+        return fig, numbers
+    theme.decades(ax)
+    floor = np.finfo(np.float64).eps / 8  # equal numbers have no place on a log axis
+    for column, (name, spacing, colour, marker) in _FLOAT.items():
+        difference = _differences(rows, column)
+        ax.plot(
+            rows["kl"], np.maximum(difference, floor), linestyle="none", marker=marker,
+            color=colour, markersize=3.5, markeredgewidth=0, alpha=0.8,
+        )  # fmt: skip
+        ax.axhline(spacing, color=colour, linewidth=0.8, linestyle="--")
+        ax.text(
+            1.01, spacing, f"{name}\n(dashed: its spacing)", color=colour, fontsize=7,
+            transform=ax.get_yaxis_transform(), va="center",
+        )  # fmt: skip
+        worst = int(np.argmax(difference))
+        numbers["worst"][name] = {
+            "setting": rows["setting"].iloc[worst], "difference": parts.nats(difference[worst])
+        }  # fmt: skip
+    ax.set_ylim(floor / 2, 1e-4)
+    ax.axhline(floor, color=theme.MUTED, linewidth=0.5)
+    ax.text(
+        1.01, floor, "equal", color=theme.MUTED, fontsize=7, va="center",
+        transform=ax.get_yaxis_transform(),
+    )  # fmt: skip
+    ax.set_xlabel("KL(q‖p) (nats)")
+    ax.set_ylabel("relative difference")
+    notebook = rows[rows["setting"] == "notebook"]
+    if len(notebook):
+        row = notebook.iloc[0]
+        numbers["notebook"] = {
+            "kl": f"{row['kl']:.15g}",
+            "float64": f"{row['registered_kl']:.15g}",
+            "float32": str(np.float32(row["registered_kl_float32"])),
+        }
+    top = max(float(_differences(rows, column).max()) for column in _FLOAT)
+    ax.set_ylim(floor / 2, max(1e-5, 3 * top))
+    return fig, numbers

@@ -1,0 +1,180 @@
+"""RMSE against samples for every sampler, over the dimension and in the notebook's pair."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import matplotlib.figure
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from mckl.show.figures import Frames, parts, theme
+
+_SAME_LAW = 1e-9  # relative difference of exact variances that is rounding
+
+
+def _chosen(settings: pd.DataFrame) -> list[str]:
+    """The notebook's pair, then one scale and offset in the smallest, middle, largest dimension."""
+    shown = settings[settings["kl"] > 0]
+    shown = settings.head(1) if shown.empty else shown
+    out = ["notebook"] if (shown["setting"] == "notebook").any() else []
+    grid = shown[shown["case"].isna()]
+    if grid.empty:
+        return out or shown["setting"].head(1).tolist()
+    pairs = grid[["scale", "offset"]].drop_duplicates().sort_values(["scale", "offset"])
+    # Both a and b other than 0 is the general case: antithetic pairs remove b's share alone.
+    general = pairs[(pairs["scale"] != 1) & (pairs["offset"] != 0)]
+    pairs = pairs if general.empty else general
+    scale, offset = pairs.iloc[len(pairs) // 2]
+    like = grid[(grid["scale"] == scale) & (grid["offset"] == offset)].sort_values("dimension")
+    names = like["setting"].tolist()
+    names = names if len(names) <= 3 else [names[0], names[len(names) // 2], names[-1]]
+    return (out + names)[:4]
+
+
+def _same_law(cells: pd.DataFrame) -> list[list[str]]:
+    """Samplers in groups of equal exact variance; one whose variance is unknown stands alone."""
+    groups: list[tuple[pd.Series, list[str]]] = []
+    for name in parts.ordered(cells["sampler"], theme.SAMPLER_COLOURS):
+        rows = cells[cells["sampler"] == name].set_index("samples")["exact_variance"].dropna()
+        for known, names in groups:
+            if (
+                len(rows) > 1
+                and rows.index.equals(known.index)
+                and np.allclose(rows, known, rtol=_SAME_LAW, atol=0.0)
+            ):
+                names.append(name)
+                break
+        else:
+            groups.append((rows, [name]))
+    return [names for _, names in groups]
+
+
+def _slope(ax: Axes, power: float, text: str) -> None:
+    """A guide line of the given slope in the lower left corner of a log-log panel."""
+    (x0, x1), (y0, y1) = np.log10(ax.get_xlim()), np.log10(ax.get_ylim())
+    x = np.array([x0 + 0.04 * (x1 - x0), x0 + 0.34 * (x1 - x0)])
+    start = y0 + (0.40 if power == -0.5 else 0.36) * (y1 - y0)
+    y = np.maximum(start + power * (x - x[0]), y0)
+    x[1] = x[0] + (y[1] - start) / power
+    ax.plot(10**x, 10**y, color=theme.MUTED, linewidth=0.8, linestyle=":")
+    ax.annotate(
+        text, (10 ** x[1], 10 ** y[1]), xytext=(2, 0), textcoords="offset points", fontsize=7,
+        color=theme.MUTED, va="center",
+    )  # fmt: skip
+
+
+def _panel(ax: Axes, cells: pd.DataFrame, row: pd.Series, letter: str) -> list[list[str]]:
+    theme.decades(ax)
+    ax.set_title(
+        f"({letter}) {parts.title(row)}, KL {parts.nats(float(row['kl']))} nats", fontsize=7.5
+    )
+    low, high = parts.y_limits(np.sqrt(cells["mse"].to_numpy(float)))
+    ax.set_ylim(low, high)
+    ax.set_xlim(cells["samples"].min() / 1.4, cells["samples"].max() * 1.4)
+    ends = []
+    groups = _same_law(cells)
+    for names in groups:
+        for i, name in enumerate(names):
+            colour = theme.SAMPLER_COLOURS.get(name, theme.TRUTH)
+            marker = theme.SAMPLER_MARKERS.get(name, "X")
+            rows = cells[cells["sampler"] == name].sort_values("samples")
+            exact = rows[np.isfinite(rows["exact_mse"]) & (rows["exact_mse"] > 0)]
+            if i == 0:
+                ax.plot(exact["samples"], np.sqrt(exact["exact_mse"]), color=colour)
+            balanced = parts.powers_of_two(rows["samples"])
+            if rows["exact_mse"][~balanced].isna().any():  # theory knows the powers of two alone
+                ax.plot(rows["samples"], rows["rmse"], color=colour, linewidth=0.5)
+                ax.plot(
+                    rows["samples"][~balanced], rows["rmse"][~balanced], linestyle="none",
+                    marker="_", color=colour, markersize=3.5, markeredgewidth=0.8,
+                )  # fmt: skip
+            # Of two samplers with one law the second is drawn open and larger, around the first.
+            parts.rmse_with_bars(
+                ax, rows[balanced], colour, marker, filled=i == 0, size=3.0 + 2.2 * i
+            )
+        last = float(rows["rmse"].iloc[-1])
+        if last > 0:
+            text = "\n= ".join(names)
+            ends.append((last, text, theme.SAMPLER_COLOURS.get(names[0], theme.TRUTH)))
+    if ends and high > 300 * low:  # in less than that the guides would leave the panel
+        _slope(ax, -0.5, "$n^{-1/2}$")
+        _slope(ax, -1.0, "$n^{-1}$")
+        ax.set_ylim(low, high)
+    if not ends:
+        ax.set_yticks([])
+        ax.text(0.5, 0.5, "every error is 0", transform=ax.transAxes, ha="center")
+    parts.end_labels(ax, ends, gap=0.1)
+    return groups
+
+
+def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
+    """Measured RMSE of the samplers over theory, in at most four settings.
+
+    Parameters
+    ----------
+    frames
+        The tables summary and settings.
+
+    Returns
+    -------
+    The figure, and what its caption quotes.
+    """
+    settings = parts.plain(frames["settings"])
+    summary = parts.one_backend(parts.plain(frames["summary"]))
+    estimator = parts.first_of(("k1", "k3", "cv", "k2"), summary["estimator"])
+    cells = summary[summary["estimator"] == estimator]
+    names = _chosen(settings)
+    columns = min(2, len(names))
+    lines = math.ceil(len(names) / columns)
+    fig, axes = plt.subplots(
+        lines, columns, figsize=(theme.WIDTH, 2.5 * lines + 0.2), squeeze=False
+    )
+    same: list[list[str]] = []
+    for i, ax in enumerate(axes.flat):
+        if i >= len(names):
+            ax.set_visible(False)
+            continue
+        row = settings[settings["setting"] == names[i]].iloc[0]
+        here = cells[cells["setting"] == names[i]]
+        same += [g for g in _panel(ax, here, row, "abcd"[i]) if len(g) > 1]
+        if i % columns == 0:
+            ax.set_ylabel(f"RMSE of {estimator} (nats)")
+        if i + columns >= len(names):
+            ax.set_xlabel("samples n")
+    return fig, _numbers(settings, cells, str(estimator), names, same)
+
+
+def _numbers(
+    settings: pd.DataFrame, cells: pd.DataFrame, estimator: str, names: list[str],
+    same: list[list[str]],
+) -> dict[str, Any]:  # fmt: skip
+    quoted = names[-1] if "notebook" not in names else "notebook"
+    here = cells[cells["setting"] == quoted]
+    counts = [set(rows["samples"]) for _, rows in here.groupby("sampler")]
+    common = [n for n in set.intersection(*counts) if not n & (n - 1)] if counts else []
+    at = max(common) if common else int(here["samples"].max())
+    here = here[here["samples"] == at].set_index("sampler")
+    exact = np.sqrt(here["exact_mse"].where(np.isfinite(here["exact_mse"])))
+    rmse = exact.fillna(here["rmse"]).to_dict()
+    iid = rmse.get("iid", rmse.get("iid-radial", 0.0))
+    between = ~parts.powers_of_two(cells["samples"])
+    sobol = {k: v for k, v in rmse.items() if k.startswith("sobol") and v > 0}
+    best = min(sobol, key=lambda k: sobol[k]) if sobol else ""
+    return {
+        "estimator": estimator,
+        "samplers": parts.ordered(cells["sampler"], theme.SAMPLER_COLOURS),
+        "chosen": len(names),
+        "settings": len(settings),
+        "quoted": quoted,
+        "samples": at,
+        "replicates": int(cells["replicates"].max()),
+        "between": bool((between & cells["exact_mse"].isna()).any()),
+        "best": best,
+        "gain": iid / sobol[best] if best and iid else 0.0,
+        "antithetic": rmse.get("antithetic", 0.0) / iid if iid else 0.0,
+        "same": {"iid", "iid-radial"} in [set(g) & {"iid", "iid-radial"} for g in same],
+    }

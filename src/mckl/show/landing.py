@@ -1,0 +1,84 @@
+"""The numbers that the report's landing page quotes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from mckl.estimation.values import ESTIMATORS
+from mckl.study.gaps import outside, told
+from mckl.study.summary import smallest_error
+from mckl.study.verification import LEVEL, failures
+
+
+def landing_numbers(
+    settings: pd.DataFrame,
+    summary: pd.DataFrame,
+    verification: pd.DataFrame,
+    gaps: pd.DataFrame,
+    manifest: Mapping[str, Any],
+) -> dict[str, Any]:
+    """The numbers that the landing page quotes, from the tables of a run and their manifest."""
+    compared = outside(verification, gaps)
+    test = compared["test"]
+    last = summary[summary["samples"] == summary["samples"].max()]
+    positive = settings[settings["kl"] > 0]
+    # k1 with iid samples: relative RMSE^2 = V / (n KL^2)
+    one_percent = (positive["log_ratio_variance"] / (0.01 * positive["kl"]) ** 2).clip(lower=1)
+    needs = pd.Series(one_percent.to_numpy(), index=positive["setting"].astype(str))
+    return {
+        "settings": len(settings),
+        "cases": int(settings["case"].notna().sum()),
+        "samples": int(summary["samples"].max()),
+        "replicates": int(summary["replicates"].max()),
+        "samplers": sorted(summary["sampler"].astype(str).unique()),
+        "estimators": sorted(summary["estimator"].astype(str).unique()),
+        "backends": sorted(summary["backend"].astype(str).unique()),
+        "easiest": _need(needs, needs.idxmin()) if len(needs) else None,
+        "middle": _count(needs.median()) if len(needs) else None,
+        "hardest": _need(needs, needs.idxmax()) if len(needs) else None,
+        "zero_kl": int((settings["kl"] == 0).sum()),
+        "infinite_k3": int((~settings["k3_variance_finite"].astype(bool)).sum()),
+        "best": _best(last),
+        "sobol_gain": _gain(last),
+        "gaps": told(gaps),
+        "gate": failures(compared),
+        "cells": int((test != "none").sum()),
+        "bounded": int((test == "chebyshev").sum()),
+        "untested": int((test == "none").sum()),
+        "level": f"{LEVEL:g}",
+        "manifest": manifest,
+    }
+
+
+def _count(value: float) -> str:
+    return f"{math.ceil(value):,}" if value < 1e7 else f"{value:.1e}"
+
+
+def _need(needs: pd.Series, setting: Any) -> dict[str, str]:
+    return {"setting": str(setting), "samples": _count(float(needs[setting]))}
+
+
+def _best(last: pd.DataFrame) -> list[dict[str, Any]]:
+    """In how many settings each estimator has the smallest RMSE with iid samples."""
+    iid = last[(last["sampler"] == "iid") & (last["kl"] > 0)]
+    if iid.empty:
+        return []
+    count = smallest_error(iid).value_counts()
+    return [
+        {"estimator": name, "settings": int(count[name])} for name in ESTIMATORS if name in count
+    ]
+
+
+def _gain(last: pd.DataFrame) -> str | None:
+    """How many times smaller k1's RMSE is with sobol-radial points than with iid samples."""
+    k1 = last[(last["estimator"] == "k1") & (last["kl"] > 0)]
+    k1 = k1.astype({"setting": str, "sampler": str})
+    by = k1.pivot_table(index="setting", columns="sampler", values="rmse")
+    if not {"iid", "sobol-radial"} <= set(by.columns):
+        return None
+    ratio = (by["iid"] / by["sobol-radial"].where(by["sobol-radial"] > 0)).dropna()
+    return f"{ratio.median():.0f}" if len(ratio) else None

@@ -1,0 +1,1 @@
+"""The config, its settings, and the tables that the workflow makes of them."""

@@ -1,0 +1,199 @@
+"""What is asked of a study: the config, checked before anything runs.
+
+The schema (workflow/schemas/config.schema.yaml) says what is allowed; this module says in one
+line what is wrong. Lists come out in one canonical order, so that their order in the file
+changes nothing.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError, relevance
+
+from mckl.draw.backends import check as check_backend
+from mckl.errors import UserError
+from mckl.estimation.traces import check_feasible
+from mckl.study.settings import AXES, Setting, chunks, settings
+
+_MOST_CELLS = 10**6
+
+
+class Config(NamedTuple):
+    """The config of a study; fields as in config.yaml, lists in canonical order."""
+
+    seed: int
+    sweep: Mapping[str, Sequence[float]]
+    cases: Mapping[str, Mapping[str, Any]]
+    backends: Sequence[str]
+    samplers: Sequence[str]
+    estimators: Sequence[str]
+    samples: int
+    replicates: int
+    checkpoints_per_octave: int
+    tolerances: Sequence[float]
+    one_job_per: Sequence[str]
+    dtype: str
+
+    def settings(self) -> list[Setting]:
+        """Every setting of the study, the sweep before the cases."""
+        return settings(self.sweep, self.cases)
+
+    def chunks(self) -> dict[str, list[Setting]]:
+        """The settings of every estimation job of a backend, by the job's name."""
+        return chunks(self.settings(), self.one_job_per)
+
+
+def parse(raw: Mapping[str, Any], schema: Mapping[str, Any]) -> Config:
+    """The checked config; keys that are absent take the schema's default.
+
+    Raises `UserError` with one line naming the key, its value and what was expected.
+    """
+    try:
+        data = _numbers(raw, schema)
+    except RecursionError:
+        raise UserError("config: lists or mappings within others beyond measure") from None
+    error = max(Draft202012Validator(schema).iter_errors(data), key=_severity, default=None)
+    if error is not None:
+        raise UserError(_line(error))
+    _check_finite(data, ())
+    known = schema["properties"]
+    full = {key: data.get(key, known[key]["default"]) for key in known}
+    full["sweep"] = {axis: sorted(full["sweep"][axis]) for axis in AXES}
+    cells = math.prod(map(len, full["sweep"].values()))
+    if cells > _MOST_CELLS:
+        raise UserError(f"sweep: {cells:.3g} settings, expected at most {_MOST_CELLS:,}")
+    for name in full["cases"]:
+        defaults = known["cases"]["default"]
+        if full["cases"][name] is None and name not in defaults:
+            raise UserError(f"cases.{name}: no such case to drop{_nearest(name, [*defaults])}")
+    full["cases"] = {
+        name: _case(name, vectors) for name, vectors in sorted(full["cases"].items()) if vectors
+    }
+    for key in ("backends", "samplers", "estimators"):
+        full[key] = [name for name in known[key]["items"]["enum"] if name in full[key]]
+    full["tolerances"] = sorted(full["tolerances"], reverse=True)
+    full["one_job_per"] = [axis for axis in AXES if axis in full["one_job_per"]]
+    for name in full["backends"]:
+        check_backend(name, full["dtype"])
+    config = Config(**full)
+    names = set()
+    for setting in config.settings():
+        if setting.name in names:
+            raise UserError(f"cases.{setting.name}: a cell of the sweep has this name already")
+        names.add(setting.name)
+        check_feasible(setting, config.samplers, config.samples, config.backends)
+    return config
+
+
+def _case(name: str, vectors: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A case with floats alone, so that 1 and 1.0 are the same case; lengths checked."""
+    if name != name.strip():  # the $ of the schema's pattern lets one newline pass in Python
+        raise UserError(f"cases: {json.dumps(name)} is not a name: a newline ends it")
+    if re.search(r"(.+)\1{19}$", name):  # Snakemake takes it for a recursion without end
+        raise UserError(f"cases: '{name}' is not a name: it ends in 20 repetitions")
+    lengths = {}
+    out: dict[str, Any] = {"q": {}, "p": {}}
+    for side in out:
+        for key, value in vectors[side].items():
+            path = f"cases.{name}.{side}.{key}"
+            if isinstance(value, list):
+                lengths[path] = len(value)
+                out[side][key] = [float(x) for x in value]
+            else:
+                out[side][key] = float(value)
+    if lengths:
+        (path, length), *others = lengths.items()
+        for other, found in others:
+            if found != length:
+                raise UserError(f"{other}: {found} numbers, expected {length} as in {path}")
+    return out
+
+
+def _numbers(data: Any, schema: Mapping[str, Any]) -> Any:
+    """Text that is a number where the schema wants one (YAML reads 1e-3 as text)."""
+    kinds = schema.get("type", ())
+    kinds = [kinds] if isinstance(kinds, str) else kinds
+    if isinstance(data, str) and {"number", "integer"} & set(kinds):
+        try:
+            if "integer" in kinds and data.strip().isdecimal():
+                return int(data)  # a float would round a seed beyond 2^53
+            value = float(data)
+        except ValueError:
+            return data
+        return int(value) if "integer" in kinds and value.is_integer() else value
+    if isinstance(data, int) and data.bit_length() > 1024:  # Python writes out none of 4300 digits
+        return math.inf if data > 0 else -math.inf
+    if isinstance(data, float) and data.is_integer() and "integer" in kinds:
+        return int(data)
+    if isinstance(data, Mapping):
+        known, other = schema.get("properties", {}), schema.get("additionalProperties", {})
+        return {
+            str(key): _numbers(value, known.get(key, other if isinstance(other, Mapping) else {}))
+            for key, value in data.items()
+        }
+    if isinstance(data, list):
+        return [_numbers(value, schema.get("items", {})) for value in data]
+    return data
+
+
+def _severity(error: ValidationError) -> tuple[bool, Any]:
+    # A misspelt key explains the "required" error that it also causes.
+    return (error.validator in ("additionalProperties", "propertyNames"), relevance(error))
+
+
+def _path(parts: Sequence[Any]) -> str:
+    return "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in parts).lstrip(".")
+
+
+def _shown(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, default=str)
+    text = " ".join(text.split())
+    return f"'{text[:60]}...'" if len(text) > 60 else f"'{text}'"
+
+
+def _nearest(word: Any, known: Sequence[str]) -> str:
+    close = difflib.get_close_matches(str(word), known, n=1, cutoff=0.5)
+    return f": did you mean '{close[0]}'?" if close else f", expected one of {', '.join(known)}"
+
+
+def _line(error: ValidationError) -> str:
+    """One line: key, value, what was expected."""
+    path = list(error.absolute_path)
+    schema: Mapping[str, Any] = error.schema  # type: ignore[assignment]
+    if error.validator == "additionalProperties":
+        known = list(schema["properties"])
+        instance: Any = error.instance
+        unknown = next(key for key in instance if key not in known)
+        return f"{_path([*path, _one_line(unknown)])}: unknown key{_nearest(unknown, known)}"
+    if error.validator == "required":
+        present: Any = error.instance
+        missing = next(key for key in schema["required"] if key not in present)
+        return f"{_path([*path, missing])}: missing, expected {schema['expected']}"
+    if error.validator == "enum":
+        expected = f"{schema['expected']}{_nearest(error.instance, schema['enum'])}"
+        return f"{_path(path)}: {_shown(error.instance)} is not {expected}"
+    if error.validator == "pattern" or (error.parent and error.parent.validator == "propertyNames"):
+        return f"{_path(path)}: {_shown(error.instance)} is not {schema['expected']}"
+    return f"{_path(path) or 'config'}: {_shown(error.instance)}, expected {schema['expected']}"
+
+
+def _one_line(text: Any) -> str:
+    return " ".join(str(text).split())[:60]
+
+
+def _check_finite(data: Any, path: tuple[Any, ...]) -> None:
+    if isinstance(data, float) and not math.isfinite(data):
+        raise UserError(f"{_path(path)}: '{data}', expected a finite number")
+    if isinstance(data, Mapping):
+        for key, value in data.items():
+            _check_finite(value, (*path, key))
+    if isinstance(data, list):
+        for index, value in enumerate(data):
+            _check_finite(value, (*path, index))
