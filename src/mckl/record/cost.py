@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import resource
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ class Meter:
         self._job, self._backend = f"{backend}/{chunk}", backend
         self._began = time.perf_counter()
         self._rows: list[dict[str, Any]] = []
+        self._earlier: list[Mapping[str, Any]] = []
         self.begin()
 
     def _row(
@@ -63,8 +64,19 @@ class Meter:
             self._row(setting, sampler, *share, samples)
         self._cpu, self._wall = cpu, wall
 
+    def take_over(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Record the rows of traces that an earlier run of the job drew."""
+        self._earlier += rows
+
     def columns(self) -> Mapping[str, list[Any]]:
-        """The columns of cost.parquet: the laps, then the job."""
-        samples = sum(row["samples"] for row in self._rows)
-        self._row(None, None, time.process_time(), time.perf_counter() - self._began, samples)
+        """The columns of cost.parquet: the laps, then the job.
+
+        The job bears the traces of an earlier run at what they took then, so that start-up is
+        still what the traces do not account for.
+        """
+        cpu, wall = time.process_time(), time.perf_counter() - self._began
+        cpu += sum(row["cpu_seconds"] for row in self._earlier)
+        wall += sum(row["wall_seconds"] for row in self._earlier)
+        self._rows += map(dict, self._earlier)
+        self._row(None, None, cpu, wall, sum(row["samples"] for row in self._rows))
         return {name: [row[name] for row in self._rows] for name in self._rows[0]}

@@ -255,8 +255,10 @@ def _damage_told(path: str | Path) -> Iterator[None]:
         raise UserError(f"{path} is damaged ({why}): delete it and run again") from error
 
 
-def row_groups(name: str, path: str | Path) -> Iterator[pa.Table]:
-    """The row groups of a table, one at a time, with page checksums verified.
+def row_groups(
+    name: str, path: str | Path, numbers: Sequence[int] | None = None
+) -> Iterator[pa.Table]:
+    """The row groups of a table, one at a time, with page checksums verified; or these alone.
 
     Raises `UserError`, naming the file, where it is damaged or no table of this name.
     """
@@ -265,7 +267,7 @@ def row_groups(name: str, path: str | Path) -> Iterator[pa.Table]:
         if missing:
             raise UserError(f"{path} is no {name} table: it lacks {', '.join(sorted(missing))}")
         rows = 0
-        for number in range(file.num_row_groups):
+        for number in range(file.num_row_groups) if numbers is None else numbers:
             group = file.read_row_group(number, columns=SCHEMAS[name].names)
             # Checksums cover the pages' bodies, neither their headers nor the footer.
             group.validate(full=True)
@@ -273,7 +275,7 @@ def row_groups(name: str, path: str | Path) -> Iterator[pa.Table]:
                 raise pa.ArrowInvalid("column types differ")
             rows += group.num_rows
             yield group
-        if rows != file.metadata.num_rows:
+        if numbers is None and rows != file.metadata.num_rows:
             raise pa.ArrowInvalid(f"{rows} rows instead of {file.metadata.num_rows}")
 
 

@@ -1,0 +1,120 @@
+"""What an earlier run of an estimation job drew and the job still asks for.
+
+Snakemake deletes a job's output before it runs the job again. A second name, a hard link, keeps
+the last traces of the job. Their manifest has a digest of all that decides a setting's numbers.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mckl.draw.points import SAMPLERS
+from mckl.errors import UserError
+from mckl.estimation.traces import Trace, checkpoints_of
+from mckl.record import tables
+from mckl.record.manifest import digest, job_digest
+
+# More or less of these changes no number of the others.
+_LISTS = ("settings", "samplers", "estimators", "replicates")
+# What a manifest says of the run rather than of the software.
+_RUN = ("git_commit", "config_digest", "host")
+_NUMBERS = ("estimate", "std_error")
+
+
+def stamped(manifest: Mapping[str, Any], job: Mapping[str, Any], code: str) -> dict[str, Any]:
+    """The manifest of a job's traces, with digests of what decides them: all, and each setting's.
+
+    Parameters
+    ----------
+    manifest
+        What `mckl.record.manifest.manifest` says of this run.
+    job, code
+        What the job is told, and the digest of the code that it runs.
+    """
+    common = {name: value for name, value in job.items() if name not in _LISTS}
+    software = {name: value for name, value in manifest.items() if name not in _RUN}
+    settings = [[s["name"], digest([s, common, code, software])] for s in job["settings"]]
+    return {**manifest, "job": job_digest(job, code), "settings": settings}
+
+
+def kept(path: str | Path) -> Path:
+    """The second name of a job's output."""
+    return Path(f"{path}.kept")
+
+
+def keep(*paths: str | Path) -> None:
+    """Give a job's output its second name, which takes no space.
+
+    On a disk without hard links nothing is kept, and the next run draws everything.
+    """
+    for path in paths:
+        with contextlib.suppress(OSError):
+            kept(path).unlink(missing_ok=True)
+            os.link(path, kept(path))
+
+
+class Earlier:
+    """The traces of a job's last run that its next run need not draw.
+
+    None, where both are told the same: such a job runs again because its output is missing or
+    damaged, or because the user forces it to.
+
+    Parameters
+    ----------
+    traces, cost
+        Paths of the job's output.
+    job, about
+        What the next run is told, and its `stamped` manifest.
+    """
+
+    def __init__(
+        self,
+        traces: str | Path,
+        cost: str | Path,
+        job: Mapping[str, Any],
+        about: Mapping[str, Any],
+    ) -> None:
+        self._path, self._job = kept(traces), job
+        self._row_groups: dict[str, int] = {}
+        self.cost: dict[tuple[str, str], dict[str, Any]] = {}
+        try:
+            last = tables.manifest_of(self._path)
+            rows = tables.read("cost", kept(cost)).to_pylist()
+        except UserError:  # nothing was kept, or it is damaged
+            return
+        if last.get("job") != about["job"]:
+            self.cost = {(row["setting"], row["sampler"]): row for row in rows}
+            for number, setting in enumerate(last.get("settings", [])):
+                if setting in about["settings"]:
+                    self._row_groups[setting[0]] = number
+
+    def traces(self, setting: str) -> dict[str, Trace]:
+        """The traces of a setting by sampler: those of which every row is there.
+
+        One with NaN is drawn again: with fewer replicates it may have no gap.
+        """
+        if setting not in self._row_groups:
+            return {}
+        try:
+            (group,) = tables.row_groups("traces", self._path, [self._row_groups[setting]])
+        except UserError:
+            return {}
+        estimators, replicates = self._job["estimators"], self._job["replicates"]
+        frame = group.to_pandas()
+        wanted = frame["setting"].eq(setting) & frame["estimator"].isin(estimators)
+        frame = frame[wanted & (frame["replicate"] < replicates)]
+        found = {}
+        for name in self._job["samplers"]:
+            at = checkpoints_of(SAMPLERS[name], self._job["samples"])
+            shape = (len(estimators), replicates, len(at))
+            rows = frame[frame["sampler"] == name]
+            whole = len(rows) == math.prod(shape) and not rows["estimate"].isna().any()
+            if whole and (setting, name) in self.cost:
+                estimate, error = (rows[x].to_numpy().reshape(shape) for x in _NUMBERS)
+                found[name] = Trace(tuple(at), estimate, error)
+        return found

@@ -1,0 +1,101 @@
+"""One estimation job: the traces of some settings with one backend, and what they cost."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from mckl.draw import backends
+from mckl.draw.points import SAMPLERS
+from mckl.estimation.traces import SETTINGS_AT_ONCE, sound_traces, trace_columns
+from mckl.estimation.values import ESTIMATORS
+from mckl.record import tables
+from mckl.record.cost import Meter
+from mckl.record.manifest import manifest
+from mckl.study import settings
+from mckl.study.earlier import Earlier, keep, stamped
+
+
+def run(
+    job: Mapping[str, Any],
+    traces: str | Path,
+    cost: str | Path,
+    *,
+    name: str,
+    code: str,
+    config: Mapping[str, Any],
+) -> int:
+    """Write the traces that a job asks for; draw those that its last run has not drawn.
+
+    Progress and gaps are told on standard error.
+
+    Parameters
+    ----------
+    job
+        What decides the traces: settings (as `Setting.as_dict` has them), backend, dtype,
+        samplers, estimators, seed, samples (the checkpoints) and replicates.
+    traces, cost
+        Paths of the tables that are written.
+    name
+        The job's name in the table cost.
+    code, config
+        The digest of the code that runs, and the config, for the tables' manifest.
+
+    Returns
+    -------
+    How many samples were drawn.
+    """
+    meter = Meter(job["backend"], name)
+    backends.load(job["backend"], job["dtype"])
+    about = stamped(manifest(config), job, code)
+    earlier = Earlier(traces, cost, job, about)
+    chosen = [settings.from_dict(fields) for fields in job["settings"]]
+    estimators = [ESTIMATORS[estimator] for estimator in job["estimators"]]
+    each = job["replicates"] * max(job["samples"])
+    work = len(chosen) * len(job["samplers"]) * each
+    gaps, samples, taken = [], 0, 0
+    with (
+        tables.writer("traces", traces, about) as out,
+        tqdm(total=work, unit=" samples", unit_scale=True, mininterval=1) as bar,
+    ):
+        for batch in settings.batches(chosen, SETTINGS_AT_ONCE):
+            known = {s.name: earlier.traces(s.name) for s in batch}
+            for setting, found in known.items():
+                meter.take_over(earlier.cost[setting, sampler] for sampler in found)
+                bar.total -= len(found) * each
+                taken += len(found)
+            meter.begin()
+            for sampler in job["samplers"]:
+                bar.set_description(f"{batch[0].name} {sampler}")
+                new = [s for s in batch if sampler not in known[s.name]]
+                drawn, lost = sound_traces(
+                    new, job["backend"], SAMPLERS[sampler], estimators,
+                    seed=job["seed"], samples=job["samples"], replicates=job["replicates"],
+                    dtype=job["dtype"], progress=bar.update,
+                )  # fmt: skip
+                for gap in lost:  # the gate ends the run with them, after the figures
+                    print(f"\nmckl: {gap}", file=sys.stderr)
+                gaps += [gap.where for gap in lost]
+                if new:
+                    without = {gap.where["setting"] for gap in lost}
+                    sound = [s.name for s in new if s.name not in without]
+                    meter.lap(sound, sampler, drawn[0].evaluations)
+                    samples += len(sound) * drawn[0].evaluations
+                for s, trace in zip(new, drawn, strict=True):
+                    known[s.name][sampler] = trace
+            for s in batch:
+                parts = [
+                    trace_columns(known[s.name][x], s, job["backend"], x, job["estimators"])
+                    for x in job["samplers"]
+                ]
+                group = tables.concatenate("traces", parts)
+                out.write_table(group, row_group_size=group.num_rows)
+        tables.record_gaps(out, gaps)
+    tables.write("cost", cost, meter.columns(), about)
+    keep(traces, cost)
+    print(f"{samples:,} samples drawn; {taken} traces are of the last run", file=sys.stderr)
+    return samples
