@@ -181,11 +181,20 @@ def test_a_rerun_settles(study: Study) -> None:
     assert study.jobs(*TARGETS) == []
 
 
-def test_edited_case_keeps_old_numbers_out(study: Study, finished: Study) -> None:
-    study.configure(cases=case(q=NOTEBOOK["p"], p=NOTEBOOK["q"]))
+def test_what_is_wanted_still_is_kept_and_nothing_else(study: Study, finished: Study) -> None:
+    """Another pair of the same name is drawn, and so is a new sampler; the rest is not."""
+    less = {"estimators": ["k1"], "samplers": ["iid", "antithetic"]}
+    study.configure(cases=case(q=NOTEBOOK["p"], p=NOTEBOOK["q"]), **less)
     study.run(*TARGETS, cores=2)
     new, old = (s.table("settings").set_index("setting") for s in (study, finished))
     assert new.loc["notebook", "kl"] == old.loc["notebook", "reverse_kl"]
     new, old = (s.table("summary").set_index("setting") for s in (study, finished))
     assert not new.loc["notebook", "mean"].isin(old.loc["notebook", "mean"]).any()
-    assert new.drop("notebook").equals(old.drop("notebook"))
+    new, old = (s.drop("notebook").query("sampler == 'iid'") for s in (new, old))
+    assert new.equals(old.query("estimator == 'k1'"))
+    draws = SMALL["replicates"] * SMALL["samples"]
+    for chunk in CHUNKS:
+        log = (study.root / f"results/logs/estimate/numpy/{chunk}.log").read_text()
+        taken = 0 if chunk == "case-notebook" else 1
+        told = f"{(2 - taken) * draws:,} samples drawn; {taken} traces are of the last run"
+        assert log.endswith(f"{told}\n")

@@ -42,9 +42,8 @@ ROWS = {
 
 def test_every_target_exists_and_nothing_else(finished: Study) -> None:
     expected = {f"results/tables/{table}.parquet" for table in (*TABLES, *ROWS)}
-    expected |= {
-        f"results/{x}/numpy/{chunk}.parquet" for x in ("traces", "cost") for chunk in CHUNKS
-    }
+    outputs = {f"results/{x}/numpy/{chunk}.parquet" for x in ("traces", "cost") for chunk in CHUNKS}
+    expected |= outputs | {f"{path}.kept" for path in outputs}
     expected |= {f"results/figures/{f}.{s}" for f in FIGURES for s in ("svg", "png", "pdf", "rst")}
     pages = ("landing.rst", "report.html", "explorer.html", "verified.txt", "manifest.json")
     expected |= {f"results/{name}" for name in pages}
