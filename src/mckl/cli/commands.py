@@ -81,7 +81,7 @@ class _Count(click.ParamType[int]):
 
 def _pair_options(function: F) -> F:
     vector = "numbers as 1,4 or a file of one vector"
-    both = "file with columns mean and sd"
+    both = "file with columns mean and sd (or var, logvar)"
     for option in reversed(
         (
             click.option("--dimension", "-d", type=_Count(), help="Number of coordinates D."),
@@ -403,7 +403,7 @@ def _vectors(vectors: Mapping[str, str | None], files: Mapping[str, str | None])
     source: dict[str, str] = {}
     for side, path in files.items():
         if path is not None:
-            found[f"{side}_mean"], found[f"{side}_sd"] = read_gaussian(path)
+            found[f"{side}_mean"], found[f"{side}_sd"] = read_gaussian(path, side)
             source[f"{side}_mean"], source[f"{side}_sd"] = f"{path}: means", f"{path}: sds"
     for name, text in vectors.items():
         option = "--" + name.replace("_", "-")
@@ -413,7 +413,7 @@ def _vectors(vectors: Mapping[str, str | None], files: Mapping[str, str | None])
             continue
         if name in found:
             raise UserError(f"{option} and --{name[0]}: expected one of them")
-        found[name], source[name] = _vector(option, text), option
+        found[name], source[name] = _vector(option, name, text), option
     longest = max(found, key=lambda name: found[name].size)
     for name in vectors:
         v = found[name]
@@ -436,13 +436,14 @@ def _vectors(vectors: Mapping[str, str | None], files: Mapping[str, str | None])
     )  # fmt: skip
 
 
-def _vector(option: str, text: str) -> Vector:
+def _vector(option: str, name: str, text: str) -> Vector:
     import numpy as np
 
-    from mckl.cli.vectors import SUFFIXES, read_vector
+    from mckl.cli.columns import SUFFIXES
+    from mckl.cli.vectors import read_vector
 
     if text.lower().endswith(SUFFIXES):
-        return read_vector(text)
+        return read_vector(text, name)
     try:
         return np.array([float(cell) for cell in text.split(",")])
     except ValueError:
