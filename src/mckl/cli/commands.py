@@ -81,7 +81,7 @@ class _Count(click.ParamType[int]):
 
 def _pair_options(function: F) -> F:
     vector = "numbers as 1,4 or a file of one vector"
-    both = "file with columns mean and sd (or var, logvar)"
+    both = "file with mean and sd, var or logvar"
     for option in reversed(
         (
             click.option("--dimension", "-d", type=_Count(), help="Number of coordinates D."),
@@ -139,6 +139,9 @@ class _Group(click.Group):
             _fail(error.format_message())
         except UserError as error:
             _fail(str(error))
+        except ModuleNotFoundError as error:  # what only some of the answers take
+            package = (error.name or "").partition(".")[0]
+            _fail(f"the package {package} is missing: pip install {package}")
         except MemoryError:
             _fail("not enough memory for so many coordinates")
         except click.Abort:
