@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import io
 import itertools
 import math
 import os
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 from mckl.errors import UserError
 from mckl.families.normal import Vector
 
+_LONGEST_HEADER = 2**16  # bytes; a small archive can hold one of 4 GB
 _BYTES_PER_NUMBER = 100  # of a vector and what is calculated from it
 _ROWS_LOOKED_AT = 1000  # to tell labels from numbers in a .csv file
 
@@ -104,11 +106,12 @@ def _real(path: str, array: Any) -> Vector:
 
 def _npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
     """Shape and type of an array, without its numbers."""
-    version = npy.read_magic(file)
+    start = io.BytesIO(file.read(_LONGEST_HEADER))
+    version = npy.read_magic(start)
     if version == (1, 0):
-        shape, _, dtype = npy.read_array_header_1_0(file)
+        shape, _, dtype = npy.read_array_header_1_0(start)
     else:  # 3.0 differs from 2.0 in the names of fields alone
-        shape, _, dtype = npy.read_array_header_2_0(file)
+        shape, _, dtype = npy.read_array_header_2_0(start)
     return shape, dtype
 
 

@@ -38,7 +38,7 @@ Exit codes:
 _PAIR_EXAMPLES = """\b
   mckl {command} --dimension 128 --scale 1.2 --offset 0.3{more}
   mckl {command} --q-mean 1,4 --q-sd 1 --p-mean=-3,2 --p-sd 2.5{more}
-  mckl {command} --q posterior.parquet --p prior.parquet{more}
+  mckl {command} --q posterior.npz --p prior.csv{more}
 """
 
 
