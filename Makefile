@@ -27,7 +27,7 @@ $(READY): pyproject.toml constraints.txt
 		|| { echo "mckl: Python 3.11 or newer is needed, $(PYTHON) is $$($(PYTHON) --version 2>&1 || true): set PYTHON=..." >&2; exit 1; }
 	@echo "mckl: setting up $(VENV)"
 	@$(PYTHON) -m venv $(VENV) || { echo "mckl: $(PYTHON) has no venv: install it (Debian: python3-venv)" >&2; exit 1; }
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]' 2> $(VENV)/pip.log \
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[study,dev]' 2> $(VENV)/pip.log \
 		|| { tail -n 3 $(VENV)/pip.log >&2; echo "mckl: the packages could not be installed: is the network reachable? ($(VENV)/pip.log)" >&2; exit 1; }
 	@touch $@
 
@@ -82,7 +82,7 @@ format: $(READY) ## format the code
 
 lock: ## renew constraints.txt with the current releases
 	rm -rf $(VENV)/lock && $(PYTHON) -m venv $(VENV)/lock
-	$(VENV)/lock/bin/python -m pip install --quiet --disable-pip-version-check '.[cluster,dev,tensorflow,s3]'
+	$(VENV)/lock/bin/python -m pip install --quiet --disable-pip-version-check '.[study,cluster,dev,tensorflow,s3]'
 	{ echo "# Current releases, pinned; renewed by 'make lock'."; \
 	  $(VENV)/lock/bin/python -m pip freeze --exclude mckl; } > constraints.txt
 	rm -rf $(VENV)/lock

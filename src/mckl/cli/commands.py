@@ -38,7 +38,7 @@ Exit codes:
 _PAIR_EXAMPLES = """\b
   mckl {command} --dimension 128 --scale 1.2 --offset 0.3{more}
   mckl {command} --q-mean 1,4 --q-sd 1 --p-mean=-3,2 --p-sd 2.5{more}
-  mckl {command} --q posterior.parquet --p prior.parquet{more}
+  mckl {command} --q posterior.npz --p prior.csv{more}
 """
 
 
@@ -81,7 +81,7 @@ class _Count(click.ParamType[int]):
 
 def _pair_options(function: F) -> F:
     vector = "numbers as 1,4 or a file of one vector"
-    both = "file with columns mean and sd"
+    both = "file with mean and sd, var or logvar"
     for option in reversed(
         (
             click.option("--dimension", "-d", type=_Count(), help="Number of coordinates D."),
@@ -139,6 +139,9 @@ class _Group(click.Group):
             _fail(error.format_message())
         except UserError as error:
             _fail(str(error))
+        except ModuleNotFoundError as error:  # what only some of the answers take
+            package = (error.name or "").partition(".")[0]
+            _fail(f"the package {package} is missing: pip install {package}")
         except MemoryError:
             _fail("not enough memory for so many coordinates")
         except click.Abort:
@@ -403,7 +406,7 @@ def _vectors(vectors: Mapping[str, str | None], files: Mapping[str, str | None])
     source: dict[str, str] = {}
     for side, path in files.items():
         if path is not None:
-            found[f"{side}_mean"], found[f"{side}_sd"] = read_gaussian(path)
+            found[f"{side}_mean"], found[f"{side}_sd"] = read_gaussian(path, side)
             source[f"{side}_mean"], source[f"{side}_sd"] = f"{path}: means", f"{path}: sds"
     for name, text in vectors.items():
         option = "--" + name.replace("_", "-")
@@ -413,7 +416,7 @@ def _vectors(vectors: Mapping[str, str | None], files: Mapping[str, str | None])
             continue
         if name in found:
             raise UserError(f"{option} and --{name[0]}: expected one of them")
-        found[name], source[name] = _vector(option, text), option
+        found[name], source[name] = _vector(option, name, text), option
     longest = max(found, key=lambda name: found[name].size)
     for name in vectors:
         v = found[name]
@@ -436,13 +439,14 @@ def _vectors(vectors: Mapping[str, str | None], files: Mapping[str, str | None])
     )  # fmt: skip
 
 
-def _vector(option: str, text: str) -> Vector:
+def _vector(option: str, name: str, text: str) -> Vector:
     import numpy as np
 
-    from mckl.cli.vectors import SUFFIXES, read_vector
+    from mckl.cli.columns import SUFFIXES
+    from mckl.cli.vectors import read_vector
 
     if text.lower().endswith(SUFFIXES):
-        return read_vector(text)
+        return read_vector(text, name)
     try:
         return np.array([float(cell) for cell in text.split(",")])
     except ValueError:

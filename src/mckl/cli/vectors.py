@@ -1,152 +1,142 @@
-"""Vectors in files: .npy, .csv and .parquet, read without trusting what is in them."""
+"""Which columns of a file are the means and standard deviations of a Gaussian."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from mckl.cli.columns import Table, open_columns
 from mckl.errors import UserError
 from mckl.families.normal import Vector
 
-SUFFIXES = (".npy", ".csv", ".parquet")
-_BYTES_PER_NUMBER = 100  # of a vector and what is calculated from it
+_Form = Callable[[Vector], Vector] | None
+# What a quantity is called, and how it follows from a column of that name. A standard deviation
+# is also given by its square or, as encoders do, by the logarithm of that.
+_FORMS: Mapping[str, Mapping[str, _Form]] = {
+    "mean": {"mean": None},
+    "sd": {"sd": None, "var": np.sqrt, "logvar": lambda logvar: np.exp(0.5 * logvar)},
+}
 
 
-def read_vector(path: str) -> Vector:
-    """The one vector in a file: an array of one axis, or a table of one column.
+def read_vector(path: str, name: str) -> Vector:
+    """The vector `name` (``q_mean``, ``q_sd``, ``p_mean`` or ``p_sd``) in a file.
 
-    Raises `UserError` with one line for a file that is missing, damaged or something else.
+    It is the column of that name, with or without the side (``q_sd``, ``sd``; for a standard
+    deviation also ``var`` or ``logvar``), or else the only column of numbers; without names, the
+    only row or column. The result has shape (D,).
+
+    Raises `UserError` with one line for a file that has no such column, or more than one, or that
+    is missing or damaged.
     """
-    _, columns = _columns(path)
-    if len(columns) != 1:
-        raise UserError(f"{path}: {len(columns)} columns, expected one")
-    return columns[0]
+    found = open_columns(path)
+    if not isinstance(found, Table):
+        return _flat(path, found)
+    side, quantity = name.split("_")
+    named = _named(path, found, side, quantity)
+    if named is not None:
+        return _read(path, found, [named])[0]
+    free = [
+        i for i, (called, numeric) in enumerate(zip(found.names, found.numeric, strict=True))
+        if numeric and not _is_index(called) and not _is_quantity(called)
+    ]  # fmt: skip
+    if len(free) != 1:
+        raise UserError(
+            f"{path}: columns {_listed(found.names)}, expected one named {_either(quantity)}, "
+            "or only one that holds numbers"
+        )
+    return _flat(path, *found.read(free))
 
 
-def read_gaussian(path: str) -> tuple[Vector, Vector]:
-    """Means and standard deviations: the columns `mean` and `sd`, or two without names.
+def read_gaussian(path: str, side: str) -> tuple[Vector, Vector]:
+    """Means and standard deviations of one side (``q`` or ``p``), each of shape (D,).
+
+    They are the columns that `read_vector` would take by their names, or an array of shape (D, 2)
+    without names; one of shape (2, 2) is refused, since its rows might be meant.
 
     Raises `UserError` as `read_vector` does.
     """
-    names, columns = _columns(path)
-    if names is not None:
-        lower = [name.strip().lower() for name in names]
-        for name in ("mean", "sd"):
-            if lower.count(name) != 1:
-                raise UserError(
-                    f"{path}: columns {_listed(names)}, expected one 'mean' and one 'sd'"
-                )
-        return columns[lower.index("mean")], columns[lower.index("sd")]
-    if len(columns) != 2:
-        raise UserError(f"{path}: {len(columns)} columns, expected two: means, then sds")
-    return columns[0], columns[1]
+    found = open_columns(path)
+    if isinstance(found, Table):
+        mean, sd = (_named(path, found, side, quantity) for quantity in _FORMS)
+        if mean is not None and sd is not None:
+            first, second = _read(path, found, [mean, sd])
+            return first, second
+        if len(found.names) != 1 or _is_quantity(found.names[0]):
+            raise UserError(
+                f"{path}: columns {_listed(found.names)}, expected one named mean and one named "
+                f"{_either('sd')}"
+            )
+        (found,) = found.read([0])
+    if found.shape == (2, 2):
+        raise UserError(
+            f"{path}: 2 x 2 numbers without names, whose rows or columns might be mean and sd: "
+            "name them, as a header in a .csv or arrays in an .npz file"
+        )
+    if found.ndim != 2 or found.shape[1] != 2:
+        raise UserError(
+            f"{path}: shape {found.shape}, expected (D, 2), a mean and an sd in each row, "
+            "or columns with names"
+        )
+    return np.ascontiguousarray(found[:, 0]), np.ascontiguousarray(found[:, 1])
+
+
+def _named(path: str, table: Table, side: str, quantity: str) -> tuple[int, _Form] | None:
+    """Position and form of the one column that is named for a quantity; None if none is."""
+    named = [
+        (i, form)
+        for word, form in _FORMS[quantity].items()
+        for i, name in enumerate(table.names)
+        if name in (word, f"{side}_{word}")
+    ]
+    if len(named) > 1:
+        names = _listed([table.names[i] for i, _ in named])
+        raise UserError(f"{path}: columns {names}, expected one of them")
+    return named[0] if named else None
+
+
+def _read(path: str, table: Table, named: Sequence[tuple[int, _Form]]) -> list[Vector]:
+    """Columns as means and standard deviations, whatever form they are in."""
+    columns = [_flat(path, column) for column in table.read([i for i, _ in named])]
+    return [
+        column if form is None else _sd(f"{path}: {table.names[i]}", column, form)
+        for (i, form), column in zip(named, columns, strict=True)
+    ]
+
+
+def _sd(source: str, column: Vector, form: Callable[[Vector], Vector]) -> Vector:
+    with np.errstate(all="ignore"):
+        sd = form(column)
+    good = np.isfinite(sd) & (sd > 0)
+    if not good.all():
+        first = int(np.argmin(good))
+        raise UserError(
+            f"{source}: number {first + 1} is {column[first]:g}, which gives no standard "
+            "deviation that is finite and greater than 0"
+        )
+    return sd
+
+
+def _flat(path: str, array: Vector) -> Vector:
+    if max(array.shape, default=1) != array.size:
+        raise UserError(f"{path}: shape {array.shape}, expected one vector")
+    return array.reshape(-1)
+
+
+def _is_index(name: str) -> bool:
+    """Whether pandas, R or the like wrote this column to number the rows."""
+    return not name or name.startswith("__index_level_")
+
+
+def _is_quantity(name: str) -> bool:
+    return any(name.removeprefix("q_").removeprefix("p_") in forms for forms in _FORMS.values())
+
+
+def _either(quantity: str) -> str:
+    *others, last = _FORMS[quantity]
+    return f"{', '.join(others)} or {last}" if others else last
 
 
 def _listed(names: Sequence[str]) -> str:
-    shown = [" ".join(name.split())[:20] for name in names[:4]]
-    return ", ".join(shown) + (", ..." if len(names) > 4 else "")
-
-
-def _columns(path: str) -> tuple[list[str] | None, list[Vector]]:
-    """Names (None where the file has none) and columns, all of one length."""
-    suffix = Path(path).suffix.lower()
-    if suffix not in SUFFIXES:
-        raise UserError(f"{path}: expected a file named {', '.join('*' + s for s in SUFFIXES)}")
-    if not Path(path).is_file():
-        raise UserError(f"{path}: no such file")
-    names, columns = _from_array(path) if suffix == ".npy" else _from_table(path, suffix)
-    if not columns or not columns[0].size:
-        raise UserError(f"{path}: no numbers in it")
-    return names, columns
-
-
-def _from_array(path: str) -> tuple[list[str] | None, list[Vector]]:
-    try:
-        # Mapped, so that a header that lies about the size is refused before memory is taken.
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except Exception as error:  # a damaged header raises nearly anything
-        raise UserError(f"{path}: not a readable .npy file ({_why(error)})") from error
-    if not isinstance(array, np.ndarray):
-        raise UserError(f"{path}: an archive of arrays, expected one array")
-    _check_memory(path, array.size)
-    if array.dtype.names:
-        columns = [array[name] for name in array.dtype.names]
-        if any(column.ndim != 1 for column in columns):
-            raise UserError(f"{path}: shape {array.shape}, expected one axis")
-        return list(array.dtype.names), [_real(path, column) for column in columns]
-    if array.ndim > 2:
-        raise UserError(f"{path}: shape {array.shape}, expected one axis, or two columns")
-    real = _real(path, array)
-    if real.ndim < 2:
-        return None, [real.reshape(-1)]
-    if real.shape[1] > 2:
-        raise UserError(f"{path}: shape {array.shape}, expected one row a coordinate")
-    return None, [np.ascontiguousarray(column) for column in real.T]
-
-
-def _real(path: str, array: Any) -> Vector:
-    if array.dtype.kind not in "fiu":
-        raise UserError(f"{path}: numbers of type {array.dtype}, expected real ones")
-    return np.asarray(array, dtype=np.float64)
-
-
-def _from_table(path: str, suffix: str) -> tuple[list[str] | None, list[Vector]]:
-    import pyarrow as pa
-
-    try:
-        if suffix == ".parquet":
-            import pyarrow.parquet as pq
-
-            file = pq.ParquetFile(path)
-            _check_memory(path, file.metadata.num_rows * file.metadata.num_columns)
-            table = file.read()
-            named = True
-        else:
-            from pyarrow import csv
-
-            named = _has_header(path)
-            options = csv.ReadOptions(autogenerate_column_names=not named)
-            table = csv.read_csv(path, read_options=options)
-            _check_memory(path, table.num_rows * table.num_columns)
-        columns = []
-        for name, column in zip(table.column_names, table.columns, strict=True):
-            kind = column.type
-            if not (pa.types.is_floating(kind) or pa.types.is_integer(kind)):
-                raise UserError(f"{path}: column '{_listed([name])}' is not all numbers")
-            if column.null_count:
-                raise UserError(f"{path}: column '{_listed([name])}' has empty cells")
-            columns.append(np.asarray(column.to_numpy(), dtype=np.float64))
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise UserError(f"{path}: not a readable {suffix} file ({_why(error)})") from error
-    # One nameless meaning: a table of one column needs no particular name.
-    return (list(table.column_names) if named and len(columns) > 1 else None), columns
-
-
-def _check_memory(path: str, numbers: int) -> None:
-    """Refuse what does not fit, before any memory is taken: a few bytes can stand for very many."""
-    there_is = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if numbers * _BYTES_PER_NUMBER > there_is:
-        raise UserError(
-            f"{path}: {numbers:.3g} numbers take {numbers * _BYTES_PER_NUMBER / 1e9:.3g} GB of "
-            f"memory, and there are {there_is / 1e9:.3g}"
-        )
-
-
-def _has_header(path: str) -> bool:
-    with open(path, encoding="utf-8-sig", errors="replace") as file:
-        first = file.readline(65536)
-        while first.isspace():  # Arrow skips empty lines, too
-            first = file.readline(65536)
-    try:
-        [float(cell.strip().strip('"')) for cell in first.split(",")]
-    except ValueError:
-        return True
-    return False
-
-
-def _why(error: Exception) -> str:
-    return " ".join(str(error).split())[:100] or type(error).__name__
+    shown = [" ".join(name.split())[:20] or "''" for name in names[:6]]
+    return ", ".join(shown) + (", ..." if len(names) > 6 else "")

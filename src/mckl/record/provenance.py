@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from mckl.errors import UserError
-from mckl.record import tables
 from mckl.record.manifest import manifest, now
 
 # What the manifest is about; Snakemake's report is made after it, and again whenever one likes.
@@ -32,6 +31,8 @@ def content_digest(path: Path) -> str:
     """A digest of a table's rows; neither their order nor the file's metadata changes it."""
     from pandas.util import hash_pandas_object
 
+    from mckl.record import tables
+
     total = 0
     for group in tables.gathered(tables.row_groups(path.stem, path)):
         total += int(hash_pandas_object(group.to_pandas(), index=False).to_numpy().sum())
@@ -40,6 +41,8 @@ def content_digest(path: Path) -> str:
 
 def _is_reproducible(name: str) -> bool:
     """Whether the file of this name is a table whose rows follow from the config alone."""
+    from mckl.record import tables  # Arrow: whoever looks at the bytes of files does without it
+
     folder, _, file = name.rpartition("/")
     table, _, suffix = file.rpartition(".")
     known = table in tables.SCHEMAS and table not in _TIMED

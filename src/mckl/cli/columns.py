@@ -1,0 +1,244 @@
+"""Columns of numbers in .npy, .npz, .csv and .parquet files, read without trusting the file."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import itertools
+import math
+import os
+import warnings
+import zipfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import IO, Any, Literal, NamedTuple, TextIO
+
+import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+
+from mckl.errors import UserError
+from mckl.families.normal import Vector
+
+_LONGEST_HEADER = 2**16  # bytes; a small archive can hold one of 4 GB
+_BYTES_PER_NUMBER = 100  # of a vector and what is calculated from it
+_ROWS_LOOKED_AT = 1000  # to tell labels from numbers in a .csv file
+
+
+class Table(NamedTuple):
+    """Named columns, of which only those that are asked for are read.
+
+    names    stripped, in lower case
+    numeric  whether a column holds numbers; in a .csv file, whether one of its first cells does
+    read     the columns at these positions, as float64; those of one .npz file may differ in shape
+    """
+
+    names: Sequence[str]
+    numeric: Sequence[bool]
+    read: Callable[[Sequence[int]], list[Vector]]
+
+
+def open_columns(path: str) -> Table | Vector:
+    """The columns of a file, or one array of one or two axes where nothing in it has a name.
+
+    Raises `UserError` with one line, here or when columns are read, for a file that is missing,
+    damaged, larger than the memory or something else.
+    """
+    opened = _FORMATS.get(Path(path).suffix.lower())
+    if opened is None:
+        raise UserError(f"{path}: expected a file named {', '.join('*' + s for s in SUFFIXES)}")
+    if not Path(path).is_file():
+        raise UserError(f"{path}: no such file")
+    with _refused(path):
+        found = opened(path)
+    if not isinstance(found, Table):
+        return _with_numbers(path, found)
+
+    def read(positions: Sequence[int]) -> list[Vector]:
+        with _refused(path):
+            return [_with_numbers(path, column) for column in found.read(positions)]
+
+    return Table([name.strip().lower() for name in found.names], found.numeric, read)
+
+
+@contextlib.contextmanager
+def _refused(path: str) -> Iterator[None]:
+    """Whatever a damaged file raises, as one line."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        why = " ".join(str(error).split())[:100] or type(error).__name__
+        raise UserError(f"{path}: not a readable {Path(path).suffix} file ({why})") from error
+
+
+def _with_numbers(path: str, array: Vector) -> Vector:
+    if not array.size:
+        raise UserError(f"{path}: no numbers in it")
+    return array
+
+
+def _check_memory(path: str, numbers: int) -> None:
+    """Refuse what does not fit, before any memory is taken: a few bytes can stand for very many."""
+    there_is = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if numbers * _BYTES_PER_NUMBER > there_is:
+        raise UserError(
+            f"{path}: {numbers:.3g} numbers take {numbers * _BYTES_PER_NUMBER / 1e9:.3g} GB of "
+            f"memory, and there are {there_is / 1e9:.3g}"
+        )
+
+
+def _is_real(dtype: np.dtype[Any]) -> bool:
+    return dtype.kind in "fiu"
+
+
+def _check_real(path: str, dtype: np.dtype[Any]) -> None:
+    if not _is_real(dtype):
+        raise UserError(f"{path}: numbers of type {dtype}, expected real ones")
+
+
+def _real(path: str, array: Any) -> Vector:
+    _check_real(path, array.dtype)
+    return np.ascontiguousarray(array, dtype=np.float64)
+
+
+def _npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Shape and type of an array, without its numbers."""
+    start = io.BytesIO(file.read(_LONGEST_HEADER))
+    version = npy.read_magic(start)
+    if version == (1, 0):
+        shape, _, dtype = npy.read_array_header_1_0(start)
+    else:  # 3.0 differs from 2.0 in the names of fields alone
+        shape, _, dtype = npy.read_array_header_2_0(start)
+    return shape, dtype
+
+
+def _from_npy(path: str) -> Table | Vector:
+    with open(path, "rb") as file:
+        shape, dtype = _npy_header(file)
+    if dtype.names is None or not dtype.itemsize:  # NumPy 2.4 divides by a size of 0 and crashes
+        _check_real(path, dtype)
+    _check_memory(path, math.prod(shape) * len(dtype.names or [""]))
+    # Mapped, so that a header that lies about the size is refused before memory is taken.
+    array = np.load(path, mmap_mode="r", allow_pickle=False)
+    if array.dtype.names is None:
+        return _real(path, array)
+    fields = [array[name] for name in array.dtype.names]
+    return Table(
+        array.dtype.names,
+        [_is_real(field.dtype) for field in fields],
+        lambda positions: [_real(path, fields[i]) for i in positions],
+    )
+
+
+def _from_npz(path: str) -> Table | Vector:
+    with zipfile.ZipFile(path) as archive:
+        members = archive.namelist()
+        headers = []
+        for member in members:
+            with archive.open(member) as file:
+                headers.append(_npy_header(file))
+
+    def read(positions: Sequence[int]) -> list[Vector]:
+        for i in positions:
+            _check_real(path, headers[i][1])
+        _check_memory(path, sum(math.prod(headers[i][0]) for i in positions))
+        columns = []
+        with zipfile.ZipFile(path) as archive:
+            for i in positions:
+                with archive.open(members[i]) as file:
+                    columns.append(_real(path, npy.read_array(file, allow_pickle=False)))
+        return columns
+
+    if members == ["arr_0.npy"]:  # what numpy.savez calls an array without a name
+        return read([0])[0]
+    names = [member.removesuffix(".npy") for member in members]
+    return Table(names, [_is_real(dtype) for _, dtype in headers], read)
+
+
+def _from_csv(path: str) -> Table | Vector:
+    with _text(path) as file:
+        names = _cells(file)
+        if all(map(_is_number, names)):
+            file.seek(0)
+            return _numbers(path, file, np.dtype(np.float64), ndmin=2)
+        top = itertools.islice(filter(None, csv.reader(file)), _ROWS_LOOKED_AT)
+        rows = [[_is_number(cell) for cell in row] for row in top]
+    if not rows:
+        raise UserError(f"{path}: no numbers in it")
+    if any(len(row) != len(names) for row in rows):
+        raise UserError(f"{path}: rows that have more or fewer cells than the {len(names)} names")
+
+    def read(positions: Sequence[int]) -> list[Vector]:
+        # One character is kept of a cell that nobody asked for, so that every row is counted out.
+        kinds = [(str(i), np.float64 if i in positions else "U1") for i in range(len(names))]
+        with _text(path) as file:
+            _cells(file)
+            table = _numbers(path, file, np.dtype(kinds), ndmin=1)
+        return [np.ascontiguousarray(table[str(i)]) for i in positions]
+
+    return Table(names, [any(column) for column in zip(*rows, strict=True)], read)
+
+
+def _text(path: str) -> TextIO:
+    return open(path, encoding="utf-8-sig", errors="replace")
+
+
+def _cells(file: Iterable[str]) -> list[str]:
+    """The cells of the next line that is not empty."""
+    return next(filter(None, csv.reader(file)), [])
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
+
+
+def _numbers(path: str, file: TextIO, dtype: np.dtype[Any], ndmin: Literal[1, 2]) -> NDArray[Any]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about a file without rows, which is refused later
+        try:
+            return np.loadtxt(file, dtype, delimiter=",", comments=None, quotechar='"', ndmin=ndmin)
+        except ValueError as error:
+            raise UserError(f"{path}: not a table of numbers ({str(error)[:100]})") from error
+
+
+def _from_parquet(path: str) -> Table:
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ModuleNotFoundError:
+        raise UserError(f"{path}: reading Parquet takes pyarrow: pip install pyarrow") from None
+
+    file = pq.ParquetFile(path)
+    schema = file.schema_arrow
+
+    def is_real(kind: Any) -> bool:
+        return bool(pa.types.is_floating(kind) or pa.types.is_integer(kind))
+
+    def read(positions: Sequence[int]) -> list[Vector]:
+        _check_memory(path, file.metadata.num_rows * len(positions))
+        names = [schema.names[i] for i in positions]
+        table = file.read(columns=names)
+        for name in names:
+            if not is_real(table[name].type):
+                raise UserError(f"{path}: column '{name[:20]}' is not all numbers")
+            if table[name].null_count:
+                raise UserError(f"{path}: column '{name[:20]}' has empty cells")
+        return [np.asarray(table[name].to_numpy(), dtype=np.float64) for name in names]
+
+    return Table(schema.names, [is_real(kind) for kind in schema.types], read)
+
+
+_FORMATS: dict[str, Callable[[str], Table | Vector]] = {
+    ".npy": _from_npy,
+    ".npz": _from_npz,
+    ".csv": _from_csv,
+    ".parquet": _from_parquet,
+}
+SUFFIXES = tuple(_FORMATS)

@@ -1,0 +1,110 @@
+"""The command as `pip install mckl` leaves it: without the packages of the study."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from mckl.record.provenance import file_digest
+
+CHECKOUT = Path(__file__).parents[2]
+PROJECT = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
+IMPORTED_AS = {"pyyaml": "yaml", "vl-convert-python": "vl_convert"}
+
+WITHOUT_THE_STUDY = """
+import json, sys
+blocked, commands = json.load(sys.stdin)
+sys.modules.update(dict.fromkeys(blocked))  # None: as if it were not installed
+before = set(sys.modules)
+import mckl
+assert set(sys.modules) - before == {"mckl"}, set(sys.modules) - before
+from mckl.cli.commands import main
+for words in commands:
+    try:
+        main(words, prog_name="mckl")
+    except SystemExit as end:
+        print(end.code)
+        print(end.code, file=sys.stderr)
+"""
+
+
+def run(*words: str, stdin: str = "", **env: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *words], input=stdin, capture_output=True, text=True, check=False,
+        env={"PYTHONPATH": str(CHECKOUT / "src"), "LC_ALL": "C.UTF-8", **env},
+    )  # fmt: skip
+
+
+def names(requirements: list[str]) -> list[str]:
+    found = [re.match(r"[\w-]+", line) for line in requirements]
+    return [IMPORTED_AS.get(match[0], match[0]) for match in found if match]
+
+
+def test_numpy_scipy_and_its_own_packages_answer(tmp_path: Path) -> None:
+    pair = {"mean": np.array([1.0, 4.0, 2.0]), "sd": np.ones(3)}
+    np.savez(tmp_path / "q.npz", **pair)
+    np.save(tmp_path / "p_mean.npy", np.zeros(3))
+    (tmp_path / "p.csv").write_text("layer,mean,sd\na,0,2\nb,0,2\nc,0,2\n")
+    pq.write_table(pa.table(pair), tmp_path / "q.parquet")
+    results = tmp_path / "results"
+    (results / "tables").mkdir(parents=True)
+    table = results / "tables/settings.parquet"
+    table.write_bytes(b"as the manifest says")
+    digests = {"sha256": file_digest(table), "content": "0"}
+    (results / "manifest.json").write_text(
+        json.dumps({"files": {"tables/settings.parquet": digests}})
+    )
+
+    q, p = ("--q", str(tmp_path / "q.npz")), ("--p", str(tmp_path / "p.csv"))
+    answered = [
+        ("kl", *q, *p, "--json"),
+        ("kl", *q, "--p-mean", str(tmp_path / "p_mean.npy"), "--p-sd", "2", "--json"),
+        ("advise", *q, *p),
+        ("estimate", *q, *p, "-t", "0.1"),
+        ("verify", str(results)),
+    ]
+    refused = {
+        ("kl", "--q", str(tmp_path / "q.parquet"), *p): "takes pyarrow: pip install pyarrow",
+        ("verify", str(results), "--against", str(results / "manifest.json")): "pip install p",
+    }
+    blocked = names(PROJECT["optional-dependencies"]["study"])
+    assert {"snakemake", "pandas", "pyarrow", "matplotlib", "yaml"} <= {*blocked}
+    done = run(
+        "-c", WITHOUT_THE_STUDY, stdin=json.dumps([blocked, [*answered, *refused]]), HOME="/tmp"
+    )
+    assert done.returncode == 0, done.stderr
+    told = done.stdout.splitlines()
+    assert [line for line in told if line in ("0", "1", "2", "3")] == ["0"] * 5 + ["2"] * 2
+    assert done.stdout.count('"kl": ') == 2
+    assert "all 1 files as in" in done.stdout
+    lines = [line for line in done.stderr.splitlines() if line.startswith("mckl: ")]
+    assert len(lines) == 2
+    for line, words in zip(lines, refused.values(), strict=True):
+        assert words in line
+
+
+@pytest.mark.parametrize(
+    ("words", "env", "code", "expected"),
+    [
+        (["--help"], {}, 0, "Usage: mckl [OPTIONS]"),
+        (["kl", "--dimensoin", "3"], {}, 2, "mckl: No such option '--dimensoin'"),
+        (["kl"], {"_MCKL_COMPLETE": "bash_complete", "COMP_WORDS": "mckl ad", "COMP_CWORD": "1"},
+         0, "plain,advise\n"),
+    ],
+    ids=["help", "error", "completion"],
+)  # fmt: skip
+def test_the_package_runs_as_the_command(
+    words: list[str], env: dict[str, str], code: int, expected: str
+) -> None:
+    done = run("-m", "mckl", *words, **env)
+    assert done.returncode == code
+    assert (done.stdout or done.stderr).startswith(expected)

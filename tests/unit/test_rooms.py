@@ -1,0 +1,73 @@
+"""Imports between the rooms of src/mckl run one way, and between its modules in no circle."""
+
+from __future__ import annotations
+
+import ast
+import graphlib
+from pathlib import Path
+
+import pytest
+
+SRC = Path(__file__).parents[2] / "src"
+ENGINE = {"families", "draw", "exact", "estimation"}
+# What a room may import besides itself, the package's version and the errors.
+MAY_IMPORT = {
+    "errors": set(),
+    "families": set(),
+    "record": set(),
+    "draw": {"families"},
+    "exact": {"families", "draw"},
+    "estimation": {"families", "draw", "exact"},
+    "study": ENGINE | {"record"},
+    "show": ENGINE | {"record", "study"},
+    "cli": ENGINE | {"record", "study"},
+    "__main__": {"cli"},
+}
+FILES = {
+    ".".join(path.relative_to(SRC).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in SRC.glob("mckl/**/*.py")
+}
+
+
+def imports(path: Path) -> set[str]:
+    """The modules of mckl that a file imports, wherever in it the statement stands."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{path}: a relative import"
+            names = {f"{node.module}.{alias.name}" for alias in node.names}
+            modules = names & {*FILES}
+            # `from mckl.draw import backends` is of backends; `from mckl import x` of mckl itself.
+            found |= modules | ({node.module} if names - modules else set())
+    return found & {*FILES}
+
+
+IMPORTS = {module: imports(path) for module, path in FILES.items()}
+
+
+def room(module: str) -> str:
+    return module.split(".")[1] if "." in module else ""
+
+
+def test_every_folder_is_a_room() -> None:
+    assert {room(module) for module in FILES} == {"", *MAY_IMPORT}
+    assert IMPORTS["mckl"] == set()
+
+
+@pytest.mark.parametrize("name", MAY_IMPORT)
+def test_a_room_imports_only_what_is_below_it(name: str) -> None:
+    allowed = MAY_IMPORT[name] | {"", "errors", name}
+    against = [
+        f"{module} imports {imported}"
+        for module, found in IMPORTS.items()
+        for imported in sorted(found)
+        if room(module) == name and room(imported) not in allowed
+    ]
+    assert against == []
+
+
+def test_modules_import_in_no_circle() -> None:
+    order = list(graphlib.TopologicalSorter(IMPORTS).static_order())
+    assert order.index("mckl.families.normal") < order.index("mckl.cli.commands")
