@@ -11,6 +11,7 @@ from mckl.draw.reduction import Form
 from mckl.estimation.traces import checkpoints_of
 from mckl.estimation.values import ESTIMATORS, Estimator, UnitTheory
 from mckl.exact.balanced import balanced_variance
+from mckl.exact.integral import kl_integral
 from mckl.exact.law import LogRatioLaw
 from mckl.exact.strata import stratified
 from mckl.study.settings import Setting
@@ -131,6 +132,7 @@ def setting_rows(settings: Sequence[Setting]) -> dict[str, list[object]]:
             "scale": setting.scale,
             "offset": setting.offset,
             "kl": law.kl,
+            "kl_integral": kl_integral(setting.pair),
             "reverse_kl": LogRatioLaw(setting.pair.reversed()).kl,
             "log_ratio_variance": variance,
             "log_ratio_skewness": third / variance / math.sqrt(variance) if variance else math.nan,
