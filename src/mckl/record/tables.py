@@ -31,7 +31,8 @@ _COLUMNS: Mapping[str, tuple[pa.DataType, str]] = {
     "backend": (_KEY, "what drew the numbers and evaluated l"),
     "sampler": (_KEY, "how the points are placed"),
     "estimator": (_KEY, "what is averaged"),
-    "quantity": (_KEY, "what is tested: mean, variance, std_error, coverage, repeats, kl or registered_kl"),
+    "quantity": (_KEY, "what is tested: mean, variance, std_error, coverage, repeats, kl, log_ratio_variance or "
+        "registered_kl"),
     "replicate": (pa.int32(), "index of the independent repetition, from 0"),
     "sample": (pa.int64(), "index of the first sample whose l is not finite, from 0"),
     "samples": (pa.int64(), "evaluations of l spent so far"),
@@ -86,6 +87,7 @@ _COLUMNS: Mapping[str, tuple[pa.DataType, str]] = {
         "how many traces with this backend and sampler equal another of the setting, bit by bit",
     ),
     "kl_integral": (pa.float64(), "KL(q||p) by quadrature of its definition, nats"),
+    "log_ratio_variance_integral": (pa.float64(), "V by quadrature of its definition, nats^2"),
     "measured": (pa.float64(), "the measured quantity, nats or nats^2; of setting all: a ratio"),
     "exact": (pa.float64(), "its theoretical value"),
     "z": (pa.float64(), "(measured - exact) in standard deviations of the measured quantity"),
@@ -138,8 +140,8 @@ _KEYS = ("setting", "backend", "sampler", "estimator")
 _TABLES: Mapping[str, tuple[str, ...]] = {
     "settings": (
         "setting", "case", "dimension", "scale", "offset", "kl", "kl_integral", "reverse_kl",
-        "log_ratio_variance", "log_ratio_skewness", "log_ratio_excess_kurtosis",
-        "k3_variance_finite",
+        "log_ratio_variance", "log_ratio_variance_integral", "log_ratio_skewness",
+        "log_ratio_excess_kurtosis", "k3_variance_finite",
     ),
     "theory": (
         "setting", "sampler", "estimator", "samples", "exact_bias", "exact_variance",

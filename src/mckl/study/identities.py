@@ -1,4 +1,4 @@
-"""What must be equal: KL(q||p) and an integral of its definition; no trace and another one."""
+"""What must be equal, or must not: closed forms and integrals of definitions, traces and traces."""
 
 from __future__ import annotations
 
@@ -54,6 +54,22 @@ def kl_rows(
     with np.errstate(divide="ignore", invalid="ignore"):
         visible = _RELATIVE + _A_COORDINATE * dimension / kl
     return _rows(quantity, names, other, kl, agrees(other, kl, dimension), visible)
+
+
+def variance_rows(settings: pd.DataFrame) -> pd.DataFrame:
+    """One row a setting: the variance of l by quadrature against its closed form."""
+    exact, other, kl, dimension = (
+        settings[x].to_numpy(float)
+        for x in ("log_ratio_variance", "log_ratio_variance_integral", "kl", "dimension")
+    )
+    # A coordinate's l is off by about 1e-16 (1 + KL), and its square by twice that times its spread.
+    off = _A_COORDINATE * (kl + np.sqrt(dimension))
+    room = _RELATIVE * exact + off * np.sqrt(exact) + _A_COORDINATE**2 * dimension
+    names = settings[["setting"]].assign(backend=None, sampler=None)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        visible = room / exact
+    passed = np.asarray(np.abs(other - exact) <= room)
+    return _rows("log_ratio_variance", names, other, exact, passed, visible)
 
 
 def repeat_rows(summary: pd.DataFrame) -> pd.DataFrame:

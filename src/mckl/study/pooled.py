@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from mckl.families.normal import Vector
-from mckl.study.cells import KEYS, MOST_SKEWNESS, SQUARE_EXCESS, of_coverage, of_std_errors
+from mckl.study.cells import KEYS, MOST_SKEWNESS, MOST_EXCESS, of_coverage, of_std_errors
 from mckl.study.cells import statistics as made
 from mckl.study.tails import square
 
@@ -73,7 +73,8 @@ def _statistics(rows: pd.DataFrame, quantity: str) -> pd.DataFrame:
     sign = np.sign(measured - exact) if quantity == "mean" else 1.0
     return made(
         rows, quantity, measured, exact, sd=np.sqrt(variance), skewness=sign * skewness,
-        trusted=(skewness <= MOST_SKEWNESS) & (np.abs(excess) <= SQUARE_EXCESS),
+        trusted=(skewness <= MOST_SKEWNESS) & (excess <= MOST_EXCESS),
+        excess=excess,
         part=np.where(quantity == "mean", np.nan, rows["part"].to_numpy(float)),
         relative_to=rows["relative_to"].to_numpy(float),
     )  # fmt: skip
@@ -143,10 +144,9 @@ def _means(cells: pd.DataFrame) -> pd.DataFrame:
 
 
 def _std_errors(cells: pd.DataFrame) -> pd.DataFrame:
-    """The mean of std_error^2 over its expectation at the last checkpoint, where trusted."""
+    """The mean of std_error^2 over its expectation, where trusted; it pools the units so far."""
     rows = of_std_errors(cells)
     rows = rows[rows["trusted"] & (rows["exact"] > 0) & np.isfinite(rows["measured"])]
-    rows = rows.loc[rows.groupby(_TRACE)["samples"].idxmax()]
     exact = rows["exact"].to_numpy(float)
     return rows.assign(
         measured=rows["measured"] / exact, variance=(rows["sd"] / exact) ** 2, exact=1.0,
@@ -184,14 +184,14 @@ def pooled(cells: pd.DataFrame) -> pd.DataFrame:
     whole = ~pd.MultiIndex.from_frame(cells[_TRACE]).isin(traces)
     whole &= cells["block_mean_square"].isna().to_numpy()  # no blocks: the last checkpoint stands
     over_all = {
-        "mean": _means(cells),
-        "variance": pd.concat([by_setting, _last(cells[whole])], ignore_index=True),
+        "mean": _means(cells).assign(samples=0),
+        "variance": pd.concat([by_setting, _last(cells[whole]).assign(samples=0)]),
         "std_error": _std_errors(cells),
     }
     parts = [_statistics(by_setting, "variance")]
     for quantity, rows in over_all.items():
-        several = rows.groupby(_TRACE[1:])["setting"].transform("nunique") > 1
-        together = _over_settings(rows[several], _TRACE[1:])
-        parts.append(_statistics(together.assign(setting=ALL, samples=0), quantity))
+        several = rows.groupby(KEYS[1:])["setting"].transform("nunique") > 1
+        together = _over_settings(rows[several], KEYS[1:])
+        parts.append(_statistics(together.assign(setting=ALL), quantity))
     parts.append(_coverage(cells))
     return pd.concat([part for part in parts if len(part)], ignore_index=True)

@@ -17,7 +17,7 @@ from scipy.special import ndtri, xlogy
 
 from mckl.families.normal import Vector
 from mckl.study import cells as by_cell
-from mckl.study.identities import kl_rows, repeat_rows
+from mckl.study.identities import kl_rows, repeat_rows, variance_rows
 from mckl.study.pooled import ALL, pooled
 from mckl.study.tails import (
     chebyshev_p_value,
@@ -39,9 +39,9 @@ _NONE, _ROUNDING, _GAMMA, _BOUND, _SQUARES, _SHARES = (
 
 def _tested(rows: pd.DataFrame) -> pd.DataFrame:
     """The statistics with z, p_value and test."""
-    measured, exact, sd, skewness, margin, part = (
+    measured, exact, sd, skewness, excess, margin, part = (
         rows[name].to_numpy(float)
-        for name in ("measured", "exact", "sd", "skewness", "margin", "part")
+        for name in ("measured", "exact", "sd", "skewness", "excess", "margin", "part")
     )
     floor = rows["floor"].to_numpy(float)
     count, low, high = (rows[name].to_numpy(float) for name in ("count", "low", "high"))
@@ -66,7 +66,7 @@ def _tested(rows: pd.DataFrame) -> pd.DataFrame:
             np.full(len(rows), np.nan),
             np.where(np.isinf(z), 0.0, 1.0),
             chernoff_p_value(measured, count, low, high),
-            gamma_p_value(z, np.where(test == _GAMMA, skewness, 0.0)),
+            gamma_p_value(z, *(np.where(test == _GAMMA, x, 0.0) for x in (skewness, excess))),
             shortfall_p_value(relative, relative_sd, part),
         ],
         chebyshev_p_value(z),
@@ -82,7 +82,7 @@ def _smallest_errors(rows: pd.DataFrame, share: float) -> Vector:
     """
     sd, margin, exact = (rows[name].to_numpy(float) for name in ("sd", "margin", "exact"))
     test, mean = rows["test"].to_numpy(str), rows["quantity"].to_numpy(str) == "mean"
-    low, high = gamma_bounds(share, rows["skewness"].to_numpy(float))
+    low, high = gamma_bounds(share, *(rows[x].to_numpy(float) for x in ("skewness", "excess")))
     far = np.select(
         [test == _GAMMA, test == _SQUARES],
         [np.where(mean, np.maximum(-low, high), high), math.sqrt(2.0 / share - 1.0)],
@@ -144,7 +144,7 @@ def verify(
     share = level / max(int((~rows["test"].isin([_NONE])).sum()), 1)
     rows["smallest_error"] = _smallest_errors(rows, share)
     rows["passed"] = (rows["test"] == _NONE) | (rows["p_value"] >= share)
-    equal = [kl_rows(settings), repeat_rows(summary)]
+    equal = [kl_rows(settings), variance_rows(settings), repeat_rows(summary)]
     return pd.concat([rows[[*_KEYS, *_COLUMNS]], *equal], ignore_index=True)
 
 
