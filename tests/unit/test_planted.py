@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.stats.qmc
+from scipy.stats import kstest
 
 from mckl.draw import reduction
 from mckl.draw.backends import numpy as backend
@@ -23,9 +24,10 @@ from mckl.exact import law as law_module
 from mckl.record import tables
 from mckl.study import summary as summary_module
 from mckl.study import theory as theory_module
-from mckl.study.settings import Setting, batches, case_setting, grid_setting
+from mckl.study.pooled import ALL
+from mckl.study.settings import batches, case_setting, grid_setting
 from mckl.study.summary import summaries
-from mckl.study.verification import failures, verify
+from mckl.study.verification import failures, passed_line, smallest_errors, verify
 
 # In the order of dimension: those of one share their draws.
 SETTINGS = [
@@ -389,8 +391,60 @@ def test_a_planted_error_is_caught(case, theory, monkeypatch):
     assert failures(rows) is not None
 
 
-@pytest.mark.parametrize("seed", range(20))
-def test_an_honest_study_passes(seed, theory):
-    rows = run(seed, theory, CHOSEN, 100)
+@pytest.fixture(scope="module")
+def honest(theory) -> list[pd.DataFrame]:
+    return [run(seed, theory, CHOSEN, 100) for seed in range(20)]
+
+
+def test_honest_studies_pass(honest):
+    for seed, rows in enumerate(honest):
+        assert failures(rows) is None, seed
+        assert {"gamma", "chebyshev", "bennett", "chernoff", "rounding"} <= set(rows["test"])
+
+
+def test_the_studies_of_the_plants_pass_without_them(theory):
+    assert failures(run(1, theory, CHOSEN, 200)) is None
+    assert failures(run(1, theory, ["iid"], 500)) is None
+
+
+@pytest.mark.parametrize("quantity", ["mean", "variance", "std_error"])
+def test_p_values_of_honest_studies_are_uniform(honest, quantity):
+    # At the last checkpoint samplers, seeds and these settings are independent of each other.
+    p = pd.concat(honest)
+    p = p[(p["samples"] == AT[-1]) & (p["test"] == "gamma") & (p["setting"] != "case")]
+    p = p[(p["estimator"] == "k1") & (p["quantity"] == quantity) & (p["setting"] != ALL)]
+    assert len(p) > 100
+    # The gamma law is matched, not exact: Kolmogorov and Smirnov's test at 1e-4.
+    assert kstest(p["p_value"], "uniform").pvalue > 1e-4
+
+
+@pytest.mark.parametrize("quantity", ["mean", "variance", "std_error"])
+def test_pooled_rows_are_as_spread_as_their_bound_allows(honest, quantity):
+    rows = pd.concat(honest)
+    z = rows.loc[(rows["setting"] == ALL) & (rows["quantity"] == quantity), "z"]
+    assert len(z) > 100
+    assert abs(z.mean()) < 0.7
+    # Settings that share their draws are taken to depend on each other more than they do.
+    assert 0.4 < z.std() < 1.2
+
+
+def test_one_replicate_is_told(theory):
+    rows = run(1, theory, ["iid"], 1)
     assert failures(rows) is None
-    assert {"gamma", "chebyshev", "bennett", "chernoff", "rounding"} <= set(rows["test"])
+    line = passed_line(rows)
+    assert "one replicate has no variance over replicates: no cell's variance was compared" in line
+    assert {"mean", "std_error"} <= set(rows.loc[rows["samples"] > 0, "quantity"])
+
+
+def test_the_errors_that_would_have_been_caught_are_caught(theory, monkeypatch):
+    """The smallest errors that a passed gate tells are true: half again as much is seen."""
+    rows = run(1, theory, ["iid"], 200)
+    told = smallest_errors(rows)
+    assert told["std_error"]["pooled"] < told["std_error"]["best"] < 0.05
+    assert told["variance"]["pooled"] < 0.5 * told["variance"]["best"]
+    factor = 1.0 + 1.5 * told["std_error"]["pooled"]
+    larger = run(1, theory, ["iid"], 200, lambda _, t: t._replace(std_error=factor * t.std_error))
+    assert "std_error" in set(larger.loc[~larger["passed"], "quantity"])
+    factor = 1.0 + told["std_error"]["pooled"] / 4
+    hardly = run(1, theory, ["iid"], 200, lambda _, t: t._replace(std_error=factor * t.std_error))
+    assert failures(hardly) is None

@@ -31,8 +31,11 @@ _COLUMNS: Mapping[str, tuple[pa.DataType, str]] = {
     "backend": (_KEY, "what drew the numbers and evaluated l"),
     "sampler": (_KEY, "how the points are placed"),
     "estimator": (_KEY, "what is averaged"),
-    "quantity": (_KEY, "what is tested: mean, variance, std_error, coverage, repeats, kl, log_ratio_variance or "
-        "registered_kl"),
+    "quantity": (
+        _KEY,
+        "what is compared: mean, variance, std_error, coverage, repeats, "
+        "kl, log_ratio_variance or registered_kl",
+    ),
     "replicate": (pa.int32(), "index of the independent repetition, from 0"),
     "sample": (pa.int64(), "index of the first sample whose l is not finite, from 0"),
     "samples": (pa.int64(), "evaluations of l spent so far"),

@@ -17,6 +17,8 @@ count, low, high of a coverage: independent numbers behind it, range of its expe
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -68,12 +70,19 @@ def statistics(
     skewness: Vector, trusted: NDArray[np.bool_], **others: Vector,
 ) -> pd.DataFrame:  # fmt: skip
     """Statistics of the module's kind; columns that are not given are 0 or NaN."""
-    nothing = {"excess": 0.0, "floor": 0.0, "margin": 0.0, "part": math.nan, "relative_to": exact,
-               "count": math.nan, "low": math.nan, "high": math.nan}  # fmt: skip
+    columns: dict[str, Any] = {
+        "excess": 0.0, "floor": 0.0, "margin": 0.0, "part": math.nan, "relative_to": exact,
+        "count": math.nan, "low": math.nan, "high": math.nan,
+    }  # fmt: skip
     return cells[KEYS].assign(
         quantity=quantity, measured=measured, exact=exact, sd=sd, skewness=skewness,
-        trusted=trusted, **{**nothing, **others},
+        trusted=trusted, **(columns | others),
     )  # fmt: skip
+
+
+def joined(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Statistics under each other; pandas would change the types for the sake of empty ones."""
+    return pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
 
 
 def of_means(cells: pd.DataFrame) -> pd.DataFrame:
@@ -118,9 +127,7 @@ def of_std_errors(cells: pd.DataFrame) -> pd.DataFrame:
         third, fourth = of_unit.third / (r * (n - 1)) ** 2, of_unit.fourth / (r * (n - 1)) ** 3
         bent = third / variance**1.5
         excess = fourth / variance**2 - 1.5 * bent**2
-        trusted = (
-            near_gamma(skewness, kurtosis) & (bent <= MOST_SKEWNESS) & (excess <= MOST_EXCESS)
-        )
+        trusted = near_gamma(skewness, kurtosis) & (bent <= MOST_SKEWNESS) & (excess <= MOST_EXCESS)
     out = statistics(
         cells, "std_error", cells["std_error_square"].to_numpy(float), exact,
         sd=_sd(exact, np.sqrt(variance)), skewness=np.nan_to_num(bent), trusted=trusted,
@@ -185,7 +192,7 @@ def of_leading_order(cells: pd.DataFrame) -> pd.DataFrame:
             trusted=everywhere, floor=floor**2, margin=_SETTLED * variance,
         )[(units_of(cells) > _fitted(cells)) & (r >= _LEAST_REPLICATES)],
     ]  # fmt: skip
-    return pd.concat(parts, ignore_index=True)
+    return joined(parts)
 
 
 def _sd(exact: Vector, relative: Vector) -> Vector:

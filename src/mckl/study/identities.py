@@ -62,7 +62,7 @@ def variance_rows(settings: pd.DataFrame) -> pd.DataFrame:
         settings[x].to_numpy(float)
         for x in ("log_ratio_variance", "log_ratio_variance_integral", "kl", "dimension")
     )
-    # A coordinate's l is off by about 1e-16 (1 + KL), and its square by twice that times its spread.
+    # A coordinate's l is off by about 1e-16 (1 + KL), its square by twice that times its spread.
     off = _A_COORDINATE * (kl + np.sqrt(dimension))
     room = _RELATIVE * exact + off * np.sqrt(exact) + _A_COORDINATE**2 * dimension
     names = settings[["setting"]].assign(backend=None, sampler=None)
@@ -75,6 +75,8 @@ def variance_rows(settings: pd.DataFrame) -> pd.DataFrame:
 def repeat_rows(summary: pd.DataFrame) -> pd.DataFrame:
     """One row a setting, backend and sampler: how many traces repeat another, which none may."""
     traces = summary.astype({"setting": str, "backend": str, "sampler": str})
-    of = traces.groupby(["setting", "backend", "sampler"], sort=False)["repeats"].max().reset_index()
+    groups = traces.groupby(["setting", "backend", "sampler"], sort=False)
+    of = groups["repeats"].max().reset_index()
     count = of["repeats"].to_numpy(float)
-    return _rows("repeats", of, count, np.zeros(count.size), count == 0, np.full(count.size, np.nan))
+    none = np.zeros(count.size)
+    return _rows("repeats", of, count, none, count == 0, none * np.nan)

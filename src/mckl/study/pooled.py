@@ -11,9 +11,17 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from mckl.families.normal import Vector
-from mckl.study.cells import KEYS, MOST_SKEWNESS, MOST_EXCESS, of_coverage, of_std_errors
+from mckl.study.cells import (
+    KEYS,
+    MOST_EXCESS,
+    MOST_SKEWNESS,
+    joined,
+    of_coverage,
+    of_std_errors,
+)
 from mckl.study.cells import statistics as made
 from mckl.study.tails import square
 
@@ -108,11 +116,13 @@ def _last(cells: pd.DataFrame) -> pd.DataFrame:
     rows = _relative(cells, good, spread + off**2, exact, skewness, kurtosis, r)
     # Tails that are known say more than a bound over all settings; where there are none, the bound.
     known = rows["exact_excess_kurtosis"].abs() <= _MOST_KURTOSIS
-    return rows[known | ~known.groupby([rows[k] for k in _TRACE[1:]]).transform("any")]
+    return pd.DataFrame(
+        rows[known | ~known.groupby([rows[k] for k in _TRACE[1:]]).transform("any")]
+    )
 
 
 def _relative(
-    cells: pd.DataFrame, good: Vector, squares: Vector, exact: Vector, skewness: Vector,
+    cells: pd.DataFrame, good: NDArray[np.bool_], squares: Vector, exact: Vector, skewness: Vector,
     kurtosis: Vector, replicates: Vector,
 ) -> pd.DataFrame:  # fmt: skip
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -122,7 +132,7 @@ def _relative(
             third=one.third / replicates**2, fourth=one.fourth / replicates**3,
             part=1.0 / replicates, relative_to=1.0,
         )  # fmt: skip
-    return out[good].reset_index(drop=True)
+    return pd.DataFrame(out[good]).reset_index(drop=True)
 
 
 def _means(cells: pd.DataFrame) -> pd.DataFrame:
@@ -140,18 +150,19 @@ def _means(cells: pd.DataFrame) -> pd.DataFrame:
         )  # fmt: skip
     out["third"], out["fourth"] = out["third"] / r**1.5, out["fourth"] / r**2
     good = np.isfinite(off) & (sd > 0) & np.isfinite(sd) & np.isfinite(skewness + kurtosis)
-    return out[good].reset_index(drop=True)
+    return pd.DataFrame(out[good]).reset_index(drop=True)
 
 
 def _std_errors(cells: pd.DataFrame) -> pd.DataFrame:
     """The mean of std_error^2 over its expectation, where trusted; it pools the units so far."""
-    rows = of_std_errors(cells)
+    rows = of_std_errors(cells).merge(cells[[*KEYS, "dimension"]], on=KEYS)
     rows = rows[rows["trusted"] & (rows["exact"] > 0) & np.isfinite(rows["measured"])]
     exact = rows["exact"].to_numpy(float)
-    return rows.assign(
+    out: pd.DataFrame = rows.assign(
         measured=rows["measured"] / exact, variance=(rows["sd"] / exact) ** 2, exact=1.0,
         relative_to=1.0,
-    ).merge(cells[[*KEYS, "dimension"]], on=KEYS)  # fmt: skip
+    )  # fmt: skip
+    return out
 
 
 def _coverage(cells: pd.DataFrame) -> pd.DataFrame:
@@ -194,4 +205,4 @@ def pooled(cells: pd.DataFrame) -> pd.DataFrame:
         together = _over_settings(rows[several], KEYS[1:])
         parts.append(_statistics(together.assign(setting=ALL), quantity))
     parts.append(_coverage(cells))
-    return pd.concat([part for part in parts if len(part)], ignore_index=True)
+    return joined(parts)

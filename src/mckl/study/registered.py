@@ -15,6 +15,7 @@ from mckl.families.normal import kl_divergence
 from mckl.study.identities import kl_rows
 from mckl.study.settings import Setting
 
+
 def registered_rows(chosen: Sequence[Setting]) -> Mapping[str, list[Any]]:
     """The columns of registered-kl.parquet; imports TensorFlow."""
     from mckl.draw.backends.tensorflow import registered_kl

@@ -14,7 +14,7 @@ _TRACE = ["setting", "backend", "sampler", "replicate"]
 
 
 def _mixed(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """A bijection of 64 bits without structure: the finaliser of SplitMix64 (Steele et al. 2014)."""
+    """A bijection of 64 bits, the last step of SplitMix64 (Steele, Lea & Flood 2014)."""
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return x ^ (x >> np.uint64(31))

@@ -33,8 +33,10 @@ def t_quantile(samples: pd.Series, sampler: pd.Series, estimator: pd.Series) -> 
 
 
 def averages_units(sampler: pd.Series, estimator: pd.Series) -> NDArray[np.bool_]:
-    """Whether estimates are plain means over independent units: what lies between two
-    checkpoints is then independent of what was before."""
+    """Whether estimates are plain means over independent units.
+
+    What lies between two checkpoints is then independent of what was before.
+    """
     independent = sampler.map({name: s.points.independent for name, s in SAMPLERS.items()})
     parameters = estimator.map({name: e.parameters for name, e in ESTIMATORS.items()})
     return np.asarray(independent.astype(bool) & (parameters.astype(int) == 1))
@@ -46,7 +48,7 @@ def _block(frame: pd.DataFrame) -> Vector:
     before, sum_before = np.zeros(n.size), np.zeros(n.size)
     before[1:] = np.where(n[1:] > n[:-1], n[:-1], 0.0)  # a trace begins where n falls or repeats
     sum_before[1:] = np.where(n[1:] > n[:-1], n[:-1] * estimate[:-1], 0.0)
-    return (n * estimate - sum_before) / (n - before)
+    return np.asarray((n * estimate - sum_before) / (n - before))
 
 
 def summaries(

@@ -14,7 +14,6 @@ from scipy.special import gammainc, gammaincc, gammainccinv, gammaincinv, ndtr, 
 
 from mckl.families.normal import Vector
 
-
 # Beyond this z a tail that is heavier than the gamma's is not extrapolated.
 _FARTHEST = 10.0
 
@@ -32,7 +31,7 @@ def gamma_p_value(z: Vector, skewness: Vector, excess: Vector | float = 0.0) -> 
     at = np.maximum(shape + x * np.sqrt(shape), 0.0)
     tail = np.minimum(gammainc(shape, at), gammaincc(shape, at))
     heavier = np.exp(np.maximum(excess, 0.0) * np.minimum(np.abs(z), _FARTHEST) ** 4 / 24.0)
-    return np.minimum(2.0 * heavier * np.where(bent, tail, ndtr(-np.abs(x))), 1.0)
+    return np.asarray(np.minimum(2.0 * heavier * np.where(bent, tail, ndtr(-np.abs(x))), 1.0))
 
 
 def gamma_bounds(p_value: float, skewness: Vector, excess: Vector) -> tuple[Vector, Vector]:
@@ -73,7 +72,7 @@ def shortfall_p_value(relative: Vector, sd: Vector, part: Vector) -> Vector:
         rate = (1.0 + u) * np.log1p(u) - u
         below = np.exp(-((sd / part) ** 2) * rate)
         tail = np.minimum(1.0 / (1.0 + z * z), np.where(relative < 0, below, 1.0))
-    return np.minimum(2.0 * tail, 1.0)
+    return np.asarray(np.minimum(2.0 * tail, 1.0))
 
 
 def chernoff_p_value(share: Vector, count: Vector, low: Vector, high: Vector) -> Vector:
@@ -85,7 +84,7 @@ def chernoff_p_value(share: Vector, count: Vector, low: Vector, high: Vector) ->
     p = np.clip(share, low, high)  # the expectation that explains it best
     with np.errstate(divide="ignore", invalid="ignore"):
         divergence = xlogy(share, share / p) + xlogy(1.0 - share, (1.0 - share) / (1.0 - p))
-    return np.minimum(2.0 * np.exp(-count * np.maximum(divergence, 0.0)), 1.0)
+    return np.asarray(np.minimum(2.0 * np.exp(-count * np.maximum(divergence, 0.0)), 1.0))
 
 
 class Square(NamedTuple):

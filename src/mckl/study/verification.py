@@ -35,6 +35,7 @@ _COLUMNS = ["quantity", "measured", "exact", "z", "p_value", "passed", "test", "
 _NONE, _ROUNDING, _GAMMA, _BOUND, _SQUARES, _SHARES = (
     "none", "rounding", "gamma", "chebyshev", "bennett", "chernoff"
 )  # fmt: skip
+BOUNDS = (_BOUND, _SQUARES)  # hold for every law, and only gross errors break them
 
 
 def _tested(rows: pd.DataFrame) -> pd.DataFrame:
@@ -140,12 +141,12 @@ def verify(
         by_cell.of_means(exact), by_cell.of_variances(exact), by_cell.of_std_errors(exact),
         by_cell.of_coverage(exact), by_cell.of_leading_order(leading), pooled(exact),
     ]  # fmt: skip
-    rows = _tested(pd.concat([part for part in parts if len(part)], ignore_index=True))
+    rows = _tested(by_cell.joined(parts))
     share = level / max(int((~rows["test"].isin([_NONE])).sum()), 1)
     rows["smallest_error"] = _smallest_errors(rows, share)
     rows["passed"] = (rows["test"] == _NONE) | (rows["p_value"] >= share)
     equal = [kl_rows(settings), variance_rows(settings), repeat_rows(summary)]
-    return pd.concat([rows[[*_KEYS, *_COLUMNS]], *equal], ignore_index=True)
+    return by_cell.joined([rows[[*_KEYS, *_COLUMNS]], *equal])
 
 
 def cell_name(row: Any) -> str:
