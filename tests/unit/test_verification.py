@@ -10,9 +10,12 @@ import pytest
 from scipy.special import roots_genlaguerre
 from scipy.stats import binom, chi2, gamma, kstest, norm
 
+from mckl.exact.integral import integrals
 from mckl.exact.law import LogRatioLaw
+from mckl.families.normal import pair
 from mckl.record import tables
 from mckl.study import theory as theory_module
+from mckl.study.identities import kl_rows, variance_rows
 from mckl.study.settings import case_setting, grid_setting
 from mckl.study.tails import (
     chebyshev_p_value,
@@ -207,6 +210,34 @@ def test_kl_of_the_wrong_direction_is_caught(run_study, monkeypatch):
     failed = study.verification[~study.verification["passed"]]
     assert {"mean", "kl"} <= set(failed["quantity"])
     assert 256 in set(failed["samples"])
+
+
+SPREAD = [
+    grid_setting(dimension, scale, offset)
+    for dimension in (1, 1000, 10**9)
+    for scale in (1e-3, 0.8, 1.0, 1.0 + 1e-9, 2.5, 1e6)
+    for offset in (0.0, 1e-9, 0.25, 1e5)
+]
+
+
+def test_closed_forms_agree_with_integrals_of_the_definition_over_many_magnitudes():
+    settings = pd.DataFrame(theory_module.setting_rows([*SPREAD, NOTEBOOK]))
+    assert kl_rows(settings)["passed"].all()
+    assert variance_rows(settings)["passed"].all()
+    off = settings[settings["setting"] == "notebook"].assign(
+        kl_integral=lambda s: s["kl"] * (1 + 1e-10),
+        log_ratio_variance_integral=lambda s: s["log_ratio_variance"] * (1 - 1e-10),
+    )
+    assert not kl_rows(off)["passed"].any()
+    assert not variance_rows(off)["passed"].any()
+
+
+def test_integrals_of_unequal_coordinates():
+    rng = np.random.default_rng(3)
+    vectors = [rng.normal(size=50) if k % 2 == 0 else rng.gamma(4.0, size=50) for k in range(4)]
+    law, got = LogRatioLaw(pair(*vectors)), integrals(pair(*vectors))
+    assert got.kl == pytest.approx(law.kl, rel=1e-13)
+    assert got.log_ratio_variance == pytest.approx(law.variance, rel=1e-13)
 
 
 @pytest.mark.parametrize("per_octave", [2, 3])

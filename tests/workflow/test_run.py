@@ -88,7 +88,7 @@ def test_every_cell_is_there_once(finished: Study) -> None:
     rows = verification["quantity"].value_counts()
     assert rows["kl"] == rows["log_ratio_variance"] == SETTINGS
     assert rows["repeats"] == SETTINGS * SAMPLERS
-    assert {"std_error", "coverage"} <= set(rows.index)
+    assert "std_error" in rows
     assert not verification.duplicated([*keys, "quantity"]).any()
     assert verification["passed"].all()
 
