@@ -1,4 +1,4 @@
-"""verification.parquet: every measured mean and variance against its theory."""
+"""verification.parquet: what was measured against exact theory."""
 
 from mckl.record.joblog import log_to
 
@@ -12,7 +12,8 @@ from mckl.study.verification import verify
 summary = tables.read("summary", snakemake.input.summary).to_pandas()
 theory = tables.read("theory", snakemake.input.theory).to_pandas()
 registered = snakemake.input.get("registered_kl")
-rows = verify(summary, theory)
+settings = tables.read("settings", snakemake.input.settings).to_pandas()
+rows = verify(summary, theory, settings)
 if registered:
     rows = with_registered(rows, tables.read("registered-kl", registered).to_pandas())
 tables.write("verification", snakemake.output[0], rows, manifest(snakemake.config))

@@ -24,7 +24,8 @@ from mckl.errors import UserError
 from mckl.estimation.traces import check_feasible, checkpoints, trace
 from mckl.estimation.values import ESTIMATORS
 from mckl.families.normal import kl_divergence, log_density_ratio
-from mckl.study.registered import agrees, with_registered
+from mckl.study.identities import agrees
+from mckl.study.registered import with_registered
 from mckl.study.settings import case_setting, grid_setting
 from mckl.study.verification import failures
 

@@ -90,7 +90,7 @@ def _study(
         "theory", list(theory_rows(settings, samplers, estimators, at))
     ).to_pandas()
     (summary,) = summaries([tables.concatenate("traces", columns)], known, theory)
-    return Study(known, theory, summary, verify(summary, theory))
+    return Study(known, theory, summary, verify(summary, theory, known))
 
 
 @pytest.fixture(scope="session")

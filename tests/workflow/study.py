@@ -56,7 +56,7 @@ READS = {
     "traces": ["estimate"],
     "cost": ["estimate"],
     "summary": ["traces", "settings", "theory"],
-    "verify": ["summary", "theory"],
+    "verify": ["summary", "theory", "settings"],
     "budget": ["summary"],
     "landing": ["settings", "summary", "verify", "traces"],
     "explorer": ["settings", "summary", "budget"],

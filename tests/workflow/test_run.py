@@ -80,7 +80,14 @@ def test_every_cell_is_there_once(finished: Study) -> None:
     theory = finished.table("theory")
     verification = finished.table("verification")
     exact = theory[theory["theory"] == "exact"]
-    assert len(verification) == 2 * len(exact)  # mean and variance
+    cells = verification[verification["samples"] > 0]
+    for quantity in ("mean", "variance"):
+        of = cells[(cells["quantity"] == quantity) & (cells["setting"] != "all")]
+        assert len(of.merge(exact, on=["setting", "sampler", "estimator", "samples"])) == len(exact)
+    rows = verification["quantity"].value_counts()
+    assert rows["kl"] == rows["log_ratio_variance"] == SETTINGS
+    assert rows["repeats"] == SETTINGS * SAMPLERS
+    assert "std_error" in rows
     assert not verification.duplicated([*keys, "quantity"]).any()
     assert verification["passed"].all()
 
@@ -98,6 +105,8 @@ def test_the_gate_says_what_it_tested(finished: Study) -> None:
     assert line.startswith("theory and measurement agree")
     for test, cells in verification["test"].value_counts().items():
         assert f"{cells} cells by {test}" in line
+    for quantity in ("a bias", "a variance", "a standard error", "a coverage"):
+        assert re.search(rf"^  {quantity} .* over many cells at once; ", line, re.MULTILINE)
 
 
 @pytest.mark.parametrize("name", FIGURES)

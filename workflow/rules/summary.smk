@@ -33,6 +33,7 @@ rule verify:
         },
         summary="results/tables/summary.parquet",
         theory="results/tables/theory.parquet",
+        settings="results/tables/settings.parquet",
     output:
         "results/tables/verification.parquet",
     log:
@@ -47,7 +48,7 @@ rule verify:
         mem_mb=1000,
         runtime=10,
     params:
-        origin=origin("summary", "theory", *REGISTERED),
+        origin=origin("summary", "theory", "settings", *REGISTERED),
         code=script_digest("verify"),
     script:
         "../../scripts/verify.py"

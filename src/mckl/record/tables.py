@@ -31,7 +31,11 @@ _COLUMNS: Mapping[str, tuple[pa.DataType, str]] = {
     "backend": (_KEY, "what drew the numbers and evaluated l"),
     "sampler": (_KEY, "how the points are placed"),
     "estimator": (_KEY, "what is averaged"),
-    "quantity": (_KEY, "what is tested: mean or variance over replicates, or registered_kl"),
+    "quantity": (
+        _KEY,
+        "what is compared: mean, variance, std_error, coverage, repeats, "
+        "kl, log_ratio_variance or registered_kl",
+    ),
     "replicate": (pa.int32(), "index of the independent repetition, from 0"),
     "sample": (pa.int64(), "index of the first sample whose l is not finite, from 0"),
     "samples": (pa.int64(), "evaluations of l spent so far"),
@@ -71,12 +75,37 @@ _COLUMNS: Mapping[str, tuple[pa.DataType, str]] = {
         pa.float64(),
         "share of replicates whose nominal 95 % t interval holds kl; NaN without std_error",
     ),
-    "measured": (pa.float64(), "the measured quantity, nats or nats^2"),
+    "std_error_square": (
+        pa.float64(),
+        "mean of std_error^2 over replicates, nats^2; NaN without std_error",
+    ),
+    "std_error_square_error": (pa.float64(), "standard error of it over replicates, nats^2"),
+    "block_mean_square": (
+        pa.float64(),
+        "mean of (b - kl - exact_bias)^2 over replicates, b the mean of the samples since the "
+        "checkpoint before, nats^2; NaN where the estimate is no mean of independent samples",
+    ),
+    "repeats": (
+        pa.int32(),
+        "how many traces with this backend and sampler equal another of the setting, bit by bit",
+    ),
+    "kl_integral": (pa.float64(), "KL(q||p) by quadrature of its definition, nats"),
+    "log_ratio_variance_integral": (pa.float64(), "V by quadrature of its definition, nats^2"),
+    "measured": (pa.float64(), "the measured quantity, nats or nats^2; of setting all: a ratio"),
     "exact": (pa.float64(), "its theoretical value"),
     "z": (pa.float64(), "(measured - exact) in standard deviations of the measured quantity"),
     "p_value": (pa.float64(), "two-sided; an upper bound where test is chebyshev"),
     "passed": (pa.bool_(), "whether p_value is at least the cell's share of the level 1e-6"),
-    "test": (_KEY, "gamma (matched tail), chebyshev (bound), rounding (equal to rounding) or none"),
+    "test": (
+        _KEY,
+        "gamma (matched tail), chebyshev, bennett or chernoff (bounds for any law), "
+        "rounding (equal to rounding) or none",
+    ),
+    "smallest_error": (
+        pa.float64(),
+        "least relative error (mean: relative to kl; coverage: lost share) that this row would "
+        "have caught with probability 0.9; NaN where none is known",
+    ),
     "z1": (pa.float64(), "first coordinate of a point"),
     "z2": (pa.float64(), "second coordinate of a point"),
     "distribution": (_KEY, "q or p: where the point was drawn"),
@@ -113,9 +142,9 @@ _COLUMNS: Mapping[str, tuple[pa.DataType, str]] = {
 _KEYS = ("setting", "backend", "sampler", "estimator")
 _TABLES: Mapping[str, tuple[str, ...]] = {
     "settings": (
-        "setting", "case", "dimension", "scale", "offset", "kl", "reverse_kl",
-        "log_ratio_variance", "log_ratio_skewness", "log_ratio_excess_kurtosis",
-        "k3_variance_finite",
+        "setting", "case", "dimension", "scale", "offset", "kl", "kl_integral", "reverse_kl",
+        "log_ratio_variance", "log_ratio_variance_integral", "log_ratio_skewness",
+        "log_ratio_excess_kurtosis", "k3_variance_finite",
     ),
     "theory": (
         "setting", "sampler", "estimator", "samples", "exact_bias", "exact_variance",
@@ -126,10 +155,12 @@ _TABLES: Mapping[str, tuple[str, ...]] = {
     "summary": (
         *_KEYS, "samples", "dimension", "scale", "offset", "kl", "replicates", "mean", "bias",
         "variance", "mse", "mse_std_error", "rmse", "relative_rmse", "ci_coverage",
-        "exact_bias", "exact_variance", "exact_mse",
+        "exact_bias", "exact_variance", "exact_mse", "std_error_square", "std_error_square_error",
+        "block_mean_square", "repeats",
     ),
     "verification": (
         *_KEYS, "samples", "quantity", "measured", "exact", "z", "p_value", "passed", "test",
+        "smallest_error",
     ),
     "budget": (
         "setting", "sampler", "estimator", "tolerance", "samples_needed",

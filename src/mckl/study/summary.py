@@ -7,13 +7,17 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from numpy.typing import NDArray
 from scipy.special import stdtrit
 
 from mckl.draw.points import SAMPLERS
 from mckl.estimation.values import ESTIMATORS
+from mckl.families.normal import Vector
 from mckl.record.tables import gathered
+from mckl.study.repeats import Repeats
 
 _KEYS = ["setting", "backend", "sampler", "estimator", "samples"]
+_CELL = ["setting", "sampler", "estimator", "samples"]
 _EXACT = ["exact_bias", "exact_variance", "exact_mse"]
 _LEVEL = 0.95
 
@@ -28,6 +32,25 @@ def t_quantile(samples: pd.Series, sampler: pd.Series, estimator: pd.Series) -> 
     return np.where(freedom > 0, quantile, np.nan)
 
 
+def averages_units(sampler: pd.Series, estimator: pd.Series) -> NDArray[np.bool_]:
+    """Whether estimates are plain means over independent units.
+
+    What lies between two checkpoints is then independent of what was before.
+    """
+    independent = sampler.map({name: s.points.independent for name, s in SAMPLERS.items()})
+    parameters = estimator.map({name: e.parameters for name, e in ESTIMATORS.items()})
+    return np.asarray(independent.astype(bool) & (parameters.astype(int) == 1))
+
+
+def _block(frame: pd.DataFrame) -> Vector:
+    """The mean of the samples since the checkpoint before, row by row of whole traces."""
+    n, estimate = frame["samples"].to_numpy(float), frame["estimate"].to_numpy(float)
+    before, sum_before = np.zeros(n.size), np.zeros(n.size)
+    before[1:] = np.where(n[1:] > n[:-1], n[:-1], 0.0)  # a trace begins where n falls or repeats
+    sum_before[1:] = np.where(n[1:] > n[:-1], n[:-1] * estimate[:-1], 0.0)
+    return np.asarray((n * estimate - sum_before) / (n - before))
+
+
 def summaries(
     traces: Iterable[pa.Table], settings: pd.DataFrame, theory: pd.DataFrame
 ) -> Iterator[pd.DataFrame]:
@@ -36,7 +59,7 @@ def summaries(
     Parameters
     ----------
     traces
-        Rows of traces.parquet, every replicate of a setting in one table.
+        Rows of traces.parquet, in its order, every replicate of a setting in one table.
     settings, theory
         settings.parquet and theory.parquet.
     """
@@ -47,21 +70,30 @@ def summaries(
     exact = exact.astype({"sampler": str, "estimator": str})
     # Found once: a search for every setting would take the square of their number.
     rows = theory.groupby("setting", observed=True).indices
+    repeats = Repeats()
     for table in gathered(traces):
         frame = table.to_pandas()
         names = frame["setting"].unique().astype(str)
         here = np.concatenate([rows[name] for name in names])
         about = known.reindex(theory["setting"].iloc[here].astype(str)).reset_index()
-        yield _summarise(frame, about.join(exact.iloc[here].reset_index(drop=True)))
+        yield _summarise(frame, about.join(exact.iloc[here].reset_index(drop=True)), repeats)
 
 
-def _summarise(frame: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
-    kl = known.drop_duplicates("setting").set_index("setting")["kl"]
-    frame["kl"] = frame["setting"].astype(str).map(kl)
+def _summarise(frame: pd.DataFrame, known: pd.DataFrame, repeats: Repeats) -> pd.DataFrame:
+    cells = frame[_CELL].astype(dict.fromkeys(_CELL[:-1], str)).merge(known, how="left", on=_CELL)
+    frame["kl"] = cells["kl"].to_numpy()
     error = frame["estimate"] - frame["kl"]
     frame["squared"] = error**2
     half = t_quantile(frame["samples"], frame["sampler"], frame["estimator"]) * frame["std_error"]
     frame["covered"] = np.where(np.isfinite(half), (error.abs() <= half).astype(float), np.nan)
+    frame["std_error_square"] = frame["std_error"] ** 2
+    apart = averages_units(frame["sampler"], frame["estimator"])
+    block = _block(frame) - (cells["kl"] + cells["exact_bias"]).to_numpy()
+    frame["block_square"] = np.where(apart, block**2, np.nan)
+    # Where KL is 0 so is l, and where the theory says that nothing varies nothing may.
+    varies = frame["estimate"].notna() & (frame["kl"] > 0)
+    varies &= (cells["exact_variance"] != 0.0).to_numpy()
+    repeated = repeats.count(frame[varies])
     groups = frame.groupby(_KEYS, sort=True, observed=True)
     out = pd.DataFrame(
         {
@@ -71,10 +103,15 @@ def _summarise(frame: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
             "mse": groups["squared"].mean(),
             "mse_std_error": groups["squared"].sem(ddof=1),
             "ci_coverage": groups["covered"].mean(),
+            "std_error_square": groups["std_error_square"].mean(),
+            "std_error_square_error": groups["std_error_square"].sem(ddof=1),
+            "block_mean_square": groups["block_square"].mean(),
         }
     ).reset_index()
     out = out.astype(dict.fromkeys(_KEYS[:-1], str))
-    out = out.merge(known, how="left", on=["setting", "sampler", "estimator", "samples"])
+    out = out.merge(known, how="left", on=_CELL)
+    trace = pd.MultiIndex.from_frame(out[_KEYS[:3]])
+    out["repeats"] = repeated.reindex(trace).fillna(0).to_numpy(int)
     out["bias"] = out["mean"] - out["kl"]
     out["rmse"] = np.sqrt(out["mse"])
     out["relative_rmse"] = out["rmse"] / out["kl"].where(out["kl"] > 0)

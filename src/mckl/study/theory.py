@@ -11,6 +11,7 @@ from mckl.draw.reduction import Form
 from mckl.estimation.traces import checkpoints_of
 from mckl.estimation.values import ESTIMATORS, Estimator, UnitTheory
 from mckl.exact.balanced import balanced_variance
+from mckl.exact.integral import integrals
 from mckl.exact.law import LogRatioLaw
 from mckl.exact.strata import stratified
 from mckl.study.settings import Setting
@@ -124,6 +125,7 @@ def setting_rows(settings: Sequence[Setting]) -> dict[str, list[object]]:
     for setting in settings:
         law = LogRatioLaw(setting.pair)
         _, variance, third, fourth = law.cumulants(4)
+        by_quadrature = integrals(setting.pair)
         row = {
             "setting": setting.name,
             "case": setting.case,
@@ -131,8 +133,10 @@ def setting_rows(settings: Sequence[Setting]) -> dict[str, list[object]]:
             "scale": setting.scale,
             "offset": setting.offset,
             "kl": law.kl,
+            "kl_integral": by_quadrature.kl,
             "reverse_kl": LogRatioLaw(setting.pair.reversed()).kl,
             "log_ratio_variance": variance,
+            "log_ratio_variance_integral": by_quadrature.log_ratio_variance,
             "log_ratio_skewness": third / variance / math.sqrt(variance) if variance else math.nan,
             "log_ratio_excess_kurtosis": fourth / variance / variance if variance else math.nan,
             "k3_variance_finite": law.is_finite(-2),

@@ -1,130 +1,173 @@
-"""The gate: every measured mean and variance against its exact theory, at one family-wise level.
+"""The gate: measurement against exact theory, at one family-wise level.
 
-A statistic's tail is taken from a gamma law matched to its mean, variance and skewness where
-that is close to the truth far out, and bounded by Chebyshev's inequality where it is not
-(docs/theory.md, section 7). Bonferroni's share of the level per cell holds under any
+What is compared cell by cell is in `mckl.study.cells`, what is compared over many cells at once in
+`mckl.study.pooled`, what must be equal in `mckl.study.identities`, and how a p-value is found
+in `mckl.study.tails` (docs/theory.md, section 7). Bonferroni's share of the level holds under any
 dependence, so the correlated checkpoints of a trace need no correction of their own.
 """
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
-from scipy.special import gammainc, gammaincc, ndtr
+from scipy.special import ndtri, xlogy
 
 from mckl.families.normal import Vector
+from mckl.study import cells as by_cell
+from mckl.study.identities import kl_rows, repeat_rows, variance_rows
+from mckl.study.pooled import ALL, pooled
+from mckl.study.tails import (
+    chebyshev_p_value,
+    chernoff_p_value,
+    gamma_bounds,
+    gamma_p_value,
+    shortfall_p_value,
+)
 
 LEVEL = 1e-6
-# Where the matched gamma tail may be trusted down to 1e-11: hardly any kurtosis beyond the
-# gamma's own in a mean, hardly any in the estimates whose variance is tested.
-_MEAN_EXCESS, _MEAN_SKEWNESS, _VARIANCE_KURTOSIS = 0.002, 0.3, 0.05
-# What rounding leaves of an estimate whose exact variance is 0, relative to the size of l.
-_ROUNDING = 1e-12
+POWER = 0.9  # with which the smallest errors that are told would have been caught
 
-_KEYS = ["setting", "backend", "sampler", "estimator", "samples"]
-
-
-def gamma_p_value(z: Vector, skewness: Vector) -> Vector:
-    """Two-sided p-value of z under a standardised gamma (Pearson type III) law.
-
-    The smaller tail, doubled; the normal law at skewness 0.
-    """
-    flip = np.where(skewness < 0, -1.0, 1.0)
-    x, g = z * flip, np.abs(skewness)
-    bent = g > 1e-3
-    shape = 4.0 / np.where(bent, g, 1.0) ** 2
-    at = np.maximum(shape + x * np.sqrt(shape), 0.0)
-    tail = np.minimum(gammainc(shape, at), gammaincc(shape, at))
-    return np.minimum(2.0 * np.where(bent, tail, ndtr(-np.abs(x))), 1.0)
+_KEYS = by_cell.KEYS
+_COLUMNS = ["quantity", "measured", "exact", "z", "p_value", "passed", "test", "smallest_error"]
+_NONE, _ROUNDING, _GAMMA, _BOUND, _SQUARES, _SHARES = (
+    "none", "rounding", "gamma", "chebyshev", "bennett", "chernoff"
+)  # fmt: skip
+BOUNDS = (_BOUND, _SQUARES)  # hold for every law, and only gross errors break them
 
 
-def chebyshev_p_value(z: Vector) -> Vector:
-    """The bound 1/z^2 on the two-sided p-value, whatever the law."""
-    with np.errstate(divide="ignore"):
-        return np.minimum(1.0 / z**2, 1.0)
-
-
-def _cells(
-    frame: pd.DataFrame, quantity: str, measured: Vector, exact: Vector,
-    sd: Vector, skewness: Vector, trusted: NDArray[np.bool_], floor: Vector,
-) -> pd.DataFrame:  # fmt: skip
-    rounding = (sd == 0.0) | (np.abs(measured - exact) <= floor)
+def _tested(rows: pd.DataFrame) -> pd.DataFrame:
+    """The statistics with z, p_value and test."""
+    measured, exact, sd, skewness, excess, margin, part = (
+        rows[name].to_numpy(float)
+        for name in ("measured", "exact", "sd", "skewness", "excess", "margin", "part")
+    )
+    floor = rows["floor"].to_numpy(float)
+    count, low, high = (rows[name].to_numpy(float) for name in ("count", "low", "high"))
+    off = measured - exact
+    off = np.sign(off) * np.maximum(np.abs(off) - margin, 0.0)
     with np.errstate(divide="ignore", invalid="ignore"):
-        z = np.where(sd > 0, (measured - exact) / sd, 0.0)
-    # A measured NaN differs from every exact value.
-    z = np.where((sd == 0) & ~(np.abs(measured - exact) <= floor), np.inf, z)
-    z = np.where(np.isfinite(sd), z, np.nan)
-    test = np.where(trusted, "gamma", "chebyshev")
-    test = np.where(rounding, "rounding", test)
-    test = np.where(np.isfinite(sd), test, "none")
+        close = np.abs(off) <= floor
+        z = np.where(sd > 0, off / sd, 0.0)
+        # A measured NaN differs from every exact value.
+        z = np.where((sd == 0) & ~close, np.inf, z)
+        z = np.where(np.isfinite(sd), z, np.nan)
+        relative, relative_sd = off / exact, sd / exact
+    test = np.select(
+        [~np.isfinite(sd), (sd == 0) | close, np.isfinite(count), rows["trusted"].to_numpy(bool),
+         np.isfinite(part)],
+        [_NONE, _ROUNDING, _SHARES, _GAMMA, _SQUARES], _BOUND,
+    )  # fmt: skip
+    test = np.where((test == _ROUNDING) & (sd > 0) & np.isfinite(count), _SHARES, test)
     p = np.select(
-        [test == "none", test == "gamma", test == "chebyshev"],
-        [np.nan, gamma_p_value(z, np.where(trusted, skewness, 0.0)), chebyshev_p_value(z)],
-        np.where(np.isinf(z), 0.0, 1.0),
+        [test == name for name in (_NONE, _ROUNDING, _SHARES, _GAMMA, _SQUARES)],
+        [
+            np.full(len(rows), np.nan),
+            np.where(np.isinf(z), 0.0, 1.0),
+            chernoff_p_value(measured, count, low, high),
+            gamma_p_value(z, *(np.where(test == _GAMMA, x, 0.0) for x in (skewness, excess))),
+            shortfall_p_value(relative, relative_sd, part),
+        ],
+        chebyshev_p_value(z),
     )
-    return frame[_KEYS].assign(
-        quantity=quantity, measured=measured, exact=exact, z=z, p_value=p, test=test
-    )
+    return rows.assign(z=z, p_value=p, test=test)
 
 
-def verify(summary: pd.DataFrame, theory: pd.DataFrame, level: float = LEVEL) -> pd.DataFrame:
-    """The rows of verification.parquet: one a cell with exact theory, and quantity.
+def _smallest_errors(rows: pd.DataFrame, share: float) -> Vector:
+    """The least error, relative to `relative_to`, that is caught with probability `POWER`.
 
-    Cells whose standard deviation is infinite are listed with test `none`, not tested.
+    In the direction in which it is harder to see. The spread of a quantity that is a square
+    grows with it; of a coverage it is the loss.
     """
-    keys = ["setting", "sampler", "estimator", "samples"]
-    known = theory.loc[
-        theory["theory"] == "exact", [*keys, "exact_skewness", "exact_excess_kurtosis"]
-    ]
-    cells = summary.astype(dict.fromkeys(keys[:3], str)).merge(
-        known.astype(dict.fromkeys(keys[:3], str)), on=keys
+    sd, margin, exact = (rows[name].to_numpy(float) for name in ("sd", "margin", "exact"))
+    test, mean = rows["test"].to_numpy(str), rows["quantity"].to_numpy(str) == "mean"
+    low, high = gamma_bounds(share, *(rows[x].to_numpy(float) for x in ("skewness", "excess")))
+    far = np.select(
+        [test == _GAMMA, test == _SQUARES],
+        [np.where(mean, np.maximum(-low, high), high), math.sqrt(2.0 / share - 1.0)],
+        1.0 / math.sqrt(share),
     )
-    r = cells["replicates"].to_numpy(float)
-    exact = cells["exact_variance"].to_numpy(float)
-    mean = (cells["kl"] + cells["exact_bias"]).to_numpy(float)
-    kurtosis = cells["exact_excess_kurtosis"].to_numpy(float)
-    kl = cells["kl"].to_numpy(float)
-    floor = _ROUNDING * (kl + np.sqrt(2.0 * kl))  # where KL is small, sd l is about sqrt(2 KL)
+    sure = float(ndtri(POWER))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        of_mean = (margin + (far + sure) * sd) / np.abs(rows["relative_to"].to_numpy(float))
+        room = 1.0 - sure * sd / exact
+        of_square = np.where(room > 0, (1.0 + (margin + far * sd) / exact) / room - 1.0, np.inf)
+        error = np.where(mean, of_mean, of_square)
+    shares = test == _SHARES
+    error[shares] = exact[shares] - _lowest_share(rows[shares], share) + sure * sd[shares]
+    error = np.where(shares & (error > exact), np.nan, error)
+    return np.where(np.isin(test, (_NONE, _ROUNDING)) | ~np.isfinite(error), np.nan, error)
 
-    skewness = cells["exact_skewness"].to_numpy(float) / np.sqrt(r)
-    skewness = np.nan_to_num(skewness, nan=0.0, posinf=1e3, neginf=-1e3)
-    excess = kurtosis / r - 1.5 * skewness**2
-    trusted = (np.abs(skewness) <= _MEAN_SKEWNESS) & (np.abs(excess) <= _MEAN_EXCESS)
-    of_mean = _cells(
-        cells, "mean", cells["mean"].to_numpy(float), mean,
-        np.sqrt(exact / r), skewness, trusted, floor,
-    )  # fmt: skip
 
-    several = cells[r > 1]
-    r, exact, kurtosis, floor = (x[r > 1] for x in (r, exact, kurtosis, floor))
-    # Var(s^2) = sigma^4 (excess kurtosis / R + 2 / (R - 1)), by whatever law the estimates have
-    relative = np.sqrt(np.maximum(kurtosis, -2.0) / r + 2.0 / (r - 1))
-    relative = np.where(np.isfinite(exact), relative, np.inf)
-    relative = np.where(exact == 0.0, 0.0, relative)
-    with np.errstate(invalid="ignore"):
-        sd = np.where(exact == 0.0, 0.0, exact * relative)
-    sd = np.where(np.isnan(sd), np.inf, sd)
-    of_variance = _cells(
-        several, "variance", several["variance"].to_numpy(float), exact,
-        sd, 2.0 * np.where(np.isfinite(relative), relative, 0.0),
-        np.abs(kurtosis) <= _VARIANCE_KURTOSIS, floor**2,
-    )  # fmt: skip
-    out = pd.concat([of_mean, of_variance], ignore_index=True)
-    tested = int((out["test"] != "none").sum())
-    out["passed"] = (out["test"] == "none") | (out["p_value"] >= level / max(tested, 1))
-    return out
+def _lowest_share(rows: pd.DataFrame, p_value: float) -> Vector:
+    """The coverage below which `chernoff_p_value` is less than `p_value`; below 0 if none is."""
+    count, p = rows["count"].to_numpy(float), rows["low"].to_numpy(float)
+    lowest, highest = np.zeros(p.size), p.copy()
+    for _ in range(40):
+        x = 0.5 * (lowest + highest)
+        divergence = xlogy(x, x / p) + xlogy(1.0 - x, (1.0 - x) / (1.0 - p))
+        passes = 2.0 * np.exp(-count * divergence) >= p_value
+        lowest, highest = np.where(passes, lowest, x), np.where(passes, x, highest)
+    never = 2.0 * np.exp(count * np.log1p(-p)) >= p_value
+    return np.where(never, -1.0, highest)
+
+
+def verify(
+    summary: pd.DataFrame, theory: pd.DataFrame, settings: pd.DataFrame, level: float = LEVEL
+) -> pd.DataFrame:
+    """The rows of verification.parquet, in the order of cells, pools and identities.
+
+    What has an infinite standard deviation is listed with test `none`, not tested.
+
+    Parameters
+    ----------
+    summary, theory, settings
+        The tables of these names.
+    level
+        The probability of a false alarm in the whole of a correct study, at most.
+    """
+    names = _KEYS[:-1]
+    keys = ["setting", "sampler", "estimator", "samples"]
+    law = theory[[*keys, "theory", "exact_skewness", "exact_excess_kurtosis"]]
+    law = law[law["theory"].isin(["exact", "asymptotic"])]
+    cells = summary.astype(dict.fromkeys(names, str)).merge(
+        law.astype(dict.fromkeys(keys[:3], str)), on=keys
+    )
+    exact = cells[cells["theory"] == "exact"].reset_index(drop=True)
+    leading = cells[cells["theory"] == "asymptotic"].reset_index(drop=True)
+    parts = [
+        by_cell.of_means(exact), by_cell.of_variances(exact), by_cell.of_std_errors(exact),
+        by_cell.of_coverage(exact), by_cell.of_leading_order(leading), pooled(exact),
+    ]  # fmt: skip
+    rows = _tested(by_cell.joined(parts))
+    share = level / max(int((~rows["test"].isin([_NONE])).sum()), 1)
+    rows["smallest_error"] = _smallest_errors(rows, share)
+    rows["passed"] = (rows["test"] == _NONE) | (rows["p_value"] >= share)
+    equal = [kl_rows(settings), variance_rows(settings), repeat_rows(summary)]
+    return by_cell.joined([rows[[*_KEYS, *_COLUMNS]], *equal])
+
+
+def cell_name(row: Any) -> str:
+    """What a row of verification.parquet is about, in words."""
+    where = [str(x) for x in (row.backend, row.sampler, row.estimator) if isinstance(x, str)]
+    if row.setting == ALL:
+        about = f"{row.quantity} over all settings, {', '.join(where)}"
+    else:
+        about = f"{row.quantity} of {', '.join([str(row.setting), *where])}"
+    if row.samples:
+        return f"{about} at {row.samples} samples"
+    return f"{about} over all checkpoints" if isinstance(row.estimator, str) else about
 
 
 def failures(verification: pd.DataFrame) -> str | None:
-    """A message naming the worst cells that failed; None when all passed."""
+    """A message naming the worst rows that failed; None when all passed."""
     failed = verification[~verification["passed"]].sort_values("p_value")
     if failed.empty:
         return None
     named = "; ".join(
-        f"{row.quantity} of {row.setting}, {row.backend}, {row.sampler}, {row.estimator} at "
-        f"{row.samples} samples: measured {row.measured:.6g}, exact {row.exact:.6g}, "
-        f"p {row.p_value:.1e}"
+        f"{cell_name(row)}: measured {row.measured:.6g}, exact {row.exact:.6g}, p {row.p_value:.1e}"
         for row in failed.head(5).itertuples()
     )
     more = f"; and {len(failed) - 5} more" if len(failed) > 5 else ""
@@ -134,11 +177,66 @@ def failures(verification: pd.DataFrame) -> str | None:
     )
 
 
+def smallest_errors(verification: pd.DataFrame) -> dict[str, dict[str, float]]:
+    """The least error of each quantity that would have been caught with probability `POWER`.
+
+    By quantity (`mean`, `variance`, `std_error`, `coverage`), as a share of KL, of the variance,
+    of the standard error, and as lost coverage: over many cells at once, by the most sensitive
+    sampler and estimator (`pooled`); in the most sensitive and in the median one (`best`,
+    `median`) of the `known` cells, whose tail is known. The `gross` other cells are judged by
+    inequalities. NaN where there is none.
+    """
+    tested = verification[~verification["test"].isin([_NONE, _ROUNDING])]
+    over = ((tested["setting"] == ALL) | (tested["samples"] == 0)).to_numpy()
+    tail = tested["test"].isin([_GAMMA, _SHARES]).to_numpy()
+    out: dict[str, dict[str, float]] = {}
+    for quantity in ("mean", "variance", "std_error", "coverage"):
+        of = (tested["quantity"] == quantity).to_numpy()
+        errors = tested["smallest_error"]
+        if quantity == "std_error":  # the table has its square
+            errors = np.sqrt(1.0 + errors) - 1.0
+        cells, known = of & ~over, errors[of & ~over & tail]
+        out[quantity] = {
+            "pooled": float(errors[of & over].min()), "best": float(known.min()),
+            "median": float(known.median()), "known": len(known),
+            "gross": int(cells.sum()) - len(known),
+        }  # fmt: skip
+    return out
+
+
+_TOLD = {
+    "mean": "a bias of {} of KL",
+    "variance": "a variance too large by {}",
+    "std_error": "a standard error too large by {}",
+    "coverage": "a coverage too low by {}",
+}
+
+
+def _percent(share: float) -> str:
+    if not math.isfinite(share):
+        return "(nothing)"
+    return f"{100 * share:.2g} %" if share < 0.995 else f"{100 * share:.0f} %"
+
+
 def passed_line(verification: pd.DataFrame) -> str:
-    """What a passed gate says."""
+    """What a passed gate says: what was compared, and what errors would have been caught."""
     tests = verification["test"].astype(str).value_counts()
-    if not tests.drop("none", errors="ignore").sum():
-        return "nothing was compared: no measurement here has an exact theory to test"
-    return f"theory and measurement agree at a family-wise level of {LEVEL:g}: " + ", ".join(
-        f"{count} cells by {test}" for test, count in tests.items()
-    )
+    statistical = verification[~verification["test"].isin([_NONE, _ROUNDING])]
+    counts = ", ".join(f"{count} cells by {test}" for test, count in tests.items())
+    if statistical.empty:
+        return f"nothing measured here has an exact theory to test: {counts}"
+    lines = [f"theory and measurement agree at a family-wise level of {LEVEL:g}: {counts}"]
+    cells = verification[verification["samples"] > 0]
+    if not (cells["quantity"] == "variance").any():
+        lines.append(
+            "one replicate has no variance over replicates: no cell's variance was compared"
+        )
+    lines.append(f"errors that this run would have caught with a probability of {POWER:g}:")
+    for quantity, error in smallest_errors(verification).items():
+        pooled_error, best, median = (_percent(error[x]) for x in ("pooled", "best", "median"))
+        lines.append(
+            f"  {_TOLD[quantity].format(pooled_error)} over many cells at once; {best} in the best "
+            f"and {median} in the median of {error['known']} cells with a known tail; "
+            f"{error['gross']} other cells see gross errors alone"
+        )
+    return "\n".join(lines)

@@ -1,8 +1,9 @@
-"""Theory against measurement: the QQ plot of the verification's p-values."""
+"""Theory against measurement: QQ plots of the verification's p-values, and what they can see."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import matplotlib.figure
@@ -13,15 +14,27 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 from scipy.special import betaincinv, ndtri
 
+from mckl.estimation.values import ESTIMATORS
 from mckl.families.normal import Vector
 from mckl.show.figures import Frames, parts, theme
-from mckl.study.verification import LEVEL
+from mckl.study.verification import LEVEL, POWER, cell_name, smallest_errors
 
 _TRACE = ["setting", "backend", "sampler", "estimator", "quantity"]
 _MOST = 600  # points drawn a panel: all of both tails, some of the middle
 _TAIL = 150
 _FAILED = "#D55E00"
-_TESTS = ("gamma", "chebyshev", "rounding", "none")
+_TESTS = {
+    "gamma": "gamma tail", "chernoff": "Chernoff bound", "bennett": "Bennett bound",
+    "chebyshev": "Chebyshev bound", "rounding": "equal to rounding", "none": "not testable",
+}  # fmt: skip
+_QUANTITIES = {
+    "mean": "mean", "variance": "variance", "std_error": "standard error²",
+}  # fmt: skip
+# What the smallest error of a quantity is a share of.
+_SHARES = {
+    "mean": "bias / KL", "variance": "variance", "std_error": "standard error",
+    "coverage": "coverage lost",
+}  # fmt: skip
 
 
 def normal_scores(p_value: Vector, z: Vector) -> Vector:
@@ -34,9 +47,14 @@ def _last_cells(verification: pd.DataFrame, settings: pd.DataFrame) -> pd.DataFr
     """The gamma cell of the largest checkpoint of a trace, in order of its score.
 
     Of the settings of a dimension, which share their draws, one: another for each sampler and
-    estimator. A cell that failed is always among them.
+    estimator. A cell that failed is always among them. What is left as a margin for cv's theory,
+    a leading order, puts most of its scores at 0: it is not shown.
     """
-    tested = verification[verification["test"] == "gamma"]
+    means = [name for name, e in ESTIMATORS.items() if e.parameters == 1]
+    tested = verification[
+        (verification["test"] == "gamma") & (verification["samples"] > 0)
+        & verification["estimator"].isin(means) & verification["setting"].isin(settings["setting"])
+    ]  # fmt: skip
     last = tested.loc[tested.groupby(_TRACE)["samples"].idxmax()].sort_values("setting")
     dimension = last["setting"].map(settings.set_index("setting")["dimension"])
     groups = last.groupby([dimension, *_TRACE[1:]])
@@ -104,31 +122,60 @@ def _panel(ax: Axes, cells: pd.DataFrame, quantity: str, border: float) -> int:
 
 
 def _bars(ax: Axes, verification: pd.DataFrame) -> dict[str, int]:
-    """How many cells each test took, the failed ones at the end of their bar."""
-    counts = {test: int((verification["test"] == test).sum()) for test in _TESTS}
-    failed = {
-        test: int(((verification["test"] == test) & ~verification["passed"]).sum())
-        for test in _TESTS
-    }
-    labels = {
-        "gamma": "gamma tail", "chebyshev": "Chebyshev bound", "rounding": "rounding",
-        "none": "not testable",
-    }  # fmt: skip
+    """How many rows each test took, the failed ones at the end of their bar."""
+    tests, passed = verification["test"], verification["passed"]
+    counts = {test: int((tests == test).sum()) for test in _TESTS}
     longest = max(max(counts.values()), 1)
-    for i, test in enumerate(_TESTS):
-        ax.barh(-i, counts[test], height=0.42, color="#9FB8CC" if test != "none" else "#DDDDDD")
-        ax.barh(-i, failed[test], left=counts[test] - failed[test], height=0.42, color=_FAILED)
-        text = f"{labels[test]}: {counts[test]:,}"
-        text += f", {failed[test]:,} failed" if failed[test] else ""
-        ax.text(0, -i + 0.28, text, fontsize=7, va="bottom", color=theme.TRUTH)
+    for i, (test, label) in enumerate(_TESTS.items()):
+        failed = int(((tests == test) & ~passed).sum())
+        ax.barh(-i, counts[test], height=0.36, color="#9FB8CC" if test != "none" else "#DDDDDD")
+        ax.barh(-i, failed, left=counts[test] - failed, height=0.36, color=_FAILED)
+        text = f"{label}: {counts[test]:,}" + (f", {failed:,} failed" if failed else "")
+        ax.text(0, -i + 0.22, text, fontsize=6.5, va="bottom", color=theme.TRUTH)
     ax.set_xlim(0, longest * 1.05)
-    ax.set_ylim(-3.4, 0.75)
+    ax.set_ylim(0.4 - len(_TESTS), 0.75)
     ax.set_axis_off()
     return counts
 
 
+def _sensitivity(ax: Axes, errors: Mapping[str, Mapping[str, float]]) -> None:
+    """The least errors that would have been caught: over many cells, in the best, in the median."""
+    styles = {
+        "pooled": ("D", theme.TRUTH, "over many cells"), "best": ("o", "#4477AA", "best cell"),
+        "median": ("o", "white", "median cell"),
+    }  # fmt: skip
+    for i, quantity in enumerate(_SHARES):
+        of = {kind: 100.0 * errors[quantity][kind] for kind in styles}
+        drawn = {kind: x for kind, x in of.items() if math.isfinite(x)}
+        if drawn:
+            ends = (min(drawn.values()), max(drawn.values()))
+            ax.plot(ends, (-i, -i), color=theme.MUTED, linewidth=0.8, zorder=1)
+        if drawn.get("best", math.inf) > 0.8 * drawn.get("median", 0.0):
+            drawn.pop("best")  # would hide behind the median
+        for kind, x in drawn.items():
+            marker, colour, _ = styles[kind]
+            ax.plot(x, -i, marker, color=colour, markersize=5, markeredgecolor="#4477AA"
+                    if kind != "pooled" else colour, zorder=3)  # fmt: skip
+            # The two ends of a line are labelled outwards, what lies between below.
+            place = {"pooled": (0, 6, "center"), "best": (0, -11, "center"),
+                     "median": (6, -2.5, "left")}[kind]  # fmt: skip
+            ax.annotate(f"{x:.2g} %" if x < 100 else f"{x:.0f} %", (x, -i), xytext=place[:2],
+                        textcoords="offset points", fontsize=6.5, ha=place[2])  # fmt: skip
+    for marker, colour, label in styles.values():
+        edge = colour if marker == "D" else "#4477AA"
+        ax.plot([], [], marker, color=colour, markeredgecolor=edge, markersize=5, label=label)
+    ax.legend(loc="upper left", bbox_to_anchor=(0.0, 1.0), fontsize=6.5, frameon=False, ncols=3,
+              handletextpad=0.1, columnspacing=1.0)  # fmt: skip
+    ax.set_xscale("log")
+    ax.margins(x=0.16)
+    ax.set_ylim(0.45 - len(_SHARES), 1.15)
+    ax.set_yticks([-i for i in range(len(_SHARES))], list(_SHARES.values()))
+    ax.tick_params(axis="y", length=0)
+    ax.set_xlabel("smallest error that is caught, %")
+
+
 def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
-    """QQ plots of the normal scores of mean and variance, and what was tested how.
+    """QQ plots of the normal scores, the smallest errors caught, and what was tested how.
 
     Parameters
     ----------
@@ -145,44 +192,55 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
     share = LEVEL / max(tested, 1)
     border = float(-ndtri(share / 2))
     # Names inside of the panels would push a constrained layout apart: the margins are fixed.
-    room = {"left": 0.07, "right": 0.99, "bottom": 0.15, "top": 0.91, "wspace": 0.2}
-    fig, axes = plt.subplots(
-        1, 3, figsize=(theme.WIDTH, 2.8), gridspec_kw={"width_ratios": [1, 1, 0.62], **room}
-    )
+    fig = plt.figure(figsize=(theme.WIDTH, 4.9))
     fig.set_layout_engine("none")
+    top = fig.add_gridspec(1, 3, left=0.07, right=0.99, bottom=0.56, top=0.95, wspace=0.2)
+    low = fig.add_gridspec(
+        1, 2, left=0.13, right=0.99, bottom=0.085, top=0.40, wspace=0.06, width_ratios=[1.75, 1]
+    )
+    axes = [fig.add_subplot(top[0, i]) for i in range(3)]
     last = _last_cells(verification, parts.plain(frames["settings"]))
     outside = points = 0
-    for ax, quantity, letter in zip(axes, ("mean", "variance"), "ab", strict=False):
+    for ax, (quantity, label), letter in zip(axes, _QUANTITIES.items(), "abc", strict=True):
         cells = last[last["quantity"] == quantity].reset_index(drop=True)
-        outside += _panel(ax, cells, quantity, border)
+        outside += _panel(ax, cells, label, border)
         points += len(cells)
-        ax.set_title(f"({letter}) {quantity}: {len(cells):,} traces")
+        ax.set_title(f"({letter}) {label}: {len(cells):,} traces")
     axes[0].set_ylabel("normal score of the p-value")
-    counts = _bars(axes[2], verification)
-    axes[2].set_title(f"(c) cells by test: {len(verification):,}")
+    errors = smallest_errors(verification)
+    sensitivity = fig.add_subplot(low[0, 0])
+    _sensitivity(sensitivity, errors)
+    sensitivity.set_title(f"(d) caught with a probability of {POWER:g}")
+    bars = fig.add_subplot(low[0, 1])
+    counts = _bars(bars, verification)
+    bars.set_title(f"(e) comparisons by test: {len(verification):,}")
     failed = verification[~verification["passed"]].sort_values("p_value", kind="stable")
     if len(failed):
         lines = [
-            f"{c.quantity} of {c.setting}, {c.sampler}, {c.estimator} at n = {c.samples:,}: "
-            f"measured {c.measured:.4g}, exact {c.exact:.4g}"
+            f"{cell_name(c)}: measured {c.measured:.4g}, exact {c.exact:.4g}"
             for c in failed.head(3).itertuples()
         ]
         more = f"\nand {len(failed) - 3:,} more" if len(failed) > 3 else ""
         text = f"{len(failed):,} FAILED\n" + "\n".join(lines) + more
         fig.text(0.07, 0.0, text, fontsize=7, color=_FAILED, ha="left", va="top")
-    return fig, _numbers(verification, failed, counts, tested, outside, points)
+    return fig, _numbers(verification, failed, counts, tested, outside, points, errors)
 
 
 def _numbers(
     verification: pd.DataFrame, failed: pd.DataFrame, counts: dict[str, int], tested: int,
-    outside: int, points: int,
+    outside: int, points: int, errors: Mapping[str, Mapping[str, float]],
 ) -> dict[str, Any]:  # fmt: skip
-    known = verification[verification["p_value"].notna()].sort_values("p_value", kind="stable")
+    known = verification[
+        verification["p_value"].notna() & (verification["test"] != "rounding")
+    ].sort_values("p_value", kind="stable")
     worst = known.iloc[0] if len(known) else None
     return {
         "cells": len(verification),
         "tested": tested,
         "counts": counts,
+        "bounded": counts["chernoff"] + counts["bennett"] + counts["chebyshev"],
+        "power": f"{POWER:g}",
+        "errors": {q: {k: 100.0 * x for k, x in of.items()} for q, of in errors.items()},
         "level": f"{LEVEL:g}",
         "share": parts.nats(LEVEL / max(tested, 1)),
         "failed": len(failed),
@@ -191,7 +249,6 @@ def _numbers(
         "outside_share": 100 * outside / points if points else math.nan,
         "thinned": points > 2 * _MOST,
         "worst": "" if worst is None else
-                 f"the {worst['quantity']} of {worst['setting']}, {worst['sampler']}, "
-                 f"{worst['estimator']} at n = {worst['samples']:,}",
+                 f"the {cell_name(worst)}",
         "worst_p": "" if worst is None else parts.nats(float(worst["p_value"])),
     }  # fmt: skip

@@ -1,0 +1,202 @@
+"""What the gate compares cell by cell: mean, variance, standard error and coverage.
+
+A *cell* is a setting, backend, sampler, estimator and number of samples. Each function returns
+statistics: rows with the keys, `quantity`, and the columns
+
+measured, exact  the two sides
+sd, skewness     of `measured` under the theory
+excess           its excess kurtosis beyond that of a gamma law, where the p-value allows for it
+trusted          whether a gamma law of that skewness is close far out
+floor            by how much rounding may part the two sides
+margin           by how much they may differ for another reason (cv's theory is a leading order)
+part             the largest share of one independent square in a mean of squares; NaN: no such mean
+relative_to      what the error of the quantity is told relative to
+count, low, high of a coverage: independent numbers behind it, range of its expectation; else NaN
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from mckl.draw.points import SAMPLERS
+from mckl.estimation.values import ESTIMATORS
+from mckl.families.normal import Vector
+from mckl.study.tails import near_gamma, square
+
+KEYS = ["setting", "backend", "sampler", "estimator", "samples"]
+# Where the matched gamma tail may be trusted down to 1e-11: hardly any kurtosis beyond the
+# gamma's own in a mean, hardly any in the estimates whose variance is tested. Of statistics over
+# many squares the p-value allows for a little more.
+MOST_SKEWNESS, _MEAN_EXCESS, _VARIANCE_KURTOSIS, MOST_EXCESS = 0.3, 0.002, 0.05, 0.02
+# What rounding leaves of an estimate whose exact variance is 0, relative to the size of l.
+_ROUNDING = 1e-12
+# How far an asymptotic theory may be off where it is given, and how heavy the unknown tails of
+# the estimates may be.
+_SETTLED, _UNKNOWN_KURTOSIS = 0.2, 1.0
+_LEAST_REPLICATES = 20  # for a standard error over replicates to be worth a test
+# Coverage is predicted where Edgeworth's correction is small.
+_LEVEL, _MOST_CORRECTION = 0.95, 0.005
+
+
+def units_of(cells: pd.DataFrame) -> Vector:
+    """Independent units behind each estimate; 0 where its points depend on each other."""
+    units = {
+        name: 1 / s.points.points if s.points.independent else 0.0 for name, s in SAMPLERS.items()
+    }
+    return np.asarray(cells["samples"] * cells["sampler"].map(units).astype(float), float)
+
+
+def _fitted(cells: pd.DataFrame) -> Vector:
+    """How many numbers each estimator fits on its samples."""
+    return np.asarray(
+        cells["estimator"].map({name: e.parameters for name, e in ESTIMATORS.items()}), float
+    )
+
+
+def floor_of(cells: pd.DataFrame) -> Vector:
+    """By how much rounding may move an estimate, in nats."""
+    kl = cells["kl"].to_numpy(float)
+    return _ROUNDING * (kl + np.sqrt(2.0 * kl))  # where KL is small, sd l is about sqrt(2 KL)
+
+
+def statistics(
+    cells: pd.DataFrame, quantity: str, measured: Vector, exact: Vector, *, sd: Vector,
+    skewness: Vector, trusted: NDArray[np.bool_], **others: Vector,
+) -> pd.DataFrame:  # fmt: skip
+    """Statistics of the module's kind; columns that are not given are 0 or NaN."""
+    columns: dict[str, Any] = {
+        "excess": 0.0, "floor": 0.0, "margin": 0.0, "part": math.nan, "relative_to": exact,
+        "count": math.nan, "low": math.nan, "high": math.nan,
+    }  # fmt: skip
+    return cells[KEYS].assign(
+        quantity=quantity, measured=measured, exact=exact, sd=sd, skewness=skewness,
+        trusted=trusted, **(columns | others),
+    )  # fmt: skip
+
+
+def joined(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Statistics under each other; pandas would change the types for the sake of empty ones."""
+    return pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
+
+
+def of_means(cells: pd.DataFrame) -> pd.DataFrame:
+    """The mean over replicates against KL + bias."""
+    r = cells["replicates"].to_numpy(float)
+    skewness = cells["exact_skewness"].to_numpy(float) / np.sqrt(r)
+    skewness = np.nan_to_num(skewness, nan=0.0, posinf=1e3, neginf=-1e3)
+    excess = cells["exact_excess_kurtosis"].to_numpy(float) / r - 1.5 * skewness**2
+    return statistics(
+        cells, "mean", cells["mean"].to_numpy(float),
+        (cells["kl"] + cells["exact_bias"]).to_numpy(float),
+        sd=np.sqrt(cells["exact_variance"].to_numpy(float) / r), skewness=skewness,
+        trusted=(np.abs(skewness) <= MOST_SKEWNESS) & (np.abs(excess) <= _MEAN_EXCESS),
+        floor=floor_of(cells), relative_to=cells["kl"].to_numpy(float),
+    )  # fmt: skip
+
+
+def of_variances(cells: pd.DataFrame) -> pd.DataFrame:
+    """The sample variance over replicates against the variance, where there are several."""
+    cells = cells[cells["replicates"] > 1]
+    r, exact = cells["replicates"].to_numpy(float), cells["exact_variance"].to_numpy(float)
+    kurtosis = cells["exact_excess_kurtosis"].to_numpy(float)
+    # Var(s^2) = sigma^4 (excess kurtosis / R + 2 / (R - 1)), by whatever law the estimates have
+    relative = np.sqrt(np.maximum(kurtosis, -2.0) / r + 2.0 / (r - 1))
+    return statistics(
+        cells, "variance", cells["variance"].to_numpy(float), exact, sd=_sd(exact, relative),
+        skewness=2.0 * np.where(np.isfinite(relative), relative, 0.0),
+        trusted=np.abs(kurtosis) <= _VARIANCE_KURTOSIS, floor=floor_of(cells) ** 2,
+    )  # fmt: skip
+
+
+def of_std_errors(cells: pd.DataFrame) -> pd.DataFrame:
+    """The mean of std_error^2 = s^2 / N over replicates against the variance, its expectation."""
+    cells = cells[units_of(cells) > _fitted(cells)]
+    r, n = cells["replicates"].to_numpy(float), units_of(cells)
+    exact = cells["exact_variance"].to_numpy(float)
+    skewness = cells["exact_skewness"].to_numpy(float) * np.sqrt(n)  # of one unit
+    kurtosis = cells["exact_excess_kurtosis"].to_numpy(float) * n
+    with np.errstate(invalid="ignore"):
+        of_unit = square(skewness, kurtosis)
+        variance = (np.maximum(kurtosis, -2.0) / n + 2.0 / (n - 1)) / r
+        third, fourth = of_unit.third / (r * (n - 1)) ** 2, of_unit.fourth / (r * (n - 1)) ** 3
+        bent = third / variance**1.5
+        excess = fourth / variance**2 - 1.5 * bent**2
+        trusted = near_gamma(skewness, kurtosis) & (bent <= MOST_SKEWNESS) & (excess <= MOST_EXCESS)
+    out = statistics(
+        cells, "std_error", cells["std_error_square"].to_numpy(float), exact,
+        sd=_sd(exact, np.sqrt(variance)), skewness=np.nan_to_num(bent), trusted=trusted,
+        excess=np.nan_to_num(excess), floor=floor_of(cells) ** 2, part=1.0 / r,
+    )  # fmt: skip
+    return out.assign(third=third, fourth=fourth)
+
+
+def of_coverage(cells: pd.DataFrame) -> pd.DataFrame:
+    """The coverage of the 95 % intervals of unbiased estimates against Edgeworth's prediction.
+
+    0.95 + 0.0161 kurtosis - 0.2474 skewness^2 of the estimate (docs/theory.md, section 8), where
+    that differs from 0.95 by 0.005 at most. As much again is left for the orders beyond.
+    """
+    skewness, kurtosis = (
+        cells[name].to_numpy(float) for name in ("exact_skewness", "exact_excess_kurtosis")
+    )
+    correction = 0.0161 * kurtosis - 0.2474 * skewness**2
+    exact = cells["exact_variance"].to_numpy(float)
+    predicted = (np.abs(correction) <= _MOST_CORRECTION) & (exact > 0) & np.isfinite(exact)
+    predicted &= (cells["exact_bias"] == 0).to_numpy() & (units_of(cells) > _fitted(cells))
+    cells, correction = cells[predicted], correction[predicted]
+    r, middle = cells["replicates"].to_numpy(float), _LEVEL + correction
+    return statistics(
+        cells, "coverage", cells["ci_coverage"].to_numpy(float), middle,
+        sd=np.sqrt(middle * (1.0 - middle) / r), skewness=np.zeros(r.size),
+        trusted=np.zeros(r.size, bool), relative_to=np.ones(r.size), count=r,
+        low=middle - np.abs(correction), high=middle + np.abs(correction),
+    )  # fmt: skip
+
+
+def of_leading_order(cells: pd.DataFrame) -> pd.DataFrame:
+    """Mean, variance and std_error^2 of an estimator whose theory is a leading order.
+
+    Given where it is within 20 %, which is left as a margin. The estimates' law is not known: the
+    tails are those of a skewness of 0.3, whatever its sign, and of an excess kurtosis of 1.
+    """
+    r, variance = cells["replicates"].to_numpy(float), cells["exact_variance"].to_numpy(float)
+    bias, kl = cells["exact_bias"].to_numpy(float), cells["kl"].to_numpy(float)
+    several, floor = cells["replicates"].to_numpy() > 1, floor_of(cells)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        relative = np.sqrt(_UNKNOWN_KURTOSIS / r + 2.0 / (r - 1))
+        error = cells["std_error_square_error"].to_numpy(float)
+        mean, exact = cells["mean"].to_numpy(float), kl + bias
+        square_error = cells["std_error_square"].to_numpy(float)
+        heavier = {"mean": np.sign(mean - exact), "std_error": np.sign(square_error - variance)}
+    everywhere = np.ones(len(cells), bool)
+    parts = [
+        statistics(
+            cells, "mean", mean, exact, sd=np.sqrt((1.0 + _SETTLED) * variance / r),
+            skewness=MOST_SKEWNESS * heavier["mean"], trusted=everywhere, floor=floor,
+            margin=_SETTLED * np.abs(bias), relative_to=kl,
+        )[np.isfinite(bias)],
+        statistics(
+            cells, "variance", cells["variance"].to_numpy(float), variance,
+            sd=_sd(variance, relative), skewness=2.0 * relative, trusted=everywhere,
+            floor=floor**2, margin=_SETTLED * variance,
+        )[several],
+        statistics(
+            cells, "std_error", square_error, variance,
+            sd=np.where(variance == 0.0, 0.0, error), skewness=MOST_SKEWNESS * heavier["std_error"],
+            trusted=everywhere, floor=floor**2, margin=_SETTLED * variance,
+        )[(units_of(cells) > _fitted(cells)) & (r >= _LEAST_REPLICATES)],
+    ]  # fmt: skip
+    return joined(parts)
+
+
+def _sd(exact: Vector, relative: Vector) -> Vector:
+    """`relative` times `exact`; inf where either is not finite, 0 where `exact` is 0."""
+    with np.errstate(invalid="ignore"):
+        sd = exact * np.where(np.isfinite(exact), relative, np.inf)
+    return np.where(exact == 0.0, 0.0, np.where(np.isnan(sd), np.inf, sd))

@@ -1,0 +1,208 @@
+"""What the gate compares over many cells at once, with the dependence that is known.
+
+Replicates are independent, and so is what lies between two checkpoints of a mean of independent
+samples. Settings of different dimensions are independent; those of one dimension share their
+draws and are taken to depend on each other perfectly, which is the worst that can be
+(docs/theory.md, section 7). Rows over all checkpoints have `samples` 0, rows over all settings
+have the setting `all`; what they compare is relative to its exact value, so 1 or, of a mean, 0.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from mckl.families.normal import Vector
+from mckl.study.cells import (
+    KEYS,
+    MOST_EXCESS,
+    MOST_SKEWNESS,
+    joined,
+    of_coverage,
+    of_std_errors,
+)
+from mckl.study.cells import statistics as made
+from mckl.study.tails import square
+
+ALL = "all"
+_MOST_KURTOSIS = 0.25  # of a block that joins a pool: few samples of heavy tails stay out
+_TRACE = KEYS[:4]
+# Cumulants of a setting's statistic, relative to its exact value, and one independent part of it.
+_CUMULANTS = ["variance", "third", "fourth", "part"]
+
+
+def _weighted(rows: pd.DataFrame, by: list[str]) -> Vector:
+    """Weights that add up to 1 within the groups and are proportional to 1 / variance."""
+    inverse = 1.0 / rows["variance"].to_numpy(float)
+    total = pd.Series(inverse, rows.index).groupby([rows[k] for k in by]).transform("sum")
+    return np.asarray(inverse / total)
+
+
+def _sum_of_independent(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
+    """The weighted mean of rows that are independent of each other within their group."""
+    w = _weighted(rows, by)
+    scaled = rows[by].assign(
+        measured=w * rows["measured"], exact=w * rows["exact"], variance=w**2 * rows["variance"],
+        third=w**3 * rows["third"], fourth=w**4 * rows["fourth"], part=w * rows["part"],
+        relative_to=w * rows["relative_to"],
+    )  # fmt: skip
+    groups = scaled.groupby(by, sort=False)
+    out = groups[["measured", "exact", "variance", "third", "fourth", "relative_to"]].sum()
+    return out.assign(part=groups["part"].max()).reset_index()
+
+
+def _over_settings(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
+    """The weighted mean over settings, those of a dimension perfectly dependent.
+
+    The m-th root of a sum's m-th cumulant is at most the sum of the parts' own then.
+    """
+    w = _weighted(rows, by)
+    roots = rows[[*by, "dimension"]].assign(
+        measured=w * rows["measured"], exact=w * rows["exact"], part=w * rows["part"],
+        variance=w * np.sqrt(rows["variance"]), third=w * np.cbrt(rows["third"]),
+        fourth=w * np.sqrt(np.sqrt(rows["fourth"])), relative_to=w * rows["relative_to"],
+    )  # fmt: skip
+    one = roots.groupby([*by, "dimension"], sort=False).sum().reset_index()
+    one["variance"], one["third"], one["fourth"] = (
+        one["variance"] ** 2, one["third"] ** 3, one["fourth"] ** 4
+    )  # fmt: skip
+    groups = one.groupby(by, sort=False)
+    out = groups[["measured", "exact", "variance", "third", "fourth", "relative_to"]].sum()
+    return out.assign(part=groups["part"].max()).reset_index()
+
+
+def _statistics(rows: pd.DataFrame, quantity: str) -> pd.DataFrame:
+    variance = rows["variance"].to_numpy(float)
+    skewness = rows["third"].to_numpy(float) / variance**1.5
+    excess = rows["fourth"].to_numpy(float) / variance**2 - 1.5 * skewness**2
+    measured, exact = rows["measured"].to_numpy(float), rows["exact"].to_numpy(float)
+    # Of means that depend on each other only the size of the skewness is known.
+    sign = np.sign(measured - exact) if quantity == "mean" else 1.0
+    return made(
+        rows, quantity, measured, exact, sd=np.sqrt(variance), skewness=sign * skewness,
+        trusted=(skewness <= MOST_SKEWNESS) & (excess <= MOST_EXCESS),
+        excess=excess,
+        part=np.where(quantity == "mean", np.nan, rows["part"].to_numpy(float)),
+        relative_to=rows["relative_to"].to_numpy(float),
+    )  # fmt: skip
+
+
+def _blocks(cells: pd.DataFrame) -> pd.DataFrame:
+    """The mean square of each block between checkpoints over its expectation; 1 is exact."""
+    cells = cells.sort_values(KEYS, ignore_index=True)
+    n = cells["samples"].to_numpy(float)
+    before = cells.groupby(_TRACE)["samples"].shift(fill_value=0).to_numpy(float)
+    share = n / (n - before)  # of all samples so far to those of the block
+    kurtosis = cells["exact_excess_kurtosis"].to_numpy(float) * share
+    skewness = cells["exact_skewness"].to_numpy(float) * np.sqrt(share)
+    exact = cells["exact_variance"].to_numpy(float) * share
+    r, block = cells["replicates"].to_numpy(float), cells["block_mean_square"].to_numpy(float)
+    good = np.isfinite(block) & (exact > 0) & np.isfinite(exact)
+    good &= np.abs(kurtosis) <= _MOST_KURTOSIS
+    return _relative(cells, good, block, exact, skewness, kurtosis, r)
+
+
+def _last(cells: pd.DataFrame) -> pd.DataFrame:
+    """The mean square error about the exact mean at the last checkpoint that has a theory."""
+    cells = cells.loc[cells.groupby(_TRACE)["samples"].idxmax()].reset_index(drop=True)
+    r, exact = (cells[x].to_numpy(float) for x in ("replicates", "exact_variance"))
+    off = (cells["mean"] - cells["kl"] - cells["exact_bias"]).to_numpy(float)
+    spread = np.where(r > 1, cells["variance"].to_numpy(float) * (r - 1) / r, 0.0)
+    skewness, kurtosis = (
+        cells[name].to_numpy(float) for name in ("exact_skewness", "exact_excess_kurtosis")
+    )
+    good = np.isfinite(spread + off) & (exact > 0) & np.isfinite(exact) & np.isfinite(kurtosis)
+    rows = _relative(cells, good, spread + off**2, exact, skewness, kurtosis, r)
+    # Tails that are known say more than a bound over all settings; where there are none, the bound.
+    known = rows["exact_excess_kurtosis"].abs() <= _MOST_KURTOSIS
+    return pd.DataFrame(
+        rows[known | ~known.groupby([rows[k] for k in _TRACE[1:]]).transform("any")]
+    )
+
+
+def _relative(
+    cells: pd.DataFrame, good: NDArray[np.bool_], squares: Vector, exact: Vector, skewness: Vector,
+    kurtosis: Vector, replicates: Vector,
+) -> pd.DataFrame:  # fmt: skip
+    with np.errstate(divide="ignore", invalid="ignore"):
+        one = square(skewness, kurtosis)
+        out = cells.assign(
+            measured=squares / exact, exact=1.0, variance=one.variance / replicates,
+            third=one.third / replicates**2, fourth=one.fourth / replicates**3,
+            part=1.0 / replicates, relative_to=1.0,
+        )  # fmt: skip
+    return pd.DataFrame(out[good]).reset_index(drop=True)
+
+
+def _means(cells: pd.DataFrame) -> pd.DataFrame:
+    """The error of the mean in standard deviations of one estimate, at the last checkpoint."""
+    cells = cells.loc[cells.groupby(_TRACE)["samples"].idxmax()].reset_index(drop=True)
+    r, sd = cells["replicates"].to_numpy(float), np.sqrt(cells["exact_variance"].to_numpy(float))
+    off = (cells["mean"] - cells["kl"] - cells["exact_bias"]).to_numpy(float)
+    skewness, kurtosis = (
+        cells[name].to_numpy(float) for name in ("exact_skewness", "exact_excess_kurtosis")
+    )
+    with np.errstate(divide="ignore", invalid="ignore"):
+        out = cells.assign(
+            measured=off / sd, exact=0.0, variance=1.0 / r, third=np.abs(skewness) / np.sqrt(r),
+            fourth=np.maximum(kurtosis, 0.0) / r, part=np.nan, relative_to=cells["kl"] / sd,
+        )  # fmt: skip
+    out["third"], out["fourth"] = out["third"] / r**1.5, out["fourth"] / r**2
+    good = np.isfinite(off) & (sd > 0) & np.isfinite(sd) & np.isfinite(skewness + kurtosis)
+    return pd.DataFrame(out[good]).reset_index(drop=True)
+
+
+def _std_errors(cells: pd.DataFrame) -> pd.DataFrame:
+    """The mean of std_error^2 over its expectation, where trusted; it pools the units so far."""
+    rows = of_std_errors(cells).merge(cells[[*KEYS, "dimension"]], on=KEYS)
+    rows = rows[rows["trusted"] & (rows["exact"] > 0) & np.isfinite(rows["measured"])]
+    exact = rows["exact"].to_numpy(float)
+    out: pd.DataFrame = rows.assign(
+        measured=rows["measured"] / exact, variance=(rows["sd"] / exact) ** 2, exact=1.0,
+        relative_to=1.0,
+    )  # fmt: skip
+    return out
+
+
+def _coverage(cells: pd.DataFrame) -> pd.DataFrame:
+    """Coverage over the settings of each number of samples, the dimensions weighing alike."""
+    by = KEYS[1:]
+    rows = of_coverage(cells).merge(cells[[*KEYS, "dimension"]], on=KEYS)
+    rows = rows[np.isfinite(rows["measured"])]
+    numbers = ["measured", "exact", "low", "high", "count"]
+    one = rows.groupby([*by, "dimension"], sort=False)[numbers].mean().reset_index()
+    groups = one.groupby(by, sort=False)
+    out = groups[numbers[:-1]].mean().assign(count=groups["count"].sum()).reset_index()
+    out["setting"] = ALL
+    exact, count = out["exact"].to_numpy(float), out["count"].to_numpy(float)
+    return made(
+        out, "coverage", out["measured"].to_numpy(float), exact,
+        sd=np.sqrt(exact * (1.0 - exact) / count), skewness=np.zeros(len(out)),
+        trusted=np.zeros(len(out), bool), relative_to=np.ones(len(out)), count=count,
+        low=out["low"].to_numpy(float), high=out["high"].to_numpy(float),
+    )  # fmt: skip
+
+
+def pooled(cells: pd.DataFrame) -> pd.DataFrame:
+    """The statistics over checkpoints and over settings, of the kind of `mckl.study.cells`.
+
+    `cells` are those with exact theory: rows of summary.parquet with its skewness and kurtosis.
+    """
+    blocks = _blocks(cells)
+    by_setting = _sum_of_independent(blocks, [*_TRACE, "dimension"]).assign(samples=0)
+    traces = pd.MultiIndex.from_frame(by_setting[_TRACE])
+    whole = ~pd.MultiIndex.from_frame(cells[_TRACE]).isin(traces)
+    whole &= cells["block_mean_square"].isna().to_numpy()  # no blocks: the last checkpoint stands
+    over_all = {
+        "mean": _means(cells).assign(samples=0),
+        "variance": pd.concat([by_setting, _last(cells[whole]).assign(samples=0)]),
+        "std_error": _std_errors(cells),
+    }
+    parts = [_statistics(by_setting, "variance")]
+    for quantity, rows in over_all.items():
+        several = rows.groupby(KEYS[1:])["setting"].transform("nunique") > 1
+        together = _over_settings(rows[several], KEYS[1:])
+        parts.append(_statistics(together.assign(setting=ALL), quantity))
+    parts.append(_coverage(cells))
+    return joined(parts)

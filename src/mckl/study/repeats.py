@@ -1,0 +1,56 @@
+"""Replicates that repeat: traces of a setting that hold the same numbers, bit by bit.
+
+Every replicate, sampler and backend draws from a stream of its own, so two traces of a setting
+agree in all their numbers only where a stream was used twice.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+_TRACE = ["setting", "backend", "sampler", "replicate"]
+
+
+def _mixed(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """A bijection of 64 bits, the last step of SplitMix64 (Steele, Lea & Flood 2014)."""
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))
+
+
+def fingerprints(frame: pd.DataFrame) -> pd.DataFrame:
+    """A number of 64 bits for every trace of `frame`, rows of traces.parquet.
+
+    It depends on the estimates and on which estimator and checkpoint each belongs to, not on
+    their order. Returns the columns setting, backend, sampler, replicate and fingerprint.
+    """
+    place = pd.util.hash_array(frame["estimator"].to_numpy(), categorize=True)
+    place = _mixed(place + frame["samples"].to_numpy().astype(np.uint64))
+    bits = np.ascontiguousarray(frame["estimate"].to_numpy(float)).view(np.uint64)
+    hashed = frame[_TRACE].assign(fingerprint=_mixed(bits ^ place))
+    groups = hashed.groupby(_TRACE, observed=True, sort=False)["fingerprint"]
+    return groups.sum().reset_index()  # modulo 2^64
+
+
+class Repeats:
+    """Counts repeated traces table by table; of each setting it remembers what it has seen."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, NDArray[np.uint64]] = {}
+
+    def count(self, frame: pd.DataFrame) -> pd.Series:
+        """By setting, backend and sampler: how many traces are among the setting's earlier ones.
+
+        Estimates that are NaN, or that the theory says are constant, must not be in `frame`.
+        """
+        prints = fingerprints(frame)
+        again = prints.duplicated(["setting", "fingerprint"])
+        for setting, rows in prints.groupby("setting", observed=True).indices.items():
+            values = prints["fingerprint"].to_numpy()[rows]
+            seen = self._seen.get(str(setting), np.empty(0, np.uint64))
+            again.iloc[rows] |= np.isin(values, seen)
+            self._seen[str(setting)] = np.concatenate([seen, values])
+        keys = [prints[name].astype(str) for name in _TRACE[:-1]]
+        return again.groupby(keys).sum()

@@ -1,0 +1,114 @@
+"""P-values of the gate's statistics: how far out a measured number lies, under its exact law.
+
+A gamma law matched to mean, variance and skewness where that is close to the truth far out;
+inequalities that hold for every law elsewhere (docs/theory.md, section 7).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import gammainc, gammaincc, gammainccinv, gammaincinv, ndtr, ndtri, xlogy
+
+from mckl.families.normal import Vector
+
+# Beyond this z a tail that is heavier than the gamma's is not extrapolated.
+_FARTHEST = 10.0
+
+
+def gamma_p_value(z: Vector, skewness: Vector, excess: Vector | float = 0.0) -> Vector:
+    """Two-sided p-value of z under a standardised gamma (Pearson type III) law.
+
+    The smaller tail, doubled; the normal law at skewness 0. What excess kurtosis the law has beyond
+    the gamma's makes a tail e^(excess z^4 / 24) times as heavy, to first order.
+    """
+    flip = np.where(skewness < 0, -1.0, 1.0)
+    x, g = z * flip, np.abs(skewness)
+    bent = g > 1e-3
+    shape = 4.0 / np.where(bent, g, 1.0) ** 2
+    at = np.maximum(shape + x * np.sqrt(shape), 0.0)
+    tail = np.minimum(gammainc(shape, at), gammaincc(shape, at))
+    heavier = np.exp(np.maximum(excess, 0.0) * np.minimum(np.abs(z), _FARTHEST) ** 4 / 24.0)
+    return np.asarray(np.minimum(2.0 * heavier * np.where(bent, tail, ndtr(-np.abs(x))), 1.0))
+
+
+def gamma_bounds(p_value: float, skewness: Vector, excess: Vector) -> tuple[Vector, Vector]:
+    """The z on either side whose `gamma_p_value` is `p_value`, about where there is an excess."""
+    usual = float(-ndtri(0.5 * p_value)) + 1.0
+    p = p_value * np.exp(-np.maximum(excess, 0.0) * usual**4 / 24.0)
+    flip, g = skewness < 0, np.abs(skewness)
+    bent = g > 1e-3
+    shape = 4.0 / np.where(bent, g, 1.0) ** 2
+    normal = -ndtri(0.5 * p)
+    low = np.where(bent, (gammaincinv(shape, 0.5 * p) - shape) / np.sqrt(shape), -normal)
+    high = np.where(bent, (gammainccinv(shape, 0.5 * p) - shape) / np.sqrt(shape), normal)
+    return np.where(flip, -high, low), np.where(flip, -low, high)
+
+
+def chebyshev_p_value(z: Vector) -> Vector:
+    """The bound 1/z^2 on the two-sided p-value, whatever the law."""
+    with np.errstate(divide="ignore"):
+        return np.minimum(1.0 / z**2, 1.0)
+
+
+def shortfall_p_value(relative: Vector, sd: Vector, part: Vector) -> Vector:
+    """Bound on the two-sided p-value of a mean of squares, whatever their law.
+
+    Above its expectation by Cantelli's inequality; below by Bennett's, "Probability inequalities
+    for the sum of independent random variables" (1962), for a square falls short of its
+    expectation by all of it at most.
+
+    Parameters
+    ----------
+    relative  (measured - exact) / exact
+    sd        the standard deviation of measured / exact
+    part      the largest share that one independent square has in the mean
+    """
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        z = relative / sd
+        u = part * np.maximum(-relative, 0.0) / sd**2
+        rate = (1.0 + u) * np.log1p(u) - u
+        below = np.exp(-((sd / part) ** 2) * rate)
+        tail = np.minimum(1.0 / (1.0 + z * z), np.where(relative < 0, below, 1.0))
+    return np.asarray(np.minimum(2.0 * tail, 1.0))
+
+
+def chernoff_p_value(share: Vector, count: Vector, low: Vector, high: Vector) -> Vector:
+    """Bound on the two-sided p-value of a mean of `count` independent numbers in [0, 1].
+
+    Their expectation lies between `low` and `high`. Hoeffding, "Probability inequalities for
+    sums of bounded random variables" (1963), theorem 1.
+    """
+    p = np.clip(share, low, high)  # the expectation that explains it best
+    with np.errstate(divide="ignore", invalid="ignore"):
+        divergence = xlogy(share, share / p) + xlogy(1.0 - share, (1.0 - share) / (1.0 - p))
+    return np.asarray(np.minimum(2.0 * np.exp(-count * np.maximum(divergence, 0.0)), 1.0))
+
+
+class Square(NamedTuple):
+    """Cumulants of y = x^2, x with mean 0 and variance 1; y has mean 1."""
+
+    variance: Vector
+    third: Vector
+    fourth: Vector
+
+
+def square(skewness: Vector, excess_kurtosis: Vector) -> Square:
+    """The cumulants of x^2 for an x of this skewness and excess kurtosis.
+
+    The variance is exact. The third and fourth take the cumulants of x beyond its fourth from
+    the gamma law of the same excess kurtosis, with which they are exact for normal and gamma x.
+    """
+    kurtosis = np.maximum(excess_kurtosis, -2.0)
+    theta = np.maximum(kurtosis, 0.0) / 6.0  # 1 / shape
+    third = 8.0 + 12.0 * kurtosis + 10.0 * skewness**2 + 120.0 * theta**2
+    fourth = 48.0 + 1824.0 * theta + 6720.0 * theta**2 + 5040.0 * theta**3
+    return Square(2.0 + kurtosis, np.maximum(third, 0.0), fourth)
+
+
+def near_gamma(skewness: Vector, excess_kurtosis: Vector) -> NDArray[np.bool_]:
+    """Whether a law's fourth cumulant is about that of the gamma law of its skewness."""
+    gap = np.abs(excess_kurtosis - 1.5 * skewness**2)
+    return np.asarray(gap <= np.maximum(0.25 * np.abs(excess_kurtosis), 0.1))

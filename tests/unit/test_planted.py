@@ -1,0 +1,450 @@
+"""The gate bites: errors of many kinds, planted one at a time in a small study, are all caught."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.stats.qmc
+from scipy.stats import kstest
+
+from mckl.draw import reduction
+from mckl.draw.backends import numpy as backend
+from mckl.draw.points import SAMPLERS, Sampler
+from mckl.draw.streams import seed_sequence
+from mckl.estimation import traces as traces_module
+from mckl.estimation.running import RunningMoments
+from mckl.estimation.traces import Trace, checkpoints, trace_columns, traces
+from mckl.estimation.values import ESTIMATORS
+from mckl.estimation.values.integrands import Integrands
+from mckl.exact import law as law_module
+from mckl.record import tables
+from mckl.study import summary as summary_module
+from mckl.study import theory as theory_module
+from mckl.study.pooled import ALL
+from mckl.study.settings import batches, case_setting, grid_setting
+from mckl.study.summary import summaries
+from mckl.study.verification import failures, passed_line, smallest_errors, verify
+
+# In the order of dimension: those of one share their draws.
+SETTINGS = [
+    grid_setting(1, 1.0, 0.25),
+    grid_setting(2, 1.0, 0.5),
+    case_setting("case", {"q": {"mean": [1.0, 4.0], "sd": [1.0, 1.0]},
+                          "p": {"mean": [0.5, 3.0], "sd": [1.5, 1.5]}}),
+    grid_setting(16, 0.9, 0.1),
+]  # fmt: skip
+CHOSEN = ["iid", "antithetic", "sobol", "iid-radial", "antithetic-radial"]
+AT = checkpoints(512, 1)
+
+
+class Theory(NamedTuple):
+    settings: pd.DataFrame
+    theory: pd.DataFrame
+
+
+def exact() -> Theory:
+    rows = theory_module.theory_rows(SETTINGS, CHOSEN, list(ESTIMATORS), AT)
+    return Theory(
+        tables.table("settings", theory_module.setting_rows(SETTINGS)).to_pandas(),
+        tables.concatenate("theory", list(rows)).to_pandas(),
+    )
+
+
+def run(
+    seed: int, theory: Theory, samplers: Sequence[str], replicates: int,
+    spoil: Callable[[str, Trace], Trace] = lambda sampler, trace: trace,
+) -> pd.DataFrame:  # fmt: skip
+    """verification.parquet of a small study; `spoil` alters what a sampler's traces are."""
+    columns = []
+    for batch in batches(SETTINGS, len(SETTINGS)):
+        for name in samplers:
+            found = traces(
+                batch, "numpy", SAMPLERS[name], list(ESTIMATORS.values()), seed=seed, samples=AT,
+                replicates=replicates, at_once=2 * replicates,
+            )  # fmt: skip
+            for setting, trace in zip(batch, found, strict=True):
+                altered = spoil(name, trace)
+                columns.append(trace_columns(altered, setting, "numpy", name, list(ESTIMATORS)))
+    groups = [tables.concatenate("traces", columns)]
+    (summary,) = summaries(groups, theory.settings, theory.theory)
+    return verify(summary, theory.theory, theory.settings)
+
+
+@pytest.fixture(scope="module")
+def theory() -> Theory:
+    return exact()
+
+
+# Plants. Each takes a MonkeyPatch and returns how it alters finished traces, or None.
+Spoil = Callable[[str, Trace], Trace]
+
+
+def _estimate(patch: pytest.MonkeyPatch, name: str, wrong: Callable[..., Any]) -> None:
+    """Replace an estimate: wrong(moments, estimate, variance) -> (estimate, variance)."""
+    right = ESTIMATORS[name]
+    patch.setitem(
+        ESTIMATORS,  # type: ignore[arg-type]
+        name, right._replace(estimate=lambda m: wrong(m, *right.estimate(m))),
+    )  # fmt: skip
+
+
+def _unit(patch: pytest.MonkeyPatch, name: str, **factors: float) -> None:
+    """Multiply numbers of an estimator's theory."""
+    right = ESTIMATORS[name]
+
+    def wrong(law: Any, paired: bool) -> Any:
+        unit = right.theory(law, paired)
+        return unit._replace(**{k: getattr(unit, k) * x for k, x in factors.items()})
+
+    patch.setitem(theory_module.ESTIMATORS, name, right._replace(theory=wrong))  # type: ignore[arg-type]
+
+
+def _coefficients(patch: pytest.MonkeyPatch, modules: Sequence[Any], **factors: float) -> None:
+    for module in modules:
+        right = module.coefficients
+
+        def wrong(pair: Any, right: Any = right) -> Any:
+            c = right(pair)
+            return c._replace(**{k: getattr(c, k) * x for k, x in factors.items()})
+
+        patch.setattr(module, "coefficients", wrong)
+
+
+def _kernel(patch: pytest.MonkeyPatch, wrong: Callable[[Any, np.ndarray], None]) -> None:
+    """Alter the log density ratios in place: wrong(kernel, ell)."""
+    right = backend.Kernel.log_density_ratios
+
+    def altered(self: Any, draws: Any, units: int) -> np.ndarray:
+        out = right(self, draws, units)
+        wrong(self, out)
+        return out
+
+    patch.setattr(backend.Kernel, "log_density_ratios", altered)
+
+
+def _start(patch: pytest.MonkeyPatch, key: Callable[..., tuple[Any, ...]]) -> None:
+    def wrong(self: Any, library: Any, form: Any, seed: int, replicate: int, *stage: str) -> Any:
+        of = seed_sequence(seed, *stage, *key(form.shape, self.name, library.name, replicate))
+        return self.points.start(library.stream(of), form, of)
+
+    patch.setattr(Sampler, "start", wrong)
+
+
+def _sobol(patch: pytest.MonkeyPatch, wrong: Callable[..., Any]) -> None:
+    right = scipy.stats.qmc.Sobol
+    patch.setattr(scipy.stats.qmc, "Sobol", lambda d, **others: wrong(right, d, **others))
+
+
+def kl_of_both_sides(patch):
+    """KL is 0.1 % too large wherever it is used."""
+    _coefficients(patch, [law_module, reduction], kl=1.001)
+
+
+def both_coefficients_a(patch):
+    """The coefficient a is 1 % too large in theory and sampling alike."""
+    _coefficients(patch, [law_module, reduction], a=1.01)
+
+
+def coefficient_b_of_sampling(patch):
+    """The coefficient b is 3 % too large in sampling."""
+    _coefficients(patch, [reduction], b=1.03)
+
+
+def slope_of_cv(patch):
+    """cv adds the control variate's mean where it should subtract it."""
+    _estimate(patch, "cv", lambda m, value, variance: (2.0 * m.mean("ell") - value, variance))
+
+
+def cv_without_its_control(patch):
+    """cv's standard error is k1's."""
+    of = ESTIMATORS["k1"].estimate
+    _estimate(patch, "cv", lambda m, value, variance: (value, 2.0 * of(m)[1]))
+
+
+def half_of_k2(patch):
+    """k2 averages the square of l, not half of it."""
+    patch.setattr(Integrands, "half_square", property(lambda self: self.ell * self.ell))
+
+
+def bias_of_k2(patch):
+    """k2's theory calls it unbiased."""
+    _unit(patch, "k2", bias=0.0)
+
+
+def clipped_k3(patch):
+    """k3 is clipped at 1."""
+    right = Integrands.k3.func
+    patch.setattr(Integrands, "k3", property(lambda self: np.minimum(right(self), 1.0)))
+
+
+def ratio_of_the_other_direction(patch):
+    """k3 takes e^l for the ratio: the other direction."""
+    patch.setattr(Integrands, "ratio", property(lambda self: np.expm1(self.ell)))
+
+
+def small_standard_errors(patch):
+    """Standard errors are 5 % too small."""
+    for name in ESTIMATORS:
+        _estimate(patch, name, lambda m, value, variance: (value, 0.95**2 * variance))
+
+
+def antithetic_standard_errors(patch):
+    """Antithetic standard errors take the two points of a pair for independent samples."""
+    return lambda sampler, trace: trace._replace(
+        std_error=trace.std_error / (np.sqrt(2) if sampler.startswith("antithetic") else 1.0)
+    )
+
+
+def replicates_drawn_twice(patch):
+    """Every replicate is drawn twice."""
+    _start(patch, lambda shape, sampler, library, r: (shape, sampler, library, r // 2))
+
+
+def one_stream_for_samplers(patch):
+    """Samplers share their streams."""
+    _start(patch, lambda shape, sampler, library, r: (shape, library, r))
+
+
+def chi_squares_of_a_pair(patch):
+    """The mirrored points of antithetic-radial have chi-squares of their own."""
+
+    def wrong(kernel, ell):
+        if len(ell) == 2 and kernel._chi is not None:
+            for i in range(ell.shape[1]):
+                chi = kernel._chi.of(i)
+                ell[1, i] += np.roll(chi, 1, axis=0) - chi  # another replicate's
+
+    _kernel(patch, wrong)
+
+
+def lost_sign(patch):
+    """The second point of an antithetic pair is the first one again."""
+
+    def wrong(kernel, ell):
+        ell[-1] = ell[0]
+
+    _kernel(patch, wrong)
+
+
+def single_precision(patch):
+    """l is rounded to float32."""
+
+    def wrong(kernel, ell):
+        ell[:] = ell.astype(np.float32)
+
+    _kernel(patch, wrong)
+
+
+def degrees_of_chi_squares(patch):
+    """Chi-squares have one degree of freedom too many."""
+    right = backend.Stream.chisquares
+    patch.setattr(backend.Stream, "chisquares", lambda self, rows, dof: right(self, rows, dof + 1))
+
+
+def correlated_samples(patch):
+    """Every draw of normals is used for two samples in a row."""
+    right = backend.Stream.normals
+
+    def wrong(self, rows, columns):
+        out = right(self, rows, columns)
+        out[1::2] = out[: rows - rows % 2 : 2]
+        return out
+
+    patch.setattr(backend.Stream, "normals", wrong)
+
+
+def no_scramble(patch):
+    """Sobol' points are not scrambled."""
+    _sobol(patch, lambda right, d, **others: right(d, **{**others, "scramble": False}))
+
+
+def one_scramble(patch):
+    """All replicates have the same scramble."""
+    _sobol(patch, lambda right, d, **others: right(d, **{**others, "rng": 1}))
+
+
+def no_balance(patch):
+    """Sobol' points are independent uniforms."""
+
+    class Independent:
+        def __init__(self, right, d, rng, **others):
+            self.random = lambda rows: rng.random((rows, d))
+
+    _sobol(patch, Independent)
+
+
+def late_checkpoints(patch):
+    """A checkpoint lacks the last unit that it counts."""
+    right = traces_module._merge
+    patch.setattr(
+        traces_module, "_merge",
+        lambda moments, ell, at: right(moments, ell, [n - 1 if n > 2 else n for n in at]),
+    )  # fmt: skip
+
+
+def pairs_counted_as_samples(patch):
+    """An antithetic pair counts as one sample."""
+    return lambda sampler, trace: (
+        trace._replace(
+            estimate=np.roll(trace.estimate, -1, axis=2)[:, :, :-1],
+            std_error=np.roll(trace.std_error, -1, axis=2)[:, :, :-1],
+            samples=trace.samples[:-1],
+        )
+        if sampler.startswith("antithetic")
+        else trace
+    )
+
+
+def merged_moments(patch):
+    """Blocks are merged without what their means differ by."""
+    right = RunningMoments.update
+
+    def wrong(self, ell):
+        units, before = self.units, dict(self._mean)
+        right(self, ell)
+        for first, second in self._products:
+            if units:
+                shift = [(self._mean[x] - before[x]) * self.units for x in (first, second)]
+                block = self.units - units
+                self._comoment[first, second] -= units * shift[0] * shift[1] / block / self.units
+                if first == second:
+                    np.maximum(self._comoment[first, first], 0.0, out=self._comoment[first, first])
+
+    patch.setattr(RunningMoments, "update", wrong)
+
+
+def variance_of_theory(patch):
+    """The theory's variance of k1 is 5 % too large."""
+    _unit(patch, "k1", variance=1.05)
+
+
+def formula_of_strata(patch):
+    """The variance over strata counts one of two tails."""
+    right = theory_module.stratified
+    patch.setattr(
+        theory_module, "stratified", lambda form, n: (0.5 * right(form, n)[0], *right(form, n)[1:])
+    )
+
+
+def freedom_of_intervals(patch):
+    """Intervals take Student's t with one degree of freedom too many."""
+    right = summary_module.t_quantile
+    patch.setattr(
+        summary_module, "t_quantile",
+        lambda samples, sampler, estimator: right(
+            samples + sampler.map({n: s.points.points for n, s in SAMPLERS.items()}).astype(int),
+            sampler, estimator,
+        ),
+    )  # fmt: skip
+
+
+class Plant(NamedTuple):
+    plant: Callable[[pytest.MonkeyPatch], Spoil | None]
+    samplers: str
+    quantities: set[str]  # those that must see it
+    theory: bool = False  # whether it alters the theory
+    replicates: int = 200
+
+
+PLANTS = [
+    Plant(kl_of_both_sides, "iid", {"kl"}, True),
+    Plant(both_coefficients_a, "iid", {"log_ratio_variance"}, True),
+    Plant(coefficient_b_of_sampling, "iid", {"std_error"}),
+    Plant(slope_of_cv, "iid", {"variance"}),
+    Plant(cv_without_its_control, "iid", {"std_error"}),
+    Plant(half_of_k2, "iid", {"mean", "std_error"}),
+    Plant(bias_of_k2, "iid", {"mean"}, True),
+    Plant(clipped_k3, "iid", {"std_error"}),
+    Plant(ratio_of_the_other_direction, "iid", {"mean"}),
+    Plant(small_standard_errors, "iid", {"std_error"}),
+    Plant(antithetic_standard_errors, "antithetic", {"std_error"}),
+    Plant(replicates_drawn_twice, "iid", {"repeats"}),
+    Plant(one_stream_for_samplers, "iid iid-radial", {"repeats"}),
+    Plant(chi_squares_of_a_pair, "antithetic-radial", {"variance", "std_error"}),
+    Plant(lost_sign, "antithetic", {"mean", "std_error"}),
+    Plant(single_precision, "antithetic", {"mean"}),
+    Plant(degrees_of_chi_squares, "iid-radial", {"mean"}),
+    Plant(correlated_samples, "iid", {"variance"}),
+    Plant(no_scramble, "sobol", {"mean"}),
+    Plant(one_scramble, "sobol", {"variance"}),
+    Plant(no_balance, "sobol", {"variance"}),
+    Plant(late_checkpoints, "iid", {"std_error"}),
+    Plant(pairs_counted_as_samples, "antithetic", {"variance", "std_error"}),
+    Plant(merged_moments, "iid", {"std_error"}),
+    Plant(variance_of_theory, "iid", {"std_error"}, True),
+    Plant(formula_of_strata, "sobol", {"variance"}, True),
+    Plant(freedom_of_intervals, "iid", {"coverage"}, replicates=500),
+]
+
+
+@pytest.mark.parametrize("case", PLANTS, ids=lambda case: case.plant.__name__)
+def test_a_planted_error_is_caught(case, theory, monkeypatch):
+    spoil = case.plant(monkeypatch) or (lambda sampler, trace: trace)
+    of = exact() if case.theory else theory
+    rows = run(1, of, case.samplers.split(), case.replicates, spoil)
+    failed = rows[~rows["passed"]]
+    assert case.quantities <= set(failed["quantity"])
+    assert failures(rows) is not None
+
+
+@pytest.fixture(scope="module")
+def honest(theory) -> list[pd.DataFrame]:
+    return [run(seed, theory, CHOSEN, 100) for seed in range(20)]
+
+
+def test_honest_studies_pass(honest):
+    for seed, rows in enumerate(honest):
+        assert failures(rows) is None, seed
+        assert {"gamma", "chebyshev", "bennett", "chernoff", "rounding"} <= set(rows["test"])
+
+
+def test_the_studies_of_the_plants_pass_without_them(theory):
+    assert failures(run(1, theory, CHOSEN, 200)) is None
+    assert failures(run(1, theory, ["iid"], 500)) is None
+
+
+@pytest.mark.parametrize("quantity", ["mean", "variance", "std_error"])
+def test_p_values_of_honest_studies_are_uniform(honest, quantity):
+    # At the last checkpoint samplers, seeds and these settings are independent of each other.
+    p = pd.concat(honest)
+    p = p[(p["samples"] == AT[-1]) & (p["test"] == "gamma") & (p["setting"] != "case")]
+    p = p[(p["estimator"] == "k1") & (p["quantity"] == quantity) & (p["setting"] != ALL)]
+    assert len(p) > 100
+    # The gamma law is matched, not exact: Kolmogorov and Smirnov's test at 1e-4.
+    assert kstest(p["p_value"], "uniform").pvalue > 1e-4
+
+
+@pytest.mark.parametrize("quantity", ["mean", "variance", "std_error"])
+def test_pooled_rows_are_as_spread_as_their_bound_allows(honest, quantity):
+    rows = pd.concat(honest)
+    z = rows.loc[(rows["setting"] == ALL) & (rows["quantity"] == quantity), "z"]
+    assert len(z) > 100
+    assert abs(z.mean()) < 0.7
+    # Settings that share their draws are taken to depend on each other more than they do.
+    assert 0.4 < z.std() < 1.2
+
+
+def test_one_replicate_is_told(theory):
+    rows = run(1, theory, ["iid"], 1)
+    assert failures(rows) is None
+    line = passed_line(rows)
+    assert "one replicate has no variance over replicates: no cell's variance was compared" in line
+    assert {"mean", "std_error"} <= set(rows.loc[rows["samples"] > 0, "quantity"])
+
+
+def test_the_errors_that_would_have_been_caught_are_caught(theory, monkeypatch):
+    """The smallest errors that a passed gate tells are true: half again as much is seen."""
+    rows = run(1, theory, ["iid"], 200)
+    told = smallest_errors(rows)
+    assert told["std_error"]["pooled"] < told["std_error"]["best"] < 0.05
+    assert told["variance"]["pooled"] < 0.5 * told["variance"]["best"]
+    factor = 1.0 + 1.5 * told["std_error"]["pooled"]
+    larger = run(1, theory, ["iid"], 200, lambda _, t: t._replace(std_error=factor * t.std_error))
+    assert "std_error" in set(larger.loc[~larger["passed"], "quantity"])
+    factor = 1.0 + told["std_error"]["pooled"] / 4
+    hardly = run(1, theory, ["iid"], 200, lambda _, t: t._replace(std_error=factor * t.std_error))
+    assert failures(hardly) is None
