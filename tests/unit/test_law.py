@@ -185,7 +185,10 @@ def test_the_two_ways_to_write_r_agree_where_they_meet(
     series = ESTIMATORS[name].theory(LogRatioLaw(p), paired)
     monkeypatch.setattr(law_module, "_TAYLOR_BELOW", 0.0)
     exponential = ESTIMATORS[name].theory(LogRatioLaw(p), paired)
-    assert series.variance == pytest.approx(exponential.variance, rel=1e-9)
+    # 1e-10 is what the truncation may cost; rounding costs the exponentials of cv more
+    assert series.variance == pytest.approx(
+        exponential.variance, rel=1e-10 if name == "k3" else 1e-9
+    )
 
 
 def decimal_k3_variance(dimension, scale, offset):

@@ -292,4 +292,4 @@ class LogRatioLaw:
 
 # At the border the truncation costs a variance less than 1e-10 of itself, and rounding costs a
 # fourth moment by exponentials 1e-3; both fall off fast on their side of it.
-_TAYLOR_BELOW, _TAYLOR_DEGREE = 2e-3, 9
+_TAYLOR_BELOW, _TAYLOR_DEGREE = 2e-3, 11

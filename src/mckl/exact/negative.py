@@ -19,13 +19,11 @@ import math
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 
-from mckl.exact.law import LogRatioLaw
+from mckl.exact.law import Complex, LogRatioLaw
+from mckl.families.normal import Vector
 
-Complex = NDArray[np.complex128]
-
-_SMALLEST = -115.0  # the logarithm of what is told as 0
+SMALLEST = -115.0  # the logarithm of what is told as 0
 # How much the hyperbola bends towards where e^{s x} falls: its arms are 30 degrees off the
 # vertical, so that a Gaussian factor e^{s^2} still falls along them.
 _BEND = math.tan(math.radians(30.0))
@@ -47,16 +45,32 @@ def probability_negative(law: LogRatioLaw, units: int, paired: bool) -> float:
         return units * law.log_mgf((s, 0.0 if paired else s))
 
     # Chernoff's bound spares the search where nothing is left to find.
-    if exponent(-0.5) < _SMALLEST:
+    if exponent(-0.5) < SMALLEST:
         return 0.0
     s = _root(law, paired)
-    if s is None or exponent(s) < _SMALLEST:
+    if s is None or exponent(s) < SMALLEST:
         return 0.0
     sd = math.sqrt(units * law.tilted(s, paired)[1])
     # The pole at 0 is kept away from the line by a standard deviation's worth.
     s = max(min(s, -1.0 / sd), 0.5 * (s + law.lowest_tilt))
     sd = math.sqrt(units * law.tilted(s, paired)[1])
     return inverted(lambda z: units * law.complex_log_mgf(z, paired), s, sd)
+
+
+def lugannani_rice(s: float, exponent: float, variance: float) -> float:
+    """P(x < 0) by the formula of Lugannani & Rice.
+
+    Parameters
+    ----------
+    s, exponent, variance
+        The s < 0 with K'(s) = 0, K(s) and K''(s), where K(s) = log E e^{s x}.
+    """
+    w, u = -math.sqrt(max(-2.0 * exponent, 0.0)), s * math.sqrt(variance)
+    tail = 0.5 * math.erfc(-w / math.sqrt(2.0))
+    if w > -1e-4:  # the two fractions cancel
+        return tail
+    density = math.exp(exponent) / math.sqrt(2.0 * math.pi)
+    return min(max(tail + density * (1.0 / w - 1.0 / u), 0.0), 1.0)
 
 
 def inverted(log_mgf: Callable[[Complex], Complex], s: float, sd: float) -> float:
@@ -96,19 +110,19 @@ def _bends(log_mgf: Callable[[Complex], Complex], s: float, sd: float) -> list[f
 def _trapezoidal(
     log_mgf: Callable[[Complex], Complex], s: float, sd: float, bend: float, peak: float
 ) -> float | None:
-    def integrand(theta: NDArray[np.float64]) -> Complex:
+    def integrand(theta: Vector) -> Complex:
         z = s + (1j * np.sinh(theta) + bend * (np.cosh(theta) - 1.0)) / sd
         slope = (1j * np.cosh(theta) + bend * np.sinh(theta)) / sd
         with np.errstate(under="ignore", over="ignore", invalid="ignore"):
             return np.asarray(np.exp(log_mgf(z) - peak) * slope / z)
 
-    values = [integrand(np.arange(8) * _STEP)]
+    values = [integrand(_STEP * np.arange(8.0))]
     largest = float(np.abs(values[0]).max())
     count = 8
     while not float(np.abs(values[-1][-3:]).max()) <= _NEGLIGIBLE * largest:
         if count * _STEP > _LONGEST:
             return None
-        values.append(integrand((count + np.arange(4)) * _STEP))
+        values.append(integrand(np.asarray(_STEP * (count + np.arange(4.0)))))
         largest = max(largest, float(np.abs(values[-1]).max()))
         count += 4
     if not largest < 1e4 * abs(values[0][0]):  # it grows along this line: digits would cancel
@@ -117,11 +131,11 @@ def _trapezoidal(
     total = every.sum() - 0.5 * every[0]
     step, estimate = _STEP, _STEP * total
     for _ in range(_HALVINGS):
-        total += integrand((np.arange(count) + 0.5) * step).imag.sum()
+        total += integrand(np.asarray((np.arange(count) + 0.5) * step)).imag.sum()
         step, count = 0.5 * step, 2 * count
         last, estimate = estimate, step * total
         if abs(estimate - last) <= _AGREE * abs(estimate):
-            return -estimate / math.pi * math.exp(peak)
+            return float(-estimate / math.pi * math.exp(peak))
     return None
 
 
