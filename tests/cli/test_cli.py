@@ -37,7 +37,7 @@ OPTION = {
         "expected_bias": NUMBER,
         "probability_negative": {"type": ["number", "null"], "minimum": 0, "maximum": 1},
         "probability_negative_method": {
-            "enum": ["saddlepoint", "normal", "never negative", "not known"]
+            "enum": ["inversion", "saddlepoint", "never negative", "not known"]
         },
         "cpu_seconds": NUMBER,
         "standard_error": {"type": "boolean"},
@@ -164,9 +164,9 @@ def test_a_biased_estimator_is_not_recommended_beside_an_unbiased_one(words):
 def test_probability_of_a_negative_estimate_at_a_loose_tolerance():
     answer = told("advise", "-d", "1", "-s", "0.8", "-o", "0.25", "-t", "0.5")
     k1, balanced = option(answer, "k1", "iid"), option(answer, "k1", "sobol")
-    assert k1["probability_negative_method"] == "saddlepoint"
+    assert k1["probability_negative_method"] == "inversion"
     assert 0.005 < k1["probability_negative"] < 0.04
-    assert balanced["probability_negative_method"] == "normal"
+    assert balanced["probability_negative_method"] == "saddlepoint"
     assert option(answer, "k3", "iid")["probability_negative"] == 0.0
 
 

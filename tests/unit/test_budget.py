@@ -15,7 +15,6 @@ from mckl.estimation.budget import Forecasts, Tolerance, budget_rows, measured
 from mckl.estimation.values import ESTIMATORS
 from mckl.exact.balanced import balanced_variance, chi_sum, normal_sums
 from mckl.exact.law import LogRatioLaw
-from mckl.exact.saddlepoint import normal_probability_negative, probability_negative
 from mckl.exact.strata import chi_strata, normal_strata
 from mckl.record import tables
 from mckl.study.settings import case_setting, grid_setting
@@ -232,32 +231,3 @@ def test_budget_of_a_study_agrees_with_its_theory():
     kl = LogRatioLaw(setting.pair).kl
     for tolerance, n in zip((0.1, 0.01), columns["samples_needed"], strict=True):
         assert n == math.ceil(LogRatioLaw(setting.pair).variance / (tolerance * kl) ** 2)
-
-
-@pytest.mark.parametrize("paired", [False, True])
-@pytest.mark.parametrize(
-    "setting", [NOTEBOOK, grid_setting(1, 0.8, 0.25), grid_setting(4, 1.25, 0.25)]
-)
-def test_probability_of_a_negative_estimate(setting, paired):
-    """Against simulation, within four standard errors and 4 % of the formula itself."""
-    form, law, units, repeats = full(setting.pair), LogRatioLaw(setting.pair), 3, 200_000
-    g = np.random.default_rng(11).normal(size=(repeats, units, form.square.size))
-    even = law.kl + (g * g - 1.0) @ form.square
-    mean = (even if paired else even + g @ form.linear).mean(axis=1)
-    seen, told = (mean < 0).mean(), probability_negative(law, units, paired)
-    assert abs(seen - told) <= 4 * math.sqrt(told / repeats) + 0.04 * told
-
-
-def test_probability_negative_at_its_ends():
-    law = LogRatioLaw(NOTEBOOK.pair)
-    assert probability_negative(law, 10**6, False) == 0.0
-    assert probability_negative(LogRatioLaw(grid_setting(3, 1.0, 0.0).pair), 5, False) == 0.0
-    # Without squares a pair is KL itself; l is normal and the formula is exact.
-    flat = LogRatioLaw(grid_setting(1, 1.0, 0.25).pair)
-    assert probability_negative(flat, 4, True) == 0.0
-    normal = normal_probability_negative(flat.kl, flat.variance / 4)
-    assert probability_negative(flat, 4, False) == pytest.approx(normal, rel=1e-9)
-    # The normal law misses the notebook's skewed l by a factor of 100 already at n = 3.
-    assert probability_negative(law, 3, False) > 50 * normal_probability_negative(
-        law.kl, law.variance / 3
-    )

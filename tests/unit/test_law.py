@@ -185,7 +185,10 @@ def test_the_two_ways_to_write_r_agree_where_they_meet(
     series = ESTIMATORS[name].theory(LogRatioLaw(p), paired)
     monkeypatch.setattr(law_module, "_TAYLOR_BELOW", 0.0)
     exponential = ESTIMATORS[name].theory(LogRatioLaw(p), paired)
-    assert series.variance == pytest.approx(exponential.variance, rel=1e-9)
+    # 1e-10 is what the truncation may cost; rounding costs the exponentials of cv more
+    assert series.variance == pytest.approx(
+        exponential.variance, rel=1e-10 if name == "k3" else 1e-9
+    )
 
 
 def decimal_k3_variance(dimension, scale, offset):
@@ -231,15 +234,17 @@ def test_beyond_a_thousand_nats(name, paired):
     assert law.kl == 2000.0
     theory = ESTIMATORS[name].theory(law, paired)
     # Var l is 4000; chi^2 is e^4000, above the largest float64.
-    if name == "cv":
+    if name == "cv" and not paired:
         assert theory.kind == "none"
         assert math.isnan(theory.variance)
+    elif name == "cv":  # every pair is KL, and so is the intercept of a constant
+        assert theory[:4] == (0.0, 0.0, 0.0, 0.0)
     else:
         finite = {"k1": 0.0 if paired else 4000.0, "k3": math.inf}
         # k2: l^2/2 of a normal l; the pair's mean is (KL^2 + L^2)/2 with Var L^2 = 2 V^2
         finite["k2"] = 0.5 * 4000.0**2 + (0 if paired else 4000.0 * 2000.0**2)
         assert theory.variance == pytest.approx(finite[name], rel=1e-12)
-    if name in ("k3", "cv"):
+    if name == "k3" or (name == "cv" and not paired):
         assert "largest float64" in theory.reason
 
 

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 _NONE = "–"
 _NOTES = """\
-Samples and RMSE are exact theory, but for * to leading order in 1/n. P(negative) of k1 is from
-the saddlepoint formula, over sobol from the normal law; k2 and k3 never are. CPU time is that of
-one core at measured rates."""
+Samples and RMSE are exact theory, but for * to leading order in 1/n. P(negative) of k1 is exact,
+over sobol from a saddlepoint formula; k2 and k3 never are. CPU time is that of one core at
+measured rates."""
 _COLUMNS = ("estimator", "sampler", "samples", "RMSE (nats)", "P(negative)", "CPU time", "verdict")
 
 

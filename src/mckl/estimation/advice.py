@@ -10,7 +10,8 @@ from mckl.draw.points import SAMPLERS, Sampler
 from mckl.errors import UserError
 from mckl.estimation.budget import LEADING, OK, Forecasts, Need, Tolerance
 from mckl.estimation.values import ESTIMATORS, Estimator
-from mckl.exact.saddlepoint import normal_probability_negative, probability_negative
+from mckl.exact.negative import probability_negative
+from mckl.exact.negative_balanced import probability_negative_balanced
 from mckl.families.normal import Pair, kl_divergence
 from mckl.study.plan import estimate_seconds
 from mckl.study.settings import Setting
@@ -130,10 +131,12 @@ def _negative(
     if not estimator.linear or need.samples is None:
         return None, "not known"
     points = sampler.points
-    if not points.independent:
-        return normal_probability_negative(forecasts.law.kl, need.variance), "normal"
+    if not points.independent and need.samples > 1:
+        form = forecasts.form(sampler)
+        told = None if form is None else probability_negative_balanced(form, need.samples)
+        return told, "not known" if told is None else "saddlepoint"
     units = need.samples // points.points
-    return probability_negative(forecasts.law, units, points.points == 2), "saddlepoint"
+    return probability_negative(forecasts.law, units, points.points == 2), "inversion"
 
 
 def _recommendation(options: Sequence[dict[str, Any]]) -> dict[str, Any] | None:

@@ -19,9 +19,11 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mckl.families.normal import Pair, Vector, coefficients, x_minus_log1p
 
+Complex = NDArray[np.complex128]
 Tilt = tuple[float, float]  # (T, S): the exponential e^{T (KL + Q) + S L}
 # A function of (Q, L): for every tilt the coefficients c[i, j] of Q^i L^j times it.
 Expression = Mapping[Tilt, Vector]
@@ -102,6 +104,18 @@ def _sums(t: Vector, b2: Vector, weight: Vector, T: float, order: int) -> _Sums:
     return _Sums(cross, plain, with_b)
 
 
+def _complex_m(x: Complex) -> Complex:
+    """m(x) = x - log(1 + x) without cancellation, as `x_minus_log1p` has it for real x."""
+    y = x / (2.0 + x)
+    square = y * y
+    series = np.zeros_like(x)
+    for k in range(16, 0, -1):
+        series = (series + 1.0 / (2 * k + 1)) * square
+    with np.errstate(divide="ignore", invalid="ignore"):
+        far = x - np.log(1.0 + x)
+    return np.where(np.abs(x) < 0.5, y * (x - 2.0 * series), far)
+
+
 class LogRatioLaw:
     """The law of the log density ratio of a pair (q, p) under z ~ q.
 
@@ -151,6 +165,21 @@ class LogRatioLaw:
         if T not in self._logs:
             self._logs[T] = 0.5 * _sum_of_m(-T, self._t, self._weight) if T else 0.0
         return T * self.kl + self._logs[T] + 0.5 * S * S * float(self._tilted(T, 0).with_b[0])
+
+    def complex_log_mgf(self, s: Complex, paired: bool) -> Complex:
+        """log E e^{s x} at complex s, shape (nodes,): x = l, or KL + Q of a pair.
+
+        On any line that crosses the real axis where `log_mgf` is finite, and nowhere else.
+        """
+        total = s * self.kl
+        rows = max(_ROWS // s.size, 1)
+        for start in range(0, self._t.size, rows):
+            here = slice(start, start + rows)
+            x = -s[:, None] * self._t[here]
+            total = total + 0.5 * (_complex_m(x) @ self._weight[here])
+            if not paired:
+                total += 0.5 * s * s * ((1.0 / (1.0 + x)) @ (self._weight[here] * self._b2[here]))
+        return np.asarray(total)
 
     def groups(self) -> tuple[int, int]:
         """How many values a has over the coordinates, and how many of them occur twice or more."""
@@ -263,4 +292,4 @@ class LogRatioLaw:
 
 # At the border the truncation costs a variance less than 1e-10 of itself, and rounding costs a
 # fourth moment by exponentials 1e-3; both fall off fast on their side of it.
-_TAYLOR_BELOW, _TAYLOR_DEGREE = 2e-3, 9
+_TAYLOR_BELOW, _TAYLOR_DEGREE = 2e-3, 11

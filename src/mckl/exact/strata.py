@@ -62,7 +62,7 @@ def _nodes(edges: Vector, log_density: Callable[[Vector], Vector]) -> tuple[Vect
     return x, weight / weight.sum(axis=1, keepdims=True)
 
 
-def _walsh_hadamard(x: Vector) -> Vector:
+def walsh_hadamard(x: Vector) -> Vector:
     """The Walsh-Hadamard transform along axis 0, whose length is a power of two."""
     n = x.shape[0]
     step = 1
@@ -85,8 +85,8 @@ def _linked(*functions: Vector) -> float:
     if n < 4:
         return 0.0
     # Most of the four are one and the same; transformed once, of shape (strata, k > 0).
-    once = {id(f): (_walsh_hadamard(f.T) / positions)[1:].T for f in functions}
-    twice = {key: _walsh_hadamard(x) for key, x in once.items()}
+    once = {id(f): (walsh_hadamard(f.T) / positions)[1:].T for f in functions}
+    twice = {key: walsh_hadamard(x) for key, x in once.items()}
     h, H = [once[id(f)] for f in functions], [twice[id(f)] for f in functions]
     every = (H[0] * H[1] * H[2] * H[3]).sum() / n
     pairs = sum(

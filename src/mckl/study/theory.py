@@ -44,9 +44,11 @@ class Exact(NamedTuple):
 def over_units(unit: UnitTheory, units: int) -> Exact:
     """The law of an estimate over so many independent units."""
     if units < unit.least_units:
-        reason = "too few samples for the leading order to say anything"
+        reason = unit.reason or "too few samples for the leading order to have settled"
         return Exact(math.nan, math.nan, math.nan, math.nan, "none", reason)
     bias = unit.bias + (unit.bias_times_n / units if unit.bias_times_n else 0.0)
+    if units < unit.least_units_of_bias:
+        bias = math.nan
     return Exact(
         bias,
         unit.variance / units,

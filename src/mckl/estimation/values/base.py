@@ -22,8 +22,8 @@ class UnitTheory(NamedTuple):
     A unit is one sample, or one antithetic pair. Over N units the estimate has bias
     ``bias + bias_times_n / N``, variance ``variance / N``, skewness ``skewness / sqrt(N)``
     and excess kurtosis ``excess_kurtosis / N``. NaN means not known, inf is a value;
-    `reason` says why something is infinite. Over fewer than `least_units` an asymptotic theory
-    forecasts nothing.
+    `reason` says why something is infinite. An asymptotic theory forecasts nothing over fewer
+    than `least_units`, and no bias over fewer than `least_units_of_bias`.
     """
 
     bias: float
@@ -34,6 +34,7 @@ class UnitTheory(NamedTuple):
     kind: str = "exact"
     reason: str | None = None
     least_units: float = 1.0
+    least_units_of_bias: float = 1.0
 
 
 class Estimator(NamedTuple):

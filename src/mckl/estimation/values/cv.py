@@ -38,44 +38,73 @@ def _estimate(moments: RunningMoments) -> tuple[Vector, Vector]:
 
 # The moments of r are exponentials of differences of terms as large as KL.
 _MOST_KL = 1e9
+# The leading order is given from where what follows it, signs aside, adds up to at most so much
+# of it. How far off it then is, docs/theory.md, section 3, says.
+_SETTLED = 0.2
+_SLOWLY = "E r^4 is infinite: the leading order settles, but too slowly to say where"
 
 
 @np.errstate(over="ignore", invalid="ignore")
 def _theory(law: LogRatioLaw, paired: bool) -> UnitTheory:
-    """Variance V - Cov(l, r)^2 / Var r per unit, and the bias to first order in 1/N.
+    """Variance Var e per unit and bias -E[u^2 e] over N, and from which N they hold.
 
-    The fitted slope errs by about sum (r - 1) e / (N Var r), with e the residual; times the
-    mean of r - 1 that is a bias of -E[(r - 1)^2 e] / Var r, over N.
+    Here x = r - 1, u = x / sd(x), and e is the residual of l regressed on x. Of the expansion of
+    the estimate in 1/N (docs/theory.md, section 3) the next terms are
+
+        variance  -E u^2 e^2 + 3 (E u^2 e)^2 + 2 Var e + 2 E u^3 E u e^2,  over N^2
+        bias      E u^4 e - (E u^4 + 3) E u^2 e - 2 E u^3 E u^3 e,         over N^2
+
+    and the expansion needs the sample variance of u close to 1: its variance is (E u^4 - 1) / N.
     """
+    mean = law.expectation
     ell = over_unit(law.ell, paired)
     ratio = over_unit(law.ratio_minus_one, paired)
     centred = add(ell, constant(law.kl), -1.0)
-    variance = law.expectation(multiply(centred, centred))
-    spread = law.expectation(multiply(ratio, ratio))
-    if variance == 0.0 and spread == 0.0:
+    variance = mean(multiply(centred, centred))
+    if variance == 0.0:  # every unit is KL, and so is the intercept
         return UnitTheory(0.0, 0.0, 0.0, 0.0)
+    spread = mean(multiply(ratio, ratio))
     if not math.isfinite(spread):
         # The coefficient tends to 0 and the variance to k1's, but so slowly that this limit
         # forecasts nothing at any number of samples that one can draw.
-        reason = TOO_LARGE if law.is_finite(-2) else DIVERGENT
-        return UnitTheory(math.nan, math.nan, math.nan, math.nan, kind="none", reason=reason)
+        return _unknown(TOO_LARGE if law.is_finite(-2) else DIVERGENT)
     if law.kl > _MOST_KL:
-        reason = "KL is so large that rounding leaves no digits of the moments of r"
-        return UnitTheory(math.nan, math.nan, math.nan, math.nan, kind="none", reason=reason)
+        return _unknown("KL is so large that rounding leaves no digits of the moments of r")
     if (0, 0) in ratio and len(ratio) == 1:  # a Taylor polynomial: l is small, start from k3
         centred = add(centred, ratio)
-    slope = law.expectation(multiply(centred, ratio)) / spread
-    residual = add(centred, ratio, -slope)
-    bias = -law.expectation(multiply(multiply(ratio, ratio), residual)) / spread
+    slope = mean(multiply(centred, ratio)) / spread
+    e = add(centred, ratio, -slope)
+    u = multiply(constant(1.0 / math.sqrt(spread)), ratio)
+    u2, ue, e2 = multiply(u, u), multiply(u, e), multiply(e, e)
+    var_e, u2e = mean(e2), mean(multiply(u, ue))
+    third, fourth = mean(multiply(u2, u)), mean(multiply(u2, u2))
+    of_variance = (mean(multiply(u2, e2)), 3.0 * u2e**2, 2.0 * var_e,
+                   2.0 * third * mean(multiply(u, e2)), (fourth - 1.0) * var_e)  # fmt: skip
+    of_bias = (mean(multiply(multiply(u2, u), ue)), (fourth + 3.0) * u2e,
+               2.0 * third * mean(multiply(u2, ue)))  # fmt: skip
     return UnitTheory(
         0.0,
-        max(law.expectation(multiply(residual, residual)), 0.0),
+        max(var_e, 0.0),
         math.nan,
         math.nan,
-        bias_times_n=bias if math.isfinite(bias) else math.nan,
+        bias_times_n=-u2e if math.isfinite(u2e) else math.nan,
         kind="asymptotic",
-        least_units=max(spread, 64.0),  # where a mean of r - 1 is off by 1, nothing is fitted
+        reason=None if law.is_finite(-4) else _SLOWLY,
+        least_units=_settled(of_variance, var_e),
+        least_units_of_bias=_settled(of_bias, u2e),
     )
+
+
+def _settled(following: tuple[float, ...], leading: float) -> float:
+    """The number of units from which the following order is small beside the leading one."""
+    total = sum(abs(term) for term in following)
+    if not (math.isfinite(total) and leading != 0.0):
+        return math.inf
+    return total / (_SETTLED * abs(leading))
+
+
+def _unknown(reason: str) -> UnitTheory:
+    return UnitTheory(math.nan, math.nan, math.nan, math.nan, kind="none", reason=reason)
 
 
 CV = Estimator(

@@ -1,0 +1,157 @@
+"""The probability that k1's estimate over balanced Sobol' points is negative.
+
+The estimate is a sum over coordinates and, in each, over n strata (docs/theory.md, section 6). The
+first digit of the position within stratum y is r.y + e over the field of two elements, with one
+random r and e a coordinate: with probability 1/n all points lie to one side. Given these digits the
+positions are taken for independent, which makes log E e^{s x} elementary but for one Walsh-Hadamard
+transform; the formula of Lugannani & Rice, "Saddle point approximation for the distribution of the
+sum of independent random variables" (1980), does the rest. docs/theory.md, section 6, says how far
+off this is.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+from scipy.special import ndtri
+
+from mckl.draw.quantiles import chisquare_of_normal
+from mckl.draw.reduction import Form
+from mckl.exact.balanced import balanced_variance
+from mckl.exact.negative import SMALLEST, lugannani_rice
+from mckl.exact.strata import walsh_hadamard
+from mckl.families.normal import Vector
+
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(32)
+_DEPTH = 45.0  # how far the logarithm of an integrand may fall before it is cut
+_MOST = 2**13  # rows times strata: beyond, it would take seconds
+_CUT = 9.5  # where moments are cut: beyond lies a probability of 1e-21
+
+
+class _Rows(NamedTuple):
+    """Coordinates of one kind: f = square x^2 + linear x on halves of strata.
+
+    x has a density proportional to x^power e^{-x^2 / 2} (a normal, or the root of a chi-square);
+    `times` says how often each row occurs.
+    """
+
+    square: Vector
+    linear: Vector
+    times: Vector
+    power: float
+    low: Vector
+    high: Vector
+
+    def log_integral(self, s: float) -> Vector:
+        """The logarithm of the integral of x^power e^{s f - x^2 / 2} by row and stratum."""
+        bend = (1.0 - 2.0 * s * self.square)[:, None]
+        push = (s * self.linear)[:, None]
+        # Within a stratum the integrand is log-concave: what matters is a window about its mode.
+        mode = np.clip((push + np.sqrt(push**2 + 4.0 * bend * self.power)) / (2.0 * bend)
+                       if self.power else push / bend, self.low, self.high)  # fmt: skip
+        with np.errstate(divide="ignore", invalid="ignore"):
+            steep = np.abs(push - bend * mode + (self.power / mode if self.power else 0.0))
+        steep = np.where(np.isfinite(steep), steep, 0.0)
+        reach = 2.0 * _DEPTH / (steep + np.sqrt(steep**2 + 2.0 * bend * _DEPTH))
+        low, high = np.maximum(mode - reach, self.low), np.minimum(mode + reach, self.high)
+        half = 0.5 * (high - low)[..., None]
+        x = low[..., None] + half * (1.0 + _NODES)
+        exponent = push[..., None] * x - 0.5 * bend[..., None] * x * x
+        if self.power:
+            about = math.sqrt(self.power)
+            exponent += self.power * np.log(x / about) + 0.5 * self.power
+        top = exponent.max(axis=-1, keepdims=True)
+        total = (half * _WEIGHTS * np.exp(exponent - top)).sum(axis=-1)
+        return np.asarray(np.log(total) + top[..., 0])
+
+    def mean(self) -> Vector:
+        """The mean of f by row and half of a stratum."""
+        low, high = np.maximum(self.low, -_CUT), np.minimum(self.high, _CUT + math.sqrt(self.power))
+        x = low[:, None] + 0.5 * (high - low)[:, None] * (1.0 + _NODES)
+        log_weight = -0.5 * x * x
+        if self.power:
+            log_weight += self.power * np.log(x / math.sqrt(self.power)) + 0.5 * self.power
+        weight = _WEIGHTS * np.exp(log_weight - log_weight.max(axis=1, keepdims=True))
+        weight /= weight.sum(axis=1, keepdims=True)
+        m1, m2 = (weight * x).sum(axis=1), (weight * x * x).sum(axis=1)
+        return np.asarray(self.square[:, None] * m2 + self.linear[:, None] * m1)
+
+
+def _log_mean(halves: Vector) -> Vector:
+    """The logarithm of E e^{s sum f} by row, from those of the halves, shape (rows, strata, 2)."""
+    difference = 0.5 * (halves[..., 0] - halves[..., 1])
+    # The sum of the halves' logarithms for every r, e = 0; e = 1 changes the sign.
+    sums = np.abs(walsh_hadamard(difference.T).T)
+    top = sums.max(axis=1, keepdims=True)
+    cosh = 0.5 * (np.exp(sums - top) + np.exp(-sums - top))
+    return np.asarray(halves.mean(axis=-1).sum(axis=1) + top[:, 0] + np.log(cosh.mean(axis=1)))
+
+
+def probability_negative_balanced(form: Form, n: int) -> float | None:
+    """The probability that k1 over n = 2^m scrambled Sobol' points is negative.
+
+    Below 1e-50 it is 0; None, not known, where the strata of all coordinates are too many.
+    """
+    if form.kl == 0.0:
+        return 0.0
+    rows = _rows(form, n)
+    if n * sum(r.times.size for r in rows) > _MOST:
+        return None
+    constant = [r.log_integral(0.0) for r in rows]
+    mean = [r.mean() for r in rows]
+
+    def exponent(s: float) -> float:
+        """log E e^{s n x}."""
+        value = s * n * form.kl
+        for r, c, m in zip(rows, constant, mean, strict=True):
+            halves = (r.log_integral(s) - c).reshape(r.times.size, n, 2)
+            value += float(r.times @ (_log_mean(halves) - s * m.sum(axis=1) / 2.0))
+        return value
+
+    total = n**2 * balanced_variance(form, n)
+    squares = np.concatenate([r.square for r in rows])
+    edge = 0.5 / squares.min() if squares.min() < 0.0 else -math.inf
+    low = _before_root(exponent, edge, n * form.kl / total)
+    if low is None:
+        return 0.0
+    s = float(minimize_scalar(exponent, bounds=(low, 0.0), method="bounded",
+                              options={"xatol": 1e-7 * -low}).x)  # fmt: skip
+    value = exponent(s)
+    if value < SMALLEST:
+        return 0.0
+    step = 1e-3 * min(-s, s - edge)
+    variance = (exponent(s + step) - 2.0 * value + exponent(s - step)) / step**2
+    return lugannani_rice(s, value, variance)
+
+
+def _rows(form: Form, n: int) -> list[_Rows]:
+    """Equal coordinates counted once, with the halves of the strata of their numbers."""
+    at = np.arange(2 * n + 1)
+    edges = np.where(at > n, -ndtri((2 * n - at) / (2 * n)), ndtri(at / (2 * n)))
+    pairs, count = np.unique(np.stack((form.square, form.linear)), axis=1, return_counts=True)
+    rows = [_Rows(pairs[0], pairs[1], count.astype(float), 0.0, edges[:-1], edges[1:])]
+    for dof in np.unique(form.dof):
+        square, count = np.unique(form.chi[form.dof == dof], return_counts=True)
+        roots = np.sqrt(chisquare_of_normal(float(dof))(edges[1:-1]))
+        roots = np.concatenate(([0.0], roots, [math.inf]))
+        rows.append(
+            _Rows(square, np.zeros_like(square), count.astype(float), float(dof) - 1.0,
+                  roots[:-1], roots[1:])
+        )  # fmt: skip
+    return rows
+
+
+def _before_root(exponent: Callable[[float], float], edge: float, guess: float) -> float | None:
+    """An s below the minimum of the exponent; None where the exponent falls beyond all bounds."""
+    before, s = 0.0, max(-guess, 0.5 * edge)
+    value = exponent(s)
+    while value < before:
+        if value < SMALLEST:
+            return None
+        before, s = value, max(2.0 * s, 0.5 * (s + edge))
+        value = exponent(s)
+    return s
