@@ -138,7 +138,7 @@ class Board:
         now = {stage: ended.copy() for stage, ended in self._ended.items()}
         if len(self._running) <= _LOGS:
             for key, (log, began) in self._running.items():
-                now[self._tasks[key].stage].add(self._tasks[key], told(log, since=began))
+                now[self._tasks[key].stage].add(self._tasks[key], share_in(log, since=began))
         return {stage: _stage(now[stage], of) for stage, of in self._all.items()}
 
     def left(self, stages: Mapping[str, Stage]) -> dict[str, float]:
@@ -159,16 +159,21 @@ class Board:
                 self._live.refresh()
                 return
             stages = self.stages()
-            left = max(self.left(stages).values(), default=0.0)
-            pause = max(_PAUSE, (self.seconds() + left) / 20)
             for name, stage in stages.items():
-                over = stage.share == 1 and name not in self._told
-                slow = 0 < stage.share < 1 and self._clock() - self._spoke > pause
-                if over or slow:
-                    self._told |= {name} if over else set()
-                    self._spoke = self._clock()
-                    rest = f", about {duration(left)} left" if left > 0 else ""
-                    self.say(f"mckl: {name}: {stage} after {duration(self.seconds())}{rest}")
+                if stage.share == 1 and name not in self._told:
+                    self._told.add(name)
+                    done = f"{count(stage.total)} {stage.unit}"
+                    self._tell(f"{name}: done after {duration(self.seconds())}, {done}")
+            left = max(self.left(stages).values(), default=0.0)
+            begun = [f"{name} {stage}" for name, stage in stages.items() if 0 < stage.share < 1]
+            pause = max(_PAUSE, (self.seconds() + left) / 20)
+            if begun and self._clock() - self._spoke > pause:
+                told = f"after {duration(self.seconds())}: {'; '.join(begun)}"
+                self._tell(f"{told}; about {duration(left)} left")
+
+    def _tell(self, line: str) -> None:
+        self._spoke = self._clock()
+        self.say(f"mckl: {line}")
 
     def _watch(self) -> None:
         with contextlib.suppress(OSError):  # nobody reads any more
@@ -189,7 +194,7 @@ class Board:
             return table
 
 
-def told(log: Path, since: float) -> float:
+def share_in(log: Path, since: float) -> float:
     """The share of its work that a job's log tells of, as tqdm writes it; 0 if it tells none.
 
     A log last written before the job began is that of an earlier run.

@@ -50,15 +50,15 @@ class Work(NamedTuple):
 
 RULES: Mapping[str, Work] = {
     "settings": Work("settings, theory", 0, 0.5, setting=6e-4),
-    "theory": Work("settings, theory", 0, 0.5, cell=1e-4),
+    "theory": Work("settings, theory", 0, 0.5, setting=3e-3, cell=7e-5),
     "registered_kl": Work("settings, theory", 0, 5.0, setting=0.01),
     "notebook": Work("traces", 0, 0.5),
     "estimate": Work("traces", 0, 0.0),  # `chunk_seconds` and the backend's own start
-    "traces": Work("traces", 1, 0.5, row=2e-7),
+    "traces": Work("traces", 1, 0.4, setting=8e-4, row=1.5e-7),
     "cost": Work("traces", 1, 0.2),
-    "summary": Work("summary, budget", 2, 0.5, row=8e-7),
+    "summary": Work("summary, budget", 2, 0.5, setting=1.5e-3, row=7e-7),
     "verify": Work("summary, budget", 3, 0.5, cell=7e-6),
-    "budget": Work("summary, budget", 3, 0.5, setting=0.01),
+    "budget": Work("summary, budget", 3, 0.5, setting=6e-3),
     "figure": Work("figures", 4, 2.0, setting=4e-3),
     "explorer": Work("pages", 4, 2.2, cell=2e-5),
     "landing": Work("pages", 4, 0.5, cell=2e-6),
