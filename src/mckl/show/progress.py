@@ -162,7 +162,7 @@ class Board:
             for name, stage in stages.items():
                 if stage.share == 1 and name not in self._told:
                     self._told.add(name)
-                    done = f"{count(stage.total)} {stage.unit}"
+                    done = f"{count(stage.total)} {stage.unit[: -1 if stage.total == 1 else None]}"
                     self._tell(f"{name}: done after {duration(self.seconds())}, {done}")
             left = max(self.left(stages).values(), default=0.0)
             begun = [f"{name} {stage}" for name, stage in stages.items() if 0 < stage.share < 1]

@@ -59,8 +59,8 @@ RULES: Mapping[str, Work] = {
     "summary": Work("summary, budget", 2, 0.5, setting=1.5e-3, row=7e-7),
     "verify": Work("summary, budget", 3, 0.5, cell=7e-6),
     "budget": Work("summary, budget", 3, 0.5, setting=6e-3),
-    "figure": Work("figures", 4, 2.0, setting=4e-3),
-    "explorer": Work("pages", 4, 2.2, cell=2e-5),
+    "figure": Work("figures", 4, 2.1, setting=1e-3),
+    "explorer": Work("pages", 4, 2.2, cell=3e-5),
     "landing": Work("pages", 4, 0.5, cell=2e-6),
     "gate": Work("pages", 5, 0.5),
     "manifest": Work("pages", 6, 0.5, row=1.5e-7),
@@ -139,20 +139,21 @@ class Plan(NamedTuple):
             f"{_number(self.settings, 'setting')} in {_number(self.estimations, 'estimation job')}"
         )
         if drawn < self.estimations:
-            first += f", of which {drawn:,} will run"
+            first += f", of which {f'{drawn:,}' if drawn else 'none'} will run"
         if drawn:
             first += (
                 f"; {count(self.samples)} samples of l, {count(self.rows)} trace rows, "
                 f"about {_size(self.bytes)}"
             )
         others = len(self.jobs) - drawn - figures - number[REPORT]
-        also = [_number(figures, "figure"), _number(others, "other job")]
-        also = [f"{', '.join(also)} and the report"] if number[REPORT] else also
+        more = {"figure": figures, "other job": others}
+        also = ", ".join(_number(n, of) for of, n in more.items() if n)
+        also += " and the report" * number[REPORT]
         wall = sum(self.stages(workers).values())
         return [
             first,
-            f"with {', '.join(also)} it takes about {duration(self.cpu_seconds)} of CPU time, "
-            f"{duration(wall)} {where}",
+            f"{f'with {also} ' if also else ''}this takes about "
+            f"{duration(self.cpu_seconds)} of CPU time, {duration(wall)} {where}",
         ]
 
 
