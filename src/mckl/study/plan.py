@@ -57,13 +57,13 @@ RULES: Mapping[str, Work] = {
     "traces": Work("traces", 1, 0.4, setting=8e-4, row=1.5e-7),
     "cost": Work("traces", 1, 0.2),
     "summary": Work("summary, budget", 2, 0.5, setting=1.5e-3, row=7e-7),
-    "verify": Work("summary, budget", 3, 0.5, cell=7e-6),
+    "verify": Work("summary, budget", 3, 0.5, cell=8e-6),
     "budget": Work("summary, budget", 3, 0.5, setting=6e-3),
     "figure": Work("figures", 4, 2.1, setting=1e-3),
     "explorer": Work("pages", 4, 2.2, cell=3e-5),
     "landing": Work("pages", 4, 0.5, cell=2e-6),
     "gate": Work("pages", 5, 0.5),
-    "manifest": Work("pages", 6, 0.5, row=1.5e-7),
+    "manifest": Work("pages", 6, 0.5, setting=1e-3, row=1.5e-7),
     REPORT: Work("pages", 7, 1.5, setting=5e-3),
 }
 
