@@ -8,9 +8,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from mckl.show.landing import answers
 from mckl.show.progress import Board, Task, share_in
-from mckl.show.runlog import RunLog, reason
+from mckl.show.runlog import RunLog, answers, reason
 
 STAGES = {"traces": 20.0, "figures": 10.0}
 TASKS = {

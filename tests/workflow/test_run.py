@@ -13,7 +13,7 @@ import pytest
 
 from mckl.record.provenance import file_digest, other_numbers
 from mckl.record.tables import SCHEMAS
-from mckl.show.landing import answers
+from mckl.show.runlog import answers
 from mckl.study.plan import STAGES
 
 from .study import (

@@ -12,10 +12,9 @@
 import textwrap
 import time
 
-from mckl.show.landing import answers
 from mckl.show.progress import Board, Task
-from mckl.show.runlog import OnRun, RunLog
-from mckl.study.plan import REPORT, RULES, Job, duration, plan, work
+from mckl.show.runlog import OnRun, RunLog, answers
+from mckl.study.plan import REPORT, RULES, Job, duration, plan
 
 # The jobs that the plan knows, by their rules' names, which are others in a module.
 OWN_JOBS = {
@@ -70,9 +69,7 @@ def begin():
     """The board of the run that is about to begin."""
     jobs, forecast = announce()
     tasks = {
-        number: Task(
-            work(job).stage, forecast.jobs[job].seconds, forecast.jobs[job].samples
-        )
+        number: Task(RULES[job.rule].stage, *forecast.jobs[job][:2])
         for number, job in jobs.items()
     }
     workers, _ = at_once()

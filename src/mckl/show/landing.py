@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -54,12 +53,6 @@ def landing_numbers(
         "level": f"{LEVEL:g}",
         "manifest": manifest,
     }
-
-
-def answers(page: str) -> list[str]:
-    """The landing page's questions with their answers, each in one line without markup."""
-    paragraphs = re.findall(r"^\*\*(?:.(?!\n\n))+.", page, re.MULTILINE | re.DOTALL)
-    return [" ".join(text.replace("**", "").split()) for text in paragraphs]
 
 
 def _count(value: float) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import re
 import shutil
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
@@ -130,6 +131,12 @@ class RunLog(logging.Handler):
                 board.say(why)
             elif len(self._reasons) == _MOST_REASONS + 1:
                 board.say("mckl: more jobs failed: Snakemake's log names all of them")
+
+
+def answers(page: str) -> list[str]:
+    """The landing page's questions with their answers, each in one line without markup."""
+    paragraphs = re.findall(r"^\*\*(?:.(?!\n\n))+.", page, re.MULTILINE | re.DOTALL)
+    return [" ".join(text.replace("**", "").split()) for text in paragraphs]
 
 
 def reason(job: str, logs: Sequence[str]) -> str:

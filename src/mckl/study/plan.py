@@ -124,8 +124,8 @@ class Plan(NamedTuple):
         for stage in STAGES:
             of_level: dict[int, list[float]] = {}
             for job, amount in self.jobs.items():
-                if work(job).stage == stage:
-                    of_level.setdefault(work(job).level, []).append(amount.seconds)
+                if RULES[job.rule].stage == stage:
+                    of_level.setdefault(RULES[job.rule].level, []).append(amount.seconds)
             if of_level:
                 total, chain = sum(map(sum, of_level.values())), sum(map(max, of_level.values()))
                 out[stage] = max(total / workers, chain)
@@ -200,11 +200,6 @@ def chunk_seconds(config: Config, settings: Sequence[Setting]) -> float:
     return total
 
 
-def work(job: Job) -> Work:
-    """What is known of a job's rule; of one that is new here, what a small table takes."""
-    return RULES.get(job.rule, RULES["settings"])
-
-
 def plan(config: Config, jobs: Iterable[Job]) -> Plan:
     """The plan of a run that will do these jobs of a study."""
     settings = config.settings()
@@ -222,7 +217,7 @@ def plan(config: Config, jobs: Iterable[Job]) -> Plan:
             seconds = library.start + library.slowness * chunk_seconds(config, members)
             drawn = len(config.samplers) * config.samples * config.replicates
             return Amount(_PER_JOB + seconds, len(members) * drawn, len(members) * rows)
-        of, backends = work(job), len(config.backends)
+        of, backends = RULES[job.rule], len(config.backends)
         grown = here * (of.setting + of.cell * cells + of.row * rows * backends)
         return Amount(_PER_JOB + of.start + grown)
 
