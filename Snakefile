@@ -39,7 +39,7 @@ onstart:
 
 onsuccess:
     make_report()
-    conclude(ended(failed=False))
+    conclude(ended(failed=False), REPORT)
 
 
 onerror:

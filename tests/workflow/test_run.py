@@ -150,7 +150,7 @@ def test_a_run_can_be_followed(finished: Study) -> None:
     text = (finished.root / "run.txt").read_text()
     assert len(text.splitlines()) <= 60
     ends = [text.index(f"mckl: {stage}: done after ") for stage in STAGES]
-    assert text.index("this takes about ") < min(ends)
+    assert text.index("the run takes about ") < min(ends)
     page = (finished.root / "results/landing.rst").read_text()
     for answer in answers(page):
         assert text.index(answer.split("?")[0]) > max(ends)

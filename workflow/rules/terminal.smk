@@ -76,10 +76,10 @@ def begin():
     return Board(tasks, forecast.stages(workers), RUN_LOG[0].stream)
 
 
-def conclude(how):
-    """Says how a run ended, what the answer is, and where to look."""
+def conclude(how, *done):
+    """Says how a run ended, with these jobs as its last, what the answer is, and where to look."""
     for run_log in RUN_LOG:
-        run_log.over(REPORT)
+        run_log.over(*done)
     logger.info(f"mckl: {how}")
     left = {job.rule.name for job in workflow.dag.needrun_jobs()}
     results = os.path.abspath(placed("results"))

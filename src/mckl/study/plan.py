@@ -152,7 +152,7 @@ class Plan(NamedTuple):
         wall = sum(self.stages(workers).values())
         return [
             first,
-            f"{f'with {also} ' if also else ''}this takes about "
+            f"{f'{also}: ' if also else ''}the run takes about "
             f"{duration(self.cpu_seconds)} of CPU time, {duration(wall)} {where}",
         ]
 
