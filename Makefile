@@ -7,6 +7,16 @@ READY := $(VENV)/.ready
 READY_TEST := $(VENV)/.ready-test
 # The benchmarks also run what others use.
 READY_BENCHMARK := $(VENV)/.ready-benchmark
+# As Snakemake's own jobs; a command in a pipe that fails, fails the whole.
+SHELL := bash
+.SHELLFLAGS := -o pipefail -c
+# What pip says goes to a file; of it, a terminal gets the package that is looked up now.
+define NEWS
+2>&1 | tee $(VENV)/pip.log | awk -v live="$$(test -t 2 && echo 1)" ' \
+	/^ *Collecting / { n++; if (live) printf "\r\033[Kmckl:   package %d: %s", n, $$2; fflush() } \
+	/^Installing collected/ { if (live) printf "\r\033[K"; printf "mckl:   unpacking %d packages\n", n; fflush() } \
+	END { if (live) printf "\r\033[K" }'
+endef
 # Snakemake starts what it finds on PATH; numbers are printed and read with a point.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export LC_NUMERIC := C
@@ -25,24 +35,22 @@ setup: $(READY) ## make .venv with the pinned dependencies
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 		|| { echo "mckl: Python 3.11 or newer is needed, $(PYTHON) is $$($(PYTHON) --version 2>&1 || true): set PYTHON=..." >&2; exit 1; }
-	@echo "mckl: setting up $(VENV)"
+	@echo "mckl: setting up $(VENV), once, in about two minutes: NumPy, SciPy, pandas, Matplotlib, Snakemake, linters, pytest"
 	@$(PYTHON) -m venv $(VENV) || { echo "mckl: $(PYTHON) has no venv: install it (Debian: python3-venv)" >&2; exit 1; }
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[study,dev]' 2> $(VENV)/pip.log \
+	@$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[study,dev]' $(NEWS) \
 		|| { tail -n 3 $(VENV)/pip.log >&2; echo "mckl: the packages could not be installed: is the network reachable? ($(VENV)/pip.log)" >&2; exit 1; }
 	@touch $@
 
 study: $(READY) ## run the default study: results/tables, results/figures, results/report.html
-	@echo "mckl: running the study on all cores"
 	@snakemake --cores all
 	@test -s results/report.html || { echo "mckl: the report is missing: run snakemake --report results/report.html" >&2; exit 1; }
-	@echo "mckl: results/report.html, results/explorer.html, results/figures, results/tables"
 
 verify-results: $(READY) ## check a results folder (RESULTS=dir) against its manifest.json
 	@mckl verify "$(RESULTS)"
 
 $(READY_TEST): $(READY)
-	@echo "mckl: adding TensorFlow and S3 to $(VENV) for the tests"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[tensorflow,s3]' 2> $(VENV)/pip.log \
+	@echo "mckl: adding to $(VENV), once, in about two minutes, what the tests need: TensorFlow (1.5 GB), S3, SLURM's plugin"
+	@$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[tensorflow,s3]' $(NEWS) \
 		|| { tail -n 3 $(VENV)/pip.log >&2; echo "mckl: they could not be installed: is the network reachable? ($(VENV)/pip.log)" >&2; exit 1; }
 # Apart, for wherever it is installed every start of Snakemake takes half a second more.
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps --upgrade \
@@ -55,8 +63,8 @@ test: $(READY_TEST) ## run every test
 	@pytest -n auto --dist loadgroup
 
 $(READY_BENCHMARK): $(READY_TEST)
-	@echo "mckl: adding PyTorch to $(VENV) for the benchmarks"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[benchmark]' 2> $(VENV)/pip.log \
+	@echo "mckl: adding to $(VENV), once, in about a minute, what the benchmarks need: PyTorch"
+	@$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[benchmark]' $(NEWS) \
 		|| { tail -n 3 $(VENV)/pip.log >&2; echo "mckl: PyTorch could not be installed: is the network reachable? ($(VENV)/pip.log)" >&2; exit 1; }
 	@touch $@
 

@@ -6,6 +6,7 @@ configfile: str(workflow.current_basedir.join("config.yaml"))
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/terminal.smk"
 include: "workflow/rules/run.smk"
 include: "workflow/rules/jobs.smk"
 include: "workflow/rules/settings.smk"
@@ -38,10 +39,9 @@ onstart:
 
 onsuccess:
     make_report()
+    conclude(ended(failed=False), REPORT)
 
 
 onerror:
     make_report()
-    logger.error(
-        "mckl: not finished; what is done is kept: mend what is said above, if anything, and run again"
-    )
+    conclude(ended(failed=True))

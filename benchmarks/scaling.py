@@ -14,10 +14,13 @@ import os
 os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"))
 
 import argparse
+import re
+import resource
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,7 +28,7 @@ import numpy as np
 import pandas as pd
 import yaml
 from scipy.optimize import nnls
-from side_by_side import DOCS, ROOT, machine, table
+from side_by_side import DOCS, ROOT, machine, snakemake, table
 from tqdm import tqdm
 
 from mckl.draw.points import SAMPLERS
@@ -260,6 +263,50 @@ def million_part(study: Config) -> str:
     return table("one_job_per | jobs | minutes a job | CPU hours | hours on 1,000 cores", rows)
 
 
+RUNS: Mapping[str, Mapping[str, object] | None] = {
+    "the default": None,
+    "a small study": {
+        "sweep": {"dimension": [1, 2], "scale": [0.8, 1.25], "offset": [0.25]},
+        "samples": 1024, "replicates": 10, "samplers": ["iid", "sobol-radial"],
+    },
+    "many checkpoints": {"samples": 1024, "checkpoints_per_octave": 3},
+    "many settings": {
+        "sweep": {
+            "dimension": [1, 2, 3, 4, 5, 6, 8, 16, 32, 64],
+            "scale": [0.8, 0.9, 0.95, 1.0, 1.05, 1.1, 1.25, 1.5, 2, 2.5],
+            "offset": [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0],
+        },
+        "samples": 64, "replicates": 4, "samplers": ["iid", "sobol-radial"],
+    },
+}  # fmt: skip
+FORECAST = re.compile(
+    r"mckl: ([\d,]+) settings in .*? ([\d.e,]+) trace rows.*?"
+    r"takes about (\S+ \w+) of CPU time, (\S+ \w+) on", re.DOTALL
+)  # fmt: skip
+
+
+def runs_part(runs: Mapping[str, Mapping[str, object] | None] = RUNS) -> str:
+    """Whole runs: what each said before its first job, and what it took."""
+    rows = []
+    for name, config in runs.items():
+        with tempfile.TemporaryDirectory() as folder:
+            before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+            done = subprocess.run(
+                snakemake(folder, config=config),
+                cwd=ROOT,
+                check=True,
+                capture_output=True,
+                text=True,
+            )
+            wall, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
+        cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        found = FORECAST.search(done.stderr)
+        assert found, done.stderr
+        settings, traces, said, said_wall = found.groups()
+        rows.append([name, settings, traces, said, f"{cpu:.0f} s", said_wall, f"{wall:.0f} s"])
+    return table("study | settings | rows | CPU, plan | CPU, fact | wall, plan | wall, fact", rows)
+
+
 def figure(path: Path) -> None:
     """Growth with each number, the others held: points measured, lines by the plan."""
     import matplotlib.pyplot as plt
@@ -309,7 +356,8 @@ def main() -> None:
     page = Path(__file__).with_name("pages") / "scaling.md"
     text = page.read_text().format(
         machine=machine(), cells=len(cells), fitted=fitted, quoted=quoted, memory=memory_part(),
-        bytes=bytes_part(), aggregation=aggregation_part(), million=million_part(study),
+        runs=runs_part(), bytes=bytes_part(),
+        aggregation=aggregation_part(), million=million_part(study),
     )  # fmt: skip
     figure(DOCS / "figures" / "scaling.png")
     (DOCS / "scaling.md").write_text(text)

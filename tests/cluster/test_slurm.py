@@ -131,7 +131,12 @@ def test_an_interrupted_run_resumes(study: ClusterStudy, finished: Study) -> Non
     held = study.root / "hold-d2-s1.25"
     held.touch()
     traces = [f"results/traces/numpy/{chunk}.parquet" for chunk in CHUNKS]
-    alone = (*traces, "--slurm-array-jobs", "none")  # the jobs of an array end together
+    alone = (
+        *traces,
+        "--slurm-array-jobs",
+        "none",
+        "--printshellcmds",
+    )  # an array's jobs end together
     with study.running(*alone) as run:
         wait("all but one end", lambda: study.printed().count("Finished jobid") == len(CHUNKS) - 1)
         run.send_signal(signal.SIGINT)

@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+import re
 import time
+from pathlib import Path
 
-import numpy as np
 import pytest
+from speed import NANOSECONDS_A_NORMAL, raw_fill
 
 from mckl.draw.points import SAMPLERS
 from mckl.estimation.traces import checkpoints, traces
 from mckl.estimation.values import ESTIMATORS
 from mckl.study.config import parse
-from mckl.study.plan import chunk_seconds, plan
+from mckl.study.plan import REPORT, RULES, STAGES, Job, chunk_seconds, plan
+
+
+def everything(config):
+    """The jobs of a whole run, with two figures."""
+    estimates = [
+        Job("estimate", (backend, chunk))
+        for backend in config.backends
+        for chunk in config.chunks()
+    ]
+    figures = [Job("figure", ("one",)), Job("figure", ("two",))]
+    others = [Job(rule) for rule in RULES if rule not in ("estimate", "figure", "registered_kl")]
+    return [*estimates, *figures, *others]
+
 
 SWEEP = {"dimension": [1, 2], "scale": [0.8, 1.25], "offset": [0.0, 0.25]}
 
@@ -24,50 +39,89 @@ def test_the_plan_counts_what_will_be_done(schema):
         },
         schema,
     )  # fmt: skip
-    p = plan(config)
+    p = plan(config, everything(config))
     assert p.settings == 9  # 8 cells and the notebook
-    assert p.jobs == 3  # two dimensions and the notebook
+    assert p.estimations == 3  # two dimensions and the notebook
     assert p.samples == 9 * 2 * 100 * 10
     # checkpoints 1, 2, 4, ..., 64, 100; a pair cannot stop at 1
     assert p.rows == 9 * 3 * 10 * (8 + 7)
-    assert p.cpu_seconds > 0
     assert p.bytes > 0
-    line = p.line()
-    assert "\n" not in line
-    for words in ("9 settings", "3 estimation jobs", "18,000 samples", "4,050 trace rows"):
-        assert words in line
+    first, second = p.lines(2, "on 2 cores")
+    assert first.startswith(
+        "9 settings in 3 estimation jobs; 18,000 samples of l, 4,050 trace rows"
+    )
+    assert second.startswith("2 figures, 12 other jobs and the report: the run takes about ")
+    assert second.endswith(" s on 2 cores")
+
+
+def test_only_what_will_run_is_planned(schema):
+    config = parse({"sweep": SWEEP}, schema)
+    every = everything(config)
+    left = [job for job in every if job.of != ("numpy", "d1") and job.rule != "settings"]
+    p, fewer = plan(config, every), plan(config, left)
+    missing = p.jobs[Job("estimate", ("numpy", "d1"))].seconds + p.jobs[Job("settings")].seconds
+    assert fewer.cpu_seconds == pytest.approx(p.cpu_seconds - missing)
+    assert fewer.lines(1, "")[0].startswith("9 settings in 3 estimation jobs, of which 2 will run;")
+    (first, _) = plan(config, [Job("cost")]).lines(1, "")
+    assert first == "9 settings in 3 estimation jobs, of which none will run"
+
+
+def test_cores_help_as_far_as_jobs_need_not_wait_for_each_other(schema):
+    config = parse({"sweep": SWEEP}, schema)
+    p = plan(config, everything(config))
+    one, two, many = (p.stages(cores) for cores in (1, 2, 10**6))
+    assert list(one) == list(STAGES)
+    jobs = sum(amount.seconds for amount in p.jobs.values())
+    assert sum(one.values()) == pytest.approx(jobs)
+    for stage in STAGES:
+        assert one[stage] / 2 <= two[stage] <= one[stage]
+        assert (
+            max(a.seconds for j, a in p.jobs.items() if RULES[j.rule].stage == stage) <= many[stage]
+        )
+    traces, longest = (
+        p.jobs[Job("traces")].seconds,
+        p.jobs[Job("estimate", ("numpy", "d2"))].seconds,
+    )
+    assert many["traces"] == pytest.approx(traces + longest)
 
 
 def test_the_plan_grows_with_the_work(schema):
     def planned(**changes):
-        return plan(parse({"sweep": SWEEP} | changes, schema))
+        config = parse({"sweep": SWEEP} | changes, schema)
+        return plan(config, everything(config))
+
+    def drawing(p):
+        return sum(a.seconds for job, a in p.jobs.items() if job.rule == "estimate")
 
     base = planned(samples=2**14)
     more = planned(samples=2**18)
     assert more.samples == 16 * base.samples
-    assert more.cpu_seconds > 4 * base.cpu_seconds
+    assert drawing(more) > 4 * drawing(base)
     huge = planned(samples=10**12, replicates=10**9, samplers=["iid"])
-    assert "years" in huge.line()
+    assert "years" in huge.lines(1, "")[1]
     full, radial = (
         planned(
             sweep={"dimension": [10_000], "scale": [1.2], "offset": [0]}, samplers=[name], cases={}
         )
         for name in ("iid", "iid-radial")
     )
-    assert full.cpu_seconds > 100 * radial.cpu_seconds
-    assert set(SAMPLERS) >= {"iid", "iid-radial"}
+    assert drawing(full) > 100 * drawing(radial)
+    wide = planned(sweep=SWEEP | {"offset": [k / 100 for k in range(100)]})
+    for rule in ("theory", "summary", "budget", "figure", "explorer", REPORT):
+        one, other = (
+            sum(a.seconds for j, a in p.jobs.items() if j.rule == rule) for p in (base, wide)
+        )
+        assert other > one
 
 
-NANOSECONDS_A_NORMAL = 7.6  # of the raw fill on the machine of docs/scaling.md
-
-
-def raw_fill():
-    """Nanoseconds a normal of NumPy's raw fill here and now: how fast this machine is."""
-    generator, buffer = np.random.Generator(np.random.SFC64(1)), np.empty(8192)
-    began = time.process_time()
-    for _ in range(200):
-        generator.standard_normal(out=buffer)
-    return (time.process_time() - began) / 200 / buffer.size * 1e9
+def test_every_rule_of_the_workflow_is_in_the_plan():
+    rules = Path(__file__).parents[2] / "workflow/rules"
+    named = {
+        m
+        for path in rules.glob("*.smk")
+        for m in re.findall(r"^rule (\w+):", path.read_text(), re.M)
+    }
+    assert named == set(RULES) - {"figure", REPORT}
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)

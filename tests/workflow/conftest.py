@@ -8,8 +8,15 @@ import shutil
 from pathlib import Path
 
 import pytest
+from speed import NANOSECONDS_A_NORMAL, raw_fill
 
 from .study import Study, copy_checkout, offline
+
+
+def cpu_seconds() -> float:
+    """CPU seconds of all processes that this one has waited for."""
+    times = os.times()
+    return times.children_user + times.children_system
 
 
 @pytest.fixture(scope="session")
@@ -23,7 +30,10 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Study:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not study.root.exists():
             copy_checkout(study)
+            before, speed = cpu_seconds(), raw_fill()
             code, text = study.snakemake(cores=2, prefix=offline())
+            fact = (cpu_seconds() - before) * 2 * NANOSECONDS_A_NORMAL / (speed + raw_fill())
+            (study.root / "cpu.txt").write_text(str(fact))
             (study.root / "run.txt").write_text(text)
             (study.root / "code.txt").write_text(str(code))
     assert (study.root / "code.txt").read_text() == "0", (study.root / "run.txt").read_text()

@@ -115,6 +115,10 @@ class Study:
         assert code == 0, text
         return text
 
+    def log(self) -> str:
+        """Snakemake's own log of the last run."""
+        return max((self.root / ".snakemake/log").iterdir()).read_text()
+
     def jobs(self, *arguments: str) -> list[str]:
         """The jobs that a run would do: `rule`, or `rule chunk`; `all` only gathers."""
         return jobs_in(self.run(*arguments, "--dry-run"))

@@ -160,7 +160,10 @@ def assert_undisturbed(study: Study, undisturbed: Study) -> None:
 
 
 def lines(text: str) -> list[str]:
-    return [line for line in text.splitlines() if line.startswith("mckl: ")][1:]  # after the plan
+    """What a run says of its failures: after the two lines of the plan, before Snakemake's log."""
+    said = [line for line in text.splitlines() if line.startswith("mckl: ")]
+    assert said[-1].startswith("mckl: Snakemake's whole log: ")
+    return [line for line in said[2:-1] if " after " not in line]
 
 
 def test_snakemake_killed_at_random_moments(
@@ -245,9 +248,8 @@ def test_told_to_end(tiny: Study, undisturbed: Study, tmp_path: Path, how: str) 
         assert run.wait(PATIENCE) == 1
         assert not of_session(run.pid)
     text = (tmp_path / "output").read_text()
-    *jobs, line = lines(text)
-    assert {*jobs} <= {"mckl: interrupted"}
-    assert line.startswith("mckl: not finished; what is done is kept")
+    (line,) = lines(text)
+    assert line.startswith("mckl: The run was stopped. Finished results are kept: ")
     assert "Traceback" not in text
     tiny.configure(samples=TINY["samples"])
     tiny.run(*TARGETS, cores=2)
@@ -289,10 +291,10 @@ def test_a_full_disk(tiny: Study, undisturbed: Study) -> None:
     *failed, last = lines(text)
     assert failed
     for line in failed:
-        assert " cannot be written (No space left on device): mend that and run again" in line
-    assert last.startswith("mckl: not finished; what is done is kept")
+        assert " cannot be written (No space left on device): fix that and run again" in line
+    assert last.startswith("mckl: The run failed. Finished results are kept: ")
     kept = {Path(path).stem for path in (tiny.root / "kept.txt").read_text().split()}
-    rerun = {job.removeprefix("estimate ") for job in jobs_in(done.stdout + done.stderr)}
+    rerun = {job.removeprefix("estimate ") for job in jobs_in(tiny.log())}
     assert not kept & rerun
     (tiny.root / "whole").rename(tiny.root / "results.whole")
     shutil.rmtree(tiny.root / "results")
@@ -310,7 +312,7 @@ def test_a_read_only_folder(tiny: Study, folder: str) -> None:
     assert done.returncode == 1
     said = [row for row in done.stderr.splitlines() if "mckl: " in row]
     assert said == [
-        f"mckl: {where.resolve()} cannot be written: mend that, "
+        f"mckl: {where.resolve()} is not writable: change that, "
         "or run in another folder with --directory"
     ]
     assert "Traceback" not in done.stdout + done.stderr

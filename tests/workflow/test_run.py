@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -12,6 +13,8 @@ import pytest
 
 from mckl.record.provenance import file_digest, other_numbers
 from mckl.record.tables import SCHEMAS
+from mckl.show.runlog import answers
+from mckl.study.plan import STAGES
 
 from .study import (
     CHUNKS,
@@ -143,12 +146,42 @@ def test_the_run_had_no_network(finished: Study) -> None:
 
 
 def test_the_plan_comes_once_before_the_first_job(finished: Study) -> None:
+    text, log = (finished.root / "run.txt").read_text(), finished.log()
+    plan = "mckl: 5 settings in 5 estimation jobs; 20,480 samples of l"
+    for said in (text, log):
+        assert said.count(plan) == 1
+    assert log.index(plan) < log.index("rule estimate:")
+    assert len([j for j in jobs_in(log) if j.startswith("estimate ")]) == 5
+
+
+def test_a_run_can_be_followed(finished: Study) -> None:
     text = (finished.root / "run.txt").read_text()
-    plans = re.findall(r"^mckl: .*", text, re.MULTILINE)
-    assert len(plans) == 1
-    assert plans[0].startswith("mckl: 5 settings in 5 estimation jobs; 20,480 samples of l")
-    assert text.index(plans[0]) < text.index("rule estimate:")
-    assert len([j for j in jobs_in(text) if j.startswith("estimate ")]) == 5
+    assert len(text.splitlines()) <= 60
+    ends = [text.index(f"mckl: {stage}: done after ") for stage in STAGES]
+    assert text.index("the run takes about ") < min(ends)
+    page = (finished.root / "results/landing.rst").read_text()
+    for answer in answers(page):
+        assert text.index(answer.split("?")[0]) > max(ends)
+    assert f"{finished.root}/results/report.html" in text
+    (log,) = re.findall("^mckl: Snakemake's whole log: (.*)$", text, re.MULTILINE)
+    assert Path(log).read_text() == finished.log()
+    assert finished.log().count("Finished jobid") > len(FIGURES)
+
+
+def test_the_forecast_of_a_run_and_the_fact_are_within_a_factor_of_3(finished: Study) -> None:
+    """In units of the raw fill of the same minutes, as the plan's other forecasts."""
+    (forecast,) = re.findall(
+        r"about (\d+) s of CPU time, \d+ s on 2 cores", (finished.root / "run.txt").read_text()
+    )
+    fact = float((finished.root / "cpu.txt").read_text())
+    assert 1 / 3 < float(forecast) / fact < 3
+
+
+def test_a_second_run_has_nothing_to_do(study: Study) -> None:
+    text = study.run()
+    assert "mckl: nothing to do: the results are up to date\n" in text
+    assert "mckl: How many samples? " in text
+    assert "settings in" not in text
 
 
 def test_nothing_is_left_beside_the_results(finished: Study) -> None:

@@ -7,7 +7,6 @@ import time
 import psutil
 
 from mckl.record.manifest import command_line, now
-from mckl.study.plan import plan
 
 
 def check_writable():
@@ -15,7 +14,7 @@ def check_writable():
     for folder in (".", placed("results")):
         if os.path.exists(folder) and not os.access(folder, os.W_OK):
             sys.exit(
-                f"mckl: {os.path.abspath(folder)} cannot be written: mend that, "
+                f"mckl: {os.path.abspath(folder)} is not writable: change that, "
                 "or run in another folder with --directory"
             )
 
@@ -37,6 +36,8 @@ def end_on_sigterm():
     """SIGTERM ends a run as Ctrl-C does; by itself Snakemake would wait for the running jobs."""
 
     def end(*_):
+        for run_log in RUN_LOG:
+            run_log.stopped = True
         for child in psutil.Process().children(recursive=True):
             with contextlib.suppress(psutil.NoSuchProcess):
                 child.terminate()
@@ -49,11 +50,10 @@ def end_on_sigterm():
 def make_report():
     """Snakemake's own report after a whole run; one that cannot be made fails no run.
 
-    Whatever the gate says: what it found wrong is on the report's first page.
+    It is made whatever the gate says: what it found wrong is on the report's first page.
     """
-    whole = "all" in {job.rule.name for job in workflow.dag.jobs}
     left = {job.rule.name for job in workflow.dag.needrun_jobs()}
-    if not whole or left - {"all", "gate", "manifest"}:
+    if not is_whole() or left - {"all", "gate", "manifest"}:
         return
     try:
         from snakemake.report import auto_report
@@ -81,7 +81,7 @@ def make_report():
 if workflow.is_main_process:
     check_writable()
     end_on_sigterm()
-    logger.info(plan(STUDY).line())
+    take_over()
     # What a job cannot know and the manifest tells.
     os.environ.update(
         MCKL_RUN=json.dumps({"command": command_line(sys.orig_argv), "start": now()})

@@ -28,7 +28,7 @@ def _report(
         text = f"mckl: {error}\n"
     elif isinstance(error, OSError) and error.errno in _REFUSED:
         why = os.strerror(error.errno)
-        text = f"mckl: {error.filename} cannot be written ({why}): mend that and run again\n"
+        text = f"mckl: {error.filename} cannot be written ({why}): fix that and run again\n"
     elif isinstance(error, KeyboardInterrupt):
         text = "mckl: interrupted\n"
     else:

@@ -29,6 +29,7 @@ def landing_numbers(
     # k1 with iid samples: relative RMSE^2 = V / (n KL^2)
     one_percent = (positive["log_ratio_variance"] / (0.01 * positive["kl"]) ** 2).clip(lower=1)
     needs = pd.Series(one_percent.to_numpy(), index=positive["setting"].astype(str))
+    kl = pd.Series(positive["kl"].to_numpy(), index=needs.index)
     return {
         "settings": len(settings),
         "cases": int(settings["case"].notna().sum()),
@@ -37,9 +38,9 @@ def landing_numbers(
         "samplers": sorted(summary["sampler"].astype(str).unique()),
         "estimators": sorted(summary["estimator"].astype(str).unique()),
         "backends": sorted(summary["backend"].astype(str).unique()),
-        "easiest": _need(needs, needs.idxmin()) if len(needs) else None,
+        "easiest": _need(needs, kl, needs.idxmin()) if len(needs) else None,
         "middle": _count(needs.median()) if len(needs) else None,
-        "hardest": _need(needs, needs.idxmax()) if len(needs) else None,
+        "hardest": _need(needs, kl, needs.idxmax()) if len(needs) else None,
         "zero_kl": int((settings["kl"] == 0).sum()),
         "infinite_k3": int((~settings["k3_variance_finite"].astype(bool)).sum()),
         "best": _best(last),
@@ -59,18 +60,26 @@ def _count(value: float) -> str:
     return f"{math.ceil(value):,}" if value < 1e7 else f"{value:.1e}"
 
 
-def _need(needs: pd.Series, setting: Any) -> dict[str, str]:
-    return {"setting": str(setting), "samples": _count(float(needs[setting]))}
+def _need(needs: pd.Series, kl: pd.Series, setting: Any) -> dict[str, str]:
+    samples = _count(float(needs[setting]))
+    return {"setting": str(setting), "samples": samples, "kl": f"{float(kl[setting]):.2g}"}
 
 
 def _best(last: pd.DataFrame) -> list[dict[str, Any]]:
-    """In how many settings each estimator has the smallest RMSE with iid samples."""
+    """In how many settings each estimator has the smallest RMSE with iid samples, and their KL."""
     iid = last[(last["sampler"] == "iid") & (last["kl"] > 0)]
     if iid.empty:
         return []
-    count = smallest_error(iid).value_counts()
+    kl = iid.astype({"setting": str}).groupby("setting")["kl"].first()
+    winners = smallest_error(iid)
     return [
-        {"estimator": name, "settings": int(count[name])} for name in ESTIMATORS if name in count
+        {
+            "estimator": name,
+            "settings": int((winners == name).sum()),
+            "kl": f"{kl[winners.index[winners == name]].median():.2g}",
+        }
+        for name in ESTIMATORS
+        if (winners == name).any()
     ]
 
 

@@ -1,8 +1,8 @@
-"""What a run is about to do, told before it does it: settings, jobs, samples, bytes and time."""
+"""The forecast of a run, printed before its first job: settings, jobs, samples, bytes and time."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from mckl.draw.backends import LIBRARIES
@@ -23,23 +23,138 @@ _PER_SETTING = 8e-3
 _BYTES_PER_ROW = 18.0  # of traces, compressed
 
 
+# CPU seconds of Snakemake itself: before the first job, and around every job.
+_SNAKEMAKE = 2.5
+_PER_JOB = 0.25
+REPORT = "report"  # made by Snakemake after the last job, here counted as one
+
+STAGES = ("settings, theory", "traces", "summary, budget", "figures", "pages")
+
+
+class Work(NamedTuple):
+    """What a job of a rule takes, in CPU seconds, and when in the run it can start.
+
+    start   of a job without settings, its imports above all
+    setting, cell, row
+            what each setting, row of theory.parquet and row of traces.parquet adds
+    level   jobs of a rule wait for those of lower levels
+    """
+
+    stage: str
+    level: int
+    start: float
+    setting: float = 0.0
+    cell: float = 0.0
+    row: float = 0.0
+
+
+RULES: Mapping[str, Work] = {
+    "settings": Work("settings, theory", 0, 0.5, setting=6e-4),
+    "theory": Work("settings, theory", 0, 0.5, setting=3e-3, cell=7e-5),
+    "registered_kl": Work("settings, theory", 0, 5.0, setting=0.01),
+    "notebook": Work("traces", 0, 0.5),
+    "estimate": Work("traces", 0, 0.0),  # `chunk_seconds` and the backend's own start
+    "traces": Work("traces", 1, 0.4, setting=8e-4, row=1.5e-7),
+    "cost": Work("traces", 1, 0.2),
+    "summary": Work("summary, budget", 2, 0.5, setting=1.5e-3, row=7e-7),
+    "verify": Work("summary, budget", 3, 0.5, cell=8e-6),
+    "budget": Work("summary, budget", 3, 0.5, setting=6e-3),
+    "figure": Work("figures", 4, 2.1, setting=1e-3),
+    "explorer": Work("pages", 4, 2.2, cell=3e-5),
+    "landing": Work("pages", 4, 0.5, cell=2e-6),
+    "gate": Work("pages", 5, 0.5),
+    "manifest": Work("pages", 6, 0.5, setting=1e-3, row=1.5e-7),
+    REPORT: Work("pages", 7, 1.5, setting=5e-3),
+}
+
+
+class Job(NamedTuple):
+    """A job that will run: its rule, and what of: backend and chunk, or the figure's name."""
+
+    rule: str
+    of: tuple[str, ...] = ()
+
+
+class Amount(NamedTuple):
+    """What a job takes: CPU seconds, and the samples and rows of traces that come of it."""
+
+    seconds: float
+    samples: int = 0
+    rows: int = 0
+
+
 class Plan(NamedTuple):
-    """What a study takes: CPU seconds and bytes are estimates."""
+    """What a run takes; seconds and bytes are estimates.
+
+    settings, estimations
+            of the whole study: its settings and its estimation jobs
+    jobs    that will run
+    """
 
     settings: int
-    jobs: int
-    samples: int
-    rows: int
-    cpu_seconds: float
-    bytes: float
+    estimations: int
+    jobs: Mapping[Job, Amount]
 
-    def line(self) -> str:
-        """The plan in one line for the terminal."""
-        return (
-            f"mckl: {self.settings} settings in {self.jobs} estimation jobs; "
-            f"{_count(self.samples)} samples of l, {_count(self.rows)} trace rows; "
-            f"about {_size(self.bytes)} and {_time(self.cpu_seconds)} of CPU time for estimation"
+    @property
+    def samples(self) -> int:
+        """How many values of l will be drawn."""
+        return sum(amount.samples for amount in self.jobs.values())
+
+    @property
+    def rows(self) -> int:
+        """How many rows of traces will be written."""
+        return sum(amount.rows for amount in self.jobs.values())
+
+    @property
+    def cpu_seconds(self) -> float:
+        """CPU seconds of the run, with Snakemake's own."""
+        return _SNAKEMAKE + sum(amount.seconds for amount in self.jobs.values())
+
+    @property
+    def bytes(self) -> float:
+        """Bytes that the traces will take: the jobs' files and the table made of them."""
+        return 2.0 * self.rows * _BYTES_PER_ROW
+
+    def stages(self, workers: float) -> dict[str, float]:
+        """Seconds that each stage takes from its start to its end, with so many jobs at a time.
+
+        No stage is faster than its longest chain of jobs that wait for each other.
+        """
+        out = {}
+        for stage in STAGES:
+            of_level: dict[int, list[float]] = {}
+            for job, amount in self.jobs.items():
+                if RULES[job.rule].stage == stage:
+                    of_level.setdefault(RULES[job.rule].level, []).append(amount.seconds)
+            if of_level:
+                total, chain = sum(map(sum, of_level.values())), sum(map(max, of_level.values()))
+                out[stage] = max(total / workers, chain)
+        return out
+
+    def lines(self, workers: float, where: str) -> list[str]:
+        """The plan for the terminal; `where` names the workers, as in "on 2 cores"."""
+        number = {rule: sum(job.rule == rule for job in self.jobs) for rule in RULES}
+        drawn, figures = number["estimate"], number["figure"]
+        first = (
+            f"{_number(self.settings, 'setting')} in {_number(self.estimations, 'estimation job')}"
         )
+        if drawn < self.estimations:
+            first += f", of which {f'{drawn:,}' if drawn else 'none'} will run"
+        if drawn:
+            first += (
+                f"; {count(self.samples)} samples of l, {count(self.rows)} trace rows, "
+                f"about {_size(self.bytes)}"
+            )
+        others = len(self.jobs) - drawn - figures - number[REPORT]
+        more = {"figure": figures, "other job": others}
+        also = ", ".join(_number(n, of) for of, n in more.items() if n)
+        also += " and the report" * number[REPORT]
+        wall = sum(self.stages(workers).values())
+        return [
+            first,
+            f"{f'{also}: ' if also else ''}the run takes about "
+            f"{duration(self.cpu_seconds)} of CPU time, {duration(wall)} {where}",
+        ]
 
 
 def estimate_seconds(
@@ -85,31 +200,41 @@ def chunk_seconds(config: Config, settings: Sequence[Setting]) -> float:
     return total
 
 
-def plan(config: Config) -> Plan:
-    """The plan of a whole study from nothing."""
+def plan(config: Config, jobs: Iterable[Job]) -> Plan:
+    """The plan of a run that will do these jobs of a study."""
     settings = config.settings()
-    chunks = config.chunks().values()
-    start = sum(LIBRARIES[name].start for name in config.backends)
-    slowness = sum(LIBRARIES[name].slowness for name in config.backends)
+    chunks = config.chunks()
     at = checkpoints(config.samples, config.checkpoints_per_octave)
-    per_setting = sum(
-        len(checkpoints_of(SAMPLERS[name], at)) * len(config.estimators) * config.replicates
-        for name in config.samplers
-    )
-    rows = len(config.backends) * len(settings) * per_setting
+    cells = sum(len(checkpoints_of(SAMPLERS[name], at)) for name in config.samplers)
+    cells *= len(config.estimators)  # of one setting
+    rows = cells * config.replicates  # of one setting and backend
+    here = len(settings)
+
+    def amount(job: Job) -> Amount:
+        if job.rule == "estimate":
+            backend, chunk = job.of
+            library, members = LIBRARIES[backend], chunks[chunk]
+            seconds = library.start + library.slowness * chunk_seconds(config, members)
+            drawn = len(config.samplers) * config.samples * config.replicates
+            return Amount(_PER_JOB + seconds, len(members) * drawn, len(members) * rows)
+        of, backends = RULES[job.rule], len(config.backends)
+        grown = here * (of.setting + of.cell * cells + of.row * rows * backends)
+        return Amount(_PER_JOB + of.start + grown)
+
     return Plan(
-        settings=len(settings),
-        jobs=len(config.backends) * len(chunks),
-        samples=len(settings) * len(config.samplers) * len(config.backends)
-        * config.samples * config.replicates,
-        rows=rows,
-        cpu_seconds=sum(start + slowness * chunk_seconds(config, chunk) for chunk in chunks),
-        bytes=2.0 * rows * _BYTES_PER_ROW,  # the jobs' files and the table made of them
-    )  # fmt: skip
+        settings=here,
+        estimations=len(config.backends) * len(chunks),
+        jobs={job: amount(job) for job in jobs},
+    )
 
 
-def _count(n: int) -> str:
-    return f"{n:,}" if n < 10**6 else f"{n:.2e}".replace("e+0", "e").replace("e+", "e")
+def count(n: float) -> str:
+    """A whole number for the terminal: with commas, or with an exponent from a million on."""
+    return f"{n:,.0f}" if n < 10**6 else f"{n:.2e}".replace("e+0", "e").replace("e+", "e")
+
+
+def _number(n: int, of: str) -> str:
+    return f"{n:,} {of}" if n == 1 else f"{n:,} {of}s"
 
 
 def _size(n: float) -> str:
@@ -120,7 +245,8 @@ def _size(n: float) -> str:
     return f"{n:.0f} PB"
 
 
-def _time(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Seconds in the unit that suits them."""
     for limit, unit, size in ((120, "s", 1), (7200, "min", 60), (172800, "h", 3600)):
         if seconds < limit:
             return f"{seconds / size:.0f} {unit}"

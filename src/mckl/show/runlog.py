@@ -1,0 +1,158 @@
+"""Snakemake's log of a run, told on the terminal in a few lines; its log file keeps all of it."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import re
+import shutil
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TextIO
+
+from mckl.show.progress import Board
+
+_MOST_REASONS = 10
+_LOG_BYTES = 65536
+# What Snakemake says before the first job and takes minutes.
+_PREPARING = ("Creating conda environment", "Pulling singularity image")
+# What Snakemake says when a job has failed, beside the job's own reason.
+_REPEATED = ("CalledProcessError", "a job execution failed", "did not complete successfully")
+
+
+class OnRun(logging.Handler):
+    """Calls a function once, as soon as Snakemake knows what will run."""
+
+    def __init__(self, call: Callable[[], object]) -> None:
+        super().__init__()
+        self._call: Callable[[], object] | None = call
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Look for the record of that moment."""
+        if getattr(record, "event", None) == "run_info" and self._call is not None:
+            call, self._call = self._call, None
+            call()
+
+
+class RunLog(logging.Handler):
+    """Shows the records of Snakemake's logger as the progress of a run.
+
+    Until a run begins, records wait: if none does, as with `--unlock` or `--lint`, Snakemake's
+    own handler shows them in the end.
+
+    Parameters
+    ----------
+    own
+        Snakemake's handler of the terminal.
+    begin
+        Gives the board of the run, once it is known what will run.
+    idle
+        Called instead when there is nothing to do.
+    """
+
+    def __init__(
+        self,
+        own: logging.StreamHandler[TextIO],
+        begin: Callable[[], Board],
+        idle: Callable[[], None],
+    ) -> None:
+        super().__init__()
+        self.stream = own.stream
+        self._own, self._begin, self._idle = own, begin, idle
+        self._waiting: list[logging.LogRecord] = []
+        self._names: dict[int, str] = {}
+        self._reasons: set[str] = set()
+        self.board: Board | None = None
+        self.stopped = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Show what a person wants to know of a record."""
+        event, text = getattr(record, "event", None), str(record.msg or "")
+        if self.board is not None:
+            self._show(self.board, event, text, record)
+        elif event == "run_info":
+            self._waiting.clear()
+            self.board = self._begin()
+        elif text.startswith("Nothing to be done"):
+            self._waiting.clear()
+            self._idle()
+        elif text.startswith("mckl: "):
+            print(text, file=self.stream, flush=True)
+        elif record.levelno >= logging.WARNING or text.startswith(_PREPARING):
+            self._own.handle(record)
+        else:
+            self._waiting.append(record)
+
+    def over(self, *last: Hashable) -> None:
+        """The run has ended, with these jobs as its last."""
+        if self.board is not None:
+            for key in last:
+                self.board.finished(key)
+            self.board.close()
+
+    def close(self) -> None:
+        """Stop showing progress, or show what waited for a run."""
+        for record in self._waiting:
+            self._own.handle(record)
+        self._waiting.clear()
+        if self.board is not None:
+            self.board.close()
+        super().close()
+
+    def _show(self, board: Board, event: str | None, text: str, record: logging.LogRecord) -> None:
+        job = vars(record)
+        if event == "job_info":
+            self._names[job["jobid"]] = " ".join([job["rule_name"], *job["wildcards"].values()])
+            board.started(job["jobid"], next(iter(job["log"]), None))
+        elif event == "job_finished":
+            board.finished(job["job_id"])
+        elif event == "job_error":
+            self._failed(board, job)
+        elif event == "group_error":
+            for one in job["job_error_info"]:
+                self._failed(board, one)
+        elif text.startswith("Terminating processes on user request"):
+            self.stopped = True
+        elif text.startswith("mckl: ") or (
+            record.levelno >= logging.WARNING and not any(words in text for words in _REPEATED)
+        ):
+            board.say(text)
+
+    def _failed(self, board: Board, job: Mapping[str, Any]) -> None:
+        """Say once why a job failed; those that were told to stop have no reason."""
+        board.failed(job["jobid"])
+        if self.stopped:
+            return
+        why = reason(self._names.get(job["jobid"], job["rule_name"]), job["log"])
+        if why not in self._reasons:
+            self._reasons.add(why)
+            if len(self._reasons) <= _MOST_REASONS:
+                board.say(why)
+            elif len(self._reasons) == _MOST_REASONS + 1:
+                board.say("mckl: more jobs failed: Snakemake's log names all of them")
+
+
+def answers(page: str) -> list[str]:
+    """The landing page's questions with their answers, each in one line without markup."""
+    paragraphs = re.findall(r"^\*\*(?:.(?!\n\n))+.", page, re.MULTILINE | re.DOTALL)
+    return [" ".join(text.replace("**", "").split()) for text in paragraphs]
+
+
+def reason(job: str, logs: Sequence[str]) -> str:
+    """Why a job failed in one line: the last of its log, which `mckl.record.joblog` writes."""
+    for path in logs:
+        try:
+            last = Path(path).read_text(encoding="utf-8", errors="replace").rstrip().splitlines()
+            full = not last and shutil.disk_usage(path).free < _LOG_BYTES
+        except OSError:
+            continue
+        if full:
+            why = os.strerror(errno.ENOSPC)
+            return f"mckl: {path} cannot be written ({why}): fix that and run again"
+        if last and last[-1].startswith("mckl: "):
+            return last[-1]
+        if "Traceback (most recent call last):" in last:
+            return f"mckl: {job} failed: {last[-1]} ({path} has the traceback)"
+    where = f": {logs[0]} may tell more" if logs else ""
+    return f"mckl: {job} ended without a message, perhaps killed or out of memory{where}"
