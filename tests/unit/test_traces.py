@@ -108,7 +108,8 @@ from mckl.estimation.traces import trace
 total = hashlib.sha256()
 for d, sampler in ((1, "iid"), (64, "iid"), (1000, "antithetic"), (16, "sobol"), (9, "iid-radial")):
     pair, estimators = grid_setting(d, 1.25, 0.25).pair, list(ESTIMATORS.values())
-    t = trace(pair, "numpy", SAMPLERS[sampler], estimators, seed=1, samples=[2, 16, 4096], replicates=2)
+    t = trace(pair, "numpy", SAMPLERS[sampler], estimators,
+              seed=1, samples=[2, 16, 4096], replicates=2)
     total.update(t.estimate.tobytes() + t.std_error.tobytes())
 print(total.hexdigest())
 """

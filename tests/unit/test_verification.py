@@ -10,9 +10,9 @@ import pytest
 from scipy.stats import chi2, gamma, kstest, norm
 
 from mckl.estimation import theory as estimate_theory
-from mckl.study import theory as theory_module
 from mckl.estimation.values import ESTIMATORS
 from mckl.exact.law import LogRatioLaw
+from mckl.study import theory as theory_module
 from mckl.study.settings import case_setting, grid_setting
 from mckl.study.verification import (
     LEVEL,
