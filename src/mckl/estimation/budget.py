@@ -16,9 +16,9 @@ from mckl.draw.points import Sampler
 from mckl.draw.reduction import Form, full
 from mckl.estimation.theory import over_units
 from mckl.estimation.values import Estimator, UnitTheory
-from mckl.estimation.values.base import TOO_LARGE
+from mckl.estimation.values.base import TOO_LARGE, over_unit
 from mckl.exact.balanced import balanced_variance
-from mckl.exact.law import LogRatioLaw
+from mckl.exact.law import LogRatioLaw, multiply
 from mckl.families.normal import Pair
 
 OK = "ok"
@@ -97,6 +97,7 @@ class Forecasts:
         self.pair = pair
         self.law = LogRatioLaw(self.pair)
         self._units: dict[tuple[str, bool], UnitTheory] = {}
+        self._normal_from: dict[tuple[str, bool], float] = {}
         self._forms: dict[Callable[[Pair], Form], Form] = {}
 
     def unit(self, estimator: Estimator, sampler: Sampler) -> UnitTheory:
@@ -105,6 +106,19 @@ class Forecasts:
         if key not in self._units:
             self._units[key] = estimator.theory(self.law, key[1])
         return self._units[key]
+
+    def normal_from(self, estimator: Estimator, sampler: Sampler) -> float:
+        """How many units it takes for Student's interval to cover; inf where no number is known."""
+        key = (estimator.name, sampler.points.points == 2)
+        if key not in self._normal_from:
+            unit = self.unit(estimator, sampler)
+            self._normal_from[key] = estimator.normal_from(self.law, key[1], unit)
+        return self._normal_from[key]
+
+    def ratio_variance(self, sampler: Sampler) -> float:
+        """The variance of r over one unit; chi^2 for one sample."""
+        ratio = over_unit(self.law.ratio_minus_one, sampler.points.points == 2)
+        return self.law.expectation(multiply(ratio, ratio))
 
     def form(self, sampler: Sampler) -> Form | None:
         """The quadratic form that the sampler draws; None where it takes too many numbers."""
