@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from mckl.families.normal import Vector
     from mckl.study.settings import Setting
 
-BAD_INPUT, NOT_REACHED, DIFFERENT = 2, 3, 3
+BAD_INPUT, NOT_REACHED, DIFFERENT, WITHHELD = 2, 3, 3, 4
 _SAMPLERS = ("iid", "iid-radial", "antithetic", "antithetic-radial", "sobol", "sobol-radial")
 _ESTIMATORS = ("k1", "k2", "k3", "cv")
 _MOST_DIMENSION = 10**15  # beyond, counts of coordinates are no exact float64
@@ -163,7 +163,8 @@ def _fail(text: str, code: int = BAD_INPUT) -> NoReturn:
     epilog="""\b
 Completion: eval "$(_MCKL_COMPLETE=bash_source mckl)" in ~/.bashrc (zsh_source, fish_source).
 
-Exit codes: 0 answered, 2 bad input, 3 the tolerance is not reached, or files differ.""",
+Exit codes: 0 answered, 2 bad input, 3 the tolerance is not reached, or files differ, 4 estimated,
+but without an interval, for none would cover.""",
 )
 @click.version_option(__version__, prog_name="mckl")
 def main() -> None:
@@ -233,7 +234,7 @@ def advise(
     from mckl.estimation.advice import advise as advice
 
     told = advice(
-        setting, asked, relative, confidence,
+        setting.pair, asked, relative, confidence,
         [s for s in _SAMPLERS if s in samplers or not samplers],
         [e for e in _ESTIMATORS if e in estimators or not estimators],
     )  # fmt: skip
@@ -251,7 +252,8 @@ def advise(
     epilog="Examples:\n\n"
     + _PAIR_EXAMPLES.format(command="estimate", more=" --tolerance 0.01")
     + "  mckl estimate -d 64 -s 1.2 -o 0.5 --absolute 0.001 --sampler iid-radial --json\n\n"
-    + _CODES.format(no="the budget was spent before the interval was tight enough")
+    + _CODES.format(no="the budget was spent before the interval was tight enough").rstrip()
+    + "\n  4  estimated, but without an interval: it would not cover, for the reason that is told\n"
 )
 @_pair_options
 @_tolerance_options
@@ -260,12 +262,12 @@ def advise(
     help="Of the interval.",
 )  # fmt: skip
 @click.option(
-    "--sampler", type=click.Choice([s for s in _SAMPLERS if not s.startswith("sobol")]),
-    default="iid-radial", show_default=True, help="How the points are placed.",
+    "--sampler", type=click.Choice(_SAMPLERS),
+    help="How the points are placed.  [what `mckl advise` recommends]",
 )  # fmt: skip
 @click.option(
-    "--estimator", type=click.Choice(_ESTIMATORS), default="k1", show_default=True,
-    help="What is averaged.",
+    "--estimator", type=click.Choice(_ESTIMATORS),
+    help="What is averaged.  [what `mckl advise` recommends]",
 )  # fmt: skip
 @click.option(
     "--budget", type=_Count(), default=10**8, show_default=True, help="Most samples to draw."
@@ -278,8 +280,8 @@ def estimate(
     tolerance: float | None,
     absolute: float | None,
     confidence: float,
-    sampler: str,
-    estimator: str,
+    sampler: str | None,
+    estimator: str | None,
     budget: int,
     seed: int,
     as_json: bool,
@@ -287,8 +289,10 @@ def estimate(
 ) -> None:
     """Estimate KL(q||p) from samples until its interval is tight enough.
 
-    The number of samples is fixed by a first, smaller sample (Stein's two stages), so that the
-    interval keeps its coverage; it stops there or when the budget is spent, and says which.
+    The number of samples is fixed by a first, smaller sample (Stein's two stages), or for Sobol'
+    points by theory, so that the interval keeps its coverage; it stops there or when the budget is
+    spent, and says which. Where theory or the samples show that an interval would not cover, it is
+    withheld: the estimate comes with the reason and with what to use instead.
     """
     setting = _setting(**pair)
     asked, relative = _asked(tolerance, absolute)
@@ -296,26 +300,38 @@ def estimate(
         raise UserError(f"--seed: {seed}, expected at least 0")
     from mckl.cli.words import progress, tell_estimate, told_of
     from mckl.draw.points import SAMPLERS
-    from mckl.estimation.advice import divergences
+    from mckl.errors import NotFiniteError
+    from mckl.estimation.advice import choose, divergences
+    from mckl.estimation.budget import Forecasts
+    from mckl.estimation.intervals import Request
     from mckl.estimation.sequential import estimate as run
-    from mckl.estimation.traces import check_feasible
+    from mckl.estimation.sequential import plan
     from mckl.estimation.values import ESTIMATORS
+    from mckl.study.feasible import check_feasible
 
     divergences(setting.pair)  # refuses what is no float64
-    check_feasible(setting, [sampler], budget)
-    with progress() as told:
-        done = run(
-            setting, SAMPLERS[sampler], ESTIMATORS[estimator],
-            tolerance=asked, relative=relative, confidence=confidence, most=budget, seed=seed,
-            progress=told,
+    forecasts, request = Forecasts(setting.pair), Request(asked, relative, confidence, budget)
+    best = choose(forecasts, request, _SAMPLERS, _ESTIMATORS)
+    used = best
+    if sampler or estimator:
+        used = choose(
+            forecasts, request, [sampler] if sampler else _SAMPLERS,
+            [estimator] if estimator else _ESTIMATORS,
         )  # fmt: skip
-    answer = told_of(done, setting, SAMPLERS[sampler], ESTIMATORS[estimator], confidence, seed)
+    check_feasible(setting, [used.sampler], 0)
+    chosen = SAMPLERS[used.sampler], ESTIMATORS[used.estimator]
+    planned = plan(forecasts, *chosen, request)
+    try:
+        with progress(planned.expected) as told:
+            done = run(forecasts, *chosen, request, seed=seed, planned=planned, progress=told)
+    except NotFiniteError as error:
+        raise UserError(str(error)) from None
+    answer = told_of(done, forecasts, used, best, confidence, seed)
     if as_json:
         _print_json(answer)
     else:
         tell_estimate(answer)
-    if not done.tight:
-        sys.exit(NOT_REACHED)
+    sys.exit({"tight": 0, "budget": NOT_REACHED, "withheld": WITHHELD}[done.stopped])
 
 
 @main.command(

@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from mckl.draw.points import Sampler
+    from mckl.estimation.advice import Choice
+    from mckl.estimation.budget import Forecasts
     from mckl.estimation.sequential import Estimate
-    from mckl.estimation.values import Estimator
-    from mckl.study.settings import Setting
 
 _NONE = "–"
 _NOTES = """\
@@ -159,63 +158,52 @@ def _duration(seconds: float | None) -> str:
 
 
 @contextlib.contextmanager
-def progress() -> Iterator[Callable[[int], object]]:
-    """A counter of samples on standard error while it is a terminal."""
+def progress(samples: int) -> Iterator[Callable[[int], object]]:
+    """A bar of about so many samples with the time left, on standard error while it is a terminal.
+
+    It appears at once and goes when the work is done.
+    """
     if not sys.stderr.isatty():
         yield lambda evaluations: None
         return
     from tqdm import tqdm
 
-    with tqdm(unit=" samples", unit_scale=True, leave=False) as bar:
-        yield bar.update
+    with tqdm(total=samples, unit=" samples", unit_scale=True, leave=False) as bar:
+
+        def told(evaluations: int) -> None:
+            bar.total = max(bar.total or 0, bar.n + evaluations)  # the forecast may be passed
+            bar.update(evaluations)
+
+        yield told
 
 
 def told_of(
-    done: Estimate,
-    setting: Setting,
-    sampler: Sampler,
-    estimator: Estimator,
-    confidence: float,
-    seed: int,
+    done: Estimate, forecasts: Forecasts, used: Choice, best: Choice, confidence: float, seed: int
 ) -> dict[str, Any]:
-    """The answer of `mckl estimate` as plain data; NaN and inf are None."""
-    from mckl.exact.law import LogRatioLaw
+    """The answer of `mckl estimate` as plain data; NaN and inf are None.
 
-    law = LogRatioLaw(setting.pair)
-    unit = estimator.theory(law, sampler.points.points == 2)
-    warnings = []
-    if unit.variance == math.inf or (unit.kind == "none" and not law.is_finite(-2)):
-        warnings.append(f"{estimator.name} meets an infinite variance: no interval can be trusted")
-    elif unit.bias:
-        warnings.append(
-            f"{estimator.name} is biased by {unit.bias:.4g} nats: the interval is about "
-            f"{law.kl + unit.bias:.6g}"
-        )
-    elif _uses_ratio(estimator) and not law.is_finite(-4):
-        warnings.append(
-            f"{estimator.name} has an infinite fourth moment: the interval may cover less often"
-        )
+    `used` is what it used, `best` what `mckl advise` recommends.
+    """
+    withheld = done.withheld is not None
     ends = (done.estimate - done.half_width, done.estimate + done.half_width)
     return {
         "estimate": _plain(done.estimate),
-        "interval": [_plain(end) for end in ends],
+        "interval": None if withheld else [_plain(end) for end in ends],
         "half_width": _plain(done.half_width),
         "target": _plain(done.target),
         "confidence": confidence,
-        "stopped": "tight" if done.tight else "budget",
+        "stopped": done.stopped,
+        "withheld": done.withheld,
+        "use_instead": best._asdict() if withheld and best != used else None,
         "standard_error": _plain(done.std_error),
         "samples": done.samples,
-        "stages": {"scout": done.scout, "pilot": done.pilot, "main": done.main},
-        "estimator": estimator.name,
-        "sampler": sampler.name,
+        "stages": dict(done.stages),
+        "scrambles": done.scrambles or None,
+        "estimator": used.estimator,
+        "sampler": used.sampler,
         "seed": seed,
-        "kl": law.kl,
-        "warnings": warnings,
-    }  # fmt: skip
-
-
-def _uses_ratio(estimator: Estimator) -> bool:
-    return any(name in ("ratio", "k3") for product in estimator.products for name in product)
+        "kl": forecasts.law.kl,
+    }
 
 
 def _plain(value: float) -> float | None:
@@ -224,16 +212,24 @@ def _plain(value: float) -> float | None:
 
 def tell_estimate(told: Mapping[str, Any]) -> None:
     """Print the answer of `mckl estimate`."""
-    low, high = told["interval"]
-    percent = f"{100 * told['confidence']:g} %"
-    click.echo(
-        f"KL(q||p) = {told['estimate']:.8g} nats, {percent} interval {low:.8g} to {high:.8g}"
-    )
-    stages = ", ".join(f"{n:,} {stage}" for stage, n in told["stages"].items() if n)
+    value = "not a number" if told["estimate"] is None else f"{told['estimate']:.8g} nats"
+    if told["interval"] is None:
+        click.echo(f"KL(q||p) = {value}, without an interval")
+    else:
+        low, high = told["interval"]
+        percent = f"{100 * told['confidence']:g} %"
+        click.echo(f"KL(q||p) = {value}, {percent} interval {low:.8g} to {high:.8g}")
+    stages = ", ".join(f"{n:,} {stage}" for stage, n in told["stages"].items())
+    if told["scrambles"]:
+        stages = f"{told['scrambles']} independent scrambles"
     click.echo(f"{told['estimator']} over {told['samples']:,} {told['sampler']} samples ({stages})")
-    why = "tight enough" if told["stopped"] == "tight" else "the budget is spent"
     half, target = _number(told["half_width"]), _number(told["target"])
-    click.echo(f"Stopped: {why}, half-width {half} nats of {target} asked.")
+    if told["stopped"] == "withheld":
+        click.echo(f"Interval withheld: {told['withheld']}.")
+        if instead := told["use_instead"]:
+            click.echo(f"Use {instead['estimator']} over {instead['sampler']} samples instead.")
+    elif told["stopped"] == "tight":
+        click.echo(f"Stopped: tight enough, half-width {half} nats of {target} asked.")
+    else:
+        click.echo(f"Stopped: the budget is spent, half-width {half} nats of {target} asked.")
     click.echo(f"Closed form: {told['kl']:.8g} nats.")
-    for warning in told["warnings"]:
-        click.echo(f"Beware: {warning}.")

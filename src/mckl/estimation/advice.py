@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 from mckl.draw.points import SAMPLERS, Sampler
 from mckl.errors import UserError
 from mckl.estimation.budget import LEADING, OK, Forecasts, Need, Tolerance
+from mckl.estimation.cost import estimate_seconds
+from mckl.estimation.intervals import Request
+from mckl.estimation.sequential import interval_samples
 from mckl.estimation.values import ESTIMATORS, Estimator
 from mckl.exact.negative import probability_negative
 from mckl.exact.negative_balanced import probability_negative_balanced
 from mckl.families.normal import Pair, kl_divergence
-from mckl.study.plan import estimate_seconds
-from mckl.study.settings import Setting
 
 # CPU times that differ by less than this are the same: then a standard error decides.
 _SAME_SECONDS, _SAME_RATIO = 2e-3, 1.2
+_SCRAMBLES = "its standard error comes from independent scrambles, which `mckl estimate` draws"
 _NEVER_NEGATIVE = ("k2", "k3")
 
 
@@ -36,7 +38,7 @@ def divergences(pair: Pair, known_kl: float | None = None) -> dict[str, Any]:
 
 
 def advise(
-    setting: Setting,
+    pair: Pair,
     tolerance: float,
     relative: bool,
     confidence: float | None,
@@ -50,16 +52,11 @@ def advise(
     tolerance, relative
         The RMSE allowed, in nats or times KL; with a confidence, the error allowed.
     """
-    forecasts = Forecasts(setting)
+    forecasts = Forecasts(pair)
     law = forecasts.law
     told = divergences(forecasts.pair, law.kl)
     limit = tolerance * law.kl if relative else tolerance
-    allowed = Tolerance(limit, confidence)
-    options = [
-        _option(forecasts, ESTIMATORS[estimator], SAMPLERS[sampler], allowed)
-        for estimator in estimators
-        for sampler in samplers
-    ]
+    options = _options(forecasts, Tolerance(limit, confidence), samplers, estimators)
     return {
         "pair": told,
         "request": {
@@ -72,6 +69,41 @@ def advise(
         "options": options,
         "recommendation": _recommendation(options),
     }
+
+
+class Choice(NamedTuple):
+    """An estimator and a sampler, by name."""
+
+    estimator: str
+    sampler: str
+
+
+def choose(
+    forecasts: Forecasts, request: Request, samplers: Sequence[str], estimators: Sequence[str]
+) -> Choice:
+    """What `advise` recommends for this request; where nothing reaches it, k1 and iid-radial.
+
+    Of other samplers and estimators, if those are not offered, the first.
+    """
+    limit = request.target(forecasts.law.kl)
+    tolerance = Tolerance(limit, request.confidence)
+    best = _recommendation(_options(forecasts, tolerance, samplers, estimators))
+    if best is not None:
+        return Choice(best["estimator"], best["sampler"])
+    return Choice(
+        "k1" if "k1" in estimators else estimators[0],
+        "iid-radial" if "iid-radial" in samplers else samplers[0],
+    )
+
+
+def _options(
+    forecasts: Forecasts, tolerance: Tolerance, samplers: Sequence[str], estimators: Sequence[str]
+) -> list[dict[str, Any]]:
+    return [
+        _option(forecasts, ESTIMATORS[estimator], SAMPLERS[sampler], tolerance)
+        for estimator in estimators
+        for sampler in samplers
+    ]
 
 
 def _regime(forecasts: Forecasts) -> dict[str, Any]:
@@ -96,6 +128,7 @@ def _option(
     forecasts: Forecasts, estimator: Estimator, sampler: Sampler, tolerance: Tolerance
 ) -> dict[str, Any]:
     need = forecasts.need(estimator, sampler, tolerance)
+    interval = interval_samples(forecasts, estimator, sampler)
     probability, method = _negative(forecasts, estimator, sampler, need)
     kl = forecasts.law.kl
     seconds = None
@@ -117,6 +150,7 @@ def _option(
         "expected_bias": _plain(need.bias),
         "standard_error": sampler.points.independent
         and (need.samples or 0) > sampler.points.points * estimator.parameters,
+        "interval_samples": math.ceil(interval) if math.isfinite(interval) else None,
         "theory": need.theory,
         "verdict": need.verdict,
     }
@@ -142,24 +176,35 @@ def _negative(
 def _recommendation(options: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
     """The option of least CPU time, one with a standard error if that costs next to nothing.
 
-    Of the unbiased ones with exact theory if there are any: no standard error shows a bias, and a
-    leading order may be far from reached.
+    Of those without any error if there are such; else of the unbiased ones with exact theory if
+    there are any: no standard error shows a bias, and a leading order may be far from reached. One
+    whose interval would be withheld is the last resort, and CPU time is that of the samples that
+    an interval takes too.
     """
     exact = [o for o in options if o["verdict"] == OK]
     unbiased = [o for o in exact if o["expected_bias"] == 0.0]
-    for known in (unbiased, exact, [o for o in options if o["verdict"] == LEADING]):
+    leading = [o for o in options if o["verdict"] == LEADING]
+    perfect = [o for o in unbiased if o["expected_rmse"] == 0.0]
+    told = [[o for o in group if o["interval_samples"]] for group in (unbiased, leading, exact)]
+    for known in (perfect, *told, unbiased, exact, leading):
         if known:
             break
     else:
         return None
-    cheapest = min(o["cpu_seconds"] for o in known)
+    cheapest = min(map(_seconds, known))
     close = [
         o for o in known
-        if o["cpu_seconds"] <= max(_SAME_RATIO * cheapest, cheapest + _SAME_SECONDS)
+        if _seconds(o) <= max(_SAME_RATIO * cheapest, cheapest + _SAME_SECONDS)
     ]  # fmt: skip
     best = min(close, key=lambda o: (not o["standard_error"], o["samples_needed"]))
     chosen = {key: best[key] for key in ("estimator", "sampler", "samples_needed", "cpu_seconds")}
     return {**chosen, "reason": _reason(best, known)}
+
+
+def _seconds(option: Mapping[str, Any]) -> float:
+    """CPU seconds of the samples needed, and of those that an interval takes if they are more."""
+    needed = option["samples_needed"]
+    return float(option["cpu_seconds"] * max((option["interval_samples"] or 0) / needed, 1.0))
 
 
 def _reason(best: dict[str, Any], known: Sequence[dict[str, Any]]) -> str:
@@ -180,7 +225,12 @@ def _reason(best: dict[str, Any], known: Sequence[dict[str, Any]]) -> str:
         parts.append(text)
     fewest = min(known, key=lambda o: (o["samples_needed"], not o["standard_error"]))
     if best["expected_rmse"] == 0.0:
-        parts.append("an antithetic pair cancels the whole error")
+        pairs = SAMPLERS[best["sampler"]].points.points == 2
+        parts.append(
+            "an antithetic pair cancels the whole error: two pairs have a standard error of 0"
+            if pairs
+            else "no sample errs at all"
+        )
     elif best["samples_needed"] <= 2:
         parts.append("its spread is within the tolerance from the start")
     elif best["standard_error"]:
@@ -188,14 +238,9 @@ def _reason(best: dict[str, Any], known: Sequence[dict[str, Any]]) -> str:
             "none takes less CPU time by more than 2 ms or 20 %, and it has a standard error"
         )
         if fewest["samples_needed"] < best["samples_needed"] and not fewest["standard_error"]:
-            parts.append(f"{_named(fewest)} would do, but one run of them has no standard error")
+            parts.append(f"{_named(fewest)} would do too; {_SCRAMBLES}")
     else:
-        text = "it takes the least CPU time; one run has no standard error, so repeat it"
-        checked = [o for o in known if o["standard_error"]]
-        if checked:
-            other = min(checked, key=lambda o: (o["cpu_seconds"], o["samples_needed"]))
-            text += f", or take {_named(other)}"
-        parts.append(text)
+        parts.append(f"it takes the least CPU time; {_SCRAMBLES}")
     return "; ".join(parts)
 
 

@@ -1,24 +1,16 @@
 """An estimate of KL(q||p) that stops when its interval is tight enough, and still covers.
 
 Looking at a fixed-n interval again and again until it is short loses its coverage: one stops
-preferably where the spread, or of a skewed l the estimate, happens to be small. The procedure
-of Stein, "A two-sample test for a linear hypothesis whose power is independent of the variance"
-(1945), decides once:
+preferably where the spread, or of a skewed l the estimate, happens to be small. So the number of
+samples is decided beforehand (`mckl.estimation.intervals`): by a pilot whose samples are not used
+again, or for Sobol' points from the exact variance of a scramble. A relative tolerance is held
+against the estimate itself; where it is not met, a fresh main stage is drawn.
 
-1. a *pilot* of N0 units gives s0, their standard deviation;
-2. the *main* stage draws N >= (t s0 / d)^2 fresh units, with t the quantile of Student's law with
-   the pilot's degrees of freedom, and d the half-width that is asked for.
-
-Given the pilot, N is a fixed number and the main stage knows nothing of s0, so for normal units
-sqrt(N) (estimate - KL) / s0 follows Student's law exactly: the interval estimate +- t s0 / sqrt(N),
-at most d wide on either side, covers with the nominal probability whatever the variance, and
-whatever else of the past decided d. For other units it does so to the accuracy of the central
-limit theorem at N, which is why N is never below N0. Heavy tails may hide from the pilot: if the
-main stage has a standard deviation 10 % above s0 then it becomes the pilot, and a new main stage is
-drawn.
-
-Where the tolerance is relative, an earlier stage, the *scout*, sets d. It may look as often as it
-likes, since none of its samples is used again.
+Given the pilot, the size of the main stage is a fixed number and its samples know nothing of s0,
+so for normal units the interval covers exactly, whatever the variance. For other units it does so
+to the accuracy of the central limit theorem, which is why neither stage is shorter than what the
+skewness of one unit asks for. Where that is too long, or unknown, or the samples themselves show
+that something is amiss (`mckl.estimation.withheld`), there is no interval.
 
 An asymptotic confidence sequence (Waudby-Smith, Arbour, Sinha, Kennedy & Ramdas, "Time-uniform
 central limit theory and asymptotic confidence sequences", 2024) may be watched all the time. It
@@ -29,117 +21,261 @@ too much for a target that is known beforehand.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from scipy.special import stdtrit
+import numpy as np
 
 from mckl.draw.points import Sampler
 from mckl.errors import UserError
+from mckl.estimation.budget import Forecasts
+from mckl.estimation.intervals import (
+    LEAST_SCRAMBLES,
+    Request,
+    pilot_units,
+    scrambles,
+    units_needed,
+)
+from mckl.estimation.stages import Stage, stage
 from mckl.estimation.traces import trace
 from mckl.estimation.values import Estimator
-from mckl.study.settings import Setting
+from mckl.estimation.withheld import budget_reason, known_reason, ratio_reason, seen_reason
+from mckl.exact.balanced import balanced_variance
+from mckl.exact.strata import stratified
 
-SCOUT, PILOT = 256, 1024
-LEAST = 64  # samples, of all stages
-_BLIND = 1.1  # ratio of the main stage's standard deviation to the pilot's that is too much
-_SURE = 0.1  # relative standard error at which the scout knows the estimate
+TIGHT, SPENT, WITHHELD = "tight", "budget", "withheld"
+# What is drawn where there is no interval to draw for: samples, and numbers in all.
+_GLANCE, _GLANCE_NUMBERS = 10_000, 10**8
+# The share of a budget that a pilot may take where more would be needed.
+_SHARE = 8
+# Points of a scramble from which the skewness of its mean has all but settled.
+_SETTLED = 2**12
+
+Progress = Callable[[int], object]
+
+
+class Plan(NamedTuple):
+    """How an estimate will be drawn, from theory alone.
+
+    pilot      units of the pilot; 0 for Sobol' points
+    least      the fewest units of a main stage, or the scrambles
+    points     samples of one unit; of one scramble
+    expected   samples in all, about
+    withheld   why there will be no interval; None if there will be one
+    """
+
+    pilot: int
+    least: int
+    points: int
+    expected: int
+    withheld: str | None = None
 
 
 class Estimate(NamedTuple):
     """An estimate and its interval, in nats.
 
-    half_width   of the interval
-    target       the half-width that was asked for; of a relative tolerance, times the scout's
-                 estimate
-    tight        whether half_width <= target; else the budget was spent
-    std_error    of the estimate, from the main stage alone
-    scout, pilot, main  samples of each stage; of all pilots, if there were several
+    half_width   of the interval; NaN where it is withheld
+    target       the half-width that was asked for; of a relative tolerance, times the estimate
+    stopped      `tight`: half_width <= target; `budget`: the budget was spent before;
+                 `withheld`: no interval
+    std_error    of the estimate
+    stages       samples by stage
+    scrambles    how many independent scrambles of Sobol' points; 0 without
+    withheld     why there is no interval; None where there is one
     """
 
     estimate: float
     half_width: float
     target: float
-    tight: bool
+    stopped: str
     std_error: float
-    scout: int
-    pilot: int
-    main: int
+    stages: Mapping[str, int]
+    scrambles: int = 0
+    withheld: str | None = None
 
     @property
     def samples(self) -> int:
         """The samples of all stages."""
-        return self.scout + self.pilot + self.main
+        return sum(self.stages.values())
+
+
+def interval_samples(forecasts: Forecasts, estimator: Estimator, sampler: Sampler) -> float:
+    """The fewest samples with which an interval covers; inf where no number is known."""
+    points = sampler.points.points
+    if forecasts.unit(estimator, sampler).variance == math.inf:
+        return math.inf
+    if not sampler.points.independent:
+        return LEAST_SCRAMBLES if estimator.linear else math.inf
+    normal = forecasts.normal_from(estimator, sampler)
+    return max(2.0 * points * normal, points * (2.0 * estimator.parameters + 1))
+
+
+def plan(forecasts: Forecasts, sampler: Sampler, estimator: Estimator, request: Request) -> Plan:
+    """How many units each stage takes; raises `UserError` for a budget that makes no interval."""
+    points, independent = sampler.points.points, sampler.points.independent
+    fewest = points * (2 * estimator.parameters + 1) if independent else LEAST_SCRAMBLES
+    if request.most < fewest:
+        raise UserError(
+            f"a budget of {request.most} samples makes no interval, expected at least {fewest}"
+        )
+    aim = request.aim(forecasts.law.kl)
+    planned: Plan | str | None = known_reason(forecasts, estimator, sampler, aim)
+    if planned is None:
+        make = _plan_stages if independent else _plan_scrambles
+        planned = make(forecasts, sampler, estimator, request, aim)
+    if isinstance(planned, Plan):
+        return planned
+    numbers = max(sampler.numbers(forecasts.pair), 1)
+    glance = min(_GLANCE, request.most, max(_GLANCE_NUMBERS // numbers, fewest))
+    units = glance // points
+    return Plan(0, units, points, units * points, planned)
+
+
+def _plan_stages(
+    forecasts: Forecasts, sampler: Sampler, estimator: Estimator, request: Request, aim: float
+) -> Plan | str:
+    points, parameters = sampler.points.points, estimator.parameters
+    normal = forecasts.normal_from(estimator, sampler)
+    withheld = budget_reason(estimator, 2.0 * points * normal, request.most)
+    if withheld is not None:
+        return withheld
+    least = max(math.ceil(normal), 1 if parameters == 1 else parameters + 1)
+    spread = math.sqrt(forecasts.unit(estimator, sampler).variance)
+    pilot = pilot_units(spread, aim, request, parameters, least)
+    pilot = min(pilot, max(request.most // (_SHARE * points), least, parameters + 1))
+    t = request.quantile(pilot - parameters)
+    main = min(max(units_needed(t * spread, aim), least), request.most / points - pilot)
+    return Plan(pilot, least, points, points * (pilot + math.ceil(main)))
+
+
+def _plan_scrambles(
+    forecasts: Forecasts, sampler: Sampler, estimator: Estimator, request: Request, aim: float
+) -> Plan | str:
+    form = forecasts.form(sampler)
+    if form is None:
+        return f"{sampler.name} cannot make points of so many numbers"
+
+    def law(n: int) -> tuple[float, float]:
+        return balanced_variance(form, n), stratified(form, min(n, _SETTLED))[1]
+
+    found = scrambles(law, aim, request, sampler.points.most_samples or request.most)
+    if found is None:
+        return f"its interval takes more scrambles than the budget of {request.most} samples makes"
+    R, n = found
+    return Plan(0, R, n, R * n)
 
 
 def estimate(
-    setting: Setting,
+    forecasts: Forecasts,
     sampler: Sampler,
     estimator: Estimator,
+    request: Request,
     *,
-    tolerance: float,
-    relative: bool,
-    confidence: float,
-    most: int,
     seed: int,
-    progress: Callable[[int], object] = lambda evaluations: None,
+    planned: Plan | None = None,
+    progress: Progress = lambda evaluations: None,
 ) -> Estimate:
-    """Estimate KL(q||p) to a tolerance, with at most `most` samples in all.
+    """Estimate KL(q||p) to a tolerance.
 
     Parameters
     ----------
-    tolerance, relative
-        The half-width asked for, in nats or times the estimate.
+    planned
+        What `plan` says of the same arguments, if it is known already.
     progress
         Is told how many evaluations of l each step added.
     """
-    points = sampler.points.points
+    planned = planned or plan(forecasts, sampler, estimator, request)
+    if planned.withheld is not None:
+        return _glance(forecasts, sampler, estimator, request, planned, seed, progress)
     if not sampler.points.independent:
-        raise UserError(f"{sampler.name}: its samples give no standard error, so no interval")
-    if most < LEAST:
-        raise UserError(f"a budget of {most} samples, expected at least {LEAST}")
+        return _scrambled(forecasts, sampler, estimator, request, planned, seed, progress)
+    return _two_stages(forecasts, sampler, estimator, request, planned, seed, progress)
 
-    def run(stage: str, samples: int) -> tuple[float, float]:
+
+def _glance(
+    forecasts: Forecasts, sampler: Sampler, estimator: Estimator, request: Request,
+    planned: Plan, seed: int, progress: Progress,
+) -> Estimate:  # fmt: skip
+    """An estimate from a few samples, without an interval."""
+    if sampler.points.independent:
+        form = sampler.reduce(forecasts.pair)
+        seen = stage(
+            form, sampler, estimator, planned.least, seed=seed, name="main", progress=progress
+        )
+        value = seen.estimate
+        # What the samples plainly show says more than a forecast.
+        reason = ratio_reason(seen.mean_ratio) if estimator.uses_ratio else None
+    else:
         one = trace(
-            setting, "numpy", sampler, [estimator],
-            seed=seed, samples=[samples], replicates=1, stage=[stage], progress=progress,
+            forecasts.pair, "numpy", sampler, [estimator],
+            seed=seed, samples=[planned.expected], replicates=1, stage=["main"], progress=progress,
         )  # fmt: skip
-        return float(one.estimate[0, 0, 0]), float(one.std_error[0, 0, 0])
+        value, reason = float(one.estimate[0, 0, 0]), None
+    return Estimate(
+        value, math.nan, request.target(value), WITHHELD, math.nan,
+        {"main": planned.expected}, withheld=reason or planned.withheld,
+    )  # fmt: skip
 
-    def whole(samples: float) -> int:
-        return points * math.ceil(samples / points)
 
-    share = most // 8 // points * points
-    scout, target = 0, tolerance
-    if relative:
-        scout = min(SCOUT, share)
-        about, error = run("scout", scout)
-        # Drawn anew from its stream's start at every doubling: twice the work, no state to keep.
-        while error > _SURE * abs(about) and 2 * scout <= share:
-            scout *= 2
-            about, error = run("scout", scout)
-        target = tolerance * abs(about)
-    pilot = min(max(PILOT, whole(scout)), share)
-    quantile = 0.5 + confidence / 2
-    _, error = run("pilot", pilot)
-    last, spent, again = pilot, scout + pilot, 0
+def _two_stages(
+    forecasts: Forecasts, sampler: Sampler, estimator: Estimator, request: Request,
+    planned: Plan, seed: int, progress: Progress,
+) -> Estimate:  # fmt: skip
+    """Stein's procedure, with a fresh main stage where a relative tolerance is not met."""
+    points, form = planned.points, sampler.reduce(forecasts.pair)
+    variance = forecasts.ratio_variance(sampler) if estimator.uses_ratio else math.inf
+
+    def run(name: str, units: int, pilot: Stage | None = None) -> Stage:
+        return stage(
+            form, sampler, estimator, units, seed=seed, name=name,
+            summand=pilot and pilot.summand, progress=progress,
+        )  # fmt: skip
+
+    pilot = run("pilot", planned.pilot)
+    half_of_one = request.quantile(pilot.units - estimator.parameters) * pilot.spread
+    aim, spent, mains = request.aim(forecasts.law.kl), pilot.units, 0
     while True:
-        units = last // points
-        t = float(stdtrit(units - estimator.parameters, quantile))
-        half_of_one_unit = t * error * math.sqrt(units)
-        ratio = half_of_one_unit / target if target > 0 else math.inf if error > 0 else 0.0
-        need = ratio * ratio  # inf where it is too large for a float
-        left = (most - spent) // points * points
-        main = whole(max(points * need, last)) if points * need < left else left
-        value, error = run(f"main{again}", main)
-        half_width = half_of_one_unit / math.sqrt(main // points)
-        own = float(stdtrit(main // points - estimator.parameters, quantile)) * error
-        again += 1
-        # A pilot that saw so little of the spread is no pilot; the main stage is a better one.
-        if own <= _BLIND * half_width or most - spent - main < main:
+        left = request.most // points - spent
+        need = max(units_needed(half_of_one, aim), planned.least)
+        units = min(math.ceil(need), left) if math.isfinite(need) else left
+        main = run(f"main{mains}", units, pilot)
+        spent, mains = spent + units, mains + 1
+        half_width, target = half_of_one / math.sqrt(units), request.target(main.estimate)
+        tight = half_width <= target * (1 + 1e-12)
+        withheld = seen_reason(estimator, main, variance)
+        if tight or withheld or units < need:
             break
-        last, spent, pilot = main, spent + main, pilot + main
-    if own > _BLIND * half_width:
-        half_width = own
-    tight = half_width <= target * (1 + 1e-12)
-    return Estimate(value, half_width, target, tight, error, scout, pilot, main)
+        # The estimate came out so low that its tolerance is narrower than the aim was.
+        aim = request.aim(main.estimate)
+        if max(units_needed(half_of_one, aim), planned.least) > request.most // points - spent:
+            break
+    stages = {"pilot": points * pilot.units, "main": points * (spent - pilot.units)}
+    if withheld:
+        return Estimate(
+            main.estimate, math.nan, target, WITHHELD, math.nan, stages, withheld=withheld
+        )
+    return Estimate(
+        main.estimate, half_width, target, TIGHT if tight else SPENT,
+        pilot.spread / math.sqrt(units), stages,
+    )  # fmt: skip
+
+
+def _scrambled(
+    forecasts: Forecasts, sampler: Sampler, estimator: Estimator, request: Request,
+    planned: Plan, seed: int, progress: Progress,
+) -> Estimate:  # fmt: skip
+    """Student's interval over independent scrambles; larger ones where it is too wide."""
+    R, n, spent, mains = planned.least, planned.points, 0, 0
+    while True:
+        found = trace(
+            forecasts.pair, "numpy", sampler, [estimator],
+            seed=seed, samples=[n], replicates=R, stage=[f"main{mains}"], progress=progress,
+        ).estimate[0, :, 0]  # fmt: skip
+        spent, mains = spent + R * n, mains + 1
+        value, error = float(found.mean()), float(np.std(found, ddof=1)) / math.sqrt(R)
+        half_width, target = request.quantile(R - 1) * error, request.target(value)
+        tight = half_width <= target * (1 + 1e-12)
+        n *= 2
+        if tight or spent + R * n > request.most or n > (sampler.points.most_samples or n):
+            break
+    return Estimate(value, half_width, target, TIGHT if tight else SPENT, error, {"main": spent}, R)

@@ -11,13 +11,14 @@ from tqdm import tqdm
 
 from mckl.draw import backends
 from mckl.draw.points import SAMPLERS
-from mckl.estimation.traces import SETTINGS_AT_ONCE, sound_traces, trace_columns
+from mckl.estimation.traces import SETTINGS_AT_ONCE, sound_traces
 from mckl.estimation.values import ESTIMATORS
 from mckl.record import tables
 from mckl.record.cost import Meter
 from mckl.record.manifest import manifest
 from mckl.study import settings
 from mckl.study.earlier import Earlier, keep, stamped
+from mckl.study.traces import trace_columns
 
 
 def run(
@@ -73,7 +74,7 @@ def run(
                 bar.set_description(f"{batch[0].name} {sampler}")
                 new = [s for s in batch if sampler not in known[s.name]]
                 drawn, lost = sound_traces(
-                    new, job["backend"], SAMPLERS[sampler], estimators,
+                    {s.name: s.pair for s in new}, job["backend"], SAMPLERS[sampler], estimators,
                     seed=job["seed"], samples=job["samples"], replicates=job["replicates"],
                     dtype=job["dtype"], progress=bar.update,
                 )  # fmt: skip

@@ -12,7 +12,14 @@ import math
 import numpy as np
 
 from mckl.estimation.running import RunningMoments
-from mckl.estimation.values.base import DIVERGENT, TOO_LARGE, Estimator, UnitTheory, over_unit
+from mckl.estimation.values.base import (
+    DIVERGENT,
+    TOO_LARGE,
+    Estimator,
+    UnitTheory,
+    normal_from_moments,
+    over_unit,
+)
 from mckl.exact.law import LogRatioLaw, add, constant, multiply
 from mckl.families.normal import Vector
 
@@ -107,6 +114,41 @@ def _unknown(reason: str) -> UnitTheory:
     return UnitTheory(math.nan, math.nan, math.nan, math.nan, kind="none", reason=reason)
 
 
+def _summand(moments: RunningMoments) -> dict[str, float]:
+    """The residual of the regression, with the integrand that varies less, as in `_estimate`."""
+    steadier = moments.comoment("k3", "k3")[0] < moments.comoment("ell", "ell")[0]
+    integrand, spread = "k3" if steadier else "ell", moments.comoment("ratio", "ratio")[0]
+    slope = moments.comoment(integrand, "ratio")[0] / spread if spread > 0 else 0.0
+    return {integrand: 1.0, "ratio": -float(slope)}
+
+
+# A bias of 0.22 standard errors costs a 95 % interval 0.006 of its coverage.
+_SQUARED_BIASES = 20.0
+
+
+@np.errstate(over="ignore", invalid="ignore")
+def _normal_from(law: LogRatioLaw, paired: bool, unit: UnitTheory) -> float:
+    """By the skewness of the residual, and by the bias beside the standard error."""
+    if unit.kind == "none" or unit.variance == 0.0:
+        return math.inf if unit.kind == "none" else 0.0
+    ratio = over_unit(law.ratio_minus_one, paired)
+    centred = add(over_unit(law.ell, paired), constant(law.kl), -1.0)
+    if (0, 0) in ratio and len(ratio) == 1:  # as in `_theory`
+        centred = add(centred, ratio)
+    slope = law.expectation(multiply(centred, ratio)) / law.expectation(multiply(ratio, ratio))
+    residual = add(centred, ratio, -slope)
+    square = multiply(residual, residual)
+    third = law.expectation(multiply(square, residual))
+    fourth = law.expectation(multiply(square, square))
+    biases = unit.bias_times_n / math.sqrt(unit.variance)
+    if not math.isfinite(third) or not math.isfinite(biases):
+        return math.inf
+    skewness = third / unit.variance**1.5
+    kurtosis = fourth / unit.variance**2 - 3.0
+    least = normal_from_moments(skewness, kurtosis) + _SQUARED_BIASES * biases * biases
+    return max(least, unit.least_units)
+
+
 CV = Estimator(
     name="cv",
     products=(
@@ -119,4 +161,6 @@ CV = Estimator(
     estimate=_estimate,
     parameters=2,
     theory=_theory,
+    summand=_summand,
+    normal_from=_normal_from,
 )

@@ -1,6 +1,6 @@
 """k2: the mean of l^2 / 2. Its mean is (Var l + KL^2) / 2, close to KL only where KL is small."""
 
-from mckl.estimation.values.base import Estimator, mean_of, theory_of_mean
+from mckl.estimation.values.base import Estimator, mean_normal_from, mean_of, theory_of_mean
 from mckl.exact.law import Expression, LogRatioLaw, constant, multiply
 
 
@@ -14,4 +14,6 @@ K2 = Estimator(
     estimate=mean_of("half_square"),
     parameters=1,
     theory=theory_of_mean(_half_square, unbiased=False),
+    summand=lambda moments: {"half_square": 1.0},
+    normal_from=mean_normal_from,
 )

@@ -4,7 +4,7 @@ Unbiased, since E_q r = 1, and never negative. Its variance chi^2 + V - 2J is fi
 where every rho^2 > 1/2.
 """
 
-from mckl.estimation.values.base import Estimator, mean_of, theory_of_mean
+from mckl.estimation.values.base import Estimator, mean_normal_from, mean_of, theory_of_mean
 from mckl.exact.law import add
 
 K3 = Estimator(
@@ -15,4 +15,6 @@ K3 = Estimator(
     theory=theory_of_mean(
         lambda law, sign: add(law.ratio_minus_one(sign), law.ell(sign)), unbiased=True
     ),
+    summand=lambda moments: {"k3": 1.0},
+    normal_from=mean_normal_from,
 )

@@ -1,0 +1,121 @@
+"""One stage of an estimate: so many fresh units, and what is read off them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from mckl.draw import backends
+from mckl.draw.points import Sampler
+from mckl.draw.reduction import Form
+from mckl.errors import NotFiniteError
+from mckl.estimation.running import RunningMoments
+from mckl.estimation.tails import LEAST, Tails
+from mckl.estimation.values import Estimator
+from mckl.estimation.values.integrands import Integrands
+from mckl.families.normal import Vector
+
+# Numbers drawn between two reports of progress: 40 ms of work, whatever the dimension.
+_NUMBERS, _UNITS = 2**22, 2**13
+
+
+def _tail_values(values: Integrands, summand: Mapping[str, float]) -> Vector:
+    """The summand of the units in which it may have a heavy tail.
+
+    With a weight w of r it is l + w r but for a constant, which falls with r up to r = 1/w and rises
+    from there on. Only where it rises is its tail heavy; where it falls it may end in an edge, which
+    beside that tail would look like a heavier one.
+    """
+    of_points = sum(w * getattr(values, name) for name, w in summand.items())
+    of_units = np.asarray(np.asarray(of_points).mean(axis=0)[0])
+    weight = summand.get("ratio", 0.0) + summand.get("k3", 0.0)
+    if weight == 0.0:
+        return of_units
+    return np.asarray(of_units[weight * (1.0 + values.ratio.mean(axis=0)[0]) > 1.0])
+
+
+class Stage(NamedTuple):
+    """What a stage says.
+
+    units        how many independent units it drew
+    estimate, std_error  in nats
+    mean_ratio, ratio_variance  of r, the variance that of one unit; NaN where r is not computed
+    tail_index   of the estimator's summand; NaN where it was not asked for or is not known
+    summand      the weights of the integrands in the summand, as fitted here
+    """
+
+    units: int
+    estimate: float
+    std_error: float
+    mean_ratio: float
+    ratio_variance: float
+    tail_index: float
+    summand: Mapping[str, float]
+
+    @property
+    def spread(self) -> float:
+        """The standard deviation of one unit, in nats."""
+        return self.std_error * math.sqrt(self.units)
+
+
+def stage(
+    form: Form,
+    sampler: Sampler,
+    estimator: Estimator,
+    units: int,
+    *,
+    seed: int,
+    name: str,
+    summand: Mapping[str, float] | None = None,
+    progress: Callable[[int], object] = lambda evaluations: None,
+) -> Stage:
+    """Draw so many units of an independent sampler, in constant memory.
+
+    Parameters
+    ----------
+    name
+        Sets the stream apart from those of other stages.
+    summand
+        The weights of the integrands whose tail index is wanted, from an earlier stage.
+    progress
+        Is told how many evaluations of l each step added.
+
+    Raises
+    ------
+    NotFiniteError
+        Where l is not finite.
+    """
+    points = sampler.points.points
+    library = backends.load("numpy")
+    draw = sampler.start(library, form, seed, 0, name)
+    kernel = library.kernel([form], points, units)
+    products = list(estimator.products)
+    if estimator.uses_ratio:
+        products.append(("ratio", "ratio"))
+    block = min(max(_NUMBERS // form.numbers, 1), _UNITS)
+    tails = Tails(units) if summand is not None and units >= LEAST else None
+    values = Integrands(np.empty(0))
+    moments = RunningMoments(products, lambda ell: values, 1)
+    for begin in range(0, units, block):
+        ell = kernel.log_density_ratios([draw], min(block, units - begin))
+        if not np.isfinite(ell).all():
+            unit = begin + int(np.argwhere(~np.isfinite(ell))[0][-1])
+            raise NotFiniteError(sampler=sampler.name, stage=name, sample=unit * points)
+        values = Integrands(ell[:, 0])
+        moments.update(values.ell)
+        if tails is not None and summand is not None:
+            tails.update(_tail_values(values, summand))
+        progress(ell.size)
+    estimate, variance = estimator.estimate(moments)
+    mean_ratio, ratio_variance = math.nan, math.nan
+    if estimator.uses_ratio:
+        mean_ratio = 1.0 + float(moments.mean("ratio")[0])
+        spread = float(moments.comoment("ratio", "ratio")[0])
+        ratio_variance = spread / (units - 1) if units > 1 else math.nan
+    return Stage(
+        units, float(estimate[0]), math.sqrt(float(variance[0])), mean_ratio, ratio_variance,
+        math.nan if tails is None else tails.index(), estimator.summand(moments),
+    )  # fmt: skip

@@ -1,0 +1,101 @@
+"""Why an estimate gets no interval: what is known beforehand, and what its samples show.
+
+An interval may be short, calm and wrong: samples that never met the part of q in which p has its
+mass say nothing of what they missed (docs/theory.md, section 8). So the theory of the pair is asked
+first, since it needs no luck: before anything is drawn it says whether the estimator's law allows
+an interval, and from how many units on. What the samples themselves show comes second.
+"""
+
+from __future__ import annotations
+
+import math
+
+from mckl.draw.points import Sampler
+from mckl.estimation.budget import Forecasts
+from mckl.estimation.stages import Stage
+from mckl.estimation.tails import limit
+from mckl.estimation.values import Estimator
+from mckl.estimation.values.base import TOO_LARGE
+
+# A mean of r further than this from 1 is no chance, in standard errors.
+_FAR = 5.0
+# A bias of a tenth of the half-width costs a 95 % interval 0.005 of its coverage.
+_BIAS = 0.1
+
+
+def known_reason(
+    forecasts: Forecasts, estimator: Estimator, sampler: Sampler, half_width: float
+) -> str | None:
+    """Why no number of samples gives an interval of this half-width, in nats; None if some does."""
+    unit, name = forecasts.unit(estimator, sampler), estimator.name
+    if not sampler.points.independent and not (estimator.linear and unit.variance < math.inf):
+        return f"the variance of {name} over Sobol' points is not known"
+    if unit.variance == math.inf:
+        if unit.reason == TOO_LARGE:
+            return f"the variance of {name} exceeds the largest number"
+        return f"the variance of {name} is infinite, for p is too wide for q"
+    if unit.kind == "none":
+        return f"the error of {name} is not known here ({unit.reason})"
+    if unit.kind == "exact" and abs(unit.bias) > _BIAS * half_width:
+        return (
+            f"{name} is biased by {unit.bias:.4g} nats, so that its interval would be about "
+            f"{forecasts.law.kl + unit.bias:.6g} nats, and not about KL"
+        )
+    if forecasts.normal_from(estimator, sampler) == math.inf:
+        return (
+            f"the third moment of {name} is infinite, so no number of samples is known from which "
+            "its interval covers"
+        )
+    return None
+
+
+def budget_reason(estimator: Estimator, samples: float, most: int) -> str | None:
+    """Why a budget of `most` samples gives no interval, where it takes `samples`."""
+    if samples <= most:
+        return None
+    return (
+        f"{estimator.name} is so skewed here that its interval takes at least "
+        f"{_count(samples)} samples, and the budget is {_count(most)}"
+    )
+
+
+def seen_reason(estimator: Estimator, seen: Stage, ratio_variance: float = math.inf) -> str | None:
+    """What the samples of a stage show against its interval; None where they show nothing.
+
+    `ratio_variance` is the exact variance of r over one unit where it is known and finite; else
+    the samples' own is used.
+    """
+    if estimator.uses_ratio:
+        reason = ratio_reason(seen.mean_ratio)
+        if reason is not None:
+            return reason
+        known = ratio_variance if math.isfinite(ratio_variance) else seen.ratio_variance
+        error = math.sqrt(known / seen.units)
+        if abs(seen.mean_ratio - 1.0) > _FAR * error:
+            return (
+                f"the mean of p/q over the samples is {seen.mean_ratio:.3g}, "
+                f"{abs(seen.mean_ratio - 1.0) / error if error else math.inf:.3g} standard errors "
+                "from 1: the samples missed where p has its mass"
+            )
+    if not math.isnan(seen.tail_index) and seen.tail_index > limit(seen.units):
+        return (
+            f"the largest of the values that {estimator.name} averages have a tail index of "
+            f"{seen.tail_index:.2f}, above {limit(seen.units):.2f}: their mean may hang on values "
+            "that are still to come"
+        )
+    return None
+
+
+def ratio_reason(mean_ratio: float) -> str | None:
+    """What is wrong with a mean of r that is no positive number; None where it is one."""
+    if math.isnan(mean_ratio):
+        return "the mean of p/q over the samples is not a number"
+    if mean_ratio == math.inf:
+        return "the mean of p/q over the samples is infinite: p/q overflowed"
+    if mean_ratio <= 0.0:
+        return "the mean of p/q over the samples is 0 and not 1: none fell where p has its mass"
+    return None
+
+
+def _count(n: float) -> str:
+    return f"{n:,.0f}" if n < 1e9 else f"{n:.2g}"
