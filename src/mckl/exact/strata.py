@@ -190,3 +190,23 @@ def stratified(form: Form, n: int) -> tuple[float, float, float]:
         float(third / np.power(variance, 1.5)),
         float(fourth / np.square(variance)),
     )
+
+
+
+class Linked:
+    """What quadruples of strata add to the fourth cumulant of a sum of f(u) over n = 2^m of them.
+
+    The function is looked at on one grid, whose means over cells serve every n.
+    """
+
+    MOST = 2**14  # strata; beyond, it is not known
+
+    def __init__(self, function: Callable[[Vector], Vector]) -> None:
+        self._values = function((np.arange(4 * self.MOST) + 0.5) / (4 * self.MOST))
+
+    def __call__(self, n: int) -> float:
+        """What n strata add."""
+        cells = min(4 * self.MOST // n, 2**_WALSH_LEVELS)
+        at = self._values.reshape(n, cells, -1).mean(axis=2)
+        at = at - at.mean(axis=1, keepdims=True)
+        return _linked(at, at, at, at)

@@ -96,7 +96,7 @@ def theory_of_mean(
         square = multiply(centred, centred)
         variance = max(law.expectation(square), 0.0)
         if not math.isfinite(variance):
-            reason = TOO_LARGE if law.is_finite(-2) else DIVERGENT
+            reason = TOO_LARGE if law.is_finite((-2, -2)) else DIVERGENT
             return UnitTheory(mean - law.kl, math.inf, math.nan, math.nan, reason=reason)
         if variance == 0.0:
             return UnitTheory(mean - law.kl, 0.0, 0.0, 0.0)

@@ -1,0 +1,211 @@
+"""Exact expectations under the joint law of l and its mirror image, by tilted cumulants.
+
+A law is known by K(T, S) = log E e^{T (KL + Q) + S L}, where l = KL + Q + L at a sample and
+l' = KL + Q - L at its mirror image: Q is the even part of l about KL, L its odd part. Over
+independent factors K adds up, and so do its derivatives, the joint cumulants of (Q, L) under the
+law tilted by e^{T Q + S L}. A polynomial in Q, L times such exponentials has therefore an exact
+expectation: tilt the law by the exponential, take the moments from the tilted cumulants. That is
+all an estimator's bias, variance, skewness and kurtosis need (docs/theory.md, section 2).
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+Vector = NDArray[np.float64]
+Tilt = tuple[float, float]  # (T, S): the exponential e^{T (KL + Q) + S L}
+# A function of (Q, L): for every tilt the coefficients c[i, j] of Q^i L^j times it.
+Expression = Mapping[Tilt, Vector]
+
+# Where l is this small, r - 1 and -l agree in nearly every digit: r is its Taylor polynomial there,
+# unless l has tails that such a tilt makes diverge.
+_TAYLOR_BELOW, _TAYLOR_DEGREE, _TAYLOR_TILT = 2e-3, 9, 32.0
+# Products of Taylor polynomials are cut: what is left out is below what the polynomials leave out.
+_MOST_DEGREE = 18
+
+
+def add(f: Expression, g: Expression, weight: float = 1.0) -> Expression:
+    """The expression f + weight g."""
+    out = dict(f)
+    for tilt, c in g.items():
+        if tilt not in out:
+            out[tilt] = weight * c
+            continue
+        shape = np.maximum(out[tilt].shape, c.shape)
+        total = np.zeros(shape)
+        total[: out[tilt].shape[0], : out[tilt].shape[1]] += out[tilt]
+        total[: c.shape[0], : c.shape[1]] += weight * c
+        out[tilt] = total
+    return out
+
+
+def multiply(f: Expression, g: Expression) -> Expression:
+    """The expression f g."""
+    out: Expression = {}
+    for (t, s), a in f.items():
+        for (u, v), b in g.items():
+            c = np.zeros((a.shape[0] + b.shape[0] - 1, a.shape[1] + b.shape[1] - 1))
+            for i, j in np.argwhere(b):
+                c[i : i + a.shape[0], j : j + a.shape[1]] += b[i, j] * a
+            if sum(c.shape) > _MOST_DEGREE + 2:
+                i, j = np.indices(c.shape)
+                c = np.where(i + j <= _MOST_DEGREE, c, 0.0)[: _MOST_DEGREE + 1, : _MOST_DEGREE + 1]
+            out = add(out, {(t + u, s + v): c})
+    return out
+
+
+def constant(value: float) -> Expression:
+    """The expression that is `value` everywhere."""
+    return {(0, 0): np.array([[value]])}
+
+
+class Law(ABC):
+    """The law of the log density ratio of a pair (q, p) under z ~ q.
+
+    A family owes `kl`, `log_mgf`, `cumulant` and where they are finite; the rest follows.
+    All numbers are exact to rounding; `inf` where an expectation diverges or exceeds the largest
+    float64.
+
+    Attributes
+    ----------
+    kl
+        KL(q||p), in nats.
+    mirrored
+        Whether a sample has a mirror image. Without one L is 0, and only tilts with T = S occur.
+    """
+
+    kl: float
+    mirrored: bool = True
+    _most_odd: int | None = None  # joint cumulants with more factors L than this are 0
+
+    def __init__(self) -> None:
+        self._raw: dict[Tilt, Vector] = {}
+
+    @abstractmethod
+    def is_finite(self, tilt: Tilt, order: int = 0) -> bool:
+        """Whether E |Q + L|^order e^{T Q + S L} is finite."""
+
+    @property
+    @abstractmethod
+    def lowest_tilt(self) -> float:
+        """The infimum of the s with a finite E e^{s l}."""
+
+    @abstractmethod
+    def log_mgf(self, tilt: Tilt) -> float:
+        """The logarithm of E e^{T (KL + Q) + S L}; inf where it diverges."""
+
+    @abstractmethod
+    def cumulant(self, i: int, j: int, tilt: Tilt = (0, 0)) -> float:
+        """The joint cumulant of (Q i times, L j times) under the law tilted by e^{T Q + S L}."""
+
+    def prepare(self, tilt: Tilt, order: int) -> None:
+        """Told before many cumulants of one tilt are asked for, of this order at most."""
+
+    @property
+    def variance(self) -> float:
+        """Var l, in nats squared."""
+        return self.cumulants(2)[1]
+
+    def cumulants(self, order: int) -> list[float]:
+        """The cumulants kappa_1 ... kappa_order of l: kappa_1 = KL, kappa_2 = Var l."""
+        self.prepare((0, 0), order)
+        return [self.kl, *(self.tilted_cumulant(m, 0.0, False) for m in range(2, order + 1))]
+
+    def tilted_cumulant(self, order: int, s: float, paired: bool) -> float:
+        """The cumulant of x under the law tilted by e^{s x}: x = l, or KL + Q of a pair."""
+        if paired:
+            return self.cumulant(order, 0, (s, 0.0)) + (self.kl if order == 1 else 0.0)
+        most = order if self._most_odd is None else min(order, self._most_odd)
+        total = sum(
+            math.comb(order, j) * self.cumulant(order - j, j, (s, s)) for j in range(most + 1)
+        )
+        return total + (self.kl if order == 1 else 0.0)
+
+    def tilted(self, s: float, paired: bool) -> tuple[float, float]:
+        """Mean and variance of x under the law tilted by e^{s x}: x = l, or KL + Q of a pair."""
+        return self.tilted_cumulant(1, s, paired), self.tilted_cumulant(2, s, paired)
+
+    def _raw_moments(self, degree: int, tilt: Tilt) -> Vector:
+        """E_tilted Q^i L^j for i + j <= degree, shape (degree + 1, degree + 1).
+
+        From the tilted cumulants: with one factor chosen, it stands in a cumulant with k factors
+        Q and m factors L of the others, and the rest is a lower moment.
+        """
+        known = self._raw.get(tilt)
+        if known is not None and len(known) > degree:
+            return known
+        self.prepare(tilt, degree)
+        most = degree if self._most_odd is None else min(self._most_odd, degree)
+        kappa = np.zeros((degree + 1, most + 1))
+        for i in range(degree + 1):
+            for j in range(min(degree - i, most) + 1):
+                kappa[i, j] = self.cumulant(i, j, tilt)
+        mu = np.zeros((degree + 1, degree + 1))
+        mu[0, 0] = 1.0
+        for j in range(1, degree + 1):
+            mu[0, j] = sum(
+                math.comb(j - 1, m) * kappa[0, m + 1] * mu[0, j - 1 - m]
+                for m in range(min(j, most))
+            )
+        for i in range(1, degree + 1):
+            binomials = np.array([math.comb(i - 1, k) for k in range(i)], dtype=float)
+            for j in range(degree + 1 - i):
+                mu[i, j] = sum(
+                    math.comb(j, m)
+                    * float((binomials * kappa[1 : i + 1, m]) @ mu[i - 1 :: -1, j - m])
+                    for m in range(min(j, most) + 1)
+                )
+        self._raw[tilt] = mu
+        return mu
+
+    def expectation(self, f: Expression) -> float:
+        """E f(Q, L); inf where an exponential in it has no finite expectation.
+
+        The ones in e^K = 1 + (e^K - 1) are added up apart: near q = p every exponential
+        is close to 1, and what remains is the small difference that is wanted.
+        """
+        plain, excess = 0.0, 0.0
+        for tilt, c in f.items():
+            if not c.any():
+                continue
+            i, j = np.nonzero(c)
+            degree = int((i + j).max())
+            log_mgf = self.log_mgf(tilt)
+            if not math.isfinite(log_mgf) or not self.is_finite(tilt, degree):
+                return math.inf
+            moment = float(c[i, j] @ self._raw_moments(degree, tilt)[i, j])
+            plain += moment
+            if moment:
+                with np.errstate(over="ignore"):
+                    excess += moment * float(np.expm1(log_mgf))
+        total = plain + excess
+        return total if math.isfinite(total) else math.inf
+
+    @property
+    def _small(self) -> bool:
+        return self.variance + self.kl**2 <= _TAYLOR_BELOW and all(
+            self.is_finite((s, s)) for s in (-_TAYLOR_TILT, _TAYLOR_TILT)
+        )
+
+    def ell(self, sign: int = 1) -> Expression:
+        """The log density ratio l = KL + Q + L; with sign -1 that of the mirrored point."""
+        return {(0, 0): np.array([[self.kl, float(sign)], [1.0, 0.0]])}
+
+    def ratio_minus_one(self, sign: int = 1) -> Expression:
+        """The ratio less one, r - 1 with r = p/q = e^{-l}; with sign -1 at the mirrored point.
+
+        Where l is small, r - 1 and -l agree in nearly every digit and what an estimator
+        makes of their sum would be rounding: there r is its own Taylor polynomial.
+        """
+        if not self._small:
+            return add({(-1, -sign): np.ones((1, 1))}, constant(1.0), -1.0)
+        ell, power, total = self.ell(sign), constant(1.0), constant(0.0)
+        for m in range(1, _TAYLOR_DEGREE + 1):
+            power = multiply(power, ell)
+            total = add(total, power, (-1.0) ** m / math.factorial(m))
+        return total

@@ -1,0 +1,64 @@
+"""What a pair of a family offers, and what a family says of itself."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from mckl.draw.form import Form
+from mckl.exact.tilted import Law
+
+
+class Pair(ABC):
+    """The sampled q and the reference p.
+
+    Attributes
+    ----------
+    family
+        As in the results: ``student-t(5)``, or ``student-t(10)|normal`` where q and p differ.
+    dimension
+        How many factors a sample has.
+    """
+
+    family: str
+    dimension: int
+
+    @cached_property
+    def law(self) -> Law:
+        """The law of the log density ratio under q."""
+        return self._law()
+
+    @abstractmethod
+    def _law(self) -> Law: ...
+
+    @abstractmethod
+    def reversed(self) -> Pair:
+        """The same pair with the roles of q and p exchanged."""
+
+    @abstractmethod
+    def form(self) -> Form:
+        """One sample, drawn factor by factor."""
+
+    def radial(self) -> Form | None:
+        """One sample in few numbers, where the family has such a form."""
+        return None
+
+
+class Family(NamedTuple):
+    """A family, as the config names it.
+
+    name        such as ``student-t``
+    shapes      names of the numbers in parentheses behind it, such as ``("df",)``
+    parameters  what a side of a case may say, and what each means
+    side        the mapping of one side of a case -> a side for `pair`; raises ValueError
+    sweep       (shapes, dimension, scale, offset) -> the pair of a cell of the sweep; None: the
+                family stands in cases alone
+    """
+
+    name: str
+    shapes: Sequence[str]
+    parameters: Mapping[str, str]
+    side: Callable[[Mapping[str, Any]], Any]
+    sweep: Callable[..., Pair] | None = None
