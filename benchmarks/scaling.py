@@ -4,7 +4,7 @@
 
 Writes docs/scaling.md and docs/figures/scaling.png. The time of an estimation step is fitted by
 least squares of relative errors, with coefficients that are not negative; the constants in
-`mckl.study.plan` and `mckl.draw.points` are to be what this prints, rounded.
+`mckl.estimation.cost` and `mckl.draw.points` are to be what this prints, rounded.
 """
 
 from __future__ import annotations
@@ -29,12 +29,14 @@ from side_by_side import DOCS, ROOT, machine, table
 from tqdm import tqdm
 
 from mckl.draw.points import SAMPLERS
-from mckl.estimation.traces import checkpoints, trace_columns, traces
+from mckl.estimation.cost import estimate_seconds
+from mckl.estimation.traces import checkpoints, trace, traces
 from mckl.estimation.values import ESTIMATORS
 from mckl.record import tables
 from mckl.study import plan as planned
 from mckl.study.config import Config, parse
 from mckl.study.settings import grid_setting
+from mckl.study.traces import trace_columns
 
 ROOM = {
     "dimension": (1, 2, 4, 16, 64, 256),
@@ -79,14 +81,14 @@ class Cell(NamedTuple):
         chosen = list(ESTIMATORS.values())[: self.estimators]
         began = time.process_time()
         traces(
-            settings, "numpy", SAMPLERS[sampler], chosen,
+            {s.name: s.pair for s in settings}, "numpy", SAMPLERS[sampler], chosen,
             seed=1, samples=checkpoints(self.samples, 1), replicates=self.replicates,
         )  # fmt: skip
         return time.process_time() - began
 
     def forecast(self, sampler: str) -> float:
         """What the plan says of it."""
-        return planned.estimate_seconds(
+        return estimate_seconds(
             self.dimension, sampler, self.estimators, self.samples, self.replicates,
             chi_squares=int(self.dimension > 1), sharing=self.sharing,
             checkpoints=len(checkpoints(self.samples, 1)),
@@ -143,10 +145,10 @@ import sys
 from mckl.estimation.values import ESTIMATORS
 from mckl.draw.points import SAMPLERS
 from mckl.study.settings import grid_setting
-from mckl.estimation.traces import traces
+from mckl.estimation.traces import trace
 d, n, sampler = int(sys.argv[1]), int(sys.argv[2]), SAMPLERS[sys.argv[3]]
-traces([grid_setting(d, 1.25, 0.25)], "numpy", sampler, list(ESTIMATORS.values()),
-       seed=1, samples=[n], replicates=1)
+trace(grid_setting(d, 1.25, 0.25).pair, "numpy", sampler, list(ESTIMATORS.values()),
+      seed=1, samples=[n], replicates=1)
 print(peak())
 """
 
@@ -231,8 +233,8 @@ def bytes_part() -> str:
     rows = []
     for replicates in (10, 100, 1000):
         setting = grid_setting(4, 1.25, 0.25)
-        (one,) = traces(
-            [setting], "numpy", SAMPLERS["iid"], list(ESTIMATORS.values()),
+        one = trace(
+            setting.pair, "numpy", SAMPLERS["iid"], list(ESTIMATORS.values()),
             seed=1, samples=checkpoints(16384, 1), replicates=replicates,
         )  # fmt: skip
         columns = trace_columns(one, setting, "numpy", "iid", list(ESTIMATORS))

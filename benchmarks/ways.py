@@ -53,8 +53,9 @@ def ours(
 ) -> Run:
     """The estimation step of the study, for settings that share their draws."""
     settings = [grid_setting(work.dimension, SCALE, offset) for offset in offsets]
+    pairs = {setting.name: setting.pair for setting in settings}
     return lambda: traces(
-        settings, backend, SAMPLERS[sampler], [ESTIMATORS[e] for e in estimators],
+        pairs, backend, SAMPLERS[sampler], [ESTIMATORS[e] for e in estimators],
         seed=1, samples=checkpoints(work.samples, 1), replicates=work.replicates,
     )  # fmt: skip
 

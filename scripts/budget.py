@@ -6,10 +6,9 @@ log_to(snakemake.log[0])
 
 from tqdm import tqdm
 
-from mckl.estimation import budget
 from mckl.record import tables
 from mckl.record.manifest import manifest
-from mckl.study import settings
+from mckl.study import budget, settings
 
 job = snakemake.params.job
 chosen = [settings.from_dict(fields) for fields in job["settings"]]

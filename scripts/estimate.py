@@ -15,12 +15,13 @@ from tqdm import tqdm
 
 from mckl.draw import backends
 from mckl.draw.points import SAMPLERS
-from mckl.estimation.traces import SETTINGS_AT_ONCE, sound_traces, trace_columns
+from mckl.estimation.traces import SETTINGS_AT_ONCE, sound_traces
 from mckl.estimation.values import ESTIMATORS
 from mckl.record import tables
 from mckl.record.cost import Meter
 from mckl.record.manifest import job_digest, manifest
 from mckl.study import settings
+from mckl.study.traces import trace_columns
 
 job = snakemake.params.job
 meter = Meter(job["backend"], snakemake.wildcards.chunk)
@@ -40,7 +41,7 @@ with (
         for name in job["samplers"]:
             bar.set_description(f"{batch[0].name} {name}")
             ran, found = sound_traces(
-                batch, job["backend"], SAMPLERS[name], estimators,
+                {s.name: s.pair for s in batch}, job["backend"], SAMPLERS[name], estimators,
                 seed=job["seed"], samples=job["samples"], replicates=job["replicates"],
                 dtype=job["dtype"], progress=bar.update,
             )  # fmt: skip

@@ -21,9 +21,10 @@ from mckl.draw.backends import LIBRARIES
 from mckl.draw.points import SAMPLERS
 from mckl.draw.quantiles import chisquare_of_normal
 from mckl.errors import UserError
-from mckl.estimation.traces import check_feasible, checkpoints, trace
+from mckl.estimation.traces import checkpoints, trace
 from mckl.estimation.values import ESTIMATORS
 from mckl.families.normal import kl_divergence, log_density_ratio
+from mckl.study.feasible import check_feasible
 from mckl.study.registered import agrees, with_registered
 from mckl.study.settings import case_setting, grid_setting
 from mckl.study.verification import failures
@@ -157,7 +158,7 @@ def test_streams_follow_from_their_key_and_from_nothing_else(library):
 def test_traces_do_not_depend_on_the_grouping_or_the_length(library, sampler):
     def run(samples, replicates, at_once):
         return trace(
-            MIXED, "tensorflow", SAMPLERS[sampler], [K1, CV],
+            MIXED.pair, "tensorflow", SAMPLERS[sampler], [K1, CV],
             seed=1, samples=checkpoints(samples, 1), replicates=replicates, at_once=at_once,
         )  # fmt: skip
 
@@ -165,7 +166,9 @@ def test_traces_do_not_depend_on_the_grouping_or_the_length(library, sampler):
     for other in (run(20_000, 5, 1), run(20_000, 3, 2), run(4096, 5, 3)):
         _, replicates, columns = other.estimate.shape
         assert np.array_equal(whole.estimate[:, :replicates, :columns], other.estimate)
-    seed = trace(MIXED, "tensorflow", SAMPLERS[sampler], [K1], seed=2, samples=[2, 4], replicates=5)
+    seed = trace(
+        MIXED.pair, "tensorflow", SAMPLERS[sampler], [K1], seed=2, samples=[2, 4], replicates=5
+    )
     assert not (seed.estimate[0, :, 1] == whole.estimate[0, :, 2]).any()
 
 
@@ -174,7 +177,7 @@ def test_few_shapes_are_compiled(library, module):
     before = module._densities.experimental_get_tracing_count()
     for scale in (0.7, 1.1, 1.9):
         trace(
-            grid_setting(5, scale, 0.5), "tensorflow", SAMPLERS["iid"], [K1],
+            grid_setting(5, scale, 0.5).pair, "tensorflow", SAMPLERS["iid"], [K1],
             seed=1, samples=checkpoints(3000, 4), replicates=6,
         )  # fmt: skip
     assert module._densities.experimental_get_tracing_count() - before == 1
@@ -188,7 +191,7 @@ from mckl.study.settings import grid_setting
 from mckl.estimation.traces import checkpoints, trace
 
 def run(samples):
-    one = trace(grid_setting(64, 1.25, 0.25), "tensorflow", SAMPLERS["iid"],
+    one = trace(grid_setting(64, 1.25, 0.25).pair, "tensorflow", SAMPLERS["iid"],
                 [ESTIMATORS["k1"]], seed=1, samples=checkpoints(samples, 1), replicates=2)
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, one.estimate
 
@@ -267,7 +270,7 @@ def test_the_gate_bites_on_a_wrong_registered_kl():
 def test_float32_is_there_and_coarser(library):
     wide, narrow = (
         trace(
-            NOTEBOOK, "tensorflow", SAMPLERS["iid"], [K1],
+            NOTEBOOK.pair, "tensorflow", SAMPLERS["iid"], [K1],
             seed=1, samples=[4096], replicates=50, dtype=dtype,
         ).estimate[0, :, 0]
         for dtype in ("float64", "float32")
@@ -277,7 +280,7 @@ def test_float32_is_there_and_coarser(library):
         assert estimate.mean() == pytest.approx(2.592581463748310, abs=5 * error)
     for name in ("sobol", "sobol-radial", "iid-radial"):
         one = trace(
-            NOTEBOOK, "tensorflow", SAMPLERS[name], [K1],
+            NOTEBOOK.pair, "tensorflow", SAMPLERS[name], [K1],
             seed=1, samples=[4096], replicates=4, dtype="float32",
         )  # fmt: skip
         assert np.isfinite(one.estimate).all()

@@ -13,12 +13,13 @@ import pytest
 import yaml
 
 from mckl.draw.points import SAMPLERS
-from mckl.estimation.traces import checkpoints, trace, trace_columns
+from mckl.estimation.traces import checkpoints, trace
 from mckl.estimation.values import ESTIMATORS
 from mckl.record import tables
 from mckl.study.settings import Setting
 from mckl.study.summary import summaries
 from mckl.study.theory import setting_rows, theory_rows
+from mckl.study.traces import trace_columns
 from mckl.study.verification import verify
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -77,7 +78,7 @@ def _study(
     columns = [
         trace_columns(
             trace(
-                setting, "numpy", SAMPLERS[sampler], [ESTIMATORS[e] for e in estimators],
+                setting.pair, "numpy", SAMPLERS[sampler], [ESTIMATORS[e] for e in estimators],
                 seed=seed, samples=at, replicates=replicates, at_once=50,
             ),
             setting, "numpy", sampler, estimators,

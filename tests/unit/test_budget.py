@@ -11,15 +11,16 @@ import pytest
 from mckl.draw.points import SAMPLERS
 from mckl.draw.reduction import full, radial
 from mckl.estimation import budget
-from mckl.estimation.budget import Forecasts, Tolerance, budget_rows, measured
+from mckl.estimation.budget import Forecasts, Tolerance
+from mckl.estimation.theory import exact
 from mckl.estimation.values import ESTIMATORS
 from mckl.exact.balanced import balanced_variance, chi_sum, normal_sums
 from mckl.exact.law import LogRatioLaw
 from mckl.exact.saddlepoint import normal_probability_negative, probability_negative
 from mckl.exact.strata import chi_strata, normal_strata
 from mckl.record import tables
+from mckl.study.budget import budget_rows, measured
 from mckl.study.settings import case_setting, grid_setting
-from mckl.study.theory import exact
 
 NOTEBOOK = case_setting(
     "notebook", {"q": {"mean": [1, 4], "sd": [1, 1]}, "p": {"mean": [-3, 2], "sd": [2.5, 2.5]}}
@@ -35,7 +36,7 @@ EMPTY = pd.DataFrame(
 
 
 def need(setting, estimator, sampler, tolerance, confidence=None):
-    forecasts = Forecasts(setting)
+    forecasts = Forecasts(setting.pair)
     allowed = Tolerance(tolerance * forecasts.law.kl, confidence)
     return forecasts.need(ESTIMATORS[estimator], SAMPLERS[sampler], allowed)
 
@@ -76,7 +77,7 @@ def test_the_number_is_the_smallest(estimator, sampler, tolerance):
     asked = [n for n in (below, found.samples) if n > 0]
     rmse = {
         n: math.sqrt(e.mse)
-        for _, n, e in exact(setting, SAMPLERS[sampler], [ESTIMATORS[estimator]], asked)
+        for _, n, e in exact(setting.pair, SAMPLERS[sampler], [ESTIMATORS[estimator]], asked)
     }
     assert rmse[found.samples] <= limit * (1 + 1e-9)
     assert rmse[found.samples] == pytest.approx(found.rmse, rel=1e-7)
@@ -146,7 +147,7 @@ def test_outer_strata_and_integral_add_up_to_all_strata(n):
 def test_balanced_variance_is_the_exact_theory(reduce):
     setting = grid_setting(5, 1.3, 0.4)
     sampler = SAMPLERS["sobol" if reduce is full else "sobol-radial"]
-    for _, n, e in exact(setting, sampler, [ESTIMATORS["k1"]], [1, 16, 2048]):
+    for _, n, e in exact(setting.pair, sampler, [ESTIMATORS["k1"]], [1, 16, 2048]):
         assert balanced_variance(reduce(setting.pair), n) == pytest.approx(e.variance, rel=1e-8)
 
 

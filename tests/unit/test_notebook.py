@@ -32,7 +32,13 @@ def test_the_running_mean_is_the_trace_of_the_case(setting):
     at = [2**k for k in range(14)] + [10_000]
     numbers = notebook.running(setting, 5)
     t = trace(
-        setting, "numpy", SAMPLERS["iid"], [ESTIMATORS["k1"]], seed=5, samples=at, replicates=1
+        setting.pair,
+        "numpy",
+        SAMPLERS["iid"],
+        [ESTIMATORS["k1"]],
+        seed=5,
+        samples=at,
+        replicates=1,
     )
     rows = np.array(at) - 1
     np.testing.assert_array_equal(numbers["samples"][rows], at)

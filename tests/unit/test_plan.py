@@ -91,7 +91,8 @@ def test_estimate_and_fact_are_within_a_factor_of_3(
         speed = raw_fill()
         began = time.process_time()
         traces(
-            settings, "numpy", SAMPLERS[sampler], list(ESTIMATORS.values()),
+            {s.name: s.pair for s in settings}, "numpy", SAMPLERS[sampler],
+            list(ESTIMATORS.values()),
             seed=1, samples=checkpoints(samples, 1), replicates=replicates,
         )  # fmt: skip
         fact = (time.process_time() - began) * NANOSECONDS_A_NORMAL / speed

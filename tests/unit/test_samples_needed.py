@@ -10,10 +10,10 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
 
-from mckl.estimation.budget import budget_rows
 from mckl.record import tables
 from mckl.show.captions import render
 from mckl.show.figures import FIGURES, draw
+from mckl.study.budget import budget_rows
 from mckl.study.settings import case_setting, grid_setting
 from mckl.study.theory import setting_rows
 

@@ -26,7 +26,12 @@ ASKED = {"relative": True, "confidence": 0.95, "most": 10**8}
 def run(setting, seed, tolerance, estimator="k1", sampler="iid-radial", **changed):
     asked = ASKED | changed
     return estimate(
-        setting, SAMPLERS[sampler], ESTIMATORS[estimator], tolerance=tolerance, seed=seed, **asked
+        setting.pair,
+        SAMPLERS[sampler],
+        ESTIMATORS[estimator],
+        tolerance=tolerance,
+        seed=seed,
+        **asked,
     )
 
 

@@ -22,7 +22,6 @@ from mckl.draw.streams import generator, seed_sequence
 from mckl.errors import UserError
 from mckl.estimation.traces import (
     BLOCK,
-    check_feasible,
     checkpoints,
     checkpoints_of,
     sound_traces,
@@ -30,6 +29,7 @@ from mckl.estimation.traces import (
     traces,
 )  # fmt: skip
 from mckl.estimation.values import ESTIMATORS
+from mckl.study.feasible import check_feasible
 from mckl.study.settings import case_setting, grid_setting
 from mckl.study.summary import t_quantile
 
@@ -45,7 +45,11 @@ MIXED = case_setting(
 def run(setting=SETTING, sampler="iid", estimators=ALL, **changes):
     asked = {"seed": 1, "samples": checkpoints(2 * BLOCK, 1), "replicates": 3} | changes
     backend = asked.pop("backend", "numpy")
-    return trace(setting, backend, SAMPLERS[sampler], estimators, **asked)
+    return trace(setting.pair, backend, SAMPLERS[sampler], estimators, name=setting.name, **asked)
+
+
+def pairs(settings):
+    return {setting.name: setting.pair for setting in settings}
 
 
 def same(one, other):
@@ -103,7 +107,8 @@ from mckl.study.settings import grid_setting
 from mckl.estimation.traces import trace
 total = hashlib.sha256()
 for d, sampler in ((1, "iid"), (64, "iid"), (1000, "antithetic"), (16, "sobol"), (9, "iid-radial")):
-    t = trace(grid_setting(d, 1.25, 0.25), "numpy", SAMPLERS[sampler], list(ESTIMATORS.values()),
+    pair, estimators = grid_setting(d, 1.25, 0.25).pair, list(ESTIMATORS.values())
+    t = trace(pair, "numpy", SAMPLERS[sampler], estimators,
               seed=1, samples=[2, 16, 4096], replicates=2)
     total.update(t.estimate.tobytes() + t.std_error.tobytes())
 print(total.hexdigest())
@@ -156,7 +161,7 @@ def test_bits_do_not_depend_on_which_settings_share_the_draws(sampler):
     other = case_setting("other", {"q": {"mean": [1.0, 2.0, 0.5], "sd": 1.0}, "p": PLAIN})
     settings = [SETTING, MIXED, grid_setting(3, 0.9, 1.0), grid_setting(2, 1.25, 0.25), other]
     together = traces(
-        settings, "numpy", SAMPLERS[sampler], ALL,
+        pairs(settings), "numpy", SAMPLERS[sampler], ALL,
         seed=1, samples=checkpoints(2 * BLOCK, 1), replicates=3,
     )  # fmt: skip
     for setting, one in zip(settings, together, strict=True):
@@ -175,7 +180,7 @@ def test_correlation_of_settings_that_share_their_draws():
     """Of k1 and iid: sum (2 a a' + b b') / sqrt(V V')."""
     cells = [grid_setting(4, *cell) for cell in ((1.25, 0.25), (0.8, 0.25), (1.25, 1.0))]
     ran = traces(
-        cells, "numpy", SAMPLERS["iid"], ALL[:1], seed=1, samples=[64], replicates=4000
+        pairs(cells), "numpy", SAMPLERS["iid"], ALL[:1], seed=1, samples=[64], replicates=4000
     )  # fmt: skip
     got = np.corrcoef([r.estimate[0, :, 0] for r in ran])
     a = np.array([0.5 * (c.scale**-2 - 1) for c in cells])
@@ -305,13 +310,15 @@ def test_a_setting_whose_l_overflows_leaves_the_others_as_they_are():
     near = [grid_setting(1, 1.25, 0.25), grid_setting(1, 0.8, 0.0)]
     asked = {"seed": 1, "samples": [1, 64], "replicates": 3}
     with np.errstate(over="ignore", invalid="ignore"):
-        found, gaps = sound_traces([near[0], far, near[1]], "numpy", SAMPLERS["iid"], ALL, **asked)
-        alone, _ = sound_traces([far], "numpy", SAMPLERS["iid"], ALL, **asked)
+        found, gaps = sound_traces(
+            pairs([near[0], far, near[1]]), "numpy", SAMPLERS["iid"], ALL, **asked
+        )
+        alone, _ = sound_traces(pairs([far]), "numpy", SAMPLERS["iid"], ALL, **asked)
     assert [gap.where["setting"] for gap in gaps] == ["far"]
     assert np.isnan(found[1].estimate).all()
     assert found[1].estimate.shape == found[0].estimate.shape
     for got, setting in zip(found[::2], near, strict=True):
-        same(got, trace(setting, "numpy", SAMPLERS["iid"], ALL, **asked))
+        same(got, trace(setting.pair, "numpy", SAMPLERS["iid"], ALL, **asked))
     np.testing.assert_array_equal(alone[0].estimate, found[1].estimate)
 
 

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from scipy.stats import chi2, gamma, kstest, norm
 
+from mckl.estimation import theory as estimate_theory
 from mckl.estimation.values import ESTIMATORS
 from mckl.exact.law import LogRatioLaw
 from mckl.study import theory as theory_module
@@ -228,9 +229,9 @@ def test_sobol_points_between_powers_of_two_called_balanced_are_caught(
         law = stratified(form, below)
         # the law of the power of two below, carried to n by the rate n^-2
         variance = law[0] * (below / samples) ** 2
-        return theory_module.Exact(unit.bias, variance, *law[1:], "exact", None)
+        return estimate_theory.Exact(unit.bias, variance, *law[1:], "exact", None)
 
-    monkeypatch.setattr(theory_module, "_stratified", wrong)
+    monkeypatch.setattr(estimate_theory, "_stratified", wrong)
     setting = grid_setting(dimension, scale, 0.25)
     study = run_study(
         [setting], ["sobol"], ["k1"], seed=4, samples=256, replicates=300,

@@ -230,7 +230,7 @@ def advise(
     from mckl.estimation.advice import advise as advice
 
     told = advice(
-        setting, asked, relative, confidence,
+        setting.pair, asked, relative, confidence,
         [s for s in _SAMPLERS if s in samplers or not samplers],
         [e for e in _ESTIMATORS if e in estimators or not estimators],
     )  # fmt: skip
@@ -295,14 +295,14 @@ def estimate(
     from mckl.draw.points import SAMPLERS
     from mckl.estimation.advice import divergences
     from mckl.estimation.sequential import estimate as run
-    from mckl.estimation.traces import check_feasible
     from mckl.estimation.values import ESTIMATORS
+    from mckl.study.feasible import check_feasible
 
     divergences(setting.pair)  # refuses what is no float64
     check_feasible(setting, [sampler], budget)
     with progress() as told:
         done = run(
-            setting, SAMPLERS[sampler], ESTIMATORS[estimator],
+            setting.pair, SAMPLERS[sampler], ESTIMATORS[estimator],
             tolerance=asked, relative=relative, confidence=confidence, most=budget, seed=seed,
             progress=told,
         )  # fmt: skip

@@ -9,11 +9,10 @@ from typing import Any
 from mckl.draw.points import SAMPLERS, Sampler
 from mckl.errors import UserError
 from mckl.estimation.budget import LEADING, OK, Forecasts, Need, Tolerance
+from mckl.estimation.cost import estimate_seconds
 from mckl.estimation.values import ESTIMATORS, Estimator
 from mckl.exact.saddlepoint import normal_probability_negative, probability_negative
 from mckl.families.normal import Pair, kl_divergence
-from mckl.study.plan import estimate_seconds
-from mckl.study.settings import Setting
 
 # CPU times that differ by less than this are the same: then a standard error decides.
 _SAME_SECONDS, _SAME_RATIO = 2e-3, 1.2
@@ -35,7 +34,7 @@ def divergences(pair: Pair, known_kl: float | None = None) -> dict[str, Any]:
 
 
 def advise(
-    setting: Setting,
+    pair: Pair,
     tolerance: float,
     relative: bool,
     confidence: float | None,
@@ -49,7 +48,7 @@ def advise(
     tolerance, relative
         The RMSE allowed, in nats or times KL; with a confidence, the error allowed.
     """
-    forecasts = Forecasts(setting)
+    forecasts = Forecasts(pair)
     law = forecasts.law
     told = divergences(forecasts.pair, law.kl)
     limit = tolerance * law.kl if relative else tolerance

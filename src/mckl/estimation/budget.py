@@ -1,31 +1,25 @@
-"""How many samples an estimate needs: from exact theory, and as measured.
+"""How many samples an estimate needs, from exact theory.
 
 The samples needed for a tolerance are the fewest, in whole units of the sampler, at which the
-RMSE is at most the tolerance times KL. The theory is that of `mckl.study.theory` and, over Sobol'
+RMSE is at most the tolerance. The theory is that of `mckl.estimation.theory` and, over Sobol'
 points, of `mckl.exact.balanced`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-import numpy as np
-
-from mckl.draw.points import SAMPLERS, Sampler
+from mckl.draw.points import Sampler
 from mckl.draw.reduction import Form, full
-from mckl.estimation.values import ESTIMATORS, Estimator, UnitTheory
+from mckl.estimation.theory import over_units
+from mckl.estimation.values import Estimator, UnitTheory
 from mckl.estimation.values.base import TOO_LARGE
 from mckl.exact.balanced import balanced_variance
 from mckl.exact.law import LogRatioLaw
-from mckl.families.normal import Pair, Vector
-from mckl.study.settings import Setting
-from mckl.study.theory import over_units
-
-if TYPE_CHECKING:
-    import pandas as pd
+from mckl.families.normal import Pair
 
 OK = "ok"
 LEADING = "ok to leading order"
@@ -39,7 +33,6 @@ TOO_WIDE = "not possible: too many numbers"
 
 REACHED = (OK, LEADING)
 _MOST = 10**18
-_WITHIN = 1.96  # standard errors of the measured mean squared error
 
 
 class Need(NamedTuple):
@@ -100,8 +93,8 @@ class Forecasts:
     What they share, the law of the log density ratio and the reduced forms, is made once.
     """
 
-    def __init__(self, setting: Setting) -> None:
-        self.pair = setting.pair
+    def __init__(self, pair: Pair) -> None:
+        self.pair = pair
         self.law = LogRatioLaw(self.pair)
         self._units: dict[tuple[str, bool], UnitTheory] = {}
         self._forms: dict[Callable[[Pair], Form], Form] = {}
@@ -204,102 +197,3 @@ def _of_balanced(form: Form, sampler: Sampler, tolerance: Tolerance) -> Need:
         fits = balanced_variance(form, 2**middle) <= allowed
         low, high = (low, middle) if fits else (middle, high)
     return Need(2**high, OK, "exact", 0.0, balanced_variance(form, 2**high))
-
-
-def measured(
-    samples: Vector, mse: Vector, std_error: Vector, limit: float, sampler: Sampler
-) -> tuple[int | None, int | None, int | None]:
-    """The samples from which the measured RMSE stays at most `limit`, and their 95 % interval.
-
-    Interpolated between checkpoints on the log-log curve, then rounded up to whole units, over
-    Sobol' points to a power of two. None where the RMSE does not reach the limit; the interval,
-    in which mse is taken for log-normal, then is None as well, and its upper end where only the
-    upper curve does not reach it.
-
-    Parameters
-    ----------
-    samples, mse, std_error
-        The checkpoints in order, the mean squared error there and its standard error.
-    """
-    middle = _crossing(samples, mse, limit**2, sampler) if limit > 0 else None
-    if middle is None:
-        return None, None, None
-    with np.errstate(divide="ignore", invalid="ignore"):
-        factor = np.exp(_WITHIN * np.where(mse > 0, std_error / mse, 0.0))
-    if not np.isfinite(factor).all():
-        return middle, None, None
-    return (
-        middle,
-        _crossing(samples, mse / factor, limit**2, sampler),
-        _crossing(samples, mse * factor, limit**2, sampler),
-    )
-
-
-def _crossing(samples: Vector, mse: Vector, limit: float, sampler: Sampler) -> int | None:
-    above = np.flatnonzero(~(mse <= limit))
-    first = int(above[-1]) + 1 if above.size else 0
-    if first == mse.size:
-        return None
-    n = float(samples[first])
-    if first and mse[first] > 0:
-        x, y = np.log(samples[first - 1 : first + 1]), np.log(mse[first - 1 : first + 1])
-        n = math.exp(x[0] + (math.log(limit) - y[0]) * (x[1] - x[0]) / (y[1] - y[0]))
-    whole = math.ceil(n * (1.0 - 1e-12))  # what rounding added is no sample
-    if not sampler.points.independent:
-        return 1 << (whole - 1).bit_length()
-    points = sampler.points.points
-    return -(-whole // points) * points
-
-
-def _pooled(summary: pd.DataFrame) -> pd.DataFrame:
-    """Mean squared error and its standard error over the replicates of all backends."""
-    keys = ["setting", "sampler", "estimator", "samples"]
-    frame = summary[[*keys, "replicates", "mse", "mse_std_error"]]
-    frame = frame.astype(dict.fromkeys(keys[:-1], str))
-    frame["squares"] = frame["replicates"] * frame["mse"]
-    frame["error"] = (frame["replicates"] * frame["mse_std_error"]) ** 2
-    out = frame.groupby(keys, sort=True)[["replicates", "squares", "error"]].sum(min_count=1)
-    return out.assign(
-        mse=out["squares"] / out["replicates"], std_error=np.sqrt(out["error"]) / out["replicates"]
-    ).reset_index()
-
-
-def budget_rows(
-    settings: Sequence[Setting],
-    samplers: Sequence[str],
-    estimators: Sequence[str],
-    tolerances: Sequence[float],
-    summary: pd.DataFrame,
-) -> Iterator[dict[str, list[object]]]:
-    """The columns of budget.parquet, a batch a setting; backends are pooled."""
-    curves = {
-        key: (rows["samples"].to_numpy(float), rows["mse"].to_numpy(float),
-              rows["std_error"].to_numpy(float))
-        for key, rows in _pooled(summary).groupby(["setting", "sampler", "estimator"])
-    }  # fmt: skip
-    nothing = (np.empty(0), np.empty(0), np.empty(0))
-    for setting in settings:
-        forecasts = Forecasts(setting)
-        kl = forecasts.law.kl
-        columns: dict[str, list[object]] = {}
-        for sampler in (SAMPLERS[name] for name in samplers):
-            for estimator in (ESTIMATORS[name] for name in estimators):
-                n, mse, error = curves.get((setting.name, sampler.name, estimator.name), nothing)
-                for tolerance in tolerances:
-                    need = forecasts.need(estimator, sampler, Tolerance(tolerance * kl))
-                    seen = measured(n, mse, error, tolerance * kl, sampler)
-                    row = {
-                        "setting": setting.name,
-                        "sampler": sampler.name,
-                        "estimator": estimator.name,
-                        "tolerance": tolerance,
-                        "samples_needed": need.samples,
-                        "samples_needed_measured": seen[0],
-                        "samples_needed_low": seen[1],
-                        "samples_needed_high": seen[2],
-                        "theory": need.theory,
-                        "verdict": need.verdict,
-                    }
-                    for key, value in row.items():
-                        columns.setdefault(key, []).append(value)
-        yield columns

@@ -38,7 +38,7 @@ from mckl.draw.points import Sampler
 from mckl.errors import UserError
 from mckl.estimation.traces import trace
 from mckl.estimation.values import Estimator
-from mckl.study.settings import Setting
+from mckl.families.normal import Pair
 
 SCOUT, PILOT = 256, 1024
 LEAST = 64  # samples, of all stages
@@ -73,7 +73,7 @@ class Estimate(NamedTuple):
 
 
 def estimate(
-    setting: Setting,
+    pair: Pair,
     sampler: Sampler,
     estimator: Estimator,
     *,
@@ -101,7 +101,7 @@ def estimate(
 
     def run(stage: str, samples: int) -> tuple[float, float]:
         one = trace(
-            setting, "numpy", sampler, [estimator],
+            pair, "numpy", sampler, [estimator],
             seed=seed, samples=[samples], replicates=1, stage=[stage], progress=progress,
         )  # fmt: skip
         return float(one.estimate[0, 0, 0]), float(one.std_error[0, 0, 0])

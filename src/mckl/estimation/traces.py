@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from mckl.draw import backends
-from mckl.draw.points import SAMPLERS, Draw, Sampler
+from mckl.draw.points import Draw, Sampler
 from mckl.draw.reduction import Form
-from mckl.errors import NotFiniteError, UserError
+from mckl.errors import NotFiniteError
 from mckl.estimation.running import RunningMoments
 from mckl.estimation.values import Estimator
 from mckl.estimation.values.integrands import Integrands
-from mckl.families.normal import Vector
-from mckl.study.settings import Setting
+from mckl.families.normal import Pair, Vector
 
 # Units between two merges of the moments, and traces whose moments are merged side by side:
 # 12 x 1024 values of l and their integrands stay in a core's cache, and below the 128 KiB from
@@ -25,12 +24,10 @@ BLOCK = 1024
 TRACES_AT_ONCE = 12
 # Settings that share their draws: more would save little, and memory would grow with them.
 SETTINGS_AT_ONCE = 12
-# One sample of every coordinate and its squares have to fit in memory.
-_MOST_NUMBERS = 10**8
 
 
 class Trace(NamedTuple):
-    """The running estimates of one setting with one sampler.
+    """The running estimates of one pair with one sampler.
 
     estimate, std_error  shape (estimators, replicates, checkpoints), in nats; std_error is
                          NaN where one trace does not support it
@@ -63,14 +60,14 @@ def checkpoints_of(sampler: Sampler, samples: Sequence[int]) -> list[int]:
     return [n for n in samples if n % points == 0]
 
 
-def trace(setting: Setting, *args: Any, **kwargs: Any) -> Trace:
-    """The trace of one setting, with the arguments of `traces`."""
-    (one,) = traces([setting], *args, **kwargs)
+def trace(pair: Pair, *args: Any, name: str = "pair", **kwargs: Any) -> Trace:
+    """The trace of one pair, with the arguments of `traces`."""
+    (one,) = traces({name: pair}, *args, **kwargs)
     return one
 
 
 def traces(
-    settings: Sequence[Setting],
+    pairs: Mapping[str, Pair],
     backend: str,
     sampler: Sampler,
     estimators: Sequence[Estimator],
@@ -83,14 +80,14 @@ def traces(
     at_once: int = TRACES_AT_ONCE,
     progress: Callable[[int], object] = lambda evaluations: None,
 ) -> list[Trace]:
-    """Run every replicate of some settings with a sampler.
+    """Run every replicate of some pairs, given by name, with a sampler: a trace each.
 
-    All estimators share the draws, and so do settings whose samples take the same numbers; a
-    trace has the same bits whichever settings come with it. Memory does not depend on the
+    All estimators share the draws, and so do pairs whose samples take the same numbers; a
+    trace has the same bits whichever pairs come with it. Memory does not depend on the
     number of samples.
 
     `stage` sets streams apart from those of other stages. `progress` is told how many
-    evaluations of l each step added. Raises `NotFiniteError` naming setting, replicate and
+    evaluations of l each step added. Raises `NotFiniteError` naming pair, replicate and
     sample when l is not finite.
     """
     library = backends.load(backend, dtype)
@@ -125,13 +122,14 @@ def traces(
         for i in range(len(forms)):
             yield Trace(tuple(at), estimate[:, i], std_error[:, i])
 
-    forms = [sampler.reduce(setting.pair) for setting in settings]
+    names = list(pairs)
+    forms = [sampler.reduce(pair) for pair in pairs.values()]
     out: dict[int, Trace] = {}
     for shape in dict.fromkeys(form.shape for form in forms):
         same = [i for i, form in enumerate(forms) if form.shape == shape]
-        shared = sharing([settings[i].name for i in same], [forms[i] for i in same])
+        shared = sharing([names[i] for i in same], [forms[i] for i in same])
         out.update(zip(same, shared, strict=True))
-    return [out[i] for i in range(len(settings))]
+    return [out[i] for i in range(len(pairs))]
 
 
 def _blocks(
@@ -165,7 +163,7 @@ def _merge(moments: RunningMoments, ell: Vector, at: Sequence[int]) -> Iterator[
 
 
 def sound_traces(
-    settings: Sequence[Setting],
+    pairs: Mapping[str, Pair],
     backend: str,
     sampler: Sampler,
     estimators: Sequence[Estimator],
@@ -174,11 +172,11 @@ def sound_traces(
     replicates: int,
     **others: Any,
 ) -> tuple[list[Trace], list[NotFiniteError]]:
-    """`traces` of the settings whose l is finite; of the others NaN throughout, and why.
+    """`traces` of the pairs whose l is finite; of the others NaN throughout, and why.
 
     No replicate of those is kept: the ones that happened to stay finite are no fair sample.
     """
-    sound, gaps, found = list(settings), [], []
+    sound, gaps, found = dict(pairs), [], []
     while sound:
         try:
             found = traces(
@@ -188,61 +186,8 @@ def sound_traces(
             break
         except NotFiniteError as gap:
             gaps.append(gap)
-            sound = [s for s in sound if s.name != gap.where["setting"]]
+            del sound[str(gap.where["setting"])]
     at = checkpoints_of(sampler, samples)
     unknown = np.full((len(estimators), replicates, len(at)), np.nan)
-    by_name = {s.name: one for s, one in zip(sound, found, strict=True)}
-    return [by_name.get(s.name, Trace(tuple(at), unknown, unknown)) for s in settings], gaps
-
-
-def trace_columns(
-    trace: Trace, setting: Setting, backend: str, sampler: str, estimators: Sequence[str]
-) -> dict[str, object]:
-    """The trace as columns of traces.parquet: by estimator, then replicate, then samples."""
-    from mckl.record.tables import keys  # Arrow: what only forecasts or estimates does without it
-
-    e, r, c = trace.estimate.shape
-    rows = e * r * c
-
-    same = np.zeros(rows, np.int32)
-    return {
-        "setting": keys([setting.name], same),
-        "backend": keys([backend], same),
-        "sampler": keys([sampler], same),
-        "estimator": keys(estimators, np.repeat(np.arange(e, dtype=np.int32), r * c)),
-        "replicate": np.tile(np.repeat(np.arange(r, dtype=np.int32), c), e),
-        "samples": np.tile(np.array(trace.samples, np.int64), e * r),
-        "estimate": trace.estimate.ravel(),
-        "std_error": trace.std_error.ravel(),
-    }
-
-
-def check_feasible(
-    setting: Setting, samplers: Sequence[str], samples: int, chosen: Sequence[str] = ()
-) -> None:
-    """Refuse with a `UserError`, in one line, what a sampler or backend cannot do."""
-    for name in samplers:
-        sampler = SAMPLERS[name]
-        points = sampler.points
-        if points.most_samples is not None and samples > points.most_samples:
-            raise UserError(
-                f"samples: '{samples}', expected at most {points.most_samples} with {name}"
-            )
-        # At most one normal and one chi-square a coordinate, so small settings need no look.
-        most = _MOST_NUMBERS if points.most_numbers is None else points.most_numbers
-        if 2 * setting.dimension > most and (numbers := sampler.numbers(setting.pair)) > most:
-            raise UserError(
-                f"samplers: '{name}' makes points of at most {most} numbers, and setting "
-                f"{setting.name} takes {numbers}: use {points.name}-radial"
-            )
-        for backend in chosen:
-            held = backends.LIBRARIES[backend].most_numbers
-            if (
-                held is not None
-                and 2 * setting.dimension > held
-                and (numbers := sampler.numbers(setting.pair)) > held
-            ):
-                raise UserError(
-                    f"backends: '{backend}' has memory for samples of at most {held} numbers, and "
-                    f"setting {setting.name} takes {numbers} with {name}: use {points.name}-radial"
-                )
+    by_name = dict(zip(sound, found, strict=True))
+    return [by_name.get(name, Trace(tuple(at), unknown, unknown)) for name in pairs], gaps

@@ -19,7 +19,7 @@ from jsonschema.exceptions import ValidationError, relevance
 
 from mckl.draw.backends import check as check_backend
 from mckl.errors import UserError
-from mckl.estimation.traces import check_feasible
+from mckl.study.feasible import check_feasible
 from mckl.study.settings import AXES, Setting, chunks, settings
 
 _MOST_CELLS = 10**6

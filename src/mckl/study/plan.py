@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from mckl.draw.backends import LIBRARIES
 from mckl.draw.points import SAMPLERS
+from mckl.estimation.cost import estimate_seconds
 from mckl.estimation.traces import SETTINGS_AT_ONCE, checkpoints, checkpoints_of
 from mckl.exact.law import LogRatioLaw
 from mckl.study.settings import batches
@@ -15,11 +16,7 @@ if TYPE_CHECKING:
     from mckl.study.config import Config
     from mckl.study.settings import Setting
 
-# CPU seconds on the machine of docs/scaling.md, where the model and its fit stand.
-_PER_EVALUATION = 2.5e-9
-_PER_ESTIMATOR = 2.1e-9
-_PER_CHECKPOINT = 2e-6  # and estimator
-_PER_SETTING = 8e-3
+_PER_SETTING = 8e-3  # CPU seconds
 _BYTES_PER_ROW = 18.0  # of traces, compressed
 
 
@@ -40,31 +37,6 @@ class Plan(NamedTuple):
             f"{_count(self.samples)} samples of l, {_count(self.rows)} trace rows; "
             f"about {_size(self.bytes)} and {_time(self.cpu_seconds)} of CPU time for estimation"
         )
-
-
-def estimate_seconds(
-    dimension: int,
-    sampler: str,
-    estimators: int,
-    samples: int,
-    replicates: int,
-    *,
-    groups: int = 1,
-    chi_squares: int = 1,
-    checkpoints: int = 1,
-    sharing: int = 1,
-) -> float:
-    """CPU seconds of `sharing` settings that share their draws, with one sampler, about.
-
-    `groups` and `chi_squares` are what a radial sampler draws for a sample.
-    """
-    points, radial = SAMPLERS[sampler].points, sampler.endswith("-radial")
-    per_unit = (groups if radial else dimension) * points.seconds_per_normal
-    per_unit += chi_squares * points.seconds_per_chisquare if radial else 0.0
-    draws = points.seconds_per_replicate + samples / points.points * per_unit
-    own = samples * (_PER_EVALUATION + estimators * _PER_ESTIMATOR)
-    own += checkpoints * estimators * _PER_CHECKPOINT
-    return replicates * (draws + sharing * own)
 
 
 def chunk_seconds(config: Config, settings: Sequence[Setting]) -> float:

@@ -1,0 +1,88 @@
+"""The exact law of one estimate: its bias, variance, skewness and excess kurtosis."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from mckl.draw.points import Sampler
+from mckl.draw.reduction import Form
+from mckl.estimation.traces import checkpoints_of
+from mckl.estimation.values import Estimator, UnitTheory
+from mckl.exact.balanced import balanced_variance
+from mckl.exact.law import LogRatioLaw
+from mckl.exact.strata import stratified
+from mckl.families.normal import Pair
+
+# Beyond, the strata are not summed one by one; skewness and kurtosis have all but settled by then.
+_MOST_STRATA = 2**15
+
+
+class Exact(NamedTuple):
+    """The law of one estimate to the fourth order, in nats.
+
+    NaN means not known and inf is a value. `theory` is `exact`, `asymptotic` (the leading
+    order in the number of samples) or `none` (the variance is not known); `reason` says why
+    a value is infinite or missing.
+    """
+
+    bias: float
+    variance: float
+    skewness: float
+    excess_kurtosis: float
+    theory: str
+    reason: str | None
+
+    @property
+    def mse(self) -> float:
+        """Bias squared plus variance; their leading order, the variance, where it is asymptotic."""
+        return self.variance + (self.bias * self.bias if self.theory != "asymptotic" else 0.0)
+
+
+def over_units(unit: UnitTheory, units: int) -> Exact:
+    """The law of an estimate over so many independent units."""
+    if units < unit.least_units:
+        reason = "too few samples for the leading order to say anything"
+        return Exact(math.nan, math.nan, math.nan, math.nan, "none", reason)
+    bias = unit.bias + (unit.bias_times_n / units if unit.bias_times_n else 0.0)
+    return Exact(
+        bias,
+        unit.variance / units,
+        unit.skewness / math.sqrt(units),
+        unit.excess_kurtosis / units,
+        unit.kind,
+        unit.reason,
+    )
+
+
+def _stratified(estimator: Estimator, unit: UnitTheory, form: Form, samples: int) -> Exact:
+    unbiased_points = unit.bias if unit.kind == "exact" else math.nan
+    if unit.variance == math.inf:  # of a function that is never negative: dependence cannot mend it
+        return Exact(unit.bias, math.inf, math.nan, math.nan, "exact", unit.reason)
+    if not estimator.linear:
+        reason = "the variance over Sobol' points is known for means of l alone"
+        return Exact(unbiased_points, math.nan, math.nan, math.nan, "none", reason)
+    if samples & (samples - 1):
+        reason = "Sobol' points are balanced at powers of two alone"
+        return Exact(unbiased_points, math.nan, math.nan, math.nan, "none", reason)
+    variance, skewness, kurtosis = stratified(form, min(samples, _MOST_STRATA))
+    if samples > _MOST_STRATA:
+        variance = balanced_variance(form, samples)
+    return Exact(unit.bias, variance, skewness, kurtosis, "exact", None)
+
+
+def exact(
+    pair: Pair, sampler: Sampler, estimators: Sequence[Estimator], samples: Sequence[int]
+) -> Iterator[tuple[str, int, Exact]]:
+    """(estimator, samples, `Exact`) for every estimator and every checkpoint of the sampler."""
+    law = LogRatioLaw(pair)
+    points = sampler.points
+    form = None if points.independent else sampler.reduce(pair)
+    for estimator in estimators:
+        unit = estimator.theory(law, points.points == 2)
+        for n in checkpoints_of(sampler, samples):
+            if form is None:
+                yield estimator.name, n, over_units(unit, n // points.points)
+            else:
+                yield estimator.name, n, _stratified(estimator, unit, form, n)
