@@ -9,15 +9,14 @@ import pandas as pd
 import pytest
 
 from mckl.draw.points import SAMPLERS
-from mckl.draw.reduction import full, radial
 from mckl.estimation import budget
 from mckl.estimation.budget import Forecasts, Tolerance
 from mckl.estimation.theory import exact
 from mckl.estimation.values import ESTIMATORS
 from mckl.exact.balanced import balanced_variance, chi_sum, normal_sums
-from mckl.exact.law import LogRatioLaw
 from mckl.exact.saddlepoint import normal_probability_negative, probability_negative
 from mckl.exact.strata import chi_strata, normal_strata
+from mckl.families.normal import Diagonal
 from mckl.record import tables
 from mckl.study.budget import budget_rows, measured
 from mckl.study.settings import case_setting, grid_setting
@@ -73,7 +72,7 @@ def test_the_number_is_the_smallest(estimator, sampler, tolerance):
     points = SAMPLERS[sampler].points.points
     assert found.samples % points == 0
     below = found.samples // 2 if sampler.startswith("sobol") else found.samples - points
-    limit = tolerance * LogRatioLaw(setting.pair).kl
+    limit = tolerance * setting.pair.law.kl
     asked = [n for n in (below, found.samples) if n > 0]
     rmse = {
         n: math.sqrt(e.mse)
@@ -143,16 +142,16 @@ def test_outer_strata_and_integral_add_up_to_all_strata(n):
         assert chi_sum(n, dof) == pytest.approx(chi_strata(n, dof).second, rel=1e-8)
 
 
-@pytest.mark.parametrize("reduce", [full, radial])
+@pytest.mark.parametrize("reduce", [Diagonal.form, Diagonal.radial])
 def test_balanced_variance_is_the_exact_theory(reduce):
     setting = grid_setting(5, 1.3, 0.4)
-    sampler = SAMPLERS["sobol" if reduce is full else "sobol-radial"]
+    sampler = SAMPLERS["sobol" if reduce is Diagonal.form else "sobol-radial"]
     for _, n, e in exact(setting.pair, sampler, [ESTIMATORS["k1"]], [1, 16, 2048]):
         assert balanced_variance(reduce(setting.pair), n) == pytest.approx(e.variance, rel=1e-8)
 
 
 def test_balanced_variance_falls_at_every_doubling_to_the_end():
-    form = radial(grid_setting(100, 1.1, 0.2).pair)
+    form = grid_setting(100, 1.1, 0.2).pair.radial()
     variance = [balanced_variance(form, 2**m) for m in range(31)]
     ratio = np.divide(variance[:-1], variance[1:])
     assert (np.diff(ratio) < 0).all()
@@ -230,9 +229,9 @@ def test_rows_fit_the_contract_and_pool_backends():
 def test_budget_of_a_study_agrees_with_its_theory():
     setting = grid_setting(2, 1.25, 0.5)
     columns = next(budget_rows([setting], ["iid"], ["k1"], [0.1, 0.01], EMPTY))
-    kl = LogRatioLaw(setting.pair).kl
+    kl = setting.pair.law.kl
     for tolerance, n in zip((0.1, 0.01), columns["samples_needed"], strict=True):
-        assert n == math.ceil(LogRatioLaw(setting.pair).variance / (tolerance * kl) ** 2)
+        assert n == math.ceil(setting.pair.law.variance / (tolerance * kl) ** 2)
 
 
 @pytest.mark.parametrize("paired", [False, True])
@@ -241,7 +240,7 @@ def test_budget_of_a_study_agrees_with_its_theory():
 )
 def test_probability_of_a_negative_estimate(setting, paired):
     """Against simulation, within four standard errors and 4 % of the formula itself."""
-    form, law, units, repeats = full(setting.pair), LogRatioLaw(setting.pair), 3, 200_000
+    form, law, units, repeats = setting.pair.form(), setting.pair.law, 3, 200_000
     g = np.random.default_rng(11).normal(size=(repeats, units, form.square.size))
     even = law.kl + (g * g - 1.0) @ form.square
     mean = (even if paired else even + g @ form.linear).mean(axis=1)
@@ -250,11 +249,11 @@ def test_probability_of_a_negative_estimate(setting, paired):
 
 
 def test_probability_negative_at_its_ends():
-    law = LogRatioLaw(NOTEBOOK.pair)
+    law = NOTEBOOK.pair.law
     assert probability_negative(law, 10**6, False) == 0.0
-    assert probability_negative(LogRatioLaw(grid_setting(3, 1.0, 0.0).pair), 5, False) == 0.0
+    assert probability_negative((grid_setting(3, 1.0, 0.0).pair).law, 5, False) == 0.0
     # Without squares a pair is KL itself; l is normal and the formula is exact.
-    flat = LogRatioLaw(grid_setting(1, 1.0, 0.25).pair)
+    flat = (grid_setting(1, 1.0, 0.25).pair).law
     assert probability_negative(flat, 4, True) == 0.0
     normal = normal_probability_negative(flat.kl, flat.variance / 4)
     assert probability_negative(flat, 4, False) == pytest.approx(normal, rel=1e-9)

@@ -11,7 +11,8 @@ from scipy.stats import chi2, gamma, kstest, norm
 
 from mckl.estimation import theory as estimate_theory
 from mckl.estimation.values import ESTIMATORS
-from mckl.exact.law import LogRatioLaw
+from mckl.families import normal
+from mckl.families.quadratic_law import QuadraticLaw
 from mckl.study import theory as theory_module
 from mckl.study.settings import case_setting, grid_setting
 from mckl.study.verification import (
@@ -168,12 +169,12 @@ def test_p_values_of_honest_studies_are_uniform(honest, quantity):
 
 
 def test_kl_of_the_wrong_direction_is_caught(run_study, monkeypatch):
-    class Reversed(LogRatioLaw):
-        def __init__(self, pair):
-            super().__init__(pair)
-            self.kl = LogRatioLaw(pair.reversed()).kl
+    class Reversed(QuadraticLaw):
+        def __init__(self, coefficients):
+            super().__init__(coefficients)
+            self.kl = NOTEBOOK.pair.reversed().law.kl
 
-    monkeypatch.setattr(theory_module, "LogRatioLaw", Reversed)
+    monkeypatch.setattr(normal, "QuadraticLaw", Reversed)
     study = run_study([NOTEBOOK], ["iid"], ["k1"], seed=1, samples=256, replicates=100)
     message = failures(study.verification)
     assert message is not None

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from mckl.arrays import Vector
 from mckl.errors import UserError
-from mckl.families.normal import Vector
 
 SUFFIXES = (".npy", ".csv", ".parquet")
 _BYTES_PER_NUMBER = 100  # of a vector and what is calculated from it

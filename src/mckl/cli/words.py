@@ -179,19 +179,17 @@ def told_of(
     seed: int,
 ) -> dict[str, Any]:
     """The answer of `mckl estimate` as plain data; NaN and inf are None."""
-    from mckl.exact.law import LogRatioLaw
-
-    law = LogRatioLaw(setting.pair)
-    unit = estimator.theory(law, sampler.points.points == 2)
+    law = setting.pair.law
+    unit = estimator.theory(law, sampler.points.mirrored)
     warnings = []
-    if unit.variance == math.inf or (unit.kind == "none" and not law.is_finite(-2)):
+    if unit.variance == math.inf or (unit.kind == "none" and not law.is_finite((-2, -2))):
         warnings.append(f"{estimator.name} meets an infinite variance: no interval can be trusted")
     elif unit.bias:
         warnings.append(
             f"{estimator.name} is biased by {unit.bias:.4g} nats: the interval is about "
             f"{law.kl + unit.bias:.6g}"
         )
-    elif _uses_ratio(estimator) and not law.is_finite(-4):
+    elif _uses_ratio(estimator) and not law.is_finite((-4, -4)):
         warnings.append(
             f"{estimator.name} has an infinite fourth moment: the interval may cover less often"
         )

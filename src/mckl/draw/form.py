@@ -6,10 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
-Vector = NDArray[np.float64]
+from mckl.arrays import Vector
 
 
 class Stratified(NamedTuple):
@@ -47,24 +44,17 @@ class Form(ABC):
         How many random numbers one sample takes.
     shape
         What one sample draws, as text.
-    mirrored
-        Whether a draw has a mirror image of the same law, for antithetic pairs.
-    additive
-        Whether l is a sum of functions of independent uniform numbers, so that `at` and the
-        theory of Sobol' points exist.
     """
 
     numbers: int
     shape: str
-    mirrored: bool = True
-    additive: bool = True
 
     @abstractmethod
     def draw(self, stream: Any, rows: int) -> Any:
         """The next `rows` samples of a backend's stream."""
 
     def at(self, stream: Any, u: Vector) -> Any:
-        """The samples at uniform numbers u in (0, 1), shape (rows, numbers)."""
+        """The samples at uniform numbers u in (0, 1), shape (rows, numbers), for Sobol' points."""
         raise NotImplementedError
 
     @abstractmethod

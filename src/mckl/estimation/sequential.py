@@ -38,7 +38,7 @@ from mckl.draw.points import Sampler
 from mckl.errors import UserError
 from mckl.estimation.traces import trace
 from mckl.estimation.values import Estimator
-from mckl.families.normal import Pair
+from mckl.families.base import Pair
 
 SCOUT, PILOT = 256, 1024
 LEAST = 64  # samples, of all stages

@@ -1,10 +1,11 @@
 """Sums over equal strata of a function of one uniform number, at one cost for every n = 2^m.
 
-Over balanced Sobol' points the mean of f(u) has the variance n^-2 sum Var(f | stratum) (docs/theory.md,
-section 6). A stratum is a dyadic interval, so the unit interval is cut in halves, and these again,
-until an interval is one stratum, or has many strata and lies away from every point where f is
-singular: there the sum over its m strata is c / m (1 + d / m^2 + ...), and c and d follow from 64
-and 128 strata (Richardson's extrapolation). What an interval holds is integrated once, for every n.
+Over balanced Sobol' points the mean of f(u) has the variance n^-2 sum Var(f | stratum)
+(docs/theory.md, section 6). A stratum is a dyadic interval, so the unit interval is cut in halves,
+and these again, until an interval is one stratum, or has many strata and lies away from every
+point where f is singular: there the sum over its m strata is c / m (1 + d / m^2 + ...), and
+c and d follow from 64 and 128 strata (Richardson's extrapolation). What an interval holds is
+integrated once, for every n.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mckl.exact.tilted import Vector
+from mckl.arrays import Vector
 
 _MANY = 128  # strata of an interval that are integrated one by one
 _SHRINKS, _SHRINKS_INSIDE = 60, 12  # halvings of the panels towards an end, and within
@@ -22,7 +23,7 @@ _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(12)
 
 
 class Sums(NamedTuple):
-    """Over n equal strata: sums of the variances, third moments and fourth cumulants within them."""
+    """Over n equal strata: sums of the second to fourth cumulants within them."""
 
     second: float
     third: float

@@ -14,6 +14,7 @@ E is the even part of l and L its odd part, whose mean is 0,
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Hashable, Iterable
 from functools import lru_cache
@@ -22,7 +23,8 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from scipy.special import logsumexp
 
-from mckl.exact.tilted import Law, Tilt, Vector
+from mckl.arrays import Vector
+from mckl.exact.law import Law, Tilt
 
 _COARSEST, _FINEST = 16, 128  # nodes a unit of the double exponential rule's own variable
 _SPAN = math.asinh(300.0 * 2.0 / math.pi)  # nodes lie within e^-300 and e^300 of a breakpoint
@@ -146,7 +148,7 @@ class FactorLaw:
     def _integrate(self) -> None:
         f = self._factor
         edges = sorted({*f.support, *f.breakpoints})
-        pieces = [_nodes(a, b, self._per_unit) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+        pieces = [_nodes(a, b, self._per_unit) for a, b in itertools.pairwise(edges)]
         x = np.concatenate([piece[0] for piece in pieces])
         coarse = np.concatenate([np.arange(piece[0].size) % 2 == 0 for piece in pieces])
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
@@ -159,14 +161,15 @@ class FactorLaw:
         # The halved rule sees every other node with twice the weight.
         half = logsumexp(log_w[coarse]) + math.log(2.0)
         total = float(logsumexp(log_w))
-        self._log_w = log_w - total  # its own total is 1: what the rule misses of q, it misses of all
+        self._log_w = log_w - total  # what the rule misses of q, it misses of everything
         w = np.exp(self._log_w)
         gap = _phi(-self._ell)
         with np.errstate(over="ignore", invalid="ignore"):
             self.kl = float(w @ np.where(w > 0, gap, 0.0))
             halved = 2.0 * float(w[coarse] @ np.where(w[coarse] > 0, gap[coarse], 0.0))
         self._w = w
-        self.error = max(abs(half - total), abs(total), abs(halved / self.kl - 1.0) if self.kl else 0.0)
+        of_kl = abs(halved / self.kl - 1.0) if self.kl else 0.0
+        self.error = max(abs(half - total), abs(total), of_kl)
 
     def log_mgf(self, tilt: Tilt) -> float:
         """K(T, S), where it is finite."""
@@ -185,14 +188,14 @@ class FactorLaw:
 
         Those with i + j > order are not made.
         """
-        known, order = self._kappa.get(tilt), max(order, 2)
-        if known is None or len(known) <= order:
-            known = self._kappa[tilt] = _joint_cumulants(*self._central_moments(tilt, order))
-        return known
+        order = max(order, 2)
+        if len(self._kappa.get(tilt, ())) <= order:
+            self._kappa[tilt] = _joint_cumulants(*self._central_moments(tilt, order))
+        return self._kappa[tilt]
 
     def _exponent(self, tilt: Tilt) -> Vector:
         T, S = tilt
-        return T * self._even + S * self._odd
+        return np.asarray(T * self._even + S * self._odd)
 
     def _central_moments(self, tilt: Tilt, order: int) -> tuple[float, float, Vector]:
         """Means of E - KL and L under the tilt, and their joint central moments."""

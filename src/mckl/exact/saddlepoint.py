@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 
-from mckl.exact.law import LogRatioLaw
+from mckl.exact.law import Law
 
 _SMALLEST = -115.0  # the logarithm of what is told as 0
 
@@ -25,7 +25,7 @@ def normal_probability_negative(kl: float, variance: float) -> float:
     return _normal_tail(kl / math.sqrt(variance)) if variance > 0.0 else 0.0
 
 
-def probability_negative(law: LogRatioLaw, units: int, paired: bool) -> float:
+def probability_negative(law: Law, units: int, paired: bool) -> float:
     """The probability that k1 over so many samples, or antithetic pairs, is negative.
 
     It errs by a relative 1/units or so, and by some per cent at one; below 1e-50 it is 0.
@@ -50,7 +50,7 @@ def probability_negative(law: LogRatioLaw, units: int, paired: bool) -> float:
     return min(max(_normal_tail(-w) + density * (1.0 / w - 1.0 / u), 0.0), 1.0)
 
 
-def _root(law: LogRatioLaw, paired: bool) -> float | None:
+def _root(law: Law, paired: bool) -> float | None:
     """The s < 0 with K'(s) = 0; None where a pair's mean KL + Q is never negative."""
     edge, low, high = law.lowest_tilt, 0.0, 0.0
     while True:  # down by doubling, or halfway to where E e^{s l} ends

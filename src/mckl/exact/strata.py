@@ -17,14 +17,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from scipy.special import ndtri
 
+from mckl.arrays import Vector
 from mckl.draw.quantiles import chisquare_of_normal
-from mckl.draw.reduction import Form
-from mckl.families.normal import Vector
+
+# Beyond, the strata are not summed one by one; skewness and kurtosis have all but settled by then.
+MOST_STRATA = 2**15
+
+
+class Quadratic(Protocol):
+    """A quadratic form in normals and chi-squares (`mckl.families.quadratic_form`)."""
+
+    square: Vector
+    linear: Vector
+    chi: Vector
+    dof: Vector
+
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(24)
 _OUTERMOST = 9.5  # where the outer strata are cut: beyond lies a probability of 1e-21
@@ -170,7 +182,7 @@ def chi_strata(n: int, dof: float) -> ChiStrata:
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def stratified(form: Form, n: int) -> tuple[float, float, float]:
+def stratified(form: Quadratic, n: int) -> tuple[float, float, float]:
     """Variance, skewness and excess kurtosis of the mean of l over n = 2^m Sobol' points."""
     normal = normal_strata(n)
     a, b2 = form.square, form.linear**2
@@ -190,7 +202,6 @@ def stratified(form: Form, n: int) -> tuple[float, float, float]:
         float(third / np.power(variance, 1.5)),
         float(fourth / np.square(variance)),
     )
-
 
 
 class Linked:

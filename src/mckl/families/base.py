@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from mckl.draw.form import Form
-from mckl.exact.tilted import Law
+from mckl.exact.law import Law
 
 
 class Pair(ABC):
@@ -20,10 +20,19 @@ class Pair(ABC):
         As in the results: ``student-t(5)``, or ``student-t(10)|normal`` where q and p differ.
     dimension
         How many factors a sample has.
+    mirrored
+        Whether a sample has a mirror image of the same law, for antithetic pairs.
+    additive
+        Whether l is a sum of functions of independent uniform numbers, for Sobol' points.
+    radial_numbers
+        How many normals and chi-squares stand for a sample in `radial`; None without that form.
     """
 
     family: str
     dimension: int
+    mirrored: bool = True
+    additive: bool = True
+    radial_numbers: tuple[int, int] | None = None
 
     @cached_property
     def law(self) -> Law:
@@ -41,9 +50,9 @@ class Pair(ABC):
     def form(self) -> Form:
         """One sample, drawn factor by factor."""
 
-    def radial(self) -> Form | None:
+    def radial(self) -> Form:
         """One sample in few numbers, where the family has such a form."""
-        return None
+        raise NotImplementedError
 
 
 class Family(NamedTuple):

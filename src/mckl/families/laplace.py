@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from mckl.draw.form import Vector
+from mckl.arrays import Vector
 from mckl.exact.product import Tail
 from mckl.families.univariate import Univariate
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from scipy.special import gammaln, stdtr, stdtrit
 
-from mckl.draw.form import Vector
+from mckl.arrays import Vector
 from mckl.exact.product import Tail
 from mckl.families.univariate import Univariate, kind_of, log_of_products
 

@@ -11,11 +11,13 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from mckl.draw.form import Form, Stratified, Vector
+from mckl.arrays import Vector
+from mckl.draw.form import Form, Stratified
 from mckl.exact.dyadic import Dyadic
 from mckl.exact.product import ProductLaw, Tail
 from mckl.exact.strata import Linked
 from mckl.families.base import Pair
+
 
 class Univariate(ABC):
     """A one-dimensional law with a density. Laws are immutable and compare by their parameters.

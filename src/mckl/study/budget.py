@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mckl.arrays import Vector
 from mckl.draw.points import SAMPLERS, Sampler
 from mckl.estimation.budget import Forecasts, Tolerance
 from mckl.estimation.values import ESTIMATORS
-from mckl.families.normal import Vector
 from mckl.study.settings import Setting
 
 if TYPE_CHECKING:

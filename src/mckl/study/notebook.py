@@ -6,10 +6,11 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from mckl.arrays import Vector
 from mckl.draw.points import SAMPLERS
 from mckl.draw.streams import generator
 from mckl.errors import NotFiniteError
-from mckl.families.normal import Vector, kl_divergence
+from mckl.families.normal import kl_divergence
 from mckl.study.settings import Setting
 
 SAMPLES = 10_000
@@ -41,7 +42,7 @@ def running(setting: Setting, seed: int) -> Mapping[str, Vector]:
 
     numpy = backends.load("numpy")
     sampler = SAMPLERS["iid"]
-    form = sampler.reduce(setting.pair)
+    form = sampler.form(setting.pair)
     draw = sampler.start(numpy, form, seed, 0)
     ell = numpy.kernel([form], 1).log_density_ratios([draw], SAMPLES)[0, 0, 0]
     if not np.isfinite(ell).all():

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mckl.families.normal import Vector, kl_divergence
+from mckl.arrays import Vector
+from mckl.families.normal import kl_divergence
 from mckl.study.settings import Setting
 
 # How far two float64 results may lie apart: in relative terms, and a coordinate. TFP adds and

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from mckl.families.normal import Pair, grid_pair, pair
+from mckl.families.normal import Diagonal, grid_pair, pair
 
 AXES = ("dimension", "scale", "offset")
 _LETTER = {"dimension": "d", "scale": "s", "offset": "o"}
@@ -28,7 +28,7 @@ class Setting(NamedTuple):
     vectors: Mapping[str, Any] | None = None
 
     @property
-    def pair(self) -> Pair:
+    def pair(self) -> Diagonal:
         """The pair of Gaussians."""
         if self.vectors is None:
             assert self.scale is not None

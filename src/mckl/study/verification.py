@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import gammainc, gammaincc, ndtr
 
-from mckl.families.normal import Vector
+from mckl.arrays import Vector
 
 LEVEL = 1e-6
 # Where the matched gamma tail may be trusted down to 1e-11: hardly any kurtosis beyond the

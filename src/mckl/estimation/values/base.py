@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mckl.arrays import Vector
 from mckl.estimation.running import RunningMoments
-from mckl.exact.law import Expression, LogRatioLaw, add, constant, multiply
-from mckl.families.normal import Vector
+from mckl.exact.law import Expression, Law, add, constant, multiply
 
 DIVERGENT = "chi-square divergence is infinite: rho^2 <= 1/2 in a coordinate"
 TOO_LARGE = "exceeds the largest float64"
@@ -55,7 +55,7 @@ class Estimator(NamedTuple):
     products: tuple[tuple[str, str], ...]
     estimate: Callable[[RunningMoments], tuple[Vector, Vector]]
     parameters: int
-    theory: Callable[[LogRatioLaw, bool], UnitTheory]
+    theory: Callable[[Law, bool], UnitTheory]
     linear: bool = False
 
 
@@ -80,8 +80,8 @@ def over_unit(f: Callable[[int], Expression], paired: bool) -> Expression:
 
 
 def theory_of_mean(
-    function: Callable[[LogRatioLaw, int], Expression], *, unbiased: bool
-) -> Callable[[LogRatioLaw, bool], UnitTheory]:
+    function: Callable[[Law, int], Expression], *, unbiased: bool
+) -> Callable[[Law, bool], UnitTheory]:
     """The theory of the plain mean of ``function(law, sign)`` over units.
 
     `unbiased` states that the function's mean is KL by construction, so that the bias is
@@ -89,7 +89,7 @@ def theory_of_mean(
     """
 
     @np.errstate(over="ignore", invalid="ignore")
-    def theory(law: LogRatioLaw, paired: bool) -> UnitTheory:
+    def theory(law: Law, paired: bool) -> UnitTheory:
         f = over_unit(lambda sign: function(law, sign), paired)
         mean = law.kl if unbiased else law.expectation(f)
         centred = add(f, constant(mean), -1.0)

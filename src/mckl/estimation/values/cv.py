@@ -11,10 +11,10 @@ import math
 
 import numpy as np
 
+from mckl.arrays import Vector
 from mckl.estimation.running import RunningMoments
 from mckl.estimation.values.base import DIVERGENT, TOO_LARGE, Estimator, UnitTheory, over_unit
-from mckl.exact.law import LogRatioLaw, add, constant, multiply
-from mckl.families.normal import Vector
+from mckl.exact.law import Law, add, constant, multiply
 
 
 def _estimate(moments: RunningMoments) -> tuple[Vector, Vector]:
@@ -41,7 +41,7 @@ _MOST_KL = 1e9
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def _theory(law: LogRatioLaw, paired: bool) -> UnitTheory:
+def _theory(law: Law, paired: bool) -> UnitTheory:
     """Variance V - Cov(l, r)^2 / Var r per unit, and the bias to first order in 1/N.
 
     The fitted slope errs by about sum (r - 1) e / (N Var r), with e the residual; times the
@@ -57,7 +57,7 @@ def _theory(law: LogRatioLaw, paired: bool) -> UnitTheory:
     if not math.isfinite(spread):
         # The coefficient tends to 0 and the variance to k1's, but so slowly that this limit
         # forecasts nothing at any number of samples that one can draw.
-        reason = TOO_LARGE if law.is_finite(-2) else DIVERGENT
+        reason = TOO_LARGE if law.is_finite((-2, -2)) else DIVERGENT
         return UnitTheory(math.nan, math.nan, math.nan, math.nan, kind="none", reason=reason)
     if law.kl > _MOST_KL:
         reason = "KL is so large that rounding leaves no digits of the moments of r"

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 from scipy.special import betaincinv, ndtri
 
-from mckl.families.normal import Vector
+from mckl.arrays import Vector
 from mckl.show.figures import Frames, parts, theme
 from mckl.study.verification import LEVEL
 
