@@ -44,7 +44,7 @@ class Logistic(Univariate):
         x, location, scale, excess, log_scale = self._relative(p, x)
         step = (-x * excess - location) / scale  # from x to its place under p
         side = np.where(x < 0, -1.0, 1.0)
-        # With |x| for x by symmetry: log q - log p = step + 2 log((1 + e^-(x + step)) / (1 + e^-x)),
+        # With |x| for x, by symmetry: log q - log p = step + 2 log((1 + e^-(x + step))/(1 + e^-x)),
         # whose last term is log(1 + e^-x (e^-step - 1) / (1 + e^-x)).
         x, step = x * side, step * side
         bend = np.log1p(expit(-x) * np.expm1(np.maximum(-step, -700.0)))

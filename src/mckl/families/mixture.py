@@ -53,7 +53,7 @@ class Mixture(Univariate):
         return self.components[0].domain
 
     def at(self, location: Any, scale: Any) -> Mixture:
-        """This mixture, moved and stretched as a whole."""
+        """The mixture, moved and stretched as a whole."""
         moved = (c.at(location + scale * c.location, scale * c.scale) for c in self.components)
         return Mixture(self.weights, tuple(moved))
 

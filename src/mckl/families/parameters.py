@@ -27,6 +27,7 @@ def numbers(
     *,
     above: float | None = None,
     least: float | None = None,
+    most: float | None = None,
 ) -> Vector:
     """The finite numbers of a scalar or a vector, shape () or (length,)."""
     expected = "a number or a list of numbers"
@@ -42,6 +43,8 @@ def numbers(
         good, bound = good & (out > above), f" above {above:g}"
     if least is not None:
         good, bound = good & (out >= least), f" of at least {least:g}"
+    if most is not None:
+        good, bound = good & (out <= most), f"{bound} and at most {most:g}"
     if not good.all():
         wrong = float(np.atleast_1d(out)[~np.atleast_1d(good)][0])
         raise ValueError(f"{family}: {name} {wrong:g}, expected finite numbers{bound}")
