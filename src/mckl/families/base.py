@@ -42,6 +42,11 @@ class Pair(ABC):
     @abstractmethod
     def _law(self) -> Law: ...
 
+    @property
+    def reverse_kl(self) -> float:
+        """KL(p||q), in nats."""
+        return self.reversed().law.kl
+
     @abstractmethod
     def reversed(self) -> Pair:
         """The same pair with the roles of q and p exchanged."""
@@ -55,13 +60,29 @@ class Pair(ABC):
         raise NotImplementedError
 
 
+class Side(ABC):
+    """q or p, as one side of a case says it.
+
+    Attributes
+    ----------
+    family
+        Such as ``student-t``, for messages.
+    """
+
+    family: str
+
+    @abstractmethod
+    def against(self, p: Side) -> Pair:
+        """The pair of this q and a p; raises ValueError where there is none, or its KL is inf."""
+
+
 class Family(NamedTuple):
     """A family, as the config names it.
 
     name        such as ``student-t``
     shapes      names of the numbers in parentheses behind it, such as ``("df",)``
     parameters  what a side of a case may say, and what each means
-    side        the mapping of one side of a case -> a side for `pair`; raises ValueError
+    side        the mapping of one side of a case, without `family` -> that side; raises ValueError
     sweep       (shapes, dimension, scale, offset) -> the pair of a cell of the sweep; None: the
                 family stands in cases alone
     """
@@ -69,5 +90,5 @@ class Family(NamedTuple):
     name: str
     shapes: Sequence[str]
     parameters: Mapping[str, str]
-    side: Callable[[Mapping[str, Any]], Any]
-    sweep: Callable[..., Pair] | None = None
+    side: Callable[[Mapping[str, Any]], Side]
+    sweep: Callable[[Sequence[float], int, float, float], Pair] | None = None

@@ -10,6 +10,7 @@ import numpy as np
 
 from mckl.arrays import Vector
 from mckl.exact.product import Tail
+from mckl.families.independent import LOCATION, SCALE, independent_family
 from mckl.families.univariate import Univariate
 
 
@@ -38,13 +39,13 @@ class Laplace(Univariate):
     def log_ratio(self, p: Univariate, x: Vector) -> Vector:
         if not isinstance(p, Laplace):
             return super().log_ratio(p, x)
-        x, location, scale = self._relative(p, x)
+        x, location, scale, excess, log_scale = self._relative(p, x)
         # |x - location| - scale |x|, of which the large part is taken out on each side of 0
         side = np.where(x < 0, -1.0, 1.0)
-        within = x * side * (1.0 - scale)
+        within = -x * side * excess
         crossed = side * (x - location) < 0
         gap = np.where(crossed, 2.0 * side * (location - x), 0.0)
-        return np.asarray((within - side * location + gap) / scale + np.log(scale))
+        return np.asarray((within - side * location + gap) / scale + log_scale)
 
     def probability(self, x: Vector, upper: bool = False) -> Vector:
         y = (x - self.location) / self.scale * (-1.0 if upper else 1.0)
@@ -70,3 +71,6 @@ class Laplace(Univariate):
             out[i] = y.sum(axis=-1) / p.scale if np.ndim(p.scale) == 0 else y @ (1.0 / p.scale)
             out[i] += columns * np.mean(np.log(p.scale)) - own
         return out
+
+
+LAPLACE = independent_family("laplace", Laplace, {"location": LOCATION, "scale": SCALE})

@@ -11,6 +11,7 @@ from scipy.special import expit, log_expit, logit
 
 from mckl.arrays import Vector
 from mckl.exact.product import Tail
+from mckl.families.independent import LOCATION, SCALE, independent_family
 from mckl.families.univariate import Univariate, log_of_products
 
 
@@ -40,8 +41,8 @@ class Logistic(Univariate):
     def log_ratio(self, p: Univariate, x: Vector) -> Vector:
         if not isinstance(p, Logistic):
             return super().log_ratio(p, x)
-        x, location, scale = self._relative(p, x)
-        step = (x * (1.0 - scale) - location) / scale  # from x to its place under p
+        x, location, scale, excess, log_scale = self._relative(p, x)
+        step = (-x * excess - location) / scale  # from x to its place under p
         side = np.where(x < 0, -1.0, 1.0)
         # With |x| for x, by symmetry: log q - log p = step + 2 log((1 + e^-(x + step))/(1 + e^-x)),
         # whose last term is log(1 + e^-x (e^-step - 1) / (1 + e^-x)).
@@ -50,7 +51,7 @@ class Logistic(Univariate):
         with np.errstate(over="ignore"):
             far = -step > 30.0  # e^-step would lose, or overflow, what x takes back
         direct = np.logaddexp(0.0, -(x + step)) - np.logaddexp(0.0, -x)
-        return np.asarray(step + 2.0 * np.where(far, direct, bend) + np.log(scale))
+        return np.asarray(step + 2.0 * np.where(far, direct, bend) + log_scale)
 
     def probability(self, x: Vector, upper: bool = False) -> Vector:
         y = (x - self.location) / self.scale
@@ -85,3 +86,6 @@ def _log_of_ones(size: Vector) -> Vector:
     np.exp(y, out=y)
     y += 1.0
     return log_of_products(y, 2.0)
+
+
+LOGISTIC = independent_family("logistic", Logistic, {"location": LOCATION, "scale": SCALE})

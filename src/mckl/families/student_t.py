@@ -12,6 +12,7 @@ from scipy.special import gammaln, stdtr, stdtrit
 
 from mckl.arrays import Vector
 from mckl.exact.product import Tail
+from mckl.families.independent import LOCATION, SCALE, Parameter, independent_family
 from mckl.families.univariate import Univariate, kind_of, log_of_products
 
 
@@ -44,10 +45,10 @@ class StudentT(Univariate):
     def log_ratio(self, p: Univariate, x: Vector) -> Vector:
         if not isinstance(p, StudentT) or p.df != self.df:
             return super().log_ratio(p, x)
-        x, location, scale = self._relative(p, x)
-        step = (x * (1.0 - scale) - location) / scale  # from x to its place under p
+        x, location, scale, excess, log_scale = self._relative(p, x)
+        step = (-x * excess - location) / scale  # from x to its place under p
         bend = np.log1p(step * (2.0 * x + step) / (self.df + x * x))
-        return np.asarray(0.5 * (self.df + 1.0) * bend + np.log(scale))
+        return np.asarray(0.5 * (self.df + 1.0) * bend + log_scale)
 
     def probability(self, x: Vector, upper: bool = False) -> Vector:
         y = (x - self.location) / self.scale
@@ -77,3 +78,15 @@ class StudentT(Univariate):
             out[i] = half * log_of_products(y, float(bound))
             out[i] += columns * np.mean(np.log(p.scale))
         return out
+
+
+STUDENT_T = independent_family(
+    "student-t",
+    StudentT,
+    {
+        "df": Parameter("degrees of freedom", above=0.0),
+        "location": LOCATION,
+        "scale": SCALE,
+    },
+    shapes=("df",),
+)

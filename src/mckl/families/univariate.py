@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import lru_cache
 from itertools import groupby
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,6 +17,19 @@ from mckl.exact.dyadic import Dyadic
 from mckl.exact.product import ProductLaw, Tail
 from mckl.exact.strata import Linked
 from mckl.families.base import Pair
+
+# The smallest tail probability that a mirror image is looked for with.
+_LEAST_TAIL = 1e-300
+
+
+class Relative(NamedTuple):
+    """A point x and a law p where another law of the same kind is the standard one."""
+
+    x: Vector
+    location: Any
+    scale: Any
+    excess: Any  # scale - 1 with all its digits
+    log_scale: Any
 
 
 class Univariate(ABC):
@@ -31,11 +44,20 @@ class Univariate(ABC):
         location and scale alone have the same.
     location, scale
         Where the law stands; 0 and 1 for a family that has none.
+    support
+        The interval in which x lies.
+    domain
+        The values that the law takes, for messages. Laws with equal domains have the same x, be it
+        the value itself or a function of it.
+    symmetric
+        Whether the density is symmetric about `location`.
     """
 
     location: Any = 0.0
     scale: Any = 1.0
-    support: ClassVar[tuple[float, float]] = (-math.inf, math.inf)
+    support: tuple[float, float] = (-math.inf, math.inf)
+    domain: str = "(-inf, inf)"
+    symmetric: bool = True
 
     @property
     @abstractmethod
@@ -71,16 +93,26 @@ class Univariate(ABC):
     def quantile(self, u: Vector, upper: bool = False) -> Vector:
         """The point with the probability u below it, or above it."""
 
-    def _relative(self, p: Univariate, x: Vector) -> tuple[Vector, Any, Any]:
-        """x, and the location and scale of p, where this law is the standard one."""
-        if self.location == 0.0 and self.scale == 1.0:
-            return x, p.location, p.scale
-        x = (x - self.location) / self.scale
-        return x, (p.location - self.location) / self.scale, p.scale / self.scale
+    def _relative(self, p: Univariate, x: Vector) -> Relative:
+        """x and p, of this law's kind, in the coordinate in which this law is the standard one."""
+        scale, excess = p.scale / self.scale, (p.scale - self.scale) / self.scale
+        near = np.abs(excess) < 0.5
+        log_scale = np.where(near, np.log1p(np.where(near, excess, 0.0)), np.log(scale))
+        location = (p.location - self.location) / self.scale
+        return Relative((x - self.location) / self.scale, location, scale, excess, log_scale)
 
     def mirror(self, x: Vector) -> Vector:
-        """The point with the complementary probability; this one is for symmetric laws."""
-        return np.asarray(2.0 * self.location - x)
+        """The mirror image of x: the point with the complementary probability."""
+        if self.symmetric:
+            return np.asarray(2.0 * self.location - x)
+        below, above = self.probability(x), self.probability(x, True)
+        # Where a probability underflows, so does what the image would weigh.
+        lower, upper = np.maximum(below, _LEAST_TAIL), np.maximum(above, _LEAST_TAIL)
+        out = np.empty(np.shape(x))
+        low = below <= above
+        out[low] = self.quantile(lower[low], True)
+        out[~low] = self.quantile(upper[~low])
+        return out
 
     @abstractmethod
     def draw(self, generator: np.random.Generator, shape: tuple[int, int]) -> Vector:
