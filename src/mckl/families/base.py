@@ -71,6 +71,10 @@ class Side(ABC):
 
     family: str
 
+    def independent(self) -> Side:
+        """This side as independent coordinates, for a pair with another family."""
+        raise ValueError(f"{self.family} stands against its own family alone")
+
     @abstractmethod
     def against(self, p: Side) -> Pair:
         """The pair of this q and a p; raises ValueError where there is none, or its KL is inf."""
@@ -92,3 +96,8 @@ class Family(NamedTuple):
     parameters: Mapping[str, str]
     side: Callable[[Mapping[str, Any]], Side]
     sweep: Callable[[Sequence[float], int, float, float], Pair] | None = None
+
+    @property
+    def example(self) -> str:
+        """How the family is written in a sweep: ``student-t(df)``."""
+        return self.name + (f"({', '.join(self.shapes)})" if self.shapes else "")

@@ -178,7 +178,7 @@ class Exponential(Side):
     def against(self, p: Side) -> ExponentialPair:
         """The pair of this q and a p of the same family."""
         if type(p) is not type(self):
-            raise ValueError(f"q is {self.family}, p is {p.family}: expected one and the same")
+            raise ValueError(f"q is {self.family}, p is {p.family}: expected one family")
         return ExponentialPair(self, p)
 
 
@@ -209,8 +209,6 @@ class ExponentialPair(Pair):
 
 class ExponentialForm(Form):
     """One sample of q; l is linear in its sufficient statistics."""
-
-    mirrored = additive = False
 
     def __init__(self, pair: ExponentialPair) -> None:
         self.law = pair.q

@@ -42,10 +42,13 @@ class Independent(Side):
     laws: tuple[Univariate, ...]
     scalar: bool = False
 
+    def independent(self) -> Independent:
+        return self
+
     def against(self, p: Side) -> Coordinates:
         """The pair of this q and a p, whose coordinates may be of other families."""
         if not isinstance(p, Independent):
-            raise ValueError(f"q is {self.family}, p is {p.family}: expected one and the same")
+            return self.against(p.independent())
         if self.scalar:
             sides = zip(self.laws * len(p.laws), p.laws, strict=True)
         elif p.scalar:

@@ -11,13 +11,18 @@ covariances are such a pair in rotated coordinates.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from mckl.arrays import Vector
 from mckl.families import base
+from mckl.families.gaussian import GAUSSIAN
+from mckl.families.independent import Independent
+from mckl.families.parameters import check_names, missing, numbers, one_length
 from mckl.families.quadratic_form import QuadraticForm, full, radial, radial_groups
 from mckl.families.quadratic_law import Coefficients, QuadraticLaw, x_minus_log1p
 
@@ -121,6 +126,58 @@ def _snapped(values: Vector) -> Vector:
     close = _SAME_EIGENVALUE * float(np.abs(values).max(initial=0.0))
     group = np.concatenate(([0], np.cumsum(np.diff(values) > close)))
     return np.asarray((np.bincount(group, values) / np.bincount(group))[group])
+
+
+class Normal(base.Side):
+    """A normal law: `sd` is its standard deviations, or `covariance` its covariance matrix."""
+
+    family = "normal"
+
+    def __init__(self, mean: Vector, sd: Vector | None, covariance: Vector | None) -> None:
+        self.mean, self.sd, self.covariance = mean, sd, covariance
+
+    def against(self, p: base.Side) -> base.Pair:
+        if not isinstance(p, Normal):
+            return self.independent().against(p.independent())
+        if self.sd is not None and p.sd is not None:
+            return pair(self.mean, self.sd, p.mean, p.sd)
+        dimension = max(side.mean.size for side in (self, p))
+        for side in (self, p):
+            dimension = max(dimension, len(side.covariance) if side.covariance is not None else 0)
+        return correlated(self.mean, self.matrix(dimension), p.mean, p.matrix(dimension))
+
+    def matrix(self, dimension: int) -> Vector:
+        """The covariance matrix, in this dimension where the standard deviation is a scalar."""
+        if self.covariance is not None:
+            return self.covariance
+        assert self.sd is not None
+        return np.diag(np.broadcast_to(self.sd, (max(self.sd.size, dimension),)) ** 2)
+
+    def independent(self) -> Independent:
+        """The law as independent coordinates, for a pair with another family."""
+        if self.sd is None:
+            raise ValueError("normal: a covariance stands against another normal law alone")
+        side = GAUSSIAN.side({"mean": self.mean, "sd": self.sd})
+        assert isinstance(side, Independent)
+        return side
+
+
+def _side(given: Mapping[str, Any]) -> Normal:
+    check_names("normal", given, ("mean", "sd", "covariance"))
+    if "mean" not in given:
+        raise missing("normal", "mean")
+    if ("sd" in given) == ("covariance" in given):
+        raise ValueError("normal: expected either sd or covariance")
+    mean = numbers("normal", "mean", given["mean"])
+    if "sd" in given:
+        sd = numbers("normal", "sd", given["sd"], above=0.0)
+        one_length("normal", {"mean": mean, "sd": sd})
+        return Normal(mean, sd, None)
+    try:
+        covariance = np.asarray(given["covariance"], dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ValueError("normal: covariance, expected rows of numbers of one length") from None
+    return Normal(mean, None, covariance)
 
 
 def pair(q_mean: ArrayLike, q_sd: ArrayLike, p_mean: ArrayLike, p_sd: ArrayLike) -> Diagonal:
@@ -233,3 +290,16 @@ def log_density_ratio(pair: Diagonal, z: Vector) -> Vector:
     p = (z - pair.p_mean) / pair.p_sd
     terms = 0.5 * (p * p - q * q) + np.log(pair.p_sd / pair.q_sd)
     return np.asarray(terms.sum(axis=-1))
+
+
+NORMAL = base.Family(
+    "normal",
+    (),
+    {
+        "mean": "means",
+        "sd": "standard deviations",
+        "covariance": "covariance matrix, instead of sd",
+    },
+    _side,
+    lambda shapes, dimension, scale, offset: grid_pair(dimension, scale, offset),
+)
