@@ -72,7 +72,7 @@ class Side(ABC):
     family: str
 
     def independent(self) -> Side:
-        """This side as independent coordinates, for a pair with another family."""
+        """The same law as independent coordinates, for a pair with another family."""
         raise ValueError(f"{self.family} stands against its own family alone")
 
     @abstractmethod

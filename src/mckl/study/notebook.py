@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -10,16 +10,25 @@ from mckl.arrays import Vector
 from mckl.draw.points import SAMPLERS
 from mckl.draw.streams import generator
 from mckl.errors import NotFiniteError
-from mckl.families.normal import kl_divergence
+from mckl.families.normal import Diagonal, kl_divergence
 from mckl.study.settings import Setting
 
 SAMPLES = 10_000
 POINTS = 500
 
 
+def notebook(chosen: Sequence[Setting]) -> Setting | None:
+    """The case `notebook`, where it is a pair of diagonal normal laws of two dimensions or more."""
+    for setting in chosen:
+        if setting.case == "notebook" and setting.dimension >= 2:
+            return setting if isinstance(setting.pair, Diagonal) else None
+    return None
+
+
 def points(setting: Setting, seed: int) -> Mapping[str, object]:
     """500 points of q and of p, their first two coordinates: notebook-points.parquet."""
     pair = setting.pair
+    assert isinstance(pair, Diagonal)
     drawn = {
         name: mean + sd * generator(seed, "points", name).standard_normal(
             (POINTS, pair.dimension)

@@ -44,7 +44,7 @@ def chunk_seconds(config: Config, settings: Sequence[Setting]) -> float:
     total = _PER_SETTING * len(settings)
     for batch in batches(settings, SETTINGS_AT_ONCE):
         of_case = batch[0].case is not None
-        groups, chi_squares = batch[0].pair.radial_numbers if of_case else (1, 1)
+        groups, chi_squares = (batch[0].pair.radial_numbers or (1, 1)) if of_case else (1, 1)
         total += sum(
             estimate_seconds(
                 batch[0].dimension, name, len(config.estimators), config.samples,
