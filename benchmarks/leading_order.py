@@ -21,13 +21,14 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from mckl.draw.reduction import radial
+from mckl.arrays import Vector
 from mckl.estimation.running import RunningMoments
 from mckl.estimation.values import ESTIMATORS, UnitTheory
 from mckl.estimation.values.base import over_unit
 from mckl.estimation.values.integrands import Integrands
-from mckl.exact.law import LogRatioLaw, add, constant, multiply
-from mckl.families.normal import Pair, Vector, pair
+from mckl.exact.law import Law, add, constant, multiply
+from mckl.families.base import Pair
+from mckl.families.normal import pair
 
 CV = ESTIMATORS["cv"]
 MOST_SAMPLES = 65536
@@ -56,7 +57,7 @@ def random_pair(rng: np.random.Generator) -> Pair:
     return pair(offset, 1.0, 0.0, scales[np.arange(dimension) % scales.size])
 
 
-def true_slope(law: LogRatioLaw, paired: bool) -> float:
+def true_slope(law: Law, paired: bool) -> float:
     """The slope of l on r - 1 over units."""
     ratio = over_unit(law.ratio_minus_one, paired)
     centred = add(over_unit(law.ell, paired), constant(law.kl), -1.0)
@@ -64,13 +65,13 @@ def true_slope(law: LogRatioLaw, paired: bool) -> float:
 
 
 def simulated(
-    of: Pair, law: LogRatioLaw, paired: bool, units: int, replicates: int, rng: np.random.Generator
+    of: Pair, law: Law, paired: bool, units: int, replicates: int, rng: np.random.Generator
 ) -> tuple[Vector, Vector]:
     """Errors of cv, and those that it would make with the true slope, by replicate.
 
     The second ones have mean 0 and the leading order's variance, so they serve as a control.
     """
-    form, slope = radial(of), true_slope(law, paired)
+    form, slope = of.radial(), true_slope(law, paired)
     errors, control = [], []
     rows = max(2**18 // units, 1)
     for start in range(0, replicates, rows):
@@ -133,7 +134,7 @@ def main() -> int:
         while done < chosen.settings:
             drawn += 1
             of, paired = random_pair(rng), bool(rng.integers(2))
-            law = LogRatioLaw(of)
+            law = of.law
             unit = CV.theory(law, paired)
             if unit.kind != "asymptotic":
                 continue

@@ -85,7 +85,7 @@ def replay(normals, chisquares):
 @pytest.mark.parametrize("setting", SETTINGS, ids=lambda s: s.name)
 def test_both_backends_agree_on_the_same_numbers(library, setting, sampler):
     """To 1e-12 of the size of l, also where l itself crosses 0."""
-    form, points, rows = sampler.reduce(setting.pair), sampler.points.points, 512
+    form, points, rows = sampler.form(setting.pair), sampler.points.points, 512
     seed = np.random.SeedSequence(5)
     numpy = backends.load("numpy")
     drawn = sampler.points.start(numpy.stream(seed), form, seed)(rows)
@@ -101,7 +101,7 @@ def test_both_backends_agree_on_the_same_numbers(library, setting, sampler):
 
 
 def test_log_density_ratio_is_that_of_the_definition(library):
-    form = SAMPLERS["iid"].reduce(NOTEBOOK.pair)
+    form = SAMPLERS["iid"].form(NOTEBOOK.pair)
     normals = np.random.default_rng(1).standard_normal((300, 2))
     ell = library.kernel([form], 1, 300).log_density_ratios([replay(normals, normals[:, :0])], 300)
     z = NOTEBOOK.pair.q_mean + NOTEBOOK.pair.q_sd * normals
@@ -351,6 +351,6 @@ def test_running_out_of_memory_is_said_in_one_line(library, module):
     def draw(rows):
         raise module.tf.errors.ResourceExhaustedError(None, None, "OOM when allocating")
 
-    kernel = library.kernel([SAMPLERS["iid"].reduce(NOTEBOOK.pair)], 1, 16)
+    kernel = library.kernel([SAMPLERS["iid"].form(NOTEBOOK.pair)], 1, 16)
     with pytest.raises(UserError, match="no memory for 16 samples of 2 numbers"):
         kernel.log_density_ratios([draw], 16)

@@ -9,14 +9,13 @@ import pandas as pd
 import pytest
 
 from mckl.draw.points import SAMPLERS
-from mckl.draw.reduction import full, radial
 from mckl.estimation import budget
 from mckl.estimation.budget import Forecasts, Tolerance
 from mckl.estimation.theory import exact
 from mckl.estimation.values import ESTIMATORS
 from mckl.exact.balanced import balanced_variance, chi_sum, normal_sums
-from mckl.exact.law import LogRatioLaw
 from mckl.exact.strata import chi_strata, normal_strata
+from mckl.families.normal import Diagonal
 from mckl.record import tables
 from mckl.study.budget import budget_rows, measured
 from mckl.study.settings import case_setting, grid_setting
@@ -72,7 +71,7 @@ def test_the_number_is_the_smallest(estimator, sampler, tolerance):
     points = SAMPLERS[sampler].points.points
     assert found.samples % points == 0
     below = found.samples // 2 if sampler.startswith("sobol") else found.samples - points
-    limit = tolerance * LogRatioLaw(setting.pair).kl
+    limit = tolerance * setting.pair.law.kl
     asked = [n for n in (below, found.samples) if n > 0]
     rmse = {
         n: math.sqrt(e.mse)
@@ -142,16 +141,16 @@ def test_outer_strata_and_integral_add_up_to_all_strata(n):
         assert chi_sum(n, dof) == pytest.approx(chi_strata(n, dof).second, rel=1e-8)
 
 
-@pytest.mark.parametrize("reduce", [full, radial])
+@pytest.mark.parametrize("reduce", [Diagonal.form, Diagonal.radial])
 def test_balanced_variance_is_the_exact_theory(reduce):
     setting = grid_setting(5, 1.3, 0.4)
-    sampler = SAMPLERS["sobol" if reduce is full else "sobol-radial"]
+    sampler = SAMPLERS["sobol" if reduce is Diagonal.form else "sobol-radial"]
     for _, n, e in exact(setting.pair, sampler, [ESTIMATORS["k1"]], [1, 16, 2048]):
         assert balanced_variance(reduce(setting.pair), n) == pytest.approx(e.variance, rel=1e-8)
 
 
 def test_balanced_variance_falls_at_every_doubling_to_the_end():
-    form = radial(grid_setting(100, 1.1, 0.2).pair)
+    form = grid_setting(100, 1.1, 0.2).pair.radial()
     variance = [balanced_variance(form, 2**m) for m in range(31)]
     ratio = np.divide(variance[:-1], variance[1:])
     assert (np.diff(ratio) < 0).all()
@@ -229,6 +228,6 @@ def test_rows_fit_the_contract_and_pool_backends():
 def test_budget_of_a_study_agrees_with_its_theory():
     setting = grid_setting(2, 1.25, 0.5)
     columns = next(budget_rows([setting], ["iid"], ["k1"], [0.1, 0.01], EMPTY))
-    kl = LogRatioLaw(setting.pair).kl
+    kl = setting.pair.law.kl
     for tolerance, n in zip((0.1, 0.01), columns["samples_needed"], strict=True):
-        assert n == math.ceil(LogRatioLaw(setting.pair).variance / (tolerance * kl) ** 2)
+        assert n == math.ceil(setting.pair.law.variance / (tolerance * kl) ** 2)

@@ -14,8 +14,7 @@ from hypothesis.extra.numpy import arrays
 from mckl.estimation.running import RunningMoments
 from mckl.estimation.values import ESTIMATORS
 from mckl.estimation.values.integrands import Integrands
-from mckl.exact.law import LogRatioLaw
-from mckl.families.normal import coefficients, grid_pair, kl_divergence, pair
+from mckl.families.normal import grid_pair, kl_divergence, pair
 
 GRID = [(1, 0.8, 0.0), (1, 1.25, 0.25), (3, 1.0, 0.1), (4, 0.95, 0.3), (64, 1.05, 0.02)]
 UNEQUAL = pair([0.2, -0.4, 0.1], [1.0, 0.7, 1.3], [0.0, 0.3, 0.1], [1.2, 0.8, 1.1])
@@ -23,7 +22,7 @@ PAIRS = [grid_pair(*cell) for cell in GRID] + [UNEQUAL]
 
 
 def theory(name, p, paired=False):
-    return ESTIMATORS[name].theory(LogRatioLaw(p), paired)
+    return ESTIMATORS[name].theory(p.law, paired)
 
 
 def chi_square(p):
@@ -37,11 +36,11 @@ def chi_square(p):
 
 @pytest.mark.parametrize("p", PAIRS)
 def test_closed_forms(p):
-    k = LogRatioLaw(p).cumulants(4)
+    k = p.law.cumulants(4)
     kl, v = k[0], k[1]
     j = kl + kl_divergence(p.reversed())
     chi2 = chi_square(p)
-    c = coefficients(p)
+    c = p.coefficients
     # relative 1e-9: the right-hand sides cancel to about 1e-6 of their terms
     assert theory("k1", p).variance == pytest.approx(v, rel=1e-13)
     assert theory("k1", p, paired=True).variance == pytest.approx(
@@ -100,7 +99,7 @@ def test_mean_and_variance_in_several_dimensions(p, paired):
     rng = np.random.default_rng(11)
     n = 400_000
     x = rng.normal(size=(n, p.dimension))
-    c = coefficients(p)
+    c = p.coefficients
     even, odd = (
         (c.kl + c.a * (x * x - 1)).sum(axis=1),
         np.broadcast_to(c.b * x, x.shape).sum(axis=1),
@@ -166,7 +165,7 @@ def test_cv_is_the_intercept_of_a_regression(points, spread, units):
 
 def test_cv_bias_to_first_order():
     units, replicates = 256, 20_000
-    law = LogRatioLaw(grid_pair(1, 1.0, 0.5))
+    law = grid_pair(1, 1.0, 0.5).law
     t = ESTIMATORS["cv"].theory(law, False)
     x = np.random.default_rng(6).normal(size=(1, replicates, units))
     ell = law.kl + 0.5 * x

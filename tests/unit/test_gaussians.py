@@ -12,7 +12,6 @@ from scipy import integrate
 from scipy.stats import norm
 
 from mckl.families.normal import (
-    coefficients,
     grid_pair,
     kl_divergence,
     log_density_ratio,
@@ -132,7 +131,7 @@ def test_log_density_ratio_is_the_difference_of_two_log_densities():
 def test_coefficients_are_the_log_density_ratio():
     rng = np.random.default_rng(2)
     for p in (NOTEBOOK, pair(*(rng.normal(size=5), rng.uniform(0.3, 3, 5)) * 2)):
-        c = coefficients(p)
+        c = p.coefficients
         epsilon = rng.normal(size=(50, p.dimension))
         constant = c.kl - c.a  # c = KL's share less a
         form = (constant + c.a * epsilon**2 + c.b * epsilon).sum(axis=1)
@@ -151,14 +150,14 @@ def test_coefficients_do_not_change_with_the_unit_of_length(rows, exponent):
     vectors = np.array(rows).T
     unit = 2.0**exponent  # a power of two: not even rounding changes
     for one, other in zip(
-        coefficients(pair(*vectors)), coefficients(pair(*(unit * vectors))), strict=True
+        pair(*vectors).coefficients, pair(*(unit * vectors)).coefficients, strict=True
     ):
         np.testing.assert_array_equal(one, other)
     assert kl_divergence(pair(*vectors)) >= 0.0
 
 
 def test_a_million_equal_coordinates_are_one_row():
-    c = coefficients(grid_pair(10**9, 1.2, 0.5))
+    c = grid_pair(10**9, 1.2, 0.5).coefficients
     assert c.a.shape == (1,)
     assert c.weight.tolist() == [1e9]
     assert kl_divergence(grid_pair(10**9, 1.2, 0.5)) == pytest.approx(

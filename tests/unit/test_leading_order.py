@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mckl.exact.law import LogRatioLaw
 from mckl.families.normal import grid_pair
 from mckl.study.theory import over_units
 
@@ -23,9 +22,7 @@ import leading_order as measured
     [(64, 1.1, 0.25, 1024), (4, 1.0, 1.0, 64), (64, 1.0, 0.25, 16384), (4, 1.25, 0.25, 16384)],
 )
 def test_nothing_is_said_where_the_order_has_not_settled(dimension, scale, offset, units):
-    told = over_units(
-        measured.CV.theory(LogRatioLaw(grid_pair(dimension, scale, offset)), False), units
-    )
+    told = over_units(measured.CV.theory(grid_pair(dimension, scale, offset).law, False), units)
     assert told.theory == "none"
     assert math.isnan(told.bias)
     assert math.isnan(told.variance)
@@ -38,7 +35,7 @@ def test_nothing_is_said_where_the_order_has_not_settled(dimension, scale, offse
 def test_the_leading_order_is_wrong_there(dimension, scale, offset, units):
     """So that saying nothing is no loss: what would be said is off by far."""
     of = grid_pair(dimension, scale, offset)
-    law = LogRatioLaw(of)
+    law = of.law
     unit = measured.CV.theory(law, False)._replace(least_units=1.0, least_units_of_bias=1.0)
     rng = np.random.default_rng(4)
     errors, control = measured.simulated(of, law, False, units, 2**20 // units, rng)
@@ -53,7 +50,7 @@ def test_the_leading_order_is_wrong_there(dimension, scale, offset, units):
 )
 def test_the_leading_order_holds_where_it_is_given(dimension, scale, offset, paired):
     of = grid_pair(dimension, scale, offset)
-    law = LogRatioLaw(of)
+    law = of.law
     unit = measured.CV.theory(law, paired)
     if unit.kind == "exact":  # scale 1: a pair is KL itself
         assert unit.variance == 0.0

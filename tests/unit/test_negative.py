@@ -9,12 +9,11 @@ from scipy.special import ndtr, ndtri
 from scipy.stats import chi2
 
 from mckl.draw.quantiles import chisquare_of_normal
-from mckl.draw.reduction import full, radial
 from mckl.exact.balanced import balanced_variance
-from mckl.exact.law import LogRatioLaw
 from mckl.exact.negative import probability_negative
 from mckl.exact.negative_balanced import probability_negative_balanced
-from mckl.families.normal import coefficients, grid_pair, pair
+from mckl.families.normal import grid_pair, pair
+from mckl.families.quadratic_form import full, radial
 
 NOTEBOOK = pair([1, 4], 1.0, [-3, 2], 2.5)
 
@@ -25,11 +24,11 @@ NOTEBOOK = pair([1, 4], 1.0, [-3, 2], 2.5)
 def test_without_offset_it_is_a_chi_square(scale, dimension, units):
     """l = KL + a (w - D): exact to 1e-6 over any number of samples."""
     p = grid_pair(dimension, scale, 0.0)
-    a, kl = float(coefficients(p).a[0]), LogRatioLaw(p).kl
+    a, kl = float(p.coefficients.a[0]), p.law.kl
     law = chi2(units * dimension)
     at = units * (dimension - kl / a)
     exact = law.cdf(at) if a > 0 else law.sf(at)
-    got = probability_negative(LogRatioLaw(p), units, False)
+    got = probability_negative(p.law, units, False)
     assert got == pytest.approx(exact if exact > 1e-50 else 0.0, rel=1e-6, abs=0.0)
 
 
@@ -37,7 +36,7 @@ def test_without_offset_it_is_a_chi_square(scale, dimension, units):
 def test_one_sample_of_two_scales(first, second):
     """Where a saddlepoint formula is off by up to a third: against an integral over one number."""
     p = pair(0.0, 1.0, 0.0, np.array([first, second]))
-    (a, a2), law = coefficients(p).a, LogRatioLaw(p)
+    (a, a2), law = p.coefficients.a, p.law
 
     def given(x):
         at = 1.0 - (law.kl + a * (x * x - 1.0)) / a2
@@ -53,11 +52,11 @@ def test_one_sample_of_two_scales(first, second):
 
 
 def test_at_its_ends():
-    law = LogRatioLaw(NOTEBOOK)
+    law = NOTEBOOK.law
     assert probability_negative(law, 10**6, False) == 0.0
-    assert probability_negative(LogRatioLaw(grid_pair(3, 1.0, 0.0)), 5, False) == 0.0
+    assert probability_negative(grid_pair(3, 1.0, 0.0).law, 5, False) == 0.0
     # Without squares a pair is KL itself, and l is normal.
-    flat = LogRatioLaw(grid_pair(1, 1.0, 0.25))
+    flat = grid_pair(1, 1.0, 0.25).law
     assert probability_negative(flat, 4, True) == 0.0
     normal = ndtr(-flat.kl / math.sqrt(flat.variance / 4))
     assert probability_negative(flat, 4, False) == pytest.approx(normal, rel=1e-9)
@@ -68,7 +67,7 @@ def test_at_its_ends():
 @pytest.mark.parametrize("paired", [False, True])
 @pytest.mark.parametrize("p", [NOTEBOOK, grid_pair(1, 0.8, 0.25), grid_pair(4, 1.25, 0.25)])
 def test_against_simulation(p, paired):
-    form, law, units, repeats = full(p), LogRatioLaw(p), 3, 200_000
+    form, law, units, repeats = p.form(), p.law, 3, 200_000
     g = np.random.default_rng(11).normal(size=(repeats, units, form.square.size))
     even = law.kl + (g * g - 1.0) @ form.square
     mean = (even if paired else even + g @ form.linear).mean(axis=1)

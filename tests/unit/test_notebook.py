@@ -11,7 +11,6 @@ from scipy.stats import kstest
 from mckl.draw.points import SAMPLERS
 from mckl.estimation.traces import trace
 from mckl.estimation.values import ESTIMATORS
-from mckl.exact.law import LogRatioLaw
 from mckl.families.normal import kl_divergence
 from mckl.record import tables
 from mckl.study import notebook
@@ -48,7 +47,7 @@ def test_the_running_mean_is_the_trace_of_the_case(setting):
 
 def test_ten_thousand_samples_of_l(running):
     ell = running["log_density_ratio"]
-    law = LogRatioLaw(CASE.pair)
+    law = CASE.pair.law
     assert ell.shape == (10_000,)
     assert abs(ell.mean() - law.kl) < 4.5 * math.sqrt(law.variance / ell.size)
     _, v, _, fourth = law.cumulants(4)

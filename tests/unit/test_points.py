@@ -12,10 +12,8 @@ from scipy.stats import chi2, ks_2samp, kstest
 from mckl.draw import backends
 from mckl.draw.points import SAMPLERS
 from mckl.draw.quantiles import chisquare_of_normal
-from mckl.draw.reduction import full, radial
 from mckl.draw.streams import seed_sequence
-from mckl.exact.law import LogRatioLaw
-from mckl.families.normal import grid_pair, log_density_ratio, pair
+from mckl.families.normal import Diagonal, grid_pair, log_density_ratio, pair
 
 NUMPY = backends.load("numpy")
 # two groups of equal a with unequal b, and one coordinate apart
@@ -24,7 +22,7 @@ PAIRS = [grid_pair(1, 1.25, 0.3), grid_pair(6, 0.8, 0.2), grid_pair(3, 1.0, 0.4)
 
 
 def start(sampler, p, replicate=0):
-    form = SAMPLERS[sampler].reduce(p)
+    form = SAMPLERS[sampler].form(p)
     key = seed_sequence(7, sampler, replicate)
     return form, SAMPLERS[sampler].points.start(NUMPY.stream(key), form, key)
 
@@ -37,7 +35,7 @@ def ells(sampler, p, n, replicate=0):
 
 
 @pytest.mark.parametrize("p", PAIRS)
-@pytest.mark.parametrize("reduce", [full, radial])
+@pytest.mark.parametrize("reduce", [Diagonal.form, Diagonal.radial])
 def test_a_reduction_has_the_cumulants_of_l(p, reduce):
     f = reduce(p)
     kappa = [
@@ -46,14 +44,14 @@ def test_a_reduction_has_the_cumulants_of_l(p, reduce):
         np.sum(8 * f.square**3 + 6 * f.square * f.linear**2) + np.sum(8 * f.dof * f.chi**3),
         np.sum(48 * f.square**4 + 48 * f.square**2 * f.linear**2) + np.sum(48 * f.dof * f.chi**4),
     ]
-    assert kappa == pytest.approx(LogRatioLaw(p).cumulants(4), rel=1e-12)
+    assert kappa == pytest.approx(p.law.cumulants(4), rel=1e-12)
 
 
 def test_radial_takes_two_numbers_a_group():
-    assert radial(grid_pair(1, 1.25, 0.3)).numbers == 1
-    assert radial(grid_pair(10**9, 1.25, 0.3)).numbers == 2
-    assert radial(GROUPS).numbers == 2 + 1 + 1
-    assert full(GROUPS).numbers == 5
+    assert grid_pair(1, 1.25, 0.3).radial().numbers == 1
+    assert grid_pair(10**9, 1.25, 0.3).radial().numbers == 2
+    assert GROUPS.radial().numbers == 2 + 1 + 1
+    assert GROUPS.form().numbers == 5
 
 
 @pytest.mark.parametrize("p", PAIRS)
@@ -69,8 +67,8 @@ def test_every_sampler_draws_from_the_same_law(p, sampler):
 def test_the_first_four_moments_over_many_samples(sampler, p):
     n = 2**17
     y = ells(sampler, p, n)[0]
-    _, v, third, fourth = LogRatioLaw(p).cumulants(4)
-    y = (y - LogRatioLaw(p).kl) / math.sqrt(v)
+    _, v, third, fourth = p.law.cumulants(4)
+    y = (y - p.law.kl) / math.sqrt(v)
     excess = fourth / v**2
     # Stratified points only do better than these iid standard errors.
     assert abs(y.mean()) < 4.5 / math.sqrt(n)
@@ -84,7 +82,7 @@ def test_the_first_four_moments_over_many_samples(sampler, p):
 @pytest.mark.parametrize("sampler", ["iid-radial", "antithetic-radial"])
 def test_a_million_dimensions(sampler):
     p = grid_pair(10**6, 1.2, 0.0005)
-    law, n = LogRatioLaw(p), 2**15
+    law, n = p.law, 2**15
     plus = ells(sampler, p, n)[0]
     m = plus.size
     assert abs(plus.mean() - law.kl) < 4.5 * math.sqrt(law.variance / m)

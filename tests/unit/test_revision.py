@@ -34,7 +34,7 @@ def test_the_closure_of_the_estimation_script(root):
     found = set(modules(script, "mckl.draw.backends.numpy"))
     assert {
         "mckl", "mckl.families.normal", "mckl.draw.points.sobol", "mckl.draw.backends.numpy",
-        "mckl.draw.reduction", "mckl.estimation.running", "mckl.estimation.traces",
+        "mckl.families.quadratic_form", "mckl.estimation.running", "mckl.estimation.traces",
         "mckl.estimation.values.cv", "mckl.record.tables",
     } <= found  # fmt: skip
     assert (

@@ -14,7 +14,6 @@ from mckl.draw.streams import seed_sequence
 from mckl.errors import UserError
 from mckl.estimation.sequential import estimate
 from mckl.estimation.values import ESTIMATORS
-from mckl.exact.law import LogRatioLaw
 from mckl.study.settings import case_setting, grid_setting
 
 NOTEBOOK = case_setting(
@@ -36,7 +35,7 @@ def run(setting, seed, tolerance, estimator="k1", sampler="iid-radial", **change
 
 
 def coverage(setting, repeats, tolerance, estimator="k1", sampler="iid-radial"):
-    kl = LogRatioLaw(setting.pair).kl
+    kl = setting.pair.law.kl
     done = [run(setting, seed, tolerance, estimator, sampler) for seed in range(repeats)]
     assert all(one.tight for one in done)
     return np.mean([abs(one.estimate - kl) <= one.half_width for one in done])
@@ -45,7 +44,7 @@ def coverage(setting, repeats, tolerance, estimator="k1", sampler="iid-radial"):
 def naive(setting, seed, tolerance):
     """The fixed-n t interval, looked at after every sample from the 16th until it is tight."""
     sampler, key = SAMPLERS["iid-radial"], seed_sequence(seed, "naive", setting.name)
-    form, library = sampler.reduce(setting.pair), backends.load("numpy")
+    form, library = sampler.form(setting.pair), backends.load("numpy")
     draw = sampler.points.start(library.stream(key), form, key)
     x = library.kernel([form], 1).log_density_ratios([draw], 4096).ravel()
     n = np.arange(1, x.size + 1)
@@ -54,7 +53,7 @@ def naive(setting, seed, tolerance):
     half = stdtrit(np.maximum(n - 1, 1), 0.975) * sd / np.sqrt(n)
     stop = int(np.argmax((half <= tolerance * np.abs(mean)) & (n >= 16)))
     assert stop
-    return abs(mean[stop] - LogRatioLaw(setting.pair).kl) <= half[stop]
+    return abs(mean[stop] - setting.pair.law.kl) <= half[stop]
 
 
 def within(share, repeats, level=0.95, errors=3.5):

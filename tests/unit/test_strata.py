@@ -11,10 +11,9 @@ from scipy import integrate
 from scipy.special import ndtri
 from scipy.stats import chi2, norm, qmc
 
-from mckl.draw.reduction import Form, full, radial
-from mckl.exact.law import LogRatioLaw
 from mckl.exact.strata import chi_strata, normal_strata, stratified
-from mckl.families.normal import grid_pair
+from mckl.families.normal import Diagonal, grid_pair
+from mckl.families.quadratic_form import QuadraticForm
 
 NONE = np.empty(0)
 
@@ -29,10 +28,10 @@ def test_one_stratum_is_the_whole_law():
     assert chi_strata(1, 5.0) == pytest.approx((10.0, 40.0, 240.0), rel=1e-12)
 
 
-@pytest.mark.parametrize("reduce", [full, radial])
+@pytest.mark.parametrize("reduce", [Diagonal.form, Diagonal.radial])
 @pytest.mark.parametrize("cell", [(1, 1.25, 0.3), (5, 0.8, 0.2), (3, 1.0, 0.5)])
 def test_one_point_has_the_variance_and_kurtosis_of_l(reduce, cell):
-    law = LogRatioLaw(grid_pair(*cell))
+    law = grid_pair(*cell).law
     _, v, third, fourth = law.cumulants(4)
     expected = (v, third / v**1.5, fourth / v**2)
     assert stratified(reduce(grid_pair(*cell)), 1) == pytest.approx(expected, rel=1e-9, abs=1e-12)
@@ -83,11 +82,14 @@ def scrambled():
 @pytest.mark.parametrize(
     ("name", "form"),
     [
-        ("g", Form(0.0, np.zeros(1), np.ones(1), NONE, NONE)),
-        ("g^2", Form(0.0, np.ones(1), np.zeros(1), NONE, NONE)),
-        ("g^2 + g", Form(0.0, np.ones(1), np.ones(1), NONE, NONE)),
-        ("chi-square of 1", Form(0.0, np.zeros(1), np.zeros(1), np.ones(1), np.ones(1))),
-        ("chi-square of 63", Form(0.0, np.zeros(1), np.zeros(1), np.ones(1), 63 * np.ones(1))),
+        ("g", QuadraticForm(0.0, np.zeros(1), np.ones(1), NONE, NONE)),
+        ("g^2", QuadraticForm(0.0, np.ones(1), np.zeros(1), NONE, NONE)),
+        ("g^2 + g", QuadraticForm(0.0, np.ones(1), np.ones(1), NONE, NONE)),
+        ("chi-square of 1", QuadraticForm(0.0, np.zeros(1), np.zeros(1), np.ones(1), np.ones(1))),
+        (
+            "chi-square of 63",
+            QuadraticForm(0.0, np.zeros(1), np.zeros(1), np.ones(1), 63 * np.ones(1)),
+        ),
     ],
 )
 def test_variance_and_fourth_cumulant_of_scipys_scrambled_points(scrambled, name, form):
@@ -121,7 +123,7 @@ def test_the_quadruples_of_strata_matter():
     assert normal_strata(n).fourth[2] > 2 * abs(independent)
 
 
-@pytest.mark.parametrize("reduce", [full, radial])
+@pytest.mark.parametrize("reduce", [Diagonal.form, Diagonal.radial])
 @pytest.mark.parametrize("cell", [(1, 1.25, 0.3), (16, 0.8, 0.25), (64, 1.0, 0.5)])
 def test_the_rate_is_about_n_to_the_minus_two(reduce, cell):
     form = reduce(grid_pair(*cell))

@@ -284,7 +284,7 @@ def test_the_interval_is_students():
 
 @pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan])
 def test_an_l_that_is_not_finite_is_named(value, monkeypatch):
-    kernel = type(backends.load("numpy").kernel([SAMPLERS["iid"].reduce(SETTING.pair)], 1))
+    kernel = type(backends.load("numpy").kernel([SAMPLERS["iid"].form(SETTING.pair)], 1))
     original = kernel.log_density_ratios
     seen = []
 

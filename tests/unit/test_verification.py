@@ -7,13 +7,14 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from mckl.exact.integral import integrals
 from scipy.special import roots_genlaguerre
 from scipy.stats import binom, chi2, gamma, kstest, norm
 
 from mckl.estimation import theory as estimate_theory
-from mckl.exact.integral import integrals
-from mckl.exact.law import LogRatioLaw
+from mckl.families import normal
 from mckl.families.normal import pair
+from mckl.families.quadratic_law import QuadraticLaw
 from mckl.record import tables
 from mckl.study import theory as theory_module
 from mckl.study.identities import kl_rows, variance_rows
@@ -197,12 +198,12 @@ def test_heavy_tails_are_judged_by_chebyshev():
 
 
 def test_kl_of_the_wrong_direction_is_caught(run_study, monkeypatch):
-    class Reversed(LogRatioLaw):
-        def __init__(self, pair):
-            super().__init__(pair)
-            self.kl = LogRatioLaw(pair.reversed()).kl
+    class Reversed(QuadraticLaw):
+        def __init__(self, coefficients):
+            super().__init__(coefficients)
+            self.kl = NOTEBOOK.pair.reversed().law.kl
 
-    monkeypatch.setattr(theory_module, "LogRatioLaw", Reversed)
+    monkeypatch.setattr(normal, "QuadraticLaw", Reversed)
     study = run_study([NOTEBOOK], ["iid"], ["k1"], seed=1, samples=256, replicates=100)
     message = failures(study.verification)
     assert message is not None
@@ -236,7 +237,7 @@ def test_closed_forms_agree_with_integrals_of_the_definition_over_many_magnitude
 def test_integrals_of_unequal_coordinates():
     rng = np.random.default_rng(3)
     vectors = [rng.normal(size=50) if k % 2 == 0 else rng.gamma(4.0, size=50) for k in range(4)]
-    law, got = LogRatioLaw(pair(*vectors)), integrals(pair(*vectors))
+    law, got = pair(*vectors).law, integrals(pair(*vectors))
     assert got.kl == pytest.approx(law.kl, rel=1e-13)
     assert got.log_ratio_variance == pytest.approx(law.variance, rel=1e-13)
 

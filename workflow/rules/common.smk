@@ -18,6 +18,7 @@ os.environ.update(
 from mckl.draw.backends import LIBRARIES
 from mckl.show.figures import FIGURES as KNOWN_FIGURES
 from mckl.study.config import parse as parse_config
+from mckl.study.notebook import notebook
 from mckl.errors import UserError
 from mckl.record.manifest import job_digest
 from mckl.record.manifest import digest as digest_of
@@ -33,9 +34,7 @@ except UserError as error:
 SETTINGS = STUDY.settings()
 CHUNKS = dict.fromkeys(STUDY.backends, STUDY.chunks())
 CHECKPOINTS = checkpoints(STUDY.samples, STUDY.checkpoints_per_octave)
-NOTEBOOK = next(
-    (s for s in SETTINGS if s.name == "notebook" and s.dimension >= 2), None
-)
+NOTEBOOK = notebook(SETTINGS)
 FIGURES = [
     name
     for name, figure in KNOWN_FIGURES.items()

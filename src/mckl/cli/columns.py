@@ -18,8 +18,8 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
+from mckl.arrays import Vector
 from mckl.errors import UserError
-from mckl.families.normal import Vector
 
 _LONGEST_HEADER = 2**16  # bytes; a small archive can hold one of 4 GB
 _BYTES_PER_NUMBER = 100  # of a vector and what is calculated from it

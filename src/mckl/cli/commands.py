@@ -20,7 +20,7 @@ from mckl import __version__
 from mckl.errors import UserError, one_line
 
 if TYPE_CHECKING:
-    from mckl.families.normal import Vector
+    from mckl.arrays import Vector
     from mckl.study.settings import Setting
 
 BAD_INPUT, NOT_REACHED, DIFFERENT, WITHHELD = 2, 3, 3, 4

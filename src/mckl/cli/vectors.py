@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from mckl.arrays import Vector
 from mckl.cli.columns import Table, open_columns
 from mckl.errors import UserError
-from mckl.families.normal import Vector
 
 _Form = Callable[[Vector], Vector] | None
 # What a quantity is called, and how it follows from a column of that name. A standard deviation

@@ -7,7 +7,7 @@ from functools import lru_cache
 import numpy as np
 from scipy.special import chdtri, gammaincinv, gammaln, ndtr
 
-from mckl.families.normal import Vector
+from mckl.arrays import Vector
 
 _LOW, _HIGH, _CELLS = -9.5, 9.5, 2**14
 # The nodes, for a backend that looks a spline up itself.

@@ -15,7 +15,8 @@ from mckl.estimation.sequential import interval_samples
 from mckl.estimation.values import ESTIMATORS, Estimator
 from mckl.exact.negative import probability_negative
 from mckl.exact.negative_balanced import probability_negative_balanced
-from mckl.families.normal import Pair, kl_divergence
+from mckl.families.base import Pair
+from mckl.families.quadratic_form import QuadraticForm
 
 # CPU times that differ by less than this are the same: then a standard error decides.
 _SAME_SECONDS, _SAME_RATIO = 2e-3, 1.2
@@ -23,10 +24,10 @@ _SCRAMBLES = "its standard error comes from independent scrambles, which `mckl e
 _NEVER_NEGATIVE = ("k2", "k3")
 
 
-def divergences(pair: Pair, known_kl: float | None = None) -> dict[str, Any]:
+def divergences(pair: Pair) -> dict[str, Any]:
     """KL both ways and their sum, in nats; raises `UserError` where one is no float64."""
-    kl = kl_divergence(pair) if known_kl is None else known_kl
-    reverse = kl_divergence(pair.reversed())
+    kl = pair.law.kl
+    reverse = pair.reversed().law.kl
     if not math.isfinite(kl + reverse):
         raise UserError("KL(q||p) or KL(p||q) exceeds the largest number, 1.8e308")
     return {
@@ -54,7 +55,7 @@ def advise(
     """
     forecasts = Forecasts(pair)
     law = forecasts.law
-    told = divergences(forecasts.pair, law.kl)
+    told = divergences(forecasts.pair)
     limit = tolerance * law.kl if relative else tolerance
     options = _options(forecasts, Tolerance(limit, confidence), samplers, estimators)
     return {
@@ -116,7 +117,7 @@ def _regime(forecasts: Forecasts) -> dict[str, Any]:
             third / variance / math.sqrt(variance) if variance else math.nan
         ),
         "log_ratio_excess_kurtosis": _plain(fourth / variance / variance if variance else math.nan),
-        "k3_variance_finite": law.is_finite(-2),
+        "k3_variance_finite": law.is_finite((-2, -2)),
         "tail_index": _plain(-law.lowest_tilt),
         # Of k1 at equal samples; an antithetic pair costs two.
         "antithetic_variance_ratio": _plain(2.0 * paired / variance if variance else math.nan),
@@ -167,10 +168,14 @@ def _negative(
     points = sampler.points
     if not points.independent and need.samples > 1:
         form = forecasts.form(sampler)
-        told = None if form is None else probability_negative_balanced(form, need.samples)
+        if not isinstance(form, QuadraticForm):
+            return None, "not known"
+        told = probability_negative_balanced(form, need.samples)
         return told, "not known" if told is None else "saddlepoint"
+    if not forecasts.law.analytic:
+        return None, "not known"
     units = need.samples // points.points
-    return probability_negative(forecasts.law, units, points.points == 2), "inversion"
+    return probability_negative(forecasts.law, units, points.mirrored), "inversion"
 
 
 def _recommendation(options: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
@@ -225,7 +230,7 @@ def _reason(best: dict[str, Any], known: Sequence[dict[str, Any]]) -> str:
         parts.append(text)
     fewest = min(known, key=lambda o: (o["samples_needed"], not o["standard_error"]))
     if best["expected_rmse"] == 0.0:
-        pairs = SAMPLERS[best["sampler"]].points.points == 2
+        pairs = SAMPLERS[best["sampler"]].points.mirrored
         parts.append(
             "an antithetic pair cancels the whole error: two pairs have a standard error of 0"
             if pairs

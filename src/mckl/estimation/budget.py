@@ -12,14 +12,13 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import NamedTuple
 
+from mckl.draw.form import Form
 from mckl.draw.points import Sampler
-from mckl.draw.reduction import Form, full
 from mckl.estimation.theory import over_units
 from mckl.estimation.values import Estimator, UnitTheory
 from mckl.estimation.values.base import TOO_LARGE, over_unit
-from mckl.exact.balanced import balanced_variance
-from mckl.exact.law import LogRatioLaw, multiply
-from mckl.families.normal import Pair
+from mckl.exact.law import multiply
+from mckl.families.base import Pair
 
 OK = "ok"
 LEADING = "ok to leading order"
@@ -95,21 +94,21 @@ class Forecasts:
 
     def __init__(self, pair: Pair) -> None:
         self.pair = pair
-        self.law = LogRatioLaw(self.pair)
+        self.law = pair.law
         self._units: dict[tuple[str, bool], UnitTheory] = {}
         self._normal_from: dict[tuple[str, bool], float] = {}
-        self._forms: dict[Callable[[Pair], Form], Form] = {}
+        self._forms: dict[bool, Form] = {}
 
     def unit(self, estimator: Estimator, sampler: Sampler) -> UnitTheory:
         """The theory of one independent unit of the sampler."""
-        key = (estimator.name, sampler.points.points == 2)
+        key = (estimator.name, sampler.points.mirrored)
         if key not in self._units:
             self._units[key] = estimator.theory(self.law, key[1])
         return self._units[key]
 
     def normal_from(self, estimator: Estimator, sampler: Sampler) -> float:
         """How many units it takes for Student's interval to cover; inf where no number is known."""
-        key = (estimator.name, sampler.points.points == 2)
+        key = (estimator.name, sampler.points.mirrored)
         if key not in self._normal_from:
             unit = self.unit(estimator, sampler)
             self._normal_from[key] = estimator.normal_from(self.law, key[1], unit)
@@ -117,22 +116,22 @@ class Forecasts:
 
     def ratio_variance(self, sampler: Sampler) -> float:
         """The variance of r over one unit; chi^2 for one sample."""
-        ratio = over_unit(self.law.ratio_minus_one, sampler.points.points == 2)
+        ratio = over_unit(self.law.ratio_minus_one, sampler.points.mirrored)
         return self.law.expectation(multiply(ratio, ratio))
 
     def form(self, sampler: Sampler) -> Form | None:
         """The quadratic form that the sampler draws; None where it takes too many numbers."""
-        numbers = self.pair.dimension if sampler.reduce is full else sum(self.groups)
+        numbers = self.pair.dimension if not sampler.radial else sum(self.groups)
         if numbers > (sampler.points.most_numbers or math.inf):
             return None
-        if sampler.reduce not in self._forms:
-            self._forms[sampler.reduce] = sampler.reduce(self.pair)
-        return self._forms[sampler.reduce]
+        if sampler.radial not in self._forms:
+            self._forms[sampler.radial] = sampler.form(self.pair)
+        return self._forms[sampler.radial]
 
     @cached_property
     def groups(self) -> tuple[int, int]:
         """The normals and the chi-squares that a radial sampler draws for a sample."""
-        return self.law.groups()
+        return self.pair.radial_numbers or (self.pair.dimension, 0)
 
     def need(self, estimator: Estimator, sampler: Sampler, tolerance: Tolerance) -> Need:
         """The samples needed for a tolerance."""
@@ -203,11 +202,11 @@ def _of_balanced(form: Form, sampler: Sampler, tolerance: Tolerance) -> Need:
     """Over Sobol' points: the smallest power of two, the variance falling at every doubling."""
     most = (sampler.points.most_samples or 2**30).bit_length() - 1
     allowed = tolerance.variance(0.0)
-    if balanced_variance(form, 2**most) > allowed:
+    if form.balanced_variance(2**most) > allowed:
         return Need(None, ENDS, "exact")
     low, high = -1, most
     while high - low > 1:
         middle = (low + high) // 2
-        fits = balanced_variance(form, 2**middle) <= allowed
+        fits = form.balanced_variance(2**middle) <= allowed
         low, high = (low, middle) if fits else (middle, high)
-    return Need(2**high, OK, "exact", 0.0, balanced_variance(form, 2**high))
+    return Need(2**high, OK, "exact", 0.0, form.balanced_variance(2**high))

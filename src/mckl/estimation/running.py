@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from mckl.families.normal import Vector
+from mckl.arrays import Vector
 
 
 class RunningMoments:

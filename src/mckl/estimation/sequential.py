@@ -40,8 +40,6 @@ from mckl.estimation.stages import Stage, stage
 from mckl.estimation.traces import trace
 from mckl.estimation.values import Estimator
 from mckl.estimation.withheld import budget_reason, known_reason, ratio_reason, seen_reason
-from mckl.exact.balanced import balanced_variance
-from mckl.exact.strata import stratified
 
 TIGHT, SPENT, WITHHELD = "tight", "budget", "withheld"
 # What is drawn where there is no interval to draw for: samples, and numbers in all.
@@ -156,7 +154,7 @@ def _plan_scrambles(
         return f"{sampler.name} cannot make points of so many numbers"
 
     def law(n: int) -> tuple[float, float]:
-        return balanced_variance(form, n), stratified(form, min(n, _SETTLED))[1]
+        return form.balanced_variance(n), form.stratified(min(n, _SETTLED)).skewness
 
     found = scrambles(law, aim, request, sampler.points.most_samples or request.most)
     if found is None:
@@ -198,7 +196,7 @@ def _glance(
 ) -> Estimate:  # fmt: skip
     """An estimate from a few samples, without an interval."""
     if sampler.points.independent:
-        form = sampler.reduce(forecasts.pair)
+        form = sampler.form(forecasts.pair)
         seen = stage(
             form, sampler, estimator, planned.least, seed=seed, name="main", progress=progress
         )
@@ -222,7 +220,7 @@ def _two_stages(
     planned: Plan, seed: int, progress: Progress,
 ) -> Estimate:  # fmt: skip
     """Stein's procedure, with a fresh main stage where a relative tolerance is not met."""
-    points, form = planned.points, sampler.reduce(forecasts.pair)
+    points, form = planned.points, sampler.form(forecasts.pair)
     variance = forecasts.ratio_variance(sampler) if estimator.uses_ratio else math.inf
 
     def run(name: str, units: int, pilot: Stage | None = None) -> Stage:

@@ -8,15 +8,15 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mckl.arrays import Vector
 from mckl.draw import backends
+from mckl.draw.form import Form
 from mckl.draw.points import Sampler
-from mckl.draw.reduction import Form
 from mckl.errors import NotFiniteError
 from mckl.estimation.running import RunningMoments
 from mckl.estimation.tails import LEAST, Tails
 from mckl.estimation.values import Estimator
 from mckl.estimation.values.integrands import Integrands
-from mckl.families.normal import Vector
 
 # Numbers drawn between two reports of progress: 40 ms of work, whatever the dimension.
 _NUMBERS, _UNITS = 2**22, 2**13
@@ -25,9 +25,9 @@ _NUMBERS, _UNITS = 2**22, 2**13
 def _tail_values(values: Integrands, summand: Mapping[str, float]) -> Vector:
     """The summand of the units in which it may have a heavy tail.
 
-    With a weight w of r it is l + w r but for a constant, which falls with r up to r = 1/w and rises
-    from there on. Only where it rises is its tail heavy; where it falls it may end in an edge, which
-    beside that tail would look like a heavier one.
+    With a weight w of r it is l + w r but for a constant, which falls with r up to r = 1/w and
+    rises from there on. Only where it rises is its tail heavy; where it falls it may end in an
+    edge, which beside that tail would look like a heavier one.
     """
     of_points = sum(w * getattr(values, name) for name, w in summand.items())
     of_units = np.asarray(np.asarray(of_points).mean(axis=0)[0])

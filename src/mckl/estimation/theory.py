@@ -6,17 +6,11 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from mckl.draw.form import Form
 from mckl.draw.points import Sampler
-from mckl.draw.reduction import Form
 from mckl.estimation.traces import checkpoints_of
 from mckl.estimation.values import Estimator, UnitTheory
-from mckl.exact.balanced import balanced_variance
-from mckl.exact.law import LogRatioLaw
-from mckl.exact.strata import stratified
-from mckl.families.normal import Pair
-
-# Beyond, the strata are not summed one by one; skewness and kurtosis have all but settled by then.
-_MOST_STRATA = 2**15
+from mckl.families.base import Pair
 
 
 class Exact(NamedTuple):
@@ -68,21 +62,17 @@ def _stratified(estimator: Estimator, unit: UnitTheory, form: Form, samples: int
     if samples & (samples - 1):
         reason = "Sobol' points are balanced at powers of two alone"
         return Exact(unbiased_points, math.nan, math.nan, math.nan, "none", reason)
-    variance, skewness, kurtosis = stratified(form, min(samples, _MOST_STRATA))
-    if samples > _MOST_STRATA:
-        variance = balanced_variance(form, samples)
-    return Exact(unit.bias, variance, skewness, kurtosis, "exact", None)
+    return Exact(unit.bias, *form.stratified(samples), "exact", None)
 
 
 def exact(
     pair: Pair, sampler: Sampler, estimators: Sequence[Estimator], samples: Sequence[int]
 ) -> Iterator[tuple[str, int, Exact]]:
     """(estimator, samples, `Exact`) for every estimator and every checkpoint of the sampler."""
-    law = LogRatioLaw(pair)
     points = sampler.points
-    form = None if points.independent else sampler.reduce(pair)
+    form = None if points.independent else sampler.form(pair)
     for estimator in estimators:
-        unit = estimator.theory(law, points.points == 2)
+        unit = estimator.theory(pair.law, points.mirrored)
         for n in checkpoints_of(sampler, samples):
             if form is None:
                 yield estimator.name, n, over_units(unit, n // points.points)

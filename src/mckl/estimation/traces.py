@@ -7,14 +7,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from mckl.arrays import Vector
 from mckl.draw import backends
+from mckl.draw.form import Form
 from mckl.draw.points import Draw, Sampler
-from mckl.draw.reduction import Form
 from mckl.errors import NotFiniteError
 from mckl.estimation.running import RunningMoments
 from mckl.estimation.values import Estimator
 from mckl.estimation.values.integrands import Integrands
-from mckl.families.normal import Pair, Vector
+from mckl.families.base import Pair
 
 # Units between two merges of the moments, and traces whose moments are merged side by side:
 # 12 x 1024 values of l and their integrands stay in a core's cache, and below the 128 KiB from
@@ -123,7 +124,7 @@ def traces(
             yield Trace(tuple(at), estimate[:, i], std_error[:, i])
 
     names = list(pairs)
-    forms = [sampler.reduce(pair) for pair in pairs.values()]
+    forms = [sampler.form(pair) for pair in pairs.values()]
     out: dict[int, Trace] = {}
     for shape in dict.fromkeys(form.shape for form in forms):
         same = [i for i, form in enumerate(forms) if form.shape == shape]

@@ -15,10 +15,9 @@ from functools import lru_cache
 import numpy as np
 from scipy.special import ndtri
 
+from mckl.arrays import Vector
 from mckl.draw.quantiles import chisquare_of_normal
-from mckl.draw.reduction import Form
-from mckl.exact.strata import _OUTERMOST, _nodes
-from mckl.families.normal import Vector
+from mckl.exact.strata import _OUTERMOST, Quadratic, _nodes
 
 _OUTER = 256  # strata at either end that are integrated one by one
 _PANELS = 64  # of the integral between them
@@ -99,7 +98,7 @@ def chi_sum(n: int, dof: float) -> float:
     return outer + mass * smooth / (12.0 * n)
 
 
-def balanced_variance(form: Form, n: int) -> float:
+def balanced_variance(form: Quadratic, n: int) -> float:
     """Variance of the mean of l over n = 2^m balanced scrambled Sobol' points."""
     square, linear = normal_sums(n)
     total = float(form.square @ form.square) * square + float(form.linear @ form.linear) * linear

@@ -20,8 +20,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from mckl.exact.law import Complex, LogRatioLaw
-from mckl.families.normal import Vector
+from mckl.arrays import Complex, Vector
+from mckl.exact.law import Law
 
 SMALLEST = -115.0  # the logarithm of what is told as 0
 # How much the hyperbola bends towards where e^{s x} falls: its arms are 30 degrees off the
@@ -33,10 +33,11 @@ _LONGEST = 40.0
 _AGREE = 1e-5  # of two steps, so that the error of the finer one is about the square of it
 
 
-def probability_negative(law: LogRatioLaw, units: int, paired: bool) -> float:
+def probability_negative(law: Law, units: int, paired: bool) -> float:
     """The probability that k1 over so many samples, or antithetic pairs, is negative.
 
-    Exact but for rounding and quadrature, to 1e-6 of itself; below 1e-50 it is 0.
+    Exact but for rounding and quadrature, to 1e-6 of itself; below 1e-50 it is 0. For
+    analytic laws.
     """
     if law.kl == 0.0:
         return 0.0
@@ -139,7 +140,7 @@ def _trapezoidal(
     return None
 
 
-def _root(law: LogRatioLaw, paired: bool) -> float | None:
+def _root(law: Law, paired: bool) -> float | None:
     """The s < 0 with K'(s) = 0; None where a pair's mean KL + Q is never negative."""
     edge, low, high = law.lowest_tilt, 0.0, 0.0
     while True:  # down by doubling, or halfway to where E e^{s l} ends

@@ -19,12 +19,11 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import ndtri
 
+from mckl.arrays import Vector
 from mckl.draw.quantiles import chisquare_of_normal
-from mckl.draw.reduction import Form
 from mckl.exact.balanced import balanced_variance
 from mckl.exact.negative import SMALLEST, lugannani_rice
-from mckl.exact.strata import walsh_hadamard
-from mckl.families.normal import Vector
+from mckl.exact.strata import Quadratic, walsh_hadamard
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(32)
 _DEPTH = 45.0  # how far the logarithm of an integrand may fall before it is cut
@@ -91,7 +90,7 @@ def _log_mean(halves: Vector) -> Vector:
     return np.asarray(halves.mean(axis=-1).sum(axis=1) + top[:, 0] + np.log(cosh.mean(axis=1)))
 
 
-def probability_negative_balanced(form: Form, n: int) -> float | None:
+def probability_negative_balanced(form: Quadratic, n: int) -> float | None:
     """The probability that k1 over n = 2^m scrambled Sobol' points is negative.
 
     Below 1e-50 it is 0; None, not known, where the strata of all coordinates are too many.
@@ -128,7 +127,7 @@ def probability_negative_balanced(form: Form, n: int) -> float | None:
     return lugannani_rice(s, value, variance)
 
 
-def _rows(form: Form, n: int) -> list[_Rows]:
+def _rows(form: Quadratic, n: int) -> list[_Rows]:
     """Equal coordinates counted once, with the halves of the strata of their numbers."""
     at = np.arange(2 * n + 1)
     edges = np.where(at > n, -ndtri((2 * n - at) / (2 * n)), ndtri(at / (2 * n)))

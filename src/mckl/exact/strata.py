@@ -17,14 +17,27 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from scipy.special import ndtri
 
+from mckl.arrays import Vector
 from mckl.draw.quantiles import chisquare_of_normal
-from mckl.draw.reduction import Form
-from mckl.families.normal import Vector
+
+# Beyond, the strata are not summed one by one; skewness and kurtosis have all but settled by then.
+MOST_STRATA = 2**15
+
+
+class Quadratic(Protocol):
+    """A quadratic form in normals and chi-squares (`mckl.families.quadratic_form`)."""
+
+    kl: float
+    square: Vector
+    linear: Vector
+    chi: Vector
+    dof: Vector
+
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(24)
 _OUTERMOST = 9.5  # where the outer strata are cut: beyond lies a probability of 1e-21
@@ -170,7 +183,7 @@ def chi_strata(n: int, dof: float) -> ChiStrata:
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def stratified(form: Form, n: int) -> tuple[float, float, float]:
+def stratified(form: Quadratic, n: int) -> tuple[float, float, float]:
     """Variance, skewness and excess kurtosis of the mean of l over n = 2^m Sobol' points."""
     normal = normal_strata(n)
     a, b2 = form.square, form.linear**2
@@ -190,3 +203,22 @@ def stratified(form: Form, n: int) -> tuple[float, float, float]:
         float(third / np.power(variance, 1.5)),
         float(fourth / np.square(variance)),
     )
+
+
+class Linked:
+    """What quadruples of strata add to the fourth cumulant of a sum of f(u) over n = 2^m of them.
+
+    The function is looked at on one grid, whose means over cells serve every n.
+    """
+
+    MOST = 2**14  # strata; beyond, it is not known
+
+    def __init__(self, function: Callable[[Vector], Vector]) -> None:
+        self._values = function((np.arange(4 * self.MOST) + 0.5) / (4 * self.MOST))
+
+    def __call__(self, n: int) -> float:
+        """What n strata add."""
+        cells = min(4 * self.MOST // n, 2**_WALSH_LEVELS)
+        at = self._values.reshape(n, cells, -1).mean(axis=2)
+        at = at - at.mean(axis=1, keepdims=True)
+        return _linked(at, at, at, at)

@@ -1,65 +1,225 @@
-"""A pair of diagonal Gaussians, reduced to the coefficients of its log density ratio.
+"""Pairs of normal laws, reduced to the coefficients of their log density ratio.
 
-With epsilon standard normal and z = mu_q + sigma_q epsilon, the log density ratio is
-a sum over coordinates (docs/theory.md, section 1),
+With epsilon standard normal and z = mu_q + sigma_q epsilon, the log density ratio of two laws with
+diagonal covariances is a sum over coordinates (docs/theory.md, section 1),
 
     log q(z) - log p(z) = sum_i  c_i + a_i epsilon_i^2 + b_i epsilon_i,
 
-so everything that the study says about a pair, it says from (a, b, c).
+so everything that the study says about a pair, it says from (a, b, c). Two laws with any
+covariances are such a pair in rotated coordinates.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-Vector = NDArray[np.float64]
-
-
-def x_minus_log1p(x: ArrayLike) -> Vector:
-    """``x - log(1 + x)`` to full relative accuracy for every x > -1.
-
-    The two terms agree to first order, so near 0 the plain difference has no correct
-    digit left; there log(1 + x) = 2 artanh(s) with s = x / (2 + x) gives a quotient
-    without cancellation and a short series.
-    """
-    x = np.asarray(x, dtype=np.float64)
-    near = np.abs(x) < 0.5
-    small = np.where(near, x, 0.0)
-    s = small / (2.0 + small)
-    s2 = s * s
-    series = np.zeros_like(s)
-    for k in range(17, 0, -1):
-        series = series * s2 + 1.0 / (2 * k + 1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        far = x - np.log1p(np.where(near, 0.0, x))
-    return np.where(near, small * small / (2.0 + small) - 2.0 * s * s2 * series, far)
+from mckl.arrays import Vector
+from mckl.families import base
+from mckl.families.gaussian import GAUSSIAN
+from mckl.families.independent import Independent
+from mckl.families.parameters import check_names, missing, numbers, one_length
+from mckl.families.quadratic_form import QuadraticForm, full, radial, radial_groups
+from mckl.families.quadratic_law import Coefficients, QuadraticLaw, x_minus_log1p
 
 
-class Pair(NamedTuple):
-    """The sampled q and the reference p, diagonal Gaussians of one dimension.
+class _Normal(base.Pair):
+    """What every pair of normal laws shares: it is its coefficients."""
+
+    family = "normal"
+
+    @cached_property
+    def coefficients(self) -> Coefficients:
+        """The coefficients (a, b, kl) of the log density ratio."""
+        return self._coefficients()
+
+    def _coefficients(self) -> Coefficients:
+        raise NotImplementedError
+
+    def _law(self) -> QuadraticLaw:
+        return QuadraticLaw(self.coefficients)
+
+    def form(self) -> QuadraticForm:
+        return full(self.coefficients)
+
+    def radial(self) -> QuadraticForm:
+        return radial(self.coefficients)
+
+    @cached_property
+    def radial_numbers(self) -> tuple[int, int]:  # type: ignore[override]
+        return radial_groups(self.coefficients)
+
+
+class Diagonal(_Normal):
+    """The sampled q and the reference p, normal with diagonal covariances.
 
     Each field has shape (dimension,). Build it with `pair`, which checks.
     """
 
-    q_mean: Vector
-    q_sd: Vector
-    p_mean: Vector
-    p_sd: Vector
+    def __init__(self, q_mean: Vector, q_sd: Vector, p_mean: Vector, p_sd: Vector) -> None:
+        self.q_mean, self.q_sd, self.p_mean, self.p_sd = q_mean, q_sd, p_mean, p_sd
+        self.dimension = q_mean.size
 
     @property
-    def dimension(self) -> int:
-        return self.q_mean.size
+    def vectors(self) -> tuple[Vector, Vector, Vector, Vector]:
+        """Means and standard deviations of q, then of p."""
+        return self.q_mean, self.q_sd, self.p_mean, self.p_sd
 
-    def reversed(self) -> Pair:
-        """The same pair with the roles of q and p exchanged."""
-        return Pair(self.p_mean, self.p_sd, self.q_mean, self.q_sd)
+    def reversed(self) -> Diagonal:
+        return Diagonal(self.p_mean, self.p_sd, self.q_mean, self.q_sd)
+
+    def form(self) -> QuadraticForm:
+        return full(self.coefficients, self)
+
+    def integrals(self) -> base.Integrals:
+        """Gauss-Hermite quadrature in (z - mu_q) / sigma_q of the two log densities' difference.
+
+        No formula for an expectation is used. For normal laws the integrand is a polynomial, for
+        which the rule is exact.
+        """
+        vectors, copies = self.vectors, 1
+        if all(v.strides == (0,) for v in vectors):  # views of one number: all are alike
+            vectors, copies = tuple(v[:1] for v in vectors), self.dimension  # type: ignore[assignment]
+        q_mean, q_sd, p_mean, p_sd = vectors
+        # z - mu_p = (z - mu_q) + (mu_q - mu_p)
+        shift, ratio = (q_mean - p_mean) / p_sd, q_sd / p_sd
+        log_ratio = np.log(ratio)
+        nodes, weights = np.polynomial.hermite_e.hermegauss(20)
+        weights /= weights.sum()
+
+        def ell(x: float) -> Vector:
+            y = shift + ratio * x
+            return np.asarray(0.5 * (y - x) * (y + x) - log_ratio)
+
+        mean = sum(w * ell(x) for x, w in zip(nodes, weights, strict=True))
+        variance = sum(w * (ell(x) - mean) ** 2 for x, w in zip(nodes, weights, strict=True))
+        return base.Integrals(copies * float(np.sum(mean)), copies * float(np.sum(variance)))
+
+    def _coefficients(self) -> Coefficients:
+        """With rho = sigma_q / sigma_p and delta = mu_q - mu_p: a = (rho^2 - 1) / 2,
+        b = sigma_q delta / sigma_p^2. Exact to rounding near scale 1 and offset 0.
+        """  # noqa: D205
+        vectors, weight = _compress(self.vectors)
+        a, b, kl = (np.empty(weight.size) for _ in range(3))
+        for start in range(0, weight.size, _ROWS):
+            here = slice(start, start + _ROWS)
+            a[here], b[here], kl[here] = _of_coordinates(*(v[here] for v in vectors))
+        return Coefficients(a, b, kl, weight)
 
 
-def pair(q_mean: ArrayLike, q_sd: ArrayLike, p_mean: ArrayLike, p_sd: ArrayLike) -> Pair:
-    """A `Pair` from vectors; a scalar stands for every coordinate.
+class Correlated(_Normal):
+    """Two normal laws with any covariances: a diagonal pair in rotated coordinates.
+
+    Build it with `correlated`, which checks.
+    """
+
+    def __init__(self, q_mean: Vector, q_cov: Vector, p_mean: Vector, p_cov: Vector) -> None:
+        self.q_mean, self.q_cov, self.p_mean, self.p_cov = q_mean, q_cov, p_mean, p_cov
+        self.dimension = q_mean.size
+
+    def reversed(self) -> Correlated:
+        return Correlated(self.p_mean, self.p_cov, self.q_mean, self.q_cov)
+
+    def integrals(self) -> base.Integrals:
+        """The textbook's traces and determinants, with nothing rotated.
+
+        KL = (tr A - D - log det A + d^T Sigma_p^-1 d) / 2 with A = Sigma_p^-1 Sigma_q and
+        d = mu_q - mu_p; V = tr (A - I)^2 / 2 + d^T Sigma_p^-1 Sigma_q Sigma_p^-1 d.
+        """
+        a = np.linalg.solve(self.p_cov, self.q_cov)
+        gap = self.q_mean - self.p_mean
+        moved = np.linalg.solve(self.p_cov, gap)
+        kl = 0.5 * (np.trace(a) - self.dimension - np.linalg.slogdet(a)[1] + gap @ moved)
+        less = a - np.eye(self.dimension)
+        variance = 0.5 * np.sum(less * less.T) + moved @ self.q_cov @ moved
+        return base.Integrals(float(kl), float(variance))
+
+    def _coefficients(self) -> Coefficients:
+        """With Sigma_p = R R^T and R^-1 (Sigma_q - Sigma_p) R^-T = W diag(2a) W^T:
+        rho^2 = 1 + 2a and b = rho W^T R^-1 (mu_q - mu_p). Nothing cancels near q = p.
+        """  # noqa: D205
+        from scipy.linalg import cholesky, eigh, solve_triangular
+
+        root = cholesky(self.p_cov, lower=True)
+        half = solve_triangular(root, self.q_cov - self.p_cov, lower=True)
+        within = solve_triangular(root, half.T, lower=True)
+        twice_a, rotation = eigh(0.5 * (within + within.T))
+        shift = rotation.T @ solve_triangular(root, self.q_mean - self.p_mean, lower=True)
+        twice_a = _snapped(twice_a)
+        b = np.sqrt(1.0 + twice_a) * shift
+        kl = 0.5 * (x_minus_log1p(twice_a) + shift * shift)
+        return Coefficients(0.5 * twice_a, b, kl, np.ones(b.size))
+
+
+# Eigenvalues closer than this, relative to the largest, are one: rounding set them apart.
+_SAME_EIGENVALUE = 1e-12
+
+
+def _snapped(values: Vector) -> Vector:
+    """Ascending values, with those that differ by rounding alone made equal to their mean."""
+    close = _SAME_EIGENVALUE * float(np.abs(values).max(initial=0.0))
+    group = np.concatenate(([0], np.cumsum(np.diff(values) > close)))
+    return np.asarray((np.bincount(group, values) / np.bincount(group))[group])
+
+
+class Normal(base.Side):
+    """A normal law: `sd` is its standard deviations, or `covariance` its covariance matrix."""
+
+    family = "normal"
+
+    def __init__(self, mean: Vector, sd: Vector | None, covariance: Vector | None) -> None:
+        self.mean, self.sd, self.covariance = mean, sd, covariance
+
+    def against(self, p: base.Side) -> base.Pair:
+        if not isinstance(p, Normal):
+            return self.independent().against(p.independent())
+        if self.sd is not None and p.sd is not None:
+            return pair(self.mean, self.sd, p.mean, p.sd)
+        dimension = max(side.mean.size for side in (self, p))
+        for side in (self, p):
+            dimension = max(dimension, len(side.covariance) if side.covariance is not None else 0)
+        return correlated(self.mean, self.matrix(dimension), p.mean, p.matrix(dimension))
+
+    def matrix(self, dimension: int) -> Vector:
+        """The covariance matrix, in this dimension where the standard deviation is a scalar."""
+        if self.covariance is not None:
+            return self.covariance
+        assert self.sd is not None
+        return np.diag(np.broadcast_to(self.sd, (max(self.sd.size, dimension),)) ** 2)
+
+    def independent(self) -> Independent:
+        """The law as independent coordinates, for a pair with another family."""
+        if self.sd is None:
+            raise ValueError("normal: a covariance stands against another normal law alone")
+        side = GAUSSIAN.side({"mean": self.mean, "sd": self.sd})
+        assert isinstance(side, Independent)
+        return side
+
+
+def _side(given: Mapping[str, Any]) -> Normal:
+    check_names("normal", given, ("mean", "sd", "covariance"))
+    if "mean" not in given:
+        raise missing("normal", "mean")
+    if ("sd" in given) == ("covariance" in given):
+        raise ValueError("normal: expected either sd or covariance")
+    mean = numbers("normal", "mean", given["mean"])
+    if "sd" in given:
+        sd = numbers("normal", "sd", given["sd"], above=0.0)
+        one_length("normal", {"mean": mean, "sd": sd})
+        return Normal(mean, sd, None)
+    try:
+        covariance = np.asarray(given["covariance"], dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ValueError("normal: covariance, expected rows of numbers of one length") from None
+    return Normal(mean, None, covariance)
+
+
+def pair(q_mean: ArrayLike, q_sd: ArrayLike, p_mean: ArrayLike, p_sd: ArrayLike) -> Diagonal:
+    """A `Diagonal` pair from vectors; a scalar stands for every coordinate.
 
     Raises ValueError, naming the vector, for unequal lengths, non-finite entries and
     standard deviations that are not positive.
@@ -74,33 +234,58 @@ def pair(q_mean: ArrayLike, q_sd: ArrayLike, p_mean: ArrayLike, p_sd: ArrayLike)
             raise ValueError(f"{name} has an entry that is not finite")
         if name.endswith("sd") and not (v > 0).all():
             raise ValueError(f"{name} has an entry that is not positive")
-    return Pair(*(np.broadcast_to(v, (dimension,)) for v in vectors))
+    return Diagonal(*(np.broadcast_to(v, (dimension,)) for v in vectors))
 
 
-def grid_pair(dimension: int, scale: float, offset: float) -> Pair:
+def grid_pair(dimension: int, scale: float, offset: float) -> Diagonal:
     """The pair of a grid setting: q = N(offset, I) and p = N(0, scale^2 I).
 
     `scale` is sigma_p / sigma_q and `offset` is (mu_q - mu_p) / sigma_q, the same in every
     coordinate; the vectors are views of one number, so a dimension of 10^6 costs nothing.
     """
     one = pair(offset, 1.0, 0.0, scale)  # checked as numbers, not as 10^9 copies of them
-    return Pair(*(np.broadcast_to(v, (dimension,)) for v in one))
+    return Diagonal(*(np.broadcast_to(v, (dimension,)) for v in one.vectors))
 
 
-class Coefficients(NamedTuple):
-    """What the law of the log density ratio depends on, one row per distinct coordinate.
+def correlated(
+    q_mean: ArrayLike, q_cov: ArrayLike, p_mean: ArrayLike, p_cov: ArrayLike
+) -> Correlated:
+    """A `Correlated` pair from means and covariances; a scalar mean stands for every coordinate.
 
-    a, b      as in the module's formula
-    kl        the coordinate's share of KL(q||p), which is c + a, without cancellation
-    weight    in how many coordinates this row stands
-
-    All have shape (rows,).
+    Raises ValueError, naming what is wrong: shapes that do not fit, numbers that are not finite, a
+    covariance that is not symmetric, or not positive definite (with its least eigenvalue).
     """
-
-    a: Vector
-    b: Vector
-    kl: Vector
-    weight: Vector
+    covariances = {"q": np.asarray(q_cov, float), "p": np.asarray(p_cov, float)}
+    means = {"q": np.asarray(q_mean, float), "p": np.asarray(p_mean, float)}
+    dimension = covariances["q"].shape[0] if covariances["q"].ndim else 0
+    for side, cov in covariances.items():
+        name = f"covariance of {side}"
+        if cov.shape != (dimension, dimension) or not dimension:
+            raise ValueError(f"{name} has shape {cov.shape}, expected a square matrix for both")
+        if not np.isfinite(cov).all():
+            raise ValueError(f"{name} has an entry that is not finite")
+        gap = np.abs(cov - cov.T)
+        if gap.max() > 1e-12 * np.abs(cov).max():
+            i, j = np.unravel_index(int(gap.argmax()), cov.shape)
+            raise ValueError(
+                f"{name} is not symmetric: entry ({i + 1}, {j + 1}) is {cov[i, j]:.9g}, "
+                f"entry ({j + 1}, {i + 1}) is {cov[j, i]:.9g}"
+            )
+        try:
+            np.linalg.cholesky(cov)
+        except np.linalg.LinAlgError:
+            least = float(np.linalg.eigvalsh(cov)[0])
+            raise ValueError(
+                f"{name} is not positive definite: its least eigenvalue is {least:.6g}"
+            ) from None
+        if means[side].size not in (1, dimension) or means[side].ndim > 1:
+            raise ValueError(
+                f"mean of {side} has {means[side].size} numbers, expected 1 or {dimension}"
+            )
+        if not np.isfinite(means[side]).all():
+            raise ValueError(f"mean of {side} has an entry that is not finite")
+    q, p = (np.broadcast_to(m, (dimension,)) for m in means.values())
+    return Correlated(q, covariances["q"], p, covariances["p"])
 
 
 def _compress(vectors: tuple[Vector, ...]) -> tuple[tuple[Vector, ...], Vector]:
@@ -111,24 +296,10 @@ def _compress(vectors: tuple[Vector, ...]) -> tuple[tuple[Vector, ...], Vector]:
     return tuple(np.ascontiguousarray(v) for v in vectors), np.ones(dimension)
 
 
-def coefficients(pair: Pair) -> Coefficients:
-    """The coefficients (a, b, kl) of a pair's log density ratio.
-
-    With rho = sigma_q / sigma_p and delta = mu_q - mu_p: a = (rho^2 - 1) / 2,
-    b = sigma_q delta / sigma_p^2. Exact to rounding near scale 1 and offset 0.
-    """
-    vectors, weight = _compress(tuple(pair))
-    a, b, kl = (np.empty(weight.size) for _ in range(3))
-    for start in range(0, weight.size, _ROWS):
-        here = slice(start, start + _ROWS)
-        a[here], b[here], kl[here] = _coefficients(*(v[here] for v in vectors))
-    return Coefficients(a, b, kl, weight)
-
-
 _ROWS = 2**13  # coordinates at a time: what is made of them stays in cache
 
 
-def _coefficients(
+def _of_coordinates(
     q_mean: Vector, q_sd: Vector, p_mean: Vector, p_sd: Vector
 ) -> tuple[Vector, Vector, Vector]:
     excess = (q_sd - p_sd) / p_sd  # rho - 1: the subtraction is exact where rho is near 1
@@ -142,13 +313,12 @@ def _coefficients(
     return 0.5 * twice_a, b, kl
 
 
-def kl_divergence(pair: Pair) -> float:
-    """KL(q||p) in nats, in closed form: sum of (rho^2 - 1 - log rho^2 + delta^2/sigma_p^2) / 2."""
-    c = coefficients(pair)
-    return float(np.sum(c.kl * c.weight))
+def kl_divergence(pair: base.Pair) -> float:
+    """KL(q||p) in nats; of normal laws the closed form."""
+    return pair.law.kl
 
 
-def log_density_ratio(pair: Pair, z: Vector) -> Vector:
+def log_density_ratio(pair: Diagonal, z: Vector) -> Vector:
     """Log q(z) - log p(z) in nats for points z of shape (..., dimension), by the definition.
 
     This is the notebook's formula: two log densities, subtracted. The estimation step
@@ -158,3 +328,16 @@ def log_density_ratio(pair: Pair, z: Vector) -> Vector:
     p = (z - pair.p_mean) / pair.p_sd
     terms = 0.5 * (p * p - q * q) + np.log(pair.p_sd / pair.q_sd)
     return np.asarray(terms.sum(axis=-1))
+
+
+NORMAL = base.Family(
+    "normal",
+    (),
+    {
+        "mean": "means",
+        "sd": "standard deviations",
+        "covariance": "covariance matrix, instead of sd",
+    },
+    _side,
+    lambda shapes, dimension, scale, offset: grid_pair(dimension, scale, offset),
+)

@@ -28,6 +28,11 @@ _KEY = pa.dictionary(pa.int32(), pa.string())
 _COLUMNS: Mapping[str, tuple[pa.DataType, str]] = {
     "setting": (_KEY, "name of the setting, such as d16-s1.25-o0.25, or of the case"),
     "case": (_KEY, "name of the case; null for a cell of the sweep"),
+    "family": (_KEY, "what q and p are made of, such as student-t(5), or q|p where they differ"),
+    "parameters": (
+        pa.string(),
+        "q and p of a case as JSON; of more than 64 numbers shape and SHA-256; null for a cell",
+    ),
     "backend": (_KEY, "what drew the numbers and evaluated l"),
     "sampler": (_KEY, "how the points are placed"),
     "estimator": (_KEY, "what is averaged"),
@@ -40,15 +45,21 @@ _COLUMNS: Mapping[str, tuple[pa.DataType, str]] = {
     "sample": (pa.int64(), "index of the first sample whose l is not finite, from 0"),
     "samples": (pa.int64(), "evaluations of l spent so far"),
     "replicates": (pa.int32(), "number of independent repetitions"),
-    "dimension": (pa.int64(), "number of coordinates D"),
-    "scale": (pa.float64(), "sigma_p / sigma_q; null for a case"),
-    "offset": (pa.float64(), "(mu_q - mu_p) / sigma_q; null for a case"),
-    "kl": (pa.float64(), "KL(q||p) in closed form, nats"),
-    "reverse_kl": (pa.float64(), "KL(p||q) in closed form, nats"),
+    "dimension": (
+        pa.int64(),
+        "number of factors: coordinates D; 1 of a categorical or Dirichlet law",
+    ),
+    "scale": (pa.float64(), "sigma_p / sigma_q, or docs/theory.md; null for a case"),
+    "offset": (pa.float64(), "(mu_q - mu_p) / sigma_q, or docs/theory.md; null for a case"),
+    "kl": (pa.float64(), "KL(q||p) by exact theory, nats"),
+    "reverse_kl": (pa.float64(), "KL(p||q) by exact theory, nats; inf where q = 0 and p > 0"),
     "log_ratio_variance": (pa.float64(), "variance V of l under q, nats^2"),
     "log_ratio_skewness": (pa.float64(), "skewness of l under q; NaN where V is 0"),
     "log_ratio_excess_kurtosis": (pa.float64(), "excess kurtosis of l under q; NaN where V is 0"),
-    "k3_variance_finite": (pa.bool_(), "whether every sigma_q^2 / sigma_p^2 > 1/2"),
+    "k3_variance_finite": (
+        pa.bool_(),
+        "whether E r^2 is finite; of normal laws, whether every sigma_q^2 / sigma_p^2 > 1/2",
+    ),
     "exact_bias": (pa.float64(), "theoretical bias of the estimate, nats; NaN: not known"),
     "exact_variance": (
         pa.float64(),
@@ -142,7 +153,8 @@ _COLUMNS: Mapping[str, tuple[pa.DataType, str]] = {
 _KEYS = ("setting", "backend", "sampler", "estimator")
 _TABLES: Mapping[str, tuple[str, ...]] = {
     "settings": (
-        "setting", "case", "dimension", "scale", "offset", "kl", "kl_integral", "reverse_kl",
+        "setting", "case", "family", "parameters", "dimension", "scale", "offset", "kl",
+        "kl_integral", "reverse_kl",
         "log_ratio_variance", "log_ratio_variance_integral", "log_ratio_skewness",
         "log_ratio_excess_kurtosis", "k3_variance_finite",
     ),
@@ -153,7 +165,7 @@ _TABLES: Mapping[str, tuple[str, ...]] = {
     "traces": (*_KEYS, "replicate", "samples", "estimate", "std_error"),
     "gaps": ("setting", "backend", "sampler", "replicate", "sample"),
     "summary": (
-        *_KEYS, "samples", "dimension", "scale", "offset", "kl", "replicates", "mean", "bias",
+        *_KEYS, "samples", "family", "dimension", "scale", "offset", "kl", "replicates", "mean", "bias",
         "variance", "mse", "mse_std_error", "rmse", "relative_rmse", "ci_coverage",
         "exact_bias", "exact_variance", "exact_mse", "std_error_square", "std_error_square_error",
         "block_mean_square", "repeats",

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mckl.arrays import Vector
 from mckl.draw.points import SAMPLERS, Sampler
 from mckl.estimation.budget import Forecasts, Tolerance
 from mckl.estimation.values import ESTIMATORS
-from mckl.families.normal import Vector
-from mckl.study.settings import Setting
+from mckl.study.settings import Setting, offered
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -96,7 +96,7 @@ def budget_rows(
         forecasts = Forecasts(setting.pair)
         kl = forecasts.law.kl
         columns: dict[str, list[object]] = {}
-        for sampler in (SAMPLERS[name] for name in samplers):
+        for sampler in (SAMPLERS[name] for name in offered(setting.pair, samplers)):
             for estimator in (ESTIMATORS[name] for name in estimators):
                 n, mse, error = curves.get((setting.name, sampler.name, estimator.name), nothing)
                 for tolerance in tolerances:

@@ -24,9 +24,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from mckl.arrays import Vector
 from mckl.draw.points import SAMPLERS
 from mckl.estimation.values import ESTIMATORS
-from mckl.families.normal import Vector
 from mckl.study.tails import near_gamma, square
 
 KEYS = ["setting", "backend", "sampler", "estimator", "samples"]

@@ -8,6 +8,7 @@ changes nothing.
 from __future__ import annotations
 
 import difflib
+import itertools
 import json
 import math
 import re
@@ -19,6 +20,7 @@ from jsonschema.exceptions import ValidationError, relevance
 
 from mckl.draw.backends import check as check_backend
 from mckl.errors import UserError
+from mckl.families.registry import FAMILIES, canonical, case_pair, sweep_pair
 from mckl.study.feasible import check_feasible
 from mckl.study.settings import AXES, Setting, chunks, settings
 
@@ -29,7 +31,7 @@ class Config(NamedTuple):
     """The config of a study; fields as in config.yaml, lists in canonical order."""
 
     seed: int
-    sweep: Mapping[str, Sequence[float]]
+    sweep: Mapping[str, Sequence[Any]]
     cases: Mapping[str, Mapping[str, Any]]
     backends: Sequence[str]
     samplers: Sequence[str]
@@ -65,16 +67,13 @@ def parse(raw: Mapping[str, Any], schema: Mapping[str, Any]) -> Config:
     _check_finite(data, ())
     known = schema["properties"]
     full = {key: data.get(key, known[key]["default"]) for key in known}
-    full["sweep"] = {axis: sorted(full["sweep"][axis]) for axis in AXES}
-    cells = math.prod(map(len, full["sweep"].values()))
-    if cells > _MOST_CELLS:
-        raise UserError(f"sweep: {cells:.3g} settings, expected at most {_MOST_CELLS:,}")
+    full["sweep"] = _sweep(full["sweep"])
     for name in full["cases"]:
         defaults = known["cases"]["default"]
         if full["cases"][name] is None and name not in defaults:
             raise UserError(f"cases.{name}: no such case to drop{_nearest(name, [*defaults])}")
     full["cases"] = {
-        name: _case(name, vectors) for name, vectors in sorted(full["cases"].items()) if vectors
+        name: _case(name, given) for name, given in sorted(full["cases"].items()) if given
     }
     for key in ("backends", "samplers", "estimators"):
         full[key] = [name for name in known[key]["items"]["enum"] if name in full[key]]
@@ -92,28 +91,67 @@ def parse(raw: Mapping[str, Any], schema: Mapping[str, Any]) -> Config:
     return config
 
 
-def _case(name: str, vectors: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A case with floats alone, so that 1 and 1.0 are the same case; lengths checked."""
+def _sweep(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The axes of the sweep in canonical order; every pair of the grid is one."""
+    families = []
+    for text in given.get("family", ["normal"]):
+        try:
+            families.append(canonical(text))
+        except ValueError as error:
+            raise UserError(f"sweep.family: {error}") from None
+    if len({*families}) < len(families):
+        raise UserError(f"sweep.family: {_shown(families)}, expected different families")
+    known = list(FAMILIES)
+    families.sort(key=lambda text: (known.index(text.split("(")[0]), text))
+    out = {"family": families} | {axis: sorted(given[axis]) for axis in AXES[1:]}
+    cells = math.prod(map(len, out.values()))
+    if cells > _MOST_CELLS:
+        raise UserError(f"sweep: {cells:.3g} settings, expected at most {_MOST_CELLS:,}")
+    for family, scale, offset in itertools.product(families, out["scale"], out["offset"]):
+        try:
+            sweep_pair(family, 1, scale, offset)
+        except ValueError as error:
+            raise UserError(f"sweep: scale {scale:g}, offset {offset:g}: {error}") from None
+    return out
+
+
+def _case(name: str, given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A case with floats alone, so that 1 and 1.0 are the same case; its pair is checked."""
     if name != name.strip():  # the $ of the schema's pattern lets one newline pass in Python
         raise UserError(f"cases: {json.dumps(name)} is not a name: a newline ends it")
     if re.search(r"(.+)\1{19}$", name):  # Snakemake takes it for a recursion without end
         raise UserError(f"cases: '{name}' is not a name: it ends in 20 repetitions")
-    lengths = {}
-    out: dict[str, Any] = {"q": {}, "p": {}}
-    for side in out:
-        for key, value in vectors[side].items():
-            path = f"cases.{name}.{side}.{key}"
-            if isinstance(value, list):
-                lengths[path] = len(value)
-                out[side][key] = [float(x) for x in value]
-            else:
-                out[side][key] = float(value)
+    case: Mapping[str, Any] = _floats(given)
+    lengths = {
+        f"cases.{name}.{side}.{key}": len(case[side][key])
+        for side in ("q", "p")
+        for key in ("mean", "sd")
+        if isinstance(case[side].get(key), list)
+    }
     if lengths:
         (path, length), *others = lengths.items()
         for other, found in others:
             if found != length:
                 raise UserError(f"{other}: {found} numbers, expected {length} as in {path}")
-    return out
+    try:
+        case_pair(case)
+    except ValueError as error:
+        raise UserError(f"cases.{name}.{error}") from None
+    return case
+
+
+def _floats(value: Any) -> Any:
+    """The same with every number a float, also one that YAML reads as text, such as 1e-3."""
+    if isinstance(value, Mapping):
+        return {key: _floats(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_floats(inner) for inner in value]
+    if isinstance(value, bool):
+        return value
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return value
 
 
 def _numbers(data: Any, schema: Mapping[str, Any]) -> Any:
@@ -133,7 +171,8 @@ def _numbers(data: Any, schema: Mapping[str, Any]) -> Any:
     if isinstance(data, float) and data.is_integer() and "integer" in kinds:
         return int(data)
     if isinstance(data, Mapping):
-        known, other = schema.get("properties", {}), schema.get("additionalProperties", {})
+        known = schema.get("properties", {}) | schema.get("then", {}).get("properties", {})
+        other = schema.get("additionalProperties", {})
         return {
             str(key): _numbers(value, known.get(key, other if isinstance(other, Mapping) else {}))
             for key, value in data.items()

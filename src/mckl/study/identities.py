@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mckl.families.normal import Vector
+from mckl.arrays import Vector
 
 # How far two float64 results may lie apart: in relative terms, and a coordinate. An integral of
 # log q - log p adds and subtracts terms of size 1 in every coordinate, so where q is close to p it
@@ -49,6 +49,7 @@ def kl_rows(
 
     No samples, sampler or estimator stand behind these rows: samples is 0, the others null.
     """
+    settings = settings[settings[column].notna()]
     kl, other, dimension = (settings[x].to_numpy(float) for x in ("kl", column, "dimension"))
     names = settings[["setting"]].assign(backend=backend, sampler=None)
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -57,7 +57,8 @@ def run(
     chosen = [settings.from_dict(fields) for fields in job["settings"]]
     estimators = [ESTIMATORS[estimator] for estimator in job["estimators"]]
     each = job["replicates"] * max(job["samples"])
-    work = len(chosen) * len(job["samplers"]) * each
+    has = {s.name: settings.offered(s.pair, job["samplers"]) for s in chosen}
+    work = sum(map(len, has.values())) * each
     gaps, samples, taken = [], 0, 0
     with (
         tables.writer("traces", traces, about) as out,
@@ -72,7 +73,7 @@ def run(
             meter.begin()
             for sampler in job["samplers"]:
                 bar.set_description(f"{batch[0].name} {sampler}")
-                new = [s for s in batch if sampler not in known[s.name]]
+                new = [s for s in batch if sampler in has[s.name] and sampler not in known[s.name]]
                 drawn, lost = sound_traces(
                     {s.name: s.pair for s in new}, job["backend"], SAMPLERS[sampler], estimators,
                     seed=job["seed"], samples=job["samples"], replicates=job["replicates"],
@@ -91,7 +92,7 @@ def run(
             for s in batch:
                 parts = [
                     trace_columns(known[s.name][x], s, job["backend"], x, job["estimators"])
-                    for x in job["samplers"]
+                    for x in has[s.name]
                 ]
                 group = tables.concatenate("traces", parts)
                 out.write_table(group, row_group_size=group.num_rows)

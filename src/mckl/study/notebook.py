@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from mckl.arrays import Vector
 from mckl.draw.points import SAMPLERS
 from mckl.draw.streams import generator
 from mckl.errors import NotFiniteError
-from mckl.families.normal import Vector, kl_divergence
+from mckl.families.normal import Diagonal, kl_divergence
 from mckl.study.settings import Setting
 
 SAMPLES = 10_000
 POINTS = 500
 
 
+def notebook(chosen: Sequence[Setting]) -> Setting | None:
+    """The case `notebook`, where it is a pair of diagonal normal laws of two dimensions or more."""
+    for setting in chosen:
+        if setting.case == "notebook" and setting.dimension >= 2:
+            return setting if isinstance(setting.pair, Diagonal) else None
+    return None
+
+
 def points(setting: Setting, seed: int) -> Mapping[str, object]:
     """500 points of q and of p, their first two coordinates: notebook-points.parquet."""
     pair = setting.pair
+    assert isinstance(pair, Diagonal)
     drawn = {
         name: mean + sd * generator(seed, "points", name).standard_normal(
             (POINTS, pair.dimension)
@@ -41,7 +51,7 @@ def running(setting: Setting, seed: int) -> Mapping[str, Vector]:
 
     numpy = backends.load("numpy")
     sampler = SAMPLERS["iid"]
-    form = sampler.reduce(setting.pair)
+    form = sampler.form(setting.pair)
     draw = sampler.start(numpy, form, seed, 0)
     ell = numpy.kernel([form], 1).log_density_ratios([draw], SAMPLES)[0, 0, 0]
     if not np.isfinite(ell).all():

@@ -9,7 +9,6 @@ from mckl.draw.backends import LIBRARIES
 from mckl.draw.points import SAMPLERS
 from mckl.estimation.cost import estimate_seconds
 from mckl.estimation.traces import SETTINGS_AT_ONCE, checkpoints, checkpoints_of
-from mckl.exact.law import LogRatioLaw
 from mckl.study.settings import batches
 
 if TYPE_CHECKING:
@@ -160,7 +159,7 @@ def chunk_seconds(config: Config, settings: Sequence[Setting]) -> float:
     total = _PER_SETTING * len(settings)
     for batch in batches(settings, SETTINGS_AT_ONCE):
         of_case = batch[0].case is not None
-        groups, chi_squares = LogRatioLaw(batch[0].pair).groups() if of_case else (1, 1)
+        groups, chi_squares = (batch[0].pair.radial_numbers or (1, 1)) if of_case else (1, 1)
         total += sum(
             estimate_seconds(
                 batch[0].dimension, name, len(config.estimators), config.samples,

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mckl.families.normal import Vector
+from mckl.arrays import Vector
 from mckl.study.cells import (
     KEYS,
     MOST_EXCESS,

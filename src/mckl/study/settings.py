@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
-from mckl.families.normal import Pair, grid_pair, pair
+from mckl.draw.points import SAMPLERS
+from mckl.families.base import Pair
+from mckl.families.registry import case_pair, number, sweep_pair
 
-AXES = ("dimension", "scale", "offset")
-_LETTER = {"dimension": "d", "scale": "s", "offset": "o"}
+AXES = ("family", "dimension", "scale", "offset")
+_LETTER = {"family": "", "dimension": "d", "scale": "s", "offset": "o"}
 
 
 class Setting(NamedTuple):
     """One pair (q, p) of the study.
 
-    name     short, unique and stable: ``d16-s1.25-o0.25``, or the case's name
+    name     short, unique and stable: ``d16-s1.25-o0.25``, ``student-t5-d16-s1.25-o0.25``, or the
+             case's name
     case     the case's name, None for a cell of the grid
     scale, offset  None for a case
+    parameters  of a case: the mappings q and p
+    family   of a cell, as the config has it: ``student-t(5)``; None for a case, whose pair says it
     """
 
     name: str
@@ -25,17 +31,18 @@ class Setting(NamedTuple):
     dimension: int
     scale: float | None
     offset: float | None
-    vectors: Mapping[str, Any] | None = None
+    parameters: Mapping[str, Any] | None = None
+    family: str | None = "normal"
 
     @property
     def pair(self) -> Pair:
-        """The pair of Gaussians."""
-        if self.vectors is None:
-            assert self.scale is not None
-            assert self.offset is not None
-            return grid_pair(self.dimension, self.scale, self.offset)
-        q, p = self.vectors["q"], self.vectors["p"]
-        return pair(q["mean"], q["sd"], p["mean"], p["sd"])
+        """The pair; raises ValueError, in one line, where there is none."""
+        if self.parameters is not None:
+            return case_pair(self.parameters)
+        assert self.family is not None
+        assert self.scale is not None
+        assert self.offset is not None
+        return sweep_pair(self.family, self.dimension, self.scale, self.offset)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain numbers and strings that `from_dict` reads: what a job is told."""
@@ -47,33 +54,42 @@ def from_dict(fields: Mapping[str, Any]) -> Setting:
     return Setting(**fields)
 
 
-def number(value: float) -> str:
-    """The shortest text of a number that reads back as the same number; 1 for 1.0."""
-    return repr(float(value)).removesuffix(".0")
+@lru_cache(maxsize=1024)
+def _prefix(family: str) -> str:
+    """A family in a name: nothing for normal, student-t5 for student-t(5)."""
+    return family.replace("(", "").replace(")", "").replace(", ", "-")
 
 
-def grid_setting(dimension: int, scale: float, offset: float) -> Setting:
-    """A cell of the sweep."""
+def grid_setting(dimension: int, scale: float, offset: float, family: str = "normal") -> Setting:
+    """A cell of the sweep; the family as `mckl.families.registry.canonical` writes it."""
     name = f"d{dimension}-s{number(scale)}-o{number(offset)}"
-    return Setting(name, None, dimension, scale, offset)
+    if family != "normal":
+        name = f"{_prefix(family)}-{name}"
+    return Setting(name, None, dimension, scale, offset, None, family)
 
 
-def case_setting(name: str, vectors: Mapping[str, Any]) -> Setting:
-    """A named case; raises ValueError for vectors that make no pair."""
-    q, p = vectors["q"], vectors["p"]
-    dimension = pair(q["mean"], q["sd"], p["mean"], p["sd"]).dimension
-    return Setting(name, name, dimension, None, None, vectors)
+def case_setting(name: str, parameters: Mapping[str, Any]) -> Setting:
+    """A named case; raises ValueError for parameters that make no pair."""
+    dimension = case_pair(parameters).dimension
+    return Setting(name, name, dimension, None, None, parameters, None)
 
 
 def settings(
-    sweep: Mapping[str, Sequence[float]], cases: Mapping[str, Mapping[str, Any]]
+    sweep: Mapping[str, Sequence[Any]], cases: Mapping[str, Mapping[str, Any]]
 ) -> list[Setting]:
     """Every cell of the grid, then every case."""
+    families = sweep.get("family", ["normal"])
+    axes = (families, *(sweep[axis] for axis in AXES[1:]))
     grid = [
-        grid_setting(int(dimension), float(scale), float(offset))
-        for dimension, scale, offset in itertools.product(*(sweep[axis] for axis in AXES))
+        grid_setting(int(dimension), float(scale), float(offset), family)
+        for family, dimension, scale, offset in itertools.product(*axes)
     ]
-    return grid + [case_setting(name, vectors) for name, vectors in cases.items()]
+    return grid + [case_setting(name, parameters) for name, parameters in cases.items()]
+
+
+def offered(pair: Pair, samplers: Sequence[str]) -> list[str]:
+    """Those of the samplers that the pair's family has."""
+    return [name for name in samplers if SAMPLERS[name].offered(pair)]
 
 
 def chunks(items: Iterable[Setting], one_job_per: Sequence[str]) -> dict[str, list[Setting]]:
@@ -88,13 +104,18 @@ def chunks(items: Iterable[Setting], one_job_per: Sequence[str]) -> dict[str, li
         if setting.case is not None:
             name = f"case-{setting.case}"
         else:
-            name = "-".join(_LETTER[x] + number(getattr(setting, x)) for x in axes) or "grid"
+            name = "-".join(_value(setting, axis) for axis in axes) or "grid"
         out.setdefault(name, []).append(setting)
     return {name: sorted(group, key=lambda s: s.name) for name, group in out.items()}
 
 
+def _value(setting: Setting, axis: str) -> str:
+    value = getattr(setting, axis)
+    return _prefix(value) if axis == "family" else _LETTER[axis] + number(value)
+
+
 def batches(items: Sequence[Setting], most: int) -> Iterator[Sequence[Setting]]:
-    """Settings of one dimension, whose draws have one shape, at most so many at a time."""
-    for _, group in itertools.groupby(items, key=lambda setting: setting.dimension):
+    """Settings that may share draws, of one family and dimension, at most so many at a time."""
+    for _, group in itertools.groupby(items, key=lambda s: (s.family, s.dimension)):
         same = list(group)
         yield from (same[first : first + most] for first in range(0, len(same), most))

@@ -10,9 +10,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
+from mckl.arrays import Vector
 from mckl.draw.points import SAMPLERS
 from mckl.estimation.values import ESTIMATORS
-from mckl.families.normal import Vector
 from mckl.record.tables import gathered
 from mckl.study.repeats import Repeats
 
@@ -64,7 +64,7 @@ def summaries(
         settings.parquet and theory.parquet.
     """
     known = settings.set_index(settings["setting"].astype(str))[
-        ["dimension", "scale", "offset", "kl"]
+        ["family", "dimension", "scale", "offset", "kl"]
     ]
     exact = theory[["sampler", "estimator", "samples", *_EXACT]]
     exact = exact.astype({"sampler": str, "estimator": str})

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammainc, gammaincc, gammainccinv, gammaincinv, ndtr, ndtri, xlogy
 
-from mckl.families.normal import Vector
+from mckl.arrays import Vector
 
 # Beyond this z a tail that is heavier than the gamma's is not extrapolated.
 _FARTHEST = 10.0

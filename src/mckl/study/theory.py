@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
 
 from mckl.draw.points import SAMPLERS
 from mckl.estimation.theory import exact
 from mckl.estimation.values import ESTIMATORS
-from mckl.exact.integral import integrals
-from mckl.exact.law import LogRatioLaw
-from mckl.study.settings import Setting
+from mckl.study.settings import Setting, offered
+
+_MOST_SHOWN = 64  # numbers of a parameter that stand in the table themselves
 
 
 def theory_rows(
@@ -23,7 +28,7 @@ def theory_rows(
     chosen = [ESTIMATORS[name] for name in estimators]
     for setting in settings:
         columns: dict[str, list[object]] = {}
-        for name in samplers:
+        for name in offered(setting.pair, samplers):
             for estimator, n, e in exact(setting.pair, SAMPLERS[name], chosen, samples):
                 row = {
                     "setting": setting.name,
@@ -43,27 +48,47 @@ def theory_rows(
         yield columns
 
 
+def shown(parameters: Mapping[str, Any] | None) -> str | None:
+    """The parameters of a case as JSON; of more than 64 numbers their shape and digest."""
+    if parameters is None:
+        return None
+
+    def brief(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {key: brief(inner) for key, inner in value.items()}
+        if isinstance(value, list) and np.size(value) > _MOST_SHOWN:
+            array = np.asarray(value, dtype="<f8")
+            digest = hashlib.sha256(array.tobytes()).hexdigest()
+            return {"shape": list(array.shape), "sha256": digest}
+        return value
+
+    return json.dumps(brief(parameters))
+
+
 def setting_rows(settings: Sequence[Setting]) -> dict[str, list[object]]:
     """The columns of settings.parquet."""
     columns: dict[str, list[object]] = {}
     for setting in settings:
-        law = LogRatioLaw(setting.pair)
+        pair = setting.pair
+        law = pair.law
         _, variance, third, fourth = law.cumulants(4)
-        by_quadrature = integrals(setting.pair)
+        by_quadrature = pair.integrals()
         row = {
             "setting": setting.name,
             "case": setting.case,
+            "family": setting.family or pair.family,
+            "parameters": shown(setting.parameters),
             "dimension": setting.dimension,
             "scale": setting.scale,
             "offset": setting.offset,
             "kl": law.kl,
             "kl_integral": by_quadrature.kl,
-            "reverse_kl": LogRatioLaw(setting.pair.reversed()).kl,
+            "reverse_kl": pair.reverse_kl,
             "log_ratio_variance": variance,
             "log_ratio_variance_integral": by_quadrature.log_ratio_variance,
             "log_ratio_skewness": third / variance / math.sqrt(variance) if variance else math.nan,
             "log_ratio_excess_kurtosis": fourth / variance / variance if variance else math.nan,
-            "k3_variance_finite": law.is_finite(-2),
+            "k3_variance_finite": law.is_finite((-2, -2)),
         }
         for key, value in row.items():
             columns.setdefault(key, []).append(value)

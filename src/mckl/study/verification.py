@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtri, xlogy
 
-from mckl.families.normal import Vector
+from mckl.arrays import Vector
 from mckl.study import cells as by_cell
 from mckl.study.identities import kl_rows, repeat_rows, variance_rows
 from mckl.study.pooled import ALL, pooled

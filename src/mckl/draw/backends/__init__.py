@@ -16,9 +16,9 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from mckl.arrays import Vector
 from mckl.draw.points.base import Draw, Stream
 from mckl.errors import UserError
-from mckl.families.normal import Vector
 
 
 class Library(NamedTuple):

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from scipy.special import ndtri
 
+from mckl.arrays import Vector
+from mckl.draw.form import Form
 from mckl.draw.points.base import Draw
 from mckl.draw.quantiles import chisquare_of_normal
-from mckl.draw.reduction import Form
-from mckl.families.normal import Vector
 
 # How many random numbers the kernel handles at a time: 256 KiB of them stay in a core's L2
 # cache, and products this small are never split over BLAS threads.
@@ -25,6 +26,8 @@ class Stream:
         self._generator, self._chisquares = (
             np.random.Generator(np.random.SFC64(s)) for s in (seed, *seed.spawn(1))
         )
+        self._seed = seed
+        self._generators: dict[str, np.random.Generator] = {}
         self._buffer = np.empty(0)
 
     def normals(self, rows: int, columns: int) -> Vector:
@@ -50,46 +53,22 @@ class Stream:
             out[:, j] = chisquare_of_normal(float(k))(ndtri(u[:, j]))
         return out
 
+    def sample(self, law: Any, rows: int, columns: int) -> Vector:
+        # A generator a kind of law, for the same reason.
+        if law.kind not in self._generators:
+            (own,) = self._seed.spawn(1)
+            self._generators[law.kind] = np.random.Generator(np.random.SFC64(own))
+        return np.asarray(law.draw(self._generators[law.kind], (rows, columns)))
 
-class Sums:
-    """Weighted sums over the numbers of a sample, one a form.
-
-    Forms whose weights are all alike, as in a sweep, share the plain sum.
-    """
-
-    def __init__(self, weights: Sequence[Vector]) -> None:
-        alike = [w.size > 0 and bool((w == w[0]).all()) for w in weights]
-        self._factor = [float(w[0]) if one else 1.0 for w, one in zip(weights, alike, strict=True)]
-        patterns = [np.ones(w.size) if one else w for w, one in zip(weights, alike, strict=True)]
-        keys = [-1 if one else i for i, one in enumerate(alike)]
-        self._patterns = dict(zip(keys, patterns, strict=True))
-        self._keys = keys
-        self._sums: dict[int, Vector] = {}
-
-    def resize(self, shape: tuple[int, ...]) -> None:
-        """Make room for sums of shape (replicates, units)."""
-        self._sums = {key: np.empty(shape) for key in self._patterns}
-
-    def add(self, numbers: Vector, replicate: int, start: int, stop: int) -> None:
-        """Take in the numbers, shape (rows, numbers), of units start to stop."""
-        for key, pattern in self._patterns.items():
-            np.matmul(numbers, pattern, out=self._sums[key][replicate, start:stop])
-
-    def of(self, form: int) -> Vector:
-        """The sums of a form, shape (replicates, units)."""
-        return self._factor[form] * self._sums[self._keys[form]]
+    def quantiles(self, law: Any, u: Vector) -> Vector:
+        return np.asarray(law.quantile(u))
 
 
 class Kernel:
-    """Evaluates log density ratios with NumPy: BLAS products tile by tile, the rest at once."""
+    """Evaluates log density ratios with NumPy, tile by tile."""
 
     def __init__(self, forms: Sequence[Form], signs: int, units: int | None = None) -> None:
-        self._constants = [
-            f.kl - float(f.square.sum()) - float((f.chi * f.dof).sum()) for f in forms
-        ]
-        self._linear = Sums([f.linear for f in forms])
-        self._square = Sums([f.square for f in forms])
-        self._chi = Sums([f.chi for f in forms]) if forms[0].chi.size else None
+        self._evaluator = forms[0].evaluator(forms, signs)
         # A multiple of 4 rows, in which OpenBLAS works, so that no row's bits depend on
         # how many rows are asked for at once.
         rows = TILE // forms[0].numbers
@@ -104,24 +83,10 @@ class Kernel:
         shape = (len(draws), units)
         if self._out.shape[2:] != shape:
             self._out = np.empty((*self._out.shape[:2], *shape))
-            for sums in filter(None, (self._linear, self._square, self._chi)):
-                sums.resize(shape)
+            self._evaluator.resize(*shape)
         for replicate, draw in enumerate(draws):
             for start in range(0, units, self._rows):
                 stop = min(start + self._rows, units)
-                normals, chisquares = draw(stop - start)
-                self._linear.add(normals, replicate, start, stop)
-                np.multiply(normals, normals, out=normals)
-                self._square.add(normals, replicate, start, stop)
-                if self._chi is not None:
-                    self._chi.add(chisquares, replicate, start, stop)
-        for i, constant in enumerate(self._constants):
-            even = self._square.of(i)
-            even += constant
-            if self._chi is not None:
-                even += self._chi.of(i)
-            odd = self._linear.of(i)
-            np.add(even, odd, out=self._out[0, i])
-            if len(self._out) == 2:
-                np.subtract(even, odd, out=self._out[1, i])
+                self._evaluator.add(draw(stop - start), replicate, start, stop)
+        self._evaluator.finish(self._out)
         return self._out

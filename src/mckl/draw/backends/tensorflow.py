@@ -23,11 +23,10 @@ os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from mckl.arrays import Vector
 from mckl.draw.points.base import Draw
 from mckl.draw.quantiles import CELLS, CELLS_PER_UNIT, LOW, chisquare_of_normal
-from mckl.draw.reduction import Form
 from mckl.errors import UserError
-from mckl.families.normal import Pair, Vector
 
 tfd = tfp.distributions
 
@@ -93,7 +92,7 @@ def _densities_of(z: Any, mean: Any, sd: Any, signs: int) -> Any:
 
 
 def _quadratic_of(g: Any, w: Any, form: Any, signs: int) -> Any:
-    """The form of `mckl.draw.reduction` at (g, w) and, with two signs, at (-g, w)."""
+    """The form of `mckl.families.quadratic_form` at (g, w) and, with two signs, at (-g, w)."""
     kl, square, linear, chi, dof = form
     even = kl + tf.reduce_sum(square * (g * g - 1.0), -1) + tf.reduce_sum(chi * (w - dof), -1)
     odd = tf.reduce_sum(linear * g, -1)
@@ -175,7 +174,7 @@ class Kernel:
 
     def __init__(
         self,
-        forms: Sequence[Form],
+        forms: Sequence[Any],
         signs: int,
         units: int | None = None,
         dtype: str = "float64",
@@ -229,7 +228,7 @@ class Kernel:
             ) from error
 
 
-def _arguments(form: Form) -> list[Vector]:
+def _arguments(form: Any) -> list[Vector]:
     """What the compiled step is told of a form."""
     if form.pair is None:
         # The two numbers a group stand for no point z, so there is no density to ask for:
@@ -237,18 +236,19 @@ def _arguments(form: Form) -> list[Vector]:
         return [np.asarray(form.kl), form.square, form.linear, form.chi, form.dof]
     # In the coordinates in which q is standard: the ratio of two densities is the same in all
     # of them, and there z is the draw itself, with all its digits.
-    q_mean, q_sd, p_mean, p_sd = form.pair
+    q_mean, q_sd, p_mean, p_sd = form.pair.vectors
     return [(p_mean - q_mean) / q_sd, p_sd / q_sd]
 
 
-def registered_kl(pair: Pair, dtype: str = "float64") -> float:
+def registered_kl(pair: Any, dtype: str = "float64") -> float:
     """KL(q||p) in nats by the formula that TensorFlow Probability registers for the two laws.
 
     Coordinates that are views of one number, as in the sweep, are looked at in part.
     """
-    alike = all(v.strides == (0,) for v in pair)
+    alike = all(v.strides == (0,) for v in pair.vectors)
     looked_at = min(pair.dimension, _ALIKE) if alike else pair.dimension
-    q_mean, q_sd, p_mean, p_sd = (tf.constant(v[:looked_at], dtype) for v in pair)
+    q_mean, q_sd, p_mean, p_sd = (tf.constant(v[:looked_at], dtype) for v in pair.vectors)
     q = tfd.MultivariateNormalDiag(q_mean, q_sd)
     p = tfd.MultivariateNormalDiag(p_mean, p_sd)
-    return float(tfd.kl_divergence(q, p).numpy()) * (pair.dimension / looked_at)
+    kl: float = tfd.kl_divergence(q, p).numpy().item()
+    return kl * float(pair.dimension / looked_at)

@@ -10,13 +10,32 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from mckl.draw.form import Form
 from mckl.draw.points.antithetic import ANTITHETIC
 from mckl.draw.points.base import Draw, PointSet, Stream
 from mckl.draw.points.iid import IID
 from mckl.draw.points.sobol import SOBOL
-from mckl.draw.reduction import Form, full, radial
 from mckl.draw.streams import seed_sequence
-from mckl.families.normal import Pair
+
+
+class Pair(Protocol):
+    """What the samplers use of a pair (`mckl.families.base.Pair`)."""
+
+    @property
+    def dimension(self) -> int: ...
+
+    @property
+    def mirrored(self) -> bool: ...
+
+    @property
+    def additive(self) -> bool: ...
+
+    @property
+    def radial_numbers(self) -> tuple[int, int] | None: ...
+
+    def form(self) -> Form: ...
+
+    def radial(self) -> Form: ...
 
 
 class Library(Protocol):
@@ -30,15 +49,32 @@ class Library(Protocol):
 
 
 class Sampler(NamedTuple):
-    """Where the points lie, and how many numbers stand for one of them."""
+    """Where the points lie, and how many numbers stand for one of them.
+
+    name    as in the config
+    points  how the points are placed
+    radial  whether samples are drawn in the few numbers that a family's radial form takes
+    """
 
     name: str
     points: PointSet
-    reduce: Callable[[Pair], Form]
+    radial: bool
+
+    def offered(self, pair: Pair) -> bool:
+        """Whether the pair's family has what this sampler takes."""
+        return (
+            (pair.radial_numbers is not None or not self.radial)
+            and (pair.mirrored or not self.points.mirrored)
+            and (pair.additive or self.points.independent)
+        )
+
+    def form(self, pair: Pair) -> Form:
+        """What this sampler draws for a sample of a pair, where it is offered."""
+        return pair.radial() if self.radial else pair.form()
 
     def numbers(self, pair: Pair) -> int:
-        """How many random numbers one sample takes, without making the form of a full pair."""
-        return pair.dimension if self.reduce is full else self.reduce(pair).numbers
+        """How many random numbers one sample takes, without making a form."""
+        return sum(pair.radial_numbers or ()) if self.radial else pair.dimension
 
     def start(self, library: Library, form: Form, seed: int, replicate: int, *stage: str) -> Draw:
         """The draws of one replicate.
@@ -56,8 +92,8 @@ SAMPLERS: Mapping[str, Sampler] = {
     sampler.name: sampler
     for points in _POINT_SETS
     for sampler in (
-        Sampler(points.name, points, full),
-        Sampler(f"{points.name}-radial", points, radial),
+        Sampler(points.name, points, False),
+        Sampler(f"{points.name}-radial", points, True),
     )
 }
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from mckl.draw.reduction import Form
+from mckl.draw.form import Form
 
 
 class Stream(Protocol):
@@ -25,17 +25,23 @@ class Stream(Protocol):
     def chisquare_quantiles(self, u: Any, dof: Any) -> Any:
         """The chi-square quantiles of u, one column a number of degrees of freedom."""
 
+    def sample(self, law: Any, rows: int, columns: int) -> Any:
+        """Independent samples of a one-dimensional law (`mckl.families`)."""
 
-# Draws the next `rows` samples: their normals (rows, k) and chi-squares (rows, g), in arrays that
-# the kernel may overwrite and that are valid until the next draw.
-Draw = Callable[[int], tuple[Any, Any]]
+    def quantiles(self, law: Any, u: Any) -> Any:
+        """The quantiles of u under such a law."""
+
+
+# Draws the next `rows` samples as `Form.draw` does, in arrays that the kernel may overwrite and
+# that are valid until the next draw.
+Draw = Callable[[int], Any]
 
 
 class PointSet(NamedTuple):
     """A way to place points.
 
     name         as in the config; with the suffix "-radial" the same points, reduced
-    points       how many samples make one unit (2 for an antithetic pair)
+    mirrored     whether a unit is a sample and its mirror image, or a sample alone
     independent  whether units are independent, so that a trace has a standard error
     start        (stream, form, seed of the replicate) -> `Draw`
     most_numbers how many random numbers a sample may take at most; None: any
@@ -45,7 +51,7 @@ class PointSet(NamedTuple):
     """
 
     name: str
-    points: int
+    mirrored: bool
     independent: bool
     start: Callable[[Stream, Form, np.random.SeedSequence], Draw]
     most_numbers: int | None = None
@@ -53,3 +59,8 @@ class PointSet(NamedTuple):
     seconds_per_normal: float = 8.5e-9
     seconds_per_chisquare: float = 25e-9
     seconds_per_replicate: float = 3.5e-5
+
+    @property
+    def points(self) -> int:
+        """How many samples make one unit."""
+        return 2 if self.mirrored else 1

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from functools import partial
 
 import numpy as np
 
+from mckl.draw.form import Form
 from mckl.draw.points.base import Draw, PointSet, Stream
-from mckl.draw.reduction import Form
 
 
 def _start(stream: Stream, form: Form, seed: np.random.SeedSequence) -> Draw:
-    def draw(rows: int) -> tuple[Any, Any]:
-        return stream.normals(rows, form.square.size), stream.chisquares(rows, form.dof)
-
-    return draw
+    return partial(form.draw, stream)
 
 
-IID = PointSet("iid", points=1, independent=True, start=_start)
+IID = PointSet("iid", mirrored=False, independent=True, start=_start)

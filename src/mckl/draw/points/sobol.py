@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from mckl.draw.form import Form
 from mckl.draw.points.base import Draw, PointSet, Stream
-from mckl.draw.reduction import Form
 
 _BITS = 30
 _MOST_NUMBERS = 21201  # the dimensions of Joe & Kuo's table, which SciPy ships
@@ -25,25 +25,21 @@ def _start(stream: Stream, form: Form, seed: np.random.SeedSequence) -> Draw:
 
     scramble, jitter = (np.random.Generator(np.random.SFC64(s)) for s in seed.spawn(2))
     engine = qmc.Sobol(form.numbers, scramble=True, bits=_BITS, rng=scramble)
-    normals = form.square.size
 
-    def draw(rows: int) -> tuple[Any, Any]:
+    def draw(rows: int) -> Any:
         with warnings.catch_warnings():  # SciPy warns of n that is no power of two; theory says so
             warnings.simplefilter("ignore", UserWarning)
             u = engine.random(rows)
         u += 2.0**-_BITS * jitter.random(u.shape)
         np.clip(u, 2.0**-64, 1.0 - 2.0**-53, out=u)  # the jitter itself may be 0 or round to 1
-        return (
-            stream.normal_quantiles(u[:, :normals]),
-            stream.chisquare_quantiles(u[:, normals:], form.dof),
-        )
+        return form.at(stream, u)
 
     return draw
 
 
 SOBOL = PointSet(
     "sobol",
-    points=1,
+    mirrored=False,
     independent=False,
     start=_start,
     most_numbers=_MOST_NUMBERS,

@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mckl.arrays import Vector
 from mckl.estimation.running import RunningMoments
-from mckl.exact.law import Expression, LogRatioLaw, add, constant, multiply
-from mckl.families.normal import Vector
+from mckl.exact.law import Expression, Law, add, constant, multiply
 
 DIVERGENT = "chi-square divergence is infinite: rho^2 <= 1/2 in a coordinate"
 TOO_LARGE = "exceeds the largest float64"
@@ -60,9 +60,9 @@ class Estimator(NamedTuple):
     products: tuple[tuple[str, str], ...]
     estimate: Callable[[RunningMoments], tuple[Vector, Vector]]
     parameters: int
-    theory: Callable[[LogRatioLaw, bool], UnitTheory]
+    theory: Callable[[Law, bool], UnitTheory]
     summand: Callable[[RunningMoments], Mapping[str, float]]
-    normal_from: Callable[[LogRatioLaw, bool, UnitTheory], float]
+    normal_from: Callable[[Law, bool, UnitTheory], float]
     linear: bool = False
 
     @property
@@ -99,7 +99,7 @@ def normal_from_moments(skewness: float, excess_kurtosis: float) -> float:
     return max(_PER_SQUARED_SKEWNESS * skewness * skewness, _PER_KURTOSIS * kurtosis)
 
 
-def mean_normal_from(law: LogRatioLaw, paired: bool, unit: UnitTheory) -> float:
+def mean_normal_from(law: Law, paired: bool, unit: UnitTheory) -> float:
     """`Estimator.normal_from` of a plain mean."""
     return normal_from_moments(unit.skewness, unit.excess_kurtosis)
 
@@ -112,8 +112,8 @@ def over_unit(f: Callable[[int], Expression], paired: bool) -> Expression:
 
 
 def theory_of_mean(
-    function: Callable[[LogRatioLaw, int], Expression], *, unbiased: bool
-) -> Callable[[LogRatioLaw, bool], UnitTheory]:
+    function: Callable[[Law, int], Expression], *, unbiased: bool
+) -> Callable[[Law, bool], UnitTheory]:
     """The theory of the plain mean of ``function(law, sign)`` over units.
 
     `unbiased` states that the function's mean is KL by construction, so that the bias is
@@ -121,14 +121,14 @@ def theory_of_mean(
     """
 
     @np.errstate(over="ignore", invalid="ignore")
-    def theory(law: LogRatioLaw, paired: bool) -> UnitTheory:
+    def theory(law: Law, paired: bool) -> UnitTheory:
         f = over_unit(lambda sign: function(law, sign), paired)
         mean = law.kl if unbiased else law.expectation(f)
         centred = add(f, constant(mean), -1.0)
         square = multiply(centred, centred)
         variance = max(law.expectation(square), 0.0)
         if not math.isfinite(variance):
-            reason = TOO_LARGE if law.is_finite(-2) else DIVERGENT
+            reason = TOO_LARGE if law.is_finite((-2, -2)) else DIVERGENT
             return UnitTheory(mean - law.kl, math.inf, math.nan, math.nan, reason=reason)
         if variance == 0.0:
             return UnitTheory(mean - law.kl, 0.0, 0.0, 0.0)

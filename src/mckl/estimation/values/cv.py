@@ -11,6 +11,7 @@ import math
 
 import numpy as np
 
+from mckl.arrays import Vector
 from mckl.estimation.running import RunningMoments
 from mckl.estimation.values.base import (
     DIVERGENT,
@@ -20,8 +21,7 @@ from mckl.estimation.values.base import (
     normal_from_moments,
     over_unit,
 )
-from mckl.exact.law import LogRatioLaw, add, constant, multiply
-from mckl.families.normal import Vector
+from mckl.exact.law import Law, add, constant, multiply
 
 
 def _estimate(moments: RunningMoments) -> tuple[Vector, Vector]:
@@ -52,7 +52,7 @@ _SLOWLY = "E r^4 is infinite: the leading order settles, but too slowly to say w
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def _theory(law: LogRatioLaw, paired: bool) -> UnitTheory:
+def _theory(law: Law, paired: bool) -> UnitTheory:
     """Variance Var e per unit and bias -E[u^2 e] over N, and from which N they hold.
 
     Here x = r - 1, u = x / sd(x), and e is the residual of l regressed on x. Of the expansion of
@@ -74,7 +74,7 @@ def _theory(law: LogRatioLaw, paired: bool) -> UnitTheory:
     if not math.isfinite(spread):
         # The coefficient tends to 0 and the variance to k1's, but so slowly that this limit
         # forecasts nothing at any number of samples that one can draw.
-        return _unknown(TOO_LARGE if law.is_finite(-2) else DIVERGENT)
+        return _unknown(TOO_LARGE if law.is_finite((-2, -2)) else DIVERGENT)
     if law.kl > _MOST_KL:
         return _unknown("KL is so large that rounding leaves no digits of the moments of r")
     if (0, 0) in ratio and len(ratio) == 1:  # a Taylor polynomial: l is small, start from k3
@@ -96,7 +96,7 @@ def _theory(law: LogRatioLaw, paired: bool) -> UnitTheory:
         math.nan,
         bias_times_n=-u2e if math.isfinite(u2e) else math.nan,
         kind="asymptotic",
-        reason=None if law.is_finite(-4) else _SLOWLY,
+        reason=None if law.is_finite((-4, -4)) else _SLOWLY,
         least_units=_settled(of_variance, var_e),
         least_units_of_bias=_settled(of_bias, u2e),
     )
@@ -127,7 +127,7 @@ _SQUARED_BIASES = 20.0
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def _normal_from(law: LogRatioLaw, paired: bool, unit: UnitTheory) -> float:
+def _normal_from(law: Law, paired: bool, unit: UnitTheory) -> float:
     """By the skewness of the residual, and by the bias beside the standard error."""
     if unit.kind == "none" or unit.variance == 0.0:
         return math.inf if unit.kind == "none" else 0.0

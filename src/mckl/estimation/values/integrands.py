@@ -6,7 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
-from mckl.families.normal import Vector
+from mckl.arrays import Vector
 
 
 class Integrands:

@@ -1,10 +1,10 @@
 """k2: the mean of l^2 / 2. Its mean is (Var l + KL^2) / 2, close to KL only where KL is small."""
 
 from mckl.estimation.values.base import Estimator, mean_normal_from, mean_of, theory_of_mean
-from mckl.exact.law import Expression, LogRatioLaw, constant, multiply
+from mckl.exact.law import Expression, Law, constant, multiply
 
 
-def _half_square(law: LogRatioLaw, sign: int) -> Expression:
+def _half_square(law: Law, sign: int) -> Expression:
     return multiply(constant(0.5), multiply(law.ell(sign), law.ell(sign)))
 
 

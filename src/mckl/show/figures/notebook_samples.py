@@ -12,7 +12,7 @@ from matplotlib.patches import Ellipse
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 
-from mckl.families.normal import Vector
+from mckl.arrays import Vector
 from mckl.show.figures import Frames, parts, theme
 
 

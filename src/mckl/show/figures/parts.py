@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from scipy.special import chdtri
 
-from mckl.families.normal import Vector
+from mckl.arrays import Vector
 from mckl.show.figures.theme import MUTED
 
 T = TypeVar("T")

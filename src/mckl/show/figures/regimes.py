@@ -15,9 +15,10 @@ from matplotlib.patheffects import withTickedStroke
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from scipy.interpolate import RectBivariateSpline
 
+from mckl.arrays import Vector
 from mckl.estimation.values import ESTIMATORS, Estimator, UnitTheory
-from mckl.exact.law import LogRatioLaw
-from mckl.families.normal import Vector, grid_pair
+from mckl.exact.law import Law
+from mckl.families.normal import grid_pair
 from mckl.show.figures import Frames, parts, theme
 
 _BORDER = math.sqrt(2.0)  # rho^2 = 1/2
@@ -44,7 +45,7 @@ class Surfaces(NamedTuple):
             return np.logaddexp(log_variance, 2.0 * np.log(np.abs(self.bias)))
 
 
-def _unit(estimator: Estimator, law: LogRatioLaw) -> UnitTheory:
+def _unit(estimator: Estimator, law: Law) -> UnitTheory:
     """The theory of one iid sample; beyond float64 its variance is as good as infinite."""
     try:
         return estimator.theory(law, False)
@@ -86,7 +87,7 @@ def surfaces(dimension: int, scale: Vector, offset: Vector) -> dict[str, Surface
         theory = [
             [
                 [_unit(e, law) for e in ESTIMATORS.values()]
-                for law in (LogRatioLaw(grid_pair(dimension, math.exp(x), y)) for y in offsets)
+                for law in (grid_pair(dimension, math.exp(x), y).law for y in offsets)
             ]
             for x in nodes[0]
         ]

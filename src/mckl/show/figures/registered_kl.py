@@ -9,7 +9,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from mckl.families.normal import Vector
+from mckl.arrays import Vector
 from mckl.show.figures import Frames, parts, theme
 
 _FLOAT = {

@@ -15,8 +15,8 @@ from matplotlib.colors import Colormap, LogNorm, to_rgb
 from matplotlib.patches import PathPatch, Rectangle
 from matplotlib.path import Path
 
+from mckl.arrays import Vector
 from mckl.estimation.budget import BIASED, FAR, INFINITE, LEADING, OK, UNKNOWN, ZERO
-from mckl.families.normal import Vector
 from mckl.show.figures import Frames, parts, theme
 
 _WANTED = 0.01  # the tolerance that is shown, if the study has it

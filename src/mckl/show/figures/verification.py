@@ -14,8 +14,8 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 from scipy.special import betaincinv, ndtri
 
+from mckl.arrays import Vector
 from mckl.estimation.values import ESTIMATORS
-from mckl.families.normal import Vector
 from mckl.show.figures import Frames, parts, theme
 from mckl.study.verification import LEVEL, POWER, cell_name, smallest_errors
 

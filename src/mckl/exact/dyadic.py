@@ -1,0 +1,147 @@
+"""Sums over equal strata of a function of one uniform number, at one cost for every n = 2^m.
+
+Over balanced Sobol' points the mean of f(u) has the variance n^-2 sum Var(f | stratum)
+(docs/theory.md, section 6). A stratum is a dyadic interval, so the unit interval is cut in halves,
+and these again, until an interval is one stratum, or has many strata and lies away from every
+point where f is singular: there the sum over its m strata is c / m (1 + d / m^2 + ...), and
+c and d follow from 64 and 128 strata (Richardson's extrapolation). What an interval holds is
+integrated once, for every n.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from mckl.arrays import Vector
+
+_MANY = 128  # strata of an interval that are integrated one by one
+_SHRINKS, _SHRINKS_INSIDE = 60, 12  # halvings of the panels towards an end, and within
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(12)
+
+
+class Sums(NamedTuple):
+    """Over n equal strata: sums of the second to fourth cumulants within them."""
+
+    second: float
+    third: float
+    fourth: float
+
+
+class Dyadic:
+    """The strata of a function of u in (0, 1).
+
+    Parameters
+    ----------
+    function
+        (u, upper) -> f at u, or at 1 - u where `upper` is set, so that both ends keep their digits.
+    singular
+        The points u in (0, 1) near which f is not smooth; both ends always count as such.
+    """
+
+    def __init__(
+        self, function: Callable[[Vector, bool], Vector], singular: Sequence[float] = ()
+    ) -> None:
+        self._f = function
+        # Of each half, from its own end: u below 1/2, 1 - u above.
+        self._singular = {
+            False: sorted({0.0, *(u for u in singular if u <= 0.5)}),
+            True: sorted({0.0, *(1.0 - u for u in singular if u >= 0.5)}),
+        }
+        self._known: dict[tuple[bool, int, int], list[Vector]] = {}
+
+    def moments(self) -> tuple[float, float]:
+        """Mean and variance of f(u)."""
+        halves = np.concatenate([self._interval(upper, 1, 0)[0] for upper in (False, True)])
+        mean, variance, *_ = _merged(halves)[0]
+        return float(mean), float(variance)
+
+    def sums(self, n: int) -> Sums:
+        """The sums over n = 2^m strata."""
+        if n == 1:
+            halves = np.concatenate([self._interval(upper, 1, 0)[0] for upper in (False, True)])
+            return Sums(*map(float, _cumulants(_merged(halves))))
+        total = np.zeros(3)
+        for upper in (False, True):
+            # Intervals from k 2^-level on, counted from this half's own end.
+            waiting = [(1, 0)]
+            while waiting:
+                level, k = waiting.pop()
+                strata = n >> level
+                if strata > _MANY and not self._smooth(upper, level, k):
+                    waiting += [(level + 1, 2 * k), (level + 1, 2 * k + 1)]
+                elif strata > _MANY:
+                    total += _extrapolated(self._interval(upper, level, k), strata)
+                else:
+                    total += _cumulants(self._interval(upper, level, k)[strata.bit_length() - 1])
+        return Sums(*map(float, total))
+
+    def _smooth(self, upper: bool, level: int, k: int) -> bool:
+        """Whether the interval is at least its own width away from every singular point."""
+        low, high = (k - 1) * 2.0**-level, (k + 2) * 2.0**-level
+        return all(s <= low or s >= high for s in self._singular[upper])
+
+    def _interval(self, upper: bool, level: int, k: int) -> list[Vector]:
+        """Mean and central moments of f over 1, 2, 4, ... 128 equal strata of an interval."""
+        key = (upper, level, k)
+        if key not in self._known:
+            edges = 2.0**-level * (k + np.arange(_MANY + 1) / _MANY)
+            tables = [self._moments(upper, edges)]
+            while len(tables[-1]) > 1:
+                tables.append(_merged(tables[-1]))
+            self._known[key] = tables[::-1]
+        return self._known[key]
+
+    def _moments(self, upper: bool, edges: Vector) -> Vector:
+        """Mean and second to fourth central moments within strata, shape (strata, 4)."""
+        cuts = edges
+        if edges[0] == 0.0:  # the panels shrink towards the end, where f may be unbounded
+            cuts = np.concatenate((edges[1] * 2.0 ** np.arange(-_SHRINKS, 0.0), edges[1:]))
+        near = 2.0 ** -np.arange(1.0, _SHRINKS_INSIDE)
+        around = [[s, *(s * (1.0 - near)), *(s * (1.0 + near))] for s in self._singular[upper]]
+        inside = np.array(around).ravel()
+        cuts = np.unique(np.concatenate((cuts, inside[(cuts[0] < inside) & (inside < cuts[-1])])))
+        half = 0.5 * np.diff(cuts)
+        u = cuts[:-1, None] + half[:, None] * (1.0 + _NODES)
+        first = np.searchsorted(edges, cuts[:-1], side="right") - 1  # the stratum of a panel
+        starts = np.searchsorted(first, np.arange(len(edges) - 1)) * _NODES.size
+        stratum = np.repeat(first, _NODES.size)
+        weight = (half[:, None] * _WEIGHTS).ravel()
+        weight /= np.add.reduceat(weight, starts)[stratum]
+        f = self._f(u, upper).ravel()
+        mean = np.add.reduceat(weight * f, starts)
+        f = f - mean[stratum]
+        powers = [np.add.reduceat(weight * f**k, starts) for k in (2, 3, 4)]
+        return np.stack((mean, *powers), axis=1)
+
+
+def _merged(fine: Vector) -> Vector:
+    """The moments over pairs of neighbouring strata."""
+    a, b = fine[0::2], fine[1::2]
+    mean = 0.5 * (a[:, 0] + b[:, 0])
+    out = np.zeros((len(a), 4))
+    out[:, 0] = mean
+    for side in (a, b):
+        d = side[:, 0] - mean
+        m2, m3, m4 = side[:, 1:].T
+        out[:, 1] += 0.5 * (m2 + d**2)
+        out[:, 2] += 0.5 * (m3 + 3.0 * m2 * d + d**3)
+        out[:, 3] += 0.5 * (m4 + 4.0 * m3 * d + 6.0 * m2 * d**2 + d**4)
+    return out
+
+
+def _cumulants(table: Vector) -> Vector:
+    """Sums over strata of the second to fourth cumulants, shape (3,)."""
+    _, m2, m3, m4 = table.T
+    return np.array([m2.sum(), m3.sum(), (m4 - 3.0 * m2**2).sum()])
+
+
+def _extrapolated(tables: Sequence[Vector], strata: int) -> Vector:
+    """The sums over so many strata of a smooth interval, from those over 64 and 128."""
+    # Variances go like 1 / strata, third and fourth cumulants like 1 / strata^3.
+    power = np.array([1.0, 3.0, 3.0])
+    half, full = (_cumulants(t) * float(len(t)) ** power for t in tables[-2:])
+    limit, bend = (4.0 * full - half) / 3.0, (full - half) / -3.0
+    return (limit + bend * (_MANY / strata) ** 2) / float(strata) ** power

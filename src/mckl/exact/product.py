@@ -1,0 +1,307 @@
+"""The law of l for a product of one-dimensional continuous factors, by quadrature.
+
+Each distinct factor is integrated once a tilt, by the double exponential rule of Takahasi & Mori,
+"Double exponential formulas for numerical integration" (1974), on the pieces between its
+breakpoints: it converges for every tail, from Gaussian to a power, and for every integrable
+singularity at an end. Whether an expectation is finite is decided from the tails, never by the
+rule. The cumulants of the factors add up.
+
+Near q = p nothing cancels: KL is the integral of r - 1 + l >= 0, and, with x = T E + S L, where
+E is the even part of l and L its odd part, whose mean is 0,
+
+    K(T, S) = log(1 + T KL + E[e^x - 1 - x]).
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Hashable, Iterable
+from functools import lru_cache
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from scipy.special import logsumexp
+
+from mckl.arrays import Vector
+from mckl.exact.law import Law, Tilt
+
+_COARSEST, _FINEST = 16, 128  # nodes a unit of the double exponential rule's own variable
+_SPAN = math.asinh(300.0 * 2.0 / math.pi)  # nodes lie within e^-300 and e^300 of a breakpoint
+_SETTLED = 1e-8  # what halving the step may change; what is left is about its square
+
+
+class Tail(NamedTuple):
+    """How a log density falls at an end: -quadratic x^2 - linear |x| - power log |x|.
+
+    At a finite end x stands for the inverse of the distance from it, and `power` counts the
+    change of variable: a density like distance^(a - 1) has the power a + 1.
+    """
+
+    quadratic: float = 0.0
+    linear: float = 0.0
+    power: float = 0.0
+
+
+class End(NamedTuple):
+    """How l grows at one end, in terms of w = -log(probability under q beyond).
+
+    growth  l / w in the limit, possibly inf; at the least -1
+    moment  |l|^k grows like e^(k moment w): moments of order 1 / moment and more diverge
+    """
+
+    growth: float
+    moment: float
+
+
+def end(q: Tail, p: Tail) -> End:
+    """How l = log q - log p grows where q and p have these tails."""
+    q_leads, p_leads = _leading(q), _leading(p)
+    if p_leads > q_leads:  # p is the heavier one
+        return End(-1.0, 0.0)
+    if p_leads < q_leads:
+        degree = 2 if p_leads == 0 else 1
+        return End(math.inf, degree / (q.power - 1.0) if q_leads == 2 else 0.0)
+    if q_leads == 2:
+        return End((p.power - q.power) / (q.power - 1.0), 0.0)
+    return End(p[p_leads] / q[q_leads] - 1.0, 0.0)
+
+
+def _leading(tail: Tail) -> int:
+    return 0 if tail.quadratic > 0 else 1 if tail.linear > 0 else 2
+
+
+class Factor(Protocol, Hashable):
+    """A pair of one-dimensional laws with densities, for z ~ q; equal factors compare equal."""
+
+    @property
+    def support(self) -> tuple[float, float]:
+        """Where q has its mass; that of p is the same."""
+
+    @property
+    def breakpoints(self) -> Iterable[float]:
+        """Where the densities peak or have kinks, within the support."""
+
+    @property
+    def tails(self) -> tuple[tuple[Tail, Tail], tuple[Tail, Tail]]:
+        """(q, p) at the lower end, then at the upper one."""
+
+    def log_q(self, x: Vector) -> Vector:
+        """The log density of q."""
+
+    def log_ratio(self, x: Vector) -> Vector:
+        """The log density ratio l, to full relative accuracy also where q is close to p."""
+
+    def mirror(self, x: Vector) -> Vector:
+        """The mirror image of x: the point with the complementary probability under q."""
+
+
+def _nodes(low: float, high: float, per_unit: int) -> tuple[Vector, Vector]:
+    """Nodes x of the double exponential rule between low and high, and the logs of dx/dt.
+
+    At the even positions stand the nodes of the rule with twice the step.
+    """
+    count = 2 * math.ceil(_SPAN * per_unit / 2)
+    t = np.arange(-count, count + 1) / per_unit
+    s = 0.5 * math.pi * np.sinh(t)
+    log_slope = np.log(0.5 * math.pi * np.cosh(t))
+    if math.isfinite(low) and math.isfinite(high):
+        # x = low + (high - low) / (1 + e^(-2 s)), from the nearer end
+        part = np.exp(-2.0 * np.abs(s))
+        part = (high - low) * part / (1.0 + part)
+        x = np.where(s < 0, low + part, high - part)
+        log_dx = math.log(high - low) + math.log(2.0) - 2.0 * np.logaddexp(s, -s) + log_slope
+        return x, log_dx
+    away = np.exp(s)
+    return (low + away if math.isfinite(low) else high - away), s + log_slope
+
+
+def _phi(x: Vector) -> Vector:
+    """The function e^x - 1 - x to full relative accuracy."""
+    small = np.abs(x) < 0.02
+    y = np.where(small, x, 0.0)
+    series = np.zeros_like(y)
+    for k in range(8, 0, -1):
+        series = (series + 1.0) * y / (k + 2.0)
+    with np.errstate(over="ignore"):
+        return np.where(small, 0.5 * y * y * (1.0 + series), np.expm1(x) - x)
+
+
+class FactorLaw:
+    """K and its derivatives for one factor; every number is integrated once."""
+
+    def __init__(self, factor: Factor) -> None:
+        self._factor = factor
+        low, high = factor.tails
+        self.ends = end(*low), end(*high)
+        self.reversed_ends = end(*low[::-1]), end(*high[::-1])
+        self._per_unit = _COARSEST
+        self._kappa: dict[Tilt, Vector] = {}
+        self._logs: dict[Tilt, float] = {}
+        self.error = math.inf
+        while True:
+            self._integrate()
+            if self.error <= _SETTLED or self._per_unit >= _FINEST:
+                break
+            self._per_unit *= 2
+
+    def _integrate(self) -> None:
+        f = self._factor
+        edges = sorted({*f.support, *f.breakpoints})
+        pieces = [_nodes(a, b, self._per_unit) for a, b in itertools.pairwise(edges)]
+        x = np.concatenate([piece[0] for piece in pieces])
+        coarse = np.concatenate([np.arange(piece[0].size) % 2 == 0 for piece in pieces])
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            log_w = f.log_q(x) + np.concatenate([piece[1] for piece in pieces])
+            ell, mirrored = f.log_ratio(x), f.log_ratio(f.mirror(x))
+        good = np.isfinite(log_w) & np.isfinite(ell) & np.isfinite(mirrored)
+        log_w, coarse = log_w[good] - math.log(self._per_unit), coarse[good]
+        self._ell, self._even = ell[good], 0.5 * (ell + mirrored)[good]
+        self._odd = 0.5 * (ell - mirrored)[good]
+        # The halved rule sees every other node with twice the weight.
+        half = logsumexp(log_w[coarse]) + math.log(2.0)
+        total = float(logsumexp(log_w))
+        self._log_w = log_w - total  # what the rule misses of q, it misses of everything
+        w = np.exp(self._log_w)
+        gap = _phi(-self._ell)
+        with np.errstate(over="ignore", invalid="ignore"):
+            self.kl = float(w @ np.where(w > 0, gap, 0.0))
+            halved = 2.0 * float(w[coarse] @ np.where(w[coarse] > 0, gap[coarse], 0.0))
+        self._w = w
+        of_kl = abs(halved / self.kl - 1.0) if self.kl else 0.0
+        self.error = max(abs(half - total), abs(total), of_kl)
+
+    def log_mgf(self, tilt: Tilt) -> float:
+        """K(T, S), where it is finite."""
+        if tilt not in self._logs:
+            x = self._exponent(tilt)
+            here = self._w > 0
+            if np.abs(x[here]).max() < 1.0:
+                value = math.log1p(tilt[0] * self.kl + float(self._w[here] @ _phi(x[here])))
+            else:
+                value = float(logsumexp(self._log_w + x))
+            self._logs[tilt] = value
+        return self._logs[tilt]
+
+    def cumulants(self, tilt: Tilt, order: int) -> Vector:
+        """Joint cumulants of (E - KL, L) under a tilt, shape (order + 1, order + 1).
+
+        Those with i + j > order are not made.
+        """
+        order = max(order, 2)
+        if len(self._kappa.get(tilt, ())) <= order:
+            self._kappa[tilt] = _joint_cumulants(*self._central_moments(tilt, order))
+        return self._kappa[tilt]
+
+    def _exponent(self, tilt: Tilt) -> Vector:
+        T, S = tilt
+        return np.asarray(T * self._even + S * self._odd)
+
+    def _central_moments(self, tilt: Tilt, order: int) -> tuple[float, float, Vector]:
+        """Means of E - KL and L under the tilt, and their joint central moments."""
+        x = self._exponent(tilt)
+        log_w = self._log_w + x
+        w = np.exp(log_w - log_w.max())
+        here = w > 0
+        x, w, even, odd = x[here], w[here] / w.sum(), self._even[here] - self.kl, self._odd[here]
+        added = w
+        if np.abs(x).max() < 1.0:
+            # Both have mean 0 without the tilt: what it adds is small where l is.
+            added = self._w[here] * np.expm1(x) * math.exp(-self.log_mgf(tilt))
+        means = float(added @ even), float(added @ odd)
+        a, b = even - means[0], odd - means[1]
+        moments = np.zeros((order + 1, order + 1))
+        with np.errstate(over="ignore", invalid="ignore"):
+            row = w
+            for i in range(order + 1):
+                cell = row
+                for j in range(order + 1 - i):
+                    moments[i, j] = cell.sum()
+                    if i + j < order:
+                        cell = cell * b
+                row = row * a
+        return *means, moments
+
+
+def _joint_cumulants(first: float, second: float, mu: Vector) -> Vector:
+    """Joint cumulants from two means and the joint central moments."""
+    order = len(mu) - 1
+    kappa = np.zeros_like(mu)
+    mu = mu.copy()
+    mu[0, 0], mu[1, 0], mu[0, 1] = 1.0, 0.0, 0.0
+    for i in range(order + 1):
+        for j in range(order + 1 - i):
+            if i + j < 2:
+                continue
+            # mu_ij = sum over what stands with one chosen factor in its cumulant
+            chosen, rest = ((i - 1, j), (1, 0)) if i else ((i, j - 1), (0, 1))
+            total = mu[i, j]
+            for k in range(chosen[0] + 1):
+                for m in range(chosen[1] + 1):
+                    if (k, m) != chosen:
+                        total -= (
+                            math.comb(chosen[0], k) * math.comb(chosen[1], m)
+                            * kappa[k + rest[0], m + rest[1]] * mu[chosen[0] - k, chosen[1] - m]
+                        )  # fmt: skip
+            kappa[i, j] = total
+    kappa[0, 0], kappa[1, 0], kappa[0, 1] = 0.0, first, second
+    return kappa
+
+
+@lru_cache(maxsize=4096)
+def factor_law(factor: Factor) -> FactorLaw:
+    """The `FactorLaw` of a factor, made once for all dimensions in which it stands."""
+    return FactorLaw(factor)
+
+
+class ProductLaw(Law):
+    """The law of l over independent factors; `weights` says in how many coordinates each stands."""
+
+    def __init__(self, factors: Iterable[Factor], weights: Iterable[float]) -> None:
+        super().__init__()
+        self._factors = [(factor_law(f), float(w)) for f, w in zip(factors, weights, strict=True)]
+        self.kl = math.fsum(w * f.kl for f, w in self._factors)
+        self._order: dict[Tilt, int] = {}
+
+    @property
+    def error(self) -> float:
+        """The largest error estimate of a factor's quadrature at half the nodes, relative."""
+        return max(f.error for f, _ in self._factors)
+
+    def is_finite(self, tilt: Tilt, order: int = 0) -> bool:
+        return all(_finite(f, tilt, order) for f, _ in self._factors)
+
+    @property
+    def lowest_tilt(self) -> float:
+        growth = min(e.growth for f, _ in self._factors for e in f.ends)
+        return 1.0 / growth if growth < 0 else -math.inf
+
+    def log_mgf(self, tilt: Tilt) -> float:
+        if not self.is_finite(tilt):
+            return math.inf
+        return math.fsum(w * f.log_mgf(tilt) for f, w in self._factors)
+
+    def prepare(self, tilt: Tilt, order: int) -> None:
+        self._order[tilt] = max(order, self._order.get(tilt, 0))
+
+    def cumulant(self, i: int, j: int, tilt: Tilt = (0, 0)) -> float:
+        if not self.is_finite(tilt, i + j):
+            return math.inf
+        order = max(i + j, self._order.get(tilt, 0))
+        return math.fsum(w * f.cumulants(tilt, order)[i, j] for f, w in self._factors)
+
+
+def _finite(f: FactorLaw, tilt: Tilt, order: int) -> bool:
+    """Whether E (Q and L to this order) e^{T Q + S L} is finite, from the growth at both ends."""
+    u, v = 0.5 * (tilt[0] + tilt[1]), 0.5 * (tilt[0] - tilt[1])  # of l and of its mirror image
+    if (u, v) in ((-1.0, 0.0), (0.0, -1.0)):  # p's own law
+        return all(order * e.moment < 1.0 for e in f.reversed_ends)
+    for here, there in (f.ends, f.ends[::-1]):
+        falls = 1.0 - _times(u, here.growth) - _times(v, there.growth)
+        if math.isnan(falls) or falls <= order * max(here.moment, there.moment):
+            return False
+    return True
+
+
+def _times(tilt: float, growth: float) -> float:
+    return tilt * growth if tilt else 0.0

@@ -1,0 +1,123 @@
+"""The beta law, in the coordinate log(x / (1 - x)), which keeps its digits near 0 and near 1."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.special import betainc, betaincc, betainccinv, betaincinv, betaln, expit, log_expit
+
+from mckl.arrays import Vector
+from mckl.exact.product import Tail
+from mckl.families.gamma import log_gamma_rise
+from mckl.families.independent import Parameter, independent_family
+from mckl.families.univariate import Univariate, kind_of
+
+_SMALLEST = 1e-290
+
+
+@dataclass(frozen=True)
+class Beta(Univariate):
+    """The beta law of x, as a law of log(x / (1 - x))."""
+
+    a: float
+    b: float
+    domain = "(0, 1)"
+    symmetric = False
+
+    @property
+    def kind(self) -> str:
+        return kind_of("beta", self.a, self.b)
+
+    def at(self, location: Any, scale: Any) -> Beta:
+        return self
+
+    @property
+    def tails(self) -> tuple[Tail, Tail]:
+        return Tail(linear=self.a), Tail(linear=self.b)
+
+    @property
+    def breakpoints(self) -> tuple[float, ...]:
+        return (math.log(self.a / self.b),)
+
+    def log_density(self, x: Vector) -> Vector:
+        return np.asarray(self.a * log_expit(x) + self.b * log_expit(-x) - betaln(self.a, self.b))
+
+    def log_ratio(self, p: Univariate, x: Vector) -> Vector:
+        if not isinstance(p, Beta):
+            return super().log_ratio(p, x)
+        near_0, near_1 = self.a - p.a, self.b - p.b
+        return np.asarray(near_0 * log_expit(x) + near_1 * log_expit(-x) + self._rise(p))
+
+    def _rise(self, p: Beta) -> float:
+        """log B(p) - log B(q)."""
+        a, b = p.a - self.a, p.b - self.b
+        apart = log_gamma_rise(self.a, a) + log_gamma_rise(self.b, b)
+        return apart - log_gamma_rise(self.a + self.b, a + b)
+
+    def probability(self, x: Vector, upper: bool = False) -> Vector:
+        a, b, x = (self.b, self.a, -x) if upper else (self.a, self.b, x)
+        # From the end that x is nearer to.
+        return np.asarray(np.where(x < 0, betainc(a, b, expit(x)), betaincc(b, a, expit(-x))))
+
+    def quantile(self, u: Vector, upper: bool = False) -> Vector:
+        a, b = (self.b, self.a) if upper else (self.a, self.b)
+        low, high = betaincinv(a, b, u), betainccinv(b, a, u)  # x and 1 - x
+        y = np.where(
+            low < 0.5,
+            np.log(np.maximum(low, _SMALLEST)) - np.log1p(-np.minimum(low, 0.5)),
+            np.log1p(-np.minimum(high, 0.5)) - np.log(np.maximum(high, _SMALLEST)),
+        )
+        # Where x is too small for float64: u = x^a / (a B(a, b)).
+        tiny = low < _SMALLEST
+        y = np.where(tiny, (np.log(u) + math.log(a) + betaln(a, b)) / a, y)
+        # Where 1 - x is: 1 - u = (1 - x)^b / (b B(a, b)).
+        tiny = (high < _SMALLEST) & ~tiny
+        rest = np.log1p(-np.where(tiny, u, 0.0)) + math.log(b) + betaln(a, b)
+        y = np.where(tiny, -rest / b, y)
+        return np.asarray(-y if upper else y)
+
+    def draw(self, generator: np.random.Generator, shape: tuple[int, int]) -> Vector:
+        logs = log_gammas(generator, shape, np.array([self.a, self.b]))
+        return np.asarray(logs[..., 0] - logs[..., 1])
+
+    def sums(self, x: Vector, ps: Sequence[Univariate]) -> Vector:
+        laws = [p for p in ps if isinstance(p, Beta)]
+        if len(laws) < len(ps):
+            return super().sums(x, ps)
+        total, near_0 = x.sum(axis=-1), log_expit(x).sum(axis=-1)
+        out = np.empty((len(ps), len(x)))
+        for i, p in enumerate(laws):
+            # log(1 - x) is log x less the coordinate
+            out[i] = (self.a - p.a + self.b - p.b) * near_0 - (self.b - p.b) * total
+            out[i] += x.shape[-1] * self._rise(p)
+        return out
+
+
+def log_gammas(generator: np.random.Generator, shape: tuple[int, ...], shapes: Vector) -> Vector:
+    """Logarithms of gamma variates, shape (*shape, shapes), for shapes however small.
+
+    Below shape 1 they follow from G(a) = G(a + 1) U^(1/a), as a variate of a small shape would
+    underflow. The numbers of one sample are drawn in turn, so that they do not depend on how many
+    samples are drawn at a time.
+    """
+    small = np.flatnonzero(shapes < 1.0)
+    every = np.concatenate((shapes, np.ones(small.size)))
+    every[small] += 1.0
+    drawn = generator.standard_gamma(every, (*shape, every.size))
+    logs = np.log(drawn[..., : shapes.size])
+    logs[..., small] -= drawn[..., shapes.size :] / shapes[small]
+    return np.asarray(logs)
+
+
+BETA = independent_family(
+    "beta",
+    Beta,
+    {
+        "a": Parameter("power of x, plus 1", above=0.0),
+        "b": Parameter("power of 1 - x, plus 1", above=0.0),
+    },
+)

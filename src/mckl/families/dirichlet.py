@@ -1,0 +1,133 @@
+"""Dirichlet laws: phi(t) = sum log Gamma(alpha_i) - log Gamma(sum alpha_i), alpha on a line."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.special import bernoulli, logsumexp, psi, zeta
+
+from mckl.arrays import Vector
+from mckl.families.base import Family, Side
+from mckl.families.beta import log_gammas
+from mckl.families.exponential import Exponential, ExponentialPair, text_of
+from mckl.families.parameters import check_names, missing, numbers
+
+_TERMS = 12
+_BERNOULLI = bernoulli(2 * _TERMS)[2::2]
+
+
+def zeta_rest(m: int, a: Vector) -> Vector:
+    """zeta(m, a) - a^(1 - m) / (m - 1), without the difference where a is large.
+
+    zeta(m, a) = sum_n (a + n)^-m; the Euler-Maclaurin formula.
+    """
+    near = a < 10.0 + m
+    small, large = np.where(near, a, 1.0), np.where(near, 10.0 + m, a)
+    total, term = 0.5 * np.ones_like(large), m / large  # in units of a^-m
+    for k, b in enumerate(_BERNOULLI, start=1):
+        total = total + b / math.factorial(2 * k) * term
+        term = term * (m + 2 * k - 1) * (m + 2 * k) / (large * large)
+    exact = zeta(m, small) - small ** (1.0 - m) / (m - 1.0)
+    return np.where(near, exact, total * large ** (-float(m)))
+
+
+class _Line:
+    """The derivatives of log Gamma are those of x log x - x and of a rest.
+
+    (-1)^m (m - 2)! x^(1 - m) and (-1)^m (m - 1)! zeta_rest(m, x) in the m-th. With
+    u_i = d_i / alpha_i and their mean u, weighted by alpha_i, the first add up to
+
+        sum alpha_i (u_i^m - u^m - m u^(m - 1) (u_i - u)),
+
+    which keeps its digits where the concentrations are large: (u_i - u)^2 can be taken out.
+    """
+
+    log_mass = 0.0
+
+    def __init__(self, alpha: Vector, d: Vector) -> None:
+        self._alpha, self._d = alpha, d
+        with np.errstate(divide="ignore"):
+            ends = -alpha / d
+        self.ends = (
+            float(np.max(ends[d > 0], initial=-math.inf)),
+            float(np.min(ends[d < 0], initial=math.inf)),
+        )
+
+    def derivatives(self, t: Vector, order: int) -> Vector:
+        d = self._d[:, None]
+        alpha = self._alpha[:, None] + t * d
+        whole, d_whole = alpha.sum(axis=0), d.sum()
+        u, mean = d / alpha, d_whole / whole
+        away = alpha * (u - mean) ** 2
+        out = np.empty((order - 1, t.size))
+        inner = np.ones_like(u)  # sum over k of (k + 1) mean^k u^(m - 2 - k)
+        last = np.ones_like(mean)
+        for m in range(2, order + 1):
+            rest = (d**m * zeta_rest(m, alpha)).sum(axis=0) - d_whole**m * zeta_rest(m, whole)
+            sign = (-1.0) ** m * math.factorial(m - 2)
+            out[m - 2] = sign * ((away * inner).sum(axis=0) + (m - 1) * rest)
+            last = last * mean
+            inner = inner * u + m * last
+        return out
+
+
+@dataclass(frozen=True, eq=False)
+class Dirichlet(Exponential):
+    """A Dirichlet law; a sample is drawn as the logarithms of its coordinates."""
+
+    concentration: Vector
+    family = "dirichlet"
+    dimension = 1
+
+    @property
+    def columns(self) -> int:  # type: ignore[override]
+        return self.concentration.size
+
+    @property
+    def kind(self) -> str:
+        return f"dirichlet({text_of(self.concentration)})"
+
+    @property
+    def mean(self) -> Vector:
+        return np.asarray(psi(self.concentration) - psi(self.concentration.sum()))
+
+    def line(self, p: Dirichlet) -> _Line:
+        return _Line(self.concentration, self.coefficients(p))
+
+    def coefficients(self, p: Dirichlet) -> Vector:
+        return self.concentration - p.concentration
+
+    def draw(self, generator: np.random.Generator, shape: tuple[int, int]) -> Vector:
+        logs = log_gammas(generator, shape[:1], self.concentration)
+        return np.asarray(logs - logsumexp(logs, axis=1, keepdims=True))
+
+    def combine(self, draw: Vector, coefficients: Vector) -> Vector:
+        return np.asarray(coefficients @ draw.T)
+
+    def against(self, p: Side) -> ExponentialPair:
+        """The pair of this q and a p of as many concentrations."""
+        if not isinstance(p, Dirichlet):
+            return super().against(p)
+        if self.columns != p.columns:
+            raise ValueError(
+                f"dirichlet: q has {self.columns} concentrations and p has {p.columns},"
+                " expected one number"
+            )
+        return ExponentialPair(self, p)
+
+
+def _side(given: Mapping[str, Any]) -> Dirichlet:
+    check_names("dirichlet", given, ("concentration",))
+    if "concentration" not in given:
+        raise missing("dirichlet", "concentration")
+    concentration = numbers("dirichlet", "concentration", given["concentration"], above=0.0)
+    if concentration.size < 2:
+        raise ValueError(f"dirichlet: concentration {concentration}, expected two numbers or more")
+    return Dirichlet(concentration)
+
+
+DIRICHLET = Family("dirichlet", (), {"concentration": "powers of the coordinates, plus 1"}, _side)

@@ -1,0 +1,259 @@
+"""Pairs of one exponential family, from its log-partition function along a line.
+
+With natural parameters theta and the log-partition function F, let d = theta_q - theta_p and
+phi(t) = F(theta_q + t d), so that p stands at t = -1 and q at 0. Then l = KL + d (T - E T) with the
+sufficient statistics T, and
+
+    K(s) = log E e^{s l} = phi(s) - phi(0) - s (phi(0) - phi(-1)),
+
+which ends where the line leaves the natural space. K(s) is s (s + 1) times the second divided
+difference of phi at -1, 0 and s, an integral of phi'' > 0, the variance of l under the law at t,
+against a hat function (Hermite and Genocchi). No digit is lost however close q is to p, and a
+family owes no more than the derivatives of phi from the second on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from mckl.arrays import Vector
+from mckl.draw.form import Form
+from mckl.exact.law import Law, Tilt
+from mckl.families.base import Pair, Side
+
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(12)
+_SETTLED = 1e-13  # what halving a panel may change, relative to the whole; the rest is far less
+_DEEPEST = 200  # halvings of a panel
+
+
+class Line(Protocol):
+    """The function phi of a pair.
+
+    Attributes
+    ----------
+    ends
+        The open interval of the t in the natural space; -1 and 0 lie in it.
+    log_mass
+        The logarithm of p's probability of the values that q can take.
+    """
+
+    ends: tuple[float, float]
+    log_mass: float
+
+    def derivatives(self, t: Vector, order: int) -> Vector:
+        """Derivatives 2 ... order of phi at every t, shape (order - 1, t.size)."""
+
+
+def integral(f: Callable[[Vector], Vector], low: float, high: float) -> float:
+    """The integral of a function f >= 0 by Gauss-Legendre panels, halved until they settle."""
+    panels = np.array([[low, high]])
+    values, done = _panels(f, panels), 0.0
+    for _ in range(_DEEPEST):
+        middle = panels.mean(axis=1)
+        halves = np.stack((panels[:, 0], middle, middle, panels[:, 1]), axis=1).reshape(-1, 2)
+        finer = _panels(f, halves).reshape(-1, 2)
+        total = done + float(finer.sum())
+        if not math.isfinite(total):
+            return math.inf
+        wrong = np.abs(finer.sum(axis=1) - values) > _SETTLED * total
+        done += float(finer[~wrong].sum())
+        if not wrong.any():
+            break
+        panels, values = halves.reshape(-1, 2, 2)[wrong].reshape(-1, 2), finer[wrong].ravel()
+    return done
+
+
+def _panels(f: Callable[[Vector], Vector], panels: Vector) -> Vector:
+    half = 0.5 * np.diff(panels, axis=1)
+    t = panels[:, :1] + half * (1.0 + _NODES)
+    with np.errstate(over="ignore"):
+        return np.asarray((f(t.ravel()).reshape(t.shape) * half) @ _WEIGHTS)
+
+
+class ExponentialLaw(Law):
+    """The law of l for a pair of one exponential family; it has no mirror image."""
+
+    mirrored = False
+    _most_odd = 0
+
+    def __init__(self, line: Line) -> None:
+        super().__init__()
+        self._line = line
+        self._known: dict[float, Vector] = {}
+        self.kl = integral(lambda t: (1.0 + t) * self._second(t), -1.0, 0.0) - line.log_mass
+
+    def _second(self, t: Vector) -> Vector:
+        return np.asarray(self._line.derivatives(t, 2)[0])
+
+    def is_finite(self, tilt: Tilt, order: int = 0) -> bool:
+        low, high = self._line.ends
+        return low < tilt[0] < high
+
+    @property
+    def lowest_tilt(self) -> float:
+        return self._line.ends[0]
+
+    def log_mgf(self, tilt: Tilt) -> float:
+        s = tilt[0]
+        if not self.is_finite(tilt):
+            return math.inf
+        of_mass = -s * self._line.log_mass
+        if s in (-1.0, 0.0):
+            return of_mass
+        a, b, c = sorted((-1.0, 0.0, s))
+        up = integral(lambda t: (t - a) * self._second(t), a, b) / (b - a)
+        down = integral(lambda t: (c - t) * self._second(t), b, c) / (c - b)
+        return s * (s + 1.0) * (up + down) / (c - a) + of_mass
+
+    def prepare(self, tilt: Tilt, order: int) -> None:
+        known, order = self._known.get(tilt[0]), max(order, 4)
+        if known is None or len(known) < order - 1:
+            with np.errstate(over="ignore", invalid="ignore"):
+                made = self._line.derivatives(np.array([tilt[0]]), order)[:, 0]
+            self._known[tilt[0]] = made
+
+    def cumulant(self, i: int, j: int, tilt: Tilt = (0, 0)) -> float:
+        if j > 0:
+            return 0.0
+        if not self.is_finite(tilt):
+            return math.inf
+        if i < 2:
+            s = float(tilt[0])
+            return math.copysign(integral(self._second, min(s, 0.0), max(s, 0.0)), s) if s else 0.0
+        self.prepare(tilt, i)
+        return float(self._known[tilt[0]][i - 2])
+
+
+class Exponential(Side):
+    """A law of an exponential family.
+
+    Attributes
+    ----------
+    kind
+        The law as text, the key of its stream: laws of the same kind are the same.
+    columns
+        How many random numbers one sample takes.
+    dimension
+        How many independent factors one sample has.
+    mean
+        The means of the sufficient statistics.
+    """
+
+    columns: int
+    dimension: int
+
+    @property
+    @abstractmethod
+    def kind(self) -> str: ...
+
+    @property
+    @abstractmethod
+    def mean(self) -> Vector: ...
+
+    @abstractmethod
+    def line(self, p: Any) -> Line:
+        """The line through p and this law."""
+
+    @abstractmethod
+    def coefficients(self, p: Any) -> Vector:
+        """The natural parameters of this law less those of p, one a sufficient statistic."""
+
+    @abstractmethod
+    def draw(self, generator: np.random.Generator, shape: tuple[int, int]) -> Any:
+        """Independent samples, one a row."""
+
+    @abstractmethod
+    def combine(self, draw: Any, coefficients: Vector) -> Vector:
+        """Sums of the statistics of each sample times coefficients of shape (forms, statistics).
+
+        Returns shape (forms, samples).
+        """
+
+    def against(self, p: Side) -> ExponentialPair:
+        """The pair of this q and a p of the same family."""
+        if type(p) is not type(self):
+            raise ValueError(f"q is {self.family}, p is {p.family}: expected one family")
+        return ExponentialPair(self, p)
+
+
+class ExponentialPair(Pair):
+    """q and p of one exponential family."""
+
+    mirrored = additive = False
+
+    def __init__(self, q: Exponential, p: Exponential) -> None:
+        self.q, self.p = q, p
+        self.line = q.line(p)
+        self.family = q.family
+        self.dimension = q.dimension
+
+    def _law(self) -> ExponentialLaw:
+        return ExponentialLaw(self.line)
+
+    @property
+    def reverse_kl(self) -> float:
+        return math.inf if self.line.log_mass < 0.0 else self.reversed().law.kl
+
+    def reversed(self) -> ExponentialPair:
+        return self.p.against(self.q)
+
+    def form(self) -> ExponentialForm:
+        return ExponentialForm(self)
+
+
+class ExponentialForm(Form):
+    """One sample of q; l is linear in its sufficient statistics."""
+
+    def __init__(self, pair: ExponentialPair) -> None:
+        self.law = pair.q
+        self.numbers = pair.q.columns
+        self.shape = f"{self.numbers} {pair.q.kind}"
+        self.coefficients = pair.q.coefficients(pair.p)
+        self.constant = pair.law.kl - float(self.coefficients @ pair.q.mean)
+
+    def draw(self, stream: Any, rows: int) -> Any:
+        return stream.sample(self.law, rows, self.numbers)
+
+    def evaluator(self, forms: Sequence[ExponentialForm], signs: int) -> _Evaluator:
+        return _Evaluator(forms)
+
+
+class _Evaluator:
+    """l of several forms that draw from one q."""
+
+    def __init__(self, forms: Sequence[ExponentialForm]) -> None:
+        self._law = forms[0].law
+        self._coefficients = np.stack([form.coefficients for form in forms])
+        self._constants = np.array([[form.constant] for form in forms])
+        self._out = np.empty(0)
+
+    def resize(self, replicates: int, units: int) -> None:
+        self._out = np.empty((1, len(self._constants), replicates, units))
+
+    def add(self, draw: Any, replicate: int, start: int, stop: int) -> None:
+        ell = self._law.combine(draw, self._coefficients) + self._constants
+        self._out[0, :, replicate, start:stop] = ell
+
+    def finish(self, out: Vector) -> None:
+        out[:] = self._out
+
+
+def text_of(vector: Vector) -> str:
+    """A short text that only this vector has."""
+    if vector.size <= 8:
+        return ", ".join(repr(float(x)).removesuffix(".0") for x in vector)
+    digest = hashlib.sha256(np.ascontiguousarray(vector, dtype="<f8").tobytes()).hexdigest()
+    return f"{vector.size} numbers {digest}"
+
+
+def log_quotient(v: Vector, w: Vector) -> Vector:
+    """log(v / w) for positive v and w, to full relative accuracy where they are close."""
+    apart = (v - w) / w
+    near = np.abs(apart) < 0.5
+    return np.where(near, np.log1p(np.where(near, apart, 0.0)), np.log(v) - np.log(w))

@@ -1,0 +1,112 @@
+"""The gamma law: a power of x at 0, and a tail like e^-x."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.special import gammainc, gammaincc, gammainccinv, gammaincinv, gammaln, psi
+
+from mckl.arrays import Vector
+from mckl.exact.product import Tail
+from mckl.families.independent import Parameter, independent_family
+from mckl.families.parameters import numbers
+from mckl.families.univariate import Between, Coordinates, Univariate, kind_of
+
+_LEAST_SHAPE = 0.1  # below, quantiles of likely probabilities are too small for float64
+_SMALLEST = 1e-300
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(14)
+
+
+def log_gamma_rise(a: float, h: float) -> float:
+    """The difference log Gamma(a + h) - log Gamma(a), to full accuracy for small h."""
+    if abs(h) > 0.5 * a:
+        return float(gammaln(a + h) - gammaln(a))
+    return 0.5 * h * float(_WEIGHTS @ psi(a + 0.5 * h * (1.0 + _NODES)))
+
+
+@dataclass(frozen=True)
+class Gamma(Univariate):
+    """The gamma law; `scale` is the inverse of its rate."""
+
+    shape: float
+    scale: Any = 1.0
+    support = (0.0, math.inf)
+    domain = "(0, inf)"
+    symmetric = False
+
+    @property
+    def kind(self) -> str:
+        return kind_of("gamma", self.shape)
+
+    def at(self, location: Any, scale: Any) -> Gamma:
+        return Gamma(self.shape, scale)
+
+    @property
+    def tails(self) -> tuple[Tail, Tail]:
+        return Tail(power=self.shape + 1.0), Tail(linear=1.0 / self.scale)
+
+    @property
+    def breakpoints(self) -> tuple[float, ...]:
+        return (self.shape * self.scale,)
+
+    def log_density(self, x: Vector) -> Vector:
+        y = x / self.scale
+        rise = (self.shape - 1.0) * np.log(y) - y
+        return np.asarray(rise - gammaln(self.shape) - np.log(self.scale))
+
+    def log_ratio(self, p: Univariate, x: Vector) -> Vector:
+        if not isinstance(p, Gamma):
+            return super().log_ratio(p, x)
+        x, _, scale, excess, log_scale = self._relative(p, x)
+        constant = p.shape * log_scale + log_gamma_rise(self.shape, p.shape - self.shape)
+        return np.asarray((self.shape - p.shape) * np.log(x) - x * (excess / scale) + constant)
+
+    def probability(self, x: Vector, upper: bool = False) -> Vector:
+        return np.asarray((gammaincc if upper else gammainc)(self.shape, x / self.scale))
+
+    def quantile(self, u: Vector, upper: bool = False) -> Vector:
+        y = (gammainccinv if upper else gammaincinv)(self.shape, u)
+        return np.asarray(self.scale * np.maximum(y, _SMALLEST))
+
+    def draw(self, generator: np.random.Generator, shape: tuple[int, int]) -> Vector:
+        return generator.standard_gamma(self.shape, shape)
+
+    def sums(self, x: Vector, ps: Sequence[Univariate]) -> Vector:
+        laws = [p for p in ps if isinstance(p, Gamma)]
+        if len(laws) < len(ps):
+            return super().sums(x, ps)
+        columns = x.shape[-1]
+        logs = np.log(x).sum(axis=-1) if any(p.shape != self.shape for p in laws) else 0.0
+        total = x.sum(axis=-1)
+        out = np.empty((len(ps), len(x)))
+        for i, p in enumerate(laws):
+            steep = (1.0 - p.scale) / p.scale
+            out[i] = total * steep if np.ndim(steep) == 0 else x @ steep
+            out[i] += (self.shape - p.shape) * logs
+            constant = log_gamma_rise(self.shape, p.shape - self.shape)
+            out[i] += columns * (p.shape * np.mean(np.log(p.scale)) + constant)
+        return out
+
+
+def _sweep(shapes: Sequence[float], dimension: int, scale: float, offset: float) -> Coordinates:
+    """The shapes k e^offset and k, the scales 1 and `scale`."""
+    (k,) = shapes
+    for shape in (k, k * math.exp(offset)):
+        numbers("gamma", "shape", shape, least=_LEAST_SHAPE)
+    return Coordinates([Between(Gamma(k * math.exp(offset)), Gamma(k, scale))], [dimension])
+
+
+GAMMA = independent_family(
+    "gamma",
+    lambda shape, rate: Gamma(shape, 1.0 / rate),
+    {
+        "shape": Parameter("shape; the mean is shape / rate", least=_LEAST_SHAPE),
+        "rate": Parameter("rate, the inverse of the scale", default=1.0, above=0.0),
+    },
+    shapes=("shape",),
+    sweep=_sweep,
+)

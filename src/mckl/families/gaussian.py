@@ -1,0 +1,81 @@
+"""The normal law in one dimension, for pairs with another family: tails like e^(-x^2 / 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.special import ndtr, ndtri
+
+from mckl.arrays import Vector
+from mckl.exact.product import Tail
+from mckl.families.independent import Parameter, independent_family
+from mckl.families.univariate import Univariate
+
+_LOG_ROOT = 0.5 * np.log(2.0 * np.pi)
+
+
+@dataclass(frozen=True)
+class Gaussian(Univariate):
+    """The normal law with mean `location` and standard deviation `scale`."""
+
+    location: Any = 0.0
+    scale: Any = 1.0
+
+    @property
+    def kind(self) -> str:
+        return "normal"
+
+    def at(self, location: Any, scale: Any) -> Gaussian:
+        return Gaussian(location, scale)
+
+    @property
+    def tails(self) -> tuple[Tail, Tail]:
+        tail = Tail(quadratic=0.5 / self.scale**2)
+        return tail, tail
+
+    def log_density(self, x: Vector) -> Vector:
+        y = (x - self.location) / self.scale
+        return np.asarray(-0.5 * y * y - np.log(self.scale) - _LOG_ROOT)
+
+    def log_ratio(self, p: Univariate, x: Vector) -> Vector:
+        if not isinstance(p, Gaussian):
+            return super().log_ratio(p, x)
+        x, location, scale, excess, log_scale = self._relative(p, x)
+        step = (-x * excess - location) / scale  # from x to its place under p
+        return np.asarray(0.5 * step * (2.0 * x + step) + log_scale)
+
+    def probability(self, x: Vector, upper: bool = False) -> Vector:
+        y = (x - self.location) / self.scale
+        return np.asarray(ndtr(-y if upper else y))
+
+    def quantile(self, u: Vector, upper: bool = False) -> Vector:
+        y = ndtri(u)
+        return np.asarray(self.location + self.scale * (-y if upper else y))
+
+    def draw(self, generator: np.random.Generator, shape: tuple[int, int]) -> Vector:
+        return generator.standard_normal(shape)
+
+    def sums(self, x: Vector, ps: Sequence[Univariate]) -> Vector:
+        if any(p.kind != self.kind for p in ps):
+            return super().sums(x, ps)
+        own, columns = np.einsum("ij,ij->i", x, x), x.shape[-1]
+        out = np.empty((len(ps), len(x)))
+        for i, p in enumerate(ps):
+            y = x * (1.0 / p.scale)
+            y -= p.location / p.scale
+            out[i] = 0.5 * (np.einsum("ij,ij->i", y, y) - own)
+            out[i] += columns * np.mean(np.log(p.scale))
+        return out
+
+
+GAUSSIAN = independent_family(
+    "normal",
+    Gaussian,
+    {
+        "mean": Parameter("mean", default=0.0),
+        "sd": Parameter("standard deviation", default=1.0, above=0.0),
+    },
+)

@@ -1,0 +1,114 @@
+"""q and p whose coordinates are independent one-dimensional laws, as configs name them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mckl.exact.product import end
+from mckl.families.base import Family, Pair, Side
+from mckl.families.parameters import check_names, missing, numbers, one_length
+from mckl.families.univariate import Between, Coordinates, Univariate
+
+
+class Parameter(NamedTuple):
+    """A number a coordinate.
+
+    meaning  for help texts
+    default  where it is not given; None: it must be
+    above    what it must exceed
+    least    what it must reach
+    """
+
+    meaning: str
+    default: float | None = None
+    above: float | None = None
+    least: float | None = None
+
+
+LOCATION = Parameter("where the density is centred", default=0.0)
+SCALE = Parameter("how wide the density is, as in scipy.stats", default=1.0, above=0.0)
+
+
+@dataclass(frozen=True)
+class Independent(Side):
+    """One law a coordinate; `scalar`: one law that stands for every coordinate."""
+
+    family: str
+    laws: tuple[Univariate, ...]
+    scalar: bool = False
+
+    def independent(self) -> Independent:
+        return self
+
+    def against(self, p: Side) -> Coordinates:
+        """The pair of this q and a p, whose coordinates may be of other families."""
+        if not isinstance(p, Independent):
+            return self.against(p.independent())
+        if self.scalar:
+            sides = zip(self.laws * len(p.laws), p.laws, strict=True)
+        elif p.scalar:
+            sides = zip(self.laws, p.laws * len(self.laws), strict=True)
+        elif len(self.laws) == len(p.laws):
+            sides = zip(self.laws, p.laws, strict=True)
+        else:
+            raise ValueError(
+                f"q has {len(self.laws)} coordinates and p has {len(p.laws)}, expected one number"
+            )
+        factors = Counter(Between(*both) for both in sides)
+        for factor in factors:
+            _check(factor)
+        return Coordinates(list(factors), list(factors.values()))
+
+
+def _check(factor: Between) -> None:
+    q, p = factor
+    if q.domain != p.domain:
+        raise ValueError(
+            f"q is {q.kind} on {q.domain}, p is {p.kind} on {p.domain}: expected one support"
+            " (KL is infinite where p = 0 and q > 0)"
+        )
+    if any(end(*tails).moment >= 1.0 for tails in factor.tails):
+        raise ValueError(
+            f"KL is infinite: q is {q.kind}, whose tails are too heavy for p, which is {p.kind}"
+        )
+
+
+def independent_family(
+    name: str,
+    make: Callable[..., Univariate],
+    parameters: Mapping[str, Parameter],
+    shapes: Sequence[str] = (),
+    sweep: Callable[[Sequence[float], int, float, float], Pair] | None = None,
+) -> Family:
+    """The entry of a one-dimensional family; `make` takes the parameters in their order.
+
+    One whose last parameters are location and scale has the sweep q = offset + X, p = scale X.
+    """
+
+    def side(given: Mapping[str, Any]) -> Independent:
+        check_names(name, given, parameters)
+        vectors = {}
+        for key, (_, default, above, least) in parameters.items():
+            if key not in given and default is None:
+                raise missing(name, key)
+            vectors[key] = numbers(name, key, given.get(key, default), above=above, least=least)
+        length = one_length(name, vectors)
+        rows = np.column_stack([np.broadcast_to(v, (length or 1,)) for v in vectors.values()])
+        made = {row: make(*row) for row in dict.fromkeys(map(tuple, rows.tolist()))}
+        return Independent(name, tuple(made[tuple(row)] for row in rows.tolist()), length is None)
+
+    def located(values: Sequence[float], dimension: int, scale: float, offset: float) -> Pair:
+        for key, value in zip(shapes, values, strict=True):
+            numbers(name, key, value, above=parameters[key].above, least=parameters[key].least)
+        factor = Between(make(*values, offset, 1.0), make(*values, 0.0, scale))
+        return Coordinates([factor], [dimension])
+
+    if sweep is None and list(parameters)[-2:] == ["location", "scale"]:
+        sweep = located
+    meanings = {key: parameter.meaning for key, parameter in parameters.items()}
+    return Family(name, shapes, meanings, side, sweep)

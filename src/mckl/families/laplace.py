@@ -1,0 +1,76 @@
+"""The Laplace law: tails like e^-|x|, and a kink at its centre."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mckl.arrays import Vector
+from mckl.exact.product import Tail
+from mckl.families.independent import LOCATION, SCALE, independent_family
+from mckl.families.univariate import Univariate
+
+
+@dataclass(frozen=True)
+class Laplace(Univariate):
+    """The Laplace law; its standard deviation is sqrt(2) scale."""
+
+    location: Any = 0.0
+    scale: Any = 1.0
+
+    @property
+    def kind(self) -> str:
+        return "laplace"
+
+    def at(self, location: Any, scale: Any) -> Laplace:
+        return Laplace(location, scale)
+
+    @property
+    def tails(self) -> tuple[Tail, Tail]:
+        tail = Tail(linear=1.0 / self.scale)
+        return tail, tail
+
+    def log_density(self, x: Vector) -> Vector:
+        return np.asarray(-np.abs(x - self.location) / self.scale - np.log(2.0 * self.scale))
+
+    def log_ratio(self, p: Univariate, x: Vector) -> Vector:
+        if not isinstance(p, Laplace):
+            return super().log_ratio(p, x)
+        x, location, scale, excess, log_scale = self._relative(p, x)
+        # |x - location| - scale |x|, of which the large part is taken out on each side of 0
+        side = np.where(x < 0, -1.0, 1.0)
+        within = -x * side * excess
+        crossed = side * (x - location) < 0
+        gap = np.where(crossed, 2.0 * side * (location - x), 0.0)
+        return np.asarray((within - side * location + gap) / scale + log_scale)
+
+    def probability(self, x: Vector, upper: bool = False) -> Vector:
+        y = (x - self.location) / self.scale * (-1.0 if upper else 1.0)
+        tail = 0.5 * np.exp(-np.abs(y))
+        return np.asarray(np.where(y < 0, tail, 1.0 - tail))
+
+    def quantile(self, u: Vector, upper: bool = False) -> Vector:
+        low = np.minimum(u, 1.0 - u)
+        y = np.where(u <= 0.5, 1.0, -1.0) * np.log(2.0 * low)
+        return np.asarray(self.location + self.scale * (-y if upper else y))
+
+    def draw(self, generator: np.random.Generator, shape: tuple[int, int]) -> Vector:
+        return generator.laplace(size=shape)
+
+    def sums(self, x: Vector, ps: Sequence[Univariate]) -> Vector:
+        if any(p.kind != self.kind for p in ps):
+            return super().sums(x, ps)
+        own, columns = np.abs(x).sum(axis=-1), x.shape[-1]
+        out = np.empty((len(ps), len(x)))
+        for i, p in enumerate(ps):
+            y = x - p.location
+            np.abs(y, out=y)
+            out[i] = y.sum(axis=-1) / p.scale if np.ndim(p.scale) == 0 else y @ (1.0 / p.scale)
+            out[i] += columns * np.mean(np.log(p.scale)) - own
+        return out
+
+
+LAPLACE = independent_family("laplace", Laplace, {"location": LOCATION, "scale": SCALE})

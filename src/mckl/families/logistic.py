@@ -1,0 +1,91 @@
+"""The logistic law: tails like e^-|x|, smooth everywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.special import expit, log_expit, logit
+
+from mckl.arrays import Vector
+from mckl.exact.product import Tail
+from mckl.families.independent import LOCATION, SCALE, independent_family
+from mckl.families.univariate import Univariate, log_of_products
+
+
+@dataclass(frozen=True)
+class Logistic(Univariate):
+    """The logistic law; its standard deviation is pi scale / sqrt(3)."""
+
+    location: Any = 0.0
+    scale: Any = 1.0
+
+    @property
+    def kind(self) -> str:
+        return "logistic"
+
+    def at(self, location: Any, scale: Any) -> Logistic:
+        return Logistic(location, scale)
+
+    @property
+    def tails(self) -> tuple[Tail, Tail]:
+        tail = Tail(linear=1.0 / self.scale)
+        return tail, tail
+
+    def log_density(self, x: Vector) -> Vector:
+        y = np.abs(x - self.location) / self.scale
+        return np.asarray(2.0 * log_expit(y) - y - np.log(self.scale))
+
+    def log_ratio(self, p: Univariate, x: Vector) -> Vector:
+        if not isinstance(p, Logistic):
+            return super().log_ratio(p, x)
+        x, location, scale, excess, log_scale = self._relative(p, x)
+        step = (-x * excess - location) / scale  # from x to its place under p
+        side = np.where(x < 0, -1.0, 1.0)
+        # With |x| for x, by symmetry: log q - log p = step + 2 log((1 + e^-(x + step))/(1 + e^-x)),
+        # whose last term is log(1 + e^-x (e^-step - 1) / (1 + e^-x)).
+        x, step = x * side, step * side
+        bend = np.log1p(expit(-x) * np.expm1(np.maximum(-step, -700.0)))
+        with np.errstate(over="ignore"):
+            far = -step > 30.0  # e^-step would lose, or overflow, what x takes back
+        direct = np.logaddexp(0.0, -(x + step)) - np.logaddexp(0.0, -x)
+        return np.asarray(step + 2.0 * np.where(far, direct, bend) + log_scale)
+
+    def probability(self, x: Vector, upper: bool = False) -> Vector:
+        y = (x - self.location) / self.scale
+        return np.asarray(expit(-y if upper else y))
+
+    def quantile(self, u: Vector, upper: bool = False) -> Vector:
+        y = logit(u)
+        return np.asarray(self.location + self.scale * (-y if upper else y))
+
+    def draw(self, generator: np.random.Generator, shape: tuple[int, int]) -> Vector:
+        return generator.logistic(size=shape)
+
+    def sums(self, x: Vector, ps: Sequence[Univariate]) -> Vector:
+        if any(p.kind != self.kind for p in ps):
+            return super().sums(x, ps)
+        # log f(x) = -|x| - 2 log(1 + e^-|x|), and the logarithms of a product add up
+        size, columns = np.abs(x), x.shape[-1]
+        own = size.sum(axis=-1) + 2.0 * _log_of_ones(size)
+        out = np.empty((len(ps), len(x)))
+        for i, p in enumerate(ps):
+            y = x * (1.0 / p.scale)
+            y -= p.location / p.scale
+            np.abs(y, out=y)
+            out[i] = y.sum(axis=-1) + 2.0 * _log_of_ones(y)
+            out[i] += columns * np.mean(np.log(p.scale)) - own
+        return out
+
+
+def _log_of_ones(size: Vector) -> Vector:
+    """Sum of log(1 + e^-size) over the last axis; overwrites size."""
+    y = np.negative(size)
+    np.exp(y, out=y)
+    y += 1.0
+    return log_of_products(y, 2.0)
+
+
+LOGISTIC = independent_family("logistic", Logistic, {"location": LOCATION, "scale": SCALE})

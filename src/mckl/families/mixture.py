@@ -1,0 +1,206 @@
+"""Mixtures of one-dimensional laws: q(x) = sum_k weight_k q_k(x)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.special import logsumexp
+
+from mckl.arrays import Vector
+from mckl.exact.product import Tail
+from mckl.families.base import Family
+from mckl.families.beta import BETA
+from mckl.families.gamma import GAMMA
+from mckl.families.gaussian import GAUSSIAN
+from mckl.families.independent import Independent
+from mckl.families.laplace import LAPLACE
+from mckl.families.logistic import LOGISTIC
+from mckl.families.parameters import check_names, missing, numbers
+from mckl.families.student_t import STUDENT_T
+from mckl.families.univariate import Univariate
+
+# The families whose laws a mixture may have.
+_COMPONENTS = {f.name: f for f in (GAUSSIAN, STUDENT_T, LAPLACE, LOGISTIC, GAMMA, BETA)}
+_ADD_UP = 1e-9  # how far the sum of the weights may be from 1
+
+
+@dataclass(frozen=True)
+class Mixture(Univariate):
+    """A mixture of laws with equal domains; the weights are positive and add up to 1."""
+
+    weights: tuple[float, ...]
+    components: tuple[Univariate, ...]
+    symmetric = False
+
+    @property
+    def kind(self) -> str:
+        parts = (
+            f"{w!r} {c.kind} at {c.location!r} by {c.scale!r}"
+            for w, c in zip(self.weights, self.components, strict=True)
+        )
+        return f"mixture({', '.join(parts)})"
+
+    @property
+    def support(self) -> tuple[float, float]:  # type: ignore[override]
+        return self.components[0].support
+
+    @property
+    def domain(self) -> str:  # type: ignore[override]
+        return self.components[0].domain
+
+    def at(self, location: Any, scale: Any) -> Mixture:
+        """The mixture, moved and stretched as a whole."""
+        moved = (c.at(location + scale * c.location, scale * c.scale) for c in self.components)
+        return Mixture(self.weights, tuple(moved))
+
+    @property
+    def tails(self) -> tuple[Tail, Tail]:
+        low, high = zip(*(c.tails for c in self.components), strict=True)
+        return min(low), min(high)  # the heaviest: the least coefficient of the leading term
+
+    @property
+    def breakpoints(self) -> tuple[float, ...]:
+        return tuple(sorted({x for c in self.components for x in c.breakpoints}))
+
+    def _log_parts(self, x: Vector) -> Vector:
+        parts = zip(self.weights, self.components, strict=True)
+        return np.stack([math.log(w) + c.log_density(x) for w, c in parts])
+
+    def log_density(self, x: Vector) -> Vector:
+        with np.errstate(over="ignore"):
+            return np.asarray(logsumexp(self._log_parts(x), axis=0))
+
+    def log_ratio(self, p: Univariate, x: Vector) -> Vector:
+        apart = super().log_ratio(p, x)
+        if not isinstance(p, Mixture) or [c.kind for c in p.components] != [
+            c.kind for c in self.components
+        ]:
+            return apart
+        # Component by component, log(q_k / p_k) keeps its digits where it is small.
+        logs = np.stack(
+            [
+                _log_quotient(v, w) + c.log_ratio(d, x)
+                for v, w, c, d in zip(
+                    self.weights, p.weights, self.components, p.components, strict=True
+                )
+            ]
+        )
+        near = np.abs(logs).max(axis=0) < 0.5
+        parts = p._log_parts(x)
+        share = np.exp(parts - parts.max(axis=0))
+        share /= share.sum(axis=0)
+        small = np.log1p((share * np.expm1(np.where(near, logs, 0.0))).sum(axis=0))
+        return np.asarray(np.where(near, small, apart))
+
+    def probability(self, x: Vector, upper: bool = False) -> Vector:
+        parts = zip(self.weights, self.components, strict=True)
+        return np.asarray(sum(w * c.probability(x, upper) for w, c in parts))
+
+    def quantile(self, u: Vector, upper: bool = False) -> Vector:
+        """By Newton's method in the logarithm of the tail, kept within a bracket."""
+        u = np.asarray(u, dtype=np.float64)
+        out = np.empty(u.shape)
+        nearer = u <= 0.5  # from the tail in which the probability is the smaller one
+        for side, tail in ((nearer, u), (~nearer, 1.0 - u)):
+            if side.any():
+                out[side] = self._tail_quantile(tail[side], upper == bool(side is nearer))
+        return out
+
+    def _tail_quantile(self, u: Vector, upper: bool) -> Vector:
+        """The points with the probability u <= 1/2 below them, or above them."""
+        sign = -1.0 if upper else 1.0
+        # In sign * x, P grows. P <= max P_k puts the root above the least quantile of a
+        # component, and P >= w_k P_k below the quantile of u / w_k, where there is one.
+        low = np.min([sign * c.quantile(u, upper) for c in self.components], axis=0)
+        high = np.max([sign * c.quantile(u, upper) for c in self.components], axis=0)
+        for w, c in zip(self.weights, self.components, strict=True):
+            there = u < w
+            bound = sign * c.quantile(np.where(there, u / w, 0.5), upper)
+            high = np.where(there, np.minimum(high, bound), high)
+        high = np.maximum(low, high)
+        x = low.copy()
+        for _ in range(_MOST_STEPS):
+            p = self.probability(sign * x, upper)
+            with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+                gap = np.log(p / u)
+                slope = np.exp(self.log_density(sign * x)) / p
+                step = x - gap / slope
+            low, high = np.where(gap <= 0, x, low), np.where(gap >= 0, x, high)
+            inside = (step >= low) & (step <= high)
+            last, x = x, np.where(inside, step, 0.5 * (low + high))
+            if np.all(np.abs(x - last) <= 2e-16 * np.abs(x)):
+                break
+        return np.asarray(sign * x)
+
+    def draw(self, generator: np.random.Generator, shape: tuple[int, int]) -> Vector:
+        """A component by one uniform number, a point of it by another through its quantile.
+
+        Two numbers a point, so that points do not depend on how many are drawn at a time.
+        """
+        u = generator.random((*shape, 2))
+        chosen = np.searchsorted(np.cumsum(self.weights)[:-1], u[..., 0], side="right")
+        v = u[..., 1] + 2.0**-54  # in the middle of the cells, off 0
+        out = np.empty(shape)
+        for k, c in enumerate(self.components):
+            here = chosen == k
+            out[here] = c.quantile(v[here])
+        return out
+
+
+_MOST_STEPS = 200
+
+
+def _log_quotient(v: float, w: float) -> float:
+    return math.log1p((v - w) / w) if abs(v - w) < 0.5 * w else math.log(v / w)
+
+
+def _side(given: Mapping[str, Any]) -> Independent:
+    known = ("weights", "components")
+    check_names("mixture", given, known)
+    for name in known:
+        if name not in given:
+            raise missing("mixture", name)
+    weights = np.atleast_1d(numbers("mixture", "weights", given["weights"], above=0.0))
+    total = float(weights.sum())
+    if abs(total - 1.0) > _ADD_UP:
+        raise ValueError(f"mixture: weights add up to {total:.10g}, expected 1")
+    components = given["components"]
+    if not isinstance(components, Sequence) or isinstance(components, str):
+        raise ValueError(f"mixture: components {components!r}, expected a list of laws")
+    if len(components) != weights.size:
+        raise ValueError(
+            f"mixture: {weights.size} weights for {len(components)} components, expected as many"
+        )
+    laws = [_component(c) for c in components]
+    domains = dict.fromkeys(law.domain for law in laws)
+    if len(domains) > 1:
+        raise ValueError(
+            f"mixture: components on {' and '.join(domains)}, expected one support for all"
+        )
+    return Independent("mixture", (Mixture(tuple((weights / total).tolist()), tuple(laws)),))
+
+
+def _component(given: Any) -> Univariate:
+    if not isinstance(given, Mapping):
+        raise ValueError(f"mixture: component {given!r}, expected a law with its parameters")
+    name = given.get("family", "normal")
+    if name not in _COMPONENTS:
+        raise ValueError(
+            f"mixture: component of family {name!r}, expected one of {', '.join(_COMPONENTS)}"
+        )
+    side = _COMPONENTS[name].side({k: v for k, v in given.items() if k != "family"})
+    if not isinstance(side, Independent) or len(side.laws) != 1:
+        raise ValueError(f"mixture: component {given!r} has more than one dimension, expected one")
+    return side.laws[0]
+
+
+MIXTURE = Family(
+    "mixture",
+    (),
+    {"weights": "probabilities of the components", "components": "laws of one dimension"},
+    _side,
+)

@@ -1,0 +1,88 @@
+"""Independent Poisson counts: phi(t) = sum rate_q e^(t d), d = log rate_q - log rate_p."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mckl.arrays import Vector
+from mckl.families.base import Family, Side
+from mckl.families.exponential import Exponential, ExponentialPair, log_quotient, text_of
+from mckl.families.parameters import check_names, missing, numbers
+
+_MOST_RATE = 1e15  # counts beyond are not exact in float64
+
+
+class _Line:
+    ends, log_mass = (-math.inf, math.inf), 0.0
+
+    def __init__(self, rate: Vector, d: Vector) -> None:
+        self._rate, self._d = rate, d
+
+    def derivatives(self, t: Vector, order: int) -> Vector:
+        powers = self._d ** np.arange(2, order + 1)[:, None]
+        return np.asarray((powers * self._rate) @ np.exp(np.outer(self._d, t)))
+
+
+@dataclass(frozen=True, eq=False)
+class Poisson(Exponential):
+    """Counts with these rates; a rate of shape () stands for every coordinate of the other side."""
+
+    rate: Vector
+    family = "poisson"
+
+    @property
+    def dimension(self) -> int:  # type: ignore[override]
+        return self.rate.size
+
+    @property
+    def columns(self) -> int:  # type: ignore[override]
+        return self.rate.size
+
+    @property
+    def kind(self) -> str:
+        return f"poisson({text_of(self.rate)})"
+
+    @property
+    def mean(self) -> Vector:
+        return self.rate
+
+    def line(self, p: Poisson) -> _Line:
+        return _Line(self.rate, self.coefficients(p))
+
+    def coefficients(self, p: Poisson) -> Vector:
+        return log_quotient(self.rate, p.rate)
+
+    def draw(self, generator: np.random.Generator, shape: tuple[int, int]) -> Vector:
+        return generator.poisson(self.rate, shape).astype(np.float64)
+
+    def combine(self, draw: Vector, coefficients: Vector) -> Vector:
+        return np.asarray(coefficients @ draw.T)
+
+    def against(self, p: Side) -> ExponentialPair:
+        """The pair of this q and a p of as many rates."""
+        if not isinstance(p, Poisson):
+            return super().against(p)
+        length = max(self.rate.size, p.rate.size)
+        if any(side.rate.ndim and side.rate.size != length for side in (self, p)):
+            raise ValueError(
+                f"poisson: q has {self.rate.size} rates and p has {p.rate.size},"
+                " expected one number"
+            )
+        q, p = (Poisson(np.broadcast_to(side.rate, (length,))) for side in (self, p))
+        return ExponentialPair(q, p)
+
+
+def _side(given: Mapping[str, Any]) -> Poisson:
+    check_names("poisson", given, ("rate",))
+    if "rate" not in given:
+        raise missing("poisson", "rate")
+    rate = numbers("poisson", "rate", given["rate"], above=0.0, most=_MOST_RATE)
+    return Poisson(rate)
+
+
+POISSON = Family("poisson", (), {"rate": "mean count"}, _side)

@@ -1,0 +1,173 @@
+"""How many numbers stand for one sample of a quadratic form: every coordinate, or two a group.
+
+Either way a sample's log density ratio is a quadratic form in independent standard normals g
+and chi-squares w,
+
+    l = KL + sum_i square_i (g_i^2 - 1) + linear_i g_i + sum_j chi_j (w_j - dof_j).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from mckl.arrays import Vector
+from mckl.draw.form import Form, Stratified
+from mckl.exact.balanced import balanced_variance
+from mckl.exact.strata import MOST_STRATA, stratified
+from mckl.families.quadratic_law import Coefficients
+
+
+class QuadraticForm(Form):
+    """A quadratic form in normals and chi-squares.
+
+    Attributes
+    ----------
+    kl
+        KL(q||p), the mean of l.
+    square, linear
+        Coefficients of g^2 - 1 and of g, shape (normals,).
+    chi, dof
+        Coefficients of w - dof, and the degrees of freedom of each w, shape (chi-squares,).
+    pair
+        The pair itself where each g is a coordinate, so that there is a point with densities;
+        else None.
+    """
+
+    def __init__(
+        self,
+        kl: float,
+        square: Vector,
+        linear: Vector,
+        chi: Vector,
+        dof: Vector,
+        pair: Any = None,
+    ) -> None:
+        self.kl, self.square, self.linear, self.chi, self.dof = kl, square, linear, chi, dof
+        self.pair = pair
+        self.numbers = square.size + chi.size
+        self.shape = "+".join([str(square.size), *(repr(float(k)) for k in dof)])
+
+    def draw(self, stream: Any, rows: int) -> Any:
+        return stream.normals(rows, self.square.size), stream.chisquares(rows, self.dof)
+
+    def at(self, stream: Any, u: Vector) -> Any:
+        normals = self.square.size
+        return (
+            stream.normal_quantiles(u[:, :normals]),
+            stream.chisquare_quantiles(u[:, normals:], self.dof),
+        )
+
+    def evaluator(self, forms: Sequence[QuadraticForm], signs: int) -> _Evaluator:
+        return _Evaluator(forms, signs)
+
+    def stratified(self, n: int) -> Stratified:
+        law = Stratified(*stratified(self, min(n, MOST_STRATA)))
+        return law if n <= MOST_STRATA else law._replace(variance=self.balanced_variance(n))
+
+    def balanced_variance(self, n: int) -> float:
+        return balanced_variance(self, n)
+
+
+_NONE = np.empty(0)
+
+
+def full(c: Coefficients, pair: Any = None) -> QuadraticForm:
+    """One normal a coordinate: the textbook way."""
+    repeats = c.weight.astype(np.int64)
+    kl = float(np.sum(c.kl * c.weight))
+    a, b = np.repeat(c.a, repeats), np.repeat(c.b, repeats)
+    return QuadraticForm(kl, a, b, _NONE, _NONE, pair)
+
+
+def radial(c: Coefficients) -> QuadraticForm:
+    """Two numbers a group of coordinates with equal a, whatever the dimension.
+
+    Within a group l depends on epsilon through its squared length and its projection on
+    b/|b| alone. The projection is one normal g, and what the length has besides is a
+    chi-square w with (group size - 1) degrees of freedom, independent of g: the same law
+    in two numbers (docs/theory.md, section 5).
+    """
+    a, group = np.unique(c.a, return_inverse=True)
+    size = np.bincount(group, weights=c.weight).astype(np.float64)
+    length = np.sqrt(np.bincount(group, weights=c.weight * c.b * c.b))
+    several = size > 1
+    kl = float(np.sum(c.kl * c.weight))
+    return QuadraticForm(kl, a, length, a[several], size[several] - 1.0)
+
+
+def radial_groups(c: Coefficients) -> tuple[int, int]:
+    """How many normals and how many chi-squares `radial` draws, without making it."""
+    order = np.argsort(c.a) if c.weight.max() > 1 else None
+    a = np.sort(c.a) if order is None else c.a[order]
+    first = np.flatnonzero(np.concatenate(([True], a[1:] != a[:-1])))
+    size = np.diff(np.append(first, a.size))
+    if order is not None:
+        size = np.add.reduceat(c.weight[order], first)
+    return first.size, int((size > 1).sum())
+
+
+class _Sums:
+    """Weighted sums over the numbers of a sample, one a form.
+
+    Forms whose weights are all alike, as in a sweep, share the plain sum.
+    """
+
+    def __init__(self, weights: Sequence[Vector]) -> None:
+        alike = [w.size > 0 and bool((w == w[0]).all()) for w in weights]
+        self._factor = [float(w[0]) if one else 1.0 for w, one in zip(weights, alike, strict=True)]
+        patterns = [np.ones(w.size) if one else w for w, one in zip(weights, alike, strict=True)]
+        keys = [-1 if one else i for i, one in enumerate(alike)]
+        self._patterns = dict(zip(keys, patterns, strict=True))
+        self._keys = keys
+        self._sums: dict[int, Vector] = {}
+
+    def resize(self, shape: tuple[int, ...]) -> None:
+        """Make room for sums of shape (replicates, units)."""
+        self._sums = {key: np.empty(shape) for key in self._patterns}
+
+    def add(self, numbers: Vector, replicate: int, start: int, stop: int) -> None:
+        """Take in the numbers, shape (rows, numbers), of units start to stop."""
+        for key, pattern in self._patterns.items():
+            np.matmul(numbers, pattern, out=self._sums[key][replicate, start:stop])
+
+    def of(self, form: int) -> Vector:
+        """The sums of a form, shape (replicates, units)."""
+        return self._factor[form] * self._sums[self._keys[form]]
+
+
+class _Evaluator:
+    """BLAS products tile by tile, the rest at once."""
+
+    def __init__(self, forms: Sequence[QuadraticForm], signs: int) -> None:
+        self._constants = [
+            f.kl - float(f.square.sum()) - float((f.chi * f.dof).sum()) for f in forms
+        ]
+        self._linear = _Sums([f.linear for f in forms])
+        self._square = _Sums([f.square for f in forms])
+        self._chi = _Sums([f.chi for f in forms]) if forms[0].chi.size else None
+
+    def resize(self, replicates: int, units: int) -> None:
+        for sums in filter(None, (self._linear, self._square, self._chi)):
+            sums.resize((replicates, units))
+
+    def add(self, draw: Any, replicate: int, start: int, stop: int) -> None:
+        normals, chisquares = draw
+        self._linear.add(normals, replicate, start, stop)
+        np.multiply(normals, normals, out=normals)
+        self._square.add(normals, replicate, start, stop)
+        if self._chi is not None:
+            self._chi.add(chisquares, replicate, start, stop)
+
+    def finish(self, out: Vector) -> None:
+        for i, constant in enumerate(self._constants):
+            even = self._square.of(i)
+            even += constant
+            if self._chi is not None:
+                even += self._chi.of(i)
+            odd = self._linear.of(i)
+            np.add(even, odd, out=out[0, i])
+            if len(out) == 2:
+                np.subtract(even, odd, out=out[1, i])

@@ -1,0 +1,176 @@
+"""The law of a quadratic form l = KL + sum a (g^2 - 1) + b g in independent standard normals g.
+
+With Q = sum a (g^2 - 1) and L = sum b g, its joint cumulant generating function is elementary
+(docs/theory.md, section 2),
+
+    log E e^{T (KL + Q) + S L} = T KL + sum  m(-T t)/2 + S^2 b^2 / (2 (1 - T t)),
+                                 t = 2a,  m(x) = x - log(1 + x),
+
+finite where every 1 - T t > 0.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from mckl.arrays import Complex, Vector
+from mckl.exact.law import Law, Tilt
+
+
+class Coefficients(NamedTuple):
+    """What the law of l depends on, one row per distinct coordinate.
+
+    a, b      as in the module's formula
+    kl        the coordinate's share of KL(q||p), without cancellation
+    weight    in how many coordinates this row stands
+
+    All have shape (rows,).
+    """
+
+    a: Vector
+    b: Vector
+    kl: Vector
+    weight: Vector
+
+
+def x_minus_log1p(x: Vector | float) -> Vector:
+    """``x - log(1 + x)`` to full relative accuracy for every x > -1.
+
+    The two terms agree to first order, so near 0 the plain difference has no correct
+    digit left; there log(1 + x) = 2 artanh(s) with s = x / (2 + x) gives a quotient
+    without cancellation and a short series.
+    """
+    x = np.asarray(x, dtype=np.float64)
+    near = np.abs(x) < 0.5
+    small = np.where(near, x, 0.0)
+    s = small / (2.0 + small)
+    s2 = s * s
+    series = np.zeros_like(s)
+    for k in range(17, 0, -1):
+        series = series * s2 + 1.0 / (2 * k + 1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        far = x - np.log1p(np.where(near, 0.0, x))
+    return np.where(near, small * small / (2.0 + small) - 2.0 * s * s2 * series, far)
+
+
+class _Sums(NamedTuple):
+    """Sums over coordinates under the tilt T, with s = t / (1 - T t) and c = b^2 / (1 - T t).
+
+    cross   sum t s
+    plain   sum s^i, by i
+    with_b  sum s^i c, by i
+    """
+
+    cross: float
+    plain: Vector
+    with_b: Vector
+
+
+_ROWS = 2**13  # coordinates at a time: what is made of them stays in cache
+
+
+def _sum_of_m(T: float, t: Vector, weight: Vector) -> float:
+    """Sum m(T t) over coordinates."""
+    return sum(
+        float(weight[i : i + _ROWS] @ x_minus_log1p(T * t[i : i + _ROWS]))
+        for i in range(0, t.size, _ROWS)
+    )
+
+
+def _sums(t: Vector, b2: Vector, weight: Vector, T: float, order: int) -> _Sums:
+    cross = 0.0
+    plain, with_b = np.zeros(order + 1), np.zeros(order + 1)
+    for start in range(0, t.size, _ROWS):
+        here = slice(start, start + _ROWS)
+        w, tt = weight[here], T * t[here]
+        s, c = t[here] / (1.0 - tt), w * (b2[here] / (1.0 - tt))
+        cross += float(w @ (t[here] * s))
+        power = w.copy()
+        with np.errstate(over="ignore", invalid="ignore"):
+            for i in range(order + 1):
+                plain[i] += power.sum()
+                with_b[i] += c.sum()
+                if i < order:
+                    power *= s
+                    c *= s
+    return _Sums(cross, plain, with_b)
+
+
+def _complex_m(x: Complex) -> Complex:
+    """m(x) = x - log(1 + x) without cancellation, as `x_minus_log1p` has it for real x."""
+    y = x / (2.0 + x)
+    square = y * y
+    series = np.zeros_like(x)
+    for k in range(16, 0, -1):
+        series = (series + 1.0 / (2 * k + 1)) * square
+    with np.errstate(divide="ignore", invalid="ignore"):
+        far = x - np.log(1.0 + x)
+    return np.where(np.abs(x) < 0.5, y * (x - 2.0 * series), far)
+
+
+class QuadraticLaw(Law):
+    """The law of l for these coefficients."""
+
+    analytic = True
+    _most_odd = 2  # L is normal, so joint cumulants hold at most two factors of it
+
+    def __init__(self, c: Coefficients) -> None:
+        super().__init__()
+        self._t, self._b2, self._weight = 2.0 * c.a, c.b * c.b, c.weight
+        self._range = float(self._t.min()), float(self._t.max())
+        self.kl = float(np.sum(c.kl * c.weight))
+        self._sums: dict[float, _Sums] = {}
+        self._logs: dict[float, float] = {}
+
+    def is_finite(self, tilt: Tilt, order: int = 0) -> bool:
+        return all(1.0 - tilt[0] * t > 0 for t in self._range)
+
+    @property
+    def lowest_tilt(self) -> float:
+        return 1.0 / self._range[0] if self._range[0] < 0 else -math.inf
+
+    def log_mgf(self, tilt: Tilt) -> float:
+        T, S = tilt
+        if not self.is_finite(tilt):
+            return math.inf
+        if T not in self._logs:
+            self._logs[T] = 0.5 * _sum_of_m(-T, self._t, self._weight) if T else 0.0
+        return T * self.kl + self._logs[T] + 0.5 * S * S * float(self._tilted(T, 0).with_b[0])
+
+    def complex_log_mgf(self, s: Complex, paired: bool) -> Complex:
+        total = s * self.kl
+        rows = max(_ROWS // s.size, 1)
+        for start in range(0, self._t.size, rows):
+            here = slice(start, start + rows)
+            x = -s[:, None] * self._t[here]
+            total = total + 0.5 * (_complex_m(x) @ self._weight[here])
+            if not paired:
+                total += 0.5 * s * s * ((1.0 / (1.0 + x)) @ (self._weight[here] * self._b2[here]))
+        return np.asarray(total)
+
+    def prepare(self, tilt: Tilt, order: int) -> None:
+        self._tilted(tilt[0], order)  # all powers in one pass
+
+    def _tilted(self, T: float, order: int) -> _Sums:
+        """The sums over coordinates under the tilt T, with powers up to `order` at least."""
+        known = self._sums.get(T)
+        if known is None or known.plain.size <= order:
+            known = self._sums[T] = _sums(self._t, self._b2, self._weight, T, order)
+        return known
+
+    def cumulant(self, i: int, j: int, tilt: Tilt = (0, 0)) -> float:
+        if j > 2 or (i, j) == (0, 0):
+            return 0.0
+        T, S = tilt
+        sums = self._tilted(T, i)
+        with_b = math.factorial(i) * float(sums.with_b[i])
+        if j == 2:
+            return with_b
+        if j == 1:
+            return S * with_b
+        if i == 1:
+            return 0.5 * T * sums.cross + 0.5 * S * S * with_b
+        return 0.5 * math.factorial(i - 1) * float(sums.plain[i]) + 0.5 * S * S * with_b

@@ -1,0 +1,102 @@
+"""The families, by name. A new family is one file here and one line below."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from mckl.families.base import Family, Pair
+from mckl.families.beta import BETA
+from mckl.families.categorical import CATEGORICAL
+from mckl.families.dirichlet import DIRICHLET
+from mckl.families.gamma import GAMMA
+from mckl.families.laplace import LAPLACE
+from mckl.families.logistic import LOGISTIC
+from mckl.families.mixture import MIXTURE
+from mckl.families.normal import NORMAL
+from mckl.families.poisson import POISSON
+from mckl.families.student_t import STUDENT_T
+
+FAMILIES: Mapping[str, Family] = {
+    family.name: family
+    for family in (
+        NORMAL,
+        STUDENT_T,
+        LAPLACE,
+        LOGISTIC,
+        GAMMA,
+        BETA,
+        MIXTURE,
+        POISSON,
+        CATEGORICAL,
+        DIRICHLET,
+    )
+}
+
+_TEXT = re.compile(r"\s*([a-z][a-z-]*)\s*(?:\(([^()]*)\))?\s*")
+
+
+def number(value: float) -> str:
+    """The shortest text of a number that reads back as the same number; 1 for 1.0."""
+    return repr(float(value)).removesuffix(".0")
+
+
+def read(text: str) -> tuple[Family, tuple[float, ...]]:
+    """A family of a sweep and its shape parameters, from a text such as ``student-t(5)``.
+
+    Raises ValueError in one line.
+    """
+    match = _TEXT.fullmatch(text)
+    family = _family(match[1] if match else text)
+    if family.sweep is None:
+        swept = ", ".join(f.example for f in FAMILIES.values() if f.sweep)
+        raise ValueError(f"'{family.name}' stands in cases alone, expected one of {swept}")
+    assert match
+    try:
+        shapes = tuple(float(part) for part in match[2].split(",")) if match[2] else ()
+    except ValueError:
+        shapes = ()
+    if len(shapes) != len(family.shapes):
+        raise ValueError(f"'{text}', expected {family.example}")
+    return family, shapes
+
+
+def canonical(text: str) -> str:
+    """The text of a family as results have it: ``student-t(5)`` for ``student-t( 5.0 )``."""
+    family, shapes = read(text)
+    return family.name + (f"({', '.join(map(number, shapes))})" if shapes else "")
+
+
+def sweep_pair(text: str, dimension: int, scale: float, offset: float) -> Pair:
+    """The pair of a cell of a sweep (DESIGN of scale and offset: docs/theory.md, section 1).
+
+    Raises ValueError in one line.
+    """
+    family, shapes = read(text)
+    assert family.sweep is not None
+    return family.sweep(shapes, dimension, scale, offset)
+
+
+def case_pair(case: Mapping[str, Any]) -> Pair:
+    """The pair of a case: mappings `q` and `p`, each with its `family` (normal unless named).
+
+    Raises ValueError in one line that names the side.
+    """
+    sides = {}
+    for name in ("q", "p"):
+        given = dict(case[name])
+        try:
+            sides[name] = _family(given.pop("family", "normal")).side(given)
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from None
+    return sides["q"].against(sides["p"])
+
+
+def _family(name: Any) -> Family:
+    if name not in FAMILIES:
+        close = difflib.get_close_matches(str(name), FAMILIES, n=1, cutoff=0.5)
+        known = f"did you mean '{close[0]}'?" if close else f"expected one of {', '.join(FAMILIES)}"
+        raise ValueError(f"'{name}' is no family: {known}")
+    return FAMILIES[name]

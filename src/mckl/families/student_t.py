@@ -1,0 +1,92 @@
+"""Student's t: tails like |x|^-(df + 1)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.special import gammaln, stdtr, stdtrit
+
+from mckl.arrays import Vector
+from mckl.exact.product import Tail
+from mckl.families.independent import LOCATION, SCALE, Parameter, independent_family
+from mckl.families.univariate import Univariate, kind_of, log_of_products
+
+
+@dataclass(frozen=True)
+class StudentT(Univariate):
+    """Student's t with `df` degrees of freedom."""
+
+    df: float
+    location: Any = 0.0
+    scale: Any = 1.0
+
+    @property
+    def kind(self) -> str:
+        return kind_of("student-t", self.df)
+
+    def at(self, location: Any, scale: Any) -> StudentT:
+        return StudentT(self.df, location, scale)
+
+    @property
+    def tails(self) -> tuple[Tail, Tail]:
+        tail = Tail(power=self.df + 1.0)
+        return tail, tail
+
+    def log_density(self, x: Vector) -> Vector:
+        half = 0.5 * (self.df + 1.0)
+        constant = gammaln(half) - gammaln(0.5 * self.df) - 0.5 * math.log(self.df * math.pi)
+        y = (x - self.location) / self.scale
+        return np.asarray(constant - np.log(self.scale) - half * np.log1p(y * y / self.df))
+
+    def log_ratio(self, p: Univariate, x: Vector) -> Vector:
+        if not isinstance(p, StudentT) or p.df != self.df:
+            return super().log_ratio(p, x)
+        x, location, scale, excess, log_scale = self._relative(p, x)
+        step = (-x * excess - location) / scale  # from x to its place under p
+        bend = np.log1p(step * (2.0 * x + step) / (self.df + x * x))
+        return np.asarray(0.5 * (self.df + 1.0) * bend + log_scale)
+
+    def probability(self, x: Vector, upper: bool = False) -> Vector:
+        y = (x - self.location) / self.scale
+        return np.asarray(stdtr(self.df, -y if upper else y))
+
+    def quantile(self, u: Vector, upper: bool = False) -> Vector:
+        y = stdtrit(self.df, u)
+        return np.asarray(self.location + self.scale * (-y if upper else y))
+
+    def draw(self, generator: np.random.Generator, shape: tuple[int, int]) -> Vector:
+        return generator.standard_t(self.df, shape)
+
+    def sums(self, x: Vector, ps: Sequence[Univariate]) -> Vector:
+        if any(p.kind != self.kind for p in ps):
+            return super().sums(x, ps)
+        half, columns = 0.5 * (self.df + 1.0), x.shape[-1]
+        under_q = 1.0 / (self.df + x * x)
+        out = np.empty((len(ps), len(x)))
+        for i, p in enumerate(ps):
+            y = x * (1.0 / p.scale)
+            y -= p.location / p.scale
+            y *= y
+            y += self.df
+            y *= under_q
+            # (df + y^2) / (df + x^2) lies between 1 / bound and bound
+            bound = 4.0 * np.max((1.0 + p.location**2 / self.df) * (1.0 + p.scale**2 + p.scale**-2))
+            out[i] = half * log_of_products(y, float(bound))
+            out[i] += columns * np.mean(np.log(p.scale))
+        return out
+
+
+STUDENT_T = independent_family(
+    "student-t",
+    StudentT,
+    {
+        "df": Parameter("degrees of freedom", above=0.0),
+        "location": LOCATION,
+        "scale": SCALE,
+    },
+    shapes=("df",),
+)

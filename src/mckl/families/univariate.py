@@ -1,0 +1,355 @@
+"""Pairs of products of one-dimensional continuous laws, of one family or of two."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from functools import lru_cache
+from itertools import groupby
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mckl.arrays import Vector
+from mckl.draw.form import Form, Stratified
+from mckl.exact.dyadic import Dyadic
+from mckl.exact.product import ProductLaw, Tail
+from mckl.exact.strata import Linked
+from mckl.families.base import Integrals, Pair
+
+# The smallest tail probability that a mirror image is looked for with.
+_LEAST_TAIL = 1e-300
+
+
+class Relative(NamedTuple):
+    """A point x and a law p where another law of the same kind is the standard one."""
+
+    x: Vector
+    location: Any
+    scale: Any
+    excess: Any  # scale - 1 with all its digits
+    log_scale: Any
+
+
+class Univariate(ABC):
+    """A one-dimensional law with a density. Laws are immutable and compare by their parameters.
+
+    For evaluation alone, location and scale may be arrays that broadcast with the points.
+
+    Attributes
+    ----------
+    kind
+        The family's name and its shape parameters, such as ``student-t(5)``: laws that differ by
+        location and scale alone have the same.
+    location, scale
+        Where the law stands; 0 and 1 for a family that has none.
+    support
+        The interval in which x lies.
+    domain
+        The values that the law takes, for messages. Laws with equal domains have the same x, be it
+        the value itself or a function of it.
+    symmetric
+        Whether the density is symmetric about `location`.
+    """
+
+    location: Any = 0.0
+    scale: Any = 1.0
+    support: tuple[float, float] = (-math.inf, math.inf)
+    domain: str = "(-inf, inf)"
+    symmetric: bool = True
+
+    @property
+    @abstractmethod
+    def kind(self) -> str: ...
+
+    @abstractmethod
+    def at(self, location: Any, scale: Any) -> Univariate:
+        """The law of this kind with this location and scale."""
+
+    @property
+    @abstractmethod
+    def tails(self) -> tuple[Tail, Tail]:
+        """How the density falls at the lower end and at the upper one."""
+
+    @property
+    def breakpoints(self) -> tuple[float, ...]:
+        """Where the density peaks or has a kink."""
+        return (self.location,)
+
+    @abstractmethod
+    def log_density(self, x: Vector) -> Vector:
+        """The log density."""
+
+    def log_ratio(self, p: Univariate, x: Vector) -> Vector:
+        """log self(x) - log p(x), to full relative accuracy where p is of the same kind."""
+        return np.asarray(self.log_density(x) - p.log_density(x))
+
+    @abstractmethod
+    def probability(self, x: Vector, upper: bool = False) -> Vector:
+        """The probability below x, or above it."""
+
+    @abstractmethod
+    def quantile(self, u: Vector, upper: bool = False) -> Vector:
+        """The point with the probability u below it, or above it."""
+
+    def _relative(self, p: Univariate, x: Vector) -> Relative:
+        """x and p, of this law's kind, in the coordinate in which this law is the standard one."""
+        scale, excess = p.scale / self.scale, (p.scale - self.scale) / self.scale
+        near = np.abs(excess) < 0.5
+        log_scale = np.where(near, np.log1p(np.where(near, excess, 0.0)), np.log(scale))
+        location = (p.location - self.location) / self.scale
+        return Relative((x - self.location) / self.scale, location, scale, excess, log_scale)
+
+    def mirror(self, x: Vector) -> Vector:
+        """The mirror image of x: the point with the complementary probability."""
+        if self.symmetric:
+            return np.asarray(2.0 * self.location - x)
+        below, above = self.probability(x), self.probability(x, True)
+        # Where a probability underflows, so does what the image would weigh.
+        lower, upper = np.maximum(below, _LEAST_TAIL), np.maximum(above, _LEAST_TAIL)
+        out = np.empty(np.shape(x))
+        low = below <= above
+        out[low] = self.quantile(lower[low], True)
+        out[~low] = self.quantile(upper[~low])
+        return out
+
+    @abstractmethod
+    def draw(self, generator: np.random.Generator, shape: tuple[int, int]) -> Vector:
+        """Independent samples."""
+
+    def sums(self, x: Vector, ps: Sequence[Univariate]) -> Vector:
+        """Sums of `log_ratio` over the last axis of x, shape (laws p, rows).
+
+        A family that can do with fewer logarithms has its own.
+        """
+        own = self.log_density(x)
+        return np.stack([(own - p.log_density(x)).sum(axis=-1) for p in ps])
+
+
+def kind_of(family: str, *shapes: float) -> str:
+    """The text of a family with shape parameters, as in the config: ``student-t(5)``."""
+    return f"{family}({', '.join(repr(float(s)).removesuffix('.0') for s in shapes)})"
+
+
+_LARGEST = 1e300
+
+
+def log_of_products(y: Vector, bound: float) -> Vector:
+    """Sums of log y over the last axis, for 1 / bound <= y <= bound, by logarithms of products.
+
+    Overwrites y.
+    """
+    together = max(int(math.log(_LARGEST) / math.log(max(bound, 1.0 + 1e-12))), 1)
+    while y.shape[-1] > 1 and together > 1:
+        half = y.shape[-1] // 2
+        low = y[..., :half]
+        low *= y[..., half : 2 * half]
+        if y.shape[-1] % 2:
+            low[..., 0] *= y[..., -1]
+            together -= 1
+        y, together = low, together // 2
+    return np.asarray(np.log(y).sum(axis=-1))
+
+
+class Between(NamedTuple):
+    """q and p in one coordinate: a factor of `mckl.exact.product`."""
+
+    q: Univariate
+    p: Univariate
+
+    @property
+    def support(self) -> tuple[float, float]:
+        return self.q.support
+
+    @property
+    def breakpoints(self) -> tuple[float, ...]:
+        low, high = self.support
+        points = {*self.q.breakpoints, *self.p.breakpoints}
+        with np.errstate(all="ignore"):
+            points |= {float(x) for x in self.q.mirror(np.array(sorted(points)))}
+        return tuple(sorted(x for x in points if low < x < high))
+
+    @property
+    def tails(self) -> tuple[tuple[Tail, Tail], tuple[Tail, Tail]]:
+        (low, high), (p_low, p_high) = self.q.tails, self.p.tails
+        return (low, p_low), (high, p_high)
+
+    def log_q(self, x: Vector) -> Vector:
+        return self.q.log_density(x)
+
+    def log_ratio(self, x: Vector) -> Vector:
+        return self.q.log_ratio(self.p, x)
+
+    def mirror(self, x: Vector) -> Vector:
+        return self.q.mirror(x)
+
+
+@lru_cache(maxsize=4096)
+def _strata(factor: Between) -> Dyadic:
+    def ell(u: Vector, upper: bool) -> Vector:
+        return factor.log_ratio(factor.q.quantile(u, upper))
+
+    return Dyadic(ell, [float(u) for u in factor.q.probability(np.array(factor.breakpoints))])
+
+
+@lru_cache(maxsize=4096)
+def _definition(factor: Between) -> Dyadic:
+    """log q - log p as the definition has it, a difference of two numbers."""
+
+    def ell(u: Vector, upper: bool) -> Vector:
+        x = factor.q.quantile(u, upper)
+        return factor.q.log_density(x) - factor.p.log_density(x)
+
+    return Dyadic(ell, [float(u) for u in factor.q.probability(np.array(factor.breakpoints))])
+
+
+@lru_cache(maxsize=256)
+def _linked(factor: Between) -> Linked:
+    def ell(u: Vector) -> Vector:
+        middle = u.size // 2
+        low = factor.q.quantile(u[:middle])
+        high = factor.q.quantile(1.0 - u[middle:], True)
+        return factor.log_ratio(np.concatenate((low, high)))
+
+    return Linked(ell)
+
+
+@lru_cache(maxsize=2**16)
+def _strata_sums(factor: Between, n: int) -> tuple[float, float, float]:
+    """Sums over n strata of the second to fourth cumulants of l in one coordinate."""
+    second, third, fourth = _strata(factor).sums(n)
+    return second, third, fourth + _linked(factor)(n) if n <= Linked.MOST else math.nan
+
+
+class Coordinates(Pair):
+    """q and p with independent coordinates, each a factor that stands `counts` times."""
+
+    def __init__(self, factors: Sequence[Between], counts: Sequence[int]) -> None:
+        # Factors that draw the same law stand together.
+        order = sorted(range(len(factors)), key=lambda i: factors[i].q.kind)
+        self.factors = tuple(factors[i] for i in order)
+        self.counts = tuple(int(counts[i]) for i in order)
+        self.dimension = sum(self.counts)
+
+    @property
+    def family(self) -> str:  # type: ignore[override]
+        q, p = (
+            "+".join(dict.fromkeys(getattr(f, side).kind for f in self.factors))
+            for side in ("q", "p")
+        )
+        return q if q == p else f"{q}|{p}"
+
+    def _law(self) -> ProductLaw:
+        return ProductLaw(self.factors, self.counts)
+
+    def reversed(self) -> Coordinates:
+        return Coordinates([Between(f.p, f.q) for f in self.factors], self.counts)
+
+    def integrals(self) -> Integrals:
+        """Integrals over the probability under q of the two log densities' difference."""
+        moments = np.array([_definition(f).moments() for f in self.factors])
+        kl, variance = np.array(self.counts, float) @ moments
+        return Integrals(float(kl), float(variance))
+
+    def form(self) -> CoordinateForm:
+        return CoordinateForm(self)
+
+
+class CoordinateForm(Form):
+    """One number a coordinate: a draw from the standard law of its kind."""
+
+    def __init__(self, pair: Coordinates) -> None:
+        self._pair = pair
+        self.numbers = pair.dimension
+        self._blocks = [
+            _Block([f for f, _ in group], [n for _, n in group])
+            for group in (
+                list(group)
+                for _, group in groupby(
+                    zip(pair.factors, pair.counts, strict=True), key=lambda fn: fn[0].q.kind
+                )
+            )
+        ]
+        self.shape = "+".join(f"{b.columns} {b.law.kind}" for b in self._blocks)
+
+    def draw(self, stream: Any, rows: int) -> Any:
+        return [stream.sample(b.law, rows, b.columns) for b in self._blocks]
+
+    def at(self, stream: Any, u: Vector) -> Any:
+        ends = np.cumsum([b.columns for b in self._blocks])[:-1]
+        parts = np.split(u, ends, axis=1)
+        return [stream.quantiles(b.law, v) for b, v in zip(self._blocks, parts, strict=True)]
+
+    def evaluator(self, forms: Sequence[CoordinateForm], signs: int) -> _Evaluator:
+        return _Evaluator([form._blocks for form in forms], signs)
+
+    def stratified(self, n: int) -> Stratified:
+        with np.errstate(over="ignore", invalid="ignore"):
+            sums = np.array([_strata_sums(f, n) for f in self._pair.factors])
+            second, third, fourth = np.array(self._pair.counts, float) @ sums
+        if second == 0.0:
+            return Stratified(0.0, 0.0, 0.0)
+        return Stratified(second / n**2, third / second**1.5, fourth / second**2)
+
+    def balanced_variance(self, n: int) -> float:
+        pairs = zip(self._pair.factors, self._pair.counts, strict=True)
+        return math.fsum(count * _strata(f).sums(n).second for f, count in pairs) / n**2
+
+
+class _Block:
+    """The coordinates whose q is of one kind."""
+
+    def __init__(self, factors: Sequence[Between], counts: Sequence[int]) -> None:
+        self.law = factors[0].q.at(0.0, 1.0)
+        self.columns = sum(counts)
+        # Coordinates whose p is of one kind are evaluated together.
+        self.parts: list[tuple[slice, Univariate]] = []
+        start = 0
+        ordered = sorted(zip(factors, counts, strict=True), key=lambda fn: fn[0].p.kind)
+        for _, group in groupby(ordered, key=lambda fn: fn[0].p.kind):
+            same = list(group)
+            stop = start + sum(n for _, n in same)
+            self.parts.append((slice(start, stop), _together(same)))
+            start = stop
+
+
+def _together(same: Sequence[tuple[Between, int]]) -> Univariate:
+    """The laws p of some coordinates as one, in the coordinates in which q is standard."""
+    location = [(f.p.location - f.q.location) / f.q.scale for f, _ in same]
+    scale = [f.p.scale / f.q.scale for f, _ in same]
+    if len(same) == 1:
+        return same[0][0].p.at(location[0], scale[0])
+    counts = [n for _, n in same]
+    return same[0][0].p.at(np.repeat(location, counts), np.repeat(scale, counts))
+
+
+class _Evaluator:
+    """Sums of l over the coordinates, for several forms that share their draws."""
+
+    def __init__(self, forms: Sequence[Sequence[_Block]], signs: int) -> None:
+        self._forms, self._signs = forms, signs
+        self._out = np.empty(0)
+
+    def resize(self, replicates: int, units: int) -> None:
+        self._out = np.empty((self._signs, len(self._forms), replicates, units))
+
+    def add(self, draw: Sequence[Vector], replicate: int, start: int, stop: int) -> None:
+        out = self._out[:, :, replicate, start:stop]
+        out[:] = 0.0
+        for b, x in enumerate(draw):
+            law = self._forms[0][b].law
+            for sign in range(self._signs):
+                at = law.mirror(x) if sign else x
+                alike = {str([s for s, _ in form[b].parts]) for form in self._forms}
+                if len(alike) == 1:
+                    for i, (columns, _) in enumerate(self._forms[0][b].parts):
+                        ps = [form[b].parts[i][1] for form in self._forms]
+                        out[sign] += law.sums(at[:, columns], ps)
+                else:
+                    for j, form in enumerate(self._forms):
+                        for columns, p in form[b].parts:
+                            out[sign, j] += law.sums(at[:, columns], [p])[0]
+
+    def finish(self, out: Vector) -> None:
+        out[:] = self._out
