@@ -26,6 +26,7 @@ from mckl.exact.tilted import Law, Tilt, Vector
 
 _COARSEST, _FINEST = 16, 128  # nodes a unit of the double exponential rule's own variable
 _SPAN = math.asinh(300.0 * 2.0 / math.pi)  # nodes lie within e^-300 and e^300 of a breakpoint
+_BORDER = 1e-12  # a tilt that is the border up to rounding counts as the border
 _SETTLED = 1e-8  # what halving the step may change; what is left is about its square
 
 
@@ -295,7 +296,7 @@ def _finite(f: FactorLaw, tilt: Tilt, order: int) -> bool:
         return all(order * e.moment < 1.0 for e in f.reversed_ends)
     for here, there in (f.ends, f.ends[::-1]):
         falls = 1.0 - _times(u, here.growth) - _times(v, there.growth)
-        if math.isnan(falls) or falls <= order * max(here.moment, there.moment):
+        if math.isnan(falls) or falls <= order * max(here.moment, there.moment) + _BORDER:
             return False
     return True
 

@@ -8,24 +8,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.special import gammainc, gammaincc, gammainccinv, gammaincinv, gammaln, psi
+from scipy.special import gammainc, gammaincc, gammainccinv, gammaincinv, gammaln
 
 from mckl.arrays import Vector
 from mckl.exact.product import Tail
+from mckl.families.gamma_function import log_gamma_rise
 from mckl.families.independent import Parameter, independent_family
 from mckl.families.parameters import numbers
 from mckl.families.univariate import Between, Coordinates, Univariate, kind_of
 
 _LEAST_SHAPE = 0.1  # below, quantiles of likely probabilities are too small for float64
 _SMALLEST = 1e-300
-_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(14)
-
-
-def log_gamma_rise(a: float, h: float) -> float:
-    """The difference log Gamma(a + h) - log Gamma(a), to full accuracy for small h."""
-    if abs(h) > 0.5 * a:
-        return float(gammaln(a + h) - gammaln(a))
-    return 0.5 * h * float(_WEIGHTS @ psi(a + 0.5 * h * (1.0 + _NODES)))
 
 
 @dataclass(frozen=True)
@@ -90,6 +83,22 @@ class Gamma(Univariate):
             constant = log_gamma_rise(self.shape, p.shape - self.shape)
             out[i] += columns * (p.shape * np.mean(np.log(p.scale)) + constant)
         return out
+
+
+def log_gammas(generator: np.random.Generator, shape: tuple[int, ...], shapes: Vector) -> Vector:
+    """Logarithms of gamma variates, shape (*shape, shapes), for shapes however small.
+
+    Below shape 1 they follow from G(a) = G(a + 1) U^(1/a), as a variate of a small shape would
+    underflow. The numbers of one sample are drawn in turn, so that they do not depend on how many
+    samples are drawn at a time.
+    """
+    small = np.flatnonzero(shapes < 1.0)
+    every = np.concatenate((shapes, np.ones(small.size)))
+    every[small] += 1.0
+    drawn = generator.standard_gamma(every, (*shape, every.size))
+    logs = np.log(drawn[..., : shapes.size])
+    logs[..., small] -= drawn[..., shapes.size :] / shapes[small]
+    return np.asarray(logs)
 
 
 def _sweep(shapes: Sequence[float], dimension: int, scale: float, offset: float) -> Coordinates:
