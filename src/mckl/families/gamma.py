@@ -23,10 +23,11 @@ _SMALLEST = 1e-300
 
 @dataclass(frozen=True)
 class Gamma(Univariate):
-    """The gamma law; `scale` is the inverse of its rate."""
+    """The gamma law; `scale` is the inverse of its rate, `rate` what was given instead of it."""
 
     shape: float
     scale: Any = 1.0
+    rate: float | None = None
     support = (0.0, math.inf)
     domain = "(0, inf)"
     symmetric = False
@@ -45,6 +46,12 @@ class Gamma(Univariate):
     @property
     def breakpoints(self) -> tuple[float, ...]:
         return (self.shape * self.scale,)
+
+    def _excess(self, p: Univariate) -> Any:
+        q_rate, p_rate = self.rate, getattr(p, "rate", None)
+        if q_rate is None or p_rate is None:
+            return super()._excess(p)
+        return (q_rate - p_rate) / p_rate  # inverses would have lost digits near q = p
 
     def log_density(self, x: Vector) -> Vector:
         y = x / self.scale
@@ -111,7 +118,7 @@ def _sweep(shapes: Sequence[float], dimension: int, scale: float, offset: float)
 
 GAMMA = independent_family(
     "gamma",
-    lambda shape, rate: Gamma(shape, 1.0 / rate),
+    lambda shape, rate: Gamma(shape, 1.0 / rate, rate),
     {
         "shape": Parameter("shape; the mean is shape / rate", least=_LEAST_SHAPE),
         "rate": Parameter("rate, the inverse of the scale", default=1.0, above=0.0),

@@ -122,17 +122,21 @@ class Mixture(Univariate):
             bound = sign * c.quantile(np.where(there, u / w, 0.5), upper)
             high = np.where(there, np.minimum(high, bound), high)
         high = np.maximum(low, high)
-        x = low.copy()
+        x, active = low.copy(), np.arange(u.size)
         for _ in range(_MOST_STEPS):
-            p = self.probability(sign * x, upper)
+            at = sign * x[active]
+            p = self.probability(at, upper)
             with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-                gap = np.log(p / u)
-                slope = np.exp(self.log_density(sign * x)) / p
-                step = x - gap / slope
-            low, high = np.where(gap <= 0, x, low), np.where(gap >= 0, x, high)
-            inside = (step >= low) & (step <= high)
-            last, x = x, np.where(inside, step, 0.5 * (low + high))
-            if np.all(np.abs(x - last) <= 2e-16 * np.abs(x)):
+                gap = np.log(p / u[active])
+                step = x[active] - gap * p / np.exp(self.log_density(at))
+            low[active] = np.where(gap <= 0, x[active], low[active])
+            high[active] = np.where(gap >= 0, x[active], high[active])
+            inside = (step >= low[active]) & (step <= high[active])
+            last = x[active]
+            x[active] = np.where(inside, step, 0.5 * (low[active] + high[active]))
+            # A step of Newton's squares the gap.
+            active = active[~((inside & (np.abs(gap) < 1e-8)) | (x[active] == last))]
+            if not active.size:
                 break
         return np.asarray(sign * x)
 
