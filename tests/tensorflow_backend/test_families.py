@@ -16,7 +16,6 @@ from mckl.families.dirichlet import DIRICHLET
 from mckl.families.gamma import GAMMA
 from mckl.families.gaussian import GAUSSIAN
 from mckl.families.laplace import LAPLACE
-from mckl.families.poisson import POISSON
 
 pytestmark = pytest.mark.skipif(
     find_spec("tensorflow_probability") is None,
@@ -35,7 +34,6 @@ pytestmark = pytest.mark.skipif(
          {"shape": [2, 0.5, 30], "rate": [1, 3, 2]}, {"shape": [3, 0.7, 28], "rate": [0.5, 2, 2]}),
         (BETA, "Beta", {"a": "concentration1", "b": "concentration0"},
          {"a": [2, 0.3], "b": [3, 0.5]}, {"a": [1, 0.6], "b": [1, 2]}),
-        (POISSON, "Poisson", {"rate": "rate"}, {"rate": [2, 30]}, {"rate": [3, 25]}),
         (CATEGORICAL, "Categorical", {"probabilities": "probs"},
          {"probabilities": [0.7, 0.2, 0.1]}, {"probabilities": [0.1, 0.3, 0.6]}),
         (DIRICHLET, "Dirichlet", {"concentration": "concentration"},
