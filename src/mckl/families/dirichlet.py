@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.special import logsumexp, psi
+from scipy.special import psi
 
 from mckl.arrays import Vector
 from mckl.families.base import Family, Side
@@ -86,7 +86,9 @@ class Dirichlet(Exponential):
 
     def draw(self, generator: np.random.Generator, shape: tuple[int, int]) -> Vector:
         logs = log_gammas(generator, shape[:1], self.concentration)
-        return np.asarray(logs - logsumexp(logs, axis=1, keepdims=True))
+        logs -= logs.max(axis=1, keepdims=True)
+        logs -= np.log(np.exp(logs).sum(axis=1, keepdims=True))
+        return logs
 
     def combine(self, draw: Vector, coefficients: Vector) -> Vector:
         return np.asarray(coefficients @ draw.T)

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.special import logsumexp
 
 from mckl.arrays import Vector
 from mckl.exact.product import Tail
@@ -71,8 +70,10 @@ class Mixture(Univariate):
         return np.stack([math.log(w) + c.log_density(x) for w, c in parts])
 
     def log_density(self, x: Vector) -> Vector:
-        with np.errstate(over="ignore"):
-            return np.asarray(logsumexp(self._log_parts(x), axis=0))
+        parts = self._log_parts(x)
+        top = np.maximum(parts.max(axis=0), -np.finfo(np.float64).max)
+        parts -= top
+        return np.asarray(top + np.log(np.exp(parts).sum(axis=0)))
 
     def log_ratio(self, p: Univariate, x: Vector) -> Vector:
         apart = super().log_ratio(p, x)
