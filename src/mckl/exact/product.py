@@ -28,6 +28,8 @@ from mckl.exact.law import Law, Tilt
 
 _COARSEST, _FINEST = 16, 128  # nodes a unit of the double exponential rule's own variable
 _SPAN = math.asinh(300.0 * 2.0 / math.pi)  # nodes lie within e^-300 and e^300 of a breakpoint
+_BORDER = 1e-12  # a tilt that is the border up to rounding counts as the border
+_FAR = -1e3  # log densities below this are themselves added up, not their differences
 _SETTLED = 1e-8  # what halving the step may change; what is left is about its square
 
 
@@ -88,6 +90,9 @@ class Factor(Protocol, Hashable):
 
     def log_q(self, x: Vector) -> Vector:
         """The log density of q."""
+
+    def log_p(self, x: Vector) -> Vector:
+        """The log density of p."""
 
     def log_ratio(self, x: Vector) -> Vector:
         """The log density ratio l, to full relative accuracy also where q is close to p."""
@@ -152,24 +157,30 @@ class FactorLaw:
         x = np.concatenate([piece[0] for piece in pieces])
         coarse = np.concatenate([np.arange(piece[0].size) % 2 == 0 for piece in pieces])
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            log_w = f.log_q(x) + np.concatenate([piece[1] for piece in pieces])
+            log_dx = np.concatenate([piece[1] for piece in pieces]) - math.log(self._per_unit)
+            log_w = f.log_q(x) + log_dx
             ell, mirrored = f.log_ratio(x), f.log_ratio(f.mirror(x))
         good = np.isfinite(log_w) & np.isfinite(ell) & np.isfinite(mirrored)
-        log_w, coarse = log_w[good] - math.log(self._per_unit), coarse[good]
+        self._far = _Far(f, x[good], log_dx[good])
+        log_w, coarse = log_w[good], coarse[good]
         self._ell, self._even = ell[good], 0.5 * (ell + mirrored)[good]
         self._odd = 0.5 * (ell - mirrored)[good]
         # The halved rule sees every other node with twice the weight.
         half = logsumexp(log_w[coarse]) + math.log(2.0)
-        total = float(logsumexp(log_w))
+        total = self._total = float(logsumexp(log_w))
         self._log_w = log_w - total  # what the rule misses of q, it misses of everything
         w = np.exp(self._log_w)
-        gap = _phi(-self._ell)
         with np.errstate(over="ignore", invalid="ignore"):
-            self.kl = float(w @ np.where(w > 0, gap, 0.0))
-            halved = 2.0 * float(w[coarse] @ np.where(w[coarse] > 0, gap[coarse], 0.0))
+            # Where q underflows, w (r - 1 + l) is what is left of p.
+            left = np.exp(self._log_tilted((-1.0, -1.0)))
+            gap = np.where(w > 0, w * _phi(-self._ell), left)
+        self.kl = float(gap.sum())
         self._w = w
-        of_kl = abs(halved / self.kl - 1.0) if self.kl else 0.0
-        self.error = max(abs(half - total), abs(total), of_kl)
+        of_kl = abs(2.0 * gap[coarse].sum() / self.kl - 1.0) if self.kl else 0.0
+        # The mean of the odd part is 0.
+        odd = w * self._odd
+        of_odd = abs(2.0 * odd[coarse].sum()) / math.sqrt(odd @ self._odd) if odd.any() else 0.0
+        self.error = max(abs(half - total), abs(total), of_kl, of_odd)
 
     def log_mgf(self, tilt: Tilt) -> float:
         """K(T, S), where it is finite."""
@@ -179,7 +190,7 @@ class FactorLaw:
             if np.abs(x[here]).max() < 1.0:
                 value = math.log1p(tilt[0] * self.kl + float(self._w[here] @ _phi(x[here])))
             else:
-                value = float(logsumexp(self._log_w + x))
+                value = float(logsumexp(self._log_tilted(tilt)))
             self._logs[tilt] = value
         return self._logs[tilt]
 
@@ -197,10 +208,15 @@ class FactorLaw:
         T, S = tilt
         return np.asarray(T * self._even + S * self._odd)
 
+    def _log_tilted(self, tilt: Tilt) -> Vector:
+        """The logarithms of the weights times the exponential of the tilt."""
+        out = np.asarray(self._log_w + self._exponent(tilt))
+        out[self._far.nodes] = self._far.log_tilted(tilt) - self._total
+        return out
+
     def _central_moments(self, tilt: Tilt, order: int) -> tuple[float, float, Vector]:
         """Means of E - KL and L under the tilt, and their joint central moments."""
-        x = self._exponent(tilt)
-        log_w = self._log_w + x
+        x, log_w = self._exponent(tilt), self._log_tilted(tilt)
         w = np.exp(log_w - log_w.max())
         here = w > 0
         x, w, even, odd = x[here], w[here] / w.sum(), self._even[here] - self.kl, self._odd[here]
@@ -221,6 +237,34 @@ class FactorLaw:
                         cell = cell * b
                 row = row * a
         return *means, moments
+
+
+class _Far:
+    """The nodes at which q is so small that log q + T E + S L has no digits left where p is not.
+
+    There the multiples of log q are gathered before they are added up.
+    """
+
+    def __init__(self, factor: Factor, x: Vector, log_dx: Vector) -> None:
+        log_q = factor.log_q(x)
+        self.nodes = np.flatnonzero(log_q < _FAR)
+        x, self._log_q, self._log_dx = x[self.nodes], log_q[self.nodes], log_dx[self.nodes]
+        image = factor.mirror(x)
+        self._log_p, self._log_p_image = factor.log_p(x), factor.log_p(image)
+        apart = factor.log_q(image) - self._log_q
+        # Of a symmetric q it is rounding.
+        self._apart = np.where(np.abs(apart) < 1e-9 * np.abs(self._log_q), 0.0, apart)
+
+    def log_tilted(self, tilt: Tilt) -> Vector:
+        u, v = _of_both(tilt)
+        whole = 1.0 + u + v if abs(1.0 + u + v) > 1e-12 else 0.0
+        out = self._log_dx + whole * self._log_q - u * self._log_p
+        return np.asarray(out + (v * (self._apart - self._log_p_image) if v else 0.0))
+
+
+def _of_both(tilt: Tilt) -> tuple[float, float]:
+    """The factors of l and of its mirror image in the exponent T E + S L."""
+    return 0.5 * (tilt[0] + tilt[1]), 0.5 * (tilt[0] - tilt[1])
 
 
 def _joint_cumulants(first: float, second: float, mu: Vector) -> Vector:
@@ -293,12 +337,12 @@ class ProductLaw(Law):
 
 def _finite(f: FactorLaw, tilt: Tilt, order: int) -> bool:
     """Whether E (Q and L to this order) e^{T Q + S L} is finite, from the growth at both ends."""
-    u, v = 0.5 * (tilt[0] + tilt[1]), 0.5 * (tilt[0] - tilt[1])  # of l and of its mirror image
+    u, v = _of_both(tilt)
     if (u, v) in ((-1.0, 0.0), (0.0, -1.0)):  # p's own law
         return all(order * e.moment < 1.0 for e in f.reversed_ends)
     for here, there in (f.ends, f.ends[::-1]):
         falls = 1.0 - _times(u, here.growth) - _times(v, there.growth)
-        if math.isnan(falls) or falls <= order * max(here.moment, there.moment):
+        if math.isnan(falls) or falls <= order * max(here.moment, there.moment) + _BORDER:
             return False
     return True
 

@@ -12,7 +12,8 @@ from scipy.special import betainc, betaincc, betainccinv, betaincinv, betaln, ex
 
 from mckl.arrays import Vector
 from mckl.exact.product import Tail
-from mckl.families.gamma import log_gamma_rise
+from mckl.families.gamma import log_gammas
+from mckl.families.gamma_function import log_gamma_rise
 from mckl.families.independent import Parameter, independent_family
 from mckl.families.univariate import Univariate, kind_of
 
@@ -95,22 +96,6 @@ class Beta(Univariate):
             out[i] = (self.a - p.a + self.b - p.b) * near_0 - (self.b - p.b) * total
             out[i] += x.shape[-1] * self._rise(p)
         return out
-
-
-def log_gammas(generator: np.random.Generator, shape: tuple[int, ...], shapes: Vector) -> Vector:
-    """Logarithms of gamma variates, shape (*shape, shapes), for shapes however small.
-
-    Below shape 1 they follow from G(a) = G(a + 1) U^(1/a), as a variate of a small shape would
-    underflow. The numbers of one sample are drawn in turn, so that they do not depend on how many
-    samples are drawn at a time.
-    """
-    small = np.flatnonzero(shapes < 1.0)
-    every = np.concatenate((shapes, np.ones(small.size)))
-    every[small] += 1.0
-    drawn = generator.standard_gamma(every, (*shape, every.size))
-    logs = np.log(drawn[..., : shapes.size])
-    logs[..., small] -= drawn[..., shapes.size :] / shapes[small]
-    return np.asarray(logs)
 
 
 BETA = independent_family(

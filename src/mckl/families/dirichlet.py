@@ -8,31 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.special import bernoulli, logsumexp, psi, zeta
+from scipy.special import psi
 
 from mckl.arrays import Vector
 from mckl.families.base import Family, Side
-from mckl.families.beta import log_gammas
 from mckl.families.exponential import Exponential, ExponentialPair, text_of
+from mckl.families.gamma import log_gammas
+from mckl.families.gamma_function import zeta_rest
 from mckl.families.parameters import check_names, missing, numbers
-
-_TERMS = 12
-_BERNOULLI = bernoulli(2 * _TERMS)[2::2]
-
-
-def zeta_rest(m: int, a: Vector) -> Vector:
-    """zeta(m, a) - a^(1 - m) / (m - 1), without the difference where a is large.
-
-    zeta(m, a) = sum_n (a + n)^-m; the Euler-Maclaurin formula.
-    """
-    near = a < 10.0 + m
-    small, large = np.where(near, a, 1.0), np.where(near, 10.0 + m, a)
-    total, term = 0.5 * np.ones_like(large), m / large  # in units of a^-m
-    for k, b in enumerate(_BERNOULLI, start=1):
-        total = total + b / math.factorial(2 * k) * term
-        term = term * (m + 2 * k - 1) * (m + 2 * k) / (large * large)
-    exact = zeta(m, small) - small ** (1.0 - m) / (m - 1.0)
-    return np.where(near, exact, total * large ** (-float(m)))
 
 
 class _Line:
@@ -103,7 +86,9 @@ class Dirichlet(Exponential):
 
     def draw(self, generator: np.random.Generator, shape: tuple[int, int]) -> Vector:
         logs = log_gammas(generator, shape[:1], self.concentration)
-        return np.asarray(logs - logsumexp(logs, axis=1, keepdims=True))
+        logs -= logs.max(axis=1, keepdims=True)
+        logs -= np.log(np.exp(logs).sum(axis=1, keepdims=True))
+        return logs
 
     def combine(self, draw: Vector, coefficients: Vector) -> Vector:
         return np.asarray(coefficients @ draw.T)

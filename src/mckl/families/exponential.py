@@ -29,6 +29,7 @@ from mckl.families.base import Pair, Side
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(12)
 _SETTLED = 1e-13  # what halving a panel may change, relative to the whole; the rest is far less
+_BORDER = 1e-12  # a tilt that is the border up to rounding counts as the border
 _DEEPEST = 200  # halvings of a panel
 
 
@@ -93,7 +94,7 @@ class ExponentialLaw(Law):
 
     def is_finite(self, tilt: Tilt, order: int = 0) -> bool:
         low, high = self._line.ends
-        return low < tilt[0] < high
+        return (1.0 - _BORDER) * low < tilt[0] < (1.0 - _BORDER) * high
 
     @property
     def lowest_tilt(self) -> float:

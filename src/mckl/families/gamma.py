@@ -8,32 +8,26 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.special import gammainc, gammaincc, gammainccinv, gammaincinv, gammaln, psi
+from scipy.special import gammainc, gammaincc, gammainccinv, gammaincinv, gammaln
 
 from mckl.arrays import Vector
 from mckl.exact.product import Tail
+from mckl.families.gamma_function import log_gamma_rise
 from mckl.families.independent import Parameter, independent_family
 from mckl.families.parameters import numbers
 from mckl.families.univariate import Between, Coordinates, Univariate, kind_of
 
 _LEAST_SHAPE = 0.1  # below, quantiles of likely probabilities are too small for float64
 _SMALLEST = 1e-300
-_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(14)
-
-
-def log_gamma_rise(a: float, h: float) -> float:
-    """The difference log Gamma(a + h) - log Gamma(a), to full accuracy for small h."""
-    if abs(h) > 0.5 * a:
-        return float(gammaln(a + h) - gammaln(a))
-    return 0.5 * h * float(_WEIGHTS @ psi(a + 0.5 * h * (1.0 + _NODES)))
 
 
 @dataclass(frozen=True)
 class Gamma(Univariate):
-    """The gamma law; `scale` is the inverse of its rate."""
+    """The gamma law; `scale` is the inverse of its rate, `rate` what was given instead of it."""
 
     shape: float
     scale: Any = 1.0
+    rate: float | None = None
     support = (0.0, math.inf)
     domain = "(0, inf)"
     symmetric = False
@@ -52,6 +46,12 @@ class Gamma(Univariate):
     @property
     def breakpoints(self) -> tuple[float, ...]:
         return (self.shape * self.scale,)
+
+    def _excess(self, p: Univariate) -> Any:
+        q_rate, p_rate = self.rate, getattr(p, "rate", None)
+        if q_rate is None or p_rate is None:
+            return super()._excess(p)
+        return (q_rate - p_rate) / p_rate  # inverses would have lost digits near q = p
 
     def log_density(self, x: Vector) -> Vector:
         y = x / self.scale
@@ -92,6 +92,22 @@ class Gamma(Univariate):
         return out
 
 
+def log_gammas(generator: np.random.Generator, shape: tuple[int, ...], shapes: Vector) -> Vector:
+    """Logarithms of gamma variates, shape (*shape, shapes), for shapes however small.
+
+    Below shape 1 they follow from G(a) = G(a + 1) U^(1/a), as a variate of a small shape would
+    underflow. The numbers of one sample are drawn in turn, so that they do not depend on how many
+    samples are drawn at a time.
+    """
+    small = np.flatnonzero(shapes < 1.0)
+    every = np.concatenate((shapes, np.ones(small.size)))
+    every[small] += 1.0
+    drawn = generator.standard_gamma(every, (*shape, every.size))
+    logs = np.log(drawn[..., : shapes.size])
+    logs[..., small] -= drawn[..., shapes.size :] / shapes[small]
+    return np.asarray(logs)
+
+
 def _sweep(shapes: Sequence[float], dimension: int, scale: float, offset: float) -> Coordinates:
     """The shapes k e^offset and k, the scales 1 and `scale`."""
     (k,) = shapes
@@ -102,7 +118,7 @@ def _sweep(shapes: Sequence[float], dimension: int, scale: float, offset: float)
 
 GAMMA = independent_family(
     "gamma",
-    lambda shape, rate: Gamma(shape, 1.0 / rate),
+    lambda shape, rate: Gamma(shape, 1.0 / rate, rate),
     {
         "shape": Parameter("shape; the mean is shape / rate", least=_LEAST_SHAPE),
         "rate": Parameter("rate, the inverse of the scale", default=1.0, above=0.0),

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.special import logsumexp
 
 from mckl.arrays import Vector
 from mckl.exact.product import Tail
@@ -71,8 +70,10 @@ class Mixture(Univariate):
         return np.stack([math.log(w) + c.log_density(x) for w, c in parts])
 
     def log_density(self, x: Vector) -> Vector:
-        with np.errstate(over="ignore"):
-            return np.asarray(logsumexp(self._log_parts(x), axis=0))
+        parts = self._log_parts(x)
+        top = np.maximum(parts.max(axis=0), -np.finfo(np.float64).max)
+        parts -= top
+        return np.asarray(top + np.log(np.exp(parts).sum(axis=0)))
 
     def log_ratio(self, p: Univariate, x: Vector) -> Vector:
         apart = super().log_ratio(p, x)
@@ -122,17 +123,21 @@ class Mixture(Univariate):
             bound = sign * c.quantile(np.where(there, u / w, 0.5), upper)
             high = np.where(there, np.minimum(high, bound), high)
         high = np.maximum(low, high)
-        x = low.copy()
+        x, active = low.copy(), np.arange(u.size)
         for _ in range(_MOST_STEPS):
-            p = self.probability(sign * x, upper)
+            at = sign * x[active]
+            p = self.probability(at, upper)
             with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-                gap = np.log(p / u)
-                slope = np.exp(self.log_density(sign * x)) / p
-                step = x - gap / slope
-            low, high = np.where(gap <= 0, x, low), np.where(gap >= 0, x, high)
-            inside = (step >= low) & (step <= high)
-            last, x = x, np.where(inside, step, 0.5 * (low + high))
-            if np.all(np.abs(x - last) <= 2e-16 * np.abs(x)):
+                gap = np.log(p / u[active])
+                step = x[active] - gap * p / np.exp(self.log_density(at))
+            low[active] = np.where(gap <= 0, x[active], low[active])
+            high[active] = np.where(gap >= 0, x[active], high[active])
+            inside = (step >= low[active]) & (step <= high[active])
+            last = x[active]
+            x[active] = np.where(inside, step, 0.5 * (low[active] + high[active]))
+            # A step of Newton's squares the gap.
+            active = active[~((inside & (np.abs(gap) < 1e-8)) | (x[active] == last))]
+            if not active.size:
                 break
         return np.asarray(sign * x)
 

@@ -12,6 +12,7 @@ from scipy.special import gammaln, stdtr, stdtrit
 
 from mckl.arrays import Vector
 from mckl.exact.product import Tail
+from mckl.families.gamma_function import log_gamma_rise
 from mckl.families.independent import LOCATION, SCALE, Parameter, independent_family
 from mckl.families.univariate import Univariate, kind_of, log_of_products
 
@@ -43,12 +44,25 @@ class StudentT(Univariate):
         return np.asarray(constant - np.log(self.scale) - half * np.log1p(y * y / self.df))
 
     def log_ratio(self, p: Univariate, x: Vector) -> Vector:
-        if not isinstance(p, StudentT) or p.df != self.df:
+        if not isinstance(p, StudentT):
             return super().log_ratio(p, x)
         x, location, scale, excess, log_scale = self._relative(p, x)
-        step = (-x * excess - location) / scale  # from x to its place under p
-        bend = np.log1p(step * (2.0 * x + step) / (self.df + x * x))
-        return np.asarray(0.5 * (self.df + 1.0) * bend + log_scale)
+        more = p.df - self.df
+        step = (-x * excess - location) / scale  # from x to its place y under p
+        y, square = x + step, x * x
+        # (1 + y^2 / df_p) / (1 + x^2 / df_q) - 1
+        bend = (step * (2.0 * x + step) - square * (more / self.df)) * (self.df / p.df)
+        bend /= self.df + square
+        near, own = np.abs(bend) < 0.5, np.log1p(y * y / p.df)
+        apart = np.where(
+            near, np.log1p(np.where(near, bend, 0.0)), own - np.log1p(square / self.df)
+        )
+        out = 0.5 * (self.df + 1.0) * apart + log_scale
+        if more:
+            half = 0.5 * more
+            constant = log_gamma_rise(0.5 * self.df, half) + 0.5 * math.log1p(more / self.df)
+            out += half * own + constant - log_gamma_rise(0.5 * self.df + 0.5, half)
+        return np.asarray(out)
 
     def probability(self, x: Vector, upper: bool = False) -> Vector:
         y = (x - self.location) / self.scale

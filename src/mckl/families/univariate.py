@@ -95,11 +95,15 @@ class Univariate(ABC):
 
     def _relative(self, p: Univariate, x: Vector) -> Relative:
         """x and p, of this law's kind, in the coordinate in which this law is the standard one."""
-        scale, excess = p.scale / self.scale, (p.scale - self.scale) / self.scale
+        scale, excess = p.scale / self.scale, self._excess(p)
         near = np.abs(excess) < 0.5
         log_scale = np.where(near, np.log1p(np.where(near, excess, 0.0)), np.log(scale))
         location = (p.location - self.location) / self.scale
         return Relative((x - self.location) / self.scale, location, scale, excess, log_scale)
+
+    def _excess(self, p: Univariate) -> Any:
+        """The scale of p by that of this law, less 1."""
+        return (p.scale - self.scale) / self.scale
 
     def mirror(self, x: Vector) -> Vector:
         """The mirror image of x: the point with the complementary probability."""
@@ -177,6 +181,9 @@ class Between(NamedTuple):
 
     def log_q(self, x: Vector) -> Vector:
         return self.q.log_density(x)
+
+    def log_p(self, x: Vector) -> Vector:
+        return self.p.log_density(x)
 
     def log_ratio(self, x: Vector) -> Vector:
         return self.q.log_ratio(self.p, x)

@@ -1,0 +1,746 @@
+"""One contract for every family: its law, draws and strata against independent computations.
+
+A pair stands in `PAIRS` beside what SciPy says of it: for continuous laws a `Line` of scipy.stats
+laws, integrated by Gauss-Legendre panels over the logit of the probability, for discrete ones a
+list of all points. Neither shares a line with the code under test. Moments are those of (Q, L),
+the even and the odd part of l about KL (docs/theory.md, section 2).
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+from scipy import special, stats
+
+from mckl.families.base import Family, Pair
+from mckl.families.beta import BETA
+from mckl.families.categorical import CATEGORICAL
+from mckl.families.dirichlet import DIRICHLET
+from mckl.families.gamma import GAMMA
+from mckl.families.gaussian import GAUSSIAN
+from mckl.families.independent import Independent
+from mckl.families.laplace import LAPLACE
+from mckl.families.logistic import LOGISTIC
+from mckl.families.mixture import MIXTURE
+from mckl.families.poisson import POISSON
+from mckl.families.student_t import STUDENT_T
+
+FAMILIES: Mapping[str, Family] = {
+    f.name: f
+    for f in (
+        GAUSSIAN, STUDENT_T, LAPLACE, LOGISTIC, GAMMA, BETA, MIXTURE,
+        POISSON, CATEGORICAL, DIRICHLET,
+    )
+}  # fmt: skip
+
+
+def side(given: Mapping[str, Any]) -> Any:
+    name = given.get("family", "normal")
+    return FAMILIES[name].side({k: v for k, v in given.items() if k != "family"})
+
+
+def pair(q: Mapping[str, Any], p: Mapping[str, Any]) -> Pair:
+    return side(q).against(side(p))
+
+
+class Logit:
+    """The law of log(x / (1 - x)) for a beta law of x, by SciPy."""
+
+    def __init__(self, a: float, b: float) -> None:
+        self._a, self._b = a, b
+        self._x, self._rest = stats.beta(a, b), stats.beta(b, a)
+
+    def logpdf(self, y: np.ndarray) -> np.ndarray:
+        ones = special.log_expit(y), special.log_expit(-y)
+        return self._a * ones[0] + self._b * ones[1] - special.betaln(self._a, self._b)
+
+    def ppf(self, u: np.ndarray) -> np.ndarray:
+        return np.log(self._x.ppf(u)) - np.log(self._rest.isf(u))
+
+    def isf(self, u: np.ndarray) -> np.ndarray:
+        return np.log(self._x.isf(u)) - np.log(self._rest.ppf(u))
+
+    def cdf(self, y: np.ndarray) -> np.ndarray:
+        return self._x.cdf(special.expit(y))
+
+
+class Blend:
+    """A mixture of scipy.stats laws, its quantiles by bisection."""
+
+    def __init__(self, weights: Sequence[float], laws: Sequence[Any]) -> None:
+        self._parts = list(zip(weights, laws, strict=True))
+
+    def _sum(self, name: str, x: np.ndarray) -> np.ndarray:
+        return sum(w * getattr(law, name)(x) for w, law in self._parts)
+
+    def logpdf(self, x: np.ndarray) -> np.ndarray:
+        parts = [math.log(w) + law.logpdf(x) for w, law in self._parts]
+        return special.logsumexp(parts, axis=0)
+
+    def cdf(self, x: np.ndarray) -> np.ndarray:
+        return self._sum("cdf", x)
+
+    def ppf(self, u: np.ndarray) -> np.ndarray:
+        return self._bisect(u, "cdf", "ppf", 1.0)
+
+    def isf(self, u: np.ndarray) -> np.ndarray:
+        return self._bisect(u, "sf", "isf", -1.0)
+
+    def _bisect(self, u: np.ndarray, tail: str, inverse: str, sign: float) -> np.ndarray:
+        ends = [sign * getattr(law, inverse)(u) for _, law in self._parts]
+        low, high = np.min(ends, axis=0), np.max(ends, axis=0)
+        for _ in range(90):
+            middle = 0.5 * (low + high)
+            below = self._sum(tail, sign * middle) < u
+            low, high = np.where(below, middle, low), np.where(below, high, middle)
+        return sign * 0.5 * (low + high)
+
+
+class Points(NamedTuple):
+    """The points of an independent quadrature or summation of one factor under q."""
+
+    weight: np.ndarray  # of every point; they add up to 1
+    ell: np.ndarray
+    mirrored: np.ndarray | None
+
+
+_REACH, _NODES = 110, np.polynomial.legendre.leggauss(16)
+
+
+def continuous(q: Any, p: Any, *kinks: float) -> Callable[[], Points]:
+    """Gauss-Legendre panels over t = logit u, up to u = e^-110; `kinks` of the densities."""
+
+    def points() -> Points:
+        u = np.array([float(q.cdf(x)) for x in kinks])
+        at = np.concatenate((special.logit(u), -special.logit(u)))
+        edges = np.unique(np.concatenate((np.arange(-_REACH, _REACH + 1.0), at)))
+        half = 0.5 * np.diff(edges)[:, None]
+        t = (edges[:-1, None] + half * (1.0 + _NODES[0])).ravel()
+        weight = (half * _NODES[1]).ravel() * special.expit(t) * special.expit(-t)
+        tail = special.expit(-np.abs(t))
+        low, high = q.ppf(tail), q.isf(tail)
+        with np.errstate(over="ignore"):
+            ends = [q.logpdf(x) - p.logpdf(x) for x in (low, high)]
+        ell, mirrored = np.where(t < 0, *ends), np.where(t < 0, *ends[::-1])
+        return Points(weight, ell, mirrored)
+
+    return points
+
+
+def listed(log_q: np.ndarray, log_p: np.ndarray) -> Callable[[], Points]:
+    """All points of a discrete law."""
+    here = log_q > -700.0
+    weight, ell = np.exp(log_q[here]), (log_q - log_p)[here]
+    return lambda: Points(weight, ell, None)
+
+
+def counts(rate: float, other: float) -> Callable[[], Points]:
+    k = np.arange(400.0)
+    log_q, log_p = (k * math.log(r) - r - special.gammaln(k + 1.0) for r in (rate, other))
+    return listed(log_q, log_p)
+
+
+class Entry(NamedTuple):
+    """A pair of one factor, what SciPy says of it, and the exact border of E e^{s l}."""
+
+    pair: Pair
+    points: Callable[[], Points]
+    lowest: float
+    highest: float
+
+
+INF = math.inf
+_MIXED = {
+    "family": "mixture",
+    "weights": [0.25, 0.75],
+    "components": [{"mean": -1, "sd": 1}, {"family": "student-t", "df": 5, "location": 2}],
+}
+_TWO_GAMMAS = {
+    "family": "mixture",
+    "weights": [0.5, 0.5],
+    "components": [
+        {"family": "gamma", "shape": 2, "rate": 1},
+        {"family": "gamma", "shape": 6, "rate": 2},
+    ],
+}
+_TWO_LAPLACES = {
+    "family": "mixture",
+    "weights": [0.6, 0.4],
+    "components": [{"family": "laplace", "location": -2}, {"family": "laplace", "scale": 0.5}],
+}
+_SPARSE = ([0.5, 0.5, 0.0], [0.3, 0.5, 0.2])
+
+PAIRS: Mapping[str, Entry] = {
+    "normal": Entry(
+        pair({"mean": 1, "sd": 2}, {"mean": 0, "sd": 2.5}),
+        continuous(stats.norm(1, 2), stats.norm(0, 2.5)),
+        -1 / (1 - 0.64), INF,
+    ),
+    "student-t": Entry(
+        STUDENT_T.sweep((5.0,), 1, 1.25, 0.5),
+        continuous(stats.t(5, 0.5, 1), stats.t(5, 0, 1.25)),
+        -INF, INF,
+    ),
+    "student-t, other df": Entry(
+        pair({"family": "student-t", "df": 10}, {"family": "student-t", "df": 3}),
+        continuous(stats.t(10), stats.t(3)),
+        -10 / 7, INF,
+    ),
+    "laplace": Entry(
+        LAPLACE.sweep((), 1, 1.25, 0.5),
+        continuous(stats.laplace(0.5, 1), stats.laplace(0, 1.25), 0.0, 0.5),
+        -5, INF,
+    ),
+    "logistic": Entry(
+        LOGISTIC.sweep((), 1, 0.8, 1.0),
+        continuous(stats.logistic(1, 1), stats.logistic(0, 0.8)),
+        -INF, 4,
+    ),
+    "student-t against normal": Entry(
+        pair({"family": "student-t", "df": 10}, {"sd": 1.5}),
+        continuous(stats.t(10), stats.norm(0, 1.5)),
+        -INF, 0,
+    ),
+    "normal against student-t": Entry(
+        pair({"mean": 0.5}, {"family": "student-t", "df": 3}),
+        continuous(stats.norm(0.5), stats.t(3)),
+        -1, INF,
+    ),
+    "laplace against logistic": Entry(
+        pair({"family": "laplace"}, {"family": "logistic", "scale": 1.5, "location": 0.25}),
+        continuous(stats.laplace(), stats.logistic(0.25, 1.5), 0.0),
+        -3, INF,
+    ),
+    "gamma": Entry(
+        GAMMA.sweep((2.0,), 1, 1.25, 0.25),
+        continuous(stats.gamma(2 * math.exp(0.25)), stats.gamma(2, scale=1.25)),
+        -1 / (1 - math.exp(-0.25)), INF,
+    ),
+    "gamma, both parameters": Entry(
+        pair({"family": "gamma", "shape": 2}, {"family": "gamma", "shape": 3, "rate": 0.5}),
+        continuous(stats.gamma(2), stats.gamma(3, scale=2)),
+        -2, 2,
+    ),
+    "beta": Entry(
+        pair({"family": "beta", "a": 2, "b": 3}, {"family": "beta", "a": 1.5, "b": 2}),
+        continuous(Logit(2, 3), Logit(1.5, 2)),
+        -3, INF,
+    ),
+    "mixture": Entry(
+        pair(_MIXED, {"family": "student-t", "df": 5, "location": 1, "scale": 2}),
+        continuous(Blend([0.25, 0.75], [stats.norm(-1), stats.t(5, 2)]), stats.t(5, 1, 2)),
+        -INF, INF,
+    ),
+    "mixture of laplaces": Entry(
+        pair({"family": "laplace", "scale": 0.8, "location": -0.5}, _TWO_LAPLACES),
+        continuous(
+            stats.laplace(-0.5, 0.8),
+            Blend([0.6, 0.4], [stats.laplace(-2), stats.laplace(0, 0.5)]),
+            -2.0, -0.5, 0.0,
+        ),
+        -5, INF,
+    ),
+    "mixture of gammas": Entry(
+        pair(_TWO_GAMMAS, {"family": "gamma", "shape": 2.5, "rate": 0.8}),
+        continuous(
+            Blend([0.5, 0.5], [stats.gamma(2), stats.gamma(6, scale=0.5)]),
+            stats.gamma(2.5, scale=1.25),
+        ),
+        -5, 4,
+    ),
+    "poisson": Entry(
+        pair({"family": "poisson", "rate": 3}, {"family": "poisson", "rate": 4.5}),
+        counts(3.0, 4.5),
+        -INF, INF,
+    ),
+    "categorical": Entry(
+        pair(
+            {"family": "categorical", "probabilities": [0.7, 0.2, 0.1]},
+            {"family": "categorical", "probabilities": [0.1, 0.3, 0.6]},
+        ),
+        listed(np.log([0.7, 0.2, 0.1]), np.log([0.1, 0.3, 0.6])),
+        -INF, INF,
+    ),
+    "categorical, q = 0 in places": Entry(
+        pair(*({"family": "categorical", "probabilities": p} for p in _SPARSE)),
+        listed(np.log([0.5, 0.5]), np.log([0.3, 0.5])),
+        -INF, INF,
+    ),
+    "dirichlet": Entry(
+        pair(
+            {"family": "dirichlet", "concentration": [2, 3]},
+            {"family": "dirichlet", "concentration": [1.5, 4]},
+        ),
+        continuous(Logit(2, 3), Logit(1.5, 4)),
+        -4, 3,
+    ),
+}  # fmt: skip
+ALL = pytest.mark.parametrize("name", PAIRS)
+CONTINUOUS = [name for name in PAIRS if name not in ("poisson", "dirichlet")]
+CONTINUOUS = [name for name in CONTINUOUS if not name.startswith("categorical")]
+_points: dict[str, Points] = {}
+
+
+def points(name: str) -> Points:
+    if name not in _points:
+        _points[name] = PAIRS[name].points()
+    return _points[name]
+
+
+def test_points_are_a_probability() -> None:
+    """The independent quadrature itself: weights add up to 1, and E r to p's mass."""
+    for name, entry in PAIRS.items():
+        x = points(name)
+        assert x.weight.sum() == pytest.approx(1.0, abs=1e-13)
+        mass = 0.8 if "q = 0" in name else 1.0
+        if entry.lowest < -1.2:
+            assert x.weight @ np.exp(-x.ell) == pytest.approx(mass, rel=1e-12)
+
+
+@ALL
+def test_identities(name: str) -> None:
+    """K(0) = 0, K(-1) = log of p's mass, K'(0) = KL, K'(-1) = -KL(p||q)."""
+    entry = PAIRS[name]
+    law, mass = entry.pair.law, 0.8 if "q = 0" in name else 1.0
+    assert law.log_mgf((0, 0)) == 0.0
+    assert law.log_mgf((-1, -1)) == pytest.approx(math.log(mass), abs=1e-12)
+    assert law.cumulants(1)[0] == law.kl
+    x = points(name)
+    assert law.kl == pytest.approx(float(x.weight @ x.ell), rel=1e-11)
+    assert law.cumulant(1, 0) == pytest.approx(0.0, abs=1e-14)
+    reverse = entry.pair.reverse_kl
+    if mass < 1.0:
+        assert reverse == INF
+    elif law.is_finite((-1, -1), 1):
+        assert law.tilted_cumulant(1, -1.0, False) == pytest.approx(-reverse, rel=1e-10)
+        assert entry.pair.reversed().reversed().law.kl == pytest.approx(law.kl, rel=1e-12)
+
+
+TILTS = [(0.0, 0.0), (-1.0, -1.0), (-0.5, -0.5), (-1.8, -1.8), (0.4, 0.4), (2.2, 2.2)]
+PAIRED = [(-1.0, 0.0), (-1.0, 1.0), (-2.0, 0.0), (0.3, -0.2), (0.0, 0.5)]
+
+
+@ALL
+def test_moments(name: str) -> None:
+    """E Q^i L^j e^{T (KL + Q) + S L} and the cumulants of l to the fourth order."""
+    law, x = PAIRS[name].pair.law, points(name)
+    mirrored = x.mirrored if law.mirrored and x.mirrored is not None else x.ell
+    ends = [0, -1] if x.mirrored is not None else []  # of the panels
+    even, odd = 0.5 * (x.ell + mirrored), 0.5 * (x.ell - mirrored)
+    Q = even - law.kl
+    checked = 0
+    for tilt in TILTS + (PAIRED if law.mirrored else []):
+        with np.errstate(over="ignore"):
+            factor = x.weight * np.exp(tilt[0] * even + tilt[1] * odd)
+        # What lies beyond the panels must not count.
+        if not law.is_finite(tilt) or (factor[ends] > 1e-16 * factor.sum()).any():
+            continue
+        assert law.log_mgf(tilt) == pytest.approx(math.log(factor.sum()), rel=1e-9, abs=1e-12)
+        for i, j in itertools.product(range(5), repeat=2):
+            if i + j > 4 or not law.is_finite(tilt, i + j) or (j and not law.mirrored):
+                continue
+            parts = factor * Q**i * odd**j
+            size = float(np.abs(parts).sum())
+            if (np.abs(parts[ends]) > 1e-14 * size).any():
+                continue
+            c = np.zeros((i + 1, j + 1))
+            c[i, j] = 1.0
+            assert law.expectation({tilt: c}) == pytest.approx(parts.sum(), abs=1e-9 * size)
+            checked += 1
+    assert checked >= 12
+    mu = [float(x.weight @ (x.ell - law.kl) ** m) for m in range(5)]
+    if law.is_finite((0, 0), 4) and (x.weight * x.ell**4)[ends].max(initial=0.0) < 1e-14 * mu[4]:
+        expected = [mu[2], mu[3], mu[4] - 3 * mu[2] ** 2]
+        assert law.cumulants(4)[1:] == pytest.approx(expected, rel=1e-9, abs=1e-10 * mu[4])
+
+
+@ALL
+def test_border(name: str) -> None:
+    """Expectations exist just inside the border and not just outside it."""
+    entry = PAIRS[name]
+    law = entry.pair.law
+    assert law.lowest_tilt == pytest.approx(entry.lowest, rel=1e-12)
+    for edge, sign in ((entry.lowest, -1.0), (entry.highest, 1.0)):
+        if math.isinf(edge):
+            assert law.is_finite((30.0 * sign,) * 2)
+            continue
+        inside, outside = edge - sign * 1e-6, edge + sign * 1e-6
+        assert law.is_finite((inside, inside))
+        assert not law.is_finite((outside, outside))
+        assert law.log_mgf((outside, outside)) == INF
+        assert law.cumulant(2, 0, (outside, outside)) == INF
+    if name == "student-t against normal":  # E l^k is finite for 2 k < 10
+        assert law.is_finite((0, 0), 4)
+        assert not law.is_finite((0, 0), 5)
+
+
+@pytest.mark.parametrize(
+    ("family", "shapes", "scale"),
+    [
+        ("laplace", (), 2.0),
+        ("logistic", (), 2.0),
+        ("gamma", (2.0,), 2.0),
+        ("student-t", (4.0,), INF),
+    ],
+)
+def test_second_moment_of_the_ratio(family: str, shapes: tuple[float, ...], scale: float) -> None:
+    """E r^2 is finite below scale 2, for student-t at every scale."""
+    sweep = FAMILIES[family].sweep
+    assert sweep is not None
+    if math.isinf(scale):
+        assert sweep(shapes, 3, 1e3, 0.5).law.is_finite((-2, -2))
+        return
+    assert sweep(shapes, 3, scale * (1 - 1e-9), 0.0).law.is_finite((-2, -2))
+    assert not sweep(shapes, 3, scale, 0.0).law.is_finite((-2, -2))
+
+
+def test_closed_forms() -> None:
+    """K of gamma and Dirichlet from their log-partition functions, also near the border."""
+
+    def of_gamma(t: float) -> float:
+        shape, rate = 2 - t, 1 + 0.5 * t
+        return special.gammaln(shape) - shape * math.log(rate)
+
+    law = PAIRS["gamma, both parameters"].pair.law
+    slope = of_gamma(0) - of_gamma(-1)
+    for s in (-1.9, -1.5, -0.3, 0.7, 1.9):
+        expected = of_gamma(s) - of_gamma(0) - s * slope
+        assert law.log_mgf((s, s)) == pytest.approx(expected, rel=1e-11)
+
+    q, p = np.array([0.3, 4.0, 50.0]), np.array([0.7, 1.0, 60.0])
+
+    def of_dirichlet(t: float) -> float:
+        alpha = q + t * (q - p)
+        return special.gammaln(alpha).sum() - special.gammaln(alpha.sum())
+
+    law = pair(
+        {"family": "dirichlet", "concentration": q}, {"family": "dirichlet", "concentration": p}
+    ).law
+    slope = of_dirichlet(0) - of_dirichlet(-1)
+    for s in (-1.3333, -1.2, -0.3, 0.7, 0.7499):
+        expected = of_dirichlet(s) - of_dirichlet(0) - s * slope
+        assert law.log_mgf((s, s)) == pytest.approx(expected, rel=1e-11)
+    assert law.is_finite((0.7499, 0.7499))
+    assert not law.is_finite((0.75, 0.75))  # 0.3 - 0.75 * 0.4 = 0
+
+
+H = 2.0**-30
+_NEAR_MIXTURES = [
+    {
+        "family": "mixture",
+        "weights": [0.25 + h, 0.75 - h],
+        "components": [
+            {"mean": -1, "sd": 1 + h},
+            {"family": "student-t", "df": 5, "location": 2 + h, "scale": 0.5},
+        ],
+    }
+    for h in (0.0, H)
+]
+# What changes from q to p, KL and Var l, the numbers by mpmath with 50 digits.
+NEAR: Sequence[tuple[str, Mapping[str, Any], Mapping[str, Any], float, float]] = [
+    ("normal", {"mean": 1, "sd": 3}, {"mean": 1 + H, "sd": 3 + 3 * H},
+     9.1554849977390407152e-19, 1.8310969972141822896e-18),
+    ("student-t", {"df": 5, "location": 1, "scale": 3}, {"location": 1 + H, "scale": 3 + 3 * H},
+     5.7824115797231116689e-19, 1.1564823153522403857e-18),
+    ("student-t", {"df": 5, "location": 1, "scale": 3}, {"df": 5 + H},
+     1.3108390149769521007e-21, 2.6216780302991320146e-21),
+    ("laplace", {"location": 1, "scale": 3}, {"location": 1 + H, "scale": 3 + 3 * H},
+     4.81867631627386904e-19, 9.6373526271624476449e-19),
+    ("logistic", {"location": 1, "scale": 3}, {"location": 1 + H, "scale": 3 + 3 * H},
+     6.3620683361640885501e-19, 1.2724136663170546602e-18),
+    ("gamma", {"shape": 2, "rate": 0.25}, {"shape": 2 + H, "rate": 0.25 * (1 + H)},
+     2.7969556636566444182e-19, 5.5939113310940691669e-19),
+    ("beta", {"a": 2, "b": 3}, {"a": 2 + H, "b": 3 - H},
+     4.5097091582719840802e-19, 9.0194183172171294659e-19),
+    ("mixture", *({k: v for k, v in m.items() if k != "family"} for m in _NEAR_MIXTURES),
+     2.5979722479750232025e-18, 5.1959444938391282933e-18),
+    ("poisson", {"rate": 3}, {"rate": 3 + 3 * H},
+     1.3010426061748117544e-18, 2.6020852115418299428e-18),
+    ("categorical", {"probabilities": [0.5, 0.25, 0.25]},
+     {"probabilities": [0.5 + H, 0.25 - H, 0.25]},
+     2.6020852171963849229e-18, 5.2041704376239441295e-18),
+    ("dirichlet", {"concentration": [2, 3, 500]},
+     {"concentration": [2 + H, 3 - H, 500 + 500 * H]},
+     2.6021827742166751636e-18, 5.20436555116138341426e-18),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("family", "q", "change", "kl", "variance"), NEAR)
+def test_near_equal_pairs_keep_every_digit(
+    family: str, q: Mapping[str, Any], change: Mapping[str, Any], kl: float, variance: float
+) -> None:
+    law = pair({"family": family, **q}, {"family": family, **q, **change}).law
+    assert law.kl == pytest.approx(kl, rel=1e-12, abs=0)
+    assert law.variance == pytest.approx(variance, rel=1e-12, abs=0)
+    # K(s) = s (s + 1) / 2 Var l to leading order, within Var l of it in relative terms
+    for s in (-2.0, -0.5, 1.0):
+        expected = 0.5 * s * (s + 1.0) * variance
+        assert law.log_mgf((s, s)) == pytest.approx(expected, rel=1e-8, abs=0)
+
+
+def simulate(entry: Pair, samples: int, signs: int, *others: Pair) -> tuple[Any, np.ndarray]:
+    """Draws of one stream, and l of shape (signs, pairs, samples)."""
+    forms = [one.form() for one in (entry, *others)]
+    assert len({form.shape for form in forms}) == 1
+    draw = forms[0].draw(Stream(7), samples)
+    kept = np.copy(draw[0] if isinstance(draw, list) else draw)
+    evaluator = forms[0].evaluator(forms, signs)
+    evaluator.resize(1, samples)
+    evaluator.add(draw, 0, 0, samples)
+    out = np.empty((signs, len(forms), 1, samples))
+    evaluator.finish(out)
+    return kept, out[:, :, 0]
+
+
+class Stream:
+    """Random numbers as a backend gives them."""
+
+    def __init__(self, seed: int) -> None:
+        self._generator = np.random.Generator(np.random.SFC64(seed))
+
+    def sample(self, law: Any, rows: int, columns: int) -> np.ndarray:
+        return law.draw(self._generator, (rows, columns))
+
+    def quantiles(self, law: Any, u: np.ndarray) -> np.ndarray:
+        return law.quantile(u)
+
+
+SAMPLES = 20_000
+
+
+@ALL
+def test_draws_follow_the_law(name: str) -> None:
+    """Kolmogorov's distance below its bound; l by its definition, with the law's moments."""
+    entry = PAIRS[name]
+    law = entry.pair.law
+    drawn, ell = simulate(entry.pair, SAMPLES, 1)
+    first = np.asarray(drawn, dtype=float)[:, 0]
+    if isinstance(side_q := getattr(entry.pair, "factors", None), tuple):
+        q = side_q[0].q
+        first = q.location + q.scale * first
+        # P is uniform; sqrt(n) times its distance exceeds 2.7 with probability 1e-6.
+        u = np.sort(q.probability(first))
+        assert np.abs(u - (np.arange(SAMPLES) + 0.5) / SAMPLES).max() < 2.7 / math.sqrt(SAMPLES)
+        expected = q.log_density(first) - side_q[0].p.log_density(first)
+        assert ell[0, 0] == pytest.approx(expected, abs=1e-11)
+    # Every value's share, or every bin's, against the independent points.
+    x = points(name)
+    order = np.argsort(x.ell, kind="stable")
+    values, below = x.ell[order], np.cumsum(x.weight[order])
+    at = np.quantile(ell[0, 0], np.linspace(0.05, 0.95, 19)) + 1e-9
+    share = (ell[0, 0][:, None] <= at).mean(axis=0)
+    exact = below[np.searchsorted(values, at, side="right") - 1]
+    slack = 0.01 if x.mirrored is not None else 0.0  # a point of the quadrature stands for a bin
+    assert np.abs(share - exact).max() < 2.7 / math.sqrt(SAMPLES) + slack
+    if law.is_finite((0, 0), 4):
+        kappa = law.cumulants(4)
+        error = math.sqrt(kappa[1] / SAMPLES)
+        assert ell.mean() == pytest.approx(law.kl, abs=5 * error)
+        of_variance = math.sqrt((kappa[3] + 2 * kappa[1] ** 2) / SAMPLES)
+        assert ell.var() == pytest.approx(kappa[1], abs=5 * of_variance + 25 * kappa[1] / SAMPLES)
+
+
+@pytest.mark.parametrize("name", CONTINUOUS)
+def test_antithetic_pairs(name: str) -> None:
+    """The mirrored l at its mirrored points, and the variance of a pair's mean."""
+    entry = PAIRS[name]
+    drawn, ell = simulate(entry.pair, SAMPLES, 2)
+    (factor,) = entry.pair.factors
+    q = factor.q
+    there = q.mirror(q.location + q.scale * drawn[:, 0])
+    assert q.probability(there, True) == pytest.approx(
+        q.probability(q.mirror(there), False), rel=1e-9
+    )
+    expected = q.log_density(there) - factor.p.log_density(there)
+    assert ell[1, 0] == pytest.approx(expected, abs=1e-9)
+    law = entry.pair.law
+    if not law.is_finite((0, 0), 4):
+        return
+    variance, fourth = law.cumulant(2, 0), law.cumulant(4, 0)
+    error = math.sqrt((fourth + 2 * variance**2) / SAMPLES)
+    assert ell[:, 0].mean(axis=0).var() == pytest.approx(variance, abs=5 * error)
+    odd = 0.5 * (ell[0, 0] - ell[1, 0])
+    assert odd.var() == pytest.approx(
+        law.cumulant(0, 2),
+        abs=5 * math.sqrt((law.cumulant(0, 4) + 2 * law.cumulant(0, 2) ** 2) / SAMPLES),
+    )
+
+
+@pytest.mark.parametrize("name", CONTINUOUS)
+def test_strata(name: str) -> None:
+    """The variance and the third moment of a mean over 16 strata, one point in each."""
+    entry, n, replicates = PAIRS[name].pair, 16, 4000
+    if not entry.law.is_finite((0, 0), 4):
+        return
+    u = np.random.default_rng(11).random((replicates, n)) + np.arange(n)
+    form = entry.form()
+    draw = form.at(Stream(3), u.reshape(-1, 1) / n)
+    evaluator = form.evaluator([form], 1)
+    evaluator.resize(1, u.size)
+    evaluator.add(draw, 0, 0, u.size)
+    out = np.empty((1, 1, 1, u.size))
+    evaluator.finish(out)
+    means = out.reshape(replicates, n).mean(axis=1)
+    exact = form.stratified(n)
+    variances = (means - entry.law.kl) ** 2
+    error = float(variances.std()) / math.sqrt(replicates)
+    assert variances.mean() == pytest.approx(exact.variance, abs=5 * error)
+    assert form.balanced_variance(n) == pytest.approx(exact.variance, rel=1e-12)
+    error = math.sqrt(exact.variance / replicates)
+    assert means.mean() == pytest.approx(entry.law.kl, abs=5 * error)
+    # One stratum is the whole law.
+    whole = form.stratified(1)
+    kappa = entry.law.cumulants(4)
+    assert whole.variance == pytest.approx(kappa[1], rel=1e-8)
+    assert whole.skewness == pytest.approx(kappa[2] / kappa[1] ** 1.5, rel=1e-5, abs=1e-8)
+
+
+@pytest.mark.parametrize(
+    ("q", "ps"),
+    [
+        ({"family": "gamma", "shape": 2}, [
+            {"family": "gamma", "shape": 2, "rate": [0.5, 2, 1.5]},
+            {"family": "gamma", "shape": [3, 1, 1.5], "rate": 0.7},
+        ]),
+        ({"family": "beta", "a": 0.3, "b": 2}, [
+            {"family": "beta", "a": [1, 2, 0.2], "b": [0.5, 2, 3]},
+            {"family": "beta", "a": 1, "b": [3, 3, 3]},
+        ]),
+        ({"family": "student-t", "df": 4, "location": [1, 2, 3], "scale": 2}, [
+            {"mean": 0, "sd": [3, 4, 5]}, {"family": "logistic", "scale": 2},
+            {"family": "student-t", "df": [3, 4, 4], "location": 1},
+        ]),
+        (_MIXED, [{**_MIXED, "weights": [0.5, 0.5]}, {"family": "student-t", "df": 3}]),
+        ({"family": "poisson", "rate": [2, 3, 40]}, [
+            {"family": "poisson", "rate": 1}, {"family": "poisson", "rate": [0.1, 5, 42]},
+        ]),
+        ({"family": "dirichlet", "concentration": [0.02, 3, 5]}, [
+            {"family": "dirichlet", "concentration": [0.04, 3, 2]},
+            {"family": "dirichlet", "concentration": [1, 1, 1]},
+        ]),
+        ({"family": "categorical", "logits": [0, 1, -2]}, [
+            {"family": "categorical", "logits": [2, 2, 0]},
+            {"family": "categorical", "probabilities": [0.2, 0.3, 0.5]},
+        ]),
+    ],
+)  # fmt: skip
+def test_settings_share_draws(q: Mapping[str, Any], ps: Sequence[Mapping[str, Any]]) -> None:
+    """Several p over the same draws: each l has its law's mean and variance, and E r = 1."""
+    pairs = [pair(q, p) for p in ps]
+    _, together = simulate(pairs[0], 4000, 1, *pairs[1:])
+    for j, one in enumerate(pairs):
+        _, alone = simulate(one, 4000, 1)
+        assert together[0, j] == pytest.approx(alone[0, 0], rel=1e-11, abs=1e-11)
+        law = one.law
+        if law.is_finite((0, 0), 2):
+            error = math.sqrt(law.variance / 4000)
+            assert alone.mean() == pytest.approx(law.kl, abs=5 * error)
+
+
+def test_draws_do_not_depend_on_how_many_are_drawn_at_a_time() -> None:
+    for name in PAIRS:
+        form = PAIRS[name].pair.form()
+        whole, split = Stream(5), Stream(5)
+        parts = [form.draw(split, rows) for rows in (3, 1, 4)]
+        block = form.draw(whole, 8)
+        if isinstance(block, list):
+            block, parts = block[0], [part[0] for part in parts]
+        np.testing.assert_array_equal(block, np.concatenate(parts))
+
+
+def test_coordinates_add_up() -> None:
+    """Cumulants of a vector are the sums over its coordinates, whatever their families."""
+    q = {"family": "gamma", "shape": [2, 3, 2], "rate": [1, 2, 1]}
+    p = {"family": "gamma", "shape": 2.5, "rate": 1.5}
+    law = pair(q, p).law
+    parts = [
+        pair(
+            {"family": "gamma", "shape": a, "rate": b},
+            {"family": "gamma", "shape": 2.5, "rate": 1.5},
+        ).law
+        for a, b in ((2, 1), (3, 2), (2, 1))
+    ]
+    for m, kappa in enumerate(law.cumulants(4)):
+        assert kappa == pytest.approx(sum(part.cumulants(4)[m] for part in parts), rel=1e-13)
+    rates = pair({"family": "poisson", "rate": [2, 3]}, {"family": "poisson", "rate": 4}).law
+    assert rates.kl == pytest.approx(
+        sum(r * math.log(r / 4) - r + 4 for r in (2.0, 3.0)), rel=1e-13
+    )
+
+
+def test_quantiles_of_mixtures() -> None:
+    """Quantiles and probabilities of either tail are inverse to each other, to rounding."""
+    for given in (_MIXED, _TWO_GAMMAS, _TWO_LAPLACES):
+        (law,) = side(given).laws
+        u = np.concatenate((10.0 ** -np.arange(1.0, 200.0, 7.0), np.linspace(0.01, 0.99, 41)))
+        for upper in (False, True):
+            back = law.probability(law.quantile(u, upper), upper)
+            assert back == pytest.approx(u, rel=1e-12)
+
+
+G = {"family": "gamma", "shape": 2}
+C = {"family": "categorical", "probabilities": [0.5, 0.5]}
+
+
+@pytest.mark.parametrize(
+    ("q", "p", "message"),
+    [
+        ({**G, "rate": 0}, G, "gamma: rate 0, expected finite numbers above 0"),
+        ({"family": "gamma"}, G, "gamma: shape is missing"),
+        ({**G, "shape": 0.01}, G, "gamma: shape 0.01, expected finite numbers of at least 0.1"),
+        ({**G, "rat": 1}, G, "gamma: unknown parameter rat, .*; did you mean rate?"),
+        ({**G, "rate": "fast"}, G, "gamma: rate 'fast', expected a number"),
+        ({**G, "shape": [2, 3], "rate": [1, 1, 1]}, G, "gamma: 2 numbers of shape and 3 numbers"),
+        ({**G, "shape": [2, 3]}, {**G, "shape": [2, 3, 4]}, "q has 2 coordinates and p has 3"),
+        ({"family": "student-t", "df": -1}, {}, "student-t: df -1, expected finite"),
+        ({"family": "student-t", "df": math.nan}, {}, "student-t: df nan, expected finite"),
+        (G, {}, r"q is gamma\(2\) on \(0, inf\), p is normal on .*KL is infinite"),
+        ({}, G, r"q is normal on .*, p is gamma\(2\) on .*KL is infinite"),
+        ({"family": "beta", "a": 1, "b": 2}, {}, "expected one support"),
+        ({"family": "student-t", "df": 1}, {}, "KL is infinite.*too heavy"),
+        ({"family": "student-t", "df": 2}, {}, "KL is infinite"),
+        ({"family": "student-t", "df": 1}, {"family": "laplace"}, "KL is infinite"),
+        (C, G, "q is categorical, p is gamma"),
+        (C, {**C, "probabilities": [0.5, 0.4]}, "add up to 0.9, expected 1"),
+        (C, {**C, "probabilities": [1.5, -0.5]}, "probabilities -0.5, expected finite numbers of"),
+        (C, {**C, "probabilities": [1, 0]}, "p is 0 and q is not in category 1: KL is infinite"),
+        (C, {**C, "probabilities": [0.2, 0.3, 0.5]}, "q has 2 categories and p has 3"),
+        (C, {**C, "logits": [0, 0]}, "either probabilities or logits"),
+        ({"family": "poisson", "rate": [1, -2]}, {}, "poisson: rate -2, expected"),
+        ({"family": "dirichlet", "concentration": [1, 0]}, {}, "concentration 0, expected"),
+        ({"family": "dirichlet", "concentration": 1}, {}, "expected two numbers or more"),
+        ({**_MIXED, "weights": [0.5, 0.4]}, {}, "weights add up to 0.9, expected 1"),
+        ({**_MIXED, "weights": [1]}, {}, "1 weights for 2 components"),
+        ({**_MIXED, "weights": [0, 1]}, {}, "mixture: weights 0, expected"),
+        (
+            {**_MIXED, "components": [{"family": "poisson", "rate": 1}, {}]},
+            {},
+            "'poisson', expected",
+        ),
+        ({**_MIXED, "components": [{"mean": [1, 2]}, {}]}, {}, "more than one dimension"),
+        ({**_MIXED, "components": [G, {}]}, {}, "expected one support for all"),
+    ],
+)
+def test_bad_input(q: Mapping[str, Any], p: Mapping[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message) as error:
+        pair(q, p)
+    assert "\n" not in str(error.value)
+
+
+def test_finite_kl_is_accepted() -> None:
+    """Just above two degrees of freedom KL to a normal exists, and its variance does not."""
+    law = pair({"family": "student-t", "df": 3}, {}).law
+    assert math.isfinite(law.kl)
+    assert law.variance == INF
+
+
+def test_scalars_stand_for_every_coordinate() -> None:
+    many = pair({"family": "laplace", "scale": 2}, {"family": "laplace", "location": [1, 1, 2]})
+    assert many.dimension == 3
+    assert isinstance(side({"family": "laplace"}), Independent)
+    assert len(many.factors) == 2  # equal coordinates are counted
