@@ -105,7 +105,7 @@ def ended(failed):
     times = os.times()
     return (
         f"finished in {duration(time.time() - STARTED)}"
-        + f", {duration(sum(times[:4]))} of CPU time" * workflow.local_exec
+        + f" ({duration(sum(times[:4]))} of CPU time)" * workflow.local_exec
     )
 
 
