@@ -184,7 +184,7 @@ def smallest_errors(verification: pd.DataFrame) -> dict[str, dict[str, float]]:
     of the standard error, and as lost coverage: over many cells at once, by the most sensitive
     sampler and estimator (`pooled`); in the most sensitive and in the median one (`best`,
     `median`) of the `known` cells, whose tail is known. The `gross` other cells are judged by
-    inequalities. NaN where there is none.
+    inequalities, which only gross errors break. NaN where there is none.
     """
     tested = verification[~verification["test"].isin([_NONE, _ROUNDING])]
     over = ((tested["setting"] == ALL) | (tested["samples"] == 0)).to_numpy()
@@ -197,7 +197,7 @@ def smallest_errors(verification: pd.DataFrame) -> dict[str, dict[str, float]]:
             errors = np.sqrt(1.0 + errors) - 1.0
         cells, known = of & ~over, errors[of & ~over & tail]
         out[quantity] = {
-            "pooled": float(errors[of & over].min()), "best": float(known.min()),
+            "pooled": float(errors[of & over & tail].min()), "best": float(known.min()),
             "median": float(known.median()), "known": len(known),
             "gross": int(cells.sum()) - len(known),
         }  # fmt: skip
@@ -215,6 +215,8 @@ _TOLD = {
 def _percent(share: float) -> str:
     if not math.isfinite(share):
         return "(nothing)"
+    if share >= 10:
+        return f"{1 + share:,.0f} times"
     return f"{100 * share:.2g} %" if share < 0.995 else f"{100 * share:.0f} %"
 
 

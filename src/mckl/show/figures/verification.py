@@ -150,7 +150,7 @@ def _sensitivity(ax: Axes, errors: Mapping[str, Mapping[str, float]]) -> None:
         if drawn:
             ends = (min(drawn.values()), max(drawn.values()))
             ax.plot(ends, (-i, -i), color=theme.MUTED, linewidth=0.8, zorder=1)
-        if drawn.get("best", math.inf) > 0.8 * drawn.get("median", 0.0):
+        if drawn.get("best", 0.0) > 0.8 * drawn.get("median", math.inf):
             drawn.pop("best")  # would hide behind the median
         for kind, x in drawn.items():
             marker, colour, _ = styles[kind]
