@@ -25,9 +25,9 @@ _NUMBERS, _UNITS = 2**22, 2**13
 def _tail_values(values: Integrands, summand: Mapping[str, float]) -> Vector:
     """The summand of the units in which it may have a heavy tail.
 
-    With a weight w of r it is l + w r but for a constant, which falls with r up to r = 1/w and rises
-    from there on. Only where it rises is its tail heavy; where it falls it may end in an edge, which
-    beside that tail would look like a heavier one.
+    With a weight w of r it is l + w r but for a constant, which falls with r up to r = 1/w and
+    rises from there on. Only where it rises is its tail heavy; where it falls it may end in an
+    edge, which beside that tail would look like a heavier one.
     """
     of_points = sum(w * getattr(values, name) for name, w in summand.items())
     of_units = np.asarray(np.asarray(of_points).mean(axis=0)[0])
