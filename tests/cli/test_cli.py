@@ -453,3 +453,15 @@ def test_a_reader_that_stops_is_no_error():
     reader = f'{sys.executable} -c "{code}" | head -c 1 > /dev/null; echo ${{PIPESTATUS[0]}}'
     done = subprocess.run(["bash", "-c", reader], capture_output=True, text=True, check=True)
     assert done.stderr == ""
+
+
+def test_a_bar_shows_at_once_on_a_terminal_alone(monkeypatch, capsys):
+    from mckl.cli.words import progress
+
+    with progress(500) as told_samples:
+        told_samples(100)
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    with progress(500) as told_samples:
+        assert "0.00/500" in capsys.readouterr().err
+        told_samples(700)  # more than was forecast
