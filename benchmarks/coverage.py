@@ -188,7 +188,11 @@ def main() -> None:
     parser.add_argument("--share", type=float, default=1.0, help="of the runs")
     given = parser.parse_args()
     began = time.process_time()
-    found = [measured(cell, given.share) for cell in tqdm(cells(), unit="cell")]
+    found = []
+    for cell in tqdm(cells(), unit="cell"):
+        found.append(measured(cell, given.share))
+        if not found[-1].reason:
+            tqdm.write(" ".join(row(found[-1])))
     g = grid_setting
     points = [
         (NOTEBOOK, "sobol"), (NOTEBOOK, "sobol-radial"), (g(1, 0.3, 0), "sobol"),
@@ -196,10 +200,10 @@ def main() -> None:
         (g(4, 1.1, 0.25), "sobol"), (g(16, 0.8, 0.25), "sobol-radial"),
         (g(64, 1.2, 0.5), "sobol-radial"), (g(1000, 1.1, 0), "sobol-radial"),
     ]  # fmt: skip
-    over_points = [
-        scrambled(setting, sampler, int(given.share * GIVEN_ELSE))
-        for setting, sampler in tqdm(points, unit="setting")
-    ]
+    over_points = []
+    for setting, sampler in tqdm(points, unit="setting"):
+        over_points.append(scrambled(setting, sampler, int(given.share * GIVEN_ELSE)))
+        tqdm.write(" ".join(over_points[-1]))
     drawn = [f for f in found if not f.reason]
     k1 = [f for f in drawn if f.cell.estimator == "k1"]
     others = [f for f in drawn if f.cell.estimator != "k1"]

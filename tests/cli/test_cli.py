@@ -26,7 +26,7 @@ OPTION = {
     "required": [
         "estimator", "sampler", "samples_needed", "expected_rmse", "expected_relative_rmse",
         "probability_negative", "probability_negative_method", "cpu_seconds", "standard_error",
-        "theory", "verdict",
+        "interval_samples", "theory", "verdict",
     ],
     "properties": {
         "estimator": {"enum": ["k1", "k2", "k3", "cv"]},
@@ -41,6 +41,7 @@ OPTION = {
         },
         "cpu_seconds": NUMBER,
         "standard_error": {"type": "boolean"},
+        "interval_samples": {"type": ["integer", "null"], "minimum": 1},
         "theory": {"enum": ["exact", "asymptotic", "none"]},
         "verdict": {"type": "string"},
     },
@@ -228,9 +229,10 @@ def test_radial_samplers_gain_nothing_where_all_coordinates_differ(tmp_path):
 def test_estimate_stops_when_it_is_tight():
     answer = told("estimate", *NOTEBOOK, "-t", "0.02")
     assert answer["stopped"] == "tight"
+    assert answer["withheld"] is None
     low, high = answer["interval"]
     assert low < answer["kl"] < high
-    assert answer["half_width"] <= answer["target"]
+    assert answer["half_width"] <= answer["target"] == pytest.approx(0.02 * answer["estimate"])
     assert answer["samples"] == sum(answer["stages"].values())
     assert answer == told("estimate", *NOTEBOOK, "-t", "0.02")
     assert answer != told("estimate", *NOTEBOOK, "-t", "0.02", "--seed", "5")
@@ -240,22 +242,96 @@ def test_estimate_stops_when_it_is_tight():
 
 
 def test_estimate_stops_when_the_budget_is_spent():
-    done = mckl("estimate", *NOTEBOOK, "-t", "1e-5", "--budget", "5000", "--json")
+    done = mckl(
+        "estimate", *NOTEBOOK, "-t", "1e-5", "--budget", "5000", "--sampler", "iid", "--json"
+    )
     assert done.exit_code == 3
     answer = json.loads(done.stdout)
     assert answer["stopped"] == "budget"
     assert answer["samples"] <= 5000
-    assert "the budget is spent" in mckl("estimate", *NOTEBOOK, "--budget", "1e3").stdout
+    text = mckl("estimate", *NOTEBOOK, "-t", "1e-4", "--budget", "1e3").stdout
+    assert "the budget is spent" in text
 
 
-def test_estimate_warns_of_what_spoils_its_interval():
-    few = ("--budget", "20000", "-t", "0.2")
-    for estimator, words in (("k3", "infinite variance"), ("k2", "biased by 1.377")):
-        answer = told("estimate", *NOTEBOOK, *few, "--estimator", estimator)
-        assert words in answer["warnings"][0]
-    heavy = told("estimate", "-d", "1", "-s", "1.25", *few, "--estimator", "k3")
-    assert "fourth moment" in heavy["warnings"][0]
-    assert told("estimate", *NOTEBOOK, *few)["warnings"] == []
+@pytest.mark.parametrize(
+    ("pair", "choice", "reason"),
+    [
+        (NOTEBOOK, ("--estimator", "k3"), "the variance of k3 is infinite"),
+        (NOTEBOOK, ("--estimator", "k2"), "biased by 1.377"),
+        (("-d", "100", "-o", "1"), ("--estimator", "cv"), "so skewed"),
+        (("-d", "10000", "-o", "1"), ("--estimator", "k3"), "over the samples is 0"),
+        (("-d", "1", "-s", "1.25"), ("--estimator", "k3"), "third moment of k3 is infinite"),
+        (("-d", "2", "-s", "1.1"), ("--estimator", "k3", "--sampler", "sobol"), "is not known"),
+    ],
+)
+def test_an_interval_that_would_not_cover_is_withheld(pair, choice, reason):
+    words = (*pair, *choice)
+    done = mckl("estimate", *words, "--json")
+    assert done.exit_code == 4
+    answer = json.loads(done.stdout, parse_constant=pytest.fail)
+    assert answer["stopped"] == "withheld"
+    assert answer["interval"] is answer["half_width"] is answer["standard_error"] is None
+    assert reason in answer["withheld"]
+    assert math.isfinite(answer["estimate"])
+    text = mckl("estimate", *words)
+    assert text.exit_code == 4
+    assert reason in text.stdout
+    assert "95 % interval" not in text.stdout
+    best = told("advise", *pair, "-c", "0.95")["recommendation"]
+    assert answer["use_instead"] == {key: best[key] for key in ("estimator", "sampler")}
+    assert f"Use {best['estimator']} over {best['sampler']} samples instead." in text.stdout
+
+
+def test_a_budget_too_small_for_an_interval_is_told():
+    words = ("estimate", "-d", "1", "-s", "0.3", "--sampler", "iid", "--estimator", "k1")
+    done = mckl(*words, "--budget", "100")
+    assert done.exit_code == 4
+    assert "takes at least 640 samples, and the budget is 100" in done.stdout
+    assert "instead" not in done.stdout
+
+
+def test_estimate_uses_what_advise_recommends():
+    for pair in (NOTEBOOK, ("-d", "5", "-o", "0.3"), ("-d", "64", "-s", "1.2", "-o", "0.5")):
+        best = told("advise", *pair, "-t", "0.001", "-c", "0.9")["recommendation"]
+        answer = told("estimate", *pair, "-t", "0.001", "-c", "0.9")
+        assert (answer["estimator"], answer["sampler"]) == (best["estimator"], best["sampler"])
+        assert answer["stopped"] == "tight"
+    named = told("estimate", *NOTEBOOK, "-t", "0.1", "--sampler", "iid")
+    best = told("advise", *NOTEBOOK, "-t", "0.1", "-c", "0.95", "--sampler", "iid")[
+        "recommendation"
+    ]
+    assert (named["estimator"], named["sampler"]) == (best["estimator"], "iid")
+
+
+def test_antithetic_pairs_are_recommended_where_they_are_exact():
+    best = told("advise", "-d", "5", "-o", "0.3")["recommendation"]
+    assert (best["estimator"], best["samples_needed"]) == ("k1", 2)
+    assert best["sampler"].startswith("antithetic")
+    assert "two pairs have a standard error of 0" in best["reason"]
+    answer = told("estimate", "-d", "5", "-o", "0.3")
+    assert answer["samples"] == 6
+    assert answer["estimate"] == pytest.approx(0.225, rel=1e-12)
+    assert answer["half_width"] < 1e-12
+
+
+def test_what_has_no_interval_is_not_recommended():
+    """k3's third moment is infinite: its RMSE is known, its interval is not."""
+    answer = told("advise", "-d", "1", "-s", "1.25", "--sampler", "iid", "-t", "0.1")
+    assert option(answer, "k3", "iid")["verdict"] == "ok"
+    assert option(answer, "k3", "iid")["interval_samples"] is None
+    assert answer["recommendation"]["estimator"] == "k1"
+
+
+def test_sobol_points_give_an_interval_by_scrambles():
+    answer = told("estimate", *NOTEBOOK, "--sampler", "sobol-radial")
+    assert answer["stopped"] == "tight"
+    assert answer["scrambles"] >= 5
+    assert answer["samples"] % answer["scrambles"] == 0
+    text = mckl("estimate", *NOTEBOOK, "--sampler", "sobol-radial").stdout
+    assert f"{answer['scrambles']} independent scrambles" in text
+    assert "standard error comes from independent scrambles" in mckl(
+        "advise", "-d", "64", "-s", "1.2", "-o", "0.5", "-t", "0.001"
+    ).stdout  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -300,8 +376,8 @@ def test_estimate_warns_of_what_spoils_its_interval():
         (("kl", "-d", "1", "-s", "1e-200"), "exceeds the largest number"),
         (("advise", "-d", "1", "-o", "1e200"), "exceeds the largest number"),
         (("estimate", "-d", "1", "-s", "1e-200"), "exceeds the largest number"),
-        (("estimate", "-d", "3", "--budget", "10"), "expected at least 64"),
-        (("estimate", "-d", "3", "--sampler", "sobol"), "'sobol' is not one of"),
+        (("estimate", "-d", "3", "--budget", "2"), "expected at least 3"),
+        (("estimate", "-d", "3", "--sampler", "sobol", "--budget", "4"), "expected at least 5"),
         (("estimate", "-d", "3", "--seed", "-1"), "expected at least 0"),
         (("estimate", "-d", "1e12", "--sampler", "iid"), "use iid-radial"),
     ],
@@ -377,3 +453,15 @@ def test_a_reader_that_stops_is_no_error():
     reader = f'{sys.executable} -c "{code}" | head -c 1 > /dev/null; echo ${{PIPESTATUS[0]}}'
     done = subprocess.run(["bash", "-c", reader], capture_output=True, text=True, check=True)
     assert done.stderr == ""
+
+
+def test_a_bar_shows_at_once_on_a_terminal_alone(monkeypatch, capsys):
+    from mckl.cli.words import progress
+
+    with progress(500) as told_samples:
+        told_samples(100)
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    with progress(500) as told_samples:
+        assert "0.00/500" in capsys.readouterr().err
+        told_samples(700)  # more than was forecast

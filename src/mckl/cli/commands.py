@@ -326,7 +326,11 @@ def estimate(
             done = run(forecasts, *chosen, request, seed=seed, planned=planned, progress=told)
     except NotFiniteError as error:
         raise UserError(str(error)) from None
-    answer = told_of(done, forecasts, used, best, confidence, seed)
+    instead = None
+    if done.withheld and best != used:
+        other = plan(forecasts, SAMPLERS[best.sampler], ESTIMATORS[best.estimator], request)
+        instead = best if other.withheld is None else None
+    answer = told_of(done, forecasts, used, instead, confidence, seed)
     if as_json:
         _print_json(answer)
     else:

@@ -178,11 +178,16 @@ def progress(samples: int) -> Iterator[Callable[[int], object]]:
 
 
 def told_of(
-    done: Estimate, forecasts: Forecasts, used: Choice, best: Choice, confidence: float, seed: int
+    done: Estimate,
+    forecasts: Forecasts,
+    used: Choice,
+    instead: Choice | None,
+    confidence: float,
+    seed: int,
 ) -> dict[str, Any]:
     """The answer of `mckl estimate` as plain data; NaN and inf are None.
 
-    `used` is what it used, `best` what `mckl advise` recommends.
+    `used` is what it used, `instead` what would give an interval where this one is withheld.
     """
     withheld = done.withheld is not None
     ends = (done.estimate - done.half_width, done.estimate + done.half_width)
@@ -194,7 +199,7 @@ def told_of(
         "confidence": confidence,
         "stopped": done.stopped,
         "withheld": done.withheld,
-        "use_instead": best._asdict() if withheld and best != used else None,
+        "use_instead": instead._asdict() if instead else None,
         "standard_error": _plain(done.std_error),
         "samples": done.samples,
         "stages": dict(done.stages),

@@ -75,8 +75,8 @@ class Largest:
 def pareto_index(excesses: Vector) -> float:
     """The shape k of the generalised Pareto law fitted to ascending excesses >= 0, shape (M,).
 
-    k is shrunk towards 1/2 as in the paper of 2024; NaN for fewer than 20 excesses, and where all
-    are 0.
+    k is shrunk towards 1/2 as in the paper of 2024; NaN for fewer than 20 excesses, or such as are
+    all 0.
 
     >>> u = (np.arange(1000) + 0.5) / 1000
     >>> round(pareto_index(((1 - u) ** -0.4 - 1) / 0.4), 2)
