@@ -63,6 +63,7 @@ $(READY_BENCHMARK): $(READY_TEST)
 benchmark: $(READY_BENCHMARK) ## time everything beside other ways: docs/benchmarks.md, docs/scaling.md
 	@python benchmarks/side_by_side.py
 	@python benchmarks/scaling.py
+	@python benchmarks/leading_order.py
 
 docs: study ## renew the README's figures from the default study
 	@mkdir -p docs/figures
