@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
 
@@ -33,6 +34,7 @@ _LONGEST = 40.0
 _AGREE = 1e-5  # of two steps, so that the error of the finer one is about the square of it
 
 
+@lru_cache(maxsize=4)  # a sampler and its radial twin ask for the same
 def probability_negative(law: LogRatioLaw, units: int, paired: bool) -> float:
     """The probability that k1 over so many samples, or antithetic pairs, is negative.
 

@@ -28,7 +28,7 @@ from mckl.families.normal import Vector
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(32)
 _DEPTH = 45.0  # how far the logarithm of an integrand may fall before it is cut
-_MOST = 2**13  # rows times strata: beyond, it would take seconds
+_MOST = 2**11  # rows times strata: beyond, it would take a tenth of a second and more
 _CUT = 9.5  # where moments are cut: beyond lies a probability of 1e-21
 
 
