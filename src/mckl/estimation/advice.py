@@ -136,7 +136,8 @@ def _negative(
         told = None if form is None else probability_negative_balanced(form, need.samples)
         return told, "not known" if told is None else "saddlepoint"
     units = need.samples // points.points
-    return probability_negative(forecasts.law, units, points.points == 2), "inversion"
+    told = probability_negative(forecasts.law, units, points.points == 2)
+    return told, "not known" if told is None else "inversion"
 
 
 def _recommendation(options: Sequence[dict[str, Any]]) -> dict[str, Any] | None:

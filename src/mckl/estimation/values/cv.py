@@ -80,7 +80,8 @@ def _theory(law: LogRatioLaw, paired: bool) -> UnitTheory:
     third, fourth = mean(multiply(u2, u)), mean(multiply(u2, u2))
     u2e2 = mean(multiply(u2, e2))
     of_variance = (
-        u2e2, 3.0 * u2e**2, 2.0 * var_e, 2.0 * third * mean(multiply(u, e2)), (fourth - 1.0) * var_e
+        u2e2, 3.0 * u2e * u2e, 2.0 * var_e, 2.0 * third * mean(multiply(u, e2)),
+        (fourth - 1.0) * var_e,
     )  # fmt: skip
     # E u^4 e may vanish by chance, and then says nothing of what follows: its size is meant.
     size = fourth * math.sqrt(max(u2e2, 0.0))
