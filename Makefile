@@ -68,10 +68,12 @@ $(READY_BENCHMARK): $(READY_TEST)
 		|| { tail -n 3 $(VENV)/pip.log >&2; echo "mckl: PyTorch could not be installed: is the network reachable? ($(VENV)/pip.log)" >&2; exit 1; }
 	@touch $@
 
-benchmark: $(READY_BENCHMARK) ## time everything, count what intervals cover: docs/benchmarks.md, scaling.md, coverage.md
+benchmark: $(READY_BENCHMARK) ## time everything, count what intervals cover, measure the approximations: docs/*.md
 	@python benchmarks/side_by_side.py
 	@python benchmarks/scaling.py
 	@python benchmarks/coverage.py
+	@python benchmarks/leading_order.py
+	@python benchmarks/negative.py
 
 docs: study ## renew the README's figures from the default study
 	@mkdir -p docs/figures

@@ -167,8 +167,15 @@ def test_probability_of_a_negative_estimate_at_a_loose_tolerance():
     k1, balanced = option(answer, "k1", "iid"), option(answer, "k1", "sobol")
     assert k1["probability_negative_method"] == "inversion"
     assert 0.005 < k1["probability_negative"] < 0.04
-    assert balanced["probability_negative_method"] == "saddlepoint"
+    assert balanced["probability_negative"] == 0.0  # l is bounded from below
     assert option(answer, "k3", "iid")["probability_negative"] == 0.0
+    looser = told("advise", "-d", "1", "-s", "0.8", "-o", "0.25", "-t", "1")
+    balanced = option(looser, "k1", "sobol")
+    assert balanced["probability_negative_method"] == "saddlepoint"
+    assert 0.02 < balanced["probability_negative"] < 0.08
+    tight = option(told("advise", "-d", "64", "-s", "1.25"), "k1", "sobol")
+    assert tight["probability_negative"] is None
+    assert tight["probability_negative_method"] == "not known"
 
 
 def test_confidence_and_absolute_tolerance():

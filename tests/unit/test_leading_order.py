@@ -46,7 +46,14 @@ def test_the_leading_order_is_wrong_there(dimension, scale, offset, units):
 @pytest.mark.parametrize("paired", [False, True])
 @pytest.mark.parametrize(
     ("dimension", "scale", "offset"),
-    [(1, 0.7, 0.5), (1, 1.05, 0.1), (7, 0.93, 0.1), (30, 0.99, 0.15), (200, 1.0, 0.02)],
+    [
+        (1, 0.7, 0.5),
+        (1, 0.714, 1.62),
+        (1, 1.05, 0.1),
+        (7, 0.93, 0.1),
+        (30, 0.99, 0.15),
+        (200, 1.0, 0.02),
+    ],
 )
 def test_the_leading_order_holds_where_it_is_given(dimension, scale, offset, paired):
     of = grid_pair(dimension, scale, offset)

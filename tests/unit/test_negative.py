@@ -75,6 +75,15 @@ def test_against_simulation(p, paired):
     assert abs((mean < 0).mean() - told) <= 5 * math.sqrt(told / repeats)
 
 
+def test_over_balanced_points_it_may_be_impossible_or_not_known():
+    bounded = grid_pair(1, 0.8, 0.25).form()
+    assert probability_negative_balanced(bounded, 16) == 0.0
+    assert balanced(bounded, 16, 20_000, np.random.default_rng(1)) == 0.0
+    assert probability_negative_balanced(NOTEBOOK.form(), 64) is None  # below 1e-5
+    many = pair(np.linspace(0.01, 0.02, 3000), 1.0, 0.0, 1.1)
+    assert probability_negative_balanced(many.form(), 4) is None
+
+
 def balanced(form, n, repeats, rng):
     """The share of negative estimates over n = 2^m points under the linear scramble."""
     total = np.zeros(repeats)

@@ -175,7 +175,8 @@ def _negative(
     if not forecasts.law.analytic:
         return None, "not known"
     units = need.samples // points.points
-    return probability_negative(forecasts.law, units, points.mirrored), "inversion"
+    told = probability_negative(forecasts.law, units, points.mirrored)
+    return told, "not known" if told is None else "inversion"
 
 
 def _recommendation(options: Sequence[dict[str, Any]]) -> dict[str, Any] | None:

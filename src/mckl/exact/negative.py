@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
 
@@ -33,11 +34,12 @@ _LONGEST = 40.0
 _AGREE = 1e-5  # of two steps, so that the error of the finer one is about the square of it
 
 
-def probability_negative(law: Law, units: int, paired: bool) -> float:
+@lru_cache(maxsize=4)  # a sampler and its radial twin ask for the same
+def probability_negative(law: Law, units: int, paired: bool) -> float | None:
     """The probability that k1 over so many samples, or antithetic pairs, is negative.
 
-    Exact but for rounding and quadrature, to 1e-6 of itself; below 1e-50 it is 0. For
-    analytic laws.
+    Exact but for rounding and quadrature, to 1e-6 of itself; below 1e-50 it is 0. None, not known,
+    for pairs so far apart that rounding leaves nothing of the integral. For analytic laws.
     """
     if law.kl == 0.0:
         return 0.0
@@ -74,7 +76,7 @@ def lugannani_rice(s: float, exponent: float, variance: float) -> float:
     return min(max(tail + density * (1.0 / w - 1.0 / u), 0.0), 1.0)
 
 
-def inverted(log_mgf: Callable[[Complex], Complex], s: float, sd: float) -> float:
+def inverted(log_mgf: Callable[[Complex], Complex], s: float, sd: float) -> float | None:
     """P(x < 0) from K(s) = log E e^{s x} at complex s.
 
     Parameters
@@ -85,17 +87,14 @@ def inverted(log_mgf: Callable[[Complex], Complex], s: float, sd: float) -> floa
         The standard deviation of x under the law tilted by e^{s x}, so that 1 / sd is the
         length over which e^K varies.
 
-    Raises
-    ------
-    ArithmeticError
-        If no line gives an integral that two steps agree on.
+    Returns None if no line gives an integral that two steps agree on.
     """
     peak = float(log_mgf(np.array([s + 0j]))[0].real)
     for bend in _bends(log_mgf, s, sd):
         value = _trapezoidal(log_mgf, s, sd, bend, peak)
         if value is not None:
             return min(max(value, 0.0), 1.0)
-    raise ArithmeticError("the integral for P(negative) did not settle")
+    return None
 
 
 def _bends(log_mgf: Callable[[Complex], Complex], s: float, sd: float) -> list[float]:

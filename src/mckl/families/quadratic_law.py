@@ -101,14 +101,21 @@ def _sums(t: Vector, b2: Vector, weight: Vector, T: float, order: int) -> _Sums:
 
 def _complex_m(x: Complex) -> Complex:
     """m(x) = x - log(1 + x) without cancellation, as `x_minus_log1p` has it for real x."""
+    near = np.abs(x) < 0.5
+    out = np.empty_like(x)
+    if not near.all():
+        far = x[~near]
+        out[~near] = far - np.log(1.0 + far)
+    x = x[near]
     y = x / (2.0 + x)
     square = y * y
-    series = np.zeros_like(x)
-    for k in range(16, 0, -1):
-        series = (series + 1.0 / (2 * k + 1)) * square
-    with np.errstate(divide="ignore", invalid="ignore"):
-        far = x - np.log(1.0 + x)
-    return np.where(np.abs(x) < 0.5, y * (x - 2.0 * series), far)
+    largest = float(np.abs(square).max(initial=1e-17))
+    series = np.zeros_like(y)
+    for k in range(math.ceil(-39.0 / math.log(largest)), 0, -1):  # until a term is below 1e-17
+        series += 1.0 / (2 * k + 1)
+        series *= square
+    out[near] = y * (x - 2.0 * series)
+    return out
 
 
 class QuadraticLaw(Law):

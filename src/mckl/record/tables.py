@@ -165,8 +165,8 @@ _TABLES: Mapping[str, tuple[str, ...]] = {
     "traces": (*_KEYS, "replicate", "samples", "estimate", "std_error"),
     "gaps": ("setting", "backend", "sampler", "replicate", "sample"),
     "summary": (
-        *_KEYS, "samples", "family", "dimension", "scale", "offset", "kl", "replicates", "mean", "bias",
-        "variance", "mse", "mse_std_error", "rmse", "relative_rmse", "ci_coverage",
+        *_KEYS, "samples", "family", "dimension", "scale", "offset", "kl", "replicates",
+        "mean", "bias", "variance", "mse", "mse_std_error", "rmse", "relative_rmse", "ci_coverage",
         "exact_bias", "exact_variance", "exact_mse", "std_error_square", "std_error_square_error",
         "block_mean_square", "repeats",
     ),
