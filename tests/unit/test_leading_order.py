@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mckl.estimation.theory import over_units
 from mckl.families.normal import grid_pair
-from mckl.study.theory import over_units
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 import leading_order as measured

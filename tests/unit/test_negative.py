@@ -12,8 +12,7 @@ from mckl.draw.quantiles import chisquare_of_normal
 from mckl.exact.balanced import balanced_variance
 from mckl.exact.negative import probability_negative
 from mckl.exact.negative_balanced import probability_negative_balanced
-from mckl.families.normal import grid_pair, pair
-from mckl.families.quadratic_form import full, radial
+from mckl.families.normal import Diagonal, grid_pair, pair
 
 NOTEBOOK = pair([1, 4], 1.0, [-3, 2], 2.5)
 
@@ -105,10 +104,10 @@ def balanced(form, n, repeats, rng):
 @pytest.mark.parametrize(
     ("p", "reduce", "n", "repeats"),
     [
-        (NOTEBOOK, radial, 2, 400_000),  # the normal law is 290 times too small
-        (NOTEBOOK, full, 2, 200_000),
-        (grid_pair(2, 1.0, 0.2), full, 16, 400_000),
-        (grid_pair(4, 1.1, 0.0), radial, 8, 100_000),
+        (NOTEBOOK, Diagonal.radial, 2, 400_000),  # the normal law is 290 times too small
+        (NOTEBOOK, Diagonal.form, 2, 200_000),
+        (grid_pair(2, 1.0, 0.2), Diagonal.form, 16, 400_000),
+        (grid_pair(4, 1.1, 0.0), Diagonal.radial, 8, 100_000),
     ],
 )
 def test_over_balanced_points(p, reduce, n, repeats):
@@ -117,5 +116,5 @@ def test_over_balanced_points(p, reduce, n, repeats):
     seen = balanced(form, n, repeats, np.random.default_rng(3))
     assert told > 5e-4
     assert abs(seen - told) <= 5 * math.sqrt(told / repeats) + 0.15 * told
-    if n == 2 and reduce is radial:
+    if n == 2 and reduce is Diagonal.radial:
         assert told > 200 * ndtr(-form.kl / math.sqrt(balanced_variance(form, n)))

@@ -11,22 +11,22 @@ import pytest
 import scipy.stats.qmc
 from scipy.stats import kstest
 
-from mckl.draw import reduction
 from mckl.draw.backends import numpy as backend
 from mckl.draw.points import SAMPLERS, Sampler
 from mckl.draw.streams import seed_sequence
 from mckl.estimation import traces as traces_module
 from mckl.estimation.running import RunningMoments
-from mckl.estimation.traces import Trace, checkpoints, trace_columns, traces
+from mckl.estimation.traces import Trace, checkpoints, traces
 from mckl.estimation.values import ESTIMATORS
 from mckl.estimation.values.integrands import Integrands
-from mckl.exact import law as law_module
+from mckl.families import normal, quadratic_form
 from mckl.record import tables
 from mckl.study import summary as summary_module
 from mckl.study import theory as theory_module
 from mckl.study.pooled import ALL
 from mckl.study.settings import batches, case_setting, grid_setting
 from mckl.study.summary import summaries
+from mckl.study.traces import trace_columns
 from mckl.study.verification import failures, passed_line, smallest_errors, verify
 
 # In the order of dimension: those of one share their draws.
@@ -63,7 +63,8 @@ def run(
     for batch in batches(SETTINGS, len(SETTINGS)):
         for name in samplers:
             found = traces(
-                batch, "numpy", SAMPLERS[name], list(ESTIMATORS.values()), seed=seed, samples=AT,
+                {s.name: s.pair for s in batch}, "numpy", SAMPLERS[name],
+                list(ESTIMATORS.values()), seed=seed, samples=AT,
                 replicates=replicates, at_once=2 * replicates,
             )  # fmt: skip
             for setting, trace in zip(batch, found, strict=True):
@@ -103,15 +104,19 @@ def _unit(patch: pytest.MonkeyPatch, name: str, **factors: float) -> None:
     patch.setitem(theory_module.ESTIMATORS, name, right._replace(theory=wrong))  # type: ignore[arg-type]
 
 
-def _coefficients(patch: pytest.MonkeyPatch, modules: Sequence[Any], **factors: float) -> None:
-    for module in modules:
-        right = module.coefficients
+def _coefficients(patch: pytest.MonkeyPatch, users: Sequence[str], **factors: float) -> None:
+    """Multiply coefficients where `users` of mckl.families.normal take them."""
+    for name in users:
+        user = getattr(normal, name)
 
-        def wrong(pair: Any, right: Any = right) -> Any:
-            c = right(pair)
-            return c._replace(**{k: getattr(c, k) * x for k, x in factors.items()})
+        def wrong(c: Any, *others: Any, right: Any = user) -> Any:
+            c = c._replace(**{k: getattr(c, k) * x for k, x in factors.items()})
+            return right(c, *others)
 
-        patch.setattr(module, "coefficients", wrong)
+        patch.setattr(normal, name, wrong)
+
+
+_THEORY, _SAMPLING = ["QuadraticLaw"], ["full", "radial"]
 
 
 def _kernel(patch: pytest.MonkeyPatch, wrong: Callable[[Any, np.ndarray], None]) -> None:
@@ -141,17 +146,17 @@ def _sobol(patch: pytest.MonkeyPatch, wrong: Callable[..., Any]) -> None:
 
 def kl_of_both_sides(patch):
     """KL is 0.1 % too large wherever it is used."""
-    _coefficients(patch, [law_module, reduction], kl=1.001)
+    _coefficients(patch, [*_THEORY, *_SAMPLING], kl=1.001)
 
 
 def both_coefficients_a(patch):
     """The coefficient a is 1 % too large in theory and sampling alike."""
-    _coefficients(patch, [law_module, reduction], a=1.01)
+    _coefficients(patch, [*_THEORY, *_SAMPLING], a=1.01)
 
 
 def coefficient_b_of_sampling(patch):
     """The coefficient b is 3 % too large in sampling."""
-    _coefficients(patch, [reduction], b=1.03)
+    _coefficients(patch, _SAMPLING, b=1.03)
 
 
 def slope_of_cv(patch):
@@ -213,9 +218,9 @@ def chi_squares_of_a_pair(patch):
     """The mirrored points of antithetic-radial have chi-squares of their own."""
 
     def wrong(kernel, ell):
-        if len(ell) == 2 and kernel._chi is not None:
+        if len(ell) == 2 and kernel._evaluator._chi is not None:
             for i in range(ell.shape[1]):
-                chi = kernel._chi.of(i)
+                chi = kernel._evaluator._chi.of(i)
                 ell[1, i] += np.roll(chi, 1, axis=0) - chi  # another replicate's
 
     _kernel(patch, wrong)
@@ -324,9 +329,9 @@ def variance_of_theory(patch):
 
 def formula_of_strata(patch):
     """The variance over strata counts one of two tails."""
-    right = theory_module.stratified
+    right = quadratic_form.stratified
     patch.setattr(
-        theory_module, "stratified", lambda form, n: (0.5 * right(form, n)[0], *right(form, n)[1:])
+        quadratic_form, "stratified", lambda form, n: (0.5 * right(form, n)[0], *right(form, n)[1:])
     )
 
 

@@ -37,15 +37,7 @@ def test_the_closure_of_the_estimation_script(root):
         "mckl.families.quadratic_form", "mckl.estimation.running", "mckl.estimation.traces",
         "mckl.estimation.values.cv", "mckl.record.tables",
     } <= found  # fmt: skip
-    assert (
-        not {
-            "mckl.study.summary",
-            "mckl.study.verification",
-            "mckl.study.theory",
-            "mckl.exact.strata",
-        }
-        & found
-    )
+    assert not {"mckl.study.summary", "mckl.study.verification", "mckl.study.theory"} & found
     assert not {name for name in found if name.startswith("mckl.show.figures")}
     assert "mckl.draw.backends.numpy" not in modules(script)  # it is loaded by name
 
@@ -71,7 +63,7 @@ def test_the_closure_is_what_python_imports(root):
         ("estimate.py", "families/normal.py", True),
         ("estimate.py", "draw/backends/numpy.py", True),
         ("estimate.py", "study/summary.py", False),
-        ("estimate.py", "exact/strata.py", False),
+        ("estimate.py", "exact/negative.py", False),
         ("estimate.py", "show/figures/theme.py", False),
         ("theory.py", "exact/strata.py", True),
         ("summary.py", "study/summary.py", True),
@@ -98,11 +90,11 @@ def test_a_new_import_joins_the_closure(copy):
     place, load = copy
     script = place / "scripts/estimate.py"
     before = load().modules(script)
-    assert "mckl.exact.strata" not in before
+    assert "mckl.exact.negative" not in before
     running = place / "src/mckl/estimation/running.py"
     running.write_text(
         running.read_text("utf-8")
-        + "\n\ndef late():\n    from mckl.exact import strata\n    return strata\n",
+        + "\n\ndef late():\n    from mckl.exact import negative\n    return negative\n",
         "utf-8",
     )
-    assert "mckl.exact.strata" in load().modules(script)
+    assert "mckl.exact.negative" in load().modules(script)

@@ -193,7 +193,7 @@ def test_correlation_of_settings_that_share_their_draws():
 
 
 def test_the_name_of_a_case_does_not_change_its_numbers():
-    renamed = case_setting("other", MIXED.vectors)
+    renamed = case_setting("other", MIXED.parameters)
     same(run(MIXED), run(renamed))
 
 
