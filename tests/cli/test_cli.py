@@ -265,7 +265,7 @@ def test_estimate_stops_when_the_budget_is_spent():
     [
         (NOTEBOOK, ("--estimator", "k3"), "the variance of k3 is infinite"),
         (NOTEBOOK, ("--estimator", "k2"), "biased by 1.377"),
-        (("-d", "100", "-o", "1"), ("--estimator", "cv"), "so skewed"),
+        (("-d", "100", "-o", "1"), ("--estimator", "cv", "--sampler", "iid"), "so skewed"),
         (("-d", "10000", "-o", "1"), ("--estimator", "k3"), "over the samples is 0"),
         (("-d", "1", "-s", "1.25"), ("--estimator", "k3"), "third moment of k3 is infinite"),
         (("-d", "2", "-s", "1.1"), ("--estimator", "k3", "--sampler", "sobol"), "is not known"),
