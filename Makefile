@@ -60,7 +60,7 @@ $(READY_BENCHMARK): $(READY_TEST)
 		|| { tail -n 3 $(VENV)/pip.log >&2; echo "mckl: PyTorch could not be installed: is the network reachable? ($(VENV)/pip.log)" >&2; exit 1; }
 	@touch $@
 
-benchmark: $(READY_BENCHMARK) ## time everything beside other ways (docs/benchmarks.md, docs/scaling.md); measure the approximations
+benchmark: $(READY_BENCHMARK) ## time everything beside other ways: docs/benchmarks.md, docs/scaling.md; measure approximations
 	@python benchmarks/side_by_side.py
 	@python benchmarks/scaling.py
 	@python benchmarks/leading_order.py
