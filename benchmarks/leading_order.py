@@ -4,7 +4,8 @@
 
 Draws random settings, takes the number of samples from which the theory speaks and a random
 larger one, and compares its bias and variance with simulated ones. Prints the largest deviations
-and fails where one is more than 20 % and 4 standard errors.
+and fails where one is more than 20 % and 4 standard errors. With few replicates of a skewed
+estimate 4 standard errors are no rare event, so what is off is measured again by fresh draws.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from mckl.families.normal import pair
 CV = ESTIMATORS["cv"]
 MOST_SAMPLES = 65536
 RELATIVE, STANDARD_ERRORS = 0.2, 4.0
+_AGAIN = 16  # times as many fresh replicates where something is off
 
 
 class Deviation(NamedTuple):
@@ -141,13 +143,18 @@ def main() -> int:
             at = cells(unit, 1 + paired, rng)
             for units in at:
                 replicates = min(max(chosen.room // units, 64), 20000)
-                errors, control = simulated(of, law, paired, units, replicates, rng)
+                told = deviations(unit, units, *simulated(of, law, paired, units, replicates, rng))
+                if any(d.wrong for d in told):  # a false alarm does not come again
+                    again = np.random.default_rng([chosen.seed, drawn])
+                    replicates *= _AGAIN
+                    sample = simulated(of, law, paired, units, replicates, again)
+                    told = deviations(unit, units, *sample)
                 name = (
                     f"D = {of.dimension}, scales {np.unique(of.p_sd).round(3).tolist()}, "
                     f"offset {of.q_mean[0]:.3g}, {'antithetic' if paired else 'iid'}, "
                     f"{units} units, {replicates} replicates"
                 )
-                found += [(d, name) for d in deviations(unit, units, errors, control)]
+                found += [(d, name) for d in told]
             done += bool(at)
             bar.update(bool(at))
     print(f"{done} of {drawn} random settings have a leading order within {MOST_SAMPLES} samples")

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 _NONE = "–"
 _NOTES = """\
 Samples and RMSE are exact theory, but for * to leading order in 1/n. P(negative) of k1 is exact,
-over sobol from a saddlepoint formula; k2 and k3 never are. CPU time is that of one core at
-measured rates."""
+over sobol from a saddlepoint formula, which says nothing below 1e-5; k2 and k3 never are. CPU
+time is that of one core at measured rates."""
 _COLUMNS = ("estimator", "sampler", "samples", "RMSE (nats)", "P(negative)", "CPU time", "verdict")
 
 

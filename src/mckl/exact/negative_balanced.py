@@ -72,7 +72,7 @@ class _Rows(NamedTuple):
     def least(self) -> Vector:
         """The infimum by row of the sum of f over strata, less the sum of f's means."""
         a, b = self.square[:, None], self.linear[:, None]
-        with np.errstate(invalid="ignore", divide="ignore"):
+        with np.errstate(all="ignore"):  # at infinity, where the values are not taken
             vertex = np.nan_to_num(np.clip(-b / (2.0 * a), self.low, self.high))
             low, high, bend = (
                 np.where(np.isfinite(x), a * x * x + b * x, np.where(a > 0, np.inf, -np.inf))
