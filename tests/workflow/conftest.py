@@ -23,7 +23,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Study:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not study.root.exists():
             copy_checkout(study)
-            code, text = study.snakemake(cores=2, prefix=offline())
+            code, text = study.started(cores=2, prefix=offline())
             (study.root / "run.txt").write_text(text)
             (study.root / "code.txt").write_text(str(code))
     assert (study.root / "code.txt").read_text() == "0", (study.root / "run.txt").read_text()
@@ -33,7 +33,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Study:
 @pytest.fixture
 def fresh(finished: Study, tmp_path: Path) -> Study:
     """The small study before any run."""
-    skip = shutil.ignore_patterns("results", ".snakemake", "__pycache__")
+    skip = shutil.ignore_patterns("results", ".snakemake")
     shutil.copytree(finished.root, tmp_path / "study", ignore=skip)
     return Study(tmp_path / "study")
 
