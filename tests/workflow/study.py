@@ -42,6 +42,15 @@ SMALL: Mapping[str, Any] = {
     "tolerances": [0.1],
     "one_job_per": ["dimension", "scale"],
 }
+# Over SMALL: one setting, and no notebook.
+TINY: Mapping[str, Any] = {
+    "sweep": {"dimension": [3], "scale": [0.8], "offset": [1]},
+    "cases": {"notebook": None},
+    "samplers": ["iid"],
+    "estimators": ["k1"],
+    "samples": 64,
+    "replicates": 3,
+}
 CHUNKS = ["case-notebook", "d1-s0.8", "d1-s1.25", "d2-s0.8", "d2-s1.25"]
 # The tables whose numbers follow from the config alone, unlike those of `cost`.
 EXACT = ["settings", "theory", "traces", "gaps", "summary", "verification", "budget"]
@@ -126,7 +135,9 @@ class Study:
             code = run.wait(PATIENCE)
             return code, Path(output.name).read_text()
 
-    def started(self, *arguments: str, cores: int = 1, prefix: Sequence[str] = ()) -> tuple[int, str]:
+    def started(
+        self, *arguments: str, cores: int = 1, prefix: Sequence[str] = ()
+    ) -> tuple[int, str]:
         """The same of a process that is started as a user does, after another command if any."""
         done = subprocess.run(
             [*prefix, *self.command(*arguments, cores=cores)],

@@ -36,7 +36,7 @@ TABLES = [table for table in EXACT if table != "budget"]
 TARGETS = [f"results/tables/{table}.parquet" for table in TABLES]
 CHUNK = "results/traces/numpy/d1-s1.25.parquet"
 LONG = 10**9  # samples: minutes a job
-KILLS = 10  # of Snakemake, and as many of jobs
+KILLS = 6  # of Snakemake, and as many of jobs: one in each sixth of a run
 
 
 @pytest.fixture(scope="module")
@@ -135,49 +135,60 @@ def lines(text: str) -> list[str]:
     return [line for line in text.splitlines() if line.startswith("mckl: ")][1:]  # after the plan
 
 
+def moments(of: float) -> list[float]:
+    """A random moment in every part of a run that takes so many seconds."""
+    chance = random.Random(20171127)
+    return [of * (part + chance.random()) / KILLS for part in range(KILLS)]
+
+
+def earlier(moments: list[float]) -> list[float]:
+    """Moments that a run which ended too soon for them may still reach."""
+    return [0.8 * moment for moment in moments]
+
+
 def test_snakemake_killed_at_random_moments(
     tiny: Study, undisturbed: Study, tmp_path: Path
 ) -> None:
-    chance = random.Random(20171127)
     start, whole = seconds(undisturbed)
-    kills = 0
+    left = moments(whole)
     with ExitStack() as stack:
         runs: list[Run] = []
-        while kills < KILLS:
+        while left:
             done = 0.0  # of the work, in seconds: every run begins with the same start-up
-            for moment in [*sorted(chance.uniform(0, whole) for _ in range(KILLS // 2)), PATIENCE]:
+            for moment in [*left, PATIENCE]:
                 run = stack.enter_context(tiny.running(tmp_path / "output", *TARGETS, cores=2))
                 runs.append(run)
                 if ends(run, moment - done):
                     break
-                run.send_signal(signal.SIGKILL)  # the jobs that it started go on beside the next run
+                run.send_signal(signal.SIGKILL)  # the jobs that it started go on beside the next
                 run.wait()
-                kills += 1
+                left.remove(moment)
                 done = max(moment - start, 0.0)
                 tiny.run("--unlock")
             assert run.wait() == 0
             wait_for(lambda: not any(run.processes() for run in runs))
             assert_undisturbed(tiny, undisturbed)
             from_nothing(tiny)
+            left = earlier(left)
 
 
 def test_jobs_killed_at_random_moments(tiny: Study, undisturbed: Study, tmp_path: Path) -> None:
-    chance = random.Random(20171127)
     _, whole = seconds(undisturbed)
-    kills = 0
-    while kills < KILLS:
+    left = moments(whole)
+    while left:
         with tiny.running(tmp_path / "output", *TARGETS, cores=2) as run:
             began = time.monotonic()
-            for moment in sorted(chance.uniform(0, whole) for _ in range(3)):
+            for moment in left[::2]:
                 ends(run, began + moment - time.monotonic())
                 wait_for(lambda run=run: run.poll() is not None or jobs_of(run))
                 for job in jobs_of(run)[:1]:
                     job.kill()
-                    kills += 1
+                    left.remove(moment)
             code = run.wait(PATIENCE)
         if code == 0:
             assert_undisturbed(tiny, undisturbed)
             from_nothing(tiny)
+            left = earlier(left)
     tiny.run(*TARGETS, cores=2)
     assert_undisturbed(tiny, undisturbed)
 
