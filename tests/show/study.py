@@ -33,6 +33,9 @@ USED = ("iid", "antithetic", "iid-radial", "sobol-radial")
 SAMPLES = checkpoints(256, 2)
 REPLICATES = 20
 TOLERANCES = (0.1, 0.01)
+MANIFEST = {
+    "mckl": "x", "git_commit": None, "config_digest": "y", "python": "z", "packages": {"numpy": "z"}
+}  # fmt: skip
 
 
 @functools.cache

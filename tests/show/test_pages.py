@@ -17,14 +17,21 @@ from mckl.show import explorer
 from mckl.show.captions import render, template
 from mckl.show.landing import landing_numbers
 
-from .study import BACKENDS, NOTEBOOK, REPLICATES, SAMPLES, SETTINGS, TOLERANCES, USED, frames
+from .study import (
+    BACKENDS,
+    MANIFEST,
+    NOTEBOOK,
+    REPLICATES,
+    SAMPLES,
+    SETTINGS,
+    TOLERANCES,
+    USED,
+    frames,
+)
 from .test_figures import FINITE, KL, POSITIVE, RATIO, cell, exact, of, quoted, wins
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = str(ROOT / "scripts")
-MANIFEST = {
-    "mckl": "x", "git_commit": None, "config_digest": "y", "python": "z", "packages": {"numpy": "z"}
-}  # fmt: skip
 PAGE = ("settings", "summary", "verification", "gaps")
 
 
