@@ -25,9 +25,10 @@ def once(factory: pytest.TempPathFactory, name: str, run: Run) -> Path:
     folder, told = base / name, base / f"{name}.txt"
     with (base / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not told.exists():
+        if not folder.exists():
             code, text = run(folder)
             told.write_text(f"{code}\n{text}")
+    assert told.exists(), f"the run in {folder} was cut short"
     code_line, _, text = told.read_text().partition("\n")
     assert code_line == "0", text
     return folder

@@ -23,7 +23,7 @@ from mckl.show.figures import FIGURES as ALL_FIGURES
 
 from .start import Run
 
-PATIENCE = 300  # seconds, on a machine that others load
+PATIENCE = 600  # seconds, on a machine that others load
 CHECKOUT = Path(__file__).parents[2]
 SOURCES = ("Snakefile", "config.yaml", "profiles", "scripts", "src", "workflow")
 SMALL: Mapping[str, Any] = {

@@ -26,7 +26,7 @@ def _file(module: str) -> Path | None:
 
 
 def _statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
-    """Statements and those inside of them; expressions, which hold no import, are most of a tree."""
+    """Statements and those inside of them, but no expressions: those hold no import."""
     for node in body:
         yield node
         for part in ("body", "orelse", "finalbody"):
