@@ -5,12 +5,17 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
-import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
+from show.study import MANIFEST, SAMPLES, USED, frames
+from workflow.study import Study
+
+from mckl.show import explorer
+from mckl.show.captions import template
 
 ROOT = Path(__file__).resolve().parents[2]
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
@@ -24,24 +29,16 @@ pytestmark = [
 ]
 
 POINTS = "document.querySelector('[data-points]')?.dataset.points"
-CONFIG = """
-sweep: {dimension: [1, 4], scale: [0.8, 1.0, 2.5], offset: [0.0, 0.25]}
-samplers: [iid, sobol-radial]
-samples: 256
-replicates: 20
-"""
 
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small study's results, with the report."""
-    folder = tmp_path_factory.mktemp("pages")
-    (folder / "small.yaml").write_text(CONFIG)
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]
-    command += ["--cores", "2", "--directory", str(folder), "--configfile", "small.yaml"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return folder / "results"
+def explorer_page(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The address of the explorer of the study in memory, which has more settings than others."""
+    tables = {name: frames()[name] for name in ("settings", "summary", "budget")}
+    words = template(str(ROOT / "scripts"), "explorer.html")
+    path = tmp_path_factory.mktemp("pages") / "explorer.html"
+    path.write_text(explorer.page(words, explorer.data(**tables), MANIFEST), encoding="utf-8")
+    return path.as_uri()
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +91,23 @@ def _choose(driver, name: str, value: str) -> None:
     Select(driver.find_element("id", name)).select_by_value(value)
 
 
+def assert_charted(driver, setting: str, sampler: str, estimators: Sequence[str]) -> None:
+    """The chart's data are those of the summary, to the page's four digits."""
+    rows = frames()["summary"].query("backend == 'numpy' and setting == @setting")
+    rows = rows[(rows["sampler"] == sampler) & rows["estimator"].isin(estimators)]
+    columns = ["samples", "rmse", "ci_coverage"]
+    for kind, value in (("points", "rmse"), ("theory", "exact_mse")):
+        known = rows[np.isfinite(rows[value]) & (rows[value] > 0)].sort_values("samples")
+        drawn = driver.execute_script(f"return JSON.stringify(shown.view.data('{kind}'))")
+        drawn = pd.DataFrame(json.loads(drawn)).sort_values("samples")
+        assert len(drawn) == len(known)
+        for estimator in estimators:
+            one, other = (x[x["estimator"] == estimator] for x in (drawn, known))
+            other = other.assign(rmse=other["rmse"] if kind == "points" else other[value] ** 0.5)
+            kept = columns if kind == "points" else columns[:2]
+            np.testing.assert_allclose(one[kept].astype(float), other[kept], rtol=1e-3)
+
+
 def _shown(driver) -> dict[str, object]:
     """What the chart and the words say now."""
     _wait(driver, "return document.querySelector('#chart svg')")
@@ -108,20 +122,20 @@ def _shown(driver) -> dict[str, object]:
 
 @pytest.mark.parametrize("width", [1300, 400])
 def test_explorer_shows_a_chart_and_a_budget_at_every_width(
-    page, results: Path, width: int
+    page, explorer_page: str, width: int
 ) -> None:
     page.set_window_size(width, 1000)
-    page.get((results / "explorer.html").as_uri())
+    page.get(explorer_page)
     shown = _shown(page)
-    assert shown["points"] == 4 * 9  # estimators and checkpoints
-    assert shown["rows"] == 2 * 4  # samplers and estimators
+    assert shown["points"] == 4 * len(SAMPLES)
+    assert shown["rows"] == len(USED) * 4  # samplers and estimators
     assert "nats" in shown["said"]
     assert page.execute_script("return document.documentElement.scrollWidth <= window.innerWidth")
 
 
-def test_pickers_change_the_chart_and_the_link_restores_the_view(page, results: Path) -> None:
+def test_pickers_change_the_chart_and_the_link_restores_the_view(page, explorer_page: str) -> None:
     page.set_window_size(1300, 1000)
-    page.get((results / "explorer.html").as_uri())
+    page.get(explorer_page)
     before = _shown(page)
     _choose(page, "dimension", "4")
     _choose(page, "scale", "2.5")
@@ -129,8 +143,9 @@ def test_pickers_change_the_chart_and_the_link_restores_the_view(page, results: 
     _choose(page, "sampler", "sobol-radial")
     _choose(page, "tolerance", "0.1")
     page.find_element("css selector", "#estimators input[value=k2]").click()
-    _wait(page, f"return {POINTS} == '27'")
+    _wait(page, f"return {POINTS} == '{3 * len(SAMPLES)}'")
     after = _shown(page)
+    assert_charted(page, "d4-s2.5-o0.25", "sobol-radial", ("k1", "k3", "cv"))
     assert after["said"] != before["said"]
     assert "dimension 4, scale 2.5, offset 0.25" in after["said"]
     assert "infinite" in after["said"]
@@ -143,11 +158,11 @@ def test_pickers_change_the_chart_and_the_link_restores_the_view(page, results: 
     assert not page.find_element("css selector", "#estimators input[value=k2]").is_selected()
 
 
-def test_keyboard_alone_reaches_and_changes_every_picker(page, results: Path) -> None:
+def test_keyboard_alone_reaches_and_changes_every_picker(page, explorer_page: str) -> None:
     from selenium.webdriver.common.keys import Keys
 
     page.set_window_size(1300, 1000)
-    page.get((results / "explorer.html").as_uri())
+    page.get(explorer_page)
     before = _shown(page)
     seen = []
     for _ in range(12):
@@ -160,18 +175,19 @@ def test_keyboard_alone_reaches_and_changes_every_picker(page, results: Path) ->
     assert _shown(page)["said"] != before["said"]
 
 
-def test_kl_of_zero_and_the_case_are_told(page, results: Path) -> None:
+def test_kl_of_zero_and_the_case_are_told(page, explorer_page: str) -> None:
     page.set_window_size(1300, 1000)
-    page.get((results / "explorer.html").as_uri() + "#setting=d1-s1-o0")
+    page.get(explorer_page + "#setting=d1-s1-o0")
     zero = _shown(page)
     assert "KL = 0 for dimension 1, scale 1, offset 0" in zero["said"]
     assert zero["points"] == 0
     page.get("about:blank")
-    page.get((results / "explorer.html").as_uri() + "#setting=notebook&sampler=iid")
+    page.get(explorer_page + "#setting=notebook&sampler=iid")
     assert "KL = 2.593 nats for the pair notebook (dimension 2)" in _shown(page)["said"]
 
 
-def test_report_shows_every_figure_with_its_caption(page, results: Path) -> None:
+def test_report_shows_every_figure_with_its_caption(page, finished: Study) -> None:
+    results = finished.root / "results"
     page.set_window_size(1300, 1000)
     page.get((results / "report.html").as_uri())
     _wait(page, "return document.body.innerText.includes('How many samples does it take')")

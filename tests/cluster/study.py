@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import signal
-import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from workflow.study import Study
@@ -46,22 +42,6 @@ class ClusterStudy(Study):
     def before_estimate(self, code: str) -> None:
         """Have every estimation job do something first."""
         self.edit("scripts/estimate.py", "\nmeter = ", f"{code}\nmeter = ")
-
-    @contextmanager
-    def running(self, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
-        """Snakemake in the background; what it prints is in run.txt."""
-        with (self.root / "run.txt").open("wb") as out:
-            run = subprocess.Popen(
-                self.command(*arguments), cwd=self.root, env=self.environment(),
-                stdout=out, stderr=subprocess.STDOUT,
-                # Tests in the background of a shell ignore it.
-                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-            )  # fmt: skip
-        try:
-            yield run
-        finally:
-            run.kill()
-            run.wait()
 
     def numbers(self) -> dict[str, str]:
         """SLURM's numbers of the estimation jobs that have begun, by chunk."""

@@ -8,8 +8,10 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any
 
 import pandas as pd
@@ -19,6 +21,9 @@ from mckl.record import tables
 from mckl.record.provenance import load
 from mckl.show.figures import FIGURES as ALL_FIGURES
 
+from .start import Run
+
+PATIENCE = 600  # seconds, on a machine that others load
 CHECKOUT = Path(__file__).parents[2]
 SOURCES = ("Snakefile", "config.yaml", "profiles", "scripts", "src", "workflow")
 SMALL: Mapping[str, Any] = {
@@ -36,6 +41,15 @@ SMALL: Mapping[str, Any] = {
     "replicates": 8,
     "tolerances": [0.1],
     "one_job_per": ["dimension", "scale"],
+}
+# Over SMALL: one setting, and no notebook.
+TINY: Mapping[str, Any] = {
+    "sweep": {"dimension": [3], "scale": [0.8], "offset": [1]},
+    "cases": {"notebook": None},
+    "samplers": ["iid"],
+    "estimators": ["k1"],
+    "samples": 64,
+    "replicates": 3,
 }
 CHUNKS = ["case-notebook", "d1-s0.8", "d1-s1.25", "d2-s0.8", "d2-s1.25"]
 # The tables whose numbers follow from the config alone, unlike those of `cost`.
@@ -96,16 +110,38 @@ class Study:
         return [sys.executable, "-m", "snakemake", *arguments, "--cores", str(cores)]
 
     def environment(self) -> dict[str, str]:
-        # The installed package must not stand in for the copy's own source.
-        return {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "XDG_CONFIG_HOME")}
+        # The installed package must not stand in for the copy's own source, which is compiled once.
+        unset = ("PYTHONPATH", "XDG_CONFIG_HOME", "PYTHONDONTWRITEBYTECODE")
+        return {k: v for k, v in os.environ.items() if k not in unset}
 
-    def snakemake(
-        self, *arguments: str, cores: int = 1, prefix: list[str] | None = None
-    ) -> tuple[int, str]:
+    @contextmanager
+    def running(self, output: Path, *arguments: str, cores: int = 1) -> Iterator[Run]:
+        """A run whose processes all end with the block, and what it prints in a file."""
+        words = self.command(*arguments, cores=cores)[3:]
+        run = Run(words, self.root, self.environment(), output)
+        try:
+            yield run
+        finally:
+            for process in run.processes():
+                process.kill()
+            run.wait(PATIENCE)
+
+    def snakemake(self, *arguments: str, cores: int = 1) -> tuple[int, str]:
         """The exit code and all that was printed."""
+        with (
+            NamedTemporaryFile() as output,
+            self.running(Path(output.name), *arguments, cores=cores) as run,
+        ):
+            code = run.wait(PATIENCE)
+            return code, Path(output.name).read_text()
+
+    def started(
+        self, *arguments: str, cores: int = 1, prefix: Sequence[str] = ()
+    ) -> tuple[int, str]:
+        """The same of a process that is started as a user does, after another command if any."""
         done = subprocess.run(
-            [*(prefix or []), *self.command(*arguments, cores=cores)],
-            cwd=self.root, env=self.environment(), timeout=300, check=False,
+            [*prefix, *self.command(*arguments, cores=cores)],
+            cwd=self.root, env=self.environment(), timeout=PATIENCE, check=False,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
         return done.returncode, done.stdout

@@ -1,4 +1,4 @@
-"""What fails, fails loudly: wrong theory, damaged files and exceptions."""
+"""What fails, fails loudly: damaged files and exceptions."""
 
 from __future__ import annotations
 
@@ -10,37 +10,6 @@ import pytest
 from .study import EXACT, TARGETS, Study
 
 VERIFICATION = "results/tables/verification.parquet"
-WRONG_THEORY = """
-_right = K1.theory
-
-
-def _wrong(law, paired):
-    unit = _right(law, paired)
-    return unit._replace(variance=unit.variance / 30)
-
-
-K1 = K1._replace(theory=_wrong)
-"""
-
-
-@pytest.mark.slow
-def test_wrong_theory_fails_after_it_is_drawn(study: Study) -> None:
-    figure = study.root / "results/figures/verification.svg"
-    before = figure.read_bytes()
-    study.append("src/mckl/estimation/values/k1.py", WRONG_THEORY)
-    code, text = study.snakemake("results/verified.txt", cores=2)
-    assert code == 1
-    assert not (study.root / "results/verified.txt").exists()
-    failed = study.table("verification").query("not passed")
-    assert set(failed["estimator"]) == {"k1"}
-    assert set(failed["sampler"]) == {"iid"}  # sobol-radial has a theory of its own
-    assert figure.read_bytes() != before
-    worst = failed.sort_values("p_value").iloc[0]
-    cell = f"{worst.quantity} of {worst.setting}, numpy, iid, k1 at {worst.samples} samples"
-    line = next(row for row in text.splitlines() if "mckl: theory and measurement" in row)
-    assert f"disagree in {len(failed)} of " in line
-    assert cell in line
-    assert "Traceback" not in text
 
 
 def truncated(path: Path) -> None:

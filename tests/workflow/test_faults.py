@@ -11,15 +11,16 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pandas as pd
 import psutil
 import pytest
 
-from .study import EXACT, Study, copy_checkout, jobs_in
+from .start import Run
+from .study import EXACT, PATIENCE, Study, copy_checkout, jobs_in
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("faults")]
 
@@ -35,8 +36,7 @@ TABLES = [table for table in EXACT if table != "budget"]
 TARGETS = [f"results/tables/{table}.parquet" for table in TABLES]
 CHUNK = "results/traces/numpy/d1-s1.25.parquet"
 LONG = 10**9  # samples: minutes a job
-PATIENCE = 120  # seconds, on a machine that others load
-KILLS = 10  # of Snakemake, and as many of jobs
+KILLS = 6  # of Snakemake, and as many of jobs: one in each sixth of a run
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +77,7 @@ def other(undisturbed: Study, tmp_path_factory: pytest.TempPathFactory) -> Study
 @pytest.fixture
 def tiny(undisturbed: Study, tmp_path: Path) -> Study:
     """The tiny study before any run."""
-    skip = shutil.ignore_patterns("results", ".snakemake", "__pycache__")
+    skip = shutil.ignore_patterns("results", ".snakemake")
     shutil.copytree(undisturbed.root, tmp_path / "tiny", ignore=skip)
     return again(undisturbed, Study(tmp_path / "tiny"))
 
@@ -94,38 +94,10 @@ def again(original: Study, copied: Study) -> Study:
     return copied
 
 
-@contextmanager
-def running(study: Study, output: Path, *targets: str) -> Iterator[psutil.Popen]:
-    """A run of the study in a session of its own; none of its processes outlives the block."""
-    with output.open("w") as out:
-        run = psutil.Popen(
-            study.command(*(targets or TARGETS), cores=2), cwd=study.root, env=study.environment(),
-            stdout=out, stderr=subprocess.STDOUT, start_new_session=True,
-        )  # fmt: skip
-    try:
-        yield run
-    finally:
-        for process in of_session(run.pid):
-            process.kill()
-        run.wait()
-
-
-def of_session(leader: int) -> list[psutil.Process]:
-    """The processes of a session, also when its leader is gone."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if os.getsid(process.pid) == leader and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process)
-        except (ProcessLookupError, psutil.NoSuchProcess):
-            continue
-    return found
-
-
-def jobs_of(run: psutil.Popen) -> list[psutil.Process]:
+def jobs_of(run: Run) -> list[psutil.Process]:
     """The processes in which the scripts of a run are at work."""
     found = []
-    for process in of_session(run.pid):
+    for process in run.processes():
         try:
             command = process.cmdline()
         except psutil.NoSuchProcess:
@@ -135,11 +107,11 @@ def jobs_of(run: psutil.Popen) -> list[psutil.Process]:
     return found
 
 
-def ends(run: psutil.Popen, seconds: float) -> bool:
+def ends(run: Run, seconds: float) -> bool:
     """Whether a run ends by itself within this time."""
     try:
         run.wait(max(seconds, 0.0))
-    except psutil.TimeoutExpired:
+    except subprocess.TimeoutExpired:
         return False
     return True
 
@@ -166,49 +138,60 @@ def lines(text: str) -> list[str]:
     return [line for line in said[2:-1] if " after " not in line]
 
 
+def moments(of: float) -> list[float]:
+    """A random moment in every part of a run that takes so many seconds."""
+    chance = random.Random(20171127)
+    return [of * (part + chance.random()) / KILLS for part in range(KILLS)]
+
+
+def earlier(moments: list[float]) -> list[float]:
+    """Moments that a run which ended too soon for them may still reach."""
+    return [0.8 * moment for moment in moments]
+
+
 def test_snakemake_killed_at_random_moments(
     tiny: Study, undisturbed: Study, tmp_path: Path
 ) -> None:
-    chance = random.Random(20171127)
     start, whole = seconds(undisturbed)
-    kills = 0
+    left = moments(whole)
     with ExitStack() as stack:
-        runs: list[psutil.Popen] = []
-        while kills < KILLS:
+        runs: list[Run] = []
+        while left:
             done = 0.0  # of the work, in seconds: every run begins with the same start-up
-            for moment in [*sorted(chance.uniform(0, whole) for _ in range(KILLS // 2)), PATIENCE]:
-                run = stack.enter_context(running(tiny, tmp_path / "output"))
+            for moment in [*left, PATIENCE]:
+                run = stack.enter_context(tiny.running(tmp_path / "output", *TARGETS, cores=2))
                 runs.append(run)
                 if ends(run, moment - done):
                     break
-                run.kill()  # the jobs that it started go on beside the next run
+                run.send_signal(signal.SIGKILL)  # the jobs that it started go on beside the next
                 run.wait()
-                kills += 1
+                left.remove(moment)
                 done = max(moment - start, 0.0)
                 tiny.run("--unlock")
             assert run.wait() == 0
-            wait_for(lambda: not any(of_session(run.pid) for run in runs))
+            wait_for(lambda: not any(run.processes() for run in runs))
             assert_undisturbed(tiny, undisturbed)
             from_nothing(tiny)
+            left = earlier(left)
 
 
 def test_jobs_killed_at_random_moments(tiny: Study, undisturbed: Study, tmp_path: Path) -> None:
-    chance = random.Random(20171127)
     _, whole = seconds(undisturbed)
-    kills = 0
-    while kills < KILLS:
-        with running(tiny, tmp_path / "output") as run:
+    left = moments(whole)
+    while left:
+        with tiny.running(tmp_path / "output", *TARGETS, cores=2) as run:
             began = time.monotonic()
-            for moment in sorted(chance.uniform(0, whole) for _ in range(3)):
+            for moment in left[::2]:
                 ends(run, began + moment - time.monotonic())
                 wait_for(lambda run=run: run.poll() is not None or jobs_of(run))
                 for job in jobs_of(run)[:1]:
                     job.kill()
-                    kills += 1
+                    left.remove(moment)
             code = run.wait(PATIENCE)
         if code == 0:
             assert_undisturbed(tiny, undisturbed)
             from_nothing(tiny)
+            left = earlier(left)
     tiny.run(*TARGETS, cores=2)
     assert_undisturbed(tiny, undisturbed)
 
@@ -216,12 +199,12 @@ def test_jobs_killed_at_random_moments(tiny: Study, undisturbed: Study, tmp_path
 def test_a_lock_that_is_left_is_told(tiny: Study, undisturbed: Study, tmp_path: Path) -> None:
     """And what the killed run's jobs write late, under another config, is never taken for this."""
     tiny.configure(seed=1)
-    with running(tiny, tmp_path / "output", CHUNK) as run:
+    with tiny.running(tmp_path / "output", CHUNK, cores=2) as run:
         wait_for(lambda: list(tiny.root.glob("results/traces/numpy/.*.tmp")))
         (orphan,) = jobs_of(run)
         orphan.suspend()
         (unfinished,) = tiny.root.glob("results/traces/numpy/.*.tmp")
-        run.kill()
+        run.send_signal(signal.SIGKILL)
         run.wait()
         tiny.configure(seed=undisturbed.small["seed"])
         code, text = tiny.snakemake(*TARGETS)
@@ -231,7 +214,7 @@ def test_a_lock_that_is_left_is_told(tiny: Study, undisturbed: Study, tmp_path: 
         tiny.run(*TARGETS, cores=2)
         assert not unfinished.exists()
         orphan.resume()
-        wait_for(lambda: not of_session(run.pid))
+        wait_for(lambda: not run.processes())
     assert_undisturbed(tiny, undisturbed)
     assert tiny.jobs(*TARGETS) == []
 
@@ -239,14 +222,14 @@ def test_a_lock_that_is_left_is_told(tiny: Study, undisturbed: Study, tmp_path: 
 @pytest.mark.parametrize("how", ["SIGTERM", "Ctrl-C"])
 def test_told_to_end(tiny: Study, undisturbed: Study, tmp_path: Path, how: str) -> None:
     tiny.configure(samples=LONG)
-    with running(tiny, tmp_path / "output") as run:
+    with tiny.running(tmp_path / "output", *TARGETS, cores=2) as run:
         wait_for(lambda: list(tiny.root.glob("results/traces/numpy/.*.tmp")))
         if how == "SIGTERM":
-            run.terminate()
+            run.send_signal(signal.SIGTERM)
         else:
             os.killpg(run.pid, signal.SIGINT)
         assert run.wait(PATIENCE) == 1
-        assert not of_session(run.pid)
+        assert not run.processes()
     text = (tmp_path / "output").read_text()
     (line,) = lines(text)
     assert line.startswith("mckl: The run was stopped. Finished results are kept: ")
@@ -344,7 +327,7 @@ def test_foreign_traces_are_refused(
 
 
 def test_two_runs_at_once(tiny: Study, undisturbed: Study, tmp_path: Path) -> None:
-    with running(tiny, tmp_path / "output") as first:
+    with tiny.running(tmp_path / "output", *TARGETS, cores=2) as first:
         wait_for(lambda: list(tiny.root.glob(".snakemake/locks/*")))
         code, text = tiny.snakemake(*TARGETS)
         assert code == 1

@@ -27,26 +27,25 @@ def sweep(**axes: Any) -> dict[str, Any]:
 # A change in the config, and the jobs that it makes out of date by itself.
 CONFIGS: dict[str, tuple[dict[str, Any], list[str]]] = {
     "nothing": ({}, []),
-    "another order": (
+    "another order and the same numbers in other types": (
         {
-            "sweep": {"offset": [0.25], "scale": [1.25, 0.8], "dimension": [2, 1]},
+            "sweep": {"offset": [0.25], "scale": [1.25, 0.8], "dimension": ["2", 1.0]},
             "samplers": ["sobol-radial", "iid"],
             "estimators": ["k3", "k1"],
+            "samples": 256.0,
+            "replicates": "8",
         },
         [],
     ),
-    "the same numbers in other types": (
-        {"samples": 256.0, "replicates": "8", "sweep": sweep(dimension=[1.0, "2"])},
-        [],
-    ),
     "tolerances": ({"tolerances": [0.5, 0.01]}, ["budget"]),
-    "a dimension more": (
-        {"sweep": sweep(dimension=[1, 2, 3])},
-        ["estimate d3-s0.8", "estimate d3-s1.25", "settings", "theory"],
-    ),
-    "a scale in front": (
-        {"sweep": sweep(scale=[0.5, 0.8, 1.25])},
-        ["estimate d1-s0.5", "estimate d2-s0.5", "settings", "theory"],
+    "a dimension more and a scale in front": (
+        {"sweep": sweep(dimension=[1, 2, 3], scale=[0.5, 0.8, 1.25])},
+        [
+            *(f"estimate {cell}" for cell in ("d1-s0.5", "d2-s0.5")),
+            *(f"estimate d3-s{scale}" for scale in (0.5, 0.8, 1.25)),
+            "settings",
+            "theory",
+        ],
     ),
     "a scale less": ({"sweep": sweep(scale=[0.8])}, ["settings", "theory", "traces", "cost"]),
     "samples and replicates swapped": (
@@ -105,6 +104,16 @@ def longer(path: str, text: str) -> Callable[[Study], None]:
     return lambda study: study.append(path, text)
 
 
+def all_of(*changes: Callable[[Study], None]) -> Callable[[Study], None]:
+    """Changes of which each shows in the list of jobs by itself."""
+
+    def change(study: Study) -> None:
+        for one in changes:
+            one(study)
+
+    return change
+
+
 COMMENT = "\n# changed\n"
 SOURCES: dict[str, tuple[Callable[[Study], None], list[str]]] = {
     "running.py": (
@@ -119,20 +128,19 @@ SOURCES: dict[str, tuple[Callable[[Study], None], list[str]]] = {
         longer("src/mckl/study/summary.py", COMMENT),
         ["summary"],
     ),
-    "a figure's module": (
-        longer("src/mckl/show/figures/regimes.py", COMMENT),
-        ["figure_regimes"],
+    "a figure's module, a caption, the landing page and plan.py": (
+        all_of(
+            longer("src/mckl/show/figures/regimes.py", COMMENT),
+            longer("workflow/report/figures/coverage.rst", "\nAnd {{ 1 }} sentence more.\n"),
+            longer("workflow/report/landing.rst", "\nMore.\n"),
+            longer("src/mckl/study/plan.py", COMMENT),
+        ),
+        ["figure_regimes", "figure_coverage", "landing"],
     ),
     "theme.py": (  # the explorer has the figures' colours
         longer("src/mckl/show/figures/theme.py", COMMENT),
         [*ALL_FIGURES, "explorer"],
     ),
-    "a caption": (
-        longer("workflow/report/figures/coverage.rst", "\nAnd {{ 1 }} sentence more.\n"),
-        ["figure_coverage"],
-    ),
-    "the landing page": (longer("workflow/report/landing.rst", "\nMore.\n"), ["landing"]),
-    "plan.py": (longer("src/mckl/study/plan.py", COMMENT), []),
     "scripts/estimate.py": (
         touched("scripts/estimate.py"),
         [*ESTIMATES],
@@ -158,16 +166,17 @@ def test_source(study: Study, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "out_of_date"),
+    ("paths", "out_of_date"),
     [
-        ("results/traces/numpy/d1-s0.8.parquet", []),  # its rows are in traces.parquet
-        ("results/tables/traces.parquet", ["traces"]),
-        ("results/figures/regimes.pdf", ["figure_regimes"]),
-        ("results/verified.txt", ["gate"]),
+        # The rows of a chunk are in traces.parquet.
+        (["traces/numpy/d1-s0.8.parquet", "verified.txt"], ["gate"]),
+        (["tables/traces.parquet", "figures/regimes.pdf"], ["traces", "figure_regimes"]),
     ],
+    ids=["small", "large"],
 )
-def test_deleted(study: Study, path: str, out_of_date: list[str]) -> None:
-    (study.root / path).unlink()
+def test_deleted(study: Study, paths: list[str], out_of_date: list[str]) -> None:
+    for path in paths:
+        (study.root / "results" / path).unlink()
     assert study.jobs() == after(*out_of_date)
 
 

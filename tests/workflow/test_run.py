@@ -203,14 +203,13 @@ def test_one_core_writes_the_same_bytes(finished: Study, fresh: Study) -> None:
 @pytest.mark.parametrize(
     ("one_job_per", "chunks"),
     [
-        (["dimension"], ["case-notebook", "d1", "d2"]),
         ([], ["case-notebook", "grid"]),
         (
             ["dimension", "scale", "offset"],
             ["case-notebook", *(f"{c}-o0.25" for c in CHUNKS if c != "case-notebook")],
         ),
     ],
-    ids=["dimension", "none", "all"],
+    ids=["none", "all"],
 )
 def test_chunks_change_no_number(
     finished: Study, study: Study, one_job_per: list[str], chunks: list[str]

@@ -41,12 +41,13 @@ def bucket(endpoint: str) -> Any:
 
 @pytest.mark.slow
 def test_a_bucket_holds_what_a_folder_does(
-    fresh: Study, finished: Study, endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    fresh: Study, elsewhere: Study, endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SNAKEMAKE_STORAGE_S3_ENDPOINT_URL", endpoint)
     monkeypatch.setenv("SNAKEMAKE_STORAGE_S3_ACCESS_KEY", "test")
     monkeypatch.setenv("SNAKEMAKE_STORAGE_S3_SECRET_KEY", "test")
     storage = ("--default-storage-provider", "s3", "--default-storage-prefix", "s3://bucket/mine")
+    storage += ("--configfile", str(elsewhere.root.parent / "tiny.yaml"))
     text = fresh.run(*storage, cores=2)
     assert "mckl: no report" not in text
 
@@ -55,10 +56,10 @@ def test_a_bucket_holds_what_a_folder_does(
         target = copy / stored.key
         target.parent.mkdir(parents=True, exist_ok=True)
         bucket(endpoint).download_file(stored.key, str(target))
-    study, told = Study(copy / "mine"), finished.manifest()
+    study, told = Study(copy / "mine"), elsewhere.manifest()
     # Snakemake writes its report where it runs.
-    kept = {f for f in finished.files() if f.endswith(".kept")}  # no output: it stays here
-    assert study.files() == finished.files() - {"results/report.html"} - kept
+    kept = {f for f in elsewhere.files() if f.endswith(".kept")}  # no output: it stays here
+    assert study.files() == elsewhere.files() - {"results/report.html"} - kept
     assert fresh.files() == {"results/report.html"}
     assert (fresh.root / "results/report.html").stat().st_size > 10**6
     # Another run, and byte for byte the same but for its clocks.
@@ -73,4 +74,4 @@ def test_a_bucket_holds_what_a_folder_does(
     fresh.run(*storage, "results/tables/summary.parquet")
     assert jobs_in(fresh.log()) == ["summary"]
     stored = bucket(endpoint).Object("mine/results/tables/summary.parquet").get()["Body"].read()
-    assert stored == (finished.root / "results/tables/summary.parquet").read_bytes()
+    assert stored == (elsewhere.root / "results/tables/summary.parquet").read_bytes()

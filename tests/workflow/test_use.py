@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 import shutil
 from pathlib import Path
@@ -9,19 +10,15 @@ from typing import Any
 
 import pytest
 import yaml
+from snakemake.cli import parse_config
+from snakemake.utils import update_config
 
+from mckl.errors import UserError
 from mckl.record.provenance import differences
+from mckl.study.config import parse
 
-from .study import CHECKOUT, FIGURES, SMALL, Study, copy_checkout, jobs_in
+from .study import CHECKOUT, FIGURES, SMALL, TINY, Study, copy_checkout, jobs_in
 
-TINY: dict[str, Any] = {
-    "sweep": {"dimension": [3], "scale": [0.8], "offset": [1]},
-    "cases": {"notebook": None},
-    "samplers": ["iid"],
-    "estimators": ["k1"],
-    "samples": 64,
-    "replicates": 3,
-}
 PLAN = re.compile(r"^mckl: \d+ settings? in .*", re.MULTILINE)
 
 
@@ -32,11 +29,7 @@ def write(path: Path, config: Any) -> str:
 
 
 @pytest.mark.slow
-def test_another_folder(fresh: Study, tmp_path: Path) -> None:
-    mine = write(tmp_path / "mine.yaml", TINY)
-    sources = {f for f in fresh.root.rglob("*") if "__pycache__" not in str(f)}
-    fresh.run("--directory", str(tmp_path / "elsewhere"), "--configfile", mine, cores=2)
-    elsewhere = Study(tmp_path / "elsewhere")
+def test_another_folder(elsewhere: Study, fresh: Study) -> None:
     assert list(elsewhere.table("settings")["setting"]) == ["d3-s0.8-o1"]
     assert set(elsewhere.table("theory")["sampler"]) == {"iid"}
     names = {Path(f).stem for f in elsewhere.files() if f.endswith(".svg")}
@@ -44,26 +37,28 @@ def test_another_folder(fresh: Study, tmp_path: Path) -> None:
     assert {"results/report.html", "results/verified.txt"} <= elsewhere.files()
     assert differences(elsewhere.root / "results", elsewhere.manifest()) == {}
     assert not [f for f in elsewhere.files() if "notebook" in f]
-    assert {f for f in fresh.root.rglob("*") if "__pycache__" not in str(f)} == sources
+    source = elsewhere.root.parent / "source"
+    after, before = (
+        {f.relative_to(root) for f in root.rglob("*") if "__pycache__" not in f.parts}
+        for root in (source, fresh.root)
+    )
+    assert after == before
 
 
 @pytest.mark.parametrize("where", ["here", "elsewhere"])
-@pytest.mark.parametrize(
-    ("mine", "settings"),
-    [
-        ({"sweep": {"dimension": [5]}}, 3),  # scales, offsets and the case are the defaults
-        ({"cases": {"mine": {"q": {"mean": 0, "sd": 1}, "p": {"mean": 1, "sd": 1}}}}, 6),
-        ({"cases": {"notebook": None}}, 4),
-    ],
-    ids=["sweep", "case", "no case"],
-)
 def test_a_configfile_extends_the_defaults_in_any_folder(
-    fresh: Study, tmp_path: Path, where: str, mine: dict[str, Any], settings: int
+    fresh: Study, tmp_path: Path, where: str
 ) -> None:
+    """Scales and offset are the defaults, and one of the two cases goes."""
+    two = {"q": {"mean": 0, "sd": 1}, "p": {"mean": 1, "sd": 1}}
+    fresh.configure(cases={**SMALL["cases"], "kept": two})
+    mine = {"sweep": {"dimension": [5]}, "cases": {"notebook": None, "mine": two}}
     path = write(tmp_path / "mine.yaml", mine)
     folder = fresh.root if where == "here" else tmp_path / where
     text = fresh.run("--dry-run", "--directory", str(folder), "--configfile", path)
-    assert f"mckl: {settings} settings in " in text
+    assert "mckl: 4 settings in " in text
+    chunks = {job.split()[1] for job in jobs_in(text) if job.startswith("estimate ")}
+    assert chunks == {"d5-s0.8", "d5-s1.25", "case-kept", "case-mine"}
 
 
 def test_a_dry_run_runs_nothing(fresh: Study) -> None:
@@ -120,7 +115,7 @@ rule mine:
 @pytest.mark.parametrize("prefix", ["", "study"])
 def test_as_a_module(fresh: Study, tmp_path: Path, prefix: str) -> None:
     other = Study(tmp_path / "other")
-    write(other.root / "config.yaml", TINY)
+    write(other.root / "config.yaml", dict(TINY))
     line = f'    prefix:\n        "{prefix}"\n' if prefix else ""
     text = MODULE.format(snakefile=fresh.root / "Snakefile", prefix=line)
     (other.root / "Snakefile").write_text(text)
@@ -139,31 +134,41 @@ def test_as_a_module(fresh: Study, tmp_path: Path, prefix: str) -> None:
     assert "has 1 setting (" in page
 
 
-@pytest.mark.parametrize(
-    ("config", "line"),
-    [
-        ({"sweep": {"dimenson": [1]}}, "sweep.dimenson: unknown key: did you mean 'dimension'?"),
-        (
-            {"sweep": {"scale": [-1.5]}},
-            "sweep.scale[0]: '-1.5', expected a number from 1e-30",
-        ),
-        ({"samples": "many"}, "samples: 'many', expected an integer from 2 to 10^12"),
-        ({"estimators": []}, "estimators: '[]', expected a list of different estimators"),
-        ({"samplers": ["sobel"]}, "samplers[0]: 'sobel' is not a sampler: did you mean 'sobol'?"),
-        ({"cases": {"a/b": None}}, "cases: 'a/b' is not a name of letters"),
-    ],
-    ids=lambda value: None if isinstance(value, str) else next(iter(value)),
-)
+BAD: list[tuple[dict[str, Any], str]] = [
+    ({"sweep": {"dimenson": [1]}}, "sweep.dimenson: unknown key: did you mean 'dimension'?"),
+    ({"sweep": {"scale": [-1.5]}}, "sweep.scale[0]: '-1.5', expected a number from 1e-30"),
+    ({"samples": "many"}, "samples: 'many', expected an integer from 2 to 10^12"),
+    ({"estimators": []}, "estimators: '[]', expected a list of different estimators"),
+    ({"samplers": ["sobel"]}, "samplers[0]: 'sobel' is not a sampler: did you mean 'sobol'?"),
+    ({"cases": {"a/b": None}}, "cases: 'a/b' is not a name of letters"),
+]
+ONLY = [next(iter(config)) for config, _ in BAD]
+
+
+def words(config: dict[str, Any]) -> list[str]:
+    """A config as it is given to `--config`."""
+    flow = {k: yaml.safe_dump(v, default_flow_style=True) for k, v in config.items()}
+    return [f"{k}={v.removesuffix('...').strip()}" for k, v in flow.items()]
+
+
+@pytest.mark.parametrize(("config", "line"), BAD, ids=ONLY)
 @pytest.mark.parametrize("how", ["--configfile", "--config"])
-def test_a_bad_config_is_one_line(
-    fresh: Study, tmp_path: Path, how: str, config: dict[str, Any], line: str
-) -> None:
-    if how == "--configfile":
-        arguments = [how, write(tmp_path / "mine.yaml", config)]
-    else:
-        flow = {k: yaml.safe_dump(v, default_flow_style=True) for k, v in config.items()}
-        arguments = [how, *(f"{k}={v.removesuffix('...').strip()}" for k, v in flow.items())]
-    code, text = fresh.snakemake(*arguments)
+def test_a_bad_config_is_refused(how: str, config: dict[str, Any], line: str) -> None:
+    """As Snakemake hands it to the Snakefile, which asks `parse`: numbers on the line are text."""
+    merged = copy.deepcopy(dict(SMALL))
+    update_config(merged, config if how == "--configfile" else parse_config(words(config)))
+    with pytest.raises(UserError) as error:
+        parse(
+            merged, yaml.safe_load((CHECKOUT / "workflow/schemas/config.schema.yaml").read_text())
+        )
+    assert str(error.value).startswith(line)
+
+
+@pytest.mark.parametrize("how", ["--configfile", "--config"])
+def test_a_bad_config_is_one_line(fresh: Study, tmp_path: Path, how: str) -> None:
+    config, line = BAD[1]
+    given = [write(tmp_path / "mine.yaml", config)] if how == "--configfile" else words(config)
+    code, text = fresh.started(how, *given)
     assert code == 1
     said = [row for row in text.splitlines() if "mckl:" in row]
     assert len(said) == 1

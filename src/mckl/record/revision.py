@@ -16,6 +16,7 @@ from pathlib import Path
 _ROOT = Path(__file__).resolve().parents[1]
 
 
+@cache
 def _file(module: str) -> Path | None:
     path = _ROOT.parent.joinpath(*module.split("."))
     if path.with_suffix(".py").is_file():
@@ -24,11 +25,22 @@ def _file(module: str) -> Path | None:
     return package if package.is_file() else None
 
 
+def _statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
+    """Statements and those inside of them, but no expressions: those hold no import."""
+    for node in body:
+        yield node
+        for part in ("body", "orelse", "finalbody"):
+            yield from _statements(getattr(node, part, []))
+        for part in ("handlers", "cases"):
+            for inner in getattr(node, part, []):
+                yield from _statements(inner.body)
+
+
 @cache
 def _imports(path: Path) -> frozenset[str]:
     """The mckl modules that a file imports, wherever in it the statement stands."""
     found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_bytes())):
+    for node in _statements(ast.parse(path.read_bytes()).body):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:

@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
-from scipy.special import chdtri
 
 from mckl.arrays import Vector
 from mckl.show.figures.theme import MUTED
@@ -160,6 +159,8 @@ def sequential(number: int) -> list[str]:
 
 def chi_square_band(replicates: int) -> tuple[float, float]:
     """Where 95 % of measured RMSE / exact RMSE fall when the estimates are normal."""
+    from scipy.special import chdtri  # here, for it takes longer than drawing most figures
+
     low, high = (math.sqrt(chdtri(replicates, p) / replicates) for p in (0.975, 0.025))
     return low, high
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-import matplotlib
-import matplotlib.pyplot as plt
-from matplotlib.axes import Axes
-from matplotlib.ticker import LogLocator, NullLocator
+if TYPE_CHECKING:  # the explorer has the same colours, and draws nothing with Matplotlib
+    from matplotlib.axes import Axes
 
 # Okabe & Ito's colour-blind safe palette; one colour an estimator and a sampler everywhere.
 ESTIMATOR_COLOURS: Mapping[str, str] = {
@@ -40,6 +39,9 @@ WIDTH = 7.2  # inches: the text width of a page
 
 def apply() -> None:
     """Set the theme for every figure drawn after it."""
+    import matplotlib
+    import matplotlib.pyplot as plt
+
     matplotlib.use("Agg")
     plt.rcdefaults()
     plt.rcParams.update(
@@ -74,6 +76,8 @@ def apply() -> None:
 
 def decades(ax: Axes) -> None:
     """Log-log axes with a tick a decade."""
+    from matplotlib.ticker import LogLocator, NullLocator
+
     ax.set_xscale("log")
     ax.set_yscale("log")
     for axis in (ax.xaxis, ax.yaxis):

@@ -1,0 +1,119 @@
+"""The tables of a study in memory: what the figures and pages are drawn from."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mckl.draw.points import SAMPLERS
+from mckl.estimation.budget import budget_rows
+from mckl.estimation.traces import checkpoints, trace, trace_columns
+from mckl.estimation.values import ESTIMATORS
+from mckl.record import tables
+from mckl.study import notebook
+from mckl.study.settings import case_setting, grid_setting
+from mckl.study.summary import summaries
+from mckl.study.theory import setting_rows, theory_rows
+from mckl.study.verification import verify
+
+SEED = 20171127
+NOTEBOOK = case_setting(
+    "notebook", {"q": {"mean": [1.0, 4.0], "sd": 1.0}, "p": {"mean": [-3.0, 2.0], "sd": 2.5}}
+)
+# With a KL of 0 and a k3 of infinite variance among them.
+SETTINGS = [
+    *(grid_setting(d, s, o) for d in (1, 4) for s in (0.8, 1.0, 2.5) for o in (0.0, 0.25)),
+    NOTEBOOK,
+]
+BACKENDS = ("numpy", "tensorflow")
+USED = ("iid", "antithetic", "iid-radial", "sobol-radial")
+SAMPLES = checkpoints(256, 2)
+REPLICATES = 20
+TOLERANCES = (0.1, 0.01)
+MANIFEST = {
+    "mckl": "x", "git_commit": None, "config_digest": "y", "python": "z", "packages": {"numpy": "z"}
+}  # fmt: skip
+
+
+@functools.cache
+def frames() -> dict[str, pd.DataFrame]:
+    """Every table of the study, as a script reads it; not to be changed."""
+    settings = tables.table("settings", setting_rows(SETTINGS)).to_pandas()
+    theory = tables.concatenate(
+        "theory", list(theory_rows(SETTINGS, USED, [*ESTIMATORS], SAMPLES))
+    ).to_pandas()
+    traces = tables.concatenate("traces", [_traces(s, b) for s in SETTINGS for b in BACKENDS])
+    (summary,) = summaries([traces], settings, theory)
+    summary = tables.table("summary", summary).to_pandas()
+    gaps = tables.table("gaps", {name: [] for name in tables.SCHEMAS["gaps"].names}).to_pandas()
+    budget = pd.concat(
+        tables.table("budget", rows).to_pandas().astype({"setting": str})
+        for rows in budget_rows(SETTINGS, USED, [*ESTIMATORS], TOLERANCES, summary)
+    )
+    return {
+        "settings": settings,
+        "theory": theory,
+        "traces": traces.to_pandas(),
+        "gaps": gaps,
+        "summary": summary,
+        "verification": tables.table("verification", verify(summary, theory)).to_pandas(),
+        "budget": budget.reset_index(drop=True),
+        "cost": _cost(),
+        "registered-kl": _registered(settings),
+        "notebook": pd.DataFrame(notebook.running(NOTEBOOK, SEED)),
+        "notebook-points": pd.DataFrame(notebook.points(NOTEBOOK, SEED)),
+    }
+
+
+def _traces(setting: Any, backend: str) -> Any:
+    """The rows of all samplers; TensorFlow's are NumPy's of another seed."""
+    return tables.concatenate(
+        "traces",
+        [
+            trace_columns(
+                trace(
+                    setting, "numpy", SAMPLERS[sampler], [*ESTIMATORS.values()],
+                    seed=SEED + (backend != "numpy"), samples=SAMPLES, replicates=REPLICATES,
+                ),
+                setting, backend, sampler, [*ESTIMATORS],
+            )
+            for sampler in USED
+        ],
+    )  # fmt: skip
+
+
+def _cost() -> pd.DataFrame:
+    """A clock that stands by: a job a setting, whose start-up is 0.3 to 3 seconds."""
+    chance = np.random.default_rng(SEED)
+    rows = []
+    for backend in BACKENDS:
+        for setting in SETTINGS:
+            about = {"job": f"{backend}/{setting.name}", "backend": backend, "wall_seconds": 1.0}
+            spent = chance.uniform(1e-5, 1e-3, len(USED)) * setting.dimension
+            drawn = SAMPLES[-1] * REPLICATES
+            rows += [
+                about | {"setting": setting.name, "sampler": sampler, "cpu_seconds": seconds,
+                         "samples": drawn, "estimates_per_cpu_second": drawn / seconds}
+                for sampler, seconds in zip(USED, spent, strict=True)
+            ]  # fmt: skip
+            rows.append(about | {"cpu_seconds": spent.sum() + chance.uniform(0.3, 3.0)})
+    columns = tables.SCHEMAS["cost"].names
+    return pd.DataFrame(rows, columns=columns).astype({"setting": object, "sampler": object})
+
+
+def _registered(settings: pd.DataFrame) -> pd.DataFrame:
+    """A KL that is off by some roundings, as TensorFlow's is."""
+    roundings = np.arange(len(settings))
+    kl = settings["kl"].to_numpy()
+    return pd.DataFrame(
+        {
+            "setting": settings["setting"].astype(str),
+            "dimension": settings["dimension"],
+            "kl": kl,
+            "registered_kl": kl * (1 + roundings * 2.0**-52),
+            "registered_kl_float32": kl * (1 - roundings * 2.0**-23),
+        }
+    )

@@ -1,0 +1,714 @@
+"""What every figure draws and quotes, against the tables: recomputed from the traces."""
+
+from __future__ import annotations
+
+import functools
+import math
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from scipy import stats
+
+from mckl.estimation.values import ESTIMATORS
+from mckl.show.captions import render, template
+from mckl.show.figures import FIGURES, draw
+from mckl.show.figures.theme import ESTIMATOR_COLOURS, SAMPLER_COLOURS
+
+from .study import BACKENDS, NOTEBOOK, REPLICATES, SAMPLES, SETTINGS, USED, frames
+
+ROOT = Path(__file__).resolve().parents[2]
+POWERS = [n for n in SAMPLES if not n & (n - 1)]
+LAST = SAMPLES[-1]
+# A number as captions write it: 640,000, 0.0014, 3e-05, 1.6 × 10⁻¹⁰.
+NUMBER = re.compile(r"\d+(?:,\d{3})*(?:\.\d+)?(?:e-?\d+)?(?: × 10[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+)?")
+WORD = re.compile(r"(?<![\w.])[A-Za-z_][\w.-]*")  # among them d1-s0.8, k1, float64
+
+
+def quoted(text: str) -> list[str]:
+    """Every number of a text that is no part of a name."""
+    return NUMBER.findall(WORD.sub(" ", text))
+
+
+def two(value: float) -> str:
+    """Two significant digits, without an exponent."""
+    return f"{float(f'{value:.2g}'):,.15g}"
+
+
+def percent(share: float) -> str:
+    return f"{100 * share:.0f}"
+
+
+# The study, recomputed from its traces.
+
+
+class Cell(NamedTuple):
+    """A setting with a backend, sampler and estimator: arrays over the numbers of samples."""
+
+    n: np.ndarray
+    mse: np.ndarray
+    error: np.ndarray  # standard error of the mean squared error
+    coverage: np.ndarray
+
+    @property
+    def rmse(self) -> np.ndarray:
+        return np.sqrt(self.mse)
+
+    def at(self, samples: Iterable[int]) -> Cell:
+        kept = np.isin(self.n, [*samples])
+        return Cell(*(values[kept] for values in self))
+
+    @property
+    def points(self) -> np.ndarray:
+        return np.column_stack([self.n, self.rmse])
+
+    @property
+    def bars(self) -> np.ndarray:
+        """The 95 % interval of every point; one down to 0 is cut short, for an axis of logs."""
+        low = np.maximum(self.mse - 1.96 * self.error, 0.04 * self.mse)
+        return np.sqrt(np.column_stack([low, self.mse + 1.96 * self.error]))
+
+
+@functools.cache
+def cells() -> dict[tuple[str, str, str, str], Cell]:
+    """By backend, setting, sampler and estimator."""
+    traces = frames()["traces"]
+    keys = ["backend", "setting", "sampler", "estimator"]
+    out = {}
+    for key, rows in traces.groupby(keys, observed=True):
+        wide = rows.pivot_table(
+            index="samples", columns="replicate", values=["estimate", "std_error"], dropna=False
+        )
+        error = wide["estimate"].to_numpy() - KL[str(key[1])]
+        n = wide.index.to_numpy()
+        units = n // 2 if str(key[2]).startswith("antithetic") else n
+        freedom = units - 1 - (key[3] == "cv")
+        half = stats.t.ppf(0.975, np.maximum(freedom, 1))[:, None] * wide["std_error"].to_numpy()
+        covered = np.where(np.isfinite(half), np.abs(error) <= half, np.nan).mean(axis=1)
+        covered[freedom < 1] = np.nan
+        square = error**2
+        spread = square.std(axis=1, ddof=1) / math.sqrt(REPLICATES)
+        out[tuple(map(str, key))] = Cell(n, square.mean(axis=1), spread, covered)
+    return out
+
+
+def cell(setting: str, sampler: str = "iid", estimator: str = "k1", backend: str = "numpy") -> Cell:
+    return cells()[backend, setting, sampler, estimator]
+
+
+def of(table: str, **keys: Any) -> pd.DataFrame:
+    """The rows of a table whose columns have these values."""
+    rows = frames()[table]
+    for column, value in keys.items():
+        rows = rows[rows[column] == value]
+    return rows
+
+
+SETTINGS_BY_NAME = {setting.name: setting for setting in SETTINGS}
+_SETTINGS = frames()["settings"].set_index("setting")
+KL, V = _SETTINGS["kl"].to_dict(), _SETTINGS["log_ratio_variance"].to_dict()
+FINITE = _SETTINGS["k3_variance_finite"].to_dict()
+POSITIVE = [name for name, kl in KL.items() if kl > 0]
+RATIO = {name: math.sqrt(V[name]) / KL[name] for name in POSITIVE}  # relative error of one sample
+EASIEST, HARDEST = min(RATIO, key=RATIO.__getitem__), max(RATIO, key=RATIO.__getitem__)
+
+
+@functools.cache
+def exact(setting: str, sampler: str, estimator: str) -> np.ndarray:
+    """The points of the theory's line: where the error is known, finite and above 0."""
+    rows = of("theory", setting=setting, sampler=sampler, estimator=estimator)
+    rows = rows.sort_values("samples")
+    mse = rows["exact_variance"] + np.where(
+        rows["theory"] == "asymptotic", 0.0, rows["exact_bias"] ** 2
+    )
+    line = np.column_stack([rows["samples"], np.sqrt(mse)])
+    return line[np.isfinite(line[:, 1]) & (line[:, 1] > 0)]
+
+
+def each(setting: str, sampler: str, backend: str = "numpy") -> float:
+    """CPU seconds a sample."""
+    (row,) = of("cost", setting=setting, sampler=sampler, backend=backend).itertuples()
+    return row.cpu_seconds / row.samples
+
+
+def start_up(backend: str) -> float:
+    """CPU seconds of the median job beside its traces."""
+    spent = of("cost", backend=backend)
+    jobs = spent[spent["setting"].isna()].set_index("job")["cpu_seconds"]
+    return float(
+        (jobs - spent.dropna(subset="setting").groupby("job")["cpu_seconds"].sum()).median()
+    )
+
+
+def wins(*backends: str) -> dict[str, int]:
+    """In how many settings each estimator is the simplest within 5 % of the smallest RMSE."""
+    count = dict.fromkeys(ESTIMATORS, 0)
+    for name in POSITIVE:
+        last = {
+            e: np.mean([cell(name, estimator=e, backend=b).rmse[-1] for b in backends])
+            for e in ESTIMATORS
+        }
+        count[next(e for e in ESTIMATORS if last[e] <= 1.05 * min(last.values()))] += 1
+    return {name: number for name, number in count.items() if number}
+
+
+# What is drawn.
+
+
+def lines(ax: Axes, marker: str | None = None) -> list[np.ndarray]:
+    """The points of every line with this marker, or of every one without any."""
+    wanted = ("None", "", " ") if marker is None else (marker,)
+    return [np.asarray(x.get_xydata()) for x in ax.lines if str(x.get_marker()) in wanted]
+
+
+def assert_drawn(drawn: Sequence[np.ndarray], expected: Iterable[np.ndarray]) -> None:
+    """The same lines, in any order."""
+    expected = list(expected)
+    assert len(drawn) == len(expected)
+    left = list(drawn)
+    for line in expected:
+        found = [
+            i for i, x in enumerate(left)
+            if x.shape == line.shape and np.allclose(x, line, rtol=1e-9, equal_nan=True)
+        ]  # fmt: skip
+        assert found, f"not drawn: {line}"
+        left.pop(found[0])
+
+
+def assert_bars(ax: Axes, expected: Iterable[np.ndarray]) -> None:
+    """The ends of the vertical lines of every collection of them."""
+    drawn = [
+        np.array([segment[:, 1] for segment in c.get_segments()])
+        for c in ax.collections if hasattr(c, "get_segments")
+    ]  # fmt: skip
+    assert_drawn(drawn, expected)
+
+
+def texts(ax: Axes) -> list[str]:
+    return [text.get_text() for text in ax.texts]
+
+
+def title(ax: Axes) -> str:
+    return ax.get_title(loc="left")
+
+
+def setting_in(ax: Axes) -> str:
+    """The setting that a panel's title names."""
+    text = title(ax)
+    if "case notebook" in text:
+        return NOTEBOOK.name
+    at = re.search(r"D = (\d+), scale ([\d.]+), offset ([\d.]+)", text)
+    assert at, text
+    return "d{}-s{}-o{}".format(*at.groups())
+
+
+def panels(figure: Figure) -> list[Axes]:
+    return [ax for ax in figure.axes if ax.get_visible()]
+
+
+Axis = list[Axes]
+Check = Callable[[Axis, str], list[str]]
+CHECKS: dict[str, Check] = {}
+
+
+def figure(check: Check) -> Check:
+    """A check of a figure's panels, which returns the numbers that its caption must quote."""
+    CHECKS[check.__name__.replace("_", "-")] = check
+    return check
+
+
+@figure
+def error_vs_samples(axes: Axis, caption: str) -> list[str]:
+    marked = SAMPLES[::-1][::2]
+    groups = [
+        [f"d{d}-s{s}-o{o}" for s in ("0.8", "1", "2.5")] for o in ("0", "0.25") for d in (1, 4)
+    ]
+    for ax, names in zip(axes, [*groups, ["notebook"]], strict=False):
+        here = [name for name in names if KL[name] > 0]
+        shown = [cell(name).at(marked) for name in here]
+        drawn = [xy for marker in "os^D" for xy in lines(ax, marker)]
+        assert_drawn([xy[::-1] for xy in drawn], [c.points for c in shown])
+        assert_bars(ax, [c.bars[::-1] for c in shown])
+        theory = lines(ax)
+        assert len(theory) == len(here)
+        for xy, name in zip(theory, here, strict=True):  # k1's is the plain average's
+            assert {1, LAST} <= {*xy[:, 0]} <= {*SAMPLES}
+            np.testing.assert_allclose(xy[:, 1], np.sqrt(V[name] / xy[:, 0]), rtol=1e-12)
+    ends = [cell(name).rmse[-1] for name in POSITIVE]
+    off = [
+        abs(c.mse - V[name] / c.n) / c.error for name in POSITIVE for c in [cell(name)]
+    ]  # fmt: skip
+    agree = percent(np.mean(np.concatenate(off) <= 1.96))
+    zero = len(SETTINGS) - len(POSITIVE)
+    return [
+        str(REPLICATES), "95", f"{LAST}", f"{min(ends):.2g}", f"{max(ends):.2g}", agree, "1.96",
+        f"{zero}", f"{len(SETTINGS)}", "1", "0", "0", "2",
+    ]  # fmt: skip
+
+
+@figure
+def relative_error(axes: Axis, caption: str) -> list[str]:
+    left, right = axes
+    (drawn,) = lines(left, "o")
+    levels = np.log(SAMPLES)
+    level = np.abs(np.log(drawn[:, [0]]) - levels).argmin(axis=1)
+    ratio = {name: cell(name).rmse / np.sqrt(V[name] / np.array(SAMPLES)) for name in POSITIVE}
+    for i in range(len(SAMPLES)):
+        expected = sorted(values[i] for values in ratio.values())
+        np.testing.assert_allclose(sorted(drawn[level == i, 1]), expected, rtol=1e-9)
+    band = np.sqrt(stats.chi2.ppf([0.025, 0.975], REPLICATES) / REPLICATES)
+    (grey,) = left.patches
+    box = grey.get_bbox()
+    np.testing.assert_allclose([box.y0, box.y1], band, rtol=1e-9)
+
+    rows = {label.get_text(): label.get_position()[1] for label in right.get_yticklabels()}
+    for label, y in rows.items():
+        at = re.fullmatch(r"scale ([\d.]+), offset ([\d.]+)", label)
+        names = [n for n in POSITIVE if n.endswith("-s{}-o{}".format(*at.groups()))] if at else []
+        names = names or [NOTEBOOK.name]
+        drawn = [xy for m in ("o", "s", "*") for xy in lines(right, m) if xy[0, 1] == y]
+        assert_drawn(
+            sorted(drawn, key=lambda xy: xy[0, 0]),
+            [np.array([[RATIO[name], y]]) for name in names],
+        )
+    everything = np.array(list(ratio.values()))
+    inside = (everything >= band[0]) & (everything <= band[1])
+    needed = [two((RATIO[n] / t) ** 2) for n in (EASIEST, HARDEST) for t in (0.1, 0.01)]
+    return [
+        f"{inside.size}", "1", percent(inside.mean()), *(f"{x:.2f}" for x in band), "95",
+        str(REPLICATES), str(LAST), percent(inside[:, -1].mean()), "8",
+        percent(inside[:, np.array(SAMPLES) <= 8].mean()), *needed[:2], "10", "1", *needed[2:],
+        str(len(SETTINGS) - len(POSITIVE)), str(len(SETTINGS)), "0",
+    ]  # fmt: skip
+
+
+def seconds(value: float) -> str:
+    """The number that stands before s, ms or µs."""
+    return two(value * 1000 ** next(k for k in range(4) if value * 1000**k >= 0.995))
+
+
+@figure
+def cost(axes: Axis, caption: str) -> list[str]:
+    for ax in axes[:2]:
+        name = setting_in(ax)
+        for sampler, marker in zip(USED, "osDv", strict=True):
+            c = cell(name, sampler).at(POWERS)
+            assert_drawn(lines(ax, marker), [c.points * [each(name, sampler), 1]])
+        theory = [exact(name, sampler, "k1") for sampler in USED]
+        theory = [x[np.isin(x[:, 0], POWERS)] for x in theory]
+        scaled = [x * [each(name, s), 1] for s, x in zip(USED, theory, strict=True)]
+        assert_drawn(lines(ax), scaled)
+    budget = of("budget", tolerance=0.01).dropna(subset="samples_needed")
+    least = budget.groupby(["sampler", "setting"])["samples_needed"].min().astype(float)
+    price = pd.DataFrame({s: {n: least[s, n] * each(n, s) for n in least[s].index} for s in USED})
+    by = price.groupby(price.index.map(_SETTINGS["dimension"]))
+    middle = by.median()
+    for i, sampler in enumerate(USED):
+        (drawn,) = lines(axes[2], "osDv"[i])
+        np.testing.assert_allclose(drawn[:, 1], middle[sampler], rtol=1e-9)
+    start = start_up("numpy")
+    assert any(np.allclose(xy[:, 1], start) for xy in lines(axes[2]))
+    gain = price.rdiv(price["iid"], axis=0)
+    ranks = gain.median().sort_values(ascending=False)
+    best = ranks.index[0]
+    of_best = gain[best].groupby(gain.index.map(_SETTINGS["dimension"])).median()
+    pairs = budget[budget["sampler"].str.startswith("antithetic") & (budget["samples_needed"] <= 2)]
+    dimensions = sorted(of_best.index)
+    return [
+        str(REPLICATES), "95", "1", seconds(price[best].median()), str(len(price)),
+        seconds(price["iid"].median()), two(ranks.iloc[0]), two(of_best[dimensions[0]]),
+        str(dimensions[0]), two(of_best[dimensions[-1]]), str(dimensions[-1]), two(ranks.iloc[1]),
+        str((price.idxmin(axis=1) == best).sum()), str(len(price)),
+        str(pairs["setting"].nunique()), seconds(start), seconds(price.max(axis=None)),
+    ]  # fmt: skip
+
+
+@figure
+def estimators(axes: Axis, caption: str) -> list[str]:
+    chosen = [setting_in(ax) for ax in axes]
+    for finite in (True, False):  # least, middle and largest KL, the notebook for the middle
+        names = sorted((n for n in POSITIVE if FINITE[n] == finite), key=KL.__getitem__)
+        here = [name for name in chosen if FINITE[name] == finite]
+        assert {names[0], names[-1]} <= {*here}
+        assert len(here) == 2 + ({*here} != {names[0], names[-1]})
+    assert NOTEBOOK.name in chosen
+    for ax, name in zip(axes, chosen, strict=True):
+        shown = [cell(name, estimator=e).at(POWERS) for e in ESTIMATOR_COLOURS]
+        assert_drawn([xy for m in "os^D" for xy in lines(ax, m)], [c.points for c in shown])
+        assert_bars(ax, [c.bars for c in shown])
+        theory = [exact(name, "iid", e) for e in ESTIMATOR_COLOURS]
+        theory = [x[np.isin(x[:, 0], POWERS)] for x in theory]
+        drawn = [xy[np.isfinite(xy[:, 1])] for xy in lines(ax)]
+        assert_drawn(drawn, theory)
+        high = ax.get_ylim()[1]
+        ends = {e for e, c in zip(ESTIMATOR_COLOURS, shown, strict=True) if c.rmse[-1] <= high}
+        assert {*texts(ax)} & {*ESTIMATOR_COLOURS} == ends
+    count = wins("numpy")
+    last = {e: cell("notebook", estimator=e).rmse[-1] for e in ESTIMATORS}
+    bias = of("theory", setting="notebook", sampler="iid", estimator="k2", samples=LAST)
+    infinite = str(sum(not finite for finite in FINITE.values()))
+    return [
+        str(len(chosen)), str(len(SETTINGS)), infinite, str(REPLICATES), "95", str(LAST),
+        *map(str, count.values()), str(len(POSITIVE)), "0", f"{last['cv'] / last['k1']:.1f}",
+        two(abs(bias["exact_bias"].item())), two(KL["notebook"]),
+    ]  # fmt: skip
+
+
+def unit_mse(scale: float, offset: float, n: int) -> dict[str, float]:
+    """The exact mean squared errors in one dimension, by quadrature, the simplest first."""
+    x = np.linspace(-40.0, 40.0, 8001)
+    weight = np.exp(-0.5 * x * x) * 0.01 / math.sqrt(2 * math.pi)
+    ell = 0.5 * ((x + offset) / scale) ** 2 - 0.5 * x * x + math.log(scale)
+    kl = float(weight @ ell)
+    out = {"k1": (ell, 0.0)}
+    if scale < math.sqrt(2):
+        out["k3"] = (np.expm1(-ell) + ell, 0.0)
+    out["k2"] = (0.5 * ell**2, float(weight @ (0.5 * ell**2)) - kl)
+    with np.errstate(over="ignore", invalid="ignore"):
+        parts = {
+            k: (np.nan_to_num(weight * f**2).sum() - (kl + b) ** 2, b) for k, (f, b) in out.items()
+        }
+    return {k: v / n + b * b for k, (v, b) in parts.items()}
+
+
+@figure
+def regimes(axes: Axis, caption: str) -> list[str]:
+    shares = []
+    for ax, dimension in zip(axes, (1, 4), strict=True):
+        mesh = next(c for c in ax.collections if hasattr(c, "get_coordinates"))
+        best = np.asarray(mesh.get_array()).T
+        shares.append(percent((best == 1).mean()))
+        (studied,) = lines(ax, "o")
+        here = of("settings", dimension=dimension).dropna(subset="scale")
+        assert_drawn([studied], [here[["scale", "offset"]].to_numpy()])
+        assert any(np.allclose(xy[:, 0], math.sqrt(2)) for xy in lines(ax))
+        assert {"k1", "k2", "k3"} == {*texts(ax)}
+        if dimension > 1:
+            continue
+        scale, offset = np.geomspace(*ax.get_xlim(), 420), np.linspace(*ax.get_ylim(), 260)
+        clear = 0
+        for i, j in np.ndindex(14, 13):
+            i, j = 30 * i + 7, 20 * j + 3
+            mse = unit_mse(scale[i], offset[j], LAST)
+            near = {k: math.sqrt(v / min(mse.values())) for k, v in mse.items()}
+            if any(abs(x / 1.05 - 1) < 0.02 for x in near.values()):
+                continue  # as good as a tie, which the spline may see the other way
+            clear += 1
+            won = next(k for k, x in near.items() if x <= 1.05)
+            assert ["k1", "k3", "k2"][int(best[i, j])] == won, (scale[i], offset[j], near)
+        assert clear > 150
+    infinite = str(sum(not finite for finite in FINITE.values()))
+    return ["1", "4", str(LAST), "5", shares[0], "1", shares[1], "4", "2", infinite, "20"]
+
+
+@figure
+def samplers(axes: Axis, caption: str) -> list[str]:
+    names = [setting_in(ax) for ax in axes]
+    for ax, name in zip(axes, names, strict=True):
+        for sampler, marker in zip(USED, "osDv", strict=True):
+            assert_drawn(lines(ax, marker), [cell(name, sampler).at(POWERS).points])
+        assert_bars(ax, [cell(name, sampler).at(POWERS).bars for sampler in USED])
+        sobol = cell(name, "sobol-radial")
+        assert_drawn(lines(ax, "_"), [sobol.at({*SAMPLES} - {*POWERS}).points])
+        curves = lines(ax)[:4]  # then the guides; one line for the two of one law
+        theory = [exact(name, s, "k1") for s in ("iid", "antithetic", "sobol-radial")]
+        assert_drawn(curves, [*theory, sobol.points])
+        assert "iid\n= iid-radial" in texts(ax)
+    rmse = {s: exact("notebook", s, "k1")[-1, 1] for s in USED}
+    gain = rmse["iid"] / rmse["sobol-radial"]
+    return [
+        str(len(names)), str(len(SETTINGS)), str(REPLICATES), "95", "1", "2", "1", str(LAST),
+        f"{gain:.0f}", f"{gain**2:,.0f}", f"{rmse['antithetic'] / rmse['iid']:.2f}",
+    ]  # fmt: skip
+
+
+def short(n: float) -> str:
+    """64, 1.8k, 18k, 1.8M."""
+    for size, unit in ((1, ""), (1e3, "k"), (1e6, "M")):
+        if n < 999.5 * size:
+            return (f"{n / size:.1f}" if size > 1 and n / size < 9.95 else f"{n / size:.0f}") + unit
+    raise AssertionError(n)
+
+
+@figure
+def samples_needed(axes: Axis, caption: str) -> list[str]:
+    rows = of("budget", tolerance=0.01)
+    needed = rows.set_index(["setting", "sampler", "estimator"])["samples_needed"].astype(float)
+    order = {name: i for i, name in enumerate(SAMPLER_COLOURS)}
+    winner = {}
+    for name in POSITIVE:
+        known = needed[name].dropna()
+        least = known[known == known.min()].index
+        winner[name] = min(least, key=lambda pair: ([*ESTIMATORS].index(pair[1]), order[pair[0]]))
+    gain = {name: needed[name]["iid", "k1"] / needed[name][winner[name]] for name in POSITIVE}
+    block = [
+        [f"d{d}-s{s}-o{o}" for o in ("0", "0.25") for s in ("0.8", "1", "2.5")] for d in (1, 4)
+    ]
+    brief = {"sobol-radial": "sob-r", "antithetic": "anti", "iid": "iid", "iid-radial": "iid-r"}
+    for i, line in enumerate([*ESTIMATORS, "fewest", "gain"]):
+        for ax, names in zip(axes[2 * i : 2 * i + 2], block, strict=True):
+            if line == "fewest":
+                expected = [
+                    f"{winner[n][1]}\n{brief[winner[n][0]]}" if n in winner else "–" for n in names
+                ]
+            else:
+                values = [
+                    gain.get(n, math.nan) if line == "gain" else needed[n, "iid", line]
+                    for n in names
+                ]
+                drawn = np.ma.filled(ax.collections[0].get_array(), math.nan).ravel()
+                np.testing.assert_allclose(drawn, values, rtol=1e-12)
+                times = "×" if line == "gain" else ""
+                expected = [short(v) + times for v in values if math.isfinite(v)]
+            sign = r"k\d\n.*|–" if line == "fewest" else r"[\d.]+[kM]?×?"
+            assert [t for t in texts(ax) if re.fullmatch(sign, t)] == expected
+    plain = needed.xs(("iid", "k1"), level=("sampler", "estimator")).dropna()
+    names = pd.Series(list(winner.values())).value_counts()
+    seen = rows.dropna(subset=["samples_needed", "samples_needed_measured"])
+    inside = (seen["samples_needed_low"] <= seen["samples_needed"]) & ~(
+        seen["samples_needed_high"] < seen["samples_needed"]
+    )
+    infinite = rows[(rows["sampler"] == "iid") & (rows["verdict"] == "infinite variance")]
+    zero = str(len(SETTINGS) - len(POSITIVE))
+    return [
+        "1", "2", "2", two(plain.median()), two(plain.max()), *map(str, names), str(len(POSITIVE)),
+        "0", f"{np.median(list(gain.values())):.0f}", str(infinite["setting"].nunique()),
+        "95", percent(inside.mean()), str(len(seen)), zero, "0",
+    ]  # fmt: skip
+
+
+@figure
+def coverage(axes: Axis, caption: str) -> list[str]:
+    band = stats.binom.ppf([0.025, 0.975], REPLICATES, 0.95) / REPLICATES
+    said: list[str] = []
+    skewness = _SETTINGS["log_ratio_skewness"].abs()
+    for ax, estimator in zip(axes, ESTIMATOR_COLOURS, strict=True):
+        assert estimator in title(ax)
+        curves = {name: cell(name, estimator=estimator).coverage for name in POSITIVE}
+        known = np.isfinite(next(iter(curves.values())))
+        n = np.array(SAMPLES)[known]
+        curves = {name: values[known] for name, values in curves.items()}
+        if estimator == "k1":
+            harmed = {name for name in POSITIVE if skewness[name] >= 1}
+        elif estimator == "k2":
+            bias = of("theory", sampler="iid", estimator="k2", samples=LAST).set_index("setting")
+            harmed = {m for m in POSITIVE if abs(bias["exact_bias"][m]) > 0.1 * KL[m]}
+        else:
+            harmed = {name for name in POSITIVE if not FINITE[name]}
+        thin = [xy for xy in lines(ax) if len(xy) > 2]  # the level has two points
+        assert_drawn(thin, [np.column_stack([n, values]) for values in curves.values()])
+        groups = [[curves[m] for m in POSITIVE if (m in harmed) == bad] for bad in (False, True)]
+        medians = [np.column_stack([n, np.median(group, axis=0)]) for group in groups if group]
+        assert_drawn(lines(ax, "o"), medians)
+        assert_drawn(lines(ax, "x"), [np.column_stack([n, curves["notebook"]])])
+        box = ax.patches[0].get_bbox()
+        np.testing.assert_allclose([box.y0, box.y1], band, rtol=1e-9)
+        last = {name: values[-1] for name, values in curves.items()}
+        below = sum(value < band[0] - 1e-9 for value in last.values())
+        said += [str(below), str(len(POSITIVE)), percent(min(last.values()))]
+    four = [cell(name).at([4]).coverage[0] for name in POSITIVE]
+    ends = [percent(cell("notebook", estimator=e).coverage[-1]) for e in ("cv", "k3")]
+    return [
+        str(REPLICATES), "95", "0", str(len(POSITIVE)), "60", "95", *map(percent, band), str(LAST),
+        *said, *ends, "4", percent(min(four)),
+    ]  # fmt: skip
+
+
+@figure
+def verification(axes: Axis, caption: str) -> list[str]:
+    rows = frames()["verification"]
+    score = np.sign(rows["z"]) * stats.norm.isf(rows["p_value"] / 2)
+    border = stats.norm.isf(0.5e-6 / (rows["test"] != "none").sum())
+    points = 0
+    for ax, quantity in zip(axes, ("mean", "variance"), strict=False):
+        (drawn,) = lines(ax, "o")
+        points += len(drawn)
+        known = score[(rows["quantity"] == quantity) & (rows["test"] == "gamma")].to_numpy()
+        assert np.abs(known[:, None] - drawn[:, 1]).min(axis=0).max() < 1e-9
+        np.testing.assert_allclose(
+            drawn[:, 0], stats.norm.ppf((np.arange(len(drawn)) + 0.5) / len(drawn)), atol=1e-12
+        )
+        levels = [xy[0, 1] for xy in lines(ax) if xy[0, 1] == xy[-1, 1]]
+        np.testing.assert_allclose(sorted(levels), [-border, border], rtol=1e-9)
+    count = rows["test"].value_counts()
+    for test, text in zip(("gamma", "chebyshev", "rounding", "none"), texts(axes[2]), strict=True):
+        assert text.endswith(f": {count[test]:,}")
+    assert rows["passed"].all()
+    tested = len(rows) - count["none"]
+    digits, power = f"{1e-6 / tested:.1e}".split("e-")
+    raised = str(int(power)).translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    worst = rows.loc[rows["p_value"].idxmin()]
+    outside, share = re.findall(r"(\d+) points \(([\d.]+) %\)", caption)[0]
+    assert share == f"{100 * int(outside) / points:.1f}"
+    return [
+        str(points), "95", outside, share, f"{len(rows):,}", f"{tested:,}",
+        *(f"{count[test]:,}" for test in ("gamma", "chebyshev", "rounding")), "1e-06",
+        f"{digits} × 10⁻{raised}", two(worst["p_value"]), str(worst["samples"]),
+    ]  # fmt: skip
+
+
+@figure
+def backends(axes: Axis, caption: str) -> list[str]:
+    shown = ("iid", "sobol-radial")
+    for ax, right in zip(axes[::2], axes[1::2], strict=True):
+        name = setting_in(ax)
+        assert setting_in(right) == name
+        for sampler, marker in zip(shown, "ov", strict=True):
+            both = [cell(name, sampler, backend=b) for b in BACKENDS]
+            assert_drawn(lines(ax, marker), [c.points for c in both])
+            timed = zip(BACKENDS, both, strict=True)
+            scaled = [c.points * [each(name, sampler, b), 1] for b, c in timed]
+            assert_drawn(lines(right, marker), scaled)
+        assert_bars(ax, [cell(name, s, backend=b).bars for s in shown for b in BACKENDS])
+        assert_drawn(lines(ax), [exact(name, s, "k1") for s in shown])
+    apart, slower = [], []
+    for name in POSITIVE:
+        for sampler in USED:
+            one, other = (cell(name, sampler, backend=b) for b in BACKENDS)
+            inside = abs(one.mse - other.mse) <= 1.96 * np.hypot(one.error, other.error)
+            known = (one.mse > 0) & (other.mse > 0)
+            apart += inside[known].tolist()
+            ratio = each(name, sampler, "tensorflow") / each(name, sampler)
+            slower += [ratio] * int(known.sum())
+    return [
+        str(REPLICATES), "95", percent(np.mean(apart)), "1.96", f"{np.median(slower):.1f}",
+        *(f"{start_up(b):.1f}" for b in BACKENDS),
+    ]  # fmt: skip
+
+
+@figure
+def registered_kl(axes: Axis, caption: str) -> list[str]:
+    (ax,) = axes
+    rows = of("registered-kl")
+    rows = rows[rows["kl"] > 0]
+    worst = []
+    for column, marker in (("registered_kl", "o"), ("registered_kl_float32", "s")):
+        off = (rows[column] / rows["kl"] - 1).abs()
+        worst.append(off.max())
+        np.testing.assert_allclose(
+            lines(ax, marker)[0],
+            np.column_stack([rows["kl"], off.clip(lower=2.0**-55)]), rtol=1e-9,
+        )  # fmt: skip
+    digits = [f"{x:.1e}".split("e-") for x in worst]
+    raised = [str(int(p)).translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")) for _, p in digits]
+    (row,) = of("registered-kl", setting="notebook").itertuples()
+    neighbours = ["2.5925813", "2.5925815", "2.5925817"]
+    return [
+        *(f"{d} × 10⁻{p}" for (d, _), p in zip(digits, raised, strict=True)), str(len(rows)), "0",
+        str(len(SETTINGS) - len(rows)), "0", "2018", *neighbours[:2], f"{row.kl:.15g}",
+        *neighbours, str(np.float32(row.registered_kl_float32)), f"{row.registered_kl:.15g}",
+    ]  # fmt: skip
+
+
+@figure
+def notebook_samples(axes: Axis, caption: str) -> list[str]:
+    (ax,) = axes
+    points = frames()["notebook-points"]
+    for name, marker in (("q", "o"), ("p", "^")):
+        here = points[points["distribution"] == name][["z1", "z2"]].to_numpy()
+        assert_drawn(lines(ax, marker), [here])
+        spread = here.std(axis=0, ddof=1)
+        sizes = [
+            (e.get_width(), e.get_height()) for e in ax.patches
+            if np.allclose(e.get_center(), here.mean(axis=0))
+        ]  # fmt: skip
+        np.testing.assert_allclose(sizes, [2 * spread, 4 * spread], rtol=1e-9)
+    reverse = _SETTINGS["reverse_kl"]["notebook"]
+    return ["500", "500", f"{KL['notebook']:.5g}", f"{reverse:.5g}"]
+
+
+def notebook_trace_of_table() -> tuple[np.ndarray, np.ndarray, float, float]:
+    """The numbers of samples and running estimates, KL and V."""
+    table = frames()["notebook"]
+    n = np.arange(1, len(table) + 1)
+    estimate = np.cumsum(table["log_density_ratio"].to_numpy()) / n
+    return n, estimate, KL["notebook"], V["notebook"]
+
+
+@figure
+def notebook_trace(axes: Axis, caption: str) -> list[str]:
+    (ax,) = axes
+    n, estimate, kl, variance = notebook_trace_of_table()
+    level, low, high, path = lines(ax)
+    at = path[:, 0].astype(int) - 1
+    assert {0, len(n) - 1} <= {*at}
+    np.testing.assert_allclose(path[:, 1], estimate[at], rtol=1e-9)
+    np.testing.assert_allclose(level[:, 1], kl)
+    for sign, band in ((-1, low), (1, high)):
+        np.testing.assert_allclose(band[:, 1], kl + sign * 1.96 * np.sqrt(variance / band[:, 0]))
+    error = frames()["notebook"]["log_density_ratio"].std(ddof=1) / math.sqrt(len(n))
+    (shaded,) = ax.collections
+    ends = shaded.get_paths()[0].vertices
+    ends = ends[ends[:, 0] == len(n)][:, 1]
+    np.testing.assert_allclose(
+        [ends.min(), ends.max()], estimate[-1] + np.array([-1.96, 1.96]) * error
+    )
+    assert ("inside" in caption) == (abs(estimate[-1] - kl) <= 1.96 * error)
+    stays = np.flatnonzero(abs(estimate - kl) > 0.05 * kl).max() + 2
+    return [
+        f"{len(n):,}", "5", f"{kl:.5g}", "1.96", f"{estimate[-1]:.5g}", f"{error:.2g}",
+        f"{100 * abs(estimate[-1] / kl - 1):.2g}", str(stays), "5", "95", "5",
+        two(variance * (1.96 / (0.05 * kl)) ** 2),
+    ]  # fmt: skip
+
+
+@figure
+def notebook_squared_error(axes: Axis, caption: str) -> list[str]:
+    (ax,) = axes
+    n, estimate, kl, variance = notebook_trace_of_table()
+    square = (estimate - kl) ** 2
+    path, mean = lines(ax)
+    np.testing.assert_allclose(path[:, 1], square, rtol=1e-6, atol=1e-18)
+    np.testing.assert_allclose(mean[:, 1], variance / mean[:, 0])
+    low, high = stats.chi2.ppf([0.025, 0.975], 1)
+    inside = (square >= low * variance / n) & (square <= high * variance / n)
+    crossings = int((np.diff(np.sign(estimate - kl)) != 0).sum())
+    expected = variance / len(n)
+    return [
+        f"{variance:.4g}", "95", f"{low:.1g}", f"{high:.2g}", "0", str(crossings),
+        percent(inside.mean()), f"{len(n):,}", f"{square[-1]:.2g}", f"{square[-1] / expected:.2g}",
+        f"{expected:.2g}",
+    ]  # fmt: skip
+
+
+@figure
+def notebook_joint(axes: Axis, caption: str) -> list[str]:
+    joint, margin = axes
+    n, estimate, kl, variance = notebook_trace_of_table()
+    path = lines(joint)[0]
+    np.testing.assert_allclose(path[:, 1], estimate[path[:, 0].astype(int) - 1], rtol=1e-9)
+    spread = math.sqrt(variance / len(n))
+    law = next(xy for xy in lines(margin) if len(xy) > 2)
+    np.testing.assert_allclose(law[:, 0], stats.norm.pdf(law[:, 1], kl, spread), rtol=1e-9)
+    width = np.subtract(*np.quantile(estimate, [0.75, 0.25]))
+    middle = spread * np.subtract(*stats.norm.ppf([0.75, 0.25]))
+    many = f"{len(n):,}"
+    return [f"{kl:.5g}", many, many, f"{middle:.2g}", f"{width:.2g}", f"{width / middle:.2g}"]
+
+
+@pytest.fixture
+def closed() -> Iterator[None]:
+    yield
+    plt.close("all")
+
+
+def test_every_figure_is_checked() -> None:
+    assert {*CHECKS} == {*FIGURES}
+
+
+@pytest.mark.usefixtures("closed")
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_figure_draws_and_quotes_its_tables(name: str, tmp_path: Path) -> None:
+    drawing, numbers = draw(FIGURES[name], {t: frames()[t] for t in FIGURES[name].tables})
+    words = template(str(ROOT / "scripts"), f"figures/{name}.rst")
+    render(words, numbers, str(tmp_path / "caption"))
+    caption = (tmp_path / "caption").read_text()
+    expected = CHECKS[name](panels(drawing), caption)
+    assert sorted(quoted(caption)) == sorted(expected)

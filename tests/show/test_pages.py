@@ -1,0 +1,171 @@
+"""The numbers of the landing page and the data of the explorer, against the tables."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mckl.estimation.values import ESTIMATORS
+from mckl.show import explorer
+from mckl.show.captions import render, template
+from mckl.show.landing import landing_numbers
+
+from .study import (
+    BACKENDS,
+    MANIFEST,
+    NOTEBOOK,
+    REPLICATES,
+    SAMPLES,
+    SETTINGS,
+    TOLERANCES,
+    USED,
+    frames,
+)
+from .test_figures import FINITE, KL, POSITIVE, RATIO, cell, exact, of, quoted, wins
+
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPTS = str(ROOT / "scripts")
+PAGE = ("settings", "summary", "verification", "gaps")
+
+
+def landing(tmp_path: Path, **changed: pd.DataFrame) -> str:
+    tables = {table: frames()[table] for table in PAGE} | changed
+    numbers = landing_numbers(**tables, manifest=MANIFEST)
+    render(template(SCRIPTS, "landing.rst"), numbers, str(tmp_path / "landing.rst"))
+    return (tmp_path / "landing.rst").read_text()
+
+
+def test_the_landing_page_quotes_the_tables(tmp_path: Path) -> None:
+    needed = sorted((RATIO[name] / 0.01) ** 2 for name in POSITIVE)
+    rmse = {
+        sampler: np.mean(
+            [[cell(n, sampler, backend=b).rmse[-1] for n in POSITIVE] for b in BACKENDS], axis=0
+        )
+        for sampler in ("iid", "sobol-radial")
+    }
+    gain = np.median(rmse["iid"] / rmse["sobol-radial"])
+    verification = frames()["verification"]
+    tests = verification["test"].value_counts()
+    infinite = str(sum(not finite for finite in FINITE.values()))
+    last, settings = str(SAMPLES[-1]), str(len(SETTINGS))
+    best = re.search(r"belongs to\s(.*) of \d+\ssettings", landing(tmp_path), re.DOTALL)
+    assert best
+    won = {e: str(n) for e, n in wins(*BACKENDS).items()}
+    assert dict(re.findall(r"(k\d|cv) in (\d+)", best[1])) == won
+    expected = [
+        "0", *(f"{math.ceil(x):,}" for x in (np.median(needed), needed[0], needed[-1])), "1",
+        last, "5", *won.values(), str(len(POSITIVE)), infinite, settings,
+        f"{gain:.0f}", last,
+        f"{len(verification) - tests['none']:,}", "1e-06", f"{tests['chebyshev']:,}",
+        f"{tests['none']:,}", settings, "1", str(REPLICATES), last, "0",
+        str(len(SETTINGS) - len(POSITIVE)),
+    ]  # fmt: skip
+    assert sorted(quoted(landing(tmp_path))) == sorted(expected)
+
+
+def test_the_landing_page_tells_a_gap_apart_from_a_failed_gate(tmp_path: Path) -> None:
+    gap = {"setting": "d4-s1-o0.25", "backend": "numpy", "sampler": "iid", "replicate": 3,
+           "sample": 7}  # fmt: skip
+    gaps = pd.DataFrame([gap])
+    text = landing(tmp_path, gaps=gaps)
+    where = ", ".join(f"{key} {value}" for key, value in gap.items())
+    assert f"**Incomplete**: log density ratio is not finite in 1 of the traces: {where}." in text
+    assert "**Can I trust it?** Not what is missing. Of the rest, " in text
+    lost = of("verification", setting="d4-s1-o0.25", backend="numpy", sampler="iid")
+    verification = frames()["verification"]
+    tested = (verification["test"] != "none").sum() - (lost["test"] != "none").sum()
+    assert f"Of the rest, {tested:,} measured values" in text
+
+    def failed_at(row: int) -> str:
+        passed = verification["passed"].copy()
+        passed.loc[row] = False
+        return landing(tmp_path, gaps=gaps, verification=verification.assign(passed=passed))
+
+    assert "Of the rest, " in failed_at(lost.index[0])
+    other = of("verification", setting="notebook", sampler="iid", estimator="k1").index[0]
+    assert "**Can I trust it?** No: theory and measurement disagree in 1 of " in failed_at(other)
+
+
+# The explorer's data.
+
+
+def rounded(values: Any) -> list[float | None]:
+    return [None if not math.isfinite(v) else float(f"{v:.4g}") for v in values]
+
+
+@pytest.fixture(scope="module")
+def shown() -> dict[str, Any]:
+    return explorer.data(frames()["settings"], frames()["summary"], frames()["budget"])
+
+
+def test_the_explorer_has_every_series_of_the_traces(shown: dict[str, Any]) -> None:
+    keys = ("backend", "setting", "sampler", "estimator")
+    series = {tuple(one[key] for key in keys): one for one in shown["series"]}
+    assert len(series) == len(shown["series"]) == len(BACKENDS) * len(SETTINGS) * len(USED) * 4
+    for (backend, setting, sampler, estimator), one in series.items():
+        c = cell(setting, sampler, estimator, backend)
+        assert one["samples"] == c.n.tolist()
+        half = np.minimum(2 * c.error, 0.98 * c.mse)
+        np.testing.assert_allclose(one["rmse"], c.rmse, rtol=1e-3)
+        np.testing.assert_allclose(one["low"], np.sqrt(c.mse - half), rtol=1e-3)
+        np.testing.assert_allclose(one["high"], np.sqrt(c.mse + half), rtol=1e-3)
+        assert one["ci_coverage"] == rounded(c.coverage)
+        line = [
+            (n, y) for n, y in zip(one["samples"], one["theory"], strict=True) if y not in (None, 0)
+        ]
+        if line or len(exact(setting, sampler, estimator)):
+            np.testing.assert_allclose(line, exact(setting, sampler, estimator), rtol=1e-3)
+
+
+def test_the_explorer_has_every_setting_and_need(shown: dict[str, Any]) -> None:
+    assert {s["setting"]: s["kl"] for s in shown["settings"]} == KL
+    assert {s["setting"]: s["finite"] for s in shown["settings"]} == FINITE
+    for told, setting in zip(shown["settings"], SETTINGS, strict=True):
+        at = (setting.dimension, setting.scale, setting.offset)
+        assert (told["dimension"], told["scale"], told["offset"]) == at
+        assert told["case"] == ("notebook" if setting is NOTEBOOK else None)
+    budget = frames()["budget"].drop(
+        columns=["samples_needed_low", "samples_needed_high", "theory"]
+    )
+    told = pd.DataFrame(shown["budget"], columns=budget.columns)
+    assert len(told) == len(SETTINGS) * len(USED) * 4 * len(TOLERANCES)
+    for column in ("samples_needed", "samples_needed_measured"):
+        known = budget[column].astype(float)
+        found = pd.to_numeric(told[column]).astype(float)
+        np.testing.assert_allclose(found, known, rtol=1e-3)
+    for column in ("setting", "sampler", "estimator", "tolerance", "verdict"):
+        assert told[column].tolist() == budget[column].astype(object).tolist()
+    assert {*shown["samplers"]} == {*USED}
+    assert shown["estimators"] == [*ESTIMATORS]
+    assert (shown["backends"], shown["tolerances"]) == ([*BACKENDS], [*TOLERANCES])
+    assert shown["omitted"] == 0
+
+
+@pytest.mark.parametrize(("most", "step"), [(13 * 32, 1), (13 * 32 - 1, 2), (5 * 32, 3), (1, 416)])
+def test_a_study_too_large_for_the_page_is_thinned_evenly(
+    shown: dict[str, Any], most: int, step: int
+) -> None:
+    """A setting has 32 series here: every so many-th is kept, and the case."""
+    tables = (frames()["settings"], frames()["summary"], frames()["budget"])
+    thin = explorer.data(*tables, most=most)
+    names = [setting.name for setting in SETTINGS]
+    kept = sorted({*names[::step], "notebook"}, key=names.index)
+    assert [s["setting"] for s in thin["settings"]] == kept
+    assert thin["omitted"] == len(names) - len(kept)
+    for part, key in (("series", "setting"), ("budget", 0)):
+        assert thin[part] == [row for row in shown[part] if row[key] in kept]
+
+
+def test_the_page_holds_its_data_and_says_what_it_left_out() -> None:
+    tables = (frames()["settings"], frames()["summary"], frames()["budget"])
+    thin = explorer.data(*tables, most=5 * 32)
+    page = explorer.page(template(SCRIPTS, "explorer.html"), thin, MANIFEST)
+    assert json.dumps(thin["series"], separators=(",", ":")) in page
+    assert "5 settings are here; 8 were left out" in page
