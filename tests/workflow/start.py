@@ -24,7 +24,7 @@ import psutil
 SERVER = """
 import importlib, json, os, pkgutil, select, signal, socket, sys
 
-import pandas
+import jsonschema, pandas, psutil, pygments.formatters, smart_open
 import snakemake.cli, snakemake.report.html_reporter
 
 for module in pkgutil.iter_modules():
