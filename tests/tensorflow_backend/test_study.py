@@ -61,9 +61,9 @@ def snakemake(
     """Run the study into a directory: the exit code and what was printed."""
     (where / "mine.yaml").write_text(yaml.safe_dump(SMALL | config))
     study = Elsewhere(where, first)
-    # Python reads a sitecustomize.py when it starts, and then alone.
-    own_start = first is not None and (first / "sitecustomize.py").exists()
-    return (study.started if own_start else study.snakemake)(*arguments, cores=2)
+    # What Python finds first may change how it starts.
+    run = study.snakemake if first is None else study.started
+    return run(*arguments, cores=2)
 
 
 @pytest.fixture(scope="session")

@@ -24,7 +24,7 @@ import psutil
 SERVER = """
 import importlib, json, os, pkgutil, select, signal, socket, sys
 
-import pandas
+import jsonschema, pandas, psutil, pygments.formatters, smart_open
 import snakemake.cli, snakemake.report.html_reporter
 
 for module in pkgutil.iter_modules():
@@ -63,8 +63,7 @@ for source, target in ((os.open(os.devnull, os.O_RDONLY), 0), (output, 1), (outp
 os.chdir(told["folder"])
 os.environ.clear()
 os.environ.update(told["environment"])
-path = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
-sys.path[:1] = [told["folder"], *path]
+sys.path[0] = told["folder"]
 sys.argv = ["snakemake", *told["arguments"]]
 sys.orig_argv = [sys.executable, "-m", *sys.argv]
 snakemake.cli.main()
@@ -72,13 +71,14 @@ snakemake.cli.main()
 
 
 @functools.cache
-def _server() -> str:
-    """The address of this process's server."""
+def _server(path: str) -> str:
+    """The address of this process's server for runs whose PYTHONPATH this is."""
     address = str(Path(tempfile.mkdtemp(prefix="mckl-")) / "snakemake")
     unset = ("PYTHONPATH", "XDG_CONFIG_HOME", "PYTHONDONTWRITEBYTECODE")
+    environment = {k: v for k, v in os.environ.items() if k not in unset}
     server = subprocess.Popen(
         [sys.executable, "-c", SERVER, address], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-        env={k: v for k, v in os.environ.items() if k not in unset},
+        env=environment | ({"PYTHONPATH": path} if path else {}),
     )  # fmt: skip
 
     def end() -> None:
@@ -103,7 +103,8 @@ class Run:
         output: Path,
     ) -> None:
         self._socket = socket.socket(socket.AF_UNIX)
-        self._socket.connect(_server())
+        self._socket.connect(_server(environment.get("PYTHONPATH", "")))
+        output.touch()
         told = {
             "arguments": [*arguments], "folder": str(folder), "output": str(output),
             "environment": dict(environment),
