@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
 from mckl.arrays import Vector
+from mckl.draw.distribution import Part
 
 
 class Stratified(NamedTuple):
@@ -56,6 +57,17 @@ class Form(ABC):
     def at(self, stream: Any, u: Vector) -> Any:
         """The samples at uniform numbers u in (0, 1), shape (rows, numbers), for Sobol' points."""
         raise NotImplementedError
+
+    def mirror(self, draw: Any) -> Any:
+        """The mirror images of a draw; None where they are its numbers with the other sign."""
+        return None
+
+    def parts(self) -> Sequence[Sequence[Part]] | None:
+        """The densities of each array that `draw` gives, for TensorFlow Probability.
+
+        None where no densities stand behind the numbers.
+        """
+        return None
 
     @abstractmethod
     def evaluator(self, forms: Sequence[Any], signs: int) -> Evaluator:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
+from mckl.draw.distribution import Factor
 from mckl.draw.form import Form
 from mckl.exact.law import Law
 
@@ -62,6 +63,10 @@ class Pair(ABC):
     def integrals(self) -> Integrals:
         """KL and the variance of l from their definitions."""
         return Integrals(math.nan, math.nan)
+
+    def distributions(self) -> Sequence[Factor] | None:
+        """q and p as TensorFlow Probability has them; None where it lacks one of them."""
+        return None
 
     @abstractmethod
     def reversed(self) -> Pair:

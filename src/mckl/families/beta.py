@@ -8,9 +8,19 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.special import betainc, betaincc, betainccinv, betaincinv, betaln, expit, log_expit
+from scipy.special import (
+    betainc,
+    betaincc,
+    betainccinv,
+    betaincinv,
+    betaln,
+    expit,
+    gammaln,
+    log_expit,
+)
 
 from mckl.arrays import Vector
+from mckl.draw.distribution import Distribution
 from mckl.exact.product import Tail
 from mckl.families.gamma import log_gammas
 from mckl.families.gamma_function import log_gamma_rise
@@ -35,6 +45,14 @@ class Beta(Univariate):
 
     def at(self, location: Any, scale: Any) -> Beta:
         return self
+
+    @property
+    def tensorflow(self) -> Distribution:
+        # Of x itself, which rounds to 1 where log(x / (1 - x)) has all its digits.
+        where = {"concentration1": self.a, "concentration0": self.b}
+        sizes = np.array([self.a, self.b, self.a + self.b])
+        terms = 1.0 + sizes[2] + float(np.abs(gammaln(sizes)).sum())
+        return Distribution("Beta", where, points=False, terms=terms)
 
     @property
     def tails(self) -> tuple[Tail, Tail]:

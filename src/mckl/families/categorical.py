@@ -16,6 +16,7 @@ import numpy as np
 from scipy.special import log_softmax, softmax
 
 from mckl.arrays import Vector
+from mckl.draw.distribution import Distribution
 from mckl.families.base import Family, Side
 from mckl.families.exponential import Exponential, ExponentialPair, log_quotient, text_of
 from mckl.families.parameters import check_names, numbers
@@ -76,6 +77,10 @@ class Categorical(Exponential):
     @property
     def mean(self) -> Vector:
         return self.probabilities
+
+    @property
+    def tensorflow(self) -> Distribution:
+        return Distribution("Categorical", {"logits": self.logits})
 
     def line(self, p: Categorical) -> _Line:
         taken = self.probabilities > 0

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.special import psi
+from scipy.special import gammaln, psi
 
 from mckl.arrays import Vector
+from mckl.draw.distribution import Distribution
 from mckl.families.base import Family, Side
 from mckl.families.exponential import Exponential, ExponentialPair, text_of
 from mckl.families.gamma import log_gammas
@@ -77,6 +78,12 @@ class Dirichlet(Exponential):
     @property
     def mean(self) -> Vector:
         return np.asarray(psi(self.concentration) - psi(self.concentration.sum()))
+
+    @property
+    def tensorflow(self) -> Distribution:
+        whole = self.concentration.sum()
+        terms = 1.0 + whole + np.abs(gammaln([*self.concentration, whole])).sum()
+        return Distribution("Dirichlet", {"concentration": self.concentration}, terms=terms)
 
     def line(self, p: Dirichlet) -> _Line:
         return _Line(self.concentration, self.coefficients(p))

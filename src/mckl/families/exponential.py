@@ -23,6 +23,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from mckl.arrays import Vector
+from mckl.draw.distribution import Distribution, Factor, Part
 from mckl.draw.form import Form
 from mckl.exact.law import Law, Tilt
 from mckl.families.base import Pair, Side
@@ -157,6 +158,11 @@ class Exponential(Side):
     @abstractmethod
     def mean(self) -> Vector: ...
 
+    @property
+    def tensorflow(self) -> Distribution | None:
+        """The law in TensorFlow Probability; None where it has none."""
+        return None
+
     @abstractmethod
     def line(self, p: Any) -> Line:
         """The line through p and this law."""
@@ -204,6 +210,10 @@ class ExponentialPair(Pair):
     def reversed(self) -> ExponentialPair:
         return self.p.against(self.q)
 
+    def distributions(self) -> Sequence[Factor] | None:
+        q, p = self.q.tensorflow, self.p.tensorflow
+        return None if q is None or p is None else [Factor(1, q, p)]
+
     def form(self) -> ExponentialForm:
         return ExponentialForm(self)
 
@@ -213,13 +223,18 @@ class ExponentialForm(Form):
 
     def __init__(self, pair: ExponentialPair) -> None:
         self.law = pair.q
+        self._pair = pair
         self.numbers = pair.q.columns
         self.shape = f"{self.numbers} {pair.q.kind}"
         self.coefficients = pair.q.coefficients(pair.p)
         self.constant = pair.law.kl - float(self.coefficients @ pair.q.mean)
 
     def draw(self, stream: Any, rows: int) -> Any:
-        return stream.sample(self.law, rows, self.numbers)
+        return [stream.sample(self.law, rows, self.numbers)]
+
+    def parts(self) -> Sequence[Sequence[Part]] | None:
+        factors = self._pair.distributions()
+        return None if factors is None else [[Part(0, self.numbers, f.q, f.p) for f in factors]]
 
     def evaluator(self, forms: Sequence[ExponentialForm], signs: int) -> _Evaluator:
         return _Evaluator(forms)
@@ -238,7 +253,8 @@ class _Evaluator:
         self._out = np.empty((1, len(self._constants), replicates, units))
 
     def add(self, draw: Any, replicate: int, start: int, stop: int) -> None:
-        ell = self._law.combine(draw, self._coefficients) + self._constants
+        (x,) = draw
+        ell = self._law.combine(x, self._coefficients) + self._constants
         self._out[0, :, replicate, start:stop] = ell
 
     def finish(self, out: Vector) -> None:

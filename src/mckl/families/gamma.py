@@ -11,6 +11,7 @@ import numpy as np
 from scipy.special import gammainc, gammaincc, gammainccinv, gammaincinv, gammaln
 
 from mckl.arrays import Vector
+from mckl.draw.distribution import Distribution
 from mckl.exact.product import Tail
 from mckl.families.gamma_function import log_gamma_rise
 from mckl.families.independent import Parameter, independent_family
@@ -38,6 +39,12 @@ class Gamma(Univariate):
 
     def at(self, location: Any, scale: Any) -> Gamma:
         return Gamma(self.shape, scale)
+
+    @property
+    def tensorflow(self) -> Distribution:
+        terms = 1.0 + self.shape + abs(float(gammaln(self.shape)))
+        rate = 1.0 / self.scale if self.rate is None else self.rate
+        return Distribution("Gamma", {"concentration": self.shape, "rate": rate}, terms=terms)
 
     @property
     def tails(self) -> tuple[Tail, Tail]:

@@ -10,6 +10,7 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 
 from mckl.arrays import Vector
+from mckl.draw.distribution import Distribution
 from mckl.exact.product import Tail
 from mckl.families.independent import Parameter, independent_family
 from mckl.families.univariate import Univariate
@@ -30,6 +31,10 @@ class Gaussian(Univariate):
 
     def at(self, location: Any, scale: Any) -> Gaussian:
         return Gaussian(location, scale)
+
+    @property
+    def tensorflow(self) -> Distribution:
+        return Distribution("Normal", {"loc": self.location, "scale": self.scale})
 
     @property
     def tails(self) -> tuple[Tail, Tail]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from mckl.arrays import Vector
+from mckl.draw.distribution import Distribution
 from mckl.exact.product import Tail
 from mckl.families.independent import LOCATION, SCALE, independent_family
 from mckl.families.univariate import Univariate
@@ -27,6 +28,10 @@ class Laplace(Univariate):
 
     def at(self, location: Any, scale: Any) -> Laplace:
         return Laplace(location, scale)
+
+    @property
+    def tensorflow(self) -> Distribution:
+        return Distribution("Laplace", {"loc": self.location, "scale": self.scale})
 
     @property
     def tails(self) -> tuple[Tail, Tail]:

@@ -10,6 +10,7 @@ import numpy as np
 from scipy.special import expit, log_expit, logit
 
 from mckl.arrays import Vector
+from mckl.draw.distribution import Distribution
 from mckl.exact.product import Tail
 from mckl.families.independent import LOCATION, SCALE, independent_family
 from mckl.families.univariate import Univariate, log_of_products
@@ -28,6 +29,10 @@ class Logistic(Univariate):
 
     def at(self, location: Any, scale: Any) -> Logistic:
         return Logistic(location, scale)
+
+    @property
+    def tensorflow(self) -> Distribution:
+        return Distribution("Logistic", {"loc": self.location, "scale": self.scale})
 
     @property
     def tails(self) -> tuple[Tail, Tail]:

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from mckl.arrays import Vector
+from mckl.draw.distribution import Distribution, Factor
 from mckl.families import base
 from mckl.families.gaussian import GAUSSIAN
 from mckl.families.independent import Independent
@@ -54,6 +55,10 @@ class _Normal(base.Pair):
         return radial_groups(self.coefficients)
 
 
+# The largest vectors of equal coordinates that TensorFlow Probability is given.
+_ALIKE = 2**20
+
+
 class Diagonal(_Normal):
     """The sampled q and the reference p, normal with diagonal covariances.
 
@@ -73,7 +78,19 @@ class Diagonal(_Normal):
         return Diagonal(self.p_mean, self.p_sd, self.q_mean, self.q_sd)
 
     def form(self) -> QuadraticForm:
-        return full(self.coefficients, self)
+        where = (self.p_mean - self.q_mean) / self.q_sd, self.p_sd / self.q_sd
+        return full(self.coefficients, where)
+
+    def distributions(self) -> list[Factor]:
+        """Coordinates that are views of one number, as in the sweep, stand for more of them."""
+        alike = all(v.strides == (0,) for v in self.vectors)
+        some = min(self.dimension, _ALIKE) if alike else self.dimension
+        q_mean, q_sd, p_mean, p_sd = (v[:some] for v in self.vectors)
+        q, p = (
+            Distribution("MultivariateNormalDiag", {"loc": mean, "scale_diag": sd})
+            for mean, sd in ((q_mean, q_sd), (p_mean, p_sd))
+        )
+        return [Factor(self.dimension / some, q, p)]
 
     def integrals(self) -> base.Integrals:
         """Gauss-Hermite quadrature in (z - mu_q) / sigma_q of the two log densities' difference.
@@ -121,8 +138,23 @@ class Correlated(_Normal):
         self.q_mean, self.q_cov, self.p_mean, self.p_cov = q_mean, q_cov, p_mean, p_cov
         self.dimension = q_mean.size
 
+    def form(self) -> QuadraticForm:
+        c = self.coefficients
+        square = 1.0 + 2.0 * c.a  # (sigma_q / sigma_p)^2 in rotated coordinates
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return full(c, (-c.b / square, 1.0 / np.sqrt(square)))
+
     def reversed(self) -> Correlated:
         return Correlated(self.p_mean, self.p_cov, self.q_mean, self.q_cov)
+
+    def distributions(self) -> list[Factor]:
+        q, p = (
+            Distribution(
+                "MultivariateNormalTriL", {"loc": mean, "scale_tril": np.linalg.cholesky(cov)}
+            )
+            for mean, cov in ((self.q_mean, self.q_cov), (self.p_mean, self.p_cov))
+        )
+        return [Factor(1, q, p)]
 
     def integrals(self) -> base.Integrals:
         """The textbook's traces and determinants, with nothing rotated.

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from mckl.arrays import Vector
+from mckl.draw.distribution import Distribution
 from mckl.families.base import Family, Side
 from mckl.families.exponential import Exponential, ExponentialPair, log_quotient, text_of
 from mckl.families.parameters import check_names, missing, numbers
@@ -50,6 +51,10 @@ class Poisson(Exponential):
     @property
     def mean(self) -> Vector:
         return self.rate
+
+    @property
+    def tensorflow(self) -> Distribution:
+        return Distribution("Poisson", {"rate": self.rate})
 
     def line(self, p: Poisson) -> _Line:
         return _Line(self.rate, self.coefficients(p))

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from mckl.arrays import Vector
+from mckl.draw.distribution import Distribution, Part
 from mckl.draw.form import Form, Stratified
 from mckl.exact.balanced import balanced_variance
 from mckl.exact.strata import MOST_STRATA, stratified
@@ -31,9 +32,9 @@ class QuadraticForm(Form):
         Coefficients of g^2 - 1 and of g, shape (normals,).
     chi, dof
         Coefficients of w - dof, and the degrees of freedom of each w, shape (chi-squares,).
-    pair
-        The pair itself where each g is a coordinate, so that there is a point with densities;
-        else None.
+    p
+        Mean and standard deviation of p in each coordinate where each g is one, in which q is
+        standard, so that there is a point with densities; else None.
     """
 
     def __init__(
@@ -43,10 +44,10 @@ class QuadraticForm(Form):
         linear: Vector,
         chi: Vector,
         dof: Vector,
-        pair: Any = None,
+        p: tuple[Vector, Vector] | None = None,
     ) -> None:
         self.kl, self.square, self.linear, self.chi, self.dof = kl, square, linear, chi, dof
-        self.pair = pair
+        self.p = p
         self.numbers = square.size + chi.size
         self.shape = "+".join([str(square.size), *(repr(float(k)) for k in dof)])
 
@@ -59,6 +60,13 @@ class QuadraticForm(Form):
             stream.normal_quantiles(u[:, :normals]),
             stream.chisquare_quantiles(u[:, normals:], self.dof),
         )
+
+    def parts(self) -> Sequence[Sequence[Part]] | None:
+        if self.p is None:
+            return None
+        mean, sd = self.p
+        q, p = ({"loc": m, "scale": s} for m, s in ((0.0, 1.0), (mean, sd)))
+        return [[Part(0, mean.size, Distribution("Normal", q), Distribution("Normal", p))], []]
 
     def evaluator(self, forms: Sequence[QuadraticForm], signs: int) -> _Evaluator:
         return _Evaluator(forms, signs)
@@ -74,12 +82,15 @@ class QuadraticForm(Form):
 _NONE = np.empty(0)
 
 
-def full(c: Coefficients, pair: Any = None) -> QuadraticForm:
-    """One normal a coordinate: the textbook way."""
+def full(c: Coefficients, p: tuple[Vector, Vector] | None = None) -> QuadraticForm:
+    """One normal a coordinate: the textbook way.
+
+    `p` is the mean and the standard deviation of p where q is standard, if they are known.
+    """
     repeats = c.weight.astype(np.int64)
     kl = float(np.sum(c.kl * c.weight))
     a, b = np.repeat(c.a, repeats), np.repeat(c.b, repeats)
-    return QuadraticForm(kl, a, b, _NONE, _NONE, pair)
+    return QuadraticForm(kl, a, b, _NONE, _NONE, p)
 
 
 def radial(c: Coefficients) -> QuadraticForm:

@@ -11,6 +11,7 @@ import numpy as np
 from scipy.special import gammaln, stdtr, stdtrit
 
 from mckl.arrays import Vector
+from mckl.draw.distribution import Distribution
 from mckl.exact.product import Tail
 from mckl.families.gamma_function import log_gamma_rise
 from mckl.families.independent import LOCATION, SCALE, Parameter, independent_family
@@ -31,6 +32,11 @@ class StudentT(Univariate):
 
     def at(self, location: Any, scale: Any) -> StudentT:
         return StudentT(self.df, location, scale)
+
+    @property
+    def tensorflow(self) -> Distribution:
+        where = {"df": self.df, "loc": self.location, "scale": self.scale}
+        return Distribution("StudentT", where)
 
     @property
     def tails(self) -> tuple[Tail, Tail]:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mckl.arrays import Vector
+from mckl.draw.distribution import Distribution, Factor, Part
 from mckl.draw.form import Form, Stratified
 from mckl.exact.dyadic import Dyadic
 from mckl.exact.product import ProductLaw, Tail
@@ -71,6 +72,11 @@ class Univariate(ABC):
     @abstractmethod
     def tails(self) -> tuple[Tail, Tail]:
         """How the density falls at the lower end and at the upper one."""
+
+    @property
+    def tensorflow(self) -> Distribution | None:
+        """The law in TensorFlow Probability; None where it has none."""
+        return None
 
     @property
     def breakpoints(self) -> tuple[float, ...]:
@@ -259,6 +265,14 @@ class Coordinates(Pair):
         kl, variance = np.array(self.counts, float) @ moments
         return Integrals(float(kl), float(variance))
 
+    def distributions(self) -> Sequence[Factor] | None:
+        factors = []
+        for (q, p), count in zip(self.factors, self.counts, strict=True):
+            if q.tensorflow is None or p.tensorflow is None:
+                return None
+            factors.append(Factor(count, q.tensorflow, p.tensorflow))
+        return factors
+
     def form(self) -> CoordinateForm:
         return CoordinateForm(self)
 
@@ -287,6 +301,21 @@ class CoordinateForm(Form):
         ends = np.cumsum([b.columns for b in self._blocks])[:-1]
         parts = np.split(u, ends, axis=1)
         return [stream.quantiles(b.law, v) for b, v in zip(self._blocks, parts, strict=True)]
+
+    def mirror(self, draw: Any) -> Any:
+        if all(b.law.symmetric for b in self._blocks):
+            return None
+        return [b.law.mirror(np.asarray(x, float)) for b, x in zip(self._blocks, draw, strict=True)]
+
+    def parts(self) -> Sequence[Sequence[Part]] | None:
+        out = []
+        for b in self._blocks:
+            q = b.law.tensorflow
+            ps = [(columns, p.tensorflow) for columns, p in b.parts]
+            if q is None or any(p is None for _, p in ps):
+                return None
+            out.append([Part(c.start, c.stop, q, p) for c, p in ps if p is not None])
+        return out
 
     def evaluator(self, forms: Sequence[CoordinateForm], signs: int) -> _Evaluator:
         return _Evaluator([form._blocks for form in forms], signs)

@@ -146,6 +146,7 @@ _COLUMNS: Mapping[str, tuple[pa.DataType, str]] = {
     "wall_seconds": (pa.float64(), "elapsed time"),
     "max_rss": (pa.float64(), "largest resident memory of the job's process so far, MB"),
     "estimates_per_cpu_second": (pa.float64(), "samples / cpu_seconds: evaluations of l"),
+    "terms": (pa.float64(), "size of the terms that the registered formula adds up, at least D"),
     "registered_kl": (pa.float64(), "KL(q||p) as TensorFlow Probability registers it, nats"),
     "registered_kl_float32": (pa.float64(), "the same in float32, nats"),
 }
@@ -183,7 +184,9 @@ _TABLES: Mapping[str, tuple[str, ...]] = {
         "job", "setting", "backend", "sampler", "cpu_seconds", "wall_seconds", "max_rss",
         "samples", "estimates_per_cpu_second",
     ),
-    "registered-kl": ("setting", "dimension", "kl", "registered_kl", "registered_kl_float32"),
+    "registered-kl": (
+        "setting", "dimension", "terms", "kl", "registered_kl", "registered_kl_float32",
+    ),
     "notebook": (
         "samples", "log_density_ratio", "estimate", "std_error", "squared_error",
     ),

@@ -17,6 +17,15 @@ def check_feasible(
     setting: Setting, samplers: Sequence[str], samples: int, chosen: Sequence[str] = ()
 ) -> None:
     """Refuse with a `UserError`, in one line, what a sampler or backend cannot do."""
+    for backend in chosen:
+        if backends.LIBRARIES[backend].distributions:
+            pair = setting.pair
+            factors = pair.distributions()
+            if factors is None or not all(factor.points for factor in factors):
+                raise UserError(
+                    f"backends: '{backend}' cannot draw setting {setting.name}, whose family is "
+                    f"{pair.family}: remove the setting, or use the backend numpy alone"
+                )
     for name in samplers:
         sampler = SAMPLERS[name]
         points = sampler.points

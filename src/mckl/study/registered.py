@@ -1,7 +1,7 @@
-"""The KL that TensorFlow Probability registers for two Gaussians, against our closed form.
+"""The KL that TensorFlow Probability registers for two laws, against our own.
 
-The notebook's own check, for every setting: it puts both numbers into registered-kl.parquet
-and the comparison among the cells that the gate looks at.
+The notebook's own check, for every setting whose laws have one there: it puts both numbers into
+registered-kl.parquet and the comparison among the cells that the gate looks at.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from typing import Any
 
 import pandas as pd
 
-from mckl.families.normal import kl_divergence
 from mckl.study.identities import kl_rows
 from mckl.study.settings import Setting
 
@@ -20,14 +19,19 @@ def registered_rows(chosen: Sequence[Setting]) -> Mapping[str, list[Any]]:
     """The columns of registered-kl.parquet; imports TensorFlow."""
     from mckl.draw.backends.tensorflow import registered_kl
 
-    pairs = [setting.pair for setting in chosen]
-    return {
-        "setting": [setting.name for setting in chosen],
-        "dimension": [setting.dimension for setting in chosen],
-        "kl": [kl_divergence(pair) for pair in pairs],
-        "registered_kl": [registered_kl(pair) for pair in pairs],
-        "registered_kl_float32": [registered_kl(pair, "float32") for pair in pairs],
-    }
+    rows = []
+    for setting in chosen:
+        pair = setting.pair
+        if (registered := registered_kl(pair)) is not None:
+            terms = sum(f.times * f.q.terms for f in pair.distributions() or ())
+            terms = max(terms, pair.dimension)
+            coarse = registered_kl(pair, "float32")
+            rows.append((setting.name, pair.dimension, terms, pair.law.kl, registered, coarse))
+    names = (
+        "setting", "dimension", "terms", "kl", "registered_kl", "registered_kl_float32",
+    )  # fmt: skip
+    columns = zip(*rows, strict=True) if rows else ((),) * len(names)
+    return {name: list(column) for name, column in zip(names, columns, strict=True)}
 
 
 def with_registered(verification: pd.DataFrame, registered: pd.DataFrame) -> pd.DataFrame:
@@ -35,5 +39,8 @@ def with_registered(verification: pd.DataFrame, registered: pd.DataFrame) -> pd.
 
     No samples, sampler or estimator stand behind these rows: samples is 0, the others null.
     """
-    rows = kl_rows(registered, "registered_kl", "registered_kl", "tensorflow")
+    rows = kl_rows(
+        registered.assign(dimension=registered["terms"]),
+        "registered_kl", "registered_kl", "tensorflow",
+    )  # fmt: skip
     return pd.concat([verification, rows], ignore_index=True)

@@ -28,6 +28,7 @@ class Library(NamedTuple):
     newest_python the newest Python for which they exist; None: any
     dtypes        in which it can work, its default first
     most_numbers  how many random numbers of one sample it can hold; None: no limit of its own
+    distributions whether it draws and evaluates with distributions of its own
     start         CPU seconds of a job before its first draw, about
     slowness      CPU time of a sample beside the NumPy backend's, about
     memory_mb     of a job before its first draw, about
@@ -37,6 +38,7 @@ class Library(NamedTuple):
     newest_python: tuple[int, int] | None = None
     dtypes: Sequence[str] = ("float64",)
     most_numbers: int | None = None
+    distributions: bool = False
     start: float = 0.7
     slowness: float = 1.0
     memory_mb: int = 400
@@ -49,6 +51,7 @@ LIBRARIES: Mapping[str, Library] = {
         newest_python=(3, 13),
         dtypes=("float64", "float32"),
         most_numbers=10**7,
+        distributions=True,
         start=5.0,
         slowness=3.0,
         memory_mb=1200,

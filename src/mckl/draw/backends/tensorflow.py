@@ -24,6 +24,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from mckl.arrays import Vector
+from mckl.draw.distribution import Distribution
 from mckl.draw.points.base import Draw
 from mckl.draw.quantiles import CELLS, CELLS_PER_UNIT, LOW, chisquare_of_normal
 from mckl.errors import UserError
@@ -38,8 +39,8 @@ with contextlib.suppress(RuntimeError):  # too late: this process has used Tenso
 # Random numbers and samples of a block, at most: 8 MiB, and calls so few that their fixed cost
 # of some 0.2 ms vanishes. Part of what a stream means: other blocks draw other numbers.
 _NUMBERS, _ROWS = 2**20, 2**14
-# Of the coordinates of a setting of the sweep, all alike, the registered KL looks at so many.
-_ALIKE = 2**20
+# TFP's samplers round the last few numbers of an array otherwise, by vectors of so many.
+_VECTOR = 16
 
 
 def block_rows(numbers: int) -> int:
@@ -79,16 +80,38 @@ def _spline_of(x: Any, table: Any) -> Any:
     return tf.transpose(c[..., 0] + s * (c[..., 1] + s * (c[..., 2] + s * c[..., 3])))
 
 
-def _densities_of(z: Any, mean: Any, sd: Any, signs: int) -> Any:
-    """log q(z) - log p(z) at z and, with two signs, at -z; q is standard, p = N(mean, sd^2).
+def _made(distribution: Distribution) -> Any:
+    return getattr(tfd, distribution.name)(**distribution.parameters)
+
+
+def _sample_of(distribution: Distribution, key: Any, rows: int, columns: int) -> Any:
+    """Samples, one a row; a distribution of one number is drawn for every column."""
+    made = _made(distribution)
+    one = made.batch_shape.rank + made.event_shape.rank == 0
+    seed = tf.random.stateless_uniform((2,), key, minval=None, maxval=None, dtype=tf.int32)
+    return made.sample((rows, columns) if one else (rows,), seed=seed)
+
+
+def _log_ratios_of(numbers: Any, form: Any) -> Any:
+    """Sums of log q - log p over the parts of a form.
 
     The coordinates' densities are subtracted before they are added, so that D equal terms
     cancel one by one and not as two large sums.
     """
-    q = tfd.Normal(tf.zeros((), z.dtype), tf.ones((), z.dtype))
-    p = tfd.Normal(mean, sd)
-    points = (z, -z)[:signs]
-    return tf.stack([tf.reduce_sum(q.log_prob(x) - p.log_prob(x), axis=-1) for x in points])
+    sums = []
+    for x, parts in zip(numbers, form, strict=True):
+        for part in parts:
+            q, p = _made(part.q), _made(part.p)
+            at = tf.cast(x[:, part.start : part.stop], q.dtype)
+            apart = q.log_prob(at) - p.log_prob(at)
+            sums.append(tf.reduce_sum(apart, axis=-1) if apart.shape.rank > 1 else apart)
+    return tf.add_n(sums)
+
+
+def _densities_of(numbers: Any, form: Any, signs: int) -> Any:
+    """log q - log p of a form at points and, with two signs, at those with the other sign."""
+    points = (numbers, [-x for x in numbers])[:signs]
+    return tf.stack([_log_ratios_of(x, form) for x in points])
 
 
 def _quadratic_of(g: Any, w: Any, form: Any, signs: int) -> Any:
@@ -109,18 +132,24 @@ _chisquares = tf.function(_chisquares_of)
 _normal_quantiles = tf.function(tf.math.ndtri)
 
 
-def _densities_of_all(g: Any, forms: Any, signs: int) -> Any:
-    g = _drawn(g)
-    return tf.stack([_fused_densities(g, *form, signs) for form in forms], axis=1)
+def _densities_of_all(numbers: Any, forms: Any, signs: int) -> Any:
+    numbers = [_drawn(x) for x in numbers]
+    return tf.stack([_fused_densities(numbers, form, signs) for form in forms], axis=1)
 
 
-def _quadratic_of_all(g: Any, w: Any, forms: Any, signs: int) -> Any:
-    g = _drawn(g)
+def _quadratic_of_all(numbers: Any, forms: Any, signs: int) -> Any:
+    g, w = (_drawn(x) for x in numbers)
     return tf.stack([_fused_quadratic(g, w, form, signs) for form in forms], axis=1)
 
 
 _densities = tf.function(_densities_of_all)
 _quadratic = tf.function(_quadratic_of_all)
+_sample = tf.function(_sample_of)
+
+
+def _constants(distribution: Distribution, dtype: str) -> Distribution:
+    parameters = {k: tf.constant(v, dtype) for k, v in distribution.parameters.items()}
+    return distribution._replace(parameters=parameters)
 
 
 @lru_cache(maxsize=16)
@@ -168,6 +197,17 @@ class Stream:
         x = _normal_quantiles(tf.constant(u))
         return tf.cast(_spline(x, _tables(tuple(map(float, dof)))), self._dtype)
 
+    def sample(self, law: Any, rows: int, columns: int) -> Any:
+        distribution = _constants(law.tensorflow, self._dtype)
+        alike = all(v.shape.rank == 0 for v in distribution.parameters.values())
+        # Of one draw with several parameters, fewer rows would not be the first rows.
+        least = _VECTOR if alike else block_rows(columns)
+        whole = -(-rows // least) * least
+        return _sample(distribution, self._key(), whole, columns)[:rows]
+
+    def quantiles(self, law: Any, u: Vector) -> Any:
+        return tf.constant(law.quantile(u), self._dtype)
+
 
 class Kernel:
     """Evaluates log density ratios block by block, and hands them out as they are asked for."""
@@ -184,8 +224,8 @@ class Kernel:
         self._dtype = dtype
         self._numbers = forms[0].numbers
         self._rows = block_rows(self._numbers)
-        self._pair = forms[0].pair is not None
-        self._forms = [[tf.constant(x, dtype) for x in _arguments(form)] for form in forms]
+        self._mirror = forms[0].mirror
+        self._step, self._forms = _compiled(forms, dtype)
         self._evaluated: dict[int, int] = {}
         self._waiting: dict[int, Vector] = {}
 
@@ -214,41 +254,51 @@ class Kernel:
 
     def _block(self, draw: Draw, rows: int) -> Vector:
         try:
-            normals, chisquares = draw(rows)
-            if not isinstance(normals, Normals):
-                normals = tf.convert_to_tensor(normals, self._dtype)
-            if self._pair:
-                return np.asarray(_densities(normals, self._forms, self._signs))
-            chisquares = tf.convert_to_tensor(chisquares, self._dtype)
-            return np.asarray(_quadratic(normals, chisquares, self._forms, self._signs))
+            drawn = draw(rows)
+            mirrored = self._mirror(drawn) if self._signs == 2 else None
+            numbers = [self._tensor(x) for x in drawn]
+            if mirrored is None:
+                return np.asarray(self._step(numbers, self._forms, self._signs))
+            other = [self._tensor(x) for x in mirrored]
+            sides = [self._step(x, self._forms, 1) for x in (numbers, other)]
+            return np.concatenate(sides)
         except (tf.errors.ResourceExhaustedError, MemoryError) as error:
             raise UserError(
                 f"backends: tensorflow has no memory for {rows} samples of "
                 f"{self._numbers} numbers: use a radial sampler, or give the job more"
             ) from error
 
-
-def _arguments(form: Any) -> list[Vector]:
-    """What the compiled step is told of a form."""
-    if form.pair is None:
-        # The two numbers a group stand for no point z, so there is no density to ask for:
-        # what is left of log q - log p is its quadratic form.
-        return [np.asarray(form.kl), form.square, form.linear, form.chi, form.dof]
-    # In the coordinates in which q is standard: the ratio of two densities is the same in all
-    # of them, and there z is the draw itself, with all its digits.
-    q_mean, q_sd, p_mean, p_sd = form.pair.vectors
-    return [(p_mean - q_mean) / q_sd, p_sd / q_sd]
+    def _tensor(self, x: Any) -> Any:
+        """What the compiled step takes: an array, or numbers that it draws itself."""
+        return x if isinstance(x, Normals) or tf.is_tensor(x) else tf.constant(x, self._dtype)
 
 
-def registered_kl(pair: Any, dtype: str = "float64") -> float:
+def _compiled(forms: Sequence[Any], dtype: str) -> tuple[Any, list[Any]]:
+    """The step that evaluates forms of one shape, and what it is told of each."""
+    parts = [form.parts() for form in forms]
+    if None not in parts:
+        told = [
+            [[x._replace(q=_constants(x.q, dtype), p=_constants(x.p, dtype)) for x in of]
+             for of in form]
+            for form in parts
+        ]  # fmt: skip
+        return _densities, told
+    # The two numbers a group stand for no point z, so there is no density to ask for: what is
+    # left of log q - log p is its quadratic form.
+    fields = ("kl", "square", "linear", "chi", "dof")
+    return _quadratic, [[tf.constant(getattr(f, x), dtype) for x in fields] for f in forms]
+
+
+def registered_kl(pair: Any, dtype: str = "float64") -> float | None:
     """KL(q||p) in nats by the formula that TensorFlow Probability registers for the two laws.
 
-    Coordinates that are views of one number, as in the sweep, are looked at in part.
+    None where it registers none.
     """
-    alike = all(v.strides == (0,) for v in pair.vectors)
-    looked_at = min(pair.dimension, _ALIKE) if alike else pair.dimension
-    q_mean, q_sd, p_mean, p_sd = (tf.constant(v[:looked_at], dtype) for v in pair.vectors)
-    q = tfd.MultivariateNormalDiag(q_mean, q_sd)
-    p = tfd.MultivariateNormalDiag(p_mean, p_sd)
-    kl: float = tfd.kl_divergence(q, p).numpy().item()
-    return kl * float(pair.dimension / looked_at)
+    total = 0.0
+    for times, q, p in pair.distributions() or ():
+        try:
+            kl = tfd.kl_divergence(_made(_constants(q, dtype)), _made(_constants(p, dtype)))
+        except NotImplementedError:
+            return None
+        total += float(tf.reduce_sum(kl).numpy()) * times
+    return total if pair.distributions() else None

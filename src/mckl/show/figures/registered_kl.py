@@ -42,7 +42,7 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
     numbers["zero_agree"] = bool((table.loc[table["kl"] == 0, "registered_kl"] == 0).all())
     numbers["notebook"] = None
     if rows.empty:
-        parts.message(ax, "KL is 0 in every setting")
+        parts.message(ax, "KL is 0 in every setting" if len(table) else "no KL is registered")
         return fig, numbers
     theme.decades(ax)
     floor = np.finfo(np.float64).eps / 8  # equal numbers have no place on a log axis
