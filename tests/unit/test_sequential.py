@@ -138,7 +138,7 @@ def test_samples_alone_show_what_they_missed():
 
 def test_what_samples_show():
     sampler, name = SAMPLERS["iid-radial"], "main"
-    form = sampler.reduce(grid_setting(1, 1.0, 1.0).pair)
+    form = sampler.form(grid_setting(1, 1.0, 1.0).pair)
     seen = stage(form, sampler, ESTIMATORS["k3"], 4000, seed=1, name=name, summand={"k3": 1.0})
     assert seen_reason(ESTIMATORS["k3"], seen) is None
     assert seen_reason(ESTIMATORS["k3"], seen, math.e - 1) is None
@@ -171,7 +171,7 @@ def test_a_stage_is_the_trace_of_its_samples():
 def test_a_stage_names_an_l_that_is_not_finite():
     sampler = SAMPLERS["iid"]
     with np.errstate(over="ignore", invalid="ignore"):
-        form = sampler.reduce(pair(0.0, 1.0, 0.0, 1e-200))
+        form = sampler.form(pair(0.0, 1.0, 0.0, 1e-200))
     with np.errstate(over="ignore", invalid="ignore"), pytest.raises(NotFiniteError, match="iid"):
         stage(form, sampler, ESTIMATORS["k1"], 10, seed=1, name="main")
 

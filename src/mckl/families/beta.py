@@ -11,6 +11,7 @@ import numpy as np
 from scipy.special import betainc, betaincc, betainccinv, betaincinv, betaln, expit, log_expit
 
 from mckl.arrays import Vector
+from mckl.draw.form import Seconds
 from mckl.exact.product import Tail
 from mckl.families.gamma import log_gammas
 from mckl.families.gamma_function import log_gamma_rise
@@ -28,6 +29,7 @@ class Beta(Univariate):
     b: float
     domain = "(0, 1)"
     symmetric = False
+    seconds = Seconds(70e-9, 3300e-9, 1360e-9)
 
     @property
     def kind(self) -> str:

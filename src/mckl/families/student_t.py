@@ -11,6 +11,7 @@ import numpy as np
 from scipy.special import gammaln, stdtr, stdtrit
 
 from mckl.arrays import Vector
+from mckl.draw.form import Seconds
 from mckl.exact.product import Tail
 from mckl.families.gamma_function import log_gamma_rise
 from mckl.families.independent import LOCATION, SCALE, Parameter, independent_family
@@ -24,6 +25,7 @@ class StudentT(Univariate):
     df: float
     location: Any = 0.0
     scale: Any = 1.0
+    seconds = Seconds(33e-9, 6e-9, 350e-9)
 
     @property
     def kind(self) -> str:

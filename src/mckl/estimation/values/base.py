@@ -12,7 +12,8 @@ from mckl.arrays import Vector
 from mckl.estimation.running import RunningMoments
 from mckl.exact.law import Expression, Law, add, constant, multiply
 
-DIVERGENT = "chi-square divergence is infinite: rho^2 <= 1/2 in a coordinate"
+DIVERGENT = "E r^2 is infinite: the tails of p are too heavy for q"
+POWERS = "a power of l has no finite mean: the tails of q are too heavy for p"
 TOO_LARGE = "exceeds the largest float64"
 
 
@@ -111,32 +112,42 @@ def over_unit(f: Callable[[int], Expression], paired: bool) -> Expression:
     return multiply(constant(0.5), add(f(1), f(-1)))
 
 
+def why_infinite(law: Law, f: Expression) -> str:
+    """Why the expectation of f is infinite."""
+    degrees = {tilt: int(np.argwhere(c).sum(axis=1).max()) for tilt, c in f.items() if c.any()}
+    if all(law.is_finite(tilt, degree) for tilt, degree in degrees.items()):
+        return TOO_LARGE
+    return POWERS if all(law.is_finite(tilt) for tilt in degrees) else DIVERGENT
+
+
 def theory_of_mean(
-    function: Callable[[Law, int], Expression], *, unbiased: bool
+    function: Callable[[Law, int], Expression], bias: Callable[[Law], float] | None = None
 ) -> Callable[[Law, bool], UnitTheory]:
     """The theory of the plain mean of ``function(law, sign)`` over units.
 
-    `unbiased` states that the function's mean is KL by construction, so that the bias is
-    0 and not the rounding of 0.
+    `bias` is the function's mean less KL where that is known by construction, so that a bias of 0
+    is 0 and not its rounding.
     """
 
     @np.errstate(over="ignore", invalid="ignore")
     def theory(law: Law, paired: bool) -> UnitTheory:
         f = over_unit(lambda sign: function(law, sign), paired)
-        mean = law.kl if unbiased else law.expectation(f)
+        mean = law.expectation(f) if bias is None else law.kl + bias(law)
+        off = mean - law.kl if bias is None else bias(law)
+        if not math.isfinite(mean):
+            return UnitTheory(off, math.inf, math.nan, math.nan, reason=why_infinite(law, f))
         centred = add(f, constant(mean), -1.0)
         square = multiply(centred, centred)
         variance = max(law.expectation(square), 0.0)
         if not math.isfinite(variance):
-            reason = TOO_LARGE if law.is_finite((-2, -2)) else DIVERGENT
-            return UnitTheory(mean - law.kl, math.inf, math.nan, math.nan, reason=reason)
+            return UnitTheory(off, math.inf, math.nan, math.nan, reason=why_infinite(law, square))
         if variance == 0.0:
-            return UnitTheory(mean - law.kl, 0.0, 0.0, 0.0)
+            return UnitTheory(off, 0.0, 0.0, 0.0)
         third = law.expectation(multiply(square, centred))
         fourth = law.expectation(multiply(square, square))
         with np.errstate(over="ignore"):
             return UnitTheory(
-                mean - law.kl,
+                off,
                 variance,
                 float(np.divide(third, np.power(variance, 1.5))),
                 float(np.divide(fourth, np.square(variance)) - 3.0),

@@ -7,7 +7,7 @@ K1 = Estimator(
     products=(("ell", "ell"),),
     estimate=mean_of("ell"),
     parameters=1,
-    theory=theory_of_mean(lambda law, sign: law.ell(sign), unbiased=True),
+    theory=theory_of_mean(lambda law, sign: law.ell(sign), bias=lambda law: 0.0),
     summand=lambda moments: {"ell": 1.0},
     normal_from=mean_normal_from,
     linear=True,
