@@ -255,7 +255,10 @@ class Coordinates(Pair):
 
     @property
     def seconds(self) -> Seconds:  # type: ignore[override]
-        rows = [tuple(n * t for t in f.q.seconds) for f, n in zip(self.factors, self.counts, strict=True)]
+        rows = [
+            tuple(n * t for t in f.q.seconds)
+            for f, n in zip(self.factors, self.counts, strict=True)
+        ]
         return Seconds(*(math.fsum(column) / self.dimension for column in zip(*rows, strict=True)))
 
     @property

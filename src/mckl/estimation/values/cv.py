@@ -65,8 +65,8 @@ def _theory(law: Law, paired: bool) -> UnitTheory:
     mean = law.expectation
     if law.missed_mass:
         return _unknown(
-            f"q is 0 where p is not, so that E r is {1.0 - law.missed_mass:.6g} and not 1: r - 1 is "
-            "no control variate, and biases the estimate"
+            f"q is 0 where p is not, so that E r is {1.0 - law.missed_mass:.6g} and not 1: "
+            "r - 1 is no control variate, and biases the estimate"
         )
     ell = over_unit(law.ell, paired)
     ratio = over_unit(law.ratio_minus_one, paired)
