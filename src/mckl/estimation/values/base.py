@@ -89,20 +89,34 @@ def mean_of(integrand: str) -> Callable[[RunningMoments], tuple[Vector, Vector]]
 # is symmetric, with its kurtosis (docs/theory.md, section 8). Measured over normals of every
 # scale: at these numbers of units it is still 0.94. The excess kurtosis of a quadratic form of
 # normals is at most 12; of laws with one heavy tail, which reach more, the skewness tells enough.
+# Rare values on both sides of the mean do not show in the skewness, so for l itself, which may have
+# such, kurtosis counts in full where it is finite.
 _PER_SQUARED_SKEWNESS, _PER_KURTOSIS, _MOST_KURTOSIS = 40.0, 25.0, 12.0
 
 
-def normal_from_moments(skewness: float, excess_kurtosis: float) -> float:
-    """How many units with these moments it takes for Student's interval to cover."""
+def normal_from_moments(
+    skewness: float, excess_kurtosis: float, most_kurtosis: float = _MOST_KURTOSIS
+) -> float:
+    """How many units with these moments it takes for Student's interval to cover.
+
+    Of the excess kurtosis no more counts than `most_kurtosis`.
+    """
     if not math.isfinite(skewness):
         return math.inf
-    kurtosis = min(excess_kurtosis, _MOST_KURTOSIS)
+    kurtosis = min(excess_kurtosis, most_kurtosis)
     return max(_PER_SQUARED_SKEWNESS * skewness * skewness, _PER_KURTOSIS * kurtosis)
 
 
 def mean_normal_from(law: Law, paired: bool, unit: UnitTheory) -> float:
     """`Estimator.normal_from` of a plain mean."""
     return normal_from_moments(unit.skewness, unit.excess_kurtosis)
+
+
+def ell_normal_from(law: Law, paired: bool, unit: UnitTheory) -> float:
+    """`Estimator.normal_from` of the plain mean of l, whose rare values may lie on both sides."""
+    finite = math.isfinite(unit.excess_kurtosis)
+    most = unit.excess_kurtosis if finite else _MOST_KURTOSIS
+    return normal_from_moments(unit.skewness, unit.excess_kurtosis, most)
 
 
 def over_unit(f: Callable[[int], Expression], paired: bool) -> Expression:
