@@ -21,7 +21,7 @@ from mckl.errors import UserError, one_line
 
 if TYPE_CHECKING:
     from mckl.arrays import Vector
-    from mckl.study.settings import Setting
+    from mckl.families.base import Pair
 
 BAD_INPUT, NOT_REACHED, DIFFERENT, WITHHELD = 2, 3, 3, 4
 _SAMPLERS = ("iid", "iid-radial", "antithetic", "antithetic-radial", "sobol", "sobol-radial")
@@ -39,6 +39,8 @@ _PAIR_EXAMPLES = """\b
   mckl {command} --dimension 128 --scale 1.2 --offset 0.3{more}
   mckl {command} --q-mean 1,4 --q-sd 1 --p-mean=-3,2 --p-sd 2.5{more}
   mckl {command} --q posterior.npz --p prior.csv{more}
+  mckl {command} --family 'student-t(5)' -d 16 -s 1.25 -o 0.25{more}
+  mckl {command} --q '{{mean: 0, covariance: cov.npy}}' --p '{{mean: 0, sd: 1}}'{more}
 """
 
 
@@ -81,9 +83,13 @@ class _Count(click.ParamType[int]):
 
 def _pair_options(function: F) -> F:
     vector = "numbers as 1,4 or a file of one vector"
-    both = "file with mean and sd, var or logvar"
+    both = "parameters as in a study's cases, or a file with mean and sd, var or logvar"
     for option in reversed(
         (
+            click.option(
+                "--family", metavar="FAMILY",
+                help="Of q and p, as in a study's sweep, such as 'student-t(5)'.  [normal]",
+            ),
             click.option("--dimension", "-d", type=_Count(), help="Number of coordinates D."),
             click.option(
                 "--scale", "-s", type=float, callback=_positive, help="sigma_p / sigma_q.  [1]"
@@ -96,8 +102,8 @@ def _pair_options(function: F) -> F:
             click.option("--q-sd", metavar="VECTOR", help="Standard deviations of q."),
             click.option("--p-mean", metavar="VECTOR", help="Means of p."),
             click.option("--p-sd", metavar="VECTOR", help="Standard deviations of p."),
-            click.option("--q", metavar="FILE", type=click.Path(), help=f"q: {both}."),
-            click.option("--p", metavar="FILE", type=click.Path(), help=f"p: {both}."),
+            click.option("--q", metavar="TEXT|FILE", help=f"q: {both}."),
+            click.option("--p", metavar="TEXT|FILE", help=f"p: {both}."),
         )
     ):  # fmt: skip
         function = option(function)
@@ -168,11 +174,12 @@ but without an interval, for none would cover.""",
 )
 @click.version_option(__version__, prog_name="mckl")
 def main() -> None:
-    """Tell how many Monte Carlo samples it takes to know KL(q||p) of two Gaussians.
+    """Tell how many Monte Carlo samples it takes to know KL(q||p) of two distributions.
 
-    q is sampled and p is the reference; both have a diagonal covariance. A pair is given by
-    --dimension, --scale and --offset (the same in every coordinate), by vectors, or by files.
-    A single number stands for every coordinate.
+    q is sampled and p is the reference. A pair is given by --family, --dimension, --scale and
+    --offset (the same in every coordinate), by vectors of normal laws, or by --q and --p: files, or
+    texts such as '{family: gamma, shape: 2, rate: 1}' with the family (normal unless named) and its
+    parameters, of which each may be a file. A single number stands for every coordinate.
     """
 
 
@@ -184,13 +191,13 @@ def main() -> None:
 @_pair_options
 @_json_option
 def kl(as_json: bool, **pair: Any) -> None:
-    """Tell KL(q||p) and KL(p||q) in closed form, in nats."""
-    setting = _setting(**pair)
+    """Tell KL(q||p) and KL(p||q), exact and in nats."""
+    given = _pair(**pair)
     from mckl.estimation.advice import divergences
 
-    told = divergences(setting.pair)
+    told = divergences(given)
     if as_json:
-        _print_json(told)
+        _print_json({key: None if v == math.inf else v for key, v in told.items()})
         return
     click.echo(f"KL(q||p)  {told['kl']:.15g} nats")
     click.echo(f"KL(p||q)  {told['reverse_kl']:.15g} nats")
@@ -229,12 +236,13 @@ def advise(
 
     The answer is theory, exact unless marked; nothing is drawn.
     """
-    setting = _setting(**pair)
+    given = _pair(**pair)
     asked, relative = _asked(tolerance, absolute)
     from mckl.estimation.advice import advise as advice
 
+    _check_offered(given, samplers)
     told = advice(
-        setting.pair, asked, relative, confidence,
+        given, asked, relative, confidence,
         [s for s in _SAMPLERS if s in samplers or not samplers],
         [e for e in _ESTIMATORS if e in estimators or not estimators],
     )  # fmt: skip
@@ -294,7 +302,7 @@ def estimate(
     spent, and says which. Where theory or the samples show that an interval would not cover, it is
     withheld: the estimate comes with the reason and with what to use instead.
     """
-    setting = _setting(**pair)
+    given = _pair(**pair)
     asked, relative = _asked(tolerance, absolute)
     if seed < 0:
         raise UserError(f"--seed: {seed}, expected at least 0")
@@ -307,10 +315,11 @@ def estimate(
     from mckl.estimation.sequential import estimate as run
     from mckl.estimation.sequential import plan
     from mckl.estimation.values import ESTIMATORS
-    from mckl.study.feasible import check_feasible
+    from mckl.study.feasible import check_numbers
 
-    divergences(setting.pair)  # refuses what is no float64
-    forecasts, request = Forecasts(setting.pair), Request(asked, relative, confidence, budget)
+    _check_offered(given, [sampler] if sampler else [])
+    divergences(given)  # refuses what is no float64
+    forecasts, request = Forecasts(given), Request(asked, relative, confidence, budget)
     best = choose(forecasts, request, _SAMPLERS, _ESTIMATORS)
     used = best
     if sampler or estimator:
@@ -318,7 +327,7 @@ def estimate(
             forecasts, request, [sampler] if sampler else _SAMPLERS,
             [estimator] if estimator else _ESTIMATORS,
         )  # fmt: skip
-    check_feasible(setting, [used.sampler], 0)
+    check_numbers(given, SAMPLERS[used.sampler], "--sampler", "the pair")
     chosen = SAMPLERS[used.sampler], ESTIMATORS[used.estimator]
     planned = plan(forecasts, *chosen, request)
     try:
@@ -388,44 +397,98 @@ def _asked(tolerance: float | None, absolute: float | None) -> tuple[float, bool
     return (absolute, False) if absolute is not None else (tolerance or 0.01, True)
 
 
-def _setting(**given: Any) -> Setting:
+def _check_offered(pair: Pair, samplers: Sequence[str]) -> None:
+    """Refuse a sampler that was asked for and that the pair's family lacks."""
+    from mckl.draw.points import SAMPLERS
+
+    known = [name for name, sampler in SAMPLERS.items() if sampler.offered(pair)]
+    for name in samplers:
+        if name not in known:
+            raise UserError(
+                f"--sampler: '{name}', which {pair.family} lacks, expected {' or '.join(known)}"
+            )
+
+
+def _pair(**given: Any) -> Pair:
     """The pair that the options describe; raises `UserError` in one line."""
-    grid = {name: given[name] for name in ("dimension", "scale", "offset")}
+    grid = {name: given[name] for name in ("family", "dimension", "scale", "offset")}
     vectors = {name: given[name] for name in ("q_mean", "q_sd", "p_mean", "p_sd")}
-    files = {name: given[name] for name in ("q", "p")}
-    by_grid, by_vectors, by_files = (
-        any(v is not None for v in group.values()) for group in (grid, vectors, files)
+    sides = {name: given[name] for name in ("q", "p")}
+    by_grid, by_vectors, by_sides = (
+        any(v is not None for v in group.values()) for group in (grid, vectors, sides)
     )
-    if by_grid + by_vectors + by_files == 0:
-        raise UserError("no pair: expected --dimension, or --q-mean, --q-sd, --p-mean and --p-sd")
-    if by_grid and (by_vectors or by_files):
-        raise UserError("--dimension, --scale and --offset: not together with vectors or files")
-    if by_grid:
-        return _grid(**grid)
-    return _vectors(vectors, files)
+    if by_grid + by_vectors + by_sides == 0:
+        raise UserError(
+            "no pair: expected --dimension, or --q and --p, or --q-mean, --q-sd, --p-mean and "
+            "--p-sd"
+        )
+    if by_grid and (by_vectors or by_sides):
+        raise UserError(
+            "--family, --dimension, --scale and --offset: not together with vectors, texts or files"
+        )
+    return _of_grid(**grid) if by_grid else _of_sides(vectors, sides)
 
 
-def _grid(dimension: int | None, scale: float | None, offset: float | None) -> Setting:
-    from mckl.study.settings import grid_setting
+def _of_grid(
+    family: str | None, dimension: int | None, scale: float | None, offset: float | None
+) -> Pair:
+    from mckl.families.registry import sweep_pair
 
     if dimension is None:
         raise UserError("--dimension: missing")
     if not 1 <= dimension <= _MOST_DIMENSION:
         raise UserError(f"--dimension: {dimension}, expected 1 to {_MOST_DIMENSION:.0e}")
-    return grid_setting(dimension, 1.0 if scale is None else scale, offset or 0.0)
+    try:
+        return sweep_pair(
+            family or "normal", dimension, 1.0 if scale is None else scale, offset or 0.0
+        )
+    except ValueError as error:
+        raise UserError(f"--family: {error}") from None
 
 
-def _vectors(vectors: Mapping[str, str | None], files: Mapping[str, str | None]) -> Setting:
+def _of_sides(vectors: Mapping[str, str | None], sides: Mapping[str, str | None]) -> Pair:
+    from mckl.cli.sides import is_text, read_side
+    from mckl.families.registry import case_pair
 
+    case = {side: read_side(side, text) for side, text in sides.items() if text and is_text(text)}
+    for name, text in vectors.items():
+        if name[0] in case and text is not None:
+            raise UserError(f"--{name.replace('_', '-')} and --{name[0]}: expected one of them")
+    rest = [side for side in sides if side not in case]
+    case |= _normals(
+        {name: text for name, text in vectors.items() if name[0] in rest},
+        {side: sides[side] for side in rest},
+    )
+    try:
+        return case_pair(case)
+    except ValueError as error:
+        text = str(error)
+        raise UserError(
+            ("--" if text.startswith(("q: ", "p: ")) else "--q and --p: ") + text
+        ) from None
+
+
+def _normals(
+    vectors: Mapping[str, str | None], files: Mapping[str, str | None]
+) -> dict[str, dict[str, Vector]]:
+    """Means and standard deviations of the sides that these are of."""
+    if not vectors:
+        return {}
     import numpy as np
 
+    from mckl.cli.columns import SUFFIXES
     from mckl.cli.vectors import read_gaussian
-    from mckl.study.settings import Setting
 
     found: dict[str, Vector] = {}
     source: dict[str, str] = {}
     for side, path in files.items():
         if path is not None:
+            if not path.lower().endswith(SUFFIXES):
+                raise UserError(
+                    f"--{side}: '{path}', expected a file named "
+                    f"{', '.join('*' + suffix for suffix in SUFFIXES)}, or a text such as "
+                    "{family: gamma, shape: 2, rate: 1}"
+                )
             found[f"{side}_mean"], found[f"{side}_sd"] = read_gaussian(path, side)
             source[f"{side}_mean"], source[f"{side}_sd"] = f"{path}: means", f"{path}: sds"
     for name, text in vectors.items():
@@ -453,10 +516,7 @@ def _vectors(vectors: Mapping[str, str | None], files: Mapping[str, str | None])
             expected = "finite and greater than 0" if name.endswith("sd") else "finite"
             raise UserError(f"{source[name]}: number {first + 1} is {v[first]:g}, not {expected}")
     ready = {name: v.reshape(()) if v.size == 1 else v for name, v in found.items()}
-    return Setting(
-        "pair", "pair", found[longest].size, None, None,
-        {s: {"mean": ready[f"{s}_mean"], "sd": ready[f"{s}_sd"]} for s in ("q", "p")},
-    )  # fmt: skip
+    return {s: {"mean": ready[f"{s}_mean"], "sd": ready[f"{s}_sd"]} for s in files}
 
 
 def _vector(option: str, name: str, text: str) -> Vector:

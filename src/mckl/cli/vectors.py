@@ -1,4 +1,4 @@
-"""Which columns of a file are the means and standard deviations of a Gaussian."""
+"""Which columns of a file are a parameter of q or p, such as means and standard deviations."""
 
 from __future__ import annotations
 
@@ -36,16 +36,41 @@ def read_vector(path: str, name: str) -> Vector:
     named = _named(path, found, side, quantity)
     if named is not None:
         return _read(path, found, [named])[0]
-    free = [
-        i for i, (called, numeric) in enumerate(zip(found.names, found.numeric, strict=True))
-        if numeric and not _is_index(called) and not _is_quantity(called)
-    ]  # fmt: skip
+    free = _unnamed(found)
     if len(free) != 1:
         raise UserError(
             f"{path}: columns {_listed(found.names)}, expected one named {_either(quantity)}, "
             "or only one that holds numbers"
         )
     return _flat(path, *found.read(free))
+
+
+def read_parameter(path: str, side: str, name: str) -> Vector:
+    """The parameter `name` of one side (``q`` or ``p``) in a file: a vector or a square matrix.
+
+    It is the column or array of that name, as `read_vector` has it; or else every column of
+    numbers, one of them a vector, and as many as there are rows a square matrix. A single number
+    has shape (1,).
+
+    Raises `UserError` with one line for a file that is neither, or is missing or damaged.
+    """
+    found = open_columns(path)
+    if isinstance(found, Table):
+        named = _named(path, found, side, name)
+        if named is not None and named[1] is not None:
+            return _read(path, found, [named])[0]
+        columns = found.read(_unnamed(found) if named is None else [named[0]])
+        if len({column.shape for column in columns}) != 1:
+            raise UserError(
+                f"{path}: columns {_listed(found.names)}, expected one named {_either(name)}, or "
+                "columns of numbers of one length"
+            )
+        found = columns[0] if len(columns) == 1 else np.stack(columns, axis=-1)
+    if found.size > 1 and found.ndim == 2 and found.shape[0] == found.shape[1]:
+        return found
+    if max(found.shape, default=1) != found.size:
+        raise UserError(f"{path}: shape {found.shape}, expected one vector or a square matrix")
+    return found.reshape(-1)
 
 
 def read_gaussian(path: str, side: str) -> tuple[Vector, Vector]:
@@ -81,11 +106,19 @@ def read_gaussian(path: str, side: str) -> tuple[Vector, Vector]:
     return np.ascontiguousarray(found[:, 0]), np.ascontiguousarray(found[:, 1])
 
 
+def _unnamed(table: Table) -> list[int]:
+    """The columns that hold numbers under a name that says nothing of what they are."""
+    return [
+        i for i, (name, numeric) in enumerate(zip(table.names, table.numeric, strict=True))
+        if numeric and not _is_index(name) and not _is_quantity(name)
+    ]  # fmt: skip
+
+
 def _named(path: str, table: Table, side: str, quantity: str) -> tuple[int, _Form] | None:
     """Position and form of the one column that is named for a quantity; None if none is."""
     named = [
         (i, form)
-        for word, form in _FORMS[quantity].items()
+        for word, form in _FORMS.get(quantity, {quantity: None}).items()
         for i, name in enumerate(table.names)
         if name in (word, f"{side}_{word}")
     ]
@@ -133,7 +166,7 @@ def _is_quantity(name: str) -> bool:
 
 
 def _either(quantity: str) -> str:
-    *others, last = _FORMS[quantity]
+    *others, last = _FORMS.get(quantity, [quantity])
     return f"{', '.join(others)} or {last}" if others else last
 
 

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from mckl.errors import one_line
+
 if TYPE_CHECKING:
     from mckl.estimation.advice import Choice
     from mckl.estimation.budget import Forecasts
@@ -27,10 +29,13 @@ _COLUMNS = ("estimator", "sampler", "samples", "RMSE (nats)", "P(negative)", "CP
 def tell_advice(told: Mapping[str, Any]) -> None:
     """Print the answer of `mckl advise` with a table."""
     pair, regime, request = told["pair"], told["regime"], told["request"]
-    click.echo(f"KL(q||p) = {pair['kl']:.10g} nats, KL(p||q) = {pair['reverse_kl']:.10g} nats")
-    click.echo(f"dimension {pair['dimension']:,}")
+    reverse = "inf" if pair["reverse_kl"] is None else f"{pair['reverse_kl']:.10g}"
+    click.echo(f"KL(q||p) = {pair['kl']:.10g} nats, KL(p||q) = {reverse} nats")
+    click.echo(f"{one_line(pair['family'])}, dimension {pair['dimension']:,}")
     for line in _regime(regime, pair["dimension"]):
         click.echo(f"  {line}")
+    if told["left_out"]:
+        click.echo(f"  left out, since the family lacks them: {', '.join(told['left_out'])}")
     click.echo()
     click.echo(_request(request))
     _table(told)
@@ -54,11 +59,12 @@ def _regime(regime: Mapping[str, Any], dimension: int) -> Iterator[str]:
     variance, skewness = regime["log_ratio_variance"], regime["log_ratio_skewness"]
     text = "log density ratio: variance " + ("inf" if variance is None else f"{variance:.6g}")
     yield text + (f", skewness {skewness:.3g}" if skewness is not None else "")
-    if regime["k3_variance_finite"]:
-        yield "k3's variance is finite: every sigma_q^2 / sigma_p^2 is above 1/2"
-    else:
-        tail = regime["tail_index"]
-        yield f"k3's variance is infinite: p is too wide for q (tail index of p/q {tail:.3g} <= 2)"
+    yield _tails(regime)
+    if missed := regime["missed_mass"]:
+        yield (
+            f"q is 0 where p has a probability of {missed:.6g}: E p/q is {1.0 - missed:.6g} and "
+            "not 1, which biases k3 and cv"
+        )
     ratio = regime["antithetic_variance_ratio"]
     if ratio is not None:
         if abs(ratio - 1) < 1e-9:
@@ -70,6 +76,8 @@ def _regime(regime: Mapping[str, Any], dimension: int) -> Iterator[str]:
         else:
             yield f"antithetic pairs help k1: {ratio:.3g} times the variance at equal samples"
     numbers = regime["radial_numbers"]
+    if numbers is None:
+        return
     if numbers < dimension:
         yield f"radial samplers draw {numbers:,} numbers a sample instead of {dimension:,}"
     else:
@@ -77,6 +85,21 @@ def _regime(regime: Mapping[str, Any], dimension: int) -> Iterator[str]:
             f"radial samplers gain nothing: they draw {numbers:,} numbers a sample for "
             f"{dimension:,} coordinates"
         )
+
+
+def _tails(regime: Mapping[str, Any]) -> str:
+    """Whether k3's variance is finite: E (p/q)^s is up to the tail index s."""
+    tail = regime["tail_index"]
+    if regime["log_ratio_variance"] is None:
+        return "no estimator's variance is finite: the tails of q are too heavy for p"
+    if not regime["k3_variance_finite"]:
+        return (
+            "k3's variance is infinite: the tails of p are too heavy for q (tail index of p/q "
+            f"{tail:.3g} <= 2)"
+        )
+    if tail is None:
+        return "k3's variance is finite: so is the mean of every power of p/q"
+    return f"k3's variance is finite: the tail index of p/q is {tail:.3g}, above 2"
 
 
 def _request(request: Mapping[str, Any]) -> str:
@@ -237,4 +260,4 @@ def tell_estimate(told: Mapping[str, Any]) -> None:
         click.echo(f"Stopped: tight enough, half-width {half} nats of {target} asked.")
     else:
         click.echo(f"Stopped: the budget is spent, half-width {half} nats of {target} asked.")
-    click.echo(f"Closed form: {told['kl']:.8g} nats.")
+    click.echo(f"Exact: {told['kl']:.8g} nats.")

@@ -21,6 +21,19 @@ class Stratified(NamedTuple):
     excess_kurtosis: float
 
 
+class Seconds(NamedTuple):
+    """CPU seconds on one core that one random number takes, with its part of l, about.
+
+    draw      drawn independently
+    image     what its mirror image adds
+    quantile  as a quantile of a uniform number
+    """
+
+    draw: float
+    image: float
+    quantile: float
+
+
 class Evaluator(Protocol):
     """Turns draws into log density ratios of several forms with NumPy, tile by tile."""
 

@@ -25,12 +25,15 @@ _NEVER_NEGATIVE = ("k2", "k3")
 
 
 def divergences(pair: Pair) -> dict[str, Any]:
-    """KL both ways and their sum, in nats; raises `UserError` where one is no float64."""
-    kl = pair.law.kl
-    reverse = pair.reversed().law.kl
-    if not math.isfinite(kl + reverse):
-        raise UserError("KL(q||p) or KL(p||q) exceeds the largest number, 1.8e308")
+    """KL both ways and their sum, in nats; KL(p||q) may be inf.
+
+    Raises `UserError` where KL(q||p) is no float64.
+    """
+    kl, reverse = pair.law.kl, pair.reverse_kl
+    if not math.isfinite(kl):
+        raise UserError("KL(q||p) exceeds the largest number, 1.8e308")
     return {
+        "family": pair.family,
         "dimension": pair.dimension,
         "kl": kl,
         "reverse_kl": reverse,
@@ -55,9 +58,10 @@ def advise(
     """
     forecasts = Forecasts(pair)
     law = forecasts.law
-    told = divergences(forecasts.pair)
+    told = {key: _plain(value) for key, value in divergences(pair).items()}
+    offered = _offered(pair, samplers)
     limit = tolerance * law.kl if relative else tolerance
-    options = _options(forecasts, Tolerance(limit, confidence), samplers, estimators)
+    options = _options(forecasts, Tolerance(limit, confidence), offered, estimators)
     return {
         "pair": told,
         "request": {
@@ -67,6 +71,7 @@ def advise(
             "confidence": confidence,
         },
         "regime": _regime(forecasts),
+        "left_out": [name for name in samplers if name not in offered],
         "options": options,
         "recommendation": _recommendation(options),
     }
@@ -86,6 +91,7 @@ def choose(
 
     Of other samplers and estimators, if those are not offered, the first.
     """
+    samplers = _offered(forecasts.pair, samplers)
     limit = request.target(forecasts.law.kl)
     tolerance = Tolerance(limit, request.confidence)
     best = _recommendation(_options(forecasts, tolerance, samplers, estimators))
@@ -95,6 +101,11 @@ def choose(
         "k1" if "k1" in estimators else estimators[0],
         "iid-radial" if "iid-radial" in samplers else samplers[0],
     )
+
+
+def _offered(pair: Pair, samplers: Sequence[str]) -> list[str]:
+    """Those of the samplers that the pair's family has."""
+    return [name for name in samplers if SAMPLERS[name].offered(pair)]
 
 
 def _options(
@@ -110,18 +121,21 @@ def _options(
 def _regime(forecasts: Forecasts) -> dict[str, Any]:
     law = forecasts.law
     _, variance, third, fourth = law.cumulants(4)
-    paired = forecasts.unit(ESTIMATORS["k1"], SAMPLERS["antithetic"]).variance
+    paired = math.nan
+    if forecasts.pair.mirrored:
+        paired = forecasts.unit(ESTIMATORS["k1"], SAMPLERS["antithetic"]).variance
     return {
         "log_ratio_variance": _plain(variance),
         "log_ratio_skewness": _plain(
             third / variance / math.sqrt(variance) if variance else math.nan
         ),
         "log_ratio_excess_kurtosis": _plain(fourth / variance / variance if variance else math.nan),
-        "k3_variance_finite": law.is_finite((-2, -2)),
+        "k3_variance_finite": law.is_finite((-2, -2)) and math.isfinite(variance),
         "tail_index": _plain(-law.lowest_tilt),
+        "missed_mass": law.missed_mass,
         # Of k1 at equal samples; an antithetic pair costs two.
         "antithetic_variance_ratio": _plain(2.0 * paired / variance if variance else math.nan),
-        "radial_numbers": sum(forecasts.groups),
+        "radial_numbers": sum(forecasts.pair.radial_numbers or ()) or None,
     }
 
 
@@ -137,7 +151,7 @@ def _option(
         groups, chi_squares = forecasts.groups
         seconds = estimate_seconds(
             forecasts.pair.dimension, sampler.name, 1, need.samples, 1,
-            groups=groups, chi_squares=chi_squares,
+            groups=groups, chi_squares=chi_squares, seconds=forecasts.pair.seconds,
         )  # fmt: skip
     return {
         "estimator": estimator.name,
@@ -254,5 +268,5 @@ def _named(option: dict[str, Any]) -> str:
     return f"{option['estimator']} over {option['samples_needed']:,} {option['sampler']} samples"
 
 
-def _plain(value: float) -> float | None:
-    return value if math.isfinite(value) else None
+def _plain(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value

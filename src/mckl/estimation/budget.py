@@ -17,7 +17,7 @@ from mckl.draw.points import Sampler
 from mckl.estimation.theory import over_units
 from mckl.estimation.values import Estimator, UnitTheory
 from mckl.estimation.values.base import TOO_LARGE, over_unit
-from mckl.exact.law import multiply
+from mckl.exact.law import add, constant, multiply
 from mckl.families.base import Pair
 
 OK = "ok"
@@ -117,10 +117,11 @@ class Forecasts:
     def ratio_variance(self, sampler: Sampler) -> float:
         """The variance of r over one unit; chi^2 for one sample."""
         ratio = over_unit(self.law.ratio_minus_one, sampler.points.mirrored)
-        return self.law.expectation(multiply(ratio, ratio))
+        centred = add(ratio, constant(self.law.missed_mass))
+        return self.law.expectation(multiply(centred, centred))
 
     def form(self, sampler: Sampler) -> Form | None:
-        """The quadratic form that the sampler draws; None where it takes too many numbers."""
+        """What the sampler draws; None where it takes too many numbers."""
         numbers = self.pair.dimension if not sampler.radial else sum(self.groups)
         if numbers > (sampler.points.most_numbers or math.inf):
             return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mckl.draw.form import Seconds
 from mckl.draw.points import SAMPLERS
 
 # CPU seconds on the machine of docs/scaling.md, where the model and its fit stand.
@@ -21,13 +22,19 @@ def estimate_seconds(
     chi_squares: int = 1,
     checkpoints: int = 1,
     sharing: int = 1,
+    seconds: Seconds | None = None,
 ) -> float:
     """Estimated CPU seconds of one sampler on `sharing` pairs that share their draws.
 
-    `groups` and `chi_squares` are what a radial sampler draws for a sample.
+    `groups` and `chi_squares` are what a radial sampler draws for a sample; `seconds` is what a
+    number costs (`mckl.families.base.Pair`).
     """
     points, radial = SAMPLERS[sampler].points, sampler.endswith("-radial")
-    per_unit = (groups if radial else dimension) * points.seconds_per_normal
+    number = points.seconds_per_normal
+    if seconds is not None and not radial:
+        drawn = seconds.draw + (seconds.image if points.mirrored else 0.0)
+        number = drawn if points.independent else seconds.quantile
+    per_unit = (groups if radial else dimension) * number
     per_unit += chi_squares * points.seconds_per_chisquare if radial else 0.0
     draws = points.seconds_per_replicate + samples / points.points * per_unit
     own = samples * (_PER_EVALUATION + estimators * _PER_ESTIMATOR)

@@ -240,7 +240,7 @@ def _two_stages(
         spent, mains = spent + units, mains + 1
         half_width, target = half_of_one / math.sqrt(units), request.target(main.estimate)
         tight = half_width <= target * (1 + 1e-12)
-        withheld = seen_reason(estimator, main, variance)
+        withheld = seen_reason(estimator, main, variance, 1.0 - forecasts.law.missed_mass)
         if tight or withheld or units < need:
             break
         # The estimate came out so low that its tolerance is narrower than the aim was.

@@ -33,7 +33,7 @@ def known_reason(
     if unit.variance == math.inf:
         if unit.reason == TOO_LARGE:
             return f"the variance of {name} exceeds the largest number"
-        return f"the variance of {name} is infinite, for p is too wide for q"
+        return f"the variance of {name} is infinite ({unit.reason})"
     if unit.kind == "none":
         return f"the error of {name} is not known here ({unit.reason})"
     if unit.kind == "exact" and abs(unit.bias) > _BIAS * half_width:
@@ -59,11 +59,13 @@ def budget_reason(estimator: Estimator, samples: float, most: int) -> str | None
     )
 
 
-def seen_reason(estimator: Estimator, seen: Stage, ratio_variance: float = math.inf) -> str | None:
+def seen_reason(
+    estimator: Estimator, seen: Stage, ratio_variance: float = math.inf, ratio_mean: float = 1.0
+) -> str | None:
     """What the samples of a stage show against its interval; None where they show nothing.
 
     `ratio_variance` is the exact variance of r over one unit where it is known and finite; else
-    the samples' own is used.
+    the samples' own is used. `ratio_mean` is E r.
     """
     if estimator.uses_ratio:
         reason = ratio_reason(seen.mean_ratio)
@@ -71,11 +73,12 @@ def seen_reason(estimator: Estimator, seen: Stage, ratio_variance: float = math.
             return reason
         known = ratio_variance if math.isfinite(ratio_variance) else seen.ratio_variance
         error = math.sqrt(known / seen.units)
-        if abs(seen.mean_ratio - 1.0) > _FAR * error:
+        off = abs(seen.mean_ratio - ratio_mean)
+        if off > _FAR * error:
             return (
                 f"the mean of p/q over the samples is {seen.mean_ratio:.3g}, "
-                f"{abs(seen.mean_ratio - 1.0) / error if error else math.inf:.3g} standard errors "
-                "from 1: the samples missed where p has its mass"
+                f"{off / error if error else math.inf:.3g} standard errors "
+                f"from {ratio_mean:.6g}: the samples missed where p has its mass"
             )
     if not math.isnan(seen.tail_index) and seen.tail_index > limit(seen.units):
         return (

@@ -79,11 +79,14 @@ class Law(ABC):
         Whether a sample has a mirror image. Without one L is 0, and only tilts with T = S occur.
     analytic
         Whether `complex_log_mgf` is known.
+    missed_mass
+        p's probability of the values that q never takes: E r = 1 - missed_mass.
     """
 
     kl: float
     mirrored: bool = True
     analytic: bool = False
+    missed_mass: float = 0.0
     _most_odd: int | None = None  # joint cumulants with more factors L than this are 0
 
     def __init__(self) -> None:

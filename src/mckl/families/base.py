@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from mckl.draw.distribution import Factor
-from mckl.draw.form import Form
+from mckl.draw.form import Form, Seconds
 from mckl.exact.law import Law
 
 
@@ -39,6 +39,8 @@ class Pair(ABC):
         Whether l is a sum of functions of independent uniform numbers, for Sobol' points.
     radial_numbers
         How many normals and chi-squares stand for a sample in `radial`; None without that form.
+    seconds
+        What a number of a sample costs; None where it is a normal, whose cost the point sets know.
     """
 
     family: str
@@ -46,6 +48,7 @@ class Pair(ABC):
     mirrored: bool = True
     additive: bool = True
     radial_numbers: tuple[int, int] | None = None
+    seconds: Seconds | None = None
 
     @cached_property
     def law(self) -> Law:
@@ -57,7 +60,7 @@ class Pair(ABC):
 
     @property
     def reverse_kl(self) -> float:
-        """KL(p||q), in nats."""
+        """KL(p||q), in nats; inf where it is infinite or exceeds the largest float64."""
         return self.reversed().law.kl
 
     def integrals(self) -> Integrals:

@@ -11,6 +11,7 @@ from scipy.special import ndtr, ndtri
 
 from mckl.arrays import Vector
 from mckl.draw.distribution import Distribution
+from mckl.draw.form import Seconds
 from mckl.exact.product import Tail
 from mckl.families.independent import Parameter, independent_family
 from mckl.families.univariate import Univariate
@@ -24,6 +25,7 @@ class Gaussian(Univariate):
 
     location: Any = 0.0
     scale: Any = 1.0
+    seconds = Seconds(20e-9, 12e-9, 26e-9)
 
     @property
     def kind(self) -> str:

@@ -11,6 +11,7 @@ from scipy.special import expit, log_expit, logit
 
 from mckl.arrays import Vector
 from mckl.draw.distribution import Distribution
+from mckl.draw.form import Seconds
 from mckl.exact.product import Tail
 from mckl.families.independent import LOCATION, SCALE, independent_family
 from mckl.families.univariate import Univariate, log_of_products
@@ -22,6 +23,7 @@ class Logistic(Univariate):
 
     location: Any = 0.0
     scale: Any = 1.0
+    seconds = Seconds(22e-9, 14e-9, 36e-9)
 
     @property
     def kind(self) -> str:

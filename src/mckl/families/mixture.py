@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from mckl.arrays import Vector
+from mckl.draw.form import Seconds
 from mckl.exact.product import Tail
 from mckl.families.base import Family
 from mckl.families.beta import BETA
@@ -34,6 +35,7 @@ class Mixture(Univariate):
     weights: tuple[float, ...]
     components: tuple[Univariate, ...]
     symmetric = False
+    seconds = Seconds(84e-9, 730e-9, 640e-9)
 
     @property
     def kind(self) -> str:

@@ -244,7 +244,7 @@ def _side(given: Mapping[str, Any]) -> Normal:
         one_length("normal", {"mean": mean, "sd": sd})
         return Normal(mean, sd, None)
     try:
-        covariance = np.asarray(given["covariance"], dtype=np.float64)
+        covariance = np.atleast_2d(np.asarray(given["covariance"], dtype=np.float64))
     except (TypeError, ValueError):
         raise ValueError("normal: covariance, expected rows of numbers of one length") from None
     return Normal(mean, None, covariance)

@@ -13,7 +13,7 @@ import numpy as np
 
 from mckl.arrays import Vector
 from mckl.draw.distribution import Distribution, Factor, Part
-from mckl.draw.form import Form, Stratified
+from mckl.draw.form import Form, Seconds, Stratified
 from mckl.exact.dyadic import Dyadic
 from mckl.exact.product import ProductLaw, Tail
 from mckl.exact.strata import Linked
@@ -52,6 +52,8 @@ class Univariate(ABC):
         the value itself or a function of it.
     symmetric
         Whether the density is symmetric about `location`.
+    seconds
+        What a number costs.
     """
 
     location: Any = 0.0
@@ -59,6 +61,7 @@ class Univariate(ABC):
     support: tuple[float, float] = (-math.inf, math.inf)
     domain: str = "(-inf, inf)"
     symmetric: bool = True
+    seconds: Seconds = Seconds(50e-9, 500e-9, 500e-9)
 
     @property
     @abstractmethod
@@ -255,6 +258,19 @@ class Coordinates(Pair):
 
     def _law(self) -> ProductLaw:
         return ProductLaw(self.factors, self.counts)
+
+    @property
+    def seconds(self) -> Seconds:  # type: ignore[override]
+        rows = [
+            tuple(n * t for t in f.q.seconds)
+            for f, n in zip(self.factors, self.counts, strict=True)
+        ]
+        return Seconds(*(math.fsum(column) / self.dimension for column in zip(*rows, strict=True)))
+
+    @property
+    def reverse_kl(self) -> float:
+        # Quadrature would give some large number where p's tails are too heavy for it.
+        return super().reverse_kl if self.law.is_finite((-1.0, -1.0), 1) else math.inf
 
     def reversed(self) -> Coordinates:
         return Coordinates([Between(f.p, f.q) for f in self.factors], self.counts)

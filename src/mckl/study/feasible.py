@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mckl.draw import backends
-from mckl.draw.points import SAMPLERS
+from mckl.draw.points import SAMPLERS, Sampler
 from mckl.errors import UserError
+from mckl.families.base import Pair
 from mckl.study.settings import Setting
 
 # One sample of every coordinate and its squares have to fit in memory.
@@ -34,12 +35,8 @@ def check_feasible(
                 f"samples: '{samples}', expected at most {points.most_samples} with {name}"
             )
         # At most one normal and one chi-square a coordinate, so small settings need no look.
-        most = _MOST_NUMBERS if points.most_numbers is None else points.most_numbers
-        if 2 * setting.dimension > most and (numbers := sampler.numbers(setting.pair)) > most:
-            raise UserError(
-                f"samplers: '{name}' makes points of at most {most} numbers, and setting "
-                f"{setting.name} takes {numbers}: use {points.name}-radial"
-            )
+        if 2 * setting.dimension > _most(sampler):
+            check_numbers(setting.pair, sampler, "samplers", f"setting {setting.name}")
         for backend in chosen:
             held = backends.LIBRARIES[backend].most_numbers
             if (
@@ -51,3 +48,25 @@ def check_feasible(
                     f"backends: '{backend}' has memory for samples of at most {held} numbers, and "
                     f"setting {setting.name} takes {numbers} with {name}: use {points.name}-radial"
                 )
+
+
+def check_numbers(pair: Pair, sampler: Sampler, key: str, name: str) -> None:
+    """Refuse with a `UserError` a sampler for a pair that takes too many numbers.
+
+    Parameters
+    ----------
+    key, name
+        What named the sampler, and what the pair is called.
+    """
+    most, numbers = _most(sampler), sampler.numbers(pair)
+    if numbers > most:
+        radial = f": use {sampler.points.name}-radial" if pair.radial_numbers else ""
+        raise UserError(
+            f"{key}: '{sampler.name}' makes points of at most {most} numbers, and {name} takes "
+            f"{numbers}{radial}"
+        )
+
+
+def _most(sampler: Sampler) -> int:
+    most = sampler.points.most_numbers
+    return _MOST_NUMBERS if most is None else most

@@ -12,7 +12,8 @@ from mckl.arrays import Vector
 from mckl.estimation.running import RunningMoments
 from mckl.exact.law import Expression, Law, add, constant, multiply
 
-DIVERGENT = "chi-square divergence is infinite: rho^2 <= 1/2 in a coordinate"
+DIVERGENT = "E r^2 is infinite: the tails of p are too heavy for q"
+POWERS = "a power of l has no finite mean: the tails of q are too heavy for p"
 TOO_LARGE = "exceeds the largest float64"
 
 
@@ -88,20 +89,34 @@ def mean_of(integrand: str) -> Callable[[RunningMoments], tuple[Vector, Vector]]
 # is symmetric, with its kurtosis (docs/theory.md, section 8). Measured over normals of every
 # scale: at these numbers of units it is still 0.94. The excess kurtosis of a quadratic form of
 # normals is at most 12; of laws with one heavy tail, which reach more, the skewness tells enough.
+# Rare values on both sides of the mean do not show in the skewness, so for l itself, which may have
+# such, kurtosis counts in full where it is finite.
 _PER_SQUARED_SKEWNESS, _PER_KURTOSIS, _MOST_KURTOSIS = 40.0, 25.0, 12.0
 
 
-def normal_from_moments(skewness: float, excess_kurtosis: float) -> float:
-    """How many units with these moments it takes for Student's interval to cover."""
+def normal_from_moments(
+    skewness: float, excess_kurtosis: float, most_kurtosis: float = _MOST_KURTOSIS
+) -> float:
+    """How many units with these moments it takes for Student's interval to cover.
+
+    Of the excess kurtosis no more counts than `most_kurtosis`.
+    """
     if not math.isfinite(skewness):
         return math.inf
-    kurtosis = min(excess_kurtosis, _MOST_KURTOSIS)
+    kurtosis = min(excess_kurtosis, most_kurtosis)
     return max(_PER_SQUARED_SKEWNESS * skewness * skewness, _PER_KURTOSIS * kurtosis)
 
 
 def mean_normal_from(law: Law, paired: bool, unit: UnitTheory) -> float:
     """`Estimator.normal_from` of a plain mean."""
     return normal_from_moments(unit.skewness, unit.excess_kurtosis)
+
+
+def ell_normal_from(law: Law, paired: bool, unit: UnitTheory) -> float:
+    """`Estimator.normal_from` of the plain mean of l, whose rare values may lie on both sides."""
+    finite = math.isfinite(unit.excess_kurtosis)
+    most = unit.excess_kurtosis if finite else _MOST_KURTOSIS
+    return normal_from_moments(unit.skewness, unit.excess_kurtosis, most)
 
 
 def over_unit(f: Callable[[int], Expression], paired: bool) -> Expression:
@@ -111,32 +126,42 @@ def over_unit(f: Callable[[int], Expression], paired: bool) -> Expression:
     return multiply(constant(0.5), add(f(1), f(-1)))
 
 
+def why_infinite(law: Law, f: Expression) -> str:
+    """Why the expectation of f is infinite."""
+    degrees = {tilt: int(np.argwhere(c).sum(axis=1).max()) for tilt, c in f.items() if c.any()}
+    if all(law.is_finite(tilt, degree) for tilt, degree in degrees.items()):
+        return TOO_LARGE
+    return POWERS if all(law.is_finite(tilt) for tilt in degrees) else DIVERGENT
+
+
 def theory_of_mean(
-    function: Callable[[Law, int], Expression], *, unbiased: bool
+    function: Callable[[Law, int], Expression], bias: Callable[[Law], float] | None = None
 ) -> Callable[[Law, bool], UnitTheory]:
     """The theory of the plain mean of ``function(law, sign)`` over units.
 
-    `unbiased` states that the function's mean is KL by construction, so that the bias is
-    0 and not the rounding of 0.
+    `bias` is the function's mean less KL where that is known by construction, so that a bias of 0
+    is 0 and not its rounding.
     """
 
     @np.errstate(over="ignore", invalid="ignore")
     def theory(law: Law, paired: bool) -> UnitTheory:
         f = over_unit(lambda sign: function(law, sign), paired)
-        mean = law.kl if unbiased else law.expectation(f)
+        mean = law.expectation(f) if bias is None else law.kl + bias(law)
+        off = mean - law.kl if bias is None else bias(law)
+        if not math.isfinite(mean):
+            return UnitTheory(off, math.inf, math.nan, math.nan, reason=why_infinite(law, f))
         centred = add(f, constant(mean), -1.0)
         square = multiply(centred, centred)
         variance = max(law.expectation(square), 0.0)
         if not math.isfinite(variance):
-            reason = TOO_LARGE if law.is_finite((-2, -2)) else DIVERGENT
-            return UnitTheory(mean - law.kl, math.inf, math.nan, math.nan, reason=reason)
+            return UnitTheory(off, math.inf, math.nan, math.nan, reason=why_infinite(law, square))
         if variance == 0.0:
-            return UnitTheory(mean - law.kl, 0.0, 0.0, 0.0)
+            return UnitTheory(off, 0.0, 0.0, 0.0)
         third = law.expectation(multiply(square, centred))
         fourth = law.expectation(multiply(square, square))
         with np.errstate(over="ignore"):
             return UnitTheory(
-                mean - law.kl,
+                off,
                 variance,
                 float(np.divide(third, np.power(variance, 1.5))),
                 float(np.divide(fourth, np.square(variance)) - 3.0),

@@ -14,12 +14,11 @@ import numpy as np
 from mckl.arrays import Vector
 from mckl.estimation.running import RunningMoments
 from mckl.estimation.values.base import (
-    DIVERGENT,
-    TOO_LARGE,
     Estimator,
     UnitTheory,
     normal_from_moments,
     over_unit,
+    why_infinite,
 )
 from mckl.exact.law import Law, add, constant, multiply
 
@@ -64,17 +63,24 @@ def _theory(law: Law, paired: bool) -> UnitTheory:
     and the expansion needs the sample variance of u close to 1: its variance is (E u^4 - 1) / N.
     """
     mean = law.expectation
+    if law.missed_mass:
+        return _unknown(
+            f"q is 0 where p is not, so that E r is {1.0 - law.missed_mass:.6g} and not 1: "
+            "r - 1 is no control variate, and biases the estimate"
+        )
     ell = over_unit(law.ell, paired)
     ratio = over_unit(law.ratio_minus_one, paired)
     centred = add(ell, constant(law.kl), -1.0)
     variance = mean(multiply(centred, centred))
     if variance == 0.0:  # every unit is KL, and so is the intercept
         return UnitTheory(0.0, 0.0, 0.0, 0.0)
+    if not math.isfinite(variance):
+        return _unknown(why_infinite(law, multiply(centred, centred)))
     spread = mean(multiply(ratio, ratio))
     if not math.isfinite(spread):
         # The coefficient tends to 0 and the variance to k1's, but so slowly that this limit
         # forecasts nothing at any number of samples that one can draw.
-        return _unknown(TOO_LARGE if law.is_finite((-2, -2)) else DIVERGENT)
+        return _unknown(why_infinite(law, multiply(ratio, ratio)))
     if law.kl > _MOST_KL:
         return _unknown("KL is so large that rounding leaves no digits of the moments of r")
     if (0, 0) in ratio and len(ratio) == 1:  # a Taylor polynomial: l is small, start from k3

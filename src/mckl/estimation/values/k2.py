@@ -13,7 +13,7 @@ K2 = Estimator(
     products=(("half_square", "half_square"),),
     estimate=mean_of("half_square"),
     parameters=1,
-    theory=theory_of_mean(_half_square, unbiased=False),
+    theory=theory_of_mean(_half_square),
     summand=lambda moments: {"half_square": 1.0},
     normal_from=mean_normal_from,
 )

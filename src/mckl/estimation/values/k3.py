@@ -1,7 +1,8 @@
 """k3: the mean of r - 1 + l with r = p/q (Schulman, "Approximating KL divergence", 2020).
 
-Unbiased, since E_q r = 1, and never negative. Its variance chi^2 + V - 2J is finite only
-where every rho^2 > 1/2.
+Unbiased where E_q r = 1, and never negative. Where q = 0 and p > 0, E_q r is less than 1 by what p
+has there, and so is its mean less than KL. Its variance is finite only where E r^2 is: p's tails
+must not be much heavier than q's (normal laws: every rho^2 > 1/2).
 """
 
 from mckl.estimation.values.base import Estimator, mean_normal_from, mean_of, theory_of_mean
@@ -13,7 +14,8 @@ K3 = Estimator(
     estimate=mean_of("k3"),
     parameters=1,
     theory=theory_of_mean(
-        lambda law, sign: add(law.ratio_minus_one(sign), law.ell(sign)), unbiased=True
+        lambda law, sign: add(law.ratio_minus_one(sign), law.ell(sign)),
+        bias=lambda law: 0.0 - law.missed_mass,  # -0.0 would be shown
     ),
     summand=lambda moments: {"k3": 1.0},
     normal_from=mean_normal_from,

@@ -1,0 +1,69 @@
+"""One side of a pair, q or p, as a small text of YAML, of which JSON is a part."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from mckl.cli.columns import SUFFIXES
+from mckl.cli.vectors import read_parameter
+from mckl.errors import UserError
+
+_EXAMPLE = "{family: gamma, shape: 2, rate: 1}"
+
+
+def is_text(value: str) -> bool:
+    """Whether an option's value is such a text, and not the name of a file."""
+    return value.lstrip().startswith("{") or ": " in value or "\n" in value
+
+
+def read_side(side: str, text: str) -> dict[str, Any]:
+    """The parameters of ``q`` or ``p`` in a text, as a case of a config has them.
+
+    Where a vector or a matrix stands, a file may stand, which is read.
+
+    Raises `UserError` with one line for a text that is no mapping, or a file that cannot be read.
+
+    >>> read_side("q", "{family: gamma, shape: [2, 1e1], rate: 1}")
+    {'family': 'gamma', 'shape': [2.0, 10.0], 'rate': 1.0}
+    """
+    import yaml
+
+    try:
+        given = yaml.safe_load(text)
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        why = getattr(error, "problem", None) or "not YAML"
+        raise UserError(f"--{side}: {_shown(text)}: {why}, expected a text as {_EXAMPLE}") from None
+    if not isinstance(given, Mapping):
+        raise UserError(f"--{side}: {_shown(text)}, expected a text as {_EXAMPLE}")
+    return _of_mapping(side, given)
+
+
+def _of_mapping(side: str, given: Mapping[Any, Any]) -> dict[str, Any]:
+    return {str(name): _value(side, str(name), value) for name, value in given.items()}
+
+
+def _value(side: str, name: str, value: Any) -> Any:
+    """A parameter with its files read, and numbers as floats, also 1e-3, which YAML reads as text.
+
+    The names of families and of parameters stay what they are.
+    """
+    if isinstance(value, Mapping):
+        return _of_mapping(side, value)
+    if isinstance(value, list):
+        return [_value(side, name, item) for item in value]
+    if isinstance(value, str) and value.lower().endswith(SUFFIXES):
+        return read_parameter(value, side, name)
+    if isinstance(value, bool) or name == "family":
+        return value
+    try:
+        return float(value)
+    except OverflowError:  # an integer beyond the largest float64
+        return math.copysign(math.inf, value)
+    except (TypeError, ValueError):
+        return value
+
+
+def _shown(text: str) -> str:
+    return f"'{text}'" if len(text) <= 60 else f"'{text[:60]}...'"
