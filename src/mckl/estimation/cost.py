@@ -26,7 +26,7 @@ def estimate_seconds(
 
     `groups` and `chi_squares` are what a radial sampler draws for a sample.
     """
-    points, radial = SAMPLERS[sampler].points, sampler.endswith("-radial")
+    _, points, radial = SAMPLERS[sampler]
     per_unit = (groups if radial else dimension) * points.seconds_per_normal
     per_unit += chi_squares * points.seconds_per_chisquare if radial else 0.0
     draws = points.seconds_per_replicate + samples / points.points * per_unit

@@ -60,6 +60,11 @@ class Sampler(NamedTuple):
     points: PointSet
     radial: bool
 
+    @property
+    def short(self) -> str:
+        """The name where there is room for few letters."""
+        return f"{self.points.short}-r" if self.radial else self.points.short
+
     def offered(self, pair: Pair) -> bool:
         """Whether the pair's family has what this sampler takes."""
         return (
