@@ -11,6 +11,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from mckl.families.base import Pair
 
 BAD_INPUT, NOT_REACHED, DIFFERENT, WITHHELD = 2, 3, 3, 4
-_SAMPLERS = ("iid", "iid-radial", "antithetic", "antithetic-radial", "sobol", "sobol-radial")
-_ESTIMATORS = ("k1", "k2", "k3", "cv")
 _MOST_DIMENSION = 10**15  # beyond, counts of coordinates are no exact float64
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -79,6 +78,22 @@ class _Count(click.ParamType[int]):
         if isinstance(number, float) and not number.is_integer():
             self.fail(f"'{value}' is not an integer", param, ctx)
         return int(number)
+
+
+class _Registered(click.Choice[str]):
+    """One of the names in a registry, which is imported when they are asked for."""
+
+    def __init__(self, module: str, registry: str) -> None:
+        self._module, self._registry = module, registry
+        self.case_sensitive = True
+
+    @property
+    def choices(self) -> Sequence[str]:  # type: ignore[override]
+        return tuple(getattr(import_module(self._module), self._registry))
+
+
+_SAMPLER = _Registered("mckl.draw.points", "SAMPLERS")
+_ESTIMATOR = _Registered("mckl.estimation.values", "ESTIMATORS")
 
 
 def _pair_options(function: F) -> F:
@@ -216,12 +231,8 @@ def kl(as_json: bool, **pair: Any) -> None:
     "--confidence", "-c", type=float, callback=_share,
     help="Let the error, not only the RMSE, be within the tolerance with this probability.",
 )  # fmt: skip
-@click.option(
-    "--sampler", "samplers", multiple=True, type=click.Choice(_SAMPLERS), help="Only these."
-)
-@click.option(
-    "--estimator", "estimators", multiple=True, type=click.Choice(_ESTIMATORS), help="Only these."
-)
+@click.option("--sampler", "samplers", multiple=True, type=_SAMPLER, help="Only these.")
+@click.option("--estimator", "estimators", multiple=True, type=_ESTIMATOR, help="Only these.")
 @_json_option
 def advise(
     tolerance: float | None,
@@ -243,8 +254,8 @@ def advise(
     _check_offered(given, samplers)
     told = advice(
         given, asked, relative, confidence,
-        [s for s in _SAMPLERS if s in samplers or not samplers],
-        [e for e in _ESTIMATORS if e in estimators or not estimators],
+        [s for s in _SAMPLER.choices if s in samplers or not samplers],
+        [e for e in _ESTIMATOR.choices if e in estimators or not estimators],
     )  # fmt: skip
     if as_json:
         _print_json(told)
@@ -270,11 +281,11 @@ def advise(
     help="Of the interval.",
 )  # fmt: skip
 @click.option(
-    "--sampler", type=click.Choice(_SAMPLERS),
+    "--sampler", type=_SAMPLER,
     help="How the points are placed.  [what `mckl advise` recommends]",
 )  # fmt: skip
 @click.option(
-    "--estimator", type=click.Choice(_ESTIMATORS),
+    "--estimator", type=_ESTIMATOR,
     help="What is averaged.  [what `mckl advise` recommends]",
 )  # fmt: skip
 @click.option(
@@ -320,12 +331,12 @@ def estimate(
     _check_offered(given, [sampler] if sampler else [])
     divergences(given)  # refuses what is no float64
     forecasts, request = Forecasts(given), Request(asked, relative, confidence, budget)
-    best = choose(forecasts, request, _SAMPLERS, _ESTIMATORS)
+    best = choose(forecasts, request, _SAMPLER.choices, _ESTIMATOR.choices)
     used = best
     if sampler or estimator:
         used = choose(
-            forecasts, request, [sampler] if sampler else _SAMPLERS,
-            [estimator] if estimator else _ESTIMATORS,
+            forecasts, request, [sampler] if sampler else _SAMPLER.choices,
+            [estimator] if estimator else _ESTIMATOR.choices,
         )  # fmt: skip
     check_numbers(given, SAMPLERS[used.sampler], "--sampler", "the pair")
     chosen = SAMPLERS[used.sampler], ESTIMATORS[used.estimator]

@@ -21,13 +21,15 @@ if TYPE_CHECKING:
 _NONE = "–"
 _NOTES = """\
 Samples and RMSE are exact theory, but for * to leading order in 1/n. P(negative) of k1 is exact,
-over sobol from a saddlepoint formula, which says nothing below 1e-5; k2 and k3 never are. CPU
+over sobol from a saddlepoint formula, which says nothing below 1e-5; {never} never are. CPU
 time is that of one core at measured rates."""
 _COLUMNS = ("estimator", "sampler", "samples", "RMSE (nats)", "P(negative)", "CPU time", "verdict")
 
 
 def tell_advice(told: Mapping[str, Any]) -> None:
     """Print the answer of `mckl advise` with a table."""
+    from mckl.estimation.values import ESTIMATORS
+
     pair, regime, request = told["pair"], told["regime"], told["request"]
     reverse = "inf" if pair["reverse_kl"] is None else f"{pair['reverse_kl']:.10g}"
     click.echo(f"KL(q||p) = {pair['kl']:.10g} nats, KL(p||q) = {reverse} nats")
@@ -39,7 +41,8 @@ def tell_advice(told: Mapping[str, Any]) -> None:
     click.echo()
     click.echo(_request(request))
     _table(told)
-    click.echo(_NOTES)
+    never = [name for name, estimator in ESTIMATORS.items() if estimator.never_negative]
+    click.echo(_NOTES.format(never=" and ".join(never)))
     click.echo()
     best = told["recommendation"]
     if best is None:

@@ -21,7 +21,6 @@ from mckl.families.quadratic_form import QuadraticForm
 # CPU times that differ by less than this are the same: then a standard error decides.
 _SAME_SECONDS, _SAME_RATIO = 2e-3, 1.2
 _SCRAMBLES = "its standard error comes from independent scrambles, which `mckl estimate` draws"
-_NEVER_NEGATIVE = ("k2", "k3")
 
 
 def divergences(pair: Pair) -> dict[str, Any]:
@@ -87,9 +86,9 @@ class Choice(NamedTuple):
 def choose(
     forecasts: Forecasts, request: Request, samplers: Sequence[str], estimators: Sequence[str]
 ) -> Choice:
-    """What `advise` recommends for this request; where nothing reaches it, k1 and iid-radial.
+    """What `advise` recommends for this request.
 
-    Of other samplers and estimators, if those are not offered, the first.
+    Where nothing reaches it, the first estimator, and iid-radial or else the first sampler.
     """
     samplers = _offered(forecasts.pair, samplers)
     limit = request.target(forecasts.law.kl)
@@ -98,7 +97,7 @@ def choose(
     if best is not None:
         return Choice(best["estimator"], best["sampler"])
     return Choice(
-        "k1" if "k1" in estimators else estimators[0],
+        estimators[0],
         "iid-radial" if "iid-radial" in samplers else samplers[0],
     )
 
@@ -175,7 +174,7 @@ def _negative(
     forecasts: Forecasts, estimator: Estimator, sampler: Sampler, need: Need
 ) -> tuple[float | None, str]:
     """The probability of a negative estimate at that many samples, and where it is from."""
-    if estimator.name in _NEVER_NEGATIVE:
+    if estimator.never_negative:
         return 0.0, "never negative"
     if not estimator.linear or need.samples is None:
         return None, "not known"

@@ -29,7 +29,7 @@ def estimate_seconds(
     `groups` and `chi_squares` are what a radial sampler draws for a sample; `seconds` is what a
     number costs (`mckl.families.base.Pair`).
     """
-    points, radial = SAMPLERS[sampler].points, sampler.endswith("-radial")
+    _, points, radial = SAMPLERS[sampler]
     number = points.seconds_per_normal
     if seconds is not None and not radial:
         drawn = seconds.draw + (seconds.image if points.mirrored else 0.0)

@@ -104,7 +104,7 @@ def stage(
         if not np.isfinite(ell).all():
             unit = begin + int(np.argwhere(~np.isfinite(ell))[0][-1])
             raise NotFiniteError(sampler=sampler.name, stage=name, sample=unit * points)
-        values = Integrands(ell[:, 0])
+        values = Integrands(ell[:, 0], estimator.integrands)
         moments.update(values.ell)
         if tails is not None and summand is not None:
             tails.update(_tail_values(values, summand))

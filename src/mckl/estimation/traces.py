@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -94,6 +95,8 @@ def traces(
     library = backends.load(backend, dtype)
     at = checkpoints_of(sampler, samples)
     products = [product for e in estimators for product in e.products]
+    own = {name: f for e in estimators for name, f in e.integrands.items()}
+    integrands = partial(Integrands, more=own)
 
     def sharing(names: Sequence[str], forms: Sequence[Form]) -> Iterator[Trace]:
         shape = (len(estimators), len(forms), replicates, len(at))
@@ -102,7 +105,7 @@ def traces(
         for first in range(0, replicates, together):
             group = range(first, min(first + together, replicates))
             draws = [sampler.start(library, forms[0], seed, r, *stage) for r in group]
-            moments = RunningMoments(products, Integrands, len(forms) * len(group))
+            moments = RunningMoments(products, integrands, len(forms) * len(group))
             rows = slice(group.start, group.stop)
             for ell in _blocks(library, sampler, forms, draws, at):
                 if not np.isfinite(ell).all():

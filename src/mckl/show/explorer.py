@@ -17,10 +17,13 @@ import vl_convert
 
 from mckl.draw.points import SAMPLERS
 from mckl.estimation.values import ESTIMATORS
-from mckl.show.figures.theme import ESTIMATOR_COLOURS, TRUTH
+from mckl.show.figures.theme import ESTIMATOR_COLOURS, ESTIMATOR_MARKERS, TRUTH
 
 # Beyond this many series (a setting, backend, sampler and estimator) the page would pass 10 MB.
 MOST_SERIES = 12_000
+# The markers of the figures, as Vega calls them; it has no star.
+_SHAPES = {"o": "circle", "s": "square", "^": "triangle-up", "D": "diamond", "P": "cross",
+           "v": "triangle-down", "*": "triangle-left"}  # fmt: skip
 # A label a decade: the ticks between them need none.
 _DECADES = "abs(log(datum.value) / LN10 - round(log(datum.value) / LN10)) < 1e-9 ? datum.label : ''"
 
@@ -106,7 +109,7 @@ def chart() -> dict[str, Any]:
     shape = alt.Shape(
         "estimator:N",
         scale=alt.Scale(
-            domain=list(ESTIMATOR_COLOURS), range=["circle", "square", "triangle-up", "diamond"]
+            domain=list(ESTIMATOR_MARKERS), range=[_SHAPES[m] for m in ESTIMATOR_MARKERS.values()]
         ),
         legend=None,
     )

@@ -18,13 +18,22 @@ from typing import Any, NamedTuple
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError, relevance
 
+from mckl.draw.backends import BACKENDS
 from mckl.draw.backends import check as check_backend
+from mckl.draw.points import SAMPLERS
 from mckl.errors import UserError
+from mckl.estimation.values import ESTIMATORS
 from mckl.families.registry import FAMILIES, canonical, case_pair, sweep_pair
 from mckl.study.feasible import check_feasible
 from mckl.study.settings import AXES, Setting, chunks, settings
 
 _MOST_CELLS = 10**6
+# Lists of names, and where the names that they may have are registered.
+REGISTRIES: Mapping[str, Sequence[str]] = {
+    "backends": BACKENDS,
+    "samplers": tuple(SAMPLERS),
+    "estimators": tuple(ESTIMATORS),
+}
 
 
 class Config(NamedTuple):
@@ -57,6 +66,7 @@ def parse(raw: Mapping[str, Any], schema: Mapping[str, Any]) -> Config:
 
     Raises `UserError` with one line naming the key, its value and what was expected.
     """
+    schema = with_registered(schema)
     try:
         data = _numbers(raw, schema)
     except RecursionError:
@@ -75,8 +85,8 @@ def parse(raw: Mapping[str, Any], schema: Mapping[str, Any]) -> Config:
     full["cases"] = {
         name: _case(name, given) for name, given in sorted(full["cases"].items()) if given
     }
-    for key in ("backends", "samplers", "estimators"):
-        full[key] = [name for name in known[key]["items"]["enum"] if name in full[key]]
+    for key, registry in REGISTRIES.items():
+        full[key] = [name for name in registry if name in full[key]]
     full["tolerances"] = sorted(full["tolerances"], reverse=True)
     full["one_job_per"] = [axis for axis in AXES if axis in full["one_job_per"]]
     for name in full["backends"]:
@@ -89,6 +99,14 @@ def parse(raw: Mapping[str, Any], schema: Mapping[str, Any]) -> Config:
         names.add(setting.name)
         check_feasible(setting, config.samplers, config.samples, config.backends)
     return config
+
+
+def with_registered(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """The schema with what is registered now as the names that its lists may have."""
+    known = {**schema["properties"]}
+    for key, registry in REGISTRIES.items():
+        known[key] = {**known[key], "items": {**known[key]["items"], "enum": [*registry]}}
+    return {**schema, "properties": known}
 
 
 def _sweep(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,3 +1,4 @@
+# ruff: noqa: F401, I001 - an import is a registration, and their order is the study's
 """The samplers, by name: a point set times a reduction.
 
 A new point set is one file here and one line below; it comes with its radial form.
@@ -11,11 +12,13 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from mckl.draw.form import Form
-from mckl.draw.points.antithetic import ANTITHETIC
 from mckl.draw.points.base import Draw, PointSet, Stream
-from mckl.draw.points.iid import IID
-from mckl.draw.points.sobol import SOBOL
 from mckl.draw.streams import seed_sequence
+
+# Every point set imported here is registered, in the order in which everything shows them.
+from mckl.draw.points.iid import IID
+from mckl.draw.points.antithetic import ANTITHETIC
+from mckl.draw.points.sobol import SOBOL
 
 
 class Pair(Protocol):
@@ -60,6 +63,11 @@ class Sampler(NamedTuple):
     points: PointSet
     radial: bool
 
+    @property
+    def short(self) -> str:
+        """The name where there is room for few letters."""
+        return f"{self.points.short}-r" if self.radial else self.points.short
+
     def offered(self, pair: Pair) -> bool:
         """Whether the pair's family has what this sampler takes."""
         return (
@@ -86,11 +94,10 @@ class Sampler(NamedTuple):
         return self.points.start(library.stream(key), form, key)
 
 
-_POINT_SETS = (IID, ANTITHETIC, SOBOL)
-
 SAMPLERS: Mapping[str, Sampler] = {
     sampler.name: sampler
-    for points in _POINT_SETS
+    for points in [*globals().values()]
+    if isinstance(points, PointSet)
     for sampler in (
         Sampler(points.name, points, False),
         Sampler(f"{points.name}-radial", points, True),

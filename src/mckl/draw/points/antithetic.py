@@ -7,4 +7,4 @@ A draw is that of one pair; the backend evaluates it at both signs (Hammersley &
 from mckl.draw.points.base import PointSet
 from mckl.draw.points.iid import IID
 
-ANTITHETIC = PointSet("antithetic", mirrored=True, independent=True, start=IID.start)
+ANTITHETIC = PointSet("antithetic", "anti", mirrored=True, independent=True, start=IID.start)

@@ -41,6 +41,7 @@ class PointSet(NamedTuple):
     """A way to place points.
 
     name         as in the config; with the suffix "-radial" the same points, reduced
+    short        the name where there is room for few letters
     mirrored     whether a unit is a sample and its mirror image, or a sample alone
     independent  whether units are independent, so that a trace has a standard error
     start        (stream, form, seed of the replicate) -> `Draw`
@@ -51,6 +52,7 @@ class PointSet(NamedTuple):
     """
 
     name: str
+    short: str
     mirrored: bool
     independent: bool
     start: Callable[[Stream, Form, np.random.SeedSequence], Draw]

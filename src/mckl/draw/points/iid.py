@@ -14,4 +14,4 @@ def _start(stream: Stream, form: Form, seed: np.random.SeedSequence) -> Draw:
     return partial(form.draw, stream)
 
 
-IID = PointSet("iid", mirrored=False, independent=True, start=_start)
+IID = PointSet("iid", "iid", mirrored=False, independent=True, start=_start)

@@ -39,6 +39,7 @@ def _start(stream: Stream, form: Form, seed: np.random.SeedSequence) -> Draw:
 
 SOBOL = PointSet(
     "sobol",
+    "sob",
     mirrored=False,
     independent=False,
     start=_start,

@@ -10,6 +10,7 @@ import numpy as np
 
 from mckl.arrays import Vector
 from mckl.estimation.running import RunningMoments
+from mckl.estimation.values.integrands import Integrands
 from mckl.exact.law import Expression, Law, add, constant, multiply
 
 DIVERGENT = "E r^2 is infinite: the tails of p are too heavy for q"
@@ -53,8 +54,14 @@ class Estimator(NamedTuple):
                 combination whose mean the estimate is; what is fitted, as fitted so far
     normal_from (law, paired, theory of one unit) -> how many units it takes for Student's
                 interval to cover; inf where no number is known
+    integrands  integrands of its own by name, beside those of `Integrands`, and from their values
     linear      whether the estimate is a plain mean of l, so that it is additive over
                 coordinates and the theory of stratified points applies
+    uses_ratio  whether the estimate depends on r, whose mean must then be near 1
+    consistent  whether its bias vanishes as n grows
+    never_negative
+                whether no estimate can be negative
+    weakness    why its interval fails to cover where it does, as figures say it
     """
 
     name: str
@@ -64,12 +71,12 @@ class Estimator(NamedTuple):
     theory: Callable[[Law, bool], UnitTheory]
     summand: Callable[[RunningMoments], Mapping[str, float]]
     normal_from: Callable[[Law, bool, UnitTheory], float]
+    integrands: Mapping[str, Callable[[Integrands], Vector]] = {}
     linear: bool = False
-
-    @property
-    def uses_ratio(self) -> bool:
-        """Whether the estimate depends on r, whose mean must then be near 1."""
-        return any(name in ("ratio", "k3") for product in self.products for name in product)
+    uses_ratio: bool = False
+    consistent: bool = True
+    never_negative: bool = False
+    weakness: str = ""
 
 
 def mean_of(integrand: str) -> Callable[[RunningMoments], tuple[Vector, Vector]]:

@@ -178,4 +178,6 @@ CV = Estimator(
     theory=_theory,
     summand=_summand,
     normal_from=_normal_from,
+    uses_ratio=True,
+    weakness="fits its coefficient on a heavy tail",
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from functools import cached_property
 
 import numpy as np
@@ -10,10 +11,24 @@ from mckl.arrays import Vector
 
 
 class Integrands:
-    """Each integrand at the values `ell` of l, computed when it is asked for, and once."""
+    """Each integrand at the values `ell` of l, computed when it is asked for, and once.
 
-    def __init__(self, ell: Vector) -> None:
+    `more` has the integrands that are not among these: functions of the values of those that are.
+    """
+
+    def __init__(
+        self, ell: Vector, more: Mapping[str, Callable[[Integrands], Vector]] | None = None
+    ) -> None:
         self.ell = ell
+        self._more = more or {}
+
+    def __getattr__(self, name: str) -> Vector:
+        # Python asks here only for what is neither below nor computed yet.
+        if name.startswith("_") or name not in self._more:
+            raise AttributeError(name)
+        value = self._more[name](self)
+        setattr(self, name, value)
+        return value
 
     @cached_property
     def half_square(self) -> Vector:

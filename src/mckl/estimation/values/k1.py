@@ -11,4 +11,5 @@ K1 = Estimator(
     summand=lambda moments: {"ell": 1.0},
     normal_from=ell_normal_from,
     linear=True,
+    weakness="fails early where ℓ is skewed",
 )

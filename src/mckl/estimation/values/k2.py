@@ -16,4 +16,7 @@ K2 = Estimator(
     theory=theory_of_mean(_half_square),
     summand=lambda moments: {"half_square": 1.0},
     normal_from=mean_normal_from,
+    consistent=False,
+    never_negative=True,
+    weakness="closes around a biased value",
 )

@@ -19,4 +19,7 @@ K3 = Estimator(
     ),
     summand=lambda moments: {"k3": 1.0},
     normal_from=mean_normal_from,
+    uses_ratio=True,
+    never_negative=True,
+    weakness="misses the rare, large r = p/q",
 )

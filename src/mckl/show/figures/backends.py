@@ -60,7 +60,7 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
     settings, summary, cost = (
         parts.plain(frames[name]) for name in ("settings", "summary", "cost")
     )
-    estimator = parts.first_of(("k1", "k3", "cv", "k2"), summary["estimator"])
+    estimator = parts.plainest_estimator(summary["estimator"])
     cells = parts.with_cpu(summary[summary["estimator"] == estimator], cost)
     present = parts.ordered(cells["sampler"], theme.SAMPLER_COLOURS)
     samplers = [name for name in _SAMPLERS if name in present] or present[:3]

@@ -12,6 +12,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, NullLocator
 
+from mckl.draw.points import SAMPLERS
 from mckl.estimation.budget import REACHED
 from mckl.show.figures import Frames, parts, theme
 
@@ -19,7 +20,7 @@ _WANTED = 0.01  # the tolerance that is shown, if the study has it
 _DIMENSIONS = 6  # that are shown
 _SPREAD = 0.68  # of the room of a dimension that its samplers take
 # A sampler's marker beside its name, for readers without colour.
-_GLYPHS = {"o": "●", "s": "■", "^": "▲", "D": "◆", "P": "✚", "v": "▼"}
+_GLYPHS = {"o": "●", "s": "■", "^": "▲", "D": "◆", "P": "✚", "v": "▼", "*": "★"}
 _UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
 
 
@@ -147,7 +148,7 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
     rows = budget[budget["tolerance"] == tolerance]
     prices = _prices(rows, cost, settings)
     start = parts.start_up(cost, backend)
-    estimator = str(parts.first_of(("k1", "k3", "cv", "k2"), summary["estimator"]))
+    estimator = str(parts.plainest_estimator(summary["estimator"]))
     cells = summary[(summary["estimator"] == estimator) & parts.powers_of_two(summary["samples"])]
     cells = parts.with_cpu(cells, cost)
     samplers = parts.ordered(cells["sampler"], theme.SAMPLER_COLOURS)
@@ -186,7 +187,7 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
 
 def _numbers(prices: pd.DataFrame, start: float) -> dict[str, Any]:
     """Which sampler is cheapest, and by how much: gains are between samplers in one setting."""
-    plain = parts.first_of(("iid", "iid-radial"), prices["sampler"])
+    plain = parts.plainest_sampler(prices["sampler"])
     if plain is None:
         return {"best": ""}
     wide = prices.pivot_table(index="setting", columns="sampler", values="cpu")
@@ -196,7 +197,8 @@ def _numbers(prices: pd.DataFrame, start: float) -> dict[str, Any]:
     dimension = prices.drop_duplicates("setting").set_index("setting")["dimension"]
     by = gains[best].groupby(dimension).median().dropna()
     of_best = prices[prices["sampler"] == best]
-    one_pair = prices[prices["sampler"].str.startswith("antithetic") & (prices["samples"] <= 2)]
+    pairs = [name for name, sampler in SAMPLERS.items() if sampler.points.mirrored]
+    one_pair = prices[prices["sampler"].isin(pairs) & (prices["samples"] <= 2)]
     return {
         "best": best,
         "plain": plain,

@@ -13,27 +13,21 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
 from scipy.special import bdtr
 
+from mckl.estimation.values import ESTIMATORS
 from mckl.show.figures import Frames, parts, theme
 
 NOMINAL = 0.95
 _LINES = 60  # the most thin lines in a group; beyond it a band shows the range
 _SKEWED, _BIASED = 1.0, 0.1
 _NOTEBOOK = "#CC79A7"
-# Why coverage is lost, said where it is lost.
-_WHY = {
-    "k1": "fails early where ℓ is skewed",
-    "k2": "closes around a biased value",
-    "k3": "misses the rare, large r = p/q",
-    "cv": "fits its coefficient on a heavy tail",
-}
 
 
 def _groups(estimator: str, cells: pd.DataFrame) -> tuple[pd.Series, str, str]:
     """What parts the settings of a panel: a mask, and the names of those in and out of it."""
-    if estimator == "k2":
+    if not ESTIMATORS[estimator].consistent:
         harmed = cells["exact_bias"].abs() > _BIASED * cells["kl"]
         return harmed, f"bias > {_BIASED:.0%} of KL", "smaller bias"
-    if estimator in ("k3", "cv"):
+    if ESTIMATORS[estimator].uses_ratio:
         harmed = ~cells["k3_variance_finite"]
         return harmed, "infinite k3 variance", "finite k3 variance"
     harmed = cells["log_ratio_skewness"].abs() >= _SKEWED
@@ -80,7 +74,8 @@ def _panel(
     ax.axhspan(*band, color="#DDDDDD", zorder=0, linewidth=0)
     ax.axhline(NOMINAL, color=theme.TRUTH, linewidth=0.8, zorder=1)
     short = cells.groupby("samples")["ci_coverage"].quantile(0.25).min() < band[0]
-    why = f": {_WHY[estimator]}" if short and estimator in _WHY else ""
+    weakness = ESTIMATORS[estimator].weakness
+    why = f": {weakness}" if short and weakness else ""  # said where coverage is lost
     cut = f" (axis from {100 * floor:.0f} %)" if floor else ""
     ax.set_title(f"({letter}) {estimator}{why}{cut}", fontsize=8)
     ends = []
@@ -124,7 +119,7 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
     settings = parts.plain(frames["settings"])
     summary = parts.one_backend(parts.plain(frames["summary"]))
     known = summary[summary["ci_coverage"].notna() & (summary["kl"] > 0)]
-    sampler = parts.first_of(("iid", "iid-radial", "antithetic"), known["sampler"])
+    sampler = parts.plainest_sampler(known["sampler"])
     known = known[known["sampler"] == sampler]
     replicates = int(summary["replicates"].max())
     if known.empty:

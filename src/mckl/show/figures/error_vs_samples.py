@@ -14,11 +14,12 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullLocator
 
+from mckl.draw.points import SAMPLERS
+from mckl.estimation.values import ESTIMATORS
 from mckl.show.figures import Frames, parts, theme
 
 COLUMNS, ROWS, LINES, CASES = 5, 4, 5, 5
 POINTS = (15, 950)  # marks: at most so many a line, and in all
-SQUARE_ROOT = ("iid", "iid-radial", "antithetic", "antithetic-radial")
 WORD = {"dimension": "D =", "scale": "scale", "offset": "offset"}
 
 
@@ -123,7 +124,7 @@ def draw(frames: Frames) -> tuple[Figure, dict[str, Any]]:
         "replicates": replicates,
         "samples": f"{last:,}",
         "settings": settings,
-        "unit_slope": sampler in SQUARE_ROOT and estimator == "k1" and len(final) > 0,
+        "unit_slope": bool(len(final)) and _square_root(sampler, estimator),
         "shown": len(names_shown) + len(case_names),
         "stride": stride,
         "omitted": parts.listed(omitted),
@@ -137,12 +138,17 @@ def draw(frames: Frames) -> tuple[Figure, dict[str, Any]]:
 
 
 def _chosen(summary: pd.DataFrame) -> tuple[pd.DataFrame, str, str]:
-    """The rows of iid and k1, or of the first sampler and estimator there are, and the names."""
-    sampler = parts.first_of(["iid"], summary["sampler"]) or "none"
+    """The rows of the plainest sampler and estimator, iid and k1 if they are there; the names."""
+    sampler = parts.plainest_sampler(summary["sampler"]) or "none"
     rows = summary[summary["sampler"] == sampler]
-    estimator = parts.first_of(["k1"], rows["estimator"]) or "none"
+    estimator = parts.plainest_estimator(rows["estimator"]) or "none"
     rows = parts.one_backend(parts.plain(rows[rows["estimator"] == estimator]))
     return rows.sort_values(["setting", "samples"]), sampler, estimator
+
+
+def _square_root(sampler: str, estimator: str) -> bool:
+    """Whether the error falls as n^-1/2 exactly: a mean of l over independent units."""
+    return SAMPLERS[sampler].points.independent and ESTIMATORS[estimator].linear
 
 
 def _plain(value: float) -> str:

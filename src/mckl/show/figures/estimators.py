@@ -87,7 +87,7 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
     """
     settings = parts.plain(frames["settings"])
     summary = parts.one_backend(parts.plain(frames["summary"]))
-    sampler = parts.first_of(("iid", "iid-radial", "antithetic"), summary["sampler"])
+    sampler = parts.plainest_sampler(summary["sampler"])
     theory = parts.plain(frames["theory"])[["setting", "sampler", "estimator", "samples", "theory"]]
     keys = ["setting", "sampler", "estimator", "samples"]
     summary = summary[(summary["sampler"] == sampler) & parts.powers_of_two(summary["samples"])]

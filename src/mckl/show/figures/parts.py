@@ -13,6 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 
 from mckl.arrays import Vector
+from mckl.draw.points import SAMPLERS
+from mckl.estimation.values import ESTIMATORS
 from mckl.show.figures.theme import MUTED
 
 T = TypeVar("T")
@@ -50,6 +52,16 @@ def first_of(wanted: Sequence[str], present: pd.Series) -> str | None:
     """The first wanted name that is present, else the first present, None of nothing."""
     names = sorted(set(present))
     return next((name for name in wanted if name in names), names[0] if names else None)
+
+
+def plainest_sampler(present: pd.Series) -> str | None:
+    """The sampler of a figure that shows one: the first registered of those that are present."""
+    return first_of([*SAMPLERS], present)
+
+
+def plainest_estimator(present: pd.Series) -> str | None:
+    """The estimator of a figure that shows one: the first whose bias vanishes, if there is one."""
+    return first_of(sorted(ESTIMATORS, key=lambda e: not ESTIMATORS[e].consistent), present)
 
 
 def title(row: pd.Series) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import cycle
 from typing import Any, NamedTuple
 
 import matplotlib.figure
@@ -28,7 +29,8 @@ _HOPELESS = 25.0  # log of a variance that no estimator wins with; splines stay 
 _TIE = 1.05  # an estimator wins where no simpler one is within 5 % of its RMSE
 _SAVES = 0.8  # the contour of cv: four fifths of the best unbiased RMSE
 _SMALL_N = 64
-_TINTS = {"k1": 0.5, "k2": 0.45, "k3": 0.3}  # apart in greyscale too
+# Apart in greyscale too, in the order of registration.
+_TINTS = dict(zip(ESTIMATORS, cycle((0.5, 0.45, 0.3, 0.4)), strict=False))
 
 
 class Surfaces(NamedTuple):
@@ -148,15 +150,12 @@ def _panel(
     study: pd.DataFrame, dimension: int,
 ) -> dict[str, float]:  # fmt: skip
     exact = {name: s.log_mse(n) for name, s in known.items() if not s.asymptotic}
-    # Simplest first: k1 wins a tie, then what is unbiased.
-    exact = {k: exact[k] for k in sorted(exact, key=lambda k: (k != "k1", k == "k2", k))}
+    # Of a tie the first wins: what is unbiased, in the order of registration.
+    exact = {k: exact[k] for k in sorted(exact, key=lambda k: not ESTIMATORS[k].consistent)}
     best = winners(exact)
     names = list(exact)
     tints = [
-        [
-            1 - _TINTS.get(name, 0.4) * (1 - c)
-            for c in to_rgb(theme.ESTIMATOR_COLOURS.get(name, "#999999"))
-        ]
+        [1 - _TINTS[name] * (1 - c) for c in to_rgb(theme.ESTIMATOR_COLOURS[name])]
         for name in names
     ]
     ax.pcolormesh(

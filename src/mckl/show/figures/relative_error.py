@@ -14,6 +14,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from matplotlib.transforms import Transform
 
+from mckl.draw.points import SAMPLERS
+from mckl.estimation.values import ESTIMATORS
 from mckl.show.figures import Frames, parts, theme
 
 GROUPS, DIMENSIONS = 16, 6
@@ -23,9 +25,9 @@ VECTOR_POINTS = 1500  # more points than this are drawn as pixels
 def draw(frames: Frames) -> tuple[Figure, dict[str, Any]]:
     """Left, RMSE / sqrt(V/n) of every setting; right, sqrt(V)/KL and the samples it asks for."""
     summary, settings = frames["summary"], parts.plain(frames["settings"])
-    sampler = parts.first_of(["iid", "iid-radial"], summary["sampler"]) or "none"
+    sampler = parts.plainest_sampler(summary["sampler"]) or "none"
     rows = summary[summary["sampler"] == sampler]
-    estimator = parts.first_of(["k1"], rows["estimator"]) or "none"
+    estimator = parts.plainest_estimator(rows["estimator"]) or "none"
     rows = parts.one_backend(parts.plain(rows[rows["estimator"] == estimator]))
     variance = settings.set_index("setting")["log_ratio_variance"]
     rows = rows.assign(plain=np.sqrt(rows["setting"].map(variance) / rows["samples"]))
@@ -42,7 +44,7 @@ def draw(frames: Frames) -> tuple[Figure, dict[str, Any]]:
     fig, (left, right) = plt.subplots(
         1, 2, figsize=(theme.WIDTH, high), gridspec_kw={"width_ratios": (1.0, 1.15)}
     )
-    law = sampler in ("iid", "iid-radial") and estimator == "k1"
+    law = bool(len(rows)) and _of_variance_v(sampler, estimator)
     replicates = int(rows["replicates"].min()) if len(rows) else 0
     band = parts.chi_square_band(replicates) if replicates else (1.0, 1.0)
     _collapse(left, rows["samples"].to_numpy(float), ratio, band, replicates, law)
@@ -72,6 +74,12 @@ def draw(frames: Frames) -> tuple[Figure, dict[str, Any]]:
         "hardest": _words(relative, -1),
     }
     return fig, numbers
+
+
+def _of_variance_v(sampler: str, estimator: str) -> bool:
+    """Whether the variance is V / n: a mean of l over independent samples."""
+    points = SAMPLERS[sampler].points
+    return points.independent and not points.mirrored and ESTIMATORS[estimator].linear
 
 
 def _percent(inside: np.ndarray[Any, Any]) -> str:

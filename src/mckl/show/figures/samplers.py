@@ -125,7 +125,7 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
     """
     settings = parts.plain(frames["settings"])
     summary = parts.one_backend(parts.plain(frames["summary"]))
-    estimator = parts.first_of(("k1", "k3", "cv", "k2"), summary["estimator"])
+    estimator = parts.plainest_estimator(summary["estimator"])
     cells = summary[summary["estimator"] == estimator]
     names = _chosen(settings)
     columns = min(2, len(names))

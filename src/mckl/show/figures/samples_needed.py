@@ -16,7 +16,9 @@ from matplotlib.patches import PathPatch, Rectangle
 from matplotlib.path import Path
 
 from mckl.arrays import Vector
+from mckl.draw.points import SAMPLERS
 from mckl.estimation.budget import BIASED, FAR, INFINITE, LEADING, OK, UNKNOWN, ZERO
+from mckl.estimation.values import ESTIMATORS
 from mckl.show.figures import Frames, parts, theme
 
 _WANTED = 0.01  # the tolerance that is shown, if the study has it
@@ -33,10 +35,7 @@ _SIGNS: Mapping[str, tuple[str, str, str]] = {
     UNKNOWN: ("?", "......", "no theory"),
     ZERO: ("–", "", "KL is 0"),
 }
-_SHORT = {"antithetic": "anti", "antithetic-radial": "anti-r", "iid-radial": "iid-r"}
-_SHORT |= {"sobol-radial": "sob-r", "sobol": "sobol"}
 _RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
-_HATCH = {"antithetic": "//////", "sobol": "......", "sobol-radial": "oooo", "iid-radial": "----"}
 
 
 class _Block(NamedTuple):
@@ -206,11 +205,11 @@ def _who(ax: Axes, block: _Block, winners: pd.DataFrame) -> set[tuple[str, str]]
         if block.labelled:
             patch.set(edgecolor="white", linewidth=0.5)
         else:
-            patch.set(hatch=_HATCH.get(sampler, ""), rasterized=True)
+            patch.set(hatch=theme.SAMPLER_HATCHES.get(sampler, ""), rasterized=True)
         ax.add_patch(patch)
     if block.labelled:
         for (x, y), name in cells.items():
-            text = f"{name[0]}\n{_SHORT.get(name[1], name[1])}" if name else "–"
+            text = f"{name[0]}\n{SAMPLERS[name[1]].short}" if name else "–"
             _cell_text(ax, x, y, text, "black" if name else "#555555", 5.0)
     return {name for name in cells.values() if name}
 
@@ -234,13 +233,12 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
     tolerance = min(tolerances, key=lambda t: abs(math.log(t / _WANTED)), default=_WANTED)
     rows = budget[budget["tolerance"] == tolerance]
     estimators = parts.ordered(rows["estimator"], theme.ESTIMATOR_COLOURS)
-    plain = ("iid", "antithetic", "sobol")
-    samplers = parts.ordered(rows["sampler"], (*plain, *theme.SAMPLER_COLOURS))
-    sampler = parts.first_of(("iid", "iid-radial", *samplers), rows["sampler"]) or "iid"
+    samplers = parts.ordered(rows["sampler"], theme.SAMPLER_COLOURS)
+    sampler = parts.plainest_sampler(rows["sampler"]) or next(iter(SAMPLERS))
     blocks, need = _blocks(settings), _Need(rows)
     shown = {s for block in blocks for row in block.settings for s in row}
     winners = _winners(rows, samplers, estimators)
-    reference = estimators[0] if estimators else "k1"
+    reference = (estimators or [*ESTIMATORS])[0]
     if rows.empty or (rows["verdict"] == ZERO).all():
         fig, ax = plt.subplots(figsize=(theme.WIDTH, 1.5))
         parts.message(ax, "KL is 0 in every setting: no relative error is defined")
@@ -339,7 +337,7 @@ def _key(
         for estimator, sampler in sorted(pairs):
             light, colour = _face(sampler)
             patch = Rectangle((0, 0), 1, 1, facecolor=light, edgecolor=colour, linewidth=0)
-            patch.set_hatch(_HATCH.get(sampler, ""))
+            patch.set_hatch(theme.SAMPLER_HATCHES.get(sampler, ""))
             handles.append((patch, f"fewest: {estimator}, {sampler}"))
     if handles:
         fig.legend(

@@ -2,37 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import cycle
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # the explorer has the same colours, and draws nothing with Matplotlib
     from matplotlib.axes import Axes
 
-# Okabe & Ito's colour-blind safe palette; one colour an estimator and a sampler everywhere.
-ESTIMATOR_COLOURS: Mapping[str, str] = {
-    "k1": "#0072B2",
-    "k2": "#E69F00",
-    "k3": "#D55E00",
-    "cv": "#009E73",
-}
-SAMPLER_COLOURS: Mapping[str, str] = {
-    "iid": "#0072B2",
-    "antithetic": "#CC79A7",
-    "sobol": "#009E73",
-    "iid-radial": "#56B4E9",
-    "antithetic-radial": "#999999",
-    "sobol-radial": "#E69F00",
-}
-# In greyscale estimators and samplers are told apart by their markers.
-ESTIMATOR_MARKERS: Mapping[str, str] = {"k1": "o", "k2": "s", "k3": "^", "cv": "D"}
-SAMPLER_MARKERS: Mapping[str, str] = {
-    "iid": "o",
-    "antithetic": "s",
-    "sobol": "^",
-    "iid-radial": "D",
-    "antithetic-radial": "P",
-    "sobol-radial": "v",
-}
+from mckl.draw.points import SAMPLERS
+from mckl.estimation.values import ESTIMATORS
+
+# Okabe & Ito's colour-blind safe palette; the brown stands for their yellow, too light for lines.
+_BLUE, _SKY, _GREEN, _ORANGE = "#0072B2", "#56B4E9", "#009E73", "#E69F00"
+_VERMILION, _PURPLE, _GREY, _BROWN = "#D55E00", "#CC79A7", "#999999", "#5D3A1A"
+
+
+def _in_turn(registry: Mapping[str, object], looks: Sequence[str]) -> dict[str, str]:
+    """A look for every name, in the order of registration; a new name changes no other's."""
+    return dict(zip(registry, cycle(looks), strict=False))
+
+
+def _plain_first(looks: Mapping[str, str]) -> dict[str, str]:
+    """By sampler in the order in which figures show them: the radial forms last."""
+    return {name: looks[name] for name in sorted(looks, key=lambda name: SAMPLERS[name].radial)}
+
+
+# One colour an estimator and a sampler in every figure; in greyscale markers tell them apart.
+ESTIMATOR_COLOURS: Mapping[str, str] = _in_turn(
+    ESTIMATORS, (_BLUE, _ORANGE, _VERMILION, _GREEN, _PURPLE, _SKY, _GREY, _BROWN)
+)
+ESTIMATOR_MARKERS: Mapping[str, str] = _in_turn(ESTIMATORS, "os^DPv*")
+# Two by two: a point set and its radial form.
+SAMPLER_COLOURS: Mapping[str, str] = _plain_first(
+    _in_turn(SAMPLERS, (_BLUE, _SKY, _PURPLE, _GREY, _GREEN, _ORANGE, _VERMILION, _BROWN))
+)
+SAMPLER_MARKERS: Mapping[str, str] = _plain_first(_in_turn(SAMPLERS, "oDsP^v*"))
+SAMPLER_HATCHES: Mapping[str, str] = _plain_first(
+    _in_turn(SAMPLERS, ("", "----", "//////", "xxxx", "......", "oooo", "++++"))
+)
 Q_COLOUR, P_COLOUR, TRUTH, MUTED = "#0072B2", "#D55E00", "#222222", "#777777"
 WIDTH = 7.2  # inches: the text width of a page
 
