@@ -20,6 +20,21 @@ class Stratified(NamedTuple):
     excess_kurtosis: float
 
 
+class NumberCost(NamedTuple):
+    """CPU seconds that a number of a sample takes, about, on the machine of docs/scaling.md.
+
+    draw      to draw it
+    quantile  to place it by its quantile function instead, for Sobol' points
+    evaluate  its part of l, for every pair that shares the draw and every point of a unit
+    mirror    its mirror image
+    """
+
+    draw: float
+    quantile: float
+    evaluate: float
+    mirror: float = 0.0
+
+
 class Evaluator(Protocol):
     """Turns draws into log density ratios of several forms with NumPy, tile by tile."""
 

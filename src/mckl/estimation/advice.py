@@ -137,7 +137,7 @@ def _option(
         groups, chi_squares = forecasts.groups
         seconds = estimate_seconds(
             forecasts.pair.dimension, sampler.name, 1, need.samples, 1,
-            groups=groups, chi_squares=chi_squares,
+            groups=groups, chi_squares=chi_squares, number=forecasts.pair.number_cost,
         )  # fmt: skip
     return {
         "estimator": estimator.name,

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from mckl.draw.form import Form
+from mckl.draw.form import Form, NumberCost
 from mckl.exact.law import Law
 
 
@@ -38,6 +38,8 @@ class Pair(ABC):
         Whether l is a sum of functions of independent uniform numbers, for Sobol' points.
     radial_numbers
         How many normals and chi-squares stand for a sample in `radial`; None without that form.
+    number_cost
+        What one of the numbers of `form` takes; None: about what a normal does.
     """
 
     family: str
@@ -45,6 +47,7 @@ class Pair(ABC):
     mirrored: bool = True
     additive: bool = True
     radial_numbers: tuple[int, int] | None = None
+    number_cost: NumberCost | None = None
 
     @cached_property
     def law(self) -> Law:

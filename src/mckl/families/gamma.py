@@ -11,6 +11,7 @@ import numpy as np
 from scipy.special import gammainc, gammaincc, gammainccinv, gammaincinv, gammaln
 
 from mckl.arrays import Vector
+from mckl.draw.form import NumberCost
 from mckl.exact.product import Tail
 from mckl.families.gamma_function import log_gamma_rise
 from mckl.families.independent import Parameter, independent_family
@@ -31,6 +32,7 @@ class Gamma(Univariate):
     support = (0.0, math.inf)
     domain = "(0, inf)"
     symmetric = False
+    cost = NumberCost(18e-9, 370e-9, 2.5e-9, 550e-9)
 
     @property
     def kind(self) -> str:

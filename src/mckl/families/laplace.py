@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from mckl.arrays import Vector
+from mckl.draw.form import NumberCost
 from mckl.exact.product import Tail
 from mckl.families.independent import LOCATION, SCALE, independent_family
 from mckl.families.univariate import Univariate
@@ -20,6 +21,7 @@ class Laplace(Univariate):
 
     location: Any = 0.0
     scale: Any = 1.0
+    cost = NumberCost(15e-9, 20e-9, 4e-9)
 
     @property
     def kind(self) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 from scipy.special import expit, log_expit, logit
 
 from mckl.arrays import Vector
+from mckl.draw.form import NumberCost
 from mckl.exact.product import Tail
 from mckl.families.independent import LOCATION, SCALE, independent_family
 from mckl.families.univariate import Univariate, log_of_products
@@ -21,6 +22,7 @@ class Logistic(Univariate):
 
     location: Any = 0.0
     scale: Any = 1.0
+    cost = NumberCost(18e-9, 30e-9, 7.5e-9)
 
     @property
     def kind(self) -> str:

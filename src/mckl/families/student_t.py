@@ -11,6 +11,7 @@ import numpy as np
 from scipy.special import betaincinv, gammaln, stdtr, stdtrit
 
 from mckl.arrays import Vector
+from mckl.draw.form import NumberCost
 from mckl.exact.product import Tail
 from mckl.families.gamma_function import log_gamma_rise
 from mckl.families.independent import LOCATION, SCALE, Parameter, independent_family
@@ -26,6 +27,7 @@ class StudentT(Univariate):
     df: float
     location: Any = 0.0
     scale: Any = 1.0
+    cost = NumberCost(27e-9, 290e-9, 6.5e-9)
 
     @property
     def kind(self) -> str:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mckl.arrays import Vector
-from mckl.draw.form import Form, Stratified
+from mckl.draw.form import Form, NumberCost, Stratified
 from mckl.exact.dyadic import Dyadic
 from mckl.exact.product import ProductLaw, Tail
 from mckl.exact.strata import Linked
@@ -51,6 +51,8 @@ class Univariate(ABC):
         the value itself or a function of it.
     symmetric
         Whether the density is symmetric about `location`.
+    cost
+        What a number drawn from it takes.
     """
 
     location: Any = 0.0
@@ -58,6 +60,7 @@ class Univariate(ABC):
     support: tuple[float, float] = (-math.inf, math.inf)
     domain: str = "(-inf, inf)"
     symmetric: bool = True
+    cost: NumberCost = NumberCost(20e-9, 300e-9, 6e-9)
 
     @property
     @abstractmethod
@@ -246,6 +249,11 @@ class Coordinates(Pair):
             for side in ("q", "p")
         )
         return q if q == p else f"{q}|{p}"
+
+    @property
+    def number_cost(self) -> NumberCost:  # type: ignore[override]
+        costs = np.array([f.q.cost for f in self.factors])
+        return NumberCost(*np.average(costs, axis=0, weights=self.counts).tolist())
 
     def _law(self) -> ProductLaw:
         return ProductLaw(self.factors, self.counts)

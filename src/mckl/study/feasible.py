@@ -17,7 +17,7 @@ def check_feasible(
     setting: Setting, samplers: Sequence[str], samples: int, chosen: Sequence[str] = ()
 ) -> None:
     """Refuse with a `UserError`, in one line, what a sampler or backend cannot do."""
-    for name in samplers:
+    for name in setting.offered(samplers):
         sampler = SAMPLERS[name]
         points = sampler.points
         if points.most_samples is not None and samples > points.most_samples:
