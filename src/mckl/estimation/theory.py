@@ -62,7 +62,11 @@ def _stratified(estimator: Estimator, unit: UnitTheory, form: Form, samples: int
     if samples & (samples - 1):
         reason = "Sobol' points are balanced at powers of two alone"
         return Exact(unbiased_points, math.nan, math.nan, math.nan, "none", reason)
-    return Exact(unit.bias, *form.stratified(samples), "exact", None)
+    law = form.stratified(samples)
+    if math.isnan(law.variance):
+        reason = "the tails are too heavy for the variances within strata"
+        return Exact(unit.bias, *law, "none", reason)
+    return Exact(unit.bias, *law, "exact", None)
 
 
 def exact(

@@ -10,7 +10,9 @@ integrated once, for every n.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -19,6 +21,10 @@ from mckl.arrays import Vector
 
 _MANY = 128  # strata of an interval that are integrated one by one
 _SHRINKS, _SHRINKS_INSIDE = 60, 12  # halvings of the panels towards an end, and within
+_LEAST = 1e-200  # where the panels end that shrink by fours, if f grows like a power of u there
+_NOTHING = 1e-17  # of the fourth moment: what may be left out above `_LEAST`
+_LOST = 1e-13  # of mean and variance: what may be left out below `_LEAST`
+_SMALL = 1e-9  # of the sums: what may be
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(12)
 
 
@@ -52,17 +58,25 @@ class Dyadic:
         }
         self._known: dict[tuple[bool, int, int], list[Vector]] = {}
 
+    @np.errstate(over="ignore", invalid="ignore")  # of infinite moments
     def moments(self) -> tuple[float, float]:
-        """Mean and variance of f(u)."""
-        halves = np.concatenate([self._interval(upper, 1, 0)[0] for upper in (False, True)])
-        mean, variance, *_ = _merged(halves)[0]
-        return float(mean), float(variance)
+        """Mean and variance of f(u); NaN where they are infinite, or too nearly so."""
+        mean, variance, *_ = self._whole()[0]
+        lost_mean, lost_variance = self._lost([1, 2])
+        return (
+            float(mean) if lost_mean <= _LOST * abs(mean) else math.nan,
+            float(variance) if lost_variance <= _LOST * variance < math.inf else math.nan,
+        )
 
+    @np.errstate(over="ignore", invalid="ignore")  # of infinite moments
     def sums(self, n: int) -> Sums:
-        """The sums over n = 2^m strata."""
-        if n == 1:
-            halves = np.concatenate([self._interval(upper, 1, 0)[0] for upper in (False, True)])
-            return Sums(*map(float, _cumulants(_merged(halves))))
+        """The sums over n = 2^m strata; NaN where they are infinite, or too nearly so."""
+        sums = _cumulants(self._whole()) if n == 1 else self._over(n)
+        sizes = np.maximum(np.abs(sums), sums[0] ** np.array([1.0, 1.5, 2.0]))
+        known = n * self._lost([2, 3, 4]) <= _SMALL * sizes
+        return Sums(*np.where(known, sums, math.nan).tolist())
+
+    def _over(self, n: int) -> Vector:
         total = np.zeros(3)
         for upper in (False, True):
             # Intervals from k 2^-level on, counted from this half's own end.
@@ -76,7 +90,7 @@ class Dyadic:
                     total += _extrapolated(self._interval(upper, level, k), strata)
                 else:
                     total += _cumulants(self._interval(upper, level, k)[strata.bit_length() - 1])
-        return Sums(*map(float, total))
+        return total
 
     def _smooth(self, upper: bool, level: int, k: int) -> bool:
         """Whether the interval is at least its own width away from every singular point."""
@@ -98,7 +112,8 @@ class Dyadic:
         """Mean and second to fourth central moments within strata, shape (strata, 4)."""
         cuts = edges
         if edges[0] == 0.0:  # the panels shrink towards the end, where f may be unbounded
-            cuts = np.concatenate((edges[1] * 2.0 ** np.arange(-_SHRINKS, 0.0), edges[1:]))
+            halvings = edges[1] * 2.0 ** np.arange(-_SHRINKS, 0.0)
+            cuts = np.concatenate((self._deeper(upper, halvings), halvings, edges[1:]))
         near = 2.0 ** -np.arange(1.0, _SHRINKS_INSIDE)
         around = [[s, *(s * (1.0 - near)), *(s * (1.0 + near))] for s in self._singular[upper]]
         inside = np.array(around).ravel()
@@ -115,6 +130,28 @@ class Dyadic:
         f = f - mean[stratum]
         powers = [np.add.reduceat(weight * f**k, starts) for k in (2, 3, 4)]
         return np.stack((mean, *powers), axis=1)
+
+    def _deeper(self, upper: bool, halvings: Vector) -> Vector:
+        """Cuts below the halvings, down to where u f^4 is negligible."""
+        steps = math.floor(math.log(halvings[0] / _LEAST, 4.0))
+        fours = halvings[0] * 4.0 ** -np.arange(steps, 0.0, -1.0)
+        fourth = np.concatenate((fours, halvings))
+        fourth *= self._f(fourth, upper) ** 4
+        matters = np.flatnonzero(fourth[:steps] > _NOTHING * np.nanmax(fourth[steps:]))
+        return np.asarray(fours[matters[0] :] if matters.size else fours[:0])
+
+    def _whole(self) -> Vector:
+        """Mean and central moments of f(u), shape (1, 4)."""
+        return _merged(np.concatenate([self._interval(x, 1, 0)[0] for x in (False, True)]))
+
+    @cached_property
+    def _end(self) -> float:
+        """How large f is at the ends of the panels."""
+        return float(max(abs(self._f(np.array([_LEAST]), upper)[0]) for upper in (False, True)))
+
+    def _lost(self, orders: Sequence[int]) -> Vector:
+        """What moments of |f| have below `_LEAST`, to the order of magnitude."""
+        return np.asarray(_LEAST * self._end ** np.array(orders, float))
 
 
 def _merged(fine: Vector) -> Vector:

@@ -30,6 +30,7 @@ _COARSEST, _FINEST = 16, 128  # nodes a unit of the double exponential rule's ow
 _SPAN = math.asinh(300.0 * 2.0 / math.pi)  # nodes lie within e^-300 and e^300 of a breakpoint
 _BORDER = 1e-12  # a tilt that is the border up to rounding counts as the border
 _FAR = -1e3  # log densities below this are themselves added up, not their differences
+_DEEP = -50.0  # where l is below, r exceeds 1e21
 _SETTLED = 1e-8  # what halving the step may change; what is left is about its square
 
 
@@ -171,9 +172,9 @@ class FactorLaw:
         self._log_w = log_w - total  # what the rule misses of q, it misses of everything
         w = np.exp(self._log_w)
         with np.errstate(over="ignore", invalid="ignore"):
-            # Where q underflows, w (r - 1 + l) is what is left of p.
-            left = np.exp(self._log_tilted((-1.0, -1.0)))
-            gap = np.where(w > 0, w * _phi(-self._ell), left)
+            # Where r is large w may underflow and r overflow: there w r is p's own weight.
+            of_p = np.exp(self._log_tilted((-1.0, -1.0)))
+            gap = np.where(self._ell < _DEEP, of_p + w * (self._ell - 1.0), w * _phi(-self._ell))
         self.kl = float(gap.sum())
         self._w = w
         of_kl = abs(2.0 * gap[coarse].sum() / self.kl - 1.0) if self.kl else 0.0

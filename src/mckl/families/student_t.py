@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.special import gammaln, stdtr, stdtrit
+from scipy.special import betaincinv, gammaln, stdtr, stdtrit
 
 from mckl.arrays import Vector
 from mckl.draw.distribution import Distribution
@@ -17,6 +17,8 @@ from mckl.exact.product import Tail
 from mckl.families.gamma_function import log_gamma_rise
 from mckl.families.independent import LOCATION, SCALE, Parameter, independent_family
 from mckl.families.univariate import Univariate, kind_of, log_of_products
+
+_TINY = 1e-100  # below this probability SciPy 1.17's stdtrit is off by up to 60 %, or infinite
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,12 @@ class StudentT(Univariate):
         return np.asarray(stdtr(self.df, -y if upper else y))
 
     def quantile(self, u: Vector, upper: bool = False) -> Vector:
-        y = stdtrit(self.df, u)
+        y = np.asarray(stdtrit(self.df, u))
+        tiny = np.asarray(u) < _TINY
+        if tiny.any():
+            beta = betaincinv(0.5 * self.df, 0.5, 2.0 * np.asarray(u)[tiny])
+            ratio = np.divide(1.0 - beta, beta, out=(y[tiny] / self.df) * y[tiny], where=beta > 0)
+            y[tiny] = -np.sqrt(self.df * ratio)
         return np.asarray(self.location + self.scale * (-y if upper else y))
 
     def draw(self, generator: np.random.Generator, shape: tuple[int, int]) -> Vector:

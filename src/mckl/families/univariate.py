@@ -342,6 +342,11 @@ class CoordinateForm(Form):
             second, third, fourth = np.array(self._pair.counts, float) @ sums
         if second == 0.0:
             return Stratified(0.0, 0.0, 0.0)
+        law = self._pair.law
+        if not law.is_finite((0, 0), 3):  # nor within the strata at the ends
+            third = math.inf
+        if not law.is_finite((0, 0), 4):
+            fourth = math.inf
         return Stratified(second / n**2, third / second**1.5, fourth / second**2)
 
     def balanced_variance(self, n: int) -> float:

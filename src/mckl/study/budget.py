@@ -12,7 +12,7 @@ from mckl.arrays import Vector
 from mckl.draw.points import SAMPLERS, Sampler
 from mckl.estimation.budget import Forecasts, Tolerance
 from mckl.estimation.values import ESTIMATORS
-from mckl.study.settings import Setting, offered
+from mckl.study.settings import Setting
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -85,7 +85,7 @@ def budget_rows(
     tolerances: Sequence[float],
     summary: pd.DataFrame,
 ) -> Iterator[dict[str, list[object]]]:
-    """The columns of budget.parquet, a batch a setting; backends are pooled."""
+    """The columns of budget.parquet, a batch a setting with a sampler; backends are pooled."""
     curves = {
         key: (rows["samples"].to_numpy(float), rows["mse"].to_numpy(float),
               rows["std_error"].to_numpy(float))
@@ -96,7 +96,7 @@ def budget_rows(
         forecasts = Forecasts(setting.pair)
         kl = forecasts.law.kl
         columns: dict[str, list[object]] = {}
-        for sampler in (SAMPLERS[name] for name in offered(setting.pair, samplers)):
+        for sampler in (SAMPLERS[name] for name in setting.offered(samplers)):
             for estimator in (ESTIMATORS[name] for name in estimators):
                 n, mse, error = curves.get((setting.name, sampler.name, estimator.name), nothing)
                 for tolerance in tolerances:
@@ -116,4 +116,5 @@ def budget_rows(
                     }
                     for key, value in row.items():
                         columns.setdefault(key, []).append(value)
-        yield columns
+        if columns:
+            yield columns

@@ -27,7 +27,7 @@ def check_feasible(
                     f"backends: '{backend}' cannot draw setting {setting.name}, whose family is "
                     f"{pair.family}: remove the setting, or use the backend numpy alone"
                 )
-    for name in samplers:
+    for name in setting.offered(samplers):
         sampler = SAMPLERS[name]
         points = sampler.points
         if points.most_samples is not None and samples > points.most_samples:

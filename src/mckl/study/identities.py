@@ -58,7 +58,11 @@ def kl_rows(
 
 
 def variance_rows(settings: pd.DataFrame) -> pd.DataFrame:
-    """One row a setting: the variance of l by quadrature against its closed form."""
+    """One row a setting: the variance of l by quadrature against its closed form.
+
+    Settings whose variance is infinite, or too nearly so for the quadrature, have none.
+    """
+    settings = settings[settings["log_ratio_variance_integral"].notna()]
     exact, other, kl, dimension = (
         settings[x].to_numpy(float)
         for x in ("log_ratio_variance", "log_ratio_variance_integral", "kl", "dimension")

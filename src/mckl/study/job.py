@@ -57,7 +57,7 @@ def run(
     chosen = [settings.from_dict(fields) for fields in job["settings"]]
     estimators = [ESTIMATORS[estimator] for estimator in job["estimators"]]
     each = job["replicates"] * max(job["samples"])
-    has = {s.name: settings.offered(s.pair, job["samplers"]) for s in chosen}
+    has = {s.name: s.offered(job["samplers"]) for s in chosen}
     work = sum(map(len, has.values())) * each
     gaps, samples, taken = [], 0, 0
     with (
@@ -89,7 +89,7 @@ def run(
                     samples += len(sound) * drawn[0].evaluations
                 for s, trace in zip(new, drawn, strict=True):
                     known[s.name][sampler] = trace
-            for s in batch:
+            for s in (s for s in batch if has[s.name]):
                 parts = [
                     trace_columns(known[s.name][x], s, job["backend"], x, job["estimators"])
                     for x in has[s.name]

@@ -85,11 +85,14 @@ class Plan(NamedTuple):
     settings, estimations
             of the whole study: its settings and its estimation jobs
     jobs    that will run
+    left_out
+            samplers that some families lack, with those families of the sweep and those cases
     """
 
     settings: int
     estimations: int
     jobs: Mapping[Job, Amount]
+    left_out: Mapping[tuple[str, ...], Sequence[str]] = {}
 
     @property
     def samples(self) -> int:
@@ -146,8 +149,12 @@ class Plan(NamedTuple):
         also = ", ".join(_number(n, of) for of, n in more.items() if n)
         also += " and the report" * number[REPORT]
         wall = sum(self.stages(workers).values())
+        lacking = "; ".join(
+            f"{_listed(samplers)} for {_listed(names)}" for samplers, names in self.left_out.items()
+        )
         return [
             first,
+            *([f"left out, as the family has no such sampler: {lacking}"] if lacking else []),
             f"{f'{also}: ' if also else ''}the run takes about "
             f"{duration(self.cpu_seconds)} of CPU time, {duration(wall)} {where}",
         ]
@@ -164,9 +171,9 @@ def chunk_seconds(config: Config, settings: Sequence[Setting]) -> float:
             estimate_seconds(
                 batch[0].dimension, name, len(config.estimators), config.samples,
                 config.replicates, groups=groups, chi_squares=chi_squares,
-                checkpoints=len(at), sharing=len(batch),
+                checkpoints=len(at), sharing=len(batch), seconds=batch[0].pair.seconds,
             )
-            for name in config.samplers
+            for name in batch[0].offered(config.samplers)
         )  # fmt: skip
     return total
 
@@ -176,32 +183,57 @@ def plan(config: Config, jobs: Iterable[Job]) -> Plan:
     settings = config.settings()
     chunks = config.chunks()
     at = checkpoints(config.samples, config.checkpoints_per_octave)
-    cells = sum(len(checkpoints_of(SAMPLERS[name], at)) for name in config.samplers)
-    cells *= len(config.estimators)  # of one setting
-    rows = cells * config.replicates  # of one setting and backend
-    here = len(settings)
+    has = {s.name: s.offered(config.samplers) for s in settings}
+    of_sampler = {
+        name: len(checkpoints_of(SAMPLERS[name], at)) * len(config.estimators)
+        for name in config.samplers
+    }
+
+    def cells(some: Iterable[Setting]) -> int:
+        return sum(of_sampler[name] for s in some for name in has[s.name])
+
+    every = cells(settings)
 
     def amount(job: Job) -> Amount:
         if job.rule == "estimate":
             backend, chunk = job.of
             library, members = LIBRARIES[backend], chunks[chunk]
             seconds = library.start + library.slowness * chunk_seconds(config, members)
-            drawn = len(config.samplers) * config.samples * config.replicates
-            return Amount(_PER_JOB + seconds, len(members) * drawn, len(members) * rows)
-        of, backends = RULES[job.rule], len(config.backends)
-        grown = here * (of.setting + of.cell * cells + of.row * rows * backends)
+            drawn = sum(len(has[s.name]) for s in members) * config.samples * config.replicates
+            return Amount(_PER_JOB + seconds, drawn, cells(members) * config.replicates)
+        of, rows = RULES[job.rule], every * config.replicates * len(config.backends)
+        grown = of.setting * len(settings) + of.cell * every + of.row * rows
         return Amount(_PER_JOB + of.start + grown)
 
     return Plan(
-        settings=here,
+        settings=len(settings),
         estimations=len(config.backends) * len(chunks),
         jobs={job: amount(job) for job in jobs},
+        left_out=_left_out(settings, config.samplers, has),
     )
+
+
+def _left_out(
+    settings: Iterable[Setting], samplers: Sequence[str], has: Mapping[str, Sequence[str]]
+) -> dict[tuple[str, ...], list[str]]:
+    """`Plan.left_out` of settings that have these samplers."""
+    out: dict[tuple[str, ...], dict[str, None]] = {}
+    for s in settings:
+        if len(has[s.name]) < len(samplers):
+            missing = tuple(name for name in samplers if name not in has[s.name])
+            out.setdefault(missing, {})[s.family or s.name] = None
+    return {missing: list(names) for missing, names in out.items()}
 
 
 def count(n: float) -> str:
     """A whole number for the terminal: with commas, or with an exponent from a million on."""
     return f"{n:,.0f}" if n < 10**6 else f"{n:.2e}".replace("e+0", "e").replace("e+", "e")
+
+
+def _listed(names: Sequence[str]) -> str:
+    """At most five names."""
+    more = len(names) - 5
+    return ", ".join(names[:5]) + (f" and {more} more" if more > 0 else "")
 
 
 def _number(n: int, of: str) -> str:

@@ -44,6 +44,12 @@ class Setting(NamedTuple):
         assert self.offset is not None
         return sweep_pair(self.family, self.dimension, self.scale, self.offset)
 
+    def offered(self, samplers: Sequence[str]) -> tuple[str, ...]:
+        """Those of the samplers that the setting's family has."""
+        if self.family is not None:
+            return _offered_by(self.family, tuple(samplers))
+        return offered(self.pair, samplers)
+
     def as_dict(self) -> dict[str, Any]:
         """Plain numbers and strings that `from_dict` reads: what a job is told."""
         return self._asdict()
@@ -52,6 +58,17 @@ class Setting(NamedTuple):
 def from_dict(fields: Mapping[str, Any]) -> Setting:
     """The setting that `Setting.as_dict` wrote."""
     return Setting(**fields)
+
+
+def offered(pair: Pair, samplers: Sequence[str]) -> tuple[str, ...]:
+    """Those of the samplers that the pair's family has."""
+    return tuple(name for name in samplers if SAMPLERS[name].offered(pair))
+
+
+@lru_cache(maxsize=1024)
+def _offered_by(family: str, samplers: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of the samplers that a family of the sweep has, in every cell."""
+    return offered(sweep_pair(family, 1, 1.0, 0.0), samplers)
 
 
 @lru_cache(maxsize=1024)
@@ -85,11 +102,6 @@ def settings(
         for family, dimension, scale, offset in itertools.product(*axes)
     ]
     return grid + [case_setting(name, parameters) for name, parameters in cases.items()]
-
-
-def offered(pair: Pair, samplers: Sequence[str]) -> list[str]:
-    """Those of the samplers that the pair's family has."""
-    return [name for name in samplers if SAMPLERS[name].offered(pair)]
 
 
 def chunks(items: Iterable[Setting], one_job_per: Sequence[str]) -> dict[str, list[Setting]]:

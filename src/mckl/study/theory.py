@@ -13,7 +13,7 @@ import numpy as np
 from mckl.draw.points import SAMPLERS
 from mckl.estimation.theory import exact
 from mckl.estimation.values import ESTIMATORS
-from mckl.study.settings import Setting, offered
+from mckl.study.settings import Setting
 
 _MOST_SHOWN = 64  # numbers of a parameter that stand in the table themselves
 
@@ -24,11 +24,11 @@ def theory_rows(
     estimators: Sequence[str],
     samples: Sequence[int],
 ) -> Iterator[dict[str, list[object]]]:
-    """The columns of theory.parquet, a batch a setting."""
+    """The columns of theory.parquet, a batch a setting; none of one without a sampler."""
     chosen = [ESTIMATORS[name] for name in estimators]
     for setting in settings:
         columns: dict[str, list[object]] = {}
-        for name in offered(setting.pair, samplers):
+        for name in setting.offered(samplers):
             for estimator, n, e in exact(setting.pair, SAMPLERS[name], chosen, samples):
                 row = {
                     "setting": setting.name,
@@ -45,7 +45,8 @@ def theory_rows(
                 }
                 for key, value in row.items():
                     columns.setdefault(key, []).append(value)
-        yield columns
+        if columns:
+            yield columns
 
 
 def shown(parameters: Mapping[str, Any] | None) -> str | None:
