@@ -1,4 +1,4 @@
-"""The KL of every pair of one family that TensorFlow Probability registers."""
+"""The TensorFlow backend with every family: the same l at the same points, and registered KLs."""
 
 from __future__ import annotations
 
@@ -8,52 +8,232 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import stats
 
-from mckl.families.base import Family
-from mckl.families.beta import BETA
-from mckl.families.categorical import CATEGORICAL
-from mckl.families.dirichlet import DIRICHLET
-from mckl.families.gamma import GAMMA
-from mckl.families.gaussian import GAUSSIAN
-from mckl.families.laplace import LAPLACE
+from mckl.arrays import Vector
+from mckl.draw import backends
+from mckl.draw.points import SAMPLERS
+from mckl.errors import UserError
+from mckl.estimation.traces import checkpoints, traces
+from mckl.estimation.values import ESTIMATORS
+from mckl.families.base import Pair
+from mckl.families.registry import FAMILIES, case_pair, sweep_pair
+from mckl.study.feasible import check_feasible
+from mckl.study.registered import registered_rows
+from mckl.study.settings import Setting, case_setting, grid_setting
 
 pytestmark = pytest.mark.skipif(
     find_spec("tensorflow_probability") is None,
     reason="the extra is not installed: pip install '.[tensorflow]' -c constraints.txt",
 )
 
+Side = Mapping[str, Any]
+Q_COVARIANCE = [[1.0, 0.75, 0.1], [0.75, 1.0, 0.2], [0.1, 0.2, 2.0]]
+P_COVARIANCE = [[2.0, 0.1, 0.0], [0.1, 1.0, 0.3], [0.0, 0.3, 1.5]]
+CASES: Mapping[str, tuple[Side, Side]] = {
+    "correlated": (
+        {"mean": [0, 1, 2], "covariance": Q_COVARIANCE},
+        {"mean": [0.5, 1, 1.5], "covariance": P_COVARIANCE},
+    ),
+    "unlike": (
+        {"family": "student-t", "df": [5, 10, 10], "location": [0, 1, 2], "scale": 1.5},
+        {"family": "logistic", "location": 0.5, "scale": [1, 2, 1]},
+    ),
+    "heavy": (
+        {"family": "laplace", "location": [0, 1]},
+        {"family": "student-t", "df": 3, "scale": [1, 2]},
+    ),
+    "gammas": (
+        {"family": "gamma", "shape": [2, 0.5, 30], "rate": [1, 3, 2]},
+        {"family": "gamma", "shape": [3, 0.7, 28], "rate": [0.5, 2, 2]},
+    ),
+    "categories": (
+        {"family": "categorical", "probabilities": [0.7, 0.3, 0.0, 0.0]},
+        {"family": "categorical", "probabilities": [0.1, 0.3, 0.6, 0.0]},
+    ),
+    "counts": (
+        {"family": "poisson", "rate": [2, 3, 0.5]},
+        {"family": "poisson", "rate": [1, 1, 4]},
+    ),
+    "shares": (
+        {"family": "dirichlet", "concentration": [2, 3, 0.5]},
+        {"family": "dirichlet", "concentration": [1, 1, 4]},
+    ),
+}
+SWEPT = ("student-t(5)", "laplace", "logistic", "gamma(2)")
+PAIRS: Mapping[str, Pair] = {
+    **{text: sweep_pair(text, 7, 1.25, 0.25) for text in SWEPT},
+    **{name: case_pair({"q": q, "p": p}) for name, (q, p) in CASES.items()},
+}
 
-@pytest.mark.parametrize(
-    ("family", "theirs", "names", "q", "p"),
-    [
-        (GAUSSIAN, "Normal", {"mean": "loc", "sd": "scale"},
-         {"mean": [1, 4], "sd": [1, 2]}, {"mean": [-3, 2], "sd": [2.5, 1]}),
-        (LAPLACE, "Laplace", {"location": "loc", "scale": "scale"},
-         {"location": [0, 1], "scale": [1, 2]}, {"location": [0.5, -1], "scale": [1.25, 1.5]}),
-        (GAMMA, "Gamma", {"shape": "concentration", "rate": "rate"},
-         {"shape": [2, 0.5, 30], "rate": [1, 3, 2]}, {"shape": [3, 0.7, 28], "rate": [0.5, 2, 2]}),
-        (BETA, "Beta", {"a": "concentration1", "b": "concentration0"},
-         {"a": [2, 0.3], "b": [3, 0.5]}, {"a": [1, 0.6], "b": [1, 2]}),
-        (CATEGORICAL, "Categorical", {"probabilities": "probs"},
-         {"probabilities": [0.7, 0.2, 0.1]}, {"probabilities": [0.1, 0.3, 0.6]}),
-        (DIRICHLET, "Dirichlet", {"concentration": "concentration"},
-         {"concentration": [2, 3, 0.5]}, {"concentration": [1, 1, 4]}),
-    ],
-    ids=lambda value: value.name if isinstance(value, Family) else "",
-)  # fmt: skip
-def test_registered_kl(
-    family: Family,
-    theirs: str,
-    names: Mapping[str, str],
-    q: Mapping[str, Any],
-    p: Mapping[str, Any],
-) -> None:
+
+ROWS = 1024  # everywhere, so that little is compiled
+
+
+def drawn(backend: str, pair: Pair, sampler: str, rows: int = ROWS) -> list[Vector]:
+    """The first rows of a stream, as float64."""
+    library, seed, form = backends.load(backend), np.random.SeedSequence(5), pair.form()
+    draw = SAMPLERS[sampler].points.start(library.stream(seed), form, seed)(rows)
+    return [np.array(x, dtype=np.float64) for x in draw]
+
+
+def evaluated(
+    backend: str, pairs: list[Pair], numbers: list[Vector], signs: int, dtype: str = "float64"
+) -> Vector:
+    """The backend's l at these numbers, shape (signs, pairs, rows)."""
+    library, rows = backends.load(backend, dtype), len(numbers[0])
+    kernel = library.kernel([pair.form() for pair in pairs], signs, rows)
+    return kernel.log_density_ratios([lambda _: [x.copy() for x in numbers]], rows)[:, :, 0]
+
+
+AGREE = [
+    *((name, "iid") for name in PAIRS),
+    *((name, "sobol") for name, pair in PAIRS.items() if SAMPLERS["sobol"].offered(pair)),
+    *((name, "antithetic") for name in (*SWEPT[1:], "correlated")),
+]
+SINGLE = ("student-t(5)", "gamma(2)", "correlated", "categories")
+
+
+@pytest.mark.parametrize(("name", "sampler"), AGREE)
+def test_both_backends_agree_at_the_same_points(name: str, sampler: str) -> None:
+    """To 1e-12 of the size of l, in float32 to 1e-4."""
+    pair, signs = PAIRS[name], SAMPLERS[sampler].points.points
+    numbers = drawn("numpy", pair, sampler)
+    ours = evaluated("numpy", [pair], numbers, signs)
+    # NumPy draws the logarithms of a Dirichlet law's coordinates.
+    points = [np.exp(x) for x in numbers] if name == "shares" else numbers
+    assert np.std(ours) > 0.01
+    for dtype, close in (("float64", 1e-12), ("float32", 1e-4)):
+        if dtype == "float32" and (sampler != "iid" or name not in SINGLE):
+            continue
+        theirs = evaluated("tensorflow", [pair], points, signs, dtype)
+        assert theirs.shape == ours.shape
+        assert np.abs(theirs - ours).max() <= close * np.abs(ours).max()
+
+
+def test_a_correlated_pair_has_the_densities_of_its_covariances() -> None:
+    """l at rotated coordinates against TFP's two densities at the point z itself."""
     import tensorflow_probability as tfp
 
-    make = getattr(tfp.distributions, theirs)
-    laws = [make(**{names[k]: np.array(v, dtype=float) for k, v in s.items()}) for s in (q, p)]
-    registered = float(np.sum(tfp.distributions.kl_divergence(*laws)))
-    pair = family.side(q).against(family.side(p))
-    assert pair.law.kl == pytest.approx(registered, rel=1e-10)
-    back = float(np.sum(tfp.distributions.kl_divergence(*laws[::-1])))
-    assert pair.reverse_kl == pytest.approx(back, rel=1e-10)
+    q, p = CASES["correlated"]
+    laws = [
+        tfp.distributions.MultivariateNormalTriL(
+            np.array(side["mean"], float), np.linalg.cholesky(side["covariance"])
+        )
+        for side in (q, p)
+    ]
+    numbers = drawn("tensorflow", PAIRS["correlated"], "iid")
+    # z - mu_q = R W rho g, with W from Sigma_p = R R^T as docs/theory.md has it
+    root = np.linalg.cholesky(P_COVARIANCE)
+    inverse = np.linalg.inv(root)
+    within = inverse @ (np.array(Q_COVARIANCE) - P_COVARIANCE) @ inverse.T
+    twice_a, rotation = np.linalg.eigh(within)
+    columns = root @ rotation * np.sqrt(1.0 + twice_a)
+    np.testing.assert_allclose(columns @ columns.T, Q_COVARIANCE, rtol=1e-13)
+    ell = evaluated("tensorflow", [PAIRS["correlated"]], numbers, 1)[0, 0]
+    # An eigenvector's sign is free; l has the same values for one choice of the signs.
+    differences = []
+    for signs in np.stack(np.meshgrid(*[[-1, 1]] * 3), -1).reshape(-1, 3):
+        z = np.array(q["mean"]) + (signs * numbers[0]) @ columns.T
+        differences.append(
+            np.abs(np.asarray(laws[0].log_prob(z) - laws[1].log_prob(z)) - ell).max()
+        )
+    assert min(differences) < 1e-12
+    assert sorted(differences)[1] > 0.01
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_streams_have_their_laws(name: str) -> None:
+    """Kolmogorov's distance between the backends' l, below what chance gives in 10^7 tests."""
+    pair = PAIRS[name]
+    first, others = (drawn(backend, pair, "iid") for backend in ("tensorflow", "numpy"))
+    theirs = evaluated("tensorflow", [pair], first, 1)[0, 0]
+    ours = evaluated("numpy", [pair], others, 1)[0, 0]
+    # Rounded, since l of counts and categories has few values.
+    assert stats.ks_2samp(theirs.round(9), ours.round(9)).pvalue > 1e-7
+    for x, shorter in zip(first, drawn("tensorflow", pair, "iid", 333), strict=True):
+        assert np.array_equal(x[:333], shorter)
+
+
+@pytest.mark.parametrize("text", SWEPT[1:])  # student-t takes long to compile
+def test_settings_share_their_draws_and_keep_their_bits(text: str) -> None:
+    """A trace is the same with others beside it, in other groups and beside a longer one."""
+    pairs = {f"{o}": sweep_pair(text, 3, 1.25, o) for o in (0.0, 0.5)}
+    # Gamma draws by its shape, in which q of two offsets differ.
+    assert len({pair.form().shape for pair in pairs.values()}) == (2 if "gamma" in text else 1)
+
+    def run(chosen: Mapping[str, Pair], samples: int, at_once: int, sampler: str) -> Vector:
+        found = traces(
+            chosen, "tensorflow", SAMPLERS[sampler], [ESTIMATORS["k1"]], seed=1,
+            samples=checkpoints(samples, 1), replicates=3, at_once=at_once,
+        )  # fmt: skip
+        return np.stack([trace.estimate[0] for trace in found])
+
+    for sampler in ("iid", "antithetic", "sobol"):
+        whole = run(pairs, 1500, 3, sampler)
+        assert np.isfinite(whole).all()
+        last = dict([list(pairs.items())[1]])
+        alone = run(last, 500, 1, sampler)[..., :-1]  # without the checkpoint at 500
+        assert np.array_equal(whole[1:, :, : alone.shape[-1]], alone)
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        (case_setting("two", {"q": {"family": "beta", "a": 2, "b": 3},
+                              "p": {"family": "beta", "a": 1, "b": 1}}),
+         r"^backends: 'tensorflow' cannot draw setting two, whose family is beta\(2, 3\)\|beta"),
+        (case_setting("many", {"q": {"family": "mixture", "weights": [0.5, 0.5],
+                                     "components": [{"mean": 0, "sd": 1}, {"mean": 3, "sd": 1}]},
+                               "p": {"mean": 1, "sd": 2}}),
+         r"^backends: 'tensorflow' cannot draw setting many, whose family is mixture"),
+    ],
+    ids=lambda value: value.name if isinstance(value, Setting) else "",
+)  # fmt: skip
+def test_what_the_backend_lacks_is_refused(setting: Setting, said: str) -> None:
+    check_feasible(setting, ["iid"], 16, ["numpy"])
+    with pytest.raises(UserError, match=said) as refused:
+        check_feasible(setting, ["iid"], 16, ["numpy", "tensorflow"])
+    assert "\n" not in str(refused.value)
+    for text in SWEPT:
+        check_feasible(grid_setting(2, 1.25, 0.25, text), ["iid"], 16, ["tensorflow"])
+
+
+def test_a_setting_without_a_registered_kl_has_no_row() -> None:
+    settings = [grid_setting(3, 1.25, 0.25, text) for text in ("normal", *SWEPT)]
+    rows = registered_rows(settings)
+    expected = [s for s in settings if s.family in ("normal", "laplace", "gamma(2)")]
+    assert rows["setting"] == [s.name for s in expected]
+    assert rows["registered_kl"] == pytest.approx([s.pair.law.kl for s in expected], rel=1e-12)
+    assert rows["registered_kl_float32"] == pytest.approx(rows["kl"], rel=1e-5)
+    assert {len(column) for column in registered_rows(settings[1:2]).values()} == {0}
+
+
+@pytest.mark.parametrize(
+    ("name", "q", "p"),
+    [
+        ("normal", {"mean": [1, 4], "sd": [1, 2]}, {"mean": [-3, 2], "sd": [2.5, 1]}),
+        ("normal", *CASES["correlated"]),
+        ("laplace", {"location": [0, 1], "scale": [1, 2]},
+         {"location": [0.5, -1], "scale": [1.25, 1.5]}),
+        ("gamma", *CASES["gammas"]),
+        ("beta", {"a": [2, 0.3], "b": [3, 0.5]}, {"a": [1, 0.6], "b": [1, 2]}),
+        ("categorical", {"probabilities": [0.7, 0.2, 0.1]}, {"probabilities": [0.1, 0.3, 0.6]}),
+        ("categorical", *CASES["categories"]),
+        ("dirichlet", *CASES["shares"]),
+        # Terms of size 5,000 leave the formula fewer digits; the gate allows for them.
+        ("dirichlet", {"concentration": [1000, 800]}, {"concentration": [1001, 800]}),
+    ],
+)  # fmt: skip
+def test_registered_kl(name: str, q: Side, p: Side) -> None:
+    from mckl.draw.backends.tensorflow import registered_kl
+
+    family = FAMILIES[name]
+    sides = [{k: v for k, v in side.items() if k != "family"} for side in (q, p)]
+    pair = family.side(sides[0]).against(family.side(sides[1]))
+    for one in (pair, pair.reversed()) if np.isfinite(pair.reverse_kl) else (pair,):
+        registered = registered_kl(one)
+        terms = sum(f.times * f.q.terms for f in one.distributions() or ())
+        assert registered == pytest.approx(
+            one.law.kl, rel=1e-12, abs=1e-14 * max(terms, one.dimension)
+        )
