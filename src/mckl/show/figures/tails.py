@@ -45,24 +45,9 @@ class Theory(NamedTuple):
     gain: Vector
 
 
-def border(family: str, offset: float = _OFFSET) -> float:
-    """The scale from which E r^2 is infinite, by bisection; inf where it is finite up to 16."""
-
-    def finite(scale: float) -> bool:
-        return sweep_pair(family, 1, scale, offset).law.is_finite((-2, -2))
-
-    low, high = 1.0, 16.0
-    if finite(high):
-        return math.inf
-    while high - low > 1e-9:
-        middle = 0.5 * (low + high)
-        low, high = (middle, high) if finite(middle) else (low, middle)
-    return high
-
-
 def theory(family: str) -> Theory:
     """The theory of one family over the figure's scales."""
-    edge = border(family)
+    edge = parts.ratio_border(family, _OFFSET)
     # Denser towards the border, where k3's variance goes off to infinity.
     even = np.linspace(0.0, 1.0, _NODES[0])
     last = min(0.999 * edge, _HIGH)
