@@ -20,20 +20,25 @@ from mckl.show.figures import Frames, parts, theme
 
 COLUMNS, ROWS, LINES, CASES = 5, 4, 5, 5
 POINTS = (15, 950)  # marks: at most so many a line, and in all
-WORD = {"dimension": "D =", "scale": "scale", "offset": "offset"}
+WORD = {"dimension": "D =", "scale": "scale", "offset": "offset", "family": ""}
+PLURAL = {"family": "families"}
+Role = tuple[str, int]
 
 
 def draw(frames: Frames) -> tuple[Figure, dict[str, Any]]:
     """RMSE of one sampler and estimator against samples, a panel a cell of the sweep.
 
     Columns are dimensions, lines the longer of scale and offset, rows the shorter; the cases
-    have a panel of their own. Of a long axis evenly spaced values are shown.
+    have a panel of their own. Of a long axis evenly spaced values are shown. Where the sweep has
+    several families they are the columns, dimensions the rows, and the shorter of scale and offset
+    is shown at its middle value alone.
     """
     rows, sampler, estimator = _chosen(frames["summary"])
     zero = _zero(rows)
     is_case = rows["scale"].isna()
     grid, cases = rows[~is_case], rows[is_case]
-    axes_of = _roles(grid)
+    axes_of, held = _roles(grid)
+    middle = parts.middle(grid[held]) if held else None
     shown = {axis: parts.spaced(sorted(grid[axis].unique()), most) for axis, most in axes_of}
     (column, _), (row, _), (colour, _) = axes_of
     case_names = _cases(cases, zero)
@@ -59,7 +64,8 @@ def draw(frames: Frames) -> tuple[Figure, dict[str, Any]]:
     colours = parts.sequential(max(len(shown[colour]), len(case_names)))
     ends: dict[tuple[int, int], list[tuple[float, str, str]]] = {at: [] for at in panels}
     by_setting = dict(list(rows.groupby("setting", sort=False)))
-    place = grid.drop_duplicates("setting").set_index([row, column, colour])["setting"]
+    place = grid[grid[held] == middle] if held else grid
+    place = place.drop_duplicates("setting").set_index([row, column, colour])["setting"]
     names_shown = []
     for i, y in enumerate(shown[row]):
         for j, x in enumerate(shown[column]):
@@ -84,7 +90,7 @@ def draw(frames: Frames) -> tuple[Figure, dict[str, Any]]:
 
     _axes(panels, rows, zero, height)
     for j, x in enumerate(shown[column] if height else []):
-        panels[0, j].set_title(f"{WORD[column]} {_plain(x)}")
+        panels[0, j].set_title(f"{WORD[column]} {_plain(x)}".strip())
     for i, y in enumerate(shown[row] if height else []):
         panels[i, 0].set_ylabel(f"{WORD[row]} {_plain(y)}\nRMSE (nats)")
     if with_cases:
@@ -93,9 +99,11 @@ def draw(frames: Frames) -> tuple[Figure, dict[str, Any]]:
     replicates = int(rows["replicates"].min()) if len(rows) else 0
     settings = rows["setting"].nunique()
     omitted = [
-        f"{len(shown[axis])} of {grid[axis].nunique()} {axis}s"
+        f"{len(shown[axis])} of {grid[axis].nunique()} {PLURAL.get(axis, axis + 's')}"
         for axis, _ in axes_of if len(shown[axis]) < grid[axis].nunique()
     ]  # fmt: skip
+    if held and grid[held].nunique() > 1:
+        omitted.append(f"{held} {_plain(middle)} of {grid[held].nunique()} {held}s")
     if len(case_names) + len(case_zero) < cases["setting"].nunique():
         omitted.append(f"{len(case_names)} of {cases['setting'].nunique()} cases")
     _key(fig, cells, height, width, with_cases, sampler, estimator, replicates, omitted)
@@ -124,6 +132,7 @@ def draw(frames: Frames) -> tuple[Figure, dict[str, Any]]:
         "replicates": replicates,
         "samples": f"{last:,}",
         "settings": settings,
+        "families": grid["family"].nunique(),
         "unit_slope": bool(len(final)) and _square_root(sampler, estimator),
         "shown": len(names_shown) + len(case_names),
         "stride": stride,
@@ -151,8 +160,8 @@ def _square_root(sampler: str, estimator: str) -> bool:
     return SAMPLERS[sampler].points.independent and ESTIMATORS[estimator].linear
 
 
-def _plain(value: float) -> str:
-    return f"{value:.6g}"
+def _plain(value: Any) -> str:
+    return value if isinstance(value, str) else f"{value:.6g}"
 
 
 def _inches_high(ax: Axes) -> float:
@@ -180,15 +189,20 @@ def _zero_words(grid: pd.DataFrame, cases: list[str]) -> str:
     return parts.listed(words + [f"case ``{name}``" for name in cases])
 
 
-def _roles(grid: pd.DataFrame) -> tuple[tuple[str, int], tuple[str, int], tuple[str, int]]:
-    """The axes of the sweep as (column, row, colour), each with the most values to show."""
+def _roles(grid: pd.DataFrame) -> tuple[tuple[Role, Role, Role], str | None]:
+    """The axes of the sweep as (column, row, colour), each with the most values to show.
+
+    And the axis that is left, of several families.
+    """
     many = {axis: grid[axis].nunique() for axis in ("dimension", "scale", "offset")}
     colour, other = ("scale", "offset") if many["scale"] >= many["offset"] else ("offset", "scale")
+    if grid["family"].nunique() > 1:
+        return (("family", COLUMNS), ("dimension", ROWS), (colour, LINES)), other
     if many[colour] <= 1 < many["dimension"]:
-        return (other, COLUMNS), (colour, ROWS), ("dimension", LINES)
+        return ((other, COLUMNS), (colour, ROWS), ("dimension", LINES)), None
     if many["dimension"] <= 1:
-        return (other, COLUMNS), ("dimension", ROWS), (colour, LINES)
-    return ("dimension", COLUMNS), (other, ROWS), (colour, LINES)
+        return ((other, COLUMNS), ("dimension", ROWS), (colour, LINES)), None
+    return (("dimension", COLUMNS), (other, ROWS), (colour, LINES)), None
 
 
 def _cases(cases: pd.DataFrame, zero: set[str]) -> list[str]:

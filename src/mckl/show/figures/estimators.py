@@ -27,11 +27,14 @@ def _three(settings: pd.DataFrame) -> list[str]:
     return list(dict.fromkeys(chosen))
 
 
-def _panel(ax: Axes, cells: pd.DataFrame, row: pd.Series, letter: str) -> list[str]:
+def _panel(ax: Axes, cells: pd.DataFrame, row: pd.Series, letter: str, several: bool) -> list[str]:
     """One setting; returns the estimators whose exact line lies outside of the panel."""
     theme.decades(ax)
-    kl = f"KL {parts.nats(row['kl'])} nats"
-    ax.set_title(f"({letter}) {parts.title(row)}\n{kl}", fontsize=7.5, linespacing=1.25)
+    family = f"{row['family']}, " if several or row["family"] != "normal" else ""
+    ax.set_title(
+        f"({letter}) {parts.title(row, family=False)}\n{family}KL {parts.nats(row['kl'])} nats",
+        fontsize=7.5, linespacing=1.25,
+    )  # fmt: skip
     low, high = parts.y_limits(np.sqrt(cells["mse"].to_numpy(float)))
     high = min(high, low * _DECADES)  # an exploding cv must not flatten the others
     ax.set_xlim(cells["samples"].min() / 1.4, cells["samples"].max() * 1.4)
@@ -97,6 +100,9 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
     shown = settings.head(1) if shown.empty else shown
     finite = shown["k3_variance_finite"].astype(bool)
     rows = [(_three(shown[finite]), "finite"), (_three(shown[~finite]), "infinite")]
+    families = parts.by_family(shown, 6)
+    if families:
+        rows = [(families[:3], ""), (families[3:], "")]
     rows = [(names, kind) for names, kind in rows if names]
     width = max(len(names) for names, _ in rows)
     fig, axes = plt.subplots(
@@ -109,12 +115,14 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
             ax.set_visible(False)
         for ax, name in zip(line, names, strict=False):
             row = settings[settings["setting"] == name].iloc[0]
-            unseen[name] = _panel(ax, cells[cells["setting"] == name], row, next(letters))
-        line[0].set_ylabel(f"{kind} k3 variance\nRMSE (nats)")
+            here = cells[cells["setting"] == name]
+            unseen[name] = _panel(ax, here, row, next(letters), bool(families))
+        line[0].set_ylabel(f"{kind} k3 variance\nRMSE (nats)" if kind else "RMSE (nats)")
         for ax in line[: len(names)]:
             ax.xaxis.set_tick_params(labelbottom=True)
     fig.supxlabel("samples n", fontsize=8.5)
-    return fig, _numbers(settings, cells, str(sampler), [n for names, _ in rows for n in names])
+    numbers = _numbers(settings, cells, str(sampler), [n for names, _ in rows for n in names])
+    return fig, numbers | {"families": len(families)}
 
 
 def _numbers(

@@ -15,12 +15,23 @@ from matplotlib.colors import to_hex
 from mckl.arrays import Vector
 from mckl.draw.points import SAMPLERS
 from mckl.estimation.values import ESTIMATORS
+from mckl.families.registry import sweep_pair
 from mckl.show.figures.theme import MUTED
 
 T = TypeVar("T")
 
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-KEYS = ("setting", "case", "backend", "sampler", "estimator", "quantity", "theory", "test")
+KEYS = (
+    "setting",
+    "case",
+    "family",
+    "backend",
+    "sampler",
+    "estimator",
+    "quantity",
+    "theory",
+    "test",
+)
 
 
 def plain(frame: pd.DataFrame) -> pd.DataFrame:
@@ -64,12 +75,62 @@ def plainest_estimator(present: pd.Series) -> str | None:
     return first_of(sorted(ESTIMATORS, key=lambda e: not ESTIMATORS[e].consistent), present)
 
 
-def title(row: pd.Series) -> str:
-    """A setting in words: its case, or where it stands in the sweep."""
+def title(row: pd.Series, *, family: bool | None = None) -> str:
+    """A setting in words: its case, or where it stands in the sweep.
+
+    The family is named where it is not normal, or always or never, as `family` says.
+    """
     dimension = f"D = {int(row['dimension'])}"
     if isinstance(row["case"], str):
         return f"case {row['case']}, {dimension}"
-    return f"{dimension}, scale {row['scale']:g}, offset {row['offset']:g}"
+    named = row["family"] != "normal" if family is None else family
+    of = f"{row['family']}, " if named else ""
+    return f"{of}{dimension}, scale {row['scale']:g}, offset {row['offset']:g}"
+
+
+def families(settings: pd.DataFrame) -> list[str]:
+    """The families of the sweep, in the order of the table."""
+    return [str(name) for name in settings.loc[settings["case"].isna(), "family"].unique()]
+
+
+def middle(values: Iterable[T]) -> T:
+    """The middle one of the distinct values, of two the larger."""
+    known = sorted(set(values))  # type: ignore[type-var]
+    return known[len(known) // 2]
+
+
+def by_family(settings: pd.DataFrame, most: int) -> list[str]:
+    """Of at most `most` families of the sweep one setting each; none where there is one family.
+
+    All have one dimension, the smallest, one scale and one offset: if there are such, a scale
+    other than 1 and an offset other than 0, the least for which k3's variance is finite in some
+    families alone.
+    """
+    grid = settings[settings["case"].isna()]
+    if grid["family"].nunique() < 2:
+        return []
+    grid = grid[grid["dimension"] == grid["dimension"].min()]
+    general = grid[(grid["scale"] != 1) & (grid["offset"] != 0)]
+    grid = grid if general.empty else general
+    differ = grid.groupby(["scale", "offset"])["k3_variance_finite"].nunique()
+    scale, offset = differ.idxmax() if differ.max() > 1 else middle(differ.index)
+    here = grid[(grid["scale"] == scale) & (grid["offset"] == offset)]
+    return spaced([str(name) for name in here["setting"]], most)
+
+
+def ratio_border(family: str, offset: float = 0.0) -> float:
+    """The scale from which E r^2 is infinite, by bisection; inf where it is finite up to 16."""
+
+    def finite(scale: float) -> bool:
+        return sweep_pair(family, 1, scale, offset).law.is_finite((-2, -2))
+
+    low, high = 1.0, 16.0
+    if finite(high):
+        return math.inf
+    while high - low > 1e-9:
+        between = 0.5 * (low + high)
+        low, high = (between, high) if finite(between) else (low, between)
+    return high
 
 
 def nats(value: float) -> str:
@@ -211,11 +272,16 @@ def setting(settings: pd.DataFrame, name: str) -> pd.Series:
 
 
 def two_settings(settings: pd.DataFrame) -> list[str]:
-    """The notebook's pair, if it is there, and a general setting of the largest dimension."""
+    """The notebook's pair, if it is there, and a general setting of the largest dimension.
+
+    Of a sweep over several families the latter is of the first that is not normal.
+    """
     shown = settings[settings["kl"] > 0]
     shown = settings if shown.empty else shown
     out = ["notebook"] if (shown["setting"] == "notebook").any() else []
     others = shown[~shown["setting"].isin(out)]
+    if len(families(settings)) > 1:
+        others = others[others["family"] == (next(f for f in families(settings) if f != "normal"))]
     general = others[(others["scale"] != 1) & (others["offset"] != 0)]
     others = others if general.empty else general
     others = others[others["dimension"] == others["dimension"].max()]

@@ -60,6 +60,7 @@ def draw(frames: Frames) -> tuple[Figure, dict[str, Any]]:
         "law": law,
         "replicates": replicates,
         "settings": len(settings),
+        "families": len(parts.families(settings)),
         "zero": len(settings) - len(relative),
         "points": len(ratio),
         "low": f"{band[0]:.2f}",
@@ -102,12 +103,13 @@ def _words(relative: pd.DataFrame, at: int) -> dict[str, str] | None:
 def _groups(relative: pd.DataFrame) -> tuple[list[tuple[str, pd.DataFrame]], int]:
     """Rows of the right panel, hardest first, and how many there was no room for.
 
-    A row is a pair of scale and offset with all its dimensions, or a case.
+    A row is a family, scale and offset with all its dimensions, or a case.
     """
     grid = relative[relative["scale"].notna()]
+    several = grid["family"].nunique() > 1
     groups = [
-        (f"scale {scale:g}, offset {offset:g}", rows)
-        for (scale, offset), rows in grid.groupby(["scale", "offset"])
+        (f"{f'{family}, ' if several else ''}scale {scale:g}, offset {offset:g}", rows)
+        for (family, scale, offset), rows in grid.groupby(["family", "scale", "offset"])
     ]
     cases = [
         (f"{parts.shortened(str(row['setting']))} (D = {row['dimension']})", relative.loc[[at]])

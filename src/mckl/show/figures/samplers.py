@@ -1,4 +1,4 @@
-"""RMSE against samples for every sampler, over the dimension and in the notebook's pair."""
+"""RMSE against samples for every sampler, over dimension or family, and in the notebook's pair."""
 
 from __future__ import annotations
 
@@ -17,11 +17,14 @@ _SAME_LAW = 1e-9  # relative difference of exact variances that is rounding
 
 
 def _chosen(settings: pd.DataFrame) -> list[str]:
-    """The notebook's pair, then one scale and offset in the smallest, middle, largest dimension."""
+    """The notebook's pair, then one scale and offset in three dimensions, or in every family."""
     shown = settings[settings["kl"] > 0]
     shown = settings.head(1) if shown.empty else shown
     out = ["notebook"] if (shown["setting"] == "notebook").any() else []
     grid = shown[shown["case"].isna()]
+    families = parts.by_family(shown, 6 - len(out))
+    if families:
+        return out + families
     if grid.empty:
         return out or shown["setting"].head(1).tolist()
     pairs = grid[["scale", "offset"]].drop_duplicates().sort_values(["scale", "offset"])
@@ -67,10 +70,13 @@ def _slope(ax: Axes, power: float, text: str) -> None:
     )  # fmt: skip
 
 
-def _panel(ax: Axes, cells: pd.DataFrame, row: pd.Series, letter: str) -> list[list[str]]:
+def _panel(
+    ax: Axes, cells: pd.DataFrame, row: pd.Series, letter: str, family: bool | None
+) -> list[list[str]]:
     theme.decades(ax)
     ax.set_title(
-        f"({letter}) {parts.title(row)}, KL {parts.nats(float(row['kl']))} nats", fontsize=7.5
+        f"({letter}) {parts.title(row, family=family)}, KL {parts.nats(float(row['kl']))} nats",
+        fontsize=7.5,
     )
     low, high = parts.y_limits(np.sqrt(cells["mse"].to_numpy(float)))
     ax.set_ylim(low, high)
@@ -112,7 +118,7 @@ def _panel(ax: Axes, cells: pd.DataFrame, row: pd.Series, letter: str) -> list[l
 
 
 def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
-    """Measured RMSE of the samplers over theory, in at most four settings.
+    """Measured RMSE of the samplers over theory, in at most six settings.
 
     Parameters
     ----------
@@ -128,6 +134,7 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
     estimator = parts.plainest_estimator(summary["estimator"])
     cells = summary[summary["estimator"] == estimator]
     names = _chosen(settings)
+    several = len(parts.families(settings)) > 1
     columns = min(2, len(names))
     lines = math.ceil(len(names) / columns)
     fig, axes = plt.subplots(
@@ -140,12 +147,21 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
             continue
         row = settings[settings["setting"] == names[i]].iloc[0]
         here = cells[cells["setting"] == names[i]]
-        same += [g for g in _panel(ax, here, row, "abcd"[i]) if len(g) > 1]
+        groups = _panel(ax, here, row, "abcdef"[i], True if several else None)
+        same += [g for g in groups if len(g) > 1]
         if i % columns == 0:
             ax.set_ylabel(f"RMSE of {estimator} (nats)")
         if i + columns >= len(names):
             ax.set_xlabel("samples n")
     return fig, _numbers(settings, cells, str(estimator), names, same)
+
+
+def _sobol_gain(cells: pd.DataFrame, samples: int) -> str:
+    """How many times smaller the exact RMSE is over the better Sobol' points than over iid ones."""
+    here = cells[cells["samples"] == samples].set_index("sampler")["exact_mse"]
+    here = here[here > 0]
+    sobol = [value for name, value in here.items() if str(name).startswith("sobol")]
+    return parts.nats(math.sqrt(here["iid"] / min(sobol))) if sobol and "iid" in here else ""
 
 
 def _numbers(
@@ -161,6 +177,12 @@ def _numbers(
     exact = np.sqrt(here["exact_mse"].where(np.isfinite(here["exact_mse"])))
     rmse = exact.fillna(here["rmse"]).to_dict()
     iid = rmse.get("iid", rmse.get("iid-radial", 0.0))
+    known = settings.set_index("setting")
+    gains = {
+        str(known.loc[name, "family"]): _sobol_gain(cells[cells["setting"] == name], at)
+        for name in names
+        if not isinstance(known.loc[name, "case"], str)
+    }
     between = ~parts.powers_of_two(cells["samples"])
     sobol = {k: v for k, v in rmse.items() if k.startswith("sobol") and v > 0}
     best = min(sobol, key=lambda k: sobol[k]) if sobol else ""
@@ -168,6 +190,7 @@ def _numbers(
         "estimator": estimator,
         "samplers": parts.ordered(cells["sampler"], theme.SAMPLER_COLOURS),
         "chosen": len(names),
+        "gains": gains if len(gains) > 1 and all(gains.values()) else {},
         "settings": len(settings),
         "quoted": quoted,
         "samples": at,

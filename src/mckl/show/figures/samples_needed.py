@@ -1,4 +1,4 @@
-"""Samples needed for a tolerance, over scale and offset by dimension, and what needs fewest."""
+"""Samples needed for a tolerance, over scale and offset, and what needs fewest."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from mckl.estimation.values import ESTIMATORS
 from mckl.show.figures import Frames, parts, theme
 
 _WANTED = 0.01  # the tolerance that is shown, if the study has it
-_COLUMNS = 5  # dimensions that are shown
+_COLUMNS = 5  # dimensions, or families, that are shown
 _CASES = 12  # named pairs that are shown where there is no grid
 _TEXT = 30  # cells of a panel up to which each is labelled
 _TICKS = 4
@@ -57,20 +57,35 @@ def _blocks(settings: pd.DataFrame) -> list[_Block]:
         names = parts.spaced(settings["setting"].tolist(), _CASES)
         return [_Block("named pairs", [parts.shortened(n, 10) for n in names], [""], [names])]
     out = []
-    for dimension in parts.spaced(sorted(set(grid["dimension"])), _COLUMNS):
-        here = grid[grid["dimension"] == dimension]
+    for title, here in _columns(grid):
         scales, offsets = sorted(set(here["scale"])), sorted(set(here["offset"]))
         at = {(r.scale, r.offset): r.setting for r in here.itertuples()}
         cells = [[str(at.get((s, o), "")) for s in scales] for o in offsets]
         out.append(
             _Block(
-                f"D = {int(dimension)}",
+                title,
                 [f"{s:.3g}" for s in scales],
                 [f"{o:.3g}" for o in offsets],
                 cells,
             )
         )
     return out
+
+
+def _columns(grid: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    """The dimensions of the sweep; of several families each family, in the middle dimension."""
+    families = parts.families(grid)
+    if len(families) > 1:
+        grid = grid[grid["dimension"] == parts.middle(grid["dimension"])]
+        dimension = int(grid["dimension"].iloc[0])
+        return [
+            (f"{name}\nD = {dimension}", grid[grid["family"] == name])
+            for name in parts.spaced(families, _COLUMNS)
+        ]
+    return [
+        (f"D = {int(dimension)}", grid[grid["dimension"] == dimension])
+        for dimension in parts.spaced(sorted(set(grid["dimension"])), _COLUMNS)
+    ]
 
 
 def _short(n: float) -> str:
@@ -360,7 +375,8 @@ def _numbers(
     inside = (measured["samples_needed_low"] <= measured["samples_needed"]) & ~(
         measured["samples_needed_high"] < measured["samples_needed"]
     )
-    dimensions = settings[settings["case"].isna()]["dimension"].nunique()
+    grid = settings["case"].isna()
+    dimensions = settings[grid]["dimension"].nunique()
     return {
         "tolerance": f"{100 * rows['tolerance'].iloc[0]:g} %" if len(rows) else "",
         "sampler": sampler,
@@ -368,6 +384,8 @@ def _numbers(
         "settings": len(settings),
         "shown": len(blocks),
         "dimensions": dimensions,
+        "families": len(parts.families(settings)),
+        "dimension": int(parts.middle(settings.loc[grid, "dimension"])) if grid.any() else 0,
         "fewest": [
             dict(zip(("estimator", "sampler"), str(name).split("/"), strict=True))
             | {"settings": int(n)}

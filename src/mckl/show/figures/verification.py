@@ -46,7 +46,7 @@ def normal_scores(p_value: Vector, z: Vector) -> Vector:
 def _last_cells(verification: pd.DataFrame, settings: pd.DataFrame) -> pd.DataFrame:
     """The gamma cell of the largest checkpoint of a trace, in order of its score.
 
-    Of the settings of a dimension, which share their draws, one: another for each sampler and
+    Of the settings of a family and dimension, which share their draws, one: another for each sampler and
     estimator. A cell that failed is always among them. What is left as a margin for cv's theory,
     a leading order, puts most of its scores at 0: it is not shown.
     """
@@ -56,8 +56,9 @@ def _last_cells(verification: pd.DataFrame, settings: pd.DataFrame) -> pd.DataFr
         & verification["estimator"].isin(means) & verification["setting"].isin(settings["setting"])
     ]  # fmt: skip
     last = tested.loc[tested.groupby(_TRACE)["samples"].idxmax()].sort_values("setting")
-    dimension = last["setting"].map(settings.set_index("setting")["dimension"])
-    groups = last.groupby([dimension, *_TRACE[1:]])
+    about = settings.set_index("setting")[["family", "dimension"]]
+    shared = [last["setting"].map(about[axis]).rename(axis) for axis in about]
+    groups = last.groupby([*shared, *_TRACE[1:]])
     turn = groups.ngroup() % groups["setting"].transform("size")
     last = last[(groups.cumcount() == turn) | ~last["passed"]]
     score = normal_scores(last["p_value"].to_numpy(float), last["z"].to_numpy(float))
@@ -199,7 +200,8 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
         1, 2, left=0.13, right=0.99, bottom=0.085, top=0.40, wspace=0.06, width_ratios=[1.75, 1]
     )
     axes = [fig.add_subplot(top[0, i]) for i in range(3)]
-    last = _last_cells(verification, parts.plain(frames["settings"]))
+    settings = parts.plain(frames["settings"])
+    last = _last_cells(verification, settings)
     outside = points = 0
     for ax, (quantity, label), letter in zip(axes, _QUANTITIES.items(), "abc", strict=True):
         cells = last[last["quantity"] == quantity].reset_index(drop=True)
@@ -223,7 +225,8 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
         more = f"\nand {len(failed) - 3:,} more" if len(failed) > 3 else ""
         text = f"{len(failed):,} FAILED\n" + "\n".join(lines) + more
         fig.text(0.07, 0.0, text, fontsize=7, color=_FAILED, ha="left", va="top")
-    return fig, _numbers(verification, failed, counts, tested, outside, points, errors)
+    numbers = _numbers(verification, failed, counts, tested, outside, points, errors)
+    return fig, numbers | {"families": len(parts.families(settings))}
 
 
 def _numbers(
