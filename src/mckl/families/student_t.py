@@ -14,7 +14,8 @@ from mckl.arrays import Vector
 from mckl.exact.product import Tail
 from mckl.families.gamma_function import log_gamma_rise
 from mckl.families.independent import LOCATION, SCALE, Parameter, independent_family
-from mckl.families.univariate import Univariate, kind_of, log_of_products
+from mckl.families.univariate import Univariate, log_of_products
+from mckl.text import with_shapes
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class StudentT(Univariate):
 
     @property
     def kind(self) -> str:
-        return kind_of("student-t", self.df)
+        return with_shapes("student-t", (self.df,))
 
     def at(self, location: Any, scale: Any) -> StudentT:
         return StudentT(self.df, location, scale)
