@@ -720,7 +720,7 @@ C = {"family": "categorical", "probabilities": [0.5, 0.5]}
         (
             {**_MIXED, "components": [{"family": "poisson", "rate": 1}, {}]},
             {},
-            "'poisson', expected",
+            "'poisson': expected",
         ),
         ({**_MIXED, "components": [{"mean": [1, 2]}, {}]}, {}, "more than one dimension"),
         ({**_MIXED, "components": [G, {}]}, {}, "expected one support for all"),

@@ -14,7 +14,8 @@ import time
 
 from mckl.show.progress import Board, Task
 from mckl.show.runlog import OnRun, RunLog, answers
-from mckl.study.plan import REPORT, RULES, Job, duration, plan
+from mckl.study.plan import REPORT, RULES, Job, plan
+from mckl.text import duration
 
 # The jobs that the plan knows, by their rules' names, which are others in a module.
 OWN_JOBS = {

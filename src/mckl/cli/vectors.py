@@ -9,6 +9,7 @@ import numpy as np
 from mckl.arrays import Vector
 from mckl.cli.columns import Table, open_columns
 from mckl.errors import UserError
+from mckl.text import listed
 
 _Form = Callable[[Vector], Vector] | None
 # What a quantity is called, and how it follows from a column of that name. A standard deviation
@@ -166,8 +167,7 @@ def _is_quantity(name: str) -> bool:
 
 
 def _either(quantity: str) -> str:
-    *others, last = _FORMS.get(quantity, [quantity])
-    return f"{', '.join(others)} or {last}" if others else last
+    return listed(_FORMS.get(quantity, [quantity]), "or")
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mckl.errors import one_line
+from mckl.text import count, duration
 
 if TYPE_CHECKING:
     from mckl.estimation.advice import Choice
@@ -144,21 +145,17 @@ def _table(told: Mapping[str, Any]) -> None:
 
 
 def _cells(option: Mapping[str, Any]) -> list[str]:
-    samples = option["samples_needed"]
+    samples, seconds = option["samples_needed"], option["cpu_seconds"]
     mark = "*" if option["theory"] == "asymptotic" else ""
     return [
         option["estimator"],
         option["sampler"],
-        _NONE if samples is None else f"{_count(samples)}{mark}",
+        _NONE if samples is None else f"{count(samples, exponent_from=1e9)}{mark}",
         _number(option["expected_rmse"]),
         _probability(option),
-        _duration(option["cpu_seconds"]),
+        _NONE if seconds is None else duration(seconds, finest="ms"),
         option["verdict"],
     ]
-
-
-def _count(samples: int) -> str:
-    return f"{samples:,}" if samples < 10**9 else f"{samples:.3g}"
 
 
 def _number(value: float | None) -> str:
@@ -170,17 +167,6 @@ def _probability(option: Mapping[str, Any]) -> str:
     if value is None or option["samples_needed"] is None:
         return _NONE
     return f"{value:.2g}"
-
-
-def _duration(seconds: float | None) -> str:
-    if seconds is None:
-        return _NONE
-    for limit, size, unit in ((1.0, 1e-3, "ms"), (120.0, 1.0, "s"), (7200.0, 60.0, "min"),
-                              (172800.0, 3600.0, "h"), (3.2e7, 86400.0, "days")):  # fmt: skip
-        if seconds < limit:
-            shown = seconds / size
-            return f"{shown:.2g} {unit}" if shown < 10 else f"{shown:.0f} {unit}"
-    return f"{seconds / 31557600:.2g} years"
 
 
 @contextlib.contextmanager

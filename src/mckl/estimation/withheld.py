@@ -16,6 +16,7 @@ from mckl.estimation.stages import Stage
 from mckl.estimation.tails import limit
 from mckl.estimation.values import Estimator
 from mckl.estimation.values.base import TOO_LARGE
+from mckl.text import count
 
 # A mean of r further than this from 1 is no chance, in standard errors.
 _FAR = 5.0
@@ -55,7 +56,8 @@ def budget_reason(estimator: Estimator, samples: float, most: int) -> str | None
         return None
     return (
         f"{estimator.name} is so skewed here that its interval takes at least "
-        f"{_count(samples)} samples, and the budget is {_count(most)}"
+        f"{count(samples, exponent_from=1e9)} samples, and the budget is "
+        f"{count(most, exponent_from=1e9)}"
     )
 
 
@@ -98,7 +100,3 @@ def ratio_reason(mean_ratio: float) -> str | None:
     if mean_ratio <= 0.0:
         return "the mean of p/q over the samples is 0 and not 1: none fell where p has its mass"
     return None
-
-
-def _count(n: float) -> str:
-    return f"{n:,.0f}" if n < 1e9 else f"{n:.2g}"

@@ -26,7 +26,8 @@ from mckl.exact.product import Tail
 from mckl.families.gamma import log_gammas
 from mckl.families.gamma_function import log_gamma_rise
 from mckl.families.independent import Parameter, independent_family
-from mckl.families.univariate import Univariate, kind_of
+from mckl.families.univariate import Univariate
+from mckl.text import with_shapes
 
 _SMALLEST = 1e-290
 
@@ -43,7 +44,7 @@ class Beta(Univariate):
 
     @property
     def kind(self) -> str:
-        return kind_of("beta", self.a, self.b)
+        return with_shapes("beta", (self.a, self.b))
 
     def at(self, location: Any, scale: Any) -> Beta:
         return self

@@ -27,6 +27,7 @@ from mckl.draw.distribution import Distribution, Factor, Part
 from mckl.draw.form import Form, Seconds
 from mckl.exact.law import Law, Tilt
 from mckl.families.base import Pair, Side
+from mckl.text import number
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(12)
 _SETTLED = 1e-13  # what halving a panel may change, relative to the whole; the rest is far less
@@ -266,7 +267,7 @@ class _Evaluator:
 def text_of(vector: Vector) -> str:
     """A short text that only this vector has."""
     if vector.size <= 8:
-        return ", ".join(repr(float(x)).removesuffix(".0") for x in vector)
+        return ", ".join(map(number, vector))
     digest = hashlib.sha256(np.ascontiguousarray(vector, dtype="<f8").tobytes()).hexdigest()
     return f"{vector.size} numbers {digest}"
 

@@ -17,7 +17,8 @@ from mckl.exact.product import Tail
 from mckl.families.gamma_function import log_gamma_rise
 from mckl.families.independent import Parameter, independent_family
 from mckl.families.parameters import numbers
-from mckl.families.univariate import Between, Coordinates, Univariate, kind_of
+from mckl.families.univariate import Between, Coordinates, Univariate
+from mckl.text import with_shapes
 
 _LEAST_SHAPE = 0.1  # below, quantiles of likely probabilities are too small for float64
 _SMALLEST = 1e-300
@@ -37,7 +38,7 @@ class Gamma(Univariate):
 
     @property
     def kind(self) -> str:
-        return kind_of("gamma", self.shape)
+        return with_shapes("gamma", (self.shape,))
 
     def at(self, location: Any, scale: Any) -> Gamma:
         return Gamma(self.shape, scale)

@@ -78,6 +78,10 @@ def _check(factor: Between) -> None:
         )
 
 
+# The one-dimensional families by name; a mixture may have the laws of each.
+INDEPENDENT: dict[str, Family] = {}
+
+
 def independent_family(
     name: str,
     make: Callable[..., Univariate],
@@ -111,4 +115,5 @@ def independent_family(
     if sweep is None and list(parameters)[-2:] == ["location", "scale"]:
         sweep = located
     meanings = {key: parameter.meaning for key, parameter in parameters.items()}
-    return Family(name, shapes, meanings, side, sweep)
+    INDEPENDENT[name] = Family(name, shapes, meanings, side, sweep)
+    return INDEPENDENT[name]

@@ -13,18 +13,11 @@ from mckl.arrays import Vector
 from mckl.draw.form import Seconds
 from mckl.exact.product import Tail
 from mckl.families.base import Family
-from mckl.families.beta import BETA
-from mckl.families.gamma import GAMMA
-from mckl.families.gaussian import GAUSSIAN
-from mckl.families.independent import Independent
-from mckl.families.laplace import LAPLACE
-from mckl.families.logistic import LOGISTIC
+from mckl.families.independent import INDEPENDENT, Independent
 from mckl.families.parameters import check_names, missing, numbers
-from mckl.families.student_t import STUDENT_T
 from mckl.families.univariate import Univariate
+from mckl.text import nearest
 
-# The families whose laws a mixture may have.
-_COMPONENTS = {f.name: f for f in (GAUSSIAN, STUDENT_T, LAPLACE, LOGISTIC, GAMMA, BETA)}
 _ADD_UP = 1e-9  # how far the sum of the weights may be from 1
 
 
@@ -195,11 +188,9 @@ def _component(given: Any) -> Univariate:
     if not isinstance(given, Mapping):
         raise ValueError(f"mixture: component {given!r}, expected a law with its parameters")
     name = given.get("family", "normal")
-    if name not in _COMPONENTS:
-        raise ValueError(
-            f"mixture: component of family {name!r}, expected one of {', '.join(_COMPONENTS)}"
-        )
-    side = _COMPONENTS[name].side({k: v for k, v in given.items() if k != "family"})
+    if name not in INDEPENDENT:
+        raise ValueError(f"mixture: component of family '{name}': {nearest(name, INDEPENDENT)}")
+    side = INDEPENDENT[name].side({k: v for k, v in given.items() if k != "family"})
     if not isinstance(side, Independent) or len(side.laws) != 1:
         raise ValueError(f"mixture: component {given!r} has more than one dimension, expected one")
     return side.laws[0]

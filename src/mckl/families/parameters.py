@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from mckl.arrays import Vector
+from mckl.text import listed
 
 
 def check_names(family: str, given: Mapping[str, Any], known: Collection[str]) -> None:
@@ -17,7 +18,7 @@ def check_names(family: str, given: Mapping[str, Any], known: Collection[str]) -
         if name not in known:
             near = difflib.get_close_matches(str(name), known, 1)
             meant = f"; did you mean {near[0]}?" if near else ""
-            raise ValueError(f"{family}: unknown parameter {name}, expected {_list(known)}{meant}")
+            raise ValueError(f"{family}: unknown parameter {name}, expected {listed(known)}{meant}")
 
 
 def numbers(
@@ -55,7 +56,7 @@ def one_length(family: str, vectors: Mapping[str, Vector]) -> int | None:
     """How many coordinates vectors stand for; None where all are scalars."""
     lengths = {name: v.size for name, v in vectors.items() if v.ndim}
     if len(set(lengths.values())) > 1:
-        text = _list([f"{n} numbers of {name}" for name, n in lengths.items()])
+        text = listed([f"{n} numbers of {name}" for name, n in lengths.items()])
         raise ValueError(f"{family}: {text}, expected one length, or a scalar for all coordinates")
     return next(iter(lengths.values()), None)
 
@@ -63,11 +64,6 @@ def one_length(family: str, vectors: Mapping[str, Vector]) -> int | None:
 def missing(family: str, name: str) -> ValueError:
     """What to raise where a parameter without a default is not given."""
     return ValueError(f"{family}: {name} is missing")
-
-
-def _list(names: Collection[str]) -> str:
-    *most, last = names
-    return f"{', '.join(most)} and {last}" if most else last
 
 
 def _short(value: Any) -> str:

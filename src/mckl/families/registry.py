@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping
 from typing import Any
 
 from mckl.families.base import Family, Pair
+from mckl.text import nearest, with_shapes
 
 # Every family imported here is registered, in the order in which everything shows them.
 from mckl.families.normal import NORMAL
@@ -25,11 +25,6 @@ from mckl.families.dirichlet import DIRICHLET
 FAMILIES: Mapping[str, Family] = {f.name: f for f in [*globals().values()] if isinstance(f, Family)}
 
 _TEXT = re.compile(r"\s*([a-z][a-z-]*)\s*(?:\(([^()]*)\))?\s*")
-
-
-def number(value: float) -> str:
-    """The shortest text of a number that reads back as the same number; 1 for 1.0."""
-    return repr(float(value)).removesuffix(".0")
 
 
 def read(text: str) -> tuple[Family, tuple[float, ...]]:
@@ -55,7 +50,7 @@ def read(text: str) -> tuple[Family, tuple[float, ...]]:
 def canonical(text: str) -> str:
     """The text of a family as results have it: ``student-t(5)`` for ``student-t( 5.0 )``."""
     family, shapes = read(text)
-    return family.name + (f"({', '.join(map(number, shapes))})" if shapes else "")
+    return with_shapes(family.name, shapes)
 
 
 def sweep_pair(text: str, dimension: int, scale: float, offset: float) -> Pair:
@@ -85,7 +80,5 @@ def case_pair(case: Mapping[str, Any]) -> Pair:
 
 def _family(name: Any) -> Family:
     if name not in FAMILIES:
-        close = difflib.get_close_matches(str(name), FAMILIES, n=1, cutoff=0.5)
-        known = f"did you mean '{close[0]}'?" if close else f"expected one of {', '.join(FAMILIES)}"
-        raise ValueError(f"'{name}' is no family: {known}")
+        raise ValueError(f"'{name}' is no family: {nearest(name, FAMILIES)}")
     return FAMILIES[name]

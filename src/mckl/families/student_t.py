@@ -16,7 +16,8 @@ from mckl.draw.form import Seconds
 from mckl.exact.product import Tail
 from mckl.families.gamma_function import log_gamma_rise
 from mckl.families.independent import LOCATION, SCALE, Parameter, independent_family
-from mckl.families.univariate import Univariate, kind_of, log_of_products
+from mckl.families.univariate import Univariate, log_of_products
+from mckl.text import with_shapes
 
 _TINY = 1e-100  # below this probability SciPy 1.17's stdtrit is off by up to 60 %, or infinite
 
@@ -32,7 +33,7 @@ class StudentT(Univariate):
 
     @property
     def kind(self) -> str:
-        return kind_of("student-t", self.df)
+        return with_shapes("student-t", (self.df,))
 
     def at(self, location: Any, scale: Any) -> StudentT:
         return StudentT(self.df, location, scale)

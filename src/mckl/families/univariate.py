@@ -140,11 +140,6 @@ class Univariate(ABC):
         return np.stack([(own - p.log_density(x)).sum(axis=-1) for p in ps])
 
 
-def kind_of(family: str, *shapes: float) -> str:
-    """The text of a family with shape parameters, as in the config: ``student-t(5)``."""
-    return f"{family}({', '.join(repr(float(s)).removesuffix('.0') for s in shapes)})"
-
-
 _LARGEST = 1e300
 
 

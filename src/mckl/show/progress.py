@@ -15,7 +15,7 @@ from collections.abc import Callable, Hashable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TextIO
 
-from mckl.study.plan import count, duration
+from mckl.text import count, duration
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

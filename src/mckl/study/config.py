@@ -7,7 +7,6 @@ changes nothing.
 
 from __future__ import annotations
 
-import difflib
 import itertools
 import json
 import math
@@ -26,6 +25,7 @@ from mckl.estimation.values import ESTIMATORS
 from mckl.families.registry import FAMILIES, canonical, case_pair, sweep_pair
 from mckl.study.feasible import check_feasible
 from mckl.study.settings import AXES, Setting, chunks, settings
+from mckl.text import nearest
 
 _MOST_CELLS = 10**6
 # Lists of names, and where the names that they may have are registered.
@@ -81,7 +81,7 @@ def parse(raw: Mapping[str, Any], schema: Mapping[str, Any]) -> Config:
     for name in full["cases"]:
         defaults = known["cases"]["default"]
         if full["cases"][name] is None and name not in defaults:
-            raise UserError(f"cases.{name}: no such case to drop{_nearest(name, [*defaults])}")
+            raise UserError(f"cases.{name}: no such case to drop: {nearest(name, defaults)}")
     full["cases"] = {
         name: _case(name, given) for name, given in sorted(full["cases"].items()) if given
     }
@@ -215,11 +215,6 @@ def _shown(value: Any) -> str:
     return f"'{text[:60]}...'" if len(text) > 60 else f"'{text}'"
 
 
-def _nearest(word: Any, known: Sequence[str]) -> str:
-    close = difflib.get_close_matches(str(word), known, n=1, cutoff=0.5)
-    return f": did you mean '{close[0]}'?" if close else f", expected one of {', '.join(known)}"
-
-
 def _line(error: ValidationError) -> str:
     """One line: key, value, what was expected."""
     path = list(error.absolute_path)
@@ -228,13 +223,13 @@ def _line(error: ValidationError) -> str:
         known = list(schema["properties"])
         instance: Any = error.instance
         unknown = next(key for key in instance if key not in known)
-        return f"{_path([*path, _one_line(unknown)])}: unknown key{_nearest(unknown, known)}"
+        return f"{_path([*path, _one_line(unknown)])}: unknown key: {nearest(unknown, known)}"
     if error.validator == "required":
         present: Any = error.instance
         missing = next(key for key in schema["required"] if key not in present)
         return f"{_path([*path, missing])}: missing, expected {schema['expected']}"
     if error.validator == "enum":
-        expected = f"{schema['expected']}{_nearest(error.instance, schema['enum'])}"
+        expected = f"{schema['expected']}: {nearest(error.instance, schema['enum'])}"
         return f"{_path(path)}: {_shown(error.instance)} is not {expected}"
     if error.validator == "pattern" or (error.parent and error.parent.validator == "propertyNames"):
         return f"{_path(path)}: {_shown(error.instance)} is not {schema['expected']}"

@@ -10,6 +10,7 @@ from mckl.draw.points import SAMPLERS
 from mckl.estimation.cost import estimate_seconds
 from mckl.estimation.traces import SETTINGS_AT_ONCE, checkpoints, checkpoints_of
 from mckl.study.settings import batches
+from mckl.text import count, counted, duration, size
 
 if TYPE_CHECKING:
     from mckl.study.config import Config
@@ -135,18 +136,18 @@ class Plan(NamedTuple):
         number = {rule: sum(job.rule == rule for job in self.jobs) for rule in RULES}
         drawn, figures = number["estimate"], number["figure"]
         first = (
-            f"{_number(self.settings, 'setting')} in {_number(self.estimations, 'estimation job')}"
+            f"{counted(self.settings, 'setting')} in {counted(self.estimations, 'estimation job')}"
         )
         if drawn < self.estimations:
             first += f", of which {f'{drawn:,}' if drawn else 'none'} will run"
         if drawn:
             first += (
                 f"; {count(self.samples)} samples of l, {count(self.rows)} trace rows, "
-                f"about {_size(self.bytes)}"
+                f"about {size(self.bytes)}"
             )
         others = len(self.jobs) - drawn - figures - number[REPORT]
         more = {"figure": figures, "other job": others}
-        also = ", ".join(_number(n, of) for of, n in more.items() if n)
+        also = ", ".join(counted(n, of) for of, n in more.items() if n)
         also += " and the report" * number[REPORT]
         wall = sum(self.stages(workers).values())
         lacking = "; ".join(
@@ -225,33 +226,7 @@ def _left_out(
     return {missing: list(names) for missing, names in out.items()}
 
 
-def count(n: float) -> str:
-    """A whole number for the terminal: with commas, or with an exponent from a million on."""
-    return f"{n:,.0f}" if n < 10**6 else f"{n:.2e}".replace("e+0", "e").replace("e+", "e")
-
-
 def _listed(names: Sequence[str]) -> str:
     """At most five names."""
     more = len(names) - 5
     return ", ".join(names[:5]) + (f" and {more} more" if more > 0 else "")
-
-
-def _number(n: int, of: str) -> str:
-    return f"{n:,} {of}" if n == 1 else f"{n:,} {of}s"
-
-
-def _size(n: float) -> str:
-    for unit in ("B", "kB", "MB", "GB", "TB"):
-        if n < 1000:
-            return f"{n:.0f} {unit}"
-        n /= 1000
-    return f"{n:.0f} PB"
-
-
-def duration(seconds: float) -> str:
-    """Seconds in the unit that suits them."""
-    for limit, unit, size in ((120, "s", 1), (7200, "min", 60), (172800, "h", 3600)):
-        if seconds < limit:
-            return f"{seconds / size:.0f} {unit}"
-    days = seconds / 86400
-    return f"{days:.0f} days" if days < 1000 else f"{days / 365.25:.0f} years"

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 from mckl.draw.points import SAMPLERS
 from mckl.families.base import Pair
-from mckl.families.registry import case_pair, number, sweep_pair
+from mckl.families.registry import case_pair, sweep_pair
+from mckl.text import number
 
 AXES = ("family", "dimension", "scale", "offset")
 _LETTER = {"family": "", "dimension": "d", "scale": "s", "offset": "o"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any
 
 import matplotlib.figure
@@ -15,19 +16,14 @@ from matplotlib.ticker import LogLocator, NullLocator
 from mckl.draw.points import SAMPLERS
 from mckl.estimation.budget import REACHED
 from mckl.show.figures import Frames, parts, theme
+from mckl.text import duration
 
 _WANTED = 0.01  # the tolerance that is shown, if the study has it
 _DIMENSIONS = 6  # that are shown
 _SPREAD = 0.68  # of the room of a dimension that its samplers take
 # A sampler's marker beside its name, for readers without colour.
 _GLYPHS = {"o": "●", "s": "■", "^": "▲", "D": "◆", "P": "✚", "v": "▼", "*": "★"}
-_UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
-
-
-def _seconds(value: float) -> str:
-    """A time to two digits: 1.4 s, 23 ms, 4.1 µs."""
-    size, unit = next((u for u in _UNITS if value >= 0.995 * u[0]), _UNITS[-1])
-    return f"{parts.nats(value / size)} {unit}"
+_seconds = partial(duration, finest="ns")
 
 
 def _look(sampler: str) -> tuple[str, str]:

@@ -17,6 +17,7 @@ from matplotlib.ticker import LogLocator, NullLocator
 from mckl.draw.points import SAMPLERS
 from mckl.estimation.values import ESTIMATORS
 from mckl.show.figures import Frames, parts, theme
+from mckl.text import listed
 
 COLUMNS, ROWS, LINES, CASES = 5, 4, 5, 5
 POINTS = (15, 950)  # marks: at most so many a line, and in all
@@ -136,7 +137,7 @@ def draw(frames: Frames) -> tuple[Figure, dict[str, Any]]:
         "unit_slope": bool(len(final)) and _square_root(sampler, estimator),
         "shown": len(names_shown) + len(case_names),
         "stride": stride,
-        "omitted": parts.listed(omitted),
+        "omitted": listed(omitted),
         "zero": len(zero),
         "zero_words": _zero_words(grid[grid["setting"].isin(zero)], case_zero),
         "lowest": f"{final['rmse'].min():.2g}" if len(final) else "",
@@ -179,14 +180,14 @@ def _zero_words(grid: pd.DataFrame, cases: list[str]) -> str:
         words = [f"case ``{name}``" for name in cases[:5]]
         if len(cases) > 5:
             words.append(f"{len(cases) - 5} more cases")
-        return parts.listed(words)
+        return listed(words)
     pairs = sorted({(s, o) for s, o in zip(grid["scale"], grid["offset"], strict=True)})
     words = [f"scale {_plain(s)} with offset {_plain(o)}" for s, o in pairs[:3]]
     if len(pairs) > 3:
         words.append(f"{len(pairs) - 3} more pairs of scale and offset")
     if len(cases) > 3:
-        return parts.listed([*words, f"{len(cases)} cases"])
-    return parts.listed(words + [f"case ``{name}``" for name in cases])
+        return listed([*words, f"{len(cases)} cases"])
+    return listed(words + [f"case ``{name}``" for name in cases])
 
 
 def _roles(grid: pd.DataFrame) -> tuple[tuple[Role, Role, Role], str | None]:
@@ -238,7 +239,7 @@ def _within(rows: pd.DataFrame) -> float | None:
 
 def _note(ax: Axes, names: list[str], word: str) -> None:
     if names and ax.lines:
-        text = f"{word} {parts.listed(names)}".strip() if len(names) < 3 else "some"
+        text = f"{word} {listed(names)}".strip() if len(names) < 3 else "some"
         text = f"{text}: error 0"
         ax.text(
             0.04, 0.05, text, transform=ax.transAxes, fontsize=6.5, color=theme.MUTED, va="bottom"
@@ -286,7 +287,7 @@ def _key(
     labels = [f"measured, {many}{interval}", "theory"]
     title = f"Sampler {sampler}, estimator {estimator}"
     if omitted:
-        title += f"; shown: {parts.listed(omitted)}"
+        title += f"; shown: {listed(omitted)}"
     common = {"handles": handles, "labels": labels, "alignment": "left", "borderaxespad": 0.2}
     if with_cases and height and width > 2:
         ax = fig.add_subplot(cells[height, 1:])

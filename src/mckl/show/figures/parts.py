@@ -249,12 +249,6 @@ def count(value: float) -> str:
     return f"{round(value, min(digits, 0)):,.0f}"
 
 
-def listed(words: Iterable[str]) -> str:
-    """`a`, `a and b`, `a, b and c`."""
-    *front, last = list(words) or [""]
-    return f"{', '.join(front)} and {last}" if front else last
-
-
 def shortened(name: str, most: int = 16) -> str:
     """A name that fits beside a panel."""
     return name if len(name) <= most else name[: most - 1] + "…"
