@@ -27,9 +27,7 @@ def _three(settings: pd.DataFrame) -> list[str]:
     return list(dict.fromkeys(chosen))
 
 
-def _panel(
-    ax: Axes, cells: pd.DataFrame, row: pd.Series, letter: str, several: bool
-) -> list[str]:
+def _panel(ax: Axes, cells: pd.DataFrame, row: pd.Series, letter: str, several: bool) -> list[str]:
     """One setting; returns the estimators whose exact line lies outside of the panel."""
     theme.decades(ax)
     family = f"{row['family']}, " if several or row["family"] != "normal" else ""
