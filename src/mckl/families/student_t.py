@@ -95,14 +95,14 @@ class StudentT(Univariate):
         if any(p.kind != self.kind for p in ps):
             return super().sums(x, ps)
         half, columns = 0.5 * (self.df + 1.0), x.shape[-1]
-        under_q = 1.0 / (self.df + x * x)
+        under_q = self.df + x * x
         out = np.empty((len(ps), len(x)))
         for i, p in enumerate(ps):
             y = x * (1.0 / p.scale)
             y -= p.location / p.scale
             y *= y
             y += self.df
-            y *= under_q
+            y /= under_q  # exactly 1 where q = p, as a product with the inverse would not be
             # (df + y^2) / (df + x^2) lies between 1 / bound and bound
             bound = 4.0 * np.max((1.0 + p.location**2 / self.df) * (1.0 + p.scale**2 + p.scale**-2))
             out[i] = half * log_of_products(y, float(bound))

@@ -66,6 +66,7 @@ def data(
             {
                 "setting": str(s["setting"]),
                 "case": None if pd.isna(s["case"]) else str(s["case"]),
+                "family": str(s["family"]),
                 "dimension": int(s["dimension"]),
                 "scale": _number(s["scale"]),
                 "offset": _number(s["offset"]),

@@ -44,6 +44,8 @@ def landing_numbers(
         "zero_kl": int((settings["kl"] == 0).sum()),
         "infinite_k3": int((~settings["k3_variance_finite"].astype(bool)).sum()),
         "best": _best(last),
+        "normal": bool((settings["family"].astype(str) == "normal").all()),
+        "families": _families(settings, last, one_percent),
         "sobol_gain": _gain(last),
         "gaps": told(gaps),
         "gate": failures(compared),
@@ -81,6 +83,33 @@ def _best(last: pd.DataFrame) -> list[dict[str, Any]]:
         for name in ESTIMATORS
         if (winners == name).any()
     ]
+
+
+def _families(settings: pd.DataFrame, last: pd.DataFrame, needs: pd.Series) -> list[dict[str, Any]]:
+    """The same by family of the sweep; nothing where there is one.
+
+    `needs` are the samples for 1 % by k1 and iid samples, indexed as `settings`.
+    """
+    grid = settings[settings["case"].isna()]
+    families = grid["family"].astype(str).unique()
+    if len(families) < 2:
+        return []
+    last = last.assign(setting=last["setting"].astype(str))
+    out = []
+    for family in families:
+        rows = grid[grid["family"] == family]
+        here = last[last["setting"].isin(rows["setting"].astype(str))]
+        needed = needs.reindex(rows.index).dropna()
+        out.append(
+            {
+                "family": family,
+                "middle": _count(needed.median()) if len(needed) else None,
+                "best": _best(here),
+                "settings": len(rows),
+                "infinite_k3": int((~rows["k3_variance_finite"].astype(bool)).sum()),
+            }
+        )
+    return out
 
 
 def _gain(last: pd.DataFrame) -> str | None:

@@ -65,8 +65,8 @@ def draw(frames: Frames) -> tuple[Figure, dict[str, Any]]:
     colours = parts.sequential(max(len(shown[colour]), len(case_names)))
     ends: dict[tuple[int, int], list[tuple[float, str, str]]] = {at: [] for at in panels}
     by_setting = dict(list(rows.groupby("setting", sort=False)))
-    place = grid[grid[held] == middle] if held else grid
-    place = place.drop_duplicates("setting").set_index([row, column, colour])["setting"]
+    of_middle = grid[grid[held] == middle] if held else grid
+    place = of_middle.drop_duplicates("setting").set_index([row, column, colour])["setting"]
     names_shown = []
     for i, y in enumerate(shown[row]):
         for j, x in enumerate(shown[column]):
@@ -103,7 +103,7 @@ def draw(frames: Frames) -> tuple[Figure, dict[str, Any]]:
         f"{len(shown[axis])} of {grid[axis].nunique()} {PLURAL.get(axis, axis + 's')}"
         for axis, _ in axes_of if len(shown[axis]) < grid[axis].nunique()
     ]  # fmt: skip
-    if held and grid[held].nunique() > 1:
+    if held and len(parts.distinct(grid[held])) > 1:
         omitted.append(f"{held} {_plain(middle)} of {grid[held].nunique()} {held}s")
     if len(case_names) + len(case_zero) < cases["setting"].nunique():
         omitted.append(f"{len(case_names)} of {cases['setting'].nunique()} cases")
@@ -197,7 +197,7 @@ def _roles(grid: pd.DataFrame) -> tuple[tuple[Role, Role, Role], str | None]:
     """
     many = {axis: grid[axis].nunique() for axis in ("dimension", "scale", "offset")}
     colour, other = ("scale", "offset") if many["scale"] >= many["offset"] else ("offset", "scale")
-    if grid["family"].nunique() > 1:
+    if len(parts.distinct(grid["family"])) > 1:
         return (("family", COLUMNS), ("dimension", ROWS), (colour, LINES)), other
     if many[colour] <= 1 < many["dimension"]:
         return ((other, COLUMNS), (colour, ROWS), ("dimension", LINES)), None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import matplotlib
 import numpy as np
@@ -93,9 +93,14 @@ def families(settings: pd.DataFrame) -> list[str]:
     return [str(name) for name in settings.loc[settings["case"].isna(), "family"].unique()]
 
 
-def middle(values: Iterable[T]) -> T:
-    """The middle one of the distinct values, of two the larger."""
-    known = sorted(set(values))  # type: ignore[type-var]
+def distinct(values: Iterable[Any]) -> list[Any]:
+    """The different values, in ascending order."""
+    return sorted(set(values))
+
+
+def middle(values: Iterable[Any]) -> Any:
+    """The middle one of the different values, of two the larger."""
+    known = distinct(values)
     return known[len(known) // 2]
 
 
@@ -107,7 +112,7 @@ def by_family(settings: pd.DataFrame, most: int) -> list[str]:
     families alone.
     """
     grid = settings[settings["case"].isna()]
-    if grid["family"].nunique() < 2:
+    if len(families(settings)) < 2:
         return []
     grid = grid[grid["dimension"] == grid["dimension"].min()]
     general = grid[(grid["scale"] != 1) & (grid["offset"] != 0)]

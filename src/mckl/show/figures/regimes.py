@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from itertools import cycle
 from typing import Any, NamedTuple
 
@@ -19,11 +20,12 @@ from scipy.interpolate import RectBivariateSpline
 from mckl.arrays import Vector
 from mckl.estimation.values import ESTIMATORS, Estimator, UnitTheory
 from mckl.exact.law import Law
-from mckl.families.normal import grid_pair
+from mckl.families.registry import sweep_pair
 from mckl.show.figures import Frames, parts, theme
 
-_BORDER = math.sqrt(2.0)  # rho^2 = 1/2
-_NODES = (18, 4, 13)  # scales below and above the border, and offsets
+# Scales below and above the border, and offsets; fewer where there are several families.
+_NODES, _FEWER_NODES = (18, 4, 13), (18, 3, 9)
+_FAMILIES = 5  # at most so many are shown
 _FINE = (420, 260)
 _HOPELESS = 25.0  # log of a variance that no estimator wins with; splines stay calm below it
 _TIE = 1.05  # an estimator wins where no simpler one is within 5 % of its RMSE
@@ -55,44 +57,63 @@ def _unit(estimator: Estimator, law: Law) -> UnitTheory:
         return UnitTheory(0.0, math.inf, math.nan, math.nan)
 
 
+class Map(NamedTuple):
+    """The theory of one family and dimension over the fine grid.
+
+    border       the scale from which the variance of k3 is infinite; inf where it never is
+    estimators   by name
+    even_excess  the variance of the even part of l less that of its odd part, for one coordinate:
+                 where it is positive, antithetic pairs have the larger variance
+    """
+
+    border: float
+    estimators: dict[str, Surfaces]
+    even_excess: Vector
+
+
 def _carried(values: Vector) -> Vector:
     """NaN, where float64 cannot tell what cv leaves, takes the value at the scale before it."""
     return np.asarray(pd.DataFrame(values).ffill().fillna(_HOPELESS).to_numpy(float))
 
 
-def _fine(nodes: tuple[Vector, Vector], values: Vector, at: tuple[Vector, Vector]) -> Vector:
+def _fine(
+    nodes: tuple[Vector, Vector], values: Vector, at: tuple[Vector, Vector], degree: int = 3
+) -> Vector:
     if not np.isfinite(values).all():
         return np.full((at[0].size, at[1].size), math.inf)
-    kx, ky = (min(3, len(x) - 1) for x in nodes)
+    kx, ky = (min(degree, len(x) - 1) for x in nodes)
     return np.asarray(RectBivariateSpline(*nodes, values, kx=kx, ky=ky)(*at))
 
 
-def surfaces(dimension: int, scale: Vector, offset: Vector) -> dict[str, Surfaces]:
+def surfaces(
+    family: str, dimension: int, scale: Vector, offset: Vector, counts: Sequence[int] = _NODES
+) -> Map:
     """The theory of one iid sample over a fine grid, by splines through a coarse one.
 
-    Bias and log variance are smooth on either side of rho^2 = 1/2, so each side has a
+    Bias and log variance are smooth on either side of the border, so each side has a
     spline of its own, in the log of the scale.
     """
+    border = parts.ratio_border(family)
     # Denser towards offset 0: around q = p the logs fall steeply.
-    offsets = offset[-1] * np.linspace(0.0, 1.0, _NODES[2]) ** 1.5
+    offsets = offset[-1] * np.linspace(0.0, 1.0, counts[2]) ** 1.5
     sides = []
     for low, high, count, mine in (
-        (scale[0], 0.999 * _BORDER, _NODES[0], scale < _BORDER),
-        (_BORDER, scale[-1], _NODES[1], scale >= _BORDER),
+        (scale[0], min(0.999 * border, scale[-1]), counts[0], scale < border),
+        (border, scale[-1], counts[1], scale >= border),
     ):
         if not mine.any():
             continue
         # Even, and denser towards the border, where k3's variance goes off to infinity.
         even = np.linspace(0.0, 1.0, count)
-        bend = even * (1.6 - 0.6 * even) if high < _BORDER else even
+        bend = even * (1.6 - 0.6 * even) if high < border else even
         nodes = (np.log(low) + bend * (np.log(high) - np.log(low)), offsets)
-        theory = [
-            [
-                [_unit(e, law) for e in ESTIMATORS.values()]
-                for law in (grid_pair(dimension, math.exp(x), y).law for y in offsets)
-            ]
-            for x in nodes[0]
+        laws = [
+            [sweep_pair(family, dimension, math.exp(x), y).law for y in offsets] for x in nodes[0]
         ]
+        theory = [[[_unit(e, law) for e in ESTIMATORS.values()] for law in row] for row in laws]
+        excess = [[_even_excess(law) / dimension for law in row] for row in laws]
+        # Where k3's variance diverges at some of the offsets alone, a cubic would ring.
+        degree = 3 if len({law.is_finite((-2, -2)) for row in laws for law in row}) == 1 else 1
         at = (np.log(scale[mine]), offset)
         side = {}
         for i, name in enumerate(ESTIMATORS):
@@ -103,16 +124,23 @@ def surfaces(dimension: int, scale: Vector, offset: Vector) -> dict[str, Surface
                 log_variance = np.clip(_carried(log_variance), -_HOPELESS, _HOPELESS)
             bias = np.nan_to_num(np.array([[u.bias for u in row] for row in unit]))
             asymptotic = any(u.kind != "exact" for row in unit for u in row)
-            side[name] = (_fine(nodes, bias, at), _fine(nodes, log_variance, at), asymptotic)
-        sides.append(side)
-    return {
+            fine = _fine(nodes, log_variance, at, degree)
+            side[name] = (_fine(nodes, bias, at), fine, asymptotic)
+        sides.append((side, _fine(nodes, np.array(excess), at)))
+    estimators = {
         name: Surfaces(
-            np.concatenate([side[name][0] for side in sides]),
-            np.concatenate([side[name][1] for side in sides]),
-            any(side[name][2] for side in sides),
+            np.concatenate([side[name][0] for side, _ in sides]),
+            np.concatenate([side[name][1] for side, _ in sides]),
+            any(side[name][2] for side, _ in sides),
         )
         for name in ESTIMATORS
     }
+    return Map(border, estimators, np.concatenate([excess for _, excess in sides]))
+
+
+def _even_excess(law: Law) -> float:
+    """Var Q - Var L: iid samples have variance Var Q + Var L each, antithetic pairs 2 Var Q."""
+    return law.cumulant(2, 0) - law.cumulant(0, 2) if law.mirrored else -1.0
 
 
 def winners(exact: dict[str, Vector]) -> Vector:
@@ -127,6 +155,12 @@ def _dimensions(settings: pd.DataFrame) -> list[int]:
     grid = settings[settings["case"].isna()]
     known = sorted({int(d) for d in (settings if grid.empty else grid)["dimension"]})
     return list(dict.fromkeys([known[0], max([d for d in known if d <= 16] or known[:1])]))
+
+
+def _symmetric(family: str) -> bool:
+    """Whether an offset and its negative make pairs of the same KL."""
+    one, other = (sweep_pair(family, 1, 1.25, x).law.kl for x in (0.5, -0.5))
+    return math.isclose(one, other, rel_tol=1e-9)
 
 
 def _largest(area: Vector) -> tuple[int, int] | None:
@@ -146,9 +180,9 @@ def _largest(area: Vector) -> tuple[int, int] | None:
 
 
 def _panel(
-    ax: Axes, known: dict[str, Surfaces], n: int, scale: Vector, offset: Vector,
-    study: pd.DataFrame, dimension: int,
-) -> dict[str, float]:  # fmt: skip
+    ax: Axes, of: Map, n: int, scale: Vector, offset: Vector, here: pd.DataFrame
+) -> dict[str, float]:
+    known = of.estimators
     exact = {name: s.log_mse(n) for name, s in known.items() if not s.asymptotic}
     # Of a tie the first wins: what is unbiased, in the order of registration.
     exact = {k: exact[k] for k in sorted(exact, key=lambda k: not ESTIMATORS[k].consistent)}
@@ -162,12 +196,11 @@ def _panel(
         scale, offset, best.T, cmap=ListedColormap(tints), vmin=-0.5, vmax=len(names) - 0.5,
         rasterized=True, shading="nearest",
     )  # fmt: skip
-    here = study[study["dimension"] == dimension]
     taken = np.zeros(best.shape, dtype=bool)  # by a point of the study, or by the border
     for x, y in zip(here["scale"], here["offset"], strict=True):
         close = np.abs(np.log(scale / x)) < 0.05
         taken |= close[:, None] & (np.abs(offset - y) < 0.06 * offset[-1])
-    taken |= (np.abs(np.log(scale / _BORDER)) < 0.04)[:, None]
+    taken |= (np.abs(np.log(scale) - np.log(of.border)) < 0.04)[:, None]
     for i, name in enumerate(names):
         area = best == i
         if area.any() and not area.all():
@@ -191,15 +224,13 @@ def _panel(
                 colors=theme.ESTIMATOR_COLOURS["cv"],
             )  # fmt: skip
             lines.set_path_effects([withTickedStroke(spacing=5, angle=90, length=0.5)])
-    # Antithetic pairs lose to iid where sum 2 a^2 > sum b^2: offset < |scale^2 - 1| / sqrt 2.
-    edge = np.abs(scale**2 - 1.0) / math.sqrt(2.0)
-    ax.fill_between(
-        scale, 0.0, np.minimum(edge, offset[-1]), facecolor="none", edgecolor="#00000055",
-        hatch="////", linewidth=0.0,
-    )  # fmt: skip
-    ax.plot(scale, np.where(edge <= offset[-1], edge, np.nan), color=theme.TRUTH, linewidth=0.6)
-    if scale[0] < _BORDER < scale[-1]:
-        ax.axvline(_BORDER, color=theme.ESTIMATOR_COLOURS["k3"], linewidth=1.6)
+    if of.even_excess.max() > 0:
+        ax.contourf(
+            scale, offset, of.even_excess.T, [0.0, math.inf], colors="none", hatches=["////"]
+        ).set(edgecolor="#00000055", linewidth=0.0)
+        ax.contour(scale, offset, of.even_excess.T, [0.0], colors=theme.TRUTH, linewidths=0.6)
+    if scale[0] < of.border < scale[-1]:
+        ax.axvline(of.border, color=theme.ESTIMATOR_COLOURS["k3"], linewidth=1.6)
     small = min(1.0, (60 / max(len(here), 1)) ** 0.5)  # many settings must not hide the map
     ax.plot(
         here["scale"], here["offset"], linestyle="none", marker="o", color="white",
@@ -214,12 +245,11 @@ def _panel(
     ax.xaxis.set_minor_locator(NullLocator())
     ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
     ax.grid(visible=False)
-    ax.set_title(f"D = {dimension}, n = {n:,}")
     return {name: float((best == i).mean()) for i, name in enumerate(names)}
 
 
 def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
-    """Maps of the best estimator for two dimensions and two numbers of samples.
+    """Maps of the best estimator for two dimensions, and two numbers of samples or all families.
 
     Parameters
     ----------
@@ -239,38 +269,76 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
         low = min(low, max(float(study["scale"].min()) / 1.1, 0.1))
         high = max(high, min(float(study["scale"].max()) * 1.1, 10.0))
         top = max(top, min(float(study["offset"].abs().max()) * 1.1, 3.0))
+    # The map is of positive offsets; most families are the same at negative ones.
+    odd = [family for family in parts.families(study) if not _symmetric(family)]
+    study = study[(study["offset"] >= 0) | ~study["family"].isin(odd)]
     study = study.assign(offset=study["offset"].abs())
     inside = (study["scale"].between(low, high)) & (study["offset"] <= top)
     scale = np.geomspace(low, high, _FINE[0])
     offset = np.linspace(0.0, top, _FINE[1])
 
     dimensions = _dimensions(settings)
+    families = parts.spaced(parts.families(settings) or ["normal"], _FAMILIES)
+    several = len(families) > 1
+    # Of one family columns are dimensions and rows numbers of samples; of several, families and
+    # dimensions at the larger number.
+    cells = (
+        [[(family, d, most) for family in families] for d in dimensions]
+        if several
+        else [[(families[0], d, n) for d in dimensions] for n in counts]
+    )
     fig, axes = plt.subplots(
-        len(counts), len(dimensions), squeeze=False, sharex=True, sharey=True,
-        figsize=(theme.WIDTH, 2.3 * len(counts) + 0.7),
+        len(cells), len(cells[0]), squeeze=False, sharex=True, sharey=True,
+        figsize=(theme.WIDTH, 2.3 * len(cells) + 0.7),
     )  # fmt: skip
-    shares: dict[tuple[int, int], dict[str, float]] = {}
-    for column, dimension in zip(axes.T, dimensions, strict=True):
-        known = surfaces(dimension, scale, offset)
-        for ax, n in zip(column, counts, strict=True):
-            shares[dimension, n] = _panel(ax, known, n, scale, offset, study[inside], dimension)
+    nodes = _FEWER_NODES if several else _NODES
+    known = {
+        (family, d): surfaces(family, d, scale, offset, nodes)
+        for family in families
+        for d in dimensions
+    }
+    shares: dict[tuple[str, int, int], dict[str, float]] = {}
+    for line, row in zip(axes, cells, strict=True):
+        for ax, (family, dimension, n) in zip(line, row, strict=True):
+            here = study[inside & (study["dimension"] == dimension) & (study["family"] == family)]
+            shares[family, dimension, n] = _panel(
+                ax, known[family, dimension], n, scale, offset, here
+            )
+            name = f"{family}\n" if several or family != "normal" else ""
+            ax.set_title(f"{name}D = {dimension}, n = {n:,}")
     for ax in axes[-1]:
         ax.set_xlabel(r"scale  $\sigma_p / \sigma_q$")
     for ax in axes[:, 0]:
         ax.set_ylabel(r"offset  $(\mu_q - \mu_p) / \sigma_q$")
     _key(fig)
     first, last = dimensions[0], dimensions[-1]
+    family = families[0]
+
+    def share(name: str, of: str, d: int, n: int = most) -> int:
+        return round(100 * shares[of, d, n].get(name, 0.0))
+
+    borders = {of: known[of, first].border for of in families}
     return fig, {
         "dimensions": dimensions,
-        "counts": counts,
-        "k3_first": round(100 * shares[first, most].get("k3", 0.0)),
-        "k3_last": round(100 * shares[last, most].get("k3", 0.0)),
-        "k2_few": round(100 * shares[first, counts[0]].get("k2", 0.0)),
-        "k2_many": round(100 * shares[first, most].get("k2", 0.0)),
+        "counts": [most] if several else counts,
+        "families": [
+            {"family": of, "k3": [share("k3", of, d) for d in dimensions]} for of in families
+        ],
+        "several": several,
+        "sweep": len(parts.families(settings)),
+        "borders": [
+            {"family": of, "scale": f"{x:.3g}"} for of, x in borders.items() if math.isfinite(x)
+        ],
+        "k3_first": share("k3", family, first),
+        "k3_last": share("k3", family, last),
+        "k2_few": 0 if several else share("k2", family, first, counts[0]),
+        "k2_many": share("k2", family, first),
         "saves": round(100 * (1 - _SAVES)),
         "tie": round(100 * (_TIE - 1)),
         "settings": len(study),
-        "shown": int((inside & study["dimension"].isin(dimensions)).sum()),
+        "shown": int(
+            (inside & study["dimension"].isin(dimensions) & study["family"].isin(families)).sum()
+        ),
         "infinite": int((~settings["k3_variance_finite"].astype(bool)).sum()),
     }
 

@@ -106,7 +106,7 @@ def _groups(relative: pd.DataFrame) -> tuple[list[tuple[str, pd.DataFrame]], int
     A row is a family, scale and offset with all its dimensions, or a case.
     """
     grid = relative[relative["scale"].notna()]
-    several = grid["family"].nunique() > 1
+    several = len(parts.distinct(grid["family"])) > 1
     groups = [
         (f"{f'{family}, ' if several else ''}scale {scale:g}, offset {offset:g}", rows)
         for (family, scale, offset), rows in grid.groupby(["family", "scale", "offset"])

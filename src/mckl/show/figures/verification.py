@@ -46,9 +46,9 @@ def normal_scores(p_value: Vector, z: Vector) -> Vector:
 def _last_cells(verification: pd.DataFrame, settings: pd.DataFrame) -> pd.DataFrame:
     """The gamma cell of the largest checkpoint of a trace, in order of its score.
 
-    Of the settings of a family and dimension, which share their draws, one: another for each sampler and
-    estimator. A cell that failed is always among them. What is left as a margin for cv's theory,
-    a leading order, puts most of its scores at 0: it is not shown.
+    Of the settings of a family and dimension, which share their draws, one: another for each
+    sampler and estimator. A cell that failed is always among them. What is left as a margin for
+    cv's theory, a leading order, puts most of its scores at 0: it is not shown.
     """
     means = [name for name, e in ESTIMATORS.items() if e.parameters == 1]
     tested = verification[
@@ -56,9 +56,9 @@ def _last_cells(verification: pd.DataFrame, settings: pd.DataFrame) -> pd.DataFr
         & verification["estimator"].isin(means) & verification["setting"].isin(settings["setting"])
     ]  # fmt: skip
     last = tested.loc[tested.groupby(_TRACE)["samples"].idxmax()].sort_values("setting")
-    about = settings.set_index("setting")[["family", "dimension"]]
-    shared = [last["setting"].map(about[axis]).rename(axis) for axis in about]
-    groups = last.groupby([*shared, *_TRACE[1:]])
+    about = settings.set_index("setting")
+    family, dimension = (last["setting"].map(about[axis]) for axis in ("family", "dimension"))
+    groups = last.groupby([family, dimension, *_TRACE[1:]])
     turn = groups.ngroup() % groups["setting"].transform("size")
     last = last[(groups.cumcount() == turn) | ~last["passed"]]
     score = normal_scores(last["p_value"].to_numpy(float), last["z"].to_numpy(float))

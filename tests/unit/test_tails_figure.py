@@ -1,0 +1,43 @@
+"""The figure tails: the lines that it draws, against theory that is known otherwise."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import pytest
+
+from mckl.families.normal import grid_pair
+from mckl.show.captions import render
+from mckl.show.figures import FIGURES, draw
+from mckl.show.figures.parts import ratio_border
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.parametrize(
+    ("family", "border"),
+    [("normal", math.sqrt(2.0)), ("laplace", 2.0), ("logistic", 2.0), ("student-t(3)", math.inf)],
+)
+def test_the_border_of_a_finite_second_moment_of_r(family, border):
+    assert ratio_border(family, 0.25) == pytest.approx(border, abs=1e-8)
+
+
+def test_it_draws_the_theory_and_quotes_it(tmp_path):
+    figure, numbers = draw(FIGURES["tails"], {})
+    panels = {ax.get_title(loc="left"): ax for ax in figure.axes}
+    k1, k3, _, _ = panels["normal"].lines  # then cv and the border
+    for scale, needed in k1.get_xydata():
+        law = grid_pair(1, float(scale), 0.25).law
+        assert needed == pytest.approx(law.variance / (0.01 * law.kl) ** 2, rel=1e-4)
+    assert [math.isfinite(y) for y in k3.get_ydata()] == [x < math.sqrt(2) for x in k3.get_xdata()]
+    t3 = panels["student-t(3)"].lines
+    assert all(math.isfinite(y) for line in t3 for y in line.get_ydata())
+    render(
+        (ROOT / "workflow/report/figures/tails.rst").read_text(), numbers, str(tmp_path / "x.rst")
+    )
+    caption = (tmp_path / "x.rst").read_text()
+    assert "from scale 1.41 on for normal, 2 on for logistic, 2 on for laplace" in caption
+    assert "at no scale for student-t(10) and student-t(3)" in caption
+    plt.close(figure)
