@@ -49,10 +49,10 @@ OPTION = {
 ADVICE = {
     "type": "object",
     "additionalProperties": False,
-    "required": ["mckl", "pair", "request", "regime", "options", "recommendation"],
+    "required": ["mckl", "pair", "request", "regime", "left_out", "options", "recommendation"],
     "properties": {
         "mckl": {"type": "string"},
-        "pair": {"required": ["dimension", "kl", "reverse_kl", "symmetrised_kl"]},
+        "pair": {"required": ["family", "dimension", "kl", "reverse_kl", "symmetrised_kl"]},
         "request": {"required": ["tolerance", "relative", "limit", "confidence"]},
         "regime": {
             "additionalProperties": False,
@@ -64,9 +64,11 @@ ADVICE = {
                 "k3_variance_finite": {"type": "boolean"},
                 "tail_index": NUMBER,
                 "antithetic_variance_ratio": NUMBER,
-                "radial_numbers": {"type": "integer"},
+                "missed_mass": {"type": "number", "minimum": 0, "maximum": 1},
+                "radial_numbers": {"type": ["integer", "null"]},
             },
         },
+        "left_out": {"type": "array", "items": {"enum": sorted(SAMPLERS)}},
         "options": {"type": "array", "items": OPTION, "minItems": 1},
         "recommendation": {
             "type": ["object", "null"],
@@ -265,7 +267,7 @@ def test_estimate_stops_when_the_budget_is_spent():
     [
         (NOTEBOOK, ("--estimator", "k3"), "the variance of k3 is infinite"),
         (NOTEBOOK, ("--estimator", "k2"), "biased by 1.377"),
-        (("-d", "100", "-o", "1"), ("--estimator", "cv"), "so skewed"),
+        (("-d", "100", "-o", "1"), ("--estimator", "cv", "--sampler", "iid"), "so skewed"),
         (("-d", "10000", "-o", "1"), ("--estimator", "k3"), "over the samples is 0"),
         (("-d", "1", "-s", "1.25"), ("--estimator", "k3"), "third moment of k3 is infinite"),
         (("-d", "2", "-s", "1.1"), ("--estimator", "k3", "--sampler", "sobol"), "is not known"),
