@@ -49,10 +49,10 @@ OPTION = {
 ADVICE = {
     "type": "object",
     "additionalProperties": False,
-    "required": ["mckl", "pair", "request", "regime", "options", "recommendation"],
+    "required": ["mckl", "pair", "request", "regime", "left_out", "options", "recommendation"],
     "properties": {
         "mckl": {"type": "string"},
-        "pair": {"required": ["dimension", "kl", "reverse_kl", "symmetrised_kl"]},
+        "pair": {"required": ["family", "dimension", "kl", "reverse_kl", "symmetrised_kl"]},
         "request": {"required": ["tolerance", "relative", "limit", "confidence"]},
         "regime": {
             "additionalProperties": False,
@@ -64,9 +64,11 @@ ADVICE = {
                 "k3_variance_finite": {"type": "boolean"},
                 "tail_index": NUMBER,
                 "antithetic_variance_ratio": NUMBER,
-                "radial_numbers": {"type": "integer"},
+                "missed_mass": {"type": "number", "minimum": 0, "maximum": 1},
+                "radial_numbers": {"type": ["integer", "null"]},
             },
         },
+        "left_out": {"type": "array", "items": {"enum": sorted(SAMPLERS)}},
         "options": {"type": "array", "items": OPTION, "minItems": 1},
         "recommendation": {
             "type": ["object", "null"],

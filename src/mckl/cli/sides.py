@@ -45,10 +45,7 @@ def _of_mapping(side: str, given: Mapping[Any, Any]) -> dict[str, Any]:
 
 
 def _value(side: str, name: str, value: Any) -> Any:
-    """A parameter with its files read, and numbers as floats, also 1e-3, which YAML reads as text.
-
-    The names of families and of parameters stay what they are.
-    """
+    """A parameter with its files read and numbers as floats, also 1e-3, which YAML has as text."""
     if isinstance(value, Mapping):
         return _of_mapping(side, value)
     if isinstance(value, list):
@@ -60,7 +57,7 @@ def _value(side: str, name: str, value: Any) -> Any:
     try:
         return float(value)
     except OverflowError:  # an integer beyond the largest float64
-        return math.copysign(math.inf, value)
+        return math.inf if value > 0 else -math.inf
     except (TypeError, ValueError):
         return value
 

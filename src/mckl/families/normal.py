@@ -156,6 +156,16 @@ class Correlated(_Normal):
         )
         return [Factor(1, q, p)]
 
+    @property
+    def reverse_kl(self) -> float:
+        """In the same rotated coordinates, where p is to q as 1 / rho is to 1."""
+        a, b, _, weight = self.coefficients
+        square = 1.0 + 2.0 * a  # rho^2, of which little is left where p is far wider than q
+        if square.min() < 1e-3:
+            return super().reverse_kl
+        gap = x_minus_log1p(-2.0 * a / square)
+        return 0.5 * float(weight @ (gap + (b / square) ** 2))
+
     def integrals(self) -> base.Integrals:
         """The textbook's traces and determinants, with nothing rotated.
 
