@@ -117,7 +117,7 @@ def _regime(forecasts: Forecasts) -> dict[str, Any]:
             third / variance / math.sqrt(variance) if variance else math.nan
         ),
         "log_ratio_excess_kurtosis": _plain(fourth / variance / variance if variance else math.nan),
-        "k3_variance_finite": law.is_finite((-2, -2)),
+        "k3_variance_finite": law.is_finite((-2, -2)) and law.is_finite((0, 0), 2),
         "tail_index": _plain(-law.lowest_tilt),
         # Of k1 at equal samples; an antithetic pair costs two.
         "antithetic_variance_ratio": _plain(2.0 * paired / variance if variance else math.nan),

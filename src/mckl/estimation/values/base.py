@@ -12,7 +12,8 @@ from mckl.arrays import Vector
 from mckl.estimation.running import RunningMoments
 from mckl.exact.law import Expression, Law, add, constant, multiply
 
-DIVERGENT = "chi-square divergence is infinite: rho^2 <= 1/2 in a coordinate"
+DIVERGENT = "chi-square divergence is infinite: p is too wide for q"
+HEAVY = "a moment of l is infinite: the tails of q are too heavy for p"
 TOO_LARGE = "exceeds the largest float64"
 
 
@@ -128,7 +129,7 @@ def theory_of_mean(
         square = multiply(centred, centred)
         variance = max(law.expectation(square), 0.0)
         if not math.isfinite(variance):
-            reason = TOO_LARGE if law.is_finite((-2, -2)) else DIVERGENT
+            reason = _why_infinite(law, square)
             return UnitTheory(mean - law.kl, math.inf, math.nan, math.nan, reason=reason)
         if variance == 0.0:
             return UnitTheory(mean - law.kl, 0.0, 0.0, 0.0)
@@ -143,3 +144,12 @@ def theory_of_mean(
             )
 
     return theory
+
+
+def _why_infinite(law: Law, square: Expression) -> str:
+    """Which part of an infinite expectation diverges."""
+    for tilt, powers in square.items():
+        order = int(np.argwhere(powers).sum(axis=1).max(initial=0))
+        if not law.is_finite(tilt, order):
+            return HEAVY if tilt == (0, 0) else DIVERGENT
+    return TOO_LARGE

@@ -26,12 +26,16 @@ def draw(frames: Frames) -> tuple[Figure, dict[str, Any]]:
     """RMSE of one sampler and estimator against samples, a panel a cell of the sweep.
 
     Columns are dimensions, lines the longer of scale and offset, rows the shorter; the cases
-    have a panel of their own. Of a long axis evenly spaced values are shown.
+    have a panel of their own. Of a long axis evenly spaced values are shown, of several families
+    one: normal, if it is there.
     """
     rows, sampler, estimator = _chosen(frames["summary"])
     zero = _zero(rows)
     is_case = rows["scale"].isna()
     grid, cases = rows[~is_case], rows[is_case]
+    families = grid["family"].astype(str)
+    first_family = "normal" if "normal" in set(families) else families.min()
+    grid = grid[families == first_family]
     axes_of = _roles(grid)
     shown = {axis: parts.spaced(sorted(grid[axis].unique()), most) for axis, most in axes_of}
     (column, _), (row, _), (colour, _) = axes_of
@@ -95,6 +99,8 @@ def draw(frames: Frames) -> tuple[Figure, dict[str, Any]]:
         f"{len(shown[axis])} of {grid[axis].nunique()} {axis}s"
         for axis, _ in axes_of if len(shown[axis]) < grid[axis].nunique()
     ]  # fmt: skip
+    if families.nunique() > 1:
+        omitted.append(f"1 of {families.nunique()} families")
     if len(case_names) + len(case_zero) < cases["setting"].nunique():
         omitted.append(f"{len(case_names)} of {cases['setting'].nunique()} cases")
     _key(fig, cells, height, width, with_cases, sampler, estimator, replicates, omitted)
