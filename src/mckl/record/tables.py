@@ -58,7 +58,7 @@ _COLUMNS: Mapping[str, tuple[pa.DataType, str]] = {
     "log_ratio_excess_kurtosis": (pa.float64(), "excess kurtosis of l under q; NaN where V is 0"),
     "k3_variance_finite": (
         pa.bool_(),
-        "whether E r^2 is finite; of normal laws, whether every sigma_q^2 / sigma_p^2 > 1/2",
+        "whether E r^2 and E l^2 are finite; of normals, whether every sigma_q^2 / sigma_p^2 > 1/2",
     ),
     "exact_bias": (pa.float64(), "theoretical bias of the estimate, nats; NaN: not known"),
     "exact_variance": (

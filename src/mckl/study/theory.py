@@ -89,7 +89,7 @@ def setting_rows(settings: Sequence[Setting]) -> dict[str, list[object]]:
             "log_ratio_variance_integral": by_quadrature.log_ratio_variance,
             "log_ratio_skewness": third / variance / math.sqrt(variance) if variance else math.nan,
             "log_ratio_excess_kurtosis": fourth / variance / variance if variance else math.nan,
-            "k3_variance_finite": law.is_finite((-2, -2)),
+            "k3_variance_finite": law.is_finite((-2, -2)) and law.is_finite((0, 0), 2),
         }
         for key, value in row.items():
             columns.setdefault(key, []).append(value)
