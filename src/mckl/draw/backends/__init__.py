@@ -27,7 +27,7 @@ class Library(NamedTuple):
     packages      distributions that it needs and their least versions, beyond the study's own
     newest_python the newest Python for which they exist; None: any
     dtypes        in which it can work, its default first
-    most_numbers  how many random numbers of one sample it can hold; None: no limit of its own
+    most_numbers  how many random numbers of one sample it can hold; None: no limit
     start         CPU seconds of a job before its first draw, about
     slowness      CPU time of a sample beside the NumPy backend's, about
     memory_mb     of a job before its first draw, about

@@ -229,7 +229,7 @@ class Kernel:
 
 
 def _arguments(form: Any) -> list[Vector]:
-    """What the compiled step is told of a form."""
+    """The arguments of the compiled step for a form."""
     if form.pair is None:
         # The two numbers a group stand for no point z, so there is no density to ask for:
         # what is left of log q - log p is its quadratic form.

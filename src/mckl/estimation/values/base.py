@@ -87,7 +87,7 @@ def mean_of(integrand: str) -> Callable[[RunningMoments], tuple[Vector, Vector]]
 # The share of 95 % intervals that cover falls with the skewness of one unit and, where its law
 # is symmetric, with its kurtosis (docs/theory.md, section 8). Measured over normals of every
 # scale: at these numbers of units it is still 0.94. The excess kurtosis of a quadratic form of
-# normals is at most 12; of laws with one heavy tail, which reach more, the skewness tells enough.
+# normals is at most 12; for laws with one heavy tail, which reach more, the skewness suffices.
 _PER_SQUARED_SKEWNESS, _PER_KURTOSIS, _MOST_KURTOSIS = 40.0, 25.0, 12.0
 
 

@@ -23,7 +23,7 @@ SAMPLER_COLOURS: Mapping[str, str] = {
     "antithetic-radial": "#999999",
     "sobol-radial": "#E69F00",
 }
-# In greyscale estimators and samplers are told apart by their markers.
+# In greyscale, estimators and samplers differ by their markers.
 ESTIMATOR_MARKERS: Mapping[str, str] = {"k1": "o", "k2": "s", "k3": "^", "cv": "D"}
 SAMPLER_MARKERS: Mapping[str, str] = {
     "iid": "o",
