@@ -1,4 +1,4 @@
-"""What is told in one line: mistakes that a user can make and mend, and numbers that no one can."""
+"""Errors that take one line: mistakes of the user, and log density ratios that overflow."""
 
 
 def one_line(text: str) -> str:

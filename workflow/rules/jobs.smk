@@ -1,4 +1,4 @@
-# What an estimation job is told and what it may ask for.
+# The parameters and resources of an estimation job.
 import functools
 import math
 
@@ -61,7 +61,7 @@ def estimate_minutes(backend, chunk):
 
 
 def each_attempt(amount):
-    """A resource of which every attempt asks for that much more."""
+    """A resource that grows by as much with every attempt."""
     return lambda wildcards, attempt: attempt * amount
 
 

@@ -82,7 +82,7 @@ if workflow.is_main_process:
     check_writable()
     end_on_sigterm()
     take_over()
-    # What a job cannot know and the manifest tells.
+    # Facts for the manifest that a job cannot know.
     os.environ.update(
         MCKL_RUN=json.dumps({"command": command_line(sys.orig_argv), "start": now()})
     )

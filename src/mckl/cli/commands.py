@@ -150,7 +150,7 @@ class _Group(click.Group):
 
     def main(self, *args: Any, **extra: Any) -> NoReturn:
         extra["standalone_mode"] = False
-        warnings.simplefilter("ignore")  # what overflows is told as a result
+        warnings.simplefilter("ignore")  # an overflow shows in the result
         try:
             code = super().main(*args, **extra)
         except click.exceptions.NoArgsIsHelpError as error:

@@ -1,4 +1,4 @@
-"""How the command tells an answer to a person."""
+"""The answers of the command as text for a person."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def _table(told: Mapping[str, Any]) -> None:
                 chosen = best and all(option[k] == best[k] for k in ("estimator", "sampler"))
                 table.add_row(*_cells(option), style="bold" if chosen else None)
         table.add_section()
-    # A file or a pipe has no width of its own.
+    # A file or a pipe has no width.
     Console(width=None if sys.stdout.isatty() else 120, highlight=False).print(table)
 
 

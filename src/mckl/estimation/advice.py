@@ -48,7 +48,7 @@ def advise(
     samplers: Sequence[str],
     estimators: Sequence[str],
 ) -> dict[str, Any]:
-    """Everything that `mckl advise` tells, as plain data; NaN and inf are None.
+    """Everything that `mckl advise` prints, as plain data; NaN and inf are None.
 
     Parameters
     ----------

@@ -61,9 +61,9 @@ def units_needed(half_of_one: float, half_width: float) -> float:
 
 
 def pilot_units(spread: float, aim: float, request: Request, parameters: int, least: int) -> int:
-    """The pilot that makes the least of pilot and main stage, of at least `least` units.
+    """The size of pilot, at least `least`, at which pilot and main stage take fewest units in all.
 
-    A small pilot pays with a large quantile, a large one with its own units.
+    A small pilot makes the quantile large, a large pilot costs its own units.
     """
     least = max(least, parameters + 1)
     need = units_needed(spread, aim)

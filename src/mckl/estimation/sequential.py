@@ -1,21 +1,21 @@
-"""An estimate of KL(q||p) that stops when its interval is tight enough, and still covers.
+"""Estimates of KL(q||p) whose interval is as short as was asked and still covers.
 
-Looking at a fixed-n interval again and again until it is short loses its coverage: one stops
-preferably where the spread, or of a skewed l the estimate, happens to be small. So the number of
-samples is decided beforehand (`mckl.estimation.intervals`): by a pilot whose samples are not used
-again, or for Sobol' points from the exact variance of a scramble. A relative tolerance is held
+An interval for a fixed n loses its coverage if one looks at it again and again until it is short:
+one then stops where the spread, or for a skewed l the estimate, happens to be small. So the number
+of samples is decided beforehand (`mckl.estimation.intervals`): by a pilot whose samples are not
+used again, or for Sobol' points from the exact variance of a scramble. A relative tolerance is held
 against the estimate itself; where it is not met, a fresh main stage is drawn.
 
-Given the pilot, the size of the main stage is a fixed number and its samples know nothing of s0,
-so for normal units the interval covers exactly, whatever the variance. For other units it does so
-to the accuracy of the central limit theorem, which is why neither stage is shorter than what the
-skewness of one unit asks for. Where that is too long, or unknown, or the samples themselves show
-that something is amiss (`mckl.estimation.withheld`), there is no interval.
+Given the pilot, the size of the main stage is a fixed number and its samples are independent of s0,
+so for normal units the interval covers exactly, whatever the variance. For other units it covers to
+the accuracy of the central limit theorem, so both stages have at least the number of units that
+the skewness of one unit requires. There is no interval where that number is unknown or exceeds the
+budget, or where the samples show a fault (`mckl.estimation.withheld`).
 
 An asymptotic confidence sequence (Waudby-Smith, Arbour, Sinha, Kennedy & Ramdas, "Time-uniform
-central limit theory and asymptotic confidence sequences", 2024) may be watched all the time. It
-pays with an interval that is at best 1.55 times as wide at 95 %, so with 2.4 times the samples:
-too much for a target that is known beforehand.
+central limit theory and asymptotic confidence sequences", 2024) may be looked at all the time. Its
+interval is at best 1.55 times as wide at 95 %, which takes 2.4 times the samples: too much for a
+target that is known beforehand.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from mckl.estimation.values import Estimator
 from mckl.estimation.withheld import budget_reason, known_reason, ratio_reason, seen_reason
 
 TIGHT, SPENT, WITHHELD = "tight", "budget", "withheld"
-# What is drawn where there is no interval to draw for: samples, and numbers in all.
+# The most that is drawn where no interval is possible: samples, and random numbers in all.
 _GLANCE, _GLANCE_NUMBERS = 10_000, 10**8
 # The share of a budget that a pilot may take where more would be needed.
 _SHARE = 8
@@ -178,9 +178,9 @@ def estimate(
     Parameters
     ----------
     planned
-        What `plan` says of the same arguments, if it is known already.
+        The `plan` of the same arguments, if it was made already.
     progress
-        Is told how many evaluations of l each step added.
+        Called after each step with the number of evaluations of l that it added.
     """
     planned = planned or plan(forecasts, sampler, estimator, request)
     if planned.withheld is not None:
@@ -201,7 +201,7 @@ def _glance(
             form, sampler, estimator, planned.least, seed=seed, name="main", progress=progress
         )
         value = seen.estimate
-        # What the samples plainly show says more than a forecast.
+        # What the samples show is a better reason than what theory forecast.
         reason = ratio_reason(seen.mean_ratio) if estimator.uses_ratio else None
     else:
         one = trace(

@@ -1,4 +1,4 @@
-"""One stage of an estimate: so many fresh units, and what is read off them."""
+"""One stage of an estimate: it draws fresh units and summarises them."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _tail_values(values: Integrands, summand: Mapping[str, float]) -> Vector:
 
 
 class Stage(NamedTuple):
-    """What a stage says.
+    """The results of one stage.
 
     units        how many independent units it drew
     estimate, std_error  in nats
@@ -81,7 +81,7 @@ def stage(
     summand
         The weights of the integrands whose tail index is wanted, from an earlier stage.
     progress
-        Is told how many evaluations of l each step added.
+        Called after each step with the number of evaluations of l that it added.
 
     Raises
     ------

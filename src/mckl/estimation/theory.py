@@ -54,7 +54,8 @@ def over_units(unit: UnitTheory, units: int) -> Exact:
 
 def _stratified(estimator: Estimator, unit: UnitTheory, form: Form, samples: int) -> Exact:
     unbiased_points = unit.bias if unit.kind == "exact" else math.nan
-    if unit.variance == math.inf:  # of a function that is never negative: dependence cannot mend it
+    if unit.variance == math.inf:
+        # The function is never negative, so dependence between points cannot make it finite.
         return Exact(unit.bias, math.inf, math.nan, math.nan, "exact", unit.reason)
     if not estimator.linear:
         reason = "the variance over Sobol' points is known for means of l alone"

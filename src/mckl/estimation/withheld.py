@@ -1,9 +1,9 @@
-"""Why an estimate gets no interval: what is known beforehand, and what its samples show.
+"""Reasons to give an estimate without an interval, from theory and from its samples.
 
 An interval may be short, calm and wrong: samples that never met the part of q in which p has its
-mass say nothing of what they missed (docs/theory.md, section 8). So the theory of the pair is asked
-first, since it needs no luck: before anything is drawn it says whether the estimator's law allows
-an interval, and from how many units on. What the samples themselves show comes second.
+mass do not show what they missed (docs/theory.md, section 8). So the theory of the pair comes
+first: before anything is drawn it decides whether the estimator's law allows an interval, and from
+how many units on. The samples are examined second, since they reveal a fault only by chance.
 """
 
 from __future__ import annotations

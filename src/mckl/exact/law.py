@@ -67,7 +67,7 @@ def constant(value: float) -> Expression:
 class Law(ABC):
     """The law of the log density ratio of a pair (q, p) under z ~ q.
 
-    A family owes `kl`, `log_mgf`, `cumulant` and where they are finite; the rest follows.
+    A family implements `kl`, `log_mgf`, `cumulant` and `is_finite`; the rest follows.
     All numbers are exact to rounding; `inf` where an expectation diverges or exceeds the largest
     float64.
 
@@ -117,7 +117,7 @@ class Law(ABC):
         """The joint cumulant of (Q i times, L j times) under the law tilted by e^{T Q + S L}."""
 
     def prepare(self, tilt: Tilt, order: int) -> None:
-        """Told before many cumulants of one tilt are asked for, of this order at most."""
+        """Called before several cumulants of one tilt, up to this order, are computed."""
         return
 
     @property

@@ -24,7 +24,7 @@ import numpy as np
 from mckl.arrays import Complex, Vector
 from mckl.exact.law import Law
 
-SMALLEST = -115.0  # the logarithm of what is told as 0
+SMALLEST = -115.0  # the logarithm of probabilities that are reported as 0
 # How much the hyperbola bends towards where e^{s x} falls: its arms are 30 degrees off the
 # vertical, so that a Gaussian factor e^{s^2} still falls along them.
 _BEND = math.tan(math.radians(30.0))

@@ -166,10 +166,10 @@ class FactorLaw:
         log_w, coarse = log_w[good], coarse[good]
         self._ell, self._even = ell[good], 0.5 * (ell + mirrored)[good]
         self._odd = 0.5 * (ell - mirrored)[good]
-        # The halved rule sees every other node with twice the weight.
+        # The rule with twice the step has every other node, with twice the weight.
         half = logsumexp(log_w[coarse]) + math.log(2.0)
         total = self._total = float(logsumexp(log_w))
-        self._log_w = log_w - total  # what the rule misses of q, it misses of everything
+        self._log_w = log_w - total  # divides out what the rule misses of the mass of q
         w = np.exp(self._log_w)
         with np.errstate(over="ignore", invalid="ignore"):
             # Where r is large w may underflow and r overflow: there w r is p's own weight.
@@ -253,7 +253,7 @@ class _Far:
         image = factor.mirror(x)
         self._log_p, self._log_p_image = factor.log_p(x), factor.log_p(image)
         apart = factor.log_q(image) - self._log_q
-        # Of a symmetric q it is rounding.
+        # For a symmetric q the difference is rounding.
         self._apart = np.where(np.abs(apart) < 1e-9 * np.abs(self._log_q), 0.0, apart)
 
     def log_tilted(self, tilt: Tilt) -> Vector:

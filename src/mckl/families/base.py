@@ -1,4 +1,4 @@
-"""What a pair of a family offers, and what a family says of itself."""
+"""The interfaces of a family: its pairs, one side of a pair, and its entry in the registry."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class Pair(ABC):
 
 
 class Side(ABC):
-    """q or p, as one side of a case says it.
+    """q or p, as a case gives it.
 
     Attributes
     ----------
@@ -109,7 +109,7 @@ class Family(NamedTuple):
 
     name        such as ``student-t``
     shapes      names of the numbers in parentheses behind it, such as ``("df",)``
-    parameters  what a side of a case may say, and what each means
+    parameters  the names of a side's parameters in a case, with their meanings
     side        the mapping of one side of a case, without `family` -> that side; raises ValueError
     sweep       (shapes, dimension, scale, offset) -> the pair of a cell of the sweep; None: the
                 family stands in cases alone

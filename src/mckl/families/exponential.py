@@ -9,7 +9,7 @@ sufficient statistics T, and
 which ends where the line leaves the natural space. K(s) is s (s + 1) times the second divided
 difference of phi at -1, 0 and s, an integral of phi'' > 0, the variance of l under the law at t,
 against a hat function (Hermite and Genocchi). No digit is lost however close q is to p, and a
-family owes no more than the derivatives of phi from the second on.
+family implements only the derivatives of phi from the second on.
 """
 
 from __future__ import annotations

@@ -91,7 +91,7 @@ def independent_family(
 ) -> Family:
     """The entry of a one-dimensional family; `make` takes the parameters in their order.
 
-    One whose last parameters are location and scale has the sweep q = offset + X, p = scale X.
+    A family whose last parameters are location and scale has the sweep q = offset + X, p = scale X.
     """
 
     def side(given: Mapping[str, Any]) -> Independent:

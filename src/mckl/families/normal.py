@@ -5,7 +5,7 @@ diagonal covariances is a sum over coordinates (docs/theory.md, section 1),
 
     log q(z) - log p(z) = sum_i  c_i + a_i epsilon_i^2 + b_i epsilon_i,
 
-so everything that the study says about a pair, it says from (a, b, c). Two laws with any
+so everything that the study computes for a pair follows from (a, b, c). Two laws with any
 covariances are such a pair in rotated coordinates.
 """
 
@@ -29,7 +29,7 @@ from mckl.families.quadratic_law import Coefficients, QuadraticLaw, x_minus_log1
 
 
 class _Normal(base.Pair):
-    """What every pair of normal laws shares: it is its coefficients."""
+    """A pair of normal laws, which is known by its coefficients (a, b, kl)."""
 
     family = "normal"
 
@@ -348,7 +348,7 @@ def _of_coordinates(
     twice_a = excess * (2.0 + excess)
     shift = (q_mean - p_mean) / p_sd
     b = (q_sd / p_sd) * shift
-    # Far from scale 1, rho^2 - 1 has forgotten the digits of rho^2 that its logarithm needs.
+    # Far from scale 1, rho^2 - 1 has lost digits of rho^2 that its logarithm needs.
     far = np.abs(twice_a) > 0.5
     gap = np.where(far, twice_a - 2.0 * np.log(q_sd / p_sd), x_minus_log1p(twice_a))
     kl = 0.5 * (gap + shift * shift)

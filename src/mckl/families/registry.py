@@ -54,7 +54,7 @@ def canonical(text: str) -> str:
 
 
 def sweep_pair(text: str, dimension: int, scale: float, offset: float) -> Pair:
-    """The pair of a cell of a sweep (DESIGN of scale and offset: docs/theory.md, section 1).
+    """The pair of a cell of a sweep (what scale and offset mean: docs/theory.md, section 1).
 
     Raises ValueError in one line.
     """

@@ -30,7 +30,7 @@ def digest(data: object) -> str:
 
 
 def job_digest(job: Mapping[str, Any], code: str) -> str:
-    """What an estimation job was told and the digest of the code it ran, as one digest."""
+    """One digest of an estimation job's parameters and of the code that it ran."""
     return digest({"job": job, "code": code})
 
 

@@ -1,6 +1,6 @@
 """The manifest of a whole run: what was run, and a digest of everything that it left.
 
-A file's digest tells whether it is what the run wrote. A table's content digest is of its rows
+A file's digest shows whether it is what the run wrote. A table's content digest is of its rows
 alone, in any order: it is the same for every run of the same study, whatever the day, the number
 of cores or the host in the file's metadata.
 """
@@ -18,7 +18,7 @@ from mckl.record.manifest import manifest, now
 
 # What the manifest is about; Snakemake's report is made after it, and again whenever one likes.
 _LEFT = ("tables/*", "figures/*", "explorer.html", "landing.rst", "verified.txt")
-_TIMED = ("cost",)  # clocks tell another time in every run
+_TIMED = ("cost",)  # its times differ in every run
 
 
 def file_digest(path: Path) -> str:
@@ -58,7 +58,7 @@ def files(folder: Path) -> dict[str, Path]:
 def record(
     config: Mapping[str, Any], run: Mapping[str, Any], left: Mapping[str, Path]
 ) -> dict[str, Any]:
-    """The manifest of a run that was told `run` and left these files."""
+    """The manifest of a run with the properties `run` that left these files."""
     return {
         **run,
         "end": now(),

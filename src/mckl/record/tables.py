@@ -261,7 +261,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
         with open(beside, "rb") as f:
             os.fsync(f.fileno())
         os.replace(beside, path)
-    except OSError as error:  # Arrow tells what happened, but not to which file
+    except OSError as error:  # Arrow's message does not name the file
         error.filename = str(path)
         raise
     finally:

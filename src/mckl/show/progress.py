@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _REFRESH = 0.5  # seconds
 _PAUSE = 10.0  # seconds, and a twentieth of the run, between plain lines of stages at work
-_LOGS = 64  # jobs at work whose logs are read; of more, those that ended tell enough
+_LOGS = 64  # the most running jobs whose logs are read; beyond, finished jobs are counted alone
 _PRIOR = 0.2  # of the forecast, for which it is believed as much as the pace so far
 
 
@@ -94,7 +94,7 @@ class Board:
         self._thread.start()
 
     def started(self, key: Hashable, log: str | None = None) -> None:
-        """A job is at work; its log tells how far it is, if tqdm writes to it."""
+        """A job started; its log shows how far it is, if tqdm writes to it."""
         with self._lock:
             if log and key in self._tasks:
                 self._running[key] = Path(log), self._clock()
@@ -176,7 +176,7 @@ class Board:
         self.say(f"mckl: {line}")
 
     def _watch(self) -> None:
-        with contextlib.suppress(OSError):  # nobody reads any more
+        with contextlib.suppress(OSError):  # the terminal was closed
             while not self._over.wait(_REFRESH):
                 self.refresh()
 
@@ -195,7 +195,7 @@ class Board:
 
 
 def share_in(log: Path, since: float) -> float:
-    """The share of its work that a job's log tells of, as tqdm writes it; 0 if it tells none.
+    """The share of its work that a job has done by the last line of tqdm in its log; 0 without one.
 
     A log last written before the job began is that of an earlier run.
     """

@@ -1,4 +1,4 @@
-"""Snakemake's log of a run, told on the terminal in a few lines; its log file keeps all of it."""
+"""Snakemake's log of a run, in a few lines on the terminal; the log file has all of it."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ class RunLog(logging.Handler):
             board.say(text)
 
     def _failed(self, board: Board, job: Mapping[str, Any]) -> None:
-        """Say once why a job failed; those that were told to stop have no reason."""
+        """Say once why a job failed; jobs that were stopped have no reason."""
         board.failed(job["jobid"])
         if self.stopped:
             return

@@ -10,7 +10,7 @@ trusted          whether a gamma law of that skewness is close far out
 floor            by how much rounding may part the two sides
 margin           by how much they may differ for another reason (cv's theory is a leading order)
 part             the largest share of one independent square in a mean of squares; NaN: no such mean
-relative_to      what the error of the quantity is told relative to
+relative_to      what the error of the quantity is divided by when it is reported
 count, low, high of a coverage: independent numbers behind it, range of its expectation; else NaN
 """
 

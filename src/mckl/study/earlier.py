@@ -34,7 +34,7 @@ def stamped(manifest: Mapping[str, Any], job: Mapping[str, Any], code: str) -> d
     manifest
         What `mckl.record.manifest.manifest` says of this run.
     job, code
-        What the job is told, and the digest of the code that it runs.
+        The parameters of the job, and the digest of the code that it runs.
     """
     common = {name: value for name, value in job.items() if name not in _LISTS}
     software = {name: value for name, value in manifest.items() if name not in _RUN}
@@ -69,7 +69,7 @@ class Earlier:
     traces, cost
         Paths of the job's output.
     job, about
-        What the next run is told, and its `stamped` manifest.
+        The parameters of the next run, and its `stamped` manifest.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""What is told of the gaps: settings whose log density ratio is not finite with a sampler."""
+"""Messages about settings in which the log density ratio overflowed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What must be equal, or must not: closed forms and integrals of definitions, traces and traces."""
+"""Checks for equality: closed forms must equal integrals; no two traces may be equal."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def run(
 ) -> int:
     """Write the traces that a job asks for; draw those that its last run has not drawn.
 
-    Progress and gaps are told on standard error.
+    Progress and gaps are reported on standard error.
 
     Parameters
     ----------

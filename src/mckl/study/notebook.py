@@ -1,4 +1,4 @@
-"""The seed of the study, again: one pair, 10,000 samples, one running mean."""
+"""The notebook from which the study grew: one pair, 10,000 samples, one running mean."""
 
 from __future__ import annotations
 

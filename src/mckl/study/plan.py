@@ -162,7 +162,7 @@ class Plan(NamedTuple):
 
 
 def chunk_seconds(config: Config, settings: Sequence[Setting]) -> float:
-    """CPU seconds of the settings of one job with every sampler of a study, about."""
+    """Estimated CPU seconds of the settings of one job with every sampler of a study."""
     at = checkpoints(config.samples, config.checkpoints_per_octave)
     total = _PER_SETTING * len(settings)
     for batch in batches(settings, SETTINGS_AT_ONCE):

@@ -1,6 +1,6 @@
 """Replicates that repeat: traces of a setting that hold the same numbers, bit by bit.
 
-Every replicate, sampler and backend draws from a stream of its own, so two traces of a setting
+Every replicate, sampler and backend has its own random stream, so two traces of a setting
 agree in all their numbers only where a stream was used twice.
 """
 

@@ -52,7 +52,7 @@ class Setting(NamedTuple):
         return offered(self.pair, samplers)
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain numbers and strings that `from_dict` reads: what a job is told."""
+        """Plain numbers and strings that `from_dict` reads: the parameters of a job."""
         return self._asdict()
 
 
@@ -109,7 +109,7 @@ def chunks(items: Iterable[Setting], one_job_per: Sequence[str]) -> dict[str, li
     """Settings by job: those that agree on every axis in `one_job_per` share one.
 
     A chunk is named by what its settings agree on (``d16-s1.25``), never by position, so a
-    setting that joins or leaves the sweep touches no other chunk. A case is a chunk of its own.
+    setting that joins or leaves the sweep touches no other chunk. Each case is a chunk.
     """
     out: dict[str, list[Setting]] = {}
     axes = [axis for axis in AXES if axis in one_job_per]

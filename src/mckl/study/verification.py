@@ -28,7 +28,7 @@ from mckl.study.tails import (
 )
 
 LEVEL = 1e-6
-POWER = 0.9  # with which the smallest errors that are told would have been caught
+POWER = 0.9  # with which the smallest errors reported would have been caught
 
 _KEYS = by_cell.KEYS
 _COLUMNS = ["quantity", "measured", "exact", "z", "p_value", "passed", "test", "smallest_error"]

@@ -1,4 +1,4 @@
-"""What a point set is: how the random numbers of successive samples hang together."""
+"""Point sets: how the random numbers of successive samples depend on each other."""
 
 from __future__ import annotations
 

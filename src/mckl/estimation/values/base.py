@@ -175,12 +175,3 @@ def theory_of_mean(
             )
 
     return theory
-
-
-def _why_infinite(law: Law, square: Expression) -> str:
-    """Which part of an infinite expectation diverges."""
-    for tilt, powers in square.items():
-        order = int(np.argwhere(powers).sum(axis=1).max(initial=0))
-        if not law.is_finite(tilt, order):
-            return HEAVY if tilt == (0, 0) else DIVERGENT
-    return TOO_LARGE

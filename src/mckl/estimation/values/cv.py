@@ -96,7 +96,7 @@ def _theory(law: Law, paired: bool) -> UnitTheory:
         u2e2, 3.0 * u2e * u2e, 2.0 * var_e, 2.0 * third * mean(multiply(u, e2)),
         (fourth - 1.0) * var_e,
     )  # fmt: skip
-    # E u^4 e may vanish by chance, and then says nothing of what follows: its size is meant.
+    # E u^4 e may vanish by chance although later terms do not: use a bound of its size.
     size = fourth * math.sqrt(max(u2e2, 0.0))
     of_bias = (
         max(abs(mean(multiply(multiply(u2, u), ue))), size),

@@ -72,7 +72,7 @@ class Map(NamedTuple):
 
 
 def _carried(values: Vector) -> Vector:
-    """NaN, where float64 cannot tell what cv leaves, takes the value at the scale before it."""
+    """Fill values that were lost to rounding from the previous scale."""
     return np.asarray(pd.DataFrame(values).ffill().fillna(_HOPELESS).to_numpy(float))
 
 
