@@ -29,12 +29,13 @@ def everything(config):
 
 
 SWEEP = {"dimension": [1, 2], "scale": [0.8, 1.25], "offset": [0.0, 0.25]}
+NOTEBOOK = {"notebook": {"q": {"mean": [1, 4], "sd": 1}, "p": {"mean": [-3, 2], "sd": 2.5}}}
 
 
 def test_the_plan_counts_what_will_be_done(schema):
     config = parse(
         {
-            "sweep": SWEEP, "samples": 100, "replicates": 10, "samplers": ["iid", "antithetic"],
+            "sweep": SWEEP, "cases": NOTEBOOK, "samples": 100, "replicates": 10, "samplers": ["iid", "antithetic"],
             "estimators": ["k1", "k2", "k3"], "one_job_per": ["dimension"],
         },
         schema,
@@ -55,7 +56,7 @@ def test_the_plan_counts_what_will_be_done(schema):
 
 
 def test_only_what_will_run_is_planned(schema):
-    config = parse({"sweep": SWEEP}, schema)
+    config = parse({"sweep": SWEEP, "cases": NOTEBOOK}, schema)
     every = everything(config)
     left = [job for job in every if job.of != ("numpy", "d1") and job.rule != "settings"]
     p, fewer = plan(config, every), plan(config, left)
@@ -67,7 +68,7 @@ def test_only_what_will_run_is_planned(schema):
 
 
 def test_cores_help_as_far_as_jobs_need_not_wait_for_each_other(schema):
-    config = parse({"sweep": SWEEP}, schema)
+    config = parse({"sweep": SWEEP, "cases": NOTEBOOK}, schema)
     p = plan(config, everything(config))
     one, two, many = (p.stages(cores) for cores in (1, 2, 10**6))
     assert list(one) == list(STAGES)
