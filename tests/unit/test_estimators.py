@@ -13,8 +13,10 @@ from hypothesis.extra.numpy import arrays
 
 from mckl.estimation.running import RunningMoments
 from mckl.estimation.values import ESTIMATORS
+from mckl.estimation.values.base import DIVERGENT, POWERS
 from mckl.estimation.values.integrands import Integrands
 from mckl.families.normal import grid_pair, kl_divergence, pair
+from mckl.families.registry import case_pair
 
 GRID = [(1, 0.8, 0.0), (1, 1.25, 0.25), (3, 1.0, 0.1), (4, 0.95, 0.3), (64, 1.05, 0.02)]
 UNEQUAL = pair([0.2, -0.4, 0.1], [1.0, 0.7, 1.3], [0.0, 0.3, 0.1], [1.2, 0.8, 1.1])
@@ -230,3 +232,30 @@ def test_k3_keeps_its_digits(ell):
     elif exact > Decimal("1e-300"):
         # the difference loses up to |l| / (l^2/2) = 2000 units in the last place at |l| = 1e-3
         assert abs(Decimal(got) / exact - 1) < Decimal("5e-13")
+
+
+def test_where_q_is_0_and_p_is_not() -> None:
+    """E r is 0.7: k3 is biased by -0.3, with the variance of its two values; cv has no theory."""
+    q, p = np.array([0.7, 0.3]), np.array([0.5, 0.2])
+    sides = {"q": [*q, 0.0], "p": [*p, 0.3]}
+    law = case_pair(
+        {name: {"family": "categorical", "probabilities": side} for name, side in sides.items()}
+    ).law
+    ell = np.log(q / p)
+    k3 = p / q - 1.0 + ell
+    mean = q @ k3
+    unit = ESTIMATORS["k3"].theory(law, False)
+    assert unit.bias == pytest.approx(-0.3, rel=1e-14)
+    assert unit.bias == pytest.approx(mean - q @ ell, rel=1e-13)
+    assert unit.variance == pytest.approx(q @ (k3 - mean) ** 2, rel=1e-9)
+    assert ESTIMATORS["cv"].theory(law, False).kind == "none"
+
+
+def test_the_reason_names_the_tail_that_is_too_heavy() -> None:
+    normal, heavy = {"mean": 0.0, "sd": 1.0}, {"family": "student-t", "df": 3.0}
+    of_p, of_q = case_pair({"q": normal, "p": heavy}).law, case_pair({"q": heavy, "p": normal}).law
+    for name in ("k1", "k2", "k3", "cv"):
+        assert ESTIMATORS[name].theory(of_q, False).reason == POWERS
+    assert ESTIMATORS["k1"].theory(of_p, False).variance < np.inf
+    for name in ("k3", "cv"):
+        assert ESTIMATORS[name].theory(of_p, False).reason == DIVERGENT

@@ -107,11 +107,12 @@ def _pair_options(function: F) -> F:
             ),
             click.option("--dimension", "-d", type=_Count(), help="Number of coordinates D."),
             click.option(
-                "--scale", "-s", type=float, callback=_positive, help="sigma_p / sigma_q.  [1]"
+                "--scale", "-s", type=float, callback=_positive,
+                help="Scale of p by that of q, sigma_p / sigma_q.  [1]",
             ),
             click.option(
                 "--offset", "-o", type=float, callback=_finite,
-                help="(mu_q - mu_p) / sigma_q.  [0]",
+                help="(mu_q - mu_p) / sigma_q; of gamma laws log(shape of q / shape of p).  [0]",
             ),
             click.option("--q-mean", metavar="VECTOR", help=f"Means of q: {vector}."),
             click.option("--q-sd", metavar="VECTOR", help="Standard deviations of q."),

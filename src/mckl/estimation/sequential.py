@@ -222,11 +222,13 @@ def _two_stages(
     """Stein's procedure, with a fresh main stage where a relative tolerance is not met."""
     points, form = planned.points, sampler.form(forecasts.pair)
     variance = forecasts.ratio_variance(sampler) if estimator.uses_ratio else math.inf
+    # The tails of l are known, and a fit to its largest values mistakes the edges that l may have.
+    unknown_tails = not estimator.linear
 
     def run(name: str, units: int, pilot: Stage | None = None) -> Stage:
         return stage(
             form, sampler, estimator, units, seed=seed, name=name,
-            summand=pilot and pilot.summand, progress=progress,
+            summand=pilot.summand if pilot and unknown_tails else None, progress=progress,
         )  # fmt: skip
 
     pilot = run("pilot", planned.pilot)
