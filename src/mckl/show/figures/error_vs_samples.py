@@ -99,8 +99,8 @@ def draw(frames: Frames) -> tuple[Figure, dict[str, Any]]:
         f"{len(shown[axis])} of {grid[axis].nunique()} {axis}s"
         for axis, _ in axes_of if len(shown[axis]) < grid[axis].nunique()
     ]  # fmt: skip
-    if families.nunique() > 1:
-        omitted.append(f"1 of {families.nunique()} families")
+    if len(set(families)) > 1:
+        omitted.append(f"1 of {len(set(families))} families")
     if len(case_names) + len(case_zero) < cases["setting"].nunique():
         omitted.append(f"{len(case_names)} of {cases['setting'].nunique()} cases")
     _key(fig, cells, height, width, with_cases, sampler, estimator, replicates, omitted)
