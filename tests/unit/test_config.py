@@ -33,6 +33,10 @@ def with_case(name="a", **changes):
     return {"cases": {name: case}}
 
 
+def with_sides(q, p):
+    return {"cases": {"a": {"q": q, "p": p}}}
+
+
 def range_of(first):
     return [first + k for k in range(10_000)]
 
@@ -137,6 +141,22 @@ def refusal(raw, schema):
         ({"estimators": ["k1", "k4"]}, ["estimators[1]", "'k4'", "did you mean"]),
         ({"backends": ["numpi"]}, ["backends[0]", "did you mean 'numpy'"]),
         ({"one_job_per": ["dimensions"]}, ["one_job_per[0]", "did you mean 'dimension'"]),
+        # families
+        (with_sweep(family=["student(5)"]), ["sweep.family", "did you mean 'student-t'"]),
+        (with_sweep(family=["student-t"]), ["sweep.family", "expected student-t(df)"]),
+        (with_sweep(family=["student-t(-1)"]), ["sweep", "df -1", "above 0"]),
+        (with_sweep(family=["laplace", "laplace"]), ["sweep.family", "different"]),
+        (with_sweep(family=["student-t(5)", "student-t(5.0)"]), ["sweep.family", "different"]),
+        (with_sweep(family=["categorical"]), ["sweep.family", "cases alone"]),
+        (with_sides({"family": "laplce"}, {"family": "laplace"}),
+         ["cases.a.q", "did you mean 'laplace'"]),
+        (with_sides({"family": "laplace", "mean": 1}, {"family": "laplace"}),
+         ["cases.a.q", "unknown parameter mean"]),
+        (with_sides({"family": "student-t", "df": 1}, {"mean": 0, "sd": 1}),
+         ["cases.a", "KL is infinite"]),
+        (with_sides({"family": "categorical", "probabilities": [0.5, 0.6]},
+                    {"family": "categorical", "probabilities": [0.5, 0.5]}),
+         ["cases.a.q", "probabilities"]),
         # what a sampler can do
         (with_sweep(dimension=[21202]) | {"samplers": ["sobol"]},
          ["sobol", "d21202-s1-o0", "21201", "sobol-radial"]),

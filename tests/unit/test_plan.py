@@ -29,14 +29,18 @@ def everything(config):
 
 
 SWEEP = {"dimension": [1, 2], "scale": [0.8, 1.25], "offset": [0.0, 0.25]}
-NOTEBOOK = {"notebook": {"q": {"mean": [1, 4], "sd": 1}, "p": {"mean": [-3, 2], "sd": 2.5}}}
+ONE_CASE = {"notebook": {"q": {"mean": [1, 4], "sd": 1}, "p": {"mean": [-3, 2], "sd": 2.5}}}
+TOKEN = {
+    side: {"family": "categorical", "probabilities": weights}
+    for side, weights in (("q", [0.7, 0.3]), ("p", [0.5, 0.5]))
+}
 
 
 def test_the_plan_counts_what_will_be_done(schema):
     config = parse(
         {
-            "sweep": SWEEP, "cases": NOTEBOOK, "samples": 100, "replicates": 10, "samplers": ["iid", "antithetic"],
-            "estimators": ["k1", "k2", "k3"], "one_job_per": ["dimension"],
+            "sweep": SWEEP, "samples": 100, "replicates": 10, "samplers": ["iid", "antithetic"],
+            "estimators": ["k1", "k2", "k3"], "one_job_per": ["dimension"], "cases": ONE_CASE,
         },
         schema,
     )  # fmt: skip
@@ -56,7 +60,7 @@ def test_the_plan_counts_what_will_be_done(schema):
 
 
 def test_only_what_will_run_is_planned(schema):
-    config = parse({"sweep": SWEEP, "cases": NOTEBOOK}, schema)
+    config = parse({"sweep": SWEEP, "cases": ONE_CASE}, schema)
     every = everything(config)
     left = [job for job in every if job.of != ("numpy", "d1") and job.rule != "settings"]
     p, fewer = plan(config, every), plan(config, left)
@@ -67,8 +71,26 @@ def test_only_what_will_run_is_planned(schema):
     assert first == "9 settings in 3 estimation jobs, of which none will run"
 
 
+def test_samplers_that_a_family_lacks_are_counted_out_and_told_once(schema):
+    families = ["normal", "student-t(3)", "laplace"]
+    config = parse(
+        {"sweep": SWEEP | {"family": families}, "cases": {"next-token": TOKEN},
+         "samples": 64, "replicates": 5, "samplers": ["iid", "sobol", "sobol-radial"],
+         "estimators": ["k1"]},
+        schema,
+    )  # fmt: skip
+    p = plan(config, everything(config))
+    # 24 cells, of which 8 have sobol-radial, and a token with iid alone
+    assert p.samples == (24 * 2 + 8 + 1) * 64 * 5
+    assert p.rows == (24 * 2 + 8 + 1) * 7 * 5
+    assert p.lines(1, "")[1] == (
+        "left out, as the family has no such sampler: sobol-radial for student-t(3), laplace; "
+        "sobol, sobol-radial for next-token"
+    )
+
+
 def test_cores_help_as_far_as_jobs_need_not_wait_for_each_other(schema):
-    config = parse({"sweep": SWEEP, "cases": NOTEBOOK}, schema)
+    config = parse({"sweep": SWEEP, "cases": ONE_CASE}, schema)
     p = plan(config, everything(config))
     one, two, many = (p.stages(cores) for cores in (1, 2, 10**6))
     assert list(one) == list(STAGES)
@@ -88,7 +110,7 @@ def test_cores_help_as_far_as_jobs_need_not_wait_for_each_other(schema):
 
 def test_the_plan_grows_with_the_work(schema):
     def planned(**changes):
-        config = parse({"sweep": SWEEP} | changes, schema)
+        config = parse({"sweep": SWEEP, "cases": ONE_CASE} | changes, schema)
         return plan(config, everything(config))
 
     def drawing(p):
@@ -136,7 +158,7 @@ def test_estimate_and_fact_are_within_a_factor_of_3(
     """In units of this machine's raw fill, taken in the same minute; the best of five tries."""
     sweep = {"dimension": dimension, "scale": [1.25], "offset": offsets}
     config = parse(
-        {"sweep": sweep, "cases": {"notebook": None}, "samplers": [sampler],
+        {"sweep": sweep, "cases": {}, "samplers": [sampler],
          "samples": samples, "replicates": replicates},
         schema,
     )  # fmt: skip

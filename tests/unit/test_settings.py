@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mckl.draw.points import SAMPLERS
 from mckl.families.normal import kl_divergence
+from mckl.families.registry import FAMILIES
 from mckl.study.settings import (
     AXES,
     case_setting,
@@ -16,6 +18,7 @@ from mckl.study.settings import (
     from_dict,
     grid_setting,
     number,
+    offered,
     settings,
 )
 
@@ -29,6 +32,9 @@ def test_names():
     assert grid_setting(1, 1e-7, 1e22).name == "d1-s1e-07-o1e+22"
     assert case_setting("notebook", VECTORS).name == "notebook"
     assert case_setting("notebook", VECTORS).case == "notebook"
+    t = grid_setting(16, 1.25, 0.25, "student-t(5)")
+    assert t.name == "student-t5-d16-s1.25-o0.25"
+    assert t.pair.family == "student-t(5)"
     assert grid_setting(16, 1, 0).name == grid_setting(16, 1.0, 0.0).name
 
 
@@ -57,6 +63,22 @@ def test_a_setting_survives_json():
         again = from_dict(json.loads(json.dumps(setting.as_dict())))
         assert again == setting
         assert kl_divergence(again.pair) == kl_divergence(setting.pair)
+
+
+def test_a_setting_has_the_samplers_of_its_family():
+    every = list(SAMPLERS)
+    token = {
+        side: {"family": "categorical", "probabilities": weights}
+        for side, weights in (("q", [0.5, 0.5]), ("p", [0.25, 0.75]))
+    }
+    assert grid_setting(4, 1.0, 0.0).offered(every) == tuple(every)
+    without_radial = tuple(name for name in every if not name.endswith("-radial"))
+    assert grid_setting(4, 1.0, 0.0, "gamma(2)").offered(every) == without_radial
+    assert case_setting("token", token).offered(every) == ("iid",)
+    for family in (f for f in FAMILIES.values() if f.sweep):  # the offer is the same in every cell
+        text = family.name + ("(3)" if family.shapes else "")
+        cell = grid_setting(5, 1.7, 0.3, text)
+        assert cell.offered(every) == offered(cell.pair, every)
 
 
 def test_every_combination_is_a_setting():

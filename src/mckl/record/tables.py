@@ -100,8 +100,14 @@ _COLUMNS: Mapping[str, tuple[pa.DataType, str]] = {
         pa.int32(),
         "how many traces with this backend and sampler equal another of the setting, bit by bit",
     ),
-    "kl_integral": (pa.float64(), "KL(q||p) by quadrature of its definition, nats"),
-    "log_ratio_variance_integral": (pa.float64(), "V by quadrature of its definition, nats^2"),
+    "kl_integral": (
+        pa.float64(),
+        "KL(q||p) by quadrature of its definition, nats; NaN: none known",
+    ),
+    "log_ratio_variance_integral": (
+        pa.float64(),
+        "V by quadrature of its definition, nats^2; NaN: none known, or V inf",
+    ),
     "measured": (pa.float64(), "the measured quantity, nats or nats^2; of setting all: a ratio"),
     "exact": (pa.float64(), "its theoretical value"),
     "z": (pa.float64(), "(measured - exact) in standard deviations of the measured quantity"),
