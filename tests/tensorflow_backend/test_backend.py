@@ -257,7 +257,7 @@ def test_the_two_numbers_of_2018_are_neighbours_in_float32(module):
 
 def test_the_gate_bites_on_a_wrong_registered_kl():
     registered = pd.DataFrame(
-        {"setting": ["a", "b"], "dimension": [2, 2], "kl": [2.5, 0.0],
+        {"setting": ["a", "b"], "dimension": [2, 2], "terms": [2.0, 2.0], "kl": [2.5, 0.0],
          "registered_kl": [2.5 * (1 + 1e-11), 1e-15]}
     )  # fmt: skip
     none = pd.DataFrame(columns=["setting", "passed", "p_value", "test"])
