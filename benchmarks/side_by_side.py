@@ -29,7 +29,7 @@ import numpy as np
 import pandas as pd
 import yaml
 from tqdm import tqdm
-from ways import Run, Work, one_core, ours, raw_fill
+from ways import Run, Work, of_family, one_core, ours, raw_fill
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -150,6 +150,24 @@ def limit_part(rounds: int) -> str:
              spread(3 * cost["raw fill"] / cost["three"], "{:.2f}")]
         )  # fmt: skip
     return table("D | one setting | 3 settings of a dimension", rows)
+
+
+def families_part(rounds: int) -> str:
+    """Other families: the plain mean, beside NumPy's own draw, scipy.stats and TFP's best way."""
+    work = WORK._replace(replicates=WORK.replicates // 3)
+    names = ["NumPy's draw", "scipy.stats", "TFP's best way", "ours", "ours, 3 settings"]
+    rows = []
+    for family in ("student-t(5)", "laplace", "logistic"):
+        speed = interleaved(of_family(work, family), rounds).rdiv(work.normals) / 1e6
+        speed["ours, 3 settings"] *= 3
+        speed["TFP's best way"] = speed[[x for x in speed if x.startswith("TFP, ")]].max(axis=1)
+        rows.append([family, *(spread(speed[name], "{:.0f}") for name in names)])
+        for name in names[:3]:
+            ratios = [speed[mine] / speed[name] for mine in names[3:]]
+            rows.append(
+                [f"times {name}", "", "", "", *(spread(ratio, "{:.1f}") for ratio in ratios)]
+            )
+    return table(" | ".join(["family", *names]), rows)
 
 
 def sweep_part(sweeps: int) -> tuple[str, float]:
@@ -281,7 +299,8 @@ def main() -> None:
     page = Path(__file__).with_name("pages") / "benchmarks.md"
     text = page.read_text().format(
         machine=machine(), rounds=given.rounds, sweeps=given.sweeps, cores=os.cpu_count(),
-        one_core=one, ratios=ratios_part(speed), limit=limit, dimensions=dimensions, sweep=sweep,
+        one_core=one, ratios=ratios_part(speed), limit=limit, dimensions=dimensions,
+        families=families_part(given.rounds), sweep=sweep,
         dry=dry_part(min(given.rounds, 3), start), **WORK._asdict(),
     )  # fmt: skip
     figure(speed, DOCS / "figures" / "benchmarks.png")

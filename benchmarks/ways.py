@@ -7,6 +7,7 @@ means of n log density ratios in D dimensions, the estimate recorded at the powe
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -50,9 +51,10 @@ def ours(
     estimators: Sequence[str] = tuple(ESTIMATORS),
     backend: str = "numpy",
     offsets: Sequence[float] = (OFFSET,),
+    family: str = "normal",
 ) -> Run:
     """The estimation step of the study, for settings that share their draws."""
-    settings = [grid_setting(work.dimension, SCALE, offset) for offset in offsets]
+    settings = [grid_setting(work.dimension, SCALE, offset, family) for offset in offsets]
     pairs = {setting.name: setting.pair for setting in settings}
     return lambda: traces(
         pairs, backend, SAMPLERS[sampler], [ESTIMATORS[e] for e in estimators],
@@ -91,13 +93,18 @@ def notebook_pandas(work: Work) -> Run:
     return run
 
 
-def tfp(work: Work, how: str) -> Run:
+def tfp(work: Work, how: str, family: str = "normal") -> Run:
     """TensorFlow Probability, a replicate a call: `eager`, as a `graph`, or with `xla`."""
     from mckl.draw.backends.tensorflow import tf, tfd
 
     one = tf.ones(work.dimension, tf.float64)
-    q = tfd.MultivariateNormalDiag(OFFSET * one, one)
-    p = tfd.MultivariateNormalDiag(0.0 * one, SCALE * one)
+    make = {
+        "normal": tfd.MultivariateNormalDiag,
+        "student-t(5)": lambda *where: tfd.Independent(tfd.StudentT(5.0 * one, *where), 1),
+        "laplace": lambda *where: tfd.Independent(tfd.Laplace(*where), 1),
+        "logistic": lambda *where: tfd.Independent(tfd.Logistic(*where), 1),
+    }[family]
+    q, p = make(OFFSET * one, one), make(0.0 * one, SCALE * one)
     count = tf.range(1, work.samples + 1, dtype=tf.float64)
 
     def running(seed: object) -> object:
@@ -133,6 +140,52 @@ def torch_distributions(work: Work) -> Run:
                 torch.cumsum(q.log_prob(z) - p.log_prob(z), 0) / count
 
     return run
+
+
+def numpy_draw(work: Work, family: str) -> Run:
+    """As many numbers by the generator's own method for a family; nothing is evaluated."""
+    generator = np.random.Generator(np.random.SFC64(1))
+    draw = {
+        "student-t(5)": lambda size: generator.standard_t(5, size),
+        "laplace": lambda size: generator.laplace(size=size),
+        "logistic": lambda size: generator.logistic(size=size),
+    }[family]
+
+    def run() -> None:
+        for _ in range(work.normals // 8192):
+            draw(8192)
+
+    return run
+
+
+def scipy_stats(work: Work, family: str) -> Run:
+    """scipy.stats: rvs, two logpdf, a cumulative mean; a replicate a call."""
+    from scipy import stats
+
+    law = {
+        "student-t(5)": partial(stats.t, 5), "laplace": stats.laplace, "logistic": stats.logistic,
+    }[family]  # fmt: skip
+    q, p = law(OFFSET, 1.0), law(0.0, SCALE)
+    count = np.arange(1, work.samples + 1)
+
+    def run() -> None:
+        for seed in range(work.replicates):
+            generator = np.random.Generator(np.random.SFC64(seed))
+            z = q.rvs((work.samples, work.dimension), random_state=generator)
+            np.cumsum(np.sum(q.logpdf(z) - p.logpdf(z), axis=1)) / count
+
+    return run
+
+
+def of_family(work: Work, family: str) -> Mapping[str, Run]:
+    """The ways of `docs/benchmarks.md`'s table of families."""
+    return {
+        "NumPy's draw": numpy_draw(work, family),
+        "scipy.stats": scipy_stats(work, family),
+        **{f"TFP, {how}": tfp(work, how, family) for how in ("eager", "graph", "xla")},
+        "ours": ours(work, "iid", ["k1"], family=family),
+        "ours, 3 settings": ours(work, "iid", ["k1"], offsets=[0.0, 0.5, 1.0], family=family),
+    }
 
 
 def one_core(work: Work) -> Mapping[str, Run]:

@@ -242,7 +242,7 @@ def test_the_two_numbers_of_2018_are_neighbours_in_float32(module):
     exact = single(kl_divergence(NOTEBOOK.pair))
     near = [np.nextafter(exact, single(0)), exact, np.nextafter(exact, single(9))]
     assert [str(x) for x in near] == ["2.5925813", "2.5925815", "2.5925817"]
-    q_mean, q_sd, p_mean, p_sd = (np.asarray(v, single) for v in NOTEBOOK.pair)
+    q_mean, q_sd, p_mean, p_sd = (np.asarray(v, single) for v in NOTEBOOK.pair.vectors)
     # One formula, summed in two orders: rounding alone tells the two numbers apart.
     variance, square = q_sd**2 / p_sd**2, (q_mean - p_mean) ** 2 / p_sd**2
     by_coordinate = single(0.5) * np.sum(variance + square - single(1) - np.log(variance))
@@ -257,7 +257,7 @@ def test_the_two_numbers_of_2018_are_neighbours_in_float32(module):
 
 def test_the_gate_bites_on_a_wrong_registered_kl():
     registered = pd.DataFrame(
-        {"setting": ["a", "b"], "dimension": [2, 2], "kl": [2.5, 0.0],
+        {"setting": ["a", "b"], "dimension": [2, 2], "terms": [2.0, 2.0], "kl": [2.5, 0.0],
          "registered_kl": [2.5 * (1 + 1e-11), 1e-15]}
     )  # fmt: skip
     none = pd.DataFrame(columns=["setting", "passed", "p_value", "test"])

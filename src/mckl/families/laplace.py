@@ -15,6 +15,8 @@ from mckl.exact.product import Tail
 from mckl.families.independent import LOCATION, SCALE, independent_family
 from mckl.families.univariate import Univariate
 
+_LEAST = 2.0**-53  # of a probability, where a uniform number is 0
+
 
 @dataclass(frozen=True)
 class Laplace(Univariate):
@@ -65,17 +67,26 @@ class Laplace(Univariate):
         return np.asarray(self.location + self.scale * (-y if upper else y))
 
     def draw(self, generator: np.random.Generator, shape: tuple[int, int]) -> Vector:
-        return generator.laplace(size=shape)
+        # A logarithm of a whole array, several times as fast as NumPy's one by one.
+        x = generator.random(shape)
+        x *= 2.0
+        x -= 1.0
+        size = np.abs(x)
+        np.subtract(1.0, size, out=size)
+        np.log(np.maximum(size, _LEAST, out=size), out=size)
+        return np.copysign(size, x, out=size)
 
     def sums(self, x: Vector, ps: Sequence[Univariate]) -> Vector:
         if any(p.kind != self.kind for p in ps):
             return super().sums(x, ps)
-        own, columns = np.abs(x).sum(axis=-1), x.shape[-1]
+        columns = x.shape[-1]
+        ones = np.ones(columns)
+        own = np.abs(x) @ ones
         out = np.empty((len(ps), len(x)))
         for i, p in enumerate(ps):
             y = x - p.location
             np.abs(y, out=y)
-            out[i] = y.sum(axis=-1) / p.scale if np.ndim(p.scale) == 0 else y @ (1.0 / p.scale)
+            out[i] = y @ (ones / p.scale)
             out[i] += columns * np.mean(np.log(p.scale)) - own
         return out
 

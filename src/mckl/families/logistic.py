@@ -16,6 +16,8 @@ from mckl.exact.product import Tail
 from mckl.families.independent import LOCATION, SCALE, independent_family
 from mckl.families.univariate import Univariate, log_of_products
 
+_LEAST = 2.0**-54  # of a probability, where a uniform number is 0
+
 
 @dataclass(frozen=True)
 class Logistic(Univariate):
@@ -69,30 +71,35 @@ class Logistic(Univariate):
         return np.asarray(self.location + self.scale * (-y if upper else y))
 
     def draw(self, generator: np.random.Generator, shape: tuple[int, int]) -> Vector:
-        return generator.logistic(size=shape)
+        # A logarithm of a whole array, several times as fast as NumPy's one by one.
+        u = generator.random(shape)
+        np.maximum(u, _LEAST, out=u)
+        np.divide(u, 1.0 - u, out=u)
+        return np.log(u, out=u)
 
     def sums(self, x: Vector, ps: Sequence[Univariate]) -> Vector:
         if any(p.kind != self.kind for p in ps):
             return super().sums(x, ps)
         # log f(x) = -|x| - 2 log(1 + e^-|x|), and the logarithms of a product add up
-        size, columns = np.abs(x), x.shape[-1]
-        own = size.sum(axis=-1) + 2.0 * _log_of_ones(size)
+        columns = x.shape[-1]
+        own = _log_of_density(np.abs(x))
         out = np.empty((len(ps), len(x)))
         for i, p in enumerate(ps):
             y = x * (1.0 / p.scale)
             y -= p.location / p.scale
             np.abs(y, out=y)
-            out[i] = y.sum(axis=-1) + 2.0 * _log_of_ones(y)
-            out[i] += columns * np.mean(np.log(p.scale)) - own
+            out[i] = own - _log_of_density(y)
+            out[i] += columns * np.mean(np.log(p.scale))
         return out
 
 
-def _log_of_ones(size: Vector) -> Vector:
-    """Sum of log(1 + e^-size) over the last axis; overwrites size."""
-    y = np.negative(size)
-    np.exp(y, out=y)
-    y += 1.0
-    return log_of_products(y, 2.0)
+def _log_of_density(size: Vector) -> Vector:
+    """Sum of -size - 2 log(1 + e^-size) over the last axis; overwrites size."""
+    np.negative(size, out=size)
+    total = size @ np.ones(size.shape[-1])
+    np.exp(size, out=size)
+    size += 1.0
+    return np.asarray(total - 2.0 * log_of_products(size, 2.0))
 
 
 LOGISTIC = independent_family("logistic", Logistic, {"location": LOCATION, "scale": SCALE})

@@ -144,20 +144,10 @@ _LARGEST = 1e300
 
 
 def log_of_products(y: Vector, bound: float) -> Vector:
-    """Sums of log y over the last axis, for 1 / bound <= y <= bound, by logarithms of products.
-
-    Overwrites y.
-    """
+    """Sums of log y over the last axis, for 1 / bound <= y <= bound, by logarithms of products."""
     together = max(int(math.log(_LARGEST) / math.log(max(bound, 1.0 + 1e-12))), 1)
-    while y.shape[-1] > 1 and together > 1:
-        half = y.shape[-1] // 2
-        low = y[..., :half]
-        low *= y[..., half : 2 * half]
-        if y.shape[-1] % 2:
-            low[..., 0] *= y[..., -1]
-            together -= 1
-        y, together = low, together // 2
-    return np.asarray(np.log(y).sum(axis=-1))
+    products = np.multiply.reduceat(y, range(0, y.shape[-1], together), axis=-1)
+    return np.asarray(np.log(products).sum(axis=-1))
 
 
 class Between(NamedTuple):
@@ -380,28 +370,54 @@ class _Evaluator:
     """Sums of l over the coordinates, for several forms that share their draws."""
 
     def __init__(self, forms: Sequence[Sequence[_Block]], signs: int) -> None:
-        self._forms, self._signs = forms, signs
+        self._signs = signs
+        self._shape = (signs, len(forms))
+        self._blocks = [_Together(blocks, signs) for blocks in zip(*forms, strict=True)]
         self._out = np.empty(0)
 
     def resize(self, replicates: int, units: int) -> None:
-        self._out = np.empty((self._signs, len(self._forms), replicates, units))
+        self._out = np.empty((*self._shape, replicates, units))
 
     def add(self, draw: Sequence[Vector], replicate: int, start: int, stop: int) -> None:
         out = self._out[:, :, replicate, start:stop]
         out[:] = 0.0
-        for b, x in enumerate(draw):
-            law = self._forms[0][b].law
-            for sign in range(self._signs):
-                at = law.mirror(x) if sign else x
-                alike = {str([s for s, _ in form[b].parts]) for form in self._forms}
-                if len(alike) == 1:
-                    for i, (columns, _) in enumerate(self._forms[0][b].parts):
-                        ps = [form[b].parts[i][1] for form in self._forms]
-                        out[sign] += law.sums(at[:, columns], ps)
-                else:
-                    for j, form in enumerate(self._forms):
-                        for columns, p in form[b].parts:
-                            out[sign, j] += law.sums(at[:, columns], [p])[0]
+        for x, block in zip(draw, self._blocks, strict=True):
+            block.add(x, out)
 
     def finish(self, out: Vector) -> None:
         out[:] = self._out
+
+
+class _Together:
+    """One block of several forms."""
+
+    def __init__(self, blocks: Sequence[_Block], signs: int) -> None:
+        self._law = blocks[0].law
+        alike = all([c for c, _ in b.parts] == [c for c, _ in blocks[0].parts] for b in blocks)
+        # Forms whose parts are the same columns are evaluated at once.
+        groups = [range(len(blocks))] if alike else [range(j, j + 1) for j in range(len(blocks))]
+        self._parts = [
+            (columns, slice(group.start, group.stop), [blocks[j].parts[i][1] for j in group])
+            for group in groups
+            for i, (columns, _) in enumerate(blocks[group.start].parts)
+        ]
+        every = [self._law, *(p for *_, ps in self._parts for p in ps)]
+        self._mirror = signs == 2 and not all(law.symmetric for law in every)
+        if signs == 2 and not self._mirror:
+            # At -x a symmetric law is what the one at the other location is at x.
+            self._parts = [
+                (columns, forms, [*ps, *(p.at(-p.location, p.scale) for p in ps)])
+                for columns, forms, ps in self._parts
+            ]
+
+    def add(self, x: Vector, out: Vector) -> None:
+        """Add the sums at x, and at its mirror image, to out, shape (signs, forms, rows)."""
+        if self._mirror:
+            image = self._law.mirror(x)
+        for columns, forms, ps in self._parts:
+            if self._mirror:
+                out[0, forms] += self._law.sums(x[:, columns], ps)
+                out[1, forms] += self._law.sums(image[:, columns], ps)
+            else:
+                sums = self._law.sums(x[:, columns], ps)
+                out[:, forms] += sums.reshape(len(out), -1, len(x))

@@ -6,6 +6,7 @@ registered-kl.parquet and the comparison among the cells that the gate looks at.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -39,8 +40,10 @@ def with_registered(verification: pd.DataFrame, registered: pd.DataFrame) -> pd.
 
     No samples, sampler or estimator stand behind these rows: samples is 0, the others null.
     """
+    # A setting without a registered KL has no row here, so NaN is a wrong result.
+    values = registered["registered_kl"].fillna(math.inf)
     rows = kl_rows(
-        registered.assign(dimension=registered["terms"]),
+        registered.assign(dimension=registered["terms"], registered_kl=values),
         "registered_kl", "registered_kl", "tensorflow",
     )  # fmt: skip
     return pd.concat([verification, rows], ignore_index=True)
