@@ -1,4 +1,4 @@
-"""Errors that are reported in one line: mistakes of the user, and log density ratios that overflow."""
+"""Errors that are reported in one line: a user's mistakes, and log density ratios that overflow."""
 
 
 def one_line(text: str) -> str:

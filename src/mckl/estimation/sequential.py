@@ -2,8 +2,8 @@
 
 An interval for a fixed n loses its coverage if one looks at it again and again until it is short:
 one then stops where the spread, or for a skewed l the estimate, happens to be small. So the number
-of samples is decided beforehand (`mckl.estimation.intervals`): by a pilot whose samples are not used
-again, or for Sobol' points from the exact variance of a scramble. A relative tolerance is held
+of samples is decided beforehand (`mckl.estimation.intervals`): by a pilot whose samples are not
+used again, or for Sobol' points from the exact variance of a scramble. A relative tolerance is held
 against the estimate itself; where it is not met, a fresh main stage is drawn.
 
 Given the pilot, the size of the main stage is a fixed number and its samples are independent of s0,
