@@ -120,6 +120,50 @@ def _shown(driver) -> dict[str, object]:
     }
 
 
+def test_the_family_picker_keeps_the_other_axes(page, tmp_path: Path) -> None:
+    import pandas as pd
+
+    from mckl.record import tables
+    from mckl.show import explorer
+    from mckl.study.budget import budget_rows
+    from mckl.study.settings import grid_setting
+    from mckl.study.theory import setting_rows
+
+    cells = [
+        grid_setting(d, 2.5, o, family)
+        for family in ("normal", "student-t(3)")
+        for d in (1, 4)
+        for o in (0.25, 1.0)
+    ]
+    settings = tables.table("settings", setting_rows(cells)).to_pandas()
+    keys = {"backend": "numpy", "sampler": "iid", "estimator": "k3", "samples": 64}
+    measured = {"rmse": 0.5, "mse": 0.25, "mse_std_error": 0.02, "exact_mse": 0.24}
+    summary = pd.DataFrame({"setting": [c.name for c in cells], **keys, **measured})
+    summary = summary.assign(replicates=20, ci_coverage=0.9)
+    budget = budget_rows(cells, ["iid"], ["k3"], [0.1], summary)
+    content = explorer.data(settings, summary, pd.concat(map(pd.DataFrame, budget)))
+    about = {"mckl": "x", "git_commit": None, "config_digest": "y"}
+    words = (ROOT / "workflow" / "report" / "explorer.html").read_text()
+    path = tmp_path / "explorer.html"
+    path.write_text(explorer.page(words, content, about), encoding="utf-8")
+
+    page.set_window_size(1300, 1000)
+    page.get(path.as_uri() + "#setting=d4-s2.5-o1")
+    before = _shown(page)
+    assert "for normal, dimension 4, scale 2.5, offset 1." in before["said"]
+    assert "k3's variance is infinite here" in before["said"]
+    _choose(page, "family", "student-t(3)")
+    _wait(page, "return document.getElementById('said').textContent.includes('student')")
+    after = _shown(page)
+    assert "for student-t(3), dimension 4, scale 2.5, offset 1." in after["said"]
+    assert "infinite" not in after["said"]
+    link = page.current_url
+    assert "setting=student-t3-d4-s2.5-o1" in link
+    page.get("about:blank")
+    page.get(link)
+    assert _shown(page) == after
+
+
 @pytest.mark.parametrize("width", [1300, 400])
 def test_explorer_shows_a_chart_and_a_budget_at_every_width(
     page, explorer_page: str, width: int

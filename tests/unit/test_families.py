@@ -28,6 +28,7 @@ from mckl.families.laplace import LAPLACE
 from mckl.families.logistic import LOGISTIC
 from mckl.families.mixture import MIXTURE
 from mckl.families.poisson import POISSON
+from mckl.families.registry import sweep_pair
 from mckl.families.student_t import STUDENT_T
 
 FAMILIES: Mapping[str, Family] = {
@@ -640,6 +641,15 @@ def test_settings_share_draws(q: Mapping[str, Any], ps: Sequence[Mapping[str, An
         if law.is_finite((0, 0), 2):
             error = math.sqrt(law.variance / 4000)
             assert alone.mean() == pytest.approx(law.kl, abs=5 * error)
+
+
+@pytest.mark.parametrize("family", ["student-t(3)", "laplace", "logistic", "gamma(2)"])
+def test_equal_pairs_have_a_log_density_ratio_of_exactly_0(family: str) -> None:
+    """The gate takes anything else for an error where KL is 0."""
+    equal, other = (sweep_pair(family, 3, scale, 0.0) for scale in (1.0, 1.5))
+    _, ell = simulate(equal, 200, 1, other)
+    assert not ell[0, 0].any()
+    assert ell[0, 1].all()
 
 
 def test_draws_do_not_depend_on_how_many_are_drawn_at_a_time() -> None:

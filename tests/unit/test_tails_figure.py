@@ -7,6 +7,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pytest
+from scipy.optimize import brentq
 
 from mckl.families.normal import grid_pair
 from mckl.show.captions import render
@@ -22,6 +23,18 @@ ROOT = Path(__file__).resolve().parents[2]
 )
 def test_the_border_of_a_finite_second_moment_of_r(family, border):
     assert ratio_border(family, 0.25) == pytest.approx(border, abs=1e-8)
+
+
+def where_k3_ties_with_k1(dimension: int) -> float:
+    """For normals with offset 0.25: chi^2 = 2 J, with J = KL(q||p) + KL(p||q)."""
+
+    def excess(scale: float) -> float:
+        a = scale**-2 - 0.5
+        second = math.exp(0.25**2 * (0.25 / a + 0.5)) / (scale * math.sqrt(2.0 - scale**2))
+        j = 0.5 * ((1.0 + 0.25**2) * scale**-2 + scale**2 + 0.25**2) - 1.0
+        return second**dimension - 1.0 - 2.0 * dimension * j
+
+    return float(brentq(excess, 1.01, 1.3))
 
 
 def test_it_draws_the_theory_and_quotes_it(tmp_path):
@@ -40,4 +53,8 @@ def test_it_draws_the_theory_and_quotes_it(tmp_path):
     caption = (tmp_path / "x.rst").read_text()
     assert "from scale 1.41 on for normal, 2 on for logistic, 2 on for laplace" in caption
     assert "at no scale for student-t(10) and student-t(3)" in caption
+    normal_numbers = numbers["families"][0]
+    for dimension, key in ((1, "last"), (16, "last_large")):
+        tie = where_k3_ties_with_k1(dimension)
+        assert float(normal_numbers[key]) == pytest.approx(tie, abs=0.007)
     plt.close(figure)

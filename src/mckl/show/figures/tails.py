@@ -34,7 +34,7 @@ class Theory(NamedTuple):
     border  the scale from which E r^2 is infinite; inf where there is none
     scale   shape (scales,)
     needed  samples for the tolerance in one dimension, by estimator; NaN where not known
-    last    the largest scale up to which k3 needs fewer samples than k1, by dimension
+    last    the largest scale at which k3 has at most the variance of k1, by dimension
     gain    RMSE of k1 over iid samples, divided by that over as many Sobol' points
     """
 
@@ -54,39 +54,39 @@ def theory(family: str) -> Theory:
     scale = _LOW * (last / _LOW) ** (even * (1.4 - 0.4 * even) if edge < _HIGH else even)
     if edge < _HIGH:
         scale = np.concatenate([scale, np.geomspace(edge, _HIGH, _NODES[1])])
-    needed = {d: _needed(family, d, scale) for d in (1, _LARGE)}
     gain = []
     for x in scale:
         pair = sweep_pair(family, 1, float(x), _OFFSET)
         balanced = SAMPLERS["sobol"].form(pair).balanced_variance(_BALANCED)
         gain.append(math.sqrt(pair.law.variance / _BALANCED / balanced))
-    return Theory(
-        edge, scale, needed[1], {d: _last(scale, of) for d, of in needed.items()}, np.array(gain)
-    )
+    beaten = {d: _last(family, d, scale) for d in (1, _LARGE)}
+    return Theory(edge, scale, _needed(family, scale), beaten, np.array(gain))
 
 
-def _needed(family: str, dimension: int, scale: Vector) -> dict[str, Vector]:
-    """Samples over iid points for the tolerance, by estimator."""
+def _needed(family: str, scale: Vector) -> dict[str, Vector]:
+    """Samples over iid points for the tolerance in one dimension, by estimator."""
     rows = []
     for x in scale:
-        forecasts = Forecasts(sweep_pair(family, dimension, float(x), _OFFSET))
+        forecasts = Forecasts(sweep_pair(family, 1, float(x), _OFFSET))
         tolerance = Tolerance(_TOLERANCE * forecasts.law.kl)
         needs = (forecasts.need(ESTIMATORS[e], SAMPLERS["iid"], tolerance) for e in SHOWN)
         rows.append([math.nan if need.samples is None else need.samples for need in needs])
     return dict(zip(SHOWN, np.array(rows, dtype=float).T, strict=True))
 
 
-def _last(scale: Vector, needed: Mapping[str, Vector]) -> float:
-    """The largest scale at which k3 needs as many samples as k1, between nodes in the logs."""
-    more = np.log(needed["k3"] / needed["k1"])
-    better = np.flatnonzero(more < 0)
-    if not better.size:
-        return math.nan
-    i = int(better[-1])
-    if i + 1 == scale.size or not math.isfinite(more[i + 1]):
-        return float(scale[i])
-    part = more[i] / (more[i] - more[i + 1])
-    return float(scale[i] * (scale[i + 1] / scale[i]) ** part)
+def _last(family: str, dimension: int, scale: Vector) -> float:
+    """The largest scale at which k3 has at most the variance of k1, from the nodes by bisection."""
+
+    def better(x: float) -> bool:
+        law = sweep_pair(family, dimension, x, _OFFSET).law
+        return ESTIMATORS["k3"].theory(law, False).variance <= law.variance
+
+    low = max((float(x) for x in scale if better(float(x))), default=math.nan)
+    high = float(scale[scale > low].min(initial=_HIGH))
+    while high - low > 1e-3:
+        middle = 0.5 * (low + high)
+        low, high = (middle, high) if better(middle) else (low, middle)
+    return low
 
 
 def _scales(ax: Axes) -> None:
@@ -162,8 +162,8 @@ def _numbers(known: Mapping[str, Theory]) -> dict[str, Any]:
         return {
             "family": family,
             "border": f"{of.border:.3g}" if math.isfinite(of.border) else "",
-            "last": f"{of.last[1]:.2g}",
-            "last_large": f"{of.last[_LARGE]:.2g}",
+            "last": f"{of.last[1]:.3g}",
+            "last_large": f"{of.last[_LARGE]:.3g}",
             "least_gain": f"{of.gain.min():.0f}",
             "most_gain": f"{of.gain.max():.0f}",
         }
