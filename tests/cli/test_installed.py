@@ -84,7 +84,9 @@ def test_numpy_scipy_and_its_own_packages_answer(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     told = done.stdout.splitlines()
-    assert [line for line in told if line in ("0", "1", "2", "3")] == ["0"] * len(answered) + ["2"] * 2
+    assert [line for line in told if line in ("0", "1", "2", "3")] == ["0"] * len(answered) + [
+        "2"
+    ] * 2
     assert done.stdout.count('"kl": ') == 2
     assert "all 1 files as in" in done.stdout
     lines = [line for line in done.stderr.splitlines() if line.startswith("mckl: ")]
