@@ -9,14 +9,20 @@ import numpy as np
 import pandas as pd
 
 from mckl.draw.points import SAMPLERS
+<<<<<<< ours
 from mckl.study.budget import budget_rows
 from mckl.estimation.traces import checkpoints, trace, trace_columns
+=======
+from mckl.estimation.traces import checkpoints, trace
+>>>>>>> theirs
 from mckl.estimation.values import ESTIMATORS
 from mckl.record import tables
 from mckl.study import notebook
+from mckl.study.budget import budget_rows
 from mckl.study.settings import case_setting, grid_setting
 from mckl.study.summary import summaries
 from mckl.study.theory import setting_rows, theory_rows
+from mckl.study.traces import trace_columns
 from mckl.study.verification import verify
 
 SEED = 20171127
@@ -59,7 +65,7 @@ def frames() -> dict[str, pd.DataFrame]:
         "traces": traces.to_pandas(),
         "gaps": gaps,
         "summary": summary,
-        "verification": tables.table("verification", verify(summary, theory)).to_pandas(),
+        "verification": tables.table("verification", verify(summary, theory, settings)).to_pandas(),
         "budget": budget.reset_index(drop=True),
         "cost": _cost(),
         "registered-kl": _registered(settings),
@@ -75,7 +81,8 @@ def _traces(setting: Any, backend: str) -> Any:
         [
             trace_columns(
                 trace(
-                    setting, "numpy", SAMPLERS[sampler], [*ESTIMATORS.values()],
+                    setting.pair, "numpy", SAMPLERS[sampler], [*ESTIMATORS.values()],
+                    name=setting.name,
                     seed=SEED + (backend != "numpy"), samples=SAMPLES, replicates=REPLICATES,
                 ),
                 setting, backend, sampler, [*ESTIMATORS],

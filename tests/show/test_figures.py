@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -16,8 +17,11 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy import stats
+from scipy.optimize import brentq
 
+from mckl.draw.points import SAMPLERS
 from mckl.estimation.values import ESTIMATORS
+from mckl.families.registry import sweep_pair
 from mckl.show.captions import render, template
 from mckl.show.figures import FIGURES, draw
 from mckl.show.figures.theme import ESTIMATOR_COLOURS, SAMPLER_COLOURS
@@ -691,6 +695,45 @@ def notebook_joint(axes: Axis, caption: str) -> list[str]:
     middle = spread * np.subtract(*stats.norm.ppf([0.75, 0.25]))
     many = f"{len(n):,}"
     return [f"{kl:.5g}", many, many, f"{middle:.2g}", f"{width:.2g}", f"{width / middle:.2g}"]
+
+
+@figure
+def tails(axes: Axis, caption: str) -> list[str]:
+    *families, gains = axes
+    borders = {"normal": math.sqrt(2.0), "logistic": 2.0, "laplace": 2.0}
+    names = [ax.get_title(loc="left") for ax in families]
+    shapes = [re.findall(r"\d+", name) for name in names]
+    gained = [np.asarray(line.get_xydata()) for line in gains.lines]
+    ties: dict[int, list[str]] = {1: [], 16: []}
+    for ax, name, gain in zip(families, names, gained, strict=True):
+        k1, k3, _ = (np.asarray(line.get_xydata()) for line in ax.lines[:3])
+        finite = k3[:, 0] < borders.get(name, math.inf)
+        np.testing.assert_array_equal(np.isfinite(k3[:, 1]), finite)
+        for at in (2, len(k1) // 2, len(k1) - 1):
+            law = sweep_pair(name, 1, float(k1[at, 0]), 0.25).law
+            needed = law.variance / (0.01 * law.kl) ** 2
+            assert needed <= k1[at, 1] < needed + 1.01
+        for dimension, quoted_ties in ties.items():
+            (tie,) = [
+                brentq(lambda x: _k3_over_k1(name, dimension, x), low, high)  # noqa: B023
+                for low, high in itertools.pairwise(np.geomspace(1.0, 4.0, 30))
+                if _k3_over_k1(name, dimension, low) < 0 < _k3_over_k1(name, dimension, high)
+            ]
+            quoted_ties.append(f"{tie:.3g}")
+        pair = sweep_pair(name, 1, float(gain[5, 0]), 0.25)
+        mean = SAMPLERS["sobol"].form(pair).stratified(1024).variance
+        assert gain[5, 1] == pytest.approx(math.sqrt(pair.law.variance / 1024 / mean))
+    of_gains = [f"{end(xy[:, 1]):.0f}" for xy in gained for end in (np.min, np.max)]
+    return [
+        "0.25", "1", *(f"{x:.3g}" for x in borders.values()), "16", *ties[1], *ties[16], "1,024",
+        *of_gains, *(digits for shape in shapes for digits in 3 * shape),
+    ]  # fmt: skip
+
+
+def _k3_over_k1(family: str, dimension: int, scale: float) -> float:
+    """The log of the ratio of their variances, far above 0 where k3's is infinite."""
+    law = sweep_pair(family, dimension, float(scale), 0.25).law
+    return min(math.log(ESTIMATORS["k3"].theory(law, False).variance / law.variance), 50.0)
 
 
 @pytest.fixture
