@@ -9,12 +9,7 @@ import numpy as np
 import pandas as pd
 
 from mckl.draw.points import SAMPLERS
-<<<<<<< ours
-from mckl.study.budget import budget_rows
-from mckl.estimation.traces import checkpoints, trace, trace_columns
-=======
 from mckl.estimation.traces import checkpoints, trace
->>>>>>> theirs
 from mckl.estimation.values import ESTIMATORS
 from mckl.record import tables
 from mckl.study import notebook
