@@ -430,6 +430,8 @@ def plain_columns(path):
         array = np.load(path, allow_pickle=False)
         if array.dtype.names:
             return [array[name].tolist for name in array.dtype.names]
+        if array.ndim > 2:  # shape (1, 3, 1) is a vector, too
+            array = array.squeeze()
         return [column.tolist for column in np.atleast_2d(array.T)]
     if path.suffix == ".npz":
         arrays = np.load(path)

@@ -1,4 +1,8 @@
-"""Every job reads the Snakefile again: what that imports, and what an estimation job imports."""
+"""Every job reads the Snakefile again: what that imports, and what an estimation job imports.
+
+SciPy loads a submodule at its first use, so that what the Snakefile imports may name
+`scipy.special.f` but not `from scipy.special import f`, which takes 0.2 s of every job.
+"""
 
 from __future__ import annotations
 

@@ -27,7 +27,8 @@ HALFWAY = Estimator(
     estimate=mean_of("half_controlled"),
     parameters=1,
     theory=theory_of_mean(
-        lambda law, sign: add(law.ell(sign), law.ratio_minus_one(sign), 0.5), unbiased=True
+        lambda law, sign: add(law.ell(sign), law.ratio_minus_one(sign), 0.5),
+        bias=lambda law: 0.0 - 0.5 * law.missed_mass,
     ),
     summand=lambda moments: {"half_controlled": 1.0},
     normal_from=mean_normal_from,

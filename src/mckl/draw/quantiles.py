@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
-from scipy.special import chdtri, gammaincinv, gammaln, ndtr
+import scipy
 
 from mckl.arrays import Vector
 
@@ -73,9 +73,15 @@ def chisquare_of_normal(dof: float) -> Spline:
         expansion = _cornish_fisher(dof)
         return Spline(expansion(x), expansion.deriv()(x))
     # From the nearer tail, where the probability has all its digits.
-    w = np.where(x < 0, 2.0 * gammaincinv(dof / 2.0, ndtr(x)), chdtri(dof, ndtr(-x)))
+    w = np.where(
+        x < 0,
+        2.0 * scipy.special.gammaincinv(dof / 2.0, scipy.special.ndtr(x)),
+        scipy.special.chdtri(dof, scipy.special.ndtr(-x)),
+    )
     half = dof / 2.0
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-        log_density = (half - 1.0) * np.log(w / 2.0) - w / 2.0 - gammaln(half) - np.log(2.0)
+        log_density = (
+            (half - 1.0) * np.log(w / 2.0) - w / 2.0 - scipy.special.gammaln(half) - np.log(2.0)
+        )
         slope = np.exp(-0.5 * x * x - 0.5 * np.log(2.0 * np.pi) - log_density)
     return Spline(w, np.where(np.isfinite(slope), slope, 0.0))

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
-from scipy.special import ndtri
+import scipy
 
 from mckl.arrays import Vector
 from mckl.draw.quantiles import chisquare_of_normal
@@ -25,7 +25,7 @@ _PANELS = 64  # of the integral between them
 
 def _edges(n: int) -> tuple[Vector, Vector]:
     """Normal quantiles of the edges of the lowest and of the highest strata."""
-    low = ndtri(np.arange(_OUTER + 1) / n)
+    low = scipy.special.ndtri(np.arange(_OUTER + 1) / n)
     low[0] = -_OUTERMOST
     return low, -low[::-1]
 
@@ -55,7 +55,7 @@ def normal_sums(n: int) -> tuple[float, float]:
         return np.asarray(-0.5 * x * x)
 
     if n <= 2 * _OUTER:
-        edges = ndtri(np.arange(n + 1) / n)
+        edges = scipy.special.ndtri(np.arange(n + 1) / n)
         edges[0], edges[-1] = -_OUTERMOST, _OUTERMOST
         return _variances(edges, log_density, np.square), _variances(edges, log_density, np.array)
     outer, _ = _edges(n)  # the upper half mirrors it
@@ -86,7 +86,7 @@ def chi_sum(n: int, dof: float) -> float:
         return np.asarray((dof - 1.0) * np.log(x) - 0.5 * x * x - log_mode)
 
     if n <= 2 * _OUTER:
-        edges = ndtri(np.arange(n + 1) / n)
+        edges = scipy.special.ndtri(np.arange(n + 1) / n)
         edges[0], edges[-1] = -_OUTERMOST, _OUTERMOST
         return _variances(root_quantile(edges), log_density, np.square)
     low, high = _edges(n)

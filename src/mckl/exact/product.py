@@ -21,7 +21,7 @@ from functools import lru_cache
 from typing import NamedTuple, Protocol
 
 import numpy as np
-from scipy.special import logsumexp
+import scipy
 
 from mckl.arrays import Vector
 from mckl.exact.law import Law, Tilt
@@ -167,8 +167,8 @@ class FactorLaw:
         self._ell, self._even = ell[good], 0.5 * (ell + mirrored)[good]
         self._odd = 0.5 * (ell - mirrored)[good]
         # The rule with twice the step has every other node, with twice the weight.
-        half = logsumexp(log_w[coarse]) + math.log(2.0)
-        total = self._total = float(logsumexp(log_w))
+        half = scipy.special.logsumexp(log_w[coarse]) + math.log(2.0)
+        total = self._total = float(scipy.special.logsumexp(log_w))
         self._log_w = log_w - total  # divides out what the rule misses of the mass of q
         w = np.exp(self._log_w)
         with np.errstate(over="ignore", invalid="ignore"):
@@ -191,7 +191,7 @@ class FactorLaw:
             if np.abs(x[here]).max() < 1.0:
                 value = math.log1p(tilt[0] * self.kl + float(self._w[here] @ _phi(x[here])))
             else:
-                value = float(logsumexp(self._log_tilted(tilt)))
+                value = float(scipy.special.logsumexp(self._log_tilted(tilt)))
             self._logs[tilt] = value
         return self._logs[tilt]
 

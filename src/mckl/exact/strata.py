@@ -20,7 +20,7 @@ from functools import lru_cache
 from typing import NamedTuple, Protocol
 
 import numpy as np
-from scipy.special import ndtri
+import scipy
 
 from mckl.arrays import Vector
 from mckl.draw.quantiles import chisquare_of_normal
@@ -115,7 +115,7 @@ def _centred(x: Vector, weight: Vector, f: Callable[[Vector], Vector]) -> Vector
 
 
 def _normal_edges(n: int) -> Vector:
-    edges = ndtri(np.arange(n + 1) / n)
+    edges = scipy.special.ndtri(np.arange(n + 1) / n)
     edges[0], edges[-1] = -_OUTERMOST, _OUTERMOST
     return np.asarray(edges)
 
@@ -139,7 +139,7 @@ def normal_strata(n: int) -> NormalStrata:
     linear = _centred(x, weight, lambda x: x)
     vs, vl = (weight * square**2).sum(axis=1), (weight * linear**2).sum(axis=1)
     cross = (weight * square * linear).sum(axis=1)
-    at = ndtri(_positions(n))
+    at = scipy.special.ndtri(_positions(n))
     s, g = at**2 - (at**2).mean(axis=1, keepdims=True), at - at.mean(axis=1, keepdims=True)
     f40, f22, f04 = (
         ((weight * square**4).sum(axis=1) - 3.0 * vs**2).sum() + _linked(s, s, s, s),
@@ -176,7 +176,7 @@ def chi_strata(n: int, dof: float) -> ChiStrata:
     x, weight = _nodes(edges, log_density)
     w = _centred(x, weight, np.square)
     variance = (weight * w**2).sum(axis=1)
-    at = quantile(ndtri(_positions(n)))
+    at = quantile(scipy.special.ndtri(_positions(n)))
     at -= at.mean(axis=1, keepdims=True)
     fourth = ((weight * w**4).sum(axis=1) - 3.0 * variance**2).sum() + _linked(at, at, at, at)
     return ChiStrata(float(variance.sum()), float((weight * w**3).sum()), float(fourth))

@@ -8,16 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.special import (
-    betainc,
-    betaincc,
-    betainccinv,
-    betaincinv,
-    betaln,
-    expit,
-    gammaln,
-    log_expit,
-)
+import scipy
 
 from mckl.arrays import Vector
 from mckl.draw.distribution import Distribution
@@ -54,7 +45,7 @@ class Beta(Univariate):
         # Of x itself, which rounds to 1 where log(x / (1 - x)) has all its digits.
         where = {"concentration1": self.a, "concentration0": self.b}
         sizes = np.array([self.a, self.b, self.a + self.b])
-        terms = 1.0 + sizes[2] + float(np.abs(gammaln(sizes)).sum())
+        terms = 1.0 + sizes[2] + float(np.abs(scipy.special.gammaln(sizes)).sum())
         return Distribution("Beta", where, points=False, terms=terms)
 
     @property
@@ -66,13 +57,21 @@ class Beta(Univariate):
         return (math.log(self.a / self.b),)
 
     def log_density(self, x: Vector) -> Vector:
-        return np.asarray(self.a * log_expit(x) + self.b * log_expit(-x) - betaln(self.a, self.b))
+        return np.asarray(
+            self.a * scipy.special.log_expit(x)
+            + self.b * scipy.special.log_expit(-x)
+            - scipy.special.betaln(self.a, self.b)
+        )
 
     def log_ratio(self, p: Univariate, x: Vector) -> Vector:
         if not isinstance(p, Beta):
             return super().log_ratio(p, x)
         near_0, near_1 = self.a - p.a, self.b - p.b
-        return np.asarray(near_0 * log_expit(x) + near_1 * log_expit(-x) + self._rise(p))
+        return np.asarray(
+            near_0 * scipy.special.log_expit(x)
+            + near_1 * scipy.special.log_expit(-x)
+            + self._rise(p)
+        )
 
     def _rise(self, p: Beta) -> float:
         """log B(p) - log B(q)."""
@@ -83,11 +82,20 @@ class Beta(Univariate):
     def probability(self, x: Vector, upper: bool = False) -> Vector:
         a, b, x = (self.b, self.a, -x) if upper else (self.a, self.b, x)
         # From the end that x is nearer to.
-        return np.asarray(np.where(x < 0, betainc(a, b, expit(x)), betaincc(b, a, expit(-x))))
+        return np.asarray(
+            np.where(
+                x < 0,
+                scipy.special.betainc(a, b, scipy.special.expit(x)),
+                scipy.special.betaincc(b, a, scipy.special.expit(-x)),
+            )
+        )
 
     def quantile(self, u: Vector, upper: bool = False) -> Vector:
         a, b = (self.b, self.a) if upper else (self.a, self.b)
-        low, high = betaincinv(a, b, u), betainccinv(b, a, u)  # x and 1 - x
+        low, high = (
+            scipy.special.betaincinv(a, b, u),
+            scipy.special.betainccinv(b, a, u),
+        )  # x and 1 - x
         y = np.where(
             low < 0.5,
             np.log(np.maximum(low, _SMALLEST)) - np.log1p(-np.minimum(low, 0.5)),
@@ -95,10 +103,10 @@ class Beta(Univariate):
         )
         # Where x is too small for float64: u = x^a / (a B(a, b)).
         tiny = low < _SMALLEST
-        y = np.where(tiny, (np.log(u) + math.log(a) + betaln(a, b)) / a, y)
+        y = np.where(tiny, (np.log(u) + math.log(a) + scipy.special.betaln(a, b)) / a, y)
         # Where 1 - x is: 1 - u = (1 - x)^b / (b B(a, b)).
         tiny = (high < _SMALLEST) & ~tiny
-        rest = np.log1p(-np.where(tiny, u, 0.0)) + math.log(b) + betaln(a, b)
+        rest = np.log1p(-np.where(tiny, u, 0.0)) + math.log(b) + scipy.special.betaln(a, b)
         y = np.where(tiny, -rest / b, y)
         return np.asarray(-y if upper else y)
 
@@ -110,7 +118,7 @@ class Beta(Univariate):
         laws = [p for p in ps if isinstance(p, Beta)]
         if len(laws) < len(ps):
             return super().sums(x, ps)
-        total, near_0 = x.sum(axis=-1), log_expit(x).sum(axis=-1)
+        total, near_0 = x.sum(axis=-1), scipy.special.log_expit(x).sum(axis=-1)
         out = np.empty((len(ps), len(x)))
         for i, p in enumerate(laws):
             # log(1 - x) is log x less the coordinate

@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from scipy.special import log_softmax, softmax
+import scipy
 
 from mckl.arrays import Vector
 from mckl.draw.distribution import Distribution
@@ -32,7 +32,7 @@ class _Line:
 
     def derivatives(self, t: Vector, order: int) -> Vector:
         """The cumulants of d under weights q e^(t d)."""
-        weight = softmax(self._log_q[:, None] + np.outer(self._d, t), axis=0)
+        weight = scipy.special.softmax(self._log_q[:, None] + np.outer(self._d, t), axis=0)
         mean = self._d @ weight
         mean += ((self._d[:, None] - mean) * weight).sum(axis=0)
         away = self._d[:, None] - mean
@@ -67,7 +67,7 @@ class Categorical(Exponential):
     @cached_property
     def probabilities(self) -> Vector:
         """The probabilities, shape (categories,)."""
-        weights = softmax(self.logits) if self.given is None else self.given
+        weights = scipy.special.softmax(self.logits) if self.given is None else self.given
         return np.asarray(weights / weights.sum())
 
     @property
@@ -87,7 +87,8 @@ class Categorical(Exponential):
         # The mass that q cannot take is summed where it is, not left over from 1.
         lost = float(p.probabilities[~taken].sum())
         log_mass = math.log1p(-lost) if lost < 0.5 else math.log(p.probabilities[taken].sum())
-        log_q = log_softmax(self.logits[taken])
+        log_q = self.logits[taken] - self.logits[taken].max()
+        log_q -= np.log(np.exp(log_q).sum())
         return _Line(log_q, self.coefficients(p)[taken], log_mass)
 
     def coefficients(self, p: Categorical) -> Vector:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.special import gammaln, psi
+import scipy
 
 from mckl.arrays import Vector
 from mckl.draw.distribution import Distribution
@@ -77,12 +77,14 @@ class Dirichlet(Exponential):
 
     @property
     def mean(self) -> Vector:
-        return np.asarray(psi(self.concentration) - psi(self.concentration.sum()))
+        return np.asarray(
+            scipy.special.psi(self.concentration) - scipy.special.psi(self.concentration.sum())
+        )
 
     @property
     def tensorflow(self) -> Distribution:
         whole = self.concentration.sum()
-        terms = 1.0 + whole + np.abs(gammaln([*self.concentration, whole])).sum()
+        terms = 1.0 + whole + np.abs(scipy.special.gammaln([*self.concentration, whole])).sum()
         return Distribution("Dirichlet", {"concentration": self.concentration}, terms=terms)
 
     def line(self, p: Dirichlet) -> _Line:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.special import gammainc, gammaincc, gammainccinv, gammaincinv, gammaln
+import scipy
 
 from mckl.arrays import Vector
 from mckl.draw.distribution import Distribution
@@ -45,7 +45,7 @@ class Gamma(Univariate):
 
     @property
     def tensorflow(self) -> Distribution:
-        terms = 1.0 + self.shape + abs(float(gammaln(self.shape)))
+        terms = 1.0 + self.shape + abs(float(scipy.special.gammaln(self.shape)))
         rate = 1.0 / self.scale if self.rate is None else self.rate
         return Distribution("Gamma", {"concentration": self.shape, "rate": rate}, terms=terms)
 
@@ -66,7 +66,7 @@ class Gamma(Univariate):
     def log_density(self, x: Vector) -> Vector:
         y = x / self.scale
         rise = (self.shape - 1.0) * np.log(y) - y
-        return np.asarray(rise - gammaln(self.shape) - np.log(self.scale))
+        return np.asarray(rise - scipy.special.gammaln(self.shape) - np.log(self.scale))
 
     def log_ratio(self, p: Univariate, x: Vector) -> Vector:
         if not isinstance(p, Gamma):
@@ -76,10 +76,12 @@ class Gamma(Univariate):
         return np.asarray((self.shape - p.shape) * np.log(x) - x * (excess / scale) + constant)
 
     def probability(self, x: Vector, upper: bool = False) -> Vector:
-        return np.asarray((gammaincc if upper else gammainc)(self.shape, x / self.scale))
+        tail = scipy.special.gammaincc if upper else scipy.special.gammainc
+        return np.asarray(tail(self.shape, x / self.scale))
 
     def quantile(self, u: Vector, upper: bool = False) -> Vector:
-        y = (gammainccinv if upper else gammaincinv)(self.shape, u)
+        inverse = scipy.special.gammainccinv if upper else scipy.special.gammaincinv
+        y = inverse(self.shape, u)
         return np.asarray(self.scale * np.maximum(y, _SMALLEST))
 
     def draw(self, generator: np.random.Generator, shape: tuple[int, int]) -> Vector:

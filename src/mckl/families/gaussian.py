@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.special import ndtr, ndtri
+import scipy
 
 from mckl.arrays import Vector
 from mckl.draw.distribution import Distribution
@@ -56,10 +56,10 @@ class Gaussian(Univariate):
 
     def probability(self, x: Vector, upper: bool = False) -> Vector:
         y = (x - self.location) / self.scale
-        return np.asarray(ndtr(-y if upper else y))
+        return np.asarray(scipy.special.ndtr(-y if upper else y))
 
     def quantile(self, u: Vector, upper: bool = False) -> Vector:
-        y = ndtri(u)
+        y = scipy.special.ndtri(u)
         return np.asarray(self.location + self.scale * (-y if upper else y))
 
     def draw(self, generator: np.random.Generator, shape: tuple[int, int]) -> Vector:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.special import expit, log_expit, logit
+import scipy
 
 from mckl.arrays import Vector
 from mckl.draw.distribution import Distribution
@@ -45,7 +45,7 @@ class Logistic(Univariate):
 
     def log_density(self, x: Vector) -> Vector:
         y = np.abs(x - self.location) / self.scale
-        return np.asarray(2.0 * log_expit(y) - y - np.log(self.scale))
+        return np.asarray(2.0 * scipy.special.log_expit(y) - y - np.log(self.scale))
 
     def log_ratio(self, p: Univariate, x: Vector) -> Vector:
         if not isinstance(p, Logistic):
@@ -56,7 +56,7 @@ class Logistic(Univariate):
         # With |x| for x, by symmetry: log q - log p = step + 2 log((1 + e^-(x + step))/(1 + e^-x)),
         # whose last term is log(1 + e^-x (e^-step - 1) / (1 + e^-x)).
         x, step = x * side, step * side
-        bend = np.log1p(expit(-x) * np.expm1(np.maximum(-step, -700.0)))
+        bend = np.log1p(scipy.special.expit(-x) * np.expm1(np.maximum(-step, -700.0)))
         with np.errstate(over="ignore"):
             far = -step > 30.0  # e^-step would lose, or overflow, what x takes back
         direct = np.logaddexp(0.0, -(x + step)) - np.logaddexp(0.0, -x)
@@ -64,10 +64,10 @@ class Logistic(Univariate):
 
     def probability(self, x: Vector, upper: bool = False) -> Vector:
         y = (x - self.location) / self.scale
-        return np.asarray(expit(-y if upper else y))
+        return np.asarray(scipy.special.expit(-y if upper else y))
 
     def quantile(self, u: Vector, upper: bool = False) -> Vector:
-        y = logit(u)
+        y = scipy.special.logit(u)
         return np.asarray(self.location + self.scale * (-y if upper else y))
 
     def draw(self, generator: np.random.Generator, shape: tuple[int, int]) -> Vector:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.special import betaincinv, gammaln, stdtr, stdtrit
+import scipy
 
 from mckl.arrays import Vector
 from mckl.draw.distribution import Distribution
@@ -50,7 +50,11 @@ class StudentT(Univariate):
 
     def log_density(self, x: Vector) -> Vector:
         half = 0.5 * (self.df + 1.0)
-        constant = gammaln(half) - gammaln(0.5 * self.df) - 0.5 * math.log(self.df * math.pi)
+        constant = (
+            scipy.special.gammaln(half)
+            - scipy.special.gammaln(0.5 * self.df)
+            - 0.5 * math.log(self.df * math.pi)
+        )
         y = (x - self.location) / self.scale
         return np.asarray(constant - np.log(self.scale) - half * np.log1p(y * y / self.df))
 
@@ -77,13 +81,13 @@ class StudentT(Univariate):
 
     def probability(self, x: Vector, upper: bool = False) -> Vector:
         y = (x - self.location) / self.scale
-        return np.asarray(stdtr(self.df, -y if upper else y))
+        return np.asarray(scipy.special.stdtr(self.df, -y if upper else y))
 
     def quantile(self, u: Vector, upper: bool = False) -> Vector:
-        y = np.asarray(stdtrit(self.df, u))
+        y = np.asarray(scipy.special.stdtrit(self.df, u))
         tiny = np.asarray(u) < _TINY
         if tiny.any():
-            beta = betaincinv(0.5 * self.df, 0.5, 2.0 * np.asarray(u)[tiny])
+            beta = scipy.special.betaincinv(0.5 * self.df, 0.5, 2.0 * np.asarray(u)[tiny])
             ratio = np.divide(1.0 - beta, beta, out=(y[tiny] / self.df) * y[tiny], where=beta > 0)
             y[tiny] = -np.sqrt(self.df * ratio)
         return np.asarray(self.location + self.scale * (-y if upper else y))
