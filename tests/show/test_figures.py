@@ -25,6 +25,7 @@ from mckl.families.registry import sweep_pair
 from mckl.show.captions import render, template
 from mckl.show.figures import FIGURES, draw
 from mckl.show.figures.theme import ESTIMATOR_COLOURS, SAMPLER_COLOURS
+from mckl.study.verification import smallest_errors
 
 from .study import BACKENDS, NOTEBOOK, REPLICATES, SAMPLES, SETTINGS, USED, frames
 
@@ -531,7 +532,7 @@ def verification(axes: Axis, caption: str) -> list[str]:
     score = np.sign(rows["z"]) * stats.norm.isf(rows["p_value"] / 2)
     border = stats.norm.isf(0.5e-6 / (rows["test"] != "none").sum())
     points = 0
-    for ax, quantity in zip(axes, ("mean", "variance"), strict=False):
+    for ax, quantity in zip(axes, ("mean", "variance", "std_error"), strict=False):
         (drawn,) = lines(ax, "o")
         points += len(drawn)
         known = score[(rows["quantity"] == quantity) & (rows["test"] == "gamma")].to_numpy()
@@ -542,18 +543,30 @@ def verification(axes: Axis, caption: str) -> list[str]:
         levels = [xy[0, 1] for xy in lines(ax) if xy[0, 1] == xy[-1, 1]]
         np.testing.assert_allclose(sorted(levels), [-border, border], rtol=1e-9)
     count = rows["test"].value_counts()
-    for test, text in zip(("gamma", "chebyshev", "rounding", "none"), texts(axes[2]), strict=True):
-        assert text.endswith(f": {count[test]:,}")
+    bars = texts(axes[4])
+    for test in ("gamma", "chebyshev", "bennett", "chernoff", "rounding", "none"):
+        assert any(text.endswith(f": {count.get(test, 0):,}") for text in bars), test
     assert rows["passed"].all()
+    errors = smallest_errors(rows)
+    pooled = sorted(
+        100 * errors[q]["pooled"] for q in ("mean", "variance", "std_error", "coverage")
+        if math.isfinite(errors[q]["pooled"])
+    )  # fmt: skip
+    diamonds = [xy[0, 0] for xy in lines(axes[3], "D") if len(xy)]
+    np.testing.assert_allclose(sorted(diamonds), pooled, rtol=1e-9)
     tested = len(rows) - count["none"]
     digits, power = f"{1e-6 / tested:.1e}".split("e-")
     raised = str(int(power)).translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
-    worst = rows.loc[rows["p_value"].idxmin()]
+    judged = rows[rows["test"] != "rounding"]
+    worst = judged.loc[judged["p_value"].idxmin()]
     outside, share = re.findall(r"(\d+) points \(([\d.]+) %\)", caption)[0]
     assert share == f"{100 * int(outside) / points:.1f}"
+    bounded = sum(count.get(test, 0) for test in ("chebyshev", "bennett", "chernoff"))
     return [
-        str(points), "95", outside, share, f"{len(rows):,}", f"{tested:,}",
-        *(f"{count[test]:,}" for test in ("gamma", "chebyshev", "rounding")), "1e-06",
+        str(points), "95", outside, share, "0.9",
+        *(f"{100 * errors[q]['pooled']:.2g}" for q in ("variance", "std_error")),
+        f"{100 * errors['variance']['median']:.0f}", f"{len(rows):,}", f"{tested:,}",
+        f"{count['gamma']:,}", f"{bounded:,}", f"{count['rounding']:,}", "1e-06",
         f"{digits} × 10⁻{raised}", two(worst["p_value"]), str(worst["samples"]),
     ]  # fmt: skip
 

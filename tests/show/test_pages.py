@@ -16,6 +16,8 @@ from mckl.estimation.values import ESTIMATORS
 from mckl.show import explorer
 from mckl.show.captions import render, template
 from mckl.show.landing import landing_numbers
+from mckl.study.summary import smallest_error
+from mckl.study.verification import BOUNDS, smallest_errors
 
 from .study import (
     BACKENDS,
@@ -53,18 +55,27 @@ def test_the_landing_page_quotes_the_tables(tmp_path: Path) -> None:
     gain = np.median(rmse["iid"] / rmse["sobol-radial"])
     verification = frames()["verification"]
     tests = verification["test"].value_counts()
+    errors = smallest_errors(verification)
     infinite = str(sum(not finite for finite in FINITE.values()))
     last, settings = str(SAMPLES[-1]), str(len(SETTINGS))
     best = re.search(r"belongs to\s(.*) of \d+\ssettings", landing(tmp_path), re.DOTALL)
     assert best
     won = {e: str(n) for e, n in wins(*BACKENDS).items()}
     assert dict(re.findall(r"(k\d|cv) in (\d+)", best[1])) == won
+    iid = of("summary", sampler="iid", samples=SAMPLES[-1])
+    of_setting = smallest_error(iid[iid["kl"] > 0])
+    kls = [f"{np.median([KL[n] for n, e in of_setting.items() if e == w]):.2g}" for w in won]
+    ordered = sorted(POSITIVE, key=RATIO.__getitem__)
     expected = [
+        f"{KL[ordered[0]]:.2g}", f"{KL[ordered[-1]]:.2g}", *kls,
         "0", *(f"{math.ceil(x):,}" for x in (np.median(needed), needed[0], needed[-1])), "1",
         last, "5", *won.values(), str(len(POSITIVE)), infinite, settings,
         f"{gain:.0f}", last,
-        f"{len(verification) - tests['none']:,}", "1e-06", f"{tests['chebyshev']:,}",
-        f"{tests['none']:,}", settings, "1", str(REPLICATES), last, "0",
+        f"{len(verification) - tests['none']:,}", "1e-06", "1,000,000",
+        f"{sum(tests.get(test, 0) for test in BOUNDS):,}",
+        f"{tests['none']:,}",
+        *(f"{100 * errors[q]['pooled']:.2g}" for q in ("variance", "std_error")),
+        settings, "1", str(REPLICATES), last, "0",
         str(len(SETTINGS) - len(POSITIVE)),
     ]  # fmt: skip
     assert sorted(quoted(landing(tmp_path))) == sorted(expected)
@@ -81,7 +92,7 @@ def test_the_landing_page_tells_a_gap_apart_from_a_failed_gate(tmp_path: Path) -
     lost = of("verification", setting="d4-s1-o0.25", backend="numpy", sampler="iid")
     verification = frames()["verification"]
     tested = (verification["test"] != "none").sum() - (lost["test"] != "none").sum()
-    assert f"Of the rest, {tested:,} measured values" in text
+    assert f"Of the rest, {tested:,} comparisons of measurement and exact theory" in text
 
     def failed_at(row: int) -> str:
         passed = verification["passed"].copy()
