@@ -206,7 +206,7 @@ def test_chunks_and_cores_change_no_number(
 ) -> None:
     study.configure(one_job_per=one_job_per)
     study.run(*TARGETS, cores=1)
-    assert {f.stem for f in study.root.glob("results/traces/numpy/*")} == {*CHUNKS, *chunks}
+    assert {f.stem for f in study.root.glob("results/traces/numpy/*.parquet")} == {*CHUNKS, *chunks}
     for table in EXACT:
         pd.testing.assert_frame_equal(study.table(table), finished.table(table), check_exact=True)
     assert other_numbers(study.root / "results", finished.manifest()) == {}
