@@ -28,12 +28,21 @@ CHECKOUT = Path(__file__).parents[2]
 SOURCES = ("Snakefile", "config.yaml", "profiles", "scripts", "src", "workflow")
 SMALL: Mapping[str, Any] = {
     "seed": 20171127,
-    "sweep": {"dimension": [1, 2], "scale": [0.8, 1.25], "offset": [0.25]},
+    "sweep": {
+        "family": ["normal", "student-t(5)"],
+        "dimension": [1, 2],
+        "scale": [0.8, 1.25],
+        "offset": [0.25],
+    },
     "cases": {
         "notebook": {
             "q": {"mean": [1, 4], "sd": [1, 1]},
             "p": {"mean": [-3, 2], "sd": [2.5, 2.5]},
-        }
+        },
+        "tails": {
+            "q": {"family": "student-t", "df": 10, "location": [0, 1], "scale": 1},
+            "p": {"family": "normal", "mean": 0, "sd": 2},
+        },
     },
     "samplers": ["iid", "sobol-radial"],
     "estimators": ["k1", "k3"],
@@ -44,14 +53,14 @@ SMALL: Mapping[str, Any] = {
 }
 # Over SMALL: one setting, and no notebook.
 TINY: Mapping[str, Any] = {
-    "sweep": {"dimension": [3], "scale": [0.8], "offset": [1]},
-    "cases": {"notebook": None},
+    "sweep": {"family": ["normal"], "dimension": [3], "scale": [0.8], "offset": [1]},
+    "cases": {"notebook": None, "tails": None},
     "samplers": ["iid"],
     "estimators": ["k1"],
     "samples": 64,
     "replicates": 3,
 }
-CHUNKS = ["case-notebook", "d1-s0.8", "d1-s1.25", "d2-s0.8", "d2-s1.25"]
+CHUNKS = ["case-notebook", "case-tails", "d1-s0.8", "d1-s1.25", "d2-s0.8", "d2-s1.25"]
 # The tables whose numbers follow from the config alone, unlike those of `cost`.
 EXACT = ["settings", "theory", "traces", "gaps", "summary", "verification", "budget"]
 TABLES = [*EXACT, "cost"]

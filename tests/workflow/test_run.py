@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -29,15 +30,16 @@ from .study import (
     offline,
 )
 
-SETTINGS, SAMPLERS, ESTIMATORS, CHECKPOINTS, REPLICATES = 5, 2, 2, 9, 8
+SETTINGS, ESTIMATORS, CHECKPOINTS, REPLICATES = 10, 2, 9, 8
+DRAWN = 15  # iid of every setting, sobol-radial of the five normal ones
 ROWS = {
     "settings": SETTINGS,
-    "theory": SETTINGS * SAMPLERS * ESTIMATORS * CHECKPOINTS,
-    "traces": SETTINGS * SAMPLERS * ESTIMATORS * CHECKPOINTS * REPLICATES,
+    "theory": DRAWN * ESTIMATORS * CHECKPOINTS,
+    "traces": DRAWN * ESTIMATORS * CHECKPOINTS * REPLICATES,
     "gaps": 0,
-    "summary": SETTINGS * SAMPLERS * ESTIMATORS * CHECKPOINTS,
-    "budget": SETTINGS * SAMPLERS * ESTIMATORS,
-    "cost": SETTINGS * (1 + SAMPLERS),  # a row for the job, which here has one setting
+    "summary": DRAWN * ESTIMATORS * CHECKPOINTS,
+    "budget": DRAWN * ESTIMATORS,
+    "cost": len(CHUNKS) + DRAWN,
     "notebook": 10_000,
     "notebook-points": 1000,
 }
@@ -89,7 +91,7 @@ def test_every_cell_is_there_once(finished: Study) -> None:
         assert len(of.merge(exact, on=["setting", "sampler", "estimator", "samples"])) == len(exact)
     rows = verification["quantity"].value_counts()
     assert rows["kl"] == rows["log_ratio_variance"] == SETTINGS
-    assert rows["repeats"] == SETTINGS * SAMPLERS
+    assert rows["repeats"] == DRAWN
     assert "std_error" in rows
     assert not verification.duplicated([*keys, "quantity"]).any()
     assert verification["passed"].all()
@@ -128,9 +130,9 @@ def test_report_shows_every_figure(finished: Study, name: str) -> None:
 
 def test_report_opens_with_the_landing_page(finished: Study) -> None:
     landing = (finished.root / "results/landing.rst").read_text()
-    assert "5 settings" in landing
+    assert "10 settings" in landing
     assert "{{" not in landing
-    assert "5 settings" in (finished.root / "results/report.html").read_text()
+    assert "10 settings" in (finished.root / "results/report.html").read_text()
 
 
 def test_report_needs_no_network(finished: Study) -> None:
@@ -147,11 +149,11 @@ def test_the_run_had_no_network(finished: Study) -> None:
 
 def test_the_plan_comes_once_before_the_first_job(finished: Study) -> None:
     text, log = (finished.root / "run.txt").read_text(), finished.log()
-    plan = "mckl: 5 settings in 5 estimation jobs; 20,480 samples of l"
+    plan = "mckl: 10 settings in 6 estimation jobs; 30,720 samples of l"
     for said in (text, log):
         assert said.count(plan) == 1
     assert log.index(plan) < log.index("rule estimate:")
-    assert len([j for j in jobs_in(log) if j.startswith("estimate ")]) == 5
+    assert len([j for j in jobs_in(log) if j.startswith("estimate ")]) == 6
 
 
 def test_a_run_can_be_followed(finished: Study) -> None:
@@ -193,10 +195,10 @@ def test_nothing_is_left_beside_the_results(finished: Study) -> None:
 @pytest.mark.parametrize(
     ("one_job_per", "chunks"),
     [
-        ([], ["case-notebook", "grid"]),
+        ([], ["case-notebook", "case-tails", "grid"]),
         (
             ["dimension", "scale", "offset"],
-            ["case-notebook", *(f"{c}-o0.25" for c in CHUNKS if c != "case-notebook")],
+            [c if c.startswith("case-") else f"{c}-o0.25" for c in CHUNKS],
         ),
     ],
     ids=["none", "all"],
@@ -214,7 +216,8 @@ def test_chunks_and_cores_change_no_number(
 
 @pytest.mark.slow
 def test_a_bigger_sweep_changes_no_number(finished: Study, fresh: Study) -> None:
-    sweep: dict[str, Any] = {"dimension": [1, 2, 3], "scale": [0.8, 1, 1.25], "offset": [0, 0.25]}
+    more: dict[str, Any] = {"dimension": [1, 2, 3], "scale": [0.8, 1, 1.25], "offset": [0, 0.25]}
+    sweep = {**SMALL["sweep"], **more}
     fresh.configure(sweep=sweep, estimators=["k1", "k2", "k3"], one_job_per=["dimension"])
     fresh.run(*TARGETS, cores=2)
     for table in ("settings", "theory", "traces", "summary"):
@@ -227,5 +230,5 @@ def test_a_bigger_sweep_changes_no_number(finished: Study, fresh: Study) -> None
 
 def test_small_study_is_what_the_counts_say() -> None:
     sweep = SMALL["sweep"]
-    cells = len(sweep["dimension"]) * len(sweep["scale"]) * len(sweep["offset"])
+    cells = math.prod(map(len, sweep.values()))
     assert cells + len(SMALL["cases"]) == SETTINGS

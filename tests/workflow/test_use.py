@@ -17,7 +17,7 @@ from mckl.errors import UserError
 from mckl.record.provenance import differences
 from mckl.study.config import parse
 
-from .study import CHECKOUT, FIGURES, SMALL, TINY, Study, copy_checkout, jobs_in
+from .study import CHECKOUT, CHUNKS, FIGURES, SMALL, TINY, Study, copy_checkout, jobs_in
 
 PLAN = re.compile(r"^mckl: \d+ settings? in .*", re.MULTILINE)
 
@@ -49,16 +49,16 @@ def test_another_folder(elsewhere: Study, fresh: Study) -> None:
 def test_a_configfile_extends_the_defaults_in_any_folder(
     fresh: Study, tmp_path: Path, where: str
 ) -> None:
-    """Scales and offset are the defaults, and one of the two cases goes."""
+    """Scales and offset are the defaults, and one of the cases goes."""
     two = {"q": {"mean": 0, "sd": 1}, "p": {"mean": 1, "sd": 1}}
     fresh.configure(cases={**SMALL["cases"], "kept": two})
     mine = {"sweep": {"dimension": [5]}, "cases": {"notebook": None, "mine": two}}
     path = write(tmp_path / "mine.yaml", mine)
     folder = fresh.root if where == "here" else tmp_path / where
     text = fresh.run("--dry-run", "--directory", str(folder), "--configfile", path)
-    assert "mckl: 4 settings in " in text
+    assert "mckl: 7 settings in " in text
     chunks = {job.split()[1] for job in jobs_in(text) if job.startswith("estimate ")}
-    assert chunks == {"d5-s0.8", "d5-s1.25", "case-kept", "case-mine"}
+    assert chunks == {"d5-s0.8", "d5-s1.25", "case-kept", "case-mine", "case-tails"}
 
 
 def test_a_dry_run_runs_nothing(fresh: Study) -> None:
@@ -70,7 +70,7 @@ def test_a_dry_run_runs_nothing(fresh: Study) -> None:
 def test_one_target_needs_no_more(fresh: Study) -> None:
     jobs = fresh.jobs("results/figures/error-vs-samples.svg")
     estimates = [job for job in jobs if job.startswith("estimate ")]
-    assert len(estimates) == 5
+    assert len(estimates) == len(CHUNKS)
     others = sorted(set(jobs) - set(estimates))
     assert others == ["figure_error_vs_samples", "settings", "summary", "theory", "traces"]
 
