@@ -206,6 +206,18 @@ def test_the_schemas_defaults_are_the_config_file(schema, root):
     assert parse(data, schema) == parse({}, schema)
 
 
+def test_the_studies_are_configs_that_say_how_to_run_them(schema, root):
+    files = sorted((root / "studies").glob("*.yaml"))
+    assert files
+    for path in files:
+        text = path.read_text("utf-8")
+        assert f"--configfile studies/{path.name}" in text.splitlines()[0]
+        merged = copy.deepcopy(yaml.safe_load((root / "config.yaml").read_text("utf-8")))
+        for key, value in yaml.safe_load(text).items():
+            merged[key] = merged[key] | value if isinstance(value, dict) else value
+        assert parse(merged, schema).settings()
+
+
 @pytest.mark.parametrize("key", REGISTRIES)
 def test_the_schema_knows_every_registered_name(key, schema):
     """The study itself asks the registries; editors ask the file."""
