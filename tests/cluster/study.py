@@ -41,7 +41,7 @@ class ClusterStudy(Study):
 
     def before_estimate(self, code: str) -> None:
         """Have every estimation job do something first."""
-        self.edit("scripts/estimate.py", "\nmeter = ", f"{code}\nmeter = ")
+        self.edit("scripts/estimate.py", "\njob.run(", f"{code}\njob.run(")
 
     def numbers(self) -> dict[str, str]:
         """SLURM's numbers of the estimation jobs that have begun, by chunk."""

@@ -71,7 +71,7 @@ def test_a_bucket_holds_what_a_folder_does(
     # What is in the bucket is not made again, and what is lost from it is.
     assert jobs_in(fresh.run("--dry-run", *storage)) == []
     bucket(endpoint).Object("mine/results/tables/summary.parquet").delete()
-    fresh.run(*storage, "results/tables/summary.parquet")
+    fresh.run("results/tables/summary.parquet", *storage)
     assert jobs_in(fresh.log()) == ["summary"]
     stored = bucket(endpoint).Object("mine/results/tables/summary.parquet").get()["Body"].read()
     assert stored == (elsewhere.root / "results/tables/summary.parquet").read_bytes()
