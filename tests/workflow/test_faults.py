@@ -231,6 +231,7 @@ def test_told_to_end(tiny: Study, undisturbed: Study, tmp_path: Path, how: str) 
         assert run.wait(PATIENCE) == 1
         assert not run.processes()
     text = (tmp_path / "output").read_text()
+    assert len(lines(text)) == 1, text
     (line,) = lines(text)
     assert line.startswith("mckl: The run was stopped. Finished results are kept: ")
     assert "Traceback" not in text
