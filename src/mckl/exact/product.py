@@ -221,7 +221,10 @@ class FactorLaw:
         """
         order = max(order, 2)
         if len(self._kappa.get(tilt, ())) <= order:
-            self._kappa[tilt] = _joint_cumulants(*self._central_moments(tilt, order))
+            first, second, moments = self._central_moments(tilt, order)
+            kappa = joint.cumulants(moments, 2)
+            kappa[1, 0], kappa[0, 1] = first, second
+            self._kappa[tilt] = kappa
         return self._kappa[tilt]
 
     def sums(self, names: tuple[str, ...], paired: bool, order: int) -> Vector:
@@ -357,31 +360,6 @@ class _Far:
 def _of_both(tilt: Tilt) -> tuple[float, float]:
     """The factors of l and of its mirror image in the exponent T E + S L."""
     return 0.5 * (tilt[0] + tilt[1]), 0.5 * (tilt[0] - tilt[1])
-
-
-def _joint_cumulants(first: float, second: float, mu: Vector) -> Vector:
-    """Joint cumulants from two means and the joint central moments."""
-    order = len(mu) - 1
-    kappa = np.zeros_like(mu)
-    mu = mu.copy()
-    mu[0, 0], mu[1, 0], mu[0, 1] = 1.0, 0.0, 0.0
-    for i in range(order + 1):
-        for j in range(order + 1 - i):
-            if i + j < 2:
-                continue
-            # mu_ij = sum over what stands with one chosen factor in its cumulant
-            chosen, rest = ((i - 1, j), (1, 0)) if i else ((i, j - 1), (0, 1))
-            total = mu[i, j]
-            for k in range(chosen[0] + 1):
-                for m in range(chosen[1] + 1):
-                    if (k, m) != chosen:
-                        total -= (
-                            math.comb(chosen[0], k) * math.comb(chosen[1], m)
-                            * kappa[k + rest[0], m + rest[1]] * mu[chosen[0] - k, chosen[1] - m]
-                        )  # fmt: skip
-            kappa[i, j] = total
-    kappa[0, 0], kappa[1, 0], kappa[0, 1] = 0.0, first, second
-    return kappa
 
 
 @lru_cache(maxsize=4096)
