@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mckl.arrays import Vector
+from mckl.exact.integrands import SUMS
 from mckl.exact.law import Law, Tilt
 from mckl.exact.phi import phi
 from mckl.exact.series import Algebra, algebra
@@ -32,7 +33,6 @@ from mckl.exact.series import Algebra, algebra
 _SETTLED = 4.0 * np.finfo(float).eps  # what a step may still change, relative to its size
 _NEAR = 0.5  # vectors within this of 1 are carried as what is above 1
 _MOST_EXPONENT = 300.0  # of a weight e^{s l} before weights are scaled
-SUMS = ("ell", "half_square", "ratio", "k3", "rb")
 
 
 class Transitions(NamedTuple):
@@ -63,19 +63,12 @@ class Transitions(NamedTuple):
 
     def table(self, name: str) -> tuple[Vector, Vector]:
         """What a sum adds up at a transition, shape (states, states), and its row means."""
-        taken = self.q > 0
-        if name == "ell":
-            return self.ell, self.kl
         if name == "rb":
-            return np.where(taken, self.kl[:, None], 0.0), self.kl
-        if name == "ratio":
-            return np.where(taken, np.expm1(-self.ell), 0.0), -self.missed
-        if name == "k3":
-            return np.where(taken, phi(-self.ell), 0.0), self.kl - self.missed
+            return np.broadcast_to(self.kl[:, None], self.q.shape), self.kl
+        table = self.ell if name == "ell" else SUMS[name](self.ell)
         if name == "half_square":
-            table = 0.5 * self.ell * self.ell
             return table, (self.q * table).sum(axis=1)
-        raise ValueError(f"no sum '{name}'")
+        return table, {"ell": self.kl, "ratio": -self.missed, "k3": self.kl - self.missed}[name]
 
 
 def log_mean(
@@ -198,19 +191,7 @@ class ChainLaw(Law):
         return self._series[s]
 
     @np.errstate(over="ignore", invalid="ignore")
-    def sums(self, names: Sequence[str], paired: bool = False, order: int = 4) -> Vector:
-        """Joint cumulants of sums over the tokens of a sequence.
-
-        Parameters
-        ----------
-        names
-            Of `SUMS`: ``ell``, ``half_square``, ``ratio``, ``k3``, ``rb``.
-
-        Returns
-        -------
-        shape (order + 1,) * len(names); 0 at the orders (0, ..., 0) and beyond a total of `order`,
-        inf where a cumulant exceeds the largest float64.
-        """
+    def sums(self, names: Sequence[str], paired: bool, order: int = 4) -> Vector:
         if paired:
             raise ValueError("a policy has no antithetic pairs")
         of, series = self._of, algebra(len(names), order)
@@ -255,5 +236,3 @@ def direct(of: Transitions, steps: int) -> tuple[float, float]:
         variance += float(law @ (of.q * change**2).sum(axis=1))
         law = law @ of.q
     return kl, variance
-
-

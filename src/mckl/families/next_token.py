@@ -86,7 +86,7 @@ def read_table(name: str, value: Any) -> NextToken:
         row, column = np.argwhere(wrong)[0]
         raise ValueError(
             f"policy: {name} has {table[row, column]:g} in row {row}, column {column}, expected "
-            + ("a probability" if name == "transitions" else "a number, or -inf for a probability 0")
+            + ("a probability" if name == "transitions" else "a number, or -inf for no chance")
         )
     if name == "logits":
         return NextToken(table)

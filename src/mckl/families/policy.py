@@ -21,7 +21,11 @@ from mckl.exact.chain import ChainLaw, direct
 from mckl.families.base import Family, Integrals, Pair, Side
 from mckl.families.bigrams import fit
 from mckl.families.next_token import (
-    NextToken, check_rows, check_states, read_table, transitions,
+    NextToken,
+    check_rows,
+    check_states,
+    read_table,
+    transitions,
 )  # fmt: skip
 from mckl.families.parameters import check_names, missing, numbers, shown_briefly
 from mckl.families.policy_form import PolicyForm

@@ -104,7 +104,6 @@ class Sequences:
         self._generators[replicate] = draw
 
     def finish(self, out: Vector) -> None:
-        out = out.reshape(-1, *out.shape[-4:])
         block, R = self._form.block, len(self._generators)
         shape = (self._names, self._forms, R)
         for start in range(0, self._units, block):
@@ -145,9 +144,7 @@ class Sequences:
         assert generator is not None
         return generator.random(shape)
 
-    def _steps(
-        self, live: NDArray[np.intp], x: NDArray[np.intp], steps: int
-    ) -> NDArray[np.intp]:
+    def _steps(self, live: NDArray[np.intp], x: NDArray[np.intp], steps: int) -> NDArray[np.intp]:
         """Step all sequences on from x, the first cells of their states, which is overwritten.
 
         Returns the places of the tokens in the tables, shape (steps, replicates, rows).
