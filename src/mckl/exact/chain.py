@@ -94,7 +94,7 @@ def log_mean(
         new = excess.copy() if near else np.zeros(excess.shape)
         for matrix, targets in zip(weights, series.targets, strict=True):
             new[:, targets] += matrix @ x[:, : targets.size]
-        above = new[:, 0] if near else up - 1.0
+        above = new[:, 0].copy() if near else up - 1.0
         new[:, 0] = up
         if not up[reference] > 0.5 * up.max():
             reference = int(np.argmax(up))
@@ -106,6 +106,7 @@ def log_mean(
         divided[:, 0] = (above - lead) / base[0] if near else u - 1.0
         if not near:
             x[:, 0] -= 1.0
+        new[:, 0] = above
         moved = np.abs(divided - x).max(axis=0)
         x = divided
         size = np.maximum(np.abs(x).max(axis=0), np.abs(new).max(axis=0) / base[0])
@@ -165,9 +166,10 @@ class ChainLaw(Law):
         of, series = self._of, algebra(1, order)
         taken = of.q > 0
         exponent = np.where(taken, s * of.ell, 0.0)
-        shift = float(exponent.max())
+        exponent_of_weight = np.where(taken, of.log_q + exponent, -np.inf)
+        shift = float(exponent_of_weight.max())
         shift = shift if shift > _MOST_EXPONENT else 0.0
-        weight = np.exp(np.where(taken, of.log_q + exponent - shift, -np.inf))
+        weight = np.exp(exponent_of_weight - shift)
         weights, powers = [weight], weight
         for k in range(1, order + 1):
             powers = powers * of.ell / k

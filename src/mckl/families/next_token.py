@@ -120,7 +120,7 @@ def transitions(
         Logits of q less logits of p, where they are known to more digits than the tables have.
     """
     probabilities, of_p = q.probabilities, p.probabilities
-    taken = q.logits > -np.inf
+    taken = probabilities > 0  # what is below the smallest float64 is never drawn
     log_q = q.logits - scipy.special.logsumexp(q.logits, axis=1, keepdims=True)
     d = np.zeros(log_q.shape)
     if difference is not None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mckl.arrays import Vector
 from mckl.draw.form import Seconds
@@ -69,7 +70,9 @@ class PolicyPair(Pair):
         self.stop = None if stop is None else int(np.searchsorted(reached, stop))
         self.transitions = transitions(q, p, start, difference).of(reached)
 
-    def _check(self, q: NextToken, p: NextToken, reached: Vector, stop: int | None) -> None:
+    def _check(
+        self, q: NextToken, p: NextToken, reached: NDArray[np.intp], stop: int | None
+    ) -> None:
         wrong = (q.probabilities > 0) & (p.logits == -np.inf)
         wrong = wrong[reached]
         if wrong.any():
@@ -108,8 +111,8 @@ class PolicyPair(Pair):
         return PolicyForm(self.transitions, self.dimension, self.stop)
 
 
-def _reachable(steps: Vector, at: Vector) -> Vector:
-    """Which states can be reached from some, in any number of steps; all of type bool."""
+def _reachable(steps: NDArray[np.bool_], at: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Which states can be reached from some, in any number of steps."""
     reached = at
     while True:
         more = reached | steps[reached].any(axis=0)
@@ -145,7 +148,7 @@ class Policy(Side):
     def against(self, p: Side) -> PolicyPair:
         """The pair of this q and a policy p over as many tokens."""
         if not isinstance(p, Policy):
-            return super().against(p)  # type: ignore[return-value]
+            raise ValueError(f"q is policy, p is {p.family}: expected one family")
         states = len(self.table.logits)
         if len(p.table.logits) != states:
             raise ValueError(

@@ -114,7 +114,7 @@ class Sequences:
     def _block(self, rows: int) -> list[Vector]:
         """The sums of the next `rows` sequences of every replicate, (replicates, rows, width)."""
         live = np.arange(len(self._generators))
-        x = np.stack([self._first(r, rows) for r in live])
+        x = np.stack([self._first(int(r), rows) for r in live])
         total = [np.zeros((*x.shape, table.shape[1])) for table in self._tables]
         left, end = self._form.numbers, self._form.stop
         while left and live.size:
@@ -149,7 +149,7 @@ class Sequences:
 
         Returns the places of the tokens in the tables, shape (steps, replicates, rows).
         """
-        u = np.stack([self._random(r, steps, x.shape[1]) for r in live], axis=1)
+        u = np.stack([self._random(int(r), steps, x.shape[1]) for r in live], axis=1)
         u *= self._states
         place = u.astype(np.intp)
         at, above = np.empty(x.shape), np.empty(x.shape, dtype=bool)
