@@ -488,8 +488,8 @@ def _normals(
         return {}
     import numpy as np
 
-    from mckl.cli.columns import SUFFIXES
-    from mckl.cli.vectors import read_gaussian
+    from mckl.record.columns import SUFFIXES
+    from mckl.record.vectors import read_gaussian
 
     found: dict[str, Vector] = {}
     source: dict[str, str] = {}
@@ -534,8 +534,8 @@ def _normals(
 def _vector(option: str, name: str, text: str) -> Vector:
     import numpy as np
 
-    from mckl.cli.columns import SUFFIXES
-    from mckl.cli.vectors import read_vector
+    from mckl.record.columns import SUFFIXES
+    from mckl.record.vectors import read_vector
 
     if text.lower().endswith(SUFFIXES):
         return read_vector(text, name)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
-from mckl.cli.columns import SUFFIXES
-from mckl.cli.vectors import read_parameter
 from mckl.errors import UserError
+from mckl.record.case import with_numbers
 
 _EXAMPLE = "{family: gamma, shape: 2, rate: 1}"
 
@@ -37,29 +35,7 @@ def read_side(side: str, text: str) -> dict[str, Any]:
         raise UserError(f"--{side}: {_shown(text)}: {why}, expected a text as {_EXAMPLE}") from None
     if not isinstance(given, Mapping):
         raise UserError(f"--{side}: {_shown(text)}, expected a text as {_EXAMPLE}")
-    return _of_mapping(side, given)
-
-
-def _of_mapping(side: str, given: Mapping[Any, Any]) -> dict[str, Any]:
-    return {str(name): _value(side, str(name), value) for name, value in given.items()}
-
-
-def _value(side: str, name: str, value: Any) -> Any:
-    """A parameter with its files read and numbers as floats, also 1e-3, which YAML has as text."""
-    if isinstance(value, Mapping):
-        return _of_mapping(side, value)
-    if isinstance(value, list):
-        return [_value(side, name, item) for item in value]
-    if isinstance(value, str) and value.lower().endswith(SUFFIXES):
-        return read_parameter(value, side, name)
-    if isinstance(value, bool) or name == "family":
-        return value
-    try:
-        return float(value)
-    except OverflowError:  # an integer beyond the largest float64
-        return math.inf if value > 0 else -math.inf
-    except (TypeError, ValueError):
-        return value
+    return with_numbers(given, f"--{side}: ", side)
 
 
 def _shown(text: str) -> str:
