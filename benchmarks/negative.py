@@ -22,8 +22,8 @@ from scipy.special import ndtr, ndtri
 from tqdm import tqdm
 
 from mckl.draw.quantiles import chisquare_of_normal
-from mckl.exact.balanced import balanced_variance
 from mckl.exact.negative_balanced import probability_negative_balanced
+from mckl.exact.strata import balanced_variance
 from mckl.families.normal import Pair, pair
 from mckl.families.quadratic_form import Form, full, radial
 

@@ -21,9 +21,8 @@ from scipy.special import ndtri
 
 from mckl.arrays import Vector
 from mckl.draw.quantiles import chisquare_of_normal
-from mckl.exact.balanced import balanced_variance
 from mckl.exact.negative import SMALLEST, lugannani_rice
-from mckl.exact.strata import Quadratic, walsh_hadamard
+from mckl.exact.strata import Quadratic, balanced_variance, walsh_hadamard
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(32)
 _DEPTH = 45.0  # how far the logarithm of an integrand may fall before it is cut
