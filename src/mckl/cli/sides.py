@@ -7,6 +7,7 @@ from typing import Any
 
 from mckl.errors import UserError
 from mckl.record.case import with_numbers
+from mckl.text import quoted
 
 _EXAMPLE = "{family: gamma, shape: 2, rate: 1}"
 
@@ -32,11 +33,7 @@ def read_side(side: str, text: str) -> dict[str, Any]:
         given = yaml.safe_load(text)
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         why = getattr(error, "problem", None) or "not YAML"
-        raise UserError(f"--{side}: {_shown(text)}: {why}, expected a text as {_EXAMPLE}") from None
+        raise UserError(f"--{side}: {quoted(text)}: {why}, expected a text as {_EXAMPLE}") from None
     if not isinstance(given, Mapping):
-        raise UserError(f"--{side}: {_shown(text)}, expected a text as {_EXAMPLE}")
+        raise UserError(f"--{side}: {quoted(text)}, expected a text as {_EXAMPLE}")
     return with_numbers(given, f"--{side}: ", side)
-
-
-def _shown(text: str) -> str:
-    return f"'{text}'" if len(text) <= 60 else f"'{text[:60]}...'"

@@ -142,8 +142,8 @@ def probability_negative_balanced(form: Quadratic, n: int) -> float | None:
     value = exponent(s)
     step = 1e-3 * min(-s, s - edge)
     variance = (exponent(s + step) - 2.0 * value + exponent(s - step)) / step**2
-    told = lugannani_rice(s, value, variance)
-    return told if told >= _LEAST else None
+    found = lugannani_rice(s, value, variance)
+    return found if found >= _LEAST else None
 
 
 def _rows(form: Quadratic, n: int) -> list[_Rows]:

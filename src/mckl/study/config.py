@@ -27,7 +27,7 @@ from mckl.families.registry import FAMILIES, canonical, sweep_pair
 from mckl.record.case import files, with_numbers
 from mckl.study.feasible import check_feasible
 from mckl.study.settings import AXES, Setting, case_setting, chunks, settings
-from mckl.text import listed, nearest
+from mckl.text import listed, nearest, quoted
 
 _MOST_CELLS = 10**6
 # Lists of names, and where the names that they may have are registered.
@@ -200,8 +200,7 @@ def _path(parts: Sequence[Any]) -> str:
 
 def _shown(value: Any) -> str:
     text = value if isinstance(value, str) else json.dumps(value, default=str)
-    text = " ".join(text.split())
-    return f"'{text[:60]}...'" if len(text) > 60 else f"'{text}'"
+    return quoted(" ".join(text.split()))
 
 
 def _line(error: ValidationError) -> str:

@@ -10,7 +10,7 @@ from mckl.draw.points import SAMPLERS
 from mckl.estimation.cost import estimate_seconds
 from mckl.estimation.traces import SETTINGS_AT_ONCE, checkpoints, checkpoints_of
 from mckl.study.settings import batches
-from mckl.text import count, counted, duration, size
+from mckl.text import count, counted, duration, size, some
 
 if TYPE_CHECKING:
     from mckl.study.config import Config
@@ -151,7 +151,7 @@ class Plan(NamedTuple):
         also += " and the report" * number[REPORT]
         wall = sum(self.stages(workers).values())
         lacking = "; ".join(
-            f"{_listed(samplers)} for {_listed(names)}" for samplers, names in self.left_out.items()
+            f"{some(samplers)} for {some(names)}" for samplers, names in self.left_out.items()
         )
         return [
             first,
@@ -224,9 +224,3 @@ def _left_out(
             missing = tuple(name for name in samplers if name not in has[s.name])
             out.setdefault(missing, {})[s.family or s.name] = None
     return {missing: list(names) for missing, names in out.items()}
-
-
-def _listed(names: Sequence[str]) -> str:
-    """At most five names."""
-    more = len(names) - 5
-    return ", ".join(names[:5]) + (f" and {more} more" if more > 0 else "")

@@ -91,8 +91,15 @@ def draw(figure: Figure, frames: Frames) -> tuple[matplotlib.figure.Figure, dict
     from mckl.show.figures import theme
 
     theme.apply()
-    drawing, numbers = import_module(figure.module).draw(frames)
+    as_text = {name: _with_text(frame) for name, frame in frames.items()}
+    drawing, numbers = import_module(figure.module).draw(as_text)
     return drawing, numbers
+
+
+def _with_text(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame with its categories as text, in which a group that is empty is no group."""
+    kinds = [name for name, kind in frame.dtypes.items() if kind == "category"]
+    return frame.astype(dict.fromkeys(kinds, object))
 
 
 def save(drawing: matplotlib.figure.Figure, paths: Sequence[str]) -> None:
