@@ -60,12 +60,16 @@ class NormalStrata(NamedTuple):
 def walsh_hadamard(x: Vector) -> Vector:
     """The Walsh-Hadamard transform along axis 0, whose length is a power of two."""
     n = x.shape[0]
+    x = np.array(x.reshape(n, -1), order="C")  # a copy, which is transformed in place
     step = 1
     while step < n:
-        y = x.reshape(n // (2 * step), 2, step, -1)
-        x = np.stack((y[:, 0] + y[:, 1], y[:, 0] - y[:, 1]), axis=1).reshape(n, -1)
+        y = x.reshape(n // (2 * step), 2, -1)
+        first, second = y[:, 0], y[:, 1]
+        difference = first - second
+        first += second
+        second[...] = difference
         step *= 2
-    return np.asarray(x)
+    return x
 
 
 def _linked(*functions: Vector) -> float:
