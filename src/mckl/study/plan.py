@@ -170,18 +170,26 @@ class Plan(NamedTuple):
         ]
 
 
-def chunk_seconds(config: Config, settings: Sequence[Setting]) -> float:
+def chunk_seconds(config: Config, settings: Sequence[Setting], backend: str = "numpy") -> float:
     """Estimated CPU seconds of the settings of one job with every sampler of a study."""
+    library = LIBRARIES[backend]
     at = checkpoints(config.samples, config.checkpoints_per_octave)
-    total = _PER_SETTING * len(settings)
+    total = 0.0
     for batch in batches(settings, SETTINGS_AT_ONCE):
-        of_case = batch[0].case is not None
-        groups, chi_squares = (batch[0].pair.radial_numbers or (1, 1)) if of_case else (1, 1)
+        pair, of_case = batch[0].pair, batch[0].case is not None
+        groups, chi_squares = (pair.radial_numbers or (1, 1)) if of_case else (1, 1)
+        slowness = (
+            library.slowness_of(pair.distributions() or ())
+            if library.distributions
+            else library.slowness
+        )
+        total += slowness * _PER_SETTING * len(batch)
         total += sum(
             estimate_seconds(
                 batch[0].dimension, name, len(those), config.samples,
                 config.replicates, groups=groups, chi_squares=chi_squares,
-                checkpoints=len(at), sharing=len(batch), seconds=batch[0].pair.seconds,
+                checkpoints=len(at), sharing=len(batch), seconds=pair.seconds,
+                slowness=slowness,
             )
             for name, those in batch[0].combinations(config.samplers, config.estimators).items()
         )  # fmt: skip
@@ -205,7 +213,7 @@ def plan(config: Config, jobs: Iterable[Job]) -> Plan:
         if job.rule == "estimate":
             backend, chunk = job.of
             library, members = LIBRARIES[backend], chunks[chunk]
-            seconds = library.start + library.slowness * chunk_seconds(config, members)
+            seconds = library.start + chunk_seconds(config, members, backend)
             drawn = sum(len(has[s.name]) for s in members) * config.samples * config.replicates
             return Amount(_PER_JOB + seconds, drawn, cells(members) * config.replicates)
         of, rows = RULES[job.rule], every * config.replicates * len(config.backends)
