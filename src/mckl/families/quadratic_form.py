@@ -21,8 +21,7 @@ from mckl.draw.distribution import Distribution, Part
 from mckl.draw.form import Form, Stratified
 from mckl.exact import additive
 from mckl.exact.additive import Strata
-from mckl.exact.balanced import balanced_variance
-from mckl.exact.strata import MOST_STRATA, stratified
+from mckl.exact.strata import MOST_STRATA, balanced_variance, stratified
 from mckl.families.quadratic_law import Coefficients, QuadraticLaw
 from mckl.families.quadratic_sums import FactorSums
 
