@@ -9,16 +9,17 @@ ratio; then the estimators of the whole l and all estimators, in the traces of a
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from mckl.draw import backends
 from mckl.draw.points import SAMPLERS
-from mckl.estimation.traces import traces
-from mckl.estimation.values import ESTIMATORS
+from mckl.estimation.traces import BLOCK, traces
+from mckl.estimation.values import ESTIMATORS, Estimator
 from mckl.exact.integrands import SUMS
 from mckl.families.registry import sweep_pair
 
-SAMPLES, REPLICATES = 2**14, 12
+SAMPLES, REPLICATES, BLOCKS = 2**14, 12, 16
 CELLS = [
     ("normal", 64, 1.25, 0.25),
     ("normal", 64, 1.0, 0.001),
@@ -41,39 +42,43 @@ def seconds(run: Callable[[], object]) -> float:
     return min(spent)
 
 
+class Cell:
+    """One pair with one sampler."""
+
+    def __init__(self, family: str, dimension: int, scale: float, offset: float, name: str) -> None:
+        self.pair = sweep_pair(family, dimension, scale, offset)
+        self.sampler = SAMPLERS[name]
+        self.points = self.sampler.points.points
+
+    def kernel(self, sums: Sequence[str]) -> None:
+        numpy, form = backends.load("numpy"), self.sampler.form(self.pair)
+        kernel = numpy.kernel([form], self.points, sums=sums)
+        draw = self.sampler.start(numpy, form, 1, 0)
+        for _ in range(BLOCKS):
+            kernel.evaluate([draw], BLOCK)
+
+    def traces(self, estimators: Sequence[Estimator]) -> None:
+        traces(
+            {"pair": self.pair}, "numpy", self.sampler, estimators,
+            seed=1, samples=[SAMPLES], replicates=REPLICATES,
+        )  # fmt: skip
+
+
 def main() -> None:
-    numpy = backends.load("numpy")
     whole = [e for e in ESTIMATORS.values() if not e.sums]
-    by_factor = [e for e in ESTIMATORS.values() if {*e.sums} <= {*SUMS}]
-    for family, dimension, scale, offset in CELLS:
-        pair = sweep_pair(family, dimension, scale, offset)
+    every = [e for e in ESTIMATORS.values() if {*e.sums} <= {*SUMS}]
+    for of in CELLS:
         for name in ("iid", "antithetic"):
-            sampler = SAMPLERS[name]
-            form, points = sampler.form(pair), sampler.points.points
-
-            def kernel(*sums: str) -> None:
-                kernel = numpy.kernel([form], points, sums=sums)
-                draw = sampler.start(numpy, form, 1, 0)
-                for _ in range(16):
-                    kernel.evaluate([draw], 1024)
-
-            def study(*some: object) -> None:
-                traces(
-                    {"pair": pair}, "numpy", sampler, some,
-                    seed=1, samples=[SAMPLES], replicates=REPLICATES,
-                )  # fmt: skip
-
-            alone, sums = seconds(kernel), seconds(lambda: kernel(*SUMS))
-            k1, four, every = (
-                seconds(lambda s=s: study(*s)) for s in (whole[:1], whole, by_factor)
-            )
-            n = 16 * 1024 * points
-            each = (sums - alone) / n / dimension
+            cell = Cell(*of, name)
+            alone, sums = (seconds(partial(cell.kernel, some)) for some in ((), tuple(SUMS)))
+            times = [seconds(partial(cell.traces, some)) for some in (whole[:1], whole, every)]
+            n = BLOCKS * BLOCK * cell.points
+            family, dimension, scale, offset = of
             print(
                 f"{family:13} D {dimension:3} scale {scale} offset {offset} {name:10} "
-                f"l alone {n / alone / 1e6:6.2f} M/s, with sums {n / sums / 1e6:6.2f}, "
-                f"ratio {alone / sums:.2f}, a number {1e9 * each:.2f} ns; "
-                f"traces: k1 {k1:.3f} s, of the whole {four:.3f}, all {every:.3f}"
+                f"l alone {n / alone / 1e6:6.2f} M/s, with sums {n / sums / 1e6:6.2f}, ratio "
+                f"{alone / sums:.2f}, a number {1e9 * (sums - alone) / n / dimension:.2f} ns; "
+                f"traces: k1 {times[0]:.3f} s, of the whole {times[1]:.3f}, all {times[2]:.3f}"
             )
 
 

@@ -27,11 +27,13 @@ class Seconds(NamedTuple):
     draw      drawn independently
     image     what its mirror image adds
     quantile  as a quantile of a uniform number
+    sums      what the sums over factors add, at a sample or its mirror image
     """
 
     draw: float
     image: float
     quantile: float
+    sums: float = 3e-9
 
 
 class Evaluator(Protocol):

@@ -63,7 +63,7 @@ class Univariate(ABC):
     support: tuple[float, float] = (-math.inf, math.inf)
     domain: str = "(-inf, inf)"
     symmetric: bool = True
-    seconds: Seconds = Seconds(50e-9, 500e-9, 500e-9)
+    seconds: Seconds = Seconds(50e-9, 500e-9, 500e-9, 30e-9)
 
     @property
     @abstractmethod
