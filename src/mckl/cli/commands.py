@@ -161,14 +161,14 @@ class _Group(click.Group):
             _fail(error.format_message())
         except UserError as error:
             _fail(str(error))
-        except ModuleNotFoundError as error:  # what only some of the answers take
+        except ModuleNotFoundError as error:  # a package that only some commands need
             package = (error.name or "").partition(".")[0]
             _fail(f"the package {package} is missing: pip install {package}")
         except MemoryError:
             _fail("not enough memory for so many coordinates")
         except click.Abort:
             _fail("interrupted", 130)
-        except BrokenPipeError:  # the reader has seen enough
+        except BrokenPipeError:  # the reader of the pipe has closed it
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(141)
         sys.exit(code if isinstance(code, int) else 0)
@@ -330,7 +330,7 @@ def estimate(
     from mckl.study.feasible import check_numbers
 
     _check_offered(given, [sampler] if sampler else [], [estimator] if estimator else [])
-    divergences(given)  # refuses what is no float64
+    divergences(given)  # refuses a KL that overflows float64
     forecasts, request = Forecasts(given), Request(asked, relative, confidence, budget)
     best = choose(forecasts, request, _SAMPLER.choices, _ESTIMATOR.choices)
     used = best

@@ -254,8 +254,8 @@ def table(name: str, columns: Mapping[str, Any]) -> pa.Table:
 def replacing(path: str | Path) -> Iterator[Path]:
     """A path beside `path` to write to, renamed to it on success and removed on failure.
 
-    Who comes last takes over: what a killed writer left is removed, and one that outlived its run
-    has nothing to rename any more.
+    It first deletes what a killed writer left there, so that a writer that outlived its run has
+    nothing left to rename over the new file.
     """
     path = Path(path)
     beside = path.with_name(f".{path.name}.{os.urandom(6).hex()}.tmp")
