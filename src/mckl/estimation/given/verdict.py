@@ -1,0 +1,257 @@
+"""Which intervals the data allow, and why the others are withheld.
+
+Nothing is known of q and p but the samples, so every reason is a statistical test or an
+extrapolation, and none has full power: docs/diagnostics.md has what each of them misses.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from scipy.special import stdtrit
+
+from mckl.estimation.given.order import Dependence
+from mckl.estimation.given.summary import Influence, Shape, Summary
+from mckl.estimation.tails import limit
+from mckl.estimation.values import Estimator
+from mckl.estimation.values.base import normal_from_moments
+from mckl.text import count
+
+LEAST_UNITS = 30
+# A mean of r or of the weights this far from 1, a drift or an autocorrelation this far from 0 are
+# no chance, in standard errors.
+_FAR, _DEPENDENT = 4.0, 3.5
+# A bias of a tenth of the half-width costs a 95 % interval 0.005 of its coverage.
+_BIAS = 0.1
+# Sample moments of skewed units come out too small, so more units than those of exact moments.
+_CAUTION = 1.5
+
+
+class Judged(NamedTuple):
+    """One estimator's estimate from given samples, in nats.
+
+    per          ``unit`` or ``token``
+    half_width   of the interval; NaN where it is withheld
+    withheld     why; None where there is an interval
+    shape        skewness, excess kurtosis and tail index of its summand
+    """
+
+    estimator: str
+    per: str
+    estimate: float
+    std_error: float
+    half_width: float
+    withheld: str | None
+    shape: Shape
+
+
+class Mean(NamedTuple):
+    """A mean that is known to be 1, with its standard error, and the effective sample size."""
+
+    mean: float
+    std_error: float
+    effective_samples: float
+
+    @property
+    def z(self) -> float:
+        """How far from 1 it is, in standard errors."""
+        if self.std_error == 0.0:
+            return 0.0 if self.mean == 1.0 else math.copysign(math.inf, self.mean - 1.0)
+        return (self.mean - 1.0) / self.std_error
+
+
+class Checks(NamedTuple):
+    """What the diagnostics of a summary say.
+
+    ratio       mean of r = p/q over units, by samples of q
+    by_token    mean over sequences of 1 + the sum of r_t - 1 over tokens; None without sequences
+    weights     mean of q/s, where the samples are of another s; None where they are of q
+    dependence  drift and autocorrelation of l
+    from_ratio  units from which r's mean is about normal, if l's law is as its bulk is
+    """
+
+    ratio: Mean
+    by_token: Mean | None
+    weights: Mean | None
+    dependence: Dependence
+    from_ratio: float
+
+
+def checks(summary: Summary, shapes: dict[tuple[str, str], Shape]) -> Checks:
+    """The diagnostics that estimators share."""
+    view = summary.influence("unit")
+    ell = shapes.get(("unit", "k1"), Shape(math.nan, math.nan, math.nan))
+    weights = None
+    if summary.weighted:
+        moments = summary.moments
+        weights = _mean_one(
+            float(moments.mean("weight")[0]) - 1.0,
+            float(moments.comoment("weight", "weight")[0]),
+            moments.units,
+        )
+    n = summary.units
+    variance = float(view.comoment("ell", "ell")[0]) / (n - 1) if n > 1 else math.nan
+    return Checks(
+        _of_view(view, "ratio"),
+        _of_view(view, "factor_ratio") if summary.sequences else None,
+        weights,
+        summary.order.dependence(),
+        extrapolated(variance, ell.skewness),
+    )
+
+
+def _of_view(view: Influence, name: str) -> Mean:
+    return _mean_one(float(view.mean(name)[0]), float(view.comoment(name, name)[0]), view.units)
+
+
+def _mean_one(excess: float, comoment: float, n: int) -> Mean:
+    if n < 2:
+        return Mean(1.0 + excess, math.nan, float(n))
+    mean, square = 1.0 + excess, comoment / n
+    effective = n / (1.0 + square / mean**2) if mean else 0.0
+    return Mean(mean, math.sqrt(comoment / (n * (n - 1))), effective)
+
+
+def extrapolated(variance: float, skewness: float) -> float:
+    """How many units the mean of r = e^-l takes to be about normal, from the bulk of l.
+
+    Where l has this variance and skewness and is a shifted gamma law, normal where the skewness is
+    0. Its lower tail, which makes r large, may not have been met: of a normal l with a variance of
+    4, one in 5,000 samples carries half of the mean of r, and r's skewness is 414.
+
+    >>> round(extrapolated(1.0, 0.0)), extrapolated(4.0, -2.0)
+    (1530, inf)
+    """
+    if not (math.isfinite(variance) and variance > 0):
+        return 0.0 if variance == 0 else math.inf
+    skewness = 0.0 if math.isnan(skewness) else skewness
+
+    def log_moment(s: float) -> float:
+        """Log E e^(-s (l - E l))."""
+        half = 0.5 * skewness * math.sqrt(variance)  # the scale of the gamma law
+        x = s * half
+        if abs(x) < 1e-4:
+            return 0.5 * s * s * variance * (1.0 - 2.0 * x / 3.0)
+        if x <= -1.0:
+            return math.inf
+        return variance / half**2 * (x - math.log1p(x))
+
+    k1, k2, k3 = (log_moment(s) for s in (1.0, 2.0, 3.0))
+    if k3 > 600.0:
+        return math.inf
+    second, third = math.exp(k2 - 2.0 * k1), math.exp(k3 - 3.0 * k1)
+    excess = math.expm1(k2 - 2.0 * k1)
+    of_ratio = (third - 3.0 * second + 2.0) / excess**1.5 if excess > 1e-8 else 0.0
+    return normal_from_moments(of_ratio, 0.0)
+
+
+def common_reason(summary: Summary, found: Checks) -> str | None:
+    """Why no estimator's interval is given; None where some may be."""
+    n, what = summary.units, "sequences" if summary.sequences else "samples"
+    if n < LEAST_UNITS:
+        return f"{n} independent {what} tell too little of their spread, expected {LEAST_UNITS}"
+    if (weights := found.weights) is not None:
+        if not math.isfinite(weights.mean):
+            return "the weights q/s overflow: log_q and log_sampler differ by hundreds of nats"
+        if abs(weights.z) > _FAR:
+            return (
+                f"the mean of the weights q/s is {weights.mean:.4g}, {abs(weights.z):.3g} standard "
+                "errors from 1: log_sampler is not what drew the samples"
+            )
+    drift, correlation, z = found.dependence
+    if abs(drift) > _DEPENDENT:
+        return (
+            f"ℓ drifts: its mean over the second half is {abs(drift):.3g} standard errors "
+            f"{'above' if drift > 0 else 'below'} that over the first, so the {what} are not of "
+            "one q and p"
+        )
+    if abs(z) > _DEPENDENT:
+        return (
+            f"neighbouring {what} depend on each other (autocorrelation of ℓ {correlation:.2g}, "
+            f"{abs(z):.3g} standard errors from 0), so their standard error is not known"
+        )
+    return None
+
+
+def reason(
+    summary: Summary, found: Checks, estimator: Estimator, per: str, shape: Shape, half: float
+) -> str | None:
+    """Why this estimator's interval is withheld, if nothing else is wrong; None where it is not."""
+    n, name = summary.units, estimator.name
+    by_token = any(n.startswith("factor_") for product in estimator.products for n in product)
+    ratio = found.by_token if by_token and found.by_token else found.ratio
+    if not math.isfinite(half):
+        return f"{name} overflows: e^-ℓ or ℓ² exceeds the largest number"
+    if half == 0.0:
+        return None
+    if estimator.uses_ratio:
+        if ratio.mean <= 0.0 and not by_token:
+            return "the mean of p/q is 0 and not 1: no sample fell where p has its mass"
+        if abs(ratio.z) > _FAR:
+            return (
+                f"the mean of p/q is {ratio.mean:.4g}, {abs(ratio.z):.3g} standard errors from 1: "
+                "the samples miss where p has its mass, or are not q's"
+            )
+        if not by_token and found.from_ratio > n:
+            return (
+                f"if ℓ goes on as its bulk does, the mean of p/q takes "
+                f"{count(found.from_ratio)} {'sequences' if summary.sequences else 'samples'} "
+                "to settle"
+                if math.isfinite(found.from_ratio)
+                else "if ℓ goes on as its bulk does, p/q has no finite skewness"
+            )
+    if not math.isnan(shape.tail_index) and shape.tail_index > limit(n):
+        return (
+            f"the tail index of what {name} averages is {shape.tail_index:.2f}, above "
+            f"{limit(n):.2f}: its mean may hang on values that are still to come"
+        )
+    need = _CAUTION * normal_from_moments(shape.skewness, shape.excess_kurtosis)
+    if not need <= n:
+        return (
+            f"what {name} averages is so skewed ({shape.skewness:.3g}) that its interval takes "
+            f"at least {count(need)} units"
+        )
+    return bias_reason(summary, estimator, per, half)
+
+
+def bias_reason(summary: Summary, estimator: Estimator, per: str, half: float) -> str | None:
+    """Why an estimator that is not consistent is not near KL, as the others have it."""
+    if estimator.consistent:
+        return None
+    (own, _), *_ = estimator.products
+    other = own.replace("half_square", "k3")
+    view = summary.influence(per)
+    gap = float((view.mean(own) - view.mean(other))[0])
+    spread = float(
+        (view.comoment(own, own) - 2 * view.comoment(own, other) + view.comoment(other, other))[0]
+    )
+    error = math.sqrt(max(spread, 0.0)) / view.units
+    if abs(gap) + 2.0 * error <= _BIAS * half:
+        return None
+    return (
+        f"{estimator.name} is biased: it is {gap:.3g} ± {error:.2g} nats from k3 on the same samples"
+    )
+
+
+def judge(summary: Summary, confidence: float = 0.95) -> tuple[Checks, list[Judged]]:
+    """Every estimator's estimate, per unit and per token, with its interval where there is one."""
+    shapes = summary.shapes()
+    found = checks(summary, shapes)
+    common = common_reason(summary, found)
+    judged = []
+    with np.errstate(all="ignore"):
+        for per in summary.overs:
+            view = summary.influence(per)
+            for name, estimator in summary.estimators.items():
+                estimate, variance = (float(v[0]) for v in estimator.estimate(view))  # type: ignore[arg-type]
+                error = math.sqrt(variance) if variance >= 0 else math.nan
+                degrees = view.units - estimator.parameters
+                quantile = float(stdtrit(degrees, 0.5 + confidence / 2)) if degrees > 0 else math.nan
+                half, shape = quantile * error, shapes[per, name]
+                why = common or reason(summary, found, estimator, per, shape, half)
+                judged.append(
+                    Judged(name, per, estimate, error, math.nan if why else half, why, shape)
+                )
+    return found, judged
