@@ -9,7 +9,7 @@ import numpy as np
 
 from mckl.arrays import Vector
 
-_PIECE, _MOST_PIECES = 128, 4096
+_PER_BLOCK, _MOST_PIECES = 16, 4096
 
 
 class Dependence(NamedTuple):
@@ -45,7 +45,7 @@ class Order:
         self._neighbours += float(np.vecdot(s[1:], s[:-1]))
         self._last = float(s[-1])
         self._square += float(np.vecdot(s, s))
-        size = max(1, min(_PIECE, s.size // 16))
+        size = max(1, s.size // _PER_BLOCK)
         starts = np.arange(0, s.size, size)
         sums = np.add.reduceat(s, starts)
         self._sum += float(sums.sum())

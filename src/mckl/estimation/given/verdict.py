@@ -19,14 +19,19 @@ from mckl.estimation.values import Estimator
 from mckl.estimation.values.base import normal_from_moments
 from mckl.text import count
 
-LEAST_UNITS = 30
+# Units that an interval takes; where the summand is skewed by nature, as all but l are, so many that
+# its sample moments tell something.
+LEAST_UNITS, LEAST_SKEWED = 30, 200
 # A mean of r or of the weights this far from 1, a drift or an autocorrelation this far from 0 are
 # no chance, in standard errors.
 _FAR, _DEPENDENT = 4.0, 3.5
 # A bias of a tenth of the half-width costs a 95 % interval 0.005 of its coverage.
 _BIAS = 0.1
 # Sample moments of skewed units come out too small, so more units than those of exact moments.
-_CAUTION = 1.5
+_CAUTION = 2.0
+# An interval that is nearly withheld is this share longer: of samples that pass by a small margin
+# many pass because they lack large values, and then their mean is too low as well.
+_LONGER = 0.6
 
 
 class Judged(NamedTuple):
@@ -180,12 +185,15 @@ def reason(
 ) -> str | None:
     """Why this estimator's interval is withheld, if nothing else is wrong; None where it is not."""
     n, name = summary.units, estimator.name
-    by_token = any(n.startswith("factor_") for product in estimator.products for n in product)
+    what = "sequences" if summary.sequences else "samples"
+    by_token = _by_token(estimator)
     ratio = found.by_token if by_token and found.by_token else found.ratio
     if not math.isfinite(half):
         return f"{name} overflows: e^-ℓ or ℓ² exceeds the largest number"
     if half == 0.0:
         return None
+    if not estimator.linear and n < LEAST_SKEWED:
+        return f"{n} {what} tell too little of the skewness of {name}, expected {LEAST_SKEWED}"
     if estimator.uses_ratio:
         if ratio.mean <= 0.0 and not by_token:
             return "the mean of p/q is 0 and not 1: no sample fell where p has its mass"
@@ -194,13 +202,12 @@ def reason(
                 f"the mean of p/q is {ratio.mean:.4g}, {abs(ratio.z):.3g} standard errors from 1: "
                 "the samples miss where p has its mass, or are not q's"
             )
-        if not by_token and found.from_ratio > n:
+        if not by_token and found.from_ratio == math.inf:
+            return "if ℓ goes on as its bulk does, the skewness of p/q is infinite"
+        if not by_token and _CAUTION * found.from_ratio > n:
             return (
-                f"if ℓ goes on as its bulk does, the mean of p/q takes "
-                f"{count(found.from_ratio)} {'sequences' if summary.sequences else 'samples'} "
-                "to settle"
-                if math.isfinite(found.from_ratio)
-                else "if ℓ goes on as its bulk does, p/q has no finite skewness"
+                "if ℓ goes on as its bulk does, the mean of p/q takes "
+                f"{count(_CAUTION * found.from_ratio)} {what} to settle"
             )
     if not math.isnan(shape.tail_index) and shape.tail_index > limit(n):
         return (
@@ -211,9 +218,21 @@ def reason(
     if not need <= n:
         return (
             f"what {name} averages is so skewed ({shape.skewness:.3g}) that its interval takes "
-            f"at least {count(need)} units"
+            f"about {count(need)} {what}"
         )
     return bias_reason(summary, estimator, per, half)
+
+
+def closeness(summary: Summary, found: Checks, estimator: Estimator, shape: Shape) -> float:
+    """How near the limits of skewness an interval is: 1 where it is just given."""
+    need = normal_from_moments(shape.skewness, shape.excess_kurtosis)
+    if estimator.uses_ratio and not _by_token(estimator):
+        need = max(need, found.from_ratio)
+    return float(min(_CAUTION * need / summary.units, 1.0)) ** 2 if need == need else 1.0
+
+
+def _by_token(estimator: Estimator) -> bool:
+    return any(n.startswith("factor_") for product in estimator.products for n in product)
 
 
 def bias_reason(summary: Summary, estimator: Estimator, per: str, half: float) -> str | None:
@@ -249,7 +268,8 @@ def judge(summary: Summary, confidence: float = 0.95) -> tuple[Checks, list[Judg
                 error = math.sqrt(variance) if variance >= 0 else math.nan
                 degrees = view.units - estimator.parameters
                 quantile = float(stdtrit(degrees, 0.5 + confidence / 2)) if degrees > 0 else math.nan
-                half, shape = quantile * error, shapes[per, name]
+                shape = shapes[per, name]
+                half = quantile * error * (1.0 + _LONGER * closeness(summary, found, estimator, shape))
                 why = common or reason(summary, found, estimator, per, shape, half)
                 judged.append(
                     Judged(name, per, estimate, error, math.nan if why else half, why, shape)
