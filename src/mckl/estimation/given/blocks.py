@@ -36,7 +36,7 @@ def blocks(columns: Iterable[Mapping[str, Any]]) -> Iterator[Block]:
     Raises `UserError`, in one line, for a value that no sample of q has; rows count from 0.
     """
     before = 0
-    for given in columns:
+    for given in _cut(columns):
         real = {name: np.asarray(given[name], np.float64) for name in _REAL if name in given}
         for name, values in real.items():
             if not np.isfinite(values).all():
@@ -50,6 +50,13 @@ def blocks(columns: Iterable[Mapping[str, Any]]) -> Iterator[Block]:
         weight = real["log_q"] - real["log_sampler"] if "log_sampler" in real else None
         yield Block(ell, _ids(given.get("sequence"), before), weight, real.get("full_kl"))
         before += ell.size
+
+
+def _cut(columns: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    for piece in columns:
+        rows = len(next(iter(piece.values())))
+        for start in range(0, rows, ROWS):
+            yield {name: column[start : start + ROWS] for name, column in piece.items()}
 
 
 def _ids(ids: Any, before: int) -> Any:

@@ -106,7 +106,7 @@ class _Summand:
         if variance > 0 and math.isfinite(m4):
             third = m3 - 3 * m1 * m2 + 2 * m1**3
             fourth = m4 - 4 * m1 * m3 + 6 * m1 * m1 * m2 - 3 * m1**4
-            skewness, kurtosis = third / variance**1.5, fourth / variance**2 - 3.0
+            skewness, kurtosis = float(third / variance**1.5), float(fourth / variance**2 - 3.0)
         index = math.nan
         if self._seen >= LEAST:
             tail = tail_size(self._seen)

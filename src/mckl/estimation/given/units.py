@@ -6,7 +6,7 @@ tokens of a sequence are its factors.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,21 +18,34 @@ from mckl.estimation.values.integrands import Integrands
 
 # By name: what one unit has. `ell` is there always, all sums over rows with sequences alone.
 Units = Mapping[str, Vector]
+_AT_ONCE = 4096  # sequences that are handed on together
 
 
-class Rows:
-    """Every row is a unit."""
+def units(blocks: Iterable[Block], sequences: bool) -> Iterator[Units]:
+    """The units of blocks, many at a time."""
+    if not sequences:
+        for block in blocks:
+            out = {"ell": block.ell}
+            if block.log_weight is not None:
+                out["log_weight"] = block.log_weight
+            yield out
+        return
+    made, held, count = Sequences(), [], 0
+    for block in blocks:
+        done = made.add(block)
+        held.append(done)
+        count += done["ell"].size
+        if count >= _AT_ONCE:
+            yield _joined(held)
+            held, count = [], 0
+    if (last := made.finish()) is not None:
+        held.append(last)
+    if held:
+        yield _joined(held)
 
-    def add(self, block: Block) -> Units:
-        """The units that a block completes."""
-        out = {"ell": block.ell}
-        if block.log_weight is not None:
-            out["log_weight"] = block.log_weight
-        return out
 
-    def finish(self) -> Units | None:
-        """The last unit, where a following block might have added to it."""
-        return None
+def _joined(parts: Sequence[Units]) -> Units:
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 class Sequences:

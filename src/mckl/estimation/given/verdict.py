@@ -21,7 +21,7 @@ from mckl.text import count
 
 # Units that an interval takes; where the summand is skewed by nature, as all but l are, so many that
 # its sample moments tell something.
-LEAST_UNITS, LEAST_SKEWED = 30, 200
+LEAST_UNITS, LEAST_SKEWED = 30, 500
 # A mean of r or of the weights this far from 1, a drift or an autocorrelation this far from 0 are
 # no chance, in standard errors.
 _FAR, _DEPENDENT = 4.0, 3.5
@@ -157,6 +157,12 @@ def common_reason(summary: Summary, found: Checks) -> str | None:
     n, what = summary.units, "sequences" if summary.sequences else "samples"
     if n < LEAST_UNITS:
         return f"{n} independent {what} tell too little of their spread, expected {LEAST_UNITS}"
+    for mean in (found.ratio, found.by_token):
+        if mean is not None and mean.z > _FAR:
+            return (
+                f"the mean of p/q is {mean.mean:.6g}, {mean.z:.3g} standard errors above 1, and "
+                "under q it never exceeds 1: the samples are not q's"
+            )
     if (weights := found.weights) is not None:
         if not math.isfinite(weights.mean):
             return "the weights q/s overflow: log_q and log_sampler differ by hundreds of nats"
