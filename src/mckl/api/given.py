@@ -248,6 +248,23 @@ def from_log_probs(
     >>> found.trusted, bool(found.interval[0] < 0.005 < found.interval[1])
     ('cv', True)
     """
+    columns = columns_of(
+        log_q, log_p, sequence=sequence, full_kl=full_kl, log_sampler=log_sampler, mask=mask
+    )
+    request = request_of(tolerance, absolute, confidence)
+    return told(answer([columns], columns, request))
+
+
+def columns_of(
+    log_q: Any,
+    log_p: Any,
+    *,
+    sequence: Any = None,
+    full_kl: Any = None,
+    log_sampler: Any = None,
+    mask: Any = None,
+) -> dict[str, NDArray[Any]]:
+    """The arrays of `from_log_probs` as columns of one length; raises `UserError`."""
     given = {"log_q": log_q, "log_p": log_p, "full_kl": full_kl, "log_sampler": log_sampler}
     columns = {name: numbers(name, values) for name, values in given.items() if values is not None}
     for name in ("log_q", "log_p"):
@@ -274,8 +291,7 @@ def from_log_probs(
         columns["sequence"] = ids
     elif full_kl is not None:
         raise UserError("full_kl: only with sequences, expected sequence as well")
-    request = request_of(tolerance, absolute, confidence)
-    return told(answer([columns], columns, request))
+    return columns
 
 
 def request_of(tolerance: float, absolute: float | None, confidence: float) -> Request:
@@ -295,7 +311,7 @@ def _flattened(
     """Tokens one after the other, with the row of each as the id of its sequence."""
     shape = columns["log_q"].shape
     if ids is not None:
-        raise UserError("sequence: not with arrays of shape (sequences, tokens): rows are sequences")
+        raise UserError("sequence: not with arrays of shape (sequences, tokens): each row is one")
     keep = np.ones(shape, bool) if mask is None else as_numpy("mask", mask).astype(bool)
     if keep.shape != shape:
         raise UserError(f"mask: shape {keep.shape}, expected {shape} as of log_q")
@@ -341,7 +357,7 @@ def _estimate(one: Judged, needed: Needed | None, sequences: bool) -> GivenEstim
         withheld=one.withheld,
         tail_index=one.shape.tail_index,
         skewness=one.shape.skewness,
-        samples_needed=None if needed is None else tuple(needed),
+        samples_needed=None if needed is None else (needed[0], needed[1], needed[2]),
     )
 
 
@@ -356,6 +372,8 @@ def _diagnostics(found: Checks) -> dict[str, float]:
             out[name] = mean.mean
             out[f"{name}_std_error"] = mean.std_error
             out[f"{name}_effective_samples"] = mean.effective_samples
+    if found.weights is not None:
+        out["mean_weight_tail_index"] = found.weight_tail
     out["drift"] = found.dependence.drift
     out["autocorrelation"] = found.dependence.autocorrelation
     out["ratio_settles_from"] = found.from_ratio

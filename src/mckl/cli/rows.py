@@ -62,8 +62,7 @@ def columns(wanted: Mapping[str, tuple[str, str | None]]) -> Iterator[dict[str, 
             raise UserError(f"{source.path}: no rows in it")
         if source.rows != known[0].rows:
             raise UserError(
-                f"{source.path}: {source.rows} rows, expected {known[0].rows} as in "
-                f"{known[0].path}"
+                f"{source.path}: {source.rows} rows, expected {known[0].rows} as in {known[0].path}"
             )
     return _in_step(sources, list(by_path.values()))
 
@@ -86,9 +85,7 @@ def _in_step(sources: Sequence[Source], names: Sequence[Sequence[str]]) -> Itera
             for name, column in zip(group, columns, strict=True)
         }
         total += rows
-        held = [
-            [c[rows:] for c in columns] if columns[0].size > rows else [] for columns in held
-        ]
+        held = [[c[rows:] for c in columns] if columns[0].size > rows else [] for columns in held]
     if len(ended) < len(sources):
         longer = next(s.path for s in sources if s.path not in ended)
         raise UserError(f"{ended[0]}: {total} rows, and {longer} has more")
@@ -216,7 +213,8 @@ def _from_csv(path: str, names: Sequence[str | None], ids: Sequence[bool]) -> So
                         usecols=chosen, ndmin=1,
                     )  # fmt: skip
                 except ValueError as error:
-                    raise UserError(f"{path}: not a table of numbers ({str(error)[:100]})") from None
+                    why = str(error)[:100]
+                    raise UserError(f"{path}: not a table of numbers ({why})") from None
                 yield [np.ascontiguousarray(table[str(i)]) for i in range(len(chosen))]
 
     return Source(path, None, pieces)

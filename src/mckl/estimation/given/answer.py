@@ -49,9 +49,7 @@ class Answer(NamedTuple):
     why: str
 
 
-def answer(
-    columns: Iterable[Mapping[str, Any]], names: Iterable[str], request: Request
-) -> Answer:
+def answer(columns: Iterable[Mapping[str, Any]], names: Iterable[str], request: Request) -> Answer:
     """Estimate KL from columns of log-probabilities, in one pass and constant memory.
 
     Parameters
@@ -110,8 +108,9 @@ def _trusted(judged: Sequence[Judged]) -> tuple[int | None, str]:
     given = [(i, one) for i, one in per_unit if one.withheld is None]
     if not given:
         reasons = {one.withheld for _, one in per_unit}
-        return None, reasons.pop() or "" if len(reasons) == 1 else "no interval passes the checks"
-    best, chosen = min(given, key=lambda pair: pair[1].half_width)
+        one = len(reasons) == 1
+        return None, (reasons.pop() or "") if one else "no interval passes the checks"
+    best, _ = min(given, key=lambda pair: pair[1].half_width)
     if len(given) == 1:
         return best, "the only one whose interval passes the checks"
     others = [one.estimator for i, one in given if i != best]

@@ -39,7 +39,7 @@ class Ids:
         if self._rises:
             self._highest = int(keys[-1])
         elif self._count > _REMEMBERED and not self._sorted:
-            fall = int(np.argmax(np.diff(keys, prepend=self._highest) <= 0))
+            fall = int(np.argmax(keys <= np.append(self._highest or 0, keys[:-1])))
             raise UserError(
                 f"sequence: id {ids[fall]} after higher ones: the ids rose for {self._count:,} "
                 "sequences, so it may be one that returns (sort the rows by id)"

@@ -14,7 +14,7 @@ other, and their standard error is the clustered one.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import NamedTuple
 
@@ -25,11 +25,12 @@ from mckl.estimation.given.order import Order
 from mckl.estimation.given.units import Units
 from mckl.estimation.running import RunningMoments
 from mckl.estimation.tails import LEAST, MOST, Largest, pareto_index, tail_size
-from mckl.estimation.values import ESTIMATORS, Estimator
+from mckl.estimation.values import ESTIMATORS
 from mckl.estimation.values.integrands import Integrands
 
 WHOLE = ("ell", "half_square", "ratio", "k3")
 FACTOR = ("factor_half_square", "factor_ratio", "factor_k3")
+WEIGHT = ("unit", "weight")  # where the shape of the samples' weights stands
 # Units on which the weights of an estimator's summand are fitted, for its tails and its skewness.
 _PILOT = 2**13
 # Units from which on one of so many blocks tells the skewness.
@@ -73,11 +74,17 @@ class Shape(NamedTuple):
 
 
 class _Summand:
-    """Moments to the fourth and the tails of a linear combination of integrands, as units pass."""
+    """Moments to the fourth and a tail of a linear combination of integrands, as units pass.
 
-    def __init__(self, weights: Mapping[str, float], one_sided: bool) -> None:
+    The tail is that of large values; of the other side where r has a negative weight. l itself
+    has none below: E e^-l <= 1, so that P(l < -x) <= e^-x.
+    """
+
+    def __init__(self, weights: Mapping[str, float]) -> None:
         self._weights = {name: weight for name, weight in weights.items() if weight}
-        self._sides = [(sign, Largest(MOST + 1)) for sign in ((1.0,) if one_sided else (1.0, -1.0))]
+        of_ratio = sum(w for name, w in weights.items() if name.endswith(("ratio", "k3")))
+        self._sign = -1.0 if of_ratio < 0 else 1.0
+        self._largest = Largest(MOST + 1)
         self._powers = np.zeros(5)
         self._seen = 0
 
@@ -90,8 +97,7 @@ class _Summand:
             s = term if s is None else s + term  # type: ignore[assignment]
         assert s is not None
         self._seen += s.size
-        for sign, largest in self._sides:
-            largest.update(s if sign > 0 else -s)
+        self._largest.update(s if self._sign > 0 else -s)
         if moments:
             square = s * s
             self._powers += (
@@ -100,7 +106,7 @@ class _Summand:
         return s
 
     def shape(self) -> Shape:
-        n, m1, m2, m3, m4 = self._powers / max(self._powers[0], 1.0)
+        m1, m2, m3, m4 = self._powers[1:] / max(self._powers[0], 1.0)
         variance = m2 - m1 * m1
         skewness = kurtosis = math.nan
         if variance > 0 and math.isfinite(m4):
@@ -110,11 +116,7 @@ class _Summand:
         index = math.nan
         if self._seen >= LEAST:
             tail = tail_size(self._seen)
-            found = [
-                pareto_index(np.diff(side.values()[-tail - 1 :]).cumsum())
-                for _, side in self._sides
-            ]
-            index = max((k for k in found if not math.isnan(k)), default=math.nan)
+            index = pareto_index(np.diff(self._largest.values()[-tail - 1 :]).cumsum())
         return Shape(skewness, kurtosis, index)
 
 
@@ -210,8 +212,9 @@ class Summary:
                 weights = dict(estimator.summand(view))  # type: ignore[arg-type]
                 theta = sum(w * float(view.mean(n)[0]) for n, w in weights.items())
                 weights[over or ""] = -theta
-                one_sided = estimator.never_negative and over is None
-                self._summands[per, name] = _Summand(weights, one_sided)
+                self._summands[per, name] = _Summand(weights)
+        if self.weighted:
+            self._summands[WEIGHT] = _Summand({"weight": 1.0})
         for values in self._waiting:
             self._follow(values)
         self._waiting = []

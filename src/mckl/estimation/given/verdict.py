@@ -13,14 +13,14 @@ import numpy as np
 from scipy.special import stdtrit
 
 from mckl.estimation.given.order import Dependence
-from mckl.estimation.given.summary import Influence, Shape, Summary
+from mckl.estimation.given.summary import WEIGHT, Influence, Shape, Summary
 from mckl.estimation.tails import limit
 from mckl.estimation.values import Estimator
 from mckl.estimation.values.base import normal_from_moments
 from mckl.text import count
 
-# Units that an interval takes; where the summand is skewed by nature, as all but l are, so many that
-# its sample moments tell something.
+# Units that an interval takes; of a summand that is skewed by nature, as all but l are, so many
+# that its sample moments tell something.
 LEAST_UNITS, LEAST_SKEWED = 30, 500
 # A mean of r or of the weights this far from 1, a drift or an autocorrelation this far from 0 are
 # no chance, in standard errors.
@@ -31,7 +31,7 @@ _BIAS = 0.1
 _CAUTION = 2.0
 # An interval that is nearly withheld is this share longer: of samples that pass by a small margin
 # many pass because they lack large values, and then their mean is too low as well.
-_LONGER = 0.6
+_LONGER = 1.0
 
 
 class Judged(NamedTuple):
@@ -73,6 +73,7 @@ class Checks(NamedTuple):
     ratio       mean of r = p/q over units, by samples of q
     by_token    mean over sequences of 1 + the sum of r_t - 1 over tokens; None without sequences
     weights     mean of q/s, where the samples are of another s; None where they are of q
+    weight_tail tail index of these weights; NaN where not known
     dependence  drift and autocorrelation of l
     from_ratio  units from which r's mean is about normal, if l's law is as its bulk is
     """
@@ -80,6 +81,7 @@ class Checks(NamedTuple):
     ratio: Mean
     by_token: Mean | None
     weights: Mean | None
+    weight_tail: float
     dependence: Dependence
     from_ratio: float
 
@@ -102,6 +104,7 @@ def checks(summary: Summary, shapes: dict[tuple[str, str], Shape]) -> Checks:
         _of_view(view, "ratio"),
         _of_view(view, "factor_ratio") if summary.sequences else None,
         weights,
+        shapes[WEIGHT].tail_index if summary.weighted else math.nan,
         summary.order.dependence(),
         extrapolated(variance, ell.skewness),
     )
@@ -170,6 +173,11 @@ def common_reason(summary: Summary, found: Checks) -> str | None:
             return (
                 f"the mean of the weights q/s is {weights.mean:.4g}, {abs(weights.z):.3g} standard "
                 "errors from 1: log_sampler is not what drew the samples"
+            )
+        if found.weight_tail > limit(n):
+            return (
+                f"the tail index of the weights q/s is {found.weight_tail:.2f}, above "
+                f"{limit(n):.2f}: a few samples decide everything"
             )
     drift, correlation, z = found.dependence
     if abs(drift) > _DEPENDENT:
@@ -256,7 +264,8 @@ def bias_reason(summary: Summary, estimator: Estimator, per: str, half: float) -
     if abs(gap) + 2.0 * error <= _BIAS * half:
         return None
     return (
-        f"{estimator.name} is biased: it is {gap:.3g} ± {error:.2g} nats from k3 on the same samples"
+        f"{estimator.name} is biased: on the same samples it is {gap:.3g} ± {error:.2g} nats "
+        "from k3"
     )
 
 
@@ -273,11 +282,15 @@ def judge(summary: Summary, confidence: float = 0.95) -> tuple[Checks, list[Judg
                 estimate, variance = (float(v[0]) for v in estimator.estimate(view))  # type: ignore[arg-type]
                 error = math.sqrt(variance) if variance >= 0 else math.nan
                 degrees = view.units - estimator.parameters
-                quantile = float(stdtrit(degrees, 0.5 + confidence / 2)) if degrees > 0 else math.nan
                 shape = shapes[per, name]
-                half = quantile * error * (1.0 + _LONGER * closeness(summary, found, estimator, shape))
+                longer = 1.0 + _LONGER * closeness(summary, found, estimator, shape)
+                half = longer * error * _quantile(degrees, confidence)
                 why = common or reason(summary, found, estimator, per, shape, half)
                 judged.append(
                     Judged(name, per, estimate, error, math.nan if why else half, why, shape)
                 )
     return found, judged
+
+
+def _quantile(degrees: int, confidence: float) -> float:
+    return float(stdtrit(degrees, 0.5 + confidence / 2)) if degrees > 0 else math.nan
