@@ -493,9 +493,9 @@ def simulate(entry: Pair, samples: int, signs: int, *others: Pair) -> tuple[Any,
     evaluator = forms[0].evaluator(forms, signs)
     evaluator.resize(1, samples)
     evaluator.add(draw, 0, 0, samples)
-    out = np.empty((signs, len(forms), 1, samples))
+    out = np.empty((1, signs, len(forms), 1, samples))
     evaluator.finish(out)
-    return kept, out[:, :, 0]
+    return kept, out[0, :, :, 0]
 
 
 class Stream:
@@ -584,7 +584,7 @@ def test_strata(name: str) -> None:
     evaluator = form.evaluator([form], 1)
     evaluator.resize(1, u.size)
     evaluator.add(draw, 0, 0, u.size)
-    out = np.empty((1, 1, 1, u.size))
+    out = np.empty((1, 1, 1, 1, u.size))
     evaluator.finish(out)
     means = out.reshape(replicates, n).mean(axis=1)
     exact = form.stratified(n)

@@ -285,17 +285,17 @@ def test_the_interval_is_students():
 @pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan])
 def test_an_l_that_is_not_finite_is_named(value, monkeypatch):
     kernel = type(backends.load("numpy").kernel([SAMPLERS["iid"].form(SETTING.pair)], 1))
-    original = kernel.log_density_ratios
+    original = kernel.evaluate
     seen = []
 
     def broken(self, draws, units):
         ell = original(self, draws, units)
         seen.append(units)
         if seen == [BLOCK, 64] * 2:  # the second block of replicates 2 and 3
-            ell[0, 0, 1, 5] = value
+            ell[0, 0, 0, 1, 5] = value
         return ell
 
-    monkeypatch.setattr(kernel, "log_density_ratios", broken)
+    monkeypatch.setattr(kernel, "evaluate", broken)
     with pytest.raises(FloatingPointError) as caught:
         run(replicates=4, at_once=2, samples=[1, 32, BLOCK + 64])
     message = str(caught.value)

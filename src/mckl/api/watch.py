@@ -114,8 +114,8 @@ class Watch:
         self._confidence, self._start = confidence, int(start)
         self._tightest = int(tightest or 10 * start)
         ((self._name, _),) = self._chosen.products
-        self._by_token = self._name.startswith("factor_")
-        self._ratio = "factor_ratio" if self._by_token else "ratio"
+        self._by_token = bool(self._chosen.sums)
+        self._ratio = self._chosen.ratio
         products = [(self._name, self._name)]
         if self._chosen.uses_ratio:
             products.append((self._ratio, self._ratio))
@@ -175,8 +175,8 @@ class Watch:
             return None
         error = spread / math.sqrt(self._moments.units)
         return (
-            f"the mean of p/q is {1 + excess:.4g} ± {error:.2g} and not 1: the samples miss where p "
-            "has its mass, or are not q's"
+            f"the mean of p/q is {1 + excess:.4g} ± {error:.2g} and not 1: the samples miss "
+            "where p has its mass, or are not q's"
         )
 
     def merge(self, other: Watch) -> None:

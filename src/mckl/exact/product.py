@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Sequence
 from functools import lru_cache
 from typing import NamedTuple, Protocol
 
@@ -137,7 +137,7 @@ class FactorLaw:
     """K and its derivatives for one factor; every number is integrated once."""
 
     def __init__(self, factor: Factor) -> None:
-        self._factor = factor
+        self.factor = factor
         low, high = factor.tails
         self.ends = end(*low), end(*high)
         self.reversed_ends = end(*low[::-1]), end(*high[::-1])
@@ -152,7 +152,7 @@ class FactorLaw:
             self._per_unit *= 2
 
     def _integrate(self) -> None:
-        f = self._factor
+        f = self.factor
         edges = sorted({*f.support, *f.breakpoints})
         pieces = [_nodes(a, b, self._per_unit) for a, b in itertools.pairwise(edges)]
         x = np.concatenate([piece[0] for piece in pieces])
@@ -307,6 +307,9 @@ class ProductLaw(Law):
         self._factors = [(factor_law(f), float(w)) for f, w in zip(factors, weights, strict=True)]
         self.kl = math.fsum(w * f.kl for f, w in self._factors)
         self._order: dict[Tilt, int] = {}
+
+    def factors(self) -> Sequence[tuple[Law, float]]:
+        return [(ProductLaw([f.factor], [1.0]), count) for f, count in self._factors]
 
     @property
     def error(self) -> float:

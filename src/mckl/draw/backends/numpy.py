@@ -67,22 +67,29 @@ class Stream:
 class Kernel:
     """Evaluates log density ratios with NumPy, tile by tile."""
 
-    def __init__(self, forms: Sequence[Form], signs: int, units: int | None = None) -> None:
-        self._evaluator = forms[0].evaluator(forms, signs)
+    def __init__(
+        self,
+        forms: Sequence[Form],
+        signs: int,
+        units: int | None = None,
+        sums: Sequence[str] = (),
+    ) -> None:
+        self._evaluator = forms[0].evaluator(forms, signs, sums)
         # A multiple of 4 rows, in which OpenBLAS works, so that no row's bits depend on
         # how many rows are asked for at once.
         rows = TILE // forms[0].numbers
         self._rows = max(rows - rows % 4, 1)
-        self._out = np.empty((signs, len(forms), 0, 0))
+        self._out = np.empty((1 + len(sums), signs, len(forms), 0, 0))
 
-    def log_density_ratios(self, draws: Sequence[Draw], units: int) -> Vector:
-        """The next `units` units of l, shape (points per unit, forms, replicates, units).
+    def evaluate(self, draws: Sequence[Draw], units: int) -> Vector:
+        """The next `units` units of l and of the sums.
 
-        `draws` holds one `Draw` a replicate; for antithetic pairs the first axis has both signs.
+        Shape (1 + sums, points per unit, forms, replicates, units). `draws` holds one `Draw` a
+        replicate; for antithetic pairs the second axis has both signs.
         """
         shape = (len(draws), units)
-        if self._out.shape[2:] != shape:
-            self._out = np.empty((*self._out.shape[:2], *shape))
+        if self._out.shape[3:] != shape:
+            self._out = np.empty((*self._out.shape[:3], *shape))
             self._evaluator.resize(*shape)
         for replicate, draw in enumerate(draws):
             for start in range(0, units, self._rows):

@@ -200,7 +200,7 @@ def reason(
     """Why this estimator's interval is withheld, if nothing else is wrong; None where it is not."""
     n, name = summary.units, estimator.name
     what = "sequences" if summary.sequences else "samples"
-    by_token = _by_token(estimator)
+    by_token = estimator.sums
     ratio = found.by_token if by_token and found.by_token else found.ratio
     if not math.isfinite(half):
         return f"{name} overflows: e^-ℓ or ℓ² exceeds the largest number"
@@ -240,13 +240,9 @@ def reason(
 def closeness(summary: Summary, found: Checks, estimator: Estimator, shape: Shape) -> float:
     """How near the limits of skewness an interval is: 1 where it is just given."""
     need = normal_from_moments(shape.skewness, shape.excess_kurtosis)
-    if estimator.uses_ratio and not _by_token(estimator):
+    if estimator.uses_ratio and not estimator.sums:
         need = max(need, found.from_ratio)
     return float(min(_CAUTION * need / summary.units, 1.0)) ** 2 if need == need else 1.0
-
-
-def _by_token(estimator: Estimator) -> bool:
-    return any(n.startswith("factor_") for product in estimator.products for n in product)
 
 
 def bias_reason(summary: Summary, estimator: Estimator, per: str, half: float) -> str | None:
