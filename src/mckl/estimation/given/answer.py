@@ -12,7 +12,7 @@ from mckl.errors import UserError
 from mckl.estimation.given.blocks import blocks
 from mckl.estimation.given.summary import Summary
 from mckl.estimation.given.units import units
-from mckl.estimation.given.verdict import Checks, Judged, judge
+from mckl.estimation.given.verdict import FAR, Checks, Judged, judge
 from mckl.estimation.intervals import Request
 from mckl.text import listed
 
@@ -84,6 +84,11 @@ def of_summary(summary: Summary, request: Request) -> Answer:
     _check_sign(summary, judged)
     needed = [_needed(one, summary.units, request) for one in judged]
     trusted, why = _trusted(judged)
+    if trusted is not None and found.ratio.z < -FAR:
+        why += (
+            f" (the mean of p/q is {found.ratio.mean:.4g}: q is 0 where p is not, or no sample "
+            "fell where p has its mass, or the samples are not q's)"
+        )
     return Answer(
         summary.rows, summary.units, summary.sequences, request, found, judged, needed, trusted, why
     )

@@ -7,6 +7,7 @@ extrapolation, and none has full power: docs/diagnostics.md has what each of the
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -17,14 +18,16 @@ from mckl.estimation.given.summary import WEIGHT, Influence, Shape, Summary
 from mckl.estimation.tails import limit
 from mckl.estimation.values import Estimator
 from mckl.estimation.values.base import normal_from_moments
-from mckl.text import count
+from mckl.text import count, counted
 
 # Units that an interval takes; of a summand that is skewed by nature, as all but l are, so many
 # that its sample moments tell something.
 LEAST_UNITS, LEAST_SKEWED = 30, 500
 # A mean of r or of the weights this far from 1, a drift or an autocorrelation this far from 0 are
 # no chance, in standard errors.
-_FAR, _DEPENDENT = 4.0, 3.5
+FAR, _DEPENDENT = 4.0, 3.5
+# Samples that those of q must be worth as samples of p, by the variance of r.
+_EFFECTIVE = 100
 # A bias of a tenth of the half-width costs a 95 % interval 0.005 of its coverage.
 _BIAS = 0.1
 # Sample moments of skewed units come out too small, so more units than those of exact moments.
@@ -34,12 +37,19 @@ _CAUTION = 2.0
 _LONGER = 1.0
 
 
+class Doubt(NamedTuple):
+    """What one diagnostic says against an interval: its name in the results, and why."""
+
+    diagnostic: str
+    why: str
+
+
 class Judged(NamedTuple):
     """One estimator's estimate from given samples, in nats.
 
     per          ``unit`` or ``token``
     half_width   of the interval; NaN where it is withheld
-    withheld     why; None where there is an interval
+    doubts       what the diagnostics say against the interval; none where there is one
     shape        skewness, excess kurtosis and tail index of its summand
     """
 
@@ -48,8 +58,13 @@ class Judged(NamedTuple):
     estimate: float
     std_error: float
     half_width: float
-    withheld: str | None
+    doubts: tuple[Doubt, ...]
     shape: Shape
+
+    @property
+    def withheld(self) -> str | None:
+        """Why there is no interval; None where there is one."""
+        return self.doubts[0].why if self.doubts else None
 
 
 class Mean(NamedTuple):
@@ -155,86 +170,126 @@ def extrapolated(variance: float, skewness: float) -> float:
     return normal_from_moments(of_ratio, 0.0)
 
 
-def common_reason(summary: Summary, found: Checks) -> str | None:
-    """Why no estimator's interval is given; None where some may be."""
-    n, what = summary.units, "sequences" if summary.sequences else "samples"
+# The diagnostics in the order in which they are asked.
+DIAGNOSTICS = (
+    "units", "above-1", "weights", "drift", "autocorrelation",
+    "overflow", "mean-ratio", "effective", "extrapolated", "tail-index", "skewness", "bias",
+)  # fmt: skip
+
+
+def common_doubts(summary: Summary, found: Checks) -> Iterator[Doubt]:
+    """What is wrong with every estimator's interval."""
+    n, what = summary.units, "sequence" if summary.sequences else "sample"
     if n < LEAST_UNITS:
-        return f"{n} independent {what} tell too little of their spread, expected {LEAST_UNITS}"
+        yield Doubt(
+            "units",
+            f"{counted(n, f'independent {what}')} cannot tell their spread, expected at least "
+            f"{LEAST_UNITS}",
+        )
     for mean in (found.ratio, found.by_token):
-        if mean is not None and mean.z > _FAR:
-            return (
+        if mean is not None and mean.z > FAR:
+            yield Doubt(
+                "above-1",
                 f"the mean of p/q is {mean.mean:.6g}, {mean.z:.3g} standard errors above 1, and "
-                "under q it never exceeds 1: the samples are not q's"
+                "under q it never exceeds 1: the samples are not q's",
             )
     if (weights := found.weights) is not None:
         if not math.isfinite(weights.mean):
-            return "the weights q/s overflow: log_q and log_sampler differ by hundreds of nats"
-        if abs(weights.z) > _FAR:
-            return (
+            yield Doubt(
+                "weights",
+                "the weights q/s overflow: log_q and log_sampler differ by hundreds of nats",
+            )
+        if abs(weights.z) > FAR:
+            yield Doubt(
+                "weights",
                 f"the mean of the weights q/s is {weights.mean:.4g}, {abs(weights.z):.3g} standard "
-                "errors from 1: log_sampler is not what drew the samples"
+                "errors from 1: log_sampler is not what drew the samples",
             )
         if found.weight_tail > limit(n):
-            return (
+            yield Doubt(
+                "weights",
                 f"the tail index of the weights q/s is {found.weight_tail:.2f}, above "
-                f"{limit(n):.2f}: a few samples decide everything"
+                f"{limit(n):.2f}: a few samples decide everything",
             )
     drift, correlation, z = found.dependence
     if abs(drift) > _DEPENDENT:
-        return (
+        yield Doubt(
+            "drift",
             f"ℓ drifts: its mean over the second half is {abs(drift):.3g} standard errors "
-            f"{'above' if drift > 0 else 'below'} that over the first, so the {what} are not of "
-            "one q and p"
+            f"{'above' if drift > 0 else 'below'} that over the first, so the {what}s are not of "
+            "one q and p",
         )
     if abs(z) > _DEPENDENT:
-        return (
-            f"neighbouring {what} depend on each other (autocorrelation of ℓ {correlation:.2g}, "
-            f"{abs(z):.3g} standard errors from 0), so their standard error is not known"
+        yield Doubt(
+            "autocorrelation",
+            f"neighbouring {what}s depend on each other (autocorrelation of ℓ {correlation:.2g}, "
+            f"{abs(z):.3g} standard errors from 0), so their standard error is not known",
         )
-    return None
 
 
-def reason(
-    summary: Summary, found: Checks, estimator: Estimator, per: str, shape: Shape, half: float
-) -> str | None:
-    """Why this estimator's interval is withheld, if nothing else is wrong; None where it is not."""
+def doubts(
+    summary: Summary, found: Checks, estimator: Estimator, shape: Shape, half: float
+) -> Iterator[Doubt]:
+    """What is wrong with this estimator's interval alone."""
     n, name = summary.units, estimator.name
     what = "sequences" if summary.sequences else "samples"
-    by_token = estimator.sums
-    ratio = found.by_token if by_token and found.by_token else found.ratio
     if not math.isfinite(half):
-        return f"{name} overflows: e^-ℓ or ℓ² exceeds the largest number"
+        yield Doubt("overflow", f"{name} overflows: e^-ℓ or ℓ² exceeds the largest number")
+        return
     if half == 0.0:
-        return None
+        return
     if not estimator.linear and n < LEAST_SKEWED:
-        return f"{n} {what} tell too little of the skewness of {name}, expected {LEAST_SKEWED}"
+        yield Doubt(
+            "units", f"{n} {what} cannot tell the skewness of {name}, expected {LEAST_SKEWED}"
+        )
     if estimator.uses_ratio:
-        if ratio.mean <= 0.0 and not by_token:
-            return "the mean of p/q is 0 and not 1: no sample fell where p has its mass"
-        if abs(ratio.z) > _FAR:
-            return (
-                f"the mean of p/q is {ratio.mean:.4g}, {abs(ratio.z):.3g} standard errors from 1: "
-                "the samples miss where p has its mass, or are not q's"
-            )
-        if not by_token and found.from_ratio == math.inf:
-            return "if ℓ goes on as its bulk does, the skewness of p/q is infinite"
-        if not by_token and _CAUTION * found.from_ratio > n:
-            return (
-                "if ℓ goes on as its bulk does, the mean of p/q takes "
-                f"{count(_CAUTION * found.from_ratio)} {what} to settle"
-            )
+        yield from _doubts_of_ratio(summary, found, estimator)
     if not math.isnan(shape.tail_index) and shape.tail_index > limit(n):
-        return (
+        yield Doubt(
+            "tail-index",
             f"the tail index of what {name} averages is {shape.tail_index:.2f}, above "
-            f"{limit(n):.2f}: its mean may hang on values that are still to come"
+            f"{limit(n):.2f}: its mean may hang on values that are still to come",
         )
     need = _CAUTION * normal_from_moments(shape.skewness, shape.excess_kurtosis)
     if not need <= n:
-        return (
+        yield Doubt(
+            "skewness",
             f"what {name} averages is so skewed ({shape.skewness:.3g}) that its interval takes "
-            f"about {count(need)} {what}"
+            f"about {count(need)} {what}",
         )
-    return bias_reason(summary, estimator, per, half)
+
+
+def _doubts_of_ratio(summary: Summary, found: Checks, estimator: Estimator) -> Iterator[Doubt]:
+    n, what = summary.units, "sequences" if summary.sequences else "samples"
+    ratio = found.by_token if estimator.sums and found.by_token else found.ratio
+    if abs(ratio.z) > FAR:
+        if ratio.mean <= 0.0 and not estimator.sums:
+            yield Doubt(
+                "mean-ratio", "the mean of p/q is 0 and not 1: no sample fell where p has its mass"
+            )
+        yield Doubt(
+            "mean-ratio",
+            f"the mean of p/q is {ratio.mean:.4g}, {abs(ratio.z):.3g} standard errors from 1: "
+            "the samples miss where p has its mass, or are not q's",
+        )
+    if ratio.effective_samples < _EFFECTIVE:
+        yield Doubt(
+            "effective",
+            f"as samples of p, the {n:,} {what} are worth {ratio.effective_samples:.3g}, and "
+            f"{estimator.name} takes {_EFFECTIVE}",
+        )
+    if estimator.sums:
+        return
+    if found.from_ratio == math.inf:
+        yield Doubt(
+            "extrapolated", "if ℓ goes on as its bulk does, the skewness of p/q is infinite"
+        )
+    elif _CAUTION * found.from_ratio > n:
+        yield Doubt(
+            "extrapolated",
+            "if ℓ goes on as its bulk does, the mean of p/q takes "
+            f"{count(_CAUTION * found.from_ratio)} {what} to settle",
+        )
 
 
 def closeness(summary: Summary, found: Checks, estimator: Estimator, shape: Shape) -> float:
@@ -245,23 +300,29 @@ def closeness(summary: Summary, found: Checks, estimator: Estimator, shape: Shap
     return float(min(_CAUTION * need / summary.units, 1.0)) ** 2 if need == need else 1.0
 
 
-def bias_reason(summary: Summary, estimator: Estimator, per: str, half: float) -> str | None:
-    """Why an estimator that is not consistent is not near KL, as the others have it."""
-    if estimator.consistent:
-        return None
-    (own, _), *_ = estimator.products
-    other = own.replace("half_square", "k3")
-    view = summary.influence(per)
+def bias_doubt(summary: Summary, one: Judged, against: Judged) -> Doubt | None:
+    """Why an estimator that is not consistent is not near KL, as an unbiased one has it.
+
+    The two share their samples, so their difference tells the bias far more closely than either
+    tells KL.
+    """
+    if against.doubts:
+        return Doubt(
+            "bias", f"the bias of {one.estimator} is not known, for {against.estimator} is withheld"
+        )
+    own, other = (summary.estimators[e.estimator].products[0][0] for e in (one, against))
+    view = summary.influence(one.per)
     gap = float((view.mean(own) - view.mean(other))[0])
     spread = float(
         (view.comoment(own, own) - 2 * view.comoment(own, other) + view.comoment(other, other))[0]
     )
     error = math.sqrt(max(spread, 0.0)) / view.units
-    if abs(gap) + 2.0 * error <= _BIAS * half:
+    if abs(gap) + 2.0 * error <= _BIAS * one.half_width:
         return None
-    return (
-        f"{estimator.name} is biased: on the same samples it is {gap:.3g} ± {error:.2g} nats "
-        "from k3"
+    return Doubt(
+        "bias",
+        f"{one.estimator} is biased: on the same samples it is {gap:.3g} ± {error:.2g} nats from "
+        f"{against.estimator}",
     )
 
 
@@ -269,23 +330,39 @@ def judge(summary: Summary, confidence: float = 0.95) -> tuple[Checks, list[Judg
     """Every estimator's estimate, per unit and per token, with its interval where there is one."""
     shapes = summary.shapes()
     found = checks(summary, shapes)
-    common = common_reason(summary, found)
-    judged = []
+    common = [*common_doubts(summary, found)]
+    judged: dict[tuple[str, str], Judged] = {}
     with np.errstate(all="ignore"):
         for per in summary.overs:
-            view = summary.influence(per)
             for name, estimator in summary.estimators.items():
-                estimate, variance = (float(v[0]) for v in estimator.estimate(view))  # type: ignore[arg-type]
-                error = math.sqrt(variance) if variance >= 0 else math.nan
-                degrees = view.units - estimator.parameters
                 shape = shapes[per, name]
-                longer = 1.0 + _LONGER * closeness(summary, found, estimator, shape)
-                half = longer * error * _quantile(degrees, confidence)
-                why = common or reason(summary, found, estimator, per, shape, half)
-                judged.append(
-                    Judged(name, per, estimate, error, math.nan if why else half, why, shape)
+                judged[per, name] = _judged(
+                    summary, found, estimator, per, shape, confidence, common
                 )
-    return found, judged
+        for (per, name), one in judged.items():
+            if summary.estimators[name].consistent or not math.isfinite(one.std_error):
+                continue
+            doubt = bias_doubt(summary, one, judged[per, name.replace("k2", "k3")])
+            if doubt is not None:
+                judged[per, name] = _with(one, [*one.doubts, doubt])
+    return found, [*judged.values()]
+
+
+def _judged(
+    summary: Summary, found: Checks, estimator: Estimator, per: str, shape: Shape,
+    confidence: float, common: Sequence[Doubt],
+) -> Judged:  # fmt: skip
+    view = summary.influence(per)
+    estimate, variance = (float(v[0]) for v in estimator.estimate(view))  # type: ignore[arg-type]
+    error = math.sqrt(variance) if variance >= 0 else math.nan
+    longer = 1.0 + _LONGER * closeness(summary, found, estimator, shape)
+    half = longer * error * _quantile(view.units - estimator.parameters, confidence)
+    one = Judged(estimator.name, per, estimate, error, half, (), shape)
+    return _with(one, [*common, *doubts(summary, found, estimator, shape, half)])
+
+
+def _with(one: Judged, found: Sequence[Doubt]) -> Judged:
+    return one._replace(doubts=tuple(found), half_width=math.nan if found else one.half_width)
 
 
 def _quantile(degrees: int, confidence: float) -> float:
