@@ -205,6 +205,7 @@ def from_log_probs(
     tolerance: float = 0.01,
     absolute: float | None = None,
     confidence: float = 0.95,
+    estimator: str | None = None,
 ) -> KLFromLogProbs:
     """KL(q||p) from log-probabilities of samples of q.
 
@@ -228,6 +229,8 @@ def from_log_probs(
         Error allowed relative to KL, or in nats: how many samples that takes is told.
     confidence
         Of the intervals.
+    estimator
+        The one to trust where its interval is given; by default that with the shortest interval.
 
     Returns
     -------
@@ -252,7 +255,7 @@ def from_log_probs(
         log_q, log_p, sequence=sequence, full_kl=full_kl, log_sampler=log_sampler, mask=mask
     )
     request = request_of(tolerance, absolute, confidence)
-    return told(answer([columns], columns, request))
+    return told(answer([columns], columns, request, estimator))
 
 
 def columns_of(

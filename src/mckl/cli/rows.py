@@ -38,8 +38,12 @@ class Source(NamedTuple):
     pieces: Callable[[], Pieces]
 
 
-def columns(wanted: Mapping[str, tuple[str, str | None]]) -> Iterator[dict[str, NDArray[Any]]]:
-    """Pieces of the columns that are wanted, from one file or from several in step.
+def columns(
+    wanted: Mapping[str, tuple[str, str | None]],
+) -> tuple[int | None, Iterator[dict[str, NDArray[Any]]]]:
+    """How many rows there are, if that is known, and pieces of the columns that are wanted.
+
+    They come from one file or from several in step.
 
     Parameters
     ----------
@@ -64,7 +68,7 @@ def columns(wanted: Mapping[str, tuple[str, str | None]]) -> Iterator[dict[str, 
             raise UserError(
                 f"{source.path}: {source.rows} rows, expected {known[0].rows} as in {known[0].path}"
             )
-    return _in_step(sources, list(by_path.values()))
+    return known[0].rows if known else None, _in_step(sources, list(by_path.values()))
 
 
 def _in_step(sources: Sequence[Source], names: Sequence[Sequence[str]]) -> Iterator[dict[str, Any]]:

@@ -49,7 +49,12 @@ class Answer(NamedTuple):
     why: str
 
 
-def answer(columns: Iterable[Mapping[str, Any]], names: Iterable[str], request: Request) -> Answer:
+def answer(
+    columns: Iterable[Mapping[str, Any]],
+    names: Iterable[str],
+    request: Request,
+    estimator: str | None = None,
+) -> Answer:
     """Estimate KL from columns of log-probabilities, in one pass and constant memory.
 
     Parameters
@@ -58,6 +63,8 @@ def answer(columns: Iterable[Mapping[str, Any]], names: Iterable[str], request: 
         Pieces of columns by name, as `mckl.estimation.given.blocks.blocks` takes them.
     names
         The names that every piece has.
+    estimator
+        The one to trust if its interval is given, instead of that with the shortest interval.
 
     Raises
     ------
@@ -75,15 +82,15 @@ def answer(columns: Iterable[Mapping[str, Any]], names: Iterable[str], request: 
         summary.update(some)
     if not summary.units:
         raise UserError("no rows: expected at least one sample")
-    return of_summary(summary, request)
+    return of_summary(summary, request, estimator)
 
 
-def of_summary(summary: Summary, request: Request) -> Answer:
+def of_summary(summary: Summary, request: Request, estimator: str | None = None) -> Answer:
     """The answer from what a pass has kept."""
     found, judged = judge(summary, request.confidence)
     _check_sign(summary, judged)
     needed = [_needed(one, summary.units, request) for one in judged]
-    trusted, why = _trusted(judged)
+    trusted, why = _trusted(judged, estimator)
     if trusted is not None and found.ratio.z < -FAR:
         why += (
             f" (the mean of p/q is {found.ratio.mean:.4g}: q is 0 where p is not, or no sample "
@@ -107,15 +114,23 @@ def _check_sign(summary: Summary, judged: Sequence[Judged]) -> None:
         )
 
 
-def _trusted(judged: Sequence[Judged]) -> tuple[int | None, str]:
+def _trusted(judged: Sequence[Judged], estimator: str | None) -> tuple[int | None, str]:
     """The shortest interval per unit, and why it."""
-    per_unit = [(i, one) for i, one in enumerate(judged) if one.per == "unit"]
+    per_unit = [
+        (i, one) for i, one in enumerate(judged)
+        if one.per == "unit" and estimator in (None, one.estimator)
+    ]  # fmt: skip
+    if not per_unit:
+        known = dict.fromkeys(one.estimator for one in judged)
+        raise UserError(f"estimator: '{estimator}', expected one of {', '.join(known)} here")
     given = [(i, one) for i, one in per_unit if one.withheld is None]
     if not given:
         reasons = {one.withheld for _, one in per_unit}
         one = len(reasons) == 1
         return None, (reasons.pop() or "") if one else "no interval passes the checks"
     best, _ = min(given, key=lambda pair: pair[1].half_width)
+    if estimator is not None:
+        return best, "it was asked for, and its interval passes the checks"
     if len(given) == 1:
         return best, "the only one whose interval passes the checks"
     others = [one.estimator for i, one in given if i != best]
