@@ -8,9 +8,11 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False  # that of typing, without its import, which takes longer than all the rest
 if TYPE_CHECKING:
+    from typing import Any
+
     from mckl.api.given import GivenEstimate, KLFromLogProbs, from_log_probs
     from mckl.api.pairs import Advice, KLEstimate, advise, estimate, kl
     from mckl.api.watch import Watch
