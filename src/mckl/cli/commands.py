@@ -244,13 +244,13 @@ def kl(as_json: bool, **pair: Any) -> None:
     given = _pair(**pair)
     from mckl.estimation.advice import divergences
 
-    told = divergences(given)
+    answer = divergences(given)
     if as_json:
-        _print_json({key: None if v == math.inf else v for key, v in told.items()})
+        _print_json({key: None if v == math.inf else v for key, v in answer.items()})
         return
-    click.echo(f"KL(q||p)  {told['kl']:.15g} nats")
-    click.echo(f"KL(p||q)  {told['reverse_kl']:.15g} nats")
-    click.echo(f"sum       {told['symmetrised_kl']:.15g} nats")
+    click.echo(f"KL(q||p)  {answer['kl']:.15g} nats")
+    click.echo(f"KL(p||q)  {answer['reverse_kl']:.15g} nats")
+    click.echo(f"sum       {answer['symmetrised_kl']:.15g} nats")
 
 
 @main.command(
@@ -286,18 +286,18 @@ def advise(
     from mckl.estimation.advice import advise as advice
 
     _check_offered(given, samplers, estimators)
-    told = advice(
+    answer = advice(
         given, asked, relative, confidence,
         [s for s in _SAMPLER.choices if s in samplers or not samplers],
         [e for e in _ESTIMATOR.choices if e in estimators or not estimators],
     )  # fmt: skip
     if as_json:
-        _print_json(told)
+        _print_json(answer)
     else:
-        from mckl.cli.words import tell_advice
+        from mckl.cli.words import print_advice
 
-        tell_advice(told)
-    if told["recommendation"] is None:
+        print_advice(answer)
+    if answer["recommendation"] is None:
         sys.exit(NOT_REACHED)
 
 
@@ -311,7 +311,7 @@ def advise(
     + _CODES.format(
         no="the interval is wider than was asked: the budget is spent, or the data are too few"
     ).rstrip()
-    + "\n  4  estimated, but without an interval: it would not cover, for the reason that is told\n"
+    + "\n  4  estimated, but without an interval: it would not cover; the reason is given\n"
 )
 @_pair_options
 @_given_options
@@ -377,7 +377,7 @@ def estimate(
     if seed < 0:
         raise UserError(f"--seed: {seed}, expected at least 0")
     from mckl.api.pairs import run
-    from mckl.cli.words import progress, tell_estimate, told_of
+    from mckl.cli.words import estimate_answer, print_estimate, progress
     from mckl.draw.points import SAMPLERS
     from mckl.estimation.intervals import Request
     from mckl.study.feasible import check_numbers
@@ -388,11 +388,13 @@ def estimate(
         check=lambda name: check_numbers(given, SAMPLERS[name], "--sampler", "the pair"),
         progress=progress,
     )  # fmt: skip
-    answer = told_of(found.done, found.forecasts, found.used, found.instead, confidence, seed)
+    answer = estimate_answer(
+        found.done, found.forecasts, found.used, found.instead, confidence, seed
+    )
     if as_json:
         _print_json(answer)
     else:
-        tell_estimate(answer)
+        print_estimate(answer)
     sys.exit({"tight": 0, "budget": NOT_REACHED, "withheld": WITHHELD}[found.done.stopped])
 
 
@@ -459,20 +461,20 @@ def verify(folder: Path, against: Path | None) -> None:
     from mckl.record import provenance
 
     manifest = against or folder / "manifest.json"
-    told = provenance.load(manifest)
+    stated = provenance.load(manifest)
     differ = provenance.other_numbers if against else provenance.differences
-    found = differ(folder, told)
+    found = differ(folder, stated)
     for name, kind in found.items():
         click.echo(one_line(f"{kind} {name}"))
     if found:
         what_now = "" if against else ": delete what is changed and run the study again"
         _fail(f"{folder}: not as in {manifest}{what_now}", DIFFERENT)
-    what = "the numbers of every table" if against else f"all {len(told['files'])} files"
+    what = "the numbers of every table" if against else f"all {len(stated['files'])} files"
     click.echo(f"{folder}: {what} as in {manifest}")
 
 
-def _print_json(told: Mapping[str, Any]) -> None:
-    click.echo(json.dumps({"mckl": __version__, **told}, indent=2, allow_nan=False))
+def _print_json(answer: Mapping[str, Any]) -> None:
+    click.echo(json.dumps({"mckl": __version__, **answer}, indent=2, allow_nan=False))
 
 
 def _asked(tolerance: float | None, absolute: float | None) -> tuple[float, bool]:
@@ -571,8 +573,8 @@ def _normals(
         return {}
     import numpy as np
 
-    from mckl.cli.columns import SUFFIXES
-    from mckl.cli.vectors import read_gaussian
+    from mckl.record.columns import SUFFIXES
+    from mckl.record.vectors import read_gaussian
 
     found: dict[str, Vector] = {}
     source: dict[str, str] = {}
@@ -617,17 +619,17 @@ def _normals(
 def _vector(option: str, name: str, text: str) -> Vector:
     import numpy as np
 
-    from mckl.cli.columns import SUFFIXES
-    from mckl.cli.vectors import read_vector
+    from mckl.record.columns import SUFFIXES
+    from mckl.record.vectors import read_vector
+    from mckl.text import quoted
 
     if text.lower().endswith(SUFFIXES):
         return read_vector(text, name)
     try:
         return np.array([float(cell) for cell in text.split(",")])
     except ValueError:
-        shown = text if len(text) <= 60 else text[:60] + "..."
         raise UserError(
-            f"{option}: '{shown}', expected numbers as 1,4 or a file ({', '.join(SUFFIXES)})"
+            f"{option}: {quoted(text)}, expected numbers as 1,4 or a file ({', '.join(SUFFIXES)})"
         ) from None
 
 

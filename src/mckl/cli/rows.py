@@ -15,8 +15,8 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from mckl.cli.columns import SUFFIXES, refused
 from mckl.errors import UserError
+from mckl.record.columns import SUFFIXES, refused
 from mckl.text import nearest
 
 PIECE = 2**17  # rows

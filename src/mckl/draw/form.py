@@ -61,10 +61,14 @@ class Form(ABC):
         How many random numbers one sample takes.
     shape
         What one sample draws, as text.
+    block
+        How many samples are drawn together: an evaluator is asked for multiples of it, so that
+        what a sample draws does not depend on how many are asked for.
     """
 
     numbers: int
     shape: str
+    block: int = 1
 
     @abstractmethod
     def draw(self, stream: Any, rows: int) -> Any:

@@ -87,7 +87,7 @@ def traces(
     trace has the same bits whichever pairs come with it. Memory does not depend on the
     number of samples.
 
-    `stage` sets streams apart from those of other stages. `progress` is told how many
+    `stage` sets streams apart from those of other stages. `progress` is called with how many
     evaluations of l each step added. Raises `NotFiniteError` naming pair, replicate and
     sample when l is not finite.
     """

@@ -34,29 +34,40 @@ def add(f: Expression, g: Expression, weight: float = 1.0) -> Expression:
     """The expression f + weight g."""
     out = dict(f)
     for tilt, c in g.items():
-        if tilt not in out:
-            out[tilt] = weight * c
-            continue
-        shape = np.maximum(out[tilt].shape, c.shape)
-        total = np.zeros(shape)
-        total[: out[tilt].shape[0], : out[tilt].shape[1]] += out[tilt]
-        total[: c.shape[0], : c.shape[1]] += weight * c
-        out[tilt] = total
+        _accumulate(out, tilt, weight * c)
     return out
+
+
+def _accumulate(out: dict[Tilt, Vector], tilt: Tilt, c: Vector) -> None:
+    """Add one exponential's coefficients to an expression, in place; arrays stay as they are."""
+    known = out.get(tilt)
+    if known is None:
+        out[tilt] = c
+    elif known.shape == c.shape:
+        out[tilt] = known + c
+    else:
+        total = np.zeros(np.maximum(known.shape, c.shape))
+        total[: known.shape[0], : known.shape[1]] += known
+        total[: c.shape[0], : c.shape[1]] += c
+        out[tilt] = total
 
 
 def multiply(f: Expression, g: Expression) -> Expression:
     """The expression f g."""
-    out: Expression = {}
+    out: dict[Tilt, Vector] = {}
     for (t, s), a in f.items():
         for (u, v), b in g.items():
-            c = np.zeros((a.shape[0] + b.shape[0] - 1, a.shape[1] + b.shape[1] - 1))
-            for i, j in np.argwhere(b):
-                c[i : i + a.shape[0], j : j + a.shape[1]] += b[i, j] * a
+            if a.size > 1 and b.size > 1:
+                c = np.zeros((a.shape[0] + b.shape[0] - 1, a.shape[1] + b.shape[1] - 1))
+                for (i, j), x in np.ndenumerate(b):
+                    if x:
+                        c[i : i + a.shape[0], j : j + a.shape[1]] += x * a
+            else:
+                c = a * b
             if sum(c.shape) > _MOST_DEGREE + 2:
                 i, j = np.indices(c.shape)
                 c = np.where(i + j <= _MOST_DEGREE, c, 0.0)[: _MOST_DEGREE + 1, : _MOST_DEGREE + 1]
-            out = add(out, {(t + u, s + v): c})
+            _accumulate(out, (t + u, s + v), c)
     return out
 
 
@@ -250,14 +261,17 @@ class Law(ABC):
         """
         plain, excess = 0.0, 0.0
         for tilt, c in f.items():
-            if not c.any():
+            i, j = c.nonzero()
+            if not i.size:
                 continue
-            i, j = np.nonzero(c)
             degree = int((i + j).max())
             log_mgf = self.log_mgf(tilt)
             if not math.isfinite(log_mgf) or not self.is_finite(tilt, degree):
                 return math.inf
-            moment = float(c[i, j] @ self._raw_moments(degree, tilt)[i, j])
+            if degree:
+                moment = float(c[i, j] @ self._raw_moments(degree, tilt)[i, j])
+            else:
+                moment = float(c[0, 0])
             plain += moment
             if moment:
                 with np.errstate(over="ignore"):

@@ -25,6 +25,7 @@ import scipy
 
 from mckl.arrays import Vector
 from mckl.exact.law import Law, Tilt
+from mckl.exact.phi import phi
 
 _COARSEST, _FINEST = 16, 128  # nodes a unit of the double exponential rule's own variable
 _SPAN = math.asinh(300.0 * 2.0 / math.pi)  # nodes lie within e^-300 and e^300 of a breakpoint
@@ -122,17 +123,6 @@ def _nodes(low: float, high: float, per_unit: int) -> tuple[Vector, Vector]:
     return (low + away if math.isfinite(low) else high - away), s + log_slope
 
 
-def _phi(x: Vector) -> Vector:
-    """The function e^x - 1 - x to full relative accuracy."""
-    small = np.abs(x) < 0.02
-    y = np.where(small, x, 0.0)
-    series = np.zeros_like(y)
-    for k in range(8, 0, -1):
-        series = (series + 1.0) * y / (k + 2.0)
-    with np.errstate(over="ignore"):
-        return np.where(small, 0.5 * y * y * (1.0 + series), np.expm1(x) - x)
-
-
 class FactorLaw:
     """K and its derivatives for one factor; every number is integrated once."""
 
@@ -174,7 +164,7 @@ class FactorLaw:
         with np.errstate(over="ignore", invalid="ignore"):
             # Where r is large w may underflow and r overflow: there w r is p's own weight.
             of_p = np.exp(self._log_tilted((-1.0, -1.0)))
-            gap = np.where(self._ell < _DEEP, of_p + w * (self._ell - 1.0), w * _phi(-self._ell))
+            gap = np.where(self._ell < _DEEP, of_p + w * (self._ell - 1.0), w * phi(-self._ell))
         self.kl = float(gap.sum())
         self._w = w
         of_kl = abs(2.0 * gap[coarse].sum() / self.kl - 1.0) if self.kl else 0.0
@@ -189,7 +179,7 @@ class FactorLaw:
             x = self._exponent(tilt)
             here = self._w > 0
             if np.abs(x[here]).max() < 1.0:
-                value = math.log1p(tilt[0] * self.kl + float(self._w[here] @ _phi(x[here])))
+                value = math.log1p(tilt[0] * self.kl + float(self._w[here] @ phi(x[here])))
             else:
                 value = float(scipy.special.logsumexp(self._log_tilted(tilt)))
             self._logs[tilt] = value

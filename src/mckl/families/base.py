@@ -117,6 +117,8 @@ class Family(NamedTuple):
     side        the mapping of one side of a case, without `family` -> that side; raises ValueError
     sweep       (shapes, dimension, scale, offset) -> the pair of a cell of the sweep; None: the
                 family stands in cases alone
+    shared      names of the parameters that q and p share, with their meanings: they stand beside
+                `q` and `p` in a case, or with those of q
     """
 
     name: str
@@ -124,6 +126,7 @@ class Family(NamedTuple):
     parameters: Mapping[str, str]
     side: Callable[[Mapping[str, Any]], Side]
     sweep: Callable[[Sequence[float], int, float, float], Pair] | None = None
+    shared: Mapping[str, str] = {}
 
     @property
     def example(self) -> str:

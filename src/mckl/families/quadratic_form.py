@@ -16,8 +16,7 @@ import numpy as np
 from mckl.arrays import Vector
 from mckl.draw.distribution import Distribution, Part
 from mckl.draw.form import Form, Stratified
-from mckl.exact.balanced import balanced_variance
-from mckl.exact.strata import MOST_STRATA, stratified
+from mckl.exact.strata import MOST_STRATA, balanced_variance, stratified
 from mckl.families.quadratic_law import Coefficients
 from mckl.families.quadratic_sums import FactorSums
 

@@ -61,8 +61,8 @@ def keep(*paths: str | Path) -> None:
 class Earlier:
     """The traces of a job's last run that its next run need not draw.
 
-    None, where both are told the same: such a job runs again because its output is missing or
-    damaged, or because the user forces it to.
+    There are none where both runs have the same parameters: such a job runs again because its
+    output is missing or damaged, or because the user forces it to.
 
     Parameters
     ----------

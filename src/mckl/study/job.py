@@ -54,7 +54,7 @@ def run(
     backends.load(job["backend"], job["dtype"])
     about = stamped(manifest(config), job, code)
     earlier = Earlier(traces, cost, job, about)
-    chosen = [settings.from_dict(fields) for fields in job["settings"]]
+    chosen = settings.of_job(job, config)
     each = job["replicates"] * max(job["samples"])
     has = {s.name: s.combinations(job["samplers"], job["estimators"]) for s in chosen}
     work = sum(map(len, has.values())) * each

@@ -10,7 +10,7 @@ from mckl.draw.points import SAMPLERS
 from mckl.estimation.cost import estimate_seconds
 from mckl.estimation.traces import SETTINGS_AT_ONCE, checkpoints, checkpoints_of
 from mckl.study.settings import batches
-from mckl.text import count, counted, duration, size
+from mckl.text import count, counted, duration, size, some
 
 if TYPE_CHECKING:
     from mckl.study.config import Config
@@ -155,10 +155,10 @@ class Plan(NamedTuple):
         also += " and the report" * number[REPORT]
         wall = sum(self.stages(workers).values())
         lacking = "; ".join(
-            f"{_listed(samplers)} for {_listed(names)}" for samplers, names in self.left_out.items()
+            f"{some(samplers)} for {some(names)}" for samplers, names in self.left_out.items()
         )
         no_sums = "; ".join(
-            f"{_listed(estimators)} with {_listed(samplers)} for {_listed(names)}"
+            f"{some(estimators)} with {some(samplers)} for {some(names)}"
             for (estimators, samplers), names in self.without_sums.items()
         )
         return [
@@ -170,18 +170,26 @@ class Plan(NamedTuple):
         ]
 
 
-def chunk_seconds(config: Config, settings: Sequence[Setting]) -> float:
+def chunk_seconds(config: Config, settings: Sequence[Setting], backend: str = "numpy") -> float:
     """Estimated CPU seconds of the settings of one job with every sampler of a study."""
+    library = LIBRARIES[backend]
     at = checkpoints(config.samples, config.checkpoints_per_octave)
-    total = _PER_SETTING * len(settings)
+    total = 0.0
     for batch in batches(settings, SETTINGS_AT_ONCE):
-        of_case = batch[0].case is not None
-        groups, chi_squares = (batch[0].pair.radial_numbers or (1, 1)) if of_case else (1, 1)
+        pair, of_case = batch[0].pair, batch[0].case is not None
+        groups, chi_squares = (pair.radial_numbers or (1, 1)) if of_case else (1, 1)
+        slowness = (
+            library.slowness_of(pair.distributions() or ())
+            if library.distributions
+            else library.slowness
+        )
+        total += slowness * _PER_SETTING * len(batch)
         total += sum(
             estimate_seconds(
                 batch[0].dimension, name, len(those), config.samples,
                 config.replicates, groups=groups, chi_squares=chi_squares,
-                checkpoints=len(at), sharing=len(batch), seconds=batch[0].pair.seconds,
+                checkpoints=len(at), sharing=len(batch), seconds=pair.seconds,
+                slowness=slowness,
             )
             for name, those in batch[0].combinations(config.samplers, config.estimators).items()
         )  # fmt: skip
@@ -205,7 +213,7 @@ def plan(config: Config, jobs: Iterable[Job]) -> Plan:
         if job.rule == "estimate":
             backend, chunk = job.of
             library, members = LIBRARIES[backend], chunks[chunk]
-            seconds = library.start + library.slowness * chunk_seconds(config, members)
+            seconds = library.start + chunk_seconds(config, members, backend)
             drawn = sum(len(has[s.name]) for s in members) * config.samples * config.replicates
             return Amount(_PER_JOB + seconds, drawn, cells(members) * config.replicates)
         of, rows = RULES[job.rule], every * config.replicates * len(config.backends)
@@ -251,9 +259,3 @@ def _left_out(
             missing = tuple(name for name in samplers if name not in has)
             out.setdefault(missing, {})[s.family or s.name] = None
     return {missing: list(names) for missing, names in out.items()}
-
-
-def _listed(names: Sequence[str]) -> str:
-    """At most five names."""
-    more = len(names) - 5
-    return ", ".join(names[:5]) + (f" and {more} more" if more > 0 else "")

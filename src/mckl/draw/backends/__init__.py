@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
@@ -17,6 +17,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from mckl.arrays import Vector
+from mckl.draw.distribution import Factor
 from mckl.draw.points.base import Draw, Stream
 from mckl.errors import UserError
 
@@ -30,7 +31,8 @@ class Library(NamedTuple):
     most_numbers  how many random numbers of one sample it can hold; None: no limit of its own
     distributions whether it draws and evaluates with distributions of its own
     start         CPU seconds of a job before its first draw, about
-    slowness      CPU time of a sample beside the NumPy backend's, about
+    slowness      CPU time of a sample beside the NumPy backend's, about; NumPy's quantiles apart
+    slower        the same of distributions that take longer
     memory_mb     of a job before its first draw, about
     """
 
@@ -41,7 +43,13 @@ class Library(NamedTuple):
     distributions: bool = False
     start: float = 0.7
     slowness: float = 1.0
+    slower: Mapping[str, float] = {}
     memory_mb: int = 400
+
+    def slowness_of(self, factors: Iterable[Factor]) -> float:
+        """The slowness on a pair of these factors."""
+        known = (self.slower.get(factor.q.name, self.slowness) for factor in factors)
+        return max(known, default=self.slowness)
 
 
 LIBRARIES: Mapping[str, Library] = {
@@ -54,6 +62,7 @@ LIBRARIES: Mapping[str, Library] = {
         distributions=True,
         start=5.0,
         slowness=3.0,
+        slower={"StudentT": 7.0},
         memory_mb=1200,
     ),
 }

@@ -53,12 +53,15 @@ class Stream:
             out[:, j] = chisquare_of_normal(float(k))(ndtri(u[:, j]))
         return out
 
-    def sample(self, law: Any, rows: int, columns: int) -> Vector:
-        # A generator a kind of law, for the same reason.
-        if law.kind not in self._generators:
+    def generator(self, kind: str) -> np.random.Generator:
+        # One a kind of law, for the same reason.
+        if kind not in self._generators:
             (own,) = self._seed.spawn(1)
-            self._generators[law.kind] = np.random.Generator(np.random.SFC64(own))
-        return np.asarray(law.draw(self._generators[law.kind], (rows, columns)))
+            self._generators[kind] = np.random.Generator(np.random.SFC64(own))
+        return self._generators[kind]
+
+    def sample(self, law: Any, rows: int, columns: int) -> Vector:
+        return np.asarray(law.draw(self.generator(law.kind), (rows, columns)))
 
     def quantiles(self, law: Any, u: Vector) -> Vector:
         return np.asarray(law.quantile(u))
@@ -80,6 +83,7 @@ class Kernel:
         rows = TILE // forms[0].numbers
         self._rows = max(rows - rows % 4, 1)
         self._out = np.empty((1 + len(sums), signs, len(forms), 0, 0))
+        self._block, self._left = forms[0].block, self._out
 
     def evaluate(self, draws: Sequence[Draw], units: int) -> Vector:
         """The next `units` units of l and of the sums.
@@ -87,6 +91,17 @@ class Kernel:
         Shape (1 + sums, points per unit, forms, replicates, units). `draws` holds one `Draw` a
         replicate; for antithetic pairs the second axis has both signs.
         """
+        if self._block == 1:
+            return self._evaluate(draws, units)
+        lacking = units - self._left.shape[-1]
+        if lacking > 0:
+            new = self._evaluate(draws, -(-lacking // self._block) * self._block)
+            whole = self._left.shape[-1] > 0
+            self._left = np.concatenate((self._left, new), axis=-1) if whole else new
+        out, self._left = self._left[..., :units], self._left[..., units:].copy()
+        return out
+
+    def _evaluate(self, draws: Sequence[Draw], units: int) -> Vector:
         shape = (len(draws), units)
         if self._out.shape[3:] != shape:
             self._out = np.empty((*self._out.shape[:3], *shape))

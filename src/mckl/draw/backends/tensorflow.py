@@ -279,15 +279,15 @@ class Kernel:
 
 
 def _compiled(forms: Sequence[Any], dtype: str) -> tuple[Any, list[Any]]:
-    """The step that evaluates forms of one shape, and what it is told of each."""
+    """The step that evaluates forms of one shape, and its arguments, one a form."""
     parts = [form.parts() for form in forms]
     if None not in parts:
-        told = [
+        arguments = [
             [[x._replace(q=_constants(x.q, dtype), p=_constants(x.p, dtype)) for x in of]
              for of in form]
             for form in parts
         ]  # fmt: skip
-        return _densities, told
+        return _densities, arguments
     # The two numbers a group stand for no point z, so there is no density to ask for: what is
     # left of log q - log p is its quadratic form.
     fields = ("kl", "square", "linear", "chi", "dof")
