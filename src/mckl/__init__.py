@@ -9,17 +9,10 @@ from __future__ import annotations
 
 from importlib import import_module
 
-TYPE_CHECKING = False  # that of typing, without its import, which takes longer than all the rest
-if TYPE_CHECKING:
-    from typing import Any
-
-    from mckl.api.given import GivenEstimate, KLFromLogProbs, from_log_probs
-    from mckl.api.pairs import Advice, KLEstimate, advise, estimate, kl
-    from mckl.api.watch import Watch
-
 __version__ = "0.1.0"
 
-# Where each name is; its module is imported when the name is first used.
+# Where each name is; its module is imported when the name is first used. The types are in
+# __init__.pyi.
 _HOMES = {
     "kl": "pairs",
     "advise": "pairs",
@@ -30,6 +23,7 @@ _HOMES = {
     "GivenEstimate": "given",
     "KLFromLogProbs": "given",
     "Watch": "watch",
+    "Watched": "watch",
 }
 __all__ = [
     "Advice",
@@ -37,6 +31,7 @@ __all__ = [
     "KLEstimate",
     "KLFromLogProbs",
     "Watch",
+    "Watched",
     "__version__",
     "advise",
     "estimate",
@@ -45,7 +40,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name not in _HOMES:
         raise AttributeError(f"module 'mckl' has no attribute '{name}'")
     return getattr(import_module(f"mckl.api.{_HOMES[name]}"), name)

@@ -20,8 +20,8 @@ from mckl.estimation.values import Estimator
 from mckl.estimation.values.base import normal_from_moments
 from mckl.text import count, counted
 
-# Units that an interval takes; of a summand that is skewed by nature, as all but l are, so many
-# that its sample moments tell something.
+# Units that an interval takes; of a summand that is skewed by nature, as functions of r and l^2
+# are, so many that its sample moments tell something.
 LEAST_UNITS, LEAST_SKEWED = 30, 500
 # A mean of r or of the weights this far from 1, a drift or an autocorrelation this far from 0 are
 # no chance, in standard errors.
@@ -238,7 +238,7 @@ def doubts(
         return
     if half == 0.0:
         return
-    if not estimator.linear and n < LEAST_SKEWED:
+    if (estimator.uses_ratio or not estimator.consistent) and n < LEAST_SKEWED:
         yield Doubt(
             "units", f"{n} {what} cannot tell the skewness of {name}, expected {LEAST_SKEWED}"
         )
