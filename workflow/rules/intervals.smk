@@ -30,9 +30,7 @@ rule intervals_of:
 
 rule intervals:
     input:
-        intervals=expand(
-            "results/intervals/{chunk}.parquet", chunk=[*STUDY.chunks()]
-        ),
+        intervals=expand("results/intervals/{chunk}.parquet", chunk=[*STUDY.chunks()]),
         alarms=expand("results/alarms/{chunk}.parquet", chunk=[*STUDY.chunks()]),
     output:
         intervals="results/tables/intervals.parquet",

@@ -52,10 +52,10 @@ def coverage(
     for setting in settings:
         intervals: list[dict[str, Any]] = []
         alarms: list[dict[str, Any]] = []
-        counts = {n: _Count() for n in sample_counts(samples)}
+        counts = {n: _Count(setting) for n in sample_counts(samples)}
         for ell, sums in _runs(setting, samples, runs, seed):
             for n, found in counts.items():
-                found.add(setting, ell[:n], {name: v[:n] for name, v in sums.items()})
+                found.add(ell[:n], {name: v[:n] for name, v in sums.items()})
         for n, found in counts.items():
             intervals += found.intervals(setting.name, n)
             alarms += found.alarms(setting.name, n)
@@ -83,18 +83,19 @@ def _runs(
 class _Count:
     """Runs of one setting and number of samples, by the estimator."""
 
-    def __init__(self) -> None:
+    def __init__(self, setting: Setting) -> None:
+        self._kl, self._length = setting.pair.law.kl, float(setting.dimension)
         self._runs: Counter[str] = Counter()
         self._found: Counter[tuple[str, bool, bool]] = Counter()  # estimator, given, covered
         self._alarms: Counter[tuple[str, str, bool]] = Counter()  # estimator, diagnostic, covered
 
-    def add(self, setting: Setting, ell: Vector, sums: dict[str, Vector]) -> None:
+    def add(self, ell: Vector, sums: dict[str, Vector]) -> None:
         """Judge one run."""
-        kl, n = setting.pair.law.kl, ell.size
+        n = ell.size
         summary = Summary(sequences=bool(sums), full_kl="rb" in sums)
         units = {"ell": ell} | {f"factor_{name}": v for name, v in sums.items()}
         if sums:
-            units["length"] = np.full(n, float(setting.dimension))
+            units["length"] = np.full(n, self._length)
         for start in range(0, n, _BLOCK):
             summary.update({name: v[start : start + _BLOCK] for name, v in units.items()})
         _, judged = judge(summary, _CONFIDENCE)
@@ -106,7 +107,7 @@ class _Count:
                 degrees = n - summary.estimators[one.estimator].parameters
                 half = float(stdtrit(degrees, 0.5 + _CONFIDENCE / 2)) * one.std_error
             # Every estimate that has no spread is KL but for rounding.
-            covered = bool(abs(one.estimate - kl) <= half + 1e-12 * kl)
+            covered = bool(abs(one.estimate - self._kl) <= half + 1e-12 * self._kl)
             self._runs[one.estimator] += 1
             self._found[one.estimator, not one.doubts, covered] += 1
             for name in {doubt.diagnostic for doubt in one.doubts}:
