@@ -13,6 +13,7 @@ include: "workflow/rules/settings.smk"
 include: "workflow/rules/traces.smk"
 include: "workflow/rules/summary.smk"
 include: "workflow/rules/budget.smk"
+include: "workflow/rules/intervals.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/report.smk"
 

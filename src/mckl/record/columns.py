@@ -50,20 +50,20 @@ def open_columns(path: str) -> Table | Vector:
         raise UserError(f"{path}: expected a file named {', '.join('*' + s for s in SUFFIXES)}")
     if not Path(path).is_file():
         raise UserError(f"{path}: no such file")
-    with _refused(path):
+    with refused(path):
         found = opened(path)
     if not isinstance(found, Table):
         return _with_numbers(path, found)
 
     def read(positions: Sequence[int]) -> list[Vector]:
-        with _refused(path):
+        with refused(path):
             return [_with_numbers(path, column) for column in found.read(positions)]
 
     return Table([name.strip().lower() for name in found.names], found.numeric, read)
 
 
 @contextlib.contextmanager
-def _refused(path: str) -> Iterator[None]:
+def refused(path: str) -> Iterator[None]:
     """Turn any exception of a damaged file into a `UserError` of one line."""
     try:
         yield
