@@ -409,3 +409,80 @@ def test_tables_of_a_text() -> None:
     case["p"]["text"] = "abc"
     with pytest.raises(ValueError, match="do not have the same characters"):
         case_pair(case)
+
+
+def test_tokens_that_are_never_sampled() -> None:
+    """top_k and top_p keep the likeliest tokens, renormalised, and rows are still checked."""
+    table = [[0.5, 0.3, 0.2], [0.1, 0.45, 0.45], [0.2, 0.2, 0.6]]
+
+    def probabilities(**cut: Any) -> np.ndarray:
+        sides = {"q": {"transitions": table, **cut}, "p": {"transitions": table}}
+        case = {k: {"family": "policy", **v} for k, v in sides.items()} | {"dimension": 3}
+        found = case_pair(case)
+        assert isinstance(found, PolicyPair)
+        return found.transitions.q
+
+    assert probabilities(top_k=2) == pytest.approx(
+        np.array([[0.625, 0.375, 0], [0, 0.5, 0.5], [0.25, 0, 0.75]])
+    )
+    assert probabilities(top_p=0.6) == pytest.approx(
+        np.array([[0.625, 0.375, 0], [0, 0.5, 0.5], [0, 0, 1]])
+    )
+    assert probabilities(top_p=1) == pytest.approx(np.array(table))
+    table[0][0] = 0.4
+    with pytest.raises(ValueError, match=r"q.s row 0 adds up to 0\.9, expected 1"):
+        probabilities(top_k=2)
+
+
+@pytest.mark.parametrize("name", ["plain", "stop", "zeros and stop", "one token"])
+def test_means_over_lengths(name: str) -> None:
+    """Lengths, and what divides by them, from every sequence."""
+    pair, all_of = CASES[name].pair, enumerated(CASES[name])
+    N = all_of.length
+    for sum_of in SUMS:
+        x, found = all_of.sums[sum_of], pair.per_token(sum_of)
+        assert found.probabilities == pytest.approx(
+            [all_of.weight[n == N].sum() for n in range(1, CASES[name].tokens + 1)], abs=1e-14
+        )
+        assert found.mean_length == pytest.approx(all_of.mean(N))
+        rate = all_of.mean(x) / all_of.mean(N)
+        assert found.per_token == pytest.approx(rate, rel=1e-11, abs=1e-14)
+        assert found.sequence_mean == pytest.approx(all_of.mean(x / N), rel=1e-11, abs=1e-14)
+        variance = all_of.mean((x / N - all_of.mean(x / N)) ** 2)
+        assert found.sequence_mean_variance == pytest.approx(variance, rel=1e-9, abs=1e-14)
+        away, scale = x - rate * N, all_of.mean(N) ** 2
+        assert found.token_mean_bias == pytest.approx(-all_of.mean(away * N) / scale, abs=1e-12)
+        expected = all_of.mean(away**2) / scale
+        assert found.token_mean_variance == pytest.approx(expected, rel=1e-9, abs=1e-14)
+
+
+def test_mean_over_the_tokens_of_a_batch() -> None:
+    """The leading order of its bias and variance, by batches drawn from the list of sequences."""
+    case = CASES["stop"]
+    all_of, found, n = enumerated(case), case.pair.per_token(), 400
+    generator = np.random.default_rng(8)
+    order = np.argsort(-all_of.weight)
+    counts = generator.multinomial(n, all_of.weight[order], size=20_000)
+    means = (counts @ all_of.sums["ell"][order]) / (counts @ all_of.length[order])
+    # The same batches' plain means, whose expectation is known, take most of the noise away.
+    away = (counts @ (all_of.sums["ell"] - found.per_token * all_of.length)[order]) / n
+    rest = means - found.per_token - away / found.mean_length
+    assert rest.mean() == pytest.approx(
+        found.token_mean_bias / n, abs=5 * rest.std() / math.sqrt(means.size)
+    )
+    assert means.var() == pytest.approx(found.token_mean_variance / n, rel=0.06)
+
+
+def test_a_mean_of_sequence_means_can_be_negative() -> None:
+    """E[l / N] is of first order in q - p: where p stops sooner, it is below 0."""
+    signs = []
+    for h in (1e-3, 1e-6):
+        q, p = [[0.5, 0.5], [0, 1]], [[0.5 - h, 0.5 + h], [0, 1]]
+        found = Case(q, p, [1, 0], 60, 1).pair.per_token()
+        # P_q(N = n) - P_p(N = n) to first order, over n.
+        n = np.arange(1, 61)
+        expected = np.sum((0.5**n - (0.5 - h) ** (n - 1) * (0.5 + h)) / n)
+        assert found.sequence_mean == pytest.approx(expected, rel=5 * h)
+        signs.append(found.sequence_mean)
+        assert found.per_token > 0
+    assert max(signs) < 0

@@ -192,12 +192,28 @@ class ChainLaw(Law):
         self._series[s] = np.where(np.isfinite(found), found, np.inf)
         return self._series[s]
 
-    @np.errstate(over="ignore", invalid="ignore")
     def sums(self, names: Sequence[str], paired: bool, order: int = 4) -> Vector:
         if paired:
             raise ValueError("a policy has no antithetic pairs")
-        of, series = self._of, algebra(len(names), order)
-        tables = [of.table(name) for name in names]
+        return self.joint_cumulants([self._of.table(name) for name in names], order)
+
+    @np.errstate(over="ignore", invalid="ignore")
+    def joint_cumulants(self, tables: Sequence[tuple[Vector, Vector]], order: int = 4) -> Vector:
+        """Joint cumulants of sums over tokens of any tables g(previous, next).
+
+        Parameters
+        ----------
+        tables
+            Of each sum the table, shape (states, states), and its row means under q, which are
+            given so that none of their digits is lost.
+        order
+            The largest total order.
+
+        Returns
+        -------
+        As `sums`.
+        """
+        of, series = self._of, algebra(len(tables), order)
         weights: list[Vector] = []
         where = {m: k for k, m in enumerate(series.monomials)}
         for monomial in series.monomials:
@@ -210,12 +226,12 @@ class ChainLaw(Law):
         sums = np.stack([w.sum(axis=1) for w in weights], axis=1)
         sums[:, 0] = 0.0
         for v, (_, means) in enumerate(tables):
-            sums[:, where[tuple(int(i == v) for i in range(len(names)))]] = means
+            sums[:, where[tuple(int(i == v) for i in range(len(tables)))]] = means
         found = log_mean(series, of.start, weights, sums, self._steps) * series.factorials
-        out = np.zeros((order + 1,) * len(names))
+        out = np.zeros((order + 1,) * len(tables))
         for monomial, value in zip(series.monomials, found, strict=True):
             out[monomial] = value if math.isfinite(value) else math.inf
-        out[(0,) * len(names)] = 0.0
+        out[(0,) * len(tables)] = 0.0
         return out
 
 

@@ -6,6 +6,7 @@ and p is computed from differences of their logs, so that no digit is lost where
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -43,6 +44,29 @@ class NextToken(NamedTuple):
     def at(self, temperature: float) -> NextToken:
         """The laws with logits divided by a temperature."""
         return self if temperature == 1.0 else NextToken(self.logits / temperature)
+
+    def most_likely(self, k: int) -> NextToken:
+        """The k likeliest tokens of every row, those of equal probability in their order."""
+        return self._kept(lambda mass: np.arange(mass.shape[1]) < k)
+
+    def nucleus(self, share: float) -> NextToken:
+        """The fewest tokens of every row with a share of its probability (top-p)."""
+        return self._kept(lambda mass: np.cumsum(mass, axis=1) - mass < share)
+
+    def _kept(self, which: Callable[[Vector], Any]) -> NextToken:
+        """The table cut to some of the columns of sorted rows."""
+        q = self.probabilities
+        order = np.argsort(-q, axis=1, kind="stable")
+        kept = np.empty(q.shape, dtype=bool)
+        chosen = which(np.take_along_axis(q, order, axis=1))
+        np.put_along_axis(kept, order, np.broadcast_to(chosen, q.shape), axis=1)
+        logits, given = np.where(kept, self.logits, -np.inf), None
+        if self.given is not None:
+            given = np.where(kept, self.given, 0.0)
+            left = given.sum(axis=1, keepdims=True)
+            # Rows keep their sums, which are still to be checked.
+            given *= self.given.sum(axis=1, keepdims=True) / np.where(left > 0, left, 1.0)
+        return NextToken(logits, given)
 
     def replace_row(self, row: int, log_law: Vector) -> NextToken:
         """The table with another law in one row."""
