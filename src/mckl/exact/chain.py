@@ -32,6 +32,7 @@ from mckl.exact.series import Algebra, algebra
 
 _SETTLED = 4.0 * np.finfo(float).eps  # what a step may still change, relative to its size
 _NEAR = 0.5  # vectors within this of 1 are carried as what is above 1
+_NOTHING = 4.0 * np.finfo(float).eps  # a variance this small beside its terms is rounding
 _MOST_EXPONENT = 300.0  # of a weight e^{s l} before weights are scaled
 
 
@@ -189,6 +190,8 @@ class ChainLaw(Law):
         sums[:, 1] = np.where(better, of.kl + apart.sum(axis=1), sums[:, 1])
         found = log_mean(series, of.start, weights, sums, self._steps)
         found[0] += self._steps * shift
+        if order > 1 and self._is_rounding(found[2], of.ell):
+            found[2:] = 0.0
         self._series[s] = np.where(np.isfinite(found), found, np.inf)
         return self._series[s]
 
@@ -232,7 +235,19 @@ class ChainLaw(Law):
         for monomial, value in zip(series.monomials, found, strict=True):
             out[monomial] = value if math.isfinite(value) else math.inf
         out[(0,) * len(tables)] = 0.0
+        for v, (table, _) in enumerate(tables):
+            second = tuple(2 * int(i == v) for i in range(len(tables)))
+            if order > 1 and self._is_rounding(0.5 * out[second], table):
+                mean = tuple(int(i == v) for i in range(len(tables)))
+                kept = float(out[mean])
+                np.moveaxis(out, v, 0)[1:] = 0.0
+                out[mean] = kept
         return out
+
+    def _is_rounding(self, half_variance: float, table: Vector) -> bool:
+        """Whether what is left of the variance of a sum over tokens is rounding: it is 0."""
+        size = self._steps * float((self._of.q * np.square(table)).sum(axis=1).max())
+        return math.isfinite(half_variance) and bool(abs(half_variance) <= _NOTHING * size)
 
 
 def direct(of: Transitions, steps: int) -> tuple[float, float]:

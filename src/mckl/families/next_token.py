@@ -18,6 +18,7 @@ from mckl.exact.phi import phi
 from mckl.families.exponential import log_quotient
 from mckl.families.parameters import shown_briefly
 
+_NEVER = 1e-290  # a token that is less likely counts as one of probability 0
 _ADD_UP = 1e-6  # how far the sum of a row of probabilities may be from 1
 # Transition tables, their series and the tables that are drawn from: bytes an entry, about.
 _BYTES_PER_ENTRY = 300
@@ -143,8 +144,9 @@ def transitions(
     difference
         Logits of q less logits of p, where they are known to more digits than the tables have.
     """
-    probabilities, of_p = q.probabilities, p.probabilities
-    taken = probabilities > 0  # what is below the smallest float64 is never drawn
+    of_q, of_p = q.probabilities, p.probabilities
+    taken = of_q > _NEVER
+    probabilities = np.where(taken, of_q, 0.0)
     log_q = q.logits - scipy.special.logsumexp(q.logits, axis=1, keepdims=True)
     d = np.zeros(log_q.shape)
     if difference is not None:
