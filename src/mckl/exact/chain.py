@@ -246,8 +246,13 @@ class ChainLaw(Law):
 
     def _is_rounding(self, half_variance: float, table: Vector) -> bool:
         """Whether what is left of the variance of a sum over tokens is rounding: it is 0."""
-        size = self._steps * float((self._of.q * np.square(table)).sum(axis=1).max())
-        return math.isfinite(half_variance) and bool(abs(half_variance) <= _NOTHING * size)
+        square = self._of.q * np.square(table)
+        rows = square.sum(axis=1)
+        if not abs(half_variance) <= _NOTHING * self._steps * rows.max():
+            return False
+        excess = np.stack((np.zeros(rows.size), rows), axis=1)
+        size = log_mean(algebra(1, 1), self._of.start, [self._of.q, square], excess, self._steps)[1]
+        return bool(abs(half_variance) <= _NOTHING * size)
 
 
 def direct(of: Transitions, steps: int) -> tuple[float, float]:
