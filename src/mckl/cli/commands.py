@@ -252,7 +252,7 @@ def advise(
     asked, relative = _asked(tolerance, absolute)
     from mckl.estimation.advice import advise as advice
 
-    _check_offered(given, samplers)
+    _check_offered(given, samplers, estimators)
     answer = advice(
         given, asked, relative, confidence,
         [s for s in _SAMPLER.choices if s in samplers or not samplers],
@@ -329,7 +329,7 @@ def estimate(
     from mckl.estimation.values import ESTIMATORS
     from mckl.study.feasible import check_numbers
 
-    _check_offered(given, [sampler] if sampler else [])
+    _check_offered(given, [sampler] if sampler else [], [estimator] if estimator else [])
     divergences(given)  # refuses a KL that overflows float64
     forecasts, request = Forecasts(given), Request(asked, relative, confidence, budget)
     best = choose(forecasts, request, _SAMPLER.choices, _ESTIMATOR.choices)
@@ -409,15 +409,26 @@ def _asked(tolerance: float | None, absolute: float | None) -> tuple[float, bool
     return (absolute, False) if absolute is not None else (tolerance or 0.01, True)
 
 
-def _check_offered(pair: Pair, samplers: Sequence[str]) -> None:
-    """Refuse a sampler that was asked for and that the pair's family lacks."""
+def _check_offered(pair: Pair, samplers: Sequence[str], estimators: Sequence[str]) -> None:
+    """Refuse a sampler that the pair's family lacks, and an estimator that none of them has."""
     from mckl.draw.points import SAMPLERS
+    from mckl.estimation.offered import offered
+    from mckl.estimation.values import ESTIMATORS
 
     known = [name for name, sampler in SAMPLERS.items() if sampler.offered(pair)]
     for name in samplers:
         if name not in known:
             raise UserError(
                 f"--sampler: '{name}', which {pair.family} lacks, expected {' or '.join(known)}"
+            )
+    for name in estimators:
+        fits = [s for s in known if offered(pair, SAMPLERS[s], ESTIMATORS[name])]
+        if not fits:
+            raise UserError(f"--estimator: '{name}', which {pair.family} lacks")
+        if samplers and not {*samplers} & {*fits}:
+            raise UserError(
+                f"--estimator: '{name}' takes sums over factors, expected --sampler "
+                f"{' or '.join(fits)}"
             )
 
 

@@ -41,8 +41,11 @@ def print_advice(answer: Mapping[str, Any]) -> None:
     click.echo()
     click.echo(_request(request))
     _print_table(answer)
-    never = [name for name, estimator in ESTIMATORS.items() if estimator.never_negative]
-    click.echo(_NOTES.format(never=" and ".join(never)))
+    shown = {option["estimator"] for option in answer["options"]}
+    never = [name for name, e in ESTIMATORS.items() if e.never_negative and name in shown]
+    *first, last = never or ["k2", "k3"]
+    names = f"{', '.join(first)} and {last}" if first else last
+    click.echo(_NOTES.format(never=names))
     click.echo()
     best = answer["recommendation"]
     if best is None:

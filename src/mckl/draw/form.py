@@ -11,7 +11,7 @@ from mckl.draw.distribution import Part
 
 
 class Stratified(NamedTuple):
-    """The law of the mean of l over balanced Sobol' points, to the fourth order.
+    """The law of a mean over balanced Sobol' points, to the fourth order.
 
     NaN means not known.
     """
@@ -27,15 +27,17 @@ class Seconds(NamedTuple):
     draw      drawn independently
     image     what its mirror image adds
     quantile  as a quantile of a uniform number
+    sums      what the sums over factors add, at a sample or its mirror image
     """
 
     draw: float
     image: float
     quantile: float
+    sums: float = 3e-9
 
 
 class Evaluator(Protocol):
-    """Turns draws into log density ratios of several forms with NumPy, tile by tile."""
+    """Turns draws into l and sums over factors of several forms with NumPy, tile by tile."""
 
     def resize(self, replicates: int, units: int) -> None:
         """Make room for so many replicates and units."""
@@ -44,7 +46,10 @@ class Evaluator(Protocol):
         """Take in the draw of the units start to stop, which may be overwritten."""
 
     def finish(self, out: Vector) -> None:
-        """Write l, shape (signs, forms, replicates, units), once every unit is in."""
+        """Write l and then the sums, once every unit is in.
+
+        Shape (1 + sums, signs, forms, replicates, units), the sums in the order asked for.
+        """
 
 
 class Form(ABC):
@@ -58,10 +63,14 @@ class Form(ABC):
         How many random numbers one sample takes.
     shape
         What one sample draws, as text.
+    block
+        How many samples are drawn together: an evaluator is asked for multiples of it, so that
+        what a sample draws does not depend on how many are asked for.
     """
 
     numbers: int
     shape: str
+    block: int = 1
 
     @abstractmethod
     def draw(self, stream: Any, rows: int) -> Any:
@@ -83,13 +92,22 @@ class Form(ABC):
         return None
 
     @abstractmethod
-    def evaluator(self, forms: Sequence[Any], signs: int) -> Evaluator:
-        """What evaluates forms of this shape together, with NumPy."""
+    def evaluator(self, forms: Sequence[Any], signs: int, sums: Sequence[str] = ()) -> Evaluator:
+        """What evaluates forms of this shape together, with NumPy.
 
-    def stratified(self, n: int) -> Stratified:
-        """The exact law of the mean of l over n = 2^m Sobol' points."""
+        `sums` over a sample's factors, of those that the pair offers, come with l.
+        """
+
+    def stratified(self, n: int, integrand: str = "ell") -> Stratified:
+        """The exact law of the mean over n = 2^m Sobol' points of l, or of a sum over factors.
+
+        `integrand` names the sum (`mckl.exact.integrands`).
+        """
         raise NotImplementedError
 
-    def balanced_variance(self, n: int) -> float:
-        """The variance in `stratified`, cheap for every n."""
-        return self.stratified(n).variance
+    def balanced_variance(self, n: int, integrand: str = "ell", slope: float = 0.0) -> float:
+        """The variance in `stratified`, cheap for every n.
+
+        With a slope, of the sum less slope times the sum of r_i - 1. NaN means not known.
+        """
+        raise NotImplementedError

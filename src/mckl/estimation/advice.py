@@ -11,6 +11,7 @@ from mckl.errors import UserError
 from mckl.estimation.budget import LEADING, OK, Forecasts, Need, Tolerance
 from mckl.estimation.cost import estimate_seconds
 from mckl.estimation.intervals import Request
+from mckl.estimation.offered import offered as offers
 from mckl.estimation.sequential import interval_samples
 from mckl.estimation.values import ESTIMATORS, Estimator
 from mckl.exact.negative import probability_negative
@@ -89,7 +90,8 @@ def choose(
 ) -> Choice:
     """What `advise` recommends for this request.
 
-    Where nothing reaches it, the first estimator, and iid-radial or else the first sampler.
+    Where nothing reaches it, the first estimator that goes with one of the samplers, and
+    iid-radial or else the first sampler that goes with it.
     """
     samplers = _offered(forecasts.pair, samplers)
     limit = request.target(forecasts.law.kl)
@@ -97,9 +99,11 @@ def choose(
     best = _recommendation(_options(forecasts, tolerance, samplers, estimators))
     if best is not None:
         return Choice(best["estimator"], best["sampler"])
-    return Choice(
-        estimators[0],
-        "iid-radial" if "iid-radial" in samplers else samplers[0],
+    return next(
+        Choice(estimator, sampler)
+        for estimator in estimators
+        for sampler in sorted(samplers, key=lambda name: name != "iid-radial")
+        if offers(forecasts.pair, SAMPLERS[sampler], ESTIMATORS[estimator])
     )
 
 
@@ -115,6 +119,7 @@ def _options(
         _option(forecasts, ESTIMATORS[estimator], SAMPLERS[sampler], tolerance)
         for estimator in estimators
         for sampler in samplers
+        if offers(forecasts.pair, SAMPLERS[sampler], ESTIMATORS[estimator])
     ]
 
 
@@ -154,6 +159,7 @@ def _option(
         seconds = estimate_seconds(
             forecasts.pair.dimension, sampler.name, 1, need.samples, 1,
             groups=groups, chi_squares=chi_squares, seconds=forecasts.pair.seconds,
+            by_factor=bool(estimator.sums),
         )  # fmt: skip
     return {
         "estimator": estimator.name,

@@ -14,10 +14,11 @@ from typing import NamedTuple
 
 from mckl.draw.form import Form
 from mckl.draw.points import Sampler
+from mckl.estimation.balanced import Balanced, balanced
 from mckl.estimation.theory import over_units
 from mckl.estimation.values import Estimator, UnitTheory
-from mckl.estimation.values.base import TOO_LARGE, over_unit
-from mckl.exact.law import add, constant, multiply
+from mckl.estimation.values.base import TOO_LARGE
+from mckl.exact.law import add, constant, multiply, over_unit
 from mckl.families.base import Pair
 
 OK = "ok"
@@ -114,8 +115,14 @@ class Forecasts:
             self._normal_from[key] = estimator.normal_from(self.law, key[1], unit)
         return self._normal_from[key]
 
-    def ratio_variance(self, sampler: Sampler) -> float:
-        """The variance of r over one unit; chi^2 for one sample."""
+    def ratio_law(self, estimator: Estimator, sampler: Sampler) -> tuple[float, float]:
+        """Mean and variance of r over one unit; by factor, of the mean of r_i over the factors."""
+        if estimator.sums:
+            off, variance = self.law.sums(("ratio",), sampler.points.mirrored, 2)[1:]
+            return 1.0 + float(off) / self.pair.dimension, float(variance) / self.pair.dimension**2
+        return 1.0 - self.law.missed_mass, self._ratio_variance(sampler)
+
+    def _ratio_variance(self, sampler: Sampler) -> float:
         ratio = over_unit(self.law.ratio_minus_one, sampler.points.mirrored)
         centred = add(ratio, constant(self.law.missed_mass))
         return self.law.expectation(multiply(centred, centred))
@@ -150,9 +157,8 @@ class Forecasts:
         form = self.form(sampler)
         if form is None:
             return Need(None, TOO_WIDE, "none")
-        if not estimator.linear:
-            return Need(None, UNKNOWN, "none")
-        return _of_balanced(form, sampler, tolerance)
+        of = balanced(estimator, self.law, form)
+        return _of_balanced(of, unit.bias, sampler, tolerance)
 
 
 def _of_units(unit: UnitTheory, sampler: Sampler, tolerance: Tolerance) -> Need:
@@ -199,15 +205,23 @@ def _smallest(reached: Callable[[int], bool], guess: int, least: int, most: int)
     return high
 
 
-def _of_balanced(form: Form, sampler: Sampler, tolerance: Tolerance) -> Need:
+def _of_balanced(of: Balanced | None, bias: float, sampler: Sampler, tolerance: Tolerance) -> Need:
     """Over Sobol' points: the smallest power of two, the variance falling at every doubling."""
     most = (sampler.points.most_samples or 2**30).bit_length() - 1
-    allowed = tolerance.variance(0.0)
-    if form.balanced_variance(2**most) > allowed:
-        return Need(None, ENDS, "exact")
+    last = math.nan if of is None else of.variance(2**most)
+    if of is None or math.isnan(last):
+        return Need(None, UNKNOWN, "none")
+    bias = bias if of.exact else 0.0
+    allowed = tolerance.variance(bias)
+    if last > allowed:
+        return Need(None, ENDS, "exact" if of.exact else "asymptotic")
     low, high = -1, most
     while high - low > 1:
         middle = (low + high) // 2
-        fits = form.balanced_variance(2**middle) <= allowed
+        fits = of.variance(2**middle) <= allowed
         low, high = (low, middle) if fits else (middle, high)
-    return Need(2**high, OK, "exact", 0.0, form.balanced_variance(2**high))
+    if not of.settled(2**high):
+        return Need(None, UNKNOWN, "none")
+    if of.exact:
+        return Need(2**high, OK, "exact", bias, of.variance(2**high))
+    return Need(2**high, LEADING, "asymptotic", math.nan, of.variance(2**high))

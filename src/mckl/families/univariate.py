@@ -14,9 +14,11 @@ import numpy as np
 from mckl.arrays import Vector
 from mckl.draw.distribution import Distribution, Factor, Part
 from mckl.draw.form import Form, Seconds, Stratified
+from mckl.exact import additive
+from mckl.exact.additive import Strata
 from mckl.exact.dyadic import Dyadic
+from mckl.exact.integrands import sums_over
 from mckl.exact.product import ProductLaw, Tail
-from mckl.exact.strata import Linked
 from mckl.families.base import Integrals, Pair
 
 # The smallest tail probability that a mirror image is looked for with.
@@ -61,7 +63,7 @@ class Univariate(ABC):
     support: tuple[float, float] = (-math.inf, math.inf)
     domain: str = "(-inf, inf)"
     symmetric: bool = True
-    seconds: Seconds = Seconds(50e-9, 500e-9, 500e-9)
+    seconds: Seconds = Seconds(50e-9, 500e-9, 500e-9, 30e-9)
 
     @property
     @abstractmethod
@@ -187,11 +189,12 @@ class Between(NamedTuple):
 
 
 @lru_cache(maxsize=4096)
-def _strata(factor: Between) -> Dyadic:
+def _strata(factor: Between, integrand: str = "ell", slope: float = 0.0) -> Strata:
     def ell(u: Vector, upper: bool) -> Vector:
         return factor.log_ratio(factor.q.quantile(u, upper))
 
-    return Dyadic(ell, [float(u) for u in factor.q.probability(np.array(factor.breakpoints))])
+    singular = [float(u) for u in factor.q.probability(np.array(factor.breakpoints))]
+    return Strata(ell, integrand, slope, singular)
 
 
 @lru_cache(maxsize=4096)
@@ -203,24 +206,6 @@ def _definition(factor: Between) -> Dyadic:
         return factor.q.log_density(x) - factor.p.log_density(x)
 
     return Dyadic(ell, [float(u) for u in factor.q.probability(np.array(factor.breakpoints))])
-
-
-@lru_cache(maxsize=256)
-def _linked(factor: Between) -> Linked:
-    def ell(u: Vector) -> Vector:
-        middle = u.size // 2
-        low = factor.q.quantile(u[:middle])
-        high = factor.q.quantile(1.0 - u[middle:], True)
-        return factor.log_ratio(np.concatenate((low, high)))
-
-    return Linked(ell)
-
-
-@lru_cache(maxsize=2**16)
-def _strata_sums(factor: Between, n: int) -> tuple[float, float, float]:
-    """Sums over n strata of the second to fourth cumulants of l in one coordinate."""
-    second, third, fourth = _strata(factor).sums(n)
-    return second, third, fourth + _linked(factor)(n) if n <= Linked.MOST else math.nan
 
 
 class Coordinates(Pair):
@@ -318,25 +303,18 @@ class CoordinateForm(Form):
             out.append([Part(c.start, c.stop, q, p) for c, p in ps if p is not None])
         return out
 
-    def evaluator(self, forms: Sequence[CoordinateForm], signs: int) -> _Evaluator:
-        return _Evaluator([form._blocks for form in forms], signs)
+    def evaluator(
+        self, forms: Sequence[CoordinateForm], signs: int, sums: Sequence[str] = ()
+    ) -> _Evaluator:
+        return _Evaluator([form._blocks for form in forms], signs, sums)
 
-    def stratified(self, n: int) -> Stratified:
-        with np.errstate(over="ignore", invalid="ignore"):
-            sums = np.array([_strata_sums(f, n) for f in self._pair.factors])
-            second, third, fourth = np.array(self._pair.counts, float) @ sums
-        if second == 0.0:
-            return Stratified(0.0, 0.0, 0.0)
-        law = self._pair.law
-        if not law.is_finite((0, 0), 3):  # nor within the strata at the ends
-            third = math.inf
-        if not law.is_finite((0, 0), 4):
-            fourth = math.inf
-        return Stratified(second / n**2, third / second**1.5, fourth / second**2)
+    def stratified(self, n: int, integrand: str = "ell") -> Stratified:
+        strata = [_strata(f, integrand) for f in self._pair.factors]
+        return additive.stratified(strata, self._pair.counts, n, self._pair.law, integrand)
 
-    def balanced_variance(self, n: int) -> float:
-        pairs = zip(self._pair.factors, self._pair.counts, strict=True)
-        return math.fsum(count * _strata(f).sums(n).second for f, count in pairs) / n**2
+    def balanced_variance(self, n: int, integrand: str = "ell", slope: float = 0.0) -> float:
+        strata = [_strata(f, integrand, slope) for f in self._pair.factors]
+        return additive.variance(strata, self._pair.counts, n)
 
 
 class _Block:
@@ -369,17 +347,16 @@ def _together(same: Sequence[tuple[Between, int]]) -> Univariate:
 class _Evaluator:
     """Sums of l over the coordinates, for several forms that share their draws."""
 
-    def __init__(self, forms: Sequence[Sequence[_Block]], signs: int) -> None:
-        self._signs = signs
-        self._shape = (signs, len(forms))
-        self._blocks = [_Together(blocks, signs) for blocks in zip(*forms, strict=True)]
+    def __init__(self, forms: Sequence[Sequence[_Block]], signs: int, sums: Sequence[str]) -> None:
+        self._shape = (1 + len(sums), signs, len(forms))
+        self._blocks = [_Together(blocks, signs, sums) for blocks in zip(*forms, strict=True)]
         self._out = np.empty(0)
 
     def resize(self, replicates: int, units: int) -> None:
         self._out = np.empty((*self._shape, replicates, units))
 
     def add(self, draw: Sequence[Vector], replicate: int, start: int, stop: int) -> None:
-        out = self._out[:, :, replicate, start:stop]
+        out = self._out[..., replicate, start:stop]
         out[:] = 0.0
         for x, block in zip(draw, self._blocks, strict=True):
             block.add(x, out)
@@ -391,8 +368,8 @@ class _Evaluator:
 class _Together:
     """One block of several forms."""
 
-    def __init__(self, blocks: Sequence[_Block], signs: int) -> None:
-        self._law = blocks[0].law
+    def __init__(self, blocks: Sequence[_Block], signs: int, sums: Sequence[str]) -> None:
+        self._law, self._sums = blocks[0].law, sums
         alike = all([c for c, _ in b.parts] == [c for c, _ in blocks[0].parts] for b in blocks)
         # Forms whose parts are the same columns are evaluated at once.
         groups = [range(len(blocks))] if alike else [range(j, j + 1) for j in range(len(blocks))]
@@ -411,13 +388,24 @@ class _Together:
             ]
 
     def add(self, x: Vector, out: Vector) -> None:
-        """Add the sums at x, and at its mirror image, to out, shape (signs, forms, rows)."""
+        """Add l and the sums at x, and at its mirror image, to out.
+
+        Shape (1 + sums, signs, forms, rows).
+        """
         if self._mirror:
             image = self._law.mirror(x)
         for columns, forms, ps in self._parts:
             if self._mirror:
-                out[0, forms] += self._law.sums(x[:, columns], ps)
-                out[1, forms] += self._law.sums(image[:, columns], ps)
+                out[:, 0, forms] += self._rows(x[:, columns], ps)
+                out[:, 1, forms] += self._rows(image[:, columns], ps)
             else:
-                sums = self._law.sums(x[:, columns], ps)
-                out[:, forms] += sums.reshape(len(out), -1, len(x))
+                rows = self._rows(x[:, columns], ps)
+                out[:, :, forms] += rows.reshape(*out.shape[:2], -1, len(x))
+
+    def _rows(self, x: Vector, ps: Sequence[Univariate]) -> Vector:
+        """l and the sums, shape (1 + sums, laws p, rows)."""
+        rows = np.empty((1 + len(self._sums), len(ps), len(x)))
+        rows[0] = self._law.sums(x, ps)
+        for i, p in enumerate(ps if self._sums else ()):
+            rows[1:, i] = sums_over(self._law.log_ratio(p, x), self._sums)
+        return rows

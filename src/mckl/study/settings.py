@@ -11,6 +11,7 @@ from typing import Any
 
 from mckl.draw.points import SAMPLERS
 from mckl.errors import UserError
+from mckl.estimation.offered import offered_estimators
 from mckl.families.base import Pair
 from mckl.families.registry import case_pair, sweep_pair
 from mckl.record.case import abridged, is_abridged, with_numbers
@@ -58,6 +59,18 @@ class Setting:
             return _offered_by(self.family, tuple(samplers))
         return offered(self.pair, samplers)
 
+    def combinations(
+        self, samplers: Sequence[str], estimators: Sequence[str]
+    ) -> dict[str, tuple[str, ...]]:
+        """The samplers that the setting's family has, each with the estimators that go with it.
+
+        Those without any estimator are left out.
+        """
+        if self.family is not None:  # a family has the same from two coordinates on
+            few = min(self.dimension, 2)
+            return _combinations_of(self.family, few, tuple(samplers), tuple(estimators))
+        return combinations(self.pair, samplers, estimators)
+
     def as_dict(self) -> dict[str, Any]:
         """Plain numbers and strings that `from_dict` reads: the parameters of a job."""
         shown = (f.name for f in dataclasses.fields(self) if f.compare)
@@ -103,6 +116,25 @@ def of_job(job: Mapping[str, Any], config: Mapping[str, Any]) -> list[Setting]:
 def offered(pair: Pair, samplers: Sequence[str]) -> tuple[str, ...]:
     """Those of the samplers that the pair's family has."""
     return tuple(name for name in samplers if SAMPLERS[name].offered(pair))
+
+
+def combinations(
+    pair: Pair, samplers: Sequence[str], estimators: Sequence[str]
+) -> dict[str, tuple[str, ...]]:
+    """`Setting.combinations` of a pair."""
+    found = {
+        name: offered_estimators(pair, SAMPLERS[name], estimators)
+        for name in offered(pair, samplers)
+    }
+    return {name: those for name, those in found.items() if those}
+
+
+@lru_cache(maxsize=1024)
+def _combinations_of(
+    family: str, dimension: int, samplers: tuple[str, ...], estimators: tuple[str, ...]
+) -> dict[str, tuple[str, ...]]:
+    """`combinations` of a cell of the sweep."""
+    return combinations(sweep_pair(family, dimension, 1.0, 0.0), samplers, estimators)
 
 
 @lru_cache(maxsize=1024)

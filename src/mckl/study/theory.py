@@ -19,11 +19,12 @@ def theory_rows(
     samples: Sequence[int],
 ) -> Iterator[dict[str, list[object]]]:
     """The columns of theory.parquet, a batch a setting; none of one without a sampler."""
-    chosen = [ESTIMATORS[name] for name in estimators]
     for setting in settings:
         columns: dict[str, list[object]] = {}
-        for name in setting.offered(samplers):
-            for estimator, n, e in exact(setting.pair, SAMPLERS[name], chosen, samples):
+        pair = setting.pair
+        for name, those in setting.combinations(samplers, estimators).items():
+            chosen = [ESTIMATORS[estimator] for estimator in those]
+            for estimator, n, e in exact(pair, SAMPLERS[name], chosen, samples):
                 row = {
                     "setting": setting.name,
                     "sampler": name,

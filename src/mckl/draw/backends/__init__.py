@@ -76,10 +76,10 @@ class Kernel(Protocol):
     kernel serves one list of draws.
     """
 
-    def log_density_ratios(self, draws: Sequence[Draw], units: int) -> Vector:
-        """The next `units` units of l, shape (points per unit, forms, replicates, units).
+    def evaluate(self, draws: Sequence[Draw], units: int) -> Vector:
+        """The next `units` units of l, and of the sums that the kernel was made for.
 
-        Valid until the next call.
+        Shape (1 + sums, points per unit, forms, replicates, units); valid until the next call.
         """
 
 
@@ -87,8 +87,8 @@ class Backend(NamedTuple):
     """What makes streams and kernels.
 
     stream  takes a replicate's seed
-    kernel  takes forms that share their draws, the points per unit and, where it is known, how
-            many units each draw will be asked for in all
+    kernel  takes forms that share their draws, the points per unit, where it is known how many
+            units each draw will be asked for in all, and the sums over factors that are wanted
     """
 
     name: str

@@ -202,7 +202,7 @@ def _who(ax: Axes, block: _Block, winners: pd.DataFrame) -> set[tuple[str, str]]
         for x, setting in enumerate(row)
         if setting
     }
-    for sampler in {name[1] for name in cells.values() if name}:
+    for sampler in sorted({name[1] for name in cells.values() if name}):
         light, colour = _face(sampler)
         patch = _squares([at for at, name in cells.items() if name and name[1] == sampler])
         patch.set(facecolor=light, edgecolor=colour, linewidth=0)
