@@ -49,6 +49,7 @@ TABLES = [
     "verification",
     "budget",
     "cost",
+    "formulas",
 ]
 
 # TensorFlow Probability's own KL of every setting, which the gate compares with the closed form.
@@ -66,6 +67,7 @@ MAKERS = {
     "verification": "verify",
     "registered-kl": "registered_kl",
     "notebook-points": "notebook",
+    "formulas": "libraries",
 }
 
 

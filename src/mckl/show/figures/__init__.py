@@ -60,6 +60,7 @@ FIGURES: Mapping[str, Figure] = {
         Figure("estimators", ESTIMATOR, "RMSE by estimator", ("summary", "theory", "settings")),
         Figure("regimes", ESTIMATOR, "best by scale and offset", ("settings", "theory")),
         Figure("tails", ESTIMATOR, "what heavy tails do", ()),
+        Figure("libraries", ESTIMATOR, "what libraries compute", ("formulas",)),
         Figure("samplers", SAMPLER, "RMSE by sampler", ("summary", "settings")),
         Figure("samples-needed", MANY, "samples for a tolerance", ("budget", "settings")),
         Figure("coverage", TRUST, "t intervals", ("summary", "settings")),

@@ -31,6 +31,9 @@ KEYS = (
     "quantity",
     "theory",
     "test",
+    "library",
+    "formula",
+    "used_as",
 )
 
 

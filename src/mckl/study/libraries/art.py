@@ -15,7 +15,7 @@ ART = Library(
     uses=(
         Use(
             "reward", K1, "art/loss.py:98-103", EACH_TOKEN,
-            note="off until kl_penalty_coef > 0; each token's own l less the batch's mean, detached",
+            note="off until kl_penalty_coef > 0; a token's own l less the batch's mean, detached",
         ),
         Use("metric", K1, "art/loss.py:102-104", BATCH_TOKENS, note="kl_policy_ref"),
     ),

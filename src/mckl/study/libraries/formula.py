@@ -61,6 +61,11 @@ class Formula(NamedTuple):
         """Whether anything is clamped."""
         return math.isfinite(min(self.most_log_ratio, self.most_value))
 
+    @property
+    def unbiased(self) -> bool:
+        """Whether its mean is KL(q||p) whatever the policies, where neither misses the other."""
+        return not self.clamps and self.kind in ("k1", "k3")
+
     def __call__(self, ell: Vector) -> Vector:
         """The formula at l, of any shape."""
         held = np.clip(ell, -self.most_log_ratio, self.most_log_ratio)

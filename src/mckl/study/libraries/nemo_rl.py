@@ -1,4 +1,4 @@
-"""NeMo RL of NVIDIA: k3 with two clamps, times a ratio that is differentiated since 0.7.0."""
+"""NeMo RL of NVIDIA: k3 with two clamps, times a ratio that is differentiated since June 2026."""
 
 from mckl.study.libraries.base import BATCH_TOKENS, EACH_TOKEN, Library, Use
 from mckl.study.libraries.formula import K3, Formula
@@ -26,11 +26,11 @@ NEMO_RL = Library(
         ),
         Use(
             "metric", K3, f"{_FORMULA}, {_LOSS}:416-427", BATCH_TOKENS,
-            note="gen_kl_error: KL(generator||trainer), on the generator's tokens",
+            note="gen_kl_error: KL(generator‖trainer), on the generator's tokens",
         ),
         Use(
             "metric", Formula("k3 of -l"), f"{_FORMULA}, {_LOSS}:431-442", BATCH_TOKENS,
-            note="policy_kl_error: meant for KL(trainer||generator), on the generator's tokens",
+            note="policy_kl_error: meant for KL(trainer‖generator), on the generator's tokens",
         ),
     ),
 )  # fmt: skip

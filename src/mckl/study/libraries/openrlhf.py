@@ -38,7 +38,7 @@ OPENRLHF = Library(
         Use(
             "loss", _K1, f"{_FORMULA}, openrlhf/trainer/ray/ppo_actor.py:319-330", BATCH_TOKENS,
             differentiated="value",
-            note="what use_loss alone gives: the formula's default is k1; a message advises k2 or k3",
+            note="what use_loss alone gives, for k1 is the default; a message advises k2 or k3",
         ),
     ),
 )  # fmt: skip
