@@ -36,10 +36,10 @@ def page_numbers(formulas: pd.DataFrame) -> dict[str, Any]:
     columns = ["formula", *kl]
     share = table_of(parts.plain(formulas), "clamped")[list(known.kl.index)]
     variance = table_of(parts.plain(formulas), "exact_variance")[list(known.kl.index)]
-    deviation = {
-        str(name): [parts.nats(float(x)) for x in np.sqrt(row) / known.kl]
-        for name, row in variance.iterrows()
-    }
+    deviation = [
+        [shown(row.formula), *map(parts.nats, np.sqrt(variance.loc[row.formula]) / known.kl)]
+        for row in known.rows
+    ]
     acting = {
         str(name): [_share(float(x)) for x in row]
         for name, row in share.iterrows()
@@ -54,7 +54,7 @@ def page_numbers(formulas: pd.DataFrame) -> dict[str, Any]:
         "libraries": [_section(library) for library in LIBRARIES.values()],
         "bias": markdown(columns, ([shown(r.formula), *r.bias] for r in known.rows)),
         "needed": markdown(columns, ([shown(r.formula), *r.needed] for r in known.rows)),
-        "deviation": markdown(columns, ([shown(r.formula), *deviation[r.formula]] for r in known.rows)),
+        "deviation": markdown(columns, deviation),
         "clamped": markdown(columns, ([shown(name), *row] for name, row in acting.items())),
         "reverse": markdown(
             ["", *kl],

@@ -192,8 +192,7 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
     size = np.clip(np.log10(np.maximum(np.abs(off), 1e-4) / 1e-3) / 3.0, 0.0, 1.0)
     shade = 0.5 + 0.5 * np.sign(off) * size
     _cells(above, shade, [row.bias for row in rows], plt.get_cmap("PuOr_r"))
-    palette = plt.get_cmap("YlGnBu").copy()
-    palette.set_bad(_NEVER)
+    palette = plt.get_cmap("YlGnBu").with_extremes(bad=_NEVER)
     takes = needed.loc[names].to_numpy(float)
     reached = np.where(np.isfinite(takes), takes, np.nan)
     shade = np.clip((np.log10(reached) - 2.0) / 6.0, 0.0, 1.0)
@@ -205,8 +204,8 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
 
 def _numbers(formulas: pd.DataFrame, known: Cells) -> dict[str, Any]:
     _, kl, bias, needed = known
-    order = list(kl.index)
-    share = table_of(formulas, "clamped")
+    order, rows = list(kl.index), list(needed.index)
+    takes = needed.to_numpy(float)
     first, held = formulas.iloc[0], "k3, result within 10"
     about = {
         "policies": len(order),
@@ -217,18 +216,22 @@ def _numbers(formulas: pd.DataFrame, known: Cells) -> dict[str, Any]:
         "square": f"{1 + bias.loc['l^2', order[0]]:.2f}",
         "sequences": int(first["samples"]),
     }
+    loss, cut = (
+        dict(zip(order, x.loc[held, order].to_numpy(float), strict=True))
+        for x in (bias, table_of(formulas, "clamped"))
+    )
     away, sharper = order[: -policies.SHARPER], order[-policies.SHARPER :]
     for name, of in (("away", away), ("sharper", sharper)):
-        worst = min(of, key=lambda s: float(bias.loc[held, s]))
+        worst = min(of, key=loss.__getitem__)
         about |= {
-            f"{name}_loss": f"{-100 * float(bias.loc[held, worst]):.0f} %",
+            f"{name}_loss": f"{-100 * loss[worst]:.0f} %",
             f"{name}_kl": parts.nats(float(kl[worst])),
-            f"{name}_share": f"{100 * float(share.loc[held, worst]):.2g} %",
+            f"{name}_share": f"{100 * cut[worst]:.2g} %",
         }
     middle = max((s for s in away if kl[s] < policies.TOKENS), key=lambda s: kl[s])
     for name, at in (("close", away[0]), ("middle", middle), ("far", away[-1])):
         about |= {f"{name}_nats": parts.nats(float(kl[at]))} | {
-            f"{name}_{short}": parts.count(float(needed[at][formula]))
+            f"{name}_{short}": parts.count(float(takes[rows.index(formula), order.index(at)]))
             for short, formula in (("k1", "k1"), ("k3", "k3"), ("whole", "k3 of the sequence"))
         }
     return about

@@ -23,26 +23,27 @@ class Chain(NamedTuple):
     ----------
     initial
         Probabilities of the state before the first token, shape (S,).
-    q, p
-        Probabilities of the next token, a row a state, shape (S, S); both 0 at the same tokens.
+    q
+        Probabilities of the next token, a row a state, shape (S, S).
+    log_ratio
+        l of every token after every state, shape (S, S); 0 where q is 0, and p is 0 there too.
     tokens
         How many tokens a sequence has.
     """
 
     initial: Vector
     q: Vector
-    p: Vector
+    log_ratio: Vector
     tokens: int
 
     @property
-    def log_ratio(self) -> Vector:
-        """l of every token after every state, shape (S, S); 0 where q never goes."""
-        ratio = np.divide(self.q, self.p, out=np.ones_like(self.q), where=self.q > 0)
-        return np.asarray(np.log(ratio))
+    def p(self) -> Vector:
+        """Probabilities of the next token under p, shape (S, S)."""
+        return np.asarray(self.q * np.exp(-self.log_ratio))
 
     def reversed(self) -> Chain:
         """The same with the roles of q and p exchanged."""
-        return self._replace(q=self.p, p=self.q)
+        return self._replace(q=self.p, log_ratio=-self.log_ratio)
 
 
 class Moments(NamedTuple):
@@ -102,7 +103,7 @@ def formula_moments(chain: Chain, formula: Formula) -> Moments:
     assert formula == Formula("k3", whole=True)
     forward = sum_moments(chain, chain.log_ratio)
     both_ways = forward.mean + sum_moments(chain.reversed(), -chain.log_ratio).mean
-    square = np.divide(chain.p**2, chain.q, out=np.zeros_like(chain.q), where=chain.q > 0)
+    square = chain.q * np.exp(-2.0 * chain.log_ratio)
     chi_square = float(_raw_moments(chain, [square])[0]) - 1.0
     variance = chi_square + forward.variance - 2.0 * both_ways
     return Moments(forward.mean, variance, math.nan, 0.0, max(forward.most, 1.0))

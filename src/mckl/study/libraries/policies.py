@@ -31,8 +31,8 @@ def policy(scale: float, offset: float, tokens: int = TOKENS) -> Chain:
     chance = generator(0, "policy", STATES)  # TEMPORARY until the family is there
     G, H = chance.standard_normal((2, STATES, STATES))
 
-    def softmax(x: Vector) -> Vector:
-        e = np.exp(x - x.max(axis=1, keepdims=True))
-        return np.asarray(e / e.sum(axis=1, keepdims=True))
+    def log_softmax(x: Vector) -> Vector:
+        return np.asarray(x - np.log(np.exp(x).sum(axis=1, keepdims=True)))
 
-    return Chain(np.full(STATES, 1 / STATES), softmax(G + offset * H), softmax(G / scale), tokens)
+    log_q, log_p = log_softmax(G + offset * H), log_softmax(G / scale)
+    return Chain(np.full(STATES, 1 / STATES), np.exp(log_q), log_q - log_p, tokens)
