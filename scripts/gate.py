@@ -16,7 +16,7 @@ verification = tables.read("verification", snakemake.input.verification).to_pand
 lost = tables.read("gaps", snakemake.input.gaps).to_pandas()
 formulas = tables.read("formulas", snakemake.input.formulas).to_pandas()
 wrong = [
-    gaps.told(lost),
+    gaps.message(lost),
     failures(gaps.outside(verification, lost)),
     libraries.failures(formulas),
 ]

@@ -12,11 +12,12 @@ import pandas as pd
 import pytest
 from scipy.stats import binom
 
+from mckl.families.policy import PolicyPair
+from mckl.families.registry import case_pair
 from mckl.record import tables
 from mckl.show.libraries import write_page
 from mckl.study.libraries import LIBRARIES
 from mckl.study.libraries.exact import (
-    Chain,
     Moments,
     balanced,
     balanced_moments,
@@ -25,7 +26,7 @@ from mckl.study.libraries.exact import (
 )
 from mckl.study.libraries.formula import K1, K2, K3, Formula
 from mckl.study.libraries.lengths import per_token
-from mckl.study.libraries.policies import policies, policy
+from mckl.study.libraries.policies import policies, stopping
 from mckl.study.libraries.simulated import SEQUENCES, draw, judge
 from mckl.study.libraries.table import LEVEL, failures, formula_rows, passed_line
 from mckl.study.tails import bennett_p_value
@@ -61,24 +62,30 @@ def test_a_clamp_of_l_beside_one_of_the_result_changes_nothing():
     np.testing.assert_array_equal(one(ell), both(ell))
 
 
-def chain(states: int, tokens: int, seed: int = 5) -> Chain:
+def policy_pair(states: int, tokens: int, stop: int | None = None) -> PolicyPair:
     """A chain that cannot make all transitions."""
-    chance = np.random.default_rng(seed)
+    chance = np.random.default_rng(5)
     q, p = chance.dirichlet(np.ones(states), (2, states))
     q[0, 1] = p[0, 1] = 0.0
     q, p = (x / x.sum(axis=1, keepdims=True) for x in (q, p))
-    ratio = np.divide(q, p, out=np.ones_like(q), where=q > 0)
-    return Chain(chance.dirichlet(np.ones(states)), q, np.log(ratio), tokens)
+    start = chance.dirichlet(np.ones(states))
+    if stop is not None:
+        start[stop] = 0.0
+    case = {
+        "dimension": tokens, "stop": stop, "initial": start / start.sum(),
+        "q": {"family": "policy", "transitions": q}, "p": {"family": "policy", "transitions": p},
+    }  # fmt: skip
+    return case_pair(case)
 
 
-def sequences(of: Chain) -> list[tuple[float, np.ndarray, tuple[int, ...]]]:
+def sequences(pair: PolicyPair) -> list[tuple[float, np.ndarray, tuple[int, ...]]]:
     """Probability, l of the tokens and states of every sequence."""
-    out = []
-    for states in itertools.product(range(of.initial.size), repeat=of.tokens + 1):
+    out, of = [], pair.transitions
+    for states in itertools.product(range(of.start.size), repeat=pair.dimension + 1):
         steps = list(itertools.pairwise(states))
-        probability = of.initial[states[0]] * math.prod(of.q[step] for step in steps)
+        probability = of.start[states[0]] * math.prod(of.q[step] for step in steps)
         if probability > 0:
-            out.append((probability, np.array([of.log_ratio[step] for step in steps]), states))
+            out.append((probability, np.array([of.ell[step] for step in steps]), states))
     return out
 
 
@@ -90,7 +97,7 @@ def moments(weights: np.ndarray, values: np.ndarray) -> Moments:
 
 @pytest.mark.parametrize("formula", FORMULAS, ids=lambda f: f.name)
 def test_the_law_of_a_sum_is_that_of_all_sequences(formula):
-    of = chain(3, 4)
+    of = policy_pair(3, 4)
     known = sequences(of)
     weights = np.array([w for w, _, _ in known])
     sums = np.array([formula(ell).sum() for _, ell, _ in known])
@@ -100,13 +107,14 @@ def test_the_law_of_a_sum_is_that_of_all_sequences(formula):
 
 
 def test_the_law_of_a_sums_balanced_form_is_that_of_all_sequences():
-    of = chain(2, 3)
+    of = policy_pair(2, 3)
+    p = of.transitions.q * np.exp(-of.transitions.ell)
     known = []
     for weight, ell, states in sequences(of):
-        for other in itertools.product(range(2), repeat=of.tokens):
+        for other in itertools.product(range(2), repeat=of.dimension):
             steps = list(zip(states[:-1], other, strict=True))
-            extra = np.array([of.log_ratio[step] for step in steps])
-            beside = math.prod(of.p[step] for step in steps)
+            extra = np.array([of.transitions.ell[step] for step in steps])
+            beside = math.prod(p[step] for step in steps)
             known.append((weight * beside, sum(balanced(K3, x).sum() for x in (ell, extra))))
     weights, sums = np.array([(w, s) for w, s in known if w > 0]).T
     exact = balanced_moments(of, K3)
@@ -115,7 +123,7 @@ def test_the_law_of_a_sums_balanced_form_is_that_of_all_sequences():
 
 
 def test_k3_of_the_sequence_is_that_of_all_sequences():
-    of, formula = chain(3, 4), Formula("k3", whole=True)
+    of, formula = policy_pair(3, 4), Formula("k3", whole=True)
     known = sequences(of)
     weights, values = np.array([(w, formula(ell.sum())) for w, ell, _ in known]).T
     exact = formula_moments(of, formula)
@@ -125,33 +133,31 @@ def test_k3_of_the_sequence_is_that_of_all_sequences():
 
 @pytest.mark.parametrize("formula", [K1, K3, CLAMPED], ids=lambda f: f.name)
 def test_dividing_by_the_length_over_all_sequences(formula):
-    of, stop = chain(3, 5), 2
+    stop = 2
+    of = policy_pair(3, 5, stop)
     total = length = mean = 0.0
-    start = of.initial * (np.arange(3) != stop)
-    for weight, ell, states in sequences(of._replace(initial=start / start.sum())):
-        ends = [n for n, state in enumerate(states) if state == stop and n] or [of.tokens]
-        # Whatever follows the stop token belongs to one sequence: the probabilities add up.
-        value = formula(ell[: ends[0]]).sum()
-        total, length = total + weight * value, length + weight * ends[0]
-        mean += weight * value / ends[0]
-    found = per_token(of, formula, stop)
+    for weight, ell, states in sequences(of):
+        ends = states.index(stop) if stop in states else of.dimension
+        value = formula(ell[:ends]).sum()
+        total, length = total + weight * value, length + weight * ends
+        mean += weight * value / ends
+    found = per_token(of, formula)
     assert found == pytest.approx((total, length, total / length, mean), rel=1e-10)
+    if formula == K1:
+        assert found.total == pytest.approx(of.law.kl, rel=1e-12)
 
 
 def test_the_mean_of_sequence_means_of_k1_is_of_first_order():
-    """E(l / T) changes its sign with the offset; k3's does not, and is of second order."""
-    of = {x: _stopping(x) for x in (-0.02, 0.02)}
-    k1 = {x: per_token(c, K1, 0) for x, c in of.items()}
-    k3 = {x: per_token(c, K3, 0) for x, c in of.items()}
-    for x in of:
+    """E(l / T) changes its sign with the offset, and is no KL; k3's is close to E l / E T."""
+    k1, k3 = (
+        {x: per_token(stopping(x, 64), formula) for x in (-0.02, 0.02)} for formula in (K1, K3)
+    )
+    for x in k1:
         assert k1[x].batch_tokens == pytest.approx(k3[x].batch_tokens, rel=1e-9)
-        assert 0.5 < k3[x].sequence_means / k3[x].batch_tokens < 2
-    assert k1[-0.02].sequence_means * k1[0.02].sequence_means < 0
-    assert abs(k1[0.02].sequence_means) > 4 * k1[0.02].batch_tokens
-
-
-def _stopping(offset: float) -> Chain:
-    return policy(1.0, offset, 64)
+        assert k3[x].sequence_means == pytest.approx(k3[x].batch_tokens, rel=0.5)
+    low, high = sorted(of.sequence_means for of in k1.values())
+    assert low < 0 < high
+    assert high > 2 * k1[0.02].batch_tokens
 
 
 def test_bennetts_bound_is_above_the_exact_tail():
@@ -222,11 +228,10 @@ def test_a_wrong_variance_does_not_pass():
 def test_what_was_drawn_has_the_law_of_the_tables():
     name, of = list(policies().items())[4]
     drawn = draw(of, 3, name)
-    assert drawn.own.shape == drawn.other.shape == drawn.of_p.shape == (of.tokens, SEQUENCES)
-    reverse = formula_moments(of.reversed(), K1)
+    assert drawn.own.shape == drawn.other.shape == drawn.of_p.shape == (of.dimension, SEQUENCES)
+    reverse = of.reversed().law
     sd = math.sqrt(reverse.variance / SEQUENCES)
-    assert abs(-drawn.of_p.sum(axis=0).mean() - reverse.mean) < 6 * sd
-    # The last tokens: after the chain has mixed, p's own follow another law than q's.
+    assert abs(-drawn.of_p.sum(axis=0).mean() - reverse.kl) < 6 * sd
     assert drawn.other[-1].mean() < 0 < drawn.own[-1].mean()
 
 

@@ -10,34 +10,34 @@ import jinja2
 import numpy as np
 import pandas as pd
 
-from mckl.show.figures import parts
+from mckl.show.figures import with_text
 from mckl.show.figures.libraries import cells, shown, table_of
 from mckl.study.libraries import LIBRARIES, Library
-from mckl.study.libraries.exact import formula_moments
 from mckl.study.libraries.formula import K1, K3
 from mckl.study.libraries.lengths import per_token
-from mckl.study.libraries.policies import SHARPER, STATES, TOKENS, policies, policy
+from mckl.study.libraries.policies import SHARPER, STATES, TOKENS, policies, stopping
+from mckl.text import two_digits
 
-# Of the section on lengths: the token 0 ends a sequence, or its 128th token does.
-_STOP, _LONGEST, _OFFSETS = 0, 128, (-0.1, -0.02, 0.02, 0.1, 0.5, 1.0, 2.0, 4.0)
+# Of the section on lengths.
+_LONGEST, _OFFSETS = 128, (-0.1, -0.02, 0.02, 0.1, 0.5, 1.0, 2.0, 4.0)
 
 
 def write_page(template: str, formulas: pd.DataFrame, path: str) -> None:
     """Fill the page's template from the table `formulas` and write it."""
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, trim_blocks=True)
-    text = environment.from_string(template).render(page_numbers(formulas))
+    text = environment.from_string(template).render(page_numbers(with_text(formulas)))
     Path(path).write_text(text + "\n", encoding="utf-8")
 
 
 def page_numbers(formulas: pd.DataFrame) -> dict[str, Any]:
     """What the page quotes: tables as Markdown, and numbers as text."""
     known = cells(formulas)
-    kl = [parts.nats(float(x)) for x in known.kl]
+    kl = [two_digits(float(x)) for x in known.kl]
     columns = ["formula", *kl]
-    share = table_of(parts.plain(formulas), "clamped")[list(known.kl.index)]
-    variance = table_of(parts.plain(formulas), "exact_variance")[list(known.kl.index)]
+    share = table_of(formulas, "clamped")[list(known.kl.index)]
+    variance = table_of(formulas, "exact_variance")[list(known.kl.index)]
     deviation = [
-        [shown(row.formula), *map(parts.nats, np.sqrt(variance.loc[row.formula]) / known.kl)]
+        [shown(row.formula), *map(two_digits, np.sqrt(variance.loc[row.formula]) / known.kl)]
         for row in known.rows
     ]
     acting = {
@@ -45,8 +45,8 @@ def page_numbers(formulas: pd.DataFrame) -> dict[str, Any]:
         for name, row in share.iterrows()
         if (row > 0).any()
     }
-    reverse = [formula_moments(chain.reversed(), K1).mean for chain in policies().values()]
-    wrong = table_of(parts.plain(formulas), "exact_mean").loc["k3 of -l", list(known.kl.index)]
+    reverse = [pair.reverse_kl for pair in policies().values()]
+    wrong = table_of(formulas, "exact_mean").loc["k3 of -l", list(known.kl.index)]
     return {
         "states": STATES,
         "tokens": TOKENS,
@@ -58,7 +58,7 @@ def page_numbers(formulas: pd.DataFrame) -> dict[str, Any]:
         "clamped": markdown(columns, ([shown(name), *row] for name, row in acting.items())),
         "reverse": markdown(
             ["", *kl],
-            [["KL(p‖q)", *map(parts.nats, reverse)], ["k3 of −ℓ, mean", *map(parts.nats, wrong)]],
+            [["KL(p‖q)", *map(two_digits, reverse)], ["k3 of −ℓ, mean", *map(two_digits, wrong)]],
         ),
         "lengths": markdown(
             ["offset", "E ℓ, nats a sequence", "E T, tokens", "batch's tokens, k1 and k3",
@@ -69,8 +69,7 @@ def page_numbers(formulas: pd.DataFrame) -> dict[str, Any]:
         "kl": kl,
         "row": {row.formula: {"bias": row.bias, "needed": row.needed} for row in known.rows},
         "share": acting,
-        "first_order": _lengths(-0.1),
-        "per_token": parts.nats(float(known.kl.iloc[3]) / TOKENS),
+        "per_token": two_digits(float(known.kl.iloc[3]) / TOKENS),
         "worst_k3": f"{100 * max(map(_apart, _OFFSETS)):.0f} %",
         "nearest": [_lengths(x) for x in (-0.02, 0.02)],
         "rows": len(formulas),
@@ -121,20 +120,20 @@ def _places(source: str) -> list[str]:
 def _share(share: float) -> str:
     if share == 0:
         return "0"
-    return f"{100 * share:.2g} %" if share >= 1e-4 else parts.nats(share)
+    return f"{100 * share:.2g} %" if share >= 1e-4 else two_digits(share)
 
 
 def _lengths(offset: float) -> list[str]:
     """A row of the section on lengths."""
-    chain = policy(1.0, offset, _LONGEST)
-    k1, k3 = (per_token(chain, formula, _STOP) for formula in (K1, K3))
+    pair = stopping(offset, _LONGEST)
+    k1, k3 = (per_token(pair, formula) for formula in (K1, K3))
     numbers = (k1.total, k1.length, k1.batch_tokens, k1.sequence_means, k3.sequence_means)
     return [f"{offset:g}".replace("-", "−"), *(_number(x) for x in numbers)]
 
 
 def _apart(offset: float) -> float:
     """How far k3's mean of sequence means is from that over the batch's tokens."""
-    k3 = per_token(policy(1.0, offset, _LONGEST), K3, _STOP)
+    k3 = per_token(stopping(offset, _LONGEST), K3)
     return abs(k3.sequence_means / k3.batch_tokens - 1.0)
 
 

@@ -14,9 +14,10 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Colormap
 
 from mckl.arrays import Vector
-from mckl.show.figures import Frames, parts, theme
+from mckl.show.figures import Frames, theme
 from mckl.study.libraries import policies
 from mckl.study.libraries.table import TOLERANCE, samples_needed
+from mckl.text import brief, rounded, two_digits
 
 _NEVER = "#DDDDDD"
 _DARK = 0.45  # luminance below which a cell's text is white
@@ -38,10 +39,9 @@ def users(formulas: pd.DataFrame) -> dict[str, list[str]]:
 
 def _ordered(formulas: pd.DataFrame) -> pd.DataFrame:
     """The rows by the formula's kind, the simplest first."""
-    plain = parts.plain(formulas)
     kinds = ["k1", "k2", "l^2", "k3", "k3 of -l"]
-    key = plain["formula"].map(lambda name: (kinds.index(_kind(name)), len(name)))
-    return plain.assign(key=key).sort_values("key", kind="stable")
+    key = formulas["formula"].map(lambda name: (kinds.index(_kind(name)), len(name)))
+    return formulas.assign(key=key).sort_values("key", kind="stable")
 
 
 def _kind(name: str) -> str:
@@ -73,7 +73,7 @@ def _relative(share: float) -> str:
     if share < 0.995:
         text = f"{100 * share:+.1f} %" if abs(share) < 0.0995 else f"{100 * share:+.0f} %"
         return text.replace("-", "−")
-    return f"×{1 + share:.2g}" if share < 99 else f"×{parts.count(1 + share)}"
+    return f"×{1 + share:.2g}" if share < 99 else f"×{rounded(1 + share)}"
 
 
 def shown(formula: str) -> str:
@@ -85,8 +85,8 @@ def _count(samples: float) -> str:
     """A number of sequences as a cell shows it."""
     if not math.isfinite(samples):
         return "never"
-    text = parts.count(samples)
-    return text if len(text) <= 7 else f"{samples:.1e}".replace("e+0", "e").replace("e+", "e")
+    text = rounded(samples)
+    return text if len(text) <= 7 else brief(samples)
 
 
 class Row(NamedTuple):
@@ -120,7 +120,7 @@ def _rows(formulas: pd.DataFrame, bias: pd.DataFrame, needed: pd.DataFrame) -> l
 def _frame(ax: Axes, rows: list[Row], kl: pd.Series, title: str) -> None:
     """Names of formulas and libraries at the sides, the policies' KL above."""
     ax.set_yticks(range(len(rows)), [shown(row.formula) for row in rows])
-    ax.set_xticks(range(len(kl)), [parts.nats(float(x)) for x in kl])
+    ax.set_xticks(range(len(kl)), [two_digits(float(x)) for x in kl])
     ax.xaxis.tick_top()
     for i, row in enumerate(rows):
         names = textwrap.fill(", ".join(row.users), 36)
@@ -156,7 +156,7 @@ class Cells(NamedTuple):
 
 def cells(formulas: pd.DataFrame) -> Cells:
     """The numbers of the table `formulas`."""
-    kl = parts.plain(formulas).drop_duplicates("setting").set_index("setting")["kl"]
+    kl = formulas.drop_duplicates("setting").set_index("setting")["kl"]
     formulas = _ordered(formulas)
     mean, variance, off = (
         table_of(formulas, column)[kl.index]
@@ -182,7 +182,7 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
     -------
     The figure, and what its caption quotes.
     """
-    formulas = parts.plain(frames["formulas"])
+    formulas = frames["formulas"]
     known = cells(formulas)
     rows, kl, bias, needed = known
     names = [row.formula for row in rows]
@@ -225,13 +225,13 @@ def _numbers(formulas: pd.DataFrame, known: Cells) -> dict[str, Any]:
         worst = min(of, key=loss.__getitem__)
         about |= {
             f"{name}_loss": f"{-100 * loss[worst]:.0f} %",
-            f"{name}_kl": parts.nats(float(kl[worst])),
+            f"{name}_kl": two_digits(float(kl[worst])),
             f"{name}_share": f"{100 * cut[worst]:.2g} %",
         }
     middle = max((s for s in away if kl[s] < policies.TOKENS), key=lambda s: kl[s])
     for name, at in (("close", away[0]), ("middle", middle), ("far", away[-1])):
-        about |= {f"{name}_nats": parts.nats(float(kl[at]))} | {
-            f"{name}_{short}": parts.count(float(takes[rows.index(formula), order.index(at)]))
+        about |= {f"{name}_nats": two_digits(float(kl[at]))} | {
+            f"{name}_{short}": rounded(float(takes[rows.index(formula), order.index(at)]))
             for short, formula in (("k1", "k1"), ("k3", "k3"), ("whole", "k3 of the sequence"))
         }
     return about

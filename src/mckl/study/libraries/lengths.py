@@ -1,9 +1,9 @@
 """What the ways to divide by sequences' lengths estimate, where a stop token ends a sequence.
 
-A sequence has T tokens, the stop token among them, and l in all, the sum over its tokens. The mean
-of l is KL; libraries log or descend one of two other numbers, in nats a token. Every formula whose
-tokens have the right mean after every prefix has the same sum and the same mean over the batch's
-tokens, but not the same mean of sequences' means: T depends on the tokens that it divides.
+A sequence has T tokens, the stop token among them, and a formula's sum over them. Libraries log or
+descend one of two numbers, in nats a token. Every formula whose tokens have the right mean after
+every prefix has the same mean of the sum and over the batch's tokens, but not the same mean of
+sequences' means: T depends on the tokens that it divides.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mckl.study.libraries.exact import Chain
+from mckl.families.policy import PolicyPair
 from mckl.study.libraries.formula import Formula
 
 
@@ -37,18 +37,18 @@ class PerToken(NamedTuple):
     sequence_means: float
 
 
-def per_token(chain: Chain, formula: Formula, stop: int) -> PerToken:
-    """The numbers of a policy that ends at the token `stop`, or after `chain.tokens` tokens."""
-    values = chain.q * formula(chain.log_ratio)
-    alive, so_far = chain.initial.copy(), np.zeros_like(chain.initial)  # P and E l, by state
-    alive[stop] = 0.0
-    alive /= alive.sum()
+def per_token(pair: PolicyPair, formula: Formula) -> PerToken:
+    """The numbers of a policy that ends at its stop token, or after `pair.dimension` tokens."""
+    of = pair.transitions
+    values = of.q * formula(of.ell)
+    stops = np.arange(len(of.q)) == pair.stop
+    alive, so_far = of.start.copy(), np.zeros(len(of.q))  # P and E of the sum, by state
     total = length = mean = 0.0
-    for token in range(1, chain.tokens + 1):
+    for token in range(1, pair.dimension + 1):
         length += alive.sum()
-        so_far = so_far @ chain.q + alive @ values
-        alive = alive @ chain.q
-        ends = np.arange(alive.size) == stop if token < chain.tokens else np.ones(alive.size, bool)
+        so_far = so_far @ of.q + alive @ values
+        alive = alive @ of.q
+        ends = stops if token < pair.dimension else np.ones_like(stops)
         total += so_far[ends].sum()
         mean += so_far[ends].sum() / token
         alive[ends] = so_far[ends] = 0.0

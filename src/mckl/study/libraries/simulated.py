@@ -12,14 +12,17 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+from scipy.special import ndtri
 
 from mckl.arrays import Vector
 from mckl.draw.streams import generator
-from mckl.study.libraries.exact import Chain, Moments, balanced, balanced_moments
+from mckl.families.policy import PolicyPair
+from mckl.study.libraries.exact import Moments, balanced, balanced_moments
 from mckl.study.libraries.formula import Formula
 from mckl.study.tails import bennett_p_value, chernoff_p_value
 
 SEQUENCES = 16384  # a policy
+POWER = 0.9  # with which the smallest error is caught
 
 
 class Drawn(NamedTuple):
@@ -55,21 +58,23 @@ class Drawn(NamedTuple):
         return np.asarray(sum(both))
 
 
-def draw(chain: Chain, seed: int, *key: str) -> Drawn:
+def draw(pair: PolicyPair, seed: int, *key: str) -> Drawn:
     """`SEQUENCES` sequences of q and of p, from the random stream with this key."""
-    chance = generator(seed, "formulas", *key)
-    own, other = _draw(chain, chance)
-    of_p, _ = _draw(chain.reversed(), chance)
-    return Drawn(own, other, -of_p)
+    chance, of = generator(seed, "formulas", *key), pair.transitions
+    q, p = of.q, of.q * np.exp(-of.ell)
+    own, other = _draw(of.start, q, p, of.ell, pair.dimension, chance)
+    of_p, _ = _draw(of.start, p, q, of.ell, pair.dimension, chance)
+    return Drawn(own, other, of_p)
 
 
-def _draw(chain: Chain, chance: np.random.Generator) -> Vector:
+def _draw(
+    start: Vector, q: Vector, p: Vector, ell: Vector, tokens: int, chance: np.random.Generator
+) -> Vector:
     """l of sequences of q, and of one token of p after each prefix: (2, tokens, sequences)."""
-    edges_q, edges_p = (np.cumsum(table, axis=1)[:, :-1] for table in (chain.q, chain.p))
-    ell, start = chain.log_ratio, np.cumsum(chain.initial)[:-1]
-    state = np.searchsorted(start, chance.random(SEQUENCES), side="right")
-    out = np.empty((2, chain.tokens, SEQUENCES))
-    for token in range(chain.tokens):
+    edges, edges_q, edges_p = (np.cumsum(x, axis=-1)[..., :-1] for x in (start, q, p))
+    state = np.searchsorted(edges, chance.random(SEQUENCES), side="right")
+    out = np.empty((2, tokens, SEQUENCES))
+    for token in range(tokens):
         u, v = chance.random((2, SEQUENCES, 1))
         following = (u >= edges_q[state]).sum(axis=1)
         out[0, token] = ell[state, following]
@@ -92,7 +97,7 @@ class Judged(NamedTuple):
     p_value
         Bound on the probability of a mean or a variance that is as far off or farther.
     smallest_error
-        The least error of the mean that has at most the probability `level`, in nats.
+        The error of the mean, in nats, that fails with the probability `POWER`.
     """
 
     mean: float
@@ -102,25 +107,26 @@ class Judged(NamedTuple):
     smallest_error: float
 
 
-def judge(drawn: Drawn, chain: Chain, formula: Formula, exact: Moments, level: float) -> Judged:
+def judge(drawn: Drawn, pair: PolicyPair, formula: Formula, exact: Moments, level: float) -> Judged:
     """A formula on drawn sequences against its exact law."""
     sums, balanced_sums = drawn.sums(formula), drawn.balanced_sums(formula)
     off = float(balanced_sums.mean()) - exact.mean
     square = float(np.mean((sums - exact.mean) ** 2))
     if formula.whole:
         # Of the balanced sums the range alone is known: from 0 to `most`, twice.
-        sd = math.nan
-        p_value = _chernoff(off, exact)
+        widest = exact.mean * (2.0 * exact.most - exact.mean)  # no variance is larger
+        p_value, z = _chernoff(off, exact), math.nan
         visible = _visible(lambda x: max(_chernoff(x, exact), _chernoff(-x, exact)), exact, level)
     else:
-        seen = balanced_moments(chain, formula)
-        sd = math.sqrt(seen.variance / SEQUENCES)
+        seen = balanced_moments(pair, formula)
+        widest, z = seen.variance, off / math.sqrt(seen.variance / SEQUENCES)
         spread = exact.fourth - exact.variance**2  # of one squared distance
         of_square = _bennett(square - exact.variance, spread, exact.farthest**2)
         of_mean = _bennett(off, seen.variance, seen.farthest)
         p_value = min(2.0 * min(of_mean, of_square), 1.0)
         visible = _visible(lambda x: 2.0 * _bennett(x, seen.variance, seen.farthest), seen, level)
-    return Judged(exact.mean + off, square, off / sd, p_value, visible)
+    visible += float(ndtri(POWER)) * math.sqrt(widest / SEQUENCES)
+    return Judged(exact.mean + off, square, z, p_value, visible)
 
 
 def _bennett(off: float, variance: float, farthest: float) -> float:

@@ -11,7 +11,6 @@ import pandas as pd
 from mckl.estimation.budget import BIASED, FAR, OK
 from mckl.study.libraries import LIBRARIES
 from mckl.study.libraries.exact import Moments, clamped_share, formula_moments
-from mckl.study.libraries.formula import K1
 from mckl.study.libraries.policies import policies
 from mckl.study.libraries.simulated import SEQUENCES, draw, judge
 
@@ -28,18 +27,18 @@ def formula_rows() -> Mapping[str, list[Any]]:
     of_all = policies()
     level = LEVEL / (len(of_all) * len(formulas))
     rows = []
-    for name, chain in of_all.items():
-        kl, drawn = formula_moments(chain, K1).mean, draw(chain, _SEED, name)
+    for name, pair in of_all.items():
+        kl, drawn = pair.law.kl, draw(pair, _SEED, name)
         known = {}
         for formula in formulas:
-            exact = formula_moments(chain, formula)
-            judged = judge(drawn, chain, formula, exact, level)
+            exact = formula_moments(pair, formula)
+            judged = judge(drawn, pair, formula, exact, level)
             known[formula] = {
                 "kl": kl,
                 "exact_mean": exact.mean,
                 "exact_bias": 0.0 if formula.unbiased else exact.mean - kl,
                 "exact_variance": exact.variance,
-                "clamped": clamped_share(chain, formula),
+                "clamped": clamped_share(pair, formula),
                 "tolerance": TOLERANCE,
                 **_need(exact, kl),
                 "relative_bias": math.nan,
