@@ -14,6 +14,7 @@ include: "workflow/rules/traces.smk"
 include: "workflow/rules/summary.smk"
 include: "workflow/rules/budget.smk"
 include: "workflow/rules/libraries.smk"
+include: "workflow/rules/intervals.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/report.smk"
 

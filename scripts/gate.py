@@ -1,4 +1,4 @@
-"""Fails the run when theory and measurement disagree, naming the cells, or at a gap."""
+"""Fails the run where theory and measurement disagree, or where l is not finite, and names it."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-# What the replicates say, beside the theory, and the gate that compares them.
+# Statistics over replicates, beside the theory, and the gate that compares the two.
 
 
 rule summary:
@@ -54,7 +54,7 @@ rule verify:
         "../../scripts/verify.py"
 
 
-# Apart from `verify`, and after the figures: what fails here has been written and drawn.
+# A rule of its own, after the figures: when it fails, tables and figures are complete.
 rule gate:
     input:
         expand("results/figures/{figure}.svg", figure=FIGURES),

@@ -9,6 +9,7 @@ from mckl.draw.backends import LIBRARIES
 from mckl.draw.points import SAMPLERS
 from mckl.estimation.cost import estimate_seconds
 from mckl.estimation.traces import SETTINGS_AT_ONCE, checkpoints, checkpoints_of
+from mckl.estimation.values import ESTIMATORS
 from mckl.study.settings import batches
 from mckl.text import count, counted, duration, size, some
 
@@ -190,7 +191,7 @@ def chunk_seconds(config: Config, settings: Sequence[Setting], backend: str = "n
                 batch[0].dimension, name, len(those), config.samples,
                 config.replicates, groups=groups, chi_squares=chi_squares,
                 checkpoints=len(at), sharing=len(batch), seconds=pair.seconds,
-                slowness=slowness,
+                slowness=slowness, by_factor=any(ESTIMATORS[e].sums for e in those),
             )
             for name, those in batch[0].combinations(config.samplers, config.estimators).items()
         )  # fmt: skip
