@@ -13,6 +13,7 @@ include: "workflow/rules/settings.smk"
 include: "workflow/rules/traces.smk"
 include: "workflow/rules/summary.smk"
 include: "workflow/rules/budget.smk"
+include: "workflow/rules/libraries.smk"
 include: "workflow/rules/intervals.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/report.smk"
@@ -28,6 +29,7 @@ rule all:
             kind=["svg", "png", "pdf"],
         ),
         "results/explorer.html",
+        "results/libraries.md",
         "results/landing.rst",
         "results/verified.txt",
         "results/manifest.json",

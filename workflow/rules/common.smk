@@ -51,6 +51,7 @@ TABLES = [
     "verification",
     "budget",
     "cost",
+    "formulas",
 ]
 
 # TensorFlow Probability's own KL of every setting, which the gate compares with the closed form.
@@ -68,6 +69,7 @@ MAKERS = {
     "verification": "verify",
     "registered-kl": "registered_kl",
     "notebook-points": "notebook",
+    "formulas": "libraries",
 }
 
 

@@ -60,6 +60,7 @@ rule gate:
         expand("results/figures/{figure}.svg", figure=FIGURES),
         verification="results/tables/verification.parquet",
         gaps="results/tables/gaps.parquet",
+        formulas="results/tables/formulas.parquet",
     output:
         "results/verified.txt",
     log:
@@ -74,7 +75,7 @@ rule gate:
         mem_mb=500,
         runtime=10,
     params:
-        origin=origin("verification", "gaps"),
+        origin=origin("verification", "gaps", "formulas"),
         code=script_digest("gate"),
     script:
         "../../scripts/gate.py"

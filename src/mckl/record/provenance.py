@@ -17,7 +17,14 @@ from mckl.errors import UserError
 from mckl.record.manifest import manifest, now
 
 # Folders and files in the manifest; Snakemake makes its report after it, at any time.
-_LEFT = ("tables/*", "figures/*", "explorer.html", "landing.rst", "verified.txt")
+_LEFT = (
+    "tables/*",
+    "figures/*",
+    "explorer.html",
+    "libraries.md",
+    "landing.rst",
+    "verified.txt",
+)
 _TIMED = ("cost",)  # its times differ in every run
 
 

@@ -163,6 +163,28 @@ _COLUMNS: Mapping[str, tuple[pa.DataType, str]] = {
     "terms": (pa.float64(), "size of the terms that the registered formula adds up, at least D"),
     "registered_kl": (pa.float64(), "KL(q||p) as TensorFlow Probability registers it, nats"),
     "registered_kl_float32": (pa.float64(), "the same in float32, nats"),
+    "library": (_KEY, "a library that computes a KL of policies"),
+    "version": (_KEY, "its version as read; with its date in source"),
+    "formula": (_KEY, "what it computes of a token's l: k1, k2, k3 (docs/theory.md), and clamps"),
+    "used_as": (_KEY, "metric (logged), reward (subtracted from rewards or advantages) or loss"),
+    "averaged": (_KEY, "how the library puts tokens and sequences together"),
+    "differentiated": (
+        _KEY,
+        "what a loss's gradient is taken of: value, value and ratio (times q / q, whose gradient "
+        "is the score), k2; nothing",
+    ),
+    "default": (pa.bool_(), "whether the library computes it in this role unless told otherwise"),
+    "source": (pa.string(), "repository or package, version, commit, date, file and lines"),
+    "note": (pa.string(), "what else there is to know of it; null otherwise"),
+    "exact_mean": (pa.float64(), "exact mean of the formula's sum over a sequence, nats"),
+    "clamped": (pa.float64(), "expected share of tokens that a clamp changes"),
+    "relative_bias": (
+        pa.float64(),
+        "distance of the loss's mean gradient from that of KL, by the latter's length; NaN: "
+        "not known",
+    ),
+    "cosine": (pa.float64(), "cosine of the angle between the two; NaN: not known"),
+    "measured_variance": (pa.float64(), "measured variance of one sequence's sum, nats^2"),
 }
 
 _KEYS = ("setting", "backend", "sampler", "estimator")
@@ -210,6 +232,12 @@ _TABLES: Mapping[str, tuple[str, ...]] = {
         "samples", "log_density_ratio", "estimate", "std_error", "squared_error",
     ),
     "notebook-points": ("distribution", "z1", "z2"),
+    "formulas": (
+        "setting", "library", "version", "formula", "used_as", "averaged", "differentiated",
+        "default", "source", "note", "kl", "exact_mean", "exact_bias", "exact_variance", "clamped",
+        "tolerance", "samples_needed", "verdict", "relative_bias", "cosine", "samples", "measured",
+        "measured_variance", "z", "p_value", "passed", "test", "smallest_error",
+    ),
 }  # fmt: skip
 
 SCHEMAS: Mapping[str, pa.Schema] = {
