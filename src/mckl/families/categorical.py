@@ -18,6 +18,7 @@ import scipy
 from mckl.arrays import Vector
 from mckl.draw.distribution import Distribution
 from mckl.families.base import Family, Side
+from mckl.families.categorical_scores import CategoricalScores
 from mckl.families.exponential import Exponential, ExponentialPair, log_quotient, text_of
 from mckl.families.parameters import check_names, numbers
 
@@ -100,6 +101,9 @@ class Categorical(Exponential):
             d[taken] = log_quotient(self.given[taken], p.given[taken])
         # A constant changes nothing; without it rounding is that of the differences.
         return d - np.where(taken, self.probabilities @ d, 0.0)
+
+    def scores(self, ell: Vector) -> CategoricalScores:
+        return CategoricalScores(self.probabilities, ell)
 
     @cached_property
     def _alias(self) -> tuple[Vector, Any]:
