@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from scipy.special import ndtri
 
 from mckl.arrays import Vector
 from mckl.draw.streams import generator
@@ -21,7 +22,8 @@ from mckl.estimation.gradients.base import Law, Method, law_of
 from mckl.estimation.gradients.simulate import checkpoints, simulate
 from mckl.estimation.gradients.theory import exact, needed, norm, numbers
 from mckl.families.scores import Scores
-from mckl.study.tails import self_normalised_p_value
+from mckl.study.tails import self_normalised_bound, self_normalised_p_value
+from mckl.study.verification import POWER
 
 if TYPE_CHECKING:
     from mckl.study.settings import Setting
@@ -33,20 +35,26 @@ _LEADING = 64  # samples from which the kurtosis of a leave-one-out mean is that
 
 
 class Test(NamedTuple):
-    """A statistic of the gate: measured and exact number, in how many deviations, its p-value.
+    """A statistic of the gate: measured and exact number, the exact deviation, z, the p-value.
 
-    z and p_value are NaN where the exact spread is infinite or not known.
+    spread, z and p_value are NaN where the spread is infinite or not known.
     """
 
     measured: float
     exact: float
+    spread: float
     z: float
     p_value: float
 
 
 def chosen(settings: Sequence[Setting], patterns: Sequence[str]) -> list[Setting]:
     """The settings whose names match one of the patterns."""
-    return [s for s in settings if any(fnmatch.fnmatchcase(s.name, x) for x in patterns)]
+    names = {x for x in patterns if not set(x) & set("*?[")}
+    others = [x for x in patterns if x not in names]
+    return [
+        s for s in settings
+        if s.name in names or any(fnmatch.fnmatchcase(s.name, x) for x in others)
+    ]  # fmt: skip
 
 
 def rows(
@@ -88,12 +96,14 @@ def _columns(
             "replicates": replicates,
             "parameter_count": scores.parameter_count,
             "gradient_norm": size,
-            "bias": seen.bias,
+            "mean_norm": seen.length,
+            "bias_norm": seen.bias,
             "relative_bias": seen.relative_bias,
             "cosine": seen.cosine,
             "total_variance": spread,
             "relative_rmse": math.sqrt(error) / size if size else math.nan,
-            "exact_bias": theory.bias,
+            "exact_mean_norm": theory.length,
+            "exact_bias_norm": theory.bias,
             "exact_relative_bias": theory.relative_bias,
             "exact_cosine": theory.cosine,
             "exact_total_variance": theory.total_variance,
@@ -130,14 +140,17 @@ def compare(law: Law, scores: Scores, method: Method, n: int, estimates: Vector)
     known = np.isfinite(variance)
     p = np.where(known, self_normalised_p_value(sums, (away**2).sum(axis=0), exact_sums), np.nan)
     p = np.where(known & (variance == 0), np.where(sums == 0, 1.0, 0.0), p)
-    of_mean = Test(math.nan, math.nan, math.nan, math.nan)
+    of_mean = Test(*(math.nan,) * 5)
     if known.any():
         worst = int(np.nanargmin(p))
-        z = float(sums[worst] / math.sqrt(exact_sums[worst])) if exact_sums[worst] else 0.0
+        deviation = math.sqrt(exact_sums[worst])
         of_mean = Test(
-            float(estimates[:, worst].mean()), float(mean[worst]), z,
+            float(estimates[:, worst].mean()),
+            float(mean[worst]),
+            deviation / replicates,
+            float(sums[worst]) / deviation if deviation else 0.0,
             min(float(p[worst]) * int(known.sum()), 1.0),
-        )  # fmt: skip
+        )
     # The squared error of one replicate, and by Minkowski's inequality at most its mean square.
     squares, expected = (away**2).sum(axis=1), float(variance.sum())
     one = expanded(law.variance, scores, size)
@@ -146,39 +159,44 @@ def compare(law: Law, scores: Scores, method: Method, n: int, estimates: Vector)
     if method.baseline and n < _LEADING:
         spread = math.nan
     measured, off = float(squares.mean()), squares - expected
-    of_variance = Test(measured, expected, math.nan, math.nan)
+    of_variance = Test(measured, expected, math.nan, math.nan, math.nan)
     if expected == 0.0:
-        of_variance = Test(measured, expected, 0.0, float(not squares.any()))
-    elif math.isfinite(spread):
-        z = float(off.sum() / math.sqrt(replicates * spread)) if spread > 0 else 0.0
+        of_variance = Test(measured, expected, 0.0, 0.0, float(not squares.any()))
+    elif 0.0 < spread < math.inf:
+        deviation = math.sqrt(replicates * spread)
         p_value = self_normalised_p_value(
             np.asarray(off.sum()), np.asarray((off**2).sum()), np.asarray(replicates * spread)
         )
-        of_variance = Test(measured, expected, z, float(p_value))
+        z = float(off.sum()) / deviation
+        of_variance = Test(measured, expected, deviation / replicates, z, float(p_value))
     return {"mean": of_mean, "variance": of_variance}
 
 
 def with_gradients(
     verification: pd.DataFrame, gradients: pd.DataFrame, level: float
 ) -> pd.DataFrame:
-    """The rows of verification.parquet, and those of gradients.parquet at a level of their own."""
+    """The rows of verification.parquet and those of gradients.parquet, at one level for all."""
     if gradients.empty:
         return verification
-    parts = []
+    parts, size = [verification], gradients["gradient_norm"].where(gradients["gradient_norm"] > 0)
     for quantity in ("mean", "variance"):
-        named = {f"{quantity}_{field}": field for field in Test._fields}
-        part = gradients[["setting", "method", "samples", *named]].rename(columns=named)
-        part = part.rename(columns={"method": "estimator"}).astype(
-            {"setting": str, "estimator": str}
+        fields = {f"{quantity}_{field}": field for field in Test._fields}
+        part = gradients[["setting", "method", "samples", *fields]]
+        part = part.rename(columns=fields | {"method": "estimator"})
+        part = part.astype({"setting": str, "estimator": str}).assign(
+            backend="numpy",
+            sampler="iid",
+            quantity=f"gradient_{quantity}",
+            test=np.where(part["p_value"].notna(), TEST, "none"),
+            passed=True,
+            # For now the spread, relative to the gradient, or to the total variance.
+            smallest_error=part["spread"] / (part["exact"] if quantity == "variance" else size),
         )
-        part = part.assign(backend="numpy", sampler="iid", quantity=f"gradient_{quantity}")
-        parts.append(part)
+        parts.append(part[list(verification.columns)])
     rows = pd.concat(parts, ignore_index=True)
-    tested = rows["p_value"].notna()
+    tested = ~rows["test"].isin(["none", "rounding"])
     share = level / max(int(tested.sum()), 1)
-    rows = rows.assign(
-        test=np.where(tested, TEST, "none"),
-        passed=~tested | (rows["p_value"] >= share),
-        smallest_error=math.nan,
-    )
-    return pd.concat([verification, rows[list(verification.columns)]], ignore_index=True)
+    seen = self_normalised_bound(share) + float(ndtri(POWER))
+    ours = rows["test"] == TEST
+    rows["smallest_error"] = rows["smallest_error"].where(~ours, seen * rows["smallest_error"])
+    return rows.assign(passed=rows["passed"].astype(bool) & ~(tested & (rows["p_value"] < share)))

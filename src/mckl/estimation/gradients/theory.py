@@ -19,6 +19,7 @@ _MOST = 1e18
 class Numbers(NamedTuple):
     """What an estimate over n samples is worth; norms are Euclidean, in nats a unit of theta.
 
+    length          the norm of its mean
     bias, rmse      the norm of its mean less the gradient; the root mean squared norm of its error
     relative_bias, relative_rmse
                     the same over the gradient's norm; NaN where the gradient is 0
@@ -26,6 +27,7 @@ class Numbers(NamedTuple):
     total_variance  the trace of its covariance
     """
 
+    length: float
     bias: float
     relative_bias: float
     cosine: float
@@ -43,6 +45,7 @@ def numbers(mean: Vector, total_variance: float, gradient: Vector, count: Vector
     # Both have norm 1 before they are multiplied: nothing underflows.
     along = float(count @ ((mean / length) * (gradient / size))) if both else math.nan
     return Numbers(
+        length,
         bias,
         bias / size if size else math.nan,
         min(max(along, -1.0), 1.0),

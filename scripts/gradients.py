@@ -1,0 +1,22 @@
+"""gradients.parquet and training.parquet: what every gradient method gives, a row group a setting."""
+
+from mckl.record.joblog import log_to
+
+log_to(snakemake.log[0])
+
+from tqdm import tqdm
+
+from mckl.record import tables
+from mckl.record.manifest import manifest
+from mckl.study import gradients, settings, training
+
+job = snakemake.params.job
+about = manifest(snakemake.config)
+chosen = [settings.from_dict(fields) for fields in job["settings"]]
+with tables.writer("gradients", snakemake.output.gradients, about) as out:
+    for columns in gradients.rows(
+        tqdm(chosen, unit="setting"), job["methods"], job["seed"], job["samples"], job["replicates"]
+    ):
+        out.write_table(tables.table("gradients", columns))
+trained = training.training_rows(job["methods"] if chosen else [], job["seed"])
+tables.write("training", snakemake.output.training, trained, about)
