@@ -1,4 +1,4 @@
-"""gradients.parquet and training.parquet: what every gradient method gives, a row group a setting."""
+"""gradients.parquet, a row group a setting, and training.parquet: what every method gives."""
 
 from mckl.record.joblog import log_to
 

@@ -168,8 +168,8 @@ _COLUMNS: Mapping[str, tuple[pa.DataType, str]] = {
     "passed": (pa.bool_(), "whether p_value is at least the cell's share of the level 1e-6"),
     "test": (
         _KEY,
-        "gamma (matched tail), chebyshev, bennett, chernoff or self-normalised (bounds for any law), "
-        "rounding (equal to rounding) or none",
+        "gamma (matched tail), chebyshev, bennett, chernoff or self-normalised (bounds for any "
+        "law), rounding (equal to rounding) or none",
     ),
     "smallest_error": (
         pa.float64(),

@@ -186,7 +186,7 @@ def gradient_seconds(config: Config) -> float:
     of = config.gradients
     factors = sum(s.dimension for s in config.gradient_settings())
     each = of["samples"] * of["replicates"] * len(of["methods"])
-    return _PER_SETTING * factors + _PER_WEIGHT * factors * each
+    return float(factors * (_PER_SETTING + _PER_WEIGHT * each))
 
 
 def plan(config: Config, jobs: Iterable[Job]) -> Plan:

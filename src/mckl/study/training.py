@@ -23,8 +23,8 @@ from mckl.families.scores import Scores
 
 SAMPLES, STEPS, RUNS, EVERY = 16, 120, 3, 3
 SHOWN = (
-    "score", "score-loo", "pathwise", "stl", "full-sum", "k1-loss", "k2-loss", "k3-loss", "k3-reward",
-    "k3-loss-ratio",
+    "score", "score-loo", "pathwise", "stl", "full-sum", "k1-loss", "k2-loss", "k3-loss",
+    "k3-reward", "k3-loss-ratio",
 )  # fmt: skip
 _LOST = 1e3  # nats of KL at which a run is given up
 

@@ -51,7 +51,9 @@ def _panel(ax: Axes, gradients: pd.DataFrame, setting: str) -> list[str]:
         if bias:
             ax.plot(n[[0, -1]], [bias, bias], color=colour, linewidth=0.7, linestyle=":", zorder=1)
     theme.decades(ax)
-    values = np.concatenate([c["relative_rmse"].to_numpy(float) for c in curves.values()] or [[]])
+    values = np.concatenate(
+        [np.empty(0), *(of["relative_rmse"].to_numpy(float) for of in curves.values())]
+    )
     ax.set_ylim(parts.y_limits(values))
     ends = [
         (float(np.clip(of["relative_rmse"].iloc[-1], *ax.get_ylim())), " = ".join(lines[method]),
@@ -102,6 +104,6 @@ def _numbers(gradients: pd.DataFrame, setting: str) -> dict[str, Any]:
     if "score" in needs.index:
         out["score_needs"] = parts.count(float(needs["score"]))
     if "k3-loss" in rows.index:
-        level = float(rows.loc["k3-loss", "exact_relative_bias"])
+        level = float(rows["exact_relative_bias"].loc["k3-loss"])
         out["k3_level"] = relative(level) if math.isfinite(level) else ""
     return out

@@ -7,9 +7,9 @@ from typing import Any
 
 import matplotlib.figure
 import matplotlib.pyplot as plt
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.patches import Patch
 
 from mckl.estimation.gradients import METHODS
 from mckl.show.figures import Frames, parts, theme
@@ -65,10 +65,8 @@ def _panel(ax: Axes, rows: pd.DataFrame, methods: list[str]) -> None:
         if row["exact_mean_norm"] != 0 and math.isfinite(row["cosine"]):
             ax.plot(row["cosine"], -i, "|", color=theme.TRUTH, markersize=7, zorder=3)
         if math.isfinite(row["exact_relative_bias"]):
-            ax.text(
-                1.06, -i, relative(row["exact_relative_bias"]), fontsize=6.5, va="center", ha="left",
-                color=theme.TRUTH,
-            )  # fmt: skip
+            bias = relative(row["exact_relative_bias"])
+            ax.text(1.06, -i, bias, fontsize=6.5, va="center", ha="left", color=theme.TRUTH)
     ax.axvline(0, color=theme.TRUTH, linewidth=0.7, zorder=3)
     ax.set_xlim(-1.05, 1.05)
     ax.set_ylim(0.6 - len(methods), 0.6)
@@ -108,7 +106,7 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
         ax.text(1.06, 0.75, "bias", fontsize=6.5, ha="left", va="bottom", color=theme.MUTED)
         told.append({"name": setting, **_numbers(rows)})
     axes[0, len(settings) // 2].set_xlabel("cosine with the gradient of KL(q‖p)")
-    handles = [plt.Rectangle((0, 0), 1, 1, color=c) for c in _KINDS.values()]
+    handles = [Patch(color=colour) for colour in _KINDS.values()]
     if settings:
         fig.legend(handles, list(_KINDS), loc="outside lower center", ncols=4, fontsize=7)
     return fig, {"settings": told, "samples": int(gradients["samples"].max()) if told else 0}
@@ -117,7 +115,9 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
 def _numbers(rows: pd.DataFrame) -> dict[str, str]:
     out = {}
     for method, key in (("k3-loss", "k3_loss"), ("k3-reward", "k3_reward")):
-        if method in rows.index and np.isfinite(rows.loc[method, "exact_cosine"]):
-            out[f"{key}_bias"] = relative(rows.loc[method, "exact_relative_bias"])
-            out[f"{key}_cosine"] = f"{rows.loc[method, 'exact_cosine']:.2f}"
+        if method not in rows.index:
+            continue
+        bias, cosine = (float(rows[x].loc[method]) for x in ("exact_relative_bias", "exact_cosine"))
+        if math.isfinite(cosine):
+            out |= {f"{key}_bias": relative(bias), f"{key}_cosine": f"{cosine:.2f}"}
     return out

@@ -40,10 +40,11 @@ SAMPLER_MARKERS: Mapping[str, str] = _plain_first(_in_turn(SAMPLERS, "oDsP^v*"))
 SAMPLER_HATCHES: Mapping[str, str] = _plain_first(
     _in_turn(SAMPLERS, ("", "----", "//////", "xxxx", "......", "oooo", "++++"))
 )
-# Gradient methods of which figures show errors. A colour that stands for two of them has two markers
-# and is never twice in a panel of one family.
+# Gradient methods of which figures show errors. Where two share a colour their markers differ, and
+# no family has both of them.
 _METHOD_LOOKS = {
-    "score": (_BLUE, "o"), "score-loo": (_SKY, "P"), "pathwise": (_GREEN, "D"), "stl": (_PURPLE, "v"),
+    "score": (_BLUE, "o"), "score-loo": (_SKY, "P"), "pathwise": (_GREEN, "D"),
+    "stl": (_PURPLE, "v"),
     "full-sum": (_GREEN, "X"), "full-sum-to-go": (_BROWN, "*"), "score-to-go": (_PURPLE, "<"),
     "k1-loss": (_GREY, "s"), "k3-loss": (_ORANGE, "s"), "k3-reward": (_VERMILION, "^"),
     "k3-loss-clamped": (_BROWN, "h"), "k2-loss-factor": (_GREY, ">"),

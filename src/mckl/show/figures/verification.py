@@ -24,8 +24,9 @@ _MOST = 600  # points drawn a panel: all of both tails, some of the middle
 _TAIL = 150
 _FAILED = "#D55E00"
 _TESTS = {
-    "gamma": "gamma tail", "chernoff": "Chernoff bound", "bennett": "Bennett bound",
-    "chebyshev": "Chebyshev bound", "self-normalised": "self-normalised bound", "rounding": "equal to rounding", "none": "not testable",
+    "gamma": "gamma tail", "self-normalised": "self-normalised bound", "chernoff": "Chernoff bound",
+    "bennett": "Bennett bound", "chebyshev": "Chebyshev bound", "rounding": "equal to rounding",
+    "none": "not testable",
 }  # fmt: skip
 _QUANTITIES = {
     "mean": "mean", "variance": "variance", "std_error": "standard error²",
