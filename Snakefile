@@ -34,7 +34,7 @@ rule all:
 
 
 onstart:
-    end_on_sigterm()  # the scheduler has set its own handler by now
+    end_on_signals()  # the scheduler has set its own handler by now
     tidy_results()
 
 

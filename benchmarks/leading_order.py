@@ -97,11 +97,11 @@ def deviations(unit: UnitTheory, units: int, errors: Vector, control: Vector) ->
     """What is off at so many units, of what the theory says there."""
     count, variance = errors.size, unit.variance / units
     squares = (errors - errors.mean()) ** 2 * count / (count - 1)
-    told = [_deviation("variance", (squares, squares - control**2 + variance), variance)]
+    found = [_deviation("variance", (squares, squares - control**2 + variance), variance)]
     if units >= unit.least_units_of_bias:
         bias = unit.bias_times_n / units
-        told.append(_deviation("bias", (errors, errors - control), bias))
-    return told
+        found.append(_deviation("bias", (errors, errors - control), bias))
+    return found
 
 
 def _deviation(quantity: str, either: tuple[Vector, Vector], exact: float) -> Deviation:
@@ -113,7 +113,7 @@ def _deviation(quantity: str, either: tuple[Vector, Vector], exact: float) -> De
 
 
 def cells(unit: UnitTheory, points: int, rng: np.random.Generator) -> list[int]:
-    """Numbers of units to look at: where variance and bias begin to be told, and beyond."""
+    """Numbers of units to look at: where variance and bias begin to be known, and beyond."""
     most = MOST_SAMPLES // points
     begin = [max(math.ceil(x), 16 // points) for x in (unit.least_units, unit.least_units_of_bias)
              if x <= most]  # fmt: skip
@@ -125,7 +125,7 @@ def cells(unit: UnitTheory, points: int, rng: np.random.Generator) -> list[int]:
 def main() -> int:
     """Measure, print a table, and fail where the theory is off."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--settings", type=int, default=500, help="with something told")
+    parser.add_argument("--settings", type=int, default=500, help="with a known variance or bias")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--room", type=int, default=2**20, help="units drawn for a comparison")
     chosen = parser.parse_args()
@@ -143,18 +143,18 @@ def main() -> int:
             at = cells(unit, 1 + paired, rng)
             for units in at:
                 replicates = min(max(chosen.room // units, 64), 20000)
-                told = deviations(unit, units, *simulated(of, law, paired, units, replicates, rng))
-                if any(d.wrong for d in told):  # a false alarm does not come again
+                known = deviations(unit, units, *simulated(of, law, paired, units, replicates, rng))
+                if any(d.wrong for d in known):  # a false alarm does not come again
                     again = np.random.default_rng([chosen.seed, drawn])
                     replicates *= _AGAIN
                     sample = simulated(of, law, paired, units, replicates, again)
-                    told = deviations(unit, units, *sample)
+                    known = deviations(unit, units, *sample)
                 name = (
                     f"D = {of.dimension}, scales {np.unique(of.p_sd).round(3).tolist()}, "
                     f"offset {of.q_mean[0]:.3g}, {'antithetic' if paired else 'iid'}, "
                     f"{units} units, {replicates} replicates"
                 )
-                found += [(d, name) for d in told]
+                found += [(d, name) for d in known]
             done += bool(at)
             bar.update(bool(at))
     print(f"{done} of {drawn} random settings have a leading order within {MOST_SAMPLES} samples")

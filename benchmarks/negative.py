@@ -22,8 +22,8 @@ from scipy.special import ndtr, ndtri
 from tqdm import tqdm
 
 from mckl.draw.quantiles import chisquare_of_normal
-from mckl.exact.balanced import balanced_variance
 from mckl.exact.negative_balanced import probability_negative_balanced
+from mckl.exact.strata import balanced_variance
 from mckl.families.normal import Pair, pair
 from mckl.families.quadratic_form import Form, full, radial
 
@@ -73,8 +73,8 @@ def main() -> int:
             of = random_pair(rng)
             form = (full, radial)[rng.integers(2)](of)
             n = 2 ** int(rng.integers(1, 10))
-            told = probability_negative_balanced(form, n)
-            if not told:
+            stated = probability_negative_balanced(form, n)
+            if not stated:
                 continue
             bar.n += 1
             bar.refresh()
@@ -82,14 +82,14 @@ def main() -> int:
             count = negatives(form, n, repeats, rng)
             off = STANDARD_ERRORS * math.sqrt(count + 1)
             least, most = (count - off) / repeats, (count + off) / repeats
-            sure = max(least / told, told / most)
+            sure = max(least / stated, stated / most)
             if sure > max(worst, FACTOR):
                 print(f"off by {sure:.3g} at least: D = {of.dimension}, {n} points, "
                       f"scales {np.unique(of.p_sd).round(3).tolist()}, offset {of.q_mean[0]:.3g}, "
-                      f"stated {told:.3g}, simulated {count / repeats:.3g}")  # fmt: skip
+                      f"stated {stated:.3g}, simulated {count / repeats:.3g}")  # fmt: skip
             worst = max(worst, sure)
             if count > 400:
-                ratios.setdefault(n, []).append(count / repeats / told)
+                ratios.setdefault(n, []).append(count / repeats / stated)
                 normal = ndtr(-form.kl / math.sqrt(balanced_variance(form, n)))
                 worst_normal = max(worst_normal, count / repeats / normal)
     print(f"off by a factor of {worst:.3g} at most, {STANDARD_ERRORS:.0f} standard errors allowed")

@@ -11,7 +11,7 @@ from mckl.record.manifest import manifest
 from mckl.study import budget, settings
 
 job = snakemake.params.job
-chosen = [settings.from_dict(fields) for fields in job["settings"]]
+chosen = settings.of_job(job, snakemake.config)
 summary = tables.read("summary", snakemake.input.summary).to_pandas()
 with tables.writer("budget", snakemake.output[0], manifest(snakemake.config)) as out:
     for columns in budget.budget_rows(

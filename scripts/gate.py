@@ -13,7 +13,7 @@ from mckl.study.verification import failures, passed_line
 
 verification = tables.read("verification", snakemake.input.verification).to_pandas()
 lost = tables.read("gaps", snakemake.input.gaps).to_pandas()
-messages = list(filter(None, [gaps.told(lost), failures(gaps.outside(verification, lost))]))
+messages = list(filter(None, [gaps.message(lost), failures(gaps.outside(verification, lost))]))
 if messages:
     raise UserError("; ".join(messages))
 Path(snakemake.output[0]).write_text(passed_line(verification) + "\n")

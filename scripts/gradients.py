@@ -12,7 +12,7 @@ from mckl.study import gradients, settings, training
 
 job = snakemake.params.job
 about = manifest(snakemake.config)
-chosen = [settings.from_dict(fields) for fields in job["settings"]]
+chosen = settings.of_job(job, snakemake.config)
 with tables.writer("gradients", snakemake.output.gradients, about) as out:
     for columns in gradients.rows(
         tqdm(chosen, unit="setting"), job["methods"], job["seed"], job["samples"], job["replicates"]

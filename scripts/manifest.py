@@ -14,5 +14,5 @@ run = json.loads(os.environ["MCKL_RUN"])
 folder = Path(snakemake.output[0]).parent
 left = {Path(path).relative_to(folder).as_posix(): Path(path) for path in snakemake.input}
 with tables.replacing(snakemake.output[0]) as beside:
-    told = provenance.record(snakemake.config, run, left)
-    beside.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+    manifest = provenance.record(snakemake.config, run, left)
+    beside.write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")

@@ -9,7 +9,7 @@ from mckl.record.manifest import manifest
 from mckl.study import notebook, settings
 
 job = snakemake.params.job
-setting = settings.from_dict(job["setting"])
+setting = settings.from_dict(job["setting"], snakemake.config.get("cases"))
 about = manifest(snakemake.config)
 tables.write(
     "notebook-points", snakemake.output.points, notebook.points(setting, job["seed"]), about

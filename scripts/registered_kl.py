@@ -14,6 +14,6 @@ from mckl.record.manifest import manifest
 from mckl.study import settings
 from mckl.study.registered import registered_rows
 
-chosen = [settings.from_dict(fields) for fields in snakemake.params.job["settings"]]
+chosen = settings.of_job(snakemake.params.job, snakemake.config)
 about = manifest(snakemake.config)
 tables.write("registered-kl", snakemake.output[0], registered_rows(chosen), about)

@@ -8,7 +8,7 @@ from mckl.record import tables
 from mckl.record.manifest import manifest
 from mckl.study import settings, theory
 
-chosen = [settings.from_dict(fields) for fields in snakemake.params.job["settings"]]
+chosen = settings.of_job(snakemake.params.job, snakemake.config)
 tables.write(
     "settings", snakemake.output[0], theory.setting_rows(chosen), manifest(snakemake.config)
 )

@@ -11,7 +11,7 @@ from mckl.record.manifest import manifest
 from mckl.study import settings, theory
 
 job = snakemake.params.job
-chosen = [settings.from_dict(fields) for fields in job["settings"]]
+chosen = settings.of_job(job, snakemake.config)
 with tables.writer("theory", snakemake.output[0], manifest(snakemake.config)) as out:
     for columns in theory.theory_rows(
         tqdm(chosen, unit="setting"), job["samplers"], job["estimators"], job["samples"]

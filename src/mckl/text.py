@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 _TIMES = (
     (1e-9, "ns"), (1e-6, "µs"), (1e-3, "ms"), (1.0, "s"), (60.0, "min"), (3600.0, "h"),
     (86400.0, "days"), (31557600.0, "years"),
 )  # fmt: skip
 _BYTES = ("B", "kB", "MB", "GB", "TB", "PB")
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def number(value: float) -> str:
@@ -40,6 +43,68 @@ def count(n: float, *, exponent_from: float = 1e6) -> str:
     if n < exponent_from:
         return f"{n:,.0f}"
     return f"{n:.2e}".replace("e+0", "e").replace("e+", "e")
+
+
+def rounded(n: float) -> str:
+    """A number of samples to two significant digits, at least 1.
+
+    >>> rounded(643_210), rounded(4.2e16), rounded(0.3), rounded(math.inf)
+    ('640,000', '4.2e16', '1', 'infinitely many')
+    """
+    if not math.isfinite(n):
+        return "infinitely many"
+    n = max(n, 1.0)
+    if n >= 1e9:
+        return f"{n:.1e}".replace("e+", "e").replace(".0e", "e")
+    digits = 1 - math.floor(math.log10(n))
+    return f"{round(n, min(digits, 0)):,.0f}"
+
+
+def brief(n: float) -> str:
+    """A number of samples in at most four characters.
+
+    >>> brief(64), brief(1_812), brief(18_120), brief(1.8e6), brief(1.2e12)
+    ('64', '1.8k', '18k', '1.8M', '10¹²')
+    """
+    if n < 1000:
+        return f"{n:.0f}"
+    for size, unit in ((1e3, "k"), (1e6, "M"), (1e9, "G")):
+        if n < 999.5 * size:
+            value = n / size
+            return f"{value:.1f}{unit}" if value < 9.95 else f"{value:.0f}{unit}"
+    return power_of_ten(round(math.log10(n)))
+
+
+def power_of_ten(exponent: int) -> str:
+    """A power of ten as a reader writes it.
+
+    >>> power_of_ten(-3)
+    '10⁻³'
+    """
+    return f"10{str(exponent).translate(_RAISED)}"
+
+
+def two_digits(value: float) -> str:
+    """A quantity to two digits, as a reader writes it.
+
+    >>> two_digits(0.0312), two_digits(12), two_digits(5.4e12), two_digits(math.inf)
+    ('0.031', '12', '5.4 × 10¹²', 'inf')
+    """
+    if value == 0 or 1e-3 <= abs(value) < 1e4:
+        return f"{value:.2g}" if abs(value) < 100 else f"{value:.0f}"
+    if not math.isfinite(value):
+        return f"{value:g}"
+    digits, power = f"{value:.1e}".split("e")
+    return f"{digits} × {power_of_ten(int(power))}"
+
+
+def for_json(value: Any) -> Any:
+    """The same, but None for NaN and inf, which JSON does not have.
+
+    >>> for_json(0.5), for_json(math.inf), for_json("inf")
+    (0.5, None, 'inf')
+    """
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def counted(n: int, noun: str) -> str:
@@ -87,6 +152,25 @@ def listed(words: Iterable[str], last: str = "and") -> str:
     """
     *front, end = list(words) or [""]
     return f"{', '.join(front)} {last} {end}" if front else end
+
+
+def some(names: Sequence[str], separator: str = ", ") -> str:
+    """At most five names.
+
+    >>> some("abc"), some("abcdefg", "; ")
+    ('a, b, c', 'a; b; c; d; e and 2 more')
+    """
+    more = len(names) - 5
+    return separator.join(names[:5]) + (f" and {more} more" if more > 0 else "")
+
+
+def quoted(text: str) -> str:
+    """A text that somebody gave, in quotation marks; of a long one the first 60 characters.
+
+    >>> quoted("sobl")
+    "'sobl'"
+    """
+    return f"'{text[:60]}...'" if len(text) > 60 else f"'{text}'"
 
 
 def nearest(word: object, known: Iterable[str]) -> str:

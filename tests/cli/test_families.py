@@ -176,7 +176,7 @@ def test_parameters_in_files(tmp_path, monkeypatch):
     assert told("kl", *words)["kl"] == pytest.approx(0.7 * math.log(1.4) - 0.1 * math.log(3))
     np.save("wide.npy", np.ones((2, 3)))
     text = refused("kl", *case("{mean: wide.npy, sd: 1}", NORMAL))
-    assert text == "wide.npy: shape (2, 3), expected one vector or a square matrix"
+    assert text == "--q: mean: wide.npy: shape (2, 3), expected one vector or a square matrix"
 
 
 def test_where_q_is_0_and_p_is_not():

@@ -21,8 +21,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mckl.cli.vectors import read_gaussian, read_vector
 from mckl.errors import UserError
+from mckl.record.vectors import read_gaussian, read_vector
 
 from .test_cli import mckl, refused, told
 

@@ -16,7 +16,10 @@ from .study import HOLD, ClusterStudy
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("cluster")]
 
-TRACES = "results/tables/traces.parquet"
+
+def traces(*chunks: str) -> list[str]:
+    """The traces of these chunks, whose jobs are the only ones that a run of them needs."""
+    return [f"results/traces/numpy/{chunk}.parquet" for chunk in chunks]
 
 
 class Job(NamedTuple):
@@ -67,40 +70,43 @@ def test_the_study_has_the_tables_of_a_local_run(study: ClusterStudy, finished: 
     assert {job.rule for job in done} == {"theory", "estimate", "traces", "summary", "budget"}
 
 
-# More memory than a first attempt asks for, and less than a second one.
+# What becomes of a chunk's job. The first asks for more memory than a first attempt has, and for
+# less than a second one.
+KILLED, CANCELLED, LATE, LOST = "d1-s0.8", "d2-s0.8", "d2-s1.25", "d1-s1.25"
 BALLAST = """
-if chunk == "d1-s0.8":
+if chunk == "{killed}":
     ballast = b"x" * int(1.2e6 * {mem_mb})
     sleep(10)
 """
 
 
 def test_jobs_that_die_are_done_again(study: ClusterStudy, finished: Study) -> None:
-    first = asked(study.run(TRACES, "--dry-run"))
-    study.before_estimate(HOLD + BALLAST.format(**first))
-    held = {chunk: study.root / f"hold-{chunk}" for chunk in CHUNKS if chunk != "d1-s0.8"}
-    for path in held.values():
+    wanted = traces(KILLED, CANCELLED, LATE, LOST)
+    first = asked(study.run(*wanted, "--dry-run"))
+    study.before_estimate(HOLD + BALLAST.format(killed=KILLED, **first))
+    held = [study.root / f"hold-{chunk}" for chunk in (CANCELLED, LATE, LOST)]
+    for path in held:
         path.touch()
-    with study.running(study.root / "run.txt", TRACES) as run:
-        wait("all jobs run", lambda: len(study.numbers()) == len(CHUNKS))
+    with study.running(study.root / "run.txt", *wanted) as run:
+        wait("all jobs run", lambda: len(study.numbers()) == len(wanted))
         number = study.numbers()
-        study.slurm.command("scancel", number["d2-s0.8"])
+        study.slurm.command("scancel", number[CANCELLED])
         # A limit is a minute at least; an operator may bring its end forward.
-        study.slurm.command("scontrol", "update", f"JobId={number['d2-s1.25']}", "EndTime=now")
+        study.slurm.command("scontrol", "update", f"JobId={number[LATE]}", "EndTime=now")
         wait("they die", lambda: {"CANCELLED", "TIMEOUT", "FAILED"} <= states(study))
         study.slurm.lose_node()
         lost = [job.number for job in jobs(study) if job.state == "PENDING"]
-        assert {number["case-notebook"], number["d1-s1.25"]} <= {*lost}
-        for path in held.values():
+        assert number[LOST] in lost
+        for path in held:
             path.unlink()
         study.slurm.start_node()
         for job in lost:  # else SLURM waits two minutes
             study.slurm.command("scontrol", "update", f"JobId={job}", "StartTime=now+10seconds")
         assert run.wait(timeout=240) == 0, study.printed()
-    assert_same_rows(study, finished, TRACES)
+    assert_same_rows(study, finished, *wanted)
     done = [job for job in jobs(study) if job.rule == "estimate"]
     count = Counter(job.state for job in done)
-    assert count["COMPLETED"] == len(CHUNKS)
+    assert count["COMPLETED"] == len(wanted)
     assert min(count["CANCELLED"], count["TIMEOUT"], count["FAILED"]) >= 1
     assert "exceeded memory limit" in (study.slurm.root / "slurmd.log").read_text()
     again = [job for job in done if job.state == "COMPLETED" and job.number not in number.values()]
@@ -122,16 +128,16 @@ def states(study: ClusterStudy) -> set[str]:
 
 def test_an_interrupted_run_resumes(study: ClusterStudy, finished: Study) -> None:
     study.before_estimate(HOLD)
-    held = study.root / "hold-d2-s1.25"
-    held.touch()
-    traces = [f"results/traces/numpy/{chunk}.parquet" for chunk in CHUNKS]
+    (study.root / "hold-d2-s1.25").touch()
+    wanted = traces("d1-s0.8", "d2-s1.25")
     # The jobs of an array end together; Snakemake's own log tells which ended.
-    alone = (*traces, "--slurm-array-jobs", "none", "--printshellcmds")
+    alone = (*wanted, "--slurm-array-jobs", "none", "--printshellcmds")
     with study.running(study.root / "run.txt", *alone) as run:
-        wait("all but one end", lambda: study.printed().count("Finished jobid") == len(CHUNKS) - 1)
+        wait("one ends", lambda: "Finished jobid" in study.printed())
+        wait("the other runs", lambda: len(study.numbers()) == len(wanted))
         run.send_signal(signal.SIGINT)
         assert run.wait(timeout=60) != 0
     wait("none is left", lambda: not states(study) & {"RUNNING", "PENDING", "COMPLETING"})
-    held.unlink()
+    (study.root / "hold-d2-s1.25").unlink()
     assert jobs_in(study.run(*alone)) == ["estimate d2-s1.25"]
-    assert_same_rows(study, finished, *traces)
+    assert_same_rows(study, finished, *wanted)

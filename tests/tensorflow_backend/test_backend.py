@@ -30,10 +30,13 @@ from mckl.study.registered import with_registered
 from mckl.study.settings import case_setting, grid_setting
 from mckl.study.verification import failures
 
-pytestmark = pytest.mark.skipif(
-    find_spec("tensorflow_probability") is None,
-    reason="the extra is not installed: pip install '.[tensorflow]' -c constraints.txt",
-)
+pytestmark = [
+    pytest.mark.xdist_group("tensorflow"),  # imported by one worker
+    pytest.mark.skipif(
+        find_spec("tensorflow_probability") is None,
+        reason="the extra is not installed: pip install '.[tensorflow]' -c constraints.txt",
+    ),
+]
 
 NOTEBOOK = case_setting(
     "notebook",
@@ -90,8 +93,8 @@ def test_both_backends_agree_on_the_same_numbers(library, setting, sampler):
     numpy = backends.load("numpy")
     drawn = sampler.points.start(numpy.stream(seed), form, seed)(rows)
     numbers = [np.array(x) for x in drawn]
-    ours = numpy.kernel([form], points).log_density_ratios([replay(*numbers)], rows)
-    theirs = library.kernel([form], points, rows).log_density_ratios([replay(*numbers)], rows)
+    ours = numpy.kernel([form], points).evaluate([replay(*numbers)], rows)[0]
+    theirs = library.kernel([form], points, rows).evaluate([replay(*numbers)], rows)[0]
     assert theirs.shape == ours.shape == (points, 1, 1, rows)
     assert theirs.dtype == np.float64
     size = np.abs(ours).max()
@@ -103,7 +106,7 @@ def test_both_backends_agree_on_the_same_numbers(library, setting, sampler):
 def test_log_density_ratio_is_that_of_the_definition(library):
     form = SAMPLERS["iid"].form(NOTEBOOK.pair)
     normals = np.random.default_rng(1).standard_normal((300, 2))
-    ell = library.kernel([form], 1, 300).log_density_ratios([replay(normals, normals[:, :0])], 300)
+    ell = library.kernel([form], 1, 300).evaluate([replay(normals, normals[:, :0])], 300)[0]
     z = NOTEBOOK.pair.q_mean + NOTEBOOK.pair.q_sd * normals
     np.testing.assert_allclose(ell[0, 0, 0], log_density_ratio(NOTEBOOK.pair, z), rtol=1e-11)
 
@@ -353,4 +356,4 @@ def test_running_out_of_memory_is_said_in_one_line(library, module):
 
     kernel = library.kernel([SAMPLERS["iid"].form(NOTEBOOK.pair)], 1, 16)
     with pytest.raises(UserError, match="no memory for 16 samples of 2 numbers"):
-        kernel.log_density_ratios([draw], 16)
+        kernel.evaluate([draw], 16)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from decimal import Decimal, localcontext
+from functools import partial
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from mckl.estimation.running import RunningMoments
 from mckl.estimation.values import ESTIMATORS
 from mckl.estimation.values.base import DIVERGENT, POWERS
 from mckl.estimation.values.integrands import Integrands
+from mckl.exact.integrands import SUMS
 from mckl.families.normal import grid_pair, kl_divergence, pair
 from mckl.families.registry import case_pair
 
@@ -143,7 +145,10 @@ def test_the_control_variate_at_mu_1():
 def estimate(name, ell):
     """An estimator's (estimate, standard error) of l with shape (points, replicates, units)."""
     estimator = ESTIMATORS[name]
-    moments = RunningMoments(estimator.products, Integrands, ell.shape[1])
+    # One factor: the sums over factors are those of the whole.
+    sums = {name: SUMS[name](ell) for name in estimator.sums}
+    of = partial(Integrands, sums=sums)
+    moments = RunningMoments(estimator.products, of, ell.shape[1])
     moments.update(ell)
     value, variance = estimator.estimate(moments)
     return value, np.sqrt(variance)
@@ -183,14 +188,14 @@ def test_cv_bias_to_first_order():
     assert abs(bias.mean() - expected) < 4 * error + 4 * abs(expected) / units
 
 
-@pytest.mark.parametrize("name", ESTIMATORS)
+@pytest.mark.parametrize("name", [e for e in ESTIMATORS if e != "rb"])
 @pytest.mark.parametrize("units", [1, 2, 3])
 def test_estimates_of_very_few_samples(name, units):
     ell = np.array([0.3, -0.2, 0.9])[None, None, :units]
     value, std_error = (x[0] for x in estimate(name, ell))
     x = ell[0, 0]
     r = np.expm1(-x)
-    terms = {"k1": x, "k2": x * x / 2, "k3": r + x}.get(name)
+    terms = {"k1": x, "k2": x * x / 2, "k3": r + x}.get(name.removesuffix("-factor"))
     if terms is not None:
         expected, freedom = terms.mean(), units - 1
     elif units == 1:

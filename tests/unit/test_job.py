@@ -153,8 +153,9 @@ def test_a_flipped_bit_never_changes_what_is_taken(again, before):
     names = [setting["name"] for setting in LESS["settings"]]
 
     def taken():
+        of = dict.fromkeys(LESS["samplers"], LESS["estimators"])
         earlier = Earlier(traces_in(again), cost_in(again), LESS, about)
-        return {(name, x): one for name in names for x, one in earlier.traces(name).items()}
+        return {(name, x): one for name in names for x, one in earlier.traces(name, of).items()}
 
     good = taken()
     assert len(good) == 15

@@ -9,9 +9,9 @@ from scipy.special import ndtr, ndtri
 from scipy.stats import chi2
 
 from mckl.draw.quantiles import chisquare_of_normal
-from mckl.exact.balanced import balanced_variance
 from mckl.exact.negative import probability_negative
 from mckl.exact.negative_balanced import probability_negative_balanced
+from mckl.exact.strata import balanced_variance
 from mckl.families.normal import Diagonal, grid_pair, pair
 
 NOTEBOOK = pair([1, 4], 1.0, [-3, 2], 2.5)

@@ -45,7 +45,7 @@ def naive(setting, seed, tolerance):
     sampler, key = SAMPLERS["iid-radial"], seed_sequence(seed, "naive", setting.name)
     form, library = sampler.form(setting.pair), backends.load("numpy")
     draw = sampler.points.start(library.stream(key), form, key)
-    x = library.kernel([form], 1).log_density_ratios([draw], 4096).ravel()
+    x = library.kernel([form], 1).evaluate([draw], 4096).ravel()
     n = np.arange(1, x.size + 1)
     mean = np.cumsum(x) / n
     sd = np.sqrt(np.maximum(np.cumsum(x * x) - n * mean**2, 0.0) / np.maximum(n - 1, 1))

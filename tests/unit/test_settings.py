@@ -24,6 +24,7 @@ from mckl.study.settings import (
 
 SWEEP = {"dimension": [1, 16], "scale": [0.8, 1.25], "offset": [0.0, 0.25]}
 VECTORS = {"q": {"mean": [1.0, 4.0], "sd": [1.0, 1.0]}, "p": {"mean": [-3.0, 2.0], "sd": 2.5}}
+NOTEBOOK = case_setting("notebook", VECTORS)
 
 
 def test_names():
@@ -82,7 +83,7 @@ def test_a_setting_has_the_samplers_of_its_family():
 
 
 def test_every_combination_is_a_setting():
-    every = settings(SWEEP, {"notebook": VECTORS})
+    every = settings(SWEEP, [NOTEBOOK])
     assert [s.name for s in every][:3] == ["d1-s0.8-o0", "d1-s0.8-o0.25", "d1-s1.25-o0"]
     assert len(every) == 9
     assert every[-1].name == "notebook"
@@ -99,7 +100,7 @@ def test_every_combination_is_a_setting():
     ],
 )
 def test_chunks_are_named_by_what_their_settings_share(axes, count, example):
-    every = settings(SWEEP, {"notebook": VECTORS})
+    every = settings(SWEEP, [NOTEBOOK])
     jobs = chunks(every, axes)
     assert len(jobs) == count + 1
     assert "d16-s1.25-o0.25" in {s.name for s in jobs[example]}
@@ -109,10 +110,10 @@ def test_chunks_are_named_by_what_their_settings_share(axes, count, example):
 
 @pytest.mark.parametrize("axes", [list(AXES), ["dimension", "scale"], ["dimension"]])
 def test_a_setting_that_joins_touches_no_other_chunk(axes):
-    before = chunks(settings(SWEEP, {"notebook": VECTORS}), axes)
+    before = chunks(settings(SWEEP, [NOTEBOOK]), axes)
     wider = SWEEP | {"dimension": [1, 8, 16]}
-    after = chunks(settings(wider, {"another": VECTORS, "notebook": VECTORS}), axes)
+    after = chunks(settings(wider, [case_setting("another", VECTORS), NOTEBOOK]), axes)
     assert set(before) < set(after)
     assert {name: after[name] for name in before} == before
     reordered = {axis: values[::-1] for axis, values in SWEEP.items()}
-    assert chunks(settings(reordered, {"notebook": VECTORS}), axes) == before
+    assert chunks(settings(reordered, [NOTEBOOK]), axes) == before

@@ -11,11 +11,13 @@ from scipy import integrate
 from scipy.special import ndtri
 from scipy.stats import chi2, norm, qmc
 
-from mckl.exact.strata import chi_strata, normal_strata, stratified
+from mckl.exact.strata import balanced_variance, chi_strata, normal_strata, stratified
 from mckl.families.normal import Diagonal, grid_pair
 from mckl.families.quadratic_form import QuadraticForm
 
 NONE = np.empty(0)
+NORMAL = QuadraticForm(0.0, np.zeros(1), np.ones(1), NONE, NONE)
+SQUARE = QuadraticForm(0.0, np.ones(1), np.zeros(1), NONE, NONE)
 
 
 def test_one_stratum_is_the_whole_law():
@@ -72,6 +74,30 @@ def test_variances_within_chi_square_strata(dof, n):
     assert chi_strata(n, dof).second == pytest.approx(total, rel=1e-7)
 
 
+def variance_by_quadrature(n, power, dof):
+    """The sum of Var(x^power) over n equal strata of a chi law, by 24 nodes in each of them."""
+    edges = np.sqrt(np.concatenate((chi2.ppf(np.arange(n) / n, dof), [chi2.isf(1e-22, dof)])))
+    nodes, weights = np.polynomial.legendre.leggauss(24)
+    half = 0.5 * np.diff(edges)[:, None]
+    x = edges[:-1, None] + half * (1 + nodes)
+    weight = half * weights * x ** (dof - 1) * np.exp(-0.5 * (x * x - dof))
+    weight /= weight.sum(axis=1, keepdims=True)
+    y = x**power
+    y = y - (weight * y).sum(axis=1, keepdims=True)
+    return (weight * y * y).sum()
+
+
+@pytest.mark.parametrize("n", [2, 64, 1024, 2**16])
+def test_variances_by_quadrature_within_every_stratum(n):
+    """The normal's from those of its absolute value: it has half of the strata on either side."""
+    chi = QuadraticForm(0.0, np.zeros(1), np.zeros(1), np.ones(1), np.array([63.0]))
+    expected = variance_by_quadrature(n, 2, 63.0) / n**2
+    assert balanced_variance(chi, n) == pytest.approx(expected, rel=1e-10)
+    for power, form in ((1, NORMAL), (2, SQUARE)):
+        expected = 2 * variance_by_quadrature(n // 2, power, 1.0) / n**2
+        assert balanced_variance(form, n) == pytest.approx(expected, rel=1e-10)
+
+
 @pytest.fixture(scope="module")
 def scrambled():
     """u of 4,000 scrambles of 16 points in 8 dimensions, each of which is scrambled on its own."""
@@ -79,11 +105,12 @@ def scrambled():
     return np.array([qmc.Sobol(8, scramble=True, bits=30, rng=rng).random(16) for _ in range(4000)])
 
 
+@pytest.mark.xdist_group("scrambled")
 @pytest.mark.parametrize(
     ("name", "form"),
     [
-        ("g", QuadraticForm(0.0, np.zeros(1), np.ones(1), NONE, NONE)),
-        ("g^2", QuadraticForm(0.0, np.ones(1), np.zeros(1), NONE, NONE)),
+        ("g", NORMAL),
+        ("g^2", SQUARE),
         ("g^2 + g", QuadraticForm(0.0, np.ones(1), np.ones(1), NONE, NONE)),
         ("chi-square of 1", QuadraticForm(0.0, np.zeros(1), np.zeros(1), np.ones(1), np.ones(1))),
         (

@@ -223,10 +223,11 @@ def test_a_lock_that_is_left_is_told(tiny: Study, undisturbed: Study, tmp_path: 
 def test_told_to_end(tiny: Study, undisturbed: Study, tmp_path: Path, how: str) -> None:
     tiny.configure(samples=LONG)
     with tiny.running(tmp_path / "output", *TARGETS, cores=2) as run:
-        wait_for(lambda: list(tiny.root.glob("results/traces/numpy/.*.tmp")))
         if how == "SIGTERM":
+            wait_for(lambda: list(tiny.root.glob("results/traces/numpy/.*.tmp")))
             run.send_signal(signal.SIGTERM)
-        else:
+        else:  # while the first jobs still import their modules
+            wait_for(lambda: jobs_of(run))
             os.killpg(run.pid, signal.SIGINT)
         assert run.wait(PATIENCE) == 1
         assert not run.processes()

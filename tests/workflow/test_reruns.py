@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 
 from .study import CHUNKS, FIGURES, SMALL, TARGETS, Study, after, figure_rule
@@ -27,7 +28,7 @@ def sweep(**axes: Any) -> dict[str, Any]:
 # A change in the config, and the jobs that it makes out of date by itself.
 CONFIGS: dict[str, tuple[dict[str, Any], list[str]]] = {
     "nothing": ({}, []),
-    "another order and the same numbers in other types": (
+    "another order and the same numbers in other types and in a file": (
         {
             "sweep": {
                 "offset": [0.25],
@@ -35,6 +36,7 @@ CONFIGS: dict[str, tuple[dict[str, Any], list[str]]] = {
                 "dimension": ["2", 1.0],
                 "family": ["student-t( 5.0 )", "normal"],
             },
+            "cases": case(q={"mean": "mean.csv", "sd": "1e0"}),
             "samplers": ["sobol-radial", "iid"],
             "estimators": ["k3", "k1"],
             "samples": 256.0,
@@ -85,6 +87,7 @@ CONFIGS: dict[str, tuple[dict[str, Any], list[str]]] = {
 @pytest.mark.parametrize("name", CONFIGS)
 def test_config(study: Study, name: str) -> None:
     changes, out_of_date = CONFIGS[name]
+    (study.root / "mean.csv").write_text("mean\n1\n4\n")
     study.configure(**changes)
     assert study.jobs() == after(*out_of_date)
 
@@ -196,14 +199,26 @@ def test_a_rerun_settles(study: Study) -> None:
 
 
 def test_what_is_wanted_still_is_kept_and_nothing_else(study: Study, finished: Study) -> None:
-    """Another pair of the same name is drawn, and so is a new sampler; the rest is not."""
+    """Another pair of the same name is drawn, and so are a new sampler and case; the rest is not.
+
+    The new case is read from files: what is in them, not their names, makes results out of date.
+    """
     less = {"estimators": ["k1"], "samplers": ["iid", "antithetic"]}
-    study.configure(cases=case(q=NOTEBOOK["p"], p=NOTEBOOK["q"]), **less)
+    cases = case(q=NOTEBOOK["p"], p=NOTEBOOK["q"])
+    mean, covariance = study.root / "mean.npy", study.root / "covariance.npy"
+    np.save(mean, np.linspace(0.0, 1.0, 70))
+    np.save(covariance, np.eye(70) + 0.1)
+    q = {"mean": mean.name, "covariance": covariance.name}
+    cases["posterior"] = {"q": q, "p": {"mean": 0, "sd": 1}}
+    study.configure(cases=cases, **less)
     study.run(*TARGETS, cores=2)
     new, old = (s.table("settings").set_index("setting") for s in (study, finished))
     assert new.loc["notebook", "kl"] == old.loc["notebook", "reverse_kl"]
     new, old = (s.table("summary").set_index("setting") for s in (study, finished))
     assert not new.loc["notebook", "mean"].isin(old.loc["notebook", "mean"]).any()
+    posterior = new.loc["posterior"]
+    assert (posterior["dimension"] == 70).all()
+    new = new.drop("posterior")
     new, old = (s.drop("notebook").query("sampler == 'iid'") for s in (new, old))
     assert new.equals(old.query("estimator == 'k1'"))
     draws = SMALL["replicates"] * SMALL["samples"]
@@ -213,3 +228,11 @@ def test_what_is_wanted_still_is_kept_and_nothing_else(study: Study, finished: S
         taken, new = {"case-notebook": (0, 2), "case-tails": (1, 1)}.get(chunk, (2, 2))
         told = f"{new * draws:,} samples drawn; {taken} traces are of the last run"
         assert log.endswith(f"{told}\n")
+
+    np.savetxt(study.root / "mean.csv", np.load(mean))
+    np.save(covariance, np.eye(70) + 0.2)
+    cases["posterior"]["q"]["mean"] = "mean.csv"
+    study.configure(cases=cases, **less)
+    assert study.jobs(*TARGETS) == sorted(
+        ["budget", "estimate case-posterior", "settings", "summary", "theory", "traces", "verify"]
+    )

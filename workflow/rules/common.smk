@@ -14,6 +14,8 @@ os.environ.update(
         [str(ROOT / "src"), *filter(None, [os.environ.get("PYTHONPATH")])]
     )
 )
+# To parse takes no matrices that threads would pay for; a job has the threads of its rule.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from mckl.draw.backends import LIBRARIES
 from mckl.show.figures import FIGURES as KNOWN_FIGURES

@@ -56,8 +56,8 @@ def estimate_mem_mb(backend, chunk):
 
 def estimate_minutes(backend, chunk):
     """Three times what the plan expects, and a few minutes to start."""
-    seconds = chunk_seconds(STUDY, CHUNKS[backend][chunk])
-    return math.ceil(5 + 3 * LIBRARIES[backend].slowness * seconds / 60)
+    seconds = chunk_seconds(STUDY, CHUNKS[backend][chunk], backend)
+    return math.ceil(5 + 3 * seconds / 60)
 
 
 def each_attempt(amount):

@@ -32,19 +32,28 @@ def tidy_results():
             os.utime(path, (clock, clock))
 
 
-def end_on_sigterm():
-    """SIGTERM ends a run as Ctrl-C does; by itself Snakemake would wait for the running jobs."""
+def end_on_signals():
+    """Ctrl-C and SIGTERM end the running jobs, and then the run.
+
+    On SIGTERM, Snakemake by itself would wait for the jobs. Ctrl-C reaches the jobs as well, and one
+    that still imports its modules would answer with a traceback: jobs ignore it.
+    """
 
     def end(*_):
         for run_log in RUN_LOG:
             run_log.stopped = True
-        for child in psutil.Process().children(recursive=True):
-            with contextlib.suppress(psutil.NoSuchProcess):
-                child.terminate()
+        for _ in range(5):  # a job that is being started appears a little later
+            for child in psutil.Process().children(recursive=True):
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    child.terminate()
+            time.sleep(0.1)
         raise KeyboardInterrupt
 
     with contextlib.suppress(ValueError):  # not in the main thread
         signal.signal(signal.SIGTERM, end)
+        if workflow.modifier.is_main_snakefile():  # the jobs are ours alone
+            signal.signal(signal.SIGINT, end)
+            shell.prefix("set -euo pipefail; trap '' INT; ")
 
 
 def make_report():
@@ -80,7 +89,7 @@ def make_report():
 # Once, before the first job; jobs that parse the Snakefile again stay silent.
 if workflow.is_main_process:
     check_writable()
-    end_on_sigterm()
+    end_on_signals()
     take_over()
     # Facts for the manifest that a job cannot know.
     os.environ.update(

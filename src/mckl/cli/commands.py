@@ -211,13 +211,13 @@ def kl(as_json: bool, **pair: Any) -> None:
     given = _pair(**pair)
     from mckl.estimation.advice import divergences
 
-    told = divergences(given)
+    answer = divergences(given)
     if as_json:
-        _print_json({key: None if v == math.inf else v for key, v in told.items()})
+        _print_json({key: None if v == math.inf else v for key, v in answer.items()})
         return
-    click.echo(f"KL(q||p)  {told['kl']:.15g} nats")
-    click.echo(f"KL(p||q)  {told['reverse_kl']:.15g} nats")
-    click.echo(f"sum       {told['symmetrised_kl']:.15g} nats")
+    click.echo(f"KL(q||p)  {answer['kl']:.15g} nats")
+    click.echo(f"KL(p||q)  {answer['reverse_kl']:.15g} nats")
+    click.echo(f"sum       {answer['symmetrised_kl']:.15g} nats")
 
 
 @main.command(
@@ -252,19 +252,19 @@ def advise(
     asked, relative = _asked(tolerance, absolute)
     from mckl.estimation.advice import advise as advice
 
-    _check_offered(given, samplers)
-    told = advice(
+    _check_offered(given, samplers, estimators)
+    answer = advice(
         given, asked, relative, confidence,
         [s for s in _SAMPLER.choices if s in samplers or not samplers],
         [e for e in _ESTIMATOR.choices if e in estimators or not estimators],
     )  # fmt: skip
     if as_json:
-        _print_json(told)
+        _print_json(answer)
     else:
-        from mckl.cli.words import tell_advice
+        from mckl.cli.words import print_advice
 
-        tell_advice(told)
-    if told["recommendation"] is None:
+        print_advice(answer)
+    if answer["recommendation"] is None:
         sys.exit(NOT_REACHED)
 
 
@@ -273,7 +273,7 @@ def advise(
     + _PAIR_EXAMPLES.format(command="estimate", more=" --tolerance 0.01")
     + "  mckl estimate -d 64 -s 1.2 -o 0.5 --absolute 0.001 --sampler iid-radial --json\n\n"
     + _CODES.format(no="the budget was spent before the interval was tight enough").rstrip()
-    + "\n  4  estimated, but without an interval: it would not cover, for the reason that is told\n"
+    + "\n  4  estimated, but without an interval: it would not cover; the reason is given\n"
 )
 @_pair_options
 @_tolerance_options
@@ -318,7 +318,7 @@ def estimate(
     asked, relative = _asked(tolerance, absolute)
     if seed < 0:
         raise UserError(f"--seed: {seed}, expected at least 0")
-    from mckl.cli.words import progress, tell_estimate, told_of
+    from mckl.cli.words import estimate_answer, print_estimate, progress
     from mckl.draw.points import SAMPLERS
     from mckl.errors import NotFiniteError
     from mckl.estimation.advice import choose, divergences
@@ -329,7 +329,7 @@ def estimate(
     from mckl.estimation.values import ESTIMATORS
     from mckl.study.feasible import check_numbers
 
-    _check_offered(given, [sampler] if sampler else [])
+    _check_offered(given, [sampler] if sampler else [], [estimator] if estimator else [])
     divergences(given)  # refuses what is no float64
     forecasts, request = Forecasts(given), Request(asked, relative, confidence, budget)
     best = choose(forecasts, request, _SAMPLER.choices, _ESTIMATOR.choices)
@@ -343,19 +343,19 @@ def estimate(
     chosen = SAMPLERS[used.sampler], ESTIMATORS[used.estimator]
     planned = plan(forecasts, *chosen, request)
     try:
-        with progress(planned.expected) as told:
-            done = run(forecasts, *chosen, request, seed=seed, planned=planned, progress=told)
+        with progress(planned.expected) as advance:
+            done = run(forecasts, *chosen, request, seed=seed, planned=planned, progress=advance)
     except NotFiniteError as error:
         raise UserError(str(error)) from None
     instead = None
     if done.withheld and best != used:
         other = plan(forecasts, SAMPLERS[best.sampler], ESTIMATORS[best.estimator], request)
         instead = best if other.withheld is None else None
-    answer = told_of(done, forecasts, used, instead, confidence, seed)
+    answer = estimate_answer(done, forecasts, used, instead, confidence, seed)
     if as_json:
         _print_json(answer)
     else:
-        tell_estimate(answer)
+        print_estimate(answer)
     sys.exit({"tight": 0, "budget": NOT_REACHED, "withheld": WITHHELD}[done.stopped])
 
 
@@ -387,20 +387,20 @@ def verify(folder: Path, against: Path | None) -> None:
     from mckl.record import provenance
 
     manifest = against or folder / "manifest.json"
-    told = provenance.load(manifest)
+    stated = provenance.load(manifest)
     differ = provenance.other_numbers if against else provenance.differences
-    found = differ(folder, told)
+    found = differ(folder, stated)
     for name, kind in found.items():
         click.echo(one_line(f"{kind} {name}"))
     if found:
         what_now = "" if against else ": delete what is changed and run the study again"
         _fail(f"{folder}: not as in {manifest}{what_now}", DIFFERENT)
-    what = "the numbers of every table" if against else f"all {len(told['files'])} files"
+    what = "the numbers of every table" if against else f"all {len(stated['files'])} files"
     click.echo(f"{folder}: {what} as in {manifest}")
 
 
-def _print_json(told: Mapping[str, Any]) -> None:
-    click.echo(json.dumps({"mckl": __version__, **told}, indent=2, allow_nan=False))
+def _print_json(answer: Mapping[str, Any]) -> None:
+    click.echo(json.dumps({"mckl": __version__, **answer}, indent=2, allow_nan=False))
 
 
 def _asked(tolerance: float | None, absolute: float | None) -> tuple[float, bool]:
@@ -409,15 +409,26 @@ def _asked(tolerance: float | None, absolute: float | None) -> tuple[float, bool
     return (absolute, False) if absolute is not None else (tolerance or 0.01, True)
 
 
-def _check_offered(pair: Pair, samplers: Sequence[str]) -> None:
-    """Refuse a sampler that was asked for and that the pair's family lacks."""
+def _check_offered(pair: Pair, samplers: Sequence[str], estimators: Sequence[str]) -> None:
+    """Refuse a sampler that the pair's family lacks, and an estimator that none of them has."""
     from mckl.draw.points import SAMPLERS
+    from mckl.estimation.offered import offered
+    from mckl.estimation.values import ESTIMATORS
 
     known = [name for name, sampler in SAMPLERS.items() if sampler.offered(pair)]
     for name in samplers:
         if name not in known:
             raise UserError(
                 f"--sampler: '{name}', which {pair.family} lacks, expected {' or '.join(known)}"
+            )
+    for name in estimators:
+        fits = [s for s in known if offered(pair, SAMPLERS[s], ESTIMATORS[name])]
+        if not fits:
+            raise UserError(f"--estimator: '{name}', which {pair.family} lacks")
+        if samplers and not {*samplers} & {*fits}:
+            raise UserError(
+                f"--estimator: '{name}' takes sums over factors, expected --sampler "
+                f"{' or '.join(fits)}"
             )
 
 
@@ -488,8 +499,8 @@ def _normals(
         return {}
     import numpy as np
 
-    from mckl.cli.columns import SUFFIXES
-    from mckl.cli.vectors import read_gaussian
+    from mckl.record.columns import SUFFIXES
+    from mckl.record.vectors import read_gaussian
 
     found: dict[str, Vector] = {}
     source: dict[str, str] = {}
@@ -534,17 +545,17 @@ def _normals(
 def _vector(option: str, name: str, text: str) -> Vector:
     import numpy as np
 
-    from mckl.cli.columns import SUFFIXES
-    from mckl.cli.vectors import read_vector
+    from mckl.record.columns import SUFFIXES
+    from mckl.record.vectors import read_vector
+    from mckl.text import quoted
 
     if text.lower().endswith(SUFFIXES):
         return read_vector(text, name)
     try:
         return np.array([float(cell) for cell in text.split(",")])
     except ValueError:
-        shown = text if len(text) <= 60 else text[:60] + "..."
         raise UserError(
-            f"{option}: '{shown}', expected numbers as 1,4 or a file ({', '.join(SUFFIXES)})"
+            f"{option}: {quoted(text)}, expected numbers as 1,4 or a file ({', '.join(SUFFIXES)})"
         ) from None
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
-from mckl.cli.columns import SUFFIXES
-from mckl.cli.vectors import read_parameter
 from mckl.errors import UserError
+from mckl.record.case import with_numbers
+from mckl.text import quoted
 
 _EXAMPLE = "{family: gamma, shape: 2, rate: 1}"
 
@@ -34,33 +33,7 @@ def read_side(side: str, text: str) -> dict[str, Any]:
         given = yaml.safe_load(text)
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         why = getattr(error, "problem", None) or "not YAML"
-        raise UserError(f"--{side}: {_shown(text)}: {why}, expected a text as {_EXAMPLE}") from None
+        raise UserError(f"--{side}: {quoted(text)}: {why}, expected a text as {_EXAMPLE}") from None
     if not isinstance(given, Mapping):
-        raise UserError(f"--{side}: {_shown(text)}, expected a text as {_EXAMPLE}")
-    return _of_mapping(side, given)
-
-
-def _of_mapping(side: str, given: Mapping[Any, Any]) -> dict[str, Any]:
-    return {str(name): _value(side, str(name), value) for name, value in given.items()}
-
-
-def _value(side: str, name: str, value: Any) -> Any:
-    """A parameter with its files read and numbers as floats, also 1e-3, which YAML has as text."""
-    if isinstance(value, Mapping):
-        return _of_mapping(side, value)
-    if isinstance(value, list):
-        return [_value(side, name, item) for item in value]
-    if isinstance(value, str) and value.lower().endswith(SUFFIXES):
-        return read_parameter(value, side, name)
-    if isinstance(value, bool) or name == "family":
-        return value
-    try:
-        return float(value)
-    except OverflowError:  # an integer beyond the largest float64
-        return math.inf if value > 0 else -math.inf
-    except (TypeError, ValueError):
-        return value
-
-
-def _shown(text: str) -> str:
-    return f"'{text}'" if len(text) <= 60 else f"'{text[:60]}...'"
+        raise UserError(f"--{side}: {quoted(text)}, expected a text as {_EXAMPLE}")
+    return with_numbers(given, f"--{side}: ", side)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from itertools import groupby
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mckl.errors import one_line
-from mckl.text import count, duration
+from mckl.text import count, duration, for_json
 
 if TYPE_CHECKING:
     from mckl.estimation.advice import Choice
@@ -27,25 +26,28 @@ time is that of one core at measured rates."""
 _COLUMNS = ("estimator", "sampler", "samples", "RMSE (nats)", "P(negative)", "CPU time", "verdict")
 
 
-def tell_advice(told: Mapping[str, Any]) -> None:
+def print_advice(answer: Mapping[str, Any]) -> None:
     """Print the answer of `mckl advise` with a table."""
     from mckl.estimation.values import ESTIMATORS
 
-    pair, regime, request = told["pair"], told["regime"], told["request"]
+    pair, regime, request = answer["pair"], answer["regime"], answer["request"]
     reverse = "inf" if pair["reverse_kl"] is None else f"{pair['reverse_kl']:.10g}"
     click.echo(f"KL(q||p) = {pair['kl']:.10g} nats, KL(p||q) = {reverse} nats")
     click.echo(f"{one_line(pair['family'])}, dimension {pair['dimension']:,}")
     for line in _regime(regime, pair["dimension"]):
         click.echo(f"  {line}")
-    if told["left_out"]:
-        click.echo(f"  left out, since the family lacks them: {', '.join(told['left_out'])}")
+    if answer["left_out"]:
+        click.echo(f"  left out, since the family lacks them: {', '.join(answer['left_out'])}")
     click.echo()
     click.echo(_request(request))
-    _table(told)
-    never = [name for name, estimator in ESTIMATORS.items() if estimator.never_negative]
-    click.echo(_NOTES.format(never=" and ".join(never)))
+    _print_table(answer)
+    shown = {option["estimator"] for option in answer["options"]}
+    never = [name for name, e in ESTIMATORS.items() if e.never_negative and name in shown]
+    *first, last = never or ["k2", "k3"]
+    names = f"{', '.join(first)} and {last}" if first else last
+    click.echo(_NOTES.format(never=names))
     click.echo()
-    best = told["recommendation"]
+    best = answer["recommendation"]
     if best is None:
         zero = pair["kl"] == 0 and request["relative"]
         why = "KL is 0: use --absolute" if zero else "see the verdicts"
@@ -117,12 +119,12 @@ def _request(request: Mapping[str, Any]) -> str:
     )
 
 
-def _table(told: Mapping[str, Any]) -> None:
+def _print_table(answer: Mapping[str, Any]) -> None:
     from rich import box
     from rich.console import Console
     from rich.table import Table
 
-    best = told["recommendation"]
+    best = answer["recommendation"]
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for name in _COLUMNS:
         right = name not in ("estimator", "sampler", "verdict")
@@ -130,7 +132,7 @@ def _table(told: Mapping[str, Any]) -> None:
         table.add_column(
             name, justify="right" if right else "left", no_wrap=not last, min_width=16 * last
         )
-    for name, options in groupby(told["options"], key=lambda o: o["estimator"]):
+    for name, options in groupby(answer["options"], key=lambda o: o["estimator"]):
         group = list(options)
         verdicts = {o["verdict"] for o in group}
         if len(group) > 1 and len(verdicts) == 1 and group[0]["samples_needed"] is None:
@@ -182,14 +184,14 @@ def progress(samples: int) -> Iterator[Callable[[int], object]]:
 
     with tqdm(total=samples, unit=" samples", unit_scale=True, leave=False) as bar:
 
-        def told(evaluations: int) -> None:
+        def advance(evaluations: int) -> None:
             bar.total = max(bar.total or 0, bar.n + evaluations)  # the forecast may be passed
             bar.update(evaluations)
 
-        yield told
+        yield advance
 
 
-def told_of(
+def estimate_answer(
     done: Estimate,
     forecasts: Forecasts,
     used: Choice,
@@ -197,22 +199,22 @@ def told_of(
     confidence: float,
     seed: int,
 ) -> dict[str, Any]:
-    """The answer of `mckl estimate` as plain data; NaN and inf are None.
+    """The answer of `mckl estimate` as numbers and texts; NaN and inf are None.
 
     `used` is what it used, `instead` what would give an interval where this one is withheld.
     """
     withheld = done.withheld is not None
     ends = (done.estimate - done.half_width, done.estimate + done.half_width)
     return {
-        "estimate": _plain(done.estimate),
-        "interval": None if withheld else [_plain(end) for end in ends],
-        "half_width": _plain(done.half_width),
-        "target": _plain(done.target),
+        "estimate": for_json(done.estimate),
+        "interval": None if withheld else [for_json(end) for end in ends],
+        "half_width": for_json(done.half_width),
+        "target": for_json(done.target),
         "confidence": confidence,
         "stopped": done.stopped,
         "withheld": done.withheld,
         "use_instead": instead._asdict() if instead else None,
-        "standard_error": _plain(done.std_error),
+        "standard_error": for_json(done.std_error),
         "samples": done.samples,
         "stages": dict(done.stages),
         "scrambles": done.scrambles or None,
@@ -223,30 +225,27 @@ def told_of(
     }
 
 
-def _plain(value: float) -> float | None:
-    return value if math.isfinite(value) else None
-
-
-def tell_estimate(told: Mapping[str, Any]) -> None:
+def print_estimate(answer: Mapping[str, Any]) -> None:
     """Print the answer of `mckl estimate`."""
-    value = "not a number" if told["estimate"] is None else f"{told['estimate']:.8g} nats"
-    if told["interval"] is None:
+    value = "not a number" if answer["estimate"] is None else f"{answer['estimate']:.8g} nats"
+    if answer["interval"] is None:
         click.echo(f"KL(q||p) = {value}, without an interval")
     else:
-        low, high = told["interval"]
-        percent = f"{100 * told['confidence']:g} %"
+        low, high = answer["interval"]
+        percent = f"{100 * answer['confidence']:g} %"
         click.echo(f"KL(q||p) = {value}, {percent} interval {low:.8g} to {high:.8g}")
-    stages = ", ".join(f"{n:,} {stage}" for stage, n in told["stages"].items())
-    if told["scrambles"]:
-        stages = f"{told['scrambles']} independent scrambles"
-    click.echo(f"{told['estimator']} over {told['samples']:,} {told['sampler']} samples ({stages})")
-    half, target = _number(told["half_width"]), _number(told["target"])
-    if told["stopped"] == "withheld":
-        click.echo(f"Interval withheld: {told['withheld']}.")
-        if instead := told["use_instead"]:
+    stages = ", ".join(f"{n:,} {stage}" for stage, n in answer["stages"].items())
+    if answer["scrambles"]:
+        stages = f"{answer['scrambles']} independent scrambles"
+    samples = f"{answer['samples']:,} {answer['sampler']} samples"
+    click.echo(f"{answer['estimator']} over {samples} ({stages})")
+    half, target = _number(answer["half_width"]), _number(answer["target"])
+    if answer["stopped"] == "withheld":
+        click.echo(f"Interval withheld: {answer['withheld']}.")
+        if instead := answer["use_instead"]:
             click.echo(f"Use {instead['estimator']} over {instead['sampler']} samples instead.")
-    elif told["stopped"] == "tight":
+    elif answer["stopped"] == "tight":
         click.echo(f"Stopped: tight enough, half-width {half} nats of {target} asked.")
     else:
         click.echo(f"Stopped: the budget is spent, half-width {half} nats of {target} asked.")
-    click.echo(f"Exact: {told['kl']:.8g} nats.")
+    click.echo(f"Exact: {answer['kl']:.8g} nats.")

@@ -35,7 +35,7 @@ class Seconds(NamedTuple):
 
 
 class Evaluator(Protocol):
-    """Turns draws into log density ratios of several forms with NumPy, tile by tile."""
+    """Turns draws into l and sums over factors of several forms with NumPy, tile by tile."""
 
     def resize(self, replicates: int, units: int) -> None:
         """Make room for so many replicates and units."""
@@ -44,7 +44,10 @@ class Evaluator(Protocol):
         """Take in the draw of the units start to stop, which may be overwritten."""
 
     def finish(self, out: Vector) -> None:
-        """Write l, shape (signs, forms, replicates, units), once every unit is in."""
+        """Write l and then the sums, once every unit is in.
+
+        Shape (1 + sums, signs, forms, replicates, units), the sums in the order asked for.
+        """
 
 
 class Form(ABC):
@@ -58,10 +61,14 @@ class Form(ABC):
         How many random numbers one sample takes.
     shape
         What one sample draws, as text.
+    block
+        How many samples are drawn together: an evaluator is asked for multiples of it, so that
+        what a sample draws does not depend on how many are asked for.
     """
 
     numbers: int
     shape: str
+    block: int = 1
 
     @abstractmethod
     def draw(self, stream: Any, rows: int) -> Any:
@@ -83,8 +90,11 @@ class Form(ABC):
         return None
 
     @abstractmethod
-    def evaluator(self, forms: Sequence[Any], signs: int) -> Evaluator:
-        """What evaluates forms of this shape together, with NumPy."""
+    def evaluator(self, forms: Sequence[Any], signs: int, sums: Sequence[str] = ()) -> Evaluator:
+        """What evaluates forms of this shape together, with NumPy.
+
+        `sums` over a sample's factors, of those that the pair offers, come with l.
+        """
 
     def stratified(self, n: int) -> Stratified:
         """The exact law of the mean of l over n = 2^m Sobol' points."""

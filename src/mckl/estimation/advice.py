@@ -11,12 +11,14 @@ from mckl.errors import UserError
 from mckl.estimation.budget import LEADING, OK, Forecasts, Need, Tolerance
 from mckl.estimation.cost import estimate_seconds
 from mckl.estimation.intervals import Request
+from mckl.estimation.offered import offered as offers
 from mckl.estimation.sequential import interval_samples
 from mckl.estimation.values import ESTIMATORS, Estimator
 from mckl.exact.negative import probability_negative
 from mckl.exact.negative_balanced import probability_negative_balanced
 from mckl.families.base import Pair
 from mckl.families.quadratic_form import QuadraticForm
+from mckl.text import for_json
 
 # CPU times that differ by less than this are the same: then a standard error decides.
 _SAME_SECONDS, _SAME_RATIO = 2e-3, 1.2
@@ -48,7 +50,7 @@ def advise(
     samplers: Sequence[str],
     estimators: Sequence[str],
 ) -> dict[str, Any]:
-    """Everything that `mckl advise` prints, as plain data; NaN and inf are None.
+    """Everything that `mckl advise` prints, as numbers and texts; NaN and inf are None.
 
     Parameters
     ----------
@@ -57,12 +59,12 @@ def advise(
     """
     forecasts = Forecasts(pair)
     law = forecasts.law
-    told = {key: _plain(value) for key, value in divergences(pair).items()}
+    known = {key: for_json(value) for key, value in divergences(pair).items()}
     offered = _offered(pair, samplers)
     limit = tolerance * law.kl if relative else tolerance
     options = _options(forecasts, Tolerance(limit, confidence), offered, estimators)
     return {
-        "pair": told,
+        "pair": known,
         "request": {
             "tolerance": tolerance,
             "relative": relative,
@@ -88,7 +90,8 @@ def choose(
 ) -> Choice:
     """What `advise` recommends for this request.
 
-    Where nothing reaches it, the first estimator, and iid-radial or else the first sampler.
+    Where nothing reaches it, the first estimator that goes with one of the samplers, and
+    iid-radial or else the first sampler that goes with it.
     """
     samplers = _offered(forecasts.pair, samplers)
     limit = request.target(forecasts.law.kl)
@@ -96,9 +99,11 @@ def choose(
     best = _recommendation(_options(forecasts, tolerance, samplers, estimators))
     if best is not None:
         return Choice(best["estimator"], best["sampler"])
-    return Choice(
-        estimators[0],
-        "iid-radial" if "iid-radial" in samplers else samplers[0],
+    return next(
+        Choice(estimator, sampler)
+        for estimator in estimators
+        for sampler in sorted(samplers, key=lambda name: name != "iid-radial")
+        if offers(forecasts.pair, SAMPLERS[sampler], ESTIMATORS[estimator])
     )
 
 
@@ -114,6 +119,7 @@ def _options(
         _option(forecasts, ESTIMATORS[estimator], SAMPLERS[sampler], tolerance)
         for estimator in estimators
         for sampler in samplers
+        if offers(forecasts.pair, SAMPLERS[sampler], ESTIMATORS[estimator])
     ]
 
 
@@ -124,16 +130,18 @@ def _regime(forecasts: Forecasts) -> dict[str, Any]:
     if forecasts.pair.mirrored:
         paired = forecasts.unit(ESTIMATORS["k1"], SAMPLERS["antithetic"]).variance
     return {
-        "log_ratio_variance": _plain(variance),
-        "log_ratio_skewness": _plain(
+        "log_ratio_variance": for_json(variance),
+        "log_ratio_skewness": for_json(
             third / variance / math.sqrt(variance) if variance else math.nan
         ),
-        "log_ratio_excess_kurtosis": _plain(fourth / variance / variance if variance else math.nan),
+        "log_ratio_excess_kurtosis": for_json(
+            fourth / variance / variance if variance else math.nan
+        ),
         "k3_variance_finite": law.is_finite((-2, -2)) and math.isfinite(variance),
-        "tail_index": _plain(-law.lowest_tilt),
+        "tail_index": for_json(-law.lowest_tilt),
         "missed_mass": law.missed_mass,
         # Of k1 at equal samples; an antithetic pair costs two.
-        "antithetic_variance_ratio": _plain(2.0 * paired / variance if variance else math.nan),
+        "antithetic_variance_ratio": for_json(2.0 * paired / variance if variance else math.nan),
         "radial_numbers": sum(forecasts.pair.radial_numbers or ()) or None,
     }
 
@@ -156,12 +164,12 @@ def _option(
         "estimator": estimator.name,
         "sampler": sampler.name,
         "samples_needed": need.samples,
-        "expected_rmse": _plain(need.rmse),
-        "expected_relative_rmse": _plain(need.rmse / kl if kl > 0 else math.nan),
+        "expected_rmse": for_json(need.rmse),
+        "expected_relative_rmse": for_json(need.rmse / kl if kl > 0 else math.nan),
         "probability_negative": probability,
         "probability_negative_method": method,
         "cpu_seconds": seconds,
-        "expected_bias": _plain(need.bias),
+        "expected_bias": for_json(need.bias),
         "standard_error": sampler.points.independent
         and (need.samples or 0) > sampler.points.points * estimator.parameters,
         "interval_samples": math.ceil(interval) if math.isfinite(interval) else None,
@@ -183,13 +191,13 @@ def _negative(
         form = forecasts.form(sampler)
         if not isinstance(form, QuadraticForm):
             return None, "not known"
-        told = probability_negative_balanced(form, need.samples)
-        return told, "not known" if told is None else "saddlepoint"
+        found = probability_negative_balanced(form, need.samples)
+        return found, "not known" if found is None else "saddlepoint"
     if not forecasts.law.analytic:
         return None, "not known"
     units = need.samples // points.points
-    told = probability_negative(forecasts.law, units, points.mirrored)
-    return told, "not known" if told is None else "inversion"
+    found = probability_negative(forecasts.law, units, points.mirrored)
+    return found, "not known" if found is None else "inversion"
 
 
 def _recommendation(options: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
@@ -204,8 +212,8 @@ def _recommendation(options: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
     unbiased = [o for o in exact if o["expected_bias"] == 0.0]
     leading = [o for o in options if o["verdict"] == LEADING]
     perfect = [o for o in unbiased if o["expected_rmse"] == 0.0]
-    told = [[o for o in group if o["interval_samples"]] for group in (unbiased, leading, exact)]
-    for known in (perfect, *told, unbiased, exact, leading):
+    covered = [[o for o in group if o["interval_samples"]] for group in (unbiased, leading, exact)]
+    for known in (perfect, *covered, unbiased, exact, leading):
         if known:
             break
     else:
@@ -265,7 +273,3 @@ def _reason(best: dict[str, Any], known: Sequence[dict[str, Any]]) -> str:
 
 def _named(option: dict[str, Any]) -> str:
     return f"{option['estimator']} over {option['samples_needed']:,} {option['sampler']} samples"
-
-
-def _plain(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -16,8 +16,8 @@ from mckl.draw.form import Form
 from mckl.draw.points import Sampler
 from mckl.estimation.theory import over_units
 from mckl.estimation.values import Estimator, UnitTheory
-from mckl.estimation.values.base import TOO_LARGE, over_unit
-from mckl.exact.law import add, constant, multiply
+from mckl.estimation.values.base import TOO_LARGE
+from mckl.exact.law import add, constant, multiply, over_unit
 from mckl.families.base import Pair
 
 OK = "ok"
@@ -114,8 +114,14 @@ class Forecasts:
             self._normal_from[key] = estimator.normal_from(self.law, key[1], unit)
         return self._normal_from[key]
 
-    def ratio_variance(self, sampler: Sampler) -> float:
-        """The variance of r over one unit; chi^2 for one sample."""
+    def ratio_law(self, estimator: Estimator, sampler: Sampler) -> tuple[float, float]:
+        """Mean and variance of r over one unit; by factor, of the mean of r_i over the factors."""
+        if estimator.sums:
+            off, variance = self.law.sums(("ratio",), sampler.points.mirrored, 2)[1:]
+            return 1.0 + float(off) / self.pair.dimension, float(variance) / self.pair.dimension**2
+        return 1.0 - self.law.missed_mass, self._ratio_variance(sampler)
+
+    def _ratio_variance(self, sampler: Sampler) -> float:
         ratio = over_unit(self.law.ratio_minus_one, sampler.points.mirrored)
         centred = add(ratio, constant(self.law.missed_mass))
         return self.law.expectation(multiply(centred, centred))

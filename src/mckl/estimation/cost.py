@@ -23,20 +23,22 @@ def estimate_seconds(
     checkpoints: int = 1,
     sharing: int = 1,
     seconds: Seconds | None = None,
+    slowness: float = 1.0,
 ) -> float:
     """Estimated CPU seconds of one sampler on `sharing` pairs that share their draws.
 
     `groups` and `chi_squares` are what a radial sampler draws for a sample; `seconds` is what a
-    number costs (`mckl.families.base.Pair`).
+    number costs (`mckl.families.base.Pair`), `slowness` the backend's CPU time beside NumPy's, but
+    for quantiles of other laws than normal ones, which are NumPy's in every backend.
     """
     _, points, radial = SAMPLERS[sampler]
-    number = points.seconds_per_normal
+    number = slowness * points.seconds_per_normal
     if seconds is not None and not radial:
-        drawn = seconds.draw + (seconds.image if points.mirrored else 0.0)
+        drawn = slowness * seconds.draw + (seconds.image if points.mirrored else 0.0)
         number = drawn if points.independent else seconds.quantile
     per_unit = (groups if radial else dimension) * number
-    per_unit += chi_squares * points.seconds_per_chisquare if radial else 0.0
-    draws = points.seconds_per_replicate + samples / points.points * per_unit
+    per_unit += slowness * chi_squares * points.seconds_per_chisquare if radial else 0.0
+    draws = slowness * points.seconds_per_replicate + samples / points.points * per_unit
     own = samples * (_PER_EVALUATION + estimators * _PER_ESTIMATOR)
     own += checkpoints * estimators * _PER_CHECKPOINT
-    return replicates * (draws + sharing * own)
+    return replicates * (draws + slowness * sharing * own)

@@ -23,7 +23,7 @@ class RunningMoments:
     products
         Pairs of names of integrands; their co-moments are kept, and the means of all.
     integrands
-        Log density ratios -> an object with the integrands' values by name, such as
+        What `update` takes -> an object with the integrands' values by name, such as
         `mckl.estimation.values.integrands.Integrands`.
     rows
         How many traces run side by side.
@@ -50,14 +50,15 @@ class RunningMoments:
         """Sum (x - mean x)(y - mean y) so far, shape (rows,)."""
         return self._comoment[first, second]
 
-    def update(self, ell: Vector) -> None:
+    def update(self, block_values: Vector) -> None:
         """Take in a block of log density ratios, shape (points per unit, rows, units).
 
-        The value of a unit is the mean of the integrand over its points.
+        With sums over factors they have the shape (1 + sums, points per unit, rows, units). The
+        value of a unit is the mean of the integrand over its points.
         """
-        points, _, block = ell.shape
+        points, _, block = block_values.shape[-3:]
         total = self.units + block
-        values = self._integrands(ell)
+        values = self._integrands(block_values)
         shift, centred = {}, {}
         for name, before in self._mean.items():
             value = getattr(values, name)

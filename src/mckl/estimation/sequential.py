@@ -198,7 +198,14 @@ def _glance(
     if sampler.points.independent:
         form = sampler.form(forecasts.pair)
         seen = stage(
-            form, sampler, estimator, planned.least, seed=seed, name="main", progress=progress
+            form,
+            sampler,
+            estimator,
+            planned.least,
+            seed=seed,
+            name="main",
+            factors=forecasts.pair.dimension,
+            progress=progress,
         )
         value = seen.estimate
         # What the samples show is a better reason than what theory forecast.
@@ -221,13 +228,15 @@ def _two_stages(
 ) -> Estimate:  # fmt: skip
     """Stein's procedure, with a fresh main stage where a relative tolerance is not met."""
     points, form = planned.points, sampler.form(forecasts.pair)
-    variance = forecasts.ratio_variance(sampler) if estimator.uses_ratio else math.inf
+    mean_ratio, variance = 1.0, math.inf
+    if estimator.uses_ratio:
+        mean_ratio, variance = forecasts.ratio_law(estimator, sampler)
     # The tails of l are known, and a fit to its largest values mistakes the edges that l may have.
     unknown_tails = not estimator.linear
 
     def run(name: str, units: int, pilot: Stage | None = None) -> Stage:
         return stage(
-            form, sampler, estimator, units, seed=seed, name=name,
+            form, sampler, estimator, units, seed=seed, name=name, factors=forecasts.pair.dimension,
             summand=pilot.summand if pilot and unknown_tails else None, progress=progress,
         )  # fmt: skip
 
@@ -242,7 +251,7 @@ def _two_stages(
         spent, mains = spent + units, mains + 1
         half_width, target = half_of_one / math.sqrt(units), request.target(main.estimate)
         tight = half_width <= target * (1 + 1e-12)
-        withheld = seen_reason(estimator, main, variance, 1.0 - forecasts.law.missed_mass)
+        withheld = seen_reason(estimator, main, variance, mean_ratio)
         if tight or withheld or units < need:
             break
         # The estimate came out so low that its tolerance is narrower than the aim was.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -88,7 +87,7 @@ def traces(
     trace has the same bits whichever pairs come with it. Memory does not depend on the
     number of samples.
 
-    `stage` sets streams apart from those of other stages. `progress` is told how many
+    `stage` sets streams apart from those of other stages. `progress` is called with how many
     evaluations of l each step added. Raises `NotFiniteError` naming pair, replicate and
     sample when l is not finite.
     """
@@ -96,7 +95,10 @@ def traces(
     at = checkpoints_of(sampler, samples)
     products = [product for e in estimators for product in e.products]
     own = {name: f for e in estimators for name, f in e.integrands.items()}
-    integrands = partial(Integrands, more=own)
+    sums = tuple(dict.fromkeys(name for e in estimators for name in e.sums))
+
+    def integrands(values: Vector) -> Integrands:
+        return Integrands(values[0], own, dict(zip(sums, values[1:], strict=True)))
 
     def sharing(names: Sequence[str], forms: Sequence[Form]) -> Iterator[Trace]:
         shape = (len(estimators), len(forms), replicates, len(at))
@@ -107,7 +109,8 @@ def traces(
             draws = [sampler.start(library, forms[0], seed, r, *stage) for r in group]
             moments = RunningMoments(products, integrands, len(forms) * len(group))
             rows = slice(group.start, group.stop)
-            for ell in _blocks(library, sampler, forms, draws, at):
+            for values in _blocks(library, sampler, forms, draws, at, sums):
+                ell = values[0]
                 if not np.isfinite(ell).all():
                     _, which, replicate, unit = np.argwhere(~np.isfinite(ell))[0]
                     raise NotFiniteError(
@@ -115,7 +118,7 @@ def traces(
                         replicate=group[replicate],
                         sample=int(moments.units + unit) * sampler.points.points,
                     )  # fmt: skip
-                for c in _merge(moments, ell, [n // sampler.points.points for n in at]):
+                for c in _merge(moments, values, [n // sampler.points.points for n in at]):
                     for e, estimator in enumerate(estimators):
                         value, variance = estimator.estimate(moments)
                         estimate[e, :, rows, c] = value.reshape(len(forms), -1)
@@ -142,28 +145,29 @@ def _blocks(
     forms: Sequence[Form],
     draws: Sequence[Draw],
     at: Sequence[int],
+    sums: Sequence[str],
 ) -> Iterator[Vector]:
-    """The log density ratios up to the last checkpoint, shape (points, forms, replicates, units).
+    """The values of l and of the sums up to the last checkpoint, as a kernel gives them.
 
     All but the last have `BLOCK` units; one is valid until the next.
     """
     points = sampler.points.points
     last = max(at, default=0) // points
-    kernel = library.kernel(forms, points, last)
+    kernel = library.kernel(forms, points, last, sums=sums)
     for begin in range(0, last, BLOCK):
-        yield kernel.log_density_ratios(draws, min(BLOCK, last - begin))
+        yield kernel.evaluate(draws, min(BLOCK, last - begin))
 
 
-def _merge(moments: RunningMoments, ell: Vector, at: Sequence[int]) -> Iterator[int]:
+def _merge(moments: RunningMoments, values: Vector, at: Sequence[int]) -> Iterator[int]:
     """Take a block in, with a stop at every checkpoint in it, whose index it yields."""
-    begin, end = moments.units, moments.units + ell.shape[-1]
-    ell = ell.reshape(len(ell), -1, ell.shape[-1])
+    begin, end = moments.units, moments.units + values.shape[-1]
+    values = values.reshape(*values.shape[:2], -1, values.shape[-1])
     for c, unit in enumerate(at):
         if begin < unit <= end:
-            moments.update(ell[..., moments.units - begin : unit - begin])
+            moments.update(values[..., moments.units - begin : unit - begin])
             yield c
     if moments.units < end:
-        moments.update(ell[..., moments.units - begin :])
+        moments.update(values[..., moments.units - begin :])
 
 
 def sound_traces(

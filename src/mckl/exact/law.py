@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
 from mckl.arrays import Complex, Vector
+from mckl.exact import joint
 
 Tilt = tuple[float, float]  # (T, S): the exponential e^{T (KL + Q) + S L}
 # A function of (Q, L): for every tilt the coefficients c[i, j] of Q^i L^j times it.
@@ -33,35 +34,53 @@ def add(f: Expression, g: Expression, weight: float = 1.0) -> Expression:
     """The expression f + weight g."""
     out = dict(f)
     for tilt, c in g.items():
-        if tilt not in out:
-            out[tilt] = weight * c
-            continue
-        shape = np.maximum(out[tilt].shape, c.shape)
-        total = np.zeros(shape)
-        total[: out[tilt].shape[0], : out[tilt].shape[1]] += out[tilt]
-        total[: c.shape[0], : c.shape[1]] += weight * c
-        out[tilt] = total
+        _accumulate(out, tilt, weight * c)
     return out
+
+
+def _accumulate(out: dict[Tilt, Vector], tilt: Tilt, c: Vector) -> None:
+    """Add one exponential's coefficients to an expression, in place; arrays stay as they are."""
+    known = out.get(tilt)
+    if known is None:
+        out[tilt] = c
+    elif known.shape == c.shape:
+        out[tilt] = known + c
+    else:
+        total = np.zeros(np.maximum(known.shape, c.shape))
+        total[: known.shape[0], : known.shape[1]] += known
+        total[: c.shape[0], : c.shape[1]] += c
+        out[tilt] = total
 
 
 def multiply(f: Expression, g: Expression) -> Expression:
     """The expression f g."""
-    out: Expression = {}
+    out: dict[Tilt, Vector] = {}
     for (t, s), a in f.items():
         for (u, v), b in g.items():
-            c = np.zeros((a.shape[0] + b.shape[0] - 1, a.shape[1] + b.shape[1] - 1))
-            for i, j in np.argwhere(b):
-                c[i : i + a.shape[0], j : j + a.shape[1]] += b[i, j] * a
+            if a.size > 1 and b.size > 1:
+                c = np.zeros((a.shape[0] + b.shape[0] - 1, a.shape[1] + b.shape[1] - 1))
+                for (i, j), x in np.ndenumerate(b):
+                    if x:
+                        c[i : i + a.shape[0], j : j + a.shape[1]] += x * a
+            else:
+                c = a * b
             if sum(c.shape) > _MOST_DEGREE + 2:
                 i, j = np.indices(c.shape)
                 c = np.where(i + j <= _MOST_DEGREE, c, 0.0)[: _MOST_DEGREE + 1, : _MOST_DEGREE + 1]
-            out = add(out, {(t + u, s + v): c})
+            _accumulate(out, (t + u, s + v), c)
     return out
 
 
 def constant(value: float) -> Expression:
     """The expression that is `value` everywhere."""
     return {(0, 0): np.array([[value]])}
+
+
+def over_unit(f: Callable[[int], Expression], paired: bool) -> Expression:
+    """The value of one unit: f(+1), or the mean of f(+1) and f(-1) over an antithetic pair."""
+    if not paired:
+        return f(1)
+    return multiply(constant(0.5), add(f(1), f(-1)))
 
 
 class Law(ABC):
@@ -177,6 +196,63 @@ class Law(ABC):
         self._raw[tilt] = mu
         return mu
 
+    def factors(self) -> Sequence[tuple[Law, float]]:
+        """The laws of a sample's independent factors, and how many factors have each."""
+        return [(self, 1.0)]
+
+    def sums(self, names: Sequence[str], paired: bool, order: int = 4) -> Vector:
+        """Joint cumulants of sums over the factors of one sample.
+
+        Parameters
+        ----------
+        names
+            Of the sums: ``ell``, which is l itself, ``half_square``, ``ratio`` or ``k3``
+            (`mckl.exact.integrands`), or ``rb``, the factors' KL given the factors before, which
+            is a number where factors are independent.
+        paired
+            Of their means over an antithetic pair.
+        order
+            The largest total order.
+
+        Returns
+        -------
+        Shape (order + 1,) * len(names). Entry [0, ..., 0] and those beyond the total order are 0,
+        those of order 1 are the means; inf where a cumulant is not finite.
+        """
+        total = np.zeros((order + 1,) * len(names))
+        for law, count in self.factors():
+            total += count * law._sums_of_factor(tuple(names), paired, order)
+        return total
+
+    def _sums_of_factor(self, names: tuple[str, ...], paired: bool, order: int) -> Vector:
+        """`sums` of a law of one factor."""
+        f = [over_unit(getattr(self, f"_{name}"), paired) for name in names]
+        means = [self._mean(name) for name in names]
+        powers = [[constant(1.0)] for _ in names]
+        for known, g, mean in zip(powers, f, means, strict=True):
+            centred = add(g, constant(mean), -1.0) if math.isfinite(mean) else g
+            for _ in range(order):
+                known.append(multiply(known[-1], centred))
+        mu = np.zeros((order + 1,) * len(names))
+        for index in joint.indices(len(names), order):
+            if sum(index) > 1:
+                product = constant(1.0)
+                for known, power in zip(powers, index, strict=True):
+                    product = multiply(product, known[power])
+                mu[index] = self.expectation(product)
+        kappa = joint.cumulants(mu, len(names))
+        kappa[~np.isfinite(mu) | ~np.isfinite(kappa)] = math.inf
+        for axis, mean in enumerate(means):
+            kappa[tuple(int(i == axis) for i in range(len(names)))] = mean
+        return kappa
+
+    def _mean(self, name: str) -> float:
+        """The mean of a sum over the one factor, without cancellation."""
+        if name == "half_square":
+            return 0.5 * (self.variance + self.kl**2) if self.is_finite((0, 0), 2) else math.inf
+        mean = 0.0 if name == "ratio" else self.kl
+        return mean - self.missed_mass if name in ("ratio", "k3") else mean
+
     def expectation(self, f: Expression) -> float:
         """E f(Q, L); inf where an exponential in it has no finite expectation.
 
@@ -185,14 +261,17 @@ class Law(ABC):
         """
         plain, excess = 0.0, 0.0
         for tilt, c in f.items():
-            if not c.any():
+            i, j = c.nonzero()
+            if not i.size:
                 continue
-            i, j = np.nonzero(c)
             degree = int((i + j).max())
             log_mgf = self.log_mgf(tilt)
             if not math.isfinite(log_mgf) or not self.is_finite(tilt, degree):
                 return math.inf
-            moment = float(c[i, j] @ self._raw_moments(degree, tilt)[i, j])
+            if degree:
+                moment = float(c[i, j] @ self._raw_moments(degree, tilt)[i, j])
+            else:
+                moment = float(c[0, 0])
             plain += moment
             if moment:
                 with np.errstate(over="ignore"):
@@ -223,3 +302,20 @@ class Law(ABC):
             power = multiply(power, ell)
             total = add(total, power, (-1.0) ** m / math.factorial(m))
         return total
+
+    # The expressions of the sums over one factor, by the names of `sums`.
+
+    def _ell(self, sign: int) -> Expression:
+        return self.ell(sign)
+
+    def _half_square(self, sign: int) -> Expression:
+        return multiply(constant(0.5), multiply(self.ell(sign), self.ell(sign)))
+
+    def _ratio(self, sign: int) -> Expression:
+        return self.ratio_minus_one(sign)
+
+    def _k3(self, sign: int) -> Expression:
+        return add(self.ratio_minus_one(sign), self.ell(sign))
+
+    def _rb(self, sign: int) -> Expression:
+        return constant(self.kl)

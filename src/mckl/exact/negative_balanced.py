@@ -21,9 +21,8 @@ from scipy.special import ndtri
 
 from mckl.arrays import Vector
 from mckl.draw.quantiles import chisquare_of_normal
-from mckl.exact.balanced import balanced_variance
 from mckl.exact.negative import SMALLEST, lugannani_rice
-from mckl.exact.strata import Quadratic, walsh_hadamard
+from mckl.exact.strata import Quadratic, balanced_variance, walsh_hadamard
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(32)
 _DEPTH = 45.0  # how far the logarithm of an integrand may fall before it is cut
@@ -143,8 +142,8 @@ def probability_negative_balanced(form: Quadratic, n: int) -> float | None:
     value = exponent(s)
     step = 1e-3 * min(-s, s - edge)
     variance = (exponent(s + step) - 2.0 * value + exponent(s - step)) / step**2
-    told = lugannani_rice(s, value, variance)
-    return told if told >= _LEAST else None
+    found = lugannani_rice(s, value, variance)
+    return found if found >= _LEAST else None
 
 
 def _rows(form: Quadratic, n: int) -> list[_Rows]:

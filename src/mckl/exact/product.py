@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Sequence
 from functools import lru_cache
 from typing import NamedTuple, Protocol
 
@@ -25,6 +25,7 @@ import scipy
 
 from mckl.arrays import Vector
 from mckl.exact.law import Law, Tilt
+from mckl.exact.phi import phi
 
 _COARSEST, _FINEST = 16, 128  # nodes a unit of the double exponential rule's own variable
 _SPAN = math.asinh(300.0 * 2.0 / math.pi)  # nodes lie within e^-300 and e^300 of a breakpoint
@@ -122,22 +123,11 @@ def _nodes(low: float, high: float, per_unit: int) -> tuple[Vector, Vector]:
     return (low + away if math.isfinite(low) else high - away), s + log_slope
 
 
-def _phi(x: Vector) -> Vector:
-    """The function e^x - 1 - x to full relative accuracy."""
-    small = np.abs(x) < 0.02
-    y = np.where(small, x, 0.0)
-    series = np.zeros_like(y)
-    for k in range(8, 0, -1):
-        series = (series + 1.0) * y / (k + 2.0)
-    with np.errstate(over="ignore"):
-        return np.where(small, 0.5 * y * y * (1.0 + series), np.expm1(x) - x)
-
-
 class FactorLaw:
     """K and its derivatives for one factor; every number is integrated once."""
 
     def __init__(self, factor: Factor) -> None:
-        self._factor = factor
+        self.factor = factor
         low, high = factor.tails
         self.ends = end(*low), end(*high)
         self.reversed_ends = end(*low[::-1]), end(*high[::-1])
@@ -152,7 +142,7 @@ class FactorLaw:
             self._per_unit *= 2
 
     def _integrate(self) -> None:
-        f = self._factor
+        f = self.factor
         edges = sorted({*f.support, *f.breakpoints})
         pieces = [_nodes(a, b, self._per_unit) for a, b in itertools.pairwise(edges)]
         x = np.concatenate([piece[0] for piece in pieces])
@@ -174,7 +164,7 @@ class FactorLaw:
         with np.errstate(over="ignore", invalid="ignore"):
             # Where r is large w may underflow and r overflow: there w r is p's own weight.
             of_p = np.exp(self._log_tilted((-1.0, -1.0)))
-            gap = np.where(self._ell < _DEEP, of_p + w * (self._ell - 1.0), w * _phi(-self._ell))
+            gap = np.where(self._ell < _DEEP, of_p + w * (self._ell - 1.0), w * phi(-self._ell))
         self.kl = float(gap.sum())
         self._w = w
         of_kl = abs(2.0 * gap[coarse].sum() / self.kl - 1.0) if self.kl else 0.0
@@ -189,7 +179,7 @@ class FactorLaw:
             x = self._exponent(tilt)
             here = self._w > 0
             if np.abs(x[here]).max() < 1.0:
-                value = math.log1p(tilt[0] * self.kl + float(self._w[here] @ _phi(x[here])))
+                value = math.log1p(tilt[0] * self.kl + float(self._w[here] @ phi(x[here])))
             else:
                 value = float(scipy.special.logsumexp(self._log_tilted(tilt)))
             self._logs[tilt] = value
@@ -307,6 +297,9 @@ class ProductLaw(Law):
         self._factors = [(factor_law(f), float(w)) for f, w in zip(factors, weights, strict=True)]
         self.kl = math.fsum(w * f.kl for f, w in self._factors)
         self._order: dict[Tilt, int] = {}
+
+    def factors(self) -> Sequence[tuple[Law, float]]:
+        return [(ProductLaw([f.factor], [1.0]), count) for f, count in self._factors]
 
     @property
     def error(self) -> float:

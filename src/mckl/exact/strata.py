@@ -7,10 +7,10 @@ A mean of sum_d f_d(u_d) therefore has variance
 
     n^-2 sum_d sum_strata Var(f_d | stratum),
 
-and the fourth cumulant of independent strata plus what quadruples of strata with
-bitwise sum 0 add under SciPy's linear matrix scramble (docs/theory.md, section 6).
+the fourth cumulant of independent strata (`mckl.exact.dyadic` has their sums) and what quadruples
+of strata with bitwise sum 0 add under SciPy's linear matrix scramble (docs/theory.md, section 6).
 
-Only three functions occur: a normal g, its square, and a chi-square w.
+Only three functions occur in a quadratic form: a normal g, its square, and a chi-square w.
 """
 
 from __future__ import annotations
@@ -20,12 +20,13 @@ from functools import lru_cache
 from typing import NamedTuple, Protocol
 
 import numpy as np
-import scipy
+from scipy.special import ndtri
 
 from mckl.arrays import Vector
 from mckl.draw.quantiles import chisquare_of_normal
+from mckl.exact.dyadic import Dyadic, Sums
 
-# Beyond, the strata are not summed one by one; skewness and kurtosis have all but settled by then.
+# Beyond, quadruples of strata are not summed: skewness and kurtosis have all but settled by then.
 MOST_STRATA = 2**15
 
 
@@ -39,8 +40,6 @@ class Quadratic(Protocol):
     dof: Vector
 
 
-_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(24)
-_OUTERMOST = 9.5  # where the outer strata are cut: beyond lies a probability of 1e-21
 _WALSH_LEVELS = 5  # the first 2^5 Walsh functions of the position within a stratum
 
 
@@ -58,32 +57,19 @@ class NormalStrata(NamedTuple):
     fourth: tuple[float, float, float]
 
 
-class ChiStrata(NamedTuple):
-    """The second, third and fourth cumulants of the sum of w over n equal strata."""
-
-    second: float
-    third: float
-    fourth: float
-
-
-def _nodes(edges: Vector, log_density: Callable[[Vector], Vector]) -> tuple[Vector, Vector]:
-    """Gauss-Legendre nodes within each stratum and weights that add up to 1 in it."""
-    half = 0.5 * np.diff(edges)[:, None]
-    x = edges[:-1, None] + half * (1.0 + _NODES)
-    with np.errstate(divide="ignore"):
-        weight = half * _WEIGHTS * np.exp(log_density(x))
-    return x, weight / weight.sum(axis=1, keepdims=True)
-
-
 def walsh_hadamard(x: Vector) -> Vector:
     """The Walsh-Hadamard transform along axis 0, whose length is a power of two."""
     n = x.shape[0]
+    x = np.array(x.reshape(n, -1), order="C")  # a copy, which is transformed in place
     step = 1
     while step < n:
-        y = x.reshape(n // (2 * step), 2, step, -1)
-        x = np.stack((y[:, 0] + y[:, 1], y[:, 0] - y[:, 1]), axis=1).reshape(n, -1)
+        y = x.reshape(n // (2 * step), 2, -1)
+        first, second = y[:, 0], y[:, 1]
+        difference = first - second
+        first += second
+        second[...] = difference
         step *= 2
-    return np.asarray(x)
+    return x
 
 
 def _linked(*functions: Vector) -> float:
@@ -109,77 +95,68 @@ def _linked(*functions: Vector) -> float:
     return float(every - pairs + 2.0 * (h[0] * h[1] * h[2] * h[3]).sum())
 
 
-def _centred(x: Vector, weight: Vector, f: Callable[[Vector], Vector]) -> Vector:
-    y = f(x)
-    return np.asarray(y - (weight * y).sum(axis=1, keepdims=True))
-
-
-def _normal_edges(n: int) -> Vector:
-    edges = scipy.special.ndtri(np.arange(n + 1) / n)
-    edges[0], edges[-1] = -_OUTERMOST, _OUTERMOST
-    return np.asarray(edges)
-
-
 def _positions(n: int) -> Vector:
     """Equally spaced u within each of n strata, shape (n, 2^levels)."""
     cells = 2**_WALSH_LEVELS
     return np.asarray((np.arange(n)[:, None] + (np.arange(cells) + 0.5) / cells) / n)
 
 
+def _of_normal(function: Callable[[Vector], Vector]) -> Dyadic:
+    """The strata of a function of a normal; its quantiles keep their digits at both ends."""
+    return Dyadic(lambda u, upper: function(-ndtri(u) if upper else ndtri(u)))
+
+
+@lru_cache(maxsize=1)
+def _normal() -> tuple[Dyadic, Dyadic, Dyadic]:
+    """The strata of g^2, of g and of their sum."""
+    return _of_normal(np.square), _of_normal(np.array), _of_normal(lambda g: g * g + g)
+
+
+@lru_cache(maxsize=128)
+def _chi(dof: float) -> Dyadic:
+    return _of_normal(chisquare_of_normal(dof))
+
+
 @lru_cache(maxsize=64)
 def normal_strata(n: int) -> NormalStrata:
-    """`NormalStrata` for n equal strata, n a power of two."""
-    edges = _normal_edges(n)
-    if n == 1:
-        edges = np.array([edges[0], 0.0, edges[-1]])
-    x, weight = _nodes(edges, lambda x: -0.5 * x * x)
-    if n == 1:  # one stratum over the whole line, in two panels
-        x, weight = x.reshape(1, -1), weight.reshape(1, -1) / 2.0
-    square = _centred(x, weight, np.square)
-    linear = _centred(x, weight, lambda x: x)
-    vs, vl = (weight * square**2).sum(axis=1), (weight * linear**2).sum(axis=1)
-    cross = (weight * square * linear).sum(axis=1)
-    at = scipy.special.ndtri(_positions(n))
+    """`NormalStrata` for n = 2^m equal strata, as many as `MOST_STRATA`."""
+    square, linear, both = (of.sums(n) for of in _normal())
+    at = ndtri(_positions(n))
     s, g = at**2 - (at**2).mean(axis=1, keepdims=True), at - at.mean(axis=1, keepdims=True)
-    f40, f22, f04 = (
-        ((weight * square**4).sum(axis=1) - 3.0 * vs**2).sum() + _linked(s, s, s, s),
-        ((weight * square**2 * linear**2).sum(axis=1) - vs * vl - 2.0 * cross**2).sum()
-        + _linked(s, s, g, g),
-        ((weight * linear**4).sum(axis=1) - 3.0 * vl**2).sum() + _linked(g, g, g, g),
-    )
-    third = ((weight * square**3).sum(), (weight * square * linear**2).sum())
+    # What is odd in g cancels between the two halves of the line.
     return NormalStrata(
-        float(vs.sum()),
-        float(vl.sum()),
-        (float(third[0]), float(third[1])),
-        (float(f40), float(f22), float(f04)),
+        square.second,
+        linear.second,
+        (square.third, (both.third - square.third) / 3.0),
+        (
+            square.fourth + _linked(s, s, s, s),
+            (both.fourth - square.fourth - linear.fourth) / 6.0 + _linked(s, s, g, g),
+            linear.fourth + _linked(g, g, g, g),
+        ),
     )
 
 
 @lru_cache(maxsize=1024)
-def chi_strata(n: int, dof: float) -> ChiStrata:
-    """`ChiStrata` for n equal strata of the chi-square law with `dof` degrees of freedom.
-
-    Integrated over x = sqrt(w), in which the density is smooth at 0 for one degree too.
-    """
-    quantile = chisquare_of_normal(dof)
-    edges = np.sqrt(np.maximum(quantile(_normal_edges(n)), 0.0))  # rounding may pass 0
-    mode = np.sqrt(max(dof - 1.0, 0.0))
-    log_mode = (dof - 1.0) * np.log(mode) - 0.5 * mode**2 if mode > 0 else 0.0
-
-    def log_density(x: Vector) -> Vector:
-        return (dof - 1.0) * np.log(x) - 0.5 * x * x - log_mode
-
+def chi_strata(n: int, dof: float) -> Sums:
+    """The sums over n = 2^m equal strata of the chi-square law, as many as `MOST_STRATA`."""
     if n == 1:
         # The cumulants of the whole law are elementary.
-        return ChiStrata(2.0 * dof, 8.0 * dof, 48.0 * dof)
-    x, weight = _nodes(edges, log_density)
-    w = _centred(x, weight, np.square)
-    variance = (weight * w**2).sum(axis=1)
-    at = quantile(scipy.special.ndtri(_positions(n)))
+        return Sums(2.0 * dof, 8.0 * dof, 48.0 * dof)
+    at = chisquare_of_normal(dof)(ndtri(_positions(n)))
     at -= at.mean(axis=1, keepdims=True)
-    fourth = ((weight * w**4).sum(axis=1) - 3.0 * variance**2).sum() + _linked(at, at, at, at)
-    return ChiStrata(float(variance.sum()), float((weight * w**3).sum()), float(fourth))
+    sums = _chi(dof).sums(n)
+    return sums._replace(fourth=sums.fourth + _linked(at, at, at, at))
+
+
+def balanced_variance(form: Quadratic, n: int) -> float:
+    """Variance of the mean of l over n = 2^m balanced scrambled Sobol' points, n to 2^30."""
+    square, linear, _ = _normal()
+    total = float(form.square @ form.square) * square.sums(n).second
+    total += float(form.linear @ form.linear) * linear.sums(n).second
+    dofs, group = np.unique(form.dof, return_inverse=True)
+    weights = np.bincount(group, weights=form.chi**2, minlength=dofs.size)
+    total += sum(w * _chi(float(k)).sums(n).second for k, w in zip(dofs, weights, strict=True))
+    return float(total) / n**2
 
 
 @np.errstate(over="ignore", invalid="ignore")

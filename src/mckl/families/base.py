@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from mckl.draw.distribution import Factor
 from mckl.draw.form import Form, Seconds
+from mckl.exact.integrands import SUMS
 from mckl.exact.law import Law
 from mckl.families.scores import Scores
 
@@ -40,6 +41,8 @@ class Pair(ABC):
         Whether l is a sum of functions of independent uniform numbers, for Sobol' points.
     radial_numbers
         How many normals and chi-squares stand for a sample in `radial`; None without that form.
+    sums
+        The sums over a sample's factors that its forms give (`mckl.exact.integrands`).
     seconds
         What a number of a sample costs; None where it is a normal, whose cost the point sets know.
     """
@@ -49,6 +52,7 @@ class Pair(ABC):
     mirrored: bool = True
     additive: bool = True
     radial_numbers: tuple[int, int] | None = None
+    sums: frozenset[str] = frozenset(SUMS)
     seconds: Seconds | None = None
 
     @cached_property
@@ -119,6 +123,8 @@ class Family(NamedTuple):
     side        the mapping of one side of a case, without `family` -> that side; raises ValueError
     sweep       (shapes, dimension, scale, offset) -> the pair of a cell of the sweep; None: the
                 family stands in cases alone
+    shared      names of the parameters that q and p share, with their meanings: they stand beside
+                `q` and `p` in a case, or with those of q
     """
 
     name: str
@@ -126,6 +132,7 @@ class Family(NamedTuple):
     parameters: Mapping[str, str]
     side: Callable[[Mapping[str, Any]], Side]
     sweep: Callable[[Sequence[float], int, float, float], Pair] | None = None
+    shared: Mapping[str, str] = {}
 
     @property
     def example(self) -> str:

@@ -16,6 +16,7 @@ import numpy as np
 import scipy
 
 from mckl.arrays import Vector
+from mckl.draw.alias import Alias, alias_tables
 from mckl.draw.distribution import Distribution
 from mckl.families.base import Family, Side
 from mckl.families.categorical_scores import CategoricalScores
@@ -106,26 +107,11 @@ class Categorical(Exponential):
         return CategoricalScores(self.probabilities, ell)
 
     @cached_property
-    def _alias(self) -> tuple[Vector, Any]:
-        """Walker's table: in cell i stands i below a fraction, another category above it."""
-        size = self.probabilities.size
-        fraction, other = self.probabilities * size, np.arange(size)
-        small = [i for i in range(size) if fraction[i] < 1.0]
-        large = [i for i in range(size) if fraction[i] >= 1.0]
-        while small and large:
-            i, j = small.pop(), large[-1]
-            other[i] = j
-            fraction[j] -= 1.0 - fraction[i]
-            if fraction[j] < 1.0:
-                small.append(large.pop())
-        # What rounding leaves over is a full cell, or one of a category that is never drawn.
-        for i in (*small, *large):
-            fraction[i] = float(self.probabilities[i] > 0)
-            other[i] = np.argmax(self.probabilities)
-        return fraction, other
+    def _alias(self) -> Alias:
+        return alias_tables(self.probabilities[None])
 
     def draw(self, generator: np.random.Generator, shape: tuple[int, int]) -> Any:
-        fraction, other = self._alias
+        (fraction,), (other,) = self._alias
         u = generator.random(shape)
         u *= fraction.size
         cell = u.astype(np.intp)

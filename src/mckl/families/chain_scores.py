@@ -14,6 +14,7 @@ from mckl.arrays import Vector
 from mckl.exact.token_moments import token_moments
 from mckl.families.scores import ELL, Draws, Rule, Scores, Weight, power_of
 
+MOST_STATES = 64  # the law of a gradient takes states^4 operations a token
 # A token's l of which the Taylor polynomial of r has all digits, over the whole sequence.
 _SMALL = 0.05
 
@@ -23,10 +24,13 @@ class ChainScores(Scores):
 
     offers = frozenset({"factor", "to-go", "expected"})
 
-    def __init__(self, start: Vector, q: Vector, ell: Vector, tokens: int) -> None:
+    def __init__(
+        self, start: Vector, q: Vector, ell: Vector, tokens: int, later: Vector | None = None
+    ) -> None:
         """From the start law, q's table, the l of every transition, and the number of tokens.
 
-        What q cannot do (a transition of probability 0, a state that is never reached) counts 0.
+        `later` are the row means of l, where they are known to more digits. What q cannot do
+        counts 0, and so does a row of probability 1, such as that of a stop.
         """
         states = start.size
         self._start, self._q, self.factors = start, q, tokens
@@ -35,7 +39,8 @@ class ChainScores(Scores):
         self._score *= (q > 0)[:, None, :]
         free = (q > 0) & (q < 1)
         self.count = free.ravel().astype(float)
-        self._later = (q * self._ell).sum(axis=1)  # the mean l of the next token, by state
+        # The mean l of the next token, by state.
+        self._later = (q * self._ell).sum(axis=1) if later is None else later
         self._expected = q * (self._ell - self._later[:, None])
         self._small = tokens * float(np.abs(self._ell).max()) <= _SMALL
         moments = token_moments(start, q, self._ell, self._score, None, tokens, 0, 2)[0, :, 0, 0]

@@ -26,6 +26,7 @@ import numpy as np
 from mckl.arrays import Vector
 from mckl.draw.distribution import Distribution, Factor, Part
 from mckl.draw.form import Form, Seconds
+from mckl.exact.integrands import sums_over
 from mckl.exact.law import Law, Tilt
 from mckl.families.base import Pair, Side
 from mckl.families.scores import Scores
@@ -82,17 +83,26 @@ def _panels(f: Callable[[Vector], Vector], panels: Vector) -> Vector:
 
 
 class ExponentialLaw(Law):
-    """The law of l for a pair of one exponential family; it has no mirror image."""
+    """The law of l for a pair of one exponential family; it has no mirror image.
+
+    `factors` has the lines of the independent factors, and how often each stands; None: one factor.
+    """
 
     mirrored = False
     _most_odd = 0
 
-    def __init__(self, line: Line) -> None:
+    def __init__(self, line: Line, factors: Sequence[tuple[Line, float]] | None = None) -> None:
         super().__init__()
         self._line = line
+        self._lines = factors
         self._known: dict[float, Vector] = {}
         self.missed_mass = -math.expm1(line.log_mass)
         self.kl = integral(lambda t: (1.0 + t) * self._second(t), -1.0, 0.0) - line.log_mass
+
+    def factors(self) -> Sequence[tuple[Law, float]]:
+        if self._lines is None:
+            return super().factors()
+        return [(ExponentialLaw(line), count) for line, count in self._lines]
 
     def _second(self, t: Vector) -> Vector:
         return np.asarray(self._line.derivatives(t, 2)[0])
@@ -171,6 +181,14 @@ class Exponential(Side):
     def line(self, p: Any) -> Line:
         """The line through p and this law."""
 
+    def factor_lines(self, p: Any) -> Sequence[tuple[Line, float]] | None:
+        """The lines of the factors, and how often each stands; None where there is one factor."""
+        return None
+
+    def factor_log_ratios(self, p: Any, draw: Any) -> Vector | None:
+        """l_i of the factors, shape (samples, factors); None where there is one factor."""
+        return None
+
     @abstractmethod
     def coefficients(self, p: Any) -> Vector:
         """The natural parameters of this law less those of p, one a sufficient statistic."""
@@ -210,7 +228,7 @@ class ExponentialPair(Pair):
         self.dimension = q.dimension
 
     def _law(self) -> ExponentialLaw:
-        return ExponentialLaw(self.line)
+        return ExponentialLaw(self.line, self.q.factor_lines(self.p))
 
     @property
     def reverse_kl(self) -> float:
@@ -250,26 +268,36 @@ class ExponentialForm(Form):
         factors = self._pair.distributions()
         return None if factors is None else [[Part(0, self.numbers, f.q, f.p) for f in factors]]
 
-    def evaluator(self, forms: Sequence[ExponentialForm], signs: int) -> _Evaluator:
-        return _Evaluator(forms)
+    def evaluator(
+        self, forms: Sequence[ExponentialForm], signs: int, sums: Sequence[str] = ()
+    ) -> _Evaluator:
+        return _Evaluator(forms, sums)
+
+    def factor_sums(self, draw: Any, ell: Vector, sums: Sequence[str]) -> Vector:
+        """Sums over factors, shape (sums, samples), where l has the values `ell`."""
+        each = self.law.factor_log_ratios(self._pair.p, draw)
+        return sums_over(ell[:, None] if each is None else each, sums)
 
 
 class _Evaluator:
     """l of several forms that draw from one q."""
 
-    def __init__(self, forms: Sequence[ExponentialForm]) -> None:
-        self._law = forms[0].law
+    def __init__(self, forms: Sequence[ExponentialForm], sums: Sequence[str]) -> None:
+        self._law, self._forms, self._sums = forms[0].law, forms, sums
         self._coefficients = np.stack([form.coefficients for form in forms])
         self._constants = np.array([[form.constant] for form in forms])
         self._out = np.empty(0)
 
     def resize(self, replicates: int, units: int) -> None:
-        self._out = np.empty((1, len(self._constants), replicates, units))
+        self._out = np.empty((1 + len(self._sums), 1, len(self._forms), replicates, units))
 
     def add(self, draw: Any, replicate: int, start: int, stop: int) -> None:
         (x,) = draw
         ell = self._law.combine(x, self._coefficients) + self._constants
-        self._out[0, :, replicate, start:stop] = ell
+        out = self._out[:, 0, :, replicate, start:stop]
+        out[0] = ell
+        for i, form in enumerate(self._forms if self._sums else ()):
+            out[1:, i] = form.factor_sums(x, ell[i], self._sums)
 
     def finish(self, out: Vector) -> None:
         out[:] = self._out

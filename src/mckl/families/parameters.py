@@ -37,7 +37,7 @@ def numbers(
     except (TypeError, ValueError):
         raise ValueError(f"{family}: {name} {value!r}, expected {expected}") from None
     if out.ndim > 1 or out.size == 0 or isinstance(value, (bool, str)):
-        raise ValueError(f"{family}: {name} {_short(value)}, expected {expected}")
+        raise ValueError(f"{family}: {name} {shown_briefly(value)}, expected {expected}")
     bound = ""
     good = np.isfinite(out)
     if above is not None:
@@ -66,6 +66,7 @@ def missing(family: str, name: str) -> ValueError:
     return ValueError(f"{family}: {name} is missing")
 
 
-def _short(value: Any) -> str:
+def shown_briefly(value: Any) -> str:
+    """A value as text, cut after 40 characters."""
     text = str(value)
     return text if len(text) <= 40 else text[:37] + "..."

@@ -11,6 +11,7 @@ import numpy as np
 
 from mckl.arrays import Vector
 from mckl.draw.distribution import Distribution
+from mckl.exact.integrands import k3
 from mckl.families.base import Family, Side
 from mckl.families.exponential import Exponential, ExponentialPair, log_quotient, text_of
 from mckl.families.parameters import check_names, missing, numbers
@@ -58,6 +59,19 @@ class Poisson(Exponential):
 
     def line(self, p: Poisson) -> _Line:
         return _Line(self.rate, self.coefficients(p))
+
+    def factor_lines(self, p: Poisson) -> list[tuple[_Line, float]]:
+        every = np.stack((self.rate, self.coefficients(p)), axis=1)
+        rows, counts = np.unique(every, axis=0, return_counts=True)
+        return [
+            (_Line(rate, d), float(count))
+            for (rate, d), count in zip(rows[..., None], counts, strict=True)
+        ]
+
+    def factor_log_ratios(self, p: Poisson, draw: Vector) -> Vector:
+        d = self.coefficients(p)
+        # The constant is KL, rate (e^-d - 1 + d).
+        return np.asarray(d * (draw - self.rate) + self.rate * k3(d))
 
     def coefficients(self, p: Poisson) -> Vector:
         return log_quotient(self.rate, p.rate)

@@ -16,9 +16,9 @@ import numpy as np
 from mckl.arrays import Vector
 from mckl.draw.distribution import Distribution, Part
 from mckl.draw.form import Form, Stratified
-from mckl.exact.balanced import balanced_variance
-from mckl.exact.strata import MOST_STRATA, stratified
+from mckl.exact.strata import MOST_STRATA, balanced_variance, stratified
 from mckl.families.quadratic_law import Coefficients
+from mckl.families.quadratic_sums import FactorSums
 
 
 class QuadraticForm(Form):
@@ -35,6 +35,8 @@ class QuadraticForm(Form):
     p
         Mean and standard deviation of p in each coordinate where each g is one, in which q is
         standard, so that there is a point with densities; else None.
+    shares
+        The share of KL in each coordinate where each g is one, shape (normals,); else None.
     """
 
     def __init__(
@@ -45,9 +47,10 @@ class QuadraticForm(Form):
         chi: Vector,
         dof: Vector,
         p: tuple[Vector, Vector] | None = None,
+        shares: Vector | None = None,
     ) -> None:
         self.kl, self.square, self.linear, self.chi, self.dof = kl, square, linear, chi, dof
-        self.p = p
+        self.p, self.shares = p, shares
         self.numbers = square.size + chi.size
         self.shape = "+".join([str(square.size), *(repr(float(k)) for k in dof)])
 
@@ -68,8 +71,16 @@ class QuadraticForm(Form):
         q, p = ({"loc": m, "scale": s} for m, s in ((0.0, 1.0), (mean, sd)))
         return [[Part(0, mean.size, Distribution("Normal", q), Distribution("Normal", p))], []]
 
-    def evaluator(self, forms: Sequence[QuadraticForm], signs: int) -> _Evaluator:
-        return _Evaluator(forms, signs)
+    def evaluator(
+        self, forms: Sequence[QuadraticForm], signs: int, sums: Sequence[str] = ()
+    ) -> _Evaluator:
+        return _Evaluator(forms, signs, sums)
+
+    @property
+    def coordinates(self) -> tuple[Vector, Vector, Vector]:
+        """(a, b, c) with l_i = c + a g^2 + b g, where each g is a coordinate."""
+        assert self.shares is not None
+        return self.square, self.linear, self.shares - self.square
 
     def stratified(self, n: int) -> Stratified:
         law = Stratified(*stratified(self, min(n, MOST_STRATA)))
@@ -89,8 +100,8 @@ def full(c: Coefficients, p: tuple[Vector, Vector] | None = None) -> QuadraticFo
     """
     repeats = c.weight.astype(np.int64)
     kl = float(np.sum(c.kl * c.weight))
-    a, b = np.repeat(c.a, repeats), np.repeat(c.b, repeats)
-    return QuadraticForm(kl, a, b, _NONE, _NONE, p)
+    a, b, shares = (np.repeat(v, repeats) for v in (c.a, c.b, c.kl))
+    return QuadraticForm(kl, a, b, _NONE, _NONE, p, shares)
 
 
 def radial(c: Coefficients) -> QuadraticForm:
@@ -106,7 +117,10 @@ def radial(c: Coefficients) -> QuadraticForm:
     length = np.sqrt(np.bincount(group, weights=c.weight * c.b * c.b))
     several = size > 1
     kl = float(np.sum(c.kl * c.weight))
-    return QuadraticForm(kl, a, length, a[several], size[several] - 1.0)
+    shares = None
+    if not several.any():  # each group is one coordinate
+        shares = np.bincount(group, weights=c.weight * c.kl).astype(np.float64)
+    return QuadraticForm(kl, a, length, a[several], size[several] - 1.0, shares=shares)
 
 
 def radial_groups(c: Coefficients) -> tuple[int, int]:
@@ -152,20 +166,25 @@ class _Sums:
 class _Evaluator:
     """BLAS products tile by tile, the rest at once."""
 
-    def __init__(self, forms: Sequence[QuadraticForm], signs: int) -> None:
+    def __init__(self, forms: Sequence[QuadraticForm], signs: int, sums: Sequence[str]) -> None:
         self._constants = [
             f.kl - float(f.square.sum()) - float((f.chi * f.dof).sum()) for f in forms
         ]
         self._linear = _Sums([f.linear for f in forms])
         self._square = _Sums([f.square for f in forms])
         self._chi = _Sums([f.chi for f in forms]) if forms[0].chi.size else None
+        self._factors = FactorSums([f.coordinates for f in forms], signs, sums) if sums else None
 
     def resize(self, replicates: int, units: int) -> None:
+        if self._factors is not None:
+            self._factors.resize(replicates, units)
         for sums in filter(None, (self._linear, self._square, self._chi)):
             sums.resize((replicates, units))
 
     def add(self, draw: Any, replicate: int, start: int, stop: int) -> None:
         normals, chisquares = draw
+        if self._factors is not None:
+            self._factors.add(normals, replicate, start, stop)
         self._linear.add(normals, replicate, start, stop)
         np.multiply(normals, normals, out=normals)
         self._square.add(normals, replicate, start, stop)
@@ -179,6 +198,8 @@ class _Evaluator:
             if self._chi is not None:
                 even += self._chi.of(i)
             odd = self._linear.of(i)
-            np.add(even, odd, out=out[0, i])
-            if len(out) == 2:
-                np.subtract(even, odd, out=out[1, i])
+            np.add(even, odd, out=out[0, 0, i])
+            if out.shape[1] == 2:
+                np.subtract(even, odd, out=out[0, 1, i])
+        if self._factors is not None:
+            self._factors.finish(out[1:])

@@ -12,6 +12,7 @@ finite where every 1 - T t > 0.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -126,11 +127,23 @@ class QuadraticLaw(Law):
 
     def __init__(self, c: Coefficients) -> None:
         super().__init__()
+        self._coefficients = c
         self._t, self._b2, self._weight = 2.0 * c.a, c.b * c.b, c.weight
         self._range = float(self._t.min()), float(self._t.max())
         self.kl = float(np.sum(c.kl * c.weight))
         self._sums: dict[float, _Sums] = {}
         self._logs: dict[float, float] = {}
+
+    def factors(self) -> Sequence[tuple[Law, float]]:
+        c = self._coefficients
+        one = np.ones(1)
+        return [
+            (
+                QuadraticLaw(Coefficients(c.a[i:][:1], c.b[i:][:1], c.kl[i:][:1], one)),
+                float(c.weight[i]),
+            )
+            for i in range(c.weight.size)
+        ]
 
     def is_finite(self, tilt: Tilt, order: int = 0) -> bool:
         return all(1.0 - tilt[0] * t > 0 for t in self._range)

@@ -21,6 +21,7 @@ from mckl.families.mixture import MIXTURE
 from mckl.families.poisson import POISSON
 from mckl.families.categorical import CATEGORICAL
 from mckl.families.dirichlet import DIRICHLET
+from mckl.families.policy import POLICY
 
 FAMILIES: Mapping[str, Family] = {f.name: f for f in [*globals().values()] if isinstance(f, Family)}
 
@@ -66,11 +67,14 @@ def sweep_pair(text: str, dimension: int, scale: float, offset: float) -> Pair:
 def case_pair(case: Mapping[str, Any]) -> Pair:
     """The pair of a case: mappings `q` and `p`, each with its `family` (normal unless named).
 
+    What stands beside them belongs to both (`Family.shared`), and may stand in `q`.
+
     Raises ValueError in one line that names the side.
     """
     sides = {}
+    shared = {name: value for name, value in case.items() if name not in ("q", "p")}
     for name in ("q", "p"):
-        given = dict(case[name])
+        given = dict(case[name]) | (shared if name == "q" else {})
         try:
             sides[name] = _family(given.pop("family", "normal")).side(given)
         except ValueError as error:

@@ -15,6 +15,7 @@ from mckl.arrays import Vector
 from mckl.draw.distribution import Distribution, Factor, Part
 from mckl.draw.form import Form, Seconds, Stratified
 from mckl.exact.dyadic import Dyadic
+from mckl.exact.integrands import sums_over
 from mckl.exact.product import ProductLaw, Tail
 from mckl.exact.strata import Linked
 from mckl.families.base import Integrals, Pair
@@ -318,8 +319,10 @@ class CoordinateForm(Form):
             out.append([Part(c.start, c.stop, q, p) for c, p in ps if p is not None])
         return out
 
-    def evaluator(self, forms: Sequence[CoordinateForm], signs: int) -> _Evaluator:
-        return _Evaluator([form._blocks for form in forms], signs)
+    def evaluator(
+        self, forms: Sequence[CoordinateForm], signs: int, sums: Sequence[str] = ()
+    ) -> _Evaluator:
+        return _Evaluator([form._blocks for form in forms], signs, sums)
 
     def stratified(self, n: int) -> Stratified:
         with np.errstate(over="ignore", invalid="ignore"):
@@ -369,17 +372,16 @@ def _together(same: Sequence[tuple[Between, int]]) -> Univariate:
 class _Evaluator:
     """Sums of l over the coordinates, for several forms that share their draws."""
 
-    def __init__(self, forms: Sequence[Sequence[_Block]], signs: int) -> None:
-        self._signs = signs
-        self._shape = (signs, len(forms))
-        self._blocks = [_Together(blocks, signs) for blocks in zip(*forms, strict=True)]
+    def __init__(self, forms: Sequence[Sequence[_Block]], signs: int, sums: Sequence[str]) -> None:
+        self._shape = (1 + len(sums), signs, len(forms))
+        self._blocks = [_Together(blocks, signs, sums) for blocks in zip(*forms, strict=True)]
         self._out = np.empty(0)
 
     def resize(self, replicates: int, units: int) -> None:
         self._out = np.empty((*self._shape, replicates, units))
 
     def add(self, draw: Sequence[Vector], replicate: int, start: int, stop: int) -> None:
-        out = self._out[:, :, replicate, start:stop]
+        out = self._out[..., replicate, start:stop]
         out[:] = 0.0
         for x, block in zip(draw, self._blocks, strict=True):
             block.add(x, out)
@@ -391,8 +393,8 @@ class _Evaluator:
 class _Together:
     """One block of several forms."""
 
-    def __init__(self, blocks: Sequence[_Block], signs: int) -> None:
-        self._law = blocks[0].law
+    def __init__(self, blocks: Sequence[_Block], signs: int, sums: Sequence[str]) -> None:
+        self._law, self._sums = blocks[0].law, sums
         alike = all([c for c, _ in b.parts] == [c for c, _ in blocks[0].parts] for b in blocks)
         # Forms whose parts are the same columns are evaluated at once.
         groups = [range(len(blocks))] if alike else [range(j, j + 1) for j in range(len(blocks))]
@@ -411,13 +413,24 @@ class _Together:
             ]
 
     def add(self, x: Vector, out: Vector) -> None:
-        """Add the sums at x, and at its mirror image, to out, shape (signs, forms, rows)."""
+        """Add l and the sums at x, and at its mirror image, to out.
+
+        Shape (1 + sums, signs, forms, rows).
+        """
         if self._mirror:
             image = self._law.mirror(x)
         for columns, forms, ps in self._parts:
             if self._mirror:
-                out[0, forms] += self._law.sums(x[:, columns], ps)
-                out[1, forms] += self._law.sums(image[:, columns], ps)
+                out[:, 0, forms] += self._rows(x[:, columns], ps)
+                out[:, 1, forms] += self._rows(image[:, columns], ps)
             else:
-                sums = self._law.sums(x[:, columns], ps)
-                out[:, forms] += sums.reshape(len(out), -1, len(x))
+                rows = self._rows(x[:, columns], ps)
+                out[:, :, forms] += rows.reshape(*out.shape[:2], -1, len(x))
+
+    def _rows(self, x: Vector, ps: Sequence[Univariate]) -> Vector:
+        """l and the sums, shape (1 + sums, laws p, rows)."""
+        rows = np.empty((1 + len(self._sums), len(ps), len(x)))
+        rows[0] = self._law.sums(x, ps)
+        for i, p in enumerate(ps if self._sums else ()):
+            rows[1:, i] = sums_over(self._law.log_ratio(p, x), self._sums)
+        return rows

@@ -75,27 +75,29 @@ def record(
 def load(path: Path) -> dict[str, Any]:
     """The manifest in a file; raises `UserError` for what is none."""
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
-        for digests in told["files"].values():
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        for digests in manifest["files"].values():
             str(digests["sha256"])
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(f"{path}: not a manifest of a run") from error
-    return dict(told)
+    return dict(manifest)
 
 
-def differences(folder: Path, told: Mapping[str, Any]) -> dict[str, str]:
+def differences(folder: Path, manifest: Mapping[str, Any]) -> dict[str, str]:
     """How the files in a folder differ from a manifest: missing, changed or extra, by name."""
-    stated = {name: digests["sha256"] for name, digests in told["files"].items()}
+    stated = {name: digests["sha256"] for name, digests in manifest["files"].items()}
     found = {name: file_digest(path) for name, path in files(folder).items()}
     return _compared(found, stated)
 
 
-def other_numbers(folder: Path, told: Mapping[str, Any]) -> dict[str, str]:
+def other_numbers(folder: Path, manifest: Mapping[str, Any]) -> dict[str, str]:
     """How the rows of the tables in a folder differ from those of another run's manifest."""
     stated = {
-        name: digests["content"] for name, digests in told["files"].items() if "content" in digests
+        name: digests["content"]
+        for name, digests in manifest["files"].items()
+        if "content" in digests
     }
     found = {
         name: content_digest(path) for name, path in files(folder).items() if _is_reproducible(name)

@@ -274,7 +274,7 @@ SCHEMAS: Mapping[str, pa.Schema] = {
 }
 
 
-def plain(values: NDArray[Any]) -> pa.Array:
+def numbers(values: NDArray[Any]) -> pa.Array:
     """An Arrow array of a NumPy array's numbers, which may not be null.
 
     ``pa.array`` imports pandas to ask whether it was given a series, for 0.4 seconds a job.
@@ -285,13 +285,13 @@ def plain(values: NDArray[Any]) -> pa.Array:
 
 
 def keys(names: Sequence[str], codes: NDArray[np.int32]) -> pa.DictionaryArray:
-    """A column of keys, ``names[code]`` row by row; without pandas, as `plain`."""
+    """A column of keys, ``names[code]`` row by row; without pandas, as `numbers`."""
     encoded = [name.encode() for name in names]
     offsets = np.cumsum([0, *map(len, encoded)], dtype=np.int32)
     texts = pa.StringArray.from_buffers(
         len(names), pa.py_buffer(offsets), pa.py_buffer(b"".join(encoded))
     )
-    return pa.DictionaryArray.from_arrays(plain(codes), texts)
+    return pa.DictionaryArray.from_arrays(numbers(codes), texts)
 
 
 def table(name: str, columns: Mapping[str, Any]) -> pa.Table:
@@ -306,7 +306,7 @@ def table(name: str, columns: Mapping[str, Any]) -> pa.Table:
         if isinstance(values, pa.Array | pa.ChunkedArray):
             arrays.append(values.cast(field.type))
         elif isinstance(values, np.ndarray) and values.dtype == field.type.to_pandas_dtype():
-            arrays.append(plain(values))
+            arrays.append(numbers(values))
         elif pa.types.is_dictionary(field.type):
             arrays.append(pa.array(values, pa.string()).dictionary_encode())
         else:
@@ -363,7 +363,7 @@ def write(
 
 
 @contextlib.contextmanager
-def _damage_told(path: str | Path) -> Iterator[None]:
+def _damage_named(path: str | Path) -> Iterator[None]:
     try:
         yield
     except (pa.ArrowException, OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
@@ -378,7 +378,7 @@ def row_groups(
 
     Raises `UserError`, naming the file, where it is damaged or no table of this name.
     """
-    with _damage_told(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
+    with _damage_named(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
         missing = set(SCHEMAS[name].names) - set(file.schema_arrow.names)
         if missing:
             raise UserError(f"{path} is no {name} table: it lacks {', '.join(sorted(missing))}")
@@ -435,7 +435,7 @@ def recorded_gaps(path: str | Path) -> list[dict[str, Any]]:
 
 
 def _metadata(path: str | Path, key: bytes) -> Any:
-    with _damage_told(path):
+    with _damage_named(path):
         found = (pq.read_metadata(path).metadata or {}).get(key)
         if found is None:
             raise pa.ArrowInvalid(f"no {key.decode()} in its metadata")

@@ -15,13 +15,13 @@ def template(scripts: str, name: str) -> str:
     return (Path(scripts).parent / "workflow" / "report" / name).read_text(encoding="utf-8")
 
 
-def plain(value: Any) -> Any:
+def escaped(value: Any) -> Any:
     """Text whose every character stands for itself in reStructuredText, as a_ would not."""
     return re.sub(r"([\\`*_|])", r"\\\1", value) if isinstance(value, str) else value
 
 
 def render(template: str, numbers: Mapping[str, Any], path: str) -> None:
     """Fill a template with numbers and write it; a number that it lacks is an error."""
-    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, finalize=plain)
+    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, finalize=escaped)
     text = environment.from_string(template).render(numbers)
     Path(path).write_text(text + "\n", encoding="utf-8")

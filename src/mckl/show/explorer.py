@@ -54,7 +54,7 @@ def data(
     series = [
         dict(zip(keys, key, strict=True))
         | {"samples": group["samples"].tolist()}
-        | {c: _plain(group[c]) for c in ("rmse", "low", "high", "theory", "ci_coverage")}
+        | {c: _for_json(group[c]) for c in ("rmse", "low", "high", "theory", "ci_coverage")}
         for key, group in rows.groupby(keys, sort=False)
     ]
     wanted = ["setting", "sampler", "estimator", "tolerance", "samples_needed",
@@ -96,7 +96,7 @@ def _number(value: Any) -> Any:
     return int(value) if float(value).is_integer() else float(f"{value:.4g}")
 
 
-def _plain(values: pd.Series) -> list[Any]:
+def _for_json(values: pd.Series) -> list[Any]:
     return [None if pd.isna(v) or math.isinf(v) else float(f"{v:.4g}") for v in values]
 
 
@@ -144,10 +144,10 @@ def chart() -> dict[str, Any]:
     rule = alt.Chart(alt.NamedData("tolerance")).mark_rule(
         strokeDash=[5, 4], color=TRUTH
     ).encode(y=y)  # fmt: skip
-    told = alt.Chart(alt.NamedData("tolerance")).mark_text(
+    label = alt.Chart(alt.NamedData("tolerance")).mark_text(
         align="left", baseline="bottom", dy=-3, x=4, color=TRUTH
     ).encode(y=y, text="label:N")  # fmt: skip
-    layers = alt.layer(line, rule, told, bars, dots, labels)
+    layers = alt.layer(line, rule, label, bars, dots, labels)
     spec: dict[str, Any] = (
         layers.properties(width="container", height=400)
         .configure_view(stroke=None)

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from mckl.estimation.values import ESTIMATORS
-from mckl.study.gaps import outside, told
+from mckl.study.gaps import message, outside
 from mckl.study.summary import smallest_error
 from mckl.study.verification import BOUNDS, LEVEL, failures, smallest_errors
 
@@ -47,7 +47,7 @@ def landing_numbers(
         "normal": bool((settings["family"].astype(str) == "normal").all()),
         "families": _families(settings, last, one_percent),
         "sobol_gain": _gain(last),
-        "gaps": told(gaps),
+        "gaps": message(gaps),
         "gate": failures(compared),
         "cells": int((test != "none").sum()),
         "bounded": int(test.isin(BOUNDS).sum()),

@@ -79,7 +79,7 @@ class Board:
         self._running: dict[Hashable, tuple[Path, float]] = {}
         self._finished: set[Hashable] = set()
         self._began = self._spoke = clock()
-        self._told: set[str] = set()
+        self._reported: set[str] = set()
         self._stream = stream or sys.stderr
         self._lock, self._over = threading.RLock(), threading.Event()
         console = Console(file=self._stream, highlight=False)
@@ -160,18 +160,18 @@ class Board:
                 return
             stages = self.stages()
             for name, stage in stages.items():
-                if stage.share == 1 and name not in self._told:
-                    self._told.add(name)
+                if stage.share == 1 and name not in self._reported:
+                    self._reported.add(name)
                     done = f"{count(stage.total)} {stage.unit[: -1 if stage.total == 1 else None]}"
-                    self._tell(f"{name}: done after {duration(self.seconds())}, {done}")
+                    self._say(f"{name}: done after {duration(self.seconds())}, {done}")
             left = max(self.left(stages).values(), default=0.0)
             begun = [f"{name} {stage}" for name, stage in stages.items() if 0 < stage.share < 1]
             pause = max(_PAUSE, (self.seconds() + left) / 20)
             if begun and self._clock() - self._spoke > pause:
-                told = f"after {duration(self.seconds())}: {'; '.join(begun)}"
-                self._tell(f"{told}; about {duration(left)} left")
+                text = f"after {duration(self.seconds())}: {'; '.join(begun)}"
+                self._say(f"{text}; about {duration(left)} left")
 
-    def _tell(self, line: str) -> None:
+    def _say(self, line: str) -> None:
         self._spoke = self._clock()
         self.say(f"mckl: {line}")
 

@@ -96,8 +96,9 @@ def budget_rows(
         forecasts = Forecasts(setting.pair)
         kl = forecasts.law.kl
         columns: dict[str, list[object]] = {}
-        for sampler in (SAMPLERS[name] for name in setting.offered(samplers)):
-            for estimator in (ESTIMATORS[name] for name in estimators):
+        for sampler_name, those in setting.combinations(samplers, estimators).items():
+            sampler = SAMPLERS[sampler_name]
+            for estimator in (ESTIMATORS[name] for name in those):
                 n, mse, error = curves.get((setting.name, sampler.name, estimator.name), nothing)
                 for tolerance in tolerances:
                     need = forecasts.need(estimator, sampler, Tolerance(tolerance * kl))

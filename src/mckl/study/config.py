@@ -14,6 +14,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError, relevance
 
@@ -23,11 +24,12 @@ from mckl.draw.points import SAMPLERS
 from mckl.errors import UserError
 from mckl.estimation.gradients import METHODS
 from mckl.estimation.values import ESTIMATORS
-from mckl.families.registry import FAMILIES, canonical, case_pair, sweep_pair
+from mckl.families.registry import FAMILIES, canonical, sweep_pair
+from mckl.record.case import files, with_numbers
 from mckl.study.feasible import check_feasible, check_gradients
 from mckl.study.gradients import chosen
-from mckl.study.settings import AXES, Setting, chunks, settings
-from mckl.text import nearest
+from mckl.study.settings import AXES, Setting, case_setting, chunks, settings
+from mckl.text import listed, nearest, quoted
 
 _MOST_CELLS = 10**6
 # Lists of names, and where the names that they may have are registered.
@@ -39,11 +41,11 @@ REGISTRIES: Mapping[str, Sequence[str]] = {
 
 
 class Config(NamedTuple):
-    """The config of a study; fields as in config.yaml, lists in canonical order."""
+    """The config of a study; fields as in config.yaml, lists in canonical order, files read."""
 
     seed: int
     sweep: Mapping[str, Sequence[Any]]
-    cases: Mapping[str, Mapping[str, Any]]
+    cases: Mapping[str, Setting]
     backends: Sequence[str]
     samplers: Sequence[str]
     estimators: Sequence[str]
@@ -57,7 +59,7 @@ class Config(NamedTuple):
 
     def settings(self) -> list[Setting]:
         """Every setting of the study, the sweep before the cases."""
-        return settings(self.sweep, self.cases)
+        return settings(self.sweep, self.cases.values())
 
     def gradient_settings(self) -> list[Setting]:
         """The settings whose gradients are measured, but for families that have none."""
@@ -163,18 +165,18 @@ def _sweep(given: Mapping[str, Any]) -> dict[str, Any]:
     return out
 
 
-def _case(name: str, given: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A case with floats alone, so that 1 and 1.0 are the same case; its pair is checked."""
+def _case(name: str, given: Mapping[str, Any]) -> Setting:
+    """A case with floats alone, so that 1 and 1.0 are the same case, and its files read."""
     if name != name.strip():  # the $ of the schema's pattern lets one newline pass in Python
         raise UserError(f"cases: {json.dumps(name)} is not a name: a newline ends it")
     if re.search(r"(.+)\1{19}$", name):  # Snakemake takes it for a recursion without end
         raise UserError(f"cases: '{name}' is not a name: it ends in 20 repetitions")
-    case: Mapping[str, Any] = _floats(given)
+    case = with_numbers(given, f"cases.{name}.")
     lengths = {
-        f"cases.{name}.{side}.{key}": len(case[side][key])
+        f"cases.{name}.{side}.{key}": np.size(case[side][key])
         for side in ("q", "p")
         for key in ("mean", "sd")
-        if isinstance(case[side].get(key), list)
+        if isinstance(case[side].get(key), (list, np.ndarray))
     }
     if lengths:
         (path, length), *others = lengths.items()
@@ -182,24 +184,11 @@ def _case(name: str, given: Mapping[str, Any]) -> Mapping[str, Any]:
             if found != length:
                 raise UserError(f"{other}: {found} numbers, expected {length} as in {path}")
     try:
-        case_pair(case)
+        return case_setting(name, case)
     except ValueError as error:
-        raise UserError(f"cases.{name}.{error}") from None
-    return case
-
-
-def _floats(value: Any) -> Any:
-    """The same with every number a float, also one that YAML reads as text, such as 1e-3."""
-    if isinstance(value, Mapping):
-        return {key: _floats(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_floats(inner) for inner in value]
-    if isinstance(value, bool):
-        return value
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        return value
+        read = sorted({*files(given)})
+        source = f" (read from {listed(read)})" if read else ""
+        raise UserError(f"cases.{name}.{error}{source}") from None
 
 
 def _numbers(data: Any, schema: Mapping[str, Any]) -> Any:
@@ -241,8 +230,7 @@ def _path(parts: Sequence[Any]) -> str:
 
 def _shown(value: Any) -> str:
     text = value if isinstance(value, str) else json.dumps(value, default=str)
-    text = " ".join(text.split())
-    return f"'{text[:60]}...'" if len(text) > 60 else f"'{text}'"
+    return quoted(" ".join(text.split()))
 
 
 def _line(error: ValidationError) -> str:

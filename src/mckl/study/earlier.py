@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -61,8 +61,8 @@ def keep(*paths: str | Path) -> None:
 class Earlier:
     """The traces of a job's last run that its next run need not draw.
 
-    None, where both are told the same: such a job runs again because its output is missing or
-    damaged, or because the user forces it to.
+    There are none where both runs have the same parameters: such a job runs again because its
+    output is missing or damaged, or because the user forces it to.
 
     Parameters
     ----------
@@ -93,9 +93,10 @@ class Earlier:
                 if setting in about["settings"]:
                     self._row_groups[setting[0]] = number
 
-    def traces(self, setting: str) -> dict[str, Trace]:
+    def traces(self, setting: str, combinations: Mapping[str, Sequence[str]]) -> dict[str, Trace]:
         """The traces of a setting by sampler: those of which every row is there.
 
+        `combinations` has the estimators of each sampler (`mckl.study.settings.Setting`).
         One with NaN is drawn again: with fewer replicates it may have no gap.
         """
         if setting not in self._row_groups:
@@ -104,15 +105,14 @@ class Earlier:
             (group,) = tables.row_groups("traces", self._path, [self._row_groups[setting]])
         except UserError:
             return {}
-        estimators, replicates = self._job["estimators"], self._job["replicates"]
+        replicates = self._job["replicates"]
         frame = group.to_pandas()
-        wanted = frame["setting"].eq(setting) & frame["estimator"].isin(estimators)
-        frame = frame[wanted & (frame["replicate"] < replicates)]
+        frame = frame[frame["setting"].eq(setting) & (frame["replicate"] < replicates)]
         found = {}
-        for name in self._job["samplers"]:
+        for name, estimators in combinations.items():
             at = checkpoints_of(SAMPLERS[name], self._job["samples"])
             shape = (len(estimators), replicates, len(at))
-            rows = frame[frame["sampler"] == name]
+            rows = frame[(frame["sampler"] == name) & frame["estimator"].isin(estimators)]
             whole = len(rows) == math.prod(shape) and not rows["estimate"].isna().any()
             if whole and (setting, name) in self.cost:
                 estimate, error = (rows[x].to_numpy().reshape(shape) for x in _NUMBERS)

@@ -6,15 +6,15 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-_NAMED = 5
+from mckl.text import some
 
 
-def told(gaps: pd.DataFrame) -> str | None:
+def message(gaps: pd.DataFrame) -> str | None:
     """A message naming the gaps of gaps.parquet; None when there are none."""
     if gaps.empty:
         return None
     names = [", ".join(f"{k} {v}" for k, v in row.items()) for row in gaps.to_dict("records")]
-    return f"log density ratio is not finite in {len(names)} of the traces: {_listed(names)}"
+    return f"log density ratio is not finite in {len(names)} of the traces: {some(names, '; ')}"
 
 
 def outside(rows: pd.DataFrame, gaps: pd.DataFrame) -> pd.DataFrame:
@@ -34,9 +34,4 @@ def note(frames: Mapping[str, pd.DataFrame]) -> str:
     if missing.empty:
         return ""
     names = [f"{s} with {b}, {p}" for s, b, p in missing.itertuples(index=False)]
-    return f"\n**Missing here**, for l is not finite: {_listed(names)}."
-
-
-def _listed(names: list[str]) -> str:
-    more = len(names) - _NAMED
-    return "; ".join(names[:_NAMED]) + (f"; and {more} more" if more > 0 else "")
+    return f"\n**Missing here**, for l is not finite: {some(names, '; ')}."

@@ -54,10 +54,9 @@ def run(
     backends.load(job["backend"], job["dtype"])
     about = stamped(manifest(config), job, code)
     earlier = Earlier(traces, cost, job, about)
-    chosen = [settings.from_dict(fields) for fields in job["settings"]]
-    estimators = [ESTIMATORS[estimator] for estimator in job["estimators"]]
+    chosen = settings.of_job(job, config)
     each = job["replicates"] * max(job["samples"])
-    has = {s.name: s.offered(job["samplers"]) for s in chosen}
+    has = {s.name: s.combinations(job["samplers"], job["estimators"]) for s in chosen}
     work = sum(map(len, has.values())) * each
     gaps, samples, taken = [], 0, 0
     with (
@@ -65,7 +64,7 @@ def run(
         tqdm(total=work, unit=" samples", unit_scale=True, mininterval=1) as bar,
     ):
         for batch in settings.batches(chosen, SETTINGS_AT_ONCE):
-            known = {s.name: earlier.traces(s.name) for s in batch}
+            known = {s.name: earlier.traces(s.name, has[s.name]) for s in batch}
             for setting, found in known.items():
                 meter.take_over(earlier.cost[setting, sampler] for sampler in found)
                 bar.total -= len(found) * each
@@ -74,8 +73,11 @@ def run(
             for sampler in job["samplers"]:
                 bar.set_description(f"{batch[0].name} {sampler}")
                 new = [s for s in batch if sampler in has[s.name] and sampler not in known[s.name]]
+                # Settings of a batch are of one family and dimension.
+                estimators = has[batch[0].name].get(sampler, ())
                 drawn, lost = sound_traces(
-                    {s.name: s.pair for s in new}, job["backend"], SAMPLERS[sampler], estimators,
+                    {s.name: s.pair for s in new}, job["backend"], SAMPLERS[sampler],
+                    [ESTIMATORS[name] for name in estimators],
                     seed=job["seed"], samples=job["samples"], replicates=job["replicates"],
                     dtype=job["dtype"], progress=bar.update,
                 )  # fmt: skip
@@ -91,8 +93,8 @@ def run(
                     known[s.name][sampler] = trace
             for s in (s for s in batch if has[s.name]):
                 parts = [
-                    trace_columns(known[s.name][x], s, job["backend"], x, job["estimators"])
-                    for x in has[s.name]
+                    trace_columns(known[s.name][x], s, job["backend"], x, those)
+                    for x, those in has[s.name].items()
                 ]
                 group = tables.concatenate("traces", parts)
                 out.write_table(group, row_group_size=group.num_rows)

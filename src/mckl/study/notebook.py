@@ -53,7 +53,7 @@ def running(setting: Setting, seed: int) -> Mapping[str, Vector]:
     sampler = SAMPLERS["iid"]
     form = sampler.form(setting.pair)
     draw = sampler.start(numpy, form, seed, 0)
-    ell = numpy.kernel([form], 1).log_density_ratios([draw], SAMPLES)[0, 0, 0]
+    ell = numpy.kernel([form], 1).evaluate([draw], SAMPLES)[0, 0, 0, 0]
     if not np.isfinite(ell).all():
         raise NotFiniteError(
             setting=setting.name, backend="numpy", sampler=sampler.name,

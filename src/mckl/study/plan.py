@@ -10,7 +10,7 @@ from mckl.draw.points import SAMPLERS
 from mckl.estimation.cost import estimate_seconds
 from mckl.estimation.traces import SETTINGS_AT_ONCE, checkpoints, checkpoints_of
 from mckl.study.settings import batches
-from mckl.text import count, counted, duration, size
+from mckl.text import count, counted, duration, size, some
 
 if TYPE_CHECKING:
     from mckl.study.config import Config
@@ -90,12 +90,16 @@ class Plan(NamedTuple):
     jobs    that will run
     left_out
             samplers that some families lack, with those families of the sweep and those cases
+    without_sums
+            estimators by factor, and the samplers with which they are left out, as their samples
+            do not have the sums over factors; with those families and cases
     """
 
     settings: int
     estimations: int
     jobs: Mapping[Job, Amount]
     left_out: Mapping[tuple[str, ...], Sequence[str]] = {}
+    without_sums: Mapping[tuple[tuple[str, ...], tuple[str, ...]], Sequence[str]] = {}
 
     @property
     def samples(self) -> int:
@@ -153,30 +157,43 @@ class Plan(NamedTuple):
         also += " and the report" * number[REPORT]
         wall = sum(self.stages(workers).values())
         lacking = "; ".join(
-            f"{_listed(samplers)} for {_listed(names)}" for samplers, names in self.left_out.items()
+            f"{some(samplers)} for {some(names)}" for samplers, names in self.left_out.items()
+        )
+        no_sums = "; ".join(
+            f"{some(estimators)} with {some(samplers)} for {some(names)}"
+            for (estimators, samplers), names in self.without_sums.items()
         )
         return [
             first,
             *([f"left out, as the family has no such sampler: {lacking}"] if lacking else []),
+            *([f"left out, for want of the sums over factors: {no_sums}"] if no_sums else []),
             f"{f'{also}: ' if also else ''}the run takes about "
             f"{duration(self.cpu_seconds)} of CPU time, {duration(wall)} {where}",
         ]
 
 
-def chunk_seconds(config: Config, settings: Sequence[Setting]) -> float:
+def chunk_seconds(config: Config, settings: Sequence[Setting], backend: str = "numpy") -> float:
     """Estimated CPU seconds of the settings of one job with every sampler of a study."""
+    library = LIBRARIES[backend]
     at = checkpoints(config.samples, config.checkpoints_per_octave)
-    total = _PER_SETTING * len(settings)
+    total = 0.0
     for batch in batches(settings, SETTINGS_AT_ONCE):
-        of_case = batch[0].case is not None
-        groups, chi_squares = (batch[0].pair.radial_numbers or (1, 1)) if of_case else (1, 1)
+        pair, of_case = batch[0].pair, batch[0].case is not None
+        groups, chi_squares = (pair.radial_numbers or (1, 1)) if of_case else (1, 1)
+        slowness = (
+            library.slowness_of(pair.distributions() or ())
+            if library.distributions
+            else library.slowness
+        )
+        total += slowness * _PER_SETTING * len(batch)
         total += sum(
             estimate_seconds(
-                batch[0].dimension, name, len(config.estimators), config.samples,
+                batch[0].dimension, name, len(those), config.samples,
                 config.replicates, groups=groups, chi_squares=chi_squares,
-                checkpoints=len(at), sharing=len(batch), seconds=batch[0].pair.seconds,
+                checkpoints=len(at), sharing=len(batch), seconds=pair.seconds,
+                slowness=slowness,
             )
-            for name in batch[0].offered(config.samplers)
+            for name, those in batch[0].combinations(config.samplers, config.estimators).items()
         )  # fmt: skip
     return total
 
@@ -194,14 +211,11 @@ def plan(config: Config, jobs: Iterable[Job]) -> Plan:
     settings = config.settings()
     chunks = config.chunks()
     at = checkpoints(config.samples, config.checkpoints_per_octave)
-    has = {s.name: s.offered(config.samplers) for s in settings}
-    of_sampler = {
-        name: len(checkpoints_of(SAMPLERS[name], at)) * len(config.estimators)
-        for name in config.samplers
-    }
+    has = {s.name: s.combinations(config.samplers, config.estimators) for s in settings}
+    stops = {name: len(checkpoints_of(SAMPLERS[name], at)) for name in config.samplers}
 
     def cells(some: Iterable[Setting]) -> int:
-        return sum(of_sampler[name] for s in some for name in has[s.name])
+        return sum(stops[name] * len(those) for s in some for name, those in has[s.name].items())
 
     every = cells(settings)
 
@@ -209,7 +223,7 @@ def plan(config: Config, jobs: Iterable[Job]) -> Plan:
         if job.rule == "estimate":
             backend, chunk = job.of
             library, members = LIBRARIES[backend], chunks[chunk]
-            seconds = library.start + library.slowness * chunk_seconds(config, members)
+            seconds = library.start + chunk_seconds(config, members, backend)
             drawn = sum(len(has[s.name]) for s in members) * config.samples * config.replicates
             return Amount(_PER_JOB + seconds, drawn, cells(members) * config.replicates)
         extra = gradient_seconds(config) if job.rule == "gradients" else 0.0
@@ -221,23 +235,38 @@ def plan(config: Config, jobs: Iterable[Job]) -> Plan:
         settings=len(settings),
         estimations=len(config.backends) * len(chunks),
         jobs={job: amount(job) for job in jobs},
-        left_out=_left_out(settings, config.samplers, has),
+        left_out=_left_out(settings, config.samplers),
+        without_sums=_without_sums(settings, config, has),
     )
 
 
+def _without_sums(
+    settings: Iterable[Setting], config: Config, has: Mapping[str, Mapping[str, Sequence[str]]]
+) -> dict[tuple[tuple[str, ...], tuple[str, ...]], list[str]]:
+    """`Plan.without_sums` of settings with these samplers and estimators."""
+    out: dict[tuple[tuple[str, ...], tuple[str, ...]], dict[str, None]] = {}
+    for s in settings:
+        lacking: dict[tuple[str, ...], list[str]] = {}  # by sampler with which they are left out
+        for estimator in config.estimators:
+            without = [
+                name for name in s.offered(config.samplers)
+                if estimator not in has[s.name].get(name, ())
+            ]  # fmt: skip
+            if without:
+                lacking.setdefault(tuple(without), []).append(estimator)
+        for samplers, estimators in lacking.items():
+            out.setdefault((tuple(estimators), samplers), {})[s.family or s.name] = None
+    return {key: list(names) for key, names in out.items()}
+
+
 def _left_out(
-    settings: Iterable[Setting], samplers: Sequence[str], has: Mapping[str, Sequence[str]]
+    settings: Iterable[Setting], samplers: Sequence[str]
 ) -> dict[tuple[str, ...], list[str]]:
-    """`Plan.left_out` of settings that have these samplers."""
+    """`Plan.left_out` of settings."""
     out: dict[tuple[str, ...], dict[str, None]] = {}
     for s in settings:
-        if len(has[s.name]) < len(samplers):
-            missing = tuple(name for name in samplers if name not in has[s.name])
+        has = s.offered(samplers)
+        if len(has) < len(samplers):
+            missing = tuple(name for name in samplers if name not in has)
             out.setdefault(missing, {})[s.family or s.name] = None
     return {missing: list(names) for missing, names in out.items()}
-
-
-def _listed(names: Sequence[str]) -> str:
-    """At most five names."""
-    more = len(names) - 5
-    return ", ".join(names[:5]) + (f" and {more} more" if more > 0 else "")

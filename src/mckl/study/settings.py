@@ -2,29 +2,36 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 from mckl.draw.points import SAMPLERS
+from mckl.errors import UserError
+from mckl.estimation.offered import offered_estimators
 from mckl.families.base import Pair
 from mckl.families.registry import case_pair, sweep_pair
+from mckl.record.case import abridged, is_abridged, with_numbers
 from mckl.text import number
 
 AXES = ("family", "dimension", "scale", "offset")
 _LETTER = {"family": "", "dimension": "d", "scale": "s", "offset": "o"}
 
 
-class Setting(NamedTuple):
+@dataclass(frozen=True)
+class Setting:
     """One pair (q, p) of the study.
 
     name     short, unique and stable: ``d16-s1.25-o0.25``, ``student-t5-d16-s1.25-o0.25``, or the
              case's name
     case     the case's name, None for a cell of the grid
     scale, offset  None for a case
-    parameters  of a case: the mappings q and p
+    parameters  of a case: the mappings q and p, with arrays of more than 64 numbers by their digest
     family   of a cell, as the config has it: ``student-t(5)``; None for a case, whose pair says it
+    case_pair  the pair of a case
     """
 
     name: str
@@ -34,12 +41,13 @@ class Setting(NamedTuple):
     offset: float | None
     parameters: Mapping[str, Any] | None = None
     family: str | None = "normal"
+    case_pair: Pair | None = field(default=None, compare=False, repr=False)
 
     @property
     def pair(self) -> Pair:
         """The pair; raises ValueError, in one line, where there is none."""
-        if self.parameters is not None:
-            return case_pair(self.parameters)
+        if self.case_pair is not None:
+            return self.case_pair
         assert self.family is not None
         assert self.scale is not None
         assert self.offset is not None
@@ -51,19 +59,82 @@ class Setting(NamedTuple):
             return _offered_by(self.family, tuple(samplers))
         return offered(self.pair, samplers)
 
+    def combinations(
+        self, samplers: Sequence[str], estimators: Sequence[str]
+    ) -> dict[str, tuple[str, ...]]:
+        """The samplers that the setting's family has, each with the estimators that go with it.
+
+        Those without any estimator are left out.
+        """
+        if self.family is not None:  # a family has the same from two coordinates on
+            few = min(self.dimension, 2)
+            return _combinations_of(self.family, few, tuple(samplers), tuple(estimators))
+        return combinations(self.pair, samplers, estimators)
+
     def as_dict(self) -> dict[str, Any]:
         """Plain numbers and strings that `from_dict` reads: the parameters of a job."""
-        return self._asdict()
+        shown = (f.name for f in dataclasses.fields(self) if f.compare)
+        return {name: getattr(self, name) for name in shown}
 
 
-def from_dict(fields: Mapping[str, Any]) -> Setting:
-    """The setting that `Setting.as_dict` wrote."""
-    return Setting(**fields)
+def from_dict(
+    fields: Mapping[str, Any], cases: Mapping[str, Mapping[str, Any]] | None = None
+) -> Setting:
+    """The setting that `Setting.as_dict` wrote.
+
+    Parameters
+    ----------
+    fields
+        What it wrote.
+    cases
+        The cases of the config, where long vectors and matrices are read again, with their files.
+
+    Raises
+    ------
+    UserError
+        Where the files no longer hold the numbers that the fields have the digest of.
+    """
+    name, parameters = fields["case"], fields["parameters"]
+    if name is None:
+        return Setting(**fields)
+    if is_abridged(parameters):
+        assert cases is not None
+        parameters = with_numbers(cases[name], f"cases.{name}.")
+    setting = case_setting(name, parameters)
+    if setting.as_dict() != fields:
+        raise UserError(
+            f"cases.{name}: a file has changed since the run began: run the same command again"
+        )
+    return setting
+
+
+def of_job(job: Mapping[str, Any], config: Mapping[str, Any]) -> list[Setting]:
+    """The settings of a job of the study, from its parameter `settings` and the config."""
+    return [from_dict(fields, config.get("cases")) for fields in job["settings"]]
 
 
 def offered(pair: Pair, samplers: Sequence[str]) -> tuple[str, ...]:
     """Those of the samplers that the pair's family has."""
     return tuple(name for name in samplers if SAMPLERS[name].offered(pair))
+
+
+def combinations(
+    pair: Pair, samplers: Sequence[str], estimators: Sequence[str]
+) -> dict[str, tuple[str, ...]]:
+    """`Setting.combinations` of a pair."""
+    found = {
+        name: offered_estimators(pair, SAMPLERS[name], estimators)
+        for name in offered(pair, samplers)
+    }
+    return {name: those for name, those in found.items() if those}
+
+
+@lru_cache(maxsize=1024)
+def _combinations_of(
+    family: str, dimension: int, samplers: tuple[str, ...], estimators: tuple[str, ...]
+) -> dict[str, tuple[str, ...]]:
+    """`combinations` of a cell of the sweep."""
+    return combinations(sweep_pair(family, dimension, 1.0, 0.0), samplers, estimators)
 
 
 @lru_cache(maxsize=1024)
@@ -87,14 +158,12 @@ def grid_setting(dimension: int, scale: float, offset: float, family: str = "nor
 
 
 def case_setting(name: str, parameters: Mapping[str, Any]) -> Setting:
-    """A named case; raises ValueError for parameters that make no pair."""
-    dimension = case_pair(parameters).dimension
-    return Setting(name, name, dimension, None, None, parameters, None)
+    """A named case, with arrays or lists as vectors; raises ValueError where it has no pair."""
+    pair = case_pair(parameters)
+    return Setting(name, name, pair.dimension, None, None, abridged(parameters), None, pair)
 
 
-def settings(
-    sweep: Mapping[str, Sequence[Any]], cases: Mapping[str, Mapping[str, Any]]
-) -> list[Setting]:
+def settings(sweep: Mapping[str, Sequence[Any]], cases: Iterable[Setting]) -> list[Setting]:
     """Every cell of the grid, then every case."""
     families = sweep.get("family", ["normal"])
     axes = (families, *(sweep[axis] for axis in AXES[1:]))
@@ -102,7 +171,7 @@ def settings(
         grid_setting(int(dimension), float(scale), float(offset), family)
         for family, dimension, scale, offset in itertools.product(*axes)
     ]
-    return grid + [case_setting(name, parameters) for name, parameters in cases.items()]
+    return [*grid, *cases]
 
 
 def chunks(items: Iterable[Setting], one_job_per: Sequence[str]) -> dict[str, list[Setting]]:

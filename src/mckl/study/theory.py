@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
-
-import numpy as np
+from collections.abc import Iterator, Sequence
 
 from mckl.draw.points import SAMPLERS
 from mckl.estimation.theory import exact
 from mckl.estimation.values import ESTIMATORS
 from mckl.study.settings import Setting
-
-_MOST_SHOWN = 64  # numbers of a parameter that stand in the table themselves
 
 
 def theory_rows(
@@ -25,11 +19,12 @@ def theory_rows(
     samples: Sequence[int],
 ) -> Iterator[dict[str, list[object]]]:
     """The columns of theory.parquet, a batch a setting; none of one without a sampler."""
-    chosen = [ESTIMATORS[name] for name in estimators]
     for setting in settings:
         columns: dict[str, list[object]] = {}
-        for name in setting.offered(samplers):
-            for estimator, n, e in exact(setting.pair, SAMPLERS[name], chosen, samples):
+        pair = setting.pair
+        for name, those in setting.combinations(samplers, estimators).items():
+            chosen = [ESTIMATORS[estimator] for estimator in those]
+            for estimator, n, e in exact(pair, SAMPLERS[name], chosen, samples):
                 row = {
                     "setting": setting.name,
                     "sampler": name,
@@ -49,23 +44,6 @@ def theory_rows(
             yield columns
 
 
-def shown(parameters: Mapping[str, Any] | None) -> str | None:
-    """The parameters of a case as JSON; of more than 64 numbers their shape and digest."""
-    if parameters is None:
-        return None
-
-    def brief(value: Any) -> Any:
-        if isinstance(value, Mapping):
-            return {key: brief(inner) for key, inner in value.items()}
-        if isinstance(value, list) and np.size(value) > _MOST_SHOWN:
-            array = np.asarray(value, dtype="<f8")
-            digest = hashlib.sha256(array.tobytes()).hexdigest()
-            return {"shape": list(array.shape), "sha256": digest}
-        return value
-
-    return json.dumps(brief(parameters))
-
-
 def setting_rows(settings: Sequence[Setting]) -> dict[str, list[object]]:
     """The columns of settings.parquet."""
     columns: dict[str, list[object]] = {}
@@ -78,7 +56,7 @@ def setting_rows(settings: Sequence[Setting]) -> dict[str, list[object]]:
             "setting": setting.name,
             "case": setting.case,
             "family": setting.family or pair.family,
-            "parameters": shown(setting.parameters),
+            "parameters": setting.parameters and json.dumps(setting.parameters),
             "dimension": setting.dimension,
             "scale": setting.scale,
             "offset": setting.offset,

@@ -204,7 +204,7 @@ def smallest_errors(verification: pd.DataFrame) -> dict[str, dict[str, float]]:
     return out
 
 
-_TOLD = {
+_SENTENCES = {
     "mean": "a bias of {} of KL",
     "variance": "a variance too large by {}",
     "std_error": "a standard error too large by {}",
@@ -212,7 +212,7 @@ _TOLD = {
 }
 
 
-def _percent(share: float) -> str:
+def _error(share: float) -> str:
     if not math.isfinite(share):
         return "(nothing)"
     if share >= 10:
@@ -236,15 +236,17 @@ def passed_line(verification: pd.DataFrame) -> str:
     gradients = verification["quantity"].isin(["gradient_mean", "gradient_variance"])
     lines.append(f"errors that this run would have caught with a probability of {POWER:g}:")
     for quantity, error in smallest_errors(verification).items():
-        pooled_error, best, median = (_percent(error[x]) for x in ("pooled", "best", "median"))
+        pooled_error, best, median = (_error(error[x]) for x in ("pooled", "best", "median"))
         lines.append(
-            f"  {_TOLD[quantity].format(pooled_error)} over many cells at once; {best} in the best "
-            f"and {median} in the median of {error['known']} cells with a known tail; "
+            f"  {_SENTENCES[quantity].format(pooled_error)} over many cells at once; {best} in the "
+            f"best and {median} in the median of {error['known']} cells with a known tail; "
             f"{error['gross']} other cells see gross errors alone"
         )
     if gradients.any():
-        median = verification[gradients].groupby("quantity")["smallest_error"].median()
-        mean, variance = (_percent(float(median[f"gradient_{of}"])) for of in ("mean", "variance"))
+        mean, variance = (
+            _error(float(verification["smallest_error"][verification["quantity"] == of].median()))
+            for of in ("gradient_mean", "gradient_variance")
+        )
         lines.append(
             f"  in the median cell of gradients a parameter's mean that is off by {mean} of the "
             f"gradient's norm, and a total variance that is off by {variance}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
@@ -17,6 +17,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from mckl.arrays import Vector
+from mckl.draw.distribution import Factor
 from mckl.draw.points.base import Draw, Stream
 from mckl.errors import UserError
 
@@ -30,7 +31,8 @@ class Library(NamedTuple):
     most_numbers  how many random numbers of one sample it can hold; None: no limit of its own
     distributions whether it draws and evaluates with distributions of its own
     start         CPU seconds of a job before its first draw, about
-    slowness      CPU time of a sample beside the NumPy backend's, about
+    slowness      CPU time of a sample beside the NumPy backend's, about; NumPy's quantiles apart
+    slower        the same of distributions that take longer
     memory_mb     of a job before its first draw, about
     """
 
@@ -41,7 +43,13 @@ class Library(NamedTuple):
     distributions: bool = False
     start: float = 0.7
     slowness: float = 1.0
+    slower: Mapping[str, float] = {}
     memory_mb: int = 400
+
+    def slowness_of(self, factors: Iterable[Factor]) -> float:
+        """The slowness on a pair of these factors."""
+        known = (self.slower.get(factor.q.name, self.slowness) for factor in factors)
+        return max(known, default=self.slowness)
 
 
 LIBRARIES: Mapping[str, Library] = {
@@ -54,6 +62,7 @@ LIBRARIES: Mapping[str, Library] = {
         distributions=True,
         start=5.0,
         slowness=3.0,
+        slower={"StudentT": 7.0},
         memory_mb=1200,
     ),
 }
@@ -67,10 +76,10 @@ class Kernel(Protocol):
     kernel serves one list of draws.
     """
 
-    def log_density_ratios(self, draws: Sequence[Draw], units: int) -> Vector:
-        """The next `units` units of l, shape (points per unit, forms, replicates, units).
+    def evaluate(self, draws: Sequence[Draw], units: int) -> Vector:
+        """The next `units` units of l, and of the sums that the kernel was made for.
 
-        Valid until the next call.
+        Shape (1 + sums, points per unit, forms, replicates, units); valid until the next call.
         """
 
 
@@ -78,8 +87,8 @@ class Backend(NamedTuple):
     """What makes streams and kernels.
 
     stream  takes a replicate's seed
-    kernel  takes forms that share their draws, the points per unit and, where it is known, how
-            many units each draw will be asked for in all
+    kernel  takes forms that share their draws, the points per unit, where it is known how many
+            units each draw will be asked for in all, and the sums over factors that are wanted
     """
 
     name: str

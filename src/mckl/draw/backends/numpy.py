@@ -53,12 +53,15 @@ class Stream:
             out[:, j] = chisquare_of_normal(float(k))(ndtri(u[:, j]))
         return out
 
-    def sample(self, law: Any, rows: int, columns: int) -> Vector:
-        # A generator a kind of law, for the same reason.
-        if law.kind not in self._generators:
+    def generator(self, kind: str) -> np.random.Generator:
+        # One a kind of law, for the same reason.
+        if kind not in self._generators:
             (own,) = self._seed.spawn(1)
-            self._generators[law.kind] = np.random.Generator(np.random.SFC64(own))
-        return np.asarray(law.draw(self._generators[law.kind], (rows, columns)))
+            self._generators[kind] = np.random.Generator(np.random.SFC64(own))
+        return self._generators[kind]
+
+    def sample(self, law: Any, rows: int, columns: int) -> Vector:
+        return np.asarray(law.draw(self.generator(law.kind), (rows, columns)))
 
     def quantiles(self, law: Any, u: Vector) -> Vector:
         return np.asarray(law.quantile(u))
@@ -67,22 +70,41 @@ class Stream:
 class Kernel:
     """Evaluates log density ratios with NumPy, tile by tile."""
 
-    def __init__(self, forms: Sequence[Form], signs: int, units: int | None = None) -> None:
-        self._evaluator = forms[0].evaluator(forms, signs)
+    def __init__(
+        self,
+        forms: Sequence[Form],
+        signs: int,
+        units: int | None = None,
+        sums: Sequence[str] = (),
+    ) -> None:
+        self._evaluator = forms[0].evaluator(forms, signs, sums)
         # A multiple of 4 rows, in which OpenBLAS works, so that no row's bits depend on
         # how many rows are asked for at once.
         rows = TILE // forms[0].numbers
         self._rows = max(rows - rows % 4, 1)
-        self._out = np.empty((signs, len(forms), 0, 0))
+        self._out = np.empty((1 + len(sums), signs, len(forms), 0, 0))
+        self._block, self._left = forms[0].block, self._out
 
-    def log_density_ratios(self, draws: Sequence[Draw], units: int) -> Vector:
-        """The next `units` units of l, shape (points per unit, forms, replicates, units).
+    def evaluate(self, draws: Sequence[Draw], units: int) -> Vector:
+        """The next `units` units of l and of the sums.
 
-        `draws` holds one `Draw` a replicate; for antithetic pairs the first axis has both signs.
+        Shape (1 + sums, points per unit, forms, replicates, units). `draws` holds one `Draw` a
+        replicate; for antithetic pairs the second axis has both signs.
         """
+        if self._block == 1:
+            return self._evaluate(draws, units)
+        lacking = units - self._left.shape[-1]
+        if lacking > 0:
+            new = self._evaluate(draws, -(-lacking // self._block) * self._block)
+            whole = self._left.shape[-1] > 0
+            self._left = np.concatenate((self._left, new), axis=-1) if whole else new
+        out, self._left = self._left[..., :units], self._left[..., units:].copy()
+        return out
+
+    def _evaluate(self, draws: Sequence[Draw], units: int) -> Vector:
         shape = (len(draws), units)
-        if self._out.shape[2:] != shape:
-            self._out = np.empty((*self._out.shape[:2], *shape))
+        if self._out.shape[3:] != shape:
+            self._out = np.empty((*self._out.shape[:3], *shape))
             self._evaluator.resize(*shape)
         for replicate, draw in enumerate(draws):
             for start in range(0, units, self._rows):

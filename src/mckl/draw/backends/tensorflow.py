@@ -217,8 +217,13 @@ class Kernel:
         forms: Sequence[Any],
         signs: int,
         units: int | None = None,
+        sums: Sequence[str] = (),
         dtype: str = "float64",
     ) -> None:
+        if sums:
+            raise UserError(
+                "backends: tensorflow has no sums over factors: leave the estimators by factor out"
+            )
         self._signs = signs
         self._units = units
         self._dtype = dtype
@@ -229,8 +234,8 @@ class Kernel:
         self._evaluated: dict[int, int] = {}
         self._waiting: dict[int, Vector] = {}
 
-    def log_density_ratios(self, draws: Sequence[Draw], units: int) -> Vector:
-        """The next `units` units of l, shape (points per unit, forms, replicates, units)."""
+    def evaluate(self, draws: Sequence[Draw], units: int) -> Vector:
+        """The next `units` units of l, shape (1, points per unit, forms, replicates, units)."""
         out = np.empty((self._signs, len(self._forms), len(draws), units))
         for replicate, draw in enumerate(draws):
             done = 0
@@ -242,7 +247,7 @@ class Kernel:
                 out[..., replicate, done : done + take] = waiting[..., :take]
                 self._waiting[replicate] = waiting[..., take:]
                 done += take
-        return out
+        return out[None]
 
     def _next_rows(self, replicate: int) -> int:
         """The rows of the next block; a stream's first rows are the same in a shorter one."""
@@ -274,15 +279,15 @@ class Kernel:
 
 
 def _compiled(forms: Sequence[Any], dtype: str) -> tuple[Any, list[Any]]:
-    """The step that evaluates forms of one shape, and what it is told of each."""
+    """The step that evaluates forms of one shape, and its arguments, one a form."""
     parts = [form.parts() for form in forms]
     if None not in parts:
-        told = [
+        arguments = [
             [[x._replace(q=_constants(x.q, dtype), p=_constants(x.p, dtype)) for x in of]
              for of in form]
             for form in parts
         ]  # fmt: skip
-        return _densities, told
+        return _densities, arguments
     # The two numbers a group stand for no point z, so there is no density to ask for: what is
     # left of log q - log p is its quadratic form.
     fields = ("kl", "square", "linear", "chi", "dof")

@@ -36,6 +36,9 @@ class Pair(Protocol):
     @property
     def radial_numbers(self) -> tuple[int, int] | None: ...
 
+    @property
+    def sums(self) -> frozenset[str]: ...
+
     def form(self) -> Form: ...
 
     def radial(self) -> Form: ...
@@ -75,6 +78,15 @@ class Sampler(NamedTuple):
             and (pair.mirrored or not self.points.mirrored)
             and (pair.additive or self.points.independent)
         )
+
+    def sums(self, pair: Pair) -> frozenset[str]:
+        """The sums over factors that samples drawn this way give.
+
+        A radial form knows its factors only where it draws a number for each.
+        """
+        if self.radial and pair.radial_numbers != (pair.dimension, 0):
+            return frozenset()
+        return pair.sums
 
     def form(self, pair: Pair) -> Form:
         """What this sampler draws for a sample of a pair, where it is offered."""

@@ -12,6 +12,10 @@ from mckl.estimation.values.k1 import K1
 from mckl.estimation.values.k2 import K2
 from mckl.estimation.values.k3 import K3
 from mckl.estimation.values.cv import CV
+from mckl.estimation.values.k2_factor import K2_FACTOR
+from mckl.estimation.values.k3_factor import K3_FACTOR
+from mckl.estimation.values.cv_factor import CV_FACTOR
+from mckl.estimation.values.rb import RB
 
 ESTIMATORS: Mapping[str, Estimator] = {
     e.name: e for e in [*globals().values()] if isinstance(e, Estimator)

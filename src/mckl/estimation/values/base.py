@@ -11,7 +11,7 @@ import numpy as np
 from mckl.arrays import Vector
 from mckl.estimation.running import RunningMoments
 from mckl.estimation.values.integrands import Integrands
-from mckl.exact.law import Expression, Law, add, constant, multiply
+from mckl.exact.law import Expression, Law, add, constant, multiply, over_unit
 
 DIVERGENT = "E r^2 is infinite: the tails of p are too heavy for q"
 POWERS = "a power of l has no finite mean: the tails of q are too heavy for p"
@@ -55,9 +55,12 @@ class Estimator(NamedTuple):
     normal_from (law, paired, theory of one unit) -> how many units it takes for Student's
                 interval to cover; inf where no number is known
     integrands  integrands of its own by name, beside those of `Integrands`, and from their values
-    linear      whether the estimate is a plain mean of l, so that it is additive over
-                coordinates and the theory of stratified points applies
-    uses_ratio  whether the estimate depends on r, whose mean must then be near 1
+    sums        the sums over a sample's factors that it needs (`mckl.families.base.Pair.sums`);
+                as integrands they have the prefix ``factor_``
+    additive    what it averages, where that is a sum over coordinates: ``ell`` or one of `sums`.
+                The theory of stratified points then applies
+    uses_ratio  whether the estimate depends on r, or on the factors' r_i, whose mean must then be
+                near 1
     consistent  whether its bias vanishes as n grows
     never_negative
                 whether no estimate can be negative
@@ -72,11 +75,22 @@ class Estimator(NamedTuple):
     summand: Callable[[RunningMoments], Mapping[str, float]]
     normal_from: Callable[[Law, bool, UnitTheory], float]
     integrands: Mapping[str, Callable[[Integrands], Vector]] = {}
-    linear: bool = False
+    sums: tuple[str, ...] = ()
+    additive: str | None = None
     uses_ratio: bool = False
     consistent: bool = True
     never_negative: bool = False
     weakness: str = ""
+
+    @property
+    def linear(self) -> bool:
+        """Whether the estimate is a plain mean of l."""
+        return self.additive == "ell"
+
+    @property
+    def ratio(self) -> str:
+        """The integrand that is r less one, or its sum over factors."""
+        return "factor_ratio" if self.sums else "ratio"
 
 
 def mean_of(integrand: str) -> Callable[[RunningMoments], tuple[Vector, Vector]]:
@@ -126,13 +140,6 @@ def ell_normal_from(law: Law, paired: bool, unit: UnitTheory) -> float:
     return normal_from_moments(unit.skewness, unit.excess_kurtosis, most)
 
 
-def over_unit(f: Callable[[int], Expression], paired: bool) -> Expression:
-    """The value of one unit: f(+1), or the mean of f(+1) and f(-1) over an antithetic pair."""
-    if not paired:
-        return f(1)
-    return multiply(constant(0.5), add(f(1), f(-1)))
-
-
 def why_infinite(law: Law, f: Expression) -> str:
     """Why the expectation of f is infinite."""
     degrees = {tilt: int(np.argwhere(c).sum(axis=1).max()) for tilt, c in f.items() if c.any()}
@@ -175,3 +182,34 @@ def theory_of_mean(
             )
 
     return theory
+
+
+def theory_of_sum(
+    name: str, bias: Callable[[Law], float] | None = None
+) -> Callable[[Law, bool], UnitTheory]:
+    """The theory of the mean of one sum over factors; `bias` as in `theory_of_mean`."""
+
+    @np.errstate(over="ignore", invalid="ignore")
+    def theory(law: Law, paired: bool) -> UnitTheory:
+        mean, variance, third, fourth = law.sums((name,), paired)[1:].tolist()
+        off = mean - law.kl if bias is None else bias(law)
+        if not math.isfinite(variance):
+            return UnitTheory(off, math.inf, math.nan, math.nan, reason=why_infinite_sum(law, name))
+        if variance == 0.0:
+            return UnitTheory(off, 0.0, 0.0, 0.0)
+        return UnitTheory(
+            off,
+            variance,
+            float(np.divide(third, np.power(variance, 1.5))),
+            float(np.divide(fourth, np.square(variance))),
+        )
+
+    return theory
+
+
+def why_infinite_sum(law: Law, name: str) -> str:
+    """Why the second moment of a sum over factors is infinite."""
+    if name in ("ratio", "k3") and not law.is_finite((-2, -2)):
+        return DIVERGENT
+    degree = {"ell": 2, "k3": 2, "half_square": 4}.get(name, 0)
+    return TOO_LARGE if law.is_finite((0, 0), degree) else POWERS

@@ -5,22 +5,28 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import cached_property
 
-import numpy as np
-
 from mckl.arrays import Vector
+from mckl.exact import integrands
 
 
 class Integrands:
     """Each integrand at the values `ell` of l, computed when it is asked for, and once.
 
     `more` has the integrands that are not among these: functions of the values of those that are.
+    `sums` has sums over each sample's factors by name; their integrands have the prefix
+    ``factor_``.
     """
 
     def __init__(
-        self, ell: Vector, more: Mapping[str, Callable[[Integrands], Vector]] | None = None
+        self,
+        ell: Vector,
+        more: Mapping[str, Callable[[Integrands], Vector]] | None = None,
+        sums: Mapping[str, Vector] | None = None,
     ) -> None:
         self.ell = ell
         self._more = more or {}
+        for name, values in (sums or {}).items():
+            setattr(self, f"factor_{name}", values)
 
     def __getattr__(self, name: str) -> Vector:
         # Python asks here only for what is neither below nor computed yet.
@@ -33,18 +39,14 @@ class Integrands:
     @cached_property
     def half_square(self) -> Vector:
         """Half of l squared."""
-        return 0.5 * self.ell * self.ell
+        return integrands.half_square(self.ell)
 
     @cached_property
     def ratio(self) -> Vector:
         """The ratio less one, r - 1 = e^{-l} - 1, exact for small l."""
-        return np.expm1(-self.ell)
+        return integrands.ratio(self.ell)
 
     @cached_property
     def k3(self) -> Vector:
-        """The sum r - 1 + l >= 0. For |l| < 1e-3 by its series: there r - 1 and -l cancel."""
-        value = self.ratio + self.ell
-        small = np.flatnonzero(np.abs(self.ell) < 1e-3)
-        x = self.ell.take(small)
-        value.put(small, x * x * (0.5 - x * (1 / 6 - x * (1 / 24 - x * (1 / 120)))))
-        return value
+        """The sum r - 1 + l >= 0, exact for small l."""
+        return integrands.k3(self.ell, self.ratio)

@@ -10,6 +10,6 @@ K1 = Estimator(
     theory=theory_of_mean(lambda law, sign: law.ell(sign), bias=lambda law: 0.0),
     summand=lambda moments: {"ell": 1.0},
     normal_from=ell_normal_from,
-    linear=True,
+    additive="ell",
     weakness="fails early where ℓ is skewed",
 )

@@ -100,17 +100,28 @@ def draw(figure: Figure, frames: Frames) -> tuple[matplotlib.figure.Figure, dict
     from mckl.show.figures import theme
 
     theme.apply()
-    drawing, numbers = import_module(figure.module).draw(frames)
+    as_text = {name: _with_text(frame) for name, frame in frames.items()}
+    drawing, numbers = import_module(figure.module).draw(as_text)
     return drawing, numbers
+
+
+def _with_text(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame with its categories as text, in which a group that is empty is no group."""
+    kinds = [name for name, kind in frame.dtypes.items() if kind == "category"]
+    return frame.astype(dict.fromkeys(kinds, object))
 
 
 def save(drawing: matplotlib.figure.Figure, paths: Sequence[str]) -> None:
     """Write a drawing to each path, its format by the suffix; the same drawing, the same bytes."""
-    # Laid out once and not again for every format, which is most of the time it takes.
+    import matplotlib
+
+    # Laid out and measured once, since `savefig` does both again for every format. It draws once
+    # if the figure has no layout engine: with one, be it "none", it draws twice.
     drawing.draw_without_rendering()
-    drawing.set_layout_engine("none")
     box = drawing.get_tightbbox().padded(_MARGIN)
-    for path in paths:
-        undated = {"Date": None} if path.endswith(".svg") else {"CreationDate": None}
-        metadata = None if path.endswith(".png") else undated
-        drawing.savefig(path, metadata=metadata, bbox_inches=box)
+    with matplotlib.rc_context({"figure.constrained_layout.use": False}):
+        drawing.set_layout_engine(None)
+        for path in paths:
+            undated = {"Date": None} if path.endswith(".svg") else {"CreationDate": None}
+            metadata = None if path.endswith(".png") else undated
+            drawing.savefig(path, metadata=metadata, bbox_inches=box)

@@ -57,9 +57,7 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
     -------
     The figure, and what its caption quotes.
     """
-    settings, summary, cost = (
-        parts.plain(frames[name]) for name in ("settings", "summary", "cost")
-    )
+    settings, summary, cost = (frames[name] for name in ("settings", "summary", "cost"))
     estimator = parts.plainest_estimator(summary["estimator"])
     cells = parts.with_cpu(summary[summary["estimator"] == estimator], cost)
     present = parts.ordered(cells["sampler"], theme.SAMPLER_COLOURS)

@@ -16,7 +16,7 @@ from matplotlib.ticker import LogLocator, NullLocator
 from mckl.draw.points import SAMPLERS
 from mckl.estimation.budget import REACHED
 from mckl.show.figures import Frames, parts, theme
-from mckl.text import duration
+from mckl.text import duration, two_digits
 
 _WANTED = 0.01  # the tolerance that is shown, if the study has it
 _DIMENSIONS = 6  # that are shown
@@ -133,7 +133,7 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
     The figure, and what its caption quotes.
     """
     settings, summary, cost, budget = (
-        parts.plain(frames[name]) for name in ("settings", "summary", "cost", "budget")
+        frames[name] for name in ("settings", "summary", "cost", "budget")
     )
     budget["verdict"] = budget["verdict"].astype(object)
     others = sorted(set(summary["backend"]))
@@ -202,11 +202,11 @@ def _numbers(prices: pd.DataFrame, start: float) -> dict[str, Any]:
         "settings": len(wide),
         "time": _seconds(float(wide[best].median())),
         "plain_time": _seconds(float(wide[plain].median())),
-        "gain": parts.nats(float(ranks.iloc[0])),
-        "second_gain": parts.nats(float(ranks.iloc[1])) if second else "",
+        "gain": two_digits(float(ranks.iloc[0])),
+        "second_gain": two_digits(float(ranks.iloc[1])) if second else "",
         "estimators": parts.ordered(of_best["estimator"], theme.ESTIMATOR_COLOURS),
-        "first": {"dimension": int(by.index[0]), "gain": parts.nats(float(by.iloc[0]))},
-        "last": {"dimension": int(by.index[-1]), "gain": parts.nats(float(by.iloc[-1]))},
+        "first": {"dimension": int(by.index[0]), "gain": two_digits(float(by.iloc[0]))},
+        "last": {"dimension": int(by.index[-1]), "gain": two_digits(float(by.iloc[-1]))},
         "cheapest": int((wide.idxmin(axis=1) == best).sum()),
         "one_pair": int(one_pair["setting"].nunique()),
         "longest": _seconds(float(prices["cpu"].max())),

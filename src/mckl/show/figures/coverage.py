@@ -116,8 +116,8 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
     -------
     The figure, and what its caption quotes.
     """
-    settings = parts.plain(frames["settings"])
-    summary = parts.one_backend(parts.plain(frames["summary"]))
+    settings = frames["settings"]
+    summary = parts.one_backend(frames["summary"])
     known = summary[summary["ci_coverage"].notna() & (summary["kl"] > 0)]
     sampler = parts.plainest_sampler(known["sampler"])
     known = known[known["sampler"] == sampler]

@@ -77,10 +77,10 @@ def draw(frames: Frames) -> tuple[Figure, dict[str, Any]]:
                 name = str(place[y, x, z])
                 names_shown.append(name)
                 if name in zero:
-                    nothing.append(_plain(z))
+                    nothing.append(_value(z))
                     continue
                 end = _line(panels[i, j], by_setting[name], colours[k], parts.MARKERS[k], stride)
-                ends[i, j].append((end, f"{WORD[colour]} {_plain(z)}", colours[k]))
+                ends[i, j].append((end, f"{WORD[colour]} {_value(z)}", colours[k]))
             _note(panels[i, j], nothing, WORD[colour])
     for k, name in enumerate(case_names):
         end = _line(panels[height, 0], by_setting[name], colours[k], parts.MARKERS[k], stride)
@@ -91,9 +91,9 @@ def draw(frames: Frames) -> tuple[Figure, dict[str, Any]]:
 
     _axes(panels, rows, zero, height)
     for j, x in enumerate(shown[column] if height else []):
-        panels[0, j].set_title(f"{WORD[column]} {_plain(x)}".strip())
+        panels[0, j].set_title(f"{WORD[column]} {_value(x)}".strip())
     for i, y in enumerate(shown[row] if height else []):
-        panels[i, 0].set_ylabel(f"{WORD[row]} {_plain(y)}\nRMSE (nats)")
+        panels[i, 0].set_ylabel(f"{WORD[row]} {_value(y)}\nRMSE (nats)")
     if with_cases:
         panels[height, 0].set_ylabel("cases\nRMSE (nats)" if height else "RMSE (nats)")
 
@@ -104,7 +104,7 @@ def draw(frames: Frames) -> tuple[Figure, dict[str, Any]]:
         for axis, _ in axes_of if len(shown[axis]) < grid[axis].nunique()
     ]  # fmt: skip
     if held and len(parts.distinct(grid[held])) > 1:
-        omitted.append(f"{held} {_plain(middle)} of {grid[held].nunique()} {held}s")
+        omitted.append(f"{held} {_value(middle)} of {grid[held].nunique()} {held}s")
     if len(case_names) + len(case_zero) < cases["setting"].nunique():
         omitted.append(f"{len(case_names)} of {cases['setting'].nunique()} cases")
     _key(fig, cells, height, width, with_cases, sampler, estimator, replicates, omitted)
@@ -152,7 +152,7 @@ def _chosen(summary: pd.DataFrame) -> tuple[pd.DataFrame, str, str]:
     sampler = parts.plainest_sampler(summary["sampler"]) or "none"
     rows = summary[summary["sampler"] == sampler]
     estimator = parts.plainest_estimator(rows["estimator"]) or "none"
-    rows = parts.one_backend(parts.plain(rows[rows["estimator"] == estimator]))
+    rows = parts.one_backend(rows[rows["estimator"] == estimator])
     return rows.sort_values(["setting", "samples"]), sampler, estimator
 
 
@@ -161,7 +161,7 @@ def _square_root(sampler: str, estimator: str) -> bool:
     return SAMPLERS[sampler].points.independent and ESTIMATORS[estimator].linear
 
 
-def _plain(value: Any) -> str:
+def _value(value: Any) -> str:
     return value if isinstance(value, str) else f"{value:.6g}"
 
 
@@ -182,7 +182,7 @@ def _zero_words(grid: pd.DataFrame, cases: list[str]) -> str:
             words.append(f"{len(cases) - 5} more cases")
         return listed(words)
     pairs = sorted({(s, o) for s, o in zip(grid["scale"], grid["offset"], strict=True)})
-    words = [f"scale {_plain(s)} with offset {_plain(o)}" for s, o in pairs[:3]]
+    words = [f"scale {_value(s)} with offset {_value(o)}" for s, o in pairs[:3]]
     if len(pairs) > 3:
         words.append(f"{len(pairs) - 3} more pairs of scale and offset")
     if len(cases) > 3:

@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 
 from mckl.show.figures import Frames, parts, theme
 from mckl.study.summary import smallest_error
+from mckl.text import two_digits
 
 _DECADES = 1e6  # the most that a panel spans
 _LEADING = (0, (3, 3))  # dashes that let a line below show
@@ -32,7 +33,7 @@ def _panel(ax: Axes, cells: pd.DataFrame, row: pd.Series, letter: str, several: 
     theme.decades(ax)
     family = f"{row['family']}, " if several or row["family"] != "normal" else ""
     ax.set_title(
-        f"({letter}) {parts.title(row, family=False)}\n{family}KL {parts.nats(row['kl'])} nats",
+        f"({letter}) {parts.title(row, family=False)}\n{family}KL {two_digits(row['kl'])} nats",
         fontsize=7.5, linespacing=1.25,
     )  # fmt: skip
     low, high = parts.y_limits(np.sqrt(cells["mse"].to_numpy(float)))
@@ -53,10 +54,10 @@ def _panel(ax: Axes, cells: pd.DataFrame, row: pd.Series, letter: str, several: 
         if np.isinf(theory).any():
             infinite.append(name)
         elif np.isfinite(line).any() and np.nanmin(line) > high:
-            unseen.append(f"{name}'s line ends at {parts.nats(line[-1])}")
+            unseen.append(f"{name}'s line ends at {two_digits(line[-1])}")
         last = float(np.sqrt(rows["mse"].iloc[-1]))
         if last > high:
-            unseen.append(f"{name} ends at {parts.nats(last)}")
+            unseen.append(f"{name} ends at {two_digits(last)}")
         elif last > 0:
             ends.append((last, name, colour))
     if not ends:
@@ -88,10 +89,10 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
     -------
     The figure, and what its caption quotes.
     """
-    settings = parts.plain(frames["settings"])
-    summary = parts.one_backend(parts.plain(frames["summary"]))
+    settings = frames["settings"]
+    summary = parts.one_backend(frames["summary"])
     sampler = parts.plainest_sampler(summary["sampler"])
-    theory = parts.plain(frames["theory"])[["setting", "sampler", "estimator", "samples", "theory"]]
+    theory = frames["theory"][["setting", "sampler", "estimator", "samples", "theory"]]
     keys = ["setting", "sampler", "estimator", "samples"]
     summary = summary[(summary["sampler"] == sampler) & parts.powers_of_two(summary["samples"])]
     cells = summary.merge(theory, how="left", on=keys)
@@ -149,6 +150,6 @@ def _numbers(
         "contested": len(wins),
         "cv_over_k1": float(rmse.loc["notebook", "cv"] / rmse.loc["notebook", "k1"]) if two else 0,
         "k2_setting": floor["setting"].iloc[0] if len(floor) else "",
-        "k2_bias": parts.nats(abs(float(floor["exact_bias"].iloc[0]))) if len(floor) else "",
-        "k2_kl": parts.nats(float(floor["kl"].iloc[0])) if len(floor) else "",
+        "k2_bias": two_digits(abs(float(floor["exact_bias"].iloc[0]))) if len(floor) else "",
+        "k2_kl": two_digits(float(floor["kl"].iloc[0])) if len(floor) else "",
     }

@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 
 from mckl.show.figures import Frames, parts, theme
 from mckl.show.figures.losses import relative, shown
+from mckl.text import rounded
 
 
 def _exact_bias(rows: pd.DataFrame) -> float:
@@ -76,7 +77,7 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
     -------
     The figure, and what its caption quotes.
     """
-    gradients = parts.plain(frames["gradients"])
+    gradients = frames["gradients"]
     settings = shown(gradients)
     number = max(len(settings), 1)
     fig, axes = plt.subplots(number, 1, figsize=(theme.WIDTH * 0.86, 2.1 * number), squeeze=False)
@@ -100,9 +101,9 @@ def _numbers(gradients: pd.DataFrame, setting: str) -> dict[str, Any]:
     best = str(needs.idxmin()) if len(needs) else ""
     out: dict[str, Any] = {"best": best}
     if best:
-        out["best_needs"] = parts.count(float(needs[best]))
+        out["best_needs"] = rounded(float(needs[best]))
     if "score" in needs.index:
-        out["score_needs"] = parts.count(float(needs["score"]))
+        out["score_needs"] = rounded(float(needs["score"]))
     if "k3-loss" in rows.index:
         level = float(rows["exact_relative_bias"].loc["k3-loss"])
         out["k3_level"] = relative(level) if math.isfinite(level) else ""

@@ -32,16 +32,17 @@ def shown(gradients: pd.DataFrame) -> list[str]:
 def last(gradients: pd.DataFrame, setting: str) -> pd.DataFrame:
     """The rows of a setting at its largest number of samples, by method."""
     rows = gradients[gradients["setting"] == setting]
-    return rows[rows["samples"] == rows["samples"].max()].set_index("method")
+    final: pd.DataFrame = rows[rows["samples"] == rows["samples"].max()].set_index("method")
+    return final
 
 
-def _kind(row: pd.Series) -> str:
-    if row["exact_mean_norm"] == 0:
+def _kind(row: Any) -> str:
+    if row.exact_mean_norm == 0:
         return "mean 0"
     # The batch's own mean costs a bias of 1/n, which is no other direction.
-    if row["exact_cosine"] > 1 - _NONE and row["exact_relative_bias"] < 2 / row["samples"]:
+    if row.exact_cosine > 1 - _NONE and row.exact_relative_bias < 2 / row.samples:
         return "the gradient of KL(q‖p)"
-    return "biased" if row["exact_cosine"] > 0 else "biased, against it"
+    return "biased" if row.exact_cosine > 0 else "biased, against it"
 
 
 def relative(value: float) -> str:
@@ -51,22 +52,24 @@ def relative(value: float) -> str:
     return f"{100 * value:.2g} %" if value < 0.995 else f"{100 * value:,.0f} %"
 
 
+def _bar(ax: Axes, i: int, row: Any) -> None:
+    """A method's row: its exact cosine as a bar, the measured one as a tick, its bias as text."""
+    if not math.isfinite(row.exact_bias_norm):
+        ax.text(-0.06, -i, "no theory", fontsize=6, color=theme.MUTED, va="center", ha="right")
+    elif row.exact_mean_norm == 0:
+        ax.plot(0, -i, "o", color=_NOTHING, markersize=3)
+    else:
+        ax.barh(-i, row.exact_cosine, height=0.62, color=_KINDS[_kind(row)], zorder=2)
+    if row.exact_mean_norm != 0 and math.isfinite(row.cosine):
+        ax.plot(row.cosine, -i, "|", color=theme.TRUTH, markersize=7, zorder=3)
+    if math.isfinite(row.exact_relative_bias):
+        bias = relative(row.exact_relative_bias)
+        ax.text(1.06, -i, bias, fontsize=6.5, va="center", ha="left", color=theme.TRUTH)
+
+
 def _panel(ax: Axes, rows: pd.DataFrame, methods: list[str]) -> None:
-    for i, method in enumerate(methods):
-        if method not in rows.index:
-            continue
-        row = rows.loc[method]
-        if not math.isfinite(row["exact_bias_norm"]):
-            ax.text(-0.06, -i, "no theory", fontsize=6, color=theme.MUTED, va="center", ha="right")
-        elif row["exact_mean_norm"] == 0:
-            ax.plot(0, -i, "o", color=_NOTHING, markersize=3)
-        else:
-            ax.barh(-i, row["exact_cosine"], height=0.62, color=_KINDS[_kind(row)], zorder=2)
-        if row["exact_mean_norm"] != 0 and math.isfinite(row["cosine"]):
-            ax.plot(row["cosine"], -i, "|", color=theme.TRUTH, markersize=7, zorder=3)
-        if math.isfinite(row["exact_relative_bias"]):
-            bias = relative(row["exact_relative_bias"])
-            ax.text(1.06, -i, bias, fontsize=6.5, va="center", ha="left", color=theme.TRUTH)
+    for row in rows.itertuples():
+        _bar(ax, methods.index(str(row.Index)), row)
     ax.axvline(0, color=theme.TRUTH, linewidth=0.7, zorder=3)
     ax.set_xlim(-1.05, 1.05)
     ax.set_ylim(0.6 - len(methods), 0.6)
@@ -88,7 +91,7 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
     -------
     The figure, and what its caption quotes.
     """
-    gradients = parts.plain(frames["gradients"])
+    gradients = frames["gradients"]
     settings = shown(gradients)
     present = gradients[gradients["setting"].isin(settings)]["method"]
     methods = [name for name in METHODS if name in set(present)]
@@ -113,7 +116,7 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
 
 
 def _numbers(rows: pd.DataFrame) -> dict[str, str]:
-    out = {}
+    out: dict[str, str] = {}
     for method, key in (("k3-loss", "k3_loss"), ("k3-reward", "k3_reward")):
         if method not in rows.index:
             continue

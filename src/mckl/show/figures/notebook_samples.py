@@ -18,7 +18,7 @@ from mckl.show.figures import Frames, parts, theme
 
 def draw(frames: Frames) -> tuple[Figure, dict[str, Any]]:
     """The points' first two coordinates, with their standard deviations as ellipses."""
-    points = parts.plain(frames["notebook-points"])
+    points = frames["notebook-points"]
     fig, ax = plt.subplots(figsize=(3.5, 3.1))
     clouds = {
         name: points.loc[points["distribution"] == name, ["z1", "z2"]].to_numpy()

@@ -12,6 +12,7 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter
 
 from mckl.show.figures import Frames, parts, theme
+from mckl.text import rounded
 
 WINDOWS = (0.05, 0.1, 0.2, 0.5, 1.0)  # the notebook's, and wider ones where it holds no trace
 Z = 1.96
@@ -64,10 +65,10 @@ def draw(frames: Frames) -> tuple[Figure, dict[str, Any]]:
                 fontsize=7.5, color=colour,
                 path_effects=[withStroke(linewidth=3, foreground="white")],
             )  # fmt: skip
-    told = f"estimate\n{estimate[-1]:.5g}"
+    last = f"estimate\n{estimate[-1]:.5g}"
     if math.isfinite(error[-1]):
-        told += f" ± {error[-1]:.2g}"
-    ends = ((kl, f"true KL\n{kl:.5g}", theme.TRUTH), (estimate[-1], told, theme.Q_COLOUR))
+        last += f" ± {error[-1]:.2g}"
+    ends = ((kl, f"true KL\n{kl:.5g}", theme.TRUTH), (estimate[-1], last, theme.Q_COLOUR))
     places = parts.apart([(y - kl + half) / (2 * half) for y, _, _ in ends], 0.06, 0.94, 0.15)
     for place, (_, text, colour) in zip(places, ends, strict=True):
         ax.text(1.01, place, text, transform=ax.transAxes, color=colour, fontsize=7.5, va="center")
@@ -83,7 +84,7 @@ def draw(frames: Frames) -> tuple[Figure, dict[str, Any]]:
         "window": f"{100 * share:.0f}" if share and kl else "",
         "stays": f"{outside[-1] + 2:,}" if outside.size and outside[-1] + 1 < len(n) else "",
         "always": not outside.size,
-        "theory": parts.count(variance * (Z / (0.05 * kl)) ** 2) if kl else "",
+        "theory": rounded(variance * (Z / (0.05 * kl)) ** 2) if kl else "",
         "held": bool(held[-1]),
         "exact": variance == 0,
     }

@@ -20,25 +20,6 @@ from mckl.show.figures.theme import MUTED
 
 T = TypeVar("T")
 
-_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-KEYS = (
-    "setting",
-    "case",
-    "family",
-    "backend",
-    "sampler",
-    "estimator",
-    "quantity",
-    "theory",
-    "test",
-)
-
-
-def plain(frame: pd.DataFrame) -> pd.DataFrame:
-    """The frame with its categories as text; what was null stays null."""
-    kinds = [k for k in KEYS if k in frame and isinstance(frame[k].dtype, pd.CategoricalDtype)]
-    return frame.astype(dict.fromkeys(kinds, object))
-
 
 def ordered(present: pd.Series, known: Iterable[str]) -> list[str]:
     """The names that are present: the known ones in their order, then the others."""
@@ -138,16 +119,6 @@ def ratio_border(family: str, offset: float = 0.0) -> float:
     return high
 
 
-def nats(value: float) -> str:
-    """A quantity to two digits, as a reader writes it: 0.031, 12, 5.4 × 10¹²."""
-    if value == 0 or 1e-3 <= abs(value) < 1e4:
-        return f"{value:.2g}" if abs(value) < 100 else f"{value:.0f}"
-    if not math.isfinite(value):
-        return f"{value:g}"
-    digits, power = f"{value:.1e}".split("e")
-    return f"{digits} × 10{str(int(power)).translate(_RAISED)}"
-
-
 def rmse_with_bars(
     ax: Axes, rows: pd.DataFrame, colour: str, marker: str, *, filled: bool = True,
     size: float = 3.2, x: str = "samples",
@@ -241,17 +212,6 @@ def chi_square_band(replicates: int) -> tuple[float, float]:
 
     low, high = (math.sqrt(chdtri(replicates, p) / replicates) for p in (0.975, 0.025))
     return low, high
-
-
-def count(value: float) -> str:
-    """A number of samples to two significant digits, at least 1: 640,000, 4e16."""
-    if not math.isfinite(value):
-        return "infinitely many"
-    value = max(value, 1.0)
-    if value >= 1e9:
-        return f"{value:.1e}".replace("e+", "e").replace(".0e", "e")
-    digits = 1 - math.floor(math.log10(value))
-    return f"{round(value, min(digits, 0)):,.0f}"
 
 
 def shortened(name: str, most: int = 16) -> str:

@@ -260,7 +260,7 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
     -------
     The figure, and what its caption quotes.
     """
-    settings = parts.plain(frames["settings"])
+    settings = frames["settings"]
     most = int(frames["theory"]["samples"].max())
     counts = [_SMALL_N, most] if most > 4 * _SMALL_N else [most]
     study = settings[settings["case"].isna()]

@@ -11,6 +11,7 @@ import pandas as pd
 
 from mckl.arrays import Vector
 from mckl.show.figures import Frames, parts, theme
+from mckl.text import two_digits
 
 _FLOAT = {
     "registered_kl_float32": ("float32", float(np.finfo(np.float32).eps), "#D55E00", "s"),
@@ -35,7 +36,7 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
     -------
     The figure, and what its caption quotes.
     """
-    table = parts.plain(frames["registered-kl"])
+    table = frames["registered-kl"]
     table = table[table["registered_kl"].notna()]  # what no library has a KL of
     rows = table[table["kl"] > 0]
     fig, ax = plt.subplots(figsize=(theme.WIDTH, 2.8))
@@ -60,7 +61,7 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
         )  # fmt: skip
         worst = int(np.argmax(difference))
         numbers["worst"][name] = {
-            "setting": rows["setting"].iloc[worst], "difference": parts.nats(difference[worst])
+            "setting": rows["setting"].iloc[worst], "difference": two_digits(difference[worst])
         }  # fmt: skip
     ax.set_ylim(floor / 2, 1e-4)
     ax.axhline(floor, color=theme.MUTED, linewidth=0.5)

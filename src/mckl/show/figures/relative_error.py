@@ -17,6 +17,7 @@ from matplotlib.transforms import Transform
 from mckl.draw.points import SAMPLERS
 from mckl.estimation.values import ESTIMATORS
 from mckl.show.figures import Frames, parts, theme
+from mckl.text import rounded
 
 GROUPS, DIMENSIONS = 16, 6
 VECTOR_POINTS = 1500  # more points than this are drawn as pixels
@@ -24,11 +25,11 @@ VECTOR_POINTS = 1500  # more points than this are drawn as pixels
 
 def draw(frames: Frames) -> tuple[Figure, dict[str, Any]]:
     """Left, RMSE / sqrt(V/n) of every setting; right, sqrt(V)/KL and the samples it asks for."""
-    summary, settings = frames["summary"], parts.plain(frames["settings"])
+    summary, settings = frames["summary"], frames["settings"]
     sampler = parts.plainest_sampler(summary["sampler"]) or "none"
     rows = summary[summary["sampler"] == sampler]
     estimator = parts.plainest_estimator(rows["estimator"]) or "none"
-    rows = parts.one_backend(parts.plain(rows[rows["estimator"] == estimator]))
+    rows = parts.one_backend(rows[rows["estimator"] == estimator])
     variance = settings.set_index("setting")["log_ratio_variance"]
     rows = rows.assign(plain=np.sqrt(rows["setting"].map(variance) / rows["samples"]))
     rows = rows[(rows["plain"] > 0) & rows["rmse"].notna()]
@@ -95,8 +96,8 @@ def _words(relative: pd.DataFrame, at: int) -> dict[str, str] | None:
     return {
         "setting": str(row["setting"]),
         "value": f"{row['relative']:.3g}",
-        "ten": parts.count((row["relative"] / 0.1) ** 2),
-        "one": parts.count((row["relative"] / 0.01) ** 2),
+        "ten": rounded((row["relative"] / 0.1) ** 2),
+        "one": rounded((row["relative"] / 0.01) ** 2),
     }
 
 

@@ -12,6 +12,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from mckl.show.figures import Frames, parts, theme
+from mckl.text import two_digits
 
 _SAME_LAW = 1e-9  # relative difference of exact variances that is rounding
 
@@ -75,7 +76,7 @@ def _panel(
 ) -> list[list[str]]:
     theme.decades(ax)
     ax.set_title(
-        f"({letter}) {parts.title(row, family=family)}, KL {parts.nats(float(row['kl']))} nats",
+        f"({letter}) {parts.title(row, family=family)}, KL {two_digits(float(row['kl']))} nats",
         fontsize=7.5,
     )
     low, high = parts.y_limits(np.sqrt(cells["mse"].to_numpy(float)))
@@ -129,8 +130,8 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
     -------
     The figure, and what its caption quotes.
     """
-    settings = parts.plain(frames["settings"])
-    summary = parts.one_backend(parts.plain(frames["summary"]))
+    settings = frames["settings"]
+    summary = parts.one_backend(frames["summary"])
     estimator = parts.plainest_estimator(summary["estimator"])
     cells = summary[summary["estimator"] == estimator]
     names = _chosen(settings)
@@ -161,7 +162,7 @@ def _sobol_gain(cells: pd.DataFrame, samples: int) -> str:
     here = cells[cells["samples"] == samples].set_index("sampler")["exact_mse"]
     here = here[here > 0]
     sobol = [value for name, value in here.items() if str(name).startswith("sobol")]
-    return parts.nats(math.sqrt(here["iid"] / min(sobol))) if sobol and "iid" in here else ""
+    return two_digits(math.sqrt(here["iid"] / min(sobol))) if sobol and "iid" in here else ""
 
 
 def _numbers(

@@ -20,6 +20,7 @@ from mckl.draw.points import SAMPLERS
 from mckl.estimation.budget import BIASED, FAR, INFINITE, LEADING, OK, UNKNOWN, ZERO
 from mckl.estimation.values import ESTIMATORS
 from mckl.show.figures import Frames, parts, theme
+from mckl.text import brief, rounded, two_digits
 
 _WANTED = 0.01  # the tolerance that is shown, if the study has it
 _COLUMNS = 5  # dimensions, or families, that are shown
@@ -35,7 +36,6 @@ _SIGNS: Mapping[str, tuple[str, str, str]] = {
     UNKNOWN: ("?", "......", "no theory"),
     ZERO: ("–", "", "KL is 0"),
 }
-_RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 class _Block(NamedTuple):
@@ -88,17 +88,6 @@ def _columns(grid: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     ]
 
 
-def _short(n: float) -> str:
-    """A number of samples in at most four characters: 64, 1.8k, 18k, 1.8M, 10¹²."""
-    if n < 1000:
-        return f"{n:.0f}"
-    for size, unit in ((1e3, "k"), (1e6, "M"), (1e9, "G")):
-        if n < 999.5 * size:
-            value = n / size
-            return f"{value:.1f}{unit}" if value < 9.95 else f"{value:.0f}{unit}"
-    return "10" + str(round(math.log10(n))).translate(_RAISED)
-
-
 def _dark(colour: Any) -> bool:
     r, g, b = to_rgb(colour)
     return 0.299 * r + 0.587 * g + 0.114 * b < 0.5
@@ -133,7 +122,7 @@ def _heat(
         for (y, x), n in np.ndenumerate(values):
             if math.isfinite(n):
                 ink = "white" if _dark(colours(norm(n))) else "black"
-                _cell_text(ax, x, y, _short(n) + times, ink)
+                _cell_text(ax, x, y, brief(n) + times, ink)
     return mesh
 
 
@@ -213,7 +202,7 @@ def _who(ax: Axes, block: _Block, winners: pd.DataFrame) -> set[tuple[str, str]]
         for x, setting in enumerate(row)
         if setting
     }
-    for sampler in {name[1] for name in cells.values() if name}:
+    for sampler in sorted({name[1] for name in cells.values() if name}):
         light, colour = _face(sampler)
         patch = _squares([at for at, name in cells.items() if name and name[1] == sampler])
         patch.set(facecolor=light, edgecolor=colour, linewidth=0)
@@ -241,8 +230,8 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
     -------
     The figure, and what its caption quotes.
     """
-    settings = parts.plain(frames["settings"])
-    budget = parts.plain(frames["budget"])
+    settings = frames["settings"]
+    budget = frames["budget"]
     budget["verdict"] = budget["verdict"].astype(object)
     tolerances = sorted(set(budget["tolerance"]))
     tolerance = min(tolerances, key=lambda t: abs(math.log(t / _WANTED)), default=_WANTED)
@@ -391,10 +380,10 @@ def _numbers(
             | {"settings": int(n)}
             for name, n in counts.items()
         ],
-        "median": parts.count(float(needed.median())) if len(needed) else None,
-        "most": parts.count(float(needed.max())) if len(needed) else None,
+        "median": rounded(float(needed.median())) if len(needed) else None,
+        "most": rounded(float(needed.max())) if len(needed) else None,
         "most_setting": str(needed.idxmax()) if len(needed) else None,
-        "gain": parts.nats(float(gains.median())) if len(gains) else None,
+        "gain": two_digits(float(gains.median())) if len(gains) else None,
         "infinite": int(
             rows[(rows["sampler"] == sampler) & (rows["verdict"] == INFINITE)]["setting"].nunique()
         ),

@@ -22,7 +22,7 @@ def _in_turn(registry: Mapping[str, object], looks: Sequence[str]) -> dict[str, 
     return dict(zip(registry, cycle(looks), strict=False))
 
 
-def _plain_first(looks: Mapping[str, str]) -> dict[str, str]:
+def _radial_last(looks: Mapping[str, str]) -> dict[str, str]:
     """By sampler in the order in which figures show them: the radial forms last."""
     return {name: looks[name] for name in sorted(looks, key=lambda name: SAMPLERS[name].radial)}
 
@@ -33,11 +33,11 @@ ESTIMATOR_COLOURS: Mapping[str, str] = _in_turn(
 )
 ESTIMATOR_MARKERS: Mapping[str, str] = _in_turn(ESTIMATORS, "os^DPv*")
 # Two by two: a point set and its radial form.
-SAMPLER_COLOURS: Mapping[str, str] = _plain_first(
+SAMPLER_COLOURS: Mapping[str, str] = _radial_last(
     _in_turn(SAMPLERS, (_BLUE, _SKY, _PURPLE, _GREY, _GREEN, _ORANGE, _VERMILION, _BROWN))
 )
-SAMPLER_MARKERS: Mapping[str, str] = _plain_first(_in_turn(SAMPLERS, "oDsP^v*"))
-SAMPLER_HATCHES: Mapping[str, str] = _plain_first(
+SAMPLER_MARKERS: Mapping[str, str] = _radial_last(_in_turn(SAMPLERS, "oDsP^v*"))
+SAMPLER_HATCHES: Mapping[str, str] = _radial_last(
     _in_turn(SAMPLERS, ("", "----", "//////", "xxxx", "......", "oooo", "++++"))
 )
 # Gradient methods of which figures show errors. Where two share a colour their markers differ, and

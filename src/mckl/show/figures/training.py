@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 
 from mckl.show.figures import Frames, parts, theme
 from mckl.study.training import SAMPLES, labels
+from mckl.text import two_digits
 
 # Unbiased methods all descend one curve: of them some are drawn.
 _DRAWN = ("score", "stl", "full-sum", "k1-loss", "k3-loss", "k3-reward")
@@ -59,7 +60,7 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
     -------
     The figure, and what its caption quotes.
     """
-    training = parts.plain(frames["training"])
+    training = frames["training"]
     problems = list(dict.fromkeys(training["problem"]))
     fig, axes = plt.subplots(1, max(len(problems), 1), figsize=(theme.WIDTH, 2.9), squeeze=False)
     if not problems:
@@ -73,8 +74,8 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
         told.append(
             {
                 "name": problem,
-                "start": parts.nats(float(rows["kl"].iloc[0])),
-                "ends": {method.replace("-", "_"): parts.nats(x) for method, x in ends.items()},
+                "start": two_digits(float(rows["kl"].iloc[0])),
+                "ends": {method.replace("-", "_"): two_digits(x) for method, x in ends.items()},
             }
         )
     axes[0, 0].set_ylabel("KL(q‖p), nats")

@@ -18,6 +18,7 @@ from mckl.arrays import Vector
 from mckl.estimation.values import ESTIMATORS
 from mckl.show.figures import Frames, parts, theme
 from mckl.study.verification import LEVEL, POWER, cell_name, smallest_errors
+from mckl.text import two_digits
 
 _TRACE = ["setting", "backend", "sampler", "estimator", "quantity"]
 _MOST = 600  # points drawn a panel: all of both tails, some of the middle
@@ -188,7 +189,7 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
     -------
     The figure, and what its caption quotes.
     """
-    verification = parts.plain(frames["verification"]).reset_index(drop=True)
+    verification = frames["verification"].reset_index(drop=True)
     verification = verification.astype({"passed": bool})
     tested = int((verification["test"] != "none").sum())
     share = LEVEL / max(tested, 1)
@@ -201,7 +202,7 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
         1, 2, left=0.13, right=0.99, bottom=0.085, top=0.40, wspace=0.06, width_ratios=[1.75, 1]
     )
     axes = [fig.add_subplot(top[0, i]) for i in range(3)]
-    settings = parts.plain(frames["settings"])
+    settings = frames["settings"]
     last = _last_cells(verification, settings)
     outside = points = 0
     for ax, (quantity, label), letter in zip(axes, _QUANTITIES.items(), "abc", strict=True):
@@ -248,7 +249,7 @@ def _numbers(
         "power": f"{POWER:g}",
         "errors": {q: {k: 100.0 * x for k, x in of.items()} for q, of in errors.items()},
         "level": f"{LEVEL:g}",
-        "share": parts.nats(LEVEL / max(tested, 1)),
+        "share": two_digits(LEVEL / max(tested, 1)),
         "failed": len(failed),
         "points": points,
         "outside": outside,
@@ -256,5 +257,5 @@ def _numbers(
         "thinned": points > 2 * _MOST,
         "worst": "" if worst is None else
                  f"the {cell_name(worst)}",
-        "worst_p": "" if worst is None else parts.nats(float(worst["p_value"])),
+        "worst_p": "" if worst is None else two_digits(float(worst["p_value"])),
     }  # fmt: skip

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from mckl.arrays import Vector
-from mckl.cli.columns import Table, open_columns
 from mckl.errors import UserError
+from mckl.record.columns import Table, open_columns
 from mckl.text import listed
 
 _Form = Callable[[Vector], Vector] | None

@@ -1,0 +1,47 @@
+"""cv-factor: l with the control variate sum (r_i - 1) over a sample's factors i.
+
+One coefficient, fitted on the same samples (`mckl.estimation.values.regression`). The sum's mean is
+known to be 0, as is that of r - 1 of the whole sample, but its spread does not explode.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+
+import numpy as np
+
+from mckl.arrays import Vector
+from mckl.estimation.values import regression
+from mckl.estimation.values.base import Estimator
+from mckl.exact import joint
+from mckl.exact.law import Law
+
+
+def _moments(law: Law, paired: bool) -> Vector:
+    """Joint central moments to the fourth order, as `regression.Moments` has them."""
+    of_ell, of_k3 = (law.sums((name, "ratio"), paired) for name in ("ell", "k3"))
+    if of_ell[2, 0] == 0.0:  # every unit is KL
+        return np.zeros((6, 6))
+    kappa = of_k3 if of_k3[2, 0] < of_ell[2, 0] else of_ell
+    mu = joint.central_moments(kappa, 2)
+    mu[~np.isfinite(mu)] = math.inf
+    out = np.full((6, 6), math.nan)
+    out[:5, :5] = mu
+    return out
+
+
+_OF = regression.Control("factor_ratio", "factor_k3")
+
+CV_FACTOR = Estimator(
+    name="cv-factor",
+    sums=("ratio", "k3"),
+    products=regression.products(_OF),
+    estimate=partial(regression.estimate, of=_OF),
+    parameters=2,
+    theory=partial(regression.theory, moments=_moments),
+    summand=partial(regression.summand, of=_OF),
+    normal_from=partial(regression.normal_from, moments=_moments),
+    uses_ratio=True,
+    weakness="fits its coefficient on a heavy tail",
+)

@@ -1,0 +1,187 @@
+"""The intercept of the regression of l on a control variate x, whose mean is known to be 0.
+
+The coefficient is fitted on the same samples by least squares, so the estimate is the intercept,
+and its standard error is the intercept's (Owen, "Monte Carlo theory, methods and examples", 2013,
+chapter 8). l and l + x have the same intercept; the one that varies less leaves the residual
+without cancellation. x is r - 1, and l + x is what k3 averages; or both are sums over factors.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+
+from mckl.arrays import Vector
+from mckl.estimation.running import RunningMoments
+from mckl.estimation.values.base import UnitTheory, normal_from_moments, why_infinite_sum
+from mckl.exact.law import Law
+
+# The moments of r are exponentials of differences of terms as large as KL.
+_MOST_KL = 1e9
+# The leading order is given from where what follows it, signs aside, adds up to at most so much
+# of it. How far off it then is, docs/theory.md, section 3, says.
+_SETTLED = 0.2
+_SLOWLY = "E r^4 is infinite: the leading order settles, but too slowly to say where"
+# A bias of 0.22 standard errors costs a 95 % interval 0.006 of its coverage.
+_SQUARED_BIASES = 20.0
+# (law, paired) -> the joint central moments of one unit: entry [i, j] of l, or of l + x, i times
+# and of x j times. NaN where a moment is not known, inf where it is infinite.
+Moments = Callable[[Law, bool], Vector]
+
+
+class Control(NamedTuple):
+    """The names of the integrands x and l + x."""
+
+    x: str
+    sum_with_x: str
+
+
+def products(of: Control) -> tuple[tuple[str, str], ...]:
+    """The products of integrands that `estimate` takes."""
+    x, sum_with_x = of
+    return (("ell", "ell"), (sum_with_x, sum_with_x), (x, x), ("ell", x), (sum_with_x, x))
+
+
+def estimate(moments: RunningMoments, of: Control) -> tuple[Vector, Vector]:
+    """The intercept and its estimated variance, both of shape (rows,)."""
+    x, sum_with_x = of
+    steadier = moments.comoment(sum_with_x, sum_with_x) < moments.comoment("ell", "ell")
+    mean = np.where(steadier, moments.mean(sum_with_x), moments.mean("ell"))
+    total = np.where(
+        steadier, moments.comoment(sum_with_x, sum_with_x), moments.comoment("ell", "ell")
+    )
+    cross = np.where(steadier, moments.comoment(sum_with_x, x), moments.comoment("ell", x))
+    spread = moments.comoment(x, x)
+    # With no spread at all (one unit, or every r underflowed) nothing can be fitted: k1.
+    fits = spread > 0
+    slope = np.divide(cross, spread, out=np.zeros_like(cross), where=fits)
+    mean_x = moments.mean(x)
+    intercept = np.where(fits, mean - slope * mean_x, moments.mean("ell"))
+    degrees = moments.units - 2
+    residual = np.maximum(total - slope * cross, 0.0) / (degrees if degrees > 0 else math.nan)
+    leverage = np.divide(mean_x**2, spread, out=np.zeros_like(spread), where=fits)
+    return intercept, residual * (1.0 / moments.units + leverage)
+
+
+def summand(moments: RunningMoments, of: Control) -> Mapping[str, float]:
+    """The residual of the regression, with the integrand that varies less, as in `estimate`."""
+    x, sum_with_x = of
+    steadier = moments.comoment(sum_with_x, sum_with_x)[0] < moments.comoment("ell", "ell")[0]
+    integrand, spread = sum_with_x if steadier else "ell", moments.comoment(x, x)[0]
+    slope = moments.comoment(integrand, x)[0] / spread if spread > 0 else 0.0
+    return {integrand: 1.0, x: -float(slope)}
+
+
+class Residual:
+    """Moments of the residual e of y regressed on x, and of u = x / sd(x).
+
+    Parameters
+    ----------
+    mu
+        Joint central moments of (y, x) of one unit, as `Moments` gives them.
+    """
+
+    def __init__(self, mu: Vector) -> None:
+        self._mu = mu
+        self.spread = float(mu[0, 2])
+        self.slope = float(mu[1, 1]) / self.spread
+
+    def __call__(self, i: int, j: int) -> float:
+        """E u^i e^j; inf where it is infinite, NaN where it is not known."""
+        terms = [
+            math.comb(j, k) * (-self.slope) ** k * float(self._mu[j - k, i + k])
+            for k in range(j + 1)
+        ]
+        if any(math.isinf(term) for term in terms):
+            return math.inf
+        return float(math.fsum(terms) / self.spread ** (0.5 * i))
+
+    @cached_property
+    def variance(self) -> float:
+        """Var e."""
+        return max(self(0, 2), 0.0)
+
+
+@np.errstate(over="ignore", invalid="ignore")
+def theory(law: Law, paired: bool, moments: Moments) -> UnitTheory:
+    """Variance Var e per unit and bias -E[u^2 e] over N, and from which N they hold.
+
+    Of the expansion of the estimate in 1/N (docs/theory.md, section 3) the next terms are
+
+        variance  -E u^2 e^2 + 3 (E u^2 e)^2 + 2 Var e + 2 E u^3 E u e^2,  over N^2
+        bias      E u^4 e - (E u^4 + 3) E u^2 e - 2 E u^3 E u^3 e,         over N^2
+
+    and the expansion needs the sample variance of u close to 1: its variance is (E u^4 - 1) / N.
+    """
+    if law.missed_mass:
+        return _unknown(
+            f"q is 0 where p is not, so that E r is {1.0 - law.missed_mass:.6g} and not 1: "
+            "r - 1 is no control variate, and biases the estimate"
+        )
+    mu = moments(law, paired)
+    if mu[2, 0] == 0.0:  # every unit is KL, and so is the intercept
+        return UnitTheory(0.0, 0.0, 0.0, 0.0)
+    if not math.isfinite(mu[2, 0]):
+        return _unknown(why_infinite_sum(law, "ell"))
+    if not math.isfinite(mu[0, 2]):
+        # The coefficient tends to 0 and the variance to k1's, but so slowly that this limit
+        # forecasts nothing at any number of samples that one can draw.
+        return _unknown(why_infinite_sum(law, "ratio"))
+    if law.kl > _MOST_KL:
+        return _unknown("KL is so large that rounding leaves no digits of the moments of r")
+    of = Residual(mu)
+    var_e, u2e, third, fourth = of.variance, of(2, 1), of(3, 0), of(4, 0)
+    of_variance = (
+        of(2, 2), 3.0 * u2e * u2e, 2.0 * var_e, 2.0 * third * of(1, 2), (fourth - 1.0) * var_e,
+    )  # fmt: skip
+    # E u^4 e may vanish by chance although later terms do not: use a bound of its size.
+    size = fourth * math.sqrt(max(of(2, 2), 0.0))
+    of_bias = (
+        float(np.fmax(abs(of(4, 1)), size)),  # of sums over factors the fifth order is not known
+        (fourth + 3.0) * u2e,
+        2.0 * third * of(3, 1),
+    )
+    least = _settled(of_variance, var_e)
+    return UnitTheory(
+        0.0,
+        var_e,
+        math.nan,
+        math.nan,
+        bias_times_n=-u2e if math.isfinite(u2e) else math.nan,
+        kind="asymptotic",
+        reason=None if law.is_finite((-4, -4)) else _SLOWLY,
+        least_units=least,
+        least_units_of_bias=max(least, _settled(of_bias, u2e)),
+    )
+
+
+def _settled(following: tuple[float, ...], leading: float) -> float:
+    """The number of units from which the following order is small beside the leading one."""
+    total = sum(abs(term) for term in following)
+    if not (math.isfinite(total) and leading != 0.0):
+        return math.inf
+    return total / (_SETTLED * abs(leading))
+
+
+def _unknown(reason: str) -> UnitTheory:
+    return UnitTheory(math.nan, math.nan, math.nan, math.nan, kind="none", reason=reason)
+
+
+@np.errstate(over="ignore", invalid="ignore")
+def normal_from(law: Law, paired: bool, unit: UnitTheory, moments: Moments) -> float:
+    """By the skewness of the residual, and by the bias beside the standard error."""
+    if unit.kind == "none" or unit.variance == 0.0:
+        return math.inf if unit.kind == "none" else 0.0
+    of = Residual(moments(law, paired))
+    third, fourth = of(0, 3), of(0, 4)
+    biases = unit.bias_times_n / math.sqrt(unit.variance)
+    if not math.isfinite(third) or not math.isfinite(biases):
+        return math.inf
+    skewness = third / unit.variance**1.5
+    kurtosis = fourth / unit.variance**2 - 3.0
+    least = normal_from_moments(skewness, kurtosis) + _SQUARED_BIASES * biases * biases
+    return max(least, unit.least_units)

@@ -1,0 +1,240 @@
+"""The law of sums over the steps of a Markov chain, by products of its transition matrices.
+
+Let a chain with transition matrix Q start in the law mu, and let X be a sum over its n steps of
+tables g(previous, next). With the matrix M(t) = Q e^{t g}, entry by entry,
+
+    E e^{t X} = mu M(t)^n 1.
+
+Its Taylor series in t is a vector of truncated series that n products carry along: n S^2
+operations a moment for S states, and memory of a few matrices. After every product the vector is
+divided by the series of one of its states, whose logarithm is a share of the cumulants: cumulants
+add up over the steps, so none is a difference of large moments, and nothing overflows. Once the
+divided vector has settled, each step left adds the same.
+
+Near q = p the vectors are 1 up to small numbers. Those are carried instead, with row sums less 1
+in which nothing cancels (docs/theory.md, section 2.5).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mckl.arrays import Vector
+from mckl.exact.integrands import SUMS
+from mckl.exact.law import Law, Tilt
+from mckl.exact.phi import phi
+from mckl.exact.series import Algebra, algebra
+
+_SETTLED = 4.0 * np.finfo(float).eps  # what a step may still change, relative to its size
+_NEAR = 0.5  # vectors within this of 1 are carried as what is above 1
+_MOST_EXPONENT = 300.0  # of a weight e^{s l} before weights are scaled
+
+
+class Transitions(NamedTuple):
+    """How q moves from token to token, and how p differs from it.
+
+    q       transition probabilities, shape (states, states): q[x, y] from x to y
+    log_q   their logarithms, -inf for 0
+    ell     log q - log p of a transition, 0 where q is 0
+    kl      KL of the next token's laws, one a row: row means of `ell`, with all their digits
+    missed  p's probability, a row, of tokens that q never takes there
+    start   the law of the state before the first token
+    """
+
+    q: Vector
+    log_q: Vector
+    ell: Vector
+    kl: Vector
+    missed: Vector
+    start: Vector
+
+    def of(self, states: NDArray[np.intp]) -> Transitions:
+        """The same for some states alone, which q does not leave."""
+        square = np.ix_(states, states)
+        return Transitions(
+            self.q[square], self.log_q[square], self.ell[square],
+            self.kl[states], self.missed[states], self.start[states],
+        )  # fmt: skip
+
+    def table(self, name: str) -> tuple[Vector, Vector]:
+        """What a sum adds up at a transition, shape (states, states), and its row means."""
+        if name == "rb":
+            return np.broadcast_to(self.kl[:, None], self.q.shape), self.kl
+        table = self.ell if name == "ell" else SUMS[name](self.ell)
+        if name == "half_square":
+            return table, (self.q * table).sum(axis=1)
+        return table, {"ell": self.kl, "ratio": -self.missed, "k3": self.kl - self.missed}[name]
+
+
+def log_mean(
+    series: Algebra, start: Vector, weights: Sequence[Vector], excess: Vector, steps: int
+) -> Vector:
+    """The series of log(start M^steps 1), shape (size,), for a matrix of series M.
+
+    Parameters
+    ----------
+    weights
+        The coefficients of M, a matrix of shape (states, states) for every monomial.
+    excess
+        Row sums of M, less 1 for the constant, shape (states, size).
+    """
+    total, x = np.zeros(series.size), np.zeros(excess.shape)
+    u = np.ones(len(excess))  # the constants; their excess over 1 is x[:, 0]
+    reference = 0
+    for step in range(steps):
+        up = weights[0] @ u
+        near = bool(np.abs(x[:, 0]).max() <= _NEAR and np.abs(up - 1.0).max() <= _NEAR)
+        if not near:  # nothing is lost in 1 + x
+            x[:, 0] = u
+        new = excess.copy() if near else np.zeros(excess.shape)
+        for matrix, targets in zip(weights, series.targets, strict=True):
+            new[:, targets] += matrix @ x[:, : targets.size]
+        above = new[:, 0].copy() if near else up - 1.0
+        new[:, 0] = up
+        if not up[reference] > 0.5 * up.max():
+            reference = int(np.argmax(up))
+        base, lead = new[reference].copy(), float(above[reference])
+        share = series.log(base, lead)
+        total += share
+        divided = series.divide(new, base)
+        u = divided[:, 0].copy()
+        divided[:, 0] = (above - lead) / base[0] if near else u - 1.0
+        if not near:
+            x[:, 0] -= 1.0
+        new[:, 0] = above
+        moved = np.abs(divided - x).max(axis=0)
+        x = divided
+        size = np.maximum(np.abs(x).max(axis=0), np.abs(new).max(axis=0) / base[0])
+        if not (moved > _SETTLED * size).any():
+            total += (steps - 1 - step) * share
+            break
+    base, lead = start @ x, float(start @ x[:, 0])
+    base[0] = start @ u
+    return total + series.log(base, lead)
+
+
+class ChainLaw(Law):
+    """The law of l for sequences of `steps` tokens; it has no mirror image.
+
+    A tilted law costs steps S^2 operations at most, once.
+    """
+
+    mirrored = False
+    _most_odd = 0
+
+    def __init__(self, transitions: Transitions, steps: int) -> None:
+        super().__init__()
+        self._of, self._steps = transitions, steps
+        self._series: dict[float, Vector] = {}
+        self.kl = float(self._tilted(0.0, 1)[1])
+        if transitions.missed.any():
+            self.missed_mass = -math.expm1(self.log_mgf((-1.0, -1.0)))
+
+    def is_finite(self, tilt: Tilt, order: int = 0) -> bool:
+        return True
+
+    @property
+    def lowest_tilt(self) -> float:
+        return -math.inf
+
+    def log_mgf(self, tilt: Tilt) -> float:
+        return float(self._tilted(tilt[0], 4)[0]) if tilt[0] else 0.0
+
+    def prepare(self, tilt: Tilt, order: int) -> None:
+        self._tilted(tilt[0], max(order, 4))
+
+    def cumulant(self, i: int, j: int, tilt: Tilt = (0, 0)) -> float:
+        s = tilt[0]
+        if j > 0 or i == 0:
+            return 0.0
+        value = math.factorial(i) * float(self._tilted(s, max(i, 4))[i])
+        if i == 1:
+            return value - self.kl if s else 0.0
+        return value
+
+    @np.errstate(over="ignore", invalid="ignore")
+    def _tilted(self, s: float, order: int) -> Vector:
+        """The Taylor coefficients of K at s, to this order; inf where they exceed the largest."""
+        known = self._series.get(s)
+        if known is not None and len(known) > order:
+            return known
+        of, series = self._of, algebra(1, order)
+        taken = of.q > 0
+        exponent = np.where(taken, s * of.ell, 0.0)
+        exponent_of_weight = np.where(taken, of.log_q + exponent, -np.inf)
+        shift = float(exponent_of_weight.max())
+        shift = shift if shift > _MOST_EXPONENT else 0.0
+        weight = np.exp(exponent_of_weight - shift)
+        weights, powers = [weight], weight
+        for k in range(1, order + 1):
+            powers = powers * of.ell / k
+            weights.append(powers)
+        sums = np.stack([w.sum(axis=1) for w in weights], axis=1)
+        # A row sum as it stands loses digits where it is close to 1, and the mean of l
+        # where it is small; the other form loses them where l is large.
+        plain, size = sums[:, 0] - 1.0, 1.0 + sums[:, 0]
+        parts = of.q * phi(exponent), s * of.q * phi(-of.ell)
+        centred = s * of.missed + (parts[0] + parts[1]).sum(axis=1)
+        rounding = (np.abs(parts[0]) + np.abs(parts[1])).sum(axis=1)
+        better = (rounding < size) & (shift == 0.0)
+        sums[:, 0] = -of.missed if s == -1.0 else np.where(better, centred, plain)
+        apart = of.q * of.ell * np.expm1(exponent)
+        size, rounding = np.abs(weights[1]).sum(axis=1), of.kl + np.abs(apart).sum(axis=1)
+        better = (rounding < size) & (shift == 0.0)
+        sums[:, 1] = np.where(better, of.kl + apart.sum(axis=1), sums[:, 1])
+        found = log_mean(series, of.start, weights, sums, self._steps)
+        found[0] += self._steps * shift
+        self._series[s] = np.where(np.isfinite(found), found, np.inf)
+        return self._series[s]
+
+    @np.errstate(over="ignore", invalid="ignore")
+    def sums(self, names: Sequence[str], paired: bool, order: int = 4) -> Vector:
+        if paired:
+            raise ValueError("a policy has no antithetic pairs")
+        of, series = self._of, algebra(len(names), order)
+        tables = [of.table(name) for name in names]
+        weights: list[Vector] = []
+        where = {m: k for k, m in enumerate(series.monomials)}
+        for monomial in series.monomials:
+            if not any(monomial):
+                weights.append(of.q)
+                continue
+            v = next(i for i, n in enumerate(monomial) if n)
+            lower = tuple(n - (i == v) for i, n in enumerate(monomial))
+            weights.append(weights[where[lower]] * tables[v][0] / monomial[v])
+        sums = np.stack([w.sum(axis=1) for w in weights], axis=1)
+        sums[:, 0] = 0.0
+        for v, (_, means) in enumerate(tables):
+            sums[:, where[tuple(int(i == v) for i in range(len(names)))]] = means
+        found = log_mean(series, of.start, weights, sums, self._steps) * series.factorials
+        out = np.zeros((order + 1,) * len(names))
+        for monomial, value in zip(series.monomials, found, strict=True):
+            out[monomial] = value if math.isfinite(value) else math.inf
+        out[(0,) * len(names)] = 0.0
+        return out
+
+
+def direct(of: Transitions, steps: int) -> tuple[float, float]:
+    """Mean and variance of l from forward and backward recursions of their definition.
+
+    KL adds up over the laws of the states on the way; Var l is, step by step, the mean of the
+    variance of what the next token changes. No tilt and no series stands behind them.
+    """
+    with np.errstate(divide="ignore"):
+        ell = np.where(of.q > 0, of.ell, 0.0)
+    means = (of.q * ell).sum(axis=1)
+    left = [np.zeros(len(means))]  # what is to come from a state, by tokens left
+    for _ in range(steps):
+        left.append(means + of.q @ left[-1])
+    law, kl, variance = of.start, 0.0, float(of.start @ (left[-1] - of.start @ left[-1]) ** 2)
+    for step in range(steps):
+        kl += float(law @ means)
+        change = ell + left[steps - 1 - step] - left[steps - step][:, None]
+        variance += float(law @ (of.q * change**2).sum(axis=1))
+        law = law @ of.q
+    return kl, variance

@@ -1,0 +1,48 @@
+"""Next-token tables fitted to a text: how often a character follows another."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mckl.arrays import Vector
+from mckl.families.next_token import NextToken, check_states
+
+
+class Bigrams(NamedTuple):
+    """What a text says of its characters.
+
+    characters  those that occur, in the order of their code points: the tokens
+    table       the law of the next character, given the one before it
+    start       how often each occurs
+    """
+
+    characters: str
+    table: NextToken
+    start: Vector
+
+
+def fit(text: Any) -> Bigrams:
+    """The tables of a text, given as such or as the code points of its characters.
+
+    Each row is smoothed by one observation that is spread evenly over all characters: the
+    probability of y after x is (n_xy + 1/S) / (n_x + 1) with S characters. Raises ValueError.
+    """
+    if not isinstance(text, str):
+        try:
+            text = "".join(map(chr, np.asarray(text, dtype=np.int64).ravel()))
+        except (TypeError, ValueError, OverflowError):
+            raise ValueError("policy: text, expected a text or the path of one") from None
+    points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<u4")
+    found, tokens, occurrences = np.unique(points, return_inverse=True, return_counts=True)
+    if found.size < 2:
+        raise ValueError("policy: text, expected two different characters or more")
+    states = found.size
+    check_states(states, "policy: text")
+    pairs = np.bincount(tokens[:-1] * states + tokens[1:], minlength=states * states)
+    counts = pairs.reshape(states, states) + 1.0 / states
+    table = counts / counts.sum(axis=1, keepdims=True)
+    return Bigrams(
+        "".join(map(chr, found)), NextToken(np.log(table), table), occurrences / points.size
+    )

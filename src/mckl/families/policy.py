@@ -1,0 +1,284 @@
+"""Policies: Markov chains over tokens, such as a language model and the reference it is kept near.
+
+A sample is a sequence of tokens after a state drawn from the start law, which q and p share: as
+many as `dimension` says or, with a stop token, until that is drawn, and `dimension` at most. The
+log density ratio is a sum over tokens of log q(y | x) - log p(y | x).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mckl.arrays import Vector
+from mckl.draw.form import Seconds
+from mckl.draw.streams import generator
+from mckl.exact.chain import ChainLaw, direct
+from mckl.families.base import Family, Integrals, Pair, Side
+from mckl.families.bigrams import fit
+from mckl.families.chain_scores import MOST_STATES, ChainScores
+from mckl.families.next_token import (
+    NextToken,
+    check_rows,
+    check_states,
+    read_table,
+    transitions,
+)  # fmt: skip
+from mckl.families.parameters import check_names, missing, numbers, shown_briefly
+from mckl.families.policy_form import PolicyForm
+
+_ADD_UP = 1e-6  # how far the sum of the start law may be from 1
+_MOST_DIRECT = 1e9  # steps times entries of a table for the check of KL from its definition
+_TABLES = ("transitions", "logits", "text")
+_SHARED = ("initial", "dimension", "stop")
+# Of the tables of `policy(S)`, which follow from S alone.
+_SEED = 20261124
+
+
+class PolicyPair(Pair):
+    """Policies q and p over tokens that are reached from the start.
+
+    Attributes
+    ----------
+    transitions
+        q and p at the tokens that are reached (`mckl.exact.chain.Transitions`).
+    stop
+        The token after which nothing follows, by its place among these; None without one.
+    """
+
+    mirrored = additive = False
+    sums = frozenset(("half_square", "ratio", "k3", "rb"))
+    seconds = Seconds(15e-9, 0.0, 0.0)
+
+    def __init__(
+        self, q: NextToken, p: NextToken, start: Vector, dimension: int, stop: int | None = None,
+        difference: Vector | None = None,
+    ) -> None:  # fmt: skip
+        self._q, self._p, self._start, self._stop = q, p, start, stop
+        self.dimension = dimension
+        self.family = f"policy({len(q.logits)})"
+        if stop is not None:
+            ends = np.full(len(q.logits), -math.inf)
+            ends[stop] = 0.0
+            q, p = q.replace_row(stop, ends), p.replace_row(stop, ends)
+        reached = np.flatnonzero(_reachable(q.probabilities > 0, start > 0))
+        self._check(q, p, reached, stop)
+        self.stop = None if stop is None else int(np.searchsorted(reached, stop))
+        self.transitions = transitions(q, p, start, difference).of(reached)
+
+    def _check(
+        self, q: NextToken, p: NextToken, reached: NDArray[np.intp], stop: int | None
+    ) -> None:
+        wrong = (q.probabilities > 0) & (p.logits == -np.inf)
+        wrong = wrong[reached]
+        if wrong.any():
+            row, token = np.argwhere(wrong)[0]
+            raise ValueError(
+                f"policy: p is 0 and q is not for token {token} after token {reached[row]}: "
+                "KL is infinite"
+            )
+        if stop is None:
+            return
+        ends = np.zeros(len(q.logits), dtype=bool)
+        ends[stop] = True
+        stops = _reachable((q.probabilities > 0).T, ends)[reached]
+        if not stops.all():
+            token = reached[int(np.argmin(stops))]
+            raise ValueError(f"policy: q never stops: token {stop} cannot follow token {token}")
+
+    def _law(self) -> ChainLaw:
+        return ChainLaw(self.transitions, self.dimension)
+
+    @cached_property
+    def scores(self) -> ChainScores | None:
+        """None where the table is so large that it has too many parameters."""
+        of = self.transitions
+        if of.start.size > MOST_STATES:
+            return None
+        return ChainScores(of.start, of.q, of.ell, self.dimension, of.kl)
+
+    @property
+    def reverse_kl(self) -> float:
+        if (self.transitions.missed > 0).any():
+            return math.inf
+        return self.reversed().law.kl
+
+    def reversed(self) -> PolicyPair:
+        return PolicyPair(self._p, self._q, self._start, self.dimension, self._stop)
+
+    def integrals(self) -> Integrals:
+        if self.dimension * self.transitions.q.size > _MOST_DIRECT:
+            return Integrals(math.nan, math.nan)
+        return Integrals(*direct(self.transitions, self.dimension))
+
+    def form(self) -> PolicyForm:
+        return PolicyForm(self.transitions, self.dimension, self.stop)
+
+
+def _reachable(steps: NDArray[np.bool_], at: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Which states can be reached from some, in any number of steps."""
+    reached = at
+    while True:
+        more = reached | steps[reached].any(axis=0)
+        if (more == reached).all():
+            return reached
+        reached = more
+
+
+@dataclass(frozen=True, eq=False)
+class Policy(Side):
+    """q or p: its tables, and what it says of the sequences.
+
+    Attributes
+    ----------
+    table
+        The laws of the next token.
+    initial, dimension, stop
+        As in a case; None where they are not given.
+    characters
+        What the tokens are, for tables fitted to a text.
+    fitted
+        The start law of such tables.
+    """
+
+    table: NextToken
+    initial: Vector | None = None
+    dimension: int | None = None
+    stop: int | str | None = None
+    characters: str | None = None
+    fitted: Vector | None = None
+    family = "policy"
+
+    def against(self, p: Side) -> PolicyPair:
+        """The pair of this q and a policy p over as many tokens."""
+        if not isinstance(p, Policy):
+            raise ValueError(f"q is policy, p is {p.family}: expected one family")
+        states = len(self.table.logits)
+        if len(p.table.logits) != states:
+            raise ValueError(
+                f"policy: q has {states} tokens and p has {len(p.table.logits)}, expected one "
+                "number"
+            )
+        if self.characters and p.characters and self.characters != p.characters:
+            raise ValueError("policy: the texts of q and p do not have the same characters")
+        for name in _SHARED:
+            if getattr(p, name) is not None and not np.array_equal(
+                getattr(self, name), getattr(p, name)
+            ):
+                raise ValueError(f"policy: {name} of q and p differ, expected it once, for both")
+        if self.dimension is None:
+            raise missing("policy", "dimension, the number of tokens,")
+        stop = self._stop_token(self.characters or p.characters)
+        start = self._start(stop, self.fitted if self.fitted is not None else p.fitted)
+        check_rows("q", self.table, stop)
+        check_rows("p", p.table, stop)
+        return PolicyPair(self.table, p.table, start, self.dimension, stop)
+
+    def _stop_token(self, characters: str | None) -> int | None:
+        states = len(self.table.logits)
+        if self.stop is None:
+            return None
+        if isinstance(self.stop, str):
+            if characters and len(self.stop) == 1 and self.stop in characters:
+                return characters.index(self.stop)
+            of = "a character of the text or " if characters else ""
+        else:
+            if 0 <= self.stop < states:
+                return self.stop
+            of = ""
+        raise ValueError(f"policy: stop {self.stop!r}, expected {of}a token from 0 to {states - 1}")
+
+    def _start(self, stop: int | None, fitted: Vector | None) -> Vector:
+        states = len(self.table.logits)
+        start = self.initial
+        if start is None:
+            start = np.ones(states) if fitted is None else fitted.copy()
+            if stop is not None:
+                start[stop] = 0.0
+            if not start.any():
+                raise ValueError("policy: the stop token is the only one: sequences of length 0")
+            return np.asarray(start / start.sum())
+        if start.size != states:
+            raise ValueError(f"policy: initial has {start.size} numbers, expected {states}")
+        if abs(float(start.sum()) - 1.0) > _ADD_UP:
+            raise ValueError(f"policy: initial adds up to {start.sum():.10g}, expected 1")
+        if stop is not None and start[stop] > 0:
+            raise ValueError(
+                f"policy: initial is {start[stop]:g} at the stop token {stop}: a sequence of "
+                "length 0, expected 0 there"
+            )
+        return np.asarray(start / start.sum())
+
+
+def _whole(name: str, value: Any, least: int, expected: str) -> int:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if isinstance(value, bool) or not (number.is_integer() and number >= least):
+        raise ValueError(f"policy: {name} {shown_briefly(value)}, expected {expected}")
+    return int(number)
+
+
+def _side(given: Mapping[str, Any]) -> Policy:
+    check_names("policy", given, (*_TABLES, "temperature", *_SHARED))
+    tables = [name for name in _TABLES if name in given]
+    if len(tables) != 1:
+        raise ValueError("policy: expected one of transitions, logits and text")
+    characters = fitted = None
+    if tables == ["text"]:
+        characters, table, fitted = fit(given["text"])
+    else:
+        table = read_table(tables[0], given[tables[0]])
+    if "temperature" in given:
+        temperature = numbers("policy", "temperature", given["temperature"], above=0.0)
+        if temperature.ndim:
+            raise ValueError("policy: temperature, expected one number")
+        table = table.at(float(temperature))
+    initial = dimension = stop = None
+    if "initial" in given:
+        initial = np.atleast_1d(numbers("policy", "initial", given["initial"], least=0.0))
+    if "dimension" in given:
+        dimension = _whole("dimension", given["dimension"], 1, "a number of tokens, 1 or more")
+    if given.get("stop") is not None:
+        stop = given["stop"]
+        if not isinstance(stop, str):
+            stop = _whole("stop", stop, 0, "a token, counted from 0")
+    return Policy(table, initial, dimension, stop, characters, fitted)
+
+
+def _sweep(shapes: Sequence[float], dimension: int, scale: float, offset: float) -> PolicyPair:
+    """Logits G + offset H for q and G / scale for p, tables of normals that follow from S alone."""
+    states = _whole("states", shapes[0], 2, "policy(S) with 2 states or more")
+    check_states(states, f"policy({states})")
+    G, H = generator(_SEED, "policy", states).standard_normal((2, states, states))
+    difference = G * ((scale - 1.0) / scale) + offset * H
+    return PolicyPair(
+        NextToken(G + offset * H), NextToken(G / scale), np.full(states, 1.0 / states), dimension,
+        difference=difference,
+    )  # fmt: skip
+
+
+POLICY = Family(
+    "policy",
+    ("states",),
+    {
+        "transitions": "the laws of the next token, one row a token; rows add up to 1",
+        "logits": "their logarithms, up to a constant a row",
+        "text": "a text whose characters are the tokens; its pairs of characters make the table",
+        "temperature": "what logits are divided by; 1 unless given",
+    },
+    _side,
+    _sweep,
+    {
+        "initial": "the law of the state before the first token; uniform unless given",
+        "dimension": "the number of tokens, with a stop token the most there can be",
+        "stop": "the token that ends a sequence; none unless given",
+    },
+)

@@ -1,0 +1,163 @@
+"""How sequences of tokens are drawn, and sums over their tokens with them.
+
+All sequences of all replicates step together. A token takes one uniform number, two look-ups in
+an alias table and one look-up of what it adds to every sum: a row of a table that is indexed by
+the cell drawn and by which of the cell's two tokens it is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mckl.arrays import Vector
+from mckl.draw.alias import alias_tables
+from mckl.draw.form import Form
+from mckl.exact.chain import Transitions
+
+# Sequences of one replicate that are drawn side by side: how many decides their random numbers.
+_BLOCK, _BLOCK_TOKENS, _LEAST_BLOCK = 1024, 2**20, 64
+# Tokens of a sequence between two look-ups of what they add up to; it decides the last bits.
+_STEPS = 8
+_WIDTHS = (4, 2, 1)  # NumPy copies rows of so many numbers at once
+
+
+class PolicyForm(Form):
+    """A sequence of tokens, drawn from q."""
+
+    def __init__(self, transitions: Transitions, tokens: int, stop: int | None) -> None:
+        self.transitions, self.stop = transitions, stop
+        self.numbers = tokens
+        digest = hashlib.sha256(transitions.q.tobytes() + transitions.start.tobytes())
+        end = "" if stop is None else f" to {stop}"
+        self.shape = f"{tokens} tokens{end} of policy {digest.hexdigest()}"
+        self.block = max(min(_BLOCK, _BLOCK_TOKENS // tokens), _LEAST_BLOCK)
+
+    def draw(self, stream: Any, rows: int) -> Any:
+        """The generator: what it gives is evaluated as it comes."""
+        return stream.generator(self.shape)
+
+    def evaluator(
+        self, forms: Sequence[PolicyForm], signs: int, sums: Sequence[str] = ()
+    ) -> Sequences:
+        return Sequences(forms, ("ell", *sums))
+
+    @cached_property
+    def cells(self) -> Cells:
+        """The alias tables of the next token."""
+        return Cells(self.transitions)
+
+
+class Cells:
+    """Alias tables over cells: cell x S + i belongs to token x, and is drawn i of S.
+
+    Attributes
+    ----------
+    threshold
+        Up to which number in [i, i + 1) the cell's own token is drawn.
+    token
+        The tokens of the cell: at 2 cell its own, at 2 cell + 1 the other.
+    """
+
+    def __init__(self, of: Transitions) -> None:
+        states = len(of.q)
+        own = np.tile(np.arange(states), (states, 1))
+        alias = alias_tables(of.q)
+        self.threshold = (own + alias.fraction).ravel()
+        self.token = np.stack((own, alias.other), axis=-1).ravel()
+        self.first = alias_tables(of.start[None])
+
+    def of_table(self, table: Vector) -> Vector:
+        """A table g(previous, next) by the place of the token in `token`."""
+        states = len(table)
+        return np.take_along_axis(table, self.token.reshape(states, -1), axis=1).ravel()
+
+
+class Sequences:
+    """Sums over tokens, by name, of forms that draw from one q."""
+
+    def __init__(self, forms: Sequence[PolicyForm], names: Sequence[str]) -> None:
+        self._form, cells = forms[0], forms[0].cells
+        self._states = len(cells.first.fraction[0])
+        self._threshold, self._next = cells.threshold, cells.token * self._states
+        self._names, self._forms = len(names), len(forms)
+        columns = [
+            cells.of_table(form.transitions.table(name)[0]) for name in names for form in forms
+        ]
+        self._tables, done = [], 0
+        for width in _WIDTHS:
+            while len(columns) - done >= width:
+                self._tables.append(np.stack(columns[done : done + width], axis=1))
+                done += width
+        self._generators: list[np.random.Generator | None] = []
+        self._units = 0
+
+    def resize(self, replicates: int, units: int) -> None:
+        self._generators, self._units = [None] * replicates, units
+
+    def add(self, draw: Any, replicate: int, start: int, stop: int) -> None:
+        self._generators[replicate] = draw
+
+    def finish(self, out: Vector) -> None:
+        block, R = self._form.block, len(self._generators)
+        shape = (self._names, self._forms, R)
+        for start in range(0, self._units, block):
+            rows = min(block, self._units - start)
+            sums = np.concatenate(self._block(rows), axis=-1)
+            out[:, 0, ..., start : start + rows] = np.moveaxis(sums, -1, 0).reshape(*shape, rows)
+
+    def _block(self, rows: int) -> list[Vector]:
+        """The sums of the next `rows` sequences of every replicate, (replicates, rows, width)."""
+        live = np.arange(len(self._generators))
+        x = np.stack([self._first(int(r), rows) for r in live])
+        total = [np.zeros((*x.shape, table.shape[1])) for table in self._tables]
+        left, end = self._form.numbers, self._form.stop
+        while left and live.size:
+            steps = min(left, _STEPS)
+            left -= steps
+            drawn = self._steps(live, x, steps)
+            for k, table in enumerate(self._tables):
+                shares = table.take(drawn, axis=0, mode="clip").sum(axis=0)
+                if live.size == len(total[k]):
+                    total[k] += shares
+                else:
+                    total[k][live] += shares
+            if end is not None:
+                # A replicate draws no more once all its sequences have stopped.
+                going = (x != end * self._states).any(axis=1)
+                live, x = live[going], x[going]
+        return total
+
+    def _first(self, replicate: int, rows: int) -> NDArray[np.intp]:
+        (fraction,), (other,) = self._form.cells.first
+        u = self._random(replicate, rows) * self._states
+        cell = u.astype(np.intp)
+        return np.where(u - cell < fraction[cell], cell, other[cell]) * self._states
+
+    def _random(self, replicate: int, *shape: int) -> Vector:
+        generator = self._generators[replicate]
+        assert generator is not None
+        return generator.random(shape)
+
+    def _steps(self, live: NDArray[np.intp], x: NDArray[np.intp], steps: int) -> NDArray[np.intp]:
+        """Step all sequences on from x, the first cells of their states, which is overwritten.
+
+        Returns the places of the tokens in the tables, shape (steps, replicates, rows).
+        """
+        u = np.stack([self._random(int(r), steps, x.shape[1]) for r in live], axis=1)
+        u *= self._states
+        place = u.astype(np.intp)
+        at, above = np.empty(x.shape), np.empty(x.shape, dtype=bool)
+        for number, cell in zip(u, place, strict=True):
+            cell += x
+            self._threshold.take(cell, out=at, mode="clip")
+            np.greater_equal(number, at, out=above)
+            cell += cell
+            cell += above
+            self._next.take(cell, out=x, mode="clip")
+        return place

@@ -1,0 +1,411 @@
+"""Policies against the list of all their sequences, and against simulation."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+from scipy import special
+
+from mckl.draw.alias import alias_tables
+from mckl.draw.backends.numpy import Kernel, Stream
+from mckl.draw.points import SAMPLERS
+from mckl.estimation.traces import trace
+from mckl.estimation.values import ESTIMATORS
+from mckl.families.policy import PolicyPair
+from mckl.families.registry import case_pair, sweep_pair
+
+SUMS = ("ell", "half_square", "ratio", "k3", "rb")
+
+
+class Case(NamedTuple):
+    """A pair as its definition has it."""
+
+    q: Any
+    p: Any
+    start: Any
+    tokens: int
+    stop: int | None = None
+
+    @property
+    def pair(self) -> PolicyPair:
+        given: dict[str, Any] = {"initial": self.start, "dimension": self.tokens}
+        if self.stop is not None:
+            given["stop"] = self.stop
+        for side in ("q", "p"):
+            given[side] = {"family": "policy", "transitions": getattr(self, side)}
+        found = case_pair(given)
+        assert isinstance(found, PolicyPair)
+        return found
+
+
+CHAIN = Case([[0.7, 0.3], [0.4, 0.6]], [[0.5, 0.5], [0.5, 0.5]], [1, 0], 20)
+_Q = [[0.6, 0.3, 0.1], [0.2, 0.5, 0.3], [0.1, 0.1, 0.8]]
+_P = [[0.3, 0.3, 0.4], [0.3, 0.3, 0.4], [0.2, 0.3, 0.5]]
+_CUT = [[0.7, 0.3, 0.0], [0.2, 0.5, 0.3], [0.0, 0.0, 1.0]]
+CASES: Mapping[str, Case] = {
+    "plain": Case(_Q, _P, [0.2, 0.3, 0.5], 6),
+    "one token": Case(_Q, _P, [0, 1, 0], 1),
+    "stop": Case(_Q, _P, [0.4, 0.6, 0], 7, stop=2),
+    "zeros": Case(_CUT, _P, [0.2, 0.3, 0.5], 6),
+    "zeros and stop": Case([[0.7, 0.3, 0.0], _Q[1], [0.0, 0.2, 0.8]], _P, [0.5, 0, 0.5], 6, stop=1),
+    # Token 2 is never reached, where p is 0 and q is not; p has mass there from 0.
+    "unreached": Case(
+        [[0.6, 0.4, 0.0], [0.2, 0.8, 0.0], [0.5, 0.3, 0.2]],
+        [[0.2, 0.3, 0.5], [0.3, 0.7, 0.0], [1.0, 0.0, 0.0]],
+        [0.5, 0.5, 0],
+        5,
+    ),
+    "period 2": Case([[0, 1, 0], [0.3, 0, 0.7], [0, 1, 0]], [[0.2, 0.8, 0], [0.5, 0, 0.5], _P[2]],
+                     [1, 0, 0], 7),
+}  # fmt: skip
+ALL = pytest.mark.parametrize("name", CASES)
+
+
+class Enumerated(NamedTuple):
+    """All sequences that q takes: their probabilities, lengths and sums, shape (sequences,)."""
+
+    weight: np.ndarray
+    length: np.ndarray
+    sums: Mapping[str, np.ndarray]
+
+    def mean(self, values: np.ndarray) -> float:
+        return float(self.weight @ values)
+
+
+def enumerated(case: Case) -> Enumerated:
+    """The sequences of a case, token by token from the definition."""
+    q, p = np.asarray(case.q, float), np.asarray(case.p, float)
+    weights, lengths, rows = [], [], []
+
+    def step(x: int, weight: float, sums: np.ndarray, length: int) -> None:
+        if weight == 0.0:
+            return
+        if length == case.tokens or (length and x == case.stop):
+            weights.append(weight)
+            lengths.append(length)
+            rows.append(sums)
+            return
+        taken = q[x] > 0
+        kl = float(np.sum(q[x, taken] * np.log(q[x, taken] / p[x, taken])))
+        for y in np.flatnonzero(taken):
+            ell = math.log(q[x, y] / p[x, y])
+            r = p[x, y] / q[x, y]
+            more = np.array([ell, 0.5 * ell * ell, r - 1.0, r - 1.0 + ell, kl])
+            step(int(y), weight * q[x, y], sums + more, length + 1)
+
+    for x, weight in enumerate(case.start):
+        step(x, float(weight), np.zeros(5), 0)
+    return Enumerated(
+        np.array(weights), np.array(lengths), dict(zip(SUMS, np.array(rows).T, strict=True))
+    )
+
+
+def test_numbers_of_the_chain() -> None:
+    """The chain of the default study; docs/theory.md prints these numbers."""
+    pair = CHAIN.pair
+    assert pair.law.kl == pytest.approx(1.1510152776058013, rel=1e-12)
+    unit = {name: e.theory(pair.law, False) for name, e in ESTIMATORS.items()}
+    variances = {
+        "k1": 2.3889191886, "rb": 0.0318989210, "k3-factor": 0.01958552149,
+        "cv-factor": 0.01335462852, "k3": 5.2632449173,
+    }  # fmt: skip
+    for name, variance in variances.items():
+        assert unit[name].variance == pytest.approx(variance, rel=1e-9)
+    assert unit["k2-factor"].bias == pytest.approx(-0.0439721593, rel=1e-8)
+    assert unit["k2"].bias == pytest.approx(0.7058624014, rel=1e-9)
+    assert [unit[name].bias for name in ("k1", "k3", "rb", "k3-factor")] == [0.0] * 4
+
+
+@ALL
+def test_tilted_moments(name: str) -> None:
+    """K, and the moments of l under tilts, from every sequence."""
+    law, all_of = CASES[name].pair.law, enumerated(CASES[name])
+    ell = all_of.sums["ell"]
+    assert all_of.weight.sum() == pytest.approx(1.0, abs=1e-12)
+    assert law.kl == pytest.approx(all_of.mean(ell), rel=1e-12)
+    assert law.missed_mass == pytest.approx(1.0 - all_of.mean(np.exp(-ell)), abs=1e-12)
+    for s in (0.0, -1.0, -0.5, -2.0, -4.0, 1.5):
+        weight = all_of.weight * np.exp(s * ell)
+        assert law.log_mgf((s, s)) == pytest.approx(math.log(weight.sum()), rel=1e-11, abs=1e-13)
+        for order in range(5):
+            c = np.zeros((order + 1, 1))
+            c[order] = 1.0
+            parts = weight * (ell - law.kl) ** order
+            expected = law.expectation({(s, s): c})
+            assert expected == pytest.approx(parts.sum(), abs=1e-11 * np.abs(parts).sum() + 1e-15)
+
+
+@ALL
+def test_joint_cumulants_of_sums(name: str) -> None:
+    """Every pair of sums to the fourth order, and three of them together."""
+    law, all_of = CASES[name].pair.law, enumerated(CASES[name])
+    for names in [*itertools.combinations(SUMS, 2), ("ell", "k3", "rb")]:
+        means = [all_of.mean(all_of.sums[n]) for n in names]
+        deviations = [all_of.sums[n] - m for n, m in zip(names, means, strict=True)]
+        found = law.sums(names, False)
+        first = [found[tuple(int(i == j) for i in range(len(names)))] for j in range(len(names))]
+        assert first == pytest.approx(means, rel=1e-11, abs=1e-13)
+
+        def mu(*powers: int, of: Sequence[np.ndarray] = deviations) -> float:
+            return all_of.mean(np.prod([d**n for d, n in zip(of, powers, strict=True)], axis=0))
+
+        unit = np.eye(len(names), dtype=int)
+        for index in itertools.product(range(5), repeat=len(names)):
+            total = sum(index)
+            if total in (2, 3):
+                expected = mu(*index)
+            elif total == 4:
+                each = [unit[i] for i, n in enumerate(index) for _ in range(n)]
+                pairings = (((0, 1), (2, 3)), ((0, 2), (1, 3)), ((0, 3), (1, 2)))
+                expected = mu(*index) - sum(
+                    mu(*(each[a] + each[b])) * mu(*(each[c] + each[d]))
+                    for (a, b), (c, d) in pairings
+                )
+            else:
+                assert total == 1 or found[index] == 0.0
+                continue
+            size = all_of.mean(
+                np.prod([np.abs(d) ** n for d, n in zip(deviations, index, strict=True)], axis=0)
+            )
+            assert found[index] == pytest.approx(expected, abs=1e-10 * size + 1e-15)
+
+
+@ALL
+def test_every_estimator(name: str) -> None:
+    """Bias, variance, skewness and kurtosis of every plain mean from every sequence."""
+    pair, all_of = CASES[name].pair, enumerated(CASES[name])
+    ell = all_of.sums["ell"]
+    values = {
+        "k1": ell, "k2": 0.5 * ell**2, "k3": np.expm1(-ell) + ell,
+        "k2-factor": all_of.sums["half_square"], "k3-factor": all_of.sums["k3"],
+        "rb": all_of.sums["rb"],
+    }  # fmt: skip
+    for estimator, x in values.items():
+        unit = ESTIMATORS[estimator].theory(pair.law, False)
+        mean = all_of.mean(x)
+        variance = all_of.mean((x - mean) ** 2)
+        assert unit.bias == pytest.approx(mean - pair.law.kl, abs=1e-12)
+        assert unit.variance == pytest.approx(variance, rel=1e-9, abs=1e-14)
+        if variance > 1e-12:
+            third, fourth = (all_of.mean((x - mean) ** k) for k in (3, 4))
+            assert unit.skewness == pytest.approx(third / variance**1.5, rel=1e-8, abs=1e-9)
+            assert unit.excess_kurtosis == pytest.approx(
+                fourth / variance**2 - 3.0, rel=1e-8, abs=1e-8
+            )
+    if pair.law.missed_mass == 0.0:
+        for estimator, x in (("cv", np.expm1(-ell)), ("cv-factor", all_of.sums["ratio"])):
+            y = ell - all_of.mean(ell)
+            e = y - all_of.mean(x * y) / all_of.mean(x * x) * x
+            unit = ESTIMATORS[estimator].theory(pair.law, False)
+            assert unit.variance == pytest.approx(all_of.mean(e * e), rel=1e-9)
+            expected = -all_of.mean(x * x * e) / all_of.mean(x * x)
+            assert unit.bias_times_n == pytest.approx(expected, rel=1e-8)
+
+
+def test_direct_integrals_and_reversed_pairs() -> None:
+    for name, case in CASES.items():
+        pair = case.pair
+        assert pair.integrals() == pytest.approx((pair.law.kl, pair.law.variance), rel=1e-12)
+        if pair.law.missed_mass:
+            assert pair.reverse_kl == math.inf, name
+        else:
+            assert pair.law.tilted_cumulant(1, -1.0, False) == pytest.approx(-pair.reverse_kl)
+
+
+def test_long_sequences_add_up_and_need_few_steps() -> None:
+    """Cumulants grow by the same amount a token; what is settled is not computed again."""
+    laws = [sweep_pair("policy(16)", n, 1.25, 0.25).law for n in (1000, 2000, 10**9)]
+    for s in (0.0, -2.0):
+        one, two, many = (
+            np.array(
+                [law.log_mgf((s, s)), *(law.tilted_cumulant(m, s, False) for m in (1, 2, 3, 4))]
+            )
+            for law in laws
+        )
+        assert many == pytest.approx(two + (10**9 - 2000) / 1000 * (two - one), rel=1e-9)
+    assert math.isfinite(laws[2].cumulants(4)[3])
+
+
+def test_near_equal_policies_keep_every_digit() -> None:
+    """The sweep at a scale near 1: what is of second order in it, to all digits."""
+    h = 2.0**-30
+    near, nearer = (sweep_pair("policy(8)", 12, 1.0 + x, 0.0).law for x in (h, 0.5 * h))
+    for name, power in (("ell", 2), ("ratio", 2), ("k3", 4), ("half_square", 4), ("rb", 4)):
+        a, b = (law.sums((name,), False)[2] for law in (near, nearer))
+        assert a / b == pytest.approx(2.0**power, rel=1e-8)
+        assert a > 0
+    assert near.kl / nearer.kl == pytest.approx(4.0, rel=1e-8)
+    residual = [ESTIMATORS["cv-factor"].theory(law, False).variance for law in (near, nearer)]
+    assert residual[0] / residual[1] == pytest.approx(16.0, rel=1e-6)
+
+
+def test_extreme_ratios_do_not_overflow() -> None:
+    """Log ratios of hundreds: K is finite, and what exceeds the largest number is inf."""
+    far = sweep_pair("policy(6)", 50, 1e-3, 0.0).law
+    for s in (-4.0, -1.0, -0.5, 2.0):
+        assert math.isfinite(far.log_mgf((s, s)))
+    assert far.log_mgf((-1.0, -1.0)) == 0.0
+    for offset in (30.0, 300.0):  # at the second some q are below the smallest float64: 0
+        law = sweep_pair("policy(6)", 50, 1.0, offset).law
+        assert (law.missed_mass > 0) == (offset == 300.0)
+        for estimator in ("k3", "k3-factor"):
+            unit = ESTIMATORS[estimator].theory(law, False)
+            assert (unit.variance == math.inf) == (estimator == "k3" or offset == 300.0)
+        for estimator in ("k1", "rb", "k2-factor"):
+            assert math.isfinite(ESTIMATORS[estimator].theory(law, False).excess_kurtosis)
+
+
+def test_alias_tables_are_exact() -> None:
+    generator = np.random.default_rng(5)
+    for laws, values in ((1, 2), (7, 1), (20, 30), (3, 257)):
+        p = generator.dirichlet(np.full(values, 0.2), laws)
+        p[generator.random(p.shape) < 0.2] = 0.0
+        p[p.sum(axis=1) == 0] = 1.0
+        p /= p.sum(axis=1, keepdims=True)
+        fraction, other = alias_tables(p)
+        back = fraction / values
+        for row in range(laws):
+            np.add.at(back[row], other[row], (1.0 - fraction[row]) / values)
+        assert back == pytest.approx(p, abs=1e-15)
+        assert not back[p == 0].any()
+
+
+def drawn(pairs: Sequence[PolicyPair], units: int, replicates: int = 3) -> np.ndarray:
+    """Sums of `SUMS`, shape (sums, pairs, replicates, units)."""
+    forms = [pair.form() for pair in pairs]
+    streams = [Stream(np.random.SeedSequence(r)) for r in range(replicates)]
+    kernel = Kernel(forms, 1, sums=SUMS[1:])
+    draws = [lambda rows, s=s: forms[0].draw(s, rows) for s in streams]
+    return kernel.evaluate(draws, units)[:, 0].copy()
+
+
+@ALL
+def test_draws_follow_the_law(name: str) -> None:
+    """Every sequence as often as it should be, through the values of its sums."""
+    case, n = CASES[name], 20_000
+    all_of = enumerated(case)
+    found = drawn([case.pair], n)[:, 0].reshape(len(SUMS), -1)
+    names = np.round(np.stack([all_of.sums[s] for s in SUMS]), 9)
+    values, which = np.unique(names, axis=1, return_inverse=True)
+    expected = np.bincount(which.ravel(), all_of.weight) * found.shape[1]
+    both = np.unique(np.concatenate((values, np.round(found, 9)), axis=1), axis=1)
+    assert both.shape == values.shape  # nothing is drawn that is not on the list
+    _, seen = np.unique(np.concatenate((values, np.round(found, 9)), axis=1), axis=1,
+                        return_counts=True)  # fmt: skip
+    # Pearson's statistic over what is common and the rest.
+    common = expected > 20
+    counts = np.append(seen[common] - 1, (seen - 1)[~common].sum())
+    means = np.append(expected[common], expected[~common].sum())
+    counts, means = counts[means > 0], means[means > 0]
+    statistic = float(((counts - means) ** 2 / means).sum())
+    assert special.chdtrc(means.size - 1, statistic) > 1e-6
+
+
+def test_blocks_and_sharing_change_no_bit() -> None:
+    """A longer run starts with the shorter one, however draws are asked for and shared."""
+    pair, other = (sweep_pair("policy(8)", 12, scale, 0.5) for scale in (1.25, 2.0))
+    pair, other = PolicyPair.form(pair), PolicyPair.form(other)
+    assert pair.shape == other.shape
+    one, two = (sweep_pair("policy(8)", 12, scale, 0.5) for scale in (1.25, 2.0))
+    short, long = drawn([one], 700), drawn([one, two], 2500, 5)
+    assert (long[:, :1, :3, :700] == short).all()
+    assert (drawn([two], 2500)[:, 0] == long[:, 1, :3]).all()
+    stopping = CASES["stop"].pair
+    assert (drawn([stopping], 2000, 1) == drawn([stopping], 2000, 4)[:, :, :1]).all()
+    estimators = list(ESTIMATORS.values())
+    runs = [
+        trace(one, "numpy", SAMPLERS["iid"], estimators, seed=3, samples=at, replicates=4,
+              at_once=at_once)
+        for at, at_once in (([100, 1000], 12), ([100, 1000, 1500], 1))
+    ]  # fmt: skip
+    assert (runs[0].estimate == runs[1].estimate[..., :2]).all()
+
+
+def test_only_iid_samples_are_offered() -> None:
+    pair = CHAIN.pair
+    assert [name for name, sampler in SAMPLERS.items() if sampler.offered(pair)] == ["iid"]
+
+
+_TABLE = [[0.7, 0.3], [0.4, 0.6]]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"q": {"transitions": [[0.7, 0.3], [0.4, 0.5]]}}, "q's row 1 adds up to 0.9, expected 1"),
+        ({"p": {"transitions": [[0.7, 0.2], [0.4, 0.6]]}}, "p's row 0 adds up to 0.9, expected 1"),
+        ({"q": {"transitions": [[0.7, 0.3]]}}, "transitions is 1 x 2, expected a square matrix"),
+        ({"q": {"transitions": [[0.7, 0.3], [1.4, -0.4]]}}, "has -0.4 in row 1, column 1"),
+        ({"q": {"transitions": [[0.7], [0.4, 0.6]]}}, "expected a square matrix"),
+        ({"q": {"logits": [[0, math.inf], [0, 0]]}}, "logits has inf in row 0, column 1"),
+        ({"q": {"logits": [[0, 0], [-math.inf, -math.inf]]}}, "q's row 1 adds up to 0, expected 1"),
+        ({"q": {"logits": [[0, 0], [0, 0]], "transitions": _TABLE}}, "expected one of transitions"),
+        ({"q": {}}, "expected one of transitions, logits and text"),
+        ({"q": {"text": "aaa"}}, "expected two different characters or more"),
+        ({"q": {"transitions": _TABLE, "temperature": 0}}, "temperature 0, expected"),
+        ({"p": {"transitions": [[1, 0], [0.4, 0.6]]}},
+         "p is 0 and q is not for token 1 after token 0: KL is infinite"),
+        ({"p": {"transitions": np.full((3, 3), 1 / 3)}}, "q has 2 tokens and p has 3"),
+        ({"p": {"transitions": _TABLE, "dimension": 3}}, "dimension of q and p differ"),
+        ({"dimension": None}, "dimension None, expected a number of tokens, 1 or more"),
+        ({"dimension": 0}, "dimension 0, expected a number of tokens, 1 or more"),
+        ({"dimension": 2.5}, "dimension 2.5, expected a number of tokens"),
+        ({"initial": [0.5, 0.4]}, "initial adds up to 0.9, expected 1"),
+        ({"initial": [0.5, 0.4, 0.1]}, "initial has 3 numbers, expected 2"),
+        ({"initial": [1.5, -0.5]}, "initial -0.5, expected"),
+        ({"stop": 2}, "stop 2, expected a token from 0 to 1"),
+        ({"stop": "x"}, "stop 'x', expected a token from 0 to 1"),
+        ({"stop": 0}, "initial is 1 at the stop token 0: a sequence of length 0"),
+        ({"stop": 1, "q": {"transitions": [[1, 0], [0.4, 0.6]]}},
+         "q never stops: token 1 cannot follow token 0"),
+        ({"start": [1, 0]}, "unknown parameter start"),
+    ],
+)  # fmt: skip
+def test_bad_input(change: Mapping[str, Any], message: str) -> None:
+    case: dict[str, Any] = {
+        "dimension": 4, "initial": [1, 0], "q": {"transitions": _TABLE},
+        "p": {"transitions": _TABLE},
+    } | dict(change)  # fmt: skip
+    for side in ("q", "p"):
+        case[side] = {"family": "policy", **case[side]}
+    with pytest.raises(ValueError, match=message) as error:
+        case_pair(case)
+    assert "\n" not in str(error.value)
+
+
+def test_bad_sweeps() -> None:
+    with pytest.raises(ValueError, match=r"tables of 5,000 states take about 8 GB, expected at"):
+        sweep_pair("policy(5000)", 4, 1.0, 0.0)
+    for text in ("policy(1)", "policy(2.5)"):
+        with pytest.raises(ValueError, match="2 states or more"):
+            sweep_pair(text, 4, 1.0, 0.0)
+    with pytest.raises(ValueError, match=r"expected policy\(states\)"):
+        sweep_pair("policy", 4, 1.0, 0.0)
+
+
+def test_tables_of_a_text() -> None:
+    """Counts of pairs, smoothed by one observation a row; a temperature; a stop."""
+    case = {
+        "dimension": 5,
+        "q": {"family": "policy", "text": "abba.", "temperature": 0.5},
+        "p": {"family": "policy", "text": "abba."},
+    }
+    counts = np.array([[0, 0, 0], [1, 0, 1], [0, 1, 1]]) + 1 / 3  # of '.', 'a', 'b'
+    p = counts / counts.sum(axis=1, keepdims=True)
+    q = p**2 / (p**2).sum(axis=1, keepdims=True)
+    found = case_pair(case)
+    assert isinstance(found, PolicyPair)
+    assert found.law.kl == pytest.approx(Case(q, p, [0.2, 0.4, 0.4], 5).pair.law.kl, rel=1e-12)
+    stopped = case_pair({**case, "stop": "."}).law.kl
+    assert stopped == pytest.approx(Case(q, p, [0, 0.5, 0.5], 5, 0).pair.law.kl, rel=1e-12)
+    points = np.array([*map(ord, "abba.")], dtype=float)
+    case["p"]["text"] = points
+    assert case_pair(case).law.kl == found.law.kl
+    case["p"]["text"] = "abc"
+    with pytest.raises(ValueError, match="do not have the same characters"):
+        case_pair(case)
