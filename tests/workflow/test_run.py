@@ -40,6 +40,8 @@ ROWS = {
     "summary": DRAWN * ESTIMATORS * CHECKPOINTS,
     "budget": DRAWN * ESTIMATORS,
     "cost": len(CHUNKS) + DRAWN,
+    "gradients": 17 * 5,  # methods of a normal law, numbers of samples
+    "training": (8 + 9) * 3 * 41,  # methods of a token and of a normal law, runs, steps shown
     "notebook": 10_000,
     "notebook-points": 1000,
 }
