@@ -232,7 +232,7 @@ def test_laws_of_normals_by_quadrature(p_sd: tuple[float, float]) -> None:
     )
     scores = pair.scores
     assert scores is not None
-    nodes, mass = hermegauss(56)
+    nodes, mass = hermegauss(84)
     e = np.stack([x.ravel() for x in np.meshgrid(nodes, nodes)], axis=1)
     weights = np.outer(mass, mass).ravel() / (2 * math.pi)
     z = q_mean + q_sd * e
