@@ -54,6 +54,7 @@ TABLES = [
     "verification",
     "budget",
     "cost",
+    "formulas",
     "gradients",
     "training",
 ]
@@ -73,6 +74,7 @@ MAKERS = {
     "verification": "verify",
     "registered-kl": "registered_kl",
     "notebook-points": "notebook",
+    "formulas": "libraries",
     "training": "gradients",
 }
 

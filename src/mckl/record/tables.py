@@ -206,9 +206,33 @@ _COLUMNS: Mapping[str, tuple[pa.DataType, str]] = {
     "wall_seconds": (pa.float64(), "elapsed time"),
     "max_rss": (pa.float64(), "largest resident memory of the job's process so far, MB"),
     "estimates_per_cpu_second": (pa.float64(), "samples / cpu_seconds: evaluations of l"),
+    "runs": (pa.int32(), "independent runs, each as somebody has it who has its samples alone"),
+    "given": (pa.int32(), "runs whose 95 % interval the diagnostics let pass"),
+    "covered_given": (pa.int32(), "of these, those whose interval holds kl"),
+    "withheld": (pa.int32(), "runs whose interval is withheld"),
+    "covered_withheld": (pa.int32(), "of these, those in which Student's interval holds kl"),
+    "diagnostic": (_KEY, "what speaks against the interval (docs/diagnostics.md)"),
+    "alarms": (pa.int32(), "runs in which it does"),
+    "alarms_covered": (pa.int32(), "of these, those in which the interval holds kl all the same"),
     "terms": (pa.float64(), "size of the terms that the registered formula adds up, at least D"),
     "registered_kl": (pa.float64(), "KL(q||p) as TensorFlow Probability registers it, nats"),
     "registered_kl_float32": (pa.float64(), "the same in float32, nats"),
+    "library": (_KEY, "a library that computes a KL of policies"),
+    "version": (_KEY, "its version as read; with its date in source"),
+    "formula": (_KEY, "what it computes of a token's l: k1, k2, k3 (docs/theory.md), and clamps"),
+    "used_as": (_KEY, "metric (logged), reward (subtracted from rewards or advantages) or loss"),
+    "averaged": (_KEY, "how the library puts tokens and sequences together"),
+    "differentiated": (
+        _KEY,
+        "what a loss's gradient is taken of: value, value and ratio (times q / q, whose gradient "
+        "is the score), k2; nothing",
+    ),
+    "default": (pa.bool_(), "whether the library computes it in this role unless told otherwise"),
+    "source": (pa.string(), "repository or package, version, commit, date, file and lines"),
+    "note": (pa.string(), "what else there is to know of it; null otherwise"),
+    "exact_mean": (pa.float64(), "exact mean of the formula's sum over a sequence, nats"),
+    "clamped": (pa.float64(), "expected share of tokens that a clamp changes"),
+    "measured_variance": (pa.float64(), "measured variance of one sequence's sum, nats^2"),
 }
 
 _KEYS = ("setting", "backend", "sampler", "estimator")
@@ -240,6 +264,11 @@ _TABLES: Mapping[str, tuple[str, ...]] = {
         "samples_needed_measured", "samples_needed_low", "samples_needed_high", "theory",
         "verdict",
     ),
+    "intervals": (
+        "setting", "estimator", "samples", "runs", "given", "covered_given", "withheld",
+        "covered_withheld",
+    ),
+    "alarms": ("setting", "estimator", "samples", "diagnostic", "alarms", "alarms_covered"),
     "cost": (
         "job", "setting", "backend", "sampler", "cpu_seconds", "wall_seconds", "max_rss",
         "samples", "estimates_per_cpu_second",
@@ -261,6 +290,12 @@ _TABLES: Mapping[str, tuple[str, ...]] = {
         "samples", "log_density_ratio", "estimate", "std_error", "squared_error",
     ),
     "notebook-points": ("distribution", "z1", "z2"),
+    "formulas": (
+        "setting", "library", "version", "formula", "used_as", "averaged", "differentiated",
+        "default", "source", "note", "kl", "exact_mean", "exact_bias", "exact_variance", "clamped",
+        "tolerance", "samples_needed", "verdict", "relative_bias", "cosine", "samples", "measured",
+        "measured_variance", "z", "p_value", "passed", "test", "smallest_error",
+    ),
 }  # fmt: skip
 
 SCHEMAS: Mapping[str, pa.Schema] = {
@@ -318,8 +353,8 @@ def table(name: str, columns: Mapping[str, Any]) -> pa.Table:
 def replacing(path: str | Path) -> Iterator[Path]:
     """A path beside `path` to write to, renamed to it on success and removed on failure.
 
-    Who comes last takes over: what a killed writer left is removed, and one that outlived its run
-    has nothing to rename any more.
+    It first deletes what a killed writer left there, so that a writer that outlived its run has
+    nothing left to rename over the new file.
     """
     path = Path(path)
     beside = path.with_name(f".{path.name}.{os.urandom(6).hex()}.tmp")

@@ -47,7 +47,7 @@ def check_feasible(
             raise UserError(
                 f"samples: '{samples}', expected at most {points.most_samples} with {name}"
             )
-        # At most one normal and one chi-square a coordinate, so small settings need no look.
+        # A coordinate takes at most one normal and one chi-square, so small settings always fit.
         if 2 * setting.dimension > _most(sampler):
             check_numbers(setting.pair, sampler, "samplers", f"setting {setting.name}")
         for backend in chosen:

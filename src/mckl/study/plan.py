@@ -9,6 +9,7 @@ from mckl.draw.backends import LIBRARIES
 from mckl.draw.points import SAMPLERS
 from mckl.estimation.cost import estimate_seconds
 from mckl.estimation.traces import SETTINGS_AT_ONCE, checkpoints, checkpoints_of
+from mckl.estimation.values import ESTIMATORS
 from mckl.study.gradients import chosen
 from mckl.study.settings import batches
 from mckl.text import count, counted, duration, size, some
@@ -59,6 +60,7 @@ RULES: Mapping[str, Work] = {
     "summary": Work("summary, budget", 2, 0.5, setting=1.5e-3, row=7e-7),
     "verify": Work("summary, budget", 3, 0.5, cell=8e-6),
     "budget": Work("summary, budget", 3, 0.5, setting=6e-3),
+    "libraries": Work("summary, budget", 2, 3.5),
     "figure": Work("figures", 4, 2.1, setting=1e-3),
     "explorer": Work("pages", 4, 2.2, cell=3e-5),
     "landing": Work("pages", 4, 0.5, cell=2e-6),
@@ -201,7 +203,7 @@ def chunk_seconds(config: Config, settings: Sequence[Setting], backend: str = "n
                 batch[0].dimension, name, len(those), config.samples,
                 config.replicates, groups=groups, chi_squares=chi_squares,
                 checkpoints=len(at), sharing=len(batch), seconds=pair.seconds,
-                slowness=slowness,
+                slowness=slowness, by_factor=any(ESTIMATORS[e].sums for e in those),
             )
             for name, those in batch[0].combinations(config.samplers, config.estimators).items()
         )  # fmt: skip

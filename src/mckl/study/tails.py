@@ -75,6 +75,26 @@ def shortfall_p_value(relative: Vector, sd: Vector, part: Vector) -> Vector:
     return np.asarray(np.minimum(2.0 * tail, 1.0))
 
 
+def bennett_p_value(off: Vector, variance: Vector, farthest: Vector, count: int) -> Vector:
+    """Bound on the two-sided p-value of a mean of `count` independent numbers of one law.
+
+    Bennett, "Probability inequalities for the sum of independent random variables" (1962), or
+    Chebyshev's bound where that is smaller.
+
+    Parameters
+    ----------
+    off       the mean less its expectation
+    variance  of one number
+    farthest  the largest distance of a number from its expectation
+    """
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        u = farthest * np.abs(off) / variance
+        rate = (1.0 + u) * np.log1p(u) - u
+        bennett = 2.0 * np.exp(-count * variance / farthest**2 * rate)
+        chebyshev = variance / (count * off**2)
+    return np.asarray(np.where(off == 0, 1.0, np.minimum(np.minimum(bennett, chebyshev), 1.0)))
+
+
 def chernoff_p_value(share: Vector, count: Vector, low: Vector, high: Vector) -> Vector:
     """Bound on the two-sided p-value of a mean of `count` independent numbers in [0, 1].
 
