@@ -718,7 +718,7 @@ def libraries(axes: Axis, caption: str) -> list[str]:
     settings = [*table["setting"].unique()]
     kl = each["kl"].loc["k1"][settings].to_numpy()
     rows = [
-        label.get_text().replace("ℓ²", "l^2").replace("−ℓ", "-l")
+        label.get_text().replace("ℓ²", "l^2").replace("−ℓ", "-l").replace("ℓ", "l")
         for label in above.get_yticklabels()
     ]
     cells = [text.get_text() for text in below.texts][: len(rows) * len(kl)]
