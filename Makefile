@@ -60,7 +60,7 @@ $(READY_TEST): $(READY)
 
 test: $(READY_TEST) ## run every test
 	@echo "mckl: running the tests on all cores"
-	@pytest -n auto --dist loadgroup --no-loadscope-reorder
+	@pytest -n auto
 
 $(READY_BENCHMARK): $(READY_TEST)
 	@echo "mckl: adding to $(VENV), once, in about a minute, what the benchmarks need: PyTorch"

@@ -34,6 +34,7 @@ rule verify:
         summary="results/tables/summary.parquet",
         theory="results/tables/theory.parquet",
         settings="results/tables/settings.parquet",
+        gradients="results/tables/gradients.parquet",
     output:
         "results/tables/verification.parquet",
     log:
@@ -48,7 +49,7 @@ rule verify:
         mem_mb=1000,
         runtime=10,
     params:
-        origin=origin("summary", "theory", "settings", *REGISTERED),
+        origin=origin("summary", "theory", "settings", "gradients", *REGISTERED),
         code=script_digest("verify"),
     script:
         "../../scripts/verify.py"

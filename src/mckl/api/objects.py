@@ -247,14 +247,13 @@ class Sampled:
             if hasattr(value, "rvs"):
                 return value.rvs(size=n, random_state=rng)
             return value.sample(n, rng=rng)
-        seed = int(rng.integers(2**31))
-        if self._library == "tfp":
-            return value.sample(n, seed=seed)
+        if self._library == "tfp":  # two numbers are a stateless seed: the same draws again
+            return value.sample(n, seed=rng.integers(2**31, size=2, dtype=np.int32))
         if self._library == "torch":
             import torch
 
             with torch.random.fork_rng(), torch.no_grad():
-                torch.manual_seed(seed)
+                torch.manual_seed(int(rng.integers(2**31)))
                 return value.sample((n,))
         sample = value[0] if _two(value) else value.sample
         samples = sample(n, rng)

@@ -24,6 +24,7 @@ ESTIMATOR = "Which estimator?"
 SAMPLER = "Which sampler?"
 MANY = "How many samples?"
 TRUST = "Can I trust it?"
+GRADIENT = "What does a loss descend?"
 
 
 class Figure(NamedTuple):
@@ -44,6 +45,11 @@ class Figure(NamedTuple):
     def of_notebook(self) -> bool:
         """Whether it needs the case `notebook`."""
         return self.question == NOTEBOOK
+
+    @property
+    def of_gradients(self) -> bool:
+        """Whether it needs a setting whose gradients are measured."""
+        return self.question == GRADIENT
 
 
 FIGURES: Mapping[str, Figure] = {
@@ -79,6 +85,9 @@ FIGURES: Mapping[str, Figure] = {
             ("registered-kl",),
             backends=("tensorflow",),
         ),
+        Figure("losses", GRADIENT, "what each loss descends", ("gradients",)),
+        Figure("gradient-error", GRADIENT, "error against samples", ("gradients",)),
+        Figure("training", GRADIENT, "gradient descent", ("training",)),
         Figure("notebook-samples", NOTEBOOK, "points of q and p", ("notebook-points", "settings")),
         Figure("notebook-trace", NOTEBOOK, "running mean", ("notebook", "settings")),
         Figure("notebook-squared-error", NOTEBOOK, "squared error", ("notebook", "settings")),
