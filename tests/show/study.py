@@ -14,6 +14,7 @@ from mckl.estimation.values import ESTIMATORS
 from mckl.record import tables
 from mckl.study import notebook
 from mckl.study.budget import budget_rows
+from mckl.study.libraries.table import formula_rows
 from mckl.study.settings import case_setting, grid_setting
 from mckl.study.summary import summaries
 from mckl.study.theory import setting_rows, theory_rows
@@ -65,6 +66,7 @@ def frames() -> dict[str, pd.DataFrame]:
         "cost": _cost(),
         "registered-kl": _registered(settings),
         "notebook": pd.DataFrame(notebook.running(NOTEBOOK, SEED)),
+        "formulas": tables.table("formulas", formula_rows()).to_pandas(),
         "notebook-points": pd.DataFrame(notebook.points(NOTEBOOK, SEED)),
     }
 

@@ -711,6 +711,53 @@ def notebook_joint(axes: Axis, caption: str) -> list[str]:
 
 
 @figure
+def libraries(axes: Axis, caption: str) -> list[str]:
+    above, below = axes
+    table = frames()["formulas"].astype({"formula": str, "setting": str})
+    each = table.drop_duplicates(["setting", "formula"]).set_index(["formula", "setting"])
+    settings = [*table["setting"].unique()]
+    kl = each["kl"].loc["k1"][settings].to_numpy()
+    rows = [
+        label.get_text().replace("ℓ²", "l^2").replace("−ℓ", "-l")
+        for label in above.get_yticklabels()
+    ]
+    cells = [text.get_text() for text in below.texts][: len(rows) * len(kl)]
+    needed = dict(zip(rows, np.reshape(cells, (len(rows), len(kl))), strict=True))
+    for name, row in (("k1", needed["k1"]), ("k3", needed["k3"])):
+        sd = np.sqrt(each["exact_variance"].loc[name][settings].to_numpy()) / kl
+        for cell, value in zip(row, sd, strict=True):
+            assert float(cell.replace(",", "")) == pytest.approx(1e4 * value**2, rel=0.06)
+    assert {*needed["l^2"]} == {"never"}
+    bias = (each["exact_bias"] / each["kl"]).unstack()[settings]  # noqa: PD010
+    texts = [text.get_text() for text in above.texts][: len(cells)]
+    for row, name in enumerate(rows):
+        for column, setting in enumerate(settings):
+            text, share = texts[row * len(kl) + column], bias.loc[name, setting]
+            if "%" in text:
+                assert float(text.strip(" %").replace("−", "-")) == pytest.approx(
+                    100 * share, abs=0.51 if abs(share) > 0.09 else 0.051
+                )
+            else:
+                assert abs(share) < 1e-3 if text == "0" else share > 0.99, text
+    losses = bias.loc["k3, result within 10"].to_numpy()
+    shares = each["clamped"].loc["k3, result within 10"][settings].to_numpy()
+    away, sharper = int(np.argmin(losses[:-2])), len(kl) - 2 + int(np.argmin(losses[-2:]))
+    whole = 1e4 * each["exact_variance"].loc["k3 of the sequence"][settings[3]] / kl[3] ** 2
+    nats = [two(kl[i]) if kl[i] < 100 else f"{kl[i]:.0f}" for i in range(len(kl))]
+    many = [f"{float(f'{10_000 * (v / x**2):.2g}'):,.0f}" for v, x in (
+        (each["exact_variance"].loc[name][settings[i]], kl[i])
+        for name, i in (("k3", 0), ("k1", 0), ("k3", 5), ("k1", 5), ("k3", 3))
+    )]  # fmt: skip
+    return [
+        str(table["library"].nunique()), str(len(kl)), "16", "32", "10",
+        percent(-losses[away]), nats[away], f"{100 * shares[away]:.2g}",
+        percent(shares[sharper]), percent(-losses[sharper]), nats[sharper], "20",
+        f"{1 + bias.loc['l^2', settings[0]]:.2f}", "1", *many[:2], nats[0], *many[2:4], nats[5],
+        f"{whole:.1e}".replace("e+", "e"), nats[3], many[4], "16,384",
+    ]  # fmt: skip
+
+
+@figure
 def tails(axes: Axis, caption: str) -> list[str]:
     *families, gains = axes
     borders = {"normal": math.sqrt(2.0), "logistic": 2.0, "laplace": 2.0}

@@ -126,7 +126,7 @@ COMMENT = "\n# changed\n"
 SOURCES: dict[str, tuple[Callable[[Study], None], list[str]]] = {
     "running.py": (
         longer("src/mckl/estimation/running.py", COMMENT),
-        [*ESTIMATES, "settings", "theory", "figure_tails"],
+        [*ESTIMATES, "settings", "theory", "libraries", "figure_tails"],
     ),
     "the backend": (
         longer("src/mckl/draw/backends/numpy.py", COMMENT),
@@ -189,7 +189,8 @@ def test_deleted(study: Study, paths: list[str], out_of_date: list[str]) -> None
 
 
 def test_a_fresh_study_does_everything(fresh: Study) -> None:
-    assert fresh.jobs() == after(*ESTIMATES, "settings", "theory", "notebook", "figure_tails")
+    first = ("settings", "theory", "notebook", "libraries", "figure_tails")
+    assert fresh.jobs() == after(*ESTIMATES, *first)
 
 
 def test_a_rerun_settles(study: Study) -> None:

@@ -28,10 +28,38 @@ def ratio(ell: Vector) -> Vector:
 def k3(ell: Vector, ratio_minus_one: Vector | None = None) -> Vector:
     """The sum r - 1 + l >= 0, by its series where l is small; r - 1 where it is known already."""
     value = (ratio(ell) if ratio_minus_one is None else ratio_minus_one) + ell
-    small = np.flatnonzero(np.abs(ell) < _SMALL)
-    x = ell.take(small)
-    value.put(small, x * x * (0.5 - x * (1 / 6 - x * (1 / 24 - x * (1 / 120)))))
+    small = np.abs(ell) < _SMALL
+    count = np.count_nonzero(small)
+    if 8 * count > small.size:  # the series of every value is faster than picking so many
+        np.copyto(value, _k3_series(ell), where=small)
+    elif count:
+        places = np.flatnonzero(small)
+        value.put(places, _k3_series(ell.take(places)))
     return value
+
+
+def x_minus_log1p(x: Vector | float) -> Vector:
+    """``x - log(1 + x)`` to full relative accuracy for every x > -1.
+
+    The two terms agree to first order, so near 0 the plain difference has no correct
+    digit left; there log(1 + x) = 2 artanh(s) with s = x / (2 + x) gives a quotient
+    without cancellation and a short series.
+    """
+    x = np.asarray(x, dtype=np.float64)
+    near = np.abs(x) < 0.5
+    small = np.where(near, x, 0.0)
+    s = small / (2.0 + small)
+    s2 = s * s
+    series = np.zeros_like(s)
+    for k in range(17, 0, -1):
+        series = series * s2 + 1.0 / (2 * k + 1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        far = x - np.log1p(np.where(near, 0.0, x))
+    return np.where(near, small * small / (2.0 + small) - 2.0 * s * s2 * series, far)
+
+
+def _k3_series(x: Vector) -> Vector:
+    return np.asarray(x * x * (0.5 - x * (1 / 6 - x * (1 / 24 - x * (1 / 120)))))
 
 
 # The sums over factors that every pair offers whose factors are known; a family may have more.

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from mckl.exact.chain import ChainLaw, direct
 from mckl.exact.lengths import PerToken, per_token
 from mckl.families.base import Family, Integrals, Pair, Side
 from mckl.families.bigrams import fit
+from mckl.families.chain_scores import MOST_STATES, ChainScores
 from mckl.families.next_token import (
     NextToken,
     check_rows,
@@ -94,6 +96,14 @@ class PolicyPair(Pair):
 
     def _law(self) -> ChainLaw:
         return ChainLaw(self.transitions, self.dimension)
+
+    @cached_property
+    def scores(self) -> ChainScores | None:
+        """None where the table is so large that it has too many parameters."""
+        of = self.transitions
+        if of.start.size > MOST_STATES:
+            return None
+        return ChainScores(of.start, of.q, of.ell, self.dimension, of.kl)
 
     @property
     def reverse_kl(self) -> float:

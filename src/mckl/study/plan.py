@@ -9,6 +9,7 @@ from mckl.draw.backends import LIBRARIES
 from mckl.draw.points import SAMPLERS
 from mckl.estimation.cost import estimate_seconds
 from mckl.estimation.traces import SETTINGS_AT_ONCE, checkpoints, checkpoints_of
+from mckl.estimation.values import ESTIMATORS
 from mckl.study.settings import batches
 from mckl.text import count, counted, duration, size, some
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from mckl.study.settings import Setting
 
 _PER_SETTING = 8e-3  # CPU seconds
+_PER_WEIGHT = 1.5e-8  # CPU seconds by which one factor of one sample enters one gradient method
 _BYTES_PER_ROW = 18.0  # of traces, compressed
 
 
@@ -53,9 +55,11 @@ RULES: Mapping[str, Work] = {
     "estimate": Work("traces", 0, 0.0),  # `chunk_seconds` and the backend's own start
     "traces": Work("traces", 1, 0.4, setting=8e-4, row=1.5e-7),
     "cost": Work("traces", 1, 0.2),
+    "gradients": Work("traces", 0, 1.5),  # and `gradient_seconds`
     "summary": Work("summary, budget", 2, 0.5, setting=1.5e-3, row=7e-7),
     "verify": Work("summary, budget", 3, 0.5, cell=8e-6),
     "budget": Work("summary, budget", 3, 0.5, setting=6e-3),
+    "libraries": Work("summary, budget", 2, 3.5),
     "figure": Work("figures", 4, 2.1, setting=1e-3),
     "explorer": Work("pages", 4, 2.2, cell=3e-5),
     "landing": Work("pages", 4, 0.5, cell=2e-6),
@@ -189,11 +193,19 @@ def chunk_seconds(config: Config, settings: Sequence[Setting], backend: str = "n
                 batch[0].dimension, name, len(those), config.samples,
                 config.replicates, groups=groups, chi_squares=chi_squares,
                 checkpoints=len(at), sharing=len(batch), seconds=pair.seconds,
-                slowness=slowness,
+                slowness=slowness, by_factor=any(ESTIMATORS[e].sums for e in those),
             )
             for name, those in batch[0].combinations(config.samplers, config.estimators).items()
         )  # fmt: skip
     return total
+
+
+def gradient_seconds(config: Config) -> float:
+    """Estimated CPU seconds of the gradients' estimates."""
+    of = config.gradients
+    factors = sum(s.dimension for s in config.gradient_settings())
+    each = of["samples"] * of["replicates"] * len(of["methods"])
+    return float(factors * (_PER_SETTING + _PER_WEIGHT * each))
 
 
 def plan(config: Config, jobs: Iterable[Job]) -> Plan:
@@ -216,9 +228,10 @@ def plan(config: Config, jobs: Iterable[Job]) -> Plan:
             seconds = library.start + chunk_seconds(config, members, backend)
             drawn = sum(len(has[s.name]) for s in members) * config.samples * config.replicates
             return Amount(_PER_JOB + seconds, drawn, cells(members) * config.replicates)
+        extra = gradient_seconds(config) if job.rule == "gradients" else 0.0
         of, rows = RULES[job.rule], every * config.replicates * len(config.backends)
         grown = of.setting * len(settings) + of.cell * every + of.row * rows
-        return Amount(_PER_JOB + of.start + grown)
+        return Amount(_PER_JOB + of.start + grown + extra)
 
     return Plan(
         settings=len(settings),
