@@ -2,8 +2,8 @@
 
     python benchmarks/diagnostics.py FOLDER [--runs 1000]
 
-FOLDER is the study's (`studies/intervals.yaml`). Writes docs/diagnostics.md. What the study does not
-measure is measured here: dependent samples, and intervals that are looked at all the time.
+FOLDER is that of the study `studies/intervals.yaml`. Writes docs/diagnostics.md. What the study
+does not measure is measured here: dependent samples, and intervals that are looked at all the time.
 """
 
 from __future__ import annotations
