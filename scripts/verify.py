@@ -6,7 +6,7 @@ log_to(snakemake.log[0])
 
 from mckl.record import tables
 from mckl.record.manifest import manifest
-from mckl.study.gradients import with_gradients
+from mckl.study.gradient_gate import with_gradients
 from mckl.study.registered import with_registered
 from mckl.study.verification import LEVEL, verify
 

@@ -56,7 +56,8 @@ GOOD = {
     ),
     "policy": (
         case(
-            "{family: policy, transitions: [[0.7, 0.3], [0.4, 0.6]], initial: [1, 0], dimension: 20}",
+            "{family: policy, transitions: [[0.7, 0.3], [0.4, 0.6]], initial: [1, 0], "
+            "dimension: 20}",
             "{family: policy, transitions: [[0.5, 0.5], [0.5, 0.5]]}",
         ),
         "policy(2)",

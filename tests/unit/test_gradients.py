@@ -4,23 +4,33 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from numpy.polynomial.hermite_e import hermegauss
 from numpy.testing import assert_allclose
 
 from mckl.arrays import Vector
 from mckl.estimation.gradients import METHODS
-from mckl.estimation.gradients.base import Law, law_of
+from mckl.estimation.gradients.advice import advise
+from mckl.estimation.gradients.base import Law, Method, Totals, law_of
 from mckl.estimation.gradients.integrands import k3_below
 from mckl.estimation.gradients.simulate import checkpoints, simulate
 from mckl.estimation.gradients.theory import exact, needed, norm, total
 from mckl.families.chain_scores import ChainScores
 from mckl.families.registry import case_pair, sweep_pair
 from mckl.families.scores import Scores
-from mckl.study.gradients import compare
+from mckl.record import tables
+from mckl.study import gradients as study
+from mckl.study.gradient_gate import with_gradients
+from mckl.study.gradients import compare, rows
+from mckl.study.settings import Setting, case_setting, grid_setting
+from mckl.study.tails import self_normalised_p_value
+from mckl.study.training import training_rows
+from mckl.study.verification import LEVEL, failures
 
 Q3, P3 = np.array([0.7, 0.2, 0.1]), np.array([0.1, 0.3, 0.6])
 
@@ -222,7 +232,7 @@ def test_laws_of_normals_by_quadrature(p_sd: tuple[float, float]) -> None:
     )
     scores = pair.scores
     assert scores is not None
-    nodes, mass = hermegauss(120)
+    nodes, mass = hermegauss(84)
     e = np.stack([x.ravel() for x in np.meshgrid(nodes, nodes)], axis=1)
     weights = np.outer(mass, mass).ravel() / (2 * math.pi)
     z = q_mean + q_sd * e
@@ -383,3 +393,152 @@ def test_simulation_agrees_and_is_nested() -> None:
             assert tests["mean"].p_value > 1e-9, (method.name, n)
             if not math.isnan(tests["variance"].p_value):
                 assert tests["variance"].p_value > 1e-9, (method.name, n)
+
+
+# The gate.
+
+SETTINGS = [
+    grid_setting(2, 1.25, 0.5),
+    case_setting("token", {
+        side: {"family": "categorical", "probabilities": [*x]} for side, x in (("q", Q3), ("p", P3))
+    }),
+    case_setting("chain", {
+        "dimension": 6.0, "initial": [1.0, 0.0],
+        "q": {"family": "policy", "transitions": [[0.7, 0.3], [0.4, 0.6]]},
+        "p": {"family": "policy", "transitions": [[0.5, 0.5], [0.5, 0.5]]},
+    }),
+]  # fmt: skip
+
+
+def gate(seed: int, settings: Sequence[Setting] = SETTINGS) -> str | None:
+    """What the gate says of a small chapter."""
+    parts = [tables.table("gradients", x) for x in rows(settings, [*METHODS], seed, 16, 800)]
+    gradients = pa.concat_tables(parts).unify_dictionaries().to_pandas()
+    none = tables.SCHEMAS["verification"].empty_table().to_pandas()
+    return failures(with_gradients(none, gradients, LEVEL))
+
+
+def test_an_honest_chapter_passes_the_gate() -> None:
+    assert {s.name for s in SETTINGS} == {"d2-s1.25-o0.5", "token", "chain"}
+    for seed in range(2):
+        assert gate(seed) is None
+
+
+def _spoilt_law(name: str, **factors: float) -> Callable[[pytest.MonkeyPatch], None]:
+    """The theory of one method is off by a factor."""
+
+    def spoil(patch: pytest.MonkeyPatch) -> None:
+        def wrong(method: Method, scores: Scores, highest: int = 4) -> Law:
+            right = law_of(method, scores, highest)
+            if method.name != name:
+                return right
+            return right._replace(**{k: x * getattr(right, k) for k, x in factors.items()})
+
+        patch.setattr(study, "law_of", wrong)
+
+    return spoil
+
+
+def _spoilt_method(name: str, **fields: object) -> Callable[[pytest.MonkeyPatch], None]:
+    """One method draws something else than its theory is of."""
+
+    def spoil(patch: pytest.MonkeyPatch) -> None:
+        spoilt = METHODS[name]._replace(**fields)  # type: ignore[arg-type]
+
+        def simulated(scores: Scores, methods: Sequence[Method], *rest: Any) -> Iterator[Any]:
+            others = [spoilt if m.name == name else m for m in methods]
+            yield from simulate(scores, others, *rest)
+
+        patch.setattr(study, "simulate", simulated)
+
+    return spoil
+
+
+def _no_replacement(patch: pytest.MonkeyPatch) -> None:
+    """The leave-one-out mean is divided by n, as if it were the batch's."""
+    right = Totals.with_baseline
+    patch.setattr(Totals, "with_baseline", lambda self, baseline: right(self, "batch"))
+
+
+PLANTED = {
+    "a mean 30 % too large": _spoilt_law("score-loo", mean=1.3),
+    "the wrong sign": _spoilt_law("k3-loss", mean=-1.0),
+    "a variance twice too large": _spoilt_law("stl", variance=2.0),
+    "a variance of half": _spoilt_law("score-to-go", variance=0.5),
+    "a variance where there is none": _spoilt_method(
+        "full-sum", form=METHODS["score"].form
+    ),
+    "k3 in the reward instead of the loss": _spoilt_method(
+        "k3-loss", form=METHODS["k3-reward"].form
+    ),
+    "the other tokens' l too": _spoilt_method("k2-loss-factor", form=METHODS["score"].form),
+    "the batch's mean instead of the others'": _no_replacement,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PLANTED)
+def test_the_gate_catches(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    PLANTED[name](monkeypatch)
+    said = gate(1)
+    assert said is not None
+    assert "gradient_" in said
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])
+def test_the_p_value_is_one(scale: float) -> None:
+    """Of heavy-tailed sums, whose rare values most samples miss, too few are small."""
+    generator = np.random.default_rng(3)
+    x = generator.pareto(2.5, (4000, 50)) - 1 / 1.5
+    variance = 2.5 / (1.5**2 * 0.5) * 50
+    p = self_normalised_p_value(
+        scale * x.sum(axis=1), scale**2 * (x**2).sum(axis=1), np.full(4000, scale**2 * variance)
+    )
+    for level in (0.1, 0.01, 0.001):
+        assert (p <= level).mean() <= level + 4 * math.sqrt(level / 4000)
+    assert float(self_normalised_p_value(np.array(9.0), np.array(1.0), np.array(1.0))) < 1e-15
+
+
+# Training.
+
+
+def test_training_follows_the_exact_mean() -> None:
+    trained = ["score", "full-sum", "k1-loss", "k3-loss", "k3-reward", "k3-loss-ratio"]
+    found = training_rows(trained, 5)
+    kl, predicted = np.array(found["kl"]), np.array(found["predicted_kl"])
+    where = [np.array(found[x]) for x in ("problem", "method", "step")]
+
+    def end(problem: str, method: str, values: Vector) -> float:
+        last = (where[0] == problem) & (where[1] == method) & (where[2] == where[2].max())
+        return float(np.mean(values[last]))
+
+    for problem in ("token", "normal"):
+        start = end(problem, "k1-loss", predicted)  # no step in the mean
+        for method in ("score", "k3-loss-ratio"):
+            assert end(problem, method, predicted) == pytest.approx(
+                end(problem, "score", predicted), rel=0.1
+            )
+            assert end(problem, method, kl) < 0.05 * start
+        slower = end(problem, "k3-loss", predicted) / end(problem, "score", predicted)
+        assert slower > 1.5  # another way, which is longer here
+        assert end(problem, "k3-loss", kl) < 0.2 * start
+        assert end(problem, "k1-loss", kl) > 0.5 * start
+        assert not end(problem, "k3-reward", kl) < 0.5 * start
+    assert end("token", "full-sum", kl) == pytest.approx(end("token", "full-sum", predicted), 1e-9)
+
+
+# Advice.
+
+
+def test_advice() -> None:
+    answer = advise(sweep_pair("normal", 4, 1.25, 0.25), 0.1)
+    known = {m["method"]: m for m in answer["methods"]}
+    assert answer["recommendation"]["method"] == "stl"
+    assert answer["recommendation"]["samples_needed"] == known["stl"]["samples_needed"] == 268
+    assert known["k3-loss"]["verdict"] == "biased: never reaches it"
+    assert known["k1-reward-clamped"]["total_variance"] is None
+    assert known["k1-loss"]["cosine"] is None
+    policy = SETTINGS[2].pair
+    assert advise(policy, 0.1)["recommendation"]["method"] == "full-sum-to-go"
+    assert advise(sweep_pair("normal", 4, 1.0, 0.0), 0.1)["recommendation"] is None
+    with pytest.raises(ValueError, match="laplace has no gradients"):
+        advise(sweep_pair("laplace", 1, 1.5, 0.0), 0.1)

@@ -43,6 +43,8 @@ ROWS = {
     "budget": DRAWN * ESTIMATORS,
     "formulas": len(policies()) * sum(len(library.uses) for library in LIBRARIES.values()),
     "cost": len(CHUNKS) + DRAWN,
+    "gradients": 17 * 5,  # methods of a normal law, numbers of samples
+    "training": (8 + 9) * 3 * 41,  # methods of a token and of a normal law, runs, steps shown
     "notebook": 10_000,
     "notebook-points": 1000,
 }

@@ -6,6 +6,7 @@ The parameters are the logits of the next token b after every token a; a token's
 
 from __future__ import annotations
 
+import math
 from functools import cached_property
 
 import numpy as np
@@ -110,23 +111,23 @@ class ChainDraws(Draws):
 
     def __init__(self, scores: ChainScores, z: Vector) -> None:
         self._scores, self.points = scores, z
-        self._from, self._to = z[..., :-1], z[..., 1:]
-        self.ell = scores._ell[self._from, self._to]
-        self.later = scores._later[self._from]
+        replicates, states = len(z), scores._start.size
+        before = z[..., :-1]
+        step = before * states + z[..., 1:]
+        self.ell = scores._ell.ravel()[step]
+        self.later = scores._later[before]
+        # Where a transition counts in a table of every replicate's own.
+        step += states * states * np.arange(replicates)[:, None, None]
+        self._step = step.ravel()
+        self._shape = (replicates, states, states)
 
     def scored(self, weights: Vector) -> Vector:
-        replicates, states = len(self.ell), self._scores._start.size
-        row = self._from + states * np.arange(replicates)[:, None, None]
         taken = np.broadcast_to(weights, self.ell.shape).ravel()
-        sums = np.bincount(
-            (row * states + self._to).ravel(), taken, replicates * states * states
-        ).reshape(replicates, states, states)
+        sums = np.bincount(self._step, taken, math.prod(self._shape)).reshape(self._shape)
         away = sums.sum(axis=2, keepdims=True) * self._scores._q
-        return np.asarray((sums - away).reshape(replicates, -1))
+        return np.asarray((sums - away).reshape(len(sums), -1))
 
     def expected(self) -> Vector:
-        replicates, states = len(self.ell), self._scores._start.size
-        row = self._from + states * np.arange(replicates)[:, None, None]
-        visits = np.bincount(row.ravel(), minlength=replicates * states)
-        out = visits.reshape(replicates, states, 1) * self._scores._expected
-        return np.asarray(out.reshape(replicates, -1))
+        steps = np.bincount(self._step, minlength=math.prod(self._shape)).reshape(self._shape)
+        out = steps.sum(axis=2, keepdims=True) * self._scores._expected
+        return np.asarray(out.reshape(len(out), -1))

@@ -1,4 +1,4 @@
-"""gradients.parquet: gradient estimators over replicates, beside their exact law, and the gate.
+"""gradients.parquet: gradient estimators over replicates, beside their exact law.
 
 Every row is a setting, a method and a number of samples. Its mean and its total variance are
 compared with theory in the job that draws, for there alone the single parameters are at hand.
@@ -12,8 +12,6 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import pandas as pd
-from scipy.special import ndtri
 
 from mckl.arrays import Vector
 from mckl.draw.streams import generator
@@ -22,14 +20,12 @@ from mckl.estimation.gradients.base import Law, Method, law_of
 from mckl.estimation.gradients.simulate import checkpoints, simulate
 from mckl.estimation.gradients.theory import exact, needed, norm, numbers
 from mckl.families.scores import Scores
-from mckl.study.tails import self_normalised_bound, self_normalised_p_value
-from mckl.study.verification import POWER
+from mckl.study.tails import self_normalised_p_value
 
 if TYPE_CHECKING:
     from mckl.study.settings import Setting
 
 TOLERANCE = 0.1  # the relative RMSE whose samples the table has
-TEST = "self-normalised"
 _ROUNDING = 1e-11  # what rounding leaves of a sum, relative to its largest term
 _LEADING = 64  # samples from which the kurtosis of a leave-one-out mean is that of its leading term
 
@@ -170,33 +166,3 @@ def compare(law: Law, scores: Scores, method: Method, n: int, estimates: Vector)
         z = float(off.sum()) / deviation
         of_variance = Test(measured, expected, deviation / replicates, z, float(p_value))
     return {"mean": of_mean, "variance": of_variance}
-
-
-def with_gradients(
-    verification: pd.DataFrame, gradients: pd.DataFrame, level: float
-) -> pd.DataFrame:
-    """The rows of verification.parquet and those of gradients.parquet, at one level for all."""
-    if gradients.empty:
-        return verification
-    parts, size = [verification], gradients["gradient_norm"].where(gradients["gradient_norm"] > 0)
-    for quantity in ("mean", "variance"):
-        fields = {f"{quantity}_{field}": field for field in Test._fields}
-        part = gradients[["setting", "method", "samples", *fields]]
-        part = part.rename(columns=fields | {"method": "estimator"})
-        part = part.astype({"setting": str, "estimator": str}).assign(
-            backend="numpy",
-            sampler="iid",
-            quantity=f"gradient_{quantity}",
-            test=np.where(part["p_value"].notna(), TEST, "none"),
-            passed=True,
-            # For now the spread, relative to the gradient, or to the total variance.
-            smallest_error=part["spread"] / (part["exact"] if quantity == "variance" else size),
-        )
-        parts.append(part[list(verification.columns)])
-    rows = pd.concat(parts, ignore_index=True)
-    tested = ~rows["test"].isin(["none", "rounding"])
-    share = level / max(int(tested.sum()), 1)
-    seen = self_normalised_bound(share) + float(ndtri(POWER))
-    ours = rows["test"] == TEST
-    rows["smallest_error"] = rows["smallest_error"].where(~ours, seen * rows["smallest_error"])
-    return rows.assign(passed=rows["passed"].astype(bool) & ~(tested & (rows["p_value"] < share)))

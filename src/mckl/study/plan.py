@@ -10,6 +10,7 @@ from mckl.draw.points import SAMPLERS
 from mckl.estimation.cost import estimate_seconds
 from mckl.estimation.traces import SETTINGS_AT_ONCE, checkpoints, checkpoints_of
 from mckl.estimation.values import ESTIMATORS
+from mckl.study.gradients import chosen
 from mckl.study.settings import batches
 from mckl.text import count, counted, duration, size, some
 
@@ -92,6 +93,8 @@ class Plan(NamedTuple):
     jobs    that will run
     left_out
             samplers that some families lack, with those families of the sweep and those cases
+    without_gradients
+            settings of the chapter on gradients whose family has none
     without_sums
             estimators by factor, and the samplers with which they are left out, as their samples
             do not have the sums over factors; with those families and cases
@@ -100,6 +103,7 @@ class Plan(NamedTuple):
     settings: int
     estimations: int
     jobs: Mapping[Job, Amount]
+    without_gradients: Sequence[str] = ()
     left_out: Mapping[tuple[str, ...], Sequence[str]] = {}
     without_sums: Mapping[tuple[tuple[str, ...], tuple[str, ...]], Sequence[str]] = {}
 
@@ -165,10 +169,16 @@ class Plan(NamedTuple):
             f"{some(estimators)} with {some(samplers)} for {some(names)}"
             for (estimators, samplers), names in self.without_sums.items()
         )
+        no_gradients = some(self.without_gradients)
         return [
             first,
             *([f"left out, as the family has no such sampler: {lacking}"] if lacking else []),
             *([f"left out, for want of the sums over factors: {no_sums}"] if no_sums else []),
+            *(
+                [f"without gradients, as the family has none: {no_gradients}"]
+                if no_gradients
+                else []
+            ),
             f"{f'{also}: ' if also else ''}the run takes about "
             f"{duration(self.cpu_seconds)} of CPU time, {duration(wall)} {where}",
         ]
@@ -237,6 +247,9 @@ def plan(config: Config, jobs: Iterable[Job]) -> Plan:
         settings=len(settings),
         estimations=len(config.backends) * len(chunks),
         jobs={job: amount(job) for job in jobs},
+        without_gradients=[
+            s.name for s in chosen(settings, config.gradients["settings"]) if s.pair.scores is None
+        ],
         left_out=_left_out(settings, config.samplers),
         without_sums=_without_sums(settings, config, has),
     )
