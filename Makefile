@@ -70,6 +70,7 @@ $(READY_BENCHMARK): $(READY_TEST)
 
 benchmark: $(READY_BENCHMARK) ## time everything, count what intervals cover, measure the approximations: docs/*.md
 	@python benchmarks/side_by_side.py
+	@python benchmarks/policies.py
 	@python benchmarks/scaling.py
 	@python benchmarks/coverage.py
 	@python benchmarks/leading_order.py

@@ -28,7 +28,7 @@ FIRST = (
 # What starts or makes something costly for all of its tests is run by one worker.
 TOGETHER = (
     ("tests/cluster/",),
-    ("tests/tensorflow_backend/test_backend.py", "tests/tensorflow_backend/test_families.py"),
+    tuple(f"tests/tensorflow_backend/test_{name}.py" for name in ("backend", "families", "api")),
     ("tests/workflow/test_one_line.py",),
     ("tests/workflow/test_gaps.py",),
     ("tests/browser/",),

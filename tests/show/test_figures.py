@@ -734,7 +734,7 @@ def libraries(axes: Axis, caption: str) -> list[str]:
     settings = [*table["setting"].unique()]
     kl = each["kl"].loc["k1"][settings].to_numpy()
     rows = [
-        label.get_text().replace("ℓ²", "l^2").replace("−ℓ", "-l")
+        label.get_text().replace("ℓ²", "l^2").replace("−ℓ", "-l").replace("ℓ", "l")
         for label in above.get_yticklabels()
     ]
     cells = [text.get_text() for text in below.texts][: len(rows) * len(kl)]
@@ -742,7 +742,8 @@ def libraries(axes: Axis, caption: str) -> list[str]:
     for name, row in (("k1", needed["k1"]), ("k3", needed["k3"])):
         sd = np.sqrt(each["exact_variance"].loc[name][settings].to_numpy()) / kl
         for cell, value in zip(row, sd, strict=True):
-            assert float(cell.replace(",", "")) == pytest.approx(1e4 * value**2, rel=0.06)
+            number = float(cell.replace(",", "").replace("M", "e6"))
+            assert number == pytest.approx(1e4 * value**2, rel=0.06)
     assert {*needed["l^2"]} == {"never"}
     bias = (each["exact_bias"] / each["kl"]).unstack()[settings]  # noqa: PD010
     texts = [text.get_text() for text in above.texts][: len(cells)]

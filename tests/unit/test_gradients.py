@@ -292,7 +292,11 @@ def test_leave_one_out_is_the_sample_covariance() -> None:
     )
 
 
-@pytest.mark.parametrize("scores", [categorical(), normal(3, 1.25, 0.5), chain(5)], ids=str)
+@pytest.mark.parametrize(
+    "scores",
+    [categorical(), normal(3, 1.25, 0.5), chain(5)],
+    ids=["categorical", "normal", "policy"],
+)
 def test_identities(scores: Scores) -> None:
     """k2 as a loss and the differentiated ratio are k1 in the reward; the k3s are two gradients."""
     score = law("score", scores)

@@ -255,9 +255,9 @@ def test_extreme_ratios_do_not_overflow() -> None:
     for offset in (30.0, 300.0):  # at the second some q are 0 in float64
         law = sweep_pair("policy(6)", 50, 1.0, offset).law
         assert (law.missed_mass > 0) == (offset == 300.0)
-        for estimator in ("k3", "k3-factor"):
-            unit = ESTIMATORS[estimator].theory(law, False)
-            assert (unit.variance == math.inf) == (estimator == "k3" or offset == 300.0)
+        assert ESTIMATORS["k3"].theory(law, False).variance == math.inf
+        by_token = ESTIMATORS["k3-factor"].theory(law, False).variance
+        assert (1e250 if offset == 300.0 else 1.0) < by_token < math.inf
         for estimator in ("k1", "rb", "k2-factor"):
             assert math.isfinite(ESTIMATORS[estimator].theory(law, False).excess_kurtosis)
 

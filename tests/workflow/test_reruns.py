@@ -36,7 +36,7 @@ CONFIGS: dict[str, tuple[dict[str, Any], list[str]]] = {
                 "dimension": ["2", 1.0],
                 "family": ["student-t( 5.0 )", "normal"],
             },
-            "cases": case(q={"mean": "mean.csv", "sd": "1e0"}),
+            "cases": case(q={"mean": "mean.csv", "sd": ["1e0", 1]}),
             "samplers": ["sobol-radial", "iid"],
             "estimators": ["k3", "k1"],
             "samples": 256.0,

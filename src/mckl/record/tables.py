@@ -340,7 +340,11 @@ def table(name: str, columns: Mapping[str, Any]) -> pa.Table:
         values = columns[field.name]
         if isinstance(values, pa.Array | pa.ChunkedArray):
             arrays.append(values.cast(field.type))
-        elif isinstance(values, np.ndarray) and values.dtype == field.type.to_pandas_dtype():
+        elif (
+            isinstance(values, np.ndarray)
+            and values.dtype == field.type.to_pandas_dtype()
+            and values.dtype != np.bool_  # a byte each, where Arrow has a bit
+        ):
             arrays.append(numbers(values))
         elif pa.types.is_dictionary(field.type):
             arrays.append(pa.array(values, pa.string()).dictionary_encode())

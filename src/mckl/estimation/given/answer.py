@@ -91,10 +91,10 @@ def of_summary(summary: Summary, request: Request, estimator: str | None = None)
     _check_sign(summary, judged)
     needed = [_needed(one, summary.units, request) for one in judged]
     trusted, why = _trusted(judged, estimator)
-    if trusted is not None and found.ratio.z < -FAR:
+    if trusted is not None and found.ratio.z < -FAR and found.from_ratio <= summary.units:
         why += (
-            f" (the mean of p/q is {found.ratio.mean:.4g}: q is 0 where p is not, or no sample "
-            "fell where p has its mass, or the samples are not q's)"
+            f" (but the mean of p/q is {found.ratio.mean:.4g} where it should be 1: q is 0 where p "
+            "is not, as with top-p sampling, or the samples are not q's)"
         )
     return Answer(
         summary.rows, summary.units, summary.sequences, request, found, judged, needed, trusted, why

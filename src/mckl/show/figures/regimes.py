@@ -18,6 +18,8 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from scipy.interpolate import RectBivariateSpline
 
 from mckl.arrays import Vector
+from mckl.draw.points import SAMPLERS
+from mckl.estimation.offered import offered_estimators
 from mckl.estimation.values import ESTIMATORS, Estimator, UnitTheory
 from mckl.exact.law import Law
 from mckl.families.registry import sweep_pair
@@ -96,6 +98,12 @@ def surfaces(
     spline of its own, in the log of the scale.
     """
     border = parts.ratio_border(family)
+    pair = sweep_pair(family, dimension, 1.0, 0.0)
+    # In one dimension the sums over factors are the whole.
+    known = [
+        name for name in offered_estimators(pair, SAMPLERS["iid"], [*ESTIMATORS])
+        if dimension > 1 or not ESTIMATORS[name].sums
+    ]  # fmt: skip
     # Denser towards offset 0: around q = p the logs fall steeply.
     offsets = offset[-1] * np.linspace(0.0, 1.0, counts[2]) ** 1.5
     sides = []
@@ -112,13 +120,13 @@ def surfaces(
         laws = [
             [sweep_pair(family, dimension, math.exp(x), y).law for y in offsets] for x in nodes[0]
         ]
-        theory = [[[_unit(e, law) for e in ESTIMATORS.values()] for law in row] for row in laws]
+        theory = [[[_unit(ESTIMATORS[e], law) for e in known] for law in row] for row in laws]
         excess = [[_even_excess(law) / dimension for law in row] for row in laws]
         # Where k3's variance diverges at some of the offsets alone, a cubic would ring.
         degree = 3 if len({law.is_finite((-2, -2)) for row in laws for law in row}) == 1 else 1
         at = (np.log(scale[mine]), offset)
         side = {}
-        for i, name in enumerate(ESTIMATORS):
+        for i, name in enumerate(known):
             unit = [[cell[i] for cell in row] for row in theory]
             with np.errstate(divide="ignore"):
                 log_variance = np.log([[u.variance for u in row] for row in unit])
@@ -135,7 +143,7 @@ def surfaces(
             np.concatenate([side[name][1] for side, _ in sides]),
             any(side[name][2] for side, _ in sides),
         )
-        for name in ESTIMATORS
+        for name in known
     }
     return Map(border, estimators, np.concatenate([excess for _, excess in sides]))
 
