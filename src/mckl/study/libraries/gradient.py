@@ -11,7 +11,7 @@ from mckl.arrays import Vector
 from mckl.estimation.gradients.theory import numbers
 from mckl.families.policy import PolicyPair
 from mckl.families.scores import ELL, Rule, Weight, linear
-from mckl.study.libraries.base import Use
+from mckl.study.libraries.base import SEQUENCE_SUMS, Use
 from mckl.study.libraries.formula import Formula
 
 _SLOPES: Mapping[str, Callable[[Vector], Vector]] = {
@@ -20,6 +20,14 @@ _SLOPES: Mapping[str, Callable[[Vector], Vector]] = {
     "k3": lambda ell: -np.expm1(-ell),
     "l^2": lambda ell: 2.0 * ell,
     "k3 of -l": np.expm1,
+}
+
+# Of a function of the sequence's l; the mean of k1's own derivative, the score, is 0.
+_WHOLE: Mapping[tuple[str, str], Weight] = {
+    ("k1", "value and ratio"): ELL,
+    ("k2", "value"): ELL,
+    ("k3", "value"): linear(ratio=-1.0),
+    ("k3", "value and ratio"): ELL,
 }
 
 
@@ -44,18 +52,15 @@ def loss_gradient(pair: PolicyPair, use: Use) -> tuple[float, float]:
         "value and ratio": lambda ell: slope(formula, ell) + formula(ell),
         "k2": lambda ell: ell,
     }
-    weight = Weight(weights[use.differentiated])
-    if formula.whole:
-        known = {
-            ("k1", "value"): linear(1.0),
-            ("k2", "value"): ELL,
-            ("k3", "value"): linear(0, 0, -1),
-        }
-        if formula.clamps or (formula.kind, use.differentiated) not in known:
+    with_ratio = use.differentiated == "value and ratio"
+    # Where a ratio is that of the sequence, its score is multiplied by the whole value.
+    if formula.whole or (with_ratio and use.averaged == SEQUENCE_SUMS):
+        whole = _WHOLE.get((formula.kind, use.differentiated))
+        if whole is None or formula.clamps:
             return math.nan, math.nan
-        (mean,) = scores.whole(known[formula.kind, use.differentiated], 1)
+        (mean,) = scores.whole(whole, 1)
     else:
-        (mean,) = scores.by_factor(Rule(weight), 1)
+        (mean,) = scores.by_factor(Rule(Weight(weights[use.differentiated])), 1)
     # A score whose mean is 0 leaves rounding, which has no direction.
     size = float(np.sqrt(scores.fisher.sum()))
     mean = np.where(np.abs(mean) > 1e-13 * size, mean, 0.0)
