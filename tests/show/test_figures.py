@@ -831,7 +831,7 @@ def mean_of(method: str, scores: Any, n: int) -> tuple[float, float]:
 
 @figure
 def losses(axes: Axis, caption: str) -> list[str]:
-    expected = [f"{GRADIENT_SAMPLES}"]
+    expected = [f"{GRADIENT_SAMPLES}", "0"]
     for ax, (name, scores) in zip(axes, gradient_panels(), strict=True):
         assert ax.get_title(loc="left") == name
         offered = [m for m in METHODS if METHODS[m].offered(scores)]
@@ -855,7 +855,9 @@ def gradient_error(axes: Axis, caption: str) -> list[str]:
         weight, g = scores.count, scores.gradient
         variance = float(weight @ law_of(METHODS["score"], scores, 2).variance)
         exact = np.sqrt(variance / rows["samples"] / float(weight @ g**2))
-        drawn = [xy[:, 1] for xy in lines(ax) if len(xy) == len(exact)]
+        drawn = [
+            np.asarray(line.get_ydata()) for line in ax.lines if len(line.get_ydata()) == len(exact)
+        ]
         for line in (exact, rows["relative_rmse"]):
             assert any(np.allclose(line, other, rtol=1e-9) for other in drawn)
         needs = {}
@@ -867,7 +869,7 @@ def gradient_error(axes: Axis, caption: str) -> list[str]:
         expected += ["10", two(min(needs.values())), two(needs["score"])]
         bias = mean_of("k3-loss", scores, 1)[1]
         expected.append(f"{100 * bias:.2g}" if bias < 0.995 else f"{100 * bias:,.0f}")
-    return [*expected, "10"][: len(expected)]
+    return expected
 
 
 @figure
