@@ -15,6 +15,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from mckl.cli.commands import main
+from mckl.estimation.values import ESTIMATORS
 
 HERE = Path(__file__).parent
 NOTEBOOK = ("--q-mean", "1,4", "--q-sd", "1", "--p-mean=-3,2", "--p-sd", "2.5")
@@ -29,7 +30,7 @@ OPTION = {
         "interval_samples", "theory", "verdict",
     ],
     "properties": {
-        "estimator": {"enum": ["k1", "k2", "k3", "cv"]},
+        "estimator": {"enum": list(ESTIMATORS)},
         "sampler": {"enum": sorted(SAMPLERS)},
         "samples_needed": {"type": ["integer", "null"], "minimum": 1},
         "expected_rmse": NUMBER,

@@ -9,13 +9,10 @@ import pytest
 
 import mckl
 
-pytestmark = [
-    pytest.mark.xdist_group("tensorflow"),  # imported by one worker
-    pytest.mark.skipif(
-        find_spec("tensorflow_probability") is None,
-        reason="the extra is not installed: pip install '.[tensorflow]' -c constraints.txt",
-    ),
-]
+pytestmark = pytest.mark.skipif(
+    find_spec("tensorflow_probability") is None,
+    reason="the extra is not installed: pip install '.[tensorflow]' -c constraints.txt",
+)
 
 
 def pairs():

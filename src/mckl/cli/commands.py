@@ -164,7 +164,7 @@ def _tolerance_options(function: F) -> F:
         (
             click.option(
                 "--tolerance", "-t", type=float, callback=_positive,
-                help="Allowed error relative to KL.  [0.01]",
+                help="Allowed error relative to KL.  [0.01; with --gradient, relative to it: 0.1]",
             ),
             click.option(
                 "--absolute", type=float, callback=_positive, metavar="NATS",
@@ -194,14 +194,14 @@ class _Group(click.Group):
             _fail(error.format_message())
         except UserError as error:
             _fail(str(error))
-        except ModuleNotFoundError as error:  # what only some of the answers take
+        except ModuleNotFoundError as error:  # a package that only some commands need
             package = (error.name or "").partition(".")[0]
             _fail(f"the package {package} is missing: pip install {package}")
         except MemoryError:
             _fail("not enough memory for so many coordinates")
         except click.Abort:
             _fail("interrupted", 130)
-        except BrokenPipeError:  # the reader has seen enough
+        except BrokenPipeError:  # the reader of the pipe has closed it
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(141)
         sys.exit(code if isinstance(code, int) else 0)
@@ -256,7 +256,8 @@ def kl(as_json: bool, **pair: Any) -> None:
 @main.command(
     epilog="Examples:\n\n"
     + _PAIR_EXAMPLES.format(command="advise", more=" --tolerance 0.01")
-    + "  mckl advise --q-mean q_mean.npy --q-sd q_sd.npy --p-mean 0 --p-sd 1 --confidence 0.95\n\n"
+    + "  mckl advise --q-mean q_mean.npy --q-sd q_sd.npy --p-mean 0 --p-sd 1 --confidence 0.95\n"
+    + "  mckl advise --gradient --dimension 2 --scale 1.25 --offset 0.5\n\n"
     + _CODES.format(no="no estimator reaches the tolerance")
 )
 @_pair_options
@@ -267,6 +268,10 @@ def kl(as_json: bool, **pair: Any) -> None:
 )  # fmt: skip
 @click.option("--sampler", "samplers", multiple=True, type=_SAMPLER, help="Only these.")
 @click.option("--estimator", "estimators", multiple=True, type=_ESTIMATOR, help="Only these.")
+@click.option(
+    "--gradient", is_flag=True,
+    help="Tell it of the gradient of KL in the parameters of q: what each loss descends.",
+)  # fmt: skip
 @_json_option
 def advise(
     tolerance: float | None,
@@ -274,6 +279,7 @@ def advise(
     confidence: float | None,
     samplers: Sequence[str],
     estimators: Sequence[str],
+    gradient: bool,
     as_json: bool,
     **pair: Any,
 ) -> None:
@@ -282,6 +288,10 @@ def advise(
     The answer is theory, exact unless marked; nothing is drawn.
     """
     given = _pair(**pair)
+    if gradient:
+        others = absolute or confidence or samplers or estimators
+        _advise_gradient(given, tolerance, others, as_json)
+        return
     asked, relative = _asked(tolerance, absolute)
     from mckl.estimation.advice import advise as advice
 
@@ -471,6 +481,26 @@ def verify(folder: Path, against: Path | None) -> None:
         _fail(f"{folder}: not as in {manifest}{what_now}", DIFFERENT)
     what = "the numbers of every table" if against else f"all {len(stated['files'])} files"
     click.echo(f"{folder}: {what} as in {manifest}")
+
+
+def _advise_gradient(pair: Pair, tolerance: float | None, others: object, as_json: bool) -> None:
+    """The answer of `mckl advise --gradient`."""
+    if others:
+        raise UserError("--gradient: expected beside it --tolerance and --json alone")
+    from mckl.estimation.gradients.advice import advise as advice
+
+    try:
+        answer = advice(pair, tolerance or 0.1)
+    except ValueError as error:
+        raise UserError(f"--gradient: {error}") from None
+    if as_json:
+        _print_json(answer)
+    else:
+        from mckl.cli.gradient_words import print_gradient_advice
+
+        print_gradient_advice(answer)
+    if answer["recommendation"] is None:
+        sys.exit(NOT_REACHED)
 
 
 def _print_json(answer: Mapping[str, Any]) -> None:

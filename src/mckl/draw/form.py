@@ -11,7 +11,7 @@ from mckl.draw.distribution import Part
 
 
 class Stratified(NamedTuple):
-    """The law of the mean of l over balanced Sobol' points, to the fourth order.
+    """The law of a mean over balanced Sobol' points, to the fourth order.
 
     NaN means not known.
     """
@@ -27,11 +27,13 @@ class Seconds(NamedTuple):
     draw      drawn independently
     image     what its mirror image adds
     quantile  as a quantile of a uniform number
+    sums      what the sums over factors add, at a sample or its mirror image
     """
 
     draw: float
     image: float
     quantile: float
+    sums: float = 3e-9
 
 
 class Evaluator(Protocol):
@@ -96,10 +98,16 @@ class Form(ABC):
         `sums` over a sample's factors, of those that the pair offers, come with l.
         """
 
-    def stratified(self, n: int) -> Stratified:
-        """The exact law of the mean of l over n = 2^m Sobol' points."""
+    def stratified(self, n: int, integrand: str = "ell") -> Stratified:
+        """The exact law of the mean over n = 2^m Sobol' points of l, or of a sum over factors.
+
+        `integrand` names the sum (`mckl.exact.integrands`).
+        """
         raise NotImplementedError
 
-    def balanced_variance(self, n: int) -> float:
-        """The variance in `stratified`, cheap for every n."""
-        return self.stratified(n).variance
+    def balanced_variance(self, n: int, integrand: str = "ell", slope: float = 0.0) -> float:
+        """The variance in `stratified`, cheap for every n.
+
+        With a slope, of the sum less slope times the sum of r_i - 1. NaN means not known.
+        """
+        raise NotImplementedError

@@ -159,6 +159,7 @@ def _option(
         seconds = estimate_seconds(
             forecasts.pair.dimension, sampler.name, 1, need.samples, 1,
             groups=groups, chi_squares=chi_squares, seconds=forecasts.pair.seconds,
+            by_factor=bool(estimator.sums),
         )  # fmt: skip
     return {
         "estimator": estimator.name,

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from mckl.draw.form import Form
 from mckl.draw.points import Sampler
+from mckl.estimation.balanced import Balanced, balanced
 from mckl.estimation.theory import over_units
 from mckl.estimation.values import Estimator, UnitTheory
 from mckl.estimation.values.base import TOO_LARGE
@@ -156,9 +157,8 @@ class Forecasts:
         form = self.form(sampler)
         if form is None:
             return Need(None, TOO_WIDE, "none")
-        if not estimator.linear:
-            return Need(None, UNKNOWN, "none")
-        return _of_balanced(form, sampler, tolerance)
+        of = balanced(estimator, self.law, form)
+        return _of_balanced(of, unit.bias, sampler, tolerance)
 
 
 def _of_units(unit: UnitTheory, sampler: Sampler, tolerance: Tolerance) -> Need:
@@ -205,15 +205,23 @@ def _smallest(reached: Callable[[int], bool], guess: int, least: int, most: int)
     return high
 
 
-def _of_balanced(form: Form, sampler: Sampler, tolerance: Tolerance) -> Need:
+def _of_balanced(of: Balanced | None, bias: float, sampler: Sampler, tolerance: Tolerance) -> Need:
     """Over Sobol' points: the smallest power of two, the variance falling at every doubling."""
     most = (sampler.points.most_samples or 2**30).bit_length() - 1
-    allowed = tolerance.variance(0.0)
-    if form.balanced_variance(2**most) > allowed:
-        return Need(None, ENDS, "exact")
+    last = math.nan if of is None else of.variance(2**most)
+    if of is None or math.isnan(last):
+        return Need(None, UNKNOWN, "none")
+    bias = bias if of.exact else 0.0
+    allowed = tolerance.variance(bias)
+    if last > allowed:
+        return Need(None, ENDS, "exact" if of.exact else "asymptotic")
     low, high = -1, most
     while high - low > 1:
         middle = (low + high) // 2
-        fits = form.balanced_variance(2**middle) <= allowed
+        fits = of.variance(2**middle) <= allowed
         low, high = (low, middle) if fits else (middle, high)
-    return Need(2**high, OK, "exact", 0.0, form.balanced_variance(2**high))
+    if not of.settled(2**high):
+        return Need(None, UNKNOWN, "none")
+    if of.exact:
+        return Need(2**high, OK, "exact", bias, of.variance(2**high))
+    return Need(2**high, LEADING, "asymptotic", math.nan, of.variance(2**high))

@@ -9,6 +9,7 @@ from mckl.draw.points import SAMPLERS
 _PER_EVALUATION = 2.5e-9
 _PER_ESTIMATOR = 2.1e-9
 _PER_CHECKPOINT = 2e-6  # and estimator
+_PER_SAMPLE_BY_FACTOR, _PER_NORMAL_BY_FACTOR = 20e-9, 3e-9
 
 
 def estimate_seconds(
@@ -24,12 +25,14 @@ def estimate_seconds(
     sharing: int = 1,
     seconds: Seconds | None = None,
     slowness: float = 1.0,
+    by_factor: bool = False,
 ) -> float:
     """Estimated CPU seconds of one sampler on `sharing` pairs that share their draws.
 
     `groups` and `chi_squares` are what a radial sampler draws for a sample; `seconds` is what a
     number costs (`mckl.families.base.Pair`), `slowness` the backend's CPU time beside NumPy's, but
-    for quantiles of other laws than normal ones, which are NumPy's in every backend.
+    for quantiles of other laws than normal ones, which are NumPy's in every backend. `by_factor`:
+    one of the estimators takes sums over factors.
     """
     _, points, radial = SAMPLERS[sampler]
     number = slowness * points.seconds_per_normal
@@ -40,5 +43,8 @@ def estimate_seconds(
     per_unit += slowness * chi_squares * points.seconds_per_chisquare if radial else 0.0
     draws = slowness * points.seconds_per_replicate + samples / points.points * per_unit
     own = samples * (_PER_EVALUATION + estimators * _PER_ESTIMATOR)
+    if by_factor:
+        each = _PER_NORMAL_BY_FACTOR if seconds is None else seconds.sums
+        own += samples * (_PER_SAMPLE_BY_FACTOR + dimension * each)
     own += checkpoints * estimators * _PER_CHECKPOINT
     return replicates * (draws + slowness * sharing * own)

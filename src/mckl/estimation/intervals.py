@@ -102,6 +102,8 @@ def scrambles(
         if best is not None and LEAST_SCRAMBLES * n >= best.scrambles * best.points:
             break
         variance, skewness = law(n)
+        if not (math.isfinite(variance) and math.isfinite(skewness)):
+            return None
         least = max(LEAST_SCRAMBLES, math.ceil(_PER_SQUARED_SKEWNESS * skewness**2))
         for R in range(least, min(MOST_SCRAMBLES, request.most // n) + 1):
             half = request.quantile(R - 1) * math.sqrt(variance / R)

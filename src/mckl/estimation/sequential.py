@@ -28,6 +28,7 @@ import numpy as np
 
 from mckl.draw.points import Sampler
 from mckl.errors import UserError
+from mckl.estimation.balanced import balanced
 from mckl.estimation.budget import Forecasts
 from mckl.estimation.intervals import (
     LEAST_SCRAMBLES,
@@ -103,7 +104,7 @@ def interval_samples(forecasts: Forecasts, estimator: Estimator, sampler: Sample
     if forecasts.unit(estimator, sampler).variance == math.inf:
         return math.inf
     if not sampler.points.independent:
-        return LEAST_SCRAMBLES if estimator.linear else math.inf
+        return LEAST_SCRAMBLES if estimator.additive else math.inf
     normal = forecasts.normal_from(estimator, sampler)
     return max(2.0 * points * normal, points * (2.0 * estimator.parameters + 1))
 
@@ -153,8 +154,11 @@ def _plan_scrambles(
     if form is None:
         return f"{sampler.name} cannot make points of so many numbers"
 
+    of = balanced(estimator, forecasts.law, form)
+    assert of is not None  # or its interval is withheld
+
     def law(n: int) -> tuple[float, float]:
-        return form.balanced_variance(n), form.stratified(min(n, _SETTLED)).skewness
+        return of.variance(n), of.law(min(n, _SETTLED)).skewness
 
     found = scrambles(law, aim, request, sampler.points.most_samples or request.most)
     if found is None:

@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from mckl.draw.form import Form
 from mckl.draw.points import Sampler
+from mckl.estimation.balanced import Balanced, balanced
 from mckl.estimation.traces import checkpoints_of
 from mckl.estimation.values import Estimator, UnitTheory
 from mckl.families.base import Pair
@@ -52,22 +52,28 @@ def over_units(unit: UnitTheory, units: int) -> Exact:
     )
 
 
-def _stratified(estimator: Estimator, unit: UnitTheory, form: Form, samples: int) -> Exact:
+def _stratified(unit: UnitTheory, of: Balanced | None, samples: int) -> Exact:
     unbiased_points = unit.bias if unit.kind == "exact" else math.nan
     if unit.variance == math.inf:
         # The function is never negative, so dependence between points cannot make it finite.
         return Exact(unit.bias, math.inf, math.nan, math.nan, "exact", unit.reason)
-    if not estimator.linear:
-        reason = "the variance over Sobol' points is known for means of l alone"
+    if of is None:
+        reason = unit.reason or "the variance over Sobol' points is known for sums over coordinates"
         return Exact(unbiased_points, math.nan, math.nan, math.nan, "none", reason)
     if samples & (samples - 1):
         reason = "Sobol' points are balanced at powers of two alone"
         return Exact(unbiased_points, math.nan, math.nan, math.nan, "none", reason)
-    law = form.stratified(samples)
+    law = of.law(samples)
     if math.isnan(law.variance):
-        reason = "the tails are too heavy for the variances within strata"
-        return Exact(unit.bias, *law, "none", reason)
-    return Exact(unit.bias, *law, "exact", None)
+        reason = (
+            "the variances within strata are not known: the tails are too heavy, or too many "
+            "coordinates differ"
+        )
+        return Exact(unbiased_points, *law, "none", reason)
+    if not of.settled(samples):
+        reason = "too few samples for the leading order to have settled"
+        return Exact(math.nan, math.nan, math.nan, math.nan, "none", reason)
+    return Exact(unbiased_points, *law, "exact" if of.exact else "asymptotic", None)
 
 
 def exact(
@@ -78,8 +84,9 @@ def exact(
     form = None if points.independent else sampler.form(pair)
     for estimator in estimators:
         unit = estimator.theory(pair.law, points.mirrored)
+        of = balanced(estimator, pair.law, form) if form is not None else None
         for n in checkpoints_of(sampler, samples):
             if form is None:
                 yield estimator.name, n, over_units(unit, n // points.points)
             else:
-                yield estimator.name, n, _stratified(estimator, unit, form, n)
+                yield estimator.name, n, _stratified(unit, of, n)

@@ -29,8 +29,8 @@ def known_reason(
 ) -> str | None:
     """Why no number of samples gives an interval of this half-width, in nats; None if some does."""
     unit, name = forecasts.unit(estimator, sampler), estimator.name
-    if not sampler.points.independent and not (estimator.linear and unit.variance < math.inf):
-        return f"the variance of {name} over Sobol' points is not known"
+    if not sampler.points.independent and not (estimator.additive and unit.variance < math.inf):
+        return f"the law of {name} over Sobol' points is not known"
     if unit.variance == math.inf:
         if unit.reason == TOO_LARGE:
             return f"the variance of {name} exceeds the largest number"

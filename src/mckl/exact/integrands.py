@@ -38,6 +38,26 @@ def k3(ell: Vector, ratio_minus_one: Vector | None = None) -> Vector:
     return value
 
 
+def x_minus_log1p(x: Vector | float) -> Vector:
+    """``x - log(1 + x)`` to full relative accuracy for every x > -1.
+
+    The two terms agree to first order, so near 0 the plain difference has no correct
+    digit left; there log(1 + x) = 2 artanh(s) with s = x / (2 + x) gives a quotient
+    without cancellation and a short series.
+    """
+    x = np.asarray(x, dtype=np.float64)
+    near = np.abs(x) < 0.5
+    small = np.where(near, x, 0.0)
+    s = small / (2.0 + small)
+    s2 = s * s
+    series = np.zeros_like(s)
+    for k in range(17, 0, -1):
+        series = series * s2 + 1.0 / (2 * k + 1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        far = x - np.log1p(np.where(near, 0.0, x))
+    return np.where(near, small * small / (2.0 + small) - 2.0 * s * s2 * series, far)
+
+
 def _k3_series(x: Vector) -> Vector:
     return np.asarray(x * x * (0.5 - x * (1 / 6 - x * (1 / 24 - x * (1 / 120)))))
 

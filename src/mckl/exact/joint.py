@@ -9,13 +9,16 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator
+from functools import lru_cache
 
 import numpy as np
 
 from mckl.arrays import Vector
 
+Index = tuple[int, ...]
 
-def indices(variables: int, order: int) -> Iterator[tuple[int, ...]]:
+
+def indices(variables: int, order: int) -> Iterator[Index]:
     """Every index of total order 0 to `order`, those of a lower order first."""
     every = itertools.product(range(order + 1), repeat=variables)
     yield from sorted((i for i in every if sum(i) <= order), key=sum)
@@ -37,26 +40,35 @@ def central_moments(kappa: Vector, variables: int) -> Vector:
     return _solved(kappa, variables, to_moments=True)
 
 
+@lru_cache(maxsize=64)
+def _terms(variables: int, order: int) -> list[tuple[Index, list[tuple[int, Index, Index]]]]:
+    """Every index with the lower terms of the formula: times, index of the cumulant, of the moment.
+
+    Cumulants and moments of order 1 are 0.
+    """
+    out = []
+    for index in indices(variables, order):
+        if sum(index) < 2:
+            continue
+        axis = next(i for i, power in enumerate(index) if power)
+        chosen = tuple(power - (i == axis) for i, power in enumerate(index))
+        lower = []
+        for part in itertools.product(*(range(power + 1) for power in chosen)):
+            if 1 <= sum(part) <= sum(chosen) - 2:
+                rest = tuple(a - b for a, b in zip(chosen, part, strict=True))
+                with_chosen = tuple(a + (i == axis) for i, a in enumerate(part))
+                lower.append((math.prod(map(math.comb, chosen, part)), with_chosen, rest))
+        out.append((index, lower))
+    return out
+
+
 def _solved(given: Vector, variables: int, to_moments: bool) -> Vector:
-    order = len(given) - 1
     kappa, mu = np.zeros_like(given), np.zeros_like(given)
     mu[(0,) * variables] = 1.0
-    known = kappa if to_moments else mu
     with np.errstate(invalid="ignore", over="ignore"):
-        for index in indices(variables, order):
-            if sum(index) < 2:
-                continue
-            known[index] = given[index]
-            axis = next(i for i, power in enumerate(index) if power)
-            chosen = tuple(power - (i == axis) for i, power in enumerate(index))
-            lower = np.zeros_like(given[index])
-            for part in itertools.product(*(range(power + 1) for power in chosen)):
-                # Cumulants and moments of order 1 are 0.
-                if 1 <= sum(part) <= sum(chosen) - 2:
-                    rest = tuple(a - b for a, b in zip(chosen, part, strict=True))
-                    with_chosen = tuple(a + (i == axis) for i, a in enumerate(part))
-                    times = math.prod(map(math.comb, chosen, part))
-                    lower = lower + times * kappa[with_chosen] * mu[rest]
+        for index, terms in _terms(variables, len(given) - 1):
+            (kappa if to_moments else mu)[index] = given[index]
+            lower = sum(times * kappa[i] * mu[j] for times, i, j in terms)
             if to_moments:
                 mu[index] = given[index] + lower
             else:

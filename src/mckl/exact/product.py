@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple, Protocol
 
@@ -24,6 +24,8 @@ import numpy as np
 import scipy
 
 from mckl.arrays import Vector
+from mckl.exact import joint
+from mckl.exact.integrands import k3, ratio
 from mckl.exact.law import Law, Tilt
 from mckl.exact.phi import phi
 
@@ -123,6 +125,22 @@ def _nodes(low: float, high: float, per_unit: int) -> tuple[Vector, Vector]:
     return (low + away if math.isfinite(low) else high - away), s + log_slope
 
 
+_RATIOS: Mapping[str, Callable[[Vector], Vector]] = {"ratio": ratio, "k3": k3}
+
+
+class _Function(NamedTuple):
+    """A function of l at the nodes, less its mean.
+
+    log_ratio  of one that holds r, log r, or that of its mean over a pair; else None
+    beside     what is added to r in it
+    """
+
+    value: Vector
+    mean: float
+    log_ratio: Vector | None
+    beside: Vector | float
+
+
 class FactorLaw:
     """K and its derivatives for one factor; every number is integrated once."""
 
@@ -134,6 +152,7 @@ class FactorLaw:
         self._per_unit = _COARSEST
         self._kappa: dict[Tilt, Vector] = {}
         self._logs: dict[Tilt, float] = {}
+        self._sums: dict[tuple[tuple[str, ...], bool, int], Vector] = {}
         self.error = math.inf
         while True:
             self._integrate()
@@ -192,8 +211,83 @@ class FactorLaw:
         """
         order = max(order, 2)
         if len(self._kappa.get(tilt, ())) <= order:
-            self._kappa[tilt] = _joint_cumulants(*self._central_moments(tilt, order))
+            first, second, moments = self._central_moments(tilt, order)
+            kappa = joint.cumulants(moments, 2)
+            kappa[1, 0], kappa[0, 1] = first, second
+            self._kappa[tilt] = kappa
         return self._kappa[tilt]
+
+    def sums(self, names: tuple[str, ...], paired: bool, order: int) -> Vector:
+        """Joint cumulants of functions of this factor's l (`mckl.exact.law.Law.sums`)."""
+        key = names, paired, order
+        if key not in self._sums:
+            mu, finite = np.zeros((order + 1,) * len(names)), np.ones((order + 1,) * len(names))
+            with np.errstate(over="ignore", under="ignore", invalid="ignore", divide="ignore"):
+                functions = [self._function(name, paired) for name in names]
+                for index in joint.indices(len(names), order):
+                    powers = tuple(
+                        itertools.chain(*([n] * i for n, i in zip(names, index, strict=True)))
+                    )
+                    finite[index] = _product_is_finite(self, powers)
+                    mu[index] = self._moment(functions, index, paired)
+                mu[finite == 0] = math.inf
+                kappa = joint.cumulants(mu, len(names))
+            kappa[~(np.isfinite(mu) & np.isfinite(kappa))] = math.inf
+            for axis, function in enumerate(functions):
+                first = tuple(int(k == axis) for k in range(len(names)))
+                kappa[first] = function.mean if finite[first] else math.inf
+            self._sums[key] = kappa
+        return self._sums[key]
+
+    def _function(self, name: str, paired: bool) -> _Function:
+        """A function of l at the nodes, less its mean."""
+        sides = [self._even + sign * self._odd for sign in ((1.0, -1.0) if paired else (1.0,))]
+        if name in ("ratio", "k3"):
+            value = np.mean([_RATIOS[name](ell) for ell in sides], axis=0)
+            mean = self.kl if name == "k3" else 0.0
+            # Where r is large: its logarithm, and the rest of the function beside it.
+            log_ratio = np.logaddexp.reduce([-ell for ell in sides], axis=0) - math.log(len(sides))
+            beside = (np.mean(sides, axis=0) if name == "k3" else 0.0) - 1.0 - mean
+            return _Function(value - mean, mean, log_ratio, beside)
+        if name == "half_square":
+            value = 0.5 * np.mean(np.square(sides), axis=0)
+            here = self._w > 0
+            mean = float(self._w[here] @ (0.5 * self._ell[here] ** 2))
+        else:
+            value = np.mean(sides, axis=0) if name == "ell" else np.full_like(self._w, self.kl)
+            mean = self.kl
+        return _Function(value - mean, mean, None, 0.0)
+
+    def _moment(self, functions: Sequence[_Function], index: Sequence[int], paired: bool) -> float:
+        """E of the functions' powers.
+
+        Where r is large its own exponential joins that of the weights, which may underflow.
+        """
+        power = sum(i for f, i in zip(functions, index, strict=True) if f.log_ratio is not None)
+        sign, log_size = np.ones_like(self._w), np.zeros_like(self._w)
+        for f, i in zip(functions, index, strict=True):
+            value = f.value
+            if i and f.log_ratio is not None:
+                # f / r = 1 + beside / r
+                value = np.where(f.log_ratio > 0.0, 1.0 + f.beside * np.exp(-f.log_ratio), f.value)
+            if i:
+                sign = sign * np.sign(value) ** i
+                log_size = log_size + i * np.log(np.abs(value))
+        log_weight, here = self._log_w, self._w > 0
+        if power:
+            large = next(f.log_ratio for f in functions if f.log_ratio is not None)
+            log_weight = np.where(large > 0.0, self._log_of_ratio(power, large, paired), log_weight)
+            here = here | (large > 0.0)
+        return float(np.sum(sign[here] * np.exp(log_weight + log_size)[here]))
+
+    def _log_of_ratio(self, power: int, log_ratio: Vector, paired: bool) -> Vector:
+        """The logarithms of the weights times r^power, or times its mean over both points."""
+        if not paired:
+            return self._log_tilted((-power, -power))
+        # The larger of r and r' leads; what the other adds is a factor between 1/2 and 1.
+        both = [self._log_tilted((-power, sign * power)) for sign in (-1, 1)]
+        lead = np.where(self._odd <= 0.0, both[0], both[1])
+        return lead + power * (log_ratio - np.abs(self._odd) + self._even)
 
     def _exponent(self, tilt: Tilt) -> Vector:
         T, S = tilt
@@ -258,31 +352,6 @@ def _of_both(tilt: Tilt) -> tuple[float, float]:
     return 0.5 * (tilt[0] + tilt[1]), 0.5 * (tilt[0] - tilt[1])
 
 
-def _joint_cumulants(first: float, second: float, mu: Vector) -> Vector:
-    """Joint cumulants from two means and the joint central moments."""
-    order = len(mu) - 1
-    kappa = np.zeros_like(mu)
-    mu = mu.copy()
-    mu[0, 0], mu[1, 0], mu[0, 1] = 1.0, 0.0, 0.0
-    for i in range(order + 1):
-        for j in range(order + 1 - i):
-            if i + j < 2:
-                continue
-            # mu_ij = sum over what stands with one chosen factor in its cumulant
-            chosen, rest = ((i - 1, j), (1, 0)) if i else ((i, j - 1), (0, 1))
-            total = mu[i, j]
-            for k in range(chosen[0] + 1):
-                for m in range(chosen[1] + 1):
-                    if (k, m) != chosen:
-                        total -= (
-                            math.comb(chosen[0], k) * math.comb(chosen[1], m)
-                            * kappa[k + rest[0], m + rest[1]] * mu[chosen[0] - k, chosen[1] - m]
-                        )  # fmt: skip
-            kappa[i, j] = total
-    kappa[0, 0], kappa[1, 0], kappa[0, 1] = 0.0, first, second
-    return kappa
-
-
 @lru_cache(maxsize=4096)
 def factor_law(factor: Factor) -> FactorLaw:
     """The `FactorLaw` of a factor, made once for all dimensions in which it stands."""
@@ -298,8 +367,11 @@ class ProductLaw(Law):
         self.kl = math.fsum(w * f.kl for f, w in self._factors)
         self._order: dict[Tilt, int] = {}
 
-    def factors(self) -> Sequence[tuple[Law, float]]:
-        return [(ProductLaw([f.factor], [1.0]), count) for f, count in self._factors]
+    def sums(self, names: Sequence[str], paired: bool, order: int = 4) -> Vector:
+        total = np.zeros((order + 1,) * len(names))
+        for f, count in self._factors:
+            total += count * f.sums(tuple(names), paired, order)
+        return total
 
     @property
     def error(self) -> float:
@@ -339,6 +411,23 @@ def _finite(f: FactorLaw, tilt: Tilt, order: int) -> bool:
         if math.isnan(falls) or falls <= order * max(here.moment, there.moment) + _BORDER:
             return False
     return True
+
+
+_DEGREES = {"ell": 1, "half_square": 2, "k3": 1, "ratio": 0, "rb": 0}
+
+
+def _product_is_finite(f: FactorLaw, names: Sequence[str]) -> bool:
+    """Whether the mean of a product of these functions is finite.
+
+    It is a sum of powers of l and r; with k factors r, the others hold the largest power of l.
+    """
+    ratios = sum(name in _RATIOS for name in names)
+    whole = sum(_DEGREES[name] for name in names)
+    k3s = sum(name == "k3" for name in names)
+    plain = ratios - k3s  # factors r - 1, the first to give r
+    return all(
+        _finite(f, (-float(k), -float(k)), whole - max(k - plain, 0)) for k in range(ratios + 1)
+    )
 
 
 def _times(tilt: float, growth: float) -> float:

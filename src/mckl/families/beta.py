@@ -31,7 +31,7 @@ class Beta(Univariate):
     b: float
     domain = "(0, 1)"
     symmetric = False
-    seconds = Seconds(70e-9, 3300e-9, 1360e-9)
+    seconds = Seconds(70e-9, 3300e-9, 1360e-9, 30e-9)
 
     @property
     def kind(self) -> str:

@@ -34,7 +34,7 @@ class Gamma(Univariate):
     support = (0.0, math.inf)
     domain = "(0, inf)"
     symmetric = False
-    seconds = Seconds(21e-9, 700e-9, 470e-9)
+    seconds = Seconds(21e-9, 700e-9, 470e-9, 16e-9)
 
     @property
     def kind(self) -> str:

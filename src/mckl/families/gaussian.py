@@ -25,7 +25,7 @@ class Gaussian(Univariate):
 
     location: Any = 0.0
     scale: Any = 1.0
-    seconds = Seconds(20e-9, 12e-9, 26e-9)
+    seconds = Seconds(20e-9, 12e-9, 26e-9, 15e-9)
 
     @property
     def kind(self) -> str:

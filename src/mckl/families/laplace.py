@@ -24,7 +24,7 @@ class Laplace(Univariate):
 
     location: Any = 0.0
     scale: Any = 1.0
-    seconds = Seconds(18e-9, 4e-9, 15e-9)
+    seconds = Seconds(18e-9, 4e-9, 15e-9, 19e-9)
 
     @property
     def kind(self) -> str:

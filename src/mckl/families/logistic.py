@@ -25,7 +25,7 @@ class Logistic(Univariate):
 
     location: Any = 0.0
     scale: Any = 1.0
-    seconds = Seconds(22e-9, 14e-9, 36e-9)
+    seconds = Seconds(22e-9, 14e-9, 36e-9, 65e-9)
 
     @property
     def kind(self) -> str:

@@ -28,7 +28,7 @@ class Mixture(Univariate):
     weights: tuple[float, ...]
     components: tuple[Univariate, ...]
     symmetric = False
-    seconds = Seconds(84e-9, 730e-9, 640e-9)
+    seconds = Seconds(84e-9, 730e-9, 640e-9, 60e-9)
 
     @property
     def kind(self) -> str:

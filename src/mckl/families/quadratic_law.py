@@ -18,7 +18,9 @@ from typing import NamedTuple
 import numpy as np
 
 from mckl.arrays import Complex, Vector
+from mckl.exact.integrands import x_minus_log1p
 from mckl.exact.law import Law, Tilt
+from mckl.families.quadratic_factors import cumulants
 
 
 class Coefficients(NamedTuple):
@@ -35,26 +37,6 @@ class Coefficients(NamedTuple):
     b: Vector
     kl: Vector
     weight: Vector
-
-
-def x_minus_log1p(x: Vector | float) -> Vector:
-    """``x - log(1 + x)`` to full relative accuracy for every x > -1.
-
-    The two terms agree to first order, so near 0 the plain difference has no correct
-    digit left; there log(1 + x) = 2 artanh(s) with s = x / (2 + x) gives a quotient
-    without cancellation and a short series.
-    """
-    x = np.asarray(x, dtype=np.float64)
-    near = np.abs(x) < 0.5
-    small = np.where(near, x, 0.0)
-    s = small / (2.0 + small)
-    s2 = s * s
-    series = np.zeros_like(s)
-    for k in range(17, 0, -1):
-        series = series * s2 + 1.0 / (2 * k + 1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        far = x - np.log1p(np.where(near, 0.0, x))
-    return np.where(near, small * small / (2.0 + small) - 2.0 * s * s2 * series, far)
 
 
 class _Sums(NamedTuple):
@@ -128,22 +110,20 @@ class QuadraticLaw(Law):
     def __init__(self, c: Coefficients) -> None:
         super().__init__()
         self._coefficients = c
+        self._known: dict[tuple[tuple[str, ...], bool, int], Vector] = {}
         self._t, self._b2, self._weight = 2.0 * c.a, c.b * c.b, c.weight
         self._range = float(self._t.min()), float(self._t.max())
         self.kl = float(np.sum(c.kl * c.weight))
         self._sums: dict[float, _Sums] = {}
         self._logs: dict[float, float] = {}
 
-    def factors(self) -> Sequence[tuple[Law, float]]:
-        c = self._coefficients
-        one = np.ones(1)
-        return [
-            (
-                QuadraticLaw(Coefficients(c.a[i:][:1], c.b[i:][:1], c.kl[i:][:1], one)),
-                float(c.weight[i]),
-            )
-            for i in range(c.weight.size)
-        ]
+    def sums(self, names: Sequence[str], paired: bool, order: int = 4) -> Vector:
+        key = tuple(names), paired, order
+        if key not in self._known:
+            c = self._coefficients
+            every = cumulants(c.a, c.b, c.kl, names, paired, order)
+            self._known[key] = np.asarray(every @ c.weight)
+        return self._known[key]
 
     def is_finite(self, tilt: Tilt, order: int = 0) -> bool:
         return all(1.0 - tilt[0] * t > 0 for t in self._range)

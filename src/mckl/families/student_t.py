@@ -29,7 +29,7 @@ class StudentT(Univariate):
     df: float
     location: Any = 0.0
     scale: Any = 1.0
-    seconds = Seconds(33e-9, 6e-9, 350e-9)
+    seconds = Seconds(33e-9, 6e-9, 350e-9, 24e-9)
 
     @property
     def kind(self) -> str:

@@ -14,10 +14,11 @@ import numpy as np
 from mckl.arrays import Vector
 from mckl.draw.distribution import Distribution, Factor, Part
 from mckl.draw.form import Form, Seconds, Stratified
+from mckl.exact import additive
+from mckl.exact.additive import Strata
 from mckl.exact.dyadic import Dyadic
 from mckl.exact.integrands import sums_over
 from mckl.exact.product import ProductLaw, Tail
-from mckl.exact.strata import Linked
 from mckl.families.base import Integrals, Pair
 
 # The smallest tail probability that a mirror image is looked for with.
@@ -62,7 +63,7 @@ class Univariate(ABC):
     support: tuple[float, float] = (-math.inf, math.inf)
     domain: str = "(-inf, inf)"
     symmetric: bool = True
-    seconds: Seconds = Seconds(50e-9, 500e-9, 500e-9)
+    seconds: Seconds = Seconds(50e-9, 500e-9, 500e-9, 30e-9)
 
     @property
     @abstractmethod
@@ -188,11 +189,12 @@ class Between(NamedTuple):
 
 
 @lru_cache(maxsize=4096)
-def _strata(factor: Between) -> Dyadic:
+def _strata(factor: Between, integrand: str = "ell", slope: float = 0.0) -> Strata:
     def ell(u: Vector, upper: bool) -> Vector:
         return factor.log_ratio(factor.q.quantile(u, upper))
 
-    return Dyadic(ell, [float(u) for u in factor.q.probability(np.array(factor.breakpoints))])
+    singular = [float(u) for u in factor.q.probability(np.array(factor.breakpoints))]
+    return Strata(ell, integrand, slope, singular)
 
 
 @lru_cache(maxsize=4096)
@@ -204,24 +206,6 @@ def _definition(factor: Between) -> Dyadic:
         return factor.q.log_density(x) - factor.p.log_density(x)
 
     return Dyadic(ell, [float(u) for u in factor.q.probability(np.array(factor.breakpoints))])
-
-
-@lru_cache(maxsize=256)
-def _linked(factor: Between) -> Linked:
-    def ell(u: Vector) -> Vector:
-        middle = u.size // 2
-        low = factor.q.quantile(u[:middle])
-        high = factor.q.quantile(1.0 - u[middle:], True)
-        return factor.log_ratio(np.concatenate((low, high)))
-
-    return Linked(ell)
-
-
-@lru_cache(maxsize=2**16)
-def _strata_sums(factor: Between, n: int) -> tuple[float, float, float]:
-    """Sums over n strata of the second to fourth cumulants of l in one coordinate."""
-    second, third, fourth = _strata(factor).sums(n)
-    return second, third, fourth + _linked(factor)(n) if n <= Linked.MOST else math.nan
 
 
 class Coordinates(Pair):
@@ -324,22 +308,13 @@ class CoordinateForm(Form):
     ) -> _Evaluator:
         return _Evaluator([form._blocks for form in forms], signs, sums)
 
-    def stratified(self, n: int) -> Stratified:
-        with np.errstate(over="ignore", invalid="ignore"):
-            sums = np.array([_strata_sums(f, n) for f in self._pair.factors])
-            second, third, fourth = np.array(self._pair.counts, float) @ sums
-        if second == 0.0:
-            return Stratified(0.0, 0.0, 0.0)
-        law = self._pair.law
-        if not law.is_finite((0, 0), 3):  # nor within the strata at the ends
-            third = math.inf
-        if not law.is_finite((0, 0), 4):
-            fourth = math.inf
-        return Stratified(second / n**2, third / second**1.5, fourth / second**2)
+    def stratified(self, n: int, integrand: str = "ell") -> Stratified:
+        strata = [_strata(f, integrand) for f in self._pair.factors]
+        return additive.stratified(strata, self._pair.counts, n, self._pair.law, integrand)
 
-    def balanced_variance(self, n: int) -> float:
-        pairs = zip(self._pair.factors, self._pair.counts, strict=True)
-        return math.fsum(count * _strata(f).sums(n).second for f, count in pairs) / n**2
+    def balanced_variance(self, n: int, integrand: str = "ell", slope: float = 0.0) -> float:
+        strata = [_strata(f, integrand, slope) for f in self._pair.factors]
+        return additive.variance(strata, self._pair.counts, n)
 
 
 class _Block:

@@ -92,8 +92,27 @@ def _sample_of(distribution: Distribution, key: Any, rows: int, columns: int) ->
     return made.sample((rows, columns) if one else (rows,), seed=seed)
 
 
-def _log_ratios_of(numbers: Any, form: Any) -> Any:
-    """Sums of log q - log p over the parts of a form.
+def _k3_of(x: Any) -> Any:
+    """r - 1 + l of values x of l, by its series where they are small."""
+    series = x * x * (0.5 - x * (1 / 6 - x * (1 / 24 - x * (1 / 120))))
+    return tf.where(tf.abs(x) < 1e-3, series, tf.math.expm1(-x) + x)
+
+
+_FUNCTIONS = {
+    "half_square": lambda x: 0.5 * x * x,
+    "ratio": lambda x: tf.math.expm1(-x),
+    "k3": _k3_of,
+}
+
+
+def _with_sums(ell: Any, names: tuple[str, ...]) -> Any:
+    """l and the sums of factors' l_i, shape (1 + sums, rows), from l_i of shape (rows, factors)."""
+    values = [ell, *(_FUNCTIONS[name](ell) for name in names)]
+    return tf.stack([tf.reduce_sum(v, axis=-1) if v.shape.rank > 1 else v for v in values])
+
+
+def _log_ratios_of(numbers: Any, form: Any, names: tuple[str, ...]) -> Any:
+    """Sums of log q - log p over the parts of a form, then the sums over their factors.
 
     The coordinates' densities are subtracted before they are added, so that D equal terms
     cancel one by one and not as two large sums.
@@ -103,23 +122,27 @@ def _log_ratios_of(numbers: Any, form: Any) -> Any:
         for part in parts:
             q, p = _made(part.q), _made(part.p)
             at = tf.cast(x[:, part.start : part.stop], q.dtype)
-            apart = q.log_prob(at) - p.log_prob(at)
-            sums.append(tf.reduce_sum(apart, axis=-1) if apart.shape.rank > 1 else apart)
+            sums.append(_with_sums(q.log_prob(at) - p.log_prob(at), names))
     return tf.add_n(sums)
 
 
-def _densities_of(numbers: Any, form: Any, signs: int) -> Any:
+def _densities_of(numbers: Any, form: Any, signs: int, names: tuple[str, ...]) -> Any:
     """log q - log p of a form at points and, with two signs, at those with the other sign."""
     points = (numbers, [-x for x in numbers])[:signs]
-    return tf.stack([_log_ratios_of(x, form) for x in points])
+    return tf.stack([_log_ratios_of(x, form, names) for x in points], axis=1)
 
 
-def _quadratic_of(g: Any, w: Any, form: Any, signs: int) -> Any:
+def _quadratic_of(g: Any, w: Any, form: Any, signs: int, names: tuple[str, ...]) -> Any:
     """The form of `mckl.families.quadratic_form` at (g, w) and, with two signs, at (-g, w)."""
-    kl, square, linear, chi, dof = form
+    kl, square, linear, chi, dof, *shares = form
     even = kl + tf.reduce_sum(square * (g * g - 1.0), -1) + tf.reduce_sum(chi * (w - dof), -1)
     odd = tf.reduce_sum(linear * g, -1)
-    return tf.stack((even + odd, even - odd)[:signs])
+    rows = [tf.stack((even + odd, even - odd)[:signs])]
+    if names:
+        of_coordinate = shares[0] + square * (g * g - 1.0)
+        points = (of_coordinate + linear * g, of_coordinate - linear * g)[:signs]
+        rows += tf.unstack(tf.stack([_with_sums(x, names)[1:] for x in points], axis=1))
+    return tf.stack(rows)
 
 
 # XLA fuses elementwise arithmetic with its sum, 3 times as fast as the plain graph. It draws
@@ -132,14 +155,15 @@ _chisquares = tf.function(_chisquares_of)
 _normal_quantiles = tf.function(tf.math.ndtri)
 
 
-def _densities_of_all(numbers: Any, forms: Any, signs: int) -> Any:
+# Both give shape (1 + sums, signs, forms, rows).
+def _densities_of_all(numbers: Any, forms: Any, signs: int, names: tuple[str, ...]) -> Any:
     numbers = [_drawn(x) for x in numbers]
-    return tf.stack([_fused_densities(numbers, form, signs) for form in forms], axis=1)
+    return tf.stack([_fused_densities(numbers, form, signs, names) for form in forms], axis=2)
 
 
-def _quadratic_of_all(numbers: Any, forms: Any, signs: int) -> Any:
+def _quadratic_of_all(numbers: Any, forms: Any, signs: int, names: tuple[str, ...]) -> Any:
     g, w = (_drawn(x) for x in numbers)
-    return tf.stack([_fused_quadratic(g, w, form, signs) for form in forms], axis=1)
+    return tf.stack([_fused_quadratic(g, w, form, signs, names) for form in forms], axis=2)
 
 
 _densities = tf.function(_densities_of_all)
@@ -220,23 +244,23 @@ class Kernel:
         sums: Sequence[str] = (),
         dtype: str = "float64",
     ) -> None:
-        if sums:
-            raise UserError(
-                "backends: tensorflow has no sums over factors: leave the estimators by factor out"
-            )
+        self._sums = tuple(sums)
         self._signs = signs
         self._units = units
         self._dtype = dtype
         self._numbers = forms[0].numbers
         self._rows = block_rows(self._numbers)
         self._mirror = forms[0].mirror
-        self._step, self._forms = _compiled(forms, dtype)
+        self._step, self._forms = _compiled(forms, dtype, bool(sums))
         self._evaluated: dict[int, int] = {}
         self._waiting: dict[int, Vector] = {}
 
     def evaluate(self, draws: Sequence[Draw], units: int) -> Vector:
-        """The next `units` units of l, shape (1, points per unit, forms, replicates, units)."""
-        out = np.empty((self._signs, len(self._forms), len(draws), units))
+        """The next `units` units of l and of the sums.
+
+        Shape (1 + sums, points per unit, forms, replicates, units).
+        """
+        out = np.empty((1 + len(self._sums), self._signs, len(self._forms), len(draws), units))
         for replicate, draw in enumerate(draws):
             done = 0
             while done < units:
@@ -247,7 +271,7 @@ class Kernel:
                 out[..., replicate, done : done + take] = waiting[..., :take]
                 self._waiting[replicate] = waiting[..., take:]
                 done += take
-        return out[None]
+        return out
 
     def _next_rows(self, replicate: int) -> int:
         """The rows of the next block; a stream's first rows are the same in a shorter one."""
@@ -263,10 +287,10 @@ class Kernel:
             mirrored = self._mirror(drawn) if self._signs == 2 else None
             numbers = [self._tensor(x) for x in drawn]
             if mirrored is None:
-                return np.asarray(self._step(numbers, self._forms, self._signs))
+                return np.asarray(self._step(numbers, self._forms, self._signs, self._sums))
             other = [self._tensor(x) for x in mirrored]
-            sides = [self._step(x, self._forms, 1) for x in (numbers, other)]
-            return np.concatenate(sides)
+            sides = [self._step(x, self._forms, 1, self._sums) for x in (numbers, other)]
+            return np.concatenate(sides, axis=1)
         except (tf.errors.ResourceExhaustedError, MemoryError) as error:
             raise UserError(
                 f"backends: tensorflow has no memory for {rows} samples of "
@@ -278,7 +302,7 @@ class Kernel:
         return x if isinstance(x, Normals) or tf.is_tensor(x) else tf.constant(x, self._dtype)
 
 
-def _compiled(forms: Sequence[Any], dtype: str) -> tuple[Any, list[Any]]:
+def _compiled(forms: Sequence[Any], dtype: str, by_factor: bool) -> tuple[Any, list[Any]]:
     """The step that evaluates forms of one shape, and its arguments, one a form."""
     parts = [form.parts() for form in forms]
     if None not in parts:
@@ -290,7 +314,7 @@ def _compiled(forms: Sequence[Any], dtype: str) -> tuple[Any, list[Any]]:
         return _densities, arguments
     # The two numbers a group stand for no point z, so there is no density to ask for: what is
     # left of log q - log p is its quadratic form.
-    fields = ("kl", "square", "linear", "chi", "dof")
+    fields = ("kl", "square", "linear", "chi", "dof", *(("shares",) if by_factor else ()))
     return _quadratic, [[tf.constant(getattr(f, x), dtype) for x in fields] for f in forms]
 
 

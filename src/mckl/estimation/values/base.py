@@ -39,6 +39,22 @@ class UnitTheory(NamedTuple):
     least_units_of_bias: float = 1.0
 
 
+class Limit(NamedTuple):
+    """An estimate as a mean of y - slope x over samples, x = sum (r_i - 1), to leading order.
+
+    integrand    y, which is l or a sum over factors
+    mixed        E u^2 e^2 with u = x / sd(x) and e = y - slope x, centred
+    spread       Var x
+    fourth       E u^4
+    """
+
+    integrand: str
+    slope: float = 0.0
+    mixed: float = 0.0
+    spread: float = 0.0
+    fourth: float = 1.0
+
+
 class Estimator(NamedTuple):
     """One way to turn samples of the log density ratio into an estimate of KL(q||p).
 
@@ -59,6 +75,7 @@ class Estimator(NamedTuple):
                 as integrands they have the prefix ``factor_``
     additive    what it averages, where that is a sum over coordinates: ``ell`` or one of `sums`.
                 The theory of stratified points then applies
+    limit       law -> `Limit`, where that is so to leading order alone; None where it is not known
     uses_ratio  whether the estimate depends on r, or on the factors' r_i, whose mean must then be
                 near 1
     consistent  whether its bias vanishes as n grows
@@ -77,6 +94,7 @@ class Estimator(NamedTuple):
     integrands: Mapping[str, Callable[[Integrands], Vector]] = {}
     sums: tuple[str, ...] = ()
     additive: str | None = None
+    limit: Callable[[Law], Limit | None] | None = None
     uses_ratio: bool = False
     consistent: bool = True
     never_negative: bool = False

@@ -13,7 +13,7 @@ import numpy as np
 
 from mckl.arrays import Vector
 from mckl.estimation.values import regression
-from mckl.estimation.values.base import Estimator
+from mckl.estimation.values.base import Estimator, Limit
 from mckl.exact import joint
 from mckl.exact.law import Law
 
@@ -31,6 +31,20 @@ def _moments(law: Law, paired: bool) -> Vector:
     return out
 
 
+def _limit(law: Law) -> Limit | None:
+    """What it averages once the coefficient has settled."""
+    mu = _moments(law, False)
+    if law.missed_mass or not (math.isfinite(mu[2, 0]) and math.isfinite(mu[0, 4])):
+        return None
+    if mu[0, 2] == 0.0:
+        return Limit("ell")
+    of = regression.Residual(mu)
+    ell, k3 = (law.sums((name,), False, 2)[2] for name in ("ell", "k3"))
+    # Rounded so that it is the same in every dimension: what it is a limit of varies far more.
+    slope = float(f"{of.slope:.9g}")
+    return Limit("k3" if k3 < ell else "ell", slope, of(2, 2), of.spread, of(4, 0))
+
+
 _OF = regression.Control("factor_ratio", "factor_k3")
 
 CV_FACTOR = Estimator(
@@ -42,6 +56,7 @@ CV_FACTOR = Estimator(
     theory=partial(regression.theory, moments=_moments),
     summand=partial(regression.summand, of=_OF),
     normal_from=partial(regression.normal_from, moments=_moments),
+    limit=_limit,
     uses_ratio=True,
     weakness="fits its coefficient on a heavy tail",
 )

@@ -10,10 +10,12 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from mckl.estimation.values import ESTIMATORS
 from mckl.show.figures import Frames, parts, theme
 from mckl.study.summary import smallest_error
 from mckl.text import two_digits
 
+BY_FACTOR = [name for name, e in ESTIMATORS.items() if e.sums]
 _DECADES = 1e6  # the most that a panel spans
 _LEADING = (0, (3, 3))  # dashes that let a line below show
 
@@ -37,7 +39,7 @@ def _panel(ax: Axes, cells: pd.DataFrame, row: pd.Series, letter: str, several: 
         fontsize=7.5, linespacing=1.25,
     )  # fmt: skip
     low, high = parts.y_limits(np.sqrt(cells["mse"].to_numpy(float)))
-    high = min(high, low * _DECADES)  # an exploding cv must not flatten the others
+    high = min(high, low * _DECADES)  # a cv of huge variance must not flatten the other lines
     ax.set_xlim(cells["samples"].min() / 1.4, cells["samples"].max() * 1.4)
     ends: list[tuple[float, str, str]] = []
     unseen: list[str] = []
@@ -64,9 +66,10 @@ def _panel(ax: Axes, cells: pd.DataFrame, row: pd.Series, letter: str, several: 
         ax.set_yticks([])
         ax.text(0.5, 0.5, "every error is 0", transform=ax.transAxes, ha="center")
     if infinite:
-        unseen.append(f"{' and '.join(infinite)}: infinite variance, no line")
+        unseen.append(f"infinite variance, no line:\n{' and '.join(infinite)}")
     if unseen:
-        low /= (high / low) ** (0.1 * len(unseen))  # room below for the notes
+        lines = len("\n".join(unseen).splitlines())
+        low /= (high / low) ** (0.1 * lines)  # room below for the notes
     ax.set_ylim(low, high)
     parts.end_labels(ax, ends)
     key = "solid: exact theory\ndashed: leading order" if letter == "a" and ends else ""
@@ -117,6 +120,8 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
         for ax, name in zip(line, names, strict=False):
             row = settings[settings["setting"] == name].iloc[0]
             here = cells[cells["setting"] == name]
+            if row["dimension"] == 1:  # the sums over factors are the whole
+                here = here[~here["estimator"].isin(BY_FACTOR)]
             unseen[name] = _panel(ax, here, row, next(letters), bool(families))
         line[0].set_ylabel(f"{kind} k3 variance\nRMSE (nats)" if kind else "RMSE (nats)")
         for ax in line[: len(names)]:
@@ -143,6 +148,12 @@ def _numbers(
         "replicates": int(cells["replicates"].max()),
         "settings": len(settings),
         "chosen": len(chosen),
+        "by_factor": parts.ordered(
+            cells.loc[cells["estimator"].isin(BY_FACTOR), "estimator"], theme.ESTIMATOR_COLOURS
+        ),
+        "one_dimension": bool(
+            (settings.loc[settings["setting"].isin(chosen), "dimension"] == 1).any()
+        ),
         "notebook": "notebook" in chosen,
         "infinite": int((~settings["k3_variance_finite"].astype(bool)).sum()),
         "estimators": parts.ordered(cells["estimator"], theme.ESTIMATOR_COLOURS),

@@ -18,6 +18,8 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from scipy.interpolate import RectBivariateSpline
 
 from mckl.arrays import Vector
+from mckl.draw.points import SAMPLERS
+from mckl.estimation.offered import offered_estimators
 from mckl.estimation.values import ESTIMATORS, Estimator, UnitTheory
 from mckl.exact.law import Law
 from mckl.families.registry import sweep_pair
@@ -27,7 +29,9 @@ from mckl.show.figures import Frames, parts, theme
 _NODES, _FEWER_NODES = (18, 4, 13), (18, 3, 9)
 _FAMILIES = 5  # at most so many are shown
 _FINE = (420, 260)
-_HOPELESS = 25.0  # log of a variance that no estimator wins with; splines stay calm below it
+_HOPELESS = (
+    25.0  # log of a variance with which no estimator wins; splines of larger values would oscillate
+)
 _TIE = 1.05  # an estimator wins where no simpler one is within 5 % of its RMSE
 _SAVES = 0.8  # the contour of cv: four fifths of the best unbiased RMSE
 _SMALL_N = 64
@@ -94,6 +98,12 @@ def surfaces(
     spline of its own, in the log of the scale.
     """
     border = parts.ratio_border(family)
+    pair = sweep_pair(family, dimension, 1.0, 0.0)
+    # In one dimension the sums over factors are the whole.
+    known = [
+        name for name in offered_estimators(pair, SAMPLERS["iid"], [*ESTIMATORS])
+        if dimension > 1 or not ESTIMATORS[name].sums
+    ]  # fmt: skip
     # Denser towards offset 0: around q = p the logs fall steeply.
     offsets = offset[-1] * np.linspace(0.0, 1.0, counts[2]) ** 1.5
     sides = []
@@ -110,13 +120,13 @@ def surfaces(
         laws = [
             [sweep_pair(family, dimension, math.exp(x), y).law for y in offsets] for x in nodes[0]
         ]
-        theory = [[[_unit(e, law) for e in ESTIMATORS.values()] for law in row] for row in laws]
+        theory = [[[_unit(ESTIMATORS[e], law) for e in known] for law in row] for row in laws]
         excess = [[_even_excess(law) / dimension for law in row] for row in laws]
         # Where k3's variance diverges at some of the offsets alone, a cubic would ring.
         degree = 3 if len({law.is_finite((-2, -2)) for row in laws for law in row}) == 1 else 1
         at = (np.log(scale[mine]), offset)
         side = {}
-        for i, name in enumerate(ESTIMATORS):
+        for i, name in enumerate(known):
             unit = [[cell[i] for cell in row] for row in theory]
             with np.errstate(divide="ignore"):
                 log_variance = np.log([[u.variance for u in row] for row in unit])
@@ -133,7 +143,7 @@ def surfaces(
             np.concatenate([side[name][1] for side, _ in sides]),
             any(side[name][2] for side, _ in sides),
         )
-        for name in ESTIMATORS
+        for name in known
     }
     return Map(border, estimators, np.concatenate([excess for _, excess in sides]))
 
@@ -231,7 +241,9 @@ def _panel(
         ax.contour(scale, offset, of.even_excess.T, [0.0], colors=theme.TRUTH, linewidths=0.6)
     if scale[0] < of.border < scale[-1]:
         ax.axvline(of.border, color=theme.ESTIMATOR_COLOURS["k3"], linewidth=1.6)
-    small = min(1.0, (60 / max(len(here), 1)) ** 0.5)  # many settings must not hide the map
+    small = min(
+        1.0, (60 / max(len(here), 1)) ** 0.5
+    )  # the marks of many settings are small, or they would cover the map
     ax.plot(
         here["scale"], here["offset"], linestyle="none", marker="o", color="white",
         markersize=3.6 * small, markeredgecolor=theme.TRUTH, markeredgewidth=0.8 * small,

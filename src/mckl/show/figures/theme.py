@@ -27,9 +27,22 @@ def _radial_last(looks: Mapping[str, str]) -> dict[str, str]:
     return {name: looks[name] for name in sorted(looks, key=lambda name: SAMPLERS[name].radial)}
 
 
+def _darker(colour: str) -> str:
+    """A colour with half its light."""
+    return "#" + "".join(f"{int(colour[i : i + 2], 16) // 2:02X}" for i in (1, 3, 5))
+
+
+def _by_factor_darker(looks: Mapping[str, str]) -> dict[str, str]:
+    """An estimator by factor has the hue of its form for the whole l, where there is one."""
+    return {
+        name: _darker(looks[whole]) if (whole := name.removesuffix("-factor")) != name else look
+        for name, look in looks.items()
+    }
+
+
 # One colour an estimator and a sampler in every figure; in greyscale markers tell them apart.
-ESTIMATOR_COLOURS: Mapping[str, str] = _in_turn(
-    ESTIMATORS, (_BLUE, _ORANGE, _VERMILION, _GREEN, _PURPLE, _SKY, _GREY, _BROWN)
+ESTIMATOR_COLOURS: Mapping[str, str] = _by_factor_darker(
+    _in_turn(ESTIMATORS, (_BLUE, _ORANGE, _VERMILION, _GREEN, _PURPLE, _SKY, _GREY, _BROWN))
 )
 ESTIMATOR_MARKERS: Mapping[str, str] = _in_turn(ESTIMATORS, "os^DPv*")
 # Two by two: a point set and its radial form.
@@ -40,6 +53,17 @@ SAMPLER_MARKERS: Mapping[str, str] = _radial_last(_in_turn(SAMPLERS, "oDsP^v*"))
 SAMPLER_HATCHES: Mapping[str, str] = _radial_last(
     _in_turn(SAMPLERS, ("", "----", "//////", "xxxx", "......", "oooo", "++++"))
 )
+# Gradient methods of which figures show errors. Where two share a colour their markers differ, and
+# no family has both of them.
+_METHOD_LOOKS = {
+    "score": (_BLUE, "o"), "score-loo": (_SKY, "P"), "pathwise": (_GREEN, "D"),
+    "stl": (_PURPLE, "v"),
+    "full-sum": (_GREEN, "X"), "full-sum-to-go": (_BROWN, "*"), "score-to-go": (_PURPLE, "<"),
+    "k1-loss": (_GREY, "s"), "k3-loss": (_ORANGE, "s"), "k3-reward": (_VERMILION, "^"),
+    "k3-loss-clamped": (_BROWN, "h"), "k2-loss-factor": (_GREY, ">"),
+}  # fmt: skip
+METHOD_COLOURS: Mapping[str, str] = {name: look[0] for name, look in _METHOD_LOOKS.items()}
+METHOD_MARKERS: Mapping[str, str] = {name: look[1] for name, look in _METHOD_LOOKS.items()}
 Q_COLOUR, P_COLOUR, TRUTH, MUTED = "#0072B2", "#D55E00", "#222222", "#777777"
 WIDTH = 7.2  # inches: the text width of a page
 
