@@ -16,7 +16,7 @@ CONFIG = {
     "sweep": {
         "family": ["normal", "policy(3)"], "dimension": [2], "scale": [1.0], "offset": [0.5],
     },
-    "cases": {"notebook": None, "correlated": None, "tails": None, "next-token": None, "chain": None},
+    "cases": dict.fromkeys(["notebook", "correlated", "tails", "next-token", "chain"]),
     "samples": 2048,
     "replicates": 4,
 }  # fmt: skip
