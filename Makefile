@@ -25,7 +25,7 @@ RESULTS ?= results
 README_FIGURES := error-vs-samples estimators samplers samples-needed tails
 
 .DEFAULT_GOAL := help
-.PHONY: help setup study verify-results test benchmark docs lint format lock audit clean
+.PHONY: help setup study verify-results test benchmark docs libraries lint format lock audit clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,7 +60,7 @@ $(READY_TEST): $(READY)
 
 test: $(READY_TEST) ## run every test
 	@echo "mckl: running the tests on all cores"
-	@pytest -n auto --dist loadgroup --no-loadscope-reorder
+	@pytest -n auto
 
 $(READY_BENCHMARK): $(READY_TEST)
 	@echo "mckl: adding to $(VENV), once, in about a minute, what the benchmarks need: PyTorch"
@@ -70,6 +70,7 @@ $(READY_BENCHMARK): $(READY_TEST)
 
 benchmark: $(READY_BENCHMARK) ## time everything, count what intervals cover, measure the approximations: docs/*.md
 	@python benchmarks/side_by_side.py
+	@python benchmarks/policies.py
 	@python benchmarks/scaling.py
 	@python benchmarks/coverage.py
 	@python benchmarks/leading_order.py
@@ -78,6 +79,12 @@ benchmark: $(READY_BENCHMARK) ## time everything, count what intervals cover, me
 docs: study ## renew the README's figures from the default study
 	@mkdir -p docs/figures
 	cp $(addprefix results/figures/,$(addsuffix .png,$(README_FIGURES))) docs/figures/
+
+libraries: $(READY) ## renew docs/libraries.md, what libraries compute as a KL
+	@snakemake results/libraries.md results/figures/libraries.png --cores all
+	@mkdir -p docs/figures
+	cp results/libraries.md docs/libraries.md
+	cp results/figures/libraries.png docs/figures/
 
 lint: $(READY) ## check style, types, the Snakefiles' format and Snakemake's linter
 	ruff check .

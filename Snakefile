@@ -1,4 +1,5 @@
-# The study on one page: config -> settings -> theory, traces -> summary -> verification, budget -> figures -> report.
+# The study on one page:
+# config -> settings -> theory, traces, gradients -> summary -> verification, budget -> figures -> report.
 
 
 # Beside this file, so that `--directory` elsewhere starts from the same defaults.
@@ -11,8 +12,11 @@ include: "workflow/rules/run.smk"
 include: "workflow/rules/jobs.smk"
 include: "workflow/rules/settings.smk"
 include: "workflow/rules/traces.smk"
+include: "workflow/rules/gradients.smk"
+include: "workflow/rules/libraries.smk"
 include: "workflow/rules/summary.smk"
 include: "workflow/rules/budget.smk"
+include: "workflow/rules/intervals.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/report.smk"
 
@@ -27,6 +31,7 @@ rule all:
             kind=["svg", "png", "pdf"],
         ),
         "results/explorer.html",
+        "results/libraries.md",
         "results/landing.rst",
         "results/verified.txt",
         "results/manifest.json",

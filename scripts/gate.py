@@ -1,4 +1,4 @@
-"""Fails the run when theory and measurement disagree, naming the cells, or at a gap."""
+"""Fails the run where theory and measurement disagree, or where l is not finite, and names it."""
 
 from pathlib import Path
 
@@ -9,11 +9,18 @@ log_to(snakemake.log[0])
 from mckl.errors import UserError
 from mckl.record import tables
 from mckl.study import gaps
+from mckl.study.libraries import table as libraries
 from mckl.study.verification import failures, passed_line
 
 verification = tables.read("verification", snakemake.input.verification).to_pandas()
 lost = tables.read("gaps", snakemake.input.gaps).to_pandas()
-messages = list(filter(None, [gaps.message(lost), failures(gaps.outside(verification, lost))]))
-if messages:
-    raise UserError("; ".join(messages))
-Path(snakemake.output[0]).write_text(passed_line(verification) + "\n")
+formulas = tables.read("formulas", snakemake.input.formulas).to_pandas()
+wrong = [
+    gaps.message(lost),
+    failures(gaps.outside(verification, lost)),
+    libraries.failures(formulas),
+]
+if any(wrong):
+    raise UserError("; ".join(filter(None, wrong)))
+lines = [passed_line(verification), libraries.passed_line(formulas)]
+Path(snakemake.output[0]).write_text("\n".join(lines) + "\n")

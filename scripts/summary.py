@@ -1,4 +1,4 @@
-"""summary.parquet: the replicates' statistics, setting by setting."""
+"""summary.parquet: statistics over replicates, setting by setting."""
 
 from mckl.record.joblog import log_to
 

@@ -6,14 +6,16 @@ log_to(snakemake.log[0])
 
 from mckl.record import tables
 from mckl.record.manifest import manifest
+from mckl.study.gradient_gate import with_gradients
 from mckl.study.registered import with_registered
-from mckl.study.verification import verify
+from mckl.study.verification import LEVEL, verify
 
 summary = tables.read("summary", snakemake.input.summary).to_pandas()
 theory = tables.read("theory", snakemake.input.theory).to_pandas()
 registered = snakemake.input.get("registered_kl")
 settings = tables.read("settings", snakemake.input.settings).to_pandas()
-rows = verify(summary, theory, settings)
+gradients = tables.read("gradients", snakemake.input.gradients).to_pandas()
+rows = with_gradients(verify(summary, theory, settings), gradients, LEVEL)
 if registered:
     rows = with_registered(rows, tables.read("registered-kl", registered).to_pandas())
 tables.write("verification", snakemake.output[0], rows, manifest(snakemake.config))

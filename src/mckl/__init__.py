@@ -1,3 +1,50 @@
-"""Monte Carlo estimation of the KL divergence of diagonal Gaussians, beside its exact theory."""
+"""How many Monte Carlo samples it takes to know KL(q||p), with which estimator and sampler.
+
+>>> import mckl
+>>> round(mckl.kl({"mean": [1, 4], "sd": 1}, {"mean": [-3, 2], "sd": 2.5}), 6)
+2.592581
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
 
 __version__ = "0.1.0"
+
+# Where each name is; its module is imported when the name is first used. The types are in
+# __init__.pyi.
+_HOMES = {
+    "kl": "pairs",
+    "advise": "pairs",
+    "estimate": "pairs",
+    "Advice": "pairs",
+    "KLEstimate": "pairs",
+    "from_log_probs": "given",
+    "GivenEstimate": "given",
+    "KLFromLogProbs": "given",
+    "Watch": "watch",
+    "Watched": "watch",
+}
+__all__ = [
+    "Advice",
+    "GivenEstimate",
+    "KLEstimate",
+    "KLFromLogProbs",
+    "Watch",
+    "Watched",
+    "__version__",
+    "advise",
+    "estimate",
+    "from_log_probs",
+    "kl",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'mckl' has no attribute '{name}'")
+    return getattr(import_module(f"mckl.api.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

@@ -6,7 +6,7 @@ def one_line(text: str) -> str:
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in " ".join(text.split()))
 
 
-class UserError(Exception):
+class UserError(ValueError):
     """A mistake in what the user asked for; its one line names key, value and what was expected."""
 
     def __str__(self) -> str:

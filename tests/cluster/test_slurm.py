@@ -14,7 +14,7 @@ from workflow.study import CHUNKS, TARGETS, Study, jobs_in
 from .slurm import Slurm, wait
 from .study import HOLD, ClusterStudy
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("cluster")]
+pytestmark = pytest.mark.slow
 
 
 def traces(*chunks: str) -> list[str]:

@@ -9,15 +9,19 @@ import numpy as np
 import pandas as pd
 
 from mckl.draw.points import SAMPLERS
+from mckl.estimation.gradients import METHODS
 from mckl.estimation.traces import checkpoints, trace
 from mckl.estimation.values import ESTIMATORS
 from mckl.record import tables
 from mckl.study import notebook
 from mckl.study.budget import budget_rows
+from mckl.study.gradients import rows as gradient_rows
+from mckl.study.libraries.table import formula_rows
 from mckl.study.settings import case_setting, grid_setting
 from mckl.study.summary import summaries
 from mckl.study.theory import setting_rows, theory_rows
 from mckl.study.traces import trace_columns
+from mckl.study.training import SHOWN, training_rows
 from mckl.study.verification import verify
 
 SEED = 20171127
@@ -29,6 +33,16 @@ SETTINGS = [
     *(grid_setting(d, s, o) for d in (1, 4) for s in (0.8, 1.0, 2.5) for o in (0.0, 0.25)),
     NOTEBOOK,
 ]
+_TOKEN = {"q": [0.7, 0.2, 0.1], "p": [0.1, 0.3, 0.6]}
+# A near pair, one with a wide p, and one that is drawn alone.
+GRADIENTS = [
+    grid_setting(4, 1.1, 0.25),
+    NOTEBOOK,
+    case_setting(
+        "token", {k: {"family": "categorical", "probabilities": v} for k, v in _TOKEN.items()}
+    ),
+]
+GRADIENT_SAMPLES, GRADIENT_REPLICATES = 64, 50
 BACKENDS = ("numpy", "tensorflow")
 USED = ("iid", "antithetic", "iid-radial", "sobol-radial")
 SAMPLES = checkpoints(256, 2)
@@ -62,9 +76,17 @@ def frames() -> dict[str, pd.DataFrame]:
         "summary": summary,
         "verification": tables.table("verification", verify(summary, theory, settings)).to_pandas(),
         "budget": budget.reset_index(drop=True),
+        "gradients": pd.concat(
+            tables.table("gradients", rows).to_pandas().astype({"setting": str, "method": str})
+            for rows in gradient_rows(
+                GRADIENTS, [*METHODS], SEED, GRADIENT_SAMPLES, GRADIENT_REPLICATES
+            )
+        ),
+        "training": tables.table("training", training_rows(SHOWN, SEED)).to_pandas(),
         "cost": _cost(),
         "registered-kl": _registered(settings),
         "notebook": pd.DataFrame(notebook.running(NOTEBOOK, SEED)),
+        "formulas": tables.table("formulas", formula_rows()).to_pandas(),
         "notebook-points": pd.DataFrame(notebook.points(NOTEBOOK, SEED)),
     }
 

@@ -20,18 +20,34 @@ from scipy import stats
 from scipy.optimize import brentq
 
 from mckl.draw.points import SAMPLERS
+from mckl.estimation.gradients import METHODS
+from mckl.estimation.gradients.base import law_of
+from mckl.estimation.gradients.theory import needed
 from mckl.estimation.values import ESTIMATORS
 from mckl.families.registry import sweep_pair
 from mckl.show.captions import render, template
 from mckl.show.figures import FIGURES, draw
 from mckl.show.figures.theme import ESTIMATOR_COLOURS, SAMPLER_COLOURS
 from mckl.study.verification import smallest_errors
+from mckl.text import two_digits
 
-from .study import BACKENDS, NOTEBOOK, REPLICATES, SAMPLES, SETTINGS, USED, frames
+from .study import (
+    BACKENDS,
+    GRADIENT_REPLICATES,
+    GRADIENT_SAMPLES,
+    GRADIENTS,
+    NOTEBOOK,
+    REPLICATES,
+    SAMPLES,
+    SETTINGS,
+    USED,
+    frames,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 POWERS = [n for n in SAMPLES if not n & (n - 1)]
 LAST = SAMPLES[-1]
+TRAINED = ("score", "stl", "full-sum", "k1-loss", "k3-loss", "k3-reward")
 # A number as captions write it: 640,000, 0.0014, 3e-05, 1.6 × 10⁻¹⁰.
 NUMBER = re.compile(r"\d+(?:,\d{3})*(?:\.\d+)?(?:e-?\d+)?(?: × 10[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+)?")
 WORD = re.compile(r"(?<![\w.])[A-Za-z_][\w.-]*")  # among them d1-s0.8, k1, float64
@@ -711,6 +727,54 @@ def notebook_joint(axes: Axis, caption: str) -> list[str]:
 
 
 @figure
+def libraries(axes: Axis, caption: str) -> list[str]:
+    above, below = axes
+    table = frames()["formulas"].astype({"formula": str, "setting": str})
+    each = table.drop_duplicates(["setting", "formula"]).set_index(["formula", "setting"])
+    settings = [*table["setting"].unique()]
+    kl = each["kl"].loc["k1"][settings].to_numpy()
+    rows = [
+        label.get_text().replace("ℓ²", "l^2").replace("−ℓ", "-l").replace("ℓ", "l")
+        for label in above.get_yticklabels()
+    ]
+    cells = [text.get_text() for text in below.texts][: len(rows) * len(kl)]
+    needed = dict(zip(rows, np.reshape(cells, (len(rows), len(kl))), strict=True))
+    for name, row in (("k1", needed["k1"]), ("k3", needed["k3"])):
+        sd = np.sqrt(each["exact_variance"].loc[name][settings].to_numpy()) / kl
+        for cell, value in zip(row, sd, strict=True):
+            number = float(cell.replace(",", "").replace("M", "e6"))
+            assert number == pytest.approx(1e4 * value**2, rel=0.06)
+    assert {*needed["l^2"]} == {"never"}
+    bias = (each["exact_bias"] / each["kl"]).unstack()[settings]  # noqa: PD010
+    texts = [text.get_text() for text in above.texts][: len(cells)]
+    for row, name in enumerate(rows):
+        for column, setting in enumerate(settings):
+            text, share = texts[row * len(kl) + column], bias.loc[name, setting]
+            if "%" in text:
+                assert float(text.strip(" %").replace("−", "-")) == pytest.approx(
+                    100 * share, abs=0.51 if abs(share) > 0.09 else 0.051
+                )
+            else:
+                assert abs(share) < 1e-3 if text == "0" else share > 0.99, text
+    losses = bias.loc["k3, result within 10"].to_numpy()
+    shares = each["clamped"].loc["k3, result within 10"][settings].to_numpy()
+    away, sharper = int(np.argmin(losses[:-2])), len(kl) - 2 + int(np.argmin(losses[-2:]))
+    whole = 1e4 * each["exact_variance"].loc["k3 of the sequence"][settings[3]] / kl[3] ** 2
+    nats = [two(kl[i]) if kl[i] < 100 else f"{kl[i]:.0f}" for i in range(len(kl))]
+    many = [f"{float(f'{10_000 * (v / x**2):.2g}'):,.0f}" for v, x in (
+        (each["exact_variance"].loc[name][settings[i]], kl[i])
+        for name, i in (("k3", 0), ("k1", 0), ("k3", 5), ("k1", 5), ("k3", 3))
+    )]  # fmt: skip
+    return [
+        str(table["library"].nunique()), str(len(kl)), "16", "32", "10",
+        percent(-losses[away]), nats[away], f"{100 * shares[away]:.2g}",
+        percent(shares[sharper]), percent(-losses[sharper]), nats[sharper], "20",
+        f"{1 + bias.loc['l^2', settings[0]]:.2f}", "1", *many[:2], nats[0], *many[2:4], nats[5],
+        f"{whole:.1e}".replace("e+", "e"), nats[3], many[4], "16,384",
+    ]  # fmt: skip
+
+
+@figure
 def tails(axes: Axis, caption: str) -> list[str]:
     *families, gains = axes
     borders = {"normal": math.sqrt(2.0), "logistic": 2.0, "laplace": 2.0}
@@ -747,6 +811,85 @@ def _k3_over_k1(family: str, dimension: int, scale: float) -> float:
     """The log of the ratio of their variances, far above 0 where k3's is infinite."""
     law = sweep_pair(family, dimension, float(scale), 0.25).law
     return min(math.log(ESTIMATORS["k3"].theory(law, False).variance / law.variance), 50.0)
+
+
+def gradient_panels() -> list[tuple[str, Any]]:
+    """The settings whose gradients are drawn, in order, and what theirs are made of."""
+    scores = {s.name: s.pair.scores for s in GRADIENTS}
+    return sorted(scores.items(), key=lambda x: float(np.sum(x[1].count * x[1].gradient ** 2)))
+
+
+def mean_of(method: str, scores: Any, n: int) -> tuple[float, float]:
+    """Cosine and relative bias of a method's exact mean."""
+    weight, g = np.sqrt(scores.count), scores.gradient
+    m = weight * law_of(METHODS[method], scores, 2).mean_at(n)
+    g = weight * g
+    size = np.linalg.norm(m)
+    cosine = m @ g / size / np.linalg.norm(g) if size else math.nan
+    return float(cosine), float(np.linalg.norm(m - g) / np.linalg.norm(g))
+
+
+@figure
+def losses(axes: Axis, caption: str) -> list[str]:
+    expected = [f"{GRADIENT_SAMPLES}"]
+    for ax, (name, scores) in zip(axes, gradient_panels(), strict=True):
+        assert ax.get_title(loc="left") == name
+        offered = [m for m in METHODS if METHODS[m].offered(scores)]
+        exact = {m: mean_of(m, scores, GRADIENT_SAMPLES) for m in offered}
+        drawn = [cosine for cosine, _ in exact.values() if math.isfinite(cosine)]
+        np.testing.assert_allclose([bar.get_width() for bar in ax.patches], drawn, rtol=1e-9)
+        for method in ("k3-loss", "k3-reward"):
+            cosine, bias = exact[method]
+            text = f"{100 * bias:.2g}" if bias < 0.995 else f"{100 * bias:,.0f}"
+            assert f"{text} %" in [t.get_text() for t in ax.texts]
+            expected += [text, f"{abs(cosine):.2f}"]
+    return expected
+
+
+@figure
+def gradient_error(axes: Axis, caption: str) -> list[str]:
+    expected = [f"{GRADIENT_REPLICATES}"]
+    gradients = frames()["gradients"]
+    for ax, (name, scores) in zip(axes, gradient_panels(), strict=True):
+        rows = gradients[(gradients["setting"] == name) & (gradients["method"] == "score")]
+        weight, g = scores.count, scores.gradient
+        variance = float(weight @ law_of(METHODS["score"], scores, 2).variance)
+        exact = np.sqrt(variance / rows["samples"] / float(weight @ g**2))
+        drawn = [xy[:, 1] for xy in lines(ax) if len(xy) == len(exact)]
+        for line in (exact, rows["relative_rmse"]):
+            assert any(np.allclose(line, other, rtol=1e-9) for other in drawn)
+        needs = {}
+        for method in METHODS.values():
+            if method.offered(scores) and method.name != "score-kl":
+                law = law_of(method, scores, 2)
+                n, _ = needed(law, scores, 0.1, method.least_samples)
+                needs.update({method.name: n} if n else {})
+        expected += ["10", two(min(needs.values())), two(needs["score"])]
+        bias = mean_of("k3-loss", scores, 1)[1]
+        expected.append(f"{100 * bias:.2g}" if bias < 0.995 else f"{100 * bias:,.0f}")
+    return [*expected, "10"][: len(expected)]
+
+
+@figure
+def training(axes: Axis, caption: str) -> list[str]:
+    table = frames()["training"]
+    runs, last = table["run"].nunique(), table["step"].max()
+    expected = ["16", str(runs), "0"]
+    for ax, problem in zip(axes, ("token", "normal"), strict=True):
+        rows = table[table["problem"] == problem]
+        start, steps = rows["kl"].iloc[0], rows["step"].nunique()
+        shown = [m for m in TRAINED if (rows["method"] == m).any()]
+        drawn = [xy[:, 1] for xy in lines(ax) if len(xy) == steps]
+        assert len(drawn) == len(shown) * (runs + 1)
+        for method in shown:
+            of = rows[rows["method"] == method]
+            first = of[of["run"] == 0]
+            for line in (first["kl"], first["predicted_kl"]):
+                assert any(np.allclose(line, other, equal_nan=True) for other in drawn)
+            final = of[of["step"] == last]["kl"]
+            expected.append(two_digits(float(stats.gmean(final))))
+        expected += [two_digits(float(start)), str(last)]
+    return expected
 
 
 @pytest.fixture

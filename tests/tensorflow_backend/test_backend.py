@@ -30,13 +30,10 @@ from mckl.study.registered import with_registered
 from mckl.study.settings import case_setting, grid_setting
 from mckl.study.verification import failures
 
-pytestmark = [
-    pytest.mark.xdist_group("tensorflow"),  # imported by one worker
-    pytest.mark.skipif(
-        find_spec("tensorflow_probability") is None,
-        reason="the extra is not installed: pip install '.[tensorflow]' -c constraints.txt",
-    ),
-]
+pytestmark = pytest.mark.skipif(
+    find_spec("tensorflow_probability") is None,
+    reason="the extra is not installed: pip install '.[tensorflow]' -c constraints.txt",
+)
 
 NOTEBOOK = case_setting(
     "notebook",

@@ -23,13 +23,10 @@ from mckl.study.feasible import check_feasible
 from mckl.study.registered import registered_rows
 from mckl.study.settings import Setting, case_setting, grid_setting
 
-pytestmark = [
-    pytest.mark.xdist_group("tensorflow"),  # imported by one worker
-    pytest.mark.skipif(
-        find_spec("tensorflow_probability") is None,
-        reason="the extra is not installed: pip install '.[tensorflow]' -c constraints.txt",
-    ),
-]
+pytestmark = pytest.mark.skipif(
+    find_spec("tensorflow_probability") is None,
+    reason="the extra is not installed: pip install '.[tensorflow]' -c constraints.txt",
+)
 
 Side = Mapping[str, Any]
 Q_COVARIANCE = [[1.0, 0.75, 0.1], [0.75, 1.0, 0.2], [0.1, 0.2, 2.0]]

@@ -21,7 +21,12 @@ pytestmark = pytest.mark.skipif(
 
 SMALL = {
     "sweep": {"dimension": [1, 16], "scale": [0.8, 1.25], "offset": [0.25]},
-    "cases": {"correlated": None, "next-token": None, "tails": None},  # the notebook is left
+    "cases": {
+        "correlated": None,
+        "next-token": None,
+        "tails": None,
+        "chain": None,
+    },  # the notebook is left
     "backends": ["numpy", "tensorflow"],
     "samplers": ["iid", "antithetic", "sobol", "iid-radial", "antithetic-radial", "sobol-radial"],
     "samples": 1024,

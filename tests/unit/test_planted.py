@@ -397,16 +397,11 @@ def test_a_planted_error_is_caught(case, theory, monkeypatch):
     assert failures(rows) is not None
 
 
-# Those that look at the honest studies are run by one worker.
-of_honest = pytest.mark.xdist_group("honest")
-
-
 @pytest.fixture(scope="module")
 def honest(theory) -> list[pd.DataFrame]:
     return [run(seed, theory, CHOSEN, 100) for seed in range(20)]
 
 
-@of_honest
 def test_honest_studies_pass(honest):
     for seed, rows in enumerate(honest):
         assert failures(rows) is None, seed
@@ -418,9 +413,8 @@ def test_the_studies_of_the_plants_pass_without_them(theory):
     assert failures(run(1, theory, ["iid"], 500)) is None
 
 
-@of_honest
 @pytest.mark.parametrize("quantity", ["mean", "variance", "std_error"])
-def test_p_values_of_honest_studies_are_uniform(honest, quantity):
+def test_honest_p_values_are_uniform(honest, quantity):
     # At the last checkpoint samplers, seeds and these settings are independent of each other.
     p = pd.concat(honest)
     p = p[(p["samples"] == AT[-1]) & (p["test"] == "gamma") & (p["setting"] != "case")]
@@ -430,9 +424,8 @@ def test_p_values_of_honest_studies_are_uniform(honest, quantity):
     assert kstest(p["p_value"], "uniform").pvalue > 1e-4
 
 
-@of_honest
 @pytest.mark.parametrize("quantity", ["mean", "variance", "std_error"])
-def test_pooled_rows_are_as_spread_as_their_bound_allows(honest, quantity):
+def test_honest_pooled_rows_are_as_spread_as_their_bound_allows(honest, quantity):
     rows = pd.concat(honest)
     z = rows.loc[(rows["setting"] == ALL) & (rows["quantity"] == quantity), "z"]
     assert len(z) > 100

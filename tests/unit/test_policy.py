@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,6 +20,7 @@ from mckl.estimation.values import ESTIMATORS
 from mckl.families.policy import PolicyPair
 from mckl.families.registry import case_pair, sweep_pair
 
+ROOT = Path(__file__).parents[2]
 SUMS = ("ell", "half_square", "ratio", "k3", "rb")
 
 
@@ -250,12 +252,12 @@ def test_extreme_ratios_do_not_overflow() -> None:
     for s in (-4.0, -1.0, -0.5, 2.0):
         assert math.isfinite(far.log_mgf((s, s)))
     assert far.log_mgf((-1.0, -1.0)) == 0.0
-    for offset in (30.0, 300.0):  # at the second some q are below the smallest float64: 0
+    for offset in (30.0, 300.0):  # at the second some q are 0 in float64
         law = sweep_pair("policy(6)", 50, 1.0, offset).law
         assert (law.missed_mass > 0) == (offset == 300.0)
-        for estimator in ("k3", "k3-factor"):
-            unit = ESTIMATORS[estimator].theory(law, False)
-            assert (unit.variance == math.inf) == (estimator == "k3" or offset == 300.0)
+        assert ESTIMATORS["k3"].theory(law, False).variance == math.inf
+        by_token = ESTIMATORS["k3-factor"].theory(law, False).variance
+        assert (1e250 if offset == 300.0 else 1.0) < by_token < math.inf
         for estimator in ("k1", "rb", "k2-factor"):
             assert math.isfinite(ESTIMATORS[estimator].theory(law, False).excess_kurtosis)
 
@@ -409,3 +411,202 @@ def test_tables_of_a_text() -> None:
     case["p"]["text"] = "abc"
     with pytest.raises(ValueError, match="do not have the same characters"):
         case_pair(case)
+
+
+def test_tokens_that_are_never_sampled() -> None:
+    """top_k and top_p keep the likeliest tokens, renormalised, and rows are still checked."""
+    table = [[0.5, 0.3, 0.2], [0.1, 0.45, 0.45], [0.2, 0.2, 0.6]]
+
+    def probabilities(**cut: Any) -> np.ndarray:
+        sides = {"q": {"transitions": table, **cut}, "p": {"transitions": table}}
+        case = {k: {"family": "policy", **v} for k, v in sides.items()} | {"dimension": 3}
+        found = case_pair(case)
+        assert isinstance(found, PolicyPair)
+        return found.transitions.q
+
+    assert probabilities(top_k=2) == pytest.approx(
+        np.array([[0.625, 0.375, 0], [0, 0.5, 0.5], [0.25, 0, 0.75]])
+    )
+    assert probabilities(top_p=0.6) == pytest.approx(
+        np.array([[0.625, 0.375, 0], [0, 0.5, 0.5], [0, 0, 1]])
+    )
+    assert probabilities(top_p=1) == pytest.approx(np.array(table))
+    table[0][0] = 0.4
+    with pytest.raises(ValueError, match=r"q.s row 0 adds up to 0\.9, expected 1"):
+        probabilities(top_k=2)
+
+
+@pytest.mark.parametrize("name", ["plain", "stop", "zeros and stop", "one token"])
+def test_means_over_lengths(name: str) -> None:
+    """Lengths, and what divides by them, from every sequence."""
+    pair, all_of = CASES[name].pair, enumerated(CASES[name])
+    N = all_of.length
+    for sum_of in SUMS:
+        x, found = all_of.sums[sum_of], pair.per_token(sum_of)
+        assert found.probabilities == pytest.approx(
+            [all_of.weight[n == N].sum() for n in range(1, CASES[name].tokens + 1)], abs=1e-14
+        )
+        assert found.mean_length == pytest.approx(all_of.mean(N))
+        rate = all_of.mean(x) / all_of.mean(N)
+        assert found.per_token == pytest.approx(rate, rel=1e-11, abs=1e-14)
+        assert found.sequence_mean == pytest.approx(all_of.mean(x / N), rel=1e-11, abs=1e-14)
+        variance = all_of.mean((x / N - all_of.mean(x / N)) ** 2)
+        assert found.sequence_mean_variance == pytest.approx(variance, rel=1e-9, abs=1e-14)
+        away, scale = x - rate * N, all_of.mean(N) ** 2
+        assert found.token_mean_bias == pytest.approx(-all_of.mean(away * N) / scale, abs=1e-12)
+        expected = all_of.mean(away**2) / scale
+        assert found.token_mean_variance == pytest.approx(expected, rel=1e-9, abs=1e-14)
+
+
+def test_mean_over_the_tokens_of_a_batch() -> None:
+    """The leading order of its bias and variance, by batches drawn from the list of sequences."""
+    case = CASES["stop"]
+    all_of, found, n = enumerated(case), case.pair.per_token(), 400
+    generator = np.random.default_rng(8)
+    order = np.argsort(-all_of.weight)
+    counts = generator.multinomial(n, all_of.weight[order], size=8000)
+    means = (counts @ all_of.sums["ell"][order]) / (counts @ all_of.length[order])
+    # The same batches' plain means, whose expectation is known, take most of the noise away.
+    away = (counts @ (all_of.sums["ell"] - found.per_token * all_of.length)[order]) / n
+    rest = means - found.per_token - away / found.mean_length
+    assert rest.mean() == pytest.approx(
+        found.token_mean_bias / n, abs=5 * rest.std() / math.sqrt(means.size)
+    )
+    assert means.var() == pytest.approx(found.token_mean_variance / n, rel=0.08)
+
+
+def test_a_mean_of_sequence_means_can_be_negative() -> None:
+    """E[l / N] is of first order in q - p: where p stops sooner, it is below 0."""
+    signs = []
+    for h in (1e-3, 1e-6):
+        q, p = [[0.5, 0.5], [0, 1]], [[0.5 - h, 0.5 + h], [0, 1]]
+        found = Case(q, p, [1, 0], 60, 1).pair.per_token()
+        # P_q(N = n) - P_p(N = n) to first order, over n.
+        n = np.arange(1, 61)
+        expected = np.sum((0.5**n - (0.5 - h) ** (n - 1) * (0.5 + h)) / n)
+        assert found.sequence_mean == pytest.approx(expected, rel=5 * h)
+        signs.append(found.sequence_mean)
+        assert found.per_token > 0
+    assert max(signs) < 0
+
+
+# When Rao-Blackwellisation is worth it: docs/theory.md, section 3.1, has these numbers.
+
+
+def two_steps(rare: float) -> Case:
+    """0 -> 1 or 2; l of the first token is balanced by that of the second, but for `rare`."""
+    q, p = np.eye(5), np.eye(5)
+    q[0], p[0] = [0, 0.5, 0.5, 0, 0], [0, 0.25, 0.75, 0, 0]
+    q[1], p[1] = [0, 0, 0, 1, 0], [0, 0, 0, 1, 0]
+    q[2], p[2] = [0, 0, 0, 1 - rare, rare], [0, 0, 0, 1 / 3, 2 / 3]
+    return Case(q, p, [1, 0, 0, 0, 0], 2)
+
+
+def test_k1_can_have_no_variance_where_rb_has() -> None:
+    """Every sequence has l = log 2, and what rb averages depends on the first token."""
+    case = two_steps(0.0)
+    sums = enumerated(case).sums
+    assert sums["ell"] == pytest.approx(math.log(2.0), rel=1e-15)
+    unit = {name: e.theory(case.pair.law, False) for name, e in ESTIMATORS.items()}
+    assert case.pair.law.kl == pytest.approx(math.log(2.0), rel=1e-15)
+    assert case.pair.law.missed_mass == pytest.approx(0.5)
+    assert unit["k1"].variance == 0.0
+    assert unit["rb"].variance == pytest.approx((0.5 * math.log(3.0)) ** 2, rel=1e-12)
+    assert unit["rb"].variance == pytest.approx(0.3017372402, rel=1e-9)
+    assert unit["k3"].bias == pytest.approx(-0.5)
+    assert unit["k3-factor"].bias == pytest.approx(-1 / 3)
+    ratios = []
+    for rare, k1, rb in ((1e-2, 0.1394206933, 0.2681578941), (1e-4, 4.903661073e-3, 0.3011386049),
+                         (1e-6, 1.052505151e-4, 0.3017287213)):  # fmt: skip
+        law = two_steps(rare).pair.law
+        assert law.missed_mass == 0.0
+        of = [ESTIMATORS[name].theory(law, False).variance for name in ("k1", "rb")]
+        assert of == pytest.approx([k1, rb], rel=1e-8)
+        ratios.append(of[0] / of[1])
+    assert ratios == sorted(ratios, reverse=True)
+
+
+def split(pair: PolicyPair, name: str) -> tuple[float, float, float]:
+    """Variance of a sum less that of rb: of what the tokens add, and twice its covariance."""
+    c = pair.law.sums((name, "rb"), False, 2)
+    return c[2, 0], c[2, 0] + c[0, 2] - 2.0 * c[1, 1], 2.0 * (c[1, 1] - c[0, 2])
+
+
+def test_variances_split_at_rb() -> None:
+    """Var k1 = Var rb + E sum Var(l_t | before) + 2 Cov, and so with k3."""
+    pair = CHAIN.pair
+    rb = pair.law.sums(("rb",), False)[2]
+    expected = {
+        "ell": (2.3889191886, 2.1293372629, 0.2276830048),
+        "k3": (0.0195855215, 0.0281613220, -0.0404747215),
+    }
+    for name, numbers in expected.items():
+        total, own, covariance = split(pair, name)
+        assert (total, own, covariance) == pytest.approx(numbers, rel=1e-8)
+        assert total == pytest.approx(rb + own + covariance, rel=1e-12)
+    # The middle term from its definition: variances of rows, over where the chain is.
+    of, law, total = pair.transitions, np.array([1.0, 0.0]), 0.0
+    for _ in range(20):
+        total += law @ (of.q * (of.ell - of.kl[:, None]) ** 2).sum(axis=1)
+        law = law @ of.q
+    assert total == pytest.approx(expected["ell"][1], rel=1e-9)
+
+
+def truncated(pair: PolicyPair, k: int, rest: bool) -> tuple[float, float]:
+    """Relative bias and variance of rb summed over the k likeliest tokens of q alone."""
+    of = pair.transitions
+    order = np.argsort(-of.q, axis=1, kind="stable")[:, :k]
+    q, ell = (np.take_along_axis(x, order, axis=1) for x in (of.q, of.ell))
+    means = (q * ell).sum(axis=1)
+    if rest:
+        left, of_p = 1.0 - q.sum(axis=1), 1.0 - (q * np.exp(-ell)).sum(axis=1)
+        means = means + special.xlogy(left, left / of_p)
+    table = np.broadcast_to(means[:, None], of.q.shape)
+    c = pair.law.joint_cumulants([(table, means)], 2)
+    return c[1] / pair.law.kl - 1.0, c[2]
+
+
+def test_truncated_rb() -> None:
+    """A sum over the likeliest tokens can be far off either way; the rest as one token is below."""
+    text = (ROOT / "studies/alice.txt").read_text("utf-8")
+    sides = {"q": {"temperature": 0.8}, "p": {}}
+    case = {side: {"family": "policy", "text": text, **more} for side, more in sides.items()}
+    pairs = {
+        "wide": sweep_pair("policy(64)", 64, 1.25, 0.25),
+        "narrow": sweep_pair("policy(64)", 64, 0.8, 0.0),
+        "text": case_pair({**case, "dimension": 64}),
+    }
+    expected = {
+        ("wide", 5): (1.0815267, -0.4984102), ("wide", 20): (1.5176687, -0.1789563),
+        ("wide", 40): (0.7842751, -0.0452730), ("narrow", 5): (-3.7917901, -0.3586553),
+        ("narrow", 20): (-3.4931654, -0.0938803), ("narrow", 40): (-1.6577011, -0.0177258),
+        ("text", 5): (2.0692148, -0.1515647), ("text", 20): (0.3578452, -0.0104697),
+        ("text", 40): (0.0304715, -0.0003384),
+    }  # fmt: skip
+    for (name, k), biases in expected.items():
+        pair = pairs[name]
+        assert isinstance(pair, PolicyPair)
+        found = [truncated(pair, k, rest)[0] for rest in (False, True)]
+        assert found == pytest.approx(biases, abs=2e-7)
+        assert found[1] < 0
+
+
+def test_what_cut_sampling_does() -> None:
+    """top_p and top_k on the text: KL, and the estimators that need E r = 1."""
+    text = (ROOT / "studies/alice.txt").read_text("utf-8")
+    expected = {
+        (): (1.9337022, 0.0, 0.0, 0.0),
+        ("top_k", 40): (2.0525885, 0.1550757, -0.1550757, -0.1689444),
+        ("top_k", 10): (11.6581916, 0.9999493, -0.9999493, -9.3013397),
+        ("top_p", 0.9): (10.9248944, 0.9999565, -0.9999565, -9.2807064),
+    }
+    for cut, numbers in expected.items():
+        q = {"family": "policy", "text": text, "temperature": 0.8, **dict([cut] if cut else [])}
+        pair = case_pair({"dimension": 64, "q": q, "p": {"family": "policy", "text": text}})
+        law = pair.law
+        biases = [ESTIMATORS[name].theory(law, False).bias for name in ("k3", "k3-factor")]
+        assert [law.kl, law.missed_mass, *biases] == pytest.approx(numbers, abs=2e-7)
+        assert ESTIMATORS["k1"].theory(law, False).bias == 0.0
+        assert ESTIMATORS["rb"].theory(law, False).bias == 0.0
+        assert (ESTIMATORS["cv-factor"].theory(law, False).kind == "none") == bool(cut)
+        assert pair.reverse_kl == math.inf if cut else pair.reverse_kl < 3

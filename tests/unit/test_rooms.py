@@ -22,7 +22,8 @@ MAY_IMPORT = {
     "estimation": {"draw", "exact", "families"},
     "study": ENGINE | {"record"},
     "show": ENGINE | {"record", "study"},
-    "cli": ENGINE | {"record", "study"},
+    "api": ENGINE,
+    "cli": ENGINE | {"api", "record", "study"},
     "__main__": {"cli"},
 }
 FILES = {

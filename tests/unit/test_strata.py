@@ -105,7 +105,6 @@ def scrambled():
     return np.array([qmc.Sobol(8, scramble=True, bits=30, rng=rng).random(16) for _ in range(4000)])
 
 
-@pytest.mark.xdist_group("scrambled")
 @pytest.mark.parametrize(
     ("name", "form"),
     [

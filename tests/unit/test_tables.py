@@ -25,6 +25,8 @@ CONTRACT = {
     "mean bias variance mse rmse relative_rmse ci_coverage exact_bias exact_variance exact_mse",
     "verification": "setting backend sampler estimator samples quantity measured exact z p_value "
     "passed",
+    "formulas": "setting library version formula used_as source exact_mean exact_bias "
+    "exact_variance kl relative_bias cosine",
 }
 NOTEBOOK = case_setting(
     "notebook", {"q": {"mean": [1.0, 4.0], "sd": 1.0}, "p": {"mean": [-3.0, 2.0], "sd": 2.5}}
@@ -48,6 +50,13 @@ def test_every_column_of_the_contract_is_there(name):
     for field in tables.SCHEMAS[name]:
         assert field.metadata[b"description"]
         assert f"`{field.name}`" in tables.data_dictionary()
+
+
+def test_flags_in_an_array_are_what_they_were():
+    columns = setting_rows([grid_setting(2, scale, 0.0) for scale in (1.0, 2.0, 1.0)])
+    flags = np.array(columns["k3_variance_finite"])
+    table = tables.table("settings", {**columns, "k3_variance_finite": flags})
+    assert table["k3_variance_finite"].to_pylist() == [True, False, True]
 
 
 def test_round_trip(tmp_path):

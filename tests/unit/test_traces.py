@@ -230,7 +230,6 @@ def sweep(run_study):
     return run_study(settings, samplers, ["k1"], seed=3, samples=1024, replicates=100, first=64)
 
 
-@pytest.mark.xdist_group("sweep")
 @pytest.mark.parametrize("sampler", ["iid", "antithetic", "iid-radial", "sobol", "sobol-radial"])
 def test_measured_mse_is_the_theoretical_variance(sweep, sampler):
     cells = sweep.summary[(sweep.summary["sampler"] == sampler) & (sweep.summary["exact_mse"] > 0)]

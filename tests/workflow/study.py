@@ -62,8 +62,9 @@ TINY: Mapping[str, Any] = {
 }
 CHUNKS = ["case-notebook", "case-tails", "d1-s0.8", "d1-s1.25", "d2-s0.8", "d2-s1.25"]
 # The tables whose numbers follow from the config alone, unlike those of `cost`.
-EXACT = ["settings", "theory", "traces", "gaps", "summary", "verification", "budget"]
-TABLES = [*EXACT, "cost"]
+EXACT = ["settings", "theory", "traces", "gaps", "summary", "verification", "budget", "gradients",
+         "training"]  # fmt: skip
+TABLES = [*EXACT, "cost", "formulas"]
 TARGETS = [f"results/tables/{table}.parquet" for table in EXACT]
 FIGURES = {name: figure for name, figure in ALL_FIGURES.items() if {*figure.backends} <= {"numpy"}}
 
@@ -74,18 +75,20 @@ def figure_rule(figure: str) -> str:
 
 
 # Which job reads what others make: the whole graph but for `all`.
-_MAKES = {"verification": "verify", "notebook-points": "notebook"}
+_MAKES = {"verification": "verify", "notebook-points": "notebook", "formulas": "libraries",
+          "training": "gradients"}  # fmt: skip
 READS = {
     "traces": ["estimate"],
     "cost": ["estimate"],
     "summary": ["traces", "settings", "theory"],
-    "verify": ["summary", "theory", "settings"],
+    "verify": ["summary", "theory", "settings", "gradients"],
     "budget": ["summary"],
     "landing": ["settings", "summary", "verify", "traces"],
     "explorer": ["settings", "summary", "budget"],
-    "gate": ["verify", "traces", *map(figure_rule, FIGURES)],
+    "gate": ["verify", "traces", "libraries", *map(figure_rule, FIGURES)],
     "manifest": ["settings", "theory", "traces", "summary", "verify", "budget", "cost", "notebook",
-                 "landing", "explorer", "gate", *map(figure_rule, FIGURES)],
+                 "gradients", "libraries", "landing", "explorer", "gate",
+                 *map(figure_rule, FIGURES)],
     **{figure_rule(n): [_MAKES.get(t, t) for t in f.tables] for n, f in FIGURES.items()},
 }  # fmt: skip
 

@@ -19,10 +19,11 @@ import pandas as pd
 import psutil
 import pytest
 
+from .conftest import once
 from .start import Run
 from .study import EXACT, PATIENCE, Study, copy_checkout, jobs_in
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("faults")]
+pytestmark = pytest.mark.slow
 
 # Two estimation jobs, so that a run takes seconds.
 TINY = {
@@ -39,17 +40,23 @@ LONG = 10**9  # samples: minutes a job
 KILLS = 6  # of Snakemake, and as many of jobs: one in each sixth of a run
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Study:
     """The tiny study after its run."""
-    study = Study(tmp_path_factory.mktemp("faults") / "undisturbed")
-    copy_checkout(study)
-    study.configure(**TINY)
-    began = time.monotonic()
-    study.jobs(*TARGETS)
-    start = time.monotonic()
-    study.run(*TARGETS, cores=2)
-    (study.root / "seconds.txt").write_text(f"{start - began} {time.monotonic() - start}")
+
+    def run(folder: Path) -> tuple[int, str]:
+        study = Study(folder)
+        copy_checkout(study)
+        study.configure(**TINY)
+        began = time.monotonic()
+        study.jobs(*TARGETS)
+        start = time.monotonic()
+        code, text = study.snakemake(*TARGETS, cores=2)
+        (folder / "seconds.txt").write_text(f"{start - began} {time.monotonic() - start}")
+        return code, text
+
+    study = Study(once(tmp_path_factory, "undisturbed", run))
+    study.small |= TINY
     return study
 
 
@@ -63,14 +70,18 @@ def from_nothing(study: Study) -> None:
         shutil.rmtree(study.root / folder)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def other(undisturbed: Study, tmp_path_factory: pytest.TempPathFactory) -> Study:
     """The tiny study of another seed after its run."""
-    root = tmp_path_factory.mktemp("faults") / "other"
-    shutil.copytree(undisturbed.root, root)
-    study = again(undisturbed, Study(root))
-    study.configure(seed=1)
-    study.run(*TARGETS, cores=2)
+
+    def run(folder: Path) -> tuple[int, str]:
+        shutil.copytree(undisturbed.root, folder)
+        study = again(undisturbed, Study(folder))
+        study.configure(seed=1)
+        return study.snakemake(*TARGETS, cores=2)
+
+    study = again(undisturbed, Study(once(tmp_path_factory, "other", run)))
+    study.small["seed"] = 1
     return study
 
 

@@ -36,7 +36,7 @@ CONFIGS: dict[str, tuple[dict[str, Any], list[str]]] = {
                 "dimension": ["2", 1.0],
                 "family": ["student-t( 5.0 )", "normal"],
             },
-            "cases": case(q={"mean": "mean.csv", "sd": "1e0"}),
+            "cases": case(q={"mean": "mean.csv", "sd": ["1e0", 1]}),
             "samplers": ["sobol-radial", "iid"],
             "estimators": ["k3", "k1"],
             "samples": 256.0,
@@ -61,15 +61,15 @@ CONFIGS: dict[str, tuple[dict[str, Any], list[str]]] = {
     ),
     "q and p swapped": (
         {"cases": case(q=NOTEBOOK["p"], p=NOTEBOOK["q"])},
-        ["estimate case-notebook", "notebook", "settings", "theory"],
+        ["estimate case-notebook", "gradients", "notebook", "settings", "theory"],
     ),
     "two coordinates swapped": (
         {"cases": case(q={"mean": [4, 1], "sd": [1, 1]})},
-        ["estimate case-notebook", "notebook", "settings", "theory"],
+        ["estimate case-notebook", "gradients", "notebook", "settings", "theory"],
     ),
     "another seed": (
         {"seed": 1},
-        [*ESTIMATES, "notebook"],
+        [*ESTIMATES, "gradients", "notebook"],
     ),
     "more replicates": ({"replicates": 9}, [*ESTIMATES]),
     "an estimator more": (
@@ -126,7 +126,7 @@ COMMENT = "\n# changed\n"
 SOURCES: dict[str, tuple[Callable[[Study], None], list[str]]] = {
     "running.py": (
         longer("src/mckl/estimation/running.py", COMMENT),
-        [*ESTIMATES, "settings", "theory", "figure_tails"],
+        [*ESTIMATES, "gradients", "settings", "theory", "libraries", "figure_tails"],
     ),
     "the backend": (
         longer("src/mckl/draw/backends/numpy.py", COMMENT),
@@ -189,7 +189,8 @@ def test_deleted(study: Study, paths: list[str], out_of_date: list[str]) -> None
 
 
 def test_a_fresh_study_does_everything(fresh: Study) -> None:
-    assert fresh.jobs() == after(*ESTIMATES, "settings", "theory", "notebook", "figure_tails")
+    first = ("gradients", "settings", "theory", "notebook", "libraries", "figure_tails")
+    assert fresh.jobs() == after(*ESTIMATES, *first)
 
 
 def test_a_rerun_settles(study: Study) -> None:

@@ -15,6 +15,8 @@ import pytest
 from mckl.record.provenance import other_numbers
 from mckl.record.tables import SCHEMAS
 from mckl.show.runlog import answers
+from mckl.study.libraries import LIBRARIES
+from mckl.study.libraries.policies import policies
 from mckl.study.plan import STAGES
 
 from .study import (
@@ -39,7 +41,10 @@ ROWS = {
     "gaps": 0,
     "summary": DRAWN * ESTIMATORS * CHECKPOINTS,
     "budget": DRAWN * ESTIMATORS,
+    "formulas": len(policies()) * sum(len(library.uses) for library in LIBRARIES.values()),
     "cost": len(CHUNKS) + DRAWN,
+    "gradients": 17 * 5,  # methods of a normal law, numbers of samples
+    "training": (8 + 9) * 3 * 41,  # methods of a token and of a normal law, runs, steps shown
     "notebook": 10_000,
     "notebook-points": 1000,
 }
@@ -50,7 +55,8 @@ def test_every_target_exists_and_nothing_else(finished: Study) -> None:
     outputs = {f"results/{x}/numpy/{chunk}.parquet" for x in ("traces", "cost") for chunk in CHUNKS}
     expected |= outputs | {f"{path}.kept" for path in outputs}
     expected |= {f"results/figures/{f}.{s}" for f in FIGURES for s in ("svg", "png", "pdf", "rst")}
-    pages = ("landing.rst", "report.html", "explorer.html", "verified.txt", "manifest.json")
+    pages = ("landing.rst", "report.html", "explorer.html", "libraries.md", "verified.txt",
+             "manifest.json")  # fmt: skip
     expected |= {f"results/{name}" for name in pages}
     written = finished.files()
     records = {f for f in written if f.startswith(("results/logs/", "results/benchmarks/"))}
@@ -61,7 +67,7 @@ def test_every_target_exists_and_nothing_else(finished: Study) -> None:
 def test_every_job_has_a_log_and_a_benchmark(finished: Study) -> None:
     jobs = {f"figures/{name}" for name in FIGURES} | {f"estimate/numpy/{c}" for c in CHUNKS}
     jobs |= {rule for rule in READS if not rule.startswith("figure_")}
-    jobs |= {"settings", "theory", "notebook"}
+    jobs |= {"settings", "theory", "notebook", "libraries"}
     written = finished.files()
     assert {f for f in written if "/logs/" in f} == {f"results/logs/{j}.log" for j in jobs}
     benchmarks = {f for f in written if "/benchmarks/" in f}
@@ -110,6 +116,7 @@ def test_the_gate_says_what_it_tested(finished: Study) -> None:
     assert line.startswith("theory and measurement agree")
     for test, cells in verification["test"].value_counts().items():
         assert f"{cells} cells by {test}" in line
+    assert "formulas of libraries: mean and variance" in line
     for quantity in ("a bias", "a variance", "a standard error", "a coverage"):
         assert re.search(rf"^  {quantity} .* over many cells at once; ", line, re.MULTILINE)
 

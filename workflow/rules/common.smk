@@ -37,10 +37,13 @@ SETTINGS = STUDY.settings()
 CHUNKS = dict.fromkeys(STUDY.backends, STUDY.chunks())
 CHECKPOINTS = checkpoints(STUDY.samples, STUDY.checkpoints_per_octave)
 NOTEBOOK = notebook(SETTINGS)
+GRADIENTS = STUDY.gradient_settings()
 FIGURES = [
     name
     for name, figure in KNOWN_FIGURES.items()
-    if (NOTEBOOK or not figure.of_notebook) and {*figure.backends} <= {*STUDY.backends}
+    if (NOTEBOOK or not figure.of_notebook)
+    and (GRADIENTS or not figure.of_gradients)
+    and {*figure.backends} <= {*STUDY.backends}
 ]
 TABLES = [
     "settings",
@@ -51,6 +54,9 @@ TABLES = [
     "verification",
     "budget",
     "cost",
+    "formulas",
+    "gradients",
+    "training",
 ]
 
 # TensorFlow Probability's own KL of every setting, which the gate compares with the closed form.
@@ -68,6 +74,8 @@ MAKERS = {
     "verification": "verify",
     "registered-kl": "registered_kl",
     "notebook-points": "notebook",
+    "formulas": "libraries",
+    "training": "gradients",
 }
 
 

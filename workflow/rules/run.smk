@@ -91,7 +91,7 @@ if workflow.is_main_process:
     check_writable()
     end_on_signals()
     take_over()
-    # Facts for the manifest that a job cannot know.
+    # For the manifest: command, host and times, which its job cannot find out.
     os.environ.update(
         MCKL_RUN=json.dumps({"command": command_line(sys.orig_argv), "start": now()})
     )

@@ -1,4 +1,4 @@
-# What the replicates say, beside the theory, and the gate that compares them.
+# Statistics over replicates, beside the theory, and the gate that compares the two.
 
 
 rule summary:
@@ -34,6 +34,7 @@ rule verify:
         summary="results/tables/summary.parquet",
         theory="results/tables/theory.parquet",
         settings="results/tables/settings.parquet",
+        gradients="results/tables/gradients.parquet",
     output:
         "results/tables/verification.parquet",
     log:
@@ -48,18 +49,19 @@ rule verify:
         mem_mb=1000,
         runtime=10,
     params:
-        origin=origin("summary", "theory", "settings", *REGISTERED),
+        origin=origin("summary", "theory", "settings", "gradients", *REGISTERED),
         code=script_digest("verify"),
     script:
         "../../scripts/verify.py"
 
 
-# Apart from `verify`, and after the figures: what fails here has been written and drawn.
+# A rule of its own, after the figures: when it fails, tables and figures are complete.
 rule gate:
     input:
         expand("results/figures/{figure}.svg", figure=FIGURES),
         verification="results/tables/verification.parquet",
         gaps="results/tables/gaps.parquet",
+        formulas="results/tables/formulas.parquet",
     output:
         "results/verified.txt",
     log:
@@ -74,7 +76,7 @@ rule gate:
         mem_mb=500,
         runtime=10,
     params:
-        origin=origin("verification", "gaps"),
+        origin=origin("verification", "gaps", "formulas"),
         code=script_digest("gate"),
     script:
         "../../scripts/gate.py"

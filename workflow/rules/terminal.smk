@@ -5,7 +5,7 @@
 # - `quiet:` in the profile would empty the file as well, and hide why a job failed;
 # - a logger plugin has to be installed as a package wherever the study runs, for a profile that
 #   names it stops Snakemake where it is missing;
-# - of those that exist, snakemake-logger-plugin-rich 0.5.1 knows no time left, shows no progress in
+# - of those that exist, snakemake-logger-plugin-rich 0.5.1 shows no time left, and no progress in
 #   a pipe or a CI log, and prints a failed job's whole log.
 # Snakemake's own log comes with --printshellcmds, --verbose, --quiet or a logger plugin, in dry runs,
 # and where another workflow uses this one as a module.

@@ -126,12 +126,45 @@ def _pair_options(function: F) -> F:
     return function
 
 
+# Columns of log-probabilities, and what their options say.
+_GIVEN = {
+    "log_q": "log q of samples of q, or of their tokens, in nats.",
+    "log_p": "log p of the same.",
+    "log_ratio": "log q - log p instead of both.",
+    "sequence": "The id of each token's sequence; the rows of one stand together.",
+    "log_sampler": "log-probabilities under what drew the samples, if not q: they get weights.",
+    "full_kl": "KL of the next token over the whole vocabulary, row by row: adds rb.",
+}
+
+
+def _given_options(function: F) -> F:
+    rest = (
+        click.option(
+            "--table", metavar="FILE", help="One table (.npz, .csv, .parquet) with such columns."
+        ),
+        click.option(
+            "--columns", metavar="NAMES", help="Their names in it, as log_q=policy_logp,log_p=ref."
+        ),
+        click.option(
+            "--watch", is_flag=True,
+            help="Read batches as JSON lines, and tell what is known after each.",
+        ),
+    )  # fmt: skip
+    files = [
+        click.option("--" + name.replace("_", "-"), metavar="FILE", help=text)
+        for name, text in _GIVEN.items()
+    ]
+    for option in reversed((*files, *rest)):
+        function = option(function)
+    return function
+
+
 def _tolerance_options(function: F) -> F:
     for option in reversed(
         (
             click.option(
                 "--tolerance", "-t", type=float, callback=_positive,
-                help="Allowed error relative to KL.  [0.01]",
+                help="Allowed error relative to KL.  [0.01; with --gradient, relative to it: 0.1]",
             ),
             click.option(
                 "--absolute", type=float, callback=_positive, metavar="NATS",
@@ -161,14 +194,14 @@ class _Group(click.Group):
             _fail(error.format_message())
         except UserError as error:
             _fail(str(error))
-        except ModuleNotFoundError as error:  # what only some of the answers take
+        except ModuleNotFoundError as error:  # a package that only some commands need
             package = (error.name or "").partition(".")[0]
             _fail(f"the package {package} is missing: pip install {package}")
         except MemoryError:
             _fail("not enough memory for so many coordinates")
         except click.Abort:
             _fail("interrupted", 130)
-        except BrokenPipeError:  # the reader has seen enough
+        except BrokenPipeError:  # the reader of the pipe has closed it
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(141)
         sys.exit(code if isinstance(code, int) else 0)
@@ -223,7 +256,8 @@ def kl(as_json: bool, **pair: Any) -> None:
 @main.command(
     epilog="Examples:\n\n"
     + _PAIR_EXAMPLES.format(command="advise", more=" --tolerance 0.01")
-    + "  mckl advise --q-mean q_mean.npy --q-sd q_sd.npy --p-mean 0 --p-sd 1 --confidence 0.95\n\n"
+    + "  mckl advise --q-mean q_mean.npy --q-sd q_sd.npy --p-mean 0 --p-sd 1 --confidence 0.95\n"
+    + "  mckl advise --gradient --dimension 2 --scale 1.25 --offset 0.5\n\n"
     + _CODES.format(no="no estimator reaches the tolerance")
 )
 @_pair_options
@@ -234,6 +268,10 @@ def kl(as_json: bool, **pair: Any) -> None:
 )  # fmt: skip
 @click.option("--sampler", "samplers", multiple=True, type=_SAMPLER, help="Only these.")
 @click.option("--estimator", "estimators", multiple=True, type=_ESTIMATOR, help="Only these.")
+@click.option(
+    "--gradient", is_flag=True,
+    help="Tell it of the gradient of KL in the parameters of q: what each loss descends.",
+)  # fmt: skip
 @_json_option
 def advise(
     tolerance: float | None,
@@ -241,6 +279,7 @@ def advise(
     confidence: float | None,
     samplers: Sequence[str],
     estimators: Sequence[str],
+    gradient: bool,
     as_json: bool,
     **pair: Any,
 ) -> None:
@@ -249,6 +288,10 @@ def advise(
     The answer is theory, exact unless marked; nothing is drawn.
     """
     given = _pair(**pair)
+    if gradient:
+        others = absolute or confidence or samplers or estimators
+        _advise_gradient(given, tolerance, others, as_json)
+        return
     asked, relative = _asked(tolerance, absolute)
     from mckl.estimation.advice import advise as advice
 
@@ -271,11 +314,17 @@ def advise(
 @main.command(
     epilog="Examples:\n\n"
     + _PAIR_EXAMPLES.format(command="estimate", more=" --tolerance 0.01")
-    + "  mckl estimate -d 64 -s 1.2 -o 0.5 --absolute 0.001 --sampler iid-radial --json\n\n"
-    + _CODES.format(no="the budget was spent before the interval was tight enough").rstrip()
+    + "  mckl estimate -d 64 -s 1.2 -o 0.5 --absolute 0.001 --sampler iid-radial --json\n"
+    + "  mckl estimate --log-q lq.npy --log-p lp.npy --sequence ids.npy\n"
+    + "  mckl estimate --table rollout.parquet"
+    + " --columns log_q=policy_logp,log_p=ref_logp,sequence=episode\n\n"
+    + _CODES.format(
+        no="the interval is wider than was asked: the budget is spent, or the data are too few"
+    ).rstrip()
     + "\n  4  estimated, but without an interval: it would not cover; the reason is given\n"
 )
 @_pair_options
+@_given_options
 @_tolerance_options
 @click.option(
     "--confidence", "-c", type=float, default=0.95, callback=_share, show_default=True,
@@ -287,7 +336,7 @@ def advise(
 )  # fmt: skip
 @click.option(
     "--estimator", type=_ESTIMATOR,
-    help="What is averaged.  [what `mckl advise` recommends]",
+    help="What is averaged.  [what `mckl advise` recommends; of given samples all]",
 )  # fmt: skip
 @click.option(
     "--budget", type=_Count(), default=10**8, show_default=True, help="Most samples to draw."
@@ -305,7 +354,10 @@ def estimate(
     budget: int,
     seed: int,
     as_json: bool,
-    **pair: Any,
+    table: str | None,
+    columns: str | None,
+    watch: bool,
+    **rest: Any,
 ) -> None:
     """Estimate KL(q||p) from samples until its interval is tight enough.
 
@@ -313,50 +365,82 @@ def estimate(
     points by theory, so that the interval keeps its coverage; it stops there or when the budget is
     spent, and says which. Where theory or the samples show that an interval would not cover, it is
     withheld: the estimate comes with the reason and with what to use instead.
+
+    With --log-q and --log-p, or a table of them, the samples are those of q that you have:
+    log-probabilities in nats, of samples, or of the tokens of sequences. Every estimator is told,
+    with its interval where the data allow one, and which to trust.
     """
-    given = _pair(**pair)
-    asked, relative = _asked(tolerance, absolute)
+    files = {name: rest.pop(name) for name in _GIVEN}
+    if watch or table or columns or any(files.values()):
+        for name, value in (*rest.items(), ("sampler", sampler)):
+            if value is not None:
+                raise UserError(
+                    f"--{name.replace('_', '-')}: not together with given log-probabilities"
+                )
+        asked = _asked(tolerance, absolute)
+        if watch:
+            _watch(files, table, estimator, confidence, as_json)
+        _estimate_given(files, table, columns, estimator, asked, confidence, as_json,
+                        tolerance is not None or absolute is not None)  # fmt: skip
+    given = _pair(**rest)
+    size, relative = _asked(tolerance, absolute)
     if seed < 0:
         raise UserError(f"--seed: {seed}, expected at least 0")
+    from mckl.api.pairs import run
     from mckl.cli.words import estimate_answer, print_estimate, progress
     from mckl.draw.points import SAMPLERS
-    from mckl.errors import NotFiniteError
-    from mckl.estimation.advice import choose, divergences
-    from mckl.estimation.budget import Forecasts
     from mckl.estimation.intervals import Request
-    from mckl.estimation.sequential import estimate as run
-    from mckl.estimation.sequential import plan
-    from mckl.estimation.values import ESTIMATORS
     from mckl.study.feasible import check_numbers
 
     _check_offered(given, [sampler] if sampler else [], [estimator] if estimator else [])
-    divergences(given)  # refuses what is no float64
-    forecasts, request = Forecasts(given), Request(asked, relative, confidence, budget)
-    best = choose(forecasts, request, _SAMPLER.choices, _ESTIMATOR.choices)
-    used = best
-    if sampler or estimator:
-        used = choose(
-            forecasts, request, [sampler] if sampler else _SAMPLER.choices,
-            [estimator] if estimator else _ESTIMATOR.choices,
-        )  # fmt: skip
-    check_numbers(given, SAMPLERS[used.sampler], "--sampler", "the pair")
-    chosen = SAMPLERS[used.sampler], ESTIMATORS[used.estimator]
-    planned = plan(forecasts, *chosen, request)
-    try:
-        with progress(planned.expected) as advance:
-            done = run(forecasts, *chosen, request, seed=seed, planned=planned, progress=advance)
-    except NotFiniteError as error:
-        raise UserError(str(error)) from None
-    instead = None
-    if done.withheld and best != used:
-        other = plan(forecasts, SAMPLERS[best.sampler], ESTIMATORS[best.estimator], request)
-        instead = best if other.withheld is None else None
-    answer = estimate_answer(done, forecasts, used, instead, confidence, seed)
+    found = run(
+        given, Request(size, relative, confidence, budget), sampler, estimator, seed,
+        check=lambda name: check_numbers(given, SAMPLERS[name], "--sampler", "the pair"),
+        progress=progress,
+    )  # fmt: skip
+    answer = estimate_answer(
+        found.done, found.forecasts, found.used, found.instead, confidence, seed
+    )
     if as_json:
         _print_json(answer)
     else:
         print_estimate(answer)
-    sys.exit({"tight": 0, "budget": NOT_REACHED, "withheld": WITHHELD}[done.stopped])
+    sys.exit({"tight": 0, "budget": NOT_REACHED, "withheld": WITHHELD}[found.done.stopped])
+
+
+def _estimate_given(
+    files: Mapping[str, str | None], table: str | None, columns: str | None,
+    estimator: str | None, asked: tuple[float, bool], confidence: float, as_json: bool, held: bool,
+) -> NoReturn:  # fmt: skip
+    """The answer from log-probabilities in files; `held`: whether a tolerance was asked for."""
+    from mckl.cli.given import estimated, wanted
+    from mckl.estimation.intervals import Request
+
+    request = Request(*asked, confidence, 10**18)
+    told = estimated(wanted(files, table, columns), request, estimator)
+    if as_json:
+        _print_json(told.to_dict())
+    else:
+        click.echo(repr(told))
+    if told.interval is None:
+        sys.exit(WITHHELD)
+    half = (told.interval[1] - told.interval[0]) / 2
+    sys.exit(NOT_REACHED if held and half > request.target(told.kl) else 0)
+
+
+def _watch(
+    files: Mapping[str, str | None], table: str | None, estimator: str | None, confidence: float,
+    as_json: bool,
+) -> NoReturn:  # fmt: skip
+    """Follow batches on standard input."""
+    from mckl.cli.given import watched
+
+    if table or any(files.values()):
+        raise UserError("--watch: it reads standard input, and no file")
+    seen = watched(sys.stdin, estimator, confidence, as_json)
+    if seen is None:
+        raise UserError("--watch: no batch on standard input")
+    sys.exit(WITHHELD if seen.withheld else 0)
 
 
 @main.command(
@@ -397,6 +481,26 @@ def verify(folder: Path, against: Path | None) -> None:
         _fail(f"{folder}: not as in {manifest}{what_now}", DIFFERENT)
     what = "the numbers of every table" if against else f"all {len(stated['files'])} files"
     click.echo(f"{folder}: {what} as in {manifest}")
+
+
+def _advise_gradient(pair: Pair, tolerance: float | None, others: object, as_json: bool) -> None:
+    """The answer of `mckl advise --gradient`."""
+    if others:
+        raise UserError("--gradient: expected beside it --tolerance and --json alone")
+    from mckl.estimation.gradients.advice import advise as advice
+
+    try:
+        answer = advice(pair, tolerance or 0.1)
+    except ValueError as error:
+        raise UserError(f"--gradient: {error}") from None
+    if as_json:
+        _print_json(answer)
+    else:
+        from mckl.cli.gradient_words import print_gradient_advice
+
+        print_gradient_advice(answer)
+    if answer["recommendation"] is None:
+        sys.exit(NOT_REACHED)
 
 
 def _print_json(answer: Mapping[str, Any]) -> None:

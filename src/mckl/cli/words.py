@@ -142,7 +142,7 @@ def _print_table(answer: Mapping[str, Any]) -> None:
                 chosen = best and all(option[k] == best[k] for k in ("estimator", "sampler"))
                 table.add_row(*_cells(option), style="bold" if chosen else None)
         table.add_section()
-    # A file or a pipe has no width.
+    # A file or a pipe has no width of its own.
     Console(width=None if sys.stdout.isatty() else 120, highlight=False).print(table)
 
 
@@ -173,9 +173,9 @@ def _probability(option: Mapping[str, Any]) -> str:
 
 @contextlib.contextmanager
 def progress(samples: int) -> Iterator[Callable[[int], object]]:
-    """A bar of about so many samples with the time left, on standard error while it is a terminal.
+    """A progress bar over about so many samples on standard error, if that is a terminal.
 
-    It appears at once and goes when the work is done.
+    It disappears when the work is done.
     """
     if not sys.stderr.isatty():
         yield lambda evaluations: None
@@ -185,7 +185,7 @@ def progress(samples: int) -> Iterator[Callable[[int], object]]:
     with tqdm(total=samples, unit=" samples", unit_scale=True, leave=False) as bar:
 
         def advance(evaluations: int) -> None:
-            bar.total = max(bar.total or 0, bar.n + evaluations)  # the forecast may be passed
+            bar.total = max(bar.total or 0, bar.n + evaluations)  # more may be drawn than forecast
             bar.update(evaluations)
 
         yield advance

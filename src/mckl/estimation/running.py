@@ -7,7 +7,7 @@ mean is large beside the spread.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -73,3 +73,37 @@ class RunningMoments:
         for name, before in self._mean.items():
             self._mean[name] = before + shift[name] * (block / total)
         self.units = total
+
+    def merge(self, other: RunningMoments) -> None:
+        """Take in what another one, of the same products, has seen."""
+        total = self.units + other.units
+        if not total:
+            return
+        shift = {name: other._mean[name] - before for name, before in self._mean.items()}
+        weight = self.units * other.units / total
+        for first, second in self._products:
+            between = weight * shift[first] * shift[second]
+            self._comoment[first, second] += other._comoment[first, second] + between
+        for name, before in self._mean.items():
+            self._mean[name] = before + shift[name] * (other.units / total)
+        self.units = total
+
+    def state(self) -> dict[str, Any]:
+        """Everything that was seen, of one row, as plain numbers."""
+        return {
+            "units": self.units,
+            "mean": {name: float(mean[0]) for name, mean in self._mean.items()},
+            "comoment": {
+                f"{first} {second}": float(self._comoment[first, second][0])
+                for first, second in self._products
+            },
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from a `state` of the same products."""
+        self.units = int(state["units"])
+        self._mean = {name: np.array([float(state["mean"][name])]) for name in self._mean}
+        self._comoment = {
+            (first, second): np.array([float(state["comoment"][f"{first} {second}"])])
+            for first, second in self._products
+        }

@@ -17,13 +17,14 @@ import numpy as np
 from mckl.arrays import Vector
 
 LEAST = 400  # values below which the fit says little: its standard error passes 0.13
+MOST = 30_000  # values of a tail that are kept, however many values there are: of 10^8 and more
 _FEWEST = 20  # excesses that a fit takes
 _PRIOR_WEIGHT, _PRIOR_INDEX = 10.0, 0.5
 
 
 def tail_size(n: int) -> int:
     """M, how many of n values make the tail."""
-    return int(min(n / 5, 3 * math.sqrt(n)))
+    return int(min(n / 5, 3 * math.sqrt(n), MOST))
 
 
 def limit(n: int) -> float:
@@ -52,24 +53,34 @@ class Tails:
 
 
 class Largest:
-    """The largest of the values that pass by."""
+    """The largest of the values that pass by, at most so many."""
 
     def __init__(self, count: int) -> None:
         self._count = count
-        self._held = np.empty(0)
+        self._held = [np.empty(0)]
+        self._size = 0
         self._least = -math.inf
 
     def update(self, values: Vector) -> None:
         """Take in more values, shape (n,)."""
-        held = np.concatenate((self._held, values[values > self._least]))
+        more = values[values > self._least]
+        if more.size:
+            self._held.append(more)
+            self._size += more.size
+        if self._size > 2 * self._count:  # so that a partition serves many updates
+            self._drop()
+
+    def _drop(self) -> None:
+        held = np.concatenate(self._held)
         if held.size > self._count:
             held = np.partition(held, held.size - self._count)[-self._count :]
             self._least = float(held.min())
-        self._held = held
+        self._held, self._size = [held], held.size
 
     def values(self) -> Vector:
         """The largest so far, ascending."""
-        return np.sort(self._held)
+        self._drop()
+        return np.sort(self._held[0])
 
 
 def pareto_index(excesses: Vector) -> float:

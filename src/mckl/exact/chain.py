@@ -32,6 +32,7 @@ from mckl.exact.series import Algebra, algebra
 
 _SETTLED = 4.0 * np.finfo(float).eps  # what a step may still change, relative to its size
 _NEAR = 0.5  # vectors within this of 1 are carried as what is above 1
+_NOTHING = 4.0 * np.finfo(float).eps  # a variance this small beside its terms is rounding
 _MOST_EXPONENT = 300.0  # of a weight e^{s l} before weights are scaled
 
 
@@ -189,15 +190,33 @@ class ChainLaw(Law):
         sums[:, 1] = np.where(better, of.kl + apart.sum(axis=1), sums[:, 1])
         found = log_mean(series, of.start, weights, sums, self._steps)
         found[0] += self._steps * shift
+        if order > 1 and self._is_rounding(found[2], of.ell):
+            found[2:] = 0.0
         self._series[s] = np.where(np.isfinite(found), found, np.inf)
         return self._series[s]
 
-    @np.errstate(over="ignore", invalid="ignore")
     def sums(self, names: Sequence[str], paired: bool, order: int = 4) -> Vector:
         if paired:
             raise ValueError("a policy has no antithetic pairs")
-        of, series = self._of, algebra(len(names), order)
-        tables = [of.table(name) for name in names]
+        return self.joint_cumulants([self._of.table(name) for name in names], order)
+
+    @np.errstate(over="ignore", invalid="ignore")
+    def joint_cumulants(self, tables: Sequence[tuple[Vector, Vector]], order: int = 4) -> Vector:
+        """Joint cumulants of sums over tokens of any tables g(previous, next).
+
+        Parameters
+        ----------
+        tables
+            Of each sum the table, shape (states, states), and its row means under q, which are
+            given so that none of their digits is lost.
+        order
+            The largest total order.
+
+        Returns
+        -------
+        As `sums`.
+        """
+        of, series = self._of, algebra(len(tables), order)
         weights: list[Vector] = []
         where = {m: k for k, m in enumerate(series.monomials)}
         for monomial in series.monomials:
@@ -210,13 +229,30 @@ class ChainLaw(Law):
         sums = np.stack([w.sum(axis=1) for w in weights], axis=1)
         sums[:, 0] = 0.0
         for v, (_, means) in enumerate(tables):
-            sums[:, where[tuple(int(i == v) for i in range(len(names)))]] = means
+            sums[:, where[tuple(int(i == v) for i in range(len(tables)))]] = means
         found = log_mean(series, of.start, weights, sums, self._steps) * series.factorials
-        out = np.zeros((order + 1,) * len(names))
+        out = np.zeros((order + 1,) * len(tables))
         for monomial, value in zip(series.monomials, found, strict=True):
             out[monomial] = value if math.isfinite(value) else math.inf
-        out[(0,) * len(names)] = 0.0
+        out[(0,) * len(tables)] = 0.0
+        for v, (table, _) in enumerate(tables):
+            second = tuple(2 * int(i == v) for i in range(len(tables)))
+            if order > 1 and self._is_rounding(0.5 * out[second], table):
+                mean = tuple(int(i == v) for i in range(len(tables)))
+                kept = float(out[mean])
+                np.moveaxis(out, v, 0)[1:] = 0.0
+                out[mean] = kept
         return out
+
+    def _is_rounding(self, half_variance: float, table: Vector) -> bool:
+        """Whether what is left of the variance of a sum over tokens is rounding: it is 0."""
+        square = self._of.q * np.square(table)
+        rows = square.sum(axis=1)
+        if not abs(half_variance) <= _NOTHING * self._steps * rows.max():
+            return False
+        excess = np.stack((np.zeros(rows.size), rows), axis=1)
+        size = log_mean(algebra(1, 1), self._of.start, [self._of.q, square], excess, self._steps)[1]
+        return bool(abs(half_variance) <= _NOTHING * size)
 
 
 def direct(of: Transitions, steps: int) -> tuple[float, float]:

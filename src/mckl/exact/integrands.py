@@ -28,9 +28,13 @@ def ratio(ell: Vector) -> Vector:
 def k3(ell: Vector, ratio_minus_one: Vector | None = None) -> Vector:
     """The sum r - 1 + l >= 0, by its series where l is small; r - 1 where it is known already."""
     value = (ratio(ell) if ratio_minus_one is None else ratio_minus_one) + ell
-    small = np.flatnonzero(np.abs(ell) < _SMALL)
-    x = ell.take(small)
-    value.put(small, x * x * (0.5 - x * (1 / 6 - x * (1 / 24 - x * (1 / 120)))))
+    small = np.abs(ell) < _SMALL
+    count = np.count_nonzero(small)
+    if 8 * count > small.size:  # the series of every value is faster than picking so many
+        np.copyto(value, _k3_series(ell), where=small)
+    elif count:
+        places = np.flatnonzero(small)
+        value.put(places, _k3_series(ell.take(places)))
     return value
 
 
@@ -52,6 +56,10 @@ def x_minus_log1p(x: Vector | float) -> Vector:
     with np.errstate(invalid="ignore", divide="ignore"):
         far = x - np.log1p(np.where(near, 0.0, x))
     return np.where(near, small * small / (2.0 + small) - 2.0 * s * s2 * series, far)
+
+
+def _k3_series(x: Vector) -> Vector:
+    return np.asarray(x * x * (0.5 - x * (1 / 6 - x * (1 / 24 - x * (1 / 120)))))
 
 
 # The sums over factors that every pair offers whose factors are known; a family may have more.

@@ -12,6 +12,7 @@ from mckl.draw.distribution import Factor
 from mckl.draw.form import Form, Seconds
 from mckl.exact.integrands import SUMS
 from mckl.exact.law import Law
+from mckl.families.scores import Scores
 
 
 class Integrals(NamedTuple):
@@ -61,6 +62,11 @@ class Pair(ABC):
 
     @abstractmethod
     def _law(self) -> Law: ...
+
+    @cached_property
+    def scores(self) -> Scores | None:
+        """The joint law of l and the score of q, for gradients; None where there is none."""
+        return None
 
     @property
     def reverse_kl(self) -> float:

@@ -19,6 +19,7 @@ from mckl.arrays import Vector
 from mckl.draw.alias import Alias, alias_tables
 from mckl.draw.distribution import Distribution
 from mckl.families.base import Family, Side
+from mckl.families.categorical_scores import CategoricalScores
 from mckl.families.exponential import Exponential, ExponentialPair, log_quotient, text_of
 from mckl.families.parameters import check_names, numbers
 
@@ -101,6 +102,9 @@ class Categorical(Exponential):
             d[taken] = log_quotient(self.given[taken], p.given[taken])
         # A constant changes nothing; without it rounding is that of the differences.
         return d - np.where(taken, self.probabilities @ d, 0.0)
+
+    def scores(self, ell: Vector) -> CategoricalScores:
+        return CategoricalScores(self.probabilities, ell)
 
     @cached_property
     def _alias(self) -> Alias:

@@ -18,6 +18,7 @@ import hashlib
 import math
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -28,6 +29,7 @@ from mckl.draw.form import Form, Seconds
 from mckl.exact.integrands import sums_over
 from mckl.exact.law import Law, Tilt
 from mckl.families.base import Pair, Side
+from mckl.families.scores import Scores
 from mckl.text import number
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(12)
@@ -191,6 +193,10 @@ class Exponential(Side):
     def coefficients(self, p: Any) -> Vector:
         """The natural parameters of this law less those of p, one a sufficient statistic."""
 
+    def scores(self, ell: Vector) -> Scores | None:
+        """The score of this law, where l is this at each of its finitely many values."""
+        return None
+
     @abstractmethod
     def draw(self, generator: np.random.Generator, shape: tuple[int, int]) -> Any:
         """Independent samples, one a row."""
@@ -230,6 +236,11 @@ class ExponentialPair(Pair):
 
     def reversed(self) -> ExponentialPair:
         return self.p.against(self.q)
+
+    @cached_property
+    def scores(self) -> Scores | None:
+        form = self.form()
+        return self.q.scores(form.constant + form.coefficients)
 
     def distributions(self) -> Sequence[Factor] | None:
         q, p = self.q.tensorflow, self.p.tensorflow

@@ -6,6 +6,7 @@ and p is computed from differences of their logs, so that no digit is lost where
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +18,7 @@ from mckl.exact.phi import phi
 from mckl.families.exponential import log_quotient
 from mckl.families.parameters import shown_briefly
 
+_NEVER = 1e-290  # a token that is less likely counts as one of probability 0
 _ADD_UP = 1e-6  # how far the sum of a row of probabilities may be from 1
 # Transition tables, their series and the tables that are drawn from: bytes an entry, about.
 _BYTES_PER_ENTRY = 300
@@ -43,6 +45,29 @@ class NextToken(NamedTuple):
     def at(self, temperature: float) -> NextToken:
         """The laws with logits divided by a temperature."""
         return self if temperature == 1.0 else NextToken(self.logits / temperature)
+
+    def most_likely(self, k: int) -> NextToken:
+        """The k likeliest tokens of every row, those of equal probability in their order."""
+        return self._kept(lambda mass: np.arange(mass.shape[1]) < k)
+
+    def nucleus(self, share: float) -> NextToken:
+        """The fewest tokens of every row with a share of its probability (top-p)."""
+        return self._kept(lambda mass: np.cumsum(mass, axis=1) - mass < share)
+
+    def _kept(self, which: Callable[[Vector], Any]) -> NextToken:
+        """The table cut to some of the columns of sorted rows."""
+        q = self.probabilities
+        order = np.argsort(-q, axis=1, kind="stable")
+        kept = np.empty(q.shape, dtype=bool)
+        chosen = which(np.take_along_axis(q, order, axis=1))
+        np.put_along_axis(kept, order, np.broadcast_to(chosen, q.shape), axis=1)
+        logits, given = np.where(kept, self.logits, -np.inf), None
+        if self.given is not None:
+            given = np.where(kept, self.given, 0.0)
+            left = given.sum(axis=1, keepdims=True)
+            # Rows keep their sums, which are still to be checked.
+            given *= self.given.sum(axis=1, keepdims=True) / np.where(left > 0, left, 1.0)
+        return NextToken(logits, given)
 
     def replace_row(self, row: int, log_law: Vector) -> NextToken:
         """The table with another law in one row."""
@@ -119,8 +144,9 @@ def transitions(
     difference
         Logits of q less logits of p, where they are known to more digits than the tables have.
     """
-    probabilities, of_p = q.probabilities, p.probabilities
-    taken = probabilities > 0  # what is below the smallest float64 is never drawn
+    of_q, of_p = q.probabilities, p.probabilities
+    taken = of_q > _NEVER
+    probabilities = np.where(taken, of_q, 0.0)
     log_q = q.logits - scipy.special.logsumexp(q.logits, axis=1, keepdims=True)
     d = np.zeros(log_q.shape)
     if difference is not None:

@@ -24,6 +24,7 @@ from mckl.exact.integrands import x_minus_log1p
 from mckl.families import base
 from mckl.families.gaussian import GAUSSIAN
 from mckl.families.independent import Independent
+from mckl.families.normal_scores import NormalScores
 from mckl.families.parameters import check_names, missing, numbers, one_length
 from mckl.families.quadratic_form import QuadraticForm, full, radial, radial_groups
 from mckl.families.quadratic_law import Coefficients, QuadraticLaw
@@ -74,6 +75,10 @@ class Diagonal(_Normal):
     def vectors(self) -> tuple[Vector, Vector, Vector, Vector]:
         """Means and standard deviations of q, then of p."""
         return self.q_mean, self.q_sd, self.p_mean, self.p_sd
+
+    @cached_property
+    def scores(self) -> NormalScores:
+        return NormalScores(self.coefficients)
 
     def reversed(self) -> Diagonal:
         return Diagonal(self.p_mean, self.p_sd, self.q_mean, self.q_sd)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -19,8 +20,10 @@ from mckl.arrays import Vector
 from mckl.draw.form import Seconds
 from mckl.draw.streams import generator
 from mckl.exact.chain import ChainLaw, direct
+from mckl.exact.lengths import PerToken, per_token
 from mckl.families.base import Family, Integrals, Pair, Side
 from mckl.families.bigrams import fit
+from mckl.families.chain_scores import MOST_STATES, ChainScores
 from mckl.families.next_token import (
     NextToken,
     check_rows,
@@ -34,6 +37,7 @@ from mckl.families.policy_form import PolicyForm
 _ADD_UP = 1e-6  # how far the sum of the start law may be from 1
 _MOST_DIRECT = 1e9  # steps times entries of a table for the check of KL from its definition
 _TABLES = ("transitions", "logits", "text")
+_SAMPLING = ("temperature", "top_k", "top_p")
 _SHARED = ("initial", "dimension", "stop")
 # Of the tables of `policy(S)`, which follow from S alone.
 _SEED = 20261124
@@ -93,6 +97,14 @@ class PolicyPair(Pair):
     def _law(self) -> ChainLaw:
         return ChainLaw(self.transitions, self.dimension)
 
+    @cached_property
+    def scores(self) -> ChainScores | None:
+        """None where the table is so large that it has too many parameters."""
+        of = self.transitions
+        if of.start.size > MOST_STATES:
+            return None
+        return ChainScores(of.start, of.q, of.ell, self.dimension, of.kl)
+
     @property
     def reverse_kl(self) -> float:
         if (self.transitions.missed > 0).any():
@@ -106,6 +118,26 @@ class PolicyPair(Pair):
         if self.dimension * self.transitions.q.size > _MOST_DIRECT:
             return Integrals(math.nan, math.nan)
         return Integrals(*direct(self.transitions, self.dimension))
+
+    def per_token(self, name: str = "ell") -> PerToken:
+        """What estimates have as their mean that divide a sum over tokens by the length.
+
+        Parameters
+        ----------
+        name
+            The sum: ``ell``, ``half_square``, ``ratio``, ``k3`` or ``rb``.
+
+        >>> from mckl.families.registry import case_pair
+        >>> q, p = [[0.5, 0.5], [0, 1]], [[0.8, 0.2], [0, 1]]
+        >>> q, p = ({"family": "policy", "transitions": table} for table in (q, p))
+        >>> found = case_pair({"q": q, "p": p, "dimension": 50, "stop": 1}).per_token()
+        >>> round(found.mean_length, 6), round(found.per_token, 6), round(found.sequence_mean, 6)
+        (2.0, 0.223144, 0.490902)
+        """
+        of = self.transitions
+        table, _ = of.table(name)
+        total = float(self.law.sums((name,), False, 1)[1])
+        return per_token(of.q, table, of.start, total, self.dimension, self.stop)
 
     def form(self) -> PolicyForm:
         return PolicyForm(self.transitions, self.dimension, self.stop)
@@ -217,7 +249,7 @@ def _whole(name: str, value: Any, least: int, expected: str) -> int:
 
 
 def _side(given: Mapping[str, Any]) -> Policy:
-    check_names("policy", given, (*_TABLES, "temperature", *_SHARED))
+    check_names("policy", given, (*_TABLES, *_SAMPLING, *_SHARED))
     tables = [name for name in _TABLES if name in given]
     if len(tables) != 1:
         raise ValueError("policy: expected one of transitions, logits and text")
@@ -231,6 +263,13 @@ def _side(given: Mapping[str, Any]) -> Policy:
         if temperature.ndim:
             raise ValueError("policy: temperature, expected one number")
         table = table.at(float(temperature))
+    if "top_k" in given:
+        table = table.most_likely(_whole("top_k", given["top_k"], 1, "a number of tokens"))
+    if "top_p" in given:
+        share = numbers("policy", "top_p", given["top_p"], above=0.0, most=1.0)
+        if share.ndim:
+            raise ValueError("policy: top_p, expected one number")
+        table = table.nucleus(float(share))
     initial = dimension = stop = None
     if "initial" in given:
         initial = np.atleast_1d(numbers("policy", "initial", given["initial"], least=0.0))
@@ -263,6 +302,8 @@ POLICY = Family(
         "logits": "their logarithms, up to a constant a row",
         "text": "a text whose characters are the tokens; its pairs of characters make the table",
         "temperature": "what logits are divided by; 1 unless given",
+        "top_k": "only so many of the likeliest tokens are kept",
+        "top_p": "only the likeliest tokens are kept, with this probability together or more",
     },
     _side,
     _sweep,

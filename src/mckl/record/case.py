@@ -5,14 +5,17 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from mckl.arrays import Vector
 from mckl.errors import UserError
 from mckl.record.columns import SUFFIXES
 from mckl.record.vectors import read_parameter
 
+TEXT = "text"  # the name of the parameter that is a text
 MOST_SHOWN = 64  # numbers of a parameter that are stored themselves
 
 
@@ -46,9 +49,9 @@ def _numbers(value: Any, where: str, side: str, name: str) -> Any:
         return with_numbers(value, f"{where}.", name if name in ("q", "p") else side)
     if isinstance(value, list):
         return [_numbers(item, where, side, name) for item in value]
-    if is_file(value):
+    if is_file(value, name):
         try:
-            array = read_parameter(value, side, name)
+            array = _code_points(value) if name == TEXT else read_parameter(value, side, name)
         except UserError as error:
             raise UserError(f"{where}: {error}") from None
         if np.isnan(array).any():
@@ -64,15 +67,32 @@ def _numbers(value: Any, where: str, side: str, name: str) -> Any:
         return value
 
 
-def is_file(value: Any) -> bool:
-    """Whether a parameter is the path of a file that holds it."""
-    return isinstance(value, str) and value.lower().endswith(SUFFIXES)
+def is_file(value: Any, name: str = "") -> bool:
+    """Whether a parameter is the path of a file that holds it; a text always is."""
+    return isinstance(value, str) and (name == TEXT or value.lower().endswith(SUFFIXES))
+
+
+def _code_points(path: str) -> Vector:
+    """The code points of a text's characters, which is an array as any other."""
+    try:
+        text = Path(path).read_text("utf-8")
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path}: not a text in UTF-8") from None
+    return np.array([*map(ord, text)], dtype=np.float64)
 
 
 def files(given: Any) -> Iterator[str]:
     """The paths of files in the parameters of a case, as they were given."""
-    if isinstance(given, (Mapping, list)):
-        for value in given.values() if isinstance(given, Mapping) else given:
+    if isinstance(given, Mapping):
+        for name, value in given.items():
+            if is_file(value, str(name)):
+                yield value
+            else:
+                yield from files(value)
+    elif isinstance(given, list):
+        for value in given:
             yield from files(value)
     elif is_file(given):
         yield given

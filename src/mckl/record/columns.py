@@ -50,21 +50,21 @@ def open_columns(path: str) -> Table | Vector:
         raise UserError(f"{path}: expected a file named {', '.join('*' + s for s in SUFFIXES)}")
     if not Path(path).is_file():
         raise UserError(f"{path}: no such file")
-    with _refused(path):
+    with refused(path):
         found = opened(path)
     if not isinstance(found, Table):
         return _with_numbers(path, found)
 
     def read(positions: Sequence[int]) -> list[Vector]:
-        with _refused(path):
+        with refused(path):
             return [_with_numbers(path, column) for column in found.read(positions)]
 
     return Table([name.strip().lower() for name in found.names], found.numeric, read)
 
 
 @contextlib.contextmanager
-def _refused(path: str) -> Iterator[None]:
-    """Whatever a damaged file raises, as one line."""
+def refused(path: str) -> Iterator[None]:
+    """Turn any exception of a damaged file into a `UserError` of one line."""
     try:
         yield
     except UserError:
@@ -172,7 +172,7 @@ def _from_csv(path: str) -> Table | Vector:
         raise UserError(f"{path}: rows that have more or fewer cells than the {len(names)} names")
 
     def read(positions: Sequence[int]) -> list[Vector]:
-        # One character is kept of a cell that nobody asked for, so that every row is counted out.
+        # Other columns keep one character a cell, so that a row of another length is noticed.
         kinds = [(str(i), np.float64 if i in positions else "U1") for i in range(len(names))]
         with _text(path) as file:
             _cells(file)
@@ -201,7 +201,7 @@ def _is_number(cell: str) -> bool:
 
 def _numbers(path: str, file: TextIO, dtype: np.dtype[Any], ndmin: Literal[1, 2]) -> NDArray[Any]:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about a file without rows, which is refused later
+        warnings.simplefilter("ignore")  # a file without rows warns; it is refused later
         try:
             return np.loadtxt(file, dtype, delimiter=",", comments=None, quotechar='"', ndmin=ndmin)
         except ValueError as error:

@@ -71,8 +71,8 @@ class Meter:
     def columns(self) -> Mapping[str, list[Any]]:
         """The columns of cost.parquet: the laps, then the job.
 
-        The job bears the traces of an earlier run at what they took then, so that start-up is
-        still what the traces do not account for.
+        The job's time includes what traces taken from an earlier run took then, so that start-up
+        is still what the traces do not account for.
         """
         cpu, wall = time.process_time(), time.perf_counter() - self._began
         cpu += sum(row["cpu_seconds"] for row in self._earlier)

@@ -11,7 +11,7 @@ from types import TracebackType
 
 from mckl.errors import UserError
 
-# What the disk refuses, rather than the code.
+# Errors of the disk, rather than of the code.
 _REFUSED = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES}
 
 
@@ -35,5 +35,5 @@ def _report(
         text = "".join(traceback.format_exception(kind, error, where))
     try:
         print(text, end="", file=sys.stderr)
-    except OSError:  # the disk that is full holds the log as well
+    except OSError:  # the log may be on the disk that is full
         os.write(terminal, text.encode())

@@ -24,7 +24,7 @@ _SECRET = re.compile("secret|password|token|access-key")
 
 
 def digest(data: object) -> str:
-    """A short digest of plain data, independent of the order of its keys."""
+    """A short digest of anything that JSON can hold, independent of the order of its keys."""
     text = json.dumps(data, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 

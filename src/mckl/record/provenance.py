@@ -16,8 +16,15 @@ from typing import Any
 from mckl.errors import UserError
 from mckl.record.manifest import manifest, now
 
-# What the manifest is about; Snakemake's report is made after it, and again whenever one likes.
-_LEFT = ("tables/*", "figures/*", "explorer.html", "landing.rst", "verified.txt")
+# Folders and files in the manifest; Snakemake makes its report after it, at any time.
+_LEFT = (
+    "tables/*",
+    "figures/*",
+    "explorer.html",
+    "libraries.md",
+    "landing.rst",
+    "verified.txt",
+)
 _TIMED = ("cost",)  # its times differ in every run
 
 
@@ -41,7 +48,7 @@ def content_digest(path: Path) -> str:
 
 def _is_reproducible(name: str) -> bool:
     """Whether the file of this name is a table whose rows follow from the config alone."""
-    from mckl.record import tables  # Arrow: whoever looks at the bytes of files does without it
+    from mckl.record import tables  # imports Arrow, which digests of bytes do not need
 
     folder, _, file = name.rpartition("/")
     table, _, suffix = file.rpartition(".")
@@ -73,7 +80,7 @@ def record(
 
 
 def load(path: Path) -> dict[str, Any]:
-    """The manifest in a file; raises `UserError` for what is none."""
+    """The manifest in a file; raises `UserError` where the file is no manifest."""
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
         for digests in manifest["files"].values():

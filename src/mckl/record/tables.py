@@ -35,11 +35,12 @@ _COLUMNS: Mapping[str, tuple[pa.DataType, str]] = {
     ),
     "backend": (_KEY, "what drew the numbers and evaluated l"),
     "sampler": (_KEY, "how the points are placed"),
-    "estimator": (_KEY, "what is averaged"),
+    "estimator": (_KEY, "what is averaged; of a gradient its method"),
+    "method": (_KEY, "gradient estimator, such as k3-loss"),
     "quantity": (
         _KEY,
         "what is compared: mean, variance, std_error, coverage, repeats, "
-        "kl, log_ratio_variance or registered_kl",
+        "kl, log_ratio_variance, registered_kl, gradient_mean or gradient_variance",
     ),
     "replicate": (pa.int32(), "index of the independent repetition, from 0"),
     "sample": (pa.int64(), "index of the first sample whose l is not finite, from 0"),
@@ -81,7 +82,59 @@ _COLUMNS: Mapping[str, tuple[pa.DataType, str]] = {
     "mse": (pa.float64(), "mean squared error against kl over replicates, nats^2"),
     "mse_std_error": (pa.float64(), "standard error of mse over replicates, nats^2"),
     "rmse": (pa.float64(), "square root of mse, nats"),
-    "relative_rmse": (pa.float64(), "rmse / kl; NaN where kl is 0"),
+    "relative_rmse": (
+        pa.float64(),
+        "rmse / kl; of a gradient, root mean square norm of its error / gradient_norm; "
+        "NaN where what it is relative to is 0",
+    ),
+    "parameter_count": (pa.int64(), "number of parameters theta that q has"),
+    "gradient_norm": (pa.float64(), "Euclidean norm of the gradient of KL(q||p) in theta, nats"),
+    "mean_norm": (pa.float64(), "norm of the mean of the estimates over replicates, nats"),
+    "bias_norm": (pa.float64(), "norm of (mean of the estimates - the gradient), nats"),
+    "relative_bias": (pa.float64(), "bias_norm / gradient_norm; NaN where the gradient is 0"),
+    "cosine": (
+        pa.float64(),
+        "of the angle between the mean of the estimates and the gradient; NaN where one is 0",
+    ),
+    "total_variance": (
+        pa.float64(),
+        "trace of the covariance of the estimates over replicates, nats^2",
+    ),
+    "exact_mean_norm": (pa.float64(), "theoretical mean_norm, nats; NaN: not known"),
+    "exact_bias_norm": (pa.float64(), "theoretical bias_norm, nats; NaN: not known"),
+    "exact_relative_bias": (pa.float64(), "theoretical relative_bias"),
+    "exact_cosine": (pa.float64(), "theoretical cosine"),
+    "exact_total_variance": (
+        pa.float64(),
+        "theoretical total_variance, nats^2; inf: infinite, NaN: not known",
+    ),
+    "exact_relative_rmse": (pa.float64(), "theoretical relative_rmse"),
+    "mean_measured": (
+        pa.float64(),
+        "mean of the estimates in the parameter that is farthest off, nats",
+    ),
+    "mean_exact": (pa.float64(), "its theoretical value, nats; NaN: not tested"),
+    "mean_spread": (pa.float64(), "exact standard deviation of mean_measured, nats"),
+    "mean_z": (pa.float64(), "their difference in exact standard deviations"),
+    "mean_p_value": (pa.float64(), "bound on the two-sided p-value over all parameters"),
+    "variance_measured": (
+        pa.float64(),
+        "mean square norm of (estimate - its exact mean) over replicates, nats^2",
+    ),
+    "variance_exact": (pa.float64(), "its theoretical value, nats^2"),
+    "variance_spread": (pa.float64(), "standard deviation of variance_measured, at most, nats^2"),
+    "variance_z": (pa.float64(), "their difference in standard deviations, at most"),
+    "variance_p_value": (
+        pa.float64(),
+        "bound on the two-sided p-value; NaN where the fourth moment is infinite or not known",
+    ),
+    "problem": (_KEY, "what is trained: token (three categories) or normal (one dimension)"),
+    "run": (pa.int32(), "index of the run of gradient descent, from 0"),
+    "step": (pa.int32(), "steps of gradient descent so far"),
+    "predicted_kl": (
+        pa.float64(),
+        "KL(q||p) after as many steps along the method's exact mean, nats; NaN: over 1,000",
+    ),
     "ci_coverage": (
         pa.float64(),
         "share of replicates whose nominal 95 % t interval holds kl; NaN without std_error",
@@ -115,8 +168,8 @@ _COLUMNS: Mapping[str, tuple[pa.DataType, str]] = {
     "passed": (pa.bool_(), "whether p_value is at least the cell's share of the level 1e-6"),
     "test": (
         _KEY,
-        "gamma (matched tail), chebyshev, bennett or chernoff (bounds for any law), "
-        "rounding (equal to rounding) or none",
+        "gamma (matched tail), chebyshev, bennett, chernoff or self-normalised (bounds for any "
+        "law), rounding (equal to rounding) or none",
     ),
     "smallest_error": (
         pa.float64(),
@@ -131,7 +184,8 @@ _COLUMNS: Mapping[str, tuple[pa.DataType, str]] = {
     "tolerance": (pa.float64(), "the largest relative RMSE that is asked for"),
     "samples_needed": (
         pa.int64(),
-        "fewest samples, in whole units, whose exact RMSE is at most tolerance * kl; null: none",
+        "fewest samples, in whole units, whose exact RMSE is at most tolerance * kl, of a gradient "
+        "0.1 * gradient_norm; null: none",
     ),
     "samples_needed_measured": (
         pa.int64(),
@@ -152,9 +206,33 @@ _COLUMNS: Mapping[str, tuple[pa.DataType, str]] = {
     "wall_seconds": (pa.float64(), "elapsed time"),
     "max_rss": (pa.float64(), "largest resident memory of the job's process so far, MB"),
     "estimates_per_cpu_second": (pa.float64(), "samples / cpu_seconds: evaluations of l"),
+    "runs": (pa.int32(), "independent runs, each as somebody has it who has its samples alone"),
+    "given": (pa.int32(), "runs whose 95 % interval the diagnostics let pass"),
+    "covered_given": (pa.int32(), "of these, those whose interval holds kl"),
+    "withheld": (pa.int32(), "runs whose interval is withheld"),
+    "covered_withheld": (pa.int32(), "of these, those in which Student's interval holds kl"),
+    "diagnostic": (_KEY, "what speaks against the interval (docs/diagnostics.md)"),
+    "alarms": (pa.int32(), "runs in which it does"),
+    "alarms_covered": (pa.int32(), "of these, those in which the interval holds kl all the same"),
     "terms": (pa.float64(), "size of the terms that the registered formula adds up, at least D"),
     "registered_kl": (pa.float64(), "KL(q||p) as TensorFlow Probability registers it, nats"),
     "registered_kl_float32": (pa.float64(), "the same in float32, nats"),
+    "library": (_KEY, "a library that computes a KL of policies"),
+    "version": (_KEY, "its version as read; with its date in source"),
+    "formula": (_KEY, "what it computes of a token's l: k1, k2, k3 (docs/theory.md), and clamps"),
+    "used_as": (_KEY, "metric (logged), reward (subtracted from rewards or advantages) or loss"),
+    "averaged": (_KEY, "how the library puts tokens and sequences together"),
+    "differentiated": (
+        _KEY,
+        "what a loss's gradient is taken of: value, value and ratio (times q / q, whose gradient "
+        "is the score), k2; nothing",
+    ),
+    "default": (pa.bool_(), "whether the library computes it in this role unless told otherwise"),
+    "source": (pa.string(), "repository or package, version, commit, date, file and lines"),
+    "note": (pa.string(), "what else there is to know of it; null otherwise"),
+    "exact_mean": (pa.float64(), "exact mean of the formula's sum over a sequence, nats"),
+    "clamped": (pa.float64(), "expected share of tokens that a clamp changes"),
+    "measured_variance": (pa.float64(), "measured variance of one sequence's sum, nats^2"),
 }
 
 _KEYS = ("setting", "backend", "sampler", "estimator")
@@ -186,10 +264,25 @@ _TABLES: Mapping[str, tuple[str, ...]] = {
         "samples_needed_measured", "samples_needed_low", "samples_needed_high", "theory",
         "verdict",
     ),
+    "intervals": (
+        "setting", "estimator", "samples", "runs", "given", "covered_given", "withheld",
+        "covered_withheld",
+    ),
+    "alarms": ("setting", "estimator", "samples", "diagnostic", "alarms", "alarms_covered"),
     "cost": (
         "job", "setting", "backend", "sampler", "cpu_seconds", "wall_seconds", "max_rss",
         "samples", "estimates_per_cpu_second",
     ),
+    "gradients": (
+        "setting", "method", "samples", "replicates", "parameter_count", "gradient_norm",
+        "mean_norm", "bias_norm", "relative_bias", "cosine", "total_variance", "relative_rmse",
+        "exact_mean_norm", "exact_bias_norm", "exact_relative_bias", "exact_cosine",
+        "exact_total_variance", "exact_relative_rmse", "theory", "samples_needed", "verdict",
+        "mean_measured", "mean_exact", "mean_spread", "mean_z", "mean_p_value",
+        "variance_measured", "variance_exact", "variance_spread", "variance_z",
+        "variance_p_value",
+    ),
+    "training": ("problem", "method", "run", "step", "kl", "predicted_kl"),
     "registered-kl": (
         "setting", "dimension", "terms", "kl", "registered_kl", "registered_kl_float32",
     ),
@@ -197,6 +290,12 @@ _TABLES: Mapping[str, tuple[str, ...]] = {
         "samples", "log_density_ratio", "estimate", "std_error", "squared_error",
     ),
     "notebook-points": ("distribution", "z1", "z2"),
+    "formulas": (
+        "setting", "library", "version", "formula", "used_as", "averaged", "differentiated",
+        "default", "source", "note", "kl", "exact_mean", "exact_bias", "exact_variance", "clamped",
+        "tolerance", "samples_needed", "verdict", "relative_bias", "cosine", "samples", "measured",
+        "measured_variance", "z", "p_value", "passed", "test", "smallest_error",
+    ),
 }  # fmt: skip
 
 SCHEMAS: Mapping[str, pa.Schema] = {
@@ -241,7 +340,11 @@ def table(name: str, columns: Mapping[str, Any]) -> pa.Table:
         values = columns[field.name]
         if isinstance(values, pa.Array | pa.ChunkedArray):
             arrays.append(values.cast(field.type))
-        elif isinstance(values, np.ndarray) and values.dtype == field.type.to_pandas_dtype():
+        elif (
+            isinstance(values, np.ndarray)
+            and values.dtype == field.type.to_pandas_dtype()
+            and values.dtype != np.bool_  # a byte each, where Arrow has a bit
+        ):
             arrays.append(numbers(values))
         elif pa.types.is_dictionary(field.type):
             arrays.append(pa.array(values, pa.string()).dictionary_encode())
@@ -254,8 +357,8 @@ def table(name: str, columns: Mapping[str, Any]) -> pa.Table:
 def replacing(path: str | Path) -> Iterator[Path]:
     """A path beside `path` to write to, renamed to it on success and removed on failure.
 
-    Who comes last takes over: what a killed writer left is removed, and one that outlived its run
-    has nothing to rename any more.
+    It first deletes what a killed writer left there, so that a writer that outlived its run has
+    nothing left to rename over the new file.
     """
     path = Path(path)
     beside = path.with_name(f".{path.name}.{os.urandom(6).hex()}.tmp")

@@ -16,7 +16,7 @@ def template(scripts: str, name: str) -> str:
 
 
 def escaped(value: Any) -> Any:
-    """Text whose every character stands for itself in reStructuredText, as a_ would not."""
+    """Text with the characters escaped that reStructuredText takes for markup, as in a_."""
     return re.sub(r"([\\`*_|])", r"\\\1", value) if isinstance(value, str) else value
 
 

@@ -31,7 +31,7 @@ _DECADES = "abs(log(datum.value) / LN10 - round(log(datum.value) / LN10)) < 1e-9
 def data(
     settings: pd.DataFrame, summary: pd.DataFrame, budget: pd.DataFrame, most: int = MOST_SERIES
 ) -> dict[str, Any]:
-    """What the page shows, as plain data: settings, error series and budgets.
+    """The data of the page, for JSON: settings, error series and budgets.
 
     A study with more than `most` series is thinned to settings at equal steps, and `omitted`
     says how many were left out.
@@ -86,7 +86,7 @@ def data(
 
 
 def _number(value: Any) -> Any:
-    """A plain number of four digits, or None; text as it is."""
+    """A number of four digits for JSON, or None; text as it is."""
     if isinstance(value, str):
         return value
     if value is None or pd.isna(value):
@@ -175,5 +175,5 @@ def _script(value: object) -> markupsafe.Markup:
 
 
 def _in_script(text: str) -> markupsafe.Markup:
-    """Text that no HTML parser can take for the end of its script element."""
+    """JSON in which no HTML parser finds the end of the script element around it."""
     return markupsafe.Markup(re.sub(r"<(?=/script|!--)", r"\\x3c", text, flags=re.IGNORECASE))

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 _REFRESH = 0.5  # seconds
-_PAUSE = 10.0  # seconds, and a twentieth of the run, between plain lines of stages at work
+_PAUSE = 10.0  # seconds, and a twentieth of the run, between two lines about stages at work
 _LOGS = 64  # the most running jobs whose logs are read; beyond, finished jobs are counted alone
-_PRIOR = 0.2  # of the forecast, for which it is believed as much as the pace so far
+_PRIOR = 0.2  # share of the forecast at which forecast and pace so far have equal weight
 
 
 class Task(NamedTuple):

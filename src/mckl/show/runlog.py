@@ -29,7 +29,7 @@ class OnRun(logging.Handler):
         self._call: Callable[[], object] | None = call
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Look for the record of that moment."""
+        """Call the function at the record that Snakemake writes when it knows its jobs."""
         if getattr(record, "event", None) == "run_info" and self._call is not None:
             call, self._call = self._call, None
             call()
@@ -38,7 +38,7 @@ class OnRun(logging.Handler):
 class RunLog(logging.Handler):
     """Shows the records of Snakemake's logger as the progress of a run.
 
-    Until a run begins, records wait: if none does, as with `--unlock` or `--lint`, Snakemake's
+    Records are kept until a run begins. If none does, as with `--unlock` or `--lint`, Snakemake's
     own handler shows them in the end.
 
     Parameters
@@ -67,7 +67,7 @@ class RunLog(logging.Handler):
         self.stopped = False
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Show what a person wants to know of a record."""
+        """Update the board by a record, or keep the record until a run begins."""
         event, text = getattr(record, "event", None), str(record.msg or "")
         if self.board is not None:
             self._show(self.board, event, text, record)
@@ -92,7 +92,7 @@ class RunLog(logging.Handler):
             self.board.close()
 
     def close(self) -> None:
-        """Stop showing progress, or show what waited for a run."""
+        """Stop showing progress, or show the records that were kept for a run."""
         for record in self._waiting:
             self._own.handle(record)
         self._waiting.clear()

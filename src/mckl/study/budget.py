@@ -58,7 +58,7 @@ def _crossing(samples: Vector, mse: Vector, limit: float, sampler: Sampler) -> i
     if first and mse[first] > 0:
         x, y = np.log(samples[first - 1 : first + 1]), np.log(mse[first - 1 : first + 1])
         n = math.exp(x[0] + (math.log(limit) - y[0]) * (x[1] - x[0]) / (y[1] - y[0]))
-    whole = math.ceil(n * (1.0 - 1e-12))  # what rounding added is no sample
+    whole = math.ceil(n * (1.0 - 1e-12))  # a fraction that rounding added is no sample
     if not sampler.points.independent:
         return 1 << (whole - 1).bit_length()
     points = sampler.points.points

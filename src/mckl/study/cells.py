@@ -60,7 +60,7 @@ def _fitted(cells: pd.DataFrame) -> Vector:
 
 
 def floor_of(cells: pd.DataFrame) -> Vector:
-    """By how much rounding may move an estimate, in nats."""
+    """How far rounding may move an estimate, in nats."""
     kl = cells["kl"].to_numpy(float)
     return _ROUNDING * (kl + np.sqrt(2.0 * kl))  # where KL is small, sd l is about sqrt(2 KL)
 
@@ -69,7 +69,7 @@ def statistics(
     cells: pd.DataFrame, quantity: str, measured: Vector, exact: Vector, *, sd: Vector,
     skewness: Vector, trusted: NDArray[np.bool_], **others: Vector,
 ) -> pd.DataFrame:  # fmt: skip
-    """Statistics of the module's kind; columns that are not given are 0 or NaN."""
+    """A frame of statistics as the module describes them; columns not given are 0 or NaN."""
     columns: dict[str, Any] = {
         "excess": 0.0, "floor": 0.0, "margin": 0.0, "part": math.nan, "relative_to": exact,
         "count": math.nan, "low": math.nan, "high": math.nan,
@@ -81,7 +81,7 @@ def statistics(
 
 
 def joined(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """Statistics under each other; pandas would change the types for the sake of empty ones."""
+    """One frame of several; empty ones are left out, since pandas would change types for them."""
     return pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
 
 

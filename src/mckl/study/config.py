@@ -22,10 +22,12 @@ from mckl.draw.backends import BACKENDS
 from mckl.draw.backends import check as check_backend
 from mckl.draw.points import SAMPLERS
 from mckl.errors import UserError
+from mckl.estimation.gradients import METHODS
 from mckl.estimation.values import ESTIMATORS
 from mckl.families.registry import FAMILIES, canonical, sweep_pair
 from mckl.record.case import files, with_numbers
-from mckl.study.feasible import check_feasible
+from mckl.study.feasible import check_feasible, check_gradients
+from mckl.study.gradients import chosen
 from mckl.study.settings import AXES, Setting, case_setting, chunks, settings
 from mckl.text import listed, nearest, quoted
 
@@ -53,10 +55,15 @@ class Config(NamedTuple):
     tolerances: Sequence[float]
     one_job_per: Sequence[str]
     dtype: str
+    gradients: Mapping[str, Any]
 
     def settings(self) -> list[Setting]:
         """Every setting of the study, the sweep before the cases."""
         return settings(self.sweep, self.cases.values())
+
+    def gradient_settings(self) -> list[Setting]:
+        """The settings whose gradients are measured, but for families that have none."""
+        return [s for s in chosen(self.settings(), self.gradients["settings"]) if s.pair.scores]
 
     def chunks(self) -> dict[str, list[Setting]]:
         """The settings of every estimation job of a backend, by the job's name."""
@@ -91,15 +98,25 @@ def parse(raw: Mapping[str, Any], schema: Mapping[str, Any]) -> Config:
         full[key] = [name for name in registry if name in full[key]]
     full["tolerances"] = sorted(full["tolerances"], reverse=True)
     full["one_job_per"] = [axis for axis in AXES if axis in full["one_job_per"]]
+    default = known["gradients"]["default"]
+    full["gradients"] = _gradients(default | full["gradients"])
     for name in full["backends"]:
         check_backend(name, full["dtype"])
     config = Config(**full)
+    for pattern in config.gradients["settings"]:
+        every = config.settings()
+        if pattern not in default["settings"] and not chosen(every, [pattern]):
+            raise UserError(
+                f"gradients.settings: '{pattern}' is no setting of this study: "
+                f"{nearest(pattern, [s.name for s in every])}"
+            )
     names = set()
     for setting in config.settings():
         if setting.name in names:
             raise UserError(f"cases.{setting.name}: a cell of the sweep has this name already")
         names.add(setting.name)
         check_feasible(setting, config.samplers, config.samples, config.backends)
+    check_gradients(chosen(config.settings(), config.gradients["settings"]))
     return config
 
 
@@ -107,8 +124,21 @@ def with_registered(schema: Mapping[str, Any]) -> dict[str, Any]:
     """The schema with what is registered now as the names that its lists may have."""
     known = {**schema["properties"]}
     for key, registry in REGISTRIES.items():
-        known[key] = {**known[key], "items": {**known[key]["items"], "enum": [*registry]}}
+        known[key] = _with_names(known[key], registry)
+    of = known["gradients"]
+    methods = _with_names(of["properties"]["methods"], tuple(METHODS))
+    known["gradients"] = {**of, "properties": {**of["properties"], "methods": methods}}
     return {**schema, "properties": known}
+
+
+def _with_names(part: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    return {**part, "items": {**part["items"], "enum": [*names]}}
+
+
+def _gradients(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The same in canonical order."""
+    methods = [name for name in METHODS if name in given["methods"]]
+    return {**given, "settings": sorted(given["settings"]), "methods": methods}
 
 
 def _sweep(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,9 +19,9 @@ from mckl.estimation.traces import Trace, checkpoints_of
 from mckl.record import tables
 from mckl.record.manifest import digest, job_digest
 
-# More or less of these changes no number of the others.
+# Adding or removing an entry of these lists changes no number of the other entries.
 _LISTS = ("settings", "samplers", "estimators", "replicates")
-# What a manifest says of the run rather than of the software.
+# The keys of a manifest that describe the run rather than the software.
 _RUN = ("git_commit", "config_digest", "host")
 _NUMBERS = ("estimate", "std_error")
 

@@ -14,6 +14,19 @@ from mckl.study.settings import Setting
 _MOST_NUMBERS = 10**8
 
 
+_MOST_FACTORS = 10_000  # a gradient estimate has two parameters a coordinate, by method
+
+
+def check_gradients(settings: Sequence[Setting]) -> None:
+    """Refuse with a `UserError`, in one line, settings whose gradients are too long."""
+    for setting in settings:
+        if setting.dimension > _MOST_FACTORS:
+            raise UserError(
+                f"gradients.settings: setting {setting.name} has dimension {setting.dimension:,}, "
+                f"expected at most {_MOST_FACTORS:,}"
+            )
+
+
 def check_feasible(
     setting: Setting, samplers: Sequence[str], samples: int, chosen: Sequence[str] = ()
 ) -> None:
@@ -34,7 +47,7 @@ def check_feasible(
             raise UserError(
                 f"samples: '{samples}', expected at most {points.most_samples} with {name}"
             )
-        # At most one normal and one chi-square a coordinate, so small settings need no look.
+        # A coordinate takes at most one normal and one chi-square, so small settings always fit.
         if 2 * setting.dimension > _most(sampler):
             check_numbers(setting.pair, sampler, "samplers", f"setting {setting.name}")
         for backend in chosen:

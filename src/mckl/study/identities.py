@@ -10,7 +10,7 @@ from mckl.arrays import Vector
 
 # How far two float64 results may lie apart: in relative terms, and a coordinate. An integral of
 # log q - log p adds and subtracts terms of size 1 in every coordinate, so where q is close to p it
-# keeps the digits that this leaves and no more; the closed form keeps them all.
+# loses digits that the closed form keeps.
 _RELATIVE, _A_COORDINATE = 1e-12, 1e-14
 
 

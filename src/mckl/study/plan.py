@@ -10,6 +10,7 @@ from mckl.draw.points import SAMPLERS
 from mckl.estimation.cost import estimate_seconds
 from mckl.estimation.traces import SETTINGS_AT_ONCE, checkpoints, checkpoints_of
 from mckl.estimation.values import ESTIMATORS
+from mckl.study.gradients import chosen
 from mckl.study.settings import batches
 from mckl.text import count, counted, duration, size, some
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from mckl.study.settings import Setting
 
 _PER_SETTING = 8e-3  # CPU seconds
+_PER_WEIGHT = 1.5e-8  # CPU seconds by which one factor of one sample enters one gradient method
 _BYTES_PER_ROW = 18.0  # of traces, compressed
 
 
@@ -54,9 +56,11 @@ RULES: Mapping[str, Work] = {
     "estimate": Work("traces", 0, 0.0),  # `chunk_seconds` and the backend's own start
     "traces": Work("traces", 1, 0.4, setting=8e-4, row=1.5e-7),
     "cost": Work("traces", 1, 0.2),
+    "gradients": Work("traces", 0, 1.5),  # and `gradient_seconds`
     "summary": Work("summary, budget", 2, 0.5, setting=1.5e-3, row=7e-7),
     "verify": Work("summary, budget", 3, 0.5, cell=8e-6),
     "budget": Work("summary, budget", 3, 0.5, setting=6e-3),
+    "libraries": Work("summary, budget", 2, 3.5),
     "figure": Work("figures", 4, 2.1, setting=1e-3),
     "explorer": Work("pages", 4, 2.2, cell=3e-5),
     "landing": Work("pages", 4, 0.5, cell=2e-6),
@@ -89,6 +93,8 @@ class Plan(NamedTuple):
     jobs    that will run
     left_out
             samplers that some families lack, with those families of the sweep and those cases
+    without_gradients
+            settings of the chapter on gradients whose family has none
     without_sums
             estimators by factor, and the samplers with which they are left out, as their samples
             do not have the sums over factors; with those families and cases
@@ -97,6 +103,7 @@ class Plan(NamedTuple):
     settings: int
     estimations: int
     jobs: Mapping[Job, Amount]
+    without_gradients: Sequence[str] = ()
     left_out: Mapping[tuple[str, ...], Sequence[str]] = {}
     without_sums: Mapping[tuple[tuple[str, ...], tuple[str, ...]], Sequence[str]] = {}
 
@@ -162,10 +169,16 @@ class Plan(NamedTuple):
             f"{some(estimators)} with {some(samplers)} for {some(names)}"
             for (estimators, samplers), names in self.without_sums.items()
         )
+        no_gradients = some(self.without_gradients)
         return [
             first,
             *([f"left out, as the family has no such sampler: {lacking}"] if lacking else []),
             *([f"left out, for want of the sums over factors: {no_sums}"] if no_sums else []),
+            *(
+                [f"without gradients, as the family has none: {no_gradients}"]
+                if no_gradients
+                else []
+            ),
             f"{f'{also}: ' if also else ''}the run takes about "
             f"{duration(self.cpu_seconds)} of CPU time, {duration(wall)} {where}",
         ]
@@ -197,6 +210,14 @@ def chunk_seconds(config: Config, settings: Sequence[Setting], backend: str = "n
     return total
 
 
+def gradient_seconds(config: Config) -> float:
+    """Estimated CPU seconds of the gradients' estimates."""
+    of = config.gradients
+    factors = sum(s.dimension for s in config.gradient_settings())
+    each = of["samples"] * of["replicates"] * len(of["methods"])
+    return float(factors * (_PER_SETTING + _PER_WEIGHT * each))
+
+
 def plan(config: Config, jobs: Iterable[Job]) -> Plan:
     """The plan of a run that will do these jobs of a study."""
     settings = config.settings()
@@ -217,14 +238,18 @@ def plan(config: Config, jobs: Iterable[Job]) -> Plan:
             seconds = library.start + chunk_seconds(config, members, backend)
             drawn = sum(len(has[s.name]) for s in members) * config.samples * config.replicates
             return Amount(_PER_JOB + seconds, drawn, cells(members) * config.replicates)
+        extra = gradient_seconds(config) if job.rule == "gradients" else 0.0
         of, rows = RULES[job.rule], every * config.replicates * len(config.backends)
         grown = of.setting * len(settings) + of.cell * every + of.row * rows
-        return Amount(_PER_JOB + of.start + grown)
+        return Amount(_PER_JOB + of.start + grown + extra)
 
     return Plan(
         settings=len(settings),
         estimations=len(config.backends) * len(chunks),
         jobs={job: amount(job) for job in jobs},
+        without_gradients=[
+            s.name for s in chosen(settings, config.gradients["settings"]) if s.pair.scores is None
+        ],
         left_out=_left_out(settings, config.samplers),
         without_sums=_without_sums(settings, config, has),
     )

@@ -193,7 +193,9 @@ def pooled(cells: pd.DataFrame) -> pd.DataFrame:
     by_setting = _sum_of_independent(blocks, [*_TRACE, "dimension"]).assign(samples=0)
     traces = pd.MultiIndex.from_frame(by_setting[_TRACE])
     whole = ~pd.MultiIndex.from_frame(cells[_TRACE]).isin(traces)
-    whole &= cells["block_mean_square"].isna().to_numpy()  # no blocks: the last checkpoint stands
+    whole &= (
+        cells["block_mean_square"].isna().to_numpy()
+    )  # without blocks the last checkpoint is used
     over_all = {
         "mean": _means(cells).assign(samples=0),
         "variance": pd.concat([by_setting, _last(cells[whole]).assign(samples=0)]),

@@ -1,4 +1,4 @@
-"""summary.parquet: what the replicates say at every checkpoint, beside the exact theory."""
+"""summary.parquet: statistics over replicates at every checkpoint, beside the exact theory."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def summaries(
     ]
     exact = theory[["sampler", "estimator", "samples", *_EXACT]]
     exact = exact.astype({"sampler": str, "estimator": str})
-    # Found once: a search for every setting would take the square of their number.
+    # Found once for all settings: a search for each would take quadratic time.
     rows = theory.groupby("setting", observed=True).indices
     repeats = Repeats()
     for table in gathered(traces):

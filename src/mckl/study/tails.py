@@ -75,6 +75,26 @@ def shortfall_p_value(relative: Vector, sd: Vector, part: Vector) -> Vector:
     return np.asarray(np.minimum(2.0 * tail, 1.0))
 
 
+def bennett_p_value(off: Vector, variance: Vector, farthest: Vector, count: int) -> Vector:
+    """Bound on the two-sided p-value of a mean of `count` independent numbers of one law.
+
+    Bennett, "Probability inequalities for the sum of independent random variables" (1962), or
+    Chebyshev's bound where that is smaller.
+
+    Parameters
+    ----------
+    off       the mean less its expectation
+    variance  of one number
+    farthest  the largest distance of a number from its expectation
+    """
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        u = farthest * np.abs(off) / variance
+        rate = (1.0 + u) * np.log1p(u) - u
+        bennett = 2.0 * np.exp(-count * variance / farthest**2 * rate)
+        chebyshev = variance / (count * off**2)
+    return np.asarray(np.where(off == 0, 1.0, np.minimum(np.minimum(bennett, chebyshev), 1.0)))
+
+
 def chernoff_p_value(share: Vector, count: Vector, low: Vector, high: Vector) -> Vector:
     """Bound on the two-sided p-value of a mean of `count` independent numbers in [0, 1].
 
@@ -85,6 +105,38 @@ def chernoff_p_value(share: Vector, count: Vector, low: Vector, high: Vector) ->
     with np.errstate(divide="ignore", invalid="ignore"):
         divergence = xlogy(share, share / p) + xlogy(1.0 - share, (1.0 - share) / (1.0 - p))
     return np.asarray(np.minimum(2.0 * np.exp(-count * np.maximum(divergence, 0.0)), 1.0))
+
+
+# Of the exact variance, what is added before a sum is divided by it: how much a large deviation is
+# worth against how little a spread beyond the exact one is.
+_MIXED = 0.1
+
+
+def self_normalised_p_value(total: Vector, squares: Vector, variance: Vector) -> Vector:
+    """Bound on the two-sided p-value of a sum of independent numbers of mean 0, whatever their law.
+
+    With A = squares / 3 + 2 variance / 3, E exp(t total - t^2 A / 2) <= 1 for every t (Delyon,
+    "Exponential inequalities for sums of weakly dependent variables", 2009), so also over normal t
+    of variance 1 / y (de la Pena, Klass and Lai, "Self-normalized processes", 2004): the inverse of
+    that mean is a p-value. Rare large numbers raise the squares where they occur, and the variance
+    where they do not, so that neither makes a false alarm.
+
+    Parameters
+    ----------
+    total     the sum
+    squares   the sum of the squares
+    variance  the exact variance of the sum, or more
+    """
+    a, y = squares / 3.0 + 2.0 * variance / 3.0, _MIXED * variance
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        bound = np.sqrt((a + y) / y) * np.exp(-total * (total / (2.0 * (a + y))))
+    return np.asarray(np.minimum(np.where(total == 0, 1.0, bound), 1.0))
+
+
+def self_normalised_bound(p_value: float) -> float:
+    """The z from which `self_normalised_p_value` is below a p-value, at the expected squares."""
+    room = (1.0 + _MIXED) / _MIXED
+    return float(np.sqrt(2.0 * (1.0 + _MIXED) * np.log(np.sqrt(room) / p_value)))
 
 
 class Square(NamedTuple):

@@ -233,6 +233,7 @@ def passed_line(verification: pd.DataFrame) -> str:
         lines.append(
             "one replicate has no variance over replicates: no cell's variance was compared"
         )
+    gradients = verification["quantity"].isin(["gradient_mean", "gradient_variance"])
     lines.append(f"errors that this run would have caught with a probability of {POWER:g}:")
     for quantity, error in smallest_errors(verification).items():
         pooled_error, best, median = (_error(error[x]) for x in ("pooled", "best", "median"))
@@ -240,5 +241,14 @@ def passed_line(verification: pd.DataFrame) -> str:
             f"  {_SENTENCES[quantity].format(pooled_error)} over many cells at once; {best} in the "
             f"best and {median} in the median of {error['known']} cells with a known tail; "
             f"{error['gross']} other cells see gross errors alone"
+        )
+    if gradients.any():
+        mean, variance = (
+            _error(float(verification["smallest_error"][verification["quantity"] == of].median()))
+            for of in ("gradient_mean", "gradient_variance")
+        )
+        lines.append(
+            f"  in the median cell of gradients a parameter's mean that is off by {mean} of the "
+            f"gradient's norm, and a total variance that is off by {variance}"
         )
     return "\n".join(lines)

@@ -24,6 +24,7 @@ ESTIMATOR = "Which estimator?"
 SAMPLER = "Which sampler?"
 MANY = "How many samples?"
 TRUST = "Can I trust it?"
+GRADIENT = "What does a loss descend?"
 
 
 class Figure(NamedTuple):
@@ -45,6 +46,11 @@ class Figure(NamedTuple):
         """Whether it needs the case `notebook`."""
         return self.question == NOTEBOOK
 
+    @property
+    def of_gradients(self) -> bool:
+        """Whether it needs a setting whose gradients are measured."""
+        return self.question == GRADIENT
+
 
 FIGURES: Mapping[str, Figure] = {
     figure.name: figure
@@ -60,6 +66,7 @@ FIGURES: Mapping[str, Figure] = {
         Figure("estimators", ESTIMATOR, "RMSE by estimator", ("summary", "theory", "settings")),
         Figure("regimes", ESTIMATOR, "best by scale and offset", ("settings", "theory")),
         Figure("tails", ESTIMATOR, "what heavy tails do", ()),
+        Figure("libraries", ESTIMATOR, "what libraries compute", ("formulas",)),
         Figure("samplers", SAMPLER, "RMSE by sampler", ("summary", "settings")),
         Figure("samples-needed", MANY, "samples for a tolerance", ("budget", "settings")),
         Figure("coverage", TRUST, "t intervals", ("summary", "settings")),
@@ -78,6 +85,9 @@ FIGURES: Mapping[str, Figure] = {
             ("registered-kl",),
             backends=("tensorflow",),
         ),
+        Figure("losses", GRADIENT, "what each loss descends", ("gradients",)),
+        Figure("gradient-error", GRADIENT, "error against samples", ("gradients",)),
+        Figure("training", GRADIENT, "gradient descent", ("training",)),
         Figure("notebook-samples", NOTEBOOK, "points of q and p", ("notebook-points", "settings")),
         Figure("notebook-trace", NOTEBOOK, "running mean", ("notebook", "settings")),
         Figure("notebook-squared-error", NOTEBOOK, "squared error", ("notebook", "settings")),
@@ -91,12 +101,12 @@ def draw(figure: Figure, frames: Frames) -> tuple[matplotlib.figure.Figure, dict
     from mckl.show.figures import theme
 
     theme.apply()
-    as_text = {name: _with_text(frame) for name, frame in frames.items()}
+    as_text = {name: with_text(frame) for name, frame in frames.items()}
     drawing, numbers = import_module(figure.module).draw(as_text)
     return drawing, numbers
 
 
-def _with_text(frame: pd.DataFrame) -> pd.DataFrame:
+def with_text(frame: pd.DataFrame) -> pd.DataFrame:
     """The frame with its categories as text, in which a group that is empty is no group."""
     kinds = [name for name, kind in frame.dtypes.items() if kind == "category"]
     return frame.astype(dict.fromkeys(kinds, object))

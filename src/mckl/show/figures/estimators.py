@@ -39,7 +39,7 @@ def _panel(ax: Axes, cells: pd.DataFrame, row: pd.Series, letter: str, several: 
         fontsize=7.5, linespacing=1.25,
     )  # fmt: skip
     low, high = parts.y_limits(np.sqrt(cells["mse"].to_numpy(float)))
-    high = min(high, low * _DECADES)  # an exploding cv must not flatten the others
+    high = min(high, low * _DECADES)  # a cv of huge variance must not flatten the other lines
     ax.set_xlim(cells["samples"].min() / 1.4, cells["samples"].max() * 1.4)
     ends: list[tuple[float, str, str]] = []
     unseen: list[str] = []

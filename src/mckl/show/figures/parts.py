@@ -29,7 +29,7 @@ def ordered(present: pd.Series, known: Iterable[str]) -> list[str]:
 
 
 def powers_of_two(samples: pd.Series) -> pd.Series:
-    """Which numbers of samples are powers of two."""
+    """Whether each number of samples is a power of two."""
     return (samples & (samples - 1)) == 0
 
 
@@ -189,7 +189,7 @@ def y_limits(values: Vector, room: float = 1.6) -> tuple[float, float]:
     return float(good.min() / room), float(good.max() * room)
 
 
-# Told apart in greyscale by shape where lightness is not enough.
+# Their shapes differ as well, for greyscale.
 MARKERS = ("o", "s", "^", "D", "v", "P")
 
 

@@ -29,7 +29,9 @@ from mckl.show.figures import Frames, parts, theme
 _NODES, _FEWER_NODES = (18, 4, 13), (18, 3, 9)
 _FAMILIES = 5  # at most so many are shown
 _FINE = (420, 260)
-_HOPELESS = 25.0  # log of a variance that no estimator wins with; splines stay calm below it
+_HOPELESS = (
+    25.0  # log of a variance with which no estimator wins; splines of larger values would oscillate
+)
 _TIE = 1.05  # an estimator wins where no simpler one is within 5 % of its RMSE
 _SAVES = 0.8  # the contour of cv: four fifths of the best unbiased RMSE
 _SMALL_N = 64
@@ -239,7 +241,9 @@ def _panel(
         ax.contour(scale, offset, of.even_excess.T, [0.0], colors=theme.TRUTH, linewidths=0.6)
     if scale[0] < of.border < scale[-1]:
         ax.axvline(of.border, color=theme.ESTIMATOR_COLOURS["k3"], linewidth=1.6)
-    small = min(1.0, (60 / max(len(here), 1)) ** 0.5)  # many settings must not hide the map
+    small = min(
+        1.0, (60 / max(len(here), 1)) ** 0.5
+    )  # the marks of many settings are small, or they would cover the map
     ax.plot(
         here["scale"], here["offset"], linestyle="none", marker="o", color="white",
         markersize=3.6 * small, markeredgecolor=theme.TRUTH, markeredgewidth=0.8 * small,

@@ -37,7 +37,7 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
     The figure, and what its caption quotes.
     """
     table = frames["registered-kl"]
-    table = table[table["registered_kl"].notna()]  # what no library has a KL of
+    table = table[table["registered_kl"].notna()]  # settings that have no registered KL
     rows = table[table["kl"] > 0]
     fig, ax = plt.subplots(figsize=(theme.WIDTH, 2.8))
     numbers: dict[str, Any] = {"settings": len(rows), "zero": len(table) - len(rows), "worst": {}}

@@ -257,7 +257,9 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
     drawn = drawn.dropna()
     low, high = (drawn.min(), drawn.max()) if len(drawn) else (1.0, 10.0)
     low = max(low, 1.0)
-    end = min(max(high, 10.0 * low), low * _SPAN)  # hopeless cells share the end
+    end = min(
+        max(high, 10.0 * low), low * _SPAN
+    )  # cells far beyond the others share the last colour
     norm = LogNorm(low, end)
     colours = matplotlib.colormaps["viridis_r"]
     found: set[str] = set()

@@ -81,7 +81,7 @@ def _last(family: str, dimension: int, scale: Vector) -> float:
         law = sweep_pair(family, dimension, x, _OFFSET).law
         return ESTIMATORS["k3"].theory(law, False).variance <= law.variance
 
-    low = max((float(x) for x in scale if better(float(x))), default=math.nan)
+    low = next((float(x) for x in scale[::-1] if better(float(x))), math.nan)
     high = float(scale[scale > low].min(initial=_HIGH))
     while high - low > 1e-3:
         middle = 0.5 * (low + high)

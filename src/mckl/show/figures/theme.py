@@ -53,6 +53,17 @@ SAMPLER_MARKERS: Mapping[str, str] = _radial_last(_in_turn(SAMPLERS, "oDsP^v*"))
 SAMPLER_HATCHES: Mapping[str, str] = _radial_last(
     _in_turn(SAMPLERS, ("", "----", "//////", "xxxx", "......", "oooo", "++++"))
 )
+# Gradient methods of which figures show errors. Where two share a colour their markers differ, and
+# no family has both of them.
+_METHOD_LOOKS = {
+    "score": (_BLUE, "o"), "score-loo": (_SKY, "P"), "pathwise": (_GREEN, "D"),
+    "stl": (_PURPLE, "v"),
+    "full-sum": (_GREEN, "X"), "full-sum-to-go": (_BROWN, "*"), "score-to-go": (_PURPLE, "<"),
+    "k1-loss": (_GREY, "s"), "k3-loss": (_ORANGE, "s"), "k3-reward": (_VERMILION, "^"),
+    "k3-loss-clamped": (_BROWN, "h"), "k2-loss-factor": (_GREY, ">"),
+}  # fmt: skip
+METHOD_COLOURS: Mapping[str, str] = {name: look[0] for name, look in _METHOD_LOOKS.items()}
+METHOD_MARKERS: Mapping[str, str] = {name: look[1] for name, look in _METHOD_LOOKS.items()}
 Q_COLOUR, P_COLOUR, TRUTH, MUTED = "#0072B2", "#D55E00", "#222222", "#777777"
 WIDTH = 7.2  # inches: the text width of a page
 

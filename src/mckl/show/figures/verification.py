@@ -25,8 +25,9 @@ _MOST = 600  # points drawn a panel: all of both tails, some of the middle
 _TAIL = 150
 _FAILED = "#D55E00"
 _TESTS = {
-    "gamma": "gamma tail", "chernoff": "Chernoff bound", "bennett": "Bennett bound",
-    "chebyshev": "Chebyshev bound", "rounding": "equal to rounding", "none": "not testable",
+    "gamma": "gamma tail", "self-normalised": "self-normalised bound", "chernoff": "Chernoff bound",
+    "bennett": "Bennett bound", "chebyshev": "Chebyshev bound", "rounding": "equal to rounding",
+    "none": "not testable",
 }  # fmt: skip
 _QUANTITIES = {
     "mean": "mean", "variance": "variance", "std_error": "standard error²",
@@ -242,7 +243,9 @@ def _numbers(
         "cells": len(verification),
         "tested": tested,
         "counts": counts,
-        "bounded": counts["chernoff"] + counts["bennett"] + counts["chebyshev"],
+        "bounded": sum(
+            counts[test] for test in ("chernoff", "bennett", "chebyshev", "self-normalised")
+        ),
         "power": f"{POWER:g}",
         "errors": {q: {k: 100.0 * x for k, x in of.items()} for q, of in errors.items()},
         "level": f"{LEVEL:g}",

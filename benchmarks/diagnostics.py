@@ -1,0 +1,222 @@
+"""What the diagnostics of given samples are worth, from the study of intervals.
+
+    python benchmarks/diagnostics.py FOLDER [--runs 1000]
+
+FOLDER is that of the study `studies/intervals.yaml`. Writes docs/diagnostics.md. What the study
+does not measure is measured here: dependent samples, and intervals that are looked at all the time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from coverage import table
+from scipy.stats import beta
+from tqdm import tqdm
+
+from mckl.draw import backends
+from mckl.draw.points import SAMPLERS
+from mckl.estimation.anytime import half_width
+from mckl.estimation.given import verdict
+from mckl.estimation.given.summary import Summary
+from mckl.estimation.given.verdict import DIAGNOSTICS, judge
+from mckl.estimation.values import ESTIMATORS
+from mckl.families.registry import sweep_pair
+
+DOCS = Path(__file__).parents[1] / "docs"
+ENOUGH = 100  # given intervals from which the coverage of a cell says something
+GROUPS = {"k1": ["k1"], "k3, cv": ["k3", "cv"], "k3-factor, cv-factor": ["k3-factor", "cv-factor"]}
+
+
+def percent(part: float, whole: float) -> str:
+    return f"{100 * part / whole:.1f}" if whole else "–"
+
+
+def by_estimator(cells: pd.DataFrame) -> str:
+    """Rows of the table by estimator and number of samples."""
+    rows = []
+    for (name, n), c in cells.groupby(["estimator", "samples"], sort=False):
+        s = c[["runs", "given", "covered_given", "withheld", "covered_withheld"]].sum()
+        good = s.covered_given + s.covered_withheld
+        holds = f"{s.covered_given / s.given:.3f}" if s.given else "–"
+        rows.append(
+            f"| {name} | {n:,} | {percent(s.given, s.runs)} | {holds} | "
+            f"{percent(s.covered_withheld, good)} | {percent(s.given - s.covered_given, s.runs)} |"
+        )
+    return "\n".join(rows)
+
+
+def by_distance(cells: pd.DataFrame) -> str:
+    """A row a family, scale and offset: bad ones given and good ones withheld, by estimators."""
+    rows = []
+    for key, c in cells.groupby(["family", "scale", "offset"], sort=False):
+        row = [str(key[0]), f"{key[1]:g}", f"{key[2]:g}"]
+        for names in GROUPS.values():
+            s = c[c.estimator.isin(names)].sum(numeric_only=True)
+            row.append(
+                f"{percent(s.given - s.covered_given, s.runs)}, "
+                f"{percent(s.covered_withheld, s.runs)}"
+            )
+        rows.append(row)
+    return table("family | scale | offset | " + " | ".join(GROUPS), rows)
+
+
+def power(cells: pd.DataFrame, alarms: pd.DataFrame) -> str:
+    """Power and false alarms of each diagnostic, by estimator."""
+    keys = ["setting", "estimator", "samples"]
+    bad = cells.assign(good=cells.covered_given + cells.covered_withheld)
+    total = bad.groupby("estimator")[["runs", "good"]].sum()
+    found = (
+        alarms.merge(cells[keys], on=keys)
+        .groupby(["diagnostic", "estimator"])
+        .sum(numeric_only=True)
+    )
+    names = [name for name in ESTIMATORS if name in total.index]
+    rows = []
+    for diagnostic in DIAGNOSTICS:
+        row = [f"`{diagnostic}`"]
+        for name in names:
+            if (diagnostic, name) not in found.index:
+                row.append("–")
+                continue
+            a, t = found.loc[(diagnostic, name)], total.loc[name]
+            row.append(
+                f"{percent(a.alarms - a.alarms_covered, t.runs - t.good)}, "
+                f"{percent(a.alarms_covered, t.good)}"
+            )
+        if set(row[1:]) != {"–"}:
+            rows.append(row)
+    return table("power, false alarms (%) | " + " | ".join(names), rows)
+
+
+def dependence(runs: int) -> str:
+    """How often dependent samples are noticed, and how often k1's interval then covers."""
+    rng, n, rows = np.random.default_rng(1), 2000, []
+    x = np.linspace(-0.5, 0.5, n)
+    cases = {
+        "independent": (0.0, 0.0), "autocorrelation 0.05": (0.05, 0.0),
+        "autocorrelation 0.1": (0.1, 0.0), "autocorrelation 0.3": (0.3, 0.0),
+        "drift by 0.1 standard deviations": (0.0, 0.1),
+        "drift by 0.3 standard deviations": (0.0, 0.3),
+        "drift by 1 standard deviation": (0.0, 1.0),
+    }  # fmt: skip
+    for name, (rho, slope) in cases.items():
+        spoke = {"drift": 0, "autocorrelation": 0}
+        given = covered = 0
+        for _ in range(runs):
+            noise = rng.normal(size=n)
+            for i in range(1, n if rho else 0):
+                noise[i] = rho * noise[i - 1] + math.sqrt(1 - rho * rho) * noise[i]
+            summary = Summary()
+            summary.update({"ell": 0.5 + noise + slope * x})
+            one = judge(summary)[1][0]
+            names = {doubt.diagnostic for doubt in one.doubts}
+            for key in spoke:
+                spoke[key] += key in names
+            given += not names
+            covered += not names and abs(one.estimate - 0.5) <= one.half_width
+        rows.append(
+            [name, percent(spoke["drift"], runs), percent(spoke["autocorrelation"], runs),
+             percent(given, runs), f"{covered / given:.3f}" if given else "–"]
+        )  # fmt: skip
+    header = "samples | drift (%) | autocorrelation (%) | k1 given (%) | of these hold KL"
+    return table(header, rows)
+
+
+def watch(runs: int) -> str:
+    """Misses at any time of the confidence sequence, and of a 95 % interval looked at as often."""
+    start, most, rows = 100, 20_000, []
+    n = np.arange(1, most + 1)
+    wide = np.array([half_width(int(m), 1.0, 0.95, 10 * start) for m in n])
+    short = 1.96 / np.sqrt(n)
+    library = backends.load("numpy")
+    for text, dimension, scale, offset, integrand in (
+        ("normal", 1, 1.0, 0.5, "k1"), ("normal", 1, 0.8, 0.0, "k1"), ("normal", 1, 1.0, 0.1, "k3"),
+        ("student-t(5)", 4, 1.25, 0.5, "k1"), ("laplace", 4, 1.1, 0.2, "k3"),
+    ):  # fmt: skip
+        pair = sweep_pair(text, dimension, scale, offset)
+        form = pair.form()
+        draw = SAMPLERS["iid"].start(library, form, 1, 0, "watch")
+        kernel = library.kernel([form], 1, runs * most)
+        missed = peeked = 0
+        for _ in range(runs):
+            ell = kernel.evaluate([draw], most)[0, 0, 0, 0]
+            x = ell if integrand == "k1" else np.expm1(-ell) + ell
+            mean = x.cumsum() / n
+            sd = np.sqrt(
+                np.maximum((x * x).cumsum() / n - mean * mean, 0) * n / np.maximum(n - 1, 1)
+            )
+            off = np.abs(mean - pair.law.kl)[start - 1 :]
+            missed += bool((off > (wide * sd)[start - 1 :]).any())
+            peeked += bool((off > (short * sd)[start - 1 :]).any())
+        rows.append(
+            [f"{text}, D = {dimension}, scale {scale:g}, offset {offset:g}", integrand,
+             percent(missed, runs), percent(peeked, runs)]
+        )  # fmt: skip
+    return table("pair | estimator | confidence sequence (%) | 95 % interval (%)", rows)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--runs", type=int, default=1000, help="of what is measured here")
+    given = parser.parse_args()
+    tables = given.folder / "results" / "tables"
+    cells, alarms = (
+        pd.read_parquet(tables / f"{name}.parquet").astype({"setting": str, "estimator": str})
+        for name in ("intervals", "alarms")
+    )
+    parts = cells.setting.str.extract(r"^(?:(.+)-)?d(\d+)-s([\d.e-]+)-o([\d.e-]+)$")
+    cells["family"] = parts[0].fillna("normal").str.replace(r"(\d+)$", r"(\1)", regex=True)
+    for i, name in enumerate(("dimension", "scale", "offset"), 1):
+        cells[name] = parts[i].astype(float)
+    seconds = sum(
+        pd.read_json(path, lines=True).cpu_time.sum()
+        for path in (given.folder / "results" / "benchmarks" / "intervals").rglob("*.jsonl")
+    )
+    cells["coverage"] = cells.covered_given / cells.given
+    told = cells[cells.given >= ENOUGH].copy()
+    missed = told.given - told.covered_given
+    upper = np.where(missed == 0, 1.0, beta.ppf(0.9995, told.covered_given + 1, missed.clip(1)))
+    few = cells[(cells.given > 0) & (cells.given < ENOUGH)]
+    worst = [
+        [c.setting, c.estimator, f"{c.samples:,}", f"{c.given:,}",
+         f"{c.coverage:.3f} ± {math.sqrt(c.coverage * (1 - c.coverage) / c.given):.3f}"]
+        for c in told.sort_values("coverage").head(10).itertuples()
+    ]  # fmt: skip
+    most = int(cells.samples.max())
+    page = Path(__file__).with_name("pages") / "diagnostics.md"
+
+    def listed(name: str) -> str:
+        return ", ".join(f"{v:g}" if isinstance(v, float) else str(v) for v in cells[name].unique())
+
+    progress = tqdm(total=2, unit="measurement")
+    dependent = dependence(given.runs // 2)
+    progress.update()
+    watched = watch(given.runs)
+    progress.update()
+    text = page.read_text("utf-8").format(
+        settings=cells.setting.nunique(), runs=int(cells.runs.max()),
+        samples=", ".join(f"{n:,}" for n in sorted(cells.samples.unique())),
+        families=listed("family"), dimensions=listed("dimension"), scales=listed("scale"),
+        offsets=listed("offset"), minutes=f"{seconds / 60:.0f}", given=cells.given.sum(),
+        coverage=cells.covered_given.sum() / cells.given.sum(), cells=len(told), enough=ENOUGH,
+        mean=told.coverage.mean(), sound=int((np.maximum(upper, told.coverage) >= 0.93).sum()),
+        worst=table("setting | estimator | samples | given | coverage", worst),
+        few=len(few), few_given=few.given.sum(),
+        few_coverage=few.covered_given.sum() / max(few.given.sum(), 1),
+        by_estimator=by_estimator(cells), most=most,
+        by_distance=by_distance(cells[cells.samples == most]), power=power(cells, alarms),
+        far=verdict.FAR, effective=verdict._EFFECTIVE, units=verdict.LEAST_UNITS,
+        skewed=verdict.LEAST_SKEWED, dependent=verdict._DEPENDENT, dependence=dependent,
+        dependence_runs=given.runs // 2, watch=watched, watch_runs=given.runs,
+    )  # fmt: skip
+    (DOCS / "diagnostics.md").write_text(text, "utf-8")
+
+
+if __name__ == "__main__":
+    main()

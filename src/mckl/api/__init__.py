@@ -1,0 +1,1 @@
+"""What `import mckl` offers: KL of objects and arrays that people have."""

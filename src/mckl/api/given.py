@@ -1,0 +1,383 @@
+"""`from_log_probs`: KL from log-probabilities of samples of q."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mckl.api.arrays import as_numpy, numbers
+from mckl.api.results import Result, aligned
+from mckl.errors import UserError
+from mckl.estimation.given.answer import Answer, Needed, answer
+from mckl.estimation.given.verdict import Checks, Judged
+from mckl.estimation.intervals import Request
+from mckl.text import count, counted, listed
+
+ASSUMED = "natural logarithms assumed"
+
+
+@dataclass(frozen=True, repr=False)
+class GivenEstimate(Result):
+    """One estimator's estimate, in nats.
+
+    Attributes
+    ----------
+    estimator
+        Such as ``k1``; ``k3-factor`` is k3 by token.
+    per
+        What KL is per: ``sample``, ``sequence`` or ``token``.
+    estimate, std_error
+        Of sequences the standard error is clustered.
+    interval
+        Lower and upper end; None where it is withheld.
+    withheld
+        Why; None where there is an interval.
+    tail_index, skewness
+        Of what is averaged; NaN where there are too few samples to tell.
+    samples_needed
+        Samples (sequences) for the tolerance asked, and the interval of that forecast; None where
+        there is no interval.
+    """
+
+    estimator: str
+    per: str
+    estimate: float
+    std_error: float
+    interval: tuple[float, float] | None
+    withheld: str | None
+    tail_index: float
+    skewness: float
+    samples_needed: tuple[float, float, float] | None
+
+    def lines(self) -> Iterator[str]:
+        yield f"{self.estimator}: {_told(self)}"
+
+    def table(self) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
+        return _HEADER, [_cells(self)]
+
+
+@dataclass(frozen=True, repr=False)
+class KLFromLogProbs(Result):
+    """KL(q||p) as the log-probabilities of samples tell it, in nats.
+
+    Attributes
+    ----------
+    kl
+        The estimate to trust, per sample or per sequence; NaN where no interval is given.
+    interval
+        Its interval; None where there is none.
+    trusted, why
+        The estimator to trust, and why; None where there is none.
+    rows, units
+        Tokens and sequences; without sequences both are the number of samples.
+    tolerance, relative, confidence
+        As asked.
+    estimates
+        Of every estimator, per sample, or per sequence and per token.
+    diagnostics
+        By name: mean of p/q with its standard error and effective sample size, drift,
+        autocorrelation (docs/diagnostics.md).
+    base
+        Of the logarithms, which is taken for granted.
+    """
+
+    kl: float
+    interval: tuple[float, float] | None
+    trusted: str | None
+    why: str
+    rows: int
+    units: int
+    sequences: bool
+    tolerance: float
+    relative: bool
+    confidence: float
+    estimates: tuple[GivenEstimate, ...]
+    diagnostics: Mapping[str, Any]
+    base: str = ASSUMED
+
+    @property
+    def per_token(self) -> GivenEstimate | None:
+        """The trusted estimator's KL per token; None without sequences or without one to trust."""
+        return next(
+            (e for e in self.estimates if (e.estimator, e.per) == (self.trusted, "token")), None
+        )
+
+    def __getitem__(self, estimator: str) -> GivenEstimate:
+        """The estimate per sample or per sequence of an estimator, by its name."""
+        for one in self.estimates:
+            if one.estimator == estimator:
+                return one
+        known = ", ".join(dict.fromkeys(e.estimator for e in self.estimates))
+        raise KeyError(f"{estimator}: expected one of {known}")
+
+    def lines(self) -> Iterator[str]:
+        best = None if self.trusted is None else self[self.trusted]
+        if best is None:
+            yield "KL(q||p): no estimate whose interval can be trusted"
+            yield f"Because {self.why}."
+        else:
+            percent = f"{100 * self.confidence:g} %"
+            yield f"KL(q||p) = {_told(best, percent)} ({best.estimator})"
+            yield f"Trust {best.estimator}: {self.why}."
+            if (token := self.per_token) is not None:
+                yield f"Per token {_told(token, percent)}"
+        what = (
+            f"{counted(self.rows, 'token')} in {counted(self.units, 'sequence')}"
+            if self.sequences
+            else counted(self.units, "sample")
+        )
+        yield f"{what}; {self.base}"
+        yield ""
+        yield from aligned(*self.table())
+        yield ""
+        yield from _reasons(self.estimates)
+        yield from _told_diagnostics(self.diagnostics)
+
+    def table(self) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
+        return _HEADER, [_cells(one) for one in self.estimates]
+
+
+_HEADER = ("estimator", "per", "estimate", "std error", "interval", "tail index", "samples needed")
+
+
+def _told(one: GivenEstimate, percent: str = "") -> str:
+    value = f"{one.estimate:.6g} nats per {one.per}"
+    if one.interval is None:
+        return f"{value}, without an interval"
+    return f"{value}, {percent} interval {one.interval[0]:.6g} to {one.interval[1]:.6g}"
+
+
+def _cells(one: GivenEstimate) -> list[str]:
+    needed = "–"
+    if one.samples_needed is not None:
+        n, low, high = (count(math.ceil(v)) if v < 1e18 else "inf" for v in one.samples_needed)
+        needed = f"{n} ({low} to {high})"
+    interval = "withheld"
+    if one.interval is not None:
+        interval = f"{one.interval[0]:.6g} to {one.interval[1]:.6g}"
+    index = "–" if math.isnan(one.tail_index) else f"{one.tail_index:.2f}"
+    return [
+        one.estimator, one.per, f"{one.estimate:.6g}", f"{one.std_error:.2g}", interval, index,
+        needed,
+    ]  # fmt: skip
+
+
+def _reasons(estimates: Sequence[GivenEstimate]) -> Iterator[str]:
+    """Each reason once, with the estimators that it is of."""
+    by_reason: dict[str, list[str]] = {}
+    for one in estimates:
+        if one.withheld is not None and one.per != "token":
+            by_reason.setdefault(one.withheld, []).append(one.estimator)
+    for reason, names in by_reason.items():
+        yield f"{listed(names)} withheld: {reason}."
+
+
+def _told_diagnostics(found: Mapping[str, Any]) -> Iterator[str]:
+    yield "Diagnostics"
+    for name, text in (
+        ("mean_ratio", "mean of p/q"),
+        ("mean_ratio_by_token", "the same by token"),
+        ("mean_weight", "mean of q/s"),
+    ):
+        if name in found:
+            error, effective = found[f"{name}_std_error"], found[f"{name}_effective_samples"]
+            yield (
+                f"  {text:19} {found[name]:.6g} ± {error:.2g}, expected 1; "
+                f"effective samples {count(effective)}"
+            )
+    yield f"  {'drift':19} {found['drift']:.2g} standard errors between the halves"
+    yield f"  {'autocorrelation':19} {found['autocorrelation']:.2g} of neighbours"
+
+
+def from_log_probs(
+    log_q: Any,
+    log_p: Any,
+    *,
+    sequence: Any = None,
+    full_kl: Any = None,
+    log_sampler: Any = None,
+    mask: Any = None,
+    tolerance: float = 0.01,
+    absolute: float | None = None,
+    confidence: float = 0.95,
+    estimator: str | None = None,
+) -> KLFromLogProbs:
+    """KL(q||p) from log-probabilities of samples of q.
+
+    Every array may be of NumPy, torch, TensorFlow, JAX or pandas. Logarithms are natural.
+
+    Parameters
+    ----------
+    log_q, log_p
+        Of the samples under q and p, in nats: shape (samples,); of tokens in sequences shape
+        (tokens,) with `sequence`, or (sequences, tokens), with `mask` where they differ in length.
+    sequence
+        The id of each token's sequence, shape (tokens,). The tokens of a sequence stand together.
+    full_kl
+        For each token KL(q(. | before) || p(. | before)) over the whole vocabulary, in nats; adds
+        the estimator `rb`, where sequences are given.
+    log_sampler
+        Log-probabilities under what drew the samples, where that was not q: samples get weights.
+    mask
+        Which tokens count, of the shape of a two-dimensional `log_q`.
+    tolerance, absolute
+        Error allowed relative to KL, or in nats: how many samples that takes is told.
+    confidence
+        Of the intervals.
+    estimator
+        The one to trust where its interval is given; by default that with the shortest interval.
+
+    Returns
+    -------
+    KLFromLogProbs
+        All estimates in nats. Intervals that the data cast doubt on are withheld with a reason.
+
+    Raises
+    ------
+    ValueError
+        In one line, for arrays of different lengths, values that no sample of q has, ids that
+        return, and log-probabilities that seem to be swapped.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> z = np.random.default_rng(1).normal(size=10_000)  # q is normal, p has the mean 0.1
+    >>> found = from_log_probs(-0.5 * z**2, -0.5 * (z - 0.1) ** 2)
+    >>> found.trusted, bool(found.interval[0] < 0.005 < found.interval[1])
+    ('cv', True)
+    """
+    columns = columns_of(
+        log_q, log_p, sequence=sequence, full_kl=full_kl, log_sampler=log_sampler, mask=mask
+    )
+    request = request_of(tolerance, absolute, confidence)
+    return told(answer([columns], columns, request, estimator))
+
+
+def columns_of(
+    log_q: Any,
+    log_p: Any,
+    *,
+    sequence: Any = None,
+    full_kl: Any = None,
+    log_sampler: Any = None,
+    mask: Any = None,
+) -> dict[str, NDArray[Any]]:
+    """The arrays of `from_log_probs` as columns of one length; raises `UserError`."""
+    given = {"log_q": log_q, "log_p": log_p, "full_kl": full_kl, "log_sampler": log_sampler}
+    columns = {name: numbers(name, values) for name, values in given.items() if values is not None}
+    for name in ("log_q", "log_p"):
+        if name not in columns:
+            raise UserError(f"{name}: missing")
+    shape = columns["log_q"].shape
+    for name, column in columns.items():
+        if column.shape != shape:
+            raise UserError(f"{name}: shape {column.shape}, expected {shape} as of log_q")
+    if len(shape) not in (1, 2):
+        raise UserError(f"log_q: shape {shape}, expected (samples,) or (sequences, tokens)")
+    if not columns["log_q"].size:
+        raise UserError("log_q: no values, expected at least one sample")
+    ids = None if sequence is None else as_numpy("sequence", sequence)
+    if len(shape) == 2:
+        columns, ids = _flattened(columns, ids, mask)
+    elif mask is not None:
+        raise UserError("mask: only with arrays of shape (sequences, tokens)")
+    if ids is not None:
+        if ids.shape != columns["log_q"].shape:
+            raise UserError(
+                f"sequence: shape {ids.shape}, expected {columns['log_q'].shape}: one id a row"
+            )
+        columns["sequence"] = ids
+    elif full_kl is not None:
+        raise UserError("full_kl: only with sequences, expected sequence as well")
+    return columns
+
+
+def request_of(tolerance: float, absolute: float | None, confidence: float) -> Request:
+    """What is asked; raises `UserError` for what cannot be."""
+    size = tolerance if absolute is None else absolute
+    if not (math.isfinite(size) and size > 0):
+        name = "tolerance" if absolute is None else "absolute"
+        raise UserError(f"{name}: {size:g}, expected a number greater than 0")
+    if not 0 < confidence < 1:
+        raise UserError(f"confidence: {confidence:g}, expected a number between 0 and 1")
+    return Request(size, absolute is None, confidence, 10**18)
+
+
+def _flattened(
+    columns: Mapping[str, NDArray[Any]], ids: NDArray[Any] | None, mask: Any
+) -> tuple[dict[str, NDArray[Any]], NDArray[Any]]:
+    """Tokens one after the other, with the row of each as the id of its sequence."""
+    shape = columns["log_q"].shape
+    if ids is not None:
+        raise UserError("sequence: not with arrays of shape (sequences, tokens): each row is one")
+    keep = np.ones(shape, bool) if mask is None else as_numpy("mask", mask).astype(bool)
+    if keep.shape != shape:
+        raise UserError(f"mask: shape {keep.shape}, expected {shape} as of log_q")
+    if not keep.any():
+        raise UserError("mask: no token counts")
+    rows = np.repeat(np.arange(shape[0]), keep.sum(axis=1))
+    return {name: column[keep] for name, column in columns.items()}, rows
+
+
+def told(found: Answer) -> KLFromLogProbs:
+    """The answer as a result."""
+    estimates = tuple(
+        _estimate(one, needed, found.sequences)
+        for one, needed in zip(found.judged, found.needed, strict=True)
+    )
+    best = None if found.trusted is None else estimates[found.trusted]
+    return KLFromLogProbs(
+        kl=math.nan if best is None else best.estimate,
+        interval=None if best is None else best.interval,
+        trusted=None if best is None else best.estimator,
+        why=found.why,
+        rows=found.rows,
+        units=found.units,
+        sequences=found.sequences,
+        tolerance=found.request.tolerance,
+        relative=found.request.relative,
+        confidence=found.request.confidence,
+        estimates=estimates,
+        diagnostics=_diagnostics(found.checks),
+    )
+
+
+def _estimate(one: Judged, needed: Needed | None, sequences: bool) -> GivenEstimate:
+    interval = None
+    if one.withheld is None:
+        interval = one.estimate - one.half_width, one.estimate + one.half_width
+    return GivenEstimate(
+        estimator=one.estimator,
+        per="token" if one.per == "token" else "sequence" if sequences else "sample",
+        estimate=one.estimate,
+        std_error=one.std_error,
+        interval=interval,
+        withheld=one.withheld,
+        tail_index=one.shape.tail_index,
+        skewness=one.shape.skewness,
+        samples_needed=None if needed is None else (needed[0], needed[1], needed[2]),
+    )
+
+
+def _diagnostics(found: Checks) -> dict[str, float]:
+    out: dict[str, float] = {}
+    for name, mean in (
+        ("mean_ratio", found.ratio),
+        ("mean_ratio_by_token", found.by_token),
+        ("mean_weight", found.weights),
+    ):
+        if mean is not None:
+            out[name] = mean.mean
+            out[f"{name}_std_error"] = mean.std_error
+            out[f"{name}_effective_samples"] = mean.effective_samples
+    if found.weights is not None:
+        out["mean_weight_tail_index"] = found.weight_tail
+    out["drift"] = found.dependence.drift
+    out["autocorrelation"] = found.dependence.autocorrelation
+    out["ratio_settles_from"] = found.from_ratio
+    return out

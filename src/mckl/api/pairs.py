@@ -1,0 +1,410 @@
+"""`kl`, `advise` and `estimate` of two distributions, as objects or as mappings."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from mckl.api import sampled
+from mckl.api.given import request_of
+from mckl.api.objects import as_side, library_of
+from mckl.api.results import Result, aligned
+from mckl.draw.points import SAMPLERS
+from mckl.errors import NotFiniteError, UserError
+from mckl.estimation.advice import Choice, choose, divergences
+from mckl.estimation.advice import advise as advise_pair
+from mckl.estimation.budget import Forecasts
+from mckl.estimation.intervals import Request
+from mckl.estimation.sequential import Estimate, plan
+from mckl.estimation.sequential import estimate as estimate_pair
+from mckl.estimation.values import ESTIMATORS
+from mckl.families.base import Pair
+from mckl.families.registry import case_pair
+from mckl.text import count
+
+
+@dataclass(frozen=True, repr=False)
+class Advice(Result):
+    """How many samples each estimator and sampler takes, from theory.
+
+    Attributes
+    ----------
+    kl
+        KL(q||p), exact, in nats.
+    recommendation
+        Estimator, sampler, samples needed and why; None where nothing reaches the tolerance.
+    request, regime, options, left_out, pair
+        As `mckl advise --json` has them.
+    """
+
+    kl: float
+    recommendation: Mapping[str, Any] | None
+    request: Mapping[str, Any]
+    regime: Mapping[str, Any]
+    options: tuple[Mapping[str, Any], ...]
+    left_out: tuple[str, ...]
+    pair: Mapping[str, Any]
+
+    def lines(self) -> Iterator[str]:
+        yield f"KL(q||p) = {self.kl:.10g} nats"
+        if self.recommendation is None:
+            yield "No estimator reaches the tolerance."
+        else:
+            best = self.recommendation
+            yield (
+                f"Use {best['estimator']} over {best['sampler']} samples: "
+                f"n = {best['samples_needed']:,}."
+            )
+            yield f"Because {best['reason']}."
+        yield ""
+        yield from aligned(*self.table())
+
+    def table(self) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
+        rows = [
+            [
+                option["estimator"], option["sampler"],
+                "–" if option["samples_needed"] is None else count(option["samples_needed"]),
+                "–" if option["expected_rmse"] is None else f"{option['expected_rmse']:.3g}",
+                option["verdict"],
+            ]
+            for option in self.options
+        ]  # fmt: skip
+        return ("estimator", "sampler", "samples", "RMSE (nats)", "verdict"), rows
+
+
+@dataclass(frozen=True, repr=False)
+class KLEstimate(Result):
+    """An estimate of KL(q||p) from samples drawn to a tolerance, in nats.
+
+    Attributes
+    ----------
+    estimate, interval
+        The interval is None where it is withheld, for the reason in `withheld`.
+    half_width, target
+        Of the interval, and what was asked for.
+    stopped
+        ``tight``: the tolerance is met; ``budget``: the budget was spent before; ``withheld``.
+    samples, estimator, sampler, seed
+        How it was drawn.
+    exact
+        KL by theory; None where none is known.
+    """
+
+    estimate: float
+    interval: tuple[float, float] | None
+    half_width: float
+    target: float
+    confidence: float
+    stopped: str
+    withheld: str | None
+    samples: int
+    estimator: str
+    sampler: str
+    seed: int
+    exact: float | None
+
+    def lines(self) -> Iterator[str]:
+        value = f"KL(q||p) = {self.estimate:.8g} nats"
+        if self.interval is None:
+            yield f"{value}, without an interval"
+        else:
+            low, high = self.interval
+            yield f"{value}, {100 * self.confidence:g} % interval {low:.8g} to {high:.8g}"
+        yield f"{self.estimator} over {self.samples:,} {self.sampler} samples"
+        if self.withheld is not None:
+            yield f"Interval withheld: {self.withheld}."
+        if self.stopped == "budget":
+            yield f"The budget is spent: half-width {self.half_width:.3g} of {self.target:.3g}."
+        if self.exact is not None:
+            yield f"Exact: {self.exact:.8g} nats."
+
+    def table(self) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
+        interval = "withheld"
+        if self.interval is not None:
+            interval = f"{self.interval[0]:.8g} to {self.interval[1]:.8g}"
+        return (
+            ("estimator", "sampler", "samples", "estimate", "interval"),
+            [[self.estimator, self.sampler, f"{self.samples:,}", f"{self.estimate:.8g}", interval]],
+        )
+
+
+def kl(q: Any, p: Any) -> float:
+    """KL(q||p) in nats, exact.
+
+    Parameters
+    ----------
+    q, p
+        Mappings as in a study's cases (``{"family": "gamma", "shape": 2, "rate": 1}``; normal
+        unless named), or distributions of scipy.stats, torch or TensorFlow Probability.
+
+    Raises
+    ------
+    ValueError
+        In one line, for what is no distribution, an infinite KL, and where no exact KL is known.
+
+    Examples
+    --------
+    >>> round(kl({"mean": 0, "sd": 1}, {"mean": 1, "sd": 2}), 6)
+    0.443147
+    >>> import scipy.stats
+    >>> round(kl(scipy.stats.gamma(2), scipy.stats.gamma(3, scale=2)), 6)
+    1.349804
+    """
+    pair, why = _pair(q, p)
+    if pair is not None:
+        return float(divergences(pair)["kl"])
+    found = _registered(q, p)
+    if found is None:
+        raise UserError(f"no exact KL is known ({why}): mckl.estimate draws samples")
+    return found
+
+
+def advise(
+    q: Any,
+    p: Any,
+    *,
+    tolerance: float = 0.01,
+    absolute: float | None = None,
+    confidence: float | None = None,
+) -> Advice:
+    """How many samples each estimator and sampler takes to know KL(q||p); nothing is drawn.
+
+    Parameters
+    ----------
+    q, p
+        As for `kl`.
+    tolerance, absolute
+        The RMSE allowed, relative to KL or in nats.
+    confidence
+        Let the error, not only the RMSE, be within the tolerance with this probability.
+
+    Raises
+    ------
+    ValueError
+        As `kl` does.
+
+    Examples
+    --------
+    >>> found = advise({"mean": 0, "sd": 1}, {"mean": 1, "sd": 1}, tolerance=0.1)
+    >>> found.recommendation["estimator"], found.recommendation["samples_needed"]
+    ('k1', 2)
+    """
+    pair, why = _pair(q, p)
+    if pair is None:
+        raise UserError(f"no theory is known ({why}): mckl.estimate draws samples")
+    request = request_of(tolerance, absolute, 0.5 if confidence is None else confidence)
+    told = advise_pair(
+        pair, request.tolerance, request.relative, confidence, [*SAMPLERS], [*ESTIMATORS]
+    )
+    return Advice(
+        kl=pair.law.kl,
+        recommendation=told["recommendation"],
+        request=told["request"],
+        regime=told["regime"],
+        options=tuple(told["options"]),
+        left_out=tuple(told["left_out"]),
+        pair=told["pair"],
+    )
+
+
+def estimate(
+    q: Any,
+    p: Any,
+    *,
+    tolerance: float = 0.01,
+    absolute: float | None = None,
+    confidence: float = 0.95,
+    estimator: str | None = None,
+    sampler: str | None = None,
+    budget: int = 10**7,
+    seed: int = 20171127,
+) -> KLEstimate:
+    """Estimate KL(q||p) from samples until its interval is tight enough.
+
+    Where theory knows the pair, it chooses the estimator and the sampler and decides whether there
+    is an interval. For other objects a pilot chooses, samples are independent, and the diagnostics
+    of `from_log_probs` decide.
+
+    Parameters
+    ----------
+    q
+        As for `kl`; or ``(sample, log_prob)`` with ``sample(n, rng)``, n samples along the first
+        axis, and ``log_prob(samples)``, shape (n,) in nats; or an object with these methods.
+    p
+        The same, of which only ``log_prob`` is used; or that callable alone.
+    tolerance, absolute
+        Half-width of the interval, relative to the estimate or in nats.
+    confidence
+        Of the interval.
+    estimator, sampler
+        Instead of what is chosen.
+    budget
+        Most samples to draw.
+    seed
+        Same seed, same answer.
+
+    Raises
+    ------
+    ValueError
+        In one line: no distribution, an infinite KL, callables that return another shape.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> def sample(n, rng):
+    ...     return rng.normal(size=n)
+    >>> found = estimate(
+    ...     (sample, lambda z: -0.5 * z**2), lambda z: -0.5 * (z - 1) ** 2, tolerance=0.05
+    ... )
+    >>> found.stopped, abs(found.estimate - 0.5) < 0.05
+    ('tight', True)
+    """
+    request = request_of(tolerance, absolute, confidence)._replace(most=int(budget))
+    if budget < 16:
+        raise UserError(f"budget: {budget}, expected at least 16 samples")
+    pair, _ = _pair(q, p)
+    if pair is None:
+        if isinstance(q, Mapping) or isinstance(p, Mapping):
+            side, other = ("q", "p") if isinstance(q, Mapping) else ("p", "q")
+            raise UserError(
+                f"{side} is a mapping and {other} an object that mckl has no family for: expected "
+                "objects on both sides"
+            )
+        if sampler not in (None, "iid"):
+            raise UserError(f"sampler: '{sampler}', expected iid, for mckl has no family for q, p")
+        drawn = sampled.estimate(q, p, request, estimator, seed)
+        return _of_samples(drawn, request, seed)
+    for name, value, known in (
+        ("estimator", estimator, ESTIMATORS),
+        ("sampler", sampler, [s for s in SAMPLERS if SAMPLERS[s].offered(pair)]),
+    ):
+        if value is not None and value not in known:
+            raise UserError(f"{name}: '{value}', expected one of {', '.join(known)}")
+    return _of_pair(run(pair, request, sampler, estimator, seed), request, seed)
+
+
+class Run(NamedTuple):
+    """An estimate of a pair, what it used, and what would give an interval where it has none."""
+
+    done: Estimate
+    forecasts: Forecasts
+    used: Choice
+    instead: Choice | None
+
+
+def run(
+    pair: Pair,
+    request: Request,
+    sampler: str | None,
+    estimator: str | None,
+    seed: int,
+    check: Callable[[str], object] = lambda sampler: None,
+    progress: Callable[[int], Any] | None = None,
+) -> Run:
+    """Estimate a pair that theory knows with what it recommends, or with what is asked for.
+
+    Parameters
+    ----------
+    check
+        Called with the sampler's name before anything is drawn; raises where it cannot serve.
+    progress
+        Expected samples -> a context manager that gives what is called with those that are drawn.
+
+    Raises
+    ------
+    UserError
+        Where KL is no float64, or l is not finite.
+    """
+    divergences(pair)
+    forecasts = Forecasts(pair)
+    best = choose(forecasts, request, [*SAMPLERS], [*ESTIMATORS])
+    used = best
+    if sampler or estimator:
+        used = choose(
+            forecasts, request, [sampler] if sampler else [*SAMPLERS],
+            [estimator] if estimator else [*ESTIMATORS],
+        )  # fmt: skip
+    check(used.sampler)
+    chosen = SAMPLERS[used.sampler], ESTIMATORS[used.estimator]
+    planned = plan(forecasts, *chosen, request)
+    try:
+        if progress is None:
+            done = estimate_pair(forecasts, *chosen, request, seed=seed, planned=planned)
+        else:
+            with progress(planned.expected) as told:
+                done = estimate_pair(
+                    forecasts, *chosen, request, seed=seed, planned=planned, progress=told
+                )
+    except NotFiniteError as error:
+        raise UserError(str(error)) from None
+    instead = None
+    if done.withheld and best != used:
+        other = plan(forecasts, SAMPLERS[best.sampler], ESTIMATORS[best.estimator], request)
+        instead = best if other.withheld is None else None
+    return Run(done, forecasts, used, instead)
+
+
+def _of_pair(found: Run, request: Request, seed: int) -> KLEstimate:
+    done = found.done
+    return _result(
+        done.estimate, done.half_width, done.target, request, done.stopped, done.withheld,
+        done.samples, found.used.estimator, found.used.sampler, seed, found.forecasts.law.kl,
+    )  # fmt: skip
+
+
+def _of_samples(found: sampled.Drawn, request: Request, seed: int) -> KLEstimate:
+    used = found.used
+    return _result(
+        used.estimate, found.half_width, found.target, request, found.stopped, used.withheld,
+        found.samples, used.estimator, "iid", seed, None,
+    )  # fmt: skip
+
+
+def _result(
+    value: float, half: float, target: float, request: Request, stopped: str,
+    withheld: str | None, samples: int, estimator: str, sampler: str, seed: int,
+    exact: float | None,
+) -> KLEstimate:  # fmt: skip
+    interval = None if math.isnan(half) else (value - half, value + half)
+    return KLEstimate(
+        value, interval, half, target, request.confidence, stopped, withheld, samples, estimator,
+        sampler, seed, exact,
+    )  # fmt: skip
+
+
+def _pair(q: Any, p: Any) -> tuple[Pair | None, str]:
+    """The pair of two sides that families here have; else None, and why."""
+    sides = {"q": as_side(q), "p": as_side(p)}
+    for name, side in sides.items():
+        if side is None:
+            kind = type(q if name == "q" else p).__name__
+            return None, f"no family for {name}, an object of class {kind}"
+    try:
+        return case_pair(sides), ""
+    except ValueError as error:
+        text = str(error)
+        if isinstance(q, Mapping) or isinstance(p, Mapping) or not _may_be_sampled(text):
+            raise UserError(text) from None
+        return None, text
+
+
+def _may_be_sampled(text: str) -> bool:
+    """Whether a pair is refused for want of a family alone, so that samples can tell its KL."""
+    return "against its own family" in text
+
+
+def _registered(q: Any, p: Any) -> float | None:
+    """The KL that torch or TensorFlow Probability has of a pair; None where they have none."""
+    library = library_of(q)
+    if library is None or library == "scipy" or library != library_of(p):
+        return None
+    try:
+        if library == "torch":
+            import torch
+
+            return float(torch.distributions.kl_divergence(q, p).double().sum())
+        return float(q.kl_divergence(p).numpy().sum())
+    except NotImplementedError:
+        return None

@@ -1,0 +1,94 @@
+"""Estimates of KL of any q that can be drawn and any two log densities that can be evaluated.
+
+Nothing is known of their law, so a pilot decides which estimator is used and how many fresh samples
+the main stage draws (Stein 1945, as in `mckl.estimation.sequential`), and the diagnostics for given
+samples decide whether there is an interval.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mckl.api.objects import LogProb, Sampled
+from mckl.errors import UserError
+from mckl.estimation.given.answer import Answer, answer
+from mckl.estimation.given.verdict import Judged
+from mckl.estimation.intervals import Request, units_needed
+
+PILOT = 4096
+_AT_ONCE = 2**16
+_MAINS = 4  # main stages at most; each later one is for an estimate that came out low
+
+
+class Drawn(NamedTuple):
+    """What the stages gave.
+
+    used      the estimate of the last main stage
+    half_width, target  in nats; the half-width is NaN where the interval is withheld
+    stopped   ``tight``, ``budget`` or ``withheld``
+    """
+
+    used: Judged
+    half_width: float
+    target: float
+    stopped: str
+    samples: int
+
+
+def estimate(q: Any, p: Any, request: Request, estimator: str | None, seed: int) -> Drawn:
+    """Estimate KL(q||p) by samples of q; raises `UserError` for what cannot be sampled."""
+    draw, log_q, log_p = Sampled("q", q), LogProb("q", q), LogProb("p", p)
+
+    def run(stage: int, n: int) -> Answer:
+        rng = np.random.default_rng([seed, stage])
+
+        def pieces() -> Any:
+            for start in range(0, n, _AT_ONCE):
+                count = min(_AT_ONCE, n - start)
+                samples = draw.draw(count, rng)
+                yield {"log_q": log_q(samples, count), "log_p": log_p(samples, count)}
+
+        return answer(pieces(), ("log_q", "log_p"), request)
+
+    n, spent, stage = min(PILOT, max(request.most // 4, 2)), 0, 0
+    while True:
+        pilot = run(stage, n)
+        spent, stage = spent + n, stage + 1
+        chosen = _chosen(pilot, estimator)
+        if chosen.withheld is None or 5 * n > request.most - spent:
+            break
+        n *= 4
+    if chosen.withheld is not None:
+        return Drawn(chosen, math.nan, request.target(chosen.estimate), "withheld", spent)
+    half_of_one = chosen.half_width * math.sqrt(n)
+    aim, least = request.aim(chosen.estimate), n
+    for _ in range(_MAINS):
+        left = request.most - spent
+        need = max(units_needed(half_of_one, aim), least)
+        units = int(min(math.ceil(min(need, 1e18)), left))
+        if units < 2:
+            break
+        done = _chosen(run(stage, units), chosen.estimator)
+        spent, stage = spent + units, stage + 1
+        half, target = half_of_one / math.sqrt(units), request.target(done.estimate)
+        if done.withheld is not None:
+            return Drawn(done, math.nan, target, "withheld", spent)
+        if half <= target * (1 + 1e-12):
+            return Drawn(done, half, target, "tight", spent)
+        if units < need:
+            break
+        aim = request.aim(done.estimate)
+    return Drawn(done, half, target, "budget", spent)
+
+
+def _chosen(found: Answer, estimator: str | None) -> Judged:
+    """The estimate of this estimator; else the one to trust, or k1 where none is."""
+    names = {one.estimator: one for one in found.judged}
+    if estimator is not None:
+        if estimator not in names:
+            raise UserError(f"estimator: '{estimator}', expected one of {', '.join(names)}")
+        return names[estimator]
+    return names["k1"] if found.trusted is None else found.judged[found.trusted]

@@ -1,0 +1,214 @@
+"""`Watch`: KL that may be looked at after every batch of a run."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from mckl.api.given import columns_of
+from mckl.api.results import Result
+from mckl.errors import UserError
+from mckl.estimation.anytime import half_width
+from mckl.estimation.given.blocks import blocks
+from mckl.estimation.given.units import Units, units
+from mckl.estimation.running import RunningMoments
+from mckl.estimation.values import ESTIMATORS
+from mckl.estimation.values.integrands import Integrands
+
+# The mean of r is held against 1 by a confidence sequence of its own, at this level.
+_RATIO_LEVEL = 1e-4
+
+
+@dataclass(frozen=True, repr=False)
+class Watched(Result):
+    """What a `Watch` has seen, in nats per sample or per sequence.
+
+    Attributes
+    ----------
+    estimate, std_error
+        NaN before there are two samples.
+    interval
+        None before `start` samples, and where it is withheld.
+    withheld
+        Why; None where it is not.
+    samples
+        Samples, or sequences, so far.
+    """
+
+    estimate: float
+    std_error: float
+    interval: tuple[float, float] | None
+    withheld: str | None
+    samples: int
+    estimator: str
+    confidence: float
+
+    def lines(self) -> Iterator[str]:
+        text = f"KL(q||p) = {self.estimate:.6g} nats ({self.estimator}, {self.samples:,} samples)"
+        if self.interval is not None:
+            low, high = self.interval
+            text += f", {100 * self.confidence:g} % at all times {low:.6g} to {high:.6g}"
+        yield text
+        if self.withheld:
+            yield f"Interval withheld: {self.withheld}."
+
+    def table(self) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
+        interval = "–" if self.interval is None else "{:.6g} to {:.6g}".format(*self.interval)
+        return ("samples", "estimate", "interval at all times"), [
+            [f"{self.samples:,}", f"{self.estimate:.6g}", interval]
+        ]
+
+
+class Watch:
+    """KL(q||p) of a run, with an interval that may be looked at after every batch.
+
+    The interval is an asymptotic confidence sequence (Waudby-Smith, Arbour, Sinha, Kennedy & Ramdas
+    2024): with the given probability all intervals from `start` samples on hold KL, however often
+    one looks and whenever one stops. An ordinary 95 % interval that is looked at all the time
+    misses KL at some time in more than half of the runs.
+
+    Parameters
+    ----------
+    estimator
+        One that is a plain mean and unbiased: `k1`, `k3`; with sequences also by token.
+    confidence
+        That every interval of the run holds KL.
+    start
+        Samples, or sequences, before which there is no interval.
+    tightest
+        Samples at which the interval is as short as it can be: 1.55 times the ordinary one. The
+        default is ten times `start`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> watch, rng = Watch(), np.random.default_rng(1)
+    >>> for batch in range(20):
+    ...     z = rng.normal(size=500)
+    ...     seen = watch.update(-0.5 * z**2, -0.5 * (z - 0.5) ** 2)
+    >>> seen.samples, bool(seen.interval[0] < 0.125 < seen.interval[1])
+    (10000, True)
+    """
+
+    def __init__(
+        self,
+        *,
+        estimator: str = "k1",
+        confidence: float = 0.95,
+        start: int = 100,
+        tightest: int | None = None,
+    ) -> None:
+        known = [n for n, e in ESTIMATORS.items() if e.parameters == 1 and e.consistent]
+        if estimator not in known:
+            raise UserError(f"estimator: '{estimator}', expected one of {', '.join(known)}")
+        if not 0 < confidence < 1:
+            raise UserError(f"confidence: {confidence:g}, expected a number between 0 and 1")
+        if start < 2:
+            raise UserError(f"start: {start}, expected at least 2")
+        self._chosen = ESTIMATORS[estimator]
+        self._confidence, self._start = confidence, int(start)
+        self._tightest = int(tightest or 10 * start)
+        ((self._name, _),) = self._chosen.products
+        self._by_token = bool(self._chosen.sums)
+        self._ratio = self._chosen.ratio
+        products = [(self._name, self._name)]
+        if self._chosen.uses_ratio:
+            products.append((self._ratio, self._ratio))
+        self._values = SimpleNamespace()
+        self._moments = RunningMoments(products, lambda ell: self._values, 1)
+
+    def update(self, log_q: Any, log_p: Any, *, sequence: Any = None, mask: Any = None) -> Watched:
+        """Take in a batch of samples of q, as `mckl.from_log_probs` does; whole sequences.
+
+        Raises ValueError as `mckl.from_log_probs` does; the batch is then left out as a whole.
+        """
+        columns = columns_of(log_q, log_p, sequence=sequence, mask=mask)
+        if self._by_token and "sequence" not in columns:
+            raise UserError(f"{self._chosen.name}: sequence is missing, for it is by token")
+        batch = [*units(blocks([columns]), "sequence" in columns)]
+        for some in batch:
+            self._take(some)
+        return self.look()
+
+    @np.errstate(over="ignore", invalid="ignore")
+    def _take(self, some: Units) -> None:
+        whole = Integrands(some["ell"])
+        names = {self._name, *([self._ratio] if self._chosen.uses_ratio else [])}
+        found = {n: some[n] if n.startswith("factor_") else getattr(whole, n) for n in names}
+        self._values = SimpleNamespace(**{n: v[None, None] for n, v in found.items()})
+        self._moments.update(some["ell"][None, None])
+
+    def look(self) -> Watched:
+        """The estimate and its interval now."""
+        n = self._moments.units
+        mean, sd = self._mean_and_sd(self._name)
+        interval, withheld = None, None
+        if n >= self._start:
+            withheld = self._reason(mean, sd)
+            if withheld is None:
+                half = half_width(n, sd, self._confidence, self._tightest)
+                interval = mean - half, mean + half
+        return Watched(
+            mean, sd / math.sqrt(n) if n else math.nan, interval, withheld, n, self._chosen.name,
+            self._confidence,
+        )  # fmt: skip
+
+    def _mean_and_sd(self, name: str) -> tuple[float, float]:
+        n = self._moments.units
+        mean = float(self._moments.mean(name)[0]) if n else math.nan
+        square = float(self._moments.comoment(name, name)[0])
+        return mean, math.sqrt(square / (n - 1)) if n > 1 and square >= 0 else math.nan
+
+    def _reason(self, mean: float, sd: float) -> str | None:
+        if not (math.isfinite(mean) and math.isfinite(sd)):
+            return f"{self._chosen.name} overflows"
+        if not self._chosen.uses_ratio:
+            return None
+        excess, spread = self._mean_and_sd(self._ratio)
+        half = half_width(self._moments.units, spread, 1.0 - _RATIO_LEVEL, self._tightest)
+        if abs(excess) <= half:
+            return None
+        error = spread / math.sqrt(self._moments.units)
+        return (
+            f"the mean of p/q is {1 + excess:.4g} ± {error:.2g} and not 1: the samples miss "
+            "where p has its mass, or are not q's"
+        )
+
+    def merge(self, other: Watch) -> None:
+        """Take in what another process has seen with the same options."""
+        if self._options() != other._options():
+            raise UserError(
+                f"merge: a watch of other options, {other._options()}, expected {self._options()}"
+            )
+        self._moments.merge(other._moments)
+
+    def _options(self) -> dict[str, Any]:
+        return {
+            "estimator": self._chosen.name,
+            "confidence": self._confidence,
+            "start": self._start,
+            "tightest": self._tightest,
+        }
+
+    def state(self) -> dict[str, Any]:
+        """Everything that it has seen, as plain data that JSON can hold."""
+        return {**self._options(), "moments": self._moments.state()}
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Watch:
+        """The watch that `state` was of."""
+        try:
+            options = {key: state[key] for key in ("estimator", "confidence", "start", "tightest")}
+            made = cls(**options)
+            made._moments.restore(state["moments"])
+        except (KeyError, TypeError) as error:
+            raise UserError(f"state: not that of a watch ({error})") from None
+        return made
+
+    def __repr__(self) -> str:
+        return repr(self.look())

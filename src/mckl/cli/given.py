@@ -1,0 +1,135 @@
+"""`mckl estimate` of log-probabilities in files, or in JSON lines that arrive on standard input."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mckl.errors import UserError
+from mckl.text import listed, nearest
+
+if TYPE_CHECKING:
+    from mckl.api.given import KLFromLogProbs
+    from mckl.api.watch import Watched
+    from mckl.estimation.intervals import Request
+
+# The columns that may be given, in the order of the options; `log_ratio` stands for the first two.
+COLUMNS = ("log_q", "log_p", "log_ratio", "sequence", "log_sampler", "full_kl")
+
+
+def options(name: str) -> str:
+    """How a column's option is written: ``--log-q``."""
+    return "--" + name.replace("_", "-")
+
+
+def wanted(
+    files: Mapping[str, str | None], table: str | None, columns: str | None
+) -> dict[str, tuple[str, str | None]]:
+    """Where each column stands: the path of a file, and the name of its column there.
+
+    Raises `UserError`, in one line, for what is missing, or given twice, or not known.
+    """
+    given: dict[str, tuple[str, str | None]] = {n: (p, None) for n, p in files.items() if p}
+    if table is None and columns is not None:
+        raise UserError("--columns: only with --table")
+    if table is not None:
+        for name, column in _named(table, columns).items():
+            if name in given:
+                raise UserError(f"{options(name)} and --table: expected one of them for {name}")
+            given[name] = (table, column)
+    if "log_ratio" in given:
+        for name in ("log_q", "log_p"):
+            if name in given:
+                raise UserError(f"log_ratio and {name}: expected log_ratio, or log_q and log_p")
+        if "log_sampler" in given:
+            raise UserError("log_sampler: it takes log_q and log_p, not log_ratio")
+    else:
+        for name in ("log_q", "log_p"):
+            if name not in given:
+                how = f"{options(name)}, or {name} in --columns" if table else options(name)
+                raise UserError(f"{name}: missing, expected {how}, or log_ratio")
+    if "full_kl" in given and "sequence" not in given:
+        raise UserError("full_kl: only with sequence")
+    return given
+
+
+def _named(table: str, columns: str | None) -> dict[str, str]:
+    """The columns of a table by what they are."""
+    from mckl.cli.rows import names_of
+
+    if columns is None:
+        found = {name: name for name in COLUMNS if name in names_of(table)}
+        if not found:
+            raise UserError(
+                f"{table}: no column named {listed(COLUMNS, 'or')}: name them with --columns"
+            )
+        return found
+    chosen: dict[str, str] = {}
+    for part in columns.split(","):
+        name, equals, column = (text.strip() for text in part.partition("="))
+        if not equals or not column:
+            raise UserError(f"--columns: '{part}', expected a text as log_q=policy_logp")
+        if name not in COLUMNS:
+            raise UserError(f"--columns: '{name}' is no column: {nearest(name, COLUMNS)}")
+        if name in chosen:
+            raise UserError(f"--columns: {name} stands there twice")
+        chosen[name] = column
+    return chosen
+
+
+def estimated(
+    where: Mapping[str, tuple[str, str | None]], request: Request, estimator: str | None
+) -> KLFromLogProbs:
+    """The answer from files; an estimator that is asked for is the one to trust."""
+    from mckl.api.given import told
+    from mckl.cli.rows import columns
+    from mckl.cli.words import progress
+    from mckl.estimation.given.answer import answer
+
+    rows, pieces = columns(where)
+    with progress(rows or 0) as advance:
+
+        def followed() -> Iterator[Mapping[str, Any]]:
+            for piece in pieces:
+                yield piece
+                advance(len(next(iter(piece.values()))))
+
+        return told(answer(followed(), where, request, estimator))
+
+
+def watched(
+    lines: Iterable[str], estimator: str | None, confidence: float, as_json: bool
+) -> Watched | None:
+    """Follow batches that arrive as JSON lines, and print what is known after each.
+
+    Raises `UserError`, which names the line, for a line that is no batch.
+    """
+    from mckl.api.watch import Watch
+
+    watch, seen = Watch(estimator=estimator or "k1", confidence=confidence), None
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            batch = json.loads(line)
+        except (json.JSONDecodeError, RecursionError) as error:
+            raise UserError(f"line {number}: not JSON ({error})") from None
+        if not isinstance(batch, dict):
+            raise UserError(f"line {number}: expected an object with log_q and log_p")
+        for name in batch:
+            if name not in ("log_q", "log_p", "sequence"):
+                raise UserError(
+                    f"line {number}: unknown key {name}, expected log_q, log_p and sequence"
+                )
+        try:
+            seen = watch.update(batch.get("log_q"), batch.get("log_p"),
+                                sequence=batch.get("sequence"))  # fmt: skip
+        except UserError as error:
+            raise UserError(f"line {number}: {error}") from None
+        click.echo(json.dumps(seen.to_dict()) if as_json else repr(seen))
+        sys.stdout.flush()
+    return seen

@@ -1,0 +1,300 @@
+"""Rows of columns in .npy, .npz, .csv and .parquet files, a piece at a time.
+
+Files may be far larger than the memory: of each, one piece of so many rows is held.
+"""
+
+from __future__ import annotations
+
+import itertools
+import zipfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+
+from mckl.errors import UserError
+from mckl.record.columns import SUFFIXES, refused
+from mckl.text import nearest
+
+PIECE = 2**17  # rows
+_IDS = "U64"  # of a .csv file, whose ids may be any text
+
+Pieces = Iterator[list[NDArray[Any]]]
+
+
+class Source(NamedTuple):
+    """Columns of one file.
+
+    path    for messages
+    rows    how many there are; None where only reading tells
+    pieces  the columns' next rows, until there are none
+    """
+
+    path: str
+    rows: int | None
+    pieces: Callable[[], Pieces]
+
+
+def columns(
+    wanted: Mapping[str, tuple[str, str | None]],
+) -> tuple[int | None, Iterator[dict[str, NDArray[Any]]]]:
+    """How many rows there are, if that is known, and pieces of the columns that are wanted.
+
+    They come from one file or from several in step.
+
+    Parameters
+    ----------
+    wanted
+        For each name the path of a file and the name of its column; None for the only one.
+
+    Raises `UserError`, in one line, for a file that is missing, damaged, without rows or without
+    the column, and for files of different lengths.
+    """
+    by_path: dict[str, list[str]] = {}
+    for name, (path, _) in wanted.items():
+        by_path.setdefault(path, []).append(name)
+    sources = [
+        _open(path, [wanted[name][1] for name in names], [name == "sequence" for name in names])
+        for path, names in by_path.items()
+    ]
+    known = [source for source in sources if source.rows is not None]
+    for source in known:
+        if source.rows == 0:
+            raise UserError(f"{source.path}: no rows in it")
+        if source.rows != known[0].rows:
+            raise UserError(
+                f"{source.path}: {source.rows} rows, expected {known[0].rows} as in {known[0].path}"
+            )
+    return known[0].rows if known else None, _in_step(sources, list(by_path.values()))
+
+
+def _in_step(sources: Sequence[Source], names: Sequence[Sequence[str]]) -> Iterator[dict[str, Any]]:
+    readers = [_safely(source) for source in sources]
+    held: list[list[NDArray[Any]]] = [[] for _ in sources]
+    total = 0
+    while True:
+        for i, reader in enumerate(readers):
+            if not held[i]:
+                held[i] = next(reader, [])
+        ended = [source.path for source, columns in zip(sources, held, strict=True) if not columns]
+        if ended:
+            break
+        rows = min(columns[0].size for columns in held)
+        yield {
+            name: column[:rows]
+            for group, columns in zip(names, held, strict=True)
+            for name, column in zip(group, columns, strict=True)
+        }
+        total += rows
+        held = [[c[rows:] for c in columns] if columns[0].size > rows else [] for columns in held]
+    if len(ended) < len(sources):
+        longer = next(s.path for s in sources if s.path not in ended)
+        raise UserError(f"{ended[0]}: {total} rows, and {longer} has more")
+    if not total:
+        raise UserError(f"{ended[0]}: no rows in it")
+
+
+def _safely(source: Source) -> Pieces:
+    with refused(source.path):
+        yield from source.pieces()
+
+
+def _open(path: str, names: Sequence[str | None], ids: Sequence[bool]) -> Source:
+    opened = _FORMATS.get(Path(path).suffix.lower())
+    if opened is None:
+        raise UserError(f"{path}: expected a file named {', '.join('*' + s for s in SUFFIXES)}")
+    if not Path(path).is_file():
+        raise UserError(f"{path}: no such file")
+    with refused(path):
+        return opened(path, names, ids)
+
+
+def _chosen(path: str, known: Sequence[str], name: str | None) -> int:
+    """The position of a column; None stands for the only one."""
+    if name is None:
+        if len(known) == 1:
+            return 0
+        raise UserError(f"{path}: {len(known)} columns, expected one: name it with --columns")
+    if name not in known:
+        raise UserError(f"{path}: no column '{name}': {nearest(name, known)}")
+    return list(known).index(name)
+
+
+def _check(path: str, dtype: np.dtype[Any], shape: Sequence[int], is_id: bool) -> None:
+    if not (dtype.kind in "fiu" or (is_id and dtype.kind in "SU")):
+        raise UserError(f"{path}: values of type {dtype}, expected numbers")
+    if len(shape) != 1 and not (len(shape) == 2 and shape[1] == 1):
+        raise UserError(f"{path}: shape {tuple(shape)}, expected one column of numbers")
+
+
+def _from_npy(path: str, names: Sequence[str | None], ids: Sequence[bool]) -> Source:
+    # Mapped for its header alone; read, so that the pages count as no memory of this process.
+    array = np.load(path, mmap_mode="r", allow_pickle=False)
+    shape, dtype, offset = array.shape, array.dtype, array.offset
+    fields = [None if dtype.names is None else dtype.names[_chosen(path, dtype.names, name)]
+              for name in names]  # fmt: skip
+    for field, is_id in zip(fields, ids, strict=True):
+        _check(path, dtype if field is None else dtype[field], shape, is_id)
+
+    def pieces() -> Pieces:
+        with open(path, "rb") as file:
+            file.seek(offset)
+            left = shape[0]
+            while left:
+                piece = np.fromfile(file, dtype, min(left, PIECE))
+                if not piece.size:
+                    raise UserError(f"{path}: it ends {left} rows early")
+                left -= piece.size
+                yield [piece if field is None else piece[field] for field in fields]
+
+    return Source(path, shape[0], pieces)
+
+
+def _from_npz(path: str, names: Sequence[str | None], ids: Sequence[bool]) -> Source:
+    with zipfile.ZipFile(path) as archive:
+        members = archive.namelist()
+    known = [member.removesuffix(".npy") for member in members]
+    chosen = [members[_chosen(path, known, name)] for name in names]
+
+    def header(file: Any) -> tuple[tuple[int, ...], np.dtype[Any]]:
+        version = npy.read_magic(file)
+        read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+        shape, _, dtype = read(file)
+        return shape, dtype
+
+    rows = []
+    with zipfile.ZipFile(path) as archive:
+        for member, is_id in zip(chosen, ids, strict=True):
+            with archive.open(member) as file:
+                shape, dtype = header(file)
+            _check(f"{path}: {member.removesuffix('.npy')}", dtype, shape, is_id)
+            rows.append(shape[0])
+    for count, member in zip(rows, chosen, strict=True):
+        if count != rows[0]:
+            raise UserError(
+                f"{path}: {count} rows of {member.removesuffix('.npy')}, expected {rows[0]} as of "
+                f"{chosen[0].removesuffix('.npy')}"
+            )
+
+    def pieces() -> Pieces:
+        with zipfile.ZipFile(path) as archive:
+            files = [archive.open(member) for member in chosen]
+            dtypes = [header(file)[1] for file in files]
+            for start in range(0, rows[0], PIECE):
+                count = min(PIECE, rows[0] - start)
+                yield [
+                    np.frombuffer(file.read(count * dtype.itemsize), dtype)
+                    for file, dtype in zip(files, dtypes, strict=True)
+                ]
+
+    return Source(path, rows[0], pieces)
+
+
+def _from_csv(path: str, names: Sequence[str | None], ids: Sequence[bool]) -> Source:
+    cells = _header(path)
+    if not cells:
+        raise UserError(f"{path}: no rows in it")
+    headed = not all(map(_is_number, cells))
+    known = cells if headed else [""] * len(cells)
+    if not headed and any(name is not None for name in names):
+        raise UserError(f"{path}: its columns have no names")
+    chosen = [_chosen(path, known, name) for name in names]
+    kinds = [_IDS if is_id else "f8" for is_id in ids]
+    dtype = np.dtype([(str(i), kind) for i, kind in enumerate(kinds)])
+
+    def pieces() -> Pieces:
+        with open(path, encoding="utf-8-sig", errors="replace") as file:
+            lines = (line for line in file if line.strip())
+            if headed:
+                next(lines)
+            while some := list(itertools.islice(lines, PIECE)):
+                try:
+                    table = np.loadtxt(
+                        some, dtype, delimiter=",", comments=None, quotechar='"',
+                        usecols=chosen, ndmin=1,
+                    )  # fmt: skip
+                except ValueError as error:
+                    why = str(error)[:100]
+                    raise UserError(f"{path}: not a table of numbers ({why})") from None
+                yield [np.ascontiguousarray(table[str(i)]) for i in range(len(chosen))]
+
+    return Source(path, None, pieces)
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
+
+
+def _from_parquet(path: str, names: Sequence[str | None], ids: Sequence[bool]) -> Source:
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ModuleNotFoundError:
+        raise UserError(f"{path}: reading Parquet takes pyarrow: pip install pyarrow") from None
+    # Buffered, or a whole column chunk would be read at once.
+    file = pq.ParquetFile(path, buffer_size=2**20, pre_buffer=False)
+    schema = file.schema_arrow
+    chosen = [schema.names[_chosen(path, schema.names, name)] for name in names]
+    for name, is_id in zip(chosen, ids, strict=True):
+        kind = schema.field(name).type
+        if not (is_id or pa.types.is_floating(kind) or pa.types.is_integer(kind)):
+            raise UserError(f"{path}: column '{name[:20]}' is of type {kind}, expected numbers")
+
+    def values(batch: Any, name: str, before: int) -> NDArray[Any]:
+        column = batch.column(name)
+        if column.null_count:
+            row = before + int(np.argmax(column.is_null().to_numpy(zero_copy_only=False)))
+            raise UserError(f"{path}: column '{name[:20]}' has an empty cell in row {row}")
+        if pa.types.is_floating(column.type) or pa.types.is_integer(column.type):
+            return np.asarray(column.to_numpy(zero_copy_only=False))
+        coded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
+        words = np.array(coded.dictionary.to_pylist(), dtype=object)
+        return np.asarray(words[coded.indices.to_numpy(zero_copy_only=False)])
+
+    def pieces() -> Pieces:
+        before = 0
+        for batch in file.iter_batches(PIECE, columns=[*dict.fromkeys(chosen)], use_threads=False):
+            yield [values(batch, name, before) for name in chosen]
+            before += batch.num_rows
+
+    return Source(path, file.metadata.num_rows, pieces)
+
+
+_FORMATS: Mapping[str, Callable[[str, Sequence[str | None], Sequence[bool]], Source]] = {
+    ".npy": _from_npy,
+    ".npz": _from_npz,
+    ".csv": _from_csv,
+    ".parquet": _from_parquet,
+}
+
+
+def names_of(path: str) -> list[str]:
+    """The names of a table's columns, as they are written; raises `UserError` as `columns` does."""
+    suffix = Path(path).suffix.lower()
+    if suffix not in _FORMATS or not Path(path).is_file():
+        _open(path, [], [])  # says what is wrong
+    with refused(path):
+        if suffix == ".csv":
+            return _header(path)
+        if suffix == ".parquet":
+            import pyarrow.parquet as pq
+
+            return list(pq.read_schema(path).names)
+        if suffix == ".npz":
+            with zipfile.ZipFile(path) as archive:
+                return [member.removesuffix(".npy") for member in archive.namelist()]
+        return list(np.load(path, mmap_mode="r", allow_pickle=False).dtype.names or [])
+
+
+def _header(path: str) -> list[str]:
+    """The cells of the first line that is not empty."""
+    with open(path, encoding="utf-8-sig", errors="replace") as file:
+        first = next((line for line in file if line.strip()), "")
+    return [cell.strip().strip('"') for cell in first.rstrip("\n").split(",")] if first else []

@@ -1,0 +1,92 @@
+"""Blocks of rows of log-probabilities: what they must be, and l of each row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple, NoReturn
+
+import numpy as np
+
+from mckl.arrays import Vector
+from mckl.errors import UserError
+
+# Rows of a block: 64 kB a column stay in cache, and OpenBLAS starts no threads for them.
+ROWS = 8192
+_REAL = ("log_q", "log_p", "log_ratio", "log_sampler", "full_kl")
+
+
+class Block(NamedTuple):
+    """Consecutive rows; each field has shape (rows,).
+
+    ell         log q - log p, in nats
+    sequence    the id of each row's sequence, of any type that compares; None without
+    log_weight  log q - log s for samples of s; None for samples of q
+    full_kl     KL(q(. | before) || p(. | before)) of each row's token, in nats; None without
+    """
+
+    ell: Vector
+    sequence: Any = None
+    log_weight: Vector | None = None
+    full_kl: Vector | None = None
+
+
+def blocks(columns: Iterable[Mapping[str, Any]]) -> Iterator[Block]:
+    """The blocks of columns by name: `log_q` and `log_p`, or `log_ratio`, and what else there is.
+
+    Raises `UserError`, in one line, for a value that no sample of q has; rows count from 0.
+    """
+    before = 0
+    for given in _cut(columns):
+        real = {name: np.asarray(given[name], np.float64) for name in _REAL if name in given}
+        for name, values in real.items():
+            if not np.isfinite(values).all():
+                _refuse(name, values, before)
+        ell = real["log_ratio"] if "log_ratio" in real else real["log_q"] - real["log_p"]
+        if "full_kl" in real and real["full_kl"].min(initial=0.0) < -1e-6:
+            row = int(np.argmin(real["full_kl"]))
+            raise UserError(
+                f"full_kl: row {before + row} is {real['full_kl'][row]:g}, and no KL is negative"
+            )
+        weight = real["log_q"] - real["log_sampler"] if "log_sampler" in real else None
+        yield Block(ell, _ids(given.get("sequence"), before), weight, real.get("full_kl"))
+        before += ell.size
+
+
+def _cut(columns: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    for piece in columns:
+        rows = len(next(iter(piece.values())))
+        for start in range(0, rows, ROWS):
+            yield {name: column[start : start + ROWS] for name, column in piece.items()}
+
+
+def _ids(ids: Any, before: int) -> Any:
+    """The ids; raises `UserError` where a row has none."""
+    if ids is None:
+        return None
+    ids = np.asarray(ids)
+    lacks = ids != ids if ids.dtype.kind == "f" else np.zeros(ids.size, bool)
+    if ids.dtype == object:
+        lacks = np.array([i is None or i != i for i in ids.tolist()], bool)
+    if lacks.any():
+        raise UserError(f"sequence: row {before + int(np.argmax(lacks))} has no id")
+    return ids
+
+
+_INFINITE = "KL is infinite where p = 0 and q > 0"
+# What an infinite value means, by column, for -inf and inf.
+_MEANINGS = {
+    "log_q": ("a sample of q cannot have q = 0", "expected finite numbers"),
+    "log_p": (_INFINITE, "expected finite numbers"),
+    "log_ratio": ("a sample of q cannot have q = 0", _INFINITE),
+    "log_sampler": ("no sample can have the probability 0", "expected finite numbers"),
+    "full_kl": ("no KL is negative", "KL is infinite, whatever the samples say"),
+}
+
+
+def _refuse(name: str, values: Vector, before: int) -> NoReturn:
+    row = int(np.argmin(np.isfinite(values)))
+    value = values[row]
+    if np.isnan(value):
+        raise UserError(f"{name}: row {before + row} is not a number")
+    meaning = _MEANINGS[name][int(value > 0)]
+    raise UserError(f"{name}: row {before + row} is {value:g}: {meaning}")

@@ -1,0 +1,229 @@
+"""One pass over units: what every estimator, its standard error and its diagnostics take.
+
+Every estimate is a ratio of sums over units. With O = 1 the KL is that of a unit; with O = T, the
+length of a sequence, it is KL per token. Samples of another s weigh w = q/s in both sums
+(self-normalised importance sampling). The error of such a ratio is to first order a mean of
+
+    (w x - theta w O) / mean(w O),
+
+the delta method, so its moments take the place of those of x (`Influence`), and an estimator's own
+formula holds for them as it stands. Sums are over sequences: tokens of one sequence depend on each
+other, and their standard error is the clustered one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from types import SimpleNamespace
+from typing import NamedTuple
+
+import numpy as np
+
+from mckl.arrays import Vector
+from mckl.estimation.given.order import Order
+from mckl.estimation.given.units import Units
+from mckl.estimation.running import RunningMoments
+from mckl.estimation.tails import LEAST, MOST, Largest, pareto_index, tail_size
+from mckl.estimation.values import ESTIMATORS
+from mckl.estimation.values.integrands import Integrands
+
+WHOLE = ("ell", "half_square", "ratio", "k3")
+FACTOR = ("factor_half_square", "factor_ratio", "factor_k3")
+WEIGHT = ("unit", "weight")  # where the shape of the samples' weights stands
+# Units on which the weights of an estimator's summand are fitted, for its tails and its skewness.
+_PILOT = 2**13
+# Units from which on one of so many blocks tells the skewness.
+_MANY, _STRIDE = 2**20, 4
+
+
+class Influence:
+    """The moments of (w x - theta w O) / mean(w O), as `RunningMoments` has those of x."""
+
+    def __init__(self, moments: RunningMoments, over: str | None) -> None:
+        self._moments, self._over = moments, over
+        self.units = moments.units
+
+    def mean(self, name: str) -> Vector:
+        mean = self._moments.mean(name)
+        return mean if self._over is None else mean / self._moments.mean(self._over)
+
+    def comoment(self, first: str, second: str) -> Vector:
+        m, over = self._moments, self._over
+        if over is None:
+            return _comoment(m, first, second)
+        a, b = self.mean(first), self.mean(second)
+        plain = _comoment(m, first, second) + a * b * m.comoment(over, over)
+        plain = plain - a * _comoment(m, second, over) - b * _comoment(m, first, over)
+        return np.asarray(plain / m.mean(over) ** 2)
+
+
+def _comoment(moments: RunningMoments, first: str, second: str) -> Vector:
+    try:
+        return moments.comoment(first, second)
+    except KeyError:
+        return moments.comoment(second, first)
+
+
+class Shape(NamedTuple):
+    """Of an estimator's summand: skewness, excess kurtosis and tail index; NaN where not known."""
+
+    skewness: float
+    excess_kurtosis: float
+    tail_index: float
+
+
+class _Summand:
+    """Moments to the fourth and a tail of a linear combination of integrands, as units pass.
+
+    The tail is that of large values; of the other side where r has a negative weight. l itself
+    has none below: E e^-l <= 1, so that P(l < -x) <= e^-x.
+    """
+
+    def __init__(self, weights: Mapping[str, float]) -> None:
+        self._weights = {name: weight for name, weight in weights.items() if weight}
+        of_ratio = sum(w for name, w in weights.items() if name.endswith(("ratio", "k3")))
+        self._sign = -1.0 if of_ratio < 0 else 1.0
+        self._largest = Largest(MOST + 1)
+        self._powers = np.zeros(5)
+        self._seen = 0
+
+    def update(self, values: Mapping[str, Vector], moments: bool) -> Vector:
+        """Take in units, of which the moments may be left to others; gives the summand."""
+        s: Vector | None = None
+        for name, weight in self._weights.items():
+            of_name = values[name] if name else weight
+            term = of_name if not name or weight == 1.0 else weight * of_name
+            s = term if s is None else s + term  # type: ignore[assignment]
+        assert s is not None
+        self._seen += s.size
+        self._largest.update(s if self._sign > 0 else -s)
+        if moments:
+            square = s * s
+            self._powers += (
+                s.size, s.sum(), square.sum(), np.vecdot(square, s), np.vecdot(square, square),
+            )  # fmt: skip
+        return s
+
+    def shape(self) -> Shape:
+        m1, m2, m3, m4 = self._powers[1:] / max(self._powers[0], 1.0)
+        variance = m2 - m1 * m1
+        skewness = kurtosis = math.nan
+        if variance > 0 and math.isfinite(m4):
+            third = m3 - 3 * m1 * m2 + 2 * m1**3
+            fourth = m4 - 4 * m1 * m3 + 6 * m1 * m1 * m2 - 3 * m1**4
+            skewness, kurtosis = float(third / variance**1.5), float(fourth / variance**2 - 3.0)
+        index = math.nan
+        if self._seen >= LEAST:
+            tail = tail_size(self._seen)
+            index = pareto_index(np.diff(self._largest.values()[-tail - 1 :]).cumsum())
+        return Shape(skewness, kurtosis, index)
+
+
+class Summary:
+    """What one pass over units keeps, in memory that does not grow with them.
+
+    Attributes
+    ----------
+    estimators
+        Those that the data have the integrands of.
+    overs
+        What an estimate is per: ``unit``, and with sequences ``token``.
+    """
+
+    def __init__(self, *, sequences: bool = False, weighted: bool = False, full_kl: bool = False):
+        factor = (*FACTOR, *(["factor_rb"] * full_kl)) if sequences else ()
+        self.weighted, self.sequences = weighted, sequences
+        self._names = (*WHOLE, *factor)
+        self.estimators = {
+            name: e for name, e in ESTIMATORS.items()
+            if {n for product in e.products for n in product} <= {*self._names}
+        }  # fmt: skip
+        self.overs = {"unit": "weight" if weighted else None}
+        if sequences:
+            self.overs["token"] = "length"
+        self.moments = RunningMoments(self._products(), lambda ell: self._values, 1)
+        self._values = SimpleNamespace()
+        self._waiting: list[dict[str, Vector]] = []
+        self._summands: dict[tuple[str, str], _Summand] | None = None
+        self.order = Order()
+        self.rows = 0
+
+    def _products(self) -> list[tuple[str, str]]:
+        products = [product for e in self.estimators.values() for product in e.products]
+        products += [("ratio", "ratio"), ("half_square", "k3"), ("half_square", "half_square")]
+        if self.sequences:
+            products += [("factor_ratio", "factor_ratio"), ("factor_k3", "factor_k3")]
+            products += [("factor_half_square", "factor_k3")]
+            products += [("factor_half_square", "factor_half_square")]
+        overs = [over for over in self.overs.values() if over]
+        products += [(name, over) for name in self._names for over in overs]
+        products += [(a, b) for i, a in enumerate(overs) for b in overs[i:]]
+        known: dict[tuple[str, str], None] = {}
+        for first, second in products:
+            if (second, first) not in known:
+                known[first, second] = None
+        return [*known]
+
+    @property
+    def units(self) -> int:
+        """How many units there were."""
+        return self.moments.units
+
+    @np.errstate(over="ignore", invalid="ignore", divide="ignore")
+    def update(self, units: Units) -> None:
+        """Take in units."""
+        if not units["ell"].size:
+            return
+        of_whole = Integrands(units["ell"])
+        values = {name: getattr(of_whole, name) for name in WHOLE}
+        values |= {name: units[name] for name in (*self._names, "length") if name in units}
+        self.rows += int(units["length"].sum()) if self.sequences else units["ell"].size
+        if self.weighted:
+            weight = np.exp(units["log_weight"])
+            values = {name: weight * value for name, value in values.items()} | {"weight": weight}
+        self._values = SimpleNamespace(**{name: v[None, None] for name, v in values.items()})
+        self.moments.update(self._values.ell)
+        if self._summands is not None:
+            self._follow(values)
+            return
+        self._waiting.append(values)
+        if self.units >= _PILOT:
+            self._start()
+
+    def influence(self, per: str) -> Influence:
+        """The moments of the estimates per unit or per token."""
+        return Influence(self.moments, self.overs[per])
+
+    @np.errstate(over="ignore", invalid="ignore", divide="ignore")
+    def shapes(self) -> dict[tuple[str, str], Shape]:
+        """The shape of every estimator's summand, by `overs` and the estimator's name."""
+        if self._summands is None:
+            self._start()
+        assert self._summands is not None
+        return {key: summand.shape() for key, summand in self._summands.items()}
+
+    def _start(self) -> None:
+        """Fit the summands on the units so far, and let them follow."""
+        self._summands = {}
+        for per, over in self.overs.items():
+            view = self.influence(per)
+            for name, estimator in self.estimators.items():
+                weights = dict(estimator.summand(view))  # type: ignore[arg-type]
+                theta = sum(w * float(view.mean(n)[0]) for n, w in weights.items())
+                weights[over or ""] = -theta
+                self._summands[per, name] = _Summand(weights)
+        if self.weighted:
+            self._summands[WEIGHT] = _Summand({"weight": 1.0})
+        for values in self._waiting:
+            self._follow(values)
+        self._waiting = []
+
+    def _follow(self, values: Mapping[str, Vector]) -> None:
+        assert self._summands is not None
+        self._blocks = getattr(self, "_blocks", 0) + 1
+        moments = self.units <= _MANY or self._blocks % _STRIDE == 0
+        for (per, name), summand in self._summands.items():
+            s = summand.update(values, moments)
+            if per == "unit" and name == "k1":
+                self.order.update(s)

@@ -1,0 +1,369 @@
+"""Which intervals the data allow, and why the others are withheld.
+
+Nothing is known of q and p but the samples, so every reason is a statistical test or an
+extrapolation, and none has full power: docs/diagnostics.md has what each of them misses.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from scipy.special import stdtrit
+
+from mckl.estimation.given.order import Dependence
+from mckl.estimation.given.summary import WEIGHT, Influence, Shape, Summary
+from mckl.estimation.tails import limit
+from mckl.estimation.values import Estimator
+from mckl.estimation.values.base import normal_from_moments
+from mckl.text import count, counted
+
+# Units that an interval takes; of a summand that is skewed by nature, as functions of r and l^2
+# are, so many that its sample moments tell something.
+LEAST_UNITS, LEAST_SKEWED = 30, 500
+# A mean of r or of the weights this far from 1, a drift or an autocorrelation this far from 0 are
+# no chance, in standard errors.
+FAR, _DEPENDENT = 4.0, 3.5
+# Samples that those of q must be worth as samples of p, by the variance of r.
+_EFFECTIVE = 100
+# A bias of a tenth of the half-width costs a 95 % interval 0.005 of its coverage.
+_BIAS = 0.1
+# Sample moments of skewed units come out too small, so more units than those of exact moments.
+_CAUTION = 2.0
+# An interval that is nearly withheld is this share longer: of samples that pass by a small margin
+# many pass because they lack large values, and then their mean is too low as well.
+_LONGER = 1.0
+
+
+class Doubt(NamedTuple):
+    """What one diagnostic says against an interval: its name in the results, and why."""
+
+    diagnostic: str
+    why: str
+
+
+class Judged(NamedTuple):
+    """One estimator's estimate from given samples, in nats.
+
+    per          ``unit`` or ``token``
+    half_width   of the interval; NaN where it is withheld
+    doubts       what the diagnostics say against the interval; none where there is one
+    shape        skewness, excess kurtosis and tail index of its summand
+    """
+
+    estimator: str
+    per: str
+    estimate: float
+    std_error: float
+    half_width: float
+    doubts: tuple[Doubt, ...]
+    shape: Shape
+
+    @property
+    def withheld(self) -> str | None:
+        """Why there is no interval; None where there is one."""
+        return self.doubts[0].why if self.doubts else None
+
+
+class Mean(NamedTuple):
+    """A mean that is known to be 1, with its standard error, and the effective sample size."""
+
+    mean: float
+    std_error: float
+    effective_samples: float
+
+    @property
+    def z(self) -> float:
+        """How far from 1 it is, in standard errors."""
+        if self.std_error == 0.0:
+            return 0.0 if self.mean == 1.0 else math.copysign(math.inf, self.mean - 1.0)
+        return (self.mean - 1.0) / self.std_error
+
+
+class Checks(NamedTuple):
+    """What the diagnostics of a summary say.
+
+    ratio       mean of r = p/q over units, by samples of q
+    by_token    mean over sequences of 1 + the sum of r_t - 1 over tokens; None without sequences
+    weights     mean of q/s, where the samples are of another s; None where they are of q
+    weight_tail tail index of these weights; NaN where not known
+    dependence  drift and autocorrelation of l
+    from_ratio  units from which r's mean is about normal, if l's law is as its bulk is
+    """
+
+    ratio: Mean
+    by_token: Mean | None
+    weights: Mean | None
+    weight_tail: float
+    dependence: Dependence
+    from_ratio: float
+
+
+def checks(summary: Summary, shapes: dict[tuple[str, str], Shape]) -> Checks:
+    """The diagnostics that estimators share."""
+    view = summary.influence("unit")
+    ell = shapes.get(("unit", "k1"), Shape(math.nan, math.nan, math.nan))
+    weights = None
+    if summary.weighted:
+        moments = summary.moments
+        weights = _mean_one(
+            float(moments.mean("weight")[0]) - 1.0,
+            float(moments.comoment("weight", "weight")[0]),
+            moments.units,
+        )
+    n = summary.units
+    variance = float(view.comoment("ell", "ell")[0]) / (n - 1) if n > 1 else math.nan
+    return Checks(
+        _of_view(view, "ratio"),
+        _of_view(view, "factor_ratio") if summary.sequences else None,
+        weights,
+        shapes[WEIGHT].tail_index if summary.weighted else math.nan,
+        summary.order.dependence(),
+        extrapolated(variance, ell.skewness),
+    )
+
+
+def _of_view(view: Influence, name: str) -> Mean:
+    return _mean_one(float(view.mean(name)[0]), float(view.comoment(name, name)[0]), view.units)
+
+
+def _mean_one(excess: float, comoment: float, n: int) -> Mean:
+    if n < 2:
+        return Mean(1.0 + excess, math.nan, float(n))
+    mean, square = 1.0 + excess, comoment / n
+    effective = n / (1.0 + square / mean**2) if mean else 0.0
+    return Mean(mean, math.sqrt(comoment / (n * (n - 1))), effective)
+
+
+def extrapolated(variance: float, skewness: float) -> float:
+    """How many units the mean of r = e^-l takes to be about normal, from the bulk of l.
+
+    Where l has this variance and skewness and is a shifted gamma law, normal where the skewness is
+    0. Its lower tail, which makes r large, may not have been met: of a normal l with a variance of
+    4, one in 5,000 samples carries half of the mean of r, and r's skewness is 414.
+
+    >>> round(extrapolated(1.0, 0.0)), extrapolated(4.0, -2.0)
+    (1530, inf)
+    """
+    if not (math.isfinite(variance) and variance > 0):
+        return 0.0 if variance == 0 else math.inf
+    skewness = 0.0 if math.isnan(skewness) else skewness
+
+    def log_moment(s: float) -> float:
+        """Log E e^(-s (l - E l))."""
+        half = 0.5 * skewness * math.sqrt(variance)  # the scale of the gamma law
+        x = s * half
+        if abs(x) < 1e-4:
+            return 0.5 * s * s * variance * (1.0 - 2.0 * x / 3.0)
+        if x <= -1.0:
+            return math.inf
+        return variance / half**2 * (x - math.log1p(x))
+
+    k1, k2, k3 = (log_moment(s) for s in (1.0, 2.0, 3.0))
+    if k3 > 600.0:
+        return math.inf
+    second, third = math.exp(k2 - 2.0 * k1), math.exp(k3 - 3.0 * k1)
+    excess = math.expm1(k2 - 2.0 * k1)
+    of_ratio = (third - 3.0 * second + 2.0) / excess**1.5 if excess > 1e-8 else 0.0
+    return normal_from_moments(of_ratio, 0.0)
+
+
+# The diagnostics in the order in which they are asked.
+DIAGNOSTICS = (
+    "units", "above-1", "weights", "drift", "autocorrelation",
+    "overflow", "mean-ratio", "effective", "extrapolated", "tail-index", "skewness", "bias",
+)  # fmt: skip
+
+
+def common_doubts(summary: Summary, found: Checks) -> Iterator[Doubt]:
+    """What is wrong with every estimator's interval."""
+    n, what = summary.units, "sequence" if summary.sequences else "sample"
+    if n < LEAST_UNITS:
+        yield Doubt(
+            "units",
+            f"{counted(n, f'independent {what}')} cannot tell their spread, expected at least "
+            f"{LEAST_UNITS}",
+        )
+    for mean in (found.ratio, found.by_token):
+        if mean is not None and mean.z > FAR:
+            yield Doubt(
+                "above-1",
+                f"the mean of p/q is {mean.mean:.6g}, {mean.z:.3g} standard errors above 1, and "
+                "under q it never exceeds 1: the samples are not q's",
+            )
+    if (weights := found.weights) is not None:
+        if not math.isfinite(weights.mean):
+            yield Doubt(
+                "weights",
+                "the weights q/s overflow: log_q and log_sampler differ by hundreds of nats",
+            )
+        if abs(weights.z) > FAR:
+            yield Doubt(
+                "weights",
+                f"the mean of the weights q/s is {weights.mean:.4g}, {abs(weights.z):.3g} standard "
+                "errors from 1: log_sampler is not what drew the samples",
+            )
+        if found.weight_tail > limit(n):
+            yield Doubt(
+                "weights",
+                f"the tail index of the weights q/s is {found.weight_tail:.2f}, above "
+                f"{limit(n):.2f}: a few samples decide everything",
+            )
+    drift, correlation, z = found.dependence
+    if abs(drift) > _DEPENDENT:
+        yield Doubt(
+            "drift",
+            f"ℓ drifts: its mean over the second half is {abs(drift):.3g} standard errors "
+            f"{'above' if drift > 0 else 'below'} that over the first, so the {what}s are not of "
+            "one q and p",
+        )
+    if abs(z) > _DEPENDENT:
+        yield Doubt(
+            "autocorrelation",
+            f"neighbouring {what}s depend on each other (autocorrelation of ℓ {correlation:.2g}, "
+            f"{abs(z):.3g} standard errors from 0), so their standard error is not known",
+        )
+
+
+def doubts(
+    summary: Summary, found: Checks, estimator: Estimator, shape: Shape, half: float
+) -> Iterator[Doubt]:
+    """What is wrong with this estimator's interval alone."""
+    n, name = summary.units, estimator.name
+    what = "sequences" if summary.sequences else "samples"
+    if not math.isfinite(half):
+        yield Doubt("overflow", f"{name} overflows: e^-ℓ or ℓ² exceeds the largest number")
+        return
+    if half == 0.0:
+        return
+    if (estimator.uses_ratio or not estimator.consistent) and n < LEAST_SKEWED:
+        yield Doubt(
+            "units", f"{n} {what} cannot tell the skewness of {name}, expected {LEAST_SKEWED}"
+        )
+    if estimator.uses_ratio:
+        yield from _doubts_of_ratio(summary, found, estimator)
+    if not math.isnan(shape.tail_index) and shape.tail_index > limit(n):
+        yield Doubt(
+            "tail-index",
+            f"the tail index of what {name} averages is {shape.tail_index:.2f}, above "
+            f"{limit(n):.2f}: its mean may hang on values that are still to come",
+        )
+    need = _CAUTION * normal_from_moments(shape.skewness, shape.excess_kurtosis)
+    if not need <= n:
+        yield Doubt(
+            "skewness",
+            f"what {name} averages is so skewed ({shape.skewness:.3g}) that its interval takes "
+            f"about {count(need)} {what}",
+        )
+
+
+def _doubts_of_ratio(summary: Summary, found: Checks, estimator: Estimator) -> Iterator[Doubt]:
+    n, what = summary.units, "sequences" if summary.sequences else "samples"
+    ratio = found.by_token if estimator.sums and found.by_token else found.ratio
+    if abs(ratio.z) > FAR:
+        if ratio.mean <= 0.0 and not estimator.sums:
+            yield Doubt(
+                "mean-ratio", "the mean of p/q is 0 and not 1: no sample fell where p has its mass"
+            )
+        yield Doubt(
+            "mean-ratio",
+            f"the mean of p/q is {ratio.mean:.4g}, {abs(ratio.z):.3g} standard errors from 1: "
+            "the samples miss where p has its mass, or are not q's",
+        )
+    if ratio.effective_samples < _EFFECTIVE:
+        yield Doubt(
+            "effective",
+            f"as samples of p, the {n:,} {what} are worth {ratio.effective_samples:.3g}, and "
+            f"{estimator.name} takes {_EFFECTIVE}",
+        )
+    if estimator.sums:
+        return
+    if found.from_ratio == math.inf:
+        yield Doubt(
+            "extrapolated", "if ℓ goes on as its bulk does, the skewness of p/q is infinite"
+        )
+    elif _CAUTION * found.from_ratio > n:
+        yield Doubt(
+            "extrapolated",
+            "if ℓ goes on as its bulk does, the mean of p/q takes "
+            f"{count(_CAUTION * found.from_ratio)} {what} to settle",
+        )
+
+
+def closeness(summary: Summary, found: Checks, estimator: Estimator, shape: Shape) -> float:
+    """How near the limits of skewness an interval is: 1 where it is just given."""
+    need = normal_from_moments(shape.skewness, shape.excess_kurtosis)
+    if estimator.uses_ratio and not estimator.sums:
+        need = max(need, found.from_ratio)
+    return float(min(_CAUTION * need / summary.units, 1.0)) ** 2 if need == need else 1.0
+
+
+def bias_doubt(summary: Summary, one: Judged, against: Judged) -> Doubt | None:
+    """Why an estimator that is not consistent is not near KL, as an unbiased one has it.
+
+    The two share their samples, so their difference tells the bias far more closely than either
+    tells KL.
+    """
+    if against.doubts:
+        return Doubt(
+            "bias", f"the bias of {one.estimator} is not known, for {against.estimator} is withheld"
+        )
+    own, other = (summary.estimators[e.estimator].products[0][0] for e in (one, against))
+    view = summary.influence(one.per)
+    gap = float((view.mean(own) - view.mean(other))[0])
+    spread = float(
+        (view.comoment(own, own) - 2 * view.comoment(own, other) + view.comoment(other, other))[0]
+    )
+    error = math.sqrt(max(spread, 0.0)) / view.units
+    if abs(gap) + 2.0 * error <= _BIAS * one.half_width:
+        return None
+    return Doubt(
+        "bias",
+        f"{one.estimator} is biased: on the same samples it is {gap:.3g} ± {error:.2g} nats from "
+        f"{against.estimator}",
+    )
+
+
+def judge(summary: Summary, confidence: float = 0.95) -> tuple[Checks, list[Judged]]:
+    """Every estimator's estimate, per unit and per token, with its interval where there is one."""
+    shapes = summary.shapes()
+    found = checks(summary, shapes)
+    common = [*common_doubts(summary, found)]
+    judged: dict[tuple[str, str], Judged] = {}
+    with np.errstate(all="ignore"):
+        for per in summary.overs:
+            for name, estimator in summary.estimators.items():
+                shape = shapes[per, name]
+                judged[per, name] = _judged(
+                    summary, found, estimator, per, shape, confidence, common
+                )
+        for (per, name), one in judged.items():
+            if summary.estimators[name].consistent or not math.isfinite(one.std_error):
+                continue
+            doubt = bias_doubt(summary, one, judged[per, name.replace("k2", "k3")])
+            if doubt is not None:
+                judged[per, name] = _with(one, [*one.doubts, doubt])
+    return found, [*judged.values()]
+
+
+def _judged(
+    summary: Summary, found: Checks, estimator: Estimator, per: str, shape: Shape,
+    confidence: float, common: Sequence[Doubt],
+) -> Judged:  # fmt: skip
+    view = summary.influence(per)
+    estimate, variance = (float(v[0]) for v in estimator.estimate(view))  # type: ignore[arg-type]
+    error = math.sqrt(variance) if variance >= 0 else math.nan
+    longer = 1.0 + _LONGER * closeness(summary, found, estimator, shape)
+    half = longer * error * _quantile(view.units - estimator.parameters, confidence)
+    one = Judged(estimator.name, per, estimate, error, half, (), shape)
+    return _with(one, [*common, *doubts(summary, found, estimator, shape, half)])
+
+
+def _with(one: Judged, found: Sequence[Doubt]) -> Judged:
+    return one._replace(doubts=tuple(found), half_width=math.nan if found else one.half_width)
+
+
+def _quantile(degrees: int, confidence: float) -> float:
+    return float(stdtrit(degrees, 0.5 + confidence / 2)) if degrees > 0 else math.nan

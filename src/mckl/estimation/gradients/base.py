@@ -1,0 +1,181 @@
+"""What a gradient estimator is, and its exact law.
+
+A gradient estimator is a random vector whose mean is meant to be the gradient of KL(q_theta||p) in
+theta, averaged over n samples of q. Its error is measured in the Euclidean norm: the bias is the
+norm of its mean less the gradient, the total variance the trace of its covariance.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from mckl.arrays import Vector
+from mckl.families.scores import Draws, Rule, Scores, Weight, linear
+
+DIVERGES = "infinite variance: the tails of p are too heavy for q"
+CLAMPED = "a clamp of the whole l has no formula"
+
+
+class Form(Protocol):
+    """How a gradient estimator is formed from samples."""
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """What of `Scores.offers` it takes."""
+
+    def moments(self, scores: Scores, highest: int = 4) -> Vector:
+        """Moments 1 ... highest of one sample's vector, shape (highest, parameters)."""
+
+    def sums(self, draws: Draws, scores: Scores) -> Vector:
+        """Sums over samples of their vectors, shape (replicates, parameters)."""
+
+
+class Whole(NamedTuple):
+    """A function of the whole l times the whole score; `centred` subtracts KL from l first."""
+
+    weight: Weight
+    centred: bool = False
+    needs: frozenset[str] = frozenset()
+
+    def _weight(self, scores: Scores) -> Weight:
+        return linear(-scores.kl, 1.0) if self.centred else self.weight
+
+    def moments(self, scores: Scores, highest: int = 4) -> Vector:
+        moments = scores.whole(self._weight(scores), highest)
+        if self.weight.terms is not None and not any(self.weight.terms[1:]):
+            moments[0] = 0.0  # that of the score itself, without what rounding leaves of it
+        return moments
+
+    def sums(self, draws: Draws, scores: Scores) -> Vector:
+        ell = draws.ell.sum(axis=-1, keepdims=True)
+        return draws.scored(self._weight(scores).at(ell))
+
+
+class ByFactor(NamedTuple):
+    """A sum over factors (`Rule`)."""
+
+    rule: Rule
+    needs: frozenset[str] = frozenset({"factor"})
+
+    def moments(self, scores: Scores, highest: int = 4) -> Vector:
+        return scores.by_factor(self.rule, highest)
+
+    def sums(self, draws: Draws, scores: Scores) -> Vector:
+        now, later, expected = self.rule
+        total = draws.expected() if expected else 0.0
+        weights = np.zeros_like(draws.ell) if expected else now.at(draws.ell)
+        if later is not None and scores.factors > 1:
+            ahead = draws.later if expected else later.at(draws.ell)
+            assert ahead is not None
+            weights[..., :-1] += np.cumsum(ahead[..., :0:-1], axis=-1)[..., ::-1]
+        return np.asarray(total + draws.scored(weights))
+
+
+class Pathwise(NamedTuple):
+    """The derivative of l at fixed noise; `stick` leaves out the score."""
+
+    stick: bool
+    needs: frozenset[str] = frozenset({"pathwise"})
+
+    def moments(self, scores: Scores, highest: int = 4) -> Vector:
+        return scores.pathwise(self.stick, highest)
+
+    def sums(self, draws: Draws, scores: Scores) -> Vector:
+        return draws.pathwise(self.stick)
+
+
+class Method(NamedTuple):
+    """A gradient estimator.
+
+    name      as in the config
+    label     in words, for figures and tables
+    form      how one sample's vector is formed
+    baseline  the mean of l over the samples is subtracted: None, `batch`, or `leave-one-out`
+    """
+
+    name: str
+    label: str
+    form: Form
+    baseline: str | None = None
+
+    def offered(self, scores: Scores) -> bool:
+        """Whether the family has it."""
+        return self.form.needs <= scores.offers
+
+    @property
+    def least_samples(self) -> int:
+        """The fewest samples that it takes."""
+        return 2 if self.baseline else 1
+
+
+class Law(NamedTuple):
+    """The exact law of a gradient estimator, for every parameter; `Scores.count` counts them.
+
+    mean      of one sample's vector
+    variance  of one sample's vector
+    fourth    its fourth central moment
+    of_pairs  what a mean over the other samples adds to the variance, over n (n - 1)
+    shrinks   whether the mean over n samples is (n - 1)/n times `mean`
+
+    inf where a moment diverges, NaN where none is known.
+    """
+
+    mean: Vector
+    variance: Vector
+    fourth: Vector
+    of_pairs: Vector | None = None
+    shrinks: bool = False
+
+    def factor(self, n: float) -> float:
+        """What the mean of one sample's vector is multiplied by over n samples."""
+        return (n - 1.0) / n if self.shrinks else 1.0
+
+    def mean_at(self, n: float) -> Vector:
+        """The mean over n samples."""
+        return self.mean * self.factor(n)
+
+    def variance_at(self, n: float) -> Vector:
+        """The variance over n samples."""
+        total = self.variance / n
+        if self.of_pairs is not None:
+            total = total + self.of_pairs / (n * (n - 1.0))
+        return np.asarray(total * self.factor(n) ** 2)
+
+
+@np.errstate(over="ignore", invalid="ignore")
+def law_of(method: Method, scores: Scores, highest: int = 4) -> Law:
+    """The law of a method; with `highest` 1 its mean alone, with 2 without the fourth moment."""
+    raw = method.form.moments(scores, highest)
+    mean = raw[0]
+    variance, fourth = (np.full(mean.shape, math.nan) for _ in range(2))
+    if highest > 1:
+        variance = np.where(raw[1] == np.inf, np.inf, np.maximum(raw[1] - mean**2, 0.0))
+        # What is constant has no variance, and not that of rounding.
+        variance = np.where(variance <= 4e-16 * mean**2, 0.0, variance)
+    if highest > 3:
+        fourth = raw[3] - 4.0 * raw[2] * mean + 6.0 * raw[1] * mean**2 - 3.0 * mean**4
+        finite = np.isfinite(raw).all(axis=0)
+        lost = np.where(np.isnan(raw[3]), math.nan, math.inf)
+        fourth = np.where(finite, np.maximum(fourth, variance**2), lost)
+    if method.baseline is None:
+        return Law(mean, variance, fourth)
+    pairs = scores.variance * scores.fisher + scores.gradient**2
+    return Law(mean, variance, fourth, pairs, method.baseline == "batch")
+
+
+class Totals(NamedTuple):
+    """Sums over the samples so far of every replicate: their number, l, the score, l times it."""
+
+    samples: int
+    ell: Vector
+    score: Vector
+    product: Vector
+
+    def with_baseline(self, baseline: str) -> Vector:
+        """The mean of (l - the mean of the others', or of all) times the score."""
+        n = self.samples
+        away = self.product - self.ell[:, None] * self.score / n
+        return away / (n if baseline == "batch" else n - 1)

@@ -1,0 +1,61 @@
+"""Gradient estimates from simulated samples, at several numbers of samples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from mckl.arrays import Vector
+from mckl.estimation.gradients.base import Method, Totals
+from mckl.families.scores import Scores
+
+_AT_ONCE = 2**21  # random numbers: what is made of them stays small
+
+
+def checkpoints(samples: int) -> list[int]:
+    """The numbers of samples at which estimates are recorded: powers of 4, and the last."""
+    powers = (4**k for k in range(1, samples.bit_length()))
+    return [*(n for n in powers if n < samples), samples]
+
+
+def simulate(
+    scores: Scores,
+    methods: Sequence[Method],
+    generator: np.random.Generator,
+    replicates: int,
+    at: Sequence[int],
+) -> Iterator[tuple[Method, int, Vector]]:
+    """Estimates of all methods from the same samples.
+
+    Yields
+    ------
+    A method, a number of samples n in `at`, and its estimates over the first n samples of every
+    replicate, shape (replicates, parameters); equal parameters one by one.
+    """
+    most = max(_AT_ONCE // (replicates * scores.factors), 1)
+    own = {m.name: np.zeros(1) for m in methods if m.baseline is None}
+    baseline = any(m.baseline for m in methods)
+    totals = Totals(0, *(np.zeros(1),) * 3)
+    done = 0
+    for n in at:
+        while done < n:
+            samples = min(most, n - done)
+            draws = scores.draws(generator, replicates, samples)
+            for m in methods:
+                if m.baseline is None:
+                    own[m.name] = own[m.name] + m.form.sums(draws, scores)
+            done += samples
+            if baseline:
+                # Less KL, for the two sums that are subtracted would lose digits to it.
+                ell = draws.ell.sum(axis=-1, keepdims=True) - scores.kl
+                totals = Totals(
+                    done,
+                    totals.ell + ell.sum(axis=(1, 2)),
+                    totals.score + draws.scored(np.ones((1, 1, 1))),
+                    totals.product + draws.scored(ell),
+                )
+        for m in methods:
+            if n < m.least_samples:
+                continue
+            yield m, n, totals.with_baseline(m.baseline) if m.baseline else own[m.name] / n

@@ -1,0 +1,8 @@
+"""Sticking the landing: the pathwise estimator without the part that goes through the score.
+
+That part has mean 0; without it the variance vanishes where q = p (Roeder, Wu and Duvenaud, 2017).
+"""
+
+from mckl.estimation.gradients.base import Method, Pathwise
+
+STL = Method("stl", "sticking the landing", Pathwise(stick=True))

@@ -1,0 +1,103 @@
+"""Bias, total variance and samples needed of a gradient estimator, from its exact law."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from mckl.arrays import Vector
+from mckl.estimation.budget import BIASED, FAR, INFINITE, OK, UNKNOWN
+from mckl.estimation.gradients.base import Law
+from mckl.families.scores import Scores
+
+ZERO = "the gradient is 0: nothing is relative to it"
+_MOST = 1e18
+
+
+class Numbers(NamedTuple):
+    """What an estimate over n samples is worth; norms are Euclidean, in nats a unit of theta.
+
+    length          the norm of its mean
+    bias, rmse      the norm of its mean less the gradient; the root mean squared norm of its error
+    relative_bias, relative_rmse
+                    the same over the gradient's norm; NaN where the gradient is 0
+    cosine          of the angle between its mean and the gradient; NaN where one of them is 0
+    total_variance  the trace of its covariance
+    """
+
+    length: float
+    bias: float
+    relative_bias: float
+    cosine: float
+    total_variance: float
+    rmse: float
+    relative_rmse: float
+
+
+def numbers(mean: Vector, total_variance: float, gradient: Vector, count: Vector) -> Numbers:
+    """The numbers of an estimate with this mean and total variance."""
+    size, length = norm(gradient, count), norm(mean, count)
+    bias = norm(mean - gradient, count)
+    rmse = math.sqrt(bias * bias + total_variance) if total_variance >= 0 else math.nan
+    both = size > 0 and 0 < length < math.inf
+    # Both have norm 1 before they are multiplied: nothing underflows.
+    along = float(count @ ((mean / length) * (gradient / size))) if both else math.nan
+    return Numbers(
+        length,
+        bias,
+        bias / size if size else math.nan,
+        min(max(along, -1.0), 1.0),
+        total_variance,
+        rmse,
+        rmse / size if size else math.nan,
+    )
+
+
+def norm(vector: Vector, count: Vector) -> float:
+    """The Euclidean norm of a vector whose entries stand for so many each."""
+    largest = float(np.max(np.abs(vector), initial=0.0))
+    if not (0.0 < largest < math.inf):
+        return largest
+    return largest * math.sqrt(float(count @ (vector / largest) ** 2))
+
+
+def total(variances: Vector, count: Vector) -> float:
+    """The sum over all parameters."""
+    return float(np.sum(variances[count > 0] * count[count > 0]))
+
+
+def exact(law: Law, scores: Scores, n: int) -> Numbers:
+    """The exact numbers of an estimate over n samples; NaN where not known."""
+    return numbers(
+        law.mean_at(n), total(law.variance_at(n), scores.count), scores.gradient, scores.count
+    )
+
+
+def needed(law: Law, scores: Scores, tolerance: float, least: int = 1) -> tuple[int | None, str]:
+    """The fewest samples, at least `least`, for a relative RMSE; None and why where none do."""
+    size = norm(scores.gradient, scores.count)
+    if size == 0.0:
+        return None, ZERO
+    bias = norm(law.mean - scores.gradient, scores.count)  # as n grows
+    if bias > 1e-12 * size and bias >= tolerance * size:
+        return None, BIASED
+    variance = total(law.variance, scores.count)
+    if math.isnan(variance):
+        return None, UNKNOWN
+    if variance == math.inf:
+        return None, INFINITE
+
+    def reached(n: int) -> bool:
+        return exact(law, scores, n).relative_rmse <= tolerance
+
+    low, high = least - 1, least
+    while not reached(high):
+        low, high = high, 2 * high
+        if high > _MOST:
+            return None, FAR
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if reached(middle) else (middle, high)
+    return high, OK

@@ -1,0 +1,99 @@
+"""Sums over sequences that end at a stop token, divided by their lengths.
+
+Of n sequences with sums X and lengths N a *mean over tokens* is sum X / sum N, and a *mean of
+sequence means* is the mean of X / N. They estimate different numbers, E X / E N and E[X / N], and
+neither is E X: for l the first is KL a token, and the second need not even be positive.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mckl.arrays import Vector
+
+
+class PerToken(NamedTuple):
+    """What estimates that divide a sum X by the length N have as their mean and variance.
+
+    probabilities
+        P(N = n) at n = 1, 2, ...
+    mean_length
+        E N.
+    total
+        E X, that of one sequence.
+    per_token
+        E X / E N, to which the mean over the tokens of a batch of n sequences tends.
+    token_mean_bias, token_mean_variance
+        Bias and variance of that mean times n, to leading order.
+    sequence_mean, sequence_mean_variance
+        E[X / N] and Var[X / N]: the mean of n sequence means has exactly this mean, and this
+        variance over n.
+    """
+
+    probabilities: Vector
+    mean_length: float
+    total: float
+    per_token: float
+    token_mean_bias: float
+    token_mean_variance: float
+    sequence_mean: float
+    sequence_mean_variance: float
+
+
+def per_token(
+    q: Vector, table: Vector, start: Vector, total: float, steps: int, stop: int | None
+) -> PerToken:
+    """The law of a sum over tokens beside that of the length.
+
+    Parameters
+    ----------
+    q, start
+        Transition probabilities and the law of the state before the first token.
+    table
+        What a token adds to X, shape (states, states).
+    total
+        E X.
+    steps, stop
+        The largest length, and the token that ends a sequence; None: all are as long.
+    """
+    going = np.ones(len(q), dtype=bool)
+    if stop is not None:
+        going[stop] = False
+    lengths = np.arange(1, steps + 1)
+    whole = _by_length(q, np.zeros_like(table), start, steps, going)[:, 0]
+    mean_length = float(lengths @ whole)
+    rate = total / mean_length
+    # X less its mean a token times N: nothing then depends on how large that mean is.
+    mass, first, second = _by_length(q, table - rate, start, steps, going).T
+    of_mean = float(np.sum(first / lengths))
+    return PerToken(
+        mass,
+        mean_length,
+        total,
+        rate,
+        -float(lengths @ first) / mean_length**2,
+        float(second.sum()) / mean_length**2,
+        rate + of_mean,
+        float(np.sum(second / lengths**2)) - of_mean**2,
+    )
+
+
+def _by_length(
+    q: Vector, table: Vector, start: Vector, steps: int, going: NDArray[np.bool_]
+) -> Vector:
+    """E[X^k; N = n] for k = 0, 1, 2, shape (steps, 3)."""
+    added = q * table
+    squared = added * table
+    out = np.zeros((steps, 3))
+    zero, one, two = start * 1.0, np.zeros(len(q)), np.zeros(len(q))
+    for n in range(steps):
+        two = two @ q + 2.0 * (one @ added) + zero @ squared
+        one = one @ q + zero @ added
+        zero = zero @ q
+        ends = ~going if n + 1 < steps else np.ones(len(q), dtype=bool)
+        out[n] = [x[ends].sum() for x in (zero, one, two)]
+        zero, one, two = (np.where(ends, 0.0, x) for x in (zero, one, two))
+    return out

@@ -1,0 +1,99 @@
+"""Joint moments of two sums over the tokens of a Markov chain, by one recursion over its length.
+
+At a token that leads from state a to state b, let
+
+    G_t = [a = x] (e(b) + f(b) R_(t+1)) + G_(t+1),        R_t = v(a, b) + R_(t+1),
+
+where e and f belong to an entry (x, y) of the transition table. G is an entry of a gradient
+estimator: a token alone (f = 0), or with what follows it (R, the return to go). The moments
+E[G^i R^j prod m(a, b)] follow backwards from the last token, for all entries at once, by the
+binomial theorem; the factors m(a, b) are those of the chain, or of the chain tilted by e^(s l).
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from mckl.arrays import Vector
+
+
+def token_moments(
+    start: Vector,
+    m: Vector,
+    v: Vector,
+    e: Vector,
+    f: Vector | None,
+    tokens: int,
+    highest: int,
+    degree: int = 0,
+) -> Vector:
+    """E[G^i R^j prod m] for every entry (x, y).
+
+    Parameters
+    ----------
+    start
+        Weights of the state before the first token, shape (states,).
+    m, v
+        The weight of a transition, and its addend to R, shape (states, states).
+    e, f
+        Addend and factor of G, shape (states x, states y, states b); without f they are sums alone.
+    tokens
+        How many tokens a sequence has.
+    highest, degree
+        The highest i, and the highest j that is wanted.
+
+    Returns
+    -------
+    Shape (highest + 1, degree + 1, states, states).
+    """
+    states = start.size
+    # With f, every power of G takes as many more powers of R as it has fewer.
+    sizes = [degree + 1 + (highest - i if f is not None else 0) for i in range(highest + 1)]
+    step = _step(m, v, max(sizes))
+    step_at_x = np.moveaxis(step, 3, 0)  # [x, l, b, j]: of transitions that leave x
+    here = np.arange(states)
+    # Moments of G^i R^j from a token on, by i: [x, y, j, state]; of R alone for no entry (x, y).
+    known = [
+        np.zeros((states if i else 1, states if i else 1, size, states))
+        for i, size in enumerate(sizes)
+    ]
+    known[0][:, :, 0] = 1.0
+    for _ in range(tokens):
+        new = []
+        for i, size in enumerate(sizes):
+            flat, shape = size * states, known[i].shape
+            onward = step[:size, :, :size].reshape(flat, flat)
+            total = (known[i].reshape(-1, flat) @ onward).reshape(shape)
+            if i:
+                here_and_later = _powers(e, f, known, i, size)
+                at_x = step_at_x[:, :size, :, :size].reshape(states, flat, size)
+                total[here, :, :, here] += here_and_later.reshape(states, states, flat) @ at_x
+            new.append(total)
+        known = new
+    out = np.empty((highest + 1, degree + 1, states, states))
+    for i, of in enumerate(known):
+        out[i] = np.moveaxis(of[:, :, : degree + 1] @ start, 2, 0)
+    return out
+
+
+def _step(m: Vector, v: Vector, size: int) -> Vector:
+    """What multiplies E R'^l at the next state b, for R^j = (v + R')^j at a: [l, b, j, a]."""
+    out = np.zeros((size, len(m), size, len(m)))
+    for j in range(size):
+        for l in range(j + 1):  # noqa: E741 - the power of R'
+            out[l, :, j, :] = (math.comb(j, l) * m * v ** (j - l)).T
+    return out
+
+
+def _powers(e: Vector, f: Vector | None, known: list[Vector], i: int, size: int) -> Vector:
+    """E[((e + f R') + G')^i - G'^i) R'^l] at the next state: [x, y, l, b]."""
+    total = np.zeros(known[i].shape)
+    for k in range(1, i + 1):
+        for p in range(k + 1 if f is not None else 1):
+            factor = math.comb(i, k) * math.comb(k, p) * e ** (k - p)
+            if f is not None:
+                factor = factor * f**p
+            total += factor[:, :, None, :] * known[i - k][:, :, p : p + size]
+    return total

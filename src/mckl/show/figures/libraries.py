@@ -1,0 +1,237 @@
+"""What libraries compute as a KL: the bias of every formula, and the sequences that it takes."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from typing import Any, NamedTuple
+
+import matplotlib.figure
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.colors import Colormap
+
+from mckl.arrays import Vector
+from mckl.show.figures import Frames, theme
+from mckl.study.libraries import policies
+from mckl.study.libraries.table import TOLERANCE, samples_needed
+from mckl.text import brief, rounded, two_digits
+
+_NEVER = "#DDDDDD"
+_DARK = 0.45  # luminance below which a cell's text is white
+
+
+def table_of(formulas: pd.DataFrame, column: str) -> pd.DataFrame:
+    """One column, a row a formula and a column a policy, both in the order of the table."""
+    each = formulas.drop_duplicates(["setting", "formula"])
+    out = each.set_index(["formula", "setting"])[column].unstack()  # noqa: PD010
+    return out.loc[each["formula"].unique(), each["setting"].unique()]
+
+
+def users(formulas: pd.DataFrame) -> dict[str, list[str]]:
+    """Which libraries compute a formula, those that do so by default first."""
+    first = formulas.sort_values("default", ascending=False, kind="stable")
+    named = first.groupby("formula", sort=False)["library"].unique()
+    return {str(formula): [str(name) for name in names] for formula, names in named.items()}
+
+
+def _ordered(formulas: pd.DataFrame) -> pd.DataFrame:
+    """The rows by the formula's kind, the simplest first."""
+    kinds = ["k1", "k2", "l^2", "k3", "k3 of -l"]
+    key = formulas["formula"].map(lambda name: (kinds.index(_kind(name)), len(name)))
+    return formulas.assign(key=key).sort_values("key", kind="stable")
+
+
+def _kind(name: str) -> str:
+    return name.split(",")[0].removesuffix(" of the sequence")
+
+
+def _cells(ax: Axes, shade: Vector, texts: list[list[str]], palette: Colormap) -> None:
+    """A matrix of cells with texts; NaN is grey."""
+    ax.imshow(shade, cmap=palette, vmin=0.0, vmax=1.0, aspect="auto")
+    ax.grid(visible=False)
+    for side in ax.spines.values():
+        side.set_visible(False)
+    ax.tick_params(length=0)
+    for (i, j), value in np.ndenumerate(shade):
+        red, green, blue, _ = palette(value)
+        dark = math.isfinite(value) and 0.3 * red + 0.6 * green + 0.1 * blue < _DARK
+        ax.text(
+            j, i, texts[i][j], ha="center", va="center", fontsize=6.5,
+            color="white" if dark else theme.TRUTH,
+        )  # fmt: skip
+    for edge in range(1, shade.shape[0]):
+        ax.axhline(edge - 0.5, color="white", linewidth=0.8)
+
+
+def _relative(share: float) -> str:
+    """A relative bias as a cell shows it."""
+    if abs(share) < 5e-4:
+        return "0"
+    if share < 0.995:
+        text = f"{100 * share:+.1f} %" if abs(share) < 0.0995 else f"{100 * share:+.0f} %"
+        return text.replace("-", "−")
+    return f"×{1 + share:.2g}" if share < 99 else f"×{rounded(1 + share)}"
+
+
+def shown(formula: str) -> str:
+    """The name of a formula with the sign for l."""
+    return formula.replace("l within", "ℓ within").replace("l^2", "ℓ²").replace("-l", "−ℓ")
+
+
+def _count(samples: float) -> str:
+    """A number of sequences as a cell shows it."""
+    if not math.isfinite(samples):
+        return "never"
+    text = rounded(samples)
+    return text if len(text) <= 7 else brief(samples)
+
+
+class Row(NamedTuple):
+    """Formulas whose cells all say the same.
+
+    formula  the simplest of them
+    users    the libraries that compute one of them, those that do so by default first
+    bias, needed
+             the texts of the cells
+    """
+
+    formula: str
+    users: list[str]
+    bias: list[str]
+    needed: list[str]
+
+
+def _rows(formulas: pd.DataFrame, bias: pd.DataFrame, needed: pd.DataFrame) -> list[Row]:
+    out: dict[tuple[str, ...], Row] = {}
+    by = users(formulas)
+    for name in bias.index:
+        row = Row(
+            str(name), by[name], [_relative(x) for x in bias.loc[name]],
+            [_count(x) for x in needed.loc[name]],
+        )  # fmt: skip
+        same = out.setdefault((*row.bias, *row.needed), row)
+        same.users.extend(user for user in row.users if user not in same.users)
+    return list(out.values())
+
+
+def _frame(ax: Axes, rows: list[Row], kl: pd.Series, title: str) -> None:
+    """Names of formulas and libraries at the sides, the policies' KL above."""
+    ax.set_yticks(range(len(rows)), [shown(row.formula) for row in rows])
+    ax.set_xticks(range(len(kl)), [two_digits(float(x)) for x in kl])
+    ax.xaxis.tick_top()
+    for i, row in enumerate(rows):
+        names = textwrap.fill(", ".join(row.users), 36)
+        ax.text(
+            len(kl) - 0.42, i, names, fontsize=6, va="center", ha="left", color=theme.MUTED,
+            linespacing=1.0,
+        )  # fmt: skip
+    first = len(kl) - policies.SHARPER
+    ax.axvline(first - 0.5, color="white", linewidth=4)
+    ax.set_title(title, pad=32, fontweight="bold")
+    for at, text in ((0.5 * first - 0.5, "q leaves p: KL, nats a sequence"),
+                     (first + 0.5 * policies.SHARPER - 0.5, "p is sharper")):  # fmt: skip
+        ax.annotate(
+            text, (at, 1.0), xycoords=("data", "axes fraction"), xytext=(0, 16),
+            textcoords="offset points", ha="center", va="bottom", fontsize=7, color=theme.MUTED,
+        )  # fmt: skip
+
+
+class Cells(NamedTuple):
+    """The exact numbers of all formulas on all policies, from near to far.
+
+    rows    formulas whose cells say the same, put together
+    kl      of the policies, by setting
+    bias    relative to KL, a row a formula and a column a policy
+    needed  sequences for a relative RMSE of `TOLERANCE`; inf where the bias is more
+    """
+
+    rows: list[Row]
+    kl: pd.Series
+    bias: pd.DataFrame
+    needed: pd.DataFrame
+
+
+def cells(formulas: pd.DataFrame) -> Cells:
+    """The numbers of the table `formulas`."""
+    kl = formulas.drop_duplicates("setting").set_index("setting")["kl"]
+    formulas = _ordered(formulas)
+    mean, variance, off = (
+        table_of(formulas, column)[kl.index]
+        for column in ("exact_mean", "exact_variance", "exact_bias")
+    )
+    needed = mean.copy()
+    for setting in kl.index:
+        both = zip(mean[setting], variance[setting], strict=True)
+        needed[setting] = [samples_needed(m, v, float(kl[setting])) for m, v in both]
+    bias = off / kl
+    return Cells(_rows(formulas, bias, needed), kl, bias, needed)
+
+
+def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
+    """Two tables of cells: relative bias, and sequences for a relative RMSE of 1 %.
+
+    Parameters
+    ----------
+    frames
+        The table `formulas`.
+
+    Returns
+    -------
+    The figure, and what its caption quotes.
+    """
+    formulas = frames["formulas"]
+    known = cells(formulas)
+    rows, kl, bias, needed = known
+    names = [row.formula for row in rows]
+    fig, (above, below) = plt.subplots(2, 1, figsize=(theme.WIDTH, 0.44 * len(rows) + 1.2))
+    # Even steps of colour a factor from 0.1 % to 100 %.
+    off = bias.loc[names].to_numpy(float)
+    size = np.clip(np.log10(np.maximum(np.abs(off), 1e-4) / 1e-3) / 3.0, 0.0, 1.0)
+    shade = 0.5 + 0.5 * np.sign(off) * size
+    _cells(above, shade, [row.bias for row in rows], plt.get_cmap("PuOr_r"))
+    palette = plt.get_cmap("YlGnBu").with_extremes(bad=_NEVER)
+    takes = needed.loc[names].to_numpy(float)
+    reached = np.where(np.isfinite(takes), takes, np.nan)
+    shade = np.clip((np.log10(reached) - 2.0) / 6.0, 0.0, 1.0)
+    _cells(below, shade, [row.needed for row in rows], palette)
+    _frame(above, rows, kl, "Bias of the mean, relative to KL")
+    _frame(below, rows, kl, f"Sequences for a relative RMSE of {100 * TOLERANCE:g} %")
+    return fig, _numbers(formulas, known)
+
+
+def _numbers(formulas: pd.DataFrame, known: Cells) -> dict[str, Any]:
+    _, kl, bias, needed = known
+    order, rows = list(kl.index), list(needed.index)
+    takes = needed.to_numpy(float)
+    first, held = formulas.iloc[0], "k3, result within 10"
+    about = {
+        "policies": len(order),
+        "libraries": formulas["library"].nunique(),
+        "tokens": policies.TOKENS,
+        "states": policies.STATES,
+        "tolerance": f"{100 * TOLERANCE:g} %",
+        "square": f"{1 + bias.loc['l^2', order[0]]:.2f}",
+        "sequences": int(first["samples"]),
+    }
+    loss, cut = (
+        dict(zip(order, x.loc[held, order].to_numpy(float), strict=True))
+        for x in (bias, table_of(formulas, "clamped"))
+    )
+    away, sharper = order[: -policies.SHARPER], order[-policies.SHARPER :]
+    for name, of in (("away", away), ("sharper", sharper)):
+        worst = min(of, key=loss.__getitem__)
+        about |= {
+            f"{name}_loss": f"{-100 * loss[worst]:.0f} %",
+            f"{name}_kl": two_digits(float(kl[worst])),
+            f"{name}_share": f"{100 * cut[worst]:.2g} %",
+        }
+    middle = max((s for s in away if kl[s] < policies.TOKENS), key=lambda s: kl[s])
+    for name, at in (("close", away[0]), ("middle", middle), ("far", away[-1])):
+        about |= {f"{name}_nats": two_digits(float(kl[at]))} | {
+            f"{name}_{short}": rounded(float(takes[rows.index(formula), order.index(at)]))
+            for short, formula in (("k1", "k1"), ("k3", "k3"), ("whole", "k3 of the sequence"))
+        }
+    return about

@@ -1,0 +1,84 @@
+"""Gradient descent with each method: KL against steps, beside what its exact mean predicts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import matplotlib.figure
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from mckl.show.figures import Frames, parts, theme
+from mckl.study.training import SAMPLES, labels
+from mckl.text import two_digits
+
+# Unbiased methods all descend one curve: of them some are drawn.
+_DRAWN = ("score", "stl", "full-sum", "k1-loss", "k3-loss", "k3-reward")
+
+
+def _panel(ax: Axes, rows: pd.DataFrame) -> dict[str, float]:
+    """The runs and the prediction of every method; returns the KL in the end, by method."""
+    ends: dict[str, float] = {}
+    for method in _DRAWN:
+        of = rows[rows["method"] == method]
+        if of.empty:
+            continue
+        colour = theme.METHOD_COLOURS[method]
+        for _, run in of.groupby("run"):
+            ax.plot(run["step"], run["kl"], color=colour, linewidth=0.7, alpha=0.75, zorder=2)
+        one = of[of["run"] == of["run"].min()].sort_values("step")
+        ax.plot(
+            one["step"], one["predicted_kl"], color=colour, linewidth=1.6, linestyle=(0, (4, 2)),
+            zorder=3,
+        )  # fmt: skip
+        final = of[of["step"] == of["step"].max()]["kl"]
+        ends[method] = float(np.exp(np.mean(np.log(final)))) if (final > 0).all() else np.nan
+    ax.set_yscale("log")
+    start = float(rows["kl"].iloc[0])
+    ax.set_ylim(1e-3 * start, 8.0 * start)
+    labelled = [
+        (float(np.clip(value if np.isfinite(value) else np.inf, *ax.get_ylim())), method,
+         theme.METHOD_COLOURS[method])
+        for method, value in ends.items()
+    ]  # fmt: skip
+    parts.end_labels(ax, labelled)
+    ax.set_xlabel("steps")
+    return ends
+
+
+def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
+    """One panel a problem: thin lines are runs, dashed ones descend the exact mean.
+
+    Parameters
+    ----------
+    frames
+        The table training.
+
+    Returns
+    -------
+    The figure, and what its caption quotes.
+    """
+    training = frames["training"]
+    problems = list(dict.fromkeys(training["problem"]))
+    fig, axes = plt.subplots(1, max(len(problems), 1), figsize=(theme.WIDTH, 2.9), squeeze=False)
+    if not problems:
+        parts.message(axes[0, 0], "no method of this study is trained with")
+    told = []
+    for ax, problem in zip(axes[0], problems, strict=False):
+        rows = training[training["problem"] == problem]
+        ends = _panel(ax, rows)
+        about = labels(problem)
+        ax.set_title(f"{about['about']}, rate {about['rate']:g}")
+        told.append(
+            {
+                "name": problem,
+                "start": two_digits(float(rows["kl"].iloc[0])),
+                "ends": {method.replace("-", "_"): two_digits(x) for method, x in ends.items()},
+            }
+        )
+    axes[0, 0].set_ylabel("KL(q‖p), nats")
+    steps = int(training["step"].max()) if problems else 0
+    runs = training["run"].nunique()
+    return fig, {"problems": told, "samples": SAMPLES, "steps": steps, "runs": runs}

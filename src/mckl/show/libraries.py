@@ -1,0 +1,142 @@
+"""The page docs/libraries.md: what libraries compute, from formulas.parquet and their sources."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+import pandas as pd
+
+from mckl.show.figures import with_text
+from mckl.show.figures.libraries import cells, shown, table_of
+from mckl.study.libraries import LIBRARIES, Library
+from mckl.study.libraries.formula import K1, K3
+from mckl.study.libraries.lengths import per_token
+from mckl.study.libraries.policies import SHARPER, STATES, TOKENS, policies, stopping
+from mckl.text import two_digits
+
+# Of the section on lengths.
+_LONGEST, _OFFSETS = 128, (-0.1, -0.02, 0.02, 0.1, 0.5, 1.0, 2.0, 4.0)
+
+
+def write_page(template: str, formulas: pd.DataFrame, path: str) -> None:
+    """Fill the page's template from the table `formulas` and write it."""
+    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, trim_blocks=True)
+    text = environment.from_string(template).render(page_numbers(with_text(formulas)))
+    Path(path).write_text(text + "\n", encoding="utf-8")
+
+
+def page_numbers(formulas: pd.DataFrame) -> dict[str, Any]:
+    """What the page quotes: tables as Markdown, and numbers as text."""
+    known = cells(formulas)
+    kl = [two_digits(float(x)) for x in known.kl]
+    columns = ["formula", *kl]
+    share = table_of(formulas, "clamped")[list(known.kl.index)]
+    variance = table_of(formulas, "exact_variance")[list(known.kl.index)]
+    deviation = [
+        [shown(row.formula), *map(two_digits, np.sqrt(variance.loc[row.formula]) / known.kl)]
+        for row in known.rows
+    ]
+    acting = {
+        str(name): [_share(float(x)) for x in row]
+        for name, row in share.iterrows()
+        if (row > 0).any()
+    }
+    reverse = [pair.reverse_kl for pair in policies().values()]
+    wrong = table_of(formulas, "exact_mean").loc["k3 of -l", list(known.kl.index)]
+    return {
+        "states": STATES,
+        "tokens": TOKENS,
+        "away": len(kl) - SHARPER,
+        "libraries": [_section(library) for library in LIBRARIES.values()],
+        "bias": markdown(columns, ([shown(r.formula), *r.bias] for r in known.rows)),
+        "needed": markdown(columns, ([shown(r.formula), *r.needed] for r in known.rows)),
+        "deviation": markdown(columns, deviation),
+        "clamped": markdown(columns, ([shown(name), *row] for name, row in acting.items())),
+        "reverse": markdown(
+            ["", *kl],
+            [["KL(p‖q)", *map(two_digits, reverse)], ["k3 of −ℓ, mean", *map(two_digits, wrong)]],
+        ),
+        "lengths": markdown(
+            ["offset", "E ℓ, nats a sequence", "E T, tokens", "batch's tokens, k1 and k3",
+             "sequence means, k1", "sequence means, k3"],
+            map(_lengths, _OFFSETS),
+        ),
+        "longest": _LONGEST,
+        "kl": kl,
+        "row": {row.formula: {"bias": row.bias, "needed": row.needed} for row in known.rows},
+        "share": acting,
+        "per_token": two_digits(float(known.kl.iloc[3]) / TOKENS),
+        "worst_k3": f"{100 * max(map(_apart, _OFFSETS)):.0f} %",
+        "nearest": [_lengths(x) for x in (-0.02, 0.02)],
+        "rows": len(formulas),
+        "checks": len(formulas.drop_duplicates(["setting", "formula"])),
+        "sequences": f"{int(formulas['samples'].iloc[0]):,}",
+    }  # fmt: skip
+
+
+def markdown(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table; all columns but the first are aligned to the right."""
+    lines = [columns, ["---", *["---:"] * (len(columns) - 1)], *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _section(library: Library) -> Mapping[str, Any]:
+    """What the page says of one library."""
+    at = f"commit {library.commit}" if library.commit else "the package's files"
+    lines = [
+        ["used as", "formula", "default", "averaged", "gradient of", "what it is", "where"],
+        ["---"] * 7,
+        *(
+            [
+                use.used_as, shown(use.formula.name), "yes" if use.default else "no", use.averaged,
+                use.differentiated if use.used_as == "loss" else "", use.note,
+                "<br>".join(f"`{where}`" for where in _places(use.source)),
+            ]
+            for use in library.uses
+        ),
+    ]  # fmt: skip
+    return {
+        "name": library.name,
+        "from": f"{library.source}, version {library.version}, {at}, {library.date}",
+        "table": "\n".join("| " + " | ".join(line) + " |" for line in lines),
+    }
+
+
+def _places(source: str) -> list[str]:
+    """Files with their lines: a part without a slash names more lines of the file before."""
+    out: list[str] = []
+    for part in source.split(", "):
+        if ":" in part:
+            out.append(part)
+        else:
+            out[-1] += f", {part}"
+    return out
+
+
+def _share(share: float) -> str:
+    if share == 0:
+        return "0"
+    return f"{100 * share:.2g} %" if share >= 1e-4 else two_digits(share)
+
+
+def _lengths(offset: float) -> list[str]:
+    """A row of the section on lengths."""
+    pair = stopping(offset, _LONGEST)
+    k1, k3 = (per_token(pair, formula) for formula in (K1, K3))
+    numbers = (k1.total, k1.length, k1.batch_tokens, k1.sequence_means, k3.sequence_means)
+    return [f"{offset:g}".replace("-", "−"), *(_number(x) for x in numbers)]
+
+
+def _apart(offset: float) -> float:
+    """How far k3's mean of sequence means is from that over the batch's tokens."""
+    k3 = per_token(stopping(offset, _LONGEST), K3)
+    return abs(k3.sequence_means / k3.batch_tokens - 1.0)
+
+
+def _number(value: float) -> str:
+    """Three digits."""
+    return f"{value:.3g}".replace("-", "−")

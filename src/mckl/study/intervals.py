@@ -1,0 +1,152 @@
+"""What the intervals for given samples are worth, on pairs whose KL is known.
+
+A run takes the log density ratios, and the sums over factors, of n samples as somebody would who
+has nothing else (`mckl.estimation.given`), and asks whether the interval that comes of them is
+given and holds KL. Of an interval that is withheld it is asked of Student's interval. So a table
+of alarms tells the power of each diagnostic: how often it speaks where the interval misses KL, and
+how often where it holds it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+from scipy.special import stdtrit
+
+from mckl.arrays import Vector
+from mckl.draw import backends
+from mckl.draw.points import SAMPLERS
+from mckl.estimation.given.summary import Summary
+from mckl.estimation.given.verdict import judge
+from mckl.study.settings import Setting
+
+_CONFIDENCE = 0.95
+_BLOCK = 8192
+# The numbers of samples beside the config's own: shares of it.
+SHARES = (1, 8, 64)
+
+
+def sample_counts(samples: int) -> list[int]:
+    """The numbers of samples at which intervals are judged, from the config's `samples`.
+
+    >>> sample_counts(16384)
+    [256, 2048, 16384]
+    """
+    return sorted({max(samples // share, 2) for share in SHARES})
+
+
+def coverage(
+    settings: Iterable[Setting], samples: int, runs: int, seed: int
+) -> Iterator[tuple[list[dict[str, Any]], list[dict[str, Any]]]]:
+    """The rows of intervals.parquet and of alarms.parquet, setting by setting.
+
+    Parameters
+    ----------
+    samples, runs
+        Of the config: the most samples of a run, and how many runs (its replicates). The runs at
+        fewer samples take the first ones of those at more, so that nothing is drawn twice.
+    """
+    for setting in settings:
+        intervals: list[dict[str, Any]] = []
+        alarms: list[dict[str, Any]] = []
+        counts = {n: _Count(setting) for n in sample_counts(samples)}
+        for ell, sums in _runs(setting, samples, runs, seed):
+            for n, found in counts.items():
+                found.add(ell[:n], {name: v[:n] for name, v in sums.items()})
+        for n, found in counts.items():
+            intervals += found.intervals(setting.name, n)
+            alarms += found.alarms(setting.name, n)
+        yield intervals, alarms
+
+
+def _runs(
+    setting: Setting, samples: int, runs: int, seed: int
+) -> Iterator[tuple[Vector, dict[str, Vector]]]:
+    """l and the sums over factors, each of shape (samples,), of independent runs."""
+    pair, sampler = setting.pair, SAMPLERS["iid"]
+    names = sorted(pair.sums)
+    form, library = pair.form(), backends.load("numpy")
+    draw = sampler.start(library, form, seed, 0, "intervals")
+    kernel = library.kernel([form], 1, samples * runs, sums=names)
+    for _ in range(runs):
+        blocks = []
+        for start in range(0, samples, _BLOCK):
+            values = kernel.evaluate([draw], min(_BLOCK, samples - start))
+            blocks.append(values[:, 0, 0, 0].copy())
+        ell, *sums = np.concatenate(blocks, axis=1)
+        yield ell, dict(zip(names, sums, strict=True))
+
+
+class _Count:
+    """Runs of one setting and number of samples, by the estimator."""
+
+    def __init__(self, setting: Setting) -> None:
+        self._kl, self._length = setting.pair.law.kl, float(setting.dimension)
+        self._runs: Counter[str] = Counter()
+        self._found: Counter[tuple[str, bool, bool]] = Counter()  # estimator, given, covered
+        self._alarms: Counter[tuple[str, str, bool]] = Counter()  # estimator, diagnostic, covered
+
+    def add(self, ell: Vector, sums: dict[str, Vector]) -> None:
+        """Judge one run."""
+        n = ell.size
+        summary = Summary(sequences=bool(sums), full_kl="rb" in sums)
+        units = {"ell": ell} | {f"factor_{name}": v for name, v in sums.items()}
+        if sums:
+            units["length"] = np.full(n, self._length)
+        for start in range(0, n, _BLOCK):
+            summary.update({name: v[start : start + _BLOCK] for name, v in units.items()})
+        _, judged = judge(summary, _CONFIDENCE)
+        for one in judged:
+            if one.per != "unit":
+                continue
+            half = one.half_width
+            if one.doubts:
+                degrees = n - summary.estimators[one.estimator].parameters
+                half = float(stdtrit(degrees, 0.5 + _CONFIDENCE / 2)) * one.std_error
+            # Every estimate that has no spread is KL but for rounding.
+            covered = bool(abs(one.estimate - self._kl) <= half + 1e-12 * self._kl)
+            self._runs[one.estimator] += 1
+            self._found[one.estimator, not one.doubts, covered] += 1
+            for name in {doubt.diagnostic for doubt in one.doubts}:
+                self._alarms[one.estimator, name, covered] += 1
+
+    def intervals(self, setting: str, samples: int) -> list[dict[str, Any]]:
+        """The rows of intervals.parquet."""
+        rows = []
+        for estimator, runs in self._runs.items():
+            counts = {
+                (given, covered): self._found[estimator, given, covered]
+                for given in (True, False)
+                for covered in (True, False)
+            }
+            rows.append(
+                {
+                    "setting": setting,
+                    "estimator": estimator,
+                    "samples": samples,
+                    "runs": runs,
+                    "given": counts[True, True] + counts[True, False],
+                    "covered_given": counts[True, True],
+                    "withheld": counts[False, True] + counts[False, False],
+                    "covered_withheld": counts[False, True],
+                }
+            )
+        return rows
+
+    def alarms(self, setting: str, samples: int) -> list[dict[str, Any]]:
+        """The rows of alarms.parquet."""
+        names = dict.fromkeys((e, d) for e, d, _ in self._alarms)
+        return [
+            {
+                "setting": setting,
+                "estimator": estimator,
+                "samples": samples,
+                "diagnostic": diagnostic,
+                "alarms": sum(self._alarms[estimator, diagnostic, c] for c in (True, False)),
+                "alarms_covered": self._alarms[estimator, diagnostic, True],
+            }
+            for estimator, diagnostic in names
+        ]

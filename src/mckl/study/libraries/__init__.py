@@ -1,0 +1,30 @@
+# ruff: noqa: F401, I001 - an import is a registration, and their order is the study's
+"""What libraries compute as a KL, by name. A new library is one file here and one line below.
+
+Only formulas, roles and sources are here, none of their code. All read in November 2026.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from mckl.study.libraries.base import Library, Use
+from mckl.study.libraries.formula import Formula
+
+# Every library imported here is registered, in the order in which everything shows them.
+from mckl.study.libraries.trl import TRL
+from mckl.study.libraries.verl import VERL
+from mckl.study.libraries.openrlhf import OPENRLHF
+from mckl.study.libraries.open_instruct import OPEN_INSTRUCT
+from mckl.study.libraries.nemo_rl import NEMO_RL
+from mckl.study.libraries.slime import SLIME
+from mckl.study.libraries.prime_rl import PRIME_RL
+from mckl.study.libraries.torchtune import TORCHTUNE
+from mckl.study.libraries.art import ART
+from mckl.study.libraries.tfp import TFP
+
+LIBRARIES: Mapping[str, Library] = {
+    library.name: library for library in [*globals().values()] if isinstance(library, Library)
+}
+
+__all__ = ["LIBRARIES", "Formula", "Library", "Use"]

@@ -1,0 +1,120 @@
+"""The exact law of a formula's sum over a policy's tokens, to the fourth order.
+
+A formula of a token's l is a function of two tokens in turn, so the chain's transfer matrices give
+the law of its sum over a sequence (`mckl.exact.chain`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from mckl.arrays import Vector
+from mckl.estimation.values import ESTIMATORS
+from mckl.exact.chain import log_mean
+from mckl.exact.series import algebra
+from mckl.families.policy import PolicyPair
+from mckl.study.libraries.formula import Formula
+
+_ORDER = 4
+
+
+class Moments(NamedTuple):
+    """A sum over a sequence's tokens.
+
+    Attributes
+    ----------
+    mean, variance, fourth
+        The mean and the second and fourth central moments.
+    least, most
+        The smallest and largest sum that a sequence can have.
+    """
+
+    mean: float
+    variance: float
+    fourth: float
+    least: float
+    most: float
+
+    @property
+    def farthest(self) -> float:
+        """The largest distance of a sum from its mean."""
+        return max(self.most - self.mean, self.mean - self.least)
+
+
+def sum_moments(pair: PolicyPair, values: Vector, beside: Vector | None = None) -> Moments:
+    """The law of the sum of `values` over the transitions of a sequence under q.
+
+    Parameters
+    ----------
+    values
+        Of each transition, shape (states, states).
+    beside
+        Values of the same shape of a second token that p draws after each state, which are added.
+        q must take all that p takes.
+    """
+    of, series, orders = pair.transitions, algebra(1, _ORDER), range(_ORDER + 1)
+    parts = [values**k / math.factorial(k) for k in orders]
+    if beside is not None:
+        p = of.q * np.exp(-of.ell)
+        added = [(p * beside**k).sum(axis=1, keepdims=True) / math.factorial(k) for k in orders]
+        parts = [sum(parts[k - j] * added[j] for j in range(k + 1)) for k in orders]
+    weights = [of.q * part for part in parts]
+    sums = np.stack([w.sum(axis=1) for w in weights], axis=1)
+    sums[:, 0] = 0.0
+    found = log_mean(series, of.start, weights, sums, pair.dimension) * series.factorials
+    _, mean, variance, _, fourth = map(float, found)
+    ends = (_end(pair, values, beside, end) for end in (np.min, np.max))
+    return Moments(mean, variance, fourth + 3.0 * variance**2, *ends)
+
+
+def formula_moments(pair: PolicyPair, formula: Formula) -> Moments:
+    """The law of the formula of a sequence under q: the sum over its tokens, or of its l.
+
+    Of the sequence's l there is k3 alone, without a clamp; its fourth moment is not computed, and
+    its ends are those of k3 / (1 + r).
+    """
+    if not formula.whole:
+        return sum_moments(pair, formula(pair.transitions.ell))
+    assert formula == Formula("k3", whole=True)
+    variance = ESTIMATORS["k3"].theory(pair.law, False).variance
+    most = _end(pair, pair.transitions.ell, None, np.max)
+    return Moments(pair.law.kl, variance, math.nan, 0.0, max(most, 1.0))
+
+
+def clamped_share(pair: PolicyPair, formula: Formula) -> float:
+    """The share of tokens that a clamp changes, expected under q."""
+    return sum_moments(pair, formula.clamped(pair.transitions.ell)).mean / pair.dimension
+
+
+def balanced(formula: Formula, ell: Vector) -> Vector:
+    """The formula at l, times q / (q + p); the shape of l."""
+    return np.asarray(formula(ell) / (1.0 + np.exp(-ell)))
+
+
+def balanced_moments(pair: PolicyPair, formula: Formula) -> Moments:
+    """The law of a sum with the formula's mean that also looks where q hardly ever goes.
+
+    After every prefix that q draws, one token of q and one of p count, each by `balanced`: the
+    balance heuristic of Veach & Guibas, "Optimally combining sampling techniques for Monte Carlo
+    rendering" (1995).
+    """
+    values = balanced(formula, pair.transitions.ell)
+    return sum_moments(pair, values, values)
+
+
+def _end(
+    pair: PolicyPair, values: Vector, beside: Vector | None, end: Callable[..., Vector]
+) -> float:
+    """The smallest or the largest sum, by `end`, over the transitions that q can make."""
+    of, never = pair.transitions, math.inf if end is np.min else -math.inf
+    table = np.where(of.q > 0, values, never)
+    if beside is not None:
+        table = table + end(np.where(of.q > 0, beside, never), axis=1, keepdims=True)
+    reached = np.where(of.start > 0, 0.0, never)
+    for _ in range(pair.dimension):
+        reached = end(reached[:, None] + table, axis=0)
+    return float(end(reached))

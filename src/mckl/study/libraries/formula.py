@@ -1,0 +1,81 @@
+"""A function of the log density ratio, as libraries compute it: which k, and how it is clamped."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from mckl.arrays import Vector
+
+# By Schulman's names (2020), with l = log q - log p of a token that q drew and r = e^-l.
+KINDS: Mapping[str, Callable[[Vector], Vector]] = {
+    "k1": lambda ell: ell,
+    "k2": lambda ell: 0.5 * ell**2,
+    "k3": lambda ell: np.expm1(-ell) + ell,
+    "l^2": lambda ell: ell**2,
+    # k3 with the roles of q and p exchanged; its mean would be KL(p||q) if p drew the tokens.
+    "k3 of -l": lambda ell: np.expm1(ell) - ell,
+}
+
+
+class Formula(NamedTuple):
+    """What is computed of a token's l, in nats.
+
+    Attributes
+    ----------
+    kind
+        One of `KINDS`.
+    most_log_ratio
+        l is clamped to +- this before; inf: not at all.
+    most_value
+        The result is clamped to +- this; inf: not at all.
+    whole
+        Whether it is a function of the sequence's l, the sum of its tokens', and not of each
+        token's, whose results are then added up.
+    """
+
+    kind: str
+    most_log_ratio: float = math.inf
+    most_value: float = math.inf
+    whole: bool = False
+
+    @property
+    def name(self) -> str:
+        """Such as ``k3, l within 20, result within 10``.
+
+        >>> Formula("k3", most_value=10).name
+        'k3, result within 10'
+        """
+        parts = [f"{self.kind} of the sequence" if self.whole else self.kind]
+        if math.isfinite(self.most_log_ratio):
+            parts.append(f"l within {self.most_log_ratio:g}")
+        if math.isfinite(self.most_value):
+            parts.append(f"result within {self.most_value:g}")
+        return ", ".join(parts)
+
+    @property
+    def clamps(self) -> bool:
+        """Whether anything is clamped."""
+        return math.isfinite(min(self.most_log_ratio, self.most_value))
+
+    @property
+    def unbiased(self) -> bool:
+        """Whether its mean is KL(q||p) whatever the policies, where neither misses the other."""
+        return not self.clamps and self.kind in ("k1", "k3")
+
+    def __call__(self, ell: Vector) -> Vector:
+        """The formula at l, of any shape."""
+        held = np.clip(ell, -self.most_log_ratio, self.most_log_ratio)
+        return np.clip(KINDS[self.kind](held), -self.most_value, self.most_value)
+
+    def clamped(self, ell: Vector) -> Vector:
+        """1 where a clamp changes the result, 0 elsewhere; the shape of l."""
+        with np.errstate(over="ignore"):
+            free = KINDS[self.kind](ell)
+        return np.asarray(self(ell) != free, dtype=np.float64)
+
+
+K1, K2, K3 = (Formula(kind) for kind in ("k1", "k2", "k3"))

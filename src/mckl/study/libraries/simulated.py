@@ -1,0 +1,149 @@
+"""Formulas on drawn sequences, and whether that agrees with their exact law.
+
+The sequences are drawn from the tables and the formulas applied to the l of the tokens drawn: no
+part of the exact recursion is used. A sum over a sequence is bounded, so that Bennett's inequality
+bounds the probability of a false alarm whatever its law.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from scipy.special import ndtri
+
+from mckl.arrays import Vector
+from mckl.draw.streams import generator
+from mckl.families.policy import PolicyPair
+from mckl.study.libraries.exact import Moments, balanced, balanced_moments
+from mckl.study.libraries.formula import Formula
+from mckl.study.tails import bennett_p_value, chernoff_p_value
+
+SEQUENCES = 16384  # a policy
+POWER = 0.9  # with which the smallest error is caught
+
+
+class Drawn(NamedTuple):
+    """l of drawn tokens, shape (tokens, sequences) each.
+
+    Attributes
+    ----------
+    own
+        Of the sequences that q draws.
+    other
+        Of one token that p draws after each of their prefixes.
+    of_p
+        Of as many sequences that p draws.
+    """
+
+    own: Vector
+    other: Vector
+    of_p: Vector
+
+    def sums(self, formula: Formula) -> Vector:
+        """The formula of each sequence that q draws, shape (sequences,)."""
+        if formula.whole:
+            return formula(self.own.sum(axis=0))
+        return np.asarray(formula(self.own).sum(axis=0))
+
+    def balanced_sums(self, formula: Formula) -> Vector:
+        """Numbers with the same mean that see what q hardly ever draws (`balanced_moments`)."""
+        if formula.whole:
+            return np.asarray(
+                balanced(formula, self.own.sum(axis=0)) + balanced(formula, self.of_p.sum(axis=0))
+            )
+        both = (balanced(formula, ell).sum(axis=0) for ell in (self.own, self.other))
+        return np.asarray(sum(both))
+
+
+def draw(pair: PolicyPair, seed: int, *key: str) -> Drawn:
+    """`SEQUENCES` sequences of q and of p, from the random stream with this key."""
+    chance, of = generator(seed, "formulas", *key), pair.transitions
+    q, p = of.q, of.q * np.exp(-of.ell)
+    own, other = _draw(of.start, q, p, of.ell, pair.dimension, chance)
+    of_p, _ = _draw(of.start, p, q, of.ell, pair.dimension, chance)
+    return Drawn(own, other, of_p)
+
+
+def _draw(
+    start: Vector, q: Vector, p: Vector, ell: Vector, tokens: int, chance: np.random.Generator
+) -> Vector:
+    """l of sequences of q, and of one token of p after each prefix: (2, tokens, sequences)."""
+    edges, edges_q, edges_p = (np.cumsum(x, axis=-1)[..., :-1] for x in (start, q, p))
+    state = np.searchsorted(edges, chance.random(SEQUENCES), side="right")
+    out = np.empty((2, tokens, SEQUENCES))
+    for token in range(tokens):
+        u, v = chance.random((2, SEQUENCES, 1))
+        following = (u >= edges_q[state]).sum(axis=1)
+        out[0, token] = ell[state, following]
+        out[1, token] = ell[state, (v >= edges_p[state]).sum(axis=1)]
+        state = following
+    return out
+
+
+class Judged(NamedTuple):
+    """What was measured of a formula beside its exact law.
+
+    Attributes
+    ----------
+    mean
+        Of the balanced sums, in nats.
+    variance
+        Of the plain sums about the exact mean, in nats squared.
+    z
+        The distance of the mean from the exact one, in standard deviations.
+    p_value
+        Bound on the probability of a mean or a variance that is as far off or farther.
+    smallest_error
+        The error of the mean, in nats, that fails with the probability `POWER`.
+    """
+
+    mean: float
+    variance: float
+    z: float
+    p_value: float
+    smallest_error: float
+
+
+def judge(drawn: Drawn, pair: PolicyPair, formula: Formula, exact: Moments, level: float) -> Judged:
+    """A formula on drawn sequences against its exact law."""
+    sums, balanced_sums = drawn.sums(formula), drawn.balanced_sums(formula)
+    off = float(balanced_sums.mean()) - exact.mean
+    square = float(np.mean((sums - exact.mean) ** 2))
+    if formula.whole:
+        # Of the balanced sums the range alone is known: from 0 to `most`, twice.
+        widest = exact.mean * (2.0 * exact.most - exact.mean)  # no variance is larger
+        p_value, z = _chernoff(off, exact), math.nan
+        visible = _visible(lambda x: max(_chernoff(x, exact), _chernoff(-x, exact)), exact, level)
+    else:
+        seen = balanced_moments(pair, formula)
+        widest, z = seen.variance, off / math.sqrt(seen.variance / SEQUENCES)
+        spread = exact.fourth - exact.variance**2  # of one squared distance
+        of_square = _bennett(square - exact.variance, spread, exact.farthest**2)
+        of_mean = _bennett(off, seen.variance, seen.farthest)
+        p_value = min(2.0 * min(of_mean, of_square), 1.0)
+        visible = _visible(lambda x: 2.0 * _bennett(x, seen.variance, seen.farthest), seen, level)
+    visible += float(ndtri(POWER)) * math.sqrt(widest / SEQUENCES)
+    return Judged(exact.mean + off, square, z, p_value, visible)
+
+
+def _bennett(off: float, variance: float, farthest: float) -> float:
+    of, v, b = (np.array(x) for x in (off, variance, farthest))
+    return float(bennett_p_value(of, v, b, SEQUENCES))
+
+
+def _chernoff(off: float, law: Moments) -> float:
+    ends = (law.mean / (2.0 * law.most), min(max((law.mean + off) / (2.0 * law.most), 0.0), 1.0))
+    expected, share, count = (np.array(x) for x in (*ends, SEQUENCES))
+    return float(chernoff_p_value(share, count, expected, expected))
+
+
+def _visible(bound: Callable[[float], float], law: Moments, level: float) -> float:
+    """The distance of a mean from its expectation at which the bound is `level`, by bisection."""
+    low, high = 0.0, 2.0 * (law.most - law.least)
+    for _ in range(50):
+        middle = 0.5 * (low + high)
+        low, high = (middle, high) if bound(middle) > level else (low, middle)
+    return high

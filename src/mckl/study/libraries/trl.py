@@ -1,0 +1,31 @@
+"""TRL of Hugging Face: GRPO and RLOO.
+
+The importance ratio has been on by default since 1.10.0 (pull request 6503); 1.9 had it as an
+option. PPOTrainer, no longer in 1.16.0, put k1 (or, on request, k3) into the reward.
+"""
+
+from mckl.study.libraries.base import BATCH_TOKENS, SEQUENCE_SUMS, Library, Use
+from mckl.study.libraries.formula import K1, K3
+
+TRL = Library(
+    name="TRL",
+    version="1.16.0",
+    source="package trl",
+    commit="",
+    date="2026-10-15",
+    uses=(
+        Use(
+            "loss", K3, "trl/trainer/grpo_trainer.py:3095-3105, 3150, 3168-3173", BATCH_TOKENS,
+            differentiated="value and ratio",
+            note="GRPO, off until beta > 0; times pi / pi_old, differentiated, since 1.10.0",
+        ),
+        Use("metric", K3, "trl/trainer/grpo_trainer.py:3259-3268", BATCH_TOKENS, note="GRPO's kl"),
+        Use(
+            "reward", K1, "trl/trainer/rloo_trainer.py:1669-1673", SEQUENCE_SUMS,
+            note="RLOO, beta 0.05",
+        ),
+        Use(
+            "metric", K1, "trl/trainer/rloo_trainer.py:1712-1716", BATCH_TOKENS, note="RLOO's kl"
+        ),
+    ),
+)  # fmt: skip

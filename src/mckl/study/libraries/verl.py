@@ -1,0 +1,52 @@
+"""verl: losses and rewards by the name of the formula.
+
+A name that ends in + keeps the value and takes the gradient of k2 in its place.
+"""
+
+from mckl.study.libraries.base import (
+    BATCH_TOKENS,
+    EACH_TOKEN,
+    SEQUENCE_MEANS,
+    Library,
+    Use,
+)
+from mckl.study.libraries.formula import K1, K2, K3, Formula
+
+_LOW_VARIANCE = Formula("k3", most_log_ratio=20, most_value=10)
+_CORE = "verl/trainer/ppo/core_algos.py"
+
+VERL = Library(
+    name="verl",
+    version="0.10.0.dev",
+    source="verl-project/verl",
+    commit="1dda039b9c63",
+    date="2026-08-22",
+    uses=(
+        Use(
+            "loss", _LOW_VARIANCE, f"{_CORE}:2238-2244, verl/workers/utils/losses.py:132-140",
+            BATCH_TOKENS, differentiated="value",
+            note="low_var_kl, the default of kl_loss_type; off until use_kl_loss",
+        ),
+        Use(
+            "loss", _LOW_VARIANCE, f"{_CORE}:2199-2212, 2238-2244", BATCH_TOKENS, default=False,
+            differentiated="k2", note="k3+: the value of k3, the gradient of k2",
+        ),
+        Use(
+            "loss", K1, f"{_CORE}:2227-2228", BATCH_TOKENS, default=False, differentiated="value",
+            note="kl",
+        ),
+        Use(
+            "loss", K2, f"{_CORE}:2233-2234", BATCH_TOKENS, default=False, differentiated="value",
+            note="mse",
+        ),
+        Use(
+            "reward", K1, f"{_CORE}:2227-2228, verl/trainer/ppo/ray_trainer.py:98-106", EACH_TOKEN,
+            note="off until use_kl_in_reward",
+        ),
+        Use("metric", K1, "verl/trainer/ppo/ray_trainer.py:108-115", SEQUENCE_MEANS),
+        Use(
+            "metric", K3, "verl/trainer/ppo/rollout_corr_helper.py:961-966", BATCH_TOKENS,
+            note="k3_kl: the rollout engine against the trainer",
+        ),
+    ),
+)  # fmt: skip

@@ -1,0 +1,255 @@
+"""What libraries compute as a KL: the formulas, their exact law, the check of it, and the page."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import binom
+
+from mckl.families.policy import PolicyPair
+from mckl.families.registry import case_pair
+from mckl.record import tables
+from mckl.show.libraries import write_page
+from mckl.study.libraries import LIBRARIES
+from mckl.study.libraries.exact import (
+    Moments,
+    balanced,
+    balanced_moments,
+    clamped_share,
+    formula_moments,
+)
+from mckl.study.libraries.formula import K1, K2, K3, Formula
+from mckl.study.libraries.lengths import per_token
+from mckl.study.libraries.policies import policies, stopping
+from mckl.study.libraries.simulated import SEQUENCES, draw, judge
+from mckl.study.libraries.table import LEVEL, failures, formula_rows, passed_line
+from mckl.study.tails import bennett_p_value
+
+ROOT = Path(__file__).resolve().parents[2]
+CLAMPED = Formula("k3", most_log_ratio=0.9, most_value=0.4)
+FORMULAS = [K1, K2, K3, Formula("l^2"), Formula("k3 of -l"), CLAMPED, Formula("k1", most_value=0.3)]
+
+
+@pytest.mark.parametrize(
+    ("formula", "ell", "value"),
+    [
+        (K1, -3.0, -3.0),
+        (K2, -3.0, 4.5),
+        (Formula("l^2"), -3.0, 9.0),
+        (K3, -3.0, math.exp(3) - 4),
+        (Formula("k3 of -l"), 3.0, math.exp(3) - 4),
+        (Formula("k3", 20, 10), -3.0, 10.0),
+        (Formula("k3", 20, 10), 15.0, 10.0),
+        (Formula("k3", 20), 50.0, math.exp(-20) + 19),
+        (Formula("k3", 2), -50.0, math.exp(2) - 3),
+        (Formula("k1", most_value=10), -50.0, -10.0),
+        (K3, 1e-9, 5e-19),
+    ],
+)
+def test_a_formula_of_one_token(formula, ell, value):
+    assert float(formula(np.array(ell))) == pytest.approx(value, rel=1e-12, abs=1e-16)
+
+
+def test_a_clamp_of_l_beside_one_of_the_result_changes_nothing():
+    ell = np.linspace(-60.0, 60.0, 4001)
+    one, both = Formula("k3", most_value=10), Formula("k3", most_log_ratio=20, most_value=10)
+    np.testing.assert_array_equal(one(ell), both(ell))
+
+
+def policy_pair(states: int, tokens: int, stop: int | None = None) -> PolicyPair:
+    """A chain that cannot make all transitions."""
+    chance = np.random.default_rng(5)
+    q, p = chance.dirichlet(np.ones(states), (2, states))
+    q[0, 1] = p[0, 1] = 0.0
+    q, p = (x / x.sum(axis=1, keepdims=True) for x in (q, p))
+    start = chance.dirichlet(np.ones(states))
+    if stop is not None:
+        start[stop] = 0.0
+    case = {
+        "dimension": tokens, "stop": stop, "initial": start / start.sum(),
+        "q": {"family": "policy", "transitions": q}, "p": {"family": "policy", "transitions": p},
+    }  # fmt: skip
+    return case_pair(case)
+
+
+def sequences(pair: PolicyPair) -> list[tuple[float, np.ndarray, tuple[int, ...]]]:
+    """Probability, l of the tokens and states of every sequence."""
+    out, of = [], pair.transitions
+    for states in itertools.product(range(of.start.size), repeat=pair.dimension + 1):
+        steps = list(itertools.pairwise(states))
+        probability = of.start[states[0]] * math.prod(of.q[step] for step in steps)
+        if probability > 0:
+            out.append((probability, np.array([of.ell[step] for step in steps]), states))
+    return out
+
+
+def moments(weights: np.ndarray, values: np.ndarray) -> Moments:
+    mean = weights @ values
+    second, fourth = (weights @ (values - mean) ** k for k in (2, 4))
+    return Moments(mean, second, fourth, values.min(), values.max())
+
+
+@pytest.mark.parametrize("formula", FORMULAS, ids=lambda f: f.name)
+def test_the_law_of_a_sum_is_that_of_all_sequences(formula):
+    of = policy_pair(3, 4)
+    known = sequences(of)
+    weights = np.array([w for w, _, _ in known])
+    sums = np.array([formula(ell).sum() for _, ell, _ in known])
+    assert formula_moments(of, formula) == pytest.approx(moments(weights, sums), rel=1e-10)
+    acts = np.array([formula.clamped(ell).mean() for _, ell, _ in known])
+    assert clamped_share(of, formula) == pytest.approx(weights @ acts, rel=1e-10, abs=1e-15)
+
+
+def test_the_law_of_a_sums_balanced_form_is_that_of_all_sequences():
+    of = policy_pair(2, 3)
+    p = of.transitions.q * np.exp(-of.transitions.ell)
+    known = []
+    for weight, ell, states in sequences(of):
+        for other in itertools.product(range(2), repeat=of.dimension):
+            steps = list(zip(states[:-1], other, strict=True))
+            extra = np.array([of.transitions.ell[step] for step in steps])
+            beside = math.prod(p[step] for step in steps)
+            known.append((weight * beside, sum(balanced(K3, x).sum() for x in (ell, extra))))
+    weights, sums = np.array([(w, s) for w, s in known if w > 0]).T
+    exact = balanced_moments(of, K3)
+    assert exact == pytest.approx(moments(weights, sums), rel=1e-10)
+    assert exact.mean == pytest.approx(formula_moments(of, K3).mean, rel=1e-12)
+
+
+def test_k3_of_the_sequence_is_that_of_all_sequences():
+    of, formula = policy_pair(3, 4), Formula("k3", whole=True)
+    known = sequences(of)
+    weights, values = np.array([(w, formula(ell.sum())) for w, ell, _ in known]).T
+    exact = formula_moments(of, formula)
+    assert exact[:2] == pytest.approx(moments(weights, values)[:2], rel=1e-10)
+    assert exact.most >= max(balanced(formula, ell.sum()) for _, ell, _ in known)
+
+
+@pytest.mark.parametrize("formula", [K1, K3, CLAMPED], ids=lambda f: f.name)
+def test_dividing_by_the_length_over_all_sequences(formula):
+    stop = 2
+    of = policy_pair(3, 5, stop)
+    total = length = mean = 0.0
+    for weight, ell, states in sequences(of):
+        ends = states.index(stop) if stop in states else of.dimension
+        value = formula(ell[:ends]).sum()
+        total, length = total + weight * value, length + weight * ends
+        mean += weight * value / ends
+    found = per_token(of, formula)
+    assert found == pytest.approx((total, length, total / length, mean), rel=1e-10)
+    if formula == K1:
+        assert found.total == pytest.approx(of.law.kl, rel=1e-12)
+
+
+def test_the_mean_of_sequence_means_of_k1_is_of_first_order():
+    """E(l / T) changes its sign with the offset, and is no KL; k3's is close to E l / E T."""
+    k1, k3 = (
+        {x: per_token(stopping(x, 64), formula) for x in (-0.02, 0.02)} for formula in (K1, K3)
+    )
+    for x in k1:
+        assert k1[x].batch_tokens == pytest.approx(k3[x].batch_tokens, rel=1e-9)
+        assert k3[x].sequence_means == pytest.approx(k3[x].batch_tokens, rel=0.5)
+    low, high = sorted(of.sequence_means for of in k1.values())
+    assert low < 0 < high
+    assert high > 2 * k1[0.02].batch_tokens
+
+
+def test_bennetts_bound_is_above_the_exact_tail():
+    n, p = 400, 0.02
+    for hits in (0, 3, 14, 20, 30):
+        off = hits / n - p
+        tail = binom.cdf(hits, n, p) if off < 0 else binom.sf(hits - 1, n, p)
+        bound = float(bennett_p_value(np.array(off), np.array(p * (1 - p)), np.array(1 - p), n))
+        assert tail <= bound <= 1
+    assert bound < 1e-4
+
+
+@pytest.fixture(scope="module")
+def formulas(tmp_path_factory) -> pd.DataFrame:
+    """formulas.parquet as a script reads it."""
+    path = tmp_path_factory.mktemp("formulas") / "formulas.parquet"
+    tables.write("formulas", path, formula_rows(), {"mckl": "x"})
+    return tables.read("formulas", path).to_pandas()
+
+
+def test_every_row_agrees_with_its_simulation(formulas):
+    assert formulas["passed"].all()
+    assert failures(formulas) is None
+    assert "agree" in passed_line(formulas)
+    uses = sum(len(library.uses) for library in LIBRARIES.values())
+    assert len(formulas) == len(policies()) * uses
+    keys = ["setting", "library", "version", "formula", "used_as", "averaged", "differentiated"]
+    assert not formulas.duplicated(keys).any()
+    kl = formulas["kl"].to_numpy()
+    np.testing.assert_allclose(
+        formulas["exact_mean"] - kl, formulas["exact_bias"], atol=1e-9 * kl.max()
+    )
+    # The check sees an error of a few per cent where it can be seen at all.
+    by_token = formulas[formulas["formula"].isin(["k3", "k3, result within 10"])]
+    assert (by_token["smallest_error"] < 0.02).all()
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [(K3, K2), (K3, Formula("k3", most_value=10)), (Formula("k3", most_value=10), K3)],
+    ids=lambda f: f.name,
+)
+def test_a_wrong_formula_does_not_pass(right, wrong):
+    name, of = list(policies().items())[4]
+    drawn = draw(of, 7, name)
+    good = judge(drawn, of, right, formula_moments(of, right), LEVEL / 200)
+    assert good.p_value > 1e-3
+    bad = judge(drawn, of, right, formula_moments(of, wrong), LEVEL / 200)
+    assert bad.p_value < LEVEL / 200
+
+
+def test_a_wrong_row_fails_and_is_named(formulas):
+    wrong = formulas.copy()
+    wrong.loc[3, "passed"] = False
+    message = failures(wrong)
+    assert message is not None
+    assert f"{wrong.loc[3, 'formula']} of {wrong.loc[3, 'setting']}" in message
+
+
+def test_a_wrong_variance_does_not_pass():
+    name, of = list(policies().items())[3]
+    exact = formula_moments(of, K1)
+    judged = judge(draw(of, 7, name), of, K1, exact._replace(variance=1.3 * exact.variance), LEVEL)
+    assert judged.p_value < LEVEL
+    assert judged.variance == pytest.approx(exact.variance, rel=0.1)
+
+
+def test_what_was_drawn_has_the_law_of_the_tables():
+    name, of = list(policies().items())[4]
+    drawn = draw(of, 3, name)
+    assert drawn.own.shape == drawn.other.shape == drawn.of_p.shape == (of.dimension, SEQUENCES)
+    reverse = of.reversed().law
+    sd = math.sqrt(reverse.variance / SEQUENCES)
+    assert abs(-drawn.of_p.sum(axis=0).mean() - reverse.kl) < 6 * sd
+    assert drawn.other[-1].mean() < 0 < drawn.own[-1].mean()
+
+
+@pytest.mark.parametrize("library", LIBRARIES.values(), ids=lambda x: x.name)
+def test_every_use_says_where_it_is_written(library):
+    assert library.uses
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d", library.date)
+    assert library.commit or library.source.startswith("package ")
+    for use in library.uses:
+        assert re.match(r"[\w/.-]+\.py:\d+", use.source)
+        assert (use.differentiated == "nothing") == (use.used_as != "loss")
+    assert len({(use.used_as, use.formula, use.averaged, use.differentiated)
+                for use in library.uses}) == len(library.uses)  # fmt: skip
+
+
+def test_the_page_is_in_step(formulas, tmp_path):
+    """docs/libraries.md is what `make libraries` writes."""
+    template = (ROOT / "workflow/report/libraries.md").read_text(encoding="utf-8")
+    write_page(template, formulas, str(tmp_path / "libraries.md"))
+    written = (tmp_path / "libraries.md").read_text(encoding="utf-8")
+    assert written == (ROOT / "docs/libraries.md").read_text(encoding="utf-8")

@@ -1,0 +1,26 @@
+# Gradients of KL in the parameters of q: every method's estimates beside its exact law, and training.
+
+
+rule gradients:
+    output:
+        gradients="results/tables/gradients.parquet",
+        training="results/tables/training.parquet",
+    log:
+        "results/logs/gradients.log",
+    benchmark:
+        "results/benchmarks/gradients.jsonl"
+    conda:
+        "../envs/mckl.yaml"
+    threads: 1
+    resources:
+        mem_mb=each_attempt(1500),
+        runtime=each_attempt(60),
+    params:
+        job={
+            "settings": [s.as_dict() for s in GRADIENTS],
+            "seed": STUDY.seed,
+            **{k: v for k, v in STUDY.gradients.items() if k != "settings"},
+        },
+        code=script_digest("gradients"),
+    script:
+        "../../scripts/gradients.py"
