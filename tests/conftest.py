@@ -28,7 +28,10 @@ FIRST = (
 # What starts or makes something costly for all of its tests is run by one worker.
 TOGETHER = (
     ("tests/cluster/",),
-    tuple(f"tests/tensorflow_backend/test_{name}.py" for name in ("backend", "families", "api")),
+    tuple(
+        f"tests/tensorflow_backend/test_{name}.py"
+        for name in ("backend", "families", "api", "gradients")
+    ),
     ("tests/workflow/test_one_line.py",),
     ("tests/workflow/test_gaps.py",),
     ("tests/browser/",),

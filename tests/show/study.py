@@ -98,13 +98,13 @@ def _traces(setting: Any, backend: str) -> Any:
         [
             trace_columns(
                 trace(
-                    setting.pair, "numpy", SAMPLERS[sampler], [*ESTIMATORS.values()],
+                    setting.pair, "numpy", SAMPLERS[sampler], [ESTIMATORS[e] for e in those],
                     name=setting.name,
                     seed=SEED + (backend != "numpy"), samples=SAMPLES, replicates=REPLICATES,
                 ),
-                setting, backend, sampler, [*ESTIMATORS],
+                setting, backend, sampler, those,
             )
-            for sampler in USED
+            for sampler, those in setting.combinations(USED, [*ESTIMATORS]).items()
         ],
     )  # fmt: skip
 
