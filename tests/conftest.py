@@ -34,7 +34,7 @@ TOGETHER = (
     ),
     ("tests/workflow/test_one_line.py",),
     ("tests/workflow/test_gaps.py",),
-    ("tests/browser/",),
+    ("tests/browser/", "tests/show/"),
     ("tests/unit/test_planted.py::test_honest",),
     ("tests/unit/test_traces.py::test_measured_mse",),
     ("tests/unit/test_strata.py::test_variance_and_fourth_cumulant",),

@@ -42,6 +42,7 @@ from .study import (
     SETTINGS,
     USED,
     frames,
+    settings_table,
 )
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -135,7 +136,7 @@ def of(table: str, **keys: Any) -> pd.DataFrame:
 
 
 SETTINGS_BY_NAME = {setting.name: setting for setting in SETTINGS}
-_SETTINGS = frames()["settings"].set_index("setting")
+_SETTINGS = settings_table().set_index("setting")
 KL, V = _SETTINGS["kl"].to_dict(), _SETTINGS["log_ratio_variance"].to_dict()
 FINITE = _SETTINGS["k3_variance_finite"].to_dict()
 POSITIVE = [name for name, kl in KL.items() if kl > 0]
