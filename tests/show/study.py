@@ -54,9 +54,15 @@ MANIFEST = {
 
 
 @functools.cache
+def settings_table() -> pd.DataFrame:
+    """The table of settings alone, which takes no draws; not to be changed."""
+    return tables.table("settings", setting_rows(SETTINGS)).to_pandas()
+
+
+@functools.cache
 def frames() -> dict[str, pd.DataFrame]:
     """Every table of the study, as a script reads it; not to be changed."""
-    settings = tables.table("settings", setting_rows(SETTINGS)).to_pandas()
+    settings = settings_table()
     theory = tables.concatenate(
         "theory", list(theory_rows(SETTINGS, USED, [*ESTIMATORS], SAMPLES))
     ).to_pandas()
@@ -98,13 +104,13 @@ def _traces(setting: Any, backend: str) -> Any:
         [
             trace_columns(
                 trace(
-                    setting.pair, "numpy", SAMPLERS[sampler], [*ESTIMATORS.values()],
+                    setting.pair, "numpy", SAMPLERS[sampler], [ESTIMATORS[e] for e in those],
                     name=setting.name,
                     seed=SEED + (backend != "numpy"), samples=SAMPLES, replicates=REPLICATES,
                 ),
-                setting, backend, sampler, [*ESTIMATORS],
+                setting, backend, sampler, those,
             )
-            for sampler in USED
+            for sampler, those in setting.combinations(USED, [*ESTIMATORS]).items()
         ],
     )  # fmt: skip
 

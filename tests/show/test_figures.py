@@ -42,9 +42,12 @@ from .study import (
     SETTINGS,
     USED,
     frames,
+    settings_table,
 )
 
 ROOT = Path(__file__).resolve().parents[2]
+# The estimators that pairs of normal laws have.
+HERE = [name for name in ESTIMATORS if name != "rb"]
 POWERS = [n for n in SAMPLES if not n & (n - 1)]
 LAST = SAMPLES[-1]
 TRAINED = ("score", "stl", "full-sum", "k1-loss", "k3-loss", "k3-reward")
@@ -110,7 +113,7 @@ def cells() -> dict[tuple[str, str, str, str], Cell]:
         error = wide["estimate"].to_numpy() - KL[str(key[1])]
         n = wide.index.to_numpy()
         units = n // 2 if str(key[2]).startswith("antithetic") else n
-        freedom = units - 1 - (key[3] == "cv")
+        freedom = units - 1 - str(key[3]).startswith("cv")
         half = stats.t.ppf(0.975, np.maximum(freedom, 1))[:, None] * wide["std_error"].to_numpy()
         covered = np.where(np.isfinite(half), np.abs(error) <= half, np.nan).mean(axis=1)
         covered[freedom < 1] = np.nan
@@ -133,7 +136,7 @@ def of(table: str, **keys: Any) -> pd.DataFrame:
 
 
 SETTINGS_BY_NAME = {setting.name: setting for setting in SETTINGS}
-_SETTINGS = frames()["settings"].set_index("setting")
+_SETTINGS = settings_table().set_index("setting")
 KL, V = _SETTINGS["kl"].to_dict(), _SETTINGS["log_ratio_variance"].to_dict()
 FINITE = _SETTINGS["k3_variance_finite"].to_dict()
 POSITIVE = [name for name, kl in KL.items() if kl > 0]
@@ -170,13 +173,13 @@ def start_up(backend: str) -> float:
 
 def wins(*backends: str) -> dict[str, int]:
     """In how many settings each estimator is the simplest within 5 % of the smallest RMSE."""
-    count = dict.fromkeys(ESTIMATORS, 0)
+    count = dict.fromkeys(HERE, 0)
     for name in POSITIVE:
         last = {
             e: np.mean([cell(name, estimator=e, backend=b).rmse[-1] for b in backends])
-            for e in ESTIMATORS
+            for e in HERE
         }
-        count[next(e for e in ESTIMATORS if last[e] <= 1.05 * min(last.values()))] += 1
+        count[next(e for e in HERE if last[e] <= 1.05 * min(last.values()))] += 1
     return {name: number for name, number in count.items() if number}
 
 
@@ -361,18 +364,20 @@ def estimators(axes: Axis, caption: str) -> list[str]:
         assert len(here) == 2 + ({*here} != {names[0], names[-1]})
     assert NOTEBOOK.name in chosen
     for ax, name in zip(axes, chosen, strict=True):
-        shown = [cell(name, estimator=e).at(POWERS) for e in ESTIMATOR_COLOURS]
-        assert_drawn([xy for m in "os^D" for xy in lines(ax, m)], [c.points for c in shown])
+        # In one dimension the sums over factors are the whole.
+        here = [e for e in HERE if not ESTIMATORS[e].sums or not name.startswith("d1-")]
+        shown = [cell(name, estimator=e).at(POWERS) for e in here]
+        assert_drawn([xy for m in "os^DPv*" for xy in lines(ax, m)], [c.points for c in shown])
         assert_bars(ax, [c.bars for c in shown])
-        theory = [exact(name, "iid", e) for e in ESTIMATOR_COLOURS]
+        theory = [exact(name, "iid", e) for e in here]
         theory = [x[np.isin(x[:, 0], POWERS)] for x in theory]
         drawn = [xy[np.isfinite(xy[:, 1])] for xy in lines(ax)]
         assert_drawn(drawn, theory)
         high = ax.get_ylim()[1]
-        ends = {e for e, c in zip(ESTIMATOR_COLOURS, shown, strict=True) if c.rmse[-1] <= high}
+        ends = {e for e, c in zip(here, shown, strict=True) if c.rmse[-1] <= high}
         assert {*texts(ax)} & {*ESTIMATOR_COLOURS} == ends
     count = wins("numpy")
-    last = {e: cell("notebook", estimator=e).rmse[-1] for e in ESTIMATORS}
+    last = {e: cell("notebook", estimator=e).rmse[-1] for e in HERE}
     bias = of("theory", setting="notebook", sampler="iid", estimator="k2", samples=LAST)
     infinite = str(sum(not finite for finite in FINITE.values()))
     return [
@@ -410,7 +415,8 @@ def regimes(axes: Axis, caption: str) -> list[str]:
         here = of("settings", dimension=dimension).dropna(subset="scale")
         assert_drawn([studied], [here[["scale", "offset"]].to_numpy()])
         assert any(np.allclose(xy[:, 0], math.sqrt(2)) for xy in lines(ax))
-        assert {"k1", "k2", "k3"} == {*texts(ax)}
+        by_factor = {"k3-factor"} if dimension > 1 else {"k3"}
+        assert {"k1", "k2", *by_factor} == {*texts(ax)}
         if dimension > 1:
             continue
         scale, offset = np.geomspace(*ax.get_xlim(), 420), np.linspace(*ax.get_ylim(), 260)
@@ -467,13 +473,13 @@ def samples_needed(axes: Axis, caption: str) -> list[str]:
     for name in POSITIVE:
         known = needed[name].dropna()
         least = known[known == known.min()].index
-        winner[name] = min(least, key=lambda pair: ([*ESTIMATORS].index(pair[1]), order[pair[0]]))
+        winner[name] = min(least, key=lambda pair: (HERE.index(pair[1]), order[pair[0]]))
     gain = {name: needed[name]["iid", "k1"] / needed[name][winner[name]] for name in POSITIVE}
     block = [
         [f"d{d}-s{s}-o{o}" for o in ("0", "0.25") for s in ("0.8", "1", "2.5")] for d in (1, 4)
     ]
     brief = {"sobol-radial": "sob-r", "antithetic": "anti", "iid": "iid", "iid-radial": "iid-r"}
-    for i, line in enumerate([*ESTIMATORS, "fewest", "gain"]):
+    for i, line in enumerate([*HERE, "fewest", "gain"]):
         for ax, names in zip(axes[2 * i : 2 * i + 2], block, strict=True):
             if line == "fewest":
                 expected = [
@@ -510,7 +516,7 @@ def coverage(axes: Axis, caption: str) -> list[str]:
     band = stats.binom.ppf([0.025, 0.975], REPLICATES, 0.95) / REPLICATES
     said: list[str] = []
     skewness = _SETTINGS["log_ratio_skewness"].abs()
-    for ax, estimator in zip(axes, ESTIMATOR_COLOURS, strict=True):
+    for ax, estimator in zip(axes, HERE, strict=True):
         assert estimator in title(ax)
         curves = {name: cell(name, estimator=estimator).coverage for name in POSITIVE}
         known = np.isfinite(next(iter(curves.values())))
@@ -518,8 +524,9 @@ def coverage(axes: Axis, caption: str) -> list[str]:
         curves = {name: values[known] for name, values in curves.items()}
         if estimator == "k1":
             harmed = {name for name in POSITIVE if skewness[name] >= 1}
-        elif estimator == "k2":
-            bias = of("theory", sampler="iid", estimator="k2", samples=LAST).set_index("setting")
+        elif estimator.startswith("k2"):
+            bias = of("theory", sampler="iid", estimator=estimator, samples=LAST)
+            bias = bias.set_index("setting")
             harmed = {m for m in POSITIVE if abs(bias["exact_bias"][m]) > 0.1 * KL[m]}
         else:
             harmed = {name for name in POSITIVE if not FINITE[name]}
@@ -831,7 +838,7 @@ def mean_of(method: str, scores: Any, n: int) -> tuple[float, float]:
 
 @figure
 def losses(axes: Axis, caption: str) -> list[str]:
-    expected = [f"{GRADIENT_SAMPLES}"]
+    expected = [f"{GRADIENT_SAMPLES}", "0"]
     for ax, (name, scores) in zip(axes, gradient_panels(), strict=True):
         assert ax.get_title(loc="left") == name
         offered = [m for m in METHODS if METHODS[m].offered(scores)]
@@ -855,7 +862,9 @@ def gradient_error(axes: Axis, caption: str) -> list[str]:
         weight, g = scores.count, scores.gradient
         variance = float(weight @ law_of(METHODS["score"], scores, 2).variance)
         exact = np.sqrt(variance / rows["samples"] / float(weight @ g**2))
-        drawn = [xy[:, 1] for xy in lines(ax) if len(xy) == len(exact)]
+        drawn = [
+            np.asarray(line.get_ydata()) for line in ax.lines if len(line.get_ydata()) == len(exact)
+        ]
         for line in (exact, rows["relative_rmse"]):
             assert any(np.allclose(line, other, rtol=1e-9) for other in drawn)
         needs = {}
@@ -867,7 +876,7 @@ def gradient_error(axes: Axis, caption: str) -> list[str]:
         expected += ["10", two(min(needs.values())), two(needs["score"])]
         bias = mean_of("k3-loss", scores, 1)[1]
         expected.append(f"{100 * bias:.2g}" if bias < 0.995 else f"{100 * bias:,.0f}")
-    return [*expected, "10"][: len(expected)]
+    return expected
 
 
 @figure

@@ -126,6 +126,7 @@ def smallest_error(rows: pd.DataFrame) -> pd.Series:
     rmse = rows.astype({"setting": str, "estimator": str}).pivot_table(
         index="setting", columns="estimator", values="rmse"
     )
-    rmse = rmse[[name for name in ESTIMATORS if name in rmse]].dropna()
+    # Not every setting has every estimator.
+    rmse = rmse[[name for name in ESTIMATORS if name in rmse]].dropna(how="all")
     close = rmse.le(1.05 * rmse.min(axis=1), axis=0)
     return close.idxmax(axis=1)  # the first one that is close

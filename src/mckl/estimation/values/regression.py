@@ -98,7 +98,8 @@ class Residual:
         ]
         if any(math.isinf(term) for term in terms):
             return math.inf
-        return float(math.fsum(terms) / self.spread ** (0.5 * i))
+        size = self.spread ** (0.5 * i)
+        return float(sum(terms)) / size if size else math.nan  # it underflows
 
     @cached_property
     def variance(self) -> float:
