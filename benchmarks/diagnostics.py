@@ -28,6 +28,8 @@ from mckl.estimation.values import ESTIMATORS
 from mckl.families.registry import sweep_pair
 
 DOCS = Path(__file__).parents[1] / "docs"
+AT_LEAST = 0.93  # coverage that is aimed at in every cell
+LARGE = verdict.LEAST_SKEWED  # samples from which every estimator may have an interval
 ENOUGH = 100  # given intervals from which the coverage of a cell says something
 GROUPS = {"k1": ["k1"], "k3, cv": ["k3", "cv"], "k3-factor, cv-factor": ["k3-factor", "cv-factor"]}
 
@@ -199,18 +201,20 @@ def main() -> None:
     progress.update()
     watched = watch(given.runs)
     progress.update()
+    powers = power(cells[cells.samples >= LARGE], alarms)
     text = page.read_text("utf-8").format(
         settings=cells.setting.nunique(), runs=int(cells.runs.max()),
         samples=", ".join(f"{n:,}" for n in sorted(cells.samples.unique())),
         families=listed("family"), dimensions=listed("dimension"), scales=listed("scale"),
         offsets=listed("offset"), minutes=f"{seconds / 60:.0f}", given=cells.given.sum(),
         coverage=cells.covered_given.sum() / cells.given.sum(), cells=len(told), enough=ENOUGH,
-        mean=told.coverage.mean(), sound=int((np.maximum(upper, told.coverage) >= 0.93).sum()),
+        mean=told.coverage.mean(), sound=int((told.coverage >= AT_LEAST).sum()),
+        unsound=int(((told.coverage < AT_LEAST) & (upper < AT_LEAST)).sum()),
         worst=table("setting | estimator | samples | given | coverage", worst),
         few=len(few), few_given=few.given.sum(),
         few_coverage=few.covered_given.sum() / max(few.given.sum(), 1),
-        by_estimator=by_estimator(cells), most=most,
-        by_distance=by_distance(cells[cells.samples == most]), power=power(cells, alarms),
+        by_estimator=by_estimator(cells), most=most, large=f"{LARGE:,}",
+        by_distance=by_distance(cells[cells.samples == most]), power=powers,
         far=verdict.FAR, effective=verdict._EFFECTIVE, units=verdict.LEAST_UNITS,
         skewed=verdict.LEAST_SKEWED, dependent=verdict._DEPENDENT, dependence=dependent,
         dependence_runs=given.runs // 2, watch=watched, watch_runs=given.runs,

@@ -137,7 +137,8 @@ def main() -> None:
         speed=table("way | M tokens/s", [[name, spread(speed[name])] for name in speed]),
         ratios=table("ratio | median (quartiles)", ratios),
         tokens=TOKENS, states=STATES, scale=SCALE, offset=OFFSET, rounds=rounds,
-        replicates=REPLICATES, samples=SAMPLES, machine=machine(),
+        replicates=REPLICATES, samples=SAMPLES,
+        machine=machine(("numpy", "tensorflow", "tensorflow-probability")),
     )  # fmt: skip
     (DOCS / "policies.md").write_text(text)
     print(text)

@@ -28,10 +28,13 @@ FIRST = (
 # What starts or makes something costly for all of its tests is run by one worker.
 TOGETHER = (
     ("tests/cluster/",),
-    tuple(f"tests/tensorflow_backend/test_{name}.py" for name in ("backend", "families", "api")),
+    tuple(
+        f"tests/tensorflow_backend/test_{name}.py"
+        for name in ("backend", "families", "api", "gradients")
+    ),
     ("tests/workflow/test_one_line.py",),
     ("tests/workflow/test_gaps.py",),
-    ("tests/browser/",),
+    ("tests/browser/", "tests/show/"),
     ("tests/unit/test_planted.py::test_honest",),
     ("tests/unit/test_traces.py::test_measured_mse",),
     ("tests/unit/test_strata.py::test_variance_and_fourth_cumulant",),

@@ -475,3 +475,32 @@ def test_a_bar_shows_at_once_on_a_terminal_alone(monkeypatch, capsys):
     with progress(500) as told_samples:
         assert "0.00/500" in capsys.readouterr().err
         told_samples(700)  # more than was forecast
+
+
+def test_advise_on_gradients():
+    words = ("advise", "--gradient", "-d", "4", "-s", "1.25", "-o", "0.25")
+    answer = told(*words)
+    assert answer["recommendation"]["method"] == "stl"
+    known = {m["method"]: m for m in answer["methods"]}
+    assert known["score"]["samples_needed"] == 1638  # 10.168 / (0.1 * 0.78791)^2
+    assert known["k1-loss"]["samples_needed"] is None
+    assert known["k3-loss"]["relative_bias"] == pytest.approx(0.7104, abs=5e-5)
+    done = mckl(*words, "--tolerance", "0.05")
+    assert done.exit_code == 0
+    assert "Use stl (sticking the landing): n = 1,069." in done.stdout
+    assert "k3 as a loss stays 71 % off" in done.stdout
+    none = mckl("advise", "--gradient", "-d", "2")  # q = p
+    assert none.exit_code == 3
+    assert "No method reaches the tolerance: the gradient is 0." in none.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (("--family", "laplace"), "laplace has no gradients here: expected a normal law"),
+        (("--sampler", "iid"), "expected beside it --tolerance and --json alone"),
+        (("--confidence", "0.9"), "expected beside it --tolerance and --json alone"),
+    ],
+)
+def test_refused_of_gradients(words, text):
+    assert text in refused("advise", "--gradient", "-d", "2", *words)

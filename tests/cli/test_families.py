@@ -54,6 +54,24 @@ GOOD = {
         case("{family: gamma, shape: 2, rate: 1}", "{family: gamma, shape: 3, rate: 0.5}"),
         "gamma(2)|gamma(3)", 3 * math.log(2) + math.log(2) - (1 - 0.5772156649015329) - 1, SURE,
     ),
+    "policy": (
+        case(
+            "{family: policy, transitions: [[0.7, 0.3], [0.4, 0.6]], initial: [1, 0], "
+            "dimension: 20}",
+            "{family: policy, transitions: [[0.5, 0.5], [0.5, 0.5]]}",
+        ),
+        "policy(2)",
+        sum(
+            share * sum(q * math.log(2 * q) for q in row)
+            for t in range(20)
+            for share, row in zip(
+                np.linalg.matrix_power([[0.7, 0.3], [0.4, 0.6]], t)[0],
+                ((0.7, 0.3), (0.4, 0.6)),
+                strict=True,
+            )
+        ),
+        RANDOM,
+    ),
     "mixture": (
         case(f"{{family: mixture, weights: [0.5, 0.5], components: [{NORMAL}, {SHIFTED}]}}", WIDE),
         None,

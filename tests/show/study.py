@@ -54,9 +54,15 @@ MANIFEST = {
 
 
 @functools.cache
+def settings_table() -> pd.DataFrame:
+    """The table of settings alone, which takes no draws; not to be changed."""
+    return tables.table("settings", setting_rows(SETTINGS)).to_pandas()
+
+
+@functools.cache
 def frames() -> dict[str, pd.DataFrame]:
     """Every table of the study, as a script reads it; not to be changed."""
-    settings = tables.table("settings", setting_rows(SETTINGS)).to_pandas()
+    settings = settings_table()
     theory = tables.concatenate(
         "theory", list(theory_rows(SETTINGS, USED, [*ESTIMATORS], SAMPLES))
     ).to_pandas()

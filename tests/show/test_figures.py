@@ -42,6 +42,7 @@ from .study import (
     SETTINGS,
     USED,
     frames,
+    settings_table,
 )
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -135,7 +136,7 @@ def of(table: str, **keys: Any) -> pd.DataFrame:
 
 
 SETTINGS_BY_NAME = {setting.name: setting for setting in SETTINGS}
-_SETTINGS = frames()["settings"].set_index("setting")
+_SETTINGS = settings_table().set_index("setting")
 KL, V = _SETTINGS["kl"].to_dict(), _SETTINGS["log_ratio_variance"].to_dict()
 FINITE = _SETTINGS["k3_variance_finite"].to_dict()
 POSITIVE = [name for name, kl in KL.items() if kl > 0]
@@ -837,7 +838,7 @@ def mean_of(method: str, scores: Any, n: int) -> tuple[float, float]:
 
 @figure
 def losses(axes: Axis, caption: str) -> list[str]:
-    expected = [f"{GRADIENT_SAMPLES}"]
+    expected = [f"{GRADIENT_SAMPLES}", "0"]
     for ax, (name, scores) in zip(axes, gradient_panels(), strict=True):
         assert ax.get_title(loc="left") == name
         offered = [m for m in METHODS if METHODS[m].offered(scores)]
@@ -861,7 +862,9 @@ def gradient_error(axes: Axis, caption: str) -> list[str]:
         weight, g = scores.count, scores.gradient
         variance = float(weight @ law_of(METHODS["score"], scores, 2).variance)
         exact = np.sqrt(variance / rows["samples"] / float(weight @ g**2))
-        drawn = [xy[:, 1] for xy in lines(ax) if len(xy) == len(exact)]
+        drawn = [
+            np.asarray(line.get_ydata()) for line in ax.lines if len(line.get_ydata()) == len(exact)
+        ]
         for line in (exact, rows["relative_rmse"]):
             assert any(np.allclose(line, other, rtol=1e-9) for other in drawn)
         needs = {}
@@ -873,7 +876,7 @@ def gradient_error(axes: Axis, caption: str) -> list[str]:
         expected += ["10", two(min(needs.values())), two(needs["score"])]
         bias = mean_of("k3-loss", scores, 1)[1]
         expected.append(f"{100 * bias:.2g}" if bias < 0.995 else f"{100 * bias:,.0f}")
-    return [*expected, "10"][: len(expected)]
+    return expected
 
 
 @figure

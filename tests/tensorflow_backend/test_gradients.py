@@ -21,7 +21,15 @@ from mckl.families.chain_scores import ChainScores
 from mckl.families.registry import case_pair
 from mckl.families.scores import Scores
 
-tf = pytest.importorskip("tensorflow")
+tf: Any = None
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _imported() -> None:
+    """Import TensorFlow where the tests run, and not wherever they are collected."""
+    global tf
+    tf = pytest.importorskip("tensorflow")
+
 
 SAMPLES = 20_000
 

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mckl.errors import UserError
+from mckl.estimation.gradients import METHODS
 from mckl.study.config import REGISTRIES, parse
 
 PAIR = {"q": {"mean": [1, 4], "sd": [1, 1]}, "p": {"mean": [-3, 2], "sd": 2.5}}
@@ -372,3 +373,48 @@ def test_any_config_is_parsed_or_refused_in_one_line(schema, kind, mostly):
 
     one()
     assert outcomes[mostly] >= 300, outcomes  # of 1,000: the test sees what it is meant for
+
+
+def test_gradients(schema, root):
+    names = list(METHODS)
+    of = schema["properties"]["gradients"]["properties"]
+    assert of["methods"]["items"]["enum"] == names
+    assert schema["properties"]["gradients"]["default"]["methods"] == names
+    raw = {
+        "cases": {"a": PAIR},
+        "gradients": {"settings": ["a", "d4-*"], "methods": ["stl", "score"]},
+    }
+    config = parse(raw, schema)
+    assert config.gradients["methods"] == ["score", "stl"]  # in the order of registration
+    assert config.gradients["samples"] == 1024
+    found = {s.name for s in config.gradient_settings()}
+    assert "a" in found
+    assert sum(name.startswith("d4-") for name in found) == len(found) - 1 == 12
+    assert parse({"gradients": {"settings": []}}, schema).gradient_settings() == []
+    tails = {"q": {"family": "laplace"}, "p": {"family": "laplace", "scale": 2}}
+    assert parse(
+        {"cases": {"heavy": tails}, "gradients": {"settings": ["heavy"]}}, schema
+    ).gradient_settings() == []  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        (
+            {"settings": ["notebok"]},
+            "'notebok' is no setting of this study: did you mean",
+        ),
+        ({"methods": ["k3-los"]}, "gradients.methods[0]: 'k3-los' is not a method: did you mean"),
+        ({"methods": []}, "gradients.methods: '[]', expected a list of different methods"),
+        ({"setting": ["a"]}, "gradients.setting: unknown key: did you mean 'settings'"),
+        ({"samples": 1}, "gradients.samples: '1', expected an integer from 4"),
+    ],
+)
+def test_gradients_are_refused(schema, given, text):
+    assert text in refusal({"gradients": given}, schema)
+
+
+def test_gradients_of_long_settings_are_refused(schema):
+    sweep = {"dimension": [20_000], "scale": [1.2], "offset": [0.0]}
+    raw = {"sweep": sweep, "samplers": ["iid"], "gradients": {"settings": ["d20000-*"]}}
+    assert "has dimension 20,000, expected at most 10,000" in refusal(raw, schema)

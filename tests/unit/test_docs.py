@@ -34,7 +34,7 @@ def test_a_policys_rollouts_are_read_by_the_command(root, tmp_path):
     text = run(root, root / "docs" / "examples" / "rollout.py", tmp_path)
     assert "(rb)" in text.splitlines()[0]
     assert "tokens in 3,000 sequences" in text
-    assert re.search(r"^k3 and cv withheld: the mean of p/q is 0\.\d+, ", text, re.MULTILINE)
+    assert re.search(r"^k3( and cv)? withheld: ", text, re.MULTILINE)  # per sequence they explode
     found, exact = map(float, re.findall(r"\d\.\d{5}", text.splitlines()[-1]))
     low, high = map(float, re.search(r"Per token .*interval (\S+) to (\S+)", text).groups())
     # The policy starts after a space: KL per token of 40 letters is within 1 % of that of 20 to 60.

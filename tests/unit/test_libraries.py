@@ -25,6 +25,7 @@ from mckl.study.libraries.exact import (
     formula_moments,
 )
 from mckl.study.libraries.formula import K1, K2, K3, Formula
+from mckl.study.libraries.gradient import slope
 from mckl.study.libraries.lengths import per_token
 from mckl.study.libraries.policies import policies, stopping
 from mckl.study.libraries.simulated import SEQUENCES, draw, judge
@@ -253,3 +254,24 @@ def test_the_page_is_in_step(formulas, tmp_path):
     write_page(template, formulas, str(tmp_path / "libraries.md"))
     written = (tmp_path / "libraries.md").read_text(encoding="utf-8")
     assert written == (ROOT / "docs/libraries.md").read_text(encoding="utf-8")
+
+
+def test_gradients_of_losses(formulas):
+    """The value of k1 has none, and none is whole by token; k3's own derivative is 1 - r."""
+    losses = formulas[formulas["used_as"] == "loss"]
+    others = formulas[formulas["used_as"] != "loss"]
+    assert others["relative_bias"].isna().all()
+    plain_k1 = losses[(losses["formula"] == "k1") & (losses["differentiated"] == "value")]
+    assert (plain_k1["relative_bias"] == 1).all()
+    assert plain_k1["cosine"].isna().all()
+    of_tfp = losses[(losses["library"] == "TensorFlow Probability")]
+    assert (of_tfp["relative_bias"] < 1e-9).all()  # of the sequence, with its ratio
+    with_ratio = losses[losses["differentiated"] == "value and ratio"]
+    of_k2 = losses[(losses["formula"] == "k2") & (losses["library"] == "verl")]
+    same = with_ratio[(with_ratio["formula"] == "k3") & (with_ratio["library"] == "TRL")]
+    np.testing.assert_allclose(same["relative_bias"], of_k2["relative_bias"], rtol=1e-9)
+    ell = np.linspace(-30.0, 30.0, 1201) + 1e-3
+    for formula in {use.formula for library in LIBRARIES.values() for use in library.uses}:
+        steep = np.abs(formula(ell)) < 1e4
+        numeric = (formula(ell + 1e-6) - formula(ell - 1e-6)) / 2e-6
+        np.testing.assert_allclose(slope(formula, ell)[steep], numeric[steep], rtol=1e-5, atol=1e-5)

@@ -591,6 +591,45 @@ def test_truncated_rb() -> None:
         assert found[1] < 0
 
 
+def text_policy(**more: Any) -> dict[str, Any]:
+    return {"family": "policy", "text": (ROOT / "studies/alice.txt").read_text("utf-8"), **more}
+
+
+def test_samples_for_one_percent() -> None:
+    """By token and by sequence, at equal samples."""
+    whole = {"q": text_policy(temperature=0.8), "p": text_policy()}
+    pairs = {
+        "near": sweep_pair("policy(64)", 256, 1.25, 0.25),
+        "far": sweep_pair("policy(64)", 256, 2.0, 1.0),
+        "few": sweep_pair("policy(8)", 256, 2.0, 1.0),
+        "text": case_pair({**whole, "dimension": 64}),
+        "sentence": case_pair({**whole, "dimension": 256, "stop": "."}),
+    }
+    expected = {
+        "near": (11.8010, 1661.92, 82.711, 73.3368, 3.15870),
+        "far": (135.379, 132.230, 151.852, 59.837, 2.92481),
+        "few": (92.8720, 126.805, 143.986, 23.7722, 11.09325),
+        "text": (1.93370, 9258.30, 1271.11, 599.314, 13.52493),
+        "sentence": (5.71256, 5930.77, 2291.43, 2222.80, 2105.68),
+    }
+    for name, numbers in expected.items():
+        law = pairs[name].law
+        samples = [
+            1e4 * ESTIMATORS[e].theory(law, False).variance / law.kl**2
+            for e in ("k1", "k3-factor", "cv-factor", "rb")
+        ]
+        assert [law.kl, *samples] == pytest.approx(numbers, rel=2e-5)
+    sentence = pairs["sentence"]
+    assert isinstance(sentence, PolicyPair)
+    means = [sentence.per_token(name) for name in ("ell", "k3")]
+    assert [m.per_token for m in means] == pytest.approx([0.0302389, 0.0302389], rel=1e-5)
+    assert [m.sequence_mean for m in means] == pytest.approx([0.0223670, 0.0329931], rel=1e-5)
+    stops = Case([[0.5, 0.5], [0, 1]], [[0.4, 0.6], [0, 1]], [1, 0], 200, 1).pair.per_token()
+    assert [stops.per_token, stops.sequence_mean] == pytest.approx(
+        [0.0204110, -0.0579034], rel=1e-5
+    )
+
+
 def test_what_cut_sampling_does() -> None:
     """top_p and top_k on the text: KL, and the estimators that need E r = 1."""
     text = (ROOT / "studies/alice.txt").read_text("utf-8")
@@ -600,12 +639,21 @@ def test_what_cut_sampling_does() -> None:
         ("top_k", 10): (11.6581916, 0.9999493, -0.9999493, -9.3013397),
         ("top_p", 0.9): (10.9248944, 0.9999565, -0.9999565, -9.2807064),
     }
+    others = {
+        (): (-0.1910335, 0.0),
+        ("top_k", 40): (-0.3382263, 0.0591577),
+        ("top_k", 10): (-9.0696622, 6.6741365),
+        ("top_p", 0.9): (-9.1259312, 5.7737704),
+    }
     for cut, numbers in expected.items():
         q = {"family": "policy", "text": text, "temperature": 0.8, **dict([cut] if cut else [])}
         pair = case_pair({"dimension": 64, "q": q, "p": {"family": "policy", "text": text}})
         law = pair.law
         biases = [ESTIMATORS[name].theory(law, False).bias for name in ("k3", "k3-factor")]
         assert [law.kl, law.missed_mass, *biases] == pytest.approx(numbers, abs=2e-7)
+        whole = case_pair({"dimension": 64, "q": q, "p": {**q, "top_k": 67, "top_p": 1}})
+        half_square = ESTIMATORS["k2-factor"].theory(law, False).bias
+        assert [half_square, whole.law.kl] == pytest.approx(others[cut], abs=2e-7)
         assert ESTIMATORS["k1"].theory(law, False).bias == 0.0
         assert ESTIMATORS["rb"].theory(law, False).bias == 0.0
         assert (ESTIMATORS["cv-factor"].theory(law, False).kind == "none") == bool(cut)

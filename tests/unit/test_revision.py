@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import os
 import shutil
@@ -10,6 +11,7 @@ import sys
 
 import pytest
 
+from mckl.record import revision
 from mckl.record.revision import code_digest, modules
 
 
@@ -40,6 +42,22 @@ def test_the_closure_of_the_estimation_script(root):
     assert not {"mckl.study.summary", "mckl.study.verification", "mckl.study.theory"} & found
     assert not {name for name in found if name.startswith("mckl.show.figures")}
     assert "mckl.draw.backends.numpy" not in modules(script)  # it is loaded by name
+
+
+def imported(path):
+    """The mckl modules that a file imports, by Python's own parser."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return {n for n in found if n.split(".")[0] == "mckl" and revision._file(n)}
+
+
+def test_every_import_statement_is_found(root):
+    for path in [*root.glob("scripts/*.py"), *root.glob("src/mckl/**/*.py")]:
+        assert revision._imports(path) == imported(path), path
 
 
 def test_the_closure_is_what_python_imports(root):

@@ -249,11 +249,9 @@ def test_integrals_of_unequal_coordinates():
 def test_sobol_points_between_powers_of_two_called_balanced_are_caught(
     run_study, monkeypatch, per_octave, dimension, scale
 ):
-    from mckl.exact.strata import stratified
-
-    def wrong(estimator, unit, form, samples):
+    def wrong(unit, of, samples):
         below = 2 ** (samples.bit_length() - 1)
-        law = stratified(form, below)
+        law = of.law(below)
         # the law of the power of two below, carried to n by the rate n^-2
         variance = law[0] * (below / samples) ** 2
         return estimate_theory.Exact(unit.bias, variance, *law[1:], "exact", None)

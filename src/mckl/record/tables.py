@@ -48,7 +48,7 @@ _COLUMNS: Mapping[str, tuple[pa.DataType, str]] = {
     "replicates": (pa.int32(), "number of independent repetitions"),
     "dimension": (
         pa.int64(),
-        "number of factors: coordinates D; 1 of a categorical or Dirichlet law",
+        "number of factors: coordinates D; 1 of a categorical or Dirichlet law; tokens of a policy",
     ),
     "scale": (pa.float64(), "sigma_p / sigma_q, or docs/theory.md; null for a case"),
     "offset": (pa.float64(), "(mu_q - mu_p) / sigma_q, or docs/theory.md; null for a case"),

@@ -12,6 +12,7 @@ import pandas as pd
 
 from mckl.show.figures import with_text
 from mckl.show.figures.libraries import cells, shown, table_of
+from mckl.show.figures.losses import relative
 from mckl.study.libraries import LIBRARIES, Library
 from mckl.study.libraries.formula import K1, K3
 from mckl.study.libraries.lengths import per_token
@@ -60,6 +61,7 @@ def page_numbers(formulas: pd.DataFrame) -> dict[str, Any]:
             ["", *kl],
             [["KL(p‖q)", *map(two_digits, reverse)], ["k3 of −ℓ, mean", *map(two_digits, wrong)]],
         ),
+        "gradients": markdown(["library: loss", *kl], _gradients(formulas)),
         "lengths": markdown(
             ["offset", "E ℓ, nats a sequence", "E T, tokens", "batch's tokens, k1 and k3",
              "sequence means, k1", "sequence means, k3"],
@@ -82,6 +84,26 @@ def markdown(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A table; all columns but the first are aligned to the right."""
     lines = [columns, ["---", *["---:"] * (len(columns) - 1)], *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _gradients(formulas: pd.DataFrame) -> list[list[str]]:
+    """A row a loss of a library: bias and cosine of its mean gradient on every policy."""
+    losses = formulas[formulas["used_as"] == "loss"]
+    out = []
+    keys = ["library", "formula", "differentiated", "default"]
+    for (library, formula, differentiated, default), rows in losses.groupby(keys, sort=False):
+        of = "" if differentiated == "value" else f", {differentiated}"
+        mark = "\\*" if default else ""
+        cells = map(_gradient, rows["relative_bias"], rows["cosine"])
+        out.append([f"{library}{mark}: {shown(str(formula))}{of}", *cells])
+    return out
+
+
+def _gradient(bias: float, cosine: float) -> str:
+    if np.isnan(bias):
+        return "no formula"
+    off = relative(bias)
+    return off if np.isnan(cosine) else f"{off} ({cosine:.2f})".replace("-", "−")
 
 
 def _section(library: Library) -> Mapping[str, Any]:

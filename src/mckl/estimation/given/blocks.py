@@ -10,8 +10,8 @@ import numpy as np
 from mckl.arrays import Vector
 from mckl.errors import UserError
 
-# Rows of a block: 64 kB a column stay in cache, and OpenBLAS starts no threads for them.
-ROWS = 8192
+# Rows of a block: so many that Python's calls take little, and few enough for a core's cache.
+ROWS = 2**16
 _REAL = ("log_q", "log_p", "log_ratio", "log_sampler", "full_kl")
 
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mckl.arrays import Vector
+from mckl.estimation.running import short_dot
 
 _PER_BLOCK, _MOST_PIECES = 16, 4096
 
@@ -42,9 +43,9 @@ class Order:
             self._first = float(s[0])
         else:
             self._neighbours += self._last * float(s[0])
-        self._neighbours += float(np.vecdot(s[1:], s[:-1]))
+        self._neighbours += float(short_dot(s[1:], s[:-1]))
         self._last = float(s[-1])
-        self._square += float(np.vecdot(s, s))
+        self._square += float(short_dot(s, s))
         size = max(1, s.size // _PER_BLOCK)
         starts = np.arange(0, s.size, size)
         sums = np.add.reduceat(s, starts)

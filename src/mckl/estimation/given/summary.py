@@ -23,7 +23,7 @@ import numpy as np
 from mckl.arrays import Vector
 from mckl.estimation.given.order import Order
 from mckl.estimation.given.units import Units
-from mckl.estimation.running import RunningMoments
+from mckl.estimation.running import RunningMoments, short_dot
 from mckl.estimation.tails import LEAST, MOST, Largest, pareto_index, tail_size
 from mckl.estimation.values import ESTIMATORS
 from mckl.estimation.values.integrands import Integrands
@@ -101,7 +101,7 @@ class _Summand:
         if moments:
             square = s * s
             self._powers += (
-                s.size, s.sum(), square.sum(), np.vecdot(square, s), np.vecdot(square, square),
+                s.size, s.sum(), square.sum(), short_dot(square, s), short_dot(square, square),
             )  # fmt: skip
         return s
 
@@ -142,7 +142,7 @@ class Summary:
         self.overs = {"unit": "weight" if weighted else None}
         if sequences:
             self.overs["token"] = "length"
-        self.moments = RunningMoments(self._products(), lambda ell: self._values, 1)
+        self.moments = RunningMoments(self._products(), lambda ell: self._values, 1, short_dot)
         self._values = SimpleNamespace()
         self._waiting: list[dict[str, Vector]] = []
         self._summands: dict[tuple[str, str], _Summand] | None = None

@@ -236,7 +236,9 @@ def doubts(
     if not math.isfinite(half):
         yield Doubt("overflow", f"{name} overflows: e^-ℓ or ℓ² exceeds the largest number")
         return
-    if half == 0.0:
+    # An interval of no width is that of samples that are all alike. A residual of cv may vanish on
+    # samples that have not met the rest of l's values.
+    if float(summary.moments.comoment("ell", "ell")[0]) == 0.0:
         return
     if (estimator.uses_ratio or not estimator.consistent) and n < LEAST_SKEWED:
         yield Doubt(

@@ -11,6 +11,7 @@ import pandas as pd
 from mckl.estimation.budget import BIASED, FAR, OK
 from mckl.study.libraries import LIBRARIES
 from mckl.study.libraries.exact import Moments, clamped_share, formula_moments
+from mckl.study.libraries.gradient import loss_gradient
 from mckl.study.libraries.policies import policies
 from mckl.study.libraries.simulated import SEQUENCES, draw, judge
 
@@ -41,8 +42,6 @@ def formula_rows() -> Mapping[str, list[Any]]:
                 "clamped": clamped_share(pair, formula),
                 "tolerance": TOLERANCE,
                 **_need(exact, kl),
-                "relative_bias": math.nan,
-                "cosine": math.nan,
                 "samples": SEQUENCES,
                 "measured": judged.mean,
                 "measured_variance": judged.variance,
@@ -52,6 +51,7 @@ def formula_rows() -> Mapping[str, list[Any]]:
                 "test": "chernoff" if formula.whole else "bennett",
                 "smallest_error": judged.smallest_error / kl,
             }
+        of_loss = [loss_gradient(pair, use) for _, use in uses]
         rows += [
             {
                 "setting": name,
@@ -64,9 +64,11 @@ def formula_rows() -> Mapping[str, list[Any]]:
                 "default": use.default,
                 "source": library.cited(use),
                 "note": use.note or None,
+                "relative_bias": relative_bias,
+                "cosine": cosine,
                 **known[use.formula],
             }
-            for library, use in uses
+            for (library, use), (relative_bias, cosine) in zip(uses, of_loss, strict=True)
         ]
     return {column: [row[column] for row in rows] for column in rows[0]}
 
