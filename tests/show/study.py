@@ -86,7 +86,9 @@ def frames() -> dict[str, pd.DataFrame]:
 
 
 def measured(
-    settings: Sequence[Setting], used: Sequence[str], samples: Sequence[int],
+    settings: Sequence[Setting],
+    used: Sequence[str],
+    samples: Sequence[int],
     tolerances: Sequence[float],
 ) -> dict[str, pd.DataFrame]:
     """The tables settings, theory, traces, summary and budget of some settings."""

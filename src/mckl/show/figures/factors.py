@@ -169,6 +169,7 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
     axes[0].set_ylabel("RMSE / KL")
     return fig, {
         "panels": numbers,
+        "biased": bool(numbers) and all(panel["biased"] for panel in numbers),
         "sampler": sampler,
         "replicates": int(cells["replicates"].max()) if len(cells) else 0,
         "tolerance": f"{100 * tolerance:g} %" if tolerance else "",
@@ -188,6 +189,7 @@ def _numbers(
         "letter": letter,
         "title": parts.title(row, family=True),
         "policy": str(row["family"]).startswith("policy("),
+        "biased": needs.get("k2-factor") == "never" and "k2-factor" in present,
         "needs": {
             name: needs[name]
             for name in (*factored, "k3", "k1")

@@ -26,6 +26,8 @@ POLICIES = ((1.05, 0.0), (1.0, 0.5))
 LENGTHS = tuple(2**k for k in range(13))
 _TOLERANCE = 0.01
 _MOST = 1e8  # samples; what needs more leaves the panel
+# Where the name of a line that ends within the panel stands, in points from its end.
+_BESIDE = {"k3": ("right", (-3, 0)), "k2": ("left", (3, 5)), "cv-factor": ("right", (-4, -5))}
 
 
 class Theory(NamedTuple):
@@ -68,14 +70,13 @@ def _panel(ax: Axes, known: Theory) -> None:
         if not seen.size:
             continue
         last = int(seen[-1])
-        if last == len(LENGTHS) - 1 or name == "cv-factor":
+        if last == len(LENGTHS) - 1:
             ends.append((float(needed[last]), name, colour))
             continue
-        above, left = name == "k3", name == "k2"
+        side, shift = _BESIDE.get(name, ("left", (3, 0)))
         ax.annotate(
             name, (LENGTHS[last], needed[last]), color=colour, fontsize=7, fontweight="bold",
-            xytext=(-3, 0) if above else (3, 6 if left else -2), textcoords="offset points",
-            ha="right" if above else "left", va="center",
+            xytext=shift, textcoords="offset points", ha=side, va="center",
         )  # fmt: skip
     parts.end_labels(ax, ends, gap=0.055)
 
@@ -94,11 +95,11 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
     """
     known = [theory(*at) for at in POLICIES]
     fig, axes = plt.subplots(1, len(known), figsize=(theme.WIDTH, 3.4), sharey=True)
-    for ax, letter, of in zip(axes, "ab", known, strict=True):
+    for ax, letter, near, of in zip(axes, "ab", ("near", "far from"), known, strict=True):
         _panel(ax, of)
         ax.set_title(
-            f"({letter}) KL {two_digits(of.kl[0])} nats for a token,\n"
-            f"{two_digits(of.kl[-1])} for {LENGTHS[-1]:,}",
+            f"({letter}) q {near} p: KL {of.kl[0]:.2g} nats at 1 token,\n"
+            f"{two_digits(of.kl[-1])} at {LENGTHS[-1]:,}",
             fontsize=7.5, linespacing=1.25,
         )  # fmt: skip
         ax.set_xlabel("tokens of a sequence")
@@ -117,7 +118,7 @@ def _numbers(known: list[Theory]) -> dict[str, Any]:
         reached = np.flatnonzero(np.isfinite(k2))
         return {
             "letter": letter,
-            "kl": two_digits(float(of.kl[0])),
+            "kl": f"{of.kl[0]:.2g}",
             "ends": ends,
             "k3": [
                 {
