@@ -20,7 +20,7 @@ from functools import lru_cache
 from typing import NamedTuple, Protocol
 
 import numpy as np
-from scipy.special import ndtri
+import scipy
 
 from mckl.arrays import Vector
 from mckl.draw.quantiles import chisquare_of_normal
@@ -103,7 +103,9 @@ def _positions(n: int) -> Vector:
 
 def _of_normal(function: Callable[[Vector], Vector]) -> Dyadic:
     """The strata of a function of a normal; its quantiles keep their digits at both ends."""
-    return Dyadic(lambda u, upper: function(-ndtri(u) if upper else ndtri(u)))
+    return Dyadic(
+        lambda u, upper: function(-scipy.special.ndtri(u) if upper else scipy.special.ndtri(u))
+    )
 
 
 @lru_cache(maxsize=1)
@@ -121,7 +123,7 @@ def _chi(dof: float) -> Dyadic:
 def normal_strata(n: int) -> NormalStrata:
     """`NormalStrata` for n = 2^m equal strata, as many as `MOST_STRATA`."""
     square, linear, both = (of.sums(n) for of in _normal())
-    at = ndtri(_positions(n))
+    at = scipy.special.ndtri(_positions(n))
     s, g = at**2 - (at**2).mean(axis=1, keepdims=True), at - at.mean(axis=1, keepdims=True)
     # What is odd in g cancels between the two halves of the line.
     return NormalStrata(
@@ -142,7 +144,7 @@ def chi_strata(n: int, dof: float) -> Sums:
     if n == 1:
         # The cumulants of the whole law are elementary.
         return Sums(2.0 * dof, 8.0 * dof, 48.0 * dof)
-    at = chisquare_of_normal(dof)(ndtri(_positions(n)))
+    at = chisquare_of_normal(dof)(scipy.special.ndtri(_positions(n)))
     at -= at.mean(axis=1, keepdims=True)
     sums = _chi(dof).sums(n)
     return sums._replace(fourth=sums.fourth + _linked(at, at, at, at))

@@ -14,7 +14,7 @@ from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
-from scipy.special import ndtri
+import scipy
 
 from mckl.arrays import Vector
 from mckl.draw.distribution import Distribution, Part
@@ -131,7 +131,7 @@ _MOST_DISTINCT = 16
 @lru_cache(maxsize=1024)
 def _strata(a: float, b: float, kl: float, integrand: str, slope: float) -> Strata:
     def ell(u: Vector, upper: bool) -> Vector:
-        g = ndtri(u)
+        g = scipy.special.ndtri(u)
         return np.asarray(kl + a * (g * g - 1.0) + (-b if upper else b) * g)
 
     return Strata(ell, integrand, slope)

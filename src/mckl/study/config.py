@@ -27,8 +27,7 @@ from mckl.estimation.values import ESTIMATORS
 from mckl.families.registry import FAMILIES, canonical, sweep_pair
 from mckl.record.case import files, with_numbers
 from mckl.study.feasible import check_feasible, check_gradients
-from mckl.study.gradients import chosen
-from mckl.study.settings import AXES, Setting, case_setting, chunks, settings
+from mckl.study.settings import AXES, Setting, case_setting, chunks, matching, settings
 from mckl.text import listed, nearest, quoted
 
 _MOST_CELLS = 10**6
@@ -63,7 +62,7 @@ class Config(NamedTuple):
 
     def gradient_settings(self) -> list[Setting]:
         """The settings whose gradients are measured, but for families that have none."""
-        return [s for s in chosen(self.settings(), self.gradients["settings"]) if s.pair.scores]
+        return [s for s in matching(self.settings(), self.gradients["settings"]) if s.pair.scores]
 
     def chunks(self) -> dict[str, list[Setting]]:
         """The settings of every estimation job of a backend, by the job's name."""
@@ -105,7 +104,7 @@ def parse(raw: Mapping[str, Any], schema: Mapping[str, Any]) -> Config:
     config = Config(**full)
     for pattern in config.gradients["settings"]:
         every = config.settings()
-        if pattern not in default["settings"] and not chosen(every, [pattern]):
+        if pattern not in default["settings"] and not matching(every, [pattern]):
             raise UserError(
                 f"gradients.settings: '{pattern}' is no setting of this study: "
                 f"{nearest(pattern, [s.name for s in every])}"
@@ -116,7 +115,7 @@ def parse(raw: Mapping[str, Any], schema: Mapping[str, Any]) -> Config:
             raise UserError(f"cases.{setting.name}: a cell of the sweep has this name already")
         names.add(setting.name)
         check_feasible(setting, config.samplers, config.samples, config.backends)
-    check_gradients(chosen(config.settings(), config.gradients["settings"]))
+    check_gradients(matching(config.settings(), config.gradients["settings"]))
     return config
 
 

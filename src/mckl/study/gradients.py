@@ -6,7 +6,6 @@ compared with theory in the job that draws, for there alone the single parameter
 
 from __future__ import annotations
 
-import fnmatch
 import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -41,16 +40,6 @@ class Test(NamedTuple):
     spread: float
     z: float
     p_value: float
-
-
-def chosen(settings: Sequence[Setting], patterns: Sequence[str]) -> list[Setting]:
-    """The settings whose names match one of the patterns."""
-    names = {x for x in patterns if not set(x) & set("*?[")}
-    others = [x for x in patterns if x not in names]
-    return [
-        s for s in settings
-        if s.name in names or any(fnmatch.fnmatchcase(s.name, x) for x in others)
-    ]  # fmt: skip
 
 
 def rows(

@@ -10,8 +10,7 @@ from mckl.draw.points import SAMPLERS
 from mckl.estimation.cost import estimate_seconds
 from mckl.estimation.traces import SETTINGS_AT_ONCE, checkpoints, checkpoints_of
 from mckl.estimation.values import ESTIMATORS
-from mckl.study.gradients import chosen
-from mckl.study.settings import batches
+from mckl.study.settings import batches, matching
 from mckl.text import count, counted, duration, size, some
 
 if TYPE_CHECKING:
@@ -248,7 +247,9 @@ def plan(config: Config, jobs: Iterable[Job]) -> Plan:
         estimations=len(config.backends) * len(chunks),
         jobs={job: amount(job) for job in jobs},
         without_gradients=[
-            s.name for s in chosen(settings, config.gradients["settings"]) if s.pair.scores is None
+            s.name
+            for s in matching(settings, config.gradients["settings"])
+            if s.pair.scores is None
         ],
         left_out=_left_out(settings, config.samplers),
         without_sums=_without_sums(settings, config, has),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import fnmatch
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -111,6 +112,16 @@ def from_dict(
 def of_job(job: Mapping[str, Any], config: Mapping[str, Any]) -> list[Setting]:
     """The settings of a job of the study, from its parameter `settings` and the config."""
     return [from_dict(fields, config.get("cases")) for fields in job["settings"]]
+
+
+def matching(every: Sequence[Setting], patterns: Sequence[str]) -> list[Setting]:
+    """The settings whose names match one of the patterns."""
+    names = {x for x in patterns if not set(x) & set("*?[")}
+    others = [x for x in patterns if x not in names]
+    return [
+        s for s in every
+        if s.name in names or any(fnmatch.fnmatchcase(s.name, x) for x in others)
+    ]  # fmt: skip
 
 
 def offered(pair: Pair, samplers: Sequence[str]) -> tuple[str, ...]:
