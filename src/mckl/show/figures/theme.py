@@ -42,9 +42,9 @@ def _by_factor_darker(looks: Mapping[str, str]) -> dict[str, str]:
 
 # One colour an estimator and a sampler in every figure; in greyscale markers tell them apart.
 ESTIMATOR_COLOURS: Mapping[str, str] = _by_factor_darker(
-    _in_turn(ESTIMATORS, (_BLUE, _ORANGE, _VERMILION, _GREEN, _PURPLE, _SKY, _GREY, _BROWN))
+    _in_turn(ESTIMATORS, (_BLUE, _ORANGE, _VERMILION, _GREEN, _BROWN, _SKY, _GREY, _PURPLE))
 )
-ESTIMATOR_MARKERS: Mapping[str, str] = _in_turn(ESTIMATORS, "os^DPv*")
+ESTIMATOR_MARKERS: Mapping[str, str] = _in_turn(ESTIMATORS, "os^DPv*X")
 # Two by two: a point set and its radial form.
 SAMPLER_COLOURS: Mapping[str, str] = _radial_last(
     _in_turn(SAMPLERS, (_BLUE, _SKY, _PURPLE, _GREY, _GREEN, _ORANGE, _VERMILION, _BROWN))
