@@ -4,12 +4,14 @@ How a coordinate is evaluated depends on its coefficients alone, never on the dr
 sums of a sample have the same bits wherever it stands. Where no likely g makes l_i large, r_i - 1
 and -l_i agree in many digits, and r_i - 1 + l_i is summed by its series. Where l_i is of a middle
 size, r_i - 1 keeps its digits as expm1(-l_i); elsewhere e^-l_i less 1, which is faster, does.
+Coordinates that are all alike, as in a sweep, need l_i for nothing else: its sum and that of its
+square follow from the power sums of g, which all forms share.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,112 +25,88 @@ _MIDDLE = 0.25  # the root of E l_i^2 up to which r_i - 1 is not e^-l_i less 1
 _LARGE = 300.0  # beyond, c and what depends on g are added up before the exponential
 
 
-class CoordinateSums:
-    """Sums of the coordinates of one form.
+class _Coefficients:
+    """Coordinates of one form that are evaluated in one way.
 
-    Parameters
-    ----------
-    a, b, c
-        The coefficients, shape (coordinates,).
+    Coefficients that are all alike are one number. `kind` says how: ``small``, ``middle``,
+    ``large`` or ``far``, as the module has it; of the last, c joins what depends on g before the
+    exponential.
     """
 
-    def __init__(self, a: Vector, b: Vector, c: Vector) -> None:
-        reach = _FAR**2 * np.abs(a) + _FAR * np.abs(b) + np.abs(c)
-        small = reach <= _SMALL
-        middle = ~small & ((a + c) ** 2 + 2.0 * a * a + b * b <= _MIDDLE**2)
-        self._groups: list[tuple[Callable[..., dict[str, Vector]], _Group]] = [
-            (function, _Group(a, b, c, where, bool(reach[where].max() > _LARGE)))
-            for function, where in (
-                (_of_small, small),
-                (_of_middle, middle),
-                (_of_others, ~(small | middle)),
-            )
-            if where.any()
-        ]
-
-    def __call__(self, g: Vector, sign: int) -> Mapping[str, Vector]:
-        """The sums by name at sign g; g has shape (rows, coordinates)."""
-        total: dict[str, Vector] = {}
-        for function, group in self._groups:
-            x = g if group.columns is None else g[:, group.columns]
-            for name, values in function(group, x, sign).items():
-                total[name] = total[name] + values if name in total else values
-        return total
-
-
-class _Group:
-    """Some coordinates; coefficients that are all alike are one number."""
-
     def __init__(
-        self, a: Vector, b: Vector, c: Vector, where: NDArray[np.bool_], far: bool
+        self, a: Vector, b: Vector, c: Vector, where: NDArray[np.bool_], kind: str
     ) -> None:
+        self.kind = kind
         self.columns = None if where.all() else np.flatnonzero(where)
         self.size = int(where.sum())
         self.a, self.b, self.c = (_alike(v[where]) for v in (a, b, c))
-        self.far = far
         self.ones = np.ones(self.size)
-        self.each_c = np.broadcast_to(self.c, (self.size,))
-        self.sum_c, self.sum_c2 = float(self.each_c.sum()), float(self.each_c @ self.each_c)
-        with np.errstate(over="ignore"):
-            self.weight = self.ones if far else np.exp(-self.each_c)
-        self._buffer = np.empty((0, self.size))
+        weight = np.exp(-self.c) if kind == "large" else 1.0
+        self.weight = np.ascontiguousarray(np.broadcast_to(weight, (self.size,)))
 
-    def quadratic(self, g: Vector, sign: int) -> Vector:
-        """Each a g^2 + b sign g, shape (rows, coordinates); valid until the next call."""
-        if len(self._buffer) < len(g):
-            self._buffer = np.empty(g.shape)
-        out = self._buffer[: len(g)]
+    @property
+    def alike(self) -> bool:
+        """Whether these are all coordinates of the form, and the same."""
+        return self.columns is None and all(np.ndim(v) == 0 for v in (self.a, self.b, self.c))
+
+    def quadratic(self, g: Vector, sign: int, scale: float, room: Vector) -> Vector:
+        """Each scale (a g^2 + b sign g), shape (rows, coordinates), in room."""
+        out = room[: g.size].reshape(g.shape)
+        b = scale * sign * self.b
         if np.ndim(self.a) == 0 and self.a == 0.0:
-            return np.multiply(g, sign * self.b, out=out)
-        np.multiply(g, self.a, out=out)
-        out += sign * self.b
+            return np.multiply(g, b, out=out)
+        np.multiply(g, scale * self.a, out=out)
+        if np.ndim(b) > 0 or b != 0.0:
+            out += b
         out *= g
         return out
+
+    def ell(self, g: Vector, sign: int, room: Vector) -> Vector:
+        """Each l_i, in room."""
+        out = self.quadratic(g, sign, 1.0, room)
+        out += self.c
+        return out
+
+    def remainder(self, g: Vector, sign: int, room: Vector, out: Vector) -> None:
+        """The sums that take an exponential: of r_i - 1 + l_i where it is small, else of r_i.
+
+        Of a middle size of r_i - 1. `out` has shape (rows,).
+        """
+        if self.kind == "small":
+            ell = self.ell(g, sign, room)
+            np.vecdot(_series(ell), ell, out=out)
+            return
+        x = self.quadratic(g, sign, -1.0, room)
+        if self.kind != "large":
+            x -= self.c
+        with np.errstate(over="ignore"):  # an infinite r is one
+            (np.expm1 if self.kind == "middle" else np.exp)(x, out=x)
+        np.matmul(x, self.weight, out=out)
 
 
 def _alike(v: Vector) -> Vector:
     return v[0] if (v == v[0]).all() else v
 
 
-def _of_small(group: _Group, g: Vector, sign: int) -> dict[str, Vector]:
-    ell = group.quadratic(g, sign)
-    ell += group.c
-    series = _SERIES[-1] * ell
+def _series(x: Vector) -> Vector:
+    """(e^-x - 1 + x) / x for small x."""
+    series = _SERIES[-1] * x
     for coefficient in _SERIES[-2:0:-1]:
         series += coefficient
-        series *= ell
+        series *= x
     series += _SERIES[0]
-    series *= ell
-    k3 = np.vecdot(series, ell)
-    return {
-        "half_square": 0.5 * np.vecdot(ell, ell),
-        "ratio": k3 - ell @ group.ones,
-        "k3": k3,
-    }
+    series *= x
+    return np.asarray(series)
 
 
-def _of_middle(group: _Group, g: Vector, sign: int) -> dict[str, Vector]:
-    x = group.quadratic(g, sign)
-    x += group.c
-    square, ell = np.vecdot(x, x), x @ group.ones
-    np.negative(x, out=x)
-    with np.errstate(over="ignore"):
-        np.expm1(x, out=x)
-    ratio = x @ group.ones
-    return {"half_square": 0.5 * square, "ratio": ratio, "k3": ratio + ell}
-
-
-def _of_others(group: _Group, g: Vector, sign: int) -> dict[str, Vector]:
-    x = group.quadratic(g, sign)
-    square = np.vecdot(x, x) + 2.0 * (x @ group.each_c) + group.sum_c2
-    ell = x @ group.ones + group.sum_c
-    if group.far:
-        x += group.c
-    np.negative(x, out=x)
-    with np.errstate(over="ignore"):  # an infinite r is one
-        np.exp(x, out=x)
-    ratio = x @ group.weight - group.size
-    return {"half_square": 0.5 * square, "ratio": ratio, "k3": ratio + ell}
+def _groups(a: Vector, b: Vector, c: Vector) -> list[_Coefficients]:
+    """The coordinates of a form by how they are evaluated."""
+    reach = _FAR**2 * np.abs(a) + _FAR * np.abs(b) + np.abs(c)
+    small = reach <= _SMALL
+    middle = ~small & ((a + c) ** 2 + 2.0 * a * a + b * b <= _MIDDLE**2)
+    far = reach > _LARGE
+    kinds = {"small": small, "middle": middle, "large": ~(small | middle | far), "far": far}
+    return [_Coefficients(a, b, c, where, kind) for kind, where in kinds.items() if where.any()]
 
 
 class FactorSums:
@@ -137,7 +115,7 @@ class FactorSums:
     Parameters
     ----------
     coefficients
-        (a, b, c) of every form.
+        (a, b, c) of every form, each of shape (coordinates,).
     names
         Of the sums, in the order in which they are given out.
     """
@@ -148,23 +126,96 @@ class FactorSums:
         signs: int,
         names: Sequence[str],
     ) -> None:
-        self._forms = [CoordinateSums(*c) for c in coefficients]
+        self._forms = [_groups(*c) for c in coefficients]
         self._signs, self._names = (1, -1)[:signs], names
-        self._out = np.empty(0)
+        self._exponentials = bool({"ratio", "k3"} & {*names})
+        self._alike = [len(groups) == 1 and groups[0].alike for groups in self._forms]
+        nothing: Vector = np.empty(0)
+        self._powers: Vector = nothing
+        self._remainder: Vector = nothing
+        self._ell: Vector = nothing
+        self._square: Vector = nothing
+        self._scratch: Vector = nothing
+        self._room: Vector = nothing
 
     def resize(self, replicates: int, units: int) -> None:
         """Make room for so many replicates and units."""
-        shape = (len(self._names), len(self._signs), len(self._forms), replicates, units)
-        self._out = np.empty(shape)
+        groups = max(map(len, self._forms))
+        each = (len(self._signs), len(self._forms), groups, replicates, units)
+        self._powers = np.empty((5, replicates, units))
+        self._remainder, self._ell, self._square = (np.zeros(each) for _ in range(3))
+        self._scratch = np.empty((replicates, units))
 
     def add(self, normals: Vector, replicate: int, start: int, stop: int) -> None:
         """Take in the numbers, shape (rows, coordinates), of units start to stop."""
-        for i, form in enumerate(self._forms):
+        if self._room.size < normals.size:  # one for all forms: it stays in cache
+            self._room = np.empty(normals.size)
+        room, here = self._room, (replicate, slice(start, stop))
+        if any(self._alike):
+            self._add_powers(normals, self._powers[(slice(None), *here)])
+        for i, groups in enumerate(self._forms):
             for s, sign in enumerate(self._signs):
-                sums = form(normals, sign)
-                for j, name in enumerate(self._names):
-                    self._out[j, s, i, replicate, start:stop] = sums[name]
+                for j, group in enumerate(groups):
+                    g = normals if group.columns is None else normals[:, group.columns]
+                    at = (s, i, j, *here)
+                    if not self._alike[i]:
+                        ell = group.ell(g, sign, room)
+                        np.matmul(ell, group.ones, out=self._ell[at])
+                        np.vecdot(ell, ell, out=self._square[at])
+                    if self._exponentials:
+                        group.remainder(g, sign, room, self._remainder[at])
+
+    def _add_powers(self, g: Vector, out: Vector) -> None:
+        """Sums of g to the powers 1 to 4 over coordinates; the third and fourth for squares."""
+        np.matmul(g, np.ones(g.shape[1]), out=out[1])
+        np.vecdot(g, g, out=out[2])
+        if "half_square" in self._names:
+            square = np.multiply(g, g, out=self._room[: g.size].reshape(g.shape))
+            np.vecdot(square, g, out=out[3])
+            np.vecdot(square, square, out=out[4])
 
     def finish(self, out: Vector) -> None:
         """Write the sums, shape (names, signs, forms, replicates, units)."""
-        out[:] = self._out
+        for i, groups in enumerate(self._forms):
+            for s, sign in enumerate(self._signs):
+                rows = dict(zip(self._names, out[:, s, i], strict=True))
+                for row in rows.values():
+                    row[:] = 0.0
+                for j, group in enumerate(groups):
+                    self._add_sums(rows, group, (s, i, j), sign)
+
+    def _add_sums(
+        self, rows: dict[str, Vector], group: _Coefficients, at: tuple[int, int, int], sign: int
+    ) -> None:
+        """Add the sums over the coordinates of a group."""
+        ell, square = self._ell[at], self._square[at]
+        if self._alike[at[1]]:
+            n, a, b, c = group.size, group.a, sign * group.b, group.c
+            self._polynomial((n * c, b, a), ell)
+            if "half_square" in rows:
+                of = (n * c * c, 2.0 * b * c, b * b + 2.0 * a * c, 2.0 * a * b, a * a)
+                self._polynomial(of, square)
+                np.maximum(square, 0.0, out=square)
+        if "half_square" in rows:
+            square *= 0.5
+            rows["half_square"] += square
+        if not self._exponentials:
+            return
+        remainder = self._remainder[at]
+        # It is the sum of r_i - 1 + l_i, of r_i - 1 or of r_i, and the sums differ by that of l_i.
+        small = group.kind == "small"
+        if group.kind in ("large", "far"):
+            remainder -= group.size
+        first, second = ("k3", "ratio") if small else ("ratio", "k3")
+        if first in rows:
+            rows[first] += remainder
+        if second in rows:
+            (np.subtract if small else np.add)(remainder, ell, out=remainder)
+            rows[second] += remainder
+
+    def _polynomial(self, coefficients: Sequence[Vector], out: Vector) -> None:
+        """The first coefficient, and the others times the power sums, written to out."""
+        out[:] = coefficients[0]
+        for c, power in zip(coefficients[1:], self._powers[1:], strict=False):
+            if c != 0.0:
+                out += np.multiply(power, c, out=self._scratch)
