@@ -275,7 +275,7 @@ def mounts(tiny: Study) -> None:
 def test_a_full_disk(tiny: Study, undisturbed: Study) -> None:
     done = in_namespace(
         tiny,
-        """mkdir results; mount -t tmpfs -o size=48k tmpfs results
+        """mkdir results; mount -t tmpfs -o size=96k tmpfs results
         "$@" > full.txt 2>&1 && exit 1
         mount -o remount,size=100m results
         find results -name "*.parquet" > kept.txt
