@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from mckl.study import notebook
 from mckl.study.budget import budget_rows
 from mckl.study.gradients import rows as gradient_rows
 from mckl.study.libraries.table import formula_rows
-from mckl.study.settings import case_setting, grid_setting
+from mckl.study.settings import Setting, case_setting, grid_setting
 from mckl.study.summary import summaries
 from mckl.study.theory import setting_rows, theory_rows
 from mckl.study.traces import trace_columns
@@ -62,26 +63,13 @@ def settings_table() -> pd.DataFrame:
 @functools.cache
 def frames() -> dict[str, pd.DataFrame]:
     """Every table of the study, as a script reads it; not to be changed."""
-    settings = settings_table()
-    theory = tables.concatenate(
-        "theory", list(theory_rows(SETTINGS, USED, [*ESTIMATORS], SAMPLES))
-    ).to_pandas()
-    traces = tables.concatenate("traces", [_traces(s, b) for s in SETTINGS for b in BACKENDS])
-    (summary,) = summaries([traces], settings, theory)
-    summary = tables.table("summary", summary).to_pandas()
+    study = measured(SETTINGS, USED, SAMPLES, TOLERANCES)
+    settings, theory, summary = study["settings"], study["theory"], study["summary"]
     gaps = tables.table("gaps", {name: [] for name in tables.SCHEMAS["gaps"].names}).to_pandas()
-    budget = pd.concat(
-        tables.table("budget", rows).to_pandas().astype({"setting": str})
-        for rows in budget_rows(SETTINGS, USED, [*ESTIMATORS], TOLERANCES, summary)
-    )
     return {
-        "settings": settings,
-        "theory": theory,
-        "traces": traces.to_pandas(),
+        **study,
         "gaps": gaps,
-        "summary": summary,
         "verification": tables.table("verification", verify(summary, theory, settings)).to_pandas(),
-        "budget": budget.reset_index(drop=True),
         "gradients": pd.concat(
             tables.table("gradients", rows).to_pandas().astype({"setting": str, "method": str})
             for rows in gradient_rows(
@@ -97,7 +85,36 @@ def frames() -> dict[str, pd.DataFrame]:
     }
 
 
-def _traces(setting: Any, backend: str) -> Any:
+def measured(
+    settings: Sequence[Setting],
+    used: Sequence[str],
+    samples: Sequence[int],
+    tolerances: Sequence[float],
+) -> dict[str, pd.DataFrame]:
+    """The tables settings, theory, traces, summary and budget of some settings."""
+    about = tables.table("settings", setting_rows(settings)).to_pandas()
+    theory = tables.concatenate(
+        "theory", list(theory_rows(settings, used, [*ESTIMATORS], samples))
+    ).to_pandas()
+    traces = tables.concatenate(
+        "traces", [_traces(s, b, used, samples) for s in settings for b in BACKENDS]
+    )
+    (rows,) = summaries([traces], about, theory)
+    summary = tables.table("summary", rows).to_pandas()
+    budget = pd.concat(
+        tables.table("budget", rows).to_pandas().astype({"setting": str})
+        for rows in budget_rows(settings, used, [*ESTIMATORS], tolerances, summary)
+    )
+    return {
+        "settings": about,
+        "theory": theory,
+        "traces": traces.to_pandas(),
+        "summary": summary,
+        "budget": budget.reset_index(drop=True),
+    }
+
+
+def _traces(setting: Setting, backend: str, used: Sequence[str], samples: Sequence[int]) -> Any:
     """The rows of all samplers; TensorFlow's are NumPy's of another seed."""
     return tables.concatenate(
         "traces",
@@ -106,11 +123,11 @@ def _traces(setting: Any, backend: str) -> Any:
                 trace(
                     setting.pair, "numpy", SAMPLERS[sampler], [ESTIMATORS[e] for e in those],
                     name=setting.name,
-                    seed=SEED + (backend != "numpy"), samples=SAMPLES, replicates=REPLICATES,
+                    seed=SEED + (backend != "numpy"), samples=samples, replicates=REPLICATES,
                 ),
                 setting, backend, sampler, those,
             )
-            for sampler, those in setting.combinations(USED, [*ESTIMATORS]).items()
+            for sampler, those in setting.combinations(used, [*ESTIMATORS]).items()
         ],
     )  # fmt: skip
 

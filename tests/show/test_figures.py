@@ -23,11 +23,13 @@ from mckl.draw.points import SAMPLERS
 from mckl.estimation.gradients import METHODS
 from mckl.estimation.gradients.base import law_of
 from mckl.estimation.gradients.theory import needed
+from mckl.estimation.traces import checkpoints
 from mckl.estimation.values import ESTIMATORS
 from mckl.families.registry import sweep_pair
 from mckl.show.captions import render, template
 from mckl.show.figures import FIGURES, draw
 from mckl.show.figures.theme import ESTIMATOR_COLOURS, SAMPLER_COLOURS
+from mckl.study.settings import case_setting
 from mckl.study.verification import smallest_errors
 from mckl.text import two_digits
 
@@ -42,6 +44,7 @@ from .study import (
     SETTINGS,
     USED,
     frames,
+    measured,
     settings_table,
 )
 
@@ -385,6 +388,82 @@ def estimators(axes: Axis, caption: str) -> list[str]:
         *map(str, count.values()), str(len(POSITIVE)), "0", f"{last['cv'] / last['k1']:.1f}",
         two(abs(bias["exact_bias"].item())), two(KL["notebook"]),
     ]  # fmt: skip
+
+
+@figure
+def factors(axes: Axis, caption: str) -> list[str]:
+    product, policy = axes
+    assert texts(policy) == ["This study has no policy."]
+    name = setting_in(product)
+    assert name == "d4-s1-o0.25"
+    here = [e for e in HERE if e != "k2"]
+    shown = [cell(name, estimator=e).at(POWERS) for e in here]
+    drawn = [xy * [1, KL[name]] for m in "os^DPv*" for xy in lines(product, m)]
+    assert_drawn(drawn, [c.points for c in shown])
+    assert_bars(product, [c.bars / KL[name] for c in shown])
+    *curves, limit = lines(product)
+    np.testing.assert_array_equal(limit[:, 1], 0.01)
+    theory = [exact(name, "iid", e) for e in here]
+    assert_drawn(
+        [xy[np.isfinite(xy[:, 1])] * [1, KL[name]] for xy in curves],
+        [x[np.isin(x[:, 0], POWERS)] for x in theory],
+    )
+    each, whole = 0.25**2, 4 * 0.25**2  # of r over a coordinate the logarithm of E r^2, and of all
+    variance = {
+        "k3-factor": 4 * (math.expm1(each) - each), "k3": math.expm1(whole) - whole, "k1": whole,
+    }  # fmt: skip
+    needs = {e: f"{math.ceil(v / (0.01 * KL[name]) ** 2):,}" for e, v in variance.items()}
+    assert {f"{e}  {n}" for e, n in needs.items()} <= {*texts(product)}
+    assert "k2-factor  never" in texts(product)
+    return ["4", "1", "0.25", str(REPLICATES), "95", "1", *needs.values()]
+
+
+@figure
+def sequence_length(axes: Axis, caption: str) -> list[str]:
+    expected = ["1", "1", "4,096", "32", "4,096"]
+    for ax, (scale, offset) in zip(axes, ((1.05, 0.0), (1.0, 0.5)), strict=True):
+        curves = dict(zip(ESTIMATORS, lines(ax), strict=True))
+        kl = {}
+        for length in (1, 4, 32, 128, 512, 4096):
+            law = sweep_pair("policy(32)", length, scale, offset).law
+            kl[length] = law.kl
+            for name, of in (("k1", "ell"), ("k3-factor", "k3"), ("rb", "rb")):
+                needed = float(law.sums((of,), False, 2)[2]) / (0.01 * law.kl) ** 2
+                (drawn,) = curves[name][curves[name][:, 0] == length, 1]
+                assert drawn == pytest.approx(math.ceil(needed * (1 - 1e-9)))
+        unreached = ~np.isfinite(curves["k2-factor"][:, 1])
+        assert unreached.all() if offset else not unreached.any()
+        ends = [curves[name][[0, -1], 1] for name in ("k1", "k3-factor", "rb")]
+        expected += [f"{kl[1]:.2g}", *(two(n) for pair in ends for n in pair)]
+        k3 = dict(curves["k3"])
+        assert math.isnan(k3.get(256, 0.0)) == (offset > 0)
+        for length in (4, 128) if offset else (512, 4096):
+            many = two(k3[length]) if k3[length] < 1e9 else f"{k3[length]:.1e}".replace("e+", "e")
+            expected += [many, f"{length:,}", two(kl[length])]
+    return [*expected, "32"]  # tokens that k2 reaches in the first
+
+
+def test_estimators_by_factor_of_a_policy_and_of_few_estimators() -> None:
+    tables = {"q": [[0.7, 0.3], [0.4, 0.6]], "p": [[0.5, 0.5], [0.5, 0.5]]}
+    sides = {side: {"family": "policy", "transitions": table} for side, table in tables.items()}
+    chain = case_setting("chain", {"dimension": 20, "initial": [1.0, 0.0], **sides})
+    study = measured([chain], ("iid",), checkpoints(64, 1), (0.01,))
+    drawing, numbers = draw(FIGURES["factors"], study)
+    product, policy = panels(drawing)
+    assert texts(product) == ["This study has no setting of several coordinates."]
+    needs = {"k3-factor": "148", "rb": "241", "k3": "39,728", "k1": "18,032"}
+    assert numbers["panels"][0]["needs"] == needs
+    assert {f"{e}  {n}" for e, n in needs.items()} <= {*texts(policy)}
+    assert lines(policy, "X")  # rb is measured
+
+    few = study | {"summary": study["summary"][study["summary"]["estimator"] == "k1"]}
+    drawing, _ = draw(FIGURES["factors"], few)
+    assert "k1  18,032" in texts(panels(drawing)[1])
+    few = study | {"summary": study["summary"][study["summary"]["estimator"] == "k2"]}
+    drawing, numbers = draw(FIGURES["factors"], few)
+    assert texts(panels(drawing)[1])[0].startswith("This study has none of k1, k3")
+    assert numbers["panels"] == []
+    plt.close("all")
 
 
 def unit_mse(scale: float, offset: float, n: int) -> dict[str, float]:

@@ -103,9 +103,7 @@ def _positions(n: int) -> Vector:
 
 def _of_normal(function: Callable[[Vector], Vector]) -> Dyadic:
     """The strata of a function of a normal; its quantiles keep their digits at both ends."""
-    return Dyadic(
-        lambda u, upper: function(-scipy.special.ndtri(u) if upper else scipy.special.ndtri(u))
-    )
+    return Dyadic(lambda u, upper: function((-1.0 if upper else 1.0) * scipy.special.ndtri(u)))
 
 
 @lru_cache(maxsize=1)

@@ -23,7 +23,7 @@ from mckl.show.figures.theme import ESTIMATOR_COLOURS, ESTIMATOR_MARKERS, TRUTH
 MOST_SERIES = 12_000
 # The markers of the figures, as Vega calls them; it has no star.
 _SHAPES = {"o": "circle", "s": "square", "^": "triangle-up", "D": "diamond", "P": "cross",
-           "v": "triangle-down", "*": "triangle-left"}  # fmt: skip
+           "v": "triangle-down", "*": "triangle-left", "X": "triangle-right"}  # fmt: skip
 # A label a decade: the ticks between them need none.
 _DECADES = "abs(log(datum.value) / LN10 - round(log(datum.value) / LN10)) < 1e-9 ? datum.label : ''"
 

@@ -64,6 +64,13 @@ FIGURES: Mapping[str, Figure] = {
             ("summary", "cost", "settings", "budget"),
         ),
         Figure("estimators", ESTIMATOR, "RMSE by estimator", ("summary", "theory", "settings")),
+        Figure(
+            "factors",
+            ESTIMATOR,
+            "by factor and of the whole",
+            ("summary", "theory", "settings", "budget"),
+        ),
+        Figure("sequence-length", ESTIMATOR, "samples by length", ()),
         Figure("regimes", ESTIMATOR, "best by scale and offset", ("settings", "theory")),
         Figure("tails", ESTIMATOR, "what heavy tails do", ()),
         Figure("libraries", ESTIMATOR, "what libraries compute", ("formulas",)),

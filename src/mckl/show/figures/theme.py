@@ -45,7 +45,7 @@ def _colours(colours: Sequence[str]) -> dict[str, str]:
 ESTIMATOR_COLOURS: Mapping[str, str] = _colours(
     (_BLUE, _ORANGE, _VERMILION, _GREEN, _PURPLE, _SKY, _GREY, _BROWN)
 )
-ESTIMATOR_MARKERS: Mapping[str, str] = _in_turn(ESTIMATORS, "os^DPv*")
+ESTIMATOR_MARKERS: Mapping[str, str] = _in_turn(ESTIMATORS, "os^DPv*X")
 # Two by two: a point set and its radial form.
 SAMPLER_COLOURS: Mapping[str, str] = _radial_last(
     _in_turn(SAMPLERS, (_BLUE, _SKY, _PURPLE, _GREY, _GREEN, _ORANGE, _VERMILION, _BROWN))

@@ -1,0 +1,140 @@
+"""Samples needed against the length of a sequence: which estimators stay flat, fall, explode."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import matplotlib.figure
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+from mckl.arrays import Vector
+from mckl.draw.points import SAMPLERS
+from mckl.estimation.budget import Forecasts, Tolerance
+from mckl.estimation.values import ESTIMATORS
+from mckl.families.registry import sweep_pair
+from mckl.show.figures import Frames, parts, theme
+from mckl.text import rounded, two_digits
+
+FAMILY, STATES = "policy(32)", 32
+# Scale and offset: a q that has just left p, and one far from it.
+POLICIES = ((1.05, 0.0), (1.0, 0.5))
+LENGTHS = tuple(2**k for k in range(13))
+_TOLERANCE = 0.01
+_MOST = 1e8  # samples; what needs more leaves the panel
+# Where the name of a line that ends within the panel stands, in points from its end.
+_BESIDE = {"k3": ("right", (-3, 0)), "k2": ("left", (3, 5)), "cv-factor": ("right", (-4, -5))}
+
+
+class Theory(NamedTuple):
+    """The theory of one policy over the length.
+
+    kl      nats a sequence, shape (lengths,)
+    needed  samples for the tolerance by estimator; NaN where none are known to do
+    """
+
+    kl: Vector
+    needed: Mapping[str, Vector]
+
+
+def theory(scale: float, offset: float) -> Theory:
+    """The theory of one policy over the figure's lengths."""
+    kl, rows = [], []
+    for length in LENGTHS:
+        forecasts = Forecasts(sweep_pair(FAMILY, length, scale, offset))
+        kl.append(forecasts.law.kl)
+        tolerance = Tolerance(_TOLERANCE * kl[-1])
+        needs = (forecasts.need(e, SAMPLERS["iid"], tolerance) for e in ESTIMATORS.values())
+        rows.append([math.nan if need.samples is None else need.samples for need in needs])
+    needed = dict(zip(ESTIMATORS, np.array(rows, dtype=float).T, strict=True))
+    return Theory(np.array(kl), needed)
+
+
+def _panel(ax: Axes, known: Theory) -> None:
+    theme.decades(ax)
+    ax.set_xlim(LENGTHS[0], LENGTHS[-1])
+    ax.set_ylim(0.7, _MOST)
+    ax.xaxis.set_major_locator(FixedLocator(LENGTHS[::3]))
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
+    ends = []
+    for name, needed in known.needed.items():
+        colour = theme.ESTIMATOR_COLOURS[name]
+        style = "--" if name.startswith("cv") else "-"
+        ax.plot(LENGTHS, needed, color=colour, linestyle=style)
+        seen = np.flatnonzero(needed <= _MOST)
+        if not seen.size:
+            continue
+        last = int(seen[-1])
+        if last == len(LENGTHS) - 1:
+            ends.append((float(needed[last]), name, colour))
+            continue
+        side, shift = _BESIDE.get(name, ("left", (3, 0)))
+        ax.annotate(
+            name, (LENGTHS[last], needed[last]), color=colour, fontsize=7, fontweight="bold",
+            xytext=shift, textcoords="offset points", ha=side, va="center",
+        )  # fmt: skip
+    parts.end_labels(ax, ends, gap=0.055)
+
+
+def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
+    """Samples needed over the length, for two policies.
+
+    Parameters
+    ----------
+    frames
+        No table: the figure is the same for every study.
+
+    Returns
+    -------
+    The figure, and what its caption quotes.
+    """
+    known = [theory(*at) for at in POLICIES]
+    fig, axes = plt.subplots(1, len(known), figsize=(theme.WIDTH, 3.4), sharey=True)
+    for ax, letter, near, of in zip(axes, "ab", ("near", "far from"), known, strict=True):
+        _panel(ax, of)
+        ax.set_title(
+            f"({letter}) q {near} p: KL {of.kl[0]:.2g} nats at 1 token,\n"
+            f"{two_digits(of.kl[-1])} at {LENGTHS[-1]:,}",
+            fontsize=7.5, linespacing=1.25,
+        )  # fmt: skip
+        ax.set_xlabel("tokens of a sequence")
+    axes[0].set_ylabel(f"iid sequences for {100 * _TOLERANCE:g} %")
+    return fig, _numbers(known)
+
+
+def _numbers(known: list[Theory]) -> dict[str, Any]:
+    def row(letter: str, of: Theory) -> dict[str, Any]:
+        k3, k2 = of.needed["k3"], of.needed["k2"]
+        flat, far = int(np.flatnonzero(of.kl < 0.5)[-1]), int(np.flatnonzero(np.isfinite(k3))[-1])
+        ends = {
+            name: [rounded(float(of.needed[name][at])) for at in (0, -1)]
+            for name in ("k1", "k3-factor", "rb")
+        }
+        reached = np.flatnonzero(np.isfinite(k2))
+        return {
+            "letter": letter,
+            "kl": f"{of.kl[0]:.2g}",
+            "ends": ends,
+            "k3": [
+                {
+                    "length": f"{LENGTHS[at]:,}",
+                    "kl": two_digits(float(of.kl[at])),
+                    "samples": rounded(float(k3[at])),
+                }
+                for at in (flat, far)
+            ],
+            "k2": f"{LENGTHS[reached[-1]]:,}" if reached.size else "",
+            "k2_factor": bool(np.isfinite(of.needed["k2-factor"]).any()),
+        }
+
+    return {
+        "panels": [row(letter, of) for letter, of in zip("ab", known, strict=True)],
+        "states": STATES,
+        "most": f"{LENGTHS[-1]:,}",
+        "tolerance": f"{100 * _TOLERANCE:g} %",
+    }
