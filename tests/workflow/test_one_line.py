@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from mckl.estimation.values import ESTIMATORS
+
 from .study import Study, copy_checkout
 
 ESTIMATOR = '''\
