@@ -22,7 +22,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export LC_NUMERIC := C
 
 RESULTS ?= results
-README_FIGURES := error-vs-samples estimators samplers samples-needed tails
+README_FIGURES := error-vs-samples estimators samplers samples-needed tails factors sequence-length
 
 .DEFAULT_GOAL := help
 .PHONY: help setup study verify-results test benchmark docs libraries lint format lock audit clean

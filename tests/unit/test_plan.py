@@ -183,3 +183,19 @@ def test_estimate_and_fact_are_within_a_factor_of_3(
         fact = (time.process_time() - began) * NANOSECONDS_A_NORMAL / speed
         ratios.append(chunk_seconds(config, settings) / fact)
     assert any(1 / 3 < ratio < 3 for ratio in ratios), ratios
+
+
+def test_the_plan_says_which_estimators_samples_lack_the_sums_for(schema):
+    sweep = {"dimension": [1, 4], "scale": [1.25], "offset": [0.0]}
+    config = parse(
+        {"sweep": sweep, "cases": {}, "samplers": ["iid", "iid-radial"],
+         "estimators": ["k1", "k3-factor", "rb"]},
+        schema,
+    )  # fmt: skip
+    made = plan(config, [])
+    assert made.without_sums == {
+        (("rb",), ()): ["normal"],
+        (("k3-factor",), ("iid-radial",)): ["normal"],
+    }
+    line = "left out, for want of the sums over factors: rb for normal; k3-factor with iid-radial"
+    assert any(told.startswith(line) for told in made.lines(2, "on 2 cores"))

@@ -126,7 +126,15 @@ COMMENT = "\n# changed\n"
 SOURCES: dict[str, tuple[Callable[[Study], None], list[str]]] = {
     "running.py": (
         longer("src/mckl/estimation/running.py", COMMENT),
-        [*ESTIMATES, "gradients", "settings", "theory", "libraries", "figure_tails"],
+        [
+            *ESTIMATES,
+            "gradients",
+            "settings",
+            "theory",
+            "libraries",
+            "figure_tails",
+            "figure_sequence_length",
+        ],
     ),
     "the backend": (
         longer("src/mckl/draw/backends/numpy.py", COMMENT),
@@ -147,7 +155,7 @@ SOURCES: dict[str, tuple[Callable[[Study], None], list[str]]] = {
     ),
     "theme.py": (  # the explorer has the figures' colours
         longer("src/mckl/show/figures/theme.py", COMMENT),
-        [*ALL_FIGURES, "explorer"],
+        [*ALL_FIGURES, "explorer", "libraries"],
     ),
     "scripts/estimate.py": (
         touched("scripts/estimate.py"),
@@ -189,7 +197,8 @@ def test_deleted(study: Study, paths: list[str], out_of_date: list[str]) -> None
 
 
 def test_a_fresh_study_does_everything(fresh: Study) -> None:
-    first = ("gradients", "settings", "theory", "notebook", "libraries", "figure_tails")
+    first = ("gradients", "settings", "theory", "notebook", "libraries", "figure_tails",
+             "figure_sequence_length")  # fmt: skip
     assert fresh.jobs() == after(*ESTIMATES, *first)
 
 

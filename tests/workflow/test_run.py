@@ -67,7 +67,7 @@ def test_every_target_exists_and_nothing_else(finished: Study) -> None:
 def test_every_job_has_a_log_and_a_benchmark(finished: Study) -> None:
     jobs = {f"figures/{name}" for name in FIGURES} | {f"estimate/numpy/{c}" for c in CHUNKS}
     jobs |= {rule for rule in READS if not rule.startswith("figure_")}
-    jobs |= {"settings", "theory", "notebook", "libraries"}
+    jobs |= {"settings", "theory", "notebook", "libraries", "gradients"}
     written = finished.files()
     assert {f for f in written if "/logs/" in f} == {f"results/logs/{j}.log" for j in jobs}
     benchmarks = {f for f in written if "/benchmarks/" in f}

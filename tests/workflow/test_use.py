@@ -33,7 +33,7 @@ def test_another_folder(elsewhere: Study, fresh: Study) -> None:
     assert list(elsewhere.table("settings")["setting"]) == ["d3-s0.8-o1"]
     assert set(elsewhere.table("theory")["sampler"]) == {"iid"}
     names = {Path(f).stem for f in elsewhere.files() if f.endswith(".svg")}
-    assert names == {name for name, figure in FIGURES.items() if not figure.of_notebook}
+    assert names == {name for name, f in FIGURES.items() if not (f.of_notebook or f.of_gradients)}
     assert {"results/report.html", "results/verified.txt"} <= elsewhere.files()
     assert differences(elsewhere.root / "results", elsewhere.manifest()) == {}
     assert not [f for f in elsewhere.files() if "notebook" in f]
@@ -124,6 +124,7 @@ def test_as_a_module(fresh: Study, tmp_path: Path, prefix: str) -> None:
     inner = Study(other.root / prefix)
     tables = {f for f in inner.files() if f.startswith("results/tables/")}
     made = ("settings", "theory", "traces", "gaps", "summary", "verification")
+    made += ("gradients", "training")
     assert tables == {f"results/tables/{table}.parquet" for table in made}
     assert list(inner.table("settings")["setting"]) == ["d3-s0.8-o1"]
     assert jobs_in(other.run("--dry-run")) == []

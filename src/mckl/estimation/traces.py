@@ -15,6 +15,7 @@ from mckl.errors import NotFiniteError
 from mckl.estimation.running import RunningMoments
 from mckl.estimation.values import Estimator
 from mckl.estimation.values.integrands import Integrands
+from mckl.exact.integrands import SUMS
 from mckl.families.base import Pair
 
 # Units between two merges of the moments, and traces whose moments are merged side by side:
@@ -95,12 +96,16 @@ def traces(
     at = checkpoints_of(sampler, samples)
     products = [product for e in estimators for product in e.products]
     own = {name: f for e in estimators for name, f in e.integrands.items()}
-    sums = tuple(dict.fromkeys(name for e in estimators for name in e.sums))
-
-    def integrands(values: Vector) -> Integrands:
-        return Integrands(values[0], own, dict(zip(sums, values[1:], strict=True)))
+    every_sum = tuple(dict.fromkeys(name for e in estimators for name in e.sums))
 
     def sharing(names: Sequence[str], forms: Sequence[Form]) -> Iterator[Trace]:
+        # Functions of the only factor are those of l.
+        one_factor = all(pairs[name].dimension == 1 for name in names) and {*every_sum} <= {*SUMS}
+        sums = () if one_factor else every_sum
+
+        def integrands(values: Vector) -> Integrands:
+            return Integrands(values[0], own, dict(zip(sums, values[1:], strict=True)))
+
         shape = (len(estimators), len(forms), replicates, len(at))
         estimate, std_error = np.empty(shape), np.full(shape, np.nan)
         together = max(at_once // len(forms), 1)

@@ -96,7 +96,7 @@ class Plan(NamedTuple):
             settings of the chapter on gradients whose family has none
     without_sums
             estimators by factor, and the samplers with which they are left out, as their samples
-            do not have the sums over factors; with those families and cases
+            do not have the sums over factors (none: with every one); with those families and cases
     """
 
     settings: int
@@ -165,7 +165,7 @@ class Plan(NamedTuple):
             f"{some(samplers)} for {some(names)}" for samplers, names in self.left_out.items()
         )
         no_sums = "; ".join(
-            f"{some(estimators)} with {some(samplers)} for {some(names)}"
+            f"{some(estimators)}{' with ' * bool(samplers)}{some(samplers)} for {some(names)}"
             for (estimators, samplers), names in self.without_sums.items()
         )
         no_gradients = some(self.without_gradients)
@@ -269,7 +269,8 @@ def _without_sums(
                 if estimator not in has[s.name].get(name, ())
             ]  # fmt: skip
             if without:
-                lacking.setdefault(tuple(without), []).append(estimator)
+                every = len(without) == len(s.offered(config.samplers))
+                lacking.setdefault(() if every else tuple(without), []).append(estimator)
         for samplers, estimators in lacking.items():
             out.setdefault((tuple(estimators), samplers), {})[s.family or s.name] = None
     return {key: list(names) for key, names in out.items()}

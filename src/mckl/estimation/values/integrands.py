@@ -7,6 +7,7 @@ from functools import cached_property
 
 from mckl.arrays import Vector
 from mckl.exact import integrands
+from mckl.exact.integrands import SUMS
 
 
 class Integrands:
@@ -14,7 +15,7 @@ class Integrands:
 
     `more` has the integrands that are not among these: functions of the values of those that are.
     `sums` has sums over each sample's factors by name; their integrands have the prefix
-    ``factor_``.
+    ``factor_``. Without, a sample is one factor: they are those of the whole.
     """
 
     def __init__(
@@ -25,14 +26,19 @@ class Integrands:
     ) -> None:
         self.ell = ell
         self._more = more or {}
+        self._one_factor = not sums
         for name, values in (sums or {}).items():
             setattr(self, f"factor_{name}", values)
 
     def __getattr__(self, name: str) -> Vector:
         # Python asks here only for what is neither below nor computed yet.
-        if name.startswith("_") or name not in self._more:
+        whole = name.removeprefix("factor_")
+        if whole in SUMS and whole != name and self._one_factor:
+            value: Vector = getattr(self, whole)
+        elif not name.startswith("_") and name in self._more:
+            value = self._more[name](self)
+        else:
             raise AttributeError(name)
-        value = self._more[name](self)
         setattr(self, name, value)
         return value
 

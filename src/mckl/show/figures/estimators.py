@@ -11,11 +11,13 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from mckl.estimation.values import ESTIMATORS
+from mckl.exact.integrands import SUMS
 from mckl.show.figures import Frames, parts, theme
 from mckl.study.summary import smallest_error
 from mckl.text import two_digits
 
-BY_FACTOR = [name for name, e in ESTIMATORS.items() if e.sums]
+# Estimators that in one dimension are those of the whole l.
+BY_FACTOR = [name for name, e in ESTIMATORS.items() if e.sums and {*e.sums} <= {*SUMS}]
 _DECADES = 1e6  # the most that a panel spans
 _LEADING = (0, (3, 3))  # dashes that let a line below show
 

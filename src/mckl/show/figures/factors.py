@@ -44,7 +44,8 @@ def product_setting(settings: pd.DataFrame, by_factor: set[str]) -> pd.Series | 
             "offset": (rows["offset"] - _OFFSET).abs(),
         }
     )
-    return rows.loc[ranks.sort_values([*ranks], kind="stable").index[0]]
+    order = rows.loc[ranks.sort_values([*ranks], kind="stable").index]
+    return order.iloc[0]
 
 
 def policy_setting(settings: pd.DataFrame) -> pd.Series | None:
@@ -53,7 +54,7 @@ def policy_setting(settings: pd.DataFrame) -> pd.Series | None:
     if rows.empty:
         return None
     far = np.log(rows["kl"]).abs().where(rows["case"] != "chain", -1.0)
-    return rows.loc[far.sort_values(kind="stable").index[0]]
+    return rows.assign(far=far).sort_values("far", kind="stable").iloc[0]
 
 
 def _is_policy(family: pd.Series) -> pd.Series:

@@ -28,21 +28,22 @@ def _radial_last(looks: Mapping[str, str]) -> dict[str, str]:
 
 
 def _darker(colour: str) -> str:
-    """A colour with half its light."""
-    return "#" + "".join(f"{int(colour[i : i + 2], 16) // 2:02X}" for i in (1, 3, 5))
+    """A colour with three fifths of its light."""
+    return "#" + "".join(f"{int(colour[i : i + 2], 16) * 3 // 5:02X}" for i in (1, 3, 5))
 
 
-def _by_factor_darker(looks: Mapping[str, str]) -> dict[str, str]:
-    """An estimator by factor has the hue of its form for the whole l, where there is one."""
+def _colours(colours: Sequence[str]) -> dict[str, str]:
+    """A colour for every estimator; one by factor has the hue of its form for the whole l."""
+    whole = {name: e for name, e in ESTIMATORS.items() if not name.endswith("-factor")}
+    looks = _in_turn(whole, colours)
     return {
-        name: _darker(looks[whole]) if (whole := name.removesuffix("-factor")) != name else look
-        for name, look in looks.items()
+        name: looks.get(name) or _darker(looks[name.removesuffix("-factor")]) for name in ESTIMATORS
     }
 
 
 # One colour an estimator and a sampler in every figure; in greyscale markers tell them apart.
-ESTIMATOR_COLOURS: Mapping[str, str] = _by_factor_darker(
-    _in_turn(ESTIMATORS, (_BLUE, _ORANGE, _VERMILION, _GREEN, _BROWN, _SKY, _GREY, _PURPLE))
+ESTIMATOR_COLOURS: Mapping[str, str] = _colours(
+    (_BLUE, _ORANGE, _VERMILION, _GREEN, _PURPLE, _SKY, _GREY, _BROWN)
 )
 ESTIMATOR_MARKERS: Mapping[str, str] = _in_turn(ESTIMATORS, "os^DPv*X")
 # Two by two: a point set and its radial form.
