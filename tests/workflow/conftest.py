@@ -9,13 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import yaml
 from speed import NANOSECONDS_A_NORMAL, raw_fill
 
-from .study import TINY, Study, copy_checkout, offline
+from .study import Study, copy_checkout, offline
 
 Run = Callable[[Path], tuple[int, str]]
-NOT_SOURCES = shutil.ignore_patterns("results", ".snakemake", "run.txt")
+NOT_SOURCES = shutil.ignore_patterns("results", ".snakemake", "run.txt", "cpu.txt")
 
 
 def once(factory: pytest.TempPathFactory, name: str, run: Run) -> Path:
@@ -41,34 +40,31 @@ def cpu_seconds() -> float:
     return times.children_user + times.children_system
 
 
+def source_of(finished: Study) -> Path:
+    """The checkout from which the small study was run into a folder apart."""
+    return finished.root.with_name("source")
+
+
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Study:
-    """The small study after one run without a network; what it printed is in run.txt."""
+    """The small study after one run without a network; what it printed is in run.txt.
+
+    It ran in a folder apart from its source, which then got a copy of the source.
+    """
 
     def run(folder: Path) -> tuple[int, str]:
-        study = Study(folder)
+        study = Study(source_of(Study(folder)))
         copy_checkout(study)
         before, speed = cpu_seconds(), raw_fill()
-        code, text = study.started(cores=2, prefix=offline())
+        where = ("--directory", str(folder))
+        code, text = study.started(*where, cores=2, prefix=offline())
         fact = (cpu_seconds() - before) * 2 * NANOSECONDS_A_NORMAL / (speed + raw_fill())
+        shutil.copytree(study.root, folder, dirs_exist_ok=True)
         (folder / "cpu.txt").write_text(str(fact))
         (folder / "run.txt").write_text(text)
         return code, text
 
     return Study(once(tmp_path_factory, "finished", run))
-
-
-@pytest.fixture(scope="session")
-def elsewhere(finished: Study, tmp_path_factory: pytest.TempPathFactory) -> Study:
-    """The tiny study after a run in a folder apart from its source, which is beside it."""
-
-    def run(folder: Path) -> tuple[int, str]:
-        shutil.copytree(finished.root, folder / "source", ignore=NOT_SOURCES)
-        (folder / "tiny.yaml").write_text(yaml.safe_dump(dict(TINY)))
-        where = ("--directory", str(folder / "here"), "--configfile", str(folder / "tiny.yaml"))
-        return Study(folder / "source").snakemake(*where, cores=2)
-
-    return Study(once(tmp_path_factory, "elsewhere", run) / "here")
 
 
 @pytest.fixture

@@ -86,6 +86,7 @@ def test_a_gap_is_told_and_the_rest_goes_on(failed: Study) -> None:
     assert f"**Incomplete**: {told}" in landing
     written = failed.files()
     shown = [f for f in FIGURES if f"results/figures/{f}.rst" in written]
+    assert not [f for f in written if "notebook" in f]
     assert len(shown) == len([f for f in FIGURES.values() if not (f.of_notebook or f.of_gradients)])
     for name in shown:
         caption = (failed.root / f"results/figures/{name}.rst").read_text()

@@ -32,7 +32,8 @@ def verify(*words: Any) -> Result:
 
 def test_the_manifest_says_what_was_run(finished: Study) -> None:
     told = finished.manifest()
-    assert shlex.split(told["command"])[1:] == ["-m", "snakemake", "--cores", "2"]
+    words = ["-m", "snakemake", "--directory", str(finished.root), "--cores", "2"]
+    assert shlex.split(told["command"])[1:] == words
     assert datetime.fromisoformat(told["start"]) <= datetime.fromisoformat(told["end"])
     assert told["config"] == yaml.safe_load((finished.root / "config.yaml").read_text()) == SMALL
     about = tables.manifest_of(finished.root / "results" / SUMMARY)
