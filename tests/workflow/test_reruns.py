@@ -129,6 +129,7 @@ SOURCES: dict[str, tuple[Callable[[Study], None], list[str]]] = {
         [
             *ESTIMATES,
             "gradients",
+            "notebook",
             "settings",
             "theory",
             "libraries",
