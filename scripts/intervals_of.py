@@ -16,7 +16,7 @@ from mckl.study import settings
 from mckl.study.intervals import coverage
 
 job, about = snakemake.params.job, manifest(snakemake.config)
-chosen = [settings.from_dict(fields) for fields in job["settings"]]
+chosen = settings.of_job(job, snakemake.config)
 with (
     tables.writer("intervals", snakemake.output.intervals, about) as intervals,
     tables.writer("alarms", snakemake.output.alarms, about) as alarms,

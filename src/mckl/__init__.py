@@ -5,10 +5,6 @@
 2.592581
 """
 
-from __future__ import annotations
-
-from importlib import import_module
-
 __version__ = "0.1.0"
 
 # Where each name is; its module is imported when the name is first used. The types are in
@@ -43,6 +39,8 @@ __all__ = [
 def __getattr__(name: str) -> object:
     if name not in _HOMES:
         raise AttributeError(f"module 'mckl' has no attribute '{name}'")
+    from importlib import import_module  # here, so that `import mckl` imports nothing
+
     return getattr(import_module(f"mckl.api.{_HOMES[name]}"), name)
 
 

@@ -47,6 +47,8 @@ rule intervals:
         mem_mb=500,
         runtime=10,
     params:
+        origin=estimates(),
+        jobs=script_digest("intervals_of", "mckl.draw.backends.numpy"),
         code=script_digest("intervals"),
     script:
         "../../scripts/intervals.py"

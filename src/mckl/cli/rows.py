@@ -16,7 +16,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from mckl.errors import UserError
-from mckl.record.columns import SUFFIXES, refused
+from mckl.record.columns import reader, refused
 from mckl.text import nearest
 
 PIECE = 2**17  # rows
@@ -72,13 +72,13 @@ def columns(
 
 
 def _in_step(sources: Sequence[Source], names: Sequence[Sequence[str]]) -> Iterator[dict[str, Any]]:
-    readers = [_safely(source) for source in sources]
+    pieces = [_safely(source) for source in sources]
     held: list[list[NDArray[Any]]] = [[] for _ in sources]
     total = 0
     while True:
-        for i, reader in enumerate(readers):
+        for i, of_source in enumerate(pieces):
             if not held[i]:
-                held[i] = next(reader, [])
+                held[i] = next(of_source, [])
         ended = [source.path for source, columns in zip(sources, held, strict=True) if not columns]
         if ended:
             break
@@ -103,11 +103,7 @@ def _safely(source: Source) -> Pieces:
 
 
 def _open(path: str, names: Sequence[str | None], ids: Sequence[bool]) -> Source:
-    opened = _FORMATS.get(Path(path).suffix.lower())
-    if opened is None:
-        raise UserError(f"{path}: expected a file named {', '.join('*' + s for s in SUFFIXES)}")
-    if not Path(path).is_file():
-        raise UserError(f"{path}: no such file")
+    opened = reader(path, _FORMATS)
     with refused(path):
         return opened(path, names, ids)
 
@@ -277,9 +273,8 @@ _FORMATS: Mapping[str, Callable[[str, Sequence[str | None], Sequence[bool]], Sou
 
 def names_of(path: str) -> list[str]:
     """The names of a table's columns, as they are written; raises `UserError` as `columns` does."""
+    reader(path, _FORMATS)
     suffix = Path(path).suffix.lower()
-    if suffix not in _FORMATS or not Path(path).is_file():
-        _open(path, [], [])  # says what is wrong
     with refused(path):
         if suffix == ".csv":
             return _header(path)

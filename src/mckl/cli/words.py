@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import textwrap
 from collections.abc import Callable, Iterator, Mapping
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 
 _NONE = "–"
 _NOTES = """\
-Samples and RMSE are exact theory, but for * to leading order in 1/n. P(negative) of k1 is exact,
-over sobol from a saddlepoint formula, which says nothing below 1e-5; {never} never are. CPU
+Samples and RMSE are exact theory, but for * to leading order in 1/n. P(negative) of k1 is exact, \
+over sobol from a saddlepoint formula, which says nothing below 1e-5; {never} never are. CPU \
 time is that of one core at measured rates."""
 _COLUMNS = ("estimator", "sampler", "samples", "RMSE (nats)", "P(negative)", "CPU time", "verdict")
 
@@ -45,7 +46,7 @@ def print_advice(answer: Mapping[str, Any]) -> None:
     never = [name for name, e in ESTIMATORS.items() if e.never_negative and name in shown]
     *first, last = never or ["k2", "k3"]
     names = f"{', '.join(first)} and {last}" if first else last
-    click.echo(_NOTES.format(never=names))
+    click.echo(textwrap.fill(_NOTES.format(never=names), 100))
     click.echo()
     best = answer["recommendation"]
     if best is None:

@@ -266,10 +266,17 @@ def _reason(best: dict[str, Any], known: Sequence[dict[str, Any]]) -> str:
             "none takes less CPU time by more than 2 ms or 20 %, and it has a standard error"
         )
         if fewest["samples_needed"] < best["samples_needed"] and not fewest["standard_error"]:
-            parts.append(f"{_named(fewest)} would do too; {_SCRAMBLES}")
+            parts.append(f"{_named(fewest)} would do too; {_without_error(fewest)}")
     else:
-        parts.append(f"it takes the least CPU time; {_SCRAMBLES}")
+        parts.append(f"it takes the least CPU time; {_without_error(best)}")
     return "; ".join(parts)
+
+
+def _without_error(option: dict[str, Any]) -> str:
+    """Why so many samples have no standard error."""
+    if SAMPLERS[option["sampler"]].points.independent:
+        return "so few samples have no standard error"
+    return _SCRAMBLES
 
 
 def _named(option: dict[str, Any]) -> str:

@@ -56,7 +56,8 @@ class Dyadic:
             False: sorted({0.0, *(u for u in singular if u <= 0.5)}),
             True: sorted({0.0, *(1.0 - u for u in singular if u >= 0.5)}),
         }
-        self._known: dict[tuple[bool, int, int], list[Vector]] = {}
+        self._known: dict[tuple[bool, int, int], _Interval] = {}
+        self._sums: dict[int, Sums] = {}
 
     @np.errstate(over="ignore", invalid="ignore")  # of infinite moments
     def moments(self) -> tuple[float, float]:
@@ -71,6 +72,11 @@ class Dyadic:
     @np.errstate(over="ignore", invalid="ignore")  # of infinite moments
     def sums(self, n: int) -> Sums:
         """The sums over n = 2^m strata; NaN where they are infinite, or too nearly so."""
+        if n not in self._sums:
+            self._sums[n] = self._sums_over(n)
+        return self._sums[n]
+
+    def _sums_over(self, n: int) -> Sums:
         sums = _cumulants(self._whole()) if n == 1 else self._over(n)
         sizes = np.maximum(np.abs(sums), sums[0] ** np.array([1.0, 1.5, 2.0]))
         known = n * self._lost([2, 3, 4]) <= _SMALL * sizes
@@ -87,9 +93,9 @@ class Dyadic:
                 if strata > _MANY and not self._smooth(upper, level, k):
                     waiting += [(level + 1, 2 * k), (level + 1, 2 * k + 1)]
                 elif strata > _MANY:
-                    total += _extrapolated(self._interval(upper, level, k), strata)
+                    total += self._interval(upper, level, k).extrapolated(strata)
                 else:
-                    total += _cumulants(self._interval(upper, level, k)[strata.bit_length() - 1])
+                    total += self._interval(upper, level, k).cumulants[strata.bit_length() - 1]
         return total
 
     def _smooth(self, upper: bool, level: int, k: int) -> bool:
@@ -97,15 +103,14 @@ class Dyadic:
         low, high = (k - 1) * 2.0**-level, (k + 2) * 2.0**-level
         return all(s <= low or s >= high for s in self._singular[upper])
 
-    def _interval(self, upper: bool, level: int, k: int) -> list[Vector]:
-        """Mean and central moments of f over 1, 2, 4, ... 128 equal strata of an interval."""
+    def _interval(self, upper: bool, level: int, k: int) -> _Interval:
         key = (upper, level, k)
         if key not in self._known:
             edges = 2.0**-level * (k + np.arange(_MANY + 1) / _MANY)
             tables = [self._moments(upper, edges)]
             while len(tables[-1]) > 1:
                 tables.append(_merged(tables[-1]))
-            self._known[key] = tables[::-1]
+            self._known[key] = _Interval(tables[::-1])
         return self._known[key]
 
     def _moments(self, upper: bool, edges: Vector) -> Vector:
@@ -142,7 +147,7 @@ class Dyadic:
 
     def _whole(self) -> Vector:
         """Mean and central moments of f(u), shape (1, 4)."""
-        return _merged(np.concatenate([self._interval(x, 1, 0)[0] for x in (False, True)]))
+        return _merged(np.concatenate([self._interval(x, 1, 0).whole for x in (False, True)]))
 
     @cached_property
     def _end(self) -> float:
@@ -175,10 +180,28 @@ def _cumulants(table: Vector) -> Vector:
     return np.array([m2.sum(), m3.sum(), (m4 - 3.0 * m2**2).sum()])
 
 
-def _extrapolated(tables: Sequence[Vector], strata: int) -> Vector:
-    """The sums over so many strata of a smooth interval, from those over 64 and 128."""
-    # Variances go like 1 / strata, third and fourth cumulants like 1 / strata^3.
-    power = np.array([1.0, 3.0, 3.0])
-    half, full = (_cumulants(t) * float(len(t)) ** power for t in tables[-2:])
-    limit, bend = (4.0 * full - half) / 3.0, (full - half) / -3.0
-    return (limit + bend * (_MANY / strata) ** 2) / float(strata) ** power
+class _Interval:
+    """What is known of f over one interval.
+
+    whole      mean and central moments of f over it, shape (1, 4)
+    cumulants  sums over its 1, 2, 4, ... 128 equal strata, shape (levels, 3)
+    """
+
+    # Variances within strata go like 1 / strata, third and fourth cumulants like 1 / strata^3.
+    _POWER = np.array([1.0, 3.0, 3.0])
+
+    def __init__(self, tables: Sequence[Vector]) -> None:
+        self.whole = tables[0]
+        self.cumulants = np.array([_cumulants(t) for t in tables])
+
+    @cached_property
+    def _limit_and_bend(self) -> tuple[Vector, Vector]:
+        half, full = (
+            self.cumulants[i] * float(n) ** self._POWER for i, n in ((-2, _MANY // 2), (-1, _MANY))
+        )
+        return (4.0 * full - half) / 3.0, (full - half) / -3.0
+
+    def extrapolated(self, strata: int) -> Vector:
+        """The sums over so many strata, if the interval is smooth, from those over 64 and 128."""
+        limit, bend = self._limit_and_bend
+        return np.asarray((limit + bend * (_MANY / strata) ** 2) / float(strata) ** self._POWER)

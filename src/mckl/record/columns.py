@@ -10,9 +10,9 @@ import math
 import os
 import warnings
 import zipfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any, Literal, NamedTuple, TextIO
+from typing import IO, Any, Literal, NamedTuple, TextIO, TypeVar
 
 import numpy as np
 from numpy.lib import format as npy
@@ -23,6 +23,7 @@ from mckl.errors import UserError
 
 _LONGEST_HEADER = 2**16  # bytes; a small archive can hold one of 4 GB
 _BYTES_PER_NUMBER = 100  # of a vector and what is calculated from it
+_Reader = TypeVar("_Reader")
 _ROWS_LOOKED_AT = 1000  # to tell labels from numbers in a .csv file
 
 
@@ -45,11 +46,7 @@ def open_columns(path: str) -> Table | Vector:
     Raises `UserError` with one line, here or when columns are read, for a file that is missing,
     damaged, larger than the memory or something else.
     """
-    opened = _FORMATS.get(Path(path).suffix.lower())
-    if opened is None:
-        raise UserError(f"{path}: expected a file named {', '.join('*' + s for s in SUFFIXES)}")
-    if not Path(path).is_file():
-        raise UserError(f"{path}: no such file")
+    opened = reader(path, _FORMATS)
     with refused(path):
         found = opened(path)
     if not isinstance(found, Table):
@@ -60,6 +57,16 @@ def open_columns(path: str) -> Table | Vector:
             return [_with_numbers(path, column) for column in found.read(positions)]
 
     return Table([name.strip().lower() for name in found.names], found.numeric, read)
+
+
+def reader(path: str, formats: Mapping[str, _Reader]) -> _Reader:
+    """What reads a file by its suffix; raises `UserError` for another suffix or a missing file."""
+    found = formats.get(Path(path).suffix.lower())
+    if found is None:
+        raise UserError(f"{path}: expected a file named {', '.join('*' + s for s in formats)}")
+    if not Path(path).is_file():
+        raise UserError(f"{path}: no such file")
+    return found
 
 
 @contextlib.contextmanager

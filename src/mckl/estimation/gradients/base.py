@@ -15,7 +15,6 @@ import numpy as np
 from mckl.arrays import Vector
 from mckl.families.scores import Draws, Rule, Scores, Weight, linear
 
-DIVERGES = "infinite variance: the tails of p are too heavy for q"
 CLAMPED = "a clamp of the whole l has no formula"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -122,6 +122,37 @@ def mean_of(integrand: str) -> Callable[[RunningMoments], tuple[Vector, Vector]]
         return moments.mean(integrand), variance
 
     return estimate
+
+
+def plain_mean(
+    name: str,
+    integrand: str,
+    theory: Callable[[Law, bool], UnitTheory],
+    *,
+    normal_from: Callable[[Law, bool, UnitTheory], float] | None = None,
+    **properties: Any,
+) -> Estimator:
+    """The estimator that is the plain mean of an integrand, with its further properties."""
+    return Estimator(
+        name=name,
+        products=((integrand, integrand),),
+        estimate=mean_of(integrand),
+        parameters=1,
+        theory=theory,
+        summand=lambda moments: {integrand: 1.0},
+        normal_from=normal_from or mean_normal_from,
+        **properties,
+    )
+
+
+def plain_mean_of_sum(
+    name: str, of: str, *, bias: Callable[[Law], float] | None = None, **properties: Any
+) -> Estimator:
+    """The plain mean of the sum of an integrand over a sample's factors.
+
+    `bias` is as in `theory_of_mean`.
+    """
+    return plain_mean(name, f"factor_{of}", theory_of_sum(of, bias), sums=(of,), **properties)
 
 
 # The share of 95 % intervals that cover falls with the skewness of one unit and, where its law

@@ -6,13 +6,11 @@ The coefficient is fitted on the same samples (`mckl.estimation.values.regressio
 from __future__ import annotations
 
 import math
-from functools import partial
 
 import numpy as np
 
 from mckl.arrays import Vector
 from mckl.estimation.values import regression
-from mckl.estimation.values.base import Estimator
 from mckl.exact import joint
 from mckl.exact.law import Law, add, constant, multiply, over_unit
 
@@ -39,16 +37,4 @@ def _moments(law: Law, paired: bool) -> Vector:
     return mu
 
 
-_OF = regression.Control("ratio", "k3")
-
-CV = Estimator(
-    name="cv",
-    products=regression.products(_OF),
-    estimate=partial(regression.estimate, of=_OF),
-    parameters=2,
-    theory=partial(regression.theory, moments=_moments),
-    summand=partial(regression.summand, of=_OF),
-    normal_from=partial(regression.normal_from, moments=_moments),
-    uses_ratio=True,
-    weakness="fits its coefficient on a heavy tail",
-)
+CV = regression.estimator("cv", regression.Control("ratio", "k3"), _moments)

@@ -7,13 +7,12 @@ known to be 0, as is that of r - 1 of the whole sample, but its spread does not 
 from __future__ import annotations
 
 import math
-from functools import partial
 
 import numpy as np
 
 from mckl.arrays import Vector
 from mckl.estimation.values import regression
-from mckl.estimation.values.base import Estimator, Limit
+from mckl.estimation.values.base import Limit
 from mckl.exact import joint
 from mckl.exact.law import Law
 
@@ -45,18 +44,10 @@ def _limit(law: Law) -> Limit | None:
     return Limit("k3" if k3 < ell else "ell", slope, of(2, 2), of.spread, of(4, 0))
 
 
-_OF = regression.Control("factor_ratio", "factor_k3")
-
-CV_FACTOR = Estimator(
-    name="cv-factor",
+CV_FACTOR = regression.estimator(
+    "cv-factor",
+    regression.Control("factor_ratio", "factor_k3"),
+    _moments,
     sums=("ratio", "k3"),
-    products=regression.products(_OF),
-    estimate=partial(regression.estimate, of=_OF),
-    parameters=2,
-    theory=partial(regression.theory, moments=_moments),
-    summand=partial(regression.summand, of=_OF),
-    normal_from=partial(regression.normal_from, moments=_moments),
     limit=_limit,
-    uses_ratio=True,
-    weakness="fits its coefficient on a heavy tail",
 )

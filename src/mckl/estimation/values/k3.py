@@ -5,20 +5,16 @@ has there, and so is its mean less than KL. Its variance is finite only where E 
 must not be much heavier than q's (normal laws: every rho^2 > 1/2).
 """
 
-from mckl.estimation.values.base import Estimator, mean_normal_from, mean_of, theory_of_mean
+from mckl.estimation.values.base import plain_mean, theory_of_mean
 from mckl.exact.law import add
 
-K3 = Estimator(
-    name="k3",
-    products=(("k3", "k3"),),
-    estimate=mean_of("k3"),
-    parameters=1,
-    theory=theory_of_mean(
+K3 = plain_mean(
+    "k3",
+    "k3",
+    theory_of_mean(
         lambda law, sign: add(law.ratio_minus_one(sign), law.ell(sign)),
         bias=lambda law: 0.0 - law.missed_mass,  # -0.0 would be shown
     ),
-    summand=lambda moments: {"k3": 1.0},
-    normal_from=mean_normal_from,
     uses_ratio=True,
     never_negative=True,
     weakness="misses the rare, large r = p/q",

@@ -5,7 +5,7 @@ of k3 holds the product of every 1 + chi^2_i. By token, language models' penalti
 Where q_i = 0 and p_i > 0, its mean is less than KL by what p_i has there, summed over factors.
 """
 
-from mckl.estimation.values.base import Estimator, mean_normal_from, mean_of, theory_of_sum
+from mckl.estimation.values.base import plain_mean_of_sum
 from mckl.exact.law import Law
 
 
@@ -14,15 +14,10 @@ def _missed(law: Law) -> float:
     return float(law.sums(("ratio",), False, 1)[1]) if law.missed_mass else 0.0
 
 
-K3_FACTOR = Estimator(
-    name="k3-factor",
-    sums=("k3",),
-    products=(("factor_k3", "factor_k3"),),
-    estimate=mean_of("factor_k3"),
-    parameters=1,
-    theory=theory_of_sum("k3", bias=_missed),
-    summand=lambda moments: {"factor_k3": 1.0},
-    normal_from=mean_normal_from,
+K3_FACTOR = plain_mean_of_sum(
+    "k3-factor",
+    "k3",
+    bias=_missed,
     additive="k3",
     uses_ratio=True,
     never_negative=True,

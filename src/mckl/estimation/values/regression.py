@@ -10,14 +10,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from functools import cached_property
-from typing import NamedTuple
+from functools import cached_property, partial
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from mckl.arrays import Vector
 from mckl.estimation.running import RunningMoments
-from mckl.estimation.values.base import UnitTheory, normal_from_moments, why_infinite_sum
+from mckl.estimation.values.base import (
+    Estimator,
+    UnitTheory,
+    normal_from_moments,
+    why_infinite_sum,
+)
 from mckl.exact.law import Law
 
 # The moments of r are exponentials of differences of terms as large as KL.
@@ -186,3 +191,19 @@ def normal_from(law: Law, paired: bool, unit: UnitTheory, moments: Moments) -> f
     kurtosis = fourth / unit.variance**2 - 3.0
     least = normal_from_moments(skewness, kurtosis) + _SQUARED_BIASES * biases * biases
     return max(least, unit.least_units)
+
+
+def estimator(name: str, of: Control, moments: Moments, **properties: Any) -> Estimator:
+    """The estimator that is this intercept, with its further properties."""
+    return Estimator(
+        name=name,
+        products=products(of),
+        estimate=partial(estimate, of=of),
+        parameters=2,
+        theory=partial(theory, moments=moments),
+        summand=partial(summand, of=of),
+        normal_from=partial(normal_from, moments=moments),
+        uses_ratio=True,
+        weakness="fits its coefficient on a heavy tail",
+        **properties,
+    )

@@ -95,12 +95,7 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
     The figure, and what its caption quotes.
     """
     settings = frames["settings"]
-    summary = parts.one_backend(frames["summary"])
-    sampler = parts.plainest_sampler(summary["sampler"])
-    theory = frames["theory"][["setting", "sampler", "estimator", "samples", "theory"]]
-    keys = ["setting", "sampler", "estimator", "samples"]
-    summary = summary[(summary["sampler"] == sampler) & parts.powers_of_two(summary["samples"])]
-    cells = summary.merge(theory, how="left", on=keys)
+    cells, sampler = parts.plainest_cells(frames)
 
     shown = settings[settings["kl"] > 0]
     shown = settings.head(1) if shown.empty else shown

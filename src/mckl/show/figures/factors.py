@@ -115,15 +115,8 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
     The figure, and what its caption quotes.
     """
     settings = frames["settings"]
-    summary = parts.one_backend(frames["summary"])
-    sampler = parts.plainest_sampler(summary["sampler"])
-    keys = ["setting", "sampler", "estimator", "samples"]
-    summary = summary[
-        (summary["sampler"] == sampler)
-        & summary["estimator"].isin(SHOWN)
-        & parts.powers_of_two(summary["samples"])
-    ]
-    cells = summary.merge(frames["theory"][[*keys, "theory"]], how="left", on=keys)
+    cells, sampler = parts.plainest_cells(frames)
+    cells = cells[cells["estimator"].isin(SHOWN)]
     by_factor = {name for name, e in ESTIMATORS.items() if e.sums}
     factored = set(cells.loc[cells["estimator"].isin(by_factor), "setting"])
     budget = frames["budget"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import matplotlib
@@ -49,6 +49,18 @@ def first_of(wanted: Sequence[str], present: pd.Series) -> str | None:
 def plainest_sampler(present: pd.Series) -> str | None:
     """The sampler of a figure that shows one: the first registered of those that are present."""
     return first_of([*SAMPLERS], present)
+
+
+def plainest_cells(frames: Mapping[str, pd.DataFrame]) -> tuple[pd.DataFrame, str | None]:
+    """The rows of the table summary at powers of two, of one backend and sampler, and the latter.
+
+    With the column theory of the table of that name.
+    """
+    summary = one_backend(frames["summary"])
+    sampler = plainest_sampler(summary["sampler"])
+    keys = ["setting", "sampler", "estimator", "samples"]
+    summary = summary[(summary["sampler"] == sampler) & powers_of_two(summary["samples"])]
+    return summary.merge(frames["theory"][[*keys, "theory"]], how="left", on=keys), sampler
 
 
 def plainest_estimator(present: pd.Series) -> str | None:

@@ -247,7 +247,10 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
         fig, ax = plt.subplots(figsize=(theme.WIDTH, 1.5))
         parts.message(ax, "KL is 0 in every setting: no relative error is defined")
         return fig, _numbers(rows, settings, winners, sampler, reference, blocks)
-    lines = [*estimators, *(("fewest", "gain") if len(winners) else ())]
+    # Of a policy's estimators some have no row in a grid of other families.
+    of_grid = set(rows.loc[rows["setting"].isin(shown), "estimator"])
+    lines = [e for e in estimators if e in of_grid]
+    lines += ["fewest", "gain"] if len(winners) else []
     height = 1.05 if len(blocks[0].y) > 1 else 0.5
     fig, axes = plt.subplots(
         len(lines), len(blocks), squeeze=False,

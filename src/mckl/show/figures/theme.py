@@ -59,9 +59,9 @@ SAMPLER_HATCHES: Mapping[str, str] = _radial_last(
 _METHOD_LOOKS = {
     "score": (_BLUE, "o"), "score-loo": (_SKY, "P"), "pathwise": (_GREEN, "D"),
     "stl": (_PURPLE, "v"),
-    "full-sum": (_GREEN, "X"), "full-sum-to-go": (_BROWN, "*"), "score-to-go": (_PURPLE, "<"),
+    "full-sum": (_GREEN, "X"), "full-sum-to-go": ("#00413A", "*"), "score-to-go": (_PURPLE, "<"),
     "k1-loss": (_GREY, "s"), "k3-loss": (_ORANGE, "s"), "k3-reward": (_VERMILION, "^"),
-    "k3-loss-clamped": (_BROWN, "h"), "k2-loss-factor": (_GREY, ">"),
+    "k3-loss-clamped": (_BROWN, "h"), "k2-loss-factor": ("#8A7600", ">"),
 }  # fmt: skip
 METHOD_COLOURS: Mapping[str, str] = {name: look[0] for name, look in _METHOD_LOOKS.items()}
 METHOD_MARKERS: Mapping[str, str] = {name: look[1] for name, look in _METHOD_LOOKS.items()}

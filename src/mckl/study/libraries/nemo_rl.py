@@ -17,7 +17,7 @@ NEMO_RL = Library(
         Use(
             "loss", _K3, f"{_FORMULA}, {_LOSS}:131-133, 482-509", BATCH_TOKENS,
             differentiated="value and ratio",
-            note="a token whose l is clamped has no gradient, one whose result is clamped neither",
+            note="where a clamp acts, the value has no gradient, and the ratio still has one",
         ),
         Use("metric", _K3, f"{_FORMULA}, {_LOSS}:777", BATCH_TOKENS, note="kl_penalty"),
         Use(
