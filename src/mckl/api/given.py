@@ -55,7 +55,7 @@ class GivenEstimate(Result):
     samples_needed: tuple[float, float, float] | None
 
     def lines(self) -> Iterator[str]:
-        yield f"{self.estimator}: {_told(self)}"
+        yield f"{self.estimator}: {_in_words(self)}"
 
     def table(self) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
         return _HEADER, [_cells(self)]
@@ -122,10 +122,10 @@ class KLFromLogProbs(Result):
             yield f"Because {self.why}."
         else:
             percent = f"{100 * self.confidence:g} %"
-            yield f"KL(q||p) = {_told(best, percent)} ({best.estimator})"
+            yield f"KL(q||p) = {_in_words(best, percent)} ({best.estimator})"
             yield f"Trust {best.estimator}: {self.why}."
             if (token := self.per_token) is not None:
-                yield f"Per token {_told(token, percent)}"
+                yield f"Per token {_in_words(token, percent)}"
         what = (
             f"{counted(self.rows, 'token')} in {counted(self.units, 'sequence')}"
             if self.sequences
@@ -136,7 +136,7 @@ class KLFromLogProbs(Result):
         yield from aligned(*self.table())
         yield ""
         yield from _reasons(self.estimates)
-        yield from _told_diagnostics(self.diagnostics)
+        yield from _diagnostics_lines(self.diagnostics)
 
     def table(self) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
         return _HEADER, [_cells(one) for one in self.estimates]
@@ -145,7 +145,7 @@ class KLFromLogProbs(Result):
 _HEADER = ("estimator", "per", "estimate", "std error", "interval", "tail index", "samples needed")
 
 
-def _told(one: GivenEstimate, percent: str = "") -> str:
+def _in_words(one: GivenEstimate, percent: str = "") -> str:
     value = f"{one.estimate:.6g} nats per {one.per}"
     if one.interval is None:
         return f"{value}, without an interval"
@@ -177,7 +177,7 @@ def _reasons(estimates: Sequence[GivenEstimate]) -> Iterator[str]:
         yield f"{listed(names)} withheld: {reason}."
 
 
-def _told_diagnostics(found: Mapping[str, Any]) -> Iterator[str]:
+def _diagnostics_lines(found: Mapping[str, Any]) -> Iterator[str]:
     yield "Diagnostics"
     for name, text in (
         ("mean_ratio", "mean of p/q"),
@@ -226,7 +226,7 @@ def from_log_probs(
     mask
         Which tokens count, of the shape of a two-dimensional `log_q`.
     tolerance, absolute
-        Error allowed relative to KL, or in nats: how many samples that takes is told.
+        Error allowed relative to KL, or in nats: the answer says how many samples that takes.
     confidence
         Of the intervals.
     estimator
@@ -255,7 +255,7 @@ def from_log_probs(
         log_q, log_p, sequence=sequence, full_kl=full_kl, log_sampler=log_sampler, mask=mask
     )
     request = request_of(tolerance, absolute, confidence)
-    return told(answer([columns], columns, request, estimator))
+    return result_of(answer([columns], columns, request, estimator))
 
 
 def columns_of(
@@ -324,7 +324,7 @@ def _flattened(
     return {name: column[keep] for name, column in columns.items()}, rows
 
 
-def told(found: Answer) -> KLFromLogProbs:
+def result_of(found: Answer) -> KLFromLogProbs:
     """The answer as a result."""
     estimates = tuple(
         _estimate(one, needed, found.sequences)

@@ -20,7 +20,7 @@ from mckl.estimation.intervals import Request
 from mckl.estimation.sequential import Estimate, plan
 from mckl.estimation.sequential import estimate as estimate_pair
 from mckl.estimation.values import ESTIMATORS
-from mckl.families.base import Pair
+from mckl.families.base import OtherFamilyError, Pair
 from mckl.families.registry import case_pair
 from mckl.text import count
 
@@ -195,17 +195,17 @@ def advise(
     if pair is None:
         raise UserError(f"no theory is known ({why}): mckl.estimate draws samples")
     request = request_of(tolerance, absolute, 0.5 if confidence is None else confidence)
-    told = advise_pair(
+    answer = advise_pair(
         pair, request.tolerance, request.relative, confidence, [*SAMPLERS], [*ESTIMATORS]
     )
     return Advice(
         kl=pair.law.kl,
-        recommendation=told["recommendation"],
-        request=told["request"],
-        regime=told["regime"],
-        options=tuple(told["options"]),
-        left_out=tuple(told["left_out"]),
-        pair=told["pair"],
+        recommendation=answer["recommendation"],
+        request=answer["request"],
+        regime=answer["regime"],
+        options=tuple(answer["options"]),
+        left_out=tuple(answer["left_out"]),
+        pair=answer["pair"],
     )
 
 
@@ -333,9 +333,9 @@ def run(
         if progress is None:
             done = estimate_pair(forecasts, *chosen, request, seed=seed, planned=planned)
         else:
-            with progress(planned.expected) as told:
+            with progress(planned.expected) as advance:
                 done = estimate_pair(
-                    forecasts, *chosen, request, seed=seed, planned=planned, progress=told
+                    forecasts, *chosen, request, seed=seed, planned=planned, progress=advance
                 )
     except NotFiniteError as error:
         raise UserError(str(error)) from None
@@ -384,15 +384,13 @@ def _pair(q: Any, p: Any) -> tuple[Pair | None, str]:
     try:
         return case_pair(sides), ""
     except ValueError as error:
-        text = str(error)
-        if isinstance(q, Mapping) or isinstance(p, Mapping) or not _may_be_sampled(text):
-            raise UserError(text) from None
-        return None, text
-
-
-def _may_be_sampled(text: str) -> bool:
-    """Whether a pair is refused for want of a family alone, so that samples can tell its KL."""
-    return "against its own family" in text
+        # Without a law for these families, objects can still be sampled; mappings cannot.
+        sampled_instead = isinstance(error, OtherFamilyError) and not (
+            isinstance(q, Mapping) or isinstance(p, Mapping)
+        )
+        if not sampled_instead:
+            raise UserError(str(error)) from None
+        return None, str(error)
 
 
 def _registered(q: Any, p: Any) -> float | None:

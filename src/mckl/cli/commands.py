@@ -367,7 +367,7 @@ def estimate(
     withheld: the estimate comes with the reason and with what to use instead.
 
     With --log-q and --log-p, or a table of them, the samples are those of q that you have:
-    log-probabilities in nats, of samples, or of the tokens of sequences. Every estimator is told,
+    log-probabilities in nats, of samples, or of the tokens of sequences. Every estimator is given,
     with its interval where the data allow one, and which to trust.
     """
     files = {name: rest.pop(name) for name in _GIVEN}
@@ -417,15 +417,15 @@ def _estimate_given(
     from mckl.estimation.intervals import Request
 
     request = Request(*asked, confidence, 10**18)
-    told = estimated(wanted(files, table, columns), request, estimator)
+    result = estimated(wanted(files, table, columns), request, estimator)
     if as_json:
-        _print_json(told.to_dict())
+        _print_json(result.to_dict())
     else:
-        click.echo(repr(told))
-    if told.interval is None:
+        click.echo(repr(result))
+    if result.interval is None:
         sys.exit(WITHHELD)
-    half = (told.interval[1] - told.interval[0]) / 2
-    sys.exit(NOT_REACHED if held and half > request.target(told.kl) else 0)
+    half = (result.interval[1] - result.interval[0]) / 2
+    sys.exit(NOT_REACHED if held and half > request.target(result.kl) else 0)
 
 
 def _watch(

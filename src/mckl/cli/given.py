@@ -85,7 +85,7 @@ def estimated(
     where: Mapping[str, tuple[str, str | None]], request: Request, estimator: str | None
 ) -> KLFromLogProbs:
     """The answer from files; an estimator that is asked for is the one to trust."""
-    from mckl.api.given import told
+    from mckl.api.given import result_of
     from mckl.cli.rows import columns
     from mckl.cli.words import progress
     from mckl.estimation.given.answer import answer
@@ -98,7 +98,7 @@ def estimated(
                 yield piece
                 advance(len(next(iter(piece.values()))))
 
-        return told(answer(followed(), where, request, estimator))
+        return result_of(answer(followed(), where, request, estimator))
 
 
 def watched(

@@ -94,6 +94,10 @@ class Pair(ABC):
         raise NotImplementedError
 
 
+class OtherFamilyError(ValueError):
+    """q and p are of families that no exact law here takes together."""
+
+
 class Side(ABC):
     """q or p, as a case gives it.
 
@@ -107,7 +111,7 @@ class Side(ABC):
 
     def independent(self) -> Side:
         """The same law as independent coordinates, for a pair with another family."""
-        raise ValueError(f"{self.family} stands against its own family alone")
+        raise OtherFamilyError(f"{self.family} stands against its own family alone")
 
     @abstractmethod
     def against(self, p: Side) -> Pair:

@@ -148,6 +148,7 @@ class Summary:
         self._summands: dict[tuple[str, str], _Summand] | None = None
         self.order = Order()
         self.rows = 0
+        self._blocks = 0
 
     def _products(self) -> list[tuple[str, str]]:
         products = [product for e in self.estimators.values() for product in e.products]
@@ -221,7 +222,7 @@ class Summary:
 
     def _follow(self, values: Mapping[str, Vector]) -> None:
         assert self._summands is not None
-        self._blocks = getattr(self, "_blocks", 0) + 1
+        self._blocks += 1
         moments = self.units <= _MANY or self._blocks % _STRIDE == 0
         for (per, name), summand in self._summands.items():
             s = summand.update(values, moments)

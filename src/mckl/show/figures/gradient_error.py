@@ -83,15 +83,15 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
     fig, axes = plt.subplots(number, 1, figsize=(theme.WIDTH * 0.86, 2.1 * number), squeeze=False)
     if not settings:
         parts.message(axes[0, 0], "the gradient of every setting is 0: q = p")
-    told = []
+    numbers = []
     for ax, setting in zip(axes[:, 0], settings, strict=False):
         _panel(ax, gradients, setting)
         ax.set_title(setting)
         ax.set_ylabel("relative RMSE")
-        told.append({"name": setting, **_numbers(gradients, setting)})
+        numbers.append({"name": setting, **_numbers(gradients, setting)})
     axes[-1, 0].set_xlabel("samples a gradient")
     replicates = int(gradients["replicates"].max()) if len(gradients) else 0
-    return fig, {"settings": told, "replicates": replicates}
+    return fig, {"settings": numbers, "replicates": replicates}
 
 
 def _numbers(gradients: pd.DataFrame, setting: str) -> dict[str, Any]:

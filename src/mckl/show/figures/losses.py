@@ -101,18 +101,18 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
     )
     if not settings:
         parts.message(axes[0, 0], "the gradient of every setting is 0: q = p")
-    told = []
+    numbers = []
     for ax, setting in zip(axes[0], settings, strict=False):
         rows = last(gradients, setting)
         _panel(ax, rows, methods)
         ax.set_title(parts.shortened(setting, 24))
         ax.text(1.06, 0.75, "bias", fontsize=6.5, ha="left", va="bottom", color=theme.MUTED)
-        told.append({"name": setting, **_numbers(rows)})
+        numbers.append({"name": setting, **_numbers(rows)})
     axes[0, len(settings) // 2].set_xlabel("cosine with the gradient of KL(q‖p)")
     handles = [Patch(color=colour) for colour in _KINDS.values()]
     if settings:
         fig.legend(handles, list(_KINDS), loc="outside lower center", ncols=4, fontsize=7)
-    return fig, {"settings": told, "samples": int(gradients["samples"].max()) if told else 0}
+    return fig, {"settings": numbers, "samples": int(gradients["samples"].max()) if numbers else 0}
 
 
 def _numbers(rows: pd.DataFrame) -> dict[str, str]:

@@ -65,13 +65,13 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
     fig, axes = plt.subplots(1, max(len(problems), 1), figsize=(theme.WIDTH, 2.9), squeeze=False)
     if not problems:
         parts.message(axes[0, 0], "no method of this study is trained with")
-    told = []
+    numbers = []
     for ax, problem in zip(axes[0], problems, strict=False):
         rows = training[training["problem"] == problem]
         ends = _panel(ax, rows)
         about = labels(problem)
         ax.set_title(f"{about['about']}, rate {about['rate']:g}")
-        told.append(
+        numbers.append(
             {
                 "name": problem,
                 "start": two_digits(float(rows["kl"].iloc[0])),
@@ -81,4 +81,4 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
     axes[0, 0].set_ylabel("KL(q‖p), nats")
     steps = int(training["step"].max()) if problems else 0
     runs = training["run"].nunique()
-    return fig, {"problems": told, "samples": SAMPLES, "steps": steps, "runs": runs}
+    return fig, {"problems": numbers, "samples": SAMPLES, "steps": steps, "runs": runs}
