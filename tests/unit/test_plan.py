@@ -24,8 +24,8 @@ def everything(config):
         for backend in config.backends
         for chunk in config.chunks()
     ]
-    figures = [Job("figure", ("one",)), Job("figure", ("two",))]
-    others = [Job(rule) for rule in RULES if rule not in ("estimate", "figure", "registered_kl")]
+    figures = [Job("figures", ("one", "two"))]
+    others = [Job(rule) for rule in RULES if rule not in ("estimate", "figures", "registered_kl")]
     return [*estimates, *figures, *others]
 
 
@@ -133,7 +133,7 @@ def test_the_plan_grows_with_the_work(schema):
     )
     assert drawing(full) > 100 * drawing(radial)
     wide = planned(sweep=SWEEP | {"offset": [k / 100 for k in range(100)]})
-    for rule in ("theory", "summary", "budget", "figure", "explorer", REPORT):
+    for rule in ("theory", "summary", "budget", "figures", "explorer", REPORT):
         one, other = (
             sum(a.seconds for j, a in p.jobs.items() if j.rule == rule) for p in (base, wide)
         )
@@ -148,7 +148,7 @@ def test_every_rule_of_the_workflow_is_in_the_plan():
         for m in re.findall(r"^rule (\w+):", path.read_text(), re.M)
     }
     # the study of intervals is a target of its own, with settings of its own
-    assert named - {"intervals", "intervals_of"} == set(RULES) - {"figure", REPORT}
+    assert named - {"intervals", "intervals_of"} == set(RULES) - {"figures", REPORT}
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)

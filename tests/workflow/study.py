@@ -69,9 +69,20 @@ TARGETS = [f"results/tables/{table}.parquet" for table in EXACT]
 FIGURES = {name: figure for name, figure in ALL_FIGURES.items() if {*figure.backends} <= {"numpy"}}
 
 
-def figure_rule(figure: str) -> str:
-    """The name of a figure's rule."""
-    return f"figure_{figure.replace('-', '_')}"
+# The jobs that draw figures, by the rule that they wait for.
+FIGURES_AFTER = {
+    "theory": ["regimes", "sequence-length", "tails"],
+    "libraries": ["libraries"],
+    "gradients": ["gradient-error", "losses", "training"],
+    "notebook": [f"notebook-{what}" for what in ("samples", "trace", "squared-error", "joint")],
+    "summary": ["error-vs-samples", "relative-error", "estimators", "samplers", "coverage"],
+    "verify": ["verification"],
+    "budget": ["cost", "factors", "samples-needed"],
+}
+FIGURE_RULES = {
+    f"figures_after_{maker}": [FIGURES[name] for name in names]
+    for maker, names in FIGURES_AFTER.items()
+}
 
 
 # Which job reads what others make: the whole graph but for `all`.
@@ -85,11 +96,14 @@ READS = {
     "budget": ["summary"],
     "landing": ["settings", "summary", "verify", "traces"],
     "explorer": ["settings", "summary", "budget"],
-    "gate": ["verify", "traces", "libraries", *map(figure_rule, FIGURES)],
+    "gate": ["verify", "traces", "libraries", *FIGURE_RULES],
     "manifest": ["settings", "theory", "traces", "summary", "verify", "budget", "cost", "notebook",
                  "gradients", "libraries", "landing", "explorer", "gate",
-                 *map(figure_rule, FIGURES)],
-    **{figure_rule(n): [_MAKES.get(t, t) for t in f.tables] for n, f in FIGURES.items()},
+                 *FIGURE_RULES],
+    **{
+        rule: [_MAKES.get(table, table) for figure in of for table in figure.tables]
+        for rule, of in FIGURE_RULES.items()
+    },
 }  # fmt: skip
 
 _JOB = re.compile(r"^(?:local)?rule (\w+):\n((?:    .*\n)*)", re.MULTILINE)

@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from .study import CHUNKS, FIGURES, SMALL, TARGETS, Study, after, figure_rule
+from .study import CHUNKS, FIGURE_RULES, SMALL, TARGETS, Study, after
 
 ESTIMATES = [f"estimate {chunk}" for chunk in CHUNKS]
-ALL_FIGURES = [figure_rule(figure) for figure in FIGURES]
 NOTEBOOK = SMALL["cases"]["notebook"]
 
 
@@ -133,8 +132,7 @@ SOURCES: dict[str, tuple[Callable[[Study], None], list[str]]] = {
             "settings",
             "theory",
             "libraries",
-            "figure_tails",
-            "figure_sequence_length",
+            "figures_after_theory",
         ],
     ),
     "the backend": (
@@ -152,11 +150,11 @@ SOURCES: dict[str, tuple[Callable[[Study], None], list[str]]] = {
             longer("workflow/report/landing.rst", "\nMore.\n"),
             longer("src/mckl/study/plan.py", COMMENT),
         ),
-        ["figure_regimes", "figure_coverage", "landing"],
+        ["figures_after_theory", "figures_after_summary", "landing"],
     ),
     "theme.py": (  # the explorer has the figures' colours
         longer("src/mckl/show/figures/theme.py", COMMENT),
-        [*ALL_FIGURES, "explorer", "libraries"],
+        [*FIGURE_RULES, "explorer", "libraries"],
     ),
     "scripts/estimate.py": (
         touched("scripts/estimate.py"),
@@ -171,7 +169,7 @@ SOURCES: dict[str, tuple[Callable[[Study], None], list[str]]] = {
         ["verify"],
     ),
     "a script of an older time": (longer_and_older("scripts/summary.py", COMMENT), ["summary"]),
-    "scripts/figure.py": (touched("scripts/figure.py"), ALL_FIGURES),
+    "scripts/figures.py": (touched("scripts/figures.py"), [*FIGURE_RULES]),
 }
 
 
@@ -187,7 +185,7 @@ def test_source(study: Study, name: str) -> None:
     [
         # The rows of a chunk are in traces.parquet.
         (["traces/numpy/d1-s0.8.parquet", "verified.txt"], ["gate"]),
-        (["tables/traces.parquet", "figures/regimes.pdf"], ["traces", "figure_regimes"]),
+        (["tables/traces.parquet", "figures/regimes.pdf"], ["traces", "figures_after_theory"]),
     ],
     ids=["small", "large"],
 )
@@ -198,8 +196,7 @@ def test_deleted(study: Study, paths: list[str], out_of_date: list[str]) -> None
 
 
 def test_a_fresh_study_does_everything(fresh: Study) -> None:
-    first = ("gradients", "settings", "theory", "notebook", "libraries", "figure_tails",
-             "figure_sequence_length")  # fmt: skip
+    first = ("gradients", "settings", "theory", "notebook", "libraries")
     assert fresh.jobs() == after(*ESTIMATES, *first)
 
 

@@ -22,7 +22,9 @@ from mckl.study.plan import STAGES
 from .study import (
     CHUNKS,
     EXACT,
+    FIGURE_RULES,
     FIGURES,
+    FIGURES_AFTER,
     READS,
     SMALL,
     TABLES,
@@ -65,8 +67,9 @@ def test_every_target_exists_and_nothing_else(finished: Study) -> None:
 
 
 def test_every_job_has_a_log_and_a_benchmark(finished: Study) -> None:
-    jobs = {f"figures/{name}" for name in FIGURES} | {f"estimate/numpy/{c}" for c in CHUNKS}
-    jobs |= {rule for rule in READS if not rule.startswith("figure_")}
+    jobs = {f"figures/after_{maker}" for maker in FIGURES_AFTER}
+    jobs |= {f"estimate/numpy/{chunk}" for chunk in CHUNKS}
+    jobs |= {rule for rule in READS if rule not in FIGURE_RULES}
     jobs |= {"settings", "theory", "notebook", "libraries", "gradients"}
     written = finished.files()
     assert {f for f in written if "/logs/" in f} == {f"results/logs/{j}.log" for j in jobs}
@@ -174,7 +177,7 @@ def test_a_run_can_be_followed(finished: Study) -> None:
     assert f"{finished.root}/results/report.html" in text
     (log,) = re.findall("^mckl: Snakemake's whole log: (.*)$", text, re.MULTILINE)
     assert Path(log).read_text() == finished.log()
-    assert finished.log().count("Finished jobid") > len(FIGURES)
+    assert finished.log().count("Finished jobid") > len(CHUNKS) + len(FIGURE_RULES)
 
 
 def test_the_forecast_of_a_run_and_the_fact_are_within_a_factor_of_3(finished: Study) -> None:

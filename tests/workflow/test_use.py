@@ -68,7 +68,7 @@ def test_one_target_needs_no_more(fresh: Study) -> None:
     estimates = [job for job in jobs if job.startswith("estimate ")]
     assert len(estimates) == len(CHUNKS)
     others = sorted(set(jobs) - set(estimates))
-    assert others == ["figure_error_vs_samples", "settings", "summary", "theory", "traces"]
+    assert others == ["figures_after_summary", "settings", "summary", "theory", "traces"]
 
 
 def test_one_target_writes_no_report(study: Study) -> None:
@@ -77,7 +77,7 @@ def test_one_target_writes_no_report(study: Study) -> None:
     (study.root / figure).unlink()
     report.unlink()
     study.run(figure)
-    assert jobs_in(study.log()) == ["figure_error_vs_samples"]
+    assert jobs_in(study.log()) == ["figures_after_summary"]
     assert (study.root / figure).read_bytes() == before
     assert not report.exists()
 
@@ -101,7 +101,7 @@ rule mine:
     input:
         rules.kl_verify.output,
         rules.kl_landing.output,
-        rules.kl_figure_verification.output.svg,
+        rules.kl_figures_after_verify.output.svg,
     output:
         touch("mine.txt"),
 """

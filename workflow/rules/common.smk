@@ -45,18 +45,19 @@ FIGURES = [
     and (GRADIENTS or not figure.of_gradients)
     and {*figure.backends} <= {*STUDY.backends}
 ]
+# In the order in which a run makes them.
 TABLES = [
     "settings",
     "theory",
-    "traces",
-    "gaps",
-    "summary",
-    "verification",
-    "budget",
-    "cost",
     "formulas",
     "gradients",
     "training",
+    "traces",
+    "gaps",
+    "cost",
+    "summary",
+    "verification",
+    "budget",
 ]
 
 # TensorFlow Probability's own KL of every setting, which the gate compares with the closed form.
@@ -77,6 +78,19 @@ MAKERS = {
     "formulas": "libraries",
     "training": "gradients",
 }
+
+
+def last_of(tables):
+    """Which of these tables is made last; those outside TABLES are no part of the others."""
+    return max(tables, key=lambda t: TABLES.index(t) if t in TABLES else len(TABLES))
+
+
+# One job draws all figures that wait for the same rule: to load Matplotlib takes longer than to
+# draw one. Those that need no table are theory.
+FIGURES_AFTER = {}
+for name in FIGURES:
+    last = last_of(KNOWN_FIGURES[name].tables or ["theory"])
+    FIGURES_AFTER.setdefault(MAKERS.get(last, last), []).append(name)
 
 
 def origin(*tables):

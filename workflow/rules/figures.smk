@@ -1,28 +1,32 @@
-# One rule a figure: a change in one figure's module redraws that figure alone.
-for name in FIGURES:
+# One rule for the figures that wait for the same table: see FIGURES_AFTER.
+for maker, names in FIGURES_AFTER.items():
 
     rule:
         name:
-            f"figure_{name.replace('-', '_')}"
+            f"figures_after_{maker}"
         input:
             **{
                 table: f"results/tables/{table}.parquet"
+                for name in names
                 for table in KNOWN_FIGURES[name].tables
             },
         output:
-            svg=report(
-                f"results/figures/{name}.svg",
-                caption=placed(f"results/figures/{name}.rst"),
-                category=KNOWN_FIGURES[name].question,
-                labels={"figure": name, "shows": KNOWN_FIGURES[name].shows},
-            ),
-            png=f"results/figures/{name}.png",
-            pdf=f"results/figures/{name}.pdf",
-            rst=f"results/figures/{name}.rst",
+            svg=[
+                report(
+                    f"results/figures/{name}.svg",
+                    caption=placed(f"results/figures/{name}.rst"),
+                    category=KNOWN_FIGURES[name].question,
+                    labels={"figure": name, "shows": KNOWN_FIGURES[name].shows},
+                )
+                for name in names
+            ],
+            png=expand("results/figures/{figure}.png", figure=names),
+            pdf=expand("results/figures/{figure}.pdf", figure=names),
+            rst=expand("results/figures/{figure}.rst", figure=names),
         log:
-            f"results/logs/figures/{name}.log",
+            f"results/logs/figures/after_{maker}.log",
         benchmark:
-            f"results/benchmarks/figures/{name}.jsonl"
+            f"results/benchmarks/figures/after_{maker}.jsonl"
         localrule: True
         conda:
             "../envs/mckl.yaml"
@@ -31,9 +35,11 @@ for name in FIGURES:
             mem_mb=1500,
             runtime=20,
         params:
-            figure=name,
-            caption=template_digest(f"figures/{name}.rst"),
-            origin=origin(*KNOWN_FIGURES[name].tables),
-            code=script_digest("figure", KNOWN_FIGURES[name].module),
+            figures=names,
+            captions={name: template_digest(f"figures/{name}.rst") for name in names},
+            origin=origin(*{t for name in names for t in KNOWN_FIGURES[name].tables}),
+            code=script_digest(
+                "figures", *(KNOWN_FIGURES[name].module for name in names)
+            ),
         script:
-            "../../scripts/figure.py"
+            "../../scripts/figures.py"

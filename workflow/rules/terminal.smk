@@ -23,8 +23,8 @@ OWN_JOBS = {
     for rule, job in {
         **{rule: Job(rule) for rule in RULES},
         **{
-            f"figure_{name.replace('-', '_')}": Job("figure", (name,))
-            for name in FIGURES
+            f"figures_after_{maker}": Job("figures", tuple(names))
+            for maker, names in FIGURES_AFTER.items()
         },
     }.items()
 }

@@ -34,8 +34,8 @@ class Work(NamedTuple):
     """What a job of a rule takes, in CPU seconds, and when in the run it can start.
 
     start   of a job without settings, its imports above all
-    setting, cell, row
-            what each setting, row of theory.parquet and row of traces.parquet adds
+    setting, cell, row, figure
+            what each setting, row of theory.parquet, row of traces.parquet and figure adds
     level   jobs of a rule wait for those of lower levels
     """
 
@@ -45,6 +45,7 @@ class Work(NamedTuple):
     setting: float = 0.0
     cell: float = 0.0
     row: float = 0.0
+    figure: float = 0.0
 
 
 RULES: Mapping[str, Work] = {
@@ -60,7 +61,7 @@ RULES: Mapping[str, Work] = {
     "verify": Work("summary, budget", 3, 0.5, cell=8e-6),
     "budget": Work("summary, budget", 3, 0.5, setting=6e-3),
     "libraries": Work("summary, budget", 2, 3.5),
-    "figure": Work("figures", 4, 2.1, setting=1e-3),
+    "figures": Work("figures", 4, 1.2, setting=1e-3, figure=1.2),
     "explorer": Work("pages", 4, 2.2, cell=3e-5),
     "landing": Work("pages", 4, 0.5, cell=2e-6),
     "gate": Work("pages", 5, 0.5),
@@ -70,7 +71,7 @@ RULES: Mapping[str, Work] = {
 
 
 class Job(NamedTuple):
-    """A job that will run: its rule, and what of: backend and chunk, or the figure's name."""
+    """A job that will run: its rule, and what of: backend and chunk, or the figures' names."""
 
     rule: str
     of: tuple[str, ...] = ()
@@ -145,7 +146,8 @@ class Plan(NamedTuple):
     def lines(self, workers: float, where: str) -> list[str]:
         """The plan for the terminal; `where` names the workers, as in "on 2 cores"."""
         number = {rule: sum(job.rule == rule for job in self.jobs) for rule in RULES}
-        drawn, figures = number["estimate"], number["figure"]
+        drawn = number["estimate"]
+        figures = sum(len(job.of) for job in self.jobs if job.rule == "figures")
         first = (
             f"{counted(self.settings, 'setting')} in {counted(self.estimations, 'estimation job')}"
         )
@@ -156,7 +158,7 @@ class Plan(NamedTuple):
                 f"; {count(self.samples)} samples of l, {count(self.rows)} trace rows, "
                 f"about {size(self.bytes)}"
             )
-        others = len(self.jobs) - drawn - figures - number[REPORT]
+        others = len(self.jobs) - drawn - number["figures"] - number[REPORT]
         more = {"figure": figures, "other job": others}
         also = ", ".join(counted(n, of) for of, n in more.items() if n)
         also += " and the report" * number[REPORT]
@@ -240,6 +242,7 @@ def plan(config: Config, jobs: Iterable[Job]) -> Plan:
         extra = gradient_seconds(config) if job.rule == "gradients" else 0.0
         of, rows = RULES[job.rule], every * config.replicates * len(config.backends)
         grown = of.setting * len(settings) + of.cell * every + of.row * rows
+        grown += of.figure * len(job.of)
         return Amount(_PER_JOB + of.start + grown + extra)
 
     return Plan(

@@ -125,7 +125,8 @@ def save(drawing: matplotlib.figure.Figure, paths: Sequence[str]) -> None:
 
     # Laid out and measured once, since `savefig` does both again for every format. It draws once
     # if the figure has no layout engine: with one, be it "none", it draws twice.
-    drawing.draw_without_rendering()
+    if layout := drawing.get_layout_engine():
+        layout.execute(drawing)
     box = drawing.get_tightbbox().padded(_MARGIN)
     with matplotlib.rc_context({"figure.constrained_layout.use": False}):
         drawing.set_layout_engine(None)

@@ -110,7 +110,7 @@ def _frame(ax: Axes, block: _Block, bottom: bool, left: bool) -> None:
 
 def _cell_text(ax: Axes, x: int, y: int, text: str, colour: str, size: float = 5.6) -> None:
     ax.text(x + 0.5, y + 0.5, text, ha="center", va="center", fontsize=size, color=colour,
-            linespacing=0.95)  # fmt: skip
+            linespacing=0.95, in_layout=False)  # fmt: skip
 
 
 def _heat(
