@@ -85,6 +85,7 @@ def log_mean(
         Row sums of M, less 1 for the constant, shape (states, size).
     """
     total, x = np.zeros(series.size), np.zeros(excess.shape)
+    every = np.concatenate(weights, axis=1)
     u = np.ones(len(excess))  # the constants; their excess over 1 is x[:, 0]
     reference = 0
     for step in range(steps):
@@ -92,17 +93,19 @@ def log_mean(
         near = bool(np.abs(x[:, 0]).max() <= _NEAR and np.abs(up - 1.0).max() <= _NEAR)
         if not near:  # nothing is lost in 1 + x
             x[:, 0] = u
-        new = excess.copy() if near else np.zeros(excess.shape)
-        for matrix, targets in zip(weights, series.targets, strict=True):
-            new[:, targets] += matrix @ x[:, : targets.size]
+        new = every @ np.moveaxis(series.multiples(x), 1, 0).reshape(-1, series.size)
+        if near:
+            new += excess
         above = new[:, 0].copy() if near else up - 1.0
         new[:, 0] = up
         if not up[reference] > 0.5 * up.max():
             reference = int(np.argmax(up))
         base, lead = new[reference].copy(), float(above[reference])
-        share = series.log(base, lead)
+        divisor = series.divisor(base)
+        share = series.log(base, lead, divisor)
         total += share
-        divided = series.divide(new, base)
+        divided = new @ divisor
+        divided[reference] = series.one
         u = divided[:, 0].copy()
         divided[:, 0] = (above - lead) / base[0] if near else u - 1.0
         if not near:
@@ -217,6 +220,10 @@ class ChainLaw(Law):
         As `sums`.
         """
         of, series = self._of, algebra(len(tables), order)
+        # In units, powers of two, in which no table exceeds 1: their products do not overflow.
+        scaled = [np.nan_to_num(table) for table, _ in tables]
+        units = [float(np.frexp(np.abs(table).max())[1]) for table in scaled]
+        scaled = [table * 2.0**-unit for table, unit in zip(scaled, units, strict=True)]
         weights: list[Vector] = []
         where = {m: k for k, m in enumerate(series.monomials)}
         for monomial in series.monomials:
@@ -225,12 +232,15 @@ class ChainLaw(Law):
                 continue
             v = next(i for i, n in enumerate(monomial) if n)
             lower = tuple(n - (i == v) for i, n in enumerate(monomial))
-            weights.append(weights[where[lower]] * tables[v][0] / monomial[v])
+            weights.append(weights[where[lower]] * scaled[v] / monomial[v])
         sums = np.stack([w.sum(axis=1) for w in weights], axis=1)
         sums[:, 0] = 0.0
         for v, (_, means) in enumerate(tables):
-            sums[:, where[tuple(int(i == v) for i in range(len(tables)))]] = means
+            sums[:, where[tuple(int(i == v) for i in range(len(tables)))]] = (
+                means * 2.0 ** -units[v]
+            )
         found = log_mean(series, of.start, weights, sums, self._steps) * series.factorials
+        found = np.ldexp(found, np.array(series.monomials) @ np.array(units, dtype=int))
         out = np.zeros((order + 1,) * len(tables))
         for monomial, value in zip(series.monomials, found, strict=True):
             out[monomial] = value if math.isfinite(value) else math.inf

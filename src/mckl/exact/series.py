@@ -28,6 +28,8 @@ class Algebra:
         Their total degrees.
     factorials
         Of each monomial the product of the factorials of its exponents.
+    one
+        The series 1.
     """
 
     def __init__(self, variables: int, order: int) -> None:
@@ -35,35 +37,44 @@ class Algebra:
         self.monomials = sorted((m for m in every if sum(m) <= order), key=lambda m: (sum(m), m))
         self.degrees = np.array([sum(m) for m in self.monomials])
         self.factorials = np.array([math.prod(map(math.factorial, m)) for m in self.monomials])
+        self.one = np.eye(1, self.size)[0]
         where = {m: k for k, m in enumerate(self.monomials)}
-        # targets[a][b]: the monomial a b, for every b with which a stays below the cut.
-        self.targets: list[NDArray[np.intp]] = []
-        for a, degree in zip(self.monomials, self.degrees, strict=True):
-            fits = [b for b in self.monomials if sum(b) <= order - degree]
-            products = [where[tuple(x + y for x, y in zip(a, b, strict=True))] for b in fits]
-            self.targets.append(np.array(products, dtype=np.intp))
+        # Entry [a, b]: which monomial times a is b; one beyond the last where none is.
+        self._factors: NDArray[np.intp] = np.array(
+            [
+                [where.get(tuple(y - x for x, y in zip(a, b, strict=True)), self.size)
+                 for b in self.monomials]
+                for a in self.monomials
+            ]
+        )  # fmt: skip
 
     @property
     def size(self) -> int:
         """How many monomials there are."""
         return len(self.monomials)
 
-    def divide(self, f: Vector, g: Vector) -> Vector:
-        """The series f / g; f of shape (..., size), g a single one with a constant other than 0."""
-        out = np.array(f)
-        for k in range(self.size):
-            out[..., k] /= g[0]
-            # What this coefficient makes of those after it.
-            targets = self.targets[k][1:]
-            out[..., targets] -= out[..., k, None] * g[1 : 1 + targets.size]
-        return out
+    def multiples(self, f: Vector) -> Vector:
+        """The products of f, of shape (..., size), with every monomial: shape (..., size, size).
 
-    def log(self, g: Vector, excess: float) -> Vector:
+        The product of f and g is ``g @ multiples(f)``.
+        """
+        padded = np.concatenate((f, np.zeros((*f.shape[:-1], 1))), axis=-1)
+        return padded[..., self._factors]
+
+    def divisor(self, g: Vector) -> Vector:
+        """The matrix, shape (size, size), by which f is multiplied to give the series f / g.
+
+        g is a single series with a constant other than 0.
+        """
+        return np.asarray(np.linalg.inv(self.multiples(g)))
+
+    def log(self, g: Vector, excess: float, divisor: Vector | None = None) -> Vector:
         """The logarithm of a single series whose constant is 1 + excess.
 
         With D the operator that multiplies a coefficient by its degree, g D(log g) = D g.
+        `divisor` is that of g, where it is known.
         """
-        out = self.divide(self.degrees * g, g)
+        out = (self.degrees * g) @ (self.divisor(g) if divisor is None else divisor)
         out[1:] /= self.degrees[1:]
         out[0] = math.log1p(excess) if abs(excess) < 0.5 else math.log(g[0])
         return out
