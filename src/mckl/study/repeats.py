@@ -26,8 +26,8 @@ def fingerprints(frame: pd.DataFrame) -> pd.DataFrame:
     It depends on the estimates and on which estimator and checkpoint each belongs to, not on
     their order. Returns the columns setting, backend, sampler, replicate and fingerprint.
     """
-    place = pd.util.hash_array(frame["estimator"].to_numpy(), categorize=True)
-    place = _mixed(place + frame["samples"].to_numpy().astype(np.uint64))
+    names = pd.util.hash_pandas_object(frame["estimator"], index=False).to_numpy()
+    place = _mixed(np.asarray(names, np.uint64) + frame["samples"].to_numpy(np.uint64))
     bits = np.ascontiguousarray(frame["estimate"].to_numpy(float)).view(np.uint64)
     hashed = frame[_TRACE].assign(fingerprint=_mixed(bits ^ place))
     groups = hashed.groupby(_TRACE, observed=True, sort=False)["fingerprint"]

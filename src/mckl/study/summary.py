@@ -26,10 +26,10 @@ def t_quantile(samples: pd.Series, sampler: pd.Series, estimator: pd.Series) -> 
     """Half-width of the nominal 95 % t interval in standard errors; NaN without freedom."""
     points = sampler.map({name: s.points.points for name, s in SAMPLERS.items()}).astype(int)
     parameters = estimator.map({name: e.parameters for name, e in ESTIMATORS.items()}).astype(int)
-    freedom = samples // points - parameters
+    row, freedom = pd.factorize(samples // points - parameters)
     with np.errstate(invalid="ignore"):
         quantile = stdtrit(np.maximum(freedom, 1), 0.5 + _LEVEL / 2)
-    return np.where(freedom > 0, quantile, np.nan)
+    return np.asarray(np.where(freedom > 0, quantile, np.nan)[row])
 
 
 def averages_units(sampler: pd.Series, estimator: pd.Series) -> NDArray[np.bool_]:
@@ -80,7 +80,9 @@ def summaries(
 
 
 def _summarise(frame: pd.DataFrame, known: pd.DataFrame, repeats: Repeats) -> pd.DataFrame:
-    cells = frame[_CELL].astype(dict.fromkeys(_CELL[:-1], str)).merge(known, how="left", on=_CELL)
+    # By the codes of their categories, not as text.
+    categories = {name: frame[name].dtype for name in _CELL[:-1]}
+    cells = frame[_CELL].merge(known.astype(categories), how="left", on=_CELL)
     frame["kl"] = cells["kl"].to_numpy()
     error = frame["estimate"] - frame["kl"]
     frame["squared"] = error**2
