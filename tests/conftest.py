@@ -32,9 +32,11 @@ TOGETHER = (
         f"tests/tensorflow_backend/test_{name}.py"
         for name in ("backend", "families", "api", "gradients")
     ),
+    ("tests/tensorflow_backend/test_study.py",),
     ("tests/workflow/test_one_line.py",),
     ("tests/workflow/test_gaps.py",),
     ("tests/browser/", "tests/show/"),
+    ("tests/unit/test_libraries.py",),
     ("tests/unit/test_planted.py::test_honest",),
     ("tests/unit/test_traces.py::test_measured_mse",),
     ("tests/unit/test_strata.py::test_variance_and_fourth_cumulant",),
