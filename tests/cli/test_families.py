@@ -138,14 +138,14 @@ TWO = "{family: categorical, probabilities: [0.7, 0.3, 0]}"
 @pytest.mark.parametrize(
     ("words", "text"),
     [
-        (("--family", "studnt-t(5)", "-d", "2"), "--family: 'studnt-t' is no family: did you mean"),
+        (("--family", "studnt-t(5)", "-d", "2"), "--family: 'studnt-t' is not a family: did you"),
         (("--family", "student-t", "-d", "2"), "'student-t', expected student-t(df)"),
         (("--family", "student-t(0)", "-d", "2"), "df 0, expected finite numbers above 0"),
-        (("--family", "poisson", "-d", "2"), "'poisson' stands in cases alone"),
+        (("--family", "poisson", "-d", "2"), "'poisson' can only be used in cases"),
         (("--family", "laplace"), "--dimension: missing"),
         (("--family", "laplace", "--q", NORMAL), "not together"),
         (case("{family: student-t, df: -1}", NORMAL), "--q: student-t: df -1, expected"),
-        (case(NORMAL, "{family: gama, shape: 1}"), "--p: 'gama' is no family: did you mean 'gam"),
+        (case(NORMAL, "{family: gama, shape: 1}"), "--p: 'gama' is not a family: did you mean 'g"),
         (case("{mean: 0, sdd: 1}", NORMAL), "unknown parameter sdd"),
         (case("{mean: 0, sd: 1", NORMAL), "--q: '{mean: 0, sd: 1': expected"),
         (case("{0, 1}: 2", NORMAL), "--q: "),
