@@ -498,8 +498,8 @@ def test_advise_on_gradients():
     ("words", "text"),
     [
         (("--family", "laplace"), "laplace has no gradients here: expected a normal law"),
-        (("--sampler", "iid"), "expected beside it --tolerance and --json alone"),
-        (("--confidence", "0.9"), "expected beside it --tolerance and --json alone"),
+        (("--sampler", "iid"), "expected no other options than --tolerance and --json"),
+        (("--confidence", "0.9"), "expected no other options than --tolerance and --json"),
     ],
 )
 def test_refused_of_gradients(words, text):
