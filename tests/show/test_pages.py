@@ -190,4 +190,4 @@ def test_the_page_holds_its_data_and_says_what_it_left_out() -> None:
     thin = explorer.data(*tables, most=5 * PER_SETTING)
     page = explorer.page(template(SCRIPTS, "explorer.html"), thin, MANIFEST)
     assert json.dumps(thin["series"], separators=(",", ":")) in page
-    assert "5 settings are here; 8 were left out" in page
+    assert "This page has 5 settings; 8 were left out" in page
