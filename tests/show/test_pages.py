@@ -91,7 +91,7 @@ def test_the_landing_page_tells_a_gap_apart_from_a_failed_gate(tmp_path: Path) -
     text = landing(tmp_path, gaps=gaps)
     where = ", ".join(f"{key} {value}" for key, value in gap.items())
     assert f"**Incomplete**: log density ratio is not finite in 1 of the traces: {where}." in text
-    assert "**Can I trust it?** Not what is missing. Of the rest, " in text
+    assert "**Can I trust it?** Not the settings that are missing. Of the rest, " in text
     lost = of("verification", setting="d4-s1-o0.25", backend="numpy", sampler="iid")
     verification = frames()["verification"]
     tested = (verification["test"] != "none").sum() - (lost["test"] != "none").sum()
