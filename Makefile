@@ -3,21 +3,21 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-# The tests run every backend; the study needs none but NumPy.
+# The tests use all backends; the study only needs NumPy.
 READY_TEST := $(VENV)/.ready-test
-# The benchmarks also run what others use.
+# The benchmarks also run other libraries.
 READY_BENCHMARK := $(VENV)/.ready-benchmark
-# As Snakemake's own jobs; a command in a pipe that fails, fails the whole.
+# As in Snakemake's own jobs, a pipe fails if one of its commands fails.
 SHELL := bash
 .SHELLFLAGS := -o pipefail -c
-# What pip says goes to a file; of it, a terminal gets the package that is looked up now.
+# pip's output goes to a file; a terminal only shows the package that is being looked up.
 define NEWS
 2>&1 | tee $(VENV)/pip.log | awk -v live="$$(test -t 2 && echo 1)" ' \
 	/^ *Collecting / { n++; if (live) printf "\r\033[Kmckl:   package %d: %s", n, $$2; fflush() } \
 	/^Installing collected/ { if (live) printf "\r\033[K"; printf "mckl:   unpacking %d packages\n", n; fflush() } \
 	END { if (live) printf "\r\033[K" }'
 endef
-# Snakemake starts what it finds on PATH; numbers are printed and read with a point.
+# Snakemake starts the programs that it finds on PATH. Numbers have a decimal point.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export LC_NUMERIC := C
 
@@ -35,7 +35,7 @@ setup: $(READY) ## make .venv with the pinned dependencies
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 		|| { echo "mckl: Python 3.11 or newer is needed, $(PYTHON) is $$($(PYTHON) --version 2>&1 || true): set PYTHON=..." >&2; exit 1; }
-	@echo "mckl: setting up $(VENV), once, in about two minutes: NumPy, SciPy, pandas, Matplotlib, Snakemake, linters, pytest"
+	@echo "mckl: setting up $(VENV) (once, about two minutes): NumPy, SciPy, pandas, Matplotlib, Snakemake, linters, pytest"
 	@$(PYTHON) -m venv $(VENV) || { echo "mckl: $(PYTHON) has no venv: install it (Debian: python3-venv)" >&2; exit 1; }
 	@$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[study,dev]' $(NEWS) \
 		|| { tail -n 3 $(VENV)/pip.log >&2; echo "mckl: the packages could not be installed: is the network reachable? ($(VENV)/pip.log)" >&2; exit 1; }
@@ -49,10 +49,10 @@ verify-results: $(READY) ## check a results folder (RESULTS=dir) against its man
 	@mckl verify "$(RESULTS)"
 
 $(READY_TEST): $(READY)
-	@echo "mckl: adding to $(VENV), once, in about two minutes, what the tests need: TensorFlow (1.5 GB), S3, SLURM's plugin"
+	@echo "mckl: adding the tests' packages to $(VENV) (once, about two minutes): TensorFlow (1.5 GB), S3, SLURM's plugin"
 	@$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[tensorflow,s3]' $(NEWS) \
-		|| { tail -n 3 $(VENV)/pip.log >&2; echo "mckl: they could not be installed: is the network reachable? ($(VENV)/pip.log)" >&2; exit 1; }
-# Apart, for wherever it is installed every start of Snakemake takes half a second more.
+		|| { tail -n 3 $(VENV)/pip.log >&2; echo "mckl: the tests' packages could not be installed: is the network reachable? ($(VENV)/pip.log)" >&2; exit 1; }
+# In a separate folder, since with SLURM's plugin every start of Snakemake takes half a second more.
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps --upgrade \
 		--target $(VENV)/cluster snakemake-executor-plugin-slurm snakemake-executor-plugin-slurm-jobstep 2> $(VENV)/pip.log \
 		|| { tail -n 3 $(VENV)/pip.log >&2; echo "mckl: SLURM's plugin could not be installed: is the network reachable? ($(VENV)/pip.log)" >&2; exit 1; }
@@ -63,12 +63,12 @@ test: $(READY_TEST) ## run every test
 	@pytest -n auto
 
 $(READY_BENCHMARK): $(READY_TEST)
-	@echo "mckl: adding to $(VENV), once, in about a minute, what the benchmarks need: PyTorch"
+	@echo "mckl: adding the benchmarks' package to $(VENV) (once, about a minute): PyTorch"
 	@$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[benchmark]' $(NEWS) \
 		|| { tail -n 3 $(VENV)/pip.log >&2; echo "mckl: PyTorch could not be installed: is the network reachable? ($(VENV)/pip.log)" >&2; exit 1; }
 	@touch $@
 
-benchmark: $(READY_BENCHMARK) ## time everything, count what intervals cover, measure the approximations: docs/*.md
+benchmark: $(READY_BENCHMARK) ## measure times, coverage and approximations, and renew their pages in docs
 	@python benchmarks/side_by_side.py
 	@python benchmarks/policies.py
 	@python benchmarks/scaling.py
@@ -80,7 +80,7 @@ docs: study ## renew the README's figures from the default study
 	@mkdir -p docs/figures
 	cp $(addprefix results/figures/,$(addsuffix .png,$(README_FIGURES))) docs/figures/
 
-libraries: $(READY) ## renew docs/libraries.md, what libraries compute as a KL
+libraries: $(READY) ## renew docs/libraries.md, the formulas that libraries compute as a KL
 	@snakemake results/libraries.md results/figures/libraries.png --cores all
 	@mkdir -p docs/figures
 	cp results/libraries.md docs/libraries.md
@@ -105,7 +105,7 @@ lock: ## renew constraints.txt with the current releases
 	  $(VENV)/lock/bin/python -m pip freeze --exclude mckl; } > constraints.txt
 	rm -rf $(VENV)/lock
 
-# pip-audit has an environment of its own, for it is no part of what it looks at.
+# pip-audit has its own environment, since it is not one of the packages to be audited.
 audit: ## look the pinned packages up among known vulnerabilities
 	@test -x $(VENV)/audit/bin/pip-audit \
 		|| { $(PYTHON) -m venv $(VENV)/audit \

@@ -2,7 +2,7 @@
 # config -> settings -> theory, traces, gradients -> summary -> verification, budget -> figures -> report.
 
 
-# Beside this file, so that `--directory` elsewhere starts from the same defaults.
+# The defaults are beside this file, so that they are also used with `--directory` elsewhere.
 configfile: str(workflow.current_basedir.join("config.yaml"))
 
 
@@ -38,7 +38,7 @@ rule all:
 
 
 onstart:
-    end_on_signals()  # the scheduler has set its own handler by now
+    end_on_signals()  # again, as the scheduler has set its own handler since
     tidy_results()
 
 

@@ -1,4 +1,4 @@
-"""budget.parquet: the samples that every tolerance takes, a row group a setting."""
+"""Writes budget.parquet: the samples that every tolerance needs, setting by setting."""
 
 from mckl.record.joblog import log_to
 

@@ -1,4 +1,4 @@
-"""cost.parquet: what every estimation job took, as one table."""
+"""Writes cost.parquet: the time and memory of all estimation jobs in one table."""
 
 from mckl.record.joblog import log_to
 

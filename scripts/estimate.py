@@ -1,4 +1,4 @@
-"""One estimation job: the traces of a chunk of settings with one backend."""
+"""Runs one estimation job: the traces of a chunk of settings with one backend."""
 
 import os
 import sys
@@ -9,7 +9,7 @@ os.environ.update(OPENBLAS_NUM_THREADS=threads, OMP_NUM_THREADS=threads)
 from mckl.record.joblog import log_to
 
 log_to(snakemake.log[0])
-os.dup2(sys.stderr.fileno(), 2)  # what C++ libraries say does not go through sys.stderr
+os.dup2(sys.stderr.fileno(), 2)  # C++ libraries do not write through sys.stderr
 
 from mckl.study import job
 

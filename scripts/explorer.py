@@ -1,4 +1,4 @@
-"""explorer.html: settings, errors and budgets to browse in one self-contained page."""
+"""Writes explorer.html, a self-contained page to browse settings, errors and budgets."""
 
 from pathlib import Path
 

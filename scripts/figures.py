@@ -1,4 +1,4 @@
-"""Figures as SVG, PNG and PDF, and their captions with the run's numbers."""
+"""Draws figures as SVG, PNG and PDF, and writes their captions with the run's numbers."""
 
 from mckl.record.joblog import log_to
 

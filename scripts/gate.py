@@ -1,4 +1,4 @@
-"""Fails the run where theory and measurement disagree, or where l is not finite, and names it."""
+"""Fails the run, and says where, if theory and measurement disagree or l is not finite."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""gradients.parquet, a row group a setting, and training.parquet: what every method gives."""
+"""Writes gradients.parquet, setting by setting, and training.parquet, for every method."""
 
 from mckl.record.joblog import log_to
 

@@ -1,4 +1,4 @@
-"""intervals.parquet and alarms.parquet: those of every job."""
+"""Writes intervals.parquet and alarms.parquet from the files of all jobs."""
 
 from mckl.record.joblog import log_to
 

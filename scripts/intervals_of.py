@@ -1,4 +1,4 @@
-"""One job of intervals.parquet and alarms.parquet: the settings of a chunk."""
+"""Runs one job of intervals.parquet and alarms.parquet, for the settings of a chunk."""
 
 import os
 

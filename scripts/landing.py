@@ -1,4 +1,4 @@
-"""The report's landing page with the run's numbers."""
+"""Writes the report's landing page with the run's numbers."""
 
 from mckl.record.joblog import log_to
 

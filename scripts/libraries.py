@@ -1,4 +1,4 @@
-"""formulas.parquet, what libraries compute as a KL, and the page that tells it."""
+"""Writes formulas.parquet, the formulas that libraries compute as a KL, and its page."""
 
 from mckl.record.joblog import log_to
 

@@ -1,4 +1,4 @@
-"""manifest.json: what this run was, and the digest of everything that it left."""
+"""Writes manifest.json: the run's command, config and host, and digests of all its files."""
 
 from mckl.record.joblog import log_to
 

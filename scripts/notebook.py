@@ -1,4 +1,4 @@
-"""The notebook's own tables: 500 points of q and p, and the running mean of 10,000 samples."""
+"""Writes the notebook's tables: 500 points of q and p, and a running mean of 10,000 samples."""
 
 from mckl.record.joblog import log_to
 

@@ -1,4 +1,4 @@
-"""registered-kl.parquet: every setting's KL by TensorFlow Probability beside the closed form."""
+"""Writes registered-kl.parquet: the KL that TensorFlow Probability has registered, and ours."""
 
 import os
 import sys
@@ -7,7 +7,7 @@ from mckl.record.joblog import log_to
 
 log_to(snakemake.log[0])
 os.environ["OMP_NUM_THREADS"] = str(snakemake.threads)
-os.dup2(sys.stderr.fileno(), 2)  # what C++ libraries say does not go through sys.stderr
+os.dup2(sys.stderr.fileno(), 2)  # C++ libraries do not write through sys.stderr
 
 from mckl.record import tables
 from mckl.record.manifest import manifest

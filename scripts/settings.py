@@ -1,4 +1,4 @@
-"""settings.parquet: every setting with its divergences and cumulants."""
+"""Writes settings.parquet: every setting with its divergences and cumulants."""
 
 from mckl.record.joblog import log_to
 

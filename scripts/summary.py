@@ -1,4 +1,4 @@
-"""summary.parquet: statistics over replicates, setting by setting."""
+"""Writes summary.parquet: statistics over replicates, setting by setting."""
 
 from mckl.record.joblog import log_to
 

@@ -1,4 +1,4 @@
-"""theory.parquet: the exact law of every estimate, a row group a setting."""
+"""Writes theory.parquet: the exact law of every estimate, setting by setting."""
 
 from mckl.record.joblog import log_to
 

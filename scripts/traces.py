@@ -1,4 +1,4 @@
-"""traces.parquet: the jobs' traces as one table, exactly those of this study."""
+"""Writes traces.parquet: the traces of all jobs of this study in one table."""
 
 from mckl.record.joblog import log_to
 

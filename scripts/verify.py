@@ -1,4 +1,4 @@
-"""verification.parquet: what was measured against exact theory."""
+"""Writes verification.parquet: the comparison of measurements with exact theory."""
 
 from mckl.record.joblog import log_to
 

@@ -7,8 +7,8 @@
 
 __version__ = "0.1.0"
 
-# Where each name is; its module is imported when the name is first used. The types are in
-# __init__.pyi.
+# The module of each exported name. A module is imported when its name is first used, so that
+# `import mckl` stays fast. The types are in __init__.pyi.
 _HOMES = {
     "kl": "pairs",
     "advise": "pairs",

@@ -1,4 +1,4 @@
-"""The types of nearly every array here."""
+"""Type aliases for the arrays that the whole package uses."""
 
 import numpy as np
 from numpy.typing import NDArray

@@ -1,4 +1,4 @@
-"""Numbers and names as text: what messages, the terminal, figures and pages have in common."""
+"""Formats numbers and names as text, for messages, the terminal, figures and pages."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def two_digits(value: float) -> str:
 
 
 def for_json(value: Any) -> Any:
-    """The same, but None for NaN and inf, which JSON does not have.
+    """The value itself; None for NaN and inf, which JSON cannot express.
 
     >>> for_json(0.5), for_json(math.inf), for_json("inf")
     (0.5, None, 'inf')
@@ -108,7 +108,7 @@ def for_json(value: Any) -> Any:
 
 
 def counted(n: int, noun: str) -> str:
-    """So many of something.
+    """A number and its noun, in the plural unless the number is 1.
 
     >>> counted(1, "job"), counted(1200, "job")
     ('1 job', '1,200 jobs')
@@ -117,7 +117,7 @@ def counted(n: int, noun: str) -> str:
 
 
 def size(n: float) -> str:
-    """Bytes in the unit that suits them.
+    """A number of bytes in a readable unit.
 
     >>> size(1_234_000)
     '1 MB'
@@ -130,14 +130,14 @@ def size(n: float) -> str:
 
 
 def duration(seconds: float, *, finest: str = "s") -> str:
-    """A time in the unit that suits it: whole seconds and more, or two digits of finer units.
+    """A time in a readable unit: a whole number, or two digits where `finest` is below a second.
 
     >>> duration(90), duration(0.0234, finest="ms"), duration(3.1e-5, finest="ns")
     ('90 s', '23 ms', '31 µs')
     """
     names = [name for _, name in _TIMES]
     known = _TIMES[names.index(finest) :]
-    # 995 ms and 119 s, 119 min, 47 h, 730 days are the most of their units.
+    # The largest values shown in each unit are 995 ms, 119 s, 119 min, 47 h and 730 days.
     passed = sum(seconds >= (0.995 if unit <= 1.0 else 2.0) * unit for unit, _ in known[1:])
     unit, name = known[passed]
     value = seconds / unit
@@ -145,7 +145,7 @@ def duration(seconds: float, *, finest: str = "s") -> str:
 
 
 def listed(words: Iterable[str], last: str = "and") -> str:
-    """Words in a row.
+    """Words joined by commas, with `last` before the last one.
 
     >>> listed("abc"), listed("ab", "or"), listed([])
     ('a, b and c', 'a or b', '')
@@ -155,7 +155,7 @@ def listed(words: Iterable[str], last: str = "and") -> str:
 
 
 def some(names: Sequence[str], separator: str = ", ") -> str:
-    """At most five names.
+    """The first five names, and how many more there are.
 
     >>> some("abc"), some("abcdefg", "; ")
     ('a, b, c', 'a; b; c; d; e and 2 more')
@@ -165,7 +165,7 @@ def some(names: Sequence[str], separator: str = ", ") -> str:
 
 
 def quoted(text: str) -> str:
-    """A text that somebody gave, in quotation marks; of a long one the first 60 characters.
+    """A text of the user in quotation marks, cut to its first 60 characters.
 
     >>> quoted("sobl")
     "'sobl'"
@@ -174,7 +174,7 @@ def quoted(text: str) -> str:
 
 
 def nearest(word: object, known: Iterable[str]) -> str:
-    """What may have been meant by a name that is none.
+    """A hint for an unknown name: the known name nearest to it, or else all known names.
 
     >>> nearest("sobl", ["iid", "sobol"]), nearest("x", ["iid", "sobol"])
     ("did you mean 'sobol'?", 'expected one of iid, sobol')

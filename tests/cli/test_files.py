@@ -253,7 +253,7 @@ def test_what_exceeds_memory_is_refused_before_it_is_read(tmp_path, monkeypatch)
                         ("x.npz", "2e+06 numbers")):  # fmt: skip
         line = refused("kl", "--q", str(tmp_path / name), *P)
         assert words in line
-        assert "and there are 0.0671" in line
+        assert "and this machine has 0.0671" in line
 
 
 def test_sizes_are_checked_over_files(tmp_path):

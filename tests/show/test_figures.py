@@ -461,7 +461,7 @@ def test_estimators_by_factor_of_a_policy_and_of_few_estimators() -> None:
     assert "k1  18,032" in texts(panels(drawing)[1])
     few = study | {"summary": study["summary"][study["summary"]["estimator"] == "k2"]}
     drawing, numbers = draw(FIGURES["factors"], few)
-    assert texts(panels(drawing)[1])[0].startswith("This study has none of k1, k3")
+    assert texts(panels(drawing)[1])[0].startswith("This study has no estimator among k1, k3")
     assert numbers["panels"] == []
     plt.close("all")
 

@@ -91,7 +91,7 @@ def test_the_landing_page_tells_a_gap_apart_from_a_failed_gate(tmp_path: Path) -
     text = landing(tmp_path, gaps=gaps)
     where = ", ".join(f"{key} {value}" for key, value in gap.items())
     assert f"**Incomplete**: log density ratio is not finite in 1 of the traces: {where}." in text
-    assert "**Can I trust it?** Not what is missing. Of the rest, " in text
+    assert "**Can I trust it?** Not the settings that are missing. Of the rest, " in text
     lost = of("verification", setting="d4-s1-o0.25", backend="numpy", sampler="iid")
     verification = frames()["verification"]
     tested = (verification["test"] != "none").sum() - (lost["test"] != "none").sum()
@@ -190,4 +190,4 @@ def test_the_page_holds_its_data_and_says_what_it_left_out() -> None:
     thin = explorer.data(*tables, most=5 * PER_SETTING)
     page = explorer.page(template(SCRIPTS, "explorer.html"), thin, MANIFEST)
     assert json.dumps(thin["series"], separators=(",", ":")) in page
-    assert "5 settings are here; 8 were left out" in page
+    assert "This page has 5 settings; 8 were left out" in page

@@ -194,7 +194,7 @@ def test_what_cannot_run_is_refused_before_any_job(tmp_path):
         (old, {}, f"backends: 'tensorflow' needs tensorflow 2.21 or newer, found 2.15.0: {how}"),
         (hidden, {}, f"backends: 'tensorflow' needs tensorflow 2.21 or newer, none found: {how}"),
         (None, {"dtype": "float16"}, "dtype: 'float16' is not float64 or float32"),
-        (None, {"dtype": "float32"}, "dtype: 'float32' is one that the backend numpy lacks"),
+        (None, {"dtype": "float32"}, "dtype: the backend numpy does not have 'float32'"),
         (None, {"sweep": {"dimension": [20_000_000], "scale": [2], "offset": [0]},
                 "samplers": ["iid"]}, "backends: 'tensorflow' has memory for samples of at most"),
     ):  # fmt: skip

@@ -222,7 +222,7 @@ def test_bad_objects_are_refused_in_one_line(q, p, words):
         ({"sequence": [1] * 11}, r"sequence: shape \(11,\), expected \(10,\): one id a row"),
         ({"log_q": [], "log_p": []}, "log_q: no values"),
         ({"log_q": ["a"] * 10}, "log_q: values of type .*, expected numbers"),
-        ({"log_q": [None] * 9 + ["a"]}, "log_q: values that are no numbers"),
+        ({"log_q": [None] * 9 + ["a"]}, "log_q: some values are not numbers"),
         ({"log_q": [[1.0], [1.0, 2.0]]}, "log_q: rows of different lengths"),
         ({"full_kl": [0.0] * 10}, "full_kl: only with sequences"),
         ({"mask": [True] * 10}, "mask: only with arrays of shape"),

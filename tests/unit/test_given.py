@@ -188,7 +188,7 @@ def test_ids_in_any_order_are_taken_and_rising_ones_take_no_memory(monkeypatch):
     for some in np.array_split(np.arange(0, 3000, 3), 20):
         rising.add(some)
     assert rising._sorted == []
-    with pytest.raises(UserError, match="id 4 after higher ones"):
+    with pytest.raises(UserError, match="id 4 comes after higher ones"):
         rising.add(np.array([4]))
 
 

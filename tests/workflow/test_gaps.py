@@ -90,7 +90,7 @@ def test_a_gap_is_told_and_the_rest_goes_on(failed: Study) -> None:
     assert len(shown) == len([f for f in FIGURES.values() if not (f.of_notebook or f.of_gradients)])
     for name in shown:
         caption = (failed.root / f"results/figures/{name}.rst").read_text()
-        told = "**Missing here**, for l is not finite: d2-s0.8-o0.25 with numpy, iid." in caption
+        told = "**Missing here**, since l is not finite: d2-s0.8-o0.25 with numpy, iid." in caption
         assert told == ("summary" in FIGURES[name].tables)
     assert failed.jobs() == ["gate", "manifest"]  # the same numbers would come out again
 

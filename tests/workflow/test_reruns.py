@@ -234,7 +234,7 @@ def test_what_is_wanted_still_is_kept_and_nothing_else(study: Study, finished: S
         log = (study.root / f"results/logs/estimate/numpy/{chunk}.log").read_text()
         # What is taken are the iid traces; a chunk of cells has a normal and a student-t one.
         taken, new = {"case-notebook": (0, 2), "case-tails": (1, 1)}.get(chunk, (2, 2))
-        told = f"{new * draws:,} samples drawn; {taken} traces are of the last run"
+        told = f"{new * draws:,} samples drawn; {taken} traces were kept from the last run"
         assert log.endswith(f"{told}\n")
 
     np.savetxt(study.root / "mean.csv", np.load(mean))

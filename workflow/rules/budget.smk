@@ -1,4 +1,4 @@
-# How many samples every tolerance takes: from exact theory, and as the traces measured it.
+# The samples that every tolerance needs, from exact theory and as measured in the traces.
 
 
 rule budget:

@@ -1,4 +1,4 @@
-# What every stage needs: the checked config, its settings and jobs, and the code's digests.
+# Shared by all rules: the checked config, its settings and jobs, and digests of the code.
 import os
 import sys
 from pathlib import Path
@@ -7,14 +7,14 @@ import yaml
 from snakemake.logging import logger
 
 ROOT = Path(str(workflow.current_basedir)).parents[1]
-# The study runs the source beside it, also in its jobs, in conda environments and as a module.
+# The study uses the source beside it, also in jobs, in conda environments and as a module.
 sys.path.insert(0, str(ROOT / "src"))
 os.environ.update(
     PYTHONPATH=os.pathsep.join(
         [str(ROOT / "src"), *filter(None, [os.environ.get("PYTHONPATH")])]
     )
 )
-# To parse takes no matrices that threads would pay for; a job has the threads of its rule.
+# Parsing needs no BLAS threads; a job has as many as its rule says.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from mckl.draw.backends import LIBRARIES
@@ -45,7 +45,7 @@ FIGURES = [
     and (GRADIENTS or not figure.of_gradients)
     and {*figure.backends} <= {*STUDY.backends}
 ]
-# In the order in which a run makes them.
+# The tables, in the order in which a run makes them.
 TABLES = [
     "settings",
     "theory",
@@ -60,16 +60,16 @@ TABLES = [
     "budget",
 ]
 
-# TensorFlow Probability's own KL of every setting, which the gate compares with the closed form.
+# The KL registered in TensorFlow Probability, which verification compares with ours.
 REGISTERED = ["registered-kl"] if "tensorflow" in STUDY.backends else []
 
 
 def script_digest(name, *modules):
-    """The digest of the modules that a script uses: a changed one makes the results out of date."""
+    """The digest of the modules that a script uses; if one changes, results are out of date."""
     return code_digest(ROOT / "scripts" / f"{name}.py", *modules)
 
 
-# The rule behind a table of another name.
+# The rules of the tables that have another name than their rule.
 MAKERS = {
     "gaps": "traces",
     "verification": "verify",
@@ -81,12 +81,12 @@ MAKERS = {
 
 
 def last_of(tables):
-    """Which of these tables is made last; those outside TABLES are no part of the others."""
+    """The table among these that is made last; one that is not in TABLES counts as the last."""
     return max(tables, key=lambda t: TABLES.index(t) if t in TABLES else len(TABLES))
 
 
-# One job draws all figures that wait for the same rule: to load Matplotlib takes longer than to
-# draw one. Those that need no table are theory.
+# One job draws all figures that wait for the same rule, since loading Matplotlib takes longer than
+# drawing a figure. Figures that need no table are drawn after the rule `theory`.
 FIGURES_AFTER = {}
 for name in FIGURES:
     last = last_of(KNOWN_FIGURES[name].tables or ["theory"])
@@ -94,9 +94,9 @@ for name in FIGURES:
 
 
 def origin(*tables):
-    """A digest of what decides these tables' numbers, for the params of a rule that reads them.
+    """A digest of all that these tables' numbers depend on, for the params of rules that read them.
 
-    By its time alone, an input that was made while the clock was behind looks unchanged.
+    If only file times counted, an input made while the clock was behind would look unchanged.
     """
     params = {t: getattr(rules, MAKERS.get(t, t)).params for t in tables}
     return digest_of(
@@ -108,12 +108,12 @@ def origin(*tables):
 
 
 def template_digest(name):
-    """The digest of a caption or page in workflow/report: a changed one is rendered again."""
+    """The digest of a template in workflow/report; if it changes, the text is rendered again."""
     return digest_of((ROOT / "workflow" / "report" / name).read_text())
 
 
 def placed(path):
-    """A path as a rule's output has it when this workflow is a module with a prefix."""
+    """The absolute path of an output, with the prefix if this workflow is used as a module."""
     return os.path.abspath(workflow.modifier.path_modifier.modify(path, "output"))
 
 

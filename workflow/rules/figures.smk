@@ -1,4 +1,4 @@
-# One rule for the figures that wait for the same table: see FIGURES_AFTER.
+# One rule for all figures that wait for the same table (FIGURES_AFTER in common.smk).
 for maker, names in FIGURES_AFTER.items():
 
     rule:

@@ -1,4 +1,4 @@
-# Gradients of KL in the parameters of q: every method's estimates beside its exact law, and training.
+# Gradients of KL in the parameters of q: every method's estimates, its exact law, and training runs.
 
 
 rule gradients:

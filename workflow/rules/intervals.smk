@@ -1,4 +1,4 @@
-# What intervals for given samples are worth; no part of the study that `all` makes:
+# The coverage of intervals for given samples. It is not part of the target `all`; run it with
 # snakemake --cores 2 intervals --directory intervals --configfile studies/intervals.yaml
 
 

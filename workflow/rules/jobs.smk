@@ -4,7 +4,7 @@ import math
 
 from mckl.study.plan import chunk_seconds
 
-# Resident in the Snakemake processes that start a job of an array, one inside the other.
+# The memory of the nested Snakemake processes that start a job of an array.
 SNAKEMAKE_MB = 500
 
 EVERY_JOB = {
@@ -18,18 +18,18 @@ EVERY_JOB = {
 
 
 def estimate_job(backend, chunk):
-    """Everything that decides a chunk's traces, in one value: swapped numbers do not go unnoticed."""
+    """All that a chunk's traces depend on, in one value, so that swapped numbers are noticed."""
     settings_here = [s.as_dict() for s in CHUNKS[backend][chunk]]
     return {"settings": settings_here, "backend": backend, **EVERY_JOB}
 
 
 def estimate_code(backend):
-    """The digest of what an estimation job runs."""
+    """The digest of the code that an estimation job runs."""
     return script_digest("estimate", f"mckl.draw.backends.{backend}")
 
 
 def estimates():
-    """A digest of everything that decides the traces of all jobs, however they are cut."""
+    """A digest of all that the traces depend on, which is the same for every division into jobs."""
     code = {backend: estimate_code(backend) for backend in CHUNKS}
     return digest_of([[s.as_dict() for s in SETTINGS], EVERY_JOB, code])
 
@@ -41,7 +41,7 @@ def environment_of(wildcards):
 
 
 def estimate_mem_mb(backend, chunk):
-    """Snakemake, Python and its libraries, a few samples of every coordinate, a batch's traces."""
+    """MB for Snakemake, Python and its libraries, a few samples, and the traces of a batch."""
     dimension = max(s.dimension for s in CHUNKS[backend][chunk])
     rows = (
         min(SETTINGS_AT_ONCE, len(CHUNKS[backend][chunk]))
@@ -55,18 +55,18 @@ def estimate_mem_mb(backend, chunk):
 
 
 def estimate_minutes(backend, chunk):
-    """Three times what the plan expects, and a few minutes to start."""
+    """Three times the minutes that the plan expects, and a few to start."""
     seconds = chunk_seconds(STUDY, CHUNKS[backend][chunk], backend)
     return math.ceil(5 + 3 * seconds / 60)
 
 
 def each_attempt(amount):
-    """A resource that grows by as much with every attempt."""
+    """A resource that grows by this amount with every attempt."""
     return lambda wildcards, attempt: attempt * amount
 
 
 def each_attempt_of_any(amount):
-    """The same for every chunk, as the one that takes most: a SLURM array asks for all at once."""
+    """The largest amount of all chunks, times the attempt: a SLURM array requests one for all."""
     most = functools.cache(
         lambda: max(
             amount(backend, chunk) for backend in CHUNKS for chunk in CHUNKS[backend]
@@ -76,7 +76,7 @@ def each_attempt_of_any(amount):
 
 
 def job_digests(wildcards):
-    """What the traces of every estimation job must say that they were made by."""
+    """The digest of every estimation job, which must be in the manifest of its traces."""
     return [
         job_digest(estimate_job(backend, chunk), estimate_code(backend))
         for backend, chunks in CHUNKS.items()

@@ -1,4 +1,4 @@
-# What libraries compute as a KL, on policies of its own: no key of the config changes it.
+# The formulas that libraries compute as a KL, on fixed policies; they do not depend on the config.
 
 
 rule libraries:

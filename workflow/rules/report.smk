@@ -62,7 +62,7 @@ rule explorer:
         "../../scripts/explorer.py"
 
 
-# Last, and where Snakemake runs: there the command, the host and the end of the run are known.
+# The last rule. It runs locally, where the command, the host and the end of the run are known.
 rule manifest:
     input:
         expand(

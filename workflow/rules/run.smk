@@ -1,4 +1,4 @@
-# What happens around a run: before its first job, when it is stopped, and at its end.
+# Steps before the first job of a run, when it is stopped, and at its end.
 import contextlib
 import json
 import signal
@@ -10,7 +10,7 @@ from mckl.record.manifest import command_line, now
 
 
 def check_writable():
-    """Ends here, before Snakemake meets a folder that it cannot write to."""
+    """Ends the run if a folder is not writable, before Snakemake fails on it."""
     for folder in (".", placed("results")):
         if os.path.exists(folder) and not os.access(folder, os.W_OK):
             sys.exit(
@@ -20,9 +20,9 @@ def check_writable():
 
 
 def tidy_results():
-    """Removes what killed jobs left unfinished, and sets times that are ahead of the clock to now.
+    """Deletes unfinished files of killed jobs, and sets file times in the future to now.
 
-    Snakemake fails a job whose output is older than its input.
+    Otherwise Snakemake would fail jobs whose output is older than their input.
     """
     clock = time.time()
     for path in Path(placed("results")).rglob("*"):
@@ -33,16 +33,16 @@ def tidy_results():
 
 
 def end_on_signals():
-    """Ctrl-C and SIGTERM end the running jobs, and then the run.
+    """Makes Ctrl-C and SIGTERM end the running jobs, and then the run.
 
-    On SIGTERM, Snakemake by itself would wait for the jobs. Ctrl-C reaches the jobs as well, and one
-    that still imports its modules would answer with a traceback: jobs ignore it.
+    By default, Snakemake waits for the jobs on SIGTERM. Ctrl-C also reaches the jobs, and one that
+    is still importing modules would print a traceback, so jobs ignore it.
     """
 
     def end(*_):
         for run_log in RUN_LOG:
             run_log.stopped = True
-        for _ in range(5):  # a job that is being started appears a little later
+        for _ in range(5):  # a job that is just being started appears a little later
             for child in psutil.Process().children(recursive=True):
                 with contextlib.suppress(psutil.NoSuchProcess):
                     child.terminate()
@@ -51,15 +51,15 @@ def end_on_signals():
 
     with contextlib.suppress(ValueError):  # not in the main thread
         signal.signal(signal.SIGTERM, end)
-        if workflow.modifier.is_main_snakefile():  # the jobs are ours alone
+        if workflow.modifier.is_main_snakefile():  # all jobs are ours
             signal.signal(signal.SIGINT, end)
             shell.prefix("set -euo pipefail; trap '' INT; ")
 
 
 def make_report():
-    """Snakemake's own report after a whole run; one that cannot be made fails no run.
+    """Writes Snakemake's own report after a whole run; an error in it does not fail the run.
 
-    It is made whatever the gate says: what it found wrong is on the report's first page.
+    The report is written even if the gate fails, as its first page says what is wrong.
     """
     left = {job.rule.name for job in workflow.dag.needrun_jobs()}
     if not is_whole() or left - {"all", "gate", "manifest"}:
@@ -70,7 +70,7 @@ def make_report():
         from snakemake.settings.types import GlobalReportSettings
         from snakemake_interface_report_plugins.registry import ReportPluginRegistry
 
-        # Captions are outputs: from a storage they come back, as Snakemake brings the figures.
+        # Captions are outputs too: if they are in a storage, they have to be fetched from there.
         for path in (path for job in workflow.dag.jobs for path in job.output):
             if path.endswith(".rst") and path.is_storage:
                 workflow.async_run(path.retrieve_from_storage())
@@ -86,12 +86,12 @@ def make_report():
         )
 
 
-# Once, before the first job; jobs that parse the Snakefile again stay silent.
+# Only once, before the first job, and not when jobs parse the Snakefile again.
 if workflow.is_main_process:
     check_writable()
     end_on_signals()
     take_over()
-    # For the manifest: command, host and times, which its job cannot find out.
+    # The command and the start, which the manifest's job cannot find out itself.
     os.environ.update(
         MCKL_RUN=json.dumps({"command": command_line(sys.orig_argv), "start": now()})
     )

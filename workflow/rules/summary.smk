@@ -1,4 +1,4 @@
-# Statistics over replicates, beside the theory, and the gate that compares the two.
+# Statistics over replicates with exact theory, and the gate that compares the two.
 
 
 rule summary:
@@ -55,7 +55,7 @@ rule verify:
         "../../scripts/verify.py"
 
 
-# A rule of its own, after the figures: when it fails, tables and figures are complete.
+# The gate runs after the figures, so that tables and figures are complete if it fails.
 rule gate:
     input:
         expand("results/figures/{figure}.svg", figure=FIGURES),

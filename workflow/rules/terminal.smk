@@ -1,14 +1,14 @@
-# What a run says on the terminal: what will run and how long it takes, a bar or a line a stage, and
-# the answer. The file in .snakemake/log keeps Snakemake's whole log.
+# The terminal's output: what will run and how long it takes, a bar or a line for each stage, and the
+# answer. Snakemake's whole log is in a file in .snakemake/log.
 #
-# A handler of our own takes the place of Snakemake's (mckl.show.runlog). Why not something else:
+# Our own handler (mckl.show.runlog) replaces Snakemake's. There are reasons against other ways:
 # - `quiet:` in the profile would empty the file as well, and hide why a job failed;
-# - a logger plugin has to be installed as a package wherever the study runs, for a profile that
-#   names it stops Snakemake where it is missing;
-# - of those that exist, snakemake-logger-plugin-rich 0.5.1 shows no time left, and no progress in
-#   a pipe or a CI log, and prints a failed job's whole log.
-# Snakemake's own log comes with --printshellcmds, --verbose, --quiet or a logger plugin, in dry runs,
-# and where another workflow uses this one as a module.
+# - a logger plugin would have to be installed wherever the study runs, because a profile that names
+#   a missing plugin stops Snakemake;
+# - the existing plugin snakemake-logger-plugin-rich 0.5.1 shows no time left, shows no progress in a
+#   pipe or a CI log, and prints the whole log of a failed job.
+# Snakemake's own handler is used with --printshellcmds, --verbose, --quiet or a logger plugin, in dry
+# runs, and if another workflow uses this one as a module.
 import textwrap
 import time
 
@@ -17,7 +17,7 @@ from mckl.show.runlog import OnRun, RunLog, answers
 from mckl.study.plan import REPORT, RULES, Job, plan
 from mckl.text import duration
 
-# The jobs that the plan knows, by their rules' names, which are others in a module.
+# The jobs of the plan by their rules' names, which are different if this workflow is a module.
 OWN_JOBS = {
     workflow.modifier.modify_rulename(rule): job
     for rule, job in {
@@ -28,17 +28,17 @@ OWN_JOBS = {
         },
     }.items()
 }
-RUN_LOG = []  # our handler, where it has taken the other's place
+RUN_LOG = []  # our handler, if it has replaced Snakemake's
 STARTED = time.time()
 
 
 def is_whole():
-    """Whether everything is asked for, so that a report is made in the end."""
+    """Whether the target is `all`, so that a report is written at the end."""
     return "all" in {job.rule.name for job in workflow.dag.jobs}
 
 
 def planned():
-    """The jobs that will run, by the number that Snakemake's log gives them."""
+    """The jobs that will run, by their numbers in Snakemake's log."""
     jobs = {}
     for job in workflow.dag.needrun_jobs():
         if job.rule.name in OWN_JOBS:
@@ -48,7 +48,7 @@ def planned():
 
 
 def at_once():
-    """How many jobs can run at a time, and how to say it."""
+    """The number of jobs that can run at a time, also in words."""
     if workflow.local_exec:
         cores = workflow.resource_settings.cores
         return cores, f"on {cores} core{'s' if cores > 1 else ''}"
@@ -58,7 +58,7 @@ def at_once():
 
 
 def announce():
-    """Says what will run and how long it takes, by the jobs as planned and their forecast."""
+    """Prints what will run and how long it takes; returns the planned jobs and their forecast."""
     jobs = planned()
     forecast = plan(STUDY, jobs.values())
     for line in forecast.lines(*at_once()):
@@ -78,7 +78,7 @@ def begin():
 
 
 def conclude(how, *done):
-    """Says how a run ended, with these jobs as its last, what the answer is, and where to look."""
+    """Prints how a run ended, the answer, and where the results are; `done` are the last jobs."""
     for run_log in RUN_LOG:
         run_log.over(*done)
     logger.info(f"mckl: {how}")
@@ -98,7 +98,7 @@ def conclude(how, *done):
 
 
 def ended(failed):
-    """How a run ended."""
+    """How a run ended, in words."""
     if any(run_log.stopped for run_log in RUN_LOG):
         return "The run was stopped. Finished results are kept: run the same command again to go on."
     if failed:
@@ -111,12 +111,12 @@ def ended(failed):
 
 
 def nothing_to_do():
-    """Says that every result is there already."""
+    """Prints that all results exist already."""
     conclude("nothing to do: the results are up to date")
 
 
 def take_over():
-    """Puts our handler in the place of Snakemake's own, unless somebody wants that one."""
+    """Replaces Snakemake's handler by ours, unless an option asks for Snakemake's."""
     asked = workflow.output_settings
     own = next((h for h in logger.handlers if h.name == "DefaultStreamHandler"), None)
     wanted = asked.printshellcmds or asked.verbose or asked.debug_dag or asked.quiet

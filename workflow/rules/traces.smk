@@ -1,4 +1,4 @@
-# The estimation step: one job a chunk of settings and a backend, and one table of all of them.
+# The estimation step: one job for each chunk of settings and backend, and one table from all jobs.
 
 
 rule estimate:

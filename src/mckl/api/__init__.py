@@ -1,1 +1,1 @@
-"""What `import mckl` offers: KL of objects and arrays that people have."""
+"""The Python interface: KL of distributions, callables and log-probabilities that users have."""

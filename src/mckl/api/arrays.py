@@ -1,4 +1,4 @@
-"""Arrays that people have, as NumPy arrays: of torch, TensorFlow, pandas, JAX and lists."""
+"""Converts arrays of torch, TensorFlow, pandas and JAX, and lists, to NumPy arrays."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ from mckl.errors import UserError
 
 
 def as_numpy(name: str, values: Any) -> NDArray[Any]:
-    """The values in memory as NumPy sees them, without a copy where there need be none.
+    """The values as a NumPy array, without a copy where none is needed; `name` is for messages.
+
+    Raises `UserError` for rows of different lengths.
 
     >>> as_numpy("log_q", [-1.0, -2.5])
     array([-1. , -2.5])
     """
-    if hasattr(values, "detach"):  # torch, whose bfloat16 NumPy does not have
+    if hasattr(values, "detach"):  # torch; NumPy has no bfloat16
         values = values.detach().cpu()
         if str(values.dtype) in ("torch.bfloat16", "torch.float16"):
             values = values.float()
@@ -31,13 +33,13 @@ def as_numpy(name: str, values: Any) -> NDArray[Any]:
 
 
 def numbers(name: str, values: Any) -> NDArray[Any]:
-    """The same for real numbers; raises `UserError` for anything else."""
+    """As `as_numpy`, for real numbers; raises `UserError` for anything else."""
     array = as_numpy(name, values)
-    if array.dtype == object:  # such as of pandas, with missing values
+    if array.dtype == object:  # such as a column of pandas with missing values
         try:
             array = array.astype(np.float64)
         except (TypeError, ValueError):
-            raise UserError(f"{name}: values that are no numbers, expected numbers") from None
+            raise UserError(f"{name}: some values are not numbers, expected numbers") from None
     if array.dtype.kind not in "fiu":
         raise UserError(f"{name}: values of type {array.dtype}, expected numbers")
     return array

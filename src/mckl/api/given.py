@@ -1,4 +1,4 @@
-"""`from_log_probs`: KL from log-probabilities of samples of q."""
+"""`from_log_probs` estimates KL from log-probabilities of samples of q."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ class GivenEstimate(Result):
     Attributes
     ----------
     estimator
-        Such as ``k1``; ``k3-factor`` is k3 by token.
+        The estimator's name, such as ``k1``; ``k3-factor`` is k3 by token.
     per
-        What KL is per: ``sample``, ``sequence`` or ``token``.
+        Whether the estimate is per ``sample``, ``sequence`` or ``token``.
     estimate, std_error
-        Of sequences the standard error is clustered.
+        The estimate and its standard error; with sequences, the latter is clustered by sequence.
     interval
-        Lower and upper end; None where it is withheld.
+        The lower and the upper end of the interval; None if it is withheld.
     withheld
-        Why; None where there is an interval.
+        Why the interval is withheld; None if it is not.
     tail_index, skewness
-        Of what is averaged; NaN where there are too few samples to tell.
+        The tail index and the skewness of the averaged values; NaN with too few samples.
     samples_needed
-        Samples (sequences) for the tolerance asked, and the interval of that forecast; None where
-        there is no interval.
+        The samples or sequences that the tolerance needs, with the lower and the upper end of an
+        interval for this number; None if the interval is withheld.
     """
 
     estimator: str
@@ -63,27 +63,28 @@ class GivenEstimate(Result):
 
 @dataclass(frozen=True, repr=False)
 class KLFromLogProbs(Result):
-    """KL(q||p) as the log-probabilities of samples tell it, in nats.
+    """Estimates of KL(q||p) from log-probabilities of samples, in nats.
 
     Attributes
     ----------
     kl
-        The estimate to trust, per sample or per sequence; NaN where no interval is given.
+        The estimate to trust, per sample or per sequence; NaN if there is none.
     interval
-        Its interval; None where there is none.
+        The interval of that estimate; None if there is none.
     trusted, why
-        The estimator to trust, and why; None where there is none.
+        The name of the estimator to trust, None if there is none; and the reason.
     rows, units
-        Tokens and sequences; without sequences both are the number of samples.
+        The numbers of tokens and of sequences; without sequences, both are the number of samples.
     tolerance, relative, confidence
-        As asked.
+        The requested half-width of the interval, whether it is relative to KL or in nats, and the
+        confidence.
     estimates
-        Of every estimator, per sample, or per sequence and per token.
+        The estimates of all estimators: per sample, or per sequence and per token.
     diagnostics
-        By name: mean of p/q with its standard error and effective sample size, drift,
-        autocorrelation (docs/diagnostics.md).
+        The diagnostics by name: the mean of p/q with its standard error and effective sample size,
+        drift, autocorrelation (docs/diagnostics.md).
     base
-        Of the logarithms, which is taken for granted.
+        The base of the logarithms, which is assumed and cannot be checked.
     """
 
     kl: float
@@ -102,13 +103,16 @@ class KLFromLogProbs(Result):
 
     @property
     def per_token(self) -> GivenEstimate | None:
-        """The trusted estimator's KL per token; None without sequences or without one to trust."""
+        """The trusted estimator's KL per token; None without sequences or a trusted estimator."""
         return next(
             (e for e in self.estimates if (e.estimator, e.per) == (self.trusted, "token")), None
         )
 
     def __getitem__(self, estimator: str) -> GivenEstimate:
-        """The estimate per sample or per sequence of an estimator, by its name."""
+        """The estimate, per sample or per sequence, of the estimator with this name.
+
+        Raises KeyError for any other name.
+        """
         for one in self.estimates:
             if one.estimator == estimator:
                 return one
@@ -168,7 +172,7 @@ def _cells(one: GivenEstimate) -> list[str]:
 
 
 def _reasons(estimates: Sequence[GivenEstimate]) -> Iterator[str]:
-    """Each reason once, with the estimators that it is of."""
+    """Each reason for a withheld interval once, with the names of the estimators."""
     by_reason: dict[str, list[str]] = {}
     for one in estimates:
         if one.withheld is not None and one.per != "token":
@@ -207,46 +211,57 @@ def from_log_probs(
     confidence: float = 0.95,
     estimator: str | None = None,
 ) -> KLFromLogProbs:
-    """KL(q||p) from log-probabilities of samples of q.
+    """Estimate KL(q||p) from log-probabilities of samples of q.
 
-    Every array may be of NumPy, torch, TensorFlow, JAX or pandas. Logarithms are natural.
+    Arrays may be of NumPy, torch, TensorFlow, JAX or pandas. Logarithms must be natural.
 
     Parameters
     ----------
     log_q, log_p
-        Of the samples under q and p, in nats: shape (samples,); of tokens in sequences shape
-        (tokens,) with `sequence`, or (sequences, tokens), with `mask` where they differ in length.
+        The log-probabilities of the samples under q and under p, in nats, shape (samples,). For
+        tokens of sequences, the shape is (tokens,) with `sequence`, or (sequences, tokens), with
+        `mask` if sequences differ in length.
     sequence
-        The id of each token's sequence, shape (tokens,). The tokens of a sequence stand together.
+        The id of each token's sequence, shape (tokens,). The tokens of a sequence must follow each
+        other.
     full_kl
-        For each token KL(q(. | before) || p(. | before)) over the whole vocabulary, in nats; adds
-        the estimator `rb`, where sequences are given.
+        KL(q(. | before) || p(. | before)) over the whole vocabulary at each token, in nats, in the
+        shape of `log_q`. It adds the estimator `rb` and needs sequences.
     log_sampler
-        Log-probabilities under what drew the samples, where that was not q: samples get weights.
+        The log-probabilities of the samples under the law s that drew them, if this was not q, in
+        the shape of `log_q`. Samples then have the weights q/s.
     mask
-        Which tokens count, of the shape of a two-dimensional `log_q`.
+        True for the tokens that count, in the shape of a two-dimensional `log_q`.
     tolerance, absolute
-        Error allowed relative to KL, or in nats: the answer says how many samples that takes.
+        The half-width of the interval, relative to KL or in nats, for which the answer says how
+        many samples are needed.
     confidence
-        Of the intervals.
+        The confidence of the intervals, between 0 and 1.
     estimator
-        The one to trust where its interval is given; by default that with the shortest interval.
+        The name of the estimator to trust if it has an interval; by default, the estimator with
+        the shortest interval is trusted.
 
     Returns
     -------
     KLFromLogProbs
-        All estimates in nats. Intervals that the data cast doubt on are withheld with a reason.
+        All estimates, in nats. An interval is withheld, with a reason, if the diagnostics find a
+        fault (docs/diagnostics.md).
 
     Raises
     ------
     ValueError
-        In one line, for arrays of different lengths, values that no sample of q has, ids that
-        return, and log-probabilities that seem to be swapped.
+        For arrays of different shapes, values that a sample of q cannot have, ids of sequences that
+        return, and log-probabilities that seem to be swapped. The message is one line.
+
+    Notes
+    -----
+    Samples of s are self-normalised, and standard errors of ratios follow from the delta method;
+    see A. B. Owen, "Monte Carlo theory, methods and examples" (2013), chapter 9.
 
     Examples
     --------
     >>> import numpy as np
-    >>> z = np.random.default_rng(1).normal(size=10_000)  # q is normal, p has the mean 0.1
+    >>> z = np.random.default_rng(1).normal(size=10_000)  # q is standard normal; p has mean 0.1
     >>> found = from_log_probs(-0.5 * z**2, -0.5 * (z - 0.1) ** 2)
     >>> found.trusted, bool(found.interval[0] < 0.005 < found.interval[1])
     ('cv', True)
@@ -267,7 +282,7 @@ def columns_of(
     log_sampler: Any = None,
     mask: Any = None,
 ) -> dict[str, NDArray[Any]]:
-    """The arrays of `from_log_probs` as columns of one length; raises `UserError`."""
+    """The arrays of `from_log_probs` as columns of one length; raises `UserError` as it does."""
     given = {"log_q": log_q, "log_p": log_p, "full_kl": full_kl, "log_sampler": log_sampler}
     columns = {name: numbers(name, values) for name, values in given.items() if values is not None}
     for name in ("log_q", "log_p"):
@@ -298,7 +313,7 @@ def columns_of(
 
 
 def request_of(tolerance: float, absolute: float | None, confidence: float) -> Request:
-    """What is asked; raises `UserError` for what cannot be."""
+    """The precision requested; raises `UserError` for numbers outside of their range."""
     size = tolerance if absolute is None else absolute
     if not (math.isfinite(size) and size > 0):
         name = "tolerance" if absolute is None else "absolute"
@@ -311,7 +326,7 @@ def request_of(tolerance: float, absolute: float | None, confidence: float) -> R
 def _flattened(
     columns: Mapping[str, NDArray[Any]], ids: NDArray[Any] | None, mask: Any
 ) -> tuple[dict[str, NDArray[Any]], NDArray[Any]]:
-    """Tokens one after the other, with the row of each as the id of its sequence."""
+    """The tokens of all rows in one column, and the row's number as the id of each sequence."""
     shape = columns["log_q"].shape
     if ids is not None:
         raise UserError("sequence: not with arrays of shape (sequences, tokens): each row is one")
@@ -325,7 +340,7 @@ def _flattened(
 
 
 def result_of(found: Answer) -> KLFromLogProbs:
-    """The answer as a result."""
+    """The answer as the object that `from_log_probs` returns."""
     estimates = tuple(
         _estimate(one, needed, found.sequences)
         for one, needed in zip(found.judged, found.needed, strict=True)

@@ -1,7 +1,7 @@
-"""Distributions that people have, as sides of a pair: of scipy.stats, torch and TFP.
+"""Recognises distributions of scipy.stats, torch and TensorFlow Probability (TFP) as sides.
 
-An object is known by its class's module and name, so nothing is imported that is not there
-already. A batch of torch or TFP, shape (D,), stands for D independent coordinates.
+An object is recognised by the module and name of its class, so no library has to be imported. A
+batch of torch or TFP distributions, shape (D,), stands for D independent coordinates.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _Read = Callable[[Any], Mapping[str, Any] | None]
 
 
 def as_side(value: Any) -> Mapping[str, Any] | None:
-    """The mapping of a case that a distribution is; None where no family here has it.
+    """The distribution as a mapping like those of a case; None if no family of mckl has it.
 
     >>> import scipy.stats
     >>> as_side(scipy.stats.gamma(2, scale=0.5))
@@ -33,7 +33,7 @@ def as_side(value: Any) -> Mapping[str, Any] | None:
 
 
 def library_of(value: Any) -> str | None:
-    """``scipy``, ``torch`` or ``tfp`` for a distribution of theirs; else None."""
+    """The library of a distribution, ``scipy``, ``torch`` or ``tfp``; None for other objects."""
     module = type(value).__module__
     for prefix, library in (
         ("scipy.stats", "scipy"),
@@ -46,7 +46,7 @@ def library_of(value: Any) -> str | None:
 
 
 def _plain(value: Any) -> Any:
-    """Arrays as lists, so that errors show them as a user would write them."""
+    """Turns arrays into lists, so that messages show them as a user would write them."""
     if isinstance(value, str | list):
         return value
     array = np.asarray(as_numpy("parameter", value), np.float64)
@@ -56,7 +56,7 @@ def _plain(value: Any) -> Any:
 
 
 def _frozen(value: Any) -> Mapping[str, Any] | None:
-    """A frozen law of scipy.stats in one dimension, or with arrays of parameters."""
+    """The mapping of a frozen scipy.stats law of one dimension; parameters may be arrays."""
     made = _SCIPY.get(value.dist.name)
     if made is None:
         return None
@@ -69,7 +69,7 @@ def _frozen(value: Any) -> Mapping[str, Any] | None:
 def _at_zero(
     make: Callable[..., Mapping[str, Any]], *, scaled: bool = False
 ) -> Callable[..., Mapping[str, Any] | None]:
-    """A law of scipy.stats that mckl has at location 0 alone, and unless `scaled` at scale 1."""
+    """The reader of a law that mckl has only at location 0, and only at scale 1 unless `scaled`."""
 
     def read(*values: Any) -> Mapping[str, Any] | None:
         *shapes, location, scale = values
@@ -110,7 +110,7 @@ _SCIPY: Mapping[str, Callable[..., Mapping[str, Any] | None]] = {
 
 
 def _fields(family: str, **names: str) -> _Read:
-    """Parameters by the names of attributes; what has more than one axis is no side here."""
+    """The reader of parameters from attributes; parameters with two axes or more are refused."""
 
     def read(value: Any) -> Mapping[str, Any] | None:
         found = {key: getattr(value, name) for key, name in names.items()}
@@ -161,7 +161,7 @@ def _bernoulli(of: Callable[[Any], Any]) -> _Read:
 
 
 def _inner(name: str) -> _Read:
-    """The law that an `Independent` makes one of; a batch beyond its event is no side here."""
+    """The reader of an `Independent` around another law; further batch axes are refused."""
 
     def read(value: Any) -> Mapping[str, Any] | None:
         if len(value.batch_shape):
@@ -226,9 +226,10 @@ _READERS: Mapping[tuple[str, str], _Read] = {
 
 
 class Sampled:
-    """q by what draws it and its log density: a distribution, an object or two callables.
+    """Draws samples of q, which is a distribution, an object with methods, or two callables.
 
-    `sample(n, rng)` gives n samples along the first axis; `log_prob(samples)` their log densities.
+    An object has the methods ``sample(n, rng)``, which returns n samples along the first axis, and
+    ``log_prob(samples)``, which returns their log densities. Raises `UserError` for anything else.
     """
 
     def __init__(self, side: str, value: Any) -> None:
@@ -241,13 +242,13 @@ class Sampled:
             )
 
     def draw(self, n: int, rng: np.random.Generator) -> Any:
-        """So many samples, as the library has them."""
+        """n samples, in the array type of q's library. Raises `UserError` for a wrong shape."""
         value = self._value
         if self._library == "scipy":
             if hasattr(value, "rvs"):
                 return value.rvs(size=n, random_state=rng)
             return value.sample(n, rng=rng)
-        if self._library == "tfp":  # two numbers are a stateless seed: the same draws again
+        if self._library == "tfp":  # a seed of two numbers is stateless, so draws are repeatable
             return value.sample(n, seed=rng.integers(2**31, size=2, dtype=np.int32))
         if self._library == "torch":
             import torch
@@ -267,7 +268,7 @@ class Sampled:
 
 
 class LogProb:
-    """The log density of one side at samples."""
+    """The log density of one side; raises `UserError` for an object that has none."""
 
     def __init__(self, side: str, value: Any) -> None:
         self._side, self._library = side, library_of(value)
@@ -303,7 +304,7 @@ class LogProb:
             ) from error
         found = np.asarray(found, np.float64)
         if self._library in ("torch", "tfp") and found.ndim == 2 and found.shape[0] == n:
-            found = found.sum(axis=1)  # a batch: independent coordinates
+            found = found.sum(axis=1)  # a batch stands for independent coordinates
         if found.shape != (n,):
             raise UserError(
                 f"{self._side}: log_prob gave shape {found.shape} for {n} samples, expected ({n},)"
@@ -311,7 +312,7 @@ class LogProb:
         return found
 
     def _as_own(self, samples: Any) -> Any:
-        """The samples as this side's library takes them."""
+        """The samples in the array type of this side's library."""
         if self._library == "torch" and not hasattr(samples, "detach"):
             import torch
 

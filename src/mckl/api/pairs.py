@@ -1,4 +1,4 @@
-"""`kl`, `advise` and `estimate` of two distributions, as objects or as mappings."""
+"""`kl`, `advise` and `estimate` for two distributions, given as objects or as mappings."""
 
 from __future__ import annotations
 
@@ -27,16 +27,17 @@ from mckl.text import count
 
 @dataclass(frozen=True, repr=False)
 class Advice(Result):
-    """How many samples each estimator and sampler takes, from theory.
+    """The number of samples that each estimator and sampler needs, from exact theory.
 
     Attributes
     ----------
     kl
-        KL(q||p), exact, in nats.
+        The exact KL(q||p), in nats.
     recommendation
-        Estimator, sampler, samples needed and why; None where nothing reaches the tolerance.
+        The recommended estimator and sampler, the samples needed and the reason, as a dict; None
+        if no estimator reaches the tolerance.
     request, regime, options, left_out, pair
-        As `mckl advise --json` has them.
+        The same as in the output of ``mckl advise --json``.
     """
 
     kl: float
@@ -81,15 +82,20 @@ class KLEstimate(Result):
     Attributes
     ----------
     estimate, interval
-        The interval is None where it is withheld, for the reason in `withheld`.
+        The estimate and the ends of its interval; the latter is None if it is withheld.
+    withheld
+        Why the interval is withheld; None if it is not.
     half_width, target
-        Of the interval, and what was asked for.
+        The half-width of the interval, and the one that was requested.
     stopped
-        ``tight``: the tolerance is met; ``budget``: the budget was spent before; ``withheld``.
+        ``tight`` if the tolerance is met, ``budget`` if the budget was spent before that, and
+        ``withheld`` if there is no interval.
     samples, estimator, sampler, seed
-        How it was drawn.
+        The number of samples drawn, the estimator, the sampler and the seed.
+    confidence
+        The confidence of the interval.
     exact
-        KL by theory; None where none is known.
+        The exact KL; None if it is not known.
     """
 
     estimate: float
@@ -131,18 +137,25 @@ class KLEstimate(Result):
 
 
 def kl(q: Any, p: Any) -> float:
-    """KL(q||p) in nats, exact.
+    """The exact KL(q||p), in nats.
 
     Parameters
     ----------
     q, p
-        Mappings as in a study's cases (``{"family": "gamma", "shape": 2, "rate": 1}``; normal
-        unless named), or distributions of scipy.stats, torch or TensorFlow Probability.
+        Mappings as in the cases of a study, such as ``{"family": "gamma", "shape": 2, "rate": 1}``,
+        where the family is normal if it is not given; or distributions of scipy.stats (frozen),
+        torch or TensorFlow Probability.
+
+    Returns
+    -------
+    float
+        KL(q||p) in nats, by a closed form, or by quadrature where there is none.
 
     Raises
     ------
     ValueError
-        In one line, for what is no distribution, an infinite KL, and where no exact KL is known.
+        If q or p is not a distribution, KL is infinite, or no exact KL is known. The message is one
+        line.
 
     Examples
     --------
@@ -169,21 +182,29 @@ def advise(
     absolute: float | None = None,
     confidence: float | None = None,
 ) -> Advice:
-    """How many samples each estimator and sampler takes to know KL(q||p); nothing is drawn.
+    """The number of samples that each estimator and sampler needs to know KL(q||p).
+
+    Nothing is drawn: the numbers follow from exact theory (docs/theory.md, sections 3 to 6).
 
     Parameters
     ----------
     q, p
         As for `kl`.
     tolerance, absolute
-        The RMSE allowed, relative to KL or in nats.
+        The largest RMSE allowed, relative to KL or in nats.
     confidence
-        Let the error, not only the RMSE, be within the tolerance with this probability.
+        If given, the tolerance limits the error of an estimate, instead of the RMSE, with this
+        probability.
+
+    Returns
+    -------
+    Advice
+        The samples needed for every estimator and sampler, and a recommendation.
 
     Raises
     ------
     ValueError
-        As `kl` does.
+        As for `kl`, and for a tolerance or confidence outside of its range.
 
     Examples
     --------
@@ -221,34 +242,45 @@ def estimate(
     budget: int = 10**7,
     seed: int = 20171127,
 ) -> KLEstimate:
-    """Estimate KL(q||p) from samples until its interval is tight enough.
+    """Estimate KL(q||p) from samples, until the interval is as short as requested.
 
-    Where theory knows the pair, it chooses the estimator and the sampler and decides whether there
-    is an interval. For other objects a pilot chooses, samples are independent, and the diagnostics
-    of `from_log_probs` decide.
+    For pairs with exact theory, theory chooses the estimator and the sampler, and decides whether
+    an interval can be trusted. For other objects a pilot chooses the estimator, samples are
+    independent, and the diagnostics of `from_log_probs` decide. Independent samples are drawn in
+    two stages (Stein, "A two-sample test for a linear hypothesis whose power is independent of the
+    variance", 1945), so that stopping does not reduce the interval's coverage.
 
     Parameters
     ----------
     q
-        As for `kl`; or ``(sample, log_prob)`` with ``sample(n, rng)``, n samples along the first
-        axis, and ``log_prob(samples)``, shape (n,) in nats; or an object with these methods.
+        As for `kl`; or a pair of callables ``(sample, log_prob)``, or an object with these two
+        methods. ``sample(n, rng)`` returns n samples along the first axis, drawn with the NumPy
+        generator ``rng``. ``log_prob(samples)`` returns log densities in nats, shape (n,).
     p
-        The same, of which only ``log_prob`` is used; or that callable alone.
+        As q, though only ``log_prob`` is used; or this callable alone.
     tolerance, absolute
-        Half-width of the interval, relative to the estimate or in nats.
+        The half-width of the interval, relative to the estimate or in nats.
     confidence
-        Of the interval.
+        The confidence of the interval, between 0 and 1.
     estimator, sampler
-        Instead of what is chosen.
+        The names of an estimator and a sampler to use instead of those chosen.
     budget
-        Most samples to draw.
+        The most samples to draw, at least 16.
     seed
-        Same seed, same answer.
+        The seed of the random numbers; equal seeds give equal answers.
+
+    Returns
+    -------
+    KLEstimate
+        The estimate in nats, with its interval or the reason why this is withheld.
 
     Raises
     ------
     ValueError
-        In one line: no distribution, an infinite KL, callables that return another shape.
+        If q or p is not a distribution, KL is infinite, a callable returns a wrong shape, or an
+        argument is outside of its range. The message is one line.
+    FloatingPointError
+        If the log density ratio of a pair with exact theory overflows at a sample.
 
     Examples
     --------
@@ -286,7 +318,7 @@ def estimate(
 
 
 class Run(NamedTuple):
-    """An estimate of a pair, what it used, and what would give an interval where it has none."""
+    """An estimate of a pair, how it was drawn, and what to use instead if it has no interval."""
 
     done: Estimate
     forecasts: Forecasts
@@ -303,19 +335,29 @@ def run(
     check: Callable[[str], object] = lambda sampler: None,
     progress: Callable[[int], Any] | None = None,
 ) -> Run:
-    """Estimate a pair that theory knows with what it recommends, or with what is asked for.
+    """Estimate a pair with exact theory by the recommended estimator and sampler, or by others.
 
     Parameters
     ----------
+    pair
+        q and p.
+    request
+        The tolerance, the confidence and the budget.
+    sampler, estimator
+        Names; None for the recommended ones.
+    seed
+        The seed of the random numbers.
     check
-        Called with the sampler's name before anything is drawn; raises where it cannot serve.
+        A function that is called with the sampler's name before anything is drawn, and raises if
+        this sampler cannot be used.
     progress
-        Expected samples -> a context manager that gives what is called with those that are drawn.
+        A function of the expected number of samples that returns a context manager. The latter's
+        value is a function that is called with the number of samples that each step has drawn.
 
     Raises
     ------
     UserError
-        Where KL is no float64, or l is not finite.
+        If KL exceeds the largest float64, or l is not finite at a sample.
     """
     divergences(pair)
     forecasts = Forecasts(pair)
@@ -375,7 +417,7 @@ def _result(
 
 
 def _pair(q: Any, p: Any) -> tuple[Pair | None, str]:
-    """The pair of two sides that families here have; else None, and why."""
+    """The pair of q and p if mckl has their families; else None, and why not."""
     sides = {"q": as_side(q), "p": as_side(p)}
     for name, side in sides.items():
         if side is None:
@@ -384,7 +426,7 @@ def _pair(q: Any, p: Any) -> tuple[Pair | None, str]:
     try:
         return case_pair(sides), ""
     except ValueError as error:
-        # Without a law for these families, objects can still be sampled; mappings cannot.
+        # Objects of families without a common law can still be sampled, but mappings cannot.
         sampled_instead = isinstance(error, OtherFamilyError) and not (
             isinstance(q, Mapping) or isinstance(p, Mapping)
         )
@@ -394,7 +436,7 @@ def _pair(q: Any, p: Any) -> tuple[Pair | None, str]:
 
 
 def _registered(q: Any, p: Any) -> float | None:
-    """The KL that torch or TensorFlow Probability has of a pair; None where they have none."""
+    """The KL that torch or TensorFlow Probability has registered for q and p; None without one."""
     library = library_of(q)
     if library is None or library == "scipy" or library != library_of(p):
         return None

@@ -1,4 +1,4 @@
-"""Results as small frozen objects: readable as text, as a dictionary and as an HTML table."""
+"""The base class of results: frozen objects with a text form, a dictionary and an HTML table."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any
 
 
 class Result:
-    """What every result does; subclasses are frozen dataclasses."""
+    """The methods that all results have; subclasses are frozen dataclasses."""
 
     def to_dict(self) -> dict[str, Any]:
-        """The fields as plain data that JSON can hold: NaN and inf are None."""
+        """The fields as plain data for JSON, with None in place of NaN and inf."""
         return {
             field.name: _plain(getattr(self, field.name))
             for field in dataclasses.fields(self)  # type: ignore[arg-type]
@@ -24,7 +24,7 @@ class Result:
         raise NotImplementedError
 
     def table(self) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
-        """Header and rows of the result's table."""
+        """The header and the rows of the result's table."""
         raise NotImplementedError
 
     def __repr__(self) -> str:
@@ -54,7 +54,7 @@ def _plain(value: Any) -> Any:
 
 
 def aligned(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """A table as text: columns are as wide as their widest cell, the first stands left."""
+    """The lines of a table as text; the first column is aligned left and the others right."""
     widths = [max(len(row[i]) for row in (header, *rows)) for i in range(len(header))]
     for row in (header, *rows):
         cells = [row[0].ljust(widths[0])]

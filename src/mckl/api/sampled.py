@@ -1,7 +1,7 @@
-"""Estimates of KL of any q that can be drawn and any two log densities that can be evaluated.
+"""Estimates KL for any q that can be sampled and any two log densities that can be evaluated.
 
-Nothing is known of their law, so a pilot decides which estimator is used and how many fresh samples
-the main stage draws (Stein 1945, as in `mckl.estimation.sequential`), and the diagnostics for given
+The law of l is not known. So a pilot decides which estimator is used and how many new samples the
+main stage draws (Stein 1945, as in `mckl.estimation.sequential`), and the diagnostics for given
 samples decide whether there is an interval.
 """
 
@@ -20,15 +20,17 @@ from mckl.estimation.intervals import Request, units_needed
 
 PILOT = 4096
 _AT_ONCE = 2**16
-_MAINS = 4  # main stages at most; each later one is for an estimate that came out low
+_MAINS = 4  # the most main stages; a further one is drawn if the estimate is lower than expected
 
 
 class Drawn(NamedTuple):
-    """What the stages gave.
+    """The results of all stages.
 
     used      the estimate of the last main stage
-    half_width, target  in nats; the half-width is NaN where the interval is withheld
-    stopped   ``tight``, ``budget`` or ``withheld``
+    half_width, target  the half-width of the interval, NaN if it is withheld, and the one
+              requested, in nats
+    stopped   ``tight``, ``budget`` or ``withheld``, as in `mckl.KLEstimate`
+    samples   the number of samples drawn in all stages
     """
 
     used: Judged
@@ -39,7 +41,7 @@ class Drawn(NamedTuple):
 
 
 def estimate(q: Any, p: Any, request: Request, estimator: str | None, seed: int) -> Drawn:
-    """Estimate KL(q||p) by samples of q; raises `UserError` for what cannot be sampled."""
+    """Estimate KL(q||p) from samples of q; raises `UserError` for objects that have none."""
     draw, log_q, log_p = Sampled("q", q), LogProb("q", q), LogProb("p", p)
 
     def run(stage: int, n: int) -> Answer:
@@ -85,7 +87,7 @@ def estimate(q: Any, p: Any, request: Request, estimator: str | None, seed: int)
 
 
 def _chosen(found: Answer, estimator: str | None) -> Judged:
-    """The estimate of this estimator; else the one to trust, or k1 where none is."""
+    """The estimate of this estimator; if none is named, the one to trust, or else that of k1."""
     names = {one.estimator: one for one in found.judged}
     if estimator is not None:
         if estimator not in names:

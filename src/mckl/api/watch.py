@@ -1,4 +1,4 @@
-"""`Watch`: KL that may be looked at after every batch of a run."""
+"""`Watch`, an estimate of KL that may be looked at after every batch of a run."""
 
 from __future__ import annotations
 
@@ -20,24 +20,26 @@ from mckl.estimation.running import RunningMoments
 from mckl.estimation.values import ESTIMATORS
 from mckl.estimation.values.integrands import Integrands
 
-# The mean of r is held against 1 by a confidence sequence of its own, at this level.
+# The error probability of the confidence sequence by which the mean of r is compared with 1.
 _RATIO_LEVEL = 1e-4
 
 
 @dataclass(frozen=True, repr=False)
 class Watched(Result):
-    """What a `Watch` has seen, in nats per sample or per sequence.
+    """The state of a `Watch`: its estimate and interval, in nats per sample or per sequence.
 
     Attributes
     ----------
     estimate, std_error
-        NaN before there are two samples.
+        The estimate, NaN without samples, and its standard error, NaN with fewer than two.
     interval
-        None before `start` samples, and where it is withheld.
+        The ends of the interval; None before `start` samples, and if it is withheld.
     withheld
-        Why; None where it is not.
+        Why the interval is withheld; None if it is not.
     samples
-        Samples, or sequences, so far.
+        The number of samples, or of sequences, so far.
+    estimator, confidence
+        The options of the watch.
     """
 
     estimate: float
@@ -67,22 +69,29 @@ class Watched(Result):
 class Watch:
     """KL(q||p) of a run, with an interval that may be looked at after every batch.
 
-    The interval is an asymptotic confidence sequence (Waudby-Smith, Arbour, Sinha, Kennedy & Ramdas
-    2024): with the given probability all intervals from `start` samples on hold KL, however often
-    one looks and whenever one stops. An ordinary 95 % interval that is looked at all the time
-    misses KL at some time in more than half of the runs.
+    The interval is an asymptotic confidence sequence (Waudby-Smith, Arbour, Sinha, Kennedy &
+    Ramdas, "Time-uniform central limit theory and asymptotic confidence sequences", 2024). With the
+    given probability all intervals from `start` samples on contain KL, however often one looks and
+    whenever one stops. An ordinary 95 % interval that is looked at after every batch misses KL at
+    some time in more than half of the runs.
 
     Parameters
     ----------
     estimator
-        One that is a plain mean and unbiased: `k1`, `k3`; with sequences also by token.
+        The name of an unbiased estimator that is a mean: ``k1`` or ``k3``; with sequences also
+        ``k3-factor``, which is k3 by token.
     confidence
-        That every interval of the run holds KL.
+        The probability that all intervals of a run contain KL.
     start
-        Samples, or sequences, before which there is no interval.
+        The number of samples, or sequences, before which there is no interval.
     tightest
-        Samples at which the interval is as short as it can be: 1.55 times the ordinary one. The
-        default is ten times `start`.
+        The number of samples at which the interval is as short as it can be, which is 1.55 times
+        the ordinary one. The default is ten times `start`.
+
+    Raises
+    ------
+    ValueError
+        For an unknown estimator, a confidence outside of 0 to 1, and a `start` below 2.
 
     Examples
     --------
@@ -123,9 +132,10 @@ class Watch:
         self._moments = RunningMoments(products, lambda ell: self._values, 1)
 
     def update(self, log_q: Any, log_p: Any, *, sequence: Any = None, mask: Any = None) -> Watched:
-        """Take in a batch of samples of q, as `mckl.from_log_probs` does; whole sequences.
+        """Add a batch of samples of q and return the new estimate and interval.
 
-        Raises ValueError as `mckl.from_log_probs` does; the batch is then left out as a whole.
+        The arguments are those of `mckl.from_log_probs`, in nats. A batch must have whole
+        sequences. Raises ValueError as `mckl.from_log_probs` does; the batch then has no effect.
         """
         columns = columns_of(log_q, log_p, sequence=sequence, mask=mask)
         if self._by_token and "sequence" not in columns:
@@ -144,7 +154,7 @@ class Watch:
         self._moments.update(some["ell"][None, None])
 
     def look(self) -> Watched:
-        """The estimate and its interval now."""
+        """The current estimate and its interval."""
         n = self._moments.units
         mean, sd = self._mean_and_sd(self._name)
         interval, withheld = None, None
@@ -180,7 +190,10 @@ class Watch:
         )
 
     def merge(self, other: Watch) -> None:
-        """Take in what another process has seen with the same options."""
+        """Add all samples of another watch, which must have the same options, else ValueError.
+
+        So processes may each have a watch, which are merged in the end.
+        """
         if self._options() != other._options():
             raise UserError(
                 f"merge: a watch of other options, {other._options()}, expected {self._options()}"
@@ -196,12 +209,12 @@ class Watch:
         }
 
     def state(self) -> dict[str, Any]:
-        """Everything that it has seen, as plain data that JSON can hold."""
+        """The options and the moments of all samples so far, as plain data for JSON."""
         return {**self._options(), "moments": self._moments.state()}
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Watch:
-        """The watch that `state` was of."""
+        """The watch that had this `state`. Raises ValueError for anything else."""
         try:
             options = {key: state[key] for key in ("estimator", "confidence", "start", "tightest")}
             made = cls(**options)

@@ -1,6 +1,6 @@
-"""The command `mckl`: what a KL is, how to estimate it, and an estimate of it.
+"""The command `mckl`, which computes a KL, advises how to estimate it, and estimates it.
 
-Heavy modules are imported where they are used: an answer must not wait for what it does not need.
+Heavy modules are imported where they are used, so that no answer waits for modules it does not use.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from mckl.families.base import Pair
 
 BAD_INPUT, NOT_REACHED, DIFFERENT, WITHHELD = 2, 3, 3, 4
-_MOST_DIMENSION = 10**15  # beyond, counts of coordinates are no exact float64
+_MOST_DIMENSION = 10**15  # larger counts of coordinates are not exact in float64
 F = TypeVar("F", bound=Callable[..., Any])
 
 _CODES = """\b
@@ -81,7 +81,7 @@ class _Count(click.ParamType[int]):
 
 
 class _Registered(click.Choice[str]):
-    """One of the names in a registry, which is imported when they are asked for."""
+    """One of the names in a registry, which is imported when the names are needed."""
 
     def __init__(self, module: str, registry: str) -> None:
         self._module, self._registry = module, registry
@@ -97,22 +97,22 @@ _ESTIMATOR = _Registered("mckl.estimation.values", "ESTIMATORS")
 
 
 def _pair_options(function: F) -> F:
-    vector = "numbers as 1,4 or a file of one vector"
+    vector = "numbers such as 1,4 or a file with one vector"
     both = "parameters as in a study's cases, or a file with mean and sd, var or logvar"
     for option in reversed(
         (
             click.option(
                 "--family", metavar="FAMILY",
-                help="Of q and p, as in a study's sweep, such as 'student-t(5)'.  [normal]",
+                help="Family of q and p as in a study, such as 'student-t(5)'.  [normal]",
             ),
             click.option("--dimension", "-d", type=_Count(), help="Number of coordinates D."),
             click.option(
                 "--scale", "-s", type=float, callback=_positive,
-                help="Scale of p by that of q, sigma_p / sigma_q.  [1]",
+                help="Scale of p divided by that of q, sigma_p / sigma_q.  [1]",
             ),
             click.option(
                 "--offset", "-o", type=float, callback=_finite,
-                help="(mu_q - mu_p) / sigma_q; of gamma laws log(shape of q / shape of p).  [0]",
+                help="(mu_q - mu_p) / sigma_q; for gamma laws log(shape of q / shape of p).  [0]",
             ),
             click.option("--q-mean", metavar="VECTOR", help=f"Means of q: {vector}."),
             click.option("--q-sd", metavar="VECTOR", help="Standard deviations of q."),
@@ -126,28 +126,29 @@ def _pair_options(function: F) -> F:
     return function
 
 
-# Columns of log-probabilities, and what their options say.
+# The columns of log-probabilities, with the help of their options.
 _GIVEN = {
     "log_q": "log q of samples of q, or of their tokens, in nats.",
-    "log_p": "log p of the same.",
-    "log_ratio": "log q - log p instead of both.",
-    "sequence": "The id of each token's sequence; the rows of one stand together.",
-    "log_sampler": "log-probabilities under what drew the samples, if not q: they get weights.",
-    "full_kl": "KL of the next token over the whole vocabulary, row by row: adds rb.",
+    "log_p": "log p of the same samples or tokens.",
+    "log_ratio": "log q - log p, instead of both.",
+    "sequence": "The id of each token's sequence; rows of a sequence must follow each other.",
+    "log_sampler": "Log-probabilities under the law that drew the samples, if this is not q.",
+    "full_kl": "KL of the next token over the whole vocabulary, one a token; adds rb.",
 }
 
 
 def _given_options(function: F) -> F:
     rest = (
         click.option(
-            "--table", metavar="FILE", help="One table (.npz, .csv, .parquet) with such columns."
+            "--table", metavar="FILE", help="One table (.npz, .csv, .parquet) with these columns."
         ),
         click.option(
-            "--columns", metavar="NAMES", help="Their names in it, as log_q=policy_logp,log_p=ref."
+            "--columns", metavar="NAMES",
+            help="Names of the table's columns, such as log_q=policy_logp,log_p=ref.",
         ),
         click.option(
             "--watch", is_flag=True,
-            help="Read batches as JSON lines, and tell what is known after each.",
+            help="Read batches as JSON lines from standard input, and answer after each.",
         ),
     )  # fmt: skip
     files = [
@@ -164,7 +165,7 @@ def _tolerance_options(function: F) -> F:
         (
             click.option(
                 "--tolerance", "-t", type=float, callback=_positive,
-                help="Allowed error relative to KL.  [0.01; with --gradient, relative to it: 0.1]",
+                help="Allowed error relative to KL [0.01], or with --gradient to its norm [0.1].",
             ),
             click.option(
                 "--absolute", type=float, callback=_positive, metavar="NATS",
@@ -184,7 +185,7 @@ class _Group(click.Group):
 
     def main(self, *args: Any, **extra: Any) -> NoReturn:
         extra["standalone_mode"] = False
-        warnings.simplefilter("ignore")  # an overflow shows in the result
+        warnings.simplefilter("ignore")  # the result shows an overflow
         try:
             code = super().main(*args, **extra)
         except click.exceptions.NoArgsIsHelpError as error:
@@ -201,7 +202,7 @@ class _Group(click.Group):
             _fail("not enough memory for so many coordinates")
         except click.Abort:
             _fail("interrupted", 130)
-        except BrokenPipeError:  # the reader of the pipe has closed it
+        except BrokenPipeError:  # the reader has closed the pipe
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(141)
         sys.exit(code if isinstance(code, int) else 0)
@@ -218,17 +219,18 @@ def _fail(text: str, code: int = BAD_INPUT) -> NoReturn:
     epilog="""\b
 Completion: eval "$(_MCKL_COMPLETE=bash_source mckl)" in ~/.bashrc (zsh_source, fish_source).
 
-Exit codes: 0 answered, 2 bad input, 3 the tolerance is not reached, or files differ, 4 estimated,
-but without an interval, for none would cover.""",
+Exit codes: 0 answered, 2 bad input, 3 the tolerance is not reached, or files differ, 4 estimated
+without an interval, since none would cover.""",
 )
 @click.version_option(__version__, prog_name="mckl")
 def main() -> None:
     """Tell how many Monte Carlo samples it takes to know KL(q||p) of two distributions.
 
-    q is sampled and p is the reference. A pair is given by --family, --dimension, --scale and
-    --offset (the same in every coordinate), by vectors of normal laws, or by --q and --p: files, or
-    texts such as '{family: gamma, shape: 2, rate: 1}' with the family (normal unless named) and its
-    parameters, of which each may be a file. A single number stands for every coordinate.
+    q is sampled and p is the reference. There are three ways to give a pair: by --family,
+    --dimension, --scale and --offset, which are the same in every coordinate; by vectors of normal
+    laws; or by --q and --p. The latter are files, or texts such as '{family: gamma, shape: 2, rate:
+    1}' with the family (default normal) and its parameters, each of which may be a file. A single
+    number is used for every coordinate.
     """
 
 
@@ -240,7 +242,7 @@ def main() -> None:
 @_pair_options
 @_json_option
 def kl(as_json: bool, **pair: Any) -> None:
-    """Tell KL(q||p) and KL(p||q), exact and in nats."""
+    """Tell the exact KL(q||p) and KL(p||q), in nats."""
     given = _pair(**pair)
     from mckl.estimation.advice import divergences
 
@@ -264,13 +266,19 @@ def kl(as_json: bool, **pair: Any) -> None:
 @_tolerance_options
 @click.option(
     "--confidence", "-c", type=float, callback=_share,
-    help="Let the error, not only the RMSE, be within the tolerance with this probability.",
+    help="Limit the error, instead of the RMSE, with this probability.",
 )  # fmt: skip
-@click.option("--sampler", "samplers", multiple=True, type=_SAMPLER, help="Only these.")
-@click.option("--estimator", "estimators", multiple=True, type=_ESTIMATOR, help="Only these.")
+@click.option(
+    "--sampler", "samplers", multiple=True, type=_SAMPLER,
+    help="Show only this sampler; repeatable.",
+)  # fmt: skip
+@click.option(
+    "--estimator", "estimators", multiple=True, type=_ESTIMATOR,
+    help="Show only this estimator; repeatable.",
+)  # fmt: skip
 @click.option(
     "--gradient", is_flag=True,
-    help="Tell it of the gradient of KL in the parameters of q: what each loss descends.",
+    help="Answer for the gradient of KL in the parameters of q, and tell what each loss descends.",
 )  # fmt: skip
 @_json_option
 def advise(
@@ -285,7 +293,7 @@ def advise(
 ) -> None:
     """Tell how many samples each estimator and sampler needs, and which to use.
 
-    The answer is theory, exact unless marked; nothing is drawn.
+    The answer is theory, which is exact unless marked. Nothing is drawn.
     """
     given = _pair(**pair)
     if gradient:
@@ -319,16 +327,16 @@ def advise(
     + "  mckl estimate --table rollout.parquet"
     + " --columns log_q=policy_logp,log_p=ref_logp,sequence=episode\n\n"
     + _CODES.format(
-        no="the interval is wider than was asked: the budget is spent, or the data are too few"
+        no="the interval is wider than requested: the budget is spent, or the data are too few"
     ).rstrip()
-    + "\n  4  estimated, but without an interval: it would not cover; the reason is given\n"
+    + "\n  4  estimated, but without an interval, since it would not cover; the reason is given\n"
 )
 @_pair_options
 @_given_options
 @_tolerance_options
 @click.option(
     "--confidence", "-c", type=float, default=0.95, callback=_share, show_default=True,
-    help="Of the interval.",
+    help="Confidence of the interval.",
 )  # fmt: skip
 @click.option(
     "--sampler", type=_SAMPLER,
@@ -336,13 +344,13 @@ def advise(
 )  # fmt: skip
 @click.option(
     "--estimator", type=_ESTIMATOR,
-    help="What is averaged.  [what `mckl advise` recommends; of given samples all]",
+    help="The estimator.  [what `mckl advise` recommends; all for given samples]",
 )  # fmt: skip
 @click.option(
-    "--budget", type=_Count(), default=10**8, show_default=True, help="Most samples to draw."
+    "--budget", type=_Count(), default=10**8, show_default=True, help="The most samples to draw."
 )
 @click.option(
-    "--seed", type=_Count(), default=20171127, show_default=True, help="Same seed, same answer."
+    "--seed", type=_Count(), default=20171127, show_default=True, help="Seed of random numbers."
 )
 @_json_option
 def estimate(
@@ -359,16 +367,16 @@ def estimate(
     watch: bool,
     **rest: Any,
 ) -> None:
-    """Estimate KL(q||p) from samples until its interval is tight enough.
+    """Estimate KL(q||p) from samples until its interval is short enough.
 
-    The number of samples is fixed by a first, smaller sample (Stein's two stages), or for Sobol'
-    points by theory, so that the interval keeps its coverage; it stops there or when the budget is
-    spent, and says which. Where theory or the samples show that an interval would not cover, it is
-    withheld: the estimate comes with the reason and with what to use instead.
+    A first, smaller sample decides the number of samples (Stein's two stages), or for Sobol' points
+    theory does, so that the interval keeps its coverage. The command stops there, or when the
+    budget is spent, and says which. If theory or the samples show that an interval would not cover,
+    it is withheld: the answer has the estimate, the reason and what to use instead.
 
-    With --log-q and --log-p, or a table of them, the samples are those of q that you have:
-    log-probabilities in nats, of samples, or of the tokens of sequences. Every estimator is given,
-    with its interval where the data allow one, and which to trust.
+    With --log-q and --log-p, or a table, the command draws nothing and uses your own samples of q,
+    given by their log-probabilities in nats, or by those of the tokens of sequences. The answer has
+    all estimators, each with its interval if the data allow one, and says which one to trust.
     """
     files = {name: rest.pop(name) for name in _GIVEN}
     if watch or table or columns or any(files.values()):
@@ -412,7 +420,7 @@ def _estimate_given(
     files: Mapping[str, str | None], table: str | None, columns: str | None,
     estimator: str | None, asked: tuple[float, bool], confidence: float, as_json: bool, held: bool,
 ) -> NoReturn:  # fmt: skip
-    """The answer from log-probabilities in files; `held`: whether a tolerance was asked for."""
+    """Print the answer from log-probabilities in files; `held` is true if a tolerance was given."""
     from mckl.cli.given import estimated, wanted
     from mckl.estimation.intervals import Request
 
@@ -432,11 +440,11 @@ def _watch(
     files: Mapping[str, str | None], table: str | None, estimator: str | None, confidence: float,
     as_json: bool,
 ) -> NoReturn:  # fmt: skip
-    """Follow batches on standard input."""
+    """Follow batches on standard input, and print an answer after each."""
     from mckl.cli.given import watched
 
     if table or any(files.values()):
-        raise UserError("--watch: it reads standard input, and no file")
+        raise UserError("--watch: it reads standard input, so no file can be given")
     seen = watched(sys.stdin, estimator, confidence, as_json)
     if seen is None:
         raise UserError("--watch: no batch on standard input")
@@ -461,12 +469,13 @@ Exit codes:
 @click.argument("folder", type=click.Path(path_type=Path), default="results")
 @click.option(
     "--against", type=click.Path(path_type=Path), metavar="MANIFEST",
-    help="Compare the numbers in the tables with those of another run, and nothing else.",
+    help="Compare only the numbers in the tables, with those of another run.",
 )  # fmt: skip
 def verify(folder: Path, against: Path | None) -> None:
     """Tell how a folder of results differs from its manifest.json.
 
-    Every table, figure and page must be the file that the run wrote; none may be missing or extra.
+    Every table, figure and page must be the file that the run wrote, and none may be missing or
+    extra.
     """
     from mckl.record import provenance
 
@@ -477,16 +486,16 @@ def verify(folder: Path, against: Path | None) -> None:
     for name, kind in found.items():
         click.echo(one_line(f"{kind} {name}"))
     if found:
-        what_now = "" if against else ": delete what is changed and run the study again"
+        what_now = "" if against else ": delete the changed files and run the study again"
         _fail(f"{folder}: not as in {manifest}{what_now}", DIFFERENT)
     what = "the numbers of every table" if against else f"all {len(stated['files'])} files"
     click.echo(f"{folder}: {what} as in {manifest}")
 
 
 def _advise_gradient(pair: Pair, tolerance: float | None, others: object, as_json: bool) -> None:
-    """The answer of `mckl advise --gradient`."""
+    """Print the answer of `mckl advise --gradient`."""
     if others:
-        raise UserError("--gradient: expected beside it --tolerance and --json alone")
+        raise UserError("--gradient: expected no other options than --tolerance and --json")
     from mckl.estimation.gradients.advice import advise as advice
 
     try:
@@ -514,7 +523,7 @@ def _asked(tolerance: float | None, absolute: float | None) -> tuple[float, bool
 
 
 def _check_offered(pair: Pair, samplers: Sequence[str], estimators: Sequence[str]) -> None:
-    """Refuse a sampler that the pair's family lacks, and an estimator that none of them has."""
+    """Raise `UserError` for a sampler or an estimator that cannot be used with the pair."""
     from mckl.draw.points import SAMPLERS
     from mckl.estimation.offered import offered
     from mckl.estimation.values import ESTIMATORS
@@ -523,12 +532,12 @@ def _check_offered(pair: Pair, samplers: Sequence[str], estimators: Sequence[str
     for name in samplers:
         if name not in known:
             raise UserError(
-                f"--sampler: '{name}', which {pair.family} lacks, expected {' or '.join(known)}"
+                f"--sampler: {pair.family} does not have '{name}', expected {' or '.join(known)}"
             )
     for name in estimators:
         fits = [s for s in known if offered(pair, SAMPLERS[s], ESTIMATORS[name])]
         if not fits:
-            raise UserError(f"--estimator: '{name}', which {pair.family} lacks")
+            raise UserError(f"--estimator: {pair.family} does not have '{name}'")
         if samplers and not {*samplers} & {*fits}:
             raise UserError(
                 f"--estimator: '{name}' takes sums over factors, expected --sampler "
@@ -537,7 +546,7 @@ def _check_offered(pair: Pair, samplers: Sequence[str], estimators: Sequence[str
 
 
 def _pair(**given: Any) -> Pair:
-    """The pair that the options describe; raises `UserError` in one line."""
+    """The pair that the options describe; raises `UserError` if they do not describe one."""
     grid = {name: given[name] for name in ("family", "dimension", "scale", "offset")}
     vectors = {name: given[name] for name in ("q_mean", "q_sd", "p_mean", "p_sd")}
     sides = {name: given[name] for name in ("q", "p")}
@@ -598,7 +607,7 @@ def _of_sides(vectors: Mapping[str, str | None], sides: Mapping[str, str | None]
 def _normals(
     vectors: Mapping[str, str | None], files: Mapping[str, str | None]
 ) -> dict[str, dict[str, Vector]]:
-    """Means and standard deviations of the sides that these are of."""
+    """The means and standard deviations of the sides given by vectors or files."""
     if not vectors:
         return {}
     import numpy as np

@@ -1,4 +1,4 @@
-"""`mckl estimate` of log-probabilities in files, or in JSON lines that arrive on standard input."""
+"""`mckl estimate` for log-probabilities in files, or in JSON lines on standard input."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ if TYPE_CHECKING:
     from mckl.api.watch import Watched
     from mckl.estimation.intervals import Request
 
-# The columns that may be given, in the order of the options; `log_ratio` stands for the first two.
+# The columns that may be given, in the order of options; `log_ratio` replaces the first two.
 COLUMNS = ("log_q", "log_p", "log_ratio", "sequence", "log_sampler", "full_kl")
 
 
 def options(name: str) -> str:
-    """How a column's option is written: ``--log-q``."""
+    """The option of a column, such as ``--log-q``."""
     return "--" + name.replace("_", "-")
 
 
 def wanted(
     files: Mapping[str, str | None], table: str | None, columns: str | None
 ) -> dict[str, tuple[str, str | None]]:
-    """Where each column stands: the path of a file, and the name of its column there.
+    """The path of the file of each column, and the column's name there.
 
-    Raises `UserError`, in one line, for what is missing, or given twice, or not known.
+    Raises `UserError` for columns that are missing, given twice, or not known.
     """
     given: dict[str, tuple[str, str | None]] = {n: (p, None) for n, p in files.items() if p}
     if table is None and columns is not None:
@@ -46,7 +46,7 @@ def wanted(
             if name in given:
                 raise UserError(f"log_ratio and {name}: expected log_ratio, or log_q and log_p")
         if "log_sampler" in given:
-            raise UserError("log_sampler: it takes log_q and log_p, not log_ratio")
+            raise UserError("log_sampler: expected with log_q and log_p, and not with log_ratio")
     else:
         for name in ("log_q", "log_p"):
             if name not in given:
@@ -58,7 +58,7 @@ def wanted(
 
 
 def _named(table: str, columns: str | None) -> dict[str, str]:
-    """The columns of a table by what they are."""
+    """The names of a table's columns, by `COLUMNS`."""
     from mckl.cli.rows import names_of
 
     if columns is None:
@@ -72,11 +72,11 @@ def _named(table: str, columns: str | None) -> dict[str, str]:
     for part in columns.split(","):
         name, equals, column = (text.strip() for text in part.partition("="))
         if not equals or not column:
-            raise UserError(f"--columns: '{part}', expected a text as log_q=policy_logp")
+            raise UserError(f"--columns: '{part}', expected a text such as log_q=policy_logp")
         if name not in COLUMNS:
-            raise UserError(f"--columns: '{name}' is no column: {nearest(name, COLUMNS)}")
+            raise UserError(f"--columns: '{name}' is not a column: {nearest(name, COLUMNS)}")
         if name in chosen:
-            raise UserError(f"--columns: {name} stands there twice")
+            raise UserError(f"--columns: {name} is named twice")
         chosen[name] = column
     return chosen
 
@@ -84,7 +84,7 @@ def _named(table: str, columns: str | None) -> dict[str, str]:
 def estimated(
     where: Mapping[str, tuple[str, str | None]], request: Request, estimator: str | None
 ) -> KLFromLogProbs:
-    """The answer from files; an estimator that is asked for is the one to trust."""
+    """The answer from files; `estimator` is the one to trust, if it is given."""
     from mckl.api.given import result_of
     from mckl.cli.rows import columns
     from mckl.cli.words import progress
@@ -104,9 +104,9 @@ def estimated(
 def watched(
     lines: Iterable[str], estimator: str | None, confidence: float, as_json: bool
 ) -> Watched | None:
-    """Follow batches that arrive as JSON lines, and print what is known after each.
+    """Follow batches that arrive as JSON lines, and print the answer after each.
 
-    Raises `UserError`, which names the line, for a line that is no batch.
+    Raises `UserError`, which names the line, for a line that is not a batch.
     """
     from mckl.api.watch import Watch
 

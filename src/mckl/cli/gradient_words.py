@@ -1,4 +1,4 @@
-"""The answer of `mckl advise --gradient` in words."""
+"""Prints the answer of `mckl advise --gradient`."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from mckl.text import count, two_digits
 _NONE = "-"
 _COLUMNS = ("method", "what it is", "bias", "cosine", "variance", "samples", "verdict")
 _NOTES = """\
-Bias is the norm of the mean less the gradient, over the gradient's norm; the cosine is that of the
-angle between them; the variance is total, of one sample, in nats squared, and with a baseline that
-of many samples."""
+The bias is the norm of (mean less gradient) divided by the gradient's norm. The cosine is that of
+the angle between mean and gradient. The variance is the total one of one sample, in nats squared;
+with a baseline, it is that in the limit of many samples."""
 
 
 def print_gradient_advice(answer: Mapping[str, Any]) -> None:

@@ -1,6 +1,6 @@
-"""Rows of columns in .npy, .npz, .csv and .parquet files, a piece at a time.
+"""Reads the rows of columns in .npy, .npz, .csv and .parquet files, a piece at a time.
 
-Files may be far larger than the memory: of each, one piece of so many rows is held.
+Files may be far larger than the memory, which only holds one piece of each file at a time.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from mckl.errors import UserError
 from mckl.record.columns import reader, refused
 from mckl.text import nearest
 
-PIECE = 2**17  # rows
-_IDS = "U64"  # of a .csv file, whose ids may be any text
+PIECE = 2**17  # rows of a piece
+_IDS = "U64"  # the type of ids in a .csv file, which may be any text
 
 Pieces = Iterator[list[NDArray[Any]]]
 
@@ -28,9 +28,9 @@ Pieces = Iterator[list[NDArray[Any]]]
 class Source(NamedTuple):
     """Columns of one file.
 
-    path    for messages
-    rows    how many there are; None where only reading tells
-    pieces  the columns' next rows, until there are none
+    path    the path, for messages
+    rows    the number of rows; None if only reading the file tells
+    pieces  a function that returns an iterator over pieces of the columns
     """
 
     path: str
@@ -41,17 +41,20 @@ class Source(NamedTuple):
 def columns(
     wanted: Mapping[str, tuple[str, str | None]],
 ) -> tuple[int | None, Iterator[dict[str, NDArray[Any]]]]:
-    """How many rows there are, if that is known, and pieces of the columns that are wanted.
+    """The number of rows, None if it is not known, and an iterator over pieces of the columns.
 
-    They come from one file or from several in step.
+    Columns may be in one file or in several, which are read in step.
 
     Parameters
     ----------
     wanted
-        For each name the path of a file and the name of its column; None for the only one.
+        For each name, the path of a file and the name of its column; None for the only column.
 
-    Raises `UserError`, in one line, for a file that is missing, damaged, without rows or without
-    the column, and for files of different lengths.
+    Raises
+    ------
+    UserError
+        For a file that is missing, damaged, without rows or without the column, and for files of
+        different lengths.
     """
     by_path: dict[str, list[str]] = {}
     for name, (path, _) in wanted.items():
@@ -109,7 +112,7 @@ def _open(path: str, names: Sequence[str | None], ids: Sequence[bool]) -> Source
 
 
 def _chosen(path: str, known: Sequence[str], name: str | None) -> int:
-    """The position of a column; None stands for the only one."""
+    """The position of a column; None means the only one."""
     if name is None:
         if len(known) == 1:
             return 0
@@ -127,7 +130,7 @@ def _check(path: str, dtype: np.dtype[Any], shape: Sequence[int], is_id: bool) -
 
 
 def _from_npy(path: str, names: Sequence[str | None], ids: Sequence[bool]) -> Source:
-    # Mapped for its header alone; read, so that the pages count as no memory of this process.
+    # Mapping is only used for the header. Mapped pages would count as memory of this process.
     array = np.load(path, mmap_mode="r", allow_pickle=False)
     shape, dtype, offset = array.shape, array.dtype, array.offset
     fields = [None if dtype.names is None else dtype.names[_chosen(path, dtype.names, name)]
@@ -142,7 +145,7 @@ def _from_npy(path: str, names: Sequence[str | None], ids: Sequence[bool]) -> So
             while left:
                 piece = np.fromfile(file, dtype, min(left, PIECE))
                 if not piece.size:
-                    raise UserError(f"{path}: it ends {left} rows early")
+                    raise UserError(f"{path}: the file ends {left} rows early")
                 left -= piece.size
                 yield [piece if field is None else piece[field] for field in fields]
 
@@ -171,7 +174,7 @@ def _from_npz(path: str, names: Sequence[str | None], ids: Sequence[bool]) -> So
     for count, member in zip(rows, chosen, strict=True):
         if count != rows[0]:
             raise UserError(
-                f"{path}: {count} rows of {member.removesuffix('.npy')}, expected {rows[0]} as of "
+                f"{path}: {count} rows of {member.removesuffix('.npy')}, expected {rows[0]} as in "
                 f"{chosen[0].removesuffix('.npy')}"
             )
 
@@ -234,7 +237,7 @@ def _from_parquet(path: str, names: Sequence[str | None], ids: Sequence[bool]) -
         import pyarrow.parquet as pq
     except ModuleNotFoundError:
         raise UserError(f"{path}: reading Parquet takes pyarrow: pip install pyarrow") from None
-    # Buffered, or a whole column chunk would be read at once.
+    # Without a buffer, a whole column chunk would be read at once.
     file = pq.ParquetFile(path, buffer_size=2**20, pre_buffer=False)
     schema = file.schema_arrow
     chosen = [schema.names[_chosen(path, schema.names, name)] for name in names]
@@ -272,7 +275,7 @@ _FORMATS: Mapping[str, Callable[[str, Sequence[str | None], Sequence[bool]], Sou
 
 
 def names_of(path: str) -> list[str]:
-    """The names of a table's columns, as they are written; raises `UserError` as `columns` does."""
+    """The names of a table's columns, unchanged; raises `UserError` as `columns` does."""
     reader(path, _FORMATS)
     suffix = Path(path).suffix.lower()
     with refused(path):

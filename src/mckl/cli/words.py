@@ -1,4 +1,4 @@
-"""The answers of the command as text for a person."""
+"""Prints the answers of the command as text."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 _NONE = "–"
 _NOTES = """\
-Samples and RMSE are exact theory, but for * to leading order in 1/n. P(negative) of k1 is exact, \
-over sobol from a saddlepoint formula, which says nothing below 1e-5; {never} never are. CPU \
-time is that of one core at measured rates."""
+Samples and RMSE are exact theory, except that * marks a leading order in 1/n. P(negative) is the \
+probability of a negative estimate: exact for k1, and over sobol by a saddlepoint formula, which \
+is not used below 1e-5; {never} are never negative. CPU time is for one core at measured rates."""
 _COLUMNS = ("estimator", "sampler", "samples", "RMSE (nats)", "P(negative)", "CPU time", "verdict")
 
 
@@ -95,7 +95,7 @@ def _regime(regime: Mapping[str, Any], dimension: int) -> Iterator[str]:
 
 
 def _tails(regime: Mapping[str, Any]) -> str:
-    """Whether k3's variance is finite: E (p/q)^s is up to the tail index s."""
+    """Whether k3's variance is finite. E (p/q)^s is finite for s below the tail index."""
     tail = regime["tail_index"]
     if regime["log_ratio_variance"] is None:
         return "no estimator's variance is finite: the tails of q are too heavy for p"
@@ -116,7 +116,7 @@ def _request(request: Mapping[str, Any]) -> str:
         return f"For an RMSE of at most {allowed} = {request['limit']:.4g} nats:"
     return (
         f"For an error of at most {allowed} = {request['limit']:.4g} nats with probability "
-        f"{request['confidence']:g} (estimates taken for normal):"
+        f"{request['confidence']:g} (estimates treated as normal):"
     )
 
 
@@ -129,7 +129,7 @@ def _print_table(answer: Mapping[str, Any]) -> None:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for name in _COLUMNS:
         right = name not in ("estimator", "sampler", "verdict")
-        last = name == "verdict"  # the one that wraps
+        last = name == "verdict"  # the only column that wraps
         table.add_column(
             name, justify="right" if right else "left", no_wrap=not last, min_width=16 * last
         )
@@ -143,7 +143,7 @@ def _print_table(answer: Mapping[str, Any]) -> None:
                 chosen = best and all(option[k] == best[k] for k in ("estimator", "sampler"))
                 table.add_row(*_cells(option), style="bold" if chosen else None)
         table.add_section()
-    # A file or a pipe has no width of its own.
+    # A file or a pipe has no width.
     Console(width=None if sys.stdout.isatty() else 120, highlight=False).print(table)
 
 
@@ -174,7 +174,7 @@ def _probability(option: Mapping[str, Any]) -> str:
 
 @contextlib.contextmanager
 def progress(samples: int) -> Iterator[Callable[[int], object]]:
-    """A progress bar over about so many samples on standard error, if that is a terminal.
+    """A progress bar for about so many samples on standard error, if this is a terminal.
 
     It disappears when the work is done.
     """
@@ -186,7 +186,7 @@ def progress(samples: int) -> Iterator[Callable[[int], object]]:
     with tqdm(total=samples, unit=" samples", unit_scale=True, leave=False) as bar:
 
         def advance(evaluations: int) -> None:
-            bar.total = max(bar.total or 0, bar.n + evaluations)  # more may be drawn than forecast
+            bar.total = max(bar.total or 0, bar.n + evaluations)  # the forecast may be too low
             bar.update(evaluations)
 
         yield advance
@@ -200,9 +200,9 @@ def estimate_answer(
     confidence: float,
     seed: int,
 ) -> dict[str, Any]:
-    """The answer of `mckl estimate` as numbers and texts; NaN and inf are None.
+    """The answer of `mckl estimate` as numbers and texts, with None in place of NaN and inf.
 
-    `used` is what it used, `instead` what would give an interval where this one is withheld.
+    `used` is the choice that was used, and `instead` one with an interval if this is withheld.
     """
     withheld = done.withheld is not None
     ends = (done.estimate - done.half_width, done.estimate + done.half_width)
@@ -246,7 +246,7 @@ def print_estimate(answer: Mapping[str, Any]) -> None:
         if instead := answer["use_instead"]:
             click.echo(f"Use {instead['estimator']} over {instead['sampler']} samples instead.")
     elif answer["stopped"] == "tight":
-        click.echo(f"Stopped: tight enough, half-width {half} nats of {target} asked.")
+        click.echo(f"Stopped: tight enough, half-width {half} nats, {target} requested.")
     else:
-        click.echo(f"Stopped: the budget is spent, half-width {half} nats of {target} asked.")
+        click.echo(f"Stopped: the budget is spent, half-width {half} nats, {target} requested.")
     click.echo(f"Exact: {answer['kl']:.8g} nats.")

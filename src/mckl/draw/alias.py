@@ -1,8 +1,8 @@
 """Walker's alias tables: a draw from a discrete law takes one uniform number and two look-ups.
 
-Cell i holds the value i below a fraction and another one, its alias, above it; the cell is as
-likely as any other (Walker, "An efficient method for generating discrete random variables with
-general distributions", 1977).
+All cells are equally likely. In cell i the value i is drawn with a probability that the table
+holds, and another value, its alias, otherwise (Walker, "An efficient method for generating discrete
+random variables with general distributions", 1977).
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from mckl.arrays import Vector
 
 
 class Alias(NamedTuple):
-    """Tables of several laws over the same values, one a row.
+    """The tables of several laws over the same values, one row a law.
 
-    fraction  the share of each cell that its own value has, shape (laws, values)
-    other     the value of the rest
+    fraction  the probability in each cell of its own value, shape (laws, values)
+    other     the alias of each cell, shape (laws, values)
     """
 
     fraction: Vector
@@ -27,17 +27,19 @@ class Alias(NamedTuple):
 
 
 def alias_tables(probabilities: Vector) -> Alias:
-    """The tables of some laws, shape (laws, values); exact to rounding, and 0 stays 0.
+    """The alias tables of the laws with these probabilities, shape (laws, values).
 
-    In all rows at once a cell that is less than full takes the rest from a fuller one; if that
-    becomes less than full, it is next, and otherwise the next cell that is so from the start is.
+    They are exact to rounding, and a value of probability 0 is never drawn. All rows are worked on
+    at once. In each step a cell that is less than full is filled up from one that is more than
+    full. If the latter becomes less than full, it is the next to be filled, else the next cell that
+    was less than full from the start.
     """
     laws, values = probabilities.shape
     rows = np.arange(laws)
     fraction = probabilities / probabilities.sum(axis=1, keepdims=True) * values
     other = np.tile(np.arange(values), (laws, 1))
     full = fraction >= 1.0
-    # Of every row the cells that are less than full, then the fuller ones.
+    # In every row, first the cells that are less than full, then the others.
     order = np.argsort(full, axis=1, kind="stable")
     next_small, next_large = np.zeros(laws, dtype=np.intp), (~full).sum(axis=1)
     smalls = next_large.copy()
@@ -56,7 +58,7 @@ def alias_tables(probabilities: Vector) -> Alias:
         small[r] = np.where(emptied, j, order[r, np.minimum(next_small[r], values - 1)])
         large[r] = order[r, np.minimum(next_large[r], values - 1)]
         going[r] = (next_large[r] < values) & (emptied | (next_small[r] < smalls[r]))
-    # What rounding leaves over is a full cell, or one of a value that is never drawn.
+    # The cells that rounding leaves over are full, or belong to a value of probability 0.
     left = ~done
     likely = np.broadcast_to(probabilities.argmax(axis=1)[:, None], left.shape)
     fraction[left] = probabilities[left] > 0

@@ -1,4 +1,4 @@
-"""Laws and densities by the names that TensorFlow Probability gives them; nothing is imported."""
+"""Names laws and densities as TensorFlow Probability does, without importing it."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 
 
 class Distribution(NamedTuple):
-    """A law as TensorFlow Probability has it.
+    """A law as TensorFlow Probability describes it.
 
-    name        of its class in tfp.distributions
-    parameters  by their names there: numbers, or arrays with one a coordinate
-    points      whether what a form draws are points of this law; else it only serves KL
-    terms       size of the terms that the registered KL adds up, which rounding is relative to
+    name        the name of its class in tfp.distributions
+    parameters  its parameters by name: numbers, or arrays with one number for each coordinate
+    points      whether a form draws points of this law; if not, the law is only used for its KL
+    terms       the size of the terms in the registered formula of KL, which bounds its rounding
     """
 
     name: str
@@ -22,7 +22,7 @@ class Distribution(NamedTuple):
 
 
 class Part(NamedTuple):
-    """Numbers start to stop of a sample, and the densities whose log ratio is their share of l."""
+    """Numbers `start` to `stop` of a sample, and the densities whose log ratio they add to l."""
 
     start: int
     stop: int
@@ -31,7 +31,7 @@ class Part(NamedTuple):
 
 
 class Factor(NamedTuple):
-    """q and p of independent parts of a sample, of which there are so many."""
+    """q and p of one factor of a sample; `times` factors have the same."""
 
     times: float
     q: Distribution
@@ -39,5 +39,5 @@ class Factor(NamedTuple):
 
     @property
     def points(self) -> bool:
-        """Whether what a form draws are points of both laws."""
+        """Whether a form draws points of both laws."""
         return self.q.points and self.p.points

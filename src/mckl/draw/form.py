@@ -1,4 +1,4 @@
-"""What one sample of a pair draws, and how its log density ratio follows from it."""
+"""Forms: the random numbers that one sample of a pair takes, and how l follows from them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mckl.draw.distribution import Part
 
 
 class Stratified(NamedTuple):
-    """The law of a mean over balanced Sobol' points, to the fourth order.
+    """Variance, skewness and excess kurtosis of a mean over balanced Sobol' points.
 
     NaN means not known.
     """
@@ -22,12 +22,12 @@ class Stratified(NamedTuple):
 
 
 class Seconds(NamedTuple):
-    """CPU seconds on one core that one random number takes, with its part of l, about.
+    """Approximate CPU seconds on one core for one random number and its share of l.
 
-    draw      drawn independently
-    image     what its mirror image adds
-    quantile  as a quantile of a uniform number
-    sums      what the sums over factors add, at a sample or its mirror image
+    draw      for a number that is drawn independently
+    image     in addition, for its mirror image
+    quantile  for a number that is the quantile of a uniform one
+    sums      in addition, for the sums over factors at a sample or at its mirror image
     """
 
     draw: float
@@ -37,35 +37,39 @@ class Seconds(NamedTuple):
 
 
 class Evaluator(Protocol):
-    """Turns draws into l and sums over factors of several forms with NumPy, tile by tile."""
+    """Computes l and sums over factors, for several forms, from draws that come in tiles.
+
+    A unit is one sample, or an antithetic pair of samples.
+    """
 
     def resize(self, replicates: int, units: int) -> None:
-        """Make room for so many replicates and units."""
+        """Make room for the results of so many replicates and units."""
 
     def add(self, draw: Any, replicate: int, start: int, stop: int) -> None:
-        """Take in the draw of the units start to stop, which may be overwritten."""
+        """Process the draw of the units from `start` to `stop`; `draw` may be overwritten."""
 
     def finish(self, out: Vector) -> None:
-        """Write l and then the sums, once every unit is in.
+        """Write l and then the sums, once all units have been added.
 
-        Shape (1 + sums, signs, forms, replicates, units), the sums in the order asked for.
+        `out` has shape (1 + sums, signs, forms, replicates, units); the sums are in the order in
+        which they were asked for.
         """
 
 
 class Form(ABC):
     """How one sample of a pair is drawn.
 
-    Settings whose forms have the same `shape` share their draws: it is the key of the stream.
+    Settings whose forms have the same `shape` share their draws, as it is the key of the stream.
 
     Attributes
     ----------
     numbers
-        How many random numbers one sample takes.
+        The number of random numbers that one sample takes.
     shape
-        What one sample draws, as text.
+        A text that says what one sample draws.
     block
-        How many samples are drawn together: an evaluator is asked for multiples of it, so that
-        what a sample draws does not depend on how many are asked for.
+        The number of samples that are drawn together. An evaluator is asked for multiples of it, so
+        that a sample's numbers do not depend on how many samples are asked for at a time.
     """
 
     numbers: int
@@ -74,40 +78,44 @@ class Form(ABC):
 
     @abstractmethod
     def draw(self, stream: Any, rows: int) -> Any:
-        """The next `rows` samples of a backend's stream."""
+        """The numbers of the next `rows` samples, from a backend's stream."""
 
     def at(self, stream: Any, u: Vector) -> Any:
-        """The samples at uniform numbers u in (0, 1), shape (rows, numbers), for Sobol' points."""
+        """The samples at points u in (0, 1), shape (rows, numbers), for Sobol' points.
+
+        Raises NotImplementedError where a family has no quantile functions.
+        """
         raise NotImplementedError
 
     def mirror(self, draw: Any) -> Any:
-        """The mirror images of a draw; None where they are its numbers with the other sign."""
+        """The mirror images of a draw; None if they are its numbers with the other sign."""
         return None
 
     def parts(self) -> Sequence[Sequence[Part]] | None:
-        """The densities of each array that `draw` gives, for TensorFlow Probability.
+        """The densities of each array that `draw` returns, as TensorFlow Probability names them.
 
-        None where no densities stand behind the numbers.
+        None where the numbers are not points that have densities.
         """
         return None
 
     @abstractmethod
     def evaluator(self, forms: Sequence[Any], signs: int, sums: Sequence[str] = ()) -> Evaluator:
-        """What evaluates forms of this shape together, with NumPy.
+        """The NumPy evaluator of several forms that have this shape.
 
-        `sums` over a sample's factors, of those that the pair offers, come with l.
+        `signs` is 2 for antithetic pairs, else 1. `sums` names the sums over factors that are
+        wanted beside l; they must be among those that the pair offers.
         """
 
     def stratified(self, n: int, integrand: str = "ell") -> Stratified:
-        """The exact law of the mean over n = 2^m Sobol' points of l, or of a sum over factors.
+        """The exact law of the mean of l, or of a sum over factors, over n = 2^m Sobol' points.
 
         `integrand` names the sum (`mckl.exact.integrands`).
         """
         raise NotImplementedError
 
     def balanced_variance(self, n: int, integrand: str = "ell", slope: float = 0.0) -> float:
-        """The variance in `stratified`, cheap for every n.
+        """The variance in `stratified`, which takes little time for every n. NaN means not known.
 
-        With a slope, of the sum less slope times the sum of r_i - 1. NaN means not known.
+        With a slope, it is the variance for the sum less slope times the sum of r_i - 1.
         """
         raise NotImplementedError

@@ -1,4 +1,4 @@
-"""The chi-square quantile function, fast: a spline over the normal quantile."""
+"""A fast chi-square quantile function: a spline in the normal quantile."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ import scipy
 from mckl.arrays import Vector
 
 _LOW, _HIGH, _CELLS = -9.5, 9.5, 2**14
-# The nodes, for a backend that looks a spline up itself.
+# Where the spline's nodes are, for a backend that evaluates the spline itself.
 LOW, CELLS, CELLS_PER_UNIT = _LOW, _CELLS, _CELLS / (_HIGH - _LOW)
-# Beyond, SciPy's lower tail is off: by 2e-3 standard deviations at 1e7, by 0.1 at 1e9.
+# For more degrees of freedom SciPy's lower tail is wrong, by 2e-3 standard deviations at 1e7 and
+# by 0.1 at 1e9.
 _MOST_DOF = 5e5
 
 
 class Spline:
-    """A cubic Hermite spline on equally spaced nodes, by direct lookup.
+    """A cubic Hermite spline on equally spaced nodes, so that a number's cell needs no search.
 
-    SciPy's piecewise polynomials search for the cell of every number, which costs more than
-    all the rest of a sample.
+    The search in SciPy's piecewise polynomials takes longer than all the rest of a sample.
     """
 
     def __init__(self, values: Vector, slopes: Vector) -> None:
         step = (_HIGH - _LOW) / _CELLS
         rise, left, right = np.diff(values), slopes[:-1] * step, slopes[1:] * step
-        # value + s (left + s (c2 + s c3)) for s in [0, 1) within a cell
+        # Within a cell, with s in [0, 1), the spline is value + s (left + s (c2 + s c3)).
         self._table = np.stack(
             (values[:-1], left, 3.0 * rise - 2.0 * left - right, left + right - 2.0 * rise)
         )
 
     @property
     def coefficients(self) -> Vector:
-        """The polynomial of every cell by ascending power, shape (4, cells)."""
+        """The coefficients of every cell's polynomial by ascending power, shape (4, cells)."""
         return self._table
 
     def __call__(self, x: Vector) -> Vector:
@@ -62,17 +62,17 @@ def _cornish_fisher(dof: float) -> np.polynomial.Polynomial:
 
 @lru_cache(maxsize=256)
 def chisquare_of_normal(dof: float) -> Spline:
-    """The function x -> the chi-square quantile of Phi(x), for |x| <= 9.5.
+    """The function that maps a normal quantile x, |x| <= 9.5, to the chi-square quantile of Phi(x).
 
-    SciPy's own takes 0.5 microseconds a number; as a function of the normal quantile it is
-    smooth, and a spline with the exact slopes phi(x) / f(w) errs by less than 1e-11 standard
-    deviations.
+    SciPy's chi-square quantile takes 0.5 microseconds a number. As a function of the normal
+    quantile it is smooth, so that a spline with the exact slopes phi(x) / f(w) errs by less than
+    1e-11 standard deviations.
     """
     x = np.linspace(_LOW, _HIGH, _CELLS + 1)
     if dof > _MOST_DOF:
         expansion = _cornish_fisher(dof)
         return Spline(expansion(x), expansion.deriv()(x))
-    # From the nearer tail, where the probability has all its digits.
+    # Computed from the nearer tail, where the probability has all its digits.
     w = np.where(
         x < 0,
         2.0 * scipy.special.gammaincinv(dof / 2.0, scipy.special.ndtr(x)),

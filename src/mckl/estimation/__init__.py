@@ -1,1 +1,1 @@
-"""From values of l to estimates of KL, and how many of them an estimate needs."""
+"""Estimates of KL and of its gradient from values of l, and the number of samples they need."""

@@ -1,4 +1,4 @@
-"""What estimator and sampler to use for one pair, from theory alone."""
+"""Recommends an estimator and a sampler for one pair, from exact theory alone."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from mckl.families.base import Pair
 from mckl.families.quadratic_form import QuadraticForm
 from mckl.text import for_json
 
-# CPU times that differ by less than this are the same: then a standard error decides.
+# CPU times that differ by less than this count as equal; then an option with a standard error wins.
 _SAME_SECONDS, _SAME_RATIO = 2e-3, 1.2
 _SCRAMBLES = "its standard error comes from independent scrambles, which `mckl estimate` draws"
 
 
 def divergences(pair: Pair) -> dict[str, Any]:
-    """KL both ways and their sum, in nats; KL(p||q) may be inf.
+    """KL(q||p), KL(p||q), which may be inf, and their sum, in nats, with the pair's family.
 
-    Raises `UserError` where KL(q||p) is no float64.
+    Raises `UserError` where KL(q||p) exceeds the largest float64.
     """
     kl, reverse = pair.law.kl, pair.reverse_kl
     if not math.isfinite(kl):
@@ -50,12 +50,23 @@ def advise(
     samplers: Sequence[str],
     estimators: Sequence[str],
 ) -> dict[str, Any]:
-    """Everything that `mckl advise` prints, as numbers and texts; NaN and inf are None.
+    """Everything that `mckl advise` prints, as numbers and texts; None in place of NaN and inf.
 
     Parameters
     ----------
+    pair
+        q and p.
     tolerance, relative
-        The RMSE allowed, in nats or times KL; with a confidence, the error allowed.
+        The largest RMSE allowed, in nats, or with `relative` as a multiple of KL.
+    confidence
+        If given, the tolerance limits the error of an estimate instead, with this probability.
+    samplers, estimators
+        The names of those to choose from.
+
+    Raises
+    ------
+    UserError
+        If KL(q||p) exceeds the largest float64.
     """
     forecasts = Forecasts(pair)
     law = forecasts.law
@@ -88,10 +99,10 @@ class Choice(NamedTuple):
 def choose(
     forecasts: Forecasts, request: Request, samplers: Sequence[str], estimators: Sequence[str]
 ) -> Choice:
-    """What `advise` recommends for this request.
+    """The estimator and the sampler that `advise` recommends for this request.
 
-    Where nothing reaches it, the first estimator that goes with one of the samplers, and
-    iid-radial or else the first sampler that goes with it.
+    Where no number of samples is enough, the first estimator that one of the samplers allows, over
+    iid-radial if this is among them, else over the first such sampler.
     """
     samplers = _offered(forecasts.pair, samplers)
     limit = request.target(forecasts.law.kl)
@@ -108,7 +119,7 @@ def choose(
 
 
 def _offered(pair: Pair, samplers: Sequence[str]) -> list[str]:
-    """Those of the samplers that the pair's family has."""
+    """The samplers among these that can draw the pair's samples."""
     return [name for name in samplers if SAMPLERS[name].offered(pair)]
 
 
@@ -140,7 +151,7 @@ def _regime(forecasts: Forecasts) -> dict[str, Any]:
         "k3_variance_finite": law.is_finite((-2, -2)) and math.isfinite(variance),
         "tail_index": for_json(-law.lowest_tilt),
         "missed_mass": law.missed_mass,
-        # Of k1 at equal samples; an antithetic pair costs two.
+        # The variances of k1 are compared at equal numbers of samples; a pair is two samples.
         "antithetic_variance_ratio": for_json(2.0 * paired / variance if variance else math.nan),
         "radial_numbers": sum(forecasts.pair.radial_numbers or ()) or None,
     }
@@ -182,7 +193,7 @@ def _option(
 def _negative(
     forecasts: Forecasts, estimator: Estimator, sampler: Sampler, need: Need
 ) -> tuple[float | None, str]:
-    """The probability of a negative estimate at that many samples, and where it is from."""
+    """The probability of a negative estimate with the samples needed, and how it was computed."""
     if estimator.never_negative:
         return 0.0, "never negative"
     if not estimator.linear or need.samples is None:
@@ -202,12 +213,11 @@ def _negative(
 
 
 def _recommendation(options: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
-    """The option of least CPU time, one with a standard error if that costs next to nothing.
+    """The option that takes the least CPU time, or a nearly equal one that has a standard error.
 
-    Of those without any error if there are such; else of the unbiased ones with exact theory if
-    there are any: no standard error shows a bias, and a leading order may be far from reached. One
-    whose interval would be withheld is the last resort, and CPU time is that of the samples that
-    an interval takes too.
+    Options without any error come first. Next come unbiased ones with exact theory, since no
+    standard error shows a bias, and a leading order may not yet hold. Options whose interval would
+    be withheld come last. An option's CPU time includes the samples that its interval takes.
     """
     exact = [o for o in options if o["verdict"] == OK]
     unbiased = [o for o in exact if o["expected_bias"] == 0.0]
@@ -230,7 +240,7 @@ def _recommendation(options: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
 
 
 def _seconds(option: Mapping[str, Any]) -> float:
-    """CPU seconds of the samples needed, and of those that an interval takes if they are more."""
+    """CPU seconds for the samples needed, or for those of an interval if these are more."""
     needed = option["samples_needed"]
     return float(option["cpu_seconds"] * max((option["interval_samples"] or 0) / needed, 1.0))
 
@@ -238,9 +248,12 @@ def _seconds(option: Mapping[str, Any]) -> float:
 def _reason(best: dict[str, Any], known: Sequence[dict[str, Any]]) -> str:
     parts = []
     if best["verdict"] == LEADING:
-        parts.append("no exact theory reaches it (the number is a leading order: check it)")
+        parts.append("only a leading order says how many samples it takes: check the number")
     elif best["expected_bias"]:
-        parts.append(f"no unbiased one reaches it (its bias is {best['expected_bias']:.2g} nats)")
+        parts.append(
+            f"its bias is {best['expected_bias']:.2g} nats, and no unbiased estimator "
+            "reaches the tolerance"
+        )
     plain = next((o for o in known if (o["estimator"], o["sampler"]) == ("k1", "iid")), None)
     if plain is not None and plain is not best:
         samples = plain["samples_needed"] / best["samples_needed"]
@@ -257,23 +270,23 @@ def _reason(best: dict[str, Any], known: Sequence[dict[str, Any]]) -> str:
         parts.append(
             "an antithetic pair cancels the whole error: two pairs have a standard error of 0"
             if pairs
-            else "no sample errs at all"
+            else "every single sample is KL, without any error"
         )
     elif best["samples_needed"] <= 2:
-        parts.append("its spread is within the tolerance from the start")
+        parts.append("its spread is within the tolerance with the fewest samples possible")
     elif best["standard_error"]:
         parts.append(
-            "none takes less CPU time by more than 2 ms or 20 %, and it has a standard error"
+            "it has a standard error, and no other choice saves more than 2 ms or 20 % of CPU time"
         )
         if fewest["samples_needed"] < best["samples_needed"] and not fewest["standard_error"]:
-            parts.append(f"{_named(fewest)} would do too; {_without_error(fewest)}")
+            parts.append(f"{_named(fewest)} would be enough, but {_without_error(fewest)}")
     else:
         parts.append(f"it takes the least CPU time; {_without_error(best)}")
     return "; ".join(parts)
 
 
 def _without_error(option: dict[str, Any]) -> str:
-    """Why so many samples have no standard error."""
+    """Why an option has no standard error."""
     if SAMPLERS[option["sampler"]].points.independent:
         return "so few samples have no standard error"
     return _SCRAMBLES

@@ -1,10 +1,10 @@
 """The law of an estimate over balanced Sobol' points, where it averages a sum over coordinates.
 
-An estimate with a fitted coefficient averages, to leading order, its residual at the coefficient's
-limit. What the fit adds is (b - beta) times the mean of x, where b fits beta: by the inequality of
-Cauchy and Schwarz its share of the variance is at most 2 sqrt(q) + q with q the two parts'
-ratio of variances, and that of b is no larger than over independent samples
-(docs/theory.md, section 6).
+To leading order, an estimate with a fitted coefficient is the mean of its residual at the
+coefficient's limit. The fit adds (b - beta) times the mean of x, where b is fitted and beta is its
+limit. Let q be the ratio of the variances of these two parts. By the inequality of Cauchy and
+Schwarz the fit changes the variance by a factor of at most 1 + 2 sqrt(q) + q, and the variance of
+b is no larger than over independent samples (docs/theory.md, section 6).
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from mckl.estimation.values import Estimator
 from mckl.estimation.values.base import Limit
 from mckl.exact.law import Law
 
-# The leading order is given where what follows it adds up to at most so much of it.
+# The leading order is used if the fit changes it by at most this share.
 _SETTLED = 0.2
 
 
 class Balanced(NamedTuple):
-    """An estimate over the points of a form; n is a power of two. NaN means not known."""
+    """The law of an estimate over n balanced points of a form, n a power of two; NaN: not known."""
 
     form: Form
     limit: Limit
@@ -33,17 +33,17 @@ class Balanced(NamedTuple):
         return self.limit.spread == 0.0
 
     def variance(self, n: int) -> float:
-        """The variance of the estimate, at one cost for every n."""
+        """The variance of the estimate, which takes the same time for every n."""
         return self.form.balanced_variance(n, self.limit.integrand, self.limit.slope)
 
     def law(self, n: int) -> Stratified:
-        """The law of the estimate to the fourth order; to leading order the variance alone."""
+        """Variance, skewness and kurtosis of the estimate; only the variance if not `exact`."""
         if self.exact:
             return self.form.stratified(n, self.limit.integrand)
         return Stratified(self.variance(n), math.nan, math.nan)
 
     def settled(self, n: int) -> bool:
-        """Whether the leading order is within a fifth of the variance."""
+        """Whether the leading order of the variance is right to within a fifth."""
         if self.exact:
             return True
         limit, variance = self.limit, self.variance(n)

@@ -1,8 +1,8 @@
 """How many samples an estimate needs, from exact theory.
 
-The samples needed for a tolerance are the fewest, in whole units of the sampler, at which the
+The samples needed for a tolerance are the fewest, in whole units of the sampler, with which the
 RMSE is at most the tolerance. The theory is that of `mckl.estimation.theory` and, over Sobol'
-points, of `mckl.exact.balanced`.
+points, of `mckl.estimation.balanced`.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ _MOST = 10**18
 
 
 class Need(NamedTuple):
-    """What a tolerance takes: the samples (None where no number of them does) and why.
+    """The samples that a tolerance needs, or None where no number of samples reaches it, and why.
 
-    bias and variance are those of the estimate at that many samples, in nats; NaN where there
-    is none.
+    `bias` and `variance` are those of the estimate with that many samples, in nats and nats
+    squared; NaN without such a number.
     """
 
     samples: int | None
@@ -50,24 +50,24 @@ class Need(NamedTuple):
 
     @property
     def rmse(self) -> float:
-        """The RMSE at that many samples, in nats."""
+        """The RMSE with that many samples, in nats."""
         bias = self.bias if math.isfinite(self.bias) else 0.0
         return math.sqrt(self.variance + bias**2)
 
 
 class Tolerance(NamedTuple):
-    """How far off an estimate may be.
+    """The largest error that an estimate may have.
 
-    limit       in nats
-    confidence  None: the RMSE is at most `limit`. Else the error of an estimate, taken for
-                normal, is at most `limit` with this probability
+    limit       the limit in nats
+    confidence  None if `limit` is for the RMSE; else the probability with which the error of an
+                estimate, treated as normal, is at most `limit`
     """
 
     limit: float
     confidence: float | None = None
 
     def variance(self, bias: float) -> float:
-        """The largest variance that an estimate of this bias may have; negative for none."""
+        """The largest variance that an estimate with this bias may have; negative if none."""
         bias = abs(bias) if math.isfinite(bias) else 0.0
         if self.confidence is None:
             return (self.limit - bias) * (self.limit + bias)
@@ -90,7 +90,7 @@ class Tolerance(NamedTuple):
 class Forecasts:
     """The samples needed by every estimator and sampler for one pair, from theory.
 
-    What they share, the law of the log density ratio and the reduced forms, is made once.
+    The law of the log density ratio and the forms, which they share, are computed once.
     """
 
     def __init__(self, pair: Pair) -> None:
@@ -108,7 +108,7 @@ class Forecasts:
         return self._units[key]
 
     def normal_from(self, estimator: Estimator, sampler: Sampler) -> float:
-        """How many units it takes for Student's interval to cover; inf where no number is known."""
+        """How many units Student's interval needs in order to cover; inf if no number is known."""
         key = (estimator.name, sampler.points.mirrored)
         if key not in self._normal_from:
             unit = self.unit(estimator, sampler)
@@ -116,7 +116,7 @@ class Forecasts:
         return self._normal_from[key]
 
     def ratio_law(self, estimator: Estimator, sampler: Sampler) -> tuple[float, float]:
-        """Mean and variance of r over one unit; by factor, of the mean of r_i over the factors."""
+        """Mean and variance over one unit of r, or of the mean of r_i for estimators by factor."""
         if estimator.sums:
             off, variance = self.law.sums(("ratio",), sampler.points.mirrored, 2)[1:]
             return 1.0 + float(off) / self.pair.dimension, float(variance) / self.pair.dimension**2
@@ -128,7 +128,7 @@ class Forecasts:
         return self.law.expectation(multiply(centred, centred))
 
     def form(self, sampler: Sampler) -> Form | None:
-        """What the sampler draws; None where it takes too many numbers."""
+        """The form that the sampler draws; None where a sample takes too many numbers."""
         numbers = self.pair.dimension if not sampler.radial else sum(self.groups)
         if numbers > (sampler.points.most_numbers or math.inf):
             return None
@@ -147,8 +147,8 @@ class Forecasts:
             return Need(None, ZERO, "none")
         unit = self.unit(estimator, sampler)
         if unit.variance == math.inf:
-            # k3 is never negative, so over dependent points the second moment of its sum is at
-            # least the sum of its second moments: infinite as well.
+            # k3 is never negative. So over dependent points the second moment of a sum is at least
+            # the sum of second moments, which is infinite as well.
             return Need(None, FAR if unit.reason == TOO_LARGE else INFINITE, unit.kind)
         if unit.kind == "exact" and abs(unit.bias) > 0 and tolerance.variance(unit.bias) <= 0:
             return Need(None, BIASED, unit.kind)
@@ -164,7 +164,7 @@ class Forecasts:
 def _of_units(unit: UnitTheory, sampler: Sampler, tolerance: Tolerance) -> Need:
     if unit.kind == "none":
         return Need(None, UNKNOWN, "none")
-    if unit.kind != "exact":  # to leading order the variance is the whole error
+    if unit.kind != "exact":  # to leading order the bias does not count
         unit = unit._replace(bias_times_n=0.0)
     least, unit = unit.least_units, unit._replace(least_units=1.0)
 
@@ -186,7 +186,7 @@ def _of_units(unit: UnitTheory, sampler: Sampler, tolerance: Tolerance) -> Need:
 
 
 def _smallest(reached: Callable[[int], bool], guess: int, least: int, most: int) -> int | None:
-    """The smallest number from `least` on that meets a monotone condition, sought near `guess`."""
+    """The smallest number from `least` to `most` that meets a monotone condition, near `guess`."""
     high, step = max(guess, least), 1
     low = high - 1
     if reached(high):
@@ -206,7 +206,7 @@ def _smallest(reached: Callable[[int], bool], guess: int, least: int, most: int)
 
 
 def _of_balanced(of: Balanced | None, bias: float, sampler: Sampler, tolerance: Tolerance) -> Need:
-    """Over Sobol' points: the smallest power of two, the variance falling at every doubling."""
+    """The need over Sobol' points: a power of two, as the variance falls with every doubling."""
     most = (sampler.points.most_samples or 2**30).bit_length() - 1
     last = math.nan if of is None else of.variance(2**most)
     if of is None or math.isnan(last):

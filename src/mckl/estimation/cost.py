@@ -1,11 +1,11 @@
-"""About how long estimates take."""
+"""Estimates of the CPU time that estimation takes."""
 
 from __future__ import annotations
 
 from mckl.draw.form import Seconds
 from mckl.draw.points import SAMPLERS
 
-# CPU seconds on the machine of docs/scaling.md, where the model and its fit stand.
+# CPU seconds on the machine of docs/scaling.md, which describes the model and its fit.
 _PER_EVALUATION = 2.5e-9
 _PER_ESTIMATOR = 2.1e-9
 _PER_CHECKPOINT = 2e-6  # and estimator
@@ -29,10 +29,11 @@ def estimate_seconds(
 ) -> float:
     """Estimated CPU seconds of one sampler on `sharing` pairs that share their draws.
 
-    `groups` and `chi_squares` are what a radial sampler draws for a sample; `seconds` is what a
-    number costs (`mckl.families.base.Pair`), `slowness` the backend's CPU time beside NumPy's, but
-    for quantiles of other laws than normal ones, which are NumPy's in every backend. `by_factor`:
-    one of the estimators takes sums over factors.
+    `groups` and `chi_squares` are the numbers of normals and chi-squares that a radial sampler
+    draws for a sample. `seconds` is the cost of one number (`mckl.families.base.Pair`), and None
+    for normals. `slowness` is the backend's CPU time relative to NumPy; quantiles of laws other
+    than normal ones are NumPy's in every backend. `by_factor` says whether one of the estimators
+    takes sums over factors.
     """
     _, points, radial = SAMPLERS[sampler]
     number = slowness * points.seconds_per_normal

@@ -1,9 +1,10 @@
-"""Student's interval, and how many units make it as short as is asked.
+"""Student's interval, and the number of units that makes it as short as requested.
 
-Two procedures keep its coverage. Independent units: that of Stein, "A two-sample test for a linear
-hypothesis whose power is independent of the variance" (1945), in which a pilot's standard deviation
-s0 decides how many fresh units the main stage draws, N >= (t s0 / d)^2. Scrambled Sobol' points: R
-independent scrambles, whose number and size are decided beforehand from their exact variance.
+Two procedures keep the interval's coverage. For independent units it is that of Stein, "A
+two-sample test for a linear hypothesis whose power is independent of the variance" (1945). A
+pilot's standard deviation s0 decides how many new units the main stage draws, N >= (t s0 / d)^2 for
+the half-width d. For Sobol' points there are R independent scrambles, whose number and size are
+decided beforehand from their exact variance.
 """
 
 from __future__ import annotations
@@ -16,22 +17,22 @@ import numpy as np
 from scipy.special import chdtri, stdtrit
 
 LEAST_SCRAMBLES, MOST_SCRAMBLES = 5, 64
-# Scrambles that a 95 % interval takes to cover 0.94, by the skewness of one (measured). It does not
-# fade as a scramble grows.
+# The scrambles that a 95 % interval needs to cover 0.94, per squared skewness of one scramble
+# (measured). This skewness does not vanish as a scramble grows.
 _PER_SQUARED_SKEWNESS = 30.0
-# The share of runs whose scrambles vary so little that the interval is as short as asked.
+# The share of runs in which the first scrambles already give an interval as short as requested.
 _SHORT_AT_ONCE = 0.9
-# By how many half-widths an estimate may fall below KL and still meet its relative tolerance. Only
-# an estimate that falls lower needs a second main stage: 0.2 % of them, or coverage would rise.
+# An estimate may be this many half-widths below KL and still meet its relative tolerance. Only a
+# lower estimate, 0.2 % of them, needs a second main stage; so coverage stays nominal.
 _BELOW = 1.5
 
 
 class Request(NamedTuple):
-    """What is asked of an estimate.
+    """The precision that is requested of an estimate.
 
-    tolerance, relative  the half-width of its interval, in nats or times the estimate
-    confidence           of the interval
-    most                 samples that may be drawn
+    tolerance, relative  the half-width of its interval, in nats or as a multiple of the estimate
+    confidence           the confidence of the interval, between 0 and 1
+    most                 the most samples that may be drawn
     """
 
     tolerance: float
@@ -44,7 +45,7 @@ class Request(NamedTuple):
         return self.tolerance * abs(estimate) if self.relative else self.tolerance
 
     def aim(self, kl: float) -> float:
-        """The half-width to draw for where KL is about `kl`: short enough for lower estimates."""
+        """The half-width to aim for if KL is about `kl`; it allows for estimates below KL."""
         return self.target(kl) / (1.0 + _BELOW * self.tolerance if self.relative else 1.0)
 
     def quantile(self, degrees: float) -> float:
@@ -53,7 +54,7 @@ class Request(NamedTuple):
 
 
 def units_needed(half_of_one: float, half_width: float) -> float:
-    """The units that bring the half-width of one unit, t s0, down to `half_width`; inf for none."""
+    """The number of units that reduces the half-width t s0 of one unit to `half_width`, or inf."""
     if half_of_one == 0.0:
         return 0.0
     ratio = half_of_one / half_width if half_width > 0 else math.inf
@@ -61,9 +62,9 @@ def units_needed(half_of_one: float, half_width: float) -> float:
 
 
 def pilot_units(spread: float, aim: float, request: Request, parameters: int, least: int) -> int:
-    """The size of pilot, at least `least`, at which pilot and main stage take fewest units in all.
+    """The pilot size, at least `least`, with which pilot and main stage take the fewest units.
 
-    A small pilot makes the quantile large, a large pilot costs its own units.
+    A small pilot makes Student's quantile large, and a large pilot takes many units itself.
     """
     least = max(least, parameters + 1)
     need = units_needed(spread, aim)
@@ -76,7 +77,7 @@ def pilot_units(spread: float, aim: float, request: Request, parameters: int, le
 
 
 class Scrambles(NamedTuple):
-    """So many independent scrambles of so many points each."""
+    """The number of independent scrambles, and the number of points of each."""
 
     scrambles: int
     points: int
@@ -85,15 +86,21 @@ class Scrambles(NamedTuple):
 def scrambles(
     law: Callable[[int], tuple[float, float]], aim: float, request: Request, most_points: int
 ) -> Scrambles | None:
-    """The fewest points in all whose interval is short enough nine times in ten.
+    """The scrambles with the fewest points whose interval is short enough in nine of ten runs.
 
-    Where the budget has none, the ones with the shortest interval; None where the budget does not
-    even make an interval that covers.
+    If the budget has no room for these, the scrambles with the shortest interval; None if the
+    budget has no room for an interval that covers.
 
     Parameters
     ----------
     law
-        n -> variance and skewness of the mean of one scramble of n = 2^m points.
+        A function n -> (variance, skewness) of the mean over one scramble of n = 2^m points.
+    aim
+        The half-width to aim for, in nats.
+    request
+        The confidence of the interval and the budget.
+    most_points
+        The most points of one scramble.
     """
     best: Scrambles | None = None
     shortest: tuple[float, Scrambles | None] = math.inf, None

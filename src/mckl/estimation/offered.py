@@ -1,4 +1,4 @@
-"""Which estimators and samplers go with a pair: the one place that decides it."""
+"""Decides which estimators and samplers can be used with a pair."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from mckl.families.base import Pair
 
 
 def offered(pair: Pair, sampler: Sampler, estimator: Estimator) -> bool:
-    """Whether samples of the pair drawn this way have the sums over factors that it takes."""
+    """Whether the sampler can draw the pair with all sums over factors that the estimator needs."""
     return sampler.offered(pair) and sampler.sums(pair).issuperset(estimator.sums)
 
 
 def offered_estimators(pair: Pair, sampler: Sampler, estimators: Sequence[str]) -> tuple[str, ...]:
-    """Those of the estimators that go with the pair and the sampler."""
+    """The estimators among these that can be used with the pair and the sampler."""
     return tuple(name for name in estimators if offered(pair, sampler, ESTIMATORS[name]))

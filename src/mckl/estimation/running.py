@@ -1,8 +1,8 @@
 """Running means and co-moments of several integrands, merged block by block.
 
-Blocks are merged by the pairwise update of Chan, Golub & LeVeque, "Updating formulae and a
-pairwise algorithm for computing sample variances" (1979), which loses no digits when the
-mean is large beside the spread.
+Blocks are merged by the pairwise update of Chan, Golub & LeVeque, "Updating formulae and a pairwise
+algorithm for computing sample variances" (1979), which loses no digits where the mean is much
+larger than the spread.
 """
 
 from __future__ import annotations
@@ -21,14 +21,15 @@ class RunningMoments:
     Parameters
     ----------
     products
-        Pairs of names of integrands; their co-moments are kept, and the means of all.
+        Pairs of names of integrands. The co-moment of each pair and the mean of each integrand are
+        kept.
     integrands
-        What `update` takes -> an object with the integrands' values by name, such as
-        `mckl.estimation.values.integrands.Integrands`.
+        A function that turns the argument of `update` into an object with the integrands' values
+        by name, such as `mckl.estimation.values.integrands.Integrands`.
     rows
-        How many traces run side by side.
+        The number of traces that are updated together.
     dot
-        What takes inner products over the last axis.
+        The function for inner products over the last axis.
     """
 
     def __init__(
@@ -51,13 +52,13 @@ class RunningMoments:
         return self._mean[name]
 
     def comoment(self, first: str, second: str) -> Vector:
-        """Sum (x - mean x)(y - mean y) so far, shape (rows,)."""
+        """The sum of (x - mean x)(y - mean y) so far, shape (rows,)."""
         return self._comoment[first, second]
 
     def update(self, block_values: Vector) -> None:
-        """Take in a block of log density ratios, shape (points per unit, rows, units).
+        """Add a block of log density ratios, shape (points per unit, rows, units).
 
-        With sums over factors they have the shape (1 + sums, points per unit, rows, units). The
+        With sums over factors, the block has shape (1 + sums, points per unit, rows, units). The
         value of a unit is the mean of the integrand over its points.
         """
         points, _, block = block_values.shape[-3:]
@@ -79,7 +80,7 @@ class RunningMoments:
         self.units = total
 
     def merge(self, other: RunningMoments) -> None:
-        """Take in what another one, of the same products, has seen."""
+        """Add everything that another object with the same products has been given."""
         total = self.units + other.units
         if not total:
             return
@@ -93,7 +94,7 @@ class RunningMoments:
         self.units = total
 
     def state(self) -> dict[str, Any]:
-        """Everything that was seen, of one row, as plain numbers."""
+        """The moments as plain numbers, from which `restore` can continue; for one row only."""
         return {
             "units": self.units,
             "mean": {name: float(mean[0]) for name, mean in self._mean.items()},
@@ -104,7 +105,7 @@ class RunningMoments:
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from a `state` of the same products."""
+        """Continue from a `state` with the same products."""
         self.units = int(state["units"])
         self._mean = {name: np.array([float(state["mean"][name])]) for name in self._mean}
         self._comoment = {
@@ -113,11 +114,11 @@ class RunningMoments:
         }
 
 
-_SHORT = 2**13  # numbers for which OpenBLAS starts no threads, which take longer than they save
+_SHORT = 2**13  # the length up to which OpenBLAS starts no threads, which would only cost time
 
 
 def short_dot(first: Vector, second: Vector) -> Any:
-    """Inner products over the last axis, of long arrays in short parts.
+    """Inner products over the last axis, computed in short parts.
 
     >>> float(short_dot(np.ones(20_000), np.ones(20_000)))
     20000.0

@@ -1,10 +1,10 @@
-"""Estimates of KL(q||p) whose interval is as short as was asked and still covers.
+"""Estimates KL(q||p) with an interval that is as short as requested and keeps its coverage.
 
-An interval for a fixed n loses its coverage if one looks at it again and again until it is short:
-one then stops where the spread, or for a skewed l the estimate, happens to be small. So the number
-of samples is decided beforehand (`mckl.estimation.intervals`): by a pilot whose samples are not
-used again, or for Sobol' points from the exact variance of a scramble. A relative tolerance is held
-against the estimate itself; where it is not met, a fresh main stage is drawn.
+An interval for a fixed n loses its coverage if one looks at it repeatedly until it is short: one
+then stops where the spread, or for a skewed l the estimate, happens to be small. So the number of
+samples is decided beforehand (`mckl.estimation.intervals`), by a pilot whose samples are not used
+again, or for Sobol' points from the exact variance of a scramble. A relative tolerance is a
+multiple of the final estimate; if the interval is longer, a new main stage is drawn.
 
 Given the pilot, the size of the main stage is a fixed number and its samples are independent of s0,
 so for normal units the interval covers exactly, whatever the variance. For other units it covers to
@@ -13,9 +13,9 @@ the skewness of one unit requires. There is no interval where that number is unk
 budget, or where the samples show a fault (`mckl.estimation.withheld`).
 
 An asymptotic confidence sequence (Waudby-Smith, Arbour, Sinha, Kennedy & Ramdas, "Time-uniform
-central limit theory and asymptotic confidence sequences", 2024) may be looked at all the time. Its
-interval is at best 1.55 times as wide at 95 %, which takes 2.4 times the samples: too much for a
-target that is known beforehand.
+central limit theory and asymptotic confidence sequences", 2024) may be looked at after every
+sample. At 95 % its interval is at least 1.55 times as wide, so it needs 2.4 times the samples,
+which is too many if the target is known beforehand.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ from mckl.estimation.values import Estimator
 from mckl.estimation.withheld import budget_reason, known_reason, ratio_reason, seen_reason
 
 TIGHT, SPENT, WITHHELD = "tight", "budget", "withheld"
-# The most that is drawn where no interval is possible: samples, and random numbers in all.
+# The most samples, and random numbers in all, that are drawn where no interval is possible.
 _GLANCE, _GLANCE_NUMBERS = 10_000, 10**8
 # The share of a budget that a pilot may take where more would be needed.
 _SHARE = 8
-# Points of a scramble from which the skewness of its mean has all but settled.
+# The points of a scramble from which the skewness of its mean hardly changes.
 _SETTLED = 2**12
 
 Progress = Callable[[int], object]
@@ -56,10 +56,10 @@ Progress = Callable[[int], object]
 class Plan(NamedTuple):
     """How an estimate will be drawn, from theory alone.
 
-    pilot      units of the pilot; 0 for Sobol' points
-    least      the fewest units of a main stage, or the scrambles
-    points     samples of one unit; of one scramble
-    expected   samples in all, about
+    pilot      the units of the pilot; 0 for Sobol' points
+    least      the fewest units of a main stage; for Sobol' points, the scrambles
+    points     the samples of one unit; for Sobol' points, of one scramble
+    expected   about how many samples will be drawn in all
     withheld   why there will be no interval; None if there will be one
     """
 
@@ -73,14 +73,14 @@ class Plan(NamedTuple):
 class Estimate(NamedTuple):
     """An estimate and its interval, in nats.
 
-    half_width   of the interval; NaN where it is withheld
-    target       the half-width that was asked for; of a relative tolerance, times the estimate
-    stopped      `tight`: half_width <= target; `budget`: the budget was spent before;
-                 `withheld`: no interval
-    std_error    of the estimate
-    stages       samples by stage
-    scrambles    how many independent scrambles of Sobol' points; 0 without
-    withheld     why there is no interval; None where there is one
+    half_width   the half-width of the interval; NaN where it is withheld
+    target       the half-width that was requested; a relative tolerance is times the estimate
+    stopped      `tight`: half_width <= target; `budget`: the budget was spent before that;
+                 `withheld`: there is no interval
+    std_error    the standard error of the estimate
+    stages       the number of samples of each stage, by name
+    scrambles    the number of independent scrambles; 0 for samplers other than Sobol' points
+    withheld     why there is no interval; None if there is one
     """
 
     estimate: float
@@ -110,12 +110,13 @@ def interval_samples(forecasts: Forecasts, estimator: Estimator, sampler: Sample
 
 
 def plan(forecasts: Forecasts, sampler: Sampler, estimator: Estimator, request: Request) -> Plan:
-    """How many units each stage takes; raises `UserError` for a budget that makes no interval."""
+    """The units of each stage; raises `UserError` if the budget is too small for any interval."""
     points, independent = sampler.points.points, sampler.points.independent
     fewest = points * (2 * estimator.parameters + 1) if independent else LEAST_SCRAMBLES
     if request.most < fewest:
         raise UserError(
-            f"a budget of {request.most} samples makes no interval, expected at least {fewest}"
+            f"a budget of {request.most} samples is too small for an interval, "
+            f"expected at least {fewest}"
         )
     aim = request.aim(forecasts.law.kl)
     planned: Plan | str | None = known_reason(forecasts, estimator, sampler, aim)
@@ -155,14 +156,14 @@ def _plan_scrambles(
         return f"{sampler.name} cannot make points of so many numbers"
 
     of = balanced(estimator, forecasts.law, form)
-    assert of is not None  # or its interval is withheld
+    assert of is not None  # otherwise the interval is withheld
 
     def law(n: int) -> tuple[float, float]:
         return of.variance(n), of.law(min(n, _SETTLED)).skewness
 
     found = scrambles(law, aim, request, sampler.points.most_samples or request.most)
     if found is None:
-        return f"its interval takes more scrambles than the budget of {request.most} samples makes"
+        return f"its interval needs more scrambles than the budget of {request.most} samples allows"
     R, n = found
     return Plan(0, R, n, R * n)
 
@@ -181,10 +182,25 @@ def estimate(
 
     Parameters
     ----------
+    forecasts
+        The pair and its theory.
+    sampler, estimator
+        How samples are drawn, and what is averaged.
+    request
+        The tolerance, the confidence and the budget.
+    seed
+        The seed of all random streams.
     planned
-        The `plan` of the same arguments, if it was made already.
+        The result of `plan` for the same arguments, if it has been computed already.
     progress
-        Called after each step with the number of evaluations of l that it added.
+        A function that is called after each step with the number of values of l that it added.
+
+    Raises
+    ------
+    UserError
+        If the budget is too small for any interval.
+    NotFiniteError
+        If l is not finite at a sample.
     """
     planned = planned or plan(forecasts, sampler, estimator, request)
     if planned.withheld is not None:
@@ -212,7 +228,7 @@ def _glance(
             progress=progress,
         )
         value = seen.estimate
-        # What the samples show is a better reason than what theory forecast.
+        # A fault that the samples show is a better reason than one that theory forecasts.
         reason = ratio_reason(seen.mean_ratio) if estimator.uses_ratio else None
     else:
         one = trace(
@@ -230,12 +246,12 @@ def _two_stages(
     forecasts: Forecasts, sampler: Sampler, estimator: Estimator, request: Request,
     planned: Plan, seed: int, progress: Progress,
 ) -> Estimate:  # fmt: skip
-    """Stein's procedure, with a fresh main stage where a relative tolerance is not met."""
+    """Stein's procedure, with a new main stage if a relative tolerance is not met."""
     points, form = planned.points, sampler.form(forecasts.pair)
     mean_ratio, variance = 1.0, math.inf
     if estimator.uses_ratio:
         mean_ratio, variance = forecasts.ratio_law(estimator, sampler)
-    # The tails of l are known, and a fit to its largest values mistakes the edges that l may have.
+    # For k1 the tails of l are known, and a fit to its largest values is wrong if l is bounded.
     unknown_tails = not estimator.linear
 
     def run(name: str, units: int, pilot: Stage | None = None) -> Stage:
@@ -258,7 +274,7 @@ def _two_stages(
         withheld = seen_reason(estimator, main, variance, mean_ratio)
         if tight or withheld or units < need:
             break
-        # The estimate came out so low that its tolerance is narrower than the aim was.
+        # The estimate is so low that its relative tolerance is narrower than what was aimed for.
         aim = request.aim(main.estimate)
         if max(units_needed(half_of_one, aim), planned.least) > request.most // points - spent:
             break
@@ -277,7 +293,7 @@ def _scrambled(
     forecasts: Forecasts, sampler: Sampler, estimator: Estimator, request: Request,
     planned: Plan, seed: int, progress: Progress,
 ) -> Estimate:  # fmt: skip
-    """Student's interval over independent scrambles; larger ones where it is too wide."""
+    """Student's interval over independent scrambles, with larger ones if it is too wide."""
     R, n, spent, mains = planned.least, planned.points, 0, 0
     while True:
         found = trace(

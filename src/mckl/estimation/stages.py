@@ -1,4 +1,4 @@
-"""One stage of an estimate: it draws fresh units and summarises them."""
+"""One stage of an estimate, which draws new units and summarises them."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from mckl.estimation.tails import LEAST, Tails
 from mckl.estimation.values import Estimator
 from mckl.estimation.values.integrands import Integrands
 
-# Numbers drawn between two reports of progress: 40 ms of work, whatever the dimension.
+# The random numbers, and the units, between two reports of progress: about 40 ms of work.
 _NUMBERS, _UNITS = 2**22, 2**13
 
 
 def _tail_values(values: Integrands, summand: Mapping[str, float], ratio: str) -> Vector:
-    """The summand of the units in which it may have a heavy tail.
+    """The summand at those units at which it may have a heavy tail.
 
-    With a weight w of r it is l + w r but for a constant, which falls with r up to r = 1/w and
-    rises from there on. Only where it rises is its tail heavy; where it falls it may end in an
-    edge, which beside that tail would look like a heavier one. `ratio` is the integrand r - 1; of
-    sums over factors their sum stands for it.
+    Let w be the coefficient of r. But for a constant, the summand is l + w r, which falls as r
+    grows up to 1/w and rises after that. Its tail is heavy only where it rises. Where it falls, it
+    may be bounded, and together with the heavy tail the bound would look like a heavier one.
+    `ratio` is the name of the integrand r - 1, or of its sum over factors.
     """
     of_points = sum(w * getattr(values, name) for name, w in summand.items())
     of_units = np.asarray(np.asarray(of_points).mean(axis=0)[0])
@@ -42,12 +42,12 @@ def _tail_values(values: Integrands, summand: Mapping[str, float], ratio: str) -
 class Stage(NamedTuple):
     """The results of one stage.
 
-    units        how many independent units it drew
-    estimate, std_error  in nats
-    mean_ratio, ratio_variance  of r, the variance that of one unit; by factor, of the mean of r_i
-                 over the factors. NaN where r is not computed
-    tail_index   of the estimator's summand; NaN where it was not asked for or is not known
-    summand      the weights of the integrands in the summand, as fitted here
+    units        the number of independent units drawn
+    estimate, std_error  the estimate and its standard error, in nats
+    mean_ratio, ratio_variance  the mean of r, and its variance over one unit; for estimators by
+                 factor, of the mean of r_i over factors. NaN where r is not computed
+    tail_index   the tail index of the estimator's summand; NaN if not requested or not known
+    summand      the coefficients of the integrands in the summand, as fitted in this stage
     """
 
     units: int
@@ -80,19 +80,28 @@ def stage(
 
     Parameters
     ----------
+    form
+        The form in which samples are drawn.
+    sampler, estimator
+        How samples are drawn, and what is averaged.
+    units
+        The number of units.
+    seed
+        The seed of all random streams.
     name
-        Sets the stream apart from those of other stages.
+        The name of the stage, which is part of its stream's key.
     factors
-        How many factors a sample has.
+        The number of factors of a sample.
     summand
-        The weights of the integrands whose tail index is wanted, from an earlier stage.
+        The coefficients of the linear combination of integrands whose tail index is wanted, from an
+        earlier stage.
     progress
-        Called after each step with the number of evaluations of l that it added.
+        A function that is called after each step with the number of values of l that it added.
 
     Raises
     ------
     NotFiniteError
-        Where l is not finite.
+        If l is not finite at a sample.
     """
     points = sampler.points.points
     library = backends.load("numpy")

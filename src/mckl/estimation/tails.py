@@ -1,4 +1,4 @@
-"""The tail index of what an estimator averages, from its largest values alone.
+"""The tail index of the values that an estimator averages, from the largest of them.
 
 A generalised Pareto law is fitted to the excesses of the M = min(n/5, 3 sqrt(n)) largest of n
 values over the next one, by the method of Zhang & Stephens, "A new and efficient estimation method
@@ -16,44 +16,44 @@ import numpy as np
 
 from mckl.arrays import Vector
 
-LEAST = 400  # values below which the fit says little: its standard error passes 0.13
-MOST = 30_000  # values of a tail that are kept, however many values there are: of 10^8 and more
-_FEWEST = 20  # excesses that a fit takes
+LEAST = 400  # with fewer values the standard error of the fit exceeds 0.13
+MOST = 30_000  # the most values of a tail that are kept, a limit from 10^8 values on
+_FEWEST = 20  # the fewest excesses for a fit
 _PRIOR_WEIGHT, _PRIOR_INDEX = 10.0, 0.5
 
 
 def tail_size(n: int) -> int:
-    """M, how many of n values make the tail."""
+    """The number M of n values that make up the tail."""
     return int(min(n / 5, 3 * math.sqrt(n), MOST))
 
 
 def limit(n: int) -> float:
-    """The largest tail index with which a mean of n values is trusted."""
+    """The largest tail index for which a mean of n values is trusted."""
     return min(1.0 - 1.0 / math.log10(n), 0.7)
 
 
 class Tails:
-    """The two tails of so many values at most, as they pass by, in memory of order sqrt(n)."""
+    """The two tails of a stream of at most n values, in memory of order sqrt(n)."""
 
     def __init__(self, n: int) -> None:
         self._seen = 0
         self._sides = (Largest(tail_size(n) + 1), Largest(tail_size(n) + 1))
 
     def update(self, values: Vector) -> None:
-        """Take in more values, shape (m,)."""
+        """Add more values, shape (m,)."""
         self._seen += values.size
         for side, sign in zip(self._sides, (1.0, -1.0), strict=True):
             side.update(sign * values)
 
     def index(self) -> float:
-        """The larger of the two tails' indices; NaN where too few values were seen."""
+        """The larger of the two tails' indices; NaN if there are too few values."""
         tail = tail_size(self._seen)
         found = [pareto_index(np.diff(side.values()[-tail - 1 :]).cumsum()) for side in self._sides]
         return max((k for k in found if not math.isnan(k)), default=math.nan)
 
 
 class Largest:
-    """The largest of the values that pass by, at most so many."""
+    """The `count` largest values of a stream."""
 
     def __init__(self, count: int) -> None:
         self._count = count
@@ -62,12 +62,12 @@ class Largest:
         self._least = -math.inf
 
     def update(self, values: Vector) -> None:
-        """Take in more values, shape (n,)."""
+        """Add more values, shape (n,)."""
         more = values[values > self._least]
         if more.size:
             self._held.append(more)
             self._size += more.size
-        if self._size > 2 * self._count:  # so that a partition serves many updates
+        if self._size > 2 * self._count:  # one partition serves many updates
             self._drop()
 
     def _drop(self) -> None:
@@ -78,7 +78,7 @@ class Largest:
         self._held, self._size = [held], held.size
 
     def values(self) -> Vector:
-        """The largest so far, ascending."""
+        """The largest values so far, in ascending order."""
         self._drop()
         return np.sort(self._held[0])
 
@@ -86,8 +86,8 @@ class Largest:
 def pareto_index(excesses: Vector) -> float:
     """The shape k of the generalised Pareto law fitted to ascending excesses >= 0, shape (M,).
 
-    k is shrunk towards 1/2 as in the paper of 2024; NaN for fewer than 20 excesses, or such as are
-    all 0.
+    k is shrunk towards 1/2 as in the paper of 2024. NaN for fewer than 20 excesses, and for
+    excesses that are all 0.
 
     >>> u = (np.arange(1000) + 0.5) / 1000
     >>> round(pareto_index(((1 - u) ** -0.4 - 1) / 0.4), 2)

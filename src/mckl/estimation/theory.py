@@ -14,11 +14,11 @@ from mckl.families.base import Pair
 
 
 class Exact(NamedTuple):
-    """The law of one estimate to the fourth order, in nats.
+    """The bias, variance, skewness and excess kurtosis of one estimate; bias in nats.
 
-    NaN means not known and inf is a value. `theory` is `exact`, `asymptotic` (the leading
-    order in the number of samples) or `none` (the variance is not known); `reason` says why
-    a value is infinite or missing.
+    NaN means not known, and inf is a value. `theory` is `exact`, `asymptotic` (the leading order in
+    the number of samples) or `none` (the variance is not known). `reason` says why a value is
+    infinite or not known.
     """
 
     bias: float
@@ -30,14 +30,14 @@ class Exact(NamedTuple):
 
     @property
     def mse(self) -> float:
-        """Bias squared plus variance; their leading order, the variance, where it is asymptotic."""
+        """Bias squared plus variance; only the variance, their leading order, if asymptotic."""
         return self.variance + (self.bias * self.bias if self.theory != "asymptotic" else 0.0)
 
 
 def over_units(unit: UnitTheory, units: int) -> Exact:
     """The law of an estimate over so many independent units."""
     if units < unit.least_units:
-        reason = unit.reason or "too few samples for the leading order to have settled"
+        reason = unit.reason or "too few samples for the leading order to hold"
         return Exact(math.nan, math.nan, math.nan, math.nan, "none", reason)
     bias = unit.bias + (unit.bias_times_n / units if unit.bias_times_n else 0.0)
     if units < unit.least_units_of_bias:
@@ -55,13 +55,13 @@ def over_units(unit: UnitTheory, units: int) -> Exact:
 def _stratified(unit: UnitTheory, of: Balanced | None, samples: int) -> Exact:
     unbiased_points = unit.bias if unit.kind == "exact" else math.nan
     if unit.variance == math.inf:
-        # The function is never negative, so dependence between points cannot make it finite.
+        # The integrand is never negative, so dependence between points cannot make it finite.
         return Exact(unit.bias, math.inf, math.nan, math.nan, "exact", unit.reason)
     if of is None:
-        reason = unit.reason or "the variance over Sobol' points is known for sums over coordinates"
+        reason = unit.reason or "over Sobol' points the theory is known for sums over coordinates"
         return Exact(unbiased_points, math.nan, math.nan, math.nan, "none", reason)
     if samples & (samples - 1):
-        reason = "Sobol' points are balanced at powers of two alone"
+        reason = "Sobol' points are balanced only if their number is a power of two"
         return Exact(unbiased_points, math.nan, math.nan, math.nan, "none", reason)
     law = of.law(samples)
     if math.isnan(law.variance):
@@ -71,7 +71,7 @@ def _stratified(unit: UnitTheory, of: Balanced | None, samples: int) -> Exact:
         )
         return Exact(unbiased_points, *law, "none", reason)
     if not of.settled(samples):
-        reason = "too few samples for the leading order to have settled"
+        reason = "too few samples for the leading order to hold"
         return Exact(math.nan, math.nan, math.nan, math.nan, "none", reason)
     return Exact(unbiased_points, *law, "exact" if of.exact else "asymptotic", None)
 
@@ -79,7 +79,7 @@ def _stratified(unit: UnitTheory, of: Balanced | None, samples: int) -> Exact:
 def exact(
     pair: Pair, sampler: Sampler, estimators: Sequence[Estimator], samples: Sequence[int]
 ) -> Iterator[tuple[str, int, Exact]]:
-    """(estimator, samples, `Exact`) for every estimator and every checkpoint of the sampler."""
+    """(estimator's name, samples, `Exact`) for every estimator and checkpoint of the sampler."""
     points = sampler.points
     form = None if points.independent else sampler.form(pair)
     for estimator in estimators:

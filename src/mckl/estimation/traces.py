@@ -1,4 +1,4 @@
-"""One job's work: the running estimates of every replicate at its checkpoints."""
+"""The work of one job: the running estimates of every replicate at its checkpoints."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from mckl.estimation.values.integrands import Integrands
 from mckl.exact.integrands import SUMS
 from mckl.families.base import Pair
 
-# Units between two merges of the moments, and traces whose moments are merged side by side:
-# 12 x 1024 values of l and their integrands stay in a core's cache, and below the 128 KiB from
-# which the C library maps fresh memory for every array, at twice the time. The first is part of
-# the result's last bits, so it is no parameter; the second is not.
+# The units between two merges of the moments, and the traces whose moments are merged together.
+# 12 x 1024 values of l and their integrands stay in a core's cache. They also stay below 128 KiB,
+# from which on the C library maps new memory for every array, which takes twice the time. The last
+# bits of results depend on the first number, so it is not a parameter; the second one is.
 BLOCK = 1024
 TRACES_AT_ONCE = 12
-# Settings that share their draws: more would save little, and memory would grow with them.
+# The most settings that share their draws at a time; more would save little and take more memory.
 SETTINGS_AT_ONCE = 12
 
 
 class Trace(NamedTuple):
     """The running estimates of one pair with one sampler.
 
-    estimate, std_error  shape (estimators, replicates, checkpoints), in nats; std_error is
-                         NaN where one trace does not support it
+    estimate, std_error  shape (estimators, replicates, checkpoints), in nats; std_error is NaN
+                         where one trace cannot have one, as over Sobol' points
     samples              the checkpoints, shape (checkpoints,)
     """
 
@@ -42,14 +42,14 @@ class Trace(NamedTuple):
 
     @property
     def evaluations(self) -> int:
-        """How many values of l all replicates took."""
+        """The number of values of l in all replicates."""
         return int(self.estimate.shape[1]) * max(self.samples, default=0)
 
 
 def checkpoints(samples: int, per_octave: int) -> list[int]:
-    """The sample counts at which the running estimate is recorded, up to `samples`.
+    """The numbers of samples at which the running estimate is recorded, up to `samples`.
 
-    `per_octave` of them for every doubling, rounded to integers; `samples` is always one.
+    There are `per_octave` of them for every doubling, rounded to integers; the last is `samples`.
     """
     octaves = samples.bit_length() - 1
     grid = {round(2.0 ** (k / per_octave)) for k in range(per_octave * (octaves + 1))}
@@ -57,13 +57,13 @@ def checkpoints(samples: int, per_octave: int) -> list[int]:
 
 
 def checkpoints_of(sampler: Sampler, samples: Sequence[int]) -> list[int]:
-    """The checkpoints that a sampler can stop at: whole units only."""
+    """The checkpoints at which a sampler has drawn whole units."""
     points = sampler.points.points
     return [n for n in samples if n % points == 0]
 
 
 def trace(pair: Pair, *args: Any, name: str = "pair", **kwargs: Any) -> Trace:
-    """The trace of one pair, with the arguments of `traces`."""
+    """The trace of one pair; the other arguments are those of `traces`."""
     (one,) = traces({name: pair}, *args, **kwargs)
     return one
 
@@ -82,15 +82,36 @@ def traces(
     at_once: int = TRACES_AT_ONCE,
     progress: Callable[[int], object] = lambda evaluations: None,
 ) -> list[Trace]:
-    """Run every replicate of some pairs, given by name, with a sampler: a trace each.
+    """Run every replicate of some pairs, given by name, with a sampler; returns a trace for each.
 
-    All estimators share the draws, and so do pairs whose samples take the same numbers; a
-    trace has the same bits whichever pairs come with it. Memory does not depend on the
-    number of samples.
+    All estimators share the draws, and so do pairs whose samples take the same numbers. A trace has
+    the same bits whichever pairs are run with it. Memory does not depend on the number of samples.
 
-    `stage` sets streams apart from those of other stages. `progress` is called with how many
-    evaluations of l each step added. Raises `NotFiniteError` naming pair, replicate and
-    sample when l is not finite.
+    Parameters
+    ----------
+    pairs
+        The pairs by name.
+    backend, dtype
+        The name of the backend that draws, and its type of numbers.
+    sampler, estimators
+        How samples are drawn, and the estimators.
+    seed
+        The seed of all random streams.
+    samples
+        The checkpoints, ascending.
+    replicates
+        The number of independent repetitions.
+    stage
+        Further parts of the streams' keys, which make them differ from those of other stages.
+    at_once
+        The number of traces whose moments are merged together.
+    progress
+        A function that is called after each step with the number of values of l that it added.
+
+    Raises
+    ------
+    NotFiniteError
+        If l is not finite; it names pair, replicate and sample.
     """
     library = backends.load(backend, dtype)
     at = checkpoints_of(sampler, samples)
@@ -99,7 +120,7 @@ def traces(
     every_sum = tuple(dict.fromkeys(name for e in estimators for name in e.sums))
 
     def sharing(names: Sequence[str], forms: Sequence[Form]) -> Iterator[Trace]:
-        # Functions of the only factor are those of l.
+        # With one factor, functions of l_i are functions of l.
         one_factor = all(pairs[name].dimension == 1 for name in names) and {*every_sum} <= {*SUMS}
         sums = () if one_factor else every_sum
 
@@ -152,9 +173,9 @@ def _blocks(
     at: Sequence[int],
     sums: Sequence[str],
 ) -> Iterator[Vector]:
-    """The values of l and of the sums up to the last checkpoint, as a kernel gives them.
+    """The values of l and of the sums up to the last checkpoint, in the shape of a kernel.
 
-    All but the last have `BLOCK` units; one is valid until the next.
+    All blocks but the last have `BLOCK` units; a block is valid until the next one.
     """
     points = sampler.points.points
     last = max(at, default=0) // points
@@ -164,7 +185,7 @@ def _blocks(
 
 
 def _merge(moments: RunningMoments, values: Vector, at: Sequence[int]) -> Iterator[int]:
-    """Take a block in, with a stop at every checkpoint in it, whose index it yields."""
+    """Add a block to the moments; stop at every checkpoint within it and yield its index."""
     begin, end = moments.units, moments.units + values.shape[-1]
     values = values.reshape(*values.shape[:2], -1, values.shape[-1])
     for c, unit in enumerate(at):
@@ -185,9 +206,9 @@ def sound_traces(
     replicates: int,
     **others: Any,
 ) -> tuple[list[Trace], list[NotFiniteError]]:
-    """`traces` of the pairs whose l is finite; of the others NaN throughout, and why.
+    """As `traces`, but pairs whose l is not finite get NaN throughout, with their errors.
 
-    No replicate of those is kept: the ones that happened to stay finite are no fair sample.
+    For such a pair no replicate is kept, as those that happened to stay finite would be biased.
     """
     sound, gaps, found = dict(pairs), [], []
     while sound:

@@ -1,9 +1,9 @@
-"""Reasons to give an estimate without an interval, from theory and from its samples.
+"""Reasons to report an estimate without an interval, from theory and from its samples.
 
-An interval may be short, calm and wrong: samples that never met the part of q in which p has its
-mass do not show what they missed (docs/theory.md, section 8). So the theory of the pair comes
-first: before anything is drawn it decides whether the estimator's law allows an interval, and from
-how many units on. The samples are examined second, since they reveal a fault only by chance.
+An interval may be short, stable and wrong: samples that missed the part of q in which p has its
+mass do not show what they missed (docs/theory.md, section 8). So theory comes first. Before
+anything is drawn it decides whether the estimator's law allows an interval, and from how many units
+on. The samples are examined second, since they reveal a fault only by chance.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from mckl.estimation.values import Estimator
 from mckl.estimation.values.base import TOO_LARGE
 from mckl.text import count
 
-# A mean of r further than this from 1 is no chance, in standard errors.
+# A mean of r that is more standard errors than this away from 1 is no chance.
 _FAR = 5.0
 # A bias of a tenth of the half-width costs a 95 % interval 0.005 of its coverage.
 _BIAS = 0.1
@@ -27,7 +27,7 @@ _BIAS = 0.1
 def known_reason(
     forecasts: Forecasts, estimator: Estimator, sampler: Sampler, half_width: float
 ) -> str | None:
-    """Why no number of samples gives an interval of this half-width, in nats; None if some does."""
+    """Why no number of samples gives an interval of this half-width, in nats; else None."""
     unit, name = forecasts.unit(estimator, sampler), estimator.name
     if not sampler.points.independent and not (estimator.additive and unit.variance < math.inf):
         return f"the law of {name} over Sobol' points is not known"
@@ -51,7 +51,7 @@ def known_reason(
 
 
 def budget_reason(estimator: Estimator, samples: float, most: int) -> str | None:
-    """Why a budget of `most` samples gives no interval, where it takes `samples`."""
+    """Why a budget of `most` samples is too small for an interval that needs `samples`; or None."""
     if samples <= most:
         return None
     return (
@@ -64,10 +64,10 @@ def budget_reason(estimator: Estimator, samples: float, most: int) -> str | None
 def seen_reason(
     estimator: Estimator, seen: Stage, ratio_variance: float = math.inf, ratio_mean: float = 1.0
 ) -> str | None:
-    """What the samples of a stage show against its interval; None where they show nothing.
+    """The fault that the samples of a stage show against its interval; None if they show none.
 
-    `ratio_variance` is the exact variance of r over one unit where it is known and finite; else
-    the samples' own is used. `ratio_mean` is E r.
+    `ratio_variance` is the exact variance of r over one unit, if it is known and finite; otherwise
+    the samples' variance is used. `ratio_mean` is E r.
     """
     if estimator.uses_ratio:
         reason = ratio_reason(seen.mean_ratio)
@@ -92,7 +92,7 @@ def seen_reason(
 
 
 def ratio_reason(mean_ratio: float) -> str | None:
-    """What is wrong with a mean of r that is no positive number; None where it is one."""
+    """The fault of a mean of r that is not a positive finite number; None if it is one."""
     if math.isnan(mean_ratio):
         return "the mean of p/q over the samples is not a number"
     if mean_ratio == math.inf:

@@ -1,1 +1,1 @@
-"""What is known of the log density ratio without sampling it."""
+"""Exact properties of the log density ratio, computed without sampling it."""

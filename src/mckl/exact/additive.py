@@ -1,7 +1,7 @@
-"""The law of a mean over balanced Sobol' points of a sum over coordinates of one function each.
+"""The law of a mean over balanced Sobol' points, where the integrand is a sum over coordinates.
 
-The cumulants of the coordinates' sums over strata (`mckl.exact.dyadic`) add up. A function is named
-as in `mckl.exact.integrands`; ``ell`` is l itself.
+The cumulants of the coordinates' sums over strata (`mckl.exact.dyadic`) add up. The functions of
+l_i are named as in `mckl.exact.integrands`; ``ell`` is l_i itself.
 """
 
 from __future__ import annotations
@@ -18,17 +18,23 @@ from mckl.exact.integrands import SUMS, ratio
 from mckl.exact.law import Law
 from mckl.exact.strata import Linked
 
-# (u, upper) -> l of one coordinate at u, or at 1 - u where `upper` is set.
+# A function (u, upper) -> l_i of one coordinate at u, or at 1 - u if `upper` is true.
 LogRatio = Callable[[Vector, bool], Vector]
 
 
 class Strata:
-    """The sums over strata of f(l) - slope (r - 1) in one coordinate.
+    """The sums over strata of f(l_i) - slope (r_i - 1) in one coordinate.
 
     Parameters
     ----------
+    ell
+        l_i as a function of a uniform number.
+    integrand
+        The name of f.
+    slope
+        The multiple of r_i - 1 that is subtracted.
     singular
-        The points u in (0, 1) near which l is not smooth.
+        The points u in (0, 1) near which l_i is not smooth.
     """
 
     def __init__(
@@ -53,7 +59,7 @@ class Strata:
         return self._dyadic.sums(n).second
 
     def cumulants(self, n: int) -> tuple[float, float, float]:
-        """Sums over n strata of the second to fourth cumulants; NaN where one is not known."""
+        """The sums over n strata of the second to fourth cumulants; NaN where one is not known."""
         if n not in self._sums:
             if self._linked is None:
                 self._linked = Linked(self._below)
@@ -67,12 +73,16 @@ class Strata:
 def stratified(
     strata: Iterable[Strata], counts: Sequence[float], n: int, law: Law, integrand: str
 ) -> Stratified:
-    """The law of the mean of a plain sum over coordinates (of slope 0) over n = 2^m points."""
+    """The law of the mean over n = 2^m points of a sum over coordinates, for strata of slope 0.
+
+    `counts` says how many coordinates have each of `strata`; `law` is the law of l, which decides
+    which cumulants are finite.
+    """
     sums = np.array([one.cumulants(n) for one in strata])
     second, third, fourth = np.array(counts, float) @ sums
     if second == 0.0:
         return Stratified(0.0, 0.0, 0.0)
-    # Nor are they finite within the strata at the ends.
+    # A cumulant that is infinite is so within the strata at the ends, too.
     whole = law.sums((integrand,), False)
     third, fourth = (
         value if math.isfinite(of_one) else math.inf
@@ -82,5 +92,5 @@ def stratified(
 
 
 def variance(strata: Iterable[Strata], counts: Sequence[float], n: int) -> float:
-    """The variance in `stratified`, also with a slope, cheap for every n."""
+    """The variance in `stratified`, which also allows a slope and takes little time for every n."""
     return math.fsum(c * s.variance(n) for c, s in zip(counts, strata, strict=True)) / n**2

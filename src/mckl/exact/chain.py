@@ -5,14 +5,14 @@ tables g(previous, next). With the matrix M(t) = Q e^{t g}, entry by entry,
 
     E e^{t X} = mu M(t)^n 1.
 
-Its Taylor series in t is a vector of truncated series that n products carry along: n S^2
-operations a moment for S states, and memory of a few matrices. After every product the vector is
-divided by the series of one of its states, whose logarithm is a share of the cumulants: cumulants
-add up over the steps, so none is a difference of large moments, and nothing overflows. Once the
-divided vector has settled, each step left adds the same.
+Its Taylor series in t follows from n products of M(t) with a vector of truncated series. They take
+n S^2 operations a moment for S states, and the memory of a few matrices. After every product the
+vector is divided by the series of one of its states, and the logarithm of that series is added to
+the cumulants. So no cumulant is a difference of large moments, and nothing overflows. Once the
+divided vector no longer changes, each remaining step adds the same.
 
-Near q = p the vectors are 1 up to small numbers. Those are carried instead, with row sums less 1
-in which nothing cancels (docs/theory.md, section 2.5).
+Near q = p the entries of the vectors are close to 1. Then their differences from 1 are computed
+instead, from row sums less 1 in which nothing cancels (docs/theory.md, section 2.5).
 """
 
 from __future__ import annotations
@@ -30,21 +30,21 @@ from mckl.exact.law import Law, Tilt
 from mckl.exact.phi import phi
 from mckl.exact.series import Algebra, algebra
 
-_SETTLED = 4.0 * np.finfo(float).eps  # what a step may still change, relative to its size
-_NEAR = 0.5  # vectors within this of 1 are carried as what is above 1
-_NOTHING = 4.0 * np.finfo(float).eps  # a variance this small beside its terms is rounding
-_MOST_EXPONENT = 300.0  # of a weight e^{s l} before weights are scaled
+_SETTLED = 4.0 * np.finfo(float).eps  # the largest relative change in a step that is ignored
+_NEAR = 0.5  # vectors within this distance of 1 are kept as their difference from 1
+_NOTHING = 4.0 * np.finfo(float).eps  # a variance this small relative to its terms is rounding
+_MOST_EXPONENT = 300.0  # weights e^{s l} with a larger exponent are scaled down
 
 
 class Transitions(NamedTuple):
-    """How q moves from token to token, and how p differs from it.
+    """The transition probabilities of q, and how those of p differ from them.
 
-    q       transition probabilities, shape (states, states): q[x, y] from x to y
+    q       the transition probabilities of q, shape (states, states): q[x, y] from x to y
     log_q   their logarithms, -inf for 0
-    ell     log q - log p of a transition, 0 where q is 0
-    kl      KL of the next token's laws, one a row: row means of `ell`, with all their digits
-    missed  p's probability, a row, of tokens that q never takes there
-    start   the law of the state before the first token
+    ell     log q - log p of each transition, in nats; 0 where q is 0
+    kl      KL of the next token's laws for each row, in nats: the row means of `ell`, to all digits
+    missed  for each row, p's probability of the tokens that q never takes there
+    start   the law of the state before the first token, shape (states,)
     """
 
     q: Vector
@@ -55,7 +55,7 @@ class Transitions(NamedTuple):
     start: Vector
 
     def of(self, states: NDArray[np.intp]) -> Transitions:
-        """The same for some states alone, which q does not leave."""
+        """The transitions among some states, which q must never leave."""
         square = np.ix_(states, states)
         return Transitions(
             self.q[square], self.log_q[square], self.ell[square],
@@ -63,7 +63,7 @@ class Transitions(NamedTuple):
         )  # fmt: skip
 
     def table(self, name: str) -> tuple[Vector, Vector]:
-        """What a sum adds up at a transition, shape (states, states), and its row means."""
+        """The terms of a named sum, one for each transition, and their row means under q."""
         if name == "rb":
             return np.broadcast_to(self.kl[:, None], self.q.shape), self.kl
         table = self.ell if name == "ell" else SUMS[name](self.ell)
@@ -75,23 +75,29 @@ class Transitions(NamedTuple):
 def log_mean(
     series: Algebra, start: Vector, weights: Sequence[Vector], excess: Vector, steps: int
 ) -> Vector:
-    """The series of log(start M^steps 1), shape (size,), for a matrix of series M.
+    """The series of log(start M^steps 1), shape (size,), for a matrix M of series.
 
     Parameters
     ----------
+    series
+        The algebra of the series.
+    start
+        The law of the first state, shape (states,).
     weights
-        The coefficients of M, a matrix of shape (states, states) for every monomial.
+        The coefficients of M: for every monomial a matrix of shape (states, states).
     excess
-        Row sums of M, less 1 for the constant, shape (states, size).
+        The row sums of M, shape (states, size), of which 1 is subtracted from the constant.
+    steps
+        The power of M.
     """
     total, x = np.zeros(series.size), np.zeros(excess.shape)
     every = np.concatenate(weights, axis=1)
-    u = np.ones(len(excess))  # the constants; their excess over 1 is x[:, 0]
+    u = np.ones(len(excess))  # the constant coefficients; x[:, 0] is u - 1
     reference = 0
     for step in range(steps):
         up = weights[0] @ u
         near = bool(np.abs(x[:, 0]).max() <= _NEAR and np.abs(up - 1.0).max() <= _NEAR)
-        if not near:  # nothing is lost in 1 + x
+        if not near:  # 1 + x loses no digits
             x[:, 0] = u
         new = every @ np.moveaxis(series.multiples(x), 1, 0).reshape(-1, series.size)
         if near:
@@ -123,9 +129,9 @@ def log_mean(
 
 
 class ChainLaw(Law):
-    """The law of l for sequences of `steps` tokens; it has no mirror image.
+    """The law of l for sequences of `steps` tokens; a sample has no mirror image.
 
-    A tilted law costs steps S^2 operations at most, once.
+    Every tilt takes at most steps S^2 operations, once.
     """
 
     mirrored = False
@@ -163,7 +169,7 @@ class ChainLaw(Law):
 
     @np.errstate(over="ignore", invalid="ignore")
     def _tilted(self, s: float, order: int) -> Vector:
-        """The Taylor coefficients of K at s, to this order; inf where they exceed the largest."""
+        """The Taylor coefficients of K at s, up to `order`; inf where one exceeds float64."""
         known = self._series.get(s)
         if known is not None and len(known) > order:
             return known
@@ -179,8 +185,8 @@ class ChainLaw(Law):
             powers = powers * of.ell / k
             weights.append(powers)
         sums = np.stack([w.sum(axis=1) for w in weights], axis=1)
-        # A row sum as it stands loses digits where it is close to 1, and the mean of l
-        # where it is small; the other form loses them where l is large.
+        # A row sum of weights loses digits where it is close to 1, and a row sum of weights times
+        # l where it is small. The centred form loses them where l is large.
         plain, size = sums[:, 0] - 1.0, 1.0 + sums[:, 0]
         parts = of.q * phi(exponent), s * of.q * phi(-of.ell)
         centred = s * of.missed + (parts[0] + parts[1]).sum(axis=1)
@@ -205,22 +211,22 @@ class ChainLaw(Law):
 
     @np.errstate(over="ignore", invalid="ignore")
     def joint_cumulants(self, tables: Sequence[tuple[Vector, Vector]], order: int = 4) -> Vector:
-        """Joint cumulants of sums over tokens of any tables g(previous, next).
+        """The joint cumulants of sums over tokens of any tables g(previous, next).
 
         Parameters
         ----------
         tables
-            Of each sum the table, shape (states, states), and its row means under q, which are
-            given so that none of their digits is lost.
+            For each sum its table, shape (states, states), and the table's row means under q. The
+            caller gives the means so that they keep all their digits.
         order
             The largest total order.
 
         Returns
         -------
-        As `sums`.
+        An array as `sums` returns it.
         """
         of, series = self._of, algebra(len(tables), order)
-        # In units, powers of two, in which no table exceeds 1: their products do not overflow.
+        # Tables are scaled by powers of two so that none exceeds 1 and products do not overflow.
         scaled = [np.nan_to_num(table) for table, _ in tables]
         units = [float(np.frexp(np.abs(table).max())[1]) for table in scaled]
         scaled = [table * 2.0**-unit for table, unit in zip(scaled, units, strict=True)]
@@ -255,7 +261,7 @@ class ChainLaw(Law):
         return out
 
     def _is_rounding(self, half_variance: float, table: Vector) -> bool:
-        """Whether what is left of the variance of a sum over tokens is rounding: it is 0."""
+        """Whether the variance of a sum over tokens is 0, and what was computed is rounding."""
         square = self._of.q * np.square(table)
         rows = square.sum(axis=1)
         if not abs(half_variance) <= _NOTHING * self._steps * rows.max():
@@ -266,15 +272,15 @@ class ChainLaw(Law):
 
 
 def direct(of: Transitions, steps: int) -> tuple[float, float]:
-    """Mean and variance of l from forward and backward recursions of their definition.
+    """The mean and the variance of l by forward and backward recursions, without tilts or series.
 
-    KL adds up over the laws of the states on the way; Var l is, step by step, the mean of the
-    variance of what the next token changes. No tilt and no series stands behind them.
+    KL is the sum over steps of the mean of the next token's KL under the law of the state. Var l is
+    the sum over steps of the mean variance of what the next token changes in the expected total.
     """
     with np.errstate(divide="ignore"):
         ell = np.where(of.q > 0, of.ell, 0.0)
     means = (of.q * ell).sum(axis=1)
-    left = [np.zeros(len(means))]  # what is to come from a state, by tokens left
+    left = [np.zeros(len(means))]  # the mean l still to come from each state, by tokens left
     for _ in range(steps):
         left.append(means + of.q @ left[-1])
     law, kl, variance = of.start, 0.0, float(of.start @ (left[-1] - of.start @ left[-1]) ** 2)

@@ -1,11 +1,10 @@
-"""Sums over equal strata of a function of one uniform number, at one cost for every n = 2^m.
+"""Sums over n = 2^m equal strata of a function of one uniform number, in the same time for every n.
 
 Over balanced Sobol' points the mean of f(u) has the variance n^-2 sum Var(f | stratum)
-(docs/theory.md, section 6). A stratum is a dyadic interval, so the unit interval is cut in halves,
-and these again, until an interval is one stratum, or has many strata and lies away from every
-point where f is singular: there the sum over its m strata is c / m (1 + d / m^2 + ...), and
-c and d follow from 64 and 128 strata (Richardson's extrapolation). What an interval holds is
-integrated once, for every n.
+(docs/theory.md, section 6). Strata are dyadic intervals. So the unit interval is halved, and its
+halves again, until an interval has at most 128 strata, or lies away from every point where f is
+singular. In the latter case the sum over its m strata is c / m (1 + d / m^2 + ...), where c and d
+follow from 64 and 128 strata (Richardson extrapolation). An interval is integrated once for all n.
 """
 
 from __future__ import annotations
@@ -19,17 +18,17 @@ import numpy as np
 
 from mckl.arrays import Vector
 
-_MANY = 128  # strata of an interval that are integrated one by one
-_SHRINKS, _SHRINKS_INSIDE = 60, 12  # halvings of the panels towards an end, and within
-_LEAST = 1e-200  # where the panels end that shrink by fours, if f grows like a power of u there
-_NOTHING = 1e-17  # of the fourth moment: what may be left out above `_LEAST`
-_LOST = 1e-13  # of mean and variance: what may be left out below `_LEAST`
-_SMALL = 1e-9  # of the sums: what may be
+_MANY = 128  # the most strata of an interval that are integrated one by one
+_SHRINKS, _SHRINKS_INSIDE = 60, 12  # halvings of the panels towards an end, and a singular point
+_LEAST = 1e-200  # the smallest u of a panel, for f that grows like a power of u at an end
+_NOTHING = 1e-17  # the share of the fourth moment that may be left out above `_LEAST`
+_LOST = 1e-13  # the share of mean and variance that may be left out below `_LEAST`
+_SMALL = 1e-9  # the share of the sums that may be left out there
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(12)
 
 
 class Sums(NamedTuple):
-    """Over n equal strata: sums of the second to fourth cumulants within them."""
+    """The sums over n equal strata of the second to fourth cumulants of f within each stratum."""
 
     second: float
     third: float
@@ -37,12 +36,13 @@ class Sums(NamedTuple):
 
 
 class Dyadic:
-    """The strata of a function of u in (0, 1).
+    """The sums over strata of a function f of u in (0, 1).
 
     Parameters
     ----------
     function
-        (u, upper) -> f at u, or at 1 - u where `upper` is set, so that both ends keep their digits.
+        A function (u, upper) -> f at u, or at 1 - u if `upper` is true. So both ends keep their
+        digits.
     singular
         The points u in (0, 1) near which f is not smooth; both ends always count as such.
     """
@@ -51,7 +51,7 @@ class Dyadic:
         self, function: Callable[[Vector, bool], Vector], singular: Sequence[float] = ()
     ) -> None:
         self._f = function
-        # Of each half, from its own end: u below 1/2, 1 - u above.
+        # The distances from the nearer end: u in the lower half, 1 - u in the upper one.
         self._singular = {
             False: sorted({0.0, *(u for u in singular if u <= 0.5)}),
             True: sorted({0.0, *(1.0 - u for u in singular if u >= 0.5)}),
@@ -61,7 +61,7 @@ class Dyadic:
 
     @np.errstate(over="ignore", invalid="ignore")  # of infinite moments
     def moments(self) -> tuple[float, float]:
-        """Mean and variance of f(u); NaN where they are infinite, or too nearly so."""
+        """The mean and the variance of f(u); NaN where one is infinite or too close to it."""
         mean, variance, *_ = self._whole()[0]
         lost_mean, lost_variance = self._lost([1, 2])
         return (
@@ -71,7 +71,7 @@ class Dyadic:
 
     @np.errstate(over="ignore", invalid="ignore")  # of infinite moments
     def sums(self, n: int) -> Sums:
-        """The sums over n = 2^m strata; NaN where they are infinite, or too nearly so."""
+        """The sums over n = 2^m strata; NaN where one is infinite or too close to it."""
         if n not in self._sums:
             self._sums[n] = self._sums_over(n)
         return self._sums[n]
@@ -85,7 +85,7 @@ class Dyadic:
     def _over(self, n: int) -> Vector:
         total = np.zeros(3)
         for upper in (False, True):
-            # Intervals from k 2^-level on, counted from this half's own end.
+            # An interval (level, k) starts at k 2^-level, measured from the end of this half.
             waiting = [(1, 0)]
             while waiting:
                 level, k = waiting.pop()
@@ -116,7 +116,7 @@ class Dyadic:
     def _moments(self, upper: bool, edges: Vector) -> Vector:
         """Mean and second to fourth central moments within strata, shape (strata, 4)."""
         cuts = edges
-        if edges[0] == 0.0:  # the panels shrink towards the end, where f may be unbounded
+        if edges[0] == 0.0:  # panels become smaller towards the end, where f may be unbounded
             halvings = edges[1] * 2.0 ** np.arange(-_SHRINKS, 0.0)
             cuts = np.concatenate((self._deeper(upper, halvings), halvings, edges[1:]))
         near = 2.0 ** -np.arange(1.0, _SHRINKS_INSIDE)
@@ -137,7 +137,7 @@ class Dyadic:
         return np.stack((mean, *powers), axis=1)
 
     def _deeper(self, upper: bool, halvings: Vector) -> Vector:
-        """Cuts below the halvings, down to where u f^4 is negligible."""
+        """Further cuts towards the end, down to where u f^4 is negligible."""
         steps = math.floor(math.log(halvings[0] / _LEAST, 4.0))
         fours = halvings[0] * 4.0 ** -np.arange(steps, 0.0, -1.0)
         fourth = np.concatenate((fours, halvings))
@@ -151,16 +151,16 @@ class Dyadic:
 
     @cached_property
     def _end(self) -> float:
-        """How large f is at the ends of the panels."""
+        """The largest |f| at the outermost points of the panels."""
         return float(max(abs(self._f(np.array([_LEAST]), upper)[0]) for upper in (False, True)))
 
     def _lost(self, orders: Sequence[int]) -> Vector:
-        """What moments of |f| have below `_LEAST`, to the order of magnitude."""
+        """The parts of moments of |f| that lie below `_LEAST`, to the order of magnitude."""
         return np.asarray(_LEAST * self._end ** np.array(orders, float))
 
 
 def _merged(fine: Vector) -> Vector:
-    """The moments over pairs of neighbouring strata."""
+    """The moments within strata of twice the width, from those within two neighbours."""
     a, b = fine[0::2], fine[1::2]
     mean = 0.5 * (a[:, 0] + b[:, 0])
     out = np.zeros((len(a), 4))
@@ -175,19 +175,19 @@ def _merged(fine: Vector) -> Vector:
 
 
 def _cumulants(table: Vector) -> Vector:
-    """Sums over strata of the second to fourth cumulants, shape (3,)."""
+    """The sums over strata of the second to fourth cumulants, shape (3,)."""
     _, m2, m3, m4 = table.T
     return np.array([m2.sum(), m3.sum(), (m4 - 3.0 * m2**2).sum()])
 
 
 class _Interval:
-    """What is known of f over one interval.
+    """The moments of f over one interval, and its sums over strata.
 
-    whole      mean and central moments of f over it, shape (1, 4)
-    cumulants  sums over its 1, 2, 4, ... 128 equal strata, shape (levels, 3)
+    whole      the mean and the central moments of f over the interval, shape (1, 4)
+    cumulants  the sums over 1, 2, 4, ... 128 equal strata of the interval, shape (levels, 3)
     """
 
-    # Variances within strata go like 1 / strata, third and fourth cumulants like 1 / strata^3.
+    # Sums of variances fall like 1 / strata, sums of third and fourth cumulants like 1 / strata^3.
     _POWER = np.array([1.0, 3.0, 3.0])
 
     def __init__(self, tables: Sequence[Vector]) -> None:
@@ -202,6 +202,6 @@ class _Interval:
         return (4.0 * full - half) / 3.0, (full - half) / -3.0
 
     def extrapolated(self, strata: int) -> Vector:
-        """The sums over so many strata, if the interval is smooth, from those over 64 and 128."""
+        """The sums over so many strata of a smooth interval, from those over 64 and 128 strata."""
         limit, bend = self._limit_and_bend
         return np.asarray((limit + bend * (_MANY / strata) ** 2) / float(strata) ** self._POWER)

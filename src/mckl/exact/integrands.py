@@ -1,7 +1,7 @@
-"""Functions of a log density ratio l, of a whole sample or of one of its factors.
+"""Functions of the log density ratio l of a sample, or of the l_i of one of its factors.
 
-Over a sample's factors they are summed under the same names (`mckl.exact.law.Law.sums`). Each keeps
-full relative accuracy where l is small.
+Their sums over a sample's factors have the same names (`mckl.exact.law.Law.sums`). Each function
+keeps full relative accuracy where l is small, and takes arrays of any shape.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 
 from mckl.arrays import Vector
 
-_SMALL = 1e-3  # below, r - 1 and -l cancel
+_SMALL = 1e-3  # for smaller |l|, r - 1 and l cancel, so the series is used
 
 
 def half_square(ell: Vector) -> Vector:
@@ -26,11 +26,11 @@ def ratio(ell: Vector) -> Vector:
 
 
 def k3(ell: Vector, ratio_minus_one: Vector | None = None) -> Vector:
-    """The sum r - 1 + l >= 0, by its series where l is small; r - 1 where it is known already."""
+    """The sum r - 1 + l >= 0; `ratio_minus_one` is r - 1, if it has been computed already."""
     value = (ratio(ell) if ratio_minus_one is None else ratio_minus_one) + ell
     small = np.abs(ell) < _SMALL
     count = np.count_nonzero(small)
-    if 8 * count > small.size:  # the series of every value is faster than picking so many
+    if 8 * count > small.size:  # the series of all values takes less time than picking these
         np.copyto(value, _k3_series(ell), where=small)
     elif count:
         places = np.flatnonzero(small)
@@ -41,9 +41,9 @@ def k3(ell: Vector, ratio_minus_one: Vector | None = None) -> Vector:
 def x_minus_log1p(x: Vector | float) -> Vector:
     """``x - log(1 + x)`` to full relative accuracy for every x > -1.
 
-    The two terms agree to first order, so near 0 the plain difference has no correct
-    digit left; there log(1 + x) = 2 artanh(s) with s = x / (2 + x) gives a quotient
-    without cancellation and a short series.
+    The two terms agree to first order, so near 0 their difference has no correct digit left.
+    There log(1 + x) = 2 artanh(s) with s = x / (2 + x) gives a quotient without cancellation plus
+    a short series.
     """
     x = np.asarray(x, dtype=np.float64)
     near = np.abs(x) < 0.5
@@ -62,7 +62,7 @@ def _k3_series(x: Vector) -> Vector:
     return np.asarray(x * x * (0.5 - x * (1 / 6 - x * (1 / 24 - x * (1 / 120)))))
 
 
-# The sums over factors that every pair offers whose factors are known; a family may have more.
+# The sums over factors that all pairs with known factors offer. A family may offer more.
 SUMS: Mapping[str, Callable[[Vector], Vector]] = {
     "half_square": half_square,
     "ratio": ratio,
@@ -71,7 +71,7 @@ SUMS: Mapping[str, Callable[[Vector], Vector]] = {
 
 
 def sums_over(ell: Vector, names: Sequence[str]) -> Vector:
-    """Sums of functions of l_i over the last axis, shape (names, *others)."""
+    """The sums of the named functions of l_i over the last axis, shape (names, *other axes)."""
     known = {"ratio": ratio(ell)} if {"ratio", "k3"} & {*names} else {}
     if "k3" in names:
         known["k3"] = k3(ell, known["ratio"])

@@ -1,7 +1,8 @@
-"""Joint cumulants and joint central moments of several random variables, from each other.
+"""Converts joint cumulants of several random variables to joint central moments, and back.
 
-Both are arrays whose entry [i, j, ...] belongs to so many factors of each variable; axes behind the
-first `variables` hold several laws side by side. Entries beyond the total order len - 1 are 0.
+Both are arrays whose entry [i, j, ...] belongs to the product of the first variable i times, the
+second j times, and so on. Axes after the first `variables` are for several laws at once. Entries
+whose total order exceeds len - 1 are 0.
 """
 
 from __future__ import annotations
@@ -19,16 +20,16 @@ Index = tuple[int, ...]
 
 
 def indices(variables: int, order: int) -> Iterator[Index]:
-    """Every index of total order 0 to `order`, those of a lower order first."""
+    """All indices of total order 0 to `order`, in ascending order."""
     every = itertools.product(range(order + 1), repeat=variables)
     yield from sorted((i for i in every if sum(i) <= order), key=sum)
 
 
 def cumulants(moments: Vector, variables: int) -> Vector:
-    """Joint cumulants from order 2 on, from joint central moments; those of order 1 are 0.
+    """The joint cumulants from order 2 on, from joint central moments; those of order 1 are 0.
 
-    With one chosen variable taken out, it stands in a cumulant with some of the others, and the
-    rest is a moment of a lower order:
+    One chosen variable e of a product is in a cumulant with some of the others, J, and the rest
+    form a moment of a lower order:
 
         moment[I + e] = sum over J <= I of binomial(I, J) cumulant[J + e] moment[I - J].
     """
@@ -36,15 +37,15 @@ def cumulants(moments: Vector, variables: int) -> Vector:
 
 
 def central_moments(kappa: Vector, variables: int) -> Vector:
-    """Joint central moments from joint cumulants, whose means do not count."""
+    """The joint central moments from joint cumulants; cumulants of order 1 are not used."""
     return _solved(kappa, variables, to_moments=True)
 
 
 @lru_cache(maxsize=64)
 def _terms(variables: int, order: int) -> list[tuple[Index, list[tuple[int, Index, Index]]]]:
-    """Every index with the lower terms of the formula: times, index of the cumulant, of the moment.
+    """Every index with the formula's lower terms (coefficient, cumulant's index, moment's index).
 
-    Cumulants and moments of order 1 are 0.
+    Terms with a cumulant or moment of order 1 are left out, as these are 0.
     """
     out = []
     for index in indices(variables, order):

@@ -1,11 +1,11 @@
 """Exact expectations under the joint law of l and its mirror image, by tilted cumulants.
 
-A law is known by K(T, S) = log E e^{T (KL + Q) + S L}, where l = KL + Q + L at a sample and
-l' = KL + Q - L at its mirror image: Q is the even part of l about KL, L its odd part. Over
-independent factors K adds up, and so do its derivatives, the joint cumulants of (Q, L) under the
-law tilted by e^{T Q + S L}. A polynomial in Q, L times such exponentials has therefore an exact
-expectation: tilt the law by the exponential, take the moments from the tilted cumulants. That is
-all an estimator's bias, variance, skewness and kurtosis need (docs/theory.md, section 2).
+A law is given by K(T, S) = log E e^{T (KL + Q) + S L}, where l = KL + Q + L at a sample and
+l' = KL + Q - L at its mirror image: Q is the even part of l - KL, and L the odd part. Over
+independent factors K adds up, and so do its derivatives, which are the joint cumulants of (Q, L)
+under the law tilted by e^{T Q + S L}. Therefore a polynomial in Q and L times such an exponential
+has an exact expectation: the exponential tilts the law, and the tilted cumulants give the moments.
+An estimator's bias, variance, skewness and kurtosis need no more (docs/theory.md, section 2).
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from mckl.arrays import Complex, Vector
 from mckl.exact import joint
 
 Tilt = tuple[float, float]  # (T, S): the exponential e^{T (KL + Q) + S L}
-# A function of (Q, L): for every tilt the coefficients c[i, j] of Q^i L^j times it.
+# A function of (Q, L): for every tilt, the coefficients c[i, j] of Q^i L^j times its exponential.
 Expression = Mapping[Tilt, Vector]
 
-# Where l is this small, r - 1 and -l agree in nearly every digit: r is its Taylor polynomial there,
-# unless l has tails that such a tilt makes diverge.
+# Where E l^2 is below this, r - 1 and -l agree in nearly every digit, so a Taylor polynomial
+# replaces r, unless the tails of l are so heavy that E e^{s l} diverges at such a tilt s.
 _TAYLOR_BELOW, _TAYLOR_DEGREE, _TAYLOR_TILT = 2e-3, 11, 32.0
-# Products of Taylor polynomials are cut: what is left out is below what the polynomials leave out.
+# The highest power in products of Taylor polynomials; their own error is larger than the rest.
 _MOST_DEGREE = 18
 
 
@@ -39,7 +39,7 @@ def add(f: Expression, g: Expression, weight: float = 1.0) -> Expression:
 
 
 def _accumulate(out: dict[Tilt, Vector], tilt: Tilt, c: Vector) -> None:
-    """Add one exponential's coefficients to an expression, in place; arrays stay as they are."""
+    """Add one exponential's coefficients to the expression `out`, without changing its arrays."""
     known = out.get(tilt)
     if known is None:
         out[tilt] = c
@@ -77,7 +77,7 @@ def constant(value: float) -> Expression:
 
 
 def over_unit(f: Callable[[int], Expression], paired: bool) -> Expression:
-    """The value of one unit: f(+1), or the mean of f(+1) and f(-1) over an antithetic pair."""
+    """The value of one unit: f(+1), or for an antithetic pair the mean of f(+1) and f(-1)."""
     if not paired:
         return f(1)
     return multiply(constant(0.5), add(f(1), f(-1)))
@@ -86,27 +86,27 @@ def over_unit(f: Callable[[int], Expression], paired: bool) -> Expression:
 class Law(ABC):
     """The law of the log density ratio of a pair (q, p) under z ~ q.
 
-    A family implements `kl`, `log_mgf`, `cumulant` and `is_finite`; the rest follows.
-    All numbers are exact to rounding; `inf` where an expectation diverges or exceeds the largest
-    float64.
+    A family implements `kl`, `log_mgf`, `cumulant`, `is_finite` and `lowest_tilt`; the rest
+    follows. All numbers are exact to rounding, and `inf` where an expectation diverges or exceeds
+    the largest float64.
 
     Attributes
     ----------
     kl
         KL(q||p), in nats.
     mirrored
-        Whether a sample has a mirror image. Without one L is 0, and only tilts with T = S occur.
+        Whether a sample has a mirror image. Without one L is 0, and all tilts have T = S.
     analytic
-        Whether `complex_log_mgf` is known.
+        Whether `complex_log_mgf` is implemented.
     missed_mass
-        p's probability of the values that q never takes: E r = 1 - missed_mass.
+        p's probability of the values that q never takes, so that E r = 1 - missed_mass.
     """
 
     kl: float
     mirrored: bool = True
     analytic: bool = False
     missed_mass: float = 0.0
-    _most_odd: int | None = None  # joint cumulants with more factors L than this are 0
+    _most_odd: int | None = None  # joint cumulants with a higher power of L are 0
 
     def __init__(self) -> None:
         self._raw: dict[Tilt, Vector] = {}
@@ -118,25 +118,26 @@ class Law(ABC):
     @property
     @abstractmethod
     def lowest_tilt(self) -> float:
-        """The infimum of the s with a finite E e^{s l}."""
+        """The infimum of all s for which E e^{s l} is finite."""
 
     @abstractmethod
     def log_mgf(self, tilt: Tilt) -> float:
         """The logarithm of E e^{T (KL + Q) + S L}; inf where it diverges."""
 
     def complex_log_mgf(self, s: Complex, paired: bool) -> Complex:
-        """log E e^{s x} at complex s, shape (nodes,): x = l, or KL + Q of a pair.
+        """log E e^{s x} at complex s, shape (nodes,); x is l, or KL + Q if paired.
 
-        On any line that crosses the real axis where `log_mgf` is finite, and nowhere else.
+        `s` must lie on a line that crosses the real axis where `log_mgf` is finite. Only laws that
+        are `analytic` have it; others raise NotImplementedError.
         """
         raise NotImplementedError
 
     @abstractmethod
     def cumulant(self, i: int, j: int, tilt: Tilt = (0, 0)) -> float:
-        """The joint cumulant of (Q i times, L j times) under the law tilted by e^{T Q + S L}."""
+        """The joint cumulant of Q, i times, and L, j times, under the tilt e^{T Q + S L}."""
 
     def prepare(self, tilt: Tilt, order: int) -> None:
-        """Called before several cumulants of one tilt, up to this order, are computed."""
+        """Prepare for several cumulants of one tilt, up to this order, so that they share work."""
         return
 
     @property
@@ -145,12 +146,12 @@ class Law(ABC):
         return self.cumulants(2)[1]
 
     def cumulants(self, order: int) -> list[float]:
-        """The cumulants kappa_1 ... kappa_order of l: kappa_1 = KL, kappa_2 = Var l."""
+        """The cumulants kappa_1 to kappa_order of l; kappa_1 is KL, and kappa_2 is Var l."""
         self.prepare((0, 0), order)
         return [self.kl, *(self.tilted_cumulant(m, 0.0, False) for m in range(2, order + 1))]
 
     def tilted_cumulant(self, order: int, s: float, paired: bool) -> float:
-        """The cumulant of x under the law tilted by e^{s x}: x = l, or KL + Q of a pair."""
+        """The cumulant of x under the law tilted by e^{s x}; x is l, or KL + Q if paired."""
         if paired:
             return self.cumulant(order, 0, (s, 0.0)) + (self.kl if order == 1 else 0.0)
         most = order if self._most_odd is None else min(order, self._most_odd)
@@ -160,14 +161,14 @@ class Law(ABC):
         return total + (self.kl if order == 1 else 0.0)
 
     def tilted(self, s: float, paired: bool) -> tuple[float, float]:
-        """Mean and variance of x under the law tilted by e^{s x}: x = l, or KL + Q of a pair."""
+        """Mean and variance of x under the law tilted by e^{s x}; x is l, or KL + Q if paired."""
         return self.tilted_cumulant(1, s, paired), self.tilted_cumulant(2, s, paired)
 
     def _raw_moments(self, degree: int, tilt: Tilt) -> Vector:
-        """E_tilted Q^i L^j for i + j <= degree, shape (degree + 1, degree + 1).
+        """E Q^i L^j under the tilt for i + j <= degree, shape (degree + 1, degree + 1).
 
-        From the tilted cumulants: with one factor chosen, it stands in a cumulant with k factors
-        Q and m factors L of the others, and the rest is a lower moment.
+        They follow from the tilted cumulants: one chosen factor of the product is in a cumulant
+        with k of the other Q's and m of the other L's, and the rest is a moment of lower order.
         """
         known = self._raw.get(tilt)
         if known is not None and len(known) > degree:
@@ -201,23 +202,23 @@ class Law(ABC):
         return [(self, 1.0)]
 
     def sums(self, names: Sequence[str], paired: bool, order: int = 4) -> Vector:
-        """Joint cumulants of sums over the factors of one sample.
+        """The joint cumulants of sums over the factors of one sample.
 
         Parameters
         ----------
         names
-            Of the sums: ``ell``, which is l itself, ``half_square``, ``ratio`` or ``k3``
-            (`mckl.exact.integrands`), or ``rb``, the factors' KL given the factors before, which
-            is a number where factors are independent.
+            The names of the sums: ``ell``, which is l itself; ``half_square``, ``ratio`` or ``k3``
+            (`mckl.exact.integrands`); or ``rb``, the sum of each factor's KL given the factors
+            before it, which is constant where factors are independent.
         paired
-            Of their means over an antithetic pair.
+            Whether the sums are averaged over an antithetic pair.
         order
             The largest total order.
 
         Returns
         -------
-        Shape (order + 1,) * len(names). Entry [0, ..., 0] and those beyond the total order are 0,
-        those of order 1 are the means; inf where a cumulant is not finite.
+        An array of shape (order + 1,) * len(names). Entries of order 1 are the means; entry
+        [0, ..., 0] and those of a higher total order are 0; inf where a cumulant is not finite.
         """
         total = np.zeros((order + 1,) * len(names))
         for law, count in self.factors():
@@ -225,7 +226,7 @@ class Law(ABC):
         return total
 
     def _sums_of_factor(self, names: tuple[str, ...], paired: bool, order: int) -> Vector:
-        """`sums` of a law of one factor."""
+        """`sums` for a law of one factor."""
         f = [over_unit(getattr(self, f"_{name}"), paired) for name in names]
         means = [self._mean(name) for name in names]
         powers = [[constant(1.0)] for _ in names]
@@ -247,17 +248,17 @@ class Law(ABC):
         return kappa
 
     def _mean(self, name: str) -> float:
-        """The mean of a sum over the one factor, without cancellation."""
+        """The mean of a sum over one factor, computed without cancellation."""
         if name == "half_square":
             return 0.5 * (self.variance + self.kl**2) if self.is_finite((0, 0), 2) else math.inf
         mean = 0.0 if name == "ratio" else self.kl
         return mean - self.missed_mass if name in ("ratio", "k3") else mean
 
     def expectation(self, f: Expression) -> float:
-        """E f(Q, L); inf where an exponential in it has no finite expectation.
+        """E f(Q, L); inf where one of its exponentials has no finite expectation.
 
-        The ones in e^K = 1 + (e^K - 1) are added up apart: near q = p every exponential
-        is close to 1, and what remains is the small difference that is wanted.
+        The 1's in e^K = 1 + (e^K - 1) are added up separately. Near q = p every exponential is
+        close to 1, and the small differences are what matters.
         """
         plain, excess = 0.0, 0.0
         for tilt, c in f.items():
@@ -286,14 +287,14 @@ class Law(ABC):
         )
 
     def ell(self, sign: int = 1) -> Expression:
-        """The log density ratio l = KL + Q + L; with sign -1 that of the mirrored point."""
+        """The log density ratio l = KL + Q + L; with sign -1, that of the mirror image."""
         return {(0, 0): np.array([[self.kl, float(sign)], [1.0, 0.0]])}
 
     def ratio_minus_one(self, sign: int = 1) -> Expression:
-        """The ratio less one, r - 1 with r = p/q = e^{-l}; with sign -1 at the mirrored point.
+        """The ratio less one, r - 1 with r = p/q = e^{-l}; with sign -1, that of the mirror image.
 
-        Where l is small, r - 1 and -l agree in nearly every digit and what an estimator
-        makes of their sum would be rounding: there r is its own Taylor polynomial.
+        Where l is small, r - 1 and -l agree in nearly every digit, and their sum would be
+        rounding. So there r is replaced by its Taylor polynomial.
         """
         if not self._small:
             return add({(-1, -sign): np.ones((1, 1))}, constant(1.0), -1.0)
@@ -303,7 +304,7 @@ class Law(ABC):
             total = add(total, power, (-1.0) ** m / math.factorial(m))
         return total
 
-    # The expressions of the sums over one factor, by the names of `sums`.
+    # The expressions of one factor's terms in the sums that `sums` names.
 
     def _ell(self, sign: int) -> Expression:
         return self.ell(sign)

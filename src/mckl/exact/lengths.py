@@ -1,8 +1,8 @@
-"""Sums over sequences that end at a stop token, divided by their lengths.
+"""Sums over sequences that end at a stop token, divided by the sequences' lengths.
 
-Of n sequences with sums X and lengths N a *mean over tokens* is sum X / sum N, and a *mean of
+For n sequences with sums X and lengths N, the *mean over tokens* is sum X / sum N, and the *mean of
 sequence means* is the mean of X / N. They estimate different numbers, E X / E N and E[X / N], and
-neither is E X: for l the first is KL a token, and the second need not even be positive.
+neither is E X. For l, the first is KL per token, and the second need not even be positive.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from mckl.arrays import Vector
 
 
 class PerToken(NamedTuple):
-    """What estimates that divide a sum X by the length N have as their mean and variance.
+    """Means and variances of estimates that divide a sum X over tokens by the length N.
 
     probabilities
-        P(N = n) at n = 1, 2, ...
+        P(N = n) for n = 1, 2, ..., shape (largest length,).
     mean_length
-        E N.
+        E N, in tokens.
     total
-        E X, that of one sequence.
+        E X, the mean sum of one sequence, in nats.
     per_token
-        E X / E N, to which the mean over the tokens of a batch of n sequences tends.
+        E X / E N, which the mean over the tokens of n sequences converges to.
     token_mean_bias, token_mean_variance
-        Bias and variance of that mean times n, to leading order.
+        n times the bias and n times the variance of that mean, to leading order.
     sequence_mean, sequence_mean_variance
-        E[X / N] and Var[X / N]: the mean of n sequence means has exactly this mean, and this
-        variance over n.
+        E[X / N] and Var[X / N]. The mean of n sequence means has exactly this mean, and this
+        variance divided by n.
     """
 
     probabilities: Vector
@@ -46,18 +46,19 @@ class PerToken(NamedTuple):
 def per_token(
     q: Vector, table: Vector, start: Vector, total: float, steps: int, stop: int | None
 ) -> PerToken:
-    """The law of a sum over tokens beside that of the length.
+    """The exact means and variances of a sum X over tokens that is divided by the length.
 
     Parameters
     ----------
     q, start
-        Transition probabilities and the law of the state before the first token.
+        The transition probabilities, shape (states, states), and the law of the state before the
+        first token, shape (states,).
     table
-        What a token adds to X, shape (states, states).
+        The term of X for each transition, shape (states, states).
     total
         E X.
     steps, stop
-        The largest length, and the token that ends a sequence; None: all are as long.
+        The largest length, and the token that ends a sequence; None if all have this length.
     """
     going = np.ones(len(q), dtype=bool)
     if stop is not None:
@@ -66,7 +67,7 @@ def per_token(
     whole = _by_length(q, np.zeros_like(table), start, steps, going)[:, 0]
     mean_length = float(lengths @ whole)
     rate = total / mean_length
-    # X less its mean a token times N: nothing then depends on how large that mean is.
+    # X - N E X / E N is used in place of X, so that no digits are lost where this mean is large.
     mass, first, second = _by_length(q, table - rate, start, steps, going).T
     of_mean = float(np.sum(first / lengths))
     return PerToken(
@@ -84,7 +85,7 @@ def per_token(
 def _by_length(
     q: Vector, table: Vector, start: Vector, steps: int, going: NDArray[np.bool_]
 ) -> Vector:
-    """E[X^k; N = n] for k = 0, 1, 2, shape (steps, 3)."""
+    """E[X^k 1(N = n)] for n = 1 to steps and k = 0, 1, 2, shape (steps, 3)."""
     added = q * table
     squared = added * table
     out = np.zeros((steps, 3))

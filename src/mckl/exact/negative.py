@@ -1,12 +1,12 @@
 """The probability that k1's estimate of a KL is negative.
 
-A KL is never negative; its estimate k1 is with a probability that the normal law may miss by
-orders of magnitude, since l is skewed. It is an integral of the moment generating function, which
-is elementary: with K(s) = log E e^{s x} of an estimate x,
+A KL is never negative, but its estimate by k1 can be. As l is skewed, a normal approximation of
+this probability may be wrong by orders of magnitude. The exact probability is an integral of the
+moment generating function. With K(s) = log E e^{s x} of an estimate x,
 
     P(x < 0) = -1 / (2 pi i)  integral of  e^{K(s)} ds / s
 
-over any line from below to above that crosses the real axis at a negative s where K is finite.
+along any upward line that crosses the real axis at a negative s where K is finite.
 The integral is taken along a hyperbola through the saddlepoint by the trapezoidal rule, whose
 error falls exponentially with the number of nodes (Rice, "Distribution of quadratic forms in
 normal random variables: evaluation by numerical integration", 1980; Davies, "Numerical inversion
@@ -24,22 +24,22 @@ import numpy as np
 from mckl.arrays import Complex, Vector
 from mckl.exact.law import Law
 
-SMALLEST = -115.0  # the logarithm of probabilities that are reported as 0
-# How much the hyperbola bends towards where e^{s x} falls: its arms are 30 degrees off the
+SMALLEST = -115.0  # probabilities whose logarithm is below this are reported as 0
+# The hyperbola bends towards the side on which e^{s x} falls. Its arms are 30 degrees off the
 # vertical, so that a Gaussian factor e^{s^2} still falls along them.
 _BEND = math.tan(math.radians(30.0))
 _STEP, _HALVINGS = 0.25, 7
-_NEGLIGIBLE = 1e-13  # of the largest integrand, where the arms end
+_NEGLIGIBLE = 1e-13  # arms end where the integrand is this share of its largest value
 _LONGEST = 40.0
-_AGREE = 1e-5  # of two steps, so that the error of the finer one is about the square of it
+_AGREE = 1e-5  # the largest relative difference of two steps; the finer one errs by its square
 
 
-@lru_cache(maxsize=4)  # a sampler and its radial twin ask for the same
+@lru_cache(maxsize=4)  # a sampler and its radial form need the same number
 def probability_negative(law: Law, units: int, paired: bool) -> float | None:
-    """The probability that k1 over so many samples, or antithetic pairs, is negative.
+    """The probability that k1 over `units` samples, or antithetic pairs, is negative.
 
-    Exact but for rounding and quadrature, to 1e-6 of itself; below 1e-50 it is 0. None, not known,
-    for pairs so far apart that rounding leaves nothing of the integral. For analytic laws.
+    The law must be analytic. The relative error is at most 1e-6, and probabilities below 1e-50 are
+    returned as 0. None means not known: q and p are so far apart that the integral is all rounding.
     """
     if law.kl == 0.0:
         return 0.0
@@ -47,26 +47,26 @@ def probability_negative(law: Law, units: int, paired: bool) -> float | None:
     def exponent(s: float) -> float:
         return units * law.log_mgf((s, 0.0 if paired else s))
 
-    # Chernoff's bound spares the search where nothing is left to find.
+    # Where Chernoff's bound is already below the smallest probability, no search is needed.
     if exponent(-0.5) < SMALLEST:
         return 0.0
     s = _root(law, paired)
     if s is None or exponent(s) < SMALLEST:
         return 0.0
     sd = math.sqrt(units * law.tilted(s, paired)[1])
-    # The pole at 0 is kept away from the line by a standard deviation's worth.
+    # The line keeps a distance of 1 / sd from the pole at 0.
     s = max(min(s, -1.0 / sd), 0.5 * (s + law.lowest_tilt))
     sd = math.sqrt(units * law.tilted(s, paired)[1])
     return inverted(lambda z: units * law.complex_log_mgf(z, paired), s, sd)
 
 
 def lugannani_rice(s: float, exponent: float, variance: float) -> float:
-    """P(x < 0) by the formula of Lugannani & Rice.
+    """P(x < 0) by the saddlepoint formula of Lugannani & Rice (1980).
 
     Parameters
     ----------
     s, exponent, variance
-        The s < 0 with K'(s) = 0, K(s) and K''(s), where K(s) = log E e^{s x}.
+        The s < 0 at which K'(s) = 0, and K(s) and K''(s) there, where K(s) = log E e^{s x}.
     """
     w, u = -math.sqrt(max(-2.0 * exponent, 0.0)), s * math.sqrt(variance)
     tail = 0.5 * math.erfc(-w / math.sqrt(2.0))
@@ -82,12 +82,12 @@ def inverted(log_mgf: Callable[[Complex], Complex], s: float, sd: float) -> floa
     Parameters
     ----------
     s
-        Where the line crosses the real axis: negative, near the root of K'.
+        The negative point, near the root of K', at which the line crosses the real axis.
     sd
-        The standard deviation of x under the law tilted by e^{s x}, so that 1 / sd is the
-        length over which e^K varies.
+        The standard deviation of x under the law tilted by e^{s x}; e^K varies over the length
+        1 / sd.
 
-    Returns None if no line gives an integral that two steps agree on.
+    Returns None if there is no line for which the integrals with two steps agree.
     """
     peak = float(log_mgf(np.array([s + 0j]))[0].real)
     for bend in _bends(log_mgf, s, sd):
@@ -98,7 +98,7 @@ def inverted(log_mgf: Callable[[Complex], Complex], s: float, sd: float) -> floa
 
 
 def _bends(log_mgf: Callable[[Complex], Complex], s: float, sd: float) -> list[float]:
-    """The hyperbolas to try: the one on which the integrand falls fastest, then the line."""
+    """The bends to try: first the hyperbola on which the integrand falls fastest, then the line."""
     ends = []
     for bend in (-_BEND, _BEND):
         theta = np.arange(1.0, 4.0)
@@ -125,7 +125,7 @@ def _trapezoidal(
         values.append(integrand(np.asarray(_STEP * (count + np.arange(4.0)))))
         largest = max(largest, float(np.abs(values[-1]).max()))
         count += 4
-    if not largest < 1e4 * abs(values[0][0]):  # it grows along this line: digits would cancel
+    if not largest < 1e4 * abs(values[0][0]):  # the integrand grows on this line: digits cancel
         return None
     every = np.concatenate(values).imag
     total = every.sum() - 0.5 * every[0]
@@ -140,9 +140,9 @@ def _trapezoidal(
 
 
 def _root(law: Law, paired: bool) -> float | None:
-    """The s < 0 with K'(s) = 0; None where a pair's mean KL + Q is never negative."""
+    """The s < 0 at which K'(s) = 0; None where a pair's mean KL + Q is never negative."""
     edge, low, high = law.lowest_tilt, 0.0, 0.0
-    while True:  # down by doubling, or halfway to where E e^{s l} ends
+    while True:  # double s, or go halfway to the lowest tilt with a finite E e^{s l}
         low = max(2.0 * low or -0.5, 0.5 * (low + edge))
         if low < -1e9 or low - edge < 1e-12 * -edge:
             return None

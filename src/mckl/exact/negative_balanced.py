@@ -1,12 +1,12 @@
 """The probability that k1's estimate over balanced Sobol' points is negative.
 
 The estimate is a sum over coordinates and, in each, over n strata (docs/theory.md, section 6). The
-first digit of the position within stratum y is r.y + e over the field of two elements, with one
-random r and e a coordinate: with probability 1/n all points lie to one side. Given these digits the
-positions are taken for independent, which makes log E e^{s x} elementary but for one Walsh-Hadamard
-transform; the formula of Lugannani & Rice, "Saddle point approximation for the distribution of the
-sum of independent random variables" (1980), does the rest. docs/theory.md, section 6, says how far
-off this is.
+first binary digit of a point's position within stratum y is r.y + e modulo 2, where each coordinate
+has one random r and e. So with probability 1/n all points are in the same half of their strata.
+Given these digits, the positions are treated as independent. Then log E e^{s x} follows from one
+Walsh-Hadamard transform, and the probability from the formula of Lugannani & Rice, "Saddle point
+approximation for the distribution of the sum of independent random variables" (1980).
+docs/theory.md, section 6, gives the error of this approximation.
 """
 
 from __future__ import annotations
@@ -25,18 +25,19 @@ from mckl.exact.negative import SMALLEST, lugannani_rice
 from mckl.exact.strata import Quadratic, balanced_variance, walsh_hadamard
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(32)
-_DEPTH = 45.0  # how far the logarithm of an integrand may fall before it is cut
-_MOST = 2**11  # rows times strata: beyond, it would take a tenth of a second and more
-_WIDEST = 10.0  # standard deviations in KL: beyond, the formula cancels
-_LEAST = 1e-5  # what simulations confirm
-_CUT = 9.5  # where moments are cut: beyond lies a probability of 1e-21
+_DEPTH = 45.0  # an integrand is cut where its logarithm has fallen by this much
+_MOST = 2**11  # the most rows times strata; more would take over a tenth of a second
+_WIDEST = 10.0  # the largest ratio of the standard deviation to KL; beyond it the formula cancels
+_LEAST = 1e-5  # the smallest probability that simulations have confirmed
+_CUT = 9.5  # moments are integrated up to here; the probability beyond is 1e-21
 
 
 class _Rows(NamedTuple):
-    """Coordinates of one kind: f = square x^2 + linear x on halves of strata.
+    """Coordinates of one kind, normals or chi-squares, with f = square x^2 + linear x.
 
-    x has a density proportional to x^power e^{-x^2 / 2} (a normal, or the root of a chi-square);
-    `times` says how often each row occurs.
+    x is a normal, or the root of a chi-square, with a density proportional to x^power e^{-x^2 / 2}.
+    `low` and `high` are the ends of the halves of strata; `times` says how many coordinates have
+    each row.
     """
 
     square: Vector
@@ -47,10 +48,10 @@ class _Rows(NamedTuple):
     high: Vector
 
     def log_integral(self, s: float) -> Vector:
-        """The logarithm of the integral of x^power e^{s f - x^2 / 2} by row and stratum."""
+        """The logarithm of the integral of x^power e^{s f - x^2 / 2}, by row and half stratum."""
         bend = (1.0 - 2.0 * s * self.square)[:, None]
         push = (s * self.linear)[:, None]
-        # Within a stratum the integrand is log-concave: what matters is a window about its mode.
+        # Within a stratum the integrand is log-concave, so a window about its mode is enough.
         mode = np.clip((push + np.sqrt(push**2 + 4.0 * bend * self.power)) / (2.0 * bend)
                        if self.power else push / bend, self.low, self.high)  # fmt: skip
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -69,9 +70,9 @@ class _Rows(NamedTuple):
         return np.asarray(np.log(total) + top[..., 0])
 
     def least(self) -> Vector:
-        """The infimum by row of the sum of f over strata, less the sum of f's means."""
+        """The infimum of the sum of f over strata, less the sum of f's means, by row."""
         a, b = self.square[:, None], self.linear[:, None]
-        with np.errstate(all="ignore"):  # at infinity, where the values are not taken
+        with np.errstate(all="ignore"):  # values at infinity are computed, but not used
             vertex = np.nan_to_num(np.clip(-b / (2.0 * a), self.low, self.high))
             low, high, bend = (
                 np.where(np.isfinite(x), a * x * x + b * x, np.where(a > 0, np.inf, -np.inf))
@@ -82,7 +83,7 @@ class _Rows(NamedTuple):
         return np.asarray(strata.sum(axis=1) - strata.shape[1] * self.square * (self.power + 1.0))
 
     def mean(self) -> Vector:
-        """The mean of f by row and half of a stratum."""
+        """The mean of f, by row and half of a stratum."""
         low, high = np.maximum(self.low, -_CUT), np.minimum(self.high, _CUT + math.sqrt(self.power))
         x = low[:, None] + 0.5 * (high - low)[:, None] * (1.0 + _NODES)
         log_weight = -0.5 * x * x
@@ -95,9 +96,9 @@ class _Rows(NamedTuple):
 
 
 def _log_mean(halves: Vector) -> Vector:
-    """The logarithm of E e^{s sum f} by row, from those of the halves, shape (rows, strata, 2)."""
+    """The logarithm of E e^{s sum f} by row, from those of halves, shape (rows, strata, 2)."""
     difference = 0.5 * (halves[..., 0] - halves[..., 1])
-    # The sum of the halves' logarithms for every r, e = 0; e = 1 changes the sign.
+    # The sum of the halves' logarithms for every r with e = 0; with e = 1 its sign changes.
     sums = np.abs(walsh_hadamard(difference.T).T)
     top = sums.max(axis=1, keepdims=True)
     cosh = 0.5 * (np.exp(sums - top) + np.exp(-sums - top))
@@ -107,9 +108,9 @@ def _log_mean(halves: Vector) -> Vector:
 def probability_negative_balanced(form: Quadratic, n: int) -> float | None:
     """The probability that k1 over n = 2^m scrambled Sobol' points is negative.
 
-    Exactly 0 where it cannot be. None, not known, below 1e-5, where no simulation has confirmed
-    it; where the standard deviation is more than ten times KL; and where the strata of all
-    coordinates are too many.
+    It is exactly 0 where the estimate cannot be negative. None means not known: the result is below
+    1e-5, where no simulation has confirmed the formula; or the standard deviation is more than ten
+    times KL; or the coordinates have too many strata in all.
     """
     if form.kl == 0.0:
         return 0.0
@@ -120,7 +121,7 @@ def probability_negative_balanced(form: Quadratic, n: int) -> float | None:
     if n * sum(r.times.size for r in rows) > _MOST:
         return None
     if n * form.kl + sum(float(r.times @ r.least()) for r in rows) >= 0.0:
-        return 0.0  # the smallest value of every stratum together
+        return 0.0  # even with the smallest value in every stratum the estimate is not negative
     constant = [r.log_integral(0.0) for r in rows]
     mean = [r.mean() for r in rows]
 
@@ -147,7 +148,7 @@ def probability_negative_balanced(form: Quadratic, n: int) -> float | None:
 
 
 def _rows(form: Quadratic, n: int) -> list[_Rows]:
-    """Equal coordinates counted once, with the halves of the strata of their numbers."""
+    """The distinct coordinates of each kind, with the ends of the halves of their strata."""
     at = np.arange(2 * n + 1)
     edges = np.where(at > n, -ndtri((2 * n - at) / (2 * n)), ndtri(at / (2 * n)))
     pairs, count = np.unique(np.stack((form.square, form.linear)), axis=1, return_counts=True)
@@ -164,7 +165,7 @@ def _rows(form: Quadratic, n: int) -> list[_Rows]:
 
 
 def _before_root(exponent: Callable[[float], float], edge: float, guess: float) -> float | None:
-    """An s below the minimum of the exponent; None where that is too far down to matter."""
+    """An s below the minimizer of the exponent; None where the exponent falls below `SMALLEST`."""
     before, s = 0.0, max(-guess, 0.5 * edge)
     value = exponent(s)
     while value < before:

@@ -1,4 +1,4 @@
-"""The function e^x - 1 - x, which is what remains where l and r - 1 cancel."""
+"""The function e^x - 1 - x, which is r - 1 + l at x = -l."""
 
 from __future__ import annotations
 

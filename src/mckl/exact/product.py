@@ -1,13 +1,13 @@
 """The law of l for a product of one-dimensional continuous factors, by quadrature.
 
-Each distinct factor is integrated once a tilt, by the double exponential rule of Takahasi & Mori,
-"Double exponential formulas for numerical integration" (1974), on the pieces between its
-breakpoints: it converges for every tail, from Gaussian to a power, and for every integrable
+Each distinct factor is integrated once for each tilt, on the pieces between its breakpoints, by the
+double exponential rule of Takahasi & Mori, "Double exponential formulas for numerical integration"
+(1974). The rule converges for every tail, from a Gaussian one to a power, and for every integrable
 singularity at an end. Whether an expectation is finite is decided from the tails, never by the
 rule. The cumulants of the factors add up.
 
-Near q = p nothing cancels: KL is the integral of r - 1 + l >= 0, and, with x = T E + S L, where
-E is the even part of l and L its odd part, whose mean is 0,
+Nothing cancels near q = p, as KL is the integral of r - 1 + l >= 0. Let E be the even part of l and
+L its odd part, whose mean is 0. With x = T E + S L,
 
     K(T, S) = log(1 + T KL + E[e^x - 1 - x]).
 """
@@ -29,19 +29,19 @@ from mckl.exact.integrands import k3, ratio
 from mckl.exact.law import Law, Tilt
 from mckl.exact.phi import phi
 
-_COARSEST, _FINEST = 16, 128  # nodes a unit of the double exponential rule's own variable
-_SPAN = math.asinh(300.0 * 2.0 / math.pi)  # nodes lie within e^-300 and e^300 of a breakpoint
-_BORDER = 1e-12  # a tilt that is the border up to rounding counts as the border
-_FAR = -1e3  # log densities below this are themselves added up, not their differences
-_DEEP = -50.0  # where l is below, r exceeds 1e21
-_SETTLED = 1e-8  # what halving the step may change; what is left is about its square
+_COARSEST, _FINEST = 16, 128  # nodes per unit of the double exponential rule's own variable
+_SPAN = math.asinh(300.0 * 2.0 / math.pi)  # nodes are e^-300 to e^300 away from a breakpoint
+_BORDER = 1e-12  # a tilt within this relative distance of the border counts as the border
+_FAR = -1e3  # below it log densities are added up themselves, and not their differences
+_DEEP = -50.0  # r exceeds 1e21 where l is below this
+_SETTLED = 1e-8  # the largest change by halving the step; the error left is about its square
 
 
 class Tail(NamedTuple):
-    """How a log density falls at an end: -quadratic x^2 - linear |x| - power log |x|.
+    """How a log density falls at an end: like -quadratic x^2 - linear |x| - power log |x|.
 
-    At a finite end x stands for the inverse of the distance from it, and `power` counts the
-    change of variable: a density like distance^(a - 1) has the power a + 1.
+    At a finite end x is the inverse of the distance from it, and `power` includes the change of
+    variable: a density like distance^(a - 1) has the power a + 1.
     """
 
     quadratic: float = 0.0
@@ -50,10 +50,10 @@ class Tail(NamedTuple):
 
 
 class End(NamedTuple):
-    """How l grows at one end, in terms of w = -log(probability under q beyond).
+    """How l grows at one end, in terms of w = -log(probability under q beyond x).
 
-    growth  l / w in the limit, possibly inf; at the least -1
-    moment  |l|^k grows like e^(k moment w): moments of order 1 / moment and more diverge
+    growth  the limit of l / w, at least -1 and possibly inf
+    moment  |l|^k grows like e^(k moment w), so moments of order 1 / moment and above diverge
     """
 
     growth: float
@@ -61,9 +61,9 @@ class End(NamedTuple):
 
 
 def end(q: Tail, p: Tail) -> End:
-    """How l = log q - log p grows where q and p have these tails."""
+    """How l = log q - log p grows at an end where q and p have these tails."""
     q_leads, p_leads = _leading(q), _leading(p)
-    if p_leads > q_leads:  # p is the heavier one
+    if p_leads > q_leads:  # the tail of p is the heavier one
         return End(-1.0, 0.0)
     if p_leads < q_leads:
         degree = 2 if p_leads == 0 else 1
@@ -78,19 +78,19 @@ def _leading(tail: Tail) -> int:
 
 
 class Factor(Protocol, Hashable):
-    """A pair of one-dimensional laws with densities, for z ~ q; equal factors compare equal."""
+    """A pair (q, p) of one-dimensional laws with densities. Equal factors compare equal."""
 
     @property
     def support(self) -> tuple[float, float]:
-        """Where q has its mass; that of p is the same."""
+        """The interval in which q has its mass, which is also that of p."""
 
     @property
     def breakpoints(self) -> Iterable[float]:
-        """Where the densities peak or have kinks, within the support."""
+        """The points within the support at which a density peaks or has a kink."""
 
     @property
     def tails(self) -> tuple[tuple[Tail, Tail], tuple[Tail, Tail]]:
-        """(q, p) at the lower end, then at the upper one."""
+        """The tails of (q, p) at the lower end, then at the upper end."""
 
     def log_q(self, x: Vector) -> Vector:
         """The log density of q."""
@@ -99,23 +99,23 @@ class Factor(Protocol, Hashable):
         """The log density of p."""
 
     def log_ratio(self, x: Vector) -> Vector:
-        """The log density ratio l, to full relative accuracy also where q is close to p."""
+        """The log density ratio l, to full relative accuracy even where q is close to p."""
 
     def mirror(self, x: Vector) -> Vector:
-        """The mirror image of x: the point with the complementary probability under q."""
+        """The mirror image of x: q has as much probability above it as below x."""
 
 
 def _nodes(low: float, high: float, per_unit: int) -> tuple[Vector, Vector]:
-    """Nodes x of the double exponential rule between low and high, and the logs of dx/dt.
+    """The nodes x of the double exponential rule between low and high, and the logs of dx/dt.
 
-    At the even positions stand the nodes of the rule with twice the step.
+    Those at even positions are the nodes of the rule with twice the step.
     """
     count = 2 * math.ceil(_SPAN * per_unit / 2)
     t = np.arange(-count, count + 1) / per_unit
     s = 0.5 * math.pi * np.sinh(t)
     log_slope = np.log(0.5 * math.pi * np.cosh(t))
     if math.isfinite(low) and math.isfinite(high):
-        # x = low + (high - low) / (1 + e^(-2 s)), from the nearer end
+        # x = low + (high - low) / (1 + e^(-2 s)), computed from the nearer end
         part = np.exp(-2.0 * np.abs(s))
         part = (high - low) * part / (1.0 + part)
         x = np.where(s < 0, low + part, high - part)
@@ -131,8 +131,10 @@ _RATIOS: Mapping[str, Callable[[Vector], Vector]] = {"ratio": ratio, "k3": k3}
 class _Function(NamedTuple):
     """A function of l at the nodes, less its mean.
 
-    log_ratio  of one that holds r, log r, or that of its mean over a pair; else None
-    beside     what is added to r in it
+    value      its values at the nodes, shape (nodes,)
+    mean       the mean that has been subtracted
+    log_ratio  if the function contains r: log r, or the log of r's mean over an antithetic pair
+    beside     if the function contains r: the rest of it, value - r
     """
 
     value: Vector
@@ -142,7 +144,7 @@ class _Function(NamedTuple):
 
 
 class FactorLaw:
-    """K and its derivatives for one factor; every number is integrated once."""
+    """K and its derivatives for one factor; every integral is computed once and kept."""
 
     def __init__(self, factor: Factor) -> None:
         self.factor = factor
@@ -175,13 +177,13 @@ class FactorLaw:
         log_w, coarse = log_w[good], coarse[good]
         self._ell, self._even = ell[good], 0.5 * (ell + mirrored)[good]
         self._odd = 0.5 * (ell - mirrored)[good]
-        # The rule with twice the step has every other node, with twice the weight.
+        # The rule with twice the step has every other node, each with twice the weight.
         half = scipy.special.logsumexp(log_w[coarse]) + math.log(2.0)
         total = self._total = float(scipy.special.logsumexp(log_w))
-        self._log_w = log_w - total  # divides out what the rule misses of the mass of q
+        self._log_w = log_w - total  # makes the weights of q add up to 1
         w = np.exp(self._log_w)
         with np.errstate(over="ignore", invalid="ignore"):
-            # Where r is large w may underflow and r overflow: there w r is p's own weight.
+            # Where r is large, w may underflow and r overflow, so w r is computed as p's weight.
             of_p = np.exp(self._log_tilted((-1.0, -1.0)))
             gap = np.where(self._ell < _DEEP, of_p + w * (self._ell - 1.0), w * phi(-self._ell))
         self.kl = float(gap.sum())
@@ -205,9 +207,9 @@ class FactorLaw:
         return self._logs[tilt]
 
     def cumulants(self, tilt: Tilt, order: int) -> Vector:
-        """Joint cumulants of (E - KL, L) under a tilt, shape (order + 1, order + 1).
+        """The joint cumulants of (E - KL, L) under a tilt, shape (order + 1, order + 1).
 
-        Those with i + j > order are not made.
+        Entries with i + j > order are not computed.
         """
         order = max(order, 2)
         if len(self._kappa.get(tilt, ())) <= order:
@@ -218,7 +220,7 @@ class FactorLaw:
         return self._kappa[tilt]
 
     def sums(self, names: tuple[str, ...], paired: bool, order: int) -> Vector:
-        """Joint cumulants of functions of this factor's l (`mckl.exact.law.Law.sums`)."""
+        """The joint cumulants of functions of this factor's l (`mckl.exact.law.Law.sums`)."""
         key = names, paired, order
         if key not in self._sums:
             mu, finite = np.zeros((order + 1,) * len(names)), np.ones((order + 1,) * len(names))
@@ -240,12 +242,12 @@ class FactorLaw:
         return self._sums[key]
 
     def _function(self, name: str, paired: bool) -> _Function:
-        """A function of l at the nodes, less its mean."""
+        """The named function of l at the nodes, less its mean."""
         sides = [self._even + sign * self._odd for sign in ((1.0, -1.0) if paired else (1.0,))]
         if name in ("ratio", "k3"):
             value = np.mean([_RATIOS[name](ell) for ell in sides], axis=0)
             mean = self.kl if name == "k3" else 0.0
-            # Where r is large: its logarithm, and the rest of the function beside it.
+            # For nodes at which r is large, its logarithm and the rest of the function.
             log_ratio = np.logaddexp.reduce([-ell for ell in sides], axis=0) - math.log(len(sides))
             beside = (np.mean(sides, axis=0) if name == "k3" else 0.0) - 1.0 - mean
             return _Function(value - mean, mean, log_ratio, beside)
@@ -259,16 +261,16 @@ class FactorLaw:
         return _Function(value - mean, mean, None, 0.0)
 
     def _moment(self, functions: Sequence[_Function], index: Sequence[int], paired: bool) -> float:
-        """E of the functions' powers.
+        """The mean of the product of the functions' powers `index`.
 
-        Where r is large its own exponential joins that of the weights, which may underflow.
+        Where r is large, its logarithm is added to that of the weights, which might underflow.
         """
         power = sum(i for f, i in zip(functions, index, strict=True) if f.log_ratio is not None)
         sign, log_size = np.ones_like(self._w), np.zeros_like(self._w)
         for f, i in zip(functions, index, strict=True):
             value = f.value
             if i and f.log_ratio is not None:
-                # f / r = 1 + beside / r
+                # f / r is 1 + beside / r
                 value = np.where(f.log_ratio > 0.0, 1.0 + f.beside * np.exp(-f.log_ratio), f.value)
             if i:
                 sign = sign * np.sign(value) ** i
@@ -281,10 +283,10 @@ class FactorLaw:
         return float(np.sum(sign[here] * np.exp(log_weight + log_size)[here]))
 
     def _log_of_ratio(self, power: int, log_ratio: Vector, paired: bool) -> Vector:
-        """The logarithms of the weights times r^power, or times its mean over both points."""
+        """The logarithms of the weights times r^power; if paired, of r's mean over both points."""
         if not paired:
             return self._log_tilted((-power, -power))
-        # The larger of r and r' leads; what the other adds is a factor between 1/2 and 1.
+        # The larger of r and r' times a factor between 1/2 and 1, which is due to the other.
         both = [self._log_tilted((-power, sign * power)) for sign in (-1, 1)]
         lead = np.where(self._odd <= 0.0, both[0], both[1])
         return lead + power * (log_ratio - np.abs(self._odd) + self._even)
@@ -300,14 +302,14 @@ class FactorLaw:
         return out
 
     def _central_moments(self, tilt: Tilt, order: int) -> tuple[float, float, Vector]:
-        """Means of E - KL and L under the tilt, and their joint central moments."""
+        """The means of E - KL and L under the tilt, and their joint central moments."""
         x, log_w = self._exponent(tilt), self._log_tilted(tilt)
         w = np.exp(log_w - log_w.max())
         here = w > 0
         x, w, even, odd = x[here], w[here] / w.sum(), self._even[here] - self.kl, self._odd[here]
         added = w
         if np.abs(x).max() < 1.0:
-            # Both have mean 0 without the tilt: what it adds is small where l is.
+            # Both means are 0 without the tilt, so what the tilt adds is small where l is small.
             added = self._w[here] * np.expm1(x) * math.exp(-self.log_mgf(tilt))
         means = float(added @ even), float(added @ odd)
         a, b = even - means[0], odd - means[1]
@@ -325,9 +327,9 @@ class FactorLaw:
 
 
 class _Far:
-    """The nodes at which q is so small that log q + T E + S L has no digits left where p is not.
+    """The nodes at which q is so small that log q + T E + S L may have lost all digits.
 
-    There the multiples of log q are gathered before they are added up.
+    There the coefficients of log q are added up before they multiply it.
     """
 
     def __init__(self, factor: Factor, x: Vector, log_dx: Vector) -> None:
@@ -337,7 +339,7 @@ class _Far:
         image = factor.mirror(x)
         self._log_p, self._log_p_image = factor.log_p(x), factor.log_p(image)
         apart = factor.log_q(image) - self._log_q
-        # For a symmetric q the difference is rounding.
+        # For a symmetric q this difference is only rounding.
         self._apart = np.where(np.abs(apart) < 1e-9 * np.abs(self._log_q), 0.0, apart)
 
     def log_tilted(self, tilt: Tilt) -> Vector:
@@ -348,18 +350,18 @@ class _Far:
 
 
 def _of_both(tilt: Tilt) -> tuple[float, float]:
-    """The factors of l and of its mirror image in the exponent T E + S L."""
+    """The coefficients of l and of its mirror image in the exponent T E + S L."""
     return 0.5 * (tilt[0] + tilt[1]), 0.5 * (tilt[0] - tilt[1])
 
 
 @lru_cache(maxsize=4096)
 def factor_law(factor: Factor) -> FactorLaw:
-    """The `FactorLaw` of a factor, made once for all dimensions in which it stands."""
+    """The `FactorLaw` of a factor, which is computed once and kept for all dimensions."""
     return FactorLaw(factor)
 
 
 class ProductLaw(Law):
-    """The law of l over independent factors; `weights` says in how many coordinates each stands."""
+    """The law of l over independent factors; `weights` says how often each factor occurs."""
 
     def __init__(self, factors: Iterable[Factor], weights: Iterable[float]) -> None:
         super().__init__()
@@ -375,7 +377,7 @@ class ProductLaw(Law):
 
     @property
     def error(self) -> float:
-        """The largest error estimate of a factor's quadrature at half the nodes, relative."""
+        """The largest relative error estimate of a factor's quadrature with half the nodes."""
         return max(f.error for f, _ in self._factors)
 
     def is_finite(self, tilt: Tilt, order: int = 0) -> bool:
@@ -402,7 +404,7 @@ class ProductLaw(Law):
 
 
 def _finite(f: FactorLaw, tilt: Tilt, order: int) -> bool:
-    """Whether E (Q and L to this order) e^{T Q + S L} is finite, from the growth at both ends."""
+    """Whether e^{T Q + S L} times Q and L to this order has a finite mean, by both ends' growth."""
     u, v = _of_both(tilt)
     if (u, v) in ((-1.0, 0.0), (0.0, -1.0)):  # p's own law
         return all(order * e.moment < 1.0 for e in f.reversed_ends)
@@ -419,12 +421,13 @@ _DEGREES = {"ell": 1, "half_square": 2, "k3": 1, "ratio": 0, "rb": 0}
 def _product_is_finite(f: FactorLaw, names: Sequence[str]) -> bool:
     """Whether the mean of a product of these functions is finite.
 
-    It is a sum of powers of l and r; with k factors r, the others hold the largest power of l.
+    The product is a sum of powers of r times powers of l. For every power k of r the largest power
+    of l that occurs with it decides.
     """
     ratios = sum(name in _RATIOS for name in names)
     whole = sum(_DEGREES[name] for name in names)
     k3s = sum(name == "k3" for name in names)
-    plain = ratios - k3s  # factors r - 1, the first to give r
+    plain = ratios - k3s  # the factors r - 1, which contain no l
     return all(
         _finite(f, (-float(k), -float(k)), whole - max(k - plain, 0)) for k in range(ratios + 1)
     )

@@ -1,8 +1,8 @@
-"""Power series in several variables, cut after a total degree.
+"""Power series in several variables, truncated after a total degree.
 
-A series is an array whose last axis has one coefficient a monomial, in the order of
-`Algebra.monomials`: the constant first, then degree by degree. Coefficients are plain ones, so
-those of E e^{t X} are moments divided by factorials.
+A series is an array whose last axis has one coefficient for each monomial, in the order of
+`Algebra.monomials`: first the constant, then degree by degree. Coefficients include no factorials,
+so those of E e^{t X} are moments divided by factorials.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from mckl.arrays import Vector
 
 
 class Algebra:
-    """Series in so many variables, to a total degree.
+    """The arithmetic of series in so many variables up to a total degree.
 
     Attributes
     ----------
     monomials
         The exponents of each monomial.
     degrees
-        Their total degrees.
+        The total degree of each monomial.
     factorials
-        Of each monomial the product of the factorials of its exponents.
+        For each monomial, the product of the factorials of its exponents.
     one
-        The series 1.
+        The series 1, shape (size,).
     """
 
     def __init__(self, variables: int, order: int) -> None:
@@ -39,7 +39,7 @@ class Algebra:
         self.factorials = np.array([math.prod(map(math.factorial, m)) for m in self.monomials])
         self.one = np.eye(1, self.size)[0]
         where = {m: k for k, m in enumerate(self.monomials)}
-        # Entry [a, b]: which monomial times a is b; one beyond the last where none is.
+        # Entry [a, b] is the monomial whose product with a is b, or `size` if there is none.
         self._factors: NDArray[np.intp] = np.array(
             [
                 [where.get(tuple(y - x for x, y in zip(a, b, strict=True)), self.size)
@@ -50,7 +50,7 @@ class Algebra:
 
     @property
     def size(self) -> int:
-        """How many monomials there are."""
+        """The number of monomials."""
         return len(self.monomials)
 
     def multiples(self, f: Vector) -> Vector:
@@ -62,17 +62,17 @@ class Algebra:
         return padded[..., self._factors]
 
     def divisor(self, g: Vector) -> Vector:
-        """The matrix, shape (size, size), by which f is multiplied to give the series f / g.
+        """The matrix D, shape (size, size), with which ``f @ D`` is the series f / g.
 
-        g is a single series with a constant other than 0.
+        g has shape (size,) and a constant other than 0.
         """
         return np.asarray(np.linalg.inv(self.multiples(g)))
 
     def log(self, g: Vector, excess: float, divisor: Vector | None = None) -> Vector:
-        """The logarithm of a single series whose constant is 1 + excess.
+        """The logarithm of one series g, shape (size,), whose constant is 1 + excess.
 
-        With D the operator that multiplies a coefficient by its degree, g D(log g) = D g.
-        `divisor` is that of g, where it is known.
+        It follows from g D(log g) = D g, where D multiplies every coefficient by its degree.
+        `divisor` is `self.divisor(g)`, if it has been computed already.
         """
         out = (self.degrees * g) @ (self.divisor(g) if divisor is None else divisor)
         out[1:] /= self.degrees[1:]
@@ -82,5 +82,5 @@ class Algebra:
 
 @lru_cache(maxsize=32)
 def algebra(variables: int, order: int) -> Algebra:
-    """The algebra of such series, made once."""
+    """The algebra of such series, which is built once and kept."""
     return Algebra(variables, order)

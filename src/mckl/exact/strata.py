@@ -1,14 +1,15 @@
 """The exact law of a mean over balanced scrambled Sobol' points, for functions of one number.
 
-Among the first n = 2^m scrambled Sobol' points each coordinate has exactly one point in each
-of n equal strata of [0, 1), uniform within it, and any three of them are independent (so is
-every pair; Owen 2003 shows that the linear scramble has the variance of the nested one).
-A mean of sum_d f_d(u_d) therefore has variance
+Among the first n = 2^m scrambled Sobol' points, each coordinate has exactly one point in each of n
+equal strata of [0, 1). It is uniform within its stratum, and the positions in any three strata are
+independent (Owen 2003 shows that the linear scramble has the variance of the nested one).
+Therefore a mean of sum_d f_d(u_d) has the variance
 
-    n^-2 sum_d sum_strata Var(f_d | stratum),
+    n^-2 sum_d sum_strata Var(f_d | stratum).
 
-the fourth cumulant of independent strata (`mckl.exact.dyadic` has their sums) and what quadruples
-of strata with bitwise sum 0 add under SciPy's linear matrix scramble (docs/theory.md, section 6).
+Its third cumulant is that of independent strata (`mckl.exact.dyadic` has their sums). So is its
+fourth, except for terms from quadruples of strata with bitwise sum 0, which are dependent under
+SciPy's linear matrix scramble (docs/theory.md, section 6).
 
 Only three functions occur in a quadratic form: a normal g, its square, and a chi-square w.
 """
@@ -26,7 +27,7 @@ from mckl.arrays import Vector
 from mckl.draw.quantiles import chisquare_of_normal
 from mckl.exact.dyadic import Dyadic, Sums
 
-# Beyond, quadruples of strata are not summed: skewness and kurtosis have all but settled by then.
+# The most strata for which quadruples are summed; skewness and kurtosis hardly change beyond.
 MOST_STRATA = 2**15
 
 
@@ -44,11 +45,11 @@ _WALSH_LEVELS = 5  # the first 2^5 Walsh functions of the position within a stra
 
 
 class NormalStrata(NamedTuple):
-    """Sums over n equal strata of the standard normal law.
+    """Sums over n equal strata of the standard normal law, for functions a g^2 + b g.
 
-    The two of order 2 are the sums of Var(g^2) and Var(g) within strata; `third` holds the
-    coefficients of a^3 and 3 a b^2 in the third cumulant of the sum of a g^2 + b g, `fourth`
-    those of a^4, 6 a^2 b^2 and b^4 in its fourth.
+    `square` and `linear` are the sums of Var(g^2) and of Var(g) within strata. `third` has the
+    coefficients of a^3 and 3 a b^2 in the third cumulant of the sum over strata, and `fourth` those
+    of a^4, 6 a^2 b^2 and b^4 in the fourth.
     """
 
     square: float
@@ -73,17 +74,18 @@ def walsh_hadamard(x: Vector) -> Vector:
 
 
 def _linked(*functions: Vector) -> float:
-    """What quadruples of strata with bitwise sum 0 add to E of a product of four sums.
+    """The terms of quadruples of strata with bitwise sum 0 in the mean of a product of four sums.
 
-    Each function has shape (strata, positions): its value at equally spaced positions within
-    each stratum. Under the linear scramble, x + y + z + w = 0 makes the position in w the
-    bitwise sum of the other three, so the product's mean is the sum over Walsh functions k
-    of the four k-th coefficients' product. Coincident strata are counted elsewhere.
+    Each function has shape (strata, positions): its values at equally spaced positions within each
+    stratum. Under the linear scramble, if the bitwise sum x + y + z + w is 0, then the position in
+    stratum w is the bitwise sum of the positions in the other three. So the product's mean is the
+    sum over Walsh functions k of the product of the four k-th coefficients. Quadruples with equal
+    strata are counted elsewhere.
     """
     n, positions = functions[0].shape
     if n < 4:
         return 0.0
-    # Most of the four are one and the same; transformed once, of shape (strata, k > 0).
+    # The four functions are often the same; each is transformed once, to shape (strata, k > 0).
     once = {id(f): (walsh_hadamard(f.T) / positions)[1:].T for f in functions}
     twice = {key: walsh_hadamard(x) for key, x in once.items()}
     h, H = [once[id(f)] for f in functions], [twice[id(f)] for f in functions]
@@ -96,13 +98,13 @@ def _linked(*functions: Vector) -> float:
 
 
 def _positions(n: int) -> Vector:
-    """Equally spaced u within each of n strata, shape (n, 2^levels)."""
+    """Equally spaced points u within each of n strata, shape (n, 2^levels)."""
     cells = 2**_WALSH_LEVELS
     return np.asarray((np.arange(n)[:, None] + (np.arange(cells) + 0.5) / cells) / n)
 
 
 def _of_normal(function: Callable[[Vector], Vector]) -> Dyadic:
-    """The strata of a function of a normal; its quantiles keep their digits at both ends."""
+    """The strata of a function of a normal; the normal quantiles keep their digits at both ends."""
     return Dyadic(lambda u, upper: function((-1.0 if upper else 1.0) * scipy.special.ndtri(u)))
 
 
@@ -119,11 +121,11 @@ def _chi(dof: float) -> Dyadic:
 
 @lru_cache(maxsize=64)
 def normal_strata(n: int) -> NormalStrata:
-    """`NormalStrata` for n = 2^m equal strata, as many as `MOST_STRATA`."""
+    """`NormalStrata` for n = 2^m equal strata, at most `MOST_STRATA`."""
     square, linear, both = (of.sums(n) for of in _normal())
     at = scipy.special.ndtri(_positions(n))
     s, g = at**2 - (at**2).mean(axis=1, keepdims=True), at - at.mean(axis=1, keepdims=True)
-    # What is odd in g cancels between the two halves of the line.
+    # Terms that are odd in g cancel between the two halves of the line.
     return NormalStrata(
         square.second,
         linear.second,
@@ -138,9 +140,9 @@ def normal_strata(n: int) -> NormalStrata:
 
 @lru_cache(maxsize=1024)
 def chi_strata(n: int, dof: float) -> Sums:
-    """The sums over n = 2^m equal strata of the chi-square law, as many as `MOST_STRATA`."""
+    """The sums over n = 2^m equal strata of the chi-square law, at most `MOST_STRATA`."""
     if n == 1:
-        # The cumulants of the whole law are elementary.
+        # With one stratum these are the chi-square's own cumulants.
         return Sums(2.0 * dof, 8.0 * dof, 48.0 * dof)
     at = chisquare_of_normal(dof)(scipy.special.ndtri(_positions(n)))
     at -= at.mean(axis=1, keepdims=True)
@@ -149,7 +151,7 @@ def chi_strata(n: int, dof: float) -> Sums:
 
 
 def balanced_variance(form: Quadratic, n: int) -> float:
-    """Variance of the mean of l over n = 2^m balanced scrambled Sobol' points, n to 2^30."""
+    """The variance of the mean of l over n = 2^m balanced scrambled Sobol' points, n <= 2^30."""
     square, linear, _ = _normal()
     total = float(form.square @ form.square) * square.sums(n).second
     total += float(form.linear @ form.linear) * linear.sums(n).second
@@ -161,7 +163,7 @@ def balanced_variance(form: Quadratic, n: int) -> float:
 
 @np.errstate(over="ignore", invalid="ignore")
 def stratified(form: Quadratic, n: int) -> tuple[float, float, float]:
-    """Variance, skewness and excess kurtosis of the mean of l over n = 2^m Sobol' points."""
+    """The variance, skewness and excess kurtosis of the mean of l over n = 2^m Sobol' points."""
     normal = normal_strata(n)
     a, b2 = form.square, form.linear**2
     variance = float((a**2).sum()) * normal.square + float(b2.sum()) * normal.linear
@@ -183,18 +185,18 @@ def stratified(form: Quadratic, n: int) -> tuple[float, float, float]:
 
 
 class Linked:
-    """What quadruples of strata add to the fourth cumulant of a sum of f(u) over n = 2^m of them.
+    """The terms of quadruples of strata in the fourth cumulant of a sum of f(u) over n strata.
 
-    The function is looked at on one grid, whose means over cells serve every n.
+    The function is evaluated on one grid, and means over its cells serve every n.
     """
 
-    MOST = 2**14  # strata; beyond, it is not known
+    MOST = 2**14  # the most strata for which the terms are known
 
     def __init__(self, function: Callable[[Vector], Vector]) -> None:
         self._values = function((np.arange(4 * self.MOST) + 0.5) / (4 * self.MOST))
 
     def __call__(self, n: int) -> float:
-        """What n strata add."""
+        """The terms for n strata."""
         cells = min(4 * self.MOST // n, 2**_WALSH_LEVELS)
         at = self._values.reshape(n, cells, -1).mean(axis=2)
         at = at - at.mean(axis=1, keepdims=True)

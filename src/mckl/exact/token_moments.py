@@ -4,10 +4,11 @@ At a token that leads from state a to state b, let
 
     G_t = [a = x] (e(b) + f(b) R_(t+1)) + G_(t+1),        R_t = v(a, b) + R_(t+1),
 
-where e and f belong to an entry (x, y) of the transition table. G is an entry of a gradient
-estimator: a token alone (f = 0), or with what follows it (R, the return to go). The moments
-E[G^i R^j prod m(a, b)] follow backwards from the last token, for all entries at once, by the
-binomial theorem; the factors m(a, b) are those of the chain, or of the chain tilted by e^(s l).
+where e and f belong to an entry (x, y) of the transition table. G is one entry of a gradient
+estimator. Each token counts alone if f = 0, and otherwise together with the sum R over the tokens
+after it, the return to go. By the binomial theorem the moments E[G^i R^j prod m(a, b)] follow
+backwards from the last token, for all entries at once. The factors m(a, b) are the transition
+probabilities of the chain, or those weighted by e^(s l).
 """
 
 from __future__ import annotations
@@ -29,32 +30,33 @@ def token_moments(
     highest: int,
     degree: int = 0,
 ) -> Vector:
-    """E[G^i R^j prod m] for every entry (x, y).
+    """The moments E[G^i R^j prod m] for every entry (x, y) of the transition table.
 
     Parameters
     ----------
     start
-        Weights of the state before the first token, shape (states,).
+        The weights of the state before the first token, shape (states,).
     m, v
-        The weight of a transition, and its addend to R, shape (states, states).
+        The weight of each transition, and its term in R, shape (states, states).
     e, f
-        Addend and factor of G, shape (states x, states y, states b); without f they are sums alone.
+        The coefficients of G, shape (states x, states y, states b). None for f means f = 0.
     tokens
-        How many tokens a sequence has.
+        The number of tokens of a sequence.
     highest, degree
-        The highest i, and the highest j that is wanted.
+        The highest i and the highest j that are wanted.
 
     Returns
     -------
-    Shape (highest + 1, degree + 1, states, states).
+    An array of shape (highest + 1, degree + 1, states, states), indexed by i, j, x, y.
     """
     states = start.size
-    # With f, every power of G takes as many more powers of R as it has fewer.
+    # With f, the moments of G^i need those of G^(i - 1) with one more power of R.
     sizes = [degree + 1 + (highest - i if f is not None else 0) for i in range(highest + 1)]
     step = _step(m, v, max(sizes))
-    step_at_x = np.moveaxis(step, 3, 0)  # [x, l, b, j]: of transitions that leave x
+    step_at_x = np.moveaxis(step, 3, 0)  # [x, l, b, j], for transitions that leave x
     here = np.arange(states)
-    # Moments of G^i R^j from a token on, by i: [x, y, j, state]; of R alone for no entry (x, y).
+    # For every i, the moments of G^i R^j from a token on, [x, y, j, state]. For i = 0 they do not
+    # depend on the entry (x, y).
     known = [
         np.zeros((states if i else 1, states if i else 1, size, states))
         for i, size in enumerate(sizes)
@@ -79,7 +81,7 @@ def token_moments(
 
 
 def _step(m: Vector, v: Vector, size: int) -> Vector:
-    """What multiplies E R'^l at the next state b, for R^j = (v + R')^j at a: [l, b, j, a]."""
+    """The coefficient of E R'^l at the next state b in E R^j = E (v + R')^j at a: [l, b, j, a]."""
     out = np.zeros((size, len(m), size, len(m)))
     for j in range(size):
         for l in range(j + 1):  # noqa: E741 - the power of R'
@@ -88,7 +90,7 @@ def _step(m: Vector, v: Vector, size: int) -> Vector:
 
 
 def _powers(e: Vector, f: Vector | None, known: list[Vector], i: int, size: int) -> Vector:
-    """E[((e + f R') + G')^i - G'^i) R'^l] at the next state: [x, y, l, b]."""
+    """E[(((e + f R') + G')^i - G'^i) R'^l] at the next state, indexed [x, y, l, b]."""
     total = np.zeros(known[i].shape)
     for k in range(1, i + 1):
         for p in range(k + 1 if f is not None else 1):

@@ -1,1 +1,1 @@
-"""What q and p are made of, and the coefficients of their log density ratio."""
+"""The families of distributions that q and p can have, one file a family."""

@@ -16,10 +16,10 @@ from mckl.families.scores import Scores
 
 
 class Integrals(NamedTuple):
-    """Mean and variance of l by integrals of their definition; NaN where there is none.
+    """KL(q||p) in nats and the variance of l in nats squared, integrated from their definitions.
 
-    KL(q||p) in nats and the variance of l in nats squared, from the two log densities and the law
-    of q alone: what the formulas of the family's law are checked against.
+    The integrals use the two log densities and the law of q alone, so that they are a check on the
+    formulas of the family's `Law`. NaN where a family has no such integral.
     """
 
     kl: float
@@ -27,24 +27,28 @@ class Integrals(NamedTuple):
 
 
 class Pair(ABC):
-    """The sampled q and the reference p.
+    """The sampled q and the reference p; l = log q(z) - log p(z) is their log density ratio.
 
     Attributes
     ----------
     family
-        As in the results: ``student-t(5)``, or ``student-t(10)|normal`` where q and p differ.
+        The family as results name it: ``student-t(5)``, or ``student-t(10)|normal`` where q and p
+        differ.
     dimension
-        How many factors a sample has.
+        The number of factors of a sample.
     mirrored
-        Whether a sample has a mirror image of the same law, for antithetic pairs.
+        Whether a sample has a mirror image with the same law, which antithetic pairs need.
     additive
-        Whether l is a sum of functions of independent uniform numbers, for Sobol' points.
+        Whether l is a sum of functions of independent uniform numbers, which Sobol' points need.
     radial_numbers
-        How many normals and chi-squares stand for a sample in `radial`; None without that form.
+        The numbers of normals and of chi-squares that a sample takes in the form `radial`; None
+        where the family lacks this form.
     sums
-        The sums over a sample's factors that its forms give (`mckl.exact.integrands`).
+        The names of the sums over a sample's factors that its forms can compute
+        (`mckl.exact.integrands`).
     seconds
-        What a number of a sample costs; None where it is a normal, whose cost the point sets know.
+        CPU seconds that one random number of a sample takes; None for normals, whose cost the point
+        sets know.
     """
 
     family: str
@@ -65,7 +69,7 @@ class Pair(ABC):
 
     @cached_property
     def scores(self) -> Scores | None:
-        """The joint law of l and the score of q, for gradients; None where there is none."""
+        """The joint law of l and the score of q; None where the family has no gradients."""
         return None
 
     @property
@@ -74,11 +78,11 @@ class Pair(ABC):
         return self.reversed().law.kl
 
     def integrals(self) -> Integrals:
-        """KL and the variance of l from their definitions."""
+        """KL(q||p) and the variance of l, integrated from their definitions."""
         return Integrals(math.nan, math.nan)
 
     def distributions(self) -> Sequence[Factor] | None:
-        """q and p as TensorFlow Probability has them; None where it lacks one of them."""
+        """The factors of q and p as TensorFlow Probability names them; None where it lacks one."""
         return None
 
     @abstractmethod
@@ -87,48 +91,55 @@ class Pair(ABC):
 
     @abstractmethod
     def form(self) -> Form:
-        """One sample, drawn factor by factor."""
+        """How one sample is drawn, factor by factor."""
 
     def radial(self) -> Form:
-        """One sample in few numbers, where the family has such a form."""
+        """How one sample is drawn from few numbers; NotImplementedError without such a form."""
         raise NotImplementedError
 
 
 class OtherFamilyError(ValueError):
-    """q and p are of families that no exact law here takes together."""
+    """Raised where q and p are of different families, for which mckl has no exact law."""
 
 
 class Side(ABC):
-    """q or p, as a case gives it.
+    """q or p, with the parameters that a case of the config gives.
 
     Attributes
     ----------
     family
-        Such as ``student-t``, for messages.
+        The name of the family, such as ``student-t``, for messages.
     """
 
     family: str
 
     def independent(self) -> Side:
-        """The same law as independent coordinates, for a pair with another family."""
-        raise OtherFamilyError(f"{self.family} stands against its own family alone")
+        """The same law as independent coordinates, so that the other side may be of another family.
+
+        Raises OtherFamilyError where the family has no such form.
+        """
+        raise OtherFamilyError(f"q and p must both be {self.family} where one of them is")
 
     @abstractmethod
     def against(self, p: Side) -> Pair:
-        """The pair of this q and a p; raises ValueError where there is none, or its KL is inf."""
+        """The pair of this q and a p.
+
+        Raises ValueError where the two do not fit together, and where KL(q||p) is infinite.
+        """
 
 
 class Family(NamedTuple):
-    """A family, as the config names it.
+    """The entry of a family in the registry: its name in the config, and how it is read.
 
-    name        such as ``student-t``
-    shapes      names of the numbers in parentheses behind it, such as ``("df",)``
-    parameters  the names of a side's parameters in a case, with their meanings
-    side        the mapping of one side of a case, without `family` -> that side; raises ValueError
-    sweep       (shapes, dimension, scale, offset) -> the pair of a cell of the sweep; None: the
-                family stands in cases alone
-    shared      names of the parameters that q and p share, with their meanings: they stand beside
-                `q` and `p` in a case, or with those of q
+    name        the name, such as ``student-t``
+    shapes      the names of the numbers in parentheses after it, such as ``("df",)``
+    parameters  the names of one side's parameters in a case, with their meanings
+    side        a function that reads the mapping of one side of a case, without the key `family`;
+                it raises ValueError
+    sweep       a function (shapes, dimension, scale, offset) -> the pair of one cell of the sweep;
+                None for a family that can only be used in cases
+    shared      the names of the parameters that q and p have in common, with their meanings; a case
+                gives them beside `q` and `p`, or among those of q
     """
 
     name: str

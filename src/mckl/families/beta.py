@@ -42,7 +42,7 @@ class Beta(Univariate):
 
     @property
     def tensorflow(self) -> Distribution:
-        # Of x itself, which rounds to 1 where log(x / (1 - x)) has all its digits.
+        # The law is that of x itself. x rounds to 1 where log(x / (1 - x)) keeps all its digits.
         where = {"concentration1": self.a, "concentration0": self.b}
         sizes = np.array([self.a, self.b, self.a + self.b])
         terms = 1.0 + sizes[2] + float(np.abs(scipy.special.gammaln(sizes)).sum())
@@ -81,7 +81,7 @@ class Beta(Univariate):
 
     def probability(self, x: Vector, upper: bool = False) -> Vector:
         a, b, x = (self.b, self.a, -x) if upper else (self.a, self.b, x)
-        # From the end that x is nearer to.
+        # Integrated from the end that x is nearer to, where no digit is lost.
         return np.asarray(
             np.where(
                 x < 0,
@@ -101,10 +101,10 @@ class Beta(Univariate):
             np.log(np.maximum(low, _SMALLEST)) - np.log1p(-np.minimum(low, 0.5)),
             np.log1p(-np.minimum(high, 0.5)) - np.log(np.maximum(high, _SMALLEST)),
         )
-        # Where x is too small for float64: u = x^a / (a B(a, b)).
+        # Where x is too small for float64, u = x^a / (a B(a, b)).
         tiny = low < _SMALLEST
         y = np.where(tiny, (np.log(u) + math.log(a) + scipy.special.betaln(a, b)) / a, y)
-        # Where 1 - x is: 1 - u = (1 - x)^b / (b B(a, b)).
+        # Where 1 - x is too small, 1 - u = (1 - x)^b / (b B(a, b)).
         tiny = (high < _SMALLEST) & ~tiny
         rest = np.log1p(-np.where(tiny, u, 0.0)) + math.log(b) + scipy.special.betaln(a, b)
         y = np.where(tiny, -rest / b, y)

@@ -11,11 +11,11 @@ from mckl.families.next_token import NextToken, check_states
 
 
 class Bigrams(NamedTuple):
-    """What a text says of its characters.
+    """The characters of a text, and how often each follows each.
 
-    characters  those that occur, in the order of their code points: the tokens
-    table       the law of the next character, given the one before it
-    start       how often each occurs
+    characters  the characters that occur, in the order of their code points; they are the tokens
+    table       the probabilities of the next character, given the one before it, shape (S, S)
+    start       the relative frequency of each character, shape (S,)
     """
 
     characters: str
@@ -24,10 +24,11 @@ class Bigrams(NamedTuple):
 
 
 def fit(text: Any) -> Bigrams:
-    """The tables of a text, given as such or as the code points of its characters.
+    """The tables of a text, which is a string or an array of its characters' code points.
 
     Each row is smoothed by one observation that is spread evenly over all characters: the
-    probability of y after x is (n_xy + 1/S) / (n_x + 1) with S characters. Raises ValueError.
+    probability of y after x is (n_xy + 1/S) / (n_x + 1) with S characters. Raises ValueError for
+    anything else, and for a text with fewer than two different characters.
     """
     if not isinstance(text, str):
         try:

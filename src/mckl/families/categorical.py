@@ -1,7 +1,8 @@
-"""Categorical laws: phi(t) = log sum q^(1 + t) p^(-t), up to a line in t.
+"""Categorical laws: phi(t) = log sum q^(1 + t) p^(-t), up to a linear function of t.
 
-q = 0 where p > 0 is allowed: p is then, up to its mass there, a law on what q can take. What
-depends on q and p depends on differences of d = log q - log p alone, never on how they are scaled.
+q = 0 where p > 0 is allowed: p is then restricted to the categories that q can take, and its
+probability of the others is kept as `log_mass`. Results depend on q and p only through differences
+of d = log q - log p between categories, so that a common factor of the weights has no effect.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ class _Line:
         self._log_q, self._d, self.log_mass = log_q, d, log_mass
 
     def derivatives(self, t: Vector, order: int) -> Vector:
-        """The cumulants of d under weights q e^(t d)."""
+        """The cumulants of d under the weights q e^(t d), for every t."""
         weight = scipy.special.softmax(self._log_q[:, None] + np.outer(self._d, t), axis=0)
         mean = self._d @ weight
         mean += ((self._d[:, None] - mean) * weight).sum(axis=0)
@@ -56,9 +57,9 @@ class Categorical(Exponential):
     Attributes
     ----------
     logits
-        Log probabilities up to a constant; -inf for a probability of 0.
+        Log probabilities up to a constant, shape (categories,); -inf for a probability of 0.
     given
-        The probabilities where they were given, up to a factor; None where logits were.
+        The probabilities up to a factor, if the case gave probabilities; None if it gave logits.
     """
 
     logits: Vector
@@ -86,7 +87,7 @@ class Categorical(Exponential):
 
     def line(self, p: Categorical) -> _Line:
         taken = self.probabilities > 0
-        # The mass that q cannot take is summed where it is, not left over from 1.
+        # p's probability of what q cannot take is summed directly: 1 less the rest loses digits.
         lost = float(p.probabilities[~taken].sum())
         log_mass = math.log1p(-lost) if lost < 0.5 else math.log(p.probabilities[taken].sum())
         log_q = self.logits[taken] - self.logits[taken].max()
@@ -100,7 +101,7 @@ class Categorical(Exponential):
             d[taken] = self.logits[taken] - p.logits[taken]
         else:
             d[taken] = log_quotient(self.given[taken], p.given[taken])
-        # A constant changes nothing; without it rounding is that of the differences.
+        # A constant has no effect; without it, rounding is relative to the differences.
         return d - np.where(taken, self.probabilities @ d, 0.0)
 
     def scores(self, ell: Vector) -> CategoricalScores:
@@ -119,7 +120,7 @@ class Categorical(Exponential):
         return np.where(u < fraction[cell], cell, other[cell])
 
     def combine(self, draw: Any, coefficients: Vector) -> Vector:
-        # Floating-point numbers where a stream keeps no others.
+        # Some streams keep their draws as floating-point numbers.
         return np.asarray(coefficients[:, np.asarray(draw[:, 0], dtype=np.intp)])
 
     def against(self, p: Side) -> ExponentialPair:

@@ -15,7 +15,7 @@ class CategoricalScores(Scores):
     factors = 1
 
     def __init__(self, q: Vector, ell: Vector) -> None:
-        """From the probabilities q and the l of every category; l counts where q > 0 alone."""
+        """From the probabilities q and the l of every category; l is not used where q = 0."""
         self._q, self._taken = q, q > 0
         self._ell = np.where(self._taken, ell, 0.0)
         self._score = np.eye(q.size) - q  # of category, by parameter
@@ -44,7 +44,7 @@ class CategoricalScores(Scores):
 
 
 class CategoricalDraws(Draws):
-    """Categories, shape (replicates, samples)."""
+    """Drawn categories, shape (replicates, samples), and sums of gradients over them."""
 
     def __init__(self, scores: CategoricalScores, z: Vector) -> None:
         self._scores, self.points = scores, z

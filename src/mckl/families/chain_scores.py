@@ -16,12 +16,12 @@ from mckl.exact.token_moments import token_moments
 from mckl.families.scores import ELL, Draws, Rule, Scores, Weight, power_of
 
 MOST_STATES = 64  # the law of a gradient takes states^4 operations a token
-# A token's l of which the Taylor polynomial of r has all digits, over the whole sequence.
+# The largest |l| of a token for which the Taylor polynomial of r keeps all its digits.
 _SMALL = 0.05
 
 
 class ChainScores(Scores):
-    """A chain of so many tokens after a start state."""
+    """The scores of a chain with a fixed number of tokens after the start state."""
 
     offers = frozenset({"factor", "to-go", "expected"})
 
@@ -30,8 +30,8 @@ class ChainScores(Scores):
     ) -> None:
         """From the start law, q's table, the l of every transition, and the number of tokens.
 
-        `later` are the row means of l, where they are known to more digits. What q cannot do
-        counts 0, and so does a row of probability 1, such as that of a stop.
+        `later` has the row means of l where these are known to more digits. A transition that q
+        cannot take counts 0, and so does a row with one sure token, such as that of a stop token.
         """
         states = start.size
         self._start, self._q, self.factors = start, q, tokens
@@ -40,7 +40,7 @@ class ChainScores(Scores):
         self._score *= (q > 0)[:, None, :]
         free = (q > 0) & (q < 1)
         self.count = free.ravel().astype(float)
-        # The mean l of the next token, by state.
+        # The mean of the next token's l, for every state.
         self._later = (q * self._ell).sum(axis=1) if later is None else later
         self._expected = q * (self._ell - self._later[:, None])
         self._small = tokens * float(np.abs(self._ell).max()) <= _SMALL
@@ -107,7 +107,7 @@ class ChainScores(Scores):
 
 
 class ChainDraws(Draws):
-    """Sequences, shape (replicates, samples, tokens + 1), from the start state on."""
+    """Drawn states from the start state on, shape (replicates, samples, tokens + 1)."""
 
     def __init__(self, scores: ChainScores, z: Vector) -> None:
         self._scores, self.points = scores, z
@@ -116,7 +116,7 @@ class ChainDraws(Draws):
         step = before * states + z[..., 1:]
         self.ell = scores._ell.ravel()[step]
         self.later = scores._later[before]
-        # Where a transition counts in a table of every replicate's own.
+        # The cell of each transition, in one table for each replicate.
         step += states * states * np.arange(replicates)[:, None, None]
         self._step = step.ravel()
         self._shape = (replicates, states, states)

@@ -20,14 +20,15 @@ from mckl.families.parameters import check_names, missing, numbers
 
 
 class _Line:
-    """The derivatives of log Gamma are those of x log x - x and of a rest.
+    """The function phi of two Dirichlet laws.
 
-    (-1)^m (m - 2)! x^(1 - m) and (-1)^m (m - 1)! zeta_rest(m, x) in the m-th. With
-    u_i = d_i / alpha_i and their mean u, weighted by alpha_i, the first add up to
+    The derivatives of log Gamma are those of x log x - x and of a rest: the m-th derivatives of the
+    two are (-1)^m (m - 2)! x^(1 - m) and (-1)^m (m - 1)! zeta_rest(m, x). With u_i = d_i / alpha_i
+    and their mean u, weighted by alpha_i, the first parts of all terms add up to
 
-        sum alpha_i (u_i^m - u^m - m u^(m - 1) (u_i - u)),
+        sum alpha_i (u_i^m - u^m - m u^(m - 1) (u_i - u)).
 
-    which keeps its digits where the concentrations are large: (u_i - u)^2 can be taken out.
+    This keeps its digits where the concentrations are large, as (u_i - u)^2 is a common factor.
     """
 
     log_mass = 0.0

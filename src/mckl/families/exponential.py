@@ -1,15 +1,15 @@
 """Pairs of one exponential family, from its log-partition function along a line.
 
 With natural parameters theta and the log-partition function F, let d = theta_q - theta_p and
-phi(t) = F(theta_q + t d), so that p stands at t = -1 and q at 0. Then l = KL + d (T - E T) with the
+phi(t) = F(theta_q + t d), so that t = 0 is q and t = -1 is p. Then l = KL + d (T - E T) with the
 sufficient statistics T, and
 
     K(s) = log E e^{s l} = phi(s) - phi(0) - s (phi(0) - phi(-1)),
 
-which ends where the line leaves the natural space. K(s) is s (s + 1) times the second divided
-difference of phi at -1, 0 and s, an integral of phi'' > 0, the variance of l under the law at t,
-against a hat function (Hermite and Genocchi). No digit is lost however close q is to p, and a
-family implements only the derivatives of phi from the second on.
+which is infinite where the line has left the natural parameter space. K(s) is s (s + 1) times the
+second divided difference of phi at -1, 0 and s. That is an integral of phi''(t) > 0, the variance
+of l under the law at t, against a hat function (the formula of Hermite and Genocchi). So no digit
+is lost however close q is to p, and a family implements only phi's derivatives from the second on.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ from mckl.families.scores import Scores
 from mckl.text import number
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(12)
-_SETTLED = 1e-13  # what halving a panel may change, relative to the whole; the rest is far less
-_BORDER = 1e-12  # a tilt that is the border up to rounding counts as the border
-_DEEPEST = 200  # halvings of a panel
+_SETTLED = 1e-13  # the largest change by halving a panel, relative to the whole integral
+_BORDER = 1e-12  # a tilt within this relative distance of the border counts as the border
+_DEEPEST = 200  # the most times that a panel is halved
 
 
 class Line(Protocol):
@@ -44,20 +44,23 @@ class Line(Protocol):
     Attributes
     ----------
     ends
-        The open interval of the t in the natural space; -1 and 0 lie in it.
+        The open interval of t in which the line is in the natural space; -1 and 0 lie in it.
     log_mass
-        The logarithm of p's probability of the values that q can take.
+        The logarithm of p's probability of the values that q can take; 0 where q can take all.
     """
 
     ends: tuple[float, float]
     log_mass: float
 
     def derivatives(self, t: Vector, order: int) -> Vector:
-        """Derivatives 2 ... order of phi at every t, shape (order - 1, t.size)."""
+        """The derivatives 2 to `order` of phi at every t, shape (order - 1, t.size)."""
 
 
 def integral(f: Callable[[Vector], Vector], low: float, high: float) -> float:
-    """The integral of a function f >= 0 by Gauss-Legendre panels, halved until they settle."""
+    """The integral of a function f >= 0 by Gauss and Legendre's rule on panels.
+
+    Panels are halved until halving them once more changes nothing.
+    """
     panels = np.array([[low, high]])
     values, done = _panels(f, panels), 0.0
     for _ in range(_DEEPEST):
@@ -83,9 +86,10 @@ def _panels(f: Callable[[Vector], Vector], panels: Vector) -> Vector:
 
 
 class ExponentialLaw(Law):
-    """The law of l for a pair of one exponential family; it has no mirror image.
+    """The law of l for a pair of one exponential family; its samples have no mirror image.
 
-    `factors` has the lines of the independent factors, and how often each stands; None: one factor.
+    `factors` has the line of each distinct independent factor and how many factors share it; None
+    where a sample is one factor.
     """
 
     mirrored = False
@@ -152,13 +156,13 @@ class Exponential(Side):
     Attributes
     ----------
     kind
-        The law as text, the key of its stream: laws of the same kind are the same.
+        The law as text, which is the key of its random stream: equal laws have equal texts.
     columns
-        How many random numbers one sample takes.
+        The number of random numbers that one sample takes.
     dimension
-        How many independent factors one sample has.
+        The number of independent factors of one sample.
     mean
-        The means of the sufficient statistics.
+        The means of the sufficient statistics, shape (statistics,).
     """
 
     columns: int
@@ -179,37 +183,40 @@ class Exponential(Side):
 
     @abstractmethod
     def line(self, p: Any) -> Line:
-        """The line through p and this law."""
+        """The function phi on the line through p and this law."""
 
     def factor_lines(self, p: Any) -> Sequence[tuple[Line, float]] | None:
-        """The lines of the factors, and how often each stands; None where there is one factor."""
+        """The line of each distinct factor and how many factors share it; None for one factor."""
         return None
 
     def factor_log_ratios(self, p: Any, draw: Any) -> Vector | None:
-        """l_i of the factors, shape (samples, factors); None where there is one factor."""
+        """The l_i of the factors, shape (samples, factors); None where a sample is one factor."""
         return None
 
     @abstractmethod
     def coefficients(self, p: Any) -> Vector:
-        """The natural parameters of this law less those of p, one a sufficient statistic."""
+        """The natural parameters of this law less those of p, shape (statistics,)."""
 
     def scores(self, ell: Vector) -> Scores | None:
-        """The score of this law, where l is this at each of its finitely many values."""
+        """The score of this law from l at each of its values; None where these are infinitely many.
+
+        `ell` has shape (values,).
+        """
         return None
 
     @abstractmethod
     def draw(self, generator: np.random.Generator, shape: tuple[int, int]) -> Any:
-        """Independent samples, one a row."""
+        """Independent samples, one a row, shape `shape` = (samples, columns)."""
 
     @abstractmethod
     def combine(self, draw: Any, coefficients: Vector) -> Vector:
-        """Sums of the statistics of each sample times coefficients of shape (forms, statistics).
+        """Each sample's statistics times coefficients of shape (forms, statistics), added up.
 
-        Returns shape (forms, samples).
+        Returns an array of shape (forms, samples).
         """
 
     def against(self, p: Side) -> ExponentialPair:
-        """The pair of this q and a p of the same family."""
+        """The pair of this q and a p of the same family; ValueError for another family."""
         if type(p) is not type(self):
             raise ValueError(f"q is {self.family}, p is {p.family}: expected one family")
         return ExponentialPair(self, p)
@@ -219,7 +226,7 @@ class ExponentialPair(Pair):
     """q and p of one exponential family."""
 
     mirrored = additive = False
-    seconds = Seconds(35e-9, 0.0, 0.0)  # between categorical's 21 and Dirichlet's 48
+    seconds = Seconds(35e-9, 0.0, 0.0)  # between the 21 ns of categorical and the 48 of Dirichlet
 
     def __init__(self, q: Exponential, p: Exponential) -> None:
         self.q, self.p = q, p
@@ -251,7 +258,7 @@ class ExponentialPair(Pair):
 
 
 class ExponentialForm(Form):
-    """One sample of q; l is linear in its sufficient statistics."""
+    """How one sample of q is drawn; l is linear in its sufficient statistics."""
 
     def __init__(self, pair: ExponentialPair) -> None:
         self.law = pair.q
@@ -274,13 +281,13 @@ class ExponentialForm(Form):
         return _Evaluator(forms, sums)
 
     def factor_sums(self, draw: Any, ell: Vector, sums: Sequence[str]) -> Vector:
-        """Sums over factors, shape (sums, samples), where l has the values `ell`."""
+        """Sums over factors, shape (sums, samples); `ell` is l of each sample, shape (samples,)."""
         each = self.law.factor_log_ratios(self._pair.p, draw)
         return sums_over(ell[:, None] if each is None else each, sums)
 
 
 class _Evaluator:
-    """l of several forms that draw from one q."""
+    """Computes l of several forms that draw from one q."""
 
     def __init__(self, forms: Sequence[ExponentialForm], sums: Sequence[str]) -> None:
         self._law, self._forms, self._sums = forms[0].law, forms, sums
@@ -304,7 +311,7 @@ class _Evaluator:
 
 
 def text_of(vector: Vector) -> str:
-    """A short text that only this vector has."""
+    """A short text that differs between different vectors."""
     if vector.size <= 8:
         return ", ".join(map(number, vector))
     digest = hashlib.sha256(np.ascontiguousarray(vector, dtype="<f8").tobytes()).hexdigest()

@@ -1,4 +1,4 @@
-"""The gamma law: a power of x at 0, and a tail like e^-x."""
+"""The gamma law, whose density is a power of x near 0 and has a tail like e^-x."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from mckl.families.parameters import numbers
 from mckl.families.univariate import Between, Coordinates, Univariate
 from mckl.text import with_shapes
 
-_LEAST_SHAPE = 0.1  # below, quantiles of likely probabilities are too small for float64
+_LEAST_SHAPE = 0.1  # with smaller shapes, ordinary quantiles are too small for float64
 _SMALLEST = 1e-300
 
 
 @dataclass(frozen=True)
 class Gamma(Univariate):
-    """The gamma law; `scale` is the inverse of its rate, `rate` what was given instead of it."""
+    """The gamma law; `scale` is the inverse of its rate, and `rate` the rate if it was given."""
 
     shape: float
     scale: Any = 1.0
@@ -61,7 +61,7 @@ class Gamma(Univariate):
         q_rate, p_rate = self.rate, getattr(p, "rate", None)
         if q_rate is None or p_rate is None:
             return super()._excess(p)
-        return (q_rate - p_rate) / p_rate  # inverses would have lost digits near q = p
+        return (q_rate - p_rate) / p_rate  # the inverses have lost digits near q = p
 
     def log_density(self, x: Vector) -> Vector:
         y = x / self.scale
@@ -105,11 +105,11 @@ class Gamma(Univariate):
 
 
 def log_gammas(generator: np.random.Generator, shape: tuple[int, ...], shapes: Vector) -> Vector:
-    """Logarithms of gamma variates, shape (*shape, shapes), for shapes however small.
+    """Logarithms of gamma variates, shape (*shape, len(shapes)), for shapes however small.
 
-    Below shape 1 they follow from G(a) = G(a + 1) U^(1/a), as a variate of a small shape would
-    underflow. The numbers of one sample are drawn in turn, so that they do not depend on how many
-    samples are drawn at a time.
+    Below shape 1 they follow from G(a) = G(a + 1) U^(1/a) with a uniform U, as a variate of a small
+    shape would underflow. The numbers of one sample are drawn one after the other, so that they do
+    not depend on how many samples are drawn at a time.
     """
     small = np.flatnonzero(shapes < 1.0)
     every = np.concatenate((shapes, np.ones(small.size)))
@@ -121,7 +121,7 @@ def log_gammas(generator: np.random.Generator, shape: tuple[int, ...], shapes: V
 
 
 def _sweep(shapes: Sequence[float], dimension: int, scale: float, offset: float) -> Coordinates:
-    """The shapes k e^offset and k, the scales 1 and `scale`."""
+    """The pair whose q has shape k e^offset and scale 1, and whose p has shape k and `scale`."""
     (k,) = shapes
     for shape in (k, k * math.exp(offset)):
         numbers("gamma", "shape", shape, least=_LEAST_SHAPE)

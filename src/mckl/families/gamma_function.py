@@ -27,9 +27,10 @@ def log_gamma_rise(a: float, h: float) -> float:
 
 
 def zeta_rest(m: int, a: Vector) -> Vector:
-    """zeta(m, a) - a^(1 - m) / (m - 1), without the difference where a is large.
+    """The Hurwitz zeta function less its leading term, zeta(m, a) - a^(1 - m) / (m - 1).
 
-    scipy.special.zeta(m, a) = sum_n (a + n)^-m; the Euler-Maclaurin formula.
+    zeta(m, a) = sum_n (a + n)^-m is scipy.special.zeta. Where a is large, the Euler-Maclaurin
+    formula gives the rest without a subtraction.
     """
     near = a < 10.0 + m
     small, large = np.where(near, a, 1.0), np.where(near, 10.0 + m, a)

@@ -1,4 +1,4 @@
-"""The normal law in one dimension, for pairs with another family: tails like e^(-x^2 / 2)."""
+"""The normal law in one dimension, for pairs in which the other side is of another family."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Gaussian(Univariate):
         if not isinstance(p, Gaussian):
             return super().log_ratio(p, x)
         x, location, scale, excess, log_scale = self._relative(p, x)
-        step = (-x * excess - location) / scale  # from x to its place under p
+        step = (-x * excess - location) / scale  # (x - location) / scale - x
         return np.asarray(0.5 * step * (2.0 * x + step) + log_scale)
 
     def probability(self, x: Vector, upper: bool = False) -> Vector:

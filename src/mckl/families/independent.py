@@ -16,12 +16,12 @@ from mckl.families.univariate import Between, Coordinates, Univariate
 
 
 class Parameter(NamedTuple):
-    """A number a coordinate.
+    """A parameter of a one-dimensional law, one number a coordinate.
 
-    meaning  for help texts
-    default  where it is not given; None: it must be
-    above    what it must exceed
-    least    what it must reach
+    meaning  what it means, for help texts
+    default  its value if a case does not give it; None for a parameter that must be given
+    above    the number that it must exceed; None without such a bound
+    least    its smallest value; None without such a bound
     """
 
     meaning: str
@@ -36,7 +36,7 @@ SCALE = Parameter("how wide the density is, as in scipy.stats", default=1.0, abo
 
 @dataclass(frozen=True)
 class Independent(Side):
-    """One law a coordinate; `scalar`: one law that stands for every coordinate."""
+    """Independent coordinates, one law each; with `scalar`, one law serves every coordinate."""
 
     family: str
     laws: tuple[Univariate, ...]
@@ -78,7 +78,7 @@ def _check(factor: Between) -> None:
         )
 
 
-# The one-dimensional families by name; a mixture may have the laws of each.
+# The one-dimensional families by name; a mixture may have components of each.
 INDEPENDENT: dict[str, Family] = {}
 
 
@@ -89,9 +89,10 @@ def independent_family(
     shapes: Sequence[str] = (),
     sweep: Callable[[Sequence[float], int, float, float], Pair] | None = None,
 ) -> Family:
-    """The entry of a one-dimensional family; `make` takes the parameters in their order.
+    """The registry's entry of a one-dimensional family; `make` takes the parameters in their order.
 
-    A family whose last parameters are location and scale has the sweep q = offset + X, p = scale X.
+    Without a `sweep` of its own, a family whose last parameters are location and scale is swept as
+    q = offset + X and p = scale X.
     """
 
     def side(given: Mapping[str, Any]) -> Independent:

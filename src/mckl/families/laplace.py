@@ -15,7 +15,7 @@ from mckl.exact.product import Tail
 from mckl.families.independent import LOCATION, SCALE, independent_family
 from mckl.families.univariate import Univariate
 
-_LEAST = 2.0**-53  # of a probability, where a uniform number is 0
+_LEAST = 2.0**-53  # the probability that replaces a uniform number of 0
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Laplace(Univariate):
         if not isinstance(p, Laplace):
             return super().log_ratio(p, x)
         x, location, scale, excess, log_scale = self._relative(p, x)
-        # |x - location| - scale |x|, of which the large part is taken out on each side of 0
+        # |x - location| - scale |x|, without the part that cancels on each side of 0
         side = np.where(x < 0, -1.0, 1.0)
         within = -x * side * excess
         crossed = side * (x - location) < 0
@@ -67,7 +67,7 @@ class Laplace(Univariate):
         return np.asarray(self.location + self.scale * (-y if upper else y))
 
     def draw(self, generator: np.random.Generator, shape: tuple[int, int]) -> Vector:
-        # A logarithm of a whole array, several times as fast as NumPy's one by one.
+        # One logarithm of a whole array is several times as fast as NumPy's Laplace variates.
         x = generator.random(shape)
         x *= 2.0
         x -= 1.0

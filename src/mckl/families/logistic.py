@@ -51,14 +51,15 @@ class Logistic(Univariate):
         if not isinstance(p, Logistic):
             return super().log_ratio(p, x)
         x, location, scale, excess, log_scale = self._relative(p, x)
-        step = (-x * excess - location) / scale  # from x to its place under p
+        step = (-x * excess - location) / scale  # (x - location) / scale - x
         side = np.where(x < 0, -1.0, 1.0)
-        # With |x| for x, by symmetry: log q - log p = step + 2 log((1 + e^-(x + step))/(1 + e^-x)),
-        # whose last term is log(1 + e^-x (e^-step - 1) / (1 + e^-x)).
+        # By symmetry x may be replaced by |x|. Then log q - log p is
+        # step + 2 log((1 + e^-(x + step)) / (1 + e^-x)), and this logarithm is
+        # log(1 + e^-x (e^-step - 1) / (1 + e^-x)).
         x, step = x * side, step * side
         bend = np.log1p(scipy.special.expit(-x) * np.expm1(np.maximum(-step, -700.0)))
         with np.errstate(over="ignore"):
-            far = -step > 30.0  # e^-step would lose, or overflow, what x takes back
+            far = -step > 30.0  # e^-step overflows or loses digits, though e^-x makes up for it
         direct = np.logaddexp(0.0, -(x + step)) - np.logaddexp(0.0, -x)
         return np.asarray(step + 2.0 * np.where(far, direct, bend) + log_scale)
 
@@ -71,7 +72,7 @@ class Logistic(Univariate):
         return np.asarray(self.location + self.scale * (-y if upper else y))
 
     def draw(self, generator: np.random.Generator, shape: tuple[int, int]) -> Vector:
-        # A logarithm of a whole array, several times as fast as NumPy's one by one.
+        # One logarithm of a whole array is several times as fast as NumPy's logistic variates.
         u = generator.random(shape)
         np.maximum(u, _LEAST, out=u)
         np.divide(u, 1.0 - u, out=u)
@@ -80,7 +81,7 @@ class Logistic(Univariate):
     def sums(self, x: Vector, ps: Sequence[Univariate]) -> Vector:
         if any(p.kind != self.kind for p in ps):
             return super().sums(x, ps)
-        # log f(x) = -|x| - 2 log(1 + e^-|x|), and the logarithms of a product add up
+        # log f(x) = -|x| - 2 log(1 + e^-|x|), and one logarithm of a product replaces many.
         columns = x.shape[-1]
         own = _log_of_density(np.abs(x))
         out = np.empty((len(ps), len(x)))

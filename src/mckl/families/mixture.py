@@ -54,7 +54,7 @@ class Mixture(Univariate):
     @property
     def tails(self) -> tuple[Tail, Tail]:
         low, high = zip(*(c.tails for c in self.components), strict=True)
-        return min(low), min(high)  # the heaviest: the least coefficient of the leading term
+        return min(low), min(high)  # the heaviest tail: its leading coefficient is the least
 
     @property
     def breakpoints(self) -> tuple[float, ...]:
@@ -76,7 +76,7 @@ class Mixture(Univariate):
             c.kind for c in self.components
         ]:
             return apart
-        # Component by component, log(q_k / p_k) keeps its digits where it is small.
+        # log(q_k / p_k) of each component keeps its digits where it is small.
         logs = np.stack(
             [
                 _log_quotient(v, w) + c.log_ratio(d, x)
@@ -100,17 +100,17 @@ class Mixture(Univariate):
         """By Newton's method in the logarithm of the tail, kept within a bracket."""
         u = np.asarray(u, dtype=np.float64)
         out = np.empty(u.shape)
-        nearer = u <= 0.5  # from the tail in which the probability is the smaller one
+        nearer = u <= 0.5  # work in the tail with the smaller probability
         for side, tail in ((nearer, u), (~nearer, 1.0 - u)):
             if side.any():
                 out[side] = self._tail_quantile(tail[side], upper == bool(side is nearer))
         return out
 
     def _tail_quantile(self, u: Vector, upper: bool) -> Vector:
-        """The points with the probability u <= 1/2 below them, or above them."""
+        """The points below which, or with `upper` above which, the probability is u <= 1/2."""
         sign = -1.0 if upper else 1.0
-        # In sign * x, P grows. P <= max P_k puts the root above the least quantile of a
-        # component, and P >= w_k P_k below the quantile of u / w_k, where there is one.
+        # P grows with sign * x. As P <= max P_k, the root is not below the least quantile of a
+        # component; as P >= w_k P_k, it is not above component k's quantile of u / w_k < 1.
         low = np.min([sign * c.quantile(u, upper) for c in self.components], axis=0)
         high = np.max([sign * c.quantile(u, upper) for c in self.components], axis=0)
         for w, c in zip(self.weights, self.components, strict=True):
@@ -130,20 +130,20 @@ class Mixture(Univariate):
             inside = (step >= low[active]) & (step <= high[active])
             last = x[active]
             x[active] = np.where(inside, step, 0.5 * (low[active] + high[active]))
-            # A step of Newton's squares the gap.
+            # One more step of Newton's method squares the gap, so that it can stop here.
             active = active[~((inside & (np.abs(gap) < 1e-8)) | (x[active] == last))]
             if not active.size:
                 break
         return np.asarray(sign * x)
 
     def draw(self, generator: np.random.Generator, shape: tuple[int, int]) -> Vector:
-        """A component by one uniform number, a point of it by another through its quantile.
+        """Independent samples: one uniform number chooses the component, another the point.
 
-        Two numbers a point, so that points do not depend on how many are drawn at a time.
+        Every point takes two numbers, so that points do not depend on how many are drawn at a time.
         """
         u = generator.random((*shape, 2))
         chosen = np.searchsorted(np.cumsum(self.weights)[:-1], u[..., 0], side="right")
-        v = u[..., 1] + 2.0**-54  # in the middle of the cells, off 0
+        v = u[..., 1] + 2.0**-54  # the middle of each cell of width 2^-53, so that 0 is avoided
         out = np.empty(shape)
         for k, c in enumerate(self.components):
             here = chosen == k

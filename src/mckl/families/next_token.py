@@ -1,7 +1,8 @@
-"""Tables of next-token laws, one row a token, and how those of q differ from those of p.
+"""Tables of next-token laws, and how the table of q differs from that of p.
 
-A row of logits and a row of probabilities stand for the same law up to a factor. What depends on q
-and p is computed from differences of their logs, so that no digit is lost where they are close.
+Row x of a table is the law of the next token after token x, as logits or as probabilities, both up
+to a factor of the probabilities. l is computed from differences of logs, so that no digit is lost
+where q is close to p.
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ from mckl.exact.phi import phi
 from mckl.families.exponential import log_quotient
 from mckl.families.parameters import shown_briefly
 
-_NEVER = 1e-290  # a token that is less likely counts as one of probability 0
+_NEVER = 1e-290  # a token with a smaller probability counts as impossible
 _ADD_UP = 1e-6  # how far the sum of a row of probabilities may be from 1
-# Transition tables, their series and the tables that are drawn from: bytes an entry, about.
+# Approximate bytes an entry of the transition table takes, with series and alias tables.
 _BYTES_PER_ENTRY = 300
 MOST_STATES = 4096
 
@@ -28,8 +29,9 @@ MOST_STATES = 4096
 class NextToken(NamedTuple):
     """The laws of the next token, given the one before it.
 
-    logits  log probabilities up to a constant a row, shape (states, states); -inf for 0
-    given   the probabilities where they were given, up to a factor a row; None where logits were
+    logits  log probabilities up to a constant for each row, shape (states, states); -inf for 0
+    given   the probabilities up to a factor for each row, if the user gave probabilities; None if
+            the user gave logits
     """
 
     logits: Vector
@@ -47,15 +49,15 @@ class NextToken(NamedTuple):
         return self if temperature == 1.0 else NextToken(self.logits / temperature)
 
     def most_likely(self, k: int) -> NextToken:
-        """The k likeliest tokens of every row, those of equal probability in their order."""
+        """The table cut to the k likeliest tokens of every row (top-k); lower tokens win ties."""
         return self._kept(lambda mass: np.arange(mass.shape[1]) < k)
 
     def nucleus(self, share: float) -> NextToken:
-        """The fewest tokens of every row with a share of its probability (top-p)."""
+        """The table cut to the fewest tokens of every row that have this share (top-p)."""
         return self._kept(lambda mass: np.cumsum(mass, axis=1) - mass < share)
 
     def _kept(self, which: Callable[[Vector], Any]) -> NextToken:
-        """The table cut to some of the columns of sorted rows."""
+        """The table cut to the places that `which` chooses in rows sorted from the likeliest on."""
         q = self.probabilities
         order = np.argsort(-q, axis=1, kind="stable")
         kept = np.empty(q.shape, dtype=bool)
@@ -65,7 +67,7 @@ class NextToken(NamedTuple):
         if self.given is not None:
             given = np.where(kept, self.given, 0.0)
             left = given.sum(axis=1, keepdims=True)
-            # Rows keep their sums, which are still to be checked.
+            # Rows keep their sums, as `check_rows` has still to check them.
             given *= self.given.sum(axis=1, keepdims=True) / np.where(left > 0, left, 1.0)
         return NextToken(logits, given)
 
@@ -81,7 +83,7 @@ class NextToken(NamedTuple):
 
 
 def check_states(states: int, name: str) -> None:
-    """Refuse more states than memory is meant for, with a ValueError in one line."""
+    """Raise ValueError where tables of so many states would take too much memory."""
     if states > MOST_STATES:
         needed, most = (n * n * _BYTES_PER_ENTRY / 1e9 for n in (states, MOST_STATES))
         raise ValueError(
@@ -91,9 +93,9 @@ def check_states(states: int, name: str) -> None:
 
 
 def read_table(name: str, value: Any) -> NextToken:
-    """The table of a side's `transitions` or `logits`, a square matrix; else a ValueError.
+    """The table from `transitions` or `logits`, as `name` says; `value` must be a square matrix.
 
-    Whether rows add up to 1 is for `check_rows`.
+    Raises ValueError for anything else. `check_rows` checks that rows add up to 1.
     """
     expected = "expected a square matrix of numbers, one row a token"
     try:
@@ -120,7 +122,7 @@ def read_table(name: str, value: Any) -> NextToken:
 
 
 def check_rows(side: str, table: NextToken, but: int | None) -> None:
-    """Refuse rows that are no probabilities, apart from the one of the stop token."""
+    """Raise ValueError where a row, except for `but`, the stop token's, does not add up to 1."""
     if table.given is not None:
         sums = table.given.sum(axis=1)
         wrong = np.abs(sums - 1.0) > _ADD_UP
@@ -137,12 +139,16 @@ def check_rows(side: str, table: NextToken, but: int | None) -> None:
 def transitions(
     q: NextToken, p: NextToken, start: Vector, difference: Vector | None = None
 ) -> Transitions:
-    """What the law of l needs of q and p; NaN in rows in which p is 0 and q is not.
+    """The tables from which the law of l follows; NaN in rows in which p is 0 and q is not.
 
     Parameters
     ----------
+    q, p
+        The laws of the next token, with equal numbers of states.
+    start
+        The law of the state before the first token, shape (states,).
     difference
-        Logits of q less logits of p, where they are known to more digits than the tables have.
+        Logits of q less logits of p, where these are known to more digits than the tables have.
     """
     of_q, of_p = q.probabilities, p.probabilities
     taken = of_q > _NEVER
@@ -155,13 +161,13 @@ def transitions(
         d[taken] = q.logits[taken] - p.logits[taken]
     else:
         d[taken] = log_quotient(q.given[taken], p.given[taken])
-    # A constant a row changes nothing; without it rounding is that of the differences.
+    # A constant for each row has no effect; without it, rounding is relative to the differences.
     d = np.where(taken, d - (probabilities * d).sum(axis=1, keepdims=True), 0.0)
     missed = np.where(taken, 0.0, of_p).sum(axis=1)
     near = np.log1p((probabilities * phi(-d)).sum(axis=1))
     far = scipy.special.logsumexp(np.where(taken, log_q - d, -np.inf), axis=1)
     kl = np.where(np.abs(d).max(axis=1) < 1.0, near, far)
-    # p's mass where q has any is summed where it is small, not left over from 1.
+    # Where p's probability of what q can take is small, it is summed: 1 less the rest loses digits.
     kept = np.where(taken, of_p, 0.0).sum(axis=1)
     kl = kl - np.where(missed < 0.5, np.log1p(-np.minimum(missed, 0.5)), np.log(kept))
     return Transitions(

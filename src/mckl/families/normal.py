@@ -5,8 +5,8 @@ diagonal covariances is a sum over coordinates (docs/theory.md, section 1),
 
     log q(z) - log p(z) = sum_i  c_i + a_i epsilon_i^2 + b_i epsilon_i,
 
-so everything that the study computes for a pair follows from (a, b, c). Two laws with any
-covariances are such a pair in rotated coordinates.
+so everything that the study computes for a pair follows from (a, b, c). Two normal laws with full
+covariance matrices are such a pair in rotated coordinates.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from mckl.families.quadratic_law import Coefficients, QuadraticLaw
 
 
 class _Normal(base.Pair):
-    """A pair of normal laws, which is known by its coefficients (a, b, kl)."""
+    """A pair of normal laws; its law of l follows from the coefficients (a, b, kl)."""
 
     family = "normal"
 
@@ -57,14 +57,15 @@ class _Normal(base.Pair):
         return radial_groups(self.coefficients)
 
 
-# The largest vectors of equal coordinates that TensorFlow Probability is given.
+# The longest vector of equal coordinates for which a TensorFlow distribution is built.
 _ALIKE = 2**20
 
 
 class Diagonal(_Normal):
     """The sampled q and the reference p, normal with diagonal covariances.
 
-    Each field has shape (dimension,). Build it with `pair`, which checks.
+    The means and standard deviations have shape (dimension,). Build a pair with `pair`, which
+    checks them.
     """
 
     def __init__(self, q_mean: Vector, q_sd: Vector, p_mean: Vector, p_sd: Vector) -> None:
@@ -88,7 +89,7 @@ class Diagonal(_Normal):
         return full(self.coefficients, where)
 
     def distributions(self) -> list[Factor]:
-        """Coordinates that are views of one number, as in the sweep, stand for more of them."""
+        """As in `Pair`; one entry stands for many equal coordinates, as in a sweep."""
         alike = all(v.strides == (0,) for v in self.vectors)
         some = min(self.dimension, _ALIKE) if alike else self.dimension
         q_mean, q_sd, p_mean, p_sd = (v[:some] for v in self.vectors)
@@ -99,13 +100,13 @@ class Diagonal(_Normal):
         return [Factor(self.dimension / some, q, p)]
 
     def integrals(self) -> base.Integrals:
-        """Gauss-Hermite quadrature in (z - mu_q) / sigma_q of the two log densities' difference.
+        """Gauss-Hermite quadrature of the two log densities' difference in (z - mu_q) / sigma_q.
 
-        No formula for an expectation is used. For normal laws the integrand is a polynomial, for
-        which the rule is exact.
+        No closed form of an expectation is used. The integrand is a polynomial, for which the rule
+        is exact.
         """
         vectors, copies = self.vectors, 1
-        if all(v.strides == (0,) for v in vectors):  # views of one number: all are alike
+        if all(v.strides == (0,) for v in vectors):  # views of one number: coordinates are equal
             vectors, copies = tuple(v[:1] for v in vectors), self.dimension  # type: ignore[assignment]
         q_mean, q_sd, p_mean, p_sd = vectors
         # z - mu_p = (z - mu_q) + (mu_q - mu_p)
@@ -123,9 +124,10 @@ class Diagonal(_Normal):
         return base.Integrals(copies * float(np.sum(mean)), copies * float(np.sum(variance)))
 
     def _coefficients(self) -> Coefficients:
-        """With rho = sigma_q / sigma_p and delta = mu_q - mu_p: a = (rho^2 - 1) / 2,
-        b = sigma_q delta / sigma_p^2. Exact to rounding near scale 1 and offset 0.
-        """  # noqa: D205
+        """The coefficients a = (rho^2 - 1) / 2 and b = sigma_q (mu_q - mu_p) / sigma_p^2.
+
+        Here rho = sigma_q / sigma_p. They are exact to rounding near q = p.
+        """
         vectors, weight = _compress(self.vectors)
         a, b, kl = (np.empty(weight.size) for _ in range(3))
         for start in range(0, weight.size, _ROWS):
@@ -135,9 +137,9 @@ class Diagonal(_Normal):
 
 
 class Correlated(_Normal):
-    """Two normal laws with any covariances: a diagonal pair in rotated coordinates.
+    """Two normal laws with full covariances, which are a diagonal pair in rotated coordinates.
 
-    Build it with `correlated`, which checks.
+    Build a pair with `correlated`, which checks the matrices.
     """
 
     def __init__(self, q_mean: Vector, q_cov: Vector, p_mean: Vector, p_cov: Vector) -> None:
@@ -164,16 +166,16 @@ class Correlated(_Normal):
 
     @property
     def reverse_kl(self) -> float:
-        """In the same rotated coordinates, where p is to q as 1 / rho is to 1."""
+        """KL(p||q) in nats, in the same rotated coordinates, where rho becomes 1 / rho."""
         a, b, _, weight = self.coefficients
-        square = 1.0 + 2.0 * a  # rho^2, of which little is left where p is far wider than q
+        square = 1.0 + 2.0 * a  # rho^2, which has lost digits where p is far wider than q
         if square.min() < 1e-3:
             return super().reverse_kl
         gap = x_minus_log1p(-2.0 * a / square)
         return 0.5 * float(weight @ (gap + (b / square) ** 2))
 
     def integrals(self) -> base.Integrals:
-        """The textbook's traces and determinants, with nothing rotated.
+        """KL and variance from traces and determinants, without the rotation.
 
         KL = (tr A - D - log det A + d^T Sigma_p^-1 d) / 2 with A = Sigma_p^-1 Sigma_q and
         d = mu_q - mu_p; V = tr (A - I)^2 / 2 + d^T Sigma_p^-1 Sigma_q Sigma_p^-1 d.
@@ -187,9 +189,11 @@ class Correlated(_Normal):
         return base.Integrals(float(kl), float(variance))
 
     def _coefficients(self) -> Coefficients:
-        """With Sigma_p = R R^T and R^-1 (Sigma_q - Sigma_p) R^-T = W diag(2a) W^T:
-        rho^2 = 1 + 2a and b = rho W^T R^-1 (mu_q - mu_p). Nothing cancels near q = p.
-        """  # noqa: D205
+        """The coefficients in rotated coordinates, which keep all digits near q = p.
+
+        With Sigma_p = R R^T and R^-1 (Sigma_q - Sigma_p) R^-T = W diag(2a) W^T they are a and
+        b = rho W^T R^-1 (mu_q - mu_p), where rho^2 = 1 + 2a.
+        """
         from scipy.linalg import cholesky, eigh, solve_triangular
 
         root = cholesky(self.p_cov, lower=True)
@@ -203,19 +207,19 @@ class Correlated(_Normal):
         return Coefficients(0.5 * twice_a, b, kl, np.ones(b.size))
 
 
-# Eigenvalues closer than this, relative to the largest, are one: rounding set them apart.
+# Eigenvalues that differ by less than this share of the largest are taken as equal.
 _SAME_EIGENVALUE = 1e-12
 
 
 def _snapped(values: Vector) -> Vector:
-    """Ascending values, with those that differ by rounding alone made equal to their mean."""
+    """Ascending values, in which neighbours that differ only by rounding become their mean."""
     close = _SAME_EIGENVALUE * float(np.abs(values).max(initial=0.0))
     group = np.concatenate(([0], np.cumsum(np.diff(values) > close)))
     return np.asarray((np.bincount(group, values) / np.bincount(group))[group])
 
 
 class Normal(base.Side):
-    """A normal law: `sd` is its standard deviations, or `covariance` its covariance matrix."""
+    """A normal law with standard deviations `sd`, or else with the matrix `covariance`."""
 
     family = "normal"
 
@@ -233,7 +237,7 @@ class Normal(base.Side):
         return correlated(self.mean, self.matrix(dimension), p.mean, p.matrix(dimension))
 
     def matrix(self, dimension: int) -> Vector:
-        """The covariance matrix, in this dimension where the standard deviation is a scalar."""
+        """The covariance matrix; a scalar standard deviation stands for `dimension` coordinates."""
         if self.covariance is not None:
             return self.covariance
         assert self.sd is not None
@@ -242,7 +246,7 @@ class Normal(base.Side):
     def independent(self) -> Independent:
         """The law as independent coordinates, for a pair with another family."""
         if self.sd is None:
-            raise ValueError("normal: a covariance stands against another normal law alone")
+            raise ValueError("normal: with a covariance, q and p must both be normal")
         side = GAUSSIAN.side({"mean": self.mean, "sd": self.sd})
         assert isinstance(side, Independent)
         return side
@@ -289,19 +293,21 @@ def grid_pair(dimension: int, scale: float, offset: float) -> Diagonal:
     """The pair of a grid setting: q = N(offset, I) and p = N(0, scale^2 I).
 
     `scale` is sigma_p / sigma_q and `offset` is (mu_q - mu_p) / sigma_q, the same in every
-    coordinate; the vectors are views of one number, so a dimension of 10^6 costs nothing.
+    coordinate. The vectors are views of one number, so that a high dimension takes no memory.
+    Raises ValueError as `pair` does.
     """
-    one = pair(offset, 1.0, 0.0, scale)  # checked as numbers, not as 10^9 copies of them
+    one = pair(offset, 1.0, 0.0, scale)  # numbers are checked once, not once a coordinate
     return Diagonal(*(np.broadcast_to(v, (dimension,)) for v in one.vectors))
 
 
 def correlated(
     q_mean: ArrayLike, q_cov: ArrayLike, p_mean: ArrayLike, p_cov: ArrayLike
 ) -> Correlated:
-    """A `Correlated` pair from means and covariances; a scalar mean stands for every coordinate.
+    """A `Correlated` pair from means, shape (D,) or (), and covariances, shape (D, D).
 
-    Raises ValueError, naming what is wrong: shapes that do not fit, numbers that are not finite, a
-    covariance that is not symmetric, or not positive definite (with its least eigenvalue).
+    A scalar mean stands for every coordinate. Raises ValueError, naming what is wrong: shapes that
+    do not fit, numbers that are not finite, a covariance that is not symmetric, or one that is not
+    positive definite (with its least eigenvalue).
     """
     covariances = {"q": np.asarray(q_cov, float), "p": np.asarray(p_cov, float)}
     means = {"q": np.asarray(q_mean, float), "p": np.asarray(p_mean, float)}
@@ -337,14 +343,14 @@ def correlated(
 
 
 def _compress(vectors: tuple[Vector, ...]) -> tuple[tuple[Vector, ...], Vector]:
-    """Identical coordinates, counted once; vectors that are views of one number stay O(1)."""
+    """The distinct coordinates and their counts; views of one number take constant time."""
     dimension = vectors[0].size
     if all(v.strides == (0,) for v in vectors):
         return tuple(v[:1] for v in vectors), np.array([float(dimension)])
     return tuple(np.ascontiguousarray(v) for v in vectors), np.ones(dimension)
 
 
-_ROWS = 2**13  # coordinates at a time: what is made of them stays in cache
+_ROWS = 2**13  # coordinates that are worked on at a time, so that arrays stay in cache
 
 
 def _of_coordinates(
@@ -362,15 +368,15 @@ def _of_coordinates(
 
 
 def kl_divergence(pair: base.Pair) -> float:
-    """KL(q||p) in nats; of normal laws the closed form."""
+    """KL(q||p) in nats from the law of l, in closed form where the family has one."""
     return pair.law.kl
 
 
 def log_density_ratio(pair: Diagonal, z: Vector) -> Vector:
-    """Log q(z) - log p(z) in nats for points z of shape (..., dimension), by the definition.
+    """Log q(z) - log p(z) in nats, shape (...), for points z of shape (..., dimension).
 
-    This is the notebook's formula: two log densities, subtracted. The estimation step
-    uses (a, b, c) instead, which is the same number at a fraction of the work.
+    This is the definition, which subtracts two log densities. The estimation step uses (a, b, c)
+    instead, which gives the same number with a fraction of the work.
     """
     q = (z - pair.q_mean) / pair.q_sd
     p = (z - pair.p_mean) / pair.p_sd

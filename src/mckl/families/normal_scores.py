@@ -1,4 +1,4 @@
-"""The score of a diagonal normal q, and everything that its gradient estimators need.
+"""The joint law of the score of a diagonal normal q and l, for gradient estimators.
 
 With z = mu + sigma epsilon the parameters are ((mu - m)/s, log sigma) of every coordinate, where m
 and s are constants equal to mu and sigma at the point: the scores are (epsilon, epsilon^2 - 1), and
@@ -18,11 +18,11 @@ from mckl.families.quadratic_law import Coefficients, QuadraticLaw
 from mckl.families.scores import POWERS, SMALL, Draws, Rule, Scores, Weight, power_of
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(12)
-_FARTHEST = 40.0  # standard deviations: how far integrals go
+_FARTHEST = 40.0  # the limits of integrals, in standard deviations
 
 
 class NormalScores(Scores):
-    """Scores of the means, then of the logarithms of the standard deviations."""
+    """Scores of a normal q: first of the means, then of the logarithms of standard deviations."""
 
     offers = frozenset({"factor", "pathwise"})
 
@@ -35,7 +35,7 @@ class NormalScores(Scores):
         self.kl, self.variance = self._law.kl, self._law.variance
         self.gradient = np.concatenate((b, 2.0 * a))
         own = 2.0 * a * a + b * b
-        # A Taylor polynomial of r needs tilts far from 0 to have finite means.
+        # The Taylor polynomial of r is only right where E r^k is finite for tilts far from 0.
         calm = np.abs(a) < 1.0 / 64.0
         self._small = bool(self.variance + self.kl**2 <= SMALL and calm.all())
         self._small_own = bool(np.max(own + kl * kl) <= SMALL and calm.all())
@@ -57,7 +57,7 @@ class NormalScores(Scores):
         return one
 
     def _moment(self, weight: Weight, power: int, small: bool, whole: bool) -> Vector:
-        """E (weight(l) s)^power for every parameter; of l, or of a coordinate's own part of it."""
+        """E (weight(l) s)^power for every parameter; unless `whole`, l is the coordinate's l_i."""
         a, b, kl, copies = self._c
         total = np.zeros(2 * a.size)
         for t, coefficients in power_of(weight, power, small).items():
@@ -97,7 +97,7 @@ class NormalScores(Scores):
         return np.where(np.isfinite(total), total, np.inf)
 
     def _by_quadrature(self, weight: Weight, highest: int) -> Vector:
-        """Moments of a coordinate's weight(l) s, by panels that end at the kinks."""
+        """Moments of each coordinate's weight(l_i) s, by panels that end at the kinks."""
         a, b, kl, _ = self._c
         edges = [np.broadcast_to(x, a.shape) for x in np.arange(-_FARTHEST, _FARTHEST + 0.5, 0.5)]
         for kink in weight.kinks:
@@ -137,7 +137,7 @@ class NormalScores(Scores):
 
 
 class NormalDraws(Draws):
-    """Standard normals, shape (replicates, samples, coordinates)."""
+    """Drawn standard normals, shape (replicates, samples, coordinates)."""
 
     def __init__(self, a: Vector, b: Vector, kl: Vector, noise: Vector) -> None:
         self._a, self._b, self.points = a, b, noise
@@ -205,7 +205,7 @@ def _from_cumulants(kappa: Vector) -> Vector:
 
 
 def _roots(a: Vector, b: Vector, c: Vector) -> list[Vector]:
-    """Both real roots of a x^2 + b x + c; far outside where there are none."""
+    """Both real roots of a x^2 + b x + c; a point beyond the integrals' ends for a missing root."""
     inside = b * b - 4.0 * a * c
     root = np.sqrt(np.maximum(inside, 0.0))
     q = -0.5 * (b + np.where(b < 0, -root, root))

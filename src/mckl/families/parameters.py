@@ -1,4 +1,4 @@
-"""Reads the parameters of one side of a case. Every error is a ValueError of one line."""
+"""Reads the parameters of one side of a case. Every mistake is a ValueError with one line."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mckl.text import listed
 
 
 def check_names(family: str, given: Mapping[str, Any], known: Collection[str]) -> None:
-    """Refuses a parameter that the family does not have."""
+    """Raise ValueError for a parameter that the family does not have."""
     for name in given:
         if name not in known:
             near = difflib.get_close_matches(str(name), known, 1)
@@ -30,7 +30,11 @@ def numbers(
     least: float | None = None,
     most: float | None = None,
 ) -> Vector:
-    """The finite numbers of a scalar or a vector, shape () or (length,)."""
+    """The finite numbers of a scalar or a vector as an array of shape () or (length,).
+
+    Raises ValueError for anything else, and for numbers not above `above`, below `least` or above
+    `most`.
+    """
     expected = "a number or a list of numbers"
     try:
         out = np.asarray(value, dtype=np.float64)
@@ -53,7 +57,7 @@ def numbers(
 
 
 def one_length(family: str, vectors: Mapping[str, Vector]) -> int | None:
-    """How many coordinates vectors stand for; None where all are scalars."""
+    """The common length of the vectors, None where all are scalars; ValueError if they differ."""
     lengths = {name: v.size for name, v in vectors.items() if v.ndim}
     if len(set(lengths.values())) > 1:
         text = listed([f"{n} numbers of {name}" for name, n in lengths.items()])
@@ -62,7 +66,7 @@ def one_length(family: str, vectors: Mapping[str, Vector]) -> int | None:
 
 
 def missing(family: str, name: str) -> ValueError:
-    """What to raise where a parameter without a default is not given."""
+    """The error for a parameter that has no default and is not given."""
     return ValueError(f"{family}: {name} is missing")
 
 

@@ -16,7 +16,7 @@ from mckl.families.base import Family, Side
 from mckl.families.exponential import Exponential, ExponentialPair, log_quotient, text_of
 from mckl.families.parameters import check_names, missing, numbers
 
-_MOST_RATE = 1e15  # counts beyond are not exact in float64
+_MOST_RATE = 1e15  # counts above this are not exact in float64
 
 
 class _Line:
@@ -32,7 +32,7 @@ class _Line:
 
 @dataclass(frozen=True, eq=False)
 class Poisson(Exponential):
-    """Counts with these rates; a rate of shape () stands for every coordinate of the other side."""
+    """Independent counts with rates of shape (counts,); a scalar rate serves every coordinate."""
 
     rate: Vector
     family = "poisson"
@@ -70,7 +70,7 @@ class Poisson(Exponential):
 
     def factor_log_ratios(self, p: Poisson, draw: Vector) -> Vector:
         d = self.coefficients(p)
-        # The constant is KL, rate (e^-d - 1 + d).
+        # The constant is the factor's KL, rate (e^-d - 1 + d).
         return np.asarray(d * (draw - self.rate) + self.rate * k3(d))
 
     def coefficients(self, p: Poisson) -> Vector:

@@ -1,8 +1,8 @@
 """Policies: Markov chains over tokens, such as a language model and the reference it is kept near.
 
-A sample is a sequence of tokens after a state drawn from the start law, which q and p share: as
-many as `dimension` says or, with a stop token, until that is drawn, and `dimension` at most. The
-log density ratio is a sum over tokens of log q(y | x) - log p(y | x).
+A sample is a sequence of tokens after a start state, whose law q and p share. A sequence has
+`dimension` tokens; with a stop token it ends when this is drawn, and has `dimension` tokens at
+most. The log density ratio is the sum over tokens y, each after x, of log q(y | x) - log p(y | x).
 """
 
 from __future__ import annotations
@@ -35,28 +35,28 @@ from mckl.families.parameters import check_names, missing, numbers, shown_briefl
 from mckl.families.policy_form import PolicyForm
 
 _ADD_UP = 1e-6  # how far the sum of the start law may be from 1
-_MOST_DIRECT = 1e9  # steps times entries of a table for the check of KL from its definition
+_MOST_DIRECT = 1e9  # the most tokens times table entries for which KL is summed by its definition
 _TABLES = ("transitions", "logits", "text")
 _SAMPLING = ("temperature", "top_k", "top_p")
 _SHARED = ("initial", "dimension", "stop")
-# Of the tables of `policy(S)`, which follow from S alone.
+# The seed of the tables of `policy(S)`, which depend on S alone.
 _SEED = 20261124
 
 
 class PolicyPair(Pair):
-    """Policies q and p over tokens that are reached from the start.
+    """Policies q and p, cut to the tokens that can be reached from the start.
 
     Attributes
     ----------
     transitions
-        q and p at the tokens that are reached (`mckl.exact.chain.Transitions`).
+        q and p at the tokens that can be reached (`mckl.exact.chain.Transitions`).
     stop
-        The token after which nothing follows, by its place among these; None without one.
+        The index, among these tokens, of the one that ends a sequence; None without one.
     """
 
     mirrored = additive = False
     sums = frozenset(("half_square", "ratio", "k3", "rb"))
-    seconds = Seconds(13e-9, 0.0, 0.0)  # of docs/policies.md
+    seconds = Seconds(13e-9, 0.0, 0.0)  # measured in docs/policies.md
 
     def __init__(
         self, q: NextToken, p: NextToken, start: Vector, dimension: int, stop: int | None = None,
@@ -99,7 +99,7 @@ class PolicyPair(Pair):
 
     @cached_property
     def scores(self) -> ChainScores | None:
-        """None where the table is so large that it has too many parameters."""
+        """The scores in the logits of q's table; None for tables with too many parameters."""
         of = self.transitions
         if of.start.size > MOST_STATES:
             return None
@@ -120,12 +120,17 @@ class PolicyPair(Pair):
         return Integrals(*direct(self.transitions, self.dimension))
 
     def per_token(self, name: str = "ell") -> PerToken:
-        """What estimates have as their mean that divide a sum over tokens by the length.
+        """The exact means of estimates that divide a sum over tokens by the sequence's length.
 
         Parameters
         ----------
         name
             The sum: ``ell``, ``half_square``, ``ratio``, ``k3`` or ``rb``.
+
+        Returns
+        -------
+        PerToken
+            Nats per token, and the mean length in tokens (`mckl.exact.lengths.PerToken`).
 
         >>> from mckl.families.registry import case_pair
         >>> q, p = [[0.5, 0.5], [0, 1]], [[0.8, 0.2], [0, 1]]
@@ -144,7 +149,7 @@ class PolicyPair(Pair):
 
 
 def _reachable(steps: NDArray[np.bool_], at: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Which states can be reached from some, in any number of steps."""
+    """The states that can be reached from those of `at`, in any number of steps."""
     reached = at
     while True:
         more = reached | steps[reached].any(axis=0)
@@ -155,18 +160,18 @@ def _reachable(steps: NDArray[np.bool_], at: NDArray[np.bool_]) -> NDArray[np.bo
 
 @dataclass(frozen=True, eq=False)
 class Policy(Side):
-    """q or p: its tables, and what it says of the sequences.
+    """One side of a pair of policies, q or p, with its own parameters and those that are shared.
 
     Attributes
     ----------
     table
         The laws of the next token.
     initial, dimension, stop
-        As in a case; None where they are not given.
+        The shared parameters as a case gives them; None where this side does not give them.
     characters
-        What the tokens are, for tables fitted to a text.
+        The characters that the tokens stand for, if the table is fitted to a text; else None.
     fitted
-        The start law of such tables.
+        The start law of a table that is fitted to a text; else None.
     """
 
     table: NextToken
@@ -178,7 +183,7 @@ class Policy(Side):
     family = "policy"
 
     def against(self, p: Side) -> PolicyPair:
-        """The pair of this q and a policy p over as many tokens."""
+        """The pair of this q and a policy p over as many tokens; ValueError if they do not fit."""
         if not isinstance(p, Policy):
             raise ValueError(f"q is policy, p is {p.family}: expected one family")
         states = len(self.table.logits)
@@ -224,7 +229,7 @@ class Policy(Side):
             if stop is not None:
                 start[stop] = 0.0
             if not start.any():
-                raise ValueError("policy: the stop token is the only one: sequences of length 0")
+                raise ValueError("policy: the only token is the stop token, so no sequence has any")
             return np.asarray(start / start.sum())
         if start.size != states:
             raise ValueError(f"policy: initial has {start.size} numbers, expected {states}")
@@ -283,7 +288,7 @@ def _side(given: Mapping[str, Any]) -> Policy:
 
 
 def _sweep(shapes: Sequence[float], dimension: int, scale: float, offset: float) -> PolicyPair:
-    """Logits G + offset H for q and G / scale for p, tables of normals that follow from S alone."""
+    """The pair with logits G + offset H for q and G / scale for p; G and H depend on S alone."""
     states = _whole("states", shapes[0], 2, "policy(S) with 2 states or more")
     check_states(states, f"policy({states})")
     G, H = generator(_SEED, "policy", states).standard_normal((2, states, states))
@@ -298,7 +303,7 @@ POLICY = Family(
     "policy",
     ("states",),
     {
-        "transitions": "the laws of the next token, one row a token; rows add up to 1",
+        "transitions": "the probabilities of the next token, one row a token; rows add up to 1",
         "logits": "their logarithms, up to a constant a row",
         "text": "a text whose characters are the tokens; its pairs of characters make the table",
         "temperature": "what logits are divided by; 1 unless given",

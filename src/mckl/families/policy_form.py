@@ -1,8 +1,8 @@
-"""How sequences of tokens are drawn, and sums over their tokens with them.
+"""Draws sequences of tokens, and sums over their tokens while they are drawn.
 
-All sequences of all replicates step together. A token takes one uniform number, two look-ups in
-an alias table and one look-up of what it adds to every sum: a row of a table that is indexed by
-the cell drawn and by which of the cell's two tokens it is.
+All sequences of all replicates take each step together. A token takes one uniform number, two
+look-ups in an alias table and one look-up of what it adds to every sum. The latter is a row of a
+table that is indexed by the drawn cell of the alias table and by which of its two tokens was drawn.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from mckl.draw.alias import alias_tables
 from mckl.draw.form import Form
 from mckl.exact.chain import Transitions
 
-# Sequences of one replicate that are drawn side by side: how many decides their random numbers.
+# Sequences of one replicate that are drawn together. Their random numbers depend on it.
 _BLOCK, _BLOCK_TOKENS, _LEAST_BLOCK = 1024, 2**20, 64
-# Tokens of a sequence between two look-ups of what they add up to; it decides the last bits.
+# Tokens of a sequence whose shares are looked up and summed at a time. Last bits depend on it.
 _STEPS = 8
-_WIDTHS = (4, 2, 1)  # NumPy copies rows of so many numbers at once
+_WIDTHS = (4, 2, 1)  # NumPy copies a row of so many numbers at once
 
 
 class PolicyForm(Form):
-    """A sequence of tokens, drawn from q."""
+    """How a sequence of tokens is drawn from q."""
 
     def __init__(self, transitions: Transitions, tokens: int, stop: int | None) -> None:
         self.transitions, self.stop = transitions, stop
@@ -39,7 +39,7 @@ class PolicyForm(Form):
         self.block = max(min(_BLOCK, _BLOCK_TOKENS // tokens), _LEAST_BLOCK)
 
     def draw(self, stream: Any, rows: int) -> Any:
-        """The generator: what it gives is evaluated as it comes."""
+        """The generator of the stream: the evaluator draws from it, token by token."""
         return stream.generator(self.shape)
 
     def evaluator(
@@ -54,14 +54,14 @@ class PolicyForm(Form):
 
 
 class Cells:
-    """Alias tables over cells: cell x S + i belongs to token x, and is drawn i of S.
+    """Alias tables of the next token: token x has the S cells x S + i, each equally likely.
 
     Attributes
     ----------
     threshold
-        Up to which number in [i, i + 1) the cell's own token is drawn.
+        For each cell, the number in [i, i + 1) below which its own token is drawn, else the other.
     token
-        The tokens of the cell: at 2 cell its own, at 2 cell + 1 the other.
+        The two tokens of each cell: its own at index 2 cell, the other at 2 cell + 1.
     """
 
     def __init__(self, of: Transitions) -> None:
@@ -73,13 +73,13 @@ class Cells:
         self.first = alias_tables(of.start[None])
 
     def of_table(self, table: Vector) -> Vector:
-        """A table g(previous, next) by the place of the token in `token`."""
+        """A table g(previous, next), rearranged to the indices of `token`."""
         states = len(table)
         return np.take_along_axis(table, self.token.reshape(states, -1), axis=1).ravel()
 
 
 class Sequences:
-    """Sums over tokens, by name, of forms that draw from one q."""
+    """Draws sequences from one q, and computes the named sums over tokens for several forms."""
 
     def __init__(self, forms: Sequence[PolicyForm], names: Sequence[str]) -> None:
         self._form, cells = forms[0], forms[0].cells
@@ -112,7 +112,7 @@ class Sequences:
             out[:, 0, ..., start : start + rows] = np.moveaxis(sums, -1, 0).reshape(*shape, rows)
 
     def _block(self, rows: int) -> list[Vector]:
-        """The sums of the next `rows` sequences of every replicate, (replicates, rows, width)."""
+        """The sums of the next `rows` sequences: arrays of shape (replicates, rows, width)."""
         live = np.arange(len(self._generators))
         x = np.stack([self._first(int(r), rows) for r in live])
         total = [np.zeros((*x.shape, table.shape[1])) for table in self._tables]
@@ -128,7 +128,7 @@ class Sequences:
                 else:
                     total[k][live] += shares
             if end is not None:
-                # A replicate draws no more once all its sequences have stopped.
+                # A replicate stops drawing once all its sequences have ended.
                 going = (x != end * self._states).any(axis=1)
                 live, x = live[going], x[going]
         return total
@@ -145,9 +145,10 @@ class Sequences:
         return generator.random(shape)
 
     def _steps(self, live: NDArray[np.intp], x: NDArray[np.intp], steps: int) -> NDArray[np.intp]:
-        """Step all sequences on from x, the first cells of their states, which is overwritten.
+        """Draw the next tokens of all sequences; x has the first cell of each state.
 
-        Returns the places of the tokens in the tables, shape (steps, replicates, rows).
+        x is overwritten with the new states. Returns the indices of the drawn tokens in
+        `Cells.token`, shape (steps, replicates, rows).
         """
         u = np.stack([self._random(int(r), steps, x.shape[1]) for r in live], axis=1)
         u *= self._states

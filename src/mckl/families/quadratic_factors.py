@@ -1,8 +1,8 @@
-"""Moments of functions of l_i = kl + a (g^2 - 1) + b g, side by side for many coordinates.
+"""Moments of functions of l_i = kl + a (g^2 - 1) + b g, for many coordinates at once.
 
-Where l_i is small, the functions are integrated over g itself by Gauss and Hermite's rule.
-Elsewhere a product of them is a sum of polynomials in g times exponentials e^{-j l - k l'}, with l'
-at -g: under the law tilted by the exponential g is normal, and the rule is exact for the
+Where l_i is small, the functions are integrated over g by the Gauss-Hermite rule. Elsewhere a
+product of them is a sum of polynomials in g times exponentials e^{-j l - k l'}, where l' is l at
+-g. Under the law tilted by such an exponential g is normal, so that the rule is exact for the
 polynomial.
 """
 
@@ -20,10 +20,10 @@ from mckl.arrays import Vector
 from mckl.exact import joint
 from mckl.exact.integrands import half_square, k3, ratio, x_minus_log1p
 
-# 2 |a| and b^2 up to which l counts as small: e^{-4 l} is then within reach of the rule.
+# l counts as small up to these values of 2 |a| and b^2; the rule can then integrate e^{-4 l}.
 _SMALL = 0.05
 _NODES, _NODES_OF_SMALL = 12, 64
-_ROWS = 2**10  # coordinates at a time: what is made of them stays in cache
+_ROWS = 2**10  # coordinates that are worked on at a time, so that arrays stay in cache
 _OF_RATIO = ("ratio", "k3")
 
 
@@ -36,9 +36,10 @@ def _rule(nodes: int) -> tuple[Vector, Vector]:
 def cumulants(
     a: Vector, b: Vector, kl: Vector, names: Sequence[str], paired: bool, order: int
 ) -> Vector:
-    """Joint cumulants of functions of l_i, as `mckl.exact.law.Law.sums` has them for one factor.
+    """The joint cumulants of the named functions of each l_i, as `mckl.exact.law.Law.sums` defines.
 
-    Shape ((order + 1,) * len(names), coordinates).
+    `a`, `b` and `kl` have shape (coordinates,), the result ((order + 1,) * len(names),
+    coordinates); inf where one diverges.
     """
     out = np.empty(((order + 1),) * len(names) + (a.size,))
     small = (2.0 * np.abs(a) <= _SMALL) & (b * b <= _SMALL)
@@ -87,13 +88,16 @@ def _of_small(
 def _tilted(
     a: Vector, b: Vector, kl: Vector, names: Sequence[str], paired: bool, order: int
 ) -> Vector:
-    """Each function is P(g), or P(g) plus the mean of r over the points of a unit."""
+    """Moments by tilted laws. Each function is a polynomial P(g), to which r is added for some.
+
+    If paired, r is the mean of its values at g and at -g.
+    """
     mu = np.zeros(((order + 1),) * len(names) + (a.size,))
     with_ratio = [name in _OF_RATIO for name in names]
     most = {index: _most(index, with_ratio) for index in joint.indices(len(names), order)}
     for k in range(max(most.values()) + 1):
         for j in range(k + 1 if paired else 1):
-            # r^(k - j) r'^j, of the k-th power of the mean of r and r'
+            # the term r^(k - j) r'^j of the k-th power of the mean of r and r'
             log_mass, g, weight, finite = _law(a, b, kl, -float(k), -float(k - 2 * j))
             times = math.comb(k, j) * 2.0**-k if paired else 1.0
             mass = np.exp(np.where(finite, log_mass, math.inf))
@@ -108,14 +112,14 @@ def _tilted(
 
 
 def _most(index: Sequence[int], with_ratio: Sequence[bool]) -> int:
-    """The largest power of r in a product of so many of each function."""
+    """The largest power of r in the product of the functions' powers `index`."""
     return sum(power for power, has in zip(index, with_ratio, strict=True) if has)
 
 
 def _law(
     a: Vector, b: Vector, kl: Vector, T: float, S: float
 ) -> tuple[Vector, Vector, Vector, NDArray[np.bool_]]:
-    """log E e^{T (KL + Q) + S L}, nodes and weights for g under that tilt, where it is finite."""
+    """log E e^{T (KL + Q) + S L}, nodes and weights for g under this tilt, where it is finite."""
     x, weight = _rule(_NODES)
     t = 2.0 * a
     precision = 1.0 - T * t
@@ -128,7 +132,7 @@ def _law(
 
 
 def _polynomial(name: str, g: Vector, a: Vector, b: Vector, kl: Vector, paired: bool) -> Vector:
-    """P(g) of a function, less the function's mean."""
+    """The polynomial P(g) of a function, less the function's mean."""
     even, odd = a * (g * g - 1.0), b * g  # about KL
     if name == "ratio":
         return np.full_like(g, -1.0)

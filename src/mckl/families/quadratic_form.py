@@ -1,6 +1,6 @@
-"""How many numbers stand for one sample of a quadratic form: every coordinate, or two a group.
+"""Draws samples of a quadratic form: one number a coordinate, or two a group of coordinates.
 
-Either way a sample's log density ratio is a quadratic form in independent standard normals g
+Either way the log density ratio of a sample is a quadratic form in independent standard normals g
 and chi-squares w,
 
     l = KL + sum_i square_i (g_i^2 - 1) + linear_i g_i + sum_j chi_j (w_j - dof_j).
@@ -38,10 +38,10 @@ class QuadraticForm(Form):
     chi, dof
         Coefficients of w - dof, and the degrees of freedom of each w, shape (chi-squares,).
     p
-        Mean and standard deviation of p in each coordinate where each g is one, in which q is
-        standard, so that there is a point with densities; else None.
+        Where each g is one coordinate and q is standard normal, the mean and the standard
+        deviation of p in each, from which densities can be computed; else None.
     shares
-        The share of KL in each coordinate where each g is one, shape (normals,); else None.
+        Where each g is one coordinate, the share of KL of each, shape (normals,); else None.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class QuadraticForm(Form):
 
     @property
     def coordinates(self) -> tuple[Vector, Vector, Vector]:
-        """(a, b, c) with l_i = c + a g^2 + b g, where each g is a coordinate."""
+        """(a, b, c) with l_i = c + a g^2 + b g, in forms in which each g is a coordinate."""
         return self.square, self.linear, _known(self.shares) - self.square
 
     def stratified(self, n: int, integrand: str = "ell") -> Stratified:
@@ -104,7 +104,7 @@ class QuadraticForm(Form):
 
     @cached_property
     def _distinct(self) -> tuple[Vector, Vector]:
-        """Distinct rows (a, b, KL) of the coordinates, and how often each stands."""
+        """The distinct rows (a, b, KL) of the coordinates, and how often each occurs."""
         rows = np.stack((self.square, self.linear, _known(self.shares)), axis=1)
         distinct, counts = np.unique(rows, axis=0, return_counts=True)
         return distinct, counts.astype(np.float64)
@@ -124,7 +124,7 @@ def _known(shares: Vector | None) -> Vector:
     return shares
 
 
-# Sums over strata are integrated coordinate by coordinate, which takes 0.05 s each.
+# The most distinct coordinates whose sums over strata are integrated: each takes 0.05 s.
 _MOST_DISTINCT = 16
 
 
@@ -141,9 +141,10 @@ _NONE = np.empty(0)
 
 
 def full(c: Coefficients, p: tuple[Vector, Vector] | None = None) -> QuadraticForm:
-    """One normal a coordinate: the textbook way.
+    """The form with one normal number for each coordinate.
 
-    `p` is the mean and the standard deviation of p where q is standard, if they are known.
+    `p` has the mean and the standard deviation of p in coordinates in which q is standard normal,
+    if these are known.
     """
     repeats = c.weight.astype(np.int64)
     kl = float(np.sum(c.kl * c.weight))
@@ -152,12 +153,12 @@ def full(c: Coefficients, p: tuple[Vector, Vector] | None = None) -> QuadraticFo
 
 
 def radial(c: Coefficients) -> QuadraticForm:
-    """Two numbers a group of coordinates with equal a, whatever the dimension.
+    """The form with two numbers for each group of coordinates that have the same a.
 
-    Within a group l depends on epsilon through its squared length and its projection on
-    b/|b| alone. The projection is one normal g, and what the length has besides is a
-    chi-square w with (group size - 1) degrees of freedom, independent of g: the same law
-    in two numbers (docs/theory.md, section 5).
+    Within a group l depends on epsilon only through its squared length and its projection on
+    b/|b|. The projection is one normal g. The squared length less g^2 is a chi-square w with
+    (group size - 1) degrees of freedom, independent of g. So two numbers have the same law of l,
+    whatever the dimension (docs/theory.md, section 5).
     """
     a, group = np.unique(c.a, return_inverse=True)
     size = np.bincount(group, weights=c.weight).astype(np.float64)
@@ -171,7 +172,7 @@ def radial(c: Coefficients) -> QuadraticForm:
 
 
 def radial_groups(c: Coefficients) -> tuple[int, int]:
-    """How many normals and how many chi-squares `radial` draws, without making it."""
+    """How many normals and how many chi-squares the form `radial` would draw."""
     order = np.argsort(c.a) if c.weight.max() > 1 else None
     a = np.sort(c.a) if order is None else c.a[order]
     first = np.flatnonzero(np.concatenate(([True], a[1:] != a[:-1])))
@@ -182,9 +183,9 @@ def radial_groups(c: Coefficients) -> tuple[int, int]:
 
 
 class _Sums:
-    """Weighted sums over the numbers of a sample, one a form.
+    """Weighted sums over the numbers of a sample, one sum for each form.
 
-    Forms whose weights are all alike, as in a sweep, share the plain sum.
+    Forms whose weights are all equal, as in a sweep, share one unweighted sum.
     """
 
     def __init__(self, weights: Sequence[Vector]) -> None:
@@ -201,7 +202,7 @@ class _Sums:
         self._sums = {key: np.empty(shape) for key in self._patterns}
 
     def add(self, numbers: Vector, replicate: int, start: int, stop: int) -> None:
-        """Take in the numbers, shape (rows, numbers), of units start to stop."""
+        """Add up the numbers of the units from start to stop, shape (rows, numbers)."""
         for key, pattern in self._patterns.items():
             np.matmul(numbers, pattern, out=self._sums[key][replicate, start:stop])
 
@@ -211,7 +212,7 @@ class _Sums:
 
 
 class _Evaluator:
-    """BLAS products tile by tile, the rest at once."""
+    """Computes l from matrix products of each tile, and the rest once all tiles are in."""
 
     def __init__(self, forms: Sequence[QuadraticForm], signs: int, sums: Sequence[str]) -> None:
         self._constants = [

@@ -24,11 +24,11 @@ from mckl.families.quadratic_factors import cumulants
 
 
 class Coefficients(NamedTuple):
-    """What the law of l depends on, one row per distinct coordinate.
+    """The coefficients that the law of l depends on, one row for each distinct coordinate.
 
     a, b      as in the module's formula
-    kl        the coordinate's share of KL(q||p), without cancellation
-    weight    in how many coordinates this row stands
+    kl        the coordinate's share of KL(q||p), computed without cancellation
+    weight    how many coordinates have this row
 
     All have shape (rows,).
     """
@@ -42,9 +42,9 @@ class Coefficients(NamedTuple):
 class _Sums(NamedTuple):
     """Sums over coordinates under the tilt T, with s = t / (1 - T t) and c = b^2 / (1 - T t).
 
-    cross   sum t s
-    plain   sum s^i, by i
-    with_b  sum s^i c, by i
+    cross   the sum of t s
+    plain   the sums of s^i, indexed by i
+    with_b  the sums of s^i c, indexed by i
     """
 
     cross: float
@@ -52,11 +52,11 @@ class _Sums(NamedTuple):
     with_b: Vector
 
 
-_ROWS = 2**13  # coordinates at a time: what is made of them stays in cache
+_ROWS = 2**13  # coordinates that are worked on at a time, so that arrays stay in cache
 
 
 def _sum_of_m(T: float, t: Vector, weight: Vector) -> float:
-    """Sum m(T t) over coordinates."""
+    """The sum of m(T t) over coordinates."""
     return sum(
         float(weight[i : i + _ROWS] @ x_minus_log1p(T * t[i : i + _ROWS]))
         for i in range(0, t.size, _ROWS)
@@ -102,10 +102,10 @@ def _complex_m(x: Complex) -> Complex:
 
 
 class QuadraticLaw(Law):
-    """The law of l for these coefficients."""
+    """The law of l for these coefficients (docs/theory.md, section 2)."""
 
     analytic = True
-    _most_odd = 2  # L is normal, so joint cumulants hold at most two factors of it
+    _most_odd = 2  # L is normal, so joint cumulants with more than two factors of it vanish
 
     def __init__(self, c: Coefficients) -> None:
         super().__init__()
@@ -155,7 +155,7 @@ class QuadraticLaw(Law):
         self._tilted(tilt[0], order)  # all powers in one pass
 
     def _tilted(self, T: float, order: int) -> _Sums:
-        """The sums over coordinates under the tilt T, with powers up to `order` at least."""
+        """The sums over coordinates under the tilt T, with powers up to at least `order`."""
         known = self._sums.get(T)
         if known is None or known.plain.size <= order:
             known = self._sums[T] = _sums(self._t, self._b2, self._weight, T, order)

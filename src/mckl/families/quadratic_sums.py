@@ -1,11 +1,11 @@
 """Sums over the coordinates of a quadratic form of functions of l_i = c + a g^2 + b g.
 
-How a coordinate is evaluated depends on its coefficients alone, never on the draws, so that the
-sums of a sample have the same bits wherever it stands. Where no likely g makes l_i large, r_i - 1
-and -l_i agree in many digits, and r_i - 1 + l_i is summed by its series. Where l_i is of a middle
-size, r_i - 1 keeps its digits as expm1(-l_i); elsewhere e^-l_i less 1, which is faster, does.
-Coordinates that are all alike, as in a sweep, need l_i for nothing else: its sum and that of its
-square follow from the power sums of g, which all forms share.
+The way in which a coordinate is evaluated depends on its coefficients alone, never on the draws, so
+that a sample has the same sums to the last bit whichever samples are evaluated with it. Where no
+likely g makes l_i large, r_i - 1 and -l_i agree in many digits, so r_i - 1 + l_i is summed by its
+series. Where l_i is of medium size, r_i - 1 is expm1(-l_i), which keeps its digits. Elsewhere it is
+e^-l_i less 1, which is faster. If all coordinates are equal, as in a sweep, the sums of l_i and of
+its square follow from the power sums of g, which all forms share.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from numpy.typing import NDArray
 
 from mckl.arrays import Vector
 
-_FAR = 9.0  # a standard normal is farther out with a probability of 2e-19
-_SMALL = 0.1  # an l_i up to which the series is used
+_FAR = 9.0  # a standard normal exceeds it with a probability of 2e-19
+_SMALL = 0.1  # the largest l_i for which the series is used
 _SERIES = [(-1.0) ** k / math.factorial(k + 2) for k in range(10)]
-_MIDDLE = 0.25  # the root of E l_i^2 up to which r_i - 1 is not e^-l_i less 1
-_LARGE = 300.0  # beyond, c and what depends on g are added up before the exponential
+_MIDDLE = 0.25  # the largest root of E l_i^2 for which r_i - 1 is computed by expm1
+_LARGE = 300.0  # the largest l_i for which e^-l_i may be computed as e^-c times the rest
 
 
 class _Coefficients:
-    """Coordinates of one form that are evaluated in one way.
+    """The coordinates of one form that are evaluated in the same way.
 
-    Coefficients that are all alike are one number. `kind` says how: ``small``, ``middle``,
-    ``large`` or ``far``, as the module has it; of the last, c joins what depends on g before the
-    exponential.
+    Coefficients that are all equal are kept as one number. `kind` is the way: ``small`` by the
+    series, ``middle`` by expm1, ``large`` by e^-c times the exponential of the part that depends on
+    g, and ``far`` by the exponential of the sum, as e^-c alone might overflow.
     """
 
     def __init__(
@@ -46,11 +46,11 @@ class _Coefficients:
 
     @property
     def alike(self) -> bool:
-        """Whether these are all coordinates of the form, and the same."""
+        """Whether these are all the coordinates of the form, and all are equal."""
         return self.columns is None and all(np.ndim(v) == 0 for v in (self.a, self.b, self.c))
 
     def quadratic(self, g: Vector, sign: int, scale: float, room: Vector) -> Vector:
-        """Each scale (a g^2 + b sign g), shape (rows, coordinates), in room."""
+        """scale (a g^2 + b sign g) of each coordinate, shape (rows, coordinates), in `room`."""
         out = room[: g.size].reshape(g.shape)
         b = scale * sign * self.b
         if np.ndim(self.a) == 0 and self.a == 0.0:
@@ -62,15 +62,16 @@ class _Coefficients:
         return out
 
     def ell(self, g: Vector, sign: int, room: Vector) -> Vector:
-        """Each l_i, in room."""
+        """l_i of each coordinate, shape (rows, coordinates), in `room`."""
         out = self.quadratic(g, sign, 1.0, room)
         out += self.c
         return out
 
     def remainder(self, g: Vector, sign: int, room: Vector, out: Vector) -> None:
-        """The sums that take an exponential: of r_i - 1 + l_i where it is small, else of r_i.
+        """Write to `out`, shape (rows,), the sums that need an exponential.
 
-        Of a middle size of r_i - 1. `out` has shape (rows,).
+        They are the sums of r_i - 1 + l_i for the kind ``small``, of r_i - 1 for ``middle``, and of
+        r_i for the others.
         """
         if self.kind == "small":
             ell = self.ell(g, sign, room)
@@ -79,7 +80,7 @@ class _Coefficients:
         x = self.quadratic(g, sign, -1.0, room)
         if self.kind != "large":
             x -= self.c
-        with np.errstate(over="ignore"):  # an infinite r is one
+        with np.errstate(over="ignore"):  # r may be infinite
             (np.expm1 if self.kind == "middle" else np.exp)(x, out=x)
         np.matmul(x, self.weight, out=out)
 
@@ -100,7 +101,7 @@ def _series(x: Vector) -> Vector:
 
 
 def _groups(a: Vector, b: Vector, c: Vector) -> list[_Coefficients]:
-    """The coordinates of a form by how they are evaluated."""
+    """The coordinates of a form, grouped by the way in which they are evaluated."""
     reach = _FAR**2 * np.abs(a) + _FAR * np.abs(b) + np.abs(c)
     small = reach <= _SMALL
     middle = ~small & ((a + c) ** 2 + 2.0 * a * a + b * b <= _MIDDLE**2)
@@ -116,8 +117,10 @@ class FactorSums:
     ----------
     coefficients
         (a, b, c) of every form, each of shape (coordinates,).
+    signs
+        2 if the sums at the mirror images are wanted too, else 1.
     names
-        Of the sums, in the order in which they are given out.
+        The names of the sums, in the order in which `finish` writes them.
     """
 
     def __init__(
@@ -139,7 +142,7 @@ class FactorSums:
         self._room: Vector = nothing
 
     def resize(self, replicates: int, units: int) -> None:
-        """Make room for so many replicates and units."""
+        """Make room for the sums of so many replicates and units."""
         groups = max(map(len, self._forms))
         each = (len(self._signs), len(self._forms), groups, replicates, units)
         self._powers = np.empty((5, replicates, units))
@@ -147,8 +150,11 @@ class FactorSums:
         self._scratch = np.empty((replicates, units))
 
     def add(self, normals: Vector, replicate: int, start: int, stop: int) -> None:
-        """Take in the numbers, shape (rows, coordinates), of units start to stop."""
-        if self._room.size < normals.size:  # one for all forms: it stays in cache
+        """Compute the sums of the units from start to stop, whose numbers are `normals`.
+
+        `normals` has shape (rows, coordinates).
+        """
+        if self._room.size < normals.size:  # all forms share one array, which stays in cache
             self._room = np.empty(normals.size)
         room, here = self._room, (replicate, slice(start, stop))
         if any(self._alike):
@@ -166,7 +172,7 @@ class FactorSums:
                         group.remainder(g, sign, room, self._remainder[at])
 
     def _add_powers(self, g: Vector, out: Vector) -> None:
-        """Sums of g to the powers 1 to 4 over coordinates; the third and fourth for squares."""
+        """Sums of g^1 to g^4 over coordinates; the third and fourth only if squares are wanted."""
         np.matmul(g, np.ones(g.shape[1]), out=out[1])
         np.vecdot(g, g, out=out[2])
         if "half_square" in self._names:
@@ -202,7 +208,7 @@ class FactorSums:
         if not self._exponentials:
             return
         remainder = self._remainder[at]
-        # It is the sum of r_i - 1 + l_i, of r_i - 1 or of r_i, and the sums differ by that of l_i.
+        # The remainder is the sum of r_i - 1 + l_i, of r_i - 1 or of r_i; that of l_i converts it.
         small = group.kind == "small"
         if group.kind in ("large", "far"):
             remainder -= group.size
@@ -214,7 +220,7 @@ class FactorSums:
             rows[second] += remainder
 
     def _polynomial(self, coefficients: Sequence[Vector], out: Vector) -> None:
-        """The first coefficient, and the others times the power sums, written to out."""
+        """Write to `out` the first coefficient plus the others times the power sums of g."""
         out[:] = coefficients[0]
         for c, power in zip(coefficients[1:], self._powers[1:], strict=False):
             if c != 0.0:

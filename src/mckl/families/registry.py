@@ -10,7 +10,7 @@ from typing import Any
 from mckl.families.base import Family, Pair
 from mckl.text import nearest, with_shapes
 
-# Every family imported here is registered, in the order in which everything shows them.
+# Every family imported here is registered; tables, figures and messages keep this order.
 from mckl.families.normal import NORMAL
 from mckl.families.student_t import STUDENT_T
 from mckl.families.laplace import LAPLACE
@@ -29,15 +29,15 @@ _TEXT = re.compile(r"\s*([a-z][a-z-]*)\s*(?:\(([^()]*)\))?\s*")
 
 
 def read(text: str) -> tuple[Family, tuple[float, ...]]:
-    """A family of a sweep and its shape parameters, from a text such as ``student-t(5)``.
+    """The family and the shape parameters that a sweep's text names, such as ``student-t(5)``.
 
-    Raises ValueError in one line.
+    Raises ValueError, with a message of one line, for any other text.
     """
     match = _TEXT.fullmatch(text)
     family = _family(match[1] if match else text)
     if family.sweep is None:
         swept = ", ".join(f.example for f in FAMILIES.values() if f.sweep)
-        raise ValueError(f"'{family.name}' stands in cases alone, expected one of {swept}")
+        raise ValueError(f"'{family.name}' can only be used in cases, expected one of {swept}")
     assert match
     try:
         shapes = tuple(float(part) for part in match[2].split(",")) if match[2] else ()
@@ -49,15 +49,15 @@ def read(text: str) -> tuple[Family, tuple[float, ...]]:
 
 
 def canonical(text: str) -> str:
-    """The text of a family as results have it: ``student-t(5)`` for ``student-t( 5.0 )``."""
+    """The text of a family as results write it: ``student-t(5)`` for ``student-t( 5.0 )``."""
     family, shapes = read(text)
     return with_shapes(family.name, shapes)
 
 
 def sweep_pair(text: str, dimension: int, scale: float, offset: float) -> Pair:
-    """The pair of a cell of a sweep (what scale and offset mean: docs/theory.md, section 1).
+    """The pair of one cell of a sweep; docs/theory.md, section 1, defines scale and offset.
 
-    Raises ValueError in one line.
+    Raises ValueError, with a message of one line, where the family has no such pair.
     """
     family, shapes = read(text)
     assert family.sweep is not None
@@ -65,11 +65,10 @@ def sweep_pair(text: str, dimension: int, scale: float, offset: float) -> Pair:
 
 
 def case_pair(case: Mapping[str, Any]) -> Pair:
-    """The pair of a case: mappings `q` and `p`, each with its `family` (normal unless named).
+    """The pair of a case, which has mappings `q` and `p`, each with its `family` (default normal).
 
-    What stands beside them belongs to both (`Family.shared`), and may stand in `q`.
-
-    Raises ValueError in one line that names the side.
+    Keys beside `q` and `p` are parameters that both share (`Family.shared`); they may also be among
+    those of `q`. Raises ValueError, with a message of one line that names the side.
     """
     sides = {}
     shared = {name: value for name, value in case.items() if name not in ("q", "p")}
@@ -84,5 +83,5 @@ def case_pair(case: Mapping[str, Any]) -> Pair:
 
 def _family(name: Any) -> Family:
     if name not in FAMILIES:
-        raise ValueError(f"'{name}' is no family: {nearest(name, FAMILIES)}")
+        raise ValueError(f"'{name}' is not a family: {nearest(name, FAMILIES)}")
     return FAMILIES[name]

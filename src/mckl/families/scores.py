@@ -1,7 +1,7 @@
-"""The score of q beside the log density ratio: what gradient estimators are made of.
+"""The joint law of the score of q and the log density ratio, from which gradient estimators follow.
 
-The score is the gradient of log q_theta(z) in the parameters theta of q. A sample of several
-factors has the score sum s_t and the log density ratio l = sum l_t.
+The score s of a sample z is the gradient of log q_theta(z) with respect to the parameters theta of
+q. A sample of several factors t has the score s = sum s_t and the log density ratio l = sum l_t.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ import numpy as np
 
 from mckl.arrays import Vector
 
-POWERS = (1, 2, 3, 4)  # the moments of a gradient that its mean, its variance and the gate take
+POWERS = (1, 2, 3, 4)  # the moments that a gradient's mean, its variance and verification need
 
-# Where l is this small, r - 1 and -l agree in nearly every digit: r is its Taylor polynomial there.
+# For smaller |l|, r - 1 and -l agree in nearly every digit: a Taylor polynomial replaces r.
 SMALL = 2e-3
 _TAYLOR_DEGREE, _MOST_DEGREE = 11, 18
 
-# For every tilt t the coefficients of the powers of l that multiply e^(t l).
+# For every tilt t, the coefficients of the polynomial in l that multiplies e^(t l).
 Expression = Mapping[int, Vector]
 
 
 class Weight(NamedTuple):
     """A function of a log density ratio l, by which a score is multiplied.
 
-    at      l -> its values
-    terms   (alpha, beta, gamma) of alpha + beta l + gamma (r - 1) with r = e^(-l); None where it
-            is no such sum
-    kinks   the values of l at which it is not smooth
+    at      the function itself: it takes an array of l and returns an array of the same shape
+    terms   (alpha, beta, gamma) if the function is alpha + beta l + gamma (r - 1) with r = e^(-l);
+            None for any other function, such as one with a clamp
+    kinks   the values of l at which the function is not smooth
     """
 
     at: Callable[[Vector], Vector]
@@ -57,7 +57,10 @@ ONE, ELL = linear(1.0), linear(ell=1.0)
 
 
 def power_of(weight: Weight, power: int, small: bool) -> Expression:
-    """A power of a weight with `terms`, as polynomials times exponentials of l."""
+    """A power of a weight that has `terms`, as a sum of polynomials times exponentials of l.
+
+    With `small`, r is replaced by its Taylor polynomial (`SMALL`).
+    """
     assert weight.terms is not None
     constant, ell, ratio = weight.terms
     base: Expression
@@ -87,8 +90,8 @@ def power_of(weight: Weight, power: int, small: bool) -> Expression:
 class Rule(NamedTuple):
     """A gradient estimator that is a sum over factors t, with sums over the later factors u > t.
 
-    Per factor: (now(l_t) + sum_u later(l_u)) s_t. With `expected`, the first term is its mean given
-    the factors before, and a later factor counts with its mean given those before it.
+    The term of a factor is (now(l_t) + sum_u later(l_u)) s_t. With `expected`, now(l_t) s_t is
+    replaced by its mean given the factors before t, and each l_u by its mean given those before u.
     """
 
     now: Weight
@@ -97,16 +100,17 @@ class Rule(NamedTuple):
 
 
 class Draws(ABC):
-    """Independent samples of a pair.
+    """Independent samples of a pair, and sums of gradient estimates over them.
 
     Attributes
     ----------
     ell
-        The l_t of every factor, shape (replicates, samples, factors).
+        The l_t of every factor in nats, shape (replicates, samples, factors).
     points
-        What was drawn: categories, states from the start state on, or standard normals.
+        The drawn values: categories, states from the start state on, or standard normals.
     later
-        The mean of l_t given the factors before it, of the same shape; None where there is none.
+        The mean of l_t given the factors before t, of the same shape; None for families whose
+        `Scores.offers` lacks `expected`.
     """
 
     ell: Vector
@@ -117,36 +121,44 @@ class Draws(ABC):
     def scored(self, weights: Vector) -> Vector:
         """Sums over samples of sum_t weights_t s_t, shape (replicates, parameters).
 
-        Weights have shape (replicates, samples, factors), or one factor for all of them.
+        `weights` has shape (replicates, samples, factors), or (replicates, samples, 1) where all
+        factors of a sample have the same weight.
         """
 
     def expected(self) -> Vector:
-        """Sums over samples of sum_t E[l_t s_t given the factors before]."""
+        """Sums over samples of sum_t E[l_t s_t given the factors before t].
+
+        Shape (replicates, parameters). NotImplementedError where the family does not offer it.
+        """
         raise NotImplementedError
 
     def pathwise(self, stick: bool) -> Vector:
-        """Sums over samples of the derivative of l at fixed noise."""
+        """Sums over samples of the derivative of l at fixed noise; `stick` as in `Scores.pathwise`.
+
+        Shape (replicates, parameters). NotImplementedError where the family does not offer it.
+        """
         raise NotImplementedError
 
 
 class Scores(ABC):
     """The joint law of l and the score of one sample.
 
-    Arrays of parameters have shape (parameters,), but equal ones may be given once.
+    Arrays over parameters have shape (parameters,), in which one entry may stand for several
+    parameters with equal laws.
 
     Attributes
     ----------
     offers
-        Kinds of gradient estimators that the family has, beside `whole`: `factor`, `to-go` (sums
-        over later factors), `expected` (the sum over the next token), `pathwise`.
+        The kinds of gradient estimators that the family has beside `whole`: `factor`, `to-go`
+        (with sums over later factors), `expected` (with sums over the next token), `pathwise`.
     count
-        How many equal parameters every entry stands for.
+        How many parameters each entry stands for.
     factors
-        How many factors a sample has.
+        The number of factors of a sample.
     kl, variance
-        Mean and variance of l, in nats and their square.
+        The mean of l in nats, and its variance in nats squared.
     gradient
-        The gradient of KL(q_theta||p) at q.
+        The gradient of KL(q_theta||p) at q, in nats per unit of each parameter.
     """
 
     offers: frozenset[str]
@@ -158,32 +170,36 @@ class Scores(ABC):
 
     @property
     def parameter_count(self) -> int:
-        """How many parameters q has."""
+        """The number of parameters of q."""
         return int(self.count.sum())
 
     @abstractmethod
     def whole(self, weight: Weight, highest: int = 4) -> Vector:
-        """Moments 1 ... highest of weight(l) s for every parameter, shape (highest, parameters).
+        """The moments 1 to `highest` of weight(l) s, shape (highest, parameters).
 
-        inf where one diverges; NaN where none is known.
+        inf where a moment diverges; NaN where no formula is known.
         """
 
     def by_factor(self, rule: Rule, highest: int = 4) -> Vector:
-        """The same moments of a sum over factors."""
+        """The moments, as in `whole`, of a rule's sum over factors.
+
+        Raises NotImplementedError where the family has no such estimators.
+        """
         raise NotImplementedError
 
     def pathwise(self, stick: bool, highest: int = 4) -> Vector:
-        """The same moments of the derivative of l at fixed noise.
+        """The moments, as in `whole`, of the derivative of l at fixed noise.
 
-        `stick` leaves out the part that goes through the score, which has mean 0.
+        With `stick`, the derivative leaves out the score, whose mean is 0 ("sticking the landing":
+        Roeder, Wu & Duvenaud, 2017). Raises NotImplementedError where the family has none.
         """
         raise NotImplementedError
 
     @cached_property
     def fisher(self) -> Vector:
-        """The mean square of the score, for every parameter."""
+        """The mean square of the score for every parameter, the diagonal of Fisher information."""
         return np.asarray(self.whole(ONE, 2)[1])
 
     @abstractmethod
     def draws(self, generator: np.random.Generator, replicates: int, samples: int) -> Draws:
-        """Independent samples."""
+        """Independent samples: `samples` in each of so many replicates."""

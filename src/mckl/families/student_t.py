@@ -1,4 +1,4 @@
-"""Student's t: tails like |x|^-(df + 1)."""
+"""Student's t, whose tails fall like |x|^-(df + 1)."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class StudentT(Univariate):
             return super().log_ratio(p, x)
         x, location, scale, excess, log_scale = self._relative(p, x)
         more = p.df - self.df
-        step = (-x * excess - location) / scale  # from x to its place y under p
+        step = (-x * excess - location) / scale  # y - x, with y = (x - location) / scale
         y, square = x + step, x * x
         # (1 + y^2 / df_p) / (1 + x^2 / df_q) - 1
         bend = (step * (2.0 * x + step) - square * (more / self.df)) * (self.df / p.df)
@@ -106,7 +106,7 @@ class StudentT(Univariate):
             y -= p.location / p.scale
             y *= y
             y += self.df
-            y /= under_q  # exactly 1 where q = p, as a product with the inverse would not be
+            y /= under_q  # exactly 1 where q = p, unlike a product with the inverse
             # (df + y^2) / (df + x^2) lies between 1 / bound and bound
             bound = 4.0 * np.max((1.0 + p.location**2 / self.df) * (1.0 + p.scale**2 + p.scale**-2))
             out[i] = half * log_of_products(y, float(bound))

@@ -1,4 +1,4 @@
-"""Pairs of products of one-dimensional continuous laws, of one family or of two."""
+"""Pairs whose coordinates are independent one-dimensional continuous laws, of one family or two."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from mckl.exact.integrands import sums_over
 from mckl.exact.product import ProductLaw, Tail
 from mckl.families.base import Integrals, Pair
 
-# The smallest tail probability that a mirror image is looked for with.
+# The smallest tail probability for which a mirror image is computed.
 _LEAST_TAIL = 1e-300
 
 
 class Relative(NamedTuple):
-    """A point x and a law p where another law of the same kind is the standard one."""
+    """A point x and a law p, in the coordinate in which a law of the same kind is standard."""
 
     x: Vector
     location: Any
@@ -38,24 +38,25 @@ class Relative(NamedTuple):
 class Univariate(ABC):
     """A one-dimensional law with a density. Laws are immutable and compare by their parameters.
 
-    For evaluation alone, location and scale may be arrays that broadcast with the points.
+    Where densities are only evaluated, location and scale may be arrays that broadcast with x.
+    Points x and probabilities u are arrays of any shape, and results have the same shape.
 
     Attributes
     ----------
     kind
-        The family's name and its shape parameters, such as ``student-t(5)``: laws that differ by
-        location and scale alone have the same.
+        The family's name with its shape parameters, such as ``student-t(5)``. Laws that differ only
+        in location and scale have the same kind.
     location, scale
-        Where the law stands; 0 and 1 for a family that has none.
+        The location and the scale; 0 and 1 for a family that has neither.
     support
         The interval in which x lies.
     domain
-        The values that the law takes, for messages. Laws with equal domains have the same x, be it
-        the value itself or a function of it.
+        The values that the law takes, for messages. Laws with equal domains have the same variable
+        x: the value itself, or the same function of it.
     symmetric
         Whether the density is symmetric about `location`.
     seconds
-        What a number costs.
+        CPU seconds that one random number takes, by its use.
     """
 
     location: Any = 0.0
@@ -76,7 +77,7 @@ class Univariate(ABC):
     @property
     @abstractmethod
     def tails(self) -> tuple[Tail, Tail]:
-        """How the density falls at the lower end and at the upper one."""
+        """How fast the density falls at the lower end of the support and at the upper end."""
 
     @property
     def tensorflow(self) -> Distribution | None:
@@ -90,7 +91,7 @@ class Univariate(ABC):
 
     @abstractmethod
     def log_density(self, x: Vector) -> Vector:
-        """The log density."""
+        """The log density at x."""
 
     def log_ratio(self, p: Univariate, x: Vector) -> Vector:
         """log self(x) - log p(x), to full relative accuracy where p is of the same kind."""
@@ -98,14 +99,14 @@ class Univariate(ABC):
 
     @abstractmethod
     def probability(self, x: Vector, upper: bool = False) -> Vector:
-        """The probability below x, or above it."""
+        """The probability below x; with `upper`, the probability above x."""
 
     @abstractmethod
     def quantile(self, u: Vector, upper: bool = False) -> Vector:
-        """The point with the probability u below it, or above it."""
+        """The point below which the probability is u; with `upper`, above which it is u."""
 
     def _relative(self, p: Univariate, x: Vector) -> Relative:
-        """x and p, of this law's kind, in the coordinate in which this law is the standard one."""
+        """x and a law p of the same kind, in the coordinate in which this law is standard."""
         scale, excess = p.scale / self.scale, self._excess(p)
         near = np.abs(excess) < 0.5
         log_scale = np.where(near, np.log1p(np.where(near, excess, 0.0)), np.log(scale))
@@ -113,15 +114,15 @@ class Univariate(ABC):
         return Relative((x - self.location) / self.scale, location, scale, excess, log_scale)
 
     def _excess(self, p: Univariate) -> Any:
-        """The scale of p by that of this law, less 1."""
+        """The scale of p divided by that of this law, less 1."""
         return (p.scale - self.scale) / self.scale
 
     def mirror(self, x: Vector) -> Vector:
-        """The mirror image of x: the point with the complementary probability."""
+        """The mirror image of x: the point above which there is as much probability as below x."""
         if self.symmetric:
             return np.asarray(2.0 * self.location - x)
         below, above = self.probability(x), self.probability(x, True)
-        # Where a probability underflows, so does what the image would weigh.
+        # Where a probability underflows, the image has no weight either, so any point will do.
         lower, upper = np.maximum(below, _LEAST_TAIL), np.maximum(above, _LEAST_TAIL)
         out = np.empty(np.shape(x))
         low = below <= above
@@ -131,12 +132,12 @@ class Univariate(ABC):
 
     @abstractmethod
     def draw(self, generator: np.random.Generator, shape: tuple[int, int]) -> Vector:
-        """Independent samples."""
+        """Independent samples of the standard law of this kind, of the given shape."""
 
     def sums(self, x: Vector, ps: Sequence[Univariate]) -> Vector:
         """Sums of `log_ratio` over the last axis of x, shape (laws p, rows).
 
-        A family that can do with fewer logarithms has its own.
+        A family overrides this where it can compute the sums with fewer logarithms.
         """
         own = self.log_density(x)
         return np.stack([(own - p.log_density(x)).sum(axis=-1) for p in ps])
@@ -146,14 +147,14 @@ _LARGEST = 1e300
 
 
 def log_of_products(y: Vector, bound: float) -> Vector:
-    """Sums of log y over the last axis, for 1 / bound <= y <= bound, by logarithms of products."""
+    """Sums of log y over the last axis for 1 / bound <= y <= bound, by logarithms of products."""
     together = max(int(math.log(_LARGEST) / math.log(max(bound, 1.0 + 1e-12))), 1)
     products = np.multiply.reduceat(y, range(0, y.shape[-1], together), axis=-1)
     return np.asarray(np.log(products).sum(axis=-1))
 
 
 class Between(NamedTuple):
-    """q and p in one coordinate: a factor of `mckl.exact.product`."""
+    """q and p in one coordinate, as the factor that `mckl.exact.product` expects."""
 
     q: Univariate
     p: Univariate
@@ -199,7 +200,7 @@ def _strata(factor: Between, integrand: str = "ell", slope: float = 0.0) -> Stra
 
 @lru_cache(maxsize=4096)
 def _definition(factor: Between) -> Dyadic:
-    """log q - log p as the definition has it, a difference of two numbers."""
+    """l computed as its definition says, as the difference of two log densities."""
 
     def ell(u: Vector, upper: bool) -> Vector:
         x = factor.q.quantile(u, upper)
@@ -209,10 +210,10 @@ def _definition(factor: Between) -> Dyadic:
 
 
 class Coordinates(Pair):
-    """q and p with independent coordinates, each a factor that stands `counts` times."""
+    """q and p with independent coordinates; factor i is the law of `counts[i]` coordinates."""
 
     def __init__(self, factors: Sequence[Between], counts: Sequence[int]) -> None:
-        # Factors that draw the same law stand together.
+        # Factors whose q is of the same kind become neighbours, as they are drawn together.
         order = sorted(range(len(factors)), key=lambda i: factors[i].q.kind)
         self.factors = tuple(factors[i] for i in order)
         self.counts = tuple(int(counts[i]) for i in order)
@@ -239,14 +240,14 @@ class Coordinates(Pair):
 
     @property
     def reverse_kl(self) -> float:
-        # Quadrature would give some large number where p's tails are too heavy for it.
+        # Where p's tails are too heavy KL(p||q) is inf, but quadrature would find a finite number.
         return super().reverse_kl if self.law.is_finite((-1.0, -1.0), 1) else math.inf
 
     def reversed(self) -> Coordinates:
         return Coordinates([Between(f.p, f.q) for f in self.factors], self.counts)
 
     def integrals(self) -> Integrals:
-        """Integrals over the probability under q of the two log densities' difference."""
+        """Integrals of the two log densities' difference over probabilities under q."""
         moments = np.array([_definition(f).moments() for f in self.factors])
         kl, variance = np.array(self.counts, float) @ moments
         return Integrals(float(kl), float(variance))
@@ -264,7 +265,7 @@ class Coordinates(Pair):
 
 
 class CoordinateForm(Form):
-    """One number a coordinate: a draw from the standard law of its kind."""
+    """The form that draws each coordinate from the standard law of its kind."""
 
     def __init__(self, pair: Coordinates) -> None:
         self._pair = pair
@@ -318,12 +319,12 @@ class CoordinateForm(Form):
 
 
 class _Block:
-    """The coordinates whose q is of one kind."""
+    """The coordinates whose q is of the same kind."""
 
     def __init__(self, factors: Sequence[Between], counts: Sequence[int]) -> None:
         self.law = factors[0].q.at(0.0, 1.0)
         self.columns = sum(counts)
-        # Coordinates whose p is of one kind are evaluated together.
+        # Coordinates whose p is of the same kind are evaluated together.
         self.parts: list[tuple[slice, Univariate]] = []
         start = 0
         ordered = sorted(zip(factors, counts, strict=True), key=lambda fn: fn[0].p.kind)
@@ -335,7 +336,7 @@ class _Block:
 
 
 def _together(same: Sequence[tuple[Between, int]]) -> Univariate:
-    """The laws p of some coordinates as one, in the coordinates in which q is standard."""
+    """The laws p of these coordinates as one law, in the coordinates in which q is standard."""
     location = [(f.p.location - f.q.location) / f.q.scale for f, _ in same]
     scale = [f.p.scale / f.q.scale for f, _ in same]
     if len(same) == 1:
@@ -345,7 +346,7 @@ def _together(same: Sequence[tuple[Between, int]]) -> Univariate:
 
 
 class _Evaluator:
-    """Sums of l over the coordinates, for several forms that share their draws."""
+    """Sums l and the functions of l_i over the coordinates, for forms that share their draws."""
 
     def __init__(self, forms: Sequence[Sequence[_Block]], signs: int, sums: Sequence[str]) -> None:
         self._shape = (1 + len(sums), signs, len(forms))
@@ -366,12 +367,12 @@ class _Evaluator:
 
 
 class _Together:
-    """One block of several forms."""
+    """The same block of several forms."""
 
     def __init__(self, blocks: Sequence[_Block], signs: int, sums: Sequence[str]) -> None:
         self._law, self._sums = blocks[0].law, sums
         alike = all([c for c, _ in b.parts] == [c for c, _ in blocks[0].parts] for b in blocks)
-        # Forms whose parts are the same columns are evaluated at once.
+        # Forms whose parts have the same columns are evaluated at once.
         groups = [range(len(blocks))] if alike else [range(j, j + 1) for j in range(len(blocks))]
         self._parts = [
             (columns, slice(group.start, group.stop), [blocks[j].parts[i][1] for j in group])
@@ -381,16 +382,16 @@ class _Together:
         every = [self._law, *(p for *_, ps in self._parts for p in ps)]
         self._mirror = signs == 2 and not all(law.symmetric for law in every)
         if signs == 2 and not self._mirror:
-            # At -x a symmetric law is what the one at the other location is at x.
+            # A symmetric law at -x equals the law with the opposite location at x.
             self._parts = [
                 (columns, forms, [*ps, *(p.at(-p.location, p.scale) for p in ps)])
                 for columns, forms, ps in self._parts
             ]
 
     def add(self, x: Vector, out: Vector) -> None:
-        """Add l and the sums at x, and at its mirror image, to out.
+        """Add l and the sums at x, and with two signs also at its mirror image, to `out`.
 
-        Shape (1 + sums, signs, forms, rows).
+        `out` has shape (1 + sums, signs, forms, rows).
         """
         if self._mirror:
             image = self._law.mirror(x)

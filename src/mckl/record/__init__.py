@@ -1,1 +1,1 @@
-"""How results are written, read and traced back to what made them."""
+"""Writes and reads results, and records what they were made from."""

@@ -1,4 +1,4 @@
-"""The parameters of a case: numbers as float64, read from files where they are, and stored."""
+"""Reads the parameters of a case, with numbers as float64 and files read, and abridges them."""
 
 from __future__ import annotations
 
@@ -15,23 +15,24 @@ from mckl.errors import UserError
 from mckl.record.columns import SUFFIXES
 from mckl.record.vectors import read_parameter
 
-TEXT = "text"  # the name of the parameter that is a text
-MOST_SHOWN = 64  # numbers of a parameter that are stored themselves
+TEXT = "text"  # the name of the parameter whose value is the path of a text
+MOST_SHOWN = 64  # a parameter with more numbers is stored as its shape and digest
 
 
 def with_numbers(given: Mapping[Any, Any], where: str, side: str = "") -> dict[str, Any]:
-    """The same parameters with every number a float and the array of a file in place of its path.
+    """The parameters with every number as a float, and arrays in place of the paths of files.
 
-    A number that YAML reads as text, such as 1e-3, is one as well. The family's name stays.
+    Text that is a number, such as 1e-3, which YAML reads as text, becomes a float too. The family's
+    name is kept.
 
     Parameters
     ----------
     given
-        A side of a case, or a case with its sides ``q`` and ``p``.
+        One side of a case, or a case with its sides ``q`` and ``p``.
     where
-        What stands before a parameter's name in messages: ``cases.posterior.``.
+        The prefix of a parameter's name in messages, such as ``cases.posterior.``.
     side
-        ``q`` or ``p``, by which columns of a file may be named.
+        ``q`` or ``p``; columns of a file may have it as a prefix.
 
     Raises
     ------
@@ -55,7 +56,7 @@ def _numbers(value: Any, where: str, side: str, name: str) -> Any:
         except UserError as error:
             raise UserError(f"{where}: {error}") from None
         if np.isnan(array).any():
-            raise UserError(f"{where}: {value}: NaN among its numbers, expected none")
+            raise UserError(f"{where}: {value}: some numbers are NaN, expected none")
         return array
     if isinstance(value, bool) or name == "family":
         return value
@@ -68,12 +69,12 @@ def _numbers(value: Any, where: str, side: str, name: str) -> Any:
 
 
 def is_file(value: Any, name: str = "") -> bool:
-    """Whether a parameter is the path of a file that holds it; a text always is."""
+    """Whether a parameter's value is the path of a file; that of `text` always is."""
     return isinstance(value, str) and (name == TEXT or value.lower().endswith(SUFFIXES))
 
 
 def _code_points(path: str) -> Vector:
-    """The code points of a text's characters, which is an array as any other."""
+    """The code points of the characters in a text file, as an array."""
     try:
         text = Path(path).read_text("utf-8")
     except OSError as error:
@@ -84,7 +85,7 @@ def _code_points(path: str) -> Vector:
 
 
 def files(given: Any) -> Iterator[str]:
-    """The paths of files in the parameters of a case, as they were given."""
+    """The paths of all files in the parameters of a case."""
     if isinstance(given, Mapping):
         for name, value in given.items():
             if is_file(value, str(name)):
@@ -99,10 +100,10 @@ def files(given: Any) -> Iterator[str]:
 
 
 def abridged(parameters: Any) -> Any:
-    """Parameters for JSON: an array of more than 64 numbers is stored as its shape and SHA-256.
+    """The parameters for JSON; an array of more than 64 numbers becomes its shape and SHA-256.
 
-    The digest is that of the numbers, as little-endian float64 in C order, so that the name and
-    the format of a file make no difference.
+    The digest is of the numbers as little-endian float64 in C order, so it does not depend on the
+    name or the format of a file.
     """
     if isinstance(parameters, Mapping):
         return {name: abridged(value) for name, value in parameters.items()}
@@ -117,7 +118,7 @@ def abridged(parameters: Any) -> Any:
 
 
 def _is_long(value: Any) -> bool:
-    """Whether a list is an array of more than 64 numbers, rather than a list of other things."""
+    """Whether a value is a list of more than 64 numbers."""
     if not isinstance(value, list) or not value or isinstance(value[0], (Mapping, np.ndarray)):
         return False
     return np.size(value) > MOST_SHOWN

@@ -1,4 +1,4 @@
-"""Columns of numbers in .npy, .npz, .csv and .parquet files, read without trusting the file."""
+"""Reads columns of numbers from .npy, .npz, .csv and .parquet files, which may be damaged."""
 
 from __future__ import annotations
 
@@ -21,18 +21,19 @@ from numpy.typing import NDArray
 from mckl.arrays import Vector
 from mckl.errors import UserError
 
-_LONGEST_HEADER = 2**16  # bytes; a small archive can hold one of 4 GB
-_BYTES_PER_NUMBER = 100  # of a vector and what is calculated from it
+_LONGEST_HEADER = 2**16  # bytes; a small archive may contain a header of 4 GB
+_BYTES_PER_NUMBER = 100  # for a vector and all that is computed from it
 _Reader = TypeVar("_Reader")
-_ROWS_LOOKED_AT = 1000  # to tell labels from numbers in a .csv file
+_ROWS_LOOKED_AT = 1000  # the rows of a .csv file that decide which columns are numbers
 
 
 class Table(NamedTuple):
-    """Named columns, of which only those that are asked for are read.
+    """The named columns of a file, which are read when they are needed.
 
-    names    stripped, in lower case
-    numeric  whether a column holds numbers; in a .csv file, whether one of its first cells does
-    read     the columns at these positions, as float64; those of one .npz file may differ in shape
+    names    the names, stripped and in lower case
+    numeric  whether each column has numbers; in a .csv file, whether one of its first cells has
+    read     a function that reads the columns at these positions, as float64; columns of an .npz
+             file may differ in shape
     """
 
     names: Sequence[str]
@@ -41,10 +42,10 @@ class Table(NamedTuple):
 
 
 def open_columns(path: str) -> Table | Vector:
-    """The columns of a file, or one array of one or two axes where nothing in it has a name.
+    """The columns of a file; if they have no names, one array with one or two axes.
 
-    Raises `UserError` with one line, here or when columns are read, for a file that is missing,
-    damaged, larger than the memory or something else.
+    Raises `UserError`, here or when columns are read, for a file that is missing, damaged, too
+    large for the memory, or in another format.
     """
     opened = reader(path, _FORMATS)
     with refused(path):
@@ -60,7 +61,7 @@ def open_columns(path: str) -> Table | Vector:
 
 
 def reader(path: str, formats: Mapping[str, _Reader]) -> _Reader:
-    """What reads a file by its suffix; raises `UserError` for another suffix or a missing file."""
+    """The reader for a file's suffix; raises `UserError` for other suffixes and missing files."""
     found = formats.get(Path(path).suffix.lower())
     if found is None:
         raise UserError(f"{path}: expected a file named {', '.join('*' + s for s in formats)}")
@@ -88,12 +89,12 @@ def _with_numbers(path: str, array: Vector) -> Vector:
 
 
 def _check_memory(path: str, numbers: int) -> None:
-    """Refuse what does not fit, before any memory is taken: a few bytes can stand for very many."""
+    """Raise `UserError` if so many numbers do not fit into memory; small files may have many."""
     there_is = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if numbers * _BYTES_PER_NUMBER > there_is:
         raise UserError(
             f"{path}: {numbers:.3g} numbers take {numbers * _BYTES_PER_NUMBER / 1e9:.3g} GB of "
-            f"memory, and there are {there_is / 1e9:.3g}"
+            f"memory, and this machine has {there_is / 1e9:.3g}"
         )
 
 
@@ -112,12 +113,12 @@ def _real(path: str, array: Any) -> Vector:
 
 
 def _npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    """Shape and type of an array, without its numbers."""
+    """The shape and the type of an array, from its header alone."""
     start = io.BytesIO(file.read(_LONGEST_HEADER))
     version = npy.read_magic(start)
     if version == (1, 0):
         shape, _, dtype = npy.read_array_header_1_0(start)
-    else:  # 3.0 differs from 2.0 in the names of fields alone
+    else:  # 3.0 differs from 2.0 only in the names of fields
         shape, _, dtype = npy.read_array_header_2_0(start)
     return shape, dtype
 
@@ -128,7 +129,7 @@ def _from_npy(path: str) -> Table | Vector:
     if dtype.names is None or not dtype.itemsize:  # NumPy 2.4 divides by a size of 0 and crashes
         _check_real(path, dtype)
     _check_memory(path, math.prod(shape) * len(dtype.names or [""]))
-    # Mapped, so that a header that lies about the size is refused before memory is taken.
+    # The file is mapped, so that a header with a wrong size is refused before memory is taken.
     array = np.load(path, mmap_mode="r", allow_pickle=False)
     if array.dtype.names is None:
         return _real(path, array)
@@ -159,7 +160,7 @@ def _from_npz(path: str) -> Table | Vector:
                     columns.append(_real(path, npy.read_array(file, allow_pickle=False)))
         return columns
 
-    if members == ["arr_0.npy"]:  # what numpy.savez calls an array without a name
+    if members == ["arr_0.npy"]:  # the name that numpy.savez gives to an array without a name
         return read([0])[0]
     names = [member.removesuffix(".npy") for member in members]
     return Table(names, [_is_real(dtype) for _, dtype in headers], read)
@@ -179,7 +180,7 @@ def _from_csv(path: str) -> Table | Vector:
         raise UserError(f"{path}: rows that have more or fewer cells than the {len(names)} names")
 
     def read(positions: Sequence[int]) -> list[Vector]:
-        # Other columns keep one character a cell, so that a row of another length is noticed.
+        # Other columns are read as one character a cell, so that rows of other lengths are noticed.
         kinds = [(str(i), np.float64 if i in positions else "U1") for i in range(len(names))]
         with _text(path) as file:
             _cells(file)
@@ -208,7 +209,7 @@ def _is_number(cell: str) -> bool:
 
 def _numbers(path: str, file: TextIO, dtype: np.dtype[Any], ndmin: Literal[1, 2]) -> NDArray[Any]:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a file without rows warns; it is refused later
+        warnings.simplefilter("ignore")  # NumPy warns of a file without rows, refused later
         try:
             return np.loadtxt(file, dtype, delimiter=",", comments=None, quotechar='"', ndmin=ndmin)
         except ValueError as error:
@@ -234,7 +235,7 @@ def _from_parquet(path: str) -> Table:
         table = file.read(columns=names)
         for name in names:
             if not is_real(table[name].type):
-                raise UserError(f"{path}: column '{name[:20]}' is not all numbers")
+                raise UserError(f"{path}: column '{name[:20]}' has cells that are not numbers")
             if table[name].null_count:
                 raise UserError(f"{path}: column '{name[:20]}' has empty cells")
         return [np.asarray(table[name].to_numpy(), dtype=np.float64) for name in names]

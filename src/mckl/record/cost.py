@@ -1,4 +1,4 @@
-"""cost.parquet: what an estimation job took, in all and for every setting and sampler."""
+"""cost.parquet: the time and memory of an estimation job, in all and by setting and sampler."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from typing import Any
 def _peak() -> float:
     """The largest resident memory of this process so far, in MB."""
     status = Path("/proc/self/status")
-    if status.exists():  # getrusage's peak is inherited from the process that started this one
+    if status.exists():  # getrusage would include the peak of the parent process
         line = next(x for x in status.read_text().splitlines() if x.startswith("VmHWM"))
         return int(line.split()[1]) * 1024 / 1e6
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6  # bytes on macOS
 
 
 class Meter:
-    """Reads the clocks of one job between its traces.
+    """Measures the time of one job and of each of its traces.
 
-    The row of the whole job has no setting and no sampler; its CPU time is that of the process
-    from its start, so that what the traces do not account for is the start-up.
+    The row of the whole job has no setting and no sampler. Its CPU time is that of the process from
+    its start, so it exceeds the sum over traces by the time of the start-up.
     """
 
     def __init__(self, backend: str, chunk: str) -> None:
@@ -50,13 +50,13 @@ class Meter:
         )
 
     def begin(self) -> None:
-        """Time the next lap from here on, after the start-up or a trace that was given up."""
+        """Start the next lap now, after the start-up or a trace that was given up."""
         self._cpu, self._wall = time.process_time(), time.perf_counter()
 
     def lap(self, settings: Sequence[str], sampler: str, samples: int) -> None:
-        """Record what was spent since the last lap on settings that shared their draws.
+        """Record the time since the last lap for settings that shared their draws.
 
-        Each had so many evaluations of l, and bears an equal share.
+        Each setting gets an equal share, with so many evaluations of l.
         """
         cpu, wall = time.process_time(), time.perf_counter()
         for setting in settings:
@@ -71,8 +71,8 @@ class Meter:
     def columns(self) -> Mapping[str, list[Any]]:
         """The columns of cost.parquet: the laps, then the job.
 
-        The job's time includes what traces taken from an earlier run took then, so that start-up
-        is still what the traces do not account for.
+        The job's time includes the time of traces that were kept from an earlier run, so that it
+        still exceeds the sum over traces by the time of the start-up.
         """
         cpu, wall = time.process_time(), time.perf_counter() - self._began
         cpu += sum(row["cpu_seconds"] for row in self._earlier)

@@ -1,4 +1,4 @@
-"""A job's log: all that it prints, and how it failed."""
+"""The log of a job, with everything that it prints and the reason if it fails."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from types import TracebackType
 
 from mckl.errors import UserError
 
-# Errors of the disk, rather than of the code.
+# Errors of the disk, and not of the code.
 _REFUSED = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES}
 
 
 def log_to(path: str) -> None:
-    """Send standard output, standard error and uncaught exceptions to a file from here on."""
+    """From now on, write standard output, standard error and uncaught exceptions to a file."""
     sys.excepthook = partial(_report, os.dup(2))
     sys.stdout = sys.stderr = open(path, "w", buffering=1, encoding="utf-8")  # noqa: SIM115 - open to the end
 
@@ -35,5 +35,5 @@ def _report(
         text = "".join(traceback.format_exception(kind, error, where))
     try:
         print(text, end="", file=sys.stderr)
-    except OSError:  # the log may be on the disk that is full
+    except OSError:  # the log may be on the full disk
         os.write(terminal, text.encode())

@@ -1,4 +1,4 @@
-"""Who wrote a table, from what: versions, git commit, config digest and host."""
+"""The manifest of a table: versions, git commit, config digest and host."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _SECRET = re.compile("secret|password|token|access-key")
 
 
 def digest(data: object) -> str:
-    """A short digest of anything that JSON can hold, independent of the order of its keys."""
+    """A short digest of JSON data, which does not depend on the order of keys."""
     text = json.dumps(data, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def job_digest(job: Mapping[str, Any], code: str) -> str:
-    """One digest of an estimation job's parameters and of the code that it ran."""
+    """A digest of an estimation job's parameters and of the code that it runs."""
     return digest({"job": job, "code": code})
 
 
@@ -55,9 +55,9 @@ def _version(package: str) -> str | None:
 
 
 def manifest(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The manifest of a table that is written now, under this config.
+    """The manifest of a table that is written now, with this config.
 
-    It holds no time, so that the same run writes the same bytes.
+    It contains no time, so that equal runs write equal bytes.
     """
     return {
         "mckl": mckl.__version__,
@@ -72,12 +72,12 @@ def manifest(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def now() -> str:
-    """The time in UTC, as the manifest has it."""
+    """The time in UTC, in the format of the run's manifest."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def command_line(words: Sequence[str]) -> str:
-    """A command as one line for a shell, without the values of options that hold secrets."""
+    """A command as one line for a shell, without the values of secret options."""
 
     def shown() -> Iterator[str]:
         secret = False

@@ -1,8 +1,8 @@
-"""The manifest of a whole run: what was run, and a digest of everything that it left.
+"""The manifest of a whole run: the run's properties, and digests of all files that it wrote.
 
-A file's digest shows whether it is what the run wrote. A table's content digest is of its rows
-alone, in any order: it is the same for every run of the same study, whatever the day, the number
-of cores or the host in the file's metadata.
+A file's digest shows whether the file is what the run wrote. A table's content digest depends only
+on its rows, in any order. So it is the same for every run of a study, and does not depend on the
+day, the number of cores or the host in the file's metadata.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 from mckl.errors import UserError
 from mckl.record.manifest import manifest, now
 
-# Folders and files in the manifest; Snakemake makes its report after it, at any time.
+# The files in the manifest. Snakemake's report is not one, as it is written later.
 _LEFT = (
     "tables/*",
     "figures/*",
@@ -35,7 +35,7 @@ def file_digest(path: Path) -> str:
 
 
 def content_digest(path: Path) -> str:
-    """A digest of a table's rows; neither their order nor the file's metadata changes it."""
+    """A digest of a table's rows, which does not depend on their order or the file's metadata."""
     from pandas.util import hash_pandas_object
 
     from mckl.record import tables
@@ -47,8 +47,8 @@ def content_digest(path: Path) -> str:
 
 
 def _is_reproducible(name: str) -> bool:
-    """Whether the file of this name is a table whose rows follow from the config alone."""
-    from mckl.record import tables  # imports Arrow, which digests of bytes do not need
+    """Whether the file with this name is a table whose rows depend only on the config."""
+    from mckl.record import tables  # imports Arrow, which digests of files do not need
 
     folder, _, file = name.rpartition("/")
     table, _, suffix = file.rpartition(".")
@@ -57,7 +57,7 @@ def _is_reproducible(name: str) -> bool:
 
 
 def files(folder: Path) -> dict[str, Path]:
-    """The tables, figures and pages of a results folder, by their names in its manifest."""
+    """The tables, figures and pages of a results folder, by their names in the manifest."""
     found = (path for pattern in _LEFT for path in folder.glob(pattern) if path.is_file())
     return {path.relative_to(folder).as_posix(): path for path in sorted(found)}
 
@@ -65,7 +65,7 @@ def files(folder: Path) -> dict[str, Path]:
 def record(
     config: Mapping[str, Any], run: Mapping[str, Any], left: Mapping[str, Path]
 ) -> dict[str, Any]:
-    """The manifest of a run with the properties `run` that left these files."""
+    """The manifest of a run with these properties, which wrote these files."""
     return {
         **run,
         "end": now(),
@@ -80,7 +80,7 @@ def record(
 
 
 def load(path: Path) -> dict[str, Any]:
-    """The manifest in a file; raises `UserError` where the file is no manifest."""
+    """The manifest in a file; raises `UserError` if the file is not a manifest."""
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
         for digests in manifest["files"].values():
@@ -93,14 +93,14 @@ def load(path: Path) -> dict[str, Any]:
 
 
 def differences(folder: Path, manifest: Mapping[str, Any]) -> dict[str, str]:
-    """How the files in a folder differ from a manifest: missing, changed or extra, by name."""
+    """The files of a folder that differ from a manifest, each as missing, changed or extra."""
     stated = {name: digests["sha256"] for name, digests in manifest["files"].items()}
     found = {name: file_digest(path) for name, path in files(folder).items()}
     return _compared(found, stated)
 
 
 def other_numbers(folder: Path, manifest: Mapping[str, Any]) -> dict[str, str]:
-    """How the rows of the tables in a folder differ from those of another run's manifest."""
+    """The tables of a folder whose rows differ from those in the manifest of another run."""
     stated = {
         name: digests["content"]
         for name, digests in manifest["files"].items()

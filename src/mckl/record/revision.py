@@ -1,8 +1,8 @@
-"""The digest of the code that a script runs: what makes a result out of date.
+"""A digest of the code that a script runs, by which results become out of date.
 
-Snakemake reruns a job when its script changes, not when a module that the script imports
-does. The digest of every `mckl` module in the script's import closure, as a parameter of its
-rule, closes that gap without rerunning what does not use the module.
+Snakemake reruns a job when its script changes, but not when a module changes that the script
+imports. So rules have a parameter with the digest of all `mckl` modules in the import closure of
+their script. Jobs that do not use a changed module are not rerun.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def _file(module: str) -> Path | None:
     return package if package.is_file() else None
 
 
-# To parse the files takes Python ten times as long, at every start of Snakemake.
+# Parsing the files with `ast` takes ten times as long, at every start of Snakemake.
 _IMPORT = re.compile(
     r"^[ \t]*(?:from[ \t]+(mckl[\w.]*)[ \t]+import[ \t]+(\([^)]*\)|[^\n]*)|import[ \t]+([^\n]*))",
     re.MULTILINE,
@@ -35,7 +35,7 @@ _COMMENT = re.compile(r"#[^\n]*")
 
 @cache
 def _imports(path: Path) -> frozenset[str]:
-    """The mckl modules that a file imports, wherever in it the statement stands on its line."""
+    """The mckl modules that a file imports, anywhere in the file."""
     found: set[str] = set()
     for package, names, plain in _IMPORT.findall(path.read_text("utf-8")):
         listed = _COMMENT.sub("", names or plain).strip("() \t\n").split(",")
@@ -50,7 +50,7 @@ def _with_packages(module: str) -> Iterator[str]:
 
 
 def modules(script: str | Path, *extra: str) -> dict[str, Path]:
-    """The mckl modules in the import closure of a script, and of modules it loads by name."""
+    """The mckl modules in the import closure of a script and of `extra`, modules loaded by name."""
     waiting = {*_imports(Path(script)), *extra}
     seen: dict[str, Path] = {}
     while waiting:

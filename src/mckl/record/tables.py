@@ -1,7 +1,7 @@
-"""The results contract: what columns a table has, and how it is written and read.
+"""The results contract: the columns of every table, and how tables are written and read.
 
-Tables are Parquet with zstd, page checksums and the run's manifest in their metadata. A table
-appears under its name only when it is complete: it is written beside it and then renamed.
+Tables are Parquet with zstd, page checksums and the run's manifest in their metadata. A table is
+written under another name and then renamed, so that a table with its own name is complete.
 """
 
 from __future__ import annotations
@@ -28,18 +28,19 @@ _KEY = pa.dictionary(pa.int32(), pa.string())
 _COLUMNS: Mapping[str, tuple[pa.DataType, str]] = {
     "setting": (_KEY, "name of the setting, such as d16-s1.25-o0.25, or of the case"),
     "case": (_KEY, "name of the case; null for a cell of the sweep"),
-    "family": (_KEY, "what q and p are made of, such as student-t(5), or q|p where they differ"),
+    "family": (_KEY, "family of q and p, such as student-t(5), or q|p where they differ"),
     "parameters": (
         pa.string(),
-        "q and p of a case as JSON; of more than 64 numbers shape and SHA-256; null for a cell",
+        "q and p of a case as JSON; arrays of more than 64 numbers as shape and SHA-256; null for "
+        "a cell of the sweep",
     ),
-    "backend": (_KEY, "what drew the numbers and evaluated l"),
+    "backend": (_KEY, "library that drew the numbers and evaluated l"),
     "sampler": (_KEY, "how the points are placed"),
-    "estimator": (_KEY, "what is averaged; of a gradient its method"),
+    "estimator": (_KEY, "estimator of KL; in rows about gradients, the gradient method"),
     "method": (_KEY, "gradient estimator, such as k3-loss"),
     "quantity": (
         _KEY,
-        "what is compared: mean, variance, std_error, coverage, repeats, "
+        "quantity that is compared: mean, variance, std_error, coverage, repeats, "
         "kl, log_ratio_variance, registered_kl, gradient_mean or gradient_variance",
     ),
     "replicate": (pa.int32(), "index of the independent repetition, from 0"),
@@ -48,10 +49,11 @@ _COLUMNS: Mapping[str, tuple[pa.DataType, str]] = {
     "replicates": (pa.int32(), "number of independent repetitions"),
     "dimension": (
         pa.int64(),
-        "number of factors: coordinates D; 1 of a categorical or Dirichlet law; tokens of a policy",
+        "number of factors: coordinates D; 1 for a categorical or Dirichlet law; tokens of a "
+        "policy",
     ),
-    "scale": (pa.float64(), "sigma_p / sigma_q, or docs/theory.md; null for a case"),
-    "offset": (pa.float64(), "(mu_q - mu_p) / sigma_q, or docs/theory.md; null for a case"),
+    "scale": (pa.float64(), "sigma_p / sigma_q, or as in docs/theory.md; null for a case"),
+    "offset": (pa.float64(), "(mu_q - mu_p) / sigma_q, or as in docs/theory.md; null for a case"),
     "kl": (pa.float64(), "KL(q||p) by exact theory, nats"),
     "reverse_kl": (pa.float64(), "KL(p||q) by exact theory, nats; inf where q = 0 and p > 0"),
     "log_ratio_variance": (pa.float64(), "variance V of l under q, nats^2"),
@@ -59,7 +61,8 @@ _COLUMNS: Mapping[str, tuple[pa.DataType, str]] = {
     "log_ratio_excess_kurtosis": (pa.float64(), "excess kurtosis of l under q; NaN where V is 0"),
     "k3_variance_finite": (
         pa.bool_(),
-        "whether E r^2 and E l^2 are finite; of normals, whether every sigma_q^2 / sigma_p^2 > 1/2",
+        "whether E r^2 and E l^2 are finite; for normals, whether every sigma_q^2 / sigma_p^2 > "
+        "1/2",
     ),
     "exact_bias": (pa.float64(), "theoretical bias of the estimate, nats; NaN: not known"),
     "exact_variance": (
@@ -75,7 +78,7 @@ _COLUMNS: Mapping[str, tuple[pa.DataType, str]] = {
     "theory": (_KEY, "exact, asymptotic (leading order in samples) or none (variance not known)"),
     "reason": (_KEY, "why a theoretical value is infinite or missing; null otherwise"),
     "estimate": (pa.float64(), "running estimate of KL(q||p), nats"),
-    "std_error": (pa.float64(), "its standard error from the trace itself, nats; NaN: none exists"),
+    "std_error": (pa.float64(), "standard error of estimate from its own trace, nats; NaN: none"),
     "mean": (pa.float64(), "mean of the estimates over replicates, nats"),
     "bias": (pa.float64(), "mean - kl, nats"),
     "variance": (pa.float64(), "sample variance of the estimates over replicates, nats^2"),
@@ -84,17 +87,18 @@ _COLUMNS: Mapping[str, tuple[pa.DataType, str]] = {
     "rmse": (pa.float64(), "square root of mse, nats"),
     "relative_rmse": (
         pa.float64(),
-        "rmse / kl; of a gradient, root mean square norm of its error / gradient_norm; "
-        "NaN where what it is relative to is 0",
+        "rmse / kl; for a gradient, root mean square norm of its error / gradient_norm; "
+        "NaN where the divisor is 0",
     ),
-    "parameter_count": (pa.int64(), "number of parameters theta that q has"),
+    "parameter_count": (pa.int64(), "number of parameters theta of q"),
     "gradient_norm": (pa.float64(), "Euclidean norm of the gradient of KL(q||p) in theta, nats"),
     "mean_norm": (pa.float64(), "norm of the mean of the estimates over replicates, nats"),
     "bias_norm": (pa.float64(), "norm of (mean of the estimates - the gradient), nats"),
     "relative_bias": (pa.float64(), "bias_norm / gradient_norm; NaN where the gradient is 0"),
     "cosine": (
         pa.float64(),
-        "of the angle between the mean of the estimates and the gradient; NaN where one is 0",
+        "cosine of the angle between the mean of the estimates and the gradient; NaN where one "
+        "of them is 0",
     ),
     "total_variance": (
         pa.float64(),
@@ -111,24 +115,24 @@ _COLUMNS: Mapping[str, tuple[pa.DataType, str]] = {
     "exact_relative_rmse": (pa.float64(), "theoretical relative_rmse"),
     "mean_measured": (
         pa.float64(),
-        "mean of the estimates in the parameter that is farthest off, nats",
+        "mean of the estimates of the parameter with the largest error, nats",
     ),
-    "mean_exact": (pa.float64(), "its theoretical value, nats; NaN: not tested"),
+    "mean_exact": (pa.float64(), "theoretical value of mean_measured, nats; NaN: not tested"),
     "mean_spread": (pa.float64(), "exact standard deviation of mean_measured, nats"),
-    "mean_z": (pa.float64(), "their difference in exact standard deviations"),
+    "mean_z": (pa.float64(), "(mean_measured - mean_exact) / mean_spread"),
     "mean_p_value": (pa.float64(), "bound on the two-sided p-value over all parameters"),
     "variance_measured": (
         pa.float64(),
         "mean square norm of (estimate - its exact mean) over replicates, nats^2",
     ),
-    "variance_exact": (pa.float64(), "its theoretical value, nats^2"),
-    "variance_spread": (pa.float64(), "standard deviation of variance_measured, at most, nats^2"),
-    "variance_z": (pa.float64(), "their difference in standard deviations, at most"),
+    "variance_exact": (pa.float64(), "theoretical value of variance_measured, nats^2"),
+    "variance_spread": (pa.float64(), "bound on the standard deviation of the former, nats^2"),
+    "variance_z": (pa.float64(), "(variance_measured - variance_exact) / variance_spread"),
     "variance_p_value": (
         pa.float64(),
         "bound on the two-sided p-value; NaN where the fourth moment is infinite or not known",
     ),
-    "problem": (_KEY, "what is trained: token (three categories) or normal (one dimension)"),
+    "problem": (_KEY, "training problem: token (three categories) or normal (one dimension)"),
     "run": (pa.int32(), "index of the run of gradient descent, from 0"),
     "step": (pa.int32(), "steps of gradient descent so far"),
     "predicted_kl": (
@@ -137,34 +141,35 @@ _COLUMNS: Mapping[str, tuple[pa.DataType, str]] = {
     ),
     "ci_coverage": (
         pa.float64(),
-        "share of replicates whose nominal 95 % t interval holds kl; NaN without std_error",
+        "share of replicates whose nominal 95 % t interval contains kl; NaN without std_error",
     ),
     "std_error_square": (
         pa.float64(),
         "mean of std_error^2 over replicates, nats^2; NaN without std_error",
     ),
-    "std_error_square_error": (pa.float64(), "standard error of it over replicates, nats^2"),
+    "std_error_square_error": (pa.float64(), "standard error of std_error_square, nats^2"),
     "block_mean_square": (
         pa.float64(),
-        "mean of (b - kl - exact_bias)^2 over replicates, b the mean of the samples since the "
-        "checkpoint before, nats^2; NaN where the estimate is no mean of independent samples",
+        "mean of (b - kl - exact_bias)^2 over replicates, where b is the mean of the samples since "
+        "the previous checkpoint, nats^2; NaN unless the estimate is a mean of independent samples",
     ),
     "repeats": (
         pa.int32(),
-        "how many traces with this backend and sampler equal another of the setting, bit by bit",
+        "number of traces with this backend and sampler that equal another trace of the setting "
+        "bit by bit",
     ),
     "kl_integral": (
         pa.float64(),
-        "KL(q||p) by quadrature of its definition, nats; NaN: none known",
+        "KL(q||p) by quadrature of its definition, nats; NaN: not known",
     ),
     "log_ratio_variance_integral": (
         pa.float64(),
-        "V by quadrature of its definition, nats^2; NaN: none known, or V inf",
+        "V by quadrature of its definition, nats^2; NaN: not known, or V is infinite",
     ),
-    "measured": (pa.float64(), "the measured quantity, nats or nats^2; of setting all: a ratio"),
-    "exact": (pa.float64(), "its theoretical value"),
+    "measured": (pa.float64(), "measured quantity, nats or nats^2; a ratio for setting all"),
+    "exact": (pa.float64(), "theoretical value of measured"),
     "z": (pa.float64(), "(measured - exact) in standard deviations of the measured quantity"),
-    "p_value": (pa.float64(), "two-sided; an upper bound where test is chebyshev"),
+    "p_value": (pa.float64(), "two-sided p-value; an upper bound where test is a bound"),
     "passed": (pa.bool_(), "whether p_value is at least the cell's share of the level 1e-6"),
     "test": (
         _KEY,
@@ -174,64 +179,64 @@ _COLUMNS: Mapping[str, tuple[pa.DataType, str]] = {
     "smallest_error": (
         pa.float64(),
         "least relative error (mean: relative to kl; coverage: lost share) that this row would "
-        "have caught with probability 0.9; NaN where none is known",
+        "have detected with probability 0.9; NaN: not known",
     ),
     "z1": (pa.float64(), "first coordinate of a point"),
     "z2": (pa.float64(), "second coordinate of a point"),
-    "distribution": (_KEY, "q or p: where the point was drawn"),
+    "distribution": (_KEY, "q or p, from which the point was drawn"),
     "log_density_ratio": (pa.float64(), "l = log q - log p at this sample, nats"),
     "squared_error": (pa.float64(), "(estimate - kl)^2, nats^2"),
-    "tolerance": (pa.float64(), "the largest relative RMSE that is asked for"),
+    "tolerance": (pa.float64(), "largest relative RMSE allowed"),
     "samples_needed": (
         pa.int64(),
-        "fewest samples, in whole units, whose exact RMSE is at most tolerance * kl, of a gradient "
-        "0.1 * gradient_norm; null: none",
+        "fewest samples, in whole units, with an exact RMSE of at most tolerance * kl, or for a "
+        "gradient 0.1 * gradient_norm; null: none",
     ),
     "samples_needed_measured": (
         pa.int64(),
-        "samples from which the measured RMSE stays at most that, interpolated; null: not reached",
+        "samples from which on the measured RMSE is at most that, interpolated; null: not reached",
     ),
-    "samples_needed_low": (pa.int64(), "lower end of its 95 % interval; null where there is none"),
+    "samples_needed_low": (pa.int64(), "lower end of the former's 95 % interval; null: none"),
     "samples_needed_high": (
         pa.int64(),
-        "upper end of its 95 % interval; null: beyond the study's samples",
+        "upper end of that interval; null: beyond the study's samples",
     ),
-    "verdict": (_KEY, "what the tolerance takes, in words: ok, or why it is not reached"),
+    "verdict": (_KEY, "ok, or why the tolerance is not reached"),
     "job": (_KEY, "estimation job, as backend/chunk"),
     "cpu_seconds": (
         pa.float64(),
-        "CPU time of all threads, an equal share where settings share draws; "
-        "of a whole job with its start-up",
+        "CPU time of all threads, an equal share where settings share draws; for a whole job, "
+        "with its start-up",
     ),
     "wall_seconds": (pa.float64(), "elapsed time"),
     "max_rss": (pa.float64(), "largest resident memory of the job's process so far, MB"),
     "estimates_per_cpu_second": (pa.float64(), "samples / cpu_seconds: evaluations of l"),
-    "runs": (pa.int32(), "independent runs, each as somebody has it who has its samples alone"),
-    "given": (pa.int32(), "runs whose 95 % interval the diagnostics let pass"),
-    "covered_given": (pa.int32(), "of these, those whose interval holds kl"),
+    "runs": (pa.int32(), "independent runs, each judged from its own samples alone"),
+    "given": (pa.int32(), "runs whose 95 % interval passes all diagnostics"),
+    "covered_given": (pa.int32(), "runs among given whose interval contains kl"),
     "withheld": (pa.int32(), "runs whose interval is withheld"),
-    "covered_withheld": (pa.int32(), "of these, those in which Student's interval holds kl"),
-    "diagnostic": (_KEY, "what speaks against the interval (docs/diagnostics.md)"),
-    "alarms": (pa.int32(), "runs in which it does"),
-    "alarms_covered": (pa.int32(), "of these, those in which the interval holds kl all the same"),
-    "terms": (pa.float64(), "size of the terms that the registered formula adds up, at least D"),
-    "registered_kl": (pa.float64(), "KL(q||p) as TensorFlow Probability registers it, nats"),
+    "covered_withheld": (pa.int32(), "runs among withheld whose Student's interval contains kl"),
+    "diagnostic": (_KEY, "diagnostic that speaks against the interval (docs/diagnostics.md)"),
+    "alarms": (pa.int32(), "runs in which the diagnostic speaks against the interval"),
+    "alarms_covered": (pa.int32(), "runs among alarms whose Student's interval contains kl"),
+    "terms": (pa.float64(), "size of the terms in the registered formula's sum, at least D"),
+    "registered_kl": (pa.float64(), "KL(q||p) as registered in TensorFlow Probability, nats"),
     "registered_kl_float32": (pa.float64(), "the same in float32, nats"),
-    "library": (_KEY, "a library that computes a KL of policies"),
-    "version": (_KEY, "its version as read; with its date in source"),
-    "formula": (_KEY, "what it computes of a token's l: k1, k2, k3 (docs/theory.md), and clamps"),
+    "library": (_KEY, "library that computes a KL of policies"),
+    "version": (_KEY, "version of the library that was read; its date is in source"),
+    "formula": (_KEY, "the library's function of a token's l: k1, k2, k3, and clamps"),
     "used_as": (_KEY, "metric (logged), reward (subtracted from rewards or advantages) or loss"),
-    "averaged": (_KEY, "how the library puts tokens and sequences together"),
+    "averaged": (_KEY, "how the library averages over tokens and sequences"),
     "differentiated": (
         _KEY,
-        "what a loss's gradient is taken of: value, value and ratio (times q / q, whose gradient "
-        "is the score), k2; nothing",
+        "quantity whose gradient a loss uses: value; value and ratio (the value times q / q, whose "
+        "gradient is the score); k2; nothing",
     ),
-    "default": (pa.bool_(), "whether the library computes it in this role unless told otherwise"),
+    "default": (pa.bool_(), "whether the library computes this in this role by default"),
     "source": (pa.string(), "repository or package, version, commit, date, file and lines"),
-    "note": (pa.string(), "what else there is to know of it; null otherwise"),
+    "note": (pa.string(), "further facts; null if there are none"),
     "exact_mean": (pa.float64(), "exact mean of the formula's sum over a sequence, nats"),
-    "clamped": (pa.float64(), "expected share of tokens that a clamp changes"),
+    "clamped": (pa.float64(), "expected share of tokens whose value a clamp changes"),
     "measured_variance": (pa.float64(), "measured variance of one sequence's sum, nats^2"),
 }
 
@@ -310,9 +315,10 @@ SCHEMAS: Mapping[str, pa.Schema] = {
 
 
 def numbers(values: NDArray[Any]) -> pa.Array:
-    """An Arrow array of a NumPy array's numbers, which may not be null.
+    """An Arrow array of a NumPy array's numbers, without nulls.
 
-    ``pa.array`` imports pandas to ask whether it was given a series, for 0.4 seconds a job.
+    ``pa.array`` would import pandas to find out whether it was given a series, which takes 0.4
+    seconds a job.
     """
     values = np.ascontiguousarray(values)
     kind = pa.from_numpy_dtype(values.dtype)
@@ -320,7 +326,7 @@ def numbers(values: NDArray[Any]) -> pa.Array:
 
 
 def keys(names: Sequence[str], codes: NDArray[np.int32]) -> pa.DictionaryArray:
-    """A column of keys, ``names[code]`` row by row; without pandas, as `numbers`."""
+    """A column of keys, ``names[code]`` in every row; it does not import pandas either."""
     encoded = [name.encode() for name in names]
     offsets = np.cumsum([0, *map(len, encoded)], dtype=np.int32)
     texts = pa.StringArray.from_buffers(
@@ -332,7 +338,7 @@ def keys(names: Sequence[str], codes: NDArray[np.int32]) -> pa.DictionaryArray:
 def table(name: str, columns: Mapping[str, Any]) -> pa.Table:
     """An Arrow table with the schema of `name`; raises KeyError for a missing column.
 
-    None is null where a column may be null; NaN stays NaN.
+    None becomes null, and NaN stays NaN.
     """
     schema = SCHEMAS[name]
     arrays = []
@@ -343,7 +349,7 @@ def table(name: str, columns: Mapping[str, Any]) -> pa.Table:
         elif (
             isinstance(values, np.ndarray)
             and values.dtype == field.type.to_pandas_dtype()
-            and values.dtype != np.bool_  # a byte each, where Arrow has a bit
+            and values.dtype != np.bool_  # NumPy has a byte each, and Arrow a bit
         ):
             arrays.append(numbers(values))
         elif pa.types.is_dictionary(field.type):
@@ -355,10 +361,10 @@ def table(name: str, columns: Mapping[str, Any]) -> pa.Table:
 
 @contextlib.contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """A path beside `path` to write to, renamed to it on success and removed on failure.
+    """A temporary path beside `path`, which is renamed to `path` on success and deleted on failure.
 
-    It first deletes what a killed writer left there, so that a writer that outlived its run has
-    nothing left to rename over the new file.
+    Leftovers of killed writers are deleted first, so that a stale writer, which outlived its run,
+    cannot replace the new file.
     """
     path = Path(path)
     beside = path.with_name(f".{path.name}.{os.urandom(6).hex()}.tmp")
@@ -379,9 +385,9 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def writer(name: str, path: str | Path, manifest: Mapping[str, Any]) -> Iterator[pq.ParquetWriter]:
-    """A streaming writer of the table `name`; each ``write_table`` is a row group.
+    """A streaming writer of the table `name`; each call of ``write_table`` writes a row group.
 
-    Nothing is left at `path` unless the block ends without an error.
+    There is no file at `path` unless the block ends without an error.
     """
     schema = SCHEMAS[name].with_metadata({MANIFEST_KEY: json.dumps(manifest, sort_keys=True)})
     with (
@@ -396,7 +402,7 @@ def writer(name: str, path: str | Path, manifest: Mapping[str, Any]) -> Iterator
 def write(
     name: str, path: str | Path, columns: Mapping[str, Any], manifest: Mapping[str, Any]
 ) -> None:
-    """Write the whole table `name` from its columns."""
+    """Write the table `name` from its columns."""
     with writer(name, path, manifest) as out:
         out.write_table(table(name, columns))
 
@@ -413,18 +419,18 @@ def _damage_named(path: str | Path) -> Iterator[None]:
 def row_groups(
     name: str, path: str | Path, numbers: Sequence[int] | None = None
 ) -> Iterator[pa.Table]:
-    """The row groups of a table, one at a time, with page checksums verified; or these alone.
+    """The row groups of a table, all or those with these numbers, with verified page checksums.
 
-    Raises `UserError`, naming the file, where it is damaged or no table of this name.
+    Raises `UserError`, naming the file, if the file is damaged or is not a table of this name.
     """
     with _damage_named(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
         missing = set(SCHEMAS[name].names) - set(file.schema_arrow.names)
         if missing:
-            raise UserError(f"{path} is no {name} table: it lacks {', '.join(sorted(missing))}")
+            raise UserError(f"{path} is not a {name} table: it lacks {', '.join(sorted(missing))}")
         rows = 0
         for number in range(file.num_row_groups) if numbers is None else numbers:
             group = file.read_row_group(number, columns=SCHEMAS[name].names)
-            # Checksums cover the pages' bodies, neither their headers nor the footer.
+            # Checksums cover the bodies of pages, but not their headers or the footer.
             group.validate(full=True)
             if not group.schema.equals(SCHEMAS[name]):
                 raise pa.ArrowInvalid("column types differ")
@@ -435,7 +441,7 @@ def row_groups(
 
 
 def gathered(groups: Iterable[pa.Table], rows: int = 200_000) -> Iterator[pa.Table]:
-    """The same tables, small ones put together: pandas takes its time for each."""
+    """The same rows in tables of at least so many, since pandas takes long for each table."""
     held: list[pa.Table] = []
     for group in groups:
         held.append(group)
@@ -453,7 +459,7 @@ def read(name: str, path: str | Path) -> pa.Table:
 
 
 def concatenate(name: str, parts: Sequence[Mapping[str, Any]]) -> pa.Table:
-    """One table from the columns of several, with one dictionary a key."""
+    """One table from the columns of several, with one dictionary for each column of keys."""
     joined = pa.concat_tables([table(name, columns) for columns in parts])
     return joined.unify_dictionaries().combine_chunks()
 
@@ -464,12 +470,12 @@ def manifest_of(path: str | Path) -> dict[str, Any]:
 
 
 def record_gaps(out: pq.ParquetWriter, gaps: Sequence[Mapping[str, object]]) -> None:
-    """Put rows of gaps.parquet into the metadata of the traces they are missing from."""
+    """Put the rows of gaps.parquet that concern these traces into their metadata."""
     out.add_key_value_metadata({_GAPS_KEY: json.dumps(gaps)})
 
 
 def recorded_gaps(path: str | Path) -> list[dict[str, Any]]:
-    """What `record_gaps` put into a file; raises `UserError` as `row_groups` does."""
+    """The rows that `record_gaps` put into a file; raises `UserError` as `row_groups` does."""
     return list(_metadata(path, _GAPS_KEY))
 
 

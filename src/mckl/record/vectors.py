@@ -1,4 +1,4 @@
-"""Which columns of a file are a parameter of q or p, such as means and standard deviations."""
+"""Finds the columns of a file that are a parameter of q or p, such as its standard deviations."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from mckl.record.columns import Table, open_columns
 from mckl.text import listed
 
 _Form = Callable[[Vector], Vector] | None
-# What a quantity is called, and how it follows from a column of that name. A standard deviation
-# is also given by its square or, as encoders do, by the logarithm of that.
+# The names of a quantity's columns, each with the function that converts it. A standard deviation
+# may also be given by its square or, as encoders do, by the logarithm of its square.
 _FORMS: Mapping[str, Mapping[str, _Form]] = {
     "mean": {"mean": None},
     "sd": {"sd": None, "var": np.sqrt, "logvar": lambda logvar: np.exp(0.5 * logvar)},
@@ -21,14 +21,13 @@ _FORMS: Mapping[str, Mapping[str, _Form]] = {
 
 
 def read_vector(path: str, name: str) -> Vector:
-    """The vector `name` (``q_mean``, ``q_sd``, ``p_mean`` or ``p_sd``) in a file.
+    """The vector `name` (``q_mean``, ``q_sd``, ``p_mean`` or ``p_sd``) in a file, shape (D,).
 
-    It is the column of that name, with or without the side (``q_sd``, ``sd``; for a standard
-    deviation also ``var`` or ``logvar``), or else the only column of numbers; without names, the
-    only row or column. The result has shape (D,).
+    It is the column with this name, with or without the side (``q_sd``, ``sd``; for a standard
+    deviation also ``var`` or ``logvar``), or else the only column of numbers. In a file without
+    names it is the only row or column.
 
-    Raises `UserError` with one line for a file that has no such column, or more than one, or that
-    is missing or damaged.
+    Raises `UserError` for a file that has no such column or several, or that is missing or damaged.
     """
     found = open_columns(path)
     if not isinstance(found, Table):
@@ -49,11 +48,11 @@ def read_vector(path: str, name: str) -> Vector:
 def read_parameter(path: str, side: str, name: str) -> Vector:
     """The parameter `name` of one side (``q`` or ``p``) in a file: a vector or a square matrix.
 
-    It is the column or array of that name, as `read_vector` has it; or else every column of
-    numbers, one of them a vector, and as many as there are rows a square matrix. A single number
-    has shape (1,).
+    It is the column or array with this name, as for `read_vector`, or else all columns of numbers:
+    one column is a vector, and as many columns as rows are a square matrix. A single number has
+    shape (1,).
 
-    Raises `UserError` with one line for a file that is neither, or is missing or damaged.
+    Raises `UserError` for a file with anything else, or that is missing or damaged.
     """
     found = open_columns(path)
     if isinstance(found, Table):
@@ -75,10 +74,10 @@ def read_parameter(path: str, side: str, name: str) -> Vector:
 
 
 def read_gaussian(path: str, side: str) -> tuple[Vector, Vector]:
-    """Means and standard deviations of one side (``q`` or ``p``), each of shape (D,).
+    """The means and the standard deviations of one side (``q`` or ``p``), each of shape (D,).
 
-    They are the columns that `read_vector` would take by their names, or an array of shape (D, 2)
-    without names; one of shape (2, 2) is refused, since its rows might be meant.
+    They are the columns with the names that `read_vector` accepts, or an array of shape (D, 2)
+    without names. An array of shape (2, 2) is refused, since its rows might be the vectors.
 
     Raises `UserError` as `read_vector` does.
     """
@@ -108,7 +107,7 @@ def read_gaussian(path: str, side: str) -> tuple[Vector, Vector]:
 
 
 def _unnamed(table: Table) -> list[int]:
-    """The columns that hold numbers under a name that says nothing of what they are."""
+    """The columns of numbers whose names are neither those of a quantity nor of an index."""
     return [
         i for i, (name, numeric) in enumerate(zip(table.names, table.numeric, strict=True))
         if numeric and not _is_index(name) and not _is_quantity(name)
@@ -116,7 +115,7 @@ def _unnamed(table: Table) -> list[int]:
 
 
 def _named(path: str, table: Table, side: str, quantity: str) -> tuple[int, _Form] | None:
-    """Position and form of the one column that is named for a quantity; None if none is."""
+    """The position and the form of the one column named for a quantity; None if there is none."""
     named = [
         (i, form)
         for word, form in _FORMS.get(quantity, {quantity: None}).items()
@@ -130,7 +129,7 @@ def _named(path: str, table: Table, side: str, quantity: str) -> tuple[int, _For
 
 
 def _read(path: str, table: Table, named: Sequence[tuple[int, _Form]]) -> list[Vector]:
-    """Columns as means and standard deviations, whatever form they are in."""
+    """The columns, converted from their form to means or standard deviations."""
     columns = [_flat(path, column) for column in table.read([i for i, _ in named])]
     return [
         column if form is None else _sd(f"{path}: {table.names[i]}", column, form)
@@ -146,7 +145,7 @@ def _sd(source: str, column: Vector, form: Callable[[Vector], Vector]) -> Vector
         first = int(np.argmin(good))
         raise UserError(
             f"{source}: number {first + 1} is {column[first]:g}, which gives no standard "
-            "deviation that is finite and greater than 0"
+            "deviation that is finite and above 0"
         )
     return sd
 
@@ -158,7 +157,7 @@ def _flat(path: str, array: Vector) -> Vector:
 
 
 def _is_index(name: str) -> bool:
-    """Whether pandas, R or the like wrote this column to number the rows."""
+    """Whether this is the column in which pandas or R number the rows."""
     return not name or name.startswith("__index_level_")
 
 

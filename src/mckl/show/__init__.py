@@ -1,1 +1,1 @@
-"""What people look at: figures, captions, the report's first page and the explorer."""
+"""Everything that readers look at: figures, captions, the report's first page, the explorer."""

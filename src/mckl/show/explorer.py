@@ -1,4 +1,4 @@
-"""explorer.html: one self-contained page to pick a setting and see its errors and its budget."""
+"""explorer.html, one self-contained page that shows the errors and the budget of any setting."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from mckl.draw.points import SAMPLERS
 from mckl.estimation.values import ESTIMATORS
 from mckl.show.figures.theme import ESTIMATOR_COLOURS, ESTIMATOR_MARKERS, TRUTH
 
-# Beyond this many series (a setting, backend, sampler and estimator) the page would pass 10 MB.
+# With more series (each a setting, backend, sampler and estimator) the page would exceed 10 MB.
 MOST_SERIES = 12_000
-# The markers of the figures, as Vega calls them; it has no star.
+# The markers of the figures, by Vega's names; Vega has no star.
 _SHAPES = {"o": "circle", "s": "square", "^": "triangle-up", "D": "diamond", "P": "cross",
            "v": "triangle-down", "*": "triangle-left", "X": "triangle-right"}  # fmt: skip
-# A label a decade: the ticks between them need none.
+# Only powers of ten have a label; the ticks between them need none.
 _DECADES = "abs(log(datum.value) / LN10 - round(log(datum.value) / LN10)) < 1e-9 ? datum.label : ''"
 
 
@@ -33,8 +33,8 @@ def data(
 ) -> dict[str, Any]:
     """The data of the page, for JSON: settings, error series and budgets.
 
-    A study with more than `most` series is thinned to settings at equal steps, and `omitted`
-    says how many were left out.
+    A study with more than `most` series is thinned to settings at equal steps; `omitted` is the
+    number of settings that are left out.
     """
     keys = ["setting", "backend", "sampler", "estimator"]
     names = settings["setting"].astype(str).tolist()
@@ -86,7 +86,7 @@ def data(
 
 
 def _number(value: Any) -> Any:
-    """A number of four digits for JSON, or None; text as it is."""
+    """A number with four digits for JSON, None if it has none there; text is not changed."""
     if isinstance(value, str):
         return value
     if value is None or pd.isna(value):
@@ -101,7 +101,7 @@ def _for_json(values: pd.Series) -> list[Any]:
 
 
 def chart() -> dict[str, Any]:
-    """The Vega-Lite chart; the page fills its data sets `points`, `theory` and `tolerance`."""
+    """The Vega-Lite chart, whose data sets `points`, `theory` and `tolerance` the page fills."""
     colour = alt.Color(
         "estimator:N",
         scale=alt.Scale(domain=list(ESTIMATOR_COLOURS), range=list(ESTIMATOR_COLOURS.values())),
@@ -158,7 +158,7 @@ def chart() -> dict[str, Any]:
 
 
 def page(template: str, content: Mapping[str, Any], about: Mapping[str, Any]) -> str:
-    """The whole page: template, data, chart and the Vega libraries, in one file."""
+    """The whole page in one file: template, data, chart and the Vega libraries."""
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=True)
     return environment.from_string(template).render(
         data=_script(content),
@@ -175,5 +175,5 @@ def _script(value: object) -> markupsafe.Markup:
 
 
 def _in_script(text: str) -> markupsafe.Markup:
-    """JSON in which no HTML parser finds the end of the script element around it."""
+    """Text for a script element, in which no HTML parser finds the element's end."""
     return markupsafe.Markup(re.sub(r"<(?=/script|!--)", r"\\x3c", text, flags=re.IGNORECASE))

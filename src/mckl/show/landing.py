@@ -21,7 +21,7 @@ def landing_numbers(
     gaps: pd.DataFrame,
     manifest: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """The numbers that the landing page quotes, from the tables of a run and their manifest."""
+    """The numbers for the landing page, from the tables of a run and their manifest."""
     compared = outside(verification, gaps)
     test = compared["test"]
     last = summary[summary["samples"] == summary["samples"].max()]
@@ -68,7 +68,7 @@ def _need(needs: pd.Series, kl: pd.Series, setting: Any) -> dict[str, str]:
 
 
 def _best(last: pd.DataFrame) -> list[dict[str, Any]]:
-    """In how many settings each estimator has the smallest RMSE with iid samples, and their KL."""
+    """The number of settings in which each estimator has the smallest RMSE over iid samples."""
     iid = last[(last["sampler"] == "iid") & (last["kl"] > 0)]
     if iid.empty:
         return []
@@ -86,9 +86,9 @@ def _best(last: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _families(settings: pd.DataFrame, last: pd.DataFrame, needs: pd.Series) -> list[dict[str, Any]]:
-    """The same by family of the sweep; nothing where there is one.
+    """The same by family of the sweep; empty if there is only one family.
 
-    `needs` are the samples for 1 % by k1 and iid samples, indexed as `settings`.
+    `needs` has the samples for 1 % with k1 over iid samples, with the index of `settings`.
     """
     grid = settings[settings["case"].isna()]
     families = grid["family"].astype(str).unique()
@@ -113,7 +113,7 @@ def _families(settings: pd.DataFrame, last: pd.DataFrame, needs: pd.Series) -> l
 
 
 def _gain(last: pd.DataFrame) -> str | None:
-    """How many times smaller k1's RMSE is with sobol-radial points than with iid samples."""
+    """k1's RMSE over iid samples, divided by that over as many sobol-radial points, as text."""
     k1 = last[(last["estimator"] == "k1") & (last["kl"] > 0)]
     k1 = k1.astype({"setting": str, "sampler": str})
     by = k1.pivot_table(index="setting", columns="sampler", values="rmse")

@@ -1,4 +1,4 @@
-"""The page docs/libraries.md: what libraries compute, from formulas.parquet and their sources."""
+"""Writes the page docs/libraries.md on what libraries compute, from formulas.parquet."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from mckl.study.libraries.lengths import per_token
 from mckl.study.libraries.policies import SHARPER, STATES, TOKENS, policies, stopping
 from mckl.text import two_digits
 
-# Of the section on lengths.
+# The numbers of tokens and the offsets in the section on lengths.
 _LONGEST, _OFFSETS = 128, (-0.1, -0.02, 0.02, 0.1, 0.5, 1.0, 2.0, 4.0)
 
 
@@ -31,7 +31,7 @@ def write_page(template: str, formulas: pd.DataFrame, path: str) -> None:
 
 
 def page_numbers(formulas: pd.DataFrame) -> dict[str, Any]:
-    """What the page quotes: tables as Markdown, and numbers as text."""
+    """The tables, as Markdown, and the numbers, as text, that the page quotes."""
     known = cells(formulas)
     kl = [two_digits(float(x)) for x in known.kl]
     columns = ["formula", *kl]
@@ -81,13 +81,13 @@ def page_numbers(formulas: pd.DataFrame) -> dict[str, Any]:
 
 
 def markdown(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table; all columns but the first are aligned to the right."""
+    """A table as Markdown; all columns but the first are aligned to the right."""
     lines = [columns, ["---", *["---:"] * (len(columns) - 1)], *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def _gradients(formulas: pd.DataFrame) -> list[list[str]]:
-    """A row a loss of a library: bias and cosine of its mean gradient on every policy."""
+    """A row for each loss of a library: bias and cosine of its mean gradient on every policy."""
     losses = formulas[formulas["used_as"] == "loss"]
     out = []
     keys = ["library", "formula", "differentiated", "default"]
@@ -107,7 +107,7 @@ def _gradient(bias: float, cosine: float) -> str:
 
 
 def _section(library: Library) -> Mapping[str, Any]:
-    """What the page says of one library."""
+    """The numbers of the page's section on one library."""
     at = f"commit {library.commit}" if library.commit else "the package's files"
     lines = [
         ["used as", "formula", "default", "averaged", "gradient of", "what it is", "where"],
@@ -129,7 +129,7 @@ def _section(library: Library) -> Mapping[str, Any]:
 
 
 def _places(source: str) -> list[str]:
-    """Files with their lines: a part without a slash names more lines of the file before."""
+    """Files with their lines; a part without a slash names more lines of the previous file."""
     out: list[str] = []
     for part in source.split(", "):
         if ":" in part:
@@ -154,11 +154,11 @@ def _lengths(offset: float) -> list[str]:
 
 
 def _apart(offset: float) -> float:
-    """How far k3's mean of sequence means is from that over the batch's tokens."""
+    """The relative difference of k3's mean of sequence means to its mean over a batch's tokens."""
     k3 = per_token(stopping(offset, _LONGEST), K3)
     return abs(k3.sequence_means / k3.batch_tokens - 1.0)
 
 
 def _number(value: float) -> str:
-    """Three digits."""
+    """A number as text with three digits."""
     return f"{value:.3g}".replace("-", "−")

@@ -1,7 +1,7 @@
-"""What a run shows while it is at work: its stages, how far each is, and the time left.
+"""Shows the progress of a run: its stages, how far each is, and the time left.
 
-A terminal gets a bar a stage. A file or a pipe gets plain lines: one when a stage ends, and now
-and then one for a stage that takes long.
+A terminal shows a bar for each stage. A file or a pipe gets lines of text: one when a stage ends,
+and sometimes one while a long stage is at work.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 _REFRESH = 0.5  # seconds
-_PAUSE = 10.0  # seconds, and a twentieth of the run, between two lines about stages at work
-_LOGS = 64  # the most running jobs whose logs are read; beyond, finished jobs are counted alone
-_PRIOR = 0.2  # share of the forecast at which forecast and pace so far have equal weight
+_PAUSE = 10.0  # the least seconds, beside a twentieth of the run, between two lines of progress
+_LOGS = 64  # the most running jobs whose logs are read; with more, only finished jobs count
+_PRIOR = 0.2  # after this share of the forecast time, forecast and pace so far have equal weight
 
 
 class Task(NamedTuple):
-    """What is expected of a job: its stage, and the seconds and samples that it takes."""
+    """The stage of a job, and the seconds and samples that it is expected to take."""
 
     stage: str
     seconds: float
@@ -35,7 +35,7 @@ class Task(NamedTuple):
 
 
 class Stage(NamedTuple):
-    """How far a stage is: `share` from 0 to 1, and how many of all its samples or jobs."""
+    """The progress of a stage: a share from 0 to 1, and the numbers of its samples or jobs."""
 
     share: float
     done: float
@@ -52,13 +52,13 @@ class Board:
     Parameters
     ----------
     tasks
-        Every job that will run, by any key.
+        All jobs that will run, by any key.
     expected
-        Wall seconds that each stage is expected to take, in their order.
+        The wall seconds that each stage is expected to take, in the order of stages.
     stream
-        Where to show it; standard error if not given.
+        The stream on which progress is shown; by default standard error.
     clock
-        Tells seconds.
+        A function that returns seconds.
     """
 
     def __init__(
@@ -94,13 +94,13 @@ class Board:
         self._thread.start()
 
     def started(self, key: Hashable, log: str | None = None) -> None:
-        """A job started; its log shows how far it is, if tqdm writes to it."""
+        """Note that a job has started; its log shows its progress if tqdm writes to it."""
         with self._lock:
             if log and key in self._tasks:
                 self._running[key] = Path(log), self._clock()
 
     def finished(self, key: Hashable) -> None:
-        """A job has made what it should."""
+        """Note that a job has finished."""
         with self._lock:
             self._running.pop(key, None)
             if key in self._tasks and key not in self._finished:
@@ -109,12 +109,12 @@ class Board:
                 self.refresh()
 
     def failed(self, key: Hashable) -> None:
-        """A job is no longer at work."""
+        """Note that a job has failed."""
         with self._lock:
             self._running.pop(key, None)
 
     def say(self, line: str) -> None:
-        """Print a line, above the bars where there are any."""
+        """Print a line, above the bars if there are any."""
         with self._lock:
             if self._live is not None and self._live.is_started:
                 self._live.console.print(line, markup=False, soft_wrap=True)
@@ -122,7 +122,7 @@ class Board:
                 print(line, file=self._stream, flush=True)
 
     def close(self) -> None:
-        """Leave the bars as they are now, and what is said after it below them."""
+        """Stop changing the bars, so that later output appears below them."""
         self._over.set()
         self._thread.join()
         with self._lock:
@@ -130,11 +130,11 @@ class Board:
                 self._live.stop()
 
     def seconds(self) -> float:
-        """Seconds since the run began."""
+        """The seconds since the run began."""
         return self._clock() - self._began
 
     def stages(self) -> dict[str, Stage]:
-        """How far every stage is."""
+        """The progress of every stage."""
         now = {stage: ended.copy() for stage, ended in self._ended.items()}
         if len(self._running) <= _LOGS:
             for key, (log, began) in self._running.items():
@@ -142,7 +142,7 @@ class Board:
         return {stage: _stage(now[stage], of) for stage, of in self._all.items()}
 
     def left(self, stages: Mapping[str, Stage]) -> dict[str, float]:
-        """Seconds until each stage ends, by the forecast and by the pace of the run so far."""
+        """The seconds until each stage ends, by the forecast and the pace of the run so far."""
         spent = sum(self._expected[name] * stage.share for name, stage in stages.items())
         prior = _PRIOR * sum(self._expected.values())
         pace = (self.seconds() + prior) / (spent + prior) if prior else 1.0
@@ -153,7 +153,7 @@ class Board:
         return out
 
     def refresh(self) -> None:
-        """Show how far the run is now."""
+        """Show the current progress."""
         with self._lock:
             if self._live is not None:
                 self._live.refresh()
@@ -195,9 +195,9 @@ class Board:
 
 
 def share_in(log: Path, since: float) -> float:
-    """The share of its work that a job has done by the last line of tqdm in its log; 0 without one.
+    """The share of a job's work that is done, by the last line of tqdm in its log; 0 without one.
 
-    A log last written before the job began is that of an earlier run.
+    A log that was last written before the job began is from an earlier run and not used.
     """
     try:
         status = log.stat()
@@ -212,7 +212,7 @@ def share_in(log: Path, since: float) -> float:
 
 
 class _Sum:
-    """Seconds, samples and jobs, summed over tasks."""
+    """The sums of seconds, samples and jobs over tasks."""
 
     def __init__(self, seconds: float = 0.0, samples: float = 0.0, jobs: int = 0) -> None:
         self.seconds, self.samples, self.jobs = seconds, samples, jobs

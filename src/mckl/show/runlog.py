@@ -1,4 +1,4 @@
-"""Snakemake's log of a run, in a few lines on the terminal; the log file has all of it."""
+"""Shows Snakemake's log of a run in a few lines on the terminal; the log file has all of it."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from mckl.show.progress import Board
 
 _MOST_REASONS = 10
 _LOG_BYTES = 65536
-# What Snakemake says before the first job and takes minutes.
+# Messages of Snakemake before the first job, about work that takes minutes.
 _PREPARING = ("Creating conda environment", "Pulling singularity image")
-# What Snakemake says when a job has failed, beside the job's own reason.
+# Messages of Snakemake when a job has failed, in addition to the job's own reason.
 _REPEATED = ("CalledProcessError", "a job execution failed", "did not complete successfully")
 
 
@@ -46,9 +46,9 @@ class RunLog(logging.Handler):
     own
         Snakemake's handler of the terminal.
     begin
-        Gives the board of the run, once it is known what will run.
+        A function that returns the board of the run, called once the jobs are known.
     idle
-        Called instead when there is nothing to do.
+        A function that is called instead if there is nothing to do.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class RunLog(logging.Handler):
             self._waiting.append(record)
 
     def over(self, *last: Hashable) -> None:
-        """The run has ended, with these jobs as its last."""
+        """Note that the run has ended, with these jobs as the last ones."""
         if self.board is not None:
             for key in last:
                 self.board.finished(key)
@@ -120,7 +120,7 @@ class RunLog(logging.Handler):
             board.say(text)
 
     def _failed(self, board: Board, job: Mapping[str, Any]) -> None:
-        """Say once why a job failed; jobs that were stopped have no reason."""
+        """Print once why a job failed; jobs that were stopped have no reason."""
         board.failed(job["jobid"])
         if self.stopped:
             return
@@ -134,13 +134,13 @@ class RunLog(logging.Handler):
 
 
 def answers(page: str) -> list[str]:
-    """The landing page's questions with their answers, each in one line without markup."""
+    """The landing page's questions with their answers, each as one line without markup."""
     paragraphs = re.findall(r"^\*\*(?:.(?!\n\n))+.", page, re.MULTILINE | re.DOTALL)
     return [" ".join(text.replace("**", "").split()) for text in paragraphs]
 
 
 def reason(job: str, logs: Sequence[str]) -> str:
-    """Why a job failed in one line: the last of its log, which `mckl.record.joblog` writes."""
+    """Why a job failed: the last line of its log, which `mckl.record.joblog` writes."""
     for path in logs:
         try:
             last = Path(path).read_text(encoding="utf-8", errors="replace").rstrip().splitlines()

@@ -1,1 +1,1 @@
-"""The config, its settings, and the tables that the workflow makes of them."""
+"""The study: its config, its settings, and the tables that the workflow computes from them."""

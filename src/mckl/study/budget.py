@@ -1,4 +1,4 @@
-"""budget.parquet: the samples that every tolerance takes, from theory and as measured."""
+"""budget.parquet: the samples that every tolerance needs, from theory and as measured."""
 
 from __future__ import annotations
 
@@ -23,17 +23,22 @@ _WITHIN = 1.96  # standard errors of the measured mean squared error
 def measured(
     samples: Vector, mse: Vector, std_error: Vector, limit: float, sampler: Sampler
 ) -> tuple[int | None, int | None, int | None]:
-    """The samples from which the measured RMSE stays at most `limit`, and their 95 % interval.
+    """The samples from which on the measured RMSE is at most `limit`, and their 95 % interval.
 
-    Interpolated between checkpoints on the log-log curve, then rounded up to whole units, over
-    Sobol' points to a power of two. None where the RMSE does not reach the limit; the interval,
-    in which mse is taken for log-normal, then is None as well, and its upper end where only the
-    upper curve does not reach it.
+    The number is interpolated between checkpoints on the log-log curve, then rounded up to whole
+    units, and over Sobol' points to a power of two. All three are None if the RMSE does not reach
+    the limit. The interval treats the measured mse as log-normal; its upper end is None if the
+    upper curve does not reach the limit.
 
     Parameters
     ----------
     samples, mse, std_error
-        The checkpoints in order, the mean squared error there and its standard error.
+        The checkpoints in ascending order, the mean squared error at each, in nats squared, and its
+        standard error.
+    limit
+        The RMSE to reach, in nats.
+    sampler
+        The sampler, which decides the units.
     """
     middle = _crossing(samples, mse, limit**2, sampler) if limit > 0 else None
     if middle is None:
@@ -58,7 +63,7 @@ def _crossing(samples: Vector, mse: Vector, limit: float, sampler: Sampler) -> i
     if first and mse[first] > 0:
         x, y = np.log(samples[first - 1 : first + 1]), np.log(mse[first - 1 : first + 1])
         n = math.exp(x[0] + (math.log(limit) - y[0]) * (x[1] - x[0]) / (y[1] - y[0]))
-    whole = math.ceil(n * (1.0 - 1e-12))  # a fraction that rounding added is no sample
+    whole = math.ceil(n * (1.0 - 1e-12))  # rounding may have added a tiny fraction
     if not sampler.points.independent:
         return 1 << (whole - 1).bit_length()
     points = sampler.points.points
@@ -66,7 +71,7 @@ def _crossing(samples: Vector, mse: Vector, limit: float, sampler: Sampler) -> i
 
 
 def _pooled(summary: pd.DataFrame) -> pd.DataFrame:
-    """Mean squared error and its standard error over the replicates of all backends."""
+    """The mean squared error and its standard error over the replicates of all backends."""
     keys = ["setting", "sampler", "estimator", "samples"]
     frame = summary[[*keys, "replicates", "mse", "mse_std_error"]]
     frame = frame.astype(dict.fromkeys(keys[:-1], str))
@@ -85,7 +90,7 @@ def budget_rows(
     tolerances: Sequence[float],
     summary: pd.DataFrame,
 ) -> Iterator[dict[str, list[object]]]:
-    """The columns of budget.parquet, a batch a setting with a sampler; backends are pooled."""
+    """The columns of budget.parquet, a batch for each setting and sampler; backends are pooled."""
     curves = {
         key: (rows["samples"].to_numpy(float), rows["mse"].to_numpy(float),
               rows["std_error"].to_numpy(float))

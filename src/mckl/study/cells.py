@@ -1,17 +1,19 @@
-"""What the gate compares cell by cell: mean, variance, standard error and coverage.
+"""The statistics that verification compares cell by cell: mean, variance, std. error, coverage.
 
-A *cell* is a setting, backend, sampler, estimator and number of samples. Each function returns
-statistics: rows with the keys, `quantity`, and the columns
+A *cell* is a setting, backend, sampler, estimator and number of samples. Each function returns a
+frame of statistics: rows with these keys, `quantity`, and the columns
 
-measured, exact  the two sides
-sd, skewness     of `measured` under the theory
-excess           its excess kurtosis beyond that of a gamma law, where the p-value allows for it
-trusted          whether a gamma law of that skewness is close far out
-floor            by how much rounding may part the two sides
-margin           by how much they may differ for another reason (cv's theory is a leading order)
-part             the largest share of one independent square in a mean of squares; NaN: no such mean
-relative_to      what the error of the quantity is divided by when it is reported
-count, low, high of a coverage: independent numbers behind it, range of its expectation; else NaN
+measured, exact  the measured number, and the exact one
+sd, skewness     standard deviation and skewness of `measured` by theory
+excess           its excess kurtosis beyond that of a gamma law, if the p-value allows for it
+trusted          whether a gamma law with this skewness is accurate far out in the tails
+floor            the largest difference that rounding may cause
+margin           the largest difference for other reasons (cv's theory is a leading order)
+part             the largest share of one independent square in a mean of squares; NaN if the
+                 quantity is no such mean
+relative_to      the number by which the error of the quantity is divided when it is reported
+count, low, high for a coverage, the count of independent intervals and the range of the expected
+                 coverage; NaN for other quantities
 """
 
 from __future__ import annotations
@@ -30,22 +32,22 @@ from mckl.estimation.values import ESTIMATORS
 from mckl.study.tails import near_gamma, square
 
 KEYS = ["setting", "backend", "sampler", "estimator", "samples"]
-# Where the matched gamma tail may be trusted down to 1e-11: hardly any kurtosis beyond the
-# gamma's own in a mean, hardly any in the estimates whose variance is tested. Of statistics over
-# many squares the p-value allows for a little more.
+# Up to these numbers the matched gamma tail is accurate down to 1e-11: the skewness, the excess
+# kurtosis of a mean beyond the gamma's, that of estimates whose variance is tested, and that of
+# statistics over many squares, for which the p-value allows for the excess.
 MOST_SKEWNESS, _MEAN_EXCESS, _VARIANCE_KURTOSIS, MOST_EXCESS = 0.3, 0.002, 0.05, 0.02
-# What rounding leaves of an estimate whose exact variance is 0, relative to the size of l.
+# The rounding error of an estimate whose exact variance is 0, relative to the size of l.
 _ROUNDING = 1e-12
-# How far an asymptotic theory may be off where it is given, and how heavy the unknown tails of
-# the estimates may be.
+# The largest relative error of an asymptotic theory, and the excess kurtosis that is assumed for
+# estimates whose law is not known.
 _SETTLED, _UNKNOWN_KURTOSIS = 0.2, 1.0
-_LEAST_REPLICATES = 20  # for a standard error over replicates to be worth a test
-# Coverage is predicted where Edgeworth's correction is small.
+_LEAST_REPLICATES = 20  # with fewer, a standard error over replicates is not tested
+# Coverage is only predicted if Edgeworth's correction is at most this.
 _LEVEL, _MOST_CORRECTION = 0.95, 0.005
 
 
 def units_of(cells: pd.DataFrame) -> Vector:
-    """Independent units behind each estimate; 0 where its points depend on each other."""
+    """The number of independent units of each estimate; 0 if its points depend on each other."""
     units = {
         name: 1 / s.points.points if s.points.independent else 0.0 for name, s in SAMPLERS.items()
     }
@@ -53,16 +55,16 @@ def units_of(cells: pd.DataFrame) -> Vector:
 
 
 def _fitted(cells: pd.DataFrame) -> Vector:
-    """How many numbers each estimator fits on its samples."""
+    """The number of parameters that each estimator fits on its samples."""
     return np.asarray(
         cells["estimator"].map({name: e.parameters for name, e in ESTIMATORS.items()}), float
     )
 
 
 def floor_of(cells: pd.DataFrame) -> Vector:
-    """How far rounding may move an estimate, in nats."""
+    """The largest error of an estimate that rounding may cause, in nats."""
     kl = cells["kl"].to_numpy(float)
-    return _ROUNDING * (kl + np.sqrt(2.0 * kl))  # where KL is small, sd l is about sqrt(2 KL)
+    return _ROUNDING * (kl + np.sqrt(2.0 * kl))  # for small KL, sd l is about sqrt(2 KL)
 
 
 def statistics(
@@ -81,12 +83,12 @@ def statistics(
 
 
 def joined(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """One frame of several; empty ones are left out, since pandas would change types for them."""
+    """One frame from several; empty ones are left out, since they would change column types."""
     return pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
 
 
 def of_means(cells: pd.DataFrame) -> pd.DataFrame:
-    """The mean over replicates against KL + bias."""
+    """Compares the mean over replicates with KL + bias."""
     r = cells["replicates"].to_numpy(float)
     skewness = cells["exact_skewness"].to_numpy(float) / np.sqrt(r)
     skewness = np.nan_to_num(skewness, nan=0.0, posinf=1e3, neginf=-1e3)
@@ -101,11 +103,11 @@ def of_means(cells: pd.DataFrame) -> pd.DataFrame:
 
 
 def of_variances(cells: pd.DataFrame) -> pd.DataFrame:
-    """The sample variance over replicates against the variance, where there are several."""
+    """Compares the sample variance over replicates, if there are several, with the variance."""
     cells = cells[cells["replicates"] > 1]
     r, exact = cells["replicates"].to_numpy(float), cells["exact_variance"].to_numpy(float)
     kurtosis = cells["exact_excess_kurtosis"].to_numpy(float)
-    # Var(s^2) = sigma^4 (excess kurtosis / R + 2 / (R - 1)), by whatever law the estimates have
+    # Var(s^2) = sigma^4 (excess kurtosis / R + 2 / (R - 1)) for every law of the estimates
     relative = np.sqrt(np.maximum(kurtosis, -2.0) / r + 2.0 / (r - 1))
     return statistics(
         cells, "variance", cells["variance"].to_numpy(float), exact, sd=_sd(exact, relative),
@@ -115,7 +117,7 @@ def of_variances(cells: pd.DataFrame) -> pd.DataFrame:
 
 
 def of_std_errors(cells: pd.DataFrame) -> pd.DataFrame:
-    """The mean of std_error^2 = s^2 / N over replicates against the variance, its expectation."""
+    """Compares the mean of std_error^2 = s^2 / N over replicates with the variance."""
     cells = cells[units_of(cells) > _fitted(cells)]
     r, n = cells["replicates"].to_numpy(float), units_of(cells)
     exact = cells["exact_variance"].to_numpy(float)
@@ -137,10 +139,11 @@ def of_std_errors(cells: pd.DataFrame) -> pd.DataFrame:
 
 
 def of_coverage(cells: pd.DataFrame) -> pd.DataFrame:
-    """The coverage of the 95 % intervals of unbiased estimates against Edgeworth's prediction.
+    """Compares the coverage of unbiased estimates' 95 % intervals with Edgeworth's prediction.
 
-    0.95 + 0.0161 kurtosis - 0.2474 skewness^2 of the estimate (docs/theory.md, section 8), where
-    that differs from 0.95 by 0.005 at most. As much again is left for the orders beyond.
+    The prediction is 0.95 + 0.0161 kurtosis - 0.2474 skewness^2 of the estimate (docs/theory.md,
+    section 8). It is used if it differs from 0.95 by at most 0.005, and the same margin is left for
+    higher orders.
     """
     skewness, kurtosis = (
         cells[name].to_numpy(float) for name in ("exact_skewness", "exact_excess_kurtosis")
@@ -160,10 +163,11 @@ def of_coverage(cells: pd.DataFrame) -> pd.DataFrame:
 
 
 def of_leading_order(cells: pd.DataFrame) -> pd.DataFrame:
-    """Mean, variance and std_error^2 of an estimator whose theory is a leading order.
+    """Compares mean, variance and std_error^2 with theory that is only a leading order.
 
-    Given where it is within 20 %, which is left as a margin. The estimates' law is not known: the
-    tails are those of a skewness of 0.3, whatever its sign, and of an excess kurtosis of 1.
+    The theory is used where its error is at most 20 %, and this is left as a margin. The law of the
+    estimates is not known, so a skewness of 0.3, of either sign, and an excess kurtosis of 1 are
+    assumed.
     """
     r, variance = cells["replicates"].to_numpy(float), cells["exact_variance"].to_numpy(float)
     bias, kl = cells["exact_bias"].to_numpy(float), cells["kl"].to_numpy(float)

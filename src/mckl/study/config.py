@@ -1,8 +1,8 @@
-"""What is asked of a study: the config, checked before anything runs.
+"""Checks the config of a study before anything runs.
 
-The schema (workflow/schemas/config.schema.yaml) says what is allowed; this module says in one
-line what is wrong. Lists come out in one canonical order, so that their order in the file
-changes nothing.
+The schema (workflow/schemas/config.schema.yaml) says what is allowed. This module turns a mistake
+into a message of one line. Lists are put into one canonical order, so that their order in the file
+has no effect.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from mckl.study.settings import AXES, Setting, case_setting, chunks, matching, s
 from mckl.text import listed, nearest, quoted
 
 _MOST_CELLS = 10**6
-# Lists of names, and where the names that they may have are registered.
+# The keys whose values are lists of names, with the registered names that are allowed.
 REGISTRIES: Mapping[str, Sequence[str]] = {
     "backends": BACKENDS,
     "samplers": tuple(SAMPLERS),
@@ -40,7 +40,7 @@ REGISTRIES: Mapping[str, Sequence[str]] = {
 
 
 class Config(NamedTuple):
-    """The config of a study; fields as in config.yaml, lists in canonical order, files read."""
+    """A checked config: the keys of config.yaml, lists in canonical order, files read."""
 
     seed: int
     sweep: Mapping[str, Sequence[Any]]
@@ -57,28 +57,28 @@ class Config(NamedTuple):
     gradients: Mapping[str, Any]
 
     def settings(self) -> list[Setting]:
-        """Every setting of the study, the sweep before the cases."""
+        """All settings of the study, first the cells of the sweep and then the cases."""
         return settings(self.sweep, self.cases.values())
 
     def gradient_settings(self) -> list[Setting]:
-        """The settings whose gradients are measured, but for families that have none."""
+        """The settings whose gradients are measured, without those of families that have none."""
         return [s for s in matching(self.settings(), self.gradients["settings"]) if s.pair.scores]
 
     def chunks(self) -> dict[str, list[Setting]]:
-        """The settings of every estimation job of a backend, by the job's name."""
+        """The settings of each estimation job, by the job's name; the same for every backend."""
         return chunks(self.settings(), self.one_job_per)
 
 
 def parse(raw: Mapping[str, Any], schema: Mapping[str, Any]) -> Config:
-    """The checked config; keys that are absent take the schema's default.
+    """The checked config; keys that are absent get the schema's default.
 
-    Raises `UserError` with one line naming the key, its value and what was expected.
+    Raises `UserError`, whose one line names the key, its value and what was expected.
     """
     schema = with_registered(schema)
     try:
         data = _numbers(raw, schema)
     except RecursionError:
-        raise UserError("config: lists or mappings within others beyond measure") from None
+        raise UserError("config: lists or mappings are nested too deeply") from None
     error = max(Draft202012Validator(schema).iter_errors(data), key=_severity, default=None)
     if error is not None:
         raise UserError(_line(error))
@@ -120,7 +120,7 @@ def parse(raw: Mapping[str, Any], schema: Mapping[str, Any]) -> Config:
 
 
 def with_registered(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """The schema with what is registered now as the names that its lists may have."""
+    """The schema, in which lists of names allow all names that are registered now."""
     known = {**schema["properties"]}
     for key, registry in REGISTRIES.items():
         known[key] = _with_names(known[key], registry)
@@ -135,13 +135,13 @@ def _with_names(part: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]
 
 
 def _gradients(given: Mapping[str, Any]) -> dict[str, Any]:
-    """The same in canonical order."""
+    """The options for gradients, with their lists in canonical order."""
     methods = [name for name in METHODS if name in given["methods"]]
     return {**given, "settings": sorted(given["settings"]), "methods": methods}
 
 
 def _sweep(given: Mapping[str, Any]) -> dict[str, Any]:
-    """The axes of the sweep in canonical order; every pair of the grid is one."""
+    """The axes of the sweep in canonical order; `UserError` for a cell that has no pair."""
     families = []
     for text in given.get("family", ["normal"]):
         try:
@@ -165,10 +165,10 @@ def _sweep(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _case(name: str, given: Mapping[str, Any]) -> Setting:
-    """A case with floats alone, so that 1 and 1.0 are the same case, and its files read."""
-    if name != name.strip():  # the $ of the schema's pattern lets one newline pass in Python
+    """The setting of a case. Numbers become floats, so that 1 and 1.0 are equal; files are read."""
+    if name != name.strip():  # in Python, $ in the schema's pattern allows a final newline
         raise UserError(f"cases: {json.dumps(name)} is not a name: a newline ends it")
-    if re.search(r"(.+)\1{19}$", name):  # Snakemake takes it for a recursion without end
+    if re.search(r"(.+)\1{19}$", name):  # Snakemake would report an endless recursion
         raise UserError(f"cases: '{name}' is not a name: it ends in 20 repetitions")
     case = with_numbers(given, f"cases.{name}.")
     lengths = {
@@ -191,7 +191,7 @@ def _case(name: str, given: Mapping[str, Any]) -> Setting:
 
 
 def _numbers(data: Any, schema: Mapping[str, Any]) -> Any:
-    """Text that is a number where the schema wants one (YAML reads 1e-3 as text)."""
+    """Turns text into a number where the schema expects one (YAML reads 1e-3 as text)."""
     kinds = schema.get("type", ())
     kinds = [kinds] if isinstance(kinds, str) else kinds
     if isinstance(data, str) and {"number", "integer"} & set(kinds):
@@ -202,7 +202,7 @@ def _numbers(data: Any, schema: Mapping[str, Any]) -> Any:
         except ValueError:
             return data
         return int(value) if "integer" in kinds and value.is_integer() else value
-    if isinstance(data, int) and data.bit_length() > 1024:  # Python writes out none of 4300 digits
+    if isinstance(data, int) and data.bit_length() > 1024:  # Python refuses to print 4300 digits
         return math.inf if data > 0 else -math.inf
     if isinstance(data, float) and data.is_integer() and "integer" in kinds:
         return int(data)
@@ -219,7 +219,7 @@ def _numbers(data: Any, schema: Mapping[str, Any]) -> Any:
 
 
 def _severity(error: ValidationError) -> tuple[bool, Any]:
-    # A misspelt key explains the "required" error that it also causes.
+    # A misspelt key is reported before the missing key that it also causes.
     return (error.validator in ("additionalProperties", "propertyNames"), relevance(error))
 
 
@@ -233,7 +233,7 @@ def _shown(value: Any) -> str:
 
 
 def _line(error: ValidationError) -> str:
-    """One line: key, value, what was expected."""
+    """The message of an error, one line: key, value, what was expected."""
     path = list(error.absolute_path)
     schema: Mapping[str, Any] = error.schema  # type: ignore[assignment]
     if error.validator == "additionalProperties":

@@ -1,7 +1,8 @@
-"""What an earlier run of an estimation job drew and the job still asks for.
+"""Reuses traces of an estimation job's last run that its next run needs as well.
 
-Snakemake deletes a job's output before it runs the job again. A second name, a hard link, keeps
-the last traces of the job. Their manifest has a digest of all that decides a setting's numbers.
+Snakemake deletes a job's output before it runs the job again. So the last traces also get a second
+name, a hard link. Their manifest has, for each setting, a digest of everything that its numbers
+depend on.
 """
 
 from __future__ import annotations
@@ -21,18 +22,18 @@ from mckl.record.manifest import digest, job_digest
 
 # Adding or removing an entry of these lists changes no number of the other entries.
 _LISTS = ("settings", "samplers", "estimators", "replicates")
-# The keys of a manifest that describe the run rather than the software.
+# The keys of a manifest that describe the run and not the software.
 _RUN = ("git_commit", "config_digest", "host")
 _NUMBERS = ("estimate", "std_error")
 
 
 def stamped(manifest: Mapping[str, Any], job: Mapping[str, Any], code: str) -> dict[str, Any]:
-    """The manifest of a job's traces, with digests of what decides them: all, and each setting's.
+    """The manifest of a job's traces, with digests of all that the job and each setting depend on.
 
     Parameters
     ----------
     manifest
-        What `mckl.record.manifest.manifest` says of this run.
+        The result of `mckl.record.manifest.manifest` for this run.
     job, code
         The parameters of the job, and the digest of the code that it runs.
     """
@@ -48,9 +49,9 @@ def kept(path: str | Path) -> Path:
 
 
 def keep(*paths: str | Path) -> None:
-    """Give a job's output its second name, which takes no space.
+    """Give a job's output its second name, which takes no space on the disk.
 
-    On a disk without hard links nothing is kept, and the next run draws everything.
+    On a file system without hard links nothing is kept, and the next run draws everything.
     """
     for path in paths:
         with contextlib.suppress(OSError):
@@ -61,8 +62,8 @@ def keep(*paths: str | Path) -> None:
 class Earlier:
     """The traces of a job's last run that its next run need not draw.
 
-    There are none where both runs have the same parameters: such a job runs again because its
-    output is missing or damaged, or because the user forces it to.
+    There are none if both runs have the same parameters. Such a job runs again because its output
+    is missing or damaged, or because the user forces it.
 
     Parameters
     ----------
@@ -85,7 +86,7 @@ class Earlier:
         try:
             last = tables.manifest_of(self._path)
             rows = tables.read("cost", kept(cost)).to_pylist()
-        except UserError:  # nothing was kept, or it is damaged
+        except UserError:  # nothing was kept, or the file is damaged
             return
         if last.get("job") != about["job"]:
             self.cost = {(row["setting"], row["sampler"]): row for row in rows}
@@ -94,10 +95,10 @@ class Earlier:
                     self._row_groups[setting[0]] = number
 
     def traces(self, setting: str, combinations: Mapping[str, Sequence[str]]) -> dict[str, Trace]:
-        """The traces of a setting by sampler: those of which every row is there.
+        """The kept traces of a setting, by sampler, of which every row exists.
 
-        `combinations` has the estimators of each sampler (`mckl.study.settings.Setting`).
-        One with NaN is drawn again: with fewer replicates it may have no gap.
+        `combinations` has the estimators of each sampler (`mckl.study.settings.Setting`). A trace
+        with NaN is drawn again, since l may be finite if there are fewer replicates.
         """
         if setting not in self._row_groups:
             return {}

@@ -1,4 +1,4 @@
-"""What a sampler or a backend can do with a setting, checked before anything is drawn."""
+"""Checks, before anything is drawn, that samplers and backends can handle the settings."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from mckl.errors import UserError
 from mckl.families.base import Pair
 from mckl.study.settings import Setting
 
-# One sample of every coordinate and its squares have to fit in memory.
+# One sample, with its coordinates and their squares, has to fit in memory.
 _MOST_NUMBERS = 10**8
 
 
-_MOST_FACTORS = 10_000  # a gradient estimate has two parameters a coordinate, by method
+_MOST_FACTORS = 10_000  # each method's gradient has two parameters a coordinate
 
 
 def check_gradients(settings: Sequence[Setting]) -> None:
-    """Refuse with a `UserError`, in one line, settings whose gradients are too long."""
+    """Raise `UserError` for a setting whose gradient has too many parameters."""
     for setting in settings:
         if setting.dimension > _MOST_FACTORS:
             raise UserError(
@@ -30,7 +30,7 @@ def check_gradients(settings: Sequence[Setting]) -> None:
 def check_feasible(
     setting: Setting, samplers: Sequence[str], samples: int, chosen: Sequence[str] = ()
 ) -> None:
-    """Refuse with a `UserError`, in one line, what a sampler or backend cannot do."""
+    """Raise `UserError` if a sampler or a backend cannot draw the setting."""
     for backend in chosen:
         if backends.LIBRARIES[backend].distributions:
             pair = setting.pair
@@ -47,7 +47,7 @@ def check_feasible(
             raise UserError(
                 f"samples: '{samples}', expected at most {points.most_samples} with {name}"
             )
-        # A coordinate takes at most one normal and one chi-square, so small settings always fit.
+        # A coordinate takes at most one normal and one chi-square, so small settings always pass.
         if 2 * setting.dimension > _most(sampler):
             check_numbers(setting.pair, sampler, "samplers", f"setting {setting.name}")
         for backend in chosen:
@@ -64,12 +64,14 @@ def check_feasible(
 
 
 def check_numbers(pair: Pair, sampler: Sampler, key: str, name: str) -> None:
-    """Refuse with a `UserError` a sampler for a pair that takes too many numbers.
+    """Raise `UserError` if a sample of the pair takes too many numbers for the sampler.
 
     Parameters
     ----------
+    pair, sampler
+        The pair, and the sampler.
     key, name
-        What named the sampler, and what the pair is called.
+        The option that chose the sampler, and the name of the pair, for the message.
     """
     most, numbers = _most(sampler), sampler.numbers(pair)
     if numbers > most:

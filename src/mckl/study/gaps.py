@@ -10,7 +10,7 @@ from mckl.text import some
 
 
 def message(gaps: pd.DataFrame) -> str | None:
-    """A message naming the gaps of gaps.parquet; None when there are none."""
+    """A message that names the rows of gaps.parquet; None if there are none."""
     if gaps.empty:
         return None
     names = [", ".join(f"{k} {v}" for k, v in row.items()) for row in gaps.to_dict("records")]
@@ -18,14 +18,14 @@ def message(gaps: pd.DataFrame) -> str | None:
 
 
 def outside(rows: pd.DataFrame, gaps: pd.DataFrame) -> pd.DataFrame:
-    """The rows of a table that no row of gaps.parquet is about."""
+    """The rows of a table whose setting, backend and sampler are not in gaps.parquet."""
     keys = ["setting", "backend", "sampler"]
     lost = pd.MultiIndex.from_frame(gaps[keys].astype(str))
     return rows[~pd.MultiIndex.from_frame(rows[keys].astype(str)).isin(lost)]
 
 
 def note(frames: Mapping[str, pd.DataFrame]) -> str:
-    """The sentence of a figure's caption that names what it cannot show; "" when it shows all."""
+    """The sentence of a figure's caption that names what is missing; "" if nothing is."""
     if "summary" not in frames:
         return ""
     summary = frames["summary"]
@@ -34,4 +34,4 @@ def note(frames: Mapping[str, pd.DataFrame]) -> str:
     if missing.empty:
         return ""
     names = [f"{s} with {b}, {p}" for s, b, p in missing.itertuples(index=False)]
-    return f"\n**Missing here**, for l is not finite: {some(names, '; ')}."
+    return f"\n**Missing here**, since l is not finite: {some(names, '; ')}."

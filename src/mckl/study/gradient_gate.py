@@ -1,4 +1,4 @@
-"""The gate over gradients.parquet: its tests among those of verification.parquet."""
+"""Adds the tests of gradients.parquet to those of verification.parquet."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TEST = "self-normalised"
 def with_gradients(
     verification: pd.DataFrame, gradients: pd.DataFrame, level: float
 ) -> pd.DataFrame:
-    """The rows of verification.parquet and those of gradients.parquet, at one level for all."""
+    """The rows of verification.parquet and of gradients.parquet, tested at one common level."""
     if gradients.empty:
         return verification
     parts, size = [verification], gradients["gradient_norm"].where(gradients["gradient_norm"] > 0)
@@ -30,7 +30,7 @@ def with_gradients(
             quantity=f"gradient_{quantity}",
             test=np.where(part["p_value"].notna(), TEST, "none"),
             passed=True,
-            # For now the spread, relative to the gradient, or to the total variance.
+            # At first the spread, relative to the gradient's norm or to the total variance.
             smallest_error=part["spread"] / (part["exact"] if quantity == "variance" else size),
         )
         parts.append(part[list(verification.columns)])

@@ -1,7 +1,7 @@
-"""gradients.parquet: gradient estimators over replicates, beside their exact law.
+"""gradients.parquet: gradient estimates over replicates, with their exact law.
 
-Every row is a setting, a method and a number of samples. Its mean and its total variance are
-compared with theory in the job that draws, for there alone the single parameters are at hand.
+Every row is a setting, a method and a number of samples. Mean and total variance are compared with
+theory in the job that draws, since the estimates of single parameters are not kept.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from mckl.study.tails import self_normalised_p_value
 if TYPE_CHECKING:
     from mckl.study.settings import Setting
 
-TOLERANCE = 0.1  # the relative RMSE whose samples the table has
-_ROUNDING = 1e-11  # what rounding leaves of a sum, relative to its largest term
-_LEADING = 64  # samples from which the kurtosis of a leave-one-out mean is that of its leading term
+TOLERANCE = 0.1  # the relative RMSE for which the table has the samples needed
+_ROUNDING = 1e-11  # the rounding error of a sum, relative to its largest term
+_LEADING = 64  # from so many samples on, a leave-one-out mean has the kurtosis of its leading term
 
 
 class Test(NamedTuple):
-    """A statistic of the gate: measured and exact number, the exact deviation, z, the p-value.
+    """A tested statistic: measured, exact, the exact standard deviation (spread), z and p-value.
 
-    spread, z and p_value are NaN where the spread is infinite or not known.
+    `spread`, `z` and `p_value` are NaN where the spread is infinite or not known.
     """
 
     measured: float
@@ -45,7 +45,7 @@ class Test(NamedTuple):
 def rows(
     settings: Sequence[Setting], methods: Sequence[str], seed: int, samples: int, replicates: int
 ) -> Iterator[dict[str, list[Any]]]:
-    """The columns of gradients.parquet, setting by setting; a family that has none is left out."""
+    """The columns of gradients.parquet, setting by setting, for families that have gradients."""
     for setting in settings:
         scores = setting.pair.scores
         if scores is None:
@@ -108,13 +108,13 @@ def _columns(
 
 
 def expanded(values: Vector, scores: Scores, size: int) -> Vector:
-    """One number for each of so many parameters, where equal ones may be given once."""
+    """One number for each of `size` parameters, from values in which equal ones may occur once."""
     return values if values.size == size else np.repeat(values, scores.count.astype(int))
 
 
 @np.errstate(over="ignore", invalid="ignore", divide="ignore")
 def compare(law: Law, scores: Scores, method: Method, n: int, estimates: Vector) -> dict[str, Test]:
-    """Tests of the mean, by the parameter that is farthest off, and of the total variance."""
+    """Tests of the mean, by the parameter with the largest error, and of the total variance."""
     replicates, size = estimates.shape
     mean, variance, fourth = (
         expanded(x, scores, size) for x in (law.mean_at(n), law.variance_at(n), law.fourth)
@@ -136,7 +136,7 @@ def compare(law: Law, scores: Scores, method: Method, n: int, estimates: Vector)
             float(sums[worst]) / deviation if deviation else 0.0,
             min(float(p[worst]) * int(known.sum()), 1.0),
         )
-    # The squared error of one replicate, and by Minkowski's inequality at most its mean square.
+    # The squared error of each replicate; Minkowski's inequality bounds its mean square.
     squares, expected = (away**2).sum(axis=1), float(variance.sum())
     one = expanded(law.variance, scores, size)
     root = np.sqrt(fourth / n + 3.0 * (n - 1.0) / n * one**2) / n * law.factor(n) ** 2

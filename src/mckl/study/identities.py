@@ -1,4 +1,4 @@
-"""Checks for equality: closed forms must equal integrals; no two traces may be equal."""
+"""Checks of equality: closed forms must equal integrals, and no two traces may be equal."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from numpy.typing import NDArray
 
 from mckl.arrays import Vector
 
-# How far two float64 results may lie apart: in relative terms, and a coordinate. An integral of
-# log q - log p adds and subtracts terms of size 1 in every coordinate, so where q is close to p it
-# loses digits that the closed form keeps.
+# The largest difference of two float64 results: relative to KL, and for each coordinate. An
+# integral of log q - log p adds and subtracts terms of size 1 in every coordinate, so where q is
+# close to p it loses digits that the closed form keeps.
 _RELATIVE, _A_COORDINATE = 1e-12, 1e-14
 
 
 def agrees(other: Vector, kl: Vector, dimension: Vector) -> NDArray[np.bool_]:
-    """Whether two values of one KL differ by rounding alone."""
+    """Whether two values of one KL differ only by rounding."""
     return np.asarray(np.abs(other - kl) <= _RELATIVE * np.abs(kl) + _A_COORDINATE * dimension)
 
 
 def _rows(quantity: str, names: pd.DataFrame, measured: Vector, exact: Vector,
           passed: NDArray[np.bool_], smallest_error: Vector) -> pd.DataFrame:  # fmt: skip
-    """Rows of verification.parquet about what is either equal or not."""
+    """Rows of verification.parquet for numbers that must be equal."""
     return pd.DataFrame(
         {
             "setting": names["setting"].astype(str).to_numpy(),
@@ -45,9 +45,9 @@ def kl_rows(
     settings: pd.DataFrame, column: str = "kl_integral", quantity: str = "kl",
     backend: str | None = None,
 ) -> pd.DataFrame:  # fmt: skip
-    """One row a setting: another value of KL, in `column`, against `kl`.
+    """One row for each setting, which compares another value of KL, in `column`, with `kl`.
 
-    No samples, sampler or estimator stand behind these rows: samples is 0, the others null.
+    These rows have no sampler or estimator, which are null, and 0 samples.
     """
     settings = settings[settings[column].notna()]
     kl, other, dimension = (settings[x].to_numpy(float) for x in ("kl", column, "dimension"))
@@ -58,16 +58,16 @@ def kl_rows(
 
 
 def variance_rows(settings: pd.DataFrame) -> pd.DataFrame:
-    """One row a setting: the variance of l by quadrature against its closed form.
+    """One row for each setting, which compares the variance of l by quadrature with `Law.variance`.
 
-    Settings whose variance is infinite, or too nearly so for the quadrature, have none.
+    Settings whose variance is infinite, or too close to it for the quadrature, have no row.
     """
     settings = settings[settings["log_ratio_variance_integral"].notna()]
     exact, other, kl, dimension = (
         settings[x].to_numpy(float)
         for x in ("log_ratio_variance", "log_ratio_variance_integral", "kl", "dimension")
     )
-    # A coordinate's l is off by about 1e-16 (1 + KL), its square by twice that times its spread.
+    # The error of a coordinate's l is about 1e-16 (1 + KL), that of l^2 twice that times its sd.
     off = _A_COORDINATE * (kl + np.sqrt(dimension))
     room = _RELATIVE * exact + off * np.sqrt(exact) + _A_COORDINATE**2 * dimension
     names = settings[["setting"]].assign(backend=None, sampler=None)
@@ -78,7 +78,7 @@ def variance_rows(settings: pd.DataFrame) -> pd.DataFrame:
 
 
 def repeat_rows(summary: pd.DataFrame) -> pd.DataFrame:
-    """One row a setting, backend and sampler: how many traces repeat another, which none may."""
+    """One row for each setting, backend and sampler: the traces that repeat others, expected 0."""
     traces = summary.astype({"setting": str, "backend": str, "sampler": str})
     groups = traces.groupby(["setting", "backend", "sampler"], sort=False)
     of = groups["repeats"].max().reset_index()

@@ -1,10 +1,10 @@
-"""What the intervals for given samples are worth, on pairs whose KL is known.
+"""Measures the coverage of intervals from given samples, on pairs whose KL is known.
 
-A run takes the log density ratios, and the sums over factors, of n samples as somebody would who
-has nothing else (`mckl.estimation.given`), and asks whether the interval that comes of them is
-given and holds KL. Of an interval that is withheld it is asked of Student's interval. So a table
-of alarms tells the power of each diagnostic: how often it speaks where the interval misses KL, and
-how often where it holds it.
+A run gives `mckl.estimation.given` the log density ratios, and the sums over factors, of n samples
+and nothing else. It records whether there is an interval, and whether this contains KL. If the
+interval is withheld, it records whether Student's interval would contain KL. So the table of alarms
+shows the power of each diagnostic: how often it withholds an interval that misses KL, and how often
+one that contains KL.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from mckl.study.settings import Setting
 
 _CONFIDENCE = 0.95
 _BLOCK = 8192
-# The numbers of samples beside the config's own: shares of it.
+# The numbers of samples are the config's `samples` divided by these.
 SHARES = (1, 8, 64)
 
 
@@ -45,9 +45,14 @@ def coverage(
 
     Parameters
     ----------
+    settings
+        The settings whose intervals are measured.
     samples, runs
-        Of the config: the most samples of a run, and how many runs (its replicates). The runs at
-        fewer samples take the first ones of those at more, so that nothing is drawn twice.
+        The most samples of a run, and the number of runs: the config's `samples` and `replicates`.
+        Runs with fewer samples use the first samples of longer ones, so that nothing is drawn
+        twice.
+    seed
+        The seed of all random streams.
     """
     for setting in settings:
         intervals: list[dict[str, Any]] = []
@@ -65,7 +70,7 @@ def coverage(
 def _runs(
     setting: Setting, samples: int, runs: int, seed: int
 ) -> Iterator[tuple[Vector, dict[str, Vector]]]:
-    """l and the sums over factors, each of shape (samples,), of independent runs."""
+    """l and the sums over factors of independent runs, each of shape (samples,)."""
     pair, sampler = setting.pair, SAMPLERS["iid"]
     names = sorted(pair.sums)
     form, library = pair.form(), backends.load("numpy")
@@ -81,7 +86,7 @@ def _runs(
 
 
 class _Count:
-    """Runs of one setting and number of samples, by the estimator."""
+    """Counts the runs of one setting and number of samples, by estimator."""
 
     def __init__(self, setting: Setting) -> None:
         self._kl, self._length = setting.pair.law.kl, float(setting.dimension)
@@ -106,7 +111,7 @@ class _Count:
             if one.doubts:
                 degrees = n - summary.estimators[one.estimator].parameters
                 half = float(stdtrit(degrees, 0.5 + _CONFIDENCE / 2)) * one.std_error
-            # Every estimate that has no spread is KL but for rounding.
+            # An estimate without any spread is KL, but for rounding.
             covered = bool(abs(one.estimate - self._kl) <= half + 1e-12 * self._kl)
             self._runs[one.estimator] += 1
             self._found[one.estimator, not one.doubts, covered] += 1

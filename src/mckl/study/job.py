@@ -1,4 +1,4 @@
-"""One estimation job: the traces of some settings with one backend, and what they cost."""
+"""One estimation job, which writes the traces of some settings with one backend, and their cost."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ def run(
     code: str,
     config: Mapping[str, Any],
 ) -> int:
-    """Write the traces that a job asks for; draw those that its last run has not drawn.
+    """Write the traces of a job; only those that its last run has not drawn are drawn.
 
     Progress and gaps are reported on standard error.
 
     Parameters
     ----------
     job
-        What decides the traces: settings (as `Setting.as_dict` has them), backend, dtype,
-        samplers, estimators, seed, samples (the checkpoints) and replicates.
+        The parameters that the traces depend on: settings (as `Setting.as_dict` writes them),
+        backend, dtype, samplers, estimators, seed, samples (the checkpoints) and replicates.
     traces, cost
-        Paths of the tables that are written.
+        The paths of the tables that are written.
     name
         The job's name in the table cost.
     code, config
@@ -48,7 +48,13 @@ def run(
 
     Returns
     -------
-    How many samples were drawn.
+    int
+        The number of samples that were drawn.
+
+    Raises
+    ------
+    UserError
+        If a file that a case names has changed since the run began.
     """
     meter = Meter(job["backend"], name)
     backends.load(job["backend"], job["dtype"])
@@ -73,7 +79,7 @@ def run(
             for sampler in job["samplers"]:
                 bar.set_description(f"{batch[0].name} {sampler}")
                 new = [s for s in batch if sampler in has[s.name] and sampler not in known[s.name]]
-                # Settings of a batch are of one family and dimension.
+                # The settings of a batch have the same family and dimension.
                 estimators = has[batch[0].name].get(sampler, ())
                 drawn, lost = sound_traces(
                     {s.name: s.pair for s in new}, job["backend"], SAMPLERS[sampler],
@@ -81,7 +87,7 @@ def run(
                     seed=job["seed"], samples=job["samples"], replicates=job["replicates"],
                     dtype=job["dtype"], progress=bar.update,
                 )  # fmt: skip
-                for gap in lost:  # the gate ends the run with them, after the figures
+                for gap in lost:  # the rule `gate` ends the run with these, after the figures
                     print(f"\nmckl: {gap}", file=sys.stderr)
                 gaps += [gap.where for gap in lost]
                 if new:
@@ -101,5 +107,5 @@ def run(
         tables.record_gaps(out, gaps)
     tables.write("cost", cost, meter.columns(), about)
     keep(traces, cost)
-    print(f"{samples:,} samples drawn; {taken} traces are of the last run", file=sys.stderr)
+    print(f"{samples:,} samples drawn; {taken} traces were kept from the last run", file=sys.stderr)
     return samples

@@ -1,4 +1,4 @@
-"""The notebook from which the study grew: one pair, 10,000 samples, one running mean."""
+"""The tables of the notebook from which the study grew: one pair and one running mean."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ POINTS = 500
 
 
 def notebook(chosen: Sequence[Setting]) -> Setting | None:
-    """The case `notebook`, where it is a pair of diagonal normal laws of two dimensions or more."""
+    """The case `notebook`, if it is a pair of diagonal normal laws in two dimensions or more."""
     for setting in chosen:
         if setting.case == "notebook" and setting.dimension >= 2:
             return setting if isinstance(setting.pair, Diagonal) else None
@@ -26,7 +26,7 @@ def notebook(chosen: Sequence[Setting]) -> Setting | None:
 
 
 def points(setting: Setting, seed: int) -> Mapping[str, object]:
-    """500 points of q and of p, their first two coordinates: notebook-points.parquet."""
+    """The first two coordinates of 500 points of q and of p, for notebook-points.parquet."""
     pair = setting.pair
     assert isinstance(pair, Diagonal)
     drawn = {
@@ -43,7 +43,7 @@ def points(setting: Setting, seed: int) -> Mapping[str, object]:
 
 
 def running(setting: Setting, seed: int) -> Mapping[str, Vector]:
-    """The running mean of 10,000 iid samples of l and its standard error: notebook.parquet.
+    """The running mean of 10,000 iid samples of l and its standard error, for notebook.parquet.
 
     The samples are the first of replicate 0 of the case's `iid` trace.
     """
@@ -61,7 +61,7 @@ def running(setting: Setting, seed: int) -> Mapping[str, Vector]:
         )  # fmt: skip
     n = np.arange(1, SAMPLES + 1)
     mean = np.cumsum(ell) / n
-    # sum (l - mean)^2 from sums of l less its own first value, which loses no digits here
+    # sum (l - mean)^2 follows from sums of l less its first value, which lose no digits here.
     shifted = ell - ell[0]
     spread = np.cumsum(shifted**2) - np.cumsum(shifted) ** 2 / n
     with np.errstate(invalid="ignore", divide="ignore"):

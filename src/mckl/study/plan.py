@@ -1,4 +1,4 @@
-"""The forecast of a run, printed before its first job: settings, jobs, samples, bytes and time."""
+"""The plan of a run, printed before its first job: settings, jobs, samples, bytes and time."""
 
 from __future__ import annotations
 
@@ -18,25 +18,27 @@ if TYPE_CHECKING:
     from mckl.study.settings import Setting
 
 _PER_SETTING = 8e-3  # CPU seconds
-_PER_WEIGHT = 1.5e-8  # CPU seconds by which one factor of one sample enters one gradient method
-_BYTES_PER_ROW = 18.0  # of traces, compressed
+_PER_WEIGHT = 1.5e-8  # CPU seconds of one gradient method for one factor of one sample
+_BYTES_PER_ROW = 18.0  # of traces.parquet, compressed
 
 
-# CPU seconds of Snakemake itself: before the first job, and around every job.
+# CPU seconds of Snakemake itself, before the first job, and for every job.
 _SNAKEMAKE = 2.5
 _PER_JOB = 0.25
-REPORT = "report"  # made by Snakemake after the last job, here counted as one
+REPORT = "report"  # Snakemake writes it after the last job; here it counts as a job
 
 STAGES = ("settings, theory", "traces", "summary, budget", "figures", "pages")
 
 
 class Work(NamedTuple):
-    """What a job of a rule takes, in CPU seconds, and when in the run it can start.
+    """The CPU seconds of a rule's jobs, and when in the run they can start.
 
-    start   of a job without settings, its imports above all
-    setting, cell, row, figure
-            what each setting, row of theory.parquet, row of traces.parquet and figure adds
+    stage   the name of the stage in the terminal
     level   jobs of a rule wait for those of lower levels
+    start   the CPU seconds of a job without settings, mostly for imports
+    setting, cell, row, figure
+            the CPU seconds for each setting, row of theory.parquet, row of traces.parquet and
+            figure
     """
 
     stage: str
@@ -53,10 +55,10 @@ RULES: Mapping[str, Work] = {
     "theory": Work("settings, theory", 0, 0.5, setting=3e-3, cell=7e-5),
     "registered_kl": Work("settings, theory", 0, 5.0, setting=0.01),
     "notebook": Work("traces", 0, 0.5),
-    "estimate": Work("traces", 0, 0.0),  # `chunk_seconds` and the backend's own start
+    "estimate": Work("traces", 0, 0.0),  # `chunk_seconds` and the backend's start are added
     "traces": Work("traces", 1, 0.4, setting=8e-4, row=1.5e-7),
     "cost": Work("traces", 1, 0.2),
-    "gradients": Work("traces", 0, 1.5),  # and `gradient_seconds`
+    "gradients": Work("traces", 0, 1.5),  # `gradient_seconds` are added
     "summary": Work("summary, budget", 2, 0.5, setting=1.5e-3, row=7e-7),
     "verify": Work("summary, budget", 3, 0.5, cell=8e-6),
     "budget": Work("summary, budget", 3, 0.5, setting=6e-3),
@@ -71,14 +73,14 @@ RULES: Mapping[str, Work] = {
 
 
 class Job(NamedTuple):
-    """A job that will run: its rule, and what of: backend and chunk, or the figures' names."""
+    """A job that will run: its rule, and either backend and chunk or the names of its figures."""
 
     rule: str
     of: tuple[str, ...] = ()
 
 
 class Amount(NamedTuple):
-    """What a job takes: CPU seconds, and the samples and rows of traces that come of it."""
+    """The CPU seconds of a job, and the numbers of samples and of trace rows that it makes."""
 
     seconds: float
     samples: int = 0
@@ -86,18 +88,19 @@ class Amount(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """What a run takes; seconds and bytes are estimates.
+    """The amount of work in a run; seconds and bytes are estimates.
 
     settings, estimations
-            of the whole study: its settings and its estimation jobs
-    jobs    that will run
+            the numbers of settings and of estimation jobs of the whole study
+    jobs    the jobs that will run, with their amounts
     left_out
-            samplers that some families lack, with those families of the sweep and those cases
+            samplers that some families lack, with these families of the sweep and cases
     without_gradients
-            settings of the chapter on gradients whose family has none
+            settings of the chapter on gradients whose family has no gradients
     without_sums
-            estimators by factor, and the samplers with which they are left out, as their samples
-            do not have the sums over factors (none: with every one); with those families and cases
+            estimators by factor and the samplers with which they are left out, because samples
+            drawn this way lack the sums over factors (no sampler: all of them); with the families
+            of the sweep and cases concerned
     """
 
     settings: int
@@ -109,28 +112,28 @@ class Plan(NamedTuple):
 
     @property
     def samples(self) -> int:
-        """How many values of l will be drawn."""
+        """The number of values of l that will be drawn."""
         return sum(amount.samples for amount in self.jobs.values())
 
     @property
     def rows(self) -> int:
-        """How many rows of traces will be written."""
+        """The number of rows of traces that will be written."""
         return sum(amount.rows for amount in self.jobs.values())
 
     @property
     def cpu_seconds(self) -> float:
-        """CPU seconds of the run, with Snakemake's own."""
+        """The CPU seconds of the run, including Snakemake itself."""
         return _SNAKEMAKE + sum(amount.seconds for amount in self.jobs.values())
 
     @property
     def bytes(self) -> float:
-        """Bytes that the traces will take: the jobs' files and the table made of them."""
+        """The bytes of all traces: the files of jobs, and the table made from them."""
         return 2.0 * self.rows * _BYTES_PER_ROW
 
     def stages(self, workers: float) -> dict[str, float]:
-        """Seconds that each stage takes from its start to its end, with so many jobs at a time.
+        """The seconds of each stage from its start to its end, with so many jobs at a time.
 
-        No stage is faster than its longest chain of jobs that wait for each other.
+        A stage takes at least as long as its longest chain of jobs that wait for each other.
         """
         out = {}
         for stage in STAGES:
@@ -144,7 +147,7 @@ class Plan(NamedTuple):
         return out
 
     def lines(self, workers: float, where: str) -> list[str]:
-        """The plan for the terminal; `where` names the workers, as in "on 2 cores"."""
+        """The lines of the plan for the terminal; `where` names the workers, as in "on 2 cores"."""
         number = {rule: sum(job.rule == rule for job in self.jobs) for rule in RULES}
         drawn = number["estimate"]
         figures = sum(len(job.of) for job in self.jobs if job.rule == "figures")
@@ -174,7 +177,7 @@ class Plan(NamedTuple):
         return [
             first,
             *([f"left out, as the family has no such sampler: {lacking}"] if lacking else []),
-            *([f"left out, for want of the sums over factors: {no_sums}"] if no_sums else []),
+            *([f"left out, as samples lack the sums over factors: {no_sums}"] if no_sums else []),
             *(
                 [f"without gradients, as the family has none: {no_gradients}"]
                 if no_gradients
@@ -220,7 +223,7 @@ def gradient_seconds(config: Config) -> float:
 
 
 def plan(config: Config, jobs: Iterable[Job]) -> Plan:
-    """The plan of a run that will do these jobs of a study."""
+    """The plan of a run with these jobs of a study."""
     settings = config.settings()
     chunks = config.chunks()
     at = checkpoints(config.samples, config.checkpoints_per_octave)
@@ -262,10 +265,10 @@ def plan(config: Config, jobs: Iterable[Job]) -> Plan:
 def _without_sums(
     settings: Iterable[Setting], config: Config, has: Mapping[str, Mapping[str, Sequence[str]]]
 ) -> dict[tuple[tuple[str, ...], tuple[str, ...]], list[str]]:
-    """`Plan.without_sums` of settings with these samplers and estimators."""
+    """The field `without_sums` of `Plan`, for settings with these samplers and estimators."""
     out: dict[tuple[tuple[str, ...], tuple[str, ...]], dict[str, None]] = {}
     for s in settings:
-        lacking: dict[tuple[str, ...], list[str]] = {}  # by sampler with which they are left out
+        lacking: dict[tuple[str, ...], list[str]] = {}  # by the samplers that lack the sums
         for estimator in config.estimators:
             without = [
                 name for name in s.offered(config.samplers)
@@ -282,7 +285,7 @@ def _without_sums(
 def _left_out(
     settings: Iterable[Setting], samplers: Sequence[str]
 ) -> dict[tuple[str, ...], list[str]]:
-    """`Plan.left_out` of settings."""
+    """The field `left_out` of `Plan`, for these settings."""
     out: dict[tuple[str, ...], dict[str, None]] = {}
     for s in settings:
         has = s.offered(samplers)

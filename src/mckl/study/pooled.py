@@ -1,10 +1,10 @@
-"""What the gate compares over many cells at once, with the dependence that is known.
+"""Statistics that verification compares over many cells at once, with their known dependence.
 
-Replicates are independent, and so is what lies between two checkpoints of a mean of independent
-samples. Settings of different dimensions are independent; those of one dimension share their
-draws and are taken to depend on each other perfectly, which is the worst that can be
-(docs/theory.md, section 7). Rows over all checkpoints have `samples` 0, rows over all settings
-have the setting `all`; what they compare is relative to its exact value, so 1 or, of a mean, 0.
+Replicates are independent, and so are the samples between two checkpoints of a mean of independent
+samples. Settings of different dimensions are independent. Those of one dimension share their draws,
+and are treated as perfectly dependent, which is the worst case (docs/theory.md, section 7). Rows
+over all checkpoints have 0 `samples`, and rows over all settings have the setting `all`. Statistics
+are relative to their exact values, so that they should be 1, or for a mean 0.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ from mckl.study.cells import statistics as made
 from mckl.study.tails import square
 
 ALL = "all"
-_MOST_KURTOSIS = 0.25  # of a block that joins a pool: few samples of heavy tails stay out
+_MOST_KURTOSIS = 0.25  # blocks with a larger kurtosis, few samples of heavy tails, are left out
 _TRACE = KEYS[:4]
-# Cumulants of a setting's statistic, relative to its exact value, and one independent part of it.
+# Cumulants of a setting's statistic relative to its exact value, and its largest independent part.
 _CUMULANTS = ["variance", "third", "fourth", "part"]
 
 
 def _weighted(rows: pd.DataFrame, by: list[str]) -> Vector:
-    """Weights that add up to 1 within the groups and are proportional to 1 / variance."""
+    """Weights proportional to 1 / variance that add up to 1 within each group."""
     inverse = 1.0 / rows["variance"].to_numpy(float)
     total = pd.Series(inverse, rows.index).groupby([rows[k] for k in by]).transform("sum")
     return np.asarray(inverse / total)
 
 
 def _sum_of_independent(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
-    """The weighted mean of rows that are independent of each other within their group."""
+    """The weighted mean of rows that are independent within their group."""
     w = _weighted(rows, by)
     scaled = rows[by].assign(
         measured=w * rows["measured"], exact=w * rows["exact"], variance=w**2 * rows["variance"],
@@ -53,9 +53,9 @@ def _sum_of_independent(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
 
 
 def _over_settings(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
-    """The weighted mean over settings, those of a dimension perfectly dependent.
+    """The weighted mean over settings, where those of one dimension are perfectly dependent.
 
-    The m-th root of a sum's m-th cumulant is at most the sum of the parts' own then.
+    Then the m-th root of a sum's m-th cumulant is at most the sum of the parts' m-th roots.
     """
     w = _weighted(rows, by)
     roots = rows[[*by, "dimension"]].assign(
@@ -77,7 +77,7 @@ def _statistics(rows: pd.DataFrame, quantity: str) -> pd.DataFrame:
     skewness = rows["third"].to_numpy(float) / variance**1.5
     excess = rows["fourth"].to_numpy(float) / variance**2 - 1.5 * skewness**2
     measured, exact = rows["measured"].to_numpy(float), rows["exact"].to_numpy(float)
-    # Of means that depend on each other only the size of the skewness is known.
+    # For means that depend on each other, only the size of the skewness is known.
     sign = np.sign(measured - exact) if quantity == "mean" else 1.0
     return made(
         rows, quantity, measured, exact, sd=np.sqrt(variance), skewness=sign * skewness,
@@ -89,11 +89,11 @@ def _statistics(rows: pd.DataFrame, quantity: str) -> pd.DataFrame:
 
 
 def _blocks(cells: pd.DataFrame) -> pd.DataFrame:
-    """The mean square of each block between checkpoints over its expectation; 1 is exact."""
+    """The mean square of each block between two checkpoints, divided by its expectation."""
     cells = cells.sort_values(KEYS, ignore_index=True)
     n = cells["samples"].to_numpy(float)
     before = cells.groupby(_TRACE)["samples"].shift(fill_value=0).to_numpy(float)
-    share = n / (n - before)  # of all samples so far to those of the block
+    share = n / (n - before)  # all samples so far divided by those of the block
     kurtosis = cells["exact_excess_kurtosis"].to_numpy(float) * share
     skewness = cells["exact_skewness"].to_numpy(float) * np.sqrt(share)
     exact = cells["exact_variance"].to_numpy(float) * share
@@ -104,7 +104,7 @@ def _blocks(cells: pd.DataFrame) -> pd.DataFrame:
 
 
 def _last(cells: pd.DataFrame) -> pd.DataFrame:
-    """The mean square error about the exact mean at the last checkpoint that has a theory."""
+    """The mean square about the exact mean at the last checkpoint with exact theory."""
     cells = cells.loc[cells.groupby(_TRACE)["samples"].idxmax()].reset_index(drop=True)
     r, exact = (cells[x].to_numpy(float) for x in ("replicates", "exact_variance"))
     off = (cells["mean"] - cells["kl"] - cells["exact_bias"]).to_numpy(float)
@@ -114,7 +114,7 @@ def _last(cells: pd.DataFrame) -> pd.DataFrame:
     )
     good = np.isfinite(spread + off) & (exact > 0) & np.isfinite(exact) & np.isfinite(kurtosis)
     rows = _relative(cells, good, spread + off**2, exact, skewness, kurtosis, r)
-    # Tails that are known say more than a bound over all settings; where there are none, the bound.
+    # Rows with known tails are more sensitive than a bound for all rows, which is used without any.
     known = rows["exact_excess_kurtosis"].abs() <= _MOST_KURTOSIS
     return pd.DataFrame(
         rows[known | ~known.groupby([rows[k] for k in _TRACE[1:]]).transform("any")]
@@ -136,7 +136,7 @@ def _relative(
 
 
 def _means(cells: pd.DataFrame) -> pd.DataFrame:
-    """The error of the mean in standard deviations of one estimate, at the last checkpoint."""
+    """The error of the mean, in standard deviations of one estimate, at the last checkpoint."""
     cells = cells.loc[cells.groupby(_TRACE)["samples"].idxmax()].reset_index(drop=True)
     r, sd = cells["replicates"].to_numpy(float), np.sqrt(cells["exact_variance"].to_numpy(float))
     off = (cells["mean"] - cells["kl"] - cells["exact_bias"]).to_numpy(float)
@@ -154,7 +154,7 @@ def _means(cells: pd.DataFrame) -> pd.DataFrame:
 
 
 def _std_errors(cells: pd.DataFrame) -> pd.DataFrame:
-    """The mean of std_error^2 over its expectation, where trusted; it pools the units so far."""
+    """The mean of std_error^2 divided by its expectation, where its tails are known."""
     rows = of_std_errors(cells).merge(cells[[*KEYS, "dimension"]], on=KEYS)
     rows = rows[rows["trusted"] & (rows["exact"] > 0) & np.isfinite(rows["measured"])]
     exact = rows["exact"].to_numpy(float)
@@ -166,7 +166,7 @@ def _std_errors(cells: pd.DataFrame) -> pd.DataFrame:
 
 
 def _coverage(cells: pd.DataFrame) -> pd.DataFrame:
-    """Coverage over the settings of each number of samples, the dimensions weighing alike."""
+    """The coverage over settings at each number of samples; dimensions have equal weights."""
     by = KEYS[1:]
     rows = of_coverage(cells).merge(cells[[*KEYS, "dimension"]], on=KEYS)
     rows = rows[np.isfinite(rows["measured"])]
@@ -185,9 +185,9 @@ def _coverage(cells: pd.DataFrame) -> pd.DataFrame:
 
 
 def pooled(cells: pd.DataFrame) -> pd.DataFrame:
-    """The statistics over checkpoints and over settings, of the kind of `mckl.study.cells`.
+    """The statistics over checkpoints and over settings, in the form of `mckl.study.cells`.
 
-    `cells` are those with exact theory: rows of summary.parquet with its skewness and kurtosis.
+    `cells` are the rows of summary.parquet with exact theory, with exact skewness and kurtosis.
     """
     blocks = _blocks(cells)
     by_setting = _sum_of_independent(blocks, [*_TRACE, "dimension"]).assign(samples=0)

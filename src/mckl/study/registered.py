@@ -1,7 +1,7 @@
-"""The KL that TensorFlow Probability registers for two laws, against our own.
+"""Compares our KL with the one that TensorFlow Probability has registered for two laws.
 
-The notebook's own check, for every setting whose laws have one there: it puts both numbers into
-registered-kl.parquet and the comparison among the cells that the gate looks at.
+This check of the notebook is made for every setting with a registered KL. Both numbers are in
+registered-kl.parquet, and the comparison is part of verification.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ def registered_rows(chosen: Sequence[Setting]) -> Mapping[str, list[Any]]:
 
 
 def with_registered(verification: pd.DataFrame, registered: pd.DataFrame) -> pd.DataFrame:
-    """The rows of verification.parquet and one a setting with quantity `registered_kl`.
+    """The rows of verification.parquet, and one for each setting with a registered KL.
 
-    No samples, sampler or estimator stand behind these rows: samples is 0, the others null.
+    The latter have the quantity `registered_kl`, 0 samples, and no sampler or estimator.
     """
     # A setting without a registered KL has no row here, so NaN is a wrong result.
     values = registered["registered_kl"].fillna(math.inf)

@@ -1,7 +1,7 @@
-"""Replicates that repeat: traces of a setting that hold the same numbers, bit by bit.
+"""Finds traces of a setting that have the same numbers to the last bit.
 
-Every replicate, sampler and backend has its own random stream, so two traces of a setting
-agree in all their numbers only where a stream was used twice.
+Every replicate, sampler and backend has its own random stream. So two traces of a setting agree in
+all their numbers only if a stream was used twice.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ def _mixed(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 
 def fingerprints(frame: pd.DataFrame) -> pd.DataFrame:
-    """A number of 64 bits for every trace of `frame`, rows of traces.parquet.
+    """A number of 64 bits for every trace in `frame`, which has rows of traces.parquet.
 
-    It depends on the estimates and on which estimator and checkpoint each belongs to, not on
-    their order. Returns the columns setting, backend, sampler, replicate and fingerprint.
+    It depends on the estimates, each with its estimator and checkpoint, but not on their order.
+    Returns the columns setting, backend, sampler, replicate and fingerprint.
     """
     names = pd.util.hash_pandas_object(frame["estimator"], index=False).to_numpy()
     place = _mixed(np.asarray(names, np.uint64) + frame["samples"].to_numpy(np.uint64))
@@ -35,15 +35,15 @@ def fingerprints(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 class Repeats:
-    """Counts repeated traces table by table; of each setting it remembers what it has seen."""
+    """Counts repeated traces table by table; it remembers the traces of each setting."""
 
     def __init__(self) -> None:
         self._seen: dict[str, NDArray[np.uint64]] = {}
 
     def count(self, frame: pd.DataFrame) -> pd.Series:
-        """By setting, backend and sampler: how many traces are among the setting's earlier ones.
+        """The number of traces that repeat an earlier one, by setting, backend and sampler.
 
-        Estimates that are NaN, or that the theory says are constant, must not be in `frame`.
+        `frame` must not have estimates that are NaN, or constant by theory.
         """
         prints = fingerprints(frame)
         again = prints.duplicated(["setting", "fingerprint"])

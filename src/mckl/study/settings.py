@@ -26,12 +26,14 @@ _LETTER = {"family": "", "dimension": "d", "scale": "s", "offset": "o"}
 class Setting:
     """One pair (q, p) of the study.
 
-    name     short, unique and stable: ``d16-s1.25-o0.25``, ``student-t5-d16-s1.25-o0.25``, or the
-             case's name
-    case     the case's name, None for a cell of the grid
-    scale, offset  None for a case
-    parameters  of a case: the mappings q and p, with arrays of more than 64 numbers by their digest
-    family   of a cell, as the config has it: ``student-t(5)``; None for a case, whose pair says it
+    name     a short, unique and stable name: ``d16-s1.25-o0.25``, ``student-t5-d16-s1.25-o0.25``,
+             or the case's name
+    case     the case's name; None for a cell of the sweep
+    scale, offset  those of the cell; None for a case
+    parameters  the mappings q and p of a case, in which a digest replaces arrays with more than 64
+             numbers
+    family   the family of a cell, as in the config: ``student-t(5)``; None for a case, whose pair
+             has it
     case_pair  the pair of a case
     """
 
@@ -46,7 +48,7 @@ class Setting:
 
     @property
     def pair(self) -> Pair:
-        """The pair; raises ValueError, in one line, where there is none."""
+        """The pair. Raises ValueError where there is none."""
         if self.case_pair is not None:
             return self.case_pair
         assert self.family is not None
@@ -55,7 +57,7 @@ class Setting:
         return sweep_pair(self.family, self.dimension, self.scale, self.offset)
 
     def offered(self, samplers: Sequence[str]) -> tuple[str, ...]:
-        """Those of the samplers that the setting's family has."""
+        """The samplers among these that can draw the setting."""
         if self.family is not None:
             return _offered_by(self.family, tuple(samplers))
         return offered(self.pair, samplers)
@@ -63,17 +65,17 @@ class Setting:
     def combinations(
         self, samplers: Sequence[str], estimators: Sequence[str]
     ) -> dict[str, tuple[str, ...]]:
-        """The samplers that the setting's family has, each with the estimators that go with it.
+        """The samplers that can draw the setting, each with the estimators that it allows.
 
-        Those without any estimator are left out.
+        Samplers that allow none of the estimators are left out.
         """
-        if self.family is not None:  # a family has the same from two coordinates on
+        if self.family is not None:  # a family has the same ones in all dimensions from 2 on
             few = min(self.dimension, 2)
             return _combinations_of(self.family, few, tuple(samplers), tuple(estimators))
         return combinations(self.pair, samplers, estimators)
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain numbers and strings that `from_dict` reads: the parameters of a job."""
+        """The setting as plain numbers and strings, which are parameters of a job."""
         shown = (f.name for f in dataclasses.fields(self) if f.compare)
         return {name: getattr(self, name) for name in shown}
 
@@ -86,14 +88,15 @@ def from_dict(
     Parameters
     ----------
     fields
-        What it wrote.
+        The result of `Setting.as_dict`.
     cases
-        The cases of the config, where long vectors and matrices are read again, with their files.
+        The cases of the config, from which long vectors and matrices are read again, with their
+        files.
 
     Raises
     ------
     UserError
-        Where the files no longer hold the numbers that the fields have the digest of.
+        If a file no longer has the numbers whose digest is in the fields.
     """
     name, parameters = fields["case"], fields["parameters"]
     if name is None:
@@ -125,14 +128,14 @@ def matching(every: Sequence[Setting], patterns: Sequence[str]) -> list[Setting]
 
 
 def offered(pair: Pair, samplers: Sequence[str]) -> tuple[str, ...]:
-    """Those of the samplers that the pair's family has."""
+    """The samplers among these that can draw the pair."""
     return tuple(name for name in samplers if SAMPLERS[name].offered(pair))
 
 
 def combinations(
     pair: Pair, samplers: Sequence[str], estimators: Sequence[str]
 ) -> dict[str, tuple[str, ...]]:
-    """`Setting.combinations` of a pair."""
+    """`Setting.combinations` for a pair."""
     found = {
         name: offered_estimators(pair, SAMPLERS[name], estimators)
         for name in offered(pair, samplers)
@@ -144,24 +147,24 @@ def combinations(
 def _combinations_of(
     family: str, dimension: int, samplers: tuple[str, ...], estimators: tuple[str, ...]
 ) -> dict[str, tuple[str, ...]]:
-    """`combinations` of a cell of the sweep."""
+    """`combinations` for a cell of the sweep."""
     return combinations(sweep_pair(family, dimension, 1.0, 0.0), samplers, estimators)
 
 
 @lru_cache(maxsize=1024)
 def _offered_by(family: str, samplers: tuple[str, ...]) -> tuple[str, ...]:
-    """Those of the samplers that a family of the sweep has, in every cell."""
+    """The samplers among these that can draw every cell of a family's sweep."""
     return offered(sweep_pair(family, 1, 1.0, 0.0), samplers)
 
 
 @lru_cache(maxsize=1024)
 def _prefix(family: str) -> str:
-    """A family in a name: nothing for normal, student-t5 for student-t(5)."""
+    """The family's part of a setting's name: nothing for normal, student-t5 for student-t(5)."""
     return family.replace("(", "").replace(")", "").replace(", ", "-")
 
 
 def grid_setting(dimension: int, scale: float, offset: float, family: str = "normal") -> Setting:
-    """A cell of the sweep; the family as `mckl.families.registry.canonical` writes it."""
+    """The setting of a cell; `family` is as `mckl.families.registry.canonical` writes it."""
     name = f"d{dimension}-s{number(scale)}-o{number(offset)}"
     if family != "normal":
         name = f"{_prefix(family)}-{name}"
@@ -169,13 +172,13 @@ def grid_setting(dimension: int, scale: float, offset: float, family: str = "nor
 
 
 def case_setting(name: str, parameters: Mapping[str, Any]) -> Setting:
-    """A named case, with arrays or lists as vectors; raises ValueError where it has no pair."""
+    """The setting of a case, whose vectors are arrays or lists. ValueError if it has no pair."""
     pair = case_pair(parameters)
     return Setting(name, name, pair.dimension, None, None, abridged(parameters), None, pair)
 
 
 def settings(sweep: Mapping[str, Sequence[Any]], cases: Iterable[Setting]) -> list[Setting]:
-    """Every cell of the grid, then every case."""
+    """All cells of the sweep, then all cases."""
     families = sweep.get("family", ["normal"])
     axes = (families, *(sweep[axis] for axis in AXES[1:]))
     grid = [
@@ -186,10 +189,10 @@ def settings(sweep: Mapping[str, Sequence[Any]], cases: Iterable[Setting]) -> li
 
 
 def chunks(items: Iterable[Setting], one_job_per: Sequence[str]) -> dict[str, list[Setting]]:
-    """Settings by job: those that agree on every axis in `one_job_per` share one.
+    """The settings of each job, or chunk: those with equal values on all axes of `one_job_per`.
 
-    A chunk is named by what its settings agree on (``d16-s1.25``), never by position, so a
-    setting that joins or leaves the sweep touches no other chunk. Each case is a chunk.
+    The name of a chunk has these values (``d16-s1.25``), and not its position. So a setting that is
+    added to the sweep or removed changes no other chunk. Each case is a chunk.
     """
     out: dict[str, list[Setting]] = {}
     axes = [axis for axis in AXES if axis in one_job_per]
@@ -208,7 +211,7 @@ def _value(setting: Setting, axis: str) -> str:
 
 
 def batches(items: Sequence[Setting], most: int) -> Iterator[Sequence[Setting]]:
-    """Settings that may share draws, of one family and dimension, at most so many at a time."""
+    """Settings of one family and dimension, which may share draws, at most `most` at a time."""
     for _, group in itertools.groupby(items, key=lambda s: (s.family, s.dimension)):
         same = list(group)
         yield from (same[first : first + most] for first in range(0, len(same), most))

@@ -1,4 +1,4 @@
-"""summary.parquet: statistics over replicates at every checkpoint, beside the exact theory."""
+"""summary.parquet: statistics over replicates at every checkpoint, with the exact theory."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ _LEVEL = 0.95
 
 
 def t_quantile(samples: pd.Series, sampler: pd.Series, estimator: pd.Series) -> np.ndarray:
-    """Half-width of the nominal 95 % t interval in standard errors; NaN without freedom."""
+    """The half-width of the nominal 95 % t interval, in standard errors.
+
+    NaN without degrees of freedom.
+    """
     points = sampler.map({name: s.points.points for name, s in SAMPLERS.items()}).astype(int)
     parameters = estimator.map({name: e.parameters for name, e in ESTIMATORS.items()}).astype(int)
     row, freedom = pd.factorize(samples // points - parameters)
@@ -33,9 +36,9 @@ def t_quantile(samples: pd.Series, sampler: pd.Series, estimator: pd.Series) -> 
 
 
 def averages_units(sampler: pd.Series, estimator: pd.Series) -> NDArray[np.bool_]:
-    """Whether estimates are plain means over independent units.
+    """Whether estimates are means over independent units.
 
-    What lies between two checkpoints is then independent of what was before.
+    If so, the samples between two checkpoints are independent of the earlier ones.
     """
     independent = sampler.map({name: s.points.independent for name, s in SAMPLERS.items()})
     parameters = estimator.map({name: e.parameters for name, e in ESTIMATORS.items()})
@@ -43,10 +46,10 @@ def averages_units(sampler: pd.Series, estimator: pd.Series) -> NDArray[np.bool_
 
 
 def _block(frame: pd.DataFrame) -> Vector:
-    """The mean of the samples since the checkpoint before, row by row of whole traces."""
+    """The mean of the samples since the previous checkpoint, for all rows of whole traces."""
     n, estimate = frame["samples"].to_numpy(float), frame["estimate"].to_numpy(float)
     before, sum_before = np.zeros(n.size), np.zeros(n.size)
-    before[1:] = np.where(n[1:] > n[:-1], n[:-1], 0.0)  # a trace begins where n falls or repeats
+    before[1:] = np.where(n[1:] > n[:-1], n[:-1], 0.0)  # a new trace begins where n does not grow
     sum_before[1:] = np.where(n[1:] > n[:-1], n[:-1] * estimate[:-1], 0.0)
     return np.asarray((n * estimate - sum_before) / (n - before))
 
@@ -54,12 +57,12 @@ def _block(frame: pd.DataFrame) -> Vector:
 def summaries(
     traces: Iterable[pa.Table], settings: pd.DataFrame, theory: pd.DataFrame
 ) -> Iterator[pd.DataFrame]:
-    """The rows of summary.parquet for each of some tables of traces.
+    """The rows of summary.parquet, for each table of traces.
 
     Parameters
     ----------
     traces
-        Rows of traces.parquet, in its order, every replicate of a setting in one table.
+        Tables of rows of traces.parquet, in its order, each with all replicates of its settings.
     settings, theory
         settings.parquet and theory.parquet.
     """
@@ -68,7 +71,7 @@ def summaries(
     ]
     exact = theory[["sampler", "estimator", "samples", *_EXACT]]
     exact = exact.astype({"sampler": str, "estimator": str})
-    # Found once for all settings: a search for each would take quadratic time.
+    # Computed once for all settings, as a search for each would take quadratic time.
     rows = theory.groupby("setting", observed=True).indices
     repeats = Repeats()
     for table in gathered(traces):
@@ -92,7 +95,7 @@ def _summarise(frame: pd.DataFrame, known: pd.DataFrame, repeats: Repeats) -> pd
     apart = averages_units(frame["sampler"], frame["estimator"])
     block = _block(frame) - (cells["kl"] + cells["exact_bias"]).to_numpy()
     frame["block_square"] = np.where(apart, block**2, np.nan)
-    # Where KL is 0 so is l, and where the theory says that nothing varies nothing may.
+    # Where KL is 0, l is 0 too. Where the exact variance is 0, all replicates are equal.
     varies = frame["estimate"].notna() & (frame["kl"] > 0)
     varies &= (cells["exact_variance"] != 0.0).to_numpy()
     repeated = repeats.count(frame[varies])
@@ -121,14 +124,14 @@ def _summarise(frame: pd.DataFrame, known: pd.DataFrame, repeats: Repeats) -> pd
 
 
 def smallest_error(rows: pd.DataFrame) -> pd.Series:
-    """The estimator of smallest RMSE by setting; the simpler one of those within 5 %.
+    """The estimator with the smallest RMSE by setting; among those within 5 %, the simplest one.
 
-    `rows` are of summary.parquet, at one number of samples with one sampler.
+    `rows` are rows of summary.parquet with one number of samples and one sampler.
     """
     rmse = rows.astype({"setting": str, "estimator": str}).pivot_table(
         index="setting", columns="estimator", values="rmse"
     )
-    # Not every setting has every estimator.
+    # Some settings do not have every estimator.
     rmse = rmse[[name for name in ESTIMATORS if name in rmse]].dropna(how="all")
     close = rmse.le(1.05 * rmse.min(axis=1), axis=0)
-    return close.idxmax(axis=1)  # the first one that is close
+    return close.idxmax(axis=1)  # the first one that is close enough

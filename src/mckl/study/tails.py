@@ -1,7 +1,7 @@
-"""P-values of the gate's statistics: how far out a measured number lies, under its exact law.
+"""P-values of the statistics in verification, by their exact laws.
 
-A gamma law matched to mean, variance and skewness where that is close to the truth far out;
-inequalities that hold for every law elsewhere (docs/theory.md, section 7).
+A gamma law with the same mean, variance and skewness is used where it is accurate far out in the
+tails. Elsewhere the p-values are inequalities that hold for every law (docs/theory.md, section 7).
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from scipy.special import gammainc, gammaincc, gammainccinv, gammaincinv, ndtr, 
 
 from mckl.arrays import Vector
 
-# Beyond this z a tail that is heavier than the gamma's is not extrapolated.
+# A tail that is heavier than the gamma's is not extrapolated beyond this z.
 _FARTHEST = 10.0
 
 
 def gamma_p_value(z: Vector, skewness: Vector, excess: Vector | float = 0.0) -> Vector:
-    """Two-sided p-value of z under a standardised gamma (Pearson type III) law.
+    """The two-sided p-value of z under a standardised gamma (Pearson type III) law.
 
-    The smaller tail, doubled; the normal law at skewness 0. What excess kurtosis the law has beyond
-    the gamma's makes a tail e^(excess z^4 / 24) times as heavy, to first order.
+    It is twice the smaller tail; at skewness 0 the law is normal. An excess kurtosis beyond the
+    gamma's makes a tail e^(excess z^4 / 24) times as heavy, to first order.
     """
     flip = np.where(skewness < 0, -1.0, 1.0)
     x, g = z * flip, np.abs(skewness)
@@ -35,7 +35,7 @@ def gamma_p_value(z: Vector, skewness: Vector, excess: Vector | float = 0.0) -> 
 
 
 def gamma_bounds(p_value: float, skewness: Vector, excess: Vector) -> tuple[Vector, Vector]:
-    """The z on either side whose `gamma_p_value` is `p_value`, about where there is an excess."""
+    """The z on either side with this `gamma_p_value`; approximate if there is an excess."""
     usual = float(-ndtri(0.5 * p_value)) + 1.0
     p = p_value * np.exp(-np.maximum(excess, 0.0) * usual**4 / 24.0)
     flip, g = skewness < 0, np.abs(skewness)
@@ -48,23 +48,23 @@ def gamma_bounds(p_value: float, skewness: Vector, excess: Vector) -> tuple[Vect
 
 
 def chebyshev_p_value(z: Vector) -> Vector:
-    """The bound 1/z^2 on the two-sided p-value, whatever the law."""
+    """Chebyshev's bound 1/z^2 on the two-sided p-value, which holds for every law."""
     with np.errstate(divide="ignore"):
         return np.minimum(1.0 / z**2, 1.0)
 
 
 def shortfall_p_value(relative: Vector, sd: Vector, part: Vector) -> Vector:
-    """Bound on the two-sided p-value of a mean of squares, whatever their law.
+    """A bound on the two-sided p-value of a mean of squares that holds for every law.
 
-    Above its expectation by Cantelli's inequality; below by Bennett's, "Probability inequalities
-    for the sum of independent random variables" (1962), for a square falls short of its
-    expectation by all of it at most.
+    Above the expectation it is Cantelli's inequality. Below it is that of Bennett, "Probability
+    inequalities for the sum of independent random variables" (1962), since a square is at most its
+    whole expectation below it.
 
     Parameters
     ----------
     relative  (measured - exact) / exact
     sd        the standard deviation of measured / exact
-    part      the largest share that one independent square has in the mean
+    part      the largest share of one independent square in the mean
     """
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         z = relative / sd
@@ -76,15 +76,15 @@ def shortfall_p_value(relative: Vector, sd: Vector, part: Vector) -> Vector:
 
 
 def bennett_p_value(off: Vector, variance: Vector, farthest: Vector, count: int) -> Vector:
-    """Bound on the two-sided p-value of a mean of `count` independent numbers of one law.
+    """A bound on the two-sided p-value of a mean of `count` independent numbers with one law.
 
-    Bennett, "Probability inequalities for the sum of independent random variables" (1962), or
-    Chebyshev's bound where that is smaller.
+    It is that of Bennett, "Probability inequalities for the sum of independent random variables"
+    (1962), or Chebyshev's if this is smaller.
 
     Parameters
     ----------
     off       the mean less its expectation
-    variance  of one number
+    variance  the variance of one number
     farthest  the largest distance of a number from its expectation
     """
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
@@ -96,24 +96,24 @@ def bennett_p_value(off: Vector, variance: Vector, farthest: Vector, count: int)
 
 
 def chernoff_p_value(share: Vector, count: Vector, low: Vector, high: Vector) -> Vector:
-    """Bound on the two-sided p-value of a mean of `count` independent numbers in [0, 1].
+    """A bound on the two-sided p-value of a mean of `count` independent numbers in [0, 1].
 
-    Their expectation lies between `low` and `high`. Hoeffding, "Probability inequalities for
-    sums of bounded random variables" (1963), theorem 1.
+    Their expectation is between `low` and `high`. The bound is theorem 1 of Hoeffding, "Probability
+    inequalities for sums of bounded random variables" (1963).
     """
-    p = np.clip(share, low, high)  # the expectation that explains it best
+    p = np.clip(share, low, high)  # the most favourable expectation
     with np.errstate(divide="ignore", invalid="ignore"):
         divergence = xlogy(share, share / p) + xlogy(1.0 - share, (1.0 - share) / (1.0 - p))
     return np.asarray(np.minimum(2.0 * np.exp(-count * np.maximum(divergence, 0.0)), 1.0))
 
 
-# Of the exact variance, what is added before a sum is divided by it: how much a large deviation is
-# worth against how little a spread beyond the exact one is.
+# The y below, relative to the exact variance. A smaller y makes the bound tighter for large
+# deviations and looser for small ones.
 _MIXED = 0.1
 
 
 def self_normalised_p_value(total: Vector, squares: Vector, variance: Vector) -> Vector:
-    """Bound on the two-sided p-value of a sum of independent numbers of mean 0, whatever their law.
+    """A bound on the two-sided p-value of a sum of independent numbers with mean 0, for every law.
 
     With A = squares / 3 + 2 variance / 3, E exp(t total - t^2 A / 2) <= 1 for every t (Delyon,
     "Exponential inequalities for sums of weakly dependent variables", 2009), so also over normal t
@@ -125,7 +125,7 @@ def self_normalised_p_value(total: Vector, squares: Vector, variance: Vector) ->
     ----------
     total     the sum
     squares   the sum of the squares
-    variance  the exact variance of the sum, or more
+    variance  the exact variance of the sum, or an upper bound
     """
     a, y = squares / 3.0 + 2.0 * variance / 3.0, _MIXED * variance
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
@@ -134,13 +134,13 @@ def self_normalised_p_value(total: Vector, squares: Vector, variance: Vector) ->
 
 
 def self_normalised_bound(p_value: float) -> float:
-    """The z from which `self_normalised_p_value` is below a p-value, at the expected squares."""
+    """The z above which `self_normalised_p_value` is below `p_value`, for the expected squares."""
     room = (1.0 + _MIXED) / _MIXED
     return float(np.sqrt(2.0 * (1.0 + _MIXED) * np.log(np.sqrt(room) / p_value)))
 
 
 class Square(NamedTuple):
-    """Cumulants of y = x^2, x with mean 0 and variance 1; y has mean 1."""
+    """The cumulants of y = x^2, where x has mean 0 and variance 1; so the mean of y is 1."""
 
     variance: Vector
     third: Vector
@@ -148,10 +148,10 @@ class Square(NamedTuple):
 
 
 def square(skewness: Vector, excess_kurtosis: Vector) -> Square:
-    """The cumulants of x^2 for an x of this skewness and excess kurtosis.
+    """The cumulants of x^2 for an x with this skewness and excess kurtosis.
 
-    The variance is exact. The third and fourth take the cumulants of x beyond its fourth from
-    the gamma law of the same excess kurtosis, with which they are exact for normal and gamma x.
+    The variance is exact. For the third and fourth cumulant, the higher cumulants of x are those of
+    the gamma law with the same excess kurtosis, so the result is exact for normal and gamma x.
     """
     kurtosis = np.maximum(excess_kurtosis, -2.0)
     theta = np.maximum(kurtosis, 0.0) / 6.0  # 1 / shape
@@ -161,6 +161,6 @@ def square(skewness: Vector, excess_kurtosis: Vector) -> Square:
 
 
 def near_gamma(skewness: Vector, excess_kurtosis: Vector) -> NDArray[np.bool_]:
-    """Whether a law's fourth cumulant is about that of the gamma law of its skewness."""
+    """Whether a law's fourth cumulant is close to that of the gamma law with its skewness."""
     gap = np.abs(excess_kurtosis - 1.5 * skewness**2)
     return np.asarray(gap <= np.maximum(0.25 * np.abs(excess_kurtosis), 0.1))

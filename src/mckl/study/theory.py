@@ -1,4 +1,4 @@
-"""The tables of what is known without sampling: of every setting, and of every estimate."""
+"""The tables of exact theory: settings.parquet for settings, theory.parquet for estimates."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def theory_rows(
     estimators: Sequence[str],
     samples: Sequence[int],
 ) -> Iterator[dict[str, list[object]]]:
-    """The columns of theory.parquet, a batch a setting; none of one without a sampler."""
+    """The columns of theory.parquet, one batch for each setting that has a sampler."""
     for setting in settings:
         columns: dict[str, list[object]] = {}
         pair = setting.pair

@@ -1,4 +1,4 @@
-"""A trace as rows of traces.parquet."""
+"""Converts a trace to rows of traces.parquet."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mckl.study.settings import Setting
 def trace_columns(
     trace: Trace, setting: Setting, backend: str, sampler: str, estimators: Sequence[str]
 ) -> dict[str, object]:
-    """The trace as columns of traces.parquet: by estimator, then replicate, then samples."""
+    """The trace as columns of traces.parquet, ordered by estimator, replicate and samples."""
     e, r, c = trace.estimate.shape
     rows = e * r * c
     same = np.zeros(rows, np.int32)

@@ -1,7 +1,8 @@
-"""training.parquet: plain gradient descent on KL(q_theta||p) with what each method gives.
+"""training.parquet: plain gradient descent on KL(q_theta||p) with each gradient estimator.
 
-Two small problems, the same in every study: a token of three, and a normal law in one dimension.
-Beside the runs stands what the exact mean of the method predicts: descent without any noise.
+There are two small problems, the same in every study: a token with three values, and a normal law
+in one dimension. Each run is compared with descent along the exact mean of the method, which has no
+noise.
 """
 
 from __future__ import annotations
@@ -26,16 +27,17 @@ SHOWN = (
     "score", "score-loo", "pathwise", "stl", "full-sum", "k1-loss", "k2-loss", "k3-loss",
     "k3-reward", "k3-loss-ratio",
 )  # fmt: skip
-_LOST = 1e3  # nats of KL at which a run is given up
+_LOST = 1e3  # a run ends when its KL exceeds this, in nats
 
 
 class Problem(NamedTuple):
-    """What is trained.
+    """A training problem.
 
-    name       as in the table
-    about      q at the start, and p
-    start      theta
-    scores_at  theta -> what its gradients are made of
+    name       the name in the table
+    about      q at the start, and p, in words
+    start      theta at the start
+    scores_at  a function of theta that returns the scores of q, and factors by which their
+               gradient is multiplied to give that in theta
     rate       the learning rate
     """
 
@@ -57,7 +59,7 @@ def _token(theta: Vector) -> tuple[Scores, Vector]:
 
 
 def _normal(theta: Vector) -> tuple[Scores, Vector]:
-    """Theta is (mu, log sigma); the family's mean parameter is mu / sigma at the point."""
+    """For theta = (mu, log sigma). The family's mean parameter is mu divided by sigma at theta."""
     mean, sd = float(theta[0]), math.exp(theta[1])
     scores = pair([mean], [sd], [0.0], [1.0]).scores
     return scores, np.array([1.0 / sd, 1.0])
@@ -70,7 +72,7 @@ PROBLEMS = (
 
 
 def training_rows(methods: Sequence[str], seed: int) -> dict[str, list[Any]]:
-    """The columns of training.parquet: of the methods those in `SHOWN` that a problem has."""
+    """The columns of training.parquet, for the methods in `SHOWN` that each problem has."""
     out: dict[str, list[Any]] = {
         name: [] for name in ("problem", "method", "run", "step", "kl", "predicted_kl")
     }
@@ -93,7 +95,7 @@ def training_rows(methods: Sequence[str], seed: int) -> dict[str, list[Any]]:
 
 
 def descend(problem: Problem, gradient: Callable[[Scores], Vector]) -> list[float]:
-    """KL before every step and after the last; NaN from where the run was lost."""
+    """KL, in nats, before every step and after the last; NaN once a run has diverged."""
     theta, out = np.array(problem.start, dtype=float), []
     with np.errstate(over="ignore", invalid="ignore"):
         for _ in range(STEPS + 1):
@@ -120,6 +122,6 @@ def _estimate(method: Method, stream: np.random.Generator) -> Callable[[Scores],
 
 
 def labels(problem: str) -> Mapping[str, Any]:
-    """What a figure says of a problem."""
+    """A problem's description and learning rate, for figures."""
     known = next(p for p in PROBLEMS if p.name == problem)
     return {"about": known.about, "rate": known.rate}

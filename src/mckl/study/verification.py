@@ -1,9 +1,9 @@
-"""The gate: measurement against exact theory, at one family-wise level.
+"""Verification: compares measurements with exact theory, at one family-wise level.
 
-What is compared cell by cell is in `mckl.study.cells`, what is compared over many cells at once in
-`mckl.study.pooled`, what must be equal in `mckl.study.identities`, and how a p-value is found
-in `mckl.study.tails` (docs/theory.md, section 7). Bonferroni's share of the level holds under any
-dependence, so the correlated checkpoints of a trace need no correction of their own.
+`mckl.study.cells` has the statistics of single cells, `mckl.study.pooled` those over many cells at
+once, `mckl.study.identities` the numbers that must be equal, and `mckl.study.tails` the p-values
+(docs/theory.md, section 7). Each test gets an equal share of the level (Bonferroni). This is valid
+under any dependence, so correlated checkpoints of a trace need no correction.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ from mckl.study.tails import (
 )
 
 LEVEL = 1e-6
-POWER = 0.9  # with which the smallest errors reported would have been caught
+POWER = 0.9  # the probability with which the smallest reported errors are detected
 
 _KEYS = by_cell.KEYS
 _COLUMNS = ["quantity", "measured", "exact", "z", "p_value", "passed", "test", "smallest_error"]
 _NONE, _ROUNDING, _GAMMA, _BOUND, _SQUARES, _SHARES = (
     "none", "rounding", "gamma", "chebyshev", "bennett", "chernoff"
 )  # fmt: skip
-BOUNDS = (_BOUND, _SQUARES)  # hold for every law, and only gross errors break them
+BOUNDS = (_BOUND, _SQUARES)  # tests that hold for every law and detect only gross errors
 
 
 def _tested(rows: pd.DataFrame) -> pd.DataFrame:
-    """The statistics with z, p_value and test."""
+    """The statistics with the columns z, p_value and test."""
     measured, exact, sd, skewness, excess, margin, part = (
         rows[name].to_numpy(float)
         for name in ("measured", "exact", "sd", "skewness", "excess", "margin", "part")
@@ -76,10 +76,10 @@ def _tested(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _smallest_errors(rows: pd.DataFrame, share: float) -> Vector:
-    """The least error, relative to `relative_to`, that is caught with probability `POWER`.
+    """The least error, relative to `relative_to`, that is detected with probability `POWER`.
 
-    In the direction in which it is harder to see. The spread of a quantity that is a square
-    grows with it; of a coverage it is the loss.
+    It is the error in the direction that is harder to detect. The spread of a square grows with its
+    value. For a coverage, it is the loss.
     """
     sd, margin, exact = (rows[name].to_numpy(float) for name in ("sd", "margin", "exact"))
     test, mean = rows["test"].to_numpy(str), rows["quantity"].to_numpy(str) == "mean"
@@ -117,16 +117,16 @@ def _lowest_share(rows: pd.DataFrame, p_value: float) -> Vector:
 def verify(
     summary: pd.DataFrame, theory: pd.DataFrame, settings: pd.DataFrame, level: float = LEVEL
 ) -> pd.DataFrame:
-    """The rows of verification.parquet, in the order of cells, pools and identities.
+    """The rows of verification.parquet: first cells, then pools, then identities.
 
-    What has an infinite standard deviation is listed with test `none`, not tested.
+    Statistics with an infinite standard deviation are listed with the test `none`.
 
     Parameters
     ----------
     summary, theory, settings
         The tables of these names.
     level
-        The probability of a false alarm in the whole of a correct study, at most.
+        The largest probability of any false alarm in a correct study.
     """
     names = _KEYS[:-1]
     keys = ["setting", "sampler", "estimator", "samples"]
@@ -150,7 +150,7 @@ def verify(
 
 
 def cell_name(row: Any) -> str:
-    """What a row of verification.parquet is about, in words."""
+    """The quantity and the cell of a row of verification.parquet, in words."""
     where = [str(x) for x in (row.backend, row.sampler, row.estimator) if isinstance(x, str)]
     if row.setting == ALL:
         about = f"{row.quantity} over all settings, {', '.join(where)}"
@@ -162,7 +162,7 @@ def cell_name(row: Any) -> str:
 
 
 def failures(verification: pd.DataFrame) -> str | None:
-    """A message naming the worst rows that failed; None when all passed."""
+    """A message that names the worst rows that failed; None if all passed."""
     failed = verification[~verification["passed"]].sort_values("p_value")
     if failed.empty:
         return None
@@ -178,13 +178,14 @@ def failures(verification: pd.DataFrame) -> str | None:
 
 
 def smallest_errors(verification: pd.DataFrame) -> dict[str, dict[str, float]]:
-    """The least error of each quantity that would have been caught with probability `POWER`.
+    """The least error of each quantity that would have been detected with probability `POWER`.
 
-    By quantity (`mean`, `variance`, `std_error`, `coverage`), as a share of KL, of the variance,
-    of the standard error, and as lost coverage: over many cells at once, by the most sensitive
-    sampler and estimator (`pooled`); in the most sensitive and in the median one (`best`,
-    `median`) of the `known` cells, whose tail is known. The `gross` other cells are judged by
-    inequalities, which only gross errors break. NaN where there is none.
+    The quantities are `mean`, `variance`, `std_error` and `coverage`, and errors are shares of KL,
+    of the variance, of the standard error, and lost coverage. `pooled` is over many cells at once,
+    for the most sensitive sampler and estimator. `best` and `median` are the most sensitive and the
+    median one of the cells with a known tail, whose number is `known`. The other cells, whose
+    number is `gross`, are tested by inequalities that detect only gross errors. NaN if there is
+    none.
     """
     tested = verification[~verification["test"].isin([_NONE, _ROUNDING])]
     over = ((tested["setting"] == ALL) | (tested["samples"] == 0)).to_numpy()
@@ -221,7 +222,7 @@ def _error(share: float) -> str:
 
 
 def passed_line(verification: pd.DataFrame) -> str:
-    """What a passed gate says: what was compared, and what errors would have been caught."""
+    """The message if all rows passed: what was compared, and which errors would be detected."""
     tests = verification["test"].astype(str).value_counts()
     statistical = verification[~verification["test"].isin([_NONE, _ROUNDING])]
     counts = ", ".join(f"{count} cells by {test}" for test, count in tests.items())
@@ -234,13 +235,13 @@ def passed_line(verification: pd.DataFrame) -> str:
             "one replicate has no variance over replicates: no cell's variance was compared"
         )
     gradients = verification["quantity"].isin(["gradient_mean", "gradient_variance"])
-    lines.append(f"errors that this run would have caught with a probability of {POWER:g}:")
+    lines.append(f"errors that this run would have detected with a probability of {POWER:g}:")
     for quantity, error in smallest_errors(verification).items():
         pooled_error, best, median = (_error(error[x]) for x in ("pooled", "best", "median"))
         lines.append(
             f"  {_SENTENCES[quantity].format(pooled_error)} over many cells at once; {best} in the "
             f"best and {median} in the median of {error['known']} cells with a known tail; "
-            f"{error['gross']} other cells see gross errors alone"
+            f"{error['gross']} other cells detect only gross errors"
         )
     if gradients.any():
         mean, variance = (

@@ -1,7 +1,7 @@
-"""What draws the numbers and evaluates l, by name; imported only when it is used.
+"""The backends by name. A backend draws the numbers and evaluates l; it is imported when used.
 
-A backend module has a class `Stream` (`mckl.draw.points.base.Stream`) and a class `Kernel`, which
-turns draws into log density ratios. A new one is one file here and one line below.
+A backend's module has a class `Stream` (`mckl.draw.points.base.Stream`) and a class `Kernel`, which
+turns draws into log density ratios. A new backend is one file here and one entry of `LIBRARIES`.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from mckl.errors import UserError
 
 
 class Library(NamedTuple):
-    """What the study knows of a backend without importing it.
+    """The facts about a backend that are known without importing it. Costs are approximate.
 
-    packages      distributions that it needs and their least versions, beyond the study's own
-    newest_python the newest Python for which they exist; None: any
-    dtypes        in which it can work, its default first
-    most_numbers  how many random numbers of one sample it can hold; None: no limit of its own
+    packages      the Python packages that it needs beside the study's own, and their least versions
+    newest_python the newest Python for which these packages exist; None for any
+    dtypes        the types of numbers in which it can work, its default first
+    most_numbers  the most random numbers of one sample that it can hold; None for no limit
     distributions whether it draws and evaluates with distributions of its own
-    start         CPU seconds of a job before its first draw, about
-    slowness      CPU time of a sample beside the NumPy backend's, about; NumPy's quantiles apart
-    slower        the same of distributions that take longer
-    memory_mb     of a job before its first draw, about
+    start         CPU seconds of a job before its first draw
+    slowness      CPU time of a sample relative to the NumPy backend, without quantiles
+    slower        the same for distributions that take longer, by name
+    memory_mb     memory of a job before its first draw, in MB
     """
 
     packages: Mapping[str, tuple[int, int]] = {}
@@ -47,7 +47,7 @@ class Library(NamedTuple):
     memory_mb: int = 400
 
     def slowness_of(self, factors: Iterable[Factor]) -> float:
-        """The slowness on a pair of these factors."""
+        """The slowness for a pair with these factors."""
         known = (self.slower.get(factor.q.name, self.slowness) for factor in factors)
         return max(known, default=self.slowness)
 
@@ -72,23 +72,25 @@ BACKENDS = tuple(LIBRARIES)
 class Kernel(Protocol):
     """Turns the draws of one group of replicates into log density ratios.
 
-    It may evaluate more units than it is asked for and hand them out when asked again, so a
-    kernel serves one list of draws.
+    A unit is one sample, or an antithetic pair of samples. A kernel may evaluate more units than it
+    is asked for and return them when it is asked again, so it must always get the same draws.
     """
 
     def evaluate(self, draws: Sequence[Draw], units: int) -> Vector:
-        """The next `units` units of l, and of the sums that the kernel was made for.
+        """l and the sums over factors that the kernel was made for, at the next `units` units.
 
-        Shape (1 + sums, points per unit, forms, replicates, units); valid until the next call.
+        The array of shape (1 + sums, points per unit, forms, replicates, units) is valid until the
+        next call.
         """
 
 
 class Backend(NamedTuple):
-    """What makes streams and kernels.
+    """The functions of a loaded backend that make streams and kernels.
 
-    stream  takes a replicate's seed
-    kernel  takes forms that share their draws, the points per unit, where it is known how many
-            units each draw will be asked for in all, and the sums over factors that are wanted
+    stream  makes a stream from a replicate's seed
+    kernel  makes a kernel from the forms that share their draws, the points per unit, the number of
+            units that each draw will be asked for in all (None if unknown), and the names of the
+            sums over factors that are wanted
     """
 
     name: str
@@ -97,11 +99,11 @@ class Backend(NamedTuple):
 
 
 def check(name: str, dtype: str = "float64") -> None:
-    """Refuse with a `UserError`, in one line, a backend that cannot run here; imports nothing."""
+    """Raise `UserError` if a backend cannot run here; nothing is imported to find out."""
     library = LIBRARIES[name]
     if dtype not in library.dtypes:
         raise UserError(
-            f"dtype: '{dtype}' is one that the backend {name} lacks, "
+            f"dtype: the backend {name} does not have '{dtype}', "
             f"expected {' or '.join(library.dtypes)}"
         )
     how = _how(name)
@@ -110,7 +112,7 @@ def check(name: str, dtype: str = "float64") -> None:
         here = ".".join(map(str, sys.version_info[:2]))
         raise UserError(
             f"backends: '{name}' has no packages for Python {here}: "
-            f"use Python {newest} or older, there {how}"
+            f"use Python {newest} or older, and there {how}"
         )
     for package, least in library.packages.items():
         needed = f"{package} {'.'.join(map(str, least))} or newer"

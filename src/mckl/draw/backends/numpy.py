@@ -1,4 +1,4 @@
-"""The NumPy backend: draws into one buffer that stays in cache and reduces it there."""
+"""The NumPy backend. It draws tiles of numbers that stay in cache, and sums them up there."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from mckl.draw.form import Form
 from mckl.draw.points.base import Draw
 from mckl.draw.quantiles import chisquare_of_normal
 
-# How many random numbers the kernel handles at a time: 256 KiB of them stay in a core's L2
-# cache, and products this small are never split over BLAS threads.
+# How many random numbers the kernel handles at a time. They take 256 KiB, which stay in a core's
+# L2 cache, and BLAS never splits products of this size over threads.
 TILE = 32768
 
 
 class Stream:
-    """The random numbers of one replicate; an array is the caller's until the next draw."""
+    """The random numbers of one replicate. An array may be used until the next draw."""
 
     def __init__(self, seed: np.random.SeedSequence) -> None:
-        # Apart, so that the numbers do not depend on how many rows are asked for at a time.
+        # Separate generators, so that numbers do not depend on how many rows are drawn at a time.
         self._generator, self._chisquares = (
             np.random.Generator(np.random.SFC64(s)) for s in (seed, *seed.spawn(1))
         )
@@ -40,7 +40,7 @@ class Stream:
     def chisquares(self, rows: int, dof: Vector) -> Vector:
         if not dof.size:
             return np.empty((rows, 0))
-        if dof.size == 1:  # one number of degrees of freedom: NumPy's fast path
+        if dof.size == 1:  # NumPy is faster with a scalar
             return self._chisquares.chisquare(dof[0], rows)[:, None]
         return self._chisquares.chisquare(dof, (rows, dof.size))
 
@@ -54,7 +54,7 @@ class Stream:
         return out
 
     def generator(self, kind: str) -> np.random.Generator:
-        # One a kind of law, for the same reason.
+        # One generator for each kind of law, for the same reason.
         if kind not in self._generators:
             (own,) = self._seed.spawn(1)
             self._generators[kind] = np.random.Generator(np.random.SFC64(own))
@@ -78,7 +78,7 @@ class Kernel:
         sums: Sequence[str] = (),
     ) -> None:
         self._evaluator = forms[0].evaluator(forms, signs, sums)
-        # A multiple of 4 rows, in which OpenBLAS works, so that no row's bits depend on
+        # A multiple of 4 rows, as OpenBLAS works on 4 rows at a time. So no row's bits depend on
         # how many rows are asked for at once.
         rows = TILE // forms[0].numbers
         self._rows = max(rows - rows % 4, 1)
@@ -86,10 +86,10 @@ class Kernel:
         self._block, self._left = forms[0].block, self._out
 
     def evaluate(self, draws: Sequence[Draw], units: int) -> Vector:
-        """The next `units` units of l and of the sums.
+        """l and the sums at the next `units` units, for one `Draw` of each replicate.
 
-        Shape (1 + sums, points per unit, forms, replicates, units). `draws` holds one `Draw` a
-        replicate; for antithetic pairs the second axis has both signs.
+        Shape (1 + sums, points per unit, forms, replicates, units). For antithetic pairs the second
+        axis has the sample and its mirror image.
         """
         if self._block == 1:
             return self._evaluate(draws, units)

@@ -1,8 +1,8 @@
 """The TensorFlow backend: stateless random numbers, TensorFlow Probability's log densities.
 
-A block of samples is drawn and evaluated by one compiled `tf.function`. Blocks have one shape,
-the last of a trace another, so that few are compiled and memory stays constant. The device is
-the CPU, with as many threads as OMP_NUM_THREADS says (1 if it says nothing).
+A block of samples is drawn and evaluated by one compiled `tf.function`. All blocks of a trace but
+the last have one shape, so that few functions are compiled and memory stays constant. The device is
+the CPU, with as many threads as OMP_NUM_THREADS says (1 if it is not set).
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-# Before the import, which reads them: no chatter, the same bits with and without oneDNN, no GPU.
+# TensorFlow reads these when it is imported. They silence its messages, make results the same to
+# the last bit with and without oneDNN, and hide GPUs.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"
 os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
@@ -31,25 +32,25 @@ from mckl.errors import UserError
 
 tfd = tfp.distributions
 
-with contextlib.suppress(RuntimeError):  # too late: this process has used TensorFlow already
+with contextlib.suppress(RuntimeError):  # raised if this process has used TensorFlow already
     _threads = int(os.environ.get("OMP_NUM_THREADS", "1"))
     tf.config.threading.set_intra_op_parallelism_threads(_threads)
     tf.config.threading.set_inter_op_parallelism_threads(_threads)
 
-# Random numbers and samples of a block, at most: 8 MiB, and calls so few that their fixed cost
-# of some 0.2 ms vanishes. Part of what a stream means: other blocks draw other numbers.
+# The most random numbers and samples of a block. They take 8 MiB, and calls are so few that their
+# fixed cost of some 0.2 ms does not matter. Blocks of another size would draw other numbers.
 _NUMBERS, _ROWS = 2**20, 2**14
-# TFP's samplers round the last few numbers of an array otherwise, by vectors of so many.
+# TFP's samplers work on vectors of so many numbers, and round the rest of an array differently.
 _VECTOR = 16
 
 
 def block_rows(numbers: int) -> int:
-    """How many samples of so many numbers make a block: a power of two, at least 1."""
+    """The number of samples in a block, a power of two, where a sample takes so many numbers."""
     return min(_ROWS, 1 << (max(_NUMBERS // numbers, 1).bit_length() - 1))
 
 
 class Normals(NamedTuple):
-    """Normals yet to be drawn, which the kernel does within its own compiled step."""
+    """Standard normals that the kernel will draw within its own compiled step."""
 
     key: Any
     rows: int
@@ -85,7 +86,7 @@ def _made(distribution: Distribution) -> Any:
 
 
 def _sample_of(distribution: Distribution, key: Any, rows: int, columns: int) -> Any:
-    """Samples, one a row; a distribution of one number is drawn for every column."""
+    """Independent samples, one a row; a distribution of one number is drawn for every column."""
     made = _made(distribution)
     one = made.batch_shape.rank + made.event_shape.rank == 0
     seed = tf.random.stateless_uniform((2,), key, minval=None, maxval=None, dtype=tf.int32)
@@ -93,7 +94,7 @@ def _sample_of(distribution: Distribution, key: Any, rows: int, columns: int) ->
 
 
 def _k3_of(x: Any) -> Any:
-    """r - 1 + l of values x of l, by its series where they are small."""
+    """r - 1 + l where l is x, by its series where x is small."""
     series = x * x * (0.5 - x * (1 / 6 - x * (1 / 24 - x * (1 / 120))))
     return tf.where(tf.abs(x) < 1e-3, series, tf.math.expm1(-x) + x)
 
@@ -106,7 +107,7 @@ _FUNCTIONS = {
 
 
 def _with_sums(ell: Any, names: tuple[str, ...]) -> Any:
-    """l and the sums of factors' l_i, shape (1 + sums, rows), from l_i of shape (rows, factors)."""
+    """l and the sums over factors, shape (1 + sums, rows), from l_i of shape (rows, factors)."""
     values = [ell, *(_FUNCTIONS[name](ell) for name in names)]
     return tf.stack([tf.reduce_sum(v, axis=-1) if v.shape.rank > 1 else v for v in values])
 
@@ -127,7 +128,7 @@ def _log_ratios_of(numbers: Any, form: Any, names: tuple[str, ...]) -> Any:
 
 
 def _densities_of(numbers: Any, form: Any, signs: int, names: tuple[str, ...]) -> Any:
-    """log q - log p of a form at points and, with two signs, at those with the other sign."""
+    """log q - log p of a form at points and, with two signs, at the points with the other sign."""
     points = (numbers, [-x for x in numbers])[:signs]
     return tf.stack([_log_ratios_of(x, form, names) for x in points], axis=1)
 
@@ -155,7 +156,7 @@ _chisquares = tf.function(_chisquares_of)
 _normal_quantiles = tf.function(tf.math.ndtri)
 
 
-# Both give shape (1 + sums, signs, forms, rows).
+# Both functions return shape (1 + sums, signs, forms, rows).
 def _densities_of_all(numbers: Any, forms: Any, signs: int, names: tuple[str, ...]) -> Any:
     numbers = [_drawn(x) for x in numbers]
     return tf.stack([_fused_densities(numbers, form, signs, names) for form in forms], axis=2)
@@ -182,10 +183,10 @@ def _tables(dof: tuple[float, ...]) -> Any:
 
 
 class Stream:
-    """The random numbers of one replicate, keyed by content: draw number n has its own key.
+    """The random numbers of one replicate; draw number n has its own key.
 
-    The key is 128 bits of the replicate's seed with n added to the second 64 of them;
-    TensorFlow scrambles it into the key and the counter of its Philox generator.
+    The key has 128 bits of the replicate's seed, with n added to the second 64 of them. TensorFlow
+    scrambles it into the key and the counter of its Philox generator.
     """
 
     def __init__(self, seed: np.random.SeedSequence, dtype: str = "float64") -> None:
@@ -204,18 +205,18 @@ class Stream:
     def chisquares(self, rows: int, dof: Vector) -> Any:
         if not dof.size:
             return np.empty((rows, 0))
-        # A key a column: of one draw with several, fewer rows would not be the first rows.
+        # Every column has its own key, so that a draw of fewer rows gives the first rows.
         columns = [_chisquares(self._key(), tf.constant(k, self._dtype), rows) for k in dof]
         return tf.stack(columns, axis=1)
 
-    # In float64 whatever the dtype: rounded to float32, a u close to 1 would be 1.
+    # Quantiles are computed in float64 in any case, as a u close to 1 would round to 1 in float32.
     def normal_quantiles(self, u: Vector) -> Any:
         if not u.size:
             return np.empty(u.shape)
         return tf.cast(_normal_quantiles(tf.constant(u)), self._dtype)
 
     def chisquare_quantiles(self, u: Vector, dof: Vector) -> Any:
-        """By the spline; TFP's own Chi2.quantile iterates, 20 times slower to the same digits."""
+        """The quantiles by the spline; TFP's Chi2.quantile is 20 times slower, and as precise."""
         if not dof.size:
             return np.empty(u.shape)
         x = _normal_quantiles(tf.constant(u))
@@ -224,7 +225,7 @@ class Stream:
     def sample(self, law: Any, rows: int, columns: int) -> Any:
         distribution = _constants(law.tensorflow, self._dtype)
         alike = all(v.shape.rank == 0 for v in distribution.parameters.values())
-        # Of one draw with several parameters, fewer rows would not be the first rows.
+        # Where parameters differ between columns, only a draw of a whole block gives the same rows.
         least = _VECTOR if alike else block_rows(columns)
         whole = -(-rows // least) * least
         return _sample(distribution, self._key(), whole, columns)[:rows]
@@ -234,7 +235,7 @@ class Stream:
 
 
 class Kernel:
-    """Evaluates log density ratios block by block, and hands them out as they are asked for."""
+    """Evaluates log density ratios block by block, and returns them as they are asked for."""
 
     def __init__(
         self,
@@ -256,7 +257,7 @@ class Kernel:
         self._waiting: dict[int, Vector] = {}
 
     def evaluate(self, draws: Sequence[Draw], units: int) -> Vector:
-        """The next `units` units of l and of the sums.
+        """l and the sums at the next `units` units.
 
         Shape (1 + sums, points per unit, forms, replicates, units).
         """
@@ -274,7 +275,7 @@ class Kernel:
         return out
 
     def _next_rows(self, replicate: int) -> int:
-        """The rows of the next block; a stream's first rows are the same in a shorter one."""
+        """The number of rows of the next block; a short block has the first rows of a full one."""
         done = self._evaluated.get(replicate, 0)
         left = self._rows if self._units is None else self._units - done
         rows = min(self._rows, left) if left > 0 else self._rows
@@ -294,16 +295,16 @@ class Kernel:
         except (tf.errors.ResourceExhaustedError, MemoryError) as error:
             raise UserError(
                 f"backends: tensorflow has no memory for {rows} samples of "
-                f"{self._numbers} numbers: use a radial sampler, or give the job more"
+                f"{self._numbers} numbers: use a radial sampler, or give the job more memory"
             ) from error
 
     def _tensor(self, x: Any) -> Any:
-        """What the compiled step takes: an array, or numbers that it draws itself."""
+        """The compiled step's argument: a tensor, or normals that it draws itself."""
         return x if isinstance(x, Normals) or tf.is_tensor(x) else tf.constant(x, self._dtype)
 
 
 def _compiled(forms: Sequence[Any], dtype: str, by_factor: bool) -> tuple[Any, list[Any]]:
-    """The step that evaluates forms of one shape, and its arguments, one a form."""
+    """The compiled step for forms of one shape, and its argument for each form."""
     parts = [form.parts() for form in forms]
     if None not in parts:
         arguments = [
@@ -312,16 +313,16 @@ def _compiled(forms: Sequence[Any], dtype: str, by_factor: bool) -> tuple[Any, l
             for form in parts
         ]  # fmt: skip
         return _densities, arguments
-    # The two numbers a group stand for no point z, so there is no density to ask for: what is
-    # left of log q - log p is its quadratic form.
+    # The two numbers of a radial group are not the coordinates of a point z, at which a density
+    # could be evaluated, so log q - log p is evaluated as its quadratic form.
     fields = ("kl", "square", "linear", "chi", "dof", *(("shares",) if by_factor else ()))
     return _quadratic, [[tf.constant(getattr(f, x), dtype) for x in fields] for f in forms]
 
 
 def registered_kl(pair: Any, dtype: str = "float64") -> float | None:
-    """KL(q||p) in nats by the formula that TensorFlow Probability registers for the two laws.
+    """KL(q||p) in nats by the formula that TensorFlow Probability has registered for the two laws.
 
-    None where it registers none.
+    None where it has registered none.
     """
     total = 0.0
     for times, q, p in pair.distributions() or ():

@@ -1,7 +1,7 @@
 # ruff: noqa: F401, I001 - an import is a registration, and their order is the study's
-"""The samplers, by name: a point set times a reduction.
+"""The samplers, by name. A sampler is a point set, in a family's usual form or its radial form.
 
-A new point set is one file here and one line below; it comes with its radial form.
+A new point set is one file here and one line below; both samplers follow.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from mckl.draw.form import Form
 from mckl.draw.points.base import Draw, PointSet, Stream
 from mckl.draw.streams import seed_sequence
 
-# Every point set imported here is registered, in the order in which everything shows them.
+# Every point set imported here is registered; tables, figures and messages keep this order.
 from mckl.draw.points.iid import IID
 from mckl.draw.points.antithetic import ANTITHETIC
 from mckl.draw.points.sobol import SOBOL
 
 
 class Pair(Protocol):
-    """What the samplers use of a pair (`mckl.families.base.Pair`)."""
+    """The attributes of a pair (`mckl.families.base.Pair`) that samplers use."""
 
     @property
     def dimension(self) -> int: ...
@@ -45,7 +45,7 @@ class Pair(Protocol):
 
 
 class Library(Protocol):
-    """What the samplers use of a backend (`mckl.draw.backends.Backend`)."""
+    """The attributes of a backend (`mckl.draw.backends.Backend`) that samplers use."""
 
     @property
     def name(self) -> str: ...
@@ -55,11 +55,11 @@ class Library(Protocol):
 
 
 class Sampler(NamedTuple):
-    """Where the points lie, and how many numbers stand for one of them.
+    """A way to draw the samples of a pair.
 
-    name    as in the config
+    name    the name in the config
     points  how the points are placed
-    radial  whether samples are drawn in the few numbers that a family's radial form takes
+    radial  whether samples are drawn in the family's radial form, which takes few numbers
     """
 
     name: str
@@ -68,11 +68,11 @@ class Sampler(NamedTuple):
 
     @property
     def short(self) -> str:
-        """The name where there is room for few letters."""
+        """A short name, for places with little room."""
         return f"{self.points.short}-r" if self.radial else self.points.short
 
     def offered(self, pair: Pair) -> bool:
-        """Whether the pair's family has what this sampler takes."""
+        """Whether this sampler can draw the samples of the pair."""
         return (
             (pair.radial_numbers is not None or not self.radial)
             and (pair.mirrored or not self.points.mirrored)
@@ -80,26 +80,26 @@ class Sampler(NamedTuple):
         )
 
     def sums(self, pair: Pair) -> frozenset[str]:
-        """The sums over factors that samples drawn this way give.
+        """The names of the sums over factors that can be computed from samples drawn this way.
 
-        A radial form knows its factors only where it draws a number for each.
+        A radial form has the factors only if it draws a number for each of them.
         """
         if self.radial and pair.radial_numbers != (pair.dimension, 0):
             return frozenset()
         return pair.sums
 
     def form(self, pair: Pair) -> Form:
-        """What this sampler draws for a sample of a pair, where it is offered."""
+        """The form in which this sampler draws a pair's samples, where the sampler is offered."""
         return pair.radial() if self.radial else pair.form()
 
     def numbers(self, pair: Pair) -> int:
-        """How many random numbers one sample takes, without making a form."""
+        """The number of random numbers of one sample, found without building the form."""
         return sum(pair.radial_numbers or ()) if self.radial else pair.dimension
 
     def start(self, library: Library, form: Form, seed: int, replicate: int, *stage: str) -> Draw:
         """The draws of one replicate.
 
-        Their stream is keyed by what is drawn, not by the setting it is for: settings whose
+        The key of their stream is what is drawn, not the setting that uses it. So settings whose
         samples take the same numbers share them (docs/theory.md, section 9).
         """
         key = seed_sequence(seed, *stage, form.shape, self.name, library.name, replicate)

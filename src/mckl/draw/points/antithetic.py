@@ -1,7 +1,7 @@
-"""antithetic: pairs of mirrored points, +g and -g with the same chi-squares.
+"""The sampler `antithetic`: pairs of a point and its mirror image.
 
-A draw is that of one pair; the backend evaluates it at both signs (Hammersley & Morton,
-"A new Monte Carlo technique: antithetic variates", 1956).
+One draw serves both points of a pair. For normals g the mirror image is -g, with the same
+chi-squares (Hammersley & Morton, "A new Monte Carlo technique: antithetic variates", 1956).
 """
 
 from mckl.draw.points.base import PointSet

@@ -1,4 +1,7 @@
-"""Point sets: how the random numbers of successive samples depend on each other."""
+"""Point sets: how the random numbers of successive samples depend on each other.
+
+A unit of a point set is one sample, or for antithetic points a pair of samples.
+"""
 
 from __future__ import annotations
 
@@ -11,44 +14,44 @@ from mckl.draw.form import Form
 
 
 class Stream(Protocol):
-    """What a backend draws for one replicate, in arrays of shape (rows, columns)."""
+    """The random numbers that a backend draws for one replicate, in shape (rows, columns)."""
 
     def normals(self, rows: int, columns: int) -> Any:
         """Independent standard normals."""
 
     def chisquares(self, rows: int, dof: Any) -> Any:
-        """Independent chi-squares, one column a number of degrees of freedom."""
+        """Independent chi-squares, one column for each number of degrees of freedom in `dof`."""
 
     def normal_quantiles(self, u: Any) -> Any:
         """The standard normal quantiles of u."""
 
     def chisquare_quantiles(self, u: Any, dof: Any) -> Any:
-        """The chi-square quantiles of u, one column a number of degrees of freedom."""
+        """The chi-square quantiles of u, one column for each number of degrees of freedom."""
 
     def sample(self, law: Any, rows: int, columns: int) -> Any:
         """Independent samples of a one-dimensional law (`mckl.families`)."""
 
     def quantiles(self, law: Any, u: Any) -> Any:
-        """The quantiles of u under such a law."""
+        """The quantiles of u under a one-dimensional law."""
 
 
-# Draws the next `rows` samples as `Form.draw` does, in arrays that the kernel may overwrite and
-# that are valid until the next draw.
+# A function that draws the next `rows` samples as `Form.draw` does. The kernel may overwrite the
+# arrays, which are valid until the next draw.
 Draw = Callable[[int], Any]
 
 
 class PointSet(NamedTuple):
     """A way to place points.
 
-    name         as in the config; with the suffix "-radial" the same points, reduced
-    short        the name where there is room for few letters
-    mirrored     whether a unit is a sample and its mirror image, or a sample alone
+    name         the name in the config; with the suffix "-radial", the same points in radial form
+    short        a short name, for places with little room
+    mirrored     whether a unit is a sample and its mirror image, or one sample
     independent  whether units are independent, so that a trace has a standard error
-    start        (stream, form, seed of the replicate) -> `Draw`
-    most_numbers how many random numbers a sample may take at most; None: any
-    most_samples how many samples it can make; None: any
+    start        a function (stream, form, seed of the replicate) -> `Draw`
+    most_numbers the most random numbers that one sample may take; None for no limit
+    most_samples the most samples of one replicate; None for no limit
     seconds_per_normal, seconds_per_chisquare, seconds_per_replicate
-                 CPU time on one core, about: what the plan of a run counts with
+                 approximate CPU seconds on one core, from which the plan of a run is made
     """
 
     name: str
@@ -64,5 +67,5 @@ class PointSet(NamedTuple):
 
     @property
     def points(self) -> int:
-        """How many samples make one unit."""
+        """The number of samples in one unit."""
         return 2 if self.mirrored else 1

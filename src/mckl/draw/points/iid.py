@@ -1,4 +1,4 @@
-"""iid: independent samples, the plain Monte Carlo of the notebook."""
+"""The sampler `iid`: independent samples, which is plain Monte Carlo."""
 
 from __future__ import annotations
 

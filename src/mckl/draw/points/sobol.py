@@ -1,9 +1,9 @@
-"""sobol: SciPy's scrambled Sobol' points through the quantile functions.
+"""The sampler `sobol`: SciPy's scrambled Sobol' points, mapped by the quantile functions.
 
-One fresh scramble a replicate: a random linear matrix scramble with a digital shift
-(Matousek 1998), with the direction numbers of Joe & Kuo (2008). SciPy's points lie on a
-grid of 2^-30; a uniform jitter within its cells makes each of them exactly uniform, and
-keeps 0, whose normal quantile is infinite, out.
+Every replicate has a new scramble, which is a random linear matrix scramble with a digital shift
+(Matousek 1998); the direction numbers are those of Joe & Kuo (2008). SciPy's points lie on a grid
+of 2^-30. A uniform jitter within the cells of this grid makes each point exactly uniform, and
+avoids 0, whose normal quantile is infinite.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from mckl.draw.form import Form
 from mckl.draw.points.base import Draw, PointSet, Stream
 
 _BITS = 30
-_MOST_NUMBERS = 21201  # the dimensions of Joe & Kuo's table, which SciPy ships
+_MOST_NUMBERS = 21201  # the number of dimensions in Joe & Kuo's table, which SciPy uses
 
 
 def _start(stream: Stream, form: Form, seed: np.random.SeedSequence) -> Draw:
@@ -27,11 +27,11 @@ def _start(stream: Stream, form: Form, seed: np.random.SeedSequence) -> Draw:
     engine = qmc.Sobol(form.numbers, scramble=True, bits=_BITS, rng=scramble)
 
     def draw(rows: int) -> Any:
-        with warnings.catch_warnings():  # SciPy warns of n that is no power of two; theory says so
+        with warnings.catch_warnings():  # SciPy warns if n is not a power of two
             warnings.simplefilter("ignore", UserWarning)
             u = engine.random(rows)
         u += 2.0**-_BITS * jitter.random(u.shape)
-        np.clip(u, 2.0**-64, 1.0 - 2.0**-53, out=u)  # the jitter itself may be 0 or round to 1
+        np.clip(u, 2.0**-64, 1.0 - 2.0**-53, out=u)  # with the jitter, u may be 0 or round to 1
         return form.at(stream, u)
 
     return draw

@@ -1,1 +1,1 @@
-"""KL from log-probabilities of samples that were drawn elsewhere, in one pass over them."""
+"""Estimates KL from log-probabilities of samples that were drawn elsewhere, in one pass."""

@@ -1,4 +1,4 @@
-"""What given log-probabilities say of KL: estimates, intervals, which to trust, samples needed."""
+"""The answer from given log-probabilities: estimates of KL, intervals, which of them to trust."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from mckl.estimation.given.verdict import FAR, Checks, Judged, judge
 from mckl.estimation.intervals import Request
 from mckl.text import listed
 
-# A mean of l below 0 that happens once in a million by chance.
+# The probability with which a mean of l may seem negative by chance before it is refused.
 _SWAPPED = 1e-6
 
 
 class Needed(NamedTuple):
-    """Samples (or sequences) for the tolerance asked, as the data forecast it, and its interval."""
+    """The samples or sequences that the tolerance needs, by these data, with an interval."""
 
     samples: float
     low: float
@@ -29,13 +29,13 @@ class Needed(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """Everything that the data say.
+    """All results from given log-probabilities.
 
-    rows, units  tokens and sequences, or samples and samples
-    judged       every estimate
-    needed       for each of them what the tolerance takes; None where it has no interval
-    trusted      the position in `judged` of the estimate to trust; None where there is none
-    why          why that one, or none
+    rows, units  the numbers of tokens and of sequences; without sequences, both are of samples
+    judged       every estimate, with its interval or the reasons against one
+    needed       for each estimate the samples that the tolerance needs; None without an interval
+    trusted      the index in `judged` of the estimate to trust; None if there is none
+    why          why this estimate is to be trusted, or why none is
     """
 
     rows: int
@@ -60,17 +60,20 @@ def answer(
     Parameters
     ----------
     columns
-        Pieces of columns by name, as `mckl.estimation.given.blocks.blocks` takes them.
+        Consecutive pieces of the data, each a mapping of columns by name, as
+        `mckl.estimation.given.blocks.blocks` takes them.
     names
-        The names that every piece has.
+        The names of the columns that every piece has.
+    request
+        The confidence of intervals, and the tolerance.
     estimator
-        The one to trust if its interval is given, instead of that with the shortest interval.
+        The estimator to trust if it has an interval, instead of the one with the shortest interval.
 
     Raises
     ------
     UserError
-        For values that no sample of q has, ids of sequences that return, and log-probabilities
-        that seem to be swapped.
+        If there are no rows, for values that a sample of q cannot have, ids of sequences that
+        return after another sequence, and log-probabilities that seem to be swapped.
     """
     names = {*names}
     summary = Summary(
@@ -86,7 +89,7 @@ def answer(
 
 
 def of_summary(summary: Summary, request: Request, estimator: str | None = None) -> Answer:
-    """The answer from what a pass has kept."""
+    """The answer from the summary of a pass over the data. Raises `UserError` as `answer` does."""
     found, judged = judge(summary, request.confidence)
     _check_sign(summary, judged)
     needed = [_needed(one, summary.units, request) for one in judged]
@@ -115,7 +118,7 @@ def _check_sign(summary: Summary, judged: Sequence[Judged]) -> None:
 
 
 def _trusted(judged: Sequence[Judged], estimator: str | None) -> tuple[int | None, str]:
-    """The shortest interval per unit, and why it."""
+    """The index of the estimate per unit with the shortest interval, and why it is trusted."""
     per_unit = [
         (i, one) for i, one in enumerate(judged)
         if one.per == "unit" and estimator in (None, one.estimator)
@@ -138,7 +141,7 @@ def _trusted(judged: Sequence[Judged], estimator: str | None) -> tuple[int | Non
 
 
 def _needed(one: Judged, n: int, request: Request) -> Needed | None:
-    """n (half-width / target)^2, with the error that the spread and the estimate leave in it."""
+    """The units needed, n (half-width / target)^2, with an interval from the errors of both."""
     if one.withheld is not None or not one.estimate:
         return None
     target = request.target(one.estimate)

@@ -1,4 +1,4 @@
-"""Blocks of rows of log-probabilities: what they must be, and l of each row."""
+"""Checks rows of log-probabilities, and computes l of each row, block by block."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from mckl.arrays import Vector
 from mckl.errors import UserError
 
-# Rows of a block: so many that Python's calls take little, and few enough for a core's cache.
+# Rows of a block. Fewer would spend more time in Python calls, more would not stay in cache.
 ROWS = 2**16
 _REAL = ("log_q", "log_p", "log_ratio", "log_sampler", "full_kl")
 
@@ -19,9 +19,9 @@ class Block(NamedTuple):
     """Consecutive rows; each field has shape (rows,).
 
     ell         log q - log p, in nats
-    sequence    the id of each row's sequence, of any type that compares; None without
-    log_weight  log q - log s for samples of s; None for samples of q
-    full_kl     KL(q(. | before) || p(. | before)) of each row's token, in nats; None without
+    sequence    the id of each row's sequence, of any type that compares; None without sequences
+    log_weight  log q - log s if the samples are of another law s; None if they are of q
+    full_kl     KL(q(. | before) || p(. | before)) of each row's token, in nats; None if not given
     """
 
     ell: Vector
@@ -31,9 +31,11 @@ class Block(NamedTuple):
 
 
 def blocks(columns: Iterable[Mapping[str, Any]]) -> Iterator[Block]:
-    """The blocks of columns by name: `log_q` and `log_p`, or `log_ratio`, and what else there is.
+    """The blocks of the data, which come as pieces: mappings of columns by name.
 
-    Raises `UserError`, in one line, for a value that no sample of q has; rows count from 0.
+    The columns are `log_q` and `log_p`, or `log_ratio`; and, if they are given, `sequence`,
+    `log_sampler` and `full_kl`. Raises `UserError` for a value that a sample of q cannot have, with
+    the number of its row, counted from 0.
     """
     before = 0
     for given in _cut(columns):
@@ -60,7 +62,7 @@ def _cut(columns: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
 
 
 def _ids(ids: Any, before: int) -> Any:
-    """The ids; raises `UserError` where a row has none."""
+    """The ids of sequences; raises `UserError` where a row has none."""
     if ids is None:
         return None
     ids = np.asarray(ids)
@@ -73,7 +75,7 @@ def _ids(ids: Any, before: int) -> Any:
 
 
 _INFINITE = "KL is infinite where p = 0 and q > 0"
-# What an infinite value means, by column, for -inf and inf.
+# The meaning of an infinite value, by column: first for -inf, then for inf.
 _MEANINGS = {
     "log_q": ("a sample of q cannot have q = 0", "expected finite numbers"),
     "log_p": (_INFINITE, "expected finite numbers"),

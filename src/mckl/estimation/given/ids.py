@@ -1,4 +1,4 @@
-"""Which ids of sequences were met before, so that one that returns is refused."""
+"""Remembers the ids of sequences, so that an id that returns later is refused."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 
 from mckl.errors import UserError
 
-# So many ids are all remembered. Beyond, ids that have only risen so far are taken to rise.
+# Up to so many ids are remembered. If they have only risen, later ids are only checked to rise.
 _REMEMBERED = 2**20
 
 
 class Ids:
-    """The ids of all sequences so far, 8 bytes each; no memory for numbers that only rise.
+    """The ids of all sequences so far, 8 bytes each; no more memory for numbers that only rise.
 
-    They are kept as sorted arrays, each more than twice as long as the next.
+    They are kept in sorted arrays, each more than twice as long as the next.
     """
 
     def __init__(self) -> None:
@@ -26,9 +26,9 @@ class Ids:
         self._rises = True
 
     def add(self, ids: NDArray[Any]) -> None:
-        """Take in the ids of the sequences that begin in a block, in their order.
+        """Add the ids of the sequences that begin in a block, in their order.
 
-        Raises `UserError` for one that was met before.
+        Raises `UserError` for an id that was added before.
         """
         if not ids.size:
             return
@@ -41,8 +41,8 @@ class Ids:
         elif self._count > _REMEMBERED and not self._sorted:
             fall = int(np.argmax(keys <= np.append(self._highest or 0, keys[:-1])))
             raise UserError(
-                f"sequence: id {ids[fall]} after higher ones: the ids rose for {self._count:,} "
-                "sequences, so it may be one that returns (sort the rows by id)"
+                f"sequence: id {ids[fall]} comes after higher ones, though the ids of "
+                f"{self._count:,} sequences rose, so it may have come before (sort the rows by id)"
             )
         if not self._rises:
             self._refuse_returning(ids, keys)
@@ -61,7 +61,7 @@ class Ids:
         if returns.any():
             raise UserError(
                 f"sequence: id {ids[int(np.argmax(returns))]} returns after another one: the rows "
-                "of a sequence must stand together (sort the rows by id)"
+                "of a sequence must follow each other (sort the rows by id)"
             )
 
     def _insert(self, keys: NDArray[np.int64]) -> None:
@@ -72,7 +72,7 @@ class Ids:
 
 
 def _keys(ids: NDArray[Any]) -> NDArray[np.int64]:
-    """Numbers that stand for the ids: whole numbers themselves, of anything else its hash."""
+    """Whole numbers that represent the ids: whole numbers themselves, hashes of anything else."""
     if ids.dtype.kind in "iu" and ids.dtype != np.uint64:
         return ids.astype(np.int64)
     return np.fromiter(map(hash, ids.tolist()), np.int64, ids.size)

@@ -1,4 +1,4 @@
-"""Whether units depend on those before: drift between the halves, and autocorrelation."""
+"""Tests whether units depend on earlier ones, by the drift of their mean and by autocorrelation."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ _PER_BLOCK, _MOST_PIECES = 16, 4096
 
 
 class Dependence(NamedTuple):
-    """drift of the mean from the first half to the second, in standard errors of it;
-    autocorrelation of neighbours, and the same in standard errors, of independent units.
+    """Signs that units are not independent; NaN where there are too few units.
 
-    NaN where there are too few units.
-    """  # noqa: D205
+    drift              the mean of the second half less that of the first, in standard errors
+    autocorrelation    the correlation of neighbouring units
+    autocorrelation_z  the same in standard errors, as for independent units
+    """
 
     drift: float
     autocorrelation: float
@@ -26,7 +27,7 @@ class Dependence(NamedTuple):
 
 
 class Order:
-    """Sums of pieces and of products of neighbours of about centred values that pass by."""
+    """Sums over a stream of roughly centred values: of pieces, and of products of neighbours."""
 
     def __init__(self) -> None:
         self._pieces: list[tuple[int, float]] = []
@@ -36,7 +37,7 @@ class Order:
         self._count = 0
 
     def update(self, s: Vector) -> None:
-        """Take in more values, shape (n,)."""
+        """Add more values, shape (n,)."""
         if not s.size:
             return
         if self._last is None:
@@ -59,7 +60,7 @@ class Order:
             self._pieces = pairs + ([p[-1]] if len(p) % 2 else [])
 
     def dependence(self) -> Dependence:
-        """What was seen so far."""
+        """The dependence of all values so far."""
         n = self._count
         if n < 8:
             return Dependence(math.nan, math.nan, math.nan)
@@ -80,6 +81,6 @@ class Order:
         ends = mean * (self._first + self._last)
         covariance = (self._neighbours - 2 * mean * self._sum + ends) / (n - 1) + mean * mean
         correlation = covariance / variance
-        # Of independent units its mean is -1/(n - 1) and its standard deviation about 1/sqrt(n).
+        # For independent units its mean is -1/(n - 1), and its standard deviation about 1/sqrt(n).
         z = (correlation + 1 / (n - 1)) * math.sqrt(n)
         return Dependence(drift, correlation, z)

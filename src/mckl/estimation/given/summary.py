@@ -1,14 +1,15 @@
-"""One pass over units: what every estimator, its standard error and its diagnostics take.
+"""Summarises units in one pass, for every estimator, its standard error and its diagnostics.
 
-Every estimate is a ratio of sums over units. With O = 1 the KL is that of a unit; with O = T, the
-length of a sequence, it is KL per token. Samples of another s weigh w = q/s in both sums
-(self-normalised importance sampling). The error of such a ratio is to first order a mean of
+Every estimate theta is a ratio of sums over units, sum w x / sum w O. With O = 1 it is the KL of a
+unit. With O = T, the length of a sequence, it is KL per token. Samples of another law s have the
+weight w = q/s in both sums (self-normalised importance sampling), and samples of q have w = 1. By
+the delta method, the error of such a ratio is to first order a mean of
 
-    (w x - theta w O) / mean(w O),
+    (w x - theta w O) / mean(w O).
 
-the delta method, so its moments take the place of those of x (`Influence`), and an estimator's own
-formula holds for them as it stands. Sums are over sequences: tokens of one sequence depend on each
-other, and their standard error is the clustered one.
+So the moments of this quantity take the place of those of x (`Influence`), and an estimator's
+formulas hold without change. Units are whole sequences, since tokens of one sequence depend on each
+other; so standard errors are clustered by sequence.
 """
 
 from __future__ import annotations
@@ -30,10 +31,10 @@ from mckl.estimation.values.integrands import Integrands
 
 WHOLE = ("ell", "half_square", "ratio", "k3")
 FACTOR = ("factor_half_square", "factor_ratio", "factor_k3")
-WEIGHT = ("unit", "weight")  # where the shape of the samples' weights stands
-# Units on which the weights of an estimator's summand are fitted, for its tails and its skewness.
+WEIGHT = ("unit", "weight")  # the key of the samples' weights in `Summary.shapes`
+# The first units, on which the coefficients of each estimator's summand are fitted.
 _PILOT = 2**13
-# Units from which on one of so many blocks tells the skewness.
+# After so many units, only one of so many blocks is used for the skewness.
 _MANY, _STRIDE = 2**20, 4
 
 
@@ -66,7 +67,7 @@ def _comoment(moments: RunningMoments, first: str, second: str) -> Vector:
 
 
 class Shape(NamedTuple):
-    """Of an estimator's summand: skewness, excess kurtosis and tail index; NaN where not known."""
+    """Skewness, excess kurtosis and tail index of an estimator's summand; NaN where not known."""
 
     skewness: float
     excess_kurtosis: float
@@ -74,10 +75,10 @@ class Shape(NamedTuple):
 
 
 class _Summand:
-    """Moments to the fourth and a tail of a linear combination of integrands, as units pass.
+    """Moments up to the fourth, and one tail, of a linear combination of integrands.
 
-    The tail is that of large values; of the other side where r has a negative weight. l itself
-    has none below: E e^-l <= 1, so that P(l < -x) <= e^-x.
+    The tail is that of large values, or that of small values where r has a negative coefficient.
+    The lower tail of l itself is light: as E e^-l <= 1, P(l < -x) <= e^-x.
     """
 
     def __init__(self, weights: Mapping[str, float]) -> None:
@@ -89,7 +90,7 @@ class _Summand:
         self._seen = 0
 
     def update(self, values: Mapping[str, Vector], moments: bool) -> Vector:
-        """Take in units, of which the moments may be left to others; gives the summand."""
+        """Add units, with `moments` also to the moments, and return their values."""
         s: Vector | None = None
         for name, weight in self._weights.items():
             of_name = values[name] if name else weight
@@ -121,14 +122,15 @@ class _Summand:
 
 
 class Summary:
-    """What one pass over units keeps, in memory that does not grow with them.
+    """The results of one pass over units, in memory that does not grow with their number.
 
     Attributes
     ----------
     estimators
-        Those that the data have the integrands of.
+        The estimators for which the data have all integrands, by name.
     overs
-        What an estimate is per: ``unit``, and with sequences ``token``.
+        For each kind of estimate, per ``unit`` and with sequences per ``token``, the name of the
+        integrand w O of its denominator; None where this is 1.
     """
 
     def __init__(self, *, sequences: bool = False, weighted: bool = False, full_kl: bool = False):
@@ -168,12 +170,12 @@ class Summary:
 
     @property
     def units(self) -> int:
-        """How many units there were."""
+        """The number of units so far."""
         return self.moments.units
 
     @np.errstate(over="ignore", invalid="ignore", divide="ignore")
     def update(self, units: Units) -> None:
-        """Take in units."""
+        """Add units."""
         if not units["ell"].size:
             return
         of_whole = Integrands(units["ell"])
@@ -193,19 +195,19 @@ class Summary:
             self._start()
 
     def influence(self, per: str) -> Influence:
-        """The moments of the estimates per unit or per token."""
+        """The moments from which estimates per unit, or per token, follow."""
         return Influence(self.moments, self.overs[per])
 
     @np.errstate(over="ignore", invalid="ignore", divide="ignore")
     def shapes(self) -> dict[tuple[str, str], Shape]:
-        """The shape of every estimator's summand, by `overs` and the estimator's name."""
+        """The shape of every estimator's summand, by (``unit`` or ``token``, estimator's name)."""
         if self._summands is None:
             self._start()
         assert self._summands is not None
         return {key: summand.shape() for key, summand in self._summands.items()}
 
     def _start(self) -> None:
-        """Fit the summands on the units so far, and let them follow."""
+        """Fit the coefficients of all summands on the first units, and add these units to them."""
         self._summands = {}
         for per, over in self.overs.items():
             view = self.influence(per)

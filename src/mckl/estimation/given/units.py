@@ -1,7 +1,7 @@
-"""From rows to independent units: a unit is a row, or the rows of one sequence.
+"""Turns rows into independent units: a unit is one row, or all the rows of one sequence.
 
-A sum over the rows of a sequence is named as estimators by factor name it (``factor_k3``): the
-tokens of a sequence are its factors.
+The tokens of a sequence are its factors, so sums over the rows of a sequence have the names that
+estimators by factor use, such as ``factor_k3``.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from mckl.estimation.given.blocks import Block
 from mckl.estimation.given.ids import Ids
 from mckl.estimation.values.integrands import Integrands
 
-# By name: what one unit has. `ell` is there always, all sums over rows with sequences alone.
+# The values of units, by name. `ell` is always there; sums over rows are there with sequences.
 Units = Mapping[str, Vector]
-_AT_ONCE = 4096  # sequences that are handed on together
+_AT_ONCE = 4096  # the least number of sequences that are passed on together
 
 
 def units(blocks: Iterable[Block], sequences: bool) -> Iterator[Units]:
-    """The units of blocks, many at a time."""
+    """The units of the blocks, many at a time."""
     if not sequences:
         for block in blocks:
             out = {"ell": block.ell}
@@ -49,7 +49,7 @@ def _joined(parts: Sequence[Units]) -> Units:
 
 
 class Sequences:
-    """The rows with one id, which stand together, are a unit."""
+    """Collects the consecutive rows that have the same id, each sequence as one unit."""
 
     def __init__(self) -> None:
         self._ids = Ids()
@@ -57,7 +57,7 @@ class Sequences:
         self._sums: dict[str, Vector] = {}
 
     def add(self, block: Block) -> Units:
-        """The sequences that a block completes: all but the one that it ends in."""
+        """The sequences that end within the block; the last one may go on in the next block."""
         ids = np.asarray(block.sequence)
         starts = np.concatenate(([0], 1 + np.flatnonzero(ids[1:] != ids[:-1])))
         sums = _sums(block, starts)
@@ -74,7 +74,7 @@ class Sequences:
         return {name: values[:-1] for name, values in sums.items()}
 
     def finish(self) -> Units | None:
-        """The last sequence."""
+        """The last sequence; None if there were no rows."""
         return self._sums or None
 
 

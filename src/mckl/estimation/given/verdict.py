@@ -1,7 +1,7 @@
-"""Which intervals the data allow, and why the others are withheld.
+"""Decides which intervals the data allow, and why the others are withheld.
 
-Nothing is known of q and p but the samples, so every reason is a statistical test or an
-extrapolation, and none has full power: docs/diagnostics.md has what each of them misses.
+Only samples of q and p are known, so every reason is a statistical test or an extrapolation. None
+of them finds every fault: docs/diagnostics.md says what each of them misses.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ from mckl.estimation.values import Estimator
 from mckl.estimation.values.base import normal_from_moments
 from mckl.text import count, counted
 
-# Units that an interval takes; of a summand that is skewed by nature, as functions of r and l^2
-# are, so many that its sample moments tell something.
+# The fewest units for an interval, and for that of a summand that is skewed by nature, such as a
+# function of r or l^2, whose sample moments mean nothing with fewer units.
 LEAST_UNITS, LEAST_SKEWED = 30, 500
-# A mean of r or of the weights this far from 1, a drift or an autocorrelation this far from 0 are
-# no chance, in standard errors.
+# So many standard errors are no chance: for a mean of r or of the weights that should be 1, and for
+# a drift or an autocorrelation that should be 0.
 FAR, _DEPENDENT = 4.0, 3.5
-# Samples that those of q must be worth as samples of p, by the variance of r.
+# The least effective sample size of the samples of q as samples of p, by the variance of r.
 _EFFECTIVE = 100
 # A bias of a tenth of the half-width costs a 95 % interval 0.005 of its coverage.
 _BIAS = 0.1
-# Sample moments of skewed units come out too small, so more units than those of exact moments.
+# Sample moments of skewed units tend to be too small, so the units required are multiplied by this.
 _CAUTION = 2.0
-# An interval that is nearly withheld is this share longer: of samples that pass by a small margin
-# many pass because they lack large values, and then their mean is too low as well.
+# An interval that is nearly withheld is longer by up to this share. Many samples that pass a check
+# by a small margin do so because they lack large values, and then their mean is too low as well.
 _LONGER = 1.0
 
 
 class Doubt(NamedTuple):
-    """What one diagnostic says against an interval: its name in the results, and why."""
+    """A reason against an interval, with the name that results give to its diagnostic."""
 
     diagnostic: str
     why: str
@@ -48,9 +48,9 @@ class Judged(NamedTuple):
     """One estimator's estimate from given samples, in nats.
 
     per          ``unit`` or ``token``
-    half_width   of the interval; NaN where it is withheld
-    doubts       what the diagnostics say against the interval; none where there is one
-    shape        skewness, excess kurtosis and tail index of its summand
+    half_width   the half-width of the interval; NaN where it is withheld
+    doubts       the diagnostics' reasons against the interval; empty if there is an interval
+    shape        skewness, excess kurtosis and tail index of the estimator's summand
     """
 
     estimator: str
@@ -63,12 +63,12 @@ class Judged(NamedTuple):
 
     @property
     def withheld(self) -> str | None:
-        """Why there is no interval; None where there is one."""
+        """The first reason why there is no interval; None if there is one."""
         return self.doubts[0].why if self.doubts else None
 
 
 class Mean(NamedTuple):
-    """A mean that is known to be 1, with its standard error, and the effective sample size."""
+    """A sample mean whose exact value is 1, its standard error, and the effective sample size."""
 
     mean: float
     std_error: float
@@ -76,21 +76,21 @@ class Mean(NamedTuple):
 
     @property
     def z(self) -> float:
-        """How far from 1 it is, in standard errors."""
+        """The difference of the mean from 1, in standard errors."""
         if self.std_error == 0.0:
             return 0.0 if self.mean == 1.0 else math.copysign(math.inf, self.mean - 1.0)
         return (self.mean - 1.0) / self.std_error
 
 
 class Checks(NamedTuple):
-    """What the diagnostics of a summary say.
+    """The diagnostics that all estimators share.
 
-    ratio       mean of r = p/q over units, by samples of q
-    by_token    mean over sequences of 1 + the sum of r_t - 1 over tokens; None without sequences
-    weights     mean of q/s, where the samples are of another s; None where they are of q
-    weight_tail tail index of these weights; NaN where not known
-    dependence  drift and autocorrelation of l
-    from_ratio  units from which r's mean is about normal, if l's law is as its bulk is
+    ratio       the mean of r = p/q over units
+    by_token    the mean over sequences of 1 + sum over tokens of r_t - 1; None without sequences
+    weights     the mean of the weights q/s if the samples are of another law s; None if of q
+    weight_tail the tail index of these weights; NaN where not known
+    dependence  the drift and the autocorrelation of l
+    from_ratio  the units after which the mean of r is about normal, extrapolated from the bulk of l
     """
 
     ratio: Mean
@@ -102,7 +102,7 @@ class Checks(NamedTuple):
 
 
 def checks(summary: Summary, shapes: dict[tuple[str, str], Shape]) -> Checks:
-    """The diagnostics that estimators share."""
+    """The diagnostics of a summary that all estimators share."""
     view = summary.influence("unit")
     ell = shapes.get(("unit", "k1"), Shape(math.nan, math.nan, math.nan))
     weights = None
@@ -138,11 +138,11 @@ def _mean_one(excess: float, comoment: float, n: int) -> Mean:
 
 
 def extrapolated(variance: float, skewness: float) -> float:
-    """How many units the mean of r = e^-l takes to be about normal, from the bulk of l.
+    """The number of units after which the mean of r = e^-l is about normal, from the bulk of l.
 
-    Where l has this variance and skewness and is a shifted gamma law, normal where the skewness is
-    0. Its lower tail, which makes r large, may not have been met: of a normal l with a variance of
-    4, one in 5,000 samples carries half of the mean of r, and r's skewness is 414.
+    l is treated as a shifted gamma law with this variance and skewness, or as normal if the
+    skewness is 0. The samples may have missed the lower tail of l, where r is large: for a normal l
+    with variance 4, half of the mean of r comes from one sample in 5,000, and r's skewness is 414.
 
     >>> round(extrapolated(1.0, 0.0)), extrapolated(4.0, -2.0)
     (1530, inf)
@@ -152,7 +152,7 @@ def extrapolated(variance: float, skewness: float) -> float:
     skewness = 0.0 if math.isnan(skewness) else skewness
 
     def log_moment(s: float) -> float:
-        """Log E e^(-s (l - E l))."""
+        """The logarithm of E e^(-s (l - E l))."""
         half = 0.5 * skewness * math.sqrt(variance)  # the scale of the gamma law
         x = s * half
         if abs(x) < 1e-4:
@@ -170,7 +170,7 @@ def extrapolated(variance: float, skewness: float) -> float:
     return normal_from_moments(of_ratio, 0.0)
 
 
-# The diagnostics in the order in which they are asked.
+# The names of the diagnostics, in the order in which they are applied.
 DIAGNOSTICS = (
     "units", "above-1", "weights", "drift", "autocorrelation",
     "overflow", "mean-ratio", "effective", "extrapolated", "tail-index", "skewness", "bias",
@@ -178,7 +178,7 @@ DIAGNOSTICS = (
 
 
 def common_doubts(summary: Summary, found: Checks) -> Iterator[Doubt]:
-    """What is wrong with every estimator's interval."""
+    """The reasons against the interval of every estimator."""
     n, what = summary.units, "sequence" if summary.sequences else "sample"
     if n < LEAST_UNITS:
         yield Doubt(
@@ -230,14 +230,14 @@ def common_doubts(summary: Summary, found: Checks) -> Iterator[Doubt]:
 def doubts(
     summary: Summary, found: Checks, estimator: Estimator, shape: Shape, half: float
 ) -> Iterator[Doubt]:
-    """What is wrong with this estimator's interval alone."""
+    """The reasons against the interval of this estimator alone."""
     n, name = summary.units, estimator.name
     what = "sequences" if summary.sequences else "samples"
     if not math.isfinite(half):
         yield Doubt("overflow", f"{name} overflows: e^-ℓ or ℓ² exceeds the largest number")
         return
-    # An interval of no width is that of samples that are all alike. A residual of cv may vanish on
-    # samples that have not met the rest of l's values.
+    # The interval has no width if all samples have the same l. cv's residual may also vanish if the
+    # samples have missed most values of l.
     if float(summary.moments.comoment("ell", "ell")[0]) == 0.0:
         return
     if (estimator.uses_ratio or not estimator.consistent) and n < LEAST_SKEWED:
@@ -295,7 +295,7 @@ def _doubts_of_ratio(summary: Summary, found: Checks, estimator: Estimator) -> I
 
 
 def closeness(summary: Summary, found: Checks, estimator: Estimator, shape: Shape) -> float:
-    """How near the limits of skewness an interval is: 1 where it is just given."""
+    """How near an interval is to being withheld for skewness, from 0 (far) to 1 (just given)."""
     need = normal_from_moments(shape.skewness, shape.excess_kurtosis)
     if estimator.uses_ratio and not estimator.sums:
         need = max(need, found.from_ratio)
@@ -303,10 +303,10 @@ def closeness(summary: Summary, found: Checks, estimator: Estimator, shape: Shap
 
 
 def bias_doubt(summary: Summary, one: Judged, against: Judged) -> Doubt | None:
-    """Why an estimator that is not consistent is not near KL, as an unbiased one has it.
+    """The reason against a biased estimator, from its difference to an unbiased one; None if none.
 
-    The two share their samples, so their difference tells the bias far more closely than either
-    tells KL.
+    Both use the same samples, so their difference shows the bias far more precisely than either
+    shows KL.
     """
     if against.doubts:
         return Doubt(
@@ -329,7 +329,7 @@ def bias_doubt(summary: Summary, one: Judged, against: Judged) -> Doubt | None:
 
 
 def judge(summary: Summary, confidence: float = 0.95) -> tuple[Checks, list[Judged]]:
-    """Every estimator's estimate, per unit and per token, with its interval where there is one."""
+    """The shared diagnostics, and all estimates per unit and, with sequences, per token."""
     shapes = summary.shapes()
     found = checks(summary, shapes)
     common = [*common_doubts(summary, found)]

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from mckl.estimation.gradients.base import Method
 
-# Every method imported here is registered, in the order in which everything shows them.
+# Every method imported here is registered; tables, figures and messages keep this order.
 from mckl.estimation.gradients.score import SCORE
 from mckl.estimation.gradients.score_kl import SCORE_KL
 from mckl.estimation.gradients.score_batch import SCORE_BATCH

@@ -1,4 +1,4 @@
-"""Which gradient estimator a pair calls for, from exact theory."""
+"""Recommends a gradient estimator for a pair, from exact theory."""
 
 from __future__ import annotations
 
@@ -10,31 +10,36 @@ from mckl.estimation.gradients.theory import exact, needed, norm
 from mckl.families.base import Pair
 from mckl.text import for_json, two_digits
 
-MOST_ENTRIES = 2**17  # different parameters that are worth their memory
-_ROUNDING = 1e-9  # of a relative bias
-_WITH_GRADIENTS = "a normal law of diagonal covariance, a categorical, or a policy of 64 states"
-# KL is what one wants to know: as a baseline it shows what the best running mean would come to.
+MOST_ENTRIES = 2**17  # the most different parameters; more would take too much memory
+_ROUNDING = 1e-9  # a smaller relative bias is rounding
+_WITH_GRADIENTS = (
+    "a normal law with diagonal covariance, a categorical, or a policy of at most 64 states"
+)
+# These need KL, which is not known in practice, and show what the best running mean would achieve.
 _NOT_AT_HAND = ("score-kl",)
 
 
 def advise(pair: Pair, tolerance: float) -> dict[str, Any]:
-    """Every method that the pair's family has, what it descends, and which to use.
+    """Bias, variance and samples needed of every gradient estimator that the pair's family has.
 
     Parameters
     ----------
     pair
         q and p.
     tolerance
-        The relative RMSE of the gradient.
+        The largest relative RMSE of the gradient: the root mean squared Euclidean norm of its
+        error, divided by the gradient's norm.
 
     Returns
     -------
-    Plain numbers and strings; None where a number is infinite, undefined or not known.
+    dict
+        `pair`, `tolerance`, `methods` (one dict for each) and `recommendation`, made of plain
+        numbers and strings. None stands for a number that is infinite, undefined or not known.
 
     Raises
     ------
     ValueError
-        In one line, where the family has no gradients.
+        If the family has no gradients, or q has too many different parameters.
 
     Examples
     --------
@@ -56,7 +61,7 @@ def advise(pair: Pair, tolerance: float) -> dict[str, Any]:
             continue
         law = law_of(method, scores, 2)
         samples, verdict = needed(law, scores, tolerance, method.least_samples)
-        limit = law._replace(shrinks=False)  # as n grows
+        limit = law._replace(shrinks=False)  # the limit for large n
         one = exact(limit._replace(of_pairs=None), scores, 1)
         methods.append(
             {
@@ -85,9 +90,10 @@ def advise(pair: Pair, tolerance: float) -> dict[str, Any]:
 
 
 def _recommended(methods: list[dict[str, Any]]) -> dict[str, Any] | None:
-    """The unbiased method at hand that needs the fewest samples; of equal ones the first.
+    """The usable unbiased method that needs the fewest samples; the first of equal ones.
 
-    A bias within the tolerance would stay, however many gradients a training averages.
+    Biased methods are left out even if the bias is within the tolerance, since it would remain
+    however many gradients a training averages.
     """
     reached = [
         m for m in methods if m["samples_needed"] is not None and m["method"] not in _NOT_AT_HAND
@@ -101,12 +107,15 @@ def _recommended(methods: list[dict[str, Any]]) -> dict[str, Any] | None:
     fewest = min(reached, key=lambda m: m["samples_needed"])
     if fewest["samples_needed"] < best["samples_needed"]:
         off = _percent(fewest["relative_bias"])
-        others.append(f"{fewest['method']} needs {fewest['samples_needed']:,}, but stays {off} off")
+        others.append(
+            f"{fewest['method']} needs {fewest['samples_needed']:,}, "
+            f"but has a relative bias of {off}"
+        )
     if best["method"] != "score" and known["score"]["samples_needed"] is not None:
         others.append(f"k1 in the reward needs {known['score']['samples_needed']:,} samples")
     k3 = known["k3-loss"]["relative_bias"]
     if k3 is not None and k3 > _ROUNDING:
-        others.append(f"k3 as a loss stays {_percent(k3)} off")
+        others.append(f"k3 as a loss has a relative bias of {_percent(k3)}")
     return {
         "method": best["method"],
         "label": best["label"],

@@ -1,8 +1,8 @@
-"""What a gradient estimator is, and its exact law.
+"""Gradient estimators and their exact laws.
 
-A gradient estimator is a random vector whose mean is meant to be the gradient of KL(q_theta||p) in
-theta, averaged over n samples of q. Its error is measured in the Euclidean norm: the bias is the
-norm of its mean less the gradient, the total variance the trace of its covariance.
+A gradient estimator averages over n samples of q a random vector whose mean is meant to be the
+gradient of KL(q_theta||p) in theta. Its error is measured in the Euclidean norm: the bias is the
+norm of its mean less the gradient, and the total variance is the trace of its covariance.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ class Form(Protocol):
 
     @property
     def needs(self) -> frozenset[str]:
-        """What of `Scores.offers` it takes."""
+        """The entries of `Scores.offers` that the family must have."""
 
     def moments(self, scores: Scores, highest: int = 4) -> Vector:
-        """Moments 1 ... highest of one sample's vector, shape (highest, parameters)."""
+        """The moments 1 to `highest` of one sample's vector, shape (highest, parameters)."""
 
     def sums(self, draws: Draws, scores: Scores) -> Vector:
-        """Sums over samples of their vectors, shape (replicates, parameters)."""
+        """The sums of the vectors over samples, shape (replicates, parameters)."""
 
 
 class Whole(NamedTuple):
-    """A function of the whole l times the whole score; `centred` subtracts KL from l first."""
+    """A function of the whole l times the whole score; with `centred`, l - KL times the score."""
 
     weight: Weight
     centred: bool = False
@@ -45,7 +45,7 @@ class Whole(NamedTuple):
     def moments(self, scores: Scores, highest: int = 4) -> Vector:
         moments = scores.whole(self._weight(scores), highest)
         if self.weight.terms is not None and not any(self.weight.terms[1:]):
-            moments[0] = 0.0  # that of the score itself, without what rounding leaves of it
+            moments[0] = 0.0  # the mean of the score is exactly 0
         return moments
 
     def sums(self, draws: Draws, scores: Scores) -> Vector:
@@ -54,7 +54,7 @@ class Whole(NamedTuple):
 
 
 class ByFactor(NamedTuple):
-    """A sum over factors (`Rule`)."""
+    """A sum over factors, as its `Rule` says."""
 
     rule: Rule
     needs: frozenset[str] = frozenset({"factor"})
@@ -74,7 +74,7 @@ class ByFactor(NamedTuple):
 
 
 class Pathwise(NamedTuple):
-    """The derivative of l at fixed noise; `stick` leaves out the score."""
+    """The derivative of l at fixed noise; with `stick`, without the score."""
 
     stick: bool
     needs: frozenset[str] = frozenset({"pathwise"})
@@ -89,10 +89,11 @@ class Pathwise(NamedTuple):
 class Method(NamedTuple):
     """A gradient estimator.
 
-    name      as in the config
-    label     in words, for figures and tables
-    form      how one sample's vector is formed
-    baseline  the mean of l over the samples is subtracted: None, `batch`, or `leave-one-out`
+    name      the name in the config
+    label     the name in words, for figures and tables
+    form      how the vector of one sample is formed
+    baseline  the mean of l that is subtracted from each l: over all samples (`batch`), over the
+              other samples (`leave-one-out`), or none (None)
     """
 
     name: str
@@ -101,25 +102,26 @@ class Method(NamedTuple):
     baseline: str | None = None
 
     def offered(self, scores: Scores) -> bool:
-        """Whether the family has it."""
+        """Whether the family with these scores has this method."""
         return self.form.needs <= scores.offers
 
     @property
     def least_samples(self) -> int:
-        """The fewest samples that it takes."""
+        """The fewest samples that the method needs."""
         return 2 if self.baseline else 1
 
 
 class Law(NamedTuple):
-    """The exact law of a gradient estimator, for every parameter; `Scores.count` counts them.
+    """The exact law of a gradient estimator; `Scores.count` parameters share each entry.
 
-    mean      of one sample's vector
-    variance  of one sample's vector
-    fourth    its fourth central moment
-    of_pairs  what a mean over the other samples adds to the variance, over n (n - 1)
-    shrinks   whether the mean over n samples is (n - 1)/n times `mean`
+    mean      the mean of one sample's vector, shape (parameters,)
+    variance  the variance of each of its entries, shape (parameters,)
+    fourth    the fourth central moment of each, shape (parameters,)
+    of_pairs  a leave-one-out or batch mean adds of_pairs / (n (n - 1)) to the variance; None
+              without a baseline
+    shrinks   whether the mean over n samples is (n - 1)/n times `mean`, as with a batch mean
 
-    inf where a moment diverges, NaN where none is known.
+    inf where a moment diverges, NaN where no formula is known.
     """
 
     mean: Vector
@@ -129,15 +131,15 @@ class Law(NamedTuple):
     shrinks: bool = False
 
     def factor(self, n: float) -> float:
-        """What the mean of one sample's vector is multiplied by over n samples."""
+        """The mean over n samples, as a multiple of the mean of one sample's vector."""
         return (n - 1.0) / n if self.shrinks else 1.0
 
     def mean_at(self, n: float) -> Vector:
-        """The mean over n samples."""
+        """The mean of the estimate over n samples."""
         return self.mean * self.factor(n)
 
     def variance_at(self, n: float) -> Vector:
-        """The variance over n samples."""
+        """The variance of the estimate over n samples."""
         total = self.variance / n
         if self.of_pairs is not None:
             total = total + self.of_pairs / (n * (n - 1.0))
@@ -146,13 +148,13 @@ class Law(NamedTuple):
 
 @np.errstate(over="ignore", invalid="ignore")
 def law_of(method: Method, scores: Scores, highest: int = 4) -> Law:
-    """The law of a method; with `highest` 1 its mean alone, with 2 without the fourth moment."""
+    """The exact law of a method; `highest` = 1 only has its mean, 2 has no fourth moment."""
     raw = method.form.moments(scores, highest)
     mean = raw[0]
     variance, fourth = (np.full(mean.shape, math.nan) for _ in range(2))
     if highest > 1:
         variance = np.where(raw[1] == np.inf, np.inf, np.maximum(raw[1] - mean**2, 0.0))
-        # What is constant has no variance, and not that of rounding.
+        # An entry that is constant has the variance 0, and not what rounding leaves.
         variance = np.where(variance <= 4e-16 * mean**2, 0.0, variance)
     if highest > 3:
         fourth = raw[3] - 4.0 * raw[2] * mean + 6.0 * raw[1] * mean**2 - 3.0 * mean**4
@@ -166,7 +168,7 @@ def law_of(method: Method, scores: Scores, highest: int = 4) -> Law:
 
 
 class Totals(NamedTuple):
-    """Sums over the samples so far of every replicate: their number, l, the score, l times it."""
+    """Sums over each replicate's samples so far: their number, l, the score, l times the score."""
 
     samples: int
     ell: Vector
@@ -174,7 +176,7 @@ class Totals(NamedTuple):
     product: Vector
 
     def with_baseline(self, baseline: str) -> Vector:
-        """The mean of (l - the mean of the others', or of all) times the score."""
+        """The mean of (l - baseline) times the score, for the mean of l as the baseline."""
         n = self.samples
         away = self.product - self.ell[:, None] * self.score / n
         return away / (n if baseline == "batch" else n - 1)

@@ -1,7 +1,8 @@
-"""The sum over the next token: the gradient of KL of every token, given the tokens before it.
+"""The sum over the next token: for every token, the gradient of its KL given the tokens before it.
 
-It is the derivative of what `rb` estimates, with the sampled prefixes held fixed. Over one token it
-is the gradient itself; over more it leaves out that q also decides which prefixes occur.
+It is the derivative of the estimator `rb` with the sampled prefixes held fixed. For sequences of
+one token it is the gradient itself. For longer ones it leaves out that q also decides which
+prefixes occur.
 """
 
 from mckl.estimation.gradients.base import ByFactor, Method

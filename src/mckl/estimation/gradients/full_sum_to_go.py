@@ -1,7 +1,8 @@
-"""The sum over the next token, and the score of every token times the KL of the later ones.
+"""The sum over the next token, plus every token's score times the KL of the later tokens.
 
-This is the whole gradient, with every token's part of it summed over the vocabulary (Amini, Vieira
-and Cotterell, "Better estimation of the KL divergence between language models", 2025).
+It estimates the whole gradient, in which each token's own part is summed over the vocabulary
+(Amini, Vieira and Cotterell, "Better estimation of the KL divergence between language models",
+2025).
 """
 
 from mckl.estimation.gradients.base import ByFactor, Method

@@ -1,7 +1,8 @@
-"""k1, k2 and k3 as functions of l = log q(z) - log p(z), and what a framework makes of them.
+"""k1, k2 and k3 as functions of l = log q(z) - log p(z), used as rewards and as losses.
 
-A reward multiplies the score by its value. A loss is differentiated in log q at fixed samples, so
-that its derivative in l multiplies the score: with r = e^(-l), 1 for k1, l for k2, 1 - r for k3.
+In a reward, the value of the function multiplies the score. A loss is differentiated in log q at
+fixed samples, so that its derivative in l multiplies the score. With r = e^(-l) this derivative is
+1 for k1, l for k2 and 1 - r for k3.
 """
 
 from __future__ import annotations
@@ -32,12 +33,12 @@ def plus(f: Weight, g: Weight) -> Weight:
 
 
 def clamped(value: Weight, low: float, high: float) -> Weight:
-    """A function of l that is held at its values at l = low and l = high beyond them."""
+    """A function of l that keeps its values at l = low and at l = high beyond these."""
     return Weight(lambda ell: value.at(np.clip(ell, low, high)), kinks=(low, high))
 
 
 def cut(weight: Weight, low: float, high: float) -> Weight:
-    """A derivative that is 0 beyond l = low and l = high, where the function was clamped."""
+    """The derivative of a function that is clamped at l = low and l = high: 0 beyond these."""
 
     def at(l: Vector) -> Vector:  # noqa: E741 - the log density ratio
         return np.where((l > low) & (l < high), weight.at(np.clip(l, low, high)), 0.0)
@@ -46,7 +47,7 @@ def cut(weight: Weight, low: float, high: float) -> Weight:
 
 
 def k3_below(most: float) -> tuple[float, float]:
-    """Between which l k3 = e^(-l) - 1 + l is below this value."""
+    """The two l between which k3 = e^(-l) - 1 + l is below this value."""
 
     def root(outside: float) -> float:
         inside = 0.0

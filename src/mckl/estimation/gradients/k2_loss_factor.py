@@ -1,6 +1,6 @@
 """k2 by factor as a loss: every factor's own l times its score.
 
-For independent factors it is unbiased. For tokens it leaves out that a token changes what follows.
+For independent factors it is unbiased. For tokens it leaves out that a token changes later ones.
 """
 
 from mckl.estimation.gradients.base import ByFactor, Method

@@ -1,6 +1,6 @@
-"""k3 as a loss: the derivative of r - 1 + l is 1 - r times the score.
+"""k3 as a loss. The derivative of r - 1 + l is 1 - r times the score.
 
-Its mean is the gradient of KL(p||q), the other direction.
+Its mean is the gradient of KL(p||q), which is the other direction.
 """
 
 from mckl.estimation.gradients.base import Method, Whole

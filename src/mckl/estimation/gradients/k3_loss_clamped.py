@@ -1,7 +1,8 @@
-"""k3 by factor as a loss, where l is clamped to [-20, 20] and k3 to 10, as verl and slime have it.
+"""k3 by factor as a loss, with l clamped to [-20, 20] and k3 to 10, as in verl and slime.
 
-A clamp has the derivative 0 beyond its ends. k3 reaches 10 at l = -2.61 and at l = 11.0, so that a
-factor with p > 13.6 q, the very one that q should learn, is dropped, and the clamp of l never acts.
+The derivative of a clamp is 0 beyond its ends. k3 reaches 10 at l = -2.61 and at l = 11.0. So a
+factor with p > 13.6 q, which q should learn most of all, has no effect, and neither has the clamp
+of l.
 """
 
 from mckl.estimation.gradients.base import ByFactor, Method

@@ -1,7 +1,7 @@
-"""k3 as a loss with the importance ratio q_theta/q differentiated too.
+"""k3 as a loss that is weighted by the importance ratio q_theta/q, which is differentiated too.
 
-The two parts, k3 in the reward and k3 as a loss, add up to l times the score (Tang and Munos, "On a
-few pitfalls in KL divergence gradient estimation for RL", 2025).
+The derivative has two parts, those of k3 in the reward and of k3 as a loss. They add up to l times
+the score (Tang and Munos, "On a few pitfalls in KL divergence gradient estimation for RL", 2025).
 """
 
 from mckl.estimation.gradients.base import Method, Whole

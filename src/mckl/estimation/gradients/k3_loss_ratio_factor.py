@@ -1,6 +1,6 @@
-"""k3 by factor as a loss with every factor's importance ratio differentiated too.
+"""k3 by factor as a loss that is weighted by each factor's importance ratio, differentiated too.
 
-The two parts add up to the factor's own l times its score, as with k2 by factor.
+The two parts of the derivative add up to the factor's own l times its score, as for k2 by factor.
 """
 
 from mckl.estimation.gradients.base import ByFactor, Method

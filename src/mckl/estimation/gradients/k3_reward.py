@@ -1,4 +1,4 @@
-"""k3 in the reward: r - 1 + l times the score.
+"""k3 in the reward, which is r - 1 + l times the score.
 
 Its mean is the gradient of KL(q||p) less that of KL(p||q).
 """

@@ -1,4 +1,4 @@
-"""k3 by factor in the reward: every factor's own k3 times its score."""
+"""k3 by factor in the reward, which is every factor's own k3 times its score."""
 
 from mckl.estimation.gradients.base import ByFactor, Method
 from mckl.estimation.gradients.integrands import K3

@@ -1,6 +1,6 @@
 """k3 by token in the reward, with the return to go.
 
-Of the later tokens k3 has the mean of l, so only a token's own part points elsewhere.
+For later tokens the mean of k3 is that of l, so only a token's own part has the wrong direction.
 """
 
 from mckl.estimation.gradients.base import ByFactor, Method

@@ -1,4 +1,4 @@
-"""The score function estimator: l times the score, as with k1 in the reward.
+"""The score function estimator, which is l times the score, as with k1 in the reward.
 
 It is unbiased, since the score itself has mean 0 (Williams, "Simple statistical gradient-following
 algorithms", 1992).

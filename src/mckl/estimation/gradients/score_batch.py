@@ -1,4 +1,4 @@
-"""The score function estimator less the mean of l over the batch, the sample itself included.
+"""The score function estimator with the mean of l over the whole batch as the baseline.
 
 Over n samples its mean is (n - 1)/n times the gradient.
 """

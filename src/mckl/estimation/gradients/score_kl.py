@@ -1,7 +1,7 @@
 """The score function estimator with KL(q||p), the mean of l, as the baseline.
 
-KL is not known in practice: this is what a very good running mean of l comes to. It need not help:
-what a baseline saves depends on the covariance of l with the squared score.
+KL is not known in practice, so this shows what a very good running mean of l would achieve. The
+baseline need not help: its effect depends on the covariance of l and the squared score.
 """
 
 from mckl.estimation.gradients.base import Method, Whole

@@ -1,7 +1,7 @@
-"""The score function estimator less the mean of l over the other samples (leave one out).
+"""The score function estimator with the mean of l over the other samples as the baseline.
 
-It is the sample covariance of l and the score: unbiased, with the variance of a covariance (Kool,
-van Hoof and Welling, "Buy 4 REINFORCE samples, get a baseline for free!", 2019).
+It is the sample covariance of l and the score, which is unbiased (Kool, van Hoof and Welling, "Buy
+4 REINFORCE samples, get a baseline for free!", 2019).
 """
 
 from mckl.estimation.gradients.base import Method, Whole

@@ -1,6 +1,6 @@
-"""The return to go: every token's score times the sum of its own l and of the later ones.
+"""The return to go: every token's score times the sum of its own l and of all later ones.
 
-The earlier l have mean 0 times a later score, so nothing is lost by leaving them out.
+An earlier l times a later score has mean 0, so leaving it out causes no bias.
 """
 
 from mckl.estimation.gradients.base import ByFactor, Method

@@ -1,4 +1,4 @@
-"""The return to go with every token's l clamped to [-10, 10], as OpenRLHF's reward has it."""
+"""The return to go with every token's l clamped to [-10, 10], as in OpenRLHF's reward."""
 
 from mckl.estimation.gradients.base import ByFactor, Method
 from mckl.estimation.gradients.integrands import K1, clamped

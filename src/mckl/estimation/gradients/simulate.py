@@ -10,7 +10,7 @@ from mckl.arrays import Vector
 from mckl.estimation.gradients.base import Method, Totals
 from mckl.families.scores import Scores
 
-_AT_ONCE = 2**21  # random numbers: what is made of them stays small
+_AT_ONCE = 2**21  # random numbers that are drawn at a time, to keep memory small
 
 
 def checkpoints(samples: int) -> list[int]:
@@ -26,12 +26,25 @@ def simulate(
     replicates: int,
     at: Sequence[int],
 ) -> Iterator[tuple[Method, int, Vector]]:
-    """Estimates of all methods from the same samples.
+    """The estimates of all methods from the same samples.
+
+    Parameters
+    ----------
+    scores
+        The law of the score, which draws samples.
+    methods
+        The gradient estimators.
+    generator
+        The generator of random numbers.
+    replicates
+        The number of independent repetitions.
+    at
+        The numbers of samples at which estimates are returned, ascending.
 
     Yields
     ------
-    A method, a number of samples n in `at`, and its estimates over the first n samples of every
-    replicate, shape (replicates, parameters); equal parameters one by one.
+    A method, a number of samples n in `at`, and the method's estimates over the first n samples of
+    every replicate, shape (replicates, parameters), with one entry for each single parameter.
     """
     most = max(_AT_ONCE // (replicates * scores.factors), 1)
     own = {m.name: np.zeros(1) for m in methods if m.baseline is None}
@@ -47,7 +60,7 @@ def simulate(
                     own[m.name] = own[m.name] + m.form.sums(draws, scores)
             done += samples
             if baseline:
-                # Less KL, for the two sums that are subtracted would lose digits to it.
+                # KL is subtracted first, as the difference of two sums would lose digits to it.
                 ell = draws.ell.sum(axis=-1, keepdims=True) - scores.kl
                 totals = Totals(
                     done,

@@ -1,4 +1,4 @@
-"""Bias, total variance and samples needed of a gradient estimator, from its exact law."""
+"""The bias, total variance and samples needed of a gradient estimator, from its exact law."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _MOST = 1e18
 
 
 class Numbers(NamedTuple):
-    """What an estimate over n samples is worth; norms are Euclidean, in nats a unit of theta.
+    """The errors of an estimate over n samples. Norms are Euclidean, in nats per unit of theta.
 
-    length          the norm of its mean
-    bias, rmse      the norm of its mean less the gradient; the root mean squared norm of its error
+    length          the norm of the estimate's mean
+    bias, rmse      the norm of the mean less the gradient; the root mean squared norm of the error
     relative_bias, relative_rmse
-                    the same over the gradient's norm; NaN where the gradient is 0
-    cosine          of the angle between its mean and the gradient; NaN where one of them is 0
-    total_variance  the trace of its covariance
+                    the same divided by the gradient's norm; NaN where the gradient is 0
+    cosine          the cosine of the angle between mean and gradient; NaN where one of them is 0
+    total_variance  the trace of the estimate's covariance
     """
 
     length: float
@@ -37,12 +37,12 @@ class Numbers(NamedTuple):
 
 
 def numbers(mean: Vector, total_variance: float, gradient: Vector, count: Vector) -> Numbers:
-    """The numbers of an estimate with this mean and total variance."""
+    """The errors of an estimate with this mean and total variance."""
     size, length = norm(gradient, count), norm(mean, count)
     bias = norm(mean - gradient, count)
     rmse = math.sqrt(bias * bias + total_variance) if total_variance >= 0 else math.nan
     both = size > 0 and 0 < length < math.inf
-    # Both have norm 1 before they are multiplied: nothing underflows.
+    # Both vectors are scaled to norm 1 before they are multiplied, so that nothing underflows.
     along = float(count @ ((mean / length) * (gradient / size))) if both else math.nan
     return Numbers(
         length,
@@ -56,7 +56,7 @@ def numbers(mean: Vector, total_variance: float, gradient: Vector, count: Vector
 
 
 def norm(vector: Vector, count: Vector) -> float:
-    """The Euclidean norm of a vector whose entries stand for so many each."""
+    """The Euclidean norm of a vector, in which each entry stands for `count` equal ones."""
     largest = float(np.max(np.abs(vector), initial=0.0))
     if not (0.0 < largest < math.inf):
         return largest
@@ -64,23 +64,23 @@ def norm(vector: Vector, count: Vector) -> float:
 
 
 def total(variances: Vector, count: Vector) -> float:
-    """The sum over all parameters."""
+    """The sum of variances over all parameters; each entry stands for `count` equal ones."""
     return float(np.sum(variances[count > 0] * count[count > 0]))
 
 
 def exact(law: Law, scores: Scores, n: int) -> Numbers:
-    """The exact numbers of an estimate over n samples; NaN where not known."""
+    """The exact errors of an estimate over n samples; NaN where not known."""
     return numbers(
         law.mean_at(n), total(law.variance_at(n), scores.count), scores.gradient, scores.count
     )
 
 
 def needed(law: Law, scores: Scores, tolerance: float, least: int = 1) -> tuple[int | None, str]:
-    """The fewest samples, at least `least`, for a relative RMSE; None and why where none do."""
+    """The fewest samples, at least `least`, for this relative RMSE; else None, and why."""
     size = norm(scores.gradient, scores.count)
     if size == 0.0:
         return None, ZERO
-    bias = norm(law.mean - scores.gradient, scores.count)  # as n grows
+    bias = norm(law.mean - scores.gradient, scores.count)  # the limit for large n
     if bias > 1e-12 * size and bias >= tolerance * size:
         return None, BIASED
     variance = total(law.variance, scores.count)

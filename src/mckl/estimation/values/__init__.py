@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from mckl.estimation.values.base import Estimator, UnitTheory
 
-# Every estimator imported here is registered, in the order in which everything shows them.
+# Every estimator imported here is registered; tables, figures and messages keep this order.
 from mckl.estimation.values.k1 import K1
 from mckl.estimation.values.k2 import K2
 from mckl.estimation.values.k3 import K3

@@ -1,4 +1,4 @@
-"""What an estimator is: running moments of functions of l, and the theory of one unit."""
+"""Estimators: how an estimate follows from moments of functions of l, and its exact theory."""
 
 from __future__ import annotations
 
@@ -21,11 +21,12 @@ TOO_LARGE = "exceeds the largest float64"
 class UnitTheory(NamedTuple):
     """The exact law of an estimator over N independent units, to the fourth order.
 
-    A unit is one sample, or one antithetic pair. Over N units the estimate has bias
-    ``bias + bias_times_n / N``, variance ``variance / N``, skewness ``skewness / sqrt(N)``
-    and excess kurtosis ``excess_kurtosis / N``. NaN means not known, inf is a value;
-    `reason` says why something is infinite. An asymptotic theory forecasts nothing over fewer
-    than `least_units`, and no bias over fewer than `least_units_of_bias`.
+    A unit is one sample, or one antithetic pair. Over N units the estimate has the bias
+    ``bias + bias_times_n / N`` in nats, the variance ``variance / N`` in nats squared, the skewness
+    ``skewness / sqrt(N)`` and the excess kurtosis ``excess_kurtosis / N``. NaN means not known, and
+    inf is a value; `reason` says why something is infinite. An asymptotic theory (`kind`) says
+    nothing about fewer than `least_units` units, nor about the bias over fewer than
+    `least_units_of_bias`.
     """
 
     bias: float
@@ -40,10 +41,11 @@ class UnitTheory(NamedTuple):
 
 
 class Limit(NamedTuple):
-    """An estimate as a mean of y - slope x over samples, x = sum (r_i - 1), to leading order.
+    """An estimate that is, to leading order, a mean of y - slope x, where x = sum (r_i - 1).
 
-    integrand    y, which is l or a sum over factors
-    mixed        E u^2 e^2 with u = x / sd(x) and e = y - slope x, centred
+    integrand    the name of y, which is l or a sum over factors
+    slope        the coefficient of x
+    mixed        E u^2 e^2 with u = x / sd(x) and e = y - slope x less its mean
     spread       Var x
     fourth       E u^4
     """
@@ -58,30 +60,31 @@ class Limit(NamedTuple):
 class Estimator(NamedTuple):
     """One way to turn samples of the log density ratio into an estimate of KL(q||p).
 
-    name        as in the config
+    name        the name in the config
     products    pairs of integrands (names in `mckl.estimation.values.integrands.Integrands`) whose
-                running co-moments are needed; their means come with them
-    estimate    running moments -> (estimate, variance of the estimate), in nats; both of
-                shape (rows,)
-    parameters  how many numbers are fitted on the samples: a t interval over N units has
-                N - parameters degrees of freedom
-    theory      (law, paired) -> `UnitTheory`; `paired` for antithetic pairs
-    summand     running moments -> the weights, by name of the integrand, of the linear
-                combination whose mean the estimate is; what is fitted, as fitted so far
-    normal_from (law, paired, theory of one unit) -> how many units it takes for Student's
-                interval to cover; inf where no number is known
-    integrands  integrands of its own by name, beside those of `Integrands`, and from their values
-    sums        the sums over a sample's factors that it needs (`mckl.families.base.Pair.sums`);
-                as integrands they have the prefix ``factor_``
-    additive    what it averages, where that is a sum over coordinates: ``ell`` or one of `sums`.
-                The theory of stratified points then applies
-    limit       law -> `Limit`, where that is so to leading order alone; None where it is not known
-    uses_ratio  whether the estimate depends on r, or on the factors' r_i, whose mean must then be
-                near 1
-    consistent  whether its bias vanishes as n grows
+                running co-moments are needed; the means of these integrands are kept too
+    estimate    a function of running moments -> (estimate in nats, variance of the estimate in nats
+                squared), both of shape (rows,)
+    parameters  the number of parameters that are fitted on the samples: a t interval over N units
+                has N - parameters degrees of freedom
+    theory      a function (law, paired) -> `UnitTheory`; `paired` is for antithetic pairs
+    summand     a function of running moments -> the coefficients, by name of the integrand, of the
+                linear combination whose mean is the estimate; fitted ones as fitted so far
+    normal_from a function (law, paired, theory of one unit) -> the number of units that Student's
+                interval needs in order to cover; inf where no number is known
+    integrands  the estimator's own integrands by name, each a function of those in `Integrands`
+    sums        the sums over a sample's factors that it needs (`mckl.families.base.Pair.sums`); the
+                names of these integrands have the prefix ``factor_``
+    additive    ``ell`` or one of `sums`, if the estimate is the mean of this sum over coordinates,
+                so that the theory of stratified points applies; else None
+    limit       a function law -> `Limit`, if the estimate is such a mean to leading order only;
+                else None
+    uses_ratio  whether the estimate depends on r or on the factors' r_i, so that the mean of these
+                must be near 1
+    consistent  whether the bias vanishes as n grows
     never_negative
                 whether no estimate can be negative
-    weakness    why its interval fails to cover where it does, as figures say it
+    weakness    why its intervals fail to cover where they do, in the words of the figures
     """
 
     name: str
@@ -107,12 +110,12 @@ class Estimator(NamedTuple):
 
     @property
     def ratio(self) -> str:
-        """The integrand that is r less one, or its sum over factors."""
+        """The name of the integrand r - 1, or of its sum over factors."""
         return "factor_ratio" if self.sums else "ratio"
 
 
 def mean_of(integrand: str) -> Callable[[RunningMoments], tuple[Vector, Vector]]:
-    """The plain mean of an integrand and s^2 / N, its estimated variance."""
+    """The function that computes the mean of an integrand and its estimated variance, s^2 / N."""
 
     def estimate(moments: RunningMoments) -> tuple[Vector, Vector]:
         degrees = moments.units - 1
@@ -132,7 +135,7 @@ def plain_mean(
     normal_from: Callable[[Law, bool, UnitTheory], float] | None = None,
     **properties: Any,
 ) -> Estimator:
-    """The estimator that is the plain mean of an integrand, with its further properties."""
+    """The estimator that is the mean of an integrand; `properties` are further fields."""
     return Estimator(
         name=name,
         products=((integrand, integrand),),
@@ -148,28 +151,28 @@ def plain_mean(
 def plain_mean_of_sum(
     name: str, of: str, *, bias: Callable[[Law], float] | None = None, **properties: Any
 ) -> Estimator:
-    """The plain mean of the sum of an integrand over a sample's factors.
+    """The estimator that is the mean of the sum of an integrand over a sample's factors.
 
-    `bias` is as in `theory_of_mean`.
+    `of` names the sum, `bias` is as in `theory_of_mean`, and `properties` are further fields.
     """
     return plain_mean(name, f"factor_{of}", theory_of_sum(of, bias), sums=(of,), **properties)
 
 
-# The share of 95 % intervals that cover falls with the skewness of one unit and, where its law
-# is symmetric, with its kurtosis (docs/theory.md, section 8). Measured over normals of every
-# scale: at these numbers of units it is still 0.94. The excess kurtosis of a quadratic form of
-# normals is at most 12; of laws with one heavy tail, which reach more, the skewness tells enough.
-# Rare values on both sides of the mean do not show in the skewness, so for l itself, which may have
-# such, kurtosis counts in full where it is finite.
+# The share of 95 % intervals that cover falls with the skewness of one unit and, if its law is
+# symmetric, with its kurtosis (docs/theory.md, section 8). With these numbers of units it is still
+# 0.94, as measured over normal laws of every scale. The excess kurtosis of a quadratic form of
+# normals is at most 12. Laws with one heavy tail have more, but for these the skewness is enough.
+# Rare values on both sides of the mean do not show in the skewness. l itself may have such values,
+# so for l the kurtosis counts in full where it is finite.
 _PER_SQUARED_SKEWNESS, _PER_KURTOSIS, _MOST_KURTOSIS = 40.0, 25.0, 12.0
 
 
 def normal_from_moments(
     skewness: float, excess_kurtosis: float, most_kurtosis: float = _MOST_KURTOSIS
 ) -> float:
-    """How many units with these moments it takes for Student's interval to cover.
+    """The number of units with these moments that Student's interval needs in order to cover.
 
-    Of the excess kurtosis no more counts than `most_kurtosis`.
+    An excess kurtosis above `most_kurtosis` counts as `most_kurtosis`.
     """
     if not math.isfinite(skewness):
         return math.inf
@@ -178,12 +181,12 @@ def normal_from_moments(
 
 
 def mean_normal_from(law: Law, paired: bool, unit: UnitTheory) -> float:
-    """`Estimator.normal_from` of a plain mean."""
+    """`Estimator.normal_from` for a mean of an integrand."""
     return normal_from_moments(unit.skewness, unit.excess_kurtosis)
 
 
 def ell_normal_from(law: Law, paired: bool, unit: UnitTheory) -> float:
-    """`Estimator.normal_from` of the plain mean of l, whose rare values may lie on both sides."""
+    """`Estimator.normal_from` for the mean of l, which may have rare values on both sides."""
     finite = math.isfinite(unit.excess_kurtosis)
     most = unit.excess_kurtosis if finite else _MOST_KURTOSIS
     return normal_from_moments(unit.skewness, unit.excess_kurtosis, most)
@@ -200,10 +203,10 @@ def why_infinite(law: Law, f: Expression) -> str:
 def theory_of_mean(
     function: Callable[[Law, int], Expression], bias: Callable[[Law], float] | None = None
 ) -> Callable[[Law, bool], UnitTheory]:
-    """The theory of the plain mean of ``function(law, sign)`` over units.
+    """The theory of the mean of ``function(law, sign)`` over units.
 
-    `bias` is the function's mean less KL where that is known by construction, so that a bias of 0
-    is 0 and not its rounding.
+    `bias` is the function's mean less KL, if it is known by construction; then a bias of 0 is
+    exactly 0, without rounding.
     """
 
     @np.errstate(over="ignore", invalid="ignore")

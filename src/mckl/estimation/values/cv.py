@@ -1,4 +1,4 @@
-"""cv: l with the control variate r - 1, whose mean is known to be 0.
+"""The estimator cv: the mean of l with the control variate r - 1, whose exact mean is 0.
 
 The coefficient is fitted on the same samples (`mckl.estimation.values.regression`).
 """
@@ -18,12 +18,12 @@ _ORDER = 5
 
 
 def _moments(law: Law, paired: bool) -> Vector:
-    """Joint central moments of (l, r - 1), shape (order + 1, order + 1)."""
+    """The joint central moments of (l, r - 1), shape (order + 1, order + 1)."""
     x = over_unit(law.ratio_minus_one, paired)
     y = add(over_unit(law.ell, paired), constant(law.kl), -1.0)
-    if law.expectation(multiply(y, y)) == 0.0:  # every unit is KL
+    if law.expectation(multiply(y, y)) == 0.0:  # l is constant
         return np.zeros((_ORDER + 1, _ORDER + 1))
-    if (0, 0) in x and len(x) == 1:  # a Taylor polynomial: l is small, start from k3
+    if (0, 0) in x and len(x) == 1:  # x is a Taylor polynomial, so l is small: use k3 for l
         y = add(y, x)
     powers = [[constant(1.0)], [constant(1.0)]]
     for known, f in zip(powers, (y, x), strict=True):
@@ -31,7 +31,7 @@ def _moments(law: Law, paired: bool) -> Vector:
             known.append(multiply(known[-1], f))
     mu = np.full((_ORDER + 1, _ORDER + 1), math.nan)
     for i, j in joint.indices(2, _ORDER):
-        # Of the fifth order E u^4 e alone is wanted.
+        # Of the fifth order only E u^4 e is needed.
         if i + j < _ORDER or i < 2:
             mu[i, j] = law.expectation(multiply(powers[0][i], powers[1][j]))
     return mu

@@ -1,7 +1,7 @@
-"""cv-factor: l with the control variate sum (r_i - 1) over a sample's factors i.
+"""The estimator cv-factor: the mean of l with the control variate sum (r_i - 1) over factors i.
 
-One coefficient, fitted on the same samples (`mckl.estimation.values.regression`). The sum's mean is
-known to be 0, as is that of r - 1 of the whole sample, but its spread does not explode.
+One coefficient is fitted on the same samples (`mckl.estimation.values.regression`). The exact mean
+of the sum is 0, as is that of r - 1 for the whole sample, but its variance does not explode.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from mckl.exact.law import Law
 
 
 def _moments(law: Law, paired: bool) -> Vector:
-    """Joint central moments to the fourth order, as `regression.Moments` has them."""
+    """The joint central moments to the fourth order, as `regression.Moments` defines them."""
     of_ell, of_k3 = (law.sums((name, "ratio"), paired) for name in ("ell", "k3"))
-    if of_ell[2, 0] == 0.0:  # every unit is KL
+    if of_ell[2, 0] == 0.0:  # l is constant
         return np.zeros((6, 6))
     kappa = of_k3 if of_k3[2, 0] < of_ell[2, 0] else of_ell
     mu = joint.central_moments(kappa, 2)
@@ -31,7 +31,7 @@ def _moments(law: Law, paired: bool) -> Vector:
 
 
 def _limit(law: Law) -> Limit | None:
-    """What it averages once the coefficient has settled."""
+    """The estimate as a mean with the coefficient's limit."""
     mu = _moments(law, False)
     if law.missed_mass or not (math.isfinite(mu[2, 0]) and math.isfinite(mu[0, 4])):
         return None
@@ -39,7 +39,7 @@ def _limit(law: Law) -> Limit | None:
         return Limit("ell")
     of = regression.Residual(mu)
     ell, k3 = (law.sums((name,), False, 2)[2] for name in ("ell", "k3"))
-    # Rounded so that it is the same in every dimension: what it is a limit of varies far more.
+    # Rounded so that it is equal in every dimension; fitted coefficients vary far more than that.
     slope = float(f"{of.slope:.9g}")
     return Limit("k3" if k3 < ell else "ell", slope, of(2, 2), of.spread, of(4, 0))
 

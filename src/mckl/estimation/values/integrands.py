@@ -11,11 +11,11 @@ from mckl.exact.integrands import SUMS
 
 
 class Integrands:
-    """Each integrand at the values `ell` of l, computed when it is asked for, and once.
+    """The integrands at the values `ell` of l. Each is computed once, when it is first used.
 
-    `more` has the integrands that are not among these: functions of the values of those that are.
-    `sums` has sums over each sample's factors by name; their integrands have the prefix
-    ``factor_``. Without, a sample is one factor: they are those of the whole.
+    `more` has further integrands by name, as functions of this object. `sums` has sums over each
+    sample's factors by name; as integrands their names have the prefix ``factor_``. Without `sums`
+    a sample is one factor, and ``factor_`` integrands are those of the whole sample.
     """
 
     def __init__(
@@ -31,7 +31,7 @@ class Integrands:
             setattr(self, f"factor_{name}", values)
 
     def __getattr__(self, name: str) -> Vector:
-        # Python asks here only for what is neither below nor computed yet.
+        # Python calls this only for names that are neither below nor computed yet.
         whole = name.removeprefix("factor_")
         if whole in SUMS and whole != name and self._one_factor:
             value: Vector = getattr(self, whole)
@@ -49,10 +49,10 @@ class Integrands:
 
     @cached_property
     def ratio(self) -> Vector:
-        """The ratio less one, r - 1 = e^{-l} - 1, exact for small l."""
+        """The ratio less one, r - 1 = e^{-l} - 1, to full accuracy for small l."""
         return integrands.ratio(self.ell)
 
     @cached_property
     def k3(self) -> Vector:
-        """The sum r - 1 + l >= 0, exact for small l."""
+        """The sum r - 1 + l >= 0, to full accuracy for small l."""
         return integrands.k3(self.ell, self.ratio)

@@ -1,4 +1,7 @@
-"""k1: the mean of l = log q - log p. Unbiased; negative with positive probability."""
+"""The estimator k1: the mean of l = log q - log p.
+
+It is unbiased, and may be negative (Schulman, "Approximating KL divergence", 2020).
+"""
 
 from mckl.estimation.values.base import ell_normal_from, plain_mean, theory_of_mean
 

@@ -1,4 +1,7 @@
-"""k2: the mean of l^2 / 2. Its mean is (Var l + KL^2) / 2, close to KL only where KL is small."""
+"""The estimator k2: the mean of l^2 / 2 (Schulman, "Approximating KL divergence", 2020).
+
+Its mean is (Var l + KL^2) / 2, which is close to KL only where KL is small.
+"""
 
 from mckl.estimation.values.base import plain_mean, theory_of_mean
 from mckl.exact.law import Expression, Law, constant, multiply

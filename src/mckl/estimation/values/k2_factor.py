@@ -1,6 +1,6 @@
-"""k2-factor: the mean of sum l_i^2 / 2 over a sample's factors i.
+"""The estimator k2-factor: the mean of sum l_i^2 / 2 over a sample's factors i.
 
-Its bias is the sum of the factors' own, so it does not grow with the square of KL as that of k2.
+Its bias is the sum of the factors' biases, so it does not grow with the square of KL as k2's does.
 """
 
 from mckl.estimation.values.base import plain_mean_of_sum

@@ -1,8 +1,9 @@
-"""k3-factor: the mean of sum (r_i - 1 + l_i) over a sample's factors i.
+"""The estimator k3-factor: the mean of sum (r_i - 1 + l_i) over a sample's factors i.
 
-Unbiased and never negative like k3, but its variance is a sum over independent factors where that
-of k3 holds the product of every 1 + chi^2_i. By token, language models' penalties use it (GRPO).
-Where q_i = 0 and p_i > 0, its mean is less than KL by what p_i has there, summed over factors.
+Like k3 it is never negative, and unbiased if E r_i = 1 for all factors. Over independent factors
+its variance is a sum, while that of k3 contains the product of all 1 + chi^2_i. With tokens as
+factors it is the penalty of GRPO (Shao et al., "DeepSeekMath", 2024). If q_i = 0 where p_i > 0, its
+mean is less than KL by p_i's probability there, added up over factors.
 """
 
 from mckl.estimation.values.base import plain_mean_of_sum
@@ -10,7 +11,7 @@ from mckl.exact.law import Law
 
 
 def _missed(law: Law) -> float:
-    """The mean of sum (r_i - 1): 0 unless q misses some of p's mass."""
+    """The mean of sum (r_i - 1), which is 0 unless q is 0 where p is not."""
     return float(law.sums(("ratio",), False, 1)[1]) if law.missed_mass else 0.0
 
 

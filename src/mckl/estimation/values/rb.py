@@ -1,7 +1,9 @@
-"""rb: Rao-Blackwell by factor, the mean of sum KL(q_i( . | z_<i) || p_i( . | z_<i)).
+"""The estimator rb (Rao-Blackwell): the mean of sum KL(q_i( . | z_<i) || p_i( . | z_<i)).
 
-Each term is the conditional expectation of l_i given what came before, so it takes every value that
-a factor can have, not the drawn one alone. Of independent factors it is the closed form of KL.
+Each term is the conditional expectation of l_i given the factors before it, so it needs the
+probability of every value of a factor, and not only of the drawn one. For independent factors it
+is the closed form of KL. (Amini, Vieira and Cotterell, "Better estimation of the KL divergence
+between language models", 2025.)
 """
 
 from mckl.estimation.values.base import plain_mean_of_sum

@@ -1,9 +1,10 @@
-"""The intercept of the regression of l on a control variate x, whose mean is known to be 0.
+"""The intercept of the regression of l on a control variate x, whose exact mean is 0.
 
-The coefficient is fitted on the same samples by least squares, so the estimate is the intercept,
-and its standard error is the intercept's (Owen, "Monte Carlo theory, methods and examples", 2013,
-chapter 8). l and l + x have the same intercept; the one that varies less leaves the residual
-without cancellation. x is r - 1, and l + x is what k3 averages; or both are sums over factors.
+The coefficient is fitted on the same samples by least squares. So the estimate is the intercept,
+and its standard error is that of the intercept (Owen, "Monte Carlo theory, methods and examples",
+2013, chapter 8). x is r - 1, and l + x is k3's integrand; or both are sums over factors. l and
+l + x have the same intercept, so the one that varies less is used, and the residual loses no
+digits.
 """
 
 from __future__ import annotations
@@ -25,16 +26,16 @@ from mckl.estimation.values.base import (
 )
 from mckl.exact.law import Law
 
-# The moments of r are exponentials of differences of terms as large as KL.
+# Moments of r are exponentials of differences of terms as large as KL, which lose digits beyond.
 _MOST_KL = 1e9
-# The leading order is given from where what follows it, signs aside, adds up to at most so much
-# of it. How far off it then is, docs/theory.md, section 3, says.
+# The leading order is used if the absolute values of the next terms add up to at most this share
+# of it. docs/theory.md, section 3, says how large its error then is.
 _SETTLED = 0.2
-_SLOWLY = "E r^4 is infinite: the leading order settles, but too slowly to say where"
+_SLOWLY = "E r^4 is infinite: the leading order holds in the end, but too late to say when"
 # A bias of 0.22 standard errors costs a 95 % interval 0.006 of its coverage.
 _SQUARED_BIASES = 20.0
-# (law, paired) -> the joint central moments of one unit: entry [i, j] of l, or of l + x, i times
-# and of x j times. NaN where a moment is not known, inf where it is infinite.
+# A function (law, paired) -> the joint central moments of one unit. Entry [i, j] is that of
+# y^i x^j, where y is l or l + x. NaN where a moment is not known, inf where it is infinite.
 Moments = Callable[[Law, bool], Vector]
 
 
@@ -46,13 +47,13 @@ class Control(NamedTuple):
 
 
 def products(of: Control) -> tuple[tuple[str, str], ...]:
-    """The products of integrands that `estimate` takes."""
+    """The products of integrands that `estimate` needs."""
     x, sum_with_x = of
     return (("ell", "ell"), (sum_with_x, sum_with_x), (x, x), ("ell", x), (sum_with_x, x))
 
 
 def estimate(moments: RunningMoments, of: Control) -> tuple[Vector, Vector]:
-    """The intercept and its estimated variance, both of shape (rows,)."""
+    """The intercept, in nats, and its estimated variance, both of shape (rows,)."""
     x, sum_with_x = of
     steadier = moments.comoment(sum_with_x, sum_with_x) < moments.comoment("ell", "ell")
     mean = np.where(steadier, moments.mean(sum_with_x), moments.mean("ell"))
@@ -61,7 +62,7 @@ def estimate(moments: RunningMoments, of: Control) -> tuple[Vector, Vector]:
     )
     cross = np.where(steadier, moments.comoment(sum_with_x, x), moments.comoment("ell", x))
     spread = moments.comoment(x, x)
-    # With no spread at all (one unit, or every r underflowed) nothing can be fitted: k1.
+    # If x is constant (one unit, or every r underflows), nothing can be fitted, and k1 is used.
     fits = spread > 0
     slope = np.divide(cross, spread, out=np.zeros_like(cross), where=fits)
     mean_x = moments.mean(x)
@@ -73,7 +74,7 @@ def estimate(moments: RunningMoments, of: Control) -> tuple[Vector, Vector]:
 
 
 def summand(moments: RunningMoments, of: Control) -> Mapping[str, float]:
-    """The residual of the regression, with the integrand that varies less, as in `estimate`."""
+    """The coefficients of l, or of l + x, and x in the residual, chosen as in `estimate`."""
     x, sum_with_x = of
     steadier = moments.comoment(sum_with_x, sum_with_x)[0] < moments.comoment("ell", "ell")[0]
     integrand, spread = sum_with_x if steadier else "ell", moments.comoment(x, x)[0]
@@ -82,12 +83,12 @@ def summand(moments: RunningMoments, of: Control) -> Mapping[str, float]:
 
 
 class Residual:
-    """Moments of the residual e of y regressed on x, and of u = x / sd(x).
+    """The joint moments of u = x / sd(x) and of the residual e of y regressed on x.
 
     Parameters
     ----------
     mu
-        Joint central moments of (y, x) of one unit, as `Moments` gives them.
+        The joint central moments of (y, x) of one unit, as `Moments` defines them.
     """
 
     def __init__(self, mu: Vector) -> None:
@@ -104,7 +105,7 @@ class Residual:
         if any(math.isinf(term) for term in terms):
             return math.inf
         size = self.spread ** (0.5 * i)
-        return float(sum(terms)) / size if size else math.nan  # it underflows
+        return float(sum(terms)) / size if size else math.nan  # NaN if the size underflows
 
     @cached_property
     def variance(self) -> float:
@@ -114,9 +115,9 @@ class Residual:
 
 @np.errstate(over="ignore", invalid="ignore")
 def theory(law: Law, paired: bool, moments: Moments) -> UnitTheory:
-    """Variance Var e per unit and bias -E[u^2 e] over N, and from which N they hold.
+    """The variance per unit, Var e, the bias -E[u^2 e] / N, and the N from which on they hold.
 
-    Of the expansion of the estimate in 1/N (docs/theory.md, section 3) the next terms are
+    The next terms of the estimate's expansion in 1/N (docs/theory.md, section 3) are
 
         variance  -E u^2 e^2 + 3 (E u^2 e)^2 + 2 Var e + 2 E u^3 E u e^2,  over N^2
         bias      E u^4 e - (E u^4 + 3) E u^2 e - 2 E u^3 E u^3 e,         over N^2
@@ -129,13 +130,13 @@ def theory(law: Law, paired: bool, moments: Moments) -> UnitTheory:
             "r - 1 is no control variate, and biases the estimate"
         )
     mu = moments(law, paired)
-    if mu[2, 0] == 0.0:  # every unit is KL, and so is the intercept
+    if mu[2, 0] == 0.0:  # every unit is KL, and so the intercept is KL
         return UnitTheory(0.0, 0.0, 0.0, 0.0)
     if not math.isfinite(mu[2, 0]):
         return _unknown(why_infinite_sum(law, "ell"))
     if not math.isfinite(mu[0, 2]):
-        # The coefficient tends to 0 and the variance to k1's, but so slowly that this limit
-        # forecasts nothing at any number of samples that one can draw.
+        # The coefficient tends to 0 and the variance to that of k1, but so slowly that this limit
+        # says nothing about any number of samples that one can draw.
         return _unknown(why_infinite_sum(law, "ratio"))
     if law.kl > _MOST_KL:
         return _unknown("KL is so large that rounding leaves no digits of the moments of r")
@@ -144,10 +145,10 @@ def theory(law: Law, paired: bool, moments: Moments) -> UnitTheory:
     of_variance = (
         of(2, 2), 3.0 * u2e * u2e, 2.0 * var_e, 2.0 * third * of(1, 2), (fourth - 1.0) * var_e,
     )  # fmt: skip
-    # E u^4 e may vanish by chance although later terms do not: use a bound of its size.
+    # E u^4 e may vanish by chance though later terms do not, so a bound of its size is used.
     size = fourth * math.sqrt(max(of(2, 2), 0.0))
     of_bias = (
-        float(np.fmax(abs(of(4, 1)), size)),  # of sums over factors the fifth order is not known
+        float(np.fmax(abs(of(4, 1)), size)),  # NaN for sums over factors: fifth order not known
         (fourth + 3.0) * u2e,
         2.0 * third * of(3, 1),
     )
@@ -166,7 +167,7 @@ def theory(law: Law, paired: bool, moments: Moments) -> UnitTheory:
 
 
 def _settled(following: tuple[float, ...], leading: float) -> float:
-    """The number of units from which the following order is small beside the leading one."""
+    """The number of units from which on the next order is small relative to the leading one."""
     total = sum(abs(term) for term in following)
     if not (math.isfinite(total) and leading != 0.0):
         return math.inf
@@ -179,7 +180,7 @@ def _unknown(reason: str) -> UnitTheory:
 
 @np.errstate(over="ignore", invalid="ignore")
 def normal_from(law: Law, paired: bool, unit: UnitTheory, moments: Moments) -> float:
-    """By the skewness of the residual, and by the bias beside the standard error."""
+    """`Estimator.normal_from`, by the skewness of the residual and the bias in standard errors."""
     if unit.kind == "none" or unit.variance == 0.0:
         return math.inf if unit.kind == "none" else 0.0
     of = Residual(moments(law, paired))
@@ -194,7 +195,7 @@ def normal_from(law: Law, paired: bool, unit: UnitTheory, moments: Moments) -> f
 
 
 def estimator(name: str, of: Control, moments: Moments, **properties: Any) -> Estimator:
-    """The estimator that is this intercept, with its further properties."""
+    """The estimator that is this intercept; `properties` are further fields."""
     return Estimator(
         name=name,
         products=products(of),

@@ -1,7 +1,7 @@
-"""The figure set, by name. A new figure is one file here and one line below.
+"""The figures, by name. A new figure is one file here, one caption, and one line below.
 
-A figure's module has ``draw(frames)``, which takes its tables as data frames and returns the
-Matplotlib figure and the numbers that its caption (workflow/report/figures/NAME.rst) quotes.
+A figure's module has a function ``draw(frames)``, which takes its tables as data frames. It returns
+the Matplotlib figure, and the numbers that its caption (workflow/report/figures/NAME.rst) quotes.
 """
 
 from __future__ import annotations
@@ -28,27 +28,27 @@ GRADIENT = "What does a loss descend?"
 
 
 class Figure(NamedTuple):
-    """What the workflow knows of a figure: its tables, and where the report shows it."""
+    """A figure's name and tables, and where the report shows it."""
 
     name: str
     question: str
     shows: str
     tables: tuple[str, ...]
-    backends: tuple[str, ...] = ()  # drawn only where all of these ran
+    backends: tuple[str, ...] = ()  # the figure is only drawn if all of these ran
 
     @property
     def module(self) -> str:
-        """The module that draws it."""
+        """The module that draws the figure."""
         return f"mckl.show.figures.{self.name.replace('-', '_')}"
 
     @property
     def of_notebook(self) -> bool:
-        """Whether it needs the case `notebook`."""
+        """Whether the figure needs the case `notebook`."""
         return self.question == NOTEBOOK
 
     @property
     def of_gradients(self) -> bool:
-        """Whether it needs a setting whose gradients are measured."""
+        """Whether the figure needs a setting whose gradients are measured."""
         return self.question == GRADIENT
 
 
@@ -104,7 +104,7 @@ FIGURES: Mapping[str, Figure] = {
 
 
 def draw(figure: Figure, frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
-    """Draw a figure from its tables: the drawing, and the numbers for its caption."""
+    """Draw a figure from its tables; returns the drawing and the numbers for its caption."""
     from mckl.show.figures import theme
 
     theme.apply()
@@ -114,17 +114,17 @@ def draw(figure: Figure, frames: Frames) -> tuple[matplotlib.figure.Figure, dict
 
 
 def with_text(frame: pd.DataFrame) -> pd.DataFrame:
-    """The frame with its categories as text, in which a group that is empty is no group."""
+    """The frame with categories as text, so that grouping makes no empty groups."""
     kinds = [name for name, kind in frame.dtypes.items() if kind == "category"]
     return frame.astype(dict.fromkeys(kinds, object))
 
 
 def save(drawing: matplotlib.figure.Figure, paths: Sequence[str]) -> None:
-    """Write a drawing to each path, its format by the suffix; the same drawing, the same bytes."""
+    """Write a drawing to each path, as its suffix says; equal drawings give equal bytes."""
     import matplotlib
 
-    # Laid out and measured once, since `savefig` does both again for every format. It draws once
-    # if the figure has no layout engine: with one, be it "none", it draws twice.
+    # The layout is computed once, since `savefig` would compute it again for every format. It draws
+    # once if the figure has no layout engine, and twice with one, even with "none".
     if layout := drawing.get_layout_engine():
         layout.execute(drawing)
     box = drawing.get_tightbbox().padded(_MARGIN)

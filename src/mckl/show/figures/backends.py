@@ -1,4 +1,4 @@
-"""NumPy and TensorFlow on top of each other: RMSE against samples and against CPU time."""
+"""The figure that compares NumPy and TensorFlow: RMSE against samples and against CPU time."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from matplotlib.lines import Line2D
 from mckl.show.figures import Frames, parts, theme
 
 _BACKENDS = ("numpy", "tensorflow")
-_SAMPLERS = ("iid", "sobol", "sobol-radial")  # whose lines lie apart
+_SAMPLERS = ("iid", "sobol", "sobol-radial")  # samplers whose lines do not overlap
 _SIZE = {"numpy": 2.6, "tensorflow": 5.4}
 
 
@@ -46,7 +46,7 @@ def _panel(ax: Axes, cells: pd.DataFrame, x: str, samplers: list[str]) -> None:
 
 
 def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
-    """Error of both backends against samples, and against CPU seconds, in two settings.
+    """Draw the error of both backends against samples and against CPU seconds, in two settings.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
 
     Returns
     -------
-    The figure, and what its caption quotes.
+    The figure, and the numbers that its caption quotes.
     """
     settings, summary, cost = (frames[name] for name in ("settings", "summary", "cost"))
     estimator = parts.plainest_estimator(summary["estimator"])

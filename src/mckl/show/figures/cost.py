@@ -1,4 +1,4 @@
-"""Error per CPU second: what a sampler's samples are worth once their price is counted."""
+"""The figure of error per CPU second, which compares samplers by time and not by samples."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from mckl.estimation.budget import REACHED
 from mckl.show.figures import Frames, parts, theme
 from mckl.text import duration, two_digits
 
-_WANTED = 0.01  # the tolerance that is shown, if the study has it
-_DIMENSIONS = 6  # that are shown
-_SPREAD = 0.68  # of the room of a dimension that its samplers take
-# A sampler's marker beside its name, for readers without colour.
+_WANTED = 0.01  # the tolerance that is shown if the study has it
+_DIMENSIONS = 6  # the most dimensions that are shown
+_SPREAD = 0.68  # the share of a dimension's width that its samplers take
+# A sampler's marker is shown beside its name, for readers who see no colours.
 _GLYPHS = {"o": "●", "s": "■", "^": "▲", "D": "◆", "P": "✚", "v": "▼", "*": "★"}
 _seconds = partial(duration, finest="ns")
 
@@ -38,7 +38,7 @@ def _name(sampler: str) -> str:
 
 
 def _prices(budget: pd.DataFrame, cost: pd.DataFrame, settings: pd.DataFrame) -> pd.DataFrame:
-    """By setting and sampler the CPU seconds of the samples that its best estimator needs."""
+    """The CPU seconds of the samples that the best estimator needs, by setting and sampler."""
     known = budget[budget["verdict"].isin(REACHED) & budget["samples_needed"].notna()]
     best = known.sort_values(["samples_needed", "estimator"]).groupby(
         ["setting", "sampler"], as_index=False
@@ -50,7 +50,7 @@ def _prices(budget: pd.DataFrame, cost: pd.DataFrame, settings: pd.DataFrame) ->
 
 
 def _falling(ax: Axes, cells: pd.DataFrame, samplers: list[str], row: pd.Series) -> None:
-    """RMSE against the CPU seconds of one replicate."""
+    """Draw RMSE against the CPU seconds of one replicate."""
     theme.decades(ax)
     cells = cells[(cells["mse"] > 0) & (cells["cpu"] > 0)]
     if cells.empty:
@@ -71,7 +71,7 @@ def _falling(ax: Axes, cells: pd.DataFrame, samplers: list[str], row: pd.Series)
 
 
 def _ranges(ax: Axes, prices: pd.DataFrame, samplers: list[str], start: float, empty: str) -> None:
-    """CPU seconds for the tolerance by dimension: median, quartiles, and all settings."""
+    """Draw the CPU seconds for the tolerance by dimension: median, quartiles, all settings."""
     ax.set_xlabel("dimension D")
     if prices.empty:
         parts.message(ax, empty)
@@ -121,7 +121,7 @@ def _ranges(ax: Axes, prices: pd.DataFrame, samplers: list[str], start: float, e
 
 
 def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
-    """RMSE against CPU seconds in two settings, and the CPU seconds for a tolerance in all.
+    """Draw RMSE against CPU seconds in two settings, and CPU seconds for a tolerance in all.
 
     Parameters
     ----------
@@ -130,7 +130,7 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
 
     Returns
     -------
-    The figure, and what its caption quotes.
+    The figure, and the numbers that its caption quotes.
     """
     settings, summary, cost, budget = (
         frames[name] for name in ("settings", "summary", "cost", "budget")
@@ -182,7 +182,7 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
 
 
 def _numbers(prices: pd.DataFrame, start: float) -> dict[str, Any]:
-    """Which sampler is cheapest, and by how much: gains are between samplers in one setting."""
+    """The cheapest sampler and its gain, which compares samplers in the same setting."""
     plain = parts.plainest_sampler(prices["sampler"])
     if plain is None:
         return {"best": ""}

@@ -1,4 +1,4 @@
-"""Coverage of the nominal 95 % t interval against samples, a panel an estimator."""
+"""The figure of the nominal 95 % t interval's coverage against samples, a panel per estimator."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from mckl.estimation.values import ESTIMATORS
 from mckl.show.figures import Frames, parts, theme
 
 NOMINAL = 0.95
-_LINES = 60  # the most thin lines in a group; beyond it a band shows the range
+_LINES = 60  # the most thin lines in a group; a band shows the range of more settings
 _SKEWED, _BIASED = 1.0, 0.1
 _NOTEBOOK = "#CC79A7"
 
 
 def _groups(estimator: str, cells: pd.DataFrame) -> tuple[pd.Series, str, str]:
-    """What parts the settings of a panel: a mask, and the names of those in and out of it."""
+    """Two groups of a panel's settings: a mask, and the names of the groups in and out of it."""
     if not ESTIMATORS[estimator].consistent:
         harmed = cells["exact_bias"].abs() > _BIASED * cells["kl"]
         return harmed, f"bias > {_BIASED:.0%} of KL", "smaller bias"
@@ -35,15 +35,15 @@ def _groups(estimator: str, cells: pd.DataFrame) -> tuple[pd.Series, str, str]:
 
 
 def _band(replicates: int) -> tuple[float, float]:
-    """Between which shares of the replicates 95 % of measured coverages fall, of a true 95 %."""
-    # scipy.stats has the same quantiles of the binomial law, but takes a second to import.
+    """The range of 95 % of measured coverages if the true coverage is 95 %."""
+    # scipy.stats has these quantiles of the binomial law too, but takes a second to import.
     below = bdtr(np.arange(replicates + 1), replicates, NOMINAL)
     low, high = np.searchsorted(below, (0.025, 0.975))
     return float(low / replicates), float(high / replicates)
 
 
 def _group(ax: Axes, cells: pd.DataFrame, colour: str, style: str) -> pd.Series:
-    """Every setting as a thin line, or nine tenths of them as a band; the median is thick."""
+    """Draw all settings as thin lines, or nine tenths of them as a band, and a thick median."""
     table = cells.pivot_table(index="samples", columns="setting", values="ci_coverage")
     if table.shape[1] <= _LINES:
         ax.plot(table.index, table.to_numpy(), color=colour, linewidth=0.4, alpha=0.45)
@@ -75,7 +75,7 @@ def _panel(
     ax.axhline(NOMINAL, color=theme.TRUTH, linewidth=0.8, zorder=1)
     short = cells.groupby("samples")["ci_coverage"].quantile(0.25).min() < band[0]
     weakness = ESTIMATORS[estimator].weakness
-    why = f": {weakness}" if short and weakness else ""  # said where coverage is lost
+    why = f": {weakness}" if short and weakness else ""  # only where coverage is lost
     cut = f" (axis from {100 * floor:.0f} %)" if floor else ""
     ax.set_title(f"({letter}) {estimator}{why}{cut}", fontsize=8)
     ends = []
@@ -105,7 +105,7 @@ def _panel(
 
 
 def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
-    """Coverage of the t interval over all settings with KL > 0, a panel an estimator.
+    """Draw the coverage of the t interval in all settings with KL > 0, a panel per estimator.
 
     Parameters
     ----------
@@ -114,7 +114,7 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
 
     Returns
     -------
-    The figure, and what its caption quotes.
+    The figure, and the numbers that its caption quotes.
     """
     settings = frames["settings"]
     summary = parts.one_backend(frames["summary"])

@@ -1,4 +1,4 @@
-"""RMSE against samples: small multiples over the sweep, exact theory under the measurement."""
+"""The figure of RMSE against samples: small multiples over the sweep, with theory as lines."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from mckl.show.figures import Frames, parts, theme
 from mckl.text import listed
 
 COLUMNS, ROWS, LINES, CASES = 5, 4, 5, 5
-POINTS = (15, 950)  # marks: at most so many a line, and in all
+POINTS = (15, 950)  # the most marks of a line, and of the whole figure
 WORD = {"dimension": "D =", "scale": "scale", "offset": "offset", "family": ""}
 PLURAL = {"family": "families"}
 Role = tuple[str, int]
 
 
 def draw(frames: Frames) -> tuple[Figure, dict[str, Any]]:
-    """RMSE of one sampler and estimator against samples, a panel a cell of the sweep.
+    """Draw the RMSE of one sampler and estimator against samples, in panels over the sweep.
 
-    Columns are dimensions, lines the longer of scale and offset, rows the shorter; the cases
-    have a panel of their own. Of a long axis evenly spaced values are shown. Where the sweep has
-    several families they are the columns, dimensions the rows, and the shorter of scale and offset
-    is shown at its middle value alone.
+    Columns are dimensions. Of scale and offset, the axis with more values makes the lines and the
+    other one the rows. Cases have a panel of their own. If an axis has too many values, some at
+    equal steps are shown. If the sweep has several families, these are the columns and dimensions
+    the rows, and only the middle value of the shorter of scale and offset is shown.
     """
     rows, sampler, estimator = _chosen(frames["summary"])
     zero = _zero(rows)
@@ -112,7 +112,7 @@ def draw(frames: Frames) -> tuple[Figure, dict[str, Any]]:
     assert layout is not None
     layout.execute(fig)
     for at, labels in ends.items():
-        # Panels of a row share their lines: one set of labels a row.
+        # The panels of a row have the same lines, so each row has one set of labels.
         if at[1] == width - 1 or at[0] == height:
             ax = panels[at]
             already = len(ax.texts)
@@ -120,7 +120,7 @@ def draw(frames: Frames) -> tuple[Figure, dict[str, Any]]:
             for label in ax.texts[already:]:
                 label.set_in_layout(at[1] == width - 1)
 
-    # The layout once, not again for every format.
+    # The layout is computed once, and not again for every format.
     layout.execute(fig)
     fig.set_layout_engine("none")
 
@@ -148,7 +148,7 @@ def draw(frames: Frames) -> tuple[Figure, dict[str, Any]]:
 
 
 def _chosen(summary: pd.DataFrame) -> tuple[pd.DataFrame, str, str]:
-    """The rows of the plainest sampler and estimator, iid and k1 if they are there; the names."""
+    """The rows of the simplest sampler and estimator (iid and k1 if possible), and their names."""
     sampler = parts.plainest_sampler(summary["sampler"]) or "none"
     rows = summary[summary["sampler"] == sampler]
     estimator = parts.plainest_estimator(rows["estimator"]) or "none"
@@ -157,7 +157,7 @@ def _chosen(summary: pd.DataFrame) -> tuple[pd.DataFrame, str, str]:
 
 
 def _square_root(sampler: str, estimator: str) -> bool:
-    """Whether the error falls as n^-1/2 exactly: a mean of l over independent units."""
+    """Whether the error is exactly proportional to n^-1/2, as for a mean over independent units."""
     return SAMPLERS[sampler].points.independent and ESTIMATORS[estimator].linear
 
 
@@ -193,7 +193,7 @@ def _zero_words(grid: pd.DataFrame, cases: list[str]) -> str:
 def _roles(grid: pd.DataFrame) -> tuple[tuple[Role, Role, Role], str | None]:
     """The axes of the sweep as (column, row, colour), each with the most values to show.
 
-    And the axis that is left, of several families.
+    With several families, the axis that is left is returned too.
     """
     many = {axis: grid[axis].nunique() for axis in ("dimension", "scale", "offset")}
     colour, other = ("scale", "offset") if many["scale"] >= many["offset"] else ("offset", "scale")
@@ -207,7 +207,7 @@ def _roles(grid: pd.DataFrame) -> tuple[tuple[Role, Role, Role], str | None]:
 
 
 def _cases(cases: pd.DataFrame, zero: set[str]) -> list[str]:
-    """The case `notebook`, then cases spread over the range of errors."""
+    """The case `notebook`, and other cases spread over the range of errors."""
     errors = cases[~cases["setting"].isin(zero)].groupby("setting")["rmse"].last()
     names = [str(name) for name in errors.sort_values().index]
     first = [name for name in names if name == "notebook"]
@@ -216,7 +216,7 @@ def _cases(cases: pd.DataFrame, zero: set[str]) -> list[str]:
 
 
 def _line(ax: Axes, rows: pd.DataFrame, colour: str, marker: str, stride: int) -> float:
-    """Theory as a line, measurement as marks over it; returns where the line ends."""
+    """Draw theory as a line and measurements as marks; returns the value at the line's end."""
     n, rmse = rows["samples"].to_numpy(), rows["rmse"].to_numpy()
     exact = np.sqrt(rows["exact_mse"].to_numpy())
     known = np.isfinite(exact) & (exact > 0)
@@ -268,7 +268,7 @@ def _axes(
     n, rmse = used["samples"], used["rmse"].to_numpy()
     first.set_xlim(n.min() / 1.5, n.max() * 1.5)
     low, high = np.log10(parts.y_limits(rmse, room=1.5))
-    # Room below for the notes on what a log axis cannot show.
+    # There must be room below for notes on errors of 0, which a log axis cannot show.
     first.set_ylim(10.0 ** (low - (0.12 * (high - low) if zero else 0.0)), 10.0**high)
 
 
@@ -276,7 +276,7 @@ def _key(
     fig: Figure, cells: Any, height: int, width: int,
     with_cases: bool, sampler: str, estimator: str, replicates: int, omitted: list[str],
 ) -> None:  # fmt: skip
-    """What the marks mean, beside the cases where there is room, above the panels elsewhere."""
+    """Explain the marks, beside the cases if there is room, and else above the panels."""
     ink = theme.TRUTH
     handles = [
         Line2D([], [], color=ink, marker="o", markersize=2.8, linestyle="none"),

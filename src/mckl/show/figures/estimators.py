@@ -1,4 +1,4 @@
-"""RMSE against samples for every estimator: where k3's variance is finite, and where not."""
+"""The figure of RMSE against samples for all estimators, if k3's variance is finite or not."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from mckl.show.figures import Frames, parts, theme
 from mckl.study.summary import smallest_error
 from mckl.text import two_digits
 
-# Estimators that in one dimension are those of the whole l.
+# Estimators by factor, which in one dimension equal those of the whole l.
 BY_FACTOR = [name for name, e in ESTIMATORS.items() if e.sums and {*e.sums} <= {*SUMS}]
-_DECADES = 1e6  # the most that a panel spans
-_LEADING = (0, (3, 3))  # dashes that let a line below show
+_DECADES = 1e6  # the largest ratio of errors that a panel spans
+_LEADING = (0, (3, 3))  # dashes through which a line below remains visible
 
 
 def _three(settings: pd.DataFrame) -> list[str]:
-    """Settings of smallest, middle and largest KL; the notebook's pair stands for the middle."""
+    """The settings with smallest, middle and largest KL; the notebook's pair is the middle one."""
     names = settings.sort_values("kl", kind="stable")["setting"].tolist()
     chosen = [names[0], names[(len(names) - 1) // 2], names[-1]] if names else []
     if "notebook" in names:
@@ -33,7 +33,7 @@ def _three(settings: pd.DataFrame) -> list[str]:
 
 
 def _panel(ax: Axes, cells: pd.DataFrame, row: pd.Series, letter: str, several: bool) -> list[str]:
-    """One setting; returns the estimators whose exact line lies outside of the panel."""
+    """Draw one setting; returns notes on estimators whose exact line is outside of the panel."""
     theme.decades(ax)
     family = f"{row['family']}, " if several or row["family"] != "normal" else ""
     ax.set_title(
@@ -41,7 +41,7 @@ def _panel(ax: Axes, cells: pd.DataFrame, row: pd.Series, letter: str, several: 
         fontsize=7.5, linespacing=1.25,
     )  # fmt: skip
     low, high = parts.y_limits(np.sqrt(cells["mse"].to_numpy(float)))
-    high = min(high, low * _DECADES)  # a cv of huge variance must not flatten the other lines
+    high = min(high, low * _DECADES)  # so that a huge variance of cv does not flatten other lines
     ax.set_xlim(cells["samples"].min() / 1.4, cells["samples"].max() * 1.4)
     ends: list[tuple[float, str, str]] = []
     unseen: list[str] = []
@@ -50,7 +50,7 @@ def _panel(ax: Axes, cells: pd.DataFrame, row: pd.Series, letter: str, several: 
         colour = theme.ESTIMATOR_COLOURS.get(name, theme.TRUTH)
         rows = cells[cells["estimator"] == name].sort_values("samples")
         asymptotic = bool((rows["theory"] == "asymptotic").any())
-        # To leading order the variance is the whole error: the bias adds O(1/n^2).
+        # To leading order the variance is the whole error, as the bias adds O(1/n^2).
         theory = rows["exact_variance" if asymptotic else "exact_mse"].to_numpy(float)
         line = np.sqrt(np.where(np.isfinite(theory) & (theory > 0), theory, np.nan))
         ax.plot(rows["samples"], line, color=colour, linestyle=_LEADING if asymptotic else "-")
@@ -71,7 +71,7 @@ def _panel(ax: Axes, cells: pd.DataFrame, row: pd.Series, letter: str, several: 
         unseen.append(f"infinite variance, no line:\n{' and '.join(infinite)}")
     if unseen:
         lines = len("\n".join(unseen).splitlines())
-        low /= (high / low) ** (0.1 * lines)  # room below for the notes
+        low /= (high / low) ** (0.1 * lines)  # makes room below for the notes
     ax.set_ylim(low, high)
     parts.end_labels(ax, ends)
     key = "solid: exact theory\ndashed: leading order" if letter == "a" and ends else ""
@@ -83,7 +83,7 @@ def _panel(ax: Axes, cells: pd.DataFrame, row: pd.Series, letter: str, several: 
 
 
 def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
-    """Measured RMSE of the estimators over theory, in at most six settings.
+    """Draw the measured RMSE of the estimators with theory, in at most six settings.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
 
     Returns
     -------
-    The figure, and what its caption quotes.
+    The figure, and the numbers that its caption quotes.
     """
     settings = frames["settings"]
     cells, sampler = parts.plainest_cells(frames)
@@ -117,7 +117,7 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
         for ax, name in zip(line, names, strict=False):
             row = settings[settings["setting"] == name].iloc[0]
             here = cells[cells["setting"] == name]
-            if row["dimension"] == 1:  # the sums over factors are the whole
+            if row["dimension"] == 1:  # the only factor is the whole sample
                 here = here[~here["estimator"].isin(BY_FACTOR)]
             unseen[name] = _panel(ax, here, row, next(letters), bool(families))
         line[0].set_ylabel(f"{kind} k3 variance\nRMSE (nats)" if kind else "RMSE (nats)")

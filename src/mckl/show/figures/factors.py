@@ -1,4 +1,4 @@
-"""Estimators by factor beside those of the whole l: relative RMSE against samples."""
+"""The figure that compares estimators by factor with those of the whole l, by relative RMSE."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from mckl.show.figures import Frames, parts, theme
 from mckl.text import two_digits
 
 SHOWN = ("k1", "k3", "cv", "k2-factor", "k3-factor", "cv-factor", "rb")
-_SCALE, _OFFSET, _TOLERANCE = 1.0, 0.25, 0.01  # what is shown if the study has it
-_DECADES = 1e5  # the most that the panels span
-_LEADING = (0, (3, 3))  # dashes that let a line below show
+_SCALE, _OFFSET, _TOLERANCE = 1.0, 0.25, 0.01  # shown if the study has them
+_DECADES = 1e5  # the largest ratio of errors that the panels span
+_LEADING = (0, (3, 3))  # dashes through which a line below remains visible
 _NEVER = (BIASED, INFINITE)
 
 
 def product_setting(settings: pd.DataFrame, by_factor: set[str]) -> pd.Series | None:
-    """The setting of independent coordinates: the sweep's normal of largest D, if it has one.
+    """The setting with independent coordinates: if possible, the sweep's normal with the largest D.
 
-    `by_factor` names the settings of which the study has estimators by factor.
+    `by_factor` has the names of the settings for which the study has estimators by factor.
     """
     rows = settings[
         (settings["kl"] > 0) & (settings["dimension"] > 1) & ~_is_policy(settings["family"])
@@ -49,7 +49,7 @@ def product_setting(settings: pd.DataFrame, by_factor: set[str]) -> pd.Series | 
 
 
 def policy_setting(settings: pd.DataFrame) -> pd.Series | None:
-    """The policy: the case `chain`, else the one of a KL nearest to 1 nat."""
+    """The policy that is shown: the case `chain`, or else the one whose KL is nearest to 1 nat."""
     rows = settings[(settings["kl"] > 0) & _is_policy(settings["family"])]
     if rows.empty:
         return None
@@ -62,8 +62,8 @@ def _is_policy(family: pd.Series) -> pd.Series:
 
 
 def _relative(cells: pd.DataFrame, kl: float) -> pd.DataFrame:
-    """The cells of one setting with every error relative to KL, and the line of theory."""
-    # To leading order the variance is the whole error: the bias adds O(1/n^2).
+    """The cells of one setting with all errors relative to KL, and the line of theory."""
+    # To leading order the variance is the whole error, as the bias adds O(1/n^2).
     leading = cells["theory"] == "asymptotic"
     exact = cells["exact_mse"].where(~leading, cells["exact_variance"]).to_numpy(float)
     line = np.sqrt(np.where(np.isfinite(exact) & (exact > 0), exact, np.nan)) / kl
@@ -72,7 +72,7 @@ def _relative(cells: pd.DataFrame, kl: float) -> pd.DataFrame:
 
 
 def _needs(budget: pd.DataFrame, setting: str) -> dict[str, str]:
-    """Samples for the tolerance by estimator; "never" where no number does, and none unknown."""
+    """The samples for the tolerance by estimator; "never" if no number is enough."""
     out = {}
     rows = budget[budget["setting"] == setting]
     for name, samples, verdict in zip(
@@ -86,7 +86,7 @@ def _needs(budget: pd.DataFrame, setting: str) -> dict[str, str]:
 
 
 def _panel(ax: Axes, cells: pd.DataFrame, needs: dict[str, str]) -> None:
-    """The curves of one setting, each named at its end with the samples that it needs."""
+    """Draw the curves of one setting, with names and samples needed at their ends."""
     low, high = ax.get_ylim()
     ends = []
     for name in parts.ordered(cells["estimator"], SHOWN):
@@ -103,7 +103,7 @@ def _panel(ax: Axes, cells: pd.DataFrame, needs: dict[str, str]) -> None:
 
 
 def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
-    """Relative RMSE against samples, for independent coordinates and for a policy.
+    """Draw relative RMSE against samples, for independent coordinates and for a policy.
 
     Parameters
     ----------
@@ -112,7 +112,7 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
 
     Returns
     -------
-    The figure, and what its caption quotes.
+    The figure, and the numbers that its caption quotes.
     """
     settings = frames["settings"]
     cells, sampler = parts.plainest_cells(frames)
@@ -140,7 +140,9 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
     numbers = []
     for ax, letter, row, here, why in zip(axes, "ab", chosen, of, empty, strict=True):
         if row is None or here is None or here.empty:
-            parts.message(ax, why if row is None else f"This study has none of {', '.join(SHOWN)}.")
+            parts.message(
+                ax, why if row is None else f"This study has no estimator among {', '.join(SHOWN)}."
+            )
             continue
         theme.decades(ax)
         ax.set_xlim(here["samples"].min() / 1.4, here["samples"].max() * 1.4)

@@ -1,4 +1,4 @@
-"""Relative RMSE of gradient estimates against samples: the biased ones level off."""
+"""The figure of gradient estimates' relative RMSE against samples, where biased ones level off."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ def _exact_bias(rows: pd.DataFrame) -> float:
 
 
 def _panel(ax: Axes, gradients: pd.DataFrame, setting: str) -> list[str]:
-    """The methods drawn, one line for those whose numbers are equal."""
+    """Draw one setting, with one line for methods with equal numbers; returns the methods drawn."""
     rows = gradients[gradients["setting"] == setting]
     lines: dict[str, list[str]] = {}
     curves: dict[str, pd.DataFrame] = {}
     for method in theme.METHOD_COLOURS:
         if method == "k2-loss-factor" and "score-to-go" not in {*rows["method"]}:
-            continue  # of independent factors it is nearly the score
+            continue  # for independent factors it is nearly the score
         of = rows[rows["method"] == method].sort_values("samples")
         if of.empty or not (of["relative_rmse"] > 1e-9).all():
             continue
@@ -66,7 +66,7 @@ def _panel(ax: Axes, gradients: pd.DataFrame, setting: str) -> list[str]:
 
 
 def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
-    """One panel a setting: measured points, exact lines, dotted where a bias remains.
+    """Draw a panel for each setting: measured points, exact lines, dotted lines at a bias.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
 
     Returns
     -------
-    The figure, and what its caption quotes.
+    The figure, and the numbers that its caption quotes.
     """
     gradients = frames["gradients"]
     settings = shown(gradients)
@@ -95,7 +95,7 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
 
 
 def _numbers(gradients: pd.DataFrame, setting: str) -> dict[str, Any]:
-    """What the caption says of a setting: samples for 10 %, and where k3 as a loss levels off."""
+    """The caption's numbers of a setting: samples for 10 %, and the bias of k3 as a loss."""
     rows = gradients[gradients["setting"] == setting].drop_duplicates("method").set_index("method")
     needs = rows["samples_needed"].dropna()
     best = str(needs.idxmin()) if len(needs) else ""

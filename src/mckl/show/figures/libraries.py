@@ -1,4 +1,4 @@
-"""What libraries compute as a KL: the bias of every formula, and the sequences that it takes."""
+"""The figure of libraries' formulas: the bias of each, and the sequences that it needs."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ from mckl.study.libraries.table import TOLERANCE, samples_needed
 from mckl.text import brief, rounded, two_digits
 
 _NEVER = "#DDDDDD"
-_DARK = 0.45  # luminance below which a cell's text is white
+_DARK = 0.45  # the text of cells with a lower luminance is white
 
 
 def table_of(formulas: pd.DataFrame, column: str) -> pd.DataFrame:
-    """One column, a row a formula and a column a policy, both in the order of the table."""
+    """One column of the table, as a frame with a row per formula and a column per policy."""
     each = formulas.drop_duplicates(["setting", "formula"])
     out = each.set_index(["formula", "setting"])[column].unstack()  # noqa: PD010
     return out.loc[each["formula"].unique(), each["setting"].unique()]
 
 
 def users(formulas: pd.DataFrame) -> dict[str, list[str]]:
-    """Which libraries compute a formula, those that do so by default first."""
+    """The libraries that compute each formula; those that do so by default come first."""
     first = formulas.sort_values("default", ascending=False, kind="stable")
     named = first.groupby("formula", sort=False)["library"].unique()
     return {str(formula): [str(name) for name in names] for formula, names in named.items()}
 
 
 def _ordered(formulas: pd.DataFrame) -> pd.DataFrame:
-    """The rows by the formula's kind, the simplest first."""
+    """The rows, ordered by the formula's kind from the simplest on."""
     kinds = ["k1", "k2", "l^2", "k3", "k3 of -l"]
     key = formulas["formula"].map(lambda name: (kinds.index(_kind(name)), len(name)))
     return formulas.assign(key=key).sort_values("key", kind="stable")
@@ -49,7 +49,7 @@ def _kind(name: str) -> str:
 
 
 def _cells(ax: Axes, shade: Vector, texts: list[list[str]], palette: Colormap) -> None:
-    """A matrix of cells with texts; NaN is grey."""
+    """Draw a matrix of cells with texts; NaN is grey."""
     ax.imshow(shade, cmap=palette, vmin=0.0, vmax=1.0, aspect="auto")
     ax.grid(visible=False)
     for side in ax.spines.values():
@@ -67,7 +67,7 @@ def _cells(ax: Axes, shade: Vector, texts: list[list[str]], palette: Colormap) -
 
 
 def _relative(share: float) -> str:
-    """A relative bias as a cell shows it."""
+    """A relative bias in the form that cells show."""
     if abs(share) < 5e-4:
         return "0"
     if share < 0.995:
@@ -77,12 +77,12 @@ def _relative(share: float) -> str:
 
 
 def shown(formula: str) -> str:
-    """The name of a formula with the sign for l."""
+    """The name of a formula as figures show it, with ℓ for l."""
     return formula.replace("l within", "ℓ within").replace("l^2", "ℓ²").replace("-l", "−ℓ")
 
 
 def _count(samples: float) -> str:
-    """A number of sequences as a cell shows it."""
+    """A number of sequences in the form that cells show."""
     if not math.isfinite(samples):
         return "never"
     text = rounded(samples)
@@ -90,10 +90,10 @@ def _count(samples: float) -> str:
 
 
 class Row(NamedTuple):
-    """Formulas whose cells all say the same.
+    """A row of the figure: formulas whose cells have the same texts.
 
-    formula  the simplest of them
-    users    the libraries that compute one of them, those that do so by default first
+    formula  the simplest of these formulas
+    users    the libraries that compute one of them; those that do so by default come first
     bias, needed
              the texts of the cells
     """
@@ -118,7 +118,7 @@ def _rows(formulas: pd.DataFrame, bias: pd.DataFrame, needed: pd.DataFrame) -> l
 
 
 def _frame(ax: Axes, rows: list[Row], kl: pd.Series, title: str) -> None:
-    """Names of formulas and libraries at the sides, the policies' KL above."""
+    """Draw the names of formulas and libraries at the sides, and the policies' KL above."""
     ax.set_yticks(range(len(rows)), [shown(row.formula) for row in rows])
     ax.set_xticks(range(len(kl)), [two_digits(float(x)) for x in kl])
     ax.xaxis.tick_top()
@@ -142,10 +142,10 @@ def _frame(ax: Axes, rows: list[Row], kl: pd.Series, title: str) -> None:
 class Cells(NamedTuple):
     """The exact numbers of all formulas on all policies, from near to far.
 
-    rows    formulas whose cells say the same, put together
-    kl      of the policies, by setting
-    bias    relative to KL, a row a formula and a column a policy
-    needed  sequences for a relative RMSE of `TOLERANCE`; inf where the bias is more
+    rows    the rows of the figure; formulas with equal texts share one
+    kl      the KL of the policies in nats, by setting
+    bias    the bias relative to KL, with a row per formula and a column per policy
+    needed  the sequences for a relative RMSE of `TOLERANCE`; inf where the bias exceeds it
     """
 
     rows: list[Row]
@@ -155,7 +155,7 @@ class Cells(NamedTuple):
 
 
 def cells(formulas: pd.DataFrame) -> Cells:
-    """The numbers of the table `formulas`."""
+    """The figure's numbers from the table `formulas`."""
     kl = formulas.drop_duplicates("setting").set_index("setting")["kl"]
     formulas = _ordered(formulas)
     mean, variance, off = (
@@ -171,7 +171,7 @@ def cells(formulas: pd.DataFrame) -> Cells:
 
 
 def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
-    """Two tables of cells: relative bias, and sequences for a relative RMSE of 1 %.
+    """Draw two tables of cells: relative bias, and sequences for a relative RMSE of 1 %.
 
     Parameters
     ----------
@@ -180,14 +180,14 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
 
     Returns
     -------
-    The figure, and what its caption quotes.
+    The figure, and the numbers that its caption quotes.
     """
     formulas = frames["formulas"]
     known = cells(formulas)
     rows, kl, bias, needed = known
     names = [row.formula for row in rows]
     fig, (above, below) = plt.subplots(2, 1, figsize=(theme.WIDTH, 0.44 * len(rows) + 1.2))
-    # Even steps of colour a factor from 0.1 % to 100 %.
+    # The colour scale is logarithmic from 0.1 % to 100 %.
     off = bias.loc[names].to_numpy(float)
     size = np.clip(np.log10(np.maximum(np.abs(off), 1e-4) / 1e-3) / 3.0, 0.0, 1.0)
     shade = 0.5 + 0.5 * np.sign(off) * size

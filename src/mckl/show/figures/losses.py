@@ -1,4 +1,4 @@
-"""What each loss descends: the cosine of its exact mean gradient with that of KL(q||p), as bars."""
+"""The figure of what each loss descends: the cosine of its exact mean gradient, as bars."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from matplotlib.patches import Patch
 from mckl.estimation.gradients import METHODS
 from mckl.show.figures import Frames, parts, theme
 
-_MOST = 3  # settings
+_MOST = 3  # the most settings that are shown
 _RIGHT, _BIASED, _WRONG, _NOTHING = "#0072B2", "#E69F00", "#D55E00", "#999999"
-_NONE = 1e-9  # a relative bias below is rounding
+_NONE = 1e-9  # a smaller relative bias is rounding
 _KINDS = {
     "the gradient of KL(q‖p)": _RIGHT, "biased": _BIASED, "biased, against it": _WRONG,
     "mean 0": _NOTHING,
@@ -24,7 +24,7 @@ _KINDS = {
 
 
 def shown(gradients: pd.DataFrame) -> list[str]:
-    """At most three settings whose gradient is not 0, from the smallest to the largest."""
+    """At most three settings whose gradient is not 0, from the smallest to the largest one."""
     norms = gradients[gradients["gradient_norm"] > 0].groupby("setting")["gradient_norm"].first()
     return parts.spaced([str(name) for name in norms.sort_values().index], _MOST)
 
@@ -39,21 +39,21 @@ def last(gradients: pd.DataFrame, setting: str) -> pd.DataFrame:
 def _kind(row: Any) -> str:
     if row.exact_mean_norm == 0:
         return "mean 0"
-    # The batch's own mean costs a bias of 1/n, which is no other direction.
+    # With the batch mean as the baseline there is a bias of 1/n, but in the same direction.
     if row.exact_cosine > 1 - _NONE and row.exact_relative_bias < 2 / row.samples:
         return "the gradient of KL(q‖p)"
     return "biased" if row.exact_cosine > 0 else "biased, against it"
 
 
 def relative(value: float) -> str:
-    """A relative bias as a reader writes it."""
+    """A relative bias as text."""
     if value < _NONE:
         return "0"
     return f"{100 * value:.2g} %" if value < 0.995 else f"{100 * value:,.0f} %"
 
 
 def _bar(ax: Axes, i: int, row: Any) -> None:
-    """A method's row: its exact cosine as a bar, the measured one as a tick, its bias as text."""
+    """Draw a method's exact cosine as a bar, the measured one as a tick, and its bias as text."""
     if not math.isfinite(row.exact_bias_norm):
         ax.text(-0.06, -i, "no theory", fontsize=6, color=theme.MUTED, va="center", ha="right")
     elif row.exact_mean_norm == 0:
@@ -80,7 +80,7 @@ def _panel(ax: Axes, rows: pd.DataFrame, methods: list[str]) -> None:
 
 
 def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
-    """One panel a setting, one bar a method, its relative bias beside it.
+    """Draw a panel for each setting and a bar for each method, with its relative bias.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
 
     Returns
     -------
-    The figure, and what its caption quotes.
+    The figure, and the numbers that its caption quotes.
     """
     gradients = frames["gradients"]
     settings = shown(gradients)

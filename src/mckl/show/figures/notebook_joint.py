@@ -1,4 +1,4 @@
-"""Samples against the running estimate, as the notebook drew them, with what its margin is not."""
+"""The notebook's joint plot of samples and running estimate, with the law of the last estimate."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mckl.show.figures import Frames, parts, theme
 
 
 def draw(frames: Frames) -> tuple[Figure, dict[str, Any]]:
-    """A joint grid: the path, its kernel density, and the normal law of its last estimate."""
+    """Draw a joint grid: the path, its kernel density, and the normal law of its last estimate."""
     import seaborn as sns
 
     trace = frames["notebook"]
@@ -25,7 +25,7 @@ def draw(frames: Frames) -> tuple[Figure, dict[str, Any]]:
     # The grid places its axes itself.
     with plt.rc_context({"figure.constrained_layout.use": False}):
         grid = sns.JointGrid(x=n, y=estimate, height=3.5, ratio=3, space=0.1, marginal_ticks=True)
-        grid.ax_marg_x.remove()  # the margin over n would show that every n occurs once
+        grid.ax_marg_x.remove()  # the margin over n would only show that every n occurs once
         thin = parts.thinned(len(n))
         ax, side = grid.ax_joint, grid.ax_marg_y
         sd = math.sqrt(variance / n[-1])
@@ -63,7 +63,7 @@ def draw(frames: Frames) -> tuple[Figure, dict[str, Any]]:
                 ha="right", path_effects=[withStroke(linewidth=3, foreground="white")],
             )  # fmt: skip
     quartiles = np.quantile(estimate, (0.25, 0.75))
-    # Between the quartiles of a normal law lie 1.349 standard deviations.
+    # The quartiles of a normal law are 1.349 standard deviations apart.
     numbers = {
         "samples": f"{len(n):,}",
         "kl": f"{kl:.5g}",

@@ -1,4 +1,4 @@
-"""500 points of q and of p: what the log density ratio is averaged over, and against what."""
+"""The figure of 500 points of q, over which l is averaged, and 500 points of p."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mckl.show.figures import Frames, parts, theme
 
 
 def draw(frames: Frames) -> tuple[Figure, dict[str, Any]]:
-    """The points' first two coordinates, with their standard deviations as ellipses."""
+    """Draw the points' first two coordinates, with standard deviations as ellipses."""
     points = frames["notebook-points"]
     fig, ax = plt.subplots(figsize=(3.5, 3.1))
     clouds = {
@@ -41,7 +41,7 @@ def draw(frames: Frames) -> tuple[Figure, dict[str, Any]]:
                     linewidth=1.3, linestyle=style, zorder=3, path_effects=[_halo(2.4)],
                 )
             )  # fmt: skip
-        # Above or below its ellipses and turned outwards, away from the other name.
+        # Each name is above or below its ellipses, on the side away from the other name.
         edge = means[name][1] + (2.0 if above else -2.0) * sds[name][1]
         ax.annotate(
             text, (means[name][0], edge), (-8.0 if after else 8.0, 4.0 if above else -4.0),

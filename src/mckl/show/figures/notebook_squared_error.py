@@ -1,4 +1,4 @@
-"""The squared error of one running mean beside its expectation V/n."""
+"""The figure of one running mean's squared error, compared with its expectation V/n."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mckl.show.figures import Frames, parts, theme
 
 
 def draw(frames: Frames) -> tuple[Figure, dict[str, Any]]:
-    """Squared error and V/n on log-log axes, with the 95 % range of one normal error squared."""
+    """Draw the squared error and V/n on log-log axes, with the 95 % range of a normal error."""
     trace = frames["notebook"]
     setting = parts.setting(frames["settings"], "notebook")
     variance, kl = float(setting["log_ratio_variance"]), float(setting["kl"])

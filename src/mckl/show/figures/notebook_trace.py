@@ -1,4 +1,4 @@
-"""The running mean of one trace against the truth, with the standard error it should carry."""
+"""The figure of one running mean and the true KL, with the standard error of the mean."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from matplotlib.ticker import FuncFormatter
 from mckl.show.figures import Frames, parts, theme
 from mckl.text import rounded
 
-WINDOWS = (0.05, 0.1, 0.2, 0.5, 1.0)  # the notebook's, and wider ones where it holds no trace
+WINDOWS = (0.05, 0.1, 0.2, 0.5, 1.0)  # the notebook's, and wider ones if the trace is outside
 Z = 1.96
 
 
 def draw(frames: Frames) -> tuple[Figure, dict[str, Any]]:
-    """The running mean on the notebook's linear axis, within 5 % of the true value."""
+    """Draw the running mean on the notebook's linear axis, within 5 % of the true value."""
     trace = frames["notebook"]
     setting = parts.setting(frames["settings"], "notebook")
     kl, variance = float(setting["kl"]), float(setting["log_ratio_variance"])

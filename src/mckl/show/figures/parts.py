@@ -1,4 +1,4 @@
-"""What several figures share: names of settings, points with uncertainty, labels apart."""
+"""Parts that several figures share: names of settings, points with intervals, labels at lines."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 def ordered(present: pd.Series, known: Iterable[str]) -> list[str]:
-    """The names that are present: the known ones in their order, then the others."""
+    """The names in `present`: first the known ones in their order, then the others."""
     names = set(present)
     first = [name for name in known if name in names]
     return first + sorted(names - set(first))
@@ -34,27 +34,27 @@ def powers_of_two(samples: pd.Series) -> pd.Series:
 
 
 def one_backend(frame: pd.DataFrame) -> pd.DataFrame:
-    """The rows of one backend: numpy where it was run, else the first by name."""
+    """The rows of one backend: numpy if it was run, or else the first by name."""
     backends = sorted(set(frame["backend"]))
     chosen = "numpy" if "numpy" in backends or not backends else backends[0]
     return frame[frame["backend"] == chosen]
 
 
 def first_of(wanted: Sequence[str], present: pd.Series) -> str | None:
-    """The first wanted name that is present, else the first present, None of nothing."""
+    """The first wanted name that is present, or else the first name present; None if none is."""
     names = sorted(set(present))
     return next((name for name in wanted if name in names), names[0] if names else None)
 
 
 def plainest_sampler(present: pd.Series) -> str | None:
-    """The sampler of a figure that shows one: the first registered of those that are present."""
+    """The sampler of figures that show only one: the first in the order of registration."""
     return first_of([*SAMPLERS], present)
 
 
 def plainest_cells(frames: Mapping[str, pd.DataFrame]) -> tuple[pd.DataFrame, str | None]:
-    """The rows of the table summary at powers of two, of one backend and sampler, and the latter.
+    """The rows of summary at powers of two for one backend and sampler, and the sampler's name.
 
-    With the column theory of the table of that name.
+    The rows have the column `theory` of the table theory too.
     """
     summary = one_backend(frames["summary"])
     sampler = plainest_sampler(summary["sampler"])
@@ -64,14 +64,14 @@ def plainest_cells(frames: Mapping[str, pd.DataFrame]) -> tuple[pd.DataFrame, st
 
 
 def plainest_estimator(present: pd.Series) -> str | None:
-    """The estimator of a figure that shows one: the first whose bias vanishes, if there is one."""
+    """The estimator of figures that show only one: the first whose bias vanishes, if possible."""
     return first_of(sorted(ESTIMATORS, key=lambda e: not ESTIMATORS[e].consistent), present)
 
 
 def title(row: pd.Series, *, family: bool | None = None) -> str:
-    """A setting in words: its case, or where it stands in the sweep.
+    """A setting in words: its case, or its values in the sweep.
 
-    The family is named where it is not normal, or always or never, as `family` says.
+    The family is named if `family` is true, and by default if it is not normal.
     """
     dimension = f"D = {int(row['dimension'])}"
     if isinstance(row["case"], str):
@@ -92,17 +92,17 @@ def distinct(values: Iterable[Any]) -> list[Any]:
 
 
 def middle(values: Iterable[Any]) -> Any:
-    """The middle one of the different values, of two the larger."""
+    """The middle one of the different values, or the larger of two in the middle."""
     known = distinct(values)
     return known[len(known) // 2]
 
 
 def by_family(settings: pd.DataFrame, most: int) -> list[str]:
-    """Of at most `most` families of the sweep one setting each; none where there is one family.
+    """One setting for each of at most `most` families of the sweep; none if there is one family.
 
-    All have one dimension, the smallest, one scale and one offset: if there are such, a scale
-    other than 1 and an offset other than 0, the least for which k3's variance is finite in some
-    families alone.
+    They have the smallest dimension, and the same scale and offset. If possible, the scale is not
+    1, the offset is not 0, and the scale is the least one with which the variance of k3 is finite
+    for some families only.
     """
     grid = settings[settings["case"].isna()]
     if len(families(settings)) < 2:
@@ -117,7 +117,7 @@ def by_family(settings: pd.DataFrame, most: int) -> list[str]:
 
 
 def ratio_border(family: str, offset: float = 0.0) -> float:
-    """The scale from which E r^2 is infinite, by bisection; inf where it is finite up to 16."""
+    """The scale from which on E r^2 is infinite, by bisection; inf if it is finite up to 16."""
 
     def finite(scale: float) -> bool:
         return sweep_pair(family, 1, scale, offset).law.is_finite((-2, -2))
@@ -135,10 +135,10 @@ def rmse_with_bars(
     ax: Axes, rows: pd.DataFrame, colour: str, marker: str, *, filled: bool = True,
     size: float = 3.2, x: str = "samples",
 ) -> None:  # fmt: skip
-    """Measured RMSE against samples, or column `x`, with the replicates' 95 % interval."""
+    """Draw the measured RMSE against samples, or column `x`, with 95 % intervals."""
     n, mse = rows[x].to_numpy(float), rows["mse"].to_numpy(float)
     error = np.nan_to_num(1.96 * rows["mse_std_error"].to_numpy(float))
-    low = np.sqrt(np.maximum(mse - error, 0.04 * mse))  # an interval down to 0 has no log
+    low = np.sqrt(np.maximum(mse - error, 0.04 * mse))  # a log axis cannot show 0
     ax.vlines(n, low, np.sqrt(mse + error), color=colour, linewidth=0.7, zorder=2.5)
     face = colour if filled else "none"
     ax.plot(
@@ -148,7 +148,7 @@ def rmse_with_bars(
 
 
 def apart(values: Sequence[float], low: float, high: float, gap: float) -> list[float]:
-    """The positions nearest to `values`, in order, that keep `gap` between neighbours."""
+    """The positions nearest to `values`, in the same order, with `gap` between neighbours."""
     order = np.argsort(values, kind="stable")
     if not len(order):
         return []
@@ -170,9 +170,9 @@ def apart(values: Sequence[float], low: float, high: float, gap: float) -> list[
 def end_labels(
     ax: Axes, ends: Sequence[tuple[float, str, str]], gap: float = 0.085, fontsize: float = 7.0
 ) -> None:
-    """Names at the right of a log-scaled panel, each beside its value, never on another.
+    """Draw names at the right of a log-scaled panel, beside their values and without overlap.
 
-    `ends` is (value, text, colour); the axis limits must be set before.
+    `ends` has (value, text, colour) for each name. Axis limits must be set before.
     """
     low, high = (math.log10(y) for y in ax.get_ylim())
     at = [(math.log10(value) - low) / (high - low) for value, _, _ in ends]
@@ -184,7 +184,7 @@ def end_labels(
 
 
 def message(ax: Axes, text: str) -> None:
-    """A panel that says why it is empty."""
+    """Write into an empty panel why it is empty."""
     ax.set_xticks([])
     ax.set_yticks([])
     ax.grid(visible=False)
@@ -194,58 +194,58 @@ def message(ax: Axes, text: str) -> None:
 
 
 def y_limits(values: Vector, room: float = 1.6) -> tuple[float, float]:
-    """Limits of a log axis about the positive finite values; (0.1, 1) if there are none."""
+    """The limits of a log axis for all positive finite values; (0.1, 1) if there are none."""
     good = values[np.isfinite(values) & (values > 0)]
     if not good.size:
         return 0.1, 1.0
     return float(good.min() / room), float(good.max() * room)
 
 
-# Their shapes differ as well, for greyscale.
+# Markers have different shapes, for readers who see no colours.
 MARKERS = ("o", "s", "^", "D", "v", "P")
 
 
 def spaced(values: Sequence[T], most: int) -> list[T]:
-    """At most `most` of the values, evenly spaced by rank, the first and the last among them."""
+    """At most `most` of the values at equal steps, including the first and the last."""
     if len(values) <= most:
         return list(values)
     return [values[i] for i in np.linspace(0, len(values) - 1, most).round().astype(int)]
 
 
 def sequential(number: int) -> list[str]:
-    """Colours from dark to light whose order survives greyscale and colour blindness."""
+    """Colours from dark to light, whose order is visible in greyscale and to the colour blind."""
     palette = matplotlib.colormaps["viridis"]
     return [to_hex(palette(x)) for x in np.linspace(0.0, 0.72, number)]
 
 
 def chi_square_band(replicates: int) -> tuple[float, float]:
-    """Where 95 % of measured RMSE / exact RMSE fall when the estimates are normal."""
-    from scipy.special import chdtri  # here, for it takes longer than drawing most figures
+    """The range of 95 % of the ratios of measured to exact RMSE, for normal estimates."""
+    from scipy.special import chdtri  # imported here, as this takes longer than most figures
 
     low, high = (math.sqrt(chdtri(replicates, p) / replicates) for p in (0.975, 0.025))
     return low, high
 
 
 def shortened(name: str, most: int = 16) -> str:
-    """A name that fits beside a panel."""
+    """A name, cut so that it fits beside a panel."""
     return name if len(name) <= most else name[: most - 1] + "…"
 
 
 def thinned(length: int) -> Vector:
-    """Indices that draw a long path on a linear axis: the first 200, every tenth, the last."""
+    """Indices with which a long path is drawn: the first 200, every tenth, and the last."""
     early = np.arange(min(200, length))
     return np.unique(np.concatenate([early, np.arange(0, length, 10), [length - 1]])).astype(int)
 
 
 def setting(settings: pd.DataFrame, name: str) -> pd.Series:
-    """The row of a setting."""
+    """The row of a setting, by its name."""
     return settings[settings["setting"] == name].iloc[0]
 
 
 def two_settings(settings: pd.DataFrame) -> list[str]:
-    """The notebook's pair, if it is there, and a general setting of the largest dimension.
+    """The notebook's pair, if the study has it, and a general setting with the largest dimension.
 
-    Of a sweep over several families the latter is of the first that is not normal.
+    In a sweep over several families, the latter is of the first family that is not normal.
     """
     shown = settings[settings["kl"] > 0]
     shown = settings if shown.empty else shown
@@ -262,10 +262,9 @@ def two_settings(settings: pd.DataFrame) -> list[str]:
 
 
 def with_cpu(cells: pd.DataFrame, cost: pd.DataFrame) -> pd.DataFrame:
-    """The cells with the CPU seconds a sample (`each`) and of one replicate so far (`cpu`).
+    """The cells with the CPU seconds of one sample (`each`) and of one replicate so far (`cpu`).
 
-    The clock is read once a setting and sampler; within it the time is in proportion to the
-    samples.
+    Time is measured once for each setting and sampler, and treated as proportional to samples.
     """
     keys = ["setting", "backend", "sampler"]
     traces = cost.dropna(subset=["setting"]).set_index(keys)
@@ -275,7 +274,7 @@ def with_cpu(cells: pd.DataFrame, cost: pd.DataFrame) -> pd.DataFrame:
 
 
 def start_up(cost: pd.DataFrame, backend: str) -> float:
-    """CPU seconds of a job that no trace accounts for, in the median job."""
+    """The CPU seconds of a job's start-up, which no trace includes; the median over jobs."""
     rows = cost[cost["backend"] == backend]
     whole = rows[rows["setting"].isna()].set_index("job")["cpu_seconds"]
     traces = rows[rows["setting"].notna()].groupby("job")["cpu_seconds"].sum()

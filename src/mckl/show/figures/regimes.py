@@ -1,4 +1,4 @@
-"""Over scale and offset: which estimator has the smallest exact mean squared error."""
+"""The figure of the estimator with the smallest exact mean squared error, over scale and offset."""
 
 from __future__ import annotations
 
@@ -25,36 +25,36 @@ from mckl.exact.law import Law
 from mckl.families.registry import sweep_pair
 from mckl.show.figures import Frames, parts, theme
 
-# Scales below and above the border, and offsets; fewer where there are several families.
+# The numbers of scales below and above the border, and of offsets; fewer for several families.
 _NODES, _FEWER_NODES = (18, 4, 13), (18, 3, 9)
-_FAMILIES = 5  # at most so many are shown
+_FAMILIES = 5  # the most families that are shown
 _FINE = (420, 260)
 _HOPELESS = (
-    25.0  # log of a variance with which no estimator wins; splines of larger values would oscillate
+    25.0  # the log of a variance that is too large to win; splines of larger ones would oscillate
 )
-_TIE = 1.05  # an estimator wins where no simpler one is within 5 % of its RMSE
-_SAVES = 0.8  # the contour of cv: four fifths of the best unbiased RMSE
+_TIE = 1.05  # an estimator wins if no simpler one is within 5 % of its RMSE
+_SAVES = 0.8  # the contour of cv is at four fifths of the best unbiased RMSE
 _SMALL_N = 64
-# Apart in greyscale too, in the order of registration.
+# Tints, in the order of registration, that differ in greyscale too.
 _TINTS = dict(zip(ESTIMATORS, cycle((0.5, 0.45, 0.3, 0.4)), strict=False))
 
 
 class Surfaces(NamedTuple):
-    """Bias and log variance of one sample of an estimator, on the fine grid; kind of theory."""
+    """An estimator's bias and log variance for one sample on the fine grid, and kind of theory."""
 
     bias: Vector
     log_variance: Vector
     asymptotic: bool
 
     def log_mse(self, n: int) -> Vector:
-        """Log of the mean squared error over n samples; of the leading order if asymptotic."""
+        """The log of the mean squared error over n samples; its leading order if asymptotic."""
         log_variance = self.log_variance - math.log(n)
         with np.errstate(divide="ignore"):
             return np.logaddexp(log_variance, 2.0 * np.log(np.abs(self.bias)))
 
 
 def _unit(estimator: Estimator, law: Law) -> UnitTheory:
-    """The theory of one iid sample; beyond float64 its variance is as good as infinite."""
+    """The theory of one iid sample; a variance above the largest float64 counts as infinite."""
     try:
         return estimator.theory(law, False)
     except OverflowError:
@@ -64,10 +64,10 @@ def _unit(estimator: Estimator, law: Law) -> UnitTheory:
 class Map(NamedTuple):
     """The theory of one family and dimension over the fine grid.
 
-    border       the scale from which the variance of k3 is infinite; inf where it never is
-    estimators   by name
-    even_excess  the variance of the even part of l less that of its odd part, for one coordinate:
-                 where it is positive, antithetic pairs have the larger variance
+    border       the scale from which on the variance of k3 is infinite; inf if it never is
+    estimators   the surfaces of each estimator, by name
+    even_excess  the variance of the even part of l less that of its odd part, for one coordinate;
+                 where it is positive, antithetic pairs have a larger variance than iid samples
     """
 
     border: float
@@ -94,17 +94,17 @@ def surfaces(
 ) -> Map:
     """The theory of one iid sample over a fine grid, by splines through a coarse one.
 
-    Bias and log variance are smooth on either side of the border, so each side has a
-    spline of its own, in the log of the scale.
+    Bias and log variance are smooth on either side of the border. So each side has its own spline
+    in the log of the scale.
     """
     border = parts.ratio_border(family)
     pair = sweep_pair(family, dimension, 1.0, 0.0)
-    # In one dimension the sums over factors are the whole.
+    # In one dimension the only factor is the whole sample.
     known = [
         name for name in offered_estimators(pair, SAMPLERS["iid"], [*ESTIMATORS])
         if dimension > 1 or not ESTIMATORS[name].sums
     ]  # fmt: skip
-    # Denser towards offset 0: around q = p the logs fall steeply.
+    # Offsets are denser towards 0, since the logs fall steeply around q = p.
     offsets = offset[-1] * np.linspace(0.0, 1.0, counts[2]) ** 1.5
     sides = []
     for low, high, count, mine in (
@@ -113,7 +113,7 @@ def surfaces(
     ):
         if not mine.any():
             continue
-        # Even, and denser towards the border, where k3's variance goes off to infinity.
+        # Scales are denser towards the border, where the variance of k3 goes to infinity.
         even = np.linspace(0.0, 1.0, count)
         bend = even * (1.6 - 0.6 * even) if high < border else even
         nodes = (np.log(low) + bend * (np.log(high) - np.log(low)), offsets)
@@ -122,7 +122,7 @@ def surfaces(
         ]
         theory = [[[_unit(ESTIMATORS[e], law) for e in known] for law in row] for row in laws]
         excess = [[_even_excess(law) / dimension for law in row] for row in laws]
-        # Where k3's variance diverges at some of the offsets alone, a cubic would ring.
+        # If the variance of k3 diverges only at some offsets, a cubic spline would oscillate.
         degree = 3 if len({law.is_finite((-2, -2)) for row in laws for law in row}) == 1 else 1
         at = (np.log(scale[mine]), offset)
         side = {}
@@ -149,12 +149,12 @@ def surfaces(
 
 
 def _even_excess(law: Law) -> float:
-    """Var Q - Var L: iid samples have variance Var Q + Var L each, antithetic pairs 2 Var Q."""
+    """Var Q - Var L; an iid sample has the variance Var Q + Var L, an antithetic pair 2 Var Q."""
     return law.cumulant(2, 0) - law.cumulant(0, 2) if law.mirrored else -1.0
 
 
 def winners(exact: dict[str, Vector]) -> Vector:
-    """The index of the estimator of smallest MSE; of those within 5 % in RMSE, the first."""
+    """The index of the estimator with the smallest MSE; the first of those within 5 % in RMSE."""
     stack = np.stack(list(exact.values()))
     near = stack <= stack.min(axis=0) + 2.0 * math.log(_TIE)
     return np.asarray(near.argmax(axis=0))
@@ -168,18 +168,18 @@ def _dimensions(settings: pd.DataFrame) -> list[int]:
 
 
 def _symmetric(family: str) -> bool:
-    """Whether an offset and its negative make pairs of the same KL."""
+    """Whether an offset and its negative make pairs with the same KL."""
     one, other = (sweep_pair(family, 1, 1.25, x).law.kl for x in (0.5, -0.5))
     return math.isclose(one, other, rel_tol=1e-9)
 
 
 def _largest(area: Vector) -> tuple[int, int] | None:
-    """Where in a mask a name has most room; None where it has none."""
+    """The place within a mask at which a name has most room; None if there is none."""
     best, where = 0, None
     for j in range(18, area.shape[1] - 12, 6):
         edges = np.flatnonzero(np.diff(np.r_[0, area[:, j].astype(int), 0]))
         for a, b in edges.reshape(-1, 2):
-            # Height counts too: half the way to the nearest other cell above and below.
+            # The height counts as well: half the distance to the nearest other cell above or below.
             column = area[(a + b) // 2]
             up = int(np.argmin(np.r_[column[j:], False]))
             down = int(np.argmin(np.r_[column[j::-1], False]))
@@ -194,7 +194,7 @@ def _panel(
 ) -> dict[str, float]:
     known = of.estimators
     exact = {name: s.log_mse(n) for name, s in known.items() if not s.asymptotic}
-    # Of a tie the first wins: what is unbiased, in the order of registration.
+    # The first wins a tie. Unbiased estimators come first, in the order of registration.
     exact = {k: exact[k] for k in sorted(exact, key=lambda k: not ESTIMATORS[k].consistent)}
     best = winners(exact)
     names = list(exact)
@@ -206,7 +206,7 @@ def _panel(
         scale, offset, best.T, cmap=ListedColormap(tints), vmin=-0.5, vmax=len(names) - 0.5,
         rasterized=True, shading="nearest",
     )  # fmt: skip
-    taken = np.zeros(best.shape, dtype=bool)  # by a point of the study, or by the border
+    taken = np.zeros(best.shape, dtype=bool)  # cells with a point of the study, or the border
     for x, y in zip(here["scale"], here["offset"], strict=True):
         close = np.abs(np.log(scale / x)) < 0.05
         taken |= close[:, None] & (np.abs(offset - y) < 0.06 * offset[-1])
@@ -243,7 +243,7 @@ def _panel(
         ax.axvline(of.border, color=theme.ESTIMATOR_COLOURS["k3"], linewidth=1.6)
     small = min(
         1.0, (60 / max(len(here), 1)) ** 0.5
-    )  # the marks of many settings are small, or they would cover the map
+    )  # many marks are small, so that they do not cover the map
     ax.plot(
         here["scale"], here["offset"], linestyle="none", marker="o", color="white",
         markersize=3.6 * small, markeredgecolor=theme.TRUTH, markeredgewidth=0.8 * small,
@@ -261,7 +261,7 @@ def _panel(
 
 
 def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
-    """Maps of the best estimator for two dimensions, and two numbers of samples or all families.
+    """Draw maps of the best estimator for two dimensions, and two numbers of samples or families.
 
     Parameters
     ----------
@@ -270,7 +270,7 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
 
     Returns
     -------
-    The figure, and what its caption quotes.
+    The figure, and the numbers that its caption quotes.
     """
     settings = frames["settings"]
     most = int(frames["theory"]["samples"].max())
@@ -281,7 +281,7 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
         low = min(low, max(float(study["scale"].min()) / 1.1, 0.1))
         high = max(high, min(float(study["scale"].max()) * 1.1, 10.0))
         top = max(top, min(float(study["offset"].abs().max()) * 1.1, 3.0))
-    # The map is of positive offsets; most families are the same at negative ones.
+    # The map shows positive offsets; for most families negative ones give the same.
     odd = [family for family in parts.families(study) if not _symmetric(family)]
     study = study[(study["offset"] >= 0) | ~study["family"].isin(odd)]
     study = study.assign(offset=study["offset"].abs())
@@ -292,8 +292,8 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
     dimensions = _dimensions(settings)
     families = parts.spaced(parts.families(settings) or ["normal"], _FAMILIES)
     several = len(families) > 1
-    # Of one family columns are dimensions and rows numbers of samples; of several, families and
-    # dimensions at the larger number.
+    # With one family, columns are dimensions and rows numbers of samples. With several, columns are
+    # families and rows dimensions, at the larger number of samples.
     cells = (
         [[(family, d, most) for family in families] for d in dimensions]
         if several
@@ -356,7 +356,7 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
 
 
 def _key(fig: matplotlib.figure.Figure) -> None:
-    """What the lines and the hatching mean, on one line below the panels."""
+    """Explain the lines and the hatching, below the panels."""
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 

@@ -1,4 +1,4 @@
-"""The notebook's check for every setting: TFP's registered KL against the closed form."""
+"""The figure of the notebook's check for all settings: the KL registered in TFP against ours."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _differences(rows: pd.DataFrame, column: str) -> Vector:
 
 
 def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
-    """Relative difference of two formulas for one KL, in both precisions, by setting.
+    """Draw the relative difference of two formulas for one KL, in both precisions, by setting.
 
     Parameters
     ----------
@@ -34,10 +34,10 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
 
     Returns
     -------
-    The figure, and what its caption quotes.
+    The figure, and the numbers that its caption quotes.
     """
     table = frames["registered-kl"]
-    table = table[table["registered_kl"].notna()]  # settings that have no registered KL
+    table = table[table["registered_kl"].notna()]  # leaves out settings without a registered KL
     rows = table[table["kl"] > 0]
     fig, ax = plt.subplots(figsize=(theme.WIDTH, 2.8))
     numbers: dict[str, Any] = {"settings": len(rows), "zero": len(table) - len(rows), "worst": {}}
@@ -47,7 +47,7 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
         parts.message(ax, "KL is 0 in every setting" if len(table) else "no KL is registered")
         return fig, numbers
     theme.decades(ax)
-    floor = np.finfo(np.float64).eps / 8  # equal numbers have no place on a log axis
+    floor = np.finfo(np.float64).eps / 8  # shown for equal numbers, as a log axis has no 0
     for column, (name, spacing, colour, marker) in _FLOAT.items():
         difference = _differences(rows, column)
         ax.plot(

@@ -1,4 +1,4 @@
-"""All settings on one law: the error in units of sqrt(V/n), and what sets sqrt(V) / KL."""
+"""The figure of all settings on one scale: the error over sqrt(V/n), and sqrt(V) / KL."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ VECTOR_POINTS = 1500  # more points than this are drawn as pixels
 
 
 def draw(frames: Frames) -> tuple[Figure, dict[str, Any]]:
-    """Left, RMSE / sqrt(V/n) of every setting; right, sqrt(V)/KL and the samples it asks for."""
+    """Draw RMSE / sqrt(V/n) of all settings on the left, sqrt(V)/KL and samples on the right."""
     summary, settings = frames["summary"], frames["settings"]
     sampler = parts.plainest_sampler(summary["sampler"]) or "none"
     rows = summary[summary["sampler"] == sampler]
@@ -79,7 +79,7 @@ def draw(frames: Frames) -> tuple[Figure, dict[str, Any]]:
 
 
 def _of_variance_v(sampler: str, estimator: str) -> bool:
-    """Whether the variance is V / n: a mean of l over independent samples."""
+    """Whether the variance is V / n, as for a mean of l over independent samples."""
     points = SAMPLERS[sampler].points
     return points.independent and not points.mirrored and ESTIMATORS[estimator].linear
 
@@ -102,9 +102,9 @@ def _words(relative: pd.DataFrame, at: int) -> dict[str, str] | None:
 
 
 def _groups(relative: pd.DataFrame) -> tuple[list[tuple[str, pd.DataFrame]], int]:
-    """Rows of the right panel, hardest first, and how many there was no room for.
+    """The rows of the right panel, the hardest first, and the number of rows without room.
 
-    A row is a family, scale and offset with all its dimensions, or a case.
+    A row is a family, scale and offset with all dimensions, or a case.
     """
     grid = relative[relative["scale"].notna()]
     several = len(parts.distinct(grid["family"])) > 1
@@ -132,7 +132,7 @@ def _collapse(
     ax: Axes, n: np.ndarray[Any, Any], ratio: np.ndarray[Any, Any], band: tuple[float, float],
     replicates: int, law: bool,
 ) -> None:  # fmt: skip
-    """Every setting and checkpoint, over the band that chance alone fills."""
+    """Draw all settings and checkpoints, over the band in which chance alone would put 95 %."""
     ax.set_title("a  error in units of plain Monte Carlo's")
     if not ratio.size:
         parts.message(ax, "KL is 0 in every setting:\nevery estimate is exact")
@@ -144,7 +144,7 @@ def _collapse(
     ax.set_ylabel("RMSE / √(V/n)")  # a root in mathtext needs a font that browsers lack
     ax.axhspan(*band, color="#D9D9D9", linewidth=0, zorder=0)
     ax.axhline(1.0, color=theme.TRUTH, linewidth=1.0, zorder=1)
-    # Side by side where settings share an n; the same place for the same row in every run.
+    # Settings with the same n are shown side by side, each at the same place in every run.
     places = np.zeros(len(n))
     levels, index = np.unique(n, return_inverse=True)
     for level in range(len(levels)):
@@ -175,7 +175,7 @@ def _collapse(
 
 
 def _needed(ax: Axes, groups: Sequence[tuple[str, pd.DataFrame]]) -> None:
-    """One row a pair of scale and offset, one mark a dimension, and two rows of samples."""
+    """Draw a row for each scale and offset, a mark for each dimension, and two rows of samples."""
     ax.set_title("b  samples needed, by setting", pad=30 if groups else None)
     if not groups:
         parts.message(ax, "KL is 0 in every setting:\nno relative error")
@@ -232,7 +232,7 @@ def _needed(ax: Axes, groups: Sequence[tuple[str, pd.DataFrame]]) -> None:
 
 
 def _name_dimensions(ax: Axes, rows: pd.DataFrame, y: float, colours: Mapping[int, str]) -> None:
-    """Dimensions over their marks, moved apart where they would touch."""
+    """Write dimensions over their marks, moved apart where they would touch."""
     low, high = np.log10(ax.get_xlim())
     at = ((np.log10(rows["relative"]) - low) / (high - low)).tolist()
     texts = [f"{dimension}" for dimension in rows["dimension"]]
@@ -249,7 +249,7 @@ def _name_dimensions(ax: Axes, rows: pd.DataFrame, y: float, colours: Mapping[in
 
 
 def _above(ax: Axes, x: float, lower: str, upper: str, where: Transform, side: str) -> None:
-    """Two rows of text above the axes at `x`."""
+    """Write two rows of text above the axes at `x`."""
     for text, height in ((lower, 4.5), (upper, 15.5)):
         ax.annotate(
             text, (x, 1.0), (-4.0 if side == "right" else 0.0, height), xycoords=where,
@@ -258,5 +258,5 @@ def _above(ax: Axes, x: float, lower: str, upper: str, where: Transform, side: s
 
 
 def _power(power: int) -> str:
-    """A number of samples that is a power of ten."""
+    """The text of a number of samples that is a power of ten."""
     return rf"$10^{{{power}}}$" if power > 1 else {1: "10", 0: "1"}.get(power, "≤ 1")

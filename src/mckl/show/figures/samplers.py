@@ -1,4 +1,4 @@
-"""RMSE against samples for every sampler, over dimension or family, and in the notebook's pair."""
+"""The figure of RMSE against samples for all samplers, over dimension or family."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from matplotlib.axes import Axes
 from mckl.show.figures import Frames, parts, theme
 from mckl.text import two_digits
 
-_SAME_LAW = 1e-9  # relative difference of exact variances that is rounding
+_SAME_LAW = 1e-9  # exact variances with a smaller relative difference are equal
 
 
 def _chosen(settings: pd.DataFrame) -> list[str]:
-    """The notebook's pair, then one scale and offset in three dimensions, or in every family."""
+    """The notebook's pair, and one scale and offset in three dimensions, or in every family."""
     shown = settings[settings["kl"] > 0]
     shown = settings.head(1) if shown.empty else shown
     out = ["notebook"] if (shown["setting"] == "notebook").any() else []
@@ -29,7 +29,7 @@ def _chosen(settings: pd.DataFrame) -> list[str]:
     if grid.empty:
         return out or shown["setting"].head(1).tolist()
     pairs = grid[["scale", "offset"]].drop_duplicates().sort_values(["scale", "offset"])
-    # Both a and b other than 0 is the general case: antithetic pairs remove b's share alone.
+    # In the general case a and b are not 0; antithetic pairs only remove b's share of the variance.
     general = pairs[(pairs["scale"] != 1) & (pairs["offset"] != 0)]
     pairs = pairs if general.empty else general
     scale, offset = pairs.iloc[len(pairs) // 2]
@@ -40,7 +40,7 @@ def _chosen(settings: pd.DataFrame) -> list[str]:
 
 
 def _same_law(cells: pd.DataFrame) -> list[list[str]]:
-    """Samplers in groups of equal exact variance; one whose variance is unknown stands alone."""
+    """Samplers in groups of equal exact variance; one with an unknown variance is its own group."""
     groups: list[tuple[pd.Series, list[str]]] = []
     for name in parts.ordered(cells["sampler"], theme.SAMPLER_COLOURS):
         rows = cells[cells["sampler"] == name].set_index("samples")["exact_variance"].dropna()
@@ -58,7 +58,7 @@ def _same_law(cells: pd.DataFrame) -> list[list[str]]:
 
 
 def _slope(ax: Axes, power: float, text: str) -> None:
-    """A guide line of the given slope in the lower left corner of a log-log panel."""
+    """Draw a guide line with the given slope in the lower left corner of a log-log panel."""
     (x0, x1), (y0, y1) = np.log10(ax.get_xlim()), np.log10(ax.get_ylim())
     x = np.array([x0 + 0.04 * (x1 - x0), x0 + 0.34 * (x1 - x0)])
     start = y0 + (0.40 if power == -0.5 else 0.36) * (y1 - y0)
@@ -93,13 +93,13 @@ def _panel(
             if i == 0:
                 ax.plot(exact["samples"], np.sqrt(exact["exact_mse"]), color=colour)
             balanced = parts.powers_of_two(rows["samples"])
-            if rows["exact_mse"][~balanced].isna().any():  # theory knows the powers of two alone
+            if rows["exact_mse"][~balanced].isna().any():  # theory is known at powers of two only
                 ax.plot(rows["samples"], rows["rmse"], color=colour, linewidth=0.5)
                 ax.plot(
                     rows["samples"][~balanced], rows["rmse"][~balanced], linestyle="none",
                     marker="_", color=colour, markersize=3.5, markeredgewidth=0.8,
                 )  # fmt: skip
-            # Of two samplers with one law the second is drawn open and larger, around the first.
+            # The second of two samplers with equal laws is drawn as a larger ring around the first.
             parts.rmse_with_bars(
                 ax, rows[balanced], colour, marker, filled=i == 0, size=3.0 + 2.2 * i
             )
@@ -107,7 +107,7 @@ def _panel(
         if last > 0:
             text = "\n= ".join(names)
             ends.append((last, text, theme.SAMPLER_COLOURS.get(names[0], theme.TRUTH)))
-    if ends and high > 300 * low:  # in less than that the guides would leave the panel
+    if ends and high > 300 * low:  # in a smaller range the guide lines would leave the panel
         _slope(ax, -0.5, "$n^{-1/2}$")
         _slope(ax, -1.0, "$n^{-1}$")
         ax.set_ylim(low, high)
@@ -119,7 +119,7 @@ def _panel(
 
 
 def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
-    """Measured RMSE of the samplers over theory, in at most six settings.
+    """Draw the measured RMSE of the samplers with theory, in at most six settings.
 
     Parameters
     ----------
@@ -128,7 +128,7 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
 
     Returns
     -------
-    The figure, and what its caption quotes.
+    The figure, and the numbers that its caption quotes.
     """
     settings = frames["settings"]
     summary = parts.one_backend(frames["summary"])
@@ -158,7 +158,7 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
 
 
 def _sobol_gain(cells: pd.DataFrame, samples: int) -> str:
-    """How many times smaller the exact RMSE is over the better Sobol' points than over iid ones."""
+    """The exact RMSE over iid samples, divided by that over the better Sobol' points, as text."""
     here = cells[cells["samples"] == samples].set_index("sampler")["exact_mse"]
     here = here[here > 0]
     sobol = [value for name, value in here.items() if str(name).startswith("sobol")]

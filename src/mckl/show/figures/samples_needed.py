@@ -1,4 +1,4 @@
-"""Samples needed for a tolerance, over scale and offset, and what needs fewest."""
+"""The figure of samples needed for a tolerance over scale and offset, and of what needs fewest."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from mckl.estimation.values import ESTIMATORS
 from mckl.show.figures import Frames, parts, theme
 from mckl.text import brief, rounded, two_digits
 
-_WANTED = 0.01  # the tolerance that is shown, if the study has it
-_COLUMNS = 5  # dimensions, or families, that are shown
-_CASES = 12  # named pairs that are shown where there is no grid
-_TEXT = 30  # cells of a panel up to which each is labelled
+_WANTED = 0.01  # the tolerance that is shown if the study has it
+_COLUMNS = 5  # the most dimensions, or families, that are shown
+_CASES = 12  # the most cases that are shown if there is no sweep
+_TEXT = 30  # the most cells of a panel that are labelled
 _TICKS = 4
-_SPAN = 1e5  # of the colour scale
-# Cells without a number: a sign, and a pattern where cells are too small for signs.
+_SPAN = 1e5  # the largest ratio on the colour scale
+# Cells without a number have a sign, or a pattern if cells are too small for signs.
 _SIGNS: Mapping[str, tuple[str, str, str]] = {
     INFINITE: ("∞", "xxxxxx", "infinite variance"),
     FAR: (">10¹⁸", "++++++", "over 10¹⁸"),
@@ -39,7 +39,7 @@ _SIGNS: Mapping[str, tuple[str, str, str]] = {
 
 
 class _Block(NamedTuple):
-    """A column of panels: the setting of every cell, shape (len(y), len(x)), "" where none is."""
+    """A column of panels: the name of each cell's setting, shape (len(y), len(x)), or ""."""
 
     title: str
     x: list[str]
@@ -73,7 +73,7 @@ def _blocks(settings: pd.DataFrame) -> list[_Block]:
 
 
 def _columns(grid: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
-    """The dimensions of the sweep; of several families each family, in the middle dimension."""
+    """The dimensions of the sweep; or, if there are several families, each in the middle one."""
     families = parts.families(grid)
     if len(families) > 1:
         grid = grid[grid["dimension"] == parts.middle(grid["dimension"])]
@@ -127,7 +127,7 @@ def _heat(
 
 
 def _squares(cells: Sequence[tuple[int, int]]) -> PathPatch:
-    """Cells as one patch, over which a pattern runs without seams."""
+    """The cells as one patch, in which a pattern has no seams."""
     square = np.array([(0, 0), (1, 0), (1, 1), (0, 1), (0, 0)], dtype=float)
     return PathPatch(Path.make_compound_path(*(Path(square + at, closed=True) for at in cells)))
 
@@ -176,7 +176,7 @@ class _Need:
 def _winners(
     rows: pd.DataFrame, samplers: Sequence[str], estimators: Sequence[str]
 ) -> pd.DataFrame:
-    """By setting the row that needs fewest samples; of equals the plainer one."""
+    """The row that needs the fewest samples, by setting; the simplest of equal ones."""
     known = rows[rows["verdict"].isin((OK, LEADING)) & rows["samples_needed"].notna()]
     order = known.assign(
         e=known["estimator"].map({n: i for i, n in enumerate(estimators)}),
@@ -192,7 +192,7 @@ def _face(sampler: str) -> tuple[Any, str]:
 
 
 def _who(ax: Axes, block: _Block, winners: pd.DataFrame) -> set[tuple[str, str]]:
-    """Colour the cells by sampler; small cells by a pattern as well, large ones in words."""
+    """Colour the cells by sampler; small cells have a pattern too, and large ones names."""
     names = dict(
         zip(winners.index, zip(winners["estimator"], winners["sampler"], strict=True), strict=True)
     )
@@ -219,7 +219,7 @@ def _who(ax: Axes, block: _Block, winners: pd.DataFrame) -> set[tuple[str, str]]
 
 
 def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
-    """Heat maps of the samples needed by exact theory, and which needs fewest by how much.
+    """Draw heat maps of the samples needed by exact theory, and of what needs the fewest.
 
     Parameters
     ----------
@@ -228,7 +228,7 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
 
     Returns
     -------
-    The figure, and what its caption quotes.
+    The figure, and the numbers that its caption quotes.
     """
     settings = frames["settings"]
     budget = frames["budget"]
@@ -247,7 +247,7 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
         fig, ax = plt.subplots(figsize=(theme.WIDTH, 1.5))
         parts.message(ax, "KL is 0 in every setting: no relative error is defined")
         return fig, _numbers(rows, settings, winners, sampler, reference, blocks)
-    # Of a policy's estimators some have no row in a grid of other families.
+    # Some estimators for policies have no row in a sweep of other families.
     of_grid = set(rows.loc[rows["setting"].isin(shown), "estimator"])
     lines = [e for e in estimators if e in of_grid]
     lines += ["fewest", "gain"] if len(winners) else []
@@ -262,7 +262,7 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
     low = max(low, 1.0)
     end = min(
         max(high, 10.0 * low), low * _SPAN
-    )  # cells far beyond the others share the last colour
+    )  # cells with far more samples than the others share the last colour
     norm = LogNorm(low, end)
     colours = matplotlib.colormaps["viridis_r"]
     found: set[str] = set()
@@ -324,7 +324,7 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
 
 
 def _gains(winners: pd.DataFrame, rows: pd.DataFrame, sampler: str, reference: str) -> pd.Series:
-    """By setting how many times fewer samples the winner needs than the plain estimate."""
+    """The samples of the reference divided by those of the winner, by setting."""
     plain = rows[(rows["sampler"] == sampler) & (rows["estimator"] == reference)]
     needed = plain.set_index("setting")["samples_needed"].astype(float)
     return (needed / winners["samples_needed"].astype(float)).dropna()
@@ -334,7 +334,7 @@ def _key(
     fig: matplotlib.figure.Figure, found: set[str], pairs: set[tuple[str, str]],
     blocks: Sequence[_Block],
 ) -> None:  # fmt: skip
-    """What the signs or patterns mean, below the panels."""
+    """Explain the signs and patterns, below the panels."""
     labelled = all(block.labelled for block in blocks)
     handles = []
     for verdict, (sign, hatch, meaning) in _SIGNS.items():

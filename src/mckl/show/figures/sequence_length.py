@@ -1,4 +1,4 @@
-"""Samples needed against the length of a sequence: which estimators stay flat, fall, explode."""
+"""The figure of samples needed against a sequence's length, which stay flat, fall or explode."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from mckl.show.figures import Frames, parts, theme
 from mckl.text import rounded, two_digits
 
 FAMILY, STATES = "policy(32)", 32
-# Scale and offset: a q that has just left p, and one far from it.
+# The scale and offset of a q that is close to p, and of one that is far from it.
 POLICIES = ((1.05, 0.0), (1.0, 0.5))
 LENGTHS = tuple(2**k for k in range(13))
 _TOLERANCE = 0.01
-_MOST = 1e8  # samples; what needs more leaves the panel
-# Where the name of a line that ends within the panel stands, in points from its end.
+_MOST = 1e8  # the most samples that the panels show
+# The place of the name of a line that ends within the panel, in points from its end.
 _BESIDE = {"k3": ("right", (-3, 0)), "k2": ("left", (3, 5)), "cv-factor": ("right", (-4, -5))}
 
 
 class Theory(NamedTuple):
     """The theory of one policy over the length.
 
-    kl      nats a sequence, shape (lengths,)
-    needed  samples for the tolerance by estimator; NaN where none are known to do
+    kl      KL in nats per sequence, shape (lengths,)
+    needed  the samples for the tolerance, by estimator; NaN where no number is known
     """
 
     kl: Vector
@@ -82,16 +82,16 @@ def _panel(ax: Axes, known: Theory) -> None:
 
 
 def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
-    """Samples needed over the length, for two policies.
+    """Draw the samples needed against the length, for two policies.
 
     Parameters
     ----------
     frames
-        No table: the figure is the same for every study.
+        Not used: the figure is the same for every study.
 
     Returns
     -------
-    The figure, and what its caption quotes.
+    The figure, and the numbers that its caption quotes.
     """
     known = [theory(*at) for at in POLICIES]
     fig, axes = plt.subplots(1, len(known), figsize=(theme.WIDTH, 3.4), sharey=True)

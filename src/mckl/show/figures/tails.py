@@ -1,4 +1,4 @@
-"""What heavy tails do to k1, k3, cv and Sobol' points, by exact theory, without any study."""
+"""The figure of what heavy tails do to k1, k3, cv and Sobol' points, by exact theory alone."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ FAMILIES = ("normal", "logistic", "laplace", "student-t(10)", "student-t(3)")
 SHOWN = ("k1", "k3", "cv")
 _OFFSET, _TOLERANCE, _LARGE, _BALANCED = 0.25, 0.01, 16, 1024
 _LOW, _HIGH = 0.6, 4.0
-_NODES = (24, 6)  # scales on either side of the border
-_FEWEST, _MOST = 1e3, 1e8  # samples; what needs more leaves the panel
+_NODES = (24, 6)  # the numbers of scales below and above the border
+_FEWEST, _MOST = 1e3, 1e8  # the fewest and the most samples that the panels show
 
 
 class Theory(NamedTuple):
     """The theory of one family over scale.
 
-    border  the scale from which E r^2 is infinite; inf where there is none
-    scale   shape (scales,)
-    needed  samples for the tolerance in one dimension, by estimator; NaN where not known
+    border  the scale from which on E r^2 is infinite; inf if it never is
+    scale   the scales, shape (scales,)
+    needed  the samples for the tolerance in one dimension, by estimator; NaN where not known
     last    the largest scale at which k3 has at most the variance of k1, by dimension
-    gain    RMSE of k1 over iid samples, divided by that over as many Sobol' points
+    gain    the RMSE of k1 over iid samples, divided by that over as many Sobol' points
     """
 
     border: float
@@ -48,7 +48,7 @@ class Theory(NamedTuple):
 def theory(family: str) -> Theory:
     """The theory of one family over the figure's scales."""
     edge = parts.ratio_border(family, _OFFSET)
-    # Denser towards the border, where k3's variance goes off to infinity.
+    # Scales are denser towards the border, where the variance of k3 goes to infinity.
     even = np.linspace(0.0, 1.0, _NODES[0])
     last = min(0.999 * edge, _HIGH)
     scale = _LOW * (last / _LOW) ** (even * (1.4 - 0.4 * even) if edge < _HIGH else even)
@@ -64,7 +64,7 @@ def theory(family: str) -> Theory:
 
 
 def _needed(family: str, scale: Vector) -> dict[str, Vector]:
-    """Samples over iid points for the tolerance in one dimension, by estimator."""
+    """The iid samples for the tolerance in one dimension, by estimator."""
     rows = []
     for x in scale:
         forecasts = Forecasts(sweep_pair(family, 1, float(x), _OFFSET))
@@ -75,7 +75,7 @@ def _needed(family: str, scale: Vector) -> dict[str, Vector]:
 
 
 def _last(family: str, dimension: int, scale: Vector) -> float:
-    """The largest scale at which k3 has at most the variance of k1, from the nodes by bisection."""
+    """The largest scale at which k3 has at most the variance of k1, by bisection from the nodes."""
 
     def better(x: float) -> bool:
         law = sweep_pair(family, dimension, x, _OFFSET).law
@@ -133,16 +133,16 @@ def _gains(ax: Axes, known: Mapping[str, Theory], colours: list[str]) -> None:
 
 
 def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
-    """Samples needed over scale, a panel a family, and what Sobol' points gain in each.
+    """Draw the samples needed over scale, a panel per family, and the gain by Sobol' points.
 
     Parameters
     ----------
     frames
-        No table: the figure is the same for every study.
+        Not used: the figure is the same for every study.
 
     Returns
     -------
-    The figure, and what its caption quotes.
+    The figure, and the numbers that its caption quotes.
     """
     known = {family: theory(family) for family in FAMILIES}
     colours = parts.sequential(len(FAMILIES))[::-1]

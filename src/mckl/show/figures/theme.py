@@ -1,4 +1,4 @@
-"""One look for every figure: sizes, palette, and the marks for theory and measurement."""
+"""The common look of all figures: sizes, colours, and the marks for theory and measurement."""
 
 from __future__ import annotations
 
@@ -6,34 +6,34 @@ from collections.abc import Mapping, Sequence
 from itertools import cycle
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:  # the explorer has the same colours, and draws nothing with Matplotlib
+if TYPE_CHECKING:  # the explorer uses these colours, but not Matplotlib
     from matplotlib.axes import Axes
 
 from mckl.draw.points import SAMPLERS
 from mckl.estimation.values import ESTIMATORS
 
-# Okabe & Ito's colour-blind safe palette; the brown stands for their yellow, too light for lines.
+# Okabe & Ito's palette for the colour blind; brown replaces their yellow, too light for lines.
 _BLUE, _SKY, _GREEN, _ORANGE = "#0072B2", "#56B4E9", "#009E73", "#E69F00"
 _VERMILION, _PURPLE, _GREY, _BROWN = "#D55E00", "#CC79A7", "#999999", "#5D3A1A"
 
 
 def _in_turn(registry: Mapping[str, object], looks: Sequence[str]) -> dict[str, str]:
-    """A look for every name, in the order of registration; a new name changes no other's."""
+    """A look for every name, in the order of registration, so that new names change no others."""
     return dict(zip(registry, cycle(looks), strict=False))
 
 
 def _radial_last(looks: Mapping[str, str]) -> dict[str, str]:
-    """By sampler in the order in which figures show them: the radial forms last."""
+    """The looks by sampler, in the order of figures: radial forms come last."""
     return {name: looks[name] for name in sorted(looks, key=lambda name: SAMPLERS[name].radial)}
 
 
 def _darker(colour: str) -> str:
-    """A colour with three fifths of its light."""
+    """A colour with three fifths of its brightness."""
     return "#" + "".join(f"{int(colour[i : i + 2], 16) * 3 // 5:02X}" for i in (1, 3, 5))
 
 
 def _colours(colours: Sequence[str]) -> dict[str, str]:
-    """A colour for every estimator; one by factor has the hue of its form for the whole l."""
+    """A colour for every estimator; one by factor has the hue of the same one for the whole l."""
     whole = {name: e for name, e in ESTIMATORS.items() if not name.endswith("-factor")}
     looks = _in_turn(whole, colours)
     return {
@@ -41,12 +41,12 @@ def _colours(colours: Sequence[str]) -> dict[str, str]:
     }
 
 
-# One colour an estimator and a sampler in every figure; in greyscale markers tell them apart.
+# Every estimator and sampler has one colour in all figures. In greyscale, markers differ.
 ESTIMATOR_COLOURS: Mapping[str, str] = _colours(
     (_BLUE, _ORANGE, _VERMILION, _GREEN, _PURPLE, _SKY, _GREY, _BROWN)
 )
 ESTIMATOR_MARKERS: Mapping[str, str] = _in_turn(ESTIMATORS, "os^DPv*X")
-# Two by two: a point set and its radial form.
+# In pairs: a point set, and its radial form.
 SAMPLER_COLOURS: Mapping[str, str] = _radial_last(
     _in_turn(SAMPLERS, (_BLUE, _SKY, _PURPLE, _GREY, _GREEN, _ORANGE, _VERMILION, _BROWN))
 )
@@ -54,8 +54,8 @@ SAMPLER_MARKERS: Mapping[str, str] = _radial_last(_in_turn(SAMPLERS, "oDsP^v*"))
 SAMPLER_HATCHES: Mapping[str, str] = _radial_last(
     _in_turn(SAMPLERS, ("", "----", "//////", "xxxx", "......", "oooo", "++++"))
 )
-# Gradient methods of which figures show errors. Where two share a colour their markers differ, and
-# no family has both of them.
+# The gradient methods whose errors figures show. If two have the same colour, their markers differ,
+# and no family has both.
 _METHOD_LOOKS = {
     "score": (_BLUE, "o"), "score-loo": (_SKY, "P"), "pathwise": (_GREEN, "D"),
     "stl": (_PURPLE, "v"),
@@ -100,14 +100,14 @@ def apply() -> None:
             "lines.linewidth": 1.2,
             "lines.markersize": 3.0,
             "svg.hashsalt": "mckl",
-            "svg.fonttype": "path",  # the same shapes in every browser, whatever fonts it has
+            "svg.fonttype": "path",  # text looks the same in every browser, whatever its fonts
             "pdf.fonttype": 42,
         }
     )
 
 
 def decades(ax: Axes) -> None:
-    """Log-log axes with a tick a decade."""
+    """Give a panel log-log axes with a tick at every power of ten."""
     from matplotlib.ticker import LogLocator, NullLocator
 
     ax.set_xscale("log")

@@ -1,4 +1,4 @@
-"""Gradient descent with each method: KL against steps, beside what its exact mean predicts."""
+"""The figure of gradient descent with each method: KL against steps, with exact predictions."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from mckl.show.figures import Frames, parts, theme
 from mckl.study.training import SAMPLES, labels
 from mckl.text import two_digits
 
-# Unbiased methods all descend one curve: of them some are drawn.
+# All unbiased methods follow one curve on average, so only some of them are drawn.
 _DRAWN = ("score", "stl", "full-sum", "k1-loss", "k3-loss", "k3-reward")
 
 
 def _panel(ax: Axes, rows: pd.DataFrame) -> dict[str, float]:
-    """The runs and the prediction of every method; returns the KL in the end, by method."""
+    """Draw the runs and the prediction of every method; returns the KL at the end, by method."""
     ends: dict[str, float] = {}
     for method in _DRAWN:
         of = rows[rows["method"] == method]
@@ -49,7 +49,7 @@ def _panel(ax: Axes, rows: pd.DataFrame) -> dict[str, float]:
 
 
 def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
-    """One panel a problem: thin lines are runs, dashed ones descend the exact mean.
+    """Draw a panel for each problem: thin lines are runs, dashed lines follow the exact mean.
 
     Parameters
     ----------
@@ -58,13 +58,13 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
 
     Returns
     -------
-    The figure, and what its caption quotes.
+    The figure, and the numbers that its caption quotes.
     """
     training = frames["training"]
     problems = list(dict.fromkeys(training["problem"]))
     fig, axes = plt.subplots(1, max(len(problems), 1), figsize=(theme.WIDTH, 2.9), squeeze=False)
     if not problems:
-        parts.message(axes[0, 0], "no method of this study is trained with")
+        parts.message(axes[0, 0], "this study has none of the methods\nthat the training runs use")
     numbers = []
     for ax, problem in zip(axes[0], problems, strict=False):
         rows = training[training["problem"] == problem]

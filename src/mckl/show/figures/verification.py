@@ -1,4 +1,4 @@
-"""Theory against measurement: QQ plots of the verification's p-values, and what they can see."""
+"""The figure of theory against measurement: QQ plots of p-values, and errors they would detect."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from mckl.study.verification import LEVEL, POWER, cell_name, smallest_errors
 from mckl.text import two_digits
 
 _TRACE = ["setting", "backend", "sampler", "estimator", "quantity"]
-_MOST = 600  # points drawn a panel: all of both tails, some of the middle
+_MOST = 600  # the most points of a panel: all in both tails, some in the middle
 _TAIL = 150
 _FAILED = "#D55E00"
 _TESTS = {
@@ -32,7 +32,7 @@ _TESTS = {
 _QUANTITIES = {
     "mean": "mean", "variance": "variance", "std_error": "standard error²",
 }  # fmt: skip
-# What the smallest error of a quantity is a share of.
+# The numbers relative to which the smallest errors are given.
 _SHARES = {
     "mean": "bias / KL", "variance": "variance", "std_error": "standard error",
     "coverage": "coverage lost",
@@ -40,17 +40,17 @@ _SHARES = {
 
 
 def normal_scores(p_value: Vector, z: Vector) -> Vector:
-    """The standard normal numbers with these two-sided p-values, on the side of z."""
+    """The standard normal numbers with these two-sided p-values and the signs of z."""
     with np.errstate(divide="ignore"):
         return np.sign(z) * -ndtri(0.5 * p_value)
 
 
 def _last_cells(verification: pd.DataFrame, settings: pd.DataFrame) -> pd.DataFrame:
-    """The gamma cell of the largest checkpoint of a trace, in order of its score.
+    """The last cell with a gamma test of each trace, in the order of scores.
 
-    Of the settings of a family and dimension, which share their draws, one: another for each
-    sampler and estimator. A cell that failed is always among them. What is left as a margin for
-    cv's theory, a leading order, puts most of its scores at 0: it is not shown.
+    Settings of one family and dimension share their draws, so only one of them is used, a different
+    one for each sampler and estimator. Cells that failed are always included. cv is left out: the
+    margin for its theory, a leading order, makes most of its scores 0.
     """
     means = [name for name, e in ESTIMATORS.items() if e.parameters == 1]
     tested = verification[
@@ -68,7 +68,7 @@ def _last_cells(verification: pd.DataFrame, settings: pd.DataFrame) -> pd.DataFr
 
 
 def _drawn(count: int) -> NDArray[np.int64]:
-    """Which ranks are drawn: every one, or both tails and an even choice between them."""
+    """The ranks that are drawn: all, or else both tails and ranks at equal steps between them."""
     if count <= _MOST:
         return np.arange(count, dtype=np.int64)
     middle = np.linspace(_TAIL, count - _TAIL - 1, _MOST - 2 * _TAIL).round().astype(np.int64)
@@ -80,7 +80,7 @@ def _name(cell: pd.Series) -> str:
 
 
 def _panel(ax: Axes, cells: pd.DataFrame, quantity: str, border: float) -> int:
-    """The QQ plot of one quantity; returns how many points lie outside the band."""
+    """Draw the QQ plot of one quantity; returns the number of points outside of the band."""
     if cells.empty:
         parts.message(ax, f"no {quantity} could be tested\nby a known tail")
         return 0
@@ -99,7 +99,7 @@ def _panel(ax: Axes, cells: pd.DataFrame, quantity: str, border: float) -> int:
     for mask, marker, colour, size in (
         (~failed, "o", theme.ESTIMATOR_COLOURS["k1"], 2.2), (failed, "X", _FAILED, 6.0)
     ):  # fmt: skip
-        # A failed cell is always drawn, wherever it ranks.
+        # A failed cell is always drawn, whatever its rank.
         at = drawn[mask[drawn]] if marker == "o" else np.flatnonzero(mask)
         ax.plot(
             expected[at], score[at], linestyle="none", marker=marker, markersize=size,
@@ -111,7 +111,7 @@ def _panel(ax: Axes, cells: pd.DataFrame, quantity: str, border: float) -> int:
     for y in (-border, border):
         ax.axhline(y, color=_FAILED, linewidth=0.9, linestyle="--")
     ax.text(-wide * 0.97, border * 0.97, "fails beyond", color=_FAILED, fontsize=7, va="top")
-    # The lowest is named at the lower right of its point, the highest at the upper left.
+    # The lowest point is named at its lower right, and the highest at its upper left.
     for i, x, y, ha in ((0, 0.97, 0.20, "right"), (count - 1, 0.03, 0.80, "left"))[-count:]:
         cell = cells.iloc[i]
         ax.annotate(
@@ -125,7 +125,7 @@ def _panel(ax: Axes, cells: pd.DataFrame, quantity: str, border: float) -> int:
 
 
 def _bars(ax: Axes, verification: pd.DataFrame) -> dict[str, int]:
-    """How many rows each test took, the failed ones at the end of their bar."""
+    """Draw the number of rows of each test as a bar, with failed ones at its end."""
     tests, passed = verification["test"], verification["passed"]
     counts = {test: int((tests == test).sum()) for test in _TESTS}
     longest = max(max(counts.values()), 1)
@@ -142,7 +142,7 @@ def _bars(ax: Axes, verification: pd.DataFrame) -> dict[str, int]:
 
 
 def _sensitivity(ax: Axes, errors: Mapping[str, Mapping[str, float]]) -> None:
-    """The least errors that would have been caught: over many cells, in the best, in the median."""
+    """Draw the least errors that would be detected: over many cells, in the best, in the median."""
     styles = {
         "pooled": ("D", theme.TRUTH, "over many cells"), "best": ("o", "#4477AA", "best cell"),
         "median": ("o", "white", "median cell"),
@@ -154,12 +154,12 @@ def _sensitivity(ax: Axes, errors: Mapping[str, Mapping[str, float]]) -> None:
             ends = (min(drawn.values()), max(drawn.values()))
             ax.plot(ends, (-i, -i), color=theme.MUTED, linewidth=0.8, zorder=1)
         if drawn.get("best", 0.0) > 0.8 * drawn.get("median", math.inf):
-            drawn.pop("best")  # would hide behind the median
+            drawn.pop("best")  # it would be hidden by the median
         for kind, x in drawn.items():
             marker, colour, _ = styles[kind]
             ax.plot(x, -i, marker, color=colour, markersize=5, markeredgecolor="#4477AA"
                     if kind != "pooled" else colour, zorder=3)  # fmt: skip
-            # The two ends of a line are labelled outwards, what lies between below.
+            # The ends of a line have their labels outside, and points between have them below.
             place = {"pooled": (0, 6, "center"), "best": (0, -11, "center"),
                      "median": (6, -2.5, "left")}[kind]  # fmt: skip
             ax.annotate(f"{x:.2g} %" if x < 100 else f"{x:.0f} %", (x, -i), xytext=place[:2],
@@ -178,7 +178,7 @@ def _sensitivity(ax: Axes, errors: Mapping[str, Mapping[str, float]]) -> None:
 
 
 def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
-    """QQ plots of the normal scores, the smallest errors caught, and what was tested how.
+    """Draw QQ plots of the normal scores, the smallest errors detected, and counts of tests.
 
     Parameters
     ----------
@@ -187,14 +187,14 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
 
     Returns
     -------
-    The figure, and what its caption quotes.
+    The figure, and the numbers that its caption quotes.
     """
     verification = frames["verification"].reset_index(drop=True)
     verification = verification.astype({"passed": bool})
     tested = int((verification["test"] != "none").sum())
     share = LEVEL / max(tested, 1)
     border = float(-ndtri(share / 2))
-    # Names inside of the panels would push a constrained layout apart: the margins are fixed.
+    # Margins are fixed, as a constrained layout would make room for the names inside of panels.
     fig = plt.figure(figsize=(theme.WIDTH, 4.9))
     fig.set_layout_engine("none")
     top = fig.add_gridspec(1, 3, left=0.07, right=0.99, bottom=0.56, top=0.95, wspace=0.2)

@@ -1,7 +1,8 @@
 # ruff: noqa: F401, I001 - an import is a registration, and their order is the study's
-"""What libraries compute as a KL, by name. A new library is one file here and one line below.
+"""The formulas that libraries compute as a KL, by library. A new one is one file and one line here.
 
-Only formulas, roles and sources are here, none of their code. All read in November 2026.
+The files hold formulas, their roles and sources, and none of the libraries' code. All sources were
+read in November 2026.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Mapping
 from mckl.study.libraries.base import Library, Use
 from mckl.study.libraries.formula import Formula
 
-# Every library imported here is registered, in the order in which everything shows them.
+# Every library imported here is registered; tables, figures and pages keep this order.
 from mckl.study.libraries.trl import TRL
 from mckl.study.libraries.verl import VERL
 from mckl.study.libraries.openrlhf import OPENRLHF

@@ -1,6 +1,6 @@
 """ART of OpenPipe: k1 in the advantage. Up to 0.3.11 it had k3 as a loss.
 
-Its package has no date: that of the reading stands here.
+The package has no date, so the date below is that on which it was read.
 """
 
 from mckl.study.libraries.base import BATCH_TOKENS, EACH_TOKEN, Library, Use

@@ -1,4 +1,4 @@
-"""What a library computes as a KL: the formula, what it is used as, and where that is written."""
+"""The description of a library's KL: the formula, what it is used for, and where it is written."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from typing import Literal, NamedTuple
 
 from mckl.study.libraries.formula import Formula
 
-# How the library makes one number of a batch's tokens.
+# How the library averages over the tokens of a batch.
 BATCH_TOKENS = "mean over the batch's tokens"
 SEQUENCE_MEANS = "mean of the sequences' means"
 SEQUENCE_SUMS = "sum over each sequence"
 EACH_TOKEN = "each token by itself"
 
-# What is differentiated: the value alone; the value times a ratio of the policy to itself, whose
-# value is 1 and whose gradient is the score; k2 in the value's place; nothing (metric, reward).
+# What is differentiated: only the value; the value times a ratio of the policy to itself, which has
+# the value 1 and the score as its gradient; k2 instead of the value; or nothing (metric, reward).
 Differentiated = Literal["value", "value and ratio", "k2", "nothing"]
 
 
@@ -25,18 +25,18 @@ class Use(NamedTuple):
     used_as
         `metric` (logged), `reward` (subtracted from rewards or advantages) or `loss`.
     formula
-        What is computed of l = log q - log p, q being the law that drew the tokens.
+        The function of l = log q - log p, where q is the law that drew the tokens.
     source
-        File and lines, of the library's repository or package.
+        The file and the lines in the library's repository or package.
     averaged
-        How tokens and sequences are put together.
+        How the values of tokens and sequences are averaged.
     default
-        Whether it is what the library computes in this role unless it is told otherwise; the role
-        itself may be off by default.
+        Whether the library computes this in this role by default; the role itself may be off by
+        default.
     differentiated
-        What the loss's gradient is taken of.
+        The quantity whose gradient the loss uses.
     note
-        What else there is to know, in words.
+        Further facts, in words.
     """
 
     used_as: Literal["metric", "reward", "loss"]
@@ -49,22 +49,22 @@ class Use(NamedTuple):
 
 
 class Library(NamedTuple):
-    """A library as it was read.
+    """A library, in the version that was read.
 
     Attributes
     ----------
     name
-        As its authors write it.
+        The name, as its authors write it.
     version
-        What the source calls itself.
+        The version that the source states.
     source
-        The repository, or the package where that was read.
+        The repository, or the package if the package was read.
     commit
         The commit that was read; empty for a package.
     date
-        Of the commit or the package, ISO 8601.
+        The date of the commit or the package, in ISO 8601.
     uses
-        The formulas.
+        The formulas in their roles.
     """
 
     name: str

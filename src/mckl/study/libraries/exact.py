@@ -1,7 +1,7 @@
-"""The exact law of a formula's sum over a policy's tokens, to the fourth order.
+"""The exact moments of a formula's sum over a policy's tokens, to the fourth order.
 
-A formula of a token's l is a function of two tokens in turn, so the chain's transfer matrices give
-the law of its sum over a sequence (`mckl.exact.chain`).
+A formula of a token's l is a function of two successive tokens. So the transfer matrices of the
+chain give the law of its sum over a sequence (`mckl.exact.chain`).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _ORDER = 4
 
 
 class Moments(NamedTuple):
-    """A sum over a sequence's tokens.
+    """The moments and the range of a sum over a sequence's tokens.
 
     Attributes
     ----------
@@ -46,15 +46,17 @@ class Moments(NamedTuple):
 
 
 def sum_moments(pair: PolicyPair, values: Vector, beside: Vector | None = None) -> Moments:
-    """The law of the sum of `values` over the transitions of a sequence under q.
+    """The moments of the sum of `values` over the transitions of a sequence drawn from q.
 
     Parameters
     ----------
+    pair
+        The policies.
     values
-        Of each transition, shape (states, states).
+        The value of each transition, shape (states, states).
     beside
-        Values of the same shape of a second token that p draws after each state, which are added.
-        q must take all that p takes.
+        Values of the same shape for a second token that p draws after each state; they are added.
+        q must not be 0 where p is not.
     """
     of, series, orders = pair.transitions, algebra(1, _ORDER), range(_ORDER + 1)
     parts = [values**k / math.factorial(k) for k in orders]
@@ -72,10 +74,10 @@ def sum_moments(pair: PolicyPair, values: Vector, beside: Vector | None = None) 
 
 
 def formula_moments(pair: PolicyPair, formula: Formula) -> Moments:
-    """The law of the formula of a sequence under q: the sum over its tokens, or of its l.
+    """The moments of a formula over a sequence drawn from q.
 
-    Of the sequence's l there is k3 alone, without a clamp; its fourth moment is not computed, and
-    its ends are those of k3 / (1 + r).
+    The formula is summed over tokens, or applied to the sequence's l. The latter must be k3 without
+    a clamp; its fourth moment is not computed, and its range is that of k3 / (1 + r).
     """
     if not formula.whole:
         return sum_moments(pair, formula(pair.transitions.ell))
@@ -86,21 +88,21 @@ def formula_moments(pair: PolicyPair, formula: Formula) -> Moments:
 
 
 def clamped_share(pair: PolicyPair, formula: Formula) -> float:
-    """The share of tokens that a clamp changes, expected under q."""
+    """The expected share of tokens, drawn from q, whose value a clamp changes."""
     return sum_moments(pair, formula.clamped(pair.transitions.ell)).mean / pair.dimension
 
 
 def balanced(formula: Formula, ell: Vector) -> Vector:
-    """The formula at l, times q / (q + p); the shape of l."""
+    """The formula at l times q / (q + p), in the shape of l."""
     return np.asarray(formula(ell) / (1.0 + np.exp(-ell)))
 
 
 def balanced_moments(pair: PolicyPair, formula: Formula) -> Moments:
-    """The law of a sum with the formula's mean that also looks where q hardly ever goes.
+    """The moments of a sum with the formula's mean that also samples what q hardly ever draws.
 
-    After every prefix that q draws, one token of q and one of p count, each by `balanced`: the
-    balance heuristic of Veach & Guibas, "Optimally combining sampling techniques for Monte Carlo
-    rendering" (1995).
+    After every prefix that q draws, one token of q and one of p are added, each with the weight of
+    `balanced`. This is the balance heuristic of Veach & Guibas, "Optimally combining sampling
+    techniques for Monte Carlo rendering" (1995).
     """
     values = balanced(formula, pair.transitions.ell)
     return sum_moments(pair, values, values)
@@ -109,7 +111,7 @@ def balanced_moments(pair: PolicyPair, formula: Formula) -> Moments:
 def _end(
     pair: PolicyPair, values: Vector, beside: Vector | None, end: Callable[..., Vector]
 ) -> float:
-    """The smallest or the largest sum, by `end`, over the transitions that q can make."""
+    """The smallest or the largest possible sum, as `end` is min or max, over q's transitions."""
     of, never = pair.transitions, math.inf if end is np.min else -math.inf
     table = np.where(of.q > 0, values, never)
     if beside is not None:

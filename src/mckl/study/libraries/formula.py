@@ -1,4 +1,4 @@
-"""A function of the log density ratio, as libraries compute it: which k, and how it is clamped."""
+"""Formulas of libraries: a function k1, k2 or k3 of the log density ratio, and its clamps."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from mckl.arrays import Vector
 
-# By Schulman's names (2020), with l = log q - log p of a token that q drew and r = e^-l.
+# Named as by Schulman (2020), with l = log q - log p of a token that q drew, and r = e^-l.
 KINDS: Mapping[str, Callable[[Vector], Vector]] = {
     "k1": lambda ell: ell,
     "k2": lambda ell: 0.5 * ell**2,
@@ -22,19 +22,19 @@ KINDS: Mapping[str, Callable[[Vector], Vector]] = {
 
 
 class Formula(NamedTuple):
-    """What is computed of a token's l, in nats.
+    """A function of a token's l, in nats.
 
     Attributes
     ----------
     kind
         One of `KINDS`.
     most_log_ratio
-        l is clamped to +- this before; inf: not at all.
+        l is first clamped to +- this; inf for no clamp.
     most_value
-        The result is clamped to +- this; inf: not at all.
+        The result is clamped to +- this; inf for no clamp.
     whole
-        Whether it is a function of the sequence's l, the sum of its tokens', and not of each
-        token's, whose results are then added up.
+        True if the function is applied to the sequence's l, which is the sum over its tokens; False
+        if it is applied to each token's l and the results are added up.
     """
 
     kind: str
@@ -44,7 +44,7 @@ class Formula(NamedTuple):
 
     @property
     def name(self) -> str:
-        """Such as ``k3, l within 20, result within 10``.
+        """The formula in words, such as ``k3, l within 20, result within 10``.
 
         >>> Formula("k3", most_value=10).name
         'k3, result within 10'
@@ -63,16 +63,16 @@ class Formula(NamedTuple):
 
     @property
     def unbiased(self) -> bool:
-        """Whether its mean is KL(q||p) whatever the policies, where neither misses the other."""
+        """Whether the mean is KL(q||p) for all policies q and p that have the same support."""
         return not self.clamps and self.kind in ("k1", "k3")
 
     def __call__(self, ell: Vector) -> Vector:
-        """The formula at l, of any shape."""
+        """The value of the formula at l, an array of any shape, in nats."""
         held = np.clip(ell, -self.most_log_ratio, self.most_log_ratio)
         return np.clip(KINDS[self.kind](held), -self.most_value, self.most_value)
 
     def clamped(self, ell: Vector) -> Vector:
-        """1 where a clamp changes the result, 0 elsewhere; the shape of l."""
+        """1 where a clamp changes the result and 0 elsewhere, in the shape of l."""
         with np.errstate(over="ignore"):
             free = KINDS[self.kind](ell)
         return np.asarray(self(ell) != free, dtype=np.float64)

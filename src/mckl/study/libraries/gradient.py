@@ -1,4 +1,4 @@
-"""What the gradient of a library's loss is on average, beside the gradient of KL(q||p)."""
+"""The exact mean of the gradient of a library's loss, compared with the gradient of KL(q||p)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SLOPES: Mapping[str, Callable[[Vector], Vector]] = {
     "k3 of -l": np.expm1,
 }
 
-# Of a function of the sequence's l; the mean of k1's own derivative, the score, is 0.
+# The weights for functions of the sequence's l. The derivative of k1 is the score, whose mean is 0.
 _WHOLE: Mapping[tuple[str, str], Weight] = {
     ("k1", "value and ratio"): ELL,
     ("k2", "value"): ELL,
@@ -32,16 +32,16 @@ _WHOLE: Mapping[tuple[str, str], Weight] = {
 
 
 def slope(formula: Formula, ell: Vector) -> Vector:
-    """The derivative of a formula in l: 0 where a clamp holds it."""
+    """The derivative of a formula in l, which is 0 where a clamp acts."""
     with np.errstate(over="ignore"):
         inside = (np.abs(ell) < formula.most_log_ratio) & (formula.clamped(ell) == 0)
         return np.asarray(np.where(inside, _SLOPES[formula.kind](ell), 0.0))
 
 
 def loss_gradient(pair: PolicyPair, use: Use) -> tuple[float, float]:
-    """Relative bias and cosine of the mean gradient of a loss, summed over tokens.
+    """The relative bias and the cosine of the mean gradient of a loss, summed over tokens.
 
-    NaN for what is no loss, and where no exact mean is known.
+    NaN for uses other than a loss, and where the exact mean is not known.
     """
     scores = pair.scores
     if use.used_as != "loss" or scores is None:
@@ -53,7 +53,7 @@ def loss_gradient(pair: PolicyPair, use: Use) -> tuple[float, float]:
         "k2": lambda ell: ell,
     }
     with_ratio = use.differentiated == "value and ratio"
-    # Where a ratio is that of the sequence, its score is multiplied by the whole value.
+    # If the ratio is that of the sequence, the sequence's score is multiplied by the whole value.
     if formula.whole or (with_ratio and use.averaged == SEQUENCE_SUMS):
         whole = _WHOLE.get((formula.kind, use.differentiated))
         if whole is None or formula.clamps:
@@ -61,7 +61,7 @@ def loss_gradient(pair: PolicyPair, use: Use) -> tuple[float, float]:
         (mean,) = scores.whole(whole, 1)
     else:
         (mean,) = scores.by_factor(Rule(Weight(weights[use.differentiated])), 1)
-    # A score whose mean is 0 leaves rounding, which has no direction.
+    # A mean that is 0 but for rounding has no direction.
     size = float(np.sqrt(scores.fisher.sum()))
     mean = np.where(np.abs(mean) > 1e-13 * size, mean, 0.0)
     found = numbers(mean, 0.0, scores.gradient, scores.count)

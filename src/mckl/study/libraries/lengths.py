@@ -1,9 +1,10 @@
-"""What the ways to divide by sequences' lengths estimate, where a stop token ends a sequence.
+"""The two ways to divide by sequences' lengths, and what they estimate if a stop token ends them.
 
-A sequence has T tokens, the stop token among them, and a formula's sum over them. Libraries log or
-descend one of two numbers, in nats a token. Every formula whose tokens have the right mean after
-every prefix has the same mean of the sum and over the batch's tokens, but not the same mean of
-sequences' means: T depends on the tokens that it divides.
+A sequence has T tokens, among them the stop token, and a formula's sum over these. Libraries log or
+descend the mean over all tokens of a batch, or the mean of sequences' means, in nats per token.
+All formulas with the right mean after every prefix have the same mean of the sum, and over a
+batch's tokens. But their means of sequences' means differ, as T depends on the tokens that it
+divides.
 """
 
 from __future__ import annotations
@@ -17,18 +18,18 @@ from mckl.study.libraries.formula import Formula
 
 
 class PerToken(NamedTuple):
-    """What is estimated, exactly.
+    """The exact values that the averages estimate.
 
     Attributes
     ----------
     total
-        E of the formula's sum over a sequence, KL where it is unbiased, in nats.
+        The mean of the formula's sum over a sequence, in nats; KL for unbiased formulas.
     length
-        E T.
+        E T, in tokens.
     batch_tokens
-        The total / E T: what the mean over a large batch's tokens comes to.
+        The total divided by E T, which the mean over a large batch's tokens converges to.
     sequence_means
-        E (sum / T): what the mean of the sequences' means is unbiased for.
+        E (sum / T), which the mean of sequences' means estimates without bias.
     """
 
     total: float
@@ -38,11 +39,11 @@ class PerToken(NamedTuple):
 
 
 def per_token(pair: PolicyPair, formula: Formula) -> PerToken:
-    """The numbers of a policy that ends at its stop token, or after `pair.dimension` tokens."""
+    """The values for a policy that ends at its stop token, or after `pair.dimension` tokens."""
     of = pair.transitions
     values = of.q * formula(of.ell)
     stops = np.arange(len(of.q)) == pair.stop
-    alive, so_far = of.start.copy(), np.zeros(len(of.q))  # P and E of the sum, by state
+    alive, so_far = of.start.copy(), np.zeros(len(of.q))  # probability and mean sum, by state
     total = length = mean = 0.0
     for token in range(1, pair.dimension + 1):
         length += alive.sum()

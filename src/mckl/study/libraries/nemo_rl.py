@@ -1,4 +1,4 @@
-"""NeMo RL of NVIDIA: k3 with two clamps, times a ratio that is differentiated since June 2026."""
+"""NeMo RL of NVIDIA: k3 with two clamps, times a ratio, differentiated too since June 2026."""
 
 from mckl.study.libraries.base import BATCH_TOKENS, EACH_TOKEN, Library, Use
 from mckl.study.libraries.formula import K3, Formula

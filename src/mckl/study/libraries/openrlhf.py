@@ -1,4 +1,4 @@
-"""OpenRLHF: one function for reward and loss, whose result is clamped whatever the formula."""
+"""OpenRLHF: one function for reward and loss, whose result is clamped for every formula."""
 
 from mckl.study.libraries.base import (
     BATCH_TOKENS,

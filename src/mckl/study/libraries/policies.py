@@ -10,15 +10,15 @@ from mckl.study.settings import grid_setting
 
 STATES, TOKENS = 16, 32
 FAMILY = f"policy({STATES})"
-# (scale, offset): q leaves p step by step, until it hardly ever draws what p likes; in the last two
-# p is sharper than q, so that l is large.
+# (scale, offset) of the policies. q moves away from p step by step, until it hardly ever draws the
+# tokens that p prefers. In the last two, p is sharper than q, so that l is large.
 STEPS = ((1.0, 0.02), (1.0, 0.1), (1.0, 0.5), (1.0, 1.0), (1.0, 2.0), (1.0, 4.0),
          (0.25, 0.5), (0.1, 0.5))  # fmt: skip
-SHARPER = 2  # how many, at the end, are of the second kind
+SHARPER = 2  # the number of policies at the end of which p is sharper
 
 
 def policies() -> Mapping[str, PolicyPair]:
-    """The policies by name of their setting, from nearly equal to far apart."""
+    """The policies by the name of their setting, from nearly equal to far apart."""
     return {
         grid_setting(TOKENS, scale, offset, FAMILY).name: _policy(scale, offset)
         for scale, offset in STEPS
@@ -26,7 +26,7 @@ def policies() -> Mapping[str, PolicyPair]:
 
 
 def stopping(offset: float, tokens: int) -> PolicyPair:
-    """The policy with scale 1 that the token 0 ends, or this many tokens."""
+    """The policy with scale 1 whose sequences end at token 0, or after `tokens` tokens."""
     of = _policy(1.0, offset).transitions
     case = {
         "dimension": tokens, "stop": 0,

@@ -1,8 +1,8 @@
-"""Formulas on drawn sequences, and whether that agrees with their exact law.
+"""Checks the exact laws of formulas on drawn sequences.
 
-The sequences are drawn from the tables and the formulas applied to the l of the tokens drawn: no
-part of the exact recursion is used. A sum over a sequence is bounded, so that Bennett's inequality
-bounds the probability of a false alarm whatever its law.
+Sequences are drawn from the tables, and formulas are applied to the l of their tokens, without any
+part of the exact recursion. A sum over a sequence is bounded, so that Bennett's inequality bounds
+the probability of a false alarm for every law.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ from mckl.study.libraries.exact import Moments, balanced, balanced_moments
 from mckl.study.libraries.formula import Formula
 from mckl.study.tails import bennett_p_value, chernoff_p_value
 
-SEQUENCES = 16384  # a policy
-POWER = 0.9  # with which the smallest error is caught
+SEQUENCES = 16384  # sequences drawn for each policy
+POWER = 0.9  # the probability with which the smallest reported error is detected
 
 
 class Drawn(NamedTuple):
-    """l of drawn tokens, shape (tokens, sequences) each.
+    """l of drawn tokens, in arrays of shape (tokens, sequences).
 
     Attributes
     ----------
     own
-        Of the sequences that q draws.
+        l of the tokens of sequences that q draws.
     other
-        Of one token that p draws after each of their prefixes.
+        l of one token that p draws after each prefix of these sequences.
     of_p
-        Of as many sequences that p draws.
+        l of the tokens of as many sequences that p draws.
     """
 
     own: Vector
@@ -43,13 +43,16 @@ class Drawn(NamedTuple):
     of_p: Vector
 
     def sums(self, formula: Formula) -> Vector:
-        """The formula of each sequence that q draws, shape (sequences,)."""
+        """The value of the formula for each sequence that q draws, shape (sequences,)."""
         if formula.whole:
             return formula(self.own.sum(axis=0))
         return np.asarray(formula(self.own).sum(axis=0))
 
     def balanced_sums(self, formula: Formula) -> Vector:
-        """Numbers with the same mean that see what q hardly ever draws (`balanced_moments`)."""
+        """Sums with the same mean that also use tokens that q hardly ever draws.
+
+        They are those of `mckl.study.libraries.exact.balanced_moments`.
+        """
         if formula.whole:
             return np.asarray(
                 balanced(formula, self.own.sum(axis=0)) + balanced(formula, self.of_p.sum(axis=0))
@@ -59,7 +62,7 @@ class Drawn(NamedTuple):
 
 
 def draw(pair: PolicyPair, seed: int, *key: str) -> Drawn:
-    """`SEQUENCES` sequences of q and of p, from the random stream with this key."""
+    """`SEQUENCES` sequences of q and of p, drawn from the random stream with this key."""
     chance, of = generator(seed, "formulas", *key), pair.transitions
     q, p = of.q, of.q * np.exp(-of.ell)
     own, other = _draw(of.start, q, p, of.ell, pair.dimension, chance)
@@ -70,7 +73,7 @@ def draw(pair: PolicyPair, seed: int, *key: str) -> Drawn:
 def _draw(
     start: Vector, q: Vector, p: Vector, ell: Vector, tokens: int, chance: np.random.Generator
 ) -> Vector:
-    """l of sequences of q, and of one token of p after each prefix: (2, tokens, sequences)."""
+    """l of q's sequences, and of one token of p after each prefix: (2, tokens, sequences)."""
     edges, edges_q, edges_p = (np.cumsum(x, axis=-1)[..., :-1] for x in (start, q, p))
     state = np.searchsorted(edges, chance.random(SEQUENCES), side="right")
     out = np.empty((2, tokens, SEQUENCES))
@@ -84,20 +87,20 @@ def _draw(
 
 
 class Judged(NamedTuple):
-    """What was measured of a formula beside its exact law.
+    """The measured moments of a formula, compared with its exact law.
 
     Attributes
     ----------
     mean
-        Of the balanced sums, in nats.
+        The mean of the balanced sums, in nats.
     variance
-        Of the plain sums about the exact mean, in nats squared.
+        The variance of the formula's own sums about the exact mean, in nats squared.
     z
-        The distance of the mean from the exact one, in standard deviations.
+        The difference of the mean from the exact one, in standard deviations.
     p_value
-        Bound on the probability of a mean or a variance that is as far off or farther.
+        A bound on the probability of a mean or a variance with an error as large as this.
     smallest_error
-        The error of the mean, in nats, that fails with the probability `POWER`.
+        The error of the mean, in nats, that is detected with the probability `POWER`.
     """
 
     mean: float
@@ -108,19 +111,19 @@ class Judged(NamedTuple):
 
 
 def judge(drawn: Drawn, pair: PolicyPair, formula: Formula, exact: Moments, level: float) -> Judged:
-    """A formula on drawn sequences against its exact law."""
+    """Compare a formula on drawn sequences with its exact law."""
     sums, balanced_sums = drawn.sums(formula), drawn.balanced_sums(formula)
     off = float(balanced_sums.mean()) - exact.mean
     square = float(np.mean((sums - exact.mean) ** 2))
     if formula.whole:
-        # Of the balanced sums the range alone is known: from 0 to `most`, twice.
+        # Only the range of the balanced sums is known, which is from 0 to twice `most`.
         widest = exact.mean * (2.0 * exact.most - exact.mean)  # no variance is larger
         p_value, z = _chernoff(off, exact), math.nan
         visible = _visible(lambda x: max(_chernoff(x, exact), _chernoff(-x, exact)), exact, level)
     else:
         seen = balanced_moments(pair, formula)
         widest, z = seen.variance, off / math.sqrt(seen.variance / SEQUENCES)
-        spread = exact.fourth - exact.variance**2  # of one squared distance
+        spread = exact.fourth - exact.variance**2  # the variance of one squared distance
         of_square = _bennett(square - exact.variance, spread, exact.farthest**2)
         of_mean = _bennett(off, seen.variance, seen.farthest)
         p_value = min(2.0 * min(of_mean, of_square), 1.0)
@@ -141,7 +144,7 @@ def _chernoff(off: float, law: Moments) -> float:
 
 
 def _visible(bound: Callable[[float], float], law: Moments, level: float) -> float:
-    """The distance of a mean from its expectation at which the bound is `level`, by bisection."""
+    """The error of a mean at which the bound is `level`, by bisection."""
     low, high = 0.0, 2.0 * (law.most - law.least)
     for _ in range(50):
         middle = 0.5 * (low + high)

@@ -1,4 +1,4 @@
-"""formulas.parquet: the exact law of every library's formulas, and what was measured of it."""
+"""formulas.parquet: exact and measured moments of every library's formulas."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from mckl.study.libraries.gradient import loss_gradient
 from mckl.study.libraries.policies import policies
 from mckl.study.libraries.simulated import SEQUENCES, draw, judge
 
-LEVEL = 1e-6  # of one false alarm in the whole table
+LEVEL = 1e-6  # the probability of any false alarm in the whole table
 TOLERANCE = 0.01
-_SEED = 20171127  # not the study's: the table is the same in every study
+_SEED = 20171127  # independent of the config, so that every study has the same table
 _MOST = 10**18
 
 
 def formula_rows() -> Mapping[str, list[Any]]:
-    """The columns of formulas.parquet: a row a policy and use, policies from near to far."""
+    """The columns of formulas.parquet: one row for each policy and use, from near to far."""
     uses = [(library, use) for library in LIBRARIES.values() for use in library.uses]
     formulas = list(dict.fromkeys(use.formula for _, use in uses))
     of_all = policies()
@@ -74,7 +74,7 @@ def formula_rows() -> Mapping[str, list[Any]]:
 
 
 def samples_needed(mean: float, variance: float, kl: float) -> float:
-    """Sequences for a relative RMSE of `TOLERANCE`; inf where the bias alone is more."""
+    """The sequences for a relative RMSE of `TOLERANCE`; inf if the bias alone exceeds it."""
     limit, bias = TOLERANCE * kl, mean - kl
     room = (limit - bias) * (limit + bias)
     return max(variance / room, 1.0) if room > 0 else math.inf
@@ -90,7 +90,7 @@ def _need(exact: Moments, kl: float) -> dict[str, Any]:
 
 
 def failures(formulas: pd.DataFrame) -> str | None:
-    """A message naming the worst rows that failed; None when all passed."""
+    """A message that names the worst rows that failed; None if all passed."""
     failed = formulas[~formulas["passed"]].sort_values("p_value")
     if failed.empty:
         return None
@@ -105,11 +105,11 @@ def failures(formulas: pd.DataFrame) -> str | None:
 
 
 def passed_line(formulas: pd.DataFrame) -> str:
-    """What a passed gate says of the formulas, and what error of a mean they would have shown."""
+    """The message if all rows passed, with the errors of a mean that would have been detected."""
     each = formulas.drop_duplicates(["setting", "formula"])
     least, median = (100 * each["smallest_error"].quantile(q) for q in (0.0, 0.5))
     return (
         f"formulas of libraries: mean and variance of {len(each)} agree at a family-wise level of "
-        f"{LEVEL:g}; a mean off by {least:.2g} % of KL would have shown at best, {median:.2g} % in "
-        "the median"
+        f"{LEVEL:g}; an error of a mean of {least:.2g} % of KL would have been detected at best, "
+        f"and one of {median:.2g} % in the median"
     )

@@ -1,7 +1,7 @@
 """TRL of Hugging Face: GRPO and RLOO.
 
 The importance ratio has been on by default since 1.10.0 (pull request 6503); 1.9 had it as an
-option. PPOTrainer, no longer in 1.16.0, put k1 (or, on request, k3) into the reward.
+option. PPOTrainer, which 1.16.0 no longer has, put k1 (or, as an option, k3) into the reward.
 """
 
 from mckl.study.libraries.base import BATCH_TOKENS, SEQUENCE_SUMS, Library, Use

@@ -1,6 +1,6 @@
 """verl: losses and rewards by the name of the formula.
 
-A name that ends in + keeps the value and takes the gradient of k2 in its place.
+A formula whose name ends in + has the value of that formula, but the gradient of k2.
 """
 
 from mckl.study.libraries.base import (
