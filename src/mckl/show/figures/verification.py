@@ -48,8 +48,9 @@ def normal_scores(p_value: Vector, z: Vector) -> Vector:
 def _last_cells(verification: pd.DataFrame, settings: pd.DataFrame) -> pd.DataFrame:
     """The last cell with a gamma test of each trace, in the order of scores.
 
-    Settings of one family and dimension share their draws, so only one of them is used, a different
-    one for each sampler and estimator. Cells that failed are always included. cv is left out: the
+    Settings of one family and dimension share their draws, and so do estimators, so of all that a
+    sampler gives them only one cell is used, each time another. Cells that failed are always
+    included. cv is left out: the
     margin for its theory, a leading order, makes most of its scores 0.
     """
     means = [name for name, e in ESTIMATORS.items() if e.parameters == 1]
@@ -60,7 +61,7 @@ def _last_cells(verification: pd.DataFrame, settings: pd.DataFrame) -> pd.DataFr
     last = tested.loc[tested.groupby(_TRACE)["samples"].idxmax()].sort_values("setting")
     about = settings.set_index("setting")
     family, dimension = (last["setting"].map(about[axis]) for axis in ("family", "dimension"))
-    groups = last.groupby([family, dimension, *_TRACE[1:]])
+    groups = last.groupby([family, dimension, "backend", "sampler", "quantity"])
     turn = groups.ngroup() % groups["setting"].transform("size")
     last = last[(groups.cumcount() == turn) | ~last["passed"]]
     score = normal_scores(last["p_value"].to_numpy(float), last["z"].to_numpy(float))
