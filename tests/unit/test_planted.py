@@ -310,15 +310,15 @@ def merged_moments(patch):
     right = RunningMoments.update
 
     def wrong(self, ell):
-        units, before = self.units, dict(self._mean)
+        units, before = self.units, self._mean
         right(self, ell)
-        for first, second in self._products:
-            if units:
-                shift = [(self._mean[x] - before[x]) * self.units for x in (first, second)]
-                block = self.units - units
-                self._comoment[first, second] -= units * shift[0] * shift[1] / block / self.units
-                if first == second:
-                    np.maximum(self._comoment[first, first], 0.0, out=self._comoment[first, first])
+        if units:
+            shift = (self._mean - before) * self.units
+            block = self.units - units
+            between = units * shift[self._first] * shift[self._second] / block / self.units
+            left = self._comoment - between
+            own = (self._first == self._second)[:, None]
+            self._comoment = np.where(own, np.maximum(left, 0.0), left)
 
     patch.setattr(RunningMoments, "update", wrong)
 

@@ -7,7 +7,9 @@ mean is large beside the spread.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -29,6 +31,9 @@ class RunningMoments:
         How many traces run side by side.
     dot
         What takes inner products over the last axis.
+    same
+        An integrand's name -> the one under which its moments are kept: that of another where both
+        have the same values.
     """
 
     def __init__(
@@ -37,22 +42,31 @@ class RunningMoments:
         integrands: Callable[[Vector], Any],
         rows: int,
         dot: Callable[[Vector, Vector], Any] = np.vecdot,
+        same: Callable[[str], str] = lambda name: name,
     ) -> None:
-        self._dot = dot
-        self._products = tuple(dict.fromkeys(products))
+        self._dot, self._same = dot, same
         self._integrands = integrands
-        names = dict.fromkeys(name for product in self._products for name in product)
-        self._mean = {name: np.zeros(rows) for name in names}
-        self._comoment = {product: np.zeros(rows) for product in self._products}
+        kept = dict.fromkeys((same(first), same(second)) for first, second in products)
+        # Where the moments of each stand.
+        self._products = {product: i for i, product in enumerate(kept)}
+        self._names = {name: i for i, name in enumerate(dict.fromkeys(n for p in kept for n in p))}
+        pairs = [(self._names[first], self._names[second]) for first, second in kept]
+        self._first, self._second = np.array(pairs, dtype=np.intp).reshape(-1, 2).T
+        # These two are replaced, and never changed: who has them keeps what was seen by then.
+        self._mean: Vector = np.zeros((len(self._names), rows))
+        self._comoment: Vector = np.zeros((len(self._products), rows))
+        self._centred = np.empty(0)
         self.units = 0
 
     def mean(self, name: str) -> Vector:
         """The mean of an integrand so far, shape (rows,)."""
-        return self._mean[name]
+        of: Vector = self._mean[self._names[self._same(name)]]
+        return of
 
     def comoment(self, first: str, second: str) -> Vector:
         """Sum (x - mean x)(y - mean y) so far, shape (rows,)."""
-        return self._comoment[first, second]
+        of: Vector = self._comoment[self._products[self._same(first), self._same(second)]]
+        return of
 
     def update(self, block_values: Vector) -> None:
         """Take in a block of log density ratios, shape (points per unit, rows, units).
@@ -60,57 +74,73 @@ class RunningMoments:
         With sums over factors they have the shape (1 + sums, points per unit, rows, units). The
         value of a unit is the mean of the integrand over its points.
         """
-        points, _, block = block_values.shape[-3:]
-        total = self.units + block
+        points, rows, block = block_values.shape[-3:]
         values = self._integrands(block_values)
-        shift, centred = {}, {}
-        for name, before in self._mean.items():
-            value = getattr(values, name)
-            unit = value[0] if points == 1 else value.mean(axis=0)
-            mean = np.add.reduce(unit, axis=-1) / block
-            shift[name] = mean - before
-            centred[name] = unit - mean[:, None]
-        weight = self.units * block / total
-        for first, second in self._products:
-            within = self._dot(centred[first], centred[second])
-            self._comoment[first, second] += within + weight * shift[first] * shift[second]
-        for name, before in self._mean.items():
-            self._mean[name] = before + shift[name] * (block / total)
+        centred, mean = self._room(rows, block), np.empty_like(self._mean)
+        for name, i in self._names.items():
+            value, out = getattr(values, name), centred[i]
+            unit = value[0] if points == 1 else np.mean(value, axis=0, out=out)
+            np.add.reduce(unit, axis=-1, out=mean[i])
+            mean[i] /= block
+            np.subtract(unit, mean[i, :, None], out=out)
+        within = np.empty_like(self._comoment)
+        for out, i, j in zip(within, self._first, self._second, strict=True):
+            out[:] = self._dot(centred[i], centred[j])
+        self._add(block, mean, within)
+
+    def _room(self, rows: int, block: int) -> Vector:
+        """Room for the centred integrands of a block, the same for every block."""
+        shape = (len(self._names), rows, block)
+        if self._centred.size < math.prod(shape):
+            self._centred = np.empty(math.prod(shape))
+        return self._centred[: math.prod(shape)].reshape(shape)
+
+    def _add(self, units: int, mean: Vector, comoment: Vector) -> None:
+        """Take in the moments of further units."""
+        total = self.units + units
+        shift = mean - self._mean
+        weight = self.units * units / total
+        between = weight * shift[self._first] * shift[self._second]
+        self._comoment = self._comoment + (comoment + between)
+        self._mean = self._mean + shift * (units / total)
         self.units = total
 
     def merge(self, other: RunningMoments) -> None:
         """Take in what another one, of the same products, has seen."""
-        total = self.units + other.units
-        if not total:
-            return
-        shift = {name: other._mean[name] - before for name, before in self._mean.items()}
-        weight = self.units * other.units / total
-        for first, second in self._products:
-            between = weight * shift[first] * shift[second]
-            self._comoment[first, second] += other._comoment[first, second] + between
-        for name, before in self._mean.items():
-            self._mean[name] = before + shift[name] * (other.units / total)
-        self.units = total
+        if other.units:
+            self._add(other.units, other._mean, other._comoment)
+
+    def so_far(self) -> RunningMoments:
+        """What was seen so far, which stays as it is while this one goes on."""
+        out = copy(self)
+        out._centred = np.empty(0)
+        return out
+
+    @staticmethod
+    def side_by_side(parts: Sequence[RunningMoments]) -> RunningMoments:
+        """The rows of all parts, which have seen as many units each."""
+        out = parts[0].so_far()
+        out._mean = np.concatenate([part._mean for part in parts], axis=1)
+        out._comoment = np.concatenate([part._comoment for part in parts], axis=1)
+        return out
 
     def state(self) -> dict[str, Any]:
         """Everything that was seen, of one row, as plain numbers."""
         return {
             "units": self.units,
-            "mean": {name: float(mean[0]) for name, mean in self._mean.items()},
+            "mean": {name: float(self.mean(name)[0]) for name in self._names},
             "comoment": {
-                f"{first} {second}": float(self._comoment[first, second][0])
-                for first, second in self._products
+                " ".join(product): float(self.comoment(*product)[0]) for product in self._products
             },
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from a `state` of the same products."""
         self.units = int(state["units"])
-        self._mean = {name: np.array([float(state["mean"][name])]) for name in self._mean}
-        self._comoment = {
-            (first, second): np.array([float(state["comoment"][f"{first} {second}"])])
-            for first, second in self._products
-        }
+        self._mean = np.array([[float(state["mean"][name])] for name in self._names])
+        self._comoment = np.array(
+            [[float(state["comoment"][" ".join(product)])] for product in self._products]
+        )
 
 
 _SHORT = 2**13  # numbers for which OpenBLAS starts no threads, which take longer than they save

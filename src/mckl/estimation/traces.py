@@ -14,7 +14,7 @@ from mckl.draw.points import Draw, Sampler
 from mckl.errors import NotFiniteError
 from mckl.estimation.running import RunningMoments
 from mckl.estimation.values import Estimator
-from mckl.estimation.values.integrands import Integrands
+from mckl.estimation.values.integrands import Integrands, of_only_factor
 from mckl.exact.integrands import SUMS
 from mckl.families.base import Pair
 
@@ -24,6 +24,8 @@ from mckl.families.base import Pair
 # the result's last bits, so it is no parameter; the second is not.
 BLOCK = 1024
 TRACES_AT_ONCE = 12
+# Traces whose estimates are worked out at once: their moments wait in memory for it.
+ESTIMATED_AT_ONCE = 4096
 # Settings that share their draws: more would save little, and memory would grow with them.
 SETTINGS_AT_ONCE = 12
 
@@ -106,14 +108,17 @@ def traces(
         def integrands(values: Vector) -> Integrands:
             return Integrands(values[0], own, dict(zip(sums, values[1:], strict=True)))
 
-        shape = (len(estimators), len(forms), replicates, len(at))
+        # A row of one factor's moments serves the whole and the sums.
+        same = of_only_factor if one_factor else lambda name: name
+        shape = (len(estimators), len(forms) * replicates, len(at))
         estimate, std_error = np.empty(shape), np.full(shape, np.nan)
         together = max(at_once // len(forms), 1)
+        rows: list[int] = []
+        seen: list[list[RunningMoments]] = [[] for _ in at]
         for first in range(0, replicates, together):
             group = range(first, min(first + together, replicates))
             draws = [sampler.start(library, forms[0], seed, r, *stage) for r in group]
-            moments = RunningMoments(products, integrands, len(forms) * len(group))
-            rows = slice(group.start, group.stop)
+            moments = RunningMoments(products, integrands, len(forms) * len(group), same=same)
             for values in _blocks(library, sampler, forms, draws, at, sums):
                 ell = values[0]
                 if not np.isfinite(ell).all():
@@ -124,15 +129,23 @@ def traces(
                         sample=int(moments.units + unit) * sampler.points.points,
                     )  # fmt: skip
                 for c in _merge(moments, values, [n // sampler.points.points for n in at]):
-                    for e, estimator in enumerate(estimators):
-                        value, variance = estimator.estimate(moments)
-                        estimate[e, :, rows, c] = value.reshape(len(forms), -1)
-                        if sampler.points.independent:
-                            error = np.sqrt(variance).reshape(len(forms), -1)
-                            std_error[e, :, rows, c] = error
+                    seen[c].append(moments.so_far())
                 progress(ell.size)
+            rows += [f * replicates + r for f in range(len(forms)) for r in group]
+            if len(rows) < ESTIMATED_AT_ONCE and group.stop < replicates:
+                continue
+            for c, parts in enumerate(seen):
+                of_rows = RunningMoments.side_by_side(parts)
+                for e, estimator in enumerate(estimators):
+                    value, variance = estimator.estimate(of_rows)
+                    estimate[e, rows, c] = value
+                    if sampler.points.independent:
+                        std_error[e, rows, c] = np.sqrt(variance)
+                parts.clear()
+            rows.clear()
         for i in range(len(forms)):
-            yield Trace(tuple(at), estimate[:, i], std_error[:, i])
+            of_form = slice(i * replicates, (i + 1) * replicates)
+            yield Trace(tuple(at), estimate[:, of_form], std_error[:, of_form])
 
     names = list(pairs)
     forms = [sampler.form(pair) for pair in pairs.values()]

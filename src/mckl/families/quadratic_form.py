@@ -205,9 +205,9 @@ class _Sums:
         for key, pattern in self._patterns.items():
             np.matmul(numbers, pattern, out=self._sums[key][replicate, start:stop])
 
-    def of(self, form: int) -> Vector:
+    def of(self, form: int, out: Vector) -> Vector:
         """The sums of a form, shape (replicates, units)."""
-        return self._factor[form] * self._sums[self._keys[form]]
+        return np.multiply(self._factor[form], self._sums[self._keys[form]], out=out)
 
 
 class _Evaluator:
@@ -239,14 +239,15 @@ class _Evaluator:
             self._chi.add(chisquares, replicate, start, stop)
 
     def finish(self, out: Vector) -> None:
+        ell, part = out[0], np.empty(out.shape[3:])
         for i, constant in enumerate(self._constants):
-            even = self._square.of(i)
+            even = self._square.of(i, ell[0, i])
             even += constant
             if self._chi is not None:
-                even += self._chi.of(i)
-            odd = self._linear.of(i)
-            np.add(even, odd, out=out[0, 0, i])
-            if out.shape[1] == 2:
-                np.subtract(even, odd, out=out[0, 1, i])
+                even += self._chi.of(i, part)
+            odd = self._linear.of(i, part)
+            if len(ell) == 2:
+                np.subtract(even, odd, out=ell[1, i])
+            even += odd
         if self._factors is not None:
-            self._factors.finish(out[1:])
+            self._factors.finish(out[1:], ell)

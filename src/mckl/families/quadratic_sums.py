@@ -4,14 +4,16 @@ How a coordinate is evaluated depends on its coefficients alone, never on the dr
 sums of a sample have the same bits wherever it stands. Where no likely g makes l_i large, r_i - 1
 and -l_i agree in many digits, and r_i - 1 + l_i is summed by its series. Where l_i is of a middle
 size, r_i - 1 keeps its digits as expm1(-l_i); elsewhere e^-l_i less 1, which is faster, does.
-Coordinates that are all alike, as in a sweep, need l_i for nothing else: its sum and that of its
-square follow from the power sums of g, which all forms share.
+Coordinates that are all alike, as in a sweep, need l_i for nothing else: the sum of l_i is l, and
+that of its square follows from the power sums of g, which all forms share.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,69 +25,105 @@ _SMALL = 0.1  # an l_i up to which the series is used
 _SERIES = [(-1.0) ** k / math.factorial(k + 2) for k in range(10)]
 _MIDDLE = 0.25  # the root of E l_i^2 up to which r_i - 1 is not e^-l_i less 1
 _LARGE = 300.0  # beyond, c and what depends on g are added up before the exponential
+_NUMBERS = 2**15  # l_i at a time: they stay in cache
+
+# Which sign of g, and which form.
+_Cell = tuple[int, int]
 
 
-class _Coefficients:
-    """Coordinates of one form that are evaluated in one way.
+class _Part(NamedTuple):
+    """Coordinates of a cell that are evaluated in one way.
 
-    Coefficients that are all alike are one number. `kind` says how: ``small``, ``middle``,
-    ``large`` or ``far``, as the module has it; of the last, c joins what depends on g before the
-    exponential.
+    kind     ``small``, ``middle``, ``large`` or ``far``, as the module has it; of the last, c joins
+             what depends on g before the exponential
+    columns  which coordinates; None for all
+    a, b, c  of shape (1,) where they are all alike, else (coordinates,)
     """
 
-    def __init__(
-        self, a: Vector, b: Vector, c: Vector, where: NDArray[np.bool_], kind: str
-    ) -> None:
-        self.kind = kind
-        self.columns = None if where.all() else np.flatnonzero(where)
-        self.size = int(where.sum())
-        self.a, self.b, self.c = (_alike(v[where]) for v in (a, b, c))
-        self.ones = np.ones(self.size)
-        weight = np.exp(-self.c) if kind == "large" else 1.0
-        self.weight = np.ascontiguousarray(np.broadcast_to(weight, (self.size,)))
+    cell: _Cell
+    kind: str
+    columns: NDArray[np.intp] | None
+    size: int
+    a: Vector
+    b: Vector
+    c: Vector
 
     @property
     def alike(self) -> bool:
         """Whether these are all coordinates of the form, and the same."""
-        return self.columns is None and all(np.ndim(v) == 0 for v in (self.a, self.b, self.c))
+        return self.columns is None and self.a.size == self.b.size == self.c.size == 1
 
-    def quadratic(self, g: Vector, sign: int, scale: float, room: Vector) -> Vector:
-        """Each scale (a g^2 + b sign g), shape (rows, coordinates), in room."""
-        out = room[: g.size].reshape(g.shape)
-        b = scale * sign * self.b
-        if np.ndim(self.a) == 0 and self.a == 0.0:
+    @property
+    def way(self) -> tuple[str | bool | int, ...]:
+        """What parts have in common that are evaluated together."""
+        which = (-1, -1) if self.alike else self.cell
+        return (self.kind, bool(self.a.any()), bool(self.b.any()), *which)
+
+
+def _parts(cell: _Cell, a: Vector, b: Vector, c: Vector) -> Iterator[_Part]:
+    """The coordinates of a cell by how they are evaluated; none of those where q and p agree."""
+    reach = _FAR**2 * np.abs(a) + _FAR * np.abs(b) + np.abs(c)
+    small = reach <= _SMALL
+    middle = ~small & ((a + c) ** 2 + 2.0 * a * a + b * b <= _MIDDLE**2)
+    far = reach > _LARGE
+    large = ~(small | middle | far)
+    kinds = {"small": small & (reach > 0.0), "middle": middle, "large": large, "far": far}
+    for kind, where in kinds.items():
+        if where.any():
+            columns = None if where.all() else np.flatnonzero(where)
+            of = (_alike(v[where]) for v in (a, b, c))
+            yield _Part(cell, kind, columns, int(where.sum()), *of)
+
+
+def _alike(v: Vector) -> Vector:
+    return v[:1] if (v == v[0]).all() else v
+
+
+class _Stack:
+    """Parts that are evaluated together: one, or those of several cells that are alike."""
+
+    def __init__(self, parts: Sequence[_Part]) -> None:
+        _, self.kind, self.columns, size, *_ = parts[0]
+        self.alike, self.parts = parts[0].alike, len(parts)
+        # Shape (parts, 1, coordinates or 1).
+        self._a = np.stack([part.a for part in parts])[:, None]
+        self._b = np.stack([part.b for part in parts])[:, None]
+        self._c = np.stack([part.c for part in parts])[:, None]
+        weight = np.exp(-self._c[:, 0]) if self.kind == "large" else 1.0
+        self._weight = weight * np.ones((len(parts), size))
+
+    def _quadratic(self, g: Vector, some: slice, scale: float, room: Vector) -> Vector:
+        """Each scale (a g^2 + b g), shape (some of the parts, rows, coordinates), in room."""
+        a, b = scale * self._a[some], scale * self._b[some]
+        out = room[: len(a) * g.size].reshape(-1, *g.shape)
+        if not a.any():
             return np.multiply(g, b, out=out)
-        np.multiply(g, scale * self.a, out=out)
-        if np.ndim(b) > 0 or b != 0.0:
+        np.multiply(g, a, out=out)
+        if b.any():
             out += b
         out *= g
         return out
 
-    def ell(self, g: Vector, sign: int, room: Vector) -> Vector:
+    def ell(self, g: Vector, some: slice, room: Vector) -> Vector:
         """Each l_i, in room."""
-        out = self.quadratic(g, sign, 1.0, room)
-        out += self.c
+        out = self._quadratic(g, some, 1.0, room)
+        out += self._c[some]
         return out
 
-    def remainder(self, g: Vector, sign: int, room: Vector, out: Vector) -> None:
+    def remainder(self, g: Vector, some: slice, room: Vector, out: Vector) -> None:
         """The sums that take an exponential: of r_i - 1 + l_i where it is small, else of r_i.
 
-        Of a middle size of r_i - 1. `out` has shape (rows,).
+        Of a middle size of r_i - 1. `out` has shape (some of the parts, rows).
         """
         if self.kind == "small":
-            ell = self.ell(g, sign, room)
+            ell = self.ell(g, some, room)
             np.vecdot(_series(ell), ell, out=out)
             return
-        x = self.quadratic(g, sign, -1.0, room)
+        x = self._quadratic(g, some, -1.0, room)
         if self.kind != "large":
-            x -= self.c
-        with np.errstate(over="ignore"):  # an infinite r is one
-            (np.expm1 if self.kind == "middle" else np.exp)(x, out=x)
-        np.matmul(x, self.weight, out=out)
-
-
-def _alike(v: Vector) -> Vector:
-    return v[0] if (v == v[0]).all() else v
+            x -= self._c[some]
+        (np.expm1 if self.kind == "middle" else np.exp)(x, out=x)
+        np.matvec(x, self._weight[some], out=out)
 
 
 def _series(x: Vector) -> Vector:
@@ -97,16 +135,6 @@ def _series(x: Vector) -> Vector:
     series += _SERIES[0]
     series *= x
     return np.asarray(series)
-
-
-def _groups(a: Vector, b: Vector, c: Vector) -> list[_Coefficients]:
-    """The coordinates of a form by how they are evaluated."""
-    reach = _FAR**2 * np.abs(a) + _FAR * np.abs(b) + np.abs(c)
-    small = reach <= _SMALL
-    middle = ~small & ((a + c) ** 2 + 2.0 * a * a + b * b <= _MIDDLE**2)
-    far = reach > _LARGE
-    kinds = {"small": small, "middle": middle, "large": ~(small | middle | far), "far": far}
-    return [_Coefficients(a, b, c, where, kind) for kind, where in kinds.items() if where.any()]
 
 
 class FactorSums:
@@ -126,96 +154,111 @@ class FactorSums:
         signs: int,
         names: Sequence[str],
     ) -> None:
-        self._forms = [_groups(*c) for c in coefficients]
-        self._signs, self._names = (1, -1)[:signs], names
-        self._exponentials = bool({"ratio", "k3"} & {*names})
-        self._alike = [len(groups) == 1 and groups[0].alike for groups in self._forms]
+        self._names, self._exponentials = names, bool({"ratio", "k3"} & {*names})
+        self._shape = (signs, len(coefficients))
+        # Without b a mirror image has the sums of the sample itself.
+        self._even = [i for i, (_, b, _) in enumerate(coefficients) if signs == 2 and not b.any()]
+        cells = {
+            (s, i): [*_parts((s, i), a, -b if s else b, c)]
+            for i, (a, b, c) in enumerate(coefficients)
+            for s in range(1 if i in self._even else signs)
+        }
+        parts = sorted(itertools.chain(*cells.values()), key=lambda part: part.way)
+        self._stacks = [_Stack([*s]) for _, s in itertools.groupby(parts, lambda part: part.way)]
+        # The parts of each cell, with the rows in which their sums stand.
+        self._cells: dict[_Cell, list[tuple[int, _Part]]] = {cell: [] for cell in cells}
+        for row, part in enumerate(parts):
+            self._cells[part.cell].append((row, part))
+        # Coefficients of the power sums of g in half the sum of l_i^2, where coordinates are alike.
+        self._polynomial = np.zeros((5, *self._shape, 1, 1))
+        for part in parts:
+            if part.alike:
+                n, a, b, c = part.size, part.a, part.b, part.c
+                of = (n * c * c, 2.0 * b * c, b * b + 2.0 * a * c, 2.0 * a * b, a * a)
+                self._polynomial[:, *part.cell, 0] = 0.5 * np.array(of)
+        self._power_sums = "half_square" in names and any(part.alike for part in parts)
         nothing: Vector = np.empty(0)
-        self._powers: Vector = nothing
-        self._remainder: Vector = nothing
-        self._ell: Vector = nothing
-        self._square: Vector = nothing
-        self._scratch: Vector = nothing
-        self._room: Vector = nothing
+        self._powers = self._remainder = self._ell = self._square = nothing
+        self._scratch = self._room = nothing
 
     def resize(self, replicates: int, units: int) -> None:
         """Make room for so many replicates and units."""
-        groups = max(map(len, self._forms))
-        each = (len(self._signs), len(self._forms), groups, replicates, units)
-        self._powers = np.empty((5, replicates, units))
-        self._remainder, self._ell, self._square = (np.zeros(each) for _ in range(3))
-        self._scratch = np.empty((replicates, units))
+        rows = sum(stack.parts for stack in self._stacks)
+        self._powers = np.empty((4, replicates, units))
+        self._remainder, self._ell, self._square = np.empty((3, rows, replicates, units))
+        self._scratch = np.empty((*self._shape, replicates, units))
 
     def add(self, normals: Vector, replicate: int, start: int, stop: int) -> None:
         """Take in the numbers, shape (rows, coordinates), of units start to stop."""
-        if self._room.size < normals.size:  # one for all forms: it stays in cache
-            self._room = np.empty(normals.size)
-        room, here = self._room, (replicate, slice(start, stop))
-        if any(self._alike):
-            self._add_powers(normals, self._powers[(slice(None), *here)])
-        for i, groups in enumerate(self._forms):
-            for s, sign in enumerate(self._signs):
-                for j, group in enumerate(groups):
-                    g = normals if group.columns is None else normals[:, group.columns]
-                    at = (s, i, j, *here)
-                    if not self._alike[i]:
-                        ell = group.ell(g, sign, room)
-                        np.matmul(ell, group.ones, out=self._ell[at])
-                        np.vecdot(ell, ell, out=self._square[at])
-                    if self._exponentials:
-                        group.remainder(g, sign, room, self._remainder[at])
+        if self._room.size < max(normals.size, _NUMBERS):  # one for all forms: it stays in cache
+            self._room = np.empty(max(normals.size, _NUMBERS))
+        room, here = self._room, (slice(None), replicate, slice(start, stop))
+        if self._power_sums:
+            self._add_powers(normals, self._powers[here])
+        remainder, sums, squares = self._remainder[here], self._ell[here], self._square[here]
+        row = 0
+        for stack in self._stacks:
+            g = normals if stack.columns is None else normals[:, stack.columns]
+            if not stack.alike:
+                ell = stack.ell(g, slice(1), room)[0]
+                np.matmul(ell, np.ones(g.shape[1]), out=sums[row])
+                np.vecdot(ell, ell, out=squares[row])
+            together = max(_NUMBERS // g.size, 1)
+            for first in range(0, stack.parts if self._exponentials else 0, together):
+                some = slice(first, min(first + together, stack.parts))
+                with np.errstate(over="ignore"):  # an infinite r is one
+                    stack.remainder(g, some, room, remainder[row + first : row + some.stop])
+            row += stack.parts
 
     def _add_powers(self, g: Vector, out: Vector) -> None:
-        """Sums of g to the powers 1 to 4 over coordinates; the third and fourth for squares."""
-        np.matmul(g, np.ones(g.shape[1]), out=out[1])
-        np.vecdot(g, g, out=out[2])
-        if "half_square" in self._names:
-            square = np.multiply(g, g, out=self._room[: g.size].reshape(g.shape))
-            np.vecdot(square, g, out=out[3])
-            np.vecdot(square, square, out=out[4])
+        """Sums of g to the powers 1 to 4 over coordinates."""
+        ones, x = np.ones(g.shape[1]), self._room[: g.size].reshape(g.shape)
+        np.matmul(g, ones, out=out[0])
+        np.multiply(g, g, out=x)
+        np.matmul(x, ones, out=out[1])
+        np.vecdot(x, x, out=out[3])
+        x *= g
+        np.matmul(x, ones, out=out[2])
 
-    def finish(self, out: Vector) -> None:
-        """Write the sums, shape (names, signs, forms, replicates, units)."""
-        for i, groups in enumerate(self._forms):
-            for s, sign in enumerate(self._signs):
-                rows = dict(zip(self._names, out[:, s, i], strict=True))
-                for row in rows.values():
-                    row[:] = 0.0
-                for j, group in enumerate(groups):
-                    self._add_sums(rows, group, (s, i, j), sign)
-
-    def _add_sums(
-        self, rows: dict[str, Vector], group: _Coefficients, at: tuple[int, int, int], sign: int
-    ) -> None:
-        """Add the sums over the coordinates of a group."""
-        ell, square = self._ell[at], self._square[at]
-        if self._alike[at[1]]:
-            n, a, b, c = group.size, group.a, sign * group.b, group.c
-            self._polynomial((n * c, b, a), ell)
-            if "half_square" in rows:
-                of = (n * c * c, 2.0 * b * c, b * b + 2.0 * a * c, 2.0 * a * b, a * a)
-                self._polynomial(of, square)
-                np.maximum(square, 0.0, out=square)
+    def finish(self, out: Vector, ell: Vector) -> None:
+        """Write the sums, shape (names, signs, forms, replicates, units); `ell` has the l."""
+        rows = dict(zip(self._names, out, strict=True))
         if "half_square" in rows:
-            square *= 0.5
-            rows["half_square"] += square
-        if not self._exponentials:
-            return
-        remainder = self._remainder[at]
-        # It is the sum of r_i - 1 + l_i, of r_i - 1 or of r_i, and the sums differ by that of l_i.
-        small = group.kind == "small"
-        if group.kind in ("large", "far"):
-            remainder -= group.size
-        first, second = ("k3", "ratio") if small else ("ratio", "k3")
-        if first in rows:
-            rows[first] += remainder
-        if second in rows:
-            (np.subtract if small else np.add)(remainder, ell, out=remainder)
-            rows[second] += remainder
+            self._half_squares(rows["half_square"])
+        if self._exponentials:
+            for cell, parts in self._cells.items():
+                of_cell = {name: row[cell] for name, row in rows.items()}
+                self._ratio_and_k3(of_cell, parts, ell[cell])
+        for i in self._even:
+            out[:, 1, i] = out[:, 0, i]
 
-    def _polynomial(self, coefficients: Sequence[Vector], out: Vector) -> None:
-        """The first coefficient, and the others times the power sums, written to out."""
-        out[:] = coefficients[0]
-        for c, power in zip(coefficients[1:], self._powers[1:], strict=False):
-            if c != 0.0:
-                out += np.multiply(power, c, out=self._scratch)
+    def _half_squares(self, out: Vector) -> None:
+        out[:] = self._polynomial[0]
+        if self._power_sums:
+            for coefficient, power in zip(self._polynomial[1:], self._powers, strict=True):
+                out += np.multiply(coefficient, power, out=self._scratch)
+            np.maximum(out, 0.0, out=out)
+        for cell, parts in self._cells.items():
+            if not all(part.alike for _, part in parts):
+                np.multiply(0.5, sum(self._square[row] for row, _ in parts), out=out[cell])
+
+    def _ratio_and_k3(
+        self, out: Mapping[str, Vector], parts: Sequence[tuple[int, _Part]], ell: Vector
+    ) -> None:
+        """The sums of r_i - 1 and of r_i - 1 + l_i, which differ by l."""
+        total = self._remainder[parts[0][0]] if parts else np.zeros(ell.shape)
+        for row, _ in parts[1:]:
+            total += self._remainder[row]
+        if [part.kind for _, part in parts] == ["small"]:
+            if "k3" in out:
+                out["k3"][:] = total
+            if "ratio" in out:
+                np.subtract(total, ell, out=out["ratio"])
+            return
+        for row, part in parts:
+            if part.kind != "middle":
+                total -= self._ell[row] if part.kind == "small" else part.size
+        if "ratio" in out:
+            out["ratio"][:] = total
+        if "k3" in out:
+            np.add(total, ell, out=out["k3"])

@@ -10,6 +10,16 @@ from mckl.exact import integrands
 from mckl.exact.integrands import SUMS
 
 
+def of_only_factor(name: str) -> str:
+    """The integrand of the whole that is this one where a sample has one factor.
+
+    >>> of_only_factor("factor_ratio"), of_only_factor("ell")
+    ('ratio', 'ell')
+    """
+    whole = name.removeprefix("factor_")
+    return whole if whole in SUMS else name
+
+
 class Integrands:
     """Each integrand at the values `ell` of l, computed when it is asked for, and once.
 
@@ -32,8 +42,8 @@ class Integrands:
 
     def __getattr__(self, name: str) -> Vector:
         # Python asks here only for what is neither below nor computed yet.
-        whole = name.removeprefix("factor_")
-        if whole in SUMS and whole != name and self._one_factor:
+        whole = of_only_factor(name)
+        if whole != name and self._one_factor:
             value: Vector = getattr(self, whole)
         elif not name.startswith("_") and name in self._more:
             value = self._more[name](self)
