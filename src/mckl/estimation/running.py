@@ -7,7 +7,6 @@ mean is large beside the spread.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import copy
 from typing import Any
@@ -34,6 +33,9 @@ class RunningMoments:
     same
         An integrand's name -> the one under which its moments are kept: that of another where both
         have the same values.
+    overwrite
+        Whether `update` may write to the values, which is faster. Each integrand must then have an
+        array of its own.
     """
 
     def __init__(
@@ -43,19 +45,19 @@ class RunningMoments:
         rows: int,
         dot: Callable[[Vector, Vector], Any] = np.vecdot,
         same: Callable[[str], str] = lambda name: name,
+        overwrite: bool = False,
     ) -> None:
-        self._dot, self._same = dot, same
-        self._integrands = integrands
+        self._integrands, self._dot = integrands, dot
+        self._same, self._overwrite = same, overwrite
         kept = dict.fromkeys((same(first), same(second)) for first, second in products)
         # Where the moments of each stand.
         self._products = {product: i for i, product in enumerate(kept)}
         self._names = {name: i for i, name in enumerate(dict.fromkeys(n for p in kept for n in p))}
-        pairs = [(self._names[first], self._names[second]) for first, second in kept]
-        self._first, self._second = np.array(pairs, dtype=np.intp).reshape(-1, 2).T
+        self._pairs = [(self._names[first], self._names[second]) for first, second in kept]
+        self._first, self._second = np.array(self._pairs, dtype=np.intp).reshape(-1, 2).T
         # These two are replaced, and never changed: who has them keeps what was seen by then.
         self._mean: Vector = np.zeros((len(self._names), rows))
         self._comoment: Vector = np.zeros((len(self._products), rows))
-        self._centred = np.empty(0)
         self.units = 0
 
     def mean(self, name: str) -> Vector:
@@ -74,26 +76,20 @@ class RunningMoments:
         With sums over factors they have the shape (1 + sums, points per unit, rows, units). The
         value of a unit is the mean of the integrand over its points.
         """
-        points, rows, block = block_values.shape[-3:]
+        points, _, block = block_values.shape[-3:]
         values = self._integrands(block_values)
-        centred, mean = self._room(rows, block), np.empty_like(self._mean)
-        for name, i in self._names.items():
-            value, out = getattr(values, name), centred[i]
-            unit = value[0] if points == 1 else np.mean(value, axis=0, out=out)
-            np.add.reduce(unit, axis=-1, out=mean[i])
-            mean[i] /= block
-            np.subtract(unit, mean[i, :, None], out=out)
+        every = [getattr(values, name) for name in self._names]
+        units = [value[0] if points == 1 else value.mean(axis=0) for value in every]
+        mean, centred = np.empty_like(self._mean), []
+        for unit, of in zip(units, mean, strict=True):
+            np.add.reduce(unit, axis=-1, out=of)
+            of /= block
+            out = unit if self._overwrite or points > 1 else None
+            centred.append(np.subtract(unit, of[:, None], out=out))
         within = np.empty_like(self._comoment)
-        for out, i, j in zip(within, self._first, self._second, strict=True):
-            out[:] = self._dot(centred[i], centred[j])
+        for k, (i, j) in enumerate(self._pairs):
+            within[k] = self._dot(centred[i], centred[j])
         self._add(block, mean, within)
-
-    def _room(self, rows: int, block: int) -> Vector:
-        """Room for the centred integrands of a block, the same for every block."""
-        shape = (len(self._names), rows, block)
-        if self._centred.size < math.prod(shape):
-            self._centred = np.empty(math.prod(shape))
-        return self._centred[: math.prod(shape)].reshape(shape)
 
     def _add(self, units: int, mean: Vector, comoment: Vector) -> None:
         """Take in the moments of further units."""
@@ -112,9 +108,7 @@ class RunningMoments:
 
     def so_far(self) -> RunningMoments:
         """What was seen so far, which stays as it is while this one goes on."""
-        out = copy(self)
-        out._centred = np.empty(0)
-        return out
+        return copy(self)
 
     @staticmethod
     def side_by_side(parts: Sequence[RunningMoments]) -> RunningMoments:

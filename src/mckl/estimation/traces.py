@@ -118,7 +118,9 @@ def traces(
         for first in range(0, replicates, together):
             group = range(first, min(first + together, replicates))
             draws = [sampler.start(library, forms[0], seed, r, *stage) for r in group]
-            moments = RunningMoments(products, integrands, len(forms) * len(group), same=same)
+            moments = RunningMoments(
+                products, integrands, len(forms) * len(group), same=same, overwrite=True
+            )
             for values in _blocks(library, sampler, forms, draws, at, sums):
                 ell = values[0]
                 if not np.isfinite(ell).all():

@@ -189,7 +189,7 @@ class _Sums:
 
     def __init__(self, weights: Sequence[Vector]) -> None:
         alike = [w.size > 0 and bool((w == w[0]).all()) for w in weights]
-        self._factor = [float(w[0]) if one else 1.0 for w, one in zip(weights, alike, strict=True)]
+        self._factor = np.array([w[0] if a else 1.0 for w, a in zip(weights, alike, strict=True)])
         patterns = [np.ones(w.size) if one else w for w, one in zip(weights, alike, strict=True)]
         keys = [-1 if one else i for i, one in enumerate(alike)]
         self._patterns = dict(zip(keys, patterns, strict=True))
@@ -205,28 +205,35 @@ class _Sums:
         for key, pattern in self._patterns.items():
             np.matmul(numbers, pattern, out=self._sums[key][replicate, start:stop])
 
-    def of(self, form: int, out: Vector) -> Vector:
-        """The sums of a form, shape (replicates, units)."""
-        return np.multiply(self._factor[form], self._sums[self._keys[form]], out=out)
+    def write(self, out: Vector) -> Vector:
+        """Write the sums of every form, shape (forms, replicates, units)."""
+        if len(self._sums) == 1:
+            (sums,) = self._sums.values()
+            np.multiply(self._factor[:, None, None], sums, out=out)
+        else:
+            for row, factor, key in zip(out, self._factor, self._keys, strict=True):
+                np.multiply(factor, self._sums[key], out=row)
+        return out
 
 
 class _Evaluator:
     """BLAS products tile by tile, the rest at once."""
 
     def __init__(self, forms: Sequence[QuadraticForm], signs: int, sums: Sequence[str]) -> None:
-        self._constants = [
-            f.kl - float(f.square.sum()) - float((f.chi * f.dof).sum()) for f in forms
-        ]
+        constants = [f.kl - float(f.square.sum()) - float((f.chi * f.dof).sum()) for f in forms]
+        self._constants = np.array(constants)[:, None, None]
         self._linear = _Sums([f.linear for f in forms])
         self._square = _Sums([f.square for f in forms])
         self._chi = _Sums([f.chi for f in forms]) if forms[0].chi.size else None
         self._factors = FactorSums([f.coordinates for f in forms], signs, sums) if sums else None
+        self._room: Vector = np.empty(0)
 
     def resize(self, replicates: int, units: int) -> None:
         if self._factors is not None:
             self._factors.resize(replicates, units)
         for sums in filter(None, (self._linear, self._square, self._chi)):
             sums.resize((replicates, units))
+        self._room = np.empty((len(self._constants), replicates, units))
 
     def add(self, draw: Any, replicate: int, start: int, stop: int) -> None:
         normals, chisquares = draw
@@ -239,15 +246,14 @@ class _Evaluator:
             self._chi.add(chisquares, replicate, start, stop)
 
     def finish(self, out: Vector) -> None:
-        ell, part = out[0], np.empty(out.shape[3:])
-        for i, constant in enumerate(self._constants):
-            even = self._square.of(i, ell[0, i])
-            even += constant
-            if self._chi is not None:
-                even += self._chi.of(i, part)
-            odd = self._linear.of(i, part)
-            if len(ell) == 2:
-                np.subtract(even, odd, out=ell[1, i])
-            even += odd
+        ell = out[0]
+        even = self._square.write(ell[0])
+        even += self._constants
+        if self._chi is not None:
+            even += self._chi.write(self._room)
+        odd = self._linear.write(self._room)
+        if len(ell) == 2:
+            np.subtract(even, odd, out=ell[1])
+        even += odd
         if self._factors is not None:
             self._factors.finish(out[1:], ell)

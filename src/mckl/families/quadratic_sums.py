@@ -22,7 +22,7 @@ from mckl.arrays import Vector
 
 _FAR = 9.0  # a standard normal is farther out with a probability of 2e-19
 _SMALL = 0.1  # an l_i up to which the series is used
-_SERIES = [(-1.0) ** k / math.factorial(k + 2) for k in range(10)]
+_SERIES = [1.0 / math.factorial(k + 2) for k in range(10)]
 _MIDDLE = 0.25  # the root of E l_i^2 up to which r_i - 1 is not e^-l_i less 1
 _LARGE = 300.0  # beyond, c and what depends on g are added up before the exponential
 _NUMBERS = 2**15  # l_i at a time: they stay in cache
@@ -85,28 +85,29 @@ class _Stack:
     def __init__(self, parts: Sequence[_Part]) -> None:
         _, self.kind, self.columns, size, *_ = parts[0]
         self.alike, self.parts = parts[0].alike, len(parts)
-        # Shape (parts, 1, coordinates or 1).
-        self._a = np.stack([part.a for part in parts])[:, None]
-        self._b = np.stack([part.b for part in parts])[:, None]
-        self._c = np.stack([part.c for part in parts])[:, None]
-        weight = np.exp(-self._c[:, 0]) if self.kind == "large" else 1.0
+        # Those of -l_i, of shape (parts, 1, coordinates or 1).
+        self._a = -np.stack([part.a for part in parts])[:, None]
+        self._b = -np.stack([part.b for part in parts])[:, None]
+        self._c = -np.stack([part.c for part in parts])[:, None]
+        self._has_a, self._has_b = bool(self._a.any()), bool(self._b.any())
+        weight = np.exp(self._c[:, 0]) if self.kind == "large" else 1.0
         self._weight = weight * np.ones((len(parts), size))
 
-    def _quadratic(self, g: Vector, some: slice, scale: float, room: Vector) -> Vector:
-        """Each scale (a g^2 + b g), shape (some of the parts, rows, coordinates), in room."""
-        a, b = scale * self._a[some], scale * self._b[some]
+    def _without_c(self, g: Vector, some: slice, room: Vector) -> Vector:
+        """Each -l_i + c of some parts, shape (parts, rows, coordinates), in room."""
+        a, b = self._a[some], self._b[some]
         out = room[: len(a) * g.size].reshape(-1, *g.shape)
-        if not a.any():
+        if not self._has_a:
             return np.multiply(g, b, out=out)
         np.multiply(g, a, out=out)
-        if b.any():
+        if self._has_b:
             out += b
         out *= g
         return out
 
-    def ell(self, g: Vector, some: slice, room: Vector) -> Vector:
-        """Each l_i, in room."""
-        out = self._quadratic(g, some, 1.0, room)
+    def minus_ell(self, g: Vector, some: slice, room: Vector) -> Vector:
+        """Each -l_i, in room."""
+        out = self._without_c(g, some, room)
         out += self._c[some]
         return out
 
@@ -115,19 +116,19 @@ class _Stack:
 
         Of a middle size of r_i - 1. `out` has shape (some of the parts, rows).
         """
+        if self.kind == "large":
+            x = self._without_c(g, some, room)
+        else:
+            x = self.minus_ell(g, some, room)
         if self.kind == "small":
-            ell = self.ell(g, some, room)
-            np.vecdot(_series(ell), ell, out=out)
-            return
-        x = self._quadratic(g, some, -1.0, room)
-        if self.kind != "large":
-            x -= self._c[some]
-        (np.expm1 if self.kind == "middle" else np.exp)(x, out=x)
-        np.matvec(x, self._weight[some], out=out)
+            np.vecdot(_series(x), x, out=out)
+        else:
+            (np.expm1 if self.kind == "middle" else np.exp)(x, out=x)
+            np.matvec(x, self._weight[some], out=out)
 
 
 def _series(x: Vector) -> Vector:
-    """(e^-x - 1 + x) / x for small x."""
+    """(e^x - 1 - x) / x for small x."""
     series = _SERIES[-1] * x
     for coefficient in _SERIES[-2:0:-1]:
         series += coefficient
@@ -135,6 +136,31 @@ def _series(x: Vector) -> Vector:
     series += _SERIES[0]
     series *= x
     return np.asarray(series)
+
+
+class _Total(NamedTuple):
+    """How the sums over a cell follow from those over its parts.
+
+    rows   of the parts' sums
+    small  of those of small l_i that stand beside others, whose sum of l_i is taken off
+    ones   how many of the r_i were summed without taking 1 off
+    """
+
+    cell: _Cell
+    rows: list[int]
+    small: list[int]
+    ones: int
+    only_small: bool
+    alike: bool
+
+    @staticmethod
+    def of(cell: _Cell, parts: Sequence[_Part], rows: list[int]) -> _Total:
+        """The one of these parts, whose sums stand in these rows."""
+        small = [row for row, part in zip(rows, parts, strict=True) if part.kind == "small"]
+        ones = sum(part.size for part in parts if part.kind in ("large", "far"))
+        only_small = bool(small) and len(small) == len(rows)
+        alike = all(part.alike for part in parts)
+        return _Total(cell, rows, [] if only_small else small, ones, only_small, alike)
 
 
 class FactorSums:
@@ -155,7 +181,6 @@ class FactorSums:
         names: Sequence[str],
     ) -> None:
         self._names, self._exponentials = names, bool({"ratio", "k3"} & {*names})
-        self._shape = (signs, len(coefficients))
         # Without b a mirror image has the sums of the sample itself.
         self._even = [i for i, (_, b, _) in enumerate(coefficients) if signs == 2 and not b.any()]
         cells = {
@@ -165,28 +190,30 @@ class FactorSums:
         }
         parts = sorted(itertools.chain(*cells.values()), key=lambda part: part.way)
         self._stacks = [_Stack([*s]) for _, s in itertools.groupby(parts, lambda part: part.way)]
-        # The parts of each cell, with the rows in which their sums stand.
-        self._cells: dict[_Cell, list[tuple[int, _Part]]] = {cell: [] for cell in cells}
-        for row, part in enumerate(parts):
-            self._cells[part.cell].append((row, part))
+        row = {(part.cell, part.kind): i for i, part in enumerate(parts)}
+        self._totals = [
+            _Total.of(cell, some, [row[cell, part.kind] for part in some])
+            for cell, some in cells.items()
+        ]
         # Coefficients of the power sums of g in half the sum of l_i^2, where coordinates are alike.
-        self._polynomial = np.zeros((5, *self._shape, 1, 1))
+        self._polynomial = np.zeros((signs, len(coefficients), 5))
         for part in parts:
             if part.alike:
                 n, a, b, c = part.size, part.a, part.b, part.c
                 of = (n * c * c, 2.0 * b * c, b * b + 2.0 * a * c, 2.0 * a * b, a * a)
-                self._polynomial[:, *part.cell, 0] = 0.5 * np.array(of)
+                self._polynomial[part.cell] = 0.5 * np.concatenate(of)
         self._power_sums = "half_square" in names and any(part.alike for part in parts)
         nothing: Vector = np.empty(0)
         self._powers = self._remainder = self._ell = self._square = nothing
-        self._scratch = self._room = nothing
+        self._half_squares = self._room = nothing
 
     def resize(self, replicates: int, units: int) -> None:
         """Make room for so many replicates and units."""
         rows = sum(stack.parts for stack in self._stacks)
-        self._powers = np.empty((4, replicates, units))
         self._remainder, self._ell, self._square = np.empty((3, rows, replicates, units))
-        self._scratch = np.empty((*self._shape, replicates, units))
+        # One more than the units: of one alone, `einsum` would add up its terms in another order.
+        self._powers = np.ones((5, replicates, units + 1))
+        self._half_squares = np.zeros((*self._polynomial.shape[:2], replicates, units + 1))
 
     def add(self, normals: Vector, replicate: int, start: int, stop: int) -> None:
         """Take in the numbers, shape (rows, coordinates), of units start to stop."""
@@ -197,68 +224,58 @@ class FactorSums:
             self._add_powers(normals, self._powers[here])
         remainder, sums, squares = self._remainder[here], self._ell[here], self._square[here]
         row = 0
-        for stack in self._stacks:
-            g = normals if stack.columns is None else normals[:, stack.columns]
-            if not stack.alike:
-                ell = stack.ell(g, slice(1), room)[0]
-                np.matmul(ell, np.ones(g.shape[1]), out=sums[row])
-                np.vecdot(ell, ell, out=squares[row])
-            together = max(_NUMBERS // g.size, 1)
-            for first in range(0, stack.parts if self._exponentials else 0, together):
-                some = slice(first, min(first + together, stack.parts))
-                with np.errstate(over="ignore"):  # an infinite r is one
+        with np.errstate(over="ignore"):  # an infinite r is one
+            for stack in self._stacks:
+                g = normals if stack.columns is None else normals[:, stack.columns]
+                if not stack.alike:
+                    x = stack.minus_ell(g, slice(1), room)[0]
+                    np.matmul(x, np.full(g.shape[1], -1.0), out=sums[row])
+                    np.vecdot(x, x, out=squares[row])
+                together = max(_NUMBERS // g.size, 1)
+                for first in range(0, stack.parts if self._exponentials else 0, together):
+                    some = slice(first, min(first + together, stack.parts))
                     stack.remainder(g, some, room, remainder[row + first : row + some.stop])
-            row += stack.parts
+                row += stack.parts
 
     def _add_powers(self, g: Vector, out: Vector) -> None:
-        """Sums of g to the powers 1 to 4 over coordinates."""
+        """Sums of g to the powers 1 to 4 over coordinates; that to the power 0 stays 1."""
         ones, x = np.ones(g.shape[1]), self._room[: g.size].reshape(g.shape)
-        np.matmul(g, ones, out=out[0])
+        np.matmul(g, ones, out=out[1])
         np.multiply(g, g, out=x)
-        np.matmul(x, ones, out=out[1])
-        np.vecdot(x, x, out=out[3])
-        x *= g
         np.matmul(x, ones, out=out[2])
+        np.vecdot(x, x, out=out[4])
+        x *= g
+        np.matmul(x, ones, out=out[3])
 
     def finish(self, out: Vector, ell: Vector) -> None:
         """Write the sums, shape (names, signs, forms, replicates, units); `ell` has the l."""
         rows = dict(zip(self._names, out, strict=True))
-        if "half_square" in rows:
-            self._half_squares(rows["half_square"])
-        if self._exponentials:
-            for cell, parts in self._cells.items():
-                of_cell = {name: row[cell] for name, row in rows.items()}
-                self._ratio_and_k3(of_cell, parts, ell[cell])
+        if self._power_sums:
+            flat = self._half_squares.reshape(-1, *self._half_squares.shape[2:])
+            np.einsum("ik,k...->i...", self._polynomial.reshape(-1, 5), self._powers, out=flat)
+            # Rounding may leave a negative number.
+            np.abs(self._half_squares[..., :-1], out=rows["half_square"])
+        for total in self._totals:
+            if "half_square" in rows and not (self._power_sums and total.alike):
+                np.multiply(
+                    0.5, self._square[total.rows].sum(axis=0), out=rows["half_square"][total.cell]
+                )
+            if self._exponentials:
+                self._ratio_and_k3(rows, total, ell[total.cell])
         for i in self._even:
             out[:, 1, i] = out[:, 0, i]
 
-    def _half_squares(self, out: Vector) -> None:
-        out[:] = self._polynomial[0]
-        if self._power_sums:
-            for coefficient, power in zip(self._polynomial[1:], self._powers, strict=True):
-                out += np.multiply(coefficient, power, out=self._scratch)
-            np.maximum(out, 0.0, out=out)
-        for cell, parts in self._cells.items():
-            if not all(part.alike for _, part in parts):
-                np.multiply(0.5, sum(self._square[row] for row, _ in parts), out=out[cell])
-
-    def _ratio_and_k3(
-        self, out: Mapping[str, Vector], parts: Sequence[tuple[int, _Part]], ell: Vector
-    ) -> None:
+    def _ratio_and_k3(self, out: Mapping[str, Vector], of: _Total, ell: Vector) -> None:
         """The sums of r_i - 1 and of r_i - 1 + l_i, which differ by l."""
-        total = self._remainder[parts[0][0]] if parts else np.zeros(ell.shape)
-        for row, _ in parts[1:]:
+        total = self._remainder[of.rows[0]] if of.rows else np.zeros(ell.shape)
+        for row in of.rows[1:]:
             total += self._remainder[row]
-        if [part.kind for _, part in parts] == ["small"]:
-            if "k3" in out:
-                out["k3"][:] = total
-            if "ratio" in out:
-                np.subtract(total, ell, out=out["ratio"])
-            return
-        for row, part in parts:
-            if part.kind != "middle":
-                total -= self._ell[row] if part.kind == "small" else part.size
-        if "ratio" in out:
-            out["ratio"][:] = total
-        if "k3" in out:
-            np.add(total, ell, out=out["k3"])
+        for row in of.small:
+            total -= self._ell[row]
+        ratio, k3 = (out[name][of.cell] if name in out else total for name in ("ratio", "k3"))
+        if of.only_small:
+            k3[:] = total
+            np.subtract(total, ell, out=ratio)
+        else:
+            np.subtract(total, of.ones, out=ratio)
+            np.add(ratio, ell, out=k3)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import cached_property
 
+import numpy as np
+
 from mckl.arrays import Vector
 from mckl.exact import integrands
 from mckl.exact.integrands import SUMS
@@ -46,7 +48,7 @@ class Integrands:
         if whole != name and self._one_factor:
             value: Vector = getattr(self, whole)
         elif not name.startswith("_") and name in self._more:
-            value = self._more[name](self)
+            value = np.array(self._more[name](self))  # a copy: no two names share an array
         else:
             raise AttributeError(name)
         setattr(self, name, value)
