@@ -307,20 +307,14 @@ def pairs_counted_as_samples(patch):
 
 def merged_moments(patch):
     """Blocks are merged without what their means differ by."""
-    right = RunningMoments.update
+    right = RunningMoments._add
 
-    def wrong(self, ell):
-        units, before = self.units, self._mean
-        right(self, ell)
-        if units:
-            shift = (self._mean - before) * self.units
-            block = self.units - units
-            between = units * shift[self._first] * shift[self._second] / block / self.units
-            left = self._comoment - between
-            own = (self._first == self._second)[:, None]
-            self._comoment = np.where(own, np.maximum(left, 0.0), left)
+    def wrong(self, units, mean, comoment):
+        total = self._comoment + comoment
+        right(self, units, mean, comoment)
+        self._comoment = total
 
-    patch.setattr(RunningMoments, "update", wrong)
+    patch.setattr(RunningMoments, "_add", wrong)
 
 
 def variance_of_theory(patch):

@@ -7,7 +7,8 @@ mean is large beside the spread.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from typing import Any
 
@@ -76,27 +77,43 @@ class RunningMoments:
         With sums over factors they have the shape (1 + sums, points per unit, rows, units). The
         value of a unit is the mean of the integrand over its points.
         """
-        points, _, block = block_values.shape[-3:]
+        for _ in self.updates(block_values, [block_values.shape[-1]]):
+            pass
+
+    def updates(self, block_values: Vector, stops: Iterable[int]) -> Iterator[int]:
+        """Take in a block as `update` does, piece by piece: yields after each of the stops.
+
+        They are numbers of units of the block, in ascending order.
+        """
+        points = block_values.shape[-3]
         values = self._integrands(block_values)
         every = [getattr(values, name) for name in self._names]
         units = [value[0] if points == 1 else value.mean(axis=0) for value in every]
-        mean, centred = np.empty_like(self._mean), []
-        for unit, of in zip(units, mean, strict=True):
-            np.add.reduce(unit, axis=-1, out=of)
-            of /= block
-            out = unit if self._overwrite or points > 1 else None
-            centred.append(np.subtract(unit, of[:, None], out=out))
-        within = np.empty_like(self._comoment)
-        for k, (i, j) in enumerate(self._pairs):
-            within[k] = self._dot(centred[i], centred[j])
-        self._add(block, mean, within)
+        overwrite = self._overwrite or points > 1
+        for start, stop in itertools.pairwise([0, *stops]):
+            self._take([unit[:, start:stop] for unit in units], stop - start, overwrite)
+            yield stop
+
+    def _take(self, values: Sequence[Vector], units: int, overwrite: bool) -> None:
+        """Take in units by the values of each integrand, shape (rows, units)."""
+        mean, within = np.empty_like(self._mean), np.empty_like(self._comoment)
+        for value, of in zip(values, mean, strict=True):
+            np.add.reduce(value, axis=-1, out=of)
+        mean /= units
+        centred = [
+            np.subtract(value, of, out=value if overwrite else None)
+            for value, of in zip(values, mean[..., None], strict=True)
+        ]
+        for of, (i, j) in zip(within, self._pairs, strict=True):
+            of[:] = self._dot(centred[i], centred[j])
+        self._add(units, mean, within)
 
     def _add(self, units: int, mean: Vector, comoment: Vector) -> None:
         """Take in the moments of further units."""
         total = self.units + units
         shift = mean - self._mean
-        weight = self.units * units / total
-        between = weight * shift[self._first] * shift[self._second]
+        weighted = self.units * units / total * shift
+        between = weighted.take(self._first, axis=0) * shift.take(self._second, axis=0)
         self._comoment = self._comoment + (comoment + between)
         self._mean = self._mean + shift * (units / total)
         self.units = total

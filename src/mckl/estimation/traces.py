@@ -10,7 +10,7 @@ import numpy as np
 from mckl.arrays import Vector
 from mckl.draw import backends
 from mckl.draw.form import Form
-from mckl.draw.points import Draw, Sampler
+from mckl.draw.points import Sampler
 from mckl.errors import NotFiniteError
 from mckl.estimation.running import RunningMoments
 from mckl.estimation.values import Estimator
@@ -112,6 +112,9 @@ def traces(
         same = of_only_factor if one_factor else lambda name: name
         shape = (len(estimators), len(forms) * replicates, len(at))
         estimate, std_error = np.empty(shape), np.full(shape, np.nan)
+        units = [n // sampler.points.points for n in at]
+        last = max(units, default=0)
+        kernel = library.kernel(forms, sampler.points.points, last, sums=sums)
         together = max(at_once // len(forms), 1)
         rows: list[int] = []
         seen: list[list[RunningMoments]] = [[] for _ in at]
@@ -121,7 +124,9 @@ def traces(
             moments = RunningMoments(
                 products, integrands, len(forms) * len(group), same=same, overwrite=True
             )
-            for values in _blocks(library, sampler, forms, draws, at, sums):
+            kernel.restart()
+            for begin in range(0, last, BLOCK):
+                values = kernel.evaluate(draws, min(BLOCK, last - begin))
                 ell = values[0]
                 if not np.isfinite(ell).all():
                     _, which, replicate, unit = np.argwhere(~np.isfinite(ell))[0]
@@ -130,7 +135,7 @@ def traces(
                         replicate=group[replicate],
                         sample=int(moments.units + unit) * sampler.points.points,
                     )  # fmt: skip
-                for c in _merge(moments, values, [n // sampler.points.points for n in at]):
+                for c in _merge(moments, values, units):
                     seen[c].append(moments.so_far())
                 progress(ell.size)
             rows += [f * replicates + r for f in range(len(forms)) for r in group]
@@ -159,35 +164,14 @@ def traces(
     return [out[i] for i in range(len(pairs))]
 
 
-def _blocks(
-    library: backends.Backend,
-    sampler: Sampler,
-    forms: Sequence[Form],
-    draws: Sequence[Draw],
-    at: Sequence[int],
-    sums: Sequence[str],
-) -> Iterator[Vector]:
-    """The values of l and of the sums up to the last checkpoint, as a kernel gives them.
-
-    All but the last have `BLOCK` units; one is valid until the next.
-    """
-    points = sampler.points.points
-    last = max(at, default=0) // points
-    kernel = library.kernel(forms, points, last, sums=sums)
-    for begin in range(0, last, BLOCK):
-        yield kernel.evaluate(draws, min(BLOCK, last - begin))
-
-
 def _merge(moments: RunningMoments, values: Vector, at: Sequence[int]) -> Iterator[int]:
     """Take a block in, with a stop at every checkpoint in it, whose index it yields."""
-    begin, end = moments.units, moments.units + values.shape[-1]
-    values = values.reshape(*values.shape[:2], -1, values.shape[-1])
-    for c, unit in enumerate(at):
-        if begin < unit <= end:
-            moments.update(values[..., moments.units - begin : unit - begin])
-            yield c
-    if moments.units < end:
-        moments.update(values[..., moments.units - begin :])
+    begin, block = moments.units, values.shape[-1]
+    stops = {unit - begin: c for c, unit in enumerate(at) if begin < unit <= begin + block}
+    values = values.reshape(*values.shape[:2], -1, block)
+    for stop in moments.updates(values, dict.fromkeys([*stops, block])):
+        if stop in stops:
+            yield stops[stop]
 
 
 def sound_traces(

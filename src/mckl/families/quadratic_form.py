@@ -209,7 +209,7 @@ class _Sums:
         """Write the sums of every form, shape (forms, replicates, units)."""
         if len(self._sums) == 1:
             (sums,) = self._sums.values()
-            np.multiply(self._factor[:, None, None], sums, out=out)
+            np.einsum("i,jk->ijk", self._factor, sums, out=out)  # faster than `multiply`
         else:
             for row, factor, key in zip(out, self._factor, self._keys, strict=True):
                 np.multiply(factor, self._sums[key], out=row)

@@ -72,8 +72,8 @@ BACKENDS = tuple(LIBRARIES)
 class Kernel(Protocol):
     """Turns the draws of one group of replicates into log density ratios.
 
-    It may evaluate more units than it is asked for and hand them out when asked again, so a
-    kernel serves one list of draws.
+    It may evaluate more units than it is asked for and hand them out when asked again, so it serves
+    one list of draws, until `restart`.
     """
 
     def evaluate(self, draws: Sequence[Draw], units: int) -> Vector:
@@ -81,6 +81,9 @@ class Kernel(Protocol):
 
         Shape (1 + sums, points per unit, forms, replicates, units); valid until the next call.
         """
+
+    def restart(self) -> None:
+        """Get ready for other draws."""
 
 
 class Backend(NamedTuple):
