@@ -220,9 +220,8 @@ def chi_squares_of_a_pair(patch):
 
     def wrong(kernel, ell):
         if len(ell) == 2 and kernel._evaluator._chi is not None:
-            for i in range(ell.shape[1]):
-                chi = kernel._evaluator._chi.of(i)
-                ell[1, i] += np.roll(chi, 1, axis=0) - chi  # another replicate's
+            chi = kernel._evaluator._chi.write(np.empty(ell.shape[1:]))
+            ell[1] += np.roll(chi, 1, axis=1) - chi  # another replicate's
 
     _kernel(patch, wrong)
 
