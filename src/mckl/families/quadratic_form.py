@@ -90,8 +90,7 @@ class QuadraticForm(Form):
         if integrand != "ell":
             if len(self._distinct[1]) > _MOST_DISTINCT:
                 return Stratified(math.nan, math.nan, math.nan)
-            strata, counts = self._strata(integrand, 0.0)
-            return additive.stratified(strata, counts, n, self._law, integrand)
+            return additive.stratified(*self._strata, n, self._law, integrand)
         law = Stratified(*stratified(self, min(n, MOST_STRATA)))
         return law if n <= MOST_STRATA else law._replace(variance=self.balanced_variance(n))
 
@@ -100,7 +99,7 @@ class QuadraticForm(Form):
             return balanced_variance(self, n)
         if len(self._distinct[1]) > _MOST_DISTINCT:
             return math.nan
-        return additive.variance(*self._strata(integrand, slope), n)
+        return additive.variance(*self._strata, n, integrand, slope)
 
     @cached_property
     def _distinct(self) -> tuple[Vector, Vector]:
@@ -109,9 +108,10 @@ class QuadraticForm(Form):
         distinct, counts = np.unique(rows, axis=0, return_counts=True)
         return distinct, counts.astype(np.float64)
 
-    def _strata(self, integrand: str, slope: float) -> tuple[list[Strata], list[float]]:
+    @property
+    def _strata(self) -> tuple[list[Strata], list[float]]:
         rows, counts = self._distinct
-        return [_strata(*map(float, row), integrand, slope) for row in rows], counts.tolist()
+        return [_strata(*map(float, row)) for row in rows], counts.tolist()
 
     @property
     def _law(self) -> QuadraticLaw:
@@ -129,12 +129,12 @@ _MOST_DISTINCT = 16
 
 
 @lru_cache(maxsize=1024)
-def _strata(a: float, b: float, kl: float, integrand: str, slope: float) -> Strata:
+def _strata(a: float, b: float, kl: float) -> Strata:
     def ell(u: Vector, upper: bool) -> Vector:
         g = scipy.special.ndtri(u)
         return np.asarray(kl + a * (g * g - 1.0) + (-b if upper else b) * g)
 
-    return Strata(ell, integrand, slope)
+    return Strata(ell)
 
 
 _NONE = np.empty(0)
