@@ -220,9 +220,8 @@ def chi_squares_of_a_pair(patch):
 
     def wrong(kernel, ell):
         if len(ell) == 2 and kernel._evaluator._chi is not None:
-            for i in range(ell.shape[1]):
-                chi = kernel._evaluator._chi.of(i)
-                ell[1, i] += np.roll(chi, 1, axis=0) - chi  # another replicate's
+            chi = kernel._evaluator._chi.write(np.empty(ell.shape[1:]))
+            ell[1] += np.roll(chi, 1, axis=1) - chi  # another replicate's
 
     _kernel(patch, wrong)
 
@@ -307,20 +306,14 @@ def pairs_counted_as_samples(patch):
 
 def merged_moments(patch):
     """Blocks are merged without what their means differ by."""
-    right = RunningMoments.update
+    right = RunningMoments._add
 
-    def wrong(self, ell):
-        units, before = self.units, dict(self._mean)
-        right(self, ell)
-        for first, second in self._products:
-            if units:
-                shift = [(self._mean[x] - before[x]) * self.units for x in (first, second)]
-                block = self.units - units
-                self._comoment[first, second] -= units * shift[0] * shift[1] / block / self.units
-                if first == second:
-                    np.maximum(self._comoment[first, first], 0.0, out=self._comoment[first, first])
+    def wrong(self, units, mean, comoment):
+        total = self._comoment + comoment
+        right(self, units, mean, comoment)
+        self._comoment = total
 
-    patch.setattr(RunningMoments, "update", wrong)
+    patch.setattr(RunningMoments, "_add", wrong)
 
 
 def variance_of_theory(patch):

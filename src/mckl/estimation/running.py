@@ -7,7 +7,9 @@ larger than the spread.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -29,7 +31,13 @@ class RunningMoments:
     rows
         The number of traces that are updated together.
     dot
-        The function for inner products over the last axis.
+        What takes inner products over the last axis.
+    same
+        An integrand's name -> the one under which its moments are kept: that of another where both
+        have the same values.
+    overwrite
+        Whether `update` may write to the values, which is faster. Each integrand must then have an
+        array of its own.
     """
 
     def __init__(
@@ -38,22 +46,31 @@ class RunningMoments:
         integrands: Callable[[Vector], Any],
         rows: int,
         dot: Callable[[Vector, Vector], Any] = np.vecdot,
+        same: Callable[[str], str] = lambda name: name,
+        overwrite: bool = False,
     ) -> None:
-        self._dot = dot
-        self._products = tuple(dict.fromkeys(products))
-        self._integrands = integrands
-        names = dict.fromkeys(name for product in self._products for name in product)
-        self._mean = {name: np.zeros(rows) for name in names}
-        self._comoment = {product: np.zeros(rows) for product in self._products}
+        self._integrands, self._dot = integrands, dot
+        self._same, self._overwrite = same, overwrite
+        kept = dict.fromkeys((same(first), same(second)) for first, second in products)
+        # Where the moments of each stand.
+        self._products = {product: i for i, product in enumerate(kept)}
+        self._names = {name: i for i, name in enumerate(dict.fromkeys(n for p in kept for n in p))}
+        self._pairs = [(self._names[first], self._names[second]) for first, second in kept]
+        self._first, self._second = np.array(self._pairs, dtype=np.intp).reshape(-1, 2).T
+        # These two are replaced, and never changed: who has them keeps what was seen by then.
+        self._mean: Vector = np.zeros((len(self._names), rows))
+        self._comoment: Vector = np.zeros((len(self._products), rows))
         self.units = 0
 
     def mean(self, name: str) -> Vector:
         """The mean of an integrand so far, shape (rows,)."""
-        return self._mean[name]
+        of: Vector = self._mean[self._names[self._same(name)]]
+        return of
 
     def comoment(self, first: str, second: str) -> Vector:
-        """The sum of (x - mean x)(y - mean y) so far, shape (rows,)."""
-        return self._comoment[first, second]
+        """Sum (x - mean x)(y - mean y) so far, shape (rows,)."""
+        of: Vector = self._comoment[self._products[self._same(first), self._same(second)]]
+        return of
 
     def update(self, block_values: Vector) -> None:
         """Add a block of log density ratios, shape (points per unit, rows, units).
@@ -61,57 +78,81 @@ class RunningMoments:
         With sums over factors, the block has shape (1 + sums, points per unit, rows, units). The
         value of a unit is the mean of the integrand over its points.
         """
-        points, _, block = block_values.shape[-3:]
-        total = self.units + block
+        for _ in self.updates(block_values, [block_values.shape[-1]]):
+            pass
+
+    def updates(self, block_values: Vector, stops: Iterable[int]) -> Iterator[int]:
+        """Take in a block as `update` does, piece by piece: yields after each of the stops.
+
+        They are numbers of units of the block, in ascending order.
+        """
+        points = block_values.shape[-3]
         values = self._integrands(block_values)
-        shift, centred = {}, {}
-        for name, before in self._mean.items():
-            value = getattr(values, name)
-            unit = value[0] if points == 1 else value.mean(axis=0)
-            mean = np.add.reduce(unit, axis=-1) / block
-            shift[name] = mean - before
-            centred[name] = unit - mean[:, None]
-        weight = self.units * block / total
-        for first, second in self._products:
-            within = self._dot(centred[first], centred[second])
-            self._comoment[first, second] += within + weight * shift[first] * shift[second]
-        for name, before in self._mean.items():
-            self._mean[name] = before + shift[name] * (block / total)
+        every = [getattr(values, name) for name in self._names]
+        units = [value[0] if points == 1 else value.mean(axis=0) for value in every]
+        overwrite = self._overwrite or points > 1
+        for start, stop in itertools.pairwise([0, *stops]):
+            self._take([unit[:, start:stop] for unit in units], stop - start, overwrite)
+            yield stop
+
+    def _take(self, values: Sequence[Vector], units: int, overwrite: bool) -> None:
+        """Take in units by the values of each integrand, shape (rows, units)."""
+        mean, within = np.empty_like(self._mean), np.empty_like(self._comoment)
+        for value, of in zip(values, mean, strict=True):
+            np.add.reduce(value, axis=-1, out=of)
+        mean /= units
+        centred = [
+            np.subtract(value, of, out=value if overwrite else None)
+            for value, of in zip(values, mean[..., None], strict=True)
+        ]
+        for of, (i, j) in zip(within, self._pairs, strict=True):
+            of[:] = self._dot(centred[i], centred[j])
+        self._add(units, mean, within)
+
+    def _add(self, units: int, mean: Vector, comoment: Vector) -> None:
+        """Take in the moments of further units."""
+        total = self.units + units
+        shift = mean - self._mean
+        weighted = self.units * units / total * shift
+        between = weighted.take(self._first, axis=0) * shift.take(self._second, axis=0)
+        self._comoment = self._comoment + (comoment + between)
+        self._mean = self._mean + shift * (units / total)
         self.units = total
 
     def merge(self, other: RunningMoments) -> None:
-        """Add everything that another object with the same products has been given."""
-        total = self.units + other.units
-        if not total:
-            return
-        shift = {name: other._mean[name] - before for name, before in self._mean.items()}
-        weight = self.units * other.units / total
-        for first, second in self._products:
-            between = weight * shift[first] * shift[second]
-            self._comoment[first, second] += other._comoment[first, second] + between
-        for name, before in self._mean.items():
-            self._mean[name] = before + shift[name] * (other.units / total)
-        self.units = total
+        """Take in what another one, of the same products, has seen."""
+        if other.units:
+            self._add(other.units, other._mean, other._comoment)
+
+    def so_far(self) -> RunningMoments:
+        """What was seen so far, which stays as it is while this one goes on."""
+        return copy(self)
+
+    @staticmethod
+    def side_by_side(parts: Sequence[RunningMoments]) -> RunningMoments:
+        """The rows of all parts, which have seen as many units each."""
+        out = parts[0].so_far()
+        out._mean = np.concatenate([part._mean for part in parts], axis=1)
+        out._comoment = np.concatenate([part._comoment for part in parts], axis=1)
+        return out
 
     def state(self) -> dict[str, Any]:
         """The moments as plain numbers, from which `restore` can continue; for one row only."""
         return {
             "units": self.units,
-            "mean": {name: float(mean[0]) for name, mean in self._mean.items()},
+            "mean": {name: float(self.mean(name)[0]) for name in self._names},
             "comoment": {
-                f"{first} {second}": float(self._comoment[first, second][0])
-                for first, second in self._products
+                " ".join(product): float(self.comoment(*product)[0]) for product in self._products
             },
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Continue from a `state` with the same products."""
         self.units = int(state["units"])
-        self._mean = {name: np.array([float(state["mean"][name])]) for name in self._mean}
-        self._comoment = {
-            (first, second): np.array([float(state["comoment"][f"{first} {second}"])])
-            for first, second in self._products
-        }
+        self._mean = np.array([[float(state["mean"][name])] for name in self._names])
+        self._comoment = np.array(
+            [[float(state["comoment"][" ".join(product)])] for product in self._products]
+        )
 
 
 _SHORT = 2**13  # the length up to which OpenBLAS starts no threads, which would only cost time

@@ -10,11 +10,11 @@ import numpy as np
 from mckl.arrays import Vector
 from mckl.draw import backends
 from mckl.draw.form import Form
-from mckl.draw.points import Draw, Sampler
+from mckl.draw.points import Sampler
 from mckl.errors import NotFiniteError
 from mckl.estimation.running import RunningMoments
 from mckl.estimation.values import Estimator
-from mckl.estimation.values.integrands import Integrands
+from mckl.estimation.values.integrands import Integrands, of_only_factor
 from mckl.exact.integrands import SUMS
 from mckl.families.base import Pair
 
@@ -24,7 +24,9 @@ from mckl.families.base import Pair
 # bits of results depend on the first number, so it is not a parameter; the second one is.
 BLOCK = 1024
 TRACES_AT_ONCE = 12
-# The most settings that share their draws at a time; more would save little and take more memory.
+# Traces whose estimates are worked out at once: their moments wait in memory for it.
+ESTIMATED_AT_ONCE = 4096
+# Settings that share their draws: more would save little, and memory would grow with them.
 SETTINGS_AT_ONCE = 12
 
 
@@ -127,15 +129,25 @@ def traces(
         def integrands(values: Vector) -> Integrands:
             return Integrands(values[0], own, dict(zip(sums, values[1:], strict=True)))
 
-        shape = (len(estimators), len(forms), replicates, len(at))
+        # A row of one factor's moments serves the whole and the sums.
+        same = of_only_factor if one_factor else lambda name: name
+        shape = (len(estimators), len(forms) * replicates, len(at))
         estimate, std_error = np.empty(shape), np.full(shape, np.nan)
+        units = [n // sampler.points.points for n in at]
+        last = max(units, default=0)
+        kernel = library.kernel(forms, sampler.points.points, last, sums=sums)
         together = max(at_once // len(forms), 1)
+        rows: list[int] = []
+        seen: list[list[RunningMoments]] = [[] for _ in at]
         for first in range(0, replicates, together):
             group = range(first, min(first + together, replicates))
             draws = [sampler.start(library, forms[0], seed, r, *stage) for r in group]
-            moments = RunningMoments(products, integrands, len(forms) * len(group))
-            rows = slice(group.start, group.stop)
-            for values in _blocks(library, sampler, forms, draws, at, sums):
+            moments = RunningMoments(
+                products, integrands, len(forms) * len(group), same=same, overwrite=True
+            )
+            kernel.restart()
+            for begin in range(0, last, BLOCK):
+                values = kernel.evaluate(draws, min(BLOCK, last - begin))
                 ell = values[0]
                 if not np.isfinite(ell).all():
                     _, which, replicate, unit = np.argwhere(~np.isfinite(ell))[0]
@@ -144,16 +156,24 @@ def traces(
                         replicate=group[replicate],
                         sample=int(moments.units + unit) * sampler.points.points,
                     )  # fmt: skip
-                for c in _merge(moments, values, [n // sampler.points.points for n in at]):
-                    for e, estimator in enumerate(estimators):
-                        value, variance = estimator.estimate(moments)
-                        estimate[e, :, rows, c] = value.reshape(len(forms), -1)
-                        if sampler.points.independent:
-                            error = np.sqrt(variance).reshape(len(forms), -1)
-                            std_error[e, :, rows, c] = error
+                for c in _merge(moments, values, units):
+                    seen[c].append(moments.so_far())
                 progress(ell.size)
+            rows += [f * replicates + r for f in range(len(forms)) for r in group]
+            if len(rows) < ESTIMATED_AT_ONCE and group.stop < replicates:
+                continue
+            for c, parts in enumerate(seen):
+                of_rows = RunningMoments.side_by_side(parts)
+                for e, estimator in enumerate(estimators):
+                    value, variance = estimator.estimate(of_rows)
+                    estimate[e, rows, c] = value
+                    if sampler.points.independent:
+                        std_error[e, rows, c] = np.sqrt(variance)
+                parts.clear()
+            rows.clear()
         for i in range(len(forms)):
-            yield Trace(tuple(at), estimate[:, i], std_error[:, i])
+            of_form = slice(i * replicates, (i + 1) * replicates)
+            yield Trace(tuple(at), estimate[:, of_form], std_error[:, of_form])
 
     names = list(pairs)
     forms = [sampler.form(pair) for pair in pairs.values()]
@@ -165,35 +185,14 @@ def traces(
     return [out[i] for i in range(len(pairs))]
 
 
-def _blocks(
-    library: backends.Backend,
-    sampler: Sampler,
-    forms: Sequence[Form],
-    draws: Sequence[Draw],
-    at: Sequence[int],
-    sums: Sequence[str],
-) -> Iterator[Vector]:
-    """The values of l and of the sums up to the last checkpoint, in the shape of a kernel.
-
-    All blocks but the last have `BLOCK` units; a block is valid until the next one.
-    """
-    points = sampler.points.points
-    last = max(at, default=0) // points
-    kernel = library.kernel(forms, points, last, sums=sums)
-    for begin in range(0, last, BLOCK):
-        yield kernel.evaluate(draws, min(BLOCK, last - begin))
-
-
 def _merge(moments: RunningMoments, values: Vector, at: Sequence[int]) -> Iterator[int]:
-    """Add a block to the moments; stop at every checkpoint within it and yield its index."""
-    begin, end = moments.units, moments.units + values.shape[-1]
-    values = values.reshape(*values.shape[:2], -1, values.shape[-1])
-    for c, unit in enumerate(at):
-        if begin < unit <= end:
-            moments.update(values[..., moments.units - begin : unit - begin])
-            yield c
-    if moments.units < end:
-        moments.update(values[..., moments.units - begin :])
+    """Take a block in, with a stop at every checkpoint in it, whose index it yields."""
+    begin, block = moments.units, values.shape[-1]
+    stops = {unit - begin: c for c, unit in enumerate(at) if begin < unit <= begin + block}
+    values = values.reshape(*values.shape[:2], -1, block)
+    for stop in moments.updates(values, dict.fromkeys([*stops, block])):
+        if stop in stops:
+            yield stops[stop]
 
 
 def sound_traces(

@@ -13,8 +13,8 @@ import numpy as np
 
 from mckl.arrays import Vector
 from mckl.draw.form import Stratified
-from mckl.exact.dyadic import Dyadic
-from mckl.exact.integrands import SUMS, ratio
+from mckl.exact.dyadic import Dyadic, Sums
+from mckl.exact.integrands import half_square, k3, ratio
 from mckl.exact.law import Law
 from mckl.exact.strata import Linked
 
@@ -22,8 +22,11 @@ from mckl.exact.strata import Linked
 LogRatio = Callable[[Vector, bool], Vector]
 
 
+_NAMES = ("ell", "half_square", "ratio", "k3")
+
+
 class Strata:
-    """The sums over strata of f(l_i) - slope (r_i - 1) in one coordinate.
+    """The sums over strata of functions of l in one coordinate, by the names of their sums.
 
     Parameters
     ----------
@@ -34,51 +37,51 @@ class Strata:
     slope
         The multiple of r_i - 1 that is subtracted.
     singular
-        The points u in (0, 1) near which l_i is not smooth.
+        The points u in (0, 1) near which l may not be smooth.
     """
 
-    def __init__(
-        self, ell: LogRatio, integrand: str, slope: float, singular: Sequence[float] = ()
-    ) -> None:
-        def value(u: Vector, upper: bool) -> Vector:
+    def __init__(self, ell: LogRatio, singular: Sequence[float] = ()) -> None:
+        def values(u: Vector, upper: bool) -> Vector:
             x = ell(u, upper)
-            y = x if integrand == "ell" else SUMS[integrand](x.ravel()).reshape(x.shape)
-            return y - slope * ratio(x) if slope else y
+            return np.stack((x, half_square(x), ratio(x), k3(x)))
 
-        def below(u: Vector) -> Vector:
-            middle = u.size // 2
-            return np.concatenate((value(u[:middle], False), value(1.0 - u[middle:], True)))
+        self._dyadic = Dyadic(values, singular)
+        self._linked: dict[str, Linked] = {}
+        self._cumulants: dict[tuple[int, str], Sums] = {}
 
-        self._dyadic = Dyadic(value, singular)
-        self._below = below
-        self._linked: Linked | None = None
-        self._sums: dict[int, tuple[float, float, float]] = {}
+    def variance(self, n: int, integrand: str, slope: float = 0.0) -> float:
+        """The sum over n strata of the variances of a function of l, less slope times r - 1.
 
-    def variance(self, n: int) -> float:
-        """The sum of the variances within n strata."""
-        return self._dyadic.sums(n).second
+        With a slope it is l or k3. As k3 is l + (r - 1), the variances of the three give the
+        covariances.
+        """
+        sums = self._dyadic.sums(n)
+        of = {name: own.second for name, own in zip(_NAMES, sums, strict=True)}
+        if not slope:
+            return of[integrand]
+        sign = 1.0 if integrand == "ell" else -1.0
+        other = of["k3" if integrand == "ell" else "ell"]
+        twice_covariance = sign * (other - of[integrand] - of["ratio"])
+        return of[integrand] - slope * twice_covariance + slope * slope * of["ratio"]
 
-    def cumulants(self, n: int) -> tuple[float, float, float]:
-        """The sums over n strata of the second to fourth cumulants; NaN where one is not known."""
-        if n not in self._sums:
-            if self._linked is None:
-                self._linked = Linked(self._below)
-            second, third, fourth = self._dyadic.sums(n)
-            linked = self._linked(n) if n <= Linked.MOST else math.nan
-            self._sums[n] = second, third, fourth + linked
-        return self._sums[n]
+    def cumulants(self, n: int, integrand: str) -> Sums:
+        """Sums over n strata of the second to fourth cumulants; NaN where one is not known."""
+        if (n, integrand) not in self._cumulants:
+            if not self._linked:
+                grid = zip(_NAMES, self._dyadic.grid(Linked.CELLS), strict=True)
+                self._linked = {name: Linked(values) for name, values in grid if name != "ratio"}
+            sums = self._dyadic.sums(n)[_NAMES.index(integrand)]
+            linked = self._linked[integrand](n) if n <= Linked.MOST else math.nan
+            self._cumulants[n, integrand] = sums._replace(fourth=sums.fourth + linked)
+        return self._cumulants[n, integrand]
 
 
 @np.errstate(over="ignore", invalid="ignore")
 def stratified(
     strata: Iterable[Strata], counts: Sequence[float], n: int, law: Law, integrand: str
 ) -> Stratified:
-    """The law of the mean over n = 2^m points of a sum over coordinates, for strata of slope 0.
-
-    `counts` says how many coordinates have each of `strata`; `law` is the law of l, which decides
-    which cumulants are finite.
-    """
-    sums = np.array([one.cumulants(n) for one in strata])
+    """The law of the mean of a plain sum over coordinates (of slope 0) over n = 2^m points."""
+    sums = np.array([one.cumulants(n, integrand) for one in strata])
     second, third, fourth = np.array(counts, float) @ sums
     if second == 0.0:
         return Stratified(0.0, 0.0, 0.0)
@@ -91,6 +94,11 @@ def stratified(
     return Stratified(second / n**2, third / second**1.5, fourth / second**2)
 
 
-def variance(strata: Iterable[Strata], counts: Sequence[float], n: int) -> float:
-    """The variance in `stratified`, which also allows a slope and takes little time for every n."""
-    return math.fsum(c * s.variance(n) for c, s in zip(counts, strata, strict=True)) / n**2
+def variance(
+    strata: Iterable[Strata], counts: Sequence[float], n: int, integrand: str, slope: float
+) -> float:
+    """The variance in `stratified`, also with a slope, cheap for every n."""
+    total = math.fsum(
+        count * one.variance(n, integrand, slope) for count, one in zip(counts, strata, strict=True)
+    )
+    return total / n**2

@@ -34,7 +34,8 @@ def k3(ell: Vector, ratio_minus_one: Vector | None = None) -> Vector:
         np.copyto(value, _k3_series(ell), where=small)
     elif count:
         places = np.flatnonzero(small)
-        value.put(places, _k3_series(ell.take(places)))
+        # Without a mode it would copy the whole array.
+        value.put(places, _k3_series(ell.take(places)), mode="clip")
     return value
 
 

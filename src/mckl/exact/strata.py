@@ -16,6 +16,7 @@ Only three functions occur in a quadratic form: a normal g, its square, and a ch
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import lru_cache
 from typing import NamedTuple, Protocol
@@ -103,15 +104,20 @@ def _positions(n: int) -> Vector:
     return np.asarray((np.arange(n)[:, None] + (np.arange(cells) + 0.5) / cells) / n)
 
 
-def _of_normal(function: Callable[[Vector], Vector]) -> Dyadic:
-    """The strata of a function of a normal; the normal quantiles keep their digits at both ends."""
-    return Dyadic(lambda u, upper: function((-1.0 if upper else 1.0) * scipy.special.ndtri(u)))
+def _of_normal(*functions: Callable[[Vector], Vector]) -> Dyadic:
+    """The strata of functions of a normal; its quantiles keep their digits at both ends."""
+
+    def values(u: Vector, upper: bool) -> Vector:
+        g = (-1.0 if upper else 1.0) * scipy.special.ndtri(u)
+        return np.stack([function(g) for function in functions])
+
+    return Dyadic(values)
 
 
 @lru_cache(maxsize=1)
-def _normal() -> tuple[Dyadic, Dyadic, Dyadic]:
+def _normal() -> Dyadic:
     """The strata of g^2, of g and of their sum."""
-    return _of_normal(np.square), _of_normal(np.array), _of_normal(lambda g: g * g + g)
+    return _of_normal(np.square, np.array, lambda g: g * g + g)
 
 
 @lru_cache(maxsize=128)
@@ -121,8 +127,8 @@ def _chi(dof: float) -> Dyadic:
 
 @lru_cache(maxsize=64)
 def normal_strata(n: int) -> NormalStrata:
-    """`NormalStrata` for n = 2^m equal strata, at most `MOST_STRATA`."""
-    square, linear, both = (of.sums(n) for of in _normal())
+    """`NormalStrata` for n = 2^m equal strata, as many as `MOST_STRATA`."""
+    square, linear, both = _normal().sums(n)
     at = scipy.special.ndtri(_positions(n))
     s, g = at**2 - (at**2).mean(axis=1, keepdims=True), at - at.mean(axis=1, keepdims=True)
     # Terms that are odd in g cancel between the two halves of the line.
@@ -146,18 +152,19 @@ def chi_strata(n: int, dof: float) -> Sums:
         return Sums(2.0 * dof, 8.0 * dof, 48.0 * dof)
     at = chisquare_of_normal(dof)(scipy.special.ndtri(_positions(n)))
     at -= at.mean(axis=1, keepdims=True)
-    sums = _chi(dof).sums(n)
+    (sums,) = _chi(dof).sums(n)
     return sums._replace(fourth=sums.fourth + _linked(at, at, at, at))
 
 
 def balanced_variance(form: Quadratic, n: int) -> float:
-    """The variance of the mean of l over n = 2^m balanced scrambled Sobol' points, n <= 2^30."""
-    square, linear, _ = _normal()
-    total = float(form.square @ form.square) * square.sums(n).second
-    total += float(form.linear @ form.linear) * linear.sums(n).second
+    """Variance of the mean of l over n = 2^m balanced scrambled Sobol' points, n to 2^30."""
+    square, linear, _ = _normal().sums(n)
+    total = float(form.square @ form.square) * square.second
+    total += float(form.linear @ form.linear) * linear.second
     dofs, group = np.unique(form.dof, return_inverse=True)
     weights = np.bincount(group, weights=form.chi**2, minlength=dofs.size)
-    total += sum(w * _chi(float(k)).sums(n).second for k, w in zip(dofs, weights, strict=True))
+    chi = [_chi(float(k)).sums(n)[0].second for k in dofs]
+    total += sum(w * second for w, second in zip(weights, chi, strict=True))
     return float(total) / n**2
 
 
@@ -187,17 +194,39 @@ def stratified(form: Quadratic, n: int) -> tuple[float, float, float]:
 class Linked:
     """The terms of quadruples of strata in the fourth cumulant of a sum of f(u) over n strata.
 
-    The function is evaluated on one grid, and means over its cells serve every n.
+    Parameters
+    ----------
+    values
+        f in the middle of `CELLS` equal cells, whose means over larger ones serve every n.
     """
 
-    MOST = 2**14  # the most strata for which the terms are known
+    MOST = 2**14  # strata; beyond, it is not known
+    CELLS = 4 * MOST
 
-    def __init__(self, function: Callable[[Vector], Vector]) -> None:
-        self._values = function((np.arange(4 * self.MOST) + 0.5) / (4 * self.MOST))
+    def __init__(self, values: Vector) -> None:
+        self._values = values - values.mean()
+        # One transform over all cells, as rows of rows, has those over the strata of every n.
+        side = math.isqrt(self.CELLS)
+        transform = _hadamard(side) @ self._values.reshape(side, side) @ _hadamard(side)
+        self._square = (transform.ravel() / self.CELLS) ** 2
 
     def __call__(self, n: int) -> float:
-        """The terms for n strata."""
-        cells = min(4 * self.MOST // n, 2**_WALSH_LEVELS)
-        at = self._values.reshape(n, cells, -1).mean(axis=2)
-        at = at - at.mean(axis=1, keepdims=True)
-        return _linked(at, at, at, at)
+        """What n strata add: `_linked` of four times f.
+
+        By Parseval, sums of squares over strata are those of the coefficients.
+        """
+        if n < 4:
+            return 0.0
+        positions = min(self.CELLS // n, 2**_WALSH_LEVELS)
+        square = self._square.reshape(n, positions, -1)[:, 1:, 0]
+        at = self._values.reshape(n, positions, -1).mean(axis=2)
+        h = at @ (_hadamard(positions)[:, 1:] / positions)
+        h *= h
+        every = float(n) ** 3 * np.square(square).sum()
+        pairs = float(n) ** 2 * np.square(square.sum(axis=0)).sum()
+        return float(every - 3.0 * pairs + 2.0 * np.vdot(h, h))
+
+
+@lru_cache(maxsize=16)
+def _hadamard(n: int) -> Vector:
+    return walsh_hadamard(np.eye(n))

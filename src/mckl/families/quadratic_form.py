@@ -90,8 +90,7 @@ class QuadraticForm(Form):
         if integrand != "ell":
             if len(self._distinct[1]) > _MOST_DISTINCT:
                 return Stratified(math.nan, math.nan, math.nan)
-            strata, counts = self._strata(integrand, 0.0)
-            return additive.stratified(strata, counts, n, self._law, integrand)
+            return additive.stratified(*self._strata, n, self._law, integrand)
         law = Stratified(*stratified(self, min(n, MOST_STRATA)))
         return law if n <= MOST_STRATA else law._replace(variance=self.balanced_variance(n))
 
@@ -100,7 +99,7 @@ class QuadraticForm(Form):
             return balanced_variance(self, n)
         if len(self._distinct[1]) > _MOST_DISTINCT:
             return math.nan
-        return additive.variance(*self._strata(integrand, slope), n)
+        return additive.variance(*self._strata, n, integrand, slope)
 
     @cached_property
     def _distinct(self) -> tuple[Vector, Vector]:
@@ -109,9 +108,10 @@ class QuadraticForm(Form):
         distinct, counts = np.unique(rows, axis=0, return_counts=True)
         return distinct, counts.astype(np.float64)
 
-    def _strata(self, integrand: str, slope: float) -> tuple[list[Strata], list[float]]:
+    @property
+    def _strata(self) -> tuple[list[Strata], list[float]]:
         rows, counts = self._distinct
-        return [_strata(*map(float, row), integrand, slope) for row in rows], counts.tolist()
+        return [_strata(*map(float, row)) for row in rows], counts.tolist()
 
     @property
     def _law(self) -> QuadraticLaw:
@@ -129,12 +129,12 @@ _MOST_DISTINCT = 16
 
 
 @lru_cache(maxsize=1024)
-def _strata(a: float, b: float, kl: float, integrand: str, slope: float) -> Strata:
+def _strata(a: float, b: float, kl: float) -> Strata:
     def ell(u: Vector, upper: bool) -> Vector:
         g = scipy.special.ndtri(u)
         return np.asarray(kl + a * (g * g - 1.0) + (-b if upper else b) * g)
 
-    return Strata(ell, integrand, slope)
+    return Strata(ell)
 
 
 _NONE = np.empty(0)
@@ -190,7 +190,7 @@ class _Sums:
 
     def __init__(self, weights: Sequence[Vector]) -> None:
         alike = [w.size > 0 and bool((w == w[0]).all()) for w in weights]
-        self._factor = [float(w[0]) if one else 1.0 for w, one in zip(weights, alike, strict=True)]
+        self._factor = np.array([w[0] if a else 1.0 for w, a in zip(weights, alike, strict=True)])
         patterns = [np.ones(w.size) if one else w for w, one in zip(weights, alike, strict=True)]
         keys = [-1 if one else i for i, one in enumerate(alike)]
         self._patterns = dict(zip(keys, patterns, strict=True))
@@ -206,28 +206,35 @@ class _Sums:
         for key, pattern in self._patterns.items():
             np.matmul(numbers, pattern, out=self._sums[key][replicate, start:stop])
 
-    def of(self, form: int) -> Vector:
-        """The sums of a form, shape (replicates, units)."""
-        return self._factor[form] * self._sums[self._keys[form]]
+    def write(self, out: Vector) -> Vector:
+        """Write the sums of every form, shape (forms, replicates, units)."""
+        if len(self._sums) == 1:
+            (sums,) = self._sums.values()
+            np.einsum("i,jk->ijk", self._factor, sums, out=out)  # faster than `multiply`
+        else:
+            for row, factor, key in zip(out, self._factor, self._keys, strict=True):
+                np.multiply(factor, self._sums[key], out=row)
+        return out
 
 
 class _Evaluator:
     """Computes l from matrix products of each tile, and the rest once all tiles are in."""
 
     def __init__(self, forms: Sequence[QuadraticForm], signs: int, sums: Sequence[str]) -> None:
-        self._constants = [
-            f.kl - float(f.square.sum()) - float((f.chi * f.dof).sum()) for f in forms
-        ]
+        constants = [f.kl - float(f.square.sum()) - float((f.chi * f.dof).sum()) for f in forms]
+        self._constants = np.array(constants)[:, None, None]
         self._linear = _Sums([f.linear for f in forms])
         self._square = _Sums([f.square for f in forms])
         self._chi = _Sums([f.chi for f in forms]) if forms[0].chi.size else None
         self._factors = FactorSums([f.coordinates for f in forms], signs, sums) if sums else None
+        self._room: Vector = np.empty(0)
 
     def resize(self, replicates: int, units: int) -> None:
         if self._factors is not None:
             self._factors.resize(replicates, units)
         for sums in filter(None, (self._linear, self._square, self._chi)):
             sums.resize((replicates, units))
+        self._room = np.empty((len(self._constants), replicates, units))
 
     def add(self, draw: Any, replicate: int, start: int, stop: int) -> None:
         normals, chisquares = draw
@@ -240,14 +247,14 @@ class _Evaluator:
             self._chi.add(chisquares, replicate, start, stop)
 
     def finish(self, out: Vector) -> None:
-        for i, constant in enumerate(self._constants):
-            even = self._square.of(i)
-            even += constant
-            if self._chi is not None:
-                even += self._chi.of(i)
-            odd = self._linear.of(i)
-            np.add(even, odd, out=out[0, 0, i])
-            if out.shape[1] == 2:
-                np.subtract(even, odd, out=out[0, 1, i])
+        ell = out[0]
+        even = self._square.write(ell[0])
+        even += self._constants
+        if self._chi is not None:
+            even += self._chi.write(self._room)
+        odd = self._linear.write(self._room)
+        if len(ell) == 2:
+            np.subtract(even, odd, out=ell[1])
+        even += odd
         if self._factors is not None:
-            self._factors.finish(out[1:])
+            self._factors.finish(out[1:], ell)

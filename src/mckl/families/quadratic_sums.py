@@ -1,96 +1,134 @@
 """Sums over the coordinates of a quadratic form of functions of l_i = c + a g^2 + b g.
 
-The way in which a coordinate is evaluated depends on its coefficients alone, never on the draws, so
-that a sample has the same sums to the last bit whichever samples are evaluated with it. Where no
-likely g makes l_i large, r_i - 1 and -l_i agree in many digits, so r_i - 1 + l_i is summed by its
-series. Where l_i is of medium size, r_i - 1 is expm1(-l_i), which keeps its digits. Elsewhere it is
-e^-l_i less 1, which is faster. If all coordinates are equal, as in a sweep, the sums of l_i and of
-its square follow from the power sums of g, which all forms share.
+How a coordinate is evaluated depends on its coefficients alone, never on the draws, so that the
+sums of a sample have the same bits wherever it stands. Where no likely g makes l_i large, r_i - 1
+and -l_i agree in many digits, and r_i - 1 + l_i is summed by its series. Where l_i is of a middle
+size, r_i - 1 keeps its digits as expm1(-l_i); elsewhere e^-l_i less 1, which is faster, does.
+Coordinates that are all alike, as in a sweep, need l_i for nothing else: the sum of l_i is l, and
+that of its square follows from the power sums of g, which all forms share.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mckl.arrays import Vector
 
-_FAR = 9.0  # a standard normal exceeds it with a probability of 2e-19
-_SMALL = 0.1  # the largest l_i for which the series is used
-_SERIES = [(-1.0) ** k / math.factorial(k + 2) for k in range(10)]
-_MIDDLE = 0.25  # the largest root of E l_i^2 for which r_i - 1 is computed by expm1
-_LARGE = 300.0  # the largest l_i for which e^-l_i may be computed as e^-c times the rest
+_FAR = 9.0  # a standard normal is farther out with a probability of 2e-19
+_SMALL = 0.1  # an l_i up to which the series is used
+_SERIES = [1.0 / math.factorial(k + 2) for k in range(10)]
+_MIDDLE = 0.25  # the root of E l_i^2 up to which r_i - 1 is not e^-l_i less 1
+_LARGE = 300.0  # beyond, c and what depends on g are added up before the exponential
+_NUMBERS = 2**15  # l_i at a time: they stay in cache
+
+# Which sign of g, and which form.
+_Cell = tuple[int, int]
 
 
-class _Coefficients:
-    """The coordinates of one form that are evaluated in the same way.
+class _Part(NamedTuple):
+    """Coordinates of a cell that are evaluated in one way.
 
-    Coefficients that are all equal are kept as one number. `kind` is the way: ``small`` by the
-    series, ``middle`` by expm1, ``large`` by e^-c times the exponential of the part that depends on
-    g, and ``far`` by the exponential of the sum, as e^-c alone might overflow.
+    kind     ``small``, ``middle``, ``large`` or ``far``, as the module has it; of the last, c joins
+             what depends on g before the exponential
+    columns  which coordinates; None for all
+    a, b, c  of shape (1,) where they are all alike, else (coordinates,)
     """
 
-    def __init__(
-        self, a: Vector, b: Vector, c: Vector, where: NDArray[np.bool_], kind: str
-    ) -> None:
-        self.kind = kind
-        self.columns = None if where.all() else np.flatnonzero(where)
-        self.size = int(where.sum())
-        self.a, self.b, self.c = (_alike(v[where]) for v in (a, b, c))
-        self.ones = np.ones(self.size)
-        weight = np.exp(-self.c) if kind == "large" else 1.0
-        self.weight = np.ascontiguousarray(np.broadcast_to(weight, (self.size,)))
+    cell: _Cell
+    kind: str
+    columns: NDArray[np.intp] | None
+    size: int
+    a: Vector
+    b: Vector
+    c: Vector
 
     @property
     def alike(self) -> bool:
-        """Whether these are all the coordinates of the form, and all are equal."""
-        return self.columns is None and all(np.ndim(v) == 0 for v in (self.a, self.b, self.c))
+        """Whether these are all coordinates of the form, and the same."""
+        return self.columns is None and self.a.size == self.b.size == self.c.size == 1
 
-    def quadratic(self, g: Vector, sign: int, scale: float, room: Vector) -> Vector:
-        """scale (a g^2 + b sign g) of each coordinate, shape (rows, coordinates), in `room`."""
-        out = room[: g.size].reshape(g.shape)
-        b = scale * sign * self.b
-        if np.ndim(self.a) == 0 and self.a == 0.0:
+    @property
+    def way(self) -> tuple[str | bool | int, ...]:
+        """What parts have in common that are evaluated together."""
+        which = (-1, -1) if self.alike else self.cell
+        return (self.kind, bool(self.a.any()), bool(self.b.any()), *which)
+
+
+def _parts(cell: _Cell, a: Vector, b: Vector, c: Vector) -> Iterator[_Part]:
+    """The coordinates of a cell by how they are evaluated; none of those where q and p agree."""
+    reach = _FAR**2 * np.abs(a) + _FAR * np.abs(b) + np.abs(c)
+    small = reach <= _SMALL
+    middle = ~small & ((a + c) ** 2 + 2.0 * a * a + b * b <= _MIDDLE**2)
+    far = reach > _LARGE
+    large = ~(small | middle | far)
+    kinds = {"small": small & (reach > 0.0), "middle": middle, "large": large, "far": far}
+    for kind, where in kinds.items():
+        if where.any():
+            columns = None if where.all() else np.flatnonzero(where)
+            of = (_alike(v[where]) for v in (a, b, c))
+            yield _Part(cell, kind, columns, int(where.sum()), *of)
+
+
+def _alike(v: Vector) -> Vector:
+    return v[:1] if (v == v[0]).all() else v
+
+
+class _Stack:
+    """Parts that are evaluated together: one, or those of several cells that are alike."""
+
+    def __init__(self, parts: Sequence[_Part]) -> None:
+        _, self.kind, self.columns, size, *_ = parts[0]
+        self.alike, self.parts = parts[0].alike, len(parts)
+        # Those of -l_i, of shape (parts, 1, coordinates or 1).
+        self._a = -np.stack([part.a for part in parts])[:, None]
+        self._b = -np.stack([part.b for part in parts])[:, None]
+        self._c = -np.stack([part.c for part in parts])[:, None]
+        self._has_a, self._has_b = bool(self._a.any()), bool(self._b.any())
+        weight = np.exp(self._c[:, 0]) if self.kind == "large" else 1.0
+        self._weight = weight * np.ones((len(parts), size))
+
+    def _without_c(self, g: Vector, some: slice, room: Vector) -> Vector:
+        """Each -l_i + c of some parts, shape (parts, rows, coordinates), in room."""
+        a, b = self._a[some], self._b[some]
+        out = room[: len(a) * g.size].reshape(-1, *g.shape)
+        if not self._has_a:
             return np.multiply(g, b, out=out)
-        np.multiply(g, scale * self.a, out=out)
-        if np.ndim(b) > 0 or b != 0.0:
+        np.multiply(g, a, out=out)
+        if self._has_b:
             out += b
         out *= g
         return out
 
-    def ell(self, g: Vector, sign: int, room: Vector) -> Vector:
-        """l_i of each coordinate, shape (rows, coordinates), in `room`."""
-        out = self.quadratic(g, sign, 1.0, room)
-        out += self.c
+    def minus_ell(self, g: Vector, some: slice, room: Vector) -> Vector:
+        """Each -l_i, in room."""
+        out = self._without_c(g, some, room)
+        out += self._c[some]
         return out
 
-    def remainder(self, g: Vector, sign: int, room: Vector, out: Vector) -> None:
-        """Write to `out`, shape (rows,), the sums that need an exponential.
+    def remainder(self, g: Vector, some: slice, room: Vector, out: Vector) -> None:
+        """The sums that take an exponential: of r_i - 1 + l_i where it is small, else of r_i.
 
-        They are the sums of r_i - 1 + l_i for the kind ``small``, of r_i - 1 for ``middle``, and of
-        r_i for the others.
+        Of a middle size of r_i - 1. `out` has shape (some of the parts, rows).
         """
+        if self.kind == "large":
+            x = self._without_c(g, some, room)
+        else:
+            x = self.minus_ell(g, some, room)
         if self.kind == "small":
-            ell = self.ell(g, sign, room)
-            np.vecdot(_series(ell), ell, out=out)
-            return
-        x = self.quadratic(g, sign, -1.0, room)
-        if self.kind != "large":
-            x -= self.c
-        with np.errstate(over="ignore"):  # r may be infinite
+            np.vecdot(_series(x), x, out=out)
+        else:
             (np.expm1 if self.kind == "middle" else np.exp)(x, out=x)
-        np.matmul(x, self.weight, out=out)
-
-
-def _alike(v: Vector) -> Vector:
-    return v[0] if (v == v[0]).all() else v
+            np.matvec(x, self._weight[some], out=out)
 
 
 def _series(x: Vector) -> Vector:
-    """(e^-x - 1 + x) / x for small x."""
+    """(e^x - 1 - x) / x for small x."""
     series = _SERIES[-1] * x
     for coefficient in _SERIES[-2:0:-1]:
         series += coefficient
@@ -100,14 +138,29 @@ def _series(x: Vector) -> Vector:
     return np.asarray(series)
 
 
-def _groups(a: Vector, b: Vector, c: Vector) -> list[_Coefficients]:
-    """The coordinates of a form, grouped by the way in which they are evaluated."""
-    reach = _FAR**2 * np.abs(a) + _FAR * np.abs(b) + np.abs(c)
-    small = reach <= _SMALL
-    middle = ~small & ((a + c) ** 2 + 2.0 * a * a + b * b <= _MIDDLE**2)
-    far = reach > _LARGE
-    kinds = {"small": small, "middle": middle, "large": ~(small | middle | far), "far": far}
-    return [_Coefficients(a, b, c, where, kind) for kind, where in kinds.items() if where.any()]
+class _Total(NamedTuple):
+    """How the sums over a cell follow from those over its parts.
+
+    rows   of the parts' sums
+    small  of those of small l_i that stand beside others, whose sum of l_i is taken off
+    ones   how many of the r_i were summed without taking 1 off
+    """
+
+    cell: _Cell
+    rows: list[int]
+    small: list[int]
+    ones: int
+    only_small: bool
+    alike: bool
+
+    @staticmethod
+    def of(cell: _Cell, parts: Sequence[_Part], rows: list[int]) -> _Total:
+        """The one of these parts, whose sums stand in these rows."""
+        small = [row for row, part in zip(rows, parts, strict=True) if part.kind == "small"]
+        ones = sum(part.size for part in parts if part.kind in ("large", "far"))
+        only_small = bool(small) and len(small) == len(rows)
+        alike = all(part.alike for part in parts)
+        return _Total(cell, rows, [] if only_small else small, ones, only_small, alike)
 
 
 class FactorSums:
@@ -129,99 +182,102 @@ class FactorSums:
         signs: int,
         names: Sequence[str],
     ) -> None:
-        self._forms = [_groups(*c) for c in coefficients]
-        self._signs, self._names = (1, -1)[:signs], names
-        self._exponentials = bool({"ratio", "k3"} & {*names})
-        self._alike = [len(groups) == 1 and groups[0].alike for groups in self._forms]
+        self._names, self._exponentials = names, bool({"ratio", "k3"} & {*names})
+        # Without b a mirror image has the sums of the sample itself.
+        self._even = [i for i, (_, b, _) in enumerate(coefficients) if signs == 2 and not b.any()]
+        cells = {
+            (s, i): [*_parts((s, i), a, -b if s else b, c)]
+            for i, (a, b, c) in enumerate(coefficients)
+            for s in range(1 if i in self._even else signs)
+        }
+        parts = sorted(itertools.chain(*cells.values()), key=lambda part: part.way)
+        self._stacks = [_Stack([*s]) for _, s in itertools.groupby(parts, lambda part: part.way)]
+        row = {(part.cell, part.kind): i for i, part in enumerate(parts)}
+        self._totals = [
+            _Total.of(cell, some, [row[cell, part.kind] for part in some])
+            for cell, some in cells.items()
+        ]
+        # Coefficients of the power sums of g in half the sum of l_i^2, where coordinates are alike.
+        self._polynomial = np.zeros((signs, len(coefficients), 5))
+        for part in parts:
+            if part.alike:
+                n, a, b, c = part.size, part.a, part.b, part.c
+                of = (n * c * c, 2.0 * b * c, b * b + 2.0 * a * c, 2.0 * a * b, a * a)
+                self._polynomial[part.cell] = 0.5 * np.concatenate(of)
+        self._power_sums = "half_square" in names and any(part.alike for part in parts)
         nothing: Vector = np.empty(0)
-        self._powers: Vector = nothing
-        self._remainder: Vector = nothing
-        self._ell: Vector = nothing
-        self._square: Vector = nothing
-        self._scratch: Vector = nothing
-        self._room: Vector = nothing
+        self._powers = self._remainder = self._ell = self._square = nothing
+        self._half_squares = self._room = nothing
 
     def resize(self, replicates: int, units: int) -> None:
-        """Make room for the sums of so many replicates and units."""
-        groups = max(map(len, self._forms))
-        each = (len(self._signs), len(self._forms), groups, replicates, units)
-        self._powers = np.empty((5, replicates, units))
-        self._remainder, self._ell, self._square = (np.zeros(each) for _ in range(3))
-        self._scratch = np.empty((replicates, units))
+        """Make room for so many replicates and units."""
+        rows = sum(stack.parts for stack in self._stacks)
+        self._remainder, self._ell, self._square = np.empty((3, rows, replicates, units))
+        # One more than the units: of one alone, `einsum` would add up its terms in another order.
+        self._powers = np.ones((5, replicates, units + 1))
+        self._half_squares = np.zeros((*self._polynomial.shape[:2], replicates, units + 1))
 
     def add(self, normals: Vector, replicate: int, start: int, stop: int) -> None:
-        """Compute the sums of the units from start to stop, whose numbers are `normals`.
-
-        `normals` has shape (rows, coordinates).
-        """
-        if self._room.size < normals.size:  # all forms share one array, which stays in cache
-            self._room = np.empty(normals.size)
-        room, here = self._room, (replicate, slice(start, stop))
-        if any(self._alike):
-            self._add_powers(normals, self._powers[(slice(None), *here)])
-        for i, groups in enumerate(self._forms):
-            for s, sign in enumerate(self._signs):
-                for j, group in enumerate(groups):
-                    g = normals if group.columns is None else normals[:, group.columns]
-                    at = (s, i, j, *here)
-                    if not self._alike[i]:
-                        ell = group.ell(g, sign, room)
-                        np.matmul(ell, group.ones, out=self._ell[at])
-                        np.vecdot(ell, ell, out=self._square[at])
-                    if self._exponentials:
-                        group.remainder(g, sign, room, self._remainder[at])
+        """Take in the numbers, shape (rows, coordinates), of units start to stop."""
+        if self._room.size < max(normals.size, _NUMBERS):  # one for all forms: it stays in cache
+            self._room = np.empty(max(normals.size, _NUMBERS))
+        room, here = self._room, (slice(None), replicate, slice(start, stop))
+        if self._power_sums:
+            self._add_powers(normals, self._powers[here])
+        remainder, sums, squares = self._remainder[here], self._ell[here], self._square[here]
+        row = 0
+        with np.errstate(over="ignore"):  # an infinite r is one
+            for stack in self._stacks:
+                g = normals if stack.columns is None else normals[:, stack.columns]
+                if not stack.alike:
+                    x = stack.minus_ell(g, slice(1), room)[0]
+                    np.matmul(x, np.full(g.shape[1], -1.0), out=sums[row])
+                    np.vecdot(x, x, out=squares[row])
+                together = max(_NUMBERS // g.size, 1)
+                for first in range(0, stack.parts if self._exponentials else 0, together):
+                    some = slice(first, min(first + together, stack.parts))
+                    stack.remainder(g, some, room, remainder[row + first : row + some.stop])
+                row += stack.parts
 
     def _add_powers(self, g: Vector, out: Vector) -> None:
-        """Sums of g^1 to g^4 over coordinates; the third and fourth only if squares are wanted."""
-        np.matmul(g, np.ones(g.shape[1]), out=out[1])
-        np.vecdot(g, g, out=out[2])
-        if "half_square" in self._names:
-            square = np.multiply(g, g, out=self._room[: g.size].reshape(g.shape))
-            np.vecdot(square, g, out=out[3])
-            np.vecdot(square, square, out=out[4])
+        """Sums of g to the powers 1 to 4 over coordinates; that to the power 0 stays 1."""
+        ones, x = np.ones(g.shape[1]), self._room[: g.size].reshape(g.shape)
+        np.matmul(g, ones, out=out[1])
+        np.multiply(g, g, out=x)
+        np.matmul(x, ones, out=out[2])
+        np.vecdot(x, x, out=out[4])
+        x *= g
+        np.matmul(x, ones, out=out[3])
 
-    def finish(self, out: Vector) -> None:
-        """Write the sums, shape (names, signs, forms, replicates, units)."""
-        for i, groups in enumerate(self._forms):
-            for s, sign in enumerate(self._signs):
-                rows = dict(zip(self._names, out[:, s, i], strict=True))
-                for row in rows.values():
-                    row[:] = 0.0
-                for j, group in enumerate(groups):
-                    self._add_sums(rows, group, (s, i, j), sign)
+    def finish(self, out: Vector, ell: Vector) -> None:
+        """Write the sums, shape (names, signs, forms, replicates, units); `ell` has the l."""
+        rows = dict(zip(self._names, out, strict=True))
+        if self._power_sums:
+            flat = self._half_squares.reshape(-1, *self._half_squares.shape[2:])
+            np.einsum("ik,k...->i...", self._polynomial.reshape(-1, 5), self._powers, out=flat)
+            # Rounding may leave a negative number.
+            np.abs(self._half_squares[..., :-1], out=rows["half_square"])
+        for total in self._totals:
+            if "half_square" in rows and not (self._power_sums and total.alike):
+                np.multiply(
+                    0.5, self._square[total.rows].sum(axis=0), out=rows["half_square"][total.cell]
+                )
+            if self._exponentials:
+                self._ratio_and_k3(rows, total, ell[total.cell])
+        for i in self._even:
+            out[:, 1, i] = out[:, 0, i]
 
-    def _add_sums(
-        self, rows: dict[str, Vector], group: _Coefficients, at: tuple[int, int, int], sign: int
-    ) -> None:
-        """Add the sums over the coordinates of a group."""
-        ell, square = self._ell[at], self._square[at]
-        if self._alike[at[1]]:
-            n, a, b, c = group.size, group.a, sign * group.b, group.c
-            self._polynomial((n * c, b, a), ell)
-            if "half_square" in rows:
-                of = (n * c * c, 2.0 * b * c, b * b + 2.0 * a * c, 2.0 * a * b, a * a)
-                self._polynomial(of, square)
-                np.maximum(square, 0.0, out=square)
-        if "half_square" in rows:
-            square *= 0.5
-            rows["half_square"] += square
-        if not self._exponentials:
-            return
-        remainder = self._remainder[at]
-        # The remainder is the sum of r_i - 1 + l_i, of r_i - 1 or of r_i; that of l_i converts it.
-        small = group.kind == "small"
-        if group.kind in ("large", "far"):
-            remainder -= group.size
-        first, second = ("k3", "ratio") if small else ("ratio", "k3")
-        if first in rows:
-            rows[first] += remainder
-        if second in rows:
-            (np.subtract if small else np.add)(remainder, ell, out=remainder)
-            rows[second] += remainder
-
-    def _polynomial(self, coefficients: Sequence[Vector], out: Vector) -> None:
-        """Write to `out` the first coefficient plus the others times the power sums of g."""
-        out[:] = coefficients[0]
-        for c, power in zip(coefficients[1:], self._powers[1:], strict=False):
-            if c != 0.0:
-                out += np.multiply(power, c, out=self._scratch)
+    def _ratio_and_k3(self, out: Mapping[str, Vector], of: _Total, ell: Vector) -> None:
+        """The sums of r_i - 1 and of r_i - 1 + l_i, which differ by l."""
+        total = self._remainder[of.rows[0]] if of.rows else np.zeros(ell.shape)
+        for row in of.rows[1:]:
+            total += self._remainder[row]
+        for row in of.small:
+            total -= self._ell[row]
+        ratio, k3 = (out[name][of.cell] if name in out else total for name in ("ratio", "k3"))
+        if of.only_small:
+            k3[:] = total
+            np.subtract(total, ell, out=ratio)
+        else:
+            np.subtract(total, of.ones, out=ratio)
+            np.add(ratio, ell, out=k3)

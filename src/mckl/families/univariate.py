@@ -190,12 +190,12 @@ class Between(NamedTuple):
 
 
 @lru_cache(maxsize=4096)
-def _strata(factor: Between, integrand: str = "ell", slope: float = 0.0) -> Strata:
+def _strata(factor: Between) -> Strata:
     def ell(u: Vector, upper: bool) -> Vector:
         return factor.log_ratio(factor.q.quantile(u, upper))
 
     singular = [float(u) for u in factor.q.probability(np.array(factor.breakpoints))]
-    return Strata(ell, integrand, slope, singular)
+    return Strata(ell, singular)
 
 
 @lru_cache(maxsize=4096)
@@ -204,7 +204,7 @@ def _definition(factor: Between) -> Dyadic:
 
     def ell(u: Vector, upper: bool) -> Vector:
         x = factor.q.quantile(u, upper)
-        return factor.q.log_density(x) - factor.p.log_density(x)
+        return (factor.q.log_density(x) - factor.p.log_density(x))[None]
 
     return Dyadic(ell, [float(u) for u in factor.q.probability(np.array(factor.breakpoints))])
 
@@ -247,8 +247,8 @@ class Coordinates(Pair):
         return Coordinates([Between(f.p, f.q) for f in self.factors], self.counts)
 
     def integrals(self) -> Integrals:
-        """Integrals of the two log densities' difference over probabilities under q."""
-        moments = np.array([_definition(f).moments() for f in self.factors])
+        """Integrals over the probability under q of the two log densities' difference."""
+        moments = np.array([np.concatenate(_definition(f).moments()) for f in self.factors])
         kl, variance = np.array(self.counts, float) @ moments
         return Integrals(float(kl), float(variance))
 
@@ -310,12 +310,12 @@ class CoordinateForm(Form):
         return _Evaluator([form._blocks for form in forms], signs, sums)
 
     def stratified(self, n: int, integrand: str = "ell") -> Stratified:
-        strata = [_strata(f, integrand) for f in self._pair.factors]
+        strata = [_strata(f) for f in self._pair.factors]
         return additive.stratified(strata, self._pair.counts, n, self._pair.law, integrand)
 
     def balanced_variance(self, n: int, integrand: str = "ell", slope: float = 0.0) -> float:
-        strata = [_strata(f, integrand, slope) for f in self._pair.factors]
-        return additive.variance(strata, self._pair.counts, n)
+        strata = [_strata(f) for f in self._pair.factors]
+        return additive.variance(strata, self._pair.counts, n, integrand, slope)
 
 
 class _Block:

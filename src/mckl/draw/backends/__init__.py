@@ -72,8 +72,8 @@ BACKENDS = tuple(LIBRARIES)
 class Kernel(Protocol):
     """Turns the draws of one group of replicates into log density ratios.
 
-    A unit is one sample, or an antithetic pair of samples. A kernel may evaluate more units than it
-    is asked for and return them when it is asked again, so it must always get the same draws.
+    It may evaluate more units than it is asked for and hand them out when asked again, so it serves
+    one list of draws, until `restart`.
     """
 
     def evaluate(self, draws: Sequence[Draw], units: int) -> Vector:
@@ -82,6 +82,9 @@ class Kernel(Protocol):
         The array of shape (1 + sums, points per unit, forms, replicates, units) is valid until the
         next call.
         """
+
+    def restart(self) -> None:
+        """Get ready for other draws."""
 
 
 class Backend(NamedTuple):

@@ -83,7 +83,12 @@ class Kernel:
         rows = TILE // forms[0].numbers
         self._rows = max(rows - rows % 4, 1)
         self._out = np.empty((1 + len(sums), signs, len(forms), 0, 0))
-        self._block, self._left = forms[0].block, self._out
+        self._block = forms[0].block
+        self.restart()
+
+    def restart(self) -> None:
+        """Get ready for other draws."""
+        self._left = self._out[..., :0]
 
     def evaluate(self, draws: Sequence[Draw], units: int) -> Vector:
         """l and the sums at the next `units` units, for one `Draw` of each replicate.

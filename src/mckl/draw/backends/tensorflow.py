@@ -253,6 +253,10 @@ class Kernel:
         self._rows = block_rows(self._numbers)
         self._mirror = forms[0].mirror
         self._step, self._forms = _compiled(forms, dtype, bool(sums))
+        self.restart()
+
+    def restart(self) -> None:
+        """Get ready for other draws."""
         self._evaluated: dict[int, int] = {}
         self._waiting: dict[int, Vector] = {}
 

@@ -5,9 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import cached_property
 
+import numpy as np
+
 from mckl.arrays import Vector
 from mckl.exact import integrands
 from mckl.exact.integrands import SUMS
+
+
+def of_only_factor(name: str) -> str:
+    """The integrand of the whole that is this one where a sample has one factor.
+
+    >>> of_only_factor("factor_ratio"), of_only_factor("ell")
+    ('ratio', 'ell')
+    """
+    whole = name.removeprefix("factor_")
+    return whole if whole in SUMS else name
 
 
 class Integrands:
@@ -31,12 +43,12 @@ class Integrands:
             setattr(self, f"factor_{name}", values)
 
     def __getattr__(self, name: str) -> Vector:
-        # Python calls this only for names that are neither below nor computed yet.
-        whole = name.removeprefix("factor_")
-        if whole in SUMS and whole != name and self._one_factor:
+        # Python asks here only for what is neither below nor computed yet.
+        whole = of_only_factor(name)
+        if whole != name and self._one_factor:
             value: Vector = getattr(self, whole)
         elif not name.startswith("_") and name in self._more:
-            value = self._more[name](self)
+            value = np.array(self._more[name](self))  # a copy: no two names share an array
         else:
             raise AttributeError(name)
         setattr(self, name, value)
