@@ -490,7 +490,7 @@ def test_a_mean_of_sequence_means_can_be_negative() -> None:
     assert max(signs) < 0
 
 
-# When Rao-Blackwellisation is worth it: docs/theory.md, section 3.1, has these numbers.
+# When Rao-Blackwellisation is worth it: docs/theory.md, section 3.2, has these numbers.
 
 
 def two_steps(rare: float) -> Case:

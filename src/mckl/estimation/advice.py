@@ -258,11 +258,12 @@ def _reason(best: dict[str, Any], known: Sequence[dict[str, Any]]) -> str:
     if plain is not None and plain is not best:
         samples = plain["samples_needed"] / best["samples_needed"]
         seconds = plain["cpu_seconds"] / best["cpu_seconds"]
-        text = f"k1 over iid samples needs {plain['samples_needed']:,}"
+        text = f"k1 over iid needs {plain['samples_needed']:,} samples"
         if samples > 1.005:
-            text += f", {samples:,.3g} times as many"
+            text += f", {samples:,.3g} times as many,"
         if seconds > 1.05:
-            text += f", and {seconds:,.3g} times the CPU time"
+            text += f" and {seconds:,.3g} times the CPU time"
+        text = text.rstrip(",")
         parts.append(text)
     fewest = min(known, key=lambda o: (o["samples_needed"], not o["standard_error"]))
     if best["expected_rmse"] == 0.0:
