@@ -82,10 +82,15 @@ def summaries(
         yield _summarise(frame, about.join(exact.iloc[here].reset_index(drop=True)), repeats)
 
 
+def _coded(names: pd.Series, like: pd.Series) -> pd.Series:
+    """The names as categories of another column; a name that is no category there is missing."""
+    return names.where(names.isin(like.cat.categories)).astype(like.dtype)
+
+
 def _summarise(frame: pd.DataFrame, known: pd.DataFrame, repeats: Repeats) -> pd.DataFrame:
-    # By the codes of their categories, not as text.
-    categories = {name: frame[name].dtype for name in _CELL[:-1]}
-    cells = frame[_CELL].merge(known.astype(categories), how="left", on=_CELL)
+    # Merged by the codes of their categories, as texts of so many rows take seconds.
+    coded = {name: _coded(known[name], frame[name]) for name in _CELL[:-1]}
+    cells = frame[_CELL].merge(known.assign(**coded), how="left", on=_CELL)
     frame["kl"] = cells["kl"].to_numpy()
     error = frame["estimate"] - frame["kl"]
     frame["squared"] = error**2
