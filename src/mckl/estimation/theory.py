@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
+from weakref import WeakKeyDictionary
 
 from mckl.draw.points import Sampler
 from mckl.estimation.balanced import Balanced, balanced
 from mckl.estimation.traces import checkpoints_of
 from mckl.estimation.values import Estimator, UnitTheory
+from mckl.exact.law import Law
 from mckl.families.base import Pair
 
 
@@ -76,6 +78,18 @@ def _stratified(unit: UnitTheory, of: Balanced | None, samples: int) -> Exact:
     return Exact(unbiased_points, *law, "exact" if of.exact else "asymptotic", None)
 
 
+# Samplers share it: what their points differ by comes after.
+_UNITS: WeakKeyDictionary[Law, dict[object, UnitTheory]] = WeakKeyDictionary()
+
+
+def _unit(estimator: Estimator, law: Law, paired: bool) -> UnitTheory:
+    known = _UNITS.setdefault(law, {})
+    key = estimator.theory, paired
+    if key not in known:
+        known[key] = estimator.theory(law, paired)
+    return known[key]
+
+
 def exact(
     pair: Pair, sampler: Sampler, estimators: Sequence[Estimator], samples: Sequence[int]
 ) -> Iterator[tuple[str, int, Exact]]:
@@ -83,7 +97,7 @@ def exact(
     points = sampler.points
     form = None if points.independent else sampler.form(pair)
     for estimator in estimators:
-        unit = estimator.theory(pair.law, points.mirrored)
+        unit = _unit(estimator, pair.law, points.mirrored)
         of = balanced(estimator, pair.law, form) if form is not None else None
         for n in checkpoints_of(sampler, samples):
             if form is None:

@@ -43,6 +43,8 @@ _COEFFICIENTS *= np.where(_DEGREES > 0, 2.0, 1.0) / _DEGREES.size
 _LAST, _OF_VARIATION, _OF_SIZE = 3, 1e-14, 4e-16
 # Where that is looked at around a point, in widths of the interval.
 _AROUND = np.concatenate(([0.0], *(sign * 4.0 ** -np.arange(1.0, 14.0) for sign in (1.0, -1.0))))
+# The widths of intervals that are evaluated at once next to the ends.
+_WIDTHS = 2.0 ** -np.arange(2.0, 11.0)
 # Within one of its 128 strata it is nearly a straight line.
 _FEW_NODES, _FEW_WEIGHTS = np.polynomial.legendre.leggauss(6)
 
@@ -194,10 +196,17 @@ class Dyadic:
                 upper = np.repeat(above.upper[~above.smooth], 2)
                 k = (2.0 * above.k[~above.smooth, None] + [0.0, 1.0]).ravel()
             width = 2.0 ** -(len(self._levels) + 1)
-            values = [  # of the lower half first, as in `upper`
-                self._f(width * (k[upper == side, None] + _POINTS), side) for side in (False, True)
-            ]
-            polynomials = _Polynomials(np.concatenate(values, axis=1))
+            # At an end, where k is 0, no function counts as a polynomial.
+            values = np.full((self._end.size, k.size, _POINTS.size), math.nan)
+            for side in (False, True):
+                beside, others = ((upper == side) & of for of in (k == 1.0, k > 1.0))
+                if width in _WIDTHS:
+                    values[:, beside] = self._beside_ends[side][:, width == _WIDTHS]
+                else:
+                    others |= beside
+                if others.any():
+                    values[:, others] = self._f(width * (k[others, None] + _POINTS), side)
+            polynomials = _Polynomials(values)
             smooth = [
                 self._is_smooth(bool(side), float(j), width, polynomials, i)
                 for i, (side, j) in enumerate(zip(upper, k, strict=True))
@@ -257,6 +266,11 @@ class Dyadic:
         most = np.nanmax(fourth[:, steps:], axis=1, keepdims=True)
         matters = np.flatnonzero((fourth[:, :steps] > _NOTHING * most).any(axis=0))
         return np.asarray(fours[matters[0] :] if matters.size else fours[:0])
+
+    @cached_property
+    def _beside_ends(self) -> list[Vector]:
+        """The functions where k is 1, on the intervals of several levels at once."""
+        return [self._f(_WIDTHS[:, None] * (1.0 + _POINTS), side) for side in (False, True)]
 
     @cached_property
     def _end(self) -> Vector:

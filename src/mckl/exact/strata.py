@@ -204,10 +204,15 @@ class Linked:
     CELLS = 4 * MOST
 
     def __init__(self, values: Vector) -> None:
-        self._values = values - values.mean()
+        values = values - values.mean()
+        self._means = {self.CELLS: values}  # over equal cells, by how many these are
+        while len(values) > 1:
+            values = 0.5 * (values[0::2] + values[1::2])
+            self._means[values.size] = values
         # One transform over all cells, as rows of rows, has those over the strata of every n.
         side = math.isqrt(self.CELLS)
-        transform = _hadamard(side) @ self._values.reshape(side, side) @ _hadamard(side)
+        square = self._means[self.CELLS].reshape(side, side)
+        transform = _hadamard(side) @ square @ _hadamard(side)
         self._square = (transform.ravel() / self.CELLS) ** 2
 
     def __call__(self, n: int) -> float:
@@ -219,7 +224,7 @@ class Linked:
             return 0.0
         positions = min(self.CELLS // n, 2**_WALSH_LEVELS)
         square = self._square.reshape(n, positions, -1)[:, 1:, 0]
-        at = self._values.reshape(n, positions, -1).mean(axis=2)
+        at = self._means[n * positions].reshape(n, positions)
         h = at @ (_hadamard(positions)[:, 1:] / positions)
         h *= h
         every = float(n) ** 3 * np.square(square).sum()

@@ -98,15 +98,17 @@ class ExponentialLaw(Law):
     def __init__(self, line: Line, factors: Sequence[tuple[Line, float]] | None = None) -> None:
         super().__init__()
         self._line = line
-        self._lines = factors
+        self._factors: Sequence[tuple[Law, float]] = [(self, 1.0)]
+        if factors is not None:
+            self._factors = [(ExponentialLaw(of), count) for of, count in factors]
         self._known: dict[float, Vector] = {}
+        self._logs: dict[float, float] = {}
+        self._means: dict[float, float] = {}
         self.missed_mass = -math.expm1(line.log_mass)
         self.kl = integral(lambda t: (1.0 + t) * self._second(t), -1.0, 0.0) - line.log_mass
 
     def factors(self) -> Sequence[tuple[Law, float]]:
-        if self._lines is None:
-            return super().factors()
-        return [(ExponentialLaw(line), count) for line, count in self._lines]
+        return self._factors
 
     def _second(self, t: Vector) -> Vector:
         return np.asarray(self._line.derivatives(t, 2)[0])
@@ -123,6 +125,11 @@ class ExponentialLaw(Law):
         s = tilt[0]
         if not self.is_finite(tilt):
             return math.inf
+        if s not in self._logs:
+            self._logs[s] = self._log_mgf(s)
+        return self._logs[s]
+
+    def _log_mgf(self, s: float) -> float:
         of_mass = -s * self._line.log_mass
         if s in (-1.0, 0.0):
             return of_mass
@@ -145,7 +152,10 @@ class ExponentialLaw(Law):
             return math.inf
         if i < 2:
             s = float(tilt[0])
-            return math.copysign(integral(self._second, min(s, 0.0), max(s, 0.0)), s) if s else 0.0
+            if s not in self._means:
+                size = integral(self._second, min(s, 0.0), max(s, 0.0))
+                self._means[s] = math.copysign(size, s) if s else 0.0
+            return self._means[s]
         self.prepare(tilt, i)
         return float(self._known[tilt[0]][i - 2])
 

@@ -108,12 +108,12 @@ class QuadraticForm(Form):
         distinct, counts = np.unique(rows, axis=0, return_counts=True)
         return distinct, counts.astype(np.float64)
 
-    @property
+    @cached_property
     def _strata(self) -> tuple[list[Strata], list[float]]:
         rows, counts = self._distinct
         return [_strata(*map(float, row)) for row in rows], counts.tolist()
 
-    @property
+    @cached_property
     def _law(self) -> QuadraticLaw:
         rows, counts = self._distinct
         return QuadraticLaw(Coefficients(rows[:, 0], rows[:, 1], rows[:, 2], counts))
