@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -58,7 +60,11 @@ class Mixture(Univariate):
 
     @property
     def breakpoints(self) -> tuple[float, ...]:
-        return tuple(sorted({x for c in self.components for x in c.breakpoints}))
+        """Also where the density is least between peaks: there x moves fastest as u grows."""
+        peaks = sorted({x for c in self.components for x in c.breakpoints})
+        between = [np.linspace(low, high, 65) for low, high in itertools.pairwise(peaks)]
+        least = [float(x[np.argmin(self.log_density(x))]) for x in between]
+        return tuple(sorted({*peaks, *least}))
 
     def _log_parts(self, x: Vector) -> Vector:
         parts = zip(self.weights, self.components, strict=True)
@@ -118,7 +124,8 @@ class Mixture(Univariate):
             bound = sign * c.quantile(np.where(there, u / w, 0.5), upper)
             high = np.where(there, np.minimum(high, bound), high)
         high = np.maximum(low, high)
-        x, active = low.copy(), np.arange(u.size)
+        x = np.clip(np.interp(np.log(u), *_known_tails(self, upper)), low, high)
+        active = np.arange(u.size)
         for _ in range(_MOST_STEPS):
             at = sign * x[active]
             p = self.probability(at, upper)
@@ -152,6 +159,19 @@ class Mixture(Univariate):
 
 
 _MOST_STEPS = 200
+# Of a component, at whose quantiles Newton's method looks where to start.
+_TAILS = np.concatenate((0.5 ** np.arange(1.0, 40.0, 0.25), 10.0 ** -np.arange(12.0, 300.0, 3.0)))
+
+
+@lru_cache(maxsize=64)
+def _known_tails(law: Mixture, upper: bool) -> tuple[Vector, Vector]:
+    """Logarithms of the probabilities below some points, or above, and the points; ascending."""
+    sign = -1.0 if upper else 1.0
+    x = np.unique([sign * c.quantile(_TAILS, upper) for c in law.components])
+    with np.errstate(divide="ignore"):
+        tails = np.log(law.probability(sign * x, upper))
+    known = np.isfinite(tails)
+    return tails[known], x[known]
 
 
 def _log_quotient(v: float, w: float) -> float:
