@@ -133,7 +133,7 @@ def dependence(runs: int) -> str:
             [name, percent(spoke["drift"], runs), percent(spoke["autocorrelation"], runs),
              percent(given, runs), f"{covered / given:.3f}" if given else "–"]
         )  # fmt: skip
-    header = "samples | drift (%) | autocorrelation (%) | k1 given (%) | of these hold KL"
+    header = "samples | drift (%) | autocorrelation (%) | k1 given (%) | of these contain KL"
     return table(header, rows)
 
 

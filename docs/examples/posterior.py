@@ -3,7 +3,7 @@
 Run it anywhere: python docs/examples/posterior.py
 """
 
-# %% A linear model y = X w + noise with the prior w ~ N(0, I): its posterior is normal.
+# %% A linear model y = X w + noise with the prior w ~ N(0, I). Its posterior is normal.
 from __future__ import annotations
 
 import numpy as np
@@ -21,16 +21,16 @@ prior = stats.multivariate_normal(np.zeros(6), np.eye(6))
 # %% The term of the evidence lower bound is exact; nothing is drawn.
 print(f"KL(posterior || prior) = {mckl.kl(posterior, prior):.6f} nats")
 
-# %% What independent coordinates lose: the mean-field posterior has the variances 1 / precision.
+# %% The best approximation with independent coordinates (mean field) has variances 1 / precision.
 mean_field = stats.multivariate_normal(posterior.mean, np.diag(1.0 / np.diag(precision)))
 print(f"KL(mean field || posterior) = {mckl.kl(mean_field, posterior):.6f} nats")
 
-# %% How many samples a training loop would need for it, and with which estimator.
+# %% How many samples a training loop would need for this KL, and with which estimator.
 print(mckl.advise(mean_field, posterior, tolerance=0.05))
 
-# %% Estimated as that says, beside the exact value.
+# %% An estimate that follows this advice, beside the exact value.
 print(mckl.estimate(mean_field, posterior, tolerance=0.05))
 
-# %% The same from log densities alone, as an inference library that knows no formula has them.
+# %% The same from log densities alone, which is all that most inference libraries give.
 z = mean_field.rvs(20_000, random_state=rng)
 print(mckl.from_log_probs(mean_field.logpdf(z), posterior.logpdf(z), tolerance=0.05))

@@ -1,12 +1,13 @@
 """KL of a policy from its rollouts, as a trainer has them.
 
-Two policies over letters are fitted to two texts. One samples sequences; their log-probabilities
-become a table, a row a token, and `mckl estimate` reads it. Run it anywhere:
+Two policies over letters are fitted to two texts. One of them samples sequences. Their
+log-probabilities become a table with a row for each token, which `mckl estimate` reads. Run it
+anywhere:
 
     python docs/examples/rollout.py [folder]
 """
 
-# %% Two policies, fitted to two texts: how often a letter follows another.
+# %% Two policies: the frequencies with which a letter follows another in each of two texts.
 from __future__ import annotations
 
 import subprocess
@@ -45,7 +46,7 @@ for t in range(60):
 keep = np.arange(60) < lengths[:, None]
 before, after = tokens[:, :-1][keep], tokens[:, 1:][keep]
 
-# %% The table that a trainer writes: a row a token; the rows of an episode stand together.
+# %% The table that a trainer writes: a row for each token, with the rows of an episode together.
 folder = Path(sys.argv[1] if len(sys.argv) > 1 else ".")
 table = folder / "rollout.parquet"
 columns = {
@@ -53,12 +54,12 @@ columns = {
     "token": after,
     "policy_logp": np.log(policy[before, after]),
     "ref_logp": np.log(reference[before, after]),
-    # The KL of the next token over the whole alphabet, where the trainer keeps it.
+    # The KL of the next token over the whole alphabet, which a trainer may keep.
     "full_kl": (policy * np.log(policy / reference)).sum(axis=1)[before],
 }
 pq.write_table(pa.table(columns), table)
 
-# %% What the command says of it.
+# %% The command's answer.
 names = "log_q=policy_logp,log_p=ref_logp,sequence=episode,full_kl=full_kl"
 command = [sys.executable, "-m", "mckl", "estimate", "--table", str(table), "--columns", names]
 print(subprocess.run(command, check=True, capture_output=True, encoding="utf-8").stdout)

@@ -31,13 +31,13 @@ class RunningMoments:
     rows
         The number of traces that are updated together.
     dot
-        What takes inner products over the last axis.
+        The function for inner products over the last axis.
     same
-        An integrand's name -> the one under which its moments are kept: that of another where both
-        have the same values.
+        Maps the name of an integrand to the name under which its moments are kept. Two integrands
+        with the same values may share one name.
     overwrite
-        Whether `update` may write to the values, which is faster. Each integrand must then have an
-        array of its own.
+        Whether `update` may write into the integrands' arrays, which is faster. Each integrand must
+        then have an array of its own.
     """
 
     def __init__(
@@ -52,12 +52,12 @@ class RunningMoments:
         self._integrands, self._dot = integrands, dot
         self._same, self._overwrite = same, overwrite
         kept = dict.fromkeys((same(first), same(second)) for first, second in products)
-        # Where the moments of each stand.
+        # The row of each product in `_comoment`, and of each integrand in `_mean`.
         self._products = {product: i for i, product in enumerate(kept)}
         self._names = {name: i for i, name in enumerate(dict.fromkeys(n for p in kept for n in p))}
         self._pairs = [(self._names[first], self._names[second]) for first, second in kept]
         self._first, self._second = np.array(self._pairs, dtype=np.intp).reshape(-1, 2).T
-        # These two are replaced, and never changed: who has them keeps what was seen by then.
+        # An update replaces these two arrays and never changes them, so `so_far` can share them.
         self._mean: Vector = np.zeros((len(self._names), rows))
         self._comoment: Vector = np.zeros((len(self._products), rows))
         self.units = 0
@@ -68,7 +68,7 @@ class RunningMoments:
         return of
 
     def comoment(self, first: str, second: str) -> Vector:
-        """Sum (x - mean x)(y - mean y) so far, shape (rows,)."""
+        """The sum of (x - mean x)(y - mean y) so far, shape (rows,)."""
         of: Vector = self._comoment[self._products[self._same(first), self._same(second)]]
         return of
 
@@ -82,9 +82,9 @@ class RunningMoments:
             pass
 
     def updates(self, block_values: Vector, stops: Iterable[int]) -> Iterator[int]:
-        """Take in a block as `update` does, piece by piece: yields after each of the stops.
+        """Add a block as `update` does, but piece by piece, and yield after each stop.
 
-        They are numbers of units of the block, in ascending order.
+        The stops are numbers of units of the block, in ascending order.
         """
         points = block_values.shape[-3]
         values = self._integrands(block_values)
@@ -96,7 +96,7 @@ class RunningMoments:
             yield stop
 
     def _take(self, values: Sequence[Vector], units: int, overwrite: bool) -> None:
-        """Take in units by the values of each integrand, shape (rows, units)."""
+        """Add units, given the values of each integrand, shape (rows, units)."""
         mean, within = np.empty_like(self._mean), np.empty_like(self._comoment)
         for value, of in zip(values, mean, strict=True):
             np.add.reduce(value, axis=-1, out=of)
@@ -110,7 +110,7 @@ class RunningMoments:
         self._add(units, mean, within)
 
     def _add(self, units: int, mean: Vector, comoment: Vector) -> None:
-        """Take in the moments of further units."""
+        """Merge the moments of further units."""
         total = self.units + units
         shift = mean - self._mean
         weighted = self.units * units / total * shift
@@ -120,17 +120,17 @@ class RunningMoments:
         self.units = total
 
     def merge(self, other: RunningMoments) -> None:
-        """Take in what another one, of the same products, has seen."""
+        """Add everything that another object with the same products has been given."""
         if other.units:
             self._add(other.units, other._mean, other._comoment)
 
     def so_far(self) -> RunningMoments:
-        """What was seen so far, which stays as it is while this one goes on."""
+        """A copy of the present moments, which later updates do not change."""
         return copy(self)
 
     @staticmethod
     def side_by_side(parts: Sequence[RunningMoments]) -> RunningMoments:
-        """The rows of all parts, which have seen as many units each."""
+        """One object with the rows of all parts, each of which has the same number of units."""
         out = parts[0].so_far()
         out._mean = np.concatenate([part._mean for part in parts], axis=1)
         out._comoment = np.concatenate([part._comoment for part in parts], axis=1)

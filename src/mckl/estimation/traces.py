@@ -24,9 +24,9 @@ from mckl.families.base import Pair
 # bits of results depend on the first number, so it is not a parameter; the second one is.
 BLOCK = 1024
 TRACES_AT_ONCE = 12
-# Traces whose estimates are worked out at once: their moments wait in memory for it.
+# The most traces whose moments wait in memory until their estimates are computed together.
 ESTIMATED_AT_ONCE = 4096
-# Settings that share their draws: more would save little, and memory would grow with them.
+# The most settings that share their draws at a time; more would save little and take more memory.
 SETTINGS_AT_ONCE = 12
 
 
@@ -129,7 +129,7 @@ def traces(
         def integrands(values: Vector) -> Integrands:
             return Integrands(values[0], own, dict(zip(sums, values[1:], strict=True)))
 
-        # A row of one factor's moments serves the whole and the sums.
+        # If a sample has one factor, a sum over factors has the moments of the whole.
         same = of_only_factor if one_factor else lambda name: name
         shape = (len(estimators), len(forms) * replicates, len(at))
         estimate, std_error = np.empty(shape), np.full(shape, np.nan)
@@ -186,7 +186,7 @@ def traces(
 
 
 def _merge(moments: RunningMoments, values: Vector, at: Sequence[int]) -> Iterator[int]:
-    """Take a block in, with a stop at every checkpoint in it, whose index it yields."""
+    """Add a block to the moments; stop at every checkpoint within it and yield its index."""
     begin, block = moments.units, values.shape[-1]
     stops = {unit - begin: c for c, unit in enumerate(at) if begin < unit <= begin + block}
     values = values.reshape(*values.shape[:2], -1, block)

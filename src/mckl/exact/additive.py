@@ -26,18 +26,14 @@ _NAMES = ("ell", "half_square", "ratio", "k3")
 
 
 class Strata:
-    """The sums over strata of functions of l in one coordinate, by the names of their sums.
+    """The sums over strata of functions of l_i in one coordinate.
 
     Parameters
     ----------
     ell
         l_i as a function of a uniform number.
-    integrand
-        The name of f.
-    slope
-        The multiple of r_i - 1 that is subtracted.
     singular
-        The points u in (0, 1) near which l may not be smooth.
+        The points u in (0, 1) near which l_i may not be smooth.
     """
 
     def __init__(self, ell: LogRatio, singular: Sequence[float] = ()) -> None:
@@ -50,10 +46,10 @@ class Strata:
         self._cumulants: dict[tuple[int, str], Sums] = {}
 
     def variance(self, n: int, integrand: str, slope: float = 0.0) -> float:
-        """The sum over n strata of the variances of a function of l, less slope times r - 1.
+        """The sum over n strata of the variances of a function of l_i less slope (r_i - 1).
 
-        With a slope it is l or k3. As k3 is l + (r - 1), the variances of the three give the
-        covariances.
+        With a slope, the function must be l_i or its k3. Since k3 is l_i + (r_i - 1), the variances
+        of the three give their covariances.
         """
         sums = self._dyadic.sums(n)
         of = {name: own.second for name, own in zip(_NAMES, sums, strict=True)}
@@ -80,7 +76,7 @@ class Strata:
 def stratified(
     strata: Iterable[Strata], counts: Sequence[float], n: int, law: Law, integrand: str
 ) -> Stratified:
-    """The law of the mean of a plain sum over coordinates (of slope 0) over n = 2^m points."""
+    """The law of the mean of a sum over coordinates, without a slope, over n = 2^m points."""
     sums = np.array([one.cumulants(n, integrand) for one in strata])
     second, third, fourth = np.array(counts, float) @ sums
     if second == 0.0:
@@ -97,7 +93,7 @@ def stratified(
 def variance(
     strata: Iterable[Strata], counts: Sequence[float], n: int, integrand: str, slope: float
 ) -> float:
-    """The variance in `stratified`, also with a slope, cheap for every n."""
+    """The variance of the same mean, also with a slope; it is cheap for every n."""
     total = math.fsum(
         count * one.variance(n, integrand, slope) for count, one in zip(counts, strata, strict=True)
     )

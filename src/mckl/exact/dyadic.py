@@ -2,9 +2,9 @@
 
 Over balanced Sobol' points the mean of f(u) has the variance n^-2 sum Var(f | stratum)
 (docs/theory.md, section 6). A stratum is a dyadic interval, so the unit interval is cut in halves,
-and these again, until an interval is one stratum, or has many strata and f is smooth on it: there
+and these again, until an interval is one stratum, or has many strata and f is smooth on it. There
 the sum over its m strata is c / m (1 + d / m^2 + e / m^4 + ...), and c, d and e follow from 32, 64
-and 128 strata (Richardson's extrapolation). What an interval holds is integrated once, for every n.
+and 128 strata (Richardson's extrapolation). So each interval is integrated once for every n.
 
 Where f is smooth it is a polynomial up to rounding, so that its values at a few of Chebyshev's
 points give it everywhere (Trefethen, "Approximation theory and approximation practice", 2013).
@@ -24,24 +24,25 @@ from numpy.typing import NDArray
 from mckl.arrays import Vector
 
 _MANY = 128  # strata of an interval that are integrated one by one
-_DEEPEST = 7  # level from which on they are integrated next to a singular point; above, merged
+_DEEPEST = 7  # next to a singular point, strata of higher levels are merged from this level's
 _SHRINKS, _SHRINKS_INSIDE = 60, 12  # halvings of the panels towards an end, and within
 _LEAST = 1e-200  # where the panels end that shrink by fours, if f grows like a power of u there
 _NOTHING = 1e-17  # of the fourth moment: what may be left out above `_LEAST`
 _LOST = 1e-13  # of mean and variance: what may be left out below `_LEAST`
-_SMALL = 1e-9  # of the sums: what may be
+_SMALL = 1e-9  # of the sums: what may be left out below `_LEAST`
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(12)
-_CELLS = 64  # of a grid next to a singular point, which are evaluated one by one
+_CELLS = 64  # cells of a grid next to a singular point, where f is evaluated in each
 
-# Chebyshev's points in (0, 1), and the coefficients of his polynomials from values there.
+# Chebyshev's points in (0, 1), and the matrix from values there to the coefficients of Chebyshev's
+# polynomials.
 _DEGREES = np.arange(24)
 _POINTS = 0.5 - 0.5 * np.cos(math.pi * (_DEGREES + 0.5) / _DEGREES.size)
 _COEFFICIENTS = np.polynomial.chebyshev.chebvander(2.0 * _POINTS - 1.0, _DEGREES.size - 1)
 _COEFFICIENTS *= np.where(_DEGREES > 0, 2.0, 1.0) / _DEGREES.size
-# f is such a polynomial where the last coefficients are no more than so much of what f varies by,
-# or than the rounding of f itself.
+# f counts as such a polynomial if its last coefficients are at most these multiples of the
+# variation of f and of its size, which stands for the rounding error of f.
 _LAST, _OF_VARIATION, _OF_SIZE = 3, 1e-14, 4e-16
-# Where that is looked at around a point, in widths of the interval.
+# The places around a singular point at which this is checked, in widths of the interval.
 _AROUND = np.concatenate(([0.0], *(sign * 4.0 ** -np.arange(1.0, 14.0) for sign in (1.0, -1.0))))
 # The widths of intervals that are evaluated at once next to the ends.
 _WIDTHS = 2.0 ** -np.arange(2.0, 11.0)
@@ -63,8 +64,8 @@ class Dyadic:
     Parameters
     ----------
     functions
-        (u, upper) -> the functions at u, or at 1 - u where `upper` is set, so that both ends keep
-        their digits; shape (functions, *u.shape).
+        (u, upper) -> the functions at u, or at 1 - u if `upper` is true, so that u keeps its digits
+        at both ends; shape (functions, *u.shape).
     singular
         The points u in (0, 1) near which a function may not be smooth; both ends always count as
         such.
@@ -74,7 +75,7 @@ class Dyadic:
         self, functions: Callable[[Vector, bool], Vector], singular: Sequence[float] = ()
     ) -> None:
         self._f = functions
-        # Of each half, from its own end: u below 1/2, 1 - u above.
+        # The singular points of each half, from its own end: u below 1/2, 1 - u above.
         self._singular = {
             False: np.unique([0.0, *(u for u in singular if u <= 0.5)]),
             True: np.unique([0.0, *(1.0 - u for u in singular if u >= 0.5)]),
@@ -98,7 +99,7 @@ class Dyadic:
 
     @np.errstate(over="ignore", invalid="ignore")  # of infinite moments
     def sums(self, n: int) -> list[Sums]:
-        """Those of each function over n = 2^m strata; NaN where infinite, or too nearly so."""
+        """The `Sums` of each function over n = 2^m strata; NaN if infinite, or too nearly so."""
         if n not in self._sums:
             sums = self._sums_over(n)
             sizes = np.maximum(np.abs(sums), sums[:, :1] ** np.array([1.0, 1.5, 2.0]))
@@ -126,7 +127,7 @@ class Dyadic:
         return np.concatenate((halves[0], halves[1, :, ::-1]), axis=1)
 
     def _sums_over(self, n: int) -> Vector:
-        """Shape (functions, 3)."""
+        """The sums over n strata of the second to fourth cumulants, shape (functions, 3)."""
         if n <= 2 * _MANY:
             return _cumulants(self._whole[-n.bit_length()])
         deepest = (n // _MANY).bit_length() - 1
@@ -147,7 +148,8 @@ class Dyadic:
     def _table(self, level: int) -> Vector:
         """The moments within the 128 strata of each interval of a level.
 
-        Means and second to fourth central moments, shape (functions, 4, intervals, 128).
+        They are means and second to fourth central moments, of shape (functions, 4, intervals,
+        128).
         """
         if level not in self._tables:
             smooth, table = self._level(level).smooth, self._smooth_table(level)
@@ -163,7 +165,7 @@ class Dyadic:
         return self._tables[level]
 
     def _smooth_table(self, level: int) -> Vector:
-        """The same of its smooth intervals alone."""
+        """As `_table`, for the level's smooth intervals only."""
         if level not in self._smooth:
             of = self._level(level)
             table = of.polynomials.moments(of.smooth)
@@ -174,7 +176,7 @@ class Dyadic:
         return self._smooth[level]
 
     def _extrapolated(self, level: int, strata: int) -> Vector:
-        """The sums over so many strata of each smooth interval of a level, shape (functions, 3)."""
+        """The sums over `strata` strata of a level's smooth intervals, shape (functions, 3)."""
         if level not in self._few_strata:
             tables = [self._smooth_table(level)]
             for _ in range(2):
@@ -219,8 +221,9 @@ class Dyadic:
     ) -> bool:
         """Whether the functions are smooth on an interval, the i-th of its level.
 
-        They are at least its own width away from every singular point; nearer by where they are
-        the polynomials at points ever closer to it, too. At an end they never are.
+        They are if the interval is at least its own width away from every singular point. If it is
+        nearer, they are smooth if they equal their polynomials at points ever closer to the
+        singular point. Next to an end of (0, 1) they never count as smooth.
         """
         near = self._singular[upper] / width - k
         near = near[(near > -1.0) & (near < 2.0)]
@@ -258,7 +261,7 @@ class Dyadic:
         return np.stack(out, axis=1)
 
     def _deeper(self, upper: bool, halvings: Vector) -> Vector:
-        """Further cuts towards the end, down to where u f^4 is negligible."""
+        """Further cuts towards the end, as far as u f^4 matters."""
         steps = math.floor(math.log(halvings[0] / _LEAST, 4.0))
         fours = halvings[0] * 4.0 ** -np.arange(steps, 0.0, -1.0)
         cuts = np.concatenate((fours, halvings))
@@ -274,24 +277,24 @@ class Dyadic:
 
     @cached_property
     def _end(self) -> Vector:
-        """How large the functions are at the ends of the panels."""
+        """The larger of each |f| at u = `_LEAST` from both ends."""
         ends = [np.abs(self._f(np.array([_LEAST]), upper)[:, 0]) for upper in (False, True)]
         return np.maximum(*ends)
 
     def _lost(self, orders: Sequence[int]) -> Vector:
-        """What moments of |f| have below `_LEAST`, to the order of magnitude."""
+        """The contribution of u below `_LEAST` to moments of |f|, to the order of magnitude."""
         return np.asarray(_LEAST * self._end[:, None] ** np.array(orders, float))
 
 
 class _Polynomials:
     """Functions on the intervals of a level, from their values at Chebyshev's points there.
 
-    `values` has the shape (functions, intervals, points). `good` says on which intervals all of
-    them are polynomials up to rounding.
+    `values` has the shape (functions, intervals, points). `good` is true for the intervals on which
+    all functions are polynomials up to rounding.
     """
 
     def __init__(self, values: Vector) -> None:
-        # Less a value of its own, each function keeps the digits by which it varies.
+        # Each function less one of its own values keeps the digits by which it varies.
         self._middle = values[:, :, _POINTS.size // 2, None]
         self._apart = values - self._middle
         self._room = _OF_VARIATION * np.abs(self._apart).max(axis=-1)
@@ -300,18 +303,18 @@ class _Polynomials:
         self.good = (last <= self._room).all(axis=0)
 
     def agree(self, i: int, x: Vector, values: Vector) -> bool:
-        """Whether those of one interval have these values at points x in (0, 1) of it."""
+        """Whether the polynomials of interval i have these values at points x in (0, 1) of it."""
         off = np.abs(self._middle[:, i] + self._apart[:, i] @ _to(x) - values)
         return bool((off <= 10.0 * self._room[:, i, None]).all())
 
     def at_cells(self, some: NDArray[np.bool_], cells: int) -> Vector:
-        """On some intervals, in the middle of cells: shape (functions, intervals, cells)."""
+        """Values in the middle of cells of some intervals, shape (functions, intervals, cells)."""
         if not some.any():
             return np.empty((len(self._middle), 0, cells))
         return np.asarray(self._middle[:, some] + self._apart[:, some] @ _to_cells(cells))
 
     def moments(self, some: NDArray[np.bool_]) -> Vector:
-        """Those within 128 strata of some intervals, shape (functions, 4, intervals, 128)."""
+        """As `Dyadic._table`, for some intervals: shape (functions, 4, intervals, 128)."""
         f = self._apart[:, some] @ _to_strata()
         f = f.reshape(*f.shape[:2], _MANY, _FEW_NODES.size)
         weight = 0.5 * _FEW_WEIGHTS
@@ -337,7 +340,7 @@ class _Level(NamedTuple):
 
 
 def _to(x: Vector) -> Vector:
-    """The matrix from values at Chebyshev's points to those at points x in (0, 1)."""
+    """The matrix that turns values at Chebyshev's points into values at points x in (0, 1)."""
     return np.asarray(
         _COEFFICIENTS @ np.polynomial.chebyshev.chebvander(2.0 * x - 1.0, _POINTS.size - 1).T
     )
@@ -353,12 +356,12 @@ def _to_cells(cells: int) -> Vector:
     return _to((np.arange(cells) + 0.5) / cells)
 
 
-# Variances within strata go like 1 / strata, third and fourth cumulants like 1 / strata^3.
+# Sums of variances within strata fall like 1 / strata, those of higher cumulants like 1 / strata^3.
 _POWER = np.array([1.0, 3.0, 3.0])
 
 
 def _merged(fine: Vector) -> Vector:
-    """The moments over pairs of neighbouring strata: shape (functions, 4, ..., strata)."""
+    """The moments within pairs of neighbouring strata, shape (functions, 4, ..., strata)."""
     (a, a2, a3, a4), (b, b2, b3, b4) = (np.moveaxis(fine[..., start::2], 1, 0) for start in (0, 1))
     d = 0.5 * (a - b)
     square, second = d * d, a2 + b2

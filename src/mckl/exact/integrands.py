@@ -34,7 +34,7 @@ def k3(ell: Vector, ratio_minus_one: Vector | None = None) -> Vector:
         np.copyto(value, _k3_series(ell), where=small)
     elif count:
         places = np.flatnonzero(small)
-        # Without a mode it would copy the whole array.
+        # With the default mode, `put` would copy the whole array.
         value.put(places, _k3_series(ell.take(places)), mode="clip")
     return value
 

@@ -105,7 +105,7 @@ def _positions(n: int) -> Vector:
 
 
 def _of_normal(*functions: Callable[[Vector], Vector]) -> Dyadic:
-    """The strata of functions of a normal; its quantiles keep their digits at both ends."""
+    """The strata of functions of a normal, whose quantiles keep their digits at both ends."""
 
     def values(u: Vector, upper: bool) -> Vector:
         g = (-1.0 if upper else 1.0) * scipy.special.ndtri(u)
@@ -197,10 +197,10 @@ class Linked:
     Parameters
     ----------
     values
-        f in the middle of `CELLS` equal cells, whose means over larger ones serve every n.
+        f in the middle of `CELLS` equal cells. Means over these cells give what any n needs.
     """
 
-    MOST = 2**14  # strata; beyond, it is not known
+    MOST = 2**14  # strata, beyond which these terms are not known
     CELLS = 4 * MOST
 
     def __init__(self, values: Vector) -> None:
@@ -216,9 +216,9 @@ class Linked:
         self._square = (transform.ravel() / self.CELLS) ** 2
 
     def __call__(self, n: int) -> float:
-        """What n strata add: `_linked` of four times f.
+        """The terms for n strata, as `_linked(f, f, f, f)`.
 
-        By Parseval, sums of squares over strata are those of the coefficients.
+        By Parseval's theorem, sums of squares over strata equal those of the coefficients.
         """
         if n < 4:
             return 0.0

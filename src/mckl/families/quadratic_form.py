@@ -1,4 +1,4 @@
-"""Draws samples of a quadratic form: one number a coordinate, or two a group of coordinates.
+"""Draws samples of a quadratic form: one number for each coordinate, or two for each group of them.
 
 Either way the log density ratio of a sample is a quadratic form in independent standard normals g
 and chi-squares w,
@@ -207,7 +207,7 @@ class _Sums:
             np.matmul(numbers, pattern, out=self._sums[key][replicate, start:stop])
 
     def write(self, out: Vector) -> Vector:
-        """Write the sums of every form, shape (forms, replicates, units)."""
+        """Write the sums of every form to `out`, shape (forms, replicates, units); return it."""
         if len(self._sums) == 1:
             (sums,) = self._sums.values()
             np.einsum("i,jk->ijk", self._factor, sums, out=out)  # faster than `multiply`

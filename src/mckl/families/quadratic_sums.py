@@ -1,11 +1,12 @@
 """Sums over the coordinates of a quadratic form of functions of l_i = c + a g^2 + b g.
 
-How a coordinate is evaluated depends on its coefficients alone, never on the draws, so that the
-sums of a sample have the same bits wherever it stands. Where no likely g makes l_i large, r_i - 1
-and -l_i agree in many digits, and r_i - 1 + l_i is summed by its series. Where l_i is of a middle
-size, r_i - 1 keeps its digits as expm1(-l_i); elsewhere e^-l_i less 1, which is faster, does.
-Coordinates that are all alike, as in a sweep, need l_i for nothing else: the sum of l_i is l, and
-that of its square follows from the power sums of g, which all forms share.
+The way in which a coordinate is evaluated depends only on its coefficients, never on the draws, so
+that the sums of a sample have the same bits whichever samples are evaluated together with it. If no
+likely g makes l_i large, r_i - 1 and -l_i agree in many digits, and r_i - 1 + l_i is summed by its
+series. If l_i is of a middle size, r_i - 1 is computed as expm1(-l_i), which keeps its digits.
+Elsewhere it is e^-l_i less 1, which is faster. If all coordinates are alike, as in a sweep, l_i is
+needed for nothing else: the sum of l_i is l, and that of its square follows from the power sums of
+g, which all forms share.
 """
 
 from __future__ import annotations
@@ -23,21 +24,22 @@ from mckl.arrays import Vector
 _FAR = 9.0  # a standard normal is farther out with a probability of 2e-19
 _SMALL = 0.1  # an l_i up to which the series is used
 _SERIES = [1.0 / math.factorial(k + 2) for k in range(10)]
-_MIDDLE = 0.25  # the root of E l_i^2 up to which r_i - 1 is not e^-l_i less 1
-_LARGE = 300.0  # beyond, c and what depends on g are added up before the exponential
-_NUMBERS = 2**15  # l_i at a time: they stay in cache
+_MIDDLE = 0.25  # the root of E l_i^2 up to which r_i - 1 is expm1(-l_i)
+_LARGE = 300.0  # the |l_i| above which c is added before the exponential, lest that overflows
+_NUMBERS = 2**15  # the l_i that are evaluated at a time, so that they stay in cache
 
-# Which sign of g, and which form.
+# The index of the sign of g (1 for the mirror image), and that of the form.
 _Cell = tuple[int, int]
 
 
 class _Part(NamedTuple):
     """Coordinates of a cell that are evaluated in one way.
 
-    kind     ``small``, ``middle``, ``large`` or ``far``, as the module has it; of the last, c joins
-             what depends on g before the exponential
-    columns  which coordinates; None for all
-    a, b, c  of shape (1,) where they are all alike, else (coordinates,)
+    kind     ``small`` and ``middle`` as the module says; ``large`` elsewhere, and ``far`` if c is
+             added before the exponential
+    columns  the indices of the coordinates; None for all
+    size     the number of coordinates
+    a, b, c  the coefficients, of shape (1,) if they are all alike, else (coordinates,)
     """
 
     cell: _Cell
@@ -55,13 +57,13 @@ class _Part(NamedTuple):
 
     @property
     def way(self) -> tuple[str | bool | int, ...]:
-        """What parts have in common that are evaluated together."""
+        """A key that is the same for parts that are evaluated together."""
         which = (-1, -1) if self.alike else self.cell
         return (self.kind, bool(self.a.any()), bool(self.b.any()), *which)
 
 
 def _parts(cell: _Cell, a: Vector, b: Vector, c: Vector) -> Iterator[_Part]:
-    """The coordinates of a cell by how they are evaluated; none of those where q and p agree."""
+    """The parts of a cell, without coordinates in which q and p agree (where l_i is 0)."""
     reach = _FAR**2 * np.abs(a) + _FAR * np.abs(b) + np.abs(c)
     small = reach <= _SMALL
     middle = ~small & ((a + c) ** 2 + 2.0 * a * a + b * b <= _MIDDLE**2)
@@ -80,12 +82,12 @@ def _alike(v: Vector) -> Vector:
 
 
 class _Stack:
-    """Parts that are evaluated together: one, or those of several cells that are alike."""
+    """Parts that are evaluated together: a single one, or alike ones of several cells."""
 
     def __init__(self, parts: Sequence[_Part]) -> None:
         _, self.kind, self.columns, size, *_ = parts[0]
         self.alike, self.parts = parts[0].alike, len(parts)
-        # Those of -l_i, of shape (parts, 1, coordinates or 1).
+        # The coefficients of -l_i, of shape (parts, 1, coordinates or 1).
         self._a = -np.stack([part.a for part in parts])[:, None]
         self._b = -np.stack([part.b for part in parts])[:, None]
         self._c = -np.stack([part.c for part in parts])[:, None]
@@ -94,7 +96,7 @@ class _Stack:
         self._weight = weight * np.ones((len(parts), size))
 
     def _without_c(self, g: Vector, some: slice, room: Vector) -> Vector:
-        """Each -l_i + c of some parts, shape (parts, rows, coordinates), in room."""
+        """Each -l_i + c of some parts, shape (parts, rows, coordinates), written into `room`."""
         a, b = self._a[some], self._b[some]
         out = room[: len(a) * g.size].reshape(-1, *g.shape)
         if not self._has_a:
@@ -106,15 +108,15 @@ class _Stack:
         return out
 
     def minus_ell(self, g: Vector, some: slice, room: Vector) -> Vector:
-        """Each -l_i, in room."""
+        """Each -l_i of some parts, written into `room`."""
         out = self._without_c(g, some, room)
         out += self._c[some]
         return out
 
     def remainder(self, g: Vector, some: slice, room: Vector, out: Vector) -> None:
-        """The sums that take an exponential: of r_i - 1 + l_i where it is small, else of r_i.
+        """Write the sums that take an exponential to `out`, shape (some of the parts, rows).
 
-        Of a middle size of r_i - 1. `out` has shape (some of the parts, rows).
+        They are sums of r_i - 1 + l_i for small l_i, of r_i - 1 for a middle size, else of r_i.
         """
         if self.kind == "large":
             x = self._without_c(g, some, room)
@@ -141,9 +143,12 @@ def _series(x: Vector) -> Vector:
 class _Total(NamedTuple):
     """How the sums over a cell follow from those over its parts.
 
-    rows   of the parts' sums
-    small  of those of small l_i that stand beside others, whose sum of l_i is taken off
-    ones   how many of the r_i were summed without taking 1 off
+    rows        the rows of the parts' sums
+    small       the rows of parts with small l_i if the cell has other parts too; the sum of their
+                l_i is subtracted, which leaves a sum of r_i - 1
+    ones        the number of r_i that were summed without subtracting 1
+    only_small  whether every l_i is small
+    alike       whether all coordinates of the cell are alike
     """
 
     cell: _Cell
@@ -155,7 +160,7 @@ class _Total(NamedTuple):
 
     @staticmethod
     def of(cell: _Cell, parts: Sequence[_Part], rows: list[int]) -> _Total:
-        """The one of these parts, whose sums stand in these rows."""
+        """The `_Total` of a cell with these parts, whose sums are in these rows."""
         small = [row for row, part in zip(rows, parts, strict=True) if part.kind == "small"]
         ones = sum(part.size for part in parts if part.kind in ("large", "far"))
         only_small = bool(small) and len(small) == len(rows)
@@ -183,7 +188,7 @@ class FactorSums:
         names: Sequence[str],
     ) -> None:
         self._names, self._exponentials = names, bool({"ratio", "k3"} & {*names})
-        # Without b a mirror image has the sums of the sample itself.
+        # If b is 0, a mirror image has the same sums as the sample itself.
         self._even = [i for i, (_, b, _) in enumerate(coefficients) if signs == 2 and not b.any()]
         cells = {
             (s, i): [*_parts((s, i), a, -b if s else b, c)]
@@ -197,7 +202,7 @@ class FactorSums:
             _Total.of(cell, some, [row[cell, part.kind] for part in some])
             for cell, some in cells.items()
         ]
-        # Coefficients of the power sums of g in half the sum of l_i^2, where coordinates are alike.
+        # If coordinates are alike, half the sum of l_i^2 is this combination of g's power sums.
         self._polynomial = np.zeros((signs, len(coefficients), 5))
         for part in parts:
             if part.alike:
@@ -210,23 +215,24 @@ class FactorSums:
         self._half_squares = self._room = nothing
 
     def resize(self, replicates: int, units: int) -> None:
-        """Make room for so many replicates and units."""
+        """Make room for this number of replicates and units."""
         rows = sum(stack.parts for stack in self._stacks)
         self._remainder, self._ell, self._square = np.empty((3, rows, replicates, units))
-        # One more than the units: of one alone, `einsum` would add up its terms in another order.
+        # There is one more place than units, since for a single one `einsum` would add up its terms
+        # in another order.
         self._powers = np.ones((5, replicates, units + 1))
         self._half_squares = np.zeros((*self._polynomial.shape[:2], replicates, units + 1))
 
     def add(self, normals: Vector, replicate: int, start: int, stop: int) -> None:
-        """Take in the numbers, shape (rows, coordinates), of units start to stop."""
-        if self._room.size < max(normals.size, _NUMBERS):  # one for all forms: it stays in cache
+        """Add the normals, shape (rows, coordinates), of the units from start to stop."""
+        if self._room.size < max(normals.size, _NUMBERS):  # all forms share it: it stays in cache
             self._room = np.empty(max(normals.size, _NUMBERS))
         room, here = self._room, (slice(None), replicate, slice(start, stop))
         if self._power_sums:
             self._add_powers(normals, self._powers[here])
         remainder, sums, squares = self._remainder[here], self._ell[here], self._square[here]
         row = 0
-        with np.errstate(over="ignore"):  # an infinite r is one
+        with np.errstate(over="ignore"):  # r may be infinite
             for stack in self._stacks:
                 g = normals if stack.columns is None else normals[:, stack.columns]
                 if not stack.alike:
@@ -240,7 +246,7 @@ class FactorSums:
                 row += stack.parts
 
     def _add_powers(self, g: Vector, out: Vector) -> None:
-        """Sums of g to the powers 1 to 4 over coordinates; that to the power 0 stays 1."""
+        """Write the sums over coordinates of g, g^2, g^3 and g^4; that of g^0 stays 1."""
         ones, x = np.ones(g.shape[1]), self._room[: g.size].reshape(g.shape)
         np.matmul(g, ones, out=out[1])
         np.multiply(g, g, out=x)
@@ -250,7 +256,10 @@ class FactorSums:
         np.matmul(x, ones, out=out[3])
 
     def finish(self, out: Vector, ell: Vector) -> None:
-        """Write the sums, shape (names, signs, forms, replicates, units); `ell` has the l."""
+        """Write the sums to `out`, shape (names, signs, forms, replicates, units).
+
+        `ell` has the log density ratios, shape (signs, forms, replicates, units).
+        """
         rows = dict(zip(self._names, out, strict=True))
         if self._power_sums:
             flat = self._half_squares.reshape(-1, *self._half_squares.shape[2:])
@@ -268,7 +277,7 @@ class FactorSums:
             out[:, 1, i] = out[:, 0, i]
 
     def _ratio_and_k3(self, out: Mapping[str, Vector], of: _Total, ell: Vector) -> None:
-        """The sums of r_i - 1 and of r_i - 1 + l_i, which differ by l."""
+        """Write the sums of r_i - 1 and of r_i - 1 + l_i, which differ by l."""
         total = self._remainder[of.rows[0]] if of.rows else np.zeros(ell.shape)
         for row in of.rows[1:]:
             total += self._remainder[row]

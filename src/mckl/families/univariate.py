@@ -247,7 +247,7 @@ class Coordinates(Pair):
         return Coordinates([Between(f.p, f.q) for f in self.factors], self.counts)
 
     def integrals(self) -> Integrals:
-        """Integrals over the probability under q of the two log densities' difference."""
+        """Integrals of the two log densities' difference over probabilities under q."""
         moments = np.array([np.concatenate(_definition(f).moments()) for f in self.factors])
         kl, variance = np.array(self.counts, float) @ moments
         return Integrals(float(kl), float(variance))

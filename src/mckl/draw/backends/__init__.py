@@ -72,8 +72,9 @@ BACKENDS = tuple(LIBRARIES)
 class Kernel(Protocol):
     """Turns the draws of one group of replicates into log density ratios.
 
-    It may evaluate more units than it is asked for and hand them out when asked again, so it serves
-    one list of draws, until `restart`.
+    A unit is one sample, or an antithetic pair of samples. A kernel may evaluate more units than it
+    is asked for and return them when it is asked again, so it must always get the same draws until
+    `restart` is called.
     """
 
     def evaluate(self, draws: Sequence[Draw], units: int) -> Vector:
@@ -84,7 +85,7 @@ class Kernel(Protocol):
         """
 
     def restart(self) -> None:
-        """Get ready for other draws."""
+        """Forget the units that are left, so that the next call may bring other draws."""
 
 
 class Backend(NamedTuple):

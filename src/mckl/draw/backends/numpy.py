@@ -87,7 +87,7 @@ class Kernel:
         self.restart()
 
     def restart(self) -> None:
-        """Get ready for other draws."""
+        """Forget the units that are left, so that the next call may bring other draws."""
         self._left = self._out[..., :0]
 
     def evaluate(self, draws: Sequence[Draw], units: int) -> Vector:

@@ -256,7 +256,7 @@ class Kernel:
         self.restart()
 
     def restart(self) -> None:
-        """Get ready for other draws."""
+        """Forget the units that are left, so that the next call may bring other draws."""
         self._evaluated: dict[int, int] = {}
         self._waiting: dict[int, Vector] = {}
 

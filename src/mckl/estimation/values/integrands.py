@@ -13,7 +13,7 @@ from mckl.exact.integrands import SUMS
 
 
 def of_only_factor(name: str) -> str:
-    """The integrand of the whole that is this one where a sample has one factor.
+    """The name of the integrand of the whole that equals this one if a sample has one factor.
 
     >>> of_only_factor("factor_ratio"), of_only_factor("ell")
     ('ratio', 'ell')
@@ -43,7 +43,7 @@ class Integrands:
             setattr(self, f"factor_{name}", values)
 
     def __getattr__(self, name: str) -> Vector:
-        # Python asks here only for what is neither below nor computed yet.
+        # Python calls this only for names that are neither below nor computed yet.
         whole = of_only_factor(name)
         if whole != name and self._one_factor:
             value: Vector = getattr(self, whole)
