@@ -173,6 +173,9 @@ def quoted(text: str) -> str:
     return f"'{text[:60]}...'" if len(text) > 60 else f"'{text}'"
 
 
+_MOST_NAMES = 24  # that a message lists
+
+
 def nearest(word: object, known: Iterable[str]) -> str:
     """A hint for an unknown name: the known name nearest to it, or else all known names.
 
@@ -181,4 +184,7 @@ def nearest(word: object, known: Iterable[str]) -> str:
     """
     names = [*known]
     close = difflib.get_close_matches(str(word), names, n=1, cutoff=0.5)
-    return f"did you mean '{close[0]}'?" if close else f"expected one of {', '.join(names)}"
+    if close:
+        return f"did you mean '{close[0]}'?"
+    more = f" and {len(names) - _MOST_NAMES} others" * (len(names) > _MOST_NAMES)
+    return f"expected one of {', '.join(names[:_MOST_NAMES])}{more}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -23,6 +24,9 @@ from mckl.families.registry import case_pair
 TORCH = pytest.mark.skipif(
     find_spec("torch") is None and "CI" not in os.environ, reason="torch is not installed"
 )
+
+
+Q = {"mean": 0, "sd": 1}
 
 
 def kl(q, p):
@@ -432,3 +436,60 @@ def test_torchs_laws_and_arrays():
     log_q = torch.tensor([[-1.0, -2.0]], dtype=torch.bfloat16, requires_grad=True)
     told = mckl.from_log_probs(log_q, log_q.detach() - 0.5)
     assert told["k1"].estimate == 1.0
+
+
+def test_a_watch_of_swapped_log_probabilities_has_no_interval():
+    watch, rng = mckl.Watch(), np.random.default_rng(1)
+    for _ in range(6):
+        z = rng.normal(size=400)
+        seen = watch.update(-0.5 * (z - 0.3) ** 2, -0.5 * z**2)
+    assert seen.estimate < 0
+    assert seen.interval is None
+    assert "log_q and log_p are swapped" in seen.withheld
+
+
+def test_a_constant_full_kl_is_exact():
+    rng = np.random.default_rng(1)
+    log_q = -rng.exponential(size=(100, 20))
+    log_p = log_q + rng.normal(0.0, 0.1, size=log_q.shape)
+    told = mckl.from_log_probs(log_q, log_p, full_kl=np.full(log_q.shape, 0.005))
+    assert told.trusted == "rb"
+    assert told["rb"].estimate == pytest.approx(0.1)
+    assert told["rb"].withheld is None
+
+
+@pytest.mark.parametrize(
+    ("log_q", "log_p", "note"),
+    [
+        (np.linspace(-2, -1, 600), np.linspace(-2, -1, 600), "is one of them given twice?"),
+        (np.full((60, 10), 0.5), np.full((60, 10), 0.4), "most log_q are above 0"),
+    ],
+)
+def test_what_is_hardly_meant_is_noted(log_q, log_p, note):
+    assert note in mckl.from_log_probs(log_q, log_p).why
+    other = rng_pair(log_q.shape)
+    assert note not in mckl.from_log_probs(*other).why
+
+
+def rng_pair(shape):
+    rng = np.random.default_rng(1)
+    log_q = -rng.exponential(size=shape)
+    return log_q, log_q + rng.normal(-0.005, 0.1, size=shape)
+
+
+@pytest.mark.parametrize(
+    ("call", "line"),
+    [
+        (lambda: mckl.Watch().merge(3), "merge: int, expected another watch"),
+        (lambda: mckl.advise(Q, Q, tolerance="a"), "tolerance: 'a', expected a number"),
+        (lambda: mckl.estimate((lambda n: 0, abs), abs), "q: sample(4096, rng) fails (TypeError"),
+        (
+            lambda: mckl.from_log_probs(np.zeros((2, 2)), np.zeros((2, 2)), mask=[[0.5] * 2] * 2),
+            "mask: expected True or False, or 1 or 0",
+        ),
+    ],
+)
+def test_wrong_arguments_are_value_errors_of_one_line(call, line):
+    with pytest.raises(ValueError, match=re.escape(line)) as told:
+        call()
+    assert "\n" not in str(told.value)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -164,7 +165,7 @@ def _cells(one: GivenEstimate) -> list[str]:
     interval = "withheld"
     if one.interval is not None:
         interval = f"{one.interval[0]:.6g} to {one.interval[1]:.6g}"
-    index = "–" if math.isnan(one.tail_index) else f"{one.tail_index:.2f}"
+    index = "–" if math.isnan(one.tail_index) else f"{one.tail_index + 0.0:z.2f}"
     return [
         one.estimator, one.per, f"{one.estimate:.6g}", f"{one.std_error:.2g}", interval, index,
         needed,
@@ -194,8 +195,12 @@ def _diagnostics_lines(found: Mapping[str, Any]) -> Iterator[str]:
                 f"  {text:19} {found[name]:.6g} ± {error:.2g}, expected 1; "
                 f"effective samples {count(effective)}"
             )
-    yield f"  {'drift':19} {found['drift']:.2g} standard errors between the halves"
-    yield f"  {'autocorrelation':19} {found['autocorrelation']:.2g} of neighbours"
+    for name, text in (
+        ("drift", "standard errors between the halves"),
+        ("autocorrelation", "of neighbours"),
+    ):
+        if not math.isnan(found[name]):
+            yield f"  {name:19} {found[name]:.2g} {text}"
 
 
 def from_log_probs(
@@ -314,13 +319,16 @@ def columns_of(
 
 def request_of(tolerance: float, absolute: float | None, confidence: float) -> Request:
     """The precision requested; raises `UserError` for numbers outside of their range."""
-    size = tolerance if absolute is None else absolute
-    if not (math.isfinite(size) and size > 0):
-        name = "tolerance" if absolute is None else "absolute"
-        raise UserError(f"{name}: {size:g}, expected a number greater than 0")
-    if not 0 < confidence < 1:
-        raise UserError(f"confidence: {confidence:g}, expected a number between 0 and 1")
+    name, size = ("tolerance", tolerance) if absolute is None else ("absolute", absolute)
+    if not (isinstance(size, Real) and math.isfinite(size) and size > 0):
+        raise UserError(f"{name}: {_shown(size)}, expected a number greater than 0")
+    if not (isinstance(confidence, Real) and 0 < confidence < 1):
+        raise UserError(f"confidence: {_shown(confidence)}, expected a number between 0 and 1")
     return Request(size, absolute is None, confidence, 10**18)
+
+
+def _shown(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, Real) else repr(value)
 
 
 def _flattened(
@@ -330,9 +338,12 @@ def _flattened(
     shape = columns["log_q"].shape
     if ids is not None:
         raise UserError("sequence: not with arrays of shape (sequences, tokens): each row is one")
-    keep = np.ones(shape, bool) if mask is None else as_numpy("mask", mask).astype(bool)
-    if keep.shape != shape:
-        raise UserError(f"mask: shape {keep.shape}, expected {shape} as of log_q")
+    given = np.ones(shape, bool) if mask is None else as_numpy("mask", mask)
+    if given.shape != shape:
+        raise UserError(f"mask: shape {given.shape}, expected {shape} as of log_q")
+    keep = given.astype(bool)
+    if given.dtype.kind not in "biuf" or not (given == keep).all():
+        raise UserError("mask: expected True or False, or 1 or 0")
     if not keep.any():
         raise UserError("mask: no token counts")
     rows = np.repeat(np.arange(shape[0]), keep.sum(axis=1))

@@ -32,6 +32,20 @@ def as_side(value: Any) -> Mapping[str, Any] | None:
     return None if found is None else {key: _plain(v) for key, v in found.items()}
 
 
+def described(value: Any) -> str:
+    """The object in the words of a message.
+
+    >>> import scipy.stats
+    >>> described(scipy.stats.gamma(2, loc=1)), described(1.0)
+    ("scipy.stats' gamma(2, loc=1)", 'an object of class float')
+    """
+    law = getattr(getattr(value, "dist", None), "name", None)
+    if library_of(value) != "scipy" or law is None:
+        return f"an object of class {type(value).__name__}"
+    named = [f"{key}={v}" for key, v in value.kwds.items()]
+    return f"scipy.stats' {law}({', '.join([*map(str, value.args), *named])})"
+
+
 def library_of(value: Any) -> str | None:
     """The library of a distribution, ``scipy``, ``torch`` or ``tfp``; None for other objects."""
     module = type(value).__module__
@@ -257,7 +271,13 @@ class Sampled:
                 torch.manual_seed(int(rng.integers(2**31)))
                 return value.sample((n,))
         sample = value[0] if _two(value) else value.sample
-        samples = sample(n, rng)
+        try:
+            samples = sample(n, rng)
+        except Exception as error:
+            why = " ".join(str(error).split())[:200]
+            raise UserError(
+                f"{self._side}: sample({n}, rng) fails ({type(error).__name__}: {why})"
+            ) from error
         shape = np.shape(as_numpy(f"{self._side}.sample", samples))
         if not shape or shape[0] != n:
             raise UserError(

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from mckl.api import sampled
 from mckl.api.given import request_of
-from mckl.api.objects import as_side, library_of
+from mckl.api.objects import as_side, described, library_of
 from mckl.api.results import Result, aligned
 from mckl.draw.points import SAMPLERS
 from mckl.errors import NotFiniteError, UserError
@@ -421,8 +421,7 @@ def _pair(q: Any, p: Any) -> tuple[Pair | None, str]:
     sides = {"q": as_side(q), "p": as_side(p)}
     for name, side in sides.items():
         if side is None:
-            kind = type(q if name == "q" else p).__name__
-            return None, f"no family for {name}, an object of class {kind}"
+            return None, f"no family for {name}, {described(q if name == 'q' else p)}"
     try:
         return case_pair(sides), ""
     except ValueError as error:

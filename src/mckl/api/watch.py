@@ -175,15 +175,21 @@ class Watch:
         return mean, math.sqrt(square / (n - 1)) if n > 1 and square >= 0 else math.nan
 
     def _reason(self, mean: float, sd: float) -> str | None:
+        n = self._moments.units
         if not (math.isfinite(mean) and math.isfinite(sd)):
             return f"{self._chosen.name} overflows"
+        if mean + half_width(n, sd, self._confidence, self._tightest) < 0:
+            return (
+                f"the mean of log q - log p is {mean:.4g} ± {sd / math.sqrt(n):.2g}, and KL is "
+                "never negative: log_q and log_p are swapped, or the samples are not q's"
+            )
         if not self._chosen.uses_ratio:
             return None
         excess, spread = self._mean_and_sd(self._ratio)
-        half = half_width(self._moments.units, spread, 1.0 - _RATIO_LEVEL, self._tightest)
+        half = half_width(n, spread, 1.0 - _RATIO_LEVEL, self._tightest)
         if abs(excess) <= half:
             return None
-        error = spread / math.sqrt(self._moments.units)
+        error = spread / math.sqrt(n)
         return (
             f"the mean of p/q is {1 + excess:.4g} ± {error:.2g} and not 1: the samples miss "
             "where p has its mass, or are not q's"
@@ -194,6 +200,8 @@ class Watch:
 
         So processes may each have a watch, which are merged in the end.
         """
+        if not isinstance(other, Watch):
+            raise UserError(f"merge: {type(other).__name__}, expected another watch")
         if self._options() != other._options():
             raise UserError(
                 f"merge: a watch of other options, {other._options()}, expected {self._options()}"

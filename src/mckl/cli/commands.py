@@ -161,11 +161,19 @@ def _given_options(function: F) -> F:
 
 
 def _tolerance_options(function: F) -> F:
+    return _allowed_error(function, ".")
+
+
+def _tolerance_options_of_advise(function: F) -> F:
+    return _allowed_error(function, ", or with --gradient relative to its norm [0.1].")
+
+
+def _allowed_error(function: F, of_gradient: str) -> F:
     for option in reversed(
         (
             click.option(
                 "--tolerance", "-t", type=float, callback=_positive,
-                help="Allowed error relative to KL [0.01], or with --gradient to its norm [0.1].",
+                help="Allowed error relative to KL [0.01]" + of_gradient,
             ),
             click.option(
                 "--absolute", type=float, callback=_positive, metavar="NATS",
@@ -263,7 +271,7 @@ def kl(as_json: bool, **pair: Any) -> None:
     + _CODES.format(no="no estimator reaches the tolerance")
 )
 @_pair_options
-@_tolerance_options
+@_tolerance_options_of_advise
 @click.option(
     "--confidence", "-c", type=float, callback=_share,
     help="Limit the error, instead of the RMSE, with this probability.",
@@ -340,15 +348,13 @@ def advise(
 )  # fmt: skip
 @click.option(
     "--sampler", type=_SAMPLER,
-    help="How the points are placed.  [what `mckl advise` recommends]",
+    help="How the points are placed.  [what `mckl advise --confidence` recommends]",
 )  # fmt: skip
 @click.option(
     "--estimator", type=_ESTIMATOR,
-    help="The estimator.  [what `mckl advise` recommends; all for given samples]",
+    help="The estimator.  [what `mckl advise --confidence` recommends; all for given samples]",
 )  # fmt: skip
-@click.option(
-    "--budget", type=_Count(), default=10**8, show_default=True, help="The most samples to draw."
-)
+@click.option("--budget", type=_Count(), help="The most samples to draw.  [default: 100000000]")
 @click.option(
     "--seed", type=_Count(), default=20171127, show_default=True, help="Seed of random numbers."
 )
@@ -359,7 +365,7 @@ def estimate(
     confidence: float,
     sampler: str | None,
     estimator: str | None,
-    budget: int,
+    budget: int | None,
     seed: int,
     as_json: bool,
     table: str | None,
@@ -380,7 +386,7 @@ def estimate(
     """
     files = {name: rest.pop(name) for name in _GIVEN}
     if watch or table or columns or any(files.values()):
-        for name, value in (*rest.items(), ("sampler", sampler)):
+        for name, value in (*rest.items(), ("sampler", sampler), ("budget", budget)):
             if value is not None:
                 raise UserError(
                     f"--{name.replace('_', '-')}: not together with given log-probabilities"
@@ -402,7 +408,7 @@ def estimate(
 
     _check_offered(given, [sampler] if sampler else [], [estimator] if estimator else [])
     found = run(
-        given, Request(size, relative, confidence, budget), sampler, estimator, seed,
+        given, Request(size, relative, confidence, budget or 10**8), sampler, estimator, seed,
         check=lambda name: check_numbers(given, SAMPLERS[name], "--sampler", "the pair"),
         progress=progress,
     )  # fmt: skip
@@ -537,7 +543,14 @@ def _check_offered(pair: Pair, samplers: Sequence[str], estimators: Sequence[str
     for name in estimators:
         fits = [s for s in known if offered(pair, SAMPLERS[s], ESTIMATORS[name])]
         if not fits:
-            raise UserError(f"--estimator: {pair.family} does not have '{name}'")
+            has = [
+                n
+                for n, e in ESTIMATORS.items()
+                if any(offered(pair, SAMPLERS[s], e) for s in known)
+            ]
+            raise UserError(
+                f"--estimator: {pair.family} does not have '{name}', expected {' or '.join(has)}"
+            )
         if samplers and not {*samplers} & {*fits}:
             raise UserError(
                 f"--estimator: '{name}' takes sums over factors, expected --sampler "

@@ -126,7 +126,10 @@ def _check(path: str, dtype: np.dtype[Any], shape: Sequence[int], is_id: bool) -
     if not (dtype.kind in "fiu" or (is_id and dtype.kind in "SU")):
         raise UserError(f"{path}: values of type {dtype}, expected numbers")
     if len(shape) != 1 and not (len(shape) == 2 and shape[1] == 1):
-        raise UserError(f"{path}: shape {tuple(shape)}, expected one column of numbers")
+        raise UserError(
+            f"{path}: shape {tuple(shape)}, expected one column of numbers (of tokens: one row a "
+            "token, and their sequence's id in another column)"
+        )
 
 
 def _from_npy(path: str, names: Sequence[str | None], ids: Sequence[bool]) -> Source:

@@ -22,6 +22,8 @@ from mckl.text import for_json
 
 # CPU times that differ by less than this count as equal; then an option with a standard error wins.
 _SAME_SECONDS, _SAME_RATIO = 2e-3, 1.2
+# An option is named for its few samples where it takes at most this share of those recommended.
+_FEWER = 0.8
 _SCRAMBLES = "its standard error comes from independent scrambles, which `mckl estimate` draws"
 
 
@@ -236,7 +238,14 @@ def _recommendation(options: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
     ]  # fmt: skip
     best = min(close, key=lambda o: (not o["standard_error"], o["samples_needed"]))
     chosen = {key: best[key] for key in ("estimator", "sampler", "samples_needed", "cpu_seconds")}
-    return {**chosen, "reason": _reason(best, known)}
+    reason = _reason(best, known)
+    # Samples that cost much, such as a language model's, are independent.
+    plain = [o for o in (*unbiased, *leading) if o["sampler"] == "iid"]
+    fewest = min([*plain, best], key=lambda o: o["samples_needed"])
+    if fewest["samples_needed"] < _FEWER * best["samples_needed"]:
+        order = ", by a leading order" if fewest["verdict"] == LEADING else ""
+        reason += f"; if samples cost more than to draw them here, {_named(fewest)} do{order}"
+    return {**chosen, "reason": reason}
 
 
 def _seconds(option: Mapping[str, Any]) -> float:
@@ -259,12 +268,12 @@ def _reason(best: dict[str, Any], known: Sequence[dict[str, Any]]) -> str:
         samples = plain["samples_needed"] / best["samples_needed"]
         seconds = plain["cpu_seconds"] / best["cpu_seconds"]
         text = f"k1 over iid needs {plain['samples_needed']:,} samples"
-        if samples > 1.005:
-            text += f", {samples:,.3g} times as many,"
-        if seconds > 1.05:
-            text += f" and {seconds:,.3g} times the CPU time"
-        text = text.rstrip(",")
-        parts.append(text)
+        more = [f"{samples:,.3g} times as many"] * (samples > 1.005)
+        more += [f"{seconds:,.3g} times the CPU time"] * (seconds > 1.05)
+        if samples < 0.995 and more:
+            parts.append(f"{text}, which is fewer, but takes {more[0]}")
+        else:
+            parts.append(", ".join([text, " and ".join(more)] if more else [text]))
     fewest = min(known, key=lambda o: (o["samples_needed"], not o["standard_error"]))
     if best["expected_rmse"] == 0.0:
         pairs = SAMPLERS[best["sampler"]].points.mirrored

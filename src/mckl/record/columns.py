@@ -79,6 +79,8 @@ def refused(path: str) -> Iterator[None]:
         raise
     except Exception as error:
         why = " ".join(str(error).split())[:100] or type(error).__name__
+        if "pickle" in why:  # NumPy's guess at a file that is not its own, with unsafe advice
+            why = "its content is something else, or Python objects"
         raise UserError(f"{path}: not a readable {Path(path).suffix} file ({why})") from error
 
 

@@ -177,7 +177,11 @@ class Plan(NamedTuple):
         return [
             first,
             *([f"left out, as the family has no such sampler: {lacking}"] if lacking else []),
-            *([f"left out, as samples lack the sums over factors: {no_sums}"] if no_sums else []),
+            *(
+                [f"left out, as samples do not have the sums that they take: {no_sums}"]
+                if no_sums
+                else []
+            ),
             *(
                 [f"without gradients, as the family has none: {no_gradients}"]
                 if no_gradients

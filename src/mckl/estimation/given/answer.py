@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 from scipy.special import ndtri, stdtrit
 
 from mckl.errors import UserError
@@ -81,11 +82,35 @@ def answer(
         weighted="log_sampler" in names,
         full_kl="full_kl" in names,
     )
-    for some in units(blocks(columns), summary.sequences):
+    first: list[Mapping[str, Any]] = []
+    for some in units(blocks(_noting(columns, first)), summary.sequences):
         summary.update(some)
     if not summary.units:
         raise UserError("no rows: expected at least one sample")
-    return of_summary(summary, request, estimator)
+    found = of_summary(summary, request, estimator)
+    notes = "".join(f" ({note})" for note in _notes(summary, first[0]))
+    return found._replace(why=found.why + notes)
+
+
+def _noting(
+    columns: Iterable[Mapping[str, Any]], first: list[Mapping[str, Any]]
+) -> Iterator[Mapping[str, Any]]:
+    for piece in columns:
+        if not first:
+            first.append(piece)
+        yield piece
+
+
+def _notes(summary: Summary, first: Mapping[str, Any]) -> Iterator[str]:
+    """Signs in the data, of which `first` is a piece, that they are not what was meant."""
+    moments = summary.moments
+    if float(moments.mean("ell")[0]) == 0.0 == float(moments.comoment("ell", "ell")[0]):
+        yield "but log q equals log p in every row: is one of them given twice?"
+    if summary.sequences and "log_q" in first and np.median(first["log_q"]) > 0.0:
+        yield (
+            "but most log_q are above 0, as densities may be and the probabilities of tokens may "
+            "not: expected log q, neither -log q nor q"
+        )
 
 
 def of_summary(summary: Summary, request: Request, estimator: str | None = None) -> Answer:
@@ -112,8 +137,8 @@ def _check_sign(summary: Summary, judged: Sequence[Judged]) -> None:
     if k1.estimate < low:
         raise UserError(
             f"the mean of log q - log p is {k1.estimate:.4g} with a standard error of "
-            f"{k1.std_error:.2g}, and KL is never negative: log_q and log_p are swapped, or the "
-            "samples are not q's (then give log_sampler)"
+            f"{k1.std_error:.2g}, and KL is never negative: log_q and log_p are swapped or have "
+            "the wrong sign, or the samples are not q's (then give log_sampler)"
         )
 
 

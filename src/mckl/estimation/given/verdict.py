@@ -32,6 +32,8 @@ _EFFECTIVE = 100
 _BIAS = 0.1
 # Sample moments of skewed units tend to be too small, so the units required are multiplied by this.
 _CAUTION = 2.0
+# An interval so short, in nats, has no width but that of rounding.
+_ROUNDING = 1e-14
 # An interval that is nearly withheld is longer by up to this share. Many samples that pass a check
 # by a small margin do so because they lack large values, and then their mean is too low as well.
 _LONGER = 1.0
@@ -191,7 +193,8 @@ def common_doubts(summary: Summary, found: Checks) -> Iterator[Doubt]:
             yield Doubt(
                 "above-1",
                 f"the mean of p/q is {mean.mean:.6g}, {mean.z:.3g} standard errors above 1, and "
-                "under q it never exceeds 1: the samples are not q's",
+                "under q it never exceeds 1: the samples are not q's, or log_q and log_p are "
+                "swapped",
             )
     if (weights := found.weights) is not None:
         if not math.isfinite(weights.mean):
@@ -252,6 +255,8 @@ def doubts(
             f"the tail index of what {name} averages is {shape.tail_index:.2f}, above "
             f"{limit(n):.2f}: its mean may hang on values that are still to come",
         )
+    if half <= _ROUNDING and not estimator.uses_ratio:
+        return  # every unit is the same, such as with one full KL for all tokens
     need = _CAUTION * normal_from_moments(shape.skewness, shape.excess_kurtosis)
     if not need <= n:
         yield Doubt(
