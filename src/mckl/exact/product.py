@@ -22,6 +22,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 import scipy
+from numpy.typing import NDArray
 
 from mckl.arrays import Vector
 from mckl.exact import joint
@@ -129,18 +130,23 @@ _RATIOS: Mapping[str, Callable[[Vector], Vector]] = {"ratio": ratio, "k3": k3}
 
 
 class _Function(NamedTuple):
-    """A function of l at the nodes, less its mean.
+    """A function of l at the nodes, less its mean; if it contains r, over r where r is large.
 
-    value      its values at the nodes, shape (nodes,)
+    sign       the sign of its values at the nodes, shape (nodes,)
+    log_size   the logarithm of their absolute values
     mean       the mean that has been subtracted
     log_ratio  if the function contains r: log r, or the log of r's mean over an antithetic pair
-    beside     if the function contains r: the rest of it, value - r
     """
 
-    value: Vector
+    sign: Vector
+    log_size: Vector
     mean: float
     log_ratio: Vector | None
-    beside: Vector | float
+
+    @staticmethod
+    def of(value: Vector, mean: float, log_ratio: Vector | None = None) -> _Function:
+        """The one of these values."""
+        return _Function(np.sign(value), np.log(np.abs(value)), mean, log_ratio)
 
 
 class FactorLaw:
@@ -226,12 +232,13 @@ class FactorLaw:
             mu, finite = np.zeros((order + 1,) * len(names)), np.ones((order + 1,) * len(names))
             with np.errstate(over="ignore", under="ignore", invalid="ignore", divide="ignore"):
                 functions = [self._function(name, paired) for name in names]
+                weights = self._weights(functions, order, paired)
                 for index in joint.indices(len(names), order):
                     powers = tuple(
                         itertools.chain(*([n] * i for n, i in zip(names, index, strict=True)))
                     )
                     finite[index] = _product_is_finite(self, powers)
-                    mu[index] = self._moment(functions, index, paired)
+                    mu[index] = self._moment(functions, index, weights)
                 mu[finite == 0] = math.inf
                 kappa = joint.cumulants(mu, len(names))
             kappa[~(np.isfinite(mu) & np.isfinite(kappa))] = math.inf
@@ -250,7 +257,10 @@ class FactorLaw:
             # For nodes at which r is large, its logarithm and the rest of the function.
             log_ratio = np.logaddexp.reduce([-ell for ell in sides], axis=0) - math.log(len(sides))
             beside = (np.mean(sides, axis=0) if name == "k3" else 0.0) - 1.0 - mean
-            return _Function(value - mean, mean, log_ratio, beside)
+            over_ratio = 1.0 + beside * np.exp(-log_ratio)
+            return _Function.of(
+                np.where(log_ratio > 0.0, over_ratio, value - mean), mean, log_ratio
+            )
         if name == "half_square":
             value = 0.5 * np.mean(np.square(sides), axis=0)
             here = self._w > 0
@@ -258,29 +268,41 @@ class FactorLaw:
         else:
             value = np.mean(sides, axis=0) if name == "ell" else np.full_like(self._w, self.kl)
             mean = self.kl
-        return _Function(value - mean, mean, None, 0.0)
+        return _Function.of(value - mean, mean)
 
-    def _moment(self, functions: Sequence[_Function], index: Sequence[int], paired: bool) -> float:
-        """The mean of the product of the functions' powers `index`.
+    def _weights(
+        self, functions: Sequence[_Function], order: int, paired: bool
+    ) -> list[tuple[NDArray[np.bool_], Vector]]:
+        """For each power of r from 0 to `order`: the nodes that count, and their log weights.
 
         Where r is large, its logarithm is added to that of the weights, which might underflow.
         """
-        power = sum(i for f, i in zip(functions, index, strict=True) if f.log_ratio is not None)
-        sign, log_size = np.ones_like(self._w), np.zeros_like(self._w)
-        for f, i in zip(functions, index, strict=True):
-            value = f.value
-            if i and f.log_ratio is not None:
-                # f / r is 1 + beside / r
-                value = np.where(f.log_ratio > 0.0, 1.0 + f.beside * np.exp(-f.log_ratio), f.value)
-            if i:
-                sign = sign * np.sign(value) ** i
-                log_size = log_size + i * np.log(np.abs(value))
-        log_weight, here = self._log_w, self._w > 0
-        if power:
-            large = next(f.log_ratio for f in functions if f.log_ratio is not None)
-            log_weight = np.where(large > 0.0, self._log_of_ratio(power, large, paired), log_weight)
-            here = here | (large > 0.0)
-        return float(np.sum(sign[here] * np.exp(log_weight + log_size)[here]))
+        here = self._w > 0
+        out = [(here, self._log_w[here])]
+        large = next((f.log_ratio for f in functions if f.log_ratio is not None), None)
+        if large is None:
+            return out
+        for power in range(1, order + 1):
+            with_ratio = self._log_of_ratio(power, large, paired)
+            there = here | (large > 0.0)
+            out.append((there, np.where(large > 0.0, with_ratio, self._log_w)[there]))
+        return out
+
+    def _moment(
+        self,
+        functions: Sequence[_Function],
+        index: Sequence[int],
+        weights: Sequence[tuple[NDArray[np.bool_], Vector]],
+    ) -> float:
+        """The mean of the product of the functions' powers `index`."""
+        both = [(f, i) for f, i in zip(functions, index, strict=True) if i]
+        here, log_size = weights[sum(i for f, i in both if f.log_ratio is not None)]
+        sign = np.ones_like(log_size)
+        for f, i in both:
+            log_size = log_size + i * f.log_size[here]
+            if i % 2:
+                sign = sign * f.sign[here]
+        return float(sign @ np.exp(log_size))
 
     def _log_of_ratio(self, power: int, log_ratio: Vector, paired: bool) -> Vector:
         """The logarithms of the weights times r^power; if paired, of r's mean over both points."""
