@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -118,7 +119,8 @@ class Mixture(Univariate):
             bound = sign * c.quantile(np.where(there, u / w, 0.5), upper)
             high = np.where(there, np.minimum(high, bound), high)
         high = np.maximum(low, high)
-        x, active = low.copy(), np.arange(u.size)
+        x = np.clip(np.interp(np.log(u), *_known_tails(self, upper)), low, high)
+        active = np.arange(u.size)
         for _ in range(_MOST_STEPS):
             at = sign * x[active]
             p = self.probability(at, upper)
@@ -152,6 +154,19 @@ class Mixture(Univariate):
 
 
 _MOST_STEPS = 200
+# Of a component, at whose quantiles Newton's method looks where to start.
+_TAILS = np.concatenate((0.5 ** np.arange(1.0, 40.0, 0.25), 10.0 ** -np.arange(12.0, 300.0, 3.0)))
+
+
+@lru_cache(maxsize=64)
+def _known_tails(law: Mixture, upper: bool) -> tuple[Vector, Vector]:
+    """Logarithms of the probabilities below some points, or above, and the points; ascending."""
+    sign = -1.0 if upper else 1.0
+    x = np.unique([sign * c.quantile(_TAILS, upper) for c in law.components])
+    with np.errstate(divide="ignore"):
+        tails = np.log(law.probability(sign * x, upper))
+    known = np.isfinite(tails)
+    return tails[known], x[known]
 
 
 def _log_quotient(v: float, w: float) -> float:
