@@ -92,10 +92,10 @@ class Beta(Univariate):
 
     def quantile(self, u: Vector, upper: bool = False) -> Vector:
         a, b = (self.b, self.a) if upper else (self.a, self.b)
-        low, high = (
-            scipy.special.betaincinv(a, b, u),
-            scipy.special.betainccinv(b, a, u),
-        )  # x and 1 - x
+        low = np.asarray(scipy.special.betaincinv(a, b, u))  # x, and then 1 - x
+        far = low >= 0.5
+        high = np.ones_like(low)
+        high[far] = scipy.special.betainccinv(b, a, np.asarray(u)[far])
         y = np.where(
             low < 0.5,
             np.log(np.maximum(low, _SMALLEST)) - np.log1p(-np.minimum(low, 0.5)),
