@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -59,7 +60,11 @@ class Mixture(Univariate):
 
     @property
     def breakpoints(self) -> tuple[float, ...]:
-        return tuple(sorted({x for c in self.components for x in c.breakpoints}))
+        """Also where the density is least between peaks: there x moves fastest as u grows."""
+        peaks = sorted({x for c in self.components for x in c.breakpoints})
+        between = [np.linspace(low, high, 65) for low, high in itertools.pairwise(peaks)]
+        least = [float(x[np.argmin(self.log_density(x))]) for x in between]
+        return tuple(sorted({*peaks, *least}))
 
     def _log_parts(self, x: Vector) -> Vector:
         parts = zip(self.weights, self.components, strict=True)
