@@ -57,7 +57,8 @@ class RunningMoments:
         self._names = {name: i for i, name in enumerate(dict.fromkeys(n for p in kept for n in p))}
         self._pairs = [(self._names[first], self._names[second]) for first, second in kept]
         self._first, self._second = np.array(self._pairs, dtype=np.intp).reshape(-1, 2).T
-        # These two are replaced, and never changed: who has them keeps what was seen by then.
+        # These arrays are replaced and never changed in place, so that a copy of this object keeps
+        # the moments that it had when it was made.
         self._mean: Vector = np.zeros((len(self._names), rows))
         self._comoment: Vector = np.zeros((len(self._products), rows))
         self.units = 0
@@ -82,9 +83,9 @@ class RunningMoments:
             pass
 
     def updates(self, block_values: Vector, stops: Iterable[int]) -> Iterator[int]:
-        """Take in a block as `update` does, piece by piece: yields after each of the stops.
+        """Add a block as `update` does, but piece by piece; yields after each piece.
 
-        They are numbers of units of the block, in ascending order.
+        `stops` are the ends of the pieces, as numbers of units of the block in ascending order.
         """
         points = block_values.shape[-3]
         values = self._integrands(block_values)
@@ -96,7 +97,7 @@ class RunningMoments:
             yield stop
 
     def _take(self, values: Sequence[Vector], units: int, overwrite: bool) -> None:
-        """Take in units by the values of each integrand, shape (rows, units)."""
+        """Add units, given each integrand's values there, shape (rows, units)."""
         mean, within = np.empty_like(self._mean), np.empty_like(self._comoment)
         for value, of in zip(values, mean, strict=True):
             np.add.reduce(value, axis=-1, out=of)
@@ -110,7 +111,7 @@ class RunningMoments:
         self._add(units, mean, within)
 
     def _add(self, units: int, mean: Vector, comoment: Vector) -> None:
-        """Take in the moments of further units."""
+        """Add the moments of further units."""
         total = self.units + units
         shift = mean - self._mean
         weighted = self.units * units / total * shift
@@ -125,12 +126,12 @@ class RunningMoments:
             self._add(other.units, other._mean, other._comoment)
 
     def so_far(self) -> RunningMoments:
-        """What was seen so far, which stays as it is while this one goes on."""
+        """A copy, which keeps the moments so far when this object is updated."""
         return copy(self)
 
     @staticmethod
     def side_by_side(parts: Sequence[RunningMoments]) -> RunningMoments:
-        """The rows of all parts, which have seen as many units each."""
+        """One object with the rows of all parts, which have the same number of units."""
         out = parts[0].so_far()
         out._mean = np.concatenate([part._mean for part in parts], axis=1)
         out._comoment = np.concatenate([part._comoment for part in parts], axis=1)

@@ -78,7 +78,8 @@ def _stratified(unit: UnitTheory, of: Balanced | None, samples: int) -> Exact:
     return Exact(unbiased_points, *law, "exact" if of.exact else "asymptotic", None)
 
 
-# Samplers share it: what their points differ by comes after.
+# The theory of one unit by law, then by the estimator's function and whether units are pairs. It is
+# kept because several samplers of a pair have the same units.
 _UNITS: WeakKeyDictionary[Law, dict[object, UnitTheory]] = WeakKeyDictionary()
 
 

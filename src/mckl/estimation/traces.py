@@ -24,7 +24,7 @@ from mckl.families.base import Pair
 # bits of results depend on the first number, so it is not a parameter; the second one is.
 BLOCK = 1024
 TRACES_AT_ONCE = 12
-# Traces whose estimates are worked out at once: their moments wait in memory for it.
+# Traces whose estimates are computed together. Until then, their moments stay in memory.
 ESTIMATED_AT_ONCE = 4096
 # Settings that share their draws: more would save little, and memory would grow with them.
 SETTINGS_AT_ONCE = 12
@@ -129,7 +129,7 @@ def traces(
         def integrands(values: Vector) -> Integrands:
             return Integrands(values[0], own, dict(zip(sums, values[1:], strict=True)))
 
-        # A row of one factor's moments serves the whole and the sums.
+        # With one factor, the sums have the moments of the whole.
         same = of_only_factor if one_factor else lambda name: name
         shape = (len(estimators), len(forms) * replicates, len(at))
         estimate, std_error = np.empty(shape), np.full(shape, np.nan)

@@ -26,18 +26,16 @@ _NAMES = ("ell", "half_square", "ratio", "k3")
 
 
 class Strata:
-    """The sums over strata of functions of l in one coordinate, by the names of their sums.
+    """Sums over strata of cumulants of functions of l_i, in one coordinate.
+
+    The functions are named as in `mckl.exact.integrands`; ``ell`` is l_i itself.
 
     Parameters
     ----------
     ell
         l_i as a function of a uniform number.
-    integrand
-        The name of f.
-    slope
-        The multiple of r_i - 1 that is subtracted.
     singular
-        The points u in (0, 1) near which l may not be smooth.
+        The points u in (0, 1) near which l_i may not be smooth.
     """
 
     def __init__(self, ell: LogRatio, singular: Sequence[float] = ()) -> None:
@@ -50,10 +48,11 @@ class Strata:
         self._cumulants: dict[tuple[int, str], Sums] = {}
 
     def variance(self, n: int, integrand: str, slope: float = 0.0) -> float:
-        """The sum over n strata of the variances of a function of l, less slope times r - 1.
+        """The sum over n strata of the variance of a function of l_i minus slope (r_i - 1).
 
-        With a slope it is l or k3. As k3 is l + (r - 1), the variances of the three give the
-        covariances.
+        With a slope, the function is l_i or k3. Since k3 is l_i + (r_i - 1), the covariance of two
+        of the three follows from their variances. Where l_i is small, about log10(1 / l_i) digits
+        are lost in this way.
         """
         sums = self._dyadic.sums(n)
         of = {name: own.second for name, own in zip(_NAMES, sums, strict=True)}
@@ -65,7 +64,7 @@ class Strata:
         return of[integrand] - slope * twice_covariance + slope * slope * of["ratio"]
 
     def cumulants(self, n: int, integrand: str) -> Sums:
-        """Sums over n strata of the second to fourth cumulants; NaN where one is not known."""
+        """Sums over n strata of the second to fourth cumulants; NaN if one is not known."""
         if (n, integrand) not in self._cumulants:
             if not self._linked:
                 grid = zip(_NAMES, self._dyadic.grid(Linked.CELLS), strict=True)

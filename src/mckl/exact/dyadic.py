@@ -38,14 +38,14 @@ _DEGREES = np.arange(24)
 _POINTS = 0.5 - 0.5 * np.cos(math.pi * (_DEGREES + 0.5) / _DEGREES.size)
 _COEFFICIENTS = np.polynomial.chebyshev.chebvander(2.0 * _POINTS - 1.0, _DEGREES.size - 1)
 _COEFFICIENTS *= np.where(_DEGREES > 0, 2.0, 1.0) / _DEGREES.size
-# f is such a polynomial where the last coefficients are no more than so much of what f varies by,
-# or than the rounding of f itself.
+# f counts as a polynomial on an interval if the last coefficients are at most this share of f's
+# variation there, plus this share of its size.
 _LAST, _OF_VARIATION, _OF_SIZE = 3, 1e-14, 4e-16
-# Where that is looked at around a point, in widths of the interval.
+# Distances from a singular point at which that is checked, in widths of the interval.
 _AROUND = np.concatenate(([0.0], *(sign * 4.0 ** -np.arange(1.0, 14.0) for sign in (1.0, -1.0))))
-# The widths of intervals that are evaluated at once next to the ends.
+# The intervals next to those at the ends are evaluated together for these widths.
 _WIDTHS = 2.0 ** -np.arange(2.0, 11.0)
-# Within one of its 128 strata it is nearly a straight line.
+# Within one of the 128 strata of a smooth interval, f is nearly a straight line.
 _FEW_NODES, _FEW_WEIGHTS = np.polynomial.legendre.leggauss(6)
 
 
@@ -98,7 +98,7 @@ class Dyadic:
 
     @np.errstate(over="ignore", invalid="ignore")  # of infinite moments
     def sums(self, n: int) -> list[Sums]:
-        """Those of each function over n = 2^m strata; NaN where infinite, or too nearly so."""
+        """The sums of each function over n = 2^m strata; NaN if infinite, or too nearly so."""
         if n not in self._sums:
             sums = self._sums_over(n)
             sizes = np.maximum(np.abs(sums), sums[:, :1] ** np.array([1.0, 1.5, 2.0]))
@@ -163,7 +163,7 @@ class Dyadic:
         return self._tables[level]
 
     def _smooth_table(self, level: int) -> Vector:
-        """The same of its smooth intervals alone."""
+        """The same as `_table`, for the smooth intervals alone."""
         if level not in self._smooth:
             of = self._level(level)
             table = of.polynomials.moments(of.smooth)
@@ -196,7 +196,7 @@ class Dyadic:
                 upper = np.repeat(above.upper[~above.smooth], 2)
                 k = (2.0 * above.k[~above.smooth, None] + [0.0, 1.0]).ravel()
             width = 2.0 ** -(len(self._levels) + 1)
-            # At an end, where k is 0, no function counts as a polynomial.
+            # The intervals at the ends, where k is 0, keep NaN: there f is never a polynomial.
             values = np.full((self._end.size, k.size, _POINTS.size), math.nan)
             for side in (False, True):
                 beside, others = ((upper == side) & of for of in (k == 1.0, k > 1.0))
@@ -219,8 +219,9 @@ class Dyadic:
     ) -> bool:
         """Whether the functions are smooth on an interval, the i-th of its level.
 
-        They are at least its own width away from every singular point; nearer by where they are
-        the polynomials at points ever closer to it, too. At an end they never are.
+        They are if every singular point is at least the interval's width away. If one is nearer,
+        they are if they agree with their polynomials at points that approach it. On an interval
+        at an end they never are.
         """
         near = self._singular[upper] / width - k
         near = near[(near > -1.0) & (near < 2.0)]
@@ -269,7 +270,7 @@ class Dyadic:
 
     @cached_property
     def _beside_ends(self) -> list[Vector]:
-        """The functions where k is 1, on the intervals of several levels at once."""
+        """The functions on the intervals with k = 1 of several levels, for each half."""
         return [self._f(_WIDTHS[:, None] * (1.0 + _POINTS), side) for side in (False, True)]
 
     @cached_property
@@ -286,12 +287,12 @@ class Dyadic:
 class _Polynomials:
     """Functions on the intervals of a level, from their values at Chebyshev's points there.
 
-    `values` has the shape (functions, intervals, points). `good` says on which intervals all of
-    them are polynomials up to rounding.
+    `values` has the shape (functions, intervals, points). `good` says on which intervals all
+    functions are polynomials up to rounding.
     """
 
     def __init__(self, values: Vector) -> None:
-        # Less a value of its own, each function keeps the digits by which it varies.
+        # One value is subtracted, so that what a function varies by keeps its digits.
         self._middle = values[:, :, _POINTS.size // 2, None]
         self._apart = values - self._middle
         self._room = _OF_VARIATION * np.abs(self._apart).max(axis=-1)
@@ -300,18 +301,24 @@ class _Polynomials:
         self.good = (last <= self._room).all(axis=0)
 
     def agree(self, i: int, x: Vector, values: Vector) -> bool:
-        """Whether those of one interval have these values at points x in (0, 1) of it."""
+        """Whether the polynomials of the i-th interval have these values at x in (0, 1)."""
         off = np.abs(self._middle[:, i] + self._apart[:, i] @ _to(x) - values)
         return bool((off <= 10.0 * self._room[:, i, None]).all())
 
     def at_cells(self, some: NDArray[np.bool_], cells: int) -> Vector:
-        """On some intervals, in the middle of cells: shape (functions, intervals, cells)."""
+        """The functions in the middle of equal cells of some intervals.
+
+        Shape (functions, intervals, cells).
+        """
         if not some.any():
             return np.empty((len(self._middle), 0, cells))
         return np.asarray(self._middle[:, some] + self._apart[:, some] @ _to_cells(cells))
 
     def moments(self, some: NDArray[np.bool_]) -> Vector:
-        """Those within 128 strata of some intervals, shape (functions, 4, intervals, 128)."""
+        """Moments within the 128 strata of some intervals, as in `Dyadic`.
+
+        Shape (functions, 4, intervals, 128).
+        """
         f = self._apart[:, some] @ _to_strata()
         f = f.reshape(*f.shape[:2], _MANY, _FEW_NODES.size)
         weight = 0.5 * _FEW_WEIGHTS

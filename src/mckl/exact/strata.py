@@ -197,7 +197,7 @@ class Linked:
     Parameters
     ----------
     values
-        f in the middle of `CELLS` equal cells, whose means over larger ones serve every n.
+        f in the middle of `CELLS` equal cells. Means over larger cells serve every n.
     """
 
     MOST = 2**14  # strata; beyond, it is not known
@@ -205,20 +205,21 @@ class Linked:
 
     def __init__(self, values: Vector) -> None:
         values = values - values.mean()
-        self._means = {self.CELLS: values}  # over equal cells, by how many these are
+        self._means = {self.CELLS: values}  # by the number of equal cells
         while len(values) > 1:
             values = 0.5 * (values[0::2] + values[1::2])
             self._means[values.size] = values
-        # One transform over all cells, as rows of rows, has those over the strata of every n.
+        # The transform over all cells contains the transforms over the strata of every n. It is
+        # two products of matrices, for the higher and the lower half of the cells' bits.
         side = math.isqrt(self.CELLS)
         square = self._means[self.CELLS].reshape(side, side)
         transform = _hadamard(side) @ square @ _hadamard(side)
         self._square = (transform.ravel() / self.CELLS) ** 2
 
     def __call__(self, n: int) -> float:
-        """What n strata add: `_linked` of four times f.
+        """The terms for n strata: `_linked` with f in all four places.
 
-        By Parseval, sums of squares over strata are those of the coefficients.
+        By Parseval's identity, sums of squares over strata are sums of squared coefficients.
         """
         if n < 4:
             return 0.0

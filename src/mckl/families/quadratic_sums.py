@@ -1,11 +1,16 @@
 """Sums over the coordinates of a quadratic form of functions of l_i = c + a g^2 + b g.
 
 How a coordinate is evaluated depends on its coefficients alone, never on the draws, so that the
-sums of a sample have the same bits wherever it stands. Where no likely g makes l_i large, r_i - 1
-and -l_i agree in many digits, and r_i - 1 + l_i is summed by its series. Where l_i is of a middle
-size, r_i - 1 keeps its digits as expm1(-l_i); elsewhere e^-l_i less 1, which is faster, does.
-Coordinates that are all alike, as in a sweep, need l_i for nothing else: the sum of l_i is l, and
-that of its square follows from the power sums of g, which all forms share.
+sums of a sample have the same bits wherever the sample stands. There are four ways:
+
+small   no likely g makes l_i large, so r_i - 1 and -l_i agree in many digits: r_i - 1 + l_i is
+        summed by its series
+middle  r_i - 1 is expm1(-l_i), which keeps its digits
+large   r_i - 1 is e^-l_i less 1, which is faster; the factor e^-c is applied to the sums
+far     the same, but c is added to the rest of l_i first, lest the exponentials overflow
+
+If all coordinates of a form are alike, as in a sweep, l_i is needed for nothing else: the sum of
+l_i is l, and that of its square follows from the power sums of g, which all forms share.
 """
 
 from __future__ import annotations
@@ -24,20 +29,19 @@ _FAR = 9.0  # a standard normal is farther out with a probability of 2e-19
 _SMALL = 0.1  # an l_i up to which the series is used
 _SERIES = [1.0 / math.factorial(k + 2) for k in range(10)]
 _MIDDLE = 0.25  # the root of E l_i^2 up to which r_i - 1 is not e^-l_i less 1
-_LARGE = 300.0  # beyond, c and what depends on g are added up before the exponential
-_NUMBERS = 2**15  # l_i at a time: they stay in cache
+_LARGE = 300.0  # the largest likely l_i for which e^-c is a factor of its own
+_NUMBERS = 2**15  # how many l_i are evaluated at a time: they stay in cache
 
 # Which sign of g, and which form.
 _Cell = tuple[int, int]
 
 
 class _Part(NamedTuple):
-    """Coordinates of a cell that are evaluated in one way.
+    """Coordinates of a cell that are evaluated in the same way.
 
-    kind     ``small``, ``middle``, ``large`` or ``far``, as the module has it; of the last, c joins
-             what depends on g before the exponential
+    kind     ``small``, ``middle``, ``large`` or ``far``, as described above
     columns  which coordinates; None for all
-    a, b, c  of shape (1,) where they are all alike, else (coordinates,)
+    a, b, c  their coefficients, of shape (1,) if they are all equal, else (coordinates,)
     """
 
     cell: _Cell
@@ -50,18 +54,18 @@ class _Part(NamedTuple):
 
     @property
     def alike(self) -> bool:
-        """Whether these are all coordinates of the form, and the same."""
+        """Whether these are all coordinates of the form, and equal."""
         return self.columns is None and self.a.size == self.b.size == self.c.size == 1
 
     @property
     def way(self) -> tuple[str | bool | int, ...]:
-        """What parts have in common that are evaluated together."""
+        """The key of the parts that are evaluated together with this one."""
         which = (-1, -1) if self.alike else self.cell
         return (self.kind, bool(self.a.any()), bool(self.b.any()), *which)
 
 
 def _parts(cell: _Cell, a: Vector, b: Vector, c: Vector) -> Iterator[_Part]:
-    """The coordinates of a cell by how they are evaluated; none of those where q and p agree."""
+    """The coordinates of a cell by how they are evaluated, without those where q and p agree."""
     reach = _FAR**2 * np.abs(a) + _FAR * np.abs(b) + np.abs(c)
     small = reach <= _SMALL
     middle = ~small & ((a + c) ** 2 + 2.0 * a * a + b * b <= _MIDDLE**2)
@@ -80,12 +84,12 @@ def _alike(v: Vector) -> Vector:
 
 
 class _Stack:
-    """Parts that are evaluated together: one, or those of several cells that are alike."""
+    """Parts that are evaluated together: one, or several whose coordinates are alike."""
 
     def __init__(self, parts: Sequence[_Part]) -> None:
         _, self.kind, self.columns, size, *_ = parts[0]
         self.alike, self.parts = parts[0].alike, len(parts)
-        # Those of -l_i, of shape (parts, 1, coordinates or 1).
+        # The coefficients of -l_i, of shape (parts, 1, coordinates or 1).
         self._a = -np.stack([part.a for part in parts])[:, None]
         self._b = -np.stack([part.b for part in parts])[:, None]
         self._c = -np.stack([part.c for part in parts])[:, None]
@@ -112,9 +116,10 @@ class _Stack:
         return out
 
     def remainder(self, g: Vector, some: slice, room: Vector, out: Vector) -> None:
-        """The sums that take an exponential: of r_i - 1 + l_i where it is small, else of r_i.
+        """Write the sums that need an exponential to `out`, shape (some of the parts, rows).
 
-        Of a middle size of r_i - 1. `out` has shape (some of the parts, rows).
+        They are sums of r_i - 1 + l_i if the kind is small, of r_i - 1 if it is middle, else of
+        r_i.
         """
         if self.kind == "large":
             x = self._without_c(g, some, room)
@@ -139,11 +144,13 @@ def _series(x: Vector) -> Vector:
 
 
 class _Total(NamedTuple):
-    """How the sums over a cell follow from those over its parts.
+    """How the sums over a cell follow from the sums over its parts.
 
-    rows   of the parts' sums
-    small  of those of small l_i that stand beside others, whose sum of l_i is taken off
-    ones   how many of the r_i were summed without taking 1 off
+    rows        the rows of the parts' sums
+    small       the row of the part of kind small, if there are others: its sum of l_i is subtracted
+    ones        how many r_i were summed without subtracting 1
+    only_small  whether the only part is of kind small
+    alike       whether all coordinates are alike
     """
 
     cell: _Cell
@@ -155,7 +162,7 @@ class _Total(NamedTuple):
 
     @staticmethod
     def of(cell: _Cell, parts: Sequence[_Part], rows: list[int]) -> _Total:
-        """The one of these parts, whose sums stand in these rows."""
+        """The total of these parts, whose sums are in these rows."""
         small = [row for row, part in zip(rows, parts, strict=True) if part.kind == "small"]
         ones = sum(part.size for part in parts if part.kind in ("large", "far"))
         only_small = bool(small) and len(small) == len(rows)

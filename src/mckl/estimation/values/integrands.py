@@ -13,7 +13,7 @@ from mckl.exact.integrands import SUMS
 
 
 def of_only_factor(name: str) -> str:
-    """The integrand of the whole that is this one where a sample has one factor.
+    """The integrand of the whole sample that has the same values if the sample has one factor.
 
     >>> of_only_factor("factor_ratio"), of_only_factor("ell")
     ('ratio', 'ell')
