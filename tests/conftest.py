@@ -25,7 +25,7 @@ FIRST = (
     "tests/unit/test_planted.py::test_honest",
     "tests/workflow/",
 )
-# What starts or makes something costly for all of its tests is run by one worker.
+# Tests that share something costly are run by one worker.
 TOGETHER = (
     ("tests/cluster/",),
     tuple(
@@ -44,7 +44,7 @@ TOGETHER = (
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the tests in that order."""
+    """Put the tests of `FIRST` first, in its order."""
 
     def rank(item: pytest.Item) -> int:
         return next((i for i, path in enumerate(FIRST) if item.nodeid.startswith(path)), len(FIRST))
@@ -63,7 +63,7 @@ class Scheduler(LoadScopeScheduling):
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduler:
-    """Let xdist use it, in the order given."""
+    """Make xdist use this scheduler and keep the order of the tests."""
     config.option.loadscopereorder = False
     return Scheduler(config, log)
 

@@ -1,4 +1,4 @@
-"""How fast this machine is now, in whose units forecasts of CPU time are compared with facts."""
+"""The speed of this machine at present, in which CPU times and their forecasts are measured."""
 
 from __future__ import annotations
 

@@ -398,7 +398,7 @@ def test_bad_input_is_one_line(words, text):
 
 @pytest.mark.parametrize("command", ["", "kl", "advise", "estimate", "verify"])
 def test_help(command):
-    """As on record; `MCKL_RECORD=1 pytest tests/cli` writes it anew."""
+    """The help texts are those on record; `MCKL_RECORD=1 pytest tests/cli` records them again."""
     done = mckl(*filter(None, [command]), "--help")
     assert done.exit_code == 0
     record = HERE / "help" / f"{command or 'mckl'}.txt"

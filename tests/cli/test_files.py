@@ -356,7 +356,7 @@ def damaged_files(draw):
 
 
 class Bomb:
-    """What unpickling would do."""
+    """An object whose unpickling would run code."""
 
     def __reduce__(self):
         return (pytest.fail, ("unpickled",))
@@ -450,7 +450,7 @@ def plain_columns(path):
 
 
 def plainly_read(path):
-    """The columns of numbers; what is damaged or no number may be in one that nobody asked for."""
+    """The columns of numbers; a column that is not asked for may have damage or other values."""
     columns = []
     for column in plain_columns(path):
         with contextlib.suppress(ValueError, TypeError, OSError):

@@ -99,13 +99,13 @@ class Slurm:
         wait("the node is up", lambda: "idle" in self.command("sinfo", "--noheader"))
 
     def lose_node(self) -> None:
-        """As in a power cut the daemon and all jobs are gone; then the operator says so."""
+        """End the daemon and all jobs, as a power cut does; then report it as an operator would."""
         self.daemons["unshare"].kill()
         self.daemons["unshare"].wait()
         self.command("scontrol", "update", "NodeName=node", "State=DOWN", "Reason=power")
 
     def command(self, *arguments: str) -> str:
-        """What one of SLURM's commands prints."""
+        """The output of one of SLURM's commands."""
         environment = os.environ | self.environment
         return subprocess.run(
             arguments, env=environment, check=True, stdout=subprocess.PIPE, text=True

@@ -25,7 +25,7 @@ while Path(f"hold-{chunk}").exists():
 
 
 class ClusterStudy(Study):
-    """A study that runs by profiles/slurm, but looks more often, for its jobs last seconds."""
+    """A study with profiles/slurm, but polled more often, because its jobs last seconds."""
 
     def __init__(self, root: Path, slurm: Slurm) -> None:
         super().__init__(root)
@@ -44,7 +44,7 @@ class ClusterStudy(Study):
         self.edit("scripts/estimate.py", "\njob.run(", f"{code}\njob.run(")
 
     def numbers(self) -> dict[str, str]:
-        """SLURM's numbers of the estimation jobs that have begun, by chunk."""
+        """SLURM's job numbers of the estimation jobs that have begun, by chunk."""
         files = self.root.glob("job-*")
         return {f.name.removeprefix("job-"): text for f in files if (text := f.read_text())}
 

@@ -1,4 +1,4 @@
-"""The study on a real SLURM: the same tables as at home, whatever happens to its jobs."""
+"""The study on a real SLURM: the same tables as on one machine, whatever happens to its jobs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def traces(*chunks: str) -> list[str]:
 
 
 class Job(NamedTuple):
-    """What SLURM says of a job."""
+    """A job as SLURM describes it."""
 
     number: str
     rule: str
@@ -52,7 +52,7 @@ def study(fresh: Study, slurm: Slurm) -> ClusterStudy:
 
 
 def assert_same_rows(one: Study, other: Study, *tables: str) -> None:
-    """Apart from the metadata, which tell that the code was another: jobs that can be held."""
+    """Compare tables without metadata, which differ because the code of held jobs differs."""
     for path in tables:
         frames = [pd.read_parquet(study.root / path) for study in (one, other)]
         pd.testing.assert_frame_equal(*frames, check_exact=True)

@@ -133,7 +133,7 @@ def _traces(setting: Setting, backend: str, used: Sequence[str], samples: Sequen
 
 
 def _cost() -> pd.DataFrame:
-    """A clock that stands by: a job a setting, whose start-up is 0.3 to 3 seconds."""
+    """The table cost: one job for each setting, whose start-up takes 0.3 to 3 seconds."""
     chance = np.random.default_rng(SEED)
     rows = []
     for backend in BACKENDS:
@@ -152,7 +152,7 @@ def _cost() -> pd.DataFrame:
 
 
 def _registered(settings: pd.DataFrame) -> pd.DataFrame:
-    """A KL that is off by some roundings, as TensorFlow's is."""
+    """A KL with a rounding error, as TensorFlow's has."""
     roundings = np.arange(len(settings))
     kl = settings["kl"].to_numpy()
     return pd.DataFrame(

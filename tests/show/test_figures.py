@@ -1,4 +1,4 @@
-"""What every figure draws and quotes, against the tables: recomputed from the traces."""
+"""What every figure draws and quotes is compared with tables recomputed from the traces."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ WORD = re.compile(r"(?<![\w.])[A-Za-z_][\w.-]*")  # among them d1-s0.8, k1, floa
 
 
 def quoted(text: str) -> list[str]:
-    """Every number of a text that is no part of a name."""
+    """Every number of a text that is not part of a name."""
     return NUMBER.findall(WORD.sub(" ", text))
 
 

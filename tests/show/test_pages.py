@@ -174,7 +174,7 @@ def test_the_explorer_has_every_setting_and_need(shown: dict[str, Any]) -> None:
 def test_a_study_too_large_for_the_page_is_thinned_evenly(
     shown: dict[str, Any], most: int, step: int
 ) -> None:
-    """Every so many-th setting is kept, and the case."""
+    """The page keeps settings at equal steps, and the case."""
     tables = (frames()["settings"], frames()["summary"], frames()["budget"])
     thin = explorer.data(*tables, most=most)
     names = [setting.name for setting in SETTINGS]

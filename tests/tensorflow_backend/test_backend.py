@@ -1,4 +1,4 @@
-"""The TensorFlow backend against the NumPy backend, SciPy, and what it promises of itself."""
+"""The TensorFlow backend against the NumPy backend, SciPy and its own promises."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def module(library):
 
 
 def replay(normals, chisquares):
-    """A draw that hands out these numbers."""
+    """A draw that returns these numbers."""
     at = 0
 
     def draw(rows):
@@ -84,7 +84,7 @@ def replay(normals, chisquares):
 @pytest.mark.parametrize("sampler", SAMPLERS.values(), ids=SAMPLERS)
 @pytest.mark.parametrize("setting", SETTINGS, ids=lambda s: s.name)
 def test_both_backends_agree_on_the_same_numbers(library, setting, sampler):
-    """To 1e-12 of the size of l, also where l itself crosses 0."""
+    """They agree to 1e-12 of the size of l, also where l itself crosses 0."""
     form, points, rows = sampler.form(setting.pair), sampler.points.points, 512
     seed = np.random.SeedSequence(5)
     numpy = backends.load("numpy")

@@ -116,7 +116,7 @@ def test_sums_over_factors_agree(name, sampler):
 
 @pytest.mark.parametrize(("name", "sampler"), AGREE)
 def test_both_backends_agree_at_the_same_points(name: str, sampler: str) -> None:
-    """To 1e-12 of the size of l, in float32 to 1e-4."""
+    """They agree to 1e-12 of the size of l, in float32 to 1e-4."""
     pair, signs = PAIRS[name], SAMPLERS[sampler].points.points
     numbers = drawn("numpy", pair, sampler)
     ours = evaluated("numpy", [pair], numbers, signs)

@@ -95,7 +95,7 @@ def test_kl_of_scipys_laws_is_that_of_the_family(name):
 
 @pytest.mark.parametrize("name", ["norm", "t", "gamma", "beta", "multivariate_normal"])
 def test_scipys_own_densities_give_the_same_kl(name):
-    """The reading of parameters, checked by the log densities of the objects themselves."""
+    """The parameters are read correctly: the objects' own log densities give the same KL."""
     q, p, *_ = PAIRS[name]
     z = q.rvs(size=(4000, 2) if name == "norm" else 4000, random_state=np.random.default_rng(1))
     log_q, log_p = q.logpdf(z), p.logpdf(z)

@@ -289,12 +289,12 @@ ANYTHING = st.recursive(
 
 
 def spoilt(good):
-    """Now and then something else altogether."""
+    """Now and then replace a value by an unrelated one."""
     return st.integers(0, 24).flatmap(lambda k: ANYTHING if k == 24 else good)
 
 
 def configs(mostly):
-    """Configs of which each part is as it should be, but for what `mostly` does to it."""
+    """Configs whose parts are valid unless `mostly` replaces them."""
 
     def some(values, least=1):
         return mostly(st.lists(mostly(values), min_size=least, max_size=3, unique_by=repr))

@@ -1,4 +1,4 @@
-"""Gradient estimators: laws against enumeration, quadrature, simulation and DESIGN's table."""
+"""Gradient estimators: laws against enumeration, quadrature, simulation and known values."""
 
 from __future__ import annotations
 
@@ -415,7 +415,7 @@ SETTINGS = [
 
 
 def gate(seed: int, settings: Sequence[Setting] = SETTINGS) -> str | None:
-    """What the gate says of a small chapter."""
+    """The gate's verdict on a small table of gradients."""
     parts = [tables.table("gradients", x) for x in rows(settings, [*METHODS], seed, 16, 800)]
     gradients = pa.concat_tables(parts).unify_dictionaries().to_pandas()
     none = tables.SCHEMAS["verification"].empty_table().to_pandas()
@@ -444,7 +444,7 @@ def _spoilt_law(name: str, **factors: float) -> Callable[[pytest.MonkeyPatch], N
 
 
 def _spoilt_method(name: str, **fields: object) -> Callable[[pytest.MonkeyPatch], None]:
-    """One method draws something else than its theory is of."""
+    """One method draws vectors whose law is not that of its theory."""
 
     def spoil(patch: pytest.MonkeyPatch) -> None:
         spoilt = METHODS[name]._replace(**fields)  # type: ignore[arg-type]
@@ -490,7 +490,7 @@ def test_the_gate_catches(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])
 def test_the_p_value_is_one(scale: float) -> None:
-    """Of heavy-tailed sums, whose rare values most samples miss, too few are small."""
+    """For heavy-tailed sums, whose rare values most samples miss, few p-values are small."""
     generator = np.random.default_rng(3)
     x = generator.pareto(2.5, (4000, 50)) - 1 / 1.5
     variance = 2.5 / (1.5**2 * 0.5) * 50

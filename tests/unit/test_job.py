@@ -53,7 +53,7 @@ def before(tmp_path_factory):
 
 @pytest.fixture
 def again(before, tmp_path):
-    """What Snakemake leaves of the last run: its output is deleted."""
+    """Run a job again as Snakemake does: it has deleted the output of the last run."""
     folder = tmp_path / "again"
     shutil.copytree(before, folder)
     traces_in(folder).unlink()
@@ -176,7 +176,7 @@ def test_a_flipped_bit_never_changes_what_is_taken(again, before):
 
 
 def test_what_was_left_out_is_gone(again):
-    """The last run alone is kept."""
+    """Only the traces of the last run are kept."""
     assert run(again, LESS) == 0
     assert run(again, a_job()) == 15 * TRACE
     assert_as_from_nothing(again, a_job())
@@ -193,7 +193,7 @@ def test_changes_one_after_the_other(again):
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 @pytest.mark.parametrize("cost", ["again", "fresh"])
 def test_a_gap_is_drawn_again(tmp_path, cost):
-    """With fewer replicates it may not be there."""
+    """A trace with fewer replicates may have no gap."""
     far = {"q": {"mean": [0.0, 0.0], "sd": 1.0}, "p": {"mean": 0.0, "sd": 1.9e-154}}
     few, many = (a_job(case=far, samplers=["iid"], replicates=r) for r in (1, 40))
     again, fresh = tmp_path / "again", tmp_path / "fresh"

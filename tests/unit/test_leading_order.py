@@ -33,7 +33,7 @@ def test_nothing_is_said_where_the_order_has_not_settled(dimension, scale, offse
     ("dimension", "scale", "offset", "units"), [(64, 1.1, 0.25, 1024), (4, 1.0, 1.0, 64)]
 )
 def test_the_leading_order_is_wrong_there(dimension, scale, offset, units):
-    """So that saying nothing is no loss: what would be said is off by far."""
+    """The leading order that is not given would be far off, so nothing is lost."""
     of = grid_pair(dimension, scale, offset)
     law = of.law
     unit = measured.CV.theory(law, False)._replace(least_units=1.0, least_units_of_bias=1.0)

@@ -64,7 +64,7 @@ def test_a_clamp_of_l_beside_one_of_the_result_changes_nothing():
 
 
 def policy_pair(states: int, tokens: int, stop: int | None = None) -> PolicyPair:
-    """A chain that cannot make all transitions."""
+    """A chain in which some transitions are impossible."""
     chance = np.random.default_rng(5)
     q, p = chance.dirichlet(np.ones(states), (2, states))
     q[0, 1] = p[0, 1] = 0.0

@@ -1,4 +1,4 @@
-"""What a run says that it will do, against what it does."""
+"""The plan that a run announces, against what it does."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ def test_every_rule_of_the_workflow_is_in_the_plan():
 def test_estimate_and_fact_are_within_a_factor_of_3(
     schema, sampler, dimension, offsets, samples, replicates
 ):
-    """In units of this machine's raw fill, taken in the same minute; the best of five tries."""
+    """Both are in units of this machine's raw fill at the time; the best of five tries counts."""
     sweep = {"dimension": dimension, "scale": [1.25], "offset": offsets}
     config = parse(
         {"sweep": sweep, "cases": {}, "samplers": [sampler],

@@ -1,4 +1,4 @@
-"""The gate bites: errors of many kinds, planted one at a time in a small study, are all caught."""
+"""The gate detects errors of many kinds, which are planted one at a time in a small study."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def run(
     seed: int, theory: Theory, samplers: Sequence[str], replicates: int,
     spoil: Callable[[str, Trace], Trace] = lambda sampler, trace: trace,
 ) -> pd.DataFrame:  # fmt: skip
-    """verification.parquet of a small study; `spoil` alters what a sampler's traces are."""
+    """verification.parquet of a small study; `spoil` alters a sampler's traces."""
     columns = []
     for batch in batches(SETTINGS, len(SETTINGS)):
         for name in samplers:
@@ -106,7 +106,7 @@ def _unit(patch: pytest.MonkeyPatch, name: str, **factors: float) -> None:
 
 
 def _coefficients(patch: pytest.MonkeyPatch, users: Sequence[str], **factors: float) -> None:
-    """Multiply coefficients where `users` of mckl.families.normal take them."""
+    """Multiply coefficients in the modules `users` that import them from mckl.families.normal."""
     for name in users:
         user = getattr(normal, name)
 
@@ -305,7 +305,7 @@ def pairs_counted_as_samples(patch):
 
 
 def merged_moments(patch):
-    """Blocks are merged without what their means differ by."""
+    """Blocks are merged as if their means did not differ."""
     right = RunningMoments._add
 
     def wrong(self, units, mean, comoment):
@@ -436,7 +436,7 @@ def test_one_replicate_is_told(theory):
 
 
 def test_the_errors_that_would_have_been_caught_are_caught(theory, monkeypatch):
-    """The smallest errors that a passed gate tells are true: half again as much is seen."""
+    """The smallest errors that a passed gate states are true: errors of 1.5 times are caught."""
     rows = run(1, theory, ["iid"], 200)
     told = smallest_errors(rows)
     assert told["std_error"]["pooled"] < told["std_error"]["best"] < 0.05

@@ -25,7 +25,7 @@ SUMS = ("ell", "half_square", "ratio", "k3", "rb")
 
 
 class Case(NamedTuple):
-    """A pair as its definition has it."""
+    """The parameters of a pair of policies."""
 
     q: Any
     p: Any
@@ -220,7 +220,7 @@ def test_direct_integrals_and_reversed_pairs() -> None:
 
 
 def test_long_sequences_add_up_and_need_few_steps() -> None:
-    """Cumulants grow by the same amount a token; what is settled is not computed again."""
+    """Cumulants grow by the same amount a token; steps that have settled are not computed again."""
     laws = [sweep_pair("policy(16)", n, 1.25, 0.25).law for n in (1000, 2000, 10**9)]
     for s in (0.0, -2.0):
         one, two, many = (
@@ -288,7 +288,7 @@ def drawn(pairs: Sequence[PolicyPair], units: int, replicates: int = 3) -> np.nd
 
 @ALL
 def test_draws_follow_the_law(name: str) -> None:
-    """Every sequence as often as it should be, through the values of its sums."""
+    """Every sequence occurs with its probability, as the values of its sums show."""
     case, n = CASES[name], 20_000
     all_of = enumerated(case)
     found = drawn([case.pair], n)[:, 0].reshape(len(SUMS), -1)
@@ -438,7 +438,7 @@ def test_tokens_that_are_never_sampled() -> None:
 
 @pytest.mark.parametrize("name", ["plain", "stop", "zeros and stop", "one token"])
 def test_means_over_lengths(name: str) -> None:
-    """Lengths, and what divides by them, from every sequence."""
+    """Lengths, and means that divide by them, against the list of all sequences."""
     pair, all_of = CASES[name].pair, enumerated(CASES[name])
     N = all_of.length
     for sum_of in SUMS:
@@ -527,7 +527,7 @@ def test_k1_can_have_no_variance_where_rb_has() -> None:
 
 
 def split(pair: PolicyPair, name: str) -> tuple[float, float, float]:
-    """Variance of a sum less that of rb: of what the tokens add, and twice its covariance."""
+    """The two parts of a sum's variance beyond rb's: that of the tokens, and twice a covariance."""
     c = pair.law.sums((name, "rb"), False, 2)
     return c[2, 0], c[2, 0] + c[0, 2] - 2.0 * c[1, 1], 2.0 * (c[1, 1] - c[0, 2])
 

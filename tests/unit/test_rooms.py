@@ -1,4 +1,4 @@
-"""Imports between the rooms of src/mckl run one way, and between its modules in no circle."""
+"""The packages of src/mckl import each other in one direction, and no modules in a circle."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ FILES = {
 
 
 def imports(path: Path) -> set[str]:
-    """The modules of mckl that a file imports, wherever in it the statement stands."""
+    """The modules of mckl that a file imports, anywhere in it."""
     found = set()
     for node in ast.walk(ast.parse(path.read_bytes())):
         if isinstance(node, ast.Import):

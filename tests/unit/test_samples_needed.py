@@ -1,4 +1,4 @@
-"""The figure samples-needed: any study draws, and its caption quotes what the budget says."""
+"""The figure samples-needed: it can be drawn for any study, and its caption quotes the budget."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The interval at which an estimate stops covers, or there is none."""
+"""The interval of an estimate that stops has its coverage, or there is no interval."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def test_k1_is_not_withheld_where_its_mean_r_is_0():
 
 
 def test_samples_alone_show_what_they_missed():
-    """Without any theory: the mean of r is far from 1 beside its own standard error."""
+    """Without theory, the mean of r is many of its own standard errors from 1."""
     for setting in (grid_setting(100, 1.0, 1.0), grid_setting(64, 0.8, 1.0)):
         for name in ("k3", "cv"):
             seen = stage(
@@ -188,7 +188,7 @@ def test_same_seed_same_answer_and_fresh_stages():
 
 
 def test_a_relative_tolerance_that_is_missed_is_drawn_for_again(monkeypatch):
-    """With no margin for estimates below KL every other run falls short of its tolerance."""
+    """Without a margin for estimates below KL every second run would miss its tolerance."""
     monkeypatch.setattr(intervals, "_BELOW", 0.0)
     done = [run(NOTEBOOK, seed, 0.02) for seed in range(40)]
     assert all(one.stopped == TIGHT for one in done)

@@ -89,7 +89,7 @@ def variance_by_quadrature(n, power, dof):
 
 @pytest.mark.parametrize("n", [2, 64, 1024, 2**16])
 def test_variances_by_quadrature_within_every_stratum(n):
-    """The normal's from those of its absolute value: it has half of the strata on either side."""
+    """Those of a normal follow from its absolute value, with half of the strata on either side."""
     chi = QuadraticForm(0.0, np.zeros(1), np.zeros(1), np.ones(1), np.array([63.0]))
     expected = variance_by_quadrature(n, 2, 63.0) / n**2
     assert balanced_variance(chi, n) == pytest.approx(expected, rel=1e-10)

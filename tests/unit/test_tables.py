@@ -1,4 +1,4 @@
-"""Tables: the columns of the contract, whole or not at all, and damage is told."""
+"""Tables: the contract's columns, complete files or none, and messages about damage."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tail index: of known laws, in a stream, and how often it is a false alarm."""
+"""The tail index of known laws and in a stream, and the frequency of false alarms."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_index_does_not_depend_on_the_blocks_or_the_side():
 
 
 def test_light_tails_raise_no_alarm_and_heavy_ones_do():
-    """Of the laws that k1 averages, none in 500 samples; of an infinite variance, most."""
+    """No samples of k1's laws raise an alarm; most samples of an infinite variance do."""
     rng = np.random.default_rng(4)
     for draw in (rng.standard_normal, lambda n: rng.chisquare(1, n)):
         assert max(index(draw(400)) for _ in range(250)) < limit(400) + 0.1

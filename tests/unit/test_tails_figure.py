@@ -1,4 +1,4 @@
-"""The figure tails: the lines that it draws, against theory that is known otherwise."""
+"""The lines of the figure tails against theory from other sources."""
 
 from __future__ import annotations
 

@@ -178,14 +178,14 @@ def test_bits_do_not_depend_on_which_settings_share_the_draws(sampler):
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_settings_that_share_their_draws_see_the_same_numbers(sampler):
-    """Of scale 1, l is D offset^2 / 2 + offset sum(epsilon): the noise is the offset's multiple."""
+    """At scale 1, l is D offset^2 / 2 + offset sum(epsilon): noise grows with the offset."""
     one, two = (run(grid_setting(5, 1.0, offset), sampler) for offset in (0.5, 1.0))
     noise = [r.estimate[0] - 2.5 * offset**2 for r, offset in ((one, 0.5), (two, 1.0))]
     np.testing.assert_allclose(2 * noise[0], noise[1], rtol=1e-9, atol=1e-12)
 
 
 def test_correlation_of_settings_that_share_their_draws():
-    """Of k1 and iid: sum (2 a a' + b b') / sqrt(V V')."""
+    """For k1 and iid it is sum (2 a a' + b b') / sqrt(V V')."""
     cells = [grid_setting(4, *cell) for cell in ((1.25, 0.25), (0.8, 0.25), (1.25, 1.0))]
     ran = traces(
         pairs(cells), "numpy", SAMPLERS["iid"], [ESTIMATORS["k1"]],

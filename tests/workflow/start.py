@@ -136,7 +136,7 @@ class Run:
             os.kill(self.pid, number)
 
     def processes(self) -> list[psutil.Process]:
-        """What has not ended of its session, also when Snakemake itself has."""
+        """The processes of its session that have not ended, even if Snakemake itself has."""
         found = []
         for process in psutil.process_iter():
             try:

@@ -164,7 +164,7 @@ class Study:
     def started(
         self, *arguments: str, cores: int = 1, prefix: Sequence[str] = ()
     ) -> tuple[int, str]:
-        """The same of a process that is started as a user does, after another command if any."""
+        """As `snakemake`, in a process started as a user does, perhaps by another command."""
         done = subprocess.run(
             [*prefix, *self.command(*arguments, cores=cores)],
             cwd=self.root, env=self.environment(), timeout=PATIENCE, check=False,
@@ -212,7 +212,7 @@ class Study:
 
 
 def after(*jobs: str) -> list[str]:
-    """These jobs and all that read, directly or not, what they make."""
+    """These jobs and all jobs that directly or indirectly read their output."""
     found = set(jobs)
     while True:
         made = {job.split()[0] for job in found}

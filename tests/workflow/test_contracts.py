@@ -1,4 +1,4 @@
-"""What is written down twice says the same thing both times; what every rule must have, it has."""
+"""Things that are written down twice agree, and every rule has what rules must have."""
 
 from __future__ import annotations
 

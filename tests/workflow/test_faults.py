@@ -145,7 +145,7 @@ def assert_undisturbed(study: Study, undisturbed: Study) -> None:
 
 
 def lines(text: str) -> list[str]:
-    """What a run says of its failures: after the two lines of the plan, before Snakemake's log."""
+    """A run's lines about failures, which are between the plan's two lines and Snakemake's log."""
     said = [line for line in text.splitlines() if line.startswith("mckl: ")]
     assert said[-1].startswith("mckl: Snakemake's whole log: ")
     return [line for line in said[2:-1] if " after " not in line]
@@ -210,7 +210,7 @@ def test_jobs_killed_at_random_moments(tiny: Study, undisturbed: Study, tmp_path
 
 
 def test_a_lock_that_is_left_is_told(tiny: Study, undisturbed: Study, tmp_path: Path) -> None:
-    """And what the killed run's jobs write late, under another config, is never taken for this."""
+    """Files that the killed run's jobs write late, under another config, are never used."""
     tiny.configure(seed=1)
     with tiny.running(tmp_path / "output", CHUNK, cores=2) as run:
         wait_for(lambda: list(tiny.root.glob("results/traces/numpy/.*.tmp")))

@@ -1,6 +1,6 @@
 """A run in which the gate finds both of its faults: a gap, and theory that is wrong.
 
-An l that is not finite stops its trace, not the study: the gap is told, shown and final. Theory
+An l that is not finite stops its trace, not the study: the gap is reported, and it stays. Theory
 that is wrong fails the run after it is drawn.
 """
 

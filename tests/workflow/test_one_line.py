@@ -144,7 +144,7 @@ def grown(tmp_path_factory: pytest.TempPathFactory) -> Study:
 
 
 def changed(study: Study) -> dict[str, list[str]]:
-    """The sources of the package that are new or another, and the lines that they gained."""
+    """The new or changed sources of the package, and the lines added to them."""
     here = Path(__file__).parents[2]
     out = {}
     for path in study.root.glob("src/mckl/**/*.py"):

@@ -1,4 +1,4 @@
-"""A second run does what is out of date, and nothing else: the exact lists of jobs."""
+"""A second run does only what is out of date: the tests compare lists of jobs."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def longer(path: str, text: str) -> Callable[[Study], None]:
 
 
 def all_of(*changes: Callable[[Study], None]) -> Callable[[Study], None]:
-    """Changes of which each shows in the list of jobs by itself."""
+    """Make several changes, each of which has its own jobs."""
 
     def change(study: Study) -> None:
         for one in changes:

@@ -181,7 +181,7 @@ def test_a_run_can_be_followed(finished: Study) -> None:
 
 
 def test_the_forecast_of_a_run_and_the_fact_are_within_a_factor_of_3(finished: Study) -> None:
-    """In units of the raw fill of the same minutes, as the plan's other forecasts."""
+    """Both are in units of the raw fill at the same time, as in the tests of the plan."""
     (forecast,) = re.findall(
         r"about (\d+) s of CPU time, \d+ s on 2 cores", (finished.root / "run.txt").read_text()
     )

@@ -45,7 +45,7 @@ def test_another_folder(finished: Study, tmp_path: Path) -> None:
 def test_a_configfile_extends_the_defaults_in_any_folder(
     fresh: Study, tmp_path: Path, where: str
 ) -> None:
-    """Scales and offset are the defaults, and one of the cases goes."""
+    """Scales and offset are the defaults, and one of the cases is removed."""
     two = {"q": {"mean": 0, "sd": 1}, "p": {"mean": 1, "sd": 1}}
     fresh.configure(cases={**SMALL["cases"], "kept": two})
     mine = {"sweep": {"dimension": [5]}, "cases": {"notebook": None, "mine": two}}
@@ -143,7 +143,7 @@ ONLY = [next(iter(config)) for config, _ in BAD]
 
 
 def words(config: dict[str, Any]) -> list[str]:
-    """A config as it is given to `--config`."""
+    """A config as words for `--config`."""
     flow = {k: yaml.safe_dump(v, default_flow_style=True) for k, v in config.items()}
     return [f"{k}={v.removesuffix('...').strip()}" for k, v in flow.items()]
 
@@ -151,7 +151,7 @@ def words(config: dict[str, Any]) -> list[str]:
 @pytest.mark.parametrize(("config", "line"), BAD, ids=ONLY)
 @pytest.mark.parametrize("how", ["--configfile", "--config"])
 def test_a_bad_config_is_refused(how: str, config: dict[str, Any], line: str) -> None:
-    """As Snakemake hands it to the Snakefile, which asks `parse`: numbers on the line are text."""
+    """As Snakemake passes the config to the Snakefile, numbers of the command line are text."""
     merged = copy.deepcopy(dict(SMALL))
     update_config(merged, config if how == "--configfile" else parse_config(words(config)))
     with pytest.raises(UserError) as error:
