@@ -130,11 +130,12 @@ _RATIOS: Mapping[str, Callable[[Vector], Vector]] = {"ratio": ratio, "k3": k3}
 
 
 class _Function(NamedTuple):
-    """A function of l at the nodes, less its mean: of one that holds r, over r where r is large.
+    """A function of l at the nodes, less its mean; if it contains r, over r where r is large.
 
-    sign, log_size  of the function
-    mean            what was taken off
-    log_ratio       of one that holds r, log r, or that of its mean over a pair; else None
+    sign       the sign of its values at the nodes, shape (nodes,)
+    log_size   the logarithm of their absolute values
+    mean       the mean that has been subtracted
+    log_ratio  if the function contains r: log r, or the log of r's mean over an antithetic pair
     """
 
     sign: Vector
@@ -272,18 +273,19 @@ class FactorLaw:
     def _weights(
         self, functions: Sequence[_Function], order: int, paired: bool
     ) -> list[tuple[NDArray[np.bool_], Vector]]:
-        """By the power of r: the nodes that count, and the logarithms of their weights.
+        """For each power of r from 0 to `order`: the nodes that count, and their log weights.
 
-        Where r is large it joins the weights, which may underflow.
+        Where r is large, its logarithm is added to that of the weights, which might underflow.
         """
         here = self._w > 0
         out = [(here, self._log_w[here])]
-        for large in (f.log_ratio for f in functions if f.log_ratio is not None):
-            for power in range(1, order + 1):
-                with_ratio = self._log_of_ratio(power, large, paired)
-                there = here | (large > 0.0)
-                out.append((there, np.where(large > 0.0, with_ratio, self._log_w)[there]))
-            break
+        large = next((f.log_ratio for f in functions if f.log_ratio is not None), None)
+        if large is None:
+            return out
+        for power in range(1, order + 1):
+            with_ratio = self._log_of_ratio(power, large, paired)
+            there = here | (large > 0.0)
+            out.append((there, np.where(large > 0.0, with_ratio, self._log_w)[there]))
         return out
 
     def _moment(
@@ -292,7 +294,7 @@ class FactorLaw:
         index: Sequence[int],
         weights: Sequence[tuple[NDArray[np.bool_], Vector]],
     ) -> float:
-        """E of the functions' powers."""
+        """The mean of the product of the functions' powers `index`."""
         both = [(f, i) for f, i in zip(functions, index, strict=True) if i]
         here, log_size = weights[sum(i for f, i in both if f.log_ratio is not None)]
         sign = np.ones_like(log_size)
