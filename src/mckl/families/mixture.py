@@ -60,7 +60,10 @@ class Mixture(Univariate):
 
     @property
     def breakpoints(self) -> tuple[float, ...]:
-        """Also where the density is least between peaks: there x moves fastest as u grows."""
+        """The components' breakpoints, and the points of least density between these.
+
+        At a point of least density the quantile x changes fastest with u.
+        """
         peaks = sorted({x for c in self.components for x in c.breakpoints})
         between = [np.linspace(low, high, 65) for low, high in itertools.pairwise(peaks)]
         least = [float(x[np.argmin(self.log_density(x))]) for x in between]
@@ -159,13 +162,16 @@ class Mixture(Univariate):
 
 
 _MOST_STEPS = 200
-# Of a component, at whose quantiles Newton's method looks where to start.
+# Tail probabilities of a component. Newton's method starts near the components' quantiles at these.
 _TAILS = np.concatenate((0.5 ** np.arange(1.0, 40.0, 0.25), 10.0 ** -np.arange(12.0, 300.0, 3.0)))
 
 
 @lru_cache(maxsize=64)
 def _known_tails(law: Mixture, upper: bool) -> tuple[Vector, Vector]:
-    """Logarithms of the probabilities below some points, or above, and the points; ascending."""
+    """Logarithms of the probabilities below some points, and the points, both ascending.
+
+    If `upper` is true they are the probabilities above the points, and the points are negated.
+    """
     sign = -1.0 if upper else 1.0
     x = np.unique([sign * c.quantile(_TAILS, upper) for c in law.components])
     with np.errstate(divide="ignore"):
