@@ -289,8 +289,8 @@ def test_float32_is_there_and_coarser(library):
 
 @pytest.mark.parametrize(
     ("name", "dtype", "said"),
-    [("numpy", "float32", "numpy lacks, expected float64"),
-     ("tensorflow", "float16", "tensorflow lacks, expected float64 or float32")],
+    [("numpy", "float32", "numpy does not have 'float32', expected float64"),
+     ("tensorflow", "float16", "does not have 'float16', expected float64 or float32")],
 )  # fmt: skip
 def test_a_dtype_that_a_backend_lacks(name, dtype, said):
     with pytest.raises(UserError, match=said):
