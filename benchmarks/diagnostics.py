@@ -170,7 +170,9 @@ def watch(runs: int) -> str:
     return table("pair | estimator | confidence sequence (%) | 95 % interval (%)", rows)
 
 
-def again(cells: pd.DataFrame, runs: int) -> dict[tuple[str, str, int], tuple[int, int]]:
+def again(
+    cells: pd.DataFrame, samples: int, runs: int
+) -> dict[tuple[str, str, int], tuple[int, int]]:
     """Of these cells the intervals given and those that hold KL, in fresh runs.
 
     The lowest of many cells are low by chance above all; what they are worth shows in other runs.
@@ -180,8 +182,7 @@ def again(cells: pd.DataFrame, runs: int) -> dict[tuple[str, str, int], tuple[in
         Setting(name, None, int(c.dimension), c.scale, c.offset, family=c.family)
         for name, c in cells.drop_duplicates("setting").set_index("setting").iterrows()
     ]
-    most = int(cells.samples.max())
-    for rows, _ in coverage(tqdm(settings, unit="setting"), most, runs, seed=2):
+    for rows, _ in coverage(tqdm(settings, unit="setting"), samples, runs, seed=2):
         for row in rows:
             key = (row["setting"], row["estimator"], row["samples"])
             found[key] = (row["given"], row["covered_given"])
@@ -213,13 +214,13 @@ def main() -> None:
     upper = np.where(missed == 0, 1.0, beta.ppf(0.9995, told.covered_given + 1, missed.clip(1)))
     few = cells[(cells.given > 0) & (cells.given < ENOUGH)]
     lowest = told.sort_values("coverage").head(10)
-    fresh = again(lowest.assign(samples=cells.samples.max()), given.again)
+    most = int(cells.samples.max())
+    fresh = again(lowest, most, given.again)
     worst = [
         [c.setting, c.estimator, f"{c.samples:,}", f"{c.given:,}", share(c.covered_given, c.given),
          share(*fresh[c.setting, c.estimator, c.samples][::-1])]
         for c in lowest.itertuples()
     ]  # fmt: skip
-    most = int(cells.samples.max())
     page = Path(__file__).with_name("pages") / "diagnostics.md"
 
     def listed(name: str) -> str:

@@ -493,3 +493,9 @@ def test_wrong_arguments_are_value_errors_of_one_line(call, line):
     with pytest.raises(ValueError, match=re.escape(line)) as told:
         call()
     assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize("unit", [1.0, 1e-14])
+def test_a_small_kl_is_judged_as_a_large_one(unit):
+    ell = unit * np.random.default_rng(1).pareto(2.5, size=300)
+    assert "so skewed" in mckl.from_log_probs(ell, np.zeros(300))["k1"].withheld

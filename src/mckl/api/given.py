@@ -165,7 +165,7 @@ def _cells(one: GivenEstimate) -> list[str]:
     interval = "withheld"
     if one.interval is not None:
         interval = f"{one.interval[0]:.6g} to {one.interval[1]:.6g}"
-    index = "–" if math.isnan(one.tail_index) else f"{one.tail_index + 0.0:z.2f}"
+    index = "–" if math.isnan(one.tail_index) else f"{one.tail_index:z.2f}"
     return [
         one.estimator, one.per, f"{one.estimate:.6g}", f"{one.std_error:.2g}", interval, index,
         needed,

@@ -274,10 +274,7 @@ class Sampled:
         try:
             samples = sample(n, rng)
         except Exception as error:
-            why = " ".join(str(error).split())[:200]
-            raise UserError(
-                f"{self._side}: sample({n}, rng) fails ({type(error).__name__}: {why})"
-            ) from error
+            raise UserError(f"{self._side}: sample({n}, rng) fails ({_why(error)})") from error
         shape = np.shape(as_numpy(f"{self._side}.sample", samples))
         if not shape or shape[0] != n:
             raise UserError(
@@ -317,10 +314,9 @@ class LogProb:
         except UserError:
             raise
         except Exception as error:
-            why = " ".join(str(error).split())[:200]
             raise UserError(
                 f"{self._side}: log_prob fails at samples of q of shape {np.shape(samples)}: are q "
-                f"and p of one dimension and support? ({type(error).__name__}: {why})"
+                f"and p of one dimension and support? ({_why(error)})"
             ) from error
         found = np.asarray(found, np.float64)
         if self._library in ("torch", "tfp") and found.ndim == 2 and found.shape[0] == n:
@@ -342,6 +338,10 @@ class LogProb:
         if self._library == "scipy":
             return as_numpy("samples", samples)
         return samples
+
+
+def _why(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
 
 
 def _two(value: Any) -> bool:

@@ -160,29 +160,18 @@ def _given_options(function: F) -> F:
     return function
 
 
-def _tolerance_options(function: F) -> F:
-    return _allowed_error(function, ".")
+# Not the option's default, so that with given samples it is known whether somebody set it.
+_BUDGET = 10**8
+_ALLOWED = "Allowed error relative to KL [0.01]"
 
 
-def _tolerance_options_of_advise(function: F) -> F:
-    return _allowed_error(function, ", or with --gradient relative to its norm [0.1].")
-
-
-def _allowed_error(function: F, of_gradient: str) -> F:
-    for option in reversed(
-        (
-            click.option(
-                "--tolerance", "-t", type=float, callback=_positive,
-                help="Allowed error relative to KL [0.01]" + of_gradient,
-            ),
-            click.option(
-                "--absolute", type=float, callback=_positive, metavar="NATS",
-                help="Allowed error in nats, instead of --tolerance.",
-            ),
-        )
-    ):  # fmt: skip
-        function = option(function)
-    return function
+def _tolerance_options(allowed: str) -> Callable[[F], F]:
+    relative = click.option("--tolerance", "-t", type=float, callback=_positive, help=allowed)
+    absolute = click.option(
+        "--absolute", type=float, callback=_positive, metavar="NATS",
+        help="Allowed error in nats, instead of --tolerance.",
+    )  # fmt: skip
+    return lambda function: relative(absolute(function))
 
 
 _json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -271,7 +260,7 @@ def kl(as_json: bool, **pair: Any) -> None:
     + _CODES.format(no="no estimator reaches the tolerance")
 )
 @_pair_options
-@_tolerance_options_of_advise
+@_tolerance_options(f"{_ALLOWED}, or with --gradient relative to its norm [0.1].")
 @click.option(
     "--confidence", "-c", type=float, callback=_share,
     help="Limit the error, instead of the RMSE, with this probability.",
@@ -341,7 +330,7 @@ def advise(
 )
 @_pair_options
 @_given_options
-@_tolerance_options
+@_tolerance_options(f"{_ALLOWED}.")
 @click.option(
     "--confidence", "-c", type=float, default=0.95, callback=_share, show_default=True,
     help="Confidence of the interval.",
@@ -354,7 +343,7 @@ def advise(
     "--estimator", type=_ESTIMATOR,
     help="The estimator.  [what `mckl advise --confidence` recommends; all for given samples]",
 )  # fmt: skip
-@click.option("--budget", type=_Count(), help="The most samples to draw.  [default: 100000000]")
+@click.option("--budget", type=_Count(), help=f"The most samples to draw.  [default: {_BUDGET}]")
 @click.option(
     "--seed", type=_Count(), default=20171127, show_default=True, help="Seed of random numbers."
 )
@@ -407,8 +396,9 @@ def estimate(
     from mckl.study.feasible import check_numbers
 
     _check_offered(given, [sampler] if sampler else [], [estimator] if estimator else [])
+    request = Request(size, relative, confidence, _BUDGET if budget is None else budget)
     found = run(
-        given, Request(size, relative, confidence, budget or 10**8), sampler, estimator, seed,
+        given, request, sampler, estimator, seed,
         check=lambda name: check_numbers(given, SAMPLERS[name], "--sampler", "the pair"),
         progress=progress,
     )  # fmt: skip

@@ -32,8 +32,8 @@ _EFFECTIVE = 100
 _BIAS = 0.1
 # Sample moments of skewed units tend to be too small, so the units required are multiplied by this.
 _CAUTION = 2.0
-# An interval so short, in nats, has no width but that of rounding.
-_ROUNDING = 1e-14
+# A standard error of so small a share of the estimate is rounding.
+_ROUNDING = 1e-13
 # An interval that is nearly withheld is longer by up to this share. Many samples that pass a check
 # by a small margin do so because they lack large values, and then their mean is too low as well.
 _LONGER = 1.0
@@ -255,8 +255,6 @@ def doubts(
             f"the tail index of what {name} averages is {shape.tail_index:.2f}, above "
             f"{limit(n):.2f}: its mean may hang on values that are still to come",
         )
-    if half <= _ROUNDING and not estimator.uses_ratio:
-        return  # every unit is the same, such as with one full KL for all tokens
     need = _CAUTION * normal_from_moments(shape.skewness, shape.excess_kurtosis)
     if not need <= n:
         yield Doubt(
@@ -365,6 +363,10 @@ def _judged(
     longer = 1.0 + _LONGER * closeness(summary, found, estimator, shape)
     half = longer * error * _quantile(view.units - estimator.parameters, confidence)
     one = Judged(estimator.name, per, estimate, error, half, (), shape)
+    # All units are the same, such as those of rb if every token has one full KL.
+    averages_kl = estimator.consistent and not estimator.uses_ratio
+    if averages_kl and error <= _ROUNDING * abs(estimate):
+        return _with(one, common)
     return _with(one, [*common, *doubts(summary, found, estimator, shape, half)])
 
 
