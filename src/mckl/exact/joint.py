@@ -1,8 +1,6 @@
 """Converts joint cumulants of several random variables to joint central moments, and back.
 
-Both are arrays whose entry [i, j, ...] belongs to the product of the first variable i times, the
-second j times, and so on. Axes after the first `variables` are for several laws at once. Entries
-whose total order exceeds len - 1 are 0.
+Both are `mckl.exact.moments.Moments`. Entries whose total order exceeds len - 1 are 0.
 """
 
 from __future__ import annotations
@@ -14,7 +12,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from mckl.arrays import Vector
+from mckl.exact.moments import EPS, Moments, settled
 
 Index = tuple[int, ...]
 
@@ -25,7 +23,7 @@ def indices(variables: int, order: int) -> Iterator[Index]:
     yield from sorted((i for i in every if sum(i) <= order), key=sum)
 
 
-def cumulants(moments: Vector, variables: int) -> Vector:
+def cumulants(moments: Moments, variables: int) -> Moments:
     """The joint cumulants from order 2 on, from joint central moments; those of order 1 are 0.
 
     One chosen variable e of a product is in a cumulant with some of the others, J, and the rest
@@ -36,7 +34,7 @@ def cumulants(moments: Vector, variables: int) -> Vector:
     return _solved(moments, variables, to_moments=False)
 
 
-def central_moments(kappa: Vector, variables: int) -> Vector:
+def central_moments(kappa: Moments, variables: int) -> Moments:
     """The joint central moments from joint cumulants; cumulants of order 1 are not used."""
     return _solved(kappa, variables, to_moments=True)
 
@@ -63,15 +61,24 @@ def _terms(variables: int, order: int) -> list[tuple[Index, list[tuple[int, Inde
     return out
 
 
-def _solved(given: Vector, variables: int, to_moments: bool) -> Vector:
-    kappa, mu = np.zeros_like(given), np.zeros_like(given)
-    mu[(0,) * variables] = 1.0
-    with np.errstate(invalid="ignore", over="ignore"):
-        for index, terms in _terms(variables, len(given) - 1):
-            (kappa if to_moments else mu)[index] = given[index]
-            lower = sum(times * kappa[i] * mu[j] for times, i, j in terms)
-            if to_moments:
-                mu[index] = given[index] + lower
-            else:
-                kappa[index] = given[index] - lower
-    return mu if to_moments else kappa
+@np.errstate(invalid="ignore", over="ignore")
+def _solved(given: Moments, variables: int, to_moments: bool) -> Moments:
+    one = (0,) * variables
+    kappa, mu, kappa_error, mu_error = (np.zeros_like(given.value) for _ in range(4))
+    mu[one] = 1.0
+    for index, terms in _terms(variables, len(given.value) - 1):
+        (kappa if to_moments else mu)[index] = given.value[index]
+        (kappa_error if to_moments else mu_error)[index] = given.error[index]
+        lower, error = 0.0, given.error[index]
+        for times, i, j in terms:
+            term = times * kappa[i] * mu[j]
+            lower = lower + term
+            error = error + times * (
+                np.abs(kappa[i]) * mu_error[j] + kappa_error[i] * (np.abs(mu[j]) + mu_error[j])
+            )
+            error = error + 2.0 * EPS * np.abs(term)
+        solved = given.value[index] + (lower if to_moments else -lower)
+        (mu if to_moments else kappa)[index] = solved
+        (mu_error if to_moments else kappa_error)[index] = error + EPS * np.abs(solved)
+    value, error = (mu, mu_error) if to_moments else (kappa, kappa_error)
+    return settled(value, error, np.isinf(given.value))

@@ -1,0 +1,186 @@
+"""Joint moments of R = prod r_i - 1 and of k3 over independent factors, from those of each factor.
+
+Let K = R + l be k3 of a whole sample, and y = K - E K - slope R. For two independent blocks of
+factors,
+
+    R = R1 + R2 + R1 R2,        y = y1 + y2 + (1 - slope) R1 R2,
+
+so that the joint moments of (R, y) follow from those of the two blocks, and nothing cancels that
+did not cancel within one factor (docs/theory.md, section 2). For an antithetic pair let M be the
+mean of R at the point and at its mirror image, D half of their difference, and y a mean as well:
+
+    M = M1 + M2 + M1 M2 + D1 D2,   D = D1 + D2 + M1 D2 + D1 M2,
+    y = y1 + y2 + (1 - slope) (M1 M2 + D1 D2).
+
+All variables have mean 0.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mckl.arrays import Vector
+from mckl.exact import joint
+from mckl.exact.moments import EPS, Moments, settled
+
+_COLUMNS = 2**12  # blocks that are joined at a time, so that arrays stay in cache
+
+# A variable's terms: powers of the first block's variables, those of the second's, that of 1 - slope.
+_Powers = tuple[tuple[int, ...], tuple[int, ...], int]
+_PLAIN: list[list[_Powers]] = [
+    [((1, 0), (0, 0), 0), ((0, 0), (1, 0), 0), ((1, 0), (1, 0), 0)],
+    [((0, 1), (0, 0), 0), ((0, 0), (0, 1), 0), ((1, 0), (1, 0), 1)],
+]
+_PAIRED: list[list[_Powers]] = [
+    [
+        ((1, 0, 0), (0, 0, 0), 0), ((0, 0, 0), (1, 0, 0), 0),
+        ((1, 0, 0), (1, 0, 0), 0), ((0, 1, 0), (0, 1, 0), 0),
+    ],
+    [
+        ((0, 1, 0), (0, 0, 0), 0), ((0, 0, 0), (0, 1, 0), 0),
+        ((1, 0, 0), (0, 1, 0), 0), ((0, 1, 0), (1, 0, 0), 0),
+    ],
+    [
+        ((0, 0, 1), (0, 0, 0), 0), ((0, 0, 0), (0, 0, 1), 0),
+        ((1, 0, 0), (1, 0, 0), 1), ((0, 1, 0), (0, 1, 0), 1),
+    ],
+]  # fmt: skip
+
+
+class _Terms(NamedTuple):
+    """The terms of all joint moments of the whole: products of a moment of either block.
+
+    moments   the moments' indices, in the order of the arrays of the blocks
+    starts    where the terms of each moment begin
+    first     which moment of the first block a term has, and so `second`
+    times     its coefficient
+    power     its power of 1 - slope
+    """
+
+    moments: list[joint.Index]
+    starts: NDArray[np.intp]
+    first: NDArray[np.intp]
+    second: NDArray[np.intp]
+    times: Vector
+    power: Vector
+
+
+@lru_cache(maxsize=8)
+def _terms(variables: int, order: int) -> _Terms:
+    rules = _PLAIN if variables == 2 else _PAIRED
+    moments = [i for i in joint.indices(variables, order) if _counts(i)]
+    place = {m: k for k, m in enumerate(moments)}
+    rows: list[tuple[int, int, int, int]] = []
+    starts = []
+    for moment in moments:
+        product: Counter[_Powers] = Counter({((0,) * variables, (0,) * variables, 0): 1})
+        for rule, power in zip(rules, moment, strict=True):
+            for _ in range(power):
+                more: Counter[_Powers] = Counter()
+                for (a, b, g), (c, d, h) in itertools.product(product, rule):
+                    key = _sum(a, c), _sum(b, d), g + h
+                    more[key] += product[a, b, g]
+                product = more
+        starts.append(len(rows))
+        rows += [
+            (place[a], place[b], times, g)
+            for (a, b, g), times in product.items()
+            if a in place and b in place
+        ]
+    first, second, times, power = np.array(rows).T
+    return _Terms(moments, np.array(starts), first, second, times.astype(float), power.astype(float))
+
+
+def _counts(moment: joint.Index) -> bool:
+    """Whether a moment may differ from 0: means are 0, and odd powers of D by symmetry."""
+    return sum(moment) != 1 and (len(moment) == 2 or moment[1] % 2 == 0)
+
+
+def _sum(a: tuple[int, ...], b: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(x + y for x, y in zip(a, b, strict=True))
+
+
+def whole(factors: Moments, counts: Vector, rest: float, variables: int) -> Moments:
+    """The joint moments of (R, y), or of (M, D, y), over all factors.
+
+    Parameters
+    ----------
+    factors
+        The joint moments of each distinct factor, with a last axis for the factors.
+    counts
+        How many factors have each of these laws.
+    rest
+        1 - slope.
+    variables
+        2, or 3 for antithetic pairs.
+    """
+    order = len(factors.value) - 1
+    terms = _terms(variables, order)
+    flat = Moments(*(np.stack([of[m] for m in terms.moments]) for of in factors))
+    left, total = counts.astype(np.int64), None
+    with np.errstate(over="ignore", invalid="ignore"):
+        while True:
+            odd = left % 2 == 1
+            if odd.any():
+                some = _joined(Moments(*(of[:, odd] for of in flat)), terms, rest)
+                total = some if total is None else _product(total, some, terms, rest)
+            left = left // 2
+            if not left.any():
+                break
+            flat = Moments(*(of[:, left > 0] for of in flat))
+            left = left[left > 0]
+            flat = _product(flat, flat, terms, rest)
+    assert total is not None
+    out = Moments(*(np.zeros((order + 1,) * variables) for _ in range(2)))
+    for array, flat_array in zip(out, total, strict=True):
+        for m, value in zip(terms.moments, flat_array[:, 0], strict=True):
+            array[m] = value
+    return out
+
+
+def _joined(blocks: Moments, terms: _Terms, rest: float) -> Moments:
+    """All blocks as one, by halves."""
+    while (n := blocks.value.shape[1]) > 1:
+        half = n // 2
+        halves = [Moments(*(of[:, k * half : (k + 1) * half] for of in blocks)) for k in (0, 1)]
+        joined = _product(*halves, terms, rest)
+        if n % 2:
+            joined = Moments(
+                *(np.concatenate((a, of[:, -1:]), axis=1) for a, of in zip(joined, blocks))
+            )
+        blocks = joined
+    return blocks
+
+
+def _product(a: Moments, b: Moments, terms: _Terms, rest: float) -> Moments:
+    """The blocks a and b as one, column by column."""
+    columns = a.value.shape[1]
+    parts = [
+        _product_of_columns(
+            *(Moments(*(of[:, k : k + _COLUMNS] for of in block)) for block in (a, b)), terms, rest
+        )
+        for k in range(0, columns, _COLUMNS)
+    ]
+    return Moments(*(np.concatenate(of, axis=1) for of in zip(*parts, strict=True)))
+
+
+def _product_of_columns(a: Moments, b: Moments, terms: _Terms, rest: float) -> Moments:
+    times = (terms.times * rest**terms.power)[:, None]
+    x, y = a.value[terms.first], b.value[terms.second]
+    x_error, y_error = a.error[terms.first], b.error[terms.second]
+    value = times * (x * y)
+    size = np.abs(times) * (
+        np.abs(x) * y_error + x_error * (np.abs(y) + y_error) + 4.0 * EPS * np.abs(x * y)
+    )
+    infinite = np.add.reduceat(np.isinf(x) | np.isinf(y), terms.starts, axis=0)
+    return settled(
+        np.add.reduceat(value, terms.starts, axis=0),
+        np.add.reduceat(size, terms.starts, axis=0),
+        infinite > 0,
+    )

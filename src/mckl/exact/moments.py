@@ -1,0 +1,77 @@
+"""Numbers with a bound on their error, and the functions whose joint moments laws give.
+
+A bound covers what a quadrature rule leaves and what rounding does. It is never smaller than the
+error, and rarely much larger. Where a number is infinite its bound is 0; where it is not known, as
+when a finite number exceeds float64, the number is NaN and its bound is inf.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from mckl.arrays import Vector
+
+EPS = float(np.finfo(np.float64).eps)
+
+
+class Moments(NamedTuple):
+    """Joint moments or cumulants, and a bound on the absolute error of each: arrays of one shape.
+
+    Entry [i, j, ...] belongs to the product of the first variable i times, the second j times, and
+    so on. Axes after those of the variables are for several laws at once.
+    """
+
+    value: Vector
+    error: Vector
+
+    def at(self, *index: int) -> Bounded:
+        """One entry."""
+        return Bounded(float(self.value[index]), float(self.error[index]))
+
+
+class Bounded(NamedTuple):
+    """A number and a bound on its absolute error."""
+
+    value: float
+    error: float
+
+    @property
+    def relative(self) -> float:
+        """The bound relative to the number; 0 where the number is infinite, inf where not known."""
+        if math.isinf(self.value) or (self.value == 0.0 and self.error == 0.0):
+            return 0.0
+        if math.isnan(self.value) or self.value == 0.0:
+            return math.inf
+        return self.error / abs(self.value)
+
+
+class Function(NamedTuple):
+    """A function of l_i at a point, or its mean over the point and its mirror image.
+
+    name   ``ell``: l_i; ``half_square``: l_i^2 / 2; ``ratio``: r_i - 1; ``k3``: r_i - 1 + l_i, less
+           slope (r_i - 1); ``rb``: the factor's KL given those before it; ``gap``: half of r_i less
+           that at the mirror image, which for pairs alone is not 0
+    slope  the multiple of r_i - 1 that is taken off k3
+    rest   1 - slope with all its digits
+    """
+
+    name: str
+    slope: float = 0.0
+    rest: float = 1.0
+
+
+ELL, HALF_SQUARE, RATIO, K3, RB, GAP = map(
+    Function, ("ell", "half_square", "ratio", "k3", "rb", "gap")
+)
+
+
+def settled(value: Vector, error: Vector, infinite: Vector | None = None) -> Moments:
+    """The moments with what overflowed as NaN, and what is `infinite` as inf."""
+    known = np.isfinite(value) & np.isfinite(error)
+    value, error = np.where(known, value, math.nan), np.where(known, error, math.inf)
+    if infinite is not None:
+        value, error = np.where(infinite, math.inf, value), np.where(infinite, 0.0, error)
+    return Moments(value, error)
