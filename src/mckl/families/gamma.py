@@ -13,7 +13,7 @@ import scipy
 from mckl.arrays import Vector
 from mckl.draw.distribution import Distribution
 from mckl.draw.form import Seconds
-from mckl.exact.product import Tail
+from mckl.exact.ends import Tail
 from mckl.families.gamma_function import log_gamma_rise
 from mckl.families.independent import Parameter, independent_family
 from mckl.families.parameters import numbers

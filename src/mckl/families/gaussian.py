@@ -12,7 +12,7 @@ import scipy
 from mckl.arrays import Vector
 from mckl.draw.distribution import Distribution
 from mckl.draw.form import Seconds
-from mckl.exact.product import Tail
+from mckl.exact.ends import Tail
 from mckl.families.independent import Parameter, independent_family
 from mckl.families.univariate import Univariate
 

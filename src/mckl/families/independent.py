@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mckl.exact.product import end
+from mckl.exact.ends import is_finite
 from mckl.families.base import Family, Pair, Side
 from mckl.families.parameters import check_names, missing, numbers, one_length
 from mckl.families.univariate import Between, Coordinates, Univariate
@@ -72,7 +72,7 @@ def _check(factor: Between) -> None:
             f"q is {q.kind} on {q.domain}, p is {p.kind} on {p.domain}: expected one support"
             " (KL is infinite where p = 0 and q > 0)"
         )
-    if any(end(*tails).moment >= 1.0 for tails in factor.tails):
+    if not all(is_finite(q_tail, [(p_tail, 0.0)], 1) for q_tail, p_tail in factor.tails):
         raise ValueError(
             f"KL is infinite: q is {q.kind}, whose tails are too heavy for p, which is {p.kind}"
         )

@@ -13,7 +13,7 @@ import numpy as np
 
 from mckl.arrays import Vector
 from mckl.draw.form import Seconds
-from mckl.exact.product import Tail
+from mckl.exact.ends import Tail
 from mckl.families.base import Family
 from mckl.families.independent import INDEPENDENT, Independent
 from mckl.families.parameters import check_names, missing, numbers

@@ -18,7 +18,9 @@ from mckl.exact import additive
 from mckl.exact.additive import Strata
 from mckl.exact.dyadic import Dyadic
 from mckl.exact.integrands import sums_over
-from mckl.exact.product import ProductLaw, Tail
+from mckl.exact.ends import Tail
+from mckl.exact.moments import EPS
+from mckl.exact.product import ProductLaw
 from mckl.families.base import Integrals, Pair
 
 # The smallest tail probability for which a mirror image is computed.
@@ -184,6 +186,21 @@ class Between(NamedTuple):
 
     def log_ratio(self, x: Vector) -> Vector:
         return self.q.log_ratio(self.p, x)
+
+    def log_q_error(self, x: Vector) -> Vector:
+        return EPS * (4.0 + 4.0 * np.abs(self.q.log_density(x)))
+
+    def log_p_error(self, x: Vector) -> Vector:
+        return EPS * (4.0 + 4.0 * np.abs(self.p.log_density(x)))
+
+    def log_ratio_error(self, x: Vector) -> Vector:
+        if self.q.kind == self.p.kind:
+            return 8.0 * EPS * np.abs(self.log_ratio(x))
+        return self.log_q_error(x) + self.log_p_error(x)
+
+    @property
+    def symmetric(self) -> bool:
+        return self.q.symmetric
 
     def mirror(self, x: Vector) -> Vector:
         return self.q.mirror(x)
