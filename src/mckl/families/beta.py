@@ -56,21 +56,20 @@ class Beta(Univariate):
     def breakpoints(self) -> tuple[float, ...]:
         return (math.log(self.a / self.b),)
 
-    def log_density(self, x: Vector) -> Vector:
-        return np.asarray(
-            self.a * scipy.special.log_expit(x)
-            + self.b * scipy.special.log_expit(-x)
-            - scipy.special.betaln(self.a, self.b)
+    def terms(self, x: Vector) -> tuple[Vector, ...]:
+        return (
+            self.a * scipy.special.log_expit(x),
+            self.b * scipy.special.log_expit(-x),
+            -scipy.special.betaln(self.a, self.b),
         )
 
-    def log_ratio(self, p: Univariate, x: Vector) -> Vector:
+    def ratio_terms(self, p: Univariate, x: Vector) -> tuple[Vector, ...]:
         if not isinstance(p, Beta):
-            return super().log_ratio(p, x)
-        near_0, near_1 = self.a - p.a, self.b - p.b
-        return np.asarray(
-            near_0 * scipy.special.log_expit(x)
-            + near_1 * scipy.special.log_expit(-x)
-            + self._rise(p)
+            return super().ratio_terms(p, x)
+        return (
+            (self.a - p.a) * scipy.special.log_expit(x),
+            (self.b - p.b) * scipy.special.log_expit(-x),
+            self._rise(p),
         )
 
     def _rise(self, p: Beta) -> float:

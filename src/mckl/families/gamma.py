@@ -63,17 +63,17 @@ class Gamma(Univariate):
             return super()._excess(p)
         return (q_rate - p_rate) / p_rate  # the inverses have lost digits near q = p
 
-    def log_density(self, x: Vector) -> Vector:
+    def terms(self, x: Vector) -> tuple[Vector, ...]:
         y = x / self.scale
-        rise = (self.shape - 1.0) * np.log(y) - y
-        return np.asarray(rise - scipy.special.gammaln(self.shape) - np.log(self.scale))
+        constant = -scipy.special.gammaln(self.shape), -np.log(self.scale)
+        return (self.shape - 1.0) * np.log(y), -y, *constant
 
-    def log_ratio(self, p: Univariate, x: Vector) -> Vector:
+    def ratio_terms(self, p: Univariate, x: Vector) -> tuple[Vector, ...]:
         if not isinstance(p, Gamma):
-            return super().log_ratio(p, x)
+            return super().ratio_terms(p, x)
         x, _, scale, excess, log_scale = self._relative(p, x)
         constant = p.shape * log_scale + log_gamma_rise(self.shape, p.shape - self.shape)
-        return np.asarray((self.shape - p.shape) * np.log(x) - x * (excess / scale) + constant)
+        return (self.shape - p.shape) * np.log(x), -x * (excess / scale), constant
 
     def probability(self, x: Vector, upper: bool = False) -> Vector:
         tail = scipy.special.gammaincc if upper else scipy.special.gammainc
