@@ -169,6 +169,8 @@ def test_the_forecast_of_a_job_grows_with_all_that_it_does(schema, sampler):
     if not radial:  # sums over factors take time in every coordinate
         whole, factor = (seconds(estimators=("k1", name)) for name in ("k2", "k2-factor"))
         assert factor > whole
+    one, other = (seconds(1, estimators=("k1", name)) for name in ("k2", "k2-factor"))
+    assert one == other  # the only factor is the whole
 
 
 def test_the_plan_says_which_estimators_samples_lack_the_sums_for(schema):
