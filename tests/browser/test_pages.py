@@ -81,7 +81,7 @@ def page(browser, request: pytest.FixtureRequest) -> Iterator[object]:
 def _wait(driver, script: str) -> object:
     from selenium.webdriver.support.ui import WebDriverWait
 
-    return WebDriverWait(driver, PATIENCE, 0.05).until(lambda d: d.execute_script(script))
+    return WebDriverWait(driver, PATIENCE / 5, 0.05).until(lambda d: d.execute_script(script))
 
 
 def _choose(driver, name: str, value: str) -> None:
