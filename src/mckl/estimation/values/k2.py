@@ -4,6 +4,7 @@ Its mean is (Var l + KL^2) / 2, which is close to KL only where KL is small.
 """
 
 from mckl.estimation.values.base import plain_mean, theory_of_mean
+from mckl.estimation.values.k3 import K3
 from mckl.exact.law import Expression, Law, constant, multiply
 
 
@@ -16,6 +17,7 @@ K2 = plain_mean(
     "half_square",
     theory_of_mean(_half_square),
     consistent=False,
+    unbiased_twin=K3,
     never_negative=True,
     weakness="closes around a biased value",
 )
