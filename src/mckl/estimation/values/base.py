@@ -86,6 +86,9 @@ class Estimator(NamedTuple):
     uses_ratio  whether the estimate depends on r or on the factors' r_i, so that the mean of these
                 must be near 1
     consistent  whether the bias vanishes as n grows
+    unbiased_twin
+                for an estimator that is not consistent, an unbiased one: on given samples, whose KL
+                is not known, the difference of the two shows the bias
     never_negative
                 whether no estimate can be negative
     weakness    why its intervals fail to cover where they do, in the words of the figures
@@ -104,6 +107,7 @@ class Estimator(NamedTuple):
     limit: Callable[[Law], Limit | None] | None = None
     uses_ratio: bool = False
     consistent: bool = True
+    unbiased_twin: Estimator | None = None
     never_negative: bool = False
     weakness: str = ""
 

@@ -10,6 +10,7 @@ import math
 import numpy as np
 
 from mckl.estimation.values.base import POWERS, UnitTheory, exact_theory, plain_mean
+from mckl.estimation.values.k3 import K3
 from mckl.exact import joint
 from mckl.exact.law import Law
 from mckl.exact.moments import EPS, Bounded, Moments, settled
@@ -68,6 +69,7 @@ K2 = plain_mean(
     "half_square",
     _theory,
     consistent=False,
+    unbiased_twin=K3,
     never_negative=True,
     weakness="closes around a biased value",
 )
