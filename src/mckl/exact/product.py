@@ -30,7 +30,7 @@ from mckl.arrays import Vector
 from mckl.exact import ends, joint
 from mckl.exact.ends import Tail
 from mckl.exact.law import Law, Tilt
-from mckl.exact.moments import EPS, Function, Moments, settled
+from mckl.exact.moments import ELL, EPS, Function, Moments, settled
 from mckl.exact.phi import phi
 
 _COARSEST, _FINEST = 16, 256  # nodes per unit of the double exponential rule's own variable
@@ -644,6 +644,9 @@ class ProductLaw(Law):
 
     def parts(self, order: int) -> Moments:
         return self.sums((EVEN, ODD), False, order)
+
+    def ell(self, order: int, paired: bool = False) -> Moments:
+        return self.sums((ELL,), paired, order)
 
     def is_finite(self, tilt: Tilt, order: int = 0) -> bool:
         return all(f.is_finite(tilt, order) for f, _ in self._factors)
