@@ -14,9 +14,10 @@ from mckl.arrays import Vector
 from mckl.draw.distribution import Distribution
 from mckl.draw.form import Seconds
 from mckl.exact.ends import Tail
-from mckl.families.gamma import log_gammas
-from mckl.families.gamma_function import log_gamma_rise
+from mckl.exact.integrands import x_minus_log1p
+from mckl.families.gamma_function import stirling_rest, stirling_rise
 from mckl.families.independent import Parameter, independent_family
+from mckl.families.log_gamma import log_gammas
 from mckl.families.univariate import Univariate
 from mckl.text import with_shapes
 
@@ -56,28 +57,49 @@ class Beta(Univariate):
     def breakpoints(self) -> tuple[float, ...]:
         return (math.log(self.a / self.b),)
 
+    @property
+    def _flipped(self) -> Beta:
+        """The law of 1 - x."""
+        return Beta(self.b, self.a)
+
+    def _around(self, x: Vector) -> tuple[Vector, Vector]:
+        """The distance w of the coordinate from that of the mean m, and log(1 - m + m e^w).
+
+        They are log(x / m) + L and L, as log((1 - x) / (1 - m)) is -L.
+        """
+        mean = self.a / (self.a + self.b)
+        w = x - math.log(self.a / self.b)
+        far = np.logaddexp(math.log1p(-mean), math.log(mean) + w)
+        return w, np.where(w < 1.0, np.log1p(mean * np.expm1(np.minimum(w, 1.0))), far)
+
     def log_density(self, x: Vector) -> Vector:
-        return np.asarray(
-            self.a * scipy.special.log_expit(x)
-            + self.b * scipy.special.log_expit(-x)
-            - scipy.special.betaln(self.a, self.b)
-        )
+        if self.a > self.b:  # m is kept away from 1, where 1 - m has lost digits
+            return self._flipped.log_density(-x)
+        w, rest = self._around(x)
+        n = self.a + self.b
+        level = 0.5 * math.log(self.a * (self.b / n) / (2.0 * math.pi)) + stirling_rest(n)
+        level -= stirling_rest(self.a) + stirling_rest(self.b)
+        return np.asarray(level + self.a * w - n * rest)
 
     def log_ratio(self, p: Univariate, x: Vector) -> Vector:
         if not isinstance(p, Beta):
             return super().log_ratio(p, x)
+        if self.a > self.b:
+            return self._flipped.log_ratio(p._flipped, -x)
+        w, rest = self._around(x)
         near_0, near_1 = self.a - p.a, self.b - p.b
-        return np.asarray(
-            near_0 * scipy.special.log_expit(x)
-            + near_1 * scipy.special.log_expit(-x)
-            + self._rise(p)
-        )
+        return np.asarray(self._level(p) + near_0 * w - (near_0 + near_1) * rest)
 
-    def _rise(self, p: Beta) -> float:
-        """log B(p) - log B(q)."""
+    def _level(self, p: Beta) -> float:
+        """log q - log p at the mean of q, without the large terms that the two densities share."""
         a, b = p.a - self.a, p.b - self.b
-        apart = log_gamma_rise(self.a, a) + log_gamma_rise(self.b, b)
-        return apart - log_gamma_rise(self.a + self.b, a + b)
+        n, p_n = self.a + self.b, p.a + p.b
+        turned = (a * self.b - self.a * b) / p_n  # the means' difference, times n
+        level = p.a * _gap(turned / self.a) + p.b * _gap(-turned / self.b)
+        level += 0.5 * (_log_rise(n, a + b) - _log_rise(self.a, a) - _log_rise(self.b, b))
+        return level + math.fsum(
+            (stirling_rise(self.a, a), stirling_rise(self.b, b), -stirling_rise(n, a + b))
+        )
 
     def probability(self, x: Vector, upper: bool = False) -> Vector:
         a, b, x = (self.b, self.a, -x) if upper else (self.a, self.b, x)
@@ -118,13 +140,24 @@ class Beta(Univariate):
         laws = [p for p in ps if isinstance(p, Beta)]
         if len(laws) < len(ps):
             return super().sums(x, ps)
-        total, near_0 = x.sum(axis=-1), scipy.special.log_expit(x).sum(axis=-1)
+        if self.a > self.b:
+            return self._flipped.sums(-x, [p._flipped for p in laws])
+        w, rest = (v.sum(axis=-1) for v in self._around(x))
         out = np.empty((len(ps), len(x)))
         for i, p in enumerate(laws):
-            # log(1 - x) is log x less the coordinate
-            out[i] = (self.a - p.a + self.b - p.b) * near_0 - (self.b - p.b) * total
-            out[i] += x.shape[-1] * self._rise(p)
+            near_0, near_1 = self.a - p.a, self.b - p.b
+            out[i] = near_0 * w - (near_0 + near_1) * rest + x.shape[-1] * self._level(p)
         return out
+
+
+def _gap(e: float) -> float:
+    """The function log(1 + e) - e / (1 + e)."""
+    return float(x_minus_log1p(-e / (1.0 + e)))
+
+
+def _log_rise(a: float, h: float) -> float:
+    """The difference log(a + h) - log a."""
+    return math.log1p(h / a) if abs(h) < 0.5 * a else math.log(a + h) - math.log(a)
 
 
 BETA = independent_family(
