@@ -10,11 +10,12 @@ import scipy
 
 from mckl.arrays import Vector
 from mckl.exact.integrands import x_minus_log1p
+from mckl.exact.moments import EPS, Bounded
 
-_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(14)
 _TERMS = 12
 _LARGE, _STIRLING = 16.0, 7  # from this number on, so many terms of Stirling's series are exact
 _HALF_LOG_2_PI = 0.5 * math.log(2.0 * math.pi)
+_FAR = 9.0  # from here on Stirling's series of _TERMS terms is exact to rounding
 
 
 @cache
@@ -22,11 +23,42 @@ def _bernoulli() -> Vector:
     return np.asarray(scipy.special.bernoulli(2 * _TERMS)[2::2])
 
 
-def log_gamma_rise(a: float, h: float) -> float:
-    """The difference log Gamma(a + h) - log Gamma(a), to full accuracy for small h."""
-    if abs(h) > 0.5 * a:
-        return float(scipy.special.gammaln(a + h) - scipy.special.gammaln(a))
-    return 0.5 * h * float(_WEIGHTS @ scipy.special.psi(a + 0.5 * h * (1.0 + _NODES)))
+def log_gamma_rise(a: float, h: float, b: float | None = None) -> float:
+    """The difference log Gamma(b) - log Gamma(a), where b = a + h.
+
+    Its error is at most that of `log_gamma_rest` plus 2 EPS abs(h log a). `b` is needed where a + h
+    rounds, as with a = 1e12 and b = 1e-3.
+    """
+    return log_gamma_rest(a, h, b).value + h * math.log(a)
+
+
+def log_gamma_rest(a: float, h: float, b: float | None = None) -> Bounded:
+    """The difference log Gamma(b) - log Gamma(a) - h log a, where b = a + h.
+
+    It is about h (h - 1) / (2 a) where a is large, and keeps its digits however large a is. By
+    Stirling's formula, log Gamma(x) = x log x - x - log(x) / 2 + a series in 1 / x. Below `_FAR`,
+    log Gamma(x) = log Gamma(x + n) - sum over k < n of log(x + k).
+    """
+    b = a + h if b is None else b
+    count = max(0, math.ceil(_FAR - min(a, b)))
+    steps = np.append(np.arange(count), count)
+    logs = _log_quotient(a + steps, h, b + steps)  # log((b + k) / (a + k))
+    a_far, b_far, log_far = a + count, b + count, float(logs[-1])
+    u = h / a_far
+    # b log(b / a) - h, as a (u^2 - (1 + u) (u - log(1 + u))) where u is small
+    near = a_far * (u * u - (1.0 + u) * float(x_minus_log1p(u))) if abs(u) < 0.5 else 0.0
+    far = [] if abs(u) < 0.5 else [b_far * log_far, -h]
+    k = np.arange(1, _TERMS + 1)
+    powers = np.expm1((1 - 2 * k) * log_far) * a_far ** (1.0 - 2 * k)
+    series = _bernoulli() / (2 * k * (2 * k - 1)) * powers
+    shift = h * math.log1p(count / a)  # h log((a + n) / a)
+    terms = np.array([near, *far, -0.5 * log_far, *series, shift, *-logs[:-1]])
+    return Bounded(math.fsum(terms), 4.0 * EPS * float(np.abs(terms).sum()))
+
+
+def _log_quotient(a: Vector, h: float, b: Vector) -> Vector:
+    near = np.abs(h) < 0.5 * a
+    return np.where(near, np.log1p(np.where(near, h / a, 0.0)), np.log(b / a))
 
 
 def stirling_rest(a: float) -> float:
