@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import re
 import subprocess
 import sys
@@ -14,17 +13,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
+from tools import need
 
 import mckl
 from mckl.api.objects import as_side
 from mckl.errors import UserError
 from mckl.estimation.anytime import half_width
 from mckl.families.registry import case_pair
-
-TORCH = pytest.mark.skipif(
-    find_spec("torch") is None and "CI" not in os.environ, reason="torch is not installed"
-)
-
 
 Q = {"mean": 0, "sd": 1}
 
@@ -395,8 +390,8 @@ def test_a_bad_batch_changes_nothing():
     assert watch.state() == before
 
 
-@TORCH
 def test_torchs_laws_and_arrays():
+    need("torch", find_spec("torch"))
     import torch
     from torch import distributions as d
 

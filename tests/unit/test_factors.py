@@ -309,6 +309,16 @@ def need(entry: Pair, estimator: str, sampler: str = "iid") -> tuple[int | None,
     return found.samples, found.verdict
 
 
+@pytest.mark.parametrize(
+    ("others", "of_k1", "of_k3_factor"), [(5, 76_970, 78_161), (6, 68_793, 61_051)]
+)
+def test_one_coordinate_may_decide_between_k1_and_k3_factor(others, of_k1, of_k3_factor):
+    q = {"mean": 0.25, "sd": 1.0}
+    entry = case_pair({"q": q, "p": {"mean": 0.0, "sd": [1.3] + [1.0] * others}})
+    assert need(entry, "k1") == (of_k1, OK)
+    assert need(entry, "k3-factor") == (of_k3_factor, OK)
+
+
 def test_samples_needed_in_64_dimensions():
     entry = grid_pair(64, 1.0, 0.25)
     chi, variance, jeffreys = math.expm1(0.0625), 0.0625, 0.0625

@@ -245,7 +245,7 @@ def estimate(
     """Estimate KL(q||p) from samples, until the interval is as short as requested.
 
     For pairs with exact theory, theory chooses the estimator and the sampler, and decides whether
-    an interval can be trusted. For other objects a pilot chooses the estimator, samples are
+    there is an interval. For other objects a pilot chooses the estimator, samples are
     independent, and the diagnostics of `from_log_probs` decide. Independent samples are drawn in
     two stages (Stein, "A two-sample test for a linear hypothesis whose power is independent of the
     variance", 1945), so that stopping does not reduce the interval's coverage.

@@ -326,7 +326,7 @@ def advise(
     + _CODES.format(
         no="the interval is wider than requested: the budget is spent, or the data are too few"
     ).rstrip()
-    + "\n  4  estimated, but without an interval, since it would not cover; the reason is given\n"
+    + "\n  4  estimated, but without an interval, for the reason that is given\n"
 )
 @_pair_options
 @_given_options
@@ -366,12 +366,13 @@ def estimate(
 
     A first, smaller sample decides the number of samples (Stein's two stages), or for Sobol' points
     theory does, so that the interval keeps its coverage. The command stops there, or when the
-    budget is spent, and says which. If theory or the samples show that an interval would not cover,
-    it is withheld: the answer has the estimate, the reason and what to use instead.
+    budget is spent, and says which. If theory or the samples speak against an interval, it is
+    withheld: the answer has the estimate, the reason and what to use instead.
 
     With --log-q and --log-p, or a table, the command draws nothing and uses your own samples of q,
     given by their log-probabilities in nats, or by those of the tokens of sequences. The answer has
-    all estimators, each with its interval if the data allow one, and says which one to trust.
+    all estimators, each with its interval if the data allow one, and says which one to trust. An
+    interval from n samples is valid only if no event rarer than 3/n carries KL.
     """
     files = {name: rest.pop(name) for name in _GIVEN}
     if watch or table or columns or any(files.values()):

@@ -138,7 +138,7 @@ def _options(
 
 def _regime(forecasts: Forecasts) -> dict[str, Any]:
     law = forecasts.law
-    _, variance, third, fourth = law.cumulants(4)
+    variance, third, fourth = law.ell(4).value[2:].tolist()
     paired = math.nan
     if forecasts.pair.mirrored:
         paired = forecasts.unit(ESTIMATORS["k1"], SAMPLERS["antithetic"]).variance

@@ -20,7 +20,8 @@ class Exact(NamedTuple):
 
     NaN means not known, and inf is a value. `theory` is `exact`, `asymptotic` (the leading order in
     the number of samples) or `none` (the variance is not known). `reason` says why a value is
-    infinite or not known.
+    infinite or not known. `relative_error` is the largest bound on the error of these numbers, as
+    `mckl.estimation.values.UnitTheory` has it; it covers the leading order, not what follows it.
     """
 
     bias: float
@@ -29,6 +30,7 @@ class Exact(NamedTuple):
     excess_kurtosis: float
     theory: str
     reason: str | None
+    relative_error: float = 0.0
 
     @property
     def mse(self) -> float:
@@ -51,6 +53,7 @@ def over_units(unit: UnitTheory, units: int) -> Exact:
         unit.excess_kurtosis / units,
         unit.kind,
         unit.reason,
+        unit.relative_error,
     )
 
 

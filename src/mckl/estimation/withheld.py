@@ -15,7 +15,6 @@ from mckl.estimation.budget import Forecasts
 from mckl.estimation.stages import Stage
 from mckl.estimation.tails import limit
 from mckl.estimation.values import Estimator
-from mckl.estimation.values.base import TOO_LARGE
 from mckl.text import count
 
 # A mean of r that is more standard errors than this away from 1 is no chance.
@@ -32,8 +31,6 @@ def known_reason(
     if not sampler.points.independent and not (estimator.additive and unit.variance < math.inf):
         return f"the law of {name} over Sobol' points is not known"
     if unit.variance == math.inf:
-        if unit.reason == TOO_LARGE:
-            return f"the variance of {name} exceeds the largest number"
         return f"the variance of {name} is infinite ({unit.reason})"
     if unit.kind == "none":
         return f"the error of {name} is not known here ({unit.reason})"

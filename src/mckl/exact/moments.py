@@ -15,6 +15,8 @@ import numpy as np
 from mckl.arrays import Vector
 
 EPS = float(np.finfo(np.float64).eps)
+# Numbers called exact have bounds of at most so much: KL and Var l, and everything else.
+LARGEST_ERROR_OF_KL, LARGEST_ERROR = 1e-8, 1e-6
 
 
 class Moments(NamedTuple):

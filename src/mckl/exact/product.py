@@ -30,13 +30,15 @@ from mckl.arrays import Vector
 from mckl.exact import ends, joint
 from mckl.exact.ends import Tail
 from mckl.exact.law import Law, Tilt
-from mckl.exact.moments import EPS, Function, Moments, settled
+from mckl.exact.moments import ELL, EPS, Function, Moments, settled
 from mckl.exact.phi import phi
 
 _COARSEST, _FINEST = 16, 256  # nodes per unit of the double exponential rule's own variable
 _REACH = 300.0  # nodes are e^-300 to e^300 away from a breakpoint; beyond, tails are straight
 _DROPS = 45.0  # how far a power tail is followed, in units of its integrand's logarithm
+_LEAST = 1e-60  # breakpoints nearer to an end of the support are left out
 _FAR = -1e3  # below it log densities are added up themselves, and not their differences
+_LOST = 1e12  # log densities below -_LOST may leave no digit of a product of powers of q and p
 _DEEP = -50.0  # r exceeds 1e21 where l is below this
 _TARGET = 2e-14  # the share of an integral's terms that the rule may leave before the step is halved
 _PEAKS = (1, 2, 3, 4)  # the k whose p^k / q^(k - 1) is looked at for peaks
@@ -107,8 +109,9 @@ def _nodes(low: float, high: float, per_unit: int, reach: tuple[float, float]) -
     t = index / per_unit
     s = 0.5 * math.pi * np.sinh(t)
     log_slope = np.log(0.5 * math.pi * np.cosh(t)) - math.log(per_unit)
-    beyond = np.maximum(np.abs(s) - _REACH, 0.0)
-    near = np.clip(s, -_REACH, _REACH)
+    follows = np.where(s < 0.0, reach[0], reach[1]) > _REACH
+    beyond = np.where(follows, np.maximum(np.abs(s) - _REACH, 0.0), 0.0)
+    near = np.copysign(np.abs(s) - beyond, s)
     if math.isfinite(low) and math.isfinite(high):
         # x = low + (high - low) / (1 + e^-s), computed from the nearer end
         part = np.exp(-np.abs(near))
@@ -164,7 +167,8 @@ class FactorLaw:
         self.factor = factor
         self.ends = [ends.end(*tails) for tails in factor.tails]
         self._per_unit = _COARSEST
-        self._edges = sorted({*factor.support, *factor.breakpoints})
+        inner = (x for x in factor.breakpoints if min(map(abs, np.subtract(factor.support, x))) > _LEAST)
+        self._edges = sorted({*factor.support, *inner})
         with np.errstate(all="ignore"):
             self._edges = sorted({*self._edges, *_peaks(factor, self._edges)})
         self._moments: dict[object, Moments] = {}
@@ -222,6 +226,8 @@ class FactorLaw:
         ell, mirrored = ell + line, mirrored + line
         log_w = log_q + log_dx
         good = np.isfinite(log_w) & np.isfinite(ell) & np.isfinite(mirrored)
+        # Sums of log q and log p that are so large and nearly cancel are only rounding.
+        good &= (log_q > -_LOST) | (log_q - ell > -_LOST)
         x, log_dx, image, beyond = x[good], log_dx[good], image[good], beyond[good]
         self._far = _Far(f, x, image, log_dx, log_q[good], powers[good], beyond)
         self._level, log_w = level[good], log_w[good]
@@ -563,7 +569,7 @@ def _peaks(factor: Factor, edges: Sequence[float]) -> set[float]:
     if out:
         image = factor.mirror(np.array(sorted(out)))
         low, high = factor.support
-        out |= {float(y) for y in image if low < y < high and math.isfinite(y)}
+        out |= {float(y) for y in image if low + _LEAST < y < high - _LEAST}
     return out
 
 
@@ -638,6 +644,9 @@ class ProductLaw(Law):
 
     def parts(self, order: int) -> Moments:
         return self.sums((EVEN, ODD), False, order)
+
+    def ell(self, order: int, paired: bool = False) -> Moments:
+        return self.sums((ELL,), paired, order)
 
     def is_finite(self, tilt: Tilt, order: int = 0) -> bool:
         return all(f.is_finite(tilt, order) for f, _ in self._factors)

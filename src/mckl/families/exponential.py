@@ -28,7 +28,7 @@ from mckl.draw.distribution import Distribution, Factor, Part
 from mckl.draw.form import Form, Seconds
 from mckl.exact.integrands import sums_over
 from mckl.exact.law import Law, Tilt
-from mckl.families.base import Pair, Side
+from mckl.families.base import OtherFamilyError, Pair, Side
 from mckl.families.scores import Scores
 from mckl.text import number
 
@@ -226,9 +226,9 @@ class Exponential(Side):
         """
 
     def against(self, p: Side) -> ExponentialPair:
-        """The pair of this q and a p of the same family; ValueError for another family."""
+        """The pair of this q and a p of the same family; OtherFamilyError for another one."""
         if type(p) is not type(self):
-            raise ValueError(f"q is {self.family}, p is {p.family}: expected one family")
+            raise OtherFamilyError(f"q is {self.family}, p is {p.family}: expected one family")
         return ExponentialPair(self, p)
 
 

@@ -48,6 +48,13 @@ class Mixture(Univariate):
     def domain(self) -> str:  # type: ignore[override]
         return self.components[0].domain
 
+    @property
+    def tiny(self) -> bool:
+        return any(c.tiny for c in self.components)
+
+    def logarithm(self) -> Mixture:
+        return Mixture(self.weights, tuple(c.logarithm() for c in self.components))
+
     def at(self, location: Any, scale: Any) -> Mixture:
         """The mixture, moved and stretched as a whole."""
         moved = (c.at(location + scale * c.location, scale * c.scale) for c in self.components)

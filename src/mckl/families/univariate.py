@@ -73,6 +73,15 @@ class Univariate(ABC):
     seconds: Seconds = Seconds(50e-9, 500e-9, 500e-9, 30e-9)
 
     @property
+    def tiny(self) -> bool:
+        """Whether x is often too small for float64, so that its logarithm has to take its place."""
+        return False
+
+    def logarithm(self) -> Univariate:
+        """The law of log x, for a law of a positive x."""
+        return self
+
+    @property
     @abstractmethod
     def kind(self) -> str: ...
 
@@ -244,6 +253,13 @@ class Between(NamedTuple):
 
     def mirror(self, x: Vector) -> Vector:
         return self.q.mirror(x)
+
+
+def between(q: Univariate, p: Univariate) -> Between:
+    """q and p in the coordinate x, or log x where x is often too small for float64."""
+    if q.tiny or p.tiny:
+        return Between(q.logarithm(), p.logarithm())
+    return Between(q, p)
 
 
 @lru_cache(maxsize=4096)

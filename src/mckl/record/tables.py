@@ -230,7 +230,7 @@ _COLUMNS: Mapping[str, tuple[pa.DataType, str]] = {
     "differentiated": (
         _KEY,
         "quantity whose gradient a loss uses: value; value and ratio (the value times q / q, whose "
-        "gradient is the score); k2; nothing",
+        "gradient is the score), also with clamps of that product; k2; value in p; nothing",
     ),
     "default": (pa.bool_(), "whether the library computes this in this role by default"),
     "source": (pa.string(), "repository or package, version, commit, date, file and lines"),
