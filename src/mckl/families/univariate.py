@@ -17,8 +17,8 @@ from mckl.draw.form import Form, Seconds, Stratified
 from mckl.exact import additive
 from mckl.exact.additive import Strata
 from mckl.exact.dyadic import Dyadic
-from mckl.exact.integrands import sums_over
 from mckl.exact.ends import Tail
+from mckl.exact.integrands import sums_over
 from mckl.exact.moments import EPS
 from mckl.exact.product import ProductLaw
 from mckl.families.base import Integrals, Pair
