@@ -27,9 +27,7 @@ from mckl.exact.node_values import DEGREES, WITH_RATIO, Values, values
 from mckl.exact.phi import phi
 
 _COARSEST, _FINEST = 16, 256  # nodes per unit of the rule's own variable
-_TARGET = (
-    2e-14  # the share of an integral's terms that the rule may leave before its step is halved
-)
+_TARGET = 2e-14  # the step is halved where the rule may leave a larger share of an integral
 
 
 class FactorLaw:

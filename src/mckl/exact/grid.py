@@ -208,7 +208,7 @@ def edges_of(factor: Factor) -> list[float]:
         log_q, ell = factor.log_q(x), factor.log_ratio(x)
         peaks: set[float] = set()
         for k in _PEAKS:
-            f = log_q - k * ell
+            f = np.where(log_q > -_LOST, log_q - k * ell, math.nan)
             rises = (f[1:-1] > f[:-2]) & (f[1:-1] >= f[2:]) & np.isfinite(f[1:-1])
             for i in np.flatnonzero(rises) + 1:
                 peak, width = _peak(factor, k, x[i - 1], x[i + 1])
