@@ -247,9 +247,18 @@ def kl(as_json: bool, **pair: Any) -> None:
     if as_json:
         _print_json({key: None if v == math.inf else v for key, v in answer.items()})
         return
-    click.echo(f"KL(q||p)  {answer['kl']:.15g} nats")
-    click.echo(f"KL(p||q)  {answer['reverse_kl']:.15g} nats")
-    click.echo(f"sum       {answer['symmetrised_kl']:.15g} nats")
+    for label, key in (("KL(q||p)", "kl"), ("KL(p||q)", "reverse_kl"), ("sum", "symmetrised_kl")):
+        click.echo(f"{label:8}  {_with_error(answer, key)} nats")
+
+
+def _with_error(answer: Mapping[str, Any], key: str) -> str:
+    """A divergence with the digits that are certain; the sum's error is that of both."""
+    from mckl.estimation.shape import certain
+    from mckl.exact.moments import Bounded
+
+    both = ("kl", "reverse_kl") if key == "symmetrised_kl" else (key,)
+    error = sum(answer[f"{k}_relative_error"] * answer[k] for k in both if answer[k] < math.inf)
+    return certain(Bounded(answer[key], error))
 
 
 @main.command(

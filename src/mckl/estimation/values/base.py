@@ -19,6 +19,7 @@ from mckl.exact.moments import EPS, LARGEST_ERROR, RATIO, Bounded, Function, Mom
 DIVERGENT = "E r^2 is infinite: the tails of p are too heavy for q"
 POWERS = "a power of l has no finite mean: the tails of q are too heavy for p"
 TOO_LARGE = "larger than 10^308"
+NOT_SETTLED = "the integral of the variance did not settle: it is only known to {:.1g} of itself"
 
 
 class UnitTheory(NamedTuple):
@@ -156,7 +157,9 @@ def plain_mean(
     )
 
 
-def plain_mean_of_sum(name: str, of: str, *, unbiased: bool = False, **properties: Any) -> Estimator:
+def plain_mean_of_sum(
+    name: str, of: str, *, unbiased: bool = False, **properties: Any
+) -> Estimator:
     """The estimator that is the mean of the sum of an integrand over a sample's factors.
 
     `of` names the sum, and `properties` are further fields. If the sum is `unbiased`, its bias is
@@ -224,7 +227,7 @@ def exact_theory(bias: Bounded, mean: float, moments: Moments, why_infinite: str
     if is_nothing(second, mean):
         return _checked(bias, 0.0, [(0.0, 0.0), (0.0, 0.0)], 0.0)
     if second.relative > LARGEST_ERROR:
-        return unknown(f"the integral of the variance is only known to {second.relative:.1g} of it")
+        return unknown(NOT_SETTLED.format(second.relative))
     share = second.error / variance
     skewness = float(np.divide(third.value, np.power(variance, 1.5)))
     kurtosis = float(np.divide(fourth.value, np.square(variance)))
@@ -247,8 +250,7 @@ def _checked(
     """The theory without the numbers whose bounds are too large."""
     rmse = math.hypot(math.sqrt(variance), bias.value)
     of_bias = bias.error / rmse if bias.error else 0.0
-    known, largest = [], share
-    off = bias.value
+    known, largest, off = [], share, bias.value
     if of_bias <= LARGEST_ERROR:
         largest = max(largest, of_bias)
     else:
@@ -258,7 +260,7 @@ def _checked(
         good = math.isinf(value) or bound <= LARGEST_ERROR
         known.append(value if good and not math.isnan(value) else math.nan)
         largest = max(largest, bound if good else 0.0)
-    return UnitTheory(off, variance, *known, relative_error=largest)
+    return UnitTheory(off, variance, known[0], known[1], relative_error=largest)
 
 
 def theory_of_sum(law: Law, paired: bool, function: Function, unbiased: bool) -> UnitTheory:

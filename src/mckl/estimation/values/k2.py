@@ -30,7 +30,10 @@ def _theory(law: Law, paired: bool) -> UnitTheory:
     mean = 0.5 * (variance.value + law.kl**2)
     error = 0.5 * variance.error + law.kl * law.kl_error + 4.0 * EPS * mean
     bias = Bounded(mean - law.kl, error + law.kl_error)
-    first, constant = tuple(int(k == 0) for k in range(moments.value.ndim)), (0,) * moments.value.ndim
+    first, constant = (
+        tuple(int(k == 0) for k in range(moments.value.ndim)),
+        (0,) * moments.value.ndim,
+    )
     polynomial = {first: law.kl, constant: -0.5 * variance.value, **dict.fromkeys(squares, 0.5)}
     relative = {first: law.kl_error, constant: 0.5 * variance.error}
     return exact_theory(bias, mean, _moments(polynomial, relative, moments), POWERS)

@@ -164,7 +164,9 @@ def theory(law: Law, paired: bool, moments: JointMoments) -> UnitTheory:
     if variance.value == 0.0:  # every unit is KL plus a multiple of r - 1
         return UnitTheory(0.0, 0.0, 0.0, 0.0)
     if not variance.relative <= LARGEST_ERROR:
-        return unknown(f"the integral of the variance is only known to {variance.relative:.1g} of it")
+        return unknown(
+            f"the integral of the variance is only known to {variance.relative:.1g} of it"
+        )
     var_e, u2e, third, fourth = variance.value, of(2, 1), of(3, 0), of(4, 0)
     of_bias_error = of.bound(2, 1) / math.sqrt(var_e)
     if not of_bias_error <= LARGEST_ERROR:
@@ -172,7 +174,7 @@ def theory(law: Law, paired: bool, moments: JointMoments) -> UnitTheory:
     of_variance = (
         of(2, 2), 3.0 * u2e * u2e, 2.0 * var_e, 2.0 * third * of(1, 2), (fourth - 1.0) * var_e,
     )  # fmt: skip
-    # In place of E u^4 e, which may vanish by chance though later terms do not, a bound of its size.
+    # Instead of E u^4 e, which may vanish by chance though later terms do not, a bound of its size.
     size = fourth * math.sqrt(max(of(2, 2), 0.0))
     of_bias = (
         size,
