@@ -20,7 +20,7 @@ from mckl.exact.phi import phi
 from mckl.families.gamma_function import log_quotient, stirling_rest, stirling_rise
 from mckl.families.independent import Parameter, independent_family
 from mckl.families.log_gamma import log_gammas
-from mckl.families.univariate import Univariate
+from mckl.families.univariate import Terms, Univariate
 from mckl.text import with_shapes
 
 _SMALLEST = 1e-290
@@ -73,7 +73,7 @@ class Beta(Univariate):
         mean = math.log(self.a / self.b)
         return x - mean, np.asarray(2.0 * EPS * (1.0 + abs(mean)))
 
-    def terms(self, x: Vector) -> tuple[Vector, ...]:
+    def terms(self, x: Vector) -> Terms:
         n = self.a + self.b
         return (
             -n * self._bend(self._centred(x)[0]),
@@ -89,7 +89,7 @@ class Beta(Univariate):
         constants = math.fsum(stirling_rest(k).error for k in (n, self.a, self.b))
         return np.asarray(super().log_density_error(x) + moved + constants)
 
-    def ratio_terms(self, p: Univariate, x: Vector) -> tuple[Vector, ...]:
+    def ratio_terms(self, p: Univariate, x: Vector) -> Terms:
         if not isinstance(p, Beta):
             return super().ratio_terms(p, x)
         w, (a, b) = self._centred(x)[0], (p.a - self.a, p.b - self.b)
@@ -112,7 +112,7 @@ class Beta(Univariate):
     def _risen(self, p: Beta) -> tuple[tuple[float, float], ...]:
         return (self.a, p.a), (self.b, p.b), (self.a + self.b, p.a + p.b)
 
-    def _level(self, p: Beta) -> tuple[Vector, ...]:
+    def _level(self, p: Beta) -> Terms:
         """Terms of log q - log p at the mean of q, without the large ones that both share."""
         a, b = p.a - self.a, p.b - self.b
         turned = (a * self.b - self.a * b) / (p.a + p.b)  # the means' difference, times n

@@ -25,7 +25,7 @@ from mckl.families.gamma_function import (
 from mckl.families.independent import Parameter, independent_family
 from mckl.families.log_gamma import LogGamma
 from mckl.families.parameters import numbers
-from mckl.families.univariate import Coordinates, Univariate, between
+from mckl.families.univariate import Coordinates, Terms, Univariate, between
 from mckl.text import with_shapes
 
 _LEAST_SHAPE = 0.1  # with smaller shapes, ordinary quantiles are too small for float64
@@ -87,59 +87,50 @@ class Gamma(Univariate):
         log = np.where(near, np.log1p(np.where(near, u, 0.0)), np.log(y / self.shape))
         return u, log, np.where(near, x_minus_log1p(np.where(near, u, 0.0)), u - log)
 
-    def terms(self, x: Vector) -> tuple[Vector, ...]:
+    def terms(self, x: Vector) -> Terms:
         y = x / self.scale
         if self.shape < _MANY:
-            constant = -scipy.special.gammaln(self.shape), -np.log(self.scale)
-            return (
-                (self.shape - 1.0) * np.log(x),
-                (1.0 - self.shape) * np.log(self.scale),
-                -y,
-                *constant,
-            )
+            of_x = (self.shape - 1.0) * np.log(x), -y
+            rest = (1.0 - self.shape) * np.log(self.scale), -np.log(self.scale)
+            return *of_x, *rest, -float(scipy.special.gammaln(self.shape))
         _, log_y, gap = self._from_mean(y)
-        constant = -0.5 * math.log(2.0 * math.pi * self.shape), -stirling_rest(self.shape).value
-        return -self.shape * gap, -log_y, *constant, -np.log(self.scale)
+        constant = -0.5 * math.log(2.0 * math.pi * self.shape) - stirling_rest(self.shape).value
+        return -self.shape * gap, -log_y, constant, -np.log(self.scale)
 
     def log_density_error(self, x: Vector) -> Vector:
         # Near the mean, u has the rounding error of y.
         moved = np.abs(x / self.scale - self.shape) if self.shape >= _MANY else 0.0
         return np.asarray(super().log_density_error(x) + 2.0 * EPS * (1.0 + moved))
 
-    def ratio_terms(self, p: Univariate, x: Vector) -> tuple[Vector, ...]:
+    def ratio_terms(self, p: Univariate, x: Vector) -> Terms:
         if not isinstance(p, Gamma):
             return super().ratio_terms(p, x)
         x, _, scale, excess, log_scale = self._relative(p, x)
         less, steep = self.shape - p.shape, excess / scale
-        if min(self.shape, p.shape) >= _MANY:
-            slope = less - self.shape * steep
-            u, _, gap = self._from_mean(x)
-            level = gamma_ratio_at_mean(self.shape, p.shape, 1.0 / scale, slope)
-            return (*level, slope * u, -less * gap)
-        rise = log_gamma_rest(self.shape, -less, p.shape).value
-        constant = p.shape * log_scale, rise, -less * math.log(self.shape)
-        return less * np.log(x), -x * steep, *constant
+        if min(self.shape, p.shape) < _MANY:
+            rise = log_gamma_rest(self.shape, -less, p.shape).value
+            rises = p.shape * log_scale, rise, -less * math.log(self.shape)
+            return less * np.log(x), -x * steep, *rises
+        slope = less - self.shape * steep
+        u, _, gap = self._from_mean(x)
+        level = gamma_ratio_at_mean(self.shape, p.shape, 1.0 / scale, slope)
+        return *level, slope * u, -less * gap
 
     def log_ratio_error(self, p: Univariate, x: Vector) -> Vector:
         error = super().log_ratio_error(p, x)
         if not isinstance(p, Gamma):
             return error
         x, _, scale, excess, _ = self._relative(p, x)
-        less = self.shape - p.shape
+        less, steep = self.shape - p.shape, self.shape * (excess / scale)
         if min(self.shape, p.shape) < _MANY:
-            return np.asarray(
-                error + 2.0 * EPS * abs(less) + log_gamma_rest(self.shape, -less, p.shape).error
-            )
-        # u has the rounding error of x, and the slope has those of its terms.
-        slope, sizes = (
-            less - self.shape * (excess / scale),
-            abs(less) + self.shape * np.abs(excess / scale),
-        )
+            of_rise = log_gamma_rest(self.shape, -less, p.shape).error
+            return np.asarray(error + 2.0 * EPS * abs(less) + of_rise)
+        # u has the rounding error of x, and the slope those of its two terms.
+        slope, sizes = np.abs(less - steep), abs(less) + np.abs(steep)
         u = np.abs(x / self.shape - 1.0)
-        moved = np.abs(slope) * (1.0 + u) + abs(less) * u
-        return np.asarray(
-            error + 2.0 * EPS * (moved + sizes * (u + np.minimum(np.abs(slope) / p.shape, 1.0)))
-        )
+        moved = slope * (1.0 + u) + abs(less) * u
+        moved += sizes * (u + np.minimum(slope / p.shape, 1.0))
+        return np.asarray(error + 2.0 * EPS * moved)
 
     def probability(self, x: Vector, upper: bool = False) -> Vector:
         tail = scipy.special.gammaincc if upper else scipy.special.gammainc

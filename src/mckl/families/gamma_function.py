@@ -99,6 +99,25 @@ def _stirling_terms(a: float) -> list[float]:
     ]
 
 
+@lru_cache(maxsize=1024)
+def half_rise(a: float, b: float = math.inf) -> float:
+    """C(a) - C(b) with C(x) = log Gamma(x + 1/2) - log Gamma(x) - log(x) / 2, which tends to 0.
+
+    C(x) - C(x + 1) is half of log(1 - 1 / (2 x + 1)^2), so that all terms have the same sign. For
+    large x, C(x) is stirling_rest(2 x) - 2 stirling_rest(x).
+    """
+    if a > b:
+        return -half_rise(b, a)
+    steps = np.arange(max(0.0, math.ceil(_LARGE - a)))
+    low, high = a + steps, b + steps
+    share = 0.25 if math.isinf(b) else 0.25 * (b - a) * (low + high + 1.0) / (high + 0.5) ** 2
+    near = -0.5 * float(np.log1p(share / (low * (low + 1.0))).sum())
+    step, a = math.log1p((b - a) / (a + steps.size)), a + steps.size
+    terms = enumerate(_stirling_terms(a))
+    far = [(0.5 ** (2 * k + 1) - 2.0) * -math.expm1(-(2 * k + 1) * step) * of for k, of in terms]
+    return near + math.fsum(far)
+
+
 def gamma_ratio_at_mean(a: float, b: float, c: Vector, slope: Vector) -> tuple[Vector, ...]:
     """Terms of log q - log p at the mean of q, for gamma laws of shapes a and b and rates 1 and c.
 

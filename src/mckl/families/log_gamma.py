@@ -17,7 +17,7 @@ from mckl.exact.ends import Tail
 from mckl.exact.moments import EPS
 from mckl.exact.phi import phi
 from mckl.families.gamma_function import gamma_ratio_at_mean, stirling_rest, stirling_rise
-from mckl.families.univariate import Univariate
+from mckl.families.univariate import Terms, Univariate
 from mckl.text import with_shapes
 
 _LEAST = 1e-290  # of x = rate e^y: below it, the probability below x is x^shape / Gamma(shape + 1)
@@ -67,7 +67,7 @@ class LogGamma(Univariate):
     def centre(self) -> float:
         return 0.0  # a translation would round the rate
 
-    def terms(self, x: Vector) -> tuple[Vector, ...]:
+    def terms(self, x: Vector) -> Terms:
         constant = 0.5 * math.log(self.shape / (2.0 * math.pi)), -stirling_rest(self.shape).value
         return -self.shape * phi(self._from_mean(x)), *map(np.asarray, constant)
 
@@ -85,7 +85,7 @@ class LogGamma(Univariate):
         steep = self.shape * ((self.rate - p.rate) / self.rate)
         return self.shape - p.shape - steep, steep
 
-    def ratio_terms(self, p: Univariate, x: Vector) -> tuple[Vector, ...]:
+    def ratio_terms(self, p: Univariate, x: Vector) -> Terms:
         if not isinstance(p, LogGamma):
             return super().ratio_terms(p, x)
         slope, steep = self._slopes(p)
