@@ -72,23 +72,23 @@ class Beta(Univariate):
         far = np.logaddexp(math.log1p(-mean), math.log(mean) + w)
         return w, np.where(w < 1.0, np.log1p(mean * np.expm1(np.minimum(w, 1.0))), far)
 
-    def log_density(self, x: Vector) -> Vector:
+    def terms(self, x: Vector) -> tuple[Vector, ...]:
         if self.a > self.b:  # m is kept away from 1, where 1 - m has lost digits
-            return self._flipped.log_density(-x)
+            return self._flipped.terms(-x)
         w, rest = self._around(x)
         n = self.a + self.b
         level = 0.5 * math.log(self.a * (self.b / n) / (2.0 * math.pi)) + stirling_rest(n)
         level -= stirling_rest(self.a) + stirling_rest(self.b)
-        return np.asarray(level + self.a * w - n * rest)
+        return level, self.a * w, -n * rest
 
-    def log_ratio(self, p: Univariate, x: Vector) -> Vector:
+    def ratio_terms(self, p: Univariate, x: Vector) -> tuple[Vector, ...]:
         if not isinstance(p, Beta):
-            return super().log_ratio(p, x)
+            return super().ratio_terms(p, x)
         if self.a > self.b:
-            return self._flipped.log_ratio(p._flipped, -x)
+            return self._flipped.ratio_terms(p._flipped, -x)
         w, rest = self._around(x)
         near_0, near_1 = self.a - p.a, self.b - p.b
-        return np.asarray(self._level(p) + near_0 * w - (near_0 + near_1) * rest)
+        return self._level(p), near_0 * w, -(near_0 + near_1) * rest
 
     def _level(self, p: Beta) -> float:
         """log q - log p at the mean of q, without the large terms that the two densities share."""

@@ -81,28 +81,27 @@ class Gamma(Univariate):
         log = np.where(near, np.log1p(np.where(near, u, 0.0)), np.log(y / self.shape))
         return u, log, np.where(near, x_minus_log1p(np.where(near, u, 0.0)), u - log)
 
-    def log_density(self, x: Vector) -> Vector:
+    def terms(self, x: Vector) -> tuple[Vector, ...]:
         y = x / self.scale
         if self.shape >= _MANY:
             _, log_y, gap = self._from_mean(y)
-            constant = 0.5 * math.log(2.0 * math.pi * self.shape) + stirling_rest(self.shape)
-            rise = -self.shape * gap - log_y
-            return np.asarray(rise - constant - np.log(self.scale))
-        rise = (self.shape - 1.0) * np.log(y) - y
-        return np.asarray(rise - scipy.special.gammaln(self.shape) - np.log(self.scale))
+            level = 0.5 * math.log(2.0 * math.pi * self.shape) + stirling_rest(self.shape)
+            return -self.shape * gap, -log_y, -level, -np.log(self.scale)
+        constant = -scipy.special.gammaln(self.shape), -np.log(self.scale)
+        return (self.shape - 1.0) * np.log(y), -y, *constant
 
-    def log_ratio(self, p: Univariate, x: Vector) -> Vector:
+    def ratio_terms(self, p: Univariate, x: Vector) -> tuple[Vector, ...]:
         if not isinstance(p, Gamma):
-            return super().log_ratio(p, x)
+            return super().ratio_terms(p, x)
         x, _, scale, excess, log_scale = self._relative(p, x)
         if min(self.shape, p.shape) >= _MANY:
             less = self.shape - p.shape
             slope = less - self.shape * (excess / scale)
             level = gamma_ratio_at_mean(self.shape, p.shape, 1.0 / scale, slope)
             u, _, gap = self._from_mean(x)
-            return np.asarray(level + slope * u - less * gap)
+            return level, slope * u, -less * gap
         constant = p.shape * log_scale + log_gamma_rise(self.shape, p.shape - self.shape)
-        return np.asarray((self.shape - p.shape) * np.log(x) - x * (excess / scale) + constant)
+        return (self.shape - p.shape) * np.log(x), -x * (excess / scale), constant
 
     def probability(self, x: Vector, upper: bool = False) -> Vector:
         tail = scipy.special.gammaincc if upper else scipy.special.gammainc

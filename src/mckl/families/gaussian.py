@@ -43,16 +43,21 @@ class Gaussian(Univariate):
         tail = Tail(quadratic=0.5 / self.scale**2)
         return tail, tail
 
-    def log_density(self, x: Vector) -> Vector:
+    def terms(self, x: Vector) -> tuple[Vector, ...]:
         y = (x - self.location) / self.scale
-        return np.asarray(-0.5 * y * y - np.log(self.scale) - _LOG_ROOT)
+        return -0.5 * y * y, -np.log(self.scale), -_LOG_ROOT
 
-    def log_ratio(self, p: Univariate, x: Vector) -> Vector:
+    def ratio_terms(self, p: Univariate, x: Vector) -> tuple[Vector, ...]:
         if not isinstance(p, Gaussian):
-            return super().log_ratio(p, x)
+            return super().ratio_terms(p, x)
         x, location, scale, excess, log_scale = self._relative(p, x)
-        step = (-x * excess - location) / scale  # (x - location) / scale - x
-        return np.asarray(0.5 * step * (2.0 * x + step) + log_scale)
+        square = scale * scale
+        return (
+            -0.5 * x * x * (excess * (2.0 + excess) / square),
+            -x * (location / square),
+            0.5 * location * location / square,
+            log_scale,
+        )
 
     def probability(self, x: Vector, upper: bool = False) -> Vector:
         y = (x - self.location) / self.scale

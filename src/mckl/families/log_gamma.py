@@ -62,19 +62,19 @@ class LogGamma(Univariate):
         """The logarithm of x over its mean."""
         return y - np.log(self.shape / self.rate)
 
-    def log_density(self, x: Vector) -> Vector:
+    def terms(self, x: Vector) -> tuple[Vector, ...]:
         t = self._from_mean(x)
         level = 0.5 * math.log(self.shape / (2.0 * math.pi)) - stirling_rest(self.shape)
-        return np.asarray(level - self.shape * phi(t))
+        return level, -self.shape * phi(t)
 
-    def log_ratio(self, p: Univariate, x: Vector) -> Vector:
+    def ratio_terms(self, p: Univariate, x: Vector) -> tuple[Vector, ...]:
         if not isinstance(p, LogGamma):
-            return super().log_ratio(p, x)
+            return super().ratio_terms(p, x)
         steep = self.shape * ((self.rate - p.rate) / self.rate)
         slope = self.shape - p.shape - steep
         t = self._from_mean(x)
         level = gamma_ratio_at_mean(self.shape, p.shape, p.rate / self.rate, slope)
-        return np.asarray(level + slope * t - steep * phi(t))
+        return level, slope * t, -steep * phi(t)
 
     def probability(self, x: Vector, upper: bool = False) -> Vector:
         z = x + np.log(self.rate)

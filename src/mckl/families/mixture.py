@@ -66,6 +66,16 @@ class Mixture(Univariate):
         return min(low), min(high)  # the heaviest tail: its leading coefficient is the least
 
     @property
+    def centre(self) -> float:
+        return self.components[0].centre
+
+    def moved(self, step: float) -> Mixture:
+        return self.at(step, 1.0) if step else self
+
+    def terms(self, x: Vector) -> tuple[Vector, ...]:
+        return (self.log_density(x),)
+
+    @property
     def breakpoints(self) -> tuple[float, ...]:
         """The components' breakpoints, and the points of least density between these.
 

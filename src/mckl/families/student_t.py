@@ -48,19 +48,18 @@ class StudentT(Univariate):
         tail = Tail(power=self.df + 1.0)
         return tail, tail
 
-    def log_density(self, x: Vector) -> Vector:
-        half = 0.5 * (self.df + 1.0)
-        constant = (
-            scipy.special.gammaln(half)
-            - scipy.special.gammaln(0.5 * self.df)
-            - 0.5 * math.log(self.df * math.pi)
-        )
+    def terms(self, x: Vector) -> tuple[Vector, ...]:
         y = (x - self.location) / self.scale
-        return np.asarray(constant - np.log(self.scale) - half * np.log1p(y * y / self.df))
+        return (
+            -0.5 * (self.df + 1.0) * np.log1p(y * y / self.df),
+            log_gamma_rise(0.5 * self.df, 0.5) - 0.5 * math.log(0.5 * self.df),
+            -0.5 * math.log(2.0 * math.pi),
+            -np.log(self.scale),
+        )
 
-    def log_ratio(self, p: Univariate, x: Vector) -> Vector:
+    def ratio_terms(self, p: Univariate, x: Vector) -> tuple[Vector, ...]:
         if not isinstance(p, StudentT):
-            return super().log_ratio(p, x)
+            return super().ratio_terms(p, x)
         x, location, scale, excess, log_scale = self._relative(p, x)
         more = p.df - self.df
         step = (-x * excess - location) / scale  # y - x, with y = (x - location) / scale
@@ -72,12 +71,12 @@ class StudentT(Univariate):
         apart = np.where(
             near, np.log1p(np.where(near, bend, 0.0)), own - np.log1p(square / self.df)
         )
-        out = 0.5 * (self.df + 1.0) * apart + log_scale
-        if more:
-            half = 0.5 * more
-            constant = log_gamma_rise(0.5 * self.df, half) + 0.5 * math.log1p(more / self.df)
-            out += half * own + constant - log_gamma_rise(0.5 * self.df + 0.5, half)
-        return np.asarray(out)
+        out = 0.5 * (self.df + 1.0) * apart, log_scale
+        if not more:
+            return out
+        half = 0.5 * more
+        constant = log_gamma_rise(0.5 * self.df, half) + 0.5 * math.log1p(more / self.df)
+        return (*out, half * own, constant - log_gamma_rise(0.5 * self.df + 0.5, half))
 
     def probability(self, x: Vector, upper: bool = False) -> Vector:
         y = (x - self.location) / self.scale

@@ -25,6 +25,10 @@ from mckl.families.base import Integrals, Pair
 
 # The smallest tail probability for which a mirror image is computed.
 _LEAST_TAIL = 1e-300
+# A sum of terms that are right to a few roundings is right to this share of their absolute values.
+_OF_TERMS = 6.0 * EPS
+# A breakpoint this close to a finite end of the support makes no difference.
+_AT_END = 1e-60
 
 
 class Relative(NamedTuple):
@@ -86,6 +90,15 @@ class Univariate(ABC):
         """The law of this kind with this location and scale."""
 
     @property
+    def centre(self) -> float:
+        """The point that is translated to 0 before integration; 0 where there is no location."""
+        return float(self.location)
+
+    def moved(self, step: float) -> Univariate:
+        """The law of x + step."""
+        return self.at(self.location + step, self.scale) if step else self
+
+    @property
     @abstractmethod
     def tails(self) -> tuple[Tail, Tail]:
         """How fast the density falls at the lower end of the support and at the upper end."""
@@ -101,12 +114,31 @@ class Univariate(ABC):
         return (self.location,)
 
     @abstractmethod
+    def terms(self, x: Vector) -> tuple[Vector, ...]:
+        """Terms that add up to the log density at x, each right to a few roundings of itself."""
+
+    def ratio_terms(self, p: Univariate, x: Vector) -> tuple[Vector, ...]:
+        """Terms that add up to log self(x) - log p(x), each right to a few roundings of itself.
+
+        They are as small as the difference where p is nearly this law and of its kind.
+        """
+        return (*self.terms(x), *(-term for term in p.terms(x)))
+
     def log_density(self, x: Vector) -> Vector:
         """The log density at x."""
+        return np.asarray(sum(self.terms(x)))
 
     def log_ratio(self, p: Univariate, x: Vector) -> Vector:
         """log self(x) - log p(x), to full relative accuracy where p is of the same kind."""
-        return np.asarray(self.log_density(x) - p.log_density(x))
+        return np.asarray(sum(self.ratio_terms(p, x)))
+
+    def log_density_error(self, x: Vector) -> Vector:
+        """A bound on the rounding error of `log_density`."""
+        return rounding(self.terms(x))
+
+    def log_ratio_error(self, p: Univariate, x: Vector) -> Vector:
+        """A bound on the rounding error of `log_ratio`."""
+        return rounding(self.ratio_terms(p, x))
 
     @abstractmethod
     def probability(self, x: Vector, upper: bool = False) -> Vector:
@@ -154,6 +186,11 @@ class Univariate(ABC):
         return np.stack([(own - p.log_density(x)).sum(axis=-1) for p in ps])
 
 
+def rounding(terms: Sequence[Vector]) -> Vector:
+    """A bound on the error of a sum of terms that are each right to a few roundings of itself."""
+    return np.asarray(_OF_TERMS * sum(np.abs(term) for term in terms))
+
+
 _LARGEST = 1e300
 
 
@@ -180,7 +217,7 @@ class Between(NamedTuple):
         points = {*self.q.breakpoints, *self.p.breakpoints}
         with np.errstate(all="ignore"):
             points |= {float(x) for x in self.q.mirror(np.array(sorted(points)))}
-        return tuple(sorted(x for x in points if low < x < high))
+        return tuple(sorted(x for x in points if x - low > _AT_END and high - x > _AT_END))
 
     @property
     def tails(self) -> tuple[tuple[Tail, Tail], tuple[Tail, Tail]]:
@@ -197,15 +234,18 @@ class Between(NamedTuple):
         return self.q.log_ratio(self.p, x)
 
     def log_q_error(self, x: Vector) -> Vector:
-        return EPS * (4.0 + 4.0 * np.abs(self.q.log_density(x)))
+        return self.q.log_density_error(x)
 
     def log_p_error(self, x: Vector) -> Vector:
-        return EPS * (4.0 + 4.0 * np.abs(self.p.log_density(x)))
+        return self.p.log_density_error(x)
 
     def log_ratio_error(self, x: Vector) -> Vector:
-        if self.q.kind == self.p.kind:
-            return 8.0 * EPS * np.abs(self.log_ratio(x))
-        return self.log_q_error(x) + self.log_p_error(x)
+        return self.q.log_ratio_error(self.p, x)
+
+    def centred(self) -> Between:
+        """The pair translated so that q is centred at 0, where points keep their digits."""
+        step = -self.q.centre
+        return Between(self.q.moved(step), self.p.moved(step))
 
     @property
     def symmetric(self) -> bool:
@@ -261,7 +301,7 @@ class Coordinates(Pair):
         return q if q == p else f"{q}|{p}"
 
     def _law(self) -> ProductLaw:
-        return ProductLaw(self.factors, self.counts)
+        return ProductLaw([factor.centred() for factor in self.factors], self.counts)
 
     @property
     def seconds(self) -> Seconds:  # type: ignore[override]
@@ -281,7 +321,9 @@ class Coordinates(Pair):
 
     def integrals(self) -> Integrals:
         """Integrals of the two log densities' difference over probabilities under q."""
-        moments = np.array([np.concatenate(_definition(f).moments()) for f in self.factors])
+        moments = np.array(
+            [np.concatenate(_definition(f.centred()).moments()) for f in self.factors]
+        )
         kl, variance = np.array(self.counts, float) @ moments
         return Integrals(float(kl), float(variance))
 
@@ -343,11 +385,11 @@ class CoordinateForm(Form):
         return _Evaluator([form._blocks for form in forms], signs, sums)
 
     def stratified(self, n: int, integrand: str = "ell") -> Stratified:
-        strata = [_strata(f) for f in self._pair.factors]
+        strata = [_strata(f.centred()) for f in self._pair.factors]
         return additive.stratified(strata, self._pair.counts, n, self._pair.law, integrand)
 
     def balanced_variance(self, n: int, integrand: str = "ell", slope: float = 0.0) -> float:
-        strata = [_strata(f) for f in self._pair.factors]
+        strata = [_strata(f.centred()) for f in self._pair.factors]
         return additive.variance(strata, self._pair.counts, n, integrand, slope)
 
 
