@@ -283,6 +283,16 @@ def less_kl(mean: Bounded, law: Law, name: str) -> Bounded:
     return Bounded(off, mean.error + law.kl_error + EPS * abs(off))
 
 
+def controlled_theory(law: Law, paired: bool, slope: float = 0.0) -> UnitTheory:
+    """The theory of the mean of k3 - slope (r - 1), which is l + (1 - slope) (r - 1)."""
+    block = law.block(paired, 4, slope, 1.0 - slope)
+    y = (0, 0) if paired else (0,)
+    moments = Moments(block.value[y], block.error[y])
+    missed = 0.0 - (1.0 - slope) * law.missed_mass  # so that 0 is not shown as -0
+    bias = Bounded(missed, 8.0 * EPS * abs(missed))
+    return exact_theory(bias, law.kl + missed, moments, why_infinite_sum(law, "k3"))
+
+
 def why_infinite_sum(law: Law, name: str) -> str:
     """Why the second moment of l or of a sum over factors is infinite."""
     if name in ("ratio", "k3") and not law.is_finite((-2, -2)):
