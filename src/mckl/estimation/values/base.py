@@ -31,6 +31,10 @@ class UnitTheory(NamedTuple):
     inf is a value; `reason` says why something is infinite or not known. An asymptotic theory
     (`kind`) says nothing about fewer than `least_units` units, nor about the bias over fewer than
     `least_units_of_bias`.
+
+    `relative_error` is the largest bound on the error of these numbers: relative to the variance,
+    to the RMSE of one unit for a bias, and to the number or 1, whichever is larger, for skewness
+    and kurtosis. A number whose bound exceeds `LARGEST_ERROR` is NaN.
     """
 
     bias: float
