@@ -15,10 +15,12 @@ from mckl.draw.distribution import Distribution
 from mckl.draw.form import Seconds
 from mckl.exact.ends import Tail
 from mckl.exact.integrands import x_minus_log1p
-from mckl.families.gamma_function import stirling_rest, stirling_rise
+from mckl.exact.moments import EPS, Bounded
+from mckl.exact.phi import phi
+from mckl.families.gamma_function import log_quotient, stirling_rest, stirling_rise
 from mckl.families.independent import Parameter, independent_family
 from mckl.families.log_gamma import log_gammas
-from mckl.families.univariate import Univariate
+from mckl.families.univariate import Terms, Univariate
 from mckl.text import with_shapes
 
 _SMALLEST = 1e-290
@@ -57,49 +59,66 @@ class Beta(Univariate):
     def breakpoints(self) -> tuple[float, ...]:
         return (math.log(self.a / self.b),)
 
-    @property
-    def _flipped(self) -> Beta:
-        """The law of 1 - x."""
-        return Beta(self.b, self.a)
+    def _bend(self, w: Vector) -> Vector:
+        """log(1 - m + m e^w) - m w, which is never negative and about m (1 - m) w^2 / 2 near 0."""
+        mean, rest = self.a / (self.a + self.b), self.b / (self.a + self.b)
+        near = np.abs(w) < 1.0
+        v = np.where(near, w, 0.0)
+        curve = np.log1p(mean * phi(rest * v) + rest * phi(-mean * v))
+        far = np.logaddexp(math.log(rest) - mean * w, math.log(mean) + rest * w)
+        return np.where(near, curve, far)
 
-    def _around(self, x: Vector) -> tuple[Vector, Vector]:
-        """The distance w of the coordinate from that of the mean m, and log(1 - m + m e^w).
+    def _centred(self, x: Vector) -> tuple[Vector, Vector]:
+        """The distance w of the coordinate from that of the mean, and a bound on its error."""
+        mean = math.log(self.a / self.b)
+        return x - mean, np.asarray(2.0 * EPS * (1.0 + abs(mean)))
 
-        They are log(x / m) + L and L, as log((1 - x) / (1 - m)) is -L.
-        """
-        mean = self.a / (self.a + self.b)
-        w = x - math.log(self.a / self.b)
-        far = np.logaddexp(math.log1p(-mean), math.log(mean) + w)
-        return w, np.where(w < 1.0, np.log1p(mean * np.expm1(np.minimum(w, 1.0))), far)
-
-    def terms(self, x: Vector) -> tuple[Vector, ...]:
-        if self.a > self.b:  # m is kept away from 1, where 1 - m has lost digits
-            return self._flipped.terms(-x)
-        w, rest = self._around(x)
+    def terms(self, x: Vector) -> Terms:
         n = self.a + self.b
-        level = 0.5 * math.log(self.a * (self.b / n) / (2.0 * math.pi)) + stirling_rest(n)
-        level -= stirling_rest(self.a) + stirling_rest(self.b)
-        return level, self.a * w, -n * rest
+        return (
+            -n * self._bend(self._centred(x)[0]),
+            np.asarray(0.5 * math.log(self.a * (self.b / n) / (2.0 * math.pi))),
+            np.asarray(stirling_rest(n).value),
+            np.asarray(-stirling_rest(self.a).value),
+            np.asarray(-stirling_rest(self.b).value),
+        )
 
-    def ratio_terms(self, p: Univariate, x: Vector) -> tuple[Vector, ...]:
+    def log_density_error(self, x: Vector) -> Vector:
+        n = self.a + self.b
+        moved = n * np.abs(scipy.special.expit(x) - self.a / n) * self._centred(x)[1]
+        constants = math.fsum(stirling_rest(k).error for k in (n, self.a, self.b))
+        return np.asarray(super().log_density_error(x) + moved + constants)
+
+    def ratio_terms(self, p: Univariate, x: Vector) -> Terms:
         if not isinstance(p, Beta):
             return super().ratio_terms(p, x)
-        if self.a > self.b:
-            return self._flipped.ratio_terms(p._flipped, -x)
-        w, rest = self._around(x)
-        near_0, near_1 = self.a - p.a, self.b - p.b
-        return self._level(p), near_0 * w, -(near_0 + near_1) * rest
+        w, (a, b) = self._centred(x)[0], (p.a - self.a, p.b - self.b)
+        turned = (a * self.b - self.a * b) / (self.a + self.b)
+        return (*self._level(p), (a + b) * self._bend(w), -turned * w)
 
-    def _level(self, p: Beta) -> float:
-        """log q - log p at the mean of q, without the large terms that the two densities share."""
-        a, b = p.a - self.a, p.b - self.b
-        n, p_n = self.a + self.b, p.a + p.b
-        turned = (a * self.b - self.a * b) / p_n  # the means' difference, times n
-        level = p.a * _gap(turned / self.a) + p.b * _gap(-turned / self.b)
-        level += 0.5 * (_log_rise(n, a + b) - _log_rise(self.a, a) - _log_rise(self.b, b))
-        return level + math.fsum(
-            (stirling_rise(self.a, a), stirling_rise(self.b, b), -stirling_rise(n, a + b))
+    def log_ratio_error(self, p: Univariate, x: Vector) -> Vector:
+        error = super().log_ratio_error(p, x)
+        if not isinstance(p, Beta):
+            return error
+        w, moved = self._centred(x)
+        n, a, b = self.a + self.b, p.a - self.a, p.b - self.b
+        slope = (a + b) * scipy.special.expit(x) - a  # of log q - log p
+        turned = (abs(a) * self.b + self.a * abs(b)) / n
+        constants = math.fsum(_rise(*pair).error for pair in self._risen(p))
+        return np.asarray(
+            error + np.abs(slope) * moved + 4.0 * EPS * turned * np.abs(w) + constants
         )
+
+    def _risen(self, p: Beta) -> tuple[tuple[float, float], ...]:
+        return (self.a, p.a), (self.b, p.b), (self.a + self.b, p.a + p.b)
+
+    def _level(self, p: Beta) -> Terms:
+        """Terms of log q - log p at the mean of q, without the large ones that both share."""
+        a, b = p.a - self.a, p.b - self.b
+        turned = (a * self.b - self.a * b) / (p.a + p.b)  # the means' difference, times n
+        means = p.a * _gap(turned / self.a), p.b * _gap(-turned / self.b)
+        rises = [_rise(*pair).value for pair in self._risen(p)]
+        return tuple(map(np.asarray, (*means, rises[0], rises[1], -rises[2])))
 
     def probability(self, x: Vector, upper: bool = False) -> Vector:
         a, b, x = (self.b, self.a, -x) if upper else (self.a, self.b, x)
@@ -140,24 +159,28 @@ class Beta(Univariate):
         laws = [p for p in ps if isinstance(p, Beta)]
         if len(laws) < len(ps):
             return super().sums(x, ps)
-        if self.a > self.b:
-            return self._flipped.sums(-x, [p._flipped for p in laws])
-        w, rest = (v.sum(axis=-1) for v in self._around(x))
+        w = self._centred(x)[0]
+        bend, w = self._bend(w).sum(axis=-1), w.sum(axis=-1)
         out = np.empty((len(ps), len(x)))
         for i, p in enumerate(laws):
-            near_0, near_1 = self.a - p.a, self.b - p.b
-            out[i] = near_0 * w - (near_0 + near_1) * rest + x.shape[-1] * self._level(p)
+            a, b = p.a - self.a, p.b - self.b
+            turned = (a * self.b - self.a * b) / (self.a + self.b)
+            out[i] = (a + b) * bend - turned * w + x.shape[-1] * float(sum(self._level(p)))
         return out
 
 
 def _gap(e: float) -> float:
     """The function log(1 + e) - e / (1 + e)."""
-    return float(x_minus_log1p(-e / (1.0 + e)))
+    if abs(e) < 0.5:
+        return float(x_minus_log1p(-e / (1.0 + e)))
+    return math.log1p(e) - e / (1.0 + e)
 
 
-def _log_rise(a: float, h: float) -> float:
-    """The difference log(a + h) - log a."""
-    return math.log1p(h / a) if abs(h) < 0.5 * a else math.log(a + h) - math.log(a)
+def _rise(a: float, b: float) -> Bounded:
+    """How much log Gamma less (x log x - x) rises from a to b."""
+    value, error = stirling_rise(a, b)
+    step = log_quotient(b, a)
+    return Bounded(value - 0.5 * step, error + 4.0 * EPS * abs(step))
 
 
 BETA = independent_family(

@@ -15,11 +15,17 @@ from mckl.draw.distribution import Distribution
 from mckl.draw.form import Seconds
 from mckl.exact.ends import Tail
 from mckl.exact.integrands import x_minus_log1p
-from mckl.families.gamma_function import gamma_ratio_at_mean, log_gamma_rise, stirling_rest
+from mckl.exact.moments import EPS
+from mckl.families.gamma_function import (
+    gamma_ratio_at_mean,
+    log_gamma_rest,
+    log_gamma_rise,
+    stirling_rest,
+)
 from mckl.families.independent import Parameter, independent_family
 from mckl.families.log_gamma import LogGamma
 from mckl.families.parameters import numbers
-from mckl.families.univariate import Coordinates, Univariate, between
+from mckl.families.univariate import Coordinates, Terms, Univariate, between
 from mckl.text import with_shapes
 
 _LEAST_SHAPE = 0.1  # with smaller shapes, ordinary quantiles are too small for float64
@@ -81,27 +87,50 @@ class Gamma(Univariate):
         log = np.where(near, np.log1p(np.where(near, u, 0.0)), np.log(y / self.shape))
         return u, log, np.where(near, x_minus_log1p(np.where(near, u, 0.0)), u - log)
 
-    def terms(self, x: Vector) -> tuple[Vector, ...]:
+    def terms(self, x: Vector) -> Terms:
         y = x / self.scale
-        if self.shape >= _MANY:
-            _, log_y, gap = self._from_mean(y)
-            level = 0.5 * math.log(2.0 * math.pi * self.shape) + stirling_rest(self.shape)
-            return -self.shape * gap, -log_y, -level, -np.log(self.scale)
-        constant = -scipy.special.gammaln(self.shape), -np.log(self.scale)
-        return (self.shape - 1.0) * np.log(y), -y, *constant
+        if self.shape < _MANY:
+            of_x = (self.shape - 1.0) * np.log(x), -y
+            rest = (1.0 - self.shape) * np.log(self.scale), -np.log(self.scale)
+            return *of_x, *rest, -float(scipy.special.gammaln(self.shape))
+        _, log_y, gap = self._from_mean(y)
+        constant = -0.5 * math.log(2.0 * math.pi * self.shape) - stirling_rest(self.shape).value
+        return -self.shape * gap, -log_y, constant, -np.log(self.scale)
 
-    def ratio_terms(self, p: Univariate, x: Vector) -> tuple[Vector, ...]:
+    def log_density_error(self, x: Vector) -> Vector:
+        # Near the mean, u has the rounding error of y.
+        moved = np.abs(x / self.scale - self.shape) if self.shape >= _MANY else 0.0
+        return np.asarray(super().log_density_error(x) + 2.0 * EPS * (1.0 + moved))
+
+    def ratio_terms(self, p: Univariate, x: Vector) -> Terms:
         if not isinstance(p, Gamma):
             return super().ratio_terms(p, x)
         x, _, scale, excess, log_scale = self._relative(p, x)
-        if min(self.shape, p.shape) >= _MANY:
-            less = self.shape - p.shape
-            slope = less - self.shape * (excess / scale)
-            level = gamma_ratio_at_mean(self.shape, p.shape, 1.0 / scale, slope)
-            u, _, gap = self._from_mean(x)
-            return level, slope * u, -less * gap
-        constant = p.shape * log_scale + log_gamma_rise(self.shape, p.shape - self.shape)
-        return (self.shape - p.shape) * np.log(x), -x * (excess / scale), constant
+        less, steep = self.shape - p.shape, excess / scale
+        if min(self.shape, p.shape) < _MANY:
+            rise = log_gamma_rest(self.shape, -less, p.shape).value
+            rises = p.shape * log_scale, rise, -less * math.log(self.shape)
+            return less * np.log(x), -x * steep, *rises
+        slope = less - self.shape * steep
+        u, _, gap = self._from_mean(x)
+        level = gamma_ratio_at_mean(self.shape, p.shape, 1.0 / scale, slope)
+        return *level, slope * u, -less * gap
+
+    def log_ratio_error(self, p: Univariate, x: Vector) -> Vector:
+        error = super().log_ratio_error(p, x)
+        if not isinstance(p, Gamma):
+            return error
+        x, _, scale, excess, _ = self._relative(p, x)
+        less, steep = self.shape - p.shape, self.shape * (excess / scale)
+        if min(self.shape, p.shape) < _MANY:
+            of_rise = log_gamma_rest(self.shape, -less, p.shape).error
+            return np.asarray(error + 2.0 * EPS * abs(less) + of_rise)
+        # u has the rounding error of x, and the slope those of its two terms.
+        slope, sizes = np.abs(less - steep), abs(less) + np.abs(steep)
+        u = np.abs(x / self.shape - 1.0)
+        moved = slope * (1.0 + u) + abs(less) * u
+        moved += sizes * (u + np.minimum(slope / p.shape, 1.0))
+        return np.asarray(error + 2.0 * EPS * moved)
 
     def probability(self, x: Vector, upper: bool = False) -> Vector:
         tail = scipy.special.gammaincc if upper else scipy.special.gammainc

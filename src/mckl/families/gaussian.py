@@ -14,7 +14,7 @@ from mckl.draw.distribution import Distribution
 from mckl.draw.form import Seconds
 from mckl.exact.ends import Tail
 from mckl.families.independent import Parameter, independent_family
-from mckl.families.univariate import Univariate
+from mckl.families.univariate import Terms, Univariate, smaller
 
 _LOG_ROOT = 0.5 * np.log(2.0 * np.pi)
 
@@ -43,13 +43,17 @@ class Gaussian(Univariate):
         tail = Tail(quadratic=0.5 / self.scale**2)
         return tail, tail
 
-    def terms(self, x: Vector) -> tuple[Vector, ...]:
+    def terms(self, x: Vector) -> Terms:
         y = (x - self.location) / self.scale
         return -0.5 * y * y, -np.log(self.scale), -_LOG_ROOT
 
-    def ratio_terms(self, p: Univariate, x: Vector) -> tuple[Vector, ...]:
+    def ratio_terms(self, p: Univariate, x: Vector) -> Terms:
         if not isinstance(p, Gaussian):
-            return super().ratio_terms(p, x)
+            other = p.over_normal(x)
+            if other is None:
+                return super().ratio_terms(p, x)
+            normal = self.ratio_terms(Gaussian(p.location, p.scale), x)
+            return smaller((*normal, *(-term for term in other)), super().ratio_terms(p, x))
         x, location, scale, excess, log_scale = self._relative(p, x)
         square = scale * scale
         return (

@@ -13,7 +13,7 @@ from mckl.draw.distribution import Distribution
 from mckl.draw.form import Seconds
 from mckl.exact.ends import Tail
 from mckl.families.independent import LOCATION, SCALE, independent_family
-from mckl.families.univariate import Univariate
+from mckl.families.univariate import Terms, Univariate
 
 _LEAST = 2.0**-53  # the probability that replaces a uniform number of 0
 
@@ -42,10 +42,10 @@ class Laplace(Univariate):
         tail = Tail(linear=1.0 / self.scale)
         return tail, tail
 
-    def terms(self, x: Vector) -> tuple[Vector, ...]:
+    def terms(self, x: Vector) -> Terms:
         return -np.abs(x - self.location) / self.scale, -np.log(2.0 * self.scale)
 
-    def ratio_terms(self, p: Univariate, x: Vector) -> tuple[Vector, ...]:
+    def ratio_terms(self, p: Univariate, x: Vector) -> Terms:
         if not isinstance(p, Laplace):
             return super().ratio_terms(p, x)
         y = (x - p.location) / p.scale

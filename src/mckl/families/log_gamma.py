@@ -14,9 +14,10 @@ from mckl.arrays import Vector
 from mckl.draw.distribution import Distribution
 from mckl.draw.form import Seconds
 from mckl.exact.ends import Tail
+from mckl.exact.moments import EPS
 from mckl.exact.phi import phi
-from mckl.families.gamma_function import gamma_ratio_at_mean, stirling_rest
-from mckl.families.univariate import Univariate
+from mckl.families.gamma_function import gamma_ratio_at_mean, stirling_rest, stirling_rise
+from mckl.families.univariate import Terms, Univariate
 from mckl.text import with_shapes
 
 _LEAST = 1e-290  # of x = rate e^y: below it, the probability below x is x^shape / Gamma(shape + 1)
@@ -62,19 +63,46 @@ class LogGamma(Univariate):
         """The logarithm of x over its mean."""
         return y - np.log(self.shape / self.rate)
 
-    def terms(self, x: Vector) -> tuple[Vector, ...]:
-        t = self._from_mean(x)
-        level = 0.5 * math.log(self.shape / (2.0 * math.pi)) - stirling_rest(self.shape)
-        return level, -self.shape * phi(t)
+    @property
+    def centre(self) -> float:
+        return 0.0  # a translation would round the rate
 
-    def ratio_terms(self, p: Univariate, x: Vector) -> tuple[Vector, ...]:
+    def terms(self, x: Vector) -> Terms:
+        constant = 0.5 * math.log(self.shape / (2.0 * math.pi)), -stirling_rest(self.shape).value
+        return -self.shape * phi(self._from_mean(x)), *map(np.asarray, constant)
+
+    def log_density_error(self, x: Vector) -> Vector:
+        moved = self.shape * np.abs(np.expm1(self._from_mean(x))) * self._moved
+        return np.asarray(super().log_density_error(x) + moved + stirling_rest(self.shape).error)
+
+    @property
+    def _moved(self) -> float:
+        """A bound on the rounding error of the mean's logarithm."""
+        return float(2.0 * EPS * (1.0 + abs(np.log(self.shape / self.rate))))
+
+    def _slopes(self, p: LogGamma) -> tuple[Vector, Vector]:
+        """The slope of log q - log p in y at the mean, and the share of it that is due to rates."""
+        steep = self.shape * ((self.rate - p.rate) / self.rate)
+        return self.shape - p.shape - steep, steep
+
+    def ratio_terms(self, p: Univariate, x: Vector) -> Terms:
         if not isinstance(p, LogGamma):
             return super().ratio_terms(p, x)
-        steep = self.shape * ((self.rate - p.rate) / self.rate)
-        slope = self.shape - p.shape - steep
+        slope, steep = self._slopes(p)
         t = self._from_mean(x)
         level = gamma_ratio_at_mean(self.shape, p.shape, p.rate / self.rate, slope)
-        return level, slope * t, -steep * phi(t)
+        return (*level, slope * t, -steep * phi(t))
+
+    def log_ratio_error(self, p: Univariate, x: Vector) -> Vector:
+        error = super().log_ratio_error(p, x)
+        if not isinstance(p, LogGamma):
+            return error
+        slope, steep = self._slopes(p)
+        t = self._from_mean(x)
+        of_slope = 2.0 * EPS * (abs(self.shape - p.shape) + np.abs(steep))
+        moved = np.abs(slope - steep * np.expm1(t)) * self._moved
+        moved += of_slope * (np.abs(t) + np.minimum(np.abs(slope) / p.shape, 1.0))
+        return np.asarray(error + moved + stirling_rise(self.shape, p.shape).error)
 
     def probability(self, x: Vector, upper: bool = False) -> Vector:
         z = x + np.log(self.rate)

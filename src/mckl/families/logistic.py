@@ -14,7 +14,7 @@ from mckl.draw.distribution import Distribution
 from mckl.draw.form import Seconds
 from mckl.exact.ends import Tail
 from mckl.families.independent import LOCATION, SCALE, independent_family
-from mckl.families.univariate import Univariate, log_of_products
+from mckl.families.univariate import Terms, Univariate, log_of_products
 
 _LEAST = 2.0**-54  # of a probability, where a uniform number is 0
 
@@ -43,11 +43,11 @@ class Logistic(Univariate):
         tail = Tail(linear=1.0 / self.scale)
         return tail, tail
 
-    def terms(self, x: Vector) -> tuple[Vector, ...]:
+    def terms(self, x: Vector) -> Terms:
         y = np.abs(x - self.location) / self.scale
         return 2.0 * scipy.special.log_expit(y), -y, -np.log(self.scale)
 
-    def ratio_terms(self, p: Univariate, x: Vector) -> tuple[Vector, ...]:
+    def ratio_terms(self, p: Univariate, x: Vector) -> Terms:
         if not isinstance(p, Logistic):
             return super().ratio_terms(p, x)
         y = (x - p.location) / p.scale

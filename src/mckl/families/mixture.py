@@ -17,7 +17,7 @@ from mckl.exact.ends import Tail
 from mckl.families.base import Family
 from mckl.families.independent import INDEPENDENT, Independent
 from mckl.families.parameters import check_names, missing, numbers
-from mckl.families.univariate import Univariate
+from mckl.families.univariate import Terms, Univariate
 from mckl.text import nearest
 
 _ADD_UP = 1e-9  # how far the sum of the weights may be from 1
@@ -72,7 +72,7 @@ class Mixture(Univariate):
     def moved(self, step: float) -> Mixture:
         return self.at(step, 1.0) if step else self
 
-    def terms(self, x: Vector) -> tuple[Vector, ...]:
+    def terms(self, x: Vector) -> Terms:
         return (self.log_density(x),)
 
     @property

@@ -10,6 +10,7 @@ from itertools import groupby
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mckl.arrays import Vector
 from mckl.draw.distribution import Distribution, Factor, Part
@@ -29,6 +30,9 @@ _LEAST_TAIL = 1e-300
 _OF_TERMS = 6.0 * EPS
 # A breakpoint this close to a finite end of the support makes no difference.
 _AT_END = 1e-60
+
+# Arrays and numbers that add up to an array.
+Terms = tuple[Vector | float, ...]
 
 
 class Relative(NamedTuple):
@@ -113,19 +117,26 @@ class Univariate(ABC):
         """Where the density peaks or has a kink."""
         return (self.location,)
 
-    def terms(self, x: Vector) -> tuple[Vector, ...]:
+    def terms(self, x: Vector) -> Terms:
         """Terms that add up to the log density at x, each right to a few roundings of itself.
 
         A family gives these, or `log_density` if this is right to a few roundings of itself.
         """
         return (self.log_density(x),)
 
-    def ratio_terms(self, p: Univariate, x: Vector) -> tuple[Vector, ...]:
+    def ratio_terms(self, p: Univariate, x: Vector) -> Terms:
         """Terms that add up to log self(x) - log p(x), each right to a few roundings of itself.
 
         They are as small as the difference where p is nearly this law and of its kind.
         """
         return (*self.terms(x), *(-term for term in p.terms(x)))
+
+    def over_normal(self, x: Vector) -> Terms | None:
+        """Terms of the log density less that of the normal law with this location and scale.
+
+        None if the two are never nearly equal.
+        """
+        return None
 
     def log_density(self, x: Vector) -> Vector:
         """The log density at x."""
@@ -189,9 +200,21 @@ class Univariate(ABC):
         return np.stack([(own - p.log_density(x)).sum(axis=-1) for p in ps])
 
 
-def rounding(terms: Sequence[Vector]) -> Vector:
+def rounding(terms: Terms) -> Vector:
     """A bound on the error of a sum of terms that are each right to a few roundings of itself."""
     return np.asarray(_OF_TERMS * sum(np.abs(term) for term in terms))
+
+
+def smaller(first: Terms, second: Terms) -> Terms:
+    """Of two ways to add up to the same number, at each point the one with the smaller terms."""
+    sizes = [np.asarray(sum(np.abs(term) for term in terms)) for terms in (first, second)]
+    return chosen(sizes[0] <= sizes[1], first, second)
+
+
+def chosen(near: NDArray[np.bool_], first: Terms, second: Terms) -> Terms:
+    """The first terms at some points, and the second terms at all others."""
+    picked = [np.where(near, term, 0.0) for term in first]
+    return *picked, *(np.where(near, 0.0, term) for term in second)
 
 
 _LARGEST = 1e300
