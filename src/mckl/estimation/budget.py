@@ -17,6 +17,7 @@ from mckl.draw.points import Sampler
 from mckl.estimation.balanced import Balanced, balanced
 from mckl.estimation.theory import over_units
 from mckl.estimation.values import Estimator, UnitTheory
+from mckl.estimation.values.base import TOO_LARGE
 from mckl.exact.moments import RATIO
 from mckl.families.base import Pair
 
@@ -145,6 +146,8 @@ class Forecasts:
             # k3 is never negative. So over dependent points the second moment of a sum is at least
             # the sum of second moments, which is infinite as well.
             return Need(None, INFINITE, unit.kind)
+        if unit.kind == "none" and unit.reason == TOO_LARGE:
+            return Need(None, FAR, unit.kind)
         if unit.kind == "exact" and abs(unit.bias) > 0 and tolerance.variance(unit.bias) <= 0:
             return Need(None, BIASED, unit.kind)
         if sampler.points.independent:

@@ -58,12 +58,15 @@ def over_units(unit: UnitTheory, units: int) -> Exact:
 
 
 def _stratified(unit: UnitTheory, of: Balanced | None, samples: int) -> Exact:
-    unbiased_points = unit.bias if unit.kind == "exact" else math.nan
+    # The mean over points is that of one point, whatever is known of its spread.
+    unbiased_points = unit.bias if unit.kind != "asymptotic" else math.nan
     if unit.variance == math.inf:
         # The integrand is never negative, so dependence between points cannot make it finite.
         return Exact(unit.bias, math.inf, math.nan, math.nan, "exact", unit.reason)
     if of is None:
-        reason = unit.reason or "over Sobol' points the theory is known for sums over coordinates"
+        reason = "over Sobol' points the theory is known for sums over coordinates"
+        if unit.kind == "none" and unit.reason:
+            reason = unit.reason
         return Exact(unbiased_points, math.nan, math.nan, math.nan, "none", reason)
     if samples & (samples - 1):
         reason = "Sobol' points are balanced only if their number is a power of two"

@@ -15,6 +15,7 @@ from mckl.estimation.budget import Forecasts
 from mckl.estimation.stages import Stage
 from mckl.estimation.tails import limit
 from mckl.estimation.values import Estimator
+from mckl.estimation.values.base import TOO_LARGE
 from mckl.text import count
 
 # A mean of r that is more standard errors than this away from 1 is no chance.
@@ -32,6 +33,8 @@ def known_reason(
         return f"the law of {name} over Sobol' points is not known"
     if unit.variance == math.inf:
         return f"the variance of {name} is infinite ({unit.reason})"
+    if unit.kind == "none" and unit.reason == TOO_LARGE:
+        return f"the variance of {name} is {TOO_LARGE}"
     if unit.kind == "none":
         return f"the error of {name} is not known here ({unit.reason})"
     if unit.kind == "exact" and abs(unit.bias) > _BIAS * half_width:

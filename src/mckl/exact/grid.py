@@ -28,6 +28,7 @@ _DROPS = 45.0  # how far a power tail is followed, in units of its integrand's l
 _LEAST = 1e-60  # breakpoints nearer to an end of the support are left out
 _FAR = -1e3  # below it log densities are added up themselves, and not their differences
 _LOST = 1e12  # log densities below -_LOST may leave no digit of a product of powers of q and p
+LARGE = 1.0  # the log r above which functions that contain r are kept over r
 _DEEP = -50.0  # r exceeds 1e21 where l is below this
 _PEAKS = (1, 2, 3, 4)  # the k whose p^k / q^(k - 1) is looked at for peaks
 _NOISE = 1e-14  # the rounding error of the sum of p's weights
@@ -175,11 +176,11 @@ class Grid:
         return np.asarray(np.logaddexp(-self.ell, self.odd - self.even) - math.log(2.0))
 
     def weights(self, power: int, paired: bool) -> tuple[Vector, Vector]:
-        """The logarithms of the weights, times r^power where r is above 1, and their errors."""
+        """The logarithms of the weights, times r^power where r is large, and their errors."""
         if not power:
             return self.log_w, self.w_error
         log_ratio = self.log_ratio(paired)
-        large = log_ratio > 0.0
+        large = log_ratio > LARGE
         of_ratio = np.maximum(self.ell_error, self.image_error) if paired else self.ell_error
         log_w = np.where(large, self._with_ratio(power, log_ratio, paired), self.log_w)
         error = self.w_error + np.where(large, power * of_ratio, 0.0)

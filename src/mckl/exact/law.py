@@ -39,6 +39,8 @@ class Law(ABC):
         Whether a sample has a mirror image. Without one L is 0, and all tilts have T = S.
     analytic
         Whether `complex_log_mgf` is implemented.
+    outcomes
+        The number of values that l takes; None where it is not finite, or not known.
     missed_mass
         p's probability of the values that q never takes, so that E r = 1 - missed_mass.
     """
@@ -47,6 +49,7 @@ class Law(ABC):
     kl_error: float
     mirrored: bool = True
     analytic: bool = False
+    outcomes: int | None = None
     missed_mass: float = 0.0
     _most_odd: int | None = None  # joint cumulants with a higher power of L are 0
 

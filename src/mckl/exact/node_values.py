@@ -1,6 +1,6 @@
 """Functions of l at the nodes of a grid, with bounds on their rounding errors.
 
-Values are kept as logarithms. Where r is above 1, a function that contains r is kept over r, whose
+Values are kept as logarithms. Where r is large, a function that contains r is kept over r, whose
 powers are among the weights (`mckl.exact.grid.Grid.weights`): neither overflows there.
 """
 
@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mckl.arrays import Vector
-from mckl.exact.grid import Grid
+from mckl.exact.grid import LARGE, Grid
 from mckl.exact.moments import EPS, Function
 from mckl.exact.phi import phi
 
@@ -61,7 +61,7 @@ def values(grid: Grid, function: Function, paired: bool) -> Values:
     most = size + made.error
     return Values(
         np.sign(made.value), np.log(size) + made.growth, np.log(most) + made.growth,
-        np.where(most > 0.0, made.error / most, 0.0), made.mean, made.mean_error,
+        _share(made.error, made.value), made.mean, made.mean_error,
         name in WITH_RATIO,
     )  # fmt: skip
 
@@ -87,15 +87,18 @@ def _without_ratio(grid: Grid, function: Function, paired: bool) -> _Given:
     error = either if paired or name == "even" else grid.ell_error
     sides = [ell for ell, _ in _sides(grid, paired)]
     if name == "half_square":
-        terms = 0.5 * np.exp(grid.log_w + 2.0 * grid.growth) * grid.ell**2
+        # Squares of l beyond 1e100 are kept over the largest, lest they overflow.
+        top = np.max(np.abs(sides), axis=0)
+        unit = np.where(top > 1e100, top, 1.0)
+        growth = 2.0 * (grid.growth + np.log(unit))
+        terms = 0.5 * np.square(grid.ell / unit) * np.exp(grid.log_w + growth)
         mean = float(terms.sum())
-        rounding = terms @ (grid.w_error + 4.0 * EPS)
-        rounding += (grid.w * np.exp(grid.growth) * np.abs(grid.ell)) @ grid.ell_error
-        mean_error = grid.left(terms) + float(rounding)
-        square = 0.5 * np.mean(np.square(sides), axis=0)
-        value = square - np.where(grid.growth > 0.0, 0.0, mean)
-        error = np.max(np.abs(sides), axis=0) * error + mean_error + 4.0 * EPS * (square + mean)
-        return _Given(value, error, 2.0 * grid.growth, mean, mean_error)
+        share = grid.w_error + 4.0 * EPS + 2.0 * _share(grid.ell_error, grid.ell)
+        mean_error = grid.left(terms) + float(terms @ share)
+        square = 0.5 * np.mean(np.square(np.array(sides) / unit), axis=0)
+        value = square - np.where(growth > 0.0, 0.0, mean)
+        error = (top / unit) * (error / unit) + mean_error + 4.0 * EPS * (square + mean)
+        return _Given(value, error, growth, mean, mean_error)
     value = (grid.even if name == "even" else np.mean(sides, axis=0)) - grid.kl
     error = error + grid.kl_error + EPS * (np.abs(value) + grid.kl)
     mean = 0.0 if name == "even" else grid.kl
@@ -106,8 +109,8 @@ def _with_ratio(grid: Grid, function: Function, paired: bool) -> _Given:
     """y = k3 - slope (r - 1) is also l + rest (r - 1); the form with the smaller terms is taken."""
     name, slope, rest = function
     log_ratio, sides = grid.log_ratio(paired), _sides(grid, paired)
-    large = log_ratio > 0.0
-    over = np.exp(-np.where(large, log_ratio, 0.0))  # 1 / r where r is above 1
+    large = log_ratio > LARGE
+    over = np.exp(-np.where(large, log_ratio, 0.0))  # 1 / r where r is large, else 1
     ratios = [np.exp(-ell - np.where(large, log_ratio, 0.0)) for ell, _ in sides]
     growth = DEGREES[name] * grid.growth
     if name == "gap":
@@ -131,8 +134,8 @@ def _with_ratio(grid: Grid, function: Function, paired: bool) -> _Given:
         (curved, -centre, -slope * x), (over * (ell - grid.kl), rest * x, nothing)
     ])  # fmt: skip
     sizes = np.abs(ways).sum(axis=1)
-    # Where r is above 1 the function phi is itself a sum, of r - 1 and l.
-    sizes[0] += np.where(large, _mean([np.abs(y) for y in less]) + over * np.abs(ell), 0.0)
+    # Where r is large the function phi is itself a sum, of r, -1 and l.
+    sizes[0] += np.where(large, 1.0 + over * (1.0 + np.abs(ell)), 0.0)
     sizes[1] += over * np.abs(ell)
     first = sizes[0] <= sizes[1]
     value = np.where(first, ways[0].sum(axis=0), ways[1].sum(axis=0))
@@ -141,6 +144,12 @@ def _with_ratio(grid: Grid, function: Function, paired: bool) -> _Given:
     ])  # fmt: skip
     error = error + over * grid.kl_error + 4.0 * EPS * np.min(sizes, axis=0)
     return _Given(value, error, growth, grid.kl, grid.kl_error)
+
+
+def _share(error: Vector, value: Vector) -> Vector:
+    """The error as a share of the value, at most 1."""
+    size = np.abs(value) + error
+    return np.where(size > 0.0, error / size, 0.0)
 
 
 def _mean(arrays: list[Vector]) -> Vector:

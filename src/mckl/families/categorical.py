@@ -20,6 +20,10 @@ from numpy.typing import NDArray
 from mckl.arrays import Vector
 from mckl.draw.alias import Alias, alias_tables
 from mckl.draw.distribution import Distribution
+from mckl.exact import joint
+from mckl.exact.moments import EPS, Moments
+from mckl.exact.outcomes import Outcomes
+from mckl.exact.phi import phi
 from mckl.families.base import Family, Side
 from mckl.families.categorical_scores import CategoricalScores
 from mckl.families.exponential import Exponential, ExponentialPair, log_quotient, text_of
@@ -34,7 +38,7 @@ class _Line:
     def __init__(self, log_q: Vector, d: Vector, log_mass: float) -> None:
         self._log_q, self._d, self.log_mass = log_q, d, log_mass
 
-    def derivatives(self, t: Vector, order: int) -> Vector:
+    def derivatives(self, t: Vector, order: int) -> Moments:
         """The cumulants of d under the weights q e^(t d), for every t."""
         weight = scipy.special.softmax(self._log_q[:, None] + np.outer(self._d, t), axis=0)
         mean = self._d @ weight
@@ -44,11 +48,9 @@ class _Line:
         for _ in range(2, order + 1):
             power = power * away
             mu.append(power.sum(axis=0))
-        kappa = [np.zeros(t.size), np.zeros(t.size)]
-        for m in range(2, order + 1):
-            less = sum(math.comb(m - 1, k - 1) * kappa[k] * mu[m - k] for k in range(2, m))
-            kappa.append(mu[m] - less)
-        return np.stack(kappa[2:])
+        moments = np.stack(mu)
+        made = joint.cumulants(Moments(moments, 16.0 * EPS * np.abs(moments)), 1)
+        return Moments(made.value[2:], made.error[2:])
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,6 +116,33 @@ class Categorical(Exponential):
         # A constant has no effect; without it, rounding is relative to the differences.
         return d - np.where(taken, self.probabilities @ d, 0.0)
 
+    def outcomes(self, p: Categorical) -> tuple[Outcomes, Vector]:
+        """The categories that q can take; probabilities are as stored, over their exact sum."""
+        taken = self.logits > -np.inf
+        (log_q, q_error), (log_p, p_error) = _logs(self), _logs(p)
+        d, d_error = _differences(self, p)
+        # From a category that both sides take, so that l = d less the log of p's mean of e^d.
+        d -= d[np.argmax(np.minimum(log_q, log_p))]
+        d_error += EPS * np.where(taken, np.abs(d), 0.0)
+        mean, mean_error = _log_mean_exp(d, d_error, log_p, p_error)
+        ell = (d - mean)[taken]
+        ell_error = d_error[taken] + mean_error + EPS * np.abs(ell)
+        lost = np.exp(log_p[~taken])
+        missed, missed_error = math.fsum(lost), math.fsum(lost * (p_error[~taken] + EPS))
+        q, r_q, error = np.exp(log_q[taken]), np.exp(log_q[taken] - ell), q_error[taken]
+        with np.errstate(over="ignore", invalid="ignore"):  # where r may overflow, q r does not
+            far = ell < -100.0
+            terms = np.where(far, r_q + q * (ell - 1.0), q * phi(-ell))
+        errors = terms * (error + 10.0 * EPS + np.where(far, 2.0 * EPS * np.abs(ell), 0.0))
+        errors += np.abs(q - r_q) * ell_error + r_q * ell_error**2
+        kl = math.fsum(terms) + missed
+        kl_error = math.fsum(errors) + missed_error + EPS * kl
+        one = np.ones(1)
+        return Outcomes(
+            np.zeros(1, dtype=np.intp), log_q[taken], error, ell, ell_error,
+            Moments(kl * one, kl_error * one), Moments(missed * one, missed_error * one),
+        ), one  # fmt: skip
+
     def scores(self, ell: Vector) -> CategoricalScores:
         return CategoricalScores(self.probabilities, ell)
 
@@ -149,6 +178,56 @@ class Categorical(Exponential):
                 "KL is infinite"
             )
         return ExponentialPair(self, p)
+
+
+def _logs(side: Categorical) -> tuple[Vector, Vector]:
+    """The log probabilities, and bounds on the relative errors of their exponentials."""
+    given = side.given
+    if given is None:
+        away = side.logits - side.logits.max()
+        log_p = away - math.log(math.fsum(np.exp(away)))
+    else:
+        with np.errstate(divide="ignore"):
+            log_p = np.log(given / math.fsum(given))
+    count = 6.0 + math.log(log_p.size)
+    return log_p, EPS * (count + 2.0 * np.where(log_p > -np.inf, -log_p, 0.0))
+
+
+def _differences(q: Categorical, p: Categorical) -> tuple[Vector, Vector]:
+    """log q - log p up to a constant, -inf where q = 0, and bounds on the errors."""
+    taken = q.logits > -np.inf
+    d, error = np.full(taken.size, -np.inf), np.zeros(taken.size)
+    if q.given is not None and p.given is not None:
+        d[taken] = log_quotient(q.given[taken], p.given[taken])
+    else:
+        d[taken] = q.logits[taken] - p.logits[taken]
+        for side in (q, p):
+            if side.given is not None:  # its logits are rounded
+                error[taken] += EPS * np.abs(side.logits[taken])
+    error[taken] += 4.0 * EPS * np.abs(d[taken])
+    return d, error
+
+
+def _log_mean_exp(
+    d: Vector, d_error: Vector, log_p: Vector, p_error: Vector
+) -> tuple[float, float]:
+    """The logarithm of the mean of e^d under p, and a bound on its error."""
+    here = log_p > -np.inf
+    d, d_error, log_p, p_error = (x[here] for x in (d, d_error, log_p, p_error))
+    p = np.exp(log_p)
+    with np.errstate(over="ignore"):
+        grown = np.exp(log_p + d)
+        above = np.where(d < 1.0, p * np.expm1(d), grown - p)
+        total = float(above.sum())
+    if -0.5 < total < 1e3:  # little cancels, and nothing overflows
+        value = math.log1p(math.fsum(above))
+        error = np.abs(above) * (p_error + 4.0 * EPS) + grown * d_error
+        far = np.where(d < 1.0, 0.0, 2.0 * EPS * grown * np.abs(d))
+        return value, 2.0 * float((error + far).sum()) / (1.0 + total) + 2.0 * EPS * abs(value)
+    value = float(scipy.special.logsumexp(log_p + d))
+    share = np.exp(log_p + d - value)
+    terms = share * (d_error + p_error + EPS * np.where(share > 0.0, np.abs(log_p + d), 0.0))
+    return value, float(np.nansum(terms)) + EPS * (8.0 + 2.0 * abs(value))
 
 
 def _side(given: Mapping[str, Any]) -> Categorical:

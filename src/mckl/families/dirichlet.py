@@ -12,6 +12,7 @@ import scipy
 
 from mckl.arrays import Vector
 from mckl.draw.distribution import Distribution
+from mckl.exact.moments import EPS, Moments
 from mckl.families.base import Family, Side
 from mckl.families.exponential import Exponential, ExponentialPair, text_of
 from mckl.families.gamma_function import zeta_rest
@@ -42,21 +43,31 @@ class _Line:
             float(np.min(ends[d < 0], initial=math.inf)),
         )
 
-    def derivatives(self, t: Vector, order: int) -> Vector:
+    def derivatives(self, t: Vector, order: int) -> Moments:
         d = self._d[:, None]
         alpha = self._alpha[:, None] + t * d
+        # Towards an end of the line a concentration is small beside its terms.
+        rounding = EPS * (1.0 + (self._alpha[:, None] + np.abs(t * d)) / alpha)
         whole, d_whole = alpha.sum(axis=0), d.sum()
         u, mean = d / alpha, d_whole / whole
-        away = alpha * (u - mean) ** 2
-        out = np.empty((order - 1, t.size))
-        inner = np.ones_like(u)  # sum over k of (k + 1) mean^k u^(m - 2 - k)
+        apart = u - mean
+        away = alpha * apart**2
+        # What apart loses: more where all u are about the same.
+        lost = np.abs(apart) * (np.abs(apart) * 4.0 + 4.0 * (np.abs(u) + np.abs(mean))) * alpha
+        out = Moments(*(np.empty((order - 1, t.size)) for _ in range(2)))
+        inner = size = np.ones_like(u)  # sum over k of (k + 1) mean^k u^(m - 2 - k)
         last = np.ones_like(mean)
         for m in range(2, order + 1):
-            rest = (d**m * zeta_rest(m, alpha)).sum(axis=0) - d_whole**m * zeta_rest(m, whole)
+            rests = d**m * zeta_rest(m, alpha), -(d_whole**m) * zeta_rest(m, whole)
+            rest = rests[0].sum(axis=0) + rests[1]
             sign = (-1.0) ** m * math.factorial(m - 2)
-            out[m - 2] = sign * ((away * inner).sum(axis=0) + (m - 1) * rest)
+            out.value[m - 2] = sign * ((away * inner).sum(axis=0) + (m - 1) * rest)
+            terms = ((lost + m * away) * size + 40.0 * m * m * np.abs(rests[0])) * rounding
+            of_whole = 40.0 * m * m * EPS * np.abs(rests[1])
+            out.error[m - 2] = abs(sign) * (terms.sum(axis=0) + of_whole)
             last = last * mean
             inner = inner * u + m * last
+            size = size * np.abs(u) + m * np.abs(last)
         return out
 
 

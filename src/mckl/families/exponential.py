@@ -10,6 +10,9 @@ which is infinite where the line has left the natural parameter space. K(s) is s
 second divided difference of phi at -1, 0 and s. That is an integral of phi''(t) > 0, the variance
 of l under the law at t, against a hat function (the formula of Hermite and Genocchi). So no digit
 is lost however close q is to p, and a family implements only phi's derivatives from the second on.
+
+Moments of functions of l are sums over outcomes where a family has them (`mckl.exact.outcomes`),
+and otherwise integrals along the line (`mckl.families.line_moments`).
 """
 
 from __future__ import annotations
@@ -26,9 +29,13 @@ import numpy as np
 from mckl.arrays import Vector
 from mckl.draw.distribution import Distribution, Factor, Part
 from mckl.draw.form import Form, Seconds
+from mckl.exact import joint
 from mckl.exact.integrands import sums_over
 from mckl.exact.law import Law, Tilt
+from mckl.exact.moments import ELL, EPS, Bounded, Function, Moments, settled
+from mckl.exact.outcomes import Outcomes
 from mckl.families.base import OtherFamilyError, Pair, Side
+from mckl.families.line_moments import LineLaw
 from mckl.families.scores import Scores
 from mckl.text import number
 
@@ -36,6 +43,9 @@ _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(12)
 _SETTLED = 1e-13  # the largest change by halving a panel, relative to the whole integral
 _BORDER = 1e-12  # a tilt within this relative distance of the border counts as the border
 _DEEPEST = 200  # the most times that a panel is halved
+_LARGEST = 709.0  # the logarithm of E r^k above which it exceeds float64
+_MOST = 4  # the largest power of r in a moment
+_ORDER = 8  # the largest order of a cumulant of l
 
 
 class Line(Protocol):
@@ -52,30 +62,35 @@ class Line(Protocol):
     ends: tuple[float, float]
     log_mass: float
 
-    def derivatives(self, t: Vector, order: int) -> Vector:
-        """The derivatives 2 to `order` of phi at every t, shape (order - 1, t.size)."""
+    def derivatives(self, t: Vector, order: int) -> Moments:
+        """The derivatives 2 to `order` of phi at every t, and bounds, shape (order - 1, t.size)."""
 
 
-def integral(f: Callable[[Vector], Vector], low: float, high: float) -> float:
+def integral(f: Callable[[Vector], Vector], low: float, high: float) -> Bounded:
     """The integral of a function f >= 0 by Gauss and Legendre's rule on panels.
 
-    Panels are halved until halving them once more changes nothing.
+    Panels are halved until halving them once more changes nothing. The bound is what the last
+    halving changed, which is far more than what it left, and rounding.
     """
     panels = np.array([[low, high]])
-    values, done = _panels(f, panels), 0.0
+    values, done, left = _panels(f, panels), 0.0, 0.0
     for _ in range(_DEEPEST):
         middle = panels.mean(axis=1)
         halves = np.stack((panels[:, 0], middle, middle, panels[:, 1]), axis=1).reshape(-1, 2)
         finer = _panels(f, halves).reshape(-1, 2)
         total = done + float(finer.sum())
         if not math.isfinite(total):
-            return math.inf
-        wrong = np.abs(finer.sum(axis=1) - values) > _SETTLED * total
+            return Bounded(math.inf, 0.0)
+        change = np.abs(finer.sum(axis=1) - values)
+        wrong = change > _SETTLED * total
         done += float(finer[~wrong].sum())
+        left += float(change[~wrong].sum())
         if not wrong.any():
-            break
+            return Bounded(done, left + 8.0 * EPS * done)
         panels, values = halves.reshape(-1, 2, 2)[wrong].reshape(-1, 2), finer[wrong].ravel()
-    return done
+    return Bounded(
+        done + float(values.sum()), left + float(change[wrong].sum()) + 8.0 * EPS * total
+    )
 
 
 def _panels(f: Callable[[Vector], Vector], panels: Vector) -> Vector:
@@ -88,30 +103,78 @@ def _panels(f: Callable[[Vector], Vector], panels: Vector) -> Vector:
 class ExponentialLaw(Law):
     """The law of l for a pair of one exponential family; its samples have no mirror image.
 
-    `factors` has the line of each distinct independent factor and how many factors share it; None
-    where a sample is one factor.
+    Parameters
+    ----------
+    line
+        The function phi.
+    outcomes
+        The outcomes of each distinct independent factor, and how many factors share them; None for
+        a sample that is one factor with uncountably many.
     """
 
     mirrored = False
     _most_odd = 0
 
-    def __init__(self, line: Line, factors: Sequence[tuple[Line, float]] | None = None) -> None:
-        super().__init__()
-        self._line = line
-        self._factors: Sequence[tuple[Law, float]] = [(self, 1.0)]
-        if factors is not None:
-            self._factors = [(ExponentialLaw(of), count) for of, count in factors]
+    def __init__(self, line: Line, outcomes: tuple[Outcomes, Vector] | None = None) -> None:
+        self._line, self._outcomes = line, outcomes
         self._known: dict[float, Vector] = {}
         self._logs: dict[float, float] = {}
         self._means: dict[float, float] = {}
         self.missed_mass = -math.expm1(line.log_mass)
-        self.kl = integral(lambda t: (1.0 + t) * self._second(t), -1.0, 0.0) - line.log_mass
+        if outcomes is None:
+            self.kl, self.kl_error = self._bounded(lambda t: 1.0 + t, -1.0, 0.0)
+            return
+        of, counts = outcomes
+        self.kl = math.fsum(of.kl.value * counts)
+        self.kl_error = math.fsum(of.kl.error * counts) + 2.0 * EPS * self.kl
+        if of.finite:
+            self.outcomes = int(np.unique(of.ell).size)
 
-    def factors(self) -> Sequence[tuple[Law, float]]:
-        return self._factors
+    def parts(self, order: int) -> Moments:
+        made = self.ell_cumulants(order)
+        value, error = np.zeros((2, order + 1, order + 1))
+        value[:, 0], error[:, 0] = made
+        return Moments(value, error)
+
+    def ell_cumulants(self, order: int) -> Moments:
+        """The cumulants of l from order 2 on, shape (order + 1,)."""
+        if self._outcomes is not None and self._outcomes[0].finite:
+            of = self._outcomes[0].moments((ELL,), order)  # of a sample, which is one factor
+            return joint.cumulants(Moments(of.value[:, 0], of.error[:, 0]), 1)
+        value, error = np.zeros((2, order + 1))
+        with np.errstate(over="ignore", invalid="ignore"):
+            made = self._line.derivatives(np.zeros(1), order)
+        value[2:], error[2:] = (of[:, 0] for of in made)
+        return settled(value, error)
+
+    def factor_moments(
+        self, functions: Sequence[Function], paired: bool, order: int
+    ) -> tuple[Moments, Vector]:
+        if self._outcomes is not None:
+            of, counts = self._outcomes
+            return of.moments(functions, order), counts
+        powers = range(2, _MOST + 1)
+        finite = [k for k in powers if self.log_mgf((-k, -k)) < _LARGEST]
+        law = LineLaw(
+            self._line.derivatives,
+            Bounded(self.kl, self.kl_error),
+            self.ell_cumulants(_ORDER),
+            max(finite, default=1),
+            lambda k: not self.is_finite((-k, -k)),
+        )
+        made = law.moments(functions, order)
+        return Moments(made.value[..., None], made.error[..., None]), np.ones(1)
 
     def _second(self, t: Vector) -> Vector:
-        return np.asarray(self._line.derivatives(t, 2)[0])
+        return np.asarray(self._line.derivatives(t, 2).value[0])
+
+    def _bounded(self, weight: Callable[[Vector], Vector], low: float, high: float) -> Bounded:
+        """The integral of a weight >= 0 times phi'', with the bound that phi'' adds."""
+        value, error = integral(lambda t: weight(t) * self._second(t), low, high)
+        of_second = integral(
+            lambda t: weight(t) * self._line.derivatives(t, 2).error[0], low, high
+        ).value
+        return Bounded(value, error + of_second)
 
     def is_finite(self, tilt: Tilt, order: int = 0) -> bool:
         low, high = self._line.ends
@@ -134,16 +197,9 @@ class ExponentialLaw(Law):
         if s in (-1.0, 0.0):
             return of_mass
         a, b, c = sorted((-1.0, 0.0, s))
-        up = integral(lambda t: (t - a) * self._second(t), a, b) / (b - a)
-        down = integral(lambda t: (c - t) * self._second(t), b, c) / (c - b)
+        up = integral(lambda t: (t - a) * self._second(t), a, b).value / (b - a)
+        down = integral(lambda t: (c - t) * self._second(t), b, c).value / (c - b)
         return s * (s + 1.0) * (up + down) / (c - a) + of_mass
-
-    def prepare(self, tilt: Tilt, order: int) -> None:
-        known, order = self._known.get(tilt[0]), max(order, 4)
-        if known is None or len(known) < order - 1:
-            with np.errstate(over="ignore", invalid="ignore"):
-                made = self._line.derivatives(np.array([tilt[0]]), order)[:, 0]
-            self._known[tilt[0]] = made
 
     def cumulant(self, i: int, j: int, tilt: Tilt = (0, 0)) -> float:
         if j > 0:
@@ -153,11 +209,15 @@ class ExponentialLaw(Law):
         if i < 2:
             s = float(tilt[0])
             if s not in self._means:
-                size = integral(self._second, min(s, 0.0), max(s, 0.0))
+                size = integral(self._second, min(s, 0.0), max(s, 0.0)).value
                 self._means[s] = math.copysign(size, s) if s else 0.0
             return self._means[s]
-        self.prepare(tilt, i)
-        return float(self._known[tilt[0]][i - 2])
+        known = self._known.get(tilt[0])
+        if known is None or len(known) < i - 1:
+            with np.errstate(over="ignore", invalid="ignore"):
+                known = self._line.derivatives(np.array([tilt[0]]), max(i, 4)).value[:, 0]
+            self._known[tilt[0]] = known
+        return float(known[i - 2])
 
 
 class Exponential(Side):
@@ -195,8 +255,8 @@ class Exponential(Side):
     def line(self, p: Any) -> Line:
         """The function phi on the line through p and this law."""
 
-    def factor_lines(self, p: Any) -> Sequence[tuple[Line, float]] | None:
-        """The line of each distinct factor and how many factors share it; None for one factor."""
+    def outcomes(self, p: Any) -> tuple[Outcomes, Vector] | None:
+        """The outcomes of each distinct factor, and the counts; None where there are too many."""
         return None
 
     def factor_log_ratios(self, p: Any, draw: Any) -> Vector | None:
@@ -245,7 +305,7 @@ class ExponentialPair(Pair):
         self.dimension = q.dimension
 
     def _law(self) -> ExponentialLaw:
-        return ExponentialLaw(self.line, self.q.factor_lines(self.p))
+        return ExponentialLaw(self.line, self.q.outcomes(self.p))
 
     @property
     def reverse_kl(self) -> float:
@@ -332,4 +392,9 @@ def log_quotient(v: Vector, w: Vector) -> Vector:
     """log(v / w) for positive v and w, to full relative accuracy where they are close."""
     apart = (v - w) / w
     near = np.abs(apart) < 0.5
-    return np.where(near, np.log1p(np.where(near, apart, 0.0)), np.log(v) - np.log(w))
+    with np.errstate(over="ignore", under="ignore", divide="ignore"):
+        quotient, apart = v / w, np.where(near, apart, 0.0)
+        far = np.where(
+            (quotient > 1e-300) & (quotient < 1e300), np.log(quotient), np.log(v) - np.log(w)
+        )
+    return np.where(near, np.log1p(apart), far)

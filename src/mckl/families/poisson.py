@@ -1,4 +1,10 @@
-"""Independent Poisson counts: phi(t) = sum rate_q e^(t d), d = log rate_q - log rate_p."""
+"""Independent Poisson counts: phi(t) = sum rate_q e^(t d), d = log rate_q - log rate_p.
+
+E r^k of a factor gets its value near the count rate_q (rate_p / rate_q)^k, the mean of the law that
+is tilted by r^k. Its distribution is summed over a window of counts about each of these. Where the
+rates are large only every so many counts are taken: as the summand is smooth, its sum over counts
+with a step of a third of the standard deviation differs by e^-170 of it (Poisson's formula).
+"""
 
 from __future__ import annotations
 
@@ -11,12 +17,21 @@ import numpy as np
 
 from mckl.arrays import Vector
 from mckl.draw.distribution import Distribution
-from mckl.exact.integrands import k3
+from mckl.exact.integrands import k3, x_minus_log1p
+from mckl.exact.moments import EPS, Moments
+from mckl.exact.outcomes import Outcomes
+from mckl.exact.phi import phi
 from mckl.families.base import Family, Side
 from mckl.families.exponential import Exponential, ExponentialPair, log_quotient, text_of
 from mckl.families.parameters import check_names, missing, numbers
 
 _MOST_RATE = 1e15  # counts above this are not exact in float64
+_SUMMED = 400.0  # with a larger rate not every count is taken
+_POWERS = 4  # windows are about the tilts by r^0 to r^4
+_WIDE = 15.0  # half a window's width, in standard deviations; and so many counts more
+_MORE = 40.0
+_LARGEST = 709.0  # the logarithm of E r^k above which it is not known
+_FACTORIALS = np.cumprod([1.0, *np.arange(1.0, 30.0)])
 
 
 class _Line:
@@ -25,9 +40,12 @@ class _Line:
     def __init__(self, rate: Vector, d: Vector) -> None:
         self._rate, self._d = rate, d
 
-    def derivatives(self, t: Vector, order: int) -> Vector:
-        powers = self._d ** np.arange(2, order + 1)[:, None]
-        return np.asarray((powers * self._rate) @ np.exp(np.outer(self._d, t)))
+    def derivatives(self, t: Vector, order: int) -> Moments:
+        orders = np.arange(2.0, order + 1.0)[:, None]
+        terms = self._d**orders * self._rate
+        exponents = np.outer(self._d, t)
+        sizes = np.abs(terms) @ (np.exp(exponents) * (8.0 + order + 4.0 * np.abs(exponents)))
+        return Moments(terms @ np.exp(exponents), EPS * sizes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,13 +78,26 @@ class Poisson(Exponential):
     def line(self, p: Poisson) -> _Line:
         return _Line(self.rate, self.coefficients(p))
 
-    def factor_lines(self, p: Poisson) -> list[tuple[_Line, float]]:
-        every = np.stack((self.rate, self.coefficients(p)), axis=1)
-        rows, counts = np.unique(every, axis=0, return_counts=True)
-        return [
-            (_Line(rate, d), float(count))
-            for (rate, d), count in zip(rows[..., None], counts, strict=True)
-        ]
+    def outcomes(self, p: Poisson) -> tuple[Outcomes, Vector]:
+        """Counts of each distinct factor about where the moments get their values."""
+        rows = np.stack((self.rate, p.rate, self.coefficients(p)), axis=1)
+        rows, many = np.unique(rows, axis=0, return_counts=True)
+        rate, p_rate, d = rows.T
+        windows = [_windows(*row) for row in rows]
+        sizes = np.array([n.size for n, _, _ in windows])
+        n, step = (np.concatenate([of[k] for of in windows]) for k in (0, 1))
+        log_q, q_error = _log_probability(n, np.repeat(rate, sizes))
+        kl = _kl(rate, p_rate, d)
+        ways = np.repeat(np.stack((*rows.T, kl.value)), sizes, axis=1)
+        zero = np.zeros(rate.size)
+        made = Outcomes(
+            np.cumsum(sizes) - sizes, log_q + np.log(np.abs(step)), q_error + EPS,
+            *_log_ratio(n, *ways), kl, Moments(zero, zero),
+            # Every second count has twice the weight then, and the others none.
+            coarse=np.where(np.abs(step) == 1.0, 1.0, np.where(step > 0.0, 2.0, 0.0)),
+            powers=np.array([powers for _, _, powers in windows]),
+        )  # fmt: skip
+        return made, many.astype(np.float64)
 
     def factor_log_ratios(self, p: Poisson, draw: Vector) -> Vector:
         d = self.coefficients(p)
@@ -94,6 +125,78 @@ class Poisson(Exponential):
             )
         q, p = (Poisson(np.broadcast_to(side.rate, (length,))) for side in (self, p))
         return ExponentialPair(q, p)
+
+
+def _kl(rate: Vector, p_rate: Vector, d: Vector) -> Moments:
+    """The KL of each count, rate (e^-d - 1 + d), with bounds on the errors."""
+    near = np.abs(d) < 1.0
+    value = np.where(near, rate * phi(-np.where(near, d, 0.0)), p_rate - rate + rate * d)
+    of_d = np.abs((rate - p_rate) * d)
+    return Moments(
+        value, EPS * (12.0 * value + 5.0 * np.where(near, of_d, rate * (1.0 + np.abs(d))))
+    )
+
+
+def _windows(rate: float, p_rate: float, d: float) -> tuple[Vector, Vector, int]:
+    """The counts to take, how far apart they are, with signs that alternate, and the powers of r.
+
+    Moments with higher powers than the last are not known.
+    """
+    means = [rate, p_rate]
+    # log E r^k is rate (e^(-k d) - 1) - k (p_rate - rate).
+    while len(means) <= _POWERS:
+        k = len(means)
+        if not rate * float(phi(-k * d) - k * phi(-d)) < _LARGEST:
+            break
+        means.append(rate * math.exp(-k * d))
+    spans: list[list[float]] = []
+    for mean in sorted(means):
+        half = _WIDE * math.sqrt(mean) + _MORE
+        low, high = max(math.floor(mean - half), 0.0), math.ceil(mean + half)
+        if spans and low <= spans[-1][1]:
+            spans[-1][1] = high
+        else:
+            spans.append([low, high, mean])
+    counts, steps = [], []
+    for low, high, mean in spans:
+        step = 1.0 if mean < _SUMMED else math.floor(math.sqrt(mean) / 3.0)
+        n = np.arange(low, high + 1.0, step)
+        counts.append(n)
+        steps.append(step * (1.0 - 2.0 * (np.arange(n.size) % 2)))
+    return np.concatenate(counts), np.concatenate(steps), len(means) - 1
+
+
+def _log_probability(n: Vector, rate: Vector) -> tuple[Vector, Vector]:
+    """The log probabilities of counts n, and bounds on the relative errors of probabilities.
+
+    Loader, "Fast and accurate computation of binomial probabilities" (2000): the deviance
+    n (u - log(1 + u)) with u = (rate - n) / n, log(2 pi n) / 2, and the rest of Stirling's formula.
+    """
+    few = n < _FACTORIALS.size
+    m = np.where(few, 30.0, n)
+    u = (rate - m) / m
+    near = np.abs(u) < 0.5
+    apart = m * np.log(rate / m)
+    deviance = np.where(near, m * x_minus_log1p(np.where(near, u, 0.0)), rate - m - apart)
+    of_deviance = np.where(near, deviance, rate + m + np.abs(apart))
+    m2 = m * m
+    rest = (1.0 - (1.0 - (2.0 / 7.0 - 3.0 / (14.0 * m2)) / m2) / (30.0 * m2)) / (12.0 * m)
+    own = 0.5 * np.log(2.0 * math.pi * m) + rest
+    k = np.where(few, n, 0.0)
+    powers, factorial = k * np.log(rate), np.log(_FACTORIALS[k.astype(np.intp)])
+    size = np.where(few, np.abs(powers) + rate + factorial, of_deviance + own)
+    return np.where(few, powers - rate - factorial, -deviance - own), EPS * (12.0 + 3.0 * size)
+
+
+def _log_ratio(
+    n: Vector, rate: Vector, p_rate: Vector, d: Vector, kl: Vector
+) -> tuple[Vector, Vector]:
+    """l at counts n, and bounds on its errors: n d - (rate - p_rate), or d (n - rate) + KL."""
+    ways = (n * d, p_rate - rate), (d * (n - rate), kl)
+    sizes = [np.abs(a) + np.abs(b) for a, b in ways]
+    return np.where(sizes[0] < sizes[1], sum(ways[0]), sum(ways[1])), 12.0 * EPS * np.minimum(
+        *sizes
+    )
 
 
 def _side(given: Mapping[str, Any]) -> Poisson:

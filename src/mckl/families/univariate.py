@@ -117,9 +117,12 @@ class Univariate(ABC):
         """Where the density peaks or has a kink."""
         return (self.location,)
 
-    @abstractmethod
     def terms(self, x: Vector) -> Terms:
-        """Terms that add up to the log density at x, each right to a few roundings of itself."""
+        """Terms that add up to the log density at x, each right to a few roundings of itself.
+
+        A family gives these, or `log_density` if this is right to a few roundings of itself.
+        """
+        return (self.log_density(x),)
 
     def ratio_terms(self, p: Univariate, x: Vector) -> Terms:
         """Terms that add up to log self(x) - log p(x), each right to a few roundings of itself.

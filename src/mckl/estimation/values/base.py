@@ -28,9 +28,13 @@ class UnitTheory(NamedTuple):
     A unit is one sample, or one antithetic pair. Over N units the estimate has the bias
     ``bias + bias_times_n / N`` in nats, the variance ``variance / N`` in nats squared, the skewness
     ``skewness / sqrt(N)`` and the excess kurtosis ``excess_kurtosis / N``. NaN means not known, and
-    inf is a value; `reason` says why something is infinite. An asymptotic theory (`kind`) says
-    nothing about fewer than `least_units` units, nor about the bias over fewer than
+    inf is a value; `reason` says why something is infinite or not known. An asymptotic theory
+    (`kind`) says nothing about fewer than `least_units` units, nor about the bias over fewer than
     `least_units_of_bias`.
+
+    `relative_error` is the largest bound on the error of these numbers: relative to the variance,
+    to the RMSE of one unit for a bias, and to the number or 1, whichever is larger, for skewness
+    and kurtosis. A number whose bound exceeds `LARGEST_ERROR` is NaN.
     """
 
     bias: float
@@ -223,18 +227,22 @@ def exact_theory(bias: Bounded, mean: float, moments: Moments, why_infinite: str
     if math.isinf(variance):
         return UnitTheory(bias.value, math.inf, math.nan, math.nan, reason=why_infinite)
     if math.isnan(variance):
-        return unknown(f"the variance is {TOO_LARGE}, or its integral did not settle")
+        return unknown(TOO_LARGE)._replace(bias=math.nan if bias.error else bias.value)
     if is_nothing(second, mean):
-        return _checked(bias, 0.0, [(0.0, 0.0), (0.0, 0.0)], 0.0)
+        return _checked(bias, 0.0, {"skewness": (0.0, 0.0), "kurtosis": (0.0, 0.0)}, 0.0)
     if second.relative > LARGEST_ERROR:
-        return unknown(NOT_SETTLED.format(second.relative))
+        unsettled = unknown(NOT_SETTLED.format(second.relative))
+        return unsettled._replace(bias=math.nan if bias.error else bias.value)
     share = second.error / variance
     skewness = float(np.divide(third.value, np.power(variance, 1.5)))
     kurtosis = float(np.divide(fourth.value, np.square(variance)))
-    shapes = [
-        (skewness, third.error / variance**1.5 + 1.5 * share * abs(skewness)),
-        (kurtosis - 3.0, fourth.error / variance**2 + 2.0 * share * abs(kurtosis) + 3.0 * EPS),
-    ]
+    shapes = {
+        "skewness": (skewness, third.error / variance**1.5 + 1.5 * share * abs(skewness)),
+        "kurtosis": (
+            kurtosis - 3.0,
+            fourth.error / variance**2 + 2.0 * share * abs(kurtosis) + 3.0 * EPS,
+        ),
+    }
     return _checked(bias, variance, shapes, share)
 
 
@@ -245,22 +253,23 @@ def is_nothing(variance: Bounded, mean: float) -> bool:
 
 
 def _checked(
-    bias: Bounded, variance: float, shapes: list[tuple[float, float]], share: float
+    bias: Bounded, variance: float, shapes: Mapping[str, tuple[float, float]], share: float
 ) -> UnitTheory:
     """The theory without the numbers whose bounds are too large."""
-    rmse = math.hypot(math.sqrt(variance), bias.value)
-    of_bias = bias.error / rmse if bias.error else 0.0
-    known, largest, off = [], share, bias.value
-    if of_bias <= LARGEST_ERROR:
-        largest = max(largest, of_bias)
-    else:
-        off = math.nan
-    for value, error in shapes:
+    off, largest, known, reason = bias.value, share, [], None
+    if bias.error:
+        bound = bias.error / math.hypot(math.sqrt(variance), off)
+        off, largest = (off, max(largest, bound)) if bound <= LARGEST_ERROR else (math.nan, largest)
+    for name, (value, error) in shapes.items():
         bound = error / max(1.0, abs(value)) if math.isfinite(value) else 0.0
-        good = math.isinf(value) or bound <= LARGEST_ERROR
-        known.append(value if good and not math.isnan(value) else math.nan)
-        largest = max(largest, bound if good else 0.0)
-    return UnitTheory(off, variance, known[0], known[1], relative_error=largest)
+        if math.isnan(value) or bound > LARGEST_ERROR:
+            why = TOO_LARGE if math.isnan(value) else f"only known to {bound:.1g}"
+            reason = reason or f"the {name} is {why}"
+            known.append(math.nan)
+        else:
+            known.append(value)
+            largest = max(largest, bound)
+    return UnitTheory(off, variance, known[0], known[1], reason=reason, relative_error=largest)
 
 
 def theory_of_sum(law: Law, paired: bool, function: Function, unbiased: bool) -> UnitTheory:
@@ -281,6 +290,16 @@ def less_kl(mean: Bounded, law: Law, name: str) -> Bounded:
         return Bounded(missed.value, missed.error)
     off = mean.value - law.kl
     return Bounded(off, mean.error + law.kl_error + EPS * abs(off))
+
+
+def controlled_theory(law: Law, paired: bool, slope: float = 0.0) -> UnitTheory:
+    """The theory of the mean of k3 - slope (r - 1), which is l + (1 - slope) (r - 1)."""
+    block = law.block(paired, 4, slope, 1.0 - slope)
+    y = (0, 0) if paired else (0,)
+    moments = Moments(block.value[y], block.error[y])
+    missed = 0.0 - (1.0 - slope) * law.missed_mass  # so that 0 is not shown as -0
+    bias = Bounded(missed, 8.0 * EPS * abs(missed))
+    return exact_theory(bias, law.kl + missed, moments, why_infinite_sum(law, "k3"))
 
 
 def why_infinite_sum(law: Law, name: str) -> str:

@@ -6,24 +6,12 @@ finite only if E r^2 is, so p's tails must not be much heavier than q's. For nor
 rho^2 = (sigma_q / sigma_p)^2 must exceed 1/2.
 """
 
-from mckl.estimation.values.base import UnitTheory, exact_theory, plain_mean, why_infinite_sum
-from mckl.exact.law import Law
-from mckl.exact.moments import EPS, Bounded, Moments
-
-
-def _theory(law: Law, paired: bool) -> UnitTheory:
-    block = law.block(paired, 4)
-    y = (0, 0) if paired else (0,)
-    moments = Moments(block.value[y], block.error[y])
-    missed = 0.0 - law.missed_mass  # so that 0 is not shown as -0
-    bias = Bounded(missed, 8.0 * EPS * abs(missed))
-    return exact_theory(bias, law.kl + missed, moments, why_infinite_sum(law, "k3"))
-
+from mckl.estimation.values.base import controlled_theory, plain_mean
 
 K3 = plain_mean(
     "k3",
     "k3",
-    _theory,
+    controlled_theory,
     uses_ratio=True,
     never_negative=True,
     weakness="misses the rare, large r = p/q",

@@ -153,6 +153,8 @@ def theory(law: Law, paired: bool, moments: JointMoments) -> UnitTheory:
         )
     if not law.is_finite((0, 0), 2):
         return unknown(POWERS)
+    if law.ell(2, paired).value[2] == 0.0:  # every unit is KL, and so is the intercept
+        return UnitTheory(0.0, 0.0, 0.0, 0.0)
     if not law.is_finite((-2, -2)):
         # The coefficient tends to 0 and the variance to that of k1, but so slowly that this limit
         # says nothing about any number of samples that one can draw.

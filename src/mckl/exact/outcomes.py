@@ -1,0 +1,176 @@
+"""Central moments of functions of l_i for factors with countably many outcomes, as plain sums.
+
+The functions are evaluated at each outcome less their means, and products of these are averaged, so
+that nothing cancels but what cancels at a point. Where r is large, a function that contains it is
+divided by r, and r goes to the weight: q may then be as small, and r as large, as it likes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mckl.arrays import Vector
+from mckl.exact import joint
+from mckl.exact.moments import EPS, Function, Moments, settled
+from mckl.exact.phi import phi
+
+WITH_RATIO = ("ratio", "k3", "gap")
+_LARGE = -100.0  # r is large where l is below this
+_SMALL = -600.0  # or where it exceeds 1 and log q is below this
+_TINY = float(np.finfo(np.float64).tiny)  # what may have underflowed
+
+
+class Outcomes(NamedTuple):
+    """The outcomes of all distinct factors, one factor after the other.
+
+    starts      where the outcomes of each factor begin, shape (factors,)
+    log_q       logarithms of the weights: probabilities, or what a rule gives, shape (outcomes,)
+    q_error     bounds on the weights' relative errors
+    ell         l_i, shape (outcomes,)
+    ell_error   bounds on its absolute errors
+    kl          each factor's E l_i with a bound, shapes (factors,)
+    missed      p's probability of the values that q never takes, with a bound, shapes (factors,)
+    coarse      the weights of a rule with half of the outcomes, relative to those of `log_q`; None
+                where the outcomes are all that there are
+    powers      the highest power of r whose moments the outcomes give, shape (factors,); None where
+                they give all
+    """
+
+    starts: NDArray[np.intp]
+    log_q: Vector
+    q_error: Vector
+    ell: Vector
+    ell_error: Vector
+    kl: Moments
+    missed: Moments
+    coarse: Vector | None = None
+    powers: Vector | None = None
+
+    @property
+    def finite(self) -> bool:
+        """Whether the outcomes are all that there are."""
+        return self.coarse is None
+
+    def each(self, of_factors: Vector) -> Vector:
+        """Numbers of the factors, for each outcome."""
+        return np.repeat(of_factors, np.diff(self.starts, append=self.ell.size))
+
+    def totals(self, terms: Vector) -> Vector:
+        """The sums of terms over the outcomes of each factor."""
+        return np.asarray(np.add.reduceat(terms, self.starts))
+
+    @np.errstate(over="ignore", under="ignore", invalid="ignore")
+    def moments(self, functions: Sequence[Function], order: int) -> Moments:
+        """The joint central moments, as `mckl.exact.law.Law.factor_moments` has them."""
+        large = (self.ell < _LARGE) | ((self.ell < 0.0) & (self.log_q < _SMALL))
+        values = [self._value(function, large) for function in functions]
+        shape = (order + 1,) * len(functions) + (self.starts.size,)
+        out = Moments(np.zeros(shape), np.zeros(shape))
+        out.value[(0,) * len(functions)] = 1.0
+        for axis, value in enumerate(values):
+            first = tuple(int(k == axis) for k in range(len(functions)))
+            out.value[first], out.error[first] = value.mean
+        ratios = [function.name in WITH_RATIO for function in functions]
+        for index in joint.indices(len(functions), order):
+            if sum(index) < 2:
+                continue
+            power = sum(i for i, ratio in zip(index, ratios, strict=True) if ratio)
+            weight, relative = self._weight(power, large)
+            terms, most = weight, weight * (1.0 + relative)
+            for i, value in zip(index, values, strict=True):
+                if i:
+                    terms = terms * value.less_mean**i
+                    most = most * (np.abs(value.less_mean) + value.error) ** i
+            out.value[index], out.error[index] = self._sum(terms, most)
+            if self.powers is not None:
+                out.value[index][self.powers < power] = math.nan
+        return settled(out.value, out.error)
+
+    def _sum(self, terms: Vector, most: Vector) -> tuple[Vector, Vector]:
+        """The sums of the terms, whose sizes with their errors are `most`, and bounds."""
+        count = np.diff(self.starts, append=self.ell.size)
+        total, largest = self.totals(terms), self.totals(most)
+        error = self.totals(most - np.abs(terms)) + (8.0 + np.log2(count)) * EPS * largest + _TINY
+        if self.coarse is not None:
+            error = error + np.abs(self.totals(terms * self.coarse) - total)
+        return total, error
+
+    def _weight(self, power: int, large: NDArray[np.bool_]) -> tuple[Vector, Vector]:
+        """The weights times r^power where r is large, and bounds on their relative errors."""
+        log_w = self.log_q - np.where(large, power * self.ell, 0.0)
+        relative = self.q_error + np.where(
+            large, power * (self.ell_error + 2.0 * EPS * np.abs(self.ell)), 0.0
+        )
+        return np.exp(log_w), relative
+
+    def _value(self, function: Function, large: NDArray[np.bool_]) -> _Value:
+        """A function at the outcomes, less its mean."""
+        ell, ell_error, zero = self.ell, self.ell_error, np.zeros_like(self.kl.value)
+        kl, kl_error = self.each(self.kl.value), self.each(self.kl.error)
+        if function.name == "ell":
+            away = ell - kl
+            return _Value(away, ell_error + kl_error + EPS * np.abs(away), self.kl)
+        if function.name == "half_square":
+            value = 0.5 * ell * ell
+            error = (np.abs(ell) + ell_error) * ell_error + 2.0 * EPS * value
+            weight = np.exp(self.log_q)
+            mean = self._sum(weight * value, weight * (1.0 + self.q_error) * (value + error))
+            error = error + self.each(mean[1]) + EPS * self.each(mean[0])
+            return _Value(value - self.each(mean[0]), error, Moments(*mean))
+        if function.name == "ratio":
+            mean = Moments(-self.missed.value, self.missed.error)
+            return self._with_ratio(large, 0.0, 0.0, 1.0, mean)
+        if function.name == "k3":
+            value = self.kl.value - function.rest * self.missed.value
+            error = self.kl.error + np.abs(function.rest) * self.missed.error
+            mean = Moments(value, error + 2.0 * EPS * (self.kl.value + np.abs(value)))
+            return self._with_ratio(large, 1.0, function.slope, function.rest, mean)
+        # Without a mirror image r has no odd part; and given the past, a factor's KL is constant.
+        return _Value(
+            0.0 * ell, 0.0 * ell, self.kl if function.name == "rb" else Moments(zero, zero)
+        )
+
+    def _with_ratio(
+        self, large: NDArray[np.bool_], ells: float, slope: float, rest: float, mean: Moments
+    ) -> _Value:
+        """The function ells * l + rest (r - 1), and with ells = 1 also as k3 - slope (r - 1).
+
+        Of the two ways, which are equal but for rounding, that with the smaller terms is taken.
+        """
+        over = np.exp(np.where(large, self.ell, 0.0))
+        r_over = np.where(large, 1.0, np.exp(-np.where(large, 0.0, self.ell)))
+        x = np.where(large, 1.0 - over, np.expm1(-np.where(large, 0.0, self.ell)))  # r - 1
+        missed, kl = self.each(self.missed.value), self.each(self.kl.value)
+        away = over * (self.ell - kl)
+        ways = [(ells * away, rest * x, rest * over * missed)]
+        if ells:
+            curved = np.where(large, x + over * self.ell, phi(-np.where(large, 0.0, self.ell)))
+            inner = (rest * missed - kl) * over
+            ways.append((curved, inner, -slope * x))
+        sizes = [sum(map(np.abs, way)) for way in ways]
+        if ells:  # phi's own error; and where r is large, it is itself a sum
+            sizes[1] = sizes[1] + np.abs(ways[1][0]) + np.where(large, 1.0 - over * self.ell, 0.0)
+        value = sum(ways[0])
+        if ells:
+            value = np.where(sizes[1] < sizes[0], sum(ways[1]), value)
+        error = np.abs(ells * over - rest * r_over) * self.ell_error
+        error = error + np.abs(rest) * r_over * self.ell_error**2
+        error = error + over * self.each(mean.error) + 4.0 * EPS * np.minimum.reduce(sizes)
+        return _Value(value, error, mean)
+
+
+class _Value(NamedTuple):
+    """A function at the outcomes less its mean, over r where r is large and the function has it.
+
+    less_mean, error    the values and bounds on their absolute errors
+    mean                the means, with bounds
+    """
+
+    less_mean: Vector
+    error: Vector
+    mean: Moments

@@ -1,0 +1,224 @@
+"""Moments of exponential families against mpmath: each error is within its bound, which is small.
+
+The references expand every function in powers of r and l - KL, whose means are moments of tilted
+laws, with so many digits that nothing is lost by cancellation.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections import Counter
+from collections.abc import Callable
+
+import mpmath
+import numpy as np
+import pytest
+
+from mckl.exact.law import Law
+from mckl.exact.moments import ELL, HALF_SQUARE, K3, RATIO, Function, Moments
+from mckl.families.registry import case_pair
+
+DIGITS = 220
+Mean = Callable[[int, int], mpmath.mpf]  # E r^k (l - KL)^m
+
+
+class Reference:
+    """KL and the means of r^k (l - KL)^m; `most` is the largest k for which they are finite."""
+
+    def __init__(self, kl: mpmath.mpf, mean: Mean, most: int = 99) -> None:
+        self.kl, self.mean, self.most = kl, mean, most
+        self._known: dict[tuple[int, int], mpmath.mpf] = {}
+
+    def of(self, k: int, m: int) -> mpmath.mpf:
+        if (k, m) not in self._known:
+            self._known[k, m] = self.mean(k, m)
+        return self._known[k, m]
+
+    def moment(self, functions: list[Function], index: tuple[int, ...]) -> mpmath.mpf:
+        total: Counter[tuple[int, int]] = Counter({(0, 0): mpmath.mpf(1)})
+        for function, power in zip(functions, index, strict=True):
+            f = self.polynomial(function)
+            for _ in range(power):
+                more: Counter[tuple[int, int]] = Counter()
+                for (a, x), (b, y) in itertools.product(total.items(), f.items()):
+                    more[a[0] + b[0], a[1] + b[1]] += x * y
+                total = more
+        return mpmath.fsum(x * self.of(*powers) for powers, x in total.items())
+
+    def polynomial(self, function: Function) -> dict[tuple[int, int], mpmath.mpf]:
+        """A function less its mean, in powers of r and l - KL."""
+        missed, rest = 1 - self.of(1, 0), mpmath.mpf(function.rest)
+        if function.name == "ell":
+            return {(0, 1): mpmath.mpf(1)}
+        if function.name == "half_square":
+            return {(0, 2): mpmath.mpf(0.5), (0, 1): self.kl, (0, 0): -self.of(0, 2) / 2}
+        if function.name == "ratio":
+            return {(1, 0): mpmath.mpf(1), (0, 0): missed - 1}
+        return {(0, 1): mpmath.mpf(1), (1, 0): rest, (0, 0): rest * (missed - 1)}
+
+
+def of_categorical(q: list[mpmath.mpf], p: list[mpmath.mpf]) -> Reference:
+    """The reference by enumeration, from weights of any sum."""
+    q, p = [x / mpmath.fsum(q) for x in q], [x / mpmath.fsum(p) for x in p]
+    both = [(x, y, mpmath.log(x / y)) for x, y in zip(q, p, strict=True) if x > 0]
+    kl = mpmath.fsum(x * ell for x, _, ell in both)
+    return Reference(
+        kl, lambda k, m: mpmath.fsum(x * (y / x) ** k * (ell - kl) ** m for x, y, ell in both)
+    )
+
+
+def of_line(
+    log_mgf: Callable[[int], mpmath.mpf],
+    slope: Callable[[int], mpmath.mpf],
+    cumulant: Callable[[int, int], mpmath.mpf],
+    most: int,
+) -> Reference:
+    """The reference from K(s), K'(s) and the cumulants of order n of the law tilted by s."""
+
+    def mean(k: int, m: int) -> mpmath.mpf:
+        kappa = [mpmath.mpf(0), slope(-k) - slope(0)] + [cumulant(-k, n) for n in range(2, m + 1)]
+        raw = [mpmath.mpf(1)]
+        for n in range(1, m + 1):
+            raw.append(
+                mpmath.fsum(math.comb(n - 1, j - 1) * kappa[j] * raw[n - j] for j in range(1, n + 1))
+            )
+        return mpmath.exp(log_mgf(-k)) * raw[m]
+
+    return Reference(slope(0), mean, most)
+
+
+def of_poisson(q: float, p: float) -> Reference:
+    rate, p_rate = mpmath.mpf(q), mpmath.mpf(p)
+    d = mpmath.log(rate / p_rate)
+    level = p_rate - rate
+    return of_line(
+        lambda s: rate * mpmath.expm1(d * s) + s * level,
+        lambda s: d * rate * mpmath.exp(d * s) + level,
+        lambda s, n: rate * mpmath.exp(d * s) * d**n,
+        99,
+    )
+
+
+def of_dirichlet(q: list[float], p: list[float]) -> Reference:
+    a, b = [mpmath.mpf(x) for x in q], [mpmath.mpf(x) for x in p]
+    d = [x - y for x, y in zip(a, b, strict=True)]
+
+    def phi(s: mpmath.mpf, n: int) -> mpmath.mpf:
+        psi = (lambda x: mpmath.loggamma(x)) if n == 0 else (lambda x: mpmath.polygamma(n - 1, x))
+        each = mpmath.fsum(e**n * psi(x + s * e) for x, e in zip(a, d, strict=True))
+        return each - mpmath.fsum(d) ** n * psi(mpmath.fsum(a) + s * mpmath.fsum(d))
+
+    fall = phi(0, 0) - phi(-1, 0)
+    most = max(k for k in range(5) if all(x - k * e > 0 for x, e in zip(a, d, strict=True)))
+    return of_line(
+        lambda s: phi(s, 0) - phi(0, 0) - s * fall, lambda s: phi(s, 1) - fall, phi, most
+    )
+
+
+def law_of(family: str, key: str, q: object, p: object) -> Law:
+    return case_pair({"q": {"family": family, key: q}, "p": {"family": family, key: p}}).law
+
+
+def checked(law: Law, reference: Reference, functions: list[Function], order: int = 4) -> list[float]:
+    """The relative bounds of all moments, after each error has been found within its bound."""
+    assert abs(law.kl - reference.kl) <= law.kl_error
+    found, counts = law.factor_moments(functions, False, order)
+    assert counts.tolist() == [1.0]
+    bounds = [law.kl_error / law.kl]
+    for index in itertools.product(range(order + 1), repeat=len(functions)):
+        if not 2 <= sum(index) <= order:
+            continue
+        powers = sum(i for i, f in zip(index, functions, strict=True) if f.name in ("ratio", "k3"))
+        value, error = Moments(found.value[..., 0], found.error[..., 0]).at(*index)
+        if powers > reference.most:
+            assert math.isinf(value) and error == 0.0
+            continue
+        true = reference.moment(functions, index)
+        if math.isnan(value):
+            assert abs(true) > 1e290 or abs(reference.of(powers, 0)) > 1e300
+            continue
+        assert abs(value - true) <= error, (index, value, float(true), error)
+        bounds.append(float(error / abs(true)) if true else 0.0)
+    return bounds
+
+
+CATEGORICAL = {
+    "rare in q": ([1 - 1e-9, 1e-9], [0.999, 0.001]),
+    "rare in p": ([0.999, 0.001], [1 - 1e-9, 1e-9]),
+    "rare in both": ([0.5, 0.49999, 1e-5], [0.51, 0.489999999, 1e-9]),
+    "near": ([0.3, 0.3, 0.4], [0.3 + 1e-10, 0.3 - 2e-10, 0.4 + 1e-10]),
+    "near, of 5": ([0.1, 0.2, 0.3, 0.15, 0.25], [0.1 + 1e-8, 0.2 - 1e-8, 0.3, 0.15, 0.25]),
+    "far": ([1e-12, 0.2, 0.8 - 1e-12], [0.9, 0.1 - 1e-10, 1e-10]),
+    "swapped": ([1e-100, 1 - 1e-15], [1 - 1e-15, 1e-100]),
+    "q = 0": ([0.6, 0.0, 0.3, 0.1], [0.3, 0.5, 0.1, 0.1]),
+    "q = 0, near": ([0.6, 0.0, 0.4], [0.6, 1e-11, 0.4 - 1e-11]),
+    "nearly all missed": ([0.6, 0.0, 0.4], [1e-9, 1 - 2e-9, 1e-9]),
+}  # fmt: skip
+LOGITS = {
+    "underflow": ([0.0, 0.0], [0.0, 750.0]),
+    "both underflow": ([0.0, -800.0, -2.0], [-900.0, 0.0, 1.0]),
+    "near": ([1.0, 2.0, -3.0], [1.0 + 1e-9, 2.0, -3.0 + 4e-9]),
+    "large": ([1e6, 1e6 + 1.0, 1e6 - 9.0], [-1e6, 2.0 - 1e6, -1e6]),
+}
+POISSON = [
+    (1e-8, 1e-4), (1e-4, 1e-8), (1e-8, 1.5e-8), (3.0, 4.5), (3.0, 0.01), (3.0, 3.0 + 1e-10),
+    (50.0, 80.0), (700.0, 650.0), (399.0, 410.0), (401.0, 390.0), (1e6, 1e6 + 3e3), (1e15, 1e15 - 2e7),
+    (1e10, 1e10 * (1 - 1e-10)), (1e-300, 2e-300), (0.3, 300.0), (1e-3, 100.0), (1e4, 10.0),
+]  # fmt: skip
+DIRICHLET = {
+    "plain": ([2.0, 3.0, 1.0], [1.5, 2.5, 1.1]),
+    "border": ([2.0, 3.0, 1.0], [1.0, 1.0, 1.0]),
+    "just within the border": ([2.0, 3.0], [1.0 + 1e-6, 3.0]),
+    "near": ([2.0, 3.0, 500.0], [2.0 + 1e-10, 3.0, 500.0 - 1e-9]),
+    "far": ([2.0, 3.0], [90.0, 4.0]),
+    "small": ([1e-3, 2e-3, 1.0], [1.1e-3, 1.9e-3, 1.5]),
+    "small and large": ([1e-3, 1e6], [2e-3, 1e6 + 10.0]),
+    "large": ([1e12, 2e12], [1e12 + 1e6, 2e12]),
+    "large, near": ([1e12, 2e12], [1e12 + 1.0, 2e12 - 3.0]),
+    "large, far": ([1e6, 1e6], [1.01e6, 1e6]),
+}
+FUNCTIONS = {
+    "k3": [K3],
+    "ratio, k3": [RATIO, K3],
+    "ratio, residual": [RATIO, Function("k3", -0.75, 1.75)],
+    "ratio, residual with slope near 1": [RATIO, Function("k3", 1 - 2.0**-40, 2.0**-40)],
+    "ell, half square": [ELL, HALF_SQUARE],
+}
+
+
+@pytest.fixture(autouse=True)
+def digits():
+    with mpmath.workdps(DIGITS):
+        yield
+
+
+@pytest.mark.parametrize("functions", FUNCTIONS.values(), ids=FUNCTIONS)
+@pytest.mark.parametrize("pair", CATEGORICAL.values(), ids=CATEGORICAL)
+def test_categorical(pair, functions):
+    reference = of_categorical(*([mpmath.mpf(x) for x in side] for side in pair))
+    bounds = checked(law_of("categorical", "probabilities", *pair), reference, functions)
+    assert sorted(bounds)[len(bounds) // 2] < 1e-12
+
+
+@pytest.mark.parametrize("functions", FUNCTIONS.values(), ids=FUNCTIONS)
+@pytest.mark.parametrize("name", LOGITS)
+def test_categorical_by_logits(name, functions):
+    pair = LOGITS[name]
+    reference = of_categorical(*([mpmath.exp(mpmath.mpf(x)) for x in side] for side in pair))
+    bounds = checked(law_of("categorical", "logits", *pair), reference, functions)
+    assert sorted(bounds)[len(bounds) // 2] < 1e-11
+
+
+@pytest.mark.parametrize("functions", FUNCTIONS.values(), ids=FUNCTIONS)
+@pytest.mark.parametrize("rates", POISSON)
+def test_poisson(rates, functions):
+    bounds = checked(law_of("poisson", "rate", *rates), of_poisson(*rates), functions)
+    assert sorted(bounds)[len(bounds) // 2] < 1e-12
+
+
+@pytest.mark.parametrize("functions", FUNCTIONS.values(), ids=FUNCTIONS)
+@pytest.mark.parametrize("pair", DIRICHLET.values(), ids=DIRICHLET)
+def test_dirichlet(pair, functions):
+    bounds = checked(law_of("dirichlet", "concentration", *pair), of_dirichlet(*pair), functions)
+    assert sorted(bounds)[len(bounds) // 2] < 1e-11
