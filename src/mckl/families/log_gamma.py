@@ -38,7 +38,7 @@ class LogGamma(Univariate):
         return with_shapes("log-gamma", (self.shape,))
 
     @property
-    def location(self) -> Any:  # type: ignore[override]
+    def location(self) -> Any:
         return -np.log(self.rate)
 
     def at(self, location: Any, scale: Any) -> LogGamma:
