@@ -81,7 +81,9 @@ def of_line(
         raw = [mpmath.mpf(1)]
         for n in range(1, m + 1):
             raw.append(
-                mpmath.fsum(math.comb(n - 1, j - 1) * kappa[j] * raw[n - j] for j in range(1, n + 1))
+                mpmath.fsum(
+                    math.comb(n - 1, j - 1) * kappa[j] * raw[n - j] for j in range(1, n + 1)
+                )
             )
         return mpmath.exp(log_mgf(-k)) * raw[m]
 
@@ -120,7 +122,9 @@ def law_of(family: str, key: str, q: object, p: object) -> Law:
     return case_pair({"q": {"family": family, key: q}, "p": {"family": family, key: p}}).law
 
 
-def checked(law: Law, reference: Reference, functions: list[Function], order: int = 4) -> list[float]:
+def checked(
+    law: Law, reference: Reference, functions: list[Function], order: int = 4
+) -> list[float]:
     """The relative bounds of all moments, after each error has been found within its bound."""
     assert abs(law.kl - reference.kl) <= law.kl_error
     found, counts = law.factor_moments(functions, False, order)
