@@ -17,13 +17,14 @@ from mckl.exact.dyadic import Dyadic
 from mckl.exact.integrands import half_square, k3, ratio
 from mckl.exact.law import Law
 from mckl.exact.moments import EPS, LARGEST_ERROR, Bounded, Function
-from mckl.exact.strata import Linked, scaled
+from mckl.exact.strata import UNKNOWN, linked, scaled
 
 # A function (u, upper) -> l_i of one coordinate at u, or at 1 - u if `upper` is true, and a bound
 # on its rounding error.
 LogRatio = Callable[[Vector, bool], tuple[Vector, Vector]]
 
 
+_MOST_STRATA = 2**14  # beyond so many the fourth cumulant is not known
 _NAMES = ("ell", "half_square", "ratio", "k3")
 
 
@@ -47,8 +48,6 @@ class Strata:
             return np.stack((values, slopes * error + 4.0 * EPS * np.abs(values)))
 
         self._dyadic = Dyadic(functions, singular)
-        self._linked: dict[str, Linked] = {}
-        self._grids: dict[int, Vector] = {}
         self._cumulants: dict[tuple[int, str], tuple[Vector, Vector]] = {}
 
     def variance(self, n: int, integrand: str, slope: float = 0.0) -> Bounded:
@@ -73,23 +72,13 @@ class Strata:
     def cumulants(self, n: int, integrand: str) -> tuple[Vector, Vector]:
         """Sums over n strata of the second to fourth cumulants, and bounds on their errors."""
         if (n, integrand) not in self._cumulants:
-            value, error = (of[_NAMES.index(integrand)].copy() for of in self._dyadic.sums(n))
-            linked = self._linked_of(integrand)(n)
-            value[2] += linked.value
-            error[2] += linked.error
+            row = _NAMES.index(integrand)
+            value, error = (of[row].copy() for of in self._dyadic.sums(n))
+            quadruples = linked(self._dyadic, n, *[row] * 4) if n <= _MOST_STRATA else UNKNOWN
+            value[2] += quadruples.value
+            error[2] += quadruples.error
             self._cumulants[n, integrand] = value, error
         return self._cumulants[n, integrand]
-
-    def _linked_of(self, integrand: str) -> Linked:
-        if integrand not in self._linked:
-            row = _NAMES.index(integrand)
-            self._linked[integrand] = Linked(lambda cells: self._grid(cells)[row])
-        return self._linked[integrand]
-
-    def _grid(self, cells: int) -> Vector:
-        if cells not in self._grids:
-            self._grids[cells] = self._dyadic.grid(cells)
-        return self._grids[cells]
 
 
 @np.errstate(over="ignore", invalid="ignore")

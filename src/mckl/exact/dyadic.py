@@ -18,7 +18,6 @@ Cauchy and Schwarz: sum Var(f + e | stratum) differs from sum Var(f | stratum) b
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable, Sequence
 from functools import cached_property, lru_cache
@@ -37,7 +36,6 @@ _LEAST = 1e-200  # where the panels end that shrink by fours, if f grows like a 
 _NOTHING = 1e-17  # of the fourth moment: what may be left out above `_LEAST`
 _LOST = 1e-13  # of mean and variance: what may be left out below `_LEAST`
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(12)
-_CELLS = 64  # cells of a grid next to a singular point, where f is evaluated in each
 _WIDE = 1e-11  # panels are halved while their error is more than this share of the spread
 _MOST_HALVINGS = 40
 _ROUNDING = 1e-12  # of the sums: rounding of quantiles and of the sums themselves
@@ -63,6 +61,8 @@ _AROUND = np.concatenate(([0.0], *(sign * 4.0 ** -np.arange(1.0, 14.0) for sign 
 _WIDTHS = 2.0 ** -np.arange(2.0, 11.0)
 # Within one of its 128 strata it is nearly a straight line.
 _FEW_NODES, _FEW_WEIGHTS = np.polynomial.legendre.leggauss(6)
+_CELL_NODES, _CELL_WEIGHTS = np.polynomial.legendre.leggauss(2)
+_BLOCK = 1024  # cells whose means are computed at once
 
 
 class Dyadic:
@@ -122,22 +122,20 @@ class Dyadic:
         return self._sums[n]
 
     @np.errstate(over="ignore", invalid="ignore")  # of infinite values
-    def grid(self, n: int) -> Vector:
-        """The functions in the middle of n = 2^m cells, shape (functions, n)."""
-        halves = np.empty((2, self._end.size, n // 2))
-        for level in itertools.count(1):
+    def means(self, n: int) -> Vector:
+        """The functions' means over n = 2^m cells, shape (functions, n)."""
+        if n <= 2 * _MANY:
+            return np.asarray(self._whole[-n.bit_length()][:, 0])
+        halves = np.empty((2, len(self._end), n // 2))
+        deepest = (n // _MANY).bit_length() - 1
+        for level in range(1, deepest + 1):
             of, cells = self._level(level), n >> level
-            last = cells <= _CELLS
-            values = of.polynomials.at_cells(of.smooth, cells)
-            for i in np.flatnonzero(of.smooth | last):
-                side, start = int(of.upper[i]), int(of.k[i]) * cells
-                if of.smooth[i]:
-                    part = values[:, np.count_nonzero(of.smooth[:i])]
-                else:
-                    part = self._f((start + np.arange(cells) + 0.5) / n, bool(side))[0]
-                halves[side, :, start : start + cells] = part
-            if last:
-                break
+            last = level == deepest
+            some = np.ones_like(of.smooth) if last else of.smooth
+            part = self._table(level).moments[:, 0] if last else of.polynomials.means(some, cells)
+            for i, at in enumerate(np.flatnonzero(some)):
+                start = int(of.k[at]) * cells
+                halves[int(of.upper[at]), :, start : start + cells] = part[:, i]
         return np.concatenate((halves[0], halves[1, :, ::-1]), axis=1)
 
     def _sums_over(self, n: int) -> tuple[Vector, Vector]:
@@ -407,11 +405,16 @@ class _Polynomials:
         off = np.abs(self._middle[:, i] + self._apart[:, i] @ _to(x) - values)
         return bool((off <= 10.0 * self._room[:, i, None]).all())
 
-    def at_cells(self, some: NDArray[np.bool_], cells: int) -> Vector:
-        """Values in the middle of cells of some intervals, shape (functions, intervals, cells)."""
-        if not some.any():
-            return np.empty((len(self._middle), 0, cells))
-        return np.asarray(self._middle[:, some] + self._apart[:, some] @ _to_cells(cells))
+    def means(self, some: NDArray[np.bool_], cells: int) -> Vector:
+        """Means over cells of some intervals, shape (functions, intervals, cells)."""
+        middle, apart = self._middle[:, some], self._apart[:, some]
+        out = np.empty((*apart.shape[:2], cells))
+        for start in range(0, cells, _BLOCK):  # larger matrices take longer
+            block = np.arange(start, min(start + _BLOCK, cells))
+            points = (block[:, None] + 0.5 + 0.5 * _CELL_NODES) / cells
+            to_means = _to(points.ravel()).reshape(_POINTS.size, block.size, -1)
+            out[..., block] = middle + apart @ (to_means @ (0.5 * _CELL_WEIGHTS))
+        return out
 
     def moments(self, some: NDArray[np.bool_]) -> Vector:
         """As `Dyadic._table`, for some intervals: shape (functions, 4, intervals, 128)."""
@@ -449,11 +452,6 @@ def _to(x: Vector) -> Vector:
 @lru_cache(maxsize=1)
 def _to_strata() -> Vector:
     return _to(((np.arange(_MANY)[:, None] + 0.5 + 0.5 * _FEW_NODES) / _MANY).ravel())
-
-
-@lru_cache(maxsize=16)
-def _to_cells(cells: int) -> Vector:
-    return _to((np.arange(cells) + 0.5) / cells)
 
 
 # Sums of variances within strata fall like 1 / strata, those of higher moments like 1 / strata^3.

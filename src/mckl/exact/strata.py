@@ -17,7 +17,6 @@ Only three functions occur in a quadratic form: a normal g, its square, and a ch
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from functools import lru_cache
 from typing import NamedTuple, Protocol
 
@@ -44,7 +43,9 @@ class Quadratic(Protocol):
     dof: Vector
 
 
-_WALSH_LEVELS = 5  # the first 2^5 Walsh functions of the position within a stratum
+# The numbers of positions within a stratum, and of Walsh functions of the position.
+_LEAST_POSITIONS, _MOST_POSITIONS = 32, 1024
+_CELLS = 2**17  # positions in all strata, but for the least number
 
 
 UNKNOWN = Bounded(math.nan, math.inf)
@@ -79,49 +80,47 @@ def walsh_hadamard(x: Vector) -> Vector:
     return x
 
 
-def _linked(*functions: Vector) -> float:
+def linked(dyadic: Dyadic, n: int, *rows: int) -> Bounded:
     """The terms of quadruples of strata with bitwise sum 0 in the mean of a product of four sums.
 
-    Each function has shape (strata, positions): its values at equally spaced positions within each
-    stratum. Under the linear scramble, if the bitwise sum x + y + z + w is 0, then the position in
-    stratum w is the bitwise sum of the positions in the other three. So the product's mean is the
-    sum over Walsh functions k of the product of the four k-th coefficients. Quadruples with equal
-    strata are counted elsewhere.
+    The sums are over n strata of four functions of a `Dyadic`, given as its rows. Under the linear
+    scramble, if the bitwise sum x + y + z + w is 0, then the position in stratum w is the bitwise
+    sum of the positions in the other three. So the product's mean is the sum over Walsh functions k
+    of the product of the four k-th coefficients within strata. Quadruples with equal strata are
+    counted elsewhere.
     """
-    n, positions = functions[0].shape
     if n < 4:
-        return 0.0
-    # The four functions are often the same; each is transformed once, to shape (strata, k > 0).
-    once = {id(f): (walsh_hadamard(f.T) / positions)[1:].T for f in functions}
-    twice = {key: walsh_hadamard(x) for key, x in once.items()}
-    h, H = [once[id(f)] for f in functions], [twice[id(f)] for f in functions]
-    every = (H[0] * H[1] * H[2] * H[3]).sum() / n
+        return Bounded(0.0, 0.0)
+    positions = max(min(_CELLS // n, _MOST_POSITIONS), _LEAST_POSITIONS)
+    means = dyadic.means(n * positions)
+    once, twice = {}, {}  # the functions are often the same; each is transformed once
+    for row in set(rows):
+        cells = means[row].reshape(n, positions)
+        once[row] = walsh_hadamard((cells - cells.mean(axis=1, keepdims=True)).T).T / positions
+        twice[row] = walsh_hadamard(once[row])
+    h, H = [once[row] for row in rows], [twice[row] for row in rows]
+    every = (H[0] * H[1] * H[2] * H[3]).sum(axis=0) / n
     pairs = sum(
-        ((h[i] * h[j]).sum(axis=0) * (h[k] * h[m]).sum(axis=0)).sum()
+        (h[i] * h[j]).sum(axis=0) * (h[k] * h[m]).sum(axis=0)
         for i, j, k, m in ((0, 1, 2, 3), (0, 2, 1, 3), (0, 3, 1, 2))
     )
-    return float(every - pairs + 2.0 * (h[0] * h[1] * h[2] * h[3]).sum())
+    terms = every - pairs + 2.0 * (h[0] * h[1] * h[2] * h[3]).sum(axis=0)
+    return _limit(terms, 1e-12 * float(np.abs(every).sum() + np.abs(pairs).sum()))
 
 
-def linked(n: int, *functions: Callable[[Vector], Vector]) -> Bounded:
-    """The terms of quadruples of n strata for functions of a normal; see `_linked`.
+def _limit(terms: Vector, rounding: float) -> Bounded:
+    """The sum over all Walsh functions of terms, of which the first 2^k are given.
 
-    The bound is twice the difference that half as many positions in each stratum make.
+    Every doubling of their number adds less, and nearly by a constant factor: 1/16 where functions
+    are smooth within strata, and 1/8 where several are not. The bound is a quarter of what this
+    leaves.
     """
-    fine, coarse = (
-        _linked(*(_centred(function(scipy.special.ndtri(u))) for function in functions))
-        for u in (_positions(n, 2**_WALSH_LEVELS), _positions(n, 2 ** (_WALSH_LEVELS - 1)))
-    )
-    return Bounded(fine, 2.0 * abs(fine - coarse))
-
-
-def _centred(values: Vector) -> Vector:
-    return np.asarray(values - values.mean(axis=1, keepdims=True))
-
-
-def _positions(n: int, cells: int) -> Vector:
-    """Equally spaced points u within each of n strata, shape (n, cells)."""
-    return np.asarray((np.arange(n)[:, None] + (np.arange(cells) + 0.5) / cells) / n)
+    # Those that are constant on pairs of positions have even numbers, and so on.
+    fine, middle, coarse = (float(terms[::step].sum()) for step in (1, 2, 4))
+    added, before = fine - middle, middle - coarse
+    factor = min(max(added / before, 1 / 16), 0.5) if before else 0.5
+    left = added * factor / (1.0 - factor)
+    return Bounded(fine + left, 0.25 * abs(left) + rounding)
 
 
 @lru_cache(maxsize=1)
@@ -160,12 +159,12 @@ def normal_strata(n: int) -> NormalStrata:
         linear[0],
         (square[1], _total((1 / 3, both[1]), (-1 / 3, square[1]))),
         (
-            _total((1, square[2]), (1, linked(n, *[np.square] * 4))),
+            _total((1, square[2]), (1, linked(_normal(), n, 0, 0, 0, 0))),
             _total(
                 (1 / 6, both[2]), (-1 / 6, square[2]), (-1 / 6, linear[2]),
-                (1, linked(n, np.square, np.square, np.array, np.array)),
+                (1, linked(_normal(), n, 0, 0, 1, 1)),
             ),
-            _total((1, linear[2]), (1, linked(n, *[np.array] * 4))),
+            _total((1, linear[2]), (1, linked(_normal(), n, 1, 1, 1, 1))),
         ),
     )  # fmt: skip
 
@@ -180,7 +179,7 @@ def chi_strata(n: int, dof: float) -> tuple[Bounded, Bounded, Bounded]:
         # With one stratum these are the chi-square's own cumulants.
         return Bounded(2.0 * dof, 0.0), Bounded(8.0 * dof, 0.0), Bounded(48.0 * dof, 0.0)
     sums = _chi(dof).sums(n)
-    quadruples = linked(n, *[chisquare_of_normal(dof)] * 4)
+    quadruples = linked(_chi(dof), n, 0, 0, 0, 0)
     return sums.at(0, 0), sums.at(0, 1), _total((1, sums.at(0, 2)), (1, quadruples))
 
 
@@ -255,67 +254,3 @@ def scaled(n: int, value: Vector, error: Vector) -> Stratified:
         float(error[0]) / n**2,
         *(float(b) if b < math.inf else math.inf for b in bounds),
     )
-
-
-class Linked:
-    """The terms of quadruples of strata in the fourth cumulant of a sum of f(u) over n strata.
-
-    Parameters
-    ----------
-    grid
-        A function of a number of equal cells that returns f in the middle of each.
-    """
-
-    MOST = 2**14  # strata, beyond which these terms are not known
-    CELLS = 4 * MOST
-
-    def __init__(self, grid: Callable[[int], Vector]) -> None:
-        self._fine, self._coarse = _Quadruples(grid(self.CELLS)), _Quadruples(grid(self.CELLS // 2))
-
-    def __call__(self, n: int) -> Bounded:
-        """The terms for n strata, as `_linked`; the bound is twice what half the cells change."""
-        if n > self.MOST:
-            return UNKNOWN
-        value = self._fine(n)
-        return Bounded(value, 2.0 * abs(value - self._coarse(n)))
-
-
-class _Quadruples:
-    """The terms in `Linked`, from values of f in the middle of 2^(2 m) or 2^(2 m + 1) equal cells.
-
-    Means over these cells give what any n needs.
-    """
-
-    def __init__(self, values: Vector) -> None:
-        values = values - values.mean()
-        self._cells = values.size
-        self._means = {values.size: values}  # over equal cells, by how many these are
-        while len(values) > 1:
-            values = 0.5 * (values[0::2] + values[1::2])
-            self._means[values.size] = values
-        # One transform over all cells, as rows of rows, has those over the strata of every n.
-        side = 2 ** (self._cells.bit_length() // 2)
-        square = self._means[self._cells].reshape(side, -1)
-        transform = _hadamard(side) @ square @ _hadamard(square.shape[1])
-        self._square = (transform.ravel() / self._cells) ** 2
-
-    def __call__(self, n: int) -> float:
-        """The terms for n strata.
-
-        By Parseval's theorem, sums of squares over strata equal those of the coefficients.
-        """
-        if n < 4:
-            return 0.0
-        positions = min(self._cells // n, 2**_WALSH_LEVELS)
-        square = self._square.reshape(n, positions, -1)[:, 1:, 0]
-        at = self._means[n * positions].reshape(n, positions)
-        h = at @ (_hadamard(positions)[:, 1:] / positions)
-        h *= h
-        every = float(n) ** 3 * np.square(square).sum()
-        pairs = float(n) ** 2 * np.square(square.sum(axis=0)).sum()
-        return float(every - 3.0 * pairs + 2.0 * np.vdot(h, h))
-
-
-@lru_cache(maxsize=16)
-def _hadamard(n: int) -> Vector:
-    return walsh_hadamard(np.eye(n))
