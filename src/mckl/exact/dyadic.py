@@ -11,9 +11,8 @@ points give it everywhere (Trefethen, "Approximation theory and approximation pr
 Where it is not, panels become smaller towards the singular points, and where the last coefficients
 of Legendre's polynomials on a panel are not small.
 
-The bounds on the errors follow from the mean squares of the error e of f, by the inequality of
-Cauchy and Schwarz: sum Var(f + e | stratum) differs from sum Var(f | stratum) by at most
-2 sqrt(sum Var(f | stratum) n E e^2) + n E e^2.
+The bounds follow from a bound e on the error of f at each point. With f less its mean within the
+stratum, d, the variance within the stratum changes by about 2 E|d| e.
 """
 
 from __future__ import annotations
@@ -52,6 +51,9 @@ _DEGREES = np.arange(24)
 _POINTS = 0.5 - 0.5 * np.cos(math.pi * (_DEGREES + 0.5) / _DEGREES.size)
 _COEFFICIENTS = np.polynomial.chebyshev.chebvander(2.0 * _POINTS - 1.0, _DEGREES.size - 1)
 _COEFFICIENTS *= np.where(_DEGREES > 0, 2.0, 1.0) / _DEGREES.size
+# The matrix from these coefficients to those of the second derivative.
+_SAME = np.eye(_DEGREES.size)
+_SECOND = np.pad(np.polynomial.chebyshev.chebder(_SAME, 2, axis=1), ((0, 0), (0, 2)))
 # f counts as such a polynomial if its last coefficients are at most these multiples of the
 # variation of f and of its rounding error.
 _OF_VARIATION, _OF_ROUNDING = 1e-14, 3.0
@@ -61,7 +63,6 @@ _AROUND = np.concatenate(([0.0], *(sign * 4.0 ** -np.arange(1.0, 14.0) for sign 
 _WIDTHS = 2.0 ** -np.arange(2.0, 11.0)
 # Within one of its 128 strata it is nearly a straight line.
 _FEW_NODES, _FEW_WEIGHTS = np.polynomial.legendre.leggauss(6)
-_CELL_NODES, _CELL_WEIGHTS = np.polynomial.legendre.leggauss(2)
 _BLOCK = 1024  # cells whose means are computed at once
 
 
@@ -91,7 +92,7 @@ class Dyadic:
         }
         self._levels: list[_Level] = []
         self._few_strata: dict[int, tuple[Vector, Vector]] = {}
-        self._tables: dict[int, _Table] = {}
+        self._tables: dict[int, Vector] = {}
         self._sums: dict[int, Moments] = {}
 
     @np.errstate(over="ignore", invalid="ignore")  # of infinite moments
@@ -112,9 +113,8 @@ class Dyadic:
         Shape (functions, 3). Those that are infinite have infinite bounds.
         """
         if n not in self._sums:
-            sums, bounds = self._sums_over(n)
-            bounds = bounds + n * self._lost([2, 3, 4, 4])
-            value, error = sums[:, :3], bounds[:, :3]
+            value, error = self._sums_over(n)
+            error = error + n * self._lost([2, 3, 4])
             known = np.isfinite(value) & np.isfinite(error)
             self._sums[n] = Moments(
                 np.where(known, value, math.nan), np.where(known, error, math.inf)
@@ -122,31 +122,28 @@ class Dyadic:
         return self._sums[n]
 
     @np.errstate(over="ignore", invalid="ignore")  # of infinite values
-    def means(self, n: int) -> Vector:
-        """The functions' means over n = 2^m cells, shape (functions, n)."""
+    def means(self, n: int, row: int) -> Vector:
+        """The means of one of the functions over n = 2^m cells."""
         if n <= 2 * _MANY:
-            return np.asarray(self._whole[-n.bit_length()][:, 0])
-        halves = np.empty((2, len(self._end), n // 2))
+            return np.asarray(self._whole[-n.bit_length()][row, 0])
+        halves = np.empty((2, n // 2))
         deepest = (n // _MANY).bit_length() - 1
         for level in range(1, deepest + 1):
             of, cells = self._level(level), n >> level
             last = level == deepest
             some = np.ones_like(of.smooth) if last else of.smooth
-            part = self._table(level).moments[:, 0] if last else of.polynomials.means(some, cells)
+            part = self._table(level)[row, 0] if last else of.polynomials.means(row, some, cells)
             for i, at in enumerate(np.flatnonzero(some)):
                 start = int(of.k[at]) * cells
-                halves[int(of.upper[at]), :, start : start + cells] = part[:, i]
-        return np.concatenate((halves[0], halves[1, :, ::-1]), axis=1)
+                halves[int(of.upper[at]), start : start + cells] = part[i]
+        return np.concatenate((halves[0], halves[1, ::-1]))
 
     def _sums_over(self, n: int) -> tuple[Vector, Vector]:
-        """The sums over n strata as `_cumulants` has them, and bounds on their errors."""
+        """The sums over n strata, and bounds on their errors, shape (functions, 3)."""
         if n <= 2 * _MANY:
-            total = _cumulants(self._whole[-n.bit_length()])
-            return total, _bounds(total, n * self._table(1).errors)
+            return _cumulants(self._whole[-n.bit_length()])
         deepest = (n // _MANY).bit_length() - 1
-        table = self._table(deepest)
-        total = _cumulants(table.moments)
-        bounds = _bounds(total, n * table.errors)
+        total, bounds = _cumulants(self._table(deepest))
         for level in range(2, deepest):
             more, bound = self._extrapolated(level, n >> level)
             total, bounds = total + more, bounds + bound
@@ -155,51 +152,48 @@ class Dyadic:
     @cached_property
     def _whole(self) -> list[Vector]:
         """The moments within 256, 128, ... 1 strata of the unit interval."""
-        table = self._table(1).moments
+        table = self._table(1)
         tables = [table.reshape(*table.shape[:2], -1)]
         while tables[-1].shape[-1] > 1:
             tables.append(_merged(tables[-1]))
         return tables
 
-    def _table(self, level: int) -> _Table:
-        """The moments within the 128 strata of each interval of a level."""
+    def _table(self, level: int) -> Vector:
+        """The moments within the 128 strata of each interval of a level.
+
+        They are means and second to fourth central moments, and the means of e, |d| e, d^2 e and
+        |d|^3 e, of shape (functions, 8, intervals, 128).
+        """
         if level not in self._tables:
             of = self._level(level)
             some = of.polynomials.moments(of.smooth)
-            errors = of.width * of.polynomials.errors[:, of.smooth].sum(axis=1)
             out = np.empty((*some.shape[:2], of.smooth.size, _MANY))
             out[:, :, of.smooth] = some
             if level < _DEEPEST:
-                below = self._table(level + 1)
-                out[:, :, ~of.smooth] = _merged(
-                    below.moments.reshape(*some.shape[:2], -1, 2 * _MANY)
-                )
-                errors = errors + below.errors
+                halves = self._table(level + 1).reshape(*some.shape[:2], -1, 2 * _MANY)
+                out[:, :, ~of.smooth] = _merged(halves)
             else:
                 for i in np.flatnonzero(~of.smooth):
-                    out[:, :, i], added = self._moments(of, int(i))
-                    errors = errors + added
-            self._tables[level] = _Table(out, errors)
+                    out[:, :, i] = self._moments(of, int(i))
+            self._tables[level] = out
         return self._tables[level]
 
     def _extrapolated(self, level: int, strata: int) -> tuple[Vector, Vector]:
         """The sums over `strata` strata of a level's smooth intervals, and bounds on their errors.
 
-        Shape (functions, 4).
+        Shape (functions, 3).
         """
         if level not in self._few_strata:
             of = self._level(level)
             tables = [of.polynomials.moments(of.smooth)]
-            errors = of.width * of.polynomials.errors[:, of.smooth].sum(axis=1)
             for _ in range(3):
                 tables.append(_merged(tables[-1]))
-            sums = [_cumulants(table) for table in tables]
-            bounds = _bounds(sums[0], (_MANY << level) * errors) * float(_MANY) ** _POWER
             scaled = [
-                total * float(table.shape[-1]) ** _POWER
-                for total, table in zip(sums, tables, strict=True)
+                of_table * float(table.shape[-1]) ** _POWER
+                for table in tables
+                for of_table in _cumulants(table)
             ]
-            self._few_strata[level] = np.stack(scaled), bounds
+            self._few_strata[level] = np.stack(scaled[::2]), scaled[1]
         # Polynomials in t = (128 / strata)^2 through the sums at t = 1, 4, 16 and, of degree 3, 64.
         scaled, bounds = self._few_strata[level]
         t = (_MANY / strata) ** 2
@@ -250,12 +244,8 @@ class Dyadic:
         x = x[(x > 0.0) & (x < 1.0)]
         return polynomials.agree(i, x, self._f(width * (k + x), upper)[0])
 
-    def _moments(self, of: _Level, i: int) -> tuple[Vector, Vector]:
-        """The moments within the 128 strata of the i-th interval of a level, by quadrature.
-
-        And the integrals over the interval of the squares and fourth powers of bounds on the error
-        of the functions.
-        """
+    def _moments(self, of: _Level, i: int) -> Vector:
+        """The moments within the 128 strata of the i-th interval of a level, by quadrature."""
         upper, edges = bool(of.upper[i]), of.width * (of.k[i] + np.arange(_MANY + 1) / _MANY)
         cuts = edges
         if edges[0] == 0.0:  # panels become smaller towards the end, where f may be unbounded
@@ -276,7 +266,7 @@ class Dyadic:
                 self._f, upper, np.concatenate((low, middle)), np.concatenate((middle, high))
             )
             panels = panels.without(wide).joined(halves)
-        return panels.moments(edges), panels.errors()
+        return panels.moments(edges)
 
     def _deeper(self, upper: bool, halvings: Vector) -> Vector:
         """Further cuts towards the end, as far as u f^4 matters."""
@@ -302,17 +292,6 @@ class Dyadic:
     def _lost(self, orders: Sequence[int]) -> Vector:
         """The contribution of u below `_LEAST` to moments of |f|, to the order of magnitude."""
         return np.asarray(_LEAST * self._end[:, None] ** np.array(orders, float))
-
-
-class _Table(NamedTuple):
-    """The moments within strata of the intervals of one width, and the errors of the functions.
-
-    moments  means and second to fourth central moments, shape (functions, 4, intervals, strata)
-    errors   the integrals of e^2 and e^4, where e is a bound on a function's error, (functions, 2)
-    """
-
-    moments: Vector
-    errors: Vector
 
 
 class _Panels(NamedTuple):
@@ -356,12 +335,8 @@ class _Panels(NamedTuple):
         axes = (0, 0, 1, 2)
         return _Panels(*map(np.concatenate, zip(self, others, strict=True), axes))
 
-    def errors(self) -> Vector:
-        total = self.error.sum(axis=0)
-        return np.asarray((self.high - self.low) * np.stack((total**2, total**4), axis=1)).sum(-1)
-
     def moments(self, edges: Vector) -> Vector:
-        """The moments within the strata between edges, shape (functions, 4, strata)."""
+        """The moments within the strata between edges, shape (functions, 8, strata)."""
         order = np.argsort(self.low)
         low, width = self.low[order], (self.high - self.low)[order]
         first = np.searchsorted(edges, low, side="right") - 1  # the stratum of a panel
@@ -371,12 +346,13 @@ class _Panels(NamedTuple):
         weight /= np.add.reduceat(weight, starts)[stratum]
         f = self.values[:, order].reshape(len(self.values), -1)
         mean = np.add.reduceat(weight * f, starts, axis=1)
-        f = f - mean[:, stratum]
-        out, product = [mean], weight * f
-        for _ in range(3):
-            product = product * f
-            out.append(np.add.reduceat(product, starts, axis=1))
-        return np.stack(out, axis=1)
+        d = f - mean[:, stratum]
+        e = np.repeat(self.error.sum(axis=0)[:, order], _NODES.size, axis=1)
+        size = np.abs(d)
+        terms = (d * d, d**3, d**4, e, size * e, d * d * e, size**3 * e)
+        return np.stack(
+            (mean, *(np.add.reduceat(weight * x, starts, axis=1) for x in terms)), axis=1
+        )
 
 
 class _Polynomials:
@@ -384,8 +360,7 @@ class _Polynomials:
 
     `values` and their rounding errors have the shape (functions, intervals, points), and interval i
     starts `k[i]` widths from 0. `good` is true for the intervals on which all functions are
-    polynomials up to rounding. `errors` has squares and fourth powers of bounds on the errors,
-    shape (functions, intervals, 2).
+    polynomials up to rounding.
     """
 
     def __init__(self, values: Vector, rounding: Vector, k: Vector) -> None:
@@ -398,34 +373,36 @@ class _Polynomials:
         self._room = _OF_VARIATION * variation + _OF_ROUNDING * noise
         last = np.abs(self._apart @ _COEFFICIENTS[:, -_LAST:]).max(axis=-1)
         self.good = (last <= self._room).all(axis=0)
-        self.errors = np.stack([(last + noise) ** k for k in (2, 4)], axis=-1)
+        self._error = last + noise
 
     def agree(self, i: int, x: Vector, values: Vector) -> bool:
         """Whether the polynomials of interval i have these values at points x in (0, 1) of it."""
         off = np.abs(self._middle[:, i] + self._apart[:, i] @ _to(x) - values)
         return bool((off <= 10.0 * self._room[:, i, None]).all())
 
-    def means(self, some: NDArray[np.bool_], cells: int) -> Vector:
-        """Means over cells of some intervals, shape (functions, intervals, cells)."""
-        middle, apart = self._middle[:, some], self._apart[:, some]
-        out = np.empty((*apart.shape[:2], cells))
+    def means(self, row: int, some: NDArray[np.bool_], cells: int) -> Vector:
+        """Means of one function over cells of some intervals, shape (intervals, cells)."""
+        # Over a cell of width h the mean is f + f'' h^2 / 24 + ... in its middle.
+        of_mean = self._apart[row, some] @ _COEFFICIENTS @ (_SAME + _SECOND / (6.0 * cells**2))
+        out = np.empty((len(of_mean), cells))
         for start in range(0, cells, _BLOCK):  # larger matrices take longer
             block = np.arange(start, min(start + _BLOCK, cells))
-            points = (block[:, None] + 0.5 + 0.5 * _CELL_NODES) / cells
-            to_means = _to(points.ravel()).reshape(_POINTS.size, block.size, -1)
-            out[..., block] = middle + apart @ (to_means @ (0.5 * _CELL_WEIGHTS))
-        return out
+            middle = (2.0 * block + 1.0) / cells - 1.0
+            out[:, block] = of_mean @ np.polynomial.chebyshev.chebvander(middle, _DEGREES[-1]).T
+        return np.asarray(self._middle[row, some] + out)
 
     def moments(self, some: NDArray[np.bool_]) -> Vector:
-        """As `Dyadic._table`, for some intervals: shape (functions, 4, intervals, 128)."""
+        """As `Dyadic._table`, for some intervals: shape (functions, 8, intervals, 128)."""
         f = self._apart[:, some] @ _to_strata()
         f = f.reshape(*f.shape[:2], _MANY, _FEW_NODES.size)
         weight = 0.5 * _FEW_WEIGHTS
         mean = f @ weight
         f -= mean[..., None]
         square = f * f
-        powers = (square @ weight, (square * f) @ weight, (square * square) @ weight)
-        return np.stack((self._middle[:, some] + mean, *powers), axis=1)
+        second, third, fourth = square @ weight, (square * f) @ weight, (square * square) @ weight
+        e = np.broadcast_to(self._error[:, some, None], mean.shape)
+        errors = e, e * np.sqrt(second), e * second, e * fourth**0.75
+        return np.stack((self._middle[:, some] + mean, second, third, fourth, *errors), axis=1)
 
 
 class _Level(NamedTuple):
@@ -454,8 +431,8 @@ def _to_strata() -> Vector:
     return _to(((np.arange(_MANY)[:, None] + 0.5 + 0.5 * _FEW_NODES) / _MANY).ravel())
 
 
-# Sums of variances within strata fall like 1 / strata, those of higher moments like 1 / strata^3.
-_POWER = np.array([1.0, 3.0, 3.0, 3.0])
+# Sums of variances within strata fall like 1 / strata, those of higher cumulants like 1 / strata^3.
+_POWER = np.array([1.0, 3.0, 3.0])
 
 
 def _lagrange(t: float, count: int) -> Vector:
@@ -468,44 +445,36 @@ def _lagrange(t: float, count: int) -> Vector:
 
 
 def _merged(fine: Vector) -> Vector:
-    """The moments within pairs of neighbouring strata, shape (functions, 4, ..., strata)."""
-    (a, a2, a3, a4), (b, b2, b3, b4) = (np.moveaxis(fine[..., start::2], 1, 0) for start in (0, 1))
+    """The moments within pairs of neighbouring strata, shape (functions, 8, ..., strata)."""
+    both = (np.moveaxis(fine[..., start::2], 1, 0) for start in (0, 1))
+    (a, a2, a3, a4, *a_errors), (b, b2, b3, b4, *b_errors) = both
     d = 0.5 * (a - b)
-    square, second = d * d, a2 + b2
+    square, second, size = d * d, a2 + b2, np.abs(d)
+    e, e1, e2, e3 = (0.5 * (x + y) for x, y in zip(a_errors, b_errors, strict=True))
     return np.stack(
         (
             0.5 * (a + b),
             0.5 * second + square,
             0.5 * (a3 + b3) + 1.5 * d * (a2 - b2),
             0.5 * (a4 + b4) + 2.0 * d * (a3 - b3) + 3.0 * square * second + square * square,
+            e,
+            e1 + size * e,
+            e2 + 2.0 * size * e1 + square * e,
+            e3 + 3.0 * size * e2 + 3.0 * square * e1 + size * square * e,
         ),
         axis=1,
     )
 
 
-def _cumulants(table: Vector) -> Vector:
-    """Sums over all strata, shape (functions, 4).
+def _cumulants(table: Vector) -> tuple[Vector, Vector]:
+    """Sums over all strata of the second to fourth cumulants, and bounds on their errors.
 
-    They are those of the second to fourth cumulants and of the fourth central moment.
+    Shape (functions, 3). The bounds are twice what the errors change to first order.
     """
-    _, m2, m3, m4 = np.moveaxis(table.reshape(*table.shape[:2], -1), 1, 0)
-    return np.stack([x.sum(axis=1) for x in (m2, m3, m4 - 3.0 * m2 * m2, m4)], axis=1)
-
-
-def _bounds(sums: Vector, errors: Vector) -> Vector:
-    """Bounds on the errors of sums that are as `_cumulants` has them.
-
-    `errors` has the sums over strata of the means of e^2 and of e^4, shape (functions, 2).
-    """
-    second, fourth = np.abs(sums[:, 0]), np.abs(sums[:, 3])
-    square, quartic = errors.T
-    of_fourth = 16.0 * fourth**0.75 * quartic**0.25 + _ROUNDING * fourth
-    return np.stack(
-        (
-            2.0 * np.sqrt(second * square) + square + _ROUNDING * second,
-            3.0 * np.sqrt(fourth * square) + quartic**0.75 + _ROUNDING * np.sqrt(second * fourth),
-            of_fourth + quartic,
-            of_fourth + quartic,
-        ),
-        axis=1,
+    _, m2, m3, m4, e, e1, e2, e3 = np.moveaxis(table.reshape(*table.shape[:2], -1), 1, 0)
+    cumulants, rounded = (m2, m3, m4 - 3.0 * m2 * m2), (m2, np.sqrt(m2 * m4), m4)
+    changed = 2.0 * e1, 3.0 * (e2 + m2 * e), 4.0 * (e3 + np.abs(m3) * e) + 12.0 * m2 * e1
+    value, rounding, bounds = (
+        np.stack([x.sum(axis=1) for x in of], axis=1) for of in (cumulants, rounded, changed)
     )
+    return value, 2.0 * bounds + _ROUNDING * rounding

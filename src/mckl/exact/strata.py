@@ -92,10 +92,9 @@ def linked(dyadic: Dyadic, n: int, *rows: int) -> Bounded:
     if n < 4:
         return Bounded(0.0, 0.0)
     positions = max(min(_CELLS // n, _MOST_POSITIONS), _LEAST_POSITIONS)
-    means = dyadic.means(n * positions)
     once, twice = {}, {}  # the functions are often the same; each is transformed once
     for row in set(rows):
-        cells = means[row].reshape(n, positions)
+        cells = dyadic.means(n * positions, row).reshape(n, positions)
         once[row] = walsh_hadamard((cells - cells.mean(axis=1, keepdims=True)).T).T / positions
         twice[row] = walsh_hadamard(once[row])
     h, H = [once[row] for row in rows], [twice[row] for row in rows]
