@@ -33,7 +33,7 @@ class Outcomes(NamedTuple):
     q_error     bounds on the weights' relative errors
     ell         l_i, shape (outcomes,)
     ell_error   bounds on its absolute errors
-    kl          each factor's E l_i with a bound, shapes (factors,)
+    k3          each factor's E k3_i with a bound, shapes (factors,)
     missed      p's probability of the values that q never takes, with a bound, shapes (factors,)
     coarse      the weights of a rule with half of the outcomes, relative to those of `log_q`; None
                 where the outcomes are all that there are
@@ -46,10 +46,16 @@ class Outcomes(NamedTuple):
     q_error: Vector
     ell: Vector
     ell_error: Vector
-    kl: Moments
+    k3: Moments
     missed: Moments
     coarse: Vector | None = None
     powers: Vector | None = None
+
+    @property
+    def kl(self) -> Moments:
+        """Each factor's E l_i: its E k3_i less E (r_i - 1)."""
+        value = self.k3.value + self.missed.value
+        return Moments(value, self.k3.error + self.missed.error + EPS * value)
 
     @property
     def finite(self) -> bool:
@@ -126,9 +132,9 @@ class Outcomes(NamedTuple):
             mean = Moments(-self.missed.value, self.missed.error)
             return self._with_ratio(large, 0.0, 0.0, 1.0, mean)
         if function.name == "k3":
-            value = self.kl.value - function.rest * self.missed.value
-            error = self.kl.error + np.abs(function.rest) * self.missed.error
-            mean = Moments(value, error + 2.0 * EPS * (self.kl.value + np.abs(value)))
+            value = self.k3.value + function.slope * self.missed.value
+            error = self.k3.error + np.abs(function.slope) * self.missed.error
+            mean = Moments(value, error + 2.0 * EPS * (self.k3.value + np.abs(value)))
             return self._with_ratio(large, 1.0, function.slope, function.rest, mean)
         # Without a mirror image r has no odd part; and given the past, a factor's KL is constant.
         return _Value(
@@ -150,10 +156,10 @@ class Outcomes(NamedTuple):
         ways = [(ells * away, rest * x, rest * over * missed)]
         if ells:
             curved = np.where(large, x + over * self.ell, phi(-np.where(large, 0.0, self.ell)))
-            inner = (rest * missed - kl) * over
-            ways.append((curved, inner, -slope * x))
+            ways.append((curved, -self.each(mean.value) * over, -slope * x))
         sizes = [sum(map(np.abs, way)) for way in ways]
-        if ells:  # phi's own error; and where r is large, it is itself a sum
+        if ells:  # the rounding of KL; phi's own error; and where r is large, phi is itself a sum
+            sizes[0] = sizes[0] + over * kl
             sizes[1] = sizes[1] + np.abs(ways[1][0]) + np.where(large, 1.0 - over * self.ell, 0.0)
         value = sum(ways[0])
         if ells:

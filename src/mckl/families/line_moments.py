@@ -157,12 +157,14 @@ class LineLaw(NamedTuple):
         mu = joint.central_moments(Moments(*kappa), 1)
         slope, curve, whole = _twice_integrated(second, half)
         kl = self.kl.value
-        relative = 12.0 * EPS + float(np.max(its_error / np.where(second > 0.0, second, 1.0)))
+        slope_error, curve_error, _ = _twice_integrated(2.0 * its_error, half)
+        relative = 12.0 * EPS + self.kl.relative
         exponent = curve - u * kl
-        exponent_error = relative * (curve + u * kl)
+        exponent_error = curve_error + relative * (curve + u * kl)
         grown = half[:, None] * _WEIGHTS * np.exp(exponent)
         away, mean = -slope.ravel(), (kl - slope).ravel()
-        away_error, mean_error = relative * np.abs(away), relative * (slope.ravel() + kl)
+        away_error = slope_error.ravel() + 12.0 * EPS * np.abs(away)
+        mean_error = slope_error.ravel() + relative * (slope.ravel() + kl)
         value, error = [whole], [np.zeros_like(whole)]
         known: dict[tuple[int, int], Moments] = {}
         for a, i, j in needed:
