@@ -89,7 +89,7 @@ def _bounded(terms: Sequence[float]) -> Bounded:
 
 def log_quotient(b: float, a: float) -> float:
     """The difference log b - log a, which keeps its digits for b near a."""
-    return math.log1p((b - a) / a) if abs(b - a) < 0.5 * a else math.log(b) - math.log(a)
+    return math.log1p((b - a) / a) if abs(b - a) < 0.5 * a else math.log(b / a)
 
 
 def _stirling_terms(a: float) -> list[float]:

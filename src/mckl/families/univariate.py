@@ -65,6 +65,8 @@ class Univariate(ABC):
         x: the value itself, or the same function of it.
     symmetric
         Whether the density is symmetric about `location`.
+    mixed
+        Whether the law is a mixture.
     seconds
         CPU seconds that one random number takes, by its use.
     """
@@ -74,6 +76,7 @@ class Univariate(ABC):
     support: tuple[float, float] = (-math.inf, math.inf)
     domain: str = "(-inf, inf)"
     symmetric: bool = True
+    mixed: bool = False
     seconds: Seconds = Seconds(50e-9, 500e-9, 500e-9, 30e-9)
 
     @property
@@ -129,6 +132,8 @@ class Univariate(ABC):
 
         They are as small as the difference where p is nearly this law and of its kind.
         """
+        if p.mixed and not self.mixed:
+            return tuple(-term for term in p.ratio_terms(self, x))
         return (*self.terms(x), *(-term for term in p.terms(x)))
 
     def over_normal(self, x: Vector) -> Terms | None:
@@ -152,6 +157,8 @@ class Univariate(ABC):
 
     def log_ratio_error(self, p: Univariate, x: Vector) -> Vector:
         """A bound on the rounding error of `log_ratio`."""
+        if p.mixed and not self.mixed:
+            return p.log_ratio_error(self, x)
         return rounding(self.ratio_terms(p, x))
 
     @abstractmethod
