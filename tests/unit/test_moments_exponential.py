@@ -13,7 +13,6 @@ from collections.abc import Callable
 from functools import lru_cache
 
 import mpmath
-import numpy as np
 import pytest
 
 from mckl.exact.law import Law
@@ -225,5 +224,7 @@ def test_poisson(rates, functions):
 @pytest.mark.parametrize("functions", FUNCTIONS.values(), ids=FUNCTIONS)
 @pytest.mark.parametrize("pair", DIRICHLET.values(), ids=DIRICHLET)
 def test_dirichlet(pair, functions):
-    bounds = checked(law_of("dirichlet", "concentration", *pair), of_dirichlet(*map(tuple, pair)), functions)
+    bounds = checked(
+        law_of("dirichlet", "concentration", *pair), of_dirichlet(*map(tuple, pair)), functions
+    )
     assert sorted(bounds)[len(bounds) // 2] < 1e-11

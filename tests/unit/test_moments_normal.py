@@ -7,12 +7,11 @@ import math
 from collections import defaultdict
 
 import mpmath
-import numpy as np
 import pytest
 
 from mckl.exact import joint
-from mckl.exact.moments import ELL, GAP, HALF_SQUARE, K3, RATIO, RB, Function
-from mckl.families.normal import correlated, pair
+from mckl.exact.moments import ELL, GAP, HALF_SQUARE, K3, RATIO, Function
+from mckl.families.normal import pair
 
 # q's mean and standard deviation against the standard normal p
 NEAR = [(1e-10, 1.0), (0.0, 1.0 + 2.0**-33), (1e-9, 1.0 - 2.0**-30), (1e-3, 1.01), (0.2, 0.95)]
