@@ -37,7 +37,7 @@ class LogGamma(Univariate):
         return with_shapes("log-gamma", (self.shape,))
 
     @property
-    def location(self) -> Any:  # type: ignore[override]
+    def location(self) -> Any:
         return -np.log(self.rate)
 
     def at(self, location: Any, scale: Any) -> LogGamma:
@@ -60,7 +60,7 @@ class LogGamma(Univariate):
 
     def _from_mean(self, y: Vector) -> Vector:
         """The logarithm of x over its mean."""
-        return y - np.log(self.shape / self.rate)
+        return np.asarray(y - np.log(self.shape / self.rate))
 
     def log_density(self, x: Vector) -> Vector:
         t = self._from_mean(x)
@@ -83,7 +83,8 @@ class LogGamma(Univariate):
         with np.errstate(over="ignore"):
             large = tail(self.shape, np.exp(z))
         log_below = self.shape * np.minimum(z, 0.0) - scipy.special.gammaln(self.shape + 1.0)
-        return np.where(small, -np.expm1(log_below) if upper else np.exp(log_below), large)
+        tiny = -np.expm1(log_below) if upper else np.exp(log_below)
+        return np.asarray(np.where(small, tiny, large))
 
     def quantile(self, u: Vector, upper: bool = False) -> Vector:
         inverse = scipy.special.gammainccinv if upper else scipy.special.gammaincinv
