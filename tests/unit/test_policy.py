@@ -340,19 +340,19 @@ _TABLE = [[0.7, 0.3], [0.4, 0.6]]
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"q": {"transitions": [[0.7, 0.3], [0.4, 0.5]]}}, "q's row 1 adds up to 0.9, expected 1"),
-        ({"p": {"transitions": [[0.7, 0.2], [0.4, 0.6]]}}, "p's row 0 adds up to 0.9, expected 1"),
+        ({"q": {"transitions": [[0.7, 0.3], [0.4, 0.5]]}}, "q's row 1, counted from 0, adds up to 0.9"),
+        ({"p": {"transitions": [[0.7, 0.2], [0.4, 0.6]]}}, "p's row 0, counted from 0, adds up to 0.9"),
         ({"q": {"transitions": [[0.7, 0.3]]}}, "transitions is 1 x 2, expected a square matrix"),
-        ({"q": {"transitions": [[0.7, 0.3], [1.4, -0.4]]}}, "has -0.4 in row 1, column 1"),
+        ({"q": {"transitions": [[0.7, 0.3], [1.4, -0.4]]}}, r"transitions -0.4 \(row 1, column 1, from 0\)"),
         ({"q": {"transitions": [[0.7], [0.4, 0.6]]}}, "expected a square matrix"),
-        ({"q": {"logits": [[0, math.inf], [0, 0]]}}, "logits has inf in row 0, column 1"),
-        ({"q": {"logits": [[0, 0], [-math.inf, -math.inf]]}}, "q's row 1 adds up to 0, expected 1"),
+        ({"q": {"logits": [[0, math.inf], [0, 0]]}}, r"logits inf \(row 0, column 1, from 0\)"),
+        ({"q": {"logits": [[0, 0], [-math.inf, -math.inf]]}}, "q's row 1, counted from 0, adds up"),
         ({"q": {"logits": [[0, 0], [0, 0]], "transitions": _TABLE}}, "expected one of transitions"),
         ({"q": {}}, "expected one of transitions, logits and text"),
         ({"q": {"text": "aaa"}}, "expected two different characters or more"),
         ({"q": {"transitions": _TABLE, "temperature": 0}}, "temperature 0, expected"),
         ({"p": {"transitions": [[1, 0], [0.4, 0.6]]}},
-         "p is 0 and q is not for token 1 after token 0: KL is infinite"),
+         "p is 0 and q is not for token 1 after token 0, counted from 0: KL is infinite"),
         ({"p": {"transitions": np.full((3, 3), 1 / 3)}}, "q has 2 tokens and p has 3"),
         ({"p": {"transitions": _TABLE, "dimension": 3}}, "dimension of q and p differ"),
         ({"dimension": None}, "dimension None, expected a number of tokens, 1 or more"),
@@ -360,12 +360,12 @@ _TABLE = [[0.7, 0.3], [0.4, 0.6]]
         ({"dimension": 2.5}, "dimension 2.5, expected a number of tokens"),
         ({"initial": [0.5, 0.4]}, "initial adds up to 0.9, expected 1"),
         ({"initial": [0.5, 0.4, 0.1]}, "initial has 3 numbers, expected 2"),
-        ({"initial": [1.5, -0.5]}, "initial -0.5, expected"),
+        ({"initial": [1.5, -0.5]}, "initial -0.5 .*, expected a number of at least 0"),
         ({"stop": 2}, "stop 2, expected a token from 0 to 1"),
         ({"stop": "x"}, "stop 'x', expected a token from 0 to 1"),
         ({"stop": 0}, "initial is 1 at the stop token 0: a sequence of length 0"),
         ({"stop": 1, "q": {"transitions": [[1, 0], [0.4, 0.6]]}},
-         "q never stops: token 1 cannot follow token 0"),
+         "q never stops: token 1 cannot follow token 0, counted from 0"),
         ({"start": [1, 0]}, "unknown parameter start"),
     ],
 )  # fmt: skip
@@ -433,7 +433,7 @@ def test_tokens_that_are_never_sampled() -> None:
     )
     assert probabilities(top_p=1) == pytest.approx(np.array(table))
     table[0][0] = 0.4
-    with pytest.raises(ValueError, match=r"q.s row 0 adds up to 0\.9, expected 1"):
+    with pytest.raises(ValueError, match=r"q.s row 0, counted from 0, adds up to 0\.9, expected 1"):
         probabilities(top_k=2)
 
 

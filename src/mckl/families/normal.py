@@ -343,8 +343,8 @@ def _square(name: str, value: Any, mean: Vector) -> Vector:
     if wrong.size:
         i, j = wrong[0]
         raise ValueError(
-            f"normal: {name} {matrix[i, j]:g} (row {i + 1}, column {j + 1}), expected a finite "
-            "number"
+            f"normal: {name} {matrix[i, j]:g} (row {i + 1}, column {j + 1}, from 1), expected a "
+            "finite number"
         )
     return matrix
 

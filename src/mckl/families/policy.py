@@ -83,8 +83,8 @@ class PolicyPair(Pair):
         if wrong.any():
             row, token = np.argwhere(wrong)[0]
             raise ValueError(
-                f"policy: p is 0 and q is not for token {token} after token {reached[row]}: "
-                "KL is infinite"
+                f"policy: p is 0 and q is not for token {token} after token {reached[row]}, "
+                "counted from 0: KL is infinite"
             )
         if stop is None:
             return
@@ -93,7 +93,9 @@ class PolicyPair(Pair):
         stops = _reachable((q.logits > -np.inf).T, ends)[reached]
         if not stops.all():
             token = reached[int(np.argmin(stops))]
-            raise ValueError(f"policy: q never stops: token {stop} cannot follow token {token}")
+            raise ValueError(
+                f"policy: q never stops: token {stop} cannot follow token {token}, counted from 0"
+            )
 
     def _law(self) -> ChainLaw:
         return ChainLaw(self.transitions, self.dimension)
