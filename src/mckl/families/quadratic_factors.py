@@ -226,7 +226,7 @@ class _Points:
         c, of_r = self.c, self.ratio + self.shrink
         if f.name == "rb":
             return np.zeros_like(self.even), np.zeros_like(self.even)
-        if f.name == "ell":
+        if f.name == "ell" or (f.name == "k3" and f.rest == 0.0):  # k3 less r - 1 is l
             return self.central, self.central_error
         if f.name == "half_square":
             # The mean is that of l^2 / 2 less kl^2 / 2, which l^2 / 2 has as well.
