@@ -25,9 +25,10 @@ from tqdm import tqdm
 from mckl.arrays import Vector
 from mckl.estimation.running import RunningMoments
 from mckl.estimation.values import ESTIMATORS, UnitTheory
-from mckl.estimation.values.base import over_unit
+from mckl.estimation.values.cv import moments
 from mckl.estimation.values.integrands import Integrands
-from mckl.exact.law import Law, add, constant, multiply
+from mckl.estimation.values.regression import Residual
+from mckl.exact.law import Law
 from mckl.families.base import Pair
 from mckl.families.normal import pair
 
@@ -61,9 +62,7 @@ def random_pair(rng: np.random.Generator) -> Pair:
 
 def true_slope(law: Law, paired: bool) -> float:
     """The slope of l on r - 1 over units."""
-    ratio = over_unit(law.ratio_minus_one, paired)
-    centred = add(over_unit(law.ell, paired), constant(law.kl), -1.0)
-    return law.expectation(multiply(centred, ratio)) / law.expectation(multiply(ratio, ratio))
+    return -Residual(law, paired, moments).rest
 
 
 def simulated(

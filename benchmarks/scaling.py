@@ -33,6 +33,7 @@ from tqdm import tqdm
 
 from mckl.draw.points import SAMPLERS
 from mckl.estimation.cost import estimate_seconds
+from mckl.estimation.offered import offered_estimators
 from mckl.estimation.traces import checkpoints, trace, traces
 from mckl.estimation.values import ESTIMATORS
 from mckl.record import tables
@@ -40,6 +41,7 @@ from mckl.study import plan as planned
 from mckl.study.config import Config, parse
 from mckl.study.settings import grid_setting
 from mckl.study.traces import trace_columns
+from mckl.text import count
 
 ROOM = {
     "dimension": (1, 2, 4, 16, 64, 256),
@@ -135,6 +137,37 @@ def time_part(cells: pd.DataFrame) -> tuple[str, str]:
         for name, group in cells.groupby("sampler").groups.items()
     ]
     return fitted, table("plan : fact | least | 10 % | median | 90 % | most", quoted)
+
+
+# Jobs of a study: dimension, offsets, samples, replicates.
+JOBS = ((1, (0.0, 0.5, 1.0), 16384, 100), (16, (0.25, 1.0), 16384, 100), (64, (0.25,), 4096, 24))
+
+
+def jobs_part(schema: Mapping[str, object], tries: int = 5) -> str:
+    """Jobs with all estimators that a study has: their forecast by the least time of some tries."""
+    rows = []
+    for sampler in SAMPLERS:
+        ratios = []
+        for dimension, offsets, samples, replicates in JOBS:
+            config = parse(
+                {"sweep": {"dimension": [dimension], "scale": [1.25], "offset": [*offsets]},
+                 "cases": {}, "samplers": [sampler], "samples": samples, "replicates": replicates},
+                schema,
+            )  # fmt: skip
+            settings, seconds = config.settings(), []
+            names = offered_estimators(settings[0].pair, SAMPLERS[sampler], config.estimators)
+            for _ in range(tries):
+                began = time.process_time()
+                traces(
+                    {s.name: s.pair for s in settings}, "numpy", SAMPLERS[sampler],
+                    [ESTIMATORS[name] for name in names],
+                    seed=1, samples=checkpoints(samples, 1), replicates=replicates,
+                )  # fmt: skip
+                seconds.append(time.process_time() - began)
+            ratios.append(planned.chunk_seconds(config, settings) / min(seconds))
+        rows.append([sampler, *(f"{ratio:.2f}" for ratio in ratios)])
+    shapes = (f"{count(k * r * n)} samples at D = {d}" for d, o, n, r in JOBS for k in [len(o)])
+    return table("plan : fact | " + " | ".join(shapes), rows)
 
 
 # Not by getrusage, whose peak a process inherits from the one that started it.
@@ -358,7 +391,7 @@ def main() -> None:
     page = Path(__file__).with_name("pages") / "scaling.md"
     text = page.read_text().format(
         machine=machine(), cells=len(cells), fitted=fitted, quoted=quoted, memory=memory_part(),
-        runs=runs_part(), bytes=bytes_part(),
+        jobs=jobs_part(schema), runs=runs_part(), bytes=bytes_part(),
         aggregation=aggregation_part(), million=million_part(study),
     )  # fmt: skip
     figure(DOCS / "figures" / "scaling.png")

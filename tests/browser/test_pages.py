@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from show.study import MANIFEST, SAMPLES, USED, frames
+from tools import PATIENCE, need
 from workflow.study import Study
 
 from mckl.estimation.values import ESTIMATORS
@@ -20,15 +20,14 @@ from mckl.show.captions import template
 
 ROOT = Path(__file__).resolve().parents[2]
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        not (CHROMIUM and DRIVER) and "CI" not in os.environ,  # there, missing is a failure
-        reason="Chromium and its driver are missing",
-    ),
-]
+pytestmark = pytest.mark.slow
 
 POINTS = "document.querySelector('[data-points]')?.dataset.points"
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _chromium() -> None:
+    need("Chromium or its driver", CHROMIUM and DRIVER)
 
 
 @pytest.fixture(scope="module")
@@ -79,10 +78,10 @@ def page(browser, request: pytest.FixtureRequest) -> Iterator[object]:
     assert not errors
 
 
-def _wait(driver, script: str, seconds: float = 20) -> object:
+def _wait(driver, script: str) -> object:
     from selenium.webdriver.support.ui import WebDriverWait
 
-    return WebDriverWait(driver, seconds, 0.05).until(lambda d: d.execute_script(script))
+    return WebDriverWait(driver, PATIENCE / 5, 0.05).until(lambda d: d.execute_script(script))
 
 
 def _choose(driver, name: str, value: str) -> None:

@@ -9,7 +9,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from tools import PATIENCE
+
 DAEMONS = ("munged", "slurmctld", "slurmd")
+OWN_PROCESSES = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc")
 # No cgroups, no database: memory is what the daemon polls, and squeue forgets a job after a while.
 CONFIG = """
 ClusterName=mckl
@@ -47,11 +50,11 @@ SLURM_CONF={root}/slurm.conf exec /usr/bin/srun "$@"
 """
 
 
-def wait(what: str, condition: Callable[[], object], seconds: float = 120) -> None:
+def wait(what: str, condition: Callable[[], object]) -> None:
     """Poll until a condition holds."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + PATIENCE
     while not condition():
-        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
+        assert time.monotonic() < deadline, f"not within {PATIENCE} s: {what}"
         time.sleep(0.1)
 
 
@@ -94,8 +97,7 @@ class Slurm:
 
     def start_node(self) -> None:
         # Processes of its own, which end with it; the shell buries those whose parents died.
-        node = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc")
-        self._daemon(*node, "sh", "-c", "slurmd -D -N node; exit")
+        self._daemon(*OWN_PROCESSES, "sh", "-c", "slurmd -D -N node; exit")
         wait("the node is up", lambda: "idle" in self.command("sinfo", "--noheader"))
 
     def lose_node(self) -> None:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import pandas as pd
 import pytest
+from tools import PATIENCE
 from workflow.study import Study, jobs_in
 from workflow.test_faults import BUDGET, TARGETS, TINY, undisturbed  # noqa: F401 - a fixture
 
@@ -108,7 +109,7 @@ def test_jobs_that_die_are_done_again(study: ClusterStudy, finished: Study) -> N
         study.slurm.start_node()
         for job in lost:  # else SLURM waits two minutes
             study.slurm.command("scontrol", "update", f"JobId={job}", "StartTime=now+10seconds")
-        assert run.wait(timeout=240) == 0, study.printed()
+        assert run.wait(timeout=PATIENCE) == 0, study.printed()
     assert_same_rows(study, finished, *wanted)
     done = [job for job in jobs(study) if job.rule == "estimate"]
     count = Counter(job.state for job in done)
@@ -142,7 +143,7 @@ def test_an_interrupted_run_resumes(study: ClusterStudy, finished: Study) -> Non
         wait("one ends", lambda: "Finished jobid" in study.printed())
         wait("the other runs", lambda: len(study.numbers()) == len(wanted))
         run.send_signal(signal.SIGINT)
-        assert run.wait(timeout=60) != 0
+        assert run.wait(timeout=PATIENCE) != 0
     wait("none is left", lambda: not states(study) & {"RUNNING", "PENDING", "COMPLETING"})
     (study.root / "hold-d2-s1.25").unlink()
     assert jobs_in(study.run(*alone)) == ["estimate d2-s1.25"]

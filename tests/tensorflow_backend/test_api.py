@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
-
 import numpy as np
 import pytest
 
 import mckl
-
-pytestmark = pytest.mark.skipif(
-    find_spec("tensorflow_probability") is None,
-    reason="the extra is not installed: pip install '.[tensorflow]' -c constraints.txt",
-)
 
 
 def pairs():

@@ -7,13 +7,13 @@ import os
 import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import special, stats
+from tools import PATIENCE
 
 import mckl.draw.backends
 from mckl.draw import backends
@@ -29,11 +29,6 @@ from mckl.study.identities import agrees
 from mckl.study.registered import with_registered
 from mckl.study.settings import case_setting, grid_setting
 from mckl.study.verification import failures
-
-pytestmark = pytest.mark.skipif(
-    find_spec("tensorflow_probability") is None,
-    reason="the extra is not installed: pip install '.[tensorflow]' -c constraints.txt",
-)
 
 NOTEBOOK = case_setting(
     "notebook",
@@ -209,7 +204,7 @@ def probe(threads, times):
     environment = os.environ | {"OMP_NUM_THREADS": str(threads), "PYTHONPATH": str(ROOT / "src")}
     done = subprocess.run(
         [sys.executable, "-c", PROBE, str(times)],
-        env=environment, capture_output=True, text=True, check=True, timeout=120,
+        env=environment, capture_output=True, text=True, check=True, timeout=PATIENCE,
     )  # fmt: skip
     return json.loads(done.stdout.splitlines()[-1])
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -22,11 +21,6 @@ from mckl.families.registry import FAMILIES, case_pair, sweep_pair
 from mckl.study.feasible import check_feasible
 from mckl.study.registered import registered_rows
 from mckl.study.settings import Setting, case_setting, grid_setting
-
-pytestmark = pytest.mark.skipif(
-    find_spec("tensorflow_probability") is None,
-    reason="the extra is not installed: pip install '.[tensorflow]' -c constraints.txt",
-)
 
 Side = Mapping[str, Any]
 Q_COVARIANCE = [[1.0, 0.75, 0.1], [0.75, 1.0, 0.2], [0.1, 0.2, 2.0]]

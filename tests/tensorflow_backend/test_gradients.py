@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,7 +29,7 @@ tf: Any = None
 def _imported() -> None:
     """Import TensorFlow where the tests run, and not wherever they are collected."""
     global tf
-    tf = pytest.importorskip("tensorflow")
+    tf = import_module("tensorflow")
 
 
 SAMPLES = 20_000

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
 
 import pandas as pd
@@ -13,11 +12,6 @@ from workflow.study import CHECKOUT, Study
 
 from mckl.record import tables
 from mckl.study.verification import failures
-
-pytestmark = pytest.mark.skipif(
-    find_spec("tensorflow_probability") is None,
-    reason="the extra is not installed: pip install '.[tensorflow]' -c constraints.txt",
-)
 
 SMALL = {
     "sweep": {"dimension": [1, 16], "scale": [0.8, 1.25], "offset": [0.25]},

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from decimal import Decimal, localcontext
 
 import numpy as np
 import pytest
@@ -50,3 +51,45 @@ def test_a_posterior_with_full_covariance(root):
     assert len(found) == 2
     for value, low, high in np.array(found, float):
         assert abs(value - exact) < 2.5 * (high - low) / 2
+
+
+def averages(q, p):
+    """KL, the variances of k1 and k3, the mean of k2, and the terms of k3, by outcome."""
+    ell = [(a / b).ln() for a, b in zip(q, p, strict=True)]
+    k3 = [b / a - 1 + x for a, b, x in zip(q, p, ell, strict=True)]
+
+    def mean(values):
+        return sum(a * x for a, x in zip(q, values, strict=True))
+
+    kl = mean(ell)
+    variances = (mean([(x - kl) ** 2 for x in values]) for values in (ell, k3))
+    return kl, *variances, mean([x * x / 2 for x in ell]), k3
+
+
+def test_the_table_of_rare_tokens_is_what_enumeration_gives(root):
+    text = (root / "docs" / "theory.md").read_text()
+    table = text.split("**Rare tokens.**")[1].split("\n\n")[1].replace("\u2212", "-")
+    rows = [[cell.strip() for cell in row.split("|")[1:-1]] for row in table.splitlines()[2:]]
+    assert len(rows) == 4
+    with localcontext() as context:
+        context.prec = 50
+        for row in rows:
+            q, p = ([Decimal(x) for x in side.strip("()").split(", ")] for side in row[:2])
+            assert sum(q) == sum(p) == 1
+            kl, of_k1, of_k3, k2, _ = averages(q, p)
+            square = (kl * Decimal("0.1")) ** 2
+            values = (kl, 2 * kl / square, of_k1 / square, of_k3 / square, k2 / kl - 1)
+            for told, value in zip(row[2:], values, strict=True):
+                number = told.replace(",", "")
+                digits = len(number.lstrip("-0.").split("e")[0].replace(".", ""))
+                assert float(number) == float(f"{value:.{digits}g}")
+        q, p = ([Decimal(x) for x in side.strip("()").split(", ")] for side in rows[1][:2])
+        kl, _, of_k3, _, k3 = averages(q, p)
+        assert f"{q[2] * k3[2] / kl:.2f}" == "0.29"
+        assert f"{q[2] * (k3[2] - kl) ** 2 / of_k3:.5f}" == "0.99999"
+        assert f"{of_k3:.8e}" == "6.74073761e-4"
+        q, k3 = [x / (1 - q[2]) for x in q[:2]], k3[:2]  # the third token is not drawn
+        mean = sum(a * x for a, x in zip(q, k3, strict=True))
+        square = sum(a * (x - mean) ** 2 for a, x in zip(q, k3, strict=True))
+        assert f"{mean / kl:.2f}" == "0.71"
+        assert f"{(square / 1000).sqrt() / kl:.4f}" == "0.0003"

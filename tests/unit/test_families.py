@@ -25,12 +25,15 @@ from mckl.families.gamma import GAMMA
 from mckl.families.gaussian import GAUSSIAN
 from mckl.families.independent import Independent
 from mckl.families.laplace import LAPLACE
+from mckl.families.log_gamma import LogGamma
 from mckl.families.logistic import LOGISTIC
 from mckl.families.mixture import MIXTURE
 from mckl.families.poisson import POISSON
 from mckl.families.policy import POLICY
 from mckl.families.registry import sweep_pair
 from mckl.families.student_t import STUDENT_T
+
+from .tilted import tilted_moment
 
 FAMILIES: Mapping[str, Family] = {
     f.name: f
@@ -240,6 +243,14 @@ PAIRS: Mapping[str, Entry] = {
         continuous(stats.gamma(2), stats.gamma(3, scale=2)),
         -2, 2,
     ),
+    "gamma of tiny shapes": Entry(
+        pair(
+            {"family": "gamma", "shape": 0.05},
+            {"family": "gamma", "shape": 0.06, "rate": 1.25},
+        ),
+        continuous(stats.loggamma(0.05), stats.loggamma(0.06, loc=-math.log(1.25))),
+        -INF, 4,
+    ),
     "beta": Entry(
         pair({"family": "beta", "a": 2, "b": 3}, {"family": "beta", "a": 1.5, "b": 2}),
         continuous(Logit(2, 3), Logit(1.5, 2)),
@@ -331,7 +342,7 @@ def test_identities(name: str) -> None:
     law, mass = entry.pair.law, 0.8 if "q = 0" in name else 1.0
     assert law.log_mgf((0, 0)) == 0.0
     assert law.log_mgf((-1, -1)) == pytest.approx(math.log(mass), abs=1e-12)
-    assert law.cumulants(1)[0] == law.kl
+    assert law.ell(2).value[1] == law.kl
     x = points(name)
     assert law.kl == pytest.approx(float(x.weight @ x.ell), rel=1e-11)
     assert law.cumulant(1, 0) == pytest.approx(0.0, abs=1e-14)
@@ -370,15 +381,14 @@ def test_moments(name: str) -> None:
             size = float(np.abs(parts).sum())
             if (np.abs(parts[ends]) > 1e-14 * size).any():
                 continue
-            c = np.zeros((i + 1, j + 1))
-            c[i, j] = 1.0
-            assert law.expectation({tilt: c}) == pytest.approx(parts.sum(), abs=1e-9 * size)
+            found = tilted_moment(law, tilt, i, j)
+            assert found == pytest.approx(parts.sum(), abs=1e-9 * size)
             checked += 1
     assert checked >= 12
     mu = [float(x.weight @ (x.ell - law.kl) ** m) for m in range(5)]
     if law.is_finite((0, 0), 4) and (x.weight * x.ell**4)[ends].max(initial=0.0) < 1e-14 * mu[4]:
         expected = [mu[2], mu[3], mu[4] - 3 * mu[2] ** 2]
-        assert law.cumulants(4)[1:] == pytest.approx(expected, rel=1e-9, abs=1e-10 * mu[4])
+        assert law.ell(4).value[2:] == pytest.approx(expected, rel=1e-9, abs=1e-10 * mu[4])
 
 
 @ALL
@@ -495,6 +505,70 @@ NEAR: Sequence[tuple[str, Mapping[str, Any], Mapping[str, Any], float, float]] =
 ]  # fmt: skip
 
 
+# KL and Var l by mpmath with 50 digits from the log-partition functions.
+SHAPES: Sequence[tuple[str, Sequence[float], float, float]] = [
+    ("gamma", (0.002, 0.002, 0.003, 0.003), 0.094319316238647187, 0.24950164013879401),
+    ("gamma", (0.001, 1, 1e12, 1), 1027206593047718.0, 1.0000016425331938e30),
+    ("gamma", (1, 1, 0.001, 0.001), 5.3384481914262045, 0.64364484364859683),
+    ("gamma", (1e12, 1, 1.00001e12, 1), 49.999833334191662, 100.00000000005),
+    ("gamma", (1e12, 2, 1e12, 2.000002), 0.49999966658465011, 0.99999999983546672),
+    ("gamma", (1e8, 1, 1.0001e8, 1.0001), 2.4998333541648335e-9, 5.0000000166666667e-9),
+    (
+        "gamma",
+        (0.05, 1, 0.05 * (1 + 1e-9), 1 + 1e-9),
+        4.769155252729251e-19,
+        9.5383105119593819e-19,
+    ),
+    ("beta", (1e12, 2, 1.1e12, 2), 0.009379640391341189, 0.01999999999998),
+    ("beta", (2, 1e12, 2, 1.1e12), 0.009379640391341189, 0.01999999999998),
+    ("beta", (1e12, 1e12, 1.00001e12, 1e12), 24.999875000747912, 50.0000000000375),
+    ("beta", (1e8, 1e3, 1.0001e8, 1e3), 4.9996167471583461e-6, 9.9999001009984905e-6),
+    ("beta", (1e-3, 1e12, 2e-3, 1e12), 0.30685364030731658, 1.0000016425331959),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("family", "numbers", "kl", "variance"), SHAPES)
+def test_small_and_large_shapes_keep_their_digits(
+    family: str, numbers: Sequence[float], kl: float, variance: float
+) -> None:
+    names = ("shape", "rate") if family == "gamma" else ("a", "b")
+    q, p = (
+        {"family": family, **dict(zip(names, two, strict=True))}
+        for two in (numbers[:2], numbers[2:])
+    )
+    law = pair(q, p).law
+    assert law.kl == pytest.approx(kl, rel=1e-10, abs=0)
+    assert law.variance == pytest.approx(variance, rel=1e-9, abs=0)
+
+
+@pytest.mark.parametrize("upper", [False, True])
+def test_quantiles_of_tiny_gamma_shapes(upper: bool) -> None:
+    """The probability below e^y is that of SciPy's gammainc, or x^a / Gamma(a + 1) below 1e-290."""
+    u = np.concatenate((10.0 ** -np.arange(1.0, 300.0, 7.0), np.linspace(0.01, 0.99, 41)))
+    for shape in (1e-3, 0.05):
+        law = LogGamma(shape, 2.0)
+        y = law.quantile(u, upper)
+        assert law.probability(y, upper) == pytest.approx(u, rel=1e-12)
+        below = np.where(
+            y < -600.0,
+            np.exp(shape * (y + math.log(2.0)) - special.gammaln(shape + 1.0)),
+            special.gammainc(shape, 2.0 * np.exp(y)),
+        )
+        assert below == pytest.approx(1.0 - u if upper else u, rel=1e-11, abs=1e-14 if upper else 0)
+
+
+def test_logits_do_not_underflow() -> None:
+    """q is even, so KL is (0 + 750) / 2 + log(1 + e^-750) - log 2."""
+    even = {"family": "categorical", "logits": [0, 0]}
+    law = pair(even, {"family": "categorical", "logits": [0, 750]}).law
+    assert law.kl == pytest.approx(375.0 - math.log(2.0), rel=1e-13)
+    assert law.variance == pytest.approx(375.0**2, rel=1e-13)
+    q = side({"family": "categorical", "logits": [0, -800, -math.inf]})
+    assert q.log_probabilities.tolist() == [0.0, -800.0, -math.inf]
+    with pytest.raises(ValueError, match="category 1, counted from 0: KL is infinite"):
+        pair(even, {"family": "categorical", "logits": [0, -math.inf]})
+
+
 @pytest.mark.parametrize(("family", "q", "change", "kl", "variance"), NEAR)
 def test_near_equal_pairs_keep_every_digit(
     family: str, q: Mapping[str, Any], change: Mapping[str, Any], kl: float, variance: float
@@ -565,7 +639,7 @@ def test_draws_follow_the_law(name: str) -> None:
     slack = 0.01 if x.mirrored is not None else 0.0  # a point of the quadrature stands for a bin
     assert np.abs(share - exact).max() < 2.7 / math.sqrt(SAMPLES) + slack
     if law.is_finite((0, 0), 4):
-        kappa = law.cumulants(4)
+        kappa = law.ell(4).value[1:]
         error = math.sqrt(kappa[1] / SAMPLES)
         assert ell.mean() == pytest.approx(law.kl, abs=5 * error)
         of_variance = math.sqrt((kappa[3] + 2 * kappa[1] ** 2) / SAMPLES)
@@ -622,7 +696,7 @@ def test_strata(name: str) -> None:
     assert means.mean() == pytest.approx(entry.law.kl, abs=5 * error)
     # One stratum is the whole law.
     whole = form.stratified(1)
-    kappa = entry.law.cumulants(4)
+    kappa = entry.law.ell(4).value[1:]
     assert whole.variance == pytest.approx(kappa[1], rel=1e-8)
     assert whole.skewness == pytest.approx(kappa[2] / kappa[1] ** 1.5, rel=1e-5, abs=1e-8)
 
@@ -703,8 +777,8 @@ def test_coordinates_add_up() -> None:
         ).law
         for a, b in ((2, 1), (3, 2), (2, 1))
     ]
-    for m, kappa in enumerate(law.cumulants(4)):
-        assert kappa == pytest.approx(sum(part.cumulants(4)[m] for part in parts), rel=1e-13)
+    for m, kappa in enumerate(law.ell(4).value):
+        assert kappa == pytest.approx(sum(part.ell(4).value[m] for part in parts), rel=1e-13)
     rates = pair({"family": "poisson", "rate": [2, 3]}, {"family": "poisson", "rate": 4}).law
     assert rates.kl == pytest.approx(
         sum(r * math.log(r / 4) - r + 4 for r in (2.0, 3.0)), rel=1e-13
@@ -723,38 +797,59 @@ def test_quantiles_of_mixtures() -> None:
 
 G = {"family": "gamma", "shape": 2}
 C = {"family": "categorical", "probabilities": [0.5, 0.5]}
+_LOGITS = {"family": "categorical"}
 
 
 @pytest.mark.parametrize(
     ("q", "p", "message"),
     [
-        ({**G, "rate": 0}, G, "gamma: rate 0, expected finite numbers above 0"),
+        ({**G, "rate": 0}, G, "gamma: rate 0, expected a number above 0"),
         ({"family": "gamma"}, G, "gamma: shape is missing"),
-        ({**G, "shape": 0.01}, G, "gamma: shape 0.01, expected finite numbers of at least 0.1"),
+        ({**G, "shape": [1, 0]}, G, r"gamma: shape 0 \(number 2 of 2\), expected a number above 0"),
         ({**G, "rat": 1}, G, "gamma: unknown parameter rat, .*; did you mean rate?"),
         ({**G, "rate": "fast"}, G, "gamma: rate 'fast', expected a number"),
         ({**G, "shape": [2, 3], "rate": [1, 1, 1]}, G, "gamma: 2 numbers of shape and 3 numbers"),
         ({**G, "shape": [2, 3]}, {**G, "shape": [2, 3, 4]}, "q has 2 coordinates and p has 3"),
-        ({"family": "student-t", "df": -1}, {}, "student-t: df -1, expected finite"),
-        ({"family": "student-t", "df": math.nan}, {}, "student-t: df nan, expected finite"),
-        (G, {}, r"q is gamma\(2\) on \(0, inf\), p is normal on .*KL is infinite"),
-        ({}, G, r"q is normal on .*, p is gamma\(2\) on .*KL is infinite"),
-        ({"family": "beta", "a": 1, "b": 2}, {}, "expected one support"),
+        ({"family": "student-t", "df": -1}, {}, "student-t: df -1, expected a number above 0"),
+        (
+            {"family": "student-t", "df": math.nan},
+            {},
+            "df nan, expected a finite number",
+        ),
+        (
+            G,
+            {},
+            r"q is gamma\(2\) on \(0, inf\), p is normal on .*no theory",
+        ),
+        ({}, G, r"KL is infinite, since p = 0 where q > 0: q is normal on .*, p is gamma\(2\)"),
+        ({"family": "beta", "a": 1, "b": 2}, {}, "mckl has no theory"),
         ({"family": "student-t", "df": 1}, {}, "KL is infinite.*too heavy"),
         ({"family": "student-t", "df": 2}, {}, "KL is infinite"),
         ({"family": "student-t", "df": 1}, {"family": "laplace"}, "KL is infinite"),
         (C, G, "q is categorical, p is gamma"),
         (C, {**C, "probabilities": [0.5, 0.4]}, "add up to 0.9, expected 1"),
-        (C, {**C, "probabilities": [1.5, -0.5]}, "probabilities -0.5, expected finite numbers of"),
-        (C, {**C, "probabilities": [1, 0]}, "p is 0 and q is not in category 1: KL is infinite"),
+        (
+            C,
+            {**C, "probabilities": [1.5, -0.5]},
+            r"-0.5 \(number 2 of 2\), .* of at least 0",
+        ),
+        (C, {**C, "probabilities": [1, 0]}, "in category 1, counted from 0: KL is infinite"),
         (C, {**C, "probabilities": [0.2, 0.3, 0.5]}, "q has 2 categories and p has 3"),
         (C, {**C, "logits": [0, 0]}, "either probabilities or logits"),
-        ({"family": "poisson", "rate": [1, -2]}, {}, "poisson: rate -2, expected"),
-        ({"family": "dirichlet", "concentration": [1, 0]}, {}, "concentration 0, expected"),
+        (
+            {"family": "poisson", "rate": [1, -2]},
+            {},
+            r"rate -2 \(number 2 of 2\), .* above 0",
+        ),
+        (
+            {"family": "dirichlet", "concentration": [1, 0]},
+            {},
+            "concentration 0 .* above 0",
+        ),
         ({"family": "dirichlet", "concentration": 1}, {}, "expected two numbers or more"),
         ({**_MIXED, "weights": [0.5, 0.4]}, {}, "weights add up to 0.9, expected 1"),
         ({**_MIXED, "weights": [1]}, {}, "1 weights for 2 components"),
-        ({**_MIXED, "weights": [0, 1]}, {}, "mixture: weights 0, expected"),
+        ({**_MIXED, "weights": [0, 1]}, {}, "mixture: weights 0 .*, expected a number above 0"),
         (
             {**_MIXED, "components": [{"family": "poisson", "rate": 1}, {}]},
             {},
@@ -762,6 +857,10 @@ C = {"family": "categorical", "probabilities": [0.5, 0.5]}
         ),
         ({**_MIXED, "components": [{"mean": [1, 2]}, {}]}, {}, "more than one dimension"),
         ({**_MIXED, "components": [G, {}]}, {}, "expected one support for all"),
+        ({**_LOGITS, "logits": [0, math.nan]}, C, r"logits nan \(number 2 of 2\), expected a"),
+        ({**_LOGITS, "logits": [0, math.inf]}, C, r"logits inf .*, expected a finite number"),
+        ({**_LOGITS, "logits": [[1], [1, 2]]}, C, "logits .*, expected a number or a list"),
+        ({**_LOGITS, "logits": ["a", "b"]}, C, "logits .*, expected a number or a list"),
     ],
 )
 def test_bad_input(q: Mapping[str, Any], p: Mapping[str, Any], message: str) -> None:

@@ -18,6 +18,8 @@ from mckl.estimation.given.summary import Summary
 from mckl.estimation.given.verdict import extrapolated, judge
 from mckl.estimation.intervals import Request
 from mckl.estimation.tails import Largest, pareto_index, tail_size
+from mckl.estimation.values import ESTIMATORS
+from mckl.estimation.values.base import UnitTheory, mean_of, plain_mean
 from mckl.study.intervals import coverage
 from mckl.study.settings import grid_setting
 
@@ -343,6 +345,55 @@ def test_given_intervals_cover(setting):
     assert given > 200
     # Estimators share their samples: the standard error is that of 60 intervals, at most 0.028.
     assert covered / given > 0.85
+
+
+def biased(name, twin, share):
+    """The estimator `share` x k1, whose name says nothing of its twin."""
+
+    def estimate(moments):
+        mean, variance = mean_of("ell")(moments)
+        return share * mean, share**2 * variance
+
+    return plain_mean(
+        name, "ell", lambda law, paired: UnitTheory((share - 1.0) * law.kl, 0.0, 0.0, 0.0),
+        consistent=False, unbiased_twin=twin,
+    )._replace(estimate=estimate, summand=lambda moments: {"ell": share})  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["shrunk", "k2-again", "nothing-like-it"])
+@pytest.mark.parametrize("twin", ["k1", "k3"])
+def test_a_biased_estimator_is_compared_with_its_unbiased_twin(monkeypatch, name, twin):
+    ell = 0.5 + np.random.default_rng(4).normal(size=20_000)
+    of_twin = {"k1": ell, "k3": np.expm1(-ell) + ell}[twin]
+    monkeypatch.setitem(ESTIMATORS, name, biased(name, ESTIMATORS[twin], 0.9))
+    found, gap = by_name(asked(log_ratio=ell)), 0.9 * ell - of_twin
+    assert found[twin].withheld is None
+    assert found[name].withheld == (
+        f"{name} is biased: on the same samples it is {gap.mean():.3g} ± "
+        f"{gap.std() / math.sqrt(ell.size):.2g} nats from {twin}"
+    )
+
+
+def test_a_biased_estimator_near_its_twin_is_given(monkeypatch):
+    monkeypatch.setitem(ESTIMATORS, "shrunk", biased("shrunk", ESTIMATORS["k1"], 1.0 - 1e-6))
+    ell = 0.5 + np.random.default_rng(4).normal(size=20_000)
+    assert by_name(asked(log_ratio=ell))["shrunk"].withheld is None
+
+
+def test_a_biased_estimator_without_a_twin_makes_no_interval(monkeypatch):
+    monkeypatch.setitem(ESTIMATORS, "shrunk", biased("shrunk", None, 0.9))
+    ell = 0.5 + np.random.default_rng(4).normal(size=20_000)
+    assert by_name(asked(log_ratio=ell))["shrunk"].withheld == (
+        "shrunk is biased, and no unbiased estimator is known to compare with"
+    )
+
+
+def test_every_biased_estimator_has_an_unbiased_twin_in_the_registry():
+    twins = {name: e.unbiased_twin for name, e in ESTIMATORS.items() if not e.consistent}
+    assert {"k2", "k2-factor"} <= {*twins}
+    for twin in twins.values():
+        assert twin is ESTIMATORS[twin.name]
+        assert twin.consistent
 
 
 def test_an_estimate_without_spread_is_given():

@@ -17,6 +17,7 @@ from mckl.families.registry import case_pair
 from mckl.record import tables
 from mckl.show.libraries import write_page
 from mckl.study.libraries import LIBRARIES
+from mckl.study.libraries.base import BATCH_TOKENS, Use
 from mckl.study.libraries.exact import (
     Moments,
     balanced,
@@ -24,8 +25,8 @@ from mckl.study.libraries.exact import (
     clamped_share,
     formula_moments,
 )
-from mckl.study.libraries.formula import K1, K2, K3, Formula
-from mckl.study.libraries.gradient import slope
+from mckl.study.libraries.formula import ABS, FULL, K1, K2, K3, LOW_VARIANCE, Formula
+from mckl.study.libraries.gradient import factor, loss_gradient, slope
 from mckl.study.libraries.lengths import per_token
 from mckl.study.libraries.policies import policies, stopping
 from mckl.study.libraries.simulated import SEQUENCES, draw, judge
@@ -34,7 +35,10 @@ from mckl.study.tails import bennett_p_value
 
 ROOT = Path(__file__).resolve().parents[2]
 CLAMPED = Formula("k3", most_log_ratio=0.9, most_value=0.4)
-FORMULAS = [K1, K2, K3, Formula("l^2"), Formula("k3 of -l"), CLAMPED, Formula("k1", most_value=0.3)]
+FORMULAS = [
+    K1, K2, K3, ABS, Formula("l^2"), Formula("k3 of -l"), CLAMPED, Formula("k1", most_value=0.3),
+]  # fmt: skip
+RATIO, THEN_CLAMPED = "value and ratio", "value and ratio, clamped"
 
 
 @pytest.mark.parametrize(
@@ -43,6 +47,7 @@ FORMULAS = [K1, K2, K3, Formula("l^2"), Formula("k3 of -l"), CLAMPED, Formula("k
         (K1, -3.0, -3.0),
         (K2, -3.0, 4.5),
         (Formula("l^2"), -3.0, 9.0),
+        (ABS, -3.0, 3.0),
         (K3, -3.0, math.exp(3) - 4),
         (Formula("k3 of -l"), 3.0, math.exp(3) - 4),
         (Formula("k3", 20, 10), -3.0, 10.0),
@@ -105,6 +110,20 @@ def test_the_law_of_a_sum_is_that_of_all_sequences(formula):
     assert formula_moments(of, formula) == pytest.approx(moments(weights, sums), rel=1e-10)
     acts = np.array([formula.clamped(ell).mean() for _, ell, _ in known])
     assert clamped_share(of, formula) == pytest.approx(weights @ acts, rel=1e-10, abs=1e-15)
+
+
+def test_the_kl_over_the_vocabulary_is_that_of_all_sequences():
+    """Its mean is KL, and its variance is what the tokens before leave of k1's."""
+    of = policy_pair(3, 4)
+    q, ell = of.transitions.q, of.transitions.ell
+    rows = [sum(q[x, y] * ell[x, y] for y in range(3) if q[x, y] > 0) for x in range(3)]
+    known = sequences(of)
+    weights = np.array([w for w, _, _ in known])
+    sums = np.array([sum(rows[x] for x in states[:-1]) for _, _, states in known])
+    exact = formula_moments(of, FULL)
+    assert exact == pytest.approx(moments(weights, sums), rel=1e-10)
+    assert exact.mean == pytest.approx(of.law.kl, rel=1e-12)
+    assert exact.variance < formula_moments(of, K1).variance
 
 
 def test_the_law_of_a_sums_balanced_form_is_that_of_all_sequences():
@@ -186,6 +205,7 @@ def test_every_row_agrees_with_its_simulation(formulas):
     uses = sum(len(library.uses) for library in LIBRARIES.values())
     assert len(formulas) == len(policies()) * uses
     keys = ["setting", "library", "version", "formula", "used_as", "averaged", "differentiated"]
+    keys.append("note")
     assert not formulas.duplicated(keys).any()
     kl = formulas["kl"].to_numpy()
     np.testing.assert_allclose(
@@ -198,7 +218,12 @@ def test_every_row_agrees_with_its_simulation(formulas):
 
 @pytest.mark.parametrize(
     ("right", "wrong"),
-    [(K3, K2), (K3, Formula("k3", most_value=10)), (Formula("k3", most_value=10), K3)],
+    [
+        (K3, K2),
+        (K3, Formula("k3", most_value=10)),
+        (Formula("k3", most_value=10), K3),
+        (FULL, K2),
+    ],
     ids=lambda f: f.name,
 )
 def test_a_wrong_formula_does_not_pass(right, wrong):
@@ -240,12 +265,12 @@ def test_what_was_drawn_has_the_law_of_the_tables():
 def test_every_use_says_where_it_is_written(library):
     assert library.uses
     assert re.fullmatch(r"\d{4}-\d\d-\d\d", library.date)
-    assert library.commit or library.source.startswith("package ")
+    package = library.source.startswith("package ")
+    assert re.fullmatch("" if package else "[0-9a-f]{12}", library.commit)
     for use in library.uses:
         assert re.match(r"[\w/.-]+\.py:\d+", use.source)
         assert (use.differentiated == "nothing") == (use.used_as != "loss")
-    assert len({(use.used_as, use.formula, use.averaged, use.differentiated)
-                for use in library.uses}) == len(library.uses)  # fmt: skip
+    assert len({use._replace(source="") for use in library.uses}) == len(library.uses)
 
 
 def test_the_page_is_in_step(formulas, tmp_path):
@@ -275,3 +300,74 @@ def test_gradients_of_losses(formulas):
         steep = np.abs(formula(ell)) < 1e4
         numeric = (formula(ell + 1e-6) - formula(ell - 1e-6)) / 2e-6
         np.testing.assert_allclose(slope(formula, ell)[steep], numeric[steep], rtol=1e-5, atol=1e-5)
+
+
+def loss(formula: Formula, differentiated: str) -> Use:
+    return Use("loss", formula, "", BATCH_TOKENS, differentiated=differentiated)
+
+
+@pytest.mark.parametrize("kind", ["k1", "k2", "k3"])
+@pytest.mark.parametrize("differentiated", ["value", RATIO, THEN_CLAMPED])
+def test_the_factor_is_the_derivative_of_the_loss_of_a_token(kind, differentiated):
+    """The loss is differentiated in log q at a fixed token; the ratio is e^h at log q + h."""
+    formula = Formula(kind, most_log_ratio=2.0, most_value=1.5)
+    free = formula._replace(most_value=math.inf)
+    ell = np.linspace(-4.0, 4.0, 801) + 1e-3
+
+    def at(h: float) -> np.ndarray:
+        if differentiated == "value":
+            return formula(ell + h)
+        if differentiated == RATIO:
+            return np.exp(h) * formula(ell + h)
+        ratio = np.where(np.abs(ell) < 2.0, np.exp(h), 1.0)  # detached where l is clamped
+        return np.clip(ratio * free(ell + h), -1.5, 1.5)
+
+    numeric = (at(1e-6) - at(-1e-6)) / 2e-6
+    found = factor(loss(formula, differentiated), ell)
+    np.testing.assert_allclose(found, numeric, rtol=1e-6, atol=1e-8)
+    outside = np.abs(ell) > 2.0
+    assert (found[outside] == 0).all() == (differentiated != RATIO)
+
+
+def test_the_ratio_has_no_gradient_where_a_later_clamp_acts():
+    """NeMo RL's loss at KL 37, 68 and 222, as computed apart from this code."""
+    found = [loss_gradient(pair, loss(LOW_VARIANCE, THEN_CLAMPED)) for pair in policies().values()]
+    numbers = np.array([found[i] for i in (4, 5, 7)])
+    np.testing.assert_allclose(numbers, [[0.29, 0.96], [0.25, 0.99], [0.93, 0.37]], atol=0.006)
+    (nemo,) = (use for use in LIBRARIES["NeMo RL"].uses if use.used_as == "loss" and use.default)
+    assert (nemo.formula, nemo.differentiated) == (LOW_VARIANCE, THEN_CLAMPED)
+
+
+@pytest.mark.parametrize("formula", [K1, K2, Formula("l^2"), CLAMPED], ids=lambda f: f.name)
+def test_the_gradient_in_p_is_that_of_all_sequences(formula):
+    """p draws no token, so the mean gradient is the derivative of the loss's mean."""
+    of = policy_pair(3, 3)
+    known = [(weight, states) for weight, _, states in sequences(of)]
+    log_q = of.transitions.log_q
+    taken = of.transitions.q > 0
+    logits = np.where(taken, log_q - of.transitions.ell, 0.0)
+
+    def mean(z: np.ndarray, formula: Formula) -> float:
+        log_p = z - np.log((np.exp(z) * taken).sum(axis=1, keepdims=True))
+        values = np.where(taken, formula(np.where(taken, log_q, 0.0) - log_p), 0.0)
+        return sum(w * sum(values[step] for step in itertools.pairwise(s)) for w, s in known)
+
+    def gradient(formula: Formula) -> np.ndarray:
+        out = np.zeros(logits.shape)
+        for i, j in zip(*np.nonzero(taken), strict=True):
+            step = np.zeros(logits.shape)
+            step[i, j] = 1e-6
+            out[i, j] = (mean(logits + step, formula) - mean(logits - step, formula)) / 2e-6
+        return out
+
+    own, true = gradient(formula), gradient(K1)
+    bias = np.linalg.norm(own - true) / np.linalg.norm(true)
+    cosine = (own * true).sum() / np.linalg.norm(own) / np.linalg.norm(true)
+    found = loss_gradient(of, loss(formula, "value in p"))
+    assert found == pytest.approx((bias, cosine), rel=1e-6, abs=1e-8)
+
+
+def test_the_gradient_of_the_kl_over_the_vocabulary_is_that_of_k2():
+    for of in policies().values():
+        exact = loss_gradient(of, loss(K2, "value"))
+        assert loss_gradient(of, loss(FULL, "value")) == pytest.approx(exact, rel=1e-9)

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import re
-import time
 from pathlib import Path
 
 import pytest
-from speed import NANOSECONDS_A_NORMAL, raw_fill
 
 from mckl.draw.points import SAMPLERS
-from mckl.estimation.offered import offered_estimators
-from mckl.estimation.traces import checkpoints, traces
-from mckl.estimation.values import ESTIMATORS
 from mckl.study.config import parse
 from mckl.study.plan import REPORT, RULES, STAGES, Job, chunk_seconds, plan
 
@@ -152,37 +147,30 @@ def test_every_rule_of_the_workflow_is_in_the_plan():
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
-@pytest.mark.parametrize(
-    ("dimension", "offsets", "samples", "replicates"),
-    [([1], [0.0, 0.5, 1.0], 16384, 24), ([64], [0.25], 4096, 24), ([16], [0.25, 1.0], 256, 100)],
-)
-def test_estimate_and_fact_are_within_a_factor_of_3(
-    schema, sampler, dimension, offsets, samples, replicates
-):
-    """Both are in units of this machine's raw fill at the time; the best of five tries counts."""
-    sweep = {"dimension": dimension, "scale": [1.25], "offset": offsets}
-    config = parse(
-        {"sweep": sweep, "cases": {}, "samplers": [sampler],
-         "samples": samples, "replicates": replicates},
-        schema,
-    )  # fmt: skip
-    settings = config.settings()
-    estimators = [
-        ESTIMATORS[e]
-        for e in offered_estimators(settings[0].pair, SAMPLERS[sampler], config.estimators)
-    ]
-    ratios = []
-    for _ in range(5):
-        speed = raw_fill()
-        began = time.process_time()
-        traces(
-            {s.name: s.pair for s in settings}, "numpy", SAMPLERS[sampler],
-            estimators,
-            seed=1, samples=checkpoints(samples, 1), replicates=replicates,
-        )  # fmt: skip
-        fact = (time.process_time() - began) * NANOSECONDS_A_NORMAL / speed
-        ratios.append(chunk_seconds(config, settings) / fact)
-    assert any(1 / 3 < ratio < 3 for ratio in ratios), ratios
+def test_the_forecast_of_a_job_grows_with_all_that_it_does(schema, sampler):
+    """What jobs take is compared with their forecast by `make benchmark`."""
+
+    def seconds(dimension=4, offsets=(0.0, 0.5), estimators=("k1", "k2"), **changes):
+        sweep = {"dimension": [dimension], "scale": [1.25], "offset": [*offsets]}
+        known = {"sweep": sweep, "cases": {}, "samplers": [sampler], "samples": 1024,
+                 "replicates": 10, "estimators": [*estimators]}  # fmt: skip
+        config = parse(known | changes, schema)
+        return chunk_seconds(config, config.settings())
+
+    base, radial = seconds(), SAMPLERS[sampler].radial
+    assert base < seconds(samples=2048) < 2 * base
+    assert base < seconds(offsets=(0.0, 0.5, 1.0)) < 1.5 * base  # settings share their draws
+    assert base < seconds(checkpoints_per_octave=2)
+    assert base < seconds(estimators=("k1", "k2", "k3"))
+    assert (seconds(dimension=64) > base) == (not radial)
+    assert (seconds(dimension=64) == base) == radial
+    once, twice, thrice = (seconds(replicates=n) for n in (10, 20, 30))
+    assert thrice - twice == pytest.approx(twice - once, rel=1e-9)
+    if not radial:  # sums over factors take time in every coordinate
+        whole, factor = (seconds(estimators=("k1", name)) for name in ("k2", "k2-factor"))
+        assert factor > whole
+    one, other = (seconds(1, estimators=("k1", name)) for name in ("k2", "k2-factor"))
+    assert one == other  # the only factor is the whole
 
 
 def test_the_plan_says_which_estimators_samples_lack_the_sums_for(schema):

@@ -9,12 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from speed import NANOSECONDS_A_NORMAL, raw_fill
 
 from .study import Study, copy_checkout, offline
 
 Run = Callable[[Path], tuple[int, str]]
-NOT_SOURCES = shutil.ignore_patterns("results", ".snakemake", "run.txt", "cpu.txt")
+NOT_SOURCES = shutil.ignore_patterns("results", ".snakemake", "run.txt")
 
 
 def once(factory: pytest.TempPathFactory, name: str, run: Run) -> Path:
@@ -34,12 +33,6 @@ def once(factory: pytest.TempPathFactory, name: str, run: Run) -> Path:
     return folder
 
 
-def cpu_seconds() -> float:
-    """CPU seconds of all processes that this one has waited for."""
-    times = os.times()
-    return times.children_user + times.children_system
-
-
 def source_of(finished: Study) -> Path:
     """The checkout from which the small study was run into a folder apart."""
     return finished.root.with_name("source")
@@ -55,12 +48,9 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Study:
     def run(folder: Path) -> tuple[int, str]:
         study = Study(source_of(Study(folder)))
         copy_checkout(study)
-        before, speed = cpu_seconds(), raw_fill()
         where = ("--directory", str(folder))
         code, text = study.started(*where, cores=2, prefix=offline())
-        fact = (cpu_seconds() - before) * 2 * NANOSECONDS_A_NORMAL / (speed + raw_fill())
         shutil.copytree(study.root, folder, dirs_exist_ok=True)
-        (folder / "cpu.txt").write_text(str(fact))
         (folder / "run.txt").write_text(text)
         return code, text
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import pandas as pd
 import yaml
+from tools import PATIENCE
 
 from mckl.record import tables
 from mckl.record.provenance import load
@@ -23,7 +24,6 @@ from mckl.show.figures import FIGURES as ALL_FIGURES
 
 from .start import Run
 
-PATIENCE = 600  # seconds, on a machine that others load
 CHECKOUT = Path(__file__).parents[2]
 SOURCES = ("Snakefile", "config.yaml", "profiles", "scripts", "src", "workflow")
 SMALL: Mapping[str, Any] = {

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from tools import need
 
 from .study import CHECKOUT
 
-pytestmark = pytest.mark.skipif(
-    shutil.which("make") is None and "CI" not in os.environ, reason="make is missing"
-)
+
+@pytest.fixture(autouse=True, scope="module")
+def _make() -> None:
+    need("make", shutil.which("make"))
 
 
 def audit(venv: Path, python: str = sys.executable) -> tuple[int, list[str]]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from tools import need
 
 from mckl.record import tables
 from mckl.show.figures import FIGURES
@@ -134,8 +135,7 @@ def test_profile_is_strict() -> None:
 
 
 def test_tracked_files_name_no_machine() -> None:
-    if not (CHECKOUT / ".git").exists():
-        pytest.skip("not a git checkout")
+    need("the folder .git", (CHECKOUT / ".git").exists())
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
         cwd=CHECKOUT, capture_output=True, text=True, check=True,

@@ -19,8 +19,9 @@ from .study import Study, copy_checkout
 ESTIMATOR = '''\
 """halfway: the mean of l + (r - 1) / 2, a control variate with the coefficient 1/2. Unbiased."""
 
-from mckl.estimation.values.base import Estimator, mean_normal_from, mean_of, theory_of_mean
-from mckl.exact.law import add
+from functools import partial
+
+from mckl.estimation.values.base import Estimator, controlled_theory, mean_normal_from, mean_of
 
 HALFWAY = Estimator(
     name="halfway",
@@ -28,10 +29,7 @@ HALFWAY = Estimator(
     integrands={"half_controlled": lambda values: values.ell + 0.5 * values.ratio},
     estimate=mean_of("half_controlled"),
     parameters=1,
-    theory=theory_of_mean(
-        lambda law, sign: add(law.ell(sign), law.ratio_minus_one(sign), 0.5),
-        bias=lambda law: 0.0 - 0.5 * law.missed_mass,
-    ),
+    theory=partial(controlled_theory, slope=0.5),
     summand=lambda moments: {"half_controlled": 1.0},
     normal_from=mean_normal_from,
     uses_ratio=True,
@@ -49,7 +47,7 @@ from typing import Any
 import numpy as np
 
 from mckl.arrays import Vector
-from mckl.exact.product import Tail
+from mckl.exact.ends import Tail
 from mckl.families.independent import LOCATION, SCALE, independent_family
 from mckl.families.univariate import Univariate
 

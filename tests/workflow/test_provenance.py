@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shlex
 import shutil
 import subprocess
@@ -15,6 +14,7 @@ from typing import Any
 import pytest
 import yaml
 from click.testing import CliRunner, Result
+from tools import need
 
 from mckl.cli.commands import main
 from mckl.record import tables
@@ -104,8 +104,7 @@ def test_what_is_missing_changed_or_extra_is_listed(study: Study, finished: Stud
 
 
 def test_make_verify_results(study: Study) -> None:
-    if shutil.which("make") is None and "CI" not in os.environ:
-        pytest.skip("make is missing")
+    need("make", shutil.which("make"))
     folder = study.root / "results"
     # What is installed is taken as it is.
     command = ["make", "-s", "-o", ".venv/.ready", "verify-results", f"RESULTS={folder}"]

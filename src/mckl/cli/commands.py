@@ -247,9 +247,18 @@ def kl(as_json: bool, **pair: Any) -> None:
     if as_json:
         _print_json({key: None if v == math.inf else v for key, v in answer.items()})
         return
-    click.echo(f"KL(q||p)  {answer['kl']:.15g} nats")
-    click.echo(f"KL(p||q)  {answer['reverse_kl']:.15g} nats")
-    click.echo(f"sum       {answer['symmetrised_kl']:.15g} nats")
+    for label, key in (("KL(q||p)", "kl"), ("KL(p||q)", "reverse_kl"), ("sum", "symmetrised_kl")):
+        click.echo(f"{label:8}  {_with_error(answer, key)} nats")
+
+
+def _with_error(answer: Mapping[str, Any], key: str) -> str:
+    """A divergence with the digits that are certain; the sum's error is that of both."""
+    from mckl.estimation.shape import certain
+    from mckl.exact.moments import Bounded
+
+    both = ("kl", "reverse_kl") if key == "symmetrised_kl" else (key,)
+    error = sum(answer[f"{k}_relative_error"] * answer[k] for k in both if answer[k] < math.inf)
+    return certain(Bounded(answer[key], error))
 
 
 @main.command(
@@ -326,7 +335,7 @@ def advise(
     + _CODES.format(
         no="the interval is wider than requested: the budget is spent, or the data are too few"
     ).rstrip()
-    + "\n  4  estimated, but without an interval, since it would not cover; the reason is given\n"
+    + "\n  4  estimated, but without an interval, for the reason that is given\n"
 )
 @_pair_options
 @_given_options
@@ -366,12 +375,13 @@ def estimate(
 
     A first, smaller sample decides the number of samples (Stein's two stages), or for Sobol' points
     theory does, so that the interval keeps its coverage. The command stops there, or when the
-    budget is spent, and says which. If theory or the samples show that an interval would not cover,
-    it is withheld: the answer has the estimate, the reason and what to use instead.
+    budget is spent, and says which. If theory or the samples speak against an interval, it is
+    withheld: the answer has the estimate, the reason and what to use instead.
 
     With --log-q and --log-p, or a table, the command draws nothing and uses your own samples of q,
     given by their log-probabilities in nats, or by those of the tokens of sequences. The answer has
-    all estimators, each with its interval if the data allow one, and says which one to trust.
+    all estimators, each with its interval if the data allow one, and says which one to trust. An
+    interval from n samples is valid only if no event rarer than 3/n carries KL.
     """
     files = {name: rest.pop(name) for name in _GIVEN}
     if watch or table or columns or any(files.values()):
@@ -647,13 +657,16 @@ def _normals(
                 f"{source[name]}: {v.size} numbers, expected 1 or {found[longest].size} "
                 f"as in {source[longest]}"
             )
-        good = np.isfinite(v)
+        conditions = [(np.isfinite(v), "a finite number")]
         if name.endswith("sd"):
-            good &= v > 0
-        if not good.all():
-            first = int(np.argmin(good))
-            expected = "finite and greater than 0" if name.endswith("sd") else "finite"
-            raise UserError(f"{source[name]}: number {first + 1} is {v[first]:g}, not {expected}")
+            conditions.append((v > 0, "a number greater than 0"))
+        for met, expected in conditions:
+            if not met.all():
+                first = int(np.argmin(met))
+                raise UserError(
+                    f"{source[name]}: number {first + 1} of {v.size} is {v[first]:g}, expected "
+                    f"{expected}"
+                )
     ready = {name: v.reshape(()) if v.size == 1 else v for name, v in found.items()}
     return {s: {"mean": ready[f"{s}_mean"], "sd": ready[f"{s}_sd"]} for s in files}
 

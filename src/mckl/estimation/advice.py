@@ -13,7 +13,9 @@ from mckl.estimation.cost import estimate_seconds
 from mckl.estimation.intervals import Request
 from mckl.estimation.offered import offered as offers
 from mckl.estimation.sequential import interval_samples
+from mckl.estimation.shape import k3_variance_finite, shape_of
 from mckl.estimation.values import ESTIMATORS, Estimator
+from mckl.exact.moments import Bounded
 from mckl.exact.negative import probability_negative
 from mckl.exact.negative_balanced import probability_negative_balanced
 from mckl.families.base import Pair
@@ -39,7 +41,9 @@ def divergences(pair: Pair) -> dict[str, Any]:
         "family": pair.family,
         "dimension": pair.dimension,
         "kl": kl,
+        "kl_relative_error": Bounded(kl, pair.law.kl_error).relative,
         "reverse_kl": reverse,
+        "reverse_kl_relative_error": Bounded(reverse, pair.reverse_kl_error).relative,
         "symmetrised_kl": kl + reverse,
     }
 
@@ -138,19 +142,17 @@ def _options(
 
 def _regime(forecasts: Forecasts) -> dict[str, Any]:
     law = forecasts.law
-    _, variance, third, fourth = law.cumulants(4)
+    shape = shape_of(law)
+    variance = shape.variance.value
     paired = math.nan
     if forecasts.pair.mirrored:
         paired = forecasts.unit(ESTIMATORS["k1"], SAMPLERS["antithetic"]).variance
     return {
         "log_ratio_variance": for_json(variance),
-        "log_ratio_skewness": for_json(
-            third / variance / math.sqrt(variance) if variance else math.nan
-        ),
-        "log_ratio_excess_kurtosis": for_json(
-            fourth / variance / variance if variance else math.nan
-        ),
-        "k3_variance_finite": law.is_finite((-2, -2)) and math.isfinite(variance),
+        "log_ratio_variance_relative_error": for_json(shape.variance.relative),
+        "log_ratio_skewness": for_json(shape.skewness),
+        "log_ratio_excess_kurtosis": for_json(shape.excess_kurtosis),
+        "k3_variance_finite": k3_variance_finite(law),
         "tail_index": for_json(-law.lowest_tilt),
         "missed_mass": law.missed_mass,
         # The variances of k1 are compared at equal numbers of samples; a pair is two samples.
@@ -188,6 +190,7 @@ def _option(
         and (need.samples or 0) > sampler.points.points * estimator.parameters,
         "interval_samples": math.ceil(interval) if math.isfinite(interval) else None,
         "theory": need.theory,
+        "relative_error": forecasts.unit(estimator, sampler).relative_error,
         "verdict": need.verdict,
     }
 

@@ -18,7 +18,7 @@ from mckl.estimation.balanced import Balanced, balanced
 from mckl.estimation.theory import over_units
 from mckl.estimation.values import Estimator, UnitTheory
 from mckl.estimation.values.base import TOO_LARGE
-from mckl.exact.law import add, constant, multiply, over_unit
+from mckl.exact.moments import RATIO
 from mckl.families.base import Pair
 
 OK = "ok"
@@ -118,14 +118,10 @@ class Forecasts:
     def ratio_law(self, estimator: Estimator, sampler: Sampler) -> tuple[float, float]:
         """Mean and variance over one unit of r, or of the mean of r_i for estimators by factor."""
         if estimator.sums:
-            off, variance = self.law.sums(("ratio",), sampler.points.mirrored, 2)[1:]
+            off, variance = self.law.sums((RATIO,), sampler.points.mirrored, 2).value[1:]
             return 1.0 + float(off) / self.pair.dimension, float(variance) / self.pair.dimension**2
-        return 1.0 - self.law.missed_mass, self._ratio_variance(sampler)
-
-    def _ratio_variance(self, sampler: Sampler) -> float:
-        ratio = over_unit(self.law.ratio_minus_one, sampler.points.mirrored)
-        centred = add(ratio, constant(self.law.missed_mass))
-        return self.law.expectation(multiply(centred, centred))
+        block = self.law.block(sampler.points.mirrored, 2).value
+        return 1.0 - self.law.missed_mass, float(block[2].flat[0])
 
     def form(self, sampler: Sampler) -> Form | None:
         """The form that the sampler draws; None where a sample takes too many numbers."""
@@ -149,7 +145,9 @@ class Forecasts:
         if unit.variance == math.inf:
             # k3 is never negative. So over dependent points the second moment of a sum is at least
             # the sum of second moments, which is infinite as well.
-            return Need(None, FAR if unit.reason == TOO_LARGE else INFINITE, unit.kind)
+            return Need(None, INFINITE, unit.kind)
+        if unit.kind == "none" and unit.reason == TOO_LARGE:
+            return Need(None, FAR, unit.kind)
         if unit.kind == "exact" and abs(unit.bias) > 0 and tolerance.variance(unit.bias) <= 0:
             return Need(None, BIASED, unit.kind)
         if sampler.points.independent:

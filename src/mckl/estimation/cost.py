@@ -44,7 +44,7 @@ def estimate_seconds(
     per_unit += slowness * chi_squares * points.seconds_per_chisquare if radial else 0.0
     draws = slowness * points.seconds_per_replicate + samples / points.points * per_unit
     own = samples * (_PER_EVALUATION + estimators * _PER_ESTIMATOR)
-    if by_factor:
+    if by_factor and dimension > 1:  # the only factor is the whole
         each = _PER_NORMAL_BY_FACTOR if seconds is None else seconds.sums
         own += samples * (_PER_SAMPLE_BY_FACTOR + dimension * each)
     own += checkpoints * estimators * _PER_CHECKPOINT

@@ -20,7 +20,8 @@ class Exact(NamedTuple):
 
     NaN means not known, and inf is a value. `theory` is `exact`, `asymptotic` (the leading order in
     the number of samples) or `none` (the variance is not known). `reason` says why a value is
-    infinite or not known.
+    infinite or not known. `relative_error` is the largest bound on the error of these numbers, as
+    `mckl.estimation.values.UnitTheory` has it; it covers the leading order, not what follows it.
     """
 
     bias: float
@@ -29,6 +30,7 @@ class Exact(NamedTuple):
     excess_kurtosis: float
     theory: str
     reason: str | None
+    relative_error: float = 0.0
 
     @property
     def mse(self) -> float:
@@ -51,16 +53,20 @@ def over_units(unit: UnitTheory, units: int) -> Exact:
         unit.excess_kurtosis / units,
         unit.kind,
         unit.reason,
+        unit.relative_error,
     )
 
 
 def _stratified(unit: UnitTheory, of: Balanced | None, samples: int) -> Exact:
-    unbiased_points = unit.bias if unit.kind == "exact" else math.nan
+    # The mean over points is that of one point, whatever is known of its spread.
+    unbiased_points = unit.bias if unit.kind != "asymptotic" else math.nan
     if unit.variance == math.inf:
         # The integrand is never negative, so dependence between points cannot make it finite.
         return Exact(unit.bias, math.inf, math.nan, math.nan, "exact", unit.reason)
     if of is None:
-        reason = unit.reason or "over Sobol' points the theory is known for sums over coordinates"
+        reason = "over Sobol' points the theory is known for sums over coordinates"
+        if unit.kind == "none" and unit.reason:
+            reason = unit.reason
         return Exact(unbiased_points, math.nan, math.nan, math.nan, "none", reason)
     if samples & (samples - 1):
         reason = "Sobol' points are balanced only if their number is a power of two"

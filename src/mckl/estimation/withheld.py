@@ -32,9 +32,9 @@ def known_reason(
     if not sampler.points.independent and not (estimator.additive and unit.variance < math.inf):
         return f"the law of {name} over Sobol' points is not known"
     if unit.variance == math.inf:
-        if unit.reason == TOO_LARGE:
-            return f"the variance of {name} exceeds the largest number"
         return f"the variance of {name} is infinite ({unit.reason})"
+    if unit.kind == "none" and unit.reason == TOO_LARGE:
+        return f"the variance of {name} is {TOO_LARGE}"
     if unit.kind == "none":
         return f"the error of {name} is not known here ({unit.reason})"
     if unit.kind == "exact" and abs(unit.bias) > _BIAS * half_width:

@@ -16,6 +16,7 @@ from mckl.draw.form import Stratified
 from mckl.exact.dyadic import Dyadic, Sums
 from mckl.exact.integrands import half_square, k3, ratio
 from mckl.exact.law import Law
+from mckl.exact.moments import Function
 from mckl.exact.strata import Linked
 
 # A function (u, upper) -> l_i of one coordinate at u, or at 1 - u if `upper` is true.
@@ -82,7 +83,7 @@ def stratified(
     if second == 0.0:
         return Stratified(0.0, 0.0, 0.0)
     # A cumulant that is infinite is so within the strata at the ends, too.
-    whole = law.sums((integrand,), False)
+    whole = law.sums((Function(integrand),), False).value
     third, fourth = (
         value if math.isfinite(of_one) else math.inf
         for value, of_one in ((third, whole[3]), (fourth, whole[4]))

@@ -31,7 +31,7 @@ from mckl.exact.moments import EPS, Moments, settled
 
 _COLUMNS = 2**12  # blocks that are joined at a time, so that arrays stay in cache
 
-# A variable's terms: powers of the first block's variables, those of the second's, that of 1 - slope.
+# A variable's terms: the powers of the first block's variables, of the second's, of 1 - slope.
 _Powers = tuple[tuple[int, ...], tuple[int, ...], int]
 _PLAIN: list[list[_Powers]] = [
     [((1, 0), (0, 0), 0), ((0, 0), (1, 0), 0), ((1, 0), (1, 0), 0)],
@@ -94,7 +94,9 @@ def _terms(variables: int, order: int) -> _Terms:
             if a in place and b in place
         ]
     first, second, times, power = np.array(rows).T
-    return _Terms(moments, np.array(starts), first, second, times.astype(float), power.astype(float))
+    return _Terms(
+        moments, np.array(starts), first, second, times.astype(float), power.astype(float)
+    )
 
 
 def _counts(moment: joint.Index) -> bool:
@@ -148,11 +150,16 @@ def _joined(blocks: Moments, terms: _Terms, rest: float) -> Moments:
     """All blocks as one, by halves."""
     while (n := blocks.value.shape[1]) > 1:
         half = n // 2
-        halves = [Moments(*(of[:, k * half : (k + 1) * half] for of in blocks)) for k in (0, 1)]
-        joined = _product(*halves, terms, rest)
+        first, second = (
+            Moments(*(of[:, k * half : (k + 1) * half] for of in blocks)) for k in (0, 1)
+        )
+        joined = _product(first, second, terms, rest)
         if n % 2:
             joined = Moments(
-                *(np.concatenate((a, of[:, -1:]), axis=1) for a, of in zip(joined, blocks))
+                *(
+                    np.concatenate((a, of[:, -1:]), axis=1)
+                    for a, of in zip(joined, blocks, strict=True)
+                )
             )
         blocks = joined
     return blocks
@@ -160,13 +167,11 @@ def _joined(blocks: Moments, terms: _Terms, rest: float) -> Moments:
 
 def _product(a: Moments, b: Moments, terms: _Terms, rest: float) -> Moments:
     """The blocks a and b as one, column by column."""
-    columns = a.value.shape[1]
-    parts = [
-        _product_of_columns(
-            *(Moments(*(of[:, k : k + _COLUMNS] for of in block)) for block in (a, b)), terms, rest
-        )
-        for k in range(0, columns, _COLUMNS)
-    ]
+    parts = []
+    for start in range(0, a.value.shape[1], _COLUMNS):
+        here = slice(start, start + _COLUMNS)
+        x, y = (Moments(block.value[:, here], block.error[:, here]) for block in (a, b))
+        parts.append(_product_of_columns(x, y, terms, rest))
     return Moments(*(np.concatenate(of, axis=1) for of in zip(*parts, strict=True)))
 
 

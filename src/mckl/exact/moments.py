@@ -11,10 +11,13 @@ import math
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mckl.arrays import Vector
 
 EPS = float(np.finfo(np.float64).eps)
+# Numbers called exact have bounds of at most so much: KL and Var l, and everything else.
+LARGEST_ERROR_OF_KL, LARGEST_ERROR = 1e-8, 1e-6
 
 
 class Moments(NamedTuple):
@@ -68,7 +71,9 @@ ELL, HALF_SQUARE, RATIO, K3, RB, GAP = map(
 )
 
 
-def settled(value: Vector, error: Vector, infinite: Vector | None = None) -> Moments:
+def settled(
+    value: Vector, error: Vector, infinite: NDArray[np.bool_] | np.bool_ | None = None
+) -> Moments:
     """The moments with what overflowed as NaN, and what is `infinite` as inf."""
     known = np.isfinite(value) & np.isfinite(error)
     value, error = np.where(known, value, math.nan), np.where(known, error, math.inf)

@@ -77,6 +77,11 @@ class Pair(ABC):
         """KL(p||q), in nats; inf where it is infinite or exceeds the largest float64."""
         return self.reversed().law.kl
 
+    @property
+    def reverse_kl_error(self) -> float:
+        """A bound on the absolute error of `reverse_kl`; 0 where that is infinite."""
+        return self.reversed().law.kl_error if math.isfinite(self.reverse_kl) else 0.0
+
     def integrals(self) -> Integrals:
         """KL(q||p) and the variance of l, integrated from their definitions."""
         return Integrals(math.nan, math.nan)

@@ -13,11 +13,14 @@ import scipy
 from mckl.arrays import Vector
 from mckl.draw.distribution import Distribution
 from mckl.draw.form import Seconds
-from mckl.exact.product import Tail
-from mckl.families.gamma import log_gammas
-from mckl.families.gamma_function import log_gamma_rise
+from mckl.exact.ends import Tail
+from mckl.exact.integrands import x_minus_log1p
+from mckl.exact.moments import EPS, Bounded
+from mckl.exact.phi import phi
+from mckl.families.gamma_function import log_quotient, stirling_rest, stirling_rise
 from mckl.families.independent import Parameter, independent_family
-from mckl.families.univariate import Univariate
+from mckl.families.log_gamma import log_gammas
+from mckl.families.univariate import Terms, Univariate
 from mckl.text import with_shapes
 
 _SMALLEST = 1e-290
@@ -56,28 +59,67 @@ class Beta(Univariate):
     def breakpoints(self) -> tuple[float, ...]:
         return (math.log(self.a / self.b),)
 
-    def log_density(self, x: Vector) -> Vector:
-        return np.asarray(
-            self.a * scipy.special.log_expit(x)
-            + self.b * scipy.special.log_expit(-x)
-            - scipy.special.betaln(self.a, self.b)
+    def _bend(self, w: Vector) -> Vector:
+        """log(1 - m + m e^w) - m w, which is never negative and about m (1 - m) w^2 / 2 near 0."""
+        mean, rest = self.a / (self.a + self.b), self.b / (self.a + self.b)
+        near = np.abs(w) < 1.0
+        v = np.where(near, w, 0.0)
+        curve = np.log1p(mean * phi(rest * v) + rest * phi(-mean * v))
+        log_mean, log_rest = -math.log1p(self.b / self.a), -math.log1p(self.a / self.b)
+        far = np.logaddexp(log_rest - mean * w, log_mean + rest * w)
+        return np.where(near, curve, far)
+
+    def _centred(self, x: Vector) -> tuple[Vector, Vector]:
+        """The distance w of the coordinate from that of the mean, and a bound on its error."""
+        mean = math.log(self.a / self.b)
+        return x - mean, np.asarray(2.0 * EPS * (1.0 + abs(mean)))
+
+    def terms(self, x: Vector) -> Terms:
+        n = self.a + self.b
+        return (
+            -n * self._bend(self._centred(x)[0]),
+            np.asarray(0.5 * math.log(self.a * (self.b / n) / (2.0 * math.pi))),
+            np.asarray(stirling_rest(n).value),
+            np.asarray(-stirling_rest(self.a).value),
+            np.asarray(-stirling_rest(self.b).value),
         )
 
-    def log_ratio(self, p: Univariate, x: Vector) -> Vector:
+    def log_density_error(self, x: Vector) -> Vector:
+        n = self.a + self.b
+        moved = n * np.abs(scipy.special.expit(x) - self.a / n) * self._centred(x)[1]
+        constants = math.fsum(stirling_rest(k).error for k in (n, self.a, self.b))
+        return np.asarray(super().log_density_error(x) + moved + constants)
+
+    def ratio_terms(self, p: Univariate, x: Vector) -> Terms:
         if not isinstance(p, Beta):
-            return super().log_ratio(p, x)
-        near_0, near_1 = self.a - p.a, self.b - p.b
+            return super().ratio_terms(p, x)
+        w, (a, b) = self._centred(x)[0], (p.a - self.a, p.b - self.b)
+        turned = (a * self.b - self.a * b) / (self.a + self.b)
+        return (*self._level(p), (a + b) * self._bend(w), -turned * w)
+
+    def log_ratio_error(self, p: Univariate, x: Vector) -> Vector:
+        error = super().log_ratio_error(p, x)
+        if not isinstance(p, Beta):
+            return error
+        w, moved = self._centred(x)
+        n, a, b = self.a + self.b, p.a - self.a, p.b - self.b
+        slope = (a + b) * scipy.special.expit(x) - a  # of log q - log p
+        turned = (abs(a) * self.b + self.a * abs(b)) / n
+        constants = math.fsum(_rise(*pair).error for pair in self._risen(p))
         return np.asarray(
-            near_0 * scipy.special.log_expit(x)
-            + near_1 * scipy.special.log_expit(-x)
-            + self._rise(p)
+            error + np.abs(slope) * moved + 4.0 * EPS * turned * np.abs(w) + constants
         )
 
-    def _rise(self, p: Beta) -> float:
-        """log B(p) - log B(q)."""
+    def _risen(self, p: Beta) -> tuple[tuple[float, float], ...]:
+        return (self.a, p.a), (self.b, p.b), (self.a + self.b, p.a + p.b)
+
+    def _level(self, p: Beta) -> Terms:
+        """Terms of log q - log p at the mean of q, without the large ones that both share."""
         a, b = p.a - self.a, p.b - self.b
-        apart = log_gamma_rise(self.a, a) + log_gamma_rise(self.b, b)
-        return apart - log_gamma_rise(self.a + self.b, a + b)
+        turned = (a * self.b - self.a * b) / (p.a + p.b)  # the means' difference, times n
+        means = p.a * _gap(turned / self.a), p.b * _gap(-turned / self.b)
+        rises = [_rise(*pair).value for pair in self._risen(p)]
+        return tuple(map(np.asarray, (*means, rises[0], rises[1], -rises[2])))
 
     def probability(self, x: Vector, upper: bool = False) -> Vector:
         a, b, x = (self.b, self.a, -x) if upper else (self.a, self.b, x)
@@ -118,13 +160,28 @@ class Beta(Univariate):
         laws = [p for p in ps if isinstance(p, Beta)]
         if len(laws) < len(ps):
             return super().sums(x, ps)
-        total, near_0 = x.sum(axis=-1), scipy.special.log_expit(x).sum(axis=-1)
+        w = self._centred(x)[0]
+        bend, w = self._bend(w).sum(axis=-1), w.sum(axis=-1)
         out = np.empty((len(ps), len(x)))
         for i, p in enumerate(laws):
-            # log(1 - x) is log x less the coordinate
-            out[i] = (self.a - p.a + self.b - p.b) * near_0 - (self.b - p.b) * total
-            out[i] += x.shape[-1] * self._rise(p)
+            a, b = p.a - self.a, p.b - self.b
+            turned = (a * self.b - self.a * b) / (self.a + self.b)
+            out[i] = (a + b) * bend - turned * w + x.shape[-1] * float(sum(self._level(p)))
         return out
+
+
+def _gap(e: float) -> float:
+    """The function log(1 + e) - e / (1 + e)."""
+    if abs(e) < 0.5:
+        return float(x_minus_log1p(-e / (1.0 + e)))
+    return math.log1p(e) - e / (1.0 + e)
+
+
+def _rise(a: float, b: float) -> Bounded:
+    """How much log Gamma less (x log x - x) rises from a to b."""
+    value, error = stirling_rise(a, b)
+    step = log_quotient(b, a)
+    return Bounded(value - 0.5 * step, error + 4.0 * EPS * abs(step))
 
 
 BETA = independent_family(

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import scipy
+from numpy.typing import NDArray
 
 from mckl.arrays import Vector
 from mckl.draw.alias import Alias, alias_tables
@@ -26,7 +27,7 @@ from mckl.exact.phi import phi
 from mckl.families.base import Family, Side
 from mckl.families.categorical_scores import CategoricalScores
 from mckl.families.exponential import Exponential, ExponentialPair, log_quotient, text_of
-from mckl.families.parameters import check_names, numbers
+from mckl.families.parameters import check_names, numbers, shown_briefly
 
 _ADD_UP = 1e-6  # how far the sum of probabilities may be from 1
 
@@ -71,9 +72,14 @@ class Categorical(Exponential):
 
     @cached_property
     def probabilities(self) -> Vector:
-        """The probabilities, shape (categories,)."""
+        """The probabilities, shape (categories,); those below 5e-324 are 0."""
         weights = scipy.special.softmax(self.logits) if self.given is None else self.given
         return np.asarray(weights / weights.sum())
+
+    @cached_property
+    def log_probabilities(self) -> Vector:
+        """The logarithms of the probabilities, which do not underflow; -inf where one is 0."""
+        return np.asarray(self.logits - scipy.special.logsumexp(self.logits))
 
     @property
     def kind(self) -> str:
@@ -88,16 +94,20 @@ class Categorical(Exponential):
         return Distribution("Categorical", {"logits": self.logits})
 
     def line(self, p: Categorical) -> _Line:
-        taken = self.probabilities > 0
+        taken = self.taken
         # p's probability of what q cannot take is summed directly: 1 less the rest loses digits.
         lost = float(p.probabilities[~taken].sum())
-        log_mass = math.log1p(-lost) if lost < 0.5 else math.log(p.probabilities[taken].sum())
-        log_q = self.logits[taken] - self.logits[taken].max()
-        log_q -= np.log(np.exp(log_q).sum())
-        return _Line(log_q, self.coefficients(p)[taken], log_mass)
+        kept = p.log_probabilities[taken]
+        log_mass = math.log1p(-lost) if lost < 0.5 else float(scipy.special.logsumexp(kept))
+        return _Line(self.log_probabilities[taken], self.coefficients(p)[taken], log_mass)
+
+    @property
+    def taken(self) -> NDArray[np.bool_]:
+        """Whether a category has a probability above 0."""
+        return np.asarray(self.logits > -np.inf)
 
     def coefficients(self, p: Categorical) -> Vector:
-        taken = self.probabilities > 0
+        taken = self.taken
         d = np.zeros(taken.size)
         if self.given is None or p.given is None:
             d[taken] = self.logits[taken] - p.logits[taken]
@@ -161,10 +171,11 @@ class Categorical(Exponential):
                 f"categorical: q has {self.logits.size} categories and p has {p.logits.size},"
                 " expected one number"
             )
-        where = np.flatnonzero((self.probabilities > 0) & (p.probabilities == 0))
+        where = np.flatnonzero(self.taken & ~p.taken)
         if where.size:
             raise ValueError(
-                f"categorical: p is 0 and q is not in category {where[0]}: KL is infinite"
+                f"categorical: p is 0 and q is not in category {where[0]}, counted from 0: "
+                "KL is infinite"
             )
         return ExponentialPair(self, p)
 
@@ -230,15 +241,13 @@ def _side(given: Mapping[str, Any]) -> Categorical:
         raise ValueError("categorical: expected either probabilities or logits")
     ((name, value),) = given.items()
     if name == "logits":
-        # -inf stands for a probability of 0.
-        logits = np.asarray(value, dtype=np.float64)
-        finite = numbers("categorical", name, np.where(logits == -np.inf, 0.0, logits))
-        if finite.ndim == 0 or np.all(logits == -np.inf):
+        logits = numbers("categorical", name, value, zero=True)
+        if logits.ndim == 0 or np.all(logits == -np.inf):
             raise ValueError("categorical: logits, expected a list with a finite number")
         return Categorical(logits)
     p = numbers("categorical", name, value, least=0.0)
     if p.ndim == 0:
-        raise ValueError(f"categorical: probabilities {value!r}, expected a list")
+        raise ValueError(f"categorical: probabilities {shown_briefly(value)}, expected a list")
     if abs(float(p.sum()) - 1.0) > _ADD_UP:
         raise ValueError(f"categorical: probabilities add up to {p.sum():.10g}, expected 1")
     with np.errstate(divide="ignore"):

@@ -34,7 +34,7 @@ from mckl.exact.integrands import sums_over
 from mckl.exact.law import Law, Tilt
 from mckl.exact.moments import ELL, EPS, Bounded, Function, Moments, settled
 from mckl.exact.outcomes import Outcomes
-from mckl.families.base import Pair, Side
+from mckl.families.base import OtherFamilyError, Pair, Side
 from mckl.families.line_moments import LineLaw
 from mckl.families.scores import Scores
 from mckl.text import number
@@ -286,9 +286,9 @@ class Exponential(Side):
         """
 
     def against(self, p: Side) -> ExponentialPair:
-        """The pair of this q and a p of the same family; ValueError for another family."""
+        """The pair of this q and a p of the same family; OtherFamilyError for another one."""
         if type(p) is not type(self):
-            raise ValueError(f"q is {self.family}, p is {p.family}: expected one family")
+            raise OtherFamilyError(f"q is {self.family}, p is {p.family}: expected one family")
         return ExponentialPair(self, p)
 
 

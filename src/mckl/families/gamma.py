@@ -13,14 +13,23 @@ import scipy
 from mckl.arrays import Vector
 from mckl.draw.distribution import Distribution
 from mckl.draw.form import Seconds
-from mckl.exact.product import Tail
-from mckl.families.gamma_function import log_gamma_rise
+from mckl.exact.ends import Tail
+from mckl.exact.integrands import x_minus_log1p
+from mckl.exact.moments import EPS
+from mckl.families.gamma_function import (
+    gamma_ratio_at_mean,
+    log_gamma_rest,
+    log_gamma_rise,
+    stirling_rest,
+)
 from mckl.families.independent import Parameter, independent_family
+from mckl.families.log_gamma import LogGamma
 from mckl.families.parameters import numbers
-from mckl.families.univariate import Between, Coordinates, Univariate
+from mckl.families.univariate import Coordinates, Terms, Univariate, between
 from mckl.text import with_shapes
 
 _LEAST_SHAPE = 0.1  # with smaller shapes, ordinary quantiles are too small for float64
+_MANY = 16.0  # from this shape on, the terms of the log density are large beside it
 _SMALLEST = 1e-300
 
 
@@ -51,7 +60,7 @@ class Gamma(Univariate):
 
     @property
     def tails(self) -> tuple[Tail, Tail]:
-        return Tail(power=self.shape + 1.0), Tail(linear=1.0 / self.scale)
+        return Tail(power=self.shape + 1.0), Tail(linear=1.0 / self.scale, power=1.0 - self.shape)
 
     @property
     def breakpoints(self) -> tuple[float, ...]:
@@ -63,17 +72,65 @@ class Gamma(Univariate):
             return super()._excess(p)
         return (q_rate - p_rate) / p_rate  # the inverses have lost digits near q = p
 
-    def log_density(self, x: Vector) -> Vector:
-        y = x / self.scale
-        rise = (self.shape - 1.0) * np.log(y) - y
-        return np.asarray(rise - scipy.special.gammaln(self.shape) - np.log(self.scale))
+    @property
+    def tiny(self) -> bool:
+        return self.shape < _LEAST_SHAPE
 
-    def log_ratio(self, p: Univariate, x: Vector) -> Vector:
+    def logarithm(self) -> LogGamma:
+        rate = 1.0 / self.scale if self.rate is None else self.rate
+        return LogGamma(self.shape, rate)
+
+    def _from_mean(self, y: Vector) -> tuple[Vector, Vector, Vector]:
+        """u = y / mean - 1 in the standard coordinate, log(1 + u) and u - log(1 + u)."""
+        u = (y - self.shape) / self.shape
+        near = np.abs(u) < 0.5  # 1 + u has lost digits where y is small
+        log = np.where(near, np.log1p(np.where(near, u, 0.0)), np.log(y / self.shape))
+        return u, log, np.where(near, x_minus_log1p(np.where(near, u, 0.0)), u - log)
+
+    def terms(self, x: Vector) -> Terms:
+        y = x / self.scale
+        if self.shape < _MANY:
+            of_x = (self.shape - 1.0) * np.log(x), -y
+            rest = (1.0 - self.shape) * np.log(self.scale), -np.log(self.scale)
+            return *of_x, *rest, -float(scipy.special.gammaln(self.shape))
+        _, log_y, gap = self._from_mean(y)
+        constant = -0.5 * math.log(2.0 * math.pi * self.shape) - stirling_rest(self.shape).value
+        return -self.shape * gap, -log_y, constant, -np.log(self.scale)
+
+    def log_density_error(self, x: Vector) -> Vector:
+        # Near the mean, u has the rounding error of y.
+        moved = np.abs(x / self.scale - self.shape) if self.shape >= _MANY else 0.0
+        return np.asarray(super().log_density_error(x) + 2.0 * EPS * (1.0 + moved))
+
+    def ratio_terms(self, p: Univariate, x: Vector) -> Terms:
         if not isinstance(p, Gamma):
-            return super().log_ratio(p, x)
+            return super().ratio_terms(p, x)
         x, _, scale, excess, log_scale = self._relative(p, x)
-        constant = p.shape * log_scale + log_gamma_rise(self.shape, p.shape - self.shape)
-        return np.asarray((self.shape - p.shape) * np.log(x) - x * (excess / scale) + constant)
+        less, steep = self.shape - p.shape, excess / scale
+        if min(self.shape, p.shape) < _MANY:
+            rise = log_gamma_rest(self.shape, -less, p.shape).value
+            rises = p.shape * log_scale, rise, -less * math.log(self.shape)
+            return less * np.log(x), -x * steep, *rises
+        slope = less - self.shape * steep
+        u, _, gap = self._from_mean(x)
+        level = gamma_ratio_at_mean(self.shape, p.shape, 1.0 / scale, slope)
+        return *level, slope * u, -less * gap
+
+    def log_ratio_error(self, p: Univariate, x: Vector) -> Vector:
+        error = super().log_ratio_error(p, x)
+        if not isinstance(p, Gamma):
+            return error
+        x, _, scale, excess, _ = self._relative(p, x)
+        less, steep = self.shape - p.shape, self.shape * (excess / scale)
+        if min(self.shape, p.shape) < _MANY:
+            of_rise = log_gamma_rest(self.shape, -less, p.shape).error
+            return np.asarray(error + 2.0 * EPS * abs(less) + of_rise)
+        # u has the rounding error of x, and the slope those of its two terms.
+        slope, sizes = np.abs(less - steep), abs(less) + np.abs(steep)
+        u = np.abs(x / self.shape - 1.0)
+        moved = slope * (1.0 + u) + abs(less) * u
+        moved += sizes * (u + np.minimum(slope / p.shape, 1.0))
+        return np.asarray(error + 2.0 * EPS * moved)
 
     def probability(self, x: Vector, upper: bool = False) -> Vector:
         tail = scipy.special.gammaincc if upper else scipy.special.gammainc
@@ -91,6 +148,8 @@ class Gamma(Univariate):
         laws = [p for p in ps if isinstance(p, Gamma)]
         if len(laws) < len(ps):
             return super().sums(x, ps)
+        if self.shape >= _MANY:
+            return np.stack([self.log_ratio(p, x).sum(axis=-1) for p in laws])
         columns = x.shape[-1]
         logs = np.log(x).sum(axis=-1) if any(p.shape != self.shape for p in laws) else 0.0
         total = x.sum(axis=-1)
@@ -104,35 +163,19 @@ class Gamma(Univariate):
         return out
 
 
-def log_gammas(generator: np.random.Generator, shape: tuple[int, ...], shapes: Vector) -> Vector:
-    """Logarithms of gamma variates, shape (*shape, len(shapes)), for shapes however small.
-
-    Below shape 1 they follow from G(a) = G(a + 1) U^(1/a) with a uniform U, as a variate of a small
-    shape would underflow. The numbers of one sample are drawn one after the other, so that they do
-    not depend on how many samples are drawn at a time.
-    """
-    small = np.flatnonzero(shapes < 1.0)
-    every = np.concatenate((shapes, np.ones(small.size)))
-    every[small] += 1.0
-    drawn = generator.standard_gamma(every, (*shape, every.size))
-    logs = np.log(drawn[..., : shapes.size])
-    logs[..., small] -= drawn[..., shapes.size :] / shapes[small]
-    return np.asarray(logs)
-
-
 def _sweep(shapes: Sequence[float], dimension: int, scale: float, offset: float) -> Coordinates:
     """The pair whose q has shape k e^offset and scale 1, and whose p has shape k and `scale`."""
     (k,) = shapes
     for shape in (k, k * math.exp(offset)):
-        numbers("gamma", "shape", shape, least=_LEAST_SHAPE)
-    return Coordinates([Between(Gamma(k * math.exp(offset)), Gamma(k, scale))], [dimension])
+        numbers("gamma", "shape", shape, above=0.0)
+    return Coordinates([between(Gamma(k * math.exp(offset)), Gamma(k, scale))], [dimension])
 
 
 GAMMA = independent_family(
     "gamma",
     lambda shape, rate: Gamma(shape, 1.0 / rate, rate),
     {
-        "shape": Parameter("shape; the mean is shape / rate", least=_LEAST_SHAPE),
+        "shape": Parameter("shape; the mean is shape / rate", above=0.0),
         "rate": Parameter("rate, the inverse of the scale", default=1.0, above=0.0),
     },
     shapes=("shape",),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from functools import cache
+from collections.abc import Sequence
+from functools import cache, lru_cache
 
 import numpy as np
 import scipy
@@ -13,6 +14,8 @@ from mckl.exact.integrands import x_minus_log1p
 from mckl.exact.moments import EPS, Bounded
 
 _TERMS = 12
+_LARGE, _STIRLING = 16.0, 7  # from this number on, so many terms of Stirling's series are exact
+_HALF_LOG_2_PI = 0.5 * math.log(2.0 * math.pi)
 _FAR = 9.0  # from here on Stirling's series of _TERMS terms is exact to rounding
 
 
@@ -57,6 +60,75 @@ def log_gamma_rest(a: float, h: float, b: float | None = None) -> Bounded:
 def _log_quotient(a: Vector, h: float, b: Vector) -> Vector:
     near = np.abs(h) < 0.5 * a
     return np.where(near, np.log1p(np.where(near, h / a, 0.0)), np.log(b / a))
+
+
+@lru_cache(maxsize=1024)
+def stirling_rest(a: float) -> Bounded:
+    """The rest of Stirling's formula, log Gamma(a) - (a - 1/2) log a + a - log(2 pi) / 2."""
+    if a >= _LARGE:
+        return _bounded(_stirling_terms(a))
+    return _bounded([float(scipy.special.gammaln(a)), -(a - 0.5) * math.log(a), a, -_HALF_LOG_2_PI])
+
+
+@lru_cache(maxsize=1024)
+def stirling_rise(a: float, b: float) -> Bounded:
+    """The difference stirling_rest(b) - stirling_rest(a), to full accuracy for b near a."""
+    step = log_quotient(b, a)
+    if min(a, b) >= _LARGE:
+        terms = enumerate(_stirling_terms(a))
+        return _bounded([term * math.expm1(-(2 * k + 1) * step) for k, term in terms])
+    value, error = log_gamma_rest(a, b - a, b)
+    rise = _bounded([value, -(b - 0.5) * step, b - a])
+    return Bounded(rise.value, rise.error + error)
+
+
+def _bounded(terms: Sequence[float]) -> Bounded:
+    """The sum of terms that are each right to a few roundings of itself."""
+    return Bounded(math.fsum(terms), 4.0 * EPS * math.fsum(map(abs, terms)))
+
+
+def log_quotient(b: float, a: float) -> float:
+    """The difference log b - log a, which keeps its digits for b near a."""
+    return math.log1p((b - a) / a) if abs(b - a) < 0.5 * a else math.log(b / a)
+
+
+def _stirling_terms(a: float) -> list[float]:
+    return [
+        float(b) / (2 * k * (2 * k - 1) * a ** (2 * k - 1))
+        for k, b in enumerate(_bernoulli()[:_STIRLING], start=1)
+    ]
+
+
+@lru_cache(maxsize=1024)
+def half_rise(a: float, b: float = math.inf) -> float:
+    """C(a) - C(b) with C(x) = log Gamma(x + 1/2) - log Gamma(x) - log(x) / 2, which tends to 0.
+
+    C(x) - C(x + 1) is half of log(1 - 1 / (2 x + 1)^2), so that all terms have the same sign. For
+    large x, C(x) is stirling_rest(2 x) - 2 stirling_rest(x).
+    """
+    if a > b:
+        return -half_rise(b, a)
+    steps = np.arange(max(0.0, math.ceil(_LARGE - a)))
+    low, high = a + steps, b + steps
+    share = 0.25 if math.isinf(b) else 0.25 * (b - a) * (low + high + 1.0) / (high + 0.5) ** 2
+    near = -0.5 * float(np.log1p(share / (low * (low + 1.0))).sum())
+    step, a = math.log1p((b - a) / (a + steps.size)), a + steps.size
+    terms = enumerate(_stirling_terms(a))
+    far = [(0.5 ** (2 * k + 1) - 2.0) * -math.expm1(-(2 * k + 1) * step) * of for k, of in terms]
+    return near + math.fsum(far)
+
+
+def gamma_ratio_at_mean(a: float, b: float, c: Vector, slope: Vector) -> tuple[Vector, ...]:
+    """Terms of log q - log p at the mean of q, for gamma laws of shapes a and b and rates 1 and c.
+
+    `slope` is a c - b, the slope of log q - log p in log x there, to full accuracy. The large terms
+    of the two log densities differ by b (y - log(1 + y)), 1 + y = a c / b. Beyond rounding of the
+    terms, the error is that of `stirling_rise(a, b)`.
+    """
+    y = slope / b
+    far = np.abs(y) > 0.5
+    gap = np.where(far, y - np.log(a * c / b), x_minus_log1p(np.where(far, 0.0, y)))
+    return b * gap, np.asarray(-0.5 * log_quotient(b, a)), np.asarray(stirling_rise(a, b).value)
 
 
 def zeta_rest(m: int, a: Vector) -> Vector:

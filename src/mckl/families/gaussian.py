@@ -12,9 +12,9 @@ import scipy
 from mckl.arrays import Vector
 from mckl.draw.distribution import Distribution
 from mckl.draw.form import Seconds
-from mckl.exact.product import Tail
+from mckl.exact.ends import Tail
 from mckl.families.independent import Parameter, independent_family
-from mckl.families.univariate import Univariate
+from mckl.families.univariate import Terms, Univariate, smaller
 
 _LOG_ROOT = 0.5 * np.log(2.0 * np.pi)
 
@@ -40,19 +40,28 @@ class Gaussian(Univariate):
 
     @property
     def tails(self) -> tuple[Tail, Tail]:
-        tail = Tail(quadratic=0.5 / self.scale**2)
-        return tail, tail
+        steep, slope = 0.5 / self.scale**2, self.location / self.scale**2
+        return Tail(quadratic=steep, linear=slope), Tail(quadratic=steep, linear=-slope)
 
-    def log_density(self, x: Vector) -> Vector:
+    def terms(self, x: Vector) -> Terms:
         y = (x - self.location) / self.scale
-        return np.asarray(-0.5 * y * y - np.log(self.scale) - _LOG_ROOT)
+        return -0.5 * y * y, -np.log(self.scale), -_LOG_ROOT
 
-    def log_ratio(self, p: Univariate, x: Vector) -> Vector:
+    def ratio_terms(self, p: Univariate, x: Vector) -> Terms:
         if not isinstance(p, Gaussian):
-            return super().log_ratio(p, x)
+            other = p.over_normal(x)
+            if other is None:
+                return super().ratio_terms(p, x)
+            normal = self.ratio_terms(Gaussian(p.location, p.scale), x)
+            return smaller((*normal, *(-term for term in other)), super().ratio_terms(p, x))
         x, location, scale, excess, log_scale = self._relative(p, x)
-        step = (-x * excess - location) / scale  # (x - location) / scale - x
-        return np.asarray(0.5 * step * (2.0 * x + step) + log_scale)
+        square = scale * scale
+        return (
+            -0.5 * x * x * (excess * (2.0 + excess) / square),
+            -x * (location / square),
+            0.5 * location * location / square,
+            log_scale,
+        )
 
     def probability(self, x: Vector, upper: bool = False) -> Vector:
         y = (x - self.location) / self.scale

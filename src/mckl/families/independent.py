@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mckl.exact.product import end
-from mckl.families.base import Family, Pair, Side
+from mckl.exact.ends import is_finite
+from mckl.families.base import Family, OtherFamilyError, Pair, Side
 from mckl.families.parameters import check_names, missing, numbers, one_length
-from mckl.families.univariate import Between, Coordinates, Univariate
+from mckl.families.univariate import Between, Coordinates, Univariate, between
 
 
 class Parameter(NamedTuple):
@@ -59,7 +59,7 @@ class Independent(Side):
             raise ValueError(
                 f"q has {len(self.laws)} coordinates and p has {len(p.laws)}, expected one number"
             )
-        factors = Counter(Between(*both) for both in sides)
+        factors = Counter(between(*both) for both in sides)
         for factor in factors:
             _check(factor)
         return Coordinates(list(factors), list(factors.values()))
@@ -68,14 +68,21 @@ class Independent(Side):
 def _check(factor: Between) -> None:
     q, p = factor
     if q.domain != p.domain:
-        raise ValueError(
-            f"q is {q.kind} on {q.domain}, p is {p.kind} on {p.domain}: expected one support"
-            " (KL is infinite where p = 0 and q > 0)"
-        )
-    if any(end(*tails).moment >= 1.0 for tails in factor.tails):
+        sides = f"q is {q.kind} on {q.domain}, p is {p.kind} on {p.domain}"
+        (q_low, q_high), (p_low, p_high) = map(_ends, (q.domain, p.domain))
+        if q_low < p_low or q_high > p_high:
+            raise ValueError(f"KL is infinite, since p = 0 where q > 0: {sides}")
+        raise OtherFamilyError(f"{sides}: mckl has no theory for a p with the larger support")
+    if not all(is_finite(q_tail, [(p_tail, 0.0)], 1) for q_tail, p_tail in factor.tails):
         raise ValueError(
             f"KL is infinite: q is {q.kind}, whose tails are too heavy for p, which is {p.kind}"
         )
+
+
+def _ends(domain: str) -> tuple[float, float]:
+    """The ends of a domain as numbers."""
+    low, high = domain.strip("()").split(",")
+    return float(low), float(high)
 
 
 # The one-dimensional families by name; a mixture may have components of each.

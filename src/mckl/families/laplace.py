@@ -11,9 +11,9 @@ import numpy as np
 from mckl.arrays import Vector
 from mckl.draw.distribution import Distribution
 from mckl.draw.form import Seconds
-from mckl.exact.product import Tail
+from mckl.exact.ends import Tail
 from mckl.families.independent import LOCATION, SCALE, independent_family
-from mckl.families.univariate import Univariate
+from mckl.families.univariate import Terms, Univariate
 
 _LEAST = 2.0**-53  # the probability that replaces a uniform number of 0
 
@@ -42,19 +42,18 @@ class Laplace(Univariate):
         tail = Tail(linear=1.0 / self.scale)
         return tail, tail
 
-    def log_density(self, x: Vector) -> Vector:
-        return np.asarray(-np.abs(x - self.location) / self.scale - np.log(2.0 * self.scale))
+    def terms(self, x: Vector) -> Terms:
+        return -np.abs(x - self.location) / self.scale, -np.log(2.0 * self.scale)
 
-    def log_ratio(self, p: Univariate, x: Vector) -> Vector:
+    def ratio_terms(self, p: Univariate, x: Vector) -> Terms:
         if not isinstance(p, Laplace):
-            return super().log_ratio(p, x)
+            return super().ratio_terms(p, x)
+        y = (x - p.location) / p.scale
         x, location, scale, excess, log_scale = self._relative(p, x)
-        # |x - location| - scale |x|, without the part that cancels on each side of 0
+        # |y| - |x|, without the part that cancels on each side of 0
         side = np.where(x < 0, -1.0, 1.0)
-        within = -x * side * excess
-        crossed = side * (x - location) < 0
-        gap = np.where(crossed, 2.0 * side * (location - x), 0.0)
-        return np.asarray((within - side * location + gap) / scale + log_scale)
+        crossed = np.where(side * y < 0, 2.0 * np.abs(y), 0.0)
+        return -np.abs(x) * (excess / scale), -side * (location / scale), crossed, log_scale
 
     def probability(self, x: Vector, upper: bool = False) -> Vector:
         y = (x - self.location) / self.scale * (-1.0 if upper else 1.0)

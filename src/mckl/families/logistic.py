@@ -12,9 +12,9 @@ import scipy
 from mckl.arrays import Vector
 from mckl.draw.distribution import Distribution
 from mckl.draw.form import Seconds
-from mckl.exact.product import Tail
+from mckl.exact.ends import Tail
 from mckl.families.independent import LOCATION, SCALE, independent_family
-from mckl.families.univariate import Univariate, log_of_products
+from mckl.families.univariate import Terms, Univariate, log_of_products
 
 _LEAST = 2.0**-54  # of a probability, where a uniform number is 0
 
@@ -43,25 +43,25 @@ class Logistic(Univariate):
         tail = Tail(linear=1.0 / self.scale)
         return tail, tail
 
-    def log_density(self, x: Vector) -> Vector:
+    def terms(self, x: Vector) -> Terms:
         y = np.abs(x - self.location) / self.scale
-        return np.asarray(2.0 * scipy.special.log_expit(y) - y - np.log(self.scale))
+        return 2.0 * scipy.special.log_expit(y), -y, -np.log(self.scale)
 
-    def log_ratio(self, p: Univariate, x: Vector) -> Vector:
+    def ratio_terms(self, p: Univariate, x: Vector) -> Terms:
         if not isinstance(p, Logistic):
-            return super().log_ratio(p, x)
+            return super().ratio_terms(p, x)
+        y = (x - p.location) / p.scale
         x, location, scale, excess, log_scale = self._relative(p, x)
-        step = (-x * excess - location) / scale  # (x - location) / scale - x
         side = np.where(x < 0, -1.0, 1.0)
+        stretch, shift = -x * side * (excess / scale), -side * (location / scale)
+        x, y, step = x * side, y * side, stretch + shift  # step is y - x
         # By symmetry x may be replaced by |x|. Then log q - log p is
-        # step + 2 log((1 + e^-(x + step)) / (1 + e^-x)), and this logarithm is
+        # step + 2 log((1 + e^-y) / (1 + e^-x)) + log scale, and the logarithm of this quotient is
         # log(1 + e^-x (e^-step - 1) / (1 + e^-x)).
-        x, step = x * side, step * side
-        bend = np.log1p(scipy.special.expit(-x) * np.expm1(np.maximum(-step, -700.0)))
-        with np.errstate(over="ignore"):
-            far = -step > 30.0  # e^-step overflows or loses digits, though e^-x makes up for it
-        direct = np.logaddexp(0.0, -(x + step)) - np.logaddexp(0.0, -x)
-        return np.asarray(step + 2.0 * np.where(far, direct, bend) + log_scale)
+        far = -step > 30.0  # e^-step overflows or loses digits, though e^-x makes up for it
+        bend = np.log1p(scipy.special.expit(-x) * np.expm1(np.where(far, 0.0, -step)))
+        direct = np.where(far, np.logaddexp(0.0, -y) - np.logaddexp(0.0, -x), 0.0)
+        return stretch, shift, 2.0 * bend, 2.0 * direct, log_scale
 
     def probability(self, x: Vector, upper: bool = False) -> Vector:
         y = (x - self.location) / self.scale

@@ -27,7 +27,8 @@ from mckl.families.independent import Independent
 from mckl.families.normal_scores import NormalScores
 from mckl.families.parameters import check_names, missing, numbers, one_length
 from mckl.families.quadratic_form import QuadraticForm, full, radial, radial_groups
-from mckl.families.quadratic_law import Coefficients, QuadraticLaw
+from mckl.families.quadratic_law import Coefficients, Errors, QuadraticLaw
+from mckl.text import listed
 
 
 class _Normal(base.Pair):
@@ -164,16 +165,6 @@ class Correlated(_Normal):
         )
         return [Factor(1, q, p)]
 
-    @property
-    def reverse_kl(self) -> float:
-        """KL(p||q) in nats, in the same rotated coordinates, where rho becomes 1 / rho."""
-        a, b, _, weight = self.coefficients
-        square = 1.0 + 2.0 * a  # rho^2, which has lost digits where p is far wider than q
-        if square.min() < 1e-3:
-            return super().reverse_kl
-        gap = x_minus_log1p(-2.0 * a / square)
-        return 0.5 * float(weight @ (gap + (b / square) ** 2))
-
     def integrals(self) -> base.Integrals:
         """KL and variance from traces and determinants, without the rotation.
 
@@ -188,53 +179,106 @@ class Correlated(_Normal):
         variance = 0.5 * np.sum(less * less.T) + moved @ self.q_cov @ moved
         return base.Integrals(float(kl), float(variance))
 
+    @cached_property
+    def _rotated(self) -> tuple[Coefficients, Errors]:
+        from mckl.families.rotation import rotated  # loads scipy.linalg
+
+        return rotated(self.q_mean, self.q_cov, self.p_mean, self.p_cov)
+
     def _coefficients(self) -> Coefficients:
-        """The coefficients in rotated coordinates, which keep all digits near q = p.
+        return self._rotated[0]
 
-        With Sigma_p = R R^T and R^-1 (Sigma_q - Sigma_p) R^-T = W diag(2a) W^T they are a and
-        b = rho W^T R^-1 (mu_q - mu_p), where rho^2 = 1 + 2a.
-        """
-        from scipy.linalg import cholesky, eigh, solve_triangular
-
-        root = cholesky(self.p_cov, lower=True)
-        half = solve_triangular(root, self.q_cov - self.p_cov, lower=True)
-        within = solve_triangular(root, half.T, lower=True)
-        twice_a, rotation = eigh(0.5 * (within + within.T))
-        shift = rotation.T @ solve_triangular(root, self.q_mean - self.p_mean, lower=True)
-        twice_a = _snapped(twice_a)
-        b = np.sqrt(1.0 + twice_a) * shift
-        kl = 0.5 * (x_minus_log1p(twice_a) + shift * shift)
-        return Coefficients(0.5 * twice_a, b, kl, np.ones(b.size))
+    def _law(self) -> QuadraticLaw:
+        return QuadraticLaw(*self._rotated)
 
 
-# Eigenvalues that differ by less than this share of the largest are taken as equal.
-_SAME_EIGENVALUE = 1e-12
+class Factored(Correlated):
+    """As `Correlated`, from lower triangular factors L of the covariances L L^T.
 
+    The condition number of L is the square root of the covariance's, so a factor keeps twice as
+    many digits, and the product is not formed. Build a pair with `factored`.
+    """
 
-def _snapped(values: Vector) -> Vector:
-    """Ascending values, in which neighbours that differ only by rounding become their mean."""
-    close = _SAME_EIGENVALUE * float(np.abs(values).max(initial=0.0))
-    group = np.concatenate(([0], np.cumsum(np.diff(values) > close)))
-    return np.asarray((np.bincount(group, values) / np.bincount(group))[group])
+    def __init__(self, q_mean: Vector, q_root: Vector, p_mean: Vector, p_root: Vector) -> None:
+        self.q_mean, self.q_root, self.p_mean, self.p_root = q_mean, q_root, p_mean, p_root
+        self.dimension = q_mean.size
+
+    def reversed(self) -> Factored:
+        return Factored(self.p_mean, self.p_root, self.q_mean, self.q_root)
+
+    def distributions(self) -> list[Factor]:
+        q, p = (
+            Distribution("MultivariateNormalTriL", {"loc": mean, "scale_tril": root})
+            for mean, root in ((self.q_mean, self.q_root), (self.p_mean, self.p_root))
+        )
+        return [Factor(1, q, p)]
+
+    def integrals(self) -> base.Integrals:
+        """As for `Correlated`, with A = M M^T, M = L_p^-1 L_q, and determinants from diagonals."""
+        from scipy.linalg import solve_triangular
+
+        m = solve_triangular(self.p_root, self.q_root, lower=True)
+        moved = solve_triangular(self.p_root, self.q_mean - self.p_mean, lower=True)
+        log_det = 2.0 * np.log(np.abs(np.diagonal(m))).sum()
+        kl = 0.5 * (np.sum(m * m) - self.dimension - log_det + moved @ moved)
+        less = m @ m.T - np.eye(self.dimension)
+        turned = m.T @ moved
+        return base.Integrals(float(kl), float(0.5 * np.sum(less * less) + turned @ turned))
+
+    @cached_property
+    def _rotated(self) -> tuple[Coefficients, Errors]:
+        from mckl.families.rotation import rotated_roots  # loads scipy.linalg
+
+        return rotated_roots(self.q_mean, self.q_root, self.p_mean, self.p_root)
 
 
 class Normal(base.Side):
-    """A normal law with standard deviations `sd`, or else with the matrix `covariance`."""
+    """A normal law; its spread is one of three.
+
+    Attributes
+    ----------
+    mean
+        The means, shape (D,) or ().
+    sd
+        The standard deviations, shape (D,) or ().
+    covariance
+        The covariance matrix, shape (D, D).
+    factor
+        The lower triangular L of the covariance L L^T, shape (D, D).
+    """
 
     family = "normal"
 
-    def __init__(self, mean: Vector, sd: Vector | None, covariance: Vector | None) -> None:
-        self.mean, self.sd, self.covariance = mean, sd, covariance
+    def __init__(
+        self,
+        mean: Vector,
+        sd: Vector | None = None,
+        covariance: Vector | None = None,
+        factor: Vector | None = None,
+    ) -> None:
+        self.mean, self.sd, self.covariance, self.factor = mean, sd, covariance, factor
 
     def against(self, p: base.Side) -> base.Pair:
         if not isinstance(p, Normal):
             return self.independent().against(p.independent())
+        lengths = [n for n in (self.length, p.length) if n is not None]
+        if len({*lengths}) > 1:
+            q_length, p_length = lengths
+            raise ValueError(
+                f"normal: q has {q_length} coordinates and p has {p_length}, expected one number"
+            )
         if self.sd is not None and p.sd is not None:
             return pair(self.mean, self.sd, p.mean, p.sd)
-        dimension = max(side.mean.size for side in (self, p))
-        for side in (self, p):
-            dimension = max(dimension, len(side.covariance) if side.covariance is not None else 0)
-        return correlated(self.mean, self.matrix(dimension), p.mean, p.matrix(dimension))
+        (dimension, *_) = lengths
+        if self.factor is None and p.factor is None:
+            return correlated(self.mean, self.matrix(dimension), p.mean, p.matrix(dimension))
+        return factored(self.mean, self.root(dimension), p.mean, p.root(dimension))
+
+    @property
+    def length(self) -> int | None:
+        """The number of coordinates; None where scalars stand for any number of them."""
+        spread = next(v for v in (self.sd, self.covariance, self.factor) if v is not None)
+        return next((len(v) for v in (spread, self.mean) if v.ndim), None)
 
     def matrix(self, dimension: int) -> Vector:
         """The covariance matrix; a scalar standard deviation stands for `dimension` coordinates."""
@@ -243,31 +287,77 @@ class Normal(base.Side):
         assert self.sd is not None
         return np.diag(np.broadcast_to(self.sd, (max(self.sd.size, dimension),)) ** 2)
 
+    def root(self, dimension: int) -> Vector:
+        """The lower triangular factor of the covariance, scalars as for `matrix`."""
+        if self.factor is not None:
+            return self.factor
+        if self.sd is not None:
+            return np.diag(np.broadcast_to(self.sd, (max(self.sd.size, dimension),)))
+        return _root("covariance", self.matrix(dimension))
+
     def independent(self) -> Independent:
         """The law as independent coordinates, for a pair with another family."""
         if self.sd is None:
-            raise ValueError("normal: with a covariance, q and p must both be normal")
+            raise base.OtherFamilyError("normal: with a covariance, q and p must both be normal")
         side = GAUSSIAN.side({"mean": self.mean, "sd": self.sd})
         assert isinstance(side, Independent)
         return side
 
 
 def _side(given: Mapping[str, Any]) -> Normal:
-    check_names("normal", given, ("mean", "sd", "covariance"))
+    spreads = ("sd", "covariance", "scale_tril")
+    check_names("normal", given, ("mean", *spreads))
     if "mean" not in given:
         raise missing("normal", "mean")
-    if ("sd" in given) == ("covariance" in given):
-        raise ValueError("normal: expected either sd or covariance")
+    if sum(name in given for name in spreads) != 1:
+        raise ValueError(f"normal: expected one of {listed(spreads, 'or')}")
     mean = numbers("normal", "mean", given["mean"])
     if "sd" in given:
         sd = numbers("normal", "sd", given["sd"], above=0.0)
         one_length("normal", {"mean": mean, "sd": sd})
-        return Normal(mean, sd, None)
+        return Normal(mean, sd)
+    if "scale_tril" in given:
+        factor = _square("scale_tril", given["scale_tril"], mean)
+        if np.triu(factor, 1).any() or not np.diagonal(factor).all():
+            raise ValueError(
+                "normal: scale_tril, expected a lower triangular matrix without 0 on its diagonal"
+            )
+        return Normal(mean, factor=factor)
+    return Normal(mean, covariance=_square("covariance", given["covariance"], mean))
+
+
+def _square(name: str, value: Any, mean: Vector) -> Vector:
+    """A square matrix of finite numbers, a row for each mean; a number is a matrix of one row."""
     try:
-        covariance = np.atleast_2d(np.asarray(given["covariance"], dtype=np.float64))
+        matrix = np.atleast_2d(np.asarray(value, dtype=np.float64))
     except (TypeError, ValueError):
-        raise ValueError("normal: covariance, expected rows of numbers of one length") from None
-    return Normal(mean, None, covariance)
+        raise ValueError(f"normal: {name}, expected rows of numbers of one length") from None
+    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or not matrix.size:
+        raise ValueError(f"normal: {name} has shape {matrix.shape}, expected a square matrix")
+    if mean.ndim and mean.size != len(matrix):
+        raise ValueError(
+            f"normal: {mean.size} numbers of mean and {len(matrix)} rows of {name}, expected one "
+            "length, or a scalar mean"
+        )
+    wrong = np.argwhere(~np.isfinite(matrix))
+    if wrong.size:
+        i, j = wrong[0]
+        raise ValueError(
+            f"normal: {name} {matrix[i, j]:g} (row {i + 1}, column {j + 1}, from 1), expected a "
+            "finite number"
+        )
+    return matrix
+
+
+def _root(name: str, covariance: Vector) -> Vector:
+    """The Cholesky factor; ValueError, with the least eigenvalue, if there is none."""
+    try:
+        return np.asarray(np.linalg.cholesky(covariance))
+    except np.linalg.LinAlgError:
+        least = float(np.linalg.eigvalsh(covariance)[0])
+        raise ValueError(
+            f"{name} is not positive definite: its least eigenvalue is {least:.6g}"
+        ) from None
 
 
 def pair(q_mean: ArrayLike, q_sd: ArrayLike, p_mean: ArrayLike, p_sd: ArrayLike) -> Diagonal:
@@ -323,15 +413,9 @@ def correlated(
             i, j = np.unravel_index(int(gap.argmax()), cov.shape)
             raise ValueError(
                 f"{name} is not symmetric: entry ({i + 1}, {j + 1}) is {cov[i, j]:.9g}, "
-                f"entry ({j + 1}, {i + 1}) is {cov[j, i]:.9g}"
+                f"entry ({j + 1}, {i + 1}) is {cov[j, i]:.9g}, counted from 1"
             )
-        try:
-            np.linalg.cholesky(cov)
-        except np.linalg.LinAlgError:
-            least = float(np.linalg.eigvalsh(cov)[0])
-            raise ValueError(
-                f"{name} is not positive definite: its least eigenvalue is {least:.6g}"
-            ) from None
+        _root(name, cov)
         if means[side].size not in (1, dimension) or means[side].ndim > 1:
             raise ValueError(
                 f"mean of {side} has {means[side].size} numbers, expected 1 or {dimension}"
@@ -340,6 +424,12 @@ def correlated(
             raise ValueError(f"mean of {side} has an entry that is not finite")
     q, p = (np.broadcast_to(m, (dimension,)) for m in means.values())
     return Correlated(q, covariances["q"], p, covariances["p"])
+
+
+def factored(q_mean: ArrayLike, q_root: Vector, p_mean: ArrayLike, p_root: Vector) -> Factored:
+    """A `Factored` pair from means, shape (D,) or (), and factors that `Normal` has checked."""
+    q, p = (np.broadcast_to(np.asarray(m, float), (len(q_root),)) for m in (q_mean, p_mean))
+    return Factored(q, q_root, p, p_root)
 
 
 def _compress(vectors: tuple[Vector, ...]) -> tuple[tuple[Vector, ...], Vector]:
@@ -391,6 +481,7 @@ NORMAL = base.Family(
         "mean": "means",
         "sd": "standard deviations",
         "covariance": "covariance matrix, instead of sd",
+        "scale_tril": "lower triangular factor of the covariance matrix, instead of it",
     },
     _side,
     lambda shapes, dimension, scale, offset: grid_pair(dimension, scale, offset),

@@ -29,30 +29,35 @@ def numbers(
     above: float | None = None,
     least: float | None = None,
     most: float | None = None,
+    zero: bool = False,
 ) -> Vector:
     """The finite numbers of a scalar or a vector as an array of shape () or (length,).
 
     Raises ValueError for anything else, and for numbers not above `above`, below `least` or above
-    `most`.
+    `most`. With `zero`, the numbers are logarithms, and -inf, the logarithm of 0, is allowed.
     """
     expected = "a number or a list of numbers"
     try:
         out = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise ValueError(f"{family}: {name} {value!r}, expected {expected}") from None
+    except (TypeError, ValueError, OverflowError):
+        text = shown_briefly(repr(value))
+        raise ValueError(f"{family}: {name} {text}, expected {expected}") from None
     if out.ndim > 1 or out.size == 0 or isinstance(value, (bool, str)):
         raise ValueError(f"{family}: {name} {shown_briefly(value)}, expected {expected}")
-    bound = ""
-    good = np.isfinite(out)
+    conditions = [(np.isfinite(out), "a finite number")]
+    if zero:
+        conditions = [(np.isfinite(out) | (out == -np.inf), "a finite number, or -inf for no mass")]
     if above is not None:
-        good, bound = good & (out > above), f" above {above:g}"
+        conditions.append((out > above, f"a number above {above:g}"))
     if least is not None:
-        good, bound = good & (out >= least), f" of at least {least:g}"
+        conditions.append((out >= least, f"a number of at least {least:g}"))
     if most is not None:
-        good, bound = good & (out <= most), f"{bound} and at most {most:g}"
-    if not good.all():
-        wrong = float(np.atleast_1d(out)[~np.atleast_1d(good)][0])
-        raise ValueError(f"{family}: {name} {wrong:g}, expected finite numbers{bound}")
+        conditions.append((out <= most, f"a number of at most {most:g}"))
+    for met, expected in conditions:
+        if not met.all():
+            place = int(np.argmin(met))
+            which = f" (number {place + 1} of {out.size})" if out.size > 1 else ""
+            raise ValueError(f"{family}: {name} {out.flat[place]:g}{which}, expected {expected}")
     return out
 
 

@@ -13,10 +13,12 @@ import scipy
 from mckl.arrays import Vector
 from mckl.draw.distribution import Distribution
 from mckl.draw.form import Seconds
-from mckl.exact.product import Tail
-from mckl.families.gamma_function import log_gamma_rise
+from mckl.exact.ends import Tail
+from mckl.exact.integrands import x_minus_log1p
+from mckl.families.gamma_function import half_rise
+from mckl.families.gaussian import Gaussian
 from mckl.families.independent import LOCATION, SCALE, Parameter, independent_family
-from mckl.families.univariate import Univariate, log_of_products
+from mckl.families.univariate import Terms, Univariate, chosen, log_of_products, smaller
 from mckl.text import with_shapes
 
 _TINY = 1e-100  # below this probability SciPy 1.17's stdtrit is off by up to 60 %, or infinite
@@ -48,36 +50,40 @@ class StudentT(Univariate):
         tail = Tail(power=self.df + 1.0)
         return tail, tail
 
-    def log_density(self, x: Vector) -> Vector:
-        half = 0.5 * (self.df + 1.0)
-        constant = (
-            scipy.special.gammaln(half)
-            - scipy.special.gammaln(0.5 * self.df)
-            - 0.5 * math.log(self.df * math.pi)
-        )
+    def terms(self, x: Vector) -> Terms:
         y = (x - self.location) / self.scale
-        return np.asarray(constant - np.log(self.scale) - half * np.log1p(y * y / self.df))
+        constant = -0.5 * math.log(2.0 * math.pi), half_rise(0.5 * self.df)
+        return -0.5 * (self.df + 1.0) * np.log1p(y * y / self.df), *constant, -np.log(self.scale)
 
-    def log_ratio(self, p: Univariate, x: Vector) -> Vector:
+    def ratio_terms(self, p: Univariate, x: Vector) -> Terms:
+        if isinstance(p, Gaussian):
+            near = Gaussian(self.location, self.scale).ratio_terms(p, x)
+            return smaller((*self.over_normal(x), *near), super().ratio_terms(p, x))
         if not isinstance(p, StudentT):
-            return super().log_ratio(p, x)
-        x, location, scale, excess, log_scale = self._relative(p, x)
-        more = p.df - self.df
-        step = (-x * excess - location) / scale  # y - x, with y = (x - location) / scale
-        y, square = x + step, x * x
-        # (1 + y^2 / df_p) / (1 + x^2 / df_q) - 1
-        bend = (step * (2.0 * x + step) - square * (more / self.df)) * (self.df / p.df)
-        bend /= self.df + square
-        near, own = np.abs(bend) < 0.5, np.log1p(y * y / p.df)
-        apart = np.where(
-            near, np.log1p(np.where(near, bend, 0.0)), own - np.log1p(square / self.df)
+            return super().ratio_terms(p, x)
+        normal = Gaussian(self.location, self.scale)
+        *lines, log_scale = normal.ratio_terms(Gaussian(p.location, p.scale), x)
+        more, half = p.df - self.df, 0.5 * (self.df + 1.0)
+        v = np.square((x - p.location) / p.scale) / p.df
+        part = more / self.df * (v / (1.0 + v))
+        # If x and y are a point in units of this law and of p, `lines` add up to (y^2 - x^2) / 2,
+        # and 1 + x^2 / df is 1 + v, which is p's, times 1 + bend.
+        drops = [-line * (2.0 / self.df / (1.0 + v)) for line in lines]
+        bend = sum(drops) + part
+        near = (np.abs(bend) < 0.5) & (abs(more) < 0.5 * self.df)
+        terms = (
+            *(-half * drop for drop in drops),
+            half * x_minus_log1p(np.where(near, bend, 0.0)),
+            0.5 * more * _bent(v) - 0.5 * part if more else 0.0,
+            half_rise(0.5 * self.df, 0.5 * p.df),
+            log_scale,
         )
-        out = 0.5 * (self.df + 1.0) * apart + log_scale
-        if more:
-            half = 0.5 * more
-            constant = log_gamma_rise(0.5 * self.df, half) + 0.5 * math.log1p(more / self.df)
-            out += half * own + constant - log_gamma_rise(0.5 * self.df + 0.5, half)
-        return np.asarray(out)
+        return terms if near.all() else chosen(near, terms, super().ratio_terms(p, x))
+
+    def over_normal(self, x: Vector) -> Terms:
+        """Terms of the log density less that of the normal law with this location and scale."""
+        w = np.square((x - self.location) / self.scale) / self.df
+        return 0.5 * self.df * x_minus_log1p(w), -0.5 * np.log1p(w), half_rise(0.5 * self.df)
 
     def probability(self, x: Vector, upper: bool = False) -> Vector:
         y = (x - self.location) / self.scale
@@ -112,6 +118,13 @@ class StudentT(Univariate):
             out[i] = half * log_of_products(y, float(bound))
             out[i] += columns * np.mean(np.log(p.scale))
         return out
+
+
+def _bent(v: Vector) -> Vector:
+    """The function log(1 + v) - v / (1 + v) of v >= 0."""
+    near = v < 1.0
+    part = v / (1.0 + v)
+    return np.where(near, x_minus_log1p(np.where(near, -part, 0.0)), np.log1p(v) - part)
 
 
 STUDENT_T = independent_family(

@@ -10,6 +10,7 @@ from itertools import groupby
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mckl.arrays import Vector
 from mckl.draw.distribution import Distribution, Factor, Part
@@ -17,12 +18,21 @@ from mckl.draw.form import Form, Seconds, Stratified
 from mckl.exact import additive
 from mckl.exact.additive import Strata
 from mckl.exact.dyadic import Dyadic
+from mckl.exact.ends import Tail
 from mckl.exact.integrands import sums_over
-from mckl.exact.product import ProductLaw, Tail
+from mckl.exact.moments import EPS
+from mckl.exact.product import ProductLaw
 from mckl.families.base import Integrals, Pair
 
 # The smallest tail probability for which a mirror image is computed.
 _LEAST_TAIL = 1e-300
+# A sum of terms that are right to a few roundings is right to this share of their absolute values.
+_OF_TERMS = 6.0 * EPS
+# A breakpoint this close to a finite end of the support makes no difference.
+_AT_END = 1e-60
+
+# Arrays and numbers that add up to an array.
+Terms = tuple[Vector | float, ...]
 
 
 class Relative(NamedTuple):
@@ -55,6 +65,8 @@ class Univariate(ABC):
         x: the value itself, or the same function of it.
     symmetric
         Whether the density is symmetric about `location`.
+    mixed
+        Whether the law is a mixture.
     seconds
         CPU seconds that one random number takes, by its use.
     """
@@ -64,7 +76,17 @@ class Univariate(ABC):
     support: tuple[float, float] = (-math.inf, math.inf)
     domain: str = "(-inf, inf)"
     symmetric: bool = True
+    mixed: bool = False
     seconds: Seconds = Seconds(50e-9, 500e-9, 500e-9, 30e-9)
+
+    @property
+    def tiny(self) -> bool:
+        """Whether x is often too small for float64, so that its logarithm has to take its place."""
+        return False
+
+    def logarithm(self) -> Univariate:
+        """The law of log x, for a law of a positive x."""
+        return self
 
     @property
     @abstractmethod
@@ -73,6 +95,15 @@ class Univariate(ABC):
     @abstractmethod
     def at(self, location: Any, scale: Any) -> Univariate:
         """The law of this kind with this location and scale."""
+
+    @property
+    def centre(self) -> float:
+        """The point that is translated to 0 before integration; 0 where there is no location."""
+        return float(self.location)
+
+    def moved(self, step: float) -> Univariate:
+        """The law of x + step."""
+        return self.at(self.location + step, self.scale) if step else self
 
     @property
     @abstractmethod
@@ -89,13 +120,46 @@ class Univariate(ABC):
         """Where the density peaks or has a kink."""
         return (self.location,)
 
-    @abstractmethod
+    def terms(self, x: Vector) -> Terms:
+        """Terms that add up to the log density at x, each right to a few roundings of itself.
+
+        A family gives these, or `log_density` if this is right to a few roundings of itself.
+        """
+        return (self.log_density(x),)
+
+    def ratio_terms(self, p: Univariate, x: Vector) -> Terms:
+        """Terms that add up to log self(x) - log p(x), each right to a few roundings of itself.
+
+        They are as small as the difference where p is nearly this law and of its kind.
+        """
+        if p.mixed and not self.mixed:
+            return tuple(-term for term in p.ratio_terms(self, x))
+        return (*self.terms(x), *(-term for term in p.terms(x)))
+
+    def over_normal(self, x: Vector) -> Terms | None:
+        """Terms of the log density less that of the normal law with this location and scale.
+
+        None if the two are never nearly equal.
+        """
+        return None
+
     def log_density(self, x: Vector) -> Vector:
         """The log density at x."""
+        return np.asarray(sum(self.terms(x)))
 
     def log_ratio(self, p: Univariate, x: Vector) -> Vector:
         """log self(x) - log p(x), to full relative accuracy where p is of the same kind."""
-        return np.asarray(self.log_density(x) - p.log_density(x))
+        return np.asarray(sum(self.ratio_terms(p, x)))
+
+    def log_density_error(self, x: Vector) -> Vector:
+        """A bound on the rounding error of `log_density`."""
+        return rounding(self.terms(x))
+
+    def log_ratio_error(self, p: Univariate, x: Vector) -> Vector:
+        """A bound on the rounding error of `log_ratio`."""
+        if p.mixed and not self.mixed:
+            return p.log_ratio_error(self, x)
+        return rounding(self.ratio_terms(p, x))
 
     @abstractmethod
     def probability(self, x: Vector, upper: bool = False) -> Vector:
@@ -143,6 +207,23 @@ class Univariate(ABC):
         return np.stack([(own - p.log_density(x)).sum(axis=-1) for p in ps])
 
 
+def rounding(terms: Terms) -> Vector:
+    """A bound on the error of a sum of terms that are each right to a few roundings of itself."""
+    return np.asarray(_OF_TERMS * sum(np.abs(term) for term in terms))
+
+
+def smaller(first: Terms, second: Terms) -> Terms:
+    """Of two ways to add up to the same number, at each point the one with the smaller terms."""
+    sizes = [np.asarray(sum(np.abs(term) for term in terms)) for terms in (first, second)]
+    return chosen(sizes[0] <= sizes[1], first, second)
+
+
+def chosen(near: NDArray[np.bool_], first: Terms, second: Terms) -> Terms:
+    """The first terms at some points, and the second terms at all others."""
+    picked = [np.where(near, term, 0.0) for term in first]
+    return *picked, *(np.where(near, 0.0, term) for term in second)
+
+
 _LARGEST = 1e300
 
 
@@ -169,7 +250,7 @@ class Between(NamedTuple):
         points = {*self.q.breakpoints, *self.p.breakpoints}
         with np.errstate(all="ignore"):
             points |= {float(x) for x in self.q.mirror(np.array(sorted(points)))}
-        return tuple(sorted(x for x in points if low < x < high))
+        return tuple(sorted(x for x in points if x - low > _AT_END and high - x > _AT_END))
 
     @property
     def tails(self) -> tuple[tuple[Tail, Tail], tuple[Tail, Tail]]:
@@ -185,8 +266,33 @@ class Between(NamedTuple):
     def log_ratio(self, x: Vector) -> Vector:
         return self.q.log_ratio(self.p, x)
 
+    def log_q_error(self, x: Vector) -> Vector:
+        return self.q.log_density_error(x)
+
+    def log_p_error(self, x: Vector) -> Vector:
+        return self.p.log_density_error(x)
+
+    def log_ratio_error(self, x: Vector) -> Vector:
+        return self.q.log_ratio_error(self.p, x)
+
+    def centred(self) -> Between:
+        """The pair translated so that q is centred at 0, where points keep their digits."""
+        step = -self.q.centre
+        return Between(self.q.moved(step), self.p.moved(step))
+
+    @property
+    def symmetric(self) -> bool:
+        return self.q.symmetric
+
     def mirror(self, x: Vector) -> Vector:
         return self.q.mirror(x)
+
+
+def between(q: Univariate, p: Univariate) -> Between:
+    """q and p in the coordinate x, or log x where x is often too small for float64."""
+    if q.tiny or p.tiny:
+        return Between(q.logarithm(), p.logarithm())
+    return Between(q, p)
 
 
 @lru_cache(maxsize=4096)
@@ -228,7 +334,7 @@ class Coordinates(Pair):
         return q if q == p else f"{q}|{p}"
 
     def _law(self) -> ProductLaw:
-        return ProductLaw(self.factors, self.counts)
+        return ProductLaw([factor.centred() for factor in self.factors], self.counts)
 
     @property
     def seconds(self) -> Seconds:  # type: ignore[override]
@@ -248,7 +354,9 @@ class Coordinates(Pair):
 
     def integrals(self) -> Integrals:
         """Integrals of the two log densities' difference over probabilities under q."""
-        moments = np.array([np.concatenate(_definition(f).moments()) for f in self.factors])
+        moments = np.array(
+            [np.concatenate(_definition(f.centred()).moments()) for f in self.factors]
+        )
         kl, variance = np.array(self.counts, float) @ moments
         return Integrals(float(kl), float(variance))
 
@@ -310,11 +418,11 @@ class CoordinateForm(Form):
         return _Evaluator([form._blocks for form in forms], signs, sums)
 
     def stratified(self, n: int, integrand: str = "ell") -> Stratified:
-        strata = [_strata(f) for f in self._pair.factors]
+        strata = [_strata(f.centred()) for f in self._pair.factors]
         return additive.stratified(strata, self._pair.counts, n, self._pair.law, integrand)
 
     def balanced_variance(self, n: int, integrand: str = "ell", slope: float = 0.0) -> float:
-        strata = [_strata(f) for f in self._pair.factors]
+        strata = [_strata(f.centred()) for f in self._pair.factors]
         return additive.variance(strata, self._pair.counts, n, integrand, slope)
 
 

@@ -59,6 +59,21 @@ _COLUMNS: Mapping[str, tuple[pa.DataType, str]] = {
     "log_ratio_variance": (pa.float64(), "variance V of l under q, nats^2"),
     "log_ratio_skewness": (pa.float64(), "skewness of l under q; NaN where V is 0"),
     "log_ratio_excess_kurtosis": (pa.float64(), "excess kurtosis of l under q; NaN where V is 0"),
+    "kl_relative_error": (pa.float64(), "bound on the relative error of kl, at most 1e-8"),
+    "reverse_kl_relative_error": (
+        pa.float64(),
+        "bound on the relative error of reverse_kl; 0 where that is infinite",
+    ),
+    "log_ratio_variance_relative_error": (
+        pa.float64(),
+        "bound on the relative error of log_ratio_variance, at most 1e-8",
+    ),
+    "relative_error": (
+        pa.float64(),
+        "largest bound on the error of the row's theoretical values, at most 1e-6: relative to the "
+        "variance, for the bias to the RMSE of one sample, for skewness and kurtosis to the value "
+        "or 1; what is not known does not count, nor what follows a leading order",
+    ),
     "k3_variance_finite": (
         pa.bool_(),
         "whether E r^2 and E l^2 are finite; for normals, whether every sigma_q^2 / sigma_p^2 > "
@@ -230,7 +245,7 @@ _COLUMNS: Mapping[str, tuple[pa.DataType, str]] = {
     "differentiated": (
         _KEY,
         "quantity whose gradient a loss uses: value; value and ratio (the value times q / q, whose "
-        "gradient is the score); k2; nothing",
+        "gradient is the score), also with clamps of that product; k2; value in p; nothing",
     ),
     "default": (pa.bool_(), "whether the library computes this in this role by default"),
     "source": (pa.string(), "repository or package, version, commit, date, file and lines"),
@@ -247,10 +262,12 @@ _TABLES: Mapping[str, tuple[str, ...]] = {
         "kl_integral", "reverse_kl",
         "log_ratio_variance", "log_ratio_variance_integral", "log_ratio_skewness",
         "log_ratio_excess_kurtosis", "k3_variance_finite",
+        "kl_relative_error", "reverse_kl_relative_error", "log_ratio_variance_relative_error",
     ),
     "theory": (
         "setting", "sampler", "estimator", "samples", "exact_bias", "exact_variance",
         "exact_mse", "theory", "reason", "exact_skewness", "exact_excess_kurtosis",
+        "relative_error",
     ),
     "traces": (*_KEYS, "replicate", "samples", "estimate", "std_error"),
     "gaps": ("setting", "backend", "sampler", "replicate", "sample"),

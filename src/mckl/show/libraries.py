@@ -14,7 +14,7 @@ from mckl.show.figures import with_text
 from mckl.show.figures.libraries import cells, shown, table_of
 from mckl.show.figures.losses import relative
 from mckl.study.libraries import LIBRARIES, Library
-from mckl.study.libraries.formula import K1, K3
+from mckl.study.libraries.formula import K1, K3, LOW_VARIANCE
 from mckl.study.libraries.lengths import per_token
 from mckl.study.libraries.policies import SHARPER, STATES, TOKENS, policies, stopping
 from mckl.text import two_digits
@@ -46,6 +46,12 @@ def page_numbers(formulas: pd.DataFrame) -> dict[str, Any]:
         for name, row in share.iterrows()
         if (row > 0).any()
     }
+    simplest: dict[tuple[str, ...], str] = {}  # of the formulas whose clamps change equal shares
+    for name in sorted(acting, key=lambda name: (len(name), name)):
+        simplest.setdefault(tuple(acting[name]), name)
+    clamped = ([shown(name), *acting[name]] for name in sorted(simplest.values()))
+    gradients = _gradients(formulas)
+    gradient = {loss: row for row, losses in gradients.items() for loss in losses}
     reverse = [pair.reverse_kl for pair in policies().values()]
     wrong = table_of(formulas, "exact_mean").loc["k3 of -l", list(known.kl.index)]
     return {
@@ -56,12 +62,18 @@ def page_numbers(formulas: pd.DataFrame) -> dict[str, Any]:
         "bias": markdown(columns, ([shown(r.formula), *r.bias] for r in known.rows)),
         "needed": markdown(columns, ([shown(r.formula), *r.needed] for r in known.rows)),
         "deviation": markdown(columns, deviation),
-        "clamped": markdown(columns, ([shown(name), *row] for name, row in acting.items())),
+        "clamped": markdown(columns, clamped),
         "reverse": markdown(
             ["", *kl],
             [["KL(p‖q)", *map(two_digits, reverse)], ["k3 of −ℓ, mean", *map(two_digits, wrong)]],
         ),
-        "gradients": markdown(["library: loss", *kl], _gradients(formulas)),
+        "gradients": markdown(
+            ["loss (libraries)", *kl],
+            (["<br>".join(_named(losses)), *row] for row, losses in gradients.items()),
+        ),
+        "after": gradient[f"{shown(LOW_VARIANCE.name)}, value and ratio, clamped"],
+        "ratio": gradient["k3, value and ratio"],
+        "second": gradient["k2, value and ratio"],
         "lengths": markdown(
             ["offset", "E ℓ, nats a sequence", "E T, tokens", "batch's tokens, k1 and k3",
              "sequence means, k1", "sequence means, k3"],
@@ -86,17 +98,24 @@ def markdown(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def _gradients(formulas: pd.DataFrame) -> list[list[str]]:
-    """A row for each loss of a library: bias and cosine of its mean gradient on every policy."""
+def _gradients(formulas: pd.DataFrame) -> dict[tuple[str, ...], dict[str, list[str]]]:
+    """By bias and cosine on every policy: the losses with this mean gradient, and who has them."""
     losses = formulas[formulas["used_as"] == "loss"]
-    out = []
-    keys = ["library", "formula", "differentiated", "default"]
-    for (library, formula, differentiated, default), rows in losses.groupby(keys, sort=False):
-        of = "" if differentiated == "value" else f", {differentiated}"
-        mark = "\\*" if default else ""
-        cells = map(_gradient, rows["relative_bias"], rows["cosine"])
-        out.append([f"{library}{mark}: {shown(str(formula))}{of}", *cells])
+    out: dict[tuple[str, ...], dict[str, list[str]]] = {}
+    keys = ["library", "formula", "differentiated"]
+    for (library, formula, differentiated), rows in losses.groupby(keys, sort=False):
+        name = shown(str(formula))
+        name += "" if differentiated == "value" else f", {differentiated}"
+        each = rows.drop_duplicates("setting")
+        row = tuple(map(_gradient, each["relative_bias"], each["cosine"]))
+        mark = "\\*" if rows["default"].any() else ""
+        out.setdefault(row, {}).setdefault(name, []).append(f"{library}{mark}")
     return out
+
+
+def _named(losses: Mapping[str, Sequence[str]]) -> list[str]:
+    """Losses with their libraries in parentheses."""
+    return [f"{loss} ({', '.join(libraries)})" for loss, libraries in losses.items()]
 
 
 def _gradient(bias: float, cosine: float) -> str:

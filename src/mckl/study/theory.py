@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterator, Sequence
 
 from mckl.draw.points import SAMPLERS
+from mckl.estimation.shape import check_certain, k3_variance_finite, shape_of
 from mckl.estimation.theory import exact
 from mckl.estimation.values import ESTIMATORS
+from mckl.exact.moments import Bounded
 from mckl.study.settings import Setting
 
 
@@ -35,6 +36,7 @@ def theory_rows(
                     "exact_mse": e.mse,
                     "theory": e.theory,
                     "reason": e.reason,
+                    "relative_error": e.relative_error,
                     "exact_skewness": e.skewness,
                     "exact_excess_kurtosis": e.excess_kurtosis,
                 }
@@ -50,7 +52,9 @@ def setting_rows(settings: Sequence[Setting]) -> dict[str, list[object]]:
     for setting in settings:
         pair = setting.pair
         law = pair.law
-        _, variance, third, fourth = law.cumulants(4)
+        check_certain(pair, setting.name)
+        shape = shape_of(pair.law)
+        reverse = Bounded(pair.reverse_kl, pair.reverse_kl_error)
         by_quadrature = pair.integrals()
         row = {
             "setting": setting.name,
@@ -62,12 +66,15 @@ def setting_rows(settings: Sequence[Setting]) -> dict[str, list[object]]:
             "offset": setting.offset,
             "kl": law.kl,
             "kl_integral": by_quadrature.kl,
-            "reverse_kl": pair.reverse_kl,
-            "log_ratio_variance": variance,
+            "kl_relative_error": Bounded(law.kl, law.kl_error).relative,
+            "reverse_kl": reverse.value,
+            "reverse_kl_relative_error": reverse.relative,
+            "log_ratio_variance": shape.variance.value,
+            "log_ratio_variance_relative_error": shape.variance.relative,
             "log_ratio_variance_integral": by_quadrature.log_ratio_variance,
-            "log_ratio_skewness": third / variance / math.sqrt(variance) if variance else math.nan,
-            "log_ratio_excess_kurtosis": fourth / variance / variance if variance else math.nan,
-            "k3_variance_finite": law.is_finite((-2, -2)) and law.is_finite((0, 0), 2),
+            "log_ratio_skewness": shape.skewness,
+            "log_ratio_excess_kurtosis": shape.excess_kurtosis,
+            "k3_variance_finite": k3_variance_finite(law),
         }
         for key, value in row.items():
             columns.setdefault(key, []).append(value)

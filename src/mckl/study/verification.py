@@ -126,7 +126,7 @@ def verify(
     summary, theory, settings
         The tables of these names.
     level
-        The largest probability of any false alarm in a correct study.
+        The probability of any false alarm in a correct study, as far as the modelled tails hold.
     """
     names = _KEYS[:-1]
     keys = ["setting", "sampler", "estimator", "samples"]

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from itertools import combinations_with_replacement
 from types import SimpleNamespace
 from typing import NamedTuple
 
@@ -154,11 +155,11 @@ class Summary:
 
     def _products(self) -> list[tuple[str, str]]:
         products = [product for e in self.estimators.values() for product in e.products]
-        products += [("ratio", "ratio"), ("half_square", "k3"), ("half_square", "half_square")]
-        if self.sequences:
-            products += [("factor_ratio", "factor_ratio"), ("factor_k3", "factor_k3")]
-            products += [("factor_half_square", "factor_k3")]
-            products += [("factor_half_square", "factor_half_square")]
+        products += [("ratio", "ratio"), *[("factor_ratio", "factor_ratio")] * self.sequences]
+        for one in self.estimators.values():
+            if one.unbiased_twin is not None and one.unbiased_twin.name in self.estimators:
+                both = {n: None for e in (one, one.unbiased_twin) for p in e.products for n in p}
+                products += combinations_with_replacement(both, 2)
         overs = [over for over in self.overs.values() if over]
         products += [(name, over) for name in self._names for over in overs]
         products += [(a, b) for i, a in enumerate(overs) for b in overs[i:]]

@@ -305,23 +305,29 @@ def closeness(summary: Summary, found: Checks, estimator: Estimator, shape: Shap
     return float(min(_CAUTION * need / summary.units, 1.0)) ** 2 if need == need else 1.0
 
 
-def bias_doubt(summary: Summary, one: Judged, against: Judged) -> Doubt | None:
+def bias_doubt(summary: Summary, one: Judged, against: Judged | None) -> Doubt | None:
     """The reason against a biased estimator, from its difference to an unbiased one; None if none.
 
     Both use the same samples, so their difference shows the bias far more precisely than either
-    shows KL.
+    shows KL. None instead of an unbiased estimate means that there is none.
     """
+    if against is None:
+        return Doubt(
+            "bias", f"{one.estimator} is biased, and no unbiased estimator is known to compare with"
+        )
     if against.doubts:
         return Doubt(
             "bias", f"the bias of {one.estimator} is not known, for {against.estimator} is withheld"
         )
-    own, other = (summary.estimators[e.estimator].products[0][0] for e in (one, against))
     view = summary.influence(one.per)
-    gap = float((view.mean(own) - view.mean(other))[0])
-    spread = float(
-        (view.comoment(own, own) - 2 * view.comoment(own, other) + view.comoment(other, other))[0]
+    own, other = (summary.estimators[e.estimator].summand(view) for e in (one, against))  # type: ignore[arg-type]
+    weights = {name: own.get(name, 0.0) - other.get(name, 0.0) for name in {**own, **other}}
+    spread = sum(
+        v * w * float(view.comoment(a, b)[0])
+        for a, v in weights.items()
+        for b, w in weights.items()
     )
-    error = math.sqrt(max(spread, 0.0)) / view.units
+    gap, error = one.estimate - against.estimate, math.sqrt(max(spread, 0.0)) / view.units
     if abs(gap) + 2.0 * error <= _BIAS * one.half_width:
         return None
     return Doubt(
@@ -345,9 +351,11 @@ def judge(summary: Summary, confidence: float = 0.95) -> tuple[Checks, list[Judg
                     summary, found, estimator, per, shape, confidence, common
                 )
         for (per, name), one in judged.items():
-            if summary.estimators[name].consistent or not math.isfinite(one.std_error):
+            estimator = summary.estimators[name]
+            if estimator.consistent or not math.isfinite(one.std_error):
                 continue
-            doubt = bias_doubt(summary, one, judged[per, name.replace("k2", "k3")])
+            twin = estimator.unbiased_twin
+            doubt = bias_doubt(summary, one, judged.get((per, twin.name)) if twin else None)
             if doubt is not None:
                 judged[per, name] = _with(one, [*one.doubts, doubt])
     return found, [*judged.values()]
@@ -366,7 +374,7 @@ def _judged(
     # All units are the same, such as those of rb if every token has one full KL.
     averages_kl = estimator.consistent and not estimator.uses_ratio
     if averages_kl and error <= _ROUNDING * abs(estimate):
-        return _with(one, common)
+        return _with(one._replace(half_width=max(half, _ROUNDING * abs(estimate))), common)
     return _with(one, [*common, *doubts(summary, found, estimator, shape, half)])
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,11 +12,14 @@ import numpy as np
 from mckl.arrays import Vector
 from mckl.estimation.running import RunningMoments
 from mckl.estimation.values.integrands import Integrands
-from mckl.exact.law import Expression, Law, add, constant, multiply, over_unit
+from mckl.exact import joint
+from mckl.exact.law import Law
+from mckl.exact.moments import EPS, LARGEST_ERROR, RATIO, Bounded, Function, Moments
 
 DIVERGENT = "E r^2 is infinite: the tails of p are too heavy for q"
 POWERS = "a power of l has no finite mean: the tails of q are too heavy for p"
-TOO_LARGE = "exceeds the largest float64"
+TOO_LARGE = "larger than 10^308"
+NOT_SETTLED = "the integral of the variance did not settle: it is only known to {:.1g} of itself"
 
 
 class UnitTheory(NamedTuple):
@@ -24,9 +28,13 @@ class UnitTheory(NamedTuple):
     A unit is one sample, or one antithetic pair. Over N units the estimate has the bias
     ``bias + bias_times_n / N`` in nats, the variance ``variance / N`` in nats squared, the skewness
     ``skewness / sqrt(N)`` and the excess kurtosis ``excess_kurtosis / N``. NaN means not known, and
-    inf is a value; `reason` says why something is infinite. An asymptotic theory (`kind`) says
-    nothing about fewer than `least_units` units, nor about the bias over fewer than
+    inf is a value; `reason` says why something is infinite or not known. An asymptotic theory
+    (`kind`) says nothing about fewer than `least_units` units, nor about the bias over fewer than
     `least_units_of_bias`.
+
+    `relative_error` is the largest bound on the error of these numbers: relative to the variance,
+    to the RMSE of one unit for a bias, and to the number or 1, whichever is larger, for skewness
+    and kurtosis. A number whose bound exceeds `LARGEST_ERROR` is NaN.
     """
 
     bias: float
@@ -38,6 +46,7 @@ class UnitTheory(NamedTuple):
     reason: str | None = None
     least_units: float = 1.0
     least_units_of_bias: float = 1.0
+    relative_error: float = 0.0
 
 
 class Limit(NamedTuple):
@@ -82,6 +91,9 @@ class Estimator(NamedTuple):
     uses_ratio  whether the estimate depends on r or on the factors' r_i, so that the mean of these
                 must be near 1
     consistent  whether the bias vanishes as n grows
+    unbiased_twin
+                for an estimator that is not consistent, an unbiased one: on given samples, whose KL
+                is not known, the difference of the two shows the bias
     never_negative
                 whether no estimate can be negative
     weakness    why its intervals fail to cover where they do, in the words of the figures
@@ -100,6 +112,7 @@ class Estimator(NamedTuple):
     limit: Callable[[Law], Limit | None] | None = None
     uses_ratio: bool = False
     consistent: bool = True
+    unbiased_twin: Estimator | None = None
     never_negative: bool = False
     weakness: str = ""
 
@@ -149,13 +162,15 @@ def plain_mean(
 
 
 def plain_mean_of_sum(
-    name: str, of: str, *, bias: Callable[[Law], float] | None = None, **properties: Any
+    name: str, of: str, *, unbiased: bool = False, **properties: Any
 ) -> Estimator:
     """The estimator that is the mean of the sum of an integrand over a sample's factors.
 
-    `of` names the sum, `bias` is as in `theory_of_mean`, and `properties` are further fields.
+    `of` names the sum, and `properties` are further fields. If the sum is `unbiased`, its bias is
+    exactly 0, without rounding.
     """
-    return plain_mean(name, f"factor_{of}", theory_of_sum(of, bias), sums=(of,), **properties)
+    theory = partial(theory_of_sum, function=Function(of), unbiased=unbiased)
+    return plain_mean(name, f"factor_{of}", theory, sums=(of,), **properties)
 
 
 # The share of 95 % intervals that cover falls with the skewness of one unit and, if its law is
@@ -192,76 +207,103 @@ def ell_normal_from(law: Law, paired: bool, unit: UnitTheory) -> float:
     return normal_from_moments(unit.skewness, unit.excess_kurtosis, most)
 
 
-def why_infinite(law: Law, f: Expression) -> str:
-    """Why the expectation of f is infinite."""
-    degrees = {tilt: int(np.argwhere(c).sum(axis=1).max()) for tilt, c in f.items() if c.any()}
-    if all(law.is_finite(tilt, degree) for tilt, degree in degrees.items()):
-        return TOO_LARGE
-    return POWERS if all(law.is_finite(tilt) for tilt in degrees) else DIVERGENT
+_NOTHING = 1e-20  # a variance that may be 0, and is at most this share of the mean square, is 0
 
 
-def theory_of_mean(
-    function: Callable[[Law, int], Expression], bias: Callable[[Law], float] | None = None
-) -> Callable[[Law, bool], UnitTheory]:
-    """The theory of the mean of ``function(law, sign)`` over units.
+def unknown(reason: str) -> UnitTheory:
+    """The theory of an estimator about which nothing is known."""
+    return UnitTheory(math.nan, math.nan, math.nan, math.nan, kind="none", reason=reason)
 
-    `bias` is the function's mean less KL, if it is known by construction; then a bias of 0 is
-    exactly 0, without rounding.
+
+@np.errstate(over="ignore", invalid="ignore")
+def exact_theory(bias: Bounded, mean: float, moments: Moments, why_infinite: str) -> UnitTheory:
+    """The theory of a mean over units whose second to fourth central moments these are.
+
+    `moments` has shape (5,), `mean` is the mean of a unit in nats, and `why_infinite` says why its
+    variance is infinite, if it is.
     """
-
-    @np.errstate(over="ignore", invalid="ignore")
-    def theory(law: Law, paired: bool) -> UnitTheory:
-        f = over_unit(lambda sign: function(law, sign), paired)
-        mean = law.expectation(f) if bias is None else law.kl + bias(law)
-        off = mean - law.kl if bias is None else bias(law)
-        if not math.isfinite(mean):
-            return UnitTheory(off, math.inf, math.nan, math.nan, reason=why_infinite(law, f))
-        centred = add(f, constant(mean), -1.0)
-        square = multiply(centred, centred)
-        variance = max(law.expectation(square), 0.0)
-        if not math.isfinite(variance):
-            return UnitTheory(off, math.inf, math.nan, math.nan, reason=why_infinite(law, square))
-        if variance == 0.0:
-            return UnitTheory(off, 0.0, 0.0, 0.0)
-        third = law.expectation(multiply(square, centred))
-        fourth = law.expectation(multiply(square, square))
-        with np.errstate(over="ignore"):
-            return UnitTheory(
-                off,
-                variance,
-                float(np.divide(third, np.power(variance, 1.5))),
-                float(np.divide(fourth, np.square(variance)) - 3.0),
-            )
-
-    return theory
+    second, third, fourth = (moments.at(k) for k in (2, 3, 4))
+    variance = second.value
+    if math.isinf(variance):
+        return UnitTheory(bias.value, math.inf, math.nan, math.nan, reason=why_infinite)
+    if math.isnan(variance):
+        return unknown(TOO_LARGE)._replace(bias=math.nan if bias.error else bias.value)
+    if is_nothing(second, mean):
+        return _checked(bias, 0.0, {"skewness": (0.0, 0.0), "kurtosis": (0.0, 0.0)}, 0.0)
+    if second.relative > LARGEST_ERROR:
+        unsettled = unknown(NOT_SETTLED.format(second.relative))
+        return unsettled._replace(bias=math.nan if bias.error else bias.value)
+    share = second.error / variance
+    skewness = float(np.divide(third.value, np.power(variance, 1.5)))
+    kurtosis = float(np.divide(fourth.value, np.square(variance)))
+    shapes = {
+        "skewness": (skewness, third.error / variance**1.5 + 1.5 * share * abs(skewness)),
+        "kurtosis": (
+            kurtosis - 3.0,
+            fourth.error / variance**2 + 2.0 * share * abs(kurtosis) + 3.0 * EPS,
+        ),
+    }
+    return _checked(bias, variance, shapes, share)
 
 
-def theory_of_sum(
-    name: str, bias: Callable[[Law], float] | None = None
-) -> Callable[[Law, bool], UnitTheory]:
-    """The theory of the mean of one sum over factors; `bias` as in `theory_of_mean`."""
+def is_nothing(variance: Bounded, mean: float) -> bool:
+    """Whether a variance may be 0, and would be rounding beside the mean square if it were not."""
+    room = variance.value + variance.error
+    return variance.value <= variance.error and room <= _NOTHING * (mean * mean + room)
 
-    @np.errstate(over="ignore", invalid="ignore")
-    def theory(law: Law, paired: bool) -> UnitTheory:
-        mean, variance, third, fourth = law.sums((name,), paired)[1:].tolist()
-        off = mean - law.kl if bias is None else bias(law)
-        if not math.isfinite(variance):
-            return UnitTheory(off, math.inf, math.nan, math.nan, reason=why_infinite_sum(law, name))
-        if variance == 0.0:
-            return UnitTheory(off, 0.0, 0.0, 0.0)
-        return UnitTheory(
-            off,
-            variance,
-            float(np.divide(third, np.power(variance, 1.5))),
-            float(np.divide(fourth, np.square(variance))),
-        )
 
-    return theory
+def _checked(
+    bias: Bounded, variance: float, shapes: Mapping[str, tuple[float, float]], share: float
+) -> UnitTheory:
+    """The theory without the numbers whose bounds are too large."""
+    off, largest, known, reason = bias.value, share, [], None
+    if bias.error:
+        bound = bias.error / math.hypot(math.sqrt(variance), off)
+        off, largest = (off, max(largest, bound)) if bound <= LARGEST_ERROR else (math.nan, largest)
+    for name, (value, error) in shapes.items():
+        bound = error / max(1.0, abs(value)) if math.isfinite(value) else 0.0
+        if math.isnan(value) or bound > LARGEST_ERROR:
+            why = TOO_LARGE if math.isnan(value) else f"only known to {bound:.1g}"
+            reason = reason or f"the {name} is {why}"
+            known.append(math.nan)
+        else:
+            known.append(value)
+            largest = max(largest, bound)
+    return UnitTheory(off, variance, known[0], known[1], reason=reason, relative_error=largest)
+
+
+def theory_of_sum(law: Law, paired: bool, function: Function, unbiased: bool) -> UnitTheory:
+    """The theory of the mean of one sum over factors."""
+    kappa = law.sums((function,), paired)
+    mean = kappa.at(1)
+    bias = Bounded(0.0, 0.0) if unbiased else less_kl(mean, law, function.name)
+    moments = joint.central_moments(kappa, 1)
+    return exact_theory(bias, mean.value, moments, why_infinite_sum(law, function.name))
+
+
+def less_kl(mean: Bounded, law: Law, name: str) -> Bounded:
+    """The bias of a mean; that of k3 is what q misses of p, to all its digits."""
+    if name == "k3":
+        if not law.missed_mass:
+            return Bounded(0.0, 0.0)
+        missed = law.sums((RATIO,), False, 1).at(1)
+        return Bounded(missed.value, missed.error)
+    off = mean.value - law.kl
+    return Bounded(off, mean.error + law.kl_error + EPS * abs(off))
+
+
+def controlled_theory(law: Law, paired: bool, slope: float = 0.0) -> UnitTheory:
+    """The theory of the mean of k3 - slope (r - 1), which is l + (1 - slope) (r - 1)."""
+    block = law.block(paired, 4, slope, 1.0 - slope)
+    y = (0, 0) if paired else (0,)
+    moments = Moments(block.value[y], block.error[y])
+    missed = 0.0 - (1.0 - slope) * law.missed_mass  # so that 0 is not shown as -0
+    bias = Bounded(missed, 8.0 * EPS * abs(missed))
+    return exact_theory(bias, law.kl + missed, moments, why_infinite_sum(law, "k3"))
 
 
 def why_infinite_sum(law: Law, name: str) -> str:
-    """Why the second moment of a sum over factors is infinite."""
+    """Why the second moment of l or of a sum over factors is infinite."""
     if name in ("ratio", "k3") and not law.is_finite((-2, -2)):
         return DIVERGENT
-    degree = {"ell": 2, "k3": 2, "half_square": 4}.get(name, 0)
-    return TOO_LARGE if law.is_finite((0, 0), degree) else POWERS
+    return POWERS

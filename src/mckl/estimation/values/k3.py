@@ -6,16 +6,12 @@ finite only if E r^2 is, so p's tails must not be much heavier than q's. For nor
 rho^2 = (sigma_q / sigma_p)^2 must exceed 1/2.
 """
 
-from mckl.estimation.values.base import plain_mean, theory_of_mean
-from mckl.exact.law import add
+from mckl.estimation.values.base import controlled_theory, plain_mean
 
 K3 = plain_mean(
     "k3",
     "k3",
-    theory_of_mean(
-        lambda law, sign: add(law.ratio_minus_one(sign), law.ell(sign)),
-        bias=lambda law: 0.0 - law.missed_mass,  # so that 0 is not shown as -0
-    ),
+    controlled_theory,
     uses_ratio=True,
     never_negative=True,
     weakness="misses the rare, large r = p/q",

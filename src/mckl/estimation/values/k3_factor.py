@@ -7,18 +7,10 @@ mean is less than KL by p_i's probability there, added up over factors.
 """
 
 from mckl.estimation.values.base import plain_mean_of_sum
-from mckl.exact.law import Law
-
-
-def _missed(law: Law) -> float:
-    """The mean of sum (r_i - 1), which is 0 unless q is 0 where p is not."""
-    return float(law.sums(("ratio",), False, 1)[1]) if law.missed_mass else 0.0
-
 
 K3_FACTOR = plain_mean_of_sum(
     "k3-factor",
     "k3",
-    bias=_missed,
     additive="k3",
     uses_ratio=True,
     never_negative=True,

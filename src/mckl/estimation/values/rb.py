@@ -11,7 +11,7 @@ from mckl.estimation.values.base import plain_mean_of_sum
 RB = plain_mean_of_sum(
     "rb",
     "rb",
-    bias=lambda law: 0.0,
+    unbiased=True,
     never_negative=True,
     weakness="needs every value that a factor can take",
 )

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from functools import cached_property, partial
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,24 +19,27 @@ import numpy as np
 from mckl.arrays import Vector
 from mckl.estimation.running import RunningMoments
 from mckl.estimation.values.base import (
+    DIVERGENT,
+    POWERS,
+    TOO_LARGE,
     Estimator,
     UnitTheory,
+    is_nothing,
     normal_from_moments,
-    why_infinite_sum,
+    unknown,
 )
 from mckl.exact.law import Law
+from mckl.exact.moments import LARGEST_ERROR, Bounded, Moments
 
-# Moments of r are exponentials of differences of terms as large as KL, which lose digits beyond.
-_MOST_KL = 1e9
 # The leading order is used if the absolute values of the next terms add up to at most this share
 # of it. docs/theory.md, section 3, says how large its error then is.
 _SETTLED = 0.2
 _SLOWLY = "E r^4 is infinite: the leading order holds in the end, but too late to say when"
 # A bias of 0.22 standard errors costs a 95 % interval 0.006 of its coverage.
 _SQUARED_BIASES = 20.0
-# A function (law, paired) -> the joint central moments of one unit. Entry [i, j] is that of
-# y^i x^j, where y is l or l + x. NaN where a moment is not known, inf where it is infinite.
-Moments = Callable[[Law, bool], Vector]
+# A function (law, paired, order, slope, 1 - slope) -> the joint central moments of one unit: entry
+# [i, j] is that of x^i y^j, where y is k3 less slope x, less its mean.
+JointMoments = Callable[[Law, bool, int, float, float], Moments]
 
 
 class Control(NamedTuple):
@@ -83,38 +86,57 @@ def summand(moments: RunningMoments, of: Control) -> Mapping[str, float]:
 
 
 class Residual:
-    """The joint moments of u = x / sd(x) and of the residual e of y regressed on x.
+    """The joint moments of u = x / sd(x) and of the residual e of l regressed on x.
+
+    With y = k3 - x, which is l less its mean, 1 - slope is -E x y / E x^2, and the slope of k3 on x
+    is that of k3 itself: no digit of either is lost. Then e is averaged as k3 less slope x.
 
     Parameters
     ----------
-    mu
-        The joint central moments of (y, x) of one unit, as `Moments` defines them.
+    law, paired
+        The law of l, and whether units are antithetic pairs.
+    moments
+        The joint moments of one unit.
     """
 
-    def __init__(self, mu: Vector) -> None:
-        self._mu = mu
-        self.spread = float(mu[0, 2])
-        self.slope = float(mu[1, 1]) / self.spread
+    def __init__(self, law: Law, paired: bool, moments: JointMoments) -> None:
+        whole, less = (moments(law, paired, 2, slope, 1.0 - slope) for slope in (0.0, 1.0))
+        self.total = whole.at(0, 2)
+        self.spread = whole.at(2, 0)
+        self.slope, self.rest = 0.0, 1.0
+        spread = self.spread.value
+        if math.isfinite(spread) and spread > 0.0:
+            ways = whole.at(1, 1), less.at(1, 1)
+            rest = -ways[1].value / spread
+            slope = ways[0].value / spread
+            if abs(slope) > abs(rest):
+                self.slope, self.rest = 1.0 - rest, rest
+            else:
+                self.slope, self.rest = slope, 1.0 - slope
+        self._moments = moments(law, paired, 4, self.slope, self.rest)
 
     def __call__(self, i: int, j: int) -> float:
         """E u^i e^j; inf where it is infinite, NaN where it is not known."""
-        terms = [
-            math.comb(j, k) * (-self.slope) ** k * float(self._mu[j - k, i + k])
-            for k in range(j + 1)
-        ]
-        if any(math.isinf(term) for term in terms):
-            return math.inf
-        size = self.spread ** (0.5 * i)
-        return float(sum(terms)) / size if size else math.nan  # NaN if the size underflows
+        size = self.spread.value ** (0.5 * i)
+        value = float(self._moments.value[i, j])
+        return value / size if size else math.nan  # NaN if the size underflows
 
-    @cached_property
-    def variance(self) -> float:
-        """Var e."""
-        return max(self(0, 2), 0.0)
+    @property
+    def variance(self) -> Bounded:
+        """Var e, or 0 where l is a linear function of r up to rounding."""
+        found = self._moments.at(0, 2)
+        nothing = is_nothing(found, math.sqrt(max(self.total.value, 0.0)))
+        return Bounded(0.0, 0.0) if nothing else found
+
+    def bound(self, i: int, j: int) -> float:
+        """A bound on the error of E u^i e^j."""
+        size = self.spread.value ** (0.5 * i)
+        share = 0.5 * i * self.spread.relative * abs(float(self._moments.value[i, j]))
+        return (float(self._moments.error[i, j]) + share) / size if size else math.inf
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def theory(law: Law, paired: bool, moments: Moments) -> UnitTheory:
+def theory(law: Law, paired: bool, moments: JointMoments) -> UnitTheory:
     """The variance per unit, Var e, the bias -E[u^2 e] / N, and the N from which on they hold.
 
     The next terms of the estimate's expansion in 1/N (docs/theory.md, section 3) are
@@ -125,30 +147,39 @@ def theory(law: Law, paired: bool, moments: Moments) -> UnitTheory:
     and the expansion needs the sample variance of u close to 1: its variance is (E u^4 - 1) / N.
     """
     if law.missed_mass:
-        return _unknown(
+        return unknown(
             f"q is 0 where p is not, so that E r is {1.0 - law.missed_mass:.6g} and not 1: "
             "r - 1 is no control variate, and biases the estimate"
         )
-    mu = moments(law, paired)
-    if mu[2, 0] == 0.0:  # every unit is KL, and so the intercept is KL
+    if not law.is_finite((0, 0), 2):
+        return unknown(POWERS)
+    if law.ell(2, paired).value[2] == 0.0:  # every unit is KL, and so is the intercept
         return UnitTheory(0.0, 0.0, 0.0, 0.0)
-    if not math.isfinite(mu[2, 0]):
-        return _unknown(why_infinite_sum(law, "ell"))
-    if not math.isfinite(mu[0, 2]):
+    if not law.is_finite((-2, -2)):
         # The coefficient tends to 0 and the variance to that of k1, but so slowly that this limit
         # says nothing about any number of samples that one can draw.
-        return _unknown(why_infinite_sum(law, "ratio"))
-    if law.kl > _MOST_KL:
-        return _unknown("KL is so large that rounding leaves no digits of the moments of r")
-    of = Residual(mu)
-    var_e, u2e, third, fourth = of.variance, of(2, 1), of(3, 0), of(4, 0)
+        return unknown(DIVERGENT)
+    of = Residual(law, paired, moments)
+    if math.isnan(of.spread.value):
+        return unknown(f"the variance of p/q is {TOO_LARGE}")
+    variance = of.variance
+    if variance.value == 0.0:  # every unit is KL plus a multiple of r - 1
+        return UnitTheory(0.0, 0.0, 0.0, 0.0)
+    if not variance.relative <= LARGEST_ERROR:
+        return unknown(
+            f"the integral of the variance is only known to {variance.relative:.1g} of it"
+        )
+    var_e, u2e, third, fourth = variance.value, of(2, 1), of(3, 0), of(4, 0)
+    of_bias_error = of.bound(2, 1) / math.sqrt(var_e)
+    if not of_bias_error <= LARGEST_ERROR:
+        u2e = math.nan
     of_variance = (
         of(2, 2), 3.0 * u2e * u2e, 2.0 * var_e, 2.0 * third * of(1, 2), (fourth - 1.0) * var_e,
     )  # fmt: skip
-    # E u^4 e may vanish by chance though later terms do not, so a bound of its size is used.
+    # Instead of E u^4 e, which may vanish by chance though later terms do not, a bound of its size.
     size = fourth * math.sqrt(max(of(2, 2), 0.0))
     of_bias = (
-        float(np.fmax(abs(of(4, 1)), size)),  # NaN for sums over factors: fifth order not known
+        size,
         (fourth + 3.0) * u2e,
         2.0 * third * of(3, 1),
     )
@@ -163,6 +194,7 @@ def theory(law: Law, paired: bool, moments: Moments) -> UnitTheory:
         reason=None if law.is_finite((-4, -4)) else _SLOWLY,
         least_units=least,
         least_units_of_bias=max(least, _settled(of_bias, u2e)),
+        relative_error=max(variance.relative, of_bias_error if math.isfinite(u2e) else 0.0),
     )
 
 
@@ -174,16 +206,12 @@ def _settled(following: tuple[float, ...], leading: float) -> float:
     return total / (_SETTLED * abs(leading))
 
 
-def _unknown(reason: str) -> UnitTheory:
-    return UnitTheory(math.nan, math.nan, math.nan, math.nan, kind="none", reason=reason)
-
-
 @np.errstate(over="ignore", invalid="ignore")
-def normal_from(law: Law, paired: bool, unit: UnitTheory, moments: Moments) -> float:
+def normal_from(law: Law, paired: bool, unit: UnitTheory, moments: JointMoments) -> float:
     """`Estimator.normal_from`, by the skewness of the residual and the bias in standard errors."""
     if unit.kind == "none" or unit.variance == 0.0:
         return math.inf if unit.kind == "none" else 0.0
-    of = Residual(moments(law, paired))
+    of = Residual(law, paired, moments)
     third, fourth = of(0, 3), of(0, 4)
     biases = unit.bias_times_n / math.sqrt(unit.variance)
     if not math.isfinite(third) or not math.isfinite(biases):
@@ -194,7 +222,7 @@ def normal_from(law: Law, paired: bool, unit: UnitTheory, moments: Moments) -> f
     return max(least, unit.least_units)
 
 
-def estimator(name: str, of: Control, moments: Moments, **properties: Any) -> Estimator:
+def estimator(name: str, of: Control, moments: JointMoments, **properties: Any) -> Estimator:
     """The estimator that is this intercept; `properties` are further fields."""
     return Estimator(
         name=name,

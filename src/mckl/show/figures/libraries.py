@@ -39,13 +39,13 @@ def users(formulas: pd.DataFrame) -> dict[str, list[str]]:
 
 def _ordered(formulas: pd.DataFrame) -> pd.DataFrame:
     """The rows, ordered by the formula's kind from the simplest on."""
-    kinds = ["k1", "k2", "l^2", "k3", "k3 of -l"]
+    kinds = ["k1", "k2", "l^2", "abs(l)", "k3", "k3 of -l"]
     key = formulas["formula"].map(lambda name: (kinds.index(_kind(name)), len(name)))
     return formulas.assign(key=key).sort_values("key", kind="stable")
 
 
 def _kind(name: str) -> str:
-    return name.split(",")[0].removesuffix(" of the sequence")
+    return name.split(",")[0].removesuffix(" of the sequence").removesuffix(" over the vocabulary")
 
 
 def _cells(ax: Axes, shade: Vector, texts: list[list[str]], palette: Colormap) -> None:
@@ -78,7 +78,9 @@ def _relative(share: float) -> str:
 
 def shown(formula: str) -> str:
     """The name of a formula as figures show it, with ℓ for l."""
-    return formula.replace("l within", "ℓ within").replace("l^2", "ℓ²").replace("-l", "−ℓ")
+    for old, new in (("l within", "ℓ within"), ("l^2", "ℓ²"), ("(l)", "(ℓ)"), ("-l", "−ℓ")):
+        formula = formula.replace(old, new)
+    return formula
 
 
 def _count(samples: float) -> str:
@@ -123,7 +125,7 @@ def _frame(ax: Axes, rows: list[Row], kl: pd.Series, title: str) -> None:
     ax.set_xticks(range(len(kl)), [two_digits(float(x)) for x in kl])
     ax.xaxis.tick_top()
     for i, row in enumerate(rows):
-        names = textwrap.fill(", ".join(row.users), 36)
+        names = textwrap.fill(", ".join(row.users), 46, break_on_hyphens=False)
         ax.text(
             len(kl) - 0.42, i, names, fontsize=6, va="center", ha="left", color=theme.MUTED,
             linespacing=1.0,
@@ -186,7 +188,7 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
     known = cells(formulas)
     rows, kl, bias, needed = known
     names = [row.formula for row in rows]
-    fig, (above, below) = plt.subplots(2, 1, figsize=(theme.WIDTH, 0.44 * len(rows) + 1.2))
+    fig, (above, below) = plt.subplots(2, 1, figsize=(theme.WIDTH, 0.48 * len(rows) + 1.2))
     # The colour scale is logarithmic from 0.1 % to 100 %.
     off = bias.loc[names].to_numpy(float)
     size = np.clip(np.log10(np.maximum(np.abs(off), 1e-4) / 1e-3) / 3.0, 0.0, 1.0)

@@ -22,6 +22,10 @@ from mckl.study.libraries.slime import SLIME
 from mckl.study.libraries.prime_rl import PRIME_RL
 from mckl.study.libraries.torchtune import TORCHTUNE
 from mckl.study.libraries.art import ART
+from mckl.study.libraries.skyrl import SKYRL
+from mckl.study.libraries.ms_swift import MS_SWIFT
+from mckl.study.libraries.roll import ROLL
+from mckl.study.libraries.areal import AREAL
 from mckl.study.libraries.tfp import TFP
 
 LIBRARIES: Mapping[str, Library] = {

@@ -18,5 +18,10 @@ ART = Library(
             note="off until kl_penalty_coef > 0; a token's own l less the batch's mean, detached",
         ),
         Use("metric", K1, "art/loss.py:102-104", BATCH_TOKENS, note="kl_policy_ref"),
+        Use(
+            "reward", K1, "art/loss.py:53, 95-96", EACH_TOKEN, default=False,
+            note="kimi_k2_tau: l of the policy against the law that drew the tokens, so it is 0 "
+            "until the policy has moved; detached, times a clipped ratio of the two",
+        ),
     ),
 )  # fmt: skip

@@ -13,8 +13,12 @@ SEQUENCE_SUMS = "sum over each sequence"
 EACH_TOKEN = "each token by itself"
 
 # What is differentiated: only the value; the value times a ratio of the policy to itself, which has
-# the value 1 and the score as its gradient; k2 instead of the value; or nothing (metric, reward).
-Differentiated = Literal["value", "value and ratio", "k2", "nothing"]
+# the value 1 and the score as its gradient; that product, clamped, so that neither factor has a
+# gradient where a clamp acts; k2 instead of the value; the value in the logits of p, where p is
+# trained and q only draws; or nothing (metric, reward).
+Differentiated = Literal[
+    "value", "value and ratio", "value and ratio, clamped", "k2", "value in p", "nothing"
+]
 
 
 class Use(NamedTuple):

@@ -80,7 +80,8 @@ def formula_moments(pair: PolicyPair, formula: Formula) -> Moments:
     a clamp; its fourth moment is not computed, and its range is that of k3 / (1 + r).
     """
     if not formula.whole:
-        return sum_moments(pair, formula(pair.transitions.ell))
+        of = pair.transitions
+        return sum_moments(pair, formula.table(of.q, of.ell))
     assert formula == Formula("k3", whole=True)
     variance = ESTIMATORS["k3"].theory(pair.law, False).variance
     most = _end(pair, pair.transitions.ell, None, np.max)
@@ -102,8 +103,10 @@ def balanced_moments(pair: PolicyPair, formula: Formula) -> Moments:
 
     After every prefix that q draws, one token of q and one of p are added, each with the weight of
     `balanced`. This is the balance heuristic of Veach & Guibas, "Optimally combining sampling
-    techniques for Monte Carlo rendering" (1995).
+    techniques for Monte Carlo rendering" (1995). A mean over the vocabulary needs no such help.
     """
+    if formula.vocabulary:
+        return formula_moments(pair, formula)
     values = balanced(formula, pair.transitions.ell)
     return sum_moments(pair, values, values)
 

@@ -16,6 +16,7 @@ KINDS: Mapping[str, Callable[[Vector], Vector]] = {
     "k2": lambda ell: 0.5 * ell**2,
     "k3": lambda ell: np.expm1(-ell) + ell,
     "l^2": lambda ell: ell**2,
+    "abs(l)": np.abs,
     # k3 with the roles of q and p exchanged; its mean would be KL(p||q) if p drew the tokens.
     "k3 of -l": lambda ell: np.expm1(ell) - ell,
 }
@@ -35,12 +36,16 @@ class Formula(NamedTuple):
     whole
         True if the function is applied to the sequence's l, which is the sum over its tokens; False
         if it is applied to each token's l and the results are added up.
+    vocabulary
+        True if, instead of its value at the token drawn, its mean over all tokens that q could draw
+        after the same tokens is added up.
     """
 
     kind: str
     most_log_ratio: float = math.inf
     most_value: float = math.inf
     whole: bool = False
+    vocabulary: bool = False
 
     @property
     def name(self) -> str:
@@ -48,8 +53,11 @@ class Formula(NamedTuple):
 
         >>> Formula("k3", most_value=10).name
         'k3, result within 10'
+        >>> Formula("k1", vocabulary=True).name
+        'k1 over the vocabulary'
         """
-        parts = [f"{self.kind} of the sequence" if self.whole else self.kind]
+        applied = " of the sequence" if self.whole else " over the vocabulary" * self.vocabulary
+        parts = [self.kind + applied]
         if math.isfinite(self.most_log_ratio):
             parts.append(f"l within {self.most_log_ratio:g}")
         if math.isfinite(self.most_value):
@@ -71,6 +79,13 @@ class Formula(NamedTuple):
         held = np.clip(ell, -self.most_log_ratio, self.most_log_ratio)
         return np.clip(KINDS[self.kind](held), -self.most_value, self.most_value)
 
+    def table(self, q: Vector, ell: Vector) -> Vector:
+        """What each transition of a chain adds: from q and l to a table of their shape."""
+        values = self(ell)
+        if not self.vocabulary:
+            return values
+        return np.broadcast_to((q * values).sum(axis=1, keepdims=True), q.shape)
+
     def clamped(self, ell: Vector) -> Vector:
         """1 where a clamp changes the result and 0 elsewhere, in the shape of l."""
         with np.errstate(over="ignore"):
@@ -78,4 +93,6 @@ class Formula(NamedTuple):
         return np.asarray(self(ell) != free, dtype=np.float64)
 
 
-K1, K2, K3 = (Formula(kind) for kind in ("k1", "k2", "k3"))
+K1, K2, K3, ABS = (Formula(kind) for kind in ("k1", "k2", "k3", "abs(l)"))
+LOW_VARIANCE = Formula("k3", most_log_ratio=20, most_value=10)  # verl's k3, which others took over
+FULL = Formula("k1", vocabulary=True)

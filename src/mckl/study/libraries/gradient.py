@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import numpy as np
 
@@ -12,13 +13,14 @@ from mckl.estimation.gradients.theory import numbers
 from mckl.families.policy import PolicyPair
 from mckl.families.scores import ELL, Rule, Weight, linear
 from mckl.study.libraries.base import SEQUENCE_SUMS, Use
-from mckl.study.libraries.formula import Formula
+from mckl.study.libraries.formula import K1, Formula
 
 _SLOPES: Mapping[str, Callable[[Vector], Vector]] = {
     "k1": np.ones_like,
     "k2": lambda ell: ell,
     "k3": lambda ell: -np.expm1(-ell),
     "l^2": lambda ell: 2.0 * ell,
+    "abs(l)": np.sign,
     "k3 of -l": np.expm1,
 }
 
@@ -33,25 +35,41 @@ _WHOLE: Mapping[tuple[str, str], Weight] = {
 
 def slope(formula: Formula, ell: Vector) -> Vector:
     """The derivative of a formula in l, which is 0 where a clamp acts."""
+    return _unclamped(formula, ell, _SLOPES[formula.kind])
+
+
+def _unclamped(formula: Formula, ell: Vector, function: Callable[[Vector], Vector]) -> Vector:
+    """A function of l where no clamp of the formula acts, and 0 elsewhere."""
     with np.errstate(over="ignore"):
         inside = (np.abs(ell) < formula.most_log_ratio) & (formula.clamped(ell) == 0)
-        return np.asarray(np.where(inside, _SLOPES[formula.kind](ell), 0.0))
+        return np.asarray(np.where(inside, function(ell), 0.0))
+
+
+def factor(use: Use, ell: Vector) -> Vector:
+    """The factor by which a loss by token multiplies the score of a token with this l."""
+    formula = use.formula
+    # The sum over the vocabulary also depends on the weights q of its terms, as a ratio does.
+    if use.differentiated == "value and ratio" or formula.vocabulary:
+        return slope(formula, ell) + formula(ell)
+    if use.differentiated == "value and ratio, clamped":
+        return _unclamped(formula, ell, lambda ell: _SLOPES[formula.kind](ell) + formula(ell))
+    return {"value": slope(formula, ell), "k2": ell}[use.differentiated]
 
 
 def loss_gradient(pair: PolicyPair, use: Use) -> tuple[float, float]:
     """The relative bias and the cosine of the mean gradient of a loss, summed over tokens.
 
-    NaN for uses other than a loss, and where the exact mean is not known.
+    The gradient is that in the logits of q, or of p if that is the law that the loss trains. NaN
+    for uses other than a loss, and where the exact mean is not known.
     """
     scores = pair.scores
     if use.used_as != "loss" or scores is None:
         return math.nan, math.nan
     formula = use.formula
-    weights: dict[str, Callable[[Vector], Vector]] = {
-        "value": lambda ell: slope(formula, ell),
-        "value and ratio": lambda ell: slope(formula, ell) + formula(ell),
-        "k2": lambda ell: ell,
-    }
+    if use.differentiated == "value in p":
+        mean, gradient = (_in_p(pair, f) for f in (formula, K1))
+        found = numbers(mean, 0.0, gradient, np.ones(mean.size))
+        return found.relative_bias, found.cosine
     with_ratio = use.differentiated == "value and ratio"
     # If the ratio is that of the sequence, the sequence's score is multiplied by the whole value.
     if formula.whole or (with_ratio and use.averaged == SEQUENCE_SUMS):
@@ -60,9 +78,19 @@ def loss_gradient(pair: PolicyPair, use: Use) -> tuple[float, float]:
             return math.nan, math.nan
         (mean,) = scores.whole(whole, 1)
     else:
-        (mean,) = scores.by_factor(Rule(Weight(weights[use.differentiated])), 1)
+        (mean,) = scores.by_factor(Rule(Weight(partial(factor, use))), 1)
     # A mean that is 0 but for rounding has no direction.
     size = float(np.sqrt(scores.fisher.sum()))
     mean = np.where(np.abs(mean) > 1e-13 * size, mean, 0.0)
     found = numbers(mean, 0.0, scores.gradient, scores.count)
     return found.relative_bias, found.cosine
+
+
+def _in_p(pair: PolicyPair, formula: Formula) -> Vector:
+    """The mean gradient of a formula's sum in the logits of p, from which no token is drawn."""
+    of = pair.transitions
+    p, state, visits = of.q * np.exp(-of.ell), of.start, np.zeros(of.start.size)
+    for _ in range(pair.dimension):
+        visits, state = visits + state, state @ of.q
+    slopes = visits[:, None] * of.q * slope(formula, of.ell)
+    return np.asarray(p * slopes.sum(axis=1, keepdims=True) - slopes).ravel()

@@ -1,9 +1,11 @@
-"""NeMo RL of NVIDIA: k3 with two clamps, times a ratio, differentiated too since June 2026."""
+"""NeMo RL of NVIDIA: k1, k2 or k3, times a ratio that is differentiated too since June 2026.
+
+l is clamped before that product, and the product after it.
+"""
 
 from mckl.study.libraries.base import BATCH_TOKENS, EACH_TOKEN, Library, Use
-from mckl.study.libraries.formula import K3, Formula
+from mckl.study.libraries.formula import K3, LOW_VARIANCE, Formula
 
-_K3 = Formula("k3", most_log_ratio=20, most_value=10)
 _FORMULA = "nemo_rl/algorithms/utils.py:72-101"
 _LOSS = "nemo_rl/algorithms/loss/loss_functions.py"
 
@@ -15,14 +17,23 @@ NEMO_RL = Library(
     date="2026-08-22",
     uses=(
         Use(
-            "loss", _K3, f"{_FORMULA}, {_LOSS}:131-133, 482-509", BATCH_TOKENS,
-            differentiated="value and ratio",
-            note="where a clamp acts, the value has no gradient, and the ratio still has one",
+            "loss", LOW_VARIANCE, f"{_FORMULA}, {_LOSS}:131-133, 482-509", BATCH_TOKENS,
+            differentiated="value and ratio, clamped",
+            note="the ratio comes before the result's clamp, and is detached where l is clamped",
         ),
-        Use("metric", _K3, f"{_FORMULA}, {_LOSS}:777", BATCH_TOKENS, note="kl_penalty"),
+        *(
+            Use(
+                "loss", LOW_VARIANCE._replace(kind=kind), f"{_FORMULA}, {_LOSS}:131-133, 482-509",
+                BATCH_TOKENS, default=False, differentiated="value and ratio, clamped",
+                note=f"reference_policy_kl_type {kind}",
+            )
+            for kind in ("k1", "k2")
+        ),
+        Use("metric", LOW_VARIANCE, f"{_FORMULA}, {_LOSS}:777", BATCH_TOKENS, note="kl_penalty"),
         Use(
-            "reward", _K3, f"{_FORMULA}, nemo_rl/algorithms/advantage_estimator.py:249-259",
-            EACH_TOKEN, note="off until use_kl_in_reward",
+            "reward", LOW_VARIANCE,
+            f"{_FORMULA}, nemo_rl/algorithms/advantage_estimator.py:249-259", EACH_TOKEN,
+            note="off until use_kl_in_reward",
         ),
         Use(
             "metric", K3, f"{_FORMULA}, {_LOSS}:416-427", BATCH_TOKENS,

@@ -1,4 +1,4 @@
-"""prime-rl: l^2 against the law that drew the tokens, without the half of k2."""
+"""prime-rl: l^2 of the trainer and the law that drew the tokens, without the half of k2."""
 
 from mckl.study.libraries.base import BATCH_TOKENS, EACH_TOKEN, Library, Use
 from mckl.study.libraries.formula import K1, K3, Formula
@@ -13,8 +13,9 @@ PRIME_RL = Library(
     date="2026-08-21",
     uses=(
         Use(
-            "loss", Formula("l^2"), f"{_LOSS}:145-149, 394", BATCH_TOKENS, differentiated="value",
-            note="of the trainer against the inference engine, times 0.001",
+            "loss", Formula("l^2"), f"{_LOSS}:145-149, 184-188, 394", BATCH_TOKENS,
+            differentiated="value in p",
+            note="the inference engine (q) draws, the trainer (p) is differentiated; times 0.001",
         ),
         Use(
             "metric", K3, f"{_LOSS}:100-106, src/prime_rl/trainer/rl/train.py:509-512",

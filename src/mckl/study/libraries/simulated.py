@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from mckl.arrays import Vector
@@ -36,16 +37,24 @@ class Drawn(NamedTuple):
         l of one token that p draws after each prefix of these sequences.
     of_p
         l of the tokens of as many sequences that p draws.
+    before
+        The state before each of the tokens that q draws.
+    tables
+        q and l of every transition.
     """
 
     own: Vector
     other: Vector
     of_p: Vector
+    before: NDArray[np.intp]
+    tables: tuple[Vector, Vector]
 
     def sums(self, formula: Formula) -> Vector:
         """The value of the formula for each sequence that q draws, shape (sequences,)."""
         if formula.whole:
             return formula(self.own.sum(axis=0))
+        if formula.vocabulary:
+            return np.asarray(formula.table(*self.tables)[self.before, 0].sum(axis=0))
         return np.asarray(formula(self.own).sum(axis=0))
 
     def balanced_sums(self, formula: Formula) -> Vector:
@@ -53,6 +62,8 @@ class Drawn(NamedTuple):
 
         They are those of `mckl.study.libraries.exact.balanced_moments`.
         """
+        if formula.vocabulary:
+            return self.sums(formula)
         if formula.whole:
             return np.asarray(
                 balanced(formula, self.own.sum(axis=0)) + balanced(formula, self.of_p.sum(axis=0))
@@ -65,25 +76,30 @@ def draw(pair: PolicyPair, seed: int, *key: str) -> Drawn:
     """`SEQUENCES` sequences of q and of p, drawn from the random stream with this key."""
     chance, of = generator(seed, "formulas", *key), pair.transitions
     q, p = of.q, of.q * np.exp(-of.ell)
-    own, other = _draw(of.start, q, p, of.ell, pair.dimension, chance)
-    of_p, _ = _draw(of.start, p, q, of.ell, pair.dimension, chance)
-    return Drawn(own, other, of_p)
+    (own, other), before = _draw(of.start, q, p, of.ell, pair.dimension, chance)
+    (of_p, _), _ = _draw(of.start, p, q, of.ell, pair.dimension, chance)
+    return Drawn(own, other, of_p, before, (q, of.ell))
 
 
 def _draw(
     start: Vector, q: Vector, p: Vector, ell: Vector, tokens: int, chance: np.random.Generator
-) -> Vector:
-    """l of q's sequences, and of one token of p after each prefix: (2, tokens, sequences)."""
+) -> tuple[Vector, NDArray[np.intp]]:
+    """l of q's sequences, and of one token of p after each prefix: (2, tokens, sequences).
+
+    Beside it, the state before each token of q's sequences: (tokens, sequences).
+    """
     edges, edges_q, edges_p = (np.cumsum(x, axis=-1)[..., :-1] for x in (start, q, p))
     state = np.searchsorted(edges, chance.random(SEQUENCES), side="right")
     out = np.empty((2, tokens, SEQUENCES))
+    before = np.empty((tokens, SEQUENCES), dtype=np.intp)
     for token in range(tokens):
+        before[token] = state
         u, v = chance.random((2, SEQUENCES, 1))
         following = (u >= edges_q[state]).sum(axis=1)
         out[0, token] = ell[state, following]
         out[1, token] = ell[state, (v >= edges_p[state]).sum(axis=1)]
         state = following
-    return out
+    return out, before
 
 
 class Judged(NamedTuple):

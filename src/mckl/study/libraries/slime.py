@@ -3,6 +3,7 @@
 from mckl.study.libraries.base import EACH_TOKEN, SEQUENCE_MEANS, Library, Use
 from mckl.study.libraries.formula import K1, K2, K3, Formula
 
+_LOW = Formula("k3", most_value=10)
 _FORMULA = "slime/utils/ppo_utils.py:28-51"
 _LOSS = f"{_FORMULA}, slime/backends/megatron_utils/loss.py:1116-1130"
 
@@ -24,12 +25,21 @@ SLIME = Library(
         Use("loss", K2, _LOSS, SEQUENCE_MEANS, default=False, differentiated="value"),
         Use("loss", K3, _LOSS, SEQUENCE_MEANS, default=False, differentiated="value"),
         Use(
-            "loss", Formula("k3", most_value=10), _LOSS, SEQUENCE_MEANS, default=False,
+            "loss", _LOW, _LOSS, SEQUENCE_MEANS, default=False,
             differentiated="value", note="low_var_kl",
         ),
+        *(
+            Use(
+                "loss", formula, f"{_LOSS}, slime/utils/arguments.py:989-994", SEQUENCE_MEANS,
+                default=False, differentiated="value and ratio",
+                note="use_unbiased_kl: times pi / pi_old, differentiated",
+            )
+            for formula in (K1, K2, K3)
+        ),
         Use(
-            "loss", K3, _LOSS, SEQUENCE_MEANS, default=False, differentiated="value and ratio",
-            note="k3 with use_unbiased_kl: times pi / pi_old, differentiated",
+            "loss", _LOW, f"{_LOSS}, slime/utils/arguments.py:989-994", SEQUENCE_MEANS,
+            default=False, differentiated="value and ratio, clamped",
+            note="low_var_kl with use_unbiased_kl: the ratio comes before the clamp",
         ),
         Use("metric", K1, _LOSS, SEQUENCE_MEANS, note="kl_loss"),
     ),

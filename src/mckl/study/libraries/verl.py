@@ -10,9 +10,8 @@ from mckl.study.libraries.base import (
     Library,
     Use,
 )
-from mckl.study.libraries.formula import K1, K2, K3, Formula
+from mckl.study.libraries.formula import ABS, K1, K2, K3, LOW_VARIANCE
 
-_LOW_VARIANCE = Formula("k3", most_log_ratio=20, most_value=10)
 _CORE = "verl/trainer/ppo/core_algos.py"
 
 VERL = Library(
@@ -23,17 +22,21 @@ VERL = Library(
     date="2026-08-22",
     uses=(
         Use(
-            "loss", _LOW_VARIANCE, f"{_CORE}:2238-2244, verl/workers/utils/losses.py:132-140",
+            "loss", LOW_VARIANCE, f"{_CORE}:2238-2244, verl/workers/utils/losses.py:132-140",
             BATCH_TOKENS, differentiated="value",
             note="low_var_kl, the default of kl_loss_type; off until use_kl_loss",
         ),
         Use(
-            "loss", _LOW_VARIANCE, f"{_CORE}:2199-2212, 2238-2244", BATCH_TOKENS, default=False,
+            "loss", LOW_VARIANCE, f"{_CORE}:2199-2212, 2238-2244", BATCH_TOKENS, default=False,
             differentiated="k2", note="k3+: the value of k3, the gradient of k2",
         ),
         Use(
             "loss", K1, f"{_CORE}:2227-2228", BATCH_TOKENS, default=False, differentiated="value",
             note="kl",
+        ),
+        Use(
+            "loss", ABS, f"{_CORE}:2230-2231", BATCH_TOKENS, default=False, differentiated="value",
+            note="abs",
         ),
         Use(
             "loss", K2, f"{_CORE}:2233-2234", BATCH_TOKENS, default=False, differentiated="value",

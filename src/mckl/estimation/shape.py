@@ -1,0 +1,73 @@
+"""What is known of KL and of the shape of l, and which of its digits are certain."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+from mckl.errors import UserError
+from mckl.exact.law import Law
+from mckl.exact.moments import LARGEST_ERROR, LARGEST_ERROR_OF_KL, Bounded
+from mckl.families.base import Pair
+
+
+class Shape(NamedTuple):
+    """The variance of l in nats squared, its skewness and excess kurtosis; NaN: not known."""
+
+    variance: Bounded
+    skewness: float
+    excess_kurtosis: float
+
+
+def shape_of(law: Law) -> Shape:
+    """The shape of l. Skewness and kurtosis are NaN where their bounds exceed `LARGEST_ERROR`."""
+    kappa = law.ell(4)
+    variance, third, fourth = (kappa.at(k) for k in (2, 3, 4))
+    if not (0.0 < variance.value < math.inf):
+        return Shape(variance, math.nan, math.nan)
+    shapes = []
+    for power, cumulant in ((1.5, third), (2.0, fourth)):
+        # By parts, since a power of the variance may underflow.
+        unit = variance.value * variance.value ** (power - 1.0)
+        value = cumulant.value / variance.value / variance.value ** (power - 1.0)
+        error = cumulant.error / unit if unit else math.inf
+        error += power * variance.relative * abs(value)
+        known = math.isinf(value) or error <= LARGEST_ERROR * max(1.0, abs(value))
+        shapes.append(value if known else math.nan)
+    return Shape(variance, *shapes)
+
+
+def k3_variance_finite(law: Law) -> bool:
+    """Whether the variance of k3 is finite: so must be those of r and l."""
+    return law.is_finite((-2, -2)) and law.is_finite((0, 0), 2)
+
+
+def check_certain(pair: Pair, name: str) -> None:
+    """Raise UserError, naming the setting, where KL or Var l is not known to enough digits."""
+    law = pair.law
+    for what, number in (
+        ("KL", Bounded(law.kl, law.kl_error)),
+        ("the variance of l", shape_of(law).variance),
+    ):
+        if number.relative > LARGEST_ERROR_OF_KL:
+            raise UserError(
+                f"{name}: {what} is only known to be {certain(number)}: a study needs a "
+                f"relative error of at most {LARGEST_ERROR_OF_KL:g}"
+            )
+
+
+def certain(number: Bounded) -> str:
+    """A number as text: ``0.443147``, or ``about 62.026 ± 0.004`` where not all digits are certain.
+
+    >>> certain(Bounded(0.25, 1e-16)), certain(Bounded(62.0248, 0.0038))
+    ('0.25', 'about 62.025 ± 0.004')
+    """
+    if number.relative <= LARGEST_ERROR_OF_KL:
+        return f"{number.value:.15g}"
+    if not math.isfinite(number.error):
+        return "not known"
+    exponent = math.floor(math.log10(number.error))
+    error = math.ceil(number.error / 10.0**exponent) * 10.0**exponent
+    if exponent < -15:
+        return f"about {number.value:.3g} ± {error:.1g}"
+    return f"about {number.value:.{max(0, -exponent)}f} ± {error:.1g}"

@@ -1,0 +1,71 @@
+"""The double exponential rule, and how much it leaves of an integral.
+
+The rule of Takahasi & Mori, "Double exponential formulas for numerical integration" (1974),
+converges for every tail, from a Gaussian one to a power, and for every integrable singularity at an
+end. The rules with twice and four times the step use some of the same nodes, so that every integral
+can be compared with these.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mckl.arrays import Vector
+
+REACH = 300.0  # nodes are e^-300 to e^300 away from a breakpoint; beyond, tails are straight
+
+
+class Nodes(NamedTuple):
+    """Nodes of the double exponential rule.
+
+    x       the points
+    log_dx  the logarithms of the weights dx
+    level   how often the step may be doubled with the node still among those used, at most 2
+    beyond  how far log |x| is beyond `REACH`, where x stays at the last point; else 0
+    """
+
+    x: Vector
+    log_dx: Vector
+    level: NDArray[np.intp]
+    beyond: Vector
+
+
+def nodes(low: float, high: float, per_unit: int, reach: tuple[float, float]) -> Nodes:
+    """The nodes between low and high; log x goes to -reach[0] and to reach[1] from its ends."""
+    spans = [math.asinh(r * 2.0 / math.pi) for r in reach]
+    first, last = -4 * math.ceil(spans[0] * per_unit / 4), 4 * math.ceil(spans[1] * per_unit / 4)
+    index = np.arange(first, last + 1)
+    level = np.where(index % 4 == 0, 2, np.where(index % 2 == 0, 1, 0))
+    t = index / per_unit
+    s = 0.5 * math.pi * np.sinh(t)
+    log_slope = np.log(0.5 * math.pi * np.cosh(t)) - math.log(per_unit)
+    follows = np.where(s < 0.0, reach[0], reach[1]) > REACH
+    beyond = np.where(follows, np.maximum(np.abs(s) - REACH, 0.0), 0.0)
+    near = np.copysign(np.abs(s) - beyond, s)
+    if math.isfinite(low) and math.isfinite(high):
+        # x = low + (high - low) / (1 + e^-s), computed from the nearer end
+        part = np.exp(-np.abs(near))
+        part = (high - low) * part / (1.0 + part)
+        x = np.where(s < 0, low + part, high - part)
+        log_dx = math.log(high - low) - np.logaddexp(0.5 * near, -0.5 * near) * 2.0 + log_slope
+        return Nodes(x, log_dx, level, beyond)
+    away = np.exp(near)
+    return Nodes(low + away if math.isfinite(low) else high - away, near + log_slope, level, beyond)
+
+
+def left(terms: Vector, level: NDArray[np.intp]) -> Vector:
+    """A bound on what the rule leaves of integrals; their terms have shape (integrals, nodes).
+
+    Once a rule converges, halving its step reduces what is left by at least the factor by which the
+    halving before reduced it.
+    """
+    fine = terms.sum(axis=-1)
+    half = 2.0 * terms[..., level >= 1].sum(axis=-1)
+    quarter = 4.0 * terms[..., level >= 2].sum(axis=-1)
+    near, before = np.abs(fine - half), np.abs(half - quarter)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(near > 0.0, near * np.minimum(10.0 * near / before, 1.0), 0.0)

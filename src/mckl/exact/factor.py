@@ -1,0 +1,208 @@
+"""The law of l for one factor, a pair of one-dimensional densities, by quadrature.
+
+Every integral is compared with those of the rules with half and a quarter of the nodes
+(`mckl.exact.double_exponential`). The step is halved until they agree. Whether an expectation is
+finite is decided from the tails (`mckl.exact.ends`), never by the rule.
+
+Nothing cancels near q = p, as KL is the integral of r - 1 + l >= 0. Let E be the even part of l and
+L its odd part, whose mean is 0. With x = T E + S L,
+
+    K(T, S) = log(1 + T KL + E[e^x - 1 - x]).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+import scipy
+
+from mckl.arrays import Vector
+from mckl.exact import ends, joint
+from mckl.exact.grid import Factor, Grid, Tilt, edges_of, of_both
+from mckl.exact.moments import EPS, Function, Moments, settled
+from mckl.exact.node_values import DEGREES, WITH_RATIO, Values, values
+from mckl.exact.phi import phi
+
+_COARSEST, _FINEST = 16, 256  # nodes per unit of the rule's own variable
+_TARGET = 2e-14  # the step is halved where the rule may leave a larger share of an integral
+
+
+class FactorLaw:
+    """The law of one factor. Integrals are computed once and kept."""
+
+    def __init__(self, factor: Factor) -> None:
+        self.factor = factor
+        self.ends = [ends.end(*tails) for tails in factor.tails]
+        self._edges = edges_of(factor)
+        self._moments: dict[object, Moments] = {}
+        self._use(_COARSEST)
+        while not self._is_settled(self._grid.kl_terms) and self._refine():
+            pass
+
+    @property
+    def kl(self) -> float:
+        """KL of the factor, in nats."""
+        return self._grid.kl
+
+    @property
+    def kl_error(self) -> float:
+        """A bound on the error of `kl`, in nats."""
+        return self._grid.kl_error
+
+    def _use(self, per_unit: int) -> None:
+        self._per_unit = per_unit
+        self._grid = Grid(self.factor, self._edges, per_unit)
+        self._kappa: dict[Tilt, Vector] = {}
+        self._logs: dict[Tilt, float] = {}
+
+    def _refine(self) -> bool:
+        """Halve the step; False if it is the smallest one."""
+        if self._per_unit >= _FINEST:
+            return False
+        self._use(2 * self._per_unit)
+        return True
+
+    def _is_settled(self, terms: Vector) -> bool:
+        size = float(np.abs(terms).sum())
+        return not math.isfinite(size) or self._grid.left(terms) <= _TARGET * size
+
+    def is_finite(self, tilt: Tilt, order: int) -> bool:
+        """Whether e^{T Q + S L} times Q and L to this order has a finite mean."""
+        u, v = of_both(tilt)
+        for i in (0, 1):
+            (q, p), (_, image) = self.factor.tails[i], self.factor.tails[1 - i]
+            if v and not self.factor.symmetric:
+                if not ends.is_finite_of_pairs(self.ends[i], self.ends[1 - i], u, v, order):
+                    return False
+            elif not ends.is_finite(q, [(p, u), (image, v)] if v else [(p, u)], order):
+                return False
+        return True
+
+    def moments(self, functions: Sequence[Function], paired: bool, order: int) -> Moments:
+        """The joint central moments of functions of l, as `Law.factor_moments` defines them."""
+        key = tuple(functions), paired, order
+        if key not in self._moments:
+            found = self._joint_moments(*key)
+            while found is None:
+                found = self._joint_moments(*key, last=not self._refine())
+            self._moments[key] = found
+        return self._moments[key]
+
+    @np.errstate(over="ignore", under="ignore", invalid="ignore", divide="ignore")
+    def _joint_moments(
+        self, functions: tuple[Function, ...], paired: bool, order: int, last: bool = False
+    ) -> Moments | None:
+        """The moments; None if a smaller step is needed, unless this is the `last` one."""
+        shape = (order + 1,) * len(functions)
+        value, error, infinite = np.zeros(shape), np.zeros(shape), np.zeros(shape, bool)
+        every = [values(self._grid, function, paired) for function in functions]
+        value[(0,) * len(functions)] = 1.0
+        weights: dict[int, tuple[Vector, Vector]] = {}
+        for index in joint.indices(len(functions), order):
+            names = [f.name for f, i in zip(functions, index, strict=True) for _ in range(i)]
+            if not names or (names.count("odd") + names.count("gap")) % 2:
+                continue  # by symmetry
+            infinite[index] = not self._product_is_finite(names)
+            if infinite[index] or len(names) == 1:
+                continue
+            power = sum(name in WITH_RATIO for name in names)
+            if power not in weights:
+                weights[power] = self._grid.weights(power, paired)
+            terms, rounding = _terms(every, index, *weights[power])
+            if not (last or self._is_settled(terms)):
+                return None
+            value[index] = terms.sum()
+            share = (self._grid.missed + 4.0 * EPS) * abs(float(value[index]))
+            error[index] = self._grid.left(terms) + float(rounding.sum()) + share
+        for axis, function in enumerate(every):
+            first = tuple(int(k == axis) for k in range(len(functions)))
+            value[first], error[first] = function.mean, function.mean_error
+        return settled(value, error, infinite)
+
+    def _product_is_finite(self, names: Sequence[str]) -> bool:
+        """Whether the mean of a product of these functions is finite.
+
+        The product is a sum of powers of r times powers of l. For every power k of r the largest
+        power of l that occurs with it decides. Means over antithetic pairs have moments as large.
+        """
+        ratios = sum(name in WITH_RATIO for name in names)
+        whole = sum(DEGREES[name] for name in names)
+        plain = ratios - names.count("k3")  # the factors r - 1, without l
+        return all(
+            self.is_finite((-float(k), -float(k)), whole - max(k - plain, 0))
+            for k in range(ratios + 1)
+        )
+
+    def log_mgf(self, tilt: Tilt) -> float:
+        """K(T, S), where it is finite."""
+        if tilt not in self._logs:
+            grid, x = self._grid, self._grid.exponent(tilt)
+            here = grid.w > 0
+            if np.abs(x[here]).max() < 1.0:
+                value = math.log1p(tilt[0] * self.kl + float(grid.w[here] @ phi(x[here])))
+            else:
+                value = float(scipy.special.logsumexp(grid.log_tilted(tilt)))
+            self._logs[tilt] = value
+        return self._logs[tilt]
+
+    def cumulants(self, tilt: Tilt, order: int) -> Vector:
+        """The joint cumulants of (E - KL, L) under a tilt, shape (order + 1, order + 1).
+
+        Entries with i + j > order are not computed.
+        """
+        order = max(order, 2)
+        if len(self._kappa.get(tilt, ())) <= order:
+            first, second, moments = self._central_moments(tilt, order)
+            kappa = joint.cumulants(Moments(moments, np.zeros_like(moments)), 2).value
+            kappa[1, 0], kappa[0, 1] = first, second
+            self._kappa[tilt] = kappa
+        return self._kappa[tilt]
+
+    def _central_moments(self, tilt: Tilt, order: int) -> tuple[float, float, Vector]:
+        """The means of E - KL and L under the tilt, and their joint central moments."""
+        grid = self._grid
+        x, log_w = grid.exponent(tilt), grid.log_tilted(tilt)
+        w = np.exp(log_w - log_w.max())
+        here = w > 0
+        x, w, even, odd = x[here], w[here] / w.sum(), grid.even[here] - self.kl, grid.odd[here]
+        added = w
+        if np.abs(x).max() < 1.0:
+            # Both means are 0 without the tilt, so what the tilt adds is small where l is small.
+            added = grid.w[here] * np.expm1(x) * math.exp(-self.log_mgf(tilt))
+        means = float(added @ even), float(added @ odd)
+        a, b = even - means[0], odd - means[1]
+        moments = np.zeros((order + 1, order + 1))
+        with np.errstate(over="ignore", invalid="ignore"):
+            row = w
+            for i in range(order + 1):
+                cell = row
+                for j in range(order + 1 - i):
+                    moments[i, j] = cell.sum()
+                    if i + j < order:
+                        cell = cell * b
+                row = row * a
+        return *means, moments
+
+
+def _terms(
+    functions: Sequence[Values], index: Sequence[int], log_w: Vector, w_error: Vector
+) -> tuple[Vector, Vector]:
+    """The terms of the mean of the functions' powers `index`, and bounds on their errors."""
+    log_size, log_most, sign = log_w.copy(), log_w.copy(), np.ones_like(log_w)
+    error = w_error + EPS * (4.0 + np.abs(log_w))
+    for f, power in zip(functions, index, strict=True):
+        if power:
+            log_size += power * f.log_size
+            log_most += power * f.log_most
+            error = error + power * f.share
+            sign = sign * f.sign**power
+    return sign * np.exp(log_size), np.where(log_most > -np.inf, np.exp(log_most) * error, 0.0)
+
+
+@lru_cache(maxsize=4096)
+def factor_law(factor: Factor) -> FactorLaw:
+    """The `FactorLaw` of a factor, which is computed once and kept for all dimensions."""
+    return FactorLaw(factor)

@@ -1,0 +1,295 @@
+"""A pair of one-dimensional densities at the nodes of the double exponential rule.
+
+The rule is used on each piece between the breakpoints: the peaks and kinks of q and p, and the
+peaks of p^k / q^(k - 1), where E r^k gets its value. Where a tail is a power, log q and l are
+straight lines in log x, and the nodes go on along these beyond the range of float64.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Hashable, Iterable, Sequence
+from typing import Protocol
+
+import numpy as np
+import scipy
+
+from mckl.arrays import Vector
+from mckl.exact import ends
+from mckl.exact.double_exponential import REACH, left, nodes
+from mckl.exact.ends import Tail
+from mckl.exact.moments import EPS
+from mckl.exact.phi import phi
+
+Tilt = tuple[float, float]
+
+_DROPS = 45.0  # how far a power tail is followed, in units of its integrand's logarithm
+_LEAST = 1e-60  # breakpoints nearer to an end of the support are left out
+_FAR = -1e3  # below it log densities are added up themselves, and not their differences
+_LOST = 1e12  # log densities below -_LOST may leave no digit of a product of powers of q and p
+LARGE = 1.0  # the log r above which functions that contain r are kept over r
+_DEEP = -50.0  # r exceeds 1e21 where l is below this
+_PEAKS = (1, 2, 3, 4)  # the k whose p^k / q^(k - 1) is looked at for peaks
+_NOISE = 1e-14  # the rounding error of the sum of p's weights
+
+
+class Factor(Protocol, Hashable):
+    """A pair (q, p) of one-dimensional laws with densities. Equal factors compare equal."""
+
+    @property
+    def support(self) -> tuple[float, float]:
+        """The interval in which q has its mass, which is also that of p."""
+
+    @property
+    def breakpoints(self) -> Iterable[float]:
+        """The points within the support at which a density peaks or has a kink."""
+
+    @property
+    def tails(self) -> tuple[tuple[Tail, Tail], tuple[Tail, Tail]]:
+        """The tails of (q, p) at the lower end, then at the upper end."""
+
+    @property
+    def symmetric(self) -> bool:
+        """Whether q is symmetric, so that mirror images are equally far out."""
+
+    def log_q(self, x: Vector) -> Vector:
+        """The log density of q."""
+
+    def log_p(self, x: Vector) -> Vector:
+        """The log density of p."""
+
+    def log_ratio(self, x: Vector) -> Vector:
+        """The log density ratio l, to full relative accuracy even where q is close to p."""
+
+    def log_q_error(self, x: Vector) -> Vector:
+        """A bound on the rounding error of `log_q`."""
+
+    def log_p_error(self, x: Vector) -> Vector:
+        """A bound on the rounding error of `log_p`."""
+
+    def log_ratio_error(self, x: Vector) -> Vector:
+        """A bound on the rounding error of `log_ratio`."""
+
+    def mirror(self, x: Vector) -> Vector:
+        """The mirror image of x: q has as much probability above it as below x."""
+
+
+class Grid:
+    """The nodes of a factor, shape (nodes,) each.
+
+    Attributes
+    ----------
+    log_w, w
+        The weights of q, which add up to 1, and their logarithms.
+    ell, even, odd
+        l, and its mean with its value at the mirror image and half of the difference.
+    ell_error, image_error, w_error
+        Bounds on the rounding errors of l, of l at the mirror image, and of `log_w`.
+    growth
+        How much the logarithm of |l| grows beyond the last point at which it is evaluated.
+    beyond
+        How far log |x| is beyond that point.
+    level
+        As in `mckl.exact.double_exponential.Nodes`.
+    kl, kl_error
+        KL(q||p) and a bound on its error.
+    missed
+        A bound on the share of p's mass that the nodes miss.
+    """
+
+    @np.errstate(over="ignore", invalid="ignore", divide="ignore")
+    def __init__(self, factor: Factor, edges: Sequence[float], per_unit: int) -> None:
+        pieces, last = [], len(edges) - 2
+        for i, (a, b) in enumerate(itertools.pairwise(edges)):
+            low = _reach(factor, 0) if i == 0 else REACH
+            high = _reach(factor, 1) if i == last else REACH
+            # From a breakpoint b to -inf, log x grows away from b.
+            reach = (low, high) if math.isfinite(a) else (REACH, low)
+            pieces.append(nodes(a, b, per_unit, reach))
+        x, log_dx, level, beyond = (np.concatenate(of) for of in zip(*pieces, strict=True))
+        upper = 1 * (x > (edges[1] if last else 0.5 * (edges[0] + edges[1])))
+        powers = np.array([[tail.power for tail in tails] for tails in factor.tails])[upper]
+        degrees = np.array([ends.degree(*tails) for tails in factor.tails])[upper]
+        log_q = factor.log_q(x) - powers[:, 0] * beyond
+        log_dx += beyond
+        image = factor.mirror(x)
+        # Where q and p are both powers, l goes on as a straight line.
+        line = np.where(degrees == 0, (powers[:, 1] - powers[:, 0]) * beyond, 0.0)
+        ell, mirrored = factor.log_ratio(x) + line, factor.log_ratio(image) + line
+        good = np.isfinite(log_q + log_dx) & np.isfinite(ell) & np.isfinite(mirrored)
+        # Sums of log q and log p that are so large and nearly cancel are only rounding.
+        good &= (log_q > -_LOST) | (log_q - ell > -_LOST)
+        x, image, log_dx, log_q = x[good], image[good], log_dx[good], log_q[good]
+        self.level, self.beyond = level[good], beyond[good]
+        self.ell, self.even = ell[good], 0.5 * (ell + mirrored)[good]
+        self.odd = 0.5 * (ell - mirrored)[good]
+        self.growth = degrees[good] * self.beyond
+        self.ell_error, self.image_error = (
+            np.nan_to_num(factor.log_ratio_error(y), nan=0.0, posinf=0.0) for y in (x, image)
+        )
+        # A node is rounded, which moves the log density by its slope times this.
+        slope = np.gradient(log_q) / _apart(x)
+        moved = np.nan_to_num(np.abs(x * slope), nan=0.0, posinf=0.0) * (self.beyond == 0.0)
+        self.w_error = factor.log_q_error(x) + EPS * (moved + np.abs(log_dx))
+        self._far = _Far(factor, x, image, log_dx, log_q, powers[good], self.beyond)
+        self._total = float(scipy.special.logsumexp(log_q + log_dx))
+        self.log_w = log_q + log_dx - self._total
+        self.w = np.exp(self.log_w)
+        self._integrate_kl()
+
+    def _integrate_kl(self) -> None:
+        # Where r is large, w may underflow and r overflow, so w r is computed as p's weight.
+        of_p, deep = np.exp(self.log_tilted((-1.0, -1.0))), self.ell < _DEEP
+        grown = np.exp(self.log_w + self.growth) * self.ell  # r is 0 where l grows beyond float64
+        curved = np.where(self.growth > 0.0, grown, self.w * phi(-self.ell))
+        self.kl_terms = np.where(deep, of_p + self.w * (self.ell - 1.0), curved)
+        slope = np.abs(np.where(deep, of_p, self.w * np.expm1(-self.ell)))
+        self.kl = float(self.kl_terms.sum())
+        # p's weights add up to 1 as well, unless the nodes miss some of its mass.
+        noise = float(of_p @ (self.w_error + self.ell_error)) + _NOISE
+        self.missed = max(0.0, abs(float(of_p.sum()) - 1.0) - noise)
+        rounding = self.kl_terms * (self.w_error + 4.0 * EPS) + slope * self.ell_error
+        share = self.missed + 2.0 * EPS
+        self.kl_error = float(rounding.sum()) + self.left(self.kl_terms) + share * self.kl
+
+    def left(self, terms: Vector) -> float:
+        """A bound on what the rule leaves of an integral with these terms."""
+        return float(left(terms, self.level))
+
+    def exponent(self, tilt: Tilt) -> Vector:
+        """T E + S L at the nodes, where E is the even part of l and L the odd part."""
+        T, S = tilt
+        return np.asarray(T * self.even + S * self.odd)
+
+    def log_tilted(self, tilt: Tilt) -> Vector:
+        """The logarithms of the weights times the exponential of a tilt."""
+        exponent = -self.ell if tilt == (-1.0, -1.0) else self.exponent(tilt)
+        out = np.asarray(self.log_w + exponent)
+        out[self._far.nodes] = self._far.log_tilted(tilt) - self._total
+        return out
+
+    def log_ratio(self, paired: bool) -> Vector:
+        """log r, or the logarithm of r's mean over an antithetic pair."""
+        if not paired:
+            return np.asarray(-self.ell)
+        return np.asarray(np.logaddexp(-self.ell, self.odd - self.even) - math.log(2.0))
+
+    def weights(self, power: int, paired: bool) -> tuple[Vector, Vector]:
+        """The logarithms of the weights, times r^power where r is large, and their errors."""
+        if not power:
+            return self.log_w, self.w_error
+        log_ratio = self.log_ratio(paired)
+        large = log_ratio > LARGE
+        of_ratio = np.maximum(self.ell_error, self.image_error) if paired else self.ell_error
+        log_w = np.where(large, self._with_ratio(power, log_ratio, paired), self.log_w)
+        error = self.w_error + np.where(large, power * of_ratio, 0.0)
+        error[self._far.nodes] = np.where(
+            large[self._far.nodes], self._far.error(power), error[self._far.nodes]
+        )
+        return log_w, error
+
+    def _with_ratio(self, power: int, log_ratio: Vector, paired: bool) -> Vector:
+        if not paired:
+            return self.log_tilted((-power, -power))
+        # The larger of r and r' times a factor between 1/2 and 1, which is due to the other.
+        both = [self.log_tilted((-power, sign * power)) for sign in (-1, 1)]
+        lead = np.where(self.odd <= 0.0, both[0], both[1])
+        return np.asarray(lead + power * (log_ratio - np.abs(self.odd) + self.even))
+
+
+def edges_of(factor: Factor) -> list[float]:
+    """The ends of the support and the breakpoints, with the peaks of p^k / q^(k - 1)."""
+    low, high = factor.support
+    inner = {x for x in factor.breakpoints if low + _LEAST < x < high - _LEAST}
+    edges = sorted({low, *inner, high})
+    with np.errstate(all="ignore"):
+        pieces = [nodes(a, b, 8, (REACH, REACH)).x for a, b in itertools.pairwise(edges)]
+        x = np.unique(np.concatenate(pieces))
+        log_q, ell = factor.log_q(x), factor.log_ratio(x)
+        peaks: set[float] = set()
+        for k in _PEAKS:
+            f = np.where(log_q > -_LOST, log_q - k * ell, math.nan)
+            rises = (f[1:-1] > f[:-2]) & (f[1:-1] >= f[2:]) & np.isfinite(f[1:-1])
+            for i in np.flatnonzero(rises) + 1:
+                peak, width = _peak(factor, k, x[i - 1], x[i + 1])
+                known = [y for y in (*inner, *peaks) if abs(y - peak) <= 0.5 * width]
+                if not known and math.isfinite(peak):
+                    peaks.add(peak)
+        if peaks:
+            peaks |= {float(y) for y in factor.mirror(np.array(sorted(peaks)))}
+    return sorted({*edges, *(y for y in peaks if low + _LEAST < y < high - _LEAST)})
+
+
+def _peak(factor: Factor, k: int, low: float, high: float) -> tuple[float, float]:
+    """Where p^k / q^(k - 1) peaks between two points, and the peak's standard deviation."""
+
+    def f(x: Vector) -> Vector:
+        return np.asarray(factor.log_q(x) - k * factor.log_ratio(x))
+
+    peak = 0.5 * (low + high)
+    for _ in range(6):
+        x = np.linspace(low, high, 17)
+        j = int(np.clip(np.nanargmax(f(x)), 1, 15))
+        low, peak, high = (float(y) for y in x[j - 1 : j + 2])
+    step = max(1e-4 * abs(peak), high - low)
+    below, at, above = f(np.array([peak - step, peak, peak + step]))
+    bend = (2.0 * at - below - above) / (step * step)
+    return peak, 1.0 / math.sqrt(bend) if bend > 0.0 else step
+
+
+def _reach(factor: Factor, end: int) -> float:
+    """How far in log x the nodes go at an end of the support."""
+    q, p = factor.tails[end]
+    if not (q.is_power or p.is_power):
+        return REACH
+    slowest = (q if q.is_power else p).power - 1.0
+    for u, order in itertools.product((-4.0, -3.0, -2.0, -1.0, 0.0), range(5)):
+        straight = q.is_power and (p.is_power or u == 0.0)
+        if straight and ends.is_finite(q, [(p, u)], order):
+            net = (1.0 + u) * q.power - u * p.power - order * ends.degree(q, p) - 1.0
+            slowest = min(slowest, net)
+    return max(REACH, _DROPS / max(slowest, 1e-12))
+
+
+def _apart(x: Vector) -> Vector:
+    """The distances between neighbouring nodes, inf for equal ones."""
+    apart = np.abs(np.gradient(x))
+    return np.where(apart > 0.0, apart, np.inf)
+
+
+class _Far:
+    """The nodes at which q is so small that log q + T E + S L may have lost all digits.
+
+    There the coefficients of log q are added up before they multiply it.
+    """
+
+    def __init__(
+        self, factor: Factor, x: Vector, image: Vector, log_dx: Vector, log_q: Vector,
+        powers: Vector, beyond: Vector,
+    ) -> None:  # fmt: skip
+        self.nodes = np.flatnonzero(log_q < _FAR)
+        x, image, powers = x[self.nodes], image[self.nodes], powers[self.nodes]
+        self._log_q, self._log_dx = log_q[self.nodes], log_dx[self.nodes]
+        of_q, of_p = (powers * beyond[self.nodes, None]).T
+        self._log_p, self._log_p_image = factor.log_p(x) - of_p, factor.log_p(image) - of_p
+        apart = factor.log_q(image) - of_q - self._log_q
+        # For a symmetric q this difference is only rounding.
+        self._apart = np.where(np.abs(apart) < 1e-9 * np.abs(self._log_q), 0.0, apart)
+        self._errors = factor.log_q_error(x), factor.log_p_error(x)
+
+    def log_tilted(self, tilt: Tilt) -> Vector:
+        u, v = of_both(tilt)
+        whole = 1.0 + u + v if abs(1.0 + u + v) > 1e-12 else 0.0
+        out = self._log_dx + whole * self._log_q - u * self._log_p
+        return np.asarray(out + (v * (self._apart - self._log_p_image) if v else 0.0))
+
+    def error(self, power: int) -> Vector:
+        """The error of the log weights times r^power."""
+        of_q, of_p = self._errors
+        return np.asarray(abs(power - 1) * of_q + power * of_p)
+
+
+def of_both(tilt: Tilt) -> tuple[float, float]:
+    """The coefficients of l and of its mirror image in the exponent T E + S L."""
+    return 0.5 * (tilt[0] + tilt[1]), 0.5 * (tilt[0] - tilt[1])
