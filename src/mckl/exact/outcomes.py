@@ -144,30 +144,30 @@ class Outcomes(NamedTuple):
     def _with_ratio(
         self, large: NDArray[np.bool_], ells: float, slope: float, rest: float, mean: Moments
     ) -> _Value:
-        """The function ells * l + rest (r - 1), and with ells = 1 also as k3 - slope (r - 1).
+        """The function ells * l + rest (r - 1), for ells = 1 also as k3 - slope (r - 1).
 
-        Of the two ways, which are equal but for rounding, that with the smaller terms is taken.
+        Of these ways, which differ in rounding alone, that with the smaller terms is taken.
         """
+        small = np.where(large, 0.0, self.ell)
         over = np.exp(np.where(large, self.ell, 0.0))
-        r_over = np.where(large, 1.0, np.exp(-np.where(large, 0.0, self.ell)))
-        x = np.where(large, 1.0 - over, np.expm1(-np.where(large, 0.0, self.ell)))  # r - 1
-        missed, kl = self.each(self.missed.value), self.each(self.kl.value)
-        away = over * (self.ell - kl)
-        ways = [(ells * away, rest * x, rest * over * missed)]
+        r = np.where(large, 1.0, np.exp(-small))
+        x = np.where(large, 1.0 - over, np.expm1(-small))  # r - 1
+        missed, kl = over * self.each(self.missed.value), over * self.each(self.kl.value)
+        ell = over * self.ell
+        value = ells * (ell - kl) + rest * (x + missed)
+        size = ells * (np.abs(ell - kl) + kl) + np.abs(rest) * (np.abs(x) + missed)
         if ells:
-            curved = np.where(large, x + over * self.ell, phi(-np.where(large, 0.0, self.ell)))
-            ways.append((curved, -self.each(mean.value) * over, -slope * x))
-        sizes = [sum(map(np.abs, way)) for way in ways]
-        if ells:  # the rounding of KL; phi's own error; and where r is large, phi is itself a sum
-            sizes[0] = sizes[0] + over * kl
-            sizes[1] = sizes[1] + np.abs(ways[1][0]) + np.where(large, 1.0 - over * self.ell, 0.0)
-        value = sum(ways[0])
-        if ells:
-            value = np.where(sizes[1] < sizes[0], sum(ways[1]), value)
-        error = np.abs(ells * over - rest * r_over) * self.ell_error
-        error = error + np.abs(rest) * r_over * self.ell_error**2
-        error = error + over * self.each(mean.error) + 4.0 * EPS * np.minimum.reduce(sizes)
-        return _Value(value, error, mean)
+            curved, center = np.where(large, x + ell, phi(-small)), over * self.each(mean.value)
+            # phi's own error is that of twice its size; where r is large, it is a sum of two terms.
+            size_of_curved = 2.0 * curved + np.abs(slope * x) + np.abs(center)
+            size_of_curved += np.where(large, 1.0 - ell, 0.0)
+            better = size_of_curved < size
+            value = np.where(better, curved - center - slope * x, value)
+            size = np.where(better, size_of_curved, size)
+        error = (
+            np.abs(ells * over - rest * r) + np.abs(rest) * r * self.ell_error
+        ) * self.ell_error
+        return _Value(value, error + over * self.each(mean.error) + 4.0 * EPS * size, mean)
 
 
 class _Value(NamedTuple):

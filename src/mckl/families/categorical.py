@@ -221,7 +221,7 @@ def _log_mean_exp(
     p = np.exp(log_p)
     with np.errstate(over="ignore"):
         grown = np.exp(log_p + d)
-        above = np.where(d < 1.0, p * np.expm1(d), grown - p)
+        above = np.where(d < 1.0, p * np.expm1(np.minimum(d, 1.0)), grown - p)
         total = float(above.sum())
     if -0.5 < total < 1e3:  # little cancels, and nothing overflows
         value = math.log1p(math.fsum(above))
