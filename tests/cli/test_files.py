@@ -127,8 +127,8 @@ def test_one_vector_of_an_array(tmp_path, array):
         ("mean\n1\n", "columns mean, expected one named sd"),
         ("sd,var\n1,1\n", "columns sd, var, expected one of them"),
         ("sd,q_sd\n1,1\n", "columns sd, q_sd, expected one of them"),
-        ("var\n1\n-1\n", "var: number 2 is -1, which gives no standard deviation"),
-        ("logvar\n2000\n", "logvar: number 1 is 2000, which gives no"),
+        ("var\n1\n-1\n", "var: number 2 of 2 is -1, which gives no standard deviation"),
+        ("logvar\n2000\n", "logvar: number 1 of 1 is 2000, which gives no"),
         ("1,2\n3,4\n", "shape (2, 2), expected one vector"),
     ],
 )
@@ -162,8 +162,8 @@ BAD = {
     "header.csv": (b"mean,sd\n", "no numbers"),
     "latin.csv": (b"mean,sd\n1,\xff\n", "could not convert string"),
     "text.parquet": (b"PAR1 no", "not a readable .parquet file"),
-    "infinite.csv": (b"mean,sd\ninf,1\n", "means: number 1 is inf, not finite"),
-    "negative.csv": (b"mean,sd\n1,1\n1,-2\n", "sds: number 2 is -2, not finite and greater"),
+    "infinite.csv": (b"mean,sd\ninf,1\n", "means: number 1 of 1 is inf, expected a finite"),
+    "negative.csv": (b"mean,sd\n1,1\n1,-2\n", "sds: number 2 of 2 is -2, expected a number greater"),
 }
 
 

@@ -25,6 +25,7 @@ from mckl.estimation.gradients.base import law_of
 from mckl.estimation.gradients.theory import needed
 from mckl.estimation.traces import checkpoints
 from mckl.estimation.values import ESTIMATORS
+from mckl.exact.moments import Function
 from mckl.families.registry import sweep_pair
 from mckl.show.captions import render, template
 from mckl.show.figures import FIGURES, draw
@@ -428,7 +429,7 @@ def sequence_length(axes: Axis, caption: str) -> list[str]:
             law = sweep_pair("policy(32)", length, scale, offset).law
             kl[length] = law.kl
             for name, of in (("k1", "ell"), ("k3-factor", "k3"), ("rb", "rb")):
-                needed = float(law.sums((of,), False, 2)[2]) / (0.01 * law.kl) ** 2
+                needed = float(law.sums((Function(of),), False, 2).value[2]) / (0.01 * law.kl) ** 2
                 (drawn,) = curves[name][curves[name][:, 0] == length, 1]
                 assert drawn == pytest.approx(math.ceil(needed * (1 - 1e-9)))
         unreached = ~np.isfinite(curves["k2-factor"][:, 1])

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mckl.api.objects import LogProb, Sampled
+from mckl.api.draws import LogProb, Sampled
 from mckl.errors import UserError
 from mckl.estimation.given.answer import Answer, answer
 from mckl.estimation.given.verdict import Judged

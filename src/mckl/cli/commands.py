@@ -657,13 +657,16 @@ def _normals(
                 f"{source[name]}: {v.size} numbers, expected 1 or {found[longest].size} "
                 f"as in {source[longest]}"
             )
-        good = np.isfinite(v)
+        conditions = [(np.isfinite(v), "a finite number")]
         if name.endswith("sd"):
-            good &= v > 0
-        if not good.all():
-            first = int(np.argmin(good))
-            expected = "finite and greater than 0" if name.endswith("sd") else "finite"
-            raise UserError(f"{source[name]}: number {first + 1} is {v[first]:g}, not {expected}")
+            conditions.append((v > 0, "a number greater than 0"))
+        for met, expected in conditions:
+            if not met.all():
+                first = int(np.argmin(met))
+                raise UserError(
+                    f"{source[name]}: number {first + 1} of {v.size} is {v[first]:g}, expected "
+                    f"{expected}"
+                )
     ready = {name: v.reshape(()) if v.size == 1 else v for name, v in found.items()}
     return {s: {"mean": ready[f"{s}_mean"], "sd": ready[f"{s}_sd"]} for s in files}
 

@@ -25,51 +25,78 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mckl.arrays import Vector
-from mckl.exact.integrands import SUMS
+from mckl.exact import joint
 from mckl.exact.law import Law, Tilt
+from mckl.exact.moments import ELL, EPS, Function, Moments, settled
 from mckl.exact.phi import phi
 from mckl.exact.series import Algebra, algebra
+from mckl.exact.token_products import Steps, size, token_products
+from mckl.exact.token_sums import Table, token_sums
 
-_SETTLED = 4.0 * np.finfo(float).eps  # the largest relative change in a step that is ignored
+_SETTLED = 4.0 * EPS  # the largest relative change in a step that is ignored
 _NEAR = 0.5  # vectors within this distance of 1 are kept as their difference from 1
-_NOTHING = 4.0 * np.finfo(float).eps  # a variance this small relative to its terms is rounding
 _MOST_EXPONENT = 300.0  # weights e^{s l} with a larger exponent are scaled down
+# Moments of (r, k3) from tilted cumulants are kept where their bounds are relatively this small.
+_TILTED_ERROR = 1e-12
+# The same for chains whose recursion over tokens would take seconds: more table entries times tokens.
+_LARGE, _TILTED_ERROR_OF_LARGE = 2**24, 1e-9
 
 
 class Transitions(NamedTuple):
     """The transition probabilities of q, and how those of p differ from them.
 
-    q       the transition probabilities of q, shape (states, states): q[x, y] from x to y
-    log_q   their logarithms, -inf for 0
-    ell     log q - log p of each transition, in nats; 0 where q is 0
-    kl      KL of the next token's laws for each row, in nats: the row means of `ell`, to all digits
-    missed  for each row, p's probability of the tokens that q never takes there
-    start   the law of the state before the first token, shape (states,)
+    q          the transition probabilities of q, shape (states, states): q[x, y] from x to y
+    log_q      their logarithms, -inf for 0; q itself may be rounded to 0 where this is finite
+    ell        log q - log p of each transition, in nats; 0 where q is 0
+    ell_error  bounds on the errors of `ell`
+    kl         KL of the next token's laws for each row, in nats: the row means of `ell`
+    kl_error   bounds on the errors of `kl`
+    missed     for each row, p's probability of the tokens that q never takes there
+    start      the law of the state before the first token, shape (states,)
     """
 
     q: Vector
     log_q: Vector
     ell: Vector
+    ell_error: Vector
     kl: Vector
+    kl_error: Vector
     missed: Vector
     start: Vector
 
     def of(self, states: NDArray[np.intp]) -> Transitions:
         """The transitions among some states, which q must never leave."""
         square = np.ix_(states, states)
-        return Transitions(
-            self.q[square], self.log_q[square], self.ell[square],
-            self.kl[states], self.missed[states], self.start[states],
-        )  # fmt: skip
+        return Transitions(*(x[square] if x.ndim == 2 else x[states] for x in self))
 
-    def table(self, name: str) -> tuple[Vector, Vector]:
-        """The terms of a named sum, one for each transition, and their row means under q."""
-        if name == "rb":
-            return np.broadcast_to(self.kl[:, None], self.q.shape), self.kl
-        table = self.ell if name == "ell" else SUMS[name](self.ell)
-        if name == "half_square":
-            return table, (self.q * table).sum(axis=1)
-        return table, {"ell": self.kl, "ratio": -self.missed, "k3": self.kl - self.missed}[name]
+    @np.errstate(over="ignore", invalid="ignore")
+    def table(self, function: Function) -> Table:
+        """A function of l for each transition, and its row means under q."""
+        l, error = self.ell, self.ell_error  # noqa: E741
+        kl = Moments(self.kl, self.kl_error)
+        if function.name == "ell":
+            return Table(Moments(l, error), kl)
+        if function.name == "rb":
+            return Table(Moments(*(np.broadcast_to(x[:, None], l.shape) for x in kl)), kl)
+        if function.name == "half_square":
+            value, error = 0.5 * l * l, np.abs(l) * error + EPS * l * l
+            means = Moments(*((self.q * x).sum(axis=1) for x in (value, error + 4.0 * EPS * value)))
+            return Table(Moments(value, error), means)
+        x, missed_error = np.expm1(-l), 4.0 * EPS * self.missed
+        if function.name == "ratio":
+            value = Moments(x, (1.0 + x) * error + 2.0 * EPS * np.abs(x))
+            return Table(value, Moments(-self.missed, missed_error))
+        _, slope, rest = function
+        k, of_ratio = phi(-l), rest * x if rest else np.zeros_like(x)
+        close, far = np.abs(k) + np.abs(slope * x), np.abs(l) + np.abs(of_ratio)
+        value = Moments(
+            np.where(close < far, k - slope * x, l + of_ratio),
+            np.abs(slope - of_ratio) * error + 4.0 * EPS * np.minimum(close, far),
+        )
+        means = kl.value - rest * self.missed
+        return Table(
+            value, Moments(means, kl.error + abs(rest) * missed_error + EPS * np.abs(means))
+        )
 
 
 def log_mean(
@@ -138,10 +165,10 @@ class ChainLaw(Law):
     _most_odd = 0
 
     def __init__(self, transitions: Transitions, steps: int) -> None:
-        super().__init__()
         self._of, self._steps = transitions, steps
         self._series: dict[float, Vector] = {}
-        self.kl = float(self._tilted(0.0, 1)[1])
+        self._parts = Moments(np.zeros(1), np.zeros(1))
+        self.kl, self.kl_error = self.sums((ELL,), False, 1).at(1)
         if transitions.missed.any():
             self.missed_mass = -math.expm1(self.log_mgf((-1.0, -1.0)))
 
@@ -153,28 +180,104 @@ class ChainLaw(Law):
         return -math.inf
 
     def log_mgf(self, tilt: Tilt) -> float:
-        return float(self._tilted(tilt[0], 4)[0]) if tilt[0] else 0.0
-
-    def prepare(self, tilt: Tilt, order: int) -> None:
-        self._tilted(tilt[0], max(order, 4))
+        return float(self._tilted(tilt[0])[0]) if tilt[0] else 0.0
 
     def cumulant(self, i: int, j: int, tilt: Tilt = (0, 0)) -> float:
         s = tilt[0]
         if j > 0 or i == 0:
             return 0.0
+        if not s:
+            return float(self.parts(max(i, 4)).value[i, 0])
         value = math.factorial(i) * float(self._tilted(s, max(i, 4))[i])
-        if i == 1:
-            return value - self.kl if s else 0.0
-        return value
+        return value - self.kl if i == 1 else value
+
+    def parts(self, order: int) -> Moments:
+        if len(self._parts.value) <= order:
+            self._parts = self.sums((ELL,), False, order)
+        out = Moments(*np.zeros((2, order + 1, order + 1)))
+        for whole, of in zip(out, self._parts, strict=True):
+            whole[2:, 0] = of[2 : order + 1]
+        return out
+
+    def factor_moments(
+        self, functions: Sequence[Function], paired: bool, order: int
+    ) -> tuple[Moments, Vector]:
+        raise NotImplementedError("the tokens of a policy are not independent")
+
+    def sums(self, functions: Sequence[Function], paired: bool, order: int = 4) -> Moments:
+        if paired:
+            raise ValueError("a policy has no antithetic pairs")
+        tables = [self._of.table(function) for function in functions]
+        return token_sums(self._of.q, self._of.start, tables, self._steps, order)
+
+    def block(self, paired: bool, order: int = 4, slope: float = 0.0, rest: float = 1.0) -> Moments:
+        if paired:
+            raise ValueError("a policy has no antithetic pairs")
+        found, of = self._tilted_block(order, rest), self._of
+        target = _TILTED_ERROR
+        if self._steps * of.q.size > _LARGE:
+            target = _TILTED_ERROR_OF_LARGE
+        coarse = [n for n in range(2, order + 1) if _is_coarse(found, n, target)]
+        if not coarse:
+            return found
+        slope, rest = slope + rest * self.missed_mass, rest * (1.0 - self.missed_mass)
+        steps = Steps(of.q, of.log_q, of.ell, of.ell_error, of.missed)
+        value, error = token_products(steps, of.start, self._steps, max(coarse), slope, rest)
+        # There R is r over its mean, less 1.
+        scale = (1.0 - self.missed_mass) ** np.arange(len(value))[:, None]
+        some = (slice(len(value)),) * 2
+        better = scale * error < found.error[some]
+        found.value[some] = np.where(better, scale * value, found.value[some])
+        found.error[some] = np.where(better, scale * error, found.error[some])
+        return found
 
     @np.errstate(over="ignore", invalid="ignore")
-    def _tilted(self, s: float, order: int) -> Vector:
+    def _tilted_block(self, order: int, rest: float) -> Moments:
+        """The same moments from the cumulants of l under the laws tilted by r, r^2, ...
+
+        With y = l - KL + rest R these are polynomials in r times l - KL. Where q is near p their
+        terms nearly cancel.
+        """
+        of, mean = self._of, 1.0 - self.missed_mass
+        f, f_error = np.zeros((2, order + 1, order + 1))  # of r^m (l - KL)^j
+        for m in range(order + 1):
+            log, *kappa = self._tilted(-m, 4) * [1.0, 1.0, 2.0, 6.0, 24.0]
+            log_error, first_error = 8.0 * EPS * (1.0 + abs(log)), 0.0
+            if m:
+                first_error = 8.0 * EPS * (abs(kappa[0]) + self.kl)
+                kappa[0] -= self.kl
+                weight = np.exp(of.log_q - m * (of.ell - of.ell.min(axis=1, keepdims=True)))
+                moved = (weight * of.ell_error).sum(axis=1) / weight.sum(axis=1)
+                log_error += m * self._steps * float(moved.max())
+                first_error += (1.0 + m) * self._steps * float(moved.max())
+            else:
+                log, kappa[0] = 0.0, 0.0
+            plain, absolute = _moments(kappa), _moments(np.abs(kappa))
+            for j in range(order - m + 1):
+                f[m, j] = math.exp(log) * plain[j] if log < 709.0 else math.inf
+                moved_by_first = j * absolute[j - 1] * first_error if j else 0.0
+                f_error[m, j] = (log_error + 8.0 * EPS * j) * absolute[j] + moved_by_first
+                f_error[m, j] *= math.exp(log) if log < 709.0 else math.inf
+        value, error = np.zeros((2, order + 1, order + 1))
+        for i, j in joint.indices(2, order):
+            if i + j < 2:
+                continue
+            for k in range(j + 1 if rest else 1):
+                for m in range(i + k + 1):
+                    times = math.comb(j, k) * math.comb(i + k, m) * rest**k * (-mean) ** (i + k - m)
+                    value[i, j] += times * f[m, j - k]
+                    error[i, j] += abs(times) * (f_error[m, j - k] + 8.0 * EPS * abs(f[m, j - k]))
+        value[0, 0], error[0, 0] = 1.0, 0.0
+        return settled(value, error)
+
+    @np.errstate(over="ignore", invalid="ignore")
+    def _tilted(self, s: float, order: int = 4) -> Vector:
         """The Taylor coefficients of K at s, up to `order`; inf where one exceeds float64."""
         known = self._series.get(s)
         if known is not None and len(known) > order:
             return known
         of, series = self._of, algebra(1, order)
-        taken = of.q > 0
+        taken = of.log_q > -np.inf
         exponent = np.where(taken, s * of.ell, 0.0)
         exponent_of_weight = np.where(taken, of.log_q + exponent, -np.inf)
         shift = float(exponent_of_weight.max())
@@ -199,76 +302,25 @@ class ChainLaw(Law):
         sums[:, 1] = np.where(better, of.kl + apart.sum(axis=1), sums[:, 1])
         found = log_mean(series, of.start, weights, sums, self._steps)
         found[0] += self._steps * shift
-        if order > 1 and self._is_rounding(found[2], of.ell):
+        variance = self.parts(4).at(2, 0)
+        if variance.value <= variance.error:  # l is constant
             found[2:] = 0.0
         self._series[s] = np.where(np.isfinite(found), found, np.inf)
         return self._series[s]
 
-    def sums(self, names: Sequence[str], paired: bool, order: int = 4) -> Vector:
-        if paired:
-            raise ValueError("a policy has no antithetic pairs")
-        return self.joint_cumulants([self._of.table(name) for name in names], order)
 
-    @np.errstate(over="ignore", invalid="ignore")
-    def joint_cumulants(self, tables: Sequence[tuple[Vector, Vector]], order: int = 4) -> Vector:
-        """The joint cumulants of sums over tokens of any tables g(previous, next).
+def _is_coarse(of: Moments, n: int, target: float) -> bool:
+    """Whether moments of order n that do not overflow have larger bounds than `target`."""
+    r, y = size(of.value[:, 0], n), size(of.value[0], n)
+    return any(of.error[i, n - i] > target * r**i * y ** (n - i) for i in range(n + 1))
 
-        Parameters
-        ----------
-        tables
-            For each sum its table, shape (states, states), and the table's row means under q. The
-            caller gives the means so that they keep all their digits.
-        order
-            The largest total order.
 
-        Returns
-        -------
-        An array as `sums` returns it.
-        """
-        of, series = self._of, algebra(len(tables), order)
-        # Tables are scaled by powers of two so that none exceeds 1 and products do not overflow.
-        scaled = [np.nan_to_num(table) for table, _ in tables]
-        units = [float(np.frexp(np.abs(table).max())[1]) for table in scaled]
-        scaled = [table * 2.0**-unit for table, unit in zip(scaled, units, strict=True)]
-        weights: list[Vector] = []
-        where = {m: k for k, m in enumerate(series.monomials)}
-        for monomial in series.monomials:
-            if not any(monomial):
-                weights.append(of.q)
-                continue
-            v = next(i for i, n in enumerate(monomial) if n)
-            lower = tuple(n - (i == v) for i, n in enumerate(monomial))
-            weights.append(weights[where[lower]] * scaled[v] / monomial[v])
-        sums = np.stack([w.sum(axis=1) for w in weights], axis=1)
-        sums[:, 0] = 0.0
-        for v, (_, means) in enumerate(tables):
-            sums[:, where[tuple(int(i == v) for i in range(len(tables)))]] = (
-                means * 2.0 ** -units[v]
-            )
-        found = log_mean(series, of.start, weights, sums, self._steps) * series.factorials
-        found = np.ldexp(found, np.array(series.monomials) @ np.array(units, dtype=int))
-        out = np.zeros((order + 1,) * len(tables))
-        for monomial, value in zip(series.monomials, found, strict=True):
-            out[monomial] = value if math.isfinite(value) else math.inf
-        out[(0,) * len(tables)] = 0.0
-        for v, (table, _) in enumerate(tables):
-            second = tuple(2 * int(i == v) for i in range(len(tables)))
-            if order > 1 and self._is_rounding(0.5 * out[second], table):
-                mean = tuple(int(i == v) for i in range(len(tables)))
-                kept = float(out[mean])
-                np.moveaxis(out, v, 0)[1:] = 0.0
-                out[mean] = kept
-        return out
-
-    def _is_rounding(self, half_variance: float, table: Vector) -> bool:
-        """Whether the variance of a sum over tokens is 0, and what was computed is rounding."""
-        square = self._of.q * np.square(table)
-        rows = square.sum(axis=1)
-        if not abs(half_variance) <= _NOTHING * self._steps * rows.max():
-            return False
-        excess = np.stack((np.zeros(rows.size), rows), axis=1)
-        size = log_mean(algebra(1, 1), self._of.start, [self._of.q, square], excess, self._steps)[1]
-        return bool(abs(half_variance) <= _NOTHING * size)
+def _moments(kappa: Sequence[float]) -> list[float]:
+    """The moments of orders 0, 1, ... from cumulants of orders 1, 2, ..."""
+    out = [1.0]
+    for n in range(1, len(kappa) + 1):
+        out.append(sum(math.comb(n - 1, k) * kappa[k] * out[n - 1 - k] for k in range(n)))
+    return out
 
 
 def direct(of: Transitions, steps: int) -> tuple[float, float]:

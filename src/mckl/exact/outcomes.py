@@ -33,7 +33,7 @@ class Outcomes(NamedTuple):
     q_error     bounds on the weights' relative errors
     ell         l_i, shape (outcomes,)
     ell_error   bounds on its absolute errors
-    kl          each factor's E l_i with a bound, shapes (factors,)
+    k3          each factor's E k3_i with a bound, shapes (factors,)
     missed      p's probability of the values that q never takes, with a bound, shapes (factors,)
     coarse      the weights of a rule with half of the outcomes, relative to those of `log_q`; None
                 where the outcomes are all that there are
@@ -46,10 +46,16 @@ class Outcomes(NamedTuple):
     q_error: Vector
     ell: Vector
     ell_error: Vector
-    kl: Moments
+    k3: Moments
     missed: Moments
     coarse: Vector | None = None
     powers: Vector | None = None
+
+    @property
+    def kl(self) -> Moments:
+        """Each factor's E l_i: its E k3_i less E (r_i - 1)."""
+        value = self.k3.value + self.missed.value
+        return Moments(value, self.k3.error + self.missed.error + EPS * value)
 
     @property
     def finite(self) -> bool:
@@ -126,9 +132,9 @@ class Outcomes(NamedTuple):
             mean = Moments(-self.missed.value, self.missed.error)
             return self._with_ratio(large, 0.0, 0.0, 1.0, mean)
         if function.name == "k3":
-            value = self.kl.value - function.rest * self.missed.value
-            error = self.kl.error + np.abs(function.rest) * self.missed.error
-            mean = Moments(value, error + 2.0 * EPS * (self.kl.value + np.abs(value)))
+            value = self.k3.value + function.slope * self.missed.value
+            error = self.k3.error + np.abs(function.slope) * self.missed.error
+            mean = Moments(value, error + 2.0 * EPS * (self.k3.value + np.abs(value)))
             return self._with_ratio(large, 1.0, function.slope, function.rest, mean)
         # Without a mirror image r has no odd part; and given the past, a factor's KL is constant.
         return _Value(
@@ -138,30 +144,30 @@ class Outcomes(NamedTuple):
     def _with_ratio(
         self, large: NDArray[np.bool_], ells: float, slope: float, rest: float, mean: Moments
     ) -> _Value:
-        """The function ells * l + rest (r - 1), and with ells = 1 also as k3 - slope (r - 1).
+        """The function ells * l + rest (r - 1), for ells = 1 also as k3 - slope (r - 1).
 
-        Of the two ways, which are equal but for rounding, that with the smaller terms is taken.
+        Of these ways, which differ in rounding alone, that with the smaller terms is taken.
         """
+        small = np.where(large, 0.0, self.ell)
         over = np.exp(np.where(large, self.ell, 0.0))
-        r_over = np.where(large, 1.0, np.exp(-np.where(large, 0.0, self.ell)))
-        x = np.where(large, 1.0 - over, np.expm1(-np.where(large, 0.0, self.ell)))  # r - 1
-        missed, kl = self.each(self.missed.value), self.each(self.kl.value)
-        away = over * (self.ell - kl)
-        ways = [(ells * away, rest * x, rest * over * missed)]
+        r = np.where(large, 1.0, np.exp(-small))
+        x = np.where(large, 1.0 - over, np.expm1(-small))  # r - 1
+        missed, kl = over * self.each(self.missed.value), over * self.each(self.kl.value)
+        ell = over * self.ell
+        value = ells * (ell - kl) + rest * (x + missed)
+        size = ells * (np.abs(ell - kl) + kl) + np.abs(rest) * (np.abs(x) + missed)
         if ells:
-            curved = np.where(large, x + over * self.ell, phi(-np.where(large, 0.0, self.ell)))
-            inner = (rest * missed - kl) * over
-            ways.append((curved, inner, -slope * x))
-        sizes = [sum(map(np.abs, way)) for way in ways]
-        if ells:  # phi's own error; and where r is large, it is itself a sum
-            sizes[1] = sizes[1] + np.abs(ways[1][0]) + np.where(large, 1.0 - over * self.ell, 0.0)
-        value = sum(ways[0])
-        if ells:
-            value = np.where(sizes[1] < sizes[0], sum(ways[1]), value)
-        error = np.abs(ells * over - rest * r_over) * self.ell_error
-        error = error + np.abs(rest) * r_over * self.ell_error**2
-        error = error + over * self.each(mean.error) + 4.0 * EPS * np.minimum.reduce(sizes)
-        return _Value(value, error, mean)
+            curved, center = np.where(large, x + ell, phi(-small)), over * self.each(mean.value)
+            # phi's own error is that of twice its size; where r is large, it is a sum of two terms.
+            size_of_curved = 2.0 * curved + np.abs(slope * x) + np.abs(center)
+            size_of_curved += np.where(large, 1.0 - ell, 0.0)
+            better = size_of_curved < size
+            value = np.where(better, curved - center - slope * x, value)
+            size = np.where(better, size_of_curved, size)
+        error = (
+            np.abs(ells * over - rest * r) + np.abs(rest) * r * self.ell_error
+        ) * self.ell_error
+        return _Value(value, error + over * self.each(mean.error) + 4.0 * EPS * size, mean)
 
 
 class _Value(NamedTuple):

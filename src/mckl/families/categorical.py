@@ -135,12 +135,12 @@ class Categorical(Exponential):
             terms = np.where(far, r_q + q * (ell - 1.0), q * phi(-ell))
         errors = terms * (error + 10.0 * EPS + np.where(far, 2.0 * EPS * np.abs(ell), 0.0))
         errors += np.abs(q - r_q) * ell_error + r_q * ell_error**2
-        kl = math.fsum(terms) + missed
-        kl_error = math.fsum(errors) + missed_error + EPS * kl
+        k3 = math.fsum(terms)
+        k3_error = math.fsum(errors) + EPS * k3
         one = np.ones(1)
         return Outcomes(
             np.zeros(1, dtype=np.intp), log_q[taken], error, ell, ell_error,
-            Moments(kl * one, kl_error * one), Moments(missed * one, missed_error * one),
+            Moments(k3 * one, k3_error * one), Moments(missed * one, missed_error * one),
         ), one  # fmt: skip
 
     def scores(self, ell: Vector) -> CategoricalScores:
@@ -200,10 +200,14 @@ def _differences(q: Categorical, p: Categorical) -> tuple[Vector, Vector]:
     if q.given is not None and p.given is not None:
         d[taken] = log_quotient(q.given[taken], p.given[taken])
     else:
-        d[taken] = q.logits[taken] - p.logits[taken]
-        for side in (q, p):
+        logits = [side.logits[taken] for side in (q, p)]
+        for side, of in zip((q, p), logits, strict=True):
             if side.given is not None:  # its logits are rounded
-                error[taken] += EPS * np.abs(side.logits[taken])
+                error[taken] += EPS * np.abs(of)
+        away = [of - of.max() for of in logits]
+        near = np.abs(logits[0] - logits[1]).sum() <= np.abs(away).sum()
+        d[taken] = logits[0] - logits[1] if near else away[0] - away[1]
+        error[taken] += 0.0 if near else EPS * np.abs(away).sum(axis=0)
     error[taken] += 4.0 * EPS * np.abs(d[taken])
     return d, error
 
@@ -217,12 +221,12 @@ def _log_mean_exp(
     p = np.exp(log_p)
     with np.errstate(over="ignore"):
         grown = np.exp(log_p + d)
-        above = np.where(d < 1.0, p * np.expm1(d), grown - p)
+        above = np.where(d < 1.0, p * np.expm1(np.minimum(d, 1.0)), grown - p)
         total = float(above.sum())
     if -0.5 < total < 1e3:  # little cancels, and nothing overflows
         value = math.log1p(math.fsum(above))
         error = np.abs(above) * (p_error + 4.0 * EPS) + grown * d_error
-        far = np.where(d < 1.0, 0.0, 2.0 * EPS * grown * np.abs(d))
+        far = np.where(d < 1.0, 0.0, 2.0 * EPS * grown * np.maximum(d, 0.0))
         return value, 2.0 * float((error + far).sum()) / (1.0 + total) + 2.0 * EPS * abs(value)
     value = float(scipy.special.logsumexp(log_p + d))
     share = np.exp(log_p + d - value)

@@ -111,9 +111,8 @@ class LogGamma(Univariate):
         with np.errstate(over="ignore"):
             large = tail(self.shape, np.exp(z))
         log_below = self.shape * np.minimum(z, 0.0) - scipy.special.gammaln(self.shape + 1.0)
-        return np.asarray(
-            np.where(small, -np.expm1(log_below) if upper else np.exp(log_below), large)
-        )
+        tiny = -np.expm1(log_below) if upper else np.exp(log_below)
+        return np.asarray(np.where(small, tiny, large))
 
     def quantile(self, u: Vector, upper: bool = False) -> Vector:
         inverse = scipy.special.gammainccinv if upper else scipy.special.gammaincinv

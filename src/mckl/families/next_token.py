@@ -7,19 +7,21 @@ where q is close to p.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 import scipy
+from numpy.typing import NDArray
 
 from mckl.arrays import Vector
 from mckl.exact.chain import Transitions
+from mckl.exact.moments import EPS
 from mckl.exact.phi import phi
-from mckl.families.exponential import log_quotient
 from mckl.families.parameters import shown_briefly
 
-_NEVER = 1e-290  # a token with a smaller probability counts as impossible
+_TINY = 1e-150  # quotients of larger probabilities do not overflow
 _ADD_UP = 1e-6  # how far the sum of a row of probabilities may be from 1
 # Approximate bytes an entry of the transition table takes, with series and alias tables.
 _BYTES_PER_ENTRY = 300
@@ -42,7 +44,7 @@ class NextToken(NamedTuple):
         """Rows of probabilities, shape (states, states)."""
         if self.given is None:
             return np.asarray(scipy.special.softmax(self.logits, axis=1))
-        return np.asarray(self.given / self.given.sum(axis=1, keepdims=True))
+        return np.asarray(self.given / np.array([[math.fsum(row)] for row in self.given]))
 
     def at(self, temperature: float) -> NextToken:
         """The laws with logits divided by a temperature."""
@@ -112,7 +114,7 @@ def read_table(name: str, value: Any) -> NextToken:
     if wrong.any():
         row, column = np.argwhere(wrong)[0]
         raise ValueError(
-            f"policy: {name} has {table[row, column]:g} in row {row}, column {column}, expected "
+            f"policy: {name} {table[row, column]:g} (row {row}, column {column}, from 0), expected "
             + ("a probability" if name == "transitions" else "a number, or -inf for no chance")
         )
     if name == "logits":
@@ -132,7 +134,9 @@ def check_rows(side: str, table: NextToken, but: int | None) -> None:
         wrong[but] = False
     if wrong.any():
         row = int(np.argmax(wrong))
-        raise ValueError(f"policy: {side}'s row {row} adds up to {sums[row]:.10g}, expected 1")
+        raise ValueError(
+            f"policy: {side}'s row {row}, counted from 0, adds up to {sums[row]:.10g}, expected 1"
+        )
 
 
 @np.errstate(invalid="ignore", over="ignore", divide="ignore")
@@ -151,25 +155,56 @@ def transitions(
         Logits of q less logits of p, where these are known to more digits than the tables have.
     """
     of_q, of_p = q.probabilities, p.probabilities
-    taken = of_q > _NEVER
-    probabilities = np.where(taken, of_q, 0.0)
-    log_q = q.logits - scipy.special.logsumexp(q.logits, axis=1, keepdims=True)
-    d = np.zeros(log_q.shape)
-    if difference is not None:
-        d[taken] = difference[taken]
-    elif q.given is None or p.given is None:
-        d[taken] = q.logits[taken] - p.logits[taken]
-    else:
-        d[taken] = log_quotient(q.given[taken], p.given[taken])
+    taken = q.logits > -np.inf
+    log_q = np.log(of_q)
+    if q.given is None:
+        log_q = q.logits - scipy.special.logsumexp(q.logits, axis=1, keepdims=True)
+    if difference is None:
+        difference = _difference(q, p, taken)
+    d = np.where(taken, difference, 0.0)
     # A constant for each row has no effect; without it, rounding is relative to the differences.
-    d = np.where(taken, d - (probabilities * d).sum(axis=1, keepdims=True), 0.0)
+    mean = (of_q * d).sum(axis=1, keepdims=True)
+    d_error = np.where(taken, EPS * (2.0 * np.abs(d) + 2.0 * np.abs(mean)), 0.0)
+    d = np.where(taken, d - mean, 0.0)
     missed = np.where(taken, 0.0, of_p).sum(axis=1)
-    near = np.log1p((probabilities * phi(-d)).sum(axis=1))
-    far = scipy.special.logsumexp(np.where(taken, log_q - d, -np.inf), axis=1)
-    kl = np.where(np.abs(d).max(axis=1) < 1.0, near, far)
+    # The terms q (e^-d - 1 + d); where d is large, q may be rounded to 0 and e^-d overflow.
+    tilted = np.exp(np.where(taken, log_q - d, -np.inf))
+    gap = np.where(d < -50.0, tilted + of_q * (d - 1.0), of_q * phi(-d))
+    slope = np.abs(np.where(d < -50.0, tilted, of_q * np.expm1(-d)))
+    excess = gap.sum(axis=1)
+    excess_error = (slope * d_error + 8.0 * EPS * gap).sum(axis=1)
+    log_excess = np.log1p(excess)
+    far = ~np.isfinite(excess)
+    log_excess[far] = scipy.special.logsumexp(np.where(taken, log_q - d, -np.inf)[far], axis=1)
     # Where p's probability of what q can take is small, it is summed: 1 less the rest loses digits.
     kept = np.where(taken, of_p, 0.0).sum(axis=1)
-    kl = kl - np.where(missed < 0.5, np.log1p(-np.minimum(missed, 0.5)), np.log(kept))
-    return Transitions(
-        probabilities, log_q, np.where(taken, d + kl[:, None], 0.0), kl, missed, start
+    log_kept = np.where(missed < 0.5, np.log1p(-np.minimum(missed, 0.5)), np.log(kept))
+    kl = log_excess - log_kept
+    kl_error = np.where(far, d_error.max(axis=1), excess_error / (1.0 + excess))
+    kl_error += 4.0 * EPS * (log_excess - log_kept)
+    ell = np.where(taken, d + kl[:, None], 0.0)
+    ell_error = np.where(taken, d_error + kl_error[:, None] + EPS * np.abs(ell), 0.0)
+    return Transitions(of_q, log_q, ell, ell_error, kl, kl_error, missed, start)
+
+
+def _difference(q: NextToken, p: NextToken, taken: NDArray[np.bool_]) -> Vector:
+    """log q - log p up to a constant for each row, where q can be taken."""
+    if q.given is not None and p.given is not None:
+        v, w = np.where(taken, q.given, 1.0), np.where(taken, p.given, 1.0)
+        near = np.abs(v - w) < 0.5 * w
+        far = np.where((v > _TINY) & (w > _TINY), np.log(v / w), np.log(v) - np.log(w))
+        return np.where(near, np.log1p(np.where(near, (v - w) / w, 0.0)), far)
+    # Large logits with small differences: those to one token of the row are exact as two numbers.
+    at = np.argmax(q.logits, axis=1)[:, None]
+    (a, a_rest), (b, b_rest) = (
+        _minus(np.where(taken, of.logits, 0.0), np.take_along_axis(of.logits, at, axis=1))
+        for of in (q, p)
     )
+    return np.asarray((a - b) + (a_rest - b_rest))
+
+
+def _minus(x: Vector, y: Vector) -> tuple[Vector, Vector]:
+    """x - y as the sum of two numbers, without an error (Knuth's two-sum)."""
+    total = x - y
+    part = total - x
+    return total, (x - (total - part)) - (y + part)

@@ -27,7 +27,7 @@ from mckl.families.independent import Independent
 from mckl.families.normal_scores import NormalScores
 from mckl.families.parameters import check_names, missing, numbers, one_length
 from mckl.families.quadratic_form import QuadraticForm, full, radial, radial_groups
-from mckl.families.quadratic_law import Coefficients, QuadraticLaw
+from mckl.families.quadratic_law import Coefficients, Errors, QuadraticLaw
 from mckl.text import listed
 
 
@@ -165,16 +165,6 @@ class Correlated(_Normal):
         )
         return [Factor(1, q, p)]
 
-    @property
-    def reverse_kl(self) -> float:
-        """KL(p||q) in nats, in the same rotated coordinates, where rho becomes 1 / rho."""
-        a, b, _, weight = self.coefficients
-        square = 1.0 + 2.0 * a  # rho^2, which has lost digits where p is far wider than q
-        if square.min() < 1e-3:
-            return super().reverse_kl
-        gap = x_minus_log1p(-2.0 * a / square)
-        return 0.5 * float(weight @ (gap + (b / square) ** 2))
-
     def integrals(self) -> base.Integrals:
         """KL and variance from traces and determinants, without the rotation.
 
@@ -189,23 +179,17 @@ class Correlated(_Normal):
         variance = 0.5 * np.sum(less * less.T) + moved @ self.q_cov @ moved
         return base.Integrals(float(kl), float(variance))
 
+    @cached_property
+    def _rotated(self) -> tuple[Coefficients, Errors]:
+        from mckl.families.rotation import rotated  # loads scipy.linalg
+
+        return rotated(self.q_mean, self.q_cov, self.p_mean, self.p_cov)
+
     def _coefficients(self) -> Coefficients:
-        """The coefficients in rotated coordinates, which keep all digits near q = p.
+        return self._rotated[0]
 
-        With Sigma_p = R R^T and R^-1 (Sigma_q - Sigma_p) R^-T = W diag(2a) W^T they are a and
-        b = rho W^T R^-1 (mu_q - mu_p), where rho^2 = 1 + 2a.
-        """
-        from scipy.linalg import cholesky, eigh, solve_triangular
-
-        root = cholesky(self.p_cov, lower=True)
-        half = solve_triangular(root, self.q_cov - self.p_cov, lower=True)
-        within = solve_triangular(root, half.T, lower=True)
-        twice_a, rotation = eigh(0.5 * (within + within.T))
-        shift = rotation.T @ solve_triangular(root, self.q_mean - self.p_mean, lower=True)
-        twice_a = _snapped(twice_a)
-        b = np.sqrt(1.0 + twice_a) * shift
-        kl = 0.5 * (x_minus_log1p(twice_a) + shift * shift)
-        return Coefficients(0.5 * twice_a, b, kl, np.ones(b.size))
+    def _law(self) -> QuadraticLaw:
+        return QuadraticLaw(*self._rotated)
 
 
 class Factored(Correlated):
@@ -241,38 +225,11 @@ class Factored(Correlated):
         turned = m.T @ moved
         return base.Integrals(float(kl), float(0.5 * np.sum(less * less) + turned @ turned))
 
-    def _coefficients(self) -> Coefficients:
-        """The coefficients from M = L_p^-1 L_q = W diag(rho) V^T, its singular values.
+    @cached_property
+    def _rotated(self) -> tuple[Coefficients, Errors]:
+        from mckl.families.rotation import rotated_roots  # loads scipy.linalg
 
-        Near q = p they follow from E = M - I, which is solved for by itself, so that all digits are
-        kept: 2a are the eigenvalues of M M^T - I = E + E^T + E E^T.
-        """
-        from scipy.linalg import eigh, solve_triangular, svd
-
-        apart = solve_triangular(self.p_root, self.q_root - self.p_root, lower=True)
-        if np.linalg.norm(apart) < 0.5:
-            twice_a, rotation = eigh(apart + apart.T + apart @ apart.T)
-            rho = np.sqrt(1.0 + twice_a)
-        else:
-            rotation, rho, _ = svd(solve_triangular(self.p_root, self.q_root, lower=True))
-            rotation, rho = rotation[:, ::-1], rho[::-1]
-            twice_a = (rho - 1.0) * (rho + 1.0)
-        shift = rotation.T @ solve_triangular(self.p_root, self.q_mean - self.p_mean, lower=True)
-        far = np.abs(twice_a) > 0.5
-        near = x_minus_log1p(np.where(far, 0.0, twice_a))
-        kl = 0.5 * (np.where(far, twice_a - 2.0 * np.log(rho), near) + shift * shift)
-        return Coefficients(0.5 * _snapped(twice_a), rho * shift, kl, np.ones(kl.size))
-
-
-# Eigenvalues that differ by less than this share of the largest are taken as equal.
-_SAME_EIGENVALUE = 1e-12
-
-
-def _snapped(values: Vector) -> Vector:
-    """Ascending values, in which neighbours that differ only by rounding become their mean."""
-    close = _SAME_EIGENVALUE * float(np.abs(values).max(initial=0.0))
-    group = np.concatenate(([0], np.cumsum(np.diff(values) > close)))
-    return np.asarray((np.bincount(group, values) / np.bincount(group))[group])
+        return rotated_roots(self.q_mean, self.q_root, self.p_mean, self.p_root)
 
 
 class Normal(base.Side):
@@ -386,8 +343,8 @@ def _square(name: str, value: Any, mean: Vector) -> Vector:
     if wrong.size:
         i, j = wrong[0]
         raise ValueError(
-            f"normal: {name} {matrix[i, j]:g} (row {i + 1}, column {j + 1}), expected a finite "
-            "number"
+            f"normal: {name} {matrix[i, j]:g} (row {i + 1}, column {j + 1}, from 1), expected a "
+            "finite number"
         )
     return matrix
 

@@ -142,13 +142,13 @@ def _windows(rate: float, p_rate: float, d: float) -> tuple[Vector, Vector, int]
 
     Moments with higher powers than the last are not known.
     """
-    means = [rate, p_rate]
-    # log E r^k is rate (e^(-k d) - 1) - k (p_rate - rate).
-    while len(means) <= _POWERS:
-        k = len(means)
-        if not rate * float(phi(-k * d) - k * phi(-d)) < _LARGEST:
-            break
-        means.append(rate * math.exp(-k * d))
+    # log E r^k is rate (e^(-k d) - 1) - k (p_rate - rate), and the tilted mean rate e^(-k d).
+    k = np.arange(_POWERS + 1.0)
+    with np.errstate(over="ignore", invalid="ignore"):
+        known = rate * (phi(-k * d) - k * phi(np.full(k.size, -d))) < _LARGEST
+    known[:2] = True
+    powers = int(np.argmin([*known, False])) - 1
+    means = [rate, p_rate, *(rate * np.exp(-k[2 : powers + 1] * d)).tolist()]
     spans: list[list[float]] = []
     for mean in sorted(means):
         half = _WIDE * math.sqrt(mean) + _MORE
@@ -159,11 +159,11 @@ def _windows(rate: float, p_rate: float, d: float) -> tuple[Vector, Vector, int]
             spans.append([low, high, mean])
     counts, steps = [], []
     for low, high, mean in spans:
-        step = 1.0 if mean < _SUMMED else math.floor(math.sqrt(mean) / 3.0)
+        step = 1.0 if mean < _SUMMED else float(math.floor(math.sqrt(mean) / 3.0))
         n = np.arange(low, high + 1.0, step)
         counts.append(n)
         steps.append(step * (1.0 - 2.0 * (np.arange(n.size) % 2)))
-    return np.concatenate(counts), np.concatenate(steps), len(means) - 1
+    return np.concatenate(counts), np.concatenate(steps), powers
 
 
 def _log_probability(n: Vector, rate: Vector) -> tuple[Vector, Vector]:

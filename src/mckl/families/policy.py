@@ -21,6 +21,7 @@ from mckl.draw.form import Seconds
 from mckl.draw.streams import generator
 from mckl.exact.chain import ChainLaw, direct
 from mckl.exact.lengths import PerToken, per_token
+from mckl.exact.moments import Function
 from mckl.families.base import Family, Integrals, Pair, Side
 from mckl.families.bigrams import fit
 from mckl.families.chain_scores import MOST_STATES, ChainScores
@@ -69,7 +70,7 @@ class PolicyPair(Pair):
             ends = np.full(len(q.logits), -math.inf)
             ends[stop] = 0.0
             q, p = q.replace_row(stop, ends), p.replace_row(stop, ends)
-        reached = np.flatnonzero(_reachable(q.probabilities > 0, start > 0))
+        reached = np.flatnonzero(_reachable(q.logits > -np.inf, start > 0))
         self._check(q, p, reached, stop)
         self.stop = None if stop is None else int(np.searchsorted(reached, stop))
         self.transitions = transitions(q, p, start, difference).of(reached)
@@ -77,22 +78,24 @@ class PolicyPair(Pair):
     def _check(
         self, q: NextToken, p: NextToken, reached: NDArray[np.intp], stop: int | None
     ) -> None:
-        wrong = (q.probabilities > 0) & (p.logits == -np.inf)
+        wrong = (q.logits > -np.inf) & (p.logits == -np.inf)
         wrong = wrong[reached]
         if wrong.any():
             row, token = np.argwhere(wrong)[0]
             raise ValueError(
-                f"policy: p is 0 and q is not for token {token} after token {reached[row]}: "
-                "KL is infinite"
+                f"policy: p is 0 and q is not for token {token} after token {reached[row]}, "
+                "counted from 0: KL is infinite"
             )
         if stop is None:
             return
         ends = np.zeros(len(q.logits), dtype=bool)
         ends[stop] = True
-        stops = _reachable((q.probabilities > 0).T, ends)[reached]
+        stops = _reachable((q.logits > -np.inf).T, ends)[reached]
         if not stops.all():
             token = reached[int(np.argmin(stops))]
-            raise ValueError(f"policy: q never stops: token {stop} cannot follow token {token}")
+            raise ValueError(
+                f"policy: q never stops: token {stop} cannot follow token {token}, counted from 0"
+            )
 
     def _law(self) -> ChainLaw:
         return ChainLaw(self.transitions, self.dimension)
@@ -140,8 +143,8 @@ class PolicyPair(Pair):
         (2.0, 0.223144, 0.490902)
         """
         of = self.transitions
-        table, _ = of.table(name)
-        total = float(self.law.sums((name,), False, 1)[1])
+        table = of.table(Function(name)).of.value
+        total = self.law.sums((Function(name),), False, 1).at(1).value
         return per_token(of.q, table, of.start, total, self.dimension, self.stop)
 
     def form(self) -> PolicyForm:

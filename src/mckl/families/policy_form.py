@@ -19,6 +19,7 @@ from mckl.arrays import Vector
 from mckl.draw.alias import alias_tables
 from mckl.draw.form import Form
 from mckl.exact.chain import Transitions
+from mckl.exact.moments import Function
 
 # Sequences of one replicate that are drawn together. Their random numbers depend on it.
 _BLOCK, _BLOCK_TOKENS, _LEAST_BLOCK = 1024, 2**20, 64
@@ -87,7 +88,9 @@ class Sequences:
         self._threshold, self._next = cells.threshold, cells.token * self._states
         self._names, self._forms = len(names), len(forms)
         columns = [
-            cells.of_table(form.transitions.table(name)[0]) for name in names for form in forms
+            cells.of_table(form.transitions.table(Function(name)).of.value)
+            for name in names
+            for form in forms
         ]
         self._tables, done = [], 0
         for width in _WIDTHS:

@@ -170,7 +170,7 @@ def theory(law: Law, paired: bool, moments: JointMoments) -> UnitTheory:
             f"the integral of the variance is only known to {variance.relative:.1g} of it"
         )
     var_e, u2e, third, fourth = variance.value, of(2, 1), of(3, 0), of(4, 0)
-    of_bias_error = of.bound(2, 1) / math.sqrt(var_e)
+    of_bias_error = of.bound(2, 1) / math.hypot(math.sqrt(var_e), u2e)
     if not of_bias_error <= LARGEST_ERROR:
         u2e = math.nan
     of_variance = (

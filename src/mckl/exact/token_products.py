@@ -1,0 +1,230 @@
+"""Joint moments of r and k3 of whole sequences of a Markov chain, by one recursion over its tokens.
+
+Let R = prod r - 1 over the tokens that are still to come after a state, and let y be k3 of these
+tokens together, less its mean and less slope R. For a token with x = r - 1 and k = r - 1 + l, with
+R' and y' over the tokens after it,
+
+    R = x + R' + x R',        y = e + y' + (1 - slope) x R',
+    e = k - slope x + E k3' - E k3,
+
+where E k3 is that of the state before the token and E k3' that of the state after it. All of
+x, e, R and y have mean 0 given the state before. So the moments of (R, y) follow backwards from the
+last token, and nothing cancels that does not cancel within a token (docs/theory.md, section 2.5).
+
+Where p can take tokens that q never takes, x does not have mean 0. Then p is given that it takes
+none of them in all tokens to come: its transitions are p(a, b) P_b / P_a, where P is the
+probability of this, with the same number of tokens left.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections import Counter
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+
+from mckl.arrays import Vector
+from mckl.exact import joint
+from mckl.exact.moments import EPS, Moments, settled
+from mckl.exact.phi import phi
+
+_SETTLED = 4.0 * EPS  # the largest relative change in a step that is ignored
+_LARGE = -50.0  # where l is below this, q r is computed as p, since r may overflow
+_ROUNDING = 4.0 * EPS  # a bound on what the rounding of a token adds to a moment, relative to it
+
+
+class Steps(NamedTuple):
+    """Transitions from some states to all others: what `Transitions` has of them, row by row."""
+
+    q: Vector
+    log_q: Vector
+    ell: Vector
+    ell_error: Vector
+    missed: Vector
+
+
+class _After(NamedTuple):
+    """What depends on the state after a token.
+
+    log_kept    the log probability that p takes no token that q never takes, up to a constant
+    mean        the mean of k3 of the tokens to come, up to a constant
+    mean_error  a bound on its error
+    """
+
+    log_kept: Vector
+    mean: Vector
+    mean_error: Vector
+
+
+class _Token(NamedTuple):
+    """The functions of one token, and how far rounding can move them.
+
+    powers   q x^i e^j for i + j <= order, in the order of `joint.indices`
+    x_error  for each order n, the largest norm (E |error of x|^n)^(1/n) after any state
+    e_error  the same of e
+    """
+
+    powers: Vector
+    x_error: Vector
+    e_error: Vector
+
+
+@np.errstate(over="ignore", invalid="ignore", divide="ignore", under="ignore")
+def token_products(
+    steps: Steps, start: Vector, tokens: int, order: int, slope: float, rest: float
+) -> Moments:
+    """The joint moments of (R, y), shape (order + 1, order + 1); `rest` is 1 - slope.
+
+    A moment that exceeds float64 makes all of its order NaN.
+    """
+    found = _products(steps, start, tokens, order, slope, rest)
+    if order == 2 or np.isfinite(found.value).all():
+        return found
+    lower = token_products(steps, start, tokens, order - 1, slope, rest)
+    value, error = found
+    total = np.add.outer(np.arange(order + 1), np.arange(order + 1))
+    value[:-1, :-1] = np.where(total[:-1, :-1] < order, lower.value, math.nan)
+    error[:-1, :-1] = np.where(total[:-1, :-1] < order, lower.error, math.inf)
+    value[total == order], error[total == order] = math.nan, math.inf
+    return Moments(np.where(total > order, 0.0, value), np.where(total > order, 0.0, error))
+
+
+def _products(
+    steps: Steps, start: Vector, tokens: int, order: int, slope: float, rest: float
+) -> Moments:
+    moments, terms = _terms(order)
+    times = sum(rest**power * of for power, of in enumerate(terms))
+    states = start.size
+    known = np.zeros((len(moments), states))
+    known[0] = 1.0
+    reference = int(np.argmax(start @ steps.q))
+    after, token, fixed = _After(*np.zeros((3, states))), None, False
+    x_error, e_error = np.zeros((2, order + 1))
+    for _ in range(tokens):
+        if not fixed:
+            token, new = _token(steps, after, order, slope, rest)
+            away = new._replace(
+                log_kept=new.log_kept - new.log_kept[reference],
+                mean=new.mean - new.mean[reference],
+            )
+            fixed = not any(
+                np.abs(a - b).max() > _SETTLED * np.abs(a).max()
+                for a, b in zip(away[:2], after[:2], strict=True)
+            )
+            after = away
+        known = np.tensordot(times, token.powers @ known.T, ((1, 2), (0, 2)))
+        x_error, e_error = x_error + token.x_error, e_error + token.e_error
+    first = Steps(start[None], np.log(start)[None], *np.zeros((2, 1, states)), np.zeros(1))
+    token, _ = _token(first, after, order, slope, rest)
+    known = np.tensordot(times, token.powers @ known.T, ((1, 2), (0, 2)))
+    value = np.zeros((order + 1, order + 1))
+    for m, of in zip(moments, known[:, 0], strict=True):
+        value[m] = of
+    x_error, e_error = x_error + token.x_error, e_error + token.e_error
+    return settled(value, _bounds(value, x_error, e_error, tokens + 1, rest))
+
+
+def _token(
+    of: Steps, after: _After, order: int, slope: float, rest: float
+) -> tuple[_Token, _After]:
+    """The functions of a token, and what depends on the state before it."""
+    ell, ell_error, log_kept = of.ell, of.ell_error, np.zeros(len(of.q))
+    if of.missed.any() or after.log_kept.any():
+        p = np.exp(of.log_q - of.ell)
+        lost = of.missed - p @ np.expm1(after.log_kept)
+        kept = p @ np.exp(after.log_kept)
+        log_kept = np.where(lost < 0.5, np.log1p(-np.minimum(lost, 0.5)), np.log(kept))
+        ell = np.where(of.log_q > -np.inf, ell + log_kept[:, None] - after.log_kept, 0.0)
+        ell_error = ell_error + 4.0 * EPS * (np.abs(log_kept)[:, None] + np.abs(after.log_kept))
+    x, k = np.expm1(-ell), phi(-ell)
+    of_ratio = rest * x if rest else np.zeros_like(x)
+    close, far = np.abs(k) + np.abs(slope * x), np.abs(ell) + np.abs(of_ratio)
+    y = np.where(close < far, k - slope * x, ell + of_ratio)
+    taken = of.q > 0
+    weighted = np.where(taken, of.q * k, 0.0)
+    weighted = np.where(ell < _LARGE, np.exp(of.log_q - ell) + of.q * (ell - 1.0), weighted)
+    own = weighted.sum(axis=1)
+    mean = own + of.q @ after.mean
+    mean_error = 8.0 * EPS * own + of.q @ (after.mean_error + 4.0 * EPS * np.abs(after.mean))
+    e = y + (after.mean - mean[:, None])
+    x_error = (1.0 + x) * ell_error + EPS * np.abs(x)
+    e_error = np.abs(slope - of_ratio) * ell_error + 2.0 * EPS * np.minimum(close, far)
+    e_error += EPS * (np.abs(after.mean) + np.abs(mean)[:, None])
+    e_error += after.mean_error + mean_error[:, None]
+    powers: dict[joint.Index, Vector] = {(0, 0): of.q}
+    for i, j in joint.indices(2, order):
+        if i:
+            powers[i, j] = powers[i - 1, j] * x
+        elif j:
+            powers[i, j] = powers[i, j - 1] * e
+    norms = ([_norm(of.q, error, n) for n in range(order + 1)] for error in (x_error, e_error))
+    token = _Token(np.stack([*powers.values()]), *map(np.array, norms))
+    return token, _After(log_kept, mean, mean_error)
+
+
+def _norm(q: Vector, error: Vector, n: int) -> float:
+    """The largest (E error^n)^(1/n) after any state."""
+    most = float(error.max())
+    if n < 2 or not most:
+        return 0.0
+    return most * float((q * (error / most) ** n).sum(axis=1).max()) ** (1.0 / n)
+
+
+def _bounds(value: Vector, x_error: Vector, e_error: Vector, tokens: int, rest: float) -> Vector:
+    """Bounds on the errors of the moments E R^i y^j, by Hoelder's inequality.
+
+    With the norms |R| and |y| of order i + j, a moment is at most |R|^i |y|^j. The errors of x and
+    e add up over tokens; R moves by (1 + R) times that of x, and y by that of e and rest x R.
+    """
+    order = len(value) - 1
+    out = np.zeros_like(value)
+    for i, j in joint.indices(2, order):
+        n = i + j
+        if n < 2:
+            continue
+        r, y = size(value[:, 0], n), size(value[0], n)
+        r_moved = (1.0 + r) * x_error[n]
+        y_moved = e_error[n] + 2.0 * abs(rest) * r * r_moved
+        out[i, j] = _ROUNDING * tokens * r**i * y**j
+        if i:
+            out[i, j] += i * r ** (i - 1) * y**j * r_moved
+        if j:
+            out[i, j] += j * r**i * y ** (j - 1) * y_moved
+    return out
+
+
+def size(moments: Vector, n: int) -> float:
+    """(E |X|^n)^(1/n) from the moments of X, or a little more, as a scale for moments of order n."""
+    if n % 2 == 0:
+        return float(abs(moments[n])) ** (1.0 / n)
+    if len(moments) > n + 1:  # by the inequality of Cauchy and Schwarz
+        return float(abs(moments[n - 1]) * abs(moments[n + 1])) ** (0.5 / n)
+    return max(float(abs(moments[n])) ** (1.0 / n), size(moments, n - 1))
+
+
+@lru_cache(maxsize=8)
+def _terms(order: int) -> tuple[list[joint.Index], list[Vector]]:
+    """The moments of (R, y), and their coefficients in the recursion for each power of 1 - slope.
+
+    The coefficient [m, i, k] belongs to moment m of the tokens from this one on, to the power i of
+    (x, e) and the moment k of the tokens after it.
+    """
+    powers = list(joint.indices(2, order))
+    moments = [m for m in powers if sum(m) != 1]
+    out = np.zeros((order + 1, len(moments), len(powers), len(moments)))
+    # The terms of R and of y: powers of x, e, R', y' and 1 - slope.
+    rules = (
+        ((1, 0, 0, 0, 0), (0, 0, 1, 0, 0), (1, 0, 1, 0, 0)),
+        ((0, 1, 0, 0, 0), (0, 0, 0, 1, 0), (1, 0, 1, 0, 1)),
+    )
+    for m, (i, j) in enumerate(moments):
+        chosen = itertools.product(*(rules[0],) * i, *(rules[1],) * j)
+        for (x, e, r, y, power), times in Counter(
+            tuple(map(sum, zip(*of, strict=True))) if of else (0,) * 5 for of in chosen
+        ).items():
+            if (r, y) in moments:
+                out[power, m, powers.index((x, e)), moments.index((r, y))] = times
+    return moments, list(out)

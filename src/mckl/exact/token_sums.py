@@ -1,0 +1,167 @@
+"""Joint cumulants of sums over the tokens of a Markov chain, by the law of total cumulance.
+
+Let X_a be a sum of g(previous, next) over the tokens that are still to come after state a. If b is
+the next of these, X_a = g(a, b) + X_b, and
+
+    X_a - E X_a = d + (X_b - E X_b),        d = g(a, b) + E X_b - E X_a,
+
+where d has mean 0. So the cumulants after a follow from the moments of d and from the cumulants
+after b, backwards from the last token. Variances add up from means of squares; no square of a mean
+is subtracted. After every token the cumulants of one state, the reference, are taken off all
+others and added to the total. Once the rest no longer changes, each remaining token adds the same.
+
+Errors are carried along: those of the tables and of the probabilities, and every rounding.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from mckl.arrays import Vector
+from mckl.exact import joint
+from mckl.exact.moments import EPS, Moments, settled
+
+_SETTLED = 4.0 * EPS  # the largest relative change in a step that is ignored
+_SMALLEST = 5e-324  # the spacing of numbers near 0
+_ENTRIES = 2**17  # table entries that are handled at a time, so that arrays stay in cache
+
+
+class Table(NamedTuple):
+    """A function g(previous, next), and its means over the next token.
+
+    Both are `Moments`, of shape (states, states) and (states,). The means keep their digits where
+    g has both signs.
+    """
+
+    of: Moments
+    means: Moments
+
+
+def probability_error(q: Vector) -> Vector:
+    """A bound on the error of probabilities, which may be exponentials of logits."""
+    return EPS * q * (2.0 - np.log(np.where(q > 0, q, 1.0))) + _SMALLEST * (q > 0)
+
+
+@np.errstate(over="ignore", invalid="ignore")
+def token_sums(
+    q: Vector, start: Vector, tables: Sequence[Table], tokens: int, order: int
+) -> Moments:
+    """The joint cumulants of the tables' sums over a sequence; entries of order 1 are the means.
+
+    Parameters
+    ----------
+    q, start
+        The transition probabilities, shape (states, states), and the law of the state before the
+        first token, shape (states,).
+    tables
+        What is added up.
+    tokens
+        The number of tokens.
+    order
+        The largest total order. The result has the shape (order + 1,) * len(tables).
+    """
+    n = len(tables)
+    # Tables are scaled by powers of two, so that powers of their entries do not overflow.
+    units = [_unit(table.of.value) for table in tables]
+    tables = [
+        Table(*(Moments(*(np.ldexp(x, -unit) for x in part)) for part in table))
+        for table, unit in zip(tables, units, strict=True)
+    ]
+    shape = (order + 1,) * n
+    after = Moments(*np.zeros((2, *shape, start.size)))
+    total = np.zeros((*shape, 1))
+    reference = int(np.argmax(start @ q))
+    for step in range(tokens):
+        new = _before(q, tables, after, order)
+        share = new.value[..., reference, None]
+        apart = new.value - share
+        error = new.error + EPS * np.abs(apart)
+        moved = _largest(apart - after.value)
+        size = np.maximum(_largest(apart), np.abs(share))
+        grown = np.maximum((error - after.error).max(axis=-1, keepdims=True), 0.0)
+        total = total + share
+        error += EPS * np.abs(total)
+        if not (moved > _SETTLED * size).any():
+            left = tokens - 1 - step
+            total = total + left * share
+            error += left * (grown + moved + EPS * np.abs(share))
+            after = Moments(apart, error)
+            break
+        after = Moments(apart, error)
+    nothing = Moments(*np.zeros((2, 1, start.size))), Moments(*np.zeros((2, 1)))
+    first = _before(start[None], [Table(*nothing)] * n, after, order)
+    value = (total + first.value)[..., 0]
+    error = first.error[..., 0] + EPS * np.abs(value)
+    scale = sum(unit * power for unit, power in zip(units, np.indices(shape), strict=True))
+    return settled(np.ldexp(value, scale), np.ldexp(error, scale))
+
+
+def _unit(table: Vector) -> int:
+    finite = np.abs(table[np.isfinite(table)])
+    return int(np.frexp(finite.max())[1]) if finite.size else 0
+
+
+def _largest(x: Vector) -> Vector:
+    return np.abs(x).max(axis=-1, keepdims=True)
+
+
+def _before(q: Vector, tables: Sequence[Table], after: Moments, order: int) -> Moments:
+    """The cumulants before a token with probabilities q, shape (rows, states), from those after."""
+    n, (rows, states) = len(tables), q.shape
+    mu = joint.central_moments(after, n)
+    out = Moments(*np.zeros((2, *(order + 1,) * n, rows)))
+    for k in range(0, rows, size := max(1, _ENTRIES // states)):
+        here = slice(k, k + size)
+        some = [Table(*(Moments(*(x[here] for x in part)) for part in table)) for table in tables]
+        for array, part in zip(out, _rows_before(q[here], some, after, mu, order), strict=True):
+            array[..., here] = part
+    return out
+
+
+def _rows_before(
+    q: Vector, tables: Sequence[Table], after: Moments, mu: Moments, order: int
+) -> Moments:
+    n, q_error = len(tables), probability_error(q)
+    value, error = np.zeros((2, *(order + 1,) * n, len(q)))
+    away, away_most = [], []  # d of each table, and |d| plus its error
+    firsts = [tuple(int(v == k) for k in range(n)) for v in range(n)]
+    for first, ((g, g_error), (mean, mean_error)) in zip(firsts, tables, strict=True):
+        x, x_error = after.value[first], after.error[first]
+        value[first] = mean + q @ x
+        error[first] = mean_error + q @ x_error + (q_error + 2.0 * EPS * q) @ np.abs(x)
+        error[first] += EPS * (np.abs(mean) + np.abs(value[first]))
+        d = g + (x - value[first][:, None])
+        d_error = g_error + x_error + error[first][:, None]
+        d_error += EPS * (np.abs(x) + np.abs(value[first][:, None]) + np.abs(g))
+        away.append(d)
+        away_most.append(np.abs(d) + d_error)
+    powers = {(0,) * n: (q, q + q_error)}
+    for index in joint.indices(n, order):
+        if any(index):
+            v = next(k for k, power in enumerate(index) if power)
+            lower = tuple(power - (k == v) for k, power in enumerate(index))
+            of, most = powers[lower]
+            powers[index] = of * away[v], most * away_most[v]
+        of, most = powers[index]
+        left = [j for j in joint.indices(n, order - sum(index)) if sum(j) != 1]
+        left = [j for j in left if sum(j) + sum(index) > 1]
+        if not left:
+            continue
+        known, known_error = (np.stack([x[j] for j in left], axis=1) for x in mu)
+        terms = of @ known
+        rounding = most - np.abs(of) + (sum(index) + 2.0) * EPS * most
+        terms_error = most @ known_error + rounding @ np.abs(known)
+        for j, term, term_error in zip(left, terms.T, terms_error.T, strict=True):
+            both = tuple(a + b for a, b in zip(index, j, strict=True))
+            times = math.prod(map(math.comb, both, j))
+            value[both] += times * term
+            error[both] += times * term_error
+    means = [(value[first].copy(), error[first].copy()) for first in firsts]
+    out = joint.cumulants(settled(value, error), n)
+    for first, (of, most) in zip(firsts, means, strict=True):
+        out.value[first], out.error[first] = of, most
+    return out
