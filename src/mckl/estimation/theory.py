@@ -77,11 +77,11 @@ def _stratified(unit: UnitTheory, of: Balanced | None, samples: int) -> Exact:
             "the variances within strata are not known: the tails are too heavy, or too many "
             "coordinates differ"
         )
-        return Exact(unbiased_points, *law, "none", reason)
+        return Exact(unbiased_points, *law[:3], "none", reason)
     if not of.settled(samples):
         reason = "too few samples for the leading order to hold"
         return Exact(math.nan, math.nan, math.nan, math.nan, "none", reason)
-    return Exact(unbiased_points, *law, "exact" if of.exact else "asymptotic", None)
+    return Exact(unbiased_points, *law[:3], "exact" if of.exact else "asymptotic", None)
 
 
 # Samplers share it: what their points differ by comes after.
