@@ -40,6 +40,7 @@ _LARGEST = 720.0  # e^709.8 is the largest float64
 _CELLS = 2**15  # values of a function that are worked on at a time, so that arrays stay in cache
 
 _Rows = NDArray[np.intp]
+_Mask = NDArray[np.bool_]
 
 
 class Coordinates(NamedTuple):
@@ -122,7 +123,7 @@ class _Nodes(NamedTuple):
 
 
 def _pieces(
-    todo: _Rows, c: Coordinates, n: Vector, known: Vector, paired: bool, shared: bool, step: float
+    todo: _Rows, c: Coordinates, n: Vector, known: _Mask, paired: bool, shared: bool, step: float
 ) -> Iterator[tuple[_Rows, _Nodes]]:
     """The rows in pieces that need about as many nodes, with these nodes."""
     known = known[:, todo]
@@ -165,7 +166,7 @@ def _nodes(
     log_weight = np.log(step * slope / math.sqrt(2.0 * math.pi)) - 0.5 * g * g
     if paired:
         log_weight[1:] += math.log(2.0)
-    return _Nodes(g, log_weight, 1.0 - 2.0 * (k % 2))
+    return _Nodes(g, log_weight, np.where(k % 2, -1.0, 1.0))
 
 
 class _Points:
@@ -184,7 +185,7 @@ class _Points:
         )
         self.central = (square - 1.0) * c.a
         self.odd, self.odd_error = size * np.abs(c.b), size * b_error
-        linear, linear_error = 0.0, 0.0
+        linear = linear_error = np.zeros(1)
         if not paired:
             linear, linear_error = nodes.g * c.b, self.odd_error
             self.central = self.central + linear
@@ -249,8 +250,8 @@ class _Points:
             return self.ratio, error + 2.0 * EPS * (np.abs(self.expm1) + self.cosh)
         if f.name == "gap":
             return self.sinh, self.sinh * self.even_error + of_r * self.odd_error
-        # k3 less slope (r - 1) and its mean is slope (l - kl) + rest (phi(-l) - kl), which is also
-        # l - kl + rest (r - 1): near 0 the first has no terms that cancel, and far from it the second.
+        # k3 less slope (r - 1) and its mean is slope (l - kl) + rest (phi(-l) - kl), whose terms do
+        # not cancel where l is small, and l - kl + rest (r - 1), whose terms do not elsewhere.
         small = np.abs(self.even) < 1.0
         central, central_error = self.central * self.shrink, self.central_error * self.shrink
         mean, mean_error = c.kl * self.shrink, self.kl_error * self.shrink
@@ -270,9 +271,9 @@ class _Points:
 
 
 def _integrate(
-    at: _Points, functions: Sequence[Function], powers: dict[joint.Index, int], known: Vector,
+    at: _Points, functions: Sequence[Function], powers: dict[joint.Index, int], known: _Mask,
     value: Vector, error: Vector, rows: _Rows,
-) -> NDArray[np.bool_]:  # fmt: skip
+) -> _Mask:  # fmt: skip
     """Fills in the moments of some rows; returns for which of these the rule is too coarse."""
     nodes = at.nodes
     signs = np.stack((np.ones_like(nodes.alternate), nodes.alternate))
@@ -300,8 +301,8 @@ def _integrate(
             term, bound = term * weights[power], bound * weights[power]
         total, coarse = signs @ term
         rounding = bound.sum(axis=0)
-        value[(*index, rows)] = total
-        error[(*index, rows)] = rounding + np.abs(coarse)
+        value[index][rows] = total
+        error[index][rows] = rounding + np.abs(coarse)
         rough |= known[power] & (np.abs(coarse) > rounding)
     return rough
 
