@@ -174,7 +174,10 @@ class QuadraticLaw(Law):
                     whole = math.factorial(i)
                     value[i, 2] = whole * ((power * self._b2) @ w)
                     of_b = (np.abs(power) + moved) * 2.0 * e.b * b_size
-                    each = moved * b_size * np.maximum(b_size, e.mixed) + rounding * np.abs(power) * self._b2
+                    each = (
+                        moved * b_size * np.maximum(b_size, e.mixed)
+                        + rounding * np.abs(power) * self._b2
+                    )
                     error[i, 2] = whole * ((of_b + each) @ w)
                 power = power * t
                 if i:
