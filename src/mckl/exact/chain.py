@@ -31,10 +31,11 @@ from mckl.exact.moments import ELL, EPS, Function, Moments, settled
 from mckl.exact.phi import phi
 from mckl.exact.series import Algebra, algebra
 from mckl.exact.token_products import Steps, size, token_products
-from mckl.exact.token_sums import Table, token_sums
+from mckl.exact.token_sums import Table, probability_error, token_sums
 
 _SETTLED = 4.0 * EPS  # the largest relative change in a step that is ignored
 _NEAR = 0.5  # vectors within this distance of 1 are kept as their difference from 1
+_DEEP = -50.0  # r exceeds 1e21 where l is below this
 _MOST_EXPONENT = 300.0  # weights e^{s l} with a larger exponent are scaled down
 # Moments of (r, k3) from tilted cumulants are kept where their bounds are relatively this small.
 _TILTED_ERROR = 1e-12
@@ -93,10 +94,13 @@ class Transitions(NamedTuple):
             np.where(close < far, k - slope * x, l + of_ratio),
             np.abs(slope - of_ratio) * error + 4.0 * EPS * np.minimum(close, far),
         )
-        means = kl.value - rest * self.missed
-        return Table(
-            value, Moments(means, kl.error + abs(rest) * missed_error + EPS * np.abs(means))
-        )
+        # The row means of k3 itself, as sums of positive terms; q r is computed as p where r is large.
+        tilted, deep = np.exp(self.log_q - l), l < _DEEP
+        gap = np.where(deep, tilted + self.q * (l - 1.0), self.q * k)
+        gap_error = np.where(deep, tilted, self.q * np.abs(x)) * error + 8.0 * EPS * gap
+        means = gap.sum(axis=1) + slope * self.missed
+        missed_error = abs(slope) * missed_error + 2.0 * EPS * np.abs(means)
+        return Table(value, Moments(means, gap_error.sum(axis=1) + missed_error))
 
 
 def log_mean(
@@ -226,7 +230,8 @@ class ChainLaw(Law):
         # There R is r over its mean, less 1.
         scale = (1.0 - self.missed_mass) ** np.arange(len(value))[:, None]
         some = (slice(len(value)),) * 2
-        better = scale * error < found.error[some]
+        better = np.add.outer(*(np.arange(len(value)),) * 2) <= max(coarse)
+        better &= scale * error < found.error[some]
         found.value[some] = np.where(better, scale * value, found.value[some])
         found.error[some] = np.where(better, scale * error, found.error[some])
         return found
@@ -240,24 +245,25 @@ class ChainLaw(Law):
         """
         of, mean = self._of, 1.0 - self.missed_mass
         f, f_error = np.zeros((2, order + 1, order + 1))  # of r^m (l - KL)^j
-        for m in range(order + 1):
-            log, *kappa = self._tilted(-m, 4) * [1.0, 1.0, 2.0, 6.0, 24.0]
-            log_error, first_error = 8.0 * EPS * (1.0 + abs(log)), 0.0
-            if m:
-                first_error = 8.0 * EPS * (abs(kappa[0]) + self.kl)
-                kappa[0] -= self.kl
-                weight = np.exp(of.log_q - m * (of.ell - of.ell.min(axis=1, keepdims=True)))
-                moved = (weight * of.ell_error).sum(axis=1) / weight.sum(axis=1)
-                log_error += m * self._steps * float(moved.max())
-                first_error += (1.0 + m) * self._steps * float(moved.max())
-            else:
-                log, kappa[0] = 0.0, 0.0
-            plain, absolute = _moments(kappa), _moments(np.abs(kappa))
+        f[0], f_error[0] = joint.central_moments(self.ell(order), 1)
+        q_error = probability_error(of.q)
+        for m in range(1, order + 1):
+            log, *kappa = self._tilted(-m) * [1.0, 1.0, 2.0, 6.0, 24.0]
+            # How far rounding moves log E r^m and the mean of l, by the errors of every token.
+            weight = np.exp(of.log_q - m * (of.ell - of.ell.min(axis=1, keepdims=True)))
+            moved = m * of.ell_error + np.where(of.q > 0, q_error / of.q, 0.0)
+            of_row = (weight * moved).sum(axis=1) / weight.sum(axis=1)
+            log_error = self._steps * float(of_row.max())
+            mean_error = 8.0 * EPS * (abs(kappa[0]) + self.kl) + 2.0 * log_error
+            log_error += 8.0 * EPS * (1.0 + abs(log))
+            size = np.exp(log)
+            absolute = _moments([abs(kappa[0]) + self.kl, *np.abs(kappa[1:])])
+            plain = _moments([kappa[0] - self.kl, *kappa[1:]])
             for j in range(order - m + 1):
-                f[m, j] = math.exp(log) * plain[j] if log < 709.0 else math.inf
-                moved_by_first = j * absolute[j - 1] * first_error if j else 0.0
-                f_error[m, j] = (log_error + 8.0 * EPS * j) * absolute[j] + moved_by_first
-                f_error[m, j] *= math.exp(log) if log < 709.0 else math.inf
+                f[m, j] = size * plain[j]
+                f_error[m, j] = size * (log_error + 8.0 * EPS * j) * absolute[j]
+                if j:
+                    f_error[m, j] += size * j * absolute[j - 1] * mean_error
         value, error = np.zeros((2, order + 1, order + 1))
         for i, j in joint.indices(2, order):
             if i + j < 2:

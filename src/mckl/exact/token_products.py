@@ -30,8 +30,9 @@ from mckl.arrays import Vector
 from mckl.exact import joint
 from mckl.exact.moments import EPS, Moments, settled
 from mckl.exact.phi import phi
+from mckl.exact.token_sums import probability_error
 
-_SETTLED = 4.0 * EPS  # the largest relative change in a step that is ignored
+_SETTLED = 8.0 * EPS  # the largest relative change in a step that is ignored
 _LARGE = -50.0  # where l is below this, q r is computed as p, since r may overflow
 _ROUNDING = 4.0 * EPS  # a bound on what the rounding of a token adds to a moment, relative to it
 
@@ -106,15 +107,12 @@ def _products(
     for _ in range(tokens):
         if not fixed:
             token, new = _token(steps, after, order, slope, rest)
-            away = new._replace(
-                log_kept=new.log_kept - new.log_kept[reference],
-                mean=new.mean - new.mean[reference],
+            shares = (new.log_kept[reference], new.mean[reference])
+            fixed = all(
+                np.abs(now - share - last).max() <= _SETTLED * np.abs(now).max()
+                for now, share, last in zip(new[:2], shares, after[:2], strict=True)
             )
-            fixed = not any(
-                np.abs(a - b).max() > _SETTLED * np.abs(a).max()
-                for a, b in zip(away[:2], after[:2], strict=True)
-            )
-            after = away
+            after = _After(new.log_kept - shares[0], new.mean - shares[1], new.mean_error)
         known = np.tensordot(times, token.powers @ known.T, ((1, 2), (0, 2)))
         x_error, e_error = x_error + token.x_error, e_error + token.e_error
     first = Steps(start[None], np.log(start)[None], *np.zeros((2, 1, states)), np.zeros(1))
@@ -150,10 +148,11 @@ def _token(
     mean = own + of.q @ after.mean
     mean_error = 8.0 * EPS * own + of.q @ (after.mean_error + 4.0 * EPS * np.abs(after.mean))
     e = y + (after.mean - mean[:, None])
-    x_error = (1.0 + x) * ell_error + EPS * np.abs(x)
+    relative = np.where(taken, probability_error(of.q) / of.q, 0.0)
+    x_error = (1.0 + x) * ell_error + (EPS + 0.5 * relative) * np.abs(x)
     e_error = np.abs(slope - of_ratio) * ell_error + 2.0 * EPS * np.minimum(close, far)
     e_error += EPS * (np.abs(after.mean) + np.abs(mean)[:, None])
-    e_error += after.mean_error + mean_error[:, None]
+    e_error += 0.5 * relative * np.abs(e) + after.mean_error + mean_error[:, None]
     powers: dict[joint.Index, Vector] = {(0, 0): of.q}
     for i, j in joint.indices(2, order):
         if i:
@@ -199,10 +198,10 @@ def _bounds(value: Vector, x_error: Vector, e_error: Vector, tokens: int, rest: 
 def size(moments: Vector, n: int) -> float:
     """(E |X|^n)^(1/n) from the moments of X, or a little more, as a scale for moments of order n."""
     if n % 2 == 0:
-        return float(abs(moments[n])) ** (1.0 / n)
+        return float(np.abs(moments[n]) ** (1.0 / n))
     if len(moments) > n + 1:  # by the inequality of Cauchy and Schwarz
-        return float(abs(moments[n - 1]) * abs(moments[n + 1])) ** (0.5 / n)
-    return max(float(abs(moments[n])) ** (1.0 / n), size(moments, n - 1))
+        return float(np.prod(np.abs(moments[[n - 1, n + 1]]) ** (0.5 / n)))
+    return max(float(np.abs(moments[n]) ** (1.0 / n)), size(moments, n - 1))
 
 
 @lru_cache(maxsize=8)
