@@ -297,11 +297,18 @@ def between(q: Univariate, p: Univariate) -> Between:
 
 @lru_cache(maxsize=4096)
 def _strata(factor: Between) -> Strata:
-    def ell(u: Vector, upper: bool) -> Vector:
-        return factor.log_ratio(factor.q.quantile(u, upper))
+    def ell(u: Vector, upper: bool) -> tuple[Vector, Vector]:
+        x = factor.q.quantile(u, upper)
+        return factor.log_ratio(x), factor.log_ratio_error(x)
 
-    singular = [float(u) for u in factor.q.probability(np.array(factor.breakpoints))]
-    return Strata(ell, singular)
+    return Strata(ell, _singular(factor))
+
+
+def _singular(factor: Between) -> list[tuple[float, float]]:
+    """The probabilities below and above the breakpoints."""
+    x = np.array(factor.breakpoints)
+    q = factor.q
+    return list(zip(q.probability(x).tolist(), q.probability(x, True).tolist(), strict=True))
 
 
 @lru_cache(maxsize=4096)
@@ -310,9 +317,10 @@ def _definition(factor: Between) -> Dyadic:
 
     def ell(u: Vector, upper: bool) -> Vector:
         x = factor.q.quantile(u, upper)
-        return (factor.q.log_density(x) - factor.p.log_density(x))[None]
+        value = factor.q.log_density(x) - factor.p.log_density(x)
+        return np.stack((value[None], (factor.log_q_error(x) + factor.log_p_error(x))[None]))
 
-    return Dyadic(ell, [float(u) for u in factor.q.probability(np.array(factor.breakpoints))])
+    return Dyadic(ell, _singular(factor))
 
 
 class Coordinates(Pair):
