@@ -16,7 +16,7 @@ from mckl.draw.form import Seconds
 from mckl.exact.product import Tail
 from mckl.families.base import Family
 from mckl.families.independent import INDEPENDENT, Independent
-from mckl.families.parameters import check_names, missing, numbers
+from mckl.families.parameters import check_names, missing, numbers, shown_briefly
 from mckl.families.univariate import Univariate
 from mckl.text import nearest
 
@@ -203,7 +203,9 @@ def _side(given: Mapping[str, Any]) -> Independent:
         raise ValueError(f"mixture: weights add up to {total:.10g}, expected 1")
     components = given["components"]
     if not isinstance(components, Sequence) or isinstance(components, str):
-        raise ValueError(f"mixture: components {components!r}, expected a list of laws")
+        raise ValueError(
+            f"mixture: components {shown_briefly(components)}, expected a list of laws"
+        )
     if len(components) != weights.size:
         raise ValueError(
             f"mixture: {weights.size} weights for {len(components)} components, expected as many"
