@@ -375,7 +375,10 @@ def test_sobol_points_give_an_interval_by_scrambles():
         (("kl", "--q-mean", "1,", "--q-sd", "1", "--p-mean", "0", "--p-sd", "1"), "--q-mean: '1,'"),
         (("kl", "--q-mean", "", "--q-sd", "1", "--p-mean", "0", "--p-sd", "1"), "--q-mean: ''"),
         (("kl", "--q-mean", "nan", "--q-sd", "1", "--p-mean", "0", "--p-sd", "1"), "is nan"),
-        (("kl", "--q-mean", "1", "--q-sd", "1,0", "--p-mean", "0", "--p-sd", "1"), "number 2 of 2 is 0"),
+        (
+            ("kl", "--q-mean", "1", "--q-sd", "1,0", "--p-mean", "0", "--p-sd", "1"),
+            "number 2 of 2 is 0",
+        ),
         (("kl", "--q-mean", "1", "--q-sd", "1", "--p-mean", "0", "--p-sd", "-1"), "is -1"),
         (
             ("kl", "--q-mean", "1,2", "--q-sd", "1", "--p-mean", "0,1,2", "--p-sd", "1"),

@@ -163,7 +163,10 @@ BAD = {
     "latin.csv": (b"mean,sd\n1,\xff\n", "could not convert string"),
     "text.parquet": (b"PAR1 no", "not a readable .parquet file"),
     "infinite.csv": (b"mean,sd\ninf,1\n", "means: number 1 of 1 is inf, expected a finite"),
-    "negative.csv": (b"mean,sd\n1,1\n1,-2\n", "sds: number 2 of 2 is -2, expected a number greater"),
+    "negative.csv": (
+        b"mean,sd\n1,1\n1,-2\n",
+        "sds: number 2 of 2 is -2, expected a number greater",
+    ),
 }
 
 

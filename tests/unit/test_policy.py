@@ -340,10 +340,13 @@ _TABLE = [[0.7, 0.3], [0.4, 0.6]]
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"q": {"transitions": [[0.7, 0.3], [0.4, 0.5]]}}, "q's row 1, counted from 0, adds up to 0.9"),
-        ({"p": {"transitions": [[0.7, 0.2], [0.4, 0.6]]}}, "p's row 0, counted from 0, adds up to 0.9"),
+        ({"q": {"transitions": [[0.7, 0.3], [0.4, 0.5]]}},
+         "q's row 1, counted from 0, adds up to 0.9"),
+        ({"p": {"transitions": [[0.7, 0.2], [0.4, 0.6]]}},
+         "p's row 0, counted from 0, adds up to 0.9"),
         ({"q": {"transitions": [[0.7, 0.3]]}}, "transitions is 1 x 2, expected a square matrix"),
-        ({"q": {"transitions": [[0.7, 0.3], [1.4, -0.4]]}}, r"transitions -0.4 \(row 1, column 1, from 0\)"),
+        ({"q": {"transitions": [[0.7, 0.3], [1.4, -0.4]]}},
+         r"transitions -0.4 \(row 1, column 1, from 0\)"),
         ({"q": {"transitions": [[0.7], [0.4, 0.6]]}}, "expected a square matrix"),
         ({"q": {"logits": [[0, math.inf], [0, 0]]}}, r"logits inf \(row 0, column 1, from 0\)"),
         ({"q": {"logits": [[0, 0], [-math.inf, -math.inf]]}}, "q's row 1, counted from 0, adds up"),

@@ -152,7 +152,9 @@ def kl(q: Any, p: Any) -> float:
     Returns
     -------
     float
-        KL(q||p) in nats, by a closed form, or by quadrature where there is none.
+        KL(q||p) in nats, by a closed form, or by quadrature where there is none. For two
+        distributions that mckl has no family for, by the formula that torch or TensorFlow
+        Probability has registered, in float64, if samples agree with its number.
 
     Raises
     ------

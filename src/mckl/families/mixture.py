@@ -18,7 +18,7 @@ from mckl.exact.moments import EPS
 from mckl.families.base import Family
 from mckl.families.independent import INDEPENDENT, Independent
 from mckl.families.mixture_ratio import Weighted, log_ratio
-from mckl.families.parameters import check_names, missing, numbers
+from mckl.families.parameters import check_names, missing, numbers, shown_briefly
 from mckl.families.univariate import Terms, Univariate
 from mckl.text import nearest
 
@@ -213,7 +213,9 @@ def _side(given: Mapping[str, Any]) -> Independent:
         raise ValueError(f"mixture: weights add up to {total:.10g}, expected 1")
     components = given["components"]
     if not isinstance(components, Sequence) or isinstance(components, str):
-        raise ValueError(f"mixture: components {components!r}, expected a list of laws")
+        raise ValueError(
+            f"mixture: components {shown_briefly(components)}, expected a list of laws"
+        )
     if len(components) != weights.size:
         raise ValueError(
             f"mixture: {weights.size} weights for {len(components)} components, expected as many"

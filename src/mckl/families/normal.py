@@ -330,7 +330,7 @@ def _square(name: str, value: Any, mean: Vector) -> Vector:
     """A square matrix of finite numbers, a row for each mean; a number is a matrix of one row."""
     try:
         matrix = np.atleast_2d(np.asarray(value, dtype=np.float64))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ValueError(f"normal: {name}, expected rows of numbers of one length") from None
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or not matrix.size:
         raise ValueError(f"normal: {name} has shape {matrix.shape}, expected a square matrix")

@@ -249,7 +249,7 @@ class Policy(Side):
 def _whole(name: str, value: Any, least: int, expected: str) -> int:
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = math.nan
     if isinstance(value, bool) or not (number.is_integer() and number >= least):
         raise ValueError(f"policy: {name} {shown_briefly(value)}, expected {expected}")
