@@ -28,7 +28,7 @@ from mckl.draw.distribution import Distribution, Factor, Part
 from mckl.draw.form import Form, Seconds
 from mckl.exact.integrands import sums_over
 from mckl.exact.law import Law, Tilt
-from mckl.families.base import Pair, Side
+from mckl.families.base import Integrals, Pair, Side
 from mckl.families.scores import Scores
 from mckl.text import number
 
@@ -225,6 +225,10 @@ class Exponential(Side):
         Returns an array of shape (forms, samples).
         """
 
+    def integrals(self, p: Any) -> Integrals:
+        """Moments of l by sums of their definitions; NaN where the family has none."""
+        return Integrals(math.nan, math.nan)
+
     def against(self, p: Side) -> ExponentialPair:
         """The pair of this q and a p of the same family; ValueError for another family."""
         if type(p) is not type(self):
@@ -250,6 +254,9 @@ class ExponentialPair(Pair):
     @property
     def reverse_kl(self) -> float:
         return math.inf if self.line.log_mass < 0.0 else self.reversed().law.kl
+
+    def integrals(self) -> Integrals:
+        return self.q.integrals(self.p)
 
     def reversed(self) -> ExponentialPair:
         return self.p.against(self.q)

@@ -209,6 +209,17 @@ def _definition(factor: Between) -> Dyadic:
     return Dyadic(ell, [float(u) for u in factor.q.probability(np.array(factor.breakpoints))])
 
 
+@lru_cache(maxsize=4096)
+def _ratio(factor: Between) -> Dyadic:
+    """The ratio p / q at points that are drawn from p."""
+
+    def ratio(u: Vector, upper: bool) -> Vector:
+        x = factor.p.quantile(u, upper)
+        return np.exp(factor.p.log_density(x) - factor.q.log_density(x))[None]
+
+    return Dyadic(ratio, [float(u) for u in factor.p.probability(np.array(factor.breakpoints))])
+
+
 class Coordinates(Pair):
     """q and p with independent coordinates; factor i is the law of `counts[i]` coordinates."""
 
@@ -248,9 +259,15 @@ class Coordinates(Pair):
 
     def integrals(self) -> Integrals:
         """Integrals of the two log densities' difference over probabilities under q."""
+        counts = np.array(self.counts, float)
         moments = np.array([np.concatenate(_definition(f).moments()) for f in self.factors])
-        kl, variance = np.array(self.counts, float) @ moments
-        return Integrals(float(kl), float(variance))
+        higher = np.array([_definition(f).sums(1)[0][1:] for f in self.factors])
+        chi_square = math.nan
+        if self.law.is_finite((-2.0, -2.0)):  # elsewhere quadrature would find a finite number
+            ratios = np.array([_ratio(f).moments()[0][0] for f in self.factors])
+            with np.errstate(over="ignore", invalid="ignore"):
+                chi_square = float(np.expm1(counts @ np.log(ratios)))
+        return Integrals(*map(float, (*counts @ moments, *counts @ higher)), chi_square)
 
     def distributions(self) -> Sequence[Factor] | None:
         factors = []

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from mckl.draw.points import SAMPLERS
 from mckl.estimation.theory import exact
 from mckl.estimation.values import ESTIMATORS
+from mckl.families.base import Pair
 from mckl.study.settings import Setting
 
 
@@ -44,6 +45,11 @@ def theory_rows(
             yield columns
 
 
+def _reverse_kl_integral(pair: Pair) -> float:
+    """KL(p||q) by quadrature; NaN where it is infinite, which no quadrature can tell."""
+    return pair.reversed().integrals().kl if math.isfinite(pair.reverse_kl) else math.nan
+
+
 def setting_rows(settings: Sequence[Setting]) -> dict[str, list[object]]:
     """The columns of settings.parquet."""
     columns: dict[str, list[object]] = {}
@@ -52,6 +58,7 @@ def setting_rows(settings: Sequence[Setting]) -> dict[str, list[object]]:
         law = pair.law
         _, variance, third, fourth = law.cumulants(4)
         by_quadrature = pair.integrals()
+        skewness, excess_kurtosis = by_quadrature.shape
         row = {
             "setting": setting.name,
             "case": setting.case,
@@ -63,10 +70,14 @@ def setting_rows(settings: Sequence[Setting]) -> dict[str, list[object]]:
             "kl": law.kl,
             "kl_integral": by_quadrature.kl,
             "reverse_kl": pair.reverse_kl,
+            "reverse_kl_integral": _reverse_kl_integral(pair),
             "log_ratio_variance": variance,
             "log_ratio_variance_integral": by_quadrature.log_ratio_variance,
             "log_ratio_skewness": third / variance / math.sqrt(variance) if variance else math.nan,
+            "log_ratio_skewness_integral": skewness,
             "log_ratio_excess_kurtosis": fourth / variance / variance if variance else math.nan,
+            "log_ratio_excess_kurtosis_integral": excess_kurtosis,
+            "chi_square_integral": by_quadrature.chi_square,
             "k3_variance_finite": law.is_finite((-2, -2)) and law.is_finite((0, 0), 2),
         }
         for key, value in row.items():

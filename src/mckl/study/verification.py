@@ -13,17 +13,32 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.special import ndtri, xlogy
+from scipy.special import ndtr, ndtri, xlogy
 
 from mckl.arrays import Vector
 from mckl.study import cells as by_cell
-from mckl.study.identities import kl_rows, repeat_rows, variance_rows
+from mckl.study.budget_gate import budget_rows
+from mckl.study.derived import copied_rows, exact_mse_rows, summary_rows
+from mckl.study.identities import (
+    kl_rows,
+    repeat_rows,
+    reverse_kl_rows,
+    shape_rows,
+    unit_rows,
+    variance_rows,
+)
 from mckl.study.pooled import ALL, pooled
 from mckl.study.tails import (
     chebyshev_p_value,
     chernoff_p_value,
+    correlation_bound,
+    correlation_score,
     gamma_bounds,
     gamma_p_value,
+    median_bound,
+    median_p_value,
+    nonnegative_bound,
+    nonnegative_p_value,
     shortfall_p_value,
 )
 
@@ -35,6 +50,7 @@ _COLUMNS = ["quantity", "measured", "exact", "z", "p_value", "passed", "test", "
 _NONE, _ROUNDING, _GAMMA, _BOUND, _SQUARES, _SHARES = (
     "none", "rounding", "gamma", "chebyshev", "bennett", "chernoff"
 )  # fmt: skip
+_NONNEGATIVE, _MEDIAN, _CORRELATION = by_cell.NONNEGATIVE, by_cell.MEDIAN, by_cell.CORRELATION
 BOUNDS = (_BOUND, _SQUARES)  # tests that hold for every law and detect only gross errors
 
 
@@ -45,7 +61,10 @@ def _tested(rows: pd.DataFrame) -> pd.DataFrame:
         for name in ("measured", "exact", "sd", "skewness", "excess", "margin", "part")
     )
     floor = rows["floor"].to_numpy(float)
-    count, low, high = (rows[name].to_numpy(float) for name in ("count", "low", "high"))
+    count, low, high, replicates, square = (
+        rows[name].to_numpy(float) for name in ("count", "low", "high", "replicates", "square")
+    )
+    chosen = rows["test"].to_numpy(str)
     off = measured - exact
     off = np.sign(off) * np.maximum(np.abs(off) - margin, 0.0)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -55,15 +74,34 @@ def _tested(rows: pd.DataFrame) -> pd.DataFrame:
         z = np.where((sd == 0) & ~close, np.inf, z)
         z = np.where(np.isfinite(sd), z, np.nan)
         relative, relative_sd = off / exact, sd / exact
+        correlated = correlation_score(measured, exact, replicates)
+        ratio = np.where(close, 0.0, measured / exact)
+    z = np.where(chosen == _CORRELATION, correlated, z)
     test = np.select(
         [~np.isfinite(sd), (sd == 0) | close, np.isfinite(count), rows["trusted"].to_numpy(bool),
          np.isfinite(part)],
         [_NONE, _ROUNDING, _SHARES, _GAMMA, _SQUARES], _BOUND,
     )  # fmt: skip
     test = np.where((test == _ROUNDING) & (sd > 0) & np.isfinite(count), _SHARES, test)
+    test = np.where(chosen != "", chosen, test)
     p = np.select(
-        [test == name for name in (_NONE, _ROUNDING, _SHARES, _GAMMA, _SQUARES)],
         [
+            test == name
+            for name in (
+                _NONNEGATIVE,
+                _MEDIAN,
+                _CORRELATION,
+                _NONE,
+                _ROUNDING,
+                _SHARES,
+                _GAMMA,
+                _SQUARES,
+            )
+        ],
+        [
+            nonnegative_p_value(relative, square, replicates),
+            median_p_value(ratio, replicates),
+            np.where(np.isnan(z), 0.0, 2.0 * ndtr(-np.abs(z))),
             np.full(len(rows), np.nan),
             np.where(np.isinf(z), 0.0, 1.0),
             chernoff_p_value(measured, count, low, high),
@@ -95,6 +133,16 @@ def _smallest_errors(rows: pd.DataFrame, share: float) -> Vector:
         room = 1.0 - sure * sd / exact
         of_square = np.where(room > 0, (1.0 + (margin + far * sd) / exact) / room - 1.0, np.inf)
         error = np.where(mean, of_mean, of_square)
+    replicates, square = (rows[name].to_numpy(float) for name in ("replicates", "square"))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        bias = {
+            _NONNEGATIVE: exact * nonnegative_bound(share, square, replicates),
+            # Few replicates are more than two standard deviations below their expectation.
+            _MEDIAN: (np.sqrt(median_bound(share, replicates)) + 2.0) * np.sqrt(exact),
+            _CORRELATION: correlation_bound(exact, sure - float(ndtri(share / 2.0)), replicates),
+        }
+        for name, value in bias.items():
+            error = np.where(test == name, value / rows["relative_to"].to_numpy(float), error)
     shares = test == _SHARES
     error[shares] = exact[shares] - _lowest_share(rows[shares], share) + sure * sd[shares]
     error = np.where(shares & (error > exact), np.nan, error)
@@ -115,7 +163,11 @@ def _lowest_share(rows: pd.DataFrame, p_value: float) -> Vector:
 
 
 def verify(
-    summary: pd.DataFrame, theory: pd.DataFrame, settings: pd.DataFrame, level: float = LEVEL
+    summary: pd.DataFrame,
+    theory: pd.DataFrame,
+    settings: pd.DataFrame,
+    budget: pd.DataFrame | None = None,
+    level: float = LEVEL,
 ) -> pd.DataFrame:
     """The rows of verification.parquet: first cells, then pools, then identities.
 
@@ -123,7 +175,7 @@ def verify(
 
     Parameters
     ----------
-    summary, theory, settings
+    summary, theory, settings, budget
         The tables of these names.
     level
         The largest probability of any false alarm in a correct study.
@@ -131,21 +183,34 @@ def verify(
     names = _KEYS[:-1]
     keys = ["setting", "sampler", "estimator", "samples"]
     law = theory[[*keys, "theory", "exact_skewness", "exact_excess_kurtosis"]]
-    law = law[law["theory"].isin(["exact", "asymptotic"])]
     cells = summary.astype(dict.fromkeys(names, str)).merge(
         law.astype(dict.fromkeys(keys[:3], str)), on=keys
     )
-    exact = cells[cells["theory"] == "exact"].reset_index(drop=True)
-    leading = cells[cells["theory"] == "asymptotic"].reset_index(drop=True)
+    kind, mean_alone = cells["theory"].to_numpy(str), by_cell.without_variance(cells)
+    exact, leading, nonnegative, others = (
+        cells[of].reset_index(drop=True)
+        for of in (
+            (kind == "exact") & ~mean_alone, kind == "asymptotic", mean_alone,
+            (kind == "none") & ~mean_alone,
+        )
+    )  # fmt: skip
     parts = [
-        by_cell.of_means(exact), by_cell.of_variances(exact), by_cell.of_std_errors(exact),
-        by_cell.of_coverage(exact), by_cell.of_leading_order(leading), pooled(exact),
+        by_cell.of_means(exact), by_cell.of_nonnegative(nonnegative), by_cell.of_means(others),
+        by_cell.of_variances(exact), by_cell.of_medians(exact), by_cell.of_std_errors(exact),
+        by_cell.of_skewness(exact), by_cell.of_coverage(exact), by_cell.of_leading_order(leading),
+        pooled(exact),
     ]  # fmt: skip
     rows = _tested(by_cell.joined(parts))
     share = level / max(int((~rows["test"].isin([_NONE])).sum()), 1)
     rows["smallest_error"] = _smallest_errors(rows, share)
     rows["passed"] = (rows["test"] == _NONE) | (rows["p_value"] >= share)
-    equal = [kl_rows(settings), variance_rows(settings), repeat_rows(summary)]
+    equal = [
+        kl_rows(settings), reverse_kl_rows(settings), variance_rows(settings),
+        *shape_rows(settings), *unit_rows(theory, settings), exact_mse_rows(theory),
+        summary_rows(summary), copied_rows(summary, theory, settings), repeat_rows(summary),
+    ]  # fmt: skip
+    if budget is not None:
+        equal.append(budget_rows(budget, theory, summary, settings))
     return by_cell.joined([rows[[*_KEYS, *_COLUMNS]], *equal])
 
 
