@@ -30,7 +30,7 @@ from mckl.show.captions import render, template
 from mckl.show.figures import FIGURES, draw
 from mckl.show.figures.theme import ESTIMATOR_COLOURS, METHOD_COLOURS, SAMPLER_COLOURS
 from mckl.study.settings import case_setting
-from mckl.study.verification import smallest_errors
+from mckl.study.verified import smallest_errors
 from mckl.text import two_digits
 
 from .study import (

@@ -21,13 +21,15 @@ from mckl.estimation.values import ESTIMATORS
 from mckl.estimation.values.integrands import Integrands
 from mckl.families import normal, quadratic_form
 from mckl.record import tables
+from mckl.study import budget as budget_module
 from mckl.study import summary as summary_module
 from mckl.study import theory as theory_module
 from mckl.study.pooled import ALL
-from mckl.study.settings import batches, case_setting, grid_setting
+from mckl.study.settings import Setting, batches, case_setting, grid_setting
 from mckl.study.summary import summaries
 from mckl.study.traces import trace_columns
-from mckl.study.verification import failures, passed_line, smallest_errors, verify
+from mckl.study.verification import failures, verify
+from mckl.study.verified import passed_line, smallest_errors
 
 # In the order of dimension: those of one share their draws.
 SETTINGS = [
@@ -42,15 +44,24 @@ WHOLE = [name for name, e in ESTIMATORS.items() if not e.sums]
 AT = checkpoints(512, 1)
 
 
+# Counts, of which only independent samples can be drawn.
+COUNTS = [
+    case_setting("counts", {"q": {"family": "poisson", "rate": [1.0, 4.0]},
+                            "p": {"family": "poisson", "rate": [1.5, 3.0]}}),
+]  # fmt: skip
+
+
 class Theory(NamedTuple):
+    chosen: Sequence[Setting]
     settings: pd.DataFrame
     theory: pd.DataFrame
 
 
-def exact() -> Theory:
-    rows = theory_module.theory_rows(SETTINGS, CHOSEN, WHOLE, AT)
+def exact(chosen: Sequence[Setting] = SETTINGS) -> Theory:
+    rows = theory_module.theory_rows(chosen, CHOSEN, WHOLE, AT)
     return Theory(
-        tables.table("settings", theory_module.setting_rows(SETTINGS)).to_pandas(),
+        chosen,
+        tables.table("settings", theory_module.setting_rows(chosen)).to_pandas(),
         tables.concatenate("theory", list(rows)).to_pandas(),
     )
 
@@ -61,7 +72,7 @@ def run(
 ) -> pd.DataFrame:  # fmt: skip
     """verification.parquet of a small study; `spoil` alters a sampler's traces."""
     columns = []
-    for batch in batches(SETTINGS, len(SETTINGS)):
+    for batch in batches(theory.chosen, len(theory.chosen)):
         for name in samplers:
             found = traces(
                 {s.name: s.pair for s in batch}, "numpy", SAMPLERS[name],
@@ -73,7 +84,9 @@ def run(
                 columns.append(trace_columns(altered, setting, "numpy", name, WHOLE))
     groups = [tables.concatenate("traces", columns)]
     (summary,) = summaries(groups, theory.settings, theory.theory)
-    return verify(summary, theory.theory, theory.settings)
+    needs = budget_module.budget_rows(theory.chosen, samplers, WHOLE, [0.1, 0.01], summary)
+    budget = tables.concatenate("budget", list(needs)).to_pandas()
+    return verify(summary, theory.theory, theory.settings, budget)
 
 
 @pytest.fixture(scope="module")

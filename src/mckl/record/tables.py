@@ -40,8 +40,10 @@ _COLUMNS: Mapping[str, tuple[pa.DataType, str]] = {
     "method": (_KEY, "gradient estimator, such as k3-loss"),
     "quantity": (
         _KEY,
-        "quantity that is compared: mean, variance, std_error, coverage, repeats, "
-        "kl, log_ratio_variance, registered_kl, gradient_mean or gradient_variance",
+        "quantity that is compared: mean, variance, median_square, std_error, skewness, coverage, "
+        "repeats, copied (cells whose theory is not that of theory.parquet), registered_kl, "
+        "gradient_mean, gradient_variance, or a column of settings, theory, summary or budget "
+        "that is computed in a second way",
     ),
     "replicate": (pa.int32(), "index of the independent repetition, from 0"),
     "sample": (pa.int64(), "index of the first sample whose l is not finite, from 0"),
@@ -192,13 +194,17 @@ _COLUMNS: Mapping[str, tuple[pa.DataType, str]] = {
     ),
     "measured": (pa.float64(), "measured quantity, nats or nats^2; a ratio for setting all"),
     "exact": (pa.float64(), "theoretical value of measured"),
-    "z": (pa.float64(), "(measured - exact) in standard deviations of the measured quantity"),
+    "z": (
+        pa.float64(),
+        "(measured - exact) in standard deviations of the measured quantity; NaN: not known",
+    ),
     "p_value": (pa.float64(), "two-sided p-value; an upper bound where test is a bound"),
     "passed": (pa.bool_(), "whether p_value is at least the cell's share of the level 1e-6"),
     "test": (
         _KEY,
-        "gamma (matched tail), chebyshev, bennett, chernoff or self-normalised (bounds for any "
-        "law), rounding (equal to rounding) or none",
+        "gamma (matched tail), chebyshev, bennett, chernoff, nonnegative, median or "
+        "self-normalised (bounds for any law), fisher (of a correlation), rounding (equal to "
+        "rounding) or none",
     ),
     "smallest_error": (
         pa.float64(),

@@ -47,7 +47,8 @@ _SETTLED, _UNKNOWN_KURTOSIS = 0.2, 1.0
 _LEAST_REPLICATES = 20  # with fewer, a standard error over replicates is not tested
 NONNEGATIVE, MEDIAN, CORRELATION = "nonnegative", "median", "fisher"
 _NEVER_NEGATIVE = [name for name, e in ESTIMATORS.items() if e.never_negative]
-_MOST_CORRELATION = 0.95  # a larger one has a law that Fisher's transform does not make normal
+# Up to this skewness of std_error^2, and this correlation, Fisher's transform is nearly normal.
+_MOST_BENT, _MOST_CORRELATION = 0.6, 0.95
 # Coverage is only predicted if Edgeworth's correction is at most this.
 _LEVEL, _MOST_CORRECTION = 0.95, 0.005
 
@@ -228,7 +229,7 @@ def of_skewness(cells: pd.DataFrame) -> pd.DataFrame:
         bent = square(skewness * np.sqrt(n), kurtosis * n).third / (n - 1.0) ** 2 / variance**1.5
     good = (r >= _LEAST_REPLICATES) & (n > 2) & (_fitted(cells) == 1) & (variance > 0.0)
     good &= (np.abs(skewness) <= MOST_SKEWNESS) & (np.abs(kurtosis) <= _VARIANCE_KURTOSIS)
-    good &= (bent <= MOST_SKEWNESS) & (np.abs(exact) < _MOST_CORRELATION)
+    good &= (bent <= _MOST_BENT) & (np.abs(exact) < _MOST_CORRELATION)
     good &= (cells["exact_variance"] > 0.0).to_numpy()
     cells, exact, r = cells[good], exact[good], r[good]
     measured = cells["std_error_correlation"].to_numpy(float)

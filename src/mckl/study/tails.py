@@ -176,7 +176,7 @@ def median_bound(p_value: float, count: Vector) -> Vector:
 
 # Fisher's transform of a correlation has this many times its standard deviation for normal numbers:
 # room for numbers that are only nearly normal.
-_WIDER = 1.15
+_WIDER = 1.25
 
 
 def correlation_score(measured: Vector, exact: Vector, count: Vector) -> Vector:

@@ -28,6 +28,7 @@ from mckl.study.identities import (
     variance_rows,
 )
 from mckl.study.pooled import ALL, pooled
+from mckl.study.sobol_pairs import with_bounds
 from mckl.study.tails import (
     chebyshev_p_value,
     chernoff_p_value,
@@ -47,9 +48,8 @@ POWER = 0.9  # the probability with which the smallest reported errors are detec
 
 _KEYS = by_cell.KEYS
 _COLUMNS = ["quantity", "measured", "exact", "z", "p_value", "passed", "test", "smallest_error"]
-_NONE, _ROUNDING, _GAMMA, _BOUND, _SQUARES, _SHARES = (
-    "none", "rounding", "gamma", "chebyshev", "bennett", "chernoff"
-)  # fmt: skip
+NONE, ROUNDING, GAMMA, SHARES = "none", "rounding", "gamma", "chernoff"
+_BOUND, _SQUARES = "chebyshev", "bennett"
 _NONNEGATIVE, _MEDIAN, _CORRELATION = by_cell.NONNEGATIVE, by_cell.MEDIAN, by_cell.CORRELATION
 BOUNDS = (_BOUND, _SQUARES)  # tests that hold for every law and detect only gross errors
 
@@ -80,9 +80,9 @@ def _tested(rows: pd.DataFrame) -> pd.DataFrame:
     test = np.select(
         [~np.isfinite(sd), (sd == 0) | close, np.isfinite(count), rows["trusted"].to_numpy(bool),
          np.isfinite(part)],
-        [_NONE, _ROUNDING, _SHARES, _GAMMA, _SQUARES], _BOUND,
+        [NONE, ROUNDING, SHARES, GAMMA, _SQUARES], _BOUND,
     )  # fmt: skip
-    test = np.where((test == _ROUNDING) & (sd > 0) & np.isfinite(count), _SHARES, test)
+    test = np.where((test == ROUNDING) & (sd > 0) & np.isfinite(count), SHARES, test)
     test = np.where(chosen != "", chosen, test)
     p = np.select(
         [
@@ -91,10 +91,10 @@ def _tested(rows: pd.DataFrame) -> pd.DataFrame:
                 _NONNEGATIVE,
                 _MEDIAN,
                 _CORRELATION,
-                _NONE,
-                _ROUNDING,
-                _SHARES,
-                _GAMMA,
+                NONE,
+                ROUNDING,
+                SHARES,
+                GAMMA,
                 _SQUARES,
             )
         ],
@@ -105,7 +105,7 @@ def _tested(rows: pd.DataFrame) -> pd.DataFrame:
             np.full(len(rows), np.nan),
             np.where(np.isinf(z), 0.0, 1.0),
             chernoff_p_value(measured, count, low, high),
-            gamma_p_value(z, *(np.where(test == _GAMMA, x, 0.0) for x in (skewness, excess))),
+            gamma_p_value(z, *(np.where(test == GAMMA, x, 0.0) for x in (skewness, excess))),
             shortfall_p_value(relative, relative_sd, part),
         ],
         chebyshev_p_value(z),
@@ -123,7 +123,7 @@ def _smallest_errors(rows: pd.DataFrame, share: float) -> Vector:
     test, mean = rows["test"].to_numpy(str), rows["quantity"].to_numpy(str) == "mean"
     low, high = gamma_bounds(share, *(rows[x].to_numpy(float) for x in ("skewness", "excess")))
     far = np.select(
-        [test == _GAMMA, test == _SQUARES],
+        [test == GAMMA, test == _SQUARES],
         [np.where(mean, np.maximum(-low, high), high), math.sqrt(2.0 / share - 1.0)],
         1.0 / math.sqrt(share),
     )
@@ -143,10 +143,10 @@ def _smallest_errors(rows: pd.DataFrame, share: float) -> Vector:
         }
         for name, value in bias.items():
             error = np.where(test == name, value / rows["relative_to"].to_numpy(float), error)
-    shares = test == _SHARES
+    shares = test == SHARES
     error[shares] = exact[shares] - _lowest_share(rows[shares], share) + sure * sd[shares]
     error = np.where(shares & (error > exact), np.nan, error)
-    return np.where(np.isin(test, (_NONE, _ROUNDING)) | ~np.isfinite(error), np.nan, error)
+    return np.where(np.isin(test, (NONE, ROUNDING)) | ~np.isfinite(error), np.nan, error)
 
 
 def _lowest_share(rows: pd.DataFrame, p_value: float) -> Vector:
@@ -196,14 +196,15 @@ def verify(
     )  # fmt: skip
     parts = [
         by_cell.of_means(exact), by_cell.of_nonnegative(nonnegative), by_cell.of_means(others),
-        by_cell.of_variances(exact), by_cell.of_medians(exact), by_cell.of_std_errors(exact),
+        by_cell.of_variances(exact), by_cell.of_medians(exact),
+        by_cell.of_medians(with_bounds(cells, theory, settings)), by_cell.of_std_errors(exact),
         by_cell.of_skewness(exact), by_cell.of_coverage(exact), by_cell.of_leading_order(leading),
         pooled(exact),
     ]  # fmt: skip
     rows = _tested(by_cell.joined(parts))
-    share = level / max(int((~rows["test"].isin([_NONE])).sum()), 1)
+    share = level / max(int((~rows["test"].isin([NONE])).sum()), 1)
     rows["smallest_error"] = _smallest_errors(rows, share)
-    rows["passed"] = (rows["test"] == _NONE) | (rows["p_value"] >= share)
+    rows["passed"] = (rows["test"] == NONE) | (rows["p_value"] >= share)
     equal = [
         kl_rows(settings), reverse_kl_rows(settings), variance_rows(settings),
         *shape_rows(settings), *unit_rows(theory, settings), exact_mse_rows(theory),
@@ -240,81 +241,3 @@ def failures(verification: pd.DataFrame) -> str | None:
         f"theory and measurement disagree in {len(failed)} of {len(verification)} cells: "
         f"{named}{more}"
     )
-
-
-def smallest_errors(verification: pd.DataFrame) -> dict[str, dict[str, float]]:
-    """The least error of each quantity that would have been detected with probability `POWER`.
-
-    The quantities are `mean`, `variance`, `std_error` and `coverage`, and errors are shares of KL,
-    of the variance, of the standard error, and lost coverage. `pooled` is over many cells at once,
-    for the most sensitive sampler and estimator. `best` and `median` are the most sensitive and the
-    median one of the cells with a known tail, whose number is `known`. The other cells, whose
-    number is `gross`, are tested by inequalities that detect only gross errors. NaN if there is
-    none.
-    """
-    tested = verification[~verification["test"].isin([_NONE, _ROUNDING])]
-    over = ((tested["setting"] == ALL) | (tested["samples"] == 0)).to_numpy()
-    tail = tested["test"].isin([_GAMMA, _SHARES]).to_numpy()
-    out: dict[str, dict[str, float]] = {}
-    for quantity in ("mean", "variance", "std_error", "coverage"):
-        of = (tested["quantity"] == quantity).to_numpy()
-        errors = tested["smallest_error"]
-        if quantity == "std_error":  # the table has its square
-            errors = np.sqrt(1.0 + errors) - 1.0
-        cells, known = of & ~over, errors[of & ~over & tail]
-        out[quantity] = {
-            "pooled": float(errors[of & over & tail].min()), "best": float(known.min()),
-            "median": float(known.median()), "known": len(known),
-            "gross": int(cells.sum()) - len(known),
-        }  # fmt: skip
-    return out
-
-
-_SENTENCES = {
-    "mean": "a bias of {} of KL",
-    "variance": "a variance too large by {}",
-    "std_error": "a standard error too large by {}",
-    "coverage": "a coverage too low by {}",
-}
-
-
-def _error(share: float) -> str:
-    if not math.isfinite(share):
-        return "(nothing)"
-    if share >= 10:
-        return f"{1 + share:,.0f} times"
-    return f"{100 * share:.2g} %" if share < 0.995 else f"{100 * share:.0f} %"
-
-
-def passed_line(verification: pd.DataFrame) -> str:
-    """The message if all rows passed: what was compared, and which errors would be detected."""
-    tests = verification["test"].astype(str).value_counts()
-    statistical = verification[~verification["test"].isin([_NONE, _ROUNDING])]
-    counts = ", ".join(f"{count} cells by {test}" for test, count in tests.items())
-    if statistical.empty:
-        return f"nothing measured here has an exact theory to test: {counts}"
-    lines = [f"theory and measurement agree at a family-wise level of {LEVEL:g}: {counts}"]
-    cells = verification[verification["samples"] > 0]
-    if not (cells["quantity"] == "variance").any():
-        lines.append(
-            "one replicate has no variance over replicates: no cell's variance was compared"
-        )
-    gradients = verification["quantity"].isin(["gradient_mean", "gradient_variance"])
-    lines.append(f"errors that this run would have detected with a probability of {POWER:g}:")
-    for quantity, error in smallest_errors(verification).items():
-        pooled_error, best, median = (_error(error[x]) for x in ("pooled", "best", "median"))
-        lines.append(
-            f"  {_SENTENCES[quantity].format(pooled_error)} over many cells at once; {best} in the "
-            f"best and {median} in the median of {error['known']} cells with a known tail; "
-            f"{error['gross']} other cells detect only gross errors"
-        )
-    if gradients.any():
-        mean, variance = (
-            _error(float(verification["smallest_error"][verification["quantity"] == of].median()))
-            for of in ("gradient_mean", "gradient_variance")
-        )
-        lines.append(
-            f"  in the median cell of gradients a parameter's mean that is off by {mean} of the "
-            f"gradient's norm, and a total variance that is off by {variance}"
-        )
-    return "\n".join(lines)
