@@ -137,7 +137,7 @@ def nonnegative_p_value(relative: Vector, square: Vector, count: Vector) -> Vect
     square    the mean of (x / expectation - 1)^2
     count     the number of independent numbers
     """
-    with np.errstate(over="ignore", invalid="ignore"):
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
         gain = np.multiply.outer(relative, _STAKES) - np.multiply.outer(square, _PRICES)
         capital = np.exp(np.asarray(count)[..., None] * gain).mean(axis=-1)
         p = np.minimum(1.0 / capital, 1.0)

@@ -34,7 +34,7 @@ _TESTS = {
 _QUANTITIES = {
     "mean": "mean", "variance": "variance", "std_error": "standard error²",
 }  # fmt: skip
-_NO_BOUNDS = ("rounding", "none")
+_NO_BOUNDS = ("gamma", "fisher", "rounding", "none")
 # The numbers relative to which the smallest errors are given.
 _SHARES = {
     "mean": "bias / KL", "variance": "variance", "std_error": "standard error",
@@ -135,10 +135,10 @@ def _bars(ax: Axes, verification: pd.DataFrame) -> dict[str, int]:
     longest = max(max(counts.values()), 1)
     for i, (test, label) in enumerate(_TESTS.items()):
         failed = int(((tests == test) & ~passed).sum())
-        ax.barh(-i, counts[test], height=0.36, color="#9FB8CC" if test != "none" else "#DDDDDD")
-        ax.barh(-i, failed, left=counts[test] - failed, height=0.36, color=_FAILED)
+        ax.barh(-i, counts[test], height=0.3, color="#9FB8CC" if test != "none" else "#DDDDDD")
+        ax.barh(-i, failed, left=counts[test] - failed, height=0.3, color=_FAILED)
         text = f"{label}: {counts[test]:,}" + (f", {failed:,} failed" if failed else "")
-        ax.text(0, -i + 0.22, text, fontsize=6.5, va="bottom", color=theme.TRUTH)
+        ax.text(0, -i + 0.17, text, fontsize=6.5, va="bottom", color=theme.TRUTH)
     ax.set_xlim(0, longest * 1.05)
     ax.set_ylim(0.4 - len(_TESTS), 0.75)
     ax.set_axis_off()
@@ -248,7 +248,7 @@ def _numbers(
         "tested": tested,
         "counts": counts,
         "bounded": sum(
-            count for test, count in counts.items() if test not in ("gamma", "fisher", *_NO_BOUNDS)
+            count for test, count in counts.items() if test not in _NO_BOUNDS
         ),
         "power": f"{POWER:g}",
         "errors": {q: {k: 100.0 * x for k, x in of.items()} for q, of in errors.items()},
