@@ -137,21 +137,29 @@ def test_cumulants_of_the_square_of_a_normal_are_chi_squares():
 
 
 def one_cell(mean, variance, exact_variance=0.01, replicates=100, skewness=0.0, kurtosis=0.0):
-    keys = {"setting": ["x"], "sampler": ["iid"], "estimator": ["k1"], "samples": [64]}
-    unknown = dict.fromkeys(("std_error_square", "std_error_square_error", "ci_coverage",
-                             "block_mean_square"), math.nan)  # fmt: skip
+    keys = {"setting": ["x"], "sampler": ["sobol"], "estimator": ["k1"], "samples": [64]}
+    unknown = dict.fromkeys(
+        ("std_error_square", "std_error_square_error", "std_error_correlation", "ci_coverage",
+         "block_mean_square"), math.nan,
+    )  # fmt: skip
+    mse = (mean - 1.0) ** 2 + variance * (1.0 - 1.0 / replicates)
+    exact = {"exact_bias": [0.0], "exact_variance": [exact_variance], "exact_mse": [exact_variance]}
     summary = pd.DataFrame(
-        keys | {"backend": ["numpy"], "kl": [1.0], "exact_bias": [0.0], "mean": [mean],
-                "exact_variance": [exact_variance], "variance": [variance], "dimension": [1],
-                "replicates": [replicates], "repeats": [0]} | unknown
+        keys | exact | unknown
+        | {"backend": ["numpy"], "kl": [1.0], "mean": [mean], "variance": [variance], "median_square": [0.4 * variance],
+           "dimension": [1], "replicates": [replicates], "repeats": [0], "bias": [mean - 1.0],
+           "mse": [mse], "rmse": [math.sqrt(mse)], "relative_rmse": [math.sqrt(mse)]}
     )  # fmt: skip
     theory = pd.DataFrame(
-        keys | {"theory": ["exact"], "exact_skewness": [skewness],
-                "exact_excess_kurtosis": [kurtosis]}
+        keys | exact
+        | {"theory": ["exact"], "exact_skewness": [skewness], "exact_excess_kurtosis": [kurtosis]}
     )  # fmt: skip
-    none = tables.SCHEMAS["settings"].empty_table().to_pandas()
-    rows = verify(summary.assign(sampler="sobol"), theory.assign(sampler="sobol"), none)
-    return rows[rows["quantity"].isin(["mean", "variance"]) & (rows["setting"] == "x")]
+    settings = tables.SCHEMAS["settings"].empty_table().to_pandas().reindex([0])
+    settings = settings.astype({"setting": str}).assign(setting="x", kl=1.0, dimension=1)
+    rows = verify(summary, theory, settings)
+    cell = rows["quantity"].isin(["mean", "variance"])
+    assert rows.loc[~cell, "passed"].all() or not math.isfinite(mean)
+    return rows[cell & (rows["setting"] == "x")]
 
 
 def test_one_cell_by_hand():

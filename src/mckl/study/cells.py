@@ -43,7 +43,7 @@ MOST_SKEWNESS, _MEAN_EXCESS, _VARIANCE_KURTOSIS, MOST_EXCESS = 0.3, 0.002, 0.05,
 _ROUNDING = 1e-12
 # The largest relative error of an asymptotic theory, and the excess kurtosis that is assumed for
 # estimates whose law is not known.
-_SETTLED, _UNKNOWN_KURTOSIS = 0.2, 1.0
+_SETTLED, _UNKNOWN_KURTOSIS, _MOST_UNKNOWN_KURTOSIS = 0.2, 1.0, 3.0
 _LEAST_REPLICATES = 20  # with fewer, a standard error over replicates is not tested
 NONNEGATIVE, MEDIAN, CORRELATION = "nonnegative", "median", "fisher"
 _NEVER_NEGATIVE = [name for name, e in ESTIMATORS.items() if e.never_negative]
@@ -156,7 +156,8 @@ def of_coverage(cells: pd.DataFrame) -> pd.DataFrame:
     skewness, kurtosis = (
         cells[name].to_numpy(float) for name in ("exact_skewness", "exact_excess_kurtosis")
     )
-    correction = 0.0161 * kurtosis - 0.2474 * skewness**2
+    with np.errstate(invalid="ignore"):
+        correction = 0.0161 * kurtosis - 0.2474 * skewness**2
     exact = cells["exact_variance"].to_numpy(float)
     predicted = (np.abs(correction) <= _MOST_CORRECTION) & (exact > 0) & np.isfinite(exact)
     predicted &= (cells["exact_bias"] == 0).to_numpy() & (units_of(cells) > _fitted(cells))
@@ -246,13 +247,16 @@ def of_leading_order(cells: pd.DataFrame) -> pd.DataFrame:
 
     The theory is used where its error is at most 20 %, and this is left as a margin. The law of the
     estimates is not known, so a skewness of 0.3, of either sign, and an excess kurtosis of 1 are
-    assumed.
+    assumed. Over dependent points, where it does not fade with the number of samples, the kurtosis
+    is that of k1 (`kurtosis_of_k1`) if this is larger.
     """
     r, variance = cells["replicates"].to_numpy(float), cells["exact_variance"].to_numpy(float)
     bias, kl = cells["exact_bias"].to_numpy(float), cells["kl"].to_numpy(float)
     several, floor = cells["replicates"].to_numpy() > 1, floor_of(cells)
     with np.errstate(divide="ignore", invalid="ignore"):
-        relative = np.sqrt(_UNKNOWN_KURTOSIS / r + 2.0 / (r - 1))
+        kurtosis = np.maximum(cells["kurtosis_of_k1"].to_numpy(float), _UNKNOWN_KURTOSIS)
+        kurtosis = np.where(units_of(cells) > 0, _UNKNOWN_KURTOSIS, kurtosis)
+        relative = np.sqrt(np.nan_to_num(kurtosis, nan=_UNKNOWN_KURTOSIS) / r + 2.0 / (r - 1))
         error = cells["std_error_square_error"].to_numpy(float)
         mean, exact = cells["mean"].to_numpy(float), kl + bias
         square_error = cells["std_error_square"].to_numpy(float)
@@ -266,8 +270,8 @@ def of_leading_order(cells: pd.DataFrame) -> pd.DataFrame:
         )[np.isfinite(bias)],
         statistics(
             cells, "variance", cells["variance"].to_numpy(float), variance,
-            sd=_sd(variance, relative), skewness=2.0 * relative, trusted=everywhere,
-            floor=floor**2, margin=_SETTLED * variance,
+            sd=_sd(variance, relative), skewness=2.0 * relative, floor=floor**2,
+            trusted=kurtosis <= _MOST_UNKNOWN_KURTOSIS, margin=_SETTLED * variance,
         )[several],
         statistics(
             cells, "std_error", square_error, variance,

@@ -107,9 +107,7 @@ def shape_rows(settings: pd.DataFrame) -> list[pd.DataFrame]:
         kl, dimension, variance = (
             rows[x].to_numpy(float) for x in ("kl", "dimension", "log_ratio_variance")
         )
-        # The rounding error of l, in standard deviations of l.
-        lost = _A_COORDINATE * (kl + np.sqrt(dimension)) / np.sqrt(variance)
-        room = (_SHAPE + 10.0 * lost) * np.maximum(1.0, np.abs(exact))
+        room = _lost(kl, dimension, variance) * np.maximum(1.0, np.abs(exact))
         out.append(_within(name, rows[["setting"]], other, exact, room))
     return out
 
@@ -119,42 +117,42 @@ def unit_rows(theory: pd.DataFrame, settings: pd.DataFrame) -> list[pd.DataFrame
 
     With E r = 1, k3's variance is chi^2 + V - 2 (KL(q||p) + KL(p||q)).
     """
-    names = dict.fromkeys(("setting", "sampler", "estimator", "theory"), str)
-    rows = theory.astype(names)
+    rows = theory.astype(dict.fromkeys(("setting", "sampler", "estimator", "theory"), str))
     rows = rows[(rows["sampler"] == "iid") & (rows["theory"] == "exact")]
     rows = rows.loc[rows.groupby(["setting", "estimator"])["samples"].idxmax()]
-    integrals = [x for x in settings if x.endswith("_integral")]
-    rows = rows.merge(
-        settings.astype({"setting": str})[["setting", "dimension", *integrals]], on="setting"
-    )
-    kl, reverse, variance, skewness, kurtosis, chi_square = (
-        rows[f"{x}_integral"].to_numpy(float)
-        for x in ("kl", "reverse_kl", "log_ratio_variance", "log_ratio_skewness",
-                  "log_ratio_excess_kurtosis", "chi_square")
+    numbers = [x for x in settings if x.endswith("_integral")]
+    about = settings.astype({"setting": str})[["setting", "dimension", *numbers]]
+    rows = rows.merge(about, on="setting")
+    n, d, kl, reverse, v, skewness, kurtosis, chi_square = (
+        rows[x].to_numpy(float)
+        for x in ("samples", "dimension", "kl_integral", "reverse_kl_integral",
+                  "log_ratio_variance_integral", "log_ratio_skewness_integral",
+                  "log_ratio_excess_kurtosis_integral", "chi_square_integral")
     )  # fmt: skip
-    n, d = (rows[x].to_numpy(float) for x in ("samples", "dimension"))
-    terms = chi_square + variance + 2.0 * (kl + reverse)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        square = 0.25 * variance * (
-            variance * (2.0 + kurtosis) + 4.0 * kl * (skewness * np.sqrt(variance) + kl)
-        )  # fmt: skip
-        lost = _SHAPE + 10.0 * _A_COORDINATE * (kl + np.sqrt(d)) / np.sqrt(variance)
-    wanted = [
-        ("k1", "exact_variance", n, variance, _TERMS * variance),
-        ("k1", "exact_skewness", np.sqrt(n), skewness, lost * np.maximum(1.0, np.abs(skewness))),
-        ("k1", "exact_excess_kurtosis", n, kurtosis, lost * np.maximum(1.0, np.abs(kurtosis))),
-        ("k2", "exact_bias", n**0, 0.5 * (variance + kl**2) - kl, _TERMS * (variance + kl**2 + kl)),
-        ("k2", "exact_variance", n, square, _TERMS * square + lost * variance**2),
-        ("k3", "exact_variance", n, chi_square + variance - 2.0 * (kl + reverse), _TERMS * terms),
-    ]  # fmt: skip
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        lost = _lost(kl, d, v)
+        square = 0.25 * v * (v * (2.0 + kurtosis) + 4.0 * kl * (skewness * np.sqrt(v) + kl))
+        k3 = chi_square + v - 2.0 * (kl + reverse)
+        wanted = [
+            ("k1", "exact_variance", n, v, _TERMS * v),
+            ("k1", "exact_skewness", np.sqrt(n), skewness, lost * np.fmax(1.0, np.abs(skewness))),
+            ("k1", "exact_excess_kurtosis", n, kurtosis, lost * np.fmax(1.0, np.abs(kurtosis))),
+            ("k2", "exact_bias", 1.0, 0.5 * (v + kl**2) - kl, _TERMS * (v + kl**2 + kl)),
+            ("k2", "exact_variance", n, square, _TERMS * square + lost * v**2),
+            ("k3", "exact_variance", n, k3, _TERMS * (chi_square + v + 2.0 * (kl + reverse))),
+        ]  # fmt: skip
     out = []
     for estimator, column, times, integral, room in wanted:
         told = rows[column].to_numpy(float) * times
         here = (rows["estimator"] == estimator).to_numpy() & np.isfinite(integral + room)
-        room = room + _A_COORDINATE * d
-        names_of = rows.loc[here, ["setting", "sampler", "estimator"]]
-        out.append(_within(column, names_of, integral[here], told[here], room[here]))
+        names, room = rows.loc[here, ["setting", "sampler", "estimator"]], room + _A_COORDINATE * d
+        out.append(_within(column, names, integral[here], told[here], room[here]))
     return out
+
+
+def _lost(kl: Vector, dimension: Vector, variance: Vector) -> Vector:
+    """The error of a skewness or a kurtosis of l that the rounding of l, in its sd, may cause."""
+    return np.asarray(_SHAPE + 10.0 * _A_COORDINATE * (kl + np.sqrt(dimension)) / np.sqrt(variance))
 
 
 def repeat_rows(summary: pd.DataFrame) -> pd.DataFrame:

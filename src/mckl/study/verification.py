@@ -162,6 +162,13 @@ def _lowest_share(rows: pd.DataFrame, p_value: float) -> Vector:
     return np.where(never, -1.0, highest)
 
 
+def _of_k1(cells: pd.DataFrame) -> Vector:
+    """The excess kurtosis of k1 at the setting, sampler and number of samples of each cell."""
+    keys = ["setting", "sampler", "samples"]
+    of = cells[cells["estimator"] == "k1"].groupby(keys)["exact_excess_kurtosis"].first()
+    return of.reindex(pd.MultiIndex.from_frame(cells[keys])).to_numpy(float)
+
+
 def verify(
     summary: pd.DataFrame,
     theory: pd.DataFrame,
@@ -186,6 +193,7 @@ def verify(
     cells = summary.astype(dict.fromkeys(names, str)).merge(
         law.astype(dict.fromkeys(keys[:3], str)), on=keys
     )
+    cells["kurtosis_of_k1"] = _of_k1(cells)
     kind, mean_alone = cells["theory"].to_numpy(str), by_cell.without_variance(cells)
     exact, leading, nonnegative, others = (
         cells[of].reset_index(drop=True)
