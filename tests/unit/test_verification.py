@@ -196,10 +196,10 @@ def test_gains_of_pairs_give_the_variance_of_products(dimension, n):
     coarse = float(scales @ gains(dimension, n.bit_length() - 1) @ scales)
     exact = (coarse + pairs * (1.0 - scales.sum() ** 2)) / n
     found = []
-    for seed in range(4000):
+    for seed in range(2000):
         u = math.sqrt(12.0) * (qmc.Sobol(dimension, rng=seed).random(n) - 0.5)
         found.append(0.5 * np.mean(u.sum(axis=1) ** 2 - (u**2).sum(axis=1)))
-    assert np.mean(np.square(found)) == pytest.approx(exact, rel=0.12)
+    assert np.mean(np.square(found)) == pytest.approx(exact, rel=0.15)
 
 
 @pytest.mark.parametrize("shape", [1.0, 6.0])
