@@ -130,7 +130,8 @@ class Diagonal(_Normal):
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             log_square = 2.0 * log_ratio - 0.5 * np.log(apart) + shift**2 / apart
             chi_square = float(np.expm1(copies * np.sum(log_square)))
-        return base.Integrals(*(copies * float(np.sum(x)) for x in cumulants), chi_square)
+        found = base.Integrals(*(copies * float(np.sum(x)) for x in cumulants))
+        return found._replace(chi_square=chi_square)
 
     def _coefficients(self) -> Coefficients:
         """The coefficients a = (rho^2 - 1) / 2 and b = sigma_q (mu_q - mu_p) / sigma_p^2.
@@ -208,7 +209,7 @@ class Correlated(_Normal):
             )
             with np.errstate(over="ignore"):
                 chi_square = float(np.expm1(log_square + gap @ np.linalg.solve(apart, gap)))
-        return base.Integrals(float(kl), *cumulants, chi_square)
+        return base.Integrals(float(kl), *cumulants)._replace(chi_square=chi_square)
 
     def _coefficients(self) -> Coefficients:
         """The coefficients in rotated coordinates, which keep all digits near q = p.

@@ -80,7 +80,9 @@ class Poisson(Exponential):
         with np.errstate(over="ignore"):
             chi_square = np.expm1(np.sum((p_rate - q_rate) ** 2 / q_rate).astype(float))
         moments = (p_rate - q_rate + q_rate * d, *(q_rate * d**m for m in (2, 3, 4)))
-        return Integrals(*(float(np.sum(x)) for x in moments), float(chi_square))
+        return Integrals(*(float(np.sum(x)) for x in moments))._replace(
+            chi_square=float(chi_square)
+        )
 
     def coefficients(self, p: Poisson) -> Vector:
         return log_quotient(self.rate, p.rate)

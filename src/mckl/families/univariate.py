@@ -267,7 +267,9 @@ class Coordinates(Pair):
             ratios = np.array([_ratio(f).moments()[0][0] for f in self.factors])
             with np.errstate(over="ignore", invalid="ignore"):
                 chi_square = float(np.expm1(counts @ np.log(ratios)))
-        return Integrals(*map(float, (*counts @ moments, *counts @ higher)), chi_square)
+        return Integrals(*map(float, (*counts @ moments, *counts @ higher)))._replace(
+            chi_square=chi_square
+        )
 
     def distributions(self) -> Sequence[Factor] | None:
         factors = []

@@ -1,13 +1,13 @@
 """Compares the samples needed in budget.parquet with the curves of theory and of measurement.
 
-Nothing here is shared with `mckl.estimation.budget`, from which they come: a variance falls like
-1 / n over independent units, and over Sobol' points the curve itself is looked up.
+Only the words of the verdicts are shared with `mckl.estimation.budget`, from which they come: a
+variance falls like 1 / n over independent units, and over Sobol' points the curve is looked up.
 """
 
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -15,6 +15,7 @@ import pandas as pd
 from mckl.arrays import Vector
 from mckl.draw.points import SAMPLERS, PointSet
 from mckl.estimation.budget import BIASED, FAR, INFINITE, REACHED, ZERO
+from mckl.study.cells import joined
 from mckl.study.identities import equality_rows
 
 _RELATIVE = 1e-9
@@ -83,63 +84,71 @@ def budget_rows(
 ) -> pd.DataFrame:
     """Two rows for each setting: the worst of samples_needed, and of samples_needed_measured."""
     names = dict.fromkeys(_SERIES, str)
-    kl = settings.assign(setting=settings["setting"].astype(str)).set_index("setting")["kl"]
-    weighted = summary.astype(names).assign(square=summary["mse"] * summary["replicates"])
-    sums = weighted.groupby([*_SERIES, "samples"])[["square", "replicates"]].sum(min_count=1)
-    measured = dict(tuple((sums["square"] / sums["replicates"]).reset_index("samples")
-                          .groupby(_SERIES)))  # fmt: skip
-    exact = dict(tuple(theory.astype(names).sort_values("samples").groupby(_SERIES)))
+    kl = dict(zip(settings["setting"].astype(str), settings["kl"].astype(float), strict=True))
+    seen, told = _measured(summary.astype(names)), _curves(theory.astype(names))
     rows = []
-    for series, of in budget.astype(names).groupby(_SERIES, sort=False):
-        points, seen = SAMPLERS[series[1]].points, measured.get(series)
-        told = exact[series]
-        curve = Curve(
-            *(told[x].to_numpy(float) for x in ("samples", "exact_bias", "exact_variance")),
-            bool((told["theory"] == "asymptotic").any()),
-        )
+    groups: Any = budget.astype(names).groupby(_SERIES, sort=False)
+    for series, of in groups:
+        points = SAMPLERS[series[1]].points
         for row in of.itertuples():
             limit = row.tolerance * kl[series[0]]
-            rows += [(*series, *_theory_row(row, needed(curve, limit, points), curve, points))]
-            if seen is not None:
-                at = crossing(*(seen[x].to_numpy(float) for x in ("samples", 0)), limit)
-                rows += [(*series, *_measured_row(row, at, points))]
-    columns = [*_SERIES, "quantity", "measured", "exact", "passed"]
-    frame = pd.DataFrame(rows, columns=columns).assign(backend=None, samples=0)
-    frame = frame.sort_values("passed", kind="stable")
-    frame = frame.drop_duplicates(["setting", "quantity"]).sort_index()
-    return pd.concat(
+            right = needed(told[series], limit, points)
+            if right is not None:
+                free = told[series].leading or not points.independent
+                rows += [(*series, *_theory_row(row, right, free))]
+            if series in seen:
+                rows += [(*series, *_measured_row(row, crossing(*seen[series], limit), points))]
+    frame = pd.DataFrame(rows, columns=[*_SERIES, "quantity", "measured", "exact", "passed"])
+    frame = frame.sort_values("passed", kind="stable").drop_duplicates(["setting", "quantity"])
+    parts = [
         equality_rows(
             str(quantity), part, part["measured"].to_numpy(float), part["exact"].to_numpy(float),
             part["passed"].to_numpy(bool), np.full(len(part), math.nan),
         )
-        for quantity, part in frame.groupby("quantity", sort=False)
-    )  # fmt: skip
+        for quantity, part in frame.sort_index().groupby("quantity", sort=False)
+    ]  # fmt: skip
+    return joined(parts) if parts else frame
 
 
-def _number(value: object) -> float:
-    return math.inf if pd.isna(value) else float(value)  # type: ignore[arg-type]
+def _curves(theory: pd.DataFrame) -> dict[Any, Curve]:
+    """The curve of every setting, sampler and estimator."""
+    groups: Any = theory.sort_values("samples").groupby(_SERIES)
+    out = {}
+    for series, of in groups:
+        n, bias, variance = (
+            of[x].to_numpy(float) for x in ("samples", "exact_bias", "exact_variance")
+        )
+        out[series] = Curve(n, bias, variance, bool((of["theory"] == "asymptotic").any()))
+    return out
 
 
-def _theory_row(
-    row: object, right: Needed | None, curve: Curve, points: PointSet
-) -> tuple[str, float, float, bool]:
-    found, verdict = _number(row.samples_needed), row.verdict  # type: ignore[attr-defined]
-    if right is None:
-        return "samples_needed", found, math.nan, True
-    if (
-        math.isinf(found)
-        and right.verdicts is REACHED
-        and (curve.leading or not points.independent)
-    ):
-        passed = True  # not known, or beyond the last Sobol' point
-    else:
-        passed = right.low <= found <= right.high and verdict in right.verdicts
+def _measured(summary: pd.DataFrame) -> dict[Any, tuple[Vector, Vector]]:
+    """Samples and mean squared error over all backends, by setting, sampler and estimator."""
+    weighted = summary.assign(square=summary["mse"] * summary["replicates"])
+    sums = weighted.groupby([*_SERIES, "samples"])[["square", "replicates"]].sum(min_count=1)
+    groups: Any = (sums["square"] / sums["replicates"]).groupby(level=_SERIES)
+    return {
+        series: (of.index.get_level_values("samples").to_numpy(float), of.to_numpy(float))
+        for series, of in groups
+    }
+
+
+def _number(value: Any) -> float:
+    return math.inf if pd.isna(value) else float(value)
+
+
+def _theory_row(row: Any, right: Needed, free: bool) -> tuple[str, float, float, bool]:
+    """`free` is whether a leading order, or the end of Sobol' points, may leave it unknown."""
+    found = _number(row.samples_needed)
+    passed = right.low <= found <= right.high and row.verdict in right.verdicts
+    if math.isinf(found) and right.verdicts is REACHED:
+        passed = free
     return "samples_needed", found, right.high if found > right.high else right.low, passed
 
 
-def _measured_row(row: object, at: float, points: PointSet) -> tuple[str, float, float, bool]:
+def _measured_row(row: Any, at: float, points: PointSet) -> tuple[str, float, float, bool]:
     """Whole units, or over Sobol' points a power of two, are the next ones."""
-    found = _number(row.samples_needed_measured)  # type: ignore[attr-defined]
+    found = _number(row.samples_needed_measured)
     room = points.points if points.independent else at
     passed = found == at or at * (1.0 - _RELATIVE) <= found <= at * (1.0 + _RELATIVE) + room
     return "samples_needed_measured", found, at, bool(passed)

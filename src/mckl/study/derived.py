@@ -35,10 +35,9 @@ def _worst(
     )
     by = [k for k in ("setting", "backend") if k in names]
     worst = about.loc[about.groupby(by, sort=False, observed=True)["off"].idxmax()]
-    numbers = (worst[name].to_numpy(float) for name in ("measured", "exact"))
-    return equality_rows(
-        quantity, worst, *numbers, (worst["off"] <= 1.0).to_numpy(), worst["visible"].to_numpy()
-    )
+    wrong, right = (worst[name].to_numpy(float) for name in ("measured", "exact"))
+    passed = (worst["off"] <= 1.0).to_numpy()
+    return equality_rows(quantity, worst, wrong, right, passed, worst["visible"].to_numpy())
 
 
 def summary_rows(summary: pd.DataFrame) -> pd.DataFrame:

@@ -120,7 +120,7 @@ def unit_rows(theory: pd.DataFrame, settings: pd.DataFrame) -> list[pd.DataFrame
     rows = theory.astype(dict.fromkeys(("setting", "sampler", "estimator", "theory"), str))
     rows = rows[(rows["sampler"] == "iid") & (rows["theory"] == "exact")]
     rows = rows.loc[rows.groupby(["setting", "estimator"])["samples"].idxmax()]
-    numbers = [x for x in settings if x.endswith("_integral")]
+    numbers = [x for x in map(str, settings) if x.endswith("_integral")]
     about = settings.astype({"setting": str})[["setting", "dimension", *numbers]]
     rows = rows.merge(about, on="setting")
     n, d, kl, reverse, v, skewness, kurtosis, chi_square = (

@@ -15,6 +15,7 @@ from __future__ import annotations
 import itertools
 import warnings
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -61,14 +62,12 @@ def with_bounds(cells: pd.DataFrame, theory: pd.DataFrame, settings: pd.DataFram
     if not {("iid", "k1"), ("iid", "k2"), ("sobol", "k1")} <= {*variances}:
         return cells[:0]
     cells = cells.loc[cells.groupby(["setting", "backend"])["samples"].idxmax()]
-    bounds = [
-        _bound(int(row.dimension), int(row.samples), variances.loc[row.setting])
-        for row in cells.itertuples()
-    ]
+    rows: Any = cells.itertuples()
+    bounds = [_bound(row.dimension, row.samples, variances.loc[row.setting]) for row in rows]
     return cells.assign(exact_variance=bounds, exact_excess_kurtosis=np.nan)
 
 
-def _bound(dimension: int, n: int, variances: pd.DataFrame) -> float:
+def _bound(dimension: int, n: int, variances: Any) -> float:
     """The bound for one setting; NaN if its theory is not known."""
     digits = n.bit_length() - 1
     curve = variances.reindex(2 ** np.arange(digits + 1))
@@ -78,4 +77,4 @@ def _bound(dimension: int, n: int, variances: pd.DataFrame) -> float:
     each = (whole / dimension) ** 2
     pairs = 0.5 * dimension * (dimension - 1) * each
     coarse = each * float(share @ gains(dimension, digits) @ share)
-    return (square - pairs * share.sum() ** 2 + coarse) / n
+    return float(square - pairs * share.sum() ** 2 + coarse) / n

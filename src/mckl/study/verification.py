@@ -84,32 +84,18 @@ def _tested(rows: pd.DataFrame) -> pd.DataFrame:
     )  # fmt: skip
     test = np.where((test == ROUNDING) & (sd > 0) & np.isfinite(count), SHARES, test)
     test = np.where(chosen != "", chosen, test)
-    p = np.select(
-        [
-            test == name
-            for name in (
-                _NONNEGATIVE,
-                _MEDIAN,
-                _CORRELATION,
-                NONE,
-                ROUNDING,
-                SHARES,
-                GAMMA,
-                _SQUARES,
-            )
-        ],
-        [
-            nonnegative_p_value(relative, square, replicates),
-            median_p_value(ratio, replicates),
-            np.where(np.isnan(z), 0.0, 2.0 * ndtr(-np.abs(z))),
-            np.full(len(rows), np.nan),
-            np.where(np.isinf(z), 0.0, 1.0),
-            chernoff_p_value(measured, count, low, high),
-            gamma_p_value(z, *(np.where(test == GAMMA, x, 0.0) for x in (skewness, excess))),
-            shortfall_p_value(relative, relative_sd, part),
-        ],
-        chebyshev_p_value(z),
-    )
+    p_values = {
+        NONE: np.full(len(rows), np.nan),
+        ROUNDING: np.where(np.isinf(z), 0.0, 1.0),
+        SHARES: chernoff_p_value(measured, count, low, high),
+        GAMMA: gamma_p_value(z, *(np.where(test == GAMMA, x, 0.0) for x in (skewness, excess))),
+        _SQUARES: shortfall_p_value(relative, relative_sd, part),
+        _NONNEGATIVE: nonnegative_p_value(relative, square, replicates),
+        _MEDIAN: median_p_value(ratio, replicates),
+        _CORRELATION: np.where(np.isnan(z), 0.0, 2.0 * ndtr(-np.abs(z))),
+        _BOUND: chebyshev_p_value(z),
+    }
+    p = np.select([test == name for name in p_values], [*p_values.values()])
     return rows.assign(z=z, p_value=p, test=test)
 
 
