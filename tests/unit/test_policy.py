@@ -213,7 +213,10 @@ def test_every_estimator(name: str) -> None:
 def test_direct_integrals_and_reversed_pairs() -> None:
     for name, case in CASES.items():
         pair = case.pair
-        assert pair.integrals() == pytest.approx((pair.law.kl, pair.law.variance), rel=1e-12)
+        found = pair.integrals()
+        assert found[:2] == pytest.approx((pair.law.kl, pair.law.variance), rel=1e-12)
+        chi_square = math.expm1(pair.law.log_mgf((-2.0, -2.0)))
+        assert found.chi_square == pytest.approx(chi_square, rel=1e-9)
         if pair.law.missed_mass:
             assert pair.reverse_kl == math.inf, name
         else:

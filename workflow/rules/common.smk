@@ -56,8 +56,8 @@ TABLES = [
     "gaps",
     "cost",
     "summary",
-    "verification",
     "budget",
+    "verification",
 ]
 
 # The KL registered in TensorFlow Probability, which verification compares with ours.
