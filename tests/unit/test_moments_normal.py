@@ -7,11 +7,12 @@ import math
 from collections import defaultdict
 
 import mpmath
+import numpy as np
 import pytest
 
 from mckl.exact import joint
-from mckl.exact.moments import ELL, GAP, HALF_SQUARE, K3, RATIO, Function
-from mckl.families.normal import pair
+from mckl.exact.moments import ELL, GAP, HALF_SQUARE, K3, RATIO, RB, Function
+from mckl.families.normal import correlated, factored, pair
 
 # q's mean and standard deviation against the standard normal p
 NEAR = [(1e-10, 1.0), (0.0, 1.0 + 2.0**-33), (1e-9, 1.0 - 2.0**-30), (1e-3, 1.01), (0.2, 0.95)]
@@ -317,6 +318,24 @@ def test_covariances_keep_their_digits(matrices):
         ell = law.ell(4)
         assert _bound(*ell.at(2), variance) < 1e-10
         _bound(*ell.at(3), third)
+
+
+@pytest.mark.parametrize("distance", [0.0, 1e-8])
+@pytest.mark.parametrize(("of_q", "of_p"), [(1.0, 1.0), (1e2, 1e4), (1e8, 1.0), (1.0, 1e8)])
+def test_factors_keep_their_digits(of_q, of_p, distance):
+    """Covariances given by their roots; with a distance q's root is p's but for so much."""
+    generator = np.random.default_rng(5)
+    q, p = (np.linalg.cholesky(_covariance(generator, 6, c)) for c in (of_q, of_p))
+    shift = generator.normal(size=6)
+    if distance:
+        q, shift = p * (1.0 + distance * generator.normal(size=p.shape)), distance * shift
+    law = factored(shift, q, np.zeros(6), p).law
+    with mpmath.workdps(80):
+        q, p = (mpmath.matrix(root.tolist()) for root in (q, p))
+        kl, variance, third = _of_matrices(shift, q * q.T, np.zeros(6), p * p.T)
+        assert _bound(law.kl, law.kl_error, kl) < 1e-8
+        assert _bound(*law.ell(2).at(2), variance) < 1e-8
+        _bound(*law.ell(3).at(3), third)
 
 
 def test_the_moments_of_correlated_pairs_are_those_of_the_rotated_pair():
