@@ -129,7 +129,7 @@ class Categorical(Exponential):
 
     def outcomes(self, p: Categorical) -> tuple[Outcomes, Vector]:
         """The categories that q can take; probabilities are as stored, over their exact sum."""
-        taken = self.logits > -np.inf
+        taken = self.taken
         (log_q, q_error), (log_p, p_error) = _logs(self), _logs(p)
         d, d_error = _differences(self, p)
         # From a category that both sides take, so that l = d less the log of p's mean of e^d.
@@ -149,8 +149,12 @@ class Categorical(Exponential):
         k3 = math.fsum(terms)
         k3_error = math.fsum(errors) + EPS * k3
         one = np.ones(1)
+        d, d_error = d[taken], d_error[taken]
+        share = q * (d_error + np.abs(d) * (error + EPS * math.log(4.0 * d.size)))
+        away = d - math.fsum(q * d)
+        away_error = d_error + math.fsum(share) + EPS * np.abs(away)
         return Outcomes(
-            np.zeros(1, dtype=np.intp), log_q[taken], error, ell, ell_error,
+            np.zeros(1, dtype=np.intp), log_q[taken], error, ell, ell_error, away, away_error,
             Moments(k3 * one, k3_error * one), Moments(missed * one, missed_error * one),
         ), one  # fmt: skip
 
@@ -206,7 +210,7 @@ def _logs(side: Categorical) -> tuple[Vector, Vector]:
 
 def _differences(q: Categorical, p: Categorical) -> tuple[Vector, Vector]:
     """log q - log p up to a constant, -inf where q = 0, and bounds on the errors."""
-    taken = q.logits > -np.inf
+    taken = q.taken
     d, error = np.full(taken.size, -np.inf), np.zeros(taken.size)
     if q.given is not None and p.given is not None:
         d[taken] = log_quotient(q.given[taken], p.given[taken])

@@ -89,10 +89,10 @@ class Poisson(Exponential):
         log_q, q_error = _log_probability(n, np.repeat(rate, sizes))
         kl = _kl(rate, p_rate, d)
         ways = np.repeat(np.stack((*rows.T, kl.value)), sizes, axis=1)
-        zero = np.zeros(rate.size)
+        zero, away = np.zeros(rate.size), ways[2] * (n - ways[0])
         made = Outcomes(
             np.cumsum(sizes) - sizes, log_q + np.log(np.abs(step)), q_error + EPS,
-            *_log_ratio(n, *ways), kl, Moments(zero, zero),
+            *_log_ratio(n, *ways), away, 6.0 * EPS * np.abs(away), kl, Moments(zero, zero),
             # Every second count has twice the weight then, and the others none.
             coarse=np.where(np.abs(step) == 1.0, 1.0, np.where(step > 0.0, 2.0, 0.0)),
             powers=np.array([powers for _, _, powers in windows]),
