@@ -75,6 +75,7 @@ benchmark: $(READY_BENCHMARK) ## measure times, coverage and approximations, and
 	@python benchmarks/coverage.py
 	@python benchmarks/leading_order.py
 	@python benchmarks/negative.py
+	@python benchmarks/adversarial.py
 
 docs: study ## renew the README's figures from the default study
 	@mkdir -p docs/figures

@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import mpmath
-from tqdm import tqdm
-
 import nasty_pairs
 import references
+from tqdm import tqdm
+
 from mckl.draw.points import SAMPLERS
 from mckl.estimation.theory import exact
 from mckl.estimation.values import ESTIMATORS
@@ -236,7 +236,8 @@ def fresh(seed: int, count: int) -> Iterator[dict[str, Any]]:
 def table(findings: Findings) -> str:
     """What was found by kind, as a table in Markdown."""
     rows = [
-        "| kind | pairs | numbers | wrong | worst error | worst bound | error / bound at worst | withheld |",
+        "| kind | pairs | numbers | wrong | worst error | worst bound | most error / bound "
+        "| withheld |",
         "|---|---|---|---|---|---|---|---|",
     ]
     kinds = dict.fromkeys(number.kind for number in findings.numbers)
@@ -316,7 +317,8 @@ def main() -> int:
     print(table(findings))
     print(f"{len(pairs)} pairs in {findings.seconds:.0f} s, {len(findings.wrong)} wrong numbers, "
           f"{100 * findings.share_withheld():.2f} % withheld; half of the bounds at most "
-          f"{findings.bound_of_share(0.5):.1e}, nine tenths {findings.bound_of_share(0.9):.1e}")  # fmt: skip
+          f"{findings.bound_of_share(0.5):.1e}, nine tenths {findings.bound_of_share(0.9):.1e}"
+    )  # fmt: skip
     for text in [*findings.refused, *findings.contradictions]:
         print(text)
     known = [n for n in findings.wrong if math.isfinite(n.error)]
