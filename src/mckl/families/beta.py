@@ -22,6 +22,7 @@ from mckl.families.univariate import Univariate
 from mckl.text import with_shapes
 
 _SMALLEST = 1e-290
+_LARGEST = 700.0  # e^w is finite for w up to this
 
 
 @dataclass(frozen=True)
@@ -68,9 +69,12 @@ class Beta(Univariate):
         They are log(x / m) + L and L, as log((1 - x) / (1 - m)) is -L.
         """
         mean = self.a / (self.a + self.b)
-        w = x - math.log(self.a / self.b)
-        far = np.logaddexp(math.log1p(-mean), math.log(mean) + w)
-        return w, np.where(w < 1.0, np.log1p(mean * np.expm1(np.minimum(w, 1.0))), far)
+        w = np.asarray(x - math.log(self.a / self.b))
+        rest = np.asarray(np.log1p(mean * np.expm1(np.minimum(w, _LARGEST))))
+        far = w > _LARGEST
+        if far.any():
+            rest[far] = np.logaddexp(math.log1p(-mean), math.log(mean) + w[far])
+        return w, rest
 
     def log_density(self, x: Vector) -> Vector:
         if self.a > self.b:  # m is kept away from 1, where 1 - m has lost digits
