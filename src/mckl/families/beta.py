@@ -24,7 +24,6 @@ from mckl.families.univariate import Terms, Univariate
 from mckl.text import with_shapes
 
 _SMALLEST = 1e-290
-_LARGEST = 700.0  # e^w is finite for w up to this
 
 
 @dataclass(frozen=True)
