@@ -96,7 +96,7 @@ def _stratified(unit: UnitTheory, of: Balanced | None, samples: int) -> Exact:
         shapes.append(value if bound <= LARGEST_ERROR else math.nan)
         bounds += [bound] if bound <= LARGEST_ERROR else []
     kind = "exact" if of.exact else "asymptotic"
-    return Exact(unbiased_points, law.variance, *shapes, kind, None, max(bounds))
+    return Exact(unbiased_points, law.variance, shapes[0], shapes[1], kind, None, max(bounds))
 
 
 # Samplers share it: what their points differ by comes after.
