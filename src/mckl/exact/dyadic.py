@@ -188,18 +188,16 @@ class Dyadic:
             tables = [of.polynomials.moments(of.smooth)]
             for _ in range(3):
                 tables.append(_merged(tables[-1]))
-            scaled = [
-                of_table * float(table.shape[-1]) ** _POWER
-                for table in tables
-                for of_table in _cumulants(table)
-            ]
-            self._few_strata[level] = np.stack(scaled[::2]), scaled[1]
+            sums, bounds = zip(*map(_cumulants, tables), strict=True)
+            scales = [float(table.shape[-1]) ** _POWER for table in tables]
+            scaled = [of * scale for of, scale in zip(sums, scales, strict=True)]
+            self._few_strata[level] = np.stack(scaled), bounds[0] * scales[0]
         # Polynomials in t = (128 / strata)^2 through the sums at t = 1, 4, 16 and, of degree 3, 64.
-        scaled, bounds = self._few_strata[level]
+        scaled, bound = self._few_strata[level]
         t = (_MANY / strata) ** 2
         parabola, cubic = (np.tensordot(_lagrange(t, k), scaled[:k], axes=1) for k in (3, 4))
-        bounds = np.abs(cubic - parabola) + 2.0 * bounds
-        return np.asarray(cubic / float(strata) ** _POWER), bounds / float(strata) ** _POWER
+        scale = float(strata) ** _POWER
+        return np.asarray(cubic / scale), (np.abs(cubic - parabola) + 2.0 * bound) / scale
 
     def _level(self, level: int) -> _Level:
         while len(self._levels) < level:
@@ -219,7 +217,7 @@ class Dyadic:
                     others |= beside
                 if others.any():
                     values[:, :, others] = self._f(width * (k[others, None] + _POINTS), side)
-            polynomials = _Polynomials(*values, k)
+            polynomials = _Polynomials(values[0], values[1], k)
             smooth = [
                 self._is_smooth(bool(side), float(j), width, polynomials, i)
                 for i, (side, j) in enumerate(zip(upper, k, strict=True))

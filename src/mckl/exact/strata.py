@@ -138,11 +138,11 @@ def _normal() -> Dyadic:
 def _chi(dof: float) -> Dyadic:
     def functions(u: Vector, upper: bool) -> Vector:
         if dof > MOST_DOF:
-            values = chisquare_of_normal(dof)((-1.0 if upper else 1.0) * scipy.special.ndtri(u))
+            w = chisquare_of_normal(dof)((-1.0 if upper else 1.0) * scipy.special.ndtri(u))
         else:
             inverse = scipy.special.gammainccinv if upper else scipy.special.gammaincinv
-            values = 2.0 * inverse(0.5 * dof, u)
-        return np.stack((values[None], 4.0 * EPS * np.abs(values)[None]))
+            w = np.asarray(2.0 * inverse(0.5 * dof, u))
+        return np.stack((w[None], 4.0 * EPS * np.abs(w)[None]))
 
     return Dyadic(functions)
 
