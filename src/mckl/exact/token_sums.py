@@ -107,7 +107,7 @@ def _unit(table: Vector) -> int:
 
 
 def _largest(x: Vector) -> Vector:
-    return np.abs(x).max(axis=-1, keepdims=True)
+    return np.asarray(np.abs(x).max(axis=-1, keepdims=True))
 
 
 def _before(q: Vector, tables: Sequence[Table], after: Moments, order: int) -> Moments:
