@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from mckl.api import sampled
+from mckl.api.arguments import MOST_SEED, one_of, whole
+from mckl.api.arrays import check_parameters
 from mckl.api.given import request_of
 from mckl.api.objects import as_side, described, library_of
 from mckl.api.results import Result, aligned
@@ -22,7 +24,7 @@ from mckl.estimation.sequential import estimate as estimate_pair
 from mckl.estimation.values import ESTIMATORS
 from mckl.families.base import OtherFamilyError, Pair
 from mckl.families.registry import case_pair
-from mckl.text import count
+from mckl.text import count, quoted
 
 
 @dataclass(frozen=True, repr=False)
@@ -293,9 +295,8 @@ def estimate(
     >>> found.stopped, abs(found.estimate - 0.5) < 0.05
     ('tight', True)
     """
-    request = request_of(tolerance, absolute, confidence)._replace(most=int(budget))
-    if budget < 16:
-        raise UserError(f"budget: {budget}, expected at least 16 samples")
+    budget, seed = whole("budget", budget, 16), whole("seed", seed, 0, MOST_SEED)
+    request = request_of(tolerance, absolute, confidence)._replace(most=budget)
     pair, _ = _pair(q, p)
     if pair is None:
         if isinstance(q, Mapping) or isinstance(p, Mapping):
@@ -305,15 +306,17 @@ def estimate(
                 "objects on both sides"
             )
         if sampler not in (None, "iid"):
-            raise UserError(f"sampler: '{sampler}', expected iid, for mckl has no family for q, p")
+            raise UserError(
+                f"sampler: {quoted(sampler)}, expected iid, for mckl has no family for q, p"
+            )
         drawn = sampled.estimate(q, p, request, estimator, seed)
         return _of_samples(drawn, request, seed)
     for name, value, known in (
         ("estimator", estimator, ESTIMATORS),
         ("sampler", sampler, [s for s in SAMPLERS if SAMPLERS[s].offered(pair)]),
     ):
-        if value is not None and value not in known:
-            raise UserError(f"{name}: '{value}', expected one of {', '.join(known)}")
+        if value is not None:
+            one_of(name, value, known)
     return _of_pair(run(pair, request, sampler, estimator, seed), request, seed)
 
 
@@ -418,6 +421,8 @@ def _result(
 
 def _pair(q: Any, p: Any) -> tuple[Pair | None, str]:
     """The pair of q and p if mckl has their families; else None, and why not."""
+    for name, given in (("q", q), ("p", p)):
+        check_parameters(name, given)
     sides = {"q": as_side(q), "p": as_side(p)}
     for name, side in sides.items():
         if side is None:
