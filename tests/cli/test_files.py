@@ -201,7 +201,7 @@ def test_an_archive_a_folder_and_a_cut_file(tmp_path):
     (tmp_path / "z.npz").rename(tmp_path / "z.npy")
     assert "not a readable .npy file" in refused("kl", "--q", str(tmp_path / "z.npy"), *P)
     (tmp_path / "d.csv").mkdir()
-    assert "no such file" in refused("kl", "--q", str(tmp_path / "d.csv"), *P)
+    assert "not a regular file" in refused("kl", "--q", str(tmp_path / "d.csv"), *P)
     for name in ("columns.npy", "encoder.npz", "table.parquet"):
         whole = (tmp_path / write(tmp_path, name)).read_bytes()
         (tmp_path / name).write_bytes(whole[: len(whole) * 2 // 3])

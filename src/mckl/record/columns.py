@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from mckl.arrays import Vector
 from mckl.errors import UserError
-from mckl.record.small import is_regular
+from mckl.record.small import check_regular
 from mckl.text import shortened
 
 _LONGEST_HEADER = 2**16  # bytes; a small archive may contain a header of 4 GB
@@ -69,8 +69,7 @@ def reader(path: str, formats: Mapping[str, _Reader]) -> _Reader:
     if found is None:
         expected = ", ".join("*" + s for s in formats)
         raise UserError(f"{shortened(path)}: expected a file named {expected}")
-    if not is_regular(path):
-        raise UserError(f"{shortened(path)}: no such file")
+    check_regular(path)
     return found
 
 

@@ -7,23 +7,24 @@ import stat
 from pathlib import Path
 
 from mckl.errors import UserError
-from mckl.text import size
+from mckl.text import shortened, size
 
 MOST_BYTES = 2**24
 
 
-def is_regular(path: str | Path) -> bool:
-    """Whether there is a regular file, or a link to one: reading a pipe or a device may not end."""
+def check_regular(path: str | Path) -> None:
+    """Raise `UserError` unless there is a regular file: reading a pipe or a device may not end."""
     try:
-        return stat.S_ISREG(os.stat(path).st_mode)
-    except (OSError, ValueError):  # no such file, a name that is too long, or one with a NUL
-        return False
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError):  # none, a name that is too long, or one with a NUL
+        raise UserError(f"{shortened(str(path))}: no such file") from None
+    if not stat.S_ISREG(mode):
+        raise UserError(f"{shortened(str(path))}: not a regular file")
 
 
 def read_small(path: str | Path) -> bytes:
     """The bytes of a regular file; raises `UserError` for anything else and for a large file."""
-    if not is_regular(path):
-        raise UserError(f"{path}: no such file")
+    check_regular(path)
     try:
         with open(path, "rb") as file:
             content = file.read(MOST_BYTES + 1)
