@@ -52,7 +52,9 @@ def test_every_hashed_requirement_has_hashes() -> None:
         first, *rest = block.rstrip().split("\n")
         assert first.endswith(" \\"), block
         assert rest
-        assert all(re.fullmatch(r"    --hash=sha256:[0-9a-f]{64}( \\)?", row) for row in rest), block
+        assert all(re.fullmatch(r"    --hash=sha256:[0-9a-f]{64}( \\)?", row) for row in rest), (
+            block
+        )
 
 
 def test_no_registry_is_named() -> None:

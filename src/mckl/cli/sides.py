@@ -37,5 +37,5 @@ def read_side(side: str, text: str) -> dict[str, Any]:
         ) from None
     if not isinstance(given, Mapping):
         raise UserError(f"--{side}: {quoted(text)}, expected a text such as {_EXAMPLE}")
-    check_size(given, f"--{side}")
+    check_size(given, f"--{side}: ")
     return with_numbers(given, f"--{side}: ", side)

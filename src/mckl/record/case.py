@@ -36,13 +36,13 @@ def check_size(given: Any, where: str) -> None:
                 entries += len(value)
                 if entries > _MOST_ENTRIES:
                     raise UserError(
-                        f"{where}: more than {_MOST_ENTRIES:,} entries, expected fewer: put long "
+                        f"{where}more than {_MOST_ENTRIES:,} entries, expected fewer: put long "
                         f"vectors into files ({', '.join(SUFFIXES)})"
                     )
                 inner += value.values() if isinstance(value, Mapping) else value
         if not (level := inner):
             return
-    raise UserError(f"{where}: lists or mappings are nested too deeply")
+    raise UserError(f"{where}lists or mappings are nested too deeply")
 
 
 def with_numbers(given: Mapping[Any, Any], where: str, side: str = "") -> dict[str, Any]:

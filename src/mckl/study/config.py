@@ -75,7 +75,7 @@ def parse(raw: Mapping[str, Any], schema: Mapping[str, Any]) -> Config:
     Raises `UserError`, whose one line names the key, its value and what was expected.
     """
     schema = with_registered(schema)
-    check_size(raw, "config")
+    check_size(raw, "")
     data = _numbers(raw, schema)
     error = max(Draft202012Validator(schema).iter_errors(data), key=_severity, default=None)
     if error is not None:
