@@ -43,7 +43,7 @@ SIDES = {
     ),
     "digits": (f"{{mean: {DIGITS}, sd: 1}}", "mean inf"),
     "more digits": (f"{{mean: {MORE_DIGITS}, sd: 1}}", "not YAML"),
-    "tag": ("{mean: !!python/object/apply:os.system [touch run]}", "could not determine a constructor"),
+    "tag": ("{mean: !!python/object/apply:os.system [touch run]}", "could not determine a"),
 }  # fmt: skip
 
 

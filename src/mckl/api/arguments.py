@@ -37,11 +37,11 @@ def whole(name: str, value: Any, least: int, most: int = MOST) -> int:
     >>> whole("budget", 1e6, 16)
     1000000
     """
-    good = isinstance(value, Real) and not isinstance(value, bool) and least <= value <= most
-    if not good or value != int(value):
+    number: Any = value if isinstance(value, Real) and not isinstance(value, bool) else math.nan
+    if not least <= number <= most or number != int(number):
         expected = f"a whole number from {least} to {most:.3g}"
         raise UserError(f"{name}: {_shown(value)}, expected {expected}")
-    return int(value)
+    return int(number)
 
 
 def one_of(name: str, value: Any, known: Iterable[str]) -> str:

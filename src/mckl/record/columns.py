@@ -206,8 +206,8 @@ def _from_npz(path: str) -> Table | Vector:
 
 def _from_csv(path: str) -> Table | Vector:
     _check_memory(path, 4 * os.stat(path).st_size // _BYTES_PER_NUMBER)  # as text
-    with open(path, "rb") as file:
-        pieces = iter(lambda: file.read(2**20), b"")
+    with open(path, "rb") as raw:
+        pieces = iter(lambda: raw.read(2**20), b"")
         _check_memory(path, sum(piece.count(b",") + piece.count(b"\n") for piece in pieces))
     with _text(path) as file:
         names = _cells(file)
