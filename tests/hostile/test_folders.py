@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -10,12 +11,16 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import decoys
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from mckl.record import tables
 from mckl.show.runlog import reason
 
-from .limits import SRC, limited
+from .limits import SRC, limited, refused
 
 YEAR = 365 * 86400
 TARGET = "results/tables/theory.parquet"
@@ -37,17 +42,17 @@ def run(folder: Path) -> tuple[int, str]:
 
 @pytest.mark.slow
 def test_links_and_tables_that_are_none(tmp_path: Path) -> None:
-    tables = tmp_path / "results/tables"
-    tables.mkdir(parents=True)
+    made = tmp_path / "results/tables"
+    made.mkdir(parents=True)
     outside, later = tmp_path / "outside", time.time() + YEAR
     outside.write_text("of somebody else")
     os.utime(outside, (later, later))
     for name, target in (("dangling", "nothing"), ("outside.csv", outside), (".x.tmp", outside)):
-        (tables / name).symlink_to(target)
+        (made / name).symlink_to(target)
     code, text = run(tmp_path)
     assert code == 0, text
     assert outside.stat().st_mtime == pytest.approx(later)
-    assert all((tables / name).is_symlink() for name in ("dangling", "outside.csv", ".x.tmp"))
+    assert all((made / name).is_symlink() for name in ("dangling", "outside.csv", ".x.tmp"))
     assert "mckl: nothing to do" in run(tmp_path)[1]
 
     table = tmp_path / TABLE
@@ -63,6 +68,44 @@ def test_links_and_tables_that_are_none(tmp_path: Path) -> None:
     table.unlink()
     code, text = run(tmp_path)
     assert code == 0, text
+
+
+def repeated(folder: Path, text: str) -> None:
+    """A table of settings of which every row has the same text."""
+    schema, rows = tables.SCHEMAS["settings"], 2**17
+    columns = {}
+    for field in schema:
+        if field.type in (pa.string(), schema.field("setting").type):
+            keys = pa.array(np.zeros(rows, np.int32))
+            columns[field.name] = pa.DictionaryArray.from_arrays(keys, pa.array([text]))
+        else:
+            columns[field.name] = pa.array(np.zeros(rows)).cast(field.type)
+    (folder / "tables").mkdir()
+    path = folder / "tables/settings.parquet"
+    pq.write_table(pa.table(columns), path, store_schema=False, compression="zstd")
+    digests = {"sha256": "0" * 64, "content": "0" * 16}
+    (folder / "theirs.json").write_text(json.dumps({"files": {"tables/settings.parquet": digests}}))
+
+
+def test_a_table_of_which_every_row_repeats_a_megabyte(tmp_path: Path) -> None:
+    repeated(tmp_path, "x" * 2**20)
+    assert (tmp_path / "tables/settings.parquet").stat().st_size < 20_000  # for 137 GB
+    told = refused("verify", ".", "--against", "theirs.json", folder=tmp_path)
+    assert "1.37e+09 numbers take 137 GB of memory" in told
+
+
+def test_a_manifest_of_odd_names(tmp_path: Path) -> None:
+    names = ["x" * 5000, "a\nb\x1b[1m", "/etc/passwd"]
+    stated = {name: {"sha256": [1]} for name in names}
+    (tmp_path / "manifest.json").write_text(json.dumps({"files": stated}))
+    done = limited("-m", "mckl", "verify", ".", folder=tmp_path)
+    assert done.returncode == 3
+    lines = done.stdout.decode().splitlines()
+    assert len(lines) == len(names)
+    for line, shown in zip(lines, ("/etc/passwd", "a b\\x1b[1m", "x...x"), strict=True):
+        assert line.startswith("missing ")
+        assert shown in line
+        assert len(line) <= 208
 
 
 FULL = "(No space left on device): fix that and run again"

@@ -25,7 +25,7 @@ from mckl.text import shortened
 
 _LONGEST_HEADER = 2**16  # bytes; a small archive may contain a header of 4 GB
 _MOST_AT_ONCE = 2**24  # bytes; a file with holes may have a directory of any size
-_BYTES_PER_NUMBER = 100  # for a vector and all that is computed from it
+BYTES_PER_NUMBER = 100  # for a vector and all that is computed from it
 _Reader = TypeVar("_Reader")
 _ROWS_LOOKED_AT = 1000  # the rows of a .csv file that decide which columns are numbers
 
@@ -93,12 +93,12 @@ def _with_numbers(path: str, array: Vector) -> Vector:
     return array
 
 
-def _check_memory(path: str, numbers: int) -> None:
+def check_memory(path: str, numbers: int) -> None:
     """Raise `UserError` if so many numbers do not fit into memory; small files may have many."""
     there_is = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if numbers * _BYTES_PER_NUMBER > there_is:
+    if numbers * BYTES_PER_NUMBER > there_is:
         raise UserError(
-            f"{path}: {numbers:.3g} numbers take {numbers * _BYTES_PER_NUMBER / 1e9:.3g} GB of "
+            f"{path}: {numbers:.3g} numbers take {numbers * BYTES_PER_NUMBER / 1e9:.3g} GB of "
             f"memory, and this machine has {there_is / 1e9:.3g}"
         )
 
@@ -169,7 +169,7 @@ def _from_npy(path: str) -> Table | Vector:
     shape, dtype = npy_header(path)
     if dtype.names is None or not dtype.itemsize:  # NumPy 2.4 divides by a size of 0 and crashes
         _check_real(path, dtype)
-    _check_memory(path, math.prod(shape) * len(dtype.names or [""]))
+    check_memory(path, math.prod(shape) * len(dtype.names or [""]))
     # The file is mapped, so that a header with a wrong size is refused before memory is taken.
     array = np.load(path, mmap_mode="r", allow_pickle=False)
     if array.dtype.names is None:
@@ -190,7 +190,7 @@ def _from_npz(path: str) -> Table | Vector:
     def read(positions: Sequence[int]) -> list[Vector]:
         for i in positions:
             _check_real(path, headers[i][1])
-        _check_memory(path, sum(math.prod(headers[i][0]) for i in positions))
+        check_memory(path, sum(math.prod(headers[i][0]) for i in positions))
         columns = []
         with archive(path) as opened:
             for i in positions:
@@ -205,10 +205,10 @@ def _from_npz(path: str) -> Table | Vector:
 
 
 def _from_csv(path: str) -> Table | Vector:
-    _check_memory(path, 4 * os.stat(path).st_size // _BYTES_PER_NUMBER)  # as text
+    check_memory(path, 4 * os.stat(path).st_size // BYTES_PER_NUMBER)  # as text
     with open(path, "rb") as raw:
         pieces = iter(lambda: raw.read(2**20), b"")
-        _check_memory(path, sum(piece.count(b",") + piece.count(b"\n") for piece in pieces))
+        check_memory(path, sum(piece.count(b",") + piece.count(b"\n") for piece in pieces))
     with _text(path) as file:
         names = _cells(file)
         if all(map(_is_number, names)):
@@ -274,7 +274,7 @@ def _from_parquet(path: str) -> Table:
     def read(positions: Sequence[int]) -> list[Vector]:
         groups = range(file.num_row_groups)
         rows = sum(file.metadata.row_group(i).num_rows for i in groups)
-        _check_memory(path, rows * len(positions))
+        check_memory(path, rows * len(positions))
         names = [schema.names[i] for i in positions]
         for i, name in zip(positions, names, strict=True):
             if not is_real(schema.types[i]):
