@@ -6,6 +6,7 @@ import io
 import os
 import struct
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -117,14 +118,24 @@ def test_a_text_that_every_row_repeats(tmp_path: Path) -> None:
     assert b'"units": 1,' in done.stdout, done.stderr
 
 
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_long_ids_are_read_a_few_at_a_time(tmp_path: Path, save: Callable[..., None]) -> None:
+    rows = 300
+    ids = np.array([f"{'x' * 50_000}{i // 2}" for i in range(rows)])  # 60 MB
+    half = np.full(rows, -0.5)
+    save(tmp_path / "x.npz", log_q=half, log_p=half, sequence=ids)
+    done = limited("-m", "mckl", "estimate", "--table", "x.npz", "--json", folder=tmp_path)
+    assert b'"units": 150' in done.stdout, done.stderr
+
+
 def test_ids_that_are_lists_or_too_long(tmp_path: Path) -> None:
     both = {"log_q": [0.0, 0.0], "log_p": [0.0, 0.0]}
     pq.write_table(pa.table({**both, "sequence": [[1], [2]]}), tmp_path / "x.parquet")
     assert "is of type list" in refused("estimate", "--table", "x.parquet", folder=tmp_path)
     for last in ("a", "b"):
-        (tmp_path / "x.csv").write_text(f"log_q,log_p,sequence\n0,0,{'x' * 64}{last}\n")
+        (tmp_path / "x.csv").write_text(f"log_q,log_p,sequence\n0,0,{'x' * 128}{last}\n")
         told = refused("estimate", "--table", "x.csv", folder=tmp_path)
-        assert "an id of 64 characters or more" in told
+        assert "an id of 128 characters or more" in told
 
 
 @pytest.mark.parametrize("kind", ["pipe", "device", "folder", "socketless link"])

@@ -13,13 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mckl.errors import UserError
-from mckl.record.columns import archive, member_header, npy_header, reader, refused
+from mckl.record.columns import MOST_AT_ONCE, archive, member_header, npy_header, reader, refused
 from mckl.text import nearest, quoted
 
 PIECE = 2**17  # rows of a piece
-_MOST_AT_ONCE = 2**25  # bytes or characters of a piece, if its rows are long
 _LONGEST_ROW = 2**20  # bytes or characters
-_LONGEST_ID = 64  # characters
+_LONGEST_ID = 128  # characters, in a .csv file
 _IDS = f"U{_LONGEST_ID}"  # the type of ids in a .csv file, which may be any text
 
 Pieces = Iterator[list[NDArray[Any]]]
@@ -125,8 +124,8 @@ def _chosen(path: str, known: Sequence[str], name: str | None) -> int:
 def _check(path: str, dtype: np.dtype[Any], shape: Sequence[int], is_id: bool) -> None:
     if not (dtype.kind in "fiu" or (is_id and dtype.kind in "SU")):
         raise UserError(f"{path}: values of type {str(dtype)[:60]}, expected numbers")
-    if dtype.itemsize > 4 * _LONGEST_ID:
-        raise UserError(f"{path}: ids of type {dtype}, expected at most {_LONGEST_ID} characters")
+    if not 0 < dtype.itemsize <= _LONGEST_ROW:
+        raise UserError(f"{path}: rows of {dtype.itemsize} bytes, expected 1 to {_LONGEST_ROW:,}")
     if len(shape) != 1 and not (len(shape) == 2 and shape[1] == 1):
         raise UserError(
             f"{path}: shape {tuple(shape)}, expected one column of numbers (of tokens: one row a "
@@ -136,11 +135,11 @@ def _check(path: str, dtype: np.dtype[Any], shape: Sequence[int], is_id: bool) -
 
 def _from_npy(path: str, names: Sequence[str | None], ids: Sequence[bool]) -> Source:
     shape, dtype = npy_header(path)
-    if not 0 < dtype.itemsize <= _LONGEST_ROW:
+    if not 0 < dtype.itemsize <= _LONGEST_ROW:  # of one with fields, whose types are checked below
         raise UserError(f"{path}: rows of {dtype.itemsize} bytes, expected 1 to {_LONGEST_ROW:,}")
     # Mapping only tells where the rows begin. Mapped pages would count as memory of this process.
     offset = np.load(path, mmap_mode="r", allow_pickle=False).offset
-    at_once = min(PIECE, _MOST_AT_ONCE // dtype.itemsize)
+    at_once = min(PIECE, MOST_AT_ONCE // dtype.itemsize)
     fields = [None if dtype.names is None else dtype.names[_chosen(path, dtype.names, name)]
               for name in names]  # fmt: skip
     for field, is_id in zip(fields, ids, strict=True):
@@ -185,8 +184,9 @@ def _from_npz(path: str, names: Sequence[str | None], ids: Sequence[bool]) -> So
             files = [opened.open(member) for member in chosen]
             for file, member, size in zip(files, chosen, sizes, strict=True):
                 file.read(opened.getinfo(member).file_size - size)  # its header
-            for start in range(0, rows[0], PIECE):
-                count = min(PIECE, rows[0] - start)
+            at_once = min(PIECE, MOST_AT_ONCE // max(dtype.itemsize for _, dtype in headers))
+            for start in range(0, rows[0], at_once):
+                count = min(at_once, rows[0] - start)
                 yield [
                     np.frombuffer(file.read(count * dtype.itemsize), dtype)
                     for file, (_, dtype) in zip(files, headers, strict=True)
@@ -247,7 +247,7 @@ def _texts(lines: Iterator[str]) -> Iterator[list[str]]:
     for line in lines:
         held.append(line)
         size += len(line)
-        if len(held) == PIECE or size >= _MOST_AT_ONCE:
+        if len(held) == PIECE or size >= MOST_AT_ONCE:
             yield held
             held, size = [], 0
     if held:

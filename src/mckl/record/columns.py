@@ -24,7 +24,7 @@ from mckl.record.small import check_regular
 from mckl.text import shortened
 
 _LONGEST_HEADER = 2**16  # bytes; a small archive may contain a header of 4 GB
-_MOST_AT_ONCE = 2**24  # bytes; a file with holes may have a directory of any size
+MOST_AT_ONCE = 2**24  # bytes of a piece of a file, or of the directory of an archive
 BYTES_PER_NUMBER = 100  # for a vector and all that is computed from it
 _Reader = TypeVar("_Reader")
 _ROWS_LOOKED_AT = 1000  # the rows of a .csv file that decide which columns are numbers
@@ -131,7 +131,7 @@ class _Bounded(io.BufferedReader):
     """A file that is never read whole."""
 
     def read(self, size: int | None = -1, /) -> bytes:
-        if size is not None and size > _MOST_AT_ONCE:
+        if size is not None and size > MOST_AT_ONCE:
             raise ValueError(f"its directory takes {size:.3g} bytes")
         return super().read(size)
 
