@@ -213,7 +213,10 @@ def test_every_estimator(name: str) -> None:
 def test_direct_integrals_and_reversed_pairs() -> None:
     for name, case in CASES.items():
         pair = case.pair
-        assert pair.integrals() == pytest.approx((pair.law.kl, pair.law.variance), rel=1e-12)
+        found = pair.integrals()
+        assert found[:2] == pytest.approx((pair.law.kl, pair.law.variance), rel=1e-12)
+        chi_square = math.expm1(pair.law.log_mgf((-2.0, -2.0)))
+        assert found.chi_square == pytest.approx(chi_square, rel=1e-9)
         if pair.law.missed_mass:
             assert pair.reverse_kl == math.inf, name
         else:
@@ -340,10 +343,13 @@ _TABLE = [[0.7, 0.3], [0.4, 0.6]]
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"q": {"transitions": [[0.7, 0.3], [0.4, 0.5]]}}, "q's row 1, counted from 0, adds up to 0.9"),
-        ({"p": {"transitions": [[0.7, 0.2], [0.4, 0.6]]}}, "p's row 0, counted from 0, adds up to 0.9"),
+        ({"q": {"transitions": [[0.7, 0.3], [0.4, 0.5]]}},
+         "q's row 1, counted from 0, adds up to 0.9"),
+        ({"p": {"transitions": [[0.7, 0.2], [0.4, 0.6]]}},
+         "p's row 0, counted from 0, adds up to 0.9"),
         ({"q": {"transitions": [[0.7, 0.3]]}}, "transitions is 1 x 2, expected a square matrix"),
-        ({"q": {"transitions": [[0.7, 0.3], [1.4, -0.4]]}}, r"transitions -0.4 \(row 1, column 1, from 0\)"),
+        ({"q": {"transitions": [[0.7, 0.3], [1.4, -0.4]]}},
+         r"transitions -0.4 \(row 1, column 1, from 0\)"),
         ({"q": {"transitions": [[0.7], [0.4, 0.6]]}}, "expected a square matrix"),
         ({"q": {"logits": [[0, math.inf], [0, 0]]}}, r"logits inf \(row 0, column 1, from 0\)"),
         ({"q": {"logits": [[0, 0], [-math.inf, -math.inf]]}}, "q's row 1, counted from 0, adds up"),

@@ -294,9 +294,9 @@ def _two_stages(
 
 def _rounding(forecasts: Forecasts) -> float:
     """The rounding error of an estimate, which shows even where every unit is exactly KL."""
-    kl, variance = forecasts.law.cumulants(2)
+    variance = forecasts.law.variance
     spread = math.sqrt(variance) if math.isfinite(variance) else 0.0
-    return _ROUNDING * (kl + spread)
+    return _ROUNDING * (forecasts.law.kl + spread)
 
 
 def _scrambled(

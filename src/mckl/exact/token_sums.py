@@ -85,7 +85,8 @@ def token_sums(
         grown = np.maximum((error - after.error).max(axis=-1, keepdims=True), 0.0)
         total = total + share
         error += EPS * np.abs(total)
-        if not (moved > _SETTLED * size).any():
+        # A change within the bound of a step's own rounding cannot be told from none.
+        if not (moved > np.maximum(_SETTLED * size, grown)).any():
             left = tokens - 1 - step
             total = total + left * share
             error += left * (grown + moved + EPS * np.abs(share))
@@ -106,7 +107,7 @@ def _unit(table: Vector) -> int:
 
 
 def _largest(x: Vector) -> Vector:
-    return np.abs(x).max(axis=-1, keepdims=True)
+    return np.asarray(np.abs(x).max(axis=-1, keepdims=True))
 
 
 def _before(q: Vector, tables: Sequence[Table], after: Moments, order: int) -> Moments:

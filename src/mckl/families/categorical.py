@@ -24,7 +24,7 @@ from mckl.exact import joint
 from mckl.exact.moments import EPS, Moments
 from mckl.exact.outcomes import Outcomes
 from mckl.exact.phi import phi
-from mckl.families.base import Family, Side
+from mckl.families.base import Family, Integrals, Side
 from mckl.families.categorical_scores import CategoricalScores
 from mckl.families.exponential import Exponential, ExponentialPair, log_quotient, text_of
 from mckl.families.parameters import check_names, numbers, shown_briefly
@@ -93,6 +93,17 @@ class Categorical(Exponential):
     @property
     def tensorflow(self) -> Distribution:
         return Distribution("Categorical", {"logits": self.logits})
+
+    def integrals(self, p: Categorical) -> Integrals:
+        """Sums over the categories that q can take."""
+        taken = self.probabilities > 0
+        q, p_of = (side.probabilities[taken].astype(np.longdouble) for side in (self, p))
+        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+            ell = np.log(q / p_of)
+            mean = q @ ell
+            m2, m3, m4 = (float(q @ (ell - mean) ** m) for m in (2, 3, 4))
+            chi_square = float(q @ (p_of / q) ** 2) - 1.0
+        return Integrals(float(mean), m2, m3, m4 - 3.0 * m2**2, chi_square)
 
     def line(self, p: Categorical) -> _Line:
         taken = self.taken

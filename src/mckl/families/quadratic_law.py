@@ -152,7 +152,10 @@ class QuadraticLaw(Law):
         self, functions: Sequence[Function], paired: bool, order: int
     ) -> tuple[Moments, Vector]:
         c, e = self._coefficients, self._errors
-        rows = Coordinates(c.a, c.b, c.kl, e.a, e.b + 4.0 * e.a * e.mixed, e.kl)
+        # Turned eigenvectors count as much as the tilted means of g, which are at most a few b, and
+        # below 2^7 where moments of r do not overflow.
+        b_error = e.b + 2.0 * e.a * np.minimum(2.0 * e.mixed, 2.0**7)
+        rows = Coordinates(c.a, c.b, c.kl, e.a, b_error, e.kl)
         return moments(rows, functions, paired, order), self._weight
 
     def parts(self, order: int) -> Moments:
@@ -174,7 +177,10 @@ class QuadraticLaw(Law):
                     whole = math.factorial(i)
                     value[i, 2] = whole * ((power * self._b2) @ w)
                     of_b = (np.abs(power) + moved) * 2.0 * e.b * b_size
-                    each = moved * b_size * np.maximum(b_size, e.mixed) + rounding * np.abs(power) * self._b2
+                    each = (
+                        moved * b_size * np.maximum(b_size, e.mixed)
+                        + rounding * np.abs(power) * self._b2
+                    )
                     error[i, 2] = whole * ((of_b + each) @ w)
                 power = power * t
                 if i:

@@ -172,7 +172,9 @@ class _Frame:
         half = solve_triangular(self._correction, out, lower=True)
         out = solve_triangular(self._correction, half.T, lower=True)
         size = _size(out)
-        return 0.5 * (out + out.T), 2.0 * (error + (2.0 * self.growth + self._identity_error) * size)
+        return 0.5 * (out + out.T), 2.0 * (
+            error + (2.0 * self.growth + self._identity_error) * size
+        )
 
     def solved(self, high: Vector, low: Vector) -> tuple[Vector, float]:
         """The vector high + low in these coordinates, and a bound on the length of its error."""
