@@ -21,12 +21,13 @@ from mckl.arrays import Vector
 from mckl.draw.alias import Alias, alias_tables
 from mckl.draw.distribution import Distribution
 from mckl.exact import joint
+from mckl.exact.integrands import log_quotient
 from mckl.exact.moments import EPS, Moments
 from mckl.exact.outcomes import Outcomes
 from mckl.exact.phi import phi
 from mckl.families.base import Family, Integrals, Side
 from mckl.families.categorical_scores import CategoricalScores
-from mckl.families.exponential import Exponential, ExponentialPair, log_quotient, text_of
+from mckl.families.exponential import Exponential, ExponentialPair, text_of
 from mckl.families.parameters import check_names, numbers, shown_briefly
 
 _ADD_UP = 1e-6  # how far the sum of probabilities may be from 1

@@ -396,12 +396,3 @@ def text_of(vector: Vector) -> str:
         return ", ".join(map(number, vector))
     digest = hashlib.sha256(np.ascontiguousarray(vector, dtype="<f8").tobytes()).hexdigest()
     return f"{vector.size} numbers {digest}"
-
-
-def log_quotient(v: Vector, w: Vector) -> Vector:
-    """log(v / w) for positive v and w, to full relative accuracy where they are close."""
-    with np.errstate(over="ignore", under="ignore", divide="ignore"):
-        apart, quotient = (v - w) / w, v / w
-        near, usual = np.abs(apart) < 0.5, (quotient > 1e-300) & (quotient < 1e300)
-        far = np.where(usual, np.log(quotient), np.log(v) - np.log(w))
-    return np.where(near, np.log1p(np.where(near, apart, 0.0)), far)

@@ -17,12 +17,12 @@ import numpy as np
 
 from mckl.arrays import Vector
 from mckl.draw.distribution import Distribution
-from mckl.exact.integrands import k3, x_minus_log1p
+from mckl.exact.integrands import k3, log_quotient, x_minus_log1p
 from mckl.exact.moments import EPS, Moments
 from mckl.exact.outcomes import Outcomes
 from mckl.exact.phi import phi
 from mckl.families.base import Family, Integrals, Side
-from mckl.families.exponential import Exponential, ExponentialPair, log_quotient, text_of
+from mckl.families.exponential import Exponential, ExponentialPair, text_of
 from mckl.families.parameters import check_names, missing, numbers
 
 _MOST_RATE = 1e15  # counts above this are not exact in float64
