@@ -12,11 +12,12 @@ from importlib.util import find_spec
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import stats
+from scipy import special, stats
 from tools import need
 
 import mckl
-from mckl.api.objects import as_side
+from mckl.api import registered
+from mckl.api.objects import held
 from mckl.errors import UserError
 from mckl.estimation.anytime import half_width
 from mckl.families.registry import case_pair
@@ -105,14 +106,20 @@ def test_scipys_own_densities_give_the_same_kl(name):
     [stats.gamma(2, loc=1), stats.skewnorm(2), stats.beta(1, 2, scale=2), stats.nbinom(3, 0.5)],
 )
 def test_what_no_family_has_is_not_taken_for_one(law):
-    assert as_side(law) is None
+    assert held("q", law) is None
 
 
 def test_kl_raises_where_none_is_known():
     with pytest.raises(ValueError, match=r"no exact KL is known \(no family for q"):
         mckl.kl(stats.skewnorm(2), stats.norm())
-    with pytest.raises(ValueError, match="expected one support"):
+    with pytest.raises(ValueError, match="KL is infinite, since p = 0 where q > 0: q is normal"):
         mckl.kl(stats.norm(), stats.gamma(2))
+    with pytest.raises(ValueError, match=r"no exact KL is known \(q is gamma.* larger support\)"):
+        mckl.kl(stats.gamma(2), stats.norm())
+    with pytest.raises(
+        ValueError, match=r"q is gamma.*: mckl has no theory for a p with the larger"
+    ):
+        mckl.kl({"family": "gamma", "shape": 2}, {"mean": 0, "sd": 1})
     with pytest.raises(ValueError, match="q: normal: unknown parameter"):
         mckl.kl({"mean": 0, "standard_deviation": 1}, {"mean": 0})
     with pytest.raises(ValueError, match="no family for q, an object of class int"):
@@ -185,6 +192,144 @@ def test_estimate_withholds_what_the_samples_cast_doubt_on():
     assert "tail index" in found.withheld
 
 
+TRIL = {"mean": 0, "scale_tril": [[1, 0], [1, 1]]}
+
+
+@pytest.mark.parametrize(
+    ("q", "p", "line"),
+    [
+        (
+            {"mean": [1, 2], "sd": 1},
+            {"mean": [1, 2, 3], "sd": 1},
+            "q has 2 coordinates and p has 3",
+        ),
+        (TRIL, {"mean": 0, "sd": [1, 2, 3]}, "normal: q has 2 coordinates and p has 3"),
+        ({**TRIL, "mean": [1, 2, 3]}, Q, "q: normal: 3 numbers of mean and 2 rows of scale_tril"),
+        ({**TRIL, "scale_tril": [[1, 1], [0, 1]]}, Q, "scale_tril, expected a lower triangular"),
+        ({**TRIL, "scale_tril": [[1, 0], [1, 0]]}, Q, "scale_tril, expected a lower triangular"),
+        ({**TRIL, "scale_tril": [[1, 0]]}, Q, "scale_tril has shape (1, 2), expected a square"),
+        ({**TRIL, "sd": 1}, Q, "normal: expected one of sd, covariance or scale_tril"),
+        (
+            {"mean": 0, "covariance": [[1, 0], [0, math.nan]]},
+            Q,
+            "covariance nan (row 2, column 2, from 1), expected a finite number",
+        ),
+        ({"mean": [0, math.nan], "sd": 1}, Q, "mean nan (number 2 of 2), expected a finite number"),
+        ({"mean": 0, "sd": -1}, Q, "q: normal: sd -1, expected a number above 0"),
+        (stats.norm(0, math.nan), Q, "q: normal: sd nan, expected a finite number"),
+        (stats.bernoulli([0.5, math.nan]), stats.bernoulli(0.5), "probabilities nan"),
+    ],
+)
+def test_bad_parameters_are_refused_in_one_line(q, p, line):
+    with pytest.raises(UserError, match=re.escape(line)) as error:
+        mckl.kl(q, p)
+    assert "\n" not in str(error.value)
+
+
+def test_a_factor_keeps_the_digits_that_the_covariance_loses():
+    """L_p^-1 L_q = diag(1, 1/2), so KL is log 2 - 3/8; both covariances are singular in float64."""
+    q, p = ({"mean": 0, "scale_tril": [[1, 0], [1, e]]} for e in (1e-9, 2e-9))
+    assert mckl.kl(q, p) == pytest.approx(math.log(2) - 0.375, rel=1e-14)
+    ratio = 1e-9 * (1 + 1e-6) / 1e-9 - 1  # as float64 has it
+    near = {"mean": 0, "scale_tril": [[1, 0], [1, 1e-9 * (1 + 1e-6)]]}
+    assert mckl.kl(near, q) == pytest.approx(ratio**2 * (1 - ratio / 3), rel=1e-9)
+    # L^-1 (1e-9, 1e-9) = (1e-9, 0)
+    assert mckl.kl({**q, "mean": 1e-9}, q) == pytest.approx(0.5e-18, rel=1e-14)
+
+
+def test_a_factor_gives_what_its_covariance_gives():
+    rng = np.random.default_rng(1)
+    roots = [np.tril(rng.normal(size=(4, 4))) + 2 * np.eye(4) for _ in range(2)]
+    means = rng.normal(size=(2, 4))
+    one, other = (
+        case_pair(
+            {side: {"mean": m, key: make(r)} for side, m, r in zip("qp", means, roots, strict=True)}
+        )
+        for key, make in (("scale_tril", lambda r: r), ("covariance", lambda r: r @ r.T))
+    )
+    assert one.law.cumulants(4) == pytest.approx(other.law.cumulants(4), rel=1e-11)
+    assert one.reverse_kl == pytest.approx(other.reverse_kl, rel=1e-11)
+    assert [*one.integrals()] == pytest.approx(one.law.cumulants(2), rel=1e-12)
+    mixed = case_pair({"q": {"mean": means[0], "scale_tril": roots[0]}, "p": {"mean": 0, "sd": 2}})
+    whole = {"mean": means[0], "covariance": roots[0] @ roots[0].T}
+    assert mixed.law.kl == pytest.approx(mckl.kl(whole, {"mean": 0, "sd": 2}), rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("q", "p", "expected"),
+    [
+        (stats.bernoulli([0.3, 0.7]), stats.bernoulli([0.5, 0.5]), 0.16456575701010369),
+        (stats.bernoulli([0.3, 0.7]), stats.bernoulli(0.5), 0.16456575701010369),
+        (stats.geom(0.3), stats.geom(0.30001), 7.9364071587999436e-10),
+        (stats.binom([5, 6], 0.3), stats.binom([5, 6], 0.5), 11 * 0.08228287850505185),
+        (stats.poisson([3, 7]), stats.poisson([4, 5]), 0.4922594389931477),
+        (stats.norm(np.zeros((2, 3))), stats.norm([1, 1, 1]), 3.0),
+        (stats.lognorm([1, 0.5]), stats.lognorm([1, 1]), math.log(2) - 0.375),
+        (
+            stats.multivariate_normal([0, 0], stats.Covariance.from_cholesky([[1, 0], [1, 1e-9]])),
+            stats.multivariate_normal([0, 0], stats.Covariance.from_cholesky([[1, 0], [1, 2e-9]])),
+            math.log(2) - 0.375,
+        ),
+    ],
+)
+def test_vectors_and_matrices_of_scipys_laws(q, p, expected):
+    assert mckl.kl(q, p) == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("q", "p", "exact"),
+    [
+        (stats.bernoulli([0.3, 0.7]), stats.bernoulli([0.5, 0.5]), 0.16456575701010369),
+        (stats.lognorm([1, 0.5]), stats.lognorm([1, 1]), math.log(2) - 0.375),
+        (stats.vonmises([1, 0.5]), stats.vonmises([1, 1]), None),
+        (stats.gamma(2), stats.norm(), 2.3417228683031395),
+        (stats.norm(np.zeros((2, 3))), stats.norm([1, 1, 1]), 3.0),
+    ],
+)
+def test_what_kl_recommends_works(q, p, exact):
+    """`estimate` draws samples of every object for which `kl` knows no number, and of vectors."""
+    found = mckl.estimate(q, p, tolerance=0.1, seed=3)
+    if exact is None:  # von Mises: KL is the mean of log q - log p = (kappa - kappa') cos z + const
+        i = [special.ive(n, k) * math.exp(k) for n, k in ((1, 0.5), (0, 0.5), (0, 1.0))]
+        exact = (0.5 - 1.0) * i[0] / i[1] - math.log(i[1]) + math.log(i[2])
+    assert abs(found.estimate - exact) <= 2.5 * found.half_width
+
+
+def test_kernel_density_estimates_are_sampled():
+    """Against the mean of l over samples that SciPy draws, in its own shapes."""
+    data, n = np.random.default_rng(1).normal(size=(2, 50)), 200_000
+    plane, line = stats.gaussian_kde(data), stats.gaussian_kde(data[0])
+    flat, wide = stats.multivariate_normal([0, 0]), stats.norm(0, 1.5)
+    columns = plane.resample(n, seed=5)
+    (row,) = line.resample(n, seed=5)
+    narrow = stats.norm(0, 0.8)
+    drawn = narrow.rvs(n, random_state=5)
+    for q, p, ell in (
+        (plane, flat, plane.logpdf(columns) - flat.logpdf(columns.T)),
+        (line, wide, line.logpdf(row) - wide.logpdf(row)),
+        (narrow, line, narrow.logpdf(drawn) - line.logpdf(drawn)),
+    ):
+        found = mckl.estimate(q, p, tolerance=0.2, seed=3)
+        assert found.interval is not None
+        assert abs(found.estimate - ell.mean()) < 3 * found.half_width
+
+
+def test_the_interval_of_a_constant_estimator_contains_kl():
+    """An antithetic pair of k1 is KL if p is q shifted, and a sample of rb if tokens are alike."""
+    rng = np.random.default_rng(0)
+    for _ in range(12):
+        size, sd = int(rng.integers(1, 50)), np.exp(rng.normal())
+        mean = rng.normal(size=size) * 10 ** rng.uniform(-6, 0)
+        q, p = {"mean": mean, "sd": sd}, {"mean": 0, "sd": sd}
+        found = mckl.estimate(q, p, estimator="k1", sampler="antithetic")
+        assert found.interval[0] <= found.exact <= found.interval[1]
+        assert found.half_width <= 1e-8 * found.exact
+        tables = [[row] * 3 for row in rng.dirichlet([1, 1, 1], size=2).tolist()]
+        q, p = ({"family": "policy", "transitions": table} for table in tables)
+        found = mckl.estimate({**q, "dimension": size}, p, estimator="rb")
+        assert found.interval[0] <= found.exact <= found.interval[1]
+
+
 NORMAL = (lambda n, rng: rng.normal(size=n), lambda z: -0.5 * z**2)
 
 
@@ -203,9 +348,20 @@ NORMAL = (lambda n, rng: rng.normal(size=n), lambda z: -0.5 * z**2)
         (NORMAL, 3, "p: an object of class int"),
         (NORMAL[1], NORMAL[1], "q: an object of class function"),
         ({"mean": 0}, NORMAL, "q is a mapping and p an object"),
-        (stats.multivariate_normal([0, 0]), stats.multivariate_normal([0, 0, 0]), "square matrix"),
-        (stats.norm([0, 1]), stats.norm([0, 1, 2]), "expected 3 numbers"),
-        (stats.skewnorm(1), stats.norm([0, 1, 2]), "log_prob fails|gave shape"),
+        (
+            stats.multivariate_normal([0, 0]), stats.multivariate_normal([0, 0, 0]),
+            "normal: q has 2 coordinates and p has 3",
+        ),
+        (stats.norm([0, 1]), stats.norm([0, 1, 2]), r"q has shape \(2,\) and p has shape \(3,\)"),
+        (stats.norm([0, 1], [1, 2, 3]), stats.norm(), "q: the parameters of scipy.stats' norm"),
+        (
+            stats.skewnorm(1), stats.norm([0, 1, 2]),
+            r"a sample of q has shape \(\), of p \(3,\), expected one shape",
+        ),
+        (
+            stats.skewnorm([1, 2]), stats.skewnorm([1, 2, 3]),
+            r"a sample of q has shape \(2,\), of p \(3,\), expected one shape",
+        ),
     ],
 )  # fmt: skip
 def test_bad_objects_are_refused_in_one_line(q, p, words):
@@ -415,7 +571,28 @@ def test_torchs_laws_and_arrays():
         (d.Dirichlet(torch.tensor([2.0, 3.0])), d.Dirichlet(torch.ones(2))),
         (d.Laplace(torch.tensor(0.0), 1.0), d.Laplace(torch.tensor(1.0), 2.0)),
         (d.Bernoulli(torch.tensor(0.3)), d.Bernoulli(torch.tensor(0.5))),
-        (d.Geometric(torch.tensor(0.3)), d.Geometric(torch.tensor(0.5))),  # torch's own KL
+        (d.Geometric(torch.tensor(0.3)), d.Geometric(torch.tensor(0.5))),
+        (d.Binomial(10, torch.tensor(0.3)), d.Binomial(10, torch.tensor(0.5))),
+        (d.LogNormal(torch.tensor(0.0), 1.0), d.LogNormal(torch.tensor(1.0), 2.0)),
+        (d.OneHotCategorical(torch.ones(3)), d.OneHotCategorical(logits=torch.arange(3.0))),
+        # Batches of laws: torch's KLs are added up.
+        (d.Normal(torch.zeros(2, 3), 1.0), d.Normal(torch.ones(3), 2.0)),
+        (d.Bernoulli(torch.tensor([[0.3, 0.4]])), d.Bernoulli(torch.tensor([[0.5, 0.6]]))),
+        (d.Categorical(logits=torch.zeros(4, 5)), d.Categorical(logits=torch.eye(5)[:4])),
+        (d.Dirichlet(torch.ones(3, 2)), d.Dirichlet(torch.tensor([2.0, 3.0]))),
+        (
+            d.MultivariateNormal(torch.zeros(3, 2), torch.eye(2)),
+            d.MultivariateNormal(torch.ones(2), precision_matrix=torch.eye(2) + 1),
+        ),
+        (
+            d.LowRankMultivariateNormal(torch.zeros(3), torch.ones(3, 1), torch.ones(3)),
+            d.MultivariateNormal(torch.ones(3), scale_tril=torch.eye(3) * 2),
+        ),
+        # torch's own formulas, in float64
+        (d.Gumbel(torch.tensor(0.0), 1.0), d.Gumbel(torch.tensor(1.0), 2.0)),
+        (d.Gamma(torch.tensor(2.0), 1.0), d.Normal(torch.tensor(0.0), 1.0)),
+        (d.Cauchy(torch.zeros(2, 3), 1.0), d.Cauchy(torch.ones(3), 2.0)),
+        (d.ContinuousBernoulli(torch.tensor([0.3, 0.5])), d.ContinuousBernoulli(torch.tensor(0.7))),
     ]
     for q, p in pairs:
         expected = float(d.kl_divergence(q, p).double().sum())
@@ -431,6 +608,110 @@ def test_torchs_laws_and_arrays():
     log_q = torch.tensor([[-1.0, -2.0]], dtype=torch.bfloat16, requires_grad=True)
     told = mckl.from_log_probs(log_q, log_q.detach() - 0.5)
     assert told["k1"].estimate == 1.0
+
+
+@TORCH
+def test_torchs_float32_laws_are_computed_in_float64():
+    """The numbers by mpmath with 50 digits, for the parameters as float32 stores them."""
+    import torch
+    from torch import distributions as d
+
+    half = d.Bernoulli(torch.tensor(0.5))
+    for logit, expected in ((12.0, 5.3068589636335324), (17.0, 7.806852860839431)):
+        p = d.Bernoulli(logits=torch.tensor(logit))
+        assert mckl.kl(half, p) == pytest.approx(expected, rel=1e-14)
+        both = torch.tensor([0.0, logit])
+        assert mckl.kl(d.Categorical(torch.ones(2)), d.Categorical(logits=both)) == pytest.approx(
+            expected,
+            rel=1e-6,  # torch subtracts the logarithm of the sum in float32
+        )
+        p.probs  # noqa: B018 - torch keeps what it has computed beside what it was given
+        assert mckl.kl(half, p) == pytest.approx(expected, rel=1e-14)
+    double = torch.float64
+    q, p = (d.Geometric(torch.tensor(x, dtype=double)) for x in (0.3, 0.30001))
+    assert mckl.kl(q, p) == pytest.approx(7.9364071587999436e-10, rel=1e-10)
+    q, p = (d.Geometric(torch.tensor(x)) for x in (0.3, 0.30001))
+    assert mckl.kl(q, p) == pytest.approx(7.9106788331056895e-10, rel=1e-10)
+    q, p = (d.ContinuousBernoulli(logits=torch.tensor(x)) for x in (-400.0, 30.0))
+    assert mckl.kl(q, p) == pytest.approx(31.515267165445733, rel=1e-12)
+    q, p = (d.Gumbel(torch.tensor(x), 1.0) for x in (0.0, 1.0))
+    assert mckl.kl(q, p) == pytest.approx(math.e - 2, rel=1e-14)
+    nan = d.Bernoulli(logits=torch.tensor([0.0, math.nan]), validate_args=False)
+    with pytest.raises(UserError, match=r"q: categorical: logits nan \(number 2 of 2\)"):
+        mckl.kl(nan, half)
+
+
+@TORCH
+def test_torchs_factors_are_not_multiplied():
+    """Along (1, -1) the variances are 1e-18 and 2e-18, and elsewhere q and p are alike."""
+    import torch
+    from torch import distributions as d
+
+    ones = torch.ones(2, dtype=torch.float64)
+    q, p = (d.LowRankMultivariateNormal(0 * ones, ones[:, None], e * ones) for e in (1e-18, 2e-18))
+    assert mckl.kl(q, p) == pytest.approx(0.5 * (math.log(2) - 0.5), rel=1e-6)
+    q, p = (
+        d.MultivariateNormal(
+            0 * ones, scale_tril=torch.tensor([[1, 0], [1, e]], dtype=torch.float64)
+        )
+        for e in (1e-9, 2e-9)
+    )
+    assert mckl.kl(q, p) == pytest.approx(math.log(2) - 0.375, rel=1e-14)
+
+
+@TORCH
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (-1.2e-7, "torch gives -1.2e-07, which KL cannot be"),
+        (math.nan, "torch gives nan, which KL cannot be"),
+        (18.2545, r"torch gives 18.2545, but its samples give 0\.36.* with a standard error"),
+        (0.35, r"torch gives 0.35, but its samples give 0\.36"),
+        (math.inf, "KL is infinite by the formula of torch"),
+    ],
+)
+def test_a_registered_kl_that_samples_contradict_is_not_given(monkeypatch, number, words):
+    import torch
+    from torch import distributions as d
+
+    q, p = d.Gumbel(torch.tensor(0.0), 1.0), d.Gumbel(torch.tensor(1.0), 2.0)
+    assert mckl.kl(q, p) == pytest.approx(0.36568053077031786, rel=1e-12)
+    wrong = torch.tensor(number, dtype=torch.float64)
+    monkeypatch.setattr(d, "kl_divergence", lambda q, p: wrong)
+    with pytest.raises(UserError, match=words) as error:
+        mckl.kl(q, p)
+    assert "\n" not in str(error.value)
+
+
+@TORCH
+def test_a_registered_kl_without_digits_is_not_given():
+    import torch
+    from torch import distributions as d
+
+    q, p = (d.Gumbel(torch.tensor(x, dtype=torch.float64), 1.0) for x in (0.0, 1e-5))
+    with pytest.raises(UserError, match="to fewer than 8 digits"):
+        mckl.kl(q, p)
+    q, p = (d.TransformedDistribution(d.Normal(x, 1.0), [d.ExpTransform()]) for x in (0.0, 1.0))
+    with pytest.raises(UserError, match=r"float32 only|no registered formula|torch fails"):
+        mckl.kl(q, p)
+    for q, p in (
+        (d.Geometric(torch.tensor([0.3, 0.4])), d.Geometric(torch.tensor([0.3, 0.4, 0.5]))),
+        (d.Gumbel(torch.zeros(2), 1.0), d.Gumbel(torch.zeros(3), 1.0)),
+    ):
+        with pytest.raises(UserError, match=r"shape \(2,\).* \(3,\), expected") as error:
+            mckl.kl(q, p)
+        assert "\n" not in str(error.value)
+
+
+def test_the_variance_of_a_continuous_bernoulli_law_is_continuous():
+    """The series below 0.2 and the formula above agree, and both with quadrature."""
+    x, weight = np.polynomial.legendre.leggauss(60)
+    x = 0.5 * (x + 1)
+    for logit in (1e-9, 0.19, 0.2, -0.21, 3.0, -20.0):
+        w = weight * np.exp(logit * x)
+        mean = w @ x / w.sum()
+        expected = w @ (x - mean) ** 2 / w.sum()
+        assert registered._variance(logit) == pytest.approx(expected, rel=1e-11)
 
 
 def test_a_watch_of_swapped_log_probabilities_has_no_interval():

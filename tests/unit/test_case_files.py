@@ -113,7 +113,7 @@ def test_long_parameters_are_stored_by_shape_and_digest() -> None:
         ({"mean": "damaged.npy", "sd": 1}, ["q.mean: damaged.npy: not a readable .npy file"]),
         ({"mean": "cube.npy", "sd": 1}, ["q.mean: cube.npy: shape (2, 3, 4), expected one vector"]),
         ({"mean": "nan.npy", "sd": 1}, ["cases.a.q.mean: nan.npy: some numbers are NaN"]),
-        ({"mean": 0, "sd": "negative.npy"}, ["q: normal: sd -1, expected", "above 0", "negative"]),
+        ({"mean": 0, "sd": "negative.npy"}, ["q: normal: sd -1 (number", "above 0", "negative"]),
         ({"mean": "sd.npy", "sd": "mean.npy"}, ["cases.a.q.sd: 70 numbers, expected 3 as in"]),
         ({"mean": 0, "covariance": "sd.npy"}, ["shape (1, 3), expected a square", "sd.npy"]),
         ({"mean": 0, "covariance": "singular.npy"}, ["definite: its least eigenvalue", "singular"]),

@@ -33,6 +33,8 @@ from mckl.families.policy import POLICY
 from mckl.families.registry import sweep_pair
 from mckl.families.student_t import STUDENT_T
 
+from .tilted import tilted_moment
+
 FAMILIES: Mapping[str, Family] = {
     f.name: f
     for f in (
@@ -340,7 +342,7 @@ def test_identities(name: str) -> None:
     law, mass = entry.pair.law, 0.8 if "q = 0" in name else 1.0
     assert law.log_mgf((0, 0)) == 0.0
     assert law.log_mgf((-1, -1)) == pytest.approx(math.log(mass), abs=1e-12)
-    assert law.cumulants(1)[0] == law.kl
+    assert law.ell(2).value[1] == law.kl
     x = points(name)
     assert law.kl == pytest.approx(float(x.weight @ x.ell), rel=1e-11)
     assert law.cumulant(1, 0) == pytest.approx(0.0, abs=1e-14)
@@ -379,15 +381,14 @@ def test_moments(name: str) -> None:
             size = float(np.abs(parts).sum())
             if (np.abs(parts[ends]) > 1e-14 * size).any():
                 continue
-            c = np.zeros((i + 1, j + 1))
-            c[i, j] = 1.0
-            assert law.expectation({tilt: c}) == pytest.approx(parts.sum(), abs=1e-9 * size)
+            found = tilted_moment(law, tilt, i, j)
+            assert found == pytest.approx(parts.sum(), abs=1e-9 * size)
             checked += 1
     assert checked >= 12
     mu = [float(x.weight @ (x.ell - law.kl) ** m) for m in range(5)]
     if law.is_finite((0, 0), 4) and (x.weight * x.ell**4)[ends].max(initial=0.0) < 1e-14 * mu[4]:
         expected = [mu[2], mu[3], mu[4] - 3 * mu[2] ** 2]
-        assert law.cumulants(4)[1:] == pytest.approx(expected, rel=1e-9, abs=1e-10 * mu[4])
+        assert law.ell(4).value[2:] == pytest.approx(expected, rel=1e-9, abs=1e-10 * mu[4])
 
 
 @ALL
@@ -520,7 +521,7 @@ SHAPES: Sequence[tuple[str, Sequence[float], float, float]] = [
     ),
     ("beta", (1e12, 2, 1.1e12, 2), 0.009379640391341189, 0.01999999999998),
     ("beta", (2, 1e12, 2, 1.1e12), 0.009379640391341189, 0.01999999999998),
-    ("beta", (1e12, 1e12, 1.00001e12, 1e12), 24.999875000747912, 50.0000000000375),
+    ("beta", (1e6, 1e6, 1.01e6, 1e6), 24.875743116561866, 50.000037500014583),
     ("beta", (1e8, 1e3, 1.0001e8, 1e3), 4.9996167471583461e-6, 9.9999001009984905e-6),
     ("beta", (1e-3, 1e12, 2e-3, 1e12), 0.30685364030731658, 1.0000016425331959),
 ]  # fmt: skip
@@ -638,10 +639,11 @@ def test_draws_follow_the_law(name: str) -> None:
     slack = 0.01 if x.mirrored is not None else 0.0  # a point of the quadrature stands for a bin
     assert np.abs(share - exact).max() < 2.7 / math.sqrt(SAMPLES) + slack
     if law.is_finite((0, 0), 4):
-        kappa = law.cumulants(4)
+        kappa = law.ell(4).value[1:]
         error = math.sqrt(kappa[1] / SAMPLES)
         assert ell.mean() == pytest.approx(law.kl, abs=5 * error)
-        of_variance = math.sqrt((kappa[3] + 2 * kappa[1] ** 2) / SAMPLES)
+        # 0 for two equally likely values, where rounding may be left.
+        of_variance = math.sqrt(max(kappa[3] + 2 * kappa[1] ** 2, 0.0) / SAMPLES)
         assert ell.var() == pytest.approx(kappa[1], abs=5 * of_variance + 25 * kappa[1] / SAMPLES)
 
 
@@ -695,7 +697,7 @@ def test_strata(name: str) -> None:
     assert means.mean() == pytest.approx(entry.law.kl, abs=5 * error)
     # One stratum is the whole law.
     whole = form.stratified(1)
-    kappa = entry.law.cumulants(4)
+    kappa = entry.law.ell(4).value[1:]
     assert whole.variance == pytest.approx(kappa[1], rel=1e-8)
     assert whole.skewness == pytest.approx(kappa[2] / kappa[1] ** 1.5, rel=1e-5, abs=1e-8)
 
@@ -776,8 +778,8 @@ def test_coordinates_add_up() -> None:
         ).law
         for a, b in ((2, 1), (3, 2), (2, 1))
     ]
-    for m, kappa in enumerate(law.cumulants(4)):
-        assert kappa == pytest.approx(sum(part.cumulants(4)[m] for part in parts), rel=1e-13)
+    for m, kappa in enumerate(law.ell(4).value):
+        assert kappa == pytest.approx(sum(part.ell(4).value[m] for part in parts), rel=1e-13)
     rates = pair({"family": "poisson", "rate": [2, 3]}, {"family": "poisson", "rate": 4}).law
     assert rates.kl == pytest.approx(
         sum(r * math.log(r / 4) - r + 4 for r in (2.0, 3.0)), rel=1e-13

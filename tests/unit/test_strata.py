@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
-import itertools
+import json
 import math
+from itertools import pairwise
+from pathlib import Path
 
+import mpmath
 import numpy as np
 import pytest
 from scipy import integrate
 from scipy.special import ndtri
 from scipy.stats import chi2, norm, qmc
 
-from mckl.exact.strata import balanced_variance, chi_strata, normal_strata, stratified
+from mckl.exact.dyadic import Dyadic
+from mckl.exact.strata import (
+    _normal,
+    balanced_variance,
+    chi_strata,
+    linked,
+    normal_strata,
+    stratified,
+    walsh_hadamard,
+)
+from mckl.families.independent import INDEPENDENT
+from mckl.families.mixture import MIXTURE
 from mckl.families.normal import Diagonal, grid_pair
 from mckl.families.quadratic_form import QuadraticForm
 
+mp = mpmath.mp.clone()
+mp.dps = 40
 NONE = np.empty(0)
 NORMAL = QuadraticForm(0.0, np.zeros(1), np.ones(1), NONE, NONE)
 SQUARE = QuadraticForm(0.0, np.ones(1), np.zeros(1), NONE, NONE)
@@ -22,21 +38,26 @@ SQUARE = QuadraticForm(0.0, np.ones(1), np.zeros(1), NONE, NONE)
 
 def test_one_stratum_is_the_whole_law():
     one = normal_strata(1)
-    assert (one.square, one.linear) == pytest.approx((2.0, 1.0), rel=1e-12)
-    # the fourth cumulant of a g^2 + b g is 48 a^4 + 48 a^2 b^2
-    assert one.fourth == pytest.approx((48.0, 8.0, 0.0), abs=1e-9)
-    assert one.third == pytest.approx((8.0, 2.0), rel=1e-9)
-    # cumulants of a chi-square: 2^(m-1) (m-1)! dof
-    assert chi_strata(1, 5.0) == pytest.approx((10.0, 40.0, 240.0), rel=1e-12)
+    for got, expected in (
+        (one.square, 2.0),
+        (one.linear, 1.0),
+        # the third cumulant of a g^2 + b g is 8 a^3 + 6 a b^2, and the fourth 48 a^4 + 48 a^2 b^2
+        *zip(one.third, (8.0, 2.0), strict=True),
+        *zip(one.fourth, (48.0, 8.0, 0.0), strict=True),
+        # cumulants of a chi-square: 2^(m-1) (m-1)! dof
+        *zip(chi_strata(1, 5.0), (10.0, 40.0, 240.0), strict=True),
+    ):
+        assert abs(got.value - expected) <= got.error <= 1e-10 * max(expected, 1.0)
 
 
 @pytest.mark.parametrize("reduce", [Diagonal.form, Diagonal.radial])
 @pytest.mark.parametrize("cell", [(1, 1.25, 0.3), (5, 0.8, 0.2), (3, 1.0, 0.5)])
 def test_one_point_has_the_variance_and_kurtosis_of_l(reduce, cell):
-    law = grid_pair(*cell).law
-    _, v, third, fourth = law.cumulants(4)
+    v, third, fourth = grid_pair(*cell).law.ell(4).value[2:]
     expected = (v, third / v**1.5, fourth / v**2)
-    assert stratified(reduce(grid_pair(*cell)), 1) == pytest.approx(expected, rel=1e-9, abs=1e-12)
+    got = stratified(reduce(grid_pair(*cell)), 1)
+    assert got[:3] == pytest.approx(expected, rel=1e-9, abs=1e-12)
+    assert (np.abs(np.subtract(got[:3], expected)) <= np.array(got[3:]) + 1e-14).all()
 
 
 @pytest.mark.parametrize("n", [2, 8, 64])
@@ -50,8 +71,8 @@ def test_variances_within_strata_by_the_truncated_normal_formula(n):
     second = 1 - n * np.diff(xphi)
     fourth = 3 * second - n * np.diff(x3phi)
     got = normal_strata(n)
-    assert got.linear == pytest.approx(np.sum(second - first**2), rel=1e-10)
-    assert got.square == pytest.approx(np.sum(fourth - second**2), rel=1e-10)
+    assert got.linear.value == pytest.approx(np.sum(second - first**2), rel=1e-10)
+    assert got.square.value == pytest.approx(np.sum(fourth - second**2), rel=1e-10)
 
 
 @pytest.mark.parametrize("dof", [1.0, 2.0, 63.0])
@@ -60,7 +81,7 @@ def test_variances_within_chi_square_strata(dof, n):
     edges = chi2.ppf(np.arange(n + 1) / n, dof)
     edges[-1] = chi2.isf(1e-22, dof)
     total = 0.0
-    for low, high in itertools.pairwise(edges):
+    for low, high in pairwise(edges):
         # over the square root, in which one degree has no singularity
         moments = [
             integrate.quad(
@@ -71,7 +92,7 @@ def test_variances_within_chi_square_strata(dof, n):
             for m in (1, 2)
         ]  # fmt: skip
         total += moments[1] - moments[0] ** 2
-    assert chi_strata(n, dof).second == pytest.approx(total, rel=1e-7)
+    assert chi_strata(n, dof)[0].value == pytest.approx(total, rel=1e-7)
 
 
 def variance_by_quadrature(n, power, dof):
@@ -125,7 +146,7 @@ def test_variance_and_fourth_cumulant_of_scipys_scrambled_points(scrambled, name
         g = ndtri(scrambled + 2.0**-31)
         y = form.square[0] * (g * g - 1) + form.linear[0] * g
     means = y.mean(axis=1).ravel()  # one mean for each scramble and dimension
-    variance, skewness, excess = stratified(form, 16)
+    variance, skewness, excess = stratified(form, 16)[:3]
     r = means.size
     z = (means.var(ddof=1) / variance - 1) / math.sqrt((excess + 2) / r)
     assert abs(means.mean()) < 4.5 * math.sqrt(variance / r)
@@ -146,7 +167,7 @@ def test_the_quadruples_of_strata_matter():
     n, x = 16, ndtri((np.arange(16 * 4096) + 0.5) / (16 * 4096)).reshape(16, -1)
     x = x - x.mean(axis=1, keepdims=True)
     independent = ((x**4).mean(axis=1) - 3 * (x**2).mean(axis=1) ** 2).sum()
-    assert normal_strata(n).fourth[2] > 2 * abs(independent)
+    assert normal_strata(n).fourth[2].value > 2 * abs(independent)
 
 
 @pytest.mark.parametrize("reduce", [Diagonal.form, Diagonal.radial])
@@ -158,3 +179,68 @@ def test_the_rate_is_about_n_to_the_minus_two(reduce, cell):
     slope = np.diff(np.log2(variance))
     # n^-3 for smooth bounded functions; the normal's tails leave n^-2 up to logarithms
     assert ((slope > -2.35) & (slope < -1.9)).all()
+
+
+@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize(("power", "centre"), [(0.5, 0.0), (-0.2, 0.0), (0.5, 0.3), (3.0, 0.7)])
+@pytest.mark.parametrize("n", [1, 16, 1024, 8192])
+def test_powers_of_a_distance_against_their_integrals(n, power, centre, known):
+    """The function is abs(u - centre)^power, whether or not the centre is said to be singular."""
+
+    def functions(u, upper):
+        values = np.abs((1.0 - u if upper else u) - centre) ** power
+        return np.stack((values[None], 1e-15 * values[None]))
+
+    got = Dyadic(functions, [(centre, 1.0 - centre)] if known and centre else []).sums(n)
+    c, a = mp.mpf(centre), mp.mpf(power)
+    x = [mp.mpf(i) / n - c for i in range(n + 1)]
+    raw = [[mp.sign(y) * abs(y) ** (k * a + 1) / (k * a + 1) * n for y in x] for k in range(1, 5)]
+    total = [mp.mpf(0)] * 3
+    for m1, m2, m3, m4 in zip(*([b - a for a, b in pairwise(row)] for row in raw), strict=True):
+        v = m2 - m1**2
+        total[0] += v
+        total[1] += m3 - 3 * m1 * m2 + 2 * m1**3
+        total[2] += m4 - 4 * m1 * m3 + 6 * m1**2 * m2 - 3 * m1**4 - 3 * v**2
+    assert got.error[0, 0] <= 1e-9 * total[0]
+    for value, error, right in zip(got.value[0], got.error[0], total, strict=True):
+        assert abs(value - right) <= error
+
+
+INTEGRANDS = {"k1": "ell", "k2-factor": "half_square", "k3-factor": "k3"}
+REFERENCES = [
+    json.loads(line)
+    for line in (Path(__file__).parents[1] / "references" / "strata.json").read_text().splitlines()
+]
+
+
+@pytest.mark.parametrize("reference", REFERENCES, ids=lambda reference: reference["name"])
+def test_variances_against_references_of_15_digits(reference):
+    families = {**INDEPENDENT, "mixture": MIXTURE}
+    q, p = (
+        families[side["family"]].side({k: v for k, v in side.items() if k != "family"})
+        for side in (reference["q"], reference["p"])
+    )
+    form = q.against(p).form()
+    for name, integrand in INTEGRANDS.items():
+        for n, text in reference["variances"][name].items():
+            got, right = form.stratified(int(n), integrand), float(text)
+            if math.isinf(right):
+                assert not math.isfinite(got.variance)
+                continue
+            assert abs(got.variance - right) <= got.error + 2e-15 * right
+            assert got.error <= 1e-8 * right
+            assert form.balanced_variance(int(n), integrand) == pytest.approx(right, rel=1e-8)
+
+
+@pytest.mark.parametrize("n", [16, 256])
+def test_quadruples_of_strata_at_every_position(n):
+    """With 2^16 positions in a stratum, what is left of the terms is beyond their bound."""
+    got = linked(_normal(), n, 1, 1, 1, 1)
+    x = _normal().means(n * 2**10, 1).reshape(n, -1)
+    terms = walsh_hadamard((x - x.mean(axis=1, keepdims=True)).T).T / x.shape[1]
+    whole = walsh_hadamard(terms)
+    every = (
+        (whole**4).sum() / n - 3.0 * ((terms**2).sum(axis=0) ** 2).sum() + 2.0 * (terms**4).sum()
+    )
+    assert got.value == pytest.approx(every, rel=1e-6)
+    assert abs(got.value - every) <= 8.0 * got.error

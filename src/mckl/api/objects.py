@@ -1,35 +1,101 @@
-"""Recognises distributions of scipy.stats, torch and TensorFlow Probability (TFP) as sides.
+"""Recognises distributions of scipy.stats, torch and TensorFlow Probability (TFP) as laws.
 
-An object is recognised by the module and name of its class, so no library has to be imported. A
-batch of torch or TFP distributions, shape (D,), stands for D independent coordinates.
+An object is recognised by the module and name of its class, so no library has to be imported. Its
+parameters are taken exactly as it holds them, as float64: logits rather than the probabilities that
+it computes from them, and the factor of a covariance rather than the product.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from mckl.api.arrays import as_numpy
+from mckl.api.factors import of_low_rank, of_precision, of_scale, symmetric, triangular
+from mckl.arrays import Vector
 from mckl.errors import UserError
 
-_Read = Callable[[Any], Mapping[str, Any] | None]
+# The axes that belong to one law and not to a batch of laws, by parameter.
+_AXES = {"probabilities": 1, "logits": 1, "concentration": 1, "covariance": 2, "scale_tril": 2}
 
 
-def as_side(value: Any) -> Mapping[str, Any] | None:
-    """The distribution as a mapping like those of a case; None if no family of mckl has it.
+class Held(NamedTuple):
+    """A law, or a batch of independent laws, as an object holds it.
+
+    family      the family of mckl
+    parameters  arrays, whose leading axes are those of the batch
+    like        empty if the object has this law itself. Otherwise it has another law, and for two
+                objects with an equal `like` KL is `times` that of this law.
+    times       as `like` says; shape of the batch, or ()
+    """
+
+    family: str
+    parameters: Mapping[str, Vector]
+    like: tuple[Any, ...] = ()
+    times: Vector | float = 1.0
+
+    @property
+    def vector(self) -> bool:
+        """Whether one law is that of a vector; otherwise each number has a law of its own."""
+        return any(name in _AXES for name in self.parameters)
+
+    def batch(self, vectors: bool) -> tuple[int, ...]:
+        """The shape of the batch; with `vectors`, the last axis of numbers counts as a vector's."""
+        shape = np.broadcast_shapes(
+            *(np.shape(v)[: np.ndim(v) - self.axes(k)] for k, v in self.parameters.items())
+        )
+        return shape[:-1] if vectors and not self.vector else shape
+
+    def axes(self, name: str) -> int:
+        """The number of axes of a parameter that are not those of the batch."""
+        return _AXES.get(name, int(self.vector))  # the mean of a vector is one, too
+
+    def member(self, index: tuple[int, ...], batch: tuple[int, ...]) -> dict[str, Any]:
+        """The law at an index of a batch, as a mapping like those of a case."""
+        found = {}
+        for name, v in self.parameters.items():
+            own = np.shape(v)[len(np.shape(v)) - self.axes(name) :]
+            if not self.vector and np.ndim(v):
+                own = np.shape(v)[-1:]
+            found[name] = _plain(np.broadcast_to(v, (*batch, *own))[index])
+        return {"family": self.family, **found}
+
+    def flat(self, shape: tuple[int, ...]) -> dict[str, Any]:
+        """Numbers of this shape as one vector of independent coordinates, as a mapping."""
+        whole = {k: np.broadcast_to(v, shape).ravel() for k, v in self.parameters.items()}
+        return {"family": self.family, **{k: _plain(v) for k, v in whole.items()}}
+
+    def mapping(self) -> dict[str, Any]:
+        """The parameters as they are, as a mapping like those of a case."""
+        return {"family": self.family, **{k: _plain(v) for k, v in self.parameters.items()}}
+
+
+_Read = Callable[[Any], Held | None]
+
+
+def held(side: str, value: Any) -> Held | None:
+    """The law that an object holds; None if no family of mckl has it.
+
+    Raises `UserError`, with `side` in its one line, for an object that cannot be read.
 
     >>> import scipy.stats
-    >>> as_side(scipy.stats.gamma(2, scale=0.5))
+    >>> held("q", scipy.stats.gamma(2, scale=0.5)).mapping()
     {'family': 'gamma', 'shape': 2.0, 'rate': 2.0}
     """
-    if isinstance(value, Mapping):
-        return value
-    library, name = library_of(value), type(value).__name__
-    read = _READERS.get((library, name)) if library else None
-    found = read(value) if read else None
-    return None if found is None else {key: _plain(v) for key, v in found.items()}
+    library = library_of(value)
+    read = _READERS.get((library, type(value).__name__)) if library else None
+    if read is None:
+        return None
+    try:
+        found = read(value)
+        if found is not None:
+            found.batch(False)
+        return found
+    except Exception as error:
+        what = described(value)
+        raise UserError(f"{side}: the parameters of {what} do not fit together") from error
 
 
 def described(value: Any) -> str:
@@ -43,7 +109,7 @@ def described(value: Any) -> str:
     if library_of(value) != "scipy" or law is None:
         return f"an object of class {type(value).__name__}"
     named = [f"{key}={v}" for key, v in value.kwds.items()]
-    return f"scipy.stats' {law}({', '.join([*map(str, value.args), *named])})"
+    return " ".join(f"scipy.stats' {law}({', '.join([*map(str, value.args), *named])})".split())
 
 
 def library_of(value: Any) -> str | None:
@@ -59,132 +125,190 @@ def library_of(value: Any) -> str | None:
     return None
 
 
+def given_first(value: Any, *names: str) -> str:
+    """Which of these attributes a torch object was made from; others it computes when asked."""
+    return next(str(name) for name in vars(value) if name in names)
+
+
 def _plain(value: Any) -> Any:
     """Turns arrays into lists, so that messages show them as a user would write them."""
-    if isinstance(value, str | list):
-        return value
-    array = np.asarray(as_numpy("parameter", value), np.float64)
-    if array.size == 1 and array.ndim <= 1:
-        return float(array.reshape(()))
-    return array.tolist()
+    array = np.asarray(value)
+    return float(array.reshape(())) if array.size == 1 and array.ndim <= 1 else array.tolist()
 
 
-def _frozen(value: Any) -> Mapping[str, Any] | None:
-    """The mapping of a frozen scipy.stats law of one dimension; parameters may be arrays."""
+def _numbers(name: str, value: Any) -> Vector:
+    return np.asarray(as_numpy(name, value), np.float64)
+
+
+def _fields(family: str, **names: str) -> _Read:
+    """The reader of parameters from attributes."""
+    return lambda value: Held(
+        family, {key: _numbers(key, getattr(value, name)) for key, name in names.items()}
+    )
+
+
+def _frozen(value: Any) -> Held | None:
+    """The reader of frozen laws of one dimension of scipy.stats; parameters may be arrays."""
     made = _SCIPY.get(value.dist.name)
     if made is None:
         return None
     shapes, location, scale = value.dist._parse_args(*value.args, **value.kwds)
-    if any(np.ndim(v) > 1 for v in (*shapes, location, scale)):
-        return None
-    return made(*shapes, location, scale)
+    return made(*(_numbers(value.dist.name, v) for v in (*shapes, location, scale)))
 
 
-def _at_zero(
-    make: Callable[..., Mapping[str, Any]], *, scaled: bool = False
-) -> Callable[..., Mapping[str, Any] | None]:
+def _at_zero(make: Callable[..., Held], *, scaled: bool = False) -> Callable[..., Held | None]:
     """The reader of a law that mckl has only at location 0, and only at scale 1 unless `scaled`."""
 
-    def read(*values: Any) -> Mapping[str, Any] | None:
+    def read(*values: Vector) -> Held | None:
         *shapes, location, scale = values
-        if np.any(np.asarray(location) != 0) or (not scaled and np.any(np.asarray(scale) != 1)):
+        if np.any(location != 0) or (not scaled and np.any(scale != 1)):
             return None
         return make(*shapes, scale) if scaled else make(*shapes)
 
     return read
 
 
-def _located(family: str, *shapes: str) -> Callable[..., Mapping[str, Any]]:
+def _located(family: str, *shapes: str) -> Callable[..., Held]:
     names = (*shapes, "location", "scale")
-    return lambda *values: {"family": family, **dict(zip(names, values, strict=True))}
+    return lambda *values: Held(family, dict(zip(names, values, strict=True)))
 
 
-def _inverse(values: Any) -> Any:
-    return 1.0 / np.asarray(as_numpy("rate", values), np.float64)
+def _gamma(shape: Any, scale: Vector) -> Held:
+    with np.errstate(divide="ignore"):
+        return Held("gamma", {"shape": np.asarray(shape), "rate": 1.0 / scale})
 
 
-_SCIPY: Mapping[str, Callable[..., Mapping[str, Any] | None]] = {
-    "norm": lambda location, scale: {"family": "normal", "mean": location, "sd": scale},
-    "t": _located("student-t", "df"),
-    "laplace": _located("laplace"),
-    "logistic": _located("logistic"),
-    "gamma": _at_zero(
-        lambda a, scale: {"family": "gamma", "shape": a, "rate": _inverse(scale)}, scaled=True
-    ),
-    "expon": _at_zero(
-        lambda scale: {"family": "gamma", "shape": 1.0, "rate": _inverse(scale)}, scaled=True
-    ),
-    "chi2": _at_zero(lambda df: {"family": "gamma", "shape": np.asarray(df) / 2, "rate": 0.5}),
-    "beta": _at_zero(lambda a, b: {"family": "beta", "a": a, "b": b}),
-    "poisson": _at_zero(lambda mu: {"family": "poisson", "rate": mu}),
-    "bernoulli": _at_zero(
-        lambda p: {"family": "categorical", "probabilities": [1.0 - float(p), float(p)]}
-    ),
-}
+def _normal(mean: Vector, sd: Vector) -> Held:
+    return Held("normal", {"mean": mean, "sd": sd})
 
 
-def _fields(family: str, **names: str) -> _Read:
-    """The reader of parameters from attributes; parameters with two axes or more are refused."""
-
-    def read(value: Any) -> Mapping[str, Any] | None:
-        found = {key: getattr(value, name) for key, name in names.items()}
-        if any(np.ndim(as_numpy(key, v)) > 1 for key, v in found.items()):
-            return None
-        return {"family": family, **found}
-
-    return read
+def _two_values(name: str, value: Any) -> Held:
+    """The law of a number that is 1 with a probability or a logit, and otherwise 0."""
+    one = _numbers(name, value)
+    zero = 1.0 - one if name == "probabilities" else np.zeros_like(one)
+    return Held("categorical", {name: np.stack((zero, one), axis=-1)})
 
 
-def _covariance(mean: str, covariance: str) -> _Read:
-    def read(value: Any) -> Mapping[str, Any] | None:
-        found = []
-        for name in (mean, covariance):
-            field = getattr(value, name)
-            found.append(as_numpy(name, field() if callable(field) else field))
-        if found[0].ndim != 1 or found[1].ndim != 2:
-            return None
-        return {"family": "normal", "mean": found[0], "covariance": found[1]}
+def _categories(name: str, value: Any) -> Held:
+    found = _numbers(name, value)
+    if name == "probabilities":  # float32 rounds, so that they do not add up to 1
+        found = found / found.sum(axis=-1, keepdims=True)
+    return Held("categorical", {name: found})
+
+
+def _trials(value: Any, one: Held, count: Any) -> Held:
+    """The law of a number of trials with one success, or of the successes among them."""
+    ((name, both),) = one.parameters.items()
+    with np.errstate(over="ignore"):
+        success = both[..., 1] if name == "probabilities" else 1.0 / (1.0 + np.exp(-both[..., 1]))
+    if count is None:  # up to the first success there are 1 / success trials on average
+        return one._replace(like=("geometric",), times=1.0 / success)
+    count = _numbers("total_count", count)
+    batch = np.broadcast_shapes(count.shape, both.shape[:-1])
+    one = Held(one.family, {name: np.broadcast_to(both, (*batch, 2))})
+    return one._replace(like=("binomial", count.tolist()), times=count)
+
+
+def _of_torch(make: Callable[[str, Any], Held]) -> _Read:
+    def read(value: Any) -> Held:
+        if given_first(value, "probs", "logits") == "logits":
+            return make("logits", value.logits)
+        return make("probabilities", value.probs)
 
     return read
 
 
-def _moments(value: Any) -> Mapping[str, Any] | None:
-    mean, sd = (as_numpy(name, getattr(value, name)()) for name in ("mean", "stddev"))
-    return {"family": "normal", "mean": mean, "sd": sd} if mean.ndim == 1 else None
-
-
-def _probabilities(of: Callable[[Any], Any]) -> _Read:
-    def read(value: Any) -> Mapping[str, Any] | None:
-        found = np.asarray(as_numpy("probs", of(value)), np.float64)
-        if found.ndim != 1:
-            return None
-        return {"family": "categorical", "probabilities": found / found.sum()}
+def _of_tfp(make: Callable[[str, Any], Held]) -> _Read:
+    def read(value: Any) -> Held:
+        if value.logits is not None:
+            return make("logits", value.logits)
+        return make("probabilities", value.probs)
 
     return read
 
 
-def _bernoulli(of: Callable[[Any], Any]) -> _Read:
-    def read(value: Any) -> Mapping[str, Any] | None:
-        found = np.asarray(as_numpy("probs", of(value)), np.float64)
-        if found.size != 1:
-            return None
-        p = float(found.reshape(()))
-        return {"family": "categorical", "probabilities": [1.0 - p, p]}
+def _tensor_trials(read: _Read, counted: bool) -> _Read:
+    def made(value: Any) -> Held | None:
+        one = read(value)
+        return one and _trials(value, one, value.total_count if counted else None)
 
-    return read
+    return made
+
+
+def _scipy_normal(value: Any) -> Held:
+    spread = value.cov_object
+    if type(spread).__name__ == "CovViaPSD":  # of a matrix, which scipy.stats holds
+        return _vector(value.mean, covariance=_numbers("cov", value.cov))
+    return _vector(value.mean, scale_tril=triangular(spread.colorize(np.eye(value.dim)).T))
+
+
+def _torch_normal(value: Any) -> Held:
+    name = given_first(value, "covariance_matrix", "precision_matrix", "scale_tril")
+    matrix = _numbers(name, getattr(value, name))
+    if name == "covariance_matrix":
+        return _vector(value.loc, covariance=symmetric(matrix))
+    factor = np.tril(matrix) if name == "scale_tril" else of_precision(symmetric(matrix))
+    return _vector(value.loc, scale_tril=factor)
+
+
+def _torch_low_rank(value: Any) -> Held:
+    diagonal, columns = (_numbers(k, getattr(value, k)) for k in ("cov_diag", "cov_factor"))
+    return _vector(value.loc, scale_tril=of_low_rank(diagonal, columns))
+
+
+def _tfp_low_rank(value: Any) -> Held:
+    diagonal, columns = (
+        _numbers(k, getattr(value, k)) for k in ("cov_diag_factor", "cov_perturb_factor")
+    )
+    return _vector(value.mean(), scale_tril=of_low_rank(diagonal, columns))
+
+
+def _tfp_covariance(value: Any) -> Held:
+    dtype = value.dtype.as_numpy_dtype
+    matrix = np.asarray(as_numpy("covariance", value.parameters["covariance_matrix"]), dtype)
+    return _vector(value.mean(), covariance=symmetric(matrix.astype(np.float64)))
+
+
+def _tfp_diagonal(value: Any) -> Held:
+    return _normal(_numbers("mean", value.mean()), _numbers("sd", value.stddev()))
+
+
+def _vector(mean: Any, **spread: Vector) -> Held:
+    return Held("normal", {"mean": _numbers("mean", mean), **spread})
 
 
 def _inner(name: str) -> _Read:
-    """The reader of an `Independent` around another law; further batch axes are refused."""
+    """The reader of an `Independent`: its axes and those of its batch are coordinates alike."""
+    return lambda value: held(name, getattr(value, name))
 
-    def read(value: Any) -> Mapping[str, Any] | None:
-        if len(value.batch_shape):
-            return None
-        inner = getattr(value, name)
-        return as_side(inner)
 
-    return read
+def _like(read: _Read, like: str) -> _Read:
+    """The reader of a function of a number that has the law that is read."""
 
+    def made(value: Any) -> Held | None:
+        found = read(value)
+        return found and found._replace(like=(like,))
+
+    return made
+
+
+_SCIPY: Mapping[str, Callable[..., Held | None]] = {
+    "norm": _normal,
+    "t": _located("student-t", "df"),
+    "laplace": _located("laplace"),
+    "logistic": _located("logistic"),
+    "gamma": _at_zero(_gamma, scaled=True),
+    "expon": _at_zero(lambda scale: _gamma(1.0, scale), scaled=True),
+    "chi2": _at_zero(lambda df: _gamma(df / 2, np.array(2.0))),
+    "beta": _at_zero(lambda a, b: Held("beta", {"a": a, "b": b})),
+    "lognorm": _at_zero(
+        lambda s, scale: _normal(np.log(scale), s)._replace(like=("lognormal",)), scaled=True
+    ),
+    "poisson": _at_zero(lambda mu: Held("poisson", {"rate": mu})),
+    "bernoulli": _at_zero(lambda p: _two_values("probabilities", p)),
+    "geom": _at_zero(lambda p: _trials(None, _two_values("probabilities", p), None)),
+    "binom": _at_zero(lambda n, p: _trials(None, _two_values("probabilities", p), n)),
+}
 
 _DIRICHLET = _fields("dirichlet", concentration="concentration")
 _BETA = _fields("beta", a="concentration1", b="concentration0")
@@ -193,23 +317,24 @@ _POISSON = _fields("poisson", rate="rate")
 _LAPLACE = _fields("laplace", location="loc", scale="scale")
 _STUDENT = _fields("student-t", df="df", location="loc", scale="scale")
 _NORMAL = _fields("normal", mean="loc", sd="scale")
+_TORCH_TWO, _TFP_TWO = _of_torch(_two_values), _of_tfp(_two_values)
 
 
-def _exponential(value: Any) -> Mapping[str, Any] | None:
-    found = _fields("gamma", rate="rate")(value)
-    return None if found is None else {**found, "shape": 1.0}
+def _exponential(value: Any) -> Held:
+    return Held("gamma", {"shape": np.array(1.0), "rate": _numbers("rate", value.rate)})
 
 
 _READERS: Mapping[tuple[str, str], _Read] = {
     ("scipy", "rv_continuous_frozen"): _frozen,
     ("scipy", "rv_discrete_frozen"): _frozen,
     ("scipy", "Normal"): _fields("normal", mean="mu", sd="sigma"),
-    ("scipy", "StandardNormal"): lambda value: {"family": "normal", "mean": 0.0, "sd": 1.0},
-    ("scipy", "multivariate_normal_frozen"): _covariance("mean", "cov"),
+    ("scipy", "StandardNormal"): lambda value: _normal(np.array(0.0), np.array(1.0)),
+    ("scipy", "multivariate_normal_frozen"): _scipy_normal,
     ("scipy", "dirichlet_frozen"): _fields("dirichlet", concentration="alpha"),
     ("torch", "Normal"): _NORMAL,
-    ("torch", "MultivariateNormal"): _covariance("loc", "covariance_matrix"),
-    ("torch", "LowRankMultivariateNormal"): _covariance("loc", "covariance_matrix"),
+    ("torch", "MultivariateNormal"): _torch_normal,
+    ("torch", "LowRankMultivariateNormal"): _torch_low_rank,
+    ("torch", "LogNormal"): _like(_NORMAL, "lognormal"),
     ("torch", "StudentT"): _STUDENT,
     ("torch", "Laplace"): _LAPLACE,
     ("torch", "Gamma"): _GAMMA,
@@ -218,135 +343,35 @@ _READERS: Mapping[tuple[str, str], _Read] = {
     ("torch", "Beta"): _BETA,
     ("torch", "Poisson"): _POISSON,
     ("torch", "Dirichlet"): _DIRICHLET,
-    ("torch", "Categorical"): _probabilities(lambda value: value.probs),
-    ("torch", "Bernoulli"): _bernoulli(lambda value: value.probs),
+    ("torch", "Categorical"): _of_torch(_categories),
+    ("torch", "OneHotCategorical"): lambda value: _of_torch(_categories)(value._categorical),
+    ("torch", "Bernoulli"): _TORCH_TWO,
+    ("torch", "Geometric"): _tensor_trials(_TORCH_TWO, False),
+    ("torch", "Binomial"): _tensor_trials(_TORCH_TWO, True),
     ("torch", "Independent"): _inner("base_dist"),
     ("tfp", "Normal"): _NORMAL,
-    ("tfp", "MultivariateNormalDiag"): _moments,
-    ("tfp", "MultivariateNormalTriL"): _covariance("mean", "covariance"),
-    ("tfp", "MultivariateNormalFullCovariance"): _covariance("mean", "covariance"),
+    ("tfp", "MultivariateNormalDiag"): _tfp_diagonal,
+    ("tfp", "MultivariateNormalTriL"): lambda value: _vector(
+        value.mean(), scale_tril=np.tril(_numbers("scale_tril", value.scale.to_dense()))
+    ),
+    ("tfp", "MultivariateNormalFullCovariance"): _tfp_covariance,
+    ("tfp", "MultivariateNormalDiagPlusLowRank"): lambda value: _vector(
+        value.mean(), scale_tril=of_scale(value.scale)
+    ),
+    ("tfp", "MultivariateNormalDiagPlusLowRankCovariance"): _tfp_low_rank,
+    ("tfp", "LogNormal"): _like(_NORMAL, "lognormal"),
     ("tfp", "StudentT"): _STUDENT,
     ("tfp", "Laplace"): _LAPLACE,
     ("tfp", "Logistic"): _fields("logistic", location="loc", scale="scale"),
-    ("tfp", "Gamma"): _fields("gamma", shape="concentration", rate="rate"),
+    ("tfp", "Gamma"): _GAMMA,
     ("tfp", "Exponential"): _exponential,
     ("tfp", "Beta"): _BETA,
     ("tfp", "Poisson"): _POISSON,
     ("tfp", "Dirichlet"): _DIRICHLET,
-    ("tfp", "Categorical"): _probabilities(lambda value: value.probs_parameter()),
-    ("tfp", "Bernoulli"): _bernoulli(lambda value: value.probs_parameter()),
+    ("tfp", "Categorical"): _of_tfp(_categories),
+    ("tfp", "OneHotCategorical"): _of_tfp(_categories),
+    ("tfp", "Bernoulli"): _TFP_TWO,
+    ("tfp", "Geometric"): _tensor_trials(_TFP_TWO, False),
+    ("tfp", "Binomial"): _tensor_trials(_TFP_TWO, True),
     ("tfp", "Independent"): _inner("distribution"),
 }
-
-
-class Sampled:
-    """Draws samples of q, which is a distribution, an object with methods, or two callables.
-
-    An object has the methods ``sample(n, rng)``, which returns n samples along the first axis, and
-    ``log_prob(samples)``, which returns their log densities. Raises `UserError` for anything else.
-    """
-
-    def __init__(self, side: str, value: Any) -> None:
-        self._side, self._value, self._library = side, value, library_of(value)
-        if self._library is None and not (_two(value) or _has(value, "sample", "log_prob")):
-            raise UserError(
-                f"{side}: an object of class {type(value).__name__}, expected a mapping as in a "
-                "study's cases, a distribution of scipy.stats, torch or TensorFlow Probability, "
-                "or (sample, log_prob)"
-            )
-
-    def draw(self, n: int, rng: np.random.Generator) -> Any:
-        """n samples, in the array type of q's library. Raises `UserError` for a wrong shape."""
-        value = self._value
-        if self._library == "scipy":
-            if hasattr(value, "rvs"):
-                return value.rvs(size=n, random_state=rng)
-            return value.sample(n, rng=rng)
-        if self._library == "tfp":  # a seed of two numbers is stateless, so draws are repeatable
-            return value.sample(n, seed=rng.integers(2**31, size=2, dtype=np.int32))
-        if self._library == "torch":
-            import torch
-
-            with torch.random.fork_rng(), torch.no_grad():
-                torch.manual_seed(int(rng.integers(2**31)))
-                return value.sample((n,))
-        sample = value[0] if _two(value) else value.sample
-        try:
-            samples = sample(n, rng)
-        except Exception as error:
-            raise UserError(f"{self._side}: sample({n}, rng) fails ({_why(error)})") from error
-        shape = np.shape(as_numpy(f"{self._side}.sample", samples))
-        if not shape or shape[0] != n:
-            raise UserError(
-                f"{self._side}: sample({n}, rng) gave shape {shape}, expected {n} samples along "
-                "the first axis"
-            )
-        return samples
-
-
-class LogProb:
-    """The log density of one side; raises `UserError` for an object that has none."""
-
-    def __init__(self, side: str, value: Any) -> None:
-        self._side, self._library = side, library_of(value)
-        self._value = value
-        if self._library == "scipy":
-            for name in ("logpdf", "logpmf"):
-                if hasattr(value, name):
-                    self._call = getattr(value, name)
-                    break
-        elif _two(value):
-            self._call = value[1]
-        elif hasattr(value, "log_prob"):
-            self._call = value.log_prob
-        elif callable(value):
-            self._call = value
-        else:
-            raise UserError(
-                f"{side}: an object of class {type(value).__name__}, expected a distribution or a "
-                "callable log_prob(samples)"
-            )
-
-    def __call__(self, samples: Any, n: int) -> np.ndarray:
-        """Log densities in nats, shape (n,); raises `UserError` for any other shape."""
-        try:
-            found = as_numpy(f"{self._side}.log_prob", self._call(self._as_own(samples)))
-        except UserError:
-            raise
-        except Exception as error:
-            raise UserError(
-                f"{self._side}: log_prob fails at samples of q of shape {np.shape(samples)}: are q "
-                f"and p of one dimension and support? ({_why(error)})"
-            ) from error
-        found = np.asarray(found, np.float64)
-        if self._library in ("torch", "tfp") and found.ndim == 2 and found.shape[0] == n:
-            found = found.sum(axis=1)  # a batch stands for independent coordinates
-        if found.shape != (n,):
-            raise UserError(
-                f"{self._side}: log_prob gave shape {found.shape} for {n} samples, expected ({n},)"
-            )
-        return found
-
-    def _as_own(self, samples: Any) -> Any:
-        """The samples in the array type of this side's library."""
-        if self._library == "torch" and not hasattr(samples, "detach"):
-            import torch
-
-            return torch.as_tensor(as_numpy("samples", samples))
-        if self._library == "tfp":
-            return np.asarray(as_numpy("samples", samples), self._value.dtype.as_numpy_dtype)
-        if self._library == "scipy":
-            return as_numpy("samples", samples)
-        return samples
-
-
-def _why(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
-
-
-def _two(value: Any) -> bool:
-    return isinstance(value, tuple) and len(value) == 2 and all(map(callable, value))
-
-
-def _has(value: Any, *names: str) -> bool:
-    return all(callable(getattr(value, name, None)) for name in names)

@@ -8,8 +8,13 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from mckl.api import sampled
+from mckl.api.arguments import MOST_SEED, one_of, whole
+from mckl.api.arrays import check_parameters
+from mckl.api.draws import check_shapes
 from mckl.api.given import request_of
-from mckl.api.objects import as_side, described, library_of
+from mckl.api.members import members
+from mckl.api.objects import described, held, library_of
+from mckl.api.registered import registered
 from mckl.api.results import Result, aligned
 from mckl.draw.points import SAMPLERS
 from mckl.errors import NotFiniteError, UserError
@@ -22,7 +27,7 @@ from mckl.estimation.sequential import estimate as estimate_pair
 from mckl.estimation.values import ESTIMATORS
 from mckl.families.base import OtherFamilyError, Pair
 from mckl.families.registry import case_pair
-from mckl.text import count
+from mckl.text import count, quoted
 
 
 @dataclass(frozen=True, repr=False)
@@ -149,7 +154,9 @@ def kl(q: Any, p: Any) -> float:
     Returns
     -------
     float
-        KL(q||p) in nats, by a closed form, or by quadrature where there is none.
+        KL(q||p) in nats, by a closed form, or by quadrature where there is none. For two
+        distributions that mckl has no family for, by the formula that torch or TensorFlow
+        Probability has registered, in float64, if samples agree with its number.
 
     Raises
     ------
@@ -165,11 +172,12 @@ def kl(q: Any, p: Any) -> float:
     >>> round(kl(scipy.stats.gamma(2), scipy.stats.gamma(3, scale=2)), 6)
     1.349804
     """
-    pair, why = _pair(q, p)
-    if pair is not None:
-        return float(divergences(pair)["kl"])
-    found = _registered(q, p)
+    parts, why = _pairs(q, p)
+    if parts:
+        return math.fsum(times * float(divergences(pair)["kl"]) for pair, times, _ in parts)
+    found, doubt = registered(q, p)
     if found is None:
+        why = why if library_of(q) == "scipy" else f"{why}; {doubt}"
         raise UserError(f"no exact KL is known ({why}): mckl.estimate draws samples")
     return found
 
@@ -293,10 +301,9 @@ def estimate(
     >>> found.stopped, abs(found.estimate - 0.5) < 0.05
     ('tight', True)
     """
-    request = request_of(tolerance, absolute, confidence)._replace(most=int(budget))
-    if budget < 16:
-        raise UserError(f"budget: {budget}, expected at least 16 samples")
-    pair, _ = _pair(q, p)
+    budget, seed = whole("budget", budget, 16), whole("seed", seed, 0, MOST_SEED)
+    request = request_of(tolerance, absolute, confidence)._replace(most=budget)
+    pair, why = _pair(q, p)
     if pair is None:
         if isinstance(q, Mapping) or isinstance(p, Mapping):
             side, other = ("q", "p") if isinstance(q, Mapping) else ("p", "q")
@@ -305,15 +312,16 @@ def estimate(
                 "objects on both sides"
             )
         if sampler not in (None, "iid"):
-            raise UserError(f"sampler: '{sampler}', expected iid, for mckl has no family for q, p")
+            raise UserError(f"sampler: {quoted(sampler)}, expected iid ({why})")
+        check_shapes(q, p)
         drawn = sampled.estimate(q, p, request, estimator, seed)
         return _of_samples(drawn, request, seed)
     for name, value, known in (
         ("estimator", estimator, ESTIMATORS),
         ("sampler", sampler, [s for s in SAMPLERS if SAMPLERS[s].offered(pair)]),
     ):
-        if value is not None and value not in known:
-            raise UserError(f"{name}: '{value}', expected one of {', '.join(known)}")
+        if value is not None:
+            one_of(name, value, known)
     return _of_pair(run(pair, request, sampler, estimator, seed), request, seed)
 
 
@@ -418,32 +426,40 @@ def _result(
 
 def _pair(q: Any, p: Any) -> tuple[Pair | None, str]:
     """The pair of q and p if mckl has their families; else None, and why not."""
-    sides = {"q": as_side(q), "p": as_side(p)}
-    for name, side in sides.items():
+    found, why = _pairs(q, p)
+    if len(found) > 1:
+        return None, f"q and p are batches of {len(found)} laws"
+    if found and found[0].like:
+        return None, f"only KL is known of {described(q)}"
+    return (found[0].pair, "") if found else (None, why)
+
+
+class Part(NamedTuple):
+    """A pair whose KL, `times` over, is a term of KL(q||p); `like` is that of `objects.Held`."""
+
+    pair: Pair
+    times: float = 1.0
+    like: tuple[Any, ...] = ()
+
+
+def _pairs(q: Any, p: Any) -> tuple[list[Part], str]:
+    """The independent pairs of q and p if mckl has their families; else none, and why not."""
+    sides = []
+    for name, value in (("q", q), ("p", p)):
+        check_parameters(name, value)
+        side = value if isinstance(value, Mapping) else held(name, value)
         if side is None:
-            return None, f"no family for {name}, {described(q if name == 'q' else p)}"
+            return [], f"no family for {name}, {described(value)}"
+        sides.append(side)
     try:
-        return case_pair(sides), ""
-    except ValueError as error:
+        return [
+            Part(case_pair({"q": one, "p": other}), times, like)
+            for one, other, times, like in members(*sides)
+        ], ""
+    except OtherFamilyError as error:
         # Objects of families without a common law can still be sampled, but mappings cannot.
-        sampled_instead = isinstance(error, OtherFamilyError) and not (
-            isinstance(q, Mapping) or isinstance(p, Mapping)
-        )
-        if not sampled_instead:
+        if isinstance(q, Mapping) or isinstance(p, Mapping):
             raise UserError(str(error)) from None
-        return None, str(error)
-
-
-def _registered(q: Any, p: Any) -> float | None:
-    """The KL that torch or TensorFlow Probability has registered for q and p; None without one."""
-    library = library_of(q)
-    if library is None or library == "scipy" or library != library_of(p):
-        return None
-    try:
-        if library == "torch":
-            import torch
-
-            return float(torch.distributions.kl_divergence(q, p).double().sum())
-        return float(q.kl_divergence(p).numpy().sum())
-    except NotImplementedError:
-        return None
+        return [], str(error)
+    except ValueError as error:
+        raise UserError(str(error)) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
@@ -13,12 +14,16 @@ from mckl.draw.distribution import Part
 class Stratified(NamedTuple):
     """Variance, skewness and excess kurtosis of a mean over balanced Sobol' points.
 
-    NaN means not known.
+    NaN means not known. `error`, `skewness_error` and `kurtosis_error` are bounds on the absolute
+    errors of the three.
     """
 
     variance: float
     skewness: float
     excess_kurtosis: float
+    error: float = math.inf
+    skewness_error: float = math.inf
+    kurtosis_error: float = math.inf
 
 
 class Seconds(NamedTuple):

@@ -14,7 +14,7 @@ _LOW, _HIGH, _CELLS = -9.5, 9.5, 2**14
 LOW, CELLS, CELLS_PER_UNIT = _LOW, _CELLS, _CELLS / (_HIGH - _LOW)
 # For more degrees of freedom SciPy's lower tail is wrong, by 2e-3 standard deviations at 1e7 and
 # by 0.1 at 1e9.
-_MOST_DOF = 5e5
+MOST_DOF = 5e5
 
 
 class Spline:
@@ -69,7 +69,7 @@ def chisquare_of_normal(dof: float) -> Spline:
     1e-11 standard deviations.
     """
     x = np.linspace(_LOW, _HIGH, _CELLS + 1)
-    if dof > _MOST_DOF:
+    if dof > MOST_DOF:
         expansion = _cornish_fisher(dof)
         return Spline(expansion(x), expansion.deriv()(x))
     # Computed from the nearer tail, where the probability has all its digits.

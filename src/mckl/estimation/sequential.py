@@ -49,6 +49,7 @@ _GLANCE, _GLANCE_NUMBERS = 10_000, 10**8
 _SHARE = 8
 # The points of a scramble from which the skewness of its mean hardly changes.
 _SETTLED = 2**12
+_ROUNDING = 2.0**-49  # of an estimate's rounding error, beside KL and the standard deviation of l
 
 Progress = Callable[[int], object]
 
@@ -263,13 +264,15 @@ def _two_stages(
     pilot = run("pilot", planned.pilot)
     half_of_one = request.quantile(pilot.units - estimator.parameters) * pilot.spread
     aim, spent, mains = request.aim(forecasts.law.kl), pilot.units, 0
+    rounding = _rounding(forecasts)
     while True:
         left = request.most // points - spent
         need = max(units_needed(half_of_one, aim), planned.least)
         units = min(math.ceil(need), left) if math.isfinite(need) else left
         main = run(f"main{mains}", units, pilot)
         spent, mains = spent + units, mains + 1
-        half_width, target = half_of_one / math.sqrt(units), request.target(main.estimate)
+        half_width = max(half_of_one / math.sqrt(units), rounding)
+        target = request.target(main.estimate)
         tight = half_width <= target * (1 + 1e-12)
         withheld = seen_reason(estimator, main, variance, mean_ratio)
         if tight or withheld or units < need:
@@ -289,12 +292,20 @@ def _two_stages(
     )  # fmt: skip
 
 
+def _rounding(forecasts: Forecasts) -> float:
+    """The rounding error of an estimate, which shows even where every unit is exactly KL."""
+    variance = forecasts.law.variance
+    spread = math.sqrt(variance) if math.isfinite(variance) else 0.0
+    return _ROUNDING * (forecasts.law.kl + spread)
+
+
 def _scrambled(
     forecasts: Forecasts, sampler: Sampler, estimator: Estimator, request: Request,
     planned: Plan, seed: int, progress: Progress,
 ) -> Estimate:  # fmt: skip
     """Student's interval over independent scrambles, with larger ones if it is too wide."""
     R, n, spent, mains = planned.least, planned.points, 0, 0
+    rounding = _rounding(forecasts)
     while True:
         found = trace(
             forecasts.pair, "numpy", sampler, [estimator],
@@ -302,7 +313,8 @@ def _scrambled(
         ).estimate[0, :, 0]  # fmt: skip
         spent, mains = spent + R * n, mains + 1
         value, error = float(found.mean()), float(np.std(found, ddof=1)) / math.sqrt(R)
-        half_width, target = request.quantile(R - 1) * error, request.target(value)
+        half_width = max(request.quantile(R - 1) * error, rounding)
+        target = request.target(value)
         tight = half_width <= target * (1 + 1e-12)
         n *= 2
         if tight or spent + R * n > request.most or n > (sampler.points.most_samples or n):

@@ -13,15 +13,18 @@ import numpy as np
 
 from mckl.arrays import Vector
 from mckl.draw.form import Stratified
-from mckl.exact.dyadic import Dyadic, Sums
+from mckl.exact.dyadic import Dyadic
 from mckl.exact.integrands import half_square, k3, ratio
 from mckl.exact.law import Law
-from mckl.exact.strata import Linked
+from mckl.exact.moments import EPS, LARGEST_ERROR, Bounded, Function
+from mckl.exact.strata import UNKNOWN, linked, scaled
 
-# A function (u, upper) -> l_i of one coordinate at u, or at 1 - u if `upper` is true.
-LogRatio = Callable[[Vector, bool], Vector]
+# A function (u, upper) -> l_i of one coordinate at u, or at 1 - u if `upper` is true, and a bound
+# on its rounding error.
+LogRatio = Callable[[Vector, bool], tuple[Vector, Vector]]
 
 
+_MOST_STRATA = 2**14  # beyond so many the fourth cumulant is not known
 _NAMES = ("ell", "half_square", "ratio", "k3")
 
 
@@ -33,42 +36,48 @@ class Strata:
     ell
         l_i as a function of a uniform number.
     singular
-        The points u in (0, 1) near which l_i may not be smooth.
+        The points (u, 1 - u) in (0, 1) near which l_i may not be smooth.
     """
 
-    def __init__(self, ell: LogRatio, singular: Sequence[float] = ()) -> None:
-        def values(u: Vector, upper: bool) -> Vector:
-            x = ell(u, upper)
-            return np.stack((x, half_square(x), ratio(x), k3(x)))
+    def __init__(self, ell: LogRatio, singular: Sequence[tuple[float, float]] = ()) -> None:
+        def functions(u: Vector, upper: bool) -> Vector:
+            x, error = ell(u, upper)
+            r = ratio(x)
+            values = np.stack((x, half_square(x), r, k3(x)))
+            slopes = np.stack((np.ones_like(x), np.abs(x), 1.0 + r, np.abs(r)))
+            return np.stack((values, slopes * error + 4.0 * EPS * np.abs(values)))
 
-        self._dyadic = Dyadic(values, singular)
-        self._linked: dict[str, Linked] = {}
-        self._cumulants: dict[tuple[int, str], Sums] = {}
+        self._dyadic = Dyadic(functions, singular)
+        self._cumulants: dict[tuple[int, str], tuple[Vector, Vector]] = {}
 
-    def variance(self, n: int, integrand: str, slope: float = 0.0) -> float:
+    def variance(self, n: int, integrand: str, slope: float = 0.0) -> Bounded:
         """The sum over n strata of the variances of a function of l_i less slope (r_i - 1).
 
         With a slope, the function must be l_i or its k3. Since k3 is l_i + (r_i - 1), the variances
         of the three give their covariances.
         """
-        sums = self._dyadic.sums(n)
-        of = {name: own.second for name, own in zip(_NAMES, sums, strict=True)}
-        if not slope:
-            return of[integrand]
-        sign = 1.0 if integrand == "ell" else -1.0
-        other = of["k3" if integrand == "ell" else "ell"]
-        twice_covariance = sign * (other - of[integrand] - of["ratio"])
-        return of[integrand] - slope * twice_covariance + slope * slope * of["ratio"]
+        value, error = self._dyadic.sums(n)
+        of = dict(zip(_NAMES, zip(value[:, 0], error[:, 0], strict=True), strict=True))
+        weights = {integrand: 1.0}
+        if slope:
+            sign = 1.0 if integrand == "ell" else -1.0
+            other = "k3" if integrand == "ell" else "ell"
+            ratios = slope * slope + sign * slope
+            weights = {integrand: 1.0 + sign * slope, other: -sign * slope, "ratio": ratios}
+        return Bounded(
+            float(sum(weight * of[name][0] for name, weight in weights.items())),
+            float(sum(abs(weight) * of[name][1] for name, weight in weights.items())),
+        )
 
-    def cumulants(self, n: int, integrand: str) -> Sums:
-        """Sums over n strata of the second to fourth cumulants; NaN where one is not known."""
+    def cumulants(self, n: int, integrand: str) -> tuple[Vector, Vector]:
+        """Sums over n strata of the second to fourth cumulants, and bounds on their errors."""
         if (n, integrand) not in self._cumulants:
-            if not self._linked:
-                grid = zip(_NAMES, self._dyadic.grid(Linked.CELLS), strict=True)
-                self._linked = {name: Linked(values) for name, values in grid if name != "ratio"}
-            sums = self._dyadic.sums(n)[_NAMES.index(integrand)]
-            linked = self._linked[integrand](n) if n <= Linked.MOST else math.nan
-            self._cumulants[n, integrand] = sums._replace(fourth=sums.fourth + linked)
+            row = _NAMES.index(integrand)
+            value, error = (of[row].copy() for of in self._dyadic.sums(n))
+            quadruples = linked(self._dyadic, n, *[row] * 4) if n <= _MOST_STRATA else UNKNOWN
+            value[2] += quadruples.value
+            error[2] += quadruples.error
+            self._cumulants[n, integrand] = value, error
         return self._cumulants[n, integrand]
 
 
@@ -77,24 +86,22 @@ def stratified(
     strata: Iterable[Strata], counts: Sequence[float], n: int, law: Law, integrand: str
 ) -> Stratified:
     """The law of the mean of a sum over coordinates, without a slope, over n = 2^m points."""
-    sums = np.array([one.cumulants(n, integrand) for one in strata])
-    second, third, fourth = np.array(counts, float) @ sums
-    if second == 0.0:
-        return Stratified(0.0, 0.0, 0.0)
+    each = [one.cumulants(n, integrand) for one in strata]
+    weights = np.array(counts, float)
+    value, error = (weights @ np.array(of) for of in zip(*each, strict=True))
     # A cumulant that is infinite is so within the strata at the ends, too.
-    whole = law.sums((integrand,), False)
-    third, fourth = (
-        value if math.isfinite(of_one) else math.inf
-        for value, of_one in ((third, whole[3]), (fourth, whole[4]))
-    )
-    return Stratified(second / n**2, third / second**1.5, fourth / second**2)
+    infinite = np.isinf(law.sums((Function(integrand),), False, 4).value[2:])
+    return scaled(n, np.where(infinite, math.inf, value), np.where(infinite, 0.0, error))
 
 
 def variance(
     strata: Iterable[Strata], counts: Sequence[float], n: int, integrand: str, slope: float
 ) -> float:
-    """The variance of the same mean, also with a slope; it is cheap for every n."""
-    total = math.fsum(
-        count * one.variance(n, integrand, slope) for count, one in zip(counts, strata, strict=True)
-    )
-    return total / n**2
+    """The variance of the same mean, also with a slope; it is cheap for every n.
+
+    NaN if its bound exceeds `LARGEST_ERROR`.
+    """
+    each = [one.variance(n, integrand, slope) for one in strata]
+    both = zip(*each, strict=True)
+    of = Bounded(*(math.fsum(c * x for c, x in zip(counts, y, strict=True)) for y in both))
+    return of.value / n**2 if of.relative <= LARGEST_ERROR else math.nan

@@ -3,16 +3,20 @@
 Over balanced Sobol' points the mean of f(u) has the variance n^-2 sum Var(f | stratum)
 (docs/theory.md, section 6). A stratum is a dyadic interval, so the unit interval is cut in halves,
 and these again, until an interval is one stratum, or has many strata and f is smooth on it. There
-the sum over its m strata is c / m (1 + d / m^2 + e / m^4 + ...), and c, d and e follow from 32, 64
-and 128 strata (Richardson's extrapolation). So each interval is integrated once for every n.
+the sum over its m strata is c / m (1 + d / m^2 + e / m^4 + ...), and the first coefficients follow
+from 16 to 128 strata (Richardson's extrapolation). So each interval is integrated once for every n.
 
 Where f is smooth it is a polynomial up to rounding, so that its values at a few of Chebyshev's
 points give it everywhere (Trefethen, "Approximation theory and approximation practice", 2013).
+Where it is not, panels become smaller towards the singular points, and where the last coefficients
+of Legendre's polynomials on a panel are not small.
+
+The bounds follow from a bound e on the error of f at each point. With f less its mean within the
+stratum, d, the variance within the stratum changes by about 2 E|d| e.
 """
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable, Sequence
 from functools import cached_property, lru_cache
@@ -22,40 +26,44 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mckl.arrays import Vector
+from mckl.exact.moments import EPS, Moments
 
 _MANY = 128  # strata of an interval that are integrated one by one
 _DEEPEST = 7  # next to a singular point, strata of higher levels are merged from this level's
-_SHRINKS, _SHRINKS_INSIDE = 60, 12  # halvings of the panels towards an end, and within
+_SHRINKS, _SHRINKS_INSIDE = 60, 48  # halvings of the panels towards an end, and within
 _LEAST = 1e-200  # where the panels end that shrink by fours, if f grows like a power of u there
 _NOTHING = 1e-17  # of the fourth moment: what may be left out above `_LEAST`
 _LOST = 1e-13  # of mean and variance: what may be left out below `_LEAST`
-_SMALL = 1e-9  # of the sums: what may be left out below `_LEAST`
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(12)
-_CELLS = 64  # cells of a grid next to a singular point, where f is evaluated in each
+_WIDE = 1e-11  # panels are halved while their error is more than this share of the spread
+_MOST_HALVINGS = 40
+_ROUNDING = 1e-12  # of the sums: rounding of quantiles and of the sums themselves
 
+# The matrix from values at the nodes to the last coefficients of Legendre's polynomials.
+_LAST = 3
+_DEGREE = np.arange(_NODES.size)
+_LAST_LEGENDRE = (
+    np.polynomial.legendre.legvander(_NODES, _NODES.size - 1) * _WEIGHTS[:, None] * (_DEGREE + 0.5)
+)[:, -_LAST:]
 # Chebyshev's points in (0, 1), and the matrix from values there to the coefficients of Chebyshev's
 # polynomials.
 _DEGREES = np.arange(24)
 _POINTS = 0.5 - 0.5 * np.cos(math.pi * (_DEGREES + 0.5) / _DEGREES.size)
 _COEFFICIENTS = np.polynomial.chebyshev.chebvander(2.0 * _POINTS - 1.0, _DEGREES.size - 1)
 _COEFFICIENTS *= np.where(_DEGREES > 0, 2.0, 1.0) / _DEGREES.size
+# The matrix from these coefficients to those of the second derivative.
+_SAME = np.eye(_DEGREES.size)
+_SECOND = np.pad(np.polynomial.chebyshev.chebder(_SAME, 2, axis=1), ((0, 0), (0, 2)))
 # f counts as such a polynomial if its last coefficients are at most these multiples of the
-# variation of f and of its size, which stands for the rounding error of f.
-_LAST, _OF_VARIATION, _OF_SIZE = 3, 1e-14, 4e-16
+# variation of f and of its rounding error.
+_OF_VARIATION, _OF_ROUNDING = 1e-14, 3.0
 # The places around a singular point at which this is checked, in widths of the interval.
 _AROUND = np.concatenate(([0.0], *(sign * 4.0 ** -np.arange(1.0, 14.0) for sign in (1.0, -1.0))))
 # The widths of intervals that are evaluated at once next to the ends.
 _WIDTHS = 2.0 ** -np.arange(2.0, 11.0)
 # Within one of its 128 strata it is nearly a straight line.
 _FEW_NODES, _FEW_WEIGHTS = np.polynomial.legendre.leggauss(6)
-
-
-class Sums(NamedTuple):
-    """The sums over n equal strata of the second to fourth cumulants of f within each stratum."""
-
-    second: float
-    third: float
-    fourth: float
+_BLOCK = 1024  # cells whose means are computed at once
 
 
 class Dyadic:
@@ -65,26 +73,27 @@ class Dyadic:
     ----------
     functions
         (u, upper) -> the functions at u, or at 1 - u if `upper` is true, so that u keeps its digits
-        at both ends; shape (functions, *u.shape).
+        at both ends, and bounds on their rounding errors; shape (2, functions, *u.shape).
     singular
-        The points u in (0, 1) near which a function may not be smooth; both ends always count as
-        such.
+        The points (u, 1 - u) in (0, 1) near which a function may not be smooth; both ends always
+        count as such.
     """
 
     def __init__(
-        self, functions: Callable[[Vector, bool], Vector], singular: Sequence[float] = ()
+        self,
+        functions: Callable[[Vector, bool], Vector],
+        singular: Sequence[tuple[float, float]] = (),
     ) -> None:
         self._f = functions
         # The singular points of each half, from its own end: u below 1/2, 1 - u above.
         self._singular = {
-            False: np.unique([0.0, *(u for u in singular if u <= 0.5)]),
-            True: np.unique([0.0, *(1.0 - u for u in singular if u >= 0.5)]),
+            False: np.unique([0.0, *(u for u, rest in singular if u <= rest)]),
+            True: np.unique([0.0, *(rest for u, rest in singular if u >= rest)]),
         }
         self._levels: list[_Level] = []
-        self._smooth: dict[int, Vector] = {}
-        self._few_strata: dict[int, Vector] = {}
+        self._few_strata: dict[int, tuple[Vector, Vector]] = {}
         self._tables: dict[int, Vector] = {}
-        self._sums: dict[int, list[Sums]] = {}
+        self._sums: dict[int, Moments] = {}
 
     @np.errstate(over="ignore", invalid="ignore")  # of infinite moments
     def moments(self) -> tuple[Vector, Vector]:
@@ -98,43 +107,47 @@ class Dyadic:
         )
 
     @np.errstate(over="ignore", invalid="ignore")  # of infinite moments
-    def sums(self, n: int) -> list[Sums]:
-        """The `Sums` of each function over n = 2^m strata; NaN if infinite, or too nearly so."""
+    def sums(self, n: int) -> Moments:
+        """The sums over n = 2^m strata of the second to fourth cumulants within each stratum.
+
+        Shape (functions, 3). Those that are infinite have infinite bounds.
+        """
         if n not in self._sums:
-            sums = self._sums_over(n)
-            sizes = np.maximum(np.abs(sums), sums[:, :1] ** np.array([1.0, 1.5, 2.0]))
-            known = n * self._lost([2, 3, 4]) <= _SMALL * sizes
-            self._sums[n] = [Sums(*of) for of in np.where(known, sums, math.nan).tolist()]
+            value, error = self._sums_over(n)
+            error = error + n * self._lost([2, 3, 4])
+            known = np.isfinite(value) & np.isfinite(error)
+            self._sums[n] = Moments(
+                np.where(known, value, math.nan), np.where(known, error, math.inf)
+            )
         return self._sums[n]
 
     @np.errstate(over="ignore", invalid="ignore")  # of infinite values
-    def grid(self, n: int) -> Vector:
-        """The functions in the middle of n = 2^m cells, shape (functions, n)."""
-        halves = np.empty((2, self._end.size, n // 2))
-        for level in itertools.count(1):
+    def means(self, n: int, row: int) -> Vector:
+        """The means of one of the functions over n = 2^m cells."""
+        if n <= 2 * _MANY:
+            return np.asarray(self._whole[-n.bit_length()][row, 0])
+        halves = np.empty((2, n // 2))
+        deepest = (n // _MANY).bit_length() - 1
+        for level in range(1, deepest + 1):
             of, cells = self._level(level), n >> level
-            last = cells <= _CELLS
-            values = of.polynomials.at_cells(of.smooth, cells)
-            for i in np.flatnonzero(of.smooth | last):
-                side, start = int(of.upper[i]), int(of.k[i]) * cells
-                if of.smooth[i] and of.polynomials.good[i]:
-                    part = values[:, np.count_nonzero(of.smooth[:i])]
-                else:
-                    part = self._f((start + np.arange(cells) + 0.5) / n, bool(side))
-                halves[side, :, start : start + cells] = part
-            if last:
-                break
-        return np.concatenate((halves[0], halves[1, :, ::-1]), axis=1)
+            last = level == deepest
+            some = np.ones_like(of.smooth) if last else of.smooth
+            part = self._table(level)[row, 0] if last else of.polynomials.means(row, some, cells)
+            for i, at in enumerate(np.flatnonzero(some)):
+                start = int(of.k[at]) * cells
+                halves[int(of.upper[at]), start : start + cells] = part[i]
+        return np.concatenate((halves[0], halves[1, ::-1]))
 
-    def _sums_over(self, n: int) -> Vector:
-        """The sums over n strata of the second to fourth cumulants, shape (functions, 3)."""
+    def _sums_over(self, n: int) -> tuple[Vector, Vector]:
+        """The sums over n strata, and bounds on their errors, shape (functions, 3)."""
         if n <= 2 * _MANY:
             return _cumulants(self._whole[-n.bit_length()])
         deepest = (n // _MANY).bit_length() - 1
-        total = _cumulants(self._table(deepest))
+        total, bounds = _cumulants(self._table(deepest))
         for level in range(2, deepest):
-            total += self._extrapolated(level, n >> level)
-        return total
+            more, bound = self._extrapolated(level, n >> level)
+            total, bounds = total + more, bounds + bound
+        return total, bounds
 
     @cached_property
     def _whole(self) -> list[Vector]:
@@ -148,47 +161,43 @@ class Dyadic:
     def _table(self, level: int) -> Vector:
         """The moments within the 128 strata of each interval of a level.
 
-        They are means and second to fourth central moments, of shape (functions, 4, intervals,
-        128).
+        They are means and second to fourth central moments, and the means of e, |d| e, d^2 e and
+        |d|^3 e, of shape (functions, 8, intervals, 128).
         """
         if level not in self._tables:
-            smooth, table = self._level(level).smooth, self._smooth_table(level)
-            out = np.empty((*table.shape[:2], smooth.size, _MANY))
-            out[:, :, smooth] = table
+            of = self._level(level)
+            some = of.polynomials.moments(of.smooth)
+            out = np.empty((*some.shape[:2], of.smooth.size, _MANY))
+            out[:, :, of.smooth] = some
             if level < _DEEPEST:
-                halves = self._table(level + 1).reshape(*table.shape[:2], -1, 2 * _MANY)
-                out[:, :, ~smooth] = _merged(halves)
+                halves = self._table(level + 1).reshape(*some.shape[:2], -1, 2 * _MANY)
+                out[:, :, ~of.smooth] = _merged(halves)
             else:
-                for i in np.flatnonzero(~smooth):
-                    out[:, :, i] = self._moments(self._level(level), int(i))
+                for i in np.flatnonzero(~of.smooth):
+                    out[:, :, i] = self._moments(of, int(i))
             self._tables[level] = out
         return self._tables[level]
 
-    def _smooth_table(self, level: int) -> Vector:
-        """As `_table`, for the level's smooth intervals only."""
-        if level not in self._smooth:
-            of = self._level(level)
-            table = of.polynomials.moments(of.smooth)
-            for j, i in enumerate(np.flatnonzero(of.smooth)):
-                if not of.polynomials.good[i]:
-                    table[:, :, j] = self._moments(of, int(i))
-            self._smooth[level] = table
-        return self._smooth[level]
+    def _extrapolated(self, level: int, strata: int) -> tuple[Vector, Vector]:
+        """The sums over `strata` strata of a level's smooth intervals, and bounds on their errors.
 
-    def _extrapolated(self, level: int, strata: int) -> Vector:
-        """The sums over `strata` strata of a level's smooth intervals, shape (functions, 3)."""
+        Shape (functions, 3).
+        """
         if level not in self._few_strata:
-            tables = [self._smooth_table(level)]
-            for _ in range(2):
+            of = self._level(level)
+            tables = [of.polynomials.moments(of.smooth)]
+            for _ in range(3):
                 tables.append(_merged(tables[-1]))
-            self._few_strata[level] = np.stack(
-                [_cumulants(table) * float(table.shape[-1]) ** _POWER for table in tables]
-            )
-        # A parabola in t = (128 / strata)^2 through those of t = 1, 4 and 16.
+            sums, bounds = zip(*map(_cumulants, tables), strict=True)
+            scales = [float(table.shape[-1]) ** _POWER for table in tables]
+            scaled = [of * scale for of, scale in zip(sums, scales, strict=True)]
+            self._few_strata[level] = np.stack(scaled), bounds[0] * scales[0]
+        # Polynomials in t = (128 / strata)^2 through the sums at t = 1, 4, 16 and, of degree 3, 64.
+        scaled, bound = self._few_strata[level]
         t = (_MANY / strata) ** 2
-        weights = ((t - 4) * (t - 16) / 45, (t - 1) * (16 - t) / 36, (t - 1) * (t - 4) / 180)
-        of_parabola = np.tensordot(weights, self._few_strata[level], axes=1)
-        return np.asarray(of_parabola / float(strata) ** _POWER)
+        parabola, cubic = (np.tensordot(_lagrange(t, k), scaled[:k], axes=1) for k in (3, 4))
+        scale = float(strata) ** _POWER
+        return np.asarray(cubic / scale), (np.abs(cubic - parabola) + 2.0 * bound) / scale
 
     def _level(self, level: int) -> _Level:
         while len(self._levels) < level:
@@ -199,16 +208,16 @@ class Dyadic:
                 k = (2.0 * above.k[~above.smooth, None] + [0.0, 1.0]).ravel()
             width = 2.0 ** -(len(self._levels) + 1)
             # At an end, where k is 0, no function counts as a polynomial.
-            values = np.full((self._end.size, k.size, _POINTS.size), math.nan)
+            values = np.full((2, self._end.size, k.size, _POINTS.size), math.nan)
             for side in (False, True):
                 beside, others = ((upper == side) & of for of in (k == 1.0, k > 1.0))
                 if width in _WIDTHS:
-                    values[:, beside] = self._beside_ends[side][:, width == _WIDTHS]
+                    values[:, :, beside] = self._beside_ends[side][:, :, width == _WIDTHS]
                 else:
                     others |= beside
                 if others.any():
-                    values[:, others] = self._f(width * (k[others, None] + _POINTS), side)
-            polynomials = _Polynomials(values)
+                    values[:, :, others] = self._f(width * (k[others, None] + _POINTS), side)
+            polynomials = _Polynomials(values[0], values[1], k)
             smooth = [
                 self._is_smooth(bool(side), float(j), width, polynomials, i)
                 for i, (side, j) in enumerate(zip(upper, k, strict=True))
@@ -221,17 +230,17 @@ class Dyadic:
     ) -> bool:
         """Whether the functions are smooth on an interval, the i-th of its level.
 
-        They are if the interval is at least its own width away from every singular point. If it is
-        nearer, they are smooth if they equal their polynomials at points ever closer to the
-        singular point. Next to an end of (0, 1) they never count as smooth.
+        They are if they are polynomials there up to rounding. If a singular point is within the
+        interval's width, they must also equal them at points ever closer to the singular point.
+        Next to an end of (0, 1) they never count as smooth.
         """
         near = self._singular[upper] / width - k
         near = near[(near > -1.0) & (near < 2.0)]
         if not near.size or k == 0.0 or not polynomials.good[i]:
-            return not near.size
+            return k > 0.0 and bool(polynomials.good[i])
         x = (near[:, None] + _AROUND).ravel()
         x = x[(x > 0.0) & (x < 1.0)]
-        return polynomials.agree(i, x, self._f(width * (k + x), upper))
+        return polynomials.agree(i, x, self._f(width * (k + x), upper)[0])
 
     def _moments(self, of: _Level, i: int) -> Vector:
         """The moments within the 128 strata of the i-th interval of a level, by quadrature."""
@@ -244,28 +253,25 @@ class Dyadic:
         around = [[s, *(s * (1.0 - near)), *(s * (1.0 + near))] for s in self._singular[upper]]
         inside = np.array(around).ravel()
         cuts = np.unique(np.concatenate((cuts, inside[(cuts[0] < inside) & (inside < cuts[-1])])))
-        half = 0.5 * np.diff(cuts)
-        u = cuts[:-1, None] + half[:, None] * (1.0 + _NODES)
-        first = np.searchsorted(edges, cuts[:-1], side="right") - 1  # the stratum of a panel
-        starts = np.searchsorted(first, np.arange(_MANY)) * _NODES.size
-        stratum = np.repeat(first, _NODES.size)
-        weight = (half[:, None] * _WEIGHTS).ravel()
-        weight /= np.add.reduceat(weight, starts)[stratum]
-        f = self._f(u.ravel(), upper)
-        mean = np.add.reduceat(weight * f, starts, axis=1)
-        f = f - mean[:, stratum]
-        out, product = [mean], weight * f
-        for _ in range(3):
-            product = product * f
-            out.append(np.add.reduceat(product, starts, axis=1))
-        return np.stack(out, axis=1)
+        panels = _Panels.of(self._f, upper, cuts[:-1], cuts[1:])
+        for _ in range(_MOST_HALVINGS):
+            wide = panels.too_wide()
+            if not wide.any():
+                break
+            low, high = panels.low[wide], panels.high[wide]
+            middle = 0.5 * (low + high)
+            halves = _Panels.of(
+                self._f, upper, np.concatenate((low, middle)), np.concatenate((middle, high))
+            )
+            panels = panels.without(wide).joined(halves)
+        return panels.moments(edges)
 
     def _deeper(self, upper: bool, halvings: Vector) -> Vector:
         """Further cuts towards the end, as far as u f^4 matters."""
         steps = math.floor(math.log(halvings[0] / _LEAST, 4.0))
         fours = halvings[0] * 4.0 ** -np.arange(steps, 0.0, -1.0)
         cuts = np.concatenate((fours, halvings))
-        fourth = cuts * self._f(cuts, upper) ** 4
+        fourth = cuts * self._f(cuts, upper)[0] ** 4
         most = np.nanmax(fourth[:, steps:], axis=1, keepdims=True)
         matters = np.flatnonzero((fourth[:, :steps] > _NOTHING * most).any(axis=0))
         return np.asarray(fours[matters[0] :] if matters.size else fours[:0])
@@ -278,7 +284,7 @@ class Dyadic:
     @cached_property
     def _end(self) -> Vector:
         """The larger of each |f| at u = `_LEAST` from both ends."""
-        ends = [np.abs(self._f(np.array([_LEAST]), upper)[:, 0]) for upper in (False, True)]
+        ends = [np.abs(self._f(np.array([_LEAST]), upper)[0, :, 0]) for upper in (False, True)]
         return np.maximum(*ends)
 
     def _lost(self, orders: Sequence[int]) -> Vector:
@@ -286,43 +292,115 @@ class Dyadic:
         return np.asarray(_LEAST * self._end[:, None] ** np.array(orders, float))
 
 
+class _Panels(NamedTuple):
+    """Functions at the nodes of panels between `low` and `high`.
+
+    values  shape (functions, panels, nodes)
+    error   what rounding may change in the values, and the last coefficients of Legendre's
+            polynomials, shape (2, functions, panels)
+    """
+
+    low: Vector
+    high: Vector
+    values: Vector
+    error: Vector
+
+    @staticmethod
+    def of(f: Callable[[Vector, bool], Vector], upper: bool, low: Vector, high: Vector) -> _Panels:
+        half = 0.5 * (high - low)
+        values, rounding = f(low[:, None] + half[:, None] * (1.0 + _NODES), upper)
+        spread = np.ptp(values, axis=-1)
+        last = np.abs((values - values[..., :1]) @ _LAST_LEGENDRE).max(axis=-1)
+        moved = EPS * high / half * spread  # as u itself is rounded
+        return _Panels(low, high, values, np.stack((rounding.max(axis=-1) + moved, last)))
+
+    def too_wide(self) -> NDArray[np.bool_]:
+        """The panels whose error counts beside the spread of the functions within panels."""
+        width = self.high - self.low
+        centre = self.values @ (0.5 * _WEIGHTS)
+        square = (self.values - centre[..., None]) ** 2 @ (0.5 * _WEIGHTS)
+        allowed = _WIDE**2 * (width * square).sum(axis=-1, keepdims=True)
+        rounding, last = self.error
+        counts = (last > rounding) & (width * last**2 * width.size > allowed)
+        return np.asarray(counts.any(axis=0) & (width > 8.0 * EPS * self.high))
+
+    def without(self, some: NDArray[np.bool_]) -> _Panels:
+        return _Panels(
+            self.low[~some], self.high[~some], self.values[:, ~some], self.error[:, :, ~some]
+        )
+
+    def joined(self, others: _Panels) -> _Panels:
+        axes = (0, 0, 1, 2)
+        return _Panels(*map(np.concatenate, zip(self, others, strict=True), axes))
+
+    def moments(self, edges: Vector) -> Vector:
+        """The moments within the strata between edges, shape (functions, 8, strata)."""
+        order = np.argsort(self.low)
+        low, width = self.low[order], (self.high - self.low)[order]
+        first = np.searchsorted(edges, low, side="right") - 1  # the stratum of a panel
+        starts = np.searchsorted(first, np.arange(edges.size - 1)) * _NODES.size
+        stratum = np.repeat(first, _NODES.size)
+        weight = (width[:, None] * _WEIGHTS).ravel()
+        weight /= np.add.reduceat(weight, starts)[stratum]
+        f = self.values[:, order].reshape(len(self.values), -1)
+        mean = np.add.reduceat(weight * f, starts, axis=1)
+        d = f - mean[:, stratum]
+        e = np.repeat(self.error.sum(axis=0)[:, order], _NODES.size, axis=1)
+        size = np.abs(d)
+        terms = (d * d, d**3, d**4, e, size * e, d * d * e, size**3 * e)
+        return np.stack(
+            (mean, *(np.add.reduceat(weight * x, starts, axis=1) for x in terms)), axis=1
+        )
+
+
 class _Polynomials:
     """Functions on the intervals of a level, from their values at Chebyshev's points there.
 
-    `values` has the shape (functions, intervals, points). `good` is true for the intervals on which
-    all functions are polynomials up to rounding.
+    `values` and their rounding errors have the shape (functions, intervals, points), and interval i
+    starts `k[i]` widths from 0. `good` is true for the intervals on which all functions are
+    polynomials up to rounding.
     """
 
-    def __init__(self, values: Vector) -> None:
+    def __init__(self, values: Vector, rounding: Vector, k: Vector) -> None:
         # Each function less one of its own values keeps the digits by which it varies.
         self._middle = values[:, :, _POINTS.size // 2, None]
         self._apart = values - self._middle
-        self._room = _OF_VARIATION * np.abs(self._apart).max(axis=-1)
-        self._room += _OF_SIZE * np.abs(values).max(axis=-1)
+        variation = np.abs(self._apart).max(axis=-1)
+        # As u itself is rounded, the variation is too.
+        noise = rounding.max(axis=-1) + 2.0 * EPS * (1.0 + k) * variation
+        self._room = _OF_VARIATION * variation + _OF_ROUNDING * noise
         last = np.abs(self._apart @ _COEFFICIENTS[:, -_LAST:]).max(axis=-1)
         self.good = (last <= self._room).all(axis=0)
+        self._error = last + noise
 
     def agree(self, i: int, x: Vector, values: Vector) -> bool:
         """Whether the polynomials of interval i have these values at points x in (0, 1) of it."""
         off = np.abs(self._middle[:, i] + self._apart[:, i] @ _to(x) - values)
         return bool((off <= 10.0 * self._room[:, i, None]).all())
 
-    def at_cells(self, some: NDArray[np.bool_], cells: int) -> Vector:
-        """Values in the middle of cells of some intervals, shape (functions, intervals, cells)."""
-        if not some.any():
-            return np.empty((len(self._middle), 0, cells))
-        return np.asarray(self._middle[:, some] + self._apart[:, some] @ _to_cells(cells))
+    def means(self, row: int, some: NDArray[np.bool_], cells: int) -> Vector:
+        """Means of one function over cells of some intervals, shape (intervals, cells)."""
+        # Over a cell of width h the mean is f + f'' h^2 / 24 + ... in its middle.
+        of_mean = self._apart[row, some] @ _COEFFICIENTS @ (_SAME + _SECOND / (6.0 * cells**2))
+        out = np.empty((len(of_mean), cells))
+        for start in range(0, cells, _BLOCK):  # larger matrices take longer
+            block = np.arange(start, min(start + _BLOCK, cells))
+            middle = (2.0 * block + 1.0) / cells - 1.0
+            out[:, block] = of_mean @ np.polynomial.chebyshev.chebvander(middle, _DEGREES[-1]).T
+        return np.asarray(self._middle[row, some] + out)
 
     def moments(self, some: NDArray[np.bool_]) -> Vector:
-        """As `Dyadic._table`, for some intervals: shape (functions, 4, intervals, 128)."""
+        """As `Dyadic._table`, for some intervals: shape (functions, 8, intervals, 128)."""
         f = self._apart[:, some] @ _to_strata()
         f = f.reshape(*f.shape[:2], _MANY, _FEW_NODES.size)
         weight = 0.5 * _FEW_WEIGHTS
         mean = f @ weight
         f -= mean[..., None]
         square = f * f
-        powers = (square @ weight, (square * f) @ weight, (square * square) @ weight)
-        return np.stack((self._middle[:, some] + mean, *powers), axis=1)
+        second, third, fourth = square @ weight, (square * f) @ weight, (square * square) @ weight
+        e = np.broadcast_to(self._error[:, some, None], mean.shape)
+        errors = e, e * np.sqrt(second), e * second, e * fourth**0.75
+        return np.stack((self._middle[:, some] + mean, second, third, fourth, *errors), axis=1)
 
 
 class _Level(NamedTuple):
@@ -351,32 +429,50 @@ def _to_strata() -> Vector:
     return _to(((np.arange(_MANY)[:, None] + 0.5 + 0.5 * _FEW_NODES) / _MANY).ravel())
 
 
-@lru_cache(maxsize=16)
-def _to_cells(cells: int) -> Vector:
-    return _to((np.arange(cells) + 0.5) / cells)
-
-
 # Sums of variances within strata fall like 1 / strata, those of higher cumulants like 1 / strata^3.
 _POWER = np.array([1.0, 3.0, 3.0])
 
 
+def _lagrange(t: float, count: int) -> Vector:
+    """The weights of values at 1, 4, 16, ... in the value at t of the polynomial through them."""
+    at = 4.0 ** np.arange(count)
+    return np.array([
+        math.prod((t - at[j]) / (at[i] - at[j]) for j in range(count) if j != i)
+        for i in range(count)
+    ])  # fmt: skip
+
+
 def _merged(fine: Vector) -> Vector:
-    """The moments within pairs of neighbouring strata, shape (functions, 4, ..., strata)."""
-    (a, a2, a3, a4), (b, b2, b3, b4) = (np.moveaxis(fine[..., start::2], 1, 0) for start in (0, 1))
+    """The moments within pairs of neighbouring strata, shape (functions, 8, ..., strata)."""
+    both = (np.moveaxis(fine[..., start::2], 1, 0) for start in (0, 1))
+    (a, a2, a3, a4, *a_errors), (b, b2, b3, b4, *b_errors) = both
     d = 0.5 * (a - b)
-    square, second = d * d, a2 + b2
+    square, second, size = d * d, a2 + b2, np.abs(d)
+    e, e1, e2, e3 = (0.5 * (x + y) for x, y in zip(a_errors, b_errors, strict=True))
     return np.stack(
         (
             0.5 * (a + b),
             0.5 * second + square,
             0.5 * (a3 + b3) + 1.5 * d * (a2 - b2),
             0.5 * (a4 + b4) + 2.0 * d * (a3 - b3) + 3.0 * square * second + square * square,
+            e,
+            e1 + size * e,
+            e2 + 2.0 * size * e1 + square * e,
+            e3 + 3.0 * size * e2 + 3.0 * square * e1 + size * square * e,
         ),
         axis=1,
     )
 
 
-def _cumulants(table: Vector) -> Vector:
-    """Sums over all strata of the second to fourth cumulants, shape (functions, 3)."""
-    _, m2, m3, m4 = np.moveaxis(table.reshape(*table.shape[:2], -1), 1, 0)
-    return np.stack((m2.sum(axis=1), m3.sum(axis=1), (m4 - 3.0 * m2 * m2).sum(axis=1)), axis=1)
+def _cumulants(table: Vector) -> tuple[Vector, Vector]:
+    """Sums over all strata of the second to fourth cumulants, and bounds on their errors.
+
+    Shape (functions, 3). The bounds are twice what the errors change to first order.
+    """
+    _, m2, m3, m4, e, e1, e2, e3 = np.moveaxis(table.reshape(*table.shape[:2], -1), 1, 0)
+    cumulants, rounded = (m2, m3, m4 - 3.0 * m2 * m2), (m2, np.sqrt(m2 * m4), m4)
+    changed = 2.0 * e1, 3.0 * (e2 + m2 * e), 4.0 * (e3 + np.abs(m3) * e) + 12.0 * m2 * e1
+    value, rounding, bounds = (
+        np.stack([x.sum(axis=1) for x in of], axis=1) for of in (cumulants, rounded, changed)
+    )
+    return value, 2.0 * bounds + _ROUNDING * rounding

@@ -33,7 +33,9 @@ class Outcomes(NamedTuple):
     q_error     bounds on the weights' relative errors
     ell         l_i, shape (outcomes,)
     ell_error   bounds on its absolute errors
-    kl          each factor's E l_i with a bound, shapes (factors,)
+    away        l_i - E l_i, which may have more digits than the two
+    away_error  bounds on its absolute errors
+    k3          each factor's E k3_i with a bound, shapes (factors,)
     missed      p's probability of the values that q never takes, with a bound, shapes (factors,)
     coarse      the weights of a rule with half of the outcomes, relative to those of `log_q`; None
                 where the outcomes are all that there are
@@ -46,10 +48,18 @@ class Outcomes(NamedTuple):
     q_error: Vector
     ell: Vector
     ell_error: Vector
-    kl: Moments
+    away: Vector
+    away_error: Vector
+    k3: Moments
     missed: Moments
     coarse: Vector | None = None
     powers: Vector | None = None
+
+    @property
+    def kl(self) -> Moments:
+        """Each factor's E l_i: its E k3_i less E (r_i - 1)."""
+        value = self.k3.value + self.missed.value
+        return Moments(value, self.k3.error + self.missed.error + EPS * value)
 
     @property
     def finite(self) -> bool:
@@ -110,57 +120,63 @@ class Outcomes(NamedTuple):
 
     def _value(self, function: Function, large: NDArray[np.bool_]) -> _Value:
         """A function at the outcomes, less its mean."""
-        ell, ell_error, zero = self.ell, self.ell_error, np.zeros_like(self.kl.value)
-        kl, kl_error = self.each(self.kl.value), self.each(self.kl.error)
+        away, error = self.away, self.away_error
         if function.name == "ell":
-            away = ell - kl
-            return _Value(away, ell_error + kl_error + EPS * np.abs(away), self.kl)
-        if function.name == "half_square":
-            value = 0.5 * ell * ell
-            error = (np.abs(ell) + ell_error) * ell_error + 2.0 * EPS * value
-            weight = np.exp(self.log_q)
-            mean = self._sum(weight * value, weight * (1.0 + self.q_error) * (value + error))
-            error = error + self.each(mean[1]) + EPS * self.each(mean[0])
-            return _Value(value - self.each(mean[0]), error, Moments(*mean))
+            return _Value(away, error, self.kl)
+        if function.name == "half_square":  # the mean is half of KL^2 + Var l
+            kl, weight = self.kl, np.exp(self.log_q)
+            square, of_square = away * away, (2.0 * np.abs(away) + error) * error
+            most = weight * (1.0 + self.q_error) * (square + of_square + EPS * square)
+            variance, of_variance = self._sum(weight * square, most)
+            mean = 0.5 * (kl.value**2 + variance)
+            mean_error = kl.value * kl.error + 0.5 * of_variance + 2.0 * EPS * mean
+            its_kl, its_variance = self.each(kl.value), self.each(variance)
+            size = 0.5 * (square + its_variance) + its_kl * np.abs(away)
+            error = 0.5 * (of_square + self.each(of_variance)) + its_kl * error
+            error = error + self.each(kl.error) * np.abs(away) + 3.0 * EPS * size
+            value = 0.5 * (square - its_variance) + its_kl * away
+            return _Value(value, error, Moments(mean, mean_error))
         if function.name == "ratio":
-            mean = Moments(-self.missed.value, self.missed.error)
-            return self._with_ratio(large, 0.0, 0.0, 1.0, mean)
+            of_ratio = Moments(-self.missed.value, self.missed.error)
+            return self._with_ratio(large, 0.0, 0.0, 1.0, of_ratio)
         if function.name == "k3":
-            value = self.kl.value - function.rest * self.missed.value
-            error = self.kl.error + np.abs(function.rest) * self.missed.error
-            mean = Moments(value, error + 2.0 * EPS * (self.kl.value + np.abs(value)))
-            return self._with_ratio(large, 1.0, function.slope, function.rest, mean)
+            center = self.k3.value + function.slope * self.missed.value
+            center_error = self.k3.error + np.abs(function.slope) * self.missed.error
+            center_error = center_error + 2.0 * EPS * (self.k3.value + np.abs(center))
+            of_k3 = Moments(center, center_error)
+            return self._with_ratio(large, 1.0, function.slope, function.rest, of_k3)
         # Without a mirror image r has no odd part; and given the past, a factor's KL is constant.
-        return _Value(
-            0.0 * ell, 0.0 * ell, self.kl if function.name == "rb" else Moments(zero, zero)
-        )
+        zero, none = np.zeros_like(away), np.zeros_like(self.kl.value)
+        return _Value(zero, zero, self.kl if function.name == "rb" else Moments(none, none))
 
     def _with_ratio(
         self, large: NDArray[np.bool_], ells: float, slope: float, rest: float, mean: Moments
     ) -> _Value:
-        """The function ells * l + rest (r - 1), and with ells = 1 also as k3 - slope (r - 1).
+        """The function ells * l + rest (r - 1), for ells = 1 also as k3 - slope (r - 1).
 
-        Of the two ways, which are equal but for rounding, that with the smaller terms is taken.
+        Of these ways, which differ in rounding alone, that with the smaller bound is taken.
         """
+        small = np.where(large, 0.0, self.ell)
         over = np.exp(np.where(large, self.ell, 0.0))
-        r_over = np.where(large, 1.0, np.exp(-np.where(large, 0.0, self.ell)))
-        x = np.where(large, 1.0 - over, np.expm1(-np.where(large, 0.0, self.ell)))  # r - 1
-        missed, kl = self.each(self.missed.value), self.each(self.kl.value)
-        away = over * (self.ell - kl)
-        ways = [(ells * away, rest * x, rest * over * missed)]
+        r = np.where(large, 1.0, np.exp(-small))
+        x = np.where(large, 1.0 - over, np.expm1(-small))  # r - 1
+        missed, missed_error = (over * self.each(of) for of in self.missed)
+        away, ell = ells * over * self.away, over * self.ell
+        value = away + rest * (x + missed)
+        # An error e of l is one of r (e^e - 1) of r.
+        of_r = np.abs(rest) * r * self.ell_error
+        error = ells * over * self.away_error + of_r * (1.0 + self.ell_error)
+        size = np.abs(away) + np.abs(rest) * (np.abs(x) + missed)
+        error += np.abs(rest) * missed_error + 4.0 * EPS * size
         if ells:
-            curved = np.where(large, x + over * self.ell, phi(-np.where(large, 0.0, self.ell)))
-            inner = (rest * missed - kl) * over
-            ways.append((curved, inner, -slope * x))
-        sizes = [sum(map(np.abs, way)) for way in ways]
-        if ells:  # phi's own error; and where r is large, it is itself a sum
-            sizes[1] = sizes[1] + np.abs(ways[1][0]) + np.where(large, 1.0 - over * self.ell, 0.0)
-        value = sum(ways[0])
-        if ells:
-            value = np.where(sizes[1] < sizes[0], sum(ways[1]), value)
-        error = np.abs(ells * over - rest * r_over) * self.ell_error
-        error = error + np.abs(rest) * r_over * self.ell_error**2
-        error = error + over * self.each(mean.error) + 4.0 * EPS * np.minimum.reduce(sizes)
+            curved, center = np.where(large, x + ell, phi(-small)), over * self.each(mean.value)
+            # phi's own error is that of twice its size; where r is large, it is a sum of two terms.
+            size = 2.0 * curved + np.abs(slope * x) + np.abs(center)
+            size += np.where(large, 1.0 - ell, 0.0)
+            steepness = np.abs(over - rest * r) + of_r
+            less = steepness * self.ell_error + over * self.each(mean.error) + 4.0 * EPS * size
+            value = np.where(less < error, curved - center - slope * x, value)
+            error = np.minimum(less, error)
         return _Value(value, error, mean)
 
 

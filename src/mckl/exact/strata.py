@@ -17,7 +17,6 @@ Only three functions occur in a quadratic form: a normal g, its square, and a ch
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from functools import lru_cache
 from typing import NamedTuple, Protocol
 
@@ -25,8 +24,10 @@ import numpy as np
 import scipy
 
 from mckl.arrays import Vector
-from mckl.draw.quantiles import chisquare_of_normal
-from mckl.exact.dyadic import Dyadic, Sums
+from mckl.draw.form import Stratified
+from mckl.draw.quantiles import MOST_DOF, chisquare_of_normal
+from mckl.exact.dyadic import Dyadic
+from mckl.exact.moments import EPS, Bounded
 
 # The most strata for which quadruples are summed; skewness and kurtosis hardly change beyond.
 MOST_STRATA = 2**15
@@ -42,7 +43,12 @@ class Quadratic(Protocol):
     dof: Vector
 
 
-_WALSH_LEVELS = 5  # the first 2^5 Walsh functions of the position within a stratum
+# The numbers of positions within a stratum, and of Walsh functions of the position.
+_LEAST_POSITIONS, _MOST_POSITIONS = 32, 1024
+_CELLS = 2**17  # positions in all strata, but for the least number
+
+
+UNKNOWN = Bounded(math.nan, math.inf)
 
 
 class NormalStrata(NamedTuple):
@@ -53,10 +59,10 @@ class NormalStrata(NamedTuple):
     of a^4, 6 a^2 b^2 and b^4 in the fourth.
     """
 
-    square: float
-    linear: float
-    third: tuple[float, float]
-    fourth: tuple[float, float, float]
+    square: Bounded
+    linear: Bounded
+    third: tuple[Bounded, Bounded]
+    fourth: tuple[Bounded, Bounded, Bounded]
 
 
 def walsh_hadamard(x: Vector) -> Vector:
@@ -74,164 +80,176 @@ def walsh_hadamard(x: Vector) -> Vector:
     return x
 
 
-def _linked(*functions: Vector) -> float:
+def linked(dyadic: Dyadic, n: int, *rows: int) -> Bounded:
     """The terms of quadruples of strata with bitwise sum 0 in the mean of a product of four sums.
 
-    Each function has shape (strata, positions): its values at equally spaced positions within each
-    stratum. Under the linear scramble, if the bitwise sum x + y + z + w is 0, then the position in
-    stratum w is the bitwise sum of the positions in the other three. So the product's mean is the
-    sum over Walsh functions k of the product of the four k-th coefficients. Quadruples with equal
-    strata are counted elsewhere.
+    The sums are over n strata of four functions of a `Dyadic`, given as its rows. Under the linear
+    scramble, if the bitwise sum x + y + z + w is 0, then the position in stratum w is the bitwise
+    sum of the positions in the other three. So the product's mean is the sum over Walsh functions k
+    of the product of the four k-th coefficients within strata. Quadruples with equal strata are
+    counted elsewhere.
     """
-    n, positions = functions[0].shape
     if n < 4:
-        return 0.0
-    # The four functions are often the same; each is transformed once, to shape (strata, k > 0).
-    once = {id(f): (walsh_hadamard(f.T) / positions)[1:].T for f in functions}
-    twice = {key: walsh_hadamard(x) for key, x in once.items()}
-    h, H = [once[id(f)] for f in functions], [twice[id(f)] for f in functions]
-    every = (H[0] * H[1] * H[2] * H[3]).sum() / n
+        return Bounded(0.0, 0.0)
+    positions = max(min(_CELLS // n, _MOST_POSITIONS), _LEAST_POSITIONS)
+    once, twice = {}, {}  # the functions are often the same; each is transformed once
+    for row in set(rows):
+        cells = dyadic.means(n * positions, row).reshape(n, positions)
+        once[row] = walsh_hadamard((cells - cells.mean(axis=1, keepdims=True)).T).T / positions
+        twice[row] = walsh_hadamard(once[row])
+    h, H = [once[row] for row in rows], [twice[row] for row in rows]
+    every = (H[0] * H[1] * H[2] * H[3]).sum(axis=0) / n
     pairs = sum(
-        ((h[i] * h[j]).sum(axis=0) * (h[k] * h[m]).sum(axis=0)).sum()
+        (h[i] * h[j]).sum(axis=0) * (h[k] * h[m]).sum(axis=0)
         for i, j, k, m in ((0, 1, 2, 3), (0, 2, 1, 3), (0, 3, 1, 2))
     )
-    return float(every - pairs + 2.0 * (h[0] * h[1] * h[2] * h[3]).sum())
+    terms = every - pairs + 2.0 * (h[0] * h[1] * h[2] * h[3]).sum(axis=0)
+    return _limit(terms, 1e-12 * float(np.abs(every).sum() + np.abs(pairs).sum()))
 
 
-def _positions(n: int) -> Vector:
-    """Equally spaced points u within each of n strata, shape (n, 2^levels)."""
-    cells = 2**_WALSH_LEVELS
-    return np.asarray((np.arange(n)[:, None] + (np.arange(cells) + 0.5) / cells) / n)
+def _limit(terms: Vector, rounding: float) -> Bounded:
+    """The sum over all Walsh functions of terms, of which the first 2^k are given.
 
-
-def _of_normal(*functions: Callable[[Vector], Vector]) -> Dyadic:
-    """The strata of functions of a normal, whose quantiles keep their digits at both ends."""
-
-    def values(u: Vector, upper: bool) -> Vector:
-        g = (-1.0 if upper else 1.0) * scipy.special.ndtri(u)
-        return np.stack([function(g) for function in functions])
-
-    return Dyadic(values)
+    Every doubling of their number adds less, and nearly by a constant factor: 1/16 where functions
+    are smooth within strata, and 1/8 where several are not. The bound is a quarter of what this
+    leaves.
+    """
+    # Those that are constant on pairs of positions have even numbers, and so on.
+    fine, middle, coarse = (float(terms[::step].sum()) for step in (1, 2, 4))
+    added, before = fine - middle, middle - coarse
+    factor = min(max(added / before, 1 / 16), 0.5) if before else 0.5
+    left = added * factor / (1.0 - factor)
+    return Bounded(fine + left, 0.25 * abs(left) + rounding)
 
 
 @lru_cache(maxsize=1)
 def _normal() -> Dyadic:
     """The strata of g^2, of g and of their sum."""
-    return _of_normal(np.square, np.array, lambda g: g * g + g)
+
+    def functions(u: Vector, upper: bool) -> Vector:
+        g = (-1.0 if upper else 1.0) * scipy.special.ndtri(u)
+        values = np.stack((g * g, g, g * g + g))
+        return np.stack((values, 4.0 * EPS * np.abs((g * g, g, g * g + np.abs(g)))))
+
+    return Dyadic(functions)
 
 
 @lru_cache(maxsize=128)
 def _chi(dof: float) -> Dyadic:
-    return _of_normal(chisquare_of_normal(dof))
+    def functions(u: Vector, upper: bool) -> Vector:
+        if dof > MOST_DOF:
+            w = chisquare_of_normal(dof)((-1.0 if upper else 1.0) * scipy.special.ndtri(u))
+        else:
+            inverse = scipy.special.gammainccinv if upper else scipy.special.gammaincinv
+            w = np.asarray(2.0 * inverse(0.5 * dof, u))
+        return np.stack((w[None], 4.0 * EPS * np.abs(w)[None]))
+
+    return Dyadic(functions)
 
 
 @lru_cache(maxsize=64)
 def normal_strata(n: int) -> NormalStrata:
     """`NormalStrata` for n = 2^m equal strata, as many as `MOST_STRATA`."""
-    square, linear, both = _normal().sums(n)
-    at = scipy.special.ndtri(_positions(n))
-    s, g = at**2 - (at**2).mean(axis=1, keepdims=True), at - at.mean(axis=1, keepdims=True)
+    sums = _normal().sums(n)
+    square, linear, both = ([sums.at(i, k) for k in range(3)] for i in range(3))
     # Terms that are odd in g cancel between the two halves of the line.
     return NormalStrata(
-        square.second,
-        linear.second,
-        (square.third, (both.third - square.third) / 3.0),
+        square[0],
+        linear[0],
+        (square[1], _total((1 / 3, both[1]), (-1 / 3, square[1]))),
         (
-            square.fourth + _linked(s, s, s, s),
-            (both.fourth - square.fourth - linear.fourth) / 6.0 + _linked(s, s, g, g),
-            linear.fourth + _linked(g, g, g, g),
+            _total((1, square[2]), (1, linked(_normal(), n, 0, 0, 0, 0))),
+            _total(
+                (1 / 6, both[2]), (-1 / 6, square[2]), (-1 / 6, linear[2]),
+                (1, linked(_normal(), n, 0, 0, 1, 1)),
+            ),
+            _total((1, linear[2]), (1, linked(_normal(), n, 1, 1, 1, 1))),
         ),
-    )
+    )  # fmt: skip
 
 
 @lru_cache(maxsize=1024)
-def chi_strata(n: int, dof: float) -> Sums:
-    """The sums over n = 2^m equal strata of the chi-square law, at most `MOST_STRATA`."""
+def chi_strata(n: int, dof: float) -> tuple[Bounded, Bounded, Bounded]:
+    """The second to fourth cumulants of the chi-square law's sum over n = 2^m equal strata.
+
+    n is at most `MOST_STRATA`.
+    """
     if n == 1:
         # With one stratum these are the chi-square's own cumulants.
-        return Sums(2.0 * dof, 8.0 * dof, 48.0 * dof)
-    at = chisquare_of_normal(dof)(scipy.special.ndtri(_positions(n)))
-    at -= at.mean(axis=1, keepdims=True)
-    (sums,) = _chi(dof).sums(n)
-    return sums._replace(fourth=sums.fourth + _linked(at, at, at, at))
+        return Bounded(2.0 * dof, 0.0), Bounded(8.0 * dof, 0.0), Bounded(48.0 * dof, 0.0)
+    sums = _chi(dof).sums(n)
+    quadruples = linked(_chi(dof), n, 0, 0, 0, 0)
+    return sums.at(0, 0), sums.at(0, 1), _total((1, sums.at(0, 2)), (1, quadruples))
+
+
+def _total(*terms: tuple[float, Bounded]) -> Bounded:
+    """The sum of multiples of bounded numbers."""
+    value = math.fsum(times * of.value for times, of in terms)
+    return Bounded(value, math.fsum(abs(times) * of.error for times, of in terms))
 
 
 def balanced_variance(form: Quadratic, n: int) -> float:
     """Variance of the mean of l over n = 2^m balanced scrambled Sobol' points, n to 2^30."""
-    square, linear, _ = _normal().sums(n)
-    total = float(form.square @ form.square) * square.second
-    total += float(form.linear @ form.linear) * linear.second
+    return _second(form, n).value / n**2
+
+
+def _second(form: Quadratic, n: int) -> Bounded:
+    """n^2 times the variance in `balanced_variance`."""
+    sums = _normal().sums(n)
     dofs, group = np.unique(form.dof, return_inverse=True)
     weights = np.bincount(group, weights=form.chi**2, minlength=dofs.size)
-    chi = [_chi(float(k)).sums(n)[0].second for k in dofs]
-    total += sum(w * second for w, second in zip(weights, chi, strict=True))
-    return float(total) / n**2
-
-
-@np.errstate(over="ignore", invalid="ignore")
-def stratified(form: Quadratic, n: int) -> tuple[float, float, float]:
-    """The variance, skewness and excess kurtosis of the mean of l over n = 2^m Sobol' points."""
-    normal = normal_strata(n)
-    a, b2 = form.square, form.linear**2
-    variance = float((a**2).sum()) * normal.square + float(b2.sum()) * normal.linear
-    third = (a**3).sum() * normal.third[0] + 3.0 * (a * b2).sum() * normal.third[1]
-    f40, f22, f04 = normal.fourth
-    fourth = (a**4).sum() * f40 + 6.0 * (a**2 * b2).sum() * f22 + (b2**2).sum() * f04
-    for chi, dof in zip(form.chi, form.dof, strict=True):
-        strata = chi_strata(n, float(dof))
-        variance += float(chi) ** 2 * strata.second
-        third += float(chi) ** 3 * strata.third
-        fourth += float(chi) ** 4 * strata.fourth
-    if variance == 0.0:
-        return 0.0, 0.0, 0.0
-    return (
-        variance / n**2,
-        float(third / np.power(variance, 1.5)),
-        float(fourth / np.square(variance)),
+    chi = [_chi(float(k)).sums(n).at(0, 0) for k in dofs]
+    return _total(
+        (float(form.square @ form.square), sums.at(0, 0)),
+        (float(form.linear @ form.linear), sums.at(1, 0)),
+        *zip(weights.tolist(), chi, strict=True),
     )
 
 
-class Linked:
-    """The terms of quadruples of strata in the fourth cumulant of a sum of f(u) over n strata.
+def stratified(form: Quadratic, n: int) -> Stratified:
+    """The law of the mean of l over n = 2^m Sobol' points.
 
-    Parameters
-    ----------
-    values
-        f in the middle of `CELLS` equal cells. Means over these cells give what any n needs.
+    Skewness and kurtosis are those over at most `MOST_STRATA` points.
     """
-
-    MOST = 2**14  # strata, beyond which these terms are not known
-    CELLS = 4 * MOST
-
-    def __init__(self, values: Vector) -> None:
-        values = values - values.mean()
-        self._means = {self.CELLS: values}  # over equal cells, by how many these are
-        while len(values) > 1:
-            values = 0.5 * (values[0::2] + values[1::2])
-            self._means[values.size] = values
-        # One transform over all cells, as rows of rows, has those over the strata of every n.
-        side = math.isqrt(self.CELLS)
-        square = self._means[self.CELLS].reshape(side, side)
-        transform = _hadamard(side) @ square @ _hadamard(side)
-        self._square = (transform.ravel() / self.CELLS) ** 2
-
-    def __call__(self, n: int) -> float:
-        """The terms for n strata, as `_linked(f, f, f, f)`.
-
-        By Parseval's theorem, sums of squares over strata equal those of the coefficients.
-        """
-        if n < 4:
-            return 0.0
-        positions = min(self.CELLS // n, 2**_WALSH_LEVELS)
-        square = self._square.reshape(n, positions, -1)[:, 1:, 0]
-        at = self._means[n * positions].reshape(n, positions)
-        h = at @ (_hadamard(positions)[:, 1:] / positions)
-        h *= h
-        every = float(n) ** 3 * np.square(square).sum()
-        pairs = float(n) ** 2 * np.square(square.sum(axis=0)).sum()
-        return float(every - 3.0 * pairs + 2.0 * np.vdot(h, h))
+    second = _second(form, n)
+    k = min(n, MOST_STRATA)
+    normal = normal_strata(k)
+    a, b2 = form.square, form.linear**2
+    chi = [(float(c), chi_strata(k, float(dof))) for c, dof in zip(form.chi, form.dof, strict=True)]
+    with np.errstate(over="ignore"):
+        third = _total(
+            (float((a**3).sum()), normal.third[0]),
+            (float(3.0 * (a * b2).sum()), normal.third[1]),
+            *((c**3, of[1]) for c, of in chi),
+        )
+        fourth = _total(
+            (float((a**4).sum()), normal.fourth[0]),
+            (float(6.0 * (a**2 * b2).sum()), normal.fourth[1]),
+            (float((b2**2).sum()), normal.fourth[2]),
+            *((c**4, of[2]) for c, of in chi),
+        )
+    of_k = scaled(k, *np.transpose([_second(form, k), third, fourth]))
+    return of_k._replace(variance=second.value / n**2, error=second.error / n**2)
 
 
-@lru_cache(maxsize=16)
-def _hadamard(n: int) -> Vector:
-    return walsh_hadamard(np.eye(n))
+@np.errstate(over="ignore", invalid="ignore", divide="ignore")
+def scaled(n: int, value: Vector, error: Vector) -> Stratified:
+    """The law of a mean over n points, from cumulants of the sum and bounds on their errors."""
+    second, third, fourth = map(float, value)
+    if second == 0.0:
+        return Stratified(0.0, 0.0, 0.0, float(error[0]) / n**2, float(error[1]), float(error[2]))
+    # A scaled cumulant changes by at most so much with the variance that scales it.
+    rest = second - float(error[0])
+    share = float(error[0]) / rest if rest > 0.0 else math.inf
+    bounds = [
+        0.0 if math.isinf(of) else (float(bound) + 0.5 * power * abs(of) * share)
+        / np.float64(max(rest, 0.0)) ** (0.5 * power)
+        for of, bound, power in ((third, error[1], 3), (fourth, error[2], 4))
+    ]  # fmt: skip
+    return Stratified(
+        second / n**2,
+        float(third / np.power(second, 1.5)),
+        float(fourth / np.square(second)),
+        float(error[0]) / n**2,
+        *(float(b) if b < math.inf else math.inf for b in bounds),
+    )

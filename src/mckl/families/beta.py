@@ -65,7 +65,8 @@ class Beta(Univariate):
         near = np.abs(w) < 1.0
         v = np.where(near, w, 0.0)
         curve = np.log1p(mean * phi(rest * v) + rest * phi(-mean * v))
-        far = np.logaddexp(math.log(rest) - mean * w, math.log(mean) + rest * w)
+        log_mean, log_rest = -math.log1p(self.b / self.a), -math.log1p(self.a / self.b)
+        far = np.logaddexp(log_rest - mean * w, log_mean + rest * w)
         return np.where(near, curve, far)
 
     def _centred(self, x: Vector) -> tuple[Vector, Vector]:

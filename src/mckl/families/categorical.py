@@ -24,7 +24,7 @@ from mckl.exact import joint
 from mckl.exact.moments import EPS, Moments
 from mckl.exact.outcomes import Outcomes
 from mckl.exact.phi import phi
-from mckl.families.base import Family, Side
+from mckl.families.base import Family, Integrals, Side
 from mckl.families.categorical_scores import CategoricalScores
 from mckl.families.exponential import Exponential, ExponentialPair, log_quotient, text_of
 from mckl.families.parameters import check_names, numbers, shown_briefly
@@ -93,6 +93,17 @@ class Categorical(Exponential):
     def tensorflow(self) -> Distribution:
         return Distribution("Categorical", {"logits": self.logits})
 
+    def integrals(self, p: Categorical) -> Integrals:
+        """Sums over the categories that q can take."""
+        taken = self.probabilities > 0
+        q, p_of = (side.probabilities[taken].astype(np.longdouble) for side in (self, p))
+        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+            ell = np.log(q / p_of)
+            mean = q @ ell
+            m2, m3, m4 = (float(q @ (ell - mean) ** m) for m in (2, 3, 4))
+            chi_square = float(q @ (p_of / q) ** 2) - 1.0
+        return Integrals(float(mean), m2, m3, m4 - 3.0 * m2**2, chi_square)
+
     def line(self, p: Categorical) -> _Line:
         taken = self.taken
         # p's probability of what q cannot take is summed directly: 1 less the rest loses digits.
@@ -118,7 +129,7 @@ class Categorical(Exponential):
 
     def outcomes(self, p: Categorical) -> tuple[Outcomes, Vector]:
         """The categories that q can take; probabilities are as stored, over their exact sum."""
-        taken = self.logits > -np.inf
+        taken = self.taken
         (log_q, q_error), (log_p, p_error) = _logs(self), _logs(p)
         d, d_error = _differences(self, p)
         # From a category that both sides take, so that l = d less the log of p's mean of e^d.
@@ -135,12 +146,16 @@ class Categorical(Exponential):
             terms = np.where(far, r_q + q * (ell - 1.0), q * phi(-ell))
         errors = terms * (error + 10.0 * EPS + np.where(far, 2.0 * EPS * np.abs(ell), 0.0))
         errors += np.abs(q - r_q) * ell_error + r_q * ell_error**2
-        kl = math.fsum(terms) + missed
-        kl_error = math.fsum(errors) + missed_error + EPS * kl
+        k3 = math.fsum(terms)
+        k3_error = math.fsum(errors) + EPS * k3
         one = np.ones(1)
+        d, d_error = d[taken], d_error[taken]
+        share = q * (d_error + np.abs(d) * (error + EPS * math.log(4.0 * d.size)))
+        away = d - math.fsum(q * d)
+        away_error = d_error + math.fsum(share) + EPS * np.abs(away)
         return Outcomes(
-            np.zeros(1, dtype=np.intp), log_q[taken], error, ell, ell_error,
-            Moments(kl * one, kl_error * one), Moments(missed * one, missed_error * one),
+            np.zeros(1, dtype=np.intp), log_q[taken], error, ell, ell_error, away, away_error,
+            Moments(k3 * one, k3_error * one), Moments(missed * one, missed_error * one),
         ), one  # fmt: skip
 
     def scores(self, ell: Vector) -> CategoricalScores:
@@ -195,15 +210,19 @@ def _logs(side: Categorical) -> tuple[Vector, Vector]:
 
 def _differences(q: Categorical, p: Categorical) -> tuple[Vector, Vector]:
     """log q - log p up to a constant, -inf where q = 0, and bounds on the errors."""
-    taken = q.logits > -np.inf
+    taken = q.taken
     d, error = np.full(taken.size, -np.inf), np.zeros(taken.size)
     if q.given is not None and p.given is not None:
         d[taken] = log_quotient(q.given[taken], p.given[taken])
     else:
-        d[taken] = q.logits[taken] - p.logits[taken]
-        for side in (q, p):
+        logits = [side.logits[taken] for side in (q, p)]
+        for side, of in zip((q, p), logits, strict=True):
             if side.given is not None:  # its logits are rounded
-                error[taken] += EPS * np.abs(side.logits[taken])
+                error[taken] += EPS * np.abs(of)
+        away = [of - of.max() for of in logits]
+        near = np.abs(logits[0] - logits[1]).sum() <= np.abs(away).sum()
+        d[taken] = logits[0] - logits[1] if near else away[0] - away[1]
+        error[taken] += 0.0 if near else EPS * np.abs(away).sum(axis=0)
     error[taken] += 4.0 * EPS * np.abs(d[taken])
     return d, error
 
@@ -217,12 +236,12 @@ def _log_mean_exp(
     p = np.exp(log_p)
     with np.errstate(over="ignore"):
         grown = np.exp(log_p + d)
-        above = np.where(d < 1.0, p * np.expm1(d), grown - p)
+        above = np.where(d < 1.0, p * np.expm1(np.minimum(d, 1.0)), grown - p)
         total = float(above.sum())
     if -0.5 < total < 1e3:  # little cancels, and nothing overflows
         value = math.log1p(math.fsum(above))
         error = np.abs(above) * (p_error + 4.0 * EPS) + grown * d_error
-        far = np.where(d < 1.0, 0.0, 2.0 * EPS * grown * np.abs(d))
+        far = np.where(d < 1.0, 0.0, 2.0 * EPS * grown * np.maximum(d, 0.0))
         return value, 2.0 * float((error + far).sum()) / (1.0 + total) + 2.0 * EPS * abs(value)
     value = float(scipy.special.logsumexp(log_p + d))
     share = np.exp(log_p + d - value)

@@ -15,7 +15,7 @@ from mckl.draw.distribution import Distribution
 from mckl.exact.moments import EPS, Moments
 from mckl.families.base import Family, Side
 from mckl.families.exponential import Exponential, ExponentialPair, text_of
-from mckl.families.gamma_function import zeta_rest
+from mckl.families.gamma_function import zeta_error, zeta_rest
 from mckl.families.log_gamma import log_gammas
 from mckl.families.parameters import check_names, missing, numbers
 
@@ -46,14 +46,14 @@ class _Line:
     def derivatives(self, t: Vector, order: int) -> Moments:
         d = self._d[:, None]
         alpha = self._alpha[:, None] + t * d
-        # Towards an end of the line a concentration is small beside its terms.
-        rounding = EPS * (1.0 + (self._alpha[:, None] + np.abs(t * d)) / alpha)
+        # How much alpha rounds; towards an end of the line it is small beside its terms.
+        rounding = EPS * (0.5 + np.abs(t * d) / alpha)
         whole, d_whole = alpha.sum(axis=0), d.sum()
+        of_whole = (alpha * rounding).sum(axis=0) / whole + len(d) * EPS
         u, mean = d / alpha, d_whole / whole
-        apart = u - mean
-        away = alpha * apart**2
-        # What apart loses: more where all u are about the same.
-        lost = np.abs(apart) * (np.abs(apart) * 4.0 + 4.0 * (np.abs(u) + np.abs(mean))) * alpha
+        away = alpha * (u - mean) ** 2
+        lost = np.abs(u) * (rounding + EPS) + np.abs(mean) * (2.0 * of_whole)
+        lost = alpha * (2.0 * np.abs(u - mean) + lost) * lost + away * rounding
         out = Moments(*(np.empty((order - 1, t.size)) for _ in range(2)))
         inner = size = np.ones_like(u)  # sum over k of (k + 1) mean^k u^(m - 2 - k)
         last = np.ones_like(mean)
@@ -62,9 +62,11 @@ class _Line:
             rest = rests[0].sum(axis=0) + rests[1]
             sign = (-1.0) ** m * math.factorial(m - 2)
             out.value[m - 2] = sign * ((away * inner).sum(axis=0) + (m - 1) * rest)
-            terms = ((lost + m * away) * size + 40.0 * m * m * np.abs(rests[0])) * rounding
-            of_whole = 40.0 * m * m * EPS * np.abs(rests[1])
-            out.error[m - 2] = abs(sign) * (terms.sum(axis=0) + of_whole)
+            first = (lost + away * (m * (rounding + of_whole) + 4.0 * EPS)) * size
+            second = np.abs(rests[0]) * (m * rounding + zeta_error(m, alpha))
+            third = np.abs(rests[1]) * (m * of_whole + zeta_error(m, whole))
+            error = (first + (m - 1) * second).sum(axis=0) + (m - 1) * third
+            out.error[m - 2] = abs(sign) * error + 2.0 * EPS * np.abs(out.value[m - 2])
             last = last * mean
             inner = inner * u + m * last
             size = size * np.abs(u) + m * np.abs(last)

@@ -34,7 +34,7 @@ from mckl.exact.integrands import sums_over
 from mckl.exact.law import Law, Tilt
 from mckl.exact.moments import ELL, EPS, Bounded, Function, Moments, settled
 from mckl.exact.outcomes import Outcomes
-from mckl.families.base import OtherFamilyError, Pair, Side
+from mckl.families.base import Integrals, OtherFamilyError, Pair, Side
 from mckl.families.line_moments import LineLaw
 from mckl.families.scores import Scores
 from mckl.text import number
@@ -285,6 +285,10 @@ class Exponential(Side):
         Returns an array of shape (forms, samples).
         """
 
+    def integrals(self, p: Any) -> Integrals:
+        """Moments of l by sums of their definitions; NaN where the family has none."""
+        return Integrals(math.nan, math.nan)
+
     def against(self, p: Side) -> ExponentialPair:
         """The pair of this q and a p of the same family; OtherFamilyError for another one."""
         if type(p) is not type(self):
@@ -310,6 +314,9 @@ class ExponentialPair(Pair):
     @property
     def reverse_kl(self) -> float:
         return math.inf if self.line.log_mass < 0.0 else self.reversed().law.kl
+
+    def integrals(self) -> Integrals:
+        return self.q.integrals(self.p)
 
     def reversed(self) -> ExponentialPair:
         return self.p.against(self.q)

@@ -89,7 +89,7 @@ def _bounded(terms: Sequence[float]) -> Bounded:
 
 def log_quotient(b: float, a: float) -> float:
     """The difference log b - log a, which keeps its digits for b near a."""
-    return math.log1p((b - a) / a) if abs(b - a) < 0.5 * a else math.log(b) - math.log(a)
+    return math.log1p((b - a) / a) if abs(b - a) < 0.5 * a else math.log(b / a)
 
 
 def _stirling_terms(a: float) -> list[float]:
@@ -145,3 +145,8 @@ def zeta_rest(m: int, a: Vector) -> Vector:
         term = term * (m + 2 * k - 1) * (m + 2 * k) / (large * large)
     exact = scipy.special.zeta(m, small) - small ** (1.0 - m) / (m - 1.0)
     return np.where(near, exact, total * large ** (-float(m)))
+
+
+def zeta_error(m: int, a: Vector) -> Vector:
+    """A bound on the relative error of `zeta_rest`, whose two terms cancel where a is not small."""
+    return np.asarray(EPS * (6.0 + m + 8.0 * np.minimum(a, 10.0 + m) / (m - 1.0)))

@@ -40,8 +40,8 @@ class Gaussian(Univariate):
 
     @property
     def tails(self) -> tuple[Tail, Tail]:
-        tail = Tail(quadratic=0.5 / self.scale**2)
-        return tail, tail
+        steep, slope = 0.5 / self.scale**2, self.location / self.scale**2
+        return Tail(quadratic=steep, linear=slope), Tail(quadratic=steep, linear=-slope)
 
     def terms(self, x: Vector) -> Terms:
         y = (x - self.location) / self.scale

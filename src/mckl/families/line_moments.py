@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections import Counter
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from functools import lru_cache
@@ -31,7 +30,7 @@ from mckl.exact import joint
 from mckl.exact.moments import EPS, Bounded, Function, Moments, settled
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(12)
-_SETTLED = 1e-15  # the largest change by halving a panel, relative to the whole integral
+_SETTLED = 1e-14  # the largest change by halving a panel, relative to the whole integral
 _DEEPEST = 60  # the most times that a panel is halved
 
 Powers = tuple[int, int, int]  # of x = l - KL, of r - 1 and of k3
@@ -122,60 +121,79 @@ class LineLaw(NamedTuple):
 
     @np.errstate(over="ignore", under="ignore", invalid="ignore")
     def _integrals(self, needed: Sequence[Powers]) -> Moments:
-        """The integrals over u; panels are halved until that changes none of them."""
+        """The integrals over u, on panels that first serve K'', which is in all of them."""
         units = max(i + j for _, i, j in needed)
-        panels = _Panels(
-            np.arange(float(units)),
-            np.zeros(units),
-            np.ones(units),
-            np.ones(units),
-            np.zeros(units),
-        )
+        zero, one = np.zeros(units), np.ones(units)
+        panels, _ = self._settled(_Panels(np.arange(float(units)), zero, one, one, zero), ())
+        return self._settled(panels, needed)[1]
+
+    def _settled(self, panels: _Panels, needed: Sequence[Powers]) -> tuple[_Panels, Moments]:
+        """Halve panels until that changes no integral; the panels and the integrals."""
         for _ in range(_DEEPEST):
             halves = panels.halved()
             coarse, fine = self._on_panels(panels, needed), self._on_panels(halves, needed)
-            finer = fine.value.reshape(len(fine.value), -1, 2).sum(axis=2)
-            change = np.abs(finer - coarse.value)
-            wrong = (change > _SETTLED * np.abs(finer).sum(axis=1, keepdims=True)).any(axis=0)
-            wrong &= change.max(axis=0) > 0.0
-            rounding = fine.error.reshape(len(fine.value), -1, 2).sum(axis=2)
-            wrong &= (change > 0.1 * rounding).any(axis=0)
+            value, rounding = (of.reshape(len(of), -1, 2).sum(axis=2) for of in fine)
+            change, size = np.abs(value - coarse.value), np.abs(value).sum(axis=1, keepdims=True)
+            wrong = (change > _SETTLED * size + 0.1 * rounding).any(axis=0)
             if not wrong.any():
                 break
             panels = panels.where(~wrong).joined(panels.where(wrong).halved())
-        total = finer.sum(axis=1)
-        error = change.sum(axis=1) + rounding.sum(axis=1) + 20.0 * EPS * np.abs(finer).sum(axis=1)
-        return Moments(total[1:], error[1:])
+        error = (change + rounding).sum(axis=1) + 20.0 * EPS * size[:, 0]
+        return panels, Moments(value.sum(axis=1)[1:], error[1:])
 
     def _on_panels(self, panels: _Panels, needed: Sequence[Powers]) -> Moments:
         """The integrals of K'' and of what is needed over each panel, shape (integrals, panels)."""
         u, s, rest, half = panels.nodes()
-        order = max(2, *(a + i + 2 * j for a, i, j in needed))
+        order = max([2, *(a + i + 2 * j for a, i, j in needed)])
         kappa = np.zeros((2, order + 1, u.size))
         kappa[:, 2:] = self.derivatives(-u.ravel(), order)
         second, its_error = (of[2].reshape(u.shape) for of in kappa)
         mu = joint.central_moments(Moments(*kappa), 1)
-        slope, curve, whole = _twice_integrated(second, half)
-        kl = self.kl.value
-        relative = 12.0 * EPS + float(np.max(its_error / np.where(second > 0.0, second, 1.0)))
-        exponent = curve - u * kl
-        exponent_error = relative * (curve + u * kl)
-        grown = half[:, None] * _WEIGHTS * np.exp(exponent)
-        away, mean = -slope.ravel(), (kl - slope).ravel()
-        away_error, mean_error = relative * np.abs(away), relative * (slope.ravel() + kl)
-        value, error = [whole], [np.zeros_like(whole)]
+        exponent, mean = self._tilted(panels, u, half, second, its_error)
+        grown = half[:, None] * _WEIGHTS * np.exp(exponent.value)
+        mean = Moments(*(of.ravel() for of in mean))
+        away = Moments(mean.value - self.kl.value, mean.error + self.kl.error)
+        whole = half * (second @ _WEIGHTS)
+        value, error = [whole], [half * (its_error @ _WEIGHTS)]
         known: dict[tuple[int, int], Moments] = {}
         for a, i, j in needed:
             m = i + 2 * j
             if (a, m) not in known:
-                known[a, m] = _shifted(mu, (a, away, away_error), (m, mean, mean_error))
+                known[a, m] = _shifted(mu, a, away, m, mean)
             e, e_error = (of.reshape(u.shape) for of in known[a, m])
             h = _at(_density(i, j), panels.unit, s, rest)
             weight = (-1.0) ** i * h * grown
             value.append((weight * e).sum(axis=1))
-            rounding = e_error + np.abs(e) * (exponent_error + 16.0 * EPS)
+            rounding = e_error + np.abs(e) * (exponent.error + 16.0 * EPS)
             error.append((np.abs(weight) * rounding).sum(axis=1))
         return Moments(np.array(value), np.array(error))
+
+    def _tilted(
+        self, panels: _Panels, u: Vector, half: Vector, second: Vector, second_error: Vector
+    ) -> tuple[Moments, Moments]:
+        """K(-u) and K'(-u), the mean of l under the tilt, by integrals of K'' from 0 or from 1."""
+        kl, n = self.kl, int(np.count_nonzero(panels.unit == 0.0))
+        slope, curve = np.empty_like(u), np.empty_like(u)
+        slope_error, curve_error = np.empty_like(u), np.empty_like(u)
+        for unit in (slice(0, n), slice(n, None)):  # K is 0 at both
+            slope[unit], curve[unit] = _twice_integrated(second[unit], half[unit])
+            # As the rule for parts of a panel has negative weights, twice the error.
+            slope_error[unit], curve_error[unit] = _twice_integrated(
+                2.0 * second_error[unit] + 12.0 * EPS * second[unit], half[unit]
+            )
+        weights = half[:n, None] * _WEIGHTS * u[:n]
+        reverse = Bounded(  # -K'(-1)
+            float((weights * second[:n]).sum()),
+            float((weights * (second_error[:n] + 12.0 * EPS * second[:n])).sum()),
+        )
+        first = (np.arange(len(u)) < n)[:, None]
+        start = np.where(first, kl.value, -reverse.value)
+        start_error = np.where(first, kl.error, reverse.error) + 2.0 * EPS * np.abs(start)
+        along = np.where(first, u, u - 1.0)
+        exponent = curve - along * start
+        exponent_error = curve_error + along * start_error + 4.0 * EPS * np.abs(exponent)
+        mean_error = slope_error + start_error
+        return Moments(exponent, exponent_error), Moments(start - slope, mean_error)
 
 
 class _Panels(NamedTuple):
@@ -192,7 +210,8 @@ class _Panels(NamedTuple):
 
     def joined(self, other: _Panels) -> _Panels:
         every = _Panels(*(np.concatenate(of) for of in zip(self, other, strict=True)))
-        return every.where(np.lexsort((-every.low_rest, every.low, every.unit)))
+        order = np.lexsort((-every.low_rest, every.low, every.unit))
+        return _Panels(*(of[order] for of in every))
 
     def halved(self) -> _Panels:
         unit, low, high, low_rest, high_rest = self
@@ -211,16 +230,15 @@ class _Panels(NamedTuple):
         return self.unit[:, None] + s, s, rest, half
 
 
-def _twice_integrated(second: Vector, half: Vector) -> tuple[Vector, Vector, Vector]:
-    """K'' integrated from u = 0 to each node once and twice; and once over each panel."""
-    within = half[:, None] * (second @ _integrator().T)
-    whole = half * (second @ _WEIGHTS)
-    before = np.cumsum(whole) - whole
-    slope = before[:, None] + within
-    again = half[:, None] * (slope @ _integrator().T)
-    whole_again = half * (slope @ _WEIGHTS)
-    curve = (np.cumsum(whole_again) - whole_again)[:, None] + again
-    return slope, curve, whole
+def _twice_integrated(second: Vector, half: Vector) -> tuple[Vector, Vector]:
+    """The integrals of K'' to each node from where the first panel begins, once and twice."""
+    slope = _integrated(second, half)
+    return slope, _integrated(slope, half)
+
+
+def _integrated(f: Vector, half: Vector) -> Vector:
+    whole = half * (f @ _WEIGHTS)
+    return np.asarray((np.cumsum(whole) - whole)[:, None] + half[:, None] * (f @ _integrator().T))
 
 
 @lru_cache(maxsize=1)
@@ -235,11 +253,9 @@ def _integrator() -> Vector:
     return np.asarray(integrals @ coefficients)
 
 
-def _shifted(
-    mu: Moments, first: tuple[int, Vector, Vector], second: tuple[int, Vector, Vector]
-) -> Moments:
+def _shifted(mu: Moments, n: int, first: Moments, m: int, second: Moments) -> Moments:
     """The mean of (x + b)^n (x + c)^m where x has the central moments mu; b, c have errors."""
-    (n, b, b_error), (m, c, c_error) = first, second
+    (b, b_error), (c, c_error) = first, second
     value = size = most = np.zeros_like(b)
     for i, j in itertools.product(range(n + 1), range(m + 1)):
         if n + m - i - j == 1:  # the mean of x is 0
@@ -308,12 +324,13 @@ def _at(bernstein: Vector, unit: Vector, s: Vector, rest: Vector) -> Vector:
 
 def _product(functions: Sequence[_Polynomial], index: joint.Index) -> _Polynomial:
     """The product of powers of polynomials."""
-    out: Counter[Powers] = Counter({(0, 0, 0): 1.0})  # type: ignore[dict-item]
+    out: _Polynomial = {(0, 0, 0): 1.0}
     for f, power in zip(functions, index, strict=True):
         for _ in range(power):
-            more: Counter[Powers] = Counter()
+            more: _Polynomial = {}
             for (a, x), (b, y) in itertools.product(out.items(), f.items()):
-                more[a[0] + b[0], a[1] + b[1], a[2] + b[2]] += x * y  # type: ignore[assignment]
+                powers = a[0] + b[0], a[1] + b[1], a[2] + b[2]
+                more[powers] = more.get(powers, 0.0) + x * y
             out = more
     return {powers: x for powers, x in out.items() if x}
 

@@ -38,7 +38,7 @@ class LogGamma(Univariate):
         return with_shapes("log-gamma", (self.shape,))
 
     @property
-    def location(self) -> Any:  # type: ignore[override]
+    def location(self) -> Any:
         return -np.log(self.rate)
 
     def at(self, location: Any, scale: Any) -> LogGamma:
@@ -61,7 +61,7 @@ class LogGamma(Univariate):
 
     def _from_mean(self, y: Vector) -> Vector:
         """The logarithm of x over its mean."""
-        return y - np.log(self.shape / self.rate)
+        return np.asarray(y - np.log(self.shape / self.rate))
 
     @property
     def centre(self) -> float:
@@ -71,14 +71,14 @@ class LogGamma(Univariate):
         constant = 0.5 * math.log(self.shape / (2.0 * math.pi)), -stirling_rest(self.shape).value
         return -self.shape * phi(self._from_mean(x)), *map(np.asarray, constant)
 
-    def log_density_error(self, x: Vector) -> Vector:
-        moved = self.shape * np.abs(np.expm1(self._from_mean(x))) * self._moved
-        return np.asarray(super().log_density_error(x) + moved + stirling_rest(self.shape).error)
+    def _moved(self, t: Vector) -> Vector:
+        """A bound on the rounding error of t = `_from_mean`, and what matters as much in e^t."""
+        return np.asarray(2.0 * EPS * (1.0 + abs(np.log(self.shape / self.rate)) + np.abs(t)))
 
-    @property
-    def _moved(self) -> float:
-        """A bound on the rounding error of the mean's logarithm."""
-        return float(2.0 * EPS * (1.0 + abs(np.log(self.shape / self.rate))))
+    def log_density_error(self, x: Vector) -> Vector:
+        t = self._from_mean(x)
+        moved = self.shape * np.abs(np.expm1(t)) * self._moved(t)
+        return np.asarray(super().log_density_error(x) + moved + stirling_rest(self.shape).error)
 
     def _slopes(self, p: LogGamma) -> tuple[Vector, Vector]:
         """The slope of log q - log p in y at the mean, and the share of it that is due to rates."""
@@ -100,7 +100,7 @@ class LogGamma(Univariate):
         slope, steep = self._slopes(p)
         t = self._from_mean(x)
         of_slope = 2.0 * EPS * (abs(self.shape - p.shape) + np.abs(steep))
-        moved = np.abs(slope - steep * np.expm1(t)) * self._moved
+        moved = np.abs(slope - steep * np.expm1(t)) * self._moved(t)
         moved += of_slope * (np.abs(t) + np.minimum(np.abs(slope) / p.shape, 1.0))
         return np.asarray(error + moved + stirling_rise(self.shape, p.shape).error)
 
@@ -111,7 +111,8 @@ class LogGamma(Univariate):
         with np.errstate(over="ignore"):
             large = tail(self.shape, np.exp(z))
         log_below = self.shape * np.minimum(z, 0.0) - scipy.special.gammaln(self.shape + 1.0)
-        return np.where(small, -np.expm1(log_below) if upper else np.exp(log_below), large)
+        tiny = -np.expm1(log_below) if upper else np.exp(log_below)
+        return np.asarray(np.where(small, tiny, large))
 
     def quantile(self, u: Vector, upper: bool = False) -> Vector:
         inverse = scipy.special.gammainccinv if upper else scipy.special.gammaincinv

@@ -6,7 +6,7 @@ import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -14,22 +14,25 @@ import numpy as np
 from mckl.arrays import Vector
 from mckl.draw.form import Seconds
 from mckl.exact.ends import Tail
+from mckl.exact.moments import EPS
 from mckl.families.base import Family
 from mckl.families.independent import INDEPENDENT, Independent
-from mckl.families.parameters import check_names, missing, numbers
+from mckl.families.mixture_ratio import Weighted, log_ratio
+from mckl.families.parameters import check_names, missing, numbers, shown_briefly
 from mckl.families.univariate import Terms, Univariate
-from mckl.text import nearest
+from mckl.text import nearest, quoted
 
 _ADD_UP = 1e-9  # how far the sum of the weights may be from 1
 
 
 @dataclass(frozen=True)
 class Mixture(Univariate):
-    """A mixture of laws with equal domains; the weights are positive and add up to 1."""
+    """A mixture of laws with equal domains; the weights are positive and nearly add up to 1."""
 
     weights: tuple[float, ...]
     components: tuple[Univariate, ...]
     symmetric = False
+    mixed = True
     seconds = Seconds(84e-9, 730e-9, 640e-9, 60e-9)
 
     @property
@@ -72,9 +75,6 @@ class Mixture(Univariate):
     def moved(self, step: float) -> Mixture:
         return self.at(step, 1.0) if step else self
 
-    def terms(self, x: Vector) -> Terms:
-        return (self.log_density(x),)
-
     @property
     def breakpoints(self) -> tuple[float, ...]:
         """The components' breakpoints, and the points of least density between these.
@@ -86,40 +86,40 @@ class Mixture(Univariate):
         least = [float(x[np.argmin(self.log_density(x))]) for x in between]
         return tuple(sorted({*peaks, *least}))
 
+    @property
+    def _weighted(self) -> Weighted:
+        return Weighted(self.weights, self.components)
+
+    @cached_property
+    def _probabilities(self) -> list[float]:
+        total = self._weighted.total
+        return [w / total for w in self.weights]
+
     def _log_parts(self, x: Vector) -> Vector:
-        parts = zip(self.weights, self.components, strict=True)
+        parts = zip(self._probabilities, self.components, strict=True)
         return np.stack([math.log(w) + c.log_density(x) for w, c in parts])
 
-    def log_density(self, x: Vector) -> Vector:
+    def terms(self, x: Vector) -> Terms:
         parts = self._log_parts(x)
         top = np.maximum(parts.max(axis=0), -np.finfo(np.float64).max)
         parts -= top
-        return np.asarray(top + np.log(np.exp(parts).sum(axis=0)))
+        return top, np.log(np.exp(parts).sum(axis=0))
 
-    def log_ratio(self, p: Univariate, x: Vector) -> Vector:
-        apart = super().log_ratio(p, x)
-        if not isinstance(p, Mixture) or [c.kind for c in p.components] != [
-            c.kind for c in self.components
-        ]:
-            return apart
-        # log(q_k / p_k) of each component keeps its digits where it is small.
-        logs = np.stack(
-            [
-                _log_quotient(v, w) + c.log_ratio(d, x)
-                for v, w, c, d in zip(
-                    self.weights, p.weights, self.components, p.components, strict=True
-                )
-            ]
-        )
-        near = np.abs(logs).max(axis=0) < 0.5
-        parts = p._log_parts(x)
-        share = np.exp(parts - parts.max(axis=0))
-        share /= share.sum(axis=0)
-        small = np.log1p((share * np.expm1(np.where(near, logs, 0.0))).sum(axis=0))
-        return np.asarray(np.where(near, small, apart))
+    def log_density_error(self, x: Vector) -> Vector:
+        parts = self._log_parts(x)
+        shares = np.exp(parts - parts.max(axis=0))
+        shares /= shares.sum(axis=0)
+        errors = np.stack([c.log_density_error(x) for c in self.components])
+        return np.asarray((shares * errors).sum(axis=0) + super().log_density_error(x) + 4.0 * EPS)
+
+    def ratio_terms(self, p: Univariate, x: Vector) -> Terms:
+        return (log_ratio(self._weighted, _weighted(p), x)[0],)
+
+    def log_ratio_error(self, p: Univariate, x: Vector) -> Vector:
+        return log_ratio(self._weighted, _weighted(p), x)[1]
 
     def probability(self, x: Vector, upper: bool = False) -> Vector:
-        parts = zip(self.weights, self.components, strict=True)
+        parts = zip(self._probabilities, self.components, strict=True)
         return np.asarray(sum(w * c.probability(x, upper) for w, c in parts))
 
     def quantile(self, u: Vector, upper: bool = False) -> Vector:
@@ -139,7 +139,7 @@ class Mixture(Univariate):
         # component; as P >= w_k P_k, it is not above component k's quantile of u / w_k < 1.
         low = np.min([sign * c.quantile(u, upper) for c in self.components], axis=0)
         high = np.max([sign * c.quantile(u, upper) for c in self.components], axis=0)
-        for w, c in zip(self.weights, self.components, strict=True):
+        for w, c in zip(self._probabilities, self.components, strict=True):
             there = u < w
             bound = sign * c.quantile(np.where(there, u / w, 0.5), upper)
             high = np.where(there, np.minimum(high, bound), high)
@@ -169,7 +169,7 @@ class Mixture(Univariate):
         Every point takes two numbers, so that points do not depend on how many are drawn at a time.
         """
         u = generator.random((*shape, 2))
-        chosen = np.searchsorted(np.cumsum(self.weights)[:-1], u[..., 0], side="right")
+        chosen = np.searchsorted(np.cumsum(self._probabilities)[:-1], u[..., 0], side="right")
         v = u[..., 1] + 2.0**-54  # the middle of each cell of width 2^-53, so that 0 is avoided
         out = np.empty(shape)
         for k, c in enumerate(self.components):
@@ -197,8 +197,8 @@ def _known_tails(law: Mixture, upper: bool) -> tuple[Vector, Vector]:
     return tails[known], x[known]
 
 
-def _log_quotient(v: float, w: float) -> float:
-    return math.log1p((v - w) / w) if abs(v - w) < 0.5 * w else math.log(v / w)
+def _weighted(law: Univariate) -> Weighted:
+    return law._weighted if isinstance(law, Mixture) else Weighted((1.0,), (law,))
 
 
 def _side(given: Mapping[str, Any]) -> Independent:
@@ -208,12 +208,14 @@ def _side(given: Mapping[str, Any]) -> Independent:
         if name not in given:
             raise missing("mixture", name)
     weights = np.atleast_1d(numbers("mixture", "weights", given["weights"], above=0.0))
-    total = float(weights.sum())
+    total = math.fsum(weights)
     if abs(total - 1.0) > _ADD_UP:
         raise ValueError(f"mixture: weights add up to {total:.10g}, expected 1")
     components = given["components"]
     if not isinstance(components, Sequence) or isinstance(components, str):
-        raise ValueError(f"mixture: components {components!r}, expected a list of laws")
+        raise ValueError(
+            f"mixture: components {shown_briefly(components)}, expected a list of laws"
+        )
     if len(components) != weights.size:
         raise ValueError(
             f"mixture: {weights.size} weights for {len(components)} components, expected as many"
@@ -224,15 +226,16 @@ def _side(given: Mapping[str, Any]) -> Independent:
         raise ValueError(
             f"mixture: components on {' and '.join(domains)}, expected one support for all"
         )
-    return Independent("mixture", (Mixture(tuple((weights / total).tolist()), tuple(laws)),))
+    return Independent("mixture", (Mixture(tuple(weights.tolist()), tuple(laws)),))
 
 
 def _component(given: Any) -> Univariate:
     if not isinstance(given, Mapping):
         raise ValueError(f"mixture: component {given!r}, expected a law with its parameters")
     name = given.get("family", "normal")
-    if name not in INDEPENDENT:
-        raise ValueError(f"mixture: component of family '{name}': {nearest(name, INDEPENDENT)}")
+    if not isinstance(name, str) or name not in INDEPENDENT:
+        known = nearest(name, INDEPENDENT)
+        raise ValueError(f"mixture: component of family {quoted(name)}: {known}")
     side = INDEPENDENT[name].side({k: v for k, v in given.items() if k != "family"})
     if not isinstance(side, Independent) or len(side.laws) != 1:
         raise ValueError(f"mixture: component {given!r} has more than one dimension, expected one")

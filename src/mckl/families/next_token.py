@@ -102,7 +102,7 @@ def read_table(name: str, value: Any) -> NextToken:
     expected = "expected a square matrix of numbers, one row a token"
     try:
         table = np.array(value, dtype=np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ValueError(f"policy: {name} {shown_briefly(value)}, {expected}") from None
     if table.ndim != 2 or table.shape[0] != table.shape[1] or not table.size:
         shape = " x ".join(map(str, table.shape)) or "a number"
@@ -114,7 +114,7 @@ def read_table(name: str, value: Any) -> NextToken:
     if wrong.any():
         row, column = np.argwhere(wrong)[0]
         raise ValueError(
-            f"policy: {name} has {table[row, column]:g} in row {row}, column {column}, expected "
+            f"policy: {name} {table[row, column]:g} (row {row}, column {column}, from 0), expected "
             + ("a probability" if name == "transitions" else "a number, or -inf for no chance")
         )
     if name == "logits":
@@ -134,7 +134,9 @@ def check_rows(side: str, table: NextToken, but: int | None) -> None:
         wrong[but] = False
     if wrong.any():
         row = int(np.argmax(wrong))
-        raise ValueError(f"policy: {side}'s row {row} adds up to {sums[row]:.10g}, expected 1")
+        raise ValueError(
+            f"policy: {side}'s row {row}, counted from 0, adds up to {sums[row]:.10g}, expected 1"
+        )
 
 
 @np.errstate(invalid="ignore", over="ignore", divide="ignore")

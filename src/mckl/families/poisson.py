@@ -21,7 +21,7 @@ from mckl.exact.integrands import k3, x_minus_log1p
 from mckl.exact.moments import EPS, Moments
 from mckl.exact.outcomes import Outcomes
 from mckl.exact.phi import phi
-from mckl.families.base import Family, Side
+from mckl.families.base import Family, Integrals, Side
 from mckl.families.exponential import Exponential, ExponentialPair, log_quotient, text_of
 from mckl.families.parameters import check_names, missing, numbers
 
@@ -89,10 +89,10 @@ class Poisson(Exponential):
         log_q, q_error = _log_probability(n, np.repeat(rate, sizes))
         kl = _kl(rate, p_rate, d)
         ways = np.repeat(np.stack((*rows.T, kl.value)), sizes, axis=1)
-        zero = np.zeros(rate.size)
+        zero, away = np.zeros(rate.size), ways[2] * (n - ways[0])
         made = Outcomes(
             np.cumsum(sizes) - sizes, log_q + np.log(np.abs(step)), q_error + EPS,
-            *_log_ratio(n, *ways), kl, Moments(zero, zero),
+            *_log_ratio(n, *ways), away, 6.0 * EPS * np.abs(away), kl, Moments(zero, zero),
             # Every second count has twice the weight then, and the others none.
             coarse=np.where(np.abs(step) == 1.0, 1.0, np.where(step > 0.0, 2.0, 0.0)),
             powers=np.array([powers for _, _, powers in windows]),
@@ -103,6 +103,17 @@ class Poisson(Exponential):
         d = self.coefficients(p)
         # The constant is the factor's KL, rate (e^-d - 1 + d).
         return np.asarray(d * (draw - self.rate) + self.rate * k3(d))
+
+    def integrals(self, p: Poisson) -> Integrals:
+        """The textbook's sums over coordinates; for the KL in more digits, as its terms cancel."""
+        q_rate, p_rate = (side.rate.astype(np.longdouble) for side in (self, p))
+        d = np.log(q_rate / p_rate)
+        with np.errstate(over="ignore"):
+            chi_square = np.expm1(np.sum((p_rate - q_rate) ** 2 / q_rate).astype(float))
+        moments = (p_rate - q_rate + q_rate * d, *(q_rate * d**m for m in (2, 3, 4)))
+        return Integrals(*(float(np.sum(x)) for x in moments))._replace(
+            chi_square=float(chi_square)
+        )
 
     def coefficients(self, p: Poisson) -> Vector:
         return log_quotient(self.rate, p.rate)
@@ -142,13 +153,13 @@ def _windows(rate: float, p_rate: float, d: float) -> tuple[Vector, Vector, int]
 
     Moments with higher powers than the last are not known.
     """
-    means = [rate, p_rate]
-    # log E r^k is rate (e^(-k d) - 1) - k (p_rate - rate).
-    while len(means) <= _POWERS:
-        k = len(means)
-        if not rate * float(phi(-k * d) - k * phi(-d)) < _LARGEST:
-            break
-        means.append(rate * math.exp(-k * d))
+    # log E r^k is rate (e^(-k d) - 1) - k (p_rate - rate), and the tilted mean rate e^(-k d).
+    k = np.arange(_POWERS + 1.0)
+    with np.errstate(over="ignore", invalid="ignore"):
+        known = rate * (phi(-k * d) - k * phi(np.full(k.size, -d))) < _LARGEST
+    known[:2] = True
+    powers = int(np.argmin([*known, False])) - 1
+    means = [rate, p_rate, *(rate * np.exp(-k[2 : powers + 1] * d)).tolist()]
     spans: list[list[float]] = []
     for mean in sorted(means):
         half = _WIDE * math.sqrt(mean) + _MORE
@@ -159,11 +170,11 @@ def _windows(rate: float, p_rate: float, d: float) -> tuple[Vector, Vector, int]
             spans.append([low, high, mean])
     counts, steps = [], []
     for low, high, mean in spans:
-        step = 1.0 if mean < _SUMMED else math.floor(math.sqrt(mean) / 3.0)
+        step = 1.0 if mean < _SUMMED else float(math.floor(math.sqrt(mean) / 3.0))
         n = np.arange(low, high + 1.0, step)
         counts.append(n)
         steps.append(step * (1.0 - 2.0 * (np.arange(n.size) % 2)))
-    return np.concatenate(counts), np.concatenate(steps), len(means) - 1
+    return np.concatenate(counts), np.concatenate(steps), powers
 
 
 def _log_probability(n: Vector, rate: Vector) -> tuple[Vector, Vector]:

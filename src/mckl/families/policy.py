@@ -83,8 +83,8 @@ class PolicyPair(Pair):
         if wrong.any():
             row, token = np.argwhere(wrong)[0]
             raise ValueError(
-                f"policy: p is 0 and q is not for token {token} after token {reached[row]}: "
-                "KL is infinite"
+                f"policy: p is 0 and q is not for token {token} after token {reached[row]}, "
+                "counted from 0: KL is infinite"
             )
         if stop is None:
             return
@@ -93,7 +93,9 @@ class PolicyPair(Pair):
         stops = _reachable((q.logits > -np.inf).T, ends)[reached]
         if not stops.all():
             token = reached[int(np.argmin(stops))]
-            raise ValueError(f"policy: q never stops: token {stop} cannot follow token {token}")
+            raise ValueError(
+                f"policy: q never stops: token {stop} cannot follow token {token}, counted from 0"
+            )
 
     def _law(self) -> ChainLaw:
         return ChainLaw(self.transitions, self.dimension)
@@ -118,7 +120,13 @@ class PolicyPair(Pair):
     def integrals(self) -> Integrals:
         if self.dimension * self.transitions.q.size > _MOST_DIRECT:
             return Integrals(math.nan, math.nan)
-        return Integrals(*direct(self.transitions, self.dimension))
+        of = self.transitions
+        with np.errstate(invalid="ignore", over="ignore"):
+            square = np.where(of.q > 0, of.q * np.exp(-2.0 * of.ell), 0.0)  # p^2 / q
+            weight = of.start
+            for _ in range(self.dimension):
+                weight = weight @ square
+        return Integrals(*direct(of, self.dimension), chi_square=float(weight.sum()) - 1.0)
 
     def per_token(self, name: str = "ell") -> PerToken:
         """The exact means of estimates that divide a sum over tokens by the sequence's length.
@@ -247,7 +255,7 @@ class Policy(Side):
 def _whole(name: str, value: Any, least: int, expected: str) -> int:
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = math.nan
     if isinstance(value, bool) or not (number.is_integer() and number >= least):
         raise ValueError(f"policy: {name} {shown_briefly(value)}, expected {expected}")

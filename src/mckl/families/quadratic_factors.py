@@ -1,168 +1,312 @@
-"""Moments of functions of l_i = kl + a (g^2 - 1) + b g, for many coordinates at once.
+"""Joint moments of functions of l_i = kl + a (g^2 - 1) + b g, for many coordinates at once.
 
-Where l_i is small, the functions are integrated over g by the Gauss-Hermite rule. Elsewhere a
-product of them is a sum of polynomials in g times exponentials e^{-j l - k l'}, where l' is l at
--g. Under the law tilted by such an exponential g is normal, so that the rule is exact for the
-polynomial.
+The functions are evaluated, less their means, and averaged over the standard normal g by the
+trapezoidal rule in v, where
+
+    g = middle + sinh(v) sqrt(s^2 + half^2 / cosh(v)^2).
+
+A power of r moves the bulk of the integrand: under the law tilted by r^n, g is normal with mean
+-n b / (1 + 2 n a) and variance 1 / (1 + 2 n a). Nodes are densest, a step times s apart, at
+middle - half and middle + half, the outermost of these means; elsewhere their distance grows with
+that from both. The rule converges exponentially. Its difference from the rule with every second
+node bounds what it leaves, and nodes are doubled until that is below the bound on rounding.
+
+Rounding and the errors of the coefficients are followed at each node: if y is off by at most d,
+then y^k is off by at most u (|y| + d / u)^k for every u <= 1.
 """
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Sequence
-from functools import lru_cache
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mckl.arrays import Vector
 from mckl.exact import joint
-from mckl.exact.integrands import half_square, k3, ratio, x_minus_log1p
+from mckl.exact.integrands import x_minus_log1p
+from mckl.exact.moments import EPS, Function, Moments, settled
+from mckl.exact.phi import phi
 
-# l counts as small up to these values of 2 |a| and b^2; the rule can then integrate e^{-4 l}.
-_SMALL = 0.05
-_NODES, _NODES_OF_SMALL = 12, 64
-_ROWS = 2**10  # coordinates that are worked on at a time, so that arrays stay in cache
-_OF_RATIO = ("ratio", "k3")
+BORDER = 1e-12  # where 1 + 2 n a is at most this, E r^n counts as infinite
+
+_REACH = 14.0  # integrals end so many standard deviations from each mean
+_DENSEST = 4.0  # s in units of the smallest standard deviation
+_STEP, _SMALLEST_STEP = 0.04, 2e-4
+_NEAR = 0.4, 1.2  # up to these n |2a| and n |b|, coordinates share nodes and no r^n overflows
+_LARGEST = 720.0  # e^709.8 is the largest float64
+_CELLS = 2**15  # values of a function that are worked on at a time, so that arrays stay in cache
+
+_Rows = NDArray[np.intp]
+_Mask = NDArray[np.bool_]
 
 
-@lru_cache(maxsize=4)
-def _rule(nodes: int) -> tuple[Vector, Vector]:
-    x, w = np.polynomial.hermite_e.hermegauss(nodes)
-    return x, w / w.sum()
+class Coordinates(NamedTuple):
+    """The coefficients of coordinates and bounds on their errors; all have shape (rows,)."""
+
+    a: Vector
+    b: Vector
+    kl: Vector
+    a_error: Vector
+    b_error: Vector
+    kl_error: Vector
+
+    def take(self, rows: _Rows) -> Coordinates:
+        return Coordinates(*(x[rows] for x in self))
 
 
-def cumulants(
-    a: Vector, b: Vector, kl: Vector, names: Sequence[str], paired: bool, order: int
-) -> Vector:
-    """The joint cumulants of the named functions of each l_i, as `mckl.exact.law.Law.sums` defines.
+def moments(c: Coordinates, functions: Sequence[Function], paired: bool, order: int) -> Moments:
+    """The joint central moments of functions of each l_i (`mckl.exact.law.Law.factor_moments`).
 
-    `a`, `b` and `kl` have shape (coordinates,), the result ((order + 1,) * len(names),
-    coordinates); inf where one diverges.
+    The result has shape (order + 1,) * len(functions) + (rows,).
     """
-    out = np.empty(((order + 1),) * len(names) + (a.size,))
-    small = (2.0 * np.abs(a) <= _SMALL) & (b * b <= _SMALL)
-    for where, moments in ((small, _of_small), (~small, _tilted)):
-        which = np.flatnonzero(where)
-        for start in range(0, which.size, _ROWS):
-            i = which[start : start + _ROWS]
-            with np.errstate(over="ignore", invalid="ignore"):
-                mu = moments(a[i], b[i], kl[i], names, paired, order)
-                kappa = joint.cumulants(mu, len(names))
-            kappa[~(np.isfinite(mu) & np.isfinite(kappa))] = math.inf
-            for axis, name in enumerate(names):
-                kappa[tuple(int(k == axis) for k in range(len(names)))] = _mean(
-                    name, a[i], b[i], kl[i]
-                )
-            out[..., i] = kappa
-    return out
+    of_ratio = [f.name in ("ratio", "gap") or (f.name == "k3" and f.rest != 0.0) for f in functions]
+    powers = {
+        index: sum(k for k, has in zip(index, of_ratio, strict=True) if has)
+        for index in joint.indices(len(functions), order)
+    }
+    highest = max(powers.values())
+    n = np.arange(highest + 1.0)[:, None]
+    precision, doubt = 1.0 + 2.0 * n * c.a, 2.0 * n * c.a_error
+    infinite = (precision + doubt <= BORDER) & (n > 1.0)  # E r is finite for every pair
+    # The logarithm of E r^n; where E r^n overflows, the nodes need not find where its bulk lies.
+    log_mass = -n * c.kl + 0.5 * (x_minus_log1p(np.maximum(precision, BORDER) - 1.0)
+                                  + (n * c.b) ** 2 / np.maximum(precision, BORDER))  # fmt: skip
+    known = (precision > BORDER) & (doubt <= 0.1 * precision)
+    known &= (log_mass < _LARGEST) | (n <= 1.0)
+    near = (np.abs(2.0 * highest * c.a) <= _NEAR[0]) & (np.abs(highest * c.b) <= _NEAR[1])
+    near &= known[-1]
+
+    value, error = (np.zeros(((order + 1),) * len(functions) + c.a.shape) for _ in range(2))
+    with np.errstate(all="ignore"):
+        for shared in (True, False):
+            todo, step = np.flatnonzero(near == shared), _STEP
+            while todo.size and step > _SMALLEST_STEP:
+                rough = []
+                for rows, nodes in _pieces(todo, c, n, known, paired, shared, step):
+                    at = _Points(c.take(rows), nodes, paired, shared)
+                    finite = known[:, rows]
+                    bad = _integrate(at, functions, powers, finite, value, error, rows)
+                    rough.append(rows[bad])
+                todo, step = np.concatenate(rough), 0.5 * step
+    for index, power in powers.items():
+        if sum(index) == 1:
+            value[index], error[index] = _mean(functions[index.index(1)].name, c)
+        elif sum(index) > 1 and not _is_odd(functions, index):
+            one = np.where(known[power], value[index], math.nan)
+            value[index], error[index] = settled(one, error[index], infinite[power])
+    value[(0,) * len(functions)] = 1.0
+    return Moments(value, error)
 
 
-def _mean(name: str, a: Vector, b: Vector, kl: Vector) -> Vector:
-    if name == "half_square":
-        return np.asarray(a * a + 0.5 * b * b + 0.5 * kl * kl)
-    return np.zeros_like(kl) if name == "ratio" else kl
+def _mean(name: str, c: Coordinates) -> tuple[Vector, Vector]:
+    if name in ("ratio", "gap"):
+        return np.zeros_like(c.kl), np.zeros_like(c.kl)
+    if name != "half_square":
+        return c.kl, c.kl_error
+    value = c.a * c.a + 0.5 * c.b * c.b + 0.5 * c.kl * c.kl
+    error = 2.0 * np.abs(c.a) * c.a_error + np.abs(c.b) * c.b_error + c.kl * c.kl_error
+    return value, error + 4.0 * EPS * value
 
 
-def _of_small(
-    a: Vector, b: Vector, kl: Vector, names: Sequence[str], paired: bool, order: int
-) -> Vector:
-    g, weight = _rule(_NODES_OF_SMALL)
-    points = []
-    for sign in (1.0, -1.0)[: 1 + paired]:
-        ell = kl + np.multiply.outer(g * g - 1.0, a) + np.multiply.outer(sign * g, b)
-        of = {"ell": lambda x: x, "half_square": half_square, "ratio": ratio, "k3": k3}
-        points.append([of[name](ell) if name != "rb" else kl + 0.0 * ell for name in names])
-    values = [sum(pair) / len(points) - _mean(name, a, b, kl)
-              for name, pair in zip(names, zip(*points, strict=True), strict=True)]  # fmt: skip
-    mu = np.zeros(((order + 1),) * len(names) + (a.size,))
-    for index in joint.indices(len(names), order):
-        product = weight[:, None]
-        for value, power in zip(values, index, strict=True):
-            product = product * value**power
-        mu[index] = product.sum(axis=0)
-    return mu
+class _Nodes(NamedTuple):
+    """Nodes and the logarithms of their weights, shape (nodes, rows), or (nodes, 1) if shared.
 
-
-def _tilted(
-    a: Vector, b: Vector, kl: Vector, names: Sequence[str], paired: bool, order: int
-) -> Vector:
-    """Moments by tilted laws. Each function is a polynomial P(g), to which r is added for some.
-
-    If paired, r is the mean of its values at g and at -g.
+    `alternate`, shape (nodes,), has the sign of a node's term in the difference of the two rules.
     """
-    mu = np.zeros(((order + 1),) * len(names) + (a.size,))
-    with_ratio = [name in _OF_RATIO for name in names]
-    most = {index: _most(index, with_ratio) for index in joint.indices(len(names), order)}
-    for k in range(max(most.values()) + 1):
-        for j in range(k + 1 if paired else 1):
-            # the term r^(k - j) r'^j of the k-th power of the mean of r and r'
-            log_mass, g, weight, finite = _law(a, b, kl, -float(k), -float(k - 2 * j))
-            times = math.comb(k, j) * 2.0**-k if paired else 1.0
-            mass = np.exp(np.where(finite, log_mass, math.inf))
-            polynomials = [_polynomial(name, g, a, b, kl, paired) for name in names]
-            for index, degree in most.items():
-                if k > degree:
-                    continue
-                total = _coefficient(polynomials, index, with_ratio, k)
-                expectation = np.where(finite, (weight[:, None] * total).sum(axis=0), 1.0)
-                mu[index] += times * mass * expectation
-    return mu
+
+    g: Vector
+    log_weight: Vector
+    alternate: Vector
 
 
-def _most(index: Sequence[int], with_ratio: Sequence[bool]) -> int:
-    """The largest power of r in the product of the functions' powers `index`."""
-    return sum(power for power, has in zip(index, with_ratio, strict=True) if has)
+def _pieces(
+    todo: _Rows, c: Coordinates, n: Vector, known: _Mask, paired: bool, shared: bool, step: float
+) -> Iterator[tuple[_Rows, _Nodes]]:
+    """The rows in pieces that need about as many nodes, with these nodes."""
+    known = known[:, todo]
+    precision = np.where(known, 1.0 + 2.0 * n * c.a[todo], 1.0)
+    mean, sd = np.where(known, -n * c.b[todo], 0.0) / precision, 1.0 / np.sqrt(precision)
+    s = _DENSEST * sd.min(axis=0)
+    if paired or shared:
+        middle, half = np.zeros_like(s), np.abs(mean).max(axis=0)
+    else:
+        middle = 0.5 * (mean.max(axis=0) + mean.min(axis=0))
+        half = mean.max(axis=0) - middle
+    reach = (np.abs(mean - middle) + _REACH * sd).max(axis=0)
+    if shared:
+        middle, half, s, reach = np.zeros(1), np.zeros(1), s.min()[None], reach.max()[None]
+    last = np.arcsinh(reach / s)
+    by_size = np.argsort(-last) if not shared else np.arange(todo.size)
+    start = 0
+    while start < todo.size:
+        count = 2 * math.ceil(last[by_size[start] if not shared else 0] / (2.0 * step))
+        width = max(_CELLS // (count * (1 if paired else 2)), 1)
+        piece = by_size[start : start + width]
+        at = slice(None) if shared else piece
+        yield todo[piece], _nodes(middle[at], half[at], s[at], last[at] / count, count, paired)
+        start += width
 
 
-def _law(
-    a: Vector, b: Vector, kl: Vector, T: float, S: float
-) -> tuple[Vector, Vector, Vector, NDArray[np.bool_]]:
-    """log E e^{T (KL + Q) + S L}, nodes and weights for g under this tilt, where it is finite."""
-    x, weight = _rule(_NODES)
-    t = 2.0 * a
-    precision = 1.0 - T * t
-    finite = precision > 0
-    precision = np.where(finite, precision, 1.0)
-    log_mass = T * kl + 0.5 * x_minus_log1p(np.where(finite, -T * t, 0.0))
-    log_mass = log_mass + 0.5 * S * S * b * b / precision
-    g = S * b / precision + np.multiply.outer(x, 1.0 / np.sqrt(precision))
-    return log_mass, g, weight, finite
+def _nodes(
+    middle: Vector, half: Vector, s: Vector, step: Vector, count: int, paired: bool
+) -> _Nodes:
+    """So many nodes on each side of the middle; on one side for pairs, whose functions are even."""
+    k = np.arange(0 if paired else -count, count + 1)
+    v = np.multiply.outer(k, step)
+    cosh, sinh = np.cosh(v), np.abs(np.sinh(v))
+    root = np.sqrt(s * s + (half / cosh) ** 2)
+    g = sinh * root
+    if not paired:  # as an end plus the distance from it, so that no digit is lost near 0
+        beyond = (s * sinh - half / cosh) * (s * sinh + half / cosh) / (g + half + 1e-300)
+        g = np.where(v < 0.0, middle - half - beyond, middle + half + beyond)
+    slope = (s * s * cosh + half * half / cosh**3) / root
+    log_weight = np.log(step * slope / math.sqrt(2.0 * math.pi)) - 0.5 * g * g
+    if paired:
+        log_weight[1:] += math.log(2.0)
+    return _Nodes(g, log_weight, np.where(k % 2, -1.0, 1.0))
 
 
-def _polynomial(name: str, g: Vector, a: Vector, b: Vector, kl: Vector, paired: bool) -> Vector:
-    """The polynomial P(g) of a function, less the function's mean."""
-    even, odd = a * (g * g - 1.0), b * g  # about KL
-    if name == "ratio":
-        return np.full_like(g, -1.0)
-    if name == "half_square":
-        square = (kl + even) ** 2 + odd**2
+class _Points:
+    """l at nodes, and functions of it. With pairs, l and its mirror image are even -+ odd.
+
+    Functions of r are divided by e^top where nodes are not shared, so that nothing overflows.
+    """
+
+    def __init__(self, c: Coordinates, nodes: _Nodes, paired: bool, shared: bool) -> None:
+        self.c, self.nodes, self.shared = c, nodes, shared
+        square, size = nodes.g * nodes.g, np.abs(nodes.g)
+        # A term of l is rounded by at most EPS of itself, as often as it is added to.
+        a_error, b_error, self.kl_error = (
+            error + 2.0 * EPS * np.abs(x)
+            for x, error in ((c.a, c.a_error), (c.b, c.b_error), (c.kl, c.kl_error))
+        )
+        self.central = (square - 1.0) * c.a
+        self.odd, self.odd_error = size * np.abs(c.b), size * b_error
+        linear = linear_error = np.zeros(1)
         if not paired:
-            square = square + 2.0 * (kl + even) * odd
-        return 0.5 * square - _mean(name, a, b, kl)
-    if name == "rb":
-        return np.zeros_like(g)
-    ell = even if paired else even + odd
-    return ell - 1.0 if name == "k3" else ell
+            linear, linear_error = nodes.g * c.b, self.odd_error
+            self.central = self.central + linear
+            self.odd = self.odd_error = np.zeros(1)
+        self.central_error = (square + 1.0) * a_error + linear_error
+        self.even = self.central + c.kl
+        self.even_error = self.central_error + self.kl_error
+        # u of the module's docstring: a few of the relative errors, of l or of r
+        scale = np.abs(c.a) + np.abs(c.b)
+        u = np.maximum(a_error, b_error) / np.where(scale > 0.0, scale, 1.0)
+        self.u = np.clip(16.0 * u, 64.0 * EPS, 1.0)
+        self.top = np.zeros(1)
+        if not shared:
+            self._about_zero(square * c.a + linear, square * a_error + linear_error)
+            relative = (self.even_error + self.odd_error) / np.maximum(self.even - self.odd, 1.0)
+            self.u = np.clip(8.0 * relative, self.u, 1.0)
+            self.top = np.maximum(self.odd - self.even, 0.0)
+        self._of_ratio()
+
+    def _about_zero(self, moving: Vector, moving_error: Vector) -> None:
+        """Where a is large, l at 0 has more digits than kl and a, whose difference it is."""
+        c, rho_square = self.c, 1.0 + 2.0 * self.c.a
+        log, shift_square = np.log1p(2.0 * c.a), c.b * c.b / rho_square
+        error = (c.a_error * (1.0 + shift_square) + np.abs(c.b) * c.b_error) / rho_square
+        error = error + 4.0 * EPS * (log + shift_square)
+        wide = c.a > 0.25
+        self.even = np.where(wide, moving + 0.5 * (shift_square - log), self.even)
+        self.even_error = np.where(wide, moving_error + error, self.even_error)
+
+    def _of_ratio(self) -> None:
+        """With E = e^-even, all divided by e^top: E - 1, E (cosh(odd) - 1) and E sinh(odd)."""
+        self.shrink = np.exp(-self.top)
+        if self.shared:
+            self.expm1 = np.expm1(-self.even)
+        else:
+            positive = np.expm1(-np.abs(self.even)) * np.exp(np.maximum(-self.even, 0.0) - self.top)
+            self.expm1 = np.where(self.even < 0.0, -positive, positive)
+        self.cosh = self.sinh = np.zeros(1)
+        if self.odd.size > 1:
+            larger = np.exp(self.odd - self.even - self.top)
+            self.cosh = 0.5 * larger * np.expm1(-self.odd) ** 2
+            self.sinh = -0.5 * larger * np.expm1(-2.0 * self.odd)
+        self.ratio = self.expm1 + self.cosh
+
+    def function(self, f: Function) -> tuple[Vector, Vector]:
+        """The function less its mean, and a bound on its error."""
+        c, of_r = self.c, self.ratio + self.shrink
+        if f.name == "rb":
+            return np.zeros_like(self.even), np.zeros_like(self.even)
+        if f.name == "ell" or (f.name == "k3" and f.rest == 0.0):  # k3 less r - 1 is l
+            return self.central, self.central_error
+        if f.name == "half_square":
+            # The mean is that of l^2 / 2 less kl^2 / 2, which l^2 / 2 has as well.
+            mean, error = _mean(f.name, c._replace(kl=np.zeros_like(c.kl)))
+            twice = self.central + 2.0 * c.kl
+            error = error + np.abs(self.central + c.kl) * self.central_error
+            error = error + np.abs(self.central) * self.kl_error + self.odd * self.odd_error
+            even, odd = 0.5 * self.central * twice, 0.5 * self.odd * self.odd
+            return even + odd - mean, error + 2.0 * EPS * (np.abs(even) + odd + mean)
+        if f.name == "ratio":
+            error = of_r * self.even_error + self.sinh * self.odd_error
+            return self.ratio, error + 2.0 * EPS * (np.abs(self.expm1) + self.cosh)
+        if f.name == "gap":
+            return self.sinh, self.sinh * self.even_error + of_r * self.odd_error
+        # k3 less slope (r - 1) and its mean is slope (l - kl) + rest (phi(-l) - kl), whose terms do
+        # not cancel where l is small, and l - kl + rest (r - 1), whose terms do not elsewhere.
+        small = np.abs(self.even) < 1.0
+        central, central_error = self.central * self.shrink, self.central_error * self.shrink
+        mean, mean_error = c.kl * self.shrink, self.kl_error * self.shrink
+        curved = phi(-np.where(small, self.even, 0.0)) * self.shrink + self.cosh
+        value = f.slope * central + f.rest * (curved - mean)
+        terms = abs(f.slope) * np.abs(central) + abs(f.rest) * (curved + mean)
+        error = abs(f.slope) * central_error
+        error = error + abs(f.rest) * (np.abs(self.ratio) * self.even_error + mean_error)
+        if not small.all():
+            value = np.where(small, value, central + f.rest * self.ratio)
+            of_terms = np.abs(central) + abs(f.rest) * (np.abs(self.expm1) + self.cosh)
+            terms = np.where(small, terms, of_terms)
+            far = central_error + abs(f.rest) * of_r * self.even_error
+            error = np.where(small, error, far)
+        error = error + abs(f.rest) * self.sinh * self.odd_error
+        return value, error + 4.0 * EPS * terms
 
 
-def _coefficient(
-    polynomials: Sequence[Vector], index: Sequence[int], with_ratio: Sequence[bool], k: int
-) -> Vector:
-    """The coefficient of (mean of r)^k in the product of the functions' powers."""
-    plain: Vector = np.ones_like(polynomials[0])
-    for p, power, has in zip(polynomials, index, with_ratio, strict=True):
-        if not has:
-            plain = plain * p**power
-    mixed = [
-        (p, power) for p, power, has in zip(polynomials, index, with_ratio, strict=True) if has
-    ]
-    total = np.zeros_like(plain)
-    for taken in itertools.product(*(range(power + 1) for _, power in mixed)):
-        if sum(taken) == k:
-            term = plain
-            for (p, power), chosen in zip(mixed, taken, strict=True):
-                term = term * (math.comb(power, chosen) * p ** (power - chosen))
-            total = total + term
-    return total
+def _integrate(
+    at: _Points, functions: Sequence[Function], powers: dict[joint.Index, int], known: _Mask,
+    value: Vector, error: Vector, rows: _Rows,
+) -> _Mask:  # fmt: skip
+    """Fills in the moments of some rows; returns for which of these the rule is too coarse."""
+    nodes = at.nodes
+    signs = np.stack((np.ones_like(nodes.alternate), nodes.alternate))
+    # Rounding of the weights and of sums, relative to each term.
+    relative = at.u + EPS * (16.0 + nodes.g**2 + max(powers.values()) * at.top)
+    of = [at.function(f) for f in functions]
+    y, wide = [v for v, _ in of], [np.abs(v) + e / at.u for v, e in of]
+    weights = [np.exp(nodes.log_weight + n * at.top) for n in range(len(known))]
+    # Shared weights are the same for every power of r, and are multiplied once.
+    one = weights[0] if at.shared else np.ones_like(weights[0])
+    zero = (0,) * len(functions)
+    products, bounds = {zero: one}, {zero: one * relative}
+    rough = np.zeros(rows.size, dtype=bool)
+    for index, power in powers.items():
+        if index == zero:
+            continue
+        axis = next(i for i, k in enumerate(index) if k)
+        lower = tuple(k - (i == axis) for i, k in enumerate(index))
+        products[index] = products[lower] * y[axis]
+        bounds[index] = bounds[lower] * wide[axis]
+        if sum(index) == 1 or _is_odd(functions, index):
+            continue
+        term, bound = products[index], bounds[index]
+        if not at.shared:
+            term, bound = term * weights[power], bound * weights[power]
+        total, coarse = signs @ term
+        rounding = bound.sum(axis=0)
+        value[index][rows] = total
+        error[index][rows] = rounding + np.abs(coarse)
+        rough |= known[power] & (np.abs(coarse) > rounding)
+    return rough
+
+
+def _is_odd(functions: Sequence[Function], index: joint.Index) -> bool:
+    """Whether a moment is 0 since it has an odd power of the gap."""
+    return any(f.name == "gap" and k % 2 for f, k in zip(functions, index, strict=True))

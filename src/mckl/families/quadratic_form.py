@@ -21,7 +21,8 @@ from mckl.draw.distribution import Distribution, Part
 from mckl.draw.form import Form, Stratified
 from mckl.exact import additive
 from mckl.exact.additive import Strata
-from mckl.exact.strata import MOST_STRATA, balanced_variance, stratified
+from mckl.exact.moments import EPS
+from mckl.exact.strata import balanced_variance, stratified
 from mckl.families.quadratic_law import Coefficients, QuadraticLaw
 from mckl.families.quadratic_sums import FactorSums
 
@@ -91,8 +92,7 @@ class QuadraticForm(Form):
             if len(self._distinct[1]) > _MOST_DISTINCT:
                 return Stratified(math.nan, math.nan, math.nan)
             return additive.stratified(*self._strata, n, self._law, integrand)
-        law = Stratified(*stratified(self, min(n, MOST_STRATA)))
-        return law if n <= MOST_STRATA else law._replace(variance=self.balanced_variance(n))
+        return stratified(self, n)
 
     def balanced_variance(self, n: int, integrand: str = "ell", slope: float = 0.0) -> float:
         if integrand == "ell" and slope == 0.0:
@@ -130,9 +130,10 @@ _MOST_DISTINCT = 16
 
 @lru_cache(maxsize=1024)
 def _strata(a: float, b: float, kl: float) -> Strata:
-    def ell(u: Vector, upper: bool) -> Vector:
+    def ell(u: Vector, upper: bool) -> tuple[Vector, Vector]:
         g = scipy.special.ndtri(u)
-        return np.asarray(kl + a * (g * g - 1.0) + (-b if upper else b) * g)
+        terms = kl - a, a * g * g, (-b if upper else b) * g
+        return np.asarray(sum(terms)), np.asarray(4.0 * EPS * sum(np.abs(term) for term in terms))
 
     return Strata(ell)
 

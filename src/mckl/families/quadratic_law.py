@@ -20,7 +20,8 @@ import numpy as np
 from mckl.arrays import Complex, Vector
 from mckl.exact.integrands import x_minus_log1p
 from mckl.exact.law import Law, Tilt
-from mckl.families.quadratic_factors import cumulants
+from mckl.exact.moments import EPS, Function, Moments, settled
+from mckl.families.quadratic_factors import BORDER, Coordinates, moments
 
 
 class Coefficients(NamedTuple):
@@ -37,6 +38,33 @@ class Coefficients(NamedTuple):
     b: Vector
     kl: Vector
     weight: Vector
+
+
+class Errors(NamedTuple):
+    """Bounds on the errors of the coefficients.
+
+    a, b, kl  of each coordinate
+    mixed     where coordinates are the eigenvectors of a matrix, whose errors turn them, a bound on
+              how far they turn the other coordinates' b into this one's, relative to those of 2a;
+              else 0
+
+    All have shape (rows,).
+    """
+
+    a: Vector
+    b: Vector
+    kl: Vector
+    mixed: Vector
+
+
+def rounding(c: Coefficients) -> Errors:
+    """The errors where each coefficient is computed from its coordinate's parameters alone.
+
+    The logarithm in kl costs digits of its own where q and p have scales unlike each other.
+    """
+    a, b, kl = np.abs(c.a), np.abs(c.b), np.abs(c.kl)
+    of_kl = EPS * np.minimum(32.0 * kl, 8.0 * kl + 8.0)
+    return Errors(4.0 * EPS * a, 4.0 * EPS * b, of_kl, np.zeros_like(a))
 
 
 class _Sums(NamedTuple):
@@ -107,26 +135,61 @@ class QuadraticLaw(Law):
     analytic = True
     _most_odd = 2  # L is normal, so joint cumulants with more than two factors of it vanish
 
-    def __init__(self, c: Coefficients) -> None:
-        super().__init__()
-        self._coefficients = c
-        self._known: dict[tuple[tuple[str, ...], bool, int], Vector] = {}
+    def __init__(self, c: Coefficients, errors: Errors | None = None) -> None:
+        self._coefficients, self._errors = c, rounding(c) if errors is None else errors
         self._t, self._b2, self._weight = 2.0 * c.a, c.b * c.b, c.weight
         self._range = float(self._t.min()), float(self._t.max())
         self.kl = float(np.sum(c.kl * c.weight))
+        self.kl_error = float(np.sum(self._errors.kl * c.weight)) + self._rounding_of_sum * self.kl
         self._sums: dict[float, _Sums] = {}
         self._logs: dict[float, float] = {}
 
-    def sums(self, names: Sequence[str], paired: bool, order: int = 4) -> Vector:
-        key = tuple(names), paired, order
-        if key not in self._known:
-            c = self._coefficients
-            every = cumulants(c.a, c.b, c.kl, names, paired, order)
-            self._known[key] = np.asarray(every @ c.weight)
-        return self._known[key]
+    @property
+    def _rounding_of_sum(self) -> float:
+        return EPS * (2.0 + math.log2(self._weight.size))
+
+    def factor_moments(
+        self, functions: Sequence[Function], paired: bool, order: int
+    ) -> tuple[Moments, Vector]:
+        c, e = self._coefficients, self._errors
+        # Turned eigenvectors count as much as the tilted means of g, which are at most a few b, and
+        # below 2^7 where moments of r do not overflow.
+        b_error = e.b + 2.0 * e.a * np.minimum(2.0 * e.mixed, 2.0**7)
+        rows = Coordinates(c.a, c.b, c.kl, e.a, b_error, e.kl)
+        return moments(rows, functions, paired, order), self._weight
+
+    def parts(self, order: int) -> Moments:
+        """As `Law.parts`: (i - 1)!/2 times the sum of t^i, and i! times that of t^i b^2."""
+        value, error = (np.zeros((order + 1, order + 1)) for _ in range(2))
+        t, b, w, e = self._t, np.abs(self._coefficients.b), self._weight, self._errors
+        t_error, t_size, b_size = 2.0 * e.a, np.abs(t) + 2.0 * e.a, b + e.b
+        rounding = self._rounding_of_sum + 2.0 * order * EPS
+        # The powers t^i and (|t| + its error)^(i - 1)
+        power, below = np.ones_like(t), np.ones_like(t)
+        with np.errstate(over="ignore", invalid="ignore"):
+            for i in range(order + 1):
+                moved = i * below * t_error  # a bound on the error of t^i
+                if i >= 2:
+                    half = 0.5 * math.factorial(i - 1)
+                    value[i, 0] = half * (power @ w)
+                    error[i, 0] = half * ((moved + rounding * np.abs(power)) @ w)
+                if i <= order - 2:
+                    whole = math.factorial(i)
+                    value[i, 2] = whole * ((power * self._b2) @ w)
+                    of_b = (np.abs(power) + moved) * 2.0 * e.b * b_size
+                    each = (
+                        moved * b_size * np.maximum(b_size, e.mixed)
+                        + rounding * np.abs(power) * self._b2
+                    )
+                    error[i, 2] = whole * ((of_b + each) @ w)
+                power = power * t
+                if i:
+                    below = below * t_size
+        return settled(value, error)
 
     def is_finite(self, tilt: Tilt, order: int = 0) -> bool:
-        return all(1.0 - tilt[0] * t > 0 for t in self._range)
+        border = BORDER if tilt[0] < -1.0 else 0.0  # E r is finite for every pair
+        return all(1.0 - tilt[0] * t > border for t in self._range)
 
     @property
     def lowest_tilt(self) -> float:
@@ -150,9 +213,6 @@ class QuadraticLaw(Law):
             if not paired:
                 total += 0.5 * s * s * ((1.0 / (1.0 + x)) @ (self._weight[here] * self._b2[here]))
         return np.asarray(total)
-
-    def prepare(self, tilt: Tilt, order: int) -> None:
-        self._tilted(tilt[0], order)  # all powers in one pass
 
     def _tilted(self, T: float, order: int) -> _Sums:
         """The sums over coordinates under the tilt T, with powers up to at least `order`."""

@@ -70,7 +70,7 @@ class StudentT(Univariate):
         # and 1 + x^2 / df is 1 + v, which is p's, times 1 + bend.
         drops = [-line * (2.0 / self.df / (1.0 + v)) for line in lines]
         bend = sum(drops) + part
-        near = np.abs(bend) < 0.5
+        near = (np.abs(bend) < 0.5) & (abs(more) < 0.5 * self.df)
         terms = (
             *(-half * drop for drop in drops),
             half * x_minus_log1p(np.where(near, bend, 0.0)),

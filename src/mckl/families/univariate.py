@@ -24,6 +24,8 @@ from mckl.exact.moments import EPS
 from mckl.exact.product import ProductLaw
 from mckl.families.base import Integrals, Pair
 
+# The error, relative to its scale, up to which a cumulant of a definition is used.
+_KNOWN = 1e-9
 # The smallest tail probability for which a mirror image is computed.
 _LEAST_TAIL = 1e-300
 # A sum of terms that are right to a few roundings is right to this share of their absolute values.
@@ -65,6 +67,8 @@ class Univariate(ABC):
         x: the value itself, or the same function of it.
     symmetric
         Whether the density is symmetric about `location`.
+    mixed
+        Whether the law is a mixture.
     seconds
         CPU seconds that one random number takes, by its use.
     """
@@ -74,6 +78,7 @@ class Univariate(ABC):
     support: tuple[float, float] = (-math.inf, math.inf)
     domain: str = "(-inf, inf)"
     symmetric: bool = True
+    mixed: bool = False
     seconds: Seconds = Seconds(50e-9, 500e-9, 500e-9, 30e-9)
 
     @property
@@ -129,6 +134,8 @@ class Univariate(ABC):
 
         They are as small as the difference where p is nearly this law and of its kind.
         """
+        if p.mixed and not self.mixed:
+            return tuple(-term for term in p.ratio_terms(self, x))
         return (*self.terms(x), *(-term for term in p.terms(x)))
 
     def over_normal(self, x: Vector) -> Terms | None:
@@ -152,6 +159,8 @@ class Univariate(ABC):
 
     def log_ratio_error(self, p: Univariate, x: Vector) -> Vector:
         """A bound on the rounding error of `log_ratio`."""
+        if p.mixed and not self.mixed:
+            return p.log_ratio_error(self, x)
         return rounding(self.ratio_terms(p, x))
 
     @abstractmethod
@@ -290,11 +299,18 @@ def between(q: Univariate, p: Univariate) -> Between:
 
 @lru_cache(maxsize=4096)
 def _strata(factor: Between) -> Strata:
-    def ell(u: Vector, upper: bool) -> Vector:
-        return factor.log_ratio(factor.q.quantile(u, upper))
+    def ell(u: Vector, upper: bool) -> tuple[Vector, Vector]:
+        x = factor.q.quantile(u, upper)
+        return factor.log_ratio(x), factor.log_ratio_error(x)
 
-    singular = [float(u) for u in factor.q.probability(np.array(factor.breakpoints))]
-    return Strata(ell, singular)
+    return Strata(ell, _singular(factor))
+
+
+def _singular(factor: Between) -> list[tuple[float, float]]:
+    """The probabilities below and above the breakpoints."""
+    x = np.array(factor.breakpoints)
+    q = factor.q
+    return list(zip(q.probability(x).tolist(), q.probability(x, True).tolist(), strict=True))
 
 
 @lru_cache(maxsize=4096)
@@ -303,9 +319,30 @@ def _definition(factor: Between) -> Dyadic:
 
     def ell(u: Vector, upper: bool) -> Vector:
         x = factor.q.quantile(u, upper)
-        return (factor.q.log_density(x) - factor.p.log_density(x))[None]
+        value = factor.q.log_density(x) - factor.p.log_density(x)
+        return np.stack((value[None], (factor.log_q_error(x) + factor.log_p_error(x))[None]))
 
-    return Dyadic(ell, [float(u) for u in factor.q.probability(np.array(factor.breakpoints))])
+    return Dyadic(ell, _singular(factor))
+
+
+@lru_cache(maxsize=4096)
+def _ratio(factor: Between) -> Dyadic:
+    """The ratio p / q at points that are drawn from p."""
+
+    def ratio(u: Vector, upper: bool) -> Vector:
+        x = factor.p.quantile(u, upper)
+        value = np.exp(factor.p.log_density(x) - factor.q.log_density(x))
+        error = value * (factor.log_q_error(x) + factor.log_p_error(x))
+        return np.stack((value[None], error[None]))
+
+    return Dyadic(ratio, _singular(factor._replace(q=factor.p, p=factor.q)))
+
+
+def _higher(definition: Dyadic) -> Vector:
+    """The third and fourth cumulant of l; NaN where they are infinite, or too nearly so."""
+    value, error = (of[0] for of in definition.sums(1))
+    sizes = np.maximum(np.abs(value), np.abs(value[0]) ** np.array([1.0, 1.5, 2.0]))
+    return np.asarray(np.where(error <= _KNOWN * sizes, value, math.nan)[1:])
 
 
 class Coordinates(Pair):
@@ -347,11 +384,18 @@ class Coordinates(Pair):
 
     def integrals(self) -> Integrals:
         """Integrals of the two log densities' difference over probabilities under q."""
-        moments = np.array(
-            [np.concatenate(_definition(f.centred()).moments()) for f in self.factors]
+        counts = np.array(self.counts, float)
+        every = [_definition(f.centred()) for f in self.factors]
+        moments = np.array([np.concatenate(of.moments()) for of in every])
+        higher = np.array([_higher(of) for of in every])
+        chi_square = math.nan
+        if self.law.is_finite((-2.0, -2.0)):  # elsewhere quadrature would find a finite number
+            ratios = np.array([_ratio(f.centred()).moments()[0][0] for f in self.factors])
+            with np.errstate(over="ignore", invalid="ignore"):
+                chi_square = float(np.expm1(counts @ np.log(ratios)))
+        return Integrals(*map(float, (*counts @ moments, *counts @ higher)))._replace(
+            chi_square=chi_square
         )
-        kl, variance = np.array(self.counts, float) @ moments
-        return Integrals(float(kl), float(variance))
 
     def distributions(self) -> Sequence[Factor] | None:
         factors = []

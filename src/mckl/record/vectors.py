@@ -140,13 +140,13 @@ def _read(path: str, table: Table, named: Sequence[tuple[int, _Form]]) -> list[V
 def _sd(source: str, column: Vector, form: Callable[[Vector], Vector]) -> Vector:
     with np.errstate(all="ignore"):
         sd = form(column)
-    good = np.isfinite(sd) & (sd > 0)
-    if not good.all():
-        first = int(np.argmin(good))
-        raise UserError(
-            f"{source}: number {first + 1} is {column[first]:g}, which gives no standard "
-            "deviation that is finite and above 0"
-        )
+    for met, expected in ((np.isfinite(sd), "finite"), (sd > 0, "above 0")):
+        if not met.all():
+            first = int(np.argmin(met))
+            raise UserError(
+                f"{source}: number {first + 1} of {sd.size} is {column[first]:g}, which gives no "
+                f"standard deviation that is {expected}"
+            )
     return sd
 
 

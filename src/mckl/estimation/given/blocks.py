@@ -48,6 +48,7 @@ def blocks(columns: Iterable[Mapping[str, Any]]) -> Iterator[Block]:
             row = int(np.argmin(real["full_kl"]))
             raise UserError(
                 f"full_kl: row {before + row} is {real['full_kl'][row]:g}, and no KL is negative"
+                f"{_COUNT}"
             )
         weight = real["log_q"] - real["log_sampler"] if "log_sampler" in real else None
         yield Block(ell, _ids(given.get("sequence"), before), weight, real.get("full_kl"))
@@ -70,10 +71,11 @@ def _ids(ids: Any, before: int) -> Any:
     if ids.dtype == object:
         lacks = np.array([i is None or i != i for i in ids.tolist()], bool)
     if lacks.any():
-        raise UserError(f"sequence: row {before + int(np.argmax(lacks))} has no id")
+        raise UserError(f"sequence: row {before + int(np.argmax(lacks))} has no id{_COUNT}")
     return ids
 
 
+_COUNT = " (rows count from 0)"
 _INFINITE = "KL is infinite where p = 0 and q > 0"
 # The meaning of an infinite value, by column: first for -inf, then for inf.
 _MEANINGS = {
@@ -89,6 +91,6 @@ def _refuse(name: str, values: Vector, before: int) -> NoReturn:
     row = int(np.argmin(np.isfinite(values)))
     value = values[row]
     if np.isnan(value):
-        raise UserError(f"{name}: row {before + row} is not a number")
+        raise UserError(f"{name}: row {before + row} is not a number{_COUNT}")
     meaning = _MEANINGS[name][int(value > 0)]
-    raise UserError(f"{name}: row {before + row} is {value:g}: {meaning}")
+    raise UserError(f"{name}: row {before + row} is {value:g}: {meaning}{_COUNT}")

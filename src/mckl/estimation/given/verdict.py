@@ -374,7 +374,7 @@ def _judged(
     # All units are the same, such as those of rb if every token has one full KL.
     averages_kl = estimator.consistent and not estimator.uses_ratio
     if averages_kl and error <= _ROUNDING * abs(estimate):
-        return _with(one, common)
+        return _with(one._replace(half_width=max(half, _ROUNDING * abs(estimate))), common)
     return _with(one, [*common, *doubts(summary, found, estimator, shape, half)])
 
 

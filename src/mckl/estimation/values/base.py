@@ -233,16 +233,15 @@ def exact_theory(bias: Bounded, mean: float, moments: Moments, why_infinite: str
     if second.relative > LARGEST_ERROR:
         unsettled = unknown(NOT_SETTLED.format(second.relative))
         return unsettled._replace(bias=math.nan if bias.error else bias.value)
-    share = second.error / variance
-    skewness = float(np.divide(third.value, np.power(variance, 1.5)))
-    kurtosis = float(np.divide(fourth.value, np.square(variance)))
-    shapes = {
-        "skewness": (skewness, third.error / variance**1.5 + 1.5 * share * abs(skewness)),
-        "kurtosis": (
-            kurtosis - 3.0,
-            fourth.error / variance**2 + 2.0 * share * abs(kurtosis) + 3.0 * EPS,
-        ),
-    }
+    share, sd = second.error / variance, math.sqrt(variance)
+    shapes = {}
+    for name, moment, power, normal in (("skewness", third, 3, 0.0), ("kurtosis", fourth, 4, 3.0)):
+        # Step by step, since powers of the variance may underflow or overflow.
+        value, error = moment.value, moment.error
+        for _ in range(power):
+            value, error = value / sd, error / sd
+        error += 0.5 * power * share * abs(value) + normal * EPS
+        shapes[name] = value - normal, error
     return _checked(bias, variance, shapes, share)
 
 

@@ -1,0 +1,152 @@
+"""Log densities and their ratios keep their digits, and bound the error of what they lose."""
+
+from __future__ import annotations
+
+import mpmath
+import numpy as np
+import pytest
+
+from mckl.families.beta import Beta
+from mckl.families.gamma import Gamma
+from mckl.families.gaussian import Gaussian
+from mckl.families.laplace import Laplace
+from mckl.families.log_gamma import LogGamma
+from mckl.families.logistic import Logistic
+from mckl.families.mixture import Mixture
+from mckl.families.student_t import StudentT
+from mckl.families.univariate import Between, Univariate
+
+mp = mpmath.mp.clone()
+mp.dps = 60
+
+
+def log_density(law: Univariate, x: mpmath.mpf) -> mpmath.mpf:
+    """The log density with 60 digits, from the definition."""
+    if isinstance(law, Mixture):
+        parts = zip(law.weights, law.components, strict=True)
+        total = sum(map(mp.mpf, law.weights))
+        return mp.log(sum(mp.mpf(w) / total * mp.exp(log_density(c, x)) for w, c in parts))
+    if isinstance(law, Beta):
+        a, b = mp.mpf(law.a), mp.mpf(law.b)
+        beta = mp.loggamma(a) + mp.loggamma(b) - mp.loggamma(a + b)
+        return -a * mp.log1p(mp.exp(-x)) - b * mp.log1p(mp.exp(x)) - beta
+    if isinstance(law, Gamma | LogGamma):
+        a = mp.mpf(law.shape)
+        rate = mp.mpf(law.rate) if law.rate is not None else 1 / mp.mpf(law.scale)
+        if isinstance(law, LogGamma):
+            return a * (x + mp.log(rate)) - rate * mp.exp(x) - mp.loggamma(a)
+        return (a - 1) * mp.log(x) + a * mp.log(rate) - rate * x - mp.loggamma(a)
+    scale = mp.mpf(law.scale)
+    y = (x - mp.mpf(law.location)) / scale
+    if isinstance(law, Gaussian):
+        return -y * y / 2 - mp.log(2 * mp.pi) / 2 - mp.log(scale)
+    if isinstance(law, Laplace):
+        return -abs(y) - mp.log(2 * scale)
+    if isinstance(law, Logistic):
+        return -abs(y) - 2 * mp.log1p(mp.exp(-abs(y))) - mp.log(scale)
+    assert isinstance(law, StudentT)
+    df = mp.mpf(law.df)
+    constant = mp.loggamma((df + 1) / 2) - mp.loggamma(df / 2) - mp.log(df * mp.pi) / 2
+    return constant - (df + 1) / 2 * mp.log1p(y * y / df) - mp.log(scale)
+
+
+def points(law: Univariate) -> list[float]:
+    """Points in the bulk of the law and in both tails."""
+    if isinstance(law, Mixture):
+        return [x for c in law.components for x in points(c)]
+    steps = np.array([0.0, 1e-6, 1e-3, 0.03, 0.3, 0.9, 1.0, 1.7, 3.0, 8.0, 20.0, 70.0])
+    steps = np.concatenate((steps, -steps))
+    if isinstance(law, Gamma):
+        return list(law.shape * law.scale * np.exp(steps / np.sqrt(1.0 + law.shape)))
+    if isinstance(law, LogGamma):
+        return list(np.log(law.shape / law.rate) + steps / np.sqrt(law.shape))
+    if isinstance(law, Beta):
+        narrow = np.sqrt(1.0 / law.a + 1.0 / law.b)
+        return list(np.log(law.a / law.b) + steps * narrow)
+    return list(law.location + law.scale * np.concatenate((steps, 1e4 * steps)))
+
+
+def both(q: Univariate, p: Univariate) -> list[tuple[Univariate, Univariate]]:
+    return [(q, p), (p, q)]
+
+
+def light(weight: float) -> Mixture:
+    return Mixture((1.0 - weight, weight), (Gaussian(), Gaussian(10.0, 0.5)))
+
+
+NEAR = [
+    *both(Gaussian(1e8, 1.0), Gaussian(1e8 + 2.0**-20, 1.0 + 1e-9)),
+    *both(Gaussian(0.3, 2.0), Laplace(-1.0, 0.7)),
+    *both(Laplace(0.0, 1.0), Laplace(1e-10, 1.0 - 1e-9)),
+    *both(Laplace(0.5, 2.0), Laplace(-30.0, 0.1)),
+    *both(Logistic(0.0, 1.0), Logistic(1e-10, 1.0 - 1e-9)),
+    *both(Logistic(0.0, 1.0), Logistic(-50.0, 0.02)),
+    *both(StudentT(1e6), Gaussian(0.0, 1.0)),
+    *both(StudentT(1e6, 1e-7, 1.0 + 1e-8), Gaussian(0.0, 1.0)),
+    *both(StudentT(3.0, 1.0, 2.0), Gaussian(0.0, 30.0)),
+    *both(StudentT(1e-3), StudentT(1.001e-3)),
+    *both(StudentT(1e-3), StudentT(1e12)),
+    *both(StudentT(1e12), StudentT(1.1e12, 1e-12)),
+    *both(StudentT(5.0), StudentT(5.0 + 1e-9, 1e-10, 1.0 + 1e-9)),
+    *both(StudentT(5.0, 3.0), StudentT(2.0, -40.0, 9.0)),
+    *both(StudentT(300.0), StudentT(200.0, 0.1, 1.1)),
+    *both(Gamma(1e12), Gamma(1e12 + 1e6, 1.0 / (1.0 + 1e-6))),
+    *both(Gamma(1e12), Gamma(1e12 + 1.0)),
+    *both(Gamma(20.0, 0.5, 2.0), Gamma(20.0 + 1e-9, 1 / 2.000001, 2.000001)),
+    *both(Gamma(2.5), Gamma(2.5 + 1e-9, 1.0 + 1e-10)),
+    *both(Gamma(0.2, 1 / 3.0, 3.0), Gamma(300.0, 1 / 7.0, 7.0)),
+    *both(LogGamma(0.002, 0.002), LogGamma(0.003, 0.003)),
+    *both(LogGamma(0.002, 1e-20), LogGamma(70.0, 0.003)),
+    *both(LogGamma(1e-3, 1.0), LogGamma(1e-3 + 1e-12, 1.0 + 1e-9)),
+    *both(Beta(2.0, 3.0), Beta(2.0 + 1e-9, 3.0 - 1e-10)),
+    *both(Beta(1e12, 3e12), Beta(1e12 + 1e6, 3e12 + 2e6)),
+    *both(Beta(5e11, 5e11), Beta(5.01e11, 5.01e11)),
+    *both(Beta(1e-3, 5.0), Beta(0.9, 1e3)),
+    *both(light(1e-4), light(1e-12)),
+    *both(light(1e-12), Gaussian()),
+    *both(light(1e-4), Gaussian(0.0, 1.0 + 1e-8)),
+    *both(light(1e-12), StudentT(1e6)),
+    *both(
+        Mixture((0.5, 0.5), (Gaussian(-10.0), Gaussian(10.0))),
+        Mixture((0.3, 0.5 + 1e-9, 0.2 - 1e-9), (Gaussian(3.0), Gaussian(10.0), Gaussian(-10.0))),
+    ),
+    *both(
+        Mixture((0.5, 0.5), (Gamma(1.0, 0.2, 5.0), Gamma(10.0))),
+        Mixture((0.5 + 1e-10, 0.5 - 1e-10), (Gamma(10.0 + 1e-9), Gamma(1.0, 0.2, 5.0))),
+    ),
+    *both(
+        Mixture((0.5, 0.5), (Laplace(), StudentT(4.0, 1e8))),
+        Mixture((0.5, 0.5), (Laplace(1e-9), Logistic(1e8, 1e-3))),
+    ),
+    *both(Mixture((0.1, 0.9000000001), (Laplace(), StudentT(4.0))), Logistic(3.0)),
+]
+
+
+@np.errstate(over="ignore", invalid="ignore")
+@pytest.mark.parametrize(("q", "p"), NEAR, ids=str)
+def test_rounding_errors_are_within_their_bounds(q: Univariate, p: Univariate) -> None:
+    pair = Between(q, p).centred()
+    x = np.array(sorted({*points(pair.q), *points(pair.p)}))
+    x = x[(x > pair.support[0]) & (x < pair.support[1])]
+    exact = [(log_density(pair.q, mp.mpf(y)), log_density(pair.p, mp.mpf(y))) for y in x.tolist()]
+    for got, bound, right in (
+        (pair.log_q(x), pair.log_q_error(x), [q for q, _ in exact]),
+        (pair.log_p(x), pair.log_p_error(x), [p for _, p in exact]),
+        (pair.log_ratio(x), pair.log_ratio_error(x), [q - p for q, p in exact]),
+    ):
+        for a, most, b in zip(got.tolist(), bound.tolist(), right, strict=True):
+            assert not np.isfinite(a) or abs(a - b) <= most
+
+
+@pytest.mark.parametrize(("q", "p"), NEAR, ids=str)
+def test_ratios_keep_their_digits_in_the_bulk(q: Univariate, p: Univariate) -> None:
+    pair = Between(q, p).centred()
+    x = pair.q.quantile(np.arange(0.005, 1.0, 0.01))
+    size = np.abs(pair.log_ratio(x)).max()
+    # The mean of a gamma or beta law of shape 1e12 is rounded by 1e-10 standard deviations.
+    sharp = max(*shapes(q), *shapes(p)) > 1e9
+    assert pair.log_ratio_error(x).max() <= (1e-8 if sharp else 1e-12) * size
+
+
+def shapes(law: Univariate) -> tuple[float, ...]:
+    return (getattr(law, "shape", 1.0), getattr(law, "a", 1.0))
