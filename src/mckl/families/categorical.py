@@ -38,8 +38,9 @@ class _Line:
     def __init__(self, log_q: Vector, d: Vector, log_mass: float) -> None:
         self._log_q, self._d, self.log_mass = log_q, d, log_mass
 
-    def derivatives(self, t: Vector, order: int) -> Moments:
-        """The cumulants of d under the weights q e^(t d), for every t."""
+    def derivatives(self, t: Vector, order: int, start: Vector | float = 0.0) -> Moments:
+        """The cumulants of d under the weights q e^(t d), for every start + t."""
+        t = start + t
         weight = scipy.special.softmax(self._log_q[:, None] + np.outer(self._d, t), axis=0)
         mean = self._d @ weight
         mean += ((self._d[:, None] - mean) * weight).sum(axis=0)

@@ -17,7 +17,7 @@ from mckl.exact.ends import Tail
 from mckl.exact.moments import EPS
 from mckl.families.base import Family
 from mckl.families.independent import INDEPENDENT, Independent
-from mckl.families.mixture_ratio import Weighted, log_ratio
+from mckl.families.mixture_ratio import Weighted, log_ratio, log_ratio_error
 from mckl.families.parameters import check_names, missing, numbers, shown_briefly
 from mckl.families.univariate import Terms, Univariate
 from mckl.text import nearest, quoted
@@ -113,10 +113,10 @@ class Mixture(Univariate):
         return np.asarray((shares * errors).sum(axis=0) + super().log_density_error(x) + 4.0 * EPS)
 
     def ratio_terms(self, p: Univariate, x: Vector) -> Terms:
-        return (log_ratio(self._weighted, _weighted(p), x)[0],)
+        return (log_ratio(self._weighted, _weighted(p), x),)
 
     def log_ratio_error(self, p: Univariate, x: Vector) -> Vector:
-        return log_ratio(self._weighted, _weighted(p), x)[1]
+        return log_ratio_error(self._weighted, _weighted(p), x)
 
     def probability(self, x: Vector, upper: bool = False) -> Vector:
         parts = zip(self._probabilities, self.components, strict=True)

@@ -40,10 +40,10 @@ class _Line:
     def __init__(self, rate: Vector, d: Vector) -> None:
         self._rate, self._d = rate, d
 
-    def derivatives(self, t: Vector, order: int) -> Moments:
+    def derivatives(self, t: Vector, order: int, start: Vector | float = 0.0) -> Moments:
         orders = np.arange(2.0, order + 1.0)[:, None]
         terms = self._d**orders * self._rate
-        exponents = np.outer(self._d, t)
+        exponents = np.outer(self._d, start + t)
         sizes = np.abs(terms) @ (np.exp(exponents) * (8.0 + order + 4.0 * np.abs(exponents)))
         return Moments(terms @ np.exp(exponents), EPS * sizes)
 
