@@ -1,4 +1,4 @@
-"""The law of sums over the steps of a Markov chain, by products of its transition matrices.
+"""The law of sums over the steps of a Markov chain.
 
 Let a chain with transition matrix Q start in the law mu, and let X be a sum over its n steps of
 tables g(previous, next). With the matrix M(t) = Q e^{t g}, entry by entry,
@@ -8,11 +8,13 @@ tables g(previous, next). With the matrix M(t) = Q e^{t g}, entry by entry,
 Its Taylor series in t follows from n products of M(t) with a vector of truncated series. They take
 n S^2 operations a moment for S states, and the memory of a few matrices. After every product the
 vector is divided by the series of one of its states, and the logarithm of that series is added to
-the cumulants. So no cumulant is a difference of large moments, and nothing overflows. Once the
-divided vector no longer changes, each remaining step adds the same.
+the cumulants. So nothing overflows. Once the divided vector no longer changes, each remaining step
+adds the same. Near q = p the entries of the vectors are close to 1. Then their differences from 1
+are computed instead, from row sums less 1 in which nothing cancels (docs/theory.md, section 2.5).
 
-Near q = p the entries of the vectors are close to 1. Then their differences from 1 are computed
-instead, from row sums less 1 in which nothing cancels (docs/theory.md, section 2.5).
+This gives the laws tilted by e^{s l}. Cumulants without a tilt come from `mckl.exact.token_sums`,
+and moments of r and k3 from the tilted laws or, where these lose digits, from
+`mckl.exact.token_products`.
 """
 
 from __future__ import annotations
@@ -176,7 +178,7 @@ class ChainLaw(Law):
     def __init__(self, transitions: Transitions, steps: int) -> None:
         self._of, self._steps = transitions, steps
         self._series: dict[float, Vector] = {}
-        self._parts = Moments(np.zeros(1), np.zeros(1))
+        self._sums: dict[tuple[tuple[Function, ...], int], Moments] = {}
         self.kl, self.kl_error = self.sums((ELL,), False, 1).at(1)
         self._kept = 1.0  # E r
         if transitions.missed.any():
@@ -203,11 +205,9 @@ class ChainLaw(Law):
         return value - self.kl if i == 1 else value
 
     def parts(self, order: int) -> Moments:
-        if len(self._parts.value) <= order:
-            self._parts = self.sums((ELL,), False, order)
         out = Moments(*np.zeros((2, order + 1, order + 1)))
-        for whole, of in zip(out, self._parts, strict=True):
-            whole[2:, 0] = of[2 : order + 1]
+        for whole, of in zip(out, self.sums((ELL,), False, order), strict=True):
+            whole[2:, 0] = of[2:]
         return out
 
     def factor_moments(
@@ -218,8 +218,11 @@ class ChainLaw(Law):
     def sums(self, functions: Sequence[Function], paired: bool, order: int = 4) -> Moments:
         if paired:
             raise ValueError("a policy has no antithetic pairs")
-        tables = [self._of.table(function) for function in functions]
-        return token_sums(self._of.q, self._of.start, tables, self._steps, order)
+        key, of = (tuple(functions), order), self._of
+        if key not in self._sums:
+            tables = [of.table(function) for function in functions]
+            self._sums[key] = token_sums(of.q, of.start, tables, self._steps, order)
+        return Moments(*(x.copy() for x in self._sums[key]))
 
     def block(self, paired: bool, order: int = 4, slope: float = 0.0, rest: float = 1.0) -> Moments:
         if paired:
@@ -284,7 +287,7 @@ class ChainLaw(Law):
         value[0, 0], error[0, 0] = 1.0, 0.0
         return settled(value, error)
 
-    @np.errstate(over="ignore", invalid="ignore")
+    @np.errstate(over="ignore", invalid="ignore", divide="ignore")
     def _tilted(self, s: float, order: int = 4) -> Vector:
         """The Taylor coefficients of K at s, up to `order`; inf where one exceeds float64."""
         known = self._series.get(s)
