@@ -13,7 +13,6 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-import mpmath
 from mpmath import binomial, inf, mp, mpf
 
 Number = Any  # mpmath's numbers have no types
@@ -477,9 +476,9 @@ def _mixture_law(weights: Sequence[float], components: Sequence[Mapping[str, Any
     tails = tuple(min(law.tails[end] for law in laws) for end in (0, 1))
 
     def log_density(x: Number) -> Number:
-        return mp.log(
-            mp.fsum(w * mp.exp(law.log_density(x)) for w, law in zip(shares, laws, strict=True))
-        )
+        logs = [law.log_density(x) for law in laws]
+        top = max(logs)
+        return top + mp.log(mp.fsum(w * exp(y - top) for w, y in zip(shares, logs, strict=True)))
 
     def below(x: Number, upper: bool) -> Number:
         return mp.fsum(w * law.below(x, upper) for w, law in zip(shares, laws, strict=True))
@@ -516,10 +515,10 @@ def is_finite(q: Law, p: Law, b: int, a: int) -> bool:
 
 
 class Grid(NamedTuple):
-    """How finely integrals are taken: correct digits, and a step that is shorter where `more`."""
+    """How integrals are taken: to how many digits, and whether panels are cut once more."""
 
     digits: int
-    more: int = 0
+    cut: bool = False
 
 
 FARTHEST = mpf(10) ** 30  # an exponential of a larger number would take very many digits
@@ -529,19 +528,21 @@ def exp(x: Number) -> Number:
     return mp.exp(x) if x > -FARTHEST else mpf(0)
 
 
-def k3_of(ell: Number) -> Number:
-    """e^-l - 1 + l with all digits of l."""
+def parts(ell: Number) -> tuple[Number, Number, Number]:
+    """r - 1, its k3 r - 1 + l, and that of the reversed pair times r, 1 - r - r l."""
     if ell < -FARTHEST:
-        return mpf(0)  # where q is 0 to any precision
-    if abs(ell) > mpf("1e-3"):
-        return exp(-ell) - 1 + ell
-    total = term = ell * ell / 2
-    n = 2
-    while abs(term) > mp.eps * abs(total):
-        n += 1
-        term = -term * ell / n
-        total += term
-    return total
+        return mpf(0), mpf(0), mpf(0)  # q is 0 to any precision
+    if ell > FARTHEST:
+        return mpf(-1), ell - 1, mpf(1)
+    # The terms agree in twice as many digits as l has zeros.
+    precision, zeros = mp.prec, max(-mp.mag(ell), 0) if ell else 0
+    mp.prec += 2 * zeros + 10
+    try:
+        r = mp.exp(-ell)
+        found = r - 1, r - 1 + ell, 1 - r - r * ell
+    finally:
+        mp.prec = precision
+    return +found[0], +found[1], +found[2]
 
 
 @lru_cache(maxsize=64)
@@ -560,7 +561,7 @@ def _tanh_sinh(level: int, dps: int) -> list[tuple[Number, Number]]:
 
 
 class _ExpSinh:
-    """(point, weight) on (0, inf) at u = e^(pi/2 sinh t), from t = 0 down or up, made when asked."""
+    """(point, weight) on (0, inf) at u = e^(pi/2 sinh t), from t = 0 down or up, as needed."""
 
     MOST = 25  # t beyond which no power of u is left
 
@@ -656,18 +657,23 @@ class _Panel:
 
 
 def integrate(
-    f: Callable[[Number], list[Number]], points: Sequence[tuple[Number, Number]], grid: Grid
+    f: Callable[[Number], list[Number]],
+    points: Sequence[tuple[Number, Number]],
+    grid: Grid,
+    ends: tuple[bool, bool] = (True, True),
 ) -> list[Number]:
     """Integrals of all components of f over the line, cut at (point, width near it).
+
+    Without an end, the integral begins at the first point, or ends at the last.
 
     The step is halved until all components settle. The rule doubles its digits with each step, so
     a change of 10^(-digits * 0.6) leaves an error of less than 10^-digits.
     """
-    panels = [
-        _Panel(f, -inf, points[0][0], points[0][1]),
-        *(_Panel(f, a, b, None) for (a, _), (b, _) in pairwise(points)),
-        _Panel(f, points[-1][0], inf, points[-1][1]),
-    ]
+    panels = [_Panel(f, a, b, None) for (a, _), (b, _) in pairwise(points)]
+    if ends[0]:
+        panels.append(_Panel(f, -inf, points[0][0], points[0][1]))
+    if ends[1]:
+        panels.append(_Panel(f, points[-1][0], inf, points[-1][1]))
     small = mpf(10) ** -int(0.6 * grid.digits + 3)
     done: list[list[Number]] = []
     for _ in range(60):
@@ -681,8 +687,6 @@ def integrate(
                 c <= small * max(w, abs(x))
                 for c, w, x in zip(changes, whole, panel.value, strict=True)
             ):
-                for _ in range(grid.more):
-                    panel.refine()
                 done.append(panel.value)
             elif panel.level >= LAST_LEVEL:
                 open_panels += panel.halves()
@@ -747,8 +751,7 @@ def integrals(q: Law, p: Law, grid: Grid, mirrored: bool = False) -> Factor:
     def values(x: Number) -> list[Number]:
         log_q, log_p = q.log_density(x), p.log_density(x)
         ell, weight = log_q - log_p, exp(log_q)
-        k, r = k3_of(ell), exp(-ell) if ell > -FARTHEST else mpf(0)
-        ratio = k - ell if abs(ell) < 1 else r - 1
+        ratio, k, reverse = parts(ell)
         powers_k, powers_x = [weight], [mpf(1)]
         for _ in range(ORDER):
             powers_k.append(powers_k[-1] * k)
@@ -756,12 +759,7 @@ def integrals(q: Law, p: Law, grid: Grid, mirrored: bool = False) -> Factor:
         out = [weight]
         if finite[1, 1]:
             # Far out, where q is 0 to any precision, p may not be.
-            if abs(ell) < 1:
-                out.append(weight * r * k3_of(-ell))
-            elif ell < -FARTHEST:
-                out.append(exp(log_p) * (-1 - ell))
-            else:  # r is 0 where l is large
-                out.append(weight * (1 - r - r * ell))
+            out.append(weight * reverse if ell > -FARTHEST else exp(log_p) * (-1 - ell))
         power = weight
         for a in range(1, ELL_ORDER + 1):
             power = power * ell
@@ -771,9 +769,9 @@ def integrals(q: Law, p: Law, grid: Grid, mirrored: bool = False) -> Factor:
         if mirror is not None:
             other = mirror(x)
             ell_2 = q.log_density(other) - p.log_density(other)
-            k_2 = k3_of(ell_2)
-            mean_ell, mean_k = (ell + ell_2) / 2, (k + k_2) / 2
-            mean_x, square = mean_k - mean_ell, (ell**2 + ell_2**2) / 4
+            ratio_2, k_2, _ = parts(ell_2)
+            mean_ell, mean_k, mean_x = (ell + ell_2) / 2, (k + k_2) / 2, (ratio + ratio_2) / 2
+            square = (ell**2 + ell_2**2) / 4
             for f, reach in (
                 (mean_ell, lambda n: n in ell_orders),
                 (square, lambda n: 2 * n in ell_orders),
@@ -785,7 +783,7 @@ def integrals(q: Law, p: Law, grid: Grid, mirrored: bool = False) -> Factor:
         return out
 
     points = cuts(q, p, range(most + 1), mirror)
-    if grid.more:  # other panels, so that two calculations share little
+    if grid.cut:  # other panels, so that two calculations share little
         points = sorted([*points, *((x + w / 3, w) for x, w in points)])
     found = iter(integrate(values, points, grid))
     total = next(found)

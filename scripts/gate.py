@@ -10,7 +10,8 @@ from mckl.errors import UserError
 from mckl.record import tables
 from mckl.study import gaps
 from mckl.study.libraries import table as libraries
-from mckl.study.verification import failures, passed_line
+from mckl.study.verification import failures
+from mckl.study.verified import passed_line
 
 verification = tables.read("verification", snakemake.input.verification).to_pandas()
 lost = tables.read("gaps", snakemake.input.gaps).to_pandas()

@@ -161,6 +161,11 @@ TWO = "{family: categorical, probabilities: [0.7, 0.3, 0]}"
         (case("{family: categorical, probabilities: [0.7, 0.2]}", TWO), "add up to 0.9, expected"),
         (case(THREE, TWO), "p is 0 and q is not in category 2, counted from 0: KL"),
         (case("{family: student-t, df: 1}", NORMAL), "KL is infinite: q is student-t(1)"),
+        (
+            case("{family: categorical, logits: [0, .nan]}", TWO),
+            "--q: categorical: logits nan (number 2 of 2), expected a finite number, or -inf",
+        ),
+        (case("{mean: [0, 1], sd: 1}", "{mean: [0, 1, 2], sd: 1}"), "q has 2 coordinates and p"),
     ],
 )  # fmt: skip
 def test_bad_pairs_are_one_line(words, text):

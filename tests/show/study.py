@@ -69,7 +69,9 @@ def frames() -> dict[str, pd.DataFrame]:
     return {
         **study,
         "gaps": gaps,
-        "verification": tables.table("verification", verify(summary, theory, settings)).to_pandas(),
+        "verification": tables.table(
+            "verification", verify(summary, theory, settings, study["budget"])
+        ).to_pandas(),
         "gradients": pd.concat(
             tables.table("gradients", rows).to_pandas().astype({"setting": str, "method": str})
             for rows in gradient_rows(

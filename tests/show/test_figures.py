@@ -31,7 +31,7 @@ from mckl.show.captions import render, template
 from mckl.show.figures import FIGURES, draw
 from mckl.show.figures.theme import ESTIMATOR_COLOURS, METHOD_COLOURS, SAMPLER_COLOURS
 from mckl.study.settings import case_setting
-from mckl.study.verification import smallest_errors
+from mckl.study.verified import smallest_errors
 from mckl.text import two_digits
 
 from .study import (
@@ -646,8 +646,9 @@ def verification(axes: Axis, caption: str) -> list[str]:
         levels = [xy[0, 1] for xy in lines(ax) if xy[0, 1] == xy[-1, 1]]
         np.testing.assert_allclose(sorted(levels), [-border, border], rtol=1e-9)
     count = rows["test"].value_counts()
+    bounds = ("chebyshev", "bennett", "chernoff", "median", "nonnegative")
     bars = texts(axes[4])
-    for test in ("gamma", "chebyshev", "bennett", "chernoff", "rounding", "none"):
+    for test in ("gamma", "fisher", *bounds, "rounding", "none"):
         assert any(text.endswith(f": {count.get(test, 0):,}") for text in bars), test
     assert rows["passed"].all()
     errors = smallest_errors(rows)
@@ -664,12 +665,13 @@ def verification(axes: Axis, caption: str) -> list[str]:
     worst = judged.loc[judged["p_value"].idxmin()]
     outside, share = re.findall(r"(\d+) points \(([\d.]+) %\)", caption)[0]
     assert share == f"{100 * int(outside) / points:.1f}"
-    bounded = sum(count.get(test, 0) for test in ("chebyshev", "bennett", "chernoff"))
+    bounded = sum(count.get(test, 0) for test in bounds)
     return [
         str(points), "95", outside, share, "0.9",
         *(f"{100 * errors[q]['pooled']:.2g}" for q in ("variance", "std_error")),
         f"{100 * errors['variance']['median']:.0f}", f"{len(rows):,}", f"{tested:,}",
-        f"{count['gamma']:,}", f"{bounded:,}", f"{count['rounding']:,}", "1e-06",
+        f"{count['gamma'] + count.get('fisher', 0):,}", f"{bounded:,}",
+        f"{count['rounding']:,}", "1e-06",
         f"{digits} × 10⁻{raised}", two(worst["p_value"]), str(worst["samples"]),
     ]  # fmt: skip
 

@@ -17,7 +17,8 @@ from mckl.show import explorer
 from mckl.show.captions import render, template
 from mckl.show.landing import landing_numbers
 from mckl.study.summary import smallest_error
-from mckl.study.verification import BOUNDS, smallest_errors
+from mckl.study.verification import BOUNDS
+from mckl.study.verified import smallest_errors
 
 from .study import (
     BACKENDS,

@@ -32,6 +32,24 @@ def pairs():
         (d.Bernoulli(probs=0.3), d.Bernoulli(probs=0.5)),
         (d.Dirichlet([2.0, 3.0]), d.Dirichlet([1.0, 1.0])),
         (d.Laplace(0.0, 1.0), d.Laplace(1.0, 2.0)),
+        (d.LogNormal(0.0, 1.0), d.LogNormal(1.0, 2.0)),
+        (d.OneHotCategorical(probs=[0.7, 0.3]), d.OneHotCategorical(logits=[0.0, 1.0])),
+        # Batches of laws: TFP's KLs are added up.
+        (d.Normal(np.zeros((2, 3), np.float32), 1.0), d.Normal([1.0, 1.0, 1.0], 2.0)),
+        (d.Bernoulli(probs=[0.3, 0.7]), d.Bernoulli(probs=0.5)),
+        (d.Categorical(logits=np.eye(3)), d.Categorical(logits=np.arange(3.0))),
+        (
+            d.MultivariateNormalTriL(np.zeros((3, 2)), tril),
+            d.MultivariateNormalFullCovariance(np.ones(2), tril @ tril.T + 1),
+        ),
+        (
+            d.MultivariateNormalDiagPlusLowRank(np.zeros(2), np.ones(2), np.ones((2, 1))),
+            d.MultivariateNormalTriL(np.ones(2), tril),
+        ),
+        # TFP's own formulas, in float64
+        (d.Gumbel(0.0, 1.0), d.Gumbel(1.0, 2.0)),
+        (d.VonMises([0.0, 1.0], 1.0), d.VonMises(0.0, 2.0)),
+        (d.ContinuousBernoulli(logits=[0.5, -1.0]), d.ContinuousBernoulli(probs=0.5)),
     ]
 
 
@@ -39,6 +57,42 @@ def test_kl_is_what_tfp_registers():
     for q, p in pairs():
         expected = float(np.sum(q.kl_divergence(p).numpy(), dtype=np.float64))
         assert mckl.kl(q, p) == pytest.approx(expected, rel=3e-6), type(q).__name__
+
+
+def test_float32_laws_are_computed_in_float64():
+    """The numbers by mpmath with 50 digits, for the parameters as float32 stores them."""
+    import tensorflow_probability as tfp
+
+    d = tfp.distributions
+    for logit, expected in ((12.0, 5.3068589636335324), (17.0, 7.806852860839431)):
+        half, p = d.Bernoulli(probs=0.5), d.Bernoulli(logits=logit)
+        assert mckl.kl(half, p) == pytest.approx(expected, rel=1e-14)
+        half, p = d.Categorical(probs=[0.5, 0.5]), d.Categorical(logits=[0.0, logit])
+        assert mckl.kl(half, p) == pytest.approx(expected, rel=1e-14)
+    q, p = (d.Geometric(probs=np.float64(x)) for x in (0.3, 0.30001))
+    assert mckl.kl(q, p) == pytest.approx(7.9364071587999436e-10, rel=1e-10)
+    q, p = (d.ContinuousBernoulli(logits=x) for x in (-400.0, 30.0))
+    assert mckl.kl(q, p) == pytest.approx(31.515267165445733, rel=1e-12)
+    q, p = d.Gumbel(0.0, 1.0), d.Gumbel(1.0, 1.0)
+    assert mckl.kl(q, p) == pytest.approx(np.e - 2, rel=1e-14)
+
+
+def test_factors_are_not_multiplied():
+    """Both covariances are singular in float64; the KLs follow from triangular matrices."""
+    import tensorflow_probability as tfp
+
+    d = tfp.distributions
+    q, p = (
+        d.MultivariateNormalTriL(np.zeros(2), np.array([[1.0, 0.0], [1.0, e]]))
+        for e in (1e-9, 2e-9)
+    )
+    assert mckl.kl(q, p) == pytest.approx(np.log(2) - 0.375, rel=1e-14)
+    # Along (1, -1) the variances are 1e-18 and 2e-18, and elsewhere q and p are alike.
+    q, p = (
+        d.MultivariateNormalDiagPlusLowRankCovariance(np.zeros(2), e * np.ones(2), np.ones((2, 1)))
+        for e in (1e-18, 2e-18)
+    )
+    assert mckl.kl(q, p) == pytest.approx(0.5 * (np.log(2) - 0.5), rel=1e-6)
 
 
 def test_what_tfp_lacks_a_kl_of_is_exact_here():
@@ -68,6 +122,10 @@ def test_other_laws_are_sampled_and_arrays_are_taken():
     assert found.stopped == "tight"
     assert abs(found.estimate - exact) < 2.5 * found.half_width
     assert found == mckl.estimate(q, p, tolerance=0.1)
+    q, p = d.Bernoulli(probs=[0.3, 0.7]), d.Bernoulli(logits=[0.0, 0.0])
+    found = mckl.estimate(q, p, tolerance=0.1)
+    assert abs(found.estimate - mckl.kl(q, p)) < 2.5 * found.half_width
+    q, p = d.VonMises(0.0, 1.0), d.VonMises(0.0, 2.0)
     z = q.sample(2000, seed=1)
     one = mckl.from_log_probs(q.log_prob(z), p.log_prob(z))
     assert one["k1"].estimate == pytest.approx(

@@ -42,6 +42,14 @@ CASES: Mapping[str, tuple[Side, Side]] = {
         {"family": "gamma", "shape": [2, 0.5, 30], "rate": [1, 3, 2]},
         {"family": "gamma", "shape": [3, 0.7, 28], "rate": [0.5, 2, 2]},
     ),
+    "tiny gammas": (
+        {"family": "gamma", "shape": [0.002, 0.05], "rate": [1, 3]},
+        {"family": "gamma", "shape": [0.003, 2.0], "rate": [0.5, 2]},
+    ),
+    "factors": (
+        {"mean": [0, 1], "scale_tril": [[1, 0], [0.75, 0.5]]},
+        {"mean": 0, "scale_tril": [[1, 0], [0.25, 2]]},
+    ),
     "categories": (
         {"family": "categorical", "probabilities": [0.7, 0.3, 0.0, 0.0]},
         {"family": "categorical", "probabilities": [0.1, 0.3, 0.6, 0.0]},
@@ -94,7 +102,7 @@ SINGLE = ("student-t(5)", "gamma(2)", "correlated", "categories")
 @pytest.mark.parametrize(
     ("name", "sampler"),
     [("correlated", "iid"), ("correlated", "antithetic"), ("laplace", "antithetic"),
-     ("gammas", "iid"), ("counts", "iid"), ("categories", "iid")],
+     ("gammas", "iid"), ("tiny gammas", "iid"), ("counts", "iid"), ("categories", "iid")],
 )  # fmt: skip
 def test_sums_over_factors_agree(name, sampler):
     pair, signs = PAIRS[name], SAMPLERS[sampler].points.points

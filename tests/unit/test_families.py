@@ -521,7 +521,7 @@ SHAPES: Sequence[tuple[str, Sequence[float], float, float]] = [
     ),
     ("beta", (1e12, 2, 1.1e12, 2), 0.009379640391341189, 0.01999999999998),
     ("beta", (2, 1e12, 2, 1.1e12), 0.009379640391341189, 0.01999999999998),
-    ("beta", (1e12, 1e12, 1.00001e12, 1e12), 24.999875000747912, 50.0000000000375),
+    ("beta", (1e6, 1e6, 1.01e6, 1e6), 24.875743116561866, 50.000037500014583),
     ("beta", (1e8, 1e3, 1.0001e8, 1e3), 4.9996167471583461e-6, 9.9999001009984905e-6),
     ("beta", (1e-3, 1e12, 2e-3, 1e12), 0.30685364030731658, 1.0000016425331959),
 ]  # fmt: skip
@@ -642,7 +642,8 @@ def test_draws_follow_the_law(name: str) -> None:
         kappa = law.ell(4).value[1:]
         error = math.sqrt(kappa[1] / SAMPLES)
         assert ell.mean() == pytest.approx(law.kl, abs=5 * error)
-        of_variance = math.sqrt((kappa[3] + 2 * kappa[1] ** 2) / SAMPLES)
+        # 0 for two equally likely values, where rounding may be left.
+        of_variance = math.sqrt(max(kappa[3] + 2 * kappa[1] ** 2, 0.0) / SAMPLES)
         assert ell.var() == pytest.approx(kappa[1], abs=5 * of_variance + 25 * kappa[1] / SAMPLES)
 
 

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from mckl.exact.law import Law
-from mckl.exact.moments import ELL, HALF_SQUARE, K3, RATIO, Function, Moments
+from mckl.exact.moments import ELL, GAP, HALF_SQUARE, K3, RATIO, RB, Function, Moments
 from mckl.families.categorical import Categorical
 from mckl.families.registry import case_pair
 
@@ -187,6 +187,7 @@ DIRICHLET = {
     "small and large": ([1e-3, 1e6], [2e-3, 1e6 + 10.0]),
     "large": ([1e12, 2e12], [1e12 + 1e6, 2e12]),
     "large, near": ([1e12, 2e12], [1e12 + 1.0, 2e12 - 3.0]),
+    "from large to small": ([1e6, 1.0], [1e-3, 1.0]),
     "large, far": ([1e6, 1e6], [1.01e6, 1e6]),
 }
 FUNCTIONS = {
@@ -304,3 +305,23 @@ def test_how_many_values_the_log_ratio_takes():
     assert law_of("categorical", "probabilities", [0.5, 0.0, 0.5], [0.2, 0.4, 0.4]).outcomes == 2
     assert law_of("poisson", "rate", 2.0, 3.0).outcomes is None
     assert law_of("dirichlet", "concentration", [2.0, 3.0], [3.0, 3.0]).outcomes is None
+
+
+@pytest.mark.parametrize(
+    "law",
+    [
+        ("categorical", "probabilities", *CATEGORICAL["q = 0"]),
+        ("poisson", "rate", 3.0, 4.5),
+        ("dirichlet", "concentration", *DIRICHLET["plain"]),
+    ],
+)
+def test_means_and_what_is_constant(law):
+    """Given the past a factor's KL is constant, and r has no odd part without a mirror image."""
+    law = law_of(*law)
+    found, _ = law.factor_moments([RB, GAP, K3, RATIO], False, 2)
+    means = [found.value[tuple(int(k == axis) for k in range(4))][0] for axis in range(4)]
+    missed = law.missed_mass
+    assert means == pytest.approx([law.kl, 0.0, law.kl - missed, -missed], rel=1e-13)
+    assert not found.value[2].any()
+    assert not found.value[:, 2].any()
+    assert found.value[0, 0, 2, 0] > 0.0

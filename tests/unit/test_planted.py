@@ -14,20 +14,27 @@ from scipy.stats import kstest
 from mckl.draw.backends import numpy as backend
 from mckl.draw.points import SAMPLERS, Sampler
 from mckl.draw.streams import seed_sequence
+from mckl.estimation import budget as budget_estimation
 from mckl.estimation import traces as traces_module
+from mckl.estimation.budget import Forecasts
 from mckl.estimation.running import RunningMoments
+from mckl.estimation.theory import Exact
 from mckl.estimation.traces import Trace, checkpoints, traces
 from mckl.estimation.values import ESTIMATORS
 from mckl.estimation.values.integrands import Integrands
-from mckl.families import normal, quadratic_form
+from mckl.families import normal, poisson, quadratic_form
+from mckl.families.base import Pair
+from mckl.families.quadratic_law import QuadraticLaw
 from mckl.record import tables
+from mckl.study import budget as budget_module
 from mckl.study import summary as summary_module
 from mckl.study import theory as theory_module
 from mckl.study.pooled import ALL
-from mckl.study.settings import batches, case_setting, grid_setting
+from mckl.study.settings import Setting, batches, case_setting, grid_setting
 from mckl.study.summary import summaries
 from mckl.study.traces import trace_columns
-from mckl.study.verification import failures, passed_line, smallest_errors, verify
+from mckl.study.verification import failures, verify
+from mckl.study.verified import passed_line, smallest_errors
 
 # In the order of dimension: those of one share their draws.
 SETTINGS = [
@@ -42,15 +49,24 @@ WHOLE = [name for name, e in ESTIMATORS.items() if not e.sums]
 AT = checkpoints(512, 1)
 
 
+# Counts, of which only independent samples can be drawn; they are made anew for each theory, since
+# a case keeps its law.
+COUNTS = {"q": {"family": "poisson", "rate": [1.0, 4.0]},
+          "p": {"family": "poisson", "rate": [1.5, 3.0]}}  # fmt: skip
+
+
 class Theory(NamedTuple):
+    chosen: Sequence[Setting]
     settings: pd.DataFrame
     theory: pd.DataFrame
 
 
-def exact() -> Theory:
-    rows = theory_module.theory_rows(SETTINGS, CHOSEN, WHOLE, AT)
+def exact(counts: bool = False) -> Theory:
+    chosen = [case_setting("counts", COUNTS)] if counts else SETTINGS
+    rows = theory_module.theory_rows(chosen, CHOSEN, WHOLE, AT)
     return Theory(
-        tables.table("settings", theory_module.setting_rows(SETTINGS)).to_pandas(),
+        chosen,
+        tables.table("settings", theory_module.setting_rows(chosen)).to_pandas(),
         tables.concatenate("theory", list(rows)).to_pandas(),
     )
 
@@ -61,7 +77,7 @@ def run(
 ) -> pd.DataFrame:  # fmt: skip
     """verification.parquet of a small study; `spoil` alters a sampler's traces."""
     columns = []
-    for batch in batches(SETTINGS, len(SETTINGS)):
+    for batch in batches(theory.chosen, len(theory.chosen)):
         for name in samplers:
             found = traces(
                 {s.name: s.pair for s in batch}, "numpy", SAMPLERS[name],
@@ -73,7 +89,9 @@ def run(
                 columns.append(trace_columns(altered, setting, "numpy", name, WHOLE))
     groups = [tables.concatenate("traces", columns)]
     (summary,) = summaries(groups, theory.settings, theory.theory)
-    return verify(summary, theory.theory, theory.settings)
+    needs = budget_module.budget_rows(theory.chosen, samplers, WHOLE, [0.1, 0.01], summary)
+    budget = tables.concatenate("budget", list(needs)).to_pandas()
+    return verify(summary, theory.theory, theory.settings, budget)
 
 
 @pytest.fixture(scope="module")
@@ -282,6 +300,54 @@ def no_balance(patch):
     _sobol(patch, Independent)
 
 
+def _points(patch: pytest.MonkeyPatch, points: type) -> None:
+    """The scrambled points are those of `points`; the net itself stays as it is."""
+    _sobol(
+        patch,
+        lambda right, d, **others: (points if others.get("scramble", True) else right)(
+            *((right, d) if others.get("scramble", True) else (d,)), **others
+        ),
+    )
+
+
+def equal_coordinates(patch):
+    """All coordinates of a Sobol' point are equal."""
+
+    class Equal:
+        def __init__(self, right, d, **others):
+            one = right(1, **others)
+            self.random = lambda rows: np.repeat(one.random(rows), d, axis=1)
+
+    _points(patch, Equal)
+
+
+def equal_strata(patch):
+    """All coordinates of a Sobol' point are in the same stratum, so that k1's law is as it was."""
+
+    class Equal:
+        def __init__(self, right, d, rng, **others):
+            one, strata = right(1, rng=rng, **others), AT[-1]
+
+            def points(rows):
+                below = np.floor(strata * one.random(rows))
+                return (below + rng.random((rows, d))) / strata
+
+            self.random = points
+
+    _points(patch, Equal)
+
+
+def one_net_for_all_coordinates(patch):
+    """Coordinates differ in their scramble alone: the means are right, and k1's law is."""
+
+    class Equal:
+        def __init__(self, right, d, rng, **others):
+            nets = [right(1, rng=stream, **others) for stream in rng.spawn(d)]
+            self.random = lambda rows: np.hstack([net.random(rows) for net in nets])
+
+    _points(patch, Equal)
+
+
 def late_checkpoints(patch):
     """A checkpoint lacks the last unit that it counts."""
     right = traces_module._merge
@@ -341,12 +407,122 @@ def freedom_of_intervals(patch):
     )  # fmt: skip
 
 
+def reverse_kl_is_kl(patch):
+    """KL(q||p) is given for KL(p||q)."""
+    for pair in (Pair, normal.Correlated):
+        patch.setattr(pair, "reverse_kl", property(lambda self: self.law.kl))
+
+
+def doubled_needs(patch):
+    """Twice as many samples are said to be needed."""
+    right = Forecasts.need
+
+    def wrong(self: Any, *given: Any) -> Any:
+        need = right(self, *given)
+        return need._replace(samples=need.samples and 2 * need.samples)
+
+    patch.setattr(Forecasts, "need", wrong)
+
+
+def early_crossing(patch):
+    """A tolerance counts as reached at the first checkpoint below it, not from then on."""
+    right = budget_module._crossing
+    patch.setattr(
+        budget_module, "_crossing",
+        lambda samples, mse, limit, sampler: right(samples, mse, 2.0 * limit, sampler),
+    )  # fmt: skip
+
+
+def verdict_of_biased(patch):
+    """A biased estimator is said to be out of reach only."""
+    patch.setattr(budget_estimation, "BIASED", budget_estimation.FAR)
+
+
+def exact_mse_without_bias(patch):
+    """exact_mse is the variance."""
+    patch.setattr(Exact, "mse", property(lambda self: self.variance))
+
+
+def rmse_without_bias(patch):
+    """rmse is the standard deviation over replicates."""
+    right = summary_module._summarise
+
+    def wrong(*given: Any) -> pd.DataFrame:
+        out = right(*given)
+        return out.assign(rmse=np.sqrt(out["variance"]))
+
+    patch.setattr(summary_module, "_summarise", wrong)
+
+
+def mse_without_bias(patch):
+    """All squared errors are about the mean over replicates."""
+    right = summary_module._summarise
+
+    def wrong(*given: Any) -> pd.DataFrame:
+        out = right(*given)
+        mse = out["variance"] * (1.0 - 1.0 / out["replicates"])
+        return out.assign(mse=mse, rmse=np.sqrt(mse), relative_rmse=np.sqrt(mse) / out["kl"])
+
+    patch.setattr(summary_module, "_summarise", wrong)
+
+
+def theory_of_another_sampler(patch):
+    """The summary has the theory of the cell before."""
+    right = summary_module._summarise
+
+    def wrong(*given: Any) -> pd.DataFrame:
+        out = right(*given)
+        return out.assign(exact_variance=np.roll(out["exact_variance"], 1))
+
+    patch.setattr(summary_module, "_summarise", wrong)
+
+
+def _flipped(name: str) -> Callable[[pytest.MonkeyPatch], None]:
+    def skewness_flipped(patch: pytest.MonkeyPatch) -> None:
+        _unit(patch, name, skewness=-1.0)
+
+    skewness_flipped.__name__ = f"skewness_of_{name}_flipped"
+    return skewness_flipped
+
+
+def skewness_of_ell_flipped(patch):
+    """The third cumulant of l has the wrong sign."""
+    right = QuadraticLaw.cumulants
+
+    def wrong(self: Any, most: int) -> Any:
+        out = [*right(self, most)]
+        return [*out[:2], -out[2], *out[3:]] if len(out) > 2 else out
+
+    patch.setattr(QuadraticLaw, "cumulants", wrong)
+
+
+def tilt_of_poisson(patch):
+    """Counts are tilted by too little, beyond p itself."""
+    right = poisson._Line.derivatives
+    patch.setattr(
+        poisson._Line, "derivatives",
+        lambda self, t, order: right(self, np.maximum(t, -1.2), order),
+    )  # fmt: skip
+
+
+def tilts_of_poisson(patch):
+    """Every tilt of counts is 1 % too large."""
+    right = poisson._Line.derivatives
+    patch.setattr(poisson._Line, "derivatives", lambda self, t, order: right(self, 1.01 * t, order))
+
+
+def variance_of_heavy_tails(patch):
+    """The theory's variance of k3 is 50 times too small."""
+    _unit(patch, "k3", variance=0.02)
+
+
 class Plant(NamedTuple):
     plant: Callable[[pytest.MonkeyPatch], Spoil | None]
     samplers: str
     quantities: set[str]  # those that must see it
     theory: bool = False  # whether it alters the theory
     replicates: int = 200
+    counts: bool = False  # whether the study is that of COUNTS
 
 
 PLANTS = [
@@ -377,13 +553,32 @@ PLANTS = [
     Plant(variance_of_theory, "iid", {"std_error"}, True),
     Plant(formula_of_strata, "sobol", {"variance"}, True),
     Plant(freedom_of_intervals, "iid", {"coverage"}, replicates=500),
+    Plant(equal_coordinates, "sobol", {"mean"}),
+    Plant(equal_strata, "sobol", {"mean"}),
+    Plant(one_net_for_all_coordinates, "sobol", {"median_square"}),
+    Plant(reverse_kl_is_kl, "iid", {"reverse_kl"}, True),
+    Plant(doubled_needs, "iid", {"samples_needed"}),
+    Plant(doubled_needs, "sobol", {"samples_needed"}),
+    Plant(early_crossing, "iid", {"samples_needed_measured"}),
+    Plant(verdict_of_biased, "iid", {"samples_needed"}),
+    Plant(exact_mse_without_bias, "iid", {"exact_mse"}, True),
+    Plant(rmse_without_bias, "iid", {"rmse"}),
+    Plant(mse_without_bias, "iid", {"mse", "rmse", "relative_rmse"}),
+    Plant(theory_of_another_sampler, "iid", {"copied"}),
+    Plant(_flipped("k1"), "iid", {"skewness", "exact_skewness"}, True),
+    Plant(_flipped("k2"), "iid", {"skewness"}, True),
+    Plant(_flipped("k3"), "iid", {"skewness"}, True),
+    Plant(skewness_of_ell_flipped, "iid", {"log_ratio_skewness"}, True),
+    Plant(tilt_of_poisson, "iid", {"exact_variance"}, True, 20, counts=True),
+    Plant(tilts_of_poisson, "iid", {"kl", "reverse_kl", "exact_variance"}, True, 20, counts=True),
+    Plant(variance_of_heavy_tails, "iid", {"median_square"}, True),
 ]
 
 
 @pytest.mark.parametrize("case", PLANTS, ids=lambda case: case.plant.__name__)
 def test_a_planted_error_is_caught(case, theory, monkeypatch):
     spoil = case.plant(monkeypatch) or (lambda sampler, trace: trace)
-    of = exact() if case.theory else theory
+    of = exact(case.counts) if case.theory else theory
     rows = run(1, of, case.samplers.split(), case.replicates, spoil)
     failed = rows[~rows["passed"]]
     assert case.quantities <= set(failed["quantity"])
@@ -404,6 +599,7 @@ def test_honest_studies_pass(honest):
 def test_the_studies_of_the_plants_pass_without_them(theory):
     assert failures(run(1, theory, CHOSEN, 200)) is None
     assert failures(run(1, theory, ["iid"], 500)) is None
+    assert failures(run(1, exact(counts=True), ["iid"], 20)) is None
 
 
 @pytest.mark.parametrize("quantity", ["mean", "variance", "std_error"])

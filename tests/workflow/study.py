@@ -92,7 +92,7 @@ READS = {
     "traces": ["estimate"],
     "cost": ["estimate"],
     "summary": ["traces", "settings", "theory"],
-    "verify": ["summary", "theory", "settings", "gradients"],
+    "verify": ["summary", "theory", "settings", "gradients", "budget"],
     "budget": ["summary"],
     "landing": ["settings", "summary", "verify", "traces"],
     "explorer": ["settings", "summary", "budget"],

@@ -1,4 +1,4 @@
-# Statistics over replicates with exact theory, and the gate that compares the two.
+# Statistics over replicates, with the exact theory.
 
 
 rule summary:
@@ -23,60 +23,3 @@ rule summary:
         code=script_digest("summary"),
     script:
         "../../scripts/summary.py"
-
-
-rule verify:
-    input:
-        **{
-            name.replace("-", "_"): f"results/tables/{name}.parquet"
-            for name in REGISTERED
-        },
-        summary="results/tables/summary.parquet",
-        theory="results/tables/theory.parquet",
-        settings="results/tables/settings.parquet",
-        gradients="results/tables/gradients.parquet",
-    output:
-        "results/tables/verification.parquet",
-    log:
-        "results/logs/verify.log",
-    benchmark:
-        "results/benchmarks/verify.jsonl"
-    localrule: True
-    conda:
-        "../envs/mckl.yaml"
-    threads: 1
-    resources:
-        mem_mb=1000,
-        runtime=10,
-    params:
-        origin=origin("summary", "theory", "settings", "gradients", *REGISTERED),
-        code=script_digest("verify"),
-    script:
-        "../../scripts/verify.py"
-
-
-# The gate runs after the figures, so that tables and figures are complete if it fails.
-rule gate:
-    input:
-        expand("results/figures/{figure}.svg", figure=FIGURES),
-        verification="results/tables/verification.parquet",
-        gaps="results/tables/gaps.parquet",
-        formulas="results/tables/formulas.parquet",
-    output:
-        "results/verified.txt",
-    log:
-        "results/logs/gate.log",
-    benchmark:
-        "results/benchmarks/gate.jsonl"
-    localrule: True
-    conda:
-        "../envs/mckl.yaml"
-    threads: 1
-    resources:
-        mem_mb=500,
-        runtime=10,
-    params:
-        origin=origin("verification", "gaps", "formulas"),
-        code=script_digest("gate"),
-    script:
-        "../../scripts/gate.py"

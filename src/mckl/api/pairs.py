@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from mckl.api import sampled
+from mckl.api.arguments import MOST_SEED, one_of, whole
+from mckl.api.arrays import check_parameters
 from mckl.api.draws import check_shapes
 from mckl.api.given import request_of
 from mckl.api.members import members
@@ -25,7 +27,7 @@ from mckl.estimation.sequential import estimate as estimate_pair
 from mckl.estimation.values import ESTIMATORS
 from mckl.families.base import OtherFamilyError, Pair
 from mckl.families.registry import case_pair
-from mckl.text import count
+from mckl.text import count, quoted
 
 
 @dataclass(frozen=True, repr=False)
@@ -152,7 +154,9 @@ def kl(q: Any, p: Any) -> float:
     Returns
     -------
     float
-        KL(q||p) in nats, by a closed form, or by quadrature where there is none.
+        KL(q||p) in nats, by a closed form, or by quadrature where there is none. For two
+        distributions that mckl has no family for, by the formula that torch or TensorFlow
+        Probability has registered, in float64, if samples agree with its number.
 
     Raises
     ------
@@ -297,9 +301,8 @@ def estimate(
     >>> found.stopped, abs(found.estimate - 0.5) < 0.05
     ('tight', True)
     """
-    request = request_of(tolerance, absolute, confidence)._replace(most=int(budget))
-    if budget < 16:
-        raise UserError(f"budget: {budget}, expected at least 16 samples")
+    budget, seed = whole("budget", budget, 16), whole("seed", seed, 0, MOST_SEED)
+    request = request_of(tolerance, absolute, confidence)._replace(most=budget)
     pair, why = _pair(q, p)
     if pair is None:
         if isinstance(q, Mapping) or isinstance(p, Mapping):
@@ -309,7 +312,7 @@ def estimate(
                 "objects on both sides"
             )
         if sampler not in (None, "iid"):
-            raise UserError(f"sampler: '{sampler}', expected iid ({why})")
+            raise UserError(f"sampler: {quoted(sampler)}, expected iid ({why})")
         check_shapes(q, p)
         drawn = sampled.estimate(q, p, request, estimator, seed)
         return _of_samples(drawn, request, seed)
@@ -317,8 +320,8 @@ def estimate(
         ("estimator", estimator, ESTIMATORS),
         ("sampler", sampler, [s for s in SAMPLERS if SAMPLERS[s].offered(pair)]),
     ):
-        if value is not None and value not in known:
-            raise UserError(f"{name}: '{value}', expected one of {', '.join(known)}")
+        if value is not None:
+            one_of(name, value, known)
     return _of_pair(run(pair, request, sampler, estimator, seed), request, seed)
 
 
@@ -443,6 +446,7 @@ def _pairs(q: Any, p: Any) -> tuple[list[Part], str]:
     """The independent pairs of q and p if mckl has their families; else none, and why not."""
     sides = []
     for name, value in (("q", q), ("p", p)):
+        check_parameters(name, value)
         side = value if isinstance(value, Mapping) else held(name, value)
         if side is None:
             return [], f"no family for {name}, {described(value)}"

@@ -16,6 +16,7 @@ from mckl.draw.form import Form, Stratified
 from mckl.estimation.values import Estimator
 from mckl.estimation.values.base import Limit
 from mckl.exact.law import Law
+from mckl.exact.moments import LARGEST_ERROR
 
 # The leading order is used if the fit changes it by at most this share.
 _SETTLED = 0.2
@@ -40,7 +41,8 @@ class Balanced(NamedTuple):
         """Variance, skewness and kurtosis of the estimate; only the variance if not `exact`."""
         if self.exact:
             return self.form.stratified(n, self.limit.integrand)
-        return Stratified(self.variance(n), math.nan, math.nan)
+        variance = self.variance(n)
+        return Stratified(variance, math.nan, math.nan, LARGEST_ERROR * variance)
 
     def settled(self, n: int) -> bool:
         """Whether the leading order of the variance is right to within a fifth."""

@@ -11,7 +11,9 @@ from mckl.draw.points import Sampler
 from mckl.estimation.balanced import Balanced, balanced
 from mckl.estimation.traces import checkpoints_of
 from mckl.estimation.values import Estimator, UnitTheory
+from mckl.estimation.values.base import NOT_SETTLED
 from mckl.exact.law import Law
+from mckl.exact.moments import LARGEST_ERROR, Bounded
 from mckl.families.base import Pair
 
 
@@ -77,11 +79,24 @@ def _stratified(unit: UnitTheory, of: Balanced | None, samples: int) -> Exact:
             "the variances within strata are not known: the tails are too heavy, or too many "
             "coordinates differ"
         )
-        return Exact(unbiased_points, *law[:3], "none", reason)
+        return Exact(unbiased_points, math.nan, math.nan, math.nan, "none", reason)
+    bound = Bounded(law.variance, law.error).relative
+    if bound > LARGEST_ERROR:
+        reason = NOT_SETTLED.format(bound)
+        return Exact(unbiased_points, math.nan, math.nan, math.nan, "none", reason)
     if not of.settled(samples):
         reason = "too few samples for the leading order to hold"
         return Exact(math.nan, math.nan, math.nan, math.nan, "none", reason)
-    return Exact(unbiased_points, *law[:3], "exact" if of.exact else "asymptotic", None)
+    bounds = [bound, unit.relative_error if unbiased_points else 0.0]
+    shapes = []
+    for value, error in (
+        (law.skewness, law.skewness_error), (law.excess_kurtosis, law.kurtosis_error),
+    ):  # fmt: skip
+        bound = error / max(1.0, abs(value)) if math.isfinite(value) else 0.0
+        shapes.append(value if bound <= LARGEST_ERROR else math.nan)
+        bounds += [bound] if bound <= LARGEST_ERROR else []
+    kind = "exact" if of.exact else "asymptotic"
+    return Exact(unbiased_points, law.variance, shapes[0], shapes[1], kind, None, max(bounds))
 
 
 # Samplers share it: what their points differ by comes after.

@@ -1,4 +1,4 @@
-"""The law of sums over the steps of a Markov chain, by products of its transition matrices.
+"""The law of sums over the steps of a Markov chain.
 
 Let a chain with transition matrix Q start in the law mu, and let X be a sum over its n steps of
 tables g(previous, next). With the matrix M(t) = Q e^{t g}, entry by entry,
@@ -8,11 +8,13 @@ tables g(previous, next). With the matrix M(t) = Q e^{t g}, entry by entry,
 Its Taylor series in t follows from n products of M(t) with a vector of truncated series. They take
 n S^2 operations a moment for S states, and the memory of a few matrices. After every product the
 vector is divided by the series of one of its states, and the logarithm of that series is added to
-the cumulants. So no cumulant is a difference of large moments, and nothing overflows. Once the
-divided vector no longer changes, each remaining step adds the same.
+the cumulants. So nothing overflows. Once the divided vector no longer changes, each remaining step
+adds the same. Near q = p the entries of the vectors are close to 1. Then their differences from 1
+are computed instead, from row sums less 1 in which nothing cancels (docs/theory.md, section 2.5).
 
-Near q = p the entries of the vectors are close to 1. Then their differences from 1 are computed
-instead, from row sums less 1 in which nothing cancels (docs/theory.md, section 2.5).
+This gives the laws tilted by e^{s l}. Cumulants without a tilt come from `mckl.exact.token_sums`,
+and moments of r and k3 from the tilted laws or, where these lose digits, from
+`mckl.exact.token_products`.
 """
 
 from __future__ import annotations
@@ -31,15 +33,16 @@ from mckl.exact.moments import ELL, EPS, Function, Moments, settled
 from mckl.exact.phi import phi
 from mckl.exact.series import Algebra, algebra
 from mckl.exact.token_products import Steps, size, token_products
-from mckl.exact.token_sums import Table, token_sums
+from mckl.exact.token_sums import Table, probability_error, token_sums
 
 _SETTLED = 4.0 * EPS  # the largest relative change in a step that is ignored
 _NEAR = 0.5  # vectors within this distance of 1 are kept as their difference from 1
+_DEEP = -50.0  # r exceeds 1e21 where l is below this
 _MOST_EXPONENT = 300.0  # weights e^{s l} with a larger exponent are scaled down
 # Moments of (r, k3) from tilted cumulants are kept where their bounds are relatively this small.
 _TILTED_ERROR = 1e-12
-# The same for chains whose recursion over tokens would take seconds: more table entries times tokens.
-_LARGE, _TILTED_ERROR_OF_LARGE = 2**24, 1e-9
+# The same for tables with more entries than this, whose recursion over tokens takes seconds.
+_LARGE, _TILTED_ERROR_OF_LARGE = 2**16, 1e-9
 
 
 class Transitions(NamedTuple):
@@ -79,24 +82,27 @@ class Transitions(NamedTuple):
         if function.name == "rb":
             return Table(Moments(*(np.broadcast_to(x[:, None], l.shape) for x in kl)), kl)
         if function.name == "half_square":
-            value, error = 0.5 * l * l, np.abs(l) * error + EPS * l * l
-            means = Moments(*((self.q * x).sum(axis=1) for x in (value, error + 4.0 * EPS * value)))
-            return Table(Moments(value, error), means)
+            square = Moments(0.5 * l * l, np.abs(l) * error + EPS * l * l)
+            weighted = (self.q * of for of in (square.value, square.error + 2.0 * EPS * l * l))
+            return Table(square, Moments(*(of.sum(axis=1) for of in weighted)))
         x, missed_error = np.expm1(-l), 4.0 * EPS * self.missed
         if function.name == "ratio":
-            value = Moments(x, (1.0 + x) * error + 2.0 * EPS * np.abs(x))
-            return Table(value, Moments(-self.missed, missed_error))
+            ratio = Moments(x, (1.0 + x) * error + 2.0 * EPS * np.abs(x))
+            return Table(ratio, Moments(-self.missed, missed_error))
         _, slope, rest = function
         k, of_ratio = phi(-l), rest * x if rest else np.zeros_like(x)
         close, far = np.abs(k) + np.abs(slope * x), np.abs(l) + np.abs(of_ratio)
-        value = Moments(
+        k3 = Moments(
             np.where(close < far, k - slope * x, l + of_ratio),
             np.abs(slope - of_ratio) * error + 4.0 * EPS * np.minimum(close, far),
         )
-        means = kl.value - rest * self.missed
-        return Table(
-            value, Moments(means, kl.error + abs(rest) * missed_error + EPS * np.abs(means))
-        )
+        # The means of k3 itself, as sums of positive terms; q r is computed as p where r is large.
+        tilted, deep = np.exp(self.log_q - l), l < _DEEP
+        gap = np.where(deep, tilted + self.q * (l - 1.0), self.q * k)
+        gap_error = np.where(deep, tilted, self.q * np.abs(x)) * error + 8.0 * EPS * gap
+        means = gap.sum(axis=1) + slope * self.missed
+        missed_error = abs(slope) * missed_error + 2.0 * EPS * np.abs(means)
+        return Table(k3, Moments(means, gap_error.sum(axis=1) + missed_error))
 
 
 def log_mean(
@@ -131,6 +137,8 @@ def log_mean(
             new += excess
         above = new[:, 0].copy() if near else up - 1.0
         new[:, 0] = up
+        if not up.max() > 0.0:  # every weight underflows
+            return np.full(series.size, math.nan)
         if not up[reference] > 0.5 * up.max():
             reference = int(np.argmax(up))
         base, lead = new[reference].copy(), float(above[reference])
@@ -144,10 +152,13 @@ def log_mean(
         if not near:
             x[:, 0] -= 1.0
         new[:, 0] = above
-        moved = np.abs(divided - x).max(axis=0)
+        # States may differ by orders of magnitude, so each is compared with itself.
+        moved = (np.abs(divided - x) / u[:, None]).max(axis=0)
         x = divided
-        size = np.maximum(np.abs(x).max(axis=0), np.abs(new).max(axis=0) / base[0])
-        if not (moved > _SETTLED * size).any():
+        size = np.maximum(np.abs(x) / u[:, None], np.abs(new) / up[:, None]).max(axis=0)
+        if not near:
+            size[0] = 1.0
+        if (moved <= _SETTLED * size).all():
             total += (steps - 1 - step) * share
             break
     base, lead = start @ x, float(start @ x[:, 0])
@@ -167,10 +178,12 @@ class ChainLaw(Law):
     def __init__(self, transitions: Transitions, steps: int) -> None:
         self._of, self._steps = transitions, steps
         self._series: dict[float, Vector] = {}
-        self._parts = Moments(np.zeros(1), np.zeros(1))
+        self._sums: dict[tuple[tuple[Function, ...], int], Moments] = {}
         self.kl, self.kl_error = self.sums((ELL,), False, 1).at(1)
+        self._kept = 1.0  # E r
         if transitions.missed.any():
-            self.missed_mass = -math.expm1(self.log_mgf((-1.0, -1.0)))
+            log_kept = self.log_mgf((-1.0, -1.0))
+            self.missed_mass, self._kept = -math.expm1(log_kept), math.exp(log_kept)
 
     def is_finite(self, tilt: Tilt, order: int = 0) -> bool:
         return True
@@ -192,11 +205,9 @@ class ChainLaw(Law):
         return value - self.kl if i == 1 else value
 
     def parts(self, order: int) -> Moments:
-        if len(self._parts.value) <= order:
-            self._parts = self.sums((ELL,), False, order)
         out = Moments(*np.zeros((2, order + 1, order + 1)))
-        for whole, of in zip(out, self._parts, strict=True):
-            whole[2:, 0] = of[2 : order + 1]
+        for whole, of in zip(out, self.sums((ELL,), False, order), strict=True):
+            whole[2:, 0] = of[2:]
         return out
 
     def factor_moments(
@@ -207,26 +218,31 @@ class ChainLaw(Law):
     def sums(self, functions: Sequence[Function], paired: bool, order: int = 4) -> Moments:
         if paired:
             raise ValueError("a policy has no antithetic pairs")
-        tables = [self._of.table(function) for function in functions]
-        return token_sums(self._of.q, self._of.start, tables, self._steps, order)
+        key, of = (tuple(functions), order), self._of
+        if key not in self._sums:
+            tables = [of.table(function) for function in functions]
+            self._sums[key] = token_sums(of.q, of.start, tables, self._steps, order)
+        return Moments(*(x.copy() for x in self._sums[key]))
 
     def block(self, paired: bool, order: int = 4, slope: float = 0.0, rest: float = 1.0) -> Moments:
         if paired:
             raise ValueError("a policy has no antithetic pairs")
         found, of = self._tilted_block(order, rest), self._of
         target = _TILTED_ERROR
-        if self._steps * of.q.size > _LARGE:
+        if of.q.size > _LARGE:
             target = _TILTED_ERROR_OF_LARGE
         coarse = [n for n in range(2, order + 1) if _is_coarse(found, n, target)]
         if not coarse:
             return found
-        slope, rest = slope + rest * self.missed_mass, rest * (1.0 - self.missed_mass)
+        kept = self._kept
+        slope, rest = slope + rest * self.missed_mass, rest * kept
         steps = Steps(of.q, of.log_q, of.ell, of.ell_error, of.missed)
         value, error = token_products(steps, of.start, self._steps, max(coarse), slope, rest)
         # There R is r over its mean, less 1.
-        scale = (1.0 - self.missed_mass) ** np.arange(len(value))[:, None]
+        scale = kept ** np.arange(len(value))[:, None]
         some = (slice(len(value)),) * 2
-        better = scale * error < found.error[some]
+        better = np.add.outer(*(np.arange(len(value)),) * 2) <= max(coarse)
+        better &= scale * error < found.error[some]
         found.value[some] = np.where(better, scale * value, found.value[some])
         found.error[some] = np.where(better, scale * error, found.error[some])
         return found
@@ -238,26 +254,27 @@ class ChainLaw(Law):
         With y = l - KL + rest R these are polynomials in r times l - KL. Where q is near p their
         terms nearly cancel.
         """
-        of, mean = self._of, 1.0 - self.missed_mass
+        of, mean = self._of, self._kept
         f, f_error = np.zeros((2, order + 1, order + 1))  # of r^m (l - KL)^j
-        for m in range(order + 1):
-            log, *kappa = self._tilted(-m, 4) * [1.0, 1.0, 2.0, 6.0, 24.0]
-            log_error, first_error = 8.0 * EPS * (1.0 + abs(log)), 0.0
-            if m:
-                first_error = 8.0 * EPS * (abs(kappa[0]) + self.kl)
-                kappa[0] -= self.kl
-                weight = np.exp(of.log_q - m * (of.ell - of.ell.min(axis=1, keepdims=True)))
-                moved = (weight * of.ell_error).sum(axis=1) / weight.sum(axis=1)
-                log_error += m * self._steps * float(moved.max())
-                first_error += (1.0 + m) * self._steps * float(moved.max())
-            else:
-                log, kappa[0] = 0.0, 0.0
-            plain, absolute = _moments(kappa), _moments(np.abs(kappa))
+        f[0], f_error[0] = joint.central_moments(self.ell(order), 1)
+        q_error = probability_error(of.q)
+        for m in range(1, order + 1):
+            log, *kappa = self._tilted(-m) * [1.0, 1.0, 2.0, 6.0, 24.0]
+            # How far rounding moves log E r^m and the mean of l, by the errors of every token.
+            weight = np.exp(of.log_q - m * (of.ell - of.ell.min(axis=1, keepdims=True)))
+            moved = m * of.ell_error + np.where(of.q > 0, q_error / of.q, 0.0)
+            of_row = (weight * moved).sum(axis=1) / weight.sum(axis=1)
+            log_error = self._steps * float(of_row.max())
+            mean_error = 8.0 * EPS * (abs(kappa[0]) + self.kl) + 2.0 * log_error
+            log_error += 8.0 * EPS * (1.0 + abs(log))
+            size = np.exp(log)
+            absolute = _moments([abs(kappa[0]) + self.kl, *np.abs(kappa[1:])])
+            plain = _moments([kappa[0] - self.kl, *kappa[1:]])
             for j in range(order - m + 1):
-                f[m, j] = math.exp(log) * plain[j] if log < 709.0 else math.inf
-                moved_by_first = j * absolute[j - 1] * first_error if j else 0.0
-                f_error[m, j] = (log_error + 8.0 * EPS * j) * absolute[j] + moved_by_first
-                f_error[m, j] *= math.exp(log) if log < 709.0 else math.inf
+                f[m, j] = size * plain[j]
+                f_error[m, j] = size * (log_error + 8.0 * EPS * j) * absolute[j]
+                if j:
+                    f_error[m, j] += size * j * absolute[j - 1] * mean_error
         value, error = np.zeros((2, order + 1, order + 1))
         for i, j in joint.indices(2, order):
             if i + j < 2:
@@ -270,7 +287,7 @@ class ChainLaw(Law):
         value[0, 0], error[0, 0] = 1.0, 0.0
         return settled(value, error)
 
-    @np.errstate(over="ignore", invalid="ignore")
+    @np.errstate(over="ignore", invalid="ignore", divide="ignore")
     def _tilted(self, s: float, order: int = 4) -> Vector:
         """The Taylor coefficients of K at s, up to `order`; inf where one exceeds float64."""
         known = self._series.get(s)

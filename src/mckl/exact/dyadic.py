@@ -190,8 +190,8 @@ class Dyadic:
                 tables.append(_merged(tables[-1]))
             sums, bounds = zip(*map(_cumulants, tables), strict=True)
             scales = [float(table.shape[-1]) ** _POWER for table in tables]
-            scaled = [of * scale for of, scale in zip(sums, scales, strict=True)]
-            self._few_strata[level] = np.stack(scaled), bounds[0] * scales[0]
+            all_scaled = np.stack([s * scale for s, scale in zip(sums, scales, strict=True)])
+            self._few_strata[level] = all_scaled, bounds[0] * scales[0]
         # Polynomials in t = (128 / strata)^2 through the sums at t = 1, 4, 16 and, of degree 3, 64.
         scaled, bound = self._few_strata[level]
         t = (_MANY / strata) ** 2

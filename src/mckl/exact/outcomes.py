@@ -33,6 +33,8 @@ class Outcomes(NamedTuple):
     q_error     bounds on the weights' relative errors
     ell         l_i, shape (outcomes,)
     ell_error   bounds on its absolute errors
+    away        l_i - E l_i, which may have more digits than the two
+    away_error  bounds on its absolute errors
     k3          each factor's E k3_i with a bound, shapes (factors,)
     missed      p's probability of the values that q never takes, with a bound, shapes (factors,)
     coarse      the weights of a rule with half of the outcomes, relative to those of `log_q`; None
@@ -46,6 +48,8 @@ class Outcomes(NamedTuple):
     q_error: Vector
     ell: Vector
     ell_error: Vector
+    away: Vector
+    away_error: Vector
     k3: Moments
     missed: Moments
     coarse: Vector | None = None
@@ -81,6 +85,7 @@ class Outcomes(NamedTuple):
         for axis, value in enumerate(values):
             first = tuple(int(k == axis) for k in range(len(functions)))
             out.value[first], out.error[first] = value.mean
+        varies = [self.totals(np.abs(v.less_mean) + v.error) > 0.0 for v in values]
         ratios = [function.name in WITH_RATIO for function in functions]
         for index in joint.indices(len(functions), order):
             if sum(index) < 2:
@@ -92,7 +97,9 @@ class Outcomes(NamedTuple):
                 if i:
                     terms = terms * value.less_mean**i
                     most = most * (np.abs(value.less_mean) + value.error) ** i
-            out.value[index], out.error[index] = self._sum(terms, most)
+            total, error = self._sum(terms, most)
+            every = np.all([of for i, of in zip(index, varies, strict=True) if i], axis=0)
+            out.value[index], out.error[index] = total, error + np.where(every, _TINY, 0.0)
             if self.powers is not None:
                 out.value[index][self.powers < power] = math.nan
         return settled(out.value, out.error)
@@ -101,7 +108,7 @@ class Outcomes(NamedTuple):
         """The sums of the terms, whose sizes with their errors are `most`, and bounds."""
         count = np.diff(self.starts, append=self.ell.size)
         total, largest = self.totals(terms), self.totals(most)
-        error = self.totals(most - np.abs(terms)) + (8.0 + np.log2(count)) * EPS * largest + _TINY
+        error = self.totals(most - np.abs(terms)) + (8.0 + np.log2(count)) * EPS * largest
         if self.coarse is not None:
             error = error + np.abs(self.totals(terms * self.coarse) - total)
         return total, error
@@ -116,58 +123,64 @@ class Outcomes(NamedTuple):
 
     def _value(self, function: Function, large: NDArray[np.bool_]) -> _Value:
         """A function at the outcomes, less its mean."""
-        ell, ell_error, zero = self.ell, self.ell_error, np.zeros_like(self.kl.value)
-        kl, kl_error = self.each(self.kl.value), self.each(self.kl.error)
+        away, error = self.away, self.away_error
         if function.name == "ell":
-            away = ell - kl
-            return _Value(away, ell_error + kl_error + EPS * np.abs(away), self.kl)
-        if function.name == "half_square":
-            value = 0.5 * ell * ell
-            error = (np.abs(ell) + ell_error) * ell_error + 2.0 * EPS * value
-            weight = np.exp(self.log_q)
-            mean = self._sum(weight * value, weight * (1.0 + self.q_error) * (value + error))
-            error = error + self.each(mean[1]) + EPS * self.each(mean[0])
-            return _Value(value - self.each(mean[0]), error, Moments(*mean))
+            return _Value(away, error, self.kl)
+        if function.name == "half_square":  # the mean is half of KL^2 + Var l
+            kl, weight = self.kl, np.exp(self.log_q)
+            square, of_square = away * away, (2.0 * np.abs(away) + error) * error
+            most = weight * (1.0 + self.q_error) * (square + of_square + EPS * square)
+            variance, of_variance = self._sum(weight * square, most)
+            mean = 0.5 * (kl.value**2 + variance)
+            mean_error = kl.value * kl.error + 0.5 * of_variance + 2.0 * EPS * mean
+            its_kl, its_variance = self.each(kl.value), self.each(variance)
+            size = 0.5 * (square + its_variance) + its_kl * np.abs(away)
+            error = 0.5 * (of_square + self.each(of_variance)) + its_kl * error
+            error = error + self.each(kl.error) * np.abs(away) + 3.0 * EPS * size
+            value = 0.5 * (square - its_variance) + its_kl * away
+            return _Value(value, error, Moments(mean, mean_error))
         if function.name == "ratio":
-            mean = Moments(-self.missed.value, self.missed.error)
-            return self._with_ratio(large, 0.0, 0.0, 1.0, mean)
+            of_ratio = Moments(-self.missed.value, self.missed.error)
+            return self._with_ratio(large, 0.0, 0.0, 1.0, of_ratio)
         if function.name == "k3":
-            value = self.k3.value + function.slope * self.missed.value
-            error = self.k3.error + np.abs(function.slope) * self.missed.error
-            mean = Moments(value, error + 2.0 * EPS * (self.k3.value + np.abs(value)))
-            return self._with_ratio(large, 1.0, function.slope, function.rest, mean)
+            center = self.k3.value + function.slope * self.missed.value
+            center_error = self.k3.error + np.abs(function.slope) * self.missed.error
+            center_error = center_error + 2.0 * EPS * (self.k3.value + np.abs(center))
+            of_k3 = Moments(center, center_error)
+            return self._with_ratio(large, 1.0, function.slope, function.rest, of_k3)
         # Without a mirror image r has no odd part; and given the past, a factor's KL is constant.
-        return _Value(
-            0.0 * ell, 0.0 * ell, self.kl if function.name == "rb" else Moments(zero, zero)
-        )
+        zero, none = np.zeros_like(away), np.zeros_like(self.kl.value)
+        return _Value(zero, zero, self.kl if function.name == "rb" else Moments(none, none))
 
     def _with_ratio(
         self, large: NDArray[np.bool_], ells: float, slope: float, rest: float, mean: Moments
     ) -> _Value:
         """The function ells * l + rest (r - 1), for ells = 1 also as k3 - slope (r - 1).
 
-        Of these ways, which differ in rounding alone, that with the smaller terms is taken.
+        Of these ways, which differ in rounding alone, that with the smaller bound is taken.
         """
         small = np.where(large, 0.0, self.ell)
         over = np.exp(np.where(large, self.ell, 0.0))
         r = np.where(large, 1.0, np.exp(-small))
         x = np.where(large, 1.0 - over, np.expm1(-small))  # r - 1
-        missed, kl = over * self.each(self.missed.value), over * self.each(self.kl.value)
-        ell = over * self.ell
-        value = ells * (ell - kl) + rest * (x + missed)
-        size = ells * (np.abs(ell - kl) + kl) + np.abs(rest) * (np.abs(x) + missed)
+        missed, missed_error = (over * self.each(of) for of in self.missed)
+        away, ell = ells * over * self.away, over * self.ell
+        value = away + rest * (x + missed)
+        # An error e of l is one of r (e^e - 1) of r.
+        of_r = np.abs(rest) * r * self.ell_error
+        error = ells * over * self.away_error + of_r * (1.0 + self.ell_error)
+        size = np.abs(away) + np.abs(rest) * (np.abs(x) + missed)
+        error += np.abs(rest) * missed_error + 4.0 * EPS * size
         if ells:
             curved, center = np.where(large, x + ell, phi(-small)), over * self.each(mean.value)
             # phi's own error is that of twice its size; where r is large, it is a sum of two terms.
-            size_of_curved = 2.0 * curved + np.abs(slope * x) + np.abs(center)
-            size_of_curved += np.where(large, 1.0 - ell, 0.0)
-            better = size_of_curved < size
-            value = np.where(better, curved - center - slope * x, value)
-            size = np.where(better, size_of_curved, size)
-        error = (
-            np.abs(ells * over - rest * r) + np.abs(rest) * r * self.ell_error
-        ) * self.ell_error
-        return _Value(value, error + over * self.each(mean.error) + 4.0 * EPS * size, mean)
+            size = 2.0 * curved + np.abs(slope * x) + np.abs(center)
+            size += np.where(large, 1.0 - ell, 0.0)
+            steepness = np.abs(over - rest * r) + of_r
+            less = steepness * self.ell_error + over * self.each(mean.error) + 4.0 * EPS * size
+            value = np.where(less < error, curved - center - slope * x, value)
+            error = np.minimum(less, error)
+        return _Value(value, error, mean)
 
 
 class _Value(NamedTuple):

@@ -21,17 +21,24 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 
 from mckl.arrays import Vector
 from mckl.exact import joint
 from mckl.exact.moments import EPS, Moments, settled
 from mckl.exact.phi import phi
+from mckl.exact.token_sums import probability_error
 
-_SETTLED = 4.0 * EPS  # the largest relative change in a step that is ignored
+_SETTLED = 8.0 * EPS  # the largest relative change in a step that is ignored
+_SHAPE_SETTLED = 64.0 * EPS
+_MANY = 256  # more tokens than this are worth a try to shorten the recursion,
+_TOKENS_PER_TRY = 8  # which takes one token more for each so many
+_MOST_APART = 1e3  # how much moments may differ between states, or digits are lost
 _LARGE = -50.0  # where l is below this, q r is computed as p, since r may overflow
 _ROUNDING = 4.0 * EPS  # a bound on what the rounding of a token adds to a moment, relative to it
 
@@ -96,35 +103,99 @@ def _products(
     steps: Steps, start: Vector, tokens: int, order: int, slope: float, rest: float
 ) -> Moments:
     moments, terms = _terms(order)
-    times = sum(rest**power * of for power, of in enumerate(terms))
-    states = start.size
-    known = np.zeros((len(moments), states))
+    times = np.asarray(sum(rest**power * of for power, of in enumerate(terms)))
+    known = np.zeros((len(moments), start.size))
     known[0] = 1.0
     reference = int(np.argmax(start @ steps.q))
-    after, token, fixed = _After(*np.zeros((3, states))), None, False
+    after, left, fixed = _After(*np.zeros((3, start.size))), tokens, False
     x_error, e_error = np.zeros((2, order + 1))
-    for _ in range(tokens):
-        if not fixed:
-            token, new = _token(steps, after, order, slope, rest)
-            away = new._replace(
-                log_kept=new.log_kept - new.log_kept[reference],
-                mean=new.mean - new.mean[reference],
-            )
-            fixed = not any(
-                np.abs(a - b).max() > _SETTLED * np.abs(a).max()
-                for a, b in zip(away[:2], after[:2], strict=True)
-            )
-            after = away
-        known = np.tensordot(times, token.powers @ known.T, ((1, 2), (0, 2)))
-        x_error, e_error = x_error + token.x_error, e_error + token.e_error
-    first = Steps(start[None], np.log(start)[None], *np.zeros((2, 1, states)), np.zeros(1))
+    while left and not fixed:
+        token, new = _token(steps, after, order, slope, rest)
+        shares = (new.log_kept[reference], new.mean[reference])
+        fixed = all(
+            np.abs(now - share - last).max() <= _SETTLED * np.abs(now).max()
+            for now, share, last in zip(new[:2], shares, after[:2], strict=True)
+        )
+        after = _After(new.log_kept - shares[0], new.mean - shares[1], new.mean_error)
+        count = left if fixed else 1
+        known = _repeated(moments, times, token.powers, known, count, reference)
+        x_error, e_error = x_error + count * token.x_error, e_error + count * token.e_error
+        left -= count
+    kept = [_cancelled(moments, steps.q, steps.ell, known, rest, n) for n in range(order + 1)]
+    row = start[None]
+    first = Steps(row, np.log(row), np.zeros_like(row), np.zeros_like(row), np.zeros(1))
     token, _ = _token(first, after, order, slope, rest)
-    known = np.tensordot(times, token.powers @ known.T, ((1, 2), (0, 2)))
+    known = _step(times, token.powers, known[..., None])[:, 0, 0]
     value = np.zeros((order + 1, order + 1))
-    for m, of in zip(moments, known[:, 0], strict=True):
-        value[m] = of
+    value[tuple(np.transpose(moments))] = known
     x_error, e_error = x_error + token.x_error, e_error + token.e_error
-    return settled(value, _bounds(value, x_error, e_error, tokens + 1, rest))
+    return settled(value, _bounds(value, x_error, e_error, (tokens + 1) * np.array(kept), rest))
+
+
+def _step(times: Vector, powers: Vector, known: Vector) -> Vector:
+    """The moments before a token, from those after it, both of shape (moments, states, columns)."""
+    moments, states, columns = known.shape
+    flat = np.moveaxis(known, 1, 0).reshape(states, -1)
+    terms = (powers @ flat).reshape(*powers.shape[:2], moments, columns)
+    return np.tensordot(times, terms, ((1, 2), (0, 2)))
+
+
+def _repeated(
+    moments: Sequence[joint.Index],
+    times: Vector,
+    powers: Vector,
+    known: Vector,
+    tokens: int,
+    reference: int,
+) -> Vector:
+    """The moments before so many equal tokens, from those after them, shape (moments, states)."""
+    if tokens > _MANY:
+        known, tokens = _shortened(moments, times, powers, known, tokens, reference)
+    for _ in range(tokens):
+        known = _step(times, powers, known[..., None])[..., 0]
+    return known
+
+
+def _shortened(
+    moments: Sequence[joint.Index],
+    times: Vector,
+    powers: Vector,
+    known: Vector,
+    tokens: int,
+    reference: int,
+) -> tuple[Vector, int]:
+    """The moments before some of so many equal tokens, or before all, and how many are left.
+
+    A token is a linear map of the moments after all states. It is found as a small matrix: let
+    `shape` be the moments after each state as a linear function of those after the reference state.
+    Once a token no longer changes it, each remaining token multiplies the reference's moments by
+    one matrix. This needs moments of one size after all states.
+    """
+    count = len(times)
+    of_r, of_y = np.transpose(moments)  # the powers of R and y; moments 1 and 3 are R^2 and y^2
+    shape = np.repeat(np.eye(count)[:, None], known.shape[1], axis=1)
+    at = known[:, reference]  # known is shape @ at + apart
+    apart = known - at[:, None]
+    for n in range(tries := tokens // _TOKENS_PER_TRY):
+        squares = (shape @ at + apart)[[1, 3]]
+        if not (squares.max(axis=1) < _MOST_APART * squares.min(axis=1)).all():
+            return shape @ at + apart, tokens - n
+        new = _step(times, powers, np.concatenate((shape, apart[..., None]), axis=2))
+        matrix, added = new[:, reference, :count], new[:, reference, count]
+        if not np.isfinite(new).all():
+            return np.full(known.shape, math.nan), 0
+        last = shape
+        # The matrix is a triangle in the order of the moments, and its diagonal is positive.
+        shape = scipy.linalg.solve_triangular(
+            matrix, new[..., :count].reshape(-1, count).T, trans="T", lower=True
+        ).T.reshape(shape.shape)
+        apart, at = new[..., count] - shape @ added, matrix @ at + added
+        # What is left to change, as a share of moments of the usual size.
+        size = np.maximum(np.abs(at), at[1] ** (0.5 * of_r) * at[3] ** (0.5 * of_y))
+        moved = np.abs(shape - last).max(axis=1) @ size + np.abs(apart).max(axis=1)
+        if (moved <= _SHAPE_SETTLED * size).all():
+            return shape @ (np.linalg.matrix_power(matrix, tokens - 1 - n) @ at), 0
+    return shape @ at + apart, tokens - tries
 
 
 def _token(
@@ -150,10 +221,11 @@ def _token(
     mean = own + of.q @ after.mean
     mean_error = 8.0 * EPS * own + of.q @ (after.mean_error + 4.0 * EPS * np.abs(after.mean))
     e = y + (after.mean - mean[:, None])
-    x_error = (1.0 + x) * ell_error + EPS * np.abs(x)
+    relative = np.where(taken, probability_error(of.q) / of.q, 0.0)
+    x_error = (1.0 + x) * ell_error + (EPS + 0.5 * relative) * np.abs(x)
     e_error = np.abs(slope - of_ratio) * ell_error + 2.0 * EPS * np.minimum(close, far)
     e_error += EPS * (np.abs(after.mean) + np.abs(mean)[:, None])
-    e_error += after.mean_error + mean_error[:, None]
+    e_error += 0.5 * relative * np.abs(e) + after.mean_error + mean_error[:, None]
     powers: dict[joint.Index, Vector] = {(0, 0): of.q}
     for i, j in joint.indices(2, order):
         if i:
@@ -170,10 +242,13 @@ def _norm(q: Vector, error: Vector, n: int) -> float:
     most = float(error.max())
     if n < 2 or not most:
         return 0.0
-    return most * float((q * (error / most) ** n).sum(axis=1).max()) ** (1.0 / n)
+    share = (q * (error / most) ** n).sum(axis=1).max()
+    return most * math.pow(share, 1.0 / n)
 
 
-def _bounds(value: Vector, x_error: Vector, e_error: Vector, tokens: int, rest: float) -> Vector:
+def _bounds(
+    value: Vector, x_error: Vector, e_error: Vector, rounded: Vector, rest: float
+) -> Vector:
     """Bounds on the errors of the moments E R^i y^j, by Hoelder's inequality.
 
     With the norms |R| and |y| of order i + j, a moment is at most |R|^i |y|^j. The errors of x and
@@ -188,7 +263,7 @@ def _bounds(value: Vector, x_error: Vector, e_error: Vector, tokens: int, rest: 
         r, y = size(value[:, 0], n), size(value[0], n)
         r_moved = (1.0 + r) * x_error[n]
         y_moved = e_error[n] + 2.0 * abs(rest) * r * r_moved
-        out[i, j] = _ROUNDING * tokens * r**i * y**j
+        out[i, j] = _ROUNDING * rounded[n] * r**i * y**j
         if i:
             out[i, j] += i * r ** (i - 1) * y**j * r_moved
         if j:
@@ -196,13 +271,31 @@ def _bounds(value: Vector, x_error: Vector, e_error: Vector, tokens: int, rest: 
     return out
 
 
+def _cancelled(
+    moments: Sequence[joint.Index], q: Vector, ell: Vector, known: Vector, rest: float, n: int
+) -> float:
+    """How much larger the terms of moments of order n are than the moments, after any state.
+
+    It is large where r is small for a token after which R is large.
+    """
+    if n % 2:  # as for the next order, if that is known
+        n = n + 1 if n < sum(moments[-1]) else n - 1
+    if n < 2:
+        return 1.0
+    x = np.abs(np.expm1(-ell))
+    r, y = (known[moments.index(of)] for of in ((n, 0), (0, n)))
+    of_r = (q * (1.0 + x) ** n) @ r
+    of_y = q @ y + (q * (abs(rest) * x) ** n) @ r
+    return float(np.nanmax(np.concatenate(([1.0], of_r / r, of_y / y))))
+
+
 def size(moments: Vector, n: int) -> float:
-    """(E |X|^n)^(1/n) from the moments of X, or a little more, as a scale for moments of order n."""
+    """(E |X|^n)^(1/n) from the moments of X, or a little more."""
     if n % 2 == 0:
-        return float(abs(moments[n])) ** (1.0 / n)
+        return float(np.abs(moments[n]) ** (1.0 / n))
     if len(moments) > n + 1:  # by the inequality of Cauchy and Schwarz
-        return float(abs(moments[n - 1]) * abs(moments[n + 1])) ** (0.5 / n)
-    return max(float(abs(moments[n])) ** (1.0 / n), size(moments, n - 1))
+        return float(np.prod(np.abs(moments[[n - 1, n + 1]]) ** (0.5 / n)))
+    return max(float(np.abs(moments[n]) ** (1.0 / n)), size(moments, n - 1))
 
 
 @lru_cache(maxsize=8)
@@ -213,7 +306,8 @@ def _terms(order: int) -> tuple[list[joint.Index], list[Vector]]:
     (x, e) and the moment k of the tokens after it.
     """
     powers = list(joint.indices(2, order))
-    moments = [m for m in powers if sum(m) != 1]
+    # No moment depends on one that follows it.
+    moments = sorted((m for m in powers if sum(m) != 1), key=lambda m: (sum(m), m[1]))
     out = np.zeros((order + 1, len(moments), len(powers), len(moments)))
     # The terms of R and of y: powers of x, e, R', y' and 1 - slope.
     rules = (

@@ -16,14 +16,29 @@ from mckl.families.scores import Scores
 
 
 class Integrals(NamedTuple):
-    """KL(q||p) in nats and the variance of l in nats squared, integrated from their definitions.
+    """Moments of l = log q - log p and of r = p / q, integrated from their definitions.
 
     The integrals use the two log densities and the law of q alone, so that they are a check on the
     formulas of the family's `Law`. NaN where a family has no such integral.
+
+    kl, log_ratio_variance  mean and variance of l under q, in nats and nats squared
+    third, fourth           its third and fourth cumulant
+    chi_square              E_q r^2 - 1
     """
 
     kl: float
     log_ratio_variance: float
+    third: float = math.nan
+    fourth: float = math.nan
+    chi_square: float = math.nan
+
+    @property
+    def shape(self) -> tuple[float, float]:
+        """The skewness and the excess kurtosis of l; NaN where its variance is 0."""
+        variance = self.log_ratio_variance
+        if not variance > 0.0:
+            return math.nan, math.nan
+        return self.third / variance / math.sqrt(variance), self.fourth / variance / variance
 
 
 class Pair(ABC):

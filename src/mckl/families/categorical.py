@@ -21,12 +21,13 @@ from mckl.arrays import Vector
 from mckl.draw.alias import Alias, alias_tables
 from mckl.draw.distribution import Distribution
 from mckl.exact import joint
+from mckl.exact.integrands import log_quotient
 from mckl.exact.moments import EPS, Moments
 from mckl.exact.outcomes import Outcomes
 from mckl.exact.phi import phi
-from mckl.families.base import Family, Side
+from mckl.families.base import Family, Integrals, Side
 from mckl.families.categorical_scores import CategoricalScores
-from mckl.families.exponential import Exponential, ExponentialPair, log_quotient, text_of
+from mckl.families.exponential import Exponential, ExponentialPair, text_of
 from mckl.families.parameters import check_names, numbers, shown_briefly
 
 _ADD_UP = 1e-6  # how far the sum of probabilities may be from 1
@@ -38,8 +39,9 @@ class _Line:
     def __init__(self, log_q: Vector, d: Vector, log_mass: float) -> None:
         self._log_q, self._d, self.log_mass = log_q, d, log_mass
 
-    def derivatives(self, t: Vector, order: int) -> Moments:
-        """The cumulants of d under the weights q e^(t d), for every t."""
+    def derivatives(self, t: Vector, order: int, start: Vector | float = 0.0) -> Moments:
+        """The cumulants of d under the weights q e^(t d), for every start + t."""
+        t = start + t
         weight = scipy.special.softmax(self._log_q[:, None] + np.outer(self._d, t), axis=0)
         mean = self._d @ weight
         mean += ((self._d[:, None] - mean) * weight).sum(axis=0)
@@ -93,6 +95,17 @@ class Categorical(Exponential):
     def tensorflow(self) -> Distribution:
         return Distribution("Categorical", {"logits": self.logits})
 
+    def integrals(self, p: Categorical) -> Integrals:
+        """Sums over the categories that q can take."""
+        taken = self.probabilities > 0
+        q, p_of = (side.probabilities[taken].astype(np.longdouble) for side in (self, p))
+        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+            ell = np.log(q / p_of)
+            mean = q @ ell
+            m2, m3, m4 = (float(q @ (ell - mean) ** m) for m in (2, 3, 4))
+            chi_square = float(q @ (p_of / q) ** 2) - 1.0
+        return Integrals(float(mean), m2, m3, m4 - 3.0 * m2**2, chi_square)
+
     def line(self, p: Categorical) -> _Line:
         taken = self.taken
         # p's probability of what q cannot take is summed directly: 1 less the rest loses digits.
@@ -118,7 +131,7 @@ class Categorical(Exponential):
 
     def outcomes(self, p: Categorical) -> tuple[Outcomes, Vector]:
         """The categories that q can take; probabilities are as stored, over their exact sum."""
-        taken = self.logits > -np.inf
+        taken = self.taken
         (log_q, q_error), (log_p, p_error) = _logs(self), _logs(p)
         d, d_error = _differences(self, p)
         # From a category that both sides take, so that l = d less the log of p's mean of e^d.
@@ -138,8 +151,12 @@ class Categorical(Exponential):
         k3 = math.fsum(terms)
         k3_error = math.fsum(errors) + EPS * k3
         one = np.ones(1)
+        d, d_error = d[taken], d_error[taken]
+        share = q * (d_error + np.abs(d) * (error + EPS * math.log(4.0 * d.size)))
+        away = d - math.fsum(q * d)
+        away_error = d_error + math.fsum(share) + EPS * np.abs(away)
         return Outcomes(
-            np.zeros(1, dtype=np.intp), log_q[taken], error, ell, ell_error,
+            np.zeros(1, dtype=np.intp), log_q[taken], error, ell, ell_error, away, away_error,
             Moments(k3 * one, k3_error * one), Moments(missed * one, missed_error * one),
         ), one  # fmt: skip
 
@@ -195,7 +212,7 @@ def _logs(side: Categorical) -> tuple[Vector, Vector]:
 
 def _differences(q: Categorical, p: Categorical) -> tuple[Vector, Vector]:
     """log q - log p up to a constant, -inf where q = 0, and bounds on the errors."""
-    taken = q.logits > -np.inf
+    taken = q.taken
     d, error = np.full(taken.size, -np.inf), np.zeros(taken.size)
     if q.given is not None and p.given is not None:
         d[taken] = log_quotient(q.given[taken], p.given[taken])

@@ -18,9 +18,9 @@ from mckl.exact.moments import EPS
 from mckl.families.base import Family
 from mckl.families.independent import INDEPENDENT, Independent
 from mckl.families.mixture_ratio import Weighted, log_ratio, log_ratio_error
-from mckl.families.parameters import check_names, missing, numbers
+from mckl.families.parameters import check_names, missing, numbers, shown_briefly
 from mckl.families.univariate import Terms, Univariate
-from mckl.text import nearest
+from mckl.text import nearest, quoted
 
 _ADD_UP = 1e-9  # how far the sum of the weights may be from 1
 
@@ -213,7 +213,9 @@ def _side(given: Mapping[str, Any]) -> Independent:
         raise ValueError(f"mixture: weights add up to {total:.10g}, expected 1")
     components = given["components"]
     if not isinstance(components, Sequence) or isinstance(components, str):
-        raise ValueError(f"mixture: components {components!r}, expected a list of laws")
+        raise ValueError(
+            f"mixture: components {shown_briefly(components)}, expected a list of laws"
+        )
     if len(components) != weights.size:
         raise ValueError(
             f"mixture: {weights.size} weights for {len(components)} components, expected as many"
@@ -231,8 +233,9 @@ def _component(given: Any) -> Univariate:
     if not isinstance(given, Mapping):
         raise ValueError(f"mixture: component {given!r}, expected a law with its parameters")
     name = given.get("family", "normal")
-    if name not in INDEPENDENT:
-        raise ValueError(f"mixture: component of family '{name}': {nearest(name, INDEPENDENT)}")
+    if not isinstance(name, str) or name not in INDEPENDENT:
+        known = nearest(name, INDEPENDENT)
+        raise ValueError(f"mixture: component of family {quoted(name)}: {known}")
     side = INDEPENDENT[name].side({k: v for k, v in given.items() if k != "family"})
     if not isinstance(side, Independent) or len(side.laws) != 1:
         raise ValueError(f"mixture: component {given!r} has more than one dimension, expected one")

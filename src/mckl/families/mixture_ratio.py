@@ -20,8 +20,8 @@ from typing import NamedTuple
 import numpy as np
 
 from mckl.arrays import Vector
+from mckl.exact.integrands import log_quotient
 from mckl.exact.moments import EPS
-from mckl.families.gamma_function import log_quotient
 from mckl.families.univariate import Univariate
 
 

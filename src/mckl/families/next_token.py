@@ -102,7 +102,7 @@ def read_table(name: str, value: Any) -> NextToken:
     expected = "expected a square matrix of numbers, one row a token"
     try:
         table = np.array(value, dtype=np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ValueError(f"policy: {name} {shown_briefly(value)}, {expected}") from None
     if table.ndim != 2 or table.shape[0] != table.shape[1] or not table.size:
         shape = " x ".join(map(str, table.shape)) or "a number"

@@ -11,6 +11,7 @@ covariance matrices are such a pair in rotated coordinates.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
@@ -103,8 +104,8 @@ class Diagonal(_Normal):
     def integrals(self) -> base.Integrals:
         """Gauss-Hermite quadrature of the two log densities' difference in (z - mu_q) / sigma_q.
 
-        No closed form of an expectation is used. The integrand is a polynomial, for which the rule
-        is exact.
+        No closed form of a moment of l is used. The integrand is a polynomial, for which the rule
+        is exact. E r^2 is that of the textbooks.
         """
         vectors, copies = self.vectors, 1
         if all(v.strides == (0,) for v in vectors):  # views of one number: coordinates are equal
@@ -121,8 +122,17 @@ class Diagonal(_Normal):
             return np.asarray(0.5 * (y - x) * (y + x) - log_ratio)
 
         mean = sum(w * ell(x) for x, w in zip(nodes, weights, strict=True))
-        variance = sum(w * (ell(x) - mean) ** 2 for x, w in zip(nodes, weights, strict=True))
-        return base.Integrals(copies * float(np.sum(mean)), copies * float(np.sum(variance)))
+        m2, m3, m4 = (
+            np.asarray(sum(w * (ell(x) - mean) ** m for x, w in zip(nodes, weights, strict=True)))
+            for m in (2, 3, 4)
+        )
+        cumulants = (mean, m2, m3, m4 - 3.0 * m2**2)
+        apart = 2.0 * ratio**2 - 1.0
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            log_square = 2.0 * log_ratio - 0.5 * np.log(apart) + shift**2 / apart
+            chi_square = float(np.expm1(copies * np.sum(log_square)))
+        found = base.Integrals(*(copies * float(np.sum(x)) for x in cumulants))
+        return found._replace(chi_square=chi_square)
 
     def _coefficients(self) -> Coefficients:
         """The coefficients a = (rho^2 - 1) / 2 and b = sigma_q (mu_q - mu_p) / sigma_p^2.
@@ -166,18 +176,31 @@ class Correlated(_Normal):
         return [Factor(1, q, p)]
 
     def integrals(self) -> base.Integrals:
-        """KL and variance from traces and determinants, without the rotation.
+        """The textbook's traces and determinants, without the rotation.
 
         KL = (tr A - D - log det A + d^T Sigma_p^-1 d) / 2 with A = Sigma_p^-1 Sigma_q and
-        d = mu_q - mu_p; V = tr (A - I)^2 / 2 + d^T Sigma_p^-1 Sigma_q Sigma_p^-1 d.
+        d = mu_q - mu_p. With B = (A - I) / 2 the m-th cumulant of l is 2^(m-3) m! times
+        4 / m tr B^m + d^T Sigma_p^-1 Sigma_q B^(m-2) Sigma_p^-1 d, and
+        E r^2 = det A / sqrt(det(2 A - I)) exp(d^T (2 Sigma_q - Sigma_p)^-1 d).
         """
         a = np.linalg.solve(self.p_cov, self.q_cov)
         gap = self.q_mean - self.p_mean
         moved = np.linalg.solve(self.p_cov, gap)
         kl = 0.5 * (np.trace(a) - self.dimension - np.linalg.slogdet(a)[1] + gap @ moved)
-        less = a - np.eye(self.dimension)
-        variance = 0.5 * np.sum(less * less.T) + moved @ self.q_cov @ moved
-        return base.Integrals(float(kl), float(variance))
+        b, power, cumulants = 0.5 * (a - np.eye(self.dimension)), np.eye(self.dimension), []
+        for m in (2, 3, 4):
+            even = 4.0 / m * np.sum((power @ b) * b.T)
+            odd = moved @ self.q_cov @ power @ moved
+            cumulants.append(2.0 ** (m - 3) * math.factorial(m) * float(even + odd))
+            power = power @ b
+        apart, chi_square = 2.0 * self.q_cov - self.p_cov, math.nan
+        if np.linalg.eigvalsh(apart).min() > 0.0:
+            log_square = (
+                np.linalg.slogdet(a)[1] - 0.5 * np.linalg.slogdet(2.0 * a - np.eye(len(a)))[1]
+            )
+            with np.errstate(over="ignore"):
+                chi_square = float(np.expm1(log_square + gap @ np.linalg.solve(apart, gap)))
+        return base.Integrals(float(kl), *cumulants)._replace(chi_square=chi_square)
 
     @cached_property
     def _rotated(self) -> tuple[Coefficients, Errors]:
@@ -330,7 +353,7 @@ def _square(name: str, value: Any, mean: Vector) -> Vector:
     """A square matrix of finite numbers, a row for each mean; a number is a matrix of one row."""
     try:
         matrix = np.atleast_2d(np.asarray(value, dtype=np.float64))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ValueError(f"normal: {name}, expected rows of numbers of one length") from None
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or not matrix.size:
         raise ValueError(f"normal: {name} has shape {matrix.shape}, expected a square matrix")

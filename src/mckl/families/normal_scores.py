@@ -14,6 +14,7 @@ import math
 import numpy as np
 
 from mckl.arrays import Vector
+from mckl.exact.integrands import x_minus_log1p
 from mckl.families.quadratic_law import Coefficients, QuadraticLaw
 from mckl.families.scores import POWERS, SMALL, Draws, Rule, Scores, Weight, power_of
 
@@ -156,9 +157,9 @@ def _sums(of_mean: Vector, of_sd: Vector) -> Vector:
 
 
 def _own_log_mgf(a: Vector, b: Vector, kl: Vector, t: float) -> Vector:
-    one = np.ones(1)
-    each = (Coefficients(a[i : i + 1], b[i : i + 1], kl[i : i + 1], one) for i in range(a.size))
-    return np.array([QuadraticLaw(c).log_mgf((t, t)) for c in each])
+    """log E e^{t l_i} of each coordinate."""
+    x = -2.0 * a * t
+    return np.asarray(t * kl + 0.5 * (x_minus_log1p(x) + (t * b) ** 2 / (1.0 + x)))
 
 
 def _power(poly: list[float], power: int) -> Vector:

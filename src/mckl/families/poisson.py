@@ -17,12 +17,12 @@ import numpy as np
 
 from mckl.arrays import Vector
 from mckl.draw.distribution import Distribution
-from mckl.exact.integrands import k3, x_minus_log1p
+from mckl.exact.integrands import k3, log_quotient, x_minus_log1p
 from mckl.exact.moments import EPS, Moments
 from mckl.exact.outcomes import Outcomes
 from mckl.exact.phi import phi
-from mckl.families.base import Family, Side
-from mckl.families.exponential import Exponential, ExponentialPair, log_quotient, text_of
+from mckl.families.base import Family, Integrals, Side
+from mckl.families.exponential import Exponential, ExponentialPair, text_of
 from mckl.families.parameters import check_names, missing, numbers
 
 _MOST_RATE = 1e15  # counts above this are not exact in float64
@@ -40,10 +40,10 @@ class _Line:
     def __init__(self, rate: Vector, d: Vector) -> None:
         self._rate, self._d = rate, d
 
-    def derivatives(self, t: Vector, order: int) -> Moments:
+    def derivatives(self, t: Vector, order: int, start: Vector | float = 0.0) -> Moments:
         orders = np.arange(2.0, order + 1.0)[:, None]
         terms = self._d**orders * self._rate
-        exponents = np.outer(self._d, t)
+        exponents = np.outer(self._d, start + t)
         sizes = np.abs(terms) @ (np.exp(exponents) * (8.0 + order + 4.0 * np.abs(exponents)))
         return Moments(terms @ np.exp(exponents), EPS * sizes)
 
@@ -89,10 +89,10 @@ class Poisson(Exponential):
         log_q, q_error = _log_probability(n, np.repeat(rate, sizes))
         kl = _kl(rate, p_rate, d)
         ways = np.repeat(np.stack((*rows.T, kl.value)), sizes, axis=1)
-        zero = np.zeros(rate.size)
+        zero, away = np.zeros(rate.size), ways[2] * (n - ways[0])
         made = Outcomes(
             np.cumsum(sizes) - sizes, log_q + np.log(np.abs(step)), q_error + EPS,
-            *_log_ratio(n, *ways), kl, Moments(zero, zero),
+            *_log_ratio(n, *ways), away, 6.0 * EPS * np.abs(away), kl, Moments(zero, zero),
             # Every second count has twice the weight then, and the others none.
             coarse=np.where(np.abs(step) == 1.0, 1.0, np.where(step > 0.0, 2.0, 0.0)),
             powers=np.array([powers for _, _, powers in windows]),
@@ -103,6 +103,17 @@ class Poisson(Exponential):
         d = self.coefficients(p)
         # The constant is the factor's KL, rate (e^-d - 1 + d).
         return np.asarray(d * (draw - self.rate) + self.rate * k3(d))
+
+    def integrals(self, p: Poisson) -> Integrals:
+        """The textbook's sums over coordinates; for the KL in more digits, as its terms cancel."""
+        q_rate, p_rate = (side.rate.astype(np.longdouble) for side in (self, p))
+        d = np.log(q_rate / p_rate)
+        with np.errstate(over="ignore"):
+            chi_square = np.expm1(np.sum((p_rate - q_rate) ** 2 / q_rate).astype(float))
+        moments = (p_rate - q_rate + q_rate * d, *(q_rate * d**m for m in (2, 3, 4)))
+        return Integrals(*(float(np.sum(x)) for x in moments))._replace(
+            chi_square=float(chi_square)
+        )
 
     def coefficients(self, p: Poisson) -> Vector:
         return log_quotient(self.rate, p.rate)

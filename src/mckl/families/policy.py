@@ -120,7 +120,13 @@ class PolicyPair(Pair):
     def integrals(self) -> Integrals:
         if self.dimension * self.transitions.q.size > _MOST_DIRECT:
             return Integrals(math.nan, math.nan)
-        return Integrals(*direct(self.transitions, self.dimension))
+        of = self.transitions
+        with np.errstate(invalid="ignore", over="ignore"):
+            square = np.where(of.q > 0, of.q * np.exp(-2.0 * of.ell), 0.0)  # p^2 / q
+            weight = of.start
+            for _ in range(self.dimension):
+                weight = weight @ square
+        return Integrals(*direct(of, self.dimension), chi_square=float(weight.sum()) - 1.0)
 
     def per_token(self, name: str = "ell") -> PerToken:
         """The exact means of estimates that divide a sum over tokens by the sequence's length.
@@ -249,7 +255,7 @@ class Policy(Side):
 def _whole(name: str, value: Any, least: int, expected: str) -> int:
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = math.nan
     if isinstance(value, bool) or not (number.is_integer() and number >= least):
         raise ValueError(f"policy: {name} {shown_briefly(value)}, expected {expected}")

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from mckl.arrays import Vector
 from mckl.exact import joint
+from mckl.exact.integrands import x_minus_log1p
 from mckl.exact.moments import EPS, Function, Moments, settled
 from mckl.exact.phi import phi
 
@@ -35,9 +36,11 @@ _REACH = 14.0  # integrals end so many standard deviations from each mean
 _DENSEST = 4.0  # s in units of the smallest standard deviation
 _STEP, _SMALLEST_STEP = 0.04, 2e-4
 _NEAR = 0.4, 1.2  # up to these n |2a| and n |b|, coordinates share nodes and no r^n overflows
+_LARGEST = 720.0  # e^709.8 is the largest float64
 _CELLS = 2**15  # values of a function that are worked on at a time, so that arrays stay in cache
 
 _Rows = NDArray[np.intp]
+_Mask = NDArray[np.bool_]
 
 
 class Coordinates(NamedTuple):
@@ -68,7 +71,11 @@ def moments(c: Coordinates, functions: Sequence[Function], paired: bool, order: 
     n = np.arange(highest + 1.0)[:, None]
     precision, doubt = 1.0 + 2.0 * n * c.a, 2.0 * n * c.a_error
     infinite = (precision + doubt <= BORDER) & (n > 1.0)  # E r is finite for every pair
+    # The logarithm of E r^n; where E r^n overflows, the nodes need not find where its bulk lies.
+    log_mass = -n * c.kl + 0.5 * (x_minus_log1p(np.maximum(precision, BORDER) - 1.0)
+                                  + (n * c.b) ** 2 / np.maximum(precision, BORDER))  # fmt: skip
     known = (precision > BORDER) & (doubt <= 0.1 * precision)
+    known &= (log_mass < _LARGEST) | (n <= 1.0)
     near = (np.abs(2.0 * highest * c.a) <= _NEAR[0]) & (np.abs(highest * c.b) <= _NEAR[1])
     near &= known[-1]
 
@@ -84,15 +91,14 @@ def moments(c: Coordinates, functions: Sequence[Function], paired: bool, order: 
                     bad = _integrate(at, functions, powers, finite, value, error, rows)
                     rough.append(rows[bad])
                 todo, step = np.concatenate(rough), 0.5 * step
-    diverges = np.zeros(value.shape, dtype=bool)
     for index, power in powers.items():
         if sum(index) == 1:
             value[index], error[index] = _mean(functions[index.index(1)].name, c)
         elif sum(index) > 1 and not _is_odd(functions, index):
-            value[index] = np.where(known[power], value[index], math.nan)
-            diverges[index] = infinite[power]
+            one = np.where(known[power], value[index], math.nan)
+            value[index], error[index] = settled(one, error[index], infinite[power])
     value[(0,) * len(functions)] = 1.0
-    return settled(value, error, diverges)
+    return Moments(value, error)
 
 
 def _mean(name: str, c: Coordinates) -> tuple[Vector, Vector]:
@@ -117,7 +123,7 @@ class _Nodes(NamedTuple):
 
 
 def _pieces(
-    todo: _Rows, c: Coordinates, n: Vector, known: Vector, paired: bool, shared: bool, step: float
+    todo: _Rows, c: Coordinates, n: Vector, known: _Mask, paired: bool, shared: bool, step: float
 ) -> Iterator[tuple[_Rows, _Nodes]]:
     """The rows in pieces that need about as many nodes, with these nodes."""
     known = known[:, todo]
@@ -150,14 +156,17 @@ def _nodes(
     """So many nodes on each side of the middle; on one side for pairs, whose functions are even."""
     k = np.arange(0 if paired else -count, count + 1)
     v = np.multiply.outer(k, step)
-    cosh = np.cosh(v)
+    cosh, sinh = np.cosh(v), np.abs(np.sinh(v))
     root = np.sqrt(s * s + (half / cosh) ** 2)
-    g = middle + np.sinh(v) * root
+    g = sinh * root
+    if not paired:  # as an end plus the distance from it, so that no digit is lost near 0
+        beyond = (s * sinh - half / cosh) * (s * sinh + half / cosh) / (g + half + 1e-300)
+        g = np.where(v < 0.0, middle - half - beyond, middle + half + beyond)
     slope = (s * s * cosh + half * half / cosh**3) / root
     log_weight = np.log(step * slope / math.sqrt(2.0 * math.pi)) - 0.5 * g * g
     if paired:
         log_weight[1:] += math.log(2.0)
-    return _Nodes(g, log_weight, 1.0 - 2.0 * (k % 2))
+    return _Nodes(g, log_weight, np.where(k % 2, -1.0, 1.0))
 
 
 class _Points:
@@ -176,7 +185,7 @@ class _Points:
         )
         self.central = (square - 1.0) * c.a
         self.odd, self.odd_error = size * np.abs(c.b), size * b_error
-        linear, linear_error = 0.0, 0.0
+        linear = linear_error = np.zeros(1)
         if not paired:
             linear, linear_error = nodes.g * c.b, self.odd_error
             self.central = self.central + linear
@@ -241,24 +250,30 @@ class _Points:
             return self.ratio, error + 2.0 * EPS * (np.abs(self.expm1) + self.cosh)
         if f.name == "gap":
             return self.sinh, self.sinh * self.even_error + of_r * self.odd_error
-        # k3 less its slope; near 0 l and r - 1 cancel, far from it phi and l do
+        # k3 less slope (r - 1) and its mean is slope (l - kl) + rest (phi(-l) - kl), whose terms do
+        # not cancel where l is small, and l - kl + rest (r - 1), whose terms do not elsewhere.
         small = np.abs(self.even) < 1.0
-        first = phi(-np.where(small, self.even, 0.0)) * self.shrink
-        second = -f.slope * self.expm1
+        central, central_error = self.central * self.shrink, self.central_error * self.shrink
+        mean, mean_error = c.kl * self.shrink, self.kl_error * self.shrink
+        curved = phi(-np.where(small, self.even, 0.0)) * self.shrink + self.cosh
+        value = f.slope * central + f.rest * (curved - mean)
+        terms = abs(f.slope) * np.abs(central) + abs(f.rest) * (curved + mean)
+        error = abs(f.slope) * central_error
+        error = error + abs(f.rest) * (np.abs(self.ratio) * self.even_error + mean_error)
         if not small.all():
-            first = np.where(small, first, self.even * self.shrink)
-            second = np.where(small, second, f.rest * self.expm1)
-        third, mean = f.rest * self.cosh, c.kl * self.shrink
-        terms = np.abs(first) + np.abs(second) + np.abs(third) + np.abs(mean)
-        error = np.abs(self.shrink - f.rest * of_r) * self.even_error + self.kl_error * self.shrink
-        error = error + abs(f.rest) * self.sinh * self.odd_error + 4.0 * EPS * terms
-        return first + second + third - mean, error
+            value = np.where(small, value, central + f.rest * self.ratio)
+            of_terms = np.abs(central) + abs(f.rest) * (np.abs(self.expm1) + self.cosh)
+            terms = np.where(small, terms, of_terms)
+            far = central_error + abs(f.rest) * of_r * self.even_error
+            error = np.where(small, error, far)
+        error = error + abs(f.rest) * self.sinh * self.odd_error
+        return value, error + 4.0 * EPS * terms
 
 
 def _integrate(
-    at: _Points, functions: Sequence[Function], powers: dict[joint.Index, int], known: Vector,
+    at: _Points, functions: Sequence[Function], powers: dict[joint.Index, int], known: _Mask,
     value: Vector, error: Vector, rows: _Rows,
-) -> NDArray[np.bool_]:  # fmt: skip
+) -> _Mask:  # fmt: skip
     """Fills in the moments of some rows; returns for which of these the rule is too coarse."""
     nodes = at.nodes
     signs = np.stack((np.ones_like(nodes.alternate), nodes.alternate))
@@ -286,8 +301,8 @@ def _integrate(
             term, bound = term * weights[power], bound * weights[power]
         total, coarse = signs @ term
         rounding = bound.sum(axis=0)
-        value[(*index, rows)] = total
-        error[(*index, rows)] = rounding + np.abs(coarse)
+        value[index][rows] = total
+        error[index][rows] = rounding + np.abs(coarse)
         rough |= known[power] & (np.abs(coarse) > rounding)
     return rough
 

@@ -152,7 +152,10 @@ class QuadraticLaw(Law):
         self, functions: Sequence[Function], paired: bool, order: int
     ) -> tuple[Moments, Vector]:
         c, e = self._coefficients, self._errors
-        rows = Coordinates(c.a, c.b, c.kl, e.a, e.b + 4.0 * e.a * e.mixed, e.kl)
+        # Turned eigenvectors count as much as the tilted means of g, which are at most a few b, and
+        # below 2^7 where moments of r do not overflow.
+        b_error = e.b + 2.0 * e.a * np.minimum(2.0 * e.mixed, 2.0**7)
+        rows = Coordinates(c.a, c.b, c.kl, e.a, b_error, e.kl)
         return moments(rows, functions, paired, order), self._weight
 
     def parts(self, order: int) -> Moments:

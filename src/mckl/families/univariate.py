@@ -24,6 +24,8 @@ from mckl.exact.moments import EPS
 from mckl.exact.product import ProductLaw
 from mckl.families.base import Integrals, Pair
 
+# The error, relative to its scale, up to which a cumulant of a definition is used.
+_KNOWN = 1e-9
 # The smallest tail probability for which a mirror image is computed.
 _LEAST_TAIL = 1e-300
 # A sum of terms that are right to a few roundings is right to this share of their absolute values.
@@ -323,6 +325,26 @@ def _definition(factor: Between) -> Dyadic:
     return Dyadic(ell, _singular(factor))
 
 
+@lru_cache(maxsize=4096)
+def _ratio(factor: Between) -> Dyadic:
+    """The ratio p / q at points that are drawn from p."""
+
+    def ratio(u: Vector, upper: bool) -> Vector:
+        x = factor.p.quantile(u, upper)
+        value = np.exp(factor.p.log_density(x) - factor.q.log_density(x))
+        error = value * (factor.log_q_error(x) + factor.log_p_error(x))
+        return np.stack((value[None], error[None]))
+
+    return Dyadic(ratio, _singular(factor._replace(q=factor.p, p=factor.q)))
+
+
+def _higher(definition: Dyadic) -> Vector:
+    """The third and fourth cumulant of l; NaN where they are infinite, or too nearly so."""
+    value, error = (of[0] for of in definition.sums(1))
+    sizes = np.maximum(np.abs(value), np.abs(value[0]) ** np.array([1.0, 1.5, 2.0]))
+    return np.asarray(np.where(error <= _KNOWN * sizes, value, math.nan)[1:])
+
+
 class Coordinates(Pair):
     """q and p with independent coordinates; factor i is the law of `counts[i]` coordinates."""
 
@@ -362,11 +384,18 @@ class Coordinates(Pair):
 
     def integrals(self) -> Integrals:
         """Integrals of the two log densities' difference over probabilities under q."""
-        moments = np.array(
-            [np.concatenate(_definition(f.centred()).moments()) for f in self.factors]
+        counts = np.array(self.counts, float)
+        every = [_definition(f.centred()) for f in self.factors]
+        moments = np.array([np.concatenate(of.moments()) for of in every])
+        higher = np.array([_higher(of) for of in every])
+        chi_square = math.nan
+        if self.law.is_finite((-2.0, -2.0)):  # elsewhere quadrature would find a finite number
+            ratios = np.array([_ratio(f.centred()).moments()[0][0] for f in self.factors])
+            with np.errstate(over="ignore", invalid="ignore"):
+                chi_square = float(np.expm1(counts @ np.log(ratios)))
+        return Integrals(*map(float, (*counts @ moments, *counts @ higher)))._replace(
+            chi_square=chi_square
         )
-        kl, variance = np.array(self.counts, float) @ moments
-        return Integrals(float(kl), float(variance))
 
     def distributions(self) -> Sequence[Factor] | None:
         factors = []

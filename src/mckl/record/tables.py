@@ -16,10 +16,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from mckl.errors import UserError
+from mckl.record.columns import BYTES_PER_NUMBER, check_memory
 
 MANIFEST_KEY = b"mckl"
 _GAPS_KEY = b"mckl.study.gaps"
@@ -40,8 +42,10 @@ _COLUMNS: Mapping[str, tuple[pa.DataType, str]] = {
     "method": (_KEY, "gradient estimator, such as k3-loss"),
     "quantity": (
         _KEY,
-        "quantity that is compared: mean, variance, std_error, coverage, repeats, "
-        "kl, log_ratio_variance, registered_kl, gradient_mean or gradient_variance",
+        "quantity that is compared: mean, variance, median_square, std_error, skewness, coverage, "
+        "repeats, copied (cells whose theory is not that of theory.parquet), registered_kl, "
+        "gradient_mean, gradient_variance, or a column of settings, theory, summary or budget "
+        "that is computed in a second way",
     ),
     "replicate": (pa.int32(), "index of the independent repetition, from 0"),
     "sample": (pa.int64(), "index of the first sample whose l is not finite, from 0"),
@@ -163,6 +167,14 @@ _COLUMNS: Mapping[str, tuple[pa.DataType, str]] = {
         "mean of std_error^2 over replicates, nats^2; NaN without std_error",
     ),
     "std_error_square_error": (pa.float64(), "standard error of std_error_square, nats^2"),
+    "median_square": (
+        pa.float64(),
+        "median of (estimate - kl - exact_bias)^2 over replicates, nats^2; NaN without exact_bias",
+    ),
+    "std_error_correlation": (
+        pa.float64(),
+        "correlation of estimate and std_error^2 over replicates; NaN without std_error",
+    ),
     "block_mean_square": (
         pa.float64(),
         "mean of (b - kl - exact_bias)^2 over replicates, where b is the mean of the samples since "
@@ -181,15 +193,35 @@ _COLUMNS: Mapping[str, tuple[pa.DataType, str]] = {
         pa.float64(),
         "V by quadrature of its definition, nats^2; NaN: not known, or V is infinite",
     ),
+    "reverse_kl_integral": (
+        pa.float64(),
+        "KL(p||q) by quadrature of its definition, nats; NaN: not known, or KL(p||q) is infinite",
+    ),
+    "log_ratio_skewness_integral": (
+        pa.float64(),
+        "log_ratio_skewness by quadrature of its definition; NaN: not known",
+    ),
+    "log_ratio_excess_kurtosis_integral": (
+        pa.float64(),
+        "log_ratio_excess_kurtosis by quadrature of its definition; NaN: not known",
+    ),
+    "chi_square_integral": (
+        pa.float64(),
+        "E_q r^2 - 1 by quadrature, or from a textbook's formula; NaN: not known, or infinite",
+    ),
     "measured": (pa.float64(), "measured quantity, nats or nats^2; a ratio for setting all"),
     "exact": (pa.float64(), "theoretical value of measured"),
-    "z": (pa.float64(), "(measured - exact) in standard deviations of the measured quantity"),
+    "z": (
+        pa.float64(),
+        "(measured - exact) in standard deviations of the measured quantity; NaN: not known",
+    ),
     "p_value": (pa.float64(), "two-sided p-value; an upper bound where test is a bound"),
     "passed": (pa.bool_(), "whether p_value is at least the cell's share of the level 1e-6"),
     "test": (
         _KEY,
-        "gamma (matched tail), chebyshev, bennett, chernoff or self-normalised (bounds for any "
-        "law), rounding (equal to rounding) or none",
+        "gamma (matched tail), chebyshev, bennett, chernoff, nonnegative, median or "
+        "self-normalised (bounds for any law), fisher (of a correlation), rounding (equal to "
+        "rounding) or none",
     ),
     "smallest_error": (
         pa.float64(),
@@ -259,9 +291,10 @@ _KEYS = ("setting", "backend", "sampler", "estimator")
 _TABLES: Mapping[str, tuple[str, ...]] = {
     "settings": (
         "setting", "case", "family", "parameters", "dimension", "scale", "offset", "kl",
-        "kl_integral", "reverse_kl",
+        "kl_integral", "reverse_kl", "reverse_kl_integral",
         "log_ratio_variance", "log_ratio_variance_integral", "log_ratio_skewness",
-        "log_ratio_excess_kurtosis", "k3_variance_finite",
+        "log_ratio_skewness_integral", "log_ratio_excess_kurtosis",
+        "log_ratio_excess_kurtosis_integral", "chi_square_integral", "k3_variance_finite",
         "kl_relative_error", "reverse_kl_relative_error", "log_ratio_variance_relative_error",
     ),
     "theory": (
@@ -275,7 +308,7 @@ _TABLES: Mapping[str, tuple[str, ...]] = {
         *_KEYS, "samples", "family", "dimension", "scale", "offset", "kl", "replicates",
         "mean", "bias", "variance", "mse", "mse_std_error", "rmse", "relative_rmse", "ci_coverage",
         "exact_bias", "exact_variance", "exact_mse", "std_error_square", "std_error_square_error",
-        "block_mean_square", "repeats",
+        "median_square", "std_error_correlation", "block_mean_square", "repeats",
     ),
     "verification": (
         *_KEYS, "samples", "quantity", "measured", "exact", "z", "p_value", "passed", "test",
@@ -428,7 +461,7 @@ def write(
 def _damage_named(path: str | Path) -> Iterator[None]:
     try:
         yield
-    except (pa.ArrowException, OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (pa.ArrowException, OSError, KeyError, UnicodeError, json.JSONDecodeError) as error:
         why = " ".join(str(error).split())
         raise UserError(f"{path} is damaged ({why}): delete it and run again") from error
 
@@ -438,23 +471,47 @@ def row_groups(
 ) -> Iterator[pa.Table]:
     """The row groups of a table, all or those with these numbers, with verified page checksums.
 
-    Raises `UserError`, naming the file, if the file is damaged or is not a table of this name.
+    Raises `UserError`, naming the file, if the file is damaged, is not a table of this name, or
+    does not fit into memory.
     """
-    with _damage_named(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
-        missing = set(SCHEMAS[name].names) - set(file.schema_arrow.names)
+    schema = SCHEMAS[name]
+    # Texts are read as keys first, for a text of 1 MB that every row repeats takes 1 MB in a file.
+    texts = [field.name for field in schema if field.type in (pa.string(), _KEY)]
+    with _damage_named(path):
+        missing = set(schema.names) - set(pq.read_schema(path).names)
         if missing:
             raise UserError(f"{path} is not a {name} table: it lacks {', '.join(sorted(missing))}")
+    with (
+        _damage_named(path),
+        pq.ParquetFile(path, page_checksum_verification=True, read_dictionary=texts) as file,
+    ):
+        found = file.schema_arrow
+        for field in schema:
+            if found.field(field.name).type != (_KEY if field.name in texts else field.type):
+                raise pa.ArrowInvalid("column types differ")
         rows = 0
         for number in range(file.num_row_groups) if numbers is None else numbers:
-            group = file.read_row_group(number, columns=SCHEMAS[name].names)
+            count = file.metadata.row_group(number).num_rows
+            check_memory(str(path), count * len(schema))
+            group = file.read_row_group(number, columns=schema.names)
             # Checksums cover the bodies of pages, but not their headers or the footer.
             group.validate(full=True)
-            if not group.schema.equals(SCHEMAS[name]):
-                raise pa.ArrowInvalid("column types differ")
+            for text in texts:
+                check_memory(str(path), _characters(group[text]) // BYTES_PER_NUMBER)
+            group = group.cast(schema)
             rows += group.num_rows
             yield group
         if numbers is None and rows != file.metadata.num_rows:
             raise pa.ArrowInvalid(f"{rows} rows instead of {file.metadata.num_rows}")
+
+
+def _characters(column: pa.ChunkedArray) -> int:
+    """The bytes of all texts of a column of keys."""
+    lengths = (
+        pc.binary_length(chunk.dictionary).cast(pa.int64()).take(chunk.indices)
+        for chunk in column.chunks
+    )
+    return sum(pc.sum(some).as_py() or 0 for some in lengths)
 
 
 def gathered(groups: Iterable[pa.Table], rows: int = 200_000) -> Iterator[pa.Table]:

@@ -11,7 +11,8 @@ import pandas as pd
 from mckl.estimation.values import ESTIMATORS
 from mckl.study.gaps import message, outside
 from mckl.study.summary import smallest_error
-from mckl.study.verification import BOUNDS, LEVEL, failures, smallest_errors
+from mckl.study.verification import BOUNDS, LEVEL, failures
+from mckl.study.verified import smallest_errors
 
 
 def landing_numbers(

@@ -1,4 +1,4 @@
-"""The statistics that verification compares cell by cell: mean, variance, std. error, coverage.
+"""The statistics that verification compares cell by cell, from mean and variance to coverage.
 
 A *cell* is a setting, backend, sampler, estimator and number of samples. Each function returns a
 frame of statistics: rows with these keys, `quantity`, and the columns
@@ -14,6 +14,9 @@ part             the largest share of one independent square in a mean of square
 relative_to      the number by which the error of the quantity is divided when it is reported
 count, low, high for a coverage, the count of independent intervals and the range of the expected
                  coverage; NaN for other quantities
+test             the test, where it does not follow from the other columns; else ""
+replicates       the number of replicates, for these tests
+square           for `nonnegative`, the mean of (estimate / exact - 1)^2
 """
 
 from __future__ import annotations
@@ -40,8 +43,12 @@ MOST_SKEWNESS, _MEAN_EXCESS, _VARIANCE_KURTOSIS, MOST_EXCESS = 0.3, 0.002, 0.05,
 _ROUNDING = 1e-12
 # The largest relative error of an asymptotic theory, and the excess kurtosis that is assumed for
 # estimates whose law is not known.
-_SETTLED, _UNKNOWN_KURTOSIS = 0.2, 1.0
+_SETTLED, _UNKNOWN_KURTOSIS, _MOST_UNKNOWN_KURTOSIS = 0.2, 1.0, 3.0
 _LEAST_REPLICATES = 20  # with fewer, a standard error over replicates is not tested
+NONNEGATIVE, MEDIAN, CORRELATION = "nonnegative", "median", "fisher"
+_NEVER_NEGATIVE = [name for name, e in ESTIMATORS.items() if e.never_negative]
+# Up to this skewness of std_error^2, and this correlation, Fisher's transform is nearly normal.
+_MOST_BENT, _MOST_CORRELATION = 0.6, 0.95
 # Coverage is only predicted if Edgeworth's correction is at most this.
 _LEVEL, _MOST_CORRECTION = 0.95, 0.005
 
@@ -74,7 +81,8 @@ def statistics(
     """A frame of statistics as the module describes them; columns not given are 0 or NaN."""
     columns: dict[str, Any] = {
         "excess": 0.0, "floor": 0.0, "margin": 0.0, "part": math.nan, "relative_to": exact,
-        "count": math.nan, "low": math.nan, "high": math.nan,
+        "count": math.nan, "low": math.nan, "high": math.nan, "test": "", "replicates": math.nan,
+        "square": math.nan,
     }  # fmt: skip
     return cells[KEYS].assign(
         quantity=quantity, measured=measured, exact=exact, sd=sd, skewness=skewness,
@@ -148,7 +156,8 @@ def of_coverage(cells: pd.DataFrame) -> pd.DataFrame:
     skewness, kurtosis = (
         cells[name].to_numpy(float) for name in ("exact_skewness", "exact_excess_kurtosis")
     )
-    correction = 0.0161 * kurtosis - 0.2474 * skewness**2
+    with np.errstate(invalid="ignore"):
+        correction = 0.0161 * kurtosis - 0.2474 * skewness**2
     exact = cells["exact_variance"].to_numpy(float)
     predicted = (np.abs(correction) <= _MOST_CORRECTION) & (exact > 0) & np.isfinite(exact)
     predicted &= (cells["exact_bias"] == 0).to_numpy() & (units_of(cells) > _fitted(cells))
@@ -162,18 +171,92 @@ def of_coverage(cells: pd.DataFrame) -> pd.DataFrame:
     )  # fmt: skip
 
 
+def without_variance(cells: pd.DataFrame) -> NDArray[np.bool_]:
+    """Whether only the mean of an estimate is known, and the estimate is never negative.
+
+    These are k2 and k3 where their variance is infinite, or over Sobol' points not known.
+    """
+    mean = np.isfinite(cells["exact_bias"]) & cells["estimator"].isin(_NEVER_NEGATIVE)
+    return np.asarray(mean & ~np.isfinite(cells["exact_variance"]) & (cells["kl"] > 0.0))
+
+
+def of_nonnegative(cells: pd.DataFrame) -> pd.DataFrame:
+    """Compares the mean over replicates with KL + bias where the variance is of no help."""
+    r, mean = cells["replicates"].to_numpy(float), cells["mean"].to_numpy(float)
+    exact = (cells["kl"] + cells["exact_bias"]).to_numpy(float)
+    spread = np.where(r > 1, cells["variance"].to_numpy(float) * (r - 1.0) / r, 0.0)
+    nothing = np.full(r.size, math.nan)
+    return statistics(
+        cells, "mean", mean, exact, sd=nothing, skewness=nothing, trusted=np.zeros(r.size, bool),
+        relative_to=cells["kl"].to_numpy(float), test=np.full(r.size, NONNEGATIVE), replicates=r,
+        square=(spread + (mean - exact) ** 2) / exact**2,
+    )  # fmt: skip
+
+
+def of_medians(cells: pd.DataFrame) -> pd.DataFrame:
+    """Compares the median square about the exact mean with the variance, where tails are heavy.
+
+    It detects a bias of a few standard deviations, or a variance many times too large, whatever the
+    law, where the tests of mean and variance are bounds that detect next to nothing.
+    """
+    variance = cells["exact_variance"].to_numpy(float)
+    kurtosis = cells["exact_excess_kurtosis"].to_numpy(float)
+    light = np.abs(kurtosis) <= _VARIANCE_KURTOSIS
+    cells = cells[(variance > 0.0) & np.isfinite(variance) & ~light]
+    exact, nothing = cells["exact_variance"].to_numpy(float), np.full(len(cells), math.nan)
+    return statistics(
+        cells, "median_square", cells["median_square"].to_numpy(float), exact, sd=nothing,
+        skewness=nothing, trusted=np.zeros(len(cells), bool), floor=floor_of(cells) ** 2,
+        relative_to=cells["kl"].to_numpy(float), test=np.full(len(cells), MEDIAN),
+        replicates=cells["replicates"].to_numpy(float),
+    )  # fmt: skip
+
+
+def of_skewness(cells: pd.DataFrame) -> pd.DataFrame:
+    """Compares the correlation of a mean and its std_error^2 over replicates with the skewness.
+
+    Cov(mean, s^2 / N) is the third cumulant of one unit divided by N^2, for every law. So the
+    correlation is skewness / sqrt(excess kurtosis + 2 / (N - 1)), where both are the estimate's. It
+    is compared at the last checkpoint of each trace, if both numbers are nearly normal there.
+    """
+    cells = cells.loc[cells.groupby(KEYS[:4])["samples"].idxmax()]
+    r, n = cells["replicates"].to_numpy(float), units_of(cells)
+    skewness, kurtosis = (
+        cells[name].to_numpy(float) for name in ("exact_skewness", "exact_excess_kurtosis")
+    )
+    with np.errstate(divide="ignore", invalid="ignore"):
+        variance = kurtosis + 2.0 / (n - 1.0)
+        exact = skewness / np.sqrt(variance)
+        bent = square(skewness * np.sqrt(n), kurtosis * n).third / (n - 1.0) ** 2 / variance**1.5
+    good = (r >= _LEAST_REPLICATES) & (n > 2) & (_fitted(cells) == 1) & (variance > 0.0)
+    good &= (np.abs(skewness) <= MOST_SKEWNESS) & (np.abs(kurtosis) <= _VARIANCE_KURTOSIS)
+    good &= (bent <= _MOST_BENT) & (np.abs(exact) < _MOST_CORRELATION)
+    good &= (cells["exact_variance"] > 0.0).to_numpy()
+    cells, exact, r = cells[good], exact[good], r[good]
+    measured = cells["std_error_correlation"].to_numpy(float)
+    nothing = np.full(r.size, math.nan)
+    return statistics(
+        cells, "skewness", measured, exact, sd=nothing, skewness=nothing,
+        trusted=np.zeros(r.size, bool), relative_to=np.abs(exact),
+        test=np.full(r.size, CORRELATION), replicates=r,
+    )  # fmt: skip
+
+
 def of_leading_order(cells: pd.DataFrame) -> pd.DataFrame:
     """Compares mean, variance and std_error^2 with theory that is only a leading order.
 
     The theory is used where its error is at most 20 %, and this is left as a margin. The law of the
     estimates is not known, so a skewness of 0.3, of either sign, and an excess kurtosis of 1 are
-    assumed.
+    assumed. Over dependent points, where it does not fade with the number of samples, the kurtosis
+    is that of k1 (`kurtosis_of_k1`) if this is larger.
     """
     r, variance = cells["replicates"].to_numpy(float), cells["exact_variance"].to_numpy(float)
     bias, kl = cells["exact_bias"].to_numpy(float), cells["kl"].to_numpy(float)
     several, floor = cells["replicates"].to_numpy() > 1, floor_of(cells)
     with np.errstate(divide="ignore", invalid="ignore"):
-        relative = np.sqrt(_UNKNOWN_KURTOSIS / r + 2.0 / (r - 1))
+        kurtosis = np.maximum(cells["kurtosis_of_k1"].to_numpy(float), _UNKNOWN_KURTOSIS)
+        kurtosis = np.where(units_of(cells) > 0, _UNKNOWN_KURTOSIS, kurtosis)
+        relative = np.sqrt(np.nan_to_num(kurtosis, nan=_UNKNOWN_KURTOSIS) / r + 2.0 / (r - 1))
         error = cells["std_error_square_error"].to_numpy(float)
         mean, exact = cells["mean"].to_numpy(float), kl + bias
         square_error = cells["std_error_square"].to_numpy(float)
@@ -187,8 +270,8 @@ def of_leading_order(cells: pd.DataFrame) -> pd.DataFrame:
         )[np.isfinite(bias)],
         statistics(
             cells, "variance", cells["variance"].to_numpy(float), variance,
-            sd=_sd(variance, relative), skewness=2.0 * relative, trusted=everywhere,
-            floor=floor**2, margin=_SETTLED * variance,
+            sd=_sd(variance, relative), skewness=2.0 * relative, floor=floor**2,
+            trusted=kurtosis <= _MOST_UNKNOWN_KURTOSIS, margin=_SETTLED * variance,
         )[several],
         statistics(
             cells, "std_error", square_error, variance,

@@ -98,7 +98,9 @@ def _summarise(frame: pd.DataFrame, known: pd.DataFrame, repeats: Repeats) -> pd
     frame["covered"] = np.where(np.isfinite(half), (error.abs() <= half).astype(float), np.nan)
     frame["std_error_square"] = frame["std_error"] ** 2
     apart = averages_units(frame["sampler"], frame["estimator"])
-    block = _block(frame) - (cells["kl"] + cells["exact_bias"]).to_numpy()
+    centre = (cells["kl"] + cells["exact_bias"]).to_numpy()
+    off, block = frame["estimate"] - centre, _block(frame) - centre
+    frame["off_square"], frame["off_product"] = off**2, off * frame["std_error_square"]
     frame["block_square"] = np.where(apart, block**2, np.nan)
     # Where KL is 0, l is 0 too. Where the exact variance is 0, all replicates are equal.
     varies = frame["estimate"].notna() & (frame["kl"] > 0)
@@ -115,6 +117,8 @@ def _summarise(frame: pd.DataFrame, known: pd.DataFrame, repeats: Repeats) -> pd
             "ci_coverage": groups["covered"].mean(),
             "std_error_square": groups["std_error_square"].mean(),
             "std_error_square_error": groups["std_error_square"].sem(ddof=1),
+            "median_square": groups["off_square"].median(),
+            "off_product": groups["off_product"].mean(),
             "block_mean_square": groups["block_square"].mean(),
         }
     ).reset_index()
@@ -123,9 +127,19 @@ def _summarise(frame: pd.DataFrame, known: pd.DataFrame, repeats: Repeats) -> pd
     trace = pd.MultiIndex.from_frame(out[_KEYS[:3]])
     out["repeats"] = repeated.reindex(trace).fillna(0).to_numpy(int)
     out["bias"] = out["mean"] - out["kl"]
+    out["std_error_correlation"] = _correlation(out)
     out["rmse"] = np.sqrt(out["mse"])
     out["relative_rmse"] = out["rmse"] / out["kl"].where(out["kl"] > 0)
     return out
+
+
+def _correlation(out: pd.DataFrame) -> Vector:
+    """The correlation of estimate and std_error^2 over replicates, from their product's mean."""
+    r, size = out["replicates"].to_numpy(float), out["variance"].to_numpy(float)
+    product = out["off_product"] - (out["bias"] - out["exact_bias"]) * out["std_error_square"]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        sds = np.sqrt(size * r) * out["std_error_square_error"].to_numpy(float)
+        return np.asarray(product.to_numpy(float) * r / (r - 1.0) / sds)
 
 
 def smallest_error(rows: pd.DataFrame) -> pd.Series:

@@ -6,11 +6,22 @@ tails. Elsewhere the p-values are inequalities that hold for every law (docs/the
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import gammainc, gammaincc, gammainccinv, gammaincinv, ndtr, ndtri, xlogy
+from scipy.special import (
+    betainc,
+    betaincinv,
+    gammainc,
+    gammaincc,
+    gammainccinv,
+    gammaincinv,
+    ndtr,
+    ndtri,
+    xlogy,
+)  # fmt: skip
 
 from mckl.arrays import Vector
 
@@ -105,6 +116,85 @@ def chernoff_p_value(share: Vector, count: Vector, low: Vector, high: Vector) ->
     with np.errstate(divide="ignore", invalid="ignore"):
         divergence = xlogy(share, share / p) + xlogy(1.0 - share, (1.0 - share) / (1.0 - p))
     return np.asarray(np.minimum(2.0 * np.exp(-count * np.maximum(divergence, 0.0)), 1.0))
+
+
+# The shares of the stake that are bet on each replicate. The capital is the mean over all of them.
+_STAKES = np.array([0.02, 0.04, 0.08, 0.15, 0.3, 0.5, 0.7])
+_PRICES = -np.log1p(-_STAKES) - _STAKES
+
+
+def nonnegative_p_value(relative: Vector, square: Vector, count: Vector) -> Vector:
+    """A bound on the p-value of a mean that is too large, of independent numbers >= 0.
+
+    For x >= 0 with mean 1 and every t in (0, 1), E exp(t (x - 1) - (-log(1 - t) - t) (x - 1)^2) is
+    at most 1 (Fan, Grama & Liu, "Exponential inequalities for martingales with applications",
+    2015), so a product over replicates is at least 1 / p with a probability of at most p. No
+    variance is needed.
+
+    Parameters
+    ----------
+    relative  mean / expectation - 1
+    square    the mean of (x / expectation - 1)^2
+    count     the number of independent numbers
+    """
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        gain = np.multiply.outer(relative, _STAKES) - np.multiply.outer(square, _PRICES)
+        capital = np.exp(np.asarray(count)[..., None] * gain).mean(axis=-1)
+        p = np.minimum(1.0 / capital, 1.0)
+    return np.asarray(np.where(np.isnan(relative), 0.0, p))
+
+
+def nonnegative_bound(p_value: float, spread: Vector, count: Vector) -> Vector:
+    """The relative excess of the mean with this `nonnegative_p_value`, about; inf if there is none.
+
+    `spread` is the variance of one number, relative to the square of the expectation.
+    """
+    bound = math.log(_STAKES.size / p_value) / np.asarray(count)[..., None]
+    with np.errstate(invalid="ignore"):
+        room = _STAKES**2 - 4.0 * _PRICES * (_PRICES * np.asarray(spread)[..., None] + bound)
+        excess = (_STAKES - np.sqrt(room)) / (2.0 * _PRICES)
+    return np.asarray(np.where(np.isnan(excess), np.inf, excess).min(axis=-1))
+
+
+def median_p_value(ratio: Vector, count: Vector) -> Vector:
+    """A bound on the p-value of the median of `count` squares, divided by their expectation.
+
+    Each square exceeds c times its expectation with a probability of at most 1 / c (Markov), and at
+    least half of them do if their median does.
+    """
+    half = np.ceil(count / 2.0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        p = betainc(half, count - half + 1.0, np.minimum(1.0 / ratio, 1.0))
+    return np.asarray(np.where(np.isnan(ratio), 0.0, p))
+
+
+def median_bound(p_value: float, count: Vector) -> Vector:
+    """The ratio with this `median_p_value`."""
+    half = np.ceil(count / 2.0)
+    return np.asarray(1.0 / betaincinv(half, count - half + 1.0, p_value))
+
+
+# Fisher's transform of a correlation has this many times its standard deviation for normal numbers:
+# room for numbers that are only nearly normal.
+_WIDER = 1.25
+
+
+def correlation_score(measured: Vector, exact: Vector, count: Vector) -> Vector:
+    """The difference of two correlations in standard deviations, by Fisher's transform.
+
+    `measured` is that of `count` pairs of nearly normal numbers (Fisher 1921).
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        off = np.arctanh(np.clip(measured, -1.0, 1.0)) - np.arctanh(exact)
+        return np.asarray(off * np.sqrt(count - 3.0) / _WIDER)
+
+
+def correlation_bound(exact: Vector, z: float, count: Vector) -> Vector:
+    """The larger of the two errors of a correlation that have this `correlation_score`."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        middle, width = np.arctanh(exact), z * _WIDER / np.sqrt(count - 3.0)
+        ends = (np.abs(np.tanh(middle + sign * width) - exact) for sign in (1.0, -1.0))
+        return np.asarray(np.maximum(*ends))
 
 
 # The y below, relative to the exact variance. A smaller y makes the bound tighter for large

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Sequence
 
 from mckl.draw.points import SAMPLERS
@@ -10,6 +11,7 @@ from mckl.estimation.shape import check_certain, k3_variance_finite, shape_of
 from mckl.estimation.theory import exact
 from mckl.estimation.values import ESTIMATORS
 from mckl.exact.moments import Bounded
+from mckl.families.base import Pair
 from mckl.study.settings import Setting
 
 
@@ -46,6 +48,11 @@ def theory_rows(
             yield columns
 
 
+def _reverse_kl_integral(pair: Pair) -> float:
+    """KL(p||q) by quadrature; NaN where it is infinite, which no quadrature can tell."""
+    return pair.reversed().integrals().kl if math.isfinite(pair.reverse_kl) else math.nan
+
+
 def setting_rows(settings: Sequence[Setting]) -> dict[str, list[object]]:
     """The columns of settings.parquet."""
     columns: dict[str, list[object]] = {}
@@ -56,6 +63,7 @@ def setting_rows(settings: Sequence[Setting]) -> dict[str, list[object]]:
         shape = shape_of(pair.law)
         reverse = Bounded(pair.reverse_kl, pair.reverse_kl_error)
         by_quadrature = pair.integrals()
+        skewness, excess_kurtosis = by_quadrature.shape
         row = {
             "setting": setting.name,
             "case": setting.case,
@@ -69,11 +77,15 @@ def setting_rows(settings: Sequence[Setting]) -> dict[str, list[object]]:
             "kl_relative_error": Bounded(law.kl, law.kl_error).relative,
             "reverse_kl": reverse.value,
             "reverse_kl_relative_error": reverse.relative,
+            "reverse_kl_integral": _reverse_kl_integral(pair),
             "log_ratio_variance": shape.variance.value,
             "log_ratio_variance_relative_error": shape.variance.relative,
             "log_ratio_variance_integral": by_quadrature.log_ratio_variance,
             "log_ratio_skewness": shape.skewness,
+            "log_ratio_skewness_integral": skewness,
             "log_ratio_excess_kurtosis": shape.excess_kurtosis,
+            "log_ratio_excess_kurtosis_integral": excess_kurtosis,
+            "chi_square_integral": by_quadrature.chi_square,
             "k3_variance_finite": k3_variance_finite(law),
         }
         for key, value in row.items():

@@ -13,17 +13,33 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.special import ndtri, xlogy
+from scipy.special import ndtr, ndtri, xlogy
 
 from mckl.arrays import Vector
 from mckl.study import cells as by_cell
-from mckl.study.identities import kl_rows, repeat_rows, variance_rows
+from mckl.study.budget_gate import budget_rows
+from mckl.study.derived import copied_rows, exact_mse_rows, summary_rows
+from mckl.study.identities import (
+    kl_rows,
+    repeat_rows,
+    reverse_kl_rows,
+    shape_rows,
+    unit_rows,
+    variance_rows,
+)
 from mckl.study.pooled import ALL, pooled
+from mckl.study.sobol_pairs import with_bounds
 from mckl.study.tails import (
     chebyshev_p_value,
     chernoff_p_value,
+    correlation_bound,
+    correlation_score,
     gamma_bounds,
     gamma_p_value,
+    median_bound,
+    median_p_value,
+    nonnegative_bound,
+    nonnegative_p_value,
     shortfall_p_value,
 )
 
@@ -32,9 +48,9 @@ POWER = 0.9  # the probability with which the smallest reported errors are detec
 
 _KEYS = by_cell.KEYS
 _COLUMNS = ["quantity", "measured", "exact", "z", "p_value", "passed", "test", "smallest_error"]
-_NONE, _ROUNDING, _GAMMA, _BOUND, _SQUARES, _SHARES = (
-    "none", "rounding", "gamma", "chebyshev", "bennett", "chernoff"
-)  # fmt: skip
+NONE, ROUNDING, GAMMA, SHARES = "none", "rounding", "gamma", "chernoff"
+_BOUND, _SQUARES = "chebyshev", "bennett"
+_NONNEGATIVE, _MEDIAN, _CORRELATION = by_cell.NONNEGATIVE, by_cell.MEDIAN, by_cell.CORRELATION
 BOUNDS = (_BOUND, _SQUARES)  # tests that hold for every law and detect only gross errors
 
 
@@ -45,7 +61,10 @@ def _tested(rows: pd.DataFrame) -> pd.DataFrame:
         for name in ("measured", "exact", "sd", "skewness", "excess", "margin", "part")
     )
     floor = rows["floor"].to_numpy(float)
-    count, low, high = (rows[name].to_numpy(float) for name in ("count", "low", "high"))
+    count, low, high, replicates, square = (
+        rows[name].to_numpy(float) for name in ("count", "low", "high", "replicates", "square")
+    )
+    chosen = rows["test"].to_numpy(str)
     off = measured - exact
     off = np.sign(off) * np.maximum(np.abs(off) - margin, 0.0)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -55,23 +74,28 @@ def _tested(rows: pd.DataFrame) -> pd.DataFrame:
         z = np.where((sd == 0) & ~close, np.inf, z)
         z = np.where(np.isfinite(sd), z, np.nan)
         relative, relative_sd = off / exact, sd / exact
+        correlated = correlation_score(measured, exact, replicates)
+        ratio = np.where(close, 0.0, measured / exact)
+    z = np.where(chosen == _CORRELATION, correlated, z)
     test = np.select(
         [~np.isfinite(sd), (sd == 0) | close, np.isfinite(count), rows["trusted"].to_numpy(bool),
          np.isfinite(part)],
-        [_NONE, _ROUNDING, _SHARES, _GAMMA, _SQUARES], _BOUND,
+        [NONE, ROUNDING, SHARES, GAMMA, _SQUARES], _BOUND,
     )  # fmt: skip
-    test = np.where((test == _ROUNDING) & (sd > 0) & np.isfinite(count), _SHARES, test)
-    p = np.select(
-        [test == name for name in (_NONE, _ROUNDING, _SHARES, _GAMMA, _SQUARES)],
-        [
-            np.full(len(rows), np.nan),
-            np.where(np.isinf(z), 0.0, 1.0),
-            chernoff_p_value(measured, count, low, high),
-            gamma_p_value(z, *(np.where(test == _GAMMA, x, 0.0) for x in (skewness, excess))),
-            shortfall_p_value(relative, relative_sd, part),
-        ],
-        chebyshev_p_value(z),
-    )
+    test = np.where((test == ROUNDING) & (sd > 0) & np.isfinite(count), SHARES, test)
+    test = np.where(chosen != "", chosen, test)
+    p_values = {
+        NONE: np.full(len(rows), np.nan),
+        ROUNDING: np.where(np.isinf(z), 0.0, 1.0),
+        SHARES: chernoff_p_value(measured, count, low, high),
+        GAMMA: gamma_p_value(z, *(np.where(test == GAMMA, x, 0.0) for x in (skewness, excess))),
+        _SQUARES: shortfall_p_value(relative, relative_sd, part),
+        _NONNEGATIVE: nonnegative_p_value(relative, square, replicates),
+        _MEDIAN: median_p_value(ratio, replicates),
+        _CORRELATION: np.where(np.isnan(z), 0.0, 2.0 * ndtr(-np.abs(z))),
+        _BOUND: chebyshev_p_value(z),
+    }
+    p = np.select([test == name for name in p_values], [*p_values.values()])
     return rows.assign(z=z, p_value=p, test=test)
 
 
@@ -85,7 +109,7 @@ def _smallest_errors(rows: pd.DataFrame, share: float) -> Vector:
     test, mean = rows["test"].to_numpy(str), rows["quantity"].to_numpy(str) == "mean"
     low, high = gamma_bounds(share, *(rows[x].to_numpy(float) for x in ("skewness", "excess")))
     far = np.select(
-        [test == _GAMMA, test == _SQUARES],
+        [test == GAMMA, test == _SQUARES],
         [np.where(mean, np.maximum(-low, high), high), math.sqrt(2.0 / share - 1.0)],
         1.0 / math.sqrt(share),
     )
@@ -95,10 +119,20 @@ def _smallest_errors(rows: pd.DataFrame, share: float) -> Vector:
         room = 1.0 - sure * sd / exact
         of_square = np.where(room > 0, (1.0 + (margin + far * sd) / exact) / room - 1.0, np.inf)
         error = np.where(mean, of_mean, of_square)
-    shares = test == _SHARES
+    replicates, square = (rows[name].to_numpy(float) for name in ("replicates", "square"))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        bias = {
+            _NONNEGATIVE: exact * nonnegative_bound(share, square, replicates),
+            # Few replicates are more than two standard deviations below their expectation.
+            _MEDIAN: (np.sqrt(median_bound(share, replicates)) + 2.0) * np.sqrt(exact),
+            _CORRELATION: correlation_bound(exact, sure - float(ndtri(share / 2.0)), replicates),
+        }
+        for name, value in bias.items():
+            error = np.where(test == name, value / rows["relative_to"].to_numpy(float), error)
+    shares = test == SHARES
     error[shares] = exact[shares] - _lowest_share(rows[shares], share) + sure * sd[shares]
     error = np.where(shares & (error > exact), np.nan, error)
-    return np.where(np.isin(test, (_NONE, _ROUNDING)) | ~np.isfinite(error), np.nan, error)
+    return np.where(np.isin(test, (NONE, ROUNDING)) | ~np.isfinite(error), np.nan, error)
 
 
 def _lowest_share(rows: pd.DataFrame, p_value: float) -> Vector:
@@ -114,8 +148,19 @@ def _lowest_share(rows: pd.DataFrame, p_value: float) -> Vector:
     return np.where(never, -1.0, highest)
 
 
+def _of_k1(cells: pd.DataFrame) -> Vector:
+    """The excess kurtosis of k1 at the setting, sampler and number of samples of each cell."""
+    keys = ["setting", "sampler", "samples"]
+    of = cells[cells["estimator"] == "k1"].groupby(keys)["exact_excess_kurtosis"].first()
+    return of.reindex(pd.MultiIndex.from_frame(cells[keys])).to_numpy(float)
+
+
 def verify(
-    summary: pd.DataFrame, theory: pd.DataFrame, settings: pd.DataFrame, level: float = LEVEL
+    summary: pd.DataFrame,
+    theory: pd.DataFrame,
+    settings: pd.DataFrame,
+    budget: pd.DataFrame | None = None,
+    level: float = LEVEL,
 ) -> pd.DataFrame:
     """The rows of verification.parquet: first cells, then pools, then identities.
 
@@ -123,7 +168,7 @@ def verify(
 
     Parameters
     ----------
-    summary, theory, settings
+    summary, theory, settings, budget
         The tables of these names.
     level
         The probability of any false alarm in a correct study, as far as the modelled tails hold.
@@ -131,21 +176,36 @@ def verify(
     names = _KEYS[:-1]
     keys = ["setting", "sampler", "estimator", "samples"]
     law = theory[[*keys, "theory", "exact_skewness", "exact_excess_kurtosis"]]
-    law = law[law["theory"].isin(["exact", "asymptotic"])]
     cells = summary.astype(dict.fromkeys(names, str)).merge(
         law.astype(dict.fromkeys(keys[:3], str)), on=keys
     )
-    exact = cells[cells["theory"] == "exact"].reset_index(drop=True)
-    leading = cells[cells["theory"] == "asymptotic"].reset_index(drop=True)
+    cells["kurtosis_of_k1"] = _of_k1(cells)
+    kind, mean_alone = cells["theory"].to_numpy(str), by_cell.without_variance(cells)
+    exact, leading, nonnegative, others = (
+        cells[of].reset_index(drop=True)
+        for of in (
+            (kind == "exact") & ~mean_alone, kind == "asymptotic", mean_alone,
+            (kind == "none") & ~mean_alone,
+        )
+    )  # fmt: skip
     parts = [
-        by_cell.of_means(exact), by_cell.of_variances(exact), by_cell.of_std_errors(exact),
-        by_cell.of_coverage(exact), by_cell.of_leading_order(leading), pooled(exact),
+        by_cell.of_means(exact), by_cell.of_nonnegative(nonnegative), by_cell.of_means(others),
+        by_cell.of_variances(cells[kind == "exact"]), by_cell.of_medians(exact),
+        by_cell.of_medians(with_bounds(cells, theory, settings)), by_cell.of_std_errors(exact),
+        by_cell.of_skewness(exact), by_cell.of_coverage(exact), by_cell.of_leading_order(leading),
+        pooled(exact),
     ]  # fmt: skip
     rows = _tested(by_cell.joined(parts))
-    share = level / max(int((~rows["test"].isin([_NONE])).sum()), 1)
+    share = level / max(int((~rows["test"].isin([NONE])).sum()), 1)
     rows["smallest_error"] = _smallest_errors(rows, share)
-    rows["passed"] = (rows["test"] == _NONE) | (rows["p_value"] >= share)
-    equal = [kl_rows(settings), variance_rows(settings), repeat_rows(summary)]
+    rows["passed"] = (rows["test"] == NONE) | (rows["p_value"] >= share)
+    equal = [
+        kl_rows(settings), reverse_kl_rows(settings), variance_rows(settings),
+        *shape_rows(settings), *unit_rows(theory, settings), exact_mse_rows(theory),
+        summary_rows(summary), copied_rows(summary, theory, settings), repeat_rows(summary),
+    ]  # fmt: skip
+    if budget is not None:
+        equal.append(budget_rows(budget, theory, summary, settings))
     return by_cell.joined([rows[[*_KEYS, *_COLUMNS]], *equal])
 
 
@@ -175,81 +235,3 @@ def failures(verification: pd.DataFrame) -> str | None:
         f"theory and measurement disagree in {len(failed)} of {len(verification)} cells: "
         f"{named}{more}"
     )
-
-
-def smallest_errors(verification: pd.DataFrame) -> dict[str, dict[str, float]]:
-    """The least error of each quantity that would have been detected with probability `POWER`.
-
-    The quantities are `mean`, `variance`, `std_error` and `coverage`, and errors are shares of KL,
-    of the variance, of the standard error, and lost coverage. `pooled` is over many cells at once,
-    for the most sensitive sampler and estimator. `best` and `median` are the most sensitive and the
-    median one of the cells with a known tail, whose number is `known`. The other cells, whose
-    number is `gross`, are tested by inequalities that detect only gross errors. NaN if there is
-    none.
-    """
-    tested = verification[~verification["test"].isin([_NONE, _ROUNDING])]
-    over = ((tested["setting"] == ALL) | (tested["samples"] == 0)).to_numpy()
-    tail = tested["test"].isin([_GAMMA, _SHARES]).to_numpy()
-    out: dict[str, dict[str, float]] = {}
-    for quantity in ("mean", "variance", "std_error", "coverage"):
-        of = (tested["quantity"] == quantity).to_numpy()
-        errors = tested["smallest_error"]
-        if quantity == "std_error":  # the table has its square
-            errors = np.sqrt(1.0 + errors) - 1.0
-        cells, known = of & ~over, errors[of & ~over & tail]
-        out[quantity] = {
-            "pooled": float(errors[of & over & tail].min()), "best": float(known.min()),
-            "median": float(known.median()), "known": len(known),
-            "gross": int(cells.sum()) - len(known),
-        }  # fmt: skip
-    return out
-
-
-_SENTENCES = {
-    "mean": "a bias of {} of KL",
-    "variance": "a variance too large by {}",
-    "std_error": "a standard error too large by {}",
-    "coverage": "a coverage too low by {}",
-}
-
-
-def _error(share: float) -> str:
-    if not math.isfinite(share):
-        return "(nothing)"
-    if share >= 10:
-        return f"{1 + share:,.0f} times"
-    return f"{100 * share:.2g} %" if share < 0.995 else f"{100 * share:.0f} %"
-
-
-def passed_line(verification: pd.DataFrame) -> str:
-    """The message if all rows passed: what was compared, and which errors would be detected."""
-    tests = verification["test"].astype(str).value_counts()
-    statistical = verification[~verification["test"].isin([_NONE, _ROUNDING])]
-    counts = ", ".join(f"{count} cells by {test}" for test, count in tests.items())
-    if statistical.empty:
-        return f"nothing measured here has an exact theory to test: {counts}"
-    lines = [f"theory and measurement agree at a family-wise level of {LEVEL:g}: {counts}"]
-    cells = verification[verification["samples"] > 0]
-    if not (cells["quantity"] == "variance").any():
-        lines.append(
-            "one replicate has no variance over replicates: no cell's variance was compared"
-        )
-    gradients = verification["quantity"].isin(["gradient_mean", "gradient_variance"])
-    lines.append(f"errors that this run would have detected with a probability of {POWER:g}:")
-    for quantity, error in smallest_errors(verification).items():
-        pooled_error, best, median = (_error(error[x]) for x in ("pooled", "best", "median"))
-        lines.append(
-            f"  {_SENTENCES[quantity].format(pooled_error)} over many cells at once; {best} in the "
-            f"best and {median} in the median of {error['known']} cells with a known tail; "
-            f"{error['gross']} other cells detect only gross errors"
-        )
-    if gradients.any():
-        mean, variance = (
-            _error(float(verification["smallest_error"][verification["quantity"] == of].median()))
-            for of in ("gradient_mean", "gradient_variance")
-        )
-        lines.append(
-            f"  in the median cell of gradients a parameter's mean that is off by {mean} of the "
-            f"gradient's norm, and a total variance that is off by {variance}"
-        )
-    return "\n".join(lines)

@@ -117,9 +117,19 @@ class Residual:
 
     def __call__(self, i: int, j: int) -> float:
         """E u^i e^j; inf where it is infinite, NaN where it is not known."""
-        size = self.spread.value ** (0.5 * i)
-        value = float(self._moments.value[i, j])
-        return value / size if size else math.nan  # NaN if the size underflows
+        return self._of_units(float(self._moments.value[i, j]), i)
+
+    def bound(self, i: int, j: int) -> float:
+        """A bound on the error of E u^i e^j."""
+        share = 0.5 * i * self.spread.relative * abs(float(self._moments.value[i, j]))
+        return self._of_units(float(self._moments.error[i, j]) + share, i)
+
+    def _of_units(self, value: float, power: int) -> float:
+        """A value over a power of sd(x), step by step, since the power may overflow."""
+        sd = math.sqrt(self.spread.value)
+        for _ in range(power):
+            value = value / sd if sd else math.nan
+        return value
 
     @property
     def variance(self) -> Bounded:
@@ -127,12 +137,6 @@ class Residual:
         found = self._moments.at(0, 2)
         nothing = is_nothing(found, math.sqrt(max(self.total.value, 0.0)))
         return Bounded(0.0, 0.0) if nothing else found
-
-    def bound(self, i: int, j: int) -> float:
-        """A bound on the error of E u^i e^j."""
-        size = self.spread.value ** (0.5 * i)
-        share = 0.5 * i * self.spread.relative * abs(float(self._moments.value[i, j]))
-        return (float(self._moments.error[i, j]) + share) / size if size else math.inf
 
 
 @np.errstate(over="ignore", invalid="ignore")

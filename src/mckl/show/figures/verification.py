@@ -17,7 +17,8 @@ from scipy.special import betaincinv, ndtri
 from mckl.arrays import Vector
 from mckl.estimation.values import ESTIMATORS
 from mckl.show.figures import Frames, parts, theme
-from mckl.study.verification import LEVEL, POWER, cell_name, smallest_errors
+from mckl.study.verification import LEVEL, POWER, cell_name
+from mckl.study.verified import smallest_errors
 from mckl.text import two_digits
 
 _TRACE = ["setting", "backend", "sampler", "estimator", "quantity"]
@@ -25,13 +26,15 @@ _MOST = 600  # the most points of a panel: all in both tails, some in the middle
 _TAIL = 150
 _FAILED = "#D55E00"
 _TESTS = {
-    "gamma": "gamma tail", "self-normalised": "self-normalised bound", "chernoff": "Chernoff bound",
-    "bennett": "Bennett bound", "chebyshev": "Chebyshev bound", "rounding": "equal to rounding",
-    "none": "not testable",
+    "gamma": "gamma tail", "fisher": "Fisher's transform", "median": "bound on the median",
+    "nonnegative": "bound for numbers ≥ 0", "self-normalised": "self-normalised bound",
+    "chernoff": "Chernoff bound", "bennett": "Bennett bound", "chebyshev": "Chebyshev bound",
+    "rounding": "equal to rounding", "none": "not testable",
 }  # fmt: skip
 _QUANTITIES = {
     "mean": "mean", "variance": "variance", "std_error": "standard error²",
 }  # fmt: skip
+_NO_BOUNDS = ("gamma", "fisher", "rounding", "none")
 # The numbers relative to which the smallest errors are given.
 _SHARES = {
     "mean": "bias / KL", "variance": "variance", "std_error": "standard error",
@@ -132,10 +135,10 @@ def _bars(ax: Axes, verification: pd.DataFrame) -> dict[str, int]:
     longest = max(max(counts.values()), 1)
     for i, (test, label) in enumerate(_TESTS.items()):
         failed = int(((tests == test) & ~passed).sum())
-        ax.barh(-i, counts[test], height=0.36, color="#9FB8CC" if test != "none" else "#DDDDDD")
-        ax.barh(-i, failed, left=counts[test] - failed, height=0.36, color=_FAILED)
+        ax.barh(-i, counts[test], height=0.3, color="#9FB8CC" if test != "none" else "#DDDDDD")
+        ax.barh(-i, failed, left=counts[test] - failed, height=0.3, color=_FAILED)
         text = f"{label}: {counts[test]:,}" + (f", {failed:,} failed" if failed else "")
-        ax.text(0, -i + 0.22, text, fontsize=6.5, va="bottom", color=theme.TRUTH)
+        ax.text(0, -i + 0.17, text, fontsize=6.5, va="bottom", color=theme.TRUTH)
     ax.set_xlim(0, longest * 1.05)
     ax.set_ylim(0.4 - len(_TESTS), 0.75)
     ax.set_axis_off()
@@ -245,7 +248,7 @@ def _numbers(
         "tested": tested,
         "counts": counts,
         "bounded": sum(
-            counts[test] for test in ("chernoff", "bennett", "chebyshev", "self-normalised")
+            count for test, count in counts.items() if test not in _NO_BOUNDS
         ),
         "power": f"{POWER:g}",
         "errors": {q: {k: 100.0 * x for k, x in of.items()} for q, of in errors.items()},
