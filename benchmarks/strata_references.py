@@ -2,8 +2,8 @@
 
     python benchmarks/strata_references.py
 
-Writes tests/references/strata.json, one line a pair: the variances of the means of l, of l^2 / 2 and
-of k3 over n points, to 13 digits; `inf` is infinite.
+Writes tests/references/strata.json, one line a pair: the variances of the means of l, of l^2 / 2
+and of k3 over n points, to 13 digits; `inf` is infinite.
 """
 
 from __future__ import annotations
@@ -12,9 +12,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from mpmath import mp
-
 import reference_strata
+from mpmath import mp
 from reference_moments import law_of
 
 FILE = Path(__file__).parents[1] / "tests" / "references" / "strata.json"
@@ -58,9 +57,7 @@ def main() -> None:
     with FILE.open("w") as file:
         for name, (q, p) in PAIRS.items():
             found = reference_strata.variances([(law_of(q), law_of(p))], SAMPLES, False)
-            numbers = {
-                f: {n: mp.nstr(v, 14) for n, v in of.items()} for f, of in found.items()
-            }
+            numbers = {f: {n: mp.nstr(v, 14) for n, v in of.items()} for f, of in found.items()}
             row = {"name": name, "q": q, "p": p, "variances": numbers}
             print(json.dumps(row), file=file, flush=True)
 
