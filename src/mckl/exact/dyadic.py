@@ -36,7 +36,7 @@ _NOTHING = 1e-17  # of the fourth moment: what may be left out above `_LEAST`
 _LOST = 1e-13  # of mean and variance: what may be left out below `_LEAST`
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(12)
 _WIDE = 1e-11  # panels are halved while their error is more than this share of the spread
-_MOST_HALVINGS = 40
+_MOST_PANELS = 4096  # of an interval
 _ROUNDING = 1e-12  # of the sums: rounding of quantiles and of the sums themselves
 
 # The matrix from values at the nodes to the last coefficients of Legendre's polynomials.
@@ -254,10 +254,7 @@ class Dyadic:
         inside = np.array(around).ravel()
         cuts = np.unique(np.concatenate((cuts, inside[(cuts[0] < inside) & (inside < cuts[-1])])))
         panels = _Panels.of(self._f, upper, cuts[:-1], cuts[1:])
-        for _ in range(_MOST_HALVINGS):
-            wide = panels.too_wide()
-            if not wide.any():
-                break
+        while (wide := panels.too_wide()).any() and panels.low.size < _MOST_PANELS:
             low, high = panels.low[wide], panels.high[wide]
             middle = 0.5 * (low + high)
             halves = _Panels.of(

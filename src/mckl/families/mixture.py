@@ -157,8 +157,8 @@ class Mixture(Univariate):
             inside = (step >= low[active]) & (step <= high[active])
             last = x[active]
             x[active] = np.where(inside, step, 0.5 * (low[active] + high[active]))
-            # One more step of Newton's method squares the gap, so that it can stop here.
-            active = active[~((inside & (np.abs(gap) < 1e-8)) | (x[active] == last))]
+            # Between components the density is small, and x then changes much with the probability.
+            active = active[~((inside & (np.abs(gap) < _GAP)) | (x[active] == last))]
             if not active.size:
                 break
         return np.asarray(sign * x)
@@ -179,6 +179,7 @@ class Mixture(Univariate):
 
 
 _MOST_STEPS = 200
+_GAP = 1e-14  # of the logarithm of the probability beyond a quantile
 # Tail probabilities of a component. Newton's method starts near the components' quantiles at these.
 _TAILS = np.concatenate((0.5 ** np.arange(1.0, 40.0, 0.25), 10.0 ** -np.arange(12.0, 300.0, 3.0)))
 

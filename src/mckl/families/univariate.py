@@ -32,6 +32,7 @@ _LEAST_TAIL = 1e-300
 _OF_TERMS = 6.0 * EPS
 # A breakpoint this close to a finite end of the support makes no difference.
 _AT_END = 1e-60
+_STEP = 2.0**-20  # the relative step of differences of l, for its slope
 
 # Arrays and numbers that add up to an array.
 Terms = tuple[Vector | float, ...]
@@ -301,7 +302,10 @@ def between(q: Univariate, p: Univariate) -> Between:
 def _strata(factor: Between) -> Strata:
     def ell(u: Vector, upper: bool) -> tuple[Vector, Vector]:
         x = factor.q.quantile(u, upper)
-        return factor.log_ratio(x), factor.log_ratio_error(x)
+        value = factor.log_ratio(x)
+        # x itself is rounded, which moves l by its slope times this.
+        moved = np.abs(factor.log_ratio(x * (1.0 + _STEP)) - value) * (4.0 * EPS / _STEP)
+        return value, factor.log_ratio_error(x) + moved
 
     return Strata(ell, _singular(factor))
 
