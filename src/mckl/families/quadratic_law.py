@@ -47,14 +47,16 @@ class Errors(NamedTuple):
     mixed     where coordinates are the eigenvectors of a matrix, whose errors turn them, a bound on
               how far they turn the other coordinates' b into this one's, relative to those of 2a;
               else 0
+    total     of KL, which may be less than the sum of the coordinates' bounds
 
-    All have shape (rows,).
+    All but `total` have shape (rows,).
     """
 
     a: Vector
     b: Vector
     kl: Vector
     mixed: Vector
+    total: float
 
 
 def rounding(c: Coefficients) -> Errors:
@@ -64,7 +66,7 @@ def rounding(c: Coefficients) -> Errors:
     """
     a, b, kl = np.abs(c.a), np.abs(c.b), np.abs(c.kl)
     of_kl = EPS * np.minimum(32.0 * kl, 8.0 * kl + 8.0)
-    return Errors(4.0 * EPS * a, 4.0 * EPS * b, of_kl, np.zeros_like(a))
+    return Errors(4.0 * EPS * a, 4.0 * EPS * b, of_kl, np.zeros_like(a), float(of_kl @ c.weight))
 
 
 class _Sums(NamedTuple):
@@ -140,7 +142,7 @@ class QuadraticLaw(Law):
         self._t, self._b2, self._weight = 2.0 * c.a, c.b * c.b, c.weight
         self._range = float(self._t.min()), float(self._t.max())
         self.kl = float(np.sum(c.kl * c.weight))
-        self.kl_error = float(np.sum(self._errors.kl * c.weight)) + self._rounding_of_sum * self.kl
+        self.kl_error = self._errors.total + self._rounding_of_sum * self.kl
         self._sums: dict[float, _Sums] = {}
         self._logs: dict[float, float] = {}
 
