@@ -61,8 +61,10 @@ class Number(NamedTuple):
     def __str__(self) -> str:
         bound = "no bound" if self.bound is None else f"bound {self.bound:.1e}"
         why = f": {self.wrong}" if self.wrong else ""
+        known = _finite(self.reference)
+        reference = self.reference if known is None else mpmath.nstr(known, 20)
         return (
-            f"{self.pair} {self.quantity}: reference {self.reference[:22]}, given "
+            f"{self.pair} {self.quantity}: reference {reference}, given "
             f"{self.given:.17g}, error {self.error:.1e}, {bound}{why}"
         )
 
