@@ -12,7 +12,7 @@ finite where every 1 - T t > 0.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -80,6 +80,7 @@ class _Sums(NamedTuple):
     with_b: Vector
 
 
+_PIECE = 2**15  # coordinates whose moments are kept at a time
 _ROWS = 2**13  # coordinates that are worked on at a time, so that arrays stay in cache
 
 
@@ -157,6 +158,14 @@ class QuadraticLaw(Law):
         b_error = e.b + 2.0 * e.a * np.minimum(2.0 * e.mixed, 2.0**7)
         rows = Coordinates(c.a, c.b, c.kl, e.a, b_error, e.kl)
         return moments(rows, functions, paired, order), self._weight
+
+    def pieces(
+        self, functions: Sequence[Function], paired: bool, order: int
+    ) -> Iterator[tuple[Moments, Vector]]:
+        for start in range(0, self._weight.size, _PIECE):
+            here = slice(start, start + _PIECE)
+            c, e = (type(of)(*(x[here] for x in of)) for of in (self._coefficients, self._errors))
+            yield QuadraticLaw(c, e).factor_moments(functions, paired, order)
 
     def parts(self, order: int) -> Moments:
         """As `Law.parts`: (i - 1)!/2 times the sum of t^i, and i! times that of t^i b^2."""
