@@ -164,7 +164,8 @@ class QuadraticLaw(Law):
     ) -> Iterator[tuple[Moments, Vector]]:
         for start in range(0, self._weight.size, _PIECE):
             here = slice(start, start + _PIECE)
-            c, e = (type(of)(*(x[here] for x in of)) for of in (self._coefficients, self._errors))
+            c = Coefficients(*(x[here] for x in self._coefficients))
+            e = Errors(*(x[here] for x in self._errors))
             yield QuadraticLaw(c, e).factor_moments(functions, paired, order)
 
     def parts(self, order: int) -> Moments:
