@@ -227,8 +227,8 @@ def test_variances_against_references_of_15_digits(reference):
                 assert not math.isfinite(got.variance)
                 continue
             assert abs(got.variance - right) <= got.error + 2e-15 * right
-            assert got.error <= 1e-8 * right
-            assert form.balanced_variance(int(n), integrand) == pytest.approx(right, rel=1e-8)
+            assert got.error <= 1e-7 * right
+            assert form.balanced_variance(int(n), integrand) == pytest.approx(right, rel=1e-7)
 
 
 @pytest.mark.parametrize("n", [4, 16, 1024, 2**14])
