@@ -297,7 +297,7 @@ def between(q: Univariate, p: Univariate) -> Between:
     return Between(q, p)
 
 
-@lru_cache(maxsize=128)
+@lru_cache(maxsize=32)
 def _strata(factor: Between) -> Strata:
     def ell(u: Vector, upper: bool) -> tuple[Vector, Vector]:
         x = factor.q.quantile(u, upper)
