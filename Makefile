@@ -99,18 +99,32 @@ format: $(READY) ## format the code
 	ruff format .
 	snakefmt Snakefile workflow
 
-lock: ## renew constraints.txt with the current releases
+# Constraints with hashes would fail `pip install .`, because a folder has no hash; so there are two files.
+COMPILE = $(VENV)/lock/bin/uv pip compile pyproject.toml --quiet --no-header --no-annotate $(addprefix --no-emit-package ,pip setuptools wheel)
+define HASHES
+# What a study needs and what builds mckl, with the hashes of all files of each release; renewed by `make lock`.
+# To install mckl with nothing whose hash is not here:
+#   python -m pip install --require-hashes -r requirements.txt
+#   python -m pip install --no-deps --no-build-isolation .
+endef
+export HASHES
+
+lock: ## renew constraints.txt, and requirements.txt with hashes, with the current releases
 	rm -rf $(VENV)/lock && $(PYTHON) -m venv $(VENV)/lock
-	$(VENV)/lock/bin/python -m pip install --quiet --disable-pip-version-check '.[study,cluster,dev,tensorflow,s3]'
-	{ echo "# Current releases, pinned; renewed by 'make lock'."; \
-	  $(VENV)/lock/bin/python -m pip freeze --exclude mckl; } > constraints.txt
+	$(VENV)/lock/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt uv
+	{ echo "# Current releases, pinned; renewed by 'make lock'."; $(COMPILE) --all-extras --group tools; } > $(VENV)/lock/constraints.txt
+	{ echo "$$HASHES"; $(COMPILE) --extra study --group build --universal --generate-hashes -c $(VENV)/lock/constraints.txt; } \
+		> $(VENV)/lock/requirements.txt
+	mv $(VENV)/lock/constraints.txt $(VENV)/lock/requirements.txt .
+	sed -i "s/hatchling==[^\"]*/$$(grep ^hatchling== constraints.txt)/" pyproject.toml
 	rm -rf $(VENV)/lock
+	@echo "mckl: constraints.txt is for 'pip install -c', requirements.txt for 'pip install --require-hashes': its first lines say how"
 
 # pip-audit has its own environment, since it is not one of the packages to be audited.
 audit: ## look the pinned packages up among known vulnerabilities
 	@test -x $(VENV)/audit/bin/pip-audit \
 		|| { $(PYTHON) -m venv $(VENV)/audit \
-		&& $(VENV)/audit/bin/python -m pip install --quiet --disable-pip-version-check --retries 1 pip-audit; } > $(VENV)/audit.log 2>&1 \
+		&& $(VENV)/audit/bin/python -m pip install --quiet --disable-pip-version-check --retries 1 -c constraints.txt pip-audit; } > $(VENV)/audit.log 2>&1 \
 		|| { echo "mckl: not audited: pip-audit could not be installed ($(VENV)/audit.log)"; exit 0; }; \
 	if $(VENV)/audit/bin/pip-audit --strict --no-deps --disable-pip --progress-spinner off -r constraints.txt > $(VENV)/audit.log 2>&1; \
 	then echo "mckl: no vulnerability of the packages in constraints.txt is known"; \

@@ -1,9 +1,17 @@
 """Errors whose message is one line: a user's mistake, and a log density ratio that overflows."""
 
+from mckl.text import shortened
+
+_LONGEST = 1000  # characters of a line
+
 
 def one_line(text: str) -> str:
-    """The text on one line, with characters that would control a terminal escaped."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in " ".join(text.split()))
+    """The text on one line, with characters that would control a terminal escaped.
+
+    Words of more than 200 characters, which are somebody's input, are cut.
+    """
+    line = shortened(" ".join(map(shortened, text.split())), _LONGEST)
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
 
 
 class UserError(ValueError):

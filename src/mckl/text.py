@@ -164,13 +164,32 @@ def some(names: Sequence[str], separator: str = ", ") -> str:
     return separator.join(names[:5]) + (f" and {more} more" if more > 0 else "")
 
 
-def quoted(text: str) -> str:
-    """A text of the user in quotation marks, cut to its first 60 characters.
+def quoted(value: object) -> str:
+    """What the user gave in quotation marks, cut to its first 60 characters.
 
-    >>> quoted("sobl")
-    "'sobl'"
+    >>> quoted("sobl"), quoted(["k1"])
+    ("'sobl'", "'['k1']'")
     """
+    text = plain(value)
     return f"'{text[:60]}...'" if len(text) > 60 else f"'{text}'"
+
+
+def plain(value: object) -> str:
+    """A value as text; the name of its class if it has none, as an integer of 5,000 digits."""
+    try:
+        return str(value)
+    except Exception:
+        return f"an object of class {type(value).__name__}"
+
+
+def shortened(text: str, most: int = 200) -> str:
+    """The text; if it has more than `most` characters, only its two ends.
+
+    >>> shortened("abcdefghij", 9)
+    'abc...hij'
+    """
+    kept = (most - 3) // 2
+    return text if len(text) <= most else f"{text[:kept]}...{text[-kept:]}"
 
 
 _MOST_NAMES = 24  # that a message lists
@@ -183,7 +202,7 @@ def nearest(word: object, known: Iterable[str]) -> str:
     ("did you mean 'sobol'?", 'expected one of iid, sobol')
     """
     names = [*known]
-    close = difflib.get_close_matches(str(word), names, n=1, cutoff=0.5)
+    close = difflib.get_close_matches(plain(word)[:60], names, n=1, cutoff=0.5)
     if close:
         return f"did you mean '{close[0]}'?"
     more = f" and {len(names) - _MOST_NAMES} others" * (len(names) > _MOST_NAMES)

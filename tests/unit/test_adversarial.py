@@ -24,11 +24,11 @@ RECOMPUTED = [
     "published-rare-event",
     "published-chain",
     "categorical-near-3",
-    "poisson-4",
+    "poisson-17",
     "gamma-2",
-    "beta-5",
+    "student-t-3",
     "dirichlet-3",
-    "normal-7",
+    "normal-5",
     "covariance-2",
     "laplace-2",
 ]
@@ -83,6 +83,27 @@ def test_the_bounds_are_narrow_and_little_is_withheld():
     assert found.bound_of_share(0.9) < adversarial.MOST_BELOW
     withheld = [n for n in found.numbers if n.withheld and n.counted]
     assert found.share_withheld() <= adversarial.MOST_WITHHELD, listed(withheld)
+
+
+@pytest.mark.parametrize(
+    ("reference", "given", "bound", "wrong", "withheld"),
+    [
+        ("2.0", 2.0 + 1e-9, 1e-9, False, False),
+        ("2.0", 2.0 + 4e-9, 1e-9, True, False),
+        ("2.0", 2.0, None, True, False),
+        ("2.0", 2.0, math.nan, True, False),
+        ("2.0", math.nan, math.nan, False, True),
+        ("2.0", math.inf, 0.0, True, False),
+        ("inf", math.inf, 0.0, False, False),
+        ("inf", 2.0, 1e-9, True, False),
+        ("huge", math.nan, math.nan, False, False),
+        ("huge", math.inf, 0.0, True, False),
+    ],
+)
+def test_what_counts_as_wrong_and_as_withheld(reference, given, bound, wrong, withheld):
+    pair = {"name": "a", "kind": "b"}
+    number = adversarial.compared(pair, "l kl", reference, given, bound, mpmath.mpf(2))
+    assert (number.wrong is not None, number.withheld) == (wrong, withheld)
 
 
 @pytest.mark.parametrize("name", RECOMPUTED)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -287,51 +288,49 @@ def test_numbers_of_the_design() -> None:
     assert found == pytest.approx(right, abs=5e-7)
 
 
-def recursion(case: Case, rest: float) -> dict[tuple[int, int], Any]:
-    """The central moments of (R, y) from transfer matrices with 150 digits."""
-    with mpmath.workdps(150):
-        q, p, start = case.exact("q"), case.exact("p"), [mpf(x) for x in case.start]
-        states = range(len(q))
-        # E r^m l^j after every state, from those of the tokens after the next one.
-        known = {(m, j): [mpf(int(j == 0))] * len(q) for m in range(5) for j in range(5 - m)}
-        ell = [
-            [mpmath.log(q[a][b] / p[a][b]) if q[a][b] else mpf(0) for b in states] for a in states
+def raw_moments(case: Case) -> dict[tuple[int, int], Any]:
+    """E r^m l^j by transfer matrices."""
+    q, p, start = case.exact("q"), case.exact("p"), [mpf(x) for x in case.start]
+    states = range(len(q))
+    ell = [[mpmath.log(q[a][b] / p[a][b]) if q[a][b] else mpf(0) for b in states] for a in states]
+    # The moments after every state, from those of the tokens after the next one.
+    known = {(m, j): [mpf(int(j == 0))] * len(q) for m in range(5) for j in range(5 - m)}
+    weight = {
+        (m, j): [
+            [q[a][b] * mpmath.exp(-m * ell[a][b]) * ell[a][b] ** j for b in states] for a in states
         ]
-        weight = {
-            (m, j): [[q[a][b] * mpmath.exp(-m * ell[a][b]) * ell[a][b] ** j for b in states]
-                     for a in states]
+        for m, j in known
+    }
+    for _ in range(case.tokens):
+        known = {
+            (m, j): [
+                sum(
+                    math.comb(j, k) * weight[m, k][a][b] * known[m, j - k][b]
+                    for k in range(j + 1)
+                    for b in states
+                )
+                for a in states
+            ]
             for m, j in known
-        }  # fmt: skip
-        for _ in range(case.tokens):
-            known = {
-                (m, j): [
-                    mpmath.fsum(
-                        mpmath.binomial(j, k) * weight[m, k][a][b] * known[m, j - k][b]
-                        for k in range(j + 1) for b in states
-                    )
-                    for a in states
-                ]
-                for m, j in known
-            }  # fmt: skip
-        of = {
-            key: mpmath.fsum(s * v for s, v in zip(start, values, strict=True)) / mpmath.fsum(start)
-            for key, values in known.items()
         }
-        mean_r, mean_l = of[1, 0], of[0, 1]
-        out = {}
-        for i, j in itertools.product(range(5), repeat=2):
-            if not 2 <= i + j <= 4:
-                continue
-            total = mpf(0)  # (r - E r)^i (l - E l + rest (r - E r))^j
+    return {
+        at: sum(s * v for s, v in zip(start, values, strict=True)) / sum(start)
+        for at, values in known.items()
+    }
+
+
+def block_moments(of: dict[tuple[int, int], Any], rest: float) -> dict[tuple[int, int], Any]:
+    """The moments of R and y = l - E l + rest R, from those of r and l."""
+    out = {}
+    for i, j in itertools.product(range(5), repeat=2):
+        if 2 <= i + j <= 4:
+            out[i, j] = mpf(0)
             for k in range(j + 1):
                 for m, n in itertools.product(range(i + k + 1), range(j - k + 1)):
-                    total += (
-                        mpmath.binomial(j, k) * mpf(rest) ** k
-                        * mpmath.binomial(i + k, m) * (-mean_r) ** (i + k - m)
-                        * mpmath.binomial(j - k, n) * (-mean_l) ** (j - k - n) * of[m, n]
-                    )  # fmt: skip
-            out[i, j] = total
-        return out
+                    times = math.comb(j, k) * math.comb(i + k, m) * math.comb(j - k, n)
+                    less = (-of[1, 0]) ** (i + k - m) * (-of[0, 1]) ** (j - k - n)
+                    out[i, j] += times * mpf(rest) ** k * less * of[m, n]
+    return out
 
 
 @pytest.mark.parametrize(
@@ -347,8 +346,10 @@ def test_long_sequences(kind: str) -> None:
         q[[0, 2], :] /= q[[0, 2]].sum(axis=1, keepdims=True)
         p[[0, 2], :] /= p[[0, 2]].sum(axis=1, keepdims=True)
     case, check = Case(q.tolist(), p.tolist(), start, tokens, stop), Check(kind)
-    for rest in (1.0, 0.25):
-        moments = recursion(case, rest)
+    with mpmath.workdps(150):
+        raw = raw_moments(case)
+        blocks = {rest: block_moments(raw, rest) for rest in (1.0, 0.25)}
+    for rest, moments in blocks.items():
         right = {}
         for (i, j), value in moments.items():
             if abs(value) > 1e300:

@@ -119,7 +119,7 @@ def refusal(raw, schema):
          ["sweep: 1e+12 settings", "at most 1,000,000"]),
         ({"seed": 16**5000}, ["seed", "'Infinity'", "to 10^30"]),
         (with_sweep(offset=[-(16**5000)]), ["sweep.offset[0]", "'-Infinity'", "from -1e30"]),
-        ({"sweep": nested(5000)}, ["config", "nested too deeply"]),
+        ({"sweep": nested(5000)}, ["nested too deeply"]),
         # lengths
         (with_case(q_mean=[1, 2, 3]), ["cases.a.q", "expected 3", "cases.a.q.mean"]),
         (with_case(p_mean=[1]), ["cases.a.p.mean", "1 numbers, expected 2"]),

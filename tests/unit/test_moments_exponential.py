@@ -187,6 +187,7 @@ DIRICHLET = {
     "small and large": ([1e-3, 1e6], [2e-3, 1e6 + 10.0]),
     "large": ([1e12, 2e12], [1e12 + 1e6, 2e12]),
     "large, near": ([1e12, 2e12], [1e12 + 1.0, 2e12 - 3.0]),
+    "from large to small": ([1e6, 1.0], [1e-3, 1.0]),
     "large, far": ([1e6, 1e6], [1.01e6, 1e6]),
 }
 FUNCTIONS = {

@@ -89,6 +89,8 @@ NEAR = [
     *both(StudentT(1e12), StudentT(1.1e12, 1e-12)),
     *both(StudentT(5.0), StudentT(5.0 + 1e-9, 1e-10, 1.0 + 1e-9)),
     *both(StudentT(5.0, 3.0), StudentT(2.0, -40.0, 9.0)),
+    *both(StudentT(5.0), StudentT(5.0, 1e4, 3.0)),
+    *both(StudentT(0.5, 1e-9), StudentT(0.5, 0.0, 1.0 + 1e-9)),
     *both(StudentT(300.0), StudentT(200.0, 0.1, 1.1)),
     *both(Gamma(1e12), Gamma(1e12 + 1e6, 1.0 / (1.0 + 1e-6))),
     *both(Gamma(1e12), Gamma(1e12 + 1.0)),

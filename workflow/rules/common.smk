@@ -14,6 +14,15 @@ os.environ.update(
         [str(ROOT / "src"), *filter(None, [os.environ.get("PYTHONPATH")])]
     )
 )
+# Without this, a job that another machine starts with `python -m snakemake` would import a numpy.py
+# or a queue.py of the study's folder. Executors that send no environment send what envvars names.
+os.environ["PYTHONSAFEPATH"] = "1"
+
+
+envvars:
+    "PYTHONSAFEPATH",
+
+
 # Parsing needs no BLAS threads; a job has as many as its rule says.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 

@@ -22,10 +22,13 @@ def check_writable():
 def tidy_results():
     """Deletes unfinished files of killed jobs, and sets file times in the future to now.
 
-    Otherwise Snakemake would fail jobs whose output is older than their input.
+    Otherwise Snakemake would fail jobs whose output is older than their input. Links are left
+    alone: they may lead nowhere, or to files of others.
     """
     clock = time.time()
     for path in Path(placed("results")).rglob("*"):
+        if path.is_symlink():
+            continue
         if path.match(".*.tmp"):
             path.unlink(missing_ok=True)
         elif path.stat().st_mtime > clock:

@@ -111,7 +111,18 @@ def ended(failed):
 
 
 def nothing_to_do():
-    """Prints that all results exist already."""
+    """Prints that all results exist already, or ends the run if a table is no table.
+
+    Snakemake only looks at names, times and its own records.
+    """
+    from mckl.record.tables import manifest_of  # imports Arrow
+
+    for path in {path for job in workflow.dag.jobs for path in job.output}:
+        if path.endswith(".parquet") and "/tables/" in path and not path.is_storage:
+            try:
+                manifest_of(path)
+            except UserError as error:
+                sys.exit(f"mckl: {error}")
     conclude("nothing to do: the results are up to date")
 
 

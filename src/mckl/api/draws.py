@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from mckl.api.arrays import as_numpy
+from mckl.api.arrays import as_numpy, numbers
 from mckl.api.double import doubled
 from mckl.api.objects import library_of
 from mckl.errors import UserError
@@ -87,7 +87,7 @@ class LogProb:
     def __call__(self, samples: Any, n: int) -> np.ndarray:
         """Log densities in nats, shape (n,); raises `UserError` for any other shape."""
         try:
-            found = as_numpy(f"{self._side}.log_prob", self._call(self._as_own(samples)))
+            found = numbers(f"{self._side}.log_prob", self._call(self._as_own(samples)))
         except UserError:
             raise
         except Exception as error:
@@ -95,7 +95,7 @@ class LogProb:
                 f"{self._side}: log_prob fails at samples of q of shape {np.shape(samples)}: are q "
                 f"and p of one dimension and support? ({_why(error)})"
             ) from error
-        found = np.asarray(found, np.float64)
+        found = np.array(found, np.float64)  # a copy, for the next call may use the same buffer
         if self._library is not None and found.ndim > 1 and found.shape[0] == n:
             found = found.reshape(n, -1).sum(axis=1)  # a batch is of independent coordinates
         if found.shape != (n,):

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from numbers import Real
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mckl.api.arguments import MOST, real
 from mckl.api.arrays import as_numpy, numbers
 from mckl.api.results import Result, aligned
 from mckl.errors import UserError
@@ -302,6 +302,8 @@ def columns_of(
     if not columns["log_q"].size:
         raise UserError("log_q: no values, expected at least one sample")
     ids = None if sequence is None else as_numpy("sequence", sequence)
+    if ids is not None and ids.dtype.kind not in "biufSUOM":
+        raise UserError(f"sequence: ids of type {str(ids.dtype)[:60]}, expected numbers or texts")
     if len(shape) == 2:
         columns, ids = _flattened(columns, ids, mask)
     elif mask is not None:
@@ -320,15 +322,9 @@ def columns_of(
 def request_of(tolerance: float, absolute: float | None, confidence: float) -> Request:
     """The precision requested; raises `UserError` for numbers outside of their range."""
     name, size = ("tolerance", tolerance) if absolute is None else ("absolute", absolute)
-    if not (isinstance(size, Real) and math.isfinite(size) and size > 0):
-        raise UserError(f"{name}: {_shown(size)}, expected a number greater than 0")
-    if not (isinstance(confidence, Real) and 0 < confidence < 1):
-        raise UserError(f"confidence: {_shown(confidence)}, expected a number between 0 and 1")
-    return Request(size, absolute is None, confidence, 10**18)
-
-
-def _shown(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, Real) else repr(value)
+    size = real(name, size, "a number greater than 0", 0.0)
+    confidence = real("confidence", confidence, "a number between 0 and 1", 0.0, 1.0)
+    return Request(size, absolute is None, confidence, MOST)
 
 
 def _flattened(

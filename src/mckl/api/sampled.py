@@ -11,7 +11,10 @@ import math
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
+from mckl.api.arguments import one_of
+from mckl.api.arrays import as_numpy
 from mckl.api.draws import LogProb, Sampled
 from mckl.errors import UserError
 from mckl.estimation.given.answer import Answer, answer
@@ -20,6 +23,7 @@ from mckl.estimation.intervals import Request, units_needed
 
 PILOT = 4096
 _AT_ONCE = 2**16
+_COMPARED = 1024  # samples at the beginning of a batch
 _MAINS = 4  # the most main stages; a further one is drawn if the estimate is lower than expected
 
 
@@ -43,6 +47,7 @@ class Drawn(NamedTuple):
 def estimate(q: Any, p: Any, request: Request, estimator: str | None, seed: int) -> Drawn:
     """Estimate KL(q||p) from samples of q; raises `UserError` for objects that have none."""
     draw, log_q, log_p = Sampled("q", q), LogProb("q", q), LogProb("p", p)
+    first: list[Any] = []  # samples with which the first batch begins
 
     def run(stage: int, n: int) -> Answer:
         rng = np.random.default_rng([seed, stage])
@@ -51,7 +56,15 @@ def estimate(q: Any, p: Any, request: Request, estimator: str | None, seed: int)
             for start in range(0, n, _AT_ONCE):
                 count = min(_AT_ONCE, n - start)
                 samples = draw.draw(count, rng)
-                yield {"log_q": log_q(samples, count), "log_p": log_p(samples, count)}
+                head = np.array(as_numpy("q.sample", samples[:_COMPARED]))
+                if first and _repeats(head, first[0]):
+                    raise UserError(
+                        "q: sample(n, rng) begins two batches with the same samples: expected "
+                        "draws from rng, which is not to be seeded anew"
+                    )
+                if not first:
+                    first.append(head)
+                yield {"log_q": log_q(_copied(samples), count), "log_p": log_p(samples, count)}
 
         return answer(pieces(), ("log_q", "log_p"), request)
 
@@ -90,7 +103,26 @@ def _chosen(found: Answer, estimator: str | None) -> Judged:
     """The estimate of this estimator; if none is named, the one to trust, or else that of k1."""
     names = {one.estimator: one for one in found.judged}
     if estimator is not None:
-        if estimator not in names:
-            raise UserError(f"estimator: '{estimator}', expected one of {', '.join(names)}")
-        return names[estimator]
+        return names[one_of("estimator", estimator, names)]
     return names["k1"] if found.trusted is None else found.judged[found.trusted]
+
+
+def _repeats(head: NDArray[Any], first: NDArray[Any]) -> bool:
+    """Whether a batch begins as the first one does, which is no chance.
+
+    Let m of K independent samples have another value than the most frequent one. Then another K
+    samples are the same with a probability of about e^-m at most. Here m >= 32, since a sample with
+    another value makes at most two neighbours differ.
+    """
+    both = min(len(head), len(first))
+    head, first = head[:both], first[:both]
+    changes = (head[1:] != head[:-1]).reshape(both - 1, -1).any(axis=1)
+    return int(changes.sum()) >= 64 and np.array_equal(head, first)
+
+
+def _copied(samples: Any) -> Any:
+    """The samples for a callable that may overwrite them."""
+    for copy in ("clone", "copy"):  # torch; NumPy and lists
+        if hasattr(samples, copy):
+            return getattr(samples, copy)()
+    return samples

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from mckl.api.arguments import one_of, real, whole
 from mckl.api.given import columns_of
 from mckl.api.results import Result
 from mckl.errors import UserError
@@ -91,7 +92,8 @@ class Watch:
     Raises
     ------
     ValueError
-        For an unknown estimator, a confidence outside of 0 to 1, and a `start` below 2.
+        For an unknown estimator, a confidence outside of 0 to 1, a `start` below 2, and a
+        `tightest` below 1.
 
     Examples
     --------
@@ -113,15 +115,10 @@ class Watch:
         tightest: int | None = None,
     ) -> None:
         known = [n for n, e in ESTIMATORS.items() if e.parameters == 1 and e.consistent]
-        if estimator not in known:
-            raise UserError(f"estimator: '{estimator}', expected one of {', '.join(known)}")
-        if not 0 < confidence < 1:
-            raise UserError(f"confidence: {confidence:g}, expected a number between 0 and 1")
-        if start < 2:
-            raise UserError(f"start: {start}, expected at least 2")
-        self._chosen = ESTIMATORS[estimator]
-        self._confidence, self._start = confidence, int(start)
-        self._tightest = int(tightest or 10 * start)
+        self._chosen = ESTIMATORS[one_of("estimator", estimator, known)]
+        self._confidence = real("confidence", confidence, "a number between 0 and 1", 0.0, 1.0)
+        self._start = whole("start", start, 2)
+        self._tightest = 10 * self._start if tightest is None else whole("tightest", tightest, 1)
         ((self._name, _),) = self._chosen.products
         self._by_token = bool(self._chosen.sums)
         self._ratio = self._chosen.ratio
@@ -202,6 +199,8 @@ class Watch:
         """
         if not isinstance(other, Watch):
             raise UserError(f"merge: {type(other).__name__}, expected another watch")
+        if other is self:
+            raise UserError("merge: the watch itself, whose samples would count twice")
         if self._options() != other._options():
             raise UserError(
                 f"merge: a watch of other options, {other._options()}, expected {self._options()}"
@@ -226,10 +225,31 @@ class Watch:
         try:
             options = {key: state[key] for key in ("estimator", "confidence", "start", "tightest")}
             made = cls(**options)
-            made._moments.restore(state["moments"])
-        except (KeyError, TypeError) as error:
+            made._moments.restore(_checked(state["moments"], made._moments.state()))
+        except (KeyError, TypeError, IndexError) as error:
             raise UserError(f"state: not that of a watch ({error})") from None
         return made
 
     def __repr__(self) -> str:
         return repr(self.look())
+
+
+def _checked(moments: Mapping[str, Any], empty: Mapping[str, Any]) -> dict[str, Any]:
+    """The moments of a state, with the keys of `empty`, if samples can have them.
+
+    Moments that overflowed are inf or NaN, and a sum of squares is never negative.
+    """
+    units = whole("state: units", moments["units"], 0)
+    found: dict[str, Any] = {"units": units}
+    for kind, alone in (("mean", 0), ("comoment", 1)):
+        found[kind] = {}
+        for name in empty[kind]:
+            value = moments[kind][name]
+            if not isinstance(value, float):
+                value = real(f"state: {kind} of {name}", value, "a number")
+            if (kind == "comoment" and value < 0) or (units <= alone and value != 0):
+                raise UserError(
+                    f"state: {kind} of {name} {value:g}, which {units} samples cannot have"
+                )
+            found[kind][name] = value
+    return found

@@ -19,6 +19,7 @@ import click
 
 from mckl import __version__
 from mckl.errors import UserError, one_line
+from mckl.text import plain, quoted, shortened
 
 if TYPE_CHECKING:
     from mckl.arrays import Vector
@@ -74,9 +75,9 @@ class _Count(click.ParamType[int]):
             try:
                 number = float(value)
             except ValueError:
-                self.fail(f"'{value}' is not an integer", param, ctx)
+                self.fail(f"{quoted(value)} is not an integer", param, ctx)
         if isinstance(number, float) and not number.is_integer():
-            self.fail(f"'{value}' is not an integer", param, ctx)
+            self.fail(f"{quoted(value)} is not an integer", param, ctx)
         return int(number)
 
 
@@ -189,7 +190,7 @@ class _Group(click.Group):
             click.echo(error.format_message())
             sys.exit(BAD_INPUT)
         except click.ClickException as error:
-            _fail(error.format_message())
+            _fail(shortened(error.format_message(), 220))
         except UserError as error:
             _fail(str(error))
         except ModuleNotFoundError as error:  # a package that only some commands need
@@ -241,6 +242,7 @@ def main() -> None:
 def kl(as_json: bool, **pair: Any) -> None:
     """Tell the exact KL(q||p) and KL(p||q), in nats."""
     given = _pair(**pair)
+    from mckl.cli.words import with_error
     from mckl.estimation.advice import divergences
 
     answer = divergences(given)
@@ -248,17 +250,7 @@ def kl(as_json: bool, **pair: Any) -> None:
         _print_json({key: None if v == math.inf else v for key, v in answer.items()})
         return
     for label, key in (("KL(q||p)", "kl"), ("KL(p||q)", "reverse_kl"), ("sum", "symmetrised_kl")):
-        click.echo(f"{label:8}  {_with_error(answer, key)} nats")
-
-
-def _with_error(answer: Mapping[str, Any], key: str) -> str:
-    """A divergence with the digits that are certain; the sum's error is that of both."""
-    from mckl.estimation.shape import certain
-    from mckl.exact.moments import Bounded
-
-    both = ("kl", "reverse_kl") if key == "symmetrised_kl" else (key,)
-    error = sum(answer[f"{k}_relative_error"] * answer[k] for k in both if answer[k] < math.inf)
-    return certain(Bounded(answer[key], error))
+        click.echo(f"{label:8}  {with_error(answer, key, 15)} nats")
 
 
 @main.command(
@@ -397,16 +389,16 @@ def estimate(
                         tolerance is not None or absolute is not None)  # fmt: skip
     given = _pair(**rest)
     size, relative = _asked(tolerance, absolute)
-    if seed < 0:
-        raise UserError(f"--seed: {seed}, expected at least 0")
+    from mckl.api.arguments import MOST, MOST_SEED, whole
     from mckl.api.pairs import run
     from mckl.cli.words import estimate_answer, print_estimate, progress
     from mckl.draw.points import SAMPLERS
     from mckl.estimation.intervals import Request
     from mckl.study.feasible import check_numbers
 
+    whole("--seed", seed, 0, MOST_SEED)
     _check_offered(given, [sampler] if sampler else [], [estimator] if estimator else [])
-    request = Request(size, relative, confidence, _BUDGET if budget is None else budget)
+    request = Request(size, relative, confidence, _BUDGET if budget is None else min(budget, MOST))
     found = run(
         given, request, sampler, estimator, seed,
         check=lambda name: check_numbers(given, SAMPLERS[name], "--sampler", "the pair"),
@@ -586,7 +578,8 @@ def _of_grid(
     if dimension is None:
         raise UserError("--dimension: missing")
     if not 1 <= dimension <= _MOST_DIMENSION:
-        raise UserError(f"--dimension: {dimension}, expected 1 to {_MOST_DIMENSION:.0e}")
+        shown = shortened(plain(dimension), 60)
+        raise UserError(f"--dimension: {shown}, expected 1 to {_MOST_DIMENSION:.0e}")
     try:
         return sweep_pair(
             family or "normal", dimension, 1.0 if scale is None else scale, offset or 0.0
@@ -634,7 +627,7 @@ def _normals(
         if path is not None:
             if not path.lower().endswith(SUFFIXES):
                 raise UserError(
-                    f"--{side}: '{path}', expected a file named "
+                    f"--{side}: {quoted(path)}, expected a file named "
                     f"{', '.join('*' + suffix for suffix in SUFFIXES)}, or a text such as "
                     "{family: gamma, shape: 2, rate: 1}"
                 )
@@ -676,7 +669,6 @@ def _vector(option: str, name: str, text: str) -> Vector:
 
     from mckl.record.columns import SUFFIXES
     from mckl.record.vectors import read_vector
-    from mckl.text import quoted
 
     if text.lower().endswith(SUFFIXES):
         return read_vector(text, name)

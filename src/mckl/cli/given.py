@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
 from mckl.errors import UserError
-from mckl.text import listed, nearest
+from mckl.text import listed, nearest, quoted
 
 if TYPE_CHECKING:
     from mckl.api.given import KLFromLogProbs
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mckl.estimation.intervals import Request
 
 # The columns that may be given, in the order of options; `log_ratio` replaces the first two.
+_LONGEST_BATCH = 2**25  # characters of a line of JSON
 COLUMNS = ("log_q", "log_p", "log_ratio", "sequence", "log_sampler", "full_kl")
 
 
@@ -72,9 +73,9 @@ def _named(table: str, columns: str | None) -> dict[str, str]:
     for part in columns.split(","):
         name, equals, column = (text.strip() for text in part.partition("="))
         if not equals or not column:
-            raise UserError(f"--columns: '{part}', expected a text such as log_q=policy_logp")
+            raise UserError(f"--columns: {quoted(part)}, expected a text such as log_q=policy_logp")
         if name not in COLUMNS:
-            raise UserError(f"--columns: '{name}' is not a column: {nearest(name, COLUMNS)}")
+            raise UserError(f"--columns: {quoted(name)} is not a column: {nearest(name, COLUMNS)}")
         if name in chosen:
             raise UserError(f"--columns: {name} is named twice")
         chosen[name] = column
@@ -102,7 +103,7 @@ def estimated(
 
 
 def watched(
-    lines: Iterable[str], estimator: str | None, confidence: float, as_json: bool
+    stream: TextIO, estimator: str | None, confidence: float, as_json: bool
 ) -> Watched | None:
     """Follow batches that arrive as JSON lines, and print the answer after each.
 
@@ -111,19 +112,19 @@ def watched(
     from mckl.api.watch import Watch
 
     watch, seen = Watch(estimator=estimator or "k1", confidence=confidence), None
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(_lines(stream), 1):
         if not line.strip():
             continue
         try:
             batch = json.loads(line)
-        except (json.JSONDecodeError, RecursionError) as error:
-            raise UserError(f"line {number}: not JSON ({error})") from None
+        except (ValueError, RecursionError) as error:  # also for an integer of 5,000 digits
+            raise UserError(f"line {number}: not JSON ({str(error)[:100]})") from None
         if not isinstance(batch, dict):
             raise UserError(f"line {number}: expected an object with log_q and log_p")
         for name in batch:
             if name not in ("log_q", "log_p", "sequence"):
                 raise UserError(
-                    f"line {number}: unknown key {name}, expected log_q, log_p and sequence"
+                    f"line {number}: unknown key {quoted(name)}, expected log_q, log_p and sequence"
                 )
         try:
             seen = watch.update(batch.get("log_q"), batch.get("log_p"),
@@ -133,3 +134,14 @@ def watched(
         click.echo(json.dumps(seen.to_dict()) if as_json else repr(seen))
         sys.stdout.flush()
     return seen
+
+
+def _lines(stream: TextIO) -> Iterator[str]:
+    """The lines of a stream; raises `UserError` for one that is too long, or is no text."""
+    try:
+        while line := stream.readline(_LONGEST_BATCH):
+            if len(line) == _LONGEST_BATCH:
+                raise UserError(f"--watch: a line has {_LONGEST_BATCH:,} characters or more")
+            yield line
+    except UnicodeDecodeError:
+        raise UserError("--watch: standard input is not a text in UTF-8") from None

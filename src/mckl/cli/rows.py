@@ -5,22 +5,21 @@ Files may be far larger than the memory, which only holds one piece of each file
 
 from __future__ import annotations
 
-import itertools
-import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TextIO
 
 import numpy as np
-from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from mckl.errors import UserError
-from mckl.record.columns import reader, refused
-from mckl.text import nearest
+from mckl.record.columns import MOST_AT_ONCE, archive, member_header, npy_header, reader, refused
+from mckl.text import nearest, quoted
 
 PIECE = 2**17  # rows of a piece
-_IDS = "U64"  # the type of ids in a .csv file, which may be any text
+_LONGEST_ROW = 2**20  # bytes or characters
+_LONGEST_ID = 128  # characters, in a .csv file
+_IDS = f"U{_LONGEST_ID}"  # the type of ids in a .csv file, which may be any text
 
 Pieces = Iterator[list[NDArray[Any]]]
 
@@ -118,13 +117,15 @@ def _chosen(path: str, known: Sequence[str], name: str | None) -> int:
             return 0
         raise UserError(f"{path}: {len(known)} columns, expected one: name it with --columns")
     if name not in known:
-        raise UserError(f"{path}: no column '{name}': {nearest(name, known)}")
+        raise UserError(f"{path}: no column {quoted(name)}: {nearest(name, known)}")
     return list(known).index(name)
 
 
 def _check(path: str, dtype: np.dtype[Any], shape: Sequence[int], is_id: bool) -> None:
     if not (dtype.kind in "fiu" or (is_id and dtype.kind in "SU")):
-        raise UserError(f"{path}: values of type {dtype}, expected numbers")
+        raise UserError(f"{path}: values of type {str(dtype)[:60]}, expected numbers")
+    if not 0 < dtype.itemsize <= _LONGEST_ROW:
+        raise UserError(f"{path}: rows of {dtype.itemsize} bytes, expected 1 to {_LONGEST_ROW:,}")
     if len(shape) != 1 and not (len(shape) == 2 and shape[1] == 1):
         raise UserError(
             f"{path}: shape {tuple(shape)}, expected one column of numbers (of tokens: one row a "
@@ -133,9 +134,12 @@ def _check(path: str, dtype: np.dtype[Any], shape: Sequence[int], is_id: bool) -
 
 
 def _from_npy(path: str, names: Sequence[str | None], ids: Sequence[bool]) -> Source:
-    # Mapping is only used for the header. Mapped pages would count as memory of this process.
-    array = np.load(path, mmap_mode="r", allow_pickle=False)
-    shape, dtype, offset = array.shape, array.dtype, array.offset
+    shape, dtype = npy_header(path)
+    if not 0 < dtype.itemsize <= _LONGEST_ROW:  # of one with fields, whose types are checked below
+        raise UserError(f"{path}: rows of {dtype.itemsize} bytes, expected 1 to {_LONGEST_ROW:,}")
+    # Mapping only tells where the rows begin. Mapped pages would count as memory of this process.
+    offset = np.load(path, mmap_mode="r", allow_pickle=False).offset
+    at_once = min(PIECE, MOST_AT_ONCE // dtype.itemsize)
     fields = [None if dtype.names is None else dtype.names[_chosen(path, dtype.names, name)]
               for name in names]  # fmt: skip
     for field, is_id in zip(fields, ids, strict=True):
@@ -146,7 +150,7 @@ def _from_npy(path: str, names: Sequence[str | None], ids: Sequence[bool]) -> So
             file.seek(offset)
             left = shape[0]
             while left:
-                piece = np.fromfile(file, dtype, min(left, PIECE))
+                piece = np.fromfile(file, dtype, min(left, at_once))
                 if not piece.size:
                     raise UserError(f"{path}: the file ends {left} rows early")
                 left -= piece.size
@@ -156,24 +160,18 @@ def _from_npy(path: str, names: Sequence[str | None], ids: Sequence[bool]) -> So
 
 
 def _from_npz(path: str, names: Sequence[str | None], ids: Sequence[bool]) -> Source:
-    with zipfile.ZipFile(path) as archive:
-        members = archive.namelist()
+    with archive(path) as opened:
+        members = opened.namelist()
     known = [member.removesuffix(".npy") for member in members]
     chosen = [members[_chosen(path, known, name)] for name in names]
 
-    def header(file: Any) -> tuple[tuple[int, ...], np.dtype[Any]]:
-        version = npy.read_magic(file)
-        read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-        shape, _, dtype = read(file)
-        return shape, dtype
-
-    rows = []
-    with zipfile.ZipFile(path) as archive:
-        for member, is_id in zip(chosen, ids, strict=True):
-            with archive.open(member) as file:
-                shape, dtype = header(file)
-            _check(f"{path}: {member.removesuffix('.npy')}", dtype, shape, is_id)
-            rows.append(shape[0])
+    rows, sizes = [], []
+    with archive(path) as opened:
+        headers = [member_header(opened, member) for member in chosen]
+    for member, is_id, (shape, dtype) in zip(chosen, ids, headers, strict=True):
+        _check(f"{path}: {member.removesuffix('.npy')}", dtype, shape, is_id)
+        rows.append(shape[0])
+        sizes.append(shape[0] * dtype.itemsize)
     for count, member in zip(rows, chosen, strict=True):
         if count != rows[0]:
             raise UserError(
@@ -182,14 +180,16 @@ def _from_npz(path: str, names: Sequence[str | None], ids: Sequence[bool]) -> So
             )
 
     def pieces() -> Pieces:
-        with zipfile.ZipFile(path) as archive:
-            files = [archive.open(member) for member in chosen]
-            dtypes = [header(file)[1] for file in files]
-            for start in range(0, rows[0], PIECE):
-                count = min(PIECE, rows[0] - start)
+        with archive(path) as opened:
+            files = [opened.open(member) for member in chosen]
+            for file, member, size in zip(files, chosen, sizes, strict=True):
+                file.read(opened.getinfo(member).file_size - size)  # its header
+            at_once = min(PIECE, MOST_AT_ONCE // max(dtype.itemsize for _, dtype in headers))
+            for start in range(0, rows[0], at_once):
+                count = min(at_once, rows[0] - start)
                 yield [
                     np.frombuffer(file.read(count * dtype.itemsize), dtype)
-                    for file, dtype in zip(files, dtypes, strict=True)
+                    for file, (_, dtype) in zip(files, headers, strict=True)
                 ]
 
     return Source(path, rows[0], pieces)
@@ -209,10 +209,10 @@ def _from_csv(path: str, names: Sequence[str | None], ids: Sequence[bool]) -> So
 
     def pieces() -> Pieces:
         with open(path, encoding="utf-8-sig", errors="replace") as file:
-            lines = (line for line in file if line.strip())
+            lines = _lines(path, file)
             if headed:
                 next(lines)
-            while some := list(itertools.islice(lines, PIECE)):
+            for some in _texts(lines):
                 try:
                     table = np.loadtxt(
                         some, dtype, delimiter=",", comments=None, quotechar='"',
@@ -221,9 +221,37 @@ def _from_csv(path: str, names: Sequence[str | None], ids: Sequence[bool]) -> So
                 except ValueError as error:
                     why = str(error)[:100]
                     raise UserError(f"{path}: not a table of numbers ({why})") from None
-                yield [np.ascontiguousarray(table[str(i)]) for i in range(len(chosen))]
+                columns = [np.ascontiguousarray(table[str(i)]) for i in range(len(chosen))]
+                for column in columns:
+                    if column.dtype == _IDS and np.strings.str_len(column).max() == _LONGEST_ID:
+                        raise UserError(
+                            f"{path}: an id of {_LONGEST_ID} characters or more, expected fewer"
+                        )
+                yield columns
 
     return Source(path, None, pieces)
+
+
+def _lines(path: str, file: TextIO) -> Iterator[str]:
+    """The lines that are not empty; raises `UserError` for one that is too long to be a row."""
+    while line := file.readline(_LONGEST_ROW):
+        if len(line) == _LONGEST_ROW:
+            raise UserError(f"{path}: a row has {_LONGEST_ROW:,} characters or more")
+        if line.strip():
+            yield line
+
+
+def _texts(lines: Iterator[str]) -> Iterator[list[str]]:
+    """The lines in lists of at most `PIECE`, which are shorter if lines are long."""
+    held, size = [], 0
+    for line in lines:
+        held.append(line)
+        size += len(line)
+        if len(held) == PIECE or size >= MOST_AT_ONCE:
+            yield held
+            held, size = [], 0
+    if held:
+        yield held
 
 
 def _is_number(cell: str) -> bool:
@@ -241,12 +269,17 @@ def _from_parquet(path: str, names: Sequence[str | None], ids: Sequence[bool]) -
     except ModuleNotFoundError:
         raise UserError(f"{path}: reading Parquet takes pyarrow: pip install pyarrow") from None
     # Without a buffer, a whole column chunk would be read at once.
-    file = pq.ParquetFile(path, buffer_size=2**20, pre_buffer=False)
+    options = {"buffer_size": 2**20, "pre_buffer": False}
+    file = pq.ParquetFile(path, **options)
     schema = file.schema_arrow
     chosen = [schema.names[_chosen(path, schema.names, name)] for name in names]
+    # A text that every row repeats is only read once.
+    texts = [name for name in chosen if str(schema.field(name).type) in ("string", "large_string")]
+    file = pq.ParquetFile(path, **options, read_dictionary=texts)
     for name, is_id in zip(chosen, ids, strict=True):
         kind = schema.field(name).type
-        if not (is_id or pa.types.is_floating(kind) or pa.types.is_integer(kind)):
+        number = pa.types.is_floating(kind) or pa.types.is_integer(kind)
+        if not number and (not is_id or pa.types.is_nested(kind)):
             raise UserError(f"{path}: column '{name[:20]}' is of type {kind}, expected numbers")
 
     def values(batch: Any, name: str, before: int) -> NDArray[Any]:
@@ -289,13 +322,13 @@ def names_of(path: str) -> list[str]:
 
             return list(pq.read_schema(path).names)
         if suffix == ".npz":
-            with zipfile.ZipFile(path) as archive:
-                return [member.removesuffix(".npy") for member in archive.namelist()]
-        return list(np.load(path, mmap_mode="r", allow_pickle=False).dtype.names or [])
+            with archive(path) as opened:
+                return [member.removesuffix(".npy") for member in opened.namelist()]
+        return list(npy_header(path)[1].names or [])
 
 
 def _header(path: str) -> list[str]:
     """The cells of the first line that is not empty."""
     with open(path, encoding="utf-8-sig", errors="replace") as file:
-        first = next((line for line in file if line.strip()), "")
+        first = next(_lines(path, file), "")
     return [cell.strip().strip('"') for cell in first.rstrip("\n").split(",")] if first else []

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mckl.errors import UserError
-from mckl.record.case import with_numbers
+from mckl.record.case import check_size, with_numbers
 from mckl.text import quoted
 
 _EXAMPLE = "{family: gamma, shape: 2, rate: 1}"
@@ -37,4 +37,5 @@ def read_side(side: str, text: str) -> dict[str, Any]:
         ) from None
     if not isinstance(given, Mapping):
         raise UserError(f"--{side}: {quoted(text)}, expected a text such as {_EXAMPLE}")
+    check_size(given, f"--{side}: ")
     return with_numbers(given, f"--{side}: ", side)

@@ -1,4 +1,4 @@
-"""The law of sums over the steps of a Markov chain, by products of its transition matrices.
+"""The law of sums over the steps of a Markov chain.
 
 Let a chain with transition matrix Q start in the law mu, and let X be a sum over its n steps of
 tables g(previous, next). With the matrix M(t) = Q e^{t g}, entry by entry,
@@ -8,11 +8,13 @@ tables g(previous, next). With the matrix M(t) = Q e^{t g}, entry by entry,
 Its Taylor series in t follows from n products of M(t) with a vector of truncated series. They take
 n S^2 operations a moment for S states, and the memory of a few matrices. After every product the
 vector is divided by the series of one of its states, and the logarithm of that series is added to
-the cumulants. So no cumulant is a difference of large moments, and nothing overflows. Once the
-divided vector no longer changes, each remaining step adds the same.
+the cumulants. So nothing overflows. Once the divided vector no longer changes, each remaining step
+adds the same. Near q = p the entries of the vectors are close to 1. Then their differences from 1
+are computed instead, from row sums less 1 in which nothing cancels (docs/theory.md, section 2.5).
 
-Near q = p the entries of the vectors are close to 1. Then their differences from 1 are computed
-instead, from row sums less 1 in which nothing cancels (docs/theory.md, section 2.5).
+This gives the laws tilted by e^{s l}. Cumulants without a tilt come from `mckl.exact.token_sums`,
+and moments of r and k3 from the tilted laws or, where these lose digits, from
+`mckl.exact.token_products`.
 """
 
 from __future__ import annotations
@@ -25,18 +27,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mckl.arrays import Vector
-from mckl.exact import joint
 from mckl.exact.law import Law, Tilt
-from mckl.exact.moments import ELL, EPS, Function, Moments, settled
+from mckl.exact.moments import ELL, EPS, Bounded, Function, Moments
 from mckl.exact.phi import phi
 from mckl.exact.series import Algebra, algebra
-from mckl.exact.token_products import Steps, size, token_products
+from mckl.exact.tilted import Tilted, is_coarse, joint_moments
+from mckl.exact.token_products import Steps, token_products
 from mckl.exact.token_sums import Table, probability_error, token_sums
 
 _SETTLED = 4.0 * EPS  # the largest relative change in a step that is ignored
 _NEAR = 0.5  # vectors within this distance of 1 are kept as their difference from 1
 _DEEP = -50.0  # r exceeds 1e21 where l is below this
 _MOST_EXPONENT = 300.0  # weights e^{s l} with a larger exponent are scaled down
+_FACTORIALS = np.array([1.0, 1.0, 2.0, 6.0, 24.0])
 # Moments of (r, k3) from tilted cumulants are kept where their bounds are relatively this small.
 _TILTED_ERROR = 1e-12
 # The same for tables with more entries than this, whose recursion over tokens takes seconds.
@@ -176,7 +179,7 @@ class ChainLaw(Law):
     def __init__(self, transitions: Transitions, steps: int) -> None:
         self._of, self._steps = transitions, steps
         self._series: dict[float, Vector] = {}
-        self._parts = Moments(np.zeros(1), np.zeros(1))
+        self._sums: dict[tuple[tuple[Function, ...], int], Moments] = {}
         self.kl, self.kl_error = self.sums((ELL,), False, 1).at(1)
         self._kept = 1.0  # E r
         if transitions.missed.any():
@@ -203,11 +206,9 @@ class ChainLaw(Law):
         return value - self.kl if i == 1 else value
 
     def parts(self, order: int) -> Moments:
-        if len(self._parts.value) <= order:
-            self._parts = self.sums((ELL,), False, order)
         out = Moments(*np.zeros((2, order + 1, order + 1)))
-        for whole, of in zip(out, self._parts, strict=True):
-            whole[2:, 0] = of[2 : order + 1]
+        for whole, of in zip(out, self.sums((ELL,), False, order), strict=True):
+            whole[2:, 0] = of[2:]
         return out
 
     def factor_moments(
@@ -218,8 +219,11 @@ class ChainLaw(Law):
     def sums(self, functions: Sequence[Function], paired: bool, order: int = 4) -> Moments:
         if paired:
             raise ValueError("a policy has no antithetic pairs")
-        tables = [self._of.table(function) for function in functions]
-        return token_sums(self._of.q, self._of.start, tables, self._steps, order)
+        key, of = (tuple(functions), order), self._of
+        if key not in self._sums:
+            tables = [of.table(function) for function in functions]
+            self._sums[key] = token_sums(of.q, of.start, tables, self._steps, order)
+        return Moments(*(x.copy() for x in self._sums[key]))
 
     def block(self, paired: bool, order: int = 4, slope: float = 0.0, rest: float = 1.0) -> Moments:
         if paired:
@@ -228,7 +232,7 @@ class ChainLaw(Law):
         target = _TILTED_ERROR
         if of.q.size > _LARGE:
             target = _TILTED_ERROR_OF_LARGE
-        coarse = [n for n in range(2, order + 1) if _is_coarse(found, n, target)]
+        coarse = [n for n in range(2, order + 1) if is_coarse(found, n, target)]
         if not coarse:
             return found
         kept = self._kept
@@ -246,45 +250,33 @@ class ChainLaw(Law):
 
     @np.errstate(over="ignore", invalid="ignore")
     def _tilted_block(self, order: int, rest: float) -> Moments:
-        """The same moments from the cumulants of l under the laws tilted by r, r^2, ...
-
-        With y = l - KL + rest R these are polynomials in r times l - KL. Where q is near p their
-        terms nearly cancel.
-        """
-        of, mean = self._of, self._kept
-        f, f_error = np.zeros((2, order + 1, order + 1))  # of r^m (l - KL)^j
-        f[0], f_error[0] = joint.central_moments(self.ell(order), 1)
-        q_error = probability_error(of.q)
+        """The same moments from the cumulants of l under the laws tilted by r, r^2, ..."""
+        of, q_error = self._of, probability_error(self._of.q)
+        centred = self.ell(order)
+        centred.value[1] = centred.error[1] = 0.0
+        laws = {(0, 0): Tilted(Bounded(0.0, 0.0), centred)}
+        mean = Bounded(1.0, 0.0)
         for m in range(1, order + 1):
-            log, *kappa = self._tilted(-m) * [1.0, 1.0, 2.0, 6.0, 24.0]
+            log, *kappa = self._tilted(-m)[: order + 1] * _FACTORIALS[: order + 1]
             # How far rounding moves log E r^m and the mean of l, by the errors of every token.
             weight = np.exp(of.log_q - m * (of.ell - of.ell.min(axis=1, keepdims=True)))
             moved = m * of.ell_error + np.where(of.q > 0, q_error / of.q, 0.0)
             of_row = (weight * moved).sum(axis=1) / weight.sum(axis=1)
             log_error = self._steps * float(of_row.max())
-            mean_error = 8.0 * EPS * (abs(kappa[0]) + self.kl) + 2.0 * log_error
+            mean_size = abs(kappa[0]) + self.kl
+            # Cumulants are rounded like the moments that they are computed from.
+            sizes = np.array([0.0, mean_size, *np.abs(kappa[1:])])
+            of_sizes = Tilted(Bounded(0.0, 0.0), Moments(sizes, np.zeros(order + 1))).moments()
+            error = (log_error + 8.0 * EPS * np.arange(order + 1)) * of_sizes.value
+            error[1] = 8.0 * EPS * mean_size + 2.0 * log_error
             log_error += 8.0 * EPS * (1.0 + abs(log))
-            size = np.exp(log)
-            absolute = _moments([abs(kappa[0]) + self.kl, *np.abs(kappa[1:])])
-            plain = _moments([kappa[0] - self.kl, *kappa[1:]])
-            for j in range(order - m + 1):
-                f[m, j] = size * plain[j]
-                f_error[m, j] = size * (log_error + 8.0 * EPS * j) * absolute[j]
-                if j:
-                    f_error[m, j] += size * j * absolute[j - 1] * mean_error
-        value, error = np.zeros((2, order + 1, order + 1))
-        for i, j in joint.indices(2, order):
-            if i + j < 2:
-                continue
-            for k in range(j + 1 if rest else 1):
-                for m in range(i + k + 1):
-                    times = math.comb(j, k) * math.comb(i + k, m) * rest**k * (-mean) ** (i + k - m)
-                    value[i, j] += times * f[m, j - k]
-                    error[i, j] += abs(times) * (f_error[m, j - k] + 8.0 * EPS * abs(f[m, j - k]))
-        value[0, 0], error[0, 0] = 1.0, 0.0
-        return settled(value, error)
+            cumulants = Moments(np.array([0.0, kappa[0] - self.kl, *kappa[1:]]), error)
+            laws[m, 0] = Tilted(Bounded(log, log_error), cumulants)
+            if m == 1 and self.missed_mass:
+                mean = Bounded(self._kept, self._kept * log_error)
+        return joint_moments(laws, False, order, rest, mean)
 
-    @np.errstate(over="ignore", invalid="ignore")
+    @np.errstate(over="ignore", invalid="ignore", divide="ignore")
     def _tilted(self, s: float, order: int = 4) -> Vector:
         """The Taylor coefficients of K at s, up to `order`; inf where one exceeds float64."""
         known = self._series.get(s)
@@ -321,20 +313,6 @@ class ChainLaw(Law):
             found[2:] = 0.0
         self._series[s] = np.where(np.isfinite(found), found, np.inf)
         return self._series[s]
-
-
-def _is_coarse(of: Moments, n: int, target: float) -> bool:
-    """Whether moments of order n that do not overflow have larger bounds than `target`."""
-    r, y = size(of.value[:, 0], n), size(of.value[0], n)
-    return any(of.error[i, n - i] > target * r**i * y ** (n - i) for i in range(n + 1))
-
-
-def _moments(kappa: Sequence[float]) -> list[float]:
-    """The moments of orders 0, 1, ... from cumulants of orders 1, 2, ..."""
-    out = [1.0]
-    for n in range(1, len(kappa) + 1):
-        out.append(sum(math.comb(n - 1, k) * kappa[k] * out[n - 1 - k] for k in range(n)))
-    return out
 
 
 def direct(of: Transitions, steps: int) -> tuple[float, float]:

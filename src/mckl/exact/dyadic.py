@@ -190,8 +190,8 @@ class Dyadic:
                 tables.append(_merged(tables[-1]))
             sums, bounds = zip(*map(_cumulants, tables), strict=True)
             scales = [float(table.shape[-1]) ** _POWER for table in tables]
-            scaled = [of * scale for of, scale in zip(sums, scales, strict=True)]
-            self._few_strata[level] = np.stack(scaled), bounds[0] * scales[0]
+            all_scaled = np.stack([s * scale for s, scale in zip(sums, scales, strict=True)])
+            self._few_strata[level] = all_scaled, bounds[0] * scales[0]
         # Polynomials in t = (128 / strata)^2 through the sums at t = 1, 4, 16 and, of degree 3, 64.
         scaled, bound = self._few_strata[level]
         t = (_MANY / strata) ** 2
@@ -470,7 +470,7 @@ def _cumulants(table: Vector) -> tuple[Vector, Vector]:
     Shape (functions, 3). The bounds are twice what the errors change to first order.
     """
     _, m2, m3, m4, e, e1, e2, e3 = np.moveaxis(table.reshape(*table.shape[:2], -1), 1, 0)
-    cumulants, rounded = (m2, m3, m4 - 3.0 * m2 * m2), (m2, np.sqrt(m2 * m4), m4)
+    cumulants, rounded = (m2, m3, m4 - 3.0 * m2 * m2), (m2, np.abs(m3) + m2**1.5, m4)
     changed = 2.0 * e1, 3.0 * (e2 + m2 * e), 4.0 * (e3 + np.abs(m3) * e) + 12.0 * m2 * e1
     value, rounding, bounds = (
         np.stack([x.sum(axis=1) for x in of], axis=1) for of in (cumulants, rounded, changed)

@@ -59,6 +59,21 @@ def x_minus_log1p(x: Vector | float) -> Vector:
     return np.where(near, small * small / (2.0 + small) - 2.0 * s * s2 * series, far)
 
 
+def log_quotient(
+    v: Vector | float, w: Vector | float, apart: Vector | float | None = None
+) -> Vector:
+    """log(v / w) for positive v and w, to full relative accuracy where they are close.
+
+    `apart` is v - w, if it is known to more digits than a subtraction gives.
+    """
+    with np.errstate(over="ignore", under="ignore", divide="ignore"):
+        share = np.asarray((np.subtract(v, w) if apart is None else apart) / np.asarray(w))
+        quotient = np.divide(v, w)
+        near, usual = np.abs(share) < 0.5, (quotient > 1e-300) & (quotient < 1e300)
+        far = np.where(usual, np.log(quotient), np.log(v) - np.log(w))
+    return np.asarray(np.where(near, np.log1p(np.where(near, share, 0.0)), far))
+
+
 def _k3_series(x: Vector) -> Vector:
     return np.asarray(x * x * (0.5 - x * (1 / 6 - x * (1 / 24 - x * (1 / 120)))))
 

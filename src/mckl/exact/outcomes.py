@@ -85,6 +85,7 @@ class Outcomes(NamedTuple):
         for axis, value in enumerate(values):
             first = tuple(int(k == axis) for k in range(len(functions)))
             out.value[first], out.error[first] = value.mean
+        varies = [self.totals(np.abs(v.less_mean) + v.error) > 0.0 for v in values]
         ratios = [function.name in WITH_RATIO for function in functions]
         for index in joint.indices(len(functions), order):
             if sum(index) < 2:
@@ -96,7 +97,9 @@ class Outcomes(NamedTuple):
                 if i:
                     terms = terms * value.less_mean**i
                     most = most * (np.abs(value.less_mean) + value.error) ** i
-            out.value[index], out.error[index] = self._sum(terms, most)
+            total, error = self._sum(terms, most)
+            every = np.all([of for i, of in zip(index, varies, strict=True) if i], axis=0)
+            out.value[index], out.error[index] = total, error + np.where(every, _TINY, 0.0)
             if self.powers is not None:
                 out.value[index][self.powers < power] = math.nan
         return settled(out.value, out.error)
@@ -105,7 +108,7 @@ class Outcomes(NamedTuple):
         """The sums of the terms, whose sizes with their errors are `most`, and bounds."""
         count = np.diff(self.starts, append=self.ell.size)
         total, largest = self.totals(terms), self.totals(most)
-        error = self.totals(most - np.abs(terms)) + (8.0 + np.log2(count)) * EPS * largest + _TINY
+        error = self.totals(most - np.abs(terms)) + (8.0 + np.log2(count)) * EPS * largest
         if self.coarse is not None:
             error = error + np.abs(self.totals(terms * self.coarse) - total)
         return total, error

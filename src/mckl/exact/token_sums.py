@@ -27,7 +27,7 @@ from mckl.exact.moments import EPS, Moments, settled
 
 _SETTLED = 4.0 * EPS  # the largest relative change in a step that is ignored
 _SMALLEST = 5e-324  # the spacing of numbers near 0
-_ENTRIES = 2**17  # table entries that are handled at a time, so that arrays stay in cache
+_ENTRIES = 2**15  # table entries that are handled at a time, so that arrays stay in cache
 
 
 class Table(NamedTuple):
@@ -74,9 +74,9 @@ def token_sums(
     shape = (order + 1,) * n
     after = Moments(*np.zeros((2, *shape, start.size)))
     total = np.zeros((*shape, 1))
-    reference = int(np.argmax(start @ q))
+    reference, q_error = int(np.argmax(start @ q)), probability_error(q)
     for step in range(tokens):
-        new = _before(q, tables, after, order)
+        new = _before(q, q_error, tables, after, order)
         share = new.value[..., reference, None]
         apart = new.value - share
         error = new.error + EPS * np.abs(apart)
@@ -94,7 +94,9 @@ def token_sums(
             break
         after = Moments(apart, error)
     nothing = Moments(*np.zeros((2, 1, start.size))), Moments(*np.zeros((2, 1)))
-    first = _before(start[None], [Table(*nothing)] * n, after, order)
+    first = _before(
+        start[None], probability_error(start[None]), [Table(*nothing)] * n, after, order
+    )
     value = (total + first.value)[..., 0]
     error = first.error[..., 0] + EPS * np.abs(value)
     scale = sum(unit * power for unit, power in zip(units, np.indices(shape), strict=True))
@@ -110,7 +112,9 @@ def _largest(x: Vector) -> Vector:
     return np.asarray(np.abs(x).max(axis=-1, keepdims=True))
 
 
-def _before(q: Vector, tables: Sequence[Table], after: Moments, order: int) -> Moments:
+def _before(
+    q: Vector, q_error: Vector, tables: Sequence[Table], after: Moments, order: int
+) -> Moments:
     """The cumulants before a token with probabilities q, shape (rows, states), from those after."""
     n, (rows, states) = len(tables), q.shape
     mu = joint.central_moments(after, n)
@@ -118,15 +122,17 @@ def _before(q: Vector, tables: Sequence[Table], after: Moments, order: int) -> M
     for k in range(0, rows, size := max(1, _ENTRIES // states)):
         here = slice(k, k + size)
         some = [Table(*(Moments(*(x[here] for x in part)) for part in table)) for table in tables]
-        for array, part in zip(out, _rows_before(q[here], some, after, mu, order), strict=True):
+        for array, part in zip(
+            out, _rows_before(q[here], q_error[here], some, after, mu, order), strict=True
+        ):
             array[..., here] = part
     return out
 
 
 def _rows_before(
-    q: Vector, tables: Sequence[Table], after: Moments, mu: Moments, order: int
+    q: Vector, q_error: Vector, tables: Sequence[Table], after: Moments, mu: Moments, order: int
 ) -> Moments:
-    n, q_error = len(tables), probability_error(q)
+    n = len(tables)
     value, error = np.zeros((2, *(order + 1,) * n, len(q)))
     away, away_most = [], []  # d of each table, and |d| plus its error
     firsts = [tuple(int(v == k) for k in range(n)) for v in range(n)]

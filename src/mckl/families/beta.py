@@ -14,10 +14,10 @@ from mckl.arrays import Vector
 from mckl.draw.distribution import Distribution
 from mckl.draw.form import Seconds
 from mckl.exact.ends import Tail
-from mckl.exact.integrands import x_minus_log1p
+from mckl.exact.integrands import log_quotient, x_minus_log1p
 from mckl.exact.moments import EPS, Bounded
 from mckl.exact.phi import phi
-from mckl.families.gamma_function import log_quotient, stirling_rest, stirling_rise
+from mckl.families.gamma_function import stirling_rest, stirling_rise
 from mckl.families.independent import Parameter, independent_family
 from mckl.families.log_gamma import log_gammas
 from mckl.families.univariate import Terms, Univariate
@@ -110,8 +110,10 @@ class Beta(Univariate):
             error + np.abs(slope) * moved + 4.0 * EPS * turned * np.abs(w) + constants
         )
 
-    def _risen(self, p: Beta) -> tuple[tuple[float, float], ...]:
-        return (self.a, p.a), (self.b, p.b), (self.a + self.b, p.a + p.b)
+    def _risen(self, p: Beta) -> tuple[tuple[float, float, float], ...]:
+        """The shapes and their sum of this law and of p, and by how much they differ."""
+        a, b = p.a - self.a, p.b - self.b
+        return (self.a, p.a, a), (self.b, p.b, b), (self.a + self.b, p.a + p.b, a + b)
 
     def _level(self, p: Beta) -> Terms:
         """Terms of log q - log p at the mean of q, without the large ones that both share."""
@@ -177,10 +179,10 @@ def _gap(e: float) -> float:
     return math.log1p(e) - e / (1.0 + e)
 
 
-def _rise(a: float, b: float) -> Bounded:
-    """How much log Gamma less (x log x - x) rises from a to b."""
-    value, error = stirling_rise(a, b)
-    step = log_quotient(b, a)
+def _rise(a: float, b: float, h: float) -> Bounded:
+    """How much log Gamma less (x log x - x) rises from a to b = a + h."""
+    value, error = stirling_rise(a, b, h)
+    step = float(log_quotient(b, a, h))
     return Bounded(value - 0.5 * step, error + 4.0 * EPS * abs(step))
 
 

@@ -30,12 +30,13 @@ def fit(text: Any) -> Bigrams:
     probability of y after x is (n_xy + 1/S) / (n_x + 1) with S characters. Raises ValueError for
     anything else, and for a text with fewer than two different characters.
     """
-    if not isinstance(text, str):
-        try:
-            text = "".join(map(chr, np.asarray(text, dtype=np.int64).ravel()))
-        except (TypeError, ValueError, OverflowError):
-            raise ValueError("policy: text, expected a text or the path of one") from None
-    points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<u4")
+    if isinstance(text, str):
+        text = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<u4")
+    try:
+        points = np.asarray(text, dtype=np.int64).ravel()
+        chr(points.min(initial=0)), chr(points.max(initial=0))  # ValueError if there is none
+    except (TypeError, ValueError, OverflowError):
+        raise ValueError("policy: text, expected a text or the path of one") from None
     found, tokens, occurrences = np.unique(points, return_inverse=True, return_counts=True)
     if found.size < 2:
         raise ValueError("policy: text, expected two different characters or more")

@@ -21,12 +21,13 @@ from mckl.arrays import Vector
 from mckl.draw.alias import Alias, alias_tables
 from mckl.draw.distribution import Distribution
 from mckl.exact import joint
+from mckl.exact.integrands import log_quotient
 from mckl.exact.moments import EPS, Moments
 from mckl.exact.outcomes import Outcomes
 from mckl.exact.phi import phi
 from mckl.families.base import Family, Integrals, Side
 from mckl.families.categorical_scores import CategoricalScores
-from mckl.families.exponential import Exponential, ExponentialPair, log_quotient, text_of
+from mckl.families.exponential import Exponential, ExponentialPair, text_of
 from mckl.families.parameters import check_names, numbers, shown_briefly
 
 _ADD_UP = 1e-6  # how far the sum of probabilities may be from 1
@@ -38,8 +39,9 @@ class _Line:
     def __init__(self, log_q: Vector, d: Vector, log_mass: float) -> None:
         self._log_q, self._d, self.log_mass = log_q, d, log_mass
 
-    def derivatives(self, t: Vector, order: int) -> Moments:
-        """The cumulants of d under the weights q e^(t d), for every t."""
+    def derivatives(self, t: Vector, order: int, start: Vector | float = 0.0) -> Moments:
+        """The cumulants of d under the weights q e^(t d), for every start + t."""
+        t = start + t
         weight = scipy.special.softmax(self._log_q[:, None] + np.outer(self._d, t), axis=0)
         mean = self._d @ weight
         mean += ((self._d[:, None] - mean) * weight).sum(axis=0)

@@ -34,8 +34,8 @@ class _Line:
 
     log_mass = 0.0
 
-    def __init__(self, alpha: Vector, d: Vector) -> None:
-        self._alpha, self._d = alpha, d
+    def __init__(self, alpha: Vector, of_p: Vector, d: Vector) -> None:
+        self._alpha, self._of_p, self._d = alpha, of_p, d
         with np.errstate(divide="ignore"):
             ends = -alpha / d
         self.ends = (
@@ -43,11 +43,13 @@ class _Line:
             float(np.min(ends[d < 0], initial=math.inf)),
         )
 
-    def derivatives(self, t: Vector, order: int) -> Moments:
-        d = self._d[:, None]
-        alpha = self._alpha[:, None] + t * d
+    def derivatives(self, t: Vector, order: int, start: Vector | float = 0.0) -> Moments:
+        d, of_q, of_p = self._d[:, None], self._alpha[:, None], self._of_p[:, None]
+        begin = np.where(np.equal(start, 0.0), of_q, of_p + (1.0 + np.asarray(start)) * d)
+        alpha = begin + t * d
         # How much alpha rounds; towards an end of the line it is small beside its terms.
-        rounding = EPS * (0.5 + np.abs(t * d) / alpha)
+        rounded = np.where(np.equal(start, 0.0), 0.0, np.abs((1.0 + np.asarray(start)) * d))
+        rounding = EPS * (0.5 + (np.abs(t * d) + rounded + 0.5 * begin) / alpha)
         whole, d_whole = alpha.sum(axis=0), d.sum()
         of_whole = (alpha * rounding).sum(axis=0) / whole + len(d) * EPS
         u, mean = d / alpha, d_whole / whole
@@ -102,7 +104,7 @@ class Dirichlet(Exponential):
         return Distribution("Dirichlet", {"concentration": self.concentration}, terms=terms)
 
     def line(self, p: Dirichlet) -> _Line:
-        return _Line(self.concentration, self.coefficients(p))
+        return _Line(self.concentration, p.concentration, self.coefficients(p))
 
     def coefficients(self, p: Dirichlet) -> Vector:
         return self.concentration - p.concentration

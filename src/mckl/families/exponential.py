@@ -43,6 +43,7 @@ _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(12)
 _SETTLED = 1e-13  # the largest change by halving a panel, relative to the whole integral
 _BORDER = 1e-12  # a tilt within this relative distance of the border counts as the border
 _DEEPEST = 200  # the most times that a panel is halved
+_MOST_PANELS = 2**10  # panels that are halved at a time; more are due to rounding
 _LARGEST = 709.0  # the logarithm of E r^k above which it exceeds float64
 _MOST = 4  # the largest power of r in a moment
 _ORDER = 8  # the largest order of a cumulant of l
@@ -62,42 +63,45 @@ class Line(Protocol):
     ends: tuple[float, float]
     log_mass: float
 
-    def derivatives(self, t: Vector, order: int) -> Moments:
-        """The derivatives 2 to `order` of phi at every t, and bounds, shape (order - 1, t.size)."""
+    def derivatives(self, t: Vector, order: int, start: Vector | float = 0.0) -> Moments:
+        """The derivatives 2 to `order` of phi at every start + t, and bounds on their errors.
+
+        Both have shape (order - 1, t.size). An integer `start` near which t is small lets digits
+        be kept where phi changes quickly, as beside the end of the line.
+        """
 
 
-def integral(f: Callable[[Vector], Vector], low: float, high: float) -> Bounded:
-    """The integral of a function f >= 0 by Gauss and Legendre's rule on panels.
+def integral(f: Callable[[Vector], Moments], low: float, high: float) -> Bounded:
+    """The integral of a function f >= 0 with bounds by Gauss and Legendre's rule on panels.
 
     Panels are halved until halving them once more changes nothing. The bound is what the last
     halving changed, which is far more than what it left, and rounding.
     """
     panels = np.array([[low, high]])
-    values, done, left = _panels(f, panels), 0.0, 0.0
+    values, done, left = _panels(f, panels).value, 0.0, 0.0
     for _ in range(_DEEPEST):
         middle = panels.mean(axis=1)
         halves = np.stack((panels[:, 0], middle, middle, panels[:, 1]), axis=1).reshape(-1, 2)
-        finer = _panels(f, halves).reshape(-1, 2)
-        total = done + float(finer.sum())
+        finer = Moments(*(of.reshape(-1, 2) for of in _panels(f, halves)))
+        total, rounding = done + float(finer.value.sum()), finer.error.sum(axis=1)
         if not math.isfinite(total):
             return Bounded(math.inf, 0.0)
-        change = np.abs(finer.sum(axis=1) - values)
-        wrong = change > _SETTLED * total
-        done += float(finer[~wrong].sum())
-        left += float(change[~wrong].sum())
+        change = np.abs(finer.value.sum(axis=1) - values)
+        wrong = change > _SETTLED * total + rounding
+        wrong &= panels.shape[0] < _MOST_PANELS
+        done += float(finer.value[~wrong].sum())
+        left += float((change + rounding)[~wrong].sum())
         if not wrong.any():
             return Bounded(done, left + 8.0 * EPS * done)
-        panels, values = halves.reshape(-1, 2, 2)[wrong].reshape(-1, 2), finer[wrong].ravel()
-    return Bounded(
-        done + float(values.sum()), left + float(change[wrong].sum()) + 8.0 * EPS * total
-    )
+        panels, values = halves.reshape(-1, 2, 2)[wrong].reshape(-1, 2), finer.value[wrong].ravel()
+    return Bounded(total, left + float((change + rounding)[wrong].sum()) + 8.0 * EPS * total)
 
 
-def _panels(f: Callable[[Vector], Vector], panels: Vector) -> Vector:
+def _panels(f: Callable[[Vector], Moments], panels: Vector) -> Moments:
     half = 0.5 * np.diff(panels, axis=1)
     t = panels[:, :1] + half * (1.0 + _NODES)
-    with np.errstate(over="ignore"):
-        return np.asarray((f(t.ravel()).reshape(t.shape) * half) @ _WEIGHTS)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return Moments(*((of.reshape(t.shape) * half) @ _WEIGHTS for of in f(t.ravel())))
 
 
 class ExponentialLaw(Law):
@@ -122,7 +126,12 @@ class ExponentialLaw(Law):
         self._means: dict[float, float] = {}
         self.missed_mass = -math.expm1(line.log_mass)
         if outcomes is None:
-            self.kl, self.kl_error = self._bounded(lambda t: 1.0 + t, -1.0, 0.0)
+            # phi'' may be large beside q or beside p.
+            halves = (
+                integral(lambda t: self._second(t, 1.0 + t), -0.5, 0.0),
+                integral(lambda s: self._second(s, s, -1.0), 0.0, 0.5),
+            )
+            self.kl, self.kl_error = map(sum, zip(*halves, strict=True))
             return
         of, counts = outcomes
         self.kl = math.fsum(of.kl.value * counts)
@@ -165,16 +174,10 @@ class ExponentialLaw(Law):
         made = law.moments(functions, order)
         return Moments(made.value[..., None], made.error[..., None]), np.ones(1)
 
-    def _second(self, t: Vector) -> Vector:
-        return np.asarray(self._line.derivatives(t, 2).value[0])
-
-    def _bounded(self, weight: Callable[[Vector], Vector], low: float, high: float) -> Bounded:
-        """The integral of a weight >= 0 times phi'', with the bound that phi'' adds."""
-        value, error = integral(lambda t: weight(t) * self._second(t), low, high)
-        of_second = integral(
-            lambda t: weight(t) * self._line.derivatives(t, 2).error[0], low, high
-        ).value
-        return Bounded(value, error + of_second)
+    def _second(self, t: Vector, weight: Vector | float, start: float = 0.0) -> Moments:
+        """A weight times the second derivative of phi at start + t."""
+        made = self._line.derivatives(t, 2, start)
+        return Moments(weight * made.value[0], weight * made.error[0])
 
     def is_finite(self, tilt: Tilt, order: int = 0) -> bool:
         low, high = self._line.ends
@@ -197,8 +200,8 @@ class ExponentialLaw(Law):
         if s in (-1.0, 0.0):
             return of_mass
         a, b, c = sorted((-1.0, 0.0, s))
-        up = integral(lambda t: (t - a) * self._second(t), a, b).value / (b - a)
-        down = integral(lambda t: (c - t) * self._second(t), b, c).value / (c - b)
+        up = integral(lambda t: self._second(t, t - a), a, b).value / (b - a)
+        down = integral(lambda t: self._second(t, c - t), b, c).value / (c - b)
         return s * (s + 1.0) * (up + down) / (c - a) + of_mass
 
     def cumulant(self, i: int, j: int, tilt: Tilt = (0, 0)) -> float:
@@ -209,7 +212,7 @@ class ExponentialLaw(Law):
         if i < 2:
             s = float(tilt[0])
             if s not in self._means:
-                size = integral(self._second, min(s, 0.0), max(s, 0.0)).value
+                size = integral(lambda t: self._second(t, 1.0), min(s, 0.0), max(s, 0.0)).value
                 self._means[s] = math.copysign(size, s) if s else 0.0
             return self._means[s]
         known = self._known.get(tilt[0])
@@ -393,15 +396,3 @@ def text_of(vector: Vector) -> str:
         return ", ".join(map(number, vector))
     digest = hashlib.sha256(np.ascontiguousarray(vector, dtype="<f8").tobytes()).hexdigest()
     return f"{vector.size} numbers {digest}"
-
-
-def log_quotient(v: Vector, w: Vector) -> Vector:
-    """log(v / w) for positive v and w, to full relative accuracy where they are close."""
-    apart = (v - w) / w
-    near = np.abs(apart) < 0.5
-    with np.errstate(over="ignore", under="ignore", divide="ignore"):
-        quotient, apart = v / w, np.where(near, apart, 0.0)
-        far = np.where(
-            (quotient > 1e-300) & (quotient < 1e300), np.log(quotient), np.log(v) - np.log(w)
-        )
-    return np.where(near, np.log1p(apart), far)

@@ -10,7 +10,7 @@ import numpy as np
 import scipy
 
 from mckl.arrays import Vector
-from mckl.exact.integrands import x_minus_log1p
+from mckl.exact.integrands import log_quotient, x_minus_log1p
 from mckl.exact.moments import EPS, Bounded
 
 _TERMS = 12
@@ -43,7 +43,7 @@ def log_gamma_rest(a: float, h: float, b: float | None = None) -> Bounded:
     b = a + h if b is None else b
     count = max(0, math.ceil(_FAR - min(a, b)))
     steps = np.append(np.arange(count), count)
-    logs = _log_quotient(a + steps, h, b + steps)  # log((b + k) / (a + k))
+    logs = log_quotient(b + steps, a + steps, h)  # log((b + k) / (a + k))
     a_far, b_far, log_far = a + count, b + count, float(logs[-1])
     u = h / a_far
     # b log(b / a) - h, as a (u^2 - (1 + u) (u - log(1 + u))) where u is small
@@ -57,11 +57,6 @@ def log_gamma_rest(a: float, h: float, b: float | None = None) -> Bounded:
     return Bounded(math.fsum(terms), 4.0 * EPS * float(np.abs(terms).sum()))
 
 
-def _log_quotient(a: Vector, h: float, b: Vector) -> Vector:
-    near = np.abs(h) < 0.5 * a
-    return np.where(near, np.log1p(np.where(near, h / a, 0.0)), np.log(b / a))
-
-
 @lru_cache(maxsize=1024)
 def stirling_rest(a: float) -> Bounded:
     """The rest of Stirling's formula, log Gamma(a) - (a - 1/2) log a + a - log(2 pi) / 2."""
@@ -71,25 +66,24 @@ def stirling_rest(a: float) -> Bounded:
 
 
 @lru_cache(maxsize=1024)
-def stirling_rise(a: float, b: float) -> Bounded:
-    """The difference stirling_rest(b) - stirling_rest(a), to full accuracy for b near a."""
-    step = log_quotient(b, a)
+def stirling_rise(a: float, b: float, h: float | None = None) -> Bounded:
+    """The difference stirling_rest(b) - stirling_rest(a), to full accuracy for b near a.
+
+    `h` is b - a, if it is known to more digits than a subtraction gives.
+    """
+    h = b - a if h is None else h
+    step = float(log_quotient(b, a, h))
     if min(a, b) >= _LARGE:
         terms = enumerate(_stirling_terms(a))
         return _bounded([term * math.expm1(-(2 * k + 1) * step) for k, term in terms])
-    value, error = log_gamma_rest(a, b - a, b)
-    rise = _bounded([value, -(b - 0.5) * step, b - a])
+    value, error = log_gamma_rest(a, h, b)
+    rise = _bounded([value, -(b - 0.5) * step, h])
     return Bounded(rise.value, rise.error + error)
 
 
 def _bounded(terms: Sequence[float]) -> Bounded:
     """The sum of terms that are each right to a few roundings of itself."""
     return Bounded(math.fsum(terms), 4.0 * EPS * math.fsum(map(abs, terms)))
-
-
-def log_quotient(b: float, a: float) -> float:
-    """The difference log b - log a, which keeps its digits for b near a."""
-    return math.log1p((b - a) / a) if abs(b - a) < 0.5 * a else math.log(b / a)
 
 
 def _stirling_terms(a: float) -> list[float]:

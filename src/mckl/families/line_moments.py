@@ -31,6 +31,7 @@ from mckl.exact.moments import EPS, Bounded, Function, Moments, settled
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(12)
 _SETTLED = 1e-14  # the largest change by halving a panel, relative to the whole integral
+_MOST_PANELS = 2**10  # more are due to rounding
 _DEEPEST = 60  # the most times that a panel is halved
 
 Powers = tuple[int, int, int]  # of x = l - KL, of r - 1 and of k3
@@ -41,14 +42,14 @@ _Piece = list[Fraction]  # coefficients of the powers of s
 class LineLaw(NamedTuple):
     """What is known of l.
 
-    second       K'' and the cumulants after it, up to an order, of the law at each t
+    derivatives  K'' and the cumulants after it, up to an order, of the laws at start + t
     kl           E l
     cumulants    those of l up to order 8
     known        the largest k for which E r^k is below the largest float64
     is_infinite  whether E r^k is infinite
     """
 
-    derivatives: Callable[[Vector, int], Moments]
+    derivatives: Callable[[Vector, int, Vector], Moments]
     kl: Bounded
     cumulants: Moments
     known: int
@@ -135,7 +136,7 @@ class LineLaw(NamedTuple):
             value, rounding = (of.reshape(len(of), -1, 2).sum(axis=2) for of in fine)
             change, size = np.abs(value - coarse.value), np.abs(value).sum(axis=1, keepdims=True)
             wrong = (change > _SETTLED * size + 0.1 * rounding).any(axis=0)
-            if not wrong.any():
+            if not wrong.any() or wrong.size > _MOST_PANELS:
                 break
             panels = panels.where(~wrong).joined(panels.where(wrong).halved())
         error = (change + rounding).sum(axis=1) + 20.0 * EPS * size[:, 0]
@@ -146,7 +147,9 @@ class LineLaw(NamedTuple):
         u, s, rest, half = panels.nodes()
         order = max([2, *(a + i + 2 * j for a, i, j in needed)])
         kappa = np.zeros((2, order + 1, u.size))
-        kappa[:, 2:] = self.derivatives(-u.ravel(), order)
+        # From the nearer end of the unit, beside which the cumulants may change quickly.
+        start = -(panels.unit[:, None] + (s > 0.5))
+        kappa[:, 2:] = self.derivatives(np.where(s > 0.5, rest, -s).ravel(), order, start.ravel())
         second, its_error = (of[2].reshape(u.shape) for of in kappa)
         mu = joint.central_moments(Moments(*kappa), 1)
         exponent, mean = self._tilted(panels, u, half, second, its_error)

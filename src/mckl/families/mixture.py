@@ -17,10 +17,10 @@ from mckl.exact.ends import Tail
 from mckl.exact.moments import EPS
 from mckl.families.base import Family
 from mckl.families.independent import INDEPENDENT, Independent
-from mckl.families.mixture_ratio import Weighted, log_ratio
+from mckl.families.mixture_ratio import Weighted, log_ratio, log_ratio_error
 from mckl.families.parameters import check_names, missing, numbers, shown_briefly
 from mckl.families.univariate import Terms, Univariate
-from mckl.text import nearest
+from mckl.text import nearest, quoted
 
 _ADD_UP = 1e-9  # how far the sum of the weights may be from 1
 
@@ -113,10 +113,10 @@ class Mixture(Univariate):
         return np.asarray((shares * errors).sum(axis=0) + super().log_density_error(x) + 4.0 * EPS)
 
     def ratio_terms(self, p: Univariate, x: Vector) -> Terms:
-        return (log_ratio(self._weighted, _weighted(p), x)[0],)
+        return (log_ratio(self._weighted, _weighted(p), x),)
 
     def log_ratio_error(self, p: Univariate, x: Vector) -> Vector:
-        return log_ratio(self._weighted, _weighted(p), x)[1]
+        return log_ratio_error(self._weighted, _weighted(p), x)
 
     def probability(self, x: Vector, upper: bool = False) -> Vector:
         parts = zip(self._probabilities, self.components, strict=True)
@@ -233,8 +233,9 @@ def _component(given: Any) -> Univariate:
     if not isinstance(given, Mapping):
         raise ValueError(f"mixture: component {given!r}, expected a law with its parameters")
     name = given.get("family", "normal")
-    if name not in INDEPENDENT:
-        raise ValueError(f"mixture: component of family '{name}': {nearest(name, INDEPENDENT)}")
+    if not isinstance(name, str) or name not in INDEPENDENT:
+        known = nearest(name, INDEPENDENT)
+        raise ValueError(f"mixture: component of family {quoted(name)}: {known}")
     side = INDEPENDENT[name].side({k: v for k, v in given.items() if k != "family"})
     if not isinstance(side, Independent) or len(side.laws) != 1:
         raise ValueError(f"mixture: component {given!r} has more than one dimension, expected one")

@@ -18,11 +18,10 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-import scipy
 
 from mckl.arrays import Vector
+from mckl.exact.integrands import log_quotient
 from mckl.exact.moments import EPS
-from mckl.families.gamma_function import log_quotient
 from mckl.families.univariate import Univariate
 
 
@@ -37,68 +36,115 @@ class Weighted(NamedTuple):
         return math.fsum(self.weights)
 
 
-class _Part(NamedTuple):
-    """A term of q / p - 1, and what it adds to q / p as a logarithm; bounds on both errors."""
+class _Parts(NamedTuple):
+    """What two mixtures' components are at points x.
 
-    gain: Vector
-    gain_error: Vector
-    log: Vector
-    log_error: Vector
+    log_shares, shares
+        Those of p's components, in their order.
+    pairs
+        For each pair the numbers of the components in q and in p, log(w c / p) and t.
+    only_q
+        For each component of q without a partner its number and log(w c / p).
+    only_p
+        The numbers of p's components without a partner.
+    gains
+        The terms of q / p - 1, in the order of these three.
+    """
+
+    log_shares: list[Vector]
+    shares: list[Vector]
+    pairs: list[tuple[int, int, Vector, Vector]]
+    only_q: list[tuple[int, Vector]]
+    only_p: list[int]
+    gains: list[Vector]
+
+    @property
+    def logs(self) -> list[Vector]:
+        return [log for *_, log, _ in self.pairs] + [log for _, log in self.only_q]
 
 
-def log_ratio(q: Weighted, p: Weighted, x: Vector) -> tuple[Vector, Vector]:
-    """log q - log p at x, and a bound on its rounding error."""
+def log_ratio(q: Weighted, p: Weighted, x: Vector) -> Vector:
+    """log q - log p at x."""
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        return _value(_parts(q, p, x))[0]
+
+
+def _value(parts: _Parts) -> tuple[Vector, Vector, Vector]:
+    """l, where it is the logarithm of 1 + gain, and the gain there, else 0."""
+    gain = np.asarray(sum(parts.gains))
+    near = np.abs(gain) < 0.5
+    gain = np.where(near, gain, 0.0)
+    out = np.log1p(gain)
+    if not near.all():
+        out = np.where(near, out, _log_sum(parts.logs))
+    return out, near, gain
+
+
+def log_ratio_error(q: Weighted, p: Weighted, x: Vector) -> Vector:
+    """A bound on the rounding error of `log_ratio`."""
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         parts = _parts(q, p, x)
-        gain, bound = (sum(of) for of in ([y.gain for y in parts], [y.gain_error for y in parts]))
-        near = np.abs(gain) < 0.5
-        gain = np.where(near, gain, 0.0)
-        small = np.log1p(gain)
-        large = scipy.special.logsumexp([part.log for part in parts], axis=0)
-        errors = [np.exp(part.log - large) * part.log_error for part in parts]
-        of_small = bound / (1.0 + gain) + 2.0 * EPS * np.abs(small)
-        of_large = sum(errors) + 2.0 * EPS * (1.0 + np.abs(large))
-    return np.where(near, small, large), np.where(near, of_small, of_large)
+        ell, near, gain = _value(parts)
+        errors = [d.log_density_error(x) for d in p.components]
+        both = zip(parts.shares, errors, strict=True)
+        mean_error = np.asarray(sum(share * error for share, error in both))
+        # Where a share is nearly 1, its own error cancels.
+        share_errors = [
+            mean_error + (1.0 - 2.0 * share) * error + EPS * (4.0 + np.abs(log))
+            for share, error, log in zip(parts.shares, errors, parts.log_shares, strict=True)
+        ]
+        of_gain, of_log = np.zeros_like(ell), np.zeros_like(ell)
+        gains = iter(parts.gains)
+        for i, j, log, t in parts.pairs:
+            c, d = q.components[i], p.components[j]
+            of_weights = log_quotient(q.weights[i], p.weights[j])
+            t_error = c.log_ratio_error(d, x) + EPS * (np.abs(t) + 3.0 * abs(of_weights))
+            far = np.where(np.abs(t) < 0.5, 0.0, 4.0 * EPS * parts.shares[j])
+            of_gain += np.abs(next(gains)) * share_errors[j] + np.exp(log) * t_error + far
+            of_log += np.exp(log - ell) * (share_errors[j] + t_error + EPS * np.abs(log))
+        for i, log in parts.only_q:
+            error = q.components[i].log_density_error(x) + mean_error
+            error += EPS * (4.0 + 2.0 * np.abs(log))
+            of_gain += next(gains) * error
+            of_log += np.exp(log - ell) * error
+        for j in parts.only_p:
+            of_gain += parts.shares[j] * share_errors[j]
+        error = np.where(near, of_gain / (1.0 + gain), of_log + 2.0 * EPS)
+        return np.asarray(error + 2.0 * EPS * np.abs(ell))
 
 
-def _parts(q: Weighted, p: Weighted, x: Vector) -> list[_Part]:
+def _parts(q: Weighted, p: Weighted, x: Vector) -> _Parts:
     logs = [math.log(v / p.total) + d.log_density(x) for v, d in zip(*p, strict=True)]
-    errors = [d.log_density_error(x) for d in p.components]
-    log_p = scipy.special.logsumexp(logs, axis=0)
+    log_p = _log_sum(logs)
     log_shares = [log - log_p for log in logs]
     shares = [np.exp(log) for log in log_shares]
-    mean_error = sum(share * error for share, error in zip(shares, errors, strict=True))
-    # Where a share is nearly 1, its own error cancels.
-    share_errors = [
-        mean_error + (1.0 - 2.0 * share) * error + EPS * (4.0 + np.abs(log))
-        for share, error, log in zip(shares, errors, log_shares, strict=True)
-    ]
-    out = []
     partners = _partners(q.components, p.components)
     # The weights' sums may differ by less than a rounding of either.
     log_totals = math.log1p(math.fsum((*p.weights, *(-w for w in q.weights))) / q.total)
-    for i, (w, c) in enumerate(zip(*q, strict=True)):
-        j = partners.get(i)
-        if j is None:
-            log = math.log(w / q.total) + c.log_density(x) - log_p
-            log_error = c.log_density_error(x) + mean_error + EPS * (4.0 + np.abs(log))
-            out.append(_Part(np.exp(log), np.exp(log) * log_error, log, log_error))
-            continue
-        d, share = p.components[j], shares[j]
-        of_weights = log_quotient(w, p.weights[j]) + log_totals
-        t = of_weights + c.log_ratio(d, x)
-        t_error = c.log_ratio_error(d, x) + EPS * (np.abs(t) + 3.0 * abs(of_weights))
-        share_error = share_errors[j]
+    pairs, gains = [], []
+    for i, j in partners.items():
+        of_weights = log_quotient(q.weights[i], p.weights[j]) + log_totals
+        t = of_weights + q.components[i].log_ratio(p.components[j], x)
         log, near = log_shares[j] + t, np.abs(t) < 0.5
-        grown = np.exp(log)
-        gain = np.where(near, share * np.expm1(np.where(near, t, 0.0)), grown - share)
-        gain_error = np.abs(gain) * share_error + grown * t_error
-        gain_error += np.where(near, 0.0, 4.0 * EPS * share)
-        out.append(_Part(gain, gain_error, log, share_error + t_error + EPS * np.abs(log)))
-    for j in sorted({*range(len(shares))} - {*partners.values()}):
-        nothing = np.full_like(log_p, -math.inf)
-        out.append(_Part(-shares[j], shares[j] * share_errors[j], nothing, np.zeros_like(log_p)))
-    return out
+        gain = shares[j] * np.expm1(np.where(near, t, 0.0))
+        gains.append(gain if near.all() else np.where(near, gain, np.exp(log) - shares[j]))
+        pairs.append((i, j, log, t))
+    only_q = [
+        (i, math.log(w / q.total) + c.log_density(x) - log_p)
+        for i, (w, c) in enumerate(zip(*q, strict=True))
+        if i not in partners
+    ]
+    only_p = sorted({*range(len(shares))} - {*partners.values()})
+    gains += [*(np.exp(log) for _, log in only_q), *(-shares[j] for j in only_p)]
+    return _Parts(log_shares, shares, pairs, only_q, only_p, gains)
+
+
+def _log_sum(logs: Sequence[Vector]) -> Vector:
+    """The logarithm of the sum of exponentials."""
+    if len(logs) == 1:
+        return logs[0]
+    top = np.maximum(np.max(logs, axis=0), -np.finfo(np.float64).max)
+    return np.asarray(top + np.log(sum(np.exp(log - top) for log in logs)))
 
 
 def _partners(q: Sequence[Univariate], p: Sequence[Univariate]) -> dict[int, int]:

@@ -17,12 +17,12 @@ import numpy as np
 
 from mckl.arrays import Vector
 from mckl.draw.distribution import Distribution
-from mckl.exact.integrands import k3, x_minus_log1p
+from mckl.exact.integrands import k3, log_quotient, x_minus_log1p
 from mckl.exact.moments import EPS, Moments
 from mckl.exact.outcomes import Outcomes
 from mckl.exact.phi import phi
 from mckl.families.base import Family, Integrals, Side
-from mckl.families.exponential import Exponential, ExponentialPair, log_quotient, text_of
+from mckl.families.exponential import Exponential, ExponentialPair, text_of
 from mckl.families.parameters import check_names, missing, numbers
 
 _MOST_RATE = 1e15  # counts above this are not exact in float64
@@ -40,10 +40,10 @@ class _Line:
     def __init__(self, rate: Vector, d: Vector) -> None:
         self._rate, self._d = rate, d
 
-    def derivatives(self, t: Vector, order: int) -> Moments:
+    def derivatives(self, t: Vector, order: int, start: Vector | float = 0.0) -> Moments:
         orders = np.arange(2.0, order + 1.0)[:, None]
         terms = self._d**orders * self._rate
-        exponents = np.outer(self._d, t)
+        exponents = np.outer(self._d, start + t)
         sizes = np.abs(terms) @ (np.exp(exponents) * (8.0 + order + 4.0 * np.abs(exponents)))
         return Moments(terms @ np.exp(exponents), EPS * sizes)
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mckl.families.base import Family, Pair
-from mckl.text import nearest, with_shapes
+from mckl.text import nearest, quoted, shortened, with_shapes
 
 # Every family imported here is registered; tables, figures and messages keep this order.
 from mckl.families.normal import NORMAL
@@ -44,7 +44,7 @@ def read(text: str) -> tuple[Family, tuple[float, ...]]:
     except ValueError:
         shapes = ()
     if len(shapes) != len(family.shapes):
-        raise ValueError(f"'{text}', expected {family.example}")
+        raise ValueError(f"{quoted(text)}, expected {family.example}")
     return family, shapes
 
 
@@ -77,11 +77,11 @@ def case_pair(case: Mapping[str, Any]) -> Pair:
         try:
             sides[name] = _family(given.pop("family", "normal")).side(given)
         except ValueError as error:
-            raise ValueError(f"{name}: {error}") from None
+            raise ValueError(f"{name}: {shortened(str(error), 240)}") from None
     return sides["q"].against(sides["p"])
 
 
 def _family(name: Any) -> Family:
-    if name not in FAMILIES:
-        raise ValueError(f"'{name}' is not a family: {nearest(name, FAMILIES)}")
+    if not isinstance(name, str) or name not in FAMILIES:
+        raise ValueError(f"{quoted(name)} is not a family: {nearest(name, FAMILIES)}")
     return FAMILIES[name]

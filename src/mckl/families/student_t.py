@@ -80,6 +80,17 @@ class StudentT(Univariate):
         )
         return terms if near.all() else chosen(near, terms, super().ratio_terms(p, x))
 
+    def log_ratio(self, p: Univariate, x: Vector) -> Vector:
+        if p.kind != self.kind:
+            return super().log_ratio(p, x)
+        # The sum of `ratio_terms`, with one logarithm where p is near.
+        at, location, scale, excess, log_scale = self._relative(p, x)
+        step = (-at * excess - location) / scale  # (x - p.location) / p.scale - at
+        bend = step * (2.0 * at + step) / (self.df + at * at)
+        near = np.abs(bend) < 0.5
+        out = 0.5 * (self.df + 1.0) * np.log1p(np.where(near, bend, 0.0)) + log_scale
+        return np.asarray(out if near.all() else np.where(near, out, super().log_ratio(p, x)))
+
     def over_normal(self, x: Vector) -> Terms:
         """Terms of the log density less that of the normal law with this location and scale."""
         w = np.square((x - self.location) / self.scale) / self.df

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,10 +12,37 @@ import numpy as np
 from mckl.arrays import Vector
 from mckl.errors import UserError
 from mckl.record.columns import SUFFIXES
+from mckl.record.small import read_small
 from mckl.record.vectors import read_parameter
+from mckl.text import shortened
 
 TEXT = "text"  # the name of the parameter whose value is the path of a text
 MOST_SHOWN = 64  # a parameter with more numbers is stored as its shape and digest
+# The most entries and levels of a mapping: aliases of YAML repeat what they name, or contain it.
+_MOST_ENTRIES, _MOST_LEVELS = 10**6, 32
+
+
+def check_size(given: Any, where: str) -> None:
+    """Raise `UserError` for lists and mappings that are too large or too deep to be copied.
+
+    `where` begins the message. Nothing is copied here, and the number of steps is limited, so a
+    structure may repeat or contain itself.
+    """
+    entries, level = 0, [given]
+    for _ in range(_MOST_LEVELS):
+        inner: list[Any] = []
+        for value in level:
+            if isinstance(value, (Mapping, list, tuple)):
+                entries += len(value)
+                if entries > _MOST_ENTRIES:
+                    raise UserError(
+                        f"{where}more than {_MOST_ENTRIES:,} entries, expected fewer: put long "
+                        f"vectors into files ({', '.join(SUFFIXES)})"
+                    )
+                inner += value.values() if isinstance(value, Mapping) else value
+        if not (level := inner):
+            return
+    raise UserError(f"{where}lists or mappings are nested too deeply")
 
 
 def with_numbers(given: Mapping[Any, Any], where: str, side: str = "") -> dict[str, Any]:
@@ -40,7 +66,7 @@ def with_numbers(given: Mapping[Any, Any], where: str, side: str = "") -> dict[s
         With one line that names the parameter, the file and what was expected.
     """
     return {
-        str(name): _numbers(value, f"{where}{name}", side, str(name))
+        str(name): _numbers(value, f"{where}{shortened(str(name), 60)}", side, str(name))
         for name, value in given.items()
     }
 
@@ -76,12 +102,10 @@ def is_file(value: Any, name: str = "") -> bool:
 def _code_points(path: str) -> Vector:
     """The code points of the characters in a text file, as an array."""
     try:
-        text = Path(path).read_text("utf-8")
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror}") from None
+        text = read_small(path).decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError:
         raise UserError(f"{path}: not a text in UTF-8") from None
-    return np.array([*map(ord, text)], dtype=np.float64)
+    return np.frombuffer(text.encode("utf-32-le"), "<u4").astype(np.float64)
 
 
 def files(given: Any) -> Iterator[str]:

@@ -20,9 +20,12 @@ from numpy.typing import NDArray
 
 from mckl.arrays import Vector
 from mckl.errors import UserError
+from mckl.record.small import check_regular
+from mckl.text import shortened
 
 _LONGEST_HEADER = 2**16  # bytes; a small archive may contain a header of 4 GB
-_BYTES_PER_NUMBER = 100  # for a vector and all that is computed from it
+MOST_AT_ONCE = 2**24  # bytes of a piece of a file, or of the directory of an archive
+BYTES_PER_NUMBER = 100  # for a vector and all that is computed from it
 _Reader = TypeVar("_Reader")
 _ROWS_LOOKED_AT = 1000  # the rows of a .csv file that decide which columns are numbers
 
@@ -64,9 +67,9 @@ def reader(path: str, formats: Mapping[str, _Reader]) -> _Reader:
     """The reader for a file's suffix; raises `UserError` for other suffixes and missing files."""
     found = formats.get(Path(path).suffix.lower())
     if found is None:
-        raise UserError(f"{path}: expected a file named {', '.join('*' + s for s in formats)}")
-    if not Path(path).is_file():
-        raise UserError(f"{path}: no such file")
+        expected = ", ".join("*" + s for s in formats)
+        raise UserError(f"{shortened(path)}: expected a file named {expected}")
+    check_regular(path)
     return found
 
 
@@ -90,12 +93,12 @@ def _with_numbers(path: str, array: Vector) -> Vector:
     return array
 
 
-def _check_memory(path: str, numbers: int) -> None:
+def check_memory(path: str, numbers: int) -> None:
     """Raise `UserError` if so many numbers do not fit into memory; small files may have many."""
     there_is = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if numbers * _BYTES_PER_NUMBER > there_is:
+    if numbers * BYTES_PER_NUMBER > there_is:
         raise UserError(
-            f"{path}: {numbers:.3g} numbers take {numbers * _BYTES_PER_NUMBER / 1e9:.3g} GB of "
+            f"{path}: {numbers:.3g} numbers take {numbers * BYTES_PER_NUMBER / 1e9:.3g} GB of "
             f"memory, and this machine has {there_is / 1e9:.3g}"
         )
 
@@ -114,9 +117,8 @@ def _real(path: str, array: Any) -> Vector:
     return np.ascontiguousarray(array, dtype=np.float64)
 
 
-def _npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    """The shape and the type of an array, from its header alone."""
-    start = io.BytesIO(file.read(_LONGEST_HEADER))
+def _npy_header(start: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """The shape and the type of an array, from the header with which the bytes begin."""
     version = npy.read_magic(start)
     if version == (1, 0):
         shape, _, dtype = npy.read_array_header_1_0(start)
@@ -125,12 +127,49 @@ def _npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
     return shape, dtype
 
 
-def _from_npy(path: str) -> Table | Vector:
+class _Bounded(io.BufferedReader):
+    """A file that is never read whole."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is not None and size > MOST_AT_ONCE:
+            raise ValueError(f"its directory takes {size:.3g} bytes")
+        return super().read(size)
+
+
+@contextlib.contextmanager
+def archive(path: str) -> Iterator[zipfile.ZipFile]:
+    """An .npz file, whose members are read when they are needed."""
+    with _Bounded(io.FileIO(path)) as file, zipfile.ZipFile(file) as opened:
+        yield opened
+
+
+def member_header(opened: zipfile.ZipFile, member: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """The shape and the type of an array in an .npz file; raises ValueError if they are untrue.
+
+    The other compressions of .zip files would unpack a gigabyte of zeros at once.
+    """
+    name, info = member.removesuffix(".npy")[:20], opened.getinfo(member)
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise ValueError(f"'{name}' is neither stored nor deflated")
+    with opened.open(info) as file:
+        head = io.BytesIO(file.read(_LONGEST_HEADER))
+    shape, dtype = _npy_header(head)
+    if not dtype.hasobject and info.file_size != head.tell() + math.prod(shape) * dtype.itemsize:
+        raise ValueError(f"'{name}' has another size than its header says")
+    return shape, dtype
+
+
+def npy_header(path: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """The shape and the type of the array in an .npy file."""
     with open(path, "rb") as file:
-        shape, dtype = _npy_header(file)
+        return _npy_header(io.BytesIO(file.read(_LONGEST_HEADER)))
+
+
+def _from_npy(path: str) -> Table | Vector:
+    shape, dtype = npy_header(path)
     if dtype.names is None or not dtype.itemsize:  # NumPy 2.4 divides by a size of 0 and crashes
         _check_real(path, dtype)
-    _check_memory(path, math.prod(shape) * len(dtype.names or [""]))
+    check_memory(path, math.prod(shape) * len(dtype.names or [""]))
     # The file is mapped, so that a header with a wrong size is refused before memory is taken.
     array = np.load(path, mmap_mode="r", allow_pickle=False)
     if array.dtype.names is None:
@@ -144,21 +183,18 @@ def _from_npy(path: str) -> Table | Vector:
 
 
 def _from_npz(path: str) -> Table | Vector:
-    with zipfile.ZipFile(path) as archive:
-        members = archive.namelist()
-        headers = []
-        for member in members:
-            with archive.open(member) as file:
-                headers.append(_npy_header(file))
+    with archive(path) as opened:
+        members = opened.namelist()
+        headers = [member_header(opened, member) for member in members]
 
     def read(positions: Sequence[int]) -> list[Vector]:
         for i in positions:
             _check_real(path, headers[i][1])
-        _check_memory(path, sum(math.prod(headers[i][0]) for i in positions))
+        check_memory(path, sum(math.prod(headers[i][0]) for i in positions))
         columns = []
-        with zipfile.ZipFile(path) as archive:
+        with archive(path) as opened:
             for i in positions:
-                with archive.open(members[i]) as file:
+                with opened.open(members[i]) as file:
                     columns.append(_real(path, npy.read_array(file, allow_pickle=False)))
         return columns
 
@@ -169,6 +205,10 @@ def _from_npz(path: str) -> Table | Vector:
 
 
 def _from_csv(path: str) -> Table | Vector:
+    check_memory(path, 4 * os.stat(path).st_size // BYTES_PER_NUMBER)  # as text
+    with open(path, "rb") as raw:
+        pieces = iter(lambda: raw.read(2**20), b"")
+        check_memory(path, sum(piece.count(b",") + piece.count(b"\n") for piece in pieces))
     with _text(path) as file:
         names = _cells(file)
         if all(map(_is_number, names)):
@@ -232,12 +272,15 @@ def _from_parquet(path: str) -> Table:
         return bool(pa.types.is_floating(kind) or pa.types.is_integer(kind))
 
     def read(positions: Sequence[int]) -> list[Vector]:
-        _check_memory(path, file.metadata.num_rows * len(positions))
+        groups = range(file.num_row_groups)
+        rows = sum(file.metadata.row_group(i).num_rows for i in groups)
+        check_memory(path, rows * len(positions))
         names = [schema.names[i] for i in positions]
+        for i, name in zip(positions, names, strict=True):
+            if not is_real(schema.types[i]):
+                raise UserError(f"{path}: column '{name[:20]}' has cells that are not numbers")
         table = file.read(columns=names)
         for name in names:
-            if not is_real(table[name].type):
-                raise UserError(f"{path}: column '{name[:20]}' has cells that are not numbers")
             if table[name].null_count:
                 raise UserError(f"{path}: column '{name[:20]}' has empty cells")
         return [np.asarray(table[name].to_numpy(), dtype=np.float64) for name in names]

@@ -19,6 +19,11 @@ def log_to(path: str) -> None:
     """From now on, write standard output, standard error and uncaught exceptions to a file."""
     sys.excepthook = partial(_report, os.dup(2))
     sys.stdout = sys.stderr = open(path, "w", buffering=1, encoding="utf-8")  # noqa: SIM115 - open to the end
+    try:
+        print()  # takes the block in which `_report` can still name a full disk
+    except OSError as error:
+        error.filename = path
+        raise
 
 
 def _report(
@@ -35,5 +40,10 @@ def _report(
         text = "".join(traceback.format_exception(kind, error, where))
     try:
         print(text, end="", file=sys.stderr)
-    except OSError:  # the log may be on the full disk
-        os.write(terminal, text.encode())
+    except OSError:  # the log is on the full disk, and only its first block can be written again
+        message, log = text.encode(), sys.stderr.fileno()
+        try:
+            os.ftruncate(log, os.pwrite(log, message, 0))
+            os.dup2(os.open(os.devnull, os.O_WRONLY), log)  # for what is still in a buffer
+        except OSError:
+            os.write(terminal, message)

@@ -15,6 +15,7 @@ from typing import Any
 
 from mckl.errors import UserError
 from mckl.record.manifest import manifest, now
+from mckl.record.small import read_small
 
 # The files in the manifest. Snakemake's report is not one, as it is written later.
 _LEFT = (
@@ -81,13 +82,12 @@ def record(
 
 def load(path: Path) -> dict[str, Any]:
     """The manifest in a file; raises `UserError` if the file is not a manifest."""
+    content = read_small(path)
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
+        manifest = json.loads(content)
         for digests in manifest["files"].values():
             str(digests["sha256"])
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(f"{path}: not a manifest of a run") from error
     return dict(manifest)
 

@@ -16,10 +16,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from mckl.errors import UserError
+from mckl.record.columns import BYTES_PER_NUMBER, check_memory
 
 MANIFEST_KEY = b"mckl"
 _GAPS_KEY = b"mckl.study.gaps"
@@ -459,7 +461,7 @@ def write(
 def _damage_named(path: str | Path) -> Iterator[None]:
     try:
         yield
-    except (pa.ArrowException, OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (pa.ArrowException, OSError, KeyError, UnicodeError, json.JSONDecodeError) as error:
         why = " ".join(str(error).split())
         raise UserError(f"{path} is damaged ({why}): delete it and run again") from error
 
@@ -469,23 +471,47 @@ def row_groups(
 ) -> Iterator[pa.Table]:
     """The row groups of a table, all or those with these numbers, with verified page checksums.
 
-    Raises `UserError`, naming the file, if the file is damaged or is not a table of this name.
+    Raises `UserError`, naming the file, if the file is damaged, is not a table of this name, or
+    does not fit into memory.
     """
-    with _damage_named(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
-        missing = set(SCHEMAS[name].names) - set(file.schema_arrow.names)
+    schema = SCHEMAS[name]
+    # Texts are read as keys first, for a text of 1 MB that every row repeats takes 1 MB in a file.
+    texts = [field.name for field in schema if field.type in (pa.string(), _KEY)]
+    with _damage_named(path):
+        missing = set(schema.names) - set(pq.read_schema(path).names)
         if missing:
             raise UserError(f"{path} is not a {name} table: it lacks {', '.join(sorted(missing))}")
+    with (
+        _damage_named(path),
+        pq.ParquetFile(path, page_checksum_verification=True, read_dictionary=texts) as file,
+    ):
+        found = file.schema_arrow
+        for field in schema:
+            if found.field(field.name).type != (_KEY if field.name in texts else field.type):
+                raise pa.ArrowInvalid("column types differ")
         rows = 0
         for number in range(file.num_row_groups) if numbers is None else numbers:
-            group = file.read_row_group(number, columns=SCHEMAS[name].names)
+            count = file.metadata.row_group(number).num_rows
+            check_memory(str(path), count * len(schema))
+            group = file.read_row_group(number, columns=schema.names)
             # Checksums cover the bodies of pages, but not their headers or the footer.
             group.validate(full=True)
-            if not group.schema.equals(SCHEMAS[name]):
-                raise pa.ArrowInvalid("column types differ")
+            for text in texts:
+                check_memory(str(path), _characters(group[text]) // BYTES_PER_NUMBER)
+            group = group.cast(schema)
             rows += group.num_rows
             yield group
         if numbers is None and rows != file.metadata.num_rows:
             raise pa.ArrowInvalid(f"{rows} rows instead of {file.metadata.num_rows}")
+
+
+def _characters(column: pa.ChunkedArray) -> int:
+    """The bytes of all texts of a column of keys."""
+    lengths = (
+        pc.binary_length(chunk.dictionary).cast(pa.int64()).take(chunk.indices)
+        for chunk in column.chunks
+    )
+    return sum(pc.sum(some).as_py() or 0 for some in lengths)
 
 
 def gathered(groups: Iterable[pa.Table], rows: int = 200_000) -> Iterator[pa.Table]:

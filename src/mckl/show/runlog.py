@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import logging
 import os
@@ -142,17 +143,23 @@ def answers(page: str) -> list[str]:
 def reason(job: str, logs: Sequence[str]) -> str:
     """Why a job failed: the last line of its log, which `mckl.record.joblog` writes."""
     for path in logs:
-        try:
+        last: list[str] = []
+        with contextlib.suppress(OSError):
             last = Path(path).read_text(encoding="utf-8", errors="replace").rstrip().splitlines()
-            full = not last and shutil.disk_usage(path).free < _LOG_BYTES
-        except OSError:
-            continue
-        if full:
-            why = os.strerror(errno.ENOSPC)
-            return f"mckl: {path} cannot be written ({why}): fix that and run again"
         if last and last[-1].startswith("mckl: "):
             return last[-1]
+        if _is_full(Path(path).parent):
+            why = os.strerror(errno.ENOSPC)
+            return f"mckl: {path} cannot be written ({why}): fix that and run again"
         if "Traceback (most recent call last):" in last:
             return f"mckl: {job} failed: {last[-1]} ({path} has the traceback)"
     where = f": {logs[0]} may tell more" if logs else ""
     return f"mckl: {job} ended without a message, perhaps killed or out of memory{where}"
+
+
+def _is_full(folder: Path) -> bool:
+    """Whether the folder's disk has no room for a log."""
+    try:
+        return shutil.disk_usage(folder).free < _LOG_BYTES
+    except OSError:
+        return False

@@ -25,10 +25,10 @@ from mckl.errors import UserError
 from mckl.estimation.gradients import METHODS
 from mckl.estimation.values import ESTIMATORS
 from mckl.families.registry import FAMILIES, canonical, sweep_pair
-from mckl.record.case import files, with_numbers
+from mckl.record.case import check_size, files, with_numbers
 from mckl.study.feasible import check_feasible, check_gradients
 from mckl.study.settings import AXES, Setting, case_setting, chunks, matching, settings
-from mckl.text import listed, nearest, quoted
+from mckl.text import listed, nearest, plain, quoted
 
 _MOST_CELLS = 10**6
 # The keys whose values are lists of names, with the registered names that are allowed.
@@ -75,10 +75,8 @@ def parse(raw: Mapping[str, Any], schema: Mapping[str, Any]) -> Config:
     Raises `UserError`, whose one line names the key, its value and what was expected.
     """
     schema = with_registered(schema)
-    try:
-        data = _numbers(raw, schema)
-    except RecursionError:
-        raise UserError("config: lists or mappings are nested too deeply") from None
+    check_size(raw, "")
+    data = _numbers(raw, schema)
     error = max(Draft202012Validator(schema).iter_errors(data), key=_severity, default=None)
     if error is not None:
         raise UserError(_line(error))
@@ -106,7 +104,7 @@ def parse(raw: Mapping[str, Any], schema: Mapping[str, Any]) -> Config:
         every = config.settings()
         if pattern not in default["settings"] and not matching(every, [pattern]):
             raise UserError(
-                f"gradients.settings: '{pattern}' is no setting of this study: "
+                f"gradients.settings: {quoted(pattern)} is no setting of this study: "
                 f"{nearest(pattern, [s.name for s in every])}"
             )
     names = set()
@@ -210,7 +208,7 @@ def _numbers(data: Any, schema: Mapping[str, Any]) -> Any:
         known = schema.get("properties", {}) | schema.get("then", {}).get("properties", {})
         other = schema.get("additionalProperties", {})
         return {
-            str(key): _numbers(value, known.get(key, other if isinstance(other, Mapping) else {}))
+            plain(key): _numbers(value, known.get(key, other if isinstance(other, Mapping) else {}))
             for key, value in data.items()
         }
     if isinstance(data, list):
@@ -224,7 +222,8 @@ def _severity(error: ValidationError) -> tuple[bool, Any]:
 
 
 def _path(parts: Sequence[Any]) -> str:
-    return "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in parts).lstrip(".")
+    steps = (f"[{p}]" if isinstance(p, int) else f".{_one_line(p)}" for p in parts)
+    return "".join(steps).removeprefix(".")
 
 
 def _shown(value: Any) -> str:
@@ -240,7 +239,7 @@ def _line(error: ValidationError) -> str:
         known = list(schema["properties"])
         instance: Any = error.instance
         unknown = next(key for key in instance if key not in known)
-        return f"{_path([*path, _one_line(unknown)])}: unknown key: {nearest(unknown, known)}"
+        return f"{_path([*path, unknown])}: unknown key: {nearest(unknown, known)}"
     if error.validator == "required":
         present: Any = error.instance
         missing = next(key for key in schema["required"] if key not in present)

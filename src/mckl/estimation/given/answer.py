@@ -15,7 +15,7 @@ from mckl.estimation.given.summary import Summary
 from mckl.estimation.given.units import units
 from mckl.estimation.given.verdict import FAR, Checks, Judged, judge
 from mckl.estimation.intervals import Request
-from mckl.text import listed
+from mckl.text import listed, quoted
 
 # The probability with which a mean of l may seem negative by chance before it is refused.
 _SWAPPED = 1e-6
@@ -150,7 +150,7 @@ def _trusted(judged: Sequence[Judged], estimator: str | None) -> tuple[int | Non
     ]  # fmt: skip
     if not per_unit:
         known = dict.fromkeys(one.estimator for one in judged)
-        raise UserError(f"estimator: '{estimator}', expected one of {', '.join(known)} here")
+        raise UserError(f"estimator: {quoted(estimator)}, expected one of {', '.join(known)} here")
     given = [(i, one) for i, one in per_unit if one.withheld is None]
     if not given:
         reasons = {one.withheld for _, one in per_unit}

@@ -75,4 +75,7 @@ def _keys(ids: NDArray[Any]) -> NDArray[np.int64]:
     """Whole numbers that represent the ids: whole numbers themselves, hashes of anything else."""
     if ids.dtype.kind in "iu" and ids.dtype != np.uint64:
         return ids.astype(np.int64)
-    return np.fromiter(map(hash, ids.tolist()), np.int64, ids.size)
+    try:
+        return np.fromiter(map(hash, ids.tolist()), np.int64, ids.size)
+    except TypeError:
+        raise UserError("sequence: an id is a list or a mapping, not a number or a text") from None

@@ -225,7 +225,10 @@ def exact_theory(bias: Bounded, mean: float, moments: Moments, why_infinite: str
     second, third, fourth = (moments.at(k) for k in (2, 3, 4))
     variance = second.value
     if math.isinf(variance):
-        return UnitTheory(bias.value, math.inf, math.nan, math.nan, reason=why_infinite)
+        return UnitTheory(
+            bias.value, math.inf, math.nan, math.nan, reason=why_infinite,
+            relative_error=bias.relative,
+        )  # fmt: skip
     if math.isnan(variance):
         return unknown(TOO_LARGE)._replace(bias=math.nan if bias.error else bias.value)
     if is_nothing(second, mean):

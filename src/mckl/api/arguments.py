@@ -1,0 +1,58 @@
+"""Checks the arguments of the Python interface: numbers, whole numbers and names."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from numbers import Real
+from typing import Any
+
+from mckl.errors import UserError
+from mckl.text import plain, quoted, shortened
+
+MOST = 10**18  # samples
+MOST_SEED = 2**128
+
+
+def real(
+    name: str, value: Any, expected: str, above: float = -math.inf, below: float = math.inf
+) -> float:
+    """The value, a number between `above` and `below`; raises `UserError` for anything else.
+
+    >>> real("confidence", 0.9, "a number between 0 and 1", 0, 1)
+    0.9
+    """
+    try:
+        number = float(value) if isinstance(value, Real) and not isinstance(value, bool) else None
+    except OverflowError:
+        number = None
+    if number is None or not above < number < below:
+        raise UserError(f"{name}: {_shown(value)}, expected {expected}")
+    return number
+
+
+def whole(name: str, value: Any, least: int, most: int = MOST) -> int:
+    """The value, a whole number from `least` to `most`; raises `UserError` for anything else.
+
+    >>> whole("budget", 1e6, 16)
+    1000000
+    """
+    number: Any = value if isinstance(value, Real) and not isinstance(value, bool) else math.nan
+    if not least <= number <= most or number != int(number):
+        expected = f"a whole number from {least} to {most:.3g}"
+        raise UserError(f"{name}: {_shown(value)}, expected {expected}")
+    return int(number)
+
+
+def one_of(name: str, value: Any, known: Iterable[str]) -> str:
+    """The value, one of the known names; raises `UserError` for anything else."""
+    names = [*known]
+    if not (isinstance(value, str) and value in names):
+        raise UserError(f"{name}: {quoted(value)}, expected one of {', '.join(names)}")
+    return value
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:g}"
+    return shortened(plain(value), 60) if isinstance(value, Real) else quoted(value)

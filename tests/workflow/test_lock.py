@@ -1,0 +1,61 @@
+"""What is installed is pinned: constraints.txt, and requirements.txt with hashes."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from .study import CHECKOUT
+
+PROJECT = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())
+CONSTRAINTS = (CHECKOUT / "constraints.txt").read_text()
+HASHED = (CHECKOUT / "requirements.txt").read_text()
+_PIN = re.compile(r"^([A-Za-z0-9][\w.-]*)==(\S+)(.*)$", re.MULTILINE)
+
+
+def pins(text: str) -> dict[str, str]:
+    """The version of every package in a text of requirements."""
+    return {canonicalize_name(name): version for name, version, _ in _PIN.findall(text)}
+
+
+def names(requirements: list[str]) -> set[str]:
+    return {canonicalize_name(Requirement(text).name) for text in requirements}
+
+
+def test_everything_that_pyproject_names_is_pinned() -> None:
+    extras = PROJECT["project"]["optional-dependencies"].values()
+    tools = [tool for tool in PROJECT["dependency-groups"]["tools"] if isinstance(tool, str)]
+    listed = [PROJECT["project"]["dependencies"], *extras, tools, ["hatchling"]]
+    assert set().union(*map(names, listed)) <= {*pins(CONSTRAINTS)}
+
+
+def test_a_build_takes_the_pinned_hatchling() -> None:
+    (build,) = PROJECT["build-system"]["requires"]
+    assert build == f"hatchling=={pins(CONSTRAINTS)['hatchling']}"
+
+
+def test_the_hashed_requirements_are_those_of_a_study() -> None:
+    hashed, known = pins(HASHED), pins(CONSTRAINTS)
+    optional = PROJECT["project"]["optional-dependencies"]["study"]
+    assert names([*PROJECT["project"]["dependencies"], *optional, "hatchling"]) <= {*hashed}
+    assert {name: known.get(name, version) for name, version in hashed.items()} == hashed
+
+
+def test_every_hashed_requirement_has_hashes() -> None:
+    blocks = re.split(r"\n(?=\S)", HASHED)
+    packages = [block for block in blocks if not block.startswith("#")]
+    assert len(packages) == len(pins(HASHED))
+    for block in packages:
+        first, *rest = block.rstrip().split("\n")
+        assert first.endswith(" \\"), block
+        assert rest
+        assert all(re.fullmatch(r"    --hash=sha256:[0-9a-f]{64}( \\)?", row) for row in rest), (
+            block
+        )
+
+
+def test_no_registry_is_named() -> None:
+    assert "://" not in CONSTRAINTS + HASHED
