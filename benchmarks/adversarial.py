@@ -61,8 +61,10 @@ class Number(NamedTuple):
     def __str__(self) -> str:
         bound = "no bound" if self.bound is None else f"bound {self.bound:.1e}"
         why = f": {self.wrong}" if self.wrong else ""
+        known = _finite(self.reference)
+        reference = self.reference if known is None else mpmath.nstr(known, 20)
         return (
-            f"{self.pair} {self.quantity}: reference {self.reference[:22]}, given "
+            f"{self.pair} {self.quantity}: reference {reference}, given "
             f"{self.given:.17g}, error {self.error:.1e}, {bound}{why}"
         )
 
@@ -228,9 +230,10 @@ def stored() -> list[dict[str, Any]]:
     return [json.loads(line) for line in references.FILE.read_text(encoding="utf-8").splitlines()]
 
 
-def fresh(seed: int, count: int) -> Iterator[dict[str, Any]]:
+def fresh(seed: int, count: int, kind: str = "") -> Iterator[dict[str, Any]]:
     """Fresh pairs with their references, computed now."""
-    for pair in tqdm(nasty_pairs.pairs(seed, count), unit="pair", disable=None):
+    drawn = [p for p in nasty_pairs.pairs(seed, count) if p["kind"].startswith(kind)]
+    for pair in tqdm(drawn, unit="pair", disable=None):
         try:
             yield json.loads(references.line(pair))
         except (ArithmeticError, AssertionError, ValueError) as error:
@@ -304,6 +307,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--count", type=int, default=300, help="fresh pairs")
     parser.add_argument("--seed", type=int, default=2026)
+    parser.add_argument("--page", type=Path, default=PAGE)
     parser.add_argument("--file", action="store_true", help="the stored pairs, not fresh ones")
     parser.add_argument("--json", type=Path, help="a file of pairs in place of the stored ones")
     parser.add_argument("--kind", default="", help="kinds whose name begins with this")
@@ -314,10 +318,10 @@ def main() -> int:
     if chosen.file or chosen.json:
         pairs = [p for p in stored() if p["kind"].startswith(chosen.kind)]
     else:
-        pairs = [*fresh(chosen.seed, chosen.count)]
+        pairs = [*fresh(chosen.seed, chosen.count, chosen.kind)]
     findings = compare(pairs)
     if not (chosen.file or chosen.json):
-        PAGE.write_text(page(findings, len(pairs), chosen.seed), encoding="utf-8")
+        chosen.page.write_text(page(findings, len(pairs), chosen.seed), encoding="utf-8")
     print(table(findings))
     print(f"{len(pairs)} pairs in {findings.seconds:.0f} s, {len(findings.wrong)} wrong numbers, "
           f"{100 * findings.share_withheld():.2f} % withheld; half of the bounds at most "

@@ -8,7 +8,8 @@ panels, until the two agree to 30 digits; variances over Sobol' points agree to 
 is used. gmpy2, where it is installed, makes mpmath twice as fast.
 
 The numbers are strings: `inf` is infinite, `huge` is finite and above 10^308, null is not defined
-(a skewness where the variance is infinite) or exactly 0 by symmetry. A list of four has the bias,
+(a skewness where the variance is infinite), exactly 0 by symmetry, or, for cv, less than 10^-24 of
+the variance of k3. A list of four has the bias,
 variance, skewness and excess kurtosis of an estimate from one sample or one antithetic pair; that
 of cv has n times the variance's leading order in second place.
 """
@@ -138,7 +139,7 @@ def leftover(k: Sequence[Number], ratio: Number, both: Number, square: Number) -
         return [None] * 4
     variance, of_x = k[2] - k[1] ** 2, square - ratio**2
     value = variance - (both - k[1] * ratio) ** 2 / of_x
-    return [None, None if value <= variance * mpf(10) ** -28 else value, None, None]
+    return [None, None if value <= variance * mpf(10) ** -24 else value, None, None]
 
 
 def numbers(factors: Sequence[Factor], counts: Sequence[int]) -> dict[str, Any]:
@@ -162,7 +163,7 @@ def by_factor(factors: Sequence[Factor], counts: Sequence[int]) -> list[Any]:
     kx = mp.fsum(n * (f.rk[1, 1] - f.rk[0, 1] * f.rk[1, 0]) for f, n in each)
     x2 = mp.fsum(n * (f.rk[2, 0] - f.rk[1, 0] ** 2) for f, n in each)
     value = k2 - kx * kx / x2
-    return [None, None if value <= k2 * mpf(10) ** -28 else value, None, None]
+    return [None, None if value <= k2 * mpf(10) ** -24 else value, None, None]
 
 
 def whole_numbers(whole: Factor) -> dict[str, Any]:

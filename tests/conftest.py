@@ -23,6 +23,7 @@ FIRST = (
     "tests/workflow/test_gaps.py",
     "tests/browser/",
     "tests/unit/test_planted.py::test_honest",
+    "tests/unit/test_adversarial.py",
     "tests/workflow/",
 )
 # Tests that share something costly are run by one worker.
@@ -38,6 +39,7 @@ TOGETHER = (
     ("tests/browser/", "tests/show/"),
     ("tests/unit/test_libraries.py",),
     ("tests/unit/test_planted.py::test_honest",),
+    ("tests/unit/test_adversarial.py",),
     ("tests/unit/test_traces.py::test_measured_mse",),
     ("tests/unit/test_strata.py::test_variance_and_fourth_cumulant",),
 )

@@ -85,6 +85,27 @@ def test_the_bounds_are_narrow_and_little_is_withheld():
     assert found.share_withheld() <= adversarial.MOST_WITHHELD, listed(withheld)
 
 
+@pytest.mark.parametrize(
+    ("reference", "given", "bound", "wrong", "withheld"),
+    [
+        ("2.0", 2.0 + 1e-9, 1e-9, False, False),
+        ("2.0", 2.0 + 4e-9, 1e-9, True, False),
+        ("2.0", 2.0, None, True, False),
+        ("2.0", 2.0, math.nan, True, False),
+        ("2.0", math.nan, math.nan, False, True),
+        ("2.0", math.inf, 0.0, True, False),
+        ("inf", math.inf, 0.0, False, False),
+        ("inf", 2.0, 1e-9, True, False),
+        ("huge", math.nan, math.nan, False, False),
+        ("huge", math.inf, 0.0, True, False),
+    ],
+)
+def test_what_counts_as_wrong_and_as_withheld(reference, given, bound, wrong, withheld):
+    pair = {"name": "a", "kind": "b"}
+    number = adversarial.compared(pair, "l kl", reference, given, bound, mpmath.mpf(2))
+    assert (number.wrong is not None, number.withheld) == (wrong, withheld)
+
+
 @pytest.mark.parametrize("name", RECOMPUTED)
 def test_a_reference_is_computed_again(name):
     (pair,) = (p for p in adversarial.stored() if p["name"] == name)

@@ -77,10 +77,10 @@ def test_blocks_have_the_moments_of_all_outcomes(counts, slope, paired):
         counts = (0, counts[0], counts[1])
     chosen = [f for f, n in zip(FACTORS, counts, strict=True) if n]
     found = blocks.whole(
-        block(chosen, slope, paired),
-        np.array([float(n) for n in counts if n]),
+        [(block(chosen, slope, paired), np.array([float(n) for n in counts if n]))],
         1.0 - slope,
         3 if paired else 2,
+        4,
     )
     repeated = [f for f, n in zip(FACTORS, counts, strict=True) for _ in range(n)]
     expected = listed(repeated, slope, paired)
@@ -95,10 +95,10 @@ def test_blocks_have_the_moments_of_all_outcomes(counts, slope, paired):
 def test_a_moment_may_be_infinite_or_too_large_where_those_of_lower_order_are_finite():
     one = block(FACTORS[:1], 0.0, False)
     one.value[4, 0], one.error[4, 0] = math.inf, 0.0
-    found = blocks.whole(one, np.array([3.0]), 1.0, 2)
+    found = blocks.whole([(one, np.array([3.0]))], 1.0, 2, 4)
     assert found.value[4, 0] == math.inf
     assert math.isfinite(found.value[2, 0])
-    many = blocks.whole(block(FACTORS[:1], 0.0, False), np.array([500.0]), 1.0, 2)
+    many = blocks.whole([(block(FACTORS[:1], 0.0, False), np.array([500.0]))], 1.0, 2, 4)
     assert math.isfinite(many.value[2, 0])
     assert math.isnan(many.value[4, 0])  # finite, but larger than 10^308
     assert many.error[4, 0] == math.inf

@@ -24,10 +24,14 @@ from mckl.estimation.budget import Forecasts
 from mckl.estimation.intervals import Request
 from mckl.estimation.sequential import Estimate, plan
 from mckl.estimation.sequential import estimate as estimate_pair
+from mckl.estimation.shape import certain
 from mckl.estimation.values import ESTIMATORS
+from mckl.exact.moments import LARGEST_ERROR_OF_KL, Bounded
 from mckl.families.base import OtherFamilyError, Pair
 from mckl.families.registry import case_pair
 from mckl.text import count, quoted
+
+_REGISTERED_ERROR = 1e-8  # a library's KL is given only with at least 8 digits
 
 
 @dataclass(frozen=True, repr=False)
@@ -37,7 +41,7 @@ class Advice(Result):
     Attributes
     ----------
     kl
-        The exact KL(q||p), in nats.
+        The exact KL(q||p), in nats, with a bound on its error (`KL`).
     recommendation
         The recommended estimator and sampler, the samples needed and the reason, as a dict; None
         if no estimator reaches the tolerance.
@@ -45,7 +49,7 @@ class Advice(Result):
         The same as in the output of ``mckl advise --json``.
     """
 
-    kl: float
+    kl: KL
     recommendation: Mapping[str, Any] | None
     request: Mapping[str, Any]
     regime: Mapping[str, Any]
@@ -54,7 +58,8 @@ class Advice(Result):
     pair: Mapping[str, Any]
 
     def lines(self) -> Iterator[str]:
-        yield f"KL(q||p) = {self.kl:.10g} nats"
+        known = self.kl.relative_error <= LARGEST_ERROR_OF_KL
+        yield f"KL(q||p) = {f'{self.kl:.10g}' if known else self.kl} nats"
         if self.recommendation is None:
             yield "No estimator reaches the tolerance."
         else:
@@ -141,7 +146,33 @@ class KLEstimate(Result):
         )
 
 
-def kl(q: Any, p: Any) -> float:
+class KL(float):
+    """KL(q||p) in nats: a number that also says how well it is known.
+
+    Attributes
+    ----------
+    relative_error
+        A bound on its relative error. Where this exceeds 1e-8, the number is shown with the digits
+        that are certain, as ``about 62.026 ± 0.004``.
+    """
+
+    relative_error: float
+
+    def __new__(cls, number: Bounded) -> KL:
+        self = super().__new__(cls, number.value)
+        self.relative_error = number.relative
+        return self
+
+    def __repr__(self) -> str:
+        if self.relative_error <= LARGEST_ERROR_OF_KL:
+            return super().__repr__()
+        return certain(Bounded(float(self), self.relative_error * float(self)))
+
+    def __str__(self) -> str:
+        return repr(self)
+
+
+def kl(q: Any, p: Any) -> KL:
     """The exact KL(q||p), in nats.
 
     Parameters
@@ -153,10 +184,11 @@ def kl(q: Any, p: Any) -> float:
 
     Returns
     -------
-    float
-        KL(q||p) in nats, by a closed form, or by quadrature where there is none. For two
+    KL
+        A float: KL(q||p) in nats, by a closed form, or by quadrature where there is none. For two
         distributions that mckl has no family for, by the formula that torch or TensorFlow
-        Probability has registered, in float64, if samples agree with its number.
+        Probability has registered, in float64, if samples agree with its number. Its
+        `relative_error` is a bound on its relative error.
 
     Raises
     ------
@@ -174,12 +206,14 @@ def kl(q: Any, p: Any) -> float:
     """
     parts, why = _pairs(q, p)
     if parts:
-        return math.fsum(times * float(divergences(pair)["kl"]) for pair, times, _ in parts)
+        numbers = [(times * divergences(pair)["kl"], times * pair.law.kl_error)
+                   for pair, times, _ in parts]  # fmt: skip
+        return KL(Bounded(*(math.fsum(of) for of in zip(*numbers, strict=True))))
     found, doubt = registered(q, p)
     if found is None:
         why = why if library_of(q) == "scipy" else f"{why}; {doubt}"
         raise UserError(f"no exact KL is known ({why}): mckl.estimate draws samples")
-    return found
+    return KL(Bounded(found, _REGISTERED_ERROR * abs(found)))
 
 
 def advise(
@@ -228,7 +262,7 @@ def advise(
         pair, request.tolerance, request.relative, confidence, [*SAMPLERS], [*ESTIMATORS]
     )
     return Advice(
-        kl=pair.law.kl,
+        kl=KL(Bounded(pair.law.kl, pair.law.kl_error)),
         recommendation=answer["recommendation"],
         request=answer["request"],
         regime=answer["regime"],

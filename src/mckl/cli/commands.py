@@ -242,6 +242,7 @@ def main() -> None:
 def kl(as_json: bool, **pair: Any) -> None:
     """Tell the exact KL(q||p) and KL(p||q), in nats."""
     given = _pair(**pair)
+    from mckl.cli.words import with_error
     from mckl.estimation.advice import divergences
 
     answer = divergences(given)
@@ -249,17 +250,7 @@ def kl(as_json: bool, **pair: Any) -> None:
         _print_json({key: None if v == math.inf else v for key, v in answer.items()})
         return
     for label, key in (("KL(q||p)", "kl"), ("KL(p||q)", "reverse_kl"), ("sum", "symmetrised_kl")):
-        click.echo(f"{label:8}  {_with_error(answer, key)} nats")
-
-
-def _with_error(answer: Mapping[str, Any], key: str) -> str:
-    """A divergence with the digits that are certain; the sum's error is that of both."""
-    from mckl.estimation.shape import certain
-    from mckl.exact.moments import Bounded
-
-    both = ("kl", "reverse_kl") if key == "symmetrised_kl" else (key,)
-    error = sum(answer[f"{k}_relative_error"] * answer[k] for k in both if answer[k] < math.inf)
-    return certain(Bounded(answer[key], error))
+        click.echo(f"{label:8}  {with_error(answer, key, 15)} nats")
 
 
 @main.command(

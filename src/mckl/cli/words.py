@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import sys
 import textwrap
 from collections.abc import Callable, Iterator, Mapping
@@ -27,13 +28,23 @@ is not used below 1e-5; {never} are never negative. CPU time is for one core at 
 _COLUMNS = ("estimator", "sampler", "samples", "RMSE (nats)", "P(negative)", "CPU time", "verdict")
 
 
+def with_error(answer: Mapping[str, Any], key: str, digits: int) -> str:
+    """A divergence with the digits that are certain; the sum's error is that of both."""
+    from mckl.estimation.shape import certain
+    from mckl.exact.moments import Bounded
+
+    both = ("kl", "reverse_kl") if key == "symmetrised_kl" else (key,)
+    error = sum(answer[f"{k}_relative_error"] * answer[k] for k in both if answer[k] < math.inf)
+    return certain(Bounded(answer[key], error), digits)
+
+
 def print_advice(answer: Mapping[str, Any]) -> None:
     """Print the answer of `mckl advise` with a table."""
     from mckl.estimation.values import ESTIMATORS
 
     pair, regime, request = answer["pair"], answer["regime"], answer["request"]
-    reverse = "inf" if pair["reverse_kl"] is None else f"{pair['reverse_kl']:.10g}"
-    click.echo(f"KL(q||p) = {pair['kl']:.10g} nats, KL(p||q) = {reverse} nats")
+    reverse = "inf" if pair["reverse_kl"] is None else with_error(pair, "reverse_kl", 10)
+    click.echo(f"KL(q||p) = {with_error(pair, 'kl', 10)} nats, KL(p||q) = {reverse} nats")
     click.echo(f"{one_line(pair['family'])}, dimension {pair['dimension']:,}")
     for line in _regime(regime, pair["dimension"]):
         click.echo(f"  {line}")

@@ -56,14 +56,14 @@ def check_certain(pair: Pair, name: str) -> None:
             )
 
 
-def certain(number: Bounded) -> str:
-    """A number as text: ``0.443147``, or ``about 62.026 ± 0.004`` where not all digits are certain.
+def certain(number: Bounded, digits: int = 15) -> str:
+    """A number with so many digits, or ``about 62.026 ± 0.004`` where they are not certain.
 
     >>> certain(Bounded(0.25, 1e-16)), certain(Bounded(62.0248, 0.0038))
     ('0.25', 'about 62.025 ± 0.004')
     """
     if number.relative <= LARGEST_ERROR_OF_KL:
-        return f"{number.value:.15g}"
+        return f"{number.value:.{digits}g}"
     if not math.isfinite(number.error):
         return "not known"
     exponent = math.floor(math.log10(number.error))

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -108,36 +109,39 @@ def _sum(a: tuple[int, ...], b: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(x + y for x, y in zip(a, b, strict=True))
 
 
-def whole(factors: Moments, counts: Vector, rest: float, variables: int) -> Moments:
+def whole(
+    pieces: Iterable[tuple[Moments, Vector]], rest: float, variables: int, order: int
+) -> Moments:
     """The joint moments of (R, y), or of (M, D, y), over all factors.
 
     Parameters
     ----------
-    factors
-        The joint moments of each distinct factor, with a last axis for the factors.
-    counts
-        How many factors have each of these laws.
+    pieces
+        The joint moments of some distinct factors at a time, with a last axis for the factors, and
+        how many factors have each of these laws.
     rest
         1 - slope.
     variables
         2, or 3 for antithetic pairs.
+    order
+        The largest total order.
     """
-    order = len(factors.value) - 1
-    terms = _terms(variables, order)
-    flat = Moments(*(np.stack([of[m] for m in terms.moments]) for of in factors))
-    left, total = counts.astype(np.int64), None
+    terms, total = _terms(variables, order), None
     with np.errstate(over="ignore", invalid="ignore"):
-        while True:
-            odd = left % 2 == 1
-            if odd.any():
-                some = _joined(Moments(*(of[:, odd] for of in flat)), terms, rest)
-                total = some if total is None else _product(total, some, terms, rest)
-            left = left // 2
-            if not left.any():
-                break
-            flat = Moments(*(of[:, left > 0] for of in flat))
-            left = left[left > 0]
-            flat = _product(flat, flat, terms, rest)
+        for factors, counts in pieces:
+            flat = Moments(*(np.stack([of[m] for m in terms.moments]) for of in factors))
+            left = counts.astype(np.int64)
+            while True:
+                odd = left % 2 == 1
+                if odd.any():
+                    some = _joined(Moments(*(of[:, odd] for of in flat)), terms, rest)
+                    total = some if total is None else _product(total, some, terms, rest)
+                left = left // 2
+                if not left.any():
+                    break
+                flat = Moments(*(of[:, left > 0] for of in flat))
+                left = left[left > 0]
+                flat = _product(flat, flat, terms, rest)
     assert total is not None
     out = Moments(*(np.zeros((order + 1,) * variables) for _ in range(2)))
     for array, flat_array in zip(out, total, strict=True):

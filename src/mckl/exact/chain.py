@@ -27,18 +27,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mckl.arrays import Vector
-from mckl.exact import joint
 from mckl.exact.law import Law, Tilt
-from mckl.exact.moments import ELL, EPS, Function, Moments, settled
+from mckl.exact.moments import ELL, EPS, Bounded, Function, Moments
 from mckl.exact.phi import phi
 from mckl.exact.series import Algebra, algebra
-from mckl.exact.token_products import Steps, size, token_products
+from mckl.exact.tilted import Tilted, is_coarse, joint_moments
+from mckl.exact.token_products import Steps, token_products
 from mckl.exact.token_sums import Table, probability_error, token_sums
 
 _SETTLED = 4.0 * EPS  # the largest relative change in a step that is ignored
 _NEAR = 0.5  # vectors within this distance of 1 are kept as their difference from 1
 _DEEP = -50.0  # r exceeds 1e21 where l is below this
 _MOST_EXPONENT = 300.0  # weights e^{s l} with a larger exponent are scaled down
+_FACTORIALS = np.array([1.0, 1.0, 2.0, 6.0, 24.0])
 # Moments of (r, k3) from tilted cumulants are kept where their bounds are relatively this small.
 _TILTED_ERROR = 1e-12
 # The same for tables with more entries than this, whose recursion over tokens takes seconds.
@@ -231,7 +232,7 @@ class ChainLaw(Law):
         target = _TILTED_ERROR
         if of.q.size > _LARGE:
             target = _TILTED_ERROR_OF_LARGE
-        coarse = [n for n in range(2, order + 1) if _is_coarse(found, n, target)]
+        coarse = [n for n in range(2, order + 1) if is_coarse(found, n, target)]
         if not coarse:
             return found
         kept = self._kept
@@ -249,43 +250,31 @@ class ChainLaw(Law):
 
     @np.errstate(over="ignore", invalid="ignore")
     def _tilted_block(self, order: int, rest: float) -> Moments:
-        """The same moments from the cumulants of l under the laws tilted by r, r^2, ...
-
-        With y = l - KL + rest R these are polynomials in r times l - KL. Where q is near p their
-        terms nearly cancel.
-        """
-        of, mean = self._of, self._kept
-        f, f_error = np.zeros((2, order + 1, order + 1))  # of r^m (l - KL)^j
-        f[0], f_error[0] = joint.central_moments(self.ell(order), 1)
-        q_error = probability_error(of.q)
+        """The same moments from the cumulants of l under the laws tilted by r, r^2, ..."""
+        of, q_error = self._of, probability_error(self._of.q)
+        centred = self.ell(order)
+        centred.value[1] = centred.error[1] = 0.0
+        laws = {(0, 0): Tilted(Bounded(0.0, 0.0), centred)}
+        mean = Bounded(1.0, 0.0)
         for m in range(1, order + 1):
-            log, *kappa = self._tilted(-m) * [1.0, 1.0, 2.0, 6.0, 24.0]
+            log, *kappa = self._tilted(-m)[: order + 1] * _FACTORIALS[: order + 1]
             # How far rounding moves log E r^m and the mean of l, by the errors of every token.
             weight = np.exp(of.log_q - m * (of.ell - of.ell.min(axis=1, keepdims=True)))
             moved = m * of.ell_error + np.where(of.q > 0, q_error / of.q, 0.0)
             of_row = (weight * moved).sum(axis=1) / weight.sum(axis=1)
             log_error = self._steps * float(of_row.max())
-            mean_error = 8.0 * EPS * (abs(kappa[0]) + self.kl) + 2.0 * log_error
+            mean_size = abs(kappa[0]) + self.kl
+            # Cumulants are rounded like the moments that they are computed from.
+            sizes = np.array([0.0, mean_size, *np.abs(kappa[1:])])
+            of_sizes = Tilted(Bounded(0.0, 0.0), Moments(sizes, np.zeros(order + 1))).moments()
+            error = (log_error + 8.0 * EPS * np.arange(order + 1)) * of_sizes.value
+            error[1] = 8.0 * EPS * mean_size + 2.0 * log_error
             log_error += 8.0 * EPS * (1.0 + abs(log))
-            size = np.exp(log)
-            absolute = _moments([abs(kappa[0]) + self.kl, *np.abs(kappa[1:])])
-            plain = _moments([kappa[0] - self.kl, *kappa[1:]])
-            for j in range(order - m + 1):
-                f[m, j] = size * plain[j]
-                f_error[m, j] = size * (log_error + 8.0 * EPS * j) * absolute[j]
-                if j:
-                    f_error[m, j] += size * j * absolute[j - 1] * mean_error
-        value, error = np.zeros((2, order + 1, order + 1))
-        for i, j in joint.indices(2, order):
-            if i + j < 2:
-                continue
-            for k in range(j + 1 if rest else 1):
-                for m in range(i + k + 1):
-                    times = math.comb(j, k) * math.comb(i + k, m) * rest**k * (-mean) ** (i + k - m)
-                    value[i, j] += times * f[m, j - k]
-                    error[i, j] += abs(times) * (f_error[m, j - k] + 8.0 * EPS * abs(f[m, j - k]))
-        value[0, 0], error[0, 0] = 1.0, 0.0
-        return settled(value, error)
+            cumulants = Moments(np.array([0.0, kappa[0] - self.kl, *kappa[1:]]), error)
+            laws[m, 0] = Tilted(Bounded(log, log_error), cumulants)
+            if m == 1 and self.missed_mass:
+                mean = Bounded(self._kept, self._kept * log_error)
+        return joint_moments(laws, False, order, rest, mean)
 
     @np.errstate(over="ignore", invalid="ignore", divide="ignore")
     def _tilted(self, s: float, order: int = 4) -> Vector:
@@ -324,20 +313,6 @@ class ChainLaw(Law):
             found[2:] = 0.0
         self._series[s] = np.where(np.isfinite(found), found, np.inf)
         return self._series[s]
-
-
-def _is_coarse(of: Moments, n: int, target: float) -> bool:
-    """Whether moments of order n that do not overflow have larger bounds than `target`."""
-    r, y = size(of.value[:, 0], n), size(of.value[0], n)
-    return any(of.error[i, n - i] > target * r**i * y ** (n - i) for i in range(n + 1))
-
-
-def _moments(kappa: Sequence[float]) -> list[float]:
-    """The moments of orders 0, 1, ... from cumulants of orders 1, 2, ..."""
-    out = [1.0]
-    for n in range(1, len(kappa) + 1):
-        out.append(sum(math.comb(n - 1, k) * kappa[k] * out[n - 1 - k] for k in range(n)))
-    return out
 
 
 def direct(of: Transitions, steps: int) -> tuple[float, float]:

@@ -60,12 +60,12 @@ def nodes(low: float, high: float, per_unit: int, reach: tuple[float, float]) ->
 def left(terms: Vector, level: NDArray[np.intp]) -> Vector:
     """A bound on what the rule leaves of integrals; their terms have shape (integrals, nodes).
 
-    Once a rule converges, halving its step reduces what is left by at least the factor by which the
-    halving before reduced it.
+    Halving the step reduces what is left by at least half, once the rule has begun to converge. It
+    often does far more, but a small share of an integral may converge later than the rest.
     """
     fine = terms.sum(axis=-1)
     half = 2.0 * terms[..., level >= 1].sum(axis=-1)
     quarter = 4.0 * terms[..., level >= 2].sum(axis=-1)
     near, before = np.abs(fine - half), np.abs(half - quarter)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(near > 0.0, near * np.minimum(10.0 * near / before, 1.0), 0.0)
+        return np.where(near > 0.0, near * np.clip(10.0 * near / before, 0.5, 1.0), 0.0)

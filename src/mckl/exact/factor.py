@@ -31,30 +31,30 @@ _TARGET = 2e-14  # the step is halved where the rule may leave a larger share of
 
 
 class FactorLaw:
-    """The law of one factor. Integrals are computed once and kept."""
+    """The law of one factor. Integrals are computed once and kept.
+
+    Attributes
+    ----------
+    kl, kl_error
+        KL of the factor and a bound on its error, in nats.
+    """
 
     def __init__(self, factor: Factor) -> None:
         self.factor = factor
         self.ends = [ends.end(*tails) for tails in factor.tails]
-        self._edges = edges_of(factor)
+        self._edges = tuple(edges_of(factor))
         self._moments: dict[object, Moments] = {}
         self._use(_COARSEST)
         while not self._is_settled(self._grid.kl_terms) and self._refine():
             pass
 
     @property
-    def kl(self) -> float:
-        """KL of the factor, in nats."""
-        return self._grid.kl
-
-    @property
-    def kl_error(self) -> float:
-        """A bound on the error of `kl`, in nats."""
-        return self._grid.kl_error
+    def _grid(self) -> Grid:
+        return _grid(self.factor, self._edges, self._per_unit)
 
     def _use(self, per_unit: int) -> None:
         self._per_unit = per_unit
-        self._grid = Grid(self.factor, self._edges, per_unit)
+        self.kl, self.kl_error = self._grid.kl, self._grid.kl_error
         self._kappa: dict[Tilt, Vector] = {}
         self._logs: dict[Tilt, float] = {}
 
@@ -200,6 +200,12 @@ def _terms(
             error = error + power * f.share
             sign = sign * f.sign**power
     return sign * np.exp(log_size), np.where(log_most > -np.inf, np.exp(log_most) * error, 0.0)
+
+
+@lru_cache(maxsize=32)
+def _grid(factor: Factor, edges: tuple[float, ...], per_unit: int) -> Grid:
+    """The grid of a factor. Grids take megabytes, so that only the last ones are kept."""
+    return Grid(factor, edges, per_unit)
 
 
 @lru_cache(maxsize=4096)

@@ -128,6 +128,8 @@ class Grid:
         self.ell_error, self.image_error = (
             np.nan_to_num(factor.log_ratio_error(y), nan=0.0, posinf=0.0) for y in (x, image)
         )
+        if not factor.symmetric:
+            self.image_error = self.image_error + _moved_image(factor, x, image, log_q + log_dx)
         # A node is rounded, which moves the log density by its slope times this.
         slope = np.gradient(log_q) / _apart(x)
         moved = np.nan_to_num(np.abs(x * slope), nan=0.0, posinf=0.0) * (self.beyond == 0.0)
@@ -256,6 +258,23 @@ def _apart(x: Vector) -> Vector:
     """The distances between neighbouring nodes, inf for equal ones."""
     apart = np.abs(np.gradient(x))
     return np.where(apart > 0.0, apart, np.inf)
+
+
+def _moved_image(factor: Factor, x: Vector, image: Vector, log_w: Vector) -> Vector:
+    """How far l may move as mirror images move by the rounding of their probabilities.
+
+    Between peaks that are far apart a small change of a probability is a large one of the point.
+    """
+    order = np.argsort(x)
+    w = np.exp(log_w[order] - log_w.max())
+    tail = np.empty_like(w)
+    tail[order] = np.minimum(np.cumsum(w), np.cumsum(w[::-1])[::-1]) / w.sum()
+    step = 8.0 * EPS * tail * np.exp(-factor.log_q(image))
+    low, high = factor.support
+    ell = factor.log_ratio(image)
+    ends = (np.maximum(image - step, low), np.minimum(image + step, high))
+    moved = [np.nan_to_num(np.abs(factor.log_ratio(y) - ell), posinf=0.0) for y in ends]
+    return np.asarray(np.maximum(*moved))
 
 
 class _Far:

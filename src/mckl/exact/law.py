@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -139,15 +139,19 @@ class Law(ABC):
 
         Entries of order 1 are the means. Entry [0, ..., 0] and those of a higher total order are 0.
         """
-        of, counts = self.factor_moments(functions, paired, order)
-        kappa = joint.cumulants(of, len(functions))
-        for axis in range(len(functions)):
-            first = tuple(int(k == axis) for k in range(len(functions)))
-            kappa.value[first], kappa.error[first] = of.value[first], of.error[first]
-        infinite = np.isinf(kappa.value).any(axis=-1)
-        with np.errstate(invalid="ignore", over="ignore"):
-            rounding = EPS * (1.0 + math.log2(counts.size)) * (np.abs(kappa.value) @ counts)
-            return settled(kappa.value @ counts, kappa.error @ counts + rounding, infinite)
+        shape = (order + 1,) * len(functions)
+        value, error, infinite = np.zeros(shape), np.zeros(shape), np.zeros(shape, bool)
+        for of, counts in self.pieces(functions, paired, order):
+            kappa = joint.cumulants(of, len(functions))
+            for axis in range(len(functions)):
+                first = tuple(int(k == axis) for k in range(len(functions)))
+                kappa.value[first], kappa.error[first] = of.value[first], of.error[first]
+            infinite |= np.isinf(kappa.value).any(axis=-1)
+            with np.errstate(invalid="ignore", over="ignore"):
+                value += kappa.value @ counts
+                rounding = EPS * (2.0 + math.log2(counts.size)) * (np.abs(kappa.value) @ counts)
+                error += kappa.error @ counts + rounding + EPS * np.abs(value)
+        return settled(value, error, infinite)
 
     def block(self, paired: bool, order: int, slope: float = 0.0, rest: float = 1.0) -> Moments:
         """The joint moments of R and of y = k3 - E k3 - slope R over whole samples.
@@ -157,5 +161,10 @@ class Law(ABC):
         """
         residual = Function("k3", slope, rest)
         functions = (RATIO, GAP, residual) if paired else (RATIO, residual)
-        of, counts = self.factor_moments(functions, paired, order)
-        return blocks.whole(of, counts, rest, len(functions))
+        return blocks.whole(self.pieces(functions, paired, order), rest, len(functions), order)
+
+    def pieces(
+        self, functions: Sequence[Function], paired: bool, order: int
+    ) -> Iterator[tuple[Moments, Vector]]:
+        """`factor_moments` for some of the factors at a time, lest they fill the memory."""
+        yield self.factor_moments(functions, paired, order)

@@ -293,7 +293,7 @@ def size(moments: Vector, n: int) -> float:
     """(E |X|^n)^(1/n) from the moments of X, or a little more."""
     if n % 2 == 0:
         return float(np.abs(moments[n]) ** (1.0 / n))
-    if len(moments) > n + 1:  # by the inequality of Cauchy and Schwarz
+    if len(moments) > n + 1 and not math.isinf(moments[n + 1]):  # by Cauchy and Schwarz
         return float(np.prod(np.abs(moments[[n - 1, n + 1]]) ** (0.5 / n)))
     return max(float(np.abs(moments[n]) ** (1.0 / n)), size(moments, n - 1))
 

@@ -90,12 +90,16 @@ class Pair(ABC):
     @property
     def reverse_kl(self) -> float:
         """KL(p||q), in nats; inf where it is infinite or exceeds the largest float64."""
-        return self.reversed().law.kl
+        return self._reversed_law.kl
 
     @property
     def reverse_kl_error(self) -> float:
         """A bound on the absolute error of `reverse_kl`; 0 where that is infinite."""
-        return self.reversed().law.kl_error if math.isfinite(self.reverse_kl) else 0.0
+        return self._reversed_law.kl_error if math.isfinite(self.reverse_kl) else 0.0
+
+    @cached_property
+    def _reversed_law(self) -> Law:
+        return self.reversed().law
 
     def integrals(self) -> Integrals:
         """KL(q||p) and the variance of l, integrated from their definitions."""

@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -22,14 +22,18 @@ from numpy.typing import ArrayLike
 from mckl.arrays import Vector
 from mckl.draw.distribution import Distribution, Factor
 from mckl.exact.integrands import x_minus_log1p
+from mckl.exact.moments import Bounded
 from mckl.families import base
 from mckl.families.gaussian import GAUSSIAN
 from mckl.families.independent import Independent
 from mckl.families.normal_scores import NormalScores
 from mckl.families.parameters import check_names, missing, numbers, one_length
 from mckl.families.quadratic_form import QuadraticForm, full, radial, radial_groups
-from mckl.families.quadratic_law import Coefficients, Errors, QuadraticLaw
+from mckl.families.quadratic_law import Coefficients, QuadraticLaw
 from mckl.text import listed
+
+if TYPE_CHECKING:
+    from mckl.families.rotation import Rotated
 
 
 class _Normal(base.Pair):
@@ -203,16 +207,33 @@ class Correlated(_Normal):
         return base.Integrals(float(kl), *cumulants)._replace(chi_square=chi_square)
 
     @cached_property
-    def _rotated(self) -> tuple[Coefficients, Errors]:
+    def _rotated(self) -> Rotated:
         from mckl.families.rotation import rotated  # loads scipy.linalg
 
         return rotated(self.q_mean, self.q_cov, self.p_mean, self.p_cov)
 
     def _coefficients(self) -> Coefficients:
-        return self._rotated[0]
+        return self._rotated.coefficients
 
     def _law(self) -> QuadraticLaw:
-        return QuadraticLaw(*self._rotated)
+        return QuadraticLaw(self._rotated.coefficients, self._rotated.errors)
+
+    @cached_property
+    def _reverse_kl(self) -> Bounded:
+        """KL(p||q) from the same coordinates, or from p's own where that has too few digits."""
+        from mckl.families.rotation import ENOUGH
+
+        if self._rotated.reverse_kl.relative <= ENOUGH:
+            return self._rotated.reverse_kl
+        return Bounded(self._reversed_law.kl, self._reversed_law.kl_error)
+
+    @property
+    def reverse_kl(self) -> float:
+        return self._reverse_kl.value
+
+    @property
+    def reverse_kl_error(self) -> float:
+        return self._reverse_kl.error
 
 
 class Factored(Correlated):
@@ -249,7 +270,7 @@ class Factored(Correlated):
         return base.Integrals(float(kl), float(0.5 * np.sum(less * less) + turned @ turned))
 
     @cached_property
-    def _rotated(self) -> tuple[Coefficients, Errors]:
+    def _rotated(self) -> Rotated:
         from mckl.families.rotation import rotated_roots  # loads scipy.linalg
 
         return rotated_roots(self.q_mean, self.q_root, self.p_mean, self.p_root)

@@ -12,7 +12,7 @@ finite where every 1 - T t > 0.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -20,7 +20,8 @@ import numpy as np
 from mckl.arrays import Complex, Vector
 from mckl.exact.integrands import x_minus_log1p
 from mckl.exact.law import Law, Tilt
-from mckl.exact.moments import EPS, Function, Moments, settled
+from mckl.exact.moments import EPS, Bounded, Function, Moments, settled
+from mckl.exact.tilted import Tilted, is_coarse, joint_moments
 from mckl.families.quadratic_factors import BORDER, Coordinates, moments
 
 
@@ -47,14 +48,16 @@ class Errors(NamedTuple):
     mixed     where coordinates are the eigenvectors of a matrix, whose errors turn them, a bound on
               how far they turn the other coordinates' b into this one's, relative to those of 2a;
               else 0
+    total     of KL, which may be less than the sum of the coordinates' bounds
 
-    All have shape (rows,).
+    All but `total` have shape (rows,).
     """
 
     a: Vector
     b: Vector
     kl: Vector
     mixed: Vector
+    total: float
 
 
 def rounding(c: Coefficients) -> Errors:
@@ -64,7 +67,7 @@ def rounding(c: Coefficients) -> Errors:
     """
     a, b, kl = np.abs(c.a), np.abs(c.b), np.abs(c.kl)
     of_kl = EPS * np.minimum(32.0 * kl, 8.0 * kl + 8.0)
-    return Errors(4.0 * EPS * a, 4.0 * EPS * b, of_kl, np.zeros_like(a))
+    return Errors(4.0 * EPS * a, 4.0 * EPS * b, of_kl, np.zeros_like(a), float(of_kl @ c.weight))
 
 
 class _Sums(NamedTuple):
@@ -80,13 +83,17 @@ class _Sums(NamedTuple):
     with_b: Vector
 
 
+_PIECE = 2**15  # coordinates whose moments are kept at a time
+# Of more distinct coordinates than this, moments of (r, k3) come from tilted laws where their
+# bounds are relatively this small.
+_MANY, _TILTED_ERROR = 1000, 1e-9
 _ROWS = 2**13  # coordinates that are worked on at a time, so that arrays stay in cache
 
 
 def _sum_of_m(T: float, t: Vector, weight: Vector) -> float:
     """The sum of m(T t) over coordinates."""
     return sum(
-        float(weight[i : i + _ROWS] @ x_minus_log1p(T * t[i : i + _ROWS]))
+        float((weight[i : i + _ROWS] * x_minus_log1p(T * t[i : i + _ROWS])).sum())
         for i in range(0, t.size, _ROWS)
     )
 
@@ -98,7 +105,7 @@ def _sums(t: Vector, b2: Vector, weight: Vector, T: float, order: int) -> _Sums:
         here = slice(start, start + _ROWS)
         w, tt = weight[here], T * t[here]
         s, c = t[here] / (1.0 - tt), w * (b2[here] / (1.0 - tt))
-        cross += float(w @ (t[here] * s))
+        cross += float((w * (t[here] * s)).sum())
         power = w.copy()
         with np.errstate(over="ignore", invalid="ignore"):
             for i in range(order + 1):
@@ -108,6 +115,18 @@ def _sums(t: Vector, b2: Vector, weight: Vector, T: float, order: int) -> _Sums:
                     power *= s
                     c *= s
     return _Sums(cross, plain, with_b)
+
+
+def _cumulants(of: _Sums, T: float, S: float, paired: bool) -> Vector:
+    """The cumulants of Q + L, or of Q if paired, under the tilt; entry 0 is 0."""
+    out = np.zeros_like(of.plain)
+    for n in range(1, out.size):
+        half = 0.5 * math.factorial(n)
+        out[n] = half * (of.plain[n] / n if n > 1 else T * of.cross) + half * S * S * of.with_b[n]
+        if not paired:
+            out[n] += 2.0 * half * S * of.with_b[n - 1]
+            out[n] += half * of.with_b[n - 2] if n > 1 else 0.0
+    return out
 
 
 def _complex_m(x: Complex) -> Complex:
@@ -137,10 +156,11 @@ class QuadraticLaw(Law):
 
     def __init__(self, c: Coefficients, errors: Errors | None = None) -> None:
         self._coefficients, self._errors = c, rounding(c) if errors is None else errors
+        self._only_rounded = errors is None
         self._t, self._b2, self._weight = 2.0 * c.a, c.b * c.b, c.weight
         self._range = float(self._t.min()), float(self._t.max())
         self.kl = float(np.sum(c.kl * c.weight))
-        self.kl_error = float(np.sum(self._errors.kl * c.weight)) + self._rounding_of_sum * self.kl
+        self.kl_error = self._errors.total + self._rounding_of_sum * self.kl
         self._sums: dict[float, _Sums] = {}
         self._logs: dict[float, float] = {}
 
@@ -157,6 +177,66 @@ class QuadraticLaw(Law):
         b_error = e.b + 2.0 * e.a * np.minimum(2.0 * e.mixed, 2.0**7)
         rows = Coordinates(c.a, c.b, c.kl, e.a, b_error, e.kl)
         return moments(rows, functions, paired, order), self._weight
+
+    def pieces(
+        self, functions: Sequence[Function], paired: bool, order: int
+    ) -> Iterator[tuple[Moments, Vector]]:
+        for start in range(0, self._weight.size, _PIECE):
+            here = slice(start, start + _PIECE)
+            c = Coefficients(*(x[here] for x in self._coefficients))
+            e = Errors(*(x[here] for x in self._errors))
+            yield QuadraticLaw(c, e).factor_moments(functions, paired, order)
+
+    def block(self, paired: bool, order: int, slope: float = 0.0, rest: float = 1.0) -> Moments:
+        if self._only_rounded and self._weight.size > _MANY:
+            found = self._tilted_block(paired, order, rest)
+            if not any(is_coarse(found, n, _TILTED_ERROR) for n in range(2, order + 1)):
+                return found
+        return super().block(paired, order, slope, rest)
+
+    def _tilted_block(self, paired: bool, order: int, rest: float) -> Moments:
+        """The same moments from laws tilted by powers of r, in sums over all coordinates."""
+        laws = {
+            (a, b): self._tilted_by(a, b, paired, order)
+            for a in range(order + 1)
+            for b in range(order + 1 - a if paired else 1)
+        }
+        return joint_moments(laws, paired, order, rest, Bounded(1.0, 0.0))
+
+    @np.errstate(over="ignore", invalid="ignore")
+    def _tilted_by(self, a: int, b: int, paired: bool, order: int) -> Tilted:
+        """The law of l - KL, or of Q if paired, tilted by r^a r'^b; for `rounding` of coefficients.
+
+        Coefficients are off by at most 4 EPS of themselves, and 1 - T t by at most 5 EPS u of
+        itself, where u is the largest of 1 and every 1 / (1 - T t). Hence the terms of all sums of
+        powers s^n, and those of m, are off by at most (20 + 8 n) EPS u of themselves.
+        """
+        T, S = -float(a + b), -float(a - b)
+        even = order - a - b + (order - a - b) % 2
+        lowest = 1.0 - T * self._range[0]
+        doubt = 4.0 * EPS * abs(1.0 - lowest)
+        if lowest <= BORDER:
+            infinite = T < -1.0 and lowest + doubt <= BORDER
+            unknown = Moments(*np.full((2, even + 1), math.inf))
+            return Tilted(Bounded(math.inf, 0.0 if infinite else math.inf), unknown)
+        sums = self._tilted(T, even)
+        # Sums of some rows are pairwise; 4 EPS more for what is done with the sums.
+        of_sums = EPS * (20.0 + 0.5 * math.ceil(self._t.size / _ROWS))
+        relative = of_sums + EPS * (20.0 + 8.0 * np.arange(even + 1)) * max(1.0, 1.0 / lowest)
+        sizes = []
+        for powers in (sums.plain[: even + 1], sums.with_b[: even + 1]):
+            absolute = powers.copy()  # odd powers may cancel, and are bounded by their neighbours
+            absolute[1::2] = np.sqrt(powers[:-1:2] * powers[2::2])
+            sizes.append(relative * absolute)
+        errors = _Sums(relative[min(1, even)] * sums.cross, *sizes)
+        known = _Sums(sums.cross, sums.plain[: even + 1], sums.with_b[: even + 1])
+        cumulants = Moments(
+            _cumulants(known, T, S, paired), _cumulants(errors, abs(T), abs(S), paired)
+        )
+        log = self.log_mgf((T, S))
+        size = abs(T) * self.kl + self._logs[T] + 0.5 * S * S * float(sums.with_b[0])
+        log_error = abs(T) * self.kl_error + float(relative[0]) * size
+        return Tilted(Bounded(log, log_error), cumulants)
 
     def parts(self, order: int) -> Moments:
         """As `Law.parts`: (i - 1)!/2 times the sum of t^i, and i! times that of t^i b^2."""

@@ -298,7 +298,7 @@ def between(q: Univariate, p: Univariate) -> Between:
     return Between(q, p)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=32)
 def _strata(factor: Between) -> Strata:
     def ell(u: Vector, upper: bool) -> tuple[Vector, Vector]:
         x = factor.q.quantile(u, upper)
@@ -317,7 +317,7 @@ def _singular(factor: Between) -> list[tuple[float, float]]:
     return list(zip(q.probability(x).tolist(), q.probability(x, True).tolist(), strict=True))
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=16)
 def _definition(factor: Between) -> Dyadic:
     """l computed as its definition says, as the difference of two log densities."""
 
@@ -329,7 +329,7 @@ def _definition(factor: Between) -> Dyadic:
     return Dyadic(ell, _singular(factor))
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=16)
 def _ratio(factor: Between) -> Dyadic:
     """The ratio p / q at points that are drawn from p."""
 

@@ -1,0 +1,109 @@
+"""What is said of numbers whose bounds are too large: KL is "about", and a study refuses the pair."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+import mckl
+from mckl.errors import UserError
+from mckl.estimation.shape import certain, check_certain, shape_of
+from mckl.estimation.values import ESTIMATORS
+from mckl.estimation.values.base import NOT_SETTLED, exact_theory, is_nothing
+from mckl.exact.moments import Bounded, Moments
+from mckl.families.registry import case_pair
+from mckl.study.settings import case_setting
+from mckl.study.theory import setting_rows, theory_rows
+
+
+def kernels(jitter):
+    """q standard, and p with a kernel matrix whose condition grows as the jitter falls."""
+    x = np.linspace(0.0, 1.0, 9)
+    kernel = np.exp(-0.5 * (x[:, None] - x) ** 2 / 4.0) + jitter * np.eye(9)
+    zeros = [0.0] * 9
+    return {
+        "q": {"mean": zeros, "covariance": np.eye(9)},
+        "p": {"mean": zeros, "covariance": kernel},
+    }
+
+
+def test_a_kl_that_is_not_certain_is_about():
+    case = kernels(4e-16)
+    found = mckl.kl(case["q"], case["p"])
+    assert found.relative_error > 1e-8
+    assert repr(found).startswith("about ")
+    assert " ± " in str(found)
+    assert math.isfinite(float(found))
+    assert next(iter(mckl.advise(case["q"], case["p"]).lines())).startswith("KL(q||p) = about ")
+
+
+def test_a_certain_kl_is_a_number():
+    found = mckl.kl({"mean": 0, "sd": 1}, {"mean": 1, "sd": 2})
+    assert found.relative_error < 1e-13
+    assert repr(found) == repr(float(found))
+
+
+def test_a_study_refuses_a_setting_that_is_not_certain():
+    setting = case_setting("kernels", kernels(4e-16))
+    with pytest.raises(UserError, match=r"kernels: KL is only known to be about .* 1e-08"):
+        setting_rows([setting])
+    check_certain(case_pair(kernels(1e-8)), "kernels")
+
+
+def test_bounds_stand_beside_every_number_of_the_tables():
+    setting = case_setting("kernels", kernels(1e-6))
+    rows = setting_rows([setting])
+    for name in ("kl", "reverse_kl", "log_ratio_variance"):
+        assert 0.0 < rows[f"{name}_relative_error"][0] < 1e-8
+    (theory,) = theory_rows([setting], ["iid"], ["k1", "k2"], [16])
+    assert all(0.0 < bound <= 1e-6 for bound in theory["relative_error"])
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "text"),
+    [
+        (0.25, 1e-16, "0.25"),
+        (62.0248, 0.0038, "about 62.025 ± 0.004"),
+        (1234567.0, 210.0, "about 1234567 ± 3e+02"),
+        (math.inf, 0.0, "inf"),
+        (1.0, math.inf, "not known"),
+    ],
+)
+def test_the_digits_that_are_certain(value, error, text):
+    assert certain(Bounded(value, error)) == text
+
+
+def test_what_does_not_settle_is_withheld_with_its_reason():
+    zero = Bounded(0.0, 0.0)
+    loose = exact_theory(zero, 1.0, moments(1.0, 1e-3, 0.0, 3.0), "never")
+    assert loose.kind == "none"
+    assert math.isnan(loose.variance)
+    assert loose.bias == 0.0
+    assert loose.reason == NOT_SETTLED.format(1e-3)
+    skewed = exact_theory(zero, 1.0, moments(1.0, 0.0, 1e-3, 3.0), "never")
+    assert skewed.kind == "exact"
+    assert skewed.variance == 1.0
+    assert math.isnan(skewed.skewness)
+    assert "skewness" in skewed.reason
+    assert skewed.relative_error <= 1e-6
+    biased = exact_theory(Bounded(0.5, 1e-3), 1.0, moments(1.0, 0.0, 0.0, 3.0), "never")
+    assert math.isnan(biased.bias)
+
+
+def moments(variance, variance_error, third_error, fourth):
+    """Central moments with bounds."""
+    value = np.array([1.0, 0.0, variance, 0.0, fourth])
+    return Moments(value, np.array([0.0, 0.0, variance_error, third_error, 0.0]))
+
+
+def test_a_variance_that_may_be_0_is_0_only_beside_rounding():
+    assert is_nothing(Bounded(1e-33, 2e-33), 1.0)
+    assert not is_nothing(Bounded(1e-33, 2e-33), 1e-12)  # near q = p this is a variance
+    assert not is_nothing(Bounded(1e-33, 1e-35), 1.0)
+    two = {"family": "categorical", "probabilities": [0.5, 0.5]}
+    other = {"family": "categorical", "probabilities": [0.9, 0.1]}
+    law = case_pair({"q": two, "p": other}).law
+    assert ESTIMATORS["cv"].theory(law, False).variance == 0.0  # l is linear in r
+    assert shape_of(law).variance.relative < 1e-13
