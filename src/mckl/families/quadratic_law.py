@@ -184,7 +184,8 @@ class QuadraticLaw(Law):
         for start in range(0, self._weight.size, _PIECE):
             here = slice(start, start + _PIECE)
             c = Coefficients(*(x[here] for x in self._coefficients))
-            e = Errors(*(x[here] for x in self._errors))
+            e = self._errors
+            e = Errors(e.a[here], e.b[here], e.kl[here], e.mixed[here], e.total)
             yield QuadraticLaw(c, e).factor_moments(functions, paired, order)
 
     def block(self, paired: bool, order: int, slope: float = 0.0, rest: float = 1.0) -> Moments:
