@@ -36,7 +36,8 @@ _NOTHING = 1e-17  # of the fourth moment: what may be left out above `_LEAST`
 _LOST = 1e-13  # of mean and variance: what may be left out below `_LEAST`
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(12)
 _WIDE = 1e-11  # panels are halved while their error is more than this share of the spread
-_MOST_HALVINGS, _MOST_PANELS = 40, 20_000
+_MOST_HALVINGS, _MOST_PANELS = 40, 4_000
+_NOISE = 64.0  # last coefficients up to this multiple of the bound on rounding may be noise
 _ROUNDING = 1e-12  # of the sums: rounding of quantiles and of the sums themselves
 
 # The matrix from values at the nodes to the last coefficients of Legendre's polynomials.
@@ -326,7 +327,7 @@ class _Panels(NamedTuple):
         """The panels whose error counts beside the allowed one."""
         width = self.high - self.low
         rounding, last = self.error
-        counts = (last > rounding) & (width * last**2 * width.size > allowed)
+        counts = (last > _NOISE * rounding) & (width * last**2 * width.size > allowed)
         return np.asarray(counts.any(axis=0) & (width > 8.0 * EPS * self.high))
 
     def without(self, some: NDArray[np.bool_]) -> _Panels:

@@ -187,7 +187,7 @@ class QuadraticLaw(Law):
             here = slice(start, start + _PIECE)
             c = Coefficients(*(x[here] for x in self._coefficients))
             e = self._errors
-            e = Errors(e.a[here], e.b[here], e.kl[here], e.mixed[here], e.total)
+            e = Errors(*(x[here] for x in e))
             yield QuadraticLaw(c, e).factor_moments(functions, paired, order)
 
     def block(self, paired: bool, order: int, slope: float = 0.0, rest: float = 1.0) -> Moments:
