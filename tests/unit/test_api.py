@@ -247,9 +247,9 @@ def test_a_factor_gives_what_its_covariance_gives():
         )
         for key, make in (("scale_tril", lambda r: r), ("covariance", lambda r: r @ r.T))
     )
-    assert one.law.cumulants(4) == pytest.approx(other.law.cumulants(4), rel=1e-11)
+    assert one.law.ell(4).value == pytest.approx(other.law.ell(4).value, rel=1e-11)
     assert one.reverse_kl == pytest.approx(other.reverse_kl, rel=1e-11)
-    assert [*one.integrals()] == pytest.approx(one.law.cumulants(2), rel=1e-12)
+    assert [*one.integrals()[:2]] == pytest.approx(one.law.ell(2).value[1:], rel=1e-12)
     mixed = case_pair({"q": {"mean": means[0], "scale_tril": roots[0]}, "p": {"mean": 0, "sd": 2}})
     whole = {"mean": means[0], "covariance": roots[0] @ roots[0].T}
     assert mixed.law.kl == pytest.approx(mckl.kl(whole, {"mean": 0, "sd": 2}), rel=1e-12)

@@ -36,7 +36,8 @@ _NOTHING = 1e-17  # of the fourth moment: what may be left out above `_LEAST`
 _LOST = 1e-13  # of mean and variance: what may be left out below `_LEAST`
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(12)
 _WIDE = 1e-11  # panels are halved while their error is more than this share of the spread
-_MOST_PANELS = 4096  # of an interval
+_MOST_HALVINGS, _MOST_PANELS = 40, 4_000
+_NOISE = 64.0  # last coefficients up to this multiple of the bound on rounding may be noise
 _ROUNDING = 1e-12  # of the sums: rounding of quantiles and of the sums themselves
 
 # The matrix from values at the nodes to the last coefficients of Legendre's polynomials.
@@ -254,7 +255,11 @@ class Dyadic:
         inside = np.array(around).ravel()
         cuts = np.unique(np.concatenate((cuts, inside[(cuts[0] < inside) & (inside < cuts[-1])])))
         panels = _Panels.of(self._f, upper, cuts[:-1], cuts[1:])
-        while (wide := panels.too_wide()).any() and panels.low.size < _MOST_PANELS:
+        allowed = panels.allowed()
+        for _ in range(_MOST_HALVINGS):
+            wide = panels.too_wide(allowed)
+            if not wide.any() or panels.low.size > _MOST_PANELS:
+                break
             low, high = panels.low[wide], panels.high[wide]
             middle = 0.5 * (low + high)
             halves = _Panels.of(
@@ -311,14 +316,18 @@ class _Panels(NamedTuple):
         moved = EPS * high / half * spread  # as u itself is rounded
         return _Panels(low, high, values, np.stack((rounding.max(axis=-1) + moved, last)))
 
-    def too_wide(self) -> NDArray[np.bool_]:
-        """The panels whose error counts beside the spread of the functions within panels."""
-        width = self.high - self.low
+    def allowed(self) -> Vector:
+        """The mean square error of the functions that does not count beside their spread."""
         centre = self.values @ (0.5 * _WEIGHTS)
         square = (self.values - centre[..., None]) ** 2 @ (0.5 * _WEIGHTS)
-        allowed = _WIDE**2 * (width * square).sum(axis=-1, keepdims=True)
+        spread = ((self.high - self.low) * square).sum(axis=-1, keepdims=True)
+        return np.asarray(_WIDE**2 * spread)
+
+    def too_wide(self, allowed: Vector) -> NDArray[np.bool_]:
+        """The panels whose error counts beside the allowed one."""
+        width = self.high - self.low
         rounding, last = self.error
-        counts = (last > rounding) & (width * last**2 * width.size > allowed)
+        counts = (last > _NOISE * rounding) & (width * last**2 * width.size > allowed)
         return np.asarray(counts.any(axis=0) & (width > 8.0 * EPS * self.high))
 
     def without(self, some: NDArray[np.bool_]) -> _Panels:

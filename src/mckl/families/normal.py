@@ -216,7 +216,7 @@ class Correlated(_Normal):
         return self._rotated.coefficients
 
     def _law(self) -> QuadraticLaw:
-        return QuadraticLaw(self._rotated.coefficients, self._rotated.errors)
+        return self._rotated.law()
 
     @cached_property
     def _reverse_kl(self) -> Bounded:

@@ -48,16 +48,14 @@ class Errors(NamedTuple):
     mixed     where coordinates are the eigenvectors of a matrix, whose errors turn them, a bound on
               how far they turn the other coordinates' b into this one's, relative to those of 2a;
               else 0
-    total     of KL, which may be less than the sum of the coordinates' bounds
 
-    All but `total` have shape (rows,).
+    All have shape (rows,).
     """
 
     a: Vector
     b: Vector
     kl: Vector
     mixed: Vector
-    total: float
 
 
 def rounding(c: Coefficients) -> Errors:
@@ -67,7 +65,7 @@ def rounding(c: Coefficients) -> Errors:
     """
     a, b, kl = np.abs(c.a), np.abs(c.b), np.abs(c.kl)
     of_kl = EPS * np.minimum(32.0 * kl, 8.0 * kl + 8.0)
-    return Errors(4.0 * EPS * a, 4.0 * EPS * b, of_kl, np.zeros_like(a), float(of_kl @ c.weight))
+    return Errors(4.0 * EPS * a, 4.0 * EPS * b, of_kl, np.zeros_like(a))
 
 
 class _Sums(NamedTuple):
@@ -154,13 +152,17 @@ class QuadraticLaw(Law):
     analytic = True
     _most_odd = 2  # L is normal, so joint cumulants with more than two factors of it vanish
 
-    def __init__(self, c: Coefficients, errors: Errors | None = None) -> None:
+    def __init__(
+        self, c: Coefficients, errors: Errors | None = None, of_sum: float | None = None
+    ) -> None:
+        """`of_sum` bounds the error of the sum of all kl where the sum of the errors is larger."""
         self._coefficients, self._errors = c, rounding(c) if errors is None else errors
         self._only_rounded = errors is None
         self._t, self._b2, self._weight = 2.0 * c.a, c.b * c.b, c.weight
         self._range = float(self._t.min()), float(self._t.max())
         self.kl = float(np.sum(c.kl * c.weight))
-        self.kl_error = self._errors.total + self._rounding_of_sum * self.kl
+        of_sum = float(self._errors.kl @ c.weight) if of_sum is None else of_sum
+        self.kl_error = of_sum + self._rounding_of_sum * self.kl
         self._sums: dict[float, _Sums] = {}
         self._logs: dict[float, float] = {}
 
@@ -184,7 +186,8 @@ class QuadraticLaw(Law):
         for start in range(0, self._weight.size, _PIECE):
             here = slice(start, start + _PIECE)
             c = Coefficients(*(x[here] for x in self._coefficients))
-            e = Errors(*(x[here] for x in self._errors))
+            e = self._errors
+            e = Errors(*(x[here] for x in e))
             yield QuadraticLaw(c, e).factor_moments(functions, paired, order)
 
     def block(self, paired: bool, order: int, slope: float = 0.0, rest: float = 1.0) -> Moments:

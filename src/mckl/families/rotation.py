@@ -34,16 +34,20 @@ _LEAST = 1e-150  # stands for a rho of which rounding left nothing
 
 
 class Rotated(NamedTuple):
-    """The coefficients of a pair, bounds on their errors, and KL(p||q)."""
+    """The coefficients of a pair, bounds on their errors and on that of KL, and KL(p||q)."""
 
     coefficients: Coefficients
     errors: Errors
+    kl_error: float
     reverse_kl: Bounded
 
-    @property
+    def law(self) -> QuadraticLaw:
+        """The law of l."""
+        return QuadraticLaw(self.coefficients, self.errors, self.kl_error)
+
     def is_enough(self) -> bool:
         """Whether KL and Var l need no more digits."""
-        law = QuadraticLaw(self.coefficients, self.errors)
+        law = self.law()
         kl, variance = Bounded(law.kl, law.kl_error), law.ell(2).at(2)
         return kl.relative <= ENOUGH and variance.relative <= ENOUGH
 
@@ -59,7 +63,7 @@ class _Eigenvalues(NamedTuple):
 def rotated(q_mean: Vector, q_cov: Vector, p_mean: Vector, p_cov: Vector) -> Rotated:
     """The pair's coefficients from covariances, whose roots are refined where that is needed."""
     out = _of_covariances(q_mean, q_cov, p_mean, p_cov, MeasuredRoot)
-    if not out.is_enough:
+    if not out.is_enough():
         out = _of_covariances(q_mean, q_cov, p_mean, p_cov, RefinedRoot)
     return out
 
@@ -139,7 +143,8 @@ def _rotated(
     mixed = 2.0 * size(shift) * np.maximum(rho[-1], 1.0 / rho)
     return Rotated(
         Coefficients(0.5 * t, b, kl, np.ones(b.size)),
-        Errors(0.5 * t_error, b_error, kl_error, mixed, total),
+        Errors(0.5 * t_error, b_error, kl_error, mixed),
+        total,
         _reverse_kl(values, shift, shift_error),
     )
 
