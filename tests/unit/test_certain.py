@@ -1,4 +1,4 @@
-"""What is said of numbers whose bounds are too large: KL is "about", and a study refuses the pair."""
+"""Numbers whose bounds are too large: KL is "about", a study refuses the pair, the rest is NaN."""
 
 from __future__ import annotations
 

@@ -22,6 +22,7 @@ from mckl.estimation.theory import Exact
 from mckl.estimation.traces import Trace, checkpoints, traces
 from mckl.estimation.values import ESTIMATORS
 from mckl.estimation.values.integrands import Integrands
+from mckl.exact.moments import Moments
 from mckl.families import normal, poisson, quadratic_form
 from mckl.families.base import Pair
 from mckl.families.quadratic_law import QuadraticLaw
@@ -390,9 +391,12 @@ def variance_of_theory(patch):
 def formula_of_strata(patch):
     """The variance over strata counts one of two tails."""
     right = quadratic_form.stratified
-    patch.setattr(
-        quadratic_form, "stratified", lambda form, n: (0.5 * right(form, n)[0], *right(form, n)[1:])
-    )
+
+    def wrong(form: Any, n: int) -> Any:
+        found = right(form, n)
+        return found._replace(variance=0.5 * found.variance)
+
+    patch.setattr(quadratic_form, "stratified", wrong)
 
 
 def freedom_of_intervals(patch):
@@ -487,28 +491,32 @@ def _flipped(name: str) -> Callable[[pytest.MonkeyPatch], None]:
 
 def skewness_of_ell_flipped(patch):
     """The third cumulant of l has the wrong sign."""
-    right = QuadraticLaw.cumulants
+    right = QuadraticLaw.ell
 
-    def wrong(self: Any, most: int) -> Any:
-        out = [*right(self, most)]
-        return [*out[:2], -out[2], *out[3:]] if len(out) > 2 else out
+    def wrong(self: Any, order: int, paired: bool = False) -> Any:
+        value, error = right(self, order, paired)
+        signs = [-1.0 if k == 3 else 1.0 for k in range(order + 1)]
+        return Moments(value * signs, error)
 
-    patch.setattr(QuadraticLaw, "cumulants", wrong)
+    patch.setattr(QuadraticLaw, "ell", wrong)
 
 
 def tilt_of_poisson(patch):
-    """Counts are tilted by too little, beyond p itself."""
-    right = poisson._Line.derivatives
-    patch.setattr(
-        poisson._Line, "derivatives",
-        lambda self, t, order: right(self, np.maximum(t, -1.2), order),
-    )  # fmt: skip
+    """Sums over counts end soon beyond both laws' bulk, and miss part of E r^2."""
+    right = poisson._windows
+
+    def wrong(rate: float, p_rate: float, d: float) -> Any:
+        n, step, powers = right(rate, p_rate, d)
+        last = n <= max(rate, p_rate) + 3.0 * max(rate, p_rate) ** 0.5
+        return n[last], step[last], powers
+
+    patch.setattr(poisson, "_windows", wrong)
 
 
 def tilts_of_poisson(patch):
-    """Every tilt of counts is 1 % too large."""
-    right = poisson._Line.derivatives
-    patch.setattr(poisson._Line, "derivatives", lambda self, t, order: right(self, 1.01 * t, order))
+    """The difference of the natural parameters of counts is 1 % too large."""
+    right = poisson.log_quotient
+    patch.setattr(poisson, "log_quotient", lambda v, w: 1.01 * right(v, w))
 
 
 def variance_of_heavy_tails(patch):

@@ -346,7 +346,7 @@ def test_sobol_points_between_powers_of_two_called_balanced_are_caught(
         law = of.law(below)
         # the law of the power of two below, carried to n by the rate n^-2
         variance = law[0] * (below / samples) ** 2
-        return estimate_theory.Exact(unit.bias, variance, *law[1:], "exact", None)
+        return estimate_theory.Exact(unit.bias, variance, *law[1:3], "exact", None)
 
     monkeypatch.setattr(estimate_theory, "_stratified", wrong)
     setting = grid_setting(dimension, scale, 0.25)

@@ -300,8 +300,9 @@ class _Far:
     def log_tilted(self, tilt: Tilt) -> Vector:
         u, v = of_both(tilt)
         whole = 1.0 + u + v if abs(1.0 + u + v) > 1e-12 else 0.0
-        out = self._log_dx + whole * self._log_q - u * self._log_p
-        return np.asarray(out + (v * (self._apart - self._log_p_image) if v else 0.0))
+        # Both logarithms of p may be far larger than all else, and cancel.
+        of_p = -u * self._log_p + (v * (self._apart - self._log_p_image) if v else 0.0)
+        return np.asarray(self._log_dx + whole * self._log_q + of_p)
 
     def error(self, power: int) -> Vector:
         """The error of the log weights times r^power."""
