@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Hashable, Iterable, Sequence
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -82,10 +83,10 @@ class Grid:
     ----------
     log_w, w
         The weights of q, which add up to 1, and their logarithms.
-    ell, even, odd
-        l, and its mean with its value at the mirror image and half of the difference.
-    ell_error, image_error, w_error
-        Bounds on the rounding errors of l, of l at the mirror image, and of `log_w`.
+    ell
+        l.
+    ell_error, w_error
+        Bounds on the rounding errors of l and of `log_w`.
     growth
         How much the logarithm of |l| grows beyond the last point at which it is evaluated.
     beyond
@@ -113,32 +114,54 @@ class Grid:
         degrees = np.array([ends.degree(*tails) for tails in factor.tails])[upper]
         log_q = factor.log_q(x) - powers[:, 0] * beyond
         log_dx += beyond
-        image = factor.mirror(x)
         # Where q and p are both powers, l goes on as a straight line.
         line = np.where(degrees == 0, (powers[:, 1] - powers[:, 0]) * beyond, 0.0)
-        ell, mirrored = factor.log_ratio(x) + line, factor.log_ratio(image) + line
-        good = np.isfinite(log_q + log_dx) & np.isfinite(ell) & np.isfinite(mirrored)
+        ell = factor.log_ratio(x) + line
+        good = np.isfinite(log_q + log_dx) & np.isfinite(ell)
         # Sums of log q and log p that are so large and nearly cancel are only rounding.
         good &= (log_q > -_LOST) | (log_q - ell > -_LOST)
-        x, image, log_dx, log_q = x[good], image[good], log_dx[good], log_q[good]
-        self.level, self.beyond = level[good], beyond[good]
-        self.ell, self.even = ell[good], 0.5 * (ell + mirrored)[good]
-        self.odd = 0.5 * (ell - mirrored)[good]
+        x, log_dx, log_q = x[good], log_dx[good], log_q[good]
+        self._factor, self._x, self._line = factor, x, line[good]
+        self.level, self.beyond, self.ell = level[good], beyond[good], ell[good]
         self.growth = degrees[good] * self.beyond
-        self.ell_error, self.image_error = (
-            np.nan_to_num(factor.log_ratio_error(y), nan=0.0, posinf=0.0) for y in (x, image)
-        )
-        if not factor.symmetric:
-            self.image_error = self.image_error + _moved_image(factor, x, image, log_q + log_dx)
+        self.ell_error = np.nan_to_num(factor.log_ratio_error(x), nan=0.0, posinf=0.0)
         # A node is rounded, which moves the log density by its slope times this.
         slope = np.gradient(log_q) / _apart(x)
         moved = np.nan_to_num(np.abs(x * slope), nan=0.0, posinf=0.0) * (self.beyond == 0.0)
         self.w_error = factor.log_q_error(x) + EPS * (moved + np.abs(log_dx))
-        self._far = _Far(factor, x, image, log_dx, log_q, powers[good], self.beyond)
+        self._far = _Far(factor, x, log_dx, log_q, powers[good], self.beyond)
         self._total = float(scipy.special.logsumexp(log_q + log_dx))
         self.log_w = log_q + log_dx - self._total
         self.w = np.exp(self.log_w)
         self._integrate_kl()
+
+    @cached_property
+    @np.errstate(all="ignore")
+    def _mirrored(self) -> tuple[Vector, Vector]:
+        """l at the mirror images of the nodes, and bounds on its errors; made where needed."""
+        factor, x = self._factor, self._x
+        image = factor.mirror(x)
+        ell = factor.log_ratio(image) + self._line
+        error = np.nan_to_num(factor.log_ratio_error(image), nan=0.0, posinf=0.0)
+        if not factor.symmetric:
+            error = error + _moved_image(factor, x, image, self.log_w)
+        # An image beyond float64 has no weight that counts.
+        return np.where(np.isfinite(ell), ell, self.ell), error
+
+    @property
+    def image_error(self) -> Vector:
+        """Bounds on the rounding errors of l at the mirror images."""
+        return self._mirrored[1]
+
+    @cached_property
+    def even(self) -> Vector:
+        """The mean of l and its value at the mirror image."""
+        return np.asarray(0.5 * (self.ell + self._mirrored[0]))
+
+    @cached_property
+    def odd(self) -> Vector:
+        """Half of l less its value at the mirror image."""
+        return np.asarray(0.5 * (self.ell - self._mirrored[0]))
 
     def _integrate_kl(self) -> None:
         # Where r is large, w may underflow and r overflow, so w r is computed as p's weight.
@@ -162,12 +185,11 @@ class Grid:
     def exponent(self, tilt: Tilt) -> Vector:
         """T E + S L at the nodes, where E is the even part of l and L the odd part."""
         T, S = tilt
-        return np.asarray(T * self.even + S * self.odd)
+        return np.asarray(T * self.ell if T == S else T * self.even + S * self.odd)
 
     def log_tilted(self, tilt: Tilt) -> Vector:
         """The logarithms of the weights times the exponential of a tilt."""
-        exponent = -self.ell if tilt == (-1.0, -1.0) else self.exponent(tilt)
-        out = np.asarray(self.log_w + exponent)
+        out = np.asarray(self.log_w + self.exponent(tilt))
         out[self._far.nodes] = self._far.log_tilted(tilt) - self._total
         return out
 
@@ -284,24 +306,34 @@ class _Far:
     """
 
     def __init__(
-        self, factor: Factor, x: Vector, image: Vector, log_dx: Vector, log_q: Vector,
-        powers: Vector, beyond: Vector,
+        self, factor: Factor, x: Vector, log_dx: Vector, log_q: Vector, powers: Vector,
+        beyond: Vector,
     ) -> None:  # fmt: skip
         self.nodes = np.flatnonzero(log_q < _FAR)
-        x, image, powers = x[self.nodes], image[self.nodes], powers[self.nodes]
+        x, powers = x[self.nodes], powers[self.nodes]
+        self._factor, self._x = factor, x
         self._log_q, self._log_dx = log_q[self.nodes], log_dx[self.nodes]
-        of_q, of_p = (powers * beyond[self.nodes, None]).T
-        self._log_p, self._log_p_image = factor.log_p(x) - of_p, factor.log_p(image) - of_p
-        apart = factor.log_q(image) - of_q - self._log_q
-        # For a symmetric q this difference is only rounding.
-        self._apart = np.where(np.abs(apart) < 1e-9 * np.abs(self._log_q), 0.0, apart)
+        self._straight = (powers * beyond[self.nodes, None]).T
+        self._log_p = factor.log_p(x) - self._straight[1]
         self._errors = factor.log_q_error(x), factor.log_p_error(x)
+
+    @cached_property
+    def _image(self) -> tuple[Vector, Vector]:
+        """log p at the mirror images, and by how much log q is larger there."""
+        image, (of_q, of_p) = self._factor.mirror(self._x), self._straight
+        apart = self._factor.log_q(image) - of_q - self._log_q
+        # For a symmetric q this difference is only rounding.
+        apart = np.where(np.abs(apart) < 1e-9 * np.abs(self._log_q), 0.0, apart)
+        return self._factor.log_p(image) - of_p, apart
 
     def log_tilted(self, tilt: Tilt) -> Vector:
         u, v = of_both(tilt)
         whole = 1.0 + u + v if abs(1.0 + u + v) > 1e-12 else 0.0
         # Both logarithms of p may be far larger than all else, and cancel.
-        of_p = -u * self._log_p + (v * (self._apart - self._log_p_image) if v else 0.0)
+        of_p = -u * self._log_p
+        if v:
+            log_p, apart = self._image
+            of_p = of_p + v * (apart - log_p)
         return np.asarray(self._log_dx + whole * self._log_q + of_p)
 
     def error(self, power: int) -> Vector:

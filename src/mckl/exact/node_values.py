@@ -77,14 +77,14 @@ def _sides(grid: Grid, paired: bool) -> list[tuple[Vector, Vector]]:
 
 def _without_ratio(grid: Grid, function: Function, paired: bool) -> _Given:
     name = function.name
-    either = np.maximum(grid.ell_error, grid.image_error)
     if name == "rb":
         nothing = np.zeros_like(grid.w)
         return _Given(nothing, nothing, nothing, grid.kl, grid.kl_error)
+    mirrored = paired or name in ("even", "odd")
+    error = np.maximum(grid.ell_error, grid.image_error) if mirrored else grid.ell_error
     if name == "odd":
         growth = np.where(grid.growth > 0.0, grid.growth - grid.beyond, 0.0)
-        return _Given(grid.odd, either + EPS * np.abs(grid.odd), growth)
-    error = either if paired or name == "even" else grid.ell_error
+        return _Given(grid.odd, error + EPS * np.abs(grid.odd), growth)
     sides = [ell for ell, _ in _sides(grid, paired)]
     if name == "half_square":
         # Squares of l beyond 1e100 are kept over the largest, lest they overflow.
