@@ -37,6 +37,7 @@ _LOST = 1e-13  # of mean and variance: what may be left out below `_LEAST`
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(12)
 _WIDE = 1e-11  # panels are halved while their error is more than this share of the spread
 _MOST_HALVINGS, _MOST_PANELS = 40, 4_000
+_NARROW = 2.0**-7
 _NOISE = 64.0  # last coefficients up to this multiple of the bound on rounding may be noise
 _ROUNDING = 1e-12  # of the sums: rounding of quantiles and of the sums themselves
 
@@ -238,7 +239,10 @@ class Dyadic:
         near = self._singular[upper] / width - k
         near = near[(near > -1.0) & (near < 2.0)]
         if not near.size or k == 0.0 or not polynomials.good[i]:
-            return k > 0.0 and bool(polynomials.good[i])
+            # Narrow ones count as smooth in any case, with what is left in the bound: where noise
+            # exceeds its own bound, halving would never end.
+            narrow = not near.size and width < _NARROW
+            return k > 0.0 and (narrow or bool(polynomials.good[i]))
         x = (near[:, None] + _AROUND).ravel()
         x = x[(x > 0.0) & (x < 1.0)]
         return polynomials.agree(i, x, self._f(width * (k + x), upper)[0])

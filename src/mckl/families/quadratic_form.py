@@ -126,6 +126,7 @@ def _known(shares: Vector | None) -> Vector:
 
 # The most distinct coordinates whose sums over strata are integrated: each takes 0.05 s.
 _MOST_DISTINCT = 16
+_QUANTILE = 16.0  # roundings of a term, with those of a normal quantile and its square
 
 
 @lru_cache(maxsize=1024)
@@ -133,7 +134,7 @@ def _strata(a: float, b: float, kl: float) -> Strata:
     def ell(u: Vector, upper: bool) -> tuple[Vector, Vector]:
         g = scipy.special.ndtri(u)
         terms = kl - a, a * g * g, (-b if upper else b) * g
-        return np.asarray(sum(terms)), np.asarray(4.0 * EPS * sum(np.abs(term) for term in terms))
+        return np.asarray(sum(terms)), np.asarray(_QUANTILE * EPS * sum(np.abs(term) for term in terms))
 
     return Strata(ell)
 
