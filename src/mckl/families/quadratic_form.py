@@ -134,7 +134,9 @@ def _strata(a: float, b: float, kl: float) -> Strata:
     def ell(u: Vector, upper: bool) -> tuple[Vector, Vector]:
         g = scipy.special.ndtri(u)
         terms = kl - a, a * g * g, (-b if upper else b) * g
-        return np.asarray(sum(terms)), np.asarray(_QUANTILE * EPS * sum(np.abs(term) for term in terms))
+        return np.asarray(sum(terms)), np.asarray(
+            _QUANTILE * EPS * sum(np.abs(term) for term in terms)
+        )
 
     return Strata(ell)
 
