@@ -27,7 +27,7 @@ OPTION = {
     "required": [
         "estimator", "sampler", "samples_needed", "expected_rmse", "expected_relative_rmse",
         "probability_negative", "probability_negative_method", "cpu_seconds", "standard_error",
-        "interval_samples", "theory", "verdict",
+        "interval_samples", "theory", "relative_error", "verdict",
     ],
     "properties": {
         "estimator": {"enum": list(ESTIMATORS)},
@@ -44,6 +44,7 @@ OPTION = {
         "standard_error": {"type": "boolean"},
         "interval_samples": {"type": ["integer", "null"], "minimum": 1},
         "theory": {"enum": ["exact", "asymptotic", "none"]},
+        "relative_error": {"type": "number", "minimum": 0, "maximum": 1e-6},
         "verdict": {"type": "string"},
     },
 }  # fmt: skip
@@ -53,13 +54,24 @@ ADVICE = {
     "required": ["mckl", "pair", "request", "regime", "left_out", "options", "recommendation"],
     "properties": {
         "mckl": {"type": "string"},
-        "pair": {"required": ["family", "dimension", "kl", "reverse_kl", "symmetrised_kl"]},
+        "pair": {
+            "required": [
+                "family",
+                "dimension",
+                "kl",
+                "kl_relative_error",
+                "reverse_kl",
+                "reverse_kl_relative_error",
+                "symmetrised_kl",
+            ]
+        },
         "request": {"required": ["tolerance", "relative", "limit", "confidence"]},
         "regime": {
             "additionalProperties": False,
             "required": ["k3_variance_finite"],
             "properties": {
                 "log_ratio_variance": NUMBER,
+                "log_ratio_variance_relative_error": NUMBER,
                 "log_ratio_skewness": NUMBER,
                 "log_ratio_excess_kurtosis": NUMBER,
                 "k3_variance_finite": {"type": "boolean"},
