@@ -44,30 +44,16 @@ class FactorLaw:
         self.ends = [ends.end(*tails) for tails in factor.tails]
         self._edges = tuple(edges_of(factor))
         self._moments: dict[object, Moments] = {}
-        self._use(_COARSEST)
-        while not self._is_settled(self._grid.kl_terms) and self._refine():
-            pass
+        self._kappa: dict[Tilt, Vector] = {}
+        self._logs: dict[Tilt, float] = {}
+        self._per_unit = _COARSEST
+        while not _is_settled(self._grid, self._grid.kl_terms) and self._per_unit < _FINEST:
+            self._per_unit *= 2
+        self.kl, self.kl_error = self._grid.kl, self._grid.kl_error
 
     @property
     def _grid(self) -> Grid:
         return _grid(self.factor, self._edges, self._per_unit)
-
-    def _use(self, per_unit: int) -> None:
-        self._per_unit = per_unit
-        self.kl, self.kl_error = self._grid.kl, self._grid.kl_error
-        self._kappa: dict[Tilt, Vector] = {}
-        self._logs: dict[Tilt, float] = {}
-
-    def _refine(self) -> bool:
-        """Halve the step; False if it is the smallest one."""
-        if self._per_unit >= _FINEST:
-            return False
-        self._use(2 * self._per_unit)
-        return True
-
-    def _is_settled(self, terms: Vector) -> bool:
-        size = float(np.abs(terms).sum())
-        return not math.isfinite(size) or self._grid.left(terms) <= _TARGET * size
 
     def is_finite(self, tilt: Tilt, order: int) -> bool:
         """Whether e^{T Q + S L} times Q and L to this order has a finite mean."""
@@ -84,21 +70,23 @@ class FactorLaw:
     def moments(self, functions: Sequence[Function], paired: bool, order: int) -> Moments:
         """The joint central moments of functions of l, as `Law.factor_moments` defines them."""
         key = tuple(functions), paired, order
-        if key not in self._moments:
-            found = self._joint_moments(*key)
-            while found is None:
-                found = self._joint_moments(*key, last=not self._refine())
-            self._moments[key] = found
-        return self._moments[key]
+        # Each starts with the step of KL, so that none depends on which were asked for before.
+        per_unit, found = self._per_unit, self._moments.get(key)
+        while found is None:
+            grid = _grid(self.factor, self._edges, per_unit)
+            found = self._joint_moments(grid, *key, last=per_unit >= _FINEST)
+            per_unit *= 2
+        self._moments[key] = found
+        return found
 
     @np.errstate(over="ignore", under="ignore", invalid="ignore", divide="ignore")
     def _joint_moments(
-        self, functions: tuple[Function, ...], paired: bool, order: int, last: bool = False
+        self, grid: Grid, functions: tuple[Function, ...], paired: bool, order: int, last: bool
     ) -> Moments | None:
         """The moments; None if a smaller step is needed, unless this is the `last` one."""
         shape = (order + 1,) * len(functions)
         value, error, infinite = np.zeros(shape), np.zeros(shape), np.zeros(shape, bool)
-        every = [values(self._grid, function, paired) for function in functions]
+        every = [values(grid, function, paired) for function in functions]
         value[(0,) * len(functions)] = 1.0
         weights: dict[int, tuple[Vector, Vector]] = {}
         for index in joint.indices(len(functions), order):
@@ -110,13 +98,13 @@ class FactorLaw:
                 continue
             power = sum(name in WITH_RATIO for name in names)
             if power not in weights:
-                weights[power] = self._grid.weights(power, paired)
+                weights[power] = grid.weights(power, paired)
             terms, rounding = _terms(every, index, *weights[power])
-            if not (last or self._is_settled(terms)):
+            if not (last or _is_settled(grid, terms)):
                 return None
             value[index] = terms.sum()
-            share = (self._grid.missed + 4.0 * EPS) * abs(float(value[index]))
-            error[index] = self._grid.left(terms) + float(rounding.sum()) + share
+            share = (grid.missed + 4.0 * EPS) * abs(float(value[index]))
+            error[index] = grid.left(terms) + float(rounding.sum()) + share
         for axis, function in enumerate(every):
             first = tuple(int(k == axis) for k in range(len(functions)))
             value[first], error[first] = function.mean, function.mean_error
@@ -185,6 +173,11 @@ class FactorLaw:
                         cell = cell * b
                 row = row * a
         return *means, moments
+
+
+def _is_settled(grid: Grid, terms: Vector) -> bool:
+    size = float(np.abs(terms).sum())
+    return not math.isfinite(size) or grid.left(terms) <= _TARGET * size
 
 
 def _terms(

@@ -260,7 +260,8 @@ def _checked(
     """The theory without the numbers whose bounds are too large."""
     off, largest, known, reason = bias.value, share, [], None
     if bias.error:
-        bound = bias.error / math.hypot(math.sqrt(variance), off)
+        rmse = math.hypot(math.sqrt(variance), off)
+        bound = bias.error / rmse if rmse else 0.0  # where it is 0, so is what the error is of
         off, largest = (off, max(largest, bound)) if bound <= LARGEST_ERROR else (math.nan, largest)
     for name, (value, error) in shapes.items():
         bound = error / max(1.0, abs(value)) if math.isfinite(value) else 0.0
