@@ -28,7 +28,7 @@ def test_jobs_import_no_module_of_the_folder(slurm: Slurm, tmp_path: Path) -> No
         ) as run,
     ):  # fmt: skip
         try:
-            wait("the run ends", lambda: run.poll() is not None or decoys.imported(tmp_path), 300)
+            wait("the run ends", lambda: run.poll() is not None or decoys.imported(tmp_path))
             assert decoys.imported(tmp_path) == set()
             assert run.returncode == 0, (tmp_path / "output").read_text()
         finally:
