@@ -16,10 +16,17 @@ from mckl.exact.moments import ELL, HALF_SQUARE, K3, RATIO, RB, Bounded, Functio
 from mckl.families.policy import PolicyPair
 from mckl.families.registry import case_pair
 
-mpmath.mp.dps = 80
+DIGITS = 80
 NOISE = mpf(10) ** -55  # smaller references, relative to their terms, are 0
 RESTS = (1.0, 0.25, 0.0)  # 1 less each slope
 FUNCTIONS = (ELL, HALF_SQUARE, RATIO, RB, *(Function("k3", 1.0 - rest, rest) for rest in RESTS))
+
+
+@pytest.fixture(autouse=True)
+def digits():
+    """The references' own digits, whatever another test has left in mpmath."""
+    with mpmath.workdps(DIGITS):
+        yield
 
 
 class Case(NamedTuple):

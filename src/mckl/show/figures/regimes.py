@@ -21,6 +21,7 @@ from mckl.arrays import Vector
 from mckl.draw.points import SAMPLERS
 from mckl.estimation.offered import offered_estimators
 from mckl.estimation.values import ESTIMATORS, Estimator, UnitTheory
+from mckl.estimation.values.base import TOO_LARGE
 from mckl.exact.law import Law
 from mckl.families.registry import sweep_pair
 from mckl.show.figures import Frames, parts, theme
@@ -55,10 +56,10 @@ class Surfaces(NamedTuple):
 
 def _unit(estimator: Estimator, law: Law) -> UnitTheory:
     """The theory of one iid sample; a variance above the largest float64 counts as infinite."""
-    try:
-        return estimator.theory(law, False)
-    except OverflowError:
+    unit = estimator.theory(law, False)
+    if unit.reason == TOO_LARGE:
         return UnitTheory(0.0, math.inf, math.nan, math.nan)
+    return unit
 
 
 class Map(NamedTuple):
