@@ -330,6 +330,18 @@ def test_the_interval_of_a_constant_estimator_contains_kl():
         assert found.interval[0] <= found.exact <= found.interval[1]
 
 
+def test_a_constant_ratio_that_is_not_1_gives_k3_no_interval():
+    """k3 is KL less the mass of p that no sample has shown, and its samples do not vary."""
+    q = (lambda n, rng: (rng.random(n) < 1e-9) * 1, lambda z: np.where(z, np.log(1e-9), -1e-9))
+    p = lambda z: np.full(len(z), np.log(0.5))  # noqa: E731
+    found = mckl.estimate(q, p, budget=10_000)
+    assert found.estimator == "k1"
+    assert abs(found.estimate - np.log(2.0)) < 1e-7
+    k3 = mckl.estimate(q, p, estimator="k3", budget=10_000)
+    assert k3.interval is None
+    assert "the mean of p/q is 0.5 in every sample and not 1" in repr(k3)
+
+
 NORMAL = (lambda n, rng: rng.normal(size=n), lambda z: -0.5 * z**2)
 
 

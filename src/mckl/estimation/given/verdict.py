@@ -34,6 +34,8 @@ _BIAS = 0.1
 _CAUTION = 2.0
 # A standard error of so small a share of the estimate is rounding.
 _ROUNDING = 1e-13
+# A mean of r that is so near 1 is 1 but for rounding.
+_ROUNDED_RATIO = 1e-15
 # An interval that is nearly withheld is longer by up to this share. Many samples that pass a check
 # by a small margin do so because they lack large values, and then their mean is too low as well.
 _LONGER = 1.0
@@ -242,6 +244,9 @@ def doubts(
     # The interval has no width if all samples have the same l. cv's residual may also vanish if the
     # samples have missed most values of l.
     if float(summary.moments.comoment("ell", "ell")[0]) == 0.0:
+        ratio = _ratio_of(found, estimator)
+        if estimator.uses_ratio and not abs(ratio.mean - 1.0) <= _ROUNDED_RATIO:
+            yield _missed(ratio)
         return
     if (estimator.uses_ratio or not estimator.consistent) and n < LEAST_SKEWED:
         yield Doubt(
@@ -264,19 +269,29 @@ def doubts(
         )
 
 
+def _ratio_of(found: Checks, estimator: Estimator) -> Mean:
+    return found.by_token if estimator.sums and found.by_token else found.ratio
+
+
+def _missed(ratio: Mean) -> Doubt:
+    varies = ratio.std_error > _ROUNDING * abs(ratio.mean)
+    off = f", {abs(ratio.z):.3g} standard errors from 1" if varies else " in every sample and not 1"
+    return Doubt(
+        "mean-ratio",
+        f"the mean of p/q is {ratio.mean:.4g}{off}: the samples miss where p has its mass, or are "
+        "not q's",
+    )
+
+
 def _doubts_of_ratio(summary: Summary, found: Checks, estimator: Estimator) -> Iterator[Doubt]:
     n, what = summary.units, "sequences" if summary.sequences else "samples"
-    ratio = found.by_token if estimator.sums and found.by_token else found.ratio
+    ratio = _ratio_of(found, estimator)
     if abs(ratio.z) > FAR:
         if ratio.mean <= 0.0 and not estimator.sums:
             yield Doubt(
                 "mean-ratio", "the mean of p/q is 0 and not 1: no sample fell where p has its mass"
             )
-        yield Doubt(
-            "mean-ratio",
-            f"the mean of p/q is {ratio.mean:.4g}, {abs(ratio.z):.3g} standard errors from 1: "
-            "the samples miss where p has its mass, or are not q's",
-        )
+        yield _missed(ratio)
     if ratio.effective_samples < _EFFECTIVE:
         yield Doubt(
             "effective",
