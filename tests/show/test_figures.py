@@ -490,7 +490,8 @@ def regimes(axes: Axis, caption: str) -> list[str]:
     for ax, dimension in zip(axes, (1, 4), strict=True):
         mesh = next(c for c in ax.collections if hasattr(c, "get_coordinates"))
         best = np.asarray(mesh.get_array()).T
-        shares.append(percent((best == 1).mean()))
+        # In the order of k1, k3 and, where there are several factors, k3-factor.
+        shares.append(percent(np.isin(best, [1, 2] if dimension > 1 else [1]).mean()))
         (studied,) = lines(ax, "o")
         here = of("settings", dimension=dimension).dropna(subset="scale")
         assert_drawn([studied], [here[["scale", "offset"]].to_numpy()])

@@ -188,7 +188,8 @@ def kl(q: Any, p: Any) -> KL:
         A float: KL(q||p) in nats, by a closed form, or by quadrature where there is none. For two
         distributions that mckl has no family for, by the formula that torch or TensorFlow
         Probability has registered, in float64, if samples agree with its number. Its
-        `relative_error` is a bound on its relative error.
+        `relative_error` is a bound on its relative error. For a registered formula it is 1e-8, for
+        rounding alone: samples confirm about three digits, and the others are the library's word.
 
     Raises
     ------

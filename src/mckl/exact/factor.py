@@ -22,8 +22,8 @@ import scipy
 from mckl.arrays import Vector
 from mckl.exact import ends, joint
 from mckl.exact.grid import Factor, Grid, Tilt, edges_of, of_both
-from mckl.exact.moments import EPS, Function, Moments, settled
-from mckl.exact.node_values import DEGREES, WITH_RATIO, Values, values
+from mckl.exact.moments import EPS, WITH_RATIO, Function, Moments, settled
+from mckl.exact.node_values import DEGREES, Values, values
 from mckl.exact.phi import phi
 
 _COARSEST, _FINEST = 16, 256  # nodes per unit of the rule's own variable

@@ -66,6 +66,7 @@ class Function(NamedTuple):
     rest: float = 1.0
 
 
+WITH_RATIO = frozenset(("ratio", "gap", "k3"))  # the names of the functions that contain r
 ELL, HALF_SQUARE, RATIO, K3, RB, GAP = map(
     Function, ("ell", "half_square", "ratio", "k3", "rb", "gap")
 )

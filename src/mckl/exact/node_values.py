@@ -12,11 +12,10 @@ import numpy as np
 
 from mckl.arrays import Vector
 from mckl.exact.grid import LARGE, Grid
-from mckl.exact.moments import EPS, Function
+from mckl.exact.moments import EPS, WITH_RATIO, Function
 from mckl.exact.phi import phi
 
 EVEN, ODD = Function("even"), Function("odd")  # the parts of l about KL
-WITH_RATIO = frozenset(("ratio", "gap", "k3"))
 # The power of l in each function, beside r.
 DEGREES = {"ell": 1, "half_square": 2, "k3": 1, "even": 1, "odd": 1, "ratio": 0, "gap": 0, "rb": 0}
 

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from mckl.arrays import Vector
 from mckl.exact import joint
 from mckl.exact.integrands import x_minus_log1p
-from mckl.exact.moments import EPS, Function, Moments, settled
+from mckl.exact.moments import EPS, WITH_RATIO, Function, Moments, settled
 from mckl.exact.phi import phi
 
 BORDER = 1e-12  # where 1 + 2 n a is at most this, E r^n counts as infinite
@@ -62,7 +62,7 @@ def moments(c: Coordinates, functions: Sequence[Function], paired: bool, order: 
 
     The result has shape (order + 1,) * len(functions) + (rows,).
     """
-    of_ratio = [f.name in ("ratio", "gap") or (f.name == "k3" and f.rest != 0.0) for f in functions]
+    of_ratio = [f.name in WITH_RATIO and (f.name != "k3" or f.rest != 0.0) for f in functions]
     powers = {
         index: sum(k for k, has in zip(index, of_ratio, strict=True) if has)
         for index in joint.indices(len(functions), order)

@@ -28,8 +28,6 @@ from mckl.study.tails import square
 ALL = "all"
 _MOST_KURTOSIS = 0.25  # blocks with a larger kurtosis, few samples of heavy tails, are left out
 _TRACE = KEYS[:4]
-# Cumulants of a setting's statistic relative to its exact value, and its largest independent part.
-_CUMULANTS = ["variance", "third", "fourth", "part"]
 
 
 def _weighted(rows: pd.DataFrame, by: list[str]) -> Vector:

@@ -328,7 +328,9 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
     family = families[0]
 
     def share(name: str, of: str, d: int, n: int = most) -> int:
-        return round(100 * shares[of, d, n].get(name, 0.0))
+        """The share of the map, in per cent, that the estimator or its sum over factors wins."""
+        won = shares[of, d, n]
+        return round(100 * (won.get(name, 0.0) + won.get(f"{name}-factor", 0.0)))
 
     borders = {of: known[of, first].border for of in families}
     return fig, {
