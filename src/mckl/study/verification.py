@@ -51,7 +51,8 @@ _COLUMNS = ["quantity", "measured", "exact", "z", "p_value", "passed", "test", "
 NONE, ROUNDING, GAMMA, SHARES = "none", "rounding", "gamma", "chernoff"
 _BOUND, _SQUARES = "chebyshev", "bennett"
 _NONNEGATIVE, _MEDIAN, _CORRELATION = by_cell.NONNEGATIVE, by_cell.MEDIAN, by_cell.CORRELATION
-BOUNDS = (_BOUND, _SQUARES)  # tests that hold for every law and detect only gross errors
+# Tests that hold for every law and detect only gross errors.
+BOUNDS = (_BOUND, _SQUARES, _MEDIAN, _NONNEGATIVE)
 
 
 def _tested(rows: pd.DataFrame) -> pd.DataFrame:
