@@ -339,7 +339,25 @@ def test_a_constant_ratio_that_is_not_1_gives_k3_no_interval():
     assert abs(found.estimate - np.log(2.0)) < 1e-7
     k3 = mckl.estimate(q, p, estimator="k3", budget=10_000)
     assert k3.interval is None
-    assert "the mean of p/q is 0.5 in every sample and not 1" in repr(k3)
+    assert "the mean of p/q is 0.5000000005 in every sample and not 1" in repr(k3)
+
+
+def test_samples_that_are_all_alike_are_not_called_swapped_without_proof():
+    """So small a log ratio below 0 is what q gives where it has most of its mass."""
+    ell = np.log1p(-1e-5)
+    found = mckl.from_log_probs(np.full(8192, ell), np.zeros(8192))
+    assert all(row.interval is None for row in found.estimates)
+    with pytest.raises(ValueError, match="swapped"):  # with a probability of e^-45 at most
+        mckl.from_log_probs(np.full(50, -1.0), np.full(50, -0.1))
+
+
+@pytest.mark.parametrize("p", [[0.999, 1e-3], [1.0, 1e-300]])
+def test_cv_of_two_values_is_kl_only_once_both_are_drawn(p):
+    q = {"family": "categorical", "probabilities": [1.0 - 1e-9, 1e-9]}
+    p = {"family": "categorical", "probabilities": p}
+    rows = [o for o in mckl.advise(q, p).options if o["estimator"] in ("cv", "cv-factor")]
+    assert [row["samples_needed"] for row in rows] == [None, None]
+    assert mckl.estimate(q, p, tolerance=1e-3).interval is None
 
 
 NORMAL = (lambda n, rng: rng.normal(size=n), lambda z: -0.5 * z**2)

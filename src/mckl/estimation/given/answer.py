@@ -133,6 +133,10 @@ def _check_sign(summary: Summary, judged: Sequence[Judged]) -> None:
     k1 = next(one for one in judged if one.estimator == "k1")
     if summary.units < 2 or not k1.estimate < 0 or not k1.std_error >= 0:
         return
+    # A sum of l below -t has a probability of at most e^-t under q, since E e^-l is at most 1. So
+    # samples with the same l may prove nothing, however small their standard error is.
+    if not summary.weighted and summary.units * k1.estimate > math.log(_SWAPPED):
+        return
     low = float(stdtrit(summary.units - 1, _SWAPPED)) * k1.std_error
     if k1.estimate < low:
         raise UserError(

@@ -79,6 +79,11 @@ class Mean(NamedTuple):
     effective_samples: float
 
     @property
+    def varies(self) -> bool:
+        """Whether the standard error is more than rounding."""
+        return self.std_error > _ROUNDING * abs(self.mean)
+
+    @property
     def z(self) -> float:
         """The difference of the mean from 1, in standard errors."""
         if self.std_error == 0.0:
@@ -191,7 +196,12 @@ def common_doubts(summary: Summary, found: Checks) -> Iterator[Doubt]:
             f"{LEAST_UNITS}",
         )
     for mean in (found.ratio, found.by_token):
-        if mean is not None and mean.z > FAR:
+        if mean is None or not mean.z > FAR:
+            continue
+        if not mean.varies:  # p/q is the same in all samples, and others may be still to come
+            if mean.mean - 1.0 > _ROUNDED_RATIO:
+                yield _missed(mean)
+        else:
             yield Doubt(
                 "above-1",
                 f"the mean of p/q is {mean.mean:.6g}, {mean.z:.3g} standard errors above 1, and "
@@ -274,12 +284,12 @@ def _ratio_of(found: Checks, estimator: Estimator) -> Mean:
 
 
 def _missed(ratio: Mean) -> Doubt:
-    varies = ratio.std_error > _ROUNDING * abs(ratio.mean)
-    off = f", {abs(ratio.z):.3g} standard errors from 1" if varies else " in every sample and not 1"
+    told = f"{ratio.mean:.10g} in every sample and not 1"
+    if ratio.varies:
+        told = f"{ratio.mean:.4g}, {abs(ratio.z):.3g} standard errors from 1"
     return Doubt(
         "mean-ratio",
-        f"the mean of p/q is {ratio.mean:.4g}{off}: the samples miss where p has its mass, or are "
-        "not q's",
+        f"the mean of p/q is {told}: the samples miss where p has its mass, or are not q's",
     )
 
 

@@ -34,6 +34,10 @@ from mckl.exact.moments import LARGEST_ERROR, Bounded, Moments
 # The leading order is used if the absolute values of the next terms add up to at most this share
 # of it. docs/theory.md, section 3, says how large its error then is.
 _SETTLED = 0.2
+_TWO_VALUES = (
+    "l is a linear function of p/q, as where it has two values: the estimate is KL once both have "
+    "been drawn, and may be anything before"
+)
 _SLOWLY = "E r^4 is infinite: the leading order holds in the end, but too late to say when"
 # A bias of 0.22 standard errors costs a 95 % interval 0.006 of its coverage.
 _SQUARED_BIASES = 20.0
@@ -167,8 +171,8 @@ def theory(law: Law, paired: bool, moments: JointMoments) -> UnitTheory:
     if math.isnan(of.spread.value):
         return unknown(f"the variance of p/q is {TOO_LARGE}")
     variance = of.variance
-    if variance.value == 0.0:  # every unit is KL plus a multiple of r - 1
-        return UnitTheory(0.0, 0.0, 0.0, 0.0)
+    if variance.value == 0.0:  # the next orders vanish as well, and what is left is not in 1/N
+        return unknown(_TWO_VALUES)
     if not variance.relative <= LARGEST_ERROR:
         return unknown(
             f"the integral of the variance is only known to {variance.relative:.1g} of it"
