@@ -30,7 +30,7 @@ from mckl.estimation.values.integrands import Integrands
 from mckl.estimation.values.regression import Residual
 from mckl.exact.law import Law
 from mckl.families.base import Pair
-from mckl.families.normal import pair
+from mckl.families.normal.pair import pair
 
 CV = ESTIMATORS["cv"]
 MOST_SAMPLES = 65536

@@ -23,7 +23,7 @@ import pandas as pd
 import yaml
 
 from mckl.estimation.traces import checkpoints
-from mckl.families.normal import log_density_ratio
+from mckl.families.normal.pair import log_density_ratio
 from mckl.study.config import parse
 from mckl.study.settings import Setting
 

@@ -29,7 +29,7 @@ from mckl.draw.points import SAMPLERS
 from mckl.estimation.offered import offered_estimators
 from mckl.estimation.traces import checkpoints, traces
 from mckl.estimation.values import ESTIMATORS
-from mckl.families.policy import PolicyPair
+from mckl.families.policy.pair import PolicyPair
 from mckl.families.registry import sweep_pair
 
 DOCS = Path(__file__).parents[1] / "docs"

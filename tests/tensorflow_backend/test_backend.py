@@ -23,7 +23,7 @@ from mckl.draw.quantiles import chisquare_of_normal
 from mckl.errors import UserError
 from mckl.estimation.traces import checkpoints, trace
 from mckl.estimation.values import ESTIMATORS
-from mckl.families.normal import kl_divergence, log_density_ratio
+from mckl.families.normal.pair import kl_divergence, log_density_ratio
 from mckl.study.feasible import check_feasible
 from mckl.study.identities import agrees
 from mckl.study.registered import with_registered

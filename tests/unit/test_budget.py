@@ -14,7 +14,7 @@ from mckl.estimation.budget import Forecasts, Tolerance
 from mckl.estimation.theory import exact
 from mckl.estimation.values import ESTIMATORS
 from mckl.exact.strata import balanced_variance
-from mckl.families.normal import Diagonal
+from mckl.families.normal.pair import Diagonal
 from mckl.record import tables
 from mckl.study.budget import budget_rows, measured
 from mckl.study.settings import case_setting, grid_setting

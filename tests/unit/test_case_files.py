@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from mckl.errors import UserError
-from mckl.families.normal import Correlated
+from mckl.families.normal.pair import Correlated
 from mckl.record.case import abridged, is_abridged
 from mckl.study.config import parse
 from mckl.study.settings import Setting, from_dict

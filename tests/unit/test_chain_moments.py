@@ -13,7 +13,7 @@ import pytest
 from mpmath import mpf
 
 from mckl.exact.moments import ELL, HALF_SQUARE, K3, RATIO, RB, Bounded, Function, Moments
-from mckl.families.policy import PolicyPair
+from mckl.families.policy.pair import PolicyPair
 from mckl.families.registry import case_pair
 
 DIGITS = 80

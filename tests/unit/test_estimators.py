@@ -17,7 +17,7 @@ from mckl.estimation.values import ESTIMATORS
 from mckl.estimation.values.base import DIVERGENT, POWERS
 from mckl.estimation.values.integrands import Integrands
 from mckl.exact.integrands import SUMS
-from mckl.families.normal import grid_pair, kl_divergence, pair
+from mckl.families.normal.pair import grid_pair, kl_divergence, pair
 from mckl.families.registry import case_pair
 
 GRID = [(1, 0.8, 0.0), (1, 1.25, 0.25), (3, 1.0, 0.1), (4, 0.95, 0.3), (64, 1.05, 0.02)]

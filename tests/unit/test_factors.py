@@ -27,7 +27,7 @@ from mckl.exact import joint
 from mckl.exact.integrands import SUMS
 from mckl.exact.moments import Function, Moments
 from mckl.families.base import Pair
-from mckl.families.normal import grid_pair, pair
+from mckl.families.normal.pair import grid_pair, pair
 from mckl.families.registry import case_pair, sweep_pair
 
 BY_FACTOR = ("k2-factor", "k3-factor", "cv-factor")

@@ -18,20 +18,20 @@ import pytest
 from scipy import special, stats
 
 from mckl.families.base import Family, Pair
-from mckl.families.beta import BETA
-from mckl.families.categorical import CATEGORICAL
-from mckl.families.dirichlet import DIRICHLET
-from mckl.families.gamma import GAMMA
-from mckl.families.gaussian import GAUSSIAN
-from mckl.families.independent import Independent
-from mckl.families.laplace import LAPLACE
-from mckl.families.log_gamma import LogGamma
-from mckl.families.logistic import LOGISTIC
-from mckl.families.mixture import MIXTURE
-from mckl.families.poisson import POISSON
-from mckl.families.policy import POLICY
+from mckl.families.coordinates.beta import BETA
+from mckl.families.coordinates.gamma import GAMMA
+from mckl.families.coordinates.gaussian import GAUSSIAN
+from mckl.families.coordinates.independent import Independent
+from mckl.families.coordinates.laplace import LAPLACE
+from mckl.families.coordinates.log_gamma import LogGamma
+from mckl.families.coordinates.logistic import LOGISTIC
+from mckl.families.coordinates.mixture import MIXTURE
+from mckl.families.coordinates.student_t import STUDENT_T
+from mckl.families.exponential.categorical import CATEGORICAL
+from mckl.families.exponential.dirichlet import DIRICHLET
+from mckl.families.exponential.poisson import POISSON
+from mckl.families.policy.pair import POLICY
 from mckl.families.registry import sweep_pair
-from mckl.families.student_t import STUDENT_T
 
 from .tilted import tilted_moment
 

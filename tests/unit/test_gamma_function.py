@@ -7,7 +7,7 @@ import math
 import mpmath
 import pytest
 
-from mckl.families.gamma_function import log_gamma_rest, log_gamma_rise
+from mckl.exact.gamma_function import log_gamma_rest, log_gamma_rise
 
 EPS = 2.0**-52
 STARTS = [1e-3, 0.03, 0.7, 1.4616321, 2.0, 8.999, 9.0, 77.7, 3e4, 1.5e8, 1e12]

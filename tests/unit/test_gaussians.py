@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy import integrate
 from scipy.stats import norm
 
-from mckl.families.normal import (
+from mckl.families.normal.pair import (
     grid_pair,
     kl_divergence,
     log_density_ratio,

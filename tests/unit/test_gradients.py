@@ -20,7 +20,7 @@ from mckl.estimation.gradients.base import Law, Method, Totals, law_of
 from mckl.estimation.gradients.integrands import k3_below
 from mckl.estimation.gradients.simulate import checkpoints, simulate
 from mckl.estimation.gradients.theory import exact, needed, norm, total
-from mckl.families.chain_scores import ChainScores
+from mckl.families.policy.scores import ChainScores
 from mckl.families.registry import case_pair, sweep_pair
 from mckl.families.scores import Scores
 from mckl.record import tables

@@ -11,8 +11,8 @@ from scipy.special import gammaln
 from mckl.draw.points import SAMPLERS
 from mckl.estimation.theory import exact
 from mckl.estimation.values import ESTIMATORS
+from mckl.families.coordinates.student_t import StudentT
 from mckl.families.registry import case_pair, sweep_pair
-from mckl.families.student_t import StudentT
 
 
 def against_normal(df):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from mckl.estimation.values import ESTIMATORS
 from mckl.estimation.values.base import TOO_LARGE
-from mckl.families.normal import grid_pair, pair
+from mckl.families.normal.pair import grid_pair, pair
 
 PAIRS = [(1.25, 0.25), (0.8, 1.0), (2.5, 1.5), (1.0, 0.7), (0.6, 0.0), (1.0001, 0.01)]
 # p is narrower, so that moments of r exist to any order

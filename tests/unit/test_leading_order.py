@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from mckl.estimation.theory import over_units
-from mckl.families.normal import grid_pair
+from mckl.families.normal.pair import grid_pair
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 import leading_order as measured

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from scipy.stats import binom
 
-from mckl.families.policy import PolicyPair
+from mckl.families.policy.pair import PolicyPair
 from mckl.families.registry import case_pair
 from mckl.record import tables
 from mckl.show.libraries import write_page

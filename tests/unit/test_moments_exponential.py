@@ -18,7 +18,7 @@ import pytest
 
 from mckl.exact.law import Law
 from mckl.exact.moments import ELL, GAP, HALF_SQUARE, K3, RATIO, RB, Function, Moments
-from mckl.families.categorical import Categorical
+from mckl.families.exponential.categorical import Categorical
 from mckl.families.registry import case_pair
 
 Mean = Callable[[int, int], mpmath.mpf]  # E r^k (l - KL)^m

@@ -12,9 +12,9 @@ import pytest
 
 from mckl.exact import joint
 from mckl.exact.moments import ELL, GAP, HALF_SQUARE, K3, RATIO, RB, Function
-from mckl.families import quadratic_law
-from mckl.families.covariance_root import measured
-from mckl.families.normal import correlated, factored, pair
+from mckl.families.normal import law as normal_law
+from mckl.families.normal.covariance_root import measured
+from mckl.families.normal.pair import correlated, factored, pair
 
 # q's mean and standard deviation against the standard normal p
 NEAR = [(1e-10, 1.0), (0.0, 1.0 + 2.0**-33), (1e-9, 1.0 - 2.0**-30), (1e-3, 1.01), (0.2, 0.95)]
@@ -262,8 +262,8 @@ def test_many_coordinates():
 def _block(law, paired, slope, monkeypatch, tilted):
     """`Law.block` by tilted laws whatever their bounds are, or factor by factor."""
     with monkeypatch.context() as patch:
-        patch.setattr(quadratic_law, "_MANY", 0 if tilted else 10**9)
-        patch.setattr(quadratic_law, "_TILTED_ERROR", math.inf)
+        patch.setattr(normal_law, "_MANY", 0 if tilted else 10**9)
+        patch.setattr(normal_law, "_TILTED_ERROR", math.inf)
         return law.block(paired, 4, slope, 1.0 - slope)
 
 
@@ -421,7 +421,7 @@ def test_shares_of_kl_are_within_their_bounds():
 
 
 def test_well_conditioned_covariances_are_not_refined(monkeypatch):
-    monkeypatch.setattr("mckl.families.rotation.RefinedRoot", None)
+    monkeypatch.setattr("mckl.families.normal.rotation.RefinedRoot", None)
     generator = np.random.default_rng(2)
     q, p = (_covariance(generator, 30, c) for c in (1e2, 10.0))
     law = correlated(np.full(30, 0.1), q, np.zeros(30), p).law

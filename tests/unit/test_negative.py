@@ -12,7 +12,7 @@ from mckl.draw.quantiles import chisquare_of_normal
 from mckl.exact.negative import probability_negative
 from mckl.exact.negative_balanced import probability_negative_balanced
 from mckl.exact.strata import balanced_variance
-from mckl.families.normal import Diagonal, grid_pair, pair
+from mckl.families.normal.pair import Diagonal, grid_pair, pair
 
 NOTEBOOK = pair([1, 4], 1.0, [-3, 2], 2.5)
 

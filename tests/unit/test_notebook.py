@@ -11,7 +11,7 @@ from scipy.stats import kstest
 from mckl.draw.points import SAMPLERS
 from mckl.estimation.traces import trace
 from mckl.estimation.values import ESTIMATORS
-from mckl.families.normal import kl_divergence
+from mckl.families.normal.pair import kl_divergence
 from mckl.record import tables
 from mckl.study import notebook
 from mckl.study.settings import case_setting, grid_setting

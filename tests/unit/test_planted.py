@@ -23,9 +23,11 @@ from mckl.estimation.traces import Trace, checkpoints, traces
 from mckl.estimation.values import ESTIMATORS
 from mckl.estimation.values.integrands import Integrands
 from mckl.exact.moments import Moments
-from mckl.families import normal, poisson, quadratic_form
 from mckl.families.base import Pair
-from mckl.families.quadratic_law import QuadraticLaw
+from mckl.families.exponential import poisson
+from mckl.families.normal import form as quadratic_form
+from mckl.families.normal import pair as normal
+from mckl.families.normal.law import QuadraticLaw
 from mckl.record import tables
 from mckl.study import budget as budget_module
 from mckl.study import summary as summary_module
@@ -125,7 +127,7 @@ def _unit(patch: pytest.MonkeyPatch, name: str, **factors: float) -> None:
 
 
 def _coefficients(patch: pytest.MonkeyPatch, users: Sequence[str], **factors: float) -> None:
-    """Multiply coefficients in the modules `users` that import them from mckl.families.normal."""
+    """Multiply coefficients in the modules `users` of mckl.families.normal.pair."""
     for name in users:
         user = getattr(normal, name)
 

@@ -13,7 +13,7 @@ from mckl.draw import backends
 from mckl.draw.points import SAMPLERS
 from mckl.draw.quantiles import chisquare_of_normal
 from mckl.draw.streams import seed_sequence
-from mckl.families.normal import Diagonal, grid_pair, log_density_ratio, pair
+from mckl.families.normal.pair import Diagonal, grid_pair, log_density_ratio, pair
 
 NUMPY = backends.load("numpy")
 # two groups of equal a with unequal b, and one coordinate apart

@@ -18,8 +18,8 @@ from mckl.draw.points import SAMPLERS
 from mckl.estimation.traces import trace
 from mckl.estimation.values import ESTIMATORS
 from mckl.exact.moments import RB, Function, Moments
-from mckl.exact.token_sums import Table, token_sums
-from mckl.families.policy import PolicyPair
+from mckl.families.policy.pair import PolicyPair
+from mckl.families.policy.token_sums import Table, token_sums
 from mckl.families.registry import case_pair, sweep_pair
 
 from .tilted import tilted_moment

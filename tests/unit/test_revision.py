@@ -35,8 +35,8 @@ def test_the_closure_of_the_estimation_script(root):
     script = root / "scripts/estimate.py"
     found = set(modules(script, "mckl.draw.backends.numpy"))
     assert {
-        "mckl", "mckl.families.normal", "mckl.draw.points.sobol", "mckl.draw.backends.numpy",
-        "mckl.families.quadratic_form", "mckl.estimation.running", "mckl.estimation.traces",
+        "mckl", "mckl.families.normal.pair", "mckl.draw.points.sobol", "mckl.draw.backends.numpy",
+        "mckl.families.normal.form", "mckl.estimation.running", "mckl.estimation.traces",
         "mckl.estimation.values.cv", "mckl.record.tables",
     } <= found  # fmt: skip
     assert not {"mckl.study.summary", "mckl.study.verification", "mckl.study.theory"} & found
@@ -78,7 +78,7 @@ def test_the_closure_is_what_python_imports(root):
     [
         ("estimate.py", "estimation/running.py", True),
         ("estimate.py", "estimation/values/k2.py", True),
-        ("estimate.py", "families/normal.py", True),
+        ("estimate.py", "families/normal/pair.py", True),
         ("estimate.py", "draw/backends/numpy.py", True),
         ("estimate.py", "study/summary.py", False),
         ("estimate.py", "exact/negative.py", False),

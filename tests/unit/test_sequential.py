@@ -20,7 +20,7 @@ from mckl.estimation.stages import stage
 from mckl.estimation.traces import trace
 from mckl.estimation.values import ESTIMATORS
 from mckl.estimation.withheld import ratio_reason, seen_reason
-from mckl.families.normal import pair
+from mckl.families.normal.pair import pair
 from mckl.study.settings import case_setting, grid_setting
 
 NOTEBOOK = case_setting(

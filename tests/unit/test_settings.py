@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mckl.draw.points import SAMPLERS
-from mckl.families.normal import kl_divergence
+from mckl.families.normal.pair import kl_divergence
 from mckl.families.registry import FAMILIES
 from mckl.study.settings import (
     AXES,

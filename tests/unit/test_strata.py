@@ -23,10 +23,10 @@ from mckl.exact.strata import (
     scaled,
     stratified,
 )
-from mckl.families.independent import INDEPENDENT
-from mckl.families.mixture import MIXTURE
-from mckl.families.normal import Diagonal, grid_pair
-from mckl.families.quadratic_form import QuadraticForm
+from mckl.families.coordinates.independent import INDEPENDENT
+from mckl.families.coordinates.mixture import MIXTURE
+from mckl.families.normal.form import QuadraticForm
+from mckl.families.normal.pair import Diagonal, grid_pair
 
 mp = mpmath.mp.clone()
 mp.dps = 40

@@ -9,7 +9,7 @@ import matplotlib.pyplot as plt
 import pytest
 from scipy.optimize import brentq
 
-from mckl.families.normal import grid_pair
+from mckl.families.normal.pair import grid_pair
 from mckl.show.captions import render
 from mckl.show.figures import FIGURES, draw
 from mckl.show.figures.parts import ratio_border

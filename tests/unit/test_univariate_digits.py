@@ -6,15 +6,15 @@ import mpmath
 import numpy as np
 import pytest
 
-from mckl.families.beta import Beta
-from mckl.families.gamma import Gamma
-from mckl.families.gaussian import Gaussian
-from mckl.families.laplace import Laplace
-from mckl.families.log_gamma import LogGamma
-from mckl.families.logistic import Logistic
-from mckl.families.mixture import Mixture
-from mckl.families.student_t import StudentT
-from mckl.families.univariate import Between, Univariate
+from mckl.families.coordinates.beta import Beta
+from mckl.families.coordinates.gamma import Gamma
+from mckl.families.coordinates.gaussian import Gaussian
+from mckl.families.coordinates.laplace import Laplace
+from mckl.families.coordinates.log_gamma import LogGamma
+from mckl.families.coordinates.logistic import Logistic
+from mckl.families.coordinates.mixture import Mixture
+from mckl.families.coordinates.student_t import StudentT
+from mckl.families.coordinates.univariate import Between, Univariate
 
 mp = mpmath.mp.clone()
 mp.dps = 60

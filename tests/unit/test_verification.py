@@ -12,9 +12,9 @@ from scipy.stats import binom, chi2, gamma, kstest, norm, qmc
 
 from mckl.draw.points import SAMPLERS
 from mckl.estimation import theory as estimate_theory
-from mckl.families import normal
-from mckl.families.normal import pair
-from mckl.families.quadratic_law import QuadraticLaw
+from mckl.families.normal import pair as normal_pair
+from mckl.families.normal.law import QuadraticLaw
+from mckl.families.normal.pair import pair
 from mckl.record import tables
 from mckl.study import theory as theory_module
 from mckl.study.budget_gate import Curve, crossing, needed
@@ -292,7 +292,7 @@ def test_kl_of_the_wrong_direction_is_caught(run_study, monkeypatch):
             super().__init__(coefficients)
             self.kl = backward
 
-    monkeypatch.setattr(normal, "QuadraticLaw", Reversed)
+    monkeypatch.setattr(normal_pair, "QuadraticLaw", Reversed)
     new = case_setting("notebook", NOTEBOOK.parameters)  # the pair of NOTEBOOK keeps its law
     study = run_study([new], ["iid"], ["k1"], seed=1, samples=256, replicates=100)
     message = failures(study.verification)

@@ -45,7 +45,7 @@ def failed(finished: Study, tmp_path_factory: pytest.TempPathFactory) -> Study:
     study = Study(root)
     sweep = {"dimension": [1, 2], "scale": [0.8], "offset": [0.25]}
     study.configure(sweep=sweep, cases={"notebook": None}, one_job_per=[])  # one job for both
-    study.append("src/mckl/families/normal.py", OVERFLOW)
+    study.append("src/mckl/families/normal/pair.py", OVERFLOW)
     study.append("src/mckl/estimation/values/k1.py", WRONG_THEORY)
     (root / "results").mkdir()
     (root / "results/verified.txt").write_text("of an earlier run")

@@ -48,8 +48,8 @@ import numpy as np
 
 from mckl.arrays import Vector
 from mckl.exact.ends import Tail
-from mckl.families.independent import LOCATION, SCALE, independent_family
-from mckl.families.univariate import Univariate
+from mckl.families.coordinates.independent import LOCATION, SCALE, independent_family
+from mckl.families.coordinates.univariate import Univariate
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ ADDED = {
         FAMILY,
         "families/registry.py",
         "from mckl.families.secant import SECANT",
-        "from mckl.families.logistic import LOGISTIC",
+        "from mckl.families.coordinates.logistic import LOGISTIC",
     ),
 }
 STUDY: dict[str, Any] = {

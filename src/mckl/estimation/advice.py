@@ -19,7 +19,7 @@ from mckl.exact.moments import Bounded
 from mckl.exact.negative import probability_negative
 from mckl.exact.negative_balanced import probability_negative_balanced
 from mckl.families.base import Pair
-from mckl.families.quadratic_form import QuadraticForm
+from mckl.families.normal.form import QuadraticForm
 from mckl.text import for_json
 
 # CPU times that differ by less than this count as equal; then an option with a standard error wins.

@@ -34,7 +34,7 @@ MOST_STRATA = 2**15
 
 
 class Quadratic(Protocol):
-    """A quadratic form in normals and chi-squares (`mckl.families.quadratic_form`)."""
+    """A quadratic form in normals and chi-squares (`mckl.families.normal.form`)."""
 
     kl: float
     square: Vector

@@ -23,8 +23,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mckl.exact import joint
-from mckl.exact.moments import EPS, Bounded, Moments, settled
-from mckl.exact.token_products import size
+from mckl.exact.moments import EPS, Bounded, Moments, norm, settled
 
 
 class Tilted(NamedTuple):
@@ -147,7 +146,7 @@ def is_coarse(of: Moments, n: int, target: float) -> bool:
     and counts as no smaller.
     """
     variables, order = of.value.ndim, len(of.value) - 1
-    sizes = [size(of.value[(0,) * k + (slice(None),) + (0,) * (variables - 1 - k)], n)
+    sizes = [norm(of.value[(0,) * k + (slice(None),) + (0,) * (variables - 1 - k)], n)
              for k in range(variables)]  # fmt: skip
     if variables == 3:
         sizes[1] = max(sizes[:2])

@@ -11,17 +11,17 @@ from mckl.families.base import Family, Pair
 from mckl.text import nearest, quoted, shortened, with_shapes
 
 # Every family imported here is registered; tables, figures and messages keep this order.
-from mckl.families.normal import NORMAL
-from mckl.families.student_t import STUDENT_T
-from mckl.families.laplace import LAPLACE
-from mckl.families.logistic import LOGISTIC
-from mckl.families.gamma import GAMMA
-from mckl.families.beta import BETA
-from mckl.families.mixture import MIXTURE
-from mckl.families.poisson import POISSON
-from mckl.families.categorical import CATEGORICAL
-from mckl.families.dirichlet import DIRICHLET
-from mckl.families.policy import POLICY
+from mckl.families.normal.pair import NORMAL
+from mckl.families.coordinates.student_t import STUDENT_T
+from mckl.families.coordinates.laplace import LAPLACE
+from mckl.families.coordinates.logistic import LOGISTIC
+from mckl.families.coordinates.gamma import GAMMA
+from mckl.families.coordinates.beta import BETA
+from mckl.families.coordinates.mixture import MIXTURE
+from mckl.families.exponential.poisson import POISSON
+from mckl.families.exponential.categorical import CATEGORICAL
+from mckl.families.exponential.dirichlet import DIRICHLET
+from mckl.families.policy.pair import POLICY
 
 FAMILIES: Mapping[str, Family] = {f.name: f for f in [*globals().values()] if isinstance(f, Family)}
 

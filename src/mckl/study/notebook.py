@@ -10,7 +10,7 @@ from mckl.arrays import Vector
 from mckl.draw.points import SAMPLERS
 from mckl.draw.streams import generator
 from mckl.errors import NotFiniteError
-from mckl.families.normal import Diagonal, kl_divergence
+from mckl.families.normal.pair import Diagonal, kl_divergence
 from mckl.study.settings import Setting
 
 SAMPLES = 10_000

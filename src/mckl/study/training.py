@@ -18,8 +18,8 @@ from mckl.draw.streams import generator
 from mckl.estimation.gradients import METHODS
 from mckl.estimation.gradients.base import Method, law_of
 from mckl.estimation.gradients.simulate import simulate
-from mckl.families.categorical_scores import CategoricalScores
-from mckl.families.normal import pair
+from mckl.families.exponential.scores import CategoricalScores
+from mckl.families.normal.pair import pair
 from mckl.families.scores import Scores
 
 SAMPLES, STEPS, RUNS, EVERY = 16, 120, 3, 3

@@ -134,7 +134,7 @@ def _densities_of(numbers: Any, form: Any, signs: int, names: tuple[str, ...]) -
 
 
 def _quadratic_of(g: Any, w: Any, form: Any, signs: int, names: tuple[str, ...]) -> Any:
-    """The form of `mckl.families.quadratic_form` at (g, w) and, with two signs, at (-g, w)."""
+    """The form of `mckl.families.normal.form` at (g, w) and, with two signs, at (-g, w)."""
     kl, square, linear, chi, dof, *shares = form
     even = kl + tf.reduce_sum(square * (g * g - 1.0), -1) + tf.reduce_sum(chi * (w - dof), -1)
     odd = tf.reduce_sum(linear * g, -1)

@@ -1,7 +1,7 @@
 """The exact moments of a formula's sum over a policy's tokens, to the fourth order.
 
 A formula of a token's l is a function of two successive tokens. So the transfer matrices of the
-chain give the law of its sum over a sequence (`mckl.exact.chain`).
+chain give the law of its sum over a sequence (`mckl.families.policy.law`).
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ import numpy as np
 
 from mckl.arrays import Vector
 from mckl.estimation.values import ESTIMATORS
-from mckl.exact.chain import log_mean
-from mckl.exact.series import algebra
-from mckl.families.policy import PolicyPair
+from mckl.families.policy.law import log_mean
+from mckl.families.policy.pair import PolicyPair
+from mckl.families.policy.series import algebra
 from mckl.study.libraries.formula import Formula
 
 _ORDER = 4

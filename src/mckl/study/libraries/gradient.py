@@ -10,7 +10,7 @@ import numpy as np
 
 from mckl.arrays import Vector
 from mckl.estimation.gradients.theory import numbers
-from mckl.families.policy import PolicyPair
+from mckl.families.policy.pair import PolicyPair
 from mckl.families.scores import ELL, Rule, Weight, linear
 from mckl.study.libraries.base import SEQUENCE_SUMS, Use
 from mckl.study.libraries.formula import K1, Formula

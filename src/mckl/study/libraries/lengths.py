@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mckl.families.policy import PolicyPair
+from mckl.families.policy.pair import PolicyPair
 from mckl.study.libraries.formula import Formula
 
 

@@ -17,7 +17,7 @@ from scipy.special import ndtri
 
 from mckl.arrays import Vector
 from mckl.draw.streams import generator
-from mckl.families.policy import PolicyPair
+from mckl.families.policy.pair import PolicyPair
 from mckl.study.libraries.exact import Moments, balanced, balanced_moments
 from mckl.study.libraries.formula import Formula
 from mckl.study.tails import bennett_p_value, chernoff_p_value

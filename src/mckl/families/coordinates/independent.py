@@ -11,8 +11,8 @@ import numpy as np
 
 from mckl.exact.ends import is_finite
 from mckl.families.base import Family, OtherFamilyError, Pair, Side
+from mckl.families.coordinates.univariate import Between, Coordinates, Univariate, between
 from mckl.families.parameters import check_names, missing, numbers, one_length
-from mckl.families.univariate import Between, Coordinates, Univariate, between
 
 
 class Parameter(NamedTuple):

@@ -15,7 +15,7 @@ import numpy as np
 
 from mckl.arrays import Vector
 from mckl.exact.integrands import x_minus_log1p
-from mckl.families.quadratic_law import Coefficients, QuadraticLaw
+from mckl.families.normal.law import Coefficients, QuadraticLaw
 from mckl.families.scores import POWERS, SMALL, Draws, Rule, Scores, Weight, power_of
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(12)

@@ -23,8 +23,8 @@ from mckl.exact import additive
 from mckl.exact.additive import Strata
 from mckl.exact.moments import EPS
 from mckl.exact.strata import balanced_variance, stratified
-from mckl.families.quadratic_law import Coefficients, QuadraticLaw
-from mckl.families.quadratic_sums import FactorSums
+from mckl.families.normal.law import Coefficients, QuadraticLaw
+from mckl.families.normal.sums import FactorSums
 
 
 class QuadraticForm(Form):

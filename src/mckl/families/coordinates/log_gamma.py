@@ -14,10 +14,10 @@ from mckl.arrays import Vector
 from mckl.draw.distribution import Distribution
 from mckl.draw.form import Seconds
 from mckl.exact.ends import Tail
+from mckl.exact.gamma_function import gamma_ratio_at_mean, stirling_rest, stirling_rise
 from mckl.exact.moments import EPS
 from mckl.exact.phi import phi
-from mckl.families.gamma_function import gamma_ratio_at_mean, stirling_rest, stirling_rise
-from mckl.families.univariate import Terms, Univariate
+from mckl.families.coordinates.univariate import Terms, Univariate
 from mckl.text import with_shapes
 
 _LEAST = 1e-290  # of x = rate e^y: below it, the probability below x is x^shape / Gamma(shape + 1)

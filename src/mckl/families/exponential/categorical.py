@@ -26,8 +26,8 @@ from mckl.exact.moments import EPS, Moments
 from mckl.exact.outcomes import Outcomes
 from mckl.exact.phi import phi
 from mckl.families.base import Family, Integrals, Side
-from mckl.families.categorical_scores import CategoricalScores
-from mckl.families.exponential import Exponential, ExponentialPair, text_of
+from mckl.families.exponential.pair import Exponential, ExponentialPair, text_of
+from mckl.families.exponential.scores import CategoricalScores
 from mckl.families.parameters import check_names, numbers, shown_briefly
 
 _ADD_UP = 1e-6  # how far the sum of probabilities may be from 1

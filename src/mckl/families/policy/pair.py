@@ -19,21 +19,21 @@ from numpy.typing import NDArray
 from mckl.arrays import Vector
 from mckl.draw.form import Seconds
 from mckl.draw.streams import generator
-from mckl.exact.chain import ChainLaw, direct
-from mckl.exact.lengths import PerToken, per_token
 from mckl.exact.moments import Function
 from mckl.families.base import Family, Integrals, Pair, Side
-from mckl.families.bigrams import fit
-from mckl.families.chain_scores import MOST_STATES, ChainScores
-from mckl.families.next_token import (
+from mckl.families.parameters import check_names, missing, numbers, shown_briefly
+from mckl.families.policy.bigrams import fit
+from mckl.families.policy.form import PolicyForm
+from mckl.families.policy.law import ChainLaw, direct
+from mckl.families.policy.lengths import PerToken, per_token
+from mckl.families.policy.next_token import (
     NextToken,
     check_rows,
     check_states,
     read_table,
     transitions,
 )  # fmt: skip
-from mckl.families.parameters import check_names, missing, numbers, shown_briefly
-from mckl.families.policy_form import PolicyForm
+from mckl.families.policy.scores import MOST_STATES, ChainScores
 
 _ADD_UP = 1e-6  # how far the sum of the start law may be from 1
 _MOST_DIRECT = 1e9  # the most tokens times table entries for which KL is summed by its definition
@@ -50,7 +50,7 @@ class PolicyPair(Pair):
     Attributes
     ----------
     transitions
-        q and p at the tokens that can be reached (`mckl.exact.chain.Transitions`).
+        q and p at the tokens that can be reached (`mckl.families.policy.law.Transitions`).
     stop
         The index, among these tokens, of the one that ends a sequence; None without one.
     """
@@ -139,7 +139,7 @@ class PolicyPair(Pair):
         Returns
         -------
         PerToken
-            Nats per token, and the mean length in tokens (`mckl.exact.lengths.PerToken`).
+            Nats per token, and the mean length in tokens (`mckl.families.policy.lengths.PerToken`).
 
         >>> from mckl.families.registry import case_pair
         >>> q, p = [[0.5, 0.5], [0, 1]], [[0.8, 0.2], [0, 1]]

@@ -30,9 +30,9 @@ import scipy
 
 from mckl.arrays import Vector
 from mckl.exact import joint
-from mckl.exact.moments import EPS, Moments, settled
+from mckl.exact.moments import EPS, Moments, norm, settled
 from mckl.exact.phi import phi
-from mckl.exact.token_sums import probability_error
+from mckl.families.policy.token_sums import probability_error
 
 _SETTLED = 8.0 * EPS  # the largest relative change in a step that is ignored
 _SHAPE_SETTLED = 64.0 * EPS
@@ -260,7 +260,7 @@ def _bounds(
         n = i + j
         if n < 2:
             continue
-        r, y = size(value[:, 0], n), size(value[0], n)
+        r, y = norm(value[:, 0], n), norm(value[0], n)
         r_moved = (1.0 + r) * x_error[n]
         y_moved = e_error[n] + 2.0 * abs(rest) * r * r_moved
         out[i, j] = _ROUNDING * rounded[n] * r**i * y**j
@@ -287,15 +287,6 @@ def _cancelled(
     of_r = (q * (1.0 + x) ** n) @ r
     of_y = q @ y + (q * (abs(rest) * x) ** n) @ r
     return float(np.nanmax(np.concatenate(([1.0], of_r / r, of_y / y))))
-
-
-def size(moments: Vector, n: int) -> float:
-    """(E |X|^n)^(1/n) from the moments of X, or a little more."""
-    if n % 2 == 0:
-        return float(np.abs(moments[n]) ** (1.0 / n))
-    if len(moments) > n + 1 and not math.isinf(moments[n + 1]):  # by Cauchy and Schwarz
-        return float(np.prod(np.abs(moments[[n - 1, n + 1]]) ** (0.5 / n)))
-    return max(float(np.abs(moments[n]) ** (1.0 / n)), size(moments, n - 1))
 
 
 @lru_cache(maxsize=8)

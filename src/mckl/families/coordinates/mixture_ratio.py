@@ -22,7 +22,7 @@ import numpy as np
 from mckl.arrays import Vector
 from mckl.exact.integrands import log_quotient
 from mckl.exact.moments import EPS
-from mckl.families.univariate import Univariate
+from mckl.families.coordinates.univariate import Univariate
 
 
 class Weighted(NamedTuple):

@@ -22,7 +22,7 @@ from mckl.exact.integrands import x_minus_log1p
 from mckl.exact.law import Law, Tilt
 from mckl.exact.moments import EPS, Bounded, Function, Moments, settled
 from mckl.exact.tilted import Tilted, is_coarse, joint_moments
-from mckl.families.quadratic_factors import BORDER, Coordinates, moments
+from mckl.families.normal.moments import BORDER, Coordinates, moments
 
 
 class Coefficients(NamedTuple):

@@ -12,7 +12,7 @@ from functools import cached_property
 import numpy as np
 
 from mckl.arrays import Vector
-from mckl.exact.token_moments import token_moments
+from mckl.families.policy.token_moments import token_moments
 from mckl.families.scores import ELL, Draws, Rule, Scores, Weight, power_of
 
 MOST_STATES = 64  # the law of a gradient takes states^4 operations a token

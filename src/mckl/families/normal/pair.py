@@ -24,16 +24,16 @@ from mckl.draw.distribution import Distribution, Factor
 from mckl.exact.integrands import x_minus_log1p
 from mckl.exact.moments import Bounded
 from mckl.families import base
-from mckl.families.gaussian import GAUSSIAN
-from mckl.families.independent import Independent
-from mckl.families.normal_scores import NormalScores
+from mckl.families.coordinates.gaussian import GAUSSIAN
+from mckl.families.coordinates.independent import Independent
+from mckl.families.normal.form import QuadraticForm, full, radial, radial_groups
+from mckl.families.normal.law import Coefficients, QuadraticLaw
+from mckl.families.normal.scores import NormalScores
 from mckl.families.parameters import check_names, missing, numbers, one_length
-from mckl.families.quadratic_form import QuadraticForm, full, radial, radial_groups
-from mckl.families.quadratic_law import Coefficients, QuadraticLaw
 from mckl.text import listed
 
 if TYPE_CHECKING:
-    from mckl.families.rotation import Rotated
+    from mckl.families.normal.rotation import Rotated
 
 
 class _Normal(base.Pair):
@@ -208,7 +208,7 @@ class Correlated(_Normal):
 
     @cached_property
     def _rotated(self) -> Rotated:
-        from mckl.families.rotation import rotated  # loads scipy.linalg
+        from mckl.families.normal.rotation import rotated  # loads scipy.linalg
 
         return rotated(self.q_mean, self.q_cov, self.p_mean, self.p_cov)
 
@@ -221,7 +221,7 @@ class Correlated(_Normal):
     @cached_property
     def _reverse_kl(self) -> Bounded:
         """KL(p||q) from the same coordinates, or from p's own where that has too few digits."""
-        from mckl.families.rotation import ENOUGH
+        from mckl.families.normal.rotation import ENOUGH
 
         if self._rotated.reverse_kl.relative <= ENOUGH:
             return self._rotated.reverse_kl
@@ -271,7 +271,7 @@ class Factored(Correlated):
 
     @cached_property
     def _rotated(self) -> Rotated:
-        from mckl.families.rotation import rotated_roots  # loads scipy.linalg
+        from mckl.families.normal.rotation import rotated_roots  # loads scipy.linalg
 
         return rotated_roots(self.q_mean, self.q_root, self.p_mean, self.p_root)
 

@@ -16,10 +16,10 @@ import scipy
 from numpy.typing import NDArray
 
 from mckl.arrays import Vector
-from mckl.exact.chain import Transitions
 from mckl.exact.moments import EPS
 from mckl.exact.phi import phi
 from mckl.families.parameters import shown_briefly
+from mckl.families.policy.law import Transitions
 
 _TINY = 1e-150  # quotients of larger probabilities do not overflow
 _ADD_UP = 1e-6  # how far the sum of a row of probabilities may be from 1

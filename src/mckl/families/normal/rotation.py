@@ -16,15 +16,15 @@ from scipy.linalg import eigh, svd
 from mckl.arrays import Vector
 from mckl.exact.integrands import x_minus_log1p
 from mckl.exact.moments import EPS, Bounded
-from mckl.families.covariance_root import (
+from mckl.families.normal.covariance_root import (
     MeasuredRoot,
     RefinedRoot,
     Root,
     measured,
     size,
 )
-from mckl.families.quadratic_law import Coefficients, Errors, QuadraticLaw
-from mckl.families.split_product import two_sum
+from mckl.families.normal.law import Coefficients, Errors, QuadraticLaw
+from mckl.families.normal.split_product import two_sum
 
 # KL and Var l whose relative errors are at most so much need no refinement.
 ENOUGH = 1e-11

@@ -14,13 +14,13 @@ from mckl.arrays import Vector
 from mckl.draw.distribution import Distribution
 from mckl.draw.form import Seconds
 from mckl.exact.ends import Tail
+from mckl.exact.gamma_function import stirling_rest, stirling_rise
 from mckl.exact.integrands import log_quotient, x_minus_log1p
 from mckl.exact.moments import EPS, Bounded
 from mckl.exact.phi import phi
-from mckl.families.gamma_function import stirling_rest, stirling_rise
-from mckl.families.independent import Parameter, independent_family
-from mckl.families.log_gamma import log_gammas
-from mckl.families.univariate import Terms, Univariate
+from mckl.families.coordinates.independent import Parameter, independent_family
+from mckl.families.coordinates.log_gamma import log_gammas
+from mckl.families.coordinates.univariate import Terms, Univariate
 from mckl.text import with_shapes
 
 _SMALLEST = 1e-290

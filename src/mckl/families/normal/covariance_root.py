@@ -2,7 +2,7 @@
 
 A root that is computed is that of a matrix nearby, and solving with it loses as many digits as R is
 ill-conditioned. `MeasuredRoot` measures what was lost, in random directions. `RefinedRoot` mends
-both, with residuals that `mckl.families.split_product` computes without rounding.
+both, with residuals that `mckl.families.normal.split_product` computes without rounding.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from scipy.linalg import cholesky, eigh, solve_triangular
 
 from mckl.arrays import Vector
 from mckl.exact.moments import EPS, Bounded
-from mckl.families.split_product import product
+from mckl.families.normal.split_product import product
 
 _DIRECTIONS = 10  # random vectors in which errors are measured
 _STEPS = 3  # the most steps of refinement

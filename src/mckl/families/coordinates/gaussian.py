@@ -13,8 +13,8 @@ from mckl.arrays import Vector
 from mckl.draw.distribution import Distribution
 from mckl.draw.form import Seconds
 from mckl.exact.ends import Tail
-from mckl.families.independent import Parameter, independent_family
-from mckl.families.univariate import Terms, Univariate, smaller
+from mckl.families.coordinates.independent import Parameter, independent_family
+from mckl.families.coordinates.univariate import Terms, Univariate, smaller
 
 _LOG_ROOT = 0.5 * np.log(2.0 * np.pi)
 

@@ -12,9 +12,9 @@ the cumulants. So nothing overflows. Once the divided vector no longer changes, 
 adds the same. Near q = p the entries of the vectors are close to 1. Then their differences from 1
 are computed instead, from row sums less 1 in which nothing cancels (docs/theory.md, section 2.5).
 
-This gives the laws tilted by e^{s l}. Cumulants without a tilt come from `mckl.exact.token_sums`,
-and moments of r and k3 from the tilted laws or, where these lose digits, from
-`mckl.exact.token_products`.
+This gives the laws tilted by e^{s l}. Cumulants without a tilt come from
+`mckl.families.policy.token_sums`, and moments of r and k3 from the tilted laws or, where these lose
+digits, from `mckl.families.policy.token_products`.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ from mckl.arrays import Vector
 from mckl.exact.law import Law, Tilt
 from mckl.exact.moments import ELL, EPS, Bounded, Function, Moments
 from mckl.exact.phi import phi
-from mckl.exact.series import Algebra, algebra
 from mckl.exact.tilted import Tilted, is_coarse, joint_moments
-from mckl.exact.token_products import Steps, token_products
-from mckl.exact.token_sums import Table, probability_error, token_sums
+from mckl.families.policy.series import Algebra, algebra
+from mckl.families.policy.token_products import Steps, token_products
+from mckl.families.policy.token_sums import Table, probability_error, token_sums
 
 _SETTLED = 4.0 * EPS  # the largest relative change in a step that is ignored
 _NEAR = 0.5  # vectors within this distance of 1 are kept as their difference from 1

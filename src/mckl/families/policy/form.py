@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from mckl.arrays import Vector
 from mckl.draw.alias import alias_tables
 from mckl.draw.form import Form
-from mckl.exact.chain import Transitions
 from mckl.exact.moments import Function
+from mckl.families.policy.law import Transitions
 
 # Sequences of one replicate that are drawn together. Their random numbers depend on it.
 _BLOCK, _BLOCK_TOKENS, _LEAST_BLOCK = 1024, 2**20, 64

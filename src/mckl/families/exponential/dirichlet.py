@@ -12,11 +12,11 @@ import scipy
 
 from mckl.arrays import Vector
 from mckl.draw.distribution import Distribution
+from mckl.exact.gamma_function import zeta_error, zeta_rest
 from mckl.exact.moments import EPS, Moments
 from mckl.families.base import Family, Side
-from mckl.families.exponential import Exponential, ExponentialPair, text_of
-from mckl.families.gamma_function import zeta_error, zeta_rest
-from mckl.families.log_gamma import log_gammas
+from mckl.families.coordinates.log_gamma import log_gammas
+from mckl.families.exponential.pair import Exponential, ExponentialPair, text_of
 from mckl.families.parameters import check_names, missing, numbers
 
 

@@ -14,11 +14,11 @@ from mckl.arrays import Vector
 from mckl.draw.distribution import Distribution
 from mckl.draw.form import Seconds
 from mckl.exact.ends import Tail
+from mckl.exact.gamma_function import half_rise
 from mckl.exact.integrands import x_minus_log1p
-from mckl.families.gamma_function import half_rise
-from mckl.families.gaussian import Gaussian
-from mckl.families.independent import LOCATION, SCALE, Parameter, independent_family
-from mckl.families.univariate import Terms, Univariate, chosen, log_of_products, smaller
+from mckl.families.coordinates.gaussian import Gaussian
+from mckl.families.coordinates.independent import LOCATION, SCALE, Parameter, independent_family
+from mckl.families.coordinates.univariate import Terms, Univariate, chosen, log_of_products, smaller
 from mckl.text import with_shapes
 
 _TINY = 1e-100  # below this probability SciPy 1.17's stdtrit is off by up to 60 %, or infinite

@@ -13,8 +13,8 @@ from mckl.arrays import Vector
 from mckl.draw.distribution import Distribution
 from mckl.draw.form import Seconds
 from mckl.exact.ends import Tail
-from mckl.families.independent import LOCATION, SCALE, independent_family
-from mckl.families.univariate import Terms, Univariate, log_of_products
+from mckl.families.coordinates.independent import LOCATION, SCALE, independent_family
+from mckl.families.coordinates.univariate import Terms, Univariate, log_of_products
 
 _LEAST = 2.0**-54  # of a probability, where a uniform number is 0
 

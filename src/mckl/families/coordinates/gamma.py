@@ -14,18 +14,18 @@ from mckl.arrays import Vector
 from mckl.draw.distribution import Distribution
 from mckl.draw.form import Seconds
 from mckl.exact.ends import Tail
-from mckl.exact.integrands import x_minus_log1p
-from mckl.exact.moments import EPS
-from mckl.families.gamma_function import (
+from mckl.exact.gamma_function import (
     gamma_ratio_at_mean,
     log_gamma_rest,
     log_gamma_rise,
     stirling_rest,
 )
-from mckl.families.independent import Parameter, independent_family
-from mckl.families.log_gamma import LogGamma
+from mckl.exact.integrands import x_minus_log1p
+from mckl.exact.moments import EPS
+from mckl.families.coordinates.independent import Parameter, independent_family
+from mckl.families.coordinates.log_gamma import LogGamma
+from mckl.families.coordinates.univariate import Coordinates, Terms, Univariate, between
 from mckl.families.parameters import numbers
-from mckl.families.univariate import Coordinates, Terms, Univariate, between
 from mckl.text import with_shapes
 
 _LEAST_SHAPE = 0.1  # with smaller shapes, ordinary quantiles are too small for float64

@@ -12,7 +12,7 @@ of l under the law at t, against a hat function (the formula of Hermite and Geno
 is lost however close q is to p, and a family implements only phi's derivatives from the second on.
 
 Moments of functions of l are sums over outcomes where a family has them (`mckl.exact.outcomes`),
-and otherwise integrals along the line (`mckl.families.line_moments`).
+and otherwise integrals along the line (`mckl.families.exponential.law`).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from mckl.exact.law import Law, Tilt
 from mckl.exact.moments import ELL, EPS, Bounded, Function, Moments, settled
 from mckl.exact.outcomes import Outcomes
 from mckl.families.base import Integrals, OtherFamilyError, Pair, Side
-from mckl.families.line_moments import LineLaw
+from mckl.families.exponential.law import LineLaw
 from mckl.families.scores import Scores
 from mckl.text import number
 

@@ -22,7 +22,7 @@ from mckl.exact.moments import EPS, Moments
 from mckl.exact.outcomes import Outcomes
 from mckl.exact.phi import phi
 from mckl.families.base import Family, Integrals, Side
-from mckl.families.exponential import Exponential, ExponentialPair, text_of
+from mckl.families.exponential.pair import Exponential, ExponentialPair, text_of
 from mckl.families.parameters import check_names, missing, numbers
 
 _MOST_RATE = 1e15  # counts above this are not exact in float64

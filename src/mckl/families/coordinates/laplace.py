@@ -12,8 +12,8 @@ from mckl.arrays import Vector
 from mckl.draw.distribution import Distribution
 from mckl.draw.form import Seconds
 from mckl.exact.ends import Tail
-from mckl.families.independent import LOCATION, SCALE, independent_family
-from mckl.families.univariate import Terms, Univariate
+from mckl.families.coordinates.independent import LOCATION, SCALE, independent_family
+from mckl.families.coordinates.univariate import Terms, Univariate
 
 _LEAST = 2.0**-53  # the probability that replaces a uniform number of 0
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mckl.arrays import Vector
-from mckl.families.next_token import NextToken, check_states
+from mckl.families.policy.next_token import NextToken, check_states
 
 
 class Bigrams(NamedTuple):

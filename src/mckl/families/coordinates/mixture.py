@@ -16,10 +16,10 @@ from mckl.draw.form import Seconds
 from mckl.exact.ends import Tail
 from mckl.exact.moments import EPS
 from mckl.families.base import Family
-from mckl.families.independent import INDEPENDENT, Independent
-from mckl.families.mixture_ratio import Weighted, log_ratio, log_ratio_error
+from mckl.families.coordinates.independent import INDEPENDENT, Independent
+from mckl.families.coordinates.mixture_ratio import Weighted, log_ratio, log_ratio_error
+from mckl.families.coordinates.univariate import Terms, Univariate
 from mckl.families.parameters import check_names, missing, numbers, shown_briefly
-from mckl.families.univariate import Terms, Univariate
 from mckl.text import nearest, quoted
 
 _ADD_UP = 1e-9  # how far the sum of the weights may be from 1

@@ -1,0 +1,1 @@
+"""Laws of one coordinate, and pairs of vectors with independent coordinates."""

@@ -1,0 +1,1 @@
+"""Exponential families, whose cumulant generating function is one of the log-partition."""

@@ -1,0 +1,1 @@
+"""Normal laws, diagonal or with full covariances."""

@@ -1,0 +1,1 @@
+"""Policies: Markov chains over tokens."""
