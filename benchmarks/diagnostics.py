@@ -143,18 +143,18 @@ def watch(runs: int) -> str:
     n = np.arange(1, most + 1)
     wide = np.array([half_width(int(m), 1.0, 0.95, 10 * start) for m in n])
     short = 1.96 / np.sqrt(n)
-    library = backends.load("numpy")
+    sampler = SAMPLERS["iid"]
     for text, dimension, scale, offset, integrand in (
         ("normal", 1, 1.0, 0.5, "k1"), ("normal", 1, 0.8, 0.0, "k1"), ("normal", 1, 1.0, 0.1, "k3"),
         ("student-t(5)", 4, 1.25, 0.5, "k1"), ("laplace", 4, 1.1, 0.2, "k3"),
     ):  # fmt: skip
         pair = sweep_pair(text, dimension, scale, offset)
         form = pair.form()
-        draw = SAMPLERS["iid"].start(library, form, 1, 0, "watch")
-        kernel = library.kernel([form], 1, runs * most)
+        replicates = backends.load("numpy")([form], sampler.points, units=runs * most)
+        following = replicates([sampler.key("numpy", form, 1, 0, "watch")])
         missed = peeked = 0
         for _ in range(runs):
-            ell = kernel.evaluate([draw], most)[0, 0, 0, 0]
+            ell = following(most)[0, 0, 0, 0]
             x = ell if integrand == "k1" else np.expm1(-ell) + ell
             mean = x.cumsum() / n
             sd = np.sqrt(

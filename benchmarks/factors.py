@@ -51,11 +51,11 @@ class Cell:
         self.points = self.sampler.points.points
 
     def kernel(self, sums: Sequence[str]) -> None:
-        numpy, form = backends.load("numpy"), self.sampler.form(self.pair)
-        kernel = numpy.kernel([form], self.points, sums=sums)
-        draw = self.sampler.start(numpy, form, 1, 0)
+        form = self.sampler.form(self.pair)
+        replicates = backends.load("numpy")([form], self.sampler.points, sums)
+        following = replicates([self.sampler.key("numpy", form, 1, 0)])
         for _ in range(BLOCKS):
-            kernel.evaluate([draw], BLOCK)
+            following(BLOCK)
 
     def traces(self, estimators: Sequence[Estimator]) -> None:
         traces(

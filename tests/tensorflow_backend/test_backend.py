@@ -17,9 +17,11 @@ from tools import PATIENCE
 
 import mckl.draw.backends
 from mckl.draw import backends
-from mckl.draw.backends import LIBRARIES
+from mckl.draw.backends import BACKENDS
+from mckl.draw.backends.numpy import Kernel
 from mckl.draw.points import SAMPLERS
 from mckl.draw.quantiles import chisquare_of_normal
+from mckl.draw.streams import Stream
 from mckl.errors import UserError
 from mckl.estimation.traces import checkpoints, trace
 from mckl.estimation.values import ESTIMATORS
@@ -78,15 +80,14 @@ def replay(normals, chisquares):
 
 @pytest.mark.parametrize("sampler", SAMPLERS.values(), ids=SAMPLERS)
 @pytest.mark.parametrize("setting", SETTINGS, ids=lambda s: s.name)
-def test_both_backends_agree_on_the_same_numbers(library, setting, sampler):
+def test_both_backends_agree_on_the_same_numbers(module, setting, sampler):
     """They agree to 1e-12 of the size of l, also where l itself crosses 0."""
     form, points, rows = sampler.form(setting.pair), sampler.points.points, 512
     seed = np.random.SeedSequence(5)
-    numpy = backends.load("numpy")
-    drawn = sampler.points.start(numpy.stream(seed), form, seed)(rows)
+    drawn = sampler.points.start(Stream(seed), form, seed)(rows)
     numbers = [np.array(x) for x in drawn]
-    ours = numpy.kernel([form], points).evaluate([replay(*numbers)], rows)[0]
-    theirs = library.kernel([form], points, rows).evaluate([replay(*numbers)], rows)[0]
+    ours = Kernel([form], points).evaluate([replay(*numbers)], rows)[0]
+    theirs = module.Kernel([form], points, rows).evaluate([replay(*numbers)], rows)[0]
     assert theirs.shape == ours.shape == (points, 1, 1, rows)
     assert theirs.dtype == np.float64
     size = np.abs(ours).max()
@@ -95,19 +96,19 @@ def test_both_backends_agree_on_the_same_numbers(library, setting, sampler):
     np.testing.assert_allclose(theirs[larger], ours[larger], rtol=1e-12)
 
 
-def test_log_density_ratio_is_that_of_the_definition(library):
+def test_log_density_ratio_is_that_of_the_definition(module):
     form = SAMPLERS["iid"].form(NOTEBOOK.pair)
     normals = np.random.default_rng(1).standard_normal((300, 2))
-    ell = library.kernel([form], 1, 300).evaluate([replay(normals, normals[:, :0])], 300)[0]
+    ell = module.Kernel([form], 1, 300).evaluate([replay(normals, normals[:, :0])], 300)[0]
     z = NOTEBOOK.pair.q_mean + NOTEBOOK.pair.q_sd * normals
     np.testing.assert_allclose(ell[0, 0, 0], log_density_ratio(NOTEBOOK.pair, z), rtol=1e-11)
 
 
-def test_quantiles_are_those_of_scipy(library):
+def test_quantiles_are_those_of_scipy(module):
     u = np.random.default_rng(0).random((4096, 3))
     u[:64] = 2.0 ** -np.arange(1, 65)[:, None]  # XLA's own normal quantile is -inf down there
     u[64] = 1.0 - 2.0**-53
-    stream = library.stream(np.random.SeedSequence(1))
+    stream = module.Stream(np.random.SeedSequence(1))
     x = np.asarray(stream.normal_quantiles(u))
     np.testing.assert_allclose(x, special.ndtri(u), rtol=1e-13, atol=1e-15)
     dof = np.array([1.0, 7.0, 999.0])
@@ -119,15 +120,15 @@ def test_quantiles_are_those_of_scipy(library):
         np.testing.assert_allclose(w[65:, j], stats.chi2.ppf(u[65:, j], k), rtol=1e-8, atol=1e-8)
 
 
-def test_quantiles_are_those_of_tensorflow_probability(library, module):
+def test_quantiles_are_those_of_tensorflow_probability(module):
     u = np.random.default_rng(0).random((256, 1))
-    w = library.stream(np.random.SeedSequence(1)).chisquare_quantiles(u, np.array([63.0]))
+    w = module.Stream(np.random.SeedSequence(1)).chisquare_quantiles(u, np.array([63.0]))
     theirs = module.tfd.Chi2(module.tf.constant(63.0, "float64")).quantile(u)
     np.testing.assert_allclose(np.asarray(w), np.asarray(theirs), rtol=1e-9)
 
 
-def test_streams_have_their_laws(library):
-    stream = library.stream(np.random.SeedSequence(3))
+def test_streams_have_their_laws(module):
+    stream = module.Stream(np.random.SeedSequence(3))
     normals = np.asarray(stream.normals(20_000, 3)).ravel()
     assert stats.kstest(normals, "norm").pvalue > 1e-4
     w = np.asarray(stream.chisquares(20_000, np.array([1.0, 63.0])))
@@ -138,9 +139,9 @@ def test_streams_have_their_laws(library):
     assert abs(np.corrcoef(normals, again)[0, 1]) < 0.02
 
 
-def test_streams_follow_from_their_key_and_from_nothing_else(library):
+def test_streams_follow_from_their_key_and_from_nothing_else(module):
     def draw(seed, rows=1000):
-        stream = library.stream(np.random.SeedSequence(seed))
+        stream = module.Stream(np.random.SeedSequence(seed))
         dof = np.array([3.0, 5.0])
         return [np.asarray(stream.normals(rows, 7)), np.asarray(stream.chisquares(rows, dof))]
 
@@ -335,17 +336,17 @@ def test_a_python_without_tensorflow(monkeypatch):
 
 
 def test_samples_too_large_for_memory_are_refused():
-    setting = grid_setting(LIBRARIES["tensorflow"].most_numbers + 1, 1.25, 0.25)
+    setting = grid_setting(BACKENDS["tensorflow"].most_numbers + 1, 1.25, 0.25)
     check_feasible(setting, ["iid"], 16, ["numpy"])
     check_feasible(setting, ["iid-radial"], 16, ["tensorflow"])
     with pytest.raises(UserError, match=r"'tensorflow' has memory for .* use iid-radial"):
         check_feasible(setting, ["iid"], 16, ["numpy", "tensorflow"])
 
 
-def test_running_out_of_memory_is_said_in_one_line(library, module):
+def test_running_out_of_memory_is_said_in_one_line(module):
     def draw(rows):
         raise module.tf.errors.ResourceExhaustedError(None, None, "OOM when allocating")
 
-    kernel = library.kernel([SAMPLERS["iid"].form(NOTEBOOK.pair)], 1, 16)
+    kernel = module.Kernel([SAMPLERS["iid"].form(NOTEBOOK.pair)], 1, 16)
     with pytest.raises(UserError, match="no memory for 16 samples of 2 numbers"):
         kernel.evaluate([draw], 16)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,7 +11,6 @@ import pytest
 from scipy import stats
 
 from mckl.arrays import Vector
-from mckl.draw import backends
 from mckl.draw.points import SAMPLERS
 from mckl.errors import UserError
 from mckl.estimation.traces import checkpoints, traces
@@ -73,10 +73,15 @@ PAIRS: Mapping[str, Pair] = {
 ROWS = 1024  # everywhere, so that little is compiled
 
 
+def module_of(backend: str) -> Any:
+    """The module of a backend, with its classes for streams and for evaluation."""
+    return importlib.import_module(f"mckl.draw.backends.{backend}")
+
+
 def drawn(backend: str, pair: Pair, sampler: str, rows: int = ROWS) -> list[Vector]:
     """The first rows of a stream, as float64."""
-    library, seed, form = backends.load(backend), np.random.SeedSequence(5), pair.form()
-    draw = SAMPLERS[sampler].points.start(library.stream(seed), form, seed)(rows)
+    seed, form = np.random.SeedSequence(5), pair.form()
+    draw = SAMPLERS[sampler].points.start(module_of(backend).Stream(seed), form, seed)(rows)
     return [np.array(x, dtype=np.float64) for x in draw]
 
 
@@ -85,8 +90,9 @@ def evaluated(
     sums: tuple[str, ...] = (),
 ) -> Vector:  # fmt: skip
     """The backend's l at these numbers, shape (signs, pairs, rows); with sums by factor below."""
-    library, rows = backends.load(backend, dtype), len(numbers[0])
-    kernel = library.kernel([pair.form() for pair in pairs], signs, rows, sums=sums)
+    forms, rows = [pair.form() for pair in pairs], len(numbers[0])
+    more = {} if backend == "numpy" else {"units": rows, "dtype": dtype}
+    kernel = module_of(backend).Kernel(forms, signs, names=sums, **more)
     every = kernel.evaluate([lambda _: [x.copy() for x in numbers]], rows)[..., 0, :]
     return every if sums else every[0]
 

@@ -154,11 +154,10 @@ def _kernel(patch: pytest.MonkeyPatch, wrong: Callable[[Any, np.ndarray], None])
 
 
 def _start(patch: pytest.MonkeyPatch, key: Callable[..., tuple[Any, ...]]) -> None:
-    def wrong(self: Any, library: Any, form: Any, seed: int, replicate: int, *stage: str) -> Any:
-        of = seed_sequence(seed, *stage, *key(form.shape, self.name, library.name, replicate))
-        return self.points.start(library.stream(of), form, of)
+    def wrong(self: Any, backend: str, form: Any, seed: int, replicate: int, *stage: str) -> Any:
+        return seed_sequence(seed, *stage, *key(form.shape, self.name, backend, replicate))
 
-    patch.setattr(Sampler, "start", wrong)
+    patch.setattr(Sampler, "key", wrong)
 
 
 def _sobol(patch: pytest.MonkeyPatch, wrong: Callable[..., Any]) -> None:

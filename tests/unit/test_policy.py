@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from scipy import special
 
+from mckl.draw import backends
 from mckl.draw.alias import alias_tables
-from mckl.draw.backends.numpy import Kernel, Stream
 from mckl.draw.points import SAMPLERS
 from mckl.estimation.traces import trace
 from mckl.estimation.values import ESTIMATORS
@@ -285,10 +285,9 @@ def test_alias_tables_are_exact() -> None:
 def drawn(pairs: Sequence[PolicyPair], units: int, replicates: int = 3) -> np.ndarray:
     """Sums of `SUMS`, shape (sums, pairs, replicates, units)."""
     forms = [pair.form() for pair in pairs]
-    streams = [Stream(np.random.SeedSequence(r)) for r in range(replicates)]
-    kernel = Kernel(forms, 1, sums=SUMS[1:])
-    draws = [lambda rows, s=s: forms[0].draw(s, rows) for s in streams]
-    return kernel.evaluate(draws, units)[:, 0].copy()
+    start = backends.load("numpy")(forms, SAMPLERS["iid"].points, SUMS[1:])
+    following = start([np.random.SeedSequence(r) for r in range(replicates)])
+    return following(units)[:, 0].copy()
 
 
 @ALL

@@ -43,9 +43,8 @@ def planned(setting, tolerance, estimator="k1", sampler="iid-radial", most=10**8
 def naive(setting, seed, tolerance):
     """The fixed-n t interval, looked at after every sample from the 16th until it is tight."""
     sampler, key = SAMPLERS["iid-radial"], seed_sequence(seed, "naive", setting.name)
-    form, library = sampler.form(setting.pair), backends.load("numpy")
-    draw = sampler.points.start(library.stream(key), form, key)
-    x = library.kernel([form], 1).evaluate([draw], 4096).ravel()
+    replicates = backends.load("numpy")([sampler.form(setting.pair)], sampler.points)
+    x = replicates([key])(4096).ravel()
     n = np.arange(1, x.size + 1)
     mean = np.cumsum(x) / n
     sd = np.sqrt(np.maximum(np.cumsum(x * x) - n * mean**2, 0.0) / np.maximum(n - 1, 1))

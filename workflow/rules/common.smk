@@ -26,7 +26,7 @@ envvars:
 # Parsing needs no BLAS threads; a job has as many as its rule says.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-from mckl.draw.backends import LIBRARIES
+from mckl.draw.backends import BACKENDS
 from mckl.show.figures import FIGURES as KNOWN_FIGURES
 from mckl.study.config import parse as parse_config
 from mckl.study.notebook import notebook

@@ -50,7 +50,7 @@ def estimate_mem_mb(backend, chunk):
         * len(STUDY.samplers)
         * len(STUDY.estimators)
     )
-    start = SNAKEMAKE_MB + LIBRARIES[backend].memory_mb
+    start = SNAKEMAKE_MB + BACKENDS[backend].memory_mb
     return math.ceil(start + 64e-6 * dimension + 100e-6 * rows)
 
 

@@ -7,8 +7,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from mckl.arrays import Vector
 from mckl.draw.distribution import Part
+from mckl.draw.streams import Stream
+
+# The numbers of some samples: arrays with one row a sample, or a generator from which the evaluator
+# takes them itself, where how many it needs depends on what was drawn.
+Numbers = Sequence[NDArray[Any]] | np.random.Generator
 
 
 class Stratified(NamedTuple):
@@ -50,7 +58,7 @@ class Evaluator(Protocol):
     def resize(self, replicates: int, units: int) -> None:
         """Make room for the results of so many replicates and units."""
 
-    def add(self, draw: Any, replicate: int, start: int, stop: int) -> None:
+    def add(self, draw: Numbers, replicate: int, start: int, stop: int) -> None:
         """Process the draw of the units from `start` to `stop`; `draw` may be overwritten."""
 
     def finish(self, out: Vector) -> None:
@@ -82,17 +90,17 @@ class Form(ABC):
     block: int = 1
 
     @abstractmethod
-    def draw(self, stream: Any, rows: int) -> Any:
-        """The numbers of the next `rows` samples, from a backend's stream."""
+    def draw(self, stream: Stream, rows: int) -> Numbers:
+        """The numbers of the next `rows` samples of a replicate."""
 
-    def at(self, stream: Any, u: Vector) -> Any:
+    def at(self, stream: Stream, u: Vector) -> Numbers:
         """The samples at points u in (0, 1), shape (rows, numbers), for Sobol' points.
 
         Raises NotImplementedError where a family has no quantile functions.
         """
         raise NotImplementedError
 
-    def mirror(self, draw: Any) -> Any:
+    def mirror(self, draw: Numbers) -> Numbers | None:
         """The mirror images of a draw; None if they are its numbers with the other sign."""
         return None
 
@@ -123,4 +131,37 @@ class Form(ABC):
 
         With a slope, it is the variance for the sum less slope times the sum of r_i - 1.
         """
+        raise NotImplementedError
+
+
+class Drawable(ABC):
+    """What samplers know of a pair (`mckl.families.base.Pair`).
+
+    Attributes
+    ----------
+    dimension
+        The number of factors of a sample.
+    mirrored
+        Whether a sample has a mirror image with the same law, which antithetic pairs need.
+    additive
+        Whether l is a sum of functions of independent uniform numbers, which Sobol' points need.
+    radial_numbers
+        The numbers of normals and of chi-squares that a sample takes in the form `radial`; None
+        where the family lacks this form.
+    sums
+        The names of the sums over a sample's factors that its forms can compute.
+    """
+
+    dimension: int
+    mirrored: bool = True
+    additive: bool = True
+    radial_numbers: tuple[int, int] | None = None
+    sums: frozenset[str]
+
+    @abstractmethod
+    def form(self) -> Form:
+        """How one sample is drawn, factor by factor."""
+
+    def radial(self) -> Form:
+        """How one sample is drawn from few numbers; NotImplementedError without such a form."""
         raise NotImplementedError

@@ -104,11 +104,10 @@ def stage(
         If l is not finite at a sample.
     """
     points = sampler.points.points
-    library = backends.load("numpy")
     more = ("ratio",) if estimator.sums and estimator.uses_ratio else ()
     names = tuple(dict.fromkeys((*estimator.sums, *more)))
-    draw = sampler.start(library, form, seed, 0, name)
-    kernel = library.kernel([form], points, units, sums=names)
+    replicates = backends.load("numpy")([form], sampler.points, names, units)
+    following = replicates([sampler.key("numpy", form, seed, 0, name)])
     products = list(estimator.products)
     if estimator.uses_ratio:
         products.append((estimator.ratio, estimator.ratio))
@@ -117,7 +116,7 @@ def stage(
     values = Integrands(np.empty(0))
     moments = RunningMoments(products, lambda ell: values, 1)
     for begin in range(0, units, block):
-        drawn = kernel.evaluate([draw], min(block, units - begin))
+        drawn = following(min(block, units - begin))
         ell, sums = drawn[0], dict(zip(names, drawn[1:, :, 0], strict=True))
         if not np.isfinite(ell).all():
             unit = begin + int(np.argwhere(~np.isfinite(ell))[0][-1])

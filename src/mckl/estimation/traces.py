@@ -115,7 +115,7 @@ def traces(
     NotFiniteError
         If l is not finite; it names pair, replicate and sample.
     """
-    library = backends.load(backend, dtype)
+    sums_of = backends.load(backend, dtype)
     at = checkpoints_of(sampler, samples)
     products = [product for e in estimators for product in e.products]
     own = {name: f for e in estimators for name, f in e.integrands.items()}
@@ -135,19 +135,20 @@ def traces(
         estimate, std_error = np.empty(shape), np.full(shape, np.nan)
         units = [n // sampler.points.points for n in at]
         last = max(units, default=0)
-        kernel = library.kernel(forms, sampler.points.points, last, sums=sums)
+        replicates_of = sums_of(forms, sampler.points, sums, last)
         together = max(at_once // len(forms), 1)
         rows: list[int] = []
         seen: list[list[RunningMoments]] = [[] for _ in at]
         for first in range(0, replicates, together):
             group = range(first, min(first + together, replicates))
-            draws = [sampler.start(library, forms[0], seed, r, *stage) for r in group]
+            following = replicates_of(
+                [sampler.key(backend, forms[0], seed, r, *stage) for r in group]
+            )
             moments = RunningMoments(
                 products, integrands, len(forms) * len(group), same=same, overwrite=True
             )
-            kernel.restart()
             for begin in range(0, last, BLOCK):
-                values = kernel.evaluate(draws, min(BLOCK, last - begin))
+                values = following(min(BLOCK, last - begin))
                 ell = values[0]
                 if not np.isfinite(ell).all():
                     _, which, replicate, unit = np.argwhere(~np.isfinite(ell))[0]

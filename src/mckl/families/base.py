@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from mckl.draw.distribution import Factor
-from mckl.draw.form import Form, Seconds
+from mckl.draw.form import Drawable, Seconds
 from mckl.exact.integrands import SUMS
 from mckl.exact.law import Law
 from mckl.families.scores import Scores
@@ -41,23 +41,14 @@ class Integrals(NamedTuple):
         return self.third / variance / math.sqrt(variance), self.fourth / variance / variance
 
 
-class Pair(ABC):
+class Pair(Drawable):
     """The sampled q and the reference p; l = log q(z) - log p(z) is their log density ratio.
 
-    Attributes
+    Attributes beside those of `Drawable`
     ----------
     family
         The family as results name it: ``student-t(5)``, or ``student-t(10)|normal`` where q and p
         differ.
-    dimension
-        The number of factors of a sample.
-    mirrored
-        Whether a sample has a mirror image with the same law, which antithetic pairs need.
-    additive
-        Whether l is a sum of functions of independent uniform numbers, which Sobol' points need.
-    radial_numbers
-        The numbers of normals and of chi-squares that a sample takes in the form `radial`; None
-        where the family lacks this form.
     sums
         The names of the sums over a sample's factors that its forms can compute
         (`mckl.exact.integrands`).
@@ -67,10 +58,6 @@ class Pair(ABC):
     """
 
     family: str
-    dimension: int
-    mirrored: bool = True
-    additive: bool = True
-    radial_numbers: tuple[int, int] | None = None
     sums: frozenset[str] = frozenset(SUMS)
     seconds: Seconds | None = None
 
@@ -112,14 +99,6 @@ class Pair(ABC):
     @abstractmethod
     def reversed(self) -> Pair:
         """The same pair with the roles of q and p exchanged."""
-
-    @abstractmethod
-    def form(self) -> Form:
-        """How one sample is drawn, factor by factor."""
-
-    def radial(self) -> Form:
-        """How one sample is drawn from few numbers; NotImplementedError without such a form."""
-        raise NotImplementedError
 
 
 class OtherFamilyError(ValueError):

@@ -33,7 +33,7 @@ from mckl.text import listed, nearest, plain, quoted
 _MOST_CELLS = 10**6
 # The keys whose values are lists of names, with the registered names that are allowed.
 REGISTRIES: Mapping[str, Sequence[str]] = {
-    "backends": BACKENDS,
+    "backends": tuple(BACKENDS),
     "samplers": tuple(SAMPLERS),
     "estimators": tuple(ESTIMATORS),
 }

@@ -32,7 +32,7 @@ def check_feasible(
 ) -> None:
     """Raise `UserError` if a sampler or a backend cannot draw the setting."""
     for backend in chosen:
-        if backends.LIBRARIES[backend].distributions:
+        if backends.BACKENDS[backend].distributions:
             pair = setting.pair
             factors = pair.distributions()
             if factors is None or not all(factor.points for factor in factors):
@@ -51,7 +51,7 @@ def check_feasible(
         if 2 * setting.dimension > _most(sampler):
             check_numbers(setting.pair, sampler, "samplers", f"setting {setting.name}")
         for backend in chosen:
-            held = backends.LIBRARIES[backend].most_numbers
+            held = backends.BACKENDS[backend].most_numbers
             if (
                 held is not None
                 and 2 * setting.dimension > held

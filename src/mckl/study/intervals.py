@@ -73,13 +73,13 @@ def _runs(
     """l and the sums over factors of independent runs, each of shape (samples,)."""
     pair, sampler = setting.pair, SAMPLERS["iid"]
     names = sorted(pair.sums)
-    form, library = pair.form(), backends.load("numpy")
-    draw = sampler.start(library, form, seed, 0, "intervals")
-    kernel = library.kernel([form], 1, samples * runs, sums=names)
+    form = pair.form()
+    replicates = backends.load("numpy")([form], sampler.points, names, samples * runs)
+    following = replicates([sampler.key("numpy", form, seed, 0, "intervals")])
     for _ in range(runs):
         blocks = []
         for start in range(0, samples, _BLOCK):
-            values = kernel.evaluate([draw], min(_BLOCK, samples - start))
+            values = following(min(_BLOCK, samples - start))
             blocks.append(values[:, 0, 0, 0].copy())
         ell, *sums = np.concatenate(blocks, axis=1)
         yield ell, dict(zip(names, sums, strict=True))

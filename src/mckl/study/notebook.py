@@ -49,11 +49,11 @@ def running(setting: Setting, seed: int) -> Mapping[str, Vector]:
     """
     from mckl.draw import backends
 
-    numpy = backends.load("numpy")
     sampler = SAMPLERS["iid"]
     form = sampler.form(setting.pair)
-    draw = sampler.start(numpy, form, seed, 0)
-    ell = numpy.kernel([form], 1).evaluate([draw], SAMPLES)[0, 0, 0, 0]
+    replicates = backends.load("numpy")([form], sampler.points)
+    following = replicates([sampler.key("numpy", form, seed, 0)])
+    ell = following(SAMPLES)[0, 0, 0, 0]
     if not np.isfinite(ell).all():
         raise NotFiniteError(
             setting=setting.name, backend="numpy", sampler=sampler.name,

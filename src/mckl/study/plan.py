@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from mckl.draw.backends import LIBRARIES
+from mckl.draw.backends import BACKENDS
 from mckl.draw.points import SAMPLERS
 from mckl.estimation.cost import estimate_seconds
 from mckl.estimation.traces import SETTINGS_AT_ONCE, checkpoints, checkpoints_of
@@ -194,7 +194,7 @@ class Plan(NamedTuple):
 
 def chunk_seconds(config: Config, settings: Sequence[Setting], backend: str = "numpy") -> float:
     """Estimated CPU seconds of the settings of one job with every sampler of a study."""
-    library = LIBRARIES[backend]
+    library = BACKENDS[backend]
     at = checkpoints(config.samples, config.checkpoints_per_octave)
     total = 0.0
     for batch in batches(settings, SETTINGS_AT_ONCE):
@@ -242,7 +242,7 @@ def plan(config: Config, jobs: Iterable[Job]) -> Plan:
     def amount(job: Job) -> Amount:
         if job.rule == "estimate":
             backend, chunk = job.of
-            library, members = LIBRARIES[backend], chunks[chunk]
+            library, members = BACKENDS[backend], chunks[chunk]
             seconds = library.start + chunk_seconds(config, members, backend)
             drawn = sum(len(has[s.name]) for s in members) * config.samples * config.replicates
             return Amount(_PER_JOB + seconds, drawn, cells(members) * config.replicates)

@@ -1,7 +1,7 @@
 """The backends by name. A backend draws the numbers and evaluates l; it is imported when used.
 
-A backend's module has a class `Stream` (`mckl.draw.points.base.Stream`) and a class `Kernel`, which
-turns draws into log density ratios. A new backend is one file here and one entry of `LIBRARIES`.
+A backend is one function, `sums` of its module, from forms and points to sums (`Sums`). A new one
+is one file here and one entry of `BACKENDS`.
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ import numpy as np
 
 from mckl.arrays import Vector
 from mckl.draw.distribution import Factor
-from mckl.draw.points.base import Draw, Stream
+from mckl.draw.form import Form
+from mckl.draw.points.base import PointSet
 from mckl.errors import UserError
 
 
-class Library(NamedTuple):
+class Backend(NamedTuple):
     """The facts about a backend that are known without importing it. Costs are approximate.
 
     packages      the Python packages that it needs beside the study's own, and their least versions
@@ -52,9 +53,9 @@ class Library(NamedTuple):
         return max(known, default=self.slowness)
 
 
-LIBRARIES: Mapping[str, Library] = {
-    "numpy": Library(),
-    "tensorflow": Library(
+BACKENDS: Mapping[str, Backend] = {
+    "numpy": Backend(),
+    "tensorflow": Backend(
         packages={"tensorflow": (2, 21), "tensorflow-probability": (0, 25), "tf-keras": (2, 21)},
         newest_python=(3, 13),
         dtypes=("float64", "float32"),
@@ -66,59 +67,46 @@ LIBRARIES: Mapping[str, Library] = {
         memory_mb=1200,
     ),
 }
-BACKENDS = tuple(LIBRARIES)
 
 
-class Kernel(Protocol):
-    """Turns the draws of one group of replicates into log density ratios.
+# The values of l and of the sums at the next units, given how many: an array of shape (1 + sums,
+# points per unit, forms, replicates, units), which is valid until the next call.
+Following = Callable[[int], Vector]
+# The units of a group of replicates, given the seed of each. One group is evaluated at a time.
+Replicates = Callable[[Sequence[np.random.SeedSequence]], Following]
 
-    A unit is one sample, or an antithetic pair of samples. A kernel may evaluate more units than it
-    is asked for and return them when it is asked again, so it must always get the same draws until
-    `restart` is called.
+
+class Sums(Protocol):
+    """A backend: a function from the forms of pairs and a point set to l and sums over factors.
+
+    A unit is one sample, or an antithetic pair of samples. `forms` share their draws, `names` are
+    the sums over factors that are wanted beside l, and `units` is the number of units that each
+    replicate will be asked for in all (None if that is not known).
     """
 
-    def evaluate(self, draws: Sequence[Draw], units: int) -> Vector:
-        """l and the sums over factors that the kernel was made for, at the next `units` units.
-
-        The array of shape (1 + sums, points per unit, forms, replicates, units) is valid until the
-        next call.
-        """
-
-    def restart(self) -> None:
-        """Forget the units that are left, so that the next call may bring other draws."""
-
-
-class Backend(NamedTuple):
-    """The functions of a loaded backend that make streams and kernels.
-
-    stream  makes a stream from a replicate's seed
-    kernel  makes a kernel from the forms that share their draws, the points per unit, the number of
-            units that each draw will be asked for in all (None if unknown), and the names of the
-            sums over factors that are wanted
-    """
-
-    name: str
-    stream: Callable[[np.random.SeedSequence], Stream]
-    kernel: Callable[..., Kernel]
+    def __call__(
+        self, forms: Sequence[Form], points: PointSet, names: Sequence[str] = (),
+        units: int | None = None,
+    ) -> Replicates: ...  # fmt: skip
 
 
 def check(name: str, dtype: str = "float64") -> None:
     """Raise `UserError` if a backend cannot run here; nothing is imported to find out."""
-    library = LIBRARIES[name]
-    if dtype not in library.dtypes:
+    backend = BACKENDS[name]
+    if dtype not in backend.dtypes:
         raise UserError(
             f"dtype: the backend {name} does not have '{dtype}', "
-            f"expected {' or '.join(library.dtypes)}"
+            f"expected {' or '.join(backend.dtypes)}"
         )
     how = _how(name)
-    if library.newest_python and sys.version_info[:2] > library.newest_python:
-        newest = ".".join(map(str, library.newest_python))
+    if backend.newest_python and sys.version_info[:2] > backend.newest_python:
+        newest = ".".join(map(str, backend.newest_python))
         here = ".".join(map(str, sys.version_info[:2]))
         raise UserError(
             f"backends: '{name}' has no packages for Python {here}: "
             f"use Python {newest} or older, and there {how}"
         )
-    for package, least in library.packages.items():
+    for package, least in backend.packages.items():
         needed = f"{package} {'.'.join(map(str, least))} or newer"
         try:
             found = version(package)
@@ -132,7 +120,7 @@ def _how(name: str) -> str:
     return f"pip install '.[{name}]' -c constraints.txt"
 
 
-def load(name: str, dtype: str = "float64") -> Backend:
+def load(name: str, dtype: str = "float64") -> Sums:
     """The backend of this name, with its libraries imported.
 
     Raises `UserError` where they are not installed or lack the dtype.
@@ -143,6 +131,5 @@ def load(name: str, dtype: str = "float64") -> Backend:
     except ImportError as error:
         why = " ".join(str(error).split())
         raise UserError(f"backends: '{name}' does not load ({why}): {_how(name)}") from error
-    if dtype == LIBRARIES[name].dtypes[0]:
-        return Backend(name, module.Stream, module.Kernel)
-    return Backend(name, partial(module.Stream, dtype=dtype), partial(module.Kernel, dtype=dtype))
+    sums: Sums = module.sums
+    return sums if dtype == BACKENDS[name].dtypes[0] else partial(module.sums, dtype=dtype)

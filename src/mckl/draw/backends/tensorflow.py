@@ -10,8 +10,8 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Sequence
-from functools import lru_cache
-from typing import Any, NamedTuple
+from functools import lru_cache, partial
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
@@ -25,9 +25,12 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from mckl.arrays import Vector
+from mckl.draw.backends import Following, Replicates
 from mckl.draw.distribution import Distribution
-from mckl.draw.points.base import Draw
+from mckl.draw.form import Form
+from mckl.draw.points.base import Draw, PointSet
 from mckl.draw.quantiles import CELLS, CELLS_PER_UNIT, LOW, chisquare_of_normal
+from mckl.draw.streams import Stream as NumPyStream
 from mckl.errors import UserError
 
 tfd = tfp.distributions
@@ -239,24 +242,24 @@ class Kernel:
 
     def __init__(
         self,
-        forms: Sequence[Any],
+        forms: Sequence[Form],
         signs: int,
         units: int | None = None,
-        sums: Sequence[str] = (),
+        names: Sequence[str] = (),
         dtype: str = "float64",
     ) -> None:
-        self._sums = tuple(sums)
+        self._names = tuple(names)
         self._signs = signs
         self._units = units
         self._dtype = dtype
         self._numbers = forms[0].numbers
         self._rows = block_rows(self._numbers)
         self._mirror = forms[0].mirror
-        self._step, self._forms = _compiled(forms, dtype, bool(sums))
+        self._step, self._forms = _compiled(forms, dtype, bool(names))
         self.restart()
 
     def restart(self) -> None:
-        """Forget the units that are left, so that the next call may bring other draws."""
+        """Forget the units that are left, before another group of replicates."""
         self._evaluated: dict[int, int] = {}
         self._waiting: dict[int, Vector] = {}
 
@@ -265,7 +268,7 @@ class Kernel:
 
         Shape (1 + sums, points per unit, forms, replicates, units).
         """
-        out = np.empty((1 + len(self._sums), self._signs, len(self._forms), len(draws), units))
+        out = np.empty((1 + len(self._names), self._signs, len(self._forms), len(draws), units))
         for replicate, draw in enumerate(draws):
             done = 0
             while done < units:
@@ -288,13 +291,13 @@ class Kernel:
 
     def _block(self, draw: Draw, rows: int) -> Vector:
         try:
-            drawn = draw(rows)
-            mirrored = self._mirror(drawn) if self._signs == 2 else None
+            drawn: Any = draw(rows)  # tensors
+            mirrored: Any = self._mirror(drawn) if self._signs == 2 else None
             numbers = [self._tensor(x) for x in drawn]
             if mirrored is None:
-                return np.asarray(self._step(numbers, self._forms, self._signs, self._sums))
+                return np.asarray(self._step(numbers, self._forms, self._signs, self._names))
             other = [self._tensor(x) for x in mirrored]
-            sides = [self._step(x, self._forms, 1, self._sums) for x in (numbers, other)]
+            sides = [self._step(x, self._forms, 1, self._names) for x in (numbers, other)]
             return np.concatenate(sides, axis=1)
         except (tf.errors.ResourceExhaustedError, MemoryError) as error:
             raise UserError(
@@ -305,6 +308,26 @@ class Kernel:
     def _tensor(self, x: Any) -> Any:
         """The compiled step's argument: a tensor, or normals that it draws itself."""
         return x if isinstance(x, Normals) or tf.is_tensor(x) else tf.constant(x, self._dtype)
+
+
+def sums(
+    forms: Sequence[Form],
+    points: PointSet,
+    names: Sequence[str] = (),
+    units: int | None = None,
+    dtype: str = "float64",
+) -> Replicates:
+    """The TensorFlow backend (`mckl.draw.backends.Sums`)."""
+    kernel = Kernel(forms, points.points, units, names, dtype)
+
+    def replicates(keys: Sequence[np.random.SeedSequence]) -> Following:
+        kernel.restart()
+        # A form combines the arrays of a stream without looking at them, so tensors may do as well.
+        streams = [cast("NumPyStream", Stream(key, dtype)) for key in keys]
+        draws = [points.start(s, forms[0], key) for s, key in zip(streams, keys, strict=True)]
+        return partial(kernel.evaluate, draws)
+
+    return replicates
 
 
 def _compiled(forms: Sequence[Any], dtype: str, by_factor: bool) -> tuple[Any, list[Any]]:

@@ -6,52 +6,19 @@ A new point set is one file here and one line below; both samplers follow.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import NamedTuple, Protocol
+from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 
-from mckl.draw.form import Form
-from mckl.draw.points.base import Draw, PointSet, Stream
+from mckl.draw.form import Drawable, Form
+from mckl.draw.points.base import PointSet
 from mckl.draw.streams import seed_sequence
 
 # Every point set imported here is registered; tables, figures and messages keep this order.
 from mckl.draw.points.iid import IID
 from mckl.draw.points.antithetic import ANTITHETIC
 from mckl.draw.points.sobol import SOBOL
-
-
-class Pair(Protocol):
-    """The attributes of a pair (`mckl.families.base.Pair`) that samplers use."""
-
-    @property
-    def dimension(self) -> int: ...
-
-    @property
-    def mirrored(self) -> bool: ...
-
-    @property
-    def additive(self) -> bool: ...
-
-    @property
-    def radial_numbers(self) -> tuple[int, int] | None: ...
-
-    @property
-    def sums(self) -> frozenset[str]: ...
-
-    def form(self) -> Form: ...
-
-    def radial(self) -> Form: ...
-
-
-class Library(Protocol):
-    """The attributes of a backend (`mckl.draw.backends.Backend`) that samplers use."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def stream(self) -> Callable[[np.random.SeedSequence], Stream]: ...
 
 
 class Sampler(NamedTuple):
@@ -71,7 +38,7 @@ class Sampler(NamedTuple):
         """A short name, for places with little room."""
         return f"{self.points.short}-r" if self.radial else self.points.short
 
-    def offered(self, pair: Pair) -> bool:
+    def offered(self, pair: Drawable) -> bool:
         """Whether this sampler can draw the samples of the pair."""
         return (
             (pair.radial_numbers is not None or not self.radial)
@@ -79,7 +46,7 @@ class Sampler(NamedTuple):
             and (pair.additive or self.points.independent)
         )
 
-    def sums(self, pair: Pair) -> frozenset[str]:
+    def sums(self, pair: Drawable) -> frozenset[str]:
         """The names of the sums over factors that can be computed from samples drawn this way.
 
         A radial form has the factors only if it draws a number for each of them.
@@ -88,22 +55,23 @@ class Sampler(NamedTuple):
             return frozenset()
         return pair.sums
 
-    def form(self, pair: Pair) -> Form:
+    def form(self, pair: Drawable) -> Form:
         """The form in which this sampler draws a pair's samples, where the sampler is offered."""
         return pair.radial() if self.radial else pair.form()
 
-    def numbers(self, pair: Pair) -> int:
+    def numbers(self, pair: Drawable) -> int:
         """The number of random numbers of one sample, found without building the form."""
         return sum(pair.radial_numbers or ()) if self.radial else pair.dimension
 
-    def start(self, library: Library, form: Form, seed: int, replicate: int, *stage: str) -> Draw:
-        """The draws of one replicate.
+    def key(
+        self, backend: str, form: Form, seed: int, replicate: int, *stage: str
+    ) -> np.random.SeedSequence:
+        """The seed of one replicate's numbers.
 
-        The key of their stream is what is drawn, not the setting that uses it. So settings whose
-        samples take the same numbers share them (docs/theory.md, section 9).
+        It depends on what is drawn, not on the setting that uses it. So settings whose samples take
+        the same numbers share them (docs/theory.md, section 9).
         """
-        key = seed_sequence(seed, *stage, form.shape, self.name, library.name, replicate)
-        return self.points.start(library.stream(key), form, key)
+        return seed_sequence(seed, *stage, form.shape, self.name, backend, replicate)
 
 
 SAMPLERS: Mapping[str, Sampler] = {
@@ -116,4 +84,4 @@ SAMPLERS: Mapping[str, Sampler] = {
     )
 }
 
-__all__ = ["SAMPLERS", "Draw", "PointSet", "Sampler", "Stream"]
+__all__ = ["SAMPLERS", "PointSet", "Sampler"]

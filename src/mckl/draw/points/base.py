@@ -6,38 +6,16 @@ A unit of a point set is one sample, or for antithetic points a pair of samples.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 
-from mckl.draw.form import Form
-
-
-class Stream(Protocol):
-    """The random numbers that a backend draws for one replicate, in shape (rows, columns)."""
-
-    def normals(self, rows: int, columns: int) -> Any:
-        """Independent standard normals."""
-
-    def chisquares(self, rows: int, dof: Any) -> Any:
-        """Independent chi-squares, one column for each number of degrees of freedom in `dof`."""
-
-    def normal_quantiles(self, u: Any) -> Any:
-        """The standard normal quantiles of u."""
-
-    def chisquare_quantiles(self, u: Any, dof: Any) -> Any:
-        """The chi-square quantiles of u, one column for each number of degrees of freedom."""
-
-    def sample(self, law: Any, rows: int, columns: int) -> Any:
-        """Independent samples of a one-dimensional law (`mckl.families`)."""
-
-    def quantiles(self, law: Any, u: Any) -> Any:
-        """The quantiles of u under a one-dimensional law."""
-
+from mckl.draw.form import Form, Numbers
+from mckl.draw.streams import Stream
 
 # A function that draws the next `rows` samples as `Form.draw` does. The kernel may overwrite the
 # arrays, which are valid until the next draw.
-Draw = Callable[[int], Any]
+Draw = Callable[[int], Numbers]
 
 
 class PointSet(NamedTuple):

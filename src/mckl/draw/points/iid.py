@@ -7,7 +7,8 @@ from functools import partial
 import numpy as np
 
 from mckl.draw.form import Form
-from mckl.draw.points.base import Draw, PointSet, Stream
+from mckl.draw.points.base import Draw, PointSet
+from mckl.draw.streams import Stream
 
 
 def _start(stream: Stream, form: Form, seed: np.random.SeedSequence) -> Draw:

@@ -9,12 +9,12 @@ avoids 0, whose normal quantile is infinite.
 from __future__ import annotations
 
 import warnings
-from typing import Any
 
 import numpy as np
 
-from mckl.draw.form import Form
-from mckl.draw.points.base import Draw, PointSet, Stream
+from mckl.draw.form import Form, Numbers
+from mckl.draw.points.base import Draw, PointSet
+from mckl.draw.streams import Stream
 
 _BITS = 30
 _MOST_NUMBERS = 21201  # the number of dimensions in Joe & Kuo's table, which SciPy uses
@@ -26,7 +26,7 @@ def _start(stream: Stream, form: Form, seed: np.random.SeedSequence) -> Draw:
     scramble, jitter = (np.random.Generator(np.random.SFC64(s)) for s in seed.spawn(2))
     engine = qmc.Sobol(form.numbers, scramble=True, bits=_BITS, rng=scramble)
 
-    def draw(rows: int) -> Any:
+    def draw(rows: int) -> Numbers:
         with warnings.catch_warnings():  # SciPy warns if n is not a power of two
             warnings.simplefilter("ignore", UserWarning)
             u = engine.random(rows)

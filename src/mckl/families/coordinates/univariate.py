@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from mckl.arrays import Vector
 from mckl.draw.distribution import Distribution, Factor, Part
-from mckl.draw.form import Form, Seconds, Stratified
+from mckl.draw.form import Form, Numbers, Seconds, Stratified
+from mckl.draw.streams import Stream
 from mckl.exact import additive
 from mckl.exact.additive import Strata
 from mckl.exact.dyadic import Dyadic
@@ -430,15 +431,16 @@ class CoordinateForm(Form):
         ]
         self.shape = "+".join(f"{b.columns} {b.law.kind}" for b in self._blocks)
 
-    def draw(self, stream: Any, rows: int) -> Any:
+    def draw(self, stream: Stream, rows: int) -> Numbers:
         return [stream.sample(b.law, rows, b.columns) for b in self._blocks]
 
-    def at(self, stream: Any, u: Vector) -> Any:
+    def at(self, stream: Stream, u: Vector) -> Numbers:
         ends = np.cumsum([b.columns for b in self._blocks])[:-1]
         parts = np.split(u, ends, axis=1)
         return [stream.quantiles(b.law, v) for b, v in zip(self._blocks, parts, strict=True)]
 
-    def mirror(self, draw: Any) -> Any:
+    def mirror(self, draw: Numbers) -> Numbers | None:
+        assert not isinstance(draw, np.random.Generator)
         if all(b.law.symmetric for b in self._blocks):
             return None
         return [b.law.mirror(np.asarray(x, float)) for b, x in zip(self._blocks, draw, strict=True)]
@@ -505,7 +507,8 @@ class _Evaluator:
     def resize(self, replicates: int, units: int) -> None:
         self._out = np.empty((*self._shape, replicates, units))
 
-    def add(self, draw: Sequence[Vector], replicate: int, start: int, stop: int) -> None:
+    def add(self, draw: Numbers, replicate: int, start: int, stop: int) -> None:
+        assert not isinstance(draw, np.random.Generator)
         out = self._out[..., replicate, start:stop]
         out[:] = 0.0
         for x, block in zip(draw, self._blocks, strict=True):

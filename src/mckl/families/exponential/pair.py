@@ -28,7 +28,8 @@ import numpy as np
 
 from mckl.arrays import Vector
 from mckl.draw.distribution import Distribution, Factor, Part
-from mckl.draw.form import Form, Seconds
+from mckl.draw.form import Form, Numbers, Seconds
+from mckl.draw.streams import Stream
 from mckl.exact import joint
 from mckl.exact.integrands import sums_over
 from mckl.exact.law import Law, Tilt
@@ -348,7 +349,7 @@ class ExponentialForm(Form):
         self.coefficients = pair.q.coefficients(pair.p)
         self.constant = pair.law.kl - float(self.coefficients @ pair.q.mean)
 
-    def draw(self, stream: Any, rows: int) -> Any:
+    def draw(self, stream: Stream, rows: int) -> Numbers:
         return [stream.sample(self.law, rows, self.numbers)]
 
     def parts(self) -> Sequence[Sequence[Part]] | None:
@@ -378,7 +379,8 @@ class _Evaluator:
     def resize(self, replicates: int, units: int) -> None:
         self._out = np.empty((1 + len(self._sums), 1, len(self._forms), replicates, units))
 
-    def add(self, draw: Any, replicate: int, start: int, stop: int) -> None:
+    def add(self, draw: Numbers, replicate: int, start: int, stop: int) -> None:
+        assert not isinstance(draw, np.random.Generator)
         (x,) = draw
         ell = self._law.combine(x, self._coefficients) + self._constants
         out = self._out[:, 0, :, replicate, start:stop]

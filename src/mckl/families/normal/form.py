@@ -11,14 +11,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import cached_property, lru_cache
-from typing import Any
 
 import numpy as np
 import scipy
 
 from mckl.arrays import Vector
 from mckl.draw.distribution import Distribution, Part
-from mckl.draw.form import Form, Stratified
+from mckl.draw.form import Form, Numbers, Stratified
+from mckl.draw.streams import Stream
 from mckl.exact import additive
 from mckl.exact.additive import Strata
 from mckl.exact.moments import EPS
@@ -60,10 +60,10 @@ class QuadraticForm(Form):
         self.numbers = square.size + chi.size
         self.shape = "+".join([str(square.size), *(repr(float(k)) for k in dof)])
 
-    def draw(self, stream: Any, rows: int) -> Any:
+    def draw(self, stream: Stream, rows: int) -> Numbers:
         return stream.normals(rows, self.square.size), stream.chisquares(rows, self.dof)
 
-    def at(self, stream: Any, u: Vector) -> Any:
+    def at(self, stream: Stream, u: Vector) -> Numbers:
         normals = self.square.size
         return (
             stream.normal_quantiles(u[:, :normals]),
@@ -240,7 +240,8 @@ class _Evaluator:
             sums.resize((replicates, units))
         self._room = np.empty((len(self._constants), replicates, units))
 
-    def add(self, draw: Any, replicate: int, start: int, stop: int) -> None:
+    def add(self, draw: Numbers, replicate: int, start: int, stop: int) -> None:
+        assert not isinstance(draw, np.random.Generator)
         normals, chisquares = draw
         if self._factors is not None:
             self._factors.add(normals, replicate, start, stop)

@@ -10,14 +10,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mckl.arrays import Vector
 from mckl.draw.alias import alias_tables
-from mckl.draw.form import Form
+from mckl.draw.form import Form, Numbers
+from mckl.draw.streams import Stream
 from mckl.exact.moments import Function
 from mckl.families.policy.law import Transitions
 
@@ -39,7 +39,7 @@ class PolicyForm(Form):
         self.shape = f"{tokens} tokens{end} of policy {digest.hexdigest()}"
         self.block = max(min(_BLOCK, _BLOCK_TOKENS // tokens), _LEAST_BLOCK)
 
-    def draw(self, stream: Any, rows: int) -> Any:
+    def draw(self, stream: Stream, rows: int) -> np.random.Generator:
         """The generator of the stream: the evaluator draws from it, token by token."""
         return stream.generator(self.shape)
 
@@ -103,7 +103,8 @@ class Sequences:
     def resize(self, replicates: int, units: int) -> None:
         self._generators, self._units = [None] * replicates, units
 
-    def add(self, draw: Any, replicate: int, start: int, stop: int) -> None:
+    def add(self, draw: Numbers, replicate: int, start: int, stop: int) -> None:
+        assert isinstance(draw, np.random.Generator)
         self._generators[replicate] = draw
 
     def finish(self, out: Vector) -> None:
