@@ -47,7 +47,7 @@ from typing import Any
 import numpy as np
 
 from mckl.arrays import Vector
-from mckl.exact.ends import Tail
+from mckl.exact.ends import LINEAR, Tail
 from mckl.families.coordinates.independent import LOCATION, SCALE, independent_family
 from mckl.families.coordinates.univariate import Univariate
 
@@ -68,7 +68,7 @@ class Secant(Univariate):
 
     @property
     def tails(self) -> tuple[Tail, Tail]:
-        tail = Tail(linear=0.5 * np.pi / self.scale)
+        tail = Tail({LINEAR: 0.5 * np.pi / self.scale})
         return tail, tail
 
     def log_density(self, x: Vector) -> Vector:

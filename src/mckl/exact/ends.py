@@ -2,56 +2,97 @@
 
 This is the one place where finite or infinite is decided for laws with densities. Near an end an
 expectation of l^k e^{s l} is an integral of a product of powers of the two densities and of powers
-of the variable. Its exponent is decided term by term: the quadratic one, where it is 0 the linear
-one, and where that is 0 too the power, which must exceed 1.
+of the variable. The functions in its exponent are decided one after the other, the fastest first:
+the first whose coefficient is not 0 decides. Where all are 0, the power of the variable must exceed
+1.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 _BORDER = 1e-12  # a coefficient this small relative to its terms is 0
 
 
+class Growth(NamedTuple):
+    """The function e^(rate |x|) |x|^power; growths are ordered by how fast they grow."""
+
+    rate: float
+    power: float
+
+
+LINEAR, SQUARE = Growth(0.0, 1.0), Growth(0.0, 2.0)
+
+
 class Tail(NamedTuple):
-    """How a log density falls at an end: like -quadratic x^2 - linear |x| - power log |x|.
+    """How a log density falls at an end: like -sum of coefficient growth(x) - power log |x|.
 
     At a finite end x is the inverse of the distance from it, and `power` includes the change of
-    variable: a density like distance^(a - 1) has the power a + 1.
+    variable: a density like distance^(a - 1) has the power a + 1. What is left out must have a
+    limit at the end.
     """
 
-    quadratic: float = 0.0
-    linear: float = 0.0
+    coefficients: Mapping[Growth, float] = {}
     power: float = 0.0
 
     @property
     def is_power(self) -> bool:
         """Whether the density falls like a power alone."""
-        return self.quadratic == 0.0 and self.linear == 0.0
+        return not self.coefficients
+
+    @property
+    def fastest(self) -> Growth:
+        """The fastest growth, or that of a constant if the density falls like a power."""
+        return max(self.coefficients, default=Growth(0.0, 0.0))
 
 
-def degree(q: Tail, p: Tail) -> int:
-    """The power of x with which l = log q - log p grows; 0 for a logarithm or a constant."""
-    if q.quadratic != p.quadratic:
-        return 2
-    return 1 if q.linear != p.linear else 0
+def growth_of_ell(q: Tail, p: Tail) -> Growth:
+    """The growth of l = log q - log p, where that of a logarithm is that of a constant."""
+    differ = (g for g, (of_q, of_p) in _aligned(q, p) if of_q != of_p)
+    return next(differ, Growth(0.0, 0.0))
 
 
-def is_finite(q: Tail, ps: list[tuple[Tail, float]], order: int) -> bool:
+def degree(q: Tail, p: Tail) -> float:
+    """The power of x with which l grows: 0 for a logarithm, inf for e^x."""
+    rate, power = growth_of_ell(q, p)
+    return math.inf if rate > 0.0 else power
+
+
+def heaviest(tails: Sequence[Tail]) -> Tail:
+    """The tail that falls most slowly."""
+    least, *others = tails
+    for other in others:
+        differ = ((a, b) for _, (a, b) in _aligned(least, other) if a != b)
+        ours, theirs = next(differ, (least.power, other.power))
+        least = other if theirs < ours else least
+    return least
+
+
+def _aligned(*tails: Tail) -> list[tuple[Growth, tuple[float, ...]]]:
+    """Each growth with its coefficient in every tail, the fastest growth first."""
+    growths = sorted({g for tail in tails for g in tail.coefficients}, reverse=True)
+    return [(g, tuple(tail.coefficients.get(g, 0.0) for tail in tails)) for g in growths]
+
+
+def is_finite(q: Tail, ps: Sequence[tuple[Tail, float]], order: int) -> bool:
     """Whether the integral of q prod (q / p)^u |l|^order converges at an end.
 
     `ps` has the tails of p, at a point and where needed at its mirror image, and their u.
     """
     whole = 1.0 + sum(u for _, u in ps)
-    terms = [(whole if abs(whole) > _BORDER else 0.0, q), *((-u, p) for p, u in ps)]
-    for k in (0, 1):
-        net = math.fsum(u * tail[k] for u, tail in terms)
-        if abs(net) > _BORDER * sum(abs(u * tail[k]) for u, tail in terms):
+    rate, power = max(growth_of_ell(q, p) for p, _ in ps)
+    of_ell = Tail({LINEAR: -order * rate} if rate else {}, -order * power)
+    terms = [(whole if abs(whole) > _BORDER else 0.0, q), *((-u, p) for p, u in ps), (1.0, of_ell)]
+    times, tails = zip(*terms, strict=True)
+    for _, coefficients in _aligned(*tails):
+        parts = [u * c for u, c in zip(times, coefficients, strict=True)]
+        net = math.fsum(parts)
+        if abs(net) > _BORDER * math.fsum(map(abs, parts)):
             return net > 0.0
-    grows = order * max(degree(q, p) for p, _ in ps)
-    net = math.fsum(u * tail.power for u, tail in terms) - grows - 1.0
-    return net > _BORDER * (1.0 + grows + sum(abs(u * tail.power) for u, tail in terms))
+    parts = [-1.0, *(u * tail.power for u, tail in terms)]
+    return math.fsum(parts) > _BORDER * math.fsum(map(abs, parts))
 
 
 class End(NamedTuple):
@@ -67,25 +108,29 @@ class End(NamedTuple):
 
 def end(q: Tail, p: Tail) -> End:
     """How l = log q - log p grows at an end where q and p have these tails."""
-    q_leads, p_leads = _leading(q), _leading(p)
-    if p_leads > q_leads:  # the tail of p is the heavier one
+    if p.fastest < q.fastest:  # the tail of p is the heavier one
         return End(-1.0, 0.0)
-    if p_leads < q_leads:
-        grows = 2 if p_leads == 0 else 1
-        return End(math.inf, grows / (q.power - 1.0) if q_leads == 2 else 0.0)
-    if q_leads == 2:
+    if p.fastest > q.fastest:
+        return End(math.inf, _moment(q, p.fastest))
+    if q.is_power:
         return End((p.power - q.power) / (q.power - 1.0), 0.0)
-    return End(p[p_leads] / q[q_leads] - 1.0, 0.0)
+    return End(p.coefficients[p.fastest] / q.coefficients[q.fastest] - 1.0, 0.0)
 
 
-def _leading(tail: Tail) -> int:
-    return 0 if tail.quadratic > 0 else 1 if tail.linear > 0 else 2
+def _moment(q: Tail, l: Growth) -> float:  # noqa: E741 - the log density ratio
+    """`End.moment` where l grows like this, faster than w."""
+    if q.is_power:  # w = (power - 1) log |x|
+        return math.inf if l.rate > 0.0 else l.power / (q.power - 1.0)
+    if q.fastest.rate > 0.0 or l.rate == 0.0 or q.fastest.power > 1.0:
+        return 0.0  # l grows more slowly than any exponential of w
+    return l.rate / q.coefficients[q.fastest] if q.fastest.power == 1.0 else math.inf
 
 
 def is_finite_of_pairs(here: End, there: End, u: float, v: float, order: int) -> bool:
     """As `is_finite`, with (q / p)^v at a mirror image that has as much probability beyond it."""
     falls = 1.0 - _times(u, here.growth) - _times(v, there.growth)
-    return falls > order * max(here.moment, there.moment) + _BORDER
+    moment = order * max(here.moment, there.moment) if order else 0.0
+    return falls > moment + _BORDER
 
 
 def _times(tilt: float, growth: float) -> float:

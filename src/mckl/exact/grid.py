@@ -119,11 +119,12 @@ class Grid:
         ell = factor.log_ratio(x) + line
         good = np.isfinite(log_q + log_dx) & np.isfinite(ell)
         # Sums of log q and log p that are so large and nearly cancel are only rounding.
-        good &= (log_q > -_LOST) | (log_q - ell > -_LOST)
+        lost = good & (log_q <= -_LOST)
+        good[lost] = factor.log_p(x[lost]) > -_LOST
         x, log_dx, log_q = x[good], log_dx[good], log_q[good]
         self._factor, self._x, self._line = factor, x, line[good]
         self.level, self.beyond, self.ell = level[good], beyond[good], ell[good]
-        self.growth = degrees[good] * self.beyond
+        self.growth = np.where(self.beyond == 0.0, 0.0, degrees[good] * self.beyond)
         self.ell_error = np.nan_to_num(factor.log_ratio_error(x), nan=0.0, posinf=0.0)
         # A node is rounded, which moves the log density by its slope times this.
         slope = np.gradient(log_q) / _apart(x)
@@ -271,7 +272,8 @@ def _reach(factor: Factor, end: int) -> float:
     for u, order in itertools.product((-4.0, -3.0, -2.0, -1.0, 0.0), range(5)):
         straight = q.is_power and (p.is_power or u == 0.0)
         if straight and ends.is_finite(q, [(p, u)], order):
-            net = (1.0 + u) * q.power - u * p.power - order * ends.degree(q, p) - 1.0
+            grows = order * ends.degree(q, p) if order else 0.0
+            net = (1.0 + u) * q.power - u * p.power - grows - 1.0
             slowest = min(slowest, net)
     return max(REACH, _DROPS / max(slowest, 1e-12))
 

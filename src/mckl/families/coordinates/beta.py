@@ -13,7 +13,7 @@ import scipy
 from mckl.arrays import Vector
 from mckl.draw.distribution import Distribution
 from mckl.draw.form import Seconds
-from mckl.exact.ends import Tail
+from mckl.exact.ends import LINEAR, Tail
 from mckl.exact.gamma_function import stirling_rest, stirling_rise
 from mckl.exact.integrands import log_quotient, x_minus_log1p
 from mckl.exact.moments import EPS, Bounded
@@ -53,7 +53,7 @@ class Beta(Univariate):
 
     @property
     def tails(self) -> tuple[Tail, Tail]:
-        return Tail(linear=self.a), Tail(linear=self.b)
+        return Tail({LINEAR: self.a}), Tail({LINEAR: self.b})
 
     @property
     def breakpoints(self) -> tuple[float, ...]:

@@ -13,7 +13,7 @@ import scipy
 from mckl.arrays import Vector
 from mckl.draw.distribution import Distribution
 from mckl.draw.form import Seconds
-from mckl.exact.ends import Tail
+from mckl.exact.ends import LINEAR, Tail
 from mckl.exact.gamma_function import (
     gamma_ratio_at_mean,
     log_gamma_rest,
@@ -60,7 +60,8 @@ class Gamma(Univariate):
 
     @property
     def tails(self) -> tuple[Tail, Tail]:
-        return Tail(power=self.shape + 1.0), Tail(linear=1.0 / self.scale, power=1.0 - self.shape)
+        upper = Tail({LINEAR: 1.0 / self.scale}, 1.0 - self.shape)
+        return Tail(power=self.shape + 1.0), upper
 
     @property
     def breakpoints(self) -> tuple[float, ...]:

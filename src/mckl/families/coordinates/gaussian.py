@@ -12,7 +12,7 @@ import scipy
 from mckl.arrays import Vector
 from mckl.draw.distribution import Distribution
 from mckl.draw.form import Seconds
-from mckl.exact.ends import Tail
+from mckl.exact.ends import LINEAR, SQUARE, Tail
 from mckl.families.coordinates.independent import Parameter, independent_family
 from mckl.families.coordinates.univariate import Terms, Univariate, smaller
 
@@ -41,7 +41,7 @@ class Gaussian(Univariate):
     @property
     def tails(self) -> tuple[Tail, Tail]:
         steep, slope = 0.5 / self.scale**2, self.location / self.scale**2
-        return Tail(quadratic=steep, linear=slope), Tail(quadratic=steep, linear=-slope)
+        return Tail({SQUARE: steep, LINEAR: slope}), Tail({SQUARE: steep, LINEAR: -slope})
 
     def terms(self, x: Vector) -> Terms:
         y = (x - self.location) / self.scale

@@ -11,7 +11,7 @@ import numpy as np
 from mckl.arrays import Vector
 from mckl.draw.distribution import Distribution
 from mckl.draw.form import Seconds
-from mckl.exact.ends import Tail
+from mckl.exact.ends import LINEAR, Tail
 from mckl.families.coordinates.independent import LOCATION, SCALE, independent_family
 from mckl.families.coordinates.univariate import Terms, Univariate
 
@@ -39,7 +39,7 @@ class Laplace(Univariate):
 
     @property
     def tails(self) -> tuple[Tail, Tail]:
-        tail = Tail(linear=1.0 / self.scale)
+        tail = Tail({LINEAR: 1.0 / self.scale})
         return tail, tail
 
     def terms(self, x: Vector) -> Terms:

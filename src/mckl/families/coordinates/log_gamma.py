@@ -13,7 +13,7 @@ import scipy
 from mckl.arrays import Vector
 from mckl.draw.distribution import Distribution
 from mckl.draw.form import Seconds
-from mckl.exact.ends import Tail
+from mckl.exact.ends import LINEAR, Growth, Tail
 from mckl.exact.gamma_function import gamma_ratio_at_mean, stirling_rest, stirling_rise
 from mckl.exact.moments import EPS
 from mckl.exact.phi import phi
@@ -52,8 +52,8 @@ class LogGamma(Univariate):
 
     @property
     def tails(self) -> tuple[Tail, Tail]:
-        # At the upper end e^y rules, in q as in p, so that only the ratio of the rates counts.
-        return Tail(linear=self.shape), Tail(quadratic=self.rate, linear=-self.shape)
+        upper = Tail({Growth(1.0, 0.0): self.rate, LINEAR: -self.shape})
+        return Tail({LINEAR: self.shape}), upper
 
     @property
     def breakpoints(self) -> tuple[float, ...]:

@@ -12,7 +12,7 @@ import scipy
 from mckl.arrays import Vector
 from mckl.draw.distribution import Distribution
 from mckl.draw.form import Seconds
-from mckl.exact.ends import Tail
+from mckl.exact.ends import LINEAR, Tail
 from mckl.families.coordinates.independent import LOCATION, SCALE, independent_family
 from mckl.families.coordinates.univariate import Terms, Univariate, log_of_products
 
@@ -40,7 +40,7 @@ class Logistic(Univariate):
 
     @property
     def tails(self) -> tuple[Tail, Tail]:
-        tail = Tail(linear=1.0 / self.scale)
+        tail = Tail({LINEAR: 1.0 / self.scale})
         return tail, tail
 
     def terms(self, x: Vector) -> Terms:

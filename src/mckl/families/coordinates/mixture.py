@@ -13,7 +13,7 @@ import numpy as np
 
 from mckl.arrays import Vector
 from mckl.draw.form import Seconds
-from mckl.exact.ends import Tail
+from mckl.exact.ends import Tail, heaviest
 from mckl.exact.moments import EPS
 from mckl.families.base import Family
 from mckl.families.coordinates.independent import INDEPENDENT, Independent
@@ -66,7 +66,7 @@ class Mixture(Univariate):
     @property
     def tails(self) -> tuple[Tail, Tail]:
         low, high = zip(*(c.tails for c in self.components), strict=True)
-        return min(low), min(high)  # the heaviest tail: its leading coefficient is the least
+        return heaviest(low), heaviest(high)
 
     @property
     def centre(self) -> float:

@@ -1,0 +1,247 @@
+"""What laws say of their tails, against their log densities, and laws with unusual tails."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import mpmath
+import numpy as np
+import pytest
+
+from mckl.arrays import Vector
+from mckl.estimation.values import ESTIMATORS
+from mckl.exact.ends import LINEAR, SQUARE, End, Growth, Tail, degree, end, heaviest, is_finite
+from mckl.families.coordinates.independent import INDEPENDENT
+from mckl.families.coordinates.univariate import Between, Coordinates, Univariate
+from mckl.families.registry import case_pair, sweep_pair
+
+
+class Drawn(Univariate):
+    """A law that is drawn by its quantile function."""
+
+    symmetric = False
+
+    def draw(self, generator: np.random.Generator, shape: tuple[int, int]) -> Vector:
+        return self.quantile(np.maximum(generator.random(shape), 2.0**-60))
+
+
+@dataclass(frozen=True)
+class Gumbel(Drawn):
+    """The law of the largest of many: exp(-y - e^-y) / scale with y = (x - location) / scale."""
+
+    location: Any = 0.0
+    scale: Any = 1.0
+
+    @property
+    def kind(self) -> str:
+        return "gumbel"
+
+    def at(self, location: Any, scale: Any) -> Gumbel:
+        return Gumbel(location, scale)
+
+    @property
+    def tails(self) -> tuple[Tail, Tail]:
+        fast = Growth(1.0 / self.scale, 0.0)
+        size = math.exp(self.location / self.scale)
+        return Tail({fast: size, LINEAR: -1.0 / self.scale}), Tail({LINEAR: 1.0 / self.scale})
+
+    def log_density(self, x: Vector) -> Vector:
+        y = (x - self.location) / self.scale
+        with np.errstate(over="ignore"):
+            return np.asarray(-y - np.exp(-y) - np.log(self.scale))
+
+    def log_density_error(self, x: Vector) -> Vector:
+        y = (x - self.location) / self.scale
+        with np.errstate(over="ignore"):
+            return np.asarray(1e-15 * (np.abs(y) + np.exp(-y) * (1.0 + np.abs(y)) + 1.0))
+
+    def log_ratio_error(self, p: Univariate, x: Vector) -> Vector:
+        return self.log_density_error(x) + p.log_density_error(x)
+
+    def probability(self, x: Vector, upper: bool = False) -> Vector:
+        with np.errstate(over="ignore"):
+            below = -np.exp(-(x - self.location) / self.scale)
+        return np.asarray(-np.expm1(below) if upper else np.exp(below))
+
+    def quantile(self, u: Vector, upper: bool = False) -> Vector:
+        logs = np.log1p(-u) if upper else np.log(u)
+        return np.asarray(self.location - self.scale * np.log(-logs))
+
+
+@dataclass(frozen=True)
+class Weibull(Drawn):
+    """The density k x^(k - 1) e^(-(x / scale)^k) / scale^k of a positive x."""
+
+    shape: float
+    scale: Any = 1.0
+    support = (0.0, math.inf)
+    domain = "(0, inf)"
+
+    @property
+    def kind(self) -> str:
+        return f"weibull({self.shape})"
+
+    def at(self, location: Any, scale: Any) -> Weibull:
+        return Weibull(self.shape, scale)
+
+    @property
+    def tails(self) -> tuple[Tail, Tail]:
+        fast = Growth(0.0, self.shape)
+        upper = Tail({fast: self.scale**-self.shape}, 1.0 - self.shape)
+        return Tail(power=self.shape + 1.0), upper
+
+    @property
+    def breakpoints(self) -> tuple[float, ...]:
+        return (float(self.scale),)
+
+    def terms(self, x: Vector) -> tuple[Vector, ...]:
+        log = np.log(x / self.scale)
+        return (
+            (self.shape - 1.0) * log, -np.exp(self.shape * log),
+            np.log(self.shape / self.scale) + 0.0 * x,
+        )  # fmt: skip
+
+    def probability(self, x: Vector, upper: bool = False) -> Vector:
+        power = (x / self.scale) ** self.shape
+        return np.asarray(np.exp(-power) if upper else -np.expm1(-power))
+
+    def quantile(self, u: Vector, upper: bool = False) -> Vector:
+        power = -np.log(u) if upper else -np.log1p(-u)
+        return np.asarray(self.scale * power ** (1.0 / self.shape))
+
+
+def one(case: dict[str, Any]) -> Between:
+    """The only factor of a case's pair."""
+    (factor,) = case_pair(case).factors
+    return factor
+
+
+NORMALS = [{"family": "normal", "mean": m, "sd": s} for m, s in ((-3, 1), (2, 0.5))]
+MIXED = {"family": "mixture", "weights": [0.3, 0.7], "components": NORMALS}
+HEAVY = {"family": "student-t", "df": 4}
+# Families without shapes or with a sweep give their own examples.
+OTHERS = {
+    "beta": [{"family": "beta", "a": 0.3, "b": 4}],
+    "mixture": [MIXED, {**MIXED, "components": [NORMALS[0], HEAVY]}],
+    "normal": [NORMALS[0]],
+    "gamma": [{"family": "gamma", "shape": 1e-3, "rate": 3.0}],
+}
+
+
+def examples() -> dict[str, Univariate]:
+    laws: dict[str, Univariate] = {
+        "gumbel": Gumbel(1.5, 2.0), "weibull(0.7)": Weibull(0.7, 3.0),
+        "weibull(2.5)": Weibull(2.5, 0.5),
+    }  # fmt: skip
+    for name, family in INDEPENDENT.items():
+        if family.sweep is not None and name != "normal":
+            text = name + ("(2.5)" if family.shapes else "")
+            (factor,) = sweep_pair(text, 1, 1.25, 0.25).factors
+            laws |= {f"{text} as {side}": getattr(factor, side) for side in ("q", "p")}
+        for i, side in enumerate(OTHERS.get(name, ())):
+            laws[f"{name} {i}"] = one({"q": side, "p": HEAVY if name == "normal" else side}).q
+        assert any(known.startswith(name) for known in laws), f"{name} needs an example in OTHERS"
+    return laws
+
+
+LAWS = examples()
+
+
+@pytest.mark.parametrize("upper", [False, True])
+@pytest.mark.parametrize("name", LAWS)
+def test_a_tail_is_that_of_the_log_density(name: str, upper: bool) -> None:
+    """Between probabilities of 1e-50 to 1e-200 both fall alike, to a thousandth of a nat."""
+    law = LAWS[name]
+    tail = law.tails[int(upper)]
+    x = law.quantile(10.0 ** -np.arange(50.0, 201.0, 25.0), upper)
+    found = law.log_density(x)
+    y = np.abs(x)
+    if math.isfinite(law.support[int(upper)]):
+        y = 1.0 / np.abs(x - law.support[int(upper)])
+        found = found - 2.0 * np.log(y)
+    falls = -tail.power * np.log(y)
+    for (rate, power), coefficient in tail.coefficients.items():
+        falls = falls - coefficient * np.exp(rate * y) * y**power
+    assert np.isfinite(found).all()
+    assert np.ptp(found) > 100.0
+    assert found - found[0] == pytest.approx(falls - falls[0], abs=1e-3)
+
+
+def test_growths_are_compared_the_fastest_first() -> None:
+    power, line, square = Tail(power=3.0), Tail({LINEAR: 2.0}), Tail({SQUARE: 1.0, LINEAR: -9.0})
+    doubly = Tail({Growth(0.5, 0.0): 1.0, LINEAR: -0.5})
+    root = Tail({Growth(0.0, 0.5): 4.0})
+    assert heaviest([square, doubly, line, root]) == root
+    assert heaviest([root, power, line]) == power
+    assert [degree(line, p) for p in (line, Tail({LINEAR: 3.0}), power, square, doubly)] == [
+        0.0, 1.0, 1.0, 2.0, math.inf
+    ]  # fmt: skip
+    assert end(line, root) == End(-1.0, 0.0)
+    assert end(power, square) == End(math.inf, 1.0)
+    assert end(power, doubly) == End(math.inf, math.inf)
+    assert end(line, doubly) == End(math.inf, 0.25)
+    assert end(doubly, Tail({Growth(0.5, 0.0): 3.0})) == End(2.0, 0.0)
+    assert is_finite(line, [(doubly, 0.0)], 0)
+    assert is_finite(line, [(doubly, 0.0)], 3)
+    assert not is_finite(line, [(doubly, 0.0)], 4)  # l grows like e^(x / 2)
+    assert is_finite(doubly, [(line, 0.0)], 4)
+    assert not is_finite(doubly, [(line, -2.0)], 0)  # E r^2
+
+
+def gumbel(location: float, scale: float) -> Callable[[Any], Any]:
+    def log_density(x: Any) -> Any:
+        y = (x - location) / mpmath.mpf(scale)
+        return -y - mpmath.exp(-y) - mpmath.log(scale)
+
+    return log_density
+
+
+def weibull(shape: float, scale: float) -> Callable[[Any], Any]:
+    def log_density(x: Any) -> Any:
+        y, k = x / mpmath.mpf(scale), mpmath.mpf(shape)
+        return mpmath.log(k / scale) + (k - 1) * mpmath.log(y) - y**k
+
+    return log_density
+
+
+PAIRS = {
+    "gumbels": (Gumbel(0.0, 1.0), Gumbel(0.5, 1.0), gumbel(0.0, 1.0), gumbel(0.5, 1.0)),
+    "narrower p": (Gumbel(0.0, 1.0), Gumbel(0.3, 0.75), gumbel(0.0, 1.0), gumbel(0.3, 0.75)),
+    "wider p": (Gumbel(0.0, 1.0), Gumbel(0.0, 1.5), gumbel(0.0, 1.0), gumbel(0.0, 1.5)),
+    "weibulls": (Weibull(1.5), Weibull(1.2, 1.1), weibull(1.5, 1.0), weibull(1.2, 1.1)),
+    "one shape": (Weibull(0.7), Weibull(0.7, 0.8), weibull(0.7, 1.0), weibull(0.7, 0.8)),
+}
+# Whether E r^2 is finite: p must not fall more slowly than the square root of q.
+FINITE = {"gumbels": True, "narrower p": True, "wider p": False, "weibulls": False,
+          "one shape": True}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_laws_with_such_tails_have_an_exact_theory(name: str) -> None:
+    q, p, log_q, log_p = PAIRS[name]
+    law = Coordinates([Between(q, p)], [1]).law
+    # Beyond these points there is less than 1e-20 of every integral.
+    edges = [0, 0.01, 0.1, 0.5, 1, 2, 5, 10, 30, 100, 600]
+    if q.support[0] < 0.0:
+        edges = [-6, -4, -3, -2, -1, 0, 1, 2, 5, 10, 20, 40, 80]
+
+    def mean(f: Callable[[Any], Any]) -> float:
+        with mpmath.workdps(25):
+            return float(mpmath.quad(
+                lambda x: mpmath.exp(log_q(x)) * f(log_q(x) - log_p(x)), edges
+            ))  # fmt: skip
+
+    kl = mean(lambda l: l)  # noqa: E741
+    assert law.kl == pytest.approx(kl, rel=1e-10)
+    assert law.kl_error <= 1e-9 * kl
+    assert law.variance == pytest.approx(mean(lambda l: (l - kl) ** 2), rel=1e-9)  # noqa: E741
+    theory = ESTIMATORS["k3"].theory(law, False)
+    if not FINITE[name]:
+        assert theory.variance == math.inf
+        return
+    k3 = mean(lambda l: (mpmath.expm1(-l) + l - kl) ** 2)  # noqa: E741
+    assert theory.variance == pytest.approx(k3, rel=1e-8)
+    assert theory.relative_error <= 1e-6
