@@ -15,7 +15,7 @@ from hypothesis.extra.numpy import arrays
 from mckl.estimation.running import RunningMoments
 from mckl.estimation.values import ESTIMATORS
 from mckl.estimation.values.base import DIVERGENT, POWERS
-from mckl.estimation.values.integrands import Integrands
+from mckl.estimation.values.integrands import RATIO_IN, Integrands, of_only_factor
 from mckl.exact.integrands import SUMS
 from mckl.families.normal.pair import grid_pair, kl_divergence, pair
 from mckl.families.registry import case_pair
@@ -27,6 +27,37 @@ PAIRS = [grid_pair(*cell) for cell in GRID] + [UNEQUAL]
 
 def theory(name, p, paired=False):
     return ESTIMATORS[name].theory(p.law, paired)
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS.values(), ids=lambda e: e.name)
+def test_an_entry_names_what_there_is(estimator):
+    shared, own = {"ell", *SUMS}, {*estimator.integrands}
+    averaged = {name for product in estimator.products for name in product}
+    assert averaged <= shared | own | {f"factor_{name}" for name in estimator.sums}
+    assert not own & shared
+    for other in ESTIMATORS.values():  # all estimators of a study share one set of integrands
+        assert other is estimator or not own & {*other.integrands}
+    assert {*estimator.ratio_in} <= own
+    assert estimator.uses_ratio == any(
+        RATIO_IN.get(x) or estimator.ratio_in.get(x) for x in averaged
+    )
+    assert estimator.additive in {None, "ell", *estimator.sums}
+    for other in (estimator.whole, estimator.unbiased_twin):
+        assert other is None or ESTIMATORS[other.name] is other
+    assert estimator.whole is None or (estimator.sums and not estimator.whole.sums)
+    twin = estimator.unbiased_twin
+    assert twin is None or (twin.consistent and not estimator.consistent)
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS.values(), ids=lambda e: e.name)
+def test_the_weight_of_r_is_that_of_the_integrand(estimator):
+    if len(estimator.products) > 1 or not {*estimator.sums} <= {*SUMS}:
+        return  # the coefficient is fitted, or the sum is not a function of l alone
+    (integrand, _), far = estimator.products[0], -30.0
+    (value,) = getattr(Integrands(np.array([far]), estimator.integrands), integrand)
+    assert value / math.exp(-far) == pytest.approx(
+        estimator.ratio_weight({integrand: 1.0}), abs=1e-9
+    )
 
 
 def chi_square(p):
@@ -147,7 +178,7 @@ def estimate(name, ell):
     estimator = ESTIMATORS[name]
     # One factor: the sums over factors are those of the whole.
     sums = {name: SUMS[name](ell) for name in estimator.sums}
-    of = partial(Integrands, sums=sums)
+    of = partial(Integrands, more=estimator.integrands, sums=sums)
     moments = RunningMoments(estimator.products, of, ell.shape[1])
     moments.update(ell)
     value, variance = estimator.estimate(moments)
@@ -188,14 +219,19 @@ def test_cv_bias_to_first_order():
     assert abs(bias.mean() - expected) < 4 * error + 4 * abs(expected) / units
 
 
-@pytest.mark.parametrize("name", [e for e in ESTIMATORS if e != "rb"])
+@pytest.mark.parametrize("name", [n for n, e in ESTIMATORS.items() if {*e.sums} <= {*SUMS}])
 @pytest.mark.parametrize("units", [1, 2, 3])
 def test_estimates_of_very_few_samples(name, units):
     ell = np.array([0.3, -0.2, 0.9])[None, None, :units]
     value, std_error = (x[0] for x in estimate(name, ell))
     x = ell[0, 0]
     r = np.expm1(-x)
-    terms = {"k1": x, "k2": x * x / 2, "k3": r + x}.get(name.removesuffix("-factor"))
+    estimator = ESTIMATORS[name]
+    terms = None
+    if len(estimator.products) == 1:
+        integrand = of_only_factor(estimator.products[0][0])
+        own = {key: function(Integrands(x)) for key, function in estimator.integrands.items()}
+        terms = ({"ell": x, "half_square": x * x / 2, "ratio": r, "k3": r + x} | own)[integrand]
     if terms is not None:
         expected, freedom = terms.mean(), units - 1
     elif units == 1:

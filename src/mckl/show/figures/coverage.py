@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from string import ascii_lowercase
 from typing import Any
 
 import matplotlib.figure
@@ -140,7 +141,7 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
         if i >= len(names):
             ax.set_visible(False)
             continue
-        _panel(ax, cells[cells["estimator"] == names[i]], names[i], share, "abcdefghijkl"[i])
+        _panel(ax, cells[cells["estimator"] == names[i]], names[i], share, ascii_lowercase[i])
         if i % across == 0:
             ax.set_ylabel("coverage (%)")
         if i + across >= len(names):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import cycle
 from typing import TYPE_CHECKING
 
@@ -10,14 +10,14 @@ if TYPE_CHECKING:  # the explorer uses these colours, but not Matplotlib
     from matplotlib.axes import Axes
 
 from mckl.draw.points import SAMPLERS
-from mckl.estimation.values import ESTIMATORS
+from mckl.estimation.values import ESTIMATORS, Estimator
 
 # Okabe & Ito's palette for the colour blind; brown replaces their yellow, too light for lines.
 _BLUE, _SKY, _GREEN, _ORANGE = "#0072B2", "#56B4E9", "#009E73", "#E69F00"
 _VERMILION, _PURPLE, _GREY, _BROWN = "#D55E00", "#CC79A7", "#999999", "#5D3A1A"
 
 
-def _in_turn(registry: Mapping[str, object], looks: Sequence[str]) -> dict[str, str]:
+def _in_turn(registry: Iterable[str], looks: Sequence[str]) -> dict[str, str]:
     """A look for every name, in the order of registration, so that new names change no others."""
     return dict(zip(registry, cycle(looks), strict=False))
 
@@ -32,13 +32,21 @@ def _darker(colour: str) -> str:
     return "#" + "".join(f"{int(colour[i : i + 2], 16) * 3 // 5:02X}" for i in (1, 3, 5))
 
 
+def of_whole(estimator: Estimator) -> str:
+    """The name of the same estimator for the whole l; "" if the registry has none."""
+    name = estimator.whole.name if estimator.whole is not None else ""
+    return name if name in ESTIMATORS else ""
+
+
 def _colours(colours: Sequence[str]) -> dict[str, str]:
     """A colour for every estimator; one by factor has the hue of the same one for the whole l."""
-    whole = {name: e for name, e in ESTIMATORS.items() if not name.endswith("-factor")}
-    looks = _in_turn(whole, colours)
-    return {
-        name: looks.get(name) or _darker(looks[name.removesuffix("-factor")]) for name in ESTIMATORS
-    }
+    looks = _in_turn([name for name, e in ESTIMATORS.items() if not of_whole(e)], colours)
+
+    def colour(name: str) -> str:
+        whole = of_whole(ESTIMATORS[name])
+        return _darker(colour(whole)) if whole else looks[name]
+
+    return {name: colour(name) for name in ESTIMATORS}
 
 
 # Every estimator and sampler has one colour in all figures. In greyscale, markers differ.
