@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from mckl.estimation.gradients import METHODS
 from mckl.show.figures import Frames, parts, theme
 from mckl.show.figures.losses import relative, shown
 from mckl.text import rounded
@@ -28,9 +29,10 @@ def _panel(ax: Axes, gradients: pd.DataFrame, setting: str) -> list[str]:
     rows = gradients[gradients["setting"] == setting]
     lines: dict[str, list[str]] = {}
     curves: dict[str, pd.DataFrame] = {}
+    sequences = any("to-go" in METHODS[method].form.needs for method in {*rows["method"]})
     for method in theme.METHOD_COLOURS:
-        if method == "k2-loss-factor" and "score-to-go" not in {*rows["method"]}:
-            continue  # for independent factors it is nearly the score
+        if METHODS[method].drawn == "sequences" and not sequences:
+            continue
         of = rows[rows["method"] == method].sort_values("samples")
         if of.empty or not (of["relative_rmse"] > 1e-9).all():
             continue

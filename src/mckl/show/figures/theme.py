@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import cycle
+from itertools import cycle, product
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # the explorer uses these colours, but not Matplotlib
     from matplotlib.axes import Axes
 
 from mckl.draw.points import SAMPLERS
+from mckl.estimation.gradients import METHODS
 from mckl.estimation.values import ESTIMATORS, Estimator
 
 # Okabe & Ito's palette for the colour blind; brown replaces their yellow, too light for lines.
@@ -62,8 +63,7 @@ SAMPLER_MARKERS: Mapping[str, str] = _radial_last(_in_turn(SAMPLERS, "oDsP^v*"))
 SAMPLER_HATCHES: Mapping[str, str] = _radial_last(
     _in_turn(SAMPLERS, ("", "----", "//////", "xxxx", "......", "oooo", "++++"))
 )
-# The gradient methods whose errors figures show. If two have the same colour, their markers differ,
-# and no family has both.
+# If two gradient methods have the same colour, their markers differ, and no family has both.
 _METHOD_LOOKS = {
     "score": (_BLUE, "o"), "score-loo": (_SKY, "P"), "pathwise": (_GREEN, "D"),
     "stl": (_PURPLE, "v"),
@@ -71,6 +71,12 @@ _METHOD_LOOKS = {
     "k1-loss": (_GREY, "s"), "k3-loss": (_ORANGE, "s"), "k3-reward": (_VERMILION, "^"),
     "k3-loss-clamped": (_BROWN, "h"), "k2-loss-factor": ("#8A7600", ">"),
 }  # fmt: skip
+# Methods that have no look yet take one in turn.
+_METHOD_LOOKS |= zip(
+    [name for name, m in METHODS.items() if m.drawn != "never" and name not in _METHOD_LOOKS],
+    cycle(product((_BLUE, _VERMILION, _GREEN, _GREY), "dpH")),
+    strict=False,
+)
 METHOD_COLOURS: Mapping[str, str] = {name: look[0] for name, look in _METHOD_LOOKS.items()}
 METHOD_MARKERS: Mapping[str, str] = {name: look[1] for name, look in _METHOD_LOOKS.items()}
 Q_COLOUR, P_COLOUR, TRUTH, MUTED = "#0072B2", "#D55E00", "#222222", "#777777"
