@@ -100,13 +100,13 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
 def _numbers(gradients: pd.DataFrame, setting: str, drawn: Sequence[str]) -> dict[str, Any]:
     """The caption's numbers of a setting: samples for 10 %, and the bias of k3 as a loss.
 
-    The method named as best is one of those drawn, and unbiased.
+    The method named as best is one of those drawn, and unbiased. What was not measured is "".
     """
     rows = gradients[gradients["setting"] == setting].drop_duplicates("method").set_index("method")
     needs = rows["samples_needed"].dropna()
     fair = needs[needs.index.isin(drawn) & (rows["exact_relative_bias"][needs.index] < 1e-9)]
     best = str(fair.idxmin()) if len(fair) else ""
-    out: dict[str, Any] = {"best": best}
+    out: dict[str, Any] = {"best": best, "best_needs": "", "score_needs": "", "k3_level": ""}
     if best:
         out["best_needs"] = rounded(float(needs[best]))
     if "score" in needs.index:
