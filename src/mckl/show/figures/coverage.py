@@ -11,7 +11,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import NullFormatter, PercentFormatter
 from scipy.special import bdtr
 
 from mckl.estimation.values import ESTIMATORS
@@ -65,6 +65,7 @@ def _panel(
     ax: Axes, cells: pd.DataFrame, estimator: str, band: tuple[float, float], letter: str
 ) -> None:
     ax.set_xscale("log")
+    ax.xaxis.set_minor_formatter(NullFormatter())  # over one decade they would overlap
     colour = theme.ESTIMATOR_COLOURS.get(estimator, theme.TRUTH)
     harmed, worse, better = _groups(estimator, cells)
     lowest = float(cells["ci_coverage"].min())

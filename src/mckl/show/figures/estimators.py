@@ -148,6 +148,12 @@ def _numbers(
         "by_factor": parts.ordered(
             cells.loc[cells["estimator"].isin(BY_FACTOR), "estimator"], theme.ESTIMATOR_COLOURS
         ),
+        "leading": parts.ordered(
+            cells.loc[
+                (cells["theory"] == "asymptotic") & cells["setting"].isin(chosen), "estimator"
+            ],
+            theme.ESTIMATOR_COLOURS,
+        ),
         "one_dimension": bool(
             (settings.loc[settings["setting"].isin(chosen), "dimension"] == 1).any()
         ),
