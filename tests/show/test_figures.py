@@ -29,7 +29,7 @@ from mckl.exact.moments import Function
 from mckl.families.registry import sweep_pair
 from mckl.show.captions import render, template
 from mckl.show.figures import FIGURES, draw
-from mckl.show.figures.theme import ESTIMATOR_COLOURS, METHOD_COLOURS, SAMPLER_COLOURS
+from mckl.show.figures.theme import ESTIMATOR_COLOURS, SAMPLER_COLOURS
 from mckl.study.settings import case_setting
 from mckl.study.verified import smallest_errors
 from mckl.text import two_digits
@@ -954,7 +954,7 @@ def gradient_error(axes: Axis, caption: str) -> list[str]:
         errors = of_setting.groupby("method", observed=True)["relative_rmse"].min()
         needs = {}
         for method in METHODS.values():
-            shown = method.name in METHOD_COLOURS and errors.get(method.name, 0.0) > 1e-9
+            shown = method.drawn != "never" and errors.get(method.name, 0.0) > 1e-9
             if shown and mean_of(method.name, scores, 2)[1] < 1e-9:
                 law = law_of(method, scores, 2)
                 n, _ = needed(law, scores, 0.1, method.least_samples)

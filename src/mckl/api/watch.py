@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,7 @@ from mckl.estimation.given.units import Units, units
 from mckl.estimation.running import RunningMoments
 from mckl.estimation.values import ESTIMATORS
 from mckl.estimation.values.integrands import Integrands
+from mckl.exact.integrands import SUMS
 
 # The error probability of the confidence sequence by which the mean of r is compared with 1.
 _RATIO_LEVEL = 1e-4
@@ -114,18 +114,22 @@ class Watch:
         start: int = 100,
         tightest: int | None = None,
     ) -> None:
-        known = [n for n, e in ESTIMATORS.items() if e.parameters == 1 and e.consistent]
+        known = [
+            name for name, e in ESTIMATORS.items()
+            if e.consistent and len(e.products) == 1 and {*SUMS}.issuperset(e.sums)
+        ]  # fmt: skip
         self._chosen = ESTIMATORS[one_of("estimator", estimator, known)]
         self._confidence = real("confidence", confidence, "a number between 0 and 1", 0.0, 1.0)
         self._start = whole("start", start, 2)
         self._tightest = 10 * self._start if tightest is None else whole("tightest", tightest, 1)
         ((self._name, _),) = self._chosen.products
-        self._by_token = bool(self._chosen.sums)
+        by_ratio = ("ratio",) if self._chosen.sums and self._chosen.uses_ratio else ()
+        self._sums = dict.fromkeys((*self._chosen.sums, *by_ratio))
         self._ratio = self._chosen.ratio
         products = [(self._name, self._name)]
         if self._chosen.uses_ratio:
             products.append((self._ratio, self._ratio))
-        self._values = SimpleNamespace()
+        self._values = Integrands(np.empty(0))
         self._moments = RunningMoments(products, lambda ell: self._values, 1)
 
     def update(self, log_q: Any, log_p: Any, *, sequence: Any = None, mask: Any = None) -> Watched:
@@ -135,7 +139,7 @@ class Watch:
         sequences. Raises ValueError as `mckl.from_log_probs` does; the batch then has no effect.
         """
         columns = columns_of(log_q, log_p, sequence=sequence, mask=mask)
-        if self._by_token and "sequence" not in columns:
+        if self._sums and "sequence" not in columns:
             raise UserError(f"{self._chosen.name}: sequence is missing, for it is by token")
         batch = [*units(blocks([columns]), "sequence" in columns)]
         for some in batch:
@@ -144,11 +148,9 @@ class Watch:
 
     @np.errstate(over="ignore", invalid="ignore")
     def _take(self, some: Units) -> None:
-        whole = Integrands(some["ell"])
-        names = {self._name, *([self._ratio] if self._chosen.uses_ratio else [])}
-        found = {n: some[n] if n.startswith("factor_") else getattr(whole, n) for n in names}
-        self._values = SimpleNamespace(**{n: v[None, None] for n, v in found.items()})
-        self._moments.update(some["ell"][None, None])
+        sums = {name: some[f"factor_{name}"][None, None] for name in self._sums}
+        self._values = Integrands(some["ell"][None, None], self._chosen.integrands, sums)
+        self._moments.update(self._values.ell)
 
     def look(self) -> Watched:
         """The current estimate and its interval."""

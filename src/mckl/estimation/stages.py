@@ -22,21 +22,20 @@ from mckl.estimation.values.integrands import Integrands
 _NUMBERS, _UNITS = 2**22, 2**13
 
 
-def _tail_values(values: Integrands, summand: Mapping[str, float], ratio: str) -> Vector:
+def _tail_values(values: Integrands, summand: Mapping[str, float], estimator: Estimator) -> Vector:
     """The summand at those units at which it may have a heavy tail.
 
     Let w be the coefficient of r. But for a constant, the summand is l + w r, which falls as r
     grows up to 1/w and rises after that. Its tail is heavy only where it rises. Where it falls, it
     may be bounded, and together with the heavy tail the bound would look like a heavier one.
-    `ratio` is the name of the integrand r - 1, or of its sum over factors.
     """
     of_points = sum(w * getattr(values, name) for name, w in summand.items())
     of_units = np.asarray(np.asarray(of_points).mean(axis=0)[0])
-    k3 = ratio.replace("ratio", "k3")
-    weight = summand.get(ratio, 0.0) + summand.get(k3, 0.0)
-    if weight == 0.0:
+    weight = estimator.ratio_weight(summand)
+    if weight == 0.0 or not estimator.uses_ratio:
         return of_units
-    return np.asarray(of_units[weight * (1.0 + getattr(values, ratio).mean(axis=0)[0]) > 1.0])
+    ratio = 1.0 + getattr(values, estimator.ratio).mean(axis=0)[0]
+    return np.asarray(of_units[weight * ratio > 1.0])
 
 
 class Stage(NamedTuple):
@@ -124,7 +123,7 @@ def stage(
         values = Integrands(ell[:, 0], estimator.integrands, sums)
         moments.update(values.ell)
         if tails is not None and summand is not None:
-            tails.update(_tail_values(values, summand, estimator.ratio))
+            tails.update(_tail_values(values, summand, estimator))
         progress(ell.size)
     estimate, variance = estimator.estimate(moments)
     mean_ratio, ratio_variance = math.nan, math.nan

@@ -15,6 +15,7 @@ from mckl.estimation.given.summary import Summary
 from mckl.estimation.given.units import units
 from mckl.estimation.given.verdict import FAR, Checks, Judged, judge
 from mckl.estimation.intervals import Request
+from mckl.estimation.values import K1
 from mckl.text import listed, quoted
 
 # The probability with which a mean of l may seem negative by chance before it is refused.
@@ -130,7 +131,7 @@ def of_summary(summary: Summary, request: Request, estimator: str | None = None)
 
 
 def _check_sign(summary: Summary, judged: Sequence[Judged]) -> None:
-    k1 = next(one for one in judged if one.estimator == "k1")
+    k1 = next(one for one in judged if one.estimator == K1.name)
     if summary.units < 2 or not k1.estimate < 0 or not k1.std_error >= 0:
         return
     # A sum of l below -t has a probability of at most e^-t under q, since E e^-l is at most 1. So

@@ -27,11 +27,11 @@ from mckl.estimation.given.order import Order
 from mckl.estimation.given.units import Units
 from mckl.estimation.running import RunningMoments, short_dot
 from mckl.estimation.tails import LEAST, MOST, Largest, pareto_index, tail_size
-from mckl.estimation.values import ESTIMATORS
+from mckl.estimation.values import ESTIMATORS, K1
 from mckl.estimation.values.integrands import Integrands
+from mckl.exact.integrands import SUMS
 
-WHOLE = ("ell", "half_square", "ratio", "k3")
-FACTOR = ("factor_half_square", "factor_ratio", "factor_k3")
+WHOLE = ("ell", *SUMS)
 WEIGHT = ("unit", "weight")  # the key of the samples' weights in `Summary.shapes`
 # The first units, on which the coefficients of each estimator's summand are fitted.
 _PILOT = 2**13
@@ -78,14 +78,13 @@ class Shape(NamedTuple):
 class _Summand:
     """Moments up to the fourth, and one tail, of a linear combination of integrands.
 
-    The tail is that of large values, or that of small values where r has a negative coefficient.
-    The lower tail of l itself is light: as E e^-l <= 1, P(l < -x) <= e^-x.
+    The tail is that of large values, or that of small values if r's coefficient `ratio_weight` is
+    negative. The lower tail of l itself is light: as E e^-l <= 1, P(l < -x) <= e^-x.
     """
 
-    def __init__(self, weights: Mapping[str, float]) -> None:
+    def __init__(self, weights: Mapping[str, float], ratio_weight: float = 0.0) -> None:
         self._weights = {name: weight for name, weight in weights.items() if weight}
-        of_ratio = sum(w for name, w in weights.items() if name.endswith(("ratio", "k3")))
-        self._sign = -1.0 if of_ratio < 0 else 1.0
+        self._sign = -1.0 if ratio_weight < 0 else 1.0
         self._largest = Largest(MOST + 1)
         self._powers = np.zeros(5)
         self._seen = 0
@@ -135,13 +134,11 @@ class Summary:
     """
 
     def __init__(self, *, sequences: bool = False, weighted: bool = False, full_kl: bool = False):
-        factor = (*FACTOR, *(["factor_rb"] * full_kl)) if sequences else ()
+        self._sums = (*SUMS, *(["rb"] * full_kl)) if sequences else ()
         self.weighted, self.sequences = weighted, sequences
-        self._names = (*WHOLE, *factor)
-        self.estimators = {
-            name: e for name, e in ESTIMATORS.items()
-            if {n for product in e.products for n in product} <= {*self._names}
-        }  # fmt: skip
+        self.estimators = {n: e for n, e in ESTIMATORS.items() if {*self._sums}.issuperset(e.sums)}
+        self._own = {n: f for e in self.estimators.values() for n, f in e.integrands.items()}
+        self._names = (*WHOLE, *(f"factor_{name}" for name in self._sums), *self._own)
         self.overs = {"unit": "weight" if weighted else None}
         if sequences:
             self.overs["token"] = "length"
@@ -179,9 +176,11 @@ class Summary:
         """Add units."""
         if not units["ell"].size:
             return
-        of_whole = Integrands(units["ell"])
-        values = {name: getattr(of_whole, name) for name in WHOLE}
-        values |= {name: units[name] for name in (*self._names, "length") if name in units}
+        sums = {name: units[f"factor_{name}"] for name in self._sums}
+        integrands = Integrands(units["ell"], self._own, sums)
+        values = {name: getattr(integrands, name) for name in self._names}
+        if self.sequences:
+            values["length"] = units["length"]
         self.rows += int(units["length"].sum()) if self.sequences else units["ell"].size
         if self.weighted:
             weight = np.exp(units["log_weight"])
@@ -215,8 +214,9 @@ class Summary:
             for name, estimator in self.estimators.items():
                 weights = dict(estimator.summand(view))  # type: ignore[arg-type]
                 theta = sum(w * float(view.mean(n)[0]) for n, w in weights.items())
+                ratio_weight = estimator.ratio_weight(weights)
                 weights[over or ""] = -theta
-                self._summands[per, name] = _Summand(weights)
+                self._summands[per, name] = _Summand(weights, ratio_weight)
         if self.weighted:
             self._summands[WEIGHT] = _Summand({"weight": 1.0})
         for values in self._waiting:
@@ -229,5 +229,5 @@ class Summary:
         moments = self.units <= _MANY or self._blocks % _STRIDE == 0
         for (per, name), summand in self._summands.items():
             s = summand.update(values, moments)
-            if per == "unit" and name == "k1":
+            if per == "unit" and name == K1.name:
                 self.order.update(s)

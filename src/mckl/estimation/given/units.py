@@ -15,6 +15,7 @@ from mckl.arrays import Vector
 from mckl.estimation.given.blocks import Block
 from mckl.estimation.given.ids import Ids
 from mckl.estimation.values.integrands import Integrands
+from mckl.exact.integrands import SUMS
 
 # The values of units, by name. `ell` is always there; sums over rows are there with sequences.
 Units = Mapping[str, Vector]
@@ -80,12 +81,7 @@ class Sequences:
 
 def _sums(block: Block, starts: np.ndarray) -> dict[str, Vector]:
     tokens = Integrands(block.ell)
-    rows = {
-        "ell": tokens.ell,
-        "factor_half_square": tokens.half_square,
-        "factor_ratio": tokens.ratio,
-        "factor_k3": tokens.k3,
-    }
+    rows = {"ell": tokens.ell} | {f"factor_{name}": getattr(tokens, name) for name in SUMS}
     if block.log_weight is not None:
         rows["log_weight"] = block.log_weight
     if block.full_kl is not None:

@@ -16,7 +16,7 @@ from scipy.special import stdtrit
 from mckl.estimation.given.order import Dependence
 from mckl.estimation.given.summary import WEIGHT, Influence, Shape, Summary
 from mckl.estimation.tails import limit
-from mckl.estimation.values import Estimator
+from mckl.estimation.values import K1, Estimator
 from mckl.estimation.values.base import normal_from_moments
 from mckl.text import count, counted
 
@@ -113,7 +113,7 @@ class Checks(NamedTuple):
 def checks(summary: Summary, shapes: dict[tuple[str, str], Shape]) -> Checks:
     """The diagnostics of a summary that all estimators share."""
     view = summary.influence("unit")
-    ell = shapes.get(("unit", "k1"), Shape(math.nan, math.nan, math.nan))
+    ell = shapes.get(("unit", K1.name), Shape(math.nan, math.nan, math.nan))
     weights = None
     if summary.weighted:
         moments = summary.moments

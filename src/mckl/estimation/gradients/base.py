@@ -8,14 +8,12 @@ norm of its mean less the gradient, and the total variance is the trace of its c
 from __future__ import annotations
 
 import math
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 
 from mckl.arrays import Vector
 from mckl.families.scores import Draws, Rule, Scores, Weight, linear
-
-CLAMPED = "a clamp of the whole l has no formula"
 
 
 class Form(Protocol):
@@ -94,12 +92,15 @@ class Method(NamedTuple):
     form      how the vector of one sample is formed
     baseline  the mean of l that is subtracted from each l: over all samples (`batch`), over the
               other samples (`leave-one-out`), or none (None)
+    drawn     where the figure of errors has it: `always`, for `sequences` only, since elsewhere it
+              comes close to one that is drawn, or `never`, as it does so everywhere
     """
 
     name: str
     label: str
     form: Form
     baseline: str | None = None
+    drawn: Literal["always", "sequences", "never"] = "always"
 
     def offered(self, scores: Scores) -> bool:
         """Whether the family with these scores has this method."""

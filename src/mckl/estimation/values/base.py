@@ -11,7 +11,7 @@ import numpy as np
 
 from mckl.arrays import Vector
 from mckl.estimation.running import RunningMoments
-from mckl.estimation.values.integrands import Integrands
+from mckl.estimation.values.integrands import RATIO_IN, Integrands
 from mckl.exact import joint
 from mckl.exact.law import Law
 from mckl.exact.moments import EPS, LARGEST_ERROR, RATIO, Bounded, Function, Moments
@@ -82,8 +82,11 @@ class Estimator(NamedTuple):
     normal_from a function (law, paired, theory of one unit) -> the number of units that Student's
                 interval needs in order to cover; inf where no number is known
     integrands  the estimator's own integrands by name, each a function of those in `Integrands`
+    ratio_in    the coefficient of r in each of its own integrands that contains r
     sums        the sums over a sample's factors that it needs (`mckl.families.base.Pair.sums`); the
                 names of these integrands have the prefix ``factor_``
+    whole       for an estimator by factor, the one that averages the same function of the whole l,
+                which it equals if a sample has one factor; None if there is no such estimator
     additive    ``ell`` or one of `sums`, if the estimate is the mean of this sum over coordinates,
                 so that the theory of stratified points applies; else None
     limit       a function law -> `Limit`, if the estimate is such a mean to leading order only;
@@ -107,7 +110,9 @@ class Estimator(NamedTuple):
     summand: Callable[[RunningMoments], Mapping[str, float]]
     normal_from: Callable[[Law, bool, UnitTheory], float]
     integrands: Mapping[str, Callable[[Integrands], Vector]] = {}
+    ratio_in: Mapping[str, float] = {}
     sums: tuple[str, ...] = ()
+    whole: Estimator | None = None
     additive: str | None = None
     limit: Callable[[Law], Limit | None] | None = None
     uses_ratio: bool = False
@@ -125,6 +130,11 @@ class Estimator(NamedTuple):
     def ratio(self) -> str:
         """The name of the integrand r - 1, or of its sum over factors."""
         return "factor_ratio" if self.sums else "ratio"
+
+    def ratio_weight(self, summand: Mapping[str, float]) -> float:
+        """The coefficient of r, or of the sum of the r_i, in a linear combination of integrands."""
+        known = {**RATIO_IN, **self.ratio_in}
+        return sum(weight * known.get(name, 0.0) for name, weight in summand.items())
 
 
 def mean_of(integrand: str) -> Callable[[RunningMoments], tuple[Vector, Vector]]:
@@ -293,6 +303,12 @@ def less_kl(mean: Bounded, law: Law, name: str) -> Bounded:
         return Bounded(missed.value, missed.error)
     off = mean.value - law.kl
     return Bounded(off, mean.error + law.kl_error + EPS * abs(off))
+
+
+def ell_theory(law: Law, paired: bool) -> UnitTheory:
+    """The theory of the mean of l."""
+    moments = joint.central_moments(law.ell(4, paired), 1)
+    return exact_theory(Bounded(0.0, 0.0), law.kl, moments, POWERS)
 
 
 def controlled_theory(law: Law, paired: bool, slope: float = 0.0) -> UnitTheory:

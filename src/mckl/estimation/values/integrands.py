@@ -11,6 +11,9 @@ from mckl.arrays import Vector
 from mckl.exact import integrands
 from mckl.exact.integrands import SUMS
 
+# The coefficient of r = e^-l in each shared integrand, or sum over factors, that contains r.
+RATIO_IN = dict.fromkeys(("ratio", "k3", "factor_ratio", "factor_k3"), 1.0)
+
 
 def of_only_factor(name: str) -> str:
     """The name of the integrand of the whole that equals this one if a sample has one factor.

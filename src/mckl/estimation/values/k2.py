@@ -1,7 +1,7 @@
-"""The estimator k2: the mean of l^2 / 2 (Schulman, "Approximating KL divergence", 2020).
+"""The exact theory of k2, the mean of l^2 / 2.
 
-Its mean is (Var l + KL^2) / 2, which is close to KL only where KL is small. With c = l - KL the
-square less its mean is KL c + (c^2 - Var l) / 2, so that nothing cancels where KL is large.
+With c = l - KL, the square less its mean is KL c + (c^2 - Var l) / 2, so that nothing cancels where
+KL is large.
 """
 
 import itertools
@@ -9,14 +9,14 @@ import math
 
 import numpy as np
 
-from mckl.estimation.values.base import POWERS, UnitTheory, exact_theory, plain_mean
-from mckl.estimation.values.k3 import K3
+from mckl.estimation.values.base import POWERS, UnitTheory, exact_theory
 from mckl.exact import joint
 from mckl.exact.law import Law
 from mckl.exact.moments import EPS, Bounded, Moments, settled
 
 
-def _theory(law: Law, paired: bool) -> UnitTheory:
+def theory(law: Law, paired: bool) -> UnitTheory:
+    """The theory of the mean of l^2 / 2 over samples or antithetic pairs."""
     # An antithetic pair averages the squares of KL + Q + L and KL + Q - L: (KL + Q)^2 + L^2.
     if paired:
         moments = joint.central_moments(law.parts(8), 2)
@@ -65,14 +65,3 @@ def _moments(
                 error[power] += abs(factor) * (moment.error + 8.0 * EPS * abs(moment.value))
                 error[power] += spread * abs(moment.value)
     return settled(value, error, infinite)
-
-
-K2 = plain_mean(
-    "k2",
-    "half_square",
-    _theory,
-    consistent=False,
-    unbiased_twin=K3,
-    never_negative=True,
-    weakness="closes around a biased value",
-)

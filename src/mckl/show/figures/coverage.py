@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from string import ascii_lowercase
 from typing import Any
 
 import matplotlib.figure
@@ -10,7 +11,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import NullFormatter, PercentFormatter
 from scipy.special import bdtr
 
 from mckl.estimation.values import ESTIMATORS
@@ -64,6 +65,7 @@ def _panel(
     ax: Axes, cells: pd.DataFrame, estimator: str, band: tuple[float, float], letter: str
 ) -> None:
     ax.set_xscale("log")
+    ax.xaxis.set_minor_formatter(NullFormatter())  # over one decade they would overlap
     colour = theme.ESTIMATOR_COLOURS.get(estimator, theme.TRUTH)
     harmed, worse, better = _groups(estimator, cells)
     lowest = float(cells["ci_coverage"].min())
@@ -140,7 +142,7 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
         if i >= len(names):
             ax.set_visible(False)
             continue
-        _panel(ax, cells[cells["estimator"] == names[i]], names[i], share, "abcdefghijkl"[i])
+        _panel(ax, cells[cells["estimator"] == names[i]], names[i], share, ascii_lowercase[i])
         if i % across == 0:
             ax.set_ylabel("coverage (%)")
         if i + across >= len(names):

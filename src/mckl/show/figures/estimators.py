@@ -11,13 +11,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from mckl.estimation.values import ESTIMATORS
-from mckl.exact.integrands import SUMS
 from mckl.show.figures import Frames, parts, theme
 from mckl.study.summary import smallest_error
 from mckl.text import two_digits
 
-# Estimators by factor, which in one dimension equal those of the whole l.
-BY_FACTOR = [name for name, e in ESTIMATORS.items() if e.sums and {*e.sums} <= {*SUMS}]
+# Estimators by factor, with those of the whole l that they equal in one dimension.
+BY_FACTOR = {name: theme.of_whole(e) for name, e in ESTIMATORS.items() if theme.of_whole(e)}
 _DECADES = 1e6  # the largest ratio of errors that a panel spans
 _LEADING = (0, (3, 3))  # dashes through which a line below remains visible
 
@@ -118,7 +117,8 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
             row = settings[settings["setting"] == name].iloc[0]
             here = cells[cells["setting"] == name]
             if row["dimension"] == 1:  # the only factor is the whole sample
-                here = here[~here["estimator"].isin(BY_FACTOR)]
+                present = {*here["estimator"]}
+                here = here[~here["estimator"].map(BY_FACTOR).isin(present)]
             unseen[name] = _panel(ax, here, row, next(letters), bool(families))
         line[0].set_ylabel(f"{kind} k3 variance\nRMSE (nats)" if kind else "RMSE (nats)")
         for ax in line[: len(names)]:
@@ -147,6 +147,12 @@ def _numbers(
         "chosen": len(chosen),
         "by_factor": parts.ordered(
             cells.loc[cells["estimator"].isin(BY_FACTOR), "estimator"], theme.ESTIMATOR_COLOURS
+        ),
+        "leading": parts.ordered(
+            cells.loc[
+                (cells["theory"] == "asymptotic") & cells["setting"].isin(chosen), "estimator"
+            ],
+            theme.ESTIMATOR_COLOURS,
         ),
         "one_dimension": bool(
             (settings.loc[settings["setting"].isin(chosen), "dimension"] == 1).any()

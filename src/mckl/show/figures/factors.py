@@ -17,7 +17,8 @@ from mckl.estimation.values import ESTIMATORS
 from mckl.show.figures import Frames, parts, theme
 from mckl.text import two_digits
 
-SHOWN = ("k1", "k3", "cv", "k2-factor", "k3-factor", "cv-factor", "rb")
+# A biased estimator of the whole l is so far off with many factors that it would set the scale.
+SHOWN = [name for name, e in ESTIMATORS.items() if e.sums or e.consistent]
 _SCALE, _OFFSET, _TOLERANCE = 1.0, 0.25, 0.01  # shown if the study has them
 _DECADES = 1e5  # the largest ratio of errors that the panels span
 _LEADING = (0, (3, 3))  # dashes through which a line below remains visible
@@ -180,7 +181,10 @@ def _numbers(
     letter: str, row: pd.Series, here: pd.DataFrame, needs: dict[str, str]
 ) -> dict[str, Any]:
     present = set(here["estimator"])
-    factored = [name for name in ("k3-factor", "rb") if name in present and name in needs]
+    factored = [
+        name for name, e in ESTIMATORS.items()
+        if e.sums and e.consistent and e.parameters == 1 and name in present and name in needs
+    ]  # fmt: skip
     return {
         "letter": letter,
         "title": parts.title(row, family=True),

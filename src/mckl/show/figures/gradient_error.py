@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from mckl.estimation.gradients import METHODS
 from mckl.show.figures import Frames, parts, theme
 from mckl.show.figures.losses import relative, shown
 from mckl.text import rounded
@@ -28,9 +29,10 @@ def _panel(ax: Axes, gradients: pd.DataFrame, setting: str) -> list[str]:
     rows = gradients[gradients["setting"] == setting]
     lines: dict[str, list[str]] = {}
     curves: dict[str, pd.DataFrame] = {}
+    sequences = any("to-go" in METHODS[method].form.needs for method in {*rows["method"]})
     for method in theme.METHOD_COLOURS:
-        if method == "k2-loss-factor" and "score-to-go" not in {*rows["method"]}:
-            continue  # for independent factors it is nearly the score
+        if METHODS[method].drawn == "sequences" and not sequences:
+            continue
         of = rows[rows["method"] == method].sort_values("samples")
         if of.empty or not (of["relative_rmse"] > 1e-9).all():
             continue
@@ -98,13 +100,13 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
 def _numbers(gradients: pd.DataFrame, setting: str, drawn: Sequence[str]) -> dict[str, Any]:
     """The caption's numbers of a setting: samples for 10 %, and the bias of k3 as a loss.
 
-    The method named as best is one of those drawn, and unbiased.
+    The method named as best is one of those drawn, and unbiased. What was not measured is "".
     """
     rows = gradients[gradients["setting"] == setting].drop_duplicates("method").set_index("method")
     needs = rows["samples_needed"].dropna()
     fair = needs[needs.index.isin(drawn) & (rows["exact_relative_bias"][needs.index] < 1e-9)]
     best = str(fair.idxmin()) if len(fair) else ""
-    out: dict[str, Any] = {"best": best}
+    out: dict[str, Any] = {"best": best, "best_needs": "", "score_needs": "", "k3_level": ""}
     if best:
         out["best_needs"] = rounded(float(needs[best]))
     if "score" in needs.index:

@@ -116,8 +116,10 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
 
 
 def _numbers(rows: pd.DataFrame) -> dict[str, str]:
-    out: dict[str, str] = {}
-    for method, key in (("k3-loss", "k3_loss"), ("k3-reward", "k3_reward")):
+    """The caption's numbers of a setting; "" for what was not measured."""
+    kinds = (("k3-loss", "k3_loss"), ("k3-reward", "k3_reward"))
+    out = {f"{key}_{number}": "" for _, key in kinds for number in ("bias", "cosine")}
+    for method, key in kinds:
         if method not in rows.index:
             continue
         bias, cosine = (float(rows[x].loc[method]) for x in ("exact_relative_bias", "exact_cosine"))

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from itertools import cycle
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import cycle, product
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # the explorer uses these colours, but not Matplotlib
     from matplotlib.axes import Axes
 
 from mckl.draw.points import SAMPLERS
-from mckl.estimation.values import ESTIMATORS
+from mckl.estimation.gradients import METHODS
+from mckl.estimation.values import ESTIMATORS, Estimator
 
 # Okabe & Ito's palette for the colour blind; brown replaces their yellow, too light for lines.
 _BLUE, _SKY, _GREEN, _ORANGE = "#0072B2", "#56B4E9", "#009E73", "#E69F00"
 _VERMILION, _PURPLE, _GREY, _BROWN = "#D55E00", "#CC79A7", "#999999", "#5D3A1A"
 
 
-def _in_turn(registry: Mapping[str, object], looks: Sequence[str]) -> dict[str, str]:
+def _in_turn(registry: Iterable[str], looks: Sequence[str]) -> dict[str, str]:
     """A look for every name, in the order of registration, so that new names change no others."""
     return dict(zip(registry, cycle(looks), strict=False))
 
@@ -32,13 +33,21 @@ def _darker(colour: str) -> str:
     return "#" + "".join(f"{int(colour[i : i + 2], 16) * 3 // 5:02X}" for i in (1, 3, 5))
 
 
+def of_whole(estimator: Estimator) -> str:
+    """The name of the same estimator for the whole l; "" if the registry has none."""
+    name = estimator.whole.name if estimator.whole is not None else ""
+    return name if name in ESTIMATORS else ""
+
+
 def _colours(colours: Sequence[str]) -> dict[str, str]:
     """A colour for every estimator; one by factor has the hue of the same one for the whole l."""
-    whole = {name: e for name, e in ESTIMATORS.items() if not name.endswith("-factor")}
-    looks = _in_turn(whole, colours)
-    return {
-        name: looks.get(name) or _darker(looks[name.removesuffix("-factor")]) for name in ESTIMATORS
-    }
+    looks = _in_turn([name for name, e in ESTIMATORS.items() if not of_whole(e)], colours)
+
+    def colour(name: str) -> str:
+        whole = of_whole(ESTIMATORS[name])
+        return _darker(colour(whole)) if whole else looks[name]
+
+    return {name: colour(name) for name in ESTIMATORS}
 
 
 # Every estimator and sampler has one colour in all figures. In greyscale, markers differ.
@@ -54,8 +63,7 @@ SAMPLER_MARKERS: Mapping[str, str] = _radial_last(_in_turn(SAMPLERS, "oDsP^v*"))
 SAMPLER_HATCHES: Mapping[str, str] = _radial_last(
     _in_turn(SAMPLERS, ("", "----", "//////", "xxxx", "......", "oooo", "++++"))
 )
-# The gradient methods whose errors figures show. If two have the same colour, their markers differ,
-# and no family has both.
+# If two gradient methods have the same colour, their markers differ, and no family has both.
 _METHOD_LOOKS = {
     "score": (_BLUE, "o"), "score-loo": (_SKY, "P"), "pathwise": (_GREEN, "D"),
     "stl": (_PURPLE, "v"),
@@ -63,6 +71,12 @@ _METHOD_LOOKS = {
     "k1-loss": (_GREY, "s"), "k3-loss": (_ORANGE, "s"), "k3-reward": (_VERMILION, "^"),
     "k3-loss-clamped": (_BROWN, "h"), "k2-loss-factor": ("#8A7600", ">"),
 }  # fmt: skip
+# Methods that have no look yet take one in turn.
+_METHOD_LOOKS |= zip(
+    [name for name, m in METHODS.items() if m.drawn != "never" and name not in _METHOD_LOOKS],
+    cycle(product((_BLUE, _VERMILION, _GREEN, _GREY), "dpH")),
+    strict=False,
+)
 METHOD_COLOURS: Mapping[str, str] = {name: look[0] for name, look in _METHOD_LOOKS.items()}
 METHOD_MARKERS: Mapping[str, str] = {name: look[1] for name, look in _METHOD_LOOKS.items()}
 Q_COLOUR, P_COLOUR, TRUTH, MUTED = "#0072B2", "#D55E00", "#222222", "#777777"

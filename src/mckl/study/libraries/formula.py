@@ -10,15 +10,24 @@ import numpy as np
 
 from mckl.arrays import Vector
 
+
+class Kind(NamedTuple):
+    """A function of l, its derivative, and whether its mean is KL(q||p) for all q and p."""
+
+    value: Callable[[Vector], Vector]
+    slope: Callable[[Vector], Vector]
+    unbiased: bool = False
+
+
 # Named as by Schulman (2020), with l = log q - log p of a token that q drew, and r = e^-l.
-KINDS: Mapping[str, Callable[[Vector], Vector]] = {
-    "k1": lambda ell: ell,
-    "k2": lambda ell: 0.5 * ell**2,
-    "k3": lambda ell: np.expm1(-ell) + ell,
-    "l^2": lambda ell: ell**2,
-    "abs(l)": np.abs,
+KINDS: Mapping[str, Kind] = {
+    "k1": Kind(lambda ell: ell, np.ones_like, unbiased=True),
+    "k2": Kind(lambda ell: 0.5 * ell**2, lambda ell: ell),
+    "k3": Kind(lambda ell: np.expm1(-ell) + ell, lambda ell: -np.expm1(-ell), unbiased=True),
+    "l^2": Kind(lambda ell: ell**2, lambda ell: 2.0 * ell),
+    "abs(l)": Kind(np.abs, np.sign),
     # k3 with the roles of q and p exchanged; its mean would be KL(p||q) if p drew the tokens.
-    "k3 of -l": lambda ell: np.expm1(ell) - ell,
+    "k3 of -l": Kind(lambda ell: np.expm1(ell) - ell, np.expm1),
 }
 
 
@@ -72,12 +81,12 @@ class Formula(NamedTuple):
     @property
     def unbiased(self) -> bool:
         """Whether the mean is KL(q||p) for all policies q and p that have the same support."""
-        return not self.clamps and self.kind in ("k1", "k3")
+        return not self.clamps and KINDS[self.kind].unbiased
 
     def __call__(self, ell: Vector) -> Vector:
         """The value of the formula at l, an array of any shape, in nats."""
         held = np.clip(ell, -self.most_log_ratio, self.most_log_ratio)
-        return np.clip(KINDS[self.kind](held), -self.most_value, self.most_value)
+        return np.clip(KINDS[self.kind].value(held), -self.most_value, self.most_value)
 
     def table(self, q: Vector, ell: Vector) -> Vector:
         """What each transition of a chain adds: from q and l to a table of their shape."""
@@ -89,7 +98,7 @@ class Formula(NamedTuple):
     def clamped(self, ell: Vector) -> Vector:
         """1 where a clamp changes the result and 0 elsewhere, in the shape of l."""
         with np.errstate(over="ignore"):
-            free = KINDS[self.kind](ell)
+            free = KINDS[self.kind].value(ell)
         return np.asarray(self(ell) != free, dtype=np.float64)
 
 

@@ -13,16 +13,7 @@ from mckl.estimation.gradients.theory import numbers
 from mckl.families.policy.pair import PolicyPair
 from mckl.families.scores import ELL, Rule, Weight, linear
 from mckl.study.libraries.base import SEQUENCE_SUMS, Use
-from mckl.study.libraries.formula import K1, Formula
-
-_SLOPES: Mapping[str, Callable[[Vector], Vector]] = {
-    "k1": np.ones_like,
-    "k2": lambda ell: ell,
-    "k3": lambda ell: -np.expm1(-ell),
-    "l^2": lambda ell: 2.0 * ell,
-    "abs(l)": np.sign,
-    "k3 of -l": np.expm1,
-}
+from mckl.study.libraries.formula import K1, KINDS, Formula
 
 # The weights for functions of the sequence's l. The derivative of k1 is the score, whose mean is 0.
 _WHOLE: Mapping[tuple[str, str], Weight] = {
@@ -35,7 +26,7 @@ _WHOLE: Mapping[tuple[str, str], Weight] = {
 
 def slope(formula: Formula, ell: Vector) -> Vector:
     """The derivative of a formula in l, which is 0 where a clamp acts."""
-    return _unclamped(formula, ell, _SLOPES[formula.kind])
+    return _unclamped(formula, ell, KINDS[formula.kind].slope)
 
 
 def _unclamped(formula: Formula, ell: Vector, function: Callable[[Vector], Vector]) -> Vector:
@@ -52,7 +43,8 @@ def factor(use: Use, ell: Vector) -> Vector:
     if use.differentiated == "value and ratio" or formula.vocabulary:
         return slope(formula, ell) + formula(ell)
     if use.differentiated == "value and ratio, clamped":
-        return _unclamped(formula, ell, lambda ell: _SLOPES[formula.kind](ell) + formula(ell))
+        slope_of = KINDS[formula.kind].slope
+        return _unclamped(formula, ell, lambda ell: slope_of(ell) + formula(ell))
     return {"value": slope(formula, ell), "k2": ell}[use.differentiated]
 
 
