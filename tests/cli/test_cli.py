@@ -26,7 +26,7 @@ OPTION = {
     "additionalProperties": False,
     "required": [
         "estimator", "sampler", "samples_needed", "expected_rmse", "expected_relative_rmse",
-        "probability_negative", "probability_negative_method", "cpu_seconds", "standard_error",
+        "probability_negative", "probability_negative_method", "cpu_seconds", "has_std_error",
         "interval_samples", "theory", "relative_error", "verdict",
     ],
     "properties": {
@@ -41,7 +41,7 @@ OPTION = {
             "enum": ["inversion", "saddlepoint", "never negative", "not known"]
         },
         "cpu_seconds": NUMBER,
-        "standard_error": {"type": "boolean"},
+        "has_std_error": {"type": "boolean"},
         "interval_samples": {"type": ["integer", "null"], "minimum": 1},
         "theory": {"enum": ["exact", "asymptotic", "none"]},
         "relative_error": {"type": "number", "minimum": 0, "maximum": 1e-6},
@@ -253,7 +253,7 @@ def test_estimate_stops_when_it_is_tight():
     assert answer["stopped"] == "tight"
     assert answer["withheld"] is None
     low, high = answer["interval"]
-    assert low < answer["kl"] < high
+    assert low < answer["exact"] < high
     assert answer["half_width"] <= answer["target"] == pytest.approx(0.02 * answer["estimate"])
     assert answer["samples"] == sum(answer["stages"].values())
     assert answer == told("estimate", *NOTEBOOK, "-t", "0.02")
@@ -292,7 +292,7 @@ def test_an_interval_that_would_not_cover_is_withheld(pair, choice, reason):
     assert done.exit_code == 4
     answer = json.loads(done.stdout, parse_constant=pytest.fail)
     assert answer["stopped"] == "withheld"
-    assert answer["interval"] is answer["half_width"] is answer["standard_error"] is None
+    assert answer["interval"] is answer["half_width"] is answer["std_error"] is None
     assert reason in answer["withheld"]
     assert math.isfinite(answer["estimate"])
     text = mckl("estimate", *words)
@@ -453,7 +453,7 @@ print(sorted({{"pandas", "scipy.stats", "pyarrow", "jsonschema", "matplotlib", "
     [
         (["--help"], []),
         (["advise", "-d", "128", "-s", "1.2", "-o", "0.3", "--json"], ["numpy"]),
-        (["advise", "-d", "128", "-s", "1.2", "-o", "0.3"], ["numpy", "rich"]),
+        (["advise", "-d", "128", "-s", "1.2", "-o", "0.3"], ["numpy"]),
         (["kl", "-d", "3"], ["numpy"]),
         (["estimate", "-d", "3", "-s", "1.2", "-t", "0.1"], ["numpy"]),
     ],
@@ -481,7 +481,7 @@ def test_a_reader_that_stops_is_no_error():
 
 
 def test_a_bar_shows_at_once_on_a_terminal_alone(monkeypatch, capsys):
-    from mckl.cli.words import progress
+    from mckl.cli.bar import progress
 
     with progress(500) as told_samples:
         told_samples(100)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 
 from mckl.api.arguments import one_of, real, whole
-from mckl.api.given import columns_of
-from mckl.api.results import Result
+from mckl.api.log_probs import columns_of
 from mckl.errors import UserError
 from mckl.estimation.anytime import half_width
 from mckl.estimation.given.blocks import blocks
 from mckl.estimation.given.units import Units, units
+from mckl.estimation.results import Result, Table
 from mckl.estimation.running import RunningMoments
 from mckl.estimation.values import ESTIMATORS
 from mckl.estimation.values.integrands import Integrands
@@ -60,11 +60,10 @@ class Watched(Result):
         if self.withheld:
             yield f"Interval withheld: {self.withheld}."
 
-    def table(self) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
+    def table(self) -> Table:
         interval = "–" if self.interval is None else "{:.6g} to {:.6g}".format(*self.interval)
-        return ("samples", "estimate", "interval at all times"), [
-            [f"{self.samples:,}", f"{self.estimate:.6g}", interval]
-        ]
+        row = [f"{self.samples:,}", f"{self.estimate:.6g}", interval]
+        return Table(("samples", "estimate", "interval at all times"), [row])
 
 
 class Watch:
@@ -114,8 +113,8 @@ class Watch:
         start: int = 100,
         tightest: int | None = None,
     ) -> None:
-        known = [n for n, e in ESTIMATORS.items() if e.parameters == 1 and e.consistent]
-        self._chosen = ESTIMATORS[one_of("estimator", estimator, known)]
+        unbiased = [n for n, e in ESTIMATORS.items() if e.parameters == 1 and e.consistent]
+        self._chosen = ESTIMATORS[one_of("estimator", estimator, unbiased)]
         self._confidence = real("confidence", confidence, "a number between 0 and 1", 0.0, 1.0)
         self._start = whole("start", start, 2)
         self._tightest = 10 * self._start if tightest is None else whole("tightest", tightest, 1)
