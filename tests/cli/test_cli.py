@@ -386,15 +386,21 @@ def test_sobol_points_give_an_interval_by_scrambles():
         (("kl", "--q-mean", "1"), "--q-sd: missing"),
         (("kl", "--q-mean", "1,", "--q-sd", "1", "--p-mean", "0", "--p-sd", "1"), "--q-mean: '1,'"),
         (("kl", "--q-mean", "", "--q-sd", "1", "--p-mean", "0", "--p-sd", "1"), "--q-mean: ''"),
-        (("kl", "--q-mean", "nan", "--q-sd", "1", "--p-mean", "0", "--p-sd", "1"), "is nan"),
+        (
+            ("kl", "--q-mean", "nan", "--q-sd", "1", "--p-mean", "0", "--p-sd", "1"),
+            "--q: normal: mean nan, expected a finite",
+        ),
         (
             ("kl", "--q-mean", "1", "--q-sd", "1,0", "--p-mean", "0", "--p-sd", "1"),
-            "number 2 of 2 is 0",
+            "--q: normal: sd 0 (number 2 of 2), expected a number above 0",
         ),
-        (("kl", "--q-mean", "1", "--q-sd", "1", "--p-mean", "0", "--p-sd", "-1"), "is -1"),
+        (
+            ("kl", "--q-mean", "1", "--q-sd", "1", "--p-mean", "0", "--p-sd", "-1"),
+            "--p: normal: sd -1, expected",
+        ),
         (
             ("kl", "--q-mean", "1,2", "--q-sd", "1", "--p-mean", "0,1,2", "--p-sd", "1"),
-            "--q-mean: 2 numbers, expected 1 or 3 as in --p-mean",
+            "--q and --p: normal: q has 2 coordinates and p has 3, expected one number",
         ),
         (("kl", "--q", "none.npy", "--p", "none.npy"), "none.npy: no such file"),
         (("kl", "--q", "none.txt", "--p", "none.txt"), "expected a file named"),

@@ -83,18 +83,11 @@ class KLEstimate(Result):
         """The answer from an estimate, and what it was asked and made with."""
         ends = done.estimate - done.half_width, done.estimate + done.half_width
         return cls(
-            estimate=done.estimate,
+            **{**done._asdict(), "scrambles": done.scrambles or None},
             interval=None if done.withheld else ends,
-            half_width=done.half_width,
-            target=done.target,
             confidence=request.confidence,
-            stopped=done.stopped,
-            withheld=done.withheld,
             use_instead=instead,
-            std_error=done.std_error,
             samples=done.samples,
-            stages=done.stages,
-            scrambles=done.scrambles or None,
             estimator=used.estimator,
             sampler=used.sampler,
             seed=seed,

@@ -542,76 +542,54 @@ def _of_sides(vectors: Mapping[str, str | None], sides: Mapping[str, str | None]
     from mckl.cli.sides import is_text, read_side
     from mckl.families.registry import case_pair
 
-    case = {side: read_side(side, text) for side, text in sides.items() if text and is_text(text)}
-    for name, text in vectors.items():
-        if name[0] in case and text is not None:
-            raise UserError(f"--{name.replace('_', '-')} and --{name[0]}: expected one of them")
-    rest = [side for side in sides if side not in case]
-    case |= _normals(
-        {name: text for name, text in vectors.items() if name[0] in rest},
-        {side: sides[side] for side in rest},
-    )
+    case: dict[str, Mapping[str, Any]] = {}
+    for side, given in sides.items():
+        own = {name: text for name, text in vectors.items() if name[0] == side}
+        if given and is_text(given):
+            for name, text in own.items():
+                _check_alone(name, text)
+            case[side] = read_side(side, given)
+        else:
+            case[side] = _normal(side, given, own)
     try:
         return case_pair(case)
     except ValueError as error:
-        text = str(error)
-        raise UserError(
-            ("--" if text.startswith(("q: ", "p: ")) else "--q and --p: ") + text
-        ) from None
+        side, _, problem = str(error).partition(": ")
+        given = sides.get(side)
+        if side not in case:
+            raise UserError(f"--q and --p: {error}") from None
+        path = "" if given is None or is_text(given) else f"{given}: "
+        raise UserError(f"--{side}: {path}{problem}") from None
 
 
-def _normals(
-    vectors: Mapping[str, str | None], files: Mapping[str, str | None]
-) -> dict[str, dict[str, Vector]]:
-    """The means and standard deviations of the sides given by vectors or files."""
-    if not vectors:
-        return {}
-    import numpy as np
+def _check_alone(name: str, text: str | None) -> None:
+    if text is not None:
+        raise UserError(f"--{name.replace('_', '-')} and --{name[0]}: expected one of them")
 
+
+def _normal(side: str, path: str | None, vectors: Mapping[str, str | None]) -> dict[str, Vector]:
+    """The mean and the standard deviations of a side that a file or vectors give."""
     from mckl.record.columns import SUFFIXES
     from mckl.record.vectors import read_gaussian
 
-    found: dict[str, Vector] = {}
-    source: dict[str, str] = {}
-    for side, path in files.items():
-        if path is not None:
-            if not path.lower().endswith(SUFFIXES):
-                raise UserError(
-                    f"--{side}: {quoted(path)}, expected a file named "
-                    f"{', '.join('*' + suffix for suffix in SUFFIXES)}, or a text such as "
-                    "{family: gamma, shape: 2, rate: 1}"
-                )
-            found[f"{side}_mean"], found[f"{side}_sd"] = read_gaussian(path, side)
-            source[f"{side}_mean"], source[f"{side}_sd"] = f"{path}: means", f"{path}: sds"
-    for name, text in vectors.items():
-        option = "--" + name.replace("_", "-")
-        if text is None:
-            if name not in found:
-                raise UserError(f"{option}: missing")
-            continue
-        if name in found:
-            raise UserError(f"{option} and --{name[0]}: expected one of them")
-        found[name], source[name] = _vector(option, name, text), option
-    longest = max(found, key=lambda name: found[name].size)
-    for name in vectors:
-        v = found[name]
-        if v.size not in (1, found[longest].size):
+    parts: dict[str, Vector] = {}
+    if path is not None:
+        if not path.lower().endswith(SUFFIXES):
             raise UserError(
-                f"{source[name]}: {v.size} numbers, expected 1 or {found[longest].size} "
-                f"as in {source[longest]}"
+                f"--{side}: {quoted(path)}, expected a file named "
+                f"{', '.join('*' + suffix for suffix in SUFFIXES)}, or a text such as "
+                "{family: gamma, shape: 2, rate: 1}"
             )
-        conditions = [(np.isfinite(v), "a finite number")]
-        if name.endswith("sd"):
-            conditions.append((v > 0, "a number greater than 0"))
-        for met, expected in conditions:
-            if not met.all():
-                first = int(np.argmin(met))
-                raise UserError(
-                    f"{source[name]}: number {first + 1} of {v.size} is {v[first]:g}, expected "
-                    f"{expected}"
-                )
-    ready = {name: v.reshape(()) if v.size == 1 else v for name, v in found.items()}
-    return {s: {"mean": ready[f"{s}_mean"], "sd": ready[f"{s}_sd"]} for s in files}
+        parts = dict(zip(("mean", "sd"), read_gaussian(path, side), strict=True))
+    for name, text in vectors.items():
+        option, parameter = "--" + name.replace("_", "-"), name[2:]
+        if parameter in parts:
+            _check_alone(name, text)
+        elif text is None:
+            raise UserError(f"{option}: missing")
+        else:
+            parts[parameter] = _vector(option, name, text)
+    return {name: v.reshape(()) if v.size == 1 else v for name, v in parts.items()}
 
 
 def _vector(option: str, name: str, text: str) -> Vector:
