@@ -10,18 +10,20 @@ __version__ = "0.1.0"
 # The module of each exported name. A module is imported when its name is first used, so that
 # `import mckl` stays fast. The types are in __init__.pyi.
 _HOMES = {
-    "kl": "pairs",
-    "advise": "pairs",
-    "estimate": "pairs",
-    "Advice": "pairs",
-    "KLEstimate": "pairs",
-    "from_log_probs": "given",
-    "GivenEstimate": "given",
-    "KLFromLogProbs": "given",
-    "Watch": "watch",
-    "Watched": "watch",
+    "kl": "api.pairs",
+    "advise": "api.pairs",
+    "estimate": "api.pairs",
+    "from_log_probs": "api.log_probs",
+    "Watch": "api.watch",
+    "Watched": "api.watch",
+    "KL": "estimation.divergences",
+    "Advice": "estimation.advice",
+    "KLEstimate": "api.kl_estimate",
+    "GivenEstimate": "estimation.given.estimates",
+    "KLFromLogProbs": "estimation.given.estimates",
 }
 __all__ = [
+    "KL",
     "Advice",
     "GivenEstimate",
     "KLEstimate",
@@ -41,7 +43,7 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module 'mckl' has no attribute '{name}'")
     from importlib import import_module  # here, so that `import mckl` imports nothing
 
-    return getattr(import_module(f"mckl.api.{_HOMES[name]}"), name)
+    return getattr(import_module(f"mckl.{_HOMES[name]}"), name)
 
 
 def __dir__() -> list[str]:

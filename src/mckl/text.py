@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 _TIMES = (
     (1e-9, "ns"), (1e-6, "µs"), (1e-3, "ms"), (1.0, "s"), (60.0, "min"), (3600.0, "h"),
@@ -96,15 +95,6 @@ def two_digits(value: float) -> str:
         return f"{value:g}"
     digits, power = f"{value:.1e}".split("e")
     return f"{digits} × {power_of_ten(int(power))}"
-
-
-def for_json(value: Any) -> Any:
-    """The value itself; None for NaN and inf, which JSON cannot express.
-
-    >>> for_json(0.5), for_json(math.inf), for_json("inf")
-    (0.5, None, 'inf')
-    """
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def counted(n: int, noun: str) -> str:

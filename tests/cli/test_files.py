@@ -162,10 +162,13 @@ BAD = {
     "header.csv": (b"mean,sd\n", "no numbers"),
     "latin.csv": (b"mean,sd\n1,\xff\n", "could not convert string"),
     "text.parquet": (b"PAR1 no", "not a readable .parquet file"),
-    "infinite.csv": (b"mean,sd\ninf,1\n", "means: number 1 of 1 is inf, expected a finite"),
+    "infinite.csv": (
+        b"mean,sd\ninf,1\n",
+        "infinite.csv: normal: mean inf, expected a finite number",
+    ),
     "negative.csv": (
         b"mean,sd\n1,1\n1,-2\n",
-        "sds: number 2 of 2 is -2, expected a number greater",
+        "negative.csv: normal: sd -2 (number 2 of 2), expected a number above 0",
     ),
 }
 
@@ -260,7 +263,8 @@ def test_what_exceeds_memory_is_refused_before_it_is_read(tmp_path, monkeypatch)
 
 def test_sizes_are_checked_over_files(tmp_path):
     q = write(tmp_path, "bare.csv")
-    assert "2 numbers, expected 1 or 3" in refused("kl", "--q", q, "--p-mean", "0,1", "--p-sd", "1")
+    line = refused("kl", "--q", q, "--p-mean", "0,1", "--p-sd", "1")
+    assert "q has 3 coordinates and p has 2, expected one number" in line
     assert "expected one of them" in refused("kl", "--q", q, "--q-sd", "1", *P)
 
 

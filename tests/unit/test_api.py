@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import pickle
 import re
 import subprocess
 import sys
@@ -12,17 +13,31 @@ from importlib.util import find_spec
 import numpy as np
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 from scipy import special, stats
 from tools import need
 
 import mckl
-from mckl.api import registered
+from mckl.api import registered_formulas
 from mckl.api.objects import held
+from mckl.cli.commands import main
 from mckl.errors import UserError
 from mckl.estimation.anytime import half_width
 from mckl.families.registry import case_pair
 
 Q = {"mean": 0, "sd": 1}
+
+
+def told(*words):
+    """The text that the command prints."""
+    return CliRunner().invoke(main, [*words], catch_exceptions=False).stdout.removesuffix("\n")
+
+
+def told_json(*words):
+    """The JSON that the command prints, less its version."""
+    answer = json.loads(told(*words, "--json"))
+    assert answer.pop("mckl") == mckl.__version__
+    return answer
 
 
 def kl(q, p):
@@ -130,9 +145,50 @@ def test_advice_is_that_of_the_command():
     found = mckl.advise(stats.norm(0, 1), stats.norm(1, 1), tolerance=0.01)
     best = found.recommendation
     assert found.kl == 0.5
-    assert f"Use {best['estimator']} over {best['sampler']} samples" in repr(found)
-    assert json.loads(json.dumps(found.to_dict()))["recommendation"] == best
     assert "<table>" in found._repr_html_()
+    assert "<td>k3-factor</td>" in found._repr_html_()
+    words = ("advise", "-d", "1", "-o", "-1")
+    assert repr(found) == told(*words)
+    assert f"Use {best.estimator} over {best.sampler} samples" in repr(found)
+    assert found.to_dict() == told_json(*words)
+    frame = found.to_frame().set_index(["estimator", "sampler"])
+    assert frame.samples_needed[best.estimator, best.sampler] == best.samples_needed
+    assert frame.expected_rmse.isna().sum() == sum(o.samples_needed is None for o in found.options)
+
+
+def test_advice_on_some_estimators_and_samplers():
+    q, p = {"mean": [1, 4], "sd": 1}, {"mean": [-3, 2], "sd": 2.5}
+    found = mckl.advise(q, p, samplers=["sobol"], estimators=["cv", "k1"])
+    assert [option[:2] for option in found.options] == [("k1", "sobol"), ("cv", "sobol")]
+    for options, words in (
+        ({"estimators": ["k9"]}, "estimator: normal does not have 'k9', expected k1, k2, "),
+        ({"samplers": ["halton"]}, "sampler: normal does not have 'halton', expected iid, "),
+        (
+            {"estimators": ["k3-factor"], "samplers": ["iid-radial"]},
+            "'k3-factor' takes sums over factors, expected sampler iid, ",
+        ),
+    ):
+        with pytest.raises(UserError, match=words):
+            mckl.advise(q, p, **options)
+
+
+def test_kl_is_a_number_that_says_what_it_is_of():
+    q, p = {"mean": [1, 4], "sd": 1}, {"mean": [-3, 2], "sd": 2.5}
+    found = mckl.kl(q, p)
+    assert found == pytest.approx(2.592581463748310, rel=1e-15)
+    assert found.reverse.value == pytest.approx(13.417418535, rel=1e-10)
+    assert found.symmetrised.value == pytest.approx(16.01, rel=1e-14)
+    assert (found.family, found.dimension) == ("normal", 2)
+    assert 0 < found.relative_error < 1e-13
+    assert pickle.loads(pickle.dumps(found)).reverse == found.reverse
+    words = ("kl", "--q-mean", "1,4", "--q-sd", "1", "--p-mean=-3,2", "--p-sd", "2.5")
+    assert found.to_dict() == told_json(*words)
+    assert "\n".join(found.lines()) == told(*words)
+    binomial = mckl.kl(stats.binom(4, 0.3), stats.binom(4, 0.5))  # whose reverse is not known
+    assert [*binomial.lines()] == [f"KL(q||p)  {float(binomial):.15g} nats"]
+    assert binomial.to_dict()["reverse_kl"] is None
+    both = mckl.kl(stats.multivariate_normal([0, 0]), stats.multivariate_normal([1, 2]))
+    assert (both.dimension, both, both.reverse.value) == (2, 2.5, 2.5)
 
 
 def test_estimate_of_a_known_pair_uses_theory():
@@ -140,7 +196,14 @@ def test_estimate_of_a_known_pair_uses_theory():
     assert found.stopped == "tight"
     assert found.exact == pytest.approx(0.36)
     assert found.half_width <= found.target
+    assert found.exact.relative_error < 1e-12
     assert f"Exact: {found.exact:.8g}" in repr(found)
+    sides = {"mean": 0, "sd": 1}, {"mean": 1, "sd": 2}
+    found = mckl.estimate(*sides, tolerance=0.05, seed=3)
+    q, p = map(json.dumps, sides)
+    words = ("estimate", "--q", q, "--p", p, "-t", "0.05", "--seed", "3")
+    assert found.to_dict() == told_json(*words)
+    assert repr(found) == told(*words)
     assert mckl.estimate(stats.norm([0] * 64), stats.norm([1] * 64), estimator="k3").withheld
 
 
@@ -355,8 +418,8 @@ def test_samples_that_are_all_alike_are_not_called_swapped_without_proof():
 def test_cv_of_two_values_is_kl_only_once_both_are_drawn(p):
     q = {"family": "categorical", "probabilities": [1.0 - 1e-9, 1e-9]}
     p = {"family": "categorical", "probabilities": p}
-    rows = [o for o in mckl.advise(q, p).options if o["estimator"] in ("cv", "cv-factor")]
-    assert [row["samples_needed"] for row in rows] == [None, None]
+    rows = [o for o in mckl.advise(q, p).options if o.estimator in ("cv", "cv-factor")]
+    assert [row.samples_needed for row in rows] == [None, None]
     assert mckl.estimate(q, p, tolerance=1e-3).interval is None
 
 
@@ -461,6 +524,15 @@ def test_a_result_is_readable_and_plain():
     assert plain["trusted"] == found.trusted
     assert len(plain["estimates"]) == len(found.estimates)
     assert "<td>k3-factor</td>" in found._repr_html_()
+    frame = found.to_frame()
+    assert [*frame.columns] == [
+        "estimator", "per", "estimate", "std_error", "low", "high", "trusted", "reason",
+    ]  # fmt: skip
+    best = frame[frame.trusted & (frame.per == "sequence")]
+    assert [(row.estimate, row.low, row.high) for row in best.itertuples()] == [
+        (found.kl, *found.interval)
+    ]
+    assert plain["diagnostics"]["mean_ratio"]["mean"] == found.diagnostics.mean_ratio.mean
     with pytest.raises(AttributeError):
         found.kl = 1.0
     with pytest.raises(KeyError, match="expected one of k1"):
@@ -741,7 +813,7 @@ def test_the_variance_of_a_continuous_bernoulli_law_is_continuous():
         w = weight * np.exp(logit * x)
         mean = w @ x / w.sum()
         expected = w @ (x - mean) ** 2 / w.sum()
-        assert registered._variance(logit) == pytest.approx(expected, rel=1e-11)
+        assert registered_formulas._variance(logit) == pytest.approx(expected, rel=1e-11)
 
 
 def test_a_watch_of_swapped_log_probabilities_has_no_interval():

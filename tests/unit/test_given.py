@@ -32,7 +32,7 @@ def asked(**columns):
 
 
 def by_name(found, per="unit"):
-    return {one.estimator: one for one in found.judged if one.per == per}
+    return {e.estimator: e for e in found.estimates if (e.per == "token") == (per == "token")}
 
 
 def rollout(seed=1, sequences=700, spread=0.2):
@@ -156,9 +156,10 @@ def test_nothing_depends_on_how_rows_are_cut():
     ]
     cut = answer(pieces, pieces[0], REQUEST)
     assert (cut.rows, cut.units) == (whole.rows, whole.units) == (ids.size, 900)
-    for a, b in zip(whole.judged, cut.judged, strict=True):
+    for a, b in zip(whole.estimates, cut.estimates, strict=True):
         assert (a.estimate, a.std_error) == pytest.approx((b.estimate, b.std_error), rel=1e-10)
-        assert a.shape == pytest.approx(b.shape, rel=1e-6, nan_ok=True)
+        shape = a.skewness, a.tail_index
+        assert shape == pytest.approx((b.skewness, b.tail_index), rel=1e-6, nan_ok=True)
         assert a.withheld == b.withheld
 
 
@@ -259,19 +260,19 @@ def test_drift_and_autocorrelation_are_noticed():
     noise = rng.normal(size=20_000)
     steady = asked(log_ratio=0.5 + noise)
     assert steady.trusted is not None
-    assert abs(steady.checks.dependence.drift) < 3.5
+    assert abs(steady.diagnostics.drift) < 3.5
     drifting = asked(log_ratio=0.5 + noise + np.linspace(0, 0.2, noise.size))
     assert "ℓ drifts" in drifting.why
     moving = (noise[1:] + 0.5 * noise[:-1]) / math.sqrt(1.25)
     dependent = asked(log_ratio=0.5 + moving)
     assert "depend on each other" in dependent.why
     # Neighbours have a correlation of 0.5 / 1.25; its standard error is below 1/sqrt(n).
-    assert dependent.checks.dependence.autocorrelation == pytest.approx(0.4, abs=0.04)
+    assert dependent.diagnostics.autocorrelation == pytest.approx(0.4, abs=0.04)
 
 
 def test_autocorrelation_and_drift_are_those_of_their_definitions():
     x = np.random.default_rng(9).normal(size=1600)
-    found = asked(log_ratio=x + 0.5).checks.dependence
+    found = asked(log_ratio=x + 0.5).diagnostics
     centred = x - x.mean()
     expected = centred[1:] @ centred[:-1] / (x.size - 1) / x.var()
     assert found.autocorrelation == pytest.approx(expected, rel=1e-6)
@@ -397,7 +398,7 @@ def test_the_unbiased_twins():
 
 def test_an_estimate_without_spread_is_given():
     found = asked(log_ratio=np.zeros(100))
-    assert found.judged[0].half_width == 0.0
+    assert found.estimates[0].half_width == 0.0
     assert found.trusted is not None
 
 

@@ -15,8 +15,8 @@ from numpy.testing import assert_allclose
 
 from mckl.arrays import Vector
 from mckl.estimation.gradients import METHODS
-from mckl.estimation.gradients.advice import advise
 from mckl.estimation.gradients.base import ByFactor, Law, Method, Totals, Whole, law_of
+from mckl.estimation.gradients.gradient_advice import gradient_advice
 from mckl.estimation.gradients.integrands import k3_below
 from mckl.estimation.gradients.simulate import checkpoints, simulate
 from mckl.estimation.gradients.theory import exact, needed, norm, total
@@ -567,15 +567,21 @@ def test_training_follows_the_exact_mean() -> None:
 
 
 def test_advice() -> None:
-    answer = advise(sweep_pair("normal", 4, 1.25, 0.25), 0.1)
-    known = {m["method"]: m for m in answer["methods"]}
-    assert answer["recommendation"]["method"] == "stl"
-    assert answer["recommendation"]["samples_needed"] == known["stl"]["samples_needed"] == 268
-    assert known["k3-loss"]["verdict"] == "biased: never reaches it"
-    assert known["k1-reward-clamped"]["total_variance"] is None
-    assert known["k1-loss"]["cosine"] is None
-    policy = SETTINGS[2].pair
-    assert advise(policy, 0.1)["recommendation"]["method"] == "full-sum-to-go"
-    assert advise(sweep_pair("normal", 4, 1.0, 0.0), 0.1)["recommendation"] is None
+    answer = gradient_advice(sweep_pair("normal", 4, 1.25, 0.25), 0.1)
+    by_name = {m.method: m for m in answer.methods}
+    best = answer.recommendation
+    assert best is not None
+    assert (best.method, best.samples_needed) == ("stl", 268)
+    assert by_name["stl"].samples_needed == 268
+    assert by_name["k3-loss"].verdict == "biased: never reaches it"
+    assert math.isnan(by_name["k1-reward-clamped"].total_variance)
+    assert math.isnan(by_name["k1-loss"].cosine)
+    of_policy = gradient_advice(SETTINGS[2].pair, 0.1).recommendation
+    assert of_policy is not None
+    assert of_policy.method == "full-sum-to-go"
+    assert gradient_advice(sweep_pair("normal", 4, 1.0, 0.0), 0.1).recommendation is None
     with pytest.raises(ValueError, match="laplace has no gradients"):
-        advise(sweep_pair("laplace", 1, 1.5, 0.0), 0.1)
+        gradient_advice(sweep_pair("laplace", 1, 1.5, 0.0), 0.1)
+    frame = answer.to_frame().set_index("method")
+    assert frame.samples_needed["stl"] == 268
+    assert frame.relative_bias["k3-loss"] == by_name["k3-loss"].relative_bias

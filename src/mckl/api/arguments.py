@@ -11,6 +11,7 @@ from mckl.errors import UserError
 from mckl.text import plain, quoted, shortened
 
 MOST = 10**18  # samples
+BUDGET = 10**8  # the most samples that are drawn if nothing else is said
 MOST_SEED = 2**128
 
 
@@ -44,9 +45,9 @@ def whole(name: str, value: Any, least: int, most: int = MOST) -> int:
     return int(number)
 
 
-def one_of(name: str, value: Any, known: Iterable[str]) -> str:
-    """The value, one of the known names; raises `UserError` for anything else."""
-    names = [*known]
+def one_of(name: str, value: Any, choices: Iterable[str]) -> str:
+    """The value, one of these names; raises `UserError` for anything else."""
+    names = [*choices]
     if not (isinstance(value, str) and value in names):
         raise UserError(f"{name}: {quoted(value)}, expected one of {', '.join(names)}")
     return value

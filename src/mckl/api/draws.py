@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from mckl.api.arrays import as_numpy, numbers
+from mckl.api.conversion import as_numpy, real_numbers
 from mckl.api.double import doubled
 from mckl.api.objects import library_of
 from mckl.errors import UserError
@@ -87,7 +87,7 @@ class LogProb:
     def __call__(self, samples: Any, n: int) -> np.ndarray:
         """Log densities in nats, shape (n,); raises `UserError` for any other shape."""
         try:
-            found = numbers(f"{self._side}.log_prob", self._call(self._as_own(samples)))
+            found = real_numbers(f"{self._side}.log_prob", self._call(self._as_own(samples)))
         except UserError:
             raise
         except Exception as error:

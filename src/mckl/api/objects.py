@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mckl.api.arrays import as_numpy
-from mckl.api.factors import of_low_rank, of_precision, of_scale, symmetric, triangular
+from mckl.api.conversion import as_numpy
+from mckl.api.covariances import of_low_rank, of_precision, of_scale, symmetric, triangular
 from mckl.arrays import Vector
 from mckl.errors import UserError
 

@@ -3,173 +3,28 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from mckl.api import sampled
-from mckl.api.arguments import MOST_SEED, one_of, whole
-from mckl.api.arrays import check_parameters
+from mckl.api.arguments import BUDGET, MOST_SEED, whole
+from mckl.api.conversion import check_parameters
 from mckl.api.draws import check_shapes
-from mckl.api.given import request_of
+from mckl.api.kl_estimate import KLEstimate, estimate_of_pair
+from mckl.api.log_probs import request_of
 from mckl.api.members import members
 from mckl.api.objects import described, held, library_of
-from mckl.api.registered import registered
-from mckl.api.results import Result, aligned
-from mckl.draw.points import SAMPLERS
-from mckl.errors import NotFiniteError, UserError
-from mckl.estimation.advice import Choice, choose, divergences
-from mckl.estimation.advice import advise as advise_pair
-from mckl.estimation.budget import Forecasts
-from mckl.estimation.intervals import Request
-from mckl.estimation.sequential import Estimate, plan
-from mckl.estimation.sequential import estimate as estimate_pair
-from mckl.estimation.shape import certain
-from mckl.estimation.values import ESTIMATORS
-from mckl.exact.moments import LARGEST_ERROR_OF_KL, Bounded
+from mckl.api.registered_formulas import registered
+from mckl.api.sampled import estimate_of_objects
+from mckl.errors import UserError
+from mckl.estimation.advice import Advice
+from mckl.estimation.choice import advice_of, check_offered
+from mckl.estimation.divergences import KL, divergences
+from mckl.exact.moments import Bounded
 from mckl.families.base import OtherFamilyError, Pair
 from mckl.families.registry import case_pair
-from mckl.text import count, quoted
+from mckl.text import quoted
 
 _REGISTERED_ERROR = 1e-8  # a library's KL is given only with at least 8 digits
-
-
-@dataclass(frozen=True, repr=False)
-class Advice(Result):
-    """The number of samples that each estimator and sampler needs, from exact theory.
-
-    Attributes
-    ----------
-    kl
-        The exact KL(q||p), in nats, with a bound on its error (`KL`).
-    recommendation
-        The recommended estimator and sampler, the samples needed and the reason, as a dict; None
-        if no estimator reaches the tolerance.
-    request, regime, options, left_out, pair
-        The same as in the output of ``mckl advise --json``.
-    """
-
-    kl: KL
-    recommendation: Mapping[str, Any] | None
-    request: Mapping[str, Any]
-    regime: Mapping[str, Any]
-    options: tuple[Mapping[str, Any], ...]
-    left_out: tuple[str, ...]
-    pair: Mapping[str, Any]
-
-    def lines(self) -> Iterator[str]:
-        known = self.kl.relative_error <= LARGEST_ERROR_OF_KL
-        yield f"KL(q||p) = {f'{self.kl:.10g}' if known else self.kl} nats"
-        if self.recommendation is None:
-            yield "No estimator reaches the tolerance."
-        else:
-            best = self.recommendation
-            yield (
-                f"Use {best['estimator']} over {best['sampler']} samples: "
-                f"n = {best['samples_needed']:,}."
-            )
-            yield f"Because {best['reason']}."
-        yield ""
-        yield from aligned(*self.table())
-
-    def table(self) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
-        rows = [
-            [
-                option["estimator"], option["sampler"],
-                "–" if option["samples_needed"] is None else count(option["samples_needed"]),
-                "–" if option["expected_rmse"] is None else f"{option['expected_rmse']:.3g}",
-                option["verdict"],
-            ]
-            for option in self.options
-        ]  # fmt: skip
-        return ("estimator", "sampler", "samples", "RMSE (nats)", "verdict"), rows
-
-
-@dataclass(frozen=True, repr=False)
-class KLEstimate(Result):
-    """An estimate of KL(q||p) from samples drawn to a tolerance, in nats.
-
-    Attributes
-    ----------
-    estimate, interval
-        The estimate and the ends of its interval; the latter is None if it is withheld.
-    withheld
-        Why the interval is withheld; None if it is not.
-    half_width, target
-        The half-width of the interval, and the one that was requested.
-    stopped
-        ``tight`` if the tolerance is met, ``budget`` if the budget was spent before that, and
-        ``withheld`` if there is no interval.
-    samples, estimator, sampler, seed
-        The number of samples drawn, the estimator, the sampler and the seed.
-    confidence
-        The confidence of the interval.
-    exact
-        The exact KL; None if it is not known.
-    """
-
-    estimate: float
-    interval: tuple[float, float] | None
-    half_width: float
-    target: float
-    confidence: float
-    stopped: str
-    withheld: str | None
-    samples: int
-    estimator: str
-    sampler: str
-    seed: int
-    exact: float | None
-
-    def lines(self) -> Iterator[str]:
-        value = f"KL(q||p) = {self.estimate:.8g} nats"
-        if self.interval is None:
-            yield f"{value}, without an interval"
-        else:
-            low, high = self.interval
-            yield f"{value}, {100 * self.confidence:g} % interval {low:.8g} to {high:.8g}"
-        yield f"{self.estimator} over {self.samples:,} {self.sampler} samples"
-        if self.withheld is not None:
-            yield f"Interval withheld: {self.withheld}."
-        if self.stopped == "budget":
-            yield f"The budget is spent: half-width {self.half_width:.3g} of {self.target:.3g}."
-        if self.exact is not None:
-            yield f"Exact: {self.exact:.8g} nats."
-
-    def table(self) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
-        interval = "withheld"
-        if self.interval is not None:
-            interval = f"{self.interval[0]:.8g} to {self.interval[1]:.8g}"
-        return (
-            ("estimator", "sampler", "samples", "estimate", "interval"),
-            [[self.estimator, self.sampler, f"{self.samples:,}", f"{self.estimate:.8g}", interval]],
-        )
-
-
-class KL(float):
-    """KL(q||p) in nats: a number that also says how well it is known.
-
-    Attributes
-    ----------
-    relative_error
-        A bound on its relative error. Where this exceeds 1e-8, the number is shown with the digits
-        that are certain, as ``about 62.026 ± 0.004``.
-    """
-
-    relative_error: float
-
-    def __new__(cls, number: Bounded) -> KL:
-        self = super().__new__(cls, number.value)
-        self.relative_error = number.relative
-        return self
-
-    def __repr__(self) -> str:
-        if self.relative_error <= LARGEST_ERROR_OF_KL:
-            return super().__repr__()
-        return certain(Bounded(float(self), self.relative_error * float(self)))
-
-    def __str__(self) -> str:
-        return repr(self)
 
 
 def kl(q: Any, p: Any) -> KL:
@@ -188,8 +43,9 @@ def kl(q: Any, p: Any) -> KL:
         A float: KL(q||p) in nats, by a closed form, or by quadrature where there is none. For two
         distributions that mckl has no family for, by the formula that torch or TensorFlow
         Probability has registered, in float64, if samples agree with its number. Its
-        `relative_error` is a bound on its relative error. For a registered formula it is 1e-8, for
-        rounding alone: samples confirm about three digits, and the others are the library's word.
+        `reverse` is KL(p||q), where this is known, too. Its `relative_error` is a bound on its
+        relative error; for a registered formula this is 1e-8, for rounding alone: samples confirm
+        about three digits, and the others are the library's word.
 
     Raises
     ------
@@ -205,16 +61,14 @@ def kl(q: Any, p: Any) -> KL:
     >>> round(kl(scipy.stats.gamma(2), scipy.stats.gamma(3, scale=2)), 6)
     1.349804
     """
-    parts, why = _pairs(q, p)
-    if parts:
-        numbers = [(times * divergences(pair)["kl"], times * pair.law.kl_error)
-                   for pair, times, _ in parts]  # fmt: skip
-        return KL(Bounded(*(math.fsum(of) for of in zip(*numbers, strict=True))))
+    terms, why = _terms(q, p)
+    if terms:
+        return _sum(terms)
     found, doubt = registered(q, p)
     if found is None:
         why = why if library_of(q) == "scipy" else f"{why}; {doubt}"
         raise UserError(f"no exact KL is known ({why}): mckl.estimate draws samples")
-    return KL(Bounded(found, _REGISTERED_ERROR * abs(found)))
+    return KL(found, _REGISTERED_ERROR * abs(found))
 
 
 def advise(
@@ -224,6 +78,8 @@ def advise(
     tolerance: float = 0.01,
     absolute: float | None = None,
     confidence: float | None = None,
+    samplers: Sequence[str] = (),
+    estimators: Sequence[str] = (),
 ) -> Advice:
     """The number of samples that each estimator and sampler needs to know KL(q||p).
 
@@ -238,6 +94,8 @@ def advise(
     confidence
         If given, the tolerance limits the error of an estimate, instead of the RMSE, with this
         probability.
+    samplers, estimators
+        The names of those to choose from; all by default.
 
     Returns
     -------
@@ -252,25 +110,15 @@ def advise(
     Examples
     --------
     >>> found = advise({"mean": 0, "sd": 1}, {"mean": 1, "sd": 1}, tolerance=0.1)
-    >>> found.recommendation["estimator"], found.recommendation["samples_needed"]
+    >>> found.recommendation.estimator, found.recommendation.samples_needed
     ('k1', 2)
     """
     pair, why = _pair(q, p)
     if pair is None:
         raise UserError(f"no theory is known ({why}): mckl.estimate draws samples")
     request = request_of(tolerance, absolute, 0.5 if confidence is None else confidence)
-    answer = advise_pair(
-        pair, request.tolerance, request.relative, confidence, [*SAMPLERS], [*ESTIMATORS]
-    )
-    return Advice(
-        kl=KL(Bounded(pair.law.kl, pair.law.kl_error)),
-        recommendation=answer["recommendation"],
-        request=answer["request"],
-        regime=answer["regime"],
-        options=tuple(answer["options"]),
-        left_out=tuple(answer["left_out"]),
-        pair=answer["pair"],
-    )
+    check_offered(pair, samplers, estimators)
+    return advice_of(pair, request, confidence, samplers, estimators)
 
 
 def estimate(
@@ -282,7 +130,7 @@ def estimate(
     confidence: float = 0.95,
     estimator: str | None = None,
     sampler: str | None = None,
-    budget: int = 10**7,
+    budget: int = BUDGET,
     seed: int = 20171127,
 ) -> KLEstimate:
     """Estimate KL(q||p) from samples, until the interval is as short as requested.
@@ -349,119 +197,16 @@ def estimate(
         if sampler not in (None, "iid"):
             raise UserError(f"sampler: {quoted(sampler)}, expected iid ({why})")
         check_shapes(q, p)
-        drawn = sampled.estimate(q, p, request, estimator, seed)
-        return _of_samples(drawn, request, seed)
-    for name, value, known in (
-        ("estimator", estimator, ESTIMATORS),
-        ("sampler", sampler, [s for s in SAMPLERS if SAMPLERS[s].offered(pair)]),
-    ):
-        if value is not None:
-            one_of(name, value, known)
-    return _of_pair(run(pair, request, sampler, estimator, seed), request, seed)
-
-
-class Run(NamedTuple):
-    """An estimate of a pair, how it was drawn, and what to use instead if it has no interval."""
-
-    done: Estimate
-    forecasts: Forecasts
-    used: Choice
-    instead: Choice | None
-
-
-def run(
-    pair: Pair,
-    request: Request,
-    sampler: str | None,
-    estimator: str | None,
-    seed: int,
-    check: Callable[[str], object] = lambda sampler: None,
-    progress: Callable[[int], Any] | None = None,
-) -> Run:
-    """Estimate a pair with exact theory by the recommended estimator and sampler, or by others.
-
-    Parameters
-    ----------
-    pair
-        q and p.
-    request
-        The tolerance, the confidence and the budget.
-    sampler, estimator
-        Names; None for the recommended ones.
-    seed
-        The seed of the random numbers.
-    check
-        A function that is called with the sampler's name before anything is drawn, and raises if
-        this sampler cannot be used.
-    progress
-        A function of the expected number of samples that returns a context manager. The latter's
-        value is a function that is called with the number of samples that each step has drawn.
-
-    Raises
-    ------
-    UserError
-        If KL exceeds the largest float64, or l is not finite at a sample.
-    """
-    divergences(pair)
-    forecasts = Forecasts(pair)
-    best = choose(forecasts, request, [*SAMPLERS], [*ESTIMATORS])
-    used = best
-    if sampler or estimator:
-        used = choose(
-            forecasts, request, [sampler] if sampler else [*SAMPLERS],
-            [estimator] if estimator else [*ESTIMATORS],
-        )  # fmt: skip
-    check(used.sampler)
-    chosen = SAMPLERS[used.sampler], ESTIMATORS[used.estimator]
-    planned = plan(forecasts, *chosen, request)
-    try:
-        if progress is None:
-            done = estimate_pair(forecasts, *chosen, request, seed=seed, planned=planned)
-        else:
-            with progress(planned.expected) as advance:
-                done = estimate_pair(
-                    forecasts, *chosen, request, seed=seed, planned=planned, progress=advance
-                )
-    except NotFiniteError as error:
-        raise UserError(str(error)) from None
-    instead = None
-    if done.withheld and best != used:
-        other = plan(forecasts, SAMPLERS[best.sampler], ESTIMATORS[best.estimator], request)
-        instead = best if other.withheld is None else None
-    return Run(done, forecasts, used, instead)
-
-
-def _of_pair(found: Run, request: Request, seed: int) -> KLEstimate:
-    done = found.done
-    return _result(
-        done.estimate, done.half_width, done.target, request, done.stopped, done.withheld,
-        done.samples, found.used.estimator, found.used.sampler, seed, found.forecasts.law.kl,
-    )  # fmt: skip
-
-
-def _of_samples(found: sampled.Drawn, request: Request, seed: int) -> KLEstimate:
-    used = found.used
-    return _result(
-        used.estimate, found.half_width, found.target, request, found.stopped, used.withheld,
-        found.samples, used.estimator, "iid", seed, None,
-    )  # fmt: skip
-
-
-def _result(
-    value: float, half: float, target: float, request: Request, stopped: str,
-    withheld: str | None, samples: int, estimator: str, sampler: str, seed: int,
-    exact: float | None,
-) -> KLEstimate:  # fmt: skip
-    interval = None if math.isnan(half) else (value - half, value + half)
-    return KLEstimate(
-        value, interval, half, target, request.confidence, stopped, withheld, samples, estimator,
-        sampler, seed, exact,
-    )  # fmt: skip
+        return estimate_of_objects(q, p, request, estimator, seed)
+    check_offered(
+        pair, [] if sampler is None else [sampler], [] if estimator is None else [estimator]
+    )
+    return estimate_of_pair(pair, request, sampler, estimator, seed)
 
 
 def _pair(q: Any, p: Any) -> tuple[Pair | None, str]:
     """The pair of q and p if mckl has their families; else None, and why not."""
-    found, why = _pairs(q, p)
+    found, why = _terms(q, p)
     if len(found) > 1:
         return None, f"q and p are batches of {len(found)} laws"
     if found and found[0].like:
@@ -469,7 +214,7 @@ def _pair(q: Any, p: Any) -> tuple[Pair | None, str]:
     return (found[0].pair, "") if found else (None, why)
 
 
-class Part(NamedTuple):
+class Term(NamedTuple):
     """A pair whose KL, `times` over, is a term of KL(q||p); `like` is that of `objects.Held`."""
 
     pair: Pair
@@ -477,7 +222,23 @@ class Part(NamedTuple):
     like: tuple[Any, ...] = ()
 
 
-def _pairs(q: Any, p: Any) -> tuple[list[Part], str]:
+def _sum(terms: Sequence[Term]) -> KL:
+    """The sum of the terms; KL(p||q) is known if each is the KL of a pair of q and p itself."""
+    kls = [divergences(term.pair) for term in terms]
+    if terms[0].like:
+        pairs = [*zip(kls, (term.times for term in terms), strict=True)]
+        return KL(math.fsum(t * kl for kl, t in pairs), math.fsum(t * kl.error for kl, t in pairs))
+    reverse, error = (math.fsum(column) for column in zip(*(kl.reverse for kl in kls), strict=True))
+    return KL(
+        math.fsum(kls),
+        math.fsum(kl.error for kl in kls),
+        Bounded(reverse, error),
+        kls[0].family,
+        sum(term.pair.dimension for term in terms),
+    )
+
+
+def _terms(q: Any, p: Any) -> tuple[list[Term], str]:
     """The independent pairs of q and p if mckl has their families; else none, and why not."""
     sides = []
     for name, value in (("q", q), ("p", p)):
@@ -488,7 +249,7 @@ def _pairs(q: Any, p: Any) -> tuple[list[Part], str]:
         sides.append(side)
     try:
         return [
-            Part(case_pair({"q": one, "p": other}), times, like)
+            Term(case_pair({"q": one, "p": other}), times, like)
             for one, other, times, like in members(*sides)
         ], ""
     except OtherFamilyError as error:

@@ -8,18 +8,21 @@ samples decide whether there is an interval.
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mckl.api.arguments import one_of
-from mckl.api.arrays import as_numpy
+from mckl.api.conversion import as_numpy
 from mckl.api.draws import LogProb, Sampled
+from mckl.api.kl_estimate import KLEstimate
 from mckl.errors import UserError
-from mckl.estimation.given.answer import Answer, answer
-from mckl.estimation.given.verdict import Judged
+from mckl.estimation.choice import Choice
+from mckl.estimation.given.answer import answer
+from mckl.estimation.given.estimates import GivenEstimate, KLFromLogProbs
 from mckl.estimation.intervals import Request, units_needed
+from mckl.estimation.sequential import SPENT, TIGHT, WITHHELD, Estimate
 
 PILOT = 4096
 _AT_ONCE = 2**16
@@ -27,29 +30,14 @@ _COMPARED = 1024  # samples at the beginning of a batch
 _MAINS = 4  # the most main stages; a further one is drawn if the estimate is lower than expected
 
 
-class Drawn(NamedTuple):
-    """The results of all stages.
-
-    used      the estimate of the last main stage
-    half_width, target  the half-width of the interval, NaN if it is withheld, and the one
-              requested, in nats
-    stopped   ``tight``, ``budget`` or ``withheld``, as in `mckl.KLEstimate`
-    samples   the number of samples drawn in all stages
-    """
-
-    used: Judged
-    half_width: float
-    target: float
-    stopped: str
-    samples: int
-
-
-def estimate(q: Any, p: Any, request: Request, estimator: str | None, seed: int) -> Drawn:
+def estimate_of_objects(
+    q: Any, p: Any, request: Request, estimator: str | None, seed: int
+) -> KLEstimate:
     """Estimate KL(q||p) from samples of q; raises `UserError` for objects that have none."""
     draw, log_q, log_p = Sampled("q", q), LogProb("q", q), LogProb("p", p)
     first: list[Any] = []  # samples with which the first batch begins
 
-    def run(stage: int, n: int) -> Answer:
+    def draw_stage(stage: int, n: int) -> KLFromLogProbs:
         rng = np.random.default_rng([seed, stage])
 
         def pieces() -> Any:
@@ -68,16 +56,27 @@ def estimate(q: Any, p: Any, request: Request, estimator: str | None, seed: int)
 
         return answer(pieces(), ("log_q", "log_p"), request)
 
+    def result(
+        used: GivenEstimate, stopped: str, half: float = math.nan, error: float = math.nan
+    ) -> KLEstimate:
+        stages = {"pilot": pilots} | ({"main": spent - pilots} if spent > pilots else {})
+        done = Estimate(
+            used.estimate, half, request.target(used.estimate), stopped, error, stages,
+            withheld=used.withheld,
+        )  # fmt: skip
+        return KLEstimate.of(done, request, Choice(used.estimator, "iid"), seed)
+
     n, spent, stage = min(PILOT, max(request.most // 4, 2)), 0, 0
     while True:
-        pilot = run(stage, n)
+        pilot = draw_stage(stage, n)
         spent, stage = spent + n, stage + 1
         chosen = _chosen(pilot, estimator)
         if chosen.withheld is None or 5 * n > request.most - spent:
             break
         n *= 4
+    pilots = spent
     if chosen.withheld is not None:
-        return Drawn(chosen, math.nan, request.target(chosen.estimate), "withheld", spent)
+        return result(chosen, WITHHELD)
     half_of_one = chosen.half_width * math.sqrt(n)
     aim, least = request.aim(chosen.estimate), n
     for _ in range(_MAINS):
@@ -86,25 +85,24 @@ def estimate(q: Any, p: Any, request: Request, estimator: str | None, seed: int)
         units = int(min(math.ceil(min(need, 1e18)), left))
         if units < 2:
             break
-        done = _chosen(run(stage, units), chosen.estimator)
+        done = _chosen(draw_stage(stage, units), chosen.estimator)
         spent, stage = spent + units, stage + 1
-        half, target = half_of_one / math.sqrt(units), request.target(done.estimate)
         if done.withheld is not None:
-            return Drawn(done, math.nan, target, "withheld", spent)
-        if half <= target * (1 + 1e-12):
-            return Drawn(done, half, target, "tight", spent)
-        if units < need:
+            return result(done, WITHHELD)
+        half = half_of_one / math.sqrt(units)
+        error = chosen.std_error * math.sqrt(n / units)
+        tight = half <= request.target(done.estimate) * (1 + 1e-12)
+        if tight or units < need:
             break
         aim = request.aim(done.estimate)
-    return Drawn(done, half, target, "budget", spent)
+    return result(done, TIGHT if tight else SPENT, half, error)
 
 
-def _chosen(found: Answer, estimator: str | None) -> Judged:
+def _chosen(found: KLFromLogProbs, estimator: str | None) -> GivenEstimate:
     """The estimate of this estimator; if none is named, the one to trust, or else that of k1."""
-    names = {one.estimator: one for one in found.judged}
     if estimator is not None:
-        return names[one_of("estimator", estimator, names)]
-    return names["k1"] if found.trusted is None else found.judged[found.trusted]
+        one_of("estimator", estimator, [e.estimator for e in found.estimates])
+    return found[estimator or found.trusted or "k1"]
 
 
 def _repeats(head: NDArray[Any], first: NDArray[Any]) -> bool:

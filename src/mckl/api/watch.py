@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from mckl.api.arguments import one_of, real, whole
-from mckl.api.given import columns_of
-from mckl.api.results import Result
+from mckl.api.log_probs import columns_of
 from mckl.errors import UserError
 from mckl.estimation.anytime import half_width
 from mckl.estimation.given.blocks import blocks
 from mckl.estimation.given.units import Units, units
+from mckl.estimation.results import Result, Table
 from mckl.estimation.running import RunningMoments
 from mckl.estimation.values import ESTIMATORS
 from mckl.estimation.values.integrands import Integrands
@@ -60,11 +60,10 @@ class Watched(Result):
         if self.withheld:
             yield f"Interval withheld: {self.withheld}."
 
-    def table(self) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
+    def table(self) -> Table:
         interval = "–" if self.interval is None else "{:.6g} to {:.6g}".format(*self.interval)
-        return ("samples", "estimate", "interval at all times"), [
-            [f"{self.samples:,}", f"{self.estimate:.6g}", interval]
-        ]
+        row = [f"{self.samples:,}", f"{self.estimate:.6g}", interval]
+        return Table(("samples", "estimate", "interval at all times"), [row])
 
 
 class Watch:

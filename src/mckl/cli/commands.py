@@ -5,6 +5,7 @@ Heavy modules are imported where they are used, so that no answer waits for modu
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -18,11 +19,17 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 import click
 
 from mckl import __version__
+from mckl.api.arguments import BUDGET, real
 from mckl.errors import UserError, one_line
 from mckl.text import plain, quoted, shortened
 
 if TYPE_CHECKING:
     from mckl.arrays import Vector
+    from mckl.estimation.advice import Advice
+    from mckl.estimation.divergences import KL
+    from mckl.estimation.gradients.gradient_advice import GradientAdvice
+    from mckl.estimation.intervals import Request
+    from mckl.estimation.results import Result
     from mckl.families.base import Pair
 
 BAD_INPUT, NOT_REACHED, DIFFERENT, WITHHELD = 2, 3, 3, 4
@@ -44,41 +51,32 @@ _PAIR_EXAMPLES = """\b
 """
 
 
-def _finite(context: click.Context, option: click.Parameter, value: float | None) -> float | None:
-    if value is not None and not math.isfinite(value):
-        raise click.BadParameter(f"{value} is not a finite number")
-    return value
+def _real(
+    expected: str, above: float = -math.inf, below: float = math.inf
+) -> Callable[[click.Context, click.Parameter, float | None], float | None]:
+    """The check of an option that takes a number."""
+    return lambda context, option, value: (
+        None if value is None else real(option.opts[0], value, expected, above, below)
+    )
 
 
-def _positive(context: click.Context, option: click.Parameter, value: float | None) -> float | None:
-    _finite(context, option, value)
-    if value is not None and value <= 0:
-        raise click.BadParameter(f"{value:g} is not greater than 0")
-    return value
+_FINITE = _real("a finite number")
+_POSITIVE = _real("a number greater than 0", 0.0)
+_SHARE = _real("a number between 0 and 1", 0.0, 1.0)
 
 
-def _share(context: click.Context, option: click.Parameter, value: float | None) -> float | None:
-    if value is not None and not 0 < value < 1:
-        raise click.BadParameter(f"{value:g} is not between 0 and 1")
-    return value
-
-
-class _Count(click.ParamType[int]):
+class _Integer(click.ParamType[int]):
     """An integer, also as 1e6."""
 
     name = "integer"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        try:
-            number = int(value) if not isinstance(value, float) else value
-        except ValueError:
-            try:
-                number = float(value)
-            except ValueError:
-                self.fail(f"{quoted(value)} is not an integer", param, ctx)
-        if isinstance(number, float) and not number.is_integer():
-            self.fail(f"{quoted(value)} is not an integer", param, ctx)
-        return int(number)
+        with contextlib.suppress(ValueError):
+            return int(value)
+        with contextlib.suppress(ValueError):
+            if (number := float(value)).is_integer():
+                return int(number)
+        self.fail(f"{quoted(value)} is not an integer", param, ctx)
 
 
 class _Registered(click.Choice[str]):
@@ -106,13 +104,13 @@ def _pair_options(function: F) -> F:
                 "--family", metavar="FAMILY",
                 help="Family of q and p as in a study, such as 'student-t(5)'.  [normal]",
             ),
-            click.option("--dimension", "-d", type=_Count(), help="Number of coordinates D."),
+            click.option("--dimension", "-d", type=_Integer(), help="Number of coordinates D."),
             click.option(
-                "--scale", "-s", type=float, callback=_positive,
+                "--scale", "-s", type=float, callback=_POSITIVE,
                 help="Scale of p divided by that of q, sigma_p / sigma_q.  [1]",
             ),
             click.option(
-                "--offset", "-o", type=float, callback=_finite,
+                "--offset", "-o", type=float, callback=_FINITE,
                 help="(mu_q - mu_p) / sigma_q; for gamma laws log(shape of q / shape of p).  [0]",
             ),
             click.option("--q-mean", metavar="VECTOR", help=f"Means of q: {vector}."),
@@ -161,15 +159,13 @@ def _given_options(function: F) -> F:
     return function
 
 
-# Not the option's default, so that with given samples it is known whether somebody set it.
-_BUDGET = 10**8
 _ALLOWED = "Allowed error relative to KL [0.01]"
 
 
 def _tolerance_options(allowed: str) -> Callable[[F], F]:
-    relative = click.option("--tolerance", "-t", type=float, callback=_positive, help=allowed)
+    relative = click.option("--tolerance", "-t", type=float, callback=_POSITIVE, help=allowed)
     absolute = click.option(
-        "--absolute", type=float, callback=_positive, metavar="NATS",
+        "--absolute", type=float, callback=_POSITIVE, metavar="NATS",
         help="Allowed error in nats, instead of --tolerance.",
     )  # fmt: skip
     return lambda function: relative(absolute(function))
@@ -242,15 +238,9 @@ def main() -> None:
 def kl(as_json: bool, **pair: Any) -> None:
     """Tell the exact KL(q||p) and KL(p||q), in nats."""
     given = _pair(**pair)
-    from mckl.cli.words import with_error
-    from mckl.estimation.advice import divergences
+    from mckl.estimation.divergences import divergences
 
-    answer = divergences(given)
-    if as_json:
-        _print_json({key: None if v == math.inf else v for key, v in answer.items()})
-        return
-    for label, key in (("KL(q||p)", "kl"), ("KL(p||q)", "reverse_kl"), ("sum", "symmetrised_kl")):
-        click.echo(f"{label:8}  {with_error(answer, key, 15)} nats")
+    _print(divergences(given), as_json)
 
 
 @main.command(
@@ -263,7 +253,7 @@ def kl(as_json: bool, **pair: Any) -> None:
 @_pair_options
 @_tolerance_options(f"{_ALLOWED}, or with --gradient relative to its norm [0.1].")
 @click.option(
-    "--confidence", "-c", type=float, callback=_share,
+    "--confidence", "-c", type=float, callback=_SHARE,
     help="Limit the error, instead of the RMSE, with this probability.",
 )  # fmt: skip
 @click.option(
@@ -298,23 +288,11 @@ def advise(
         others = absolute or confidence or samplers or estimators
         _advise_gradient(given, tolerance, others, as_json)
         return
-    asked, relative = _asked(tolerance, absolute)
-    from mckl.estimation.advice import advise as advice
+    request = _request(tolerance, absolute)
+    from mckl.estimation.choice import advice_of, check_offered
 
-    _check_offered(given, samplers, estimators)
-    answer = advice(
-        given, asked, relative, confidence,
-        [s for s in _SAMPLER.choices if s in samplers or not samplers],
-        [e for e in _ESTIMATOR.choices if e in estimators or not estimators],
-    )  # fmt: skip
-    if as_json:
-        _print_json(answer)
-    else:
-        from mckl.cli.words import print_advice
-
-        print_advice(answer)
-    if answer["recommendation"] is None:
-        sys.exit(NOT_REACHED)
+    check_offered(given, samplers, estimators, "--")
+    _print_advice(advice_of(given, request, confidence, samplers, estimators), as_json)
 
 
 @main.command(
@@ -333,7 +311,7 @@ def advise(
 @_given_options
 @_tolerance_options(f"{_ALLOWED}.")
 @click.option(
-    "--confidence", "-c", type=float, default=0.95, callback=_share, show_default=True,
+    "--confidence", "-c", type=float, default=0.95, callback=_SHARE, show_default=True,
     help="Confidence of the interval.",
 )  # fmt: skip
 @click.option(
@@ -344,9 +322,9 @@ def advise(
     "--estimator", type=_ESTIMATOR,
     help="The estimator.  [what `mckl advise --confidence` recommends; all for given samples]",
 )  # fmt: skip
-@click.option("--budget", type=_Count(), help=f"The most samples to draw.  [default: {_BUDGET}]")
+@click.option("--budget", type=_Integer(), help=f"The most samples to draw.  [default: {BUDGET}]")
 @click.option(
-    "--seed", type=_Count(), default=20171127, show_default=True, help="Seed of random numbers."
+    "--seed", type=_Integer(), default=20171127, show_default=True, help="Seed of random numbers."
 )
 @_json_option
 def estimate(
@@ -382,56 +360,48 @@ def estimate(
                 raise UserError(
                     f"--{name.replace('_', '-')}: not together with given log-probabilities"
                 )
-        asked = _asked(tolerance, absolute)
+        request = _request(tolerance, absolute, confidence)
         if watch:
             _watch(files, table, estimator, confidence, as_json)
-        _estimate_given(files, table, columns, estimator, asked, confidence, as_json,
+        _estimate_given(files, table, columns, estimator, request, as_json,
                         tolerance is not None or absolute is not None)  # fmt: skip
     given = _pair(**rest)
-    size, relative = _asked(tolerance, absolute)
+    request = _request(tolerance, absolute, confidence)
     from mckl.api.arguments import MOST, MOST_SEED, whole
-    from mckl.api.pairs import run
-    from mckl.cli.words import estimate_answer, print_estimate, progress
+    from mckl.api.kl_estimate import estimate_of_pair
+    from mckl.cli.bar import progress
     from mckl.draw.points import SAMPLERS
-    from mckl.estimation.intervals import Request
+    from mckl.estimation.choice import check_offered
     from mckl.study.feasible import check_numbers
 
     whole("--seed", seed, 0, MOST_SEED)
-    _check_offered(given, [sampler] if sampler else [], [estimator] if estimator else [])
-    request = Request(size, relative, confidence, _BUDGET if budget is None else min(budget, MOST))
-    found = run(
-        given, request, sampler, estimator, seed,
+    check_offered(given, [sampler] if sampler else [], [estimator] if estimator else [], "--")
+    answer = estimate_of_pair(
+        given,
+        request._replace(most=BUDGET if budget is None else min(budget, MOST)),
+        sampler,
+        estimator,
+        seed,
         check=lambda name: check_numbers(given, SAMPLERS[name], "--sampler", "the pair"),
         progress=progress,
-    )  # fmt: skip
-    answer = estimate_answer(
-        found.done, found.forecasts, found.used, found.instead, confidence, seed
     )
-    if as_json:
-        _print_json(answer)
-    else:
-        print_estimate(answer)
-    sys.exit({"tight": 0, "budget": NOT_REACHED, "withheld": WITHHELD}[found.done.stopped])
+    _print(answer, as_json)
+    sys.exit({"tight": 0, "budget": NOT_REACHED, "withheld": WITHHELD}[answer.stopped])
 
 
 def _estimate_given(
     files: Mapping[str, str | None], table: str | None, columns: str | None,
-    estimator: str | None, asked: tuple[float, bool], confidence: float, as_json: bool, held: bool,
+    estimator: str | None, request: Request, as_json: bool, held: bool,
 ) -> NoReturn:  # fmt: skip
     """Print the answer from log-probabilities in files; `held` is true if a tolerance was given."""
-    from mckl.cli.given import estimated, wanted
-    from mckl.estimation.intervals import Request
+    from mckl.cli.log_prob_files import estimated, wanted
 
-    request = Request(*asked, confidence, 10**18)
-    result = estimated(wanted(files, table, columns), request, estimator)
-    if as_json:
-        _print_json(result.to_dict())
-    else:
-        click.echo(repr(result))
-    if result.interval is None:
+    answer = estimated(wanted(files, table, columns), request, estimator)
+    _print(answer, as_json)
+    if answer.trusted is None:
         sys.exit(WITHHELD)
-    half = (result.interval[1] - result.interval[0]) / 2
-    sys.exit(NOT_REACHED if held and half > request.target(result.kl) else 0)
+    half_width = answer[answer.trusted].half_width
+    sys.exit(NOT_REACHED if held and half_width > request.target(answer.kl) else 0)
 
 
 def _watch(
@@ -439,7 +409,7 @@ def _watch(
     as_json: bool,
 ) -> NoReturn:  # fmt: skip
     """Follow batches on standard input, and print an answer after each."""
-    from mckl.cli.given import watched
+    from mckl.cli.log_prob_files import watched
 
     if table or any(files.values()):
         raise UserError("--watch: it reads standard input, so no file can be given")
@@ -494,60 +464,40 @@ def _advise_gradient(pair: Pair, tolerance: float | None, others: object, as_jso
     """Print the answer of `mckl advise --gradient`."""
     if others:
         raise UserError("--gradient: expected no other options than --tolerance and --json")
-    from mckl.estimation.gradients.advice import advise as advice
+    from mckl.estimation.gradients.gradient_advice import gradient_advice
 
     try:
-        answer = advice(pair, tolerance or 0.1)
+        _print_advice(gradient_advice(pair, tolerance or 0.1), as_json)
     except ValueError as error:
         raise UserError(f"--gradient: {error}") from None
-    if as_json:
-        _print_json(answer)
-    else:
-        from mckl.cli.gradient_words import print_gradient_advice
 
-        print_gradient_advice(answer)
-    if answer["recommendation"] is None:
+
+def _print_advice(answer: Advice | GradientAdvice, as_json: bool) -> None:
+    _print(answer, as_json)
+    if answer.recommendation is None:
         sys.exit(NOT_REACHED)
 
 
-def _print_json(answer: Mapping[str, Any]) -> None:
-    click.echo(json.dumps({"mckl": __version__, **answer}, indent=2, allow_nan=False))
+def _print(answer: Result | KL, as_json: bool) -> None:
+    """Print an answer as one JSON object, or as text with its chosen lines in bold."""
+    if as_json:
+        data = {"mckl": __version__, **answer.to_dict()}
+        click.echo(json.dumps(data, indent=2, allow_nan=False))
+        return
+    from mckl.estimation.results import Strong
+
+    for line in answer.lines():
+        click.secho(line, bold=isinstance(line, Strong))
 
 
-def _asked(tolerance: float | None, absolute: float | None) -> tuple[float, bool]:
+def _request(
+    tolerance: float | None, absolute: float | None, confidence: float | None = None
+) -> Request:
     if tolerance is not None and absolute is not None:
         raise UserError("--tolerance and --absolute: expected one of them")
-    return (absolute, False) if absolute is not None else (tolerance or 0.01, True)
+    from mckl.api.log_probs import request_of
 
-
-def _check_offered(pair: Pair, samplers: Sequence[str], estimators: Sequence[str]) -> None:
-    """Raise `UserError` for a sampler or an estimator that cannot be used with the pair."""
-    from mckl.draw.points import SAMPLERS
-    from mckl.estimation.offered import offered
-    from mckl.estimation.values import ESTIMATORS
-
-    known = [name for name, sampler in SAMPLERS.items() if sampler.offered(pair)]
-    for name in samplers:
-        if name not in known:
-            raise UserError(
-                f"--sampler: {pair.family} does not have '{name}', expected {' or '.join(known)}"
-            )
-    for name in estimators:
-        fits = [s for s in known if offered(pair, SAMPLERS[s], ESTIMATORS[name])]
-        if not fits:
-            has = [
-                n
-                for n, e in ESTIMATORS.items()
-                if any(offered(pair, SAMPLERS[s], e) for s in known)
-            ]
-            raise UserError(
-                f"--estimator: {pair.family} does not have '{name}', expected {' or '.join(has)}"
-            )
-        if samplers and not {*samplers} & {*fits}:
-            raise UserError(
-                f"--estimator: '{name}' takes sums over factors, expected --sampler "
-                f"{' or '.join(fits)}"
-            )
+    return request_of(tolerance or 0.01, absolute, confidence or 0.95)
 
 
 def _pair(**given: Any) -> Pair:
@@ -592,76 +542,54 @@ def _of_sides(vectors: Mapping[str, str | None], sides: Mapping[str, str | None]
     from mckl.cli.sides import is_text, read_side
     from mckl.families.registry import case_pair
 
-    case = {side: read_side(side, text) for side, text in sides.items() if text and is_text(text)}
-    for name, text in vectors.items():
-        if name[0] in case and text is not None:
-            raise UserError(f"--{name.replace('_', '-')} and --{name[0]}: expected one of them")
-    rest = [side for side in sides if side not in case]
-    case |= _normals(
-        {name: text for name, text in vectors.items() if name[0] in rest},
-        {side: sides[side] for side in rest},
-    )
+    case: dict[str, Mapping[str, Any]] = {}
+    for side, given in sides.items():
+        own = {name: text for name, text in vectors.items() if name[0] == side}
+        if given and is_text(given):
+            for name, text in own.items():
+                _check_alone(name, text)
+            case[side] = read_side(side, given)
+        else:
+            case[side] = _normal(side, given, own)
     try:
         return case_pair(case)
     except ValueError as error:
-        text = str(error)
-        raise UserError(
-            ("--" if text.startswith(("q: ", "p: ")) else "--q and --p: ") + text
-        ) from None
+        side, _, problem = str(error).partition(": ")
+        given = sides.get(side)
+        if side not in case:
+            raise UserError(f"--q and --p: {error}") from None
+        path = "" if given is None or is_text(given) else f"{given}: "
+        raise UserError(f"--{side}: {path}{problem}") from None
 
 
-def _normals(
-    vectors: Mapping[str, str | None], files: Mapping[str, str | None]
-) -> dict[str, dict[str, Vector]]:
-    """The means and standard deviations of the sides given by vectors or files."""
-    if not vectors:
-        return {}
-    import numpy as np
+def _check_alone(name: str, text: str | None) -> None:
+    if text is not None:
+        raise UserError(f"--{name.replace('_', '-')} and --{name[0]}: expected one of them")
 
+
+def _normal(side: str, path: str | None, vectors: Mapping[str, str | None]) -> dict[str, Vector]:
+    """The mean and the standard deviations of a side that a file or vectors give."""
     from mckl.record.columns import SUFFIXES
     from mckl.record.vectors import read_gaussian
 
-    found: dict[str, Vector] = {}
-    source: dict[str, str] = {}
-    for side, path in files.items():
-        if path is not None:
-            if not path.lower().endswith(SUFFIXES):
-                raise UserError(
-                    f"--{side}: {quoted(path)}, expected a file named "
-                    f"{', '.join('*' + suffix for suffix in SUFFIXES)}, or a text such as "
-                    "{family: gamma, shape: 2, rate: 1}"
-                )
-            found[f"{side}_mean"], found[f"{side}_sd"] = read_gaussian(path, side)
-            source[f"{side}_mean"], source[f"{side}_sd"] = f"{path}: means", f"{path}: sds"
-    for name, text in vectors.items():
-        option = "--" + name.replace("_", "-")
-        if text is None:
-            if name not in found:
-                raise UserError(f"{option}: missing")
-            continue
-        if name in found:
-            raise UserError(f"{option} and --{name[0]}: expected one of them")
-        found[name], source[name] = _vector(option, name, text), option
-    longest = max(found, key=lambda name: found[name].size)
-    for name in vectors:
-        v = found[name]
-        if v.size not in (1, found[longest].size):
+    parts: dict[str, Vector] = {}
+    if path is not None:
+        if not path.lower().endswith(SUFFIXES):
             raise UserError(
-                f"{source[name]}: {v.size} numbers, expected 1 or {found[longest].size} "
-                f"as in {source[longest]}"
+                f"--{side}: {quoted(path)}, expected a file named "
+                f"{', '.join('*' + suffix for suffix in SUFFIXES)}, or a text such as "
+                "{family: gamma, shape: 2, rate: 1}"
             )
-        conditions = [(np.isfinite(v), "a finite number")]
-        if name.endswith("sd"):
-            conditions.append((v > 0, "a number greater than 0"))
-        for met, expected in conditions:
-            if not met.all():
-                first = int(np.argmin(met))
-                raise UserError(
-                    f"{source[name]}: number {first + 1} of {v.size} is {v[first]:g}, expected "
-                    f"{expected}"
-                )
-    ready = {name: v.reshape(()) if v.size == 1 else v for name, v in found.items()}
-    return {s: {"mean": ready[f"{s}_mean"], "sd": ready[f"{s}_sd"]} for s in files}
+        parts = dict(zip(("mean", "sd"), read_gaussian(path, side), strict=True))
+    for name, text in vectors.items():
+        option, parameter = "--" + name.replace("_", "-"), name[2:]
+        if parameter in parts:
+            _check_alone(name, text)
+        elif text is None:
+            raise UserError(f"{option}: missing")
+        else:
+            parts[parameter] = _vector(option, name, text)
+    return {name: v.reshape(()) if v.size == 1 else v for name, v in parts.items()}
 
 
 def _vector(option: str, name: str, text: str) -> Vector:

@@ -1,309 +1,268 @@
-"""Recommends an estimator and a sampler for one pair, from exact theory alone."""
+"""The answer of `mckl advise`: the samples that each estimator and sampler needs."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+import textwrap
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import groupby
+from typing import TYPE_CHECKING, NamedTuple
 
-from mckl.draw.points import SAMPLERS, Sampler
-from mckl.errors import UserError
-from mckl.estimation.budget import LEADING, OK, Forecasts, Need, Tolerance
-from mckl.estimation.cost import estimate_seconds
-from mckl.estimation.intervals import Request
-from mckl.estimation.offered import offered as offers
-from mckl.estimation.sequential import interval_samples
-from mckl.estimation.shape import k3_variance_finite, shape_of
-from mckl.estimation.values import ESTIMATORS, Estimator
-from mckl.exact.moments import Bounded
-from mckl.exact.negative import probability_negative
-from mckl.exact.negative_balanced import probability_negative_balanced
-from mckl.families.base import Pair
-from mckl.families.normal.form import QuadraticForm
-from mckl.text import for_json
+from mckl.errors import one_line
+from mckl.estimation.divergences import KL
+from mckl.estimation.results import Result, Strong, Table, frame
+from mckl.estimation.shape import certain
+from mckl.estimation.values import ESTIMATORS
+from mckl.text import count, duration, listed
 
-# CPU times that differ by less than this count as equal; then an option with a standard error wins.
-_SAME_SECONDS, _SAME_RATIO = 2e-3, 1.2
-# An option is named for its few samples where it takes at most this share of those recommended.
-_FEWER = 0.8
-_SCRAMBLES = "its standard error comes from independent scrambles, which `mckl estimate` draws"
+if TYPE_CHECKING:
+    import pandas as pd
+
+_NONE = "–"
+_NOTES = """\
+Samples and RMSE are exact theory, except that * marks a leading order in 1/n. P(negative) is the \
+probability of a negative estimate: exact for k1, and over sobol by a saddlepoint formula, which \
+is not used below 1e-5; {never} are never negative. CPU time is for one core at measured rates."""
 
 
-def divergences(pair: Pair) -> dict[str, Any]:
-    """KL(q||p), KL(p||q), which may be inf, and their sum, in nats, with the pair's family.
+class Precision(NamedTuple):
+    """The error that is allowed.
 
-    Raises `UserError` where KL(q||p) exceeds the largest float64.
+    tolerance, relative  the largest error, in nats or as a multiple of KL
+    limit                the same in nats
+    confidence           None if the RMSE is limited; else the probability with which the error of
+                         an estimate is within the limit
     """
-    kl, reverse = pair.law.kl, pair.reverse_kl
-    if not math.isfinite(kl):
-        raise UserError("KL(q||p) exceeds the largest number, 1.8e308")
-    return {
-        "family": pair.family,
-        "dimension": pair.dimension,
-        "kl": kl,
-        "kl_relative_error": Bounded(kl, pair.law.kl_error).relative,
-        "reverse_kl": reverse,
-        "reverse_kl_relative_error": Bounded(reverse, pair.reverse_kl_error).relative,
-        "symmetrised_kl": kl + reverse,
-    }
+
+    tolerance: float
+    relative: bool
+    limit: float
+    confidence: float | None
+
+    def __str__(self) -> str:
+        allowed = f"{self.tolerance:g} x KL" if self.relative else f"{self.tolerance:g} nats"
+        most = f"of at most {allowed} = {self.limit:.4g} nats"
+        if self.confidence is None:
+            return f"For an RMSE {most}:"
+        return (
+            f"For an error {most} with probability {self.confidence:g} (estimates treated as "
+            "normal):"
+        )
 
 
-def advise(
-    pair: Pair,
-    tolerance: float,
-    relative: bool,
-    confidence: float | None,
-    samplers: Sequence[str],
-    estimators: Sequence[str],
-) -> dict[str, Any]:
-    """Everything that `mckl advise` prints, as numbers and texts; None in place of NaN and inf.
+class Regime(NamedTuple):
+    """How far p is from q, in nats; NaN stands for what is not known.
 
-    Parameters
-    ----------
-    pair
-        q and p.
-    tolerance, relative
-        The largest RMSE allowed, in nats, or with `relative` as a multiple of KL.
-    confidence
-        If given, the tolerance limits the error of an estimate instead, with this probability.
-    samplers, estimators
-        The names of those to choose from.
-
-    Raises
-    ------
-    UserError
-        If KL(q||p) exceeds the largest float64.
+    log_ratio_variance, log_ratio_variance_relative_error, log_ratio_skewness,
+    log_ratio_excess_kurtosis
+                        the shape of l, and a bound on the relative error of its variance
+    k3_variance_finite  whether the variance of k3 is finite
+    tail_index          E (p/q)^s is finite for s below it
+    missed_mass         the probability under p of what q never draws
+    antithetic_variance_ratio
+                        the variance of k1 with antithetic pairs divided by that with independent
+                        samples, at equal numbers of samples; a pair is two samples
+    radial_numbers      the random numbers that a radial sampler draws for a sample; None if the
+                        pair has none
     """
-    forecasts = Forecasts(pair)
-    law = forecasts.law
-    known = {key: for_json(value) for key, value in divergences(pair).items()}
-    offered = _offered(pair, samplers)
-    limit = tolerance * law.kl if relative else tolerance
-    options = _options(forecasts, Tolerance(limit, confidence), offered, estimators)
-    return {
-        "pair": known,
-        "request": {
-            "tolerance": tolerance,
-            "relative": relative,
-            "limit": limit,
-            "confidence": confidence,
-        },
-        "regime": _regime(forecasts),
-        "left_out": [name for name in samplers if name not in offered],
-        "options": options,
-        "recommendation": _recommendation(options),
-    }
+
+    log_ratio_variance: float
+    log_ratio_variance_relative_error: float
+    log_ratio_skewness: float
+    log_ratio_excess_kurtosis: float
+    k3_variance_finite: bool
+    tail_index: float
+    missed_mass: float
+    antithetic_variance_ratio: float
+    radial_numbers: int | None
+
+    def lines(self, dimension: int) -> Iterator[str]:
+        """The regime in words, for a pair with so many coordinates or tokens."""
+        text = f"log density ratio: variance {self.log_ratio_variance:.6g}"
+        known = math.isfinite(self.log_ratio_skewness)
+        yield f"{text}, skewness {self.log_ratio_skewness:.3g}" if known else text
+        yield self._tails()
+        if self.missed_mass:
+            yield (
+                f"q is 0 where p has a probability of {self.missed_mass:.6g}: E p/q is "
+                f"{1.0 - self.missed_mass:.6g} and not 1, which biases k3 and cv"
+            )
+        ratio = self.antithetic_variance_ratio
+        if abs(ratio - 1) < 1e-9:
+            yield "antithetic pairs change nothing for k1"
+        elif ratio == 0:
+            yield "antithetic pairs cancel the whole error of k1: l is odd about its mean"
+        elif math.isfinite(ratio):
+            effect = "hurt" if ratio > 1 else "help"
+            yield f"antithetic pairs {effect} k1: {ratio:.3g} times the variance at equal samples"
+        if self.radial_numbers is None:
+            return
+        numbers = f"{self.radial_numbers:,} numbers a sample"
+        if self.radial_numbers < dimension:
+            yield f"radial samplers draw {numbers} instead of {dimension:,}"
+        else:
+            yield f"radial samplers gain nothing: they draw {numbers} for {dimension:,} coordinates"
+
+    def _tails(self) -> str:
+        if not math.isfinite(self.log_ratio_variance):
+            return "no estimator's variance is finite: the tails of q are too heavy for p"
+        if not self.k3_variance_finite:
+            return (
+                "k3's variance is infinite: the tails of p are too heavy for q (tail index of p/q "
+                f"{self.tail_index:.3g} <= 2)"
+            )
+        if math.isinf(self.tail_index):
+            return "k3's variance is finite: so is the mean of every power of p/q"
+        return f"k3's variance is finite: the tail index of p/q is {self.tail_index:.3g}, above 2"
 
 
-class Choice(NamedTuple):
-    """An estimator and a sampler, by name."""
+class Option(NamedTuple):
+    """An estimator and a sampler, and what they need; NaN and None stand for what is not known.
+
+    samples_needed      the fewest samples that reach the tolerance; None if no number does
+    expected_rmse, expected_relative_rmse, expected_bias
+                        the RMSE with so many samples, in nats and relative to KL, and the bias
+    probability_negative, probability_negative_method
+                        the probability of a negative estimate, and how it was computed
+    cpu_seconds         the time that the samples take to draw on one core
+    has_std_error       whether the samples tell the standard error of the estimate
+    interval_samples    the fewest samples with which an interval covers; None if not known
+    theory              ``exact``, ``asymptotic`` or ``none``
+    relative_error      the bound on the relative errors of the exact numbers
+    verdict             ``ok``, or why the tolerance is not reached
+    """
 
     estimator: str
     sampler: str
+    samples_needed: int | None
+    expected_rmse: float
+    expected_relative_rmse: float
+    probability_negative: float | None
+    probability_negative_method: str
+    cpu_seconds: float
+    expected_bias: float
+    has_std_error: bool
+    interval_samples: int | None
+    theory: str
+    relative_error: float
+    verdict: str
+
+    @property
+    def samples(self) -> float:
+        """The samples needed, inf where no number reaches the tolerance."""
+        return math.inf if self.samples_needed is None else self.samples_needed
+
+    def __str__(self) -> str:
+        return f"{self.estimator} over {self.samples_needed:,} {self.sampler} samples"
+
+    def cells(self) -> list[str]:
+        """The texts of a row of the table."""
+        row = [self.estimator, self.sampler]
+        if self.samples_needed is None:
+            return [*row, *[_NONE] * 4, self.verdict]
+        negative = self.probability_negative
+        return [
+            *row,
+            count(self.samples_needed, exponent_from=1e9) + "*" * (self.theory == "asymptotic"),
+            f"{self.expected_rmse:.3g}" if math.isfinite(self.expected_rmse) else _NONE,
+            _NONE if negative is None else f"{negative:.2g}",
+            duration(self.cpu_seconds, finest="ms"),
+            self.verdict,
+        ]
 
 
-def choose(
-    forecasts: Forecasts, request: Request, samplers: Sequence[str], estimators: Sequence[str]
-) -> Choice:
-    """The estimator and the sampler that `advise` recommends for this request.
+class Recommendation(NamedTuple):
+    """The estimator and the sampler to use, the samples they need, their CPU time, and why."""
 
-    Where no number of samples is enough, the first estimator that one of the samplers allows, over
-    iid-radial if this is among them, else over the first such sampler.
+    estimator: str
+    sampler: str
+    samples_needed: int
+    cpu_seconds: float
+    reason: str
+
+
+@dataclass(frozen=True, repr=False)
+class Advice(Result):
+    """The number of samples that each estimator and sampler needs, from exact theory.
+
+    Attributes
+    ----------
+    pair
+        KL(q||p), a float in nats with a bound on its error, which also has KL(p||q), the family and
+        the dimension.
+    request
+        The error that is allowed.
+    regime
+        How far p is from q.
+    left_out
+        The samplers that the family lacks.
+    options
+        What each estimator needs with each sampler.
+    recommendation
+        The estimator and the sampler to use; None if no estimator reaches the tolerance.
     """
-    samplers = _offered(forecasts.pair, samplers)
-    limit = request.target(forecasts.law.kl)
-    tolerance = Tolerance(limit, request.confidence)
-    best = _recommendation(_options(forecasts, tolerance, samplers, estimators))
-    if best is not None:
-        return Choice(best["estimator"], best["sampler"])
-    return next(
-        Choice(estimator, sampler)
-        for estimator in estimators
-        for sampler in sorted(samplers, key=lambda name: name != "iid-radial")
-        if offers(forecasts.pair, SAMPLERS[sampler], ESTIMATORS[estimator])
-    )
 
+    pair: KL
+    request: Precision
+    regime: Regime
+    left_out: tuple[str, ...]
+    options: tuple[Option, ...]
+    recommendation: Recommendation | None
 
-def _offered(pair: Pair, samplers: Sequence[str]) -> list[str]:
-    """The samplers among these that can draw the pair's samples."""
-    return [name for name in samplers if SAMPLERS[name].offered(pair)]
+    @property
+    def kl(self) -> KL:
+        """The exact KL(q||p), in nats."""
+        return self.pair
 
+    def to_frame(self) -> pd.DataFrame:
+        """The options as a pandas data frame."""
+        return frame(self.options)
 
-def _options(
-    forecasts: Forecasts, tolerance: Tolerance, samplers: Sequence[str], estimators: Sequence[str]
-) -> list[dict[str, Any]]:
-    return [
-        _option(forecasts, ESTIMATORS[estimator], SAMPLERS[sampler], tolerance)
-        for estimator in estimators
-        for sampler in samplers
-        if offers(forecasts.pair, SAMPLERS[sampler], ESTIMATORS[estimator])
-    ]
+    def lines(self) -> Iterator[str]:
+        reverse = certain(self.pair.reverse, 10)
+        yield f"KL(q||p) = {self.pair.text(10)} nats, KL(p||q) = {reverse} nats"
+        yield from self._answer()
+        dimension = self.pair.dimension or 1
+        yield ""
+        yield f"{one_line(self.pair.family or '')}, dimension {dimension:,}"
+        yield from (f"  {line}" for line in self.regime.lines(dimension))
+        if self.left_out:
+            yield f"  left out, since the family lacks them: {', '.join(self.left_out)}"
+        yield ""
+        yield str(self.request)
+        yield ""
+        yield from self.table().lines(left=("sampler", "verdict"))
+        yield ""
+        shown = {option.estimator for option in self.options}
+        never = [name for name, e in ESTIMATORS.items() if e.never_negative and name in shown]
+        yield from textwrap.wrap(_NOTES.format(never=listed(never or ["k2", "k3"])), 100)
 
+    def _answer(self) -> Iterator[str]:
+        best = self.recommendation
+        if best is None:
+            zero = not self.pair and self.request.relative
+            why = "KL is 0: expected an absolute tolerance" if zero else "see the verdicts"
+            yield f"No estimator reaches the tolerance: {why}."
+            return
+        yield Strong(
+            f"Use {best.estimator} over {best.sampler} samples: n = {best.samples_needed:,}."
+        )
+        yield f"Because {best.reason}."
 
-def _regime(forecasts: Forecasts) -> dict[str, Any]:
-    law = forecasts.law
-    shape = shape_of(law)
-    variance = shape.variance.value
-    paired = math.nan
-    if forecasts.pair.mirrored:
-        paired = forecasts.unit(ESTIMATORS["k1"], SAMPLERS["antithetic"]).variance
-    return {
-        "log_ratio_variance": for_json(variance),
-        "log_ratio_variance_relative_error": for_json(shape.variance.relative),
-        "log_ratio_skewness": for_json(shape.skewness),
-        "log_ratio_excess_kurtosis": for_json(shape.excess_kurtosis),
-        "k3_variance_finite": k3_variance_finite(law),
-        "tail_index": for_json(-law.lowest_tilt),
-        "missed_mass": law.missed_mass,
-        # The variances of k1 are compared at equal numbers of samples; a pair is two samples.
-        "antithetic_variance_ratio": for_json(2.0 * paired / variance if variance else math.nan),
-        "radial_numbers": sum(forecasts.pair.radial_numbers or ()) or None,
-    }
-
-
-def _option(
-    forecasts: Forecasts, estimator: Estimator, sampler: Sampler, tolerance: Tolerance
-) -> dict[str, Any]:
-    need = forecasts.need(estimator, sampler, tolerance)
-    interval = interval_samples(forecasts, estimator, sampler)
-    probability, method = _negative(forecasts, estimator, sampler, need)
-    kl = forecasts.law.kl
-    seconds = None
-    if need.samples is not None:
-        groups, chi_squares = forecasts.groups
-        seconds = estimate_seconds(
-            forecasts.pair.dimension, sampler.name, 1, need.samples, 1,
-            groups=groups, chi_squares=chi_squares, seconds=forecasts.pair.seconds,
-            by_factor=bool(estimator.sums),
+    def table(self) -> Table:
+        rows, chosen = [], None
+        for name, group in groupby(self.options, key=lambda option: option.estimator):
+            options = [*group]
+            verdicts = {option.verdict for option in options}
+            if len(options) > 1 and len(verdicts) == 1 and options[0].samples_needed is None:
+                rows.append([name, "every one", *[_NONE] * 4, *verdicts])
+                continue
+            for option in options:
+                rows.append(option.cells())
+                if self.recommendation and option[:2] == self.recommendation[:2]:
+                    chosen = rows[-1]
+        header = (
+            "estimator", "sampler", "samples", "RMSE (nats)", "P(negative)", "CPU time", "verdict",
         )  # fmt: skip
-    return {
-        "estimator": estimator.name,
-        "sampler": sampler.name,
-        "samples_needed": need.samples,
-        "expected_rmse": for_json(need.rmse),
-        "expected_relative_rmse": for_json(need.rmse / kl if kl > 0 else math.nan),
-        "probability_negative": probability,
-        "probability_negative_method": method,
-        "cpu_seconds": seconds,
-        "expected_bias": for_json(need.bias),
-        "standard_error": sampler.points.independent
-        and (need.samples or 0) > sampler.points.points * estimator.parameters,
-        "interval_samples": math.ceil(interval) if math.isfinite(interval) else None,
-        "theory": need.theory,
-        "relative_error": forecasts.unit(estimator, sampler).relative_error,
-        "verdict": need.verdict,
-    }
-
-
-def _negative(
-    forecasts: Forecasts, estimator: Estimator, sampler: Sampler, need: Need
-) -> tuple[float | None, str]:
-    """The probability of a negative estimate with the samples needed, and how it was computed."""
-    if estimator.never_negative:
-        return 0.0, "never negative"
-    if not estimator.linear or need.samples is None:
-        return None, "not known"
-    points = sampler.points
-    if not points.independent and need.samples > 1:
-        form = forecasts.form(sampler)
-        if not isinstance(form, QuadraticForm):
-            return None, "not known"
-        found = probability_negative_balanced(form, need.samples)
-        return found, "not known" if found is None else "saddlepoint"
-    if not forecasts.law.analytic:
-        return None, "not known"
-    units = need.samples // points.points
-    found = probability_negative(forecasts.law, units, points.mirrored)
-    return found, "not known" if found is None else "inversion"
-
-
-def _recommendation(options: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
-    """The option that takes the least CPU time, or a nearly equal one that has a standard error.
-
-    Options without any error come first. Next come unbiased ones with exact theory, since no
-    standard error shows a bias, and a leading order may not yet hold. Options whose interval would
-    be withheld come last. An option's CPU time includes the samples that its interval takes.
-    """
-    exact = [o for o in options if o["verdict"] == OK]
-    unbiased = [o for o in exact if o["expected_bias"] == 0.0]
-    leading = [o for o in options if o["verdict"] == LEADING]
-    perfect = [o for o in unbiased if o["expected_rmse"] == 0.0]
-    covered = [[o for o in group if o["interval_samples"]] for group in (unbiased, leading, exact)]
-    for known in (perfect, *covered, unbiased, exact, leading):
-        if known:
-            break
-    else:
-        return None
-    cheapest = min(map(_seconds, known))
-    close = [
-        o for o in known
-        if _seconds(o) <= max(_SAME_RATIO * cheapest, cheapest + _SAME_SECONDS)
-    ]  # fmt: skip
-    best = min(close, key=lambda o: (not o["standard_error"], o["samples_needed"]))
-    chosen = {key: best[key] for key in ("estimator", "sampler", "samples_needed", "cpu_seconds")}
-    reason = _reason(best, known)
-    # Samples that cost much, such as a language model's, are independent.
-    plain = [o for o in (*unbiased, *leading) if o["sampler"] == "iid"]
-    fewest = min([*plain, best], key=lambda o: o["samples_needed"])
-    if fewest["samples_needed"] < _FEWER * best["samples_needed"]:
-        order = ", by a leading order" if fewest["verdict"] == LEADING else ""
-        reason += f"; if samples cost more than to draw them here, {_named(fewest)} do{order}"
-    return {**chosen, "reason": reason}
-
-
-def _seconds(option: Mapping[str, Any]) -> float:
-    """CPU seconds for the samples needed, or for those of an interval if these are more."""
-    needed = option["samples_needed"]
-    return float(option["cpu_seconds"] * max((option["interval_samples"] or 0) / needed, 1.0))
-
-
-def _reason(best: dict[str, Any], known: Sequence[dict[str, Any]]) -> str:
-    parts = []
-    if best["verdict"] == LEADING:
-        parts.append("only a leading order says how many samples it takes: check the number")
-    elif best["expected_bias"]:
-        parts.append(
-            f"its bias is {best['expected_bias']:.2g} nats, and no unbiased estimator "
-            "reaches the tolerance"
-        )
-    plain = next((o for o in known if (o["estimator"], o["sampler"]) == ("k1", "iid")), None)
-    if plain is not None and plain is not best:
-        samples = plain["samples_needed"] / best["samples_needed"]
-        seconds = plain["cpu_seconds"] / best["cpu_seconds"]
-        text = f"k1 over iid needs {plain['samples_needed']:,} samples"
-        more = [f"{samples:,.3g} times as many"] * (samples > 1.005)
-        more += [f"{seconds:,.3g} times the CPU time"] * (seconds > 1.05)
-        if samples < 0.995 and more:
-            parts.append(f"{text}, which is fewer, but takes {more[0]}")
-        else:
-            parts.append(", ".join([text, " and ".join(more)] if more else [text]))
-    fewest = min(known, key=lambda o: (o["samples_needed"], not o["standard_error"]))
-    if best["expected_rmse"] == 0.0:
-        pairs = SAMPLERS[best["sampler"]].points.mirrored
-        parts.append(
-            "an antithetic pair cancels the whole error: two pairs have a standard error of 0"
-            if pairs
-            else "every single sample is KL, without any error"
-        )
-    elif best["samples_needed"] <= 2:
-        parts.append("its spread is within the tolerance with the fewest samples possible")
-    elif best["standard_error"]:
-        parts.append(
-            "it has a standard error, and no other choice saves more than 2 ms or 20 % of CPU time"
-        )
-        if fewest["samples_needed"] < best["samples_needed"] and not fewest["standard_error"]:
-            parts.append(f"{_named(fewest)} would be enough, but {_without_error(fewest)}")
-    else:
-        parts.append(f"it takes the least CPU time; {_without_error(best)}")
-    return "; ".join(parts)
-
-
-def _without_error(option: dict[str, Any]) -> str:
-    """Why an option has no standard error."""
-    if SAMPLERS[option["sampler"]].points.independent:
-        return "so few samples have no standard error"
-    return _SCRAMBLES
-
-
-def _named(option: dict[str, Any]) -> str:
-    return f"{option['estimator']} over {option['samples_needed']:,} {option['sampler']} samples"
+        return Table(header, rows, chosen)

@@ -1,19 +1,21 @@
-"""The answer from given log-probabilities: estimates of KL, intervals, which of them to trust."""
+"""Estimates KL from given log-probabilities, and decides which estimate to trust."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from scipy.special import ndtri, stdtrit
 
 from mckl.errors import UserError
 from mckl.estimation.given.blocks import blocks
+from mckl.estimation.given.estimates import GivenEstimate, KLFromLogProbs, UnitsNeeded
 from mckl.estimation.given.summary import Summary
 from mckl.estimation.given.units import units
-from mckl.estimation.given.verdict import FAR, Checks, Judged, judge
+from mckl.estimation.given.verdict import FAR, Judged, judge
 from mckl.estimation.intervals import Request
 from mckl.estimation.values import K1
 from mckl.text import listed, quoted
@@ -22,41 +24,12 @@ from mckl.text import listed, quoted
 _SWAPPED = 1e-6
 
 
-class Needed(NamedTuple):
-    """The samples or sequences that the tolerance needs, by these data, with an interval."""
-
-    samples: float
-    low: float
-    high: float
-
-
-class Answer(NamedTuple):
-    """All results from given log-probabilities.
-
-    rows, units  the numbers of tokens and of sequences; without sequences, both are of samples
-    judged       every estimate, with its interval or the reasons against one
-    needed       for each estimate the samples that the tolerance needs; None without an interval
-    trusted      the index in `judged` of the estimate to trust; None if there is none
-    why          why this estimate is to be trusted, or why none is
-    """
-
-    rows: int
-    units: int
-    sequences: bool
-    request: Request
-    checks: Checks
-    judged: Sequence[Judged]
-    needed: Sequence[Needed | None]
-    trusted: int | None
-    why: str
-
-
 def answer(
     columns: Iterable[Mapping[str, Any]],
     names: Iterable[str],
     request: Request,
     estimator: str | None = None,
-) -> Answer:
+) -> KLFromLogProbs:
     """Estimate KL from columns of log-probabilities, in one pass and constant memory.
 
     Parameters
@@ -90,7 +63,7 @@ def answer(
         raise UserError("no rows: expected at least one sample")
     found = of_summary(summary, request, estimator)
     notes = "".join(f" ({note})" for note in _notes(summary, first[0]))
-    return found._replace(why=found.why + notes)
+    return replace(found, why=found.why + notes)
 
 
 def _noting(
@@ -114,19 +87,47 @@ def _notes(summary: Summary, first: Mapping[str, Any]) -> Iterator[str]:
         )
 
 
-def of_summary(summary: Summary, request: Request, estimator: str | None = None) -> Answer:
+def of_summary(summary: Summary, request: Request, estimator: str | None = None) -> KLFromLogProbs:
     """The answer from the summary of a pass over the data. Raises `UserError` as `answer` does."""
     found, judged = judge(summary, request.confidence)
     _check_sign(summary, judged)
-    needed = [_needed(one, summary.units, request) for one in judged]
-    trusted, why = _trusted(judged, estimator)
-    if trusted is not None and found.ratio.z < -FAR and found.from_ratio <= summary.units:
+    estimates = tuple(_given(one, summary, request) for one in judged)
+    best, why = _trusted(estimates, estimator)
+    ratio, settled = found.mean_ratio, found.ratio_settles_from <= summary.units
+    if best is not None and ratio.z < -FAR and settled:
         why += (
-            f" (but the mean of p/q is {found.ratio.mean:.4g} where it should be 1: q is 0 where p "
-            "is not, as with top-p sampling, or the samples are not q's)"
+            f" (but the mean of p/q is {ratio.mean:.4g} where it should be 1: q is 0 where p is "
+            "not, as with top-p sampling, or the samples are not q's)"
         )
-    return Answer(
-        summary.rows, summary.units, summary.sequences, request, found, judged, needed, trusted, why
+    return KLFromLogProbs(
+        kl=math.nan if best is None else best.estimate,
+        interval=None if best is None else best.interval,
+        trusted=None if best is None else best.estimator,
+        why=why,
+        rows=summary.rows,
+        units=summary.units,
+        sequences=summary.sequences,
+        tolerance=request.tolerance,
+        relative=request.relative,
+        confidence=request.confidence,
+        estimates=estimates,
+        diagnostics=found,
+    )
+
+
+def _given(one: Judged, summary: Summary, request: Request) -> GivenEstimate:
+    ends = one.estimate - one.half_width, one.estimate + one.half_width
+    return GivenEstimate(
+        estimator=one.estimator,
+        per="token" if one.per == "token" else "sequence" if summary.sequences else "sample",
+        estimate=one.estimate,
+        std_error=one.std_error,
+        interval=None if one.withheld else ends,
+        half_width=one.half_width,
+        withheld=one.withheld,
+        tail_index=one.shape.tail_index,
+        skewness=one.shape.skewness,
+        samples_needed=_needed(one, summary.units, request),
     )
 
 
@@ -147,30 +148,29 @@ def _check_sign(summary: Summary, judged: Sequence[Judged]) -> None:
         )
 
 
-def _trusted(judged: Sequence[Judged], estimator: str | None) -> tuple[int | None, str]:
-    """The index of the estimate per unit with the shortest interval, and why it is trusted."""
-    per_unit = [
-        (i, one) for i, one in enumerate(judged)
-        if one.per == "unit" and estimator in (None, one.estimator)
-    ]  # fmt: skip
+def _trusted(
+    estimates: Sequence[GivenEstimate], estimator: str | None
+) -> tuple[GivenEstimate | None, str]:
+    """The estimate per unit with the shortest interval, or None, and why."""
+    per_unit = [e for e in estimates if e.per != "token" and estimator in (None, e.estimator)]
     if not per_unit:
-        known = dict.fromkeys(one.estimator for one in judged)
-        raise UserError(f"estimator: {quoted(estimator)}, expected one of {', '.join(known)} here")
-    given = [(i, one) for i, one in per_unit if one.withheld is None]
+        names = ", ".join(dict.fromkeys(e.estimator for e in estimates))
+        raise UserError(f"estimator: {quoted(estimator)}, expected one of {names} here")
+    given = [e for e in per_unit if e.withheld is None]
     if not given:
-        reasons = {one.withheld for _, one in per_unit}
-        one = len(reasons) == 1
-        return None, (reasons.pop() or "") if one else "no interval passes the checks"
-    best, _ = min(given, key=lambda pair: pair[1].half_width)
+        reasons = {e.withheld for e in per_unit}
+        alone = len(reasons) == 1
+        return None, (reasons.pop() or "") if alone else "no interval passes the checks"
+    best = min(given, key=lambda e: e.half_width)
     if estimator is not None:
         return best, "it was asked for, and its interval passes the checks"
     if len(given) == 1:
         return best, "the only one whose interval passes the checks"
-    others = [one.estimator for i, one in given if i != best]
-    return best, f"its interval is the shortest; that of {listed(others)} passes the checks too"
+    others = listed(e.estimator for e in given if e is not best)
+    return best, f"its interval is the shortest; that of {others} passes the checks too"
 
 
-def _needed(one: Judged, n: int, request: Request) -> Needed | None:
+def _needed(one: Judged, n: int, request: Request) -> UnitsNeeded | None:
     """The units needed, n (half-width / target)^2, with an interval from the errors of both."""
     if one.withheld is not None or not one.estimate:
         return None
@@ -183,4 +183,4 @@ def _needed(one: Judged, n: int, request: Request) -> Needed | None:
         variance += 4.0 * step * step - 4.0 * skewness * step / math.sqrt(n)
     spread = float(ndtri(0.5 + request.confidence / 2)) * math.sqrt(max(variance, 0.0))
     spread = min(spread, 700.0)
-    return Needed(need, need * math.exp(-spread), need * math.exp(spread))
+    return UnitsNeeded(need, need * math.exp(-spread), need * math.exp(spread))

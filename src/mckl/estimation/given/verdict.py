@@ -13,7 +13,6 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import stdtrit
 
-from mckl.estimation.given.order import Dependence
 from mckl.estimation.given.summary import WEIGHT, Influence, Shape, Summary
 from mckl.estimation.tails import limit
 from mckl.estimation.values import K1, Estimator
@@ -91,26 +90,52 @@ class Mean(NamedTuple):
         return (self.mean - 1.0) / self.std_error
 
 
-class Checks(NamedTuple):
-    """The diagnostics that all estimators share.
+class Diagnostics(NamedTuple):
+    """What the data show, whatever the estimator is.
 
-    ratio       the mean of r = p/q over units
-    by_token    the mean over sequences of 1 + sum over tokens of r_t - 1; None without sequences
-    weights     the mean of the weights q/s if the samples are of another law s; None if of q
-    weight_tail the tail index of these weights; NaN where not known
-    dependence  the drift and the autocorrelation of l
-    from_ratio  the units after which the mean of r is about normal, extrapolated from the bulk of l
+    mean_ratio           the mean of r = p/q over units, expected 1
+    mean_ratio_by_token  the mean over sequences of 1 + sum over tokens of r_t - 1; None without
+                         sequences
+    mean_weight          the mean of the weights q/s if the samples are of another law s; None if
+                         they are of q
+    mean_weight_tail_index
+                         the tail index of these weights; NaN where not known
+    ratio_settles_from   the units after which the mean of r is about normal, extrapolated from the
+                         bulk of l
+    drift, autocorrelation, autocorrelation_z
+                         those of l, as `mckl.estimation.given.order.Dependence` has them
     """
 
-    ratio: Mean
-    by_token: Mean | None
-    weights: Mean | None
-    weight_tail: float
-    dependence: Dependence
-    from_ratio: float
+    mean_ratio: Mean
+    mean_ratio_by_token: Mean | None
+    mean_weight: Mean | None
+    mean_weight_tail_index: float
+    ratio_settles_from: float
+    drift: float
+    autocorrelation: float
+    autocorrelation_z: float
+
+    def lines(self) -> Iterator[str]:
+        """The diagnostics as lines of text."""
+        for text, mean in (
+            ("mean of p/q", self.mean_ratio),
+            ("the same by token", self.mean_ratio_by_token),
+            ("mean of q/s", self.mean_weight),
+        ):
+            if mean is not None:
+                yield (
+                    f"  {text:19} {mean.mean:.6g} ± {mean.std_error:.2g}, expected 1; "
+                    f"effective samples {count(mean.effective_samples)}"
+                )
+        for name, value, text in (
+            ("drift", self.drift, "standard errors between the halves"),
+            ("autocorrelation", self.autocorrelation, "of neighbours"),
+        ):
+            if not math.isnan(value):
+                yield f"  {name:19} {value:.2g} {text}"
 
 
-def checks(summary: Summary, shapes: dict[tuple[str, str], Shape]) -> Checks:
+def diagnostics(summary: Summary, shapes: dict[tuple[str, str], Shape]) -> Diagnostics:
     """The diagnostics of a summary that all estimators share."""
     view = summary.influence("unit")
     ell = shapes.get(("unit", K1.name), Shape(math.nan, math.nan, math.nan))
@@ -124,13 +149,13 @@ def checks(summary: Summary, shapes: dict[tuple[str, str], Shape]) -> Checks:
         )
     n = summary.units
     variance = float(view.comoment("ell", "ell")[0]) / (n - 1) if n > 1 else math.nan
-    return Checks(
+    return Diagnostics(
         _of_view(view, "ratio"),
         _of_view(view, "factor_ratio") if summary.sequences else None,
         weights,
         shapes[WEIGHT].tail_index if summary.weighted else math.nan,
-        summary.order.dependence(),
         extrapolated(variance, ell.skewness),
+        *summary.order.dependence(),
     )
 
 
@@ -186,7 +211,7 @@ DIAGNOSTICS = (
 )  # fmt: skip
 
 
-def common_doubts(summary: Summary, found: Checks) -> Iterator[Doubt]:
+def common_doubts(summary: Summary, found: Diagnostics) -> Iterator[Doubt]:
     """The reasons against the interval of every estimator."""
     n, what = summary.units, "sequence" if summary.sequences else "sample"
     if n < LEAST_UNITS:
@@ -195,7 +220,7 @@ def common_doubts(summary: Summary, found: Checks) -> Iterator[Doubt]:
             f"{counted(n, f'independent {what}')} cannot tell their spread, expected at least "
             f"{LEAST_UNITS}",
         )
-    for mean in (found.ratio, found.by_token):
+    for mean in (found.mean_ratio, found.mean_ratio_by_token):
         if mean is None or not mean.z > FAR:
             continue
         if not mean.varies:  # p/q is the same in all samples, and others may be still to come
@@ -208,7 +233,7 @@ def common_doubts(summary: Summary, found: Checks) -> Iterator[Doubt]:
                 "under q it never exceeds 1: the samples are not q's, or log_q and log_p are "
                 "swapped",
             )
-    if (weights := found.weights) is not None:
+    if (weights := found.mean_weight) is not None:
         if not math.isfinite(weights.mean):
             yield Doubt(
                 "weights",
@@ -220,13 +245,13 @@ def common_doubts(summary: Summary, found: Checks) -> Iterator[Doubt]:
                 f"the mean of the weights q/s is {weights.mean:.4g}, {abs(weights.z):.3g} standard "
                 "errors from 1: log_sampler is not what drew the samples",
             )
-        if found.weight_tail > limit(n):
+        if found.mean_weight_tail_index > limit(n):
             yield Doubt(
                 "weights",
-                f"the tail index of the weights q/s is {found.weight_tail:.2f}, above "
+                f"the tail index of the weights q/s is {found.mean_weight_tail_index:.2f}, above "
                 f"{limit(n):.2f}: a few samples decide everything",
             )
-    drift, correlation, z = found.dependence
+    drift, z = found.drift, found.autocorrelation_z
     if abs(drift) > _DEPENDENT:
         yield Doubt(
             "drift",
@@ -237,13 +262,14 @@ def common_doubts(summary: Summary, found: Checks) -> Iterator[Doubt]:
     if abs(z) > _DEPENDENT:
         yield Doubt(
             "autocorrelation",
-            f"neighbouring {what}s depend on each other (autocorrelation of ℓ {correlation:.2g}, "
-            f"{abs(z):.3g} standard errors from 0), so their standard error is not known",
+            f"neighbouring {what}s depend on each other (autocorrelation of ℓ "
+            f"{found.autocorrelation:.2g}, {abs(z):.3g} standard errors from 0), so their standard "
+            "error is not known",
         )
 
 
 def doubts(
-    summary: Summary, found: Checks, estimator: Estimator, shape: Shape, half: float
+    summary: Summary, found: Diagnostics, estimator: Estimator, shape: Shape, half: float
 ) -> Iterator[Doubt]:
     """The reasons against the interval of this estimator alone."""
     n, name = summary.units, estimator.name
@@ -279,8 +305,9 @@ def doubts(
         )
 
 
-def _ratio_of(found: Checks, estimator: Estimator) -> Mean:
-    return found.by_token if estimator.sums and found.by_token else found.ratio
+def _ratio_of(found: Diagnostics, estimator: Estimator) -> Mean:
+    by_token = found.mean_ratio_by_token if estimator.sums else None
+    return by_token or found.mean_ratio
 
 
 def _missed(ratio: Mean) -> Doubt:
@@ -293,7 +320,7 @@ def _missed(ratio: Mean) -> Doubt:
     )
 
 
-def _doubts_of_ratio(summary: Summary, found: Checks, estimator: Estimator) -> Iterator[Doubt]:
+def _doubts_of_ratio(summary: Summary, found: Diagnostics, estimator: Estimator) -> Iterator[Doubt]:
     n, what = summary.units, "sequences" if summary.sequences else "samples"
     ratio = _ratio_of(found, estimator)
     if abs(ratio.z) > FAR:
@@ -310,23 +337,23 @@ def _doubts_of_ratio(summary: Summary, found: Checks, estimator: Estimator) -> I
         )
     if estimator.sums:
         return
-    if found.from_ratio == math.inf:
+    if found.ratio_settles_from == math.inf:
         yield Doubt(
             "extrapolated", "if ℓ goes on as its bulk does, the skewness of p/q is infinite"
         )
-    elif _CAUTION * found.from_ratio > n:
+    elif _CAUTION * found.ratio_settles_from > n:
         yield Doubt(
             "extrapolated",
             "if ℓ goes on as its bulk does, the mean of p/q takes "
-            f"{count(_CAUTION * found.from_ratio)} {what} to settle",
+            f"{count(_CAUTION * found.ratio_settles_from)} {what} to settle",
         )
 
 
-def closeness(summary: Summary, found: Checks, estimator: Estimator, shape: Shape) -> float:
+def closeness(summary: Summary, found: Diagnostics, estimator: Estimator, shape: Shape) -> float:
     """How near an interval is to being withheld for skewness, from 0 (far) to 1 (just given)."""
     need = normal_from_moments(shape.skewness, shape.excess_kurtosis)
     if estimator.uses_ratio and not estimator.sums:
-        need = max(need, found.from_ratio)
+        need = max(need, found.ratio_settles_from)
     return float(min(_CAUTION * need / summary.units, 1.0)) ** 2 if need == need else 1.0
 
 
@@ -362,10 +389,10 @@ def bias_doubt(summary: Summary, one: Judged, against: Judged | None) -> Doubt |
     )
 
 
-def judge(summary: Summary, confidence: float = 0.95) -> tuple[Checks, list[Judged]]:
+def judge(summary: Summary, confidence: float = 0.95) -> tuple[Diagnostics, list[Judged]]:
     """The shared diagnostics, and all estimates per unit and, with sequences, per token."""
     shapes = summary.shapes()
-    found = checks(summary, shapes)
+    found = diagnostics(summary, shapes)
     common = [*common_doubts(summary, found)]
     judged: dict[tuple[str, str], Judged] = {}
     with np.errstate(all="ignore"):
@@ -387,7 +414,7 @@ def judge(summary: Summary, confidence: float = 0.95) -> tuple[Checks, list[Judg
 
 
 def _judged(
-    summary: Summary, found: Checks, estimator: Estimator, per: str, shape: Shape,
+    summary: Summary, found: Diagnostics, estimator: Estimator, per: str, shape: Shape,
     confidence: float, common: Sequence[Doubt],
 ) -> Judged:  # fmt: skip
     view = summary.influence(per)

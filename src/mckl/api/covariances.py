@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from mckl.api.arrays import as_numpy
+from mckl.api.conversion import as_numpy
 from mckl.arrays import Vector
 
 

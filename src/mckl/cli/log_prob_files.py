@@ -13,8 +13,8 @@ from mckl.errors import UserError
 from mckl.text import listed, nearest, quoted
 
 if TYPE_CHECKING:
-    from mckl.api.given import KLFromLogProbs
     from mckl.api.watch import Watched
+    from mckl.estimation.given.estimates import KLFromLogProbs
     from mckl.estimation.intervals import Request
 
 # The columns that may be given, in the order of options; `log_ratio` replaces the first two.
@@ -86,9 +86,8 @@ def estimated(
     where: Mapping[str, tuple[str, str | None]], request: Request, estimator: str | None
 ) -> KLFromLogProbs:
     """The answer from files; `estimator` is the one to trust, if it is given."""
-    from mckl.api.given import result_of
+    from mckl.cli.bar import progress
     from mckl.cli.rows import columns
-    from mckl.cli.words import progress
     from mckl.estimation.given.answer import answer
 
     rows, pieces = columns(where)
@@ -99,7 +98,7 @@ def estimated(
                 yield piece
                 advance(len(next(iter(piece.values()))))
 
-        return result_of(answer(followed(), where, request, estimator))
+        return answer(followed(), where, request, estimator)
 
 
 def watched(

@@ -45,7 +45,7 @@ def _converted(values: Any) -> NDArray[Any]:
     return np.asanyarray(values)
 
 
-def numbers(name: str, values: Any) -> NDArray[Any]:
+def real_numbers(name: str, values: Any) -> NDArray[Any]:
     """As `as_numpy`, for real numbers; raises `UserError` for anything else."""
     array = as_numpy(name, values)
     if array.dtype == object:  # such as a column of pandas with missing values
@@ -69,4 +69,4 @@ def check_parameters(side: str, given: Any) -> None:
     if isinstance(given, Mapping):
         for name, value in given.items():
             if hasattr(value, "dtype"):
-                numbers(f"{side}: {plain(name)}", value)
+                real_numbers(f"{side}: {plain(name)}", value)

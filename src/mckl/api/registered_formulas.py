@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from mckl.api.arrays import as_numpy
+from mckl.api.conversion import as_numpy
 from mckl.api.double import doubled
 from mckl.api.draws import LogProb, Sampled, check_shapes, sample_shape
 from mckl.api.objects import given_first, library_of
