@@ -72,7 +72,7 @@ def log_ratios(tokens: int = 2) -> np.ndarray:
 def given(**columns):
     """The estimates per sample or sequence of given log-probabilities, by name."""
     found = answer([columns], columns, Request(0.01, True, 0.95, 10**18))
-    return {one.estimator: one for one in found.judged if one.per == "unit"}
+    return {e.estimator: e for e in found.estimates if e.per != "token"}
 
 
 @pytest.mark.parametrize("sequences", [False, True])
@@ -114,7 +114,7 @@ def test_the_heavy_tail_of_an_own_integrand_is_where_r_is_large(monkeypatch):
     # l - (r - 1) / 2 has rare, very small values, whose tail index is that of r.
     monkeypatch.setitem(ESTIMATORS, "halfway", halfway(-0.5))
     ell = 1.4 - np.random.default_rng(4).gumbel(scale=0.8, size=20_000)
-    assert given(log_ratio=ell)["halfway"].shape.tail_index == pytest.approx(0.8, abs=0.15)
+    assert given(log_ratio=ell)["halfway"].tail_index == pytest.approx(0.8, abs=0.15)
 
 
 def test_a_watch_takes_the_unbiased_ones():
