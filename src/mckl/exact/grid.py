@@ -121,13 +121,16 @@ class Grid:
         # Sums of log q and log p that are so large and nearly cancel are only rounding.
         lost = good & (log_q <= -_LOST)
         good[lost] = factor.log_p(x[lost]) > -_LOST
+        # Where log q is below -10^308, KL's integrand p - q + q l is p, which may still have mass.
+        self._unseen = float(np.nansum(np.exp(factor.log_p(x) + log_dx)[~(good | lost)]))
         x, log_dx, log_q = x[good], log_dx[good], log_q[good]
         self._factor, self._x, self._line = factor, x, line[good]
         self.level, self.beyond, self.ell = level[good], beyond[good], ell[good]
         self.growth = np.where(self.beyond == 0.0, 0.0, degrees[good] * self.beyond)
         self.ell_error = np.nan_to_num(factor.log_ratio_error(x), nan=0.0, posinf=0.0)
         # A node is rounded, which moves the log density by its slope times this.
-        slope = np.gradient(log_q) / _apart(x)
+        order, slope = np.argsort(x, kind="stable"), np.empty_like(x)  # pieces run either way
+        slope[order] = np.gradient(log_q[order]) / _apart(x[order])
         moved = np.nan_to_num(np.abs(x * slope), nan=0.0, posinf=0.0) * (self.beyond == 0.0)
         self.w_error = factor.log_q_error(x) + EPS * (moved + np.abs(log_dx))
         self._far = _Far(factor, x, log_dx, log_q, powers[good], self.beyond)
@@ -173,11 +176,16 @@ class Grid:
         slope = np.abs(np.where(deep, of_p, self.w * np.expm1(-self.ell)))
         self.kl = float(self.kl_terms.sum())
         # p's weights add up to 1 as well, unless the nodes miss some of its mass.
-        noise = float(of_p @ (self.w_error + self.ell_error)) + _NOISE
+        far, error = self._far.nodes, self.w_error + self.ell_error
+        error[far] = self._far.error(1)  # there p's weight does not depend on log q
+        noise = float(of_p @ error) + _NOISE
         self.missed = max(0.0, abs(float(of_p.sum()) - 1.0) - noise)
         rounding = self.kl_terms * (self.w_error + 4.0 * EPS) + slope * self.ell_error
+        of_far = of_p[far] * (error[far] + 4.0 * EPS)
+        rounding[far] = np.where(deep[far], of_far, rounding[far])
         share = self.missed + 2.0 * EPS
         self.kl_error = float(rounding.sum()) + self.left(self.kl_terms) + share * self.kl
+        self.kl_error += self._unseen
 
     def left(self, terms: Vector) -> float:
         """A bound on what the rule leaves of an integral with these terms."""

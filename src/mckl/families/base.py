@@ -1,4 +1,9 @@
-"""The interfaces of a family: its pairs, one side of a pair, and its entry in the registry."""
+"""The interfaces of a family: its pairs, one side of a pair, and its entry in the registry.
+
+A family of one-dimensional laws only writes its law (`mckl.families.coordinates.univariate`), and
+one whose log-partition function is known only that (`mckl.families.exponential.pair`). Any other
+family writes a `Pair` and a `Side`, and all of them have one `Family` in the registry.
+"""
 
 from __future__ import annotations
 
@@ -43,6 +48,12 @@ class Integrals(NamedTuple):
 
 class Pair(Drawable):
     """The sampled q and the reference p; l = log q(z) - log p(z) is their log density ratio.
+
+    A family must write `family`, `dimension`, `_law`, `reversed` and `form`, and set to False what
+    its samples lack of `mirrored` and `additive`. It may write `radial_numbers` and `radial`,
+    `scores`, `integrals`, `distributions`, `sums` and `seconds`; without them it has no radial
+    samplers, no gradients, no independent check of its law, no TensorFlow, all sums of
+    `mckl.exact.integrands`, and a forecast as for normals.
 
     Attributes beside those of `Drawable`
     ----------

@@ -52,6 +52,18 @@ class Relative(NamedTuple):
 class Univariate(ABC):
     """A one-dimensional law with a density. Laws are immutable and compare by their parameters.
 
+    A family must write `kind`, `at`, `tails`, `probability`, `quantile`, `draw`, and either `terms`
+    or `log_density`. Everything else follows from these, with the defaults below. Contract tests
+    over the registry compare them with each other.
+
+    It must also correct what is not true of it: `support` and `domain`; `symmetric`; `breakpoints`,
+    where the density peaks elsewhere than at `location` or has a kink; `terms_error`, where a term
+    loses digits; and `centre` and `moved`, where it has no location.
+
+    It may write, for digits, `ratio_terms` (q nearly equal to p), `over_normal` (nearly normal),
+    `tiny` and `logarithm` (x too small for float64); for speed, `sums`; for the forecast of a run,
+    `seconds`; and `tensorflow`, without which that backend refuses the family.
+
     Where densities are only evaluated, location and scale may be arrays that broadcast with x.
     Points x and probabilities u are arrays of any shape, and results have the same shape.
 
@@ -131,6 +143,10 @@ class Univariate(ABC):
         """
         return (self.log_density(x),)
 
+    def terms_error(self, x: Vector) -> Vector | float:
+        """A bound on the error of the sum of `terms` beyond a few roundings of each."""
+        return 0.0
+
     def ratio_terms(self, p: Univariate, x: Vector) -> Terms:
         """Terms that add up to log self(x) - log p(x), each right to a few roundings of itself.
 
@@ -157,13 +173,13 @@ class Univariate(ABC):
 
     def log_density_error(self, x: Vector) -> Vector:
         """A bound on the rounding error of `log_density`."""
-        return rounding(self.terms(x))
+        return rounding(self.terms(x)) + self.terms_error(x)
 
     def log_ratio_error(self, p: Univariate, x: Vector) -> Vector:
         """A bound on the rounding error of `log_ratio`."""
         if p.mixed and not self.mixed:
             return p.log_ratio_error(self, x)
-        return rounding(self.ratio_terms(p, x))
+        return rounding(self.ratio_terms(p, x)) + self.terms_error(x) + p.terms_error(x)
 
     @abstractmethod
     def probability(self, x: Vector, upper: bool = False) -> Vector:

@@ -227,6 +227,13 @@ class ExponentialLaw(Law):
 class Exponential(Side):
     """A law of an exponential family.
 
+    A family must write the attributes, `line` (its log-partition function along a line),
+    `coefficients`, `draw` and `combine`; the law of l and its samples follow from these.
+
+    It may write `outcomes`, so that moments become sums over outcomes; `factor_log_ratios`, if a
+    sample has several factors; `scores`, without which it has no gradients; `integrals`, as an
+    independent check; and `tensorflow`, without which that backend refuses the family.
+
     Attributes
     ----------
     kind
