@@ -224,11 +224,11 @@ def test_the_studies_are_configs_that_say_how_to_run_them(schema, root, monkeypa
 
 
 @pytest.mark.parametrize("key", REGISTRIES)
-def test_the_schema_knows_every_registered_name(key, schema):
-    """The study itself asks the registries; editors ask the file."""
-    names = [*REGISTRIES[key]]
-    renew = f"in workflow/schemas/config.schema.yaml, {key}: items: {{enum: [{', '.join(names)}]}}"
-    assert schema["properties"][key]["items"]["enum"] == names, renew
+def test_the_schema_names_what_is_registered(key, schema):
+    """The study itself asks the registries; editors ask the file, which may lack new names."""
+    names = schema["properties"][key]["items"]["enum"]
+    assert names == [name for name in REGISTRIES[key] if name in names]
+    assert {*schema["properties"][key]["default"]} <= {*names}
 
 
 def test_a_name_needs_no_edit_of_the_schema(schema):
@@ -376,9 +376,8 @@ def test_any_config_is_parsed_or_refused_in_one_line(schema, kind, mostly):
 
 
 def test_gradients(schema, root):
-    names = list(METHODS)
-    of = schema["properties"]["gradients"]["properties"]
-    assert of["methods"]["items"]["enum"] == names
+    names = schema["properties"]["gradients"]["properties"]["methods"]["items"]["enum"]
+    assert names == [name for name in METHODS if name in names]
     assert schema["properties"]["gradients"]["default"]["methods"] == names
     raw = {
         "cases": {"a": PAIR},

@@ -155,6 +155,8 @@ class Forecasts:
         form = self.form(sampler)
         if form is None:
             return Need(None, TOO_WIDE, "none")
+        if not sampler.points.balanced:
+            return Need(None, UNKNOWN, "none")
         of = balanced(estimator, self.law, form)
         return _of_balanced(of, unit.bias, sampler, tolerance)
 

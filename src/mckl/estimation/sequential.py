@@ -105,7 +105,7 @@ def interval_samples(forecasts: Forecasts, estimator: Estimator, sampler: Sample
     if forecasts.unit(estimator, sampler).variance == math.inf:
         return math.inf
     if not sampler.points.independent:
-        return LEAST_SCRAMBLES if estimator.additive else math.inf
+        return LEAST_SCRAMBLES if estimator.additive and sampler.points.balanced else math.inf
     normal = forecasts.normal_from(estimator, sampler)
     return max(2.0 * points * normal, points * (2.0 * estimator.parameters + 1))
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
-from mckl.draw.points import Sampler
+from mckl.draw.points import PointSet, Sampler
 from mckl.estimation.balanced import Balanced, balanced
 from mckl.estimation.traces import checkpoints_of
 from mckl.estimation.values import Estimator, UnitTheory
@@ -59,14 +59,16 @@ def over_units(unit: UnitTheory, units: int) -> Exact:
     )
 
 
-def _stratified(unit: UnitTheory, of: Balanced | None, samples: int) -> Exact:
+def _dependent(unit: UnitTheory, of: Balanced | None, points: PointSet, samples: int) -> Exact:
     # The mean over points is that of one point, whatever is known of its spread.
     unbiased_points = unit.bias if unit.kind != "asymptotic" else math.nan
     if unit.variance == math.inf:
         # The integrand is never negative, so dependence between points cannot make it finite.
         return Exact(unit.bias, math.inf, math.nan, math.nan, "exact", unit.reason)
     if of is None:
-        reason = "over Sobol' points the theory is known for sums over coordinates"
+        reason = f"over {points.name} points no variance is known"
+        if points.balanced:
+            reason = "over Sobol' points the theory is known for sums over coordinates"
         if unit.kind == "none" and unit.reason:
             reason = unit.reason
         return Exact(unbiased_points, math.nan, math.nan, math.nan, "none", reason)
@@ -119,9 +121,9 @@ def exact(
     form = None if points.independent else sampler.form(pair)
     for estimator in estimators:
         unit = _unit(estimator, pair.law, points.mirrored)
-        of = balanced(estimator, pair.law, form) if form is not None else None
+        of = balanced(estimator, pair.law, form) if form and points.balanced else None
         for n in checkpoints_of(sampler, samples):
             if form is None:
                 yield estimator.name, n, over_units(unit, n // points.points)
             else:
-                yield estimator.name, n, _stratified(unit, of, n)
+                yield estimator.name, n, _dependent(unit, of, points, n)

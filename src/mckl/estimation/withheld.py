@@ -29,8 +29,10 @@ def known_reason(
 ) -> str | None:
     """Why no number of samples gives an interval of this half-width, in nats; else None."""
     unit, name = forecasts.unit(estimator, sampler), estimator.name
-    if not sampler.points.independent and not (estimator.additive and unit.variance < math.inf):
-        return f"the law of {name} over Sobol' points is not known"
+    points, sums = sampler.points, estimator.additive and unit.variance < math.inf
+    if not points.independent and not (points.balanced and sums):
+        over = "Sobol'" if points.balanced else points.name
+        return f"the law of {name} over {over} points is not known"
     if unit.variance == math.inf:
         return f"the variance of {name} is infinite ({unit.reason})"
     if unit.kind == "none" and unit.reason == TOO_LARGE:

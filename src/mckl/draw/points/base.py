@@ -26,6 +26,10 @@ class PointSet(NamedTuple):
     mirrored     whether a unit is a sample and its mirror image, or one sample
     independent  whether units are independent, so that a trace has a standard error
     start        a function (stream, form, seed of the replicate) -> `Draw`
+    balanced     whether of the first 2^m points one lies in each interval of length 2^-m of every
+                 coordinate, uniformly and independently of the other intervals and coordinates, so
+                 that the theory of strata applies (`mckl.exact.strata`). Over points that are
+                 neither independent nor balanced an estimate has a bias, but no known variance
     most_numbers the most random numbers that one sample may take; None for no limit
     most_samples the most samples of one replicate; None for no limit
     seconds_per_normal, seconds_per_chisquare, seconds_per_replicate
@@ -37,6 +41,7 @@ class PointSet(NamedTuple):
     mirrored: bool
     independent: bool
     start: Callable[[Stream, Form, np.random.SeedSequence], Draw]
+    balanced: bool = False
     most_numbers: int | None = None
     most_samples: int | None = None
     seconds_per_normal: float = 8.5e-9

@@ -43,6 +43,7 @@ SOBOL = PointSet(
     mirrored=False,
     independent=False,
     start=_start,
+    balanced=True,
     most_numbers=_MOST_NUMBERS,
     most_samples=2**_BITS,
     seconds_per_normal=20e-9,

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from mckl.draw.points import SAMPLERS
 from mckl.show.figures import Frames, parts, theme
 from mckl.text import two_digits
 
@@ -93,7 +94,8 @@ def _panel(
             if i == 0:
                 ax.plot(exact["samples"], np.sqrt(exact["exact_mse"]), color=colour)
             balanced = parts.powers_of_two(rows["samples"])
-            if rows["exact_mse"][~balanced].isna().any():  # theory is known at powers of two only
+            # Over balanced points theory is known at powers of two only.
+            if _balanced(name) and rows["exact_mse"][~balanced].isna().any():
                 ax.plot(rows["samples"], rows["rmse"], color=colour, linewidth=0.5)
                 ax.plot(
                     rows["samples"][~balanced], rows["rmse"][~balanced], linestyle="none",
@@ -157,11 +159,16 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
     return fig, _numbers(settings, cells, str(estimator), names, same)
 
 
+def _balanced(sampler: str) -> bool:
+    """Whether a sampler places balanced points, which is what the caption says of Sobol' points."""
+    return sampler in SAMPLERS and SAMPLERS[sampler].points.balanced
+
+
 def _sobol_gain(cells: pd.DataFrame, samples: int) -> str:
     """The exact RMSE over iid samples, divided by that over the better Sobol' points, as text."""
     here = cells[cells["samples"] == samples].set_index("sampler")["exact_mse"]
     here = here[here > 0]
-    sobol = [value for name, value in here.items() if str(name).startswith("sobol")]
+    sobol = [value for name, value in here.items() if _balanced(str(name))]
     return two_digits(math.sqrt(here["iid"] / min(sobol))) if sobol and "iid" in here else ""
 
 
@@ -184,8 +191,8 @@ def _numbers(
         for name in names
         if not isinstance(known.loc[name, "case"], str)
     }
-    between = ~parts.powers_of_two(cells["samples"])
-    sobol = {k: v for k, v in rmse.items() if k.startswith("sobol") and v > 0}
+    between = ~parts.powers_of_two(cells["samples"]) & cells["sampler"].map(_balanced)
+    sobol = {k: v for k, v in rmse.items() if _balanced(k) and v > 0}
     best = min(sobol, key=lambda k: sobol[k]) if sobol else ""
     return {
         "estimator": estimator,
