@@ -1,4 +1,7 @@
-"""A new estimator, gradient method or family is one file or entry: the rest follows from it."""
+"""What CONTRIBUTING.md adds is one file or entry and one line: the rest follows from it.
+
+The page's examples are added to a copy of the checkout, in which one study runs.
+"""
 
 from __future__ import annotations
 
@@ -7,212 +10,175 @@ import json
 import re
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mckl.estimation.values import ESTIMATORS
+from mckl.show.figures import FIGURES
 
-from .study import Study, copy_checkout
+from .study import CHECKOUT, Study, copy_checkout
 
-# An estimator with an integrand of its own, a biased one without an unbiased twin, and one by
-# factor without a counterpart for the whole l.
-ESTIMATORS_ADDED = """\
-# halfway is the mean of l + (r - 1) / 2, a control variate with the coefficient 1/2. Unbiased.
-HALFWAY = plain_mean(
-    "halfway", "half_controlled", partial(controlled_theory, slope=0.5),
-    integrands={"half_controlled": lambda values: values.ell + 0.5 * values.ratio},
-    ratio_in={"half_controlled": 0.5}, uses_ratio=True, weakness="trusts r by half",
-)  # fmt: skip
-
-
-def _shrunk_theory(law: Law, paired: bool) -> UnitTheory:
-    unit = K1.theory(law, paired)
-    return unit._replace(bias=-0.1 * law.kl, variance=0.81 * unit.variance)
-
-
-# k2-again is nine tenths of l.
-SHRUNK = plain_mean(
-    "k2-again", "shrunk_ell", _shrunk_theory,
-    integrands={"shrunk_ell": lambda values: 0.9 * values.ell}, consistent=False,
-)  # fmt: skip
-
-# lone-factor is the mean of l + sum (r_i - 1) / 2.
-LONE = plain_mean(
-    "lone-factor", "half_by_factor",
-    partial(theory_of_sum, function=Function("k3", 0.5, 0.5), unbiased=True),
-    sums=("ratio",), uses_ratio=True, ratio_in={"half_by_factor": 0.5},
-    integrands={"half_by_factor": lambda values: values.ell + 0.5 * values.factor_ratio},
-)  # fmt: skip
-
-"""
-NEW = ("halfway", "k2-again", "lone-factor")
-METHOD_ADDED = """\
-        # Half of the score function estimator.
-        Method("half-score", "half of k1 in the reward", Whole(linear(ell=0.5))),
-"""
-FAMILY = '''\
-"""The hyperbolic secant law: tails like e^(-pi |x| / 2), smooth everywhere."""
-
-from __future__ import annotations
-
-from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
-
-from mckl.arrays import Vector
-from mckl.exact.ends import LINEAR, Tail
-from mckl.families.coordinates.independent import LOCATION, SCALE, independent_family
-from mckl.families.coordinates.univariate import Univariate
-
-
-@dataclass(frozen=True)
-class Secant(Univariate):
-    """The density sech(pi x / 2) / 2; its standard deviation is the scale."""
-
-    location: Any = 0.0
-    scale: Any = 1.0
-
-    @property
-    def kind(self) -> str:
-        return "secant"
-
-    def at(self, location: Any, scale: Any) -> Secant:
-        return Secant(location, scale)
-
-    @property
-    def tails(self) -> tuple[Tail, Tail]:
-        tail = Tail({LINEAR: 0.5 * np.pi / self.scale})
-        return tail, tail
-
-    def log_density(self, x: Vector) -> Vector:
-        y = 0.5 * np.pi * np.abs(x - self.location) / self.scale
-        return np.asarray(-y - np.log1p(np.exp(-2.0 * y)) - np.log(self.scale))
-
-    def probability(self, x: Vector, upper: bool = False) -> Vector:
-        y = (x - self.location) / self.scale * (-1.0 if upper else 1.0)
-        tail = 2.0 / np.pi * np.arctan(np.exp(-0.5 * np.pi * np.abs(y)))
-        return np.asarray(np.where(y < 0, tail, 1.0 - tail))
-
-    def quantile(self, u: Vector, upper: bool = False) -> Vector:
-        low = np.minimum(u, 1.0 - u)
-        y = np.where(u <= 0.5, 1.0, -1.0) * 2.0 / np.pi * np.log(np.tan(0.5 * np.pi * low))
-        return np.asarray(self.location + self.scale * (-y if upper else y))
-
-    def draw(self, generator: np.random.Generator, shape: tuple[int, int]) -> Vector:
-        return self.quantile(np.maximum(generator.random(shape), 2.0**-60))
-
-
-SECANT = independent_family("secant", Secant, {"location": LOCATION, "scale": SCALE})
-'''
-ESTIMATORS_FILE = "estimation/values/__init__.py"
-METHODS_FILE = "estimation/gradients/__init__.py"
-REGISTRY = "families/registry.py"
-# What each registry gains, and the lines that follow it there.
-ADDED = {
-    ESTIMATORS_FILE: (
-        (
-            "from functools import partial\n"
-            "from mckl.estimation.values.base import theory_of_sum\n"
-            "from mckl.exact.law import Law\n"
-            "from mckl.exact.moments import Function\n",
-            "from mckl.estimation.values import cv, k2, regression\n",
-        ),
-        (ESTIMATORS_ADDED, "# Tables, figures and messages keep this order.\n"),
-        ("        HALFWAY,\n        SHRUNK,\n        LONE,\n", "    )\n}\n"),
-    ),
-    METHODS_FILE: (
-        ("from mckl.families.scores import linear\n", "from mckl.families.scores import Rule\n"),
-        (METHOD_ADDED, "    )\n}  # fmt: skip\n"),
-    ),
-    REGISTRY: (
-        ("from mckl.families.secant import SECANT\n", "from mckl.families.coordinates.mixture"),
-    ),
-}
-FILES_ADDED = {"families/secant.py": FAMILY}
+PAGE = (CHECKOUT / "CONTRIBUTING.md").read_text()
+BLOCK = re.compile(r'<!-- (?:file:|before "([^"]+)" in) (\S+) -->\n```\w*\n(.*?)```\n', re.DOTALL)
+NEW = ("halfway", "k1-shrunk", "half-factor")
+# The lines that registries gain, and the registries of entries, which gain more.
+LINES = {
+    "src/mckl/families/registry.py": 1, "src/mckl/draw/points/__init__.py": 1,
+    "src/mckl/show/figures/__init__.py": 1,
+}  # fmt: skip
+ENTRIES = {
+    "src/mckl/estimation/values/__init__.py", "src/mckl/estimation/gradients/__init__.py",
+    "src/mckl/study/libraries/catalogue.py",
+}  # fmt: skip
+FILES = {
+    "src/mckl/families/coordinates/gumbel.py", "src/mckl/draw/points/kronecker.py",
+    "src/mckl/show/figures/skewness.py", "workflow/report/figures/skewness.rst",
+}  # fmt: skip
+CELLS = ("gumbel-d1-s0.8-o0.5", "gumbel-d2-s0.8-o0.5")
 STUDY: dict[str, Any] = {
     "sweep": {
-        "family": ["normal", "secant"], "dimension": [1, 2], "scale": [1.25], "offset": [0.5],
+        "family": ["normal", "gumbel"], "dimension": [1, 2], "scale": [0.8], "offset": [0.5],
     },
     "cases": {
-        "mixed": {"q": {"family": "secant", "location": [0, 1]}, "p": {"family": "laplace"}},
+        "mixed": {"q": {"family": "gumbel", "location": [0, 1]}, "p": {"family": "laplace"}},
         "notebook": None,
     },
-    "samplers": ["iid", "antithetic", "sobol"],
+    "samplers": ["iid", "antithetic", "sobol", "kronecker"],
     "estimators": ["k1", "k3", "k3-factor", *NEW],
     "gradients": {
-        "settings": ["d2-s1.25-o0.5"], "methods": ["score", "half-score"],
+        "settings": ["d2-s0.8-o0.5"], "methods": ["score", "halfway-reward"],
         "samples": 64, "replicates": 100,
     },
     "samples": 64,
     "replicates": 50,
     "one_job_per": [],
 }  # fmt: skip
-FIGURES = (
-    "error-vs-samples", "estimators", "factors", "coverage", "samples-needed", "gradient-error",
+DRAWN = (
+    "error-vs-samples", "estimators", "factors", "coverage", "samples-needed", "samplers",
+    "gradient-error", "skewness",
 )  # fmt: skip
 TARGETS = [
-    *(f"results/figures/{name}.svg" for name in FIGURES),
+    *(f"results/figures/{name}.svg" for name in DRAWN),
     "results/tables/verification.parquet",
     "results/explorer.html",
 ]
+# Tests that run over the registries, which must pass for what is new.
+CONTRACTS = (
+    "tests/unit/test_univariate.py", "tests/unit/test_rooms.py",
+    "tests/unit/test_ends.py::test_a_tail_is_that_of_the_log_density",
+    "tests/unit/test_points.py::test_every_sampler_draws_from_the_same_law",
+    "tests/unit/test_estimators.py", "tests/unit/test_config.py::test_gradients",
+    "tests/unit/test_config.py::test_the_schema_names_what_is_registered",
+)  # fmt: skip
+
+
+def add(study: Study, before: str, path: str, text: str) -> None:
+    """Add a block of the page: a file, or lines before some others, with their imports on top."""
+    if not before:
+        assert not (study.root / path).exists()
+        (study.root / path).write_text(text)
+        return
+    imports = "".join(re.findall(r"\A(?:(?:(?:from|import) .*)?\n)+", text))
+    rest = text.removeprefix(imports)
+    if rest and imports:
+        old = (study.root / path).read_text()
+        (study.root / path).write_text(old.replace("from mckl", imports.strip() + "\nfrom mckl", 1))
+    before = before.replace("\\n", "\n")
+    assert (study.root / path).read_text().count(before) == 1
+    after = "\n" if rest and rest[0] != " " else ""  # what is not in a table ends with a line
+    study.edit(path, before, (rest or imports) + after + before)
 
 
 @pytest.fixture(scope="module")
 def grown(tmp_path_factory: pytest.TempPathFactory) -> Study:
-    """A study with estimators, a gradient method and a family more, run once."""
+    """A study with all of the page's examples, run once."""
     study = Study(tmp_path_factory.mktemp("grown") / "study")
     copy_checkout(study)
-    for name, text in FILES_ADDED.items():
-        (study.root / "src/mckl" / name).write_text(text)
-    for registry, gains in ADDED.items():
-        for text, following in gains:
-            study.edit(f"src/mckl/{registry}", following, text + following)
+    for before, path, text in BLOCK.findall(PAGE):
+        add(study, before, path, text)
     study.configure(**STUDY)
     study.run(*TARGETS, cores=2)
     return study
 
 
-def changed(study: Study) -> dict[str, list[str]]:
-    """The new or changed sources of the package, and the lines added to them."""
-    here = Path(__file__).parents[2]
-    out = {}
-    for path in study.root.glob("src/mckl/**/*.py"):
-        name = str(path.relative_to(study.root))
-        old = (here / name).read_text().splitlines() if (here / name).exists() else []
-        lines = difflib.ndiff(old, path.read_text().splitlines())
-        gained = [line for line in lines if line[:2] in ("+ ", "- ")]
-        if gained:
-            out[name] = gained
-    return out
+def python(study: Study, *words: str) -> subprocess.CompletedProcess[str]:
+    """Python in the copy, with the copy's source."""
+    return subprocess.run(
+        [sys.executable, *words], cwd=study.root, capture_output=True, text=True, check=False,
+        env={**study.environment(), "PYTHONPATH": "src"},
+    )  # fmt: skip
+
+
+def mckl(study: Study, *words: str) -> dict[str, Any]:
+    """What the command of the copy prints as JSON."""
+    done = python(study, "-m", "mckl", *words, "--json")
+    assert done.returncode in (0, 3, 4), done.stderr
+    return json.loads(done.stdout)
+
+
+def test_every_example_of_the_page_is_added() -> None:
+    blocks = BLOCK.findall(PAGE)
+    assert len(blocks) == PAGE.count("```\n\n") - 1  # all but the commands
+    assert {path for before, path, _ in blocks if not before} == FILES
+    assert {path for before, path, _ in blocks if before} == ENTRIES | {*LINES}
 
 
 def test_an_addition_changes_no_line(grown: Study) -> None:
-    gained = changed(grown)
-    assert {*gained} == {f"src/mckl/{name}" for name in (*FILES_ADDED, *ADDED)}
-    assert len(gained[f"src/mckl/{REGISTRY}"]) == 1
-    for registry, gains in ADDED.items():
-        lines = [line for text, _ in gains for line in text.splitlines()]
-        assert sorted(gained[f"src/mckl/{registry}"]) == sorted(f"+ {line}" for line in lines)
+    gained: dict[str, list[str]] = {}
+    for path in (*grown.root.glob("src/**/*.py"), *grown.root.glob("workflow/**/*.*")):
+        name = str(path.relative_to(grown.root))
+        here = CHECKOUT / name
+        old = here.read_text().splitlines() if here.exists() else []
+        new = path.read_text().splitlines()
+        if new != old:
+            gained[name] = [line for line in difflib.ndiff(old, new) if line[:2] in ("+ ", "- ")]
+    assert {*gained} == FILES | ENTRIES | {*LINES}
+    assert all(line[0] == "+" for lines in gained.values() for line in lines)
+    assert {name: len(gained[name]) for name in LINES} == LINES
+
+
+def test_what_is_new_passes_the_tests_of_its_kind(grown: Study) -> None:
+    for name in ("tests", "docs", "README.md", "pyproject.toml"):
+        (grown.root / name).symlink_to(CHECKOUT / name)
+    done = python(grown, "-m", "pytest", "-q", "-x", "-n0", "-p", "no:cacheprovider", *CONTRACTS)
+    assert done.returncode == 0, done.stdout
 
 
 def test_the_new_names_are_drawn_and_agree_with_their_theory(grown: Study) -> None:
     theory, traces = grown.table("theory"), grown.table("traces")
     for table in (theory, traces):
-        assert {"k1", "k3", "k3-factor", *NEW} == {*table["estimator"]}
-        assert {"secant-d1-s1.25-o0.5", "secant-d2-s1.25-o0.5", "mixed"} < {*table["setting"]}
-        assert {"iid", "antithetic", "sobol"} == {*table["sampler"]}
-    new = theory[theory["estimator"].isin(NEW) & (theory["sampler"] != "sobol")]
-    assert (new["theory"] == "exact").all()
-    assert (new["exact_variance"] > 0).all()
+        assert {*STUDY["estimators"]} == {*table["estimator"]}
+        assert {*CELLS, "mixed"} < {*table["setting"]}
+        assert {*STUDY["samplers"]} == {*table["sampler"]}
+    known = theory[theory["estimator"].isin(NEW) & theory["sampler"].isin(["iid", "antithetic"])]
+    assert (known["theory"] == "exact").all()
+    assert (known["exact_variance"] > 0).all()
+    assert known[known["setting"].isin(CELLS)]["exact_variance"].max() < 10
     checked = grown.table("verification")
     for name in NEW:
         of_name = checked[(checked["estimator"] == name) & checked["p_value"].notna()]
-        assert {"secant-d2-s1.25-o0.5", "d2-s1.25-o0.5", "mixed"} <= {*of_name["setting"]}
+        assert {*CELLS, "d2-s0.8-o0.5"} <= {*of_name["setting"]}
         assert {"mean", "variance"} <= {*of_name["quantity"]}
-    assert grown.table("verification")["passed"].all()
+    assert checked["passed"].all()
+
+
+def test_points_of_unknown_variance_are_said_to_be_so(grown: Study) -> None:
+    theory = grown.table("theory")
+    rows = theory[(theory["sampler"] == "kronecker") & theory["setting"].isin(CELLS)]
+    assert {*rows["theory"]} == {"none"}
+    assert {*rows["reason"]} == {"over kronecker points no variance is known"}
+    assert rows["exact_variance"].isna().all()
+    assert (rows[rows["estimator"] == "k1"]["exact_bias"] == 0).all()
+    budget, summary = grown.table("budget"), grown.table("summary")
+    budget = budget[(budget["sampler"] == "kronecker") & budget["setting"].isin(CELLS)]
+    biased = budget["estimator"] == "k1-shrunk"
+    assert {*budget["verdict"][~biased]} == {"no theory: measure it"}
+    assert {*budget["verdict"][biased]} == {"biased: never reaches it"}
+    # The points are even: k1's error is well below that of as many independent samples.
+    rmse = summary[(summary["setting"] == CELLS[0]) & (summary["samples"] == 64)]
+    rmse = rmse[rmse["estimator"] == "k1"].set_index("sampler")["rmse"]
+    assert rmse["kronecker"] < 0.4 * rmse["iid"]
 
 
 # Draws figures from the study's tables, of all estimators and of each new one alone, and prints
@@ -227,6 +193,8 @@ for only in (None, *sys.argv[2:]):
     for name in sys.argv[1].split(","):
         tables = FIGURES[name].tables
         frames = {t: pd.read_parquet(f"results/tables/{t}.parquet") for t in tables}
+        if only and not any("estimator" in frame for frame in frames.values()):
+            continue
         for t, frame in frames.items():
             if only and "estimator" in frame:
                 frames[t] = frame[frame["estimator"] == only]
@@ -238,15 +206,13 @@ print(json.dumps(found))
 
 def test_figures_and_captions_show_the_new_names(grown: Study) -> None:
     figures = grown.root / "results/figures"
-    for name in FIGURES:
+    for name in DRAWN:
         assert (figures / f"{name}.svg").stat().st_size > 10_000
     caption = (figures / "estimators.rst").read_text()
-    assert "k1, k3, k3-factor, halfway, k2-again, lone-factor" in caption
-    done = subprocess.run(
-        [sys.executable, "-c", DRAW, ",".join(FIGURES), *NEW],
-        cwd=grown.root, env={**grown.environment(), "PYTHONPATH": "src"},
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    assert "k1, k3, k3-factor, halfway, k1-shrunk, half-factor" in caption
+    caption = (figures / "skewness.rst").read_text()
+    assert "in 5 settings" in caption
+    done = python(grown, "-c", DRAW, ",".join(DRAWN), *NEW)
     assert done.returncode == 0, done.stderr
     texts = json.loads(done.stdout)
     for name in NEW:
@@ -255,14 +221,24 @@ def test_figures_and_captions_show_the_new_names(grown: Study) -> None:
         # One estimator is enough for each figure; a biased one of the whole is not in `factors`.
         for figure in ("error-vs-samples", "estimators", "coverage", "samples-needed"):
             assert name in texts[f"{figure} {name}"], figure
-        assert (name in texts["factors None"]) == (name != "k2-again")
-    assert "half-score" in texts["gradient-error None"]
+        assert (name in texts["factors None"]) == (name != "k1-shrunk")
+    assert "kronecker" in texts["samplers None"]
+    assert "halfway-reward" in texts["gradient-error None"]
+
+
+def test_a_new_figure_is_in_the_report_and_the_manifest(grown: Study) -> None:
+    assert "skewness" not in FIGURES
+    plan = grown.run("--dry-run", "results/manifest.json")
+    (manifest,) = re.findall(r"^(?:local)?rule manifest:\n((?:    .*\n)*)", plan, re.MULTILINE)
+    assert "results/figures/skewness.svg" in manifest
+    assert "results/figures/skewness.rst" in manifest
 
 
 def test_the_explorer_has_the_new_names_and_their_look(grown: Study) -> None:
     page = (grown.root / "results/explorer.html").read_text()
-    assert '"estimators":["k1","k3","k3-factor","halfway","k2-again","lone-factor"]' in page
-    assert '"setting":"secant-d1-s1.25-o0.5"' in page
+    assert f'"estimators":{json.dumps(STUDY["estimators"], separators=(",", ":"))}' in page
+    assert '"samplers":["iid","antithetic","sobol","kronecker"]' in page
+    assert f'"setting":"{CELLS[0]}"' in page
     scale = re.search(r'"domain":(\[[^]]*\]),"range":(\[[^]]*\])', page)
     assert scale is not None
     names, looks = (json.loads(part) for part in scale.groups())
@@ -270,13 +246,27 @@ def test_the_explorer_has_the_new_names_and_their_look(grown: Study) -> None:
     assert len({*looks}) >= 5  # markers are used in turn
 
 
-@pytest.mark.parametrize("name", NEW)
-def test_the_command_knows_the_new_names(grown: Study, name: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "mckl", "advise", "--dimension", "2", "--estimator", name,
-         "--scale", "1.25", "--sampler", "iid", "--json"],
-        cwd=grown.root, env={**grown.environment(), "PYTHONPATH": "src"},
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == (3 if name == "k2-again" else 0), done.stderr
-    assert [o["estimator"] for o in json.loads(done.stdout)["options"]] == [name]
+def test_the_command_and_python_know_the_new_names(grown: Study) -> None:
+    asked = ("advise", "--family", "gumbel", "--dimension", "2", "--scale", "0.8", "--offset", "1")
+    found = mckl(grown, *asked)
+    options = {(o["estimator"], o["sampler"]): o["verdict"] for o in found["options"]}
+    assert {name for name, _ in options} >= {*NEW, "k1"}
+    assert options["k1-shrunk", "iid"] != options["k1", "iid"]
+    assert options["k1", "kronecker"] == "no theory: measure it"
+    q, p = ("{family: gumbel}", "{family: gumbel, location: 1, scale: 0.8}")
+    sides = ("estimate", "--q", q, "--p", p, "--budget", "4096", "--sampler", "kronecker")
+    found = mckl(grown, *sides, "--estimator", "k1")
+    assert "over kronecker points is not known" in found["withheld"]
+    done = python(grown, "-c", "import json, mckl, numpy as np;"
+                  "l = 0.02 + 0.2 * np.random.default_rng(1).normal(size=(500, 4));"
+                  "print(mckl.from_log_probs(l, 0 * l).to_dict())")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert all(repr(name) in done.stdout for name in NEW)
+
+
+def test_a_library_is_described_like_the_others(grown: Study) -> None:
+    done = python(grown, "-c", "import json; from mckl.study.libraries.table import *;"
+                  "from mckl.study.libraries.catalogue import LIBRARIES;"
+                  "print(json.dumps([*LIBRARIES]))")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)[-1] == "Example"
