@@ -341,14 +341,14 @@ def test_integrals_of_unequal_coordinates():
 def test_sobol_points_between_powers_of_two_called_balanced_are_caught(
     run_study, monkeypatch, per_octave, dimension, scale
 ):
-    def wrong(unit, of, samples):
+    def wrong(unit, of, points, samples):
         below = 2 ** (samples.bit_length() - 1)
         law = of.law(below)
         # the law of the power of two below, carried to n by the rate n^-2
         variance = law[0] * (below / samples) ** 2
         return estimate_theory.Exact(unit.bias, variance, *law[1:3], "exact", None)
 
-    monkeypatch.setattr(estimate_theory, "_stratified", wrong)
+    monkeypatch.setattr(estimate_theory, "_dependent", wrong)
     setting = grid_setting(dimension, scale, 0.25)
     study = run_study(
         [setting], ["sobol"], ["k1"], seed=4, samples=256, replicates=300,
