@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from packed import unpacked
 
 from mckl.estimation.values import ESTIMATORS
 
@@ -260,7 +261,7 @@ def test_figures_and_captions_show_the_new_names(grown: Study) -> None:
 
 
 def test_the_explorer_has_the_new_names_and_their_look(grown: Study) -> None:
-    page = (grown.root / "results/explorer.html").read_text()
+    page = unpacked((grown.root / "results/explorer.html").read_text())
     assert '"estimators":["k1","k3","k3-factor","halfway","k2-again","lone-factor"]' in page
     assert '"setting":"secant-d1-s1.25-o0.5"' in page
     scale = re.search(r'"domain":(\[[^]]*\]),"range":(\[[^]]*\])', page)

@@ -28,6 +28,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from mckl.draw.backends import BACKENDS
 from mckl.show.figures import FIGURES as KNOWN_FIGURES
+from mckl.show.figures import report_places
 from mckl.study.config import parse as parse_config
 from mckl.study.notebook import notebook
 from mckl.errors import UserError
@@ -54,6 +55,7 @@ FIGURES = [
     and (GRADIENTS or not figure.of_gradients)
     and {*figure.backends} <= {*STUDY.backends}
 ]
+REPORT_PLACES = report_places(FIGURES)
 # The tables, in the order in which a run makes them.
 TABLES = [
     "settings",

@@ -15,8 +15,7 @@ for maker, names in FIGURES_AFTER.items():
                 report(
                     f"results/figures/{name}.svg",
                     caption=placed(f"results/figures/{name}.rst"),
-                    category=KNOWN_FIGURES[name].question,
-                    labels={"figure": name, "shows": KNOWN_FIGURES[name].shows},
+                    **REPORT_PLACES[name],
                 )
                 for name in names
             ],

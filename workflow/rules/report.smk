@@ -40,8 +40,7 @@ rule explorer:
         report(
             "results/explorer.html",
             caption="../report/explorer.rst",
-            category="How many samples?",
-            labels={"figure": "explorer", "shows": "every setting, to browse"},
+            **REPORT_PLACES["explorer"],
         ),
     log:
         "results/logs/explorer.log",
