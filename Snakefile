@@ -2,6 +2,12 @@
 # config -> settings -> theory, traces, gradients -> summary -> verification, budget -> figures -> report.
 
 
+import copy
+
+# The keys that the user gives, before the defaults are merged with them.
+GIVEN = copy.deepcopy(config)
+
+
 # The defaults are beside this file, so that they are also used with `--directory` elsewhere.
 configfile: str(workflow.current_basedir.join("config.yaml"))
 

@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import yaml
+from snakemake.common.configfile import load_configfile
 from snakemake.logging import logger
 
 ROOT = Path(str(workflow.current_basedir)).parents[1]
@@ -29,6 +30,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 from mckl.draw.backends import LIBRARIES
 from mckl.show.figures import FIGURES as KNOWN_FIGURES
 from mckl.study.config import parse as parse_config
+from mckl.study.config import studied
 from mckl.study.notebook import notebook
 from mckl.errors import UserError
 from mckl.record.manifest import job_digest
@@ -37,10 +39,21 @@ from mckl.record.revision import code_digest
 from mckl.estimation.traces import SETTINGS_AT_ONCE, checkpoints
 
 SCHEMA = ROOT / "workflow" / "schemas" / "config.schema.yaml"
+# A module with a `config:` of its own does not read config.yaml.
+DEFAULTS = (
+    {}
+    if workflow.modifier.skip_configfile
+    else load_configfile(str(ROOT / "config.yaml"))
+)
 try:
-    STUDY = parse_config(config, yaml.safe_load(SCHEMA.read_text()))
+    STUDY = parse_config(GIVEN, yaml.safe_load(SCHEMA.read_text()), DEFAULTS)
 except UserError as error:
     sys.exit(f"mckl: config: {error}")
+# The manifests have what is studied, and nothing else.
+STUDIED = studied(GIVEN, DEFAULTS)
+for key in {*config} - {*STUDIED}:
+    del config[key]
+config.update(STUDIED)
 
 SETTINGS = STUDY.settings()
 CHUNKS = dict.fromkeys(STUDY.backends, STUDY.chunks())
