@@ -19,7 +19,6 @@ include: "workflow/rules/jobs.smk"
 include: "workflow/rules/settings.smk"
 include: "workflow/rules/traces.smk"
 include: "workflow/rules/gradients.smk"
-include: "workflow/rules/libraries.smk"
 include: "workflow/rules/summary.smk"
 include: "workflow/rules/budget.smk"
 include: "workflow/rules/verification.smk"
@@ -38,7 +37,6 @@ rule all:
             kind=["svg", "png", "pdf"],
         ),
         "results/explorer.html",
-        "results/libraries.md",
         "results/landing.rst",
         "results/verified.txt",
         "results/manifest.json",

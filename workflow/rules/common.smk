@@ -63,7 +63,8 @@ GRADIENTS = STUDY.gradient_settings()
 FIGURES = [
     name
     for name, figure in KNOWN_FIGURES.items()
-    if (NOTEBOOK or not figure.of_notebook)
+    if not figure.constant
+    and (NOTEBOOK or not figure.of_notebook)
     and (GRADIENTS or not figure.of_gradients)
     and {*figure.backends} <= {*STUDY.backends}
 ]
@@ -71,9 +72,7 @@ FIGURES = [
 TABLES = [
     "settings",
     "theory",
-    "formulas",
     "gradients",
-    "training",
     "traces",
     "gaps",
     "cost",
@@ -97,8 +96,6 @@ MAKERS = {
     "verification": "verify",
     "registered-kl": "registered_kl",
     "notebook-points": "notebook",
-    "formulas": "libraries",
-    "training": "gradients",
 }
 
 

@@ -25,6 +25,7 @@ from mckl.estimation.values.base import TOO_LARGE
 from mckl.exact.law import Law
 from mckl.families.registry import sweep_pair
 from mckl.show.figures import Frames, parts, theme
+from mckl.study.heavy_tails import ratio_border
 
 # The numbers of scales below and above the border, and of offsets; fewer for several families.
 _NODES, _FEWER_NODES = (18, 4, 13), (18, 3, 9)
@@ -98,7 +99,7 @@ def surfaces(
     Bias and log variance are smooth on either side of the border. So each side has its own spline
     in the log of the scale.
     """
-    border = parts.ratio_border(family)
+    border = ratio_border(family)
     pair = sweep_pair(family, dimension, 1.0, 0.0)
     # In one dimension the only factor is the whole sample.
     known = [
