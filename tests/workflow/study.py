@@ -62,7 +62,17 @@ TINY: Mapping[str, Any] = {
 }
 CHUNKS = ["case-notebook", "case-tails", "d1-s0.8", "d1-s1.25", "d2-s0.8", "d2-s1.25"]
 # The tables whose numbers follow from the config alone, unlike those of `cost`.
-EXACT = ["settings", "theory", "traces", "gaps", "summary", "verification", "budget", "gradients"]
+EXACT = [
+    "settings",
+    "theory",
+    "traces",
+    "gaps",
+    "summary",
+    "verification",
+    "budget",
+    "gradients",
+    "regimes",
+]
 TABLES = [*EXACT, "cost"]
 TARGETS = [f"results/tables/{table}.parquet" for table in EXACT]
 FIGURES = {
@@ -88,7 +98,7 @@ FIGURE_RULES = {
 
 
 # Which job reads what others make: the whole graph but for `all`.
-_MAKES = {"verification": "verify", "notebook-points": "notebook"}
+_MAKES = {"verification": "verify", "regimes": "theory", "notebook-points": "notebook"}
 READS = {
     "traces": ["estimate"],
     "cost": ["estimate"],

@@ -72,6 +72,7 @@ FIGURES = [
 TABLES = [
     "settings",
     "theory",
+    "regimes",
     "gradients",
     "traces",
     "gaps",
@@ -93,6 +94,7 @@ def script_digest(name, *modules):
 # The rules of the tables that have another name than their rule.
 MAKERS = {
     "gaps": "traces",
+    "regimes": "theory",
     "verification": "verify",
     "registered-kl": "registered_kl",
     "notebook-points": "notebook",

@@ -228,6 +228,10 @@ _COLUMNS: Mapping[str, tuple[pa.DataType, str]] = {
         "least relative error (mean: relative to kl; coverage: lost share) that this row would "
         "have detected with probability 0.9; NaN: not known",
     ),
+    "antithetic_variance": (
+        pa.float64(),
+        "theoretical variance of k1 over as many antithetic samples, nats^2; NaN: none",
+    ),
     "z1": (pa.float64(), "first coordinate of a point"),
     "z2": (pa.float64(), "second coordinate of a point"),
     "distribution": (_KEY, "q or p, from which the point was drawn"),
@@ -336,6 +340,10 @@ _TABLES: Mapping[str, tuple[str, ...]] = {
         "mean_measured", "mean_exact", "mean_spread", "mean_z", "mean_p_value",
         "variance_measured", "variance_exact", "variance_spread", "variance_z",
         "variance_p_value",
+    ),
+    "regimes": (
+        "family", "dimension", "samples", "scale", "offset", "estimator", "exact_bias",
+        "exact_variance", "antithetic_variance", "theory",
     ),
     "training": ("problem", "method", "run", "step", "kl", "predicted_kl"),
     "registered-kl": (

@@ -72,7 +72,7 @@ FIGURES: Mapping[str, Figure] = {
             ("summary", "theory", "settings", "budget"),
         ),
         Figure("sequence-length", ESTIMATOR, "samples by length", (), constant=True),
-        Figure("regimes", ESTIMATOR, "best by scale and offset", ("settings", "theory")),
+        Figure("regimes", ESTIMATOR, "best by scale and offset", ("settings", "regimes")),
         Figure("tails", ESTIMATOR, "what heavy tails do", (), constant=True),
         Figure("libraries", ESTIMATOR, "what libraries compute", ("formulas",), constant=True),
         Figure("samplers", SAMPLER, "RMSE by sampler", ("summary", "settings")),
