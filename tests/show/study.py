@@ -18,6 +18,7 @@ from mckl.study import notebook
 from mckl.study.budget import budget_rows
 from mckl.study.gradients import rows as gradient_rows
 from mckl.study.libraries.table import formula_rows
+from mckl.study.regime_map import regime_rows, window
 from mckl.study.settings import Setting, case_setting, grid_setting
 from mckl.study.summary import summaries
 from mckl.study.theory import setting_rows, theory_rows
@@ -79,6 +80,9 @@ def frames() -> dict[str, pd.DataFrame]:
             )
         ),
         "training": tables.table("training", training_rows(SHOWN, SEED)).to_pandas(),
+        "regimes": pd.concat(
+            pd.DataFrame(rows) for rows in regime_rows(**window(SETTINGS, SAMPLES[-1]))
+        ),
         "cost": _cost(),
         "registered-kl": _registered(settings),
         "notebook": pd.DataFrame(notebook.running(NOTEBOOK, SEED)),

@@ -16,11 +16,11 @@ from mckl.study.verification import failures
 SMALL = {
     "sweep": {"dimension": [1, 16], "scale": [0.8, 1.25], "offset": [0.25]},
     "cases": {
-        "correlated": None,
-        "next-token": None,
-        "tails": None,
-        "chain": None,
-    },  # the notebook is left
+        "notebook": {
+            "q": {"mean": [1, 4], "sd": [1, 1]},
+            "p": {"mean": [-3, 2], "sd": [2.5, 2.5]},
+        },
+    },
     "backends": ["numpy", "tensorflow"],
     "samplers": ["iid", "antithetic", "sobol", "iid-radial", "antithetic-radial", "sobol-radial"],
     "samples": 1024,

@@ -49,7 +49,8 @@ def test_every_column_of_the_contract_is_there(name):
     assert len(columns) == len(set(columns))
     for field in tables.SCHEMAS[name]:
         assert field.metadata[b"description"]
-        assert f"`{field.name}`" in tables.data_dictionary()
+        if name not in tables.CONSTANT:
+            assert f"`{field.name}`" in tables.data_dictionary()
 
 
 def test_flags_in_an_array_are_what_they_were():

@@ -62,18 +62,30 @@ TINY: Mapping[str, Any] = {
 }
 CHUNKS = ["case-notebook", "case-tails", "d1-s0.8", "d1-s1.25", "d2-s0.8", "d2-s1.25"]
 # The tables whose numbers follow from the config alone, unlike those of `cost`.
-EXACT = ["settings", "theory", "traces", "gaps", "summary", "verification", "budget", "gradients",
-         "training"]  # fmt: skip
-TABLES = [*EXACT, "cost", "formulas"]
+EXACT = [
+    "settings",
+    "theory",
+    "traces",
+    "gaps",
+    "summary",
+    "verification",
+    "budget",
+    "gradients",
+    "regimes",
+]
+TABLES = [*EXACT, "cost"]
 TARGETS = [f"results/tables/{table}.parquet" for table in EXACT]
-FIGURES = {name: figure for name, figure in ALL_FIGURES.items() if {*figure.backends} <= {"numpy"}}
+FIGURES = {
+    name: figure
+    for name, figure in ALL_FIGURES.items()
+    if {*figure.backends} <= {"numpy"} and not figure.constant
+}
 
 
 # The jobs that draw figures, by the rule that they wait for.
 FIGURES_AFTER = {
-    "theory": ["regimes", "sequence-length", "tails"],
-    "libraries": ["libraries"],
-    "gradients": ["gradient-error", "losses", "training"],
+    "theory": ["regimes"],
+    "gradients": ["gradient-error", "losses"],
     "notebook": [f"notebook-{what}" for what in ("samples", "trace", "squared-error", "joint")],
     "summary": ["error-vs-samples", "relative-error", "estimators", "samplers", "coverage"],
     "verify": ["verification"],
@@ -86,8 +98,7 @@ FIGURE_RULES = {
 
 
 # Which job reads what others make: the whole graph but for `all`.
-_MAKES = {"verification": "verify", "notebook-points": "notebook", "formulas": "libraries",
-          "training": "gradients"}  # fmt: skip
+_MAKES = {"verification": "verify", "regimes": "theory", "notebook-points": "notebook"}
 READS = {
     "traces": ["estimate"],
     "cost": ["estimate"],
@@ -96,10 +107,9 @@ READS = {
     "budget": ["summary"],
     "landing": ["settings", "summary", "verify", "traces"],
     "explorer": ["settings", "summary", "budget"],
-    "gate": ["verify", "traces", "libraries", *FIGURE_RULES],
+    "gate": ["verify", "traces", *FIGURE_RULES],
     "manifest": ["settings", "theory", "traces", "summary", "verify", "budget", "cost", "notebook",
-                 "gradients", "libraries", "landing", "explorer", "gate",
-                 *FIGURE_RULES],
+                 "gradients", "landing", "explorer", "gate", *FIGURE_RULES],
     **{
         rule: [_MAKES.get(table, table) for figure in of for table in figure.tables]
         for rule, of in FIGURE_RULES.items()

@@ -131,7 +131,6 @@ SOURCES: dict[str, tuple[Callable[[Study], None], list[str]]] = {
             "notebook",
             "settings",
             "theory",
-            "libraries",
             "figures_after_theory",
         ],
     ),
@@ -154,7 +153,7 @@ SOURCES: dict[str, tuple[Callable[[Study], None], list[str]]] = {
     ),
     "theme.py": (  # the explorer has the figures' colours
         longer("src/mckl/show/figures/theme.py", COMMENT),
-        [*FIGURE_RULES, "explorer", "libraries"],
+        [*FIGURE_RULES, "explorer"],
     ),
     "scripts/estimate.py": (
         touched("scripts/estimate.py"),
@@ -196,7 +195,7 @@ def test_deleted(study: Study, paths: list[str], out_of_date: list[str]) -> None
 
 
 def test_a_fresh_study_does_everything(fresh: Study) -> None:
-    first = ("gradients", "settings", "theory", "notebook", "libraries")
+    first = ("gradients", "settings", "theory", "notebook")
     assert fresh.jobs() == after(*ESTIMATES, *first)
 
 

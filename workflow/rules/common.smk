@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import yaml
+from snakemake.common.configfile import load_configfile
 from snakemake.logging import logger
 
 ROOT = Path(str(workflow.current_basedir)).parents[1]
@@ -30,6 +31,7 @@ from mckl.draw.backends import BACKENDS
 from mckl.show.figures import FIGURES as KNOWN_FIGURES
 from mckl.show.figures import report_places
 from mckl.study.config import parse as parse_config
+from mckl.study.config import studied
 from mckl.study.notebook import notebook
 from mckl.errors import UserError
 from mckl.record.manifest import job_digest
@@ -38,10 +40,21 @@ from mckl.record.revision import code_digest
 from mckl.estimation.traces import SETTINGS_AT_ONCE, checkpoints
 
 SCHEMA = ROOT / "workflow" / "schemas" / "config.schema.yaml"
+# A module with a `config:` of its own does not read config.yaml.
+DEFAULTS = (
+    {}
+    if workflow.modifier.skip_configfile
+    else load_configfile(str(ROOT / "config.yaml"))
+)
 try:
-    STUDY = parse_config(config, yaml.safe_load(SCHEMA.read_text()))
+    STUDY = parse_config(GIVEN, yaml.safe_load(SCHEMA.read_text()), DEFAULTS)
 except UserError as error:
     sys.exit(f"mckl: config: {error}")
+# The manifests have what is studied, and nothing else.
+STUDIED = studied(GIVEN, DEFAULTS)
+for key in {*config} - {*STUDIED}:
+    del config[key]
+config.update(STUDIED)
 
 SETTINGS = STUDY.settings()
 CHUNKS = dict.fromkeys(STUDY.backends, STUDY.chunks())
@@ -51,7 +64,8 @@ GRADIENTS = STUDY.gradient_settings()
 FIGURES = [
     name
     for name, figure in KNOWN_FIGURES.items()
-    if (NOTEBOOK or not figure.of_notebook)
+    if not figure.constant
+    and (NOTEBOOK or not figure.of_notebook)
     and (GRADIENTS or not figure.of_gradients)
     and {*figure.backends} <= {*STUDY.backends}
 ]
@@ -60,9 +74,8 @@ REPORT_PLACES = report_places(FIGURES)
 TABLES = [
     "settings",
     "theory",
-    "formulas",
+    "regimes",
     "gradients",
-    "training",
     "traces",
     "gaps",
     "cost",
@@ -83,11 +96,10 @@ def script_digest(name, *modules):
 # The rules of the tables that have another name than their rule.
 MAKERS = {
     "gaps": "traces",
+    "regimes": "theory",
     "verification": "verify",
     "registered-kl": "registered_kl",
     "notebook-points": "notebook",
-    "formulas": "libraries",
-    "training": "gradients",
 }
 
 

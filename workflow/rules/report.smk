@@ -76,7 +76,6 @@ rule manifest:
             kind=["svg", "png", "pdf", "rst"],
         ),
         "results/explorer.html",
-        "results/libraries.md",
         "results/landing.rst",
         "results/verified.txt",
     output:

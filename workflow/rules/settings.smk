@@ -1,4 +1,5 @@
-# The settings of the sweep and the exact theory of every estimate on them.
+# The settings of the sweep, the exact theory of every estimate on them, and over scale and offset.
+from mckl.study.regime_map import window
 
 
 rule settings:
@@ -24,7 +25,8 @@ rule settings:
 
 rule theory:
     output:
-        "results/tables/theory.parquet",
+        theory="results/tables/theory.parquet",
+        regimes="results/tables/regimes.parquet",
     log:
         "results/logs/theory.log",
     benchmark:
@@ -41,6 +43,7 @@ rule theory:
             "samplers": STUDY.samplers,
             "estimators": STUDY.estimators,
             "samples": CHECKPOINTS,
+            "window": window(SETTINGS, CHECKPOINTS[-1]),
         },
         code=script_digest("theory"),
     script:

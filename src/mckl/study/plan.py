@@ -62,7 +62,6 @@ RULES: Mapping[str, Work] = {
     "summary": Work("summary, budget", 2, 0.5, setting=1.5e-3, row=7e-7),
     "verify": Work("summary, budget", 3, 0.5, cell=8e-6),
     "budget": Work("summary, budget", 3, 0.5, setting=6e-3),
-    "libraries": Work("summary, budget", 2, 3.5),
     "figures": Work("figures", 4, 1.2, setting=1e-3, figure=1.2),
     "explorer": Work("pages", 4, 2.2, cell=3e-5),
     "landing": Work("pages", 4, 0.5, cell=2e-6),

@@ -178,7 +178,9 @@ def case_setting(name: str, parameters: Mapping[str, Any]) -> Setting:
 
 
 def settings(sweep: Mapping[str, Sequence[Any]], cases: Iterable[Setting]) -> list[Setting]:
-    """All cells of the sweep, then all cases."""
+    """All cells of the sweep, which has none without axes, then all cases."""
+    if not sweep:
+        return [*cases]
     families = sweep.get("family", ["normal"])
     axes = (families, *(sweep[axis] for axis in AXES[1:]))
     grid = [

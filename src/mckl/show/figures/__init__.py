@@ -37,6 +37,7 @@ class Figure(NamedTuple):
     shows: str
     tables: tuple[str, ...]
     backends: tuple[str, ...] = ()  # the figure is only drawn if all of these ran
+    constant: bool = False  # the same for every config, so that `make docs` draws it, and no run
 
     @property
     def module(self) -> str:
@@ -66,10 +67,10 @@ FIGURES: Mapping[str, Figure] = {
             "by factor and of the whole",
             ("summary", "theory", "settings", "budget"),
         ),
-        Figure("sequence-length", ESTIMATOR, "samples by length", ()),
-        Figure("regimes", ESTIMATOR, "best by scale and offset", ("settings", "theory")),
-        Figure("tails", ESTIMATOR, "what heavy tails do", ()),
-        Figure("libraries", ESTIMATOR, "what libraries compute", ("formulas",)),
+        Figure("sequence-length", ESTIMATOR, "samples by length", (), constant=True),
+        Figure("regimes", ESTIMATOR, "best by scale and offset", ("settings", "regimes")),
+        Figure("tails", ESTIMATOR, "what heavy tails do", (), constant=True),
+        Figure("libraries", ESTIMATOR, "what libraries compute", ("formulas",), constant=True),
         Figure("samplers", SAMPLER, "RMSE by sampler", ("summary", "settings")),
         Figure("cost", SAMPLER, "error per CPU second", ("summary", "cost", "settings", "budget")),
         Figure("samples-needed", MANY, "samples for a tolerance", ("budget", "settings")),
@@ -91,7 +92,7 @@ FIGURES: Mapping[str, Figure] = {
         ),
         Figure("losses", GRADIENT, "what each loss descends", ("gradients",)),
         Figure("gradient-error", GRADIENT, "error against samples", ("gradients",)),
-        Figure("training", GRADIENT, "gradient descent", ("training",)),
+        Figure("training", GRADIENT, "gradient descent", ("training",), constant=True),
         Figure("notebook-samples", NOTEBOOK, "points of q and p", ("notebook-points", "settings")),
         Figure("notebook-trace", NOTEBOOK, "running mean", ("notebook", "settings")),
         Figure("notebook-squared-error", NOTEBOOK, "squared error", ("notebook", "settings")),
