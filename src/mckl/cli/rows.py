@@ -49,14 +49,13 @@ def columns(
         for path, names in by_path.items()
     ]
     measured = [source for source in sources if source.rows is not None]
-    for source in measured:
-        if source.rows == 0:
-            raise UserError(f"{source.path}: no rows in it")
-        if source.rows != measured[0].rows:
-            raise UserError(
-                f"{source.path}: {source.rows} rows, expected {measured[0].rows} as in {measured[0].path}"
-            )
-    return measured[0].rows if measured else None, _in_step(sources, list(by_path.values()))
+    first = measured[0] if measured else None
+    for path, rows, _ in measured:
+        if rows == 0:
+            raise UserError(f"{path}: no rows in it")
+        if first and rows != first.rows:
+            raise UserError(f"{path}: {rows} rows, expected {first.rows} as in {first.path}")
+    return first and first.rows, _in_step(sources, list(by_path.values()))
 
 
 def _in_step(

@@ -67,13 +67,14 @@ class Source(NamedTuple):
     pieces   a function of positions of columns, and of flags that say which of them are ids. It
              returns an iterator over consecutive pieces of these columns; columns with more than
              one value a row are one piece.
-    numeric  whether each column has numbers; in a .csv file, whether one of its first cells has
+    look     a function that looks at the first rows of a .csv file, and returns whether each
+             column has numbers in them
     """
 
     path: str
     columns: Sequence[Column]
     pieces: Callable[[Sequence[int], Sequence[bool]], Pieces]
-    numeric: Callable[[], Sequence[bool]]
+    look: Callable[[], Sequence[bool]] | None = None
 
     def check(self, position: int, is_id: bool = False) -> None:
         """Raise `UserError` if the column has neither numbers nor, with `is_id`, ids."""
@@ -87,7 +88,7 @@ class Table(NamedTuple):
     """The named columns of a file, which are read when they are needed.
 
     names    the names, stripped and in lower case
-    numeric  as in `Source`
+    numeric  whether each column has numbers; in a .csv file, whether one of its first cells has
     read     a function that reads the columns at these positions, as float64; columns of an .npz
              file may differ in shape
     """
@@ -122,7 +123,8 @@ def open_columns(path: str) -> Table | Vector:
         return read([0])[0]
     names = [(column.name or "").strip().lower() for column in source.columns]
     with refused(path):
-        return Table(names, source.numeric(), read)
+        numeric = source.look() if source.look else [c.numeric for c in source.columns]
+    return Table(names, numeric, read)
 
 
 def _joined(path: str, parts: Sequence[NDArray[Any]]) -> Vector:
@@ -144,10 +146,10 @@ def open_source(path: str, longest_row: int | None = LONGEST_ROW) -> Source:
         raise UserError(f"{shortened(path)}: expected a file named {expected}")
     check_regular(path)
     with refused(path):
-        columns, pieces, numeric = opened(path, longest_row)
-        if not columns:
-            raise UserError(f"{path}: no numbers in it")
-    return Source(path, columns, pieces, numeric or (lambda: [c.numeric for c in columns]))
+        source = opened(path, longest_row)
+    if not source.columns:
+        raise UserError(f"{path}: no numbers in it")
+    return source
 
 
 @contextlib.contextmanager
@@ -216,19 +218,12 @@ def _member_header(opened: zipfile.ZipFile, member: str) -> tuple[tuple[int, ...
     return shape, dtype
 
 
-_Opened = tuple[
-    Sequence[Column],
-    Callable[[Sequence[int], Sequence[bool]], Pieces],
-    Callable[[], Sequence[bool]] | None,
-]
-
-
 def _column(name: str | None, dtype: np.dtype[Any], shape: tuple[int, ...], row: int) -> Column:
     kind = dtype.base.kind
     return Column(name, str(dtype.base), kind in "fiu", kind in "SU", (*shape, *dtype.shape), row)
 
 
-def _from_npy(path: str, _: int | None) -> _Opened:
+def _from_npy(path: str, _: int | None) -> Source:
     with open(path, "rb") as file:
         shape, dtype = _npy_header(io.BytesIO(file.read(_LONGEST_HEADER)))
     columns = [
@@ -255,10 +250,10 @@ def _from_npy(path: str, _: int | None) -> _Opened:
                 piece = piece.reshape(-1, *shape[1:])
                 yield [piece if name is None else piece[name] for name in names]
 
-    return columns, pieces, None
+    return Source(path, columns, pieces)
 
 
-def _from_npz(path: str, _: int | None) -> _Opened:
+def _from_npz(path: str, _: int | None) -> Source:
     with _archive(path) as opened:
         members = opened.namelist()
         headers = [_member_header(opened, member) for member in members]
@@ -289,10 +284,10 @@ def _from_npz(path: str, _: int | None) -> _Opened:
                     for file, shape, dtype in zip(files, shapes, dtypes, strict=True)
                 ]
 
-    return columns, pieces, None
+    return Source(path, columns, pieces)
 
 
-def _from_csv(path: str, longest_row: int | None) -> _Opened:
+def _from_csv(path: str, longest_row: int | None) -> Source:
     if longest_row is None:
         check_memory(path, 4 * os.stat(path).st_size // BYTES_PER_NUMBER)  # as text
         with open(path, "rb") as raw:
@@ -305,7 +300,7 @@ def _from_csv(path: str, longest_row: int | None) -> _Opened:
     if cells and not headed:
         columns = [Column(None, "text", True, True, (-1, len(cells)))]
 
-    def numeric() -> list[bool]:
+    def look() -> list[bool]:
         with _text(path) as file:
             rows = csv.reader(_lines(path, file, longest_row))
             top = [*itertools.islice(filter(None, rows), 1 + _ROWS_LOOKED_AT)][1:]
@@ -341,7 +336,7 @@ def _from_csv(path: str, longest_row: int | None) -> _Opened:
                         )
                 yield found
 
-    return columns, pieces, numeric
+    return Source(path, columns, pieces, look)
 
 
 def _text(path: str) -> TextIO:
@@ -394,7 +389,7 @@ def _loaded(path: str, lines: Iterable[str], dtype: np.dtype[Any], ndmin: Litera
             raise UserError(f"{path}: not a table of numbers ({str(error)[:100]})") from None
 
 
-def _from_parquet(path: str, _: int | None) -> _Opened:
+def _from_parquet(path: str, _: int | None) -> Source:
     try:
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -434,10 +429,10 @@ def _from_parquet(path: str, _: int | None) -> _Opened:
             yield [values(batch, name, before) for name in names]
             before += batch.num_rows
 
-    return columns, pieces, None
+    return Source(path, columns, pieces)
 
 
-_FORMATS: dict[str, Callable[[str, int | None], _Opened]] = {
+_FORMATS: dict[str, Callable[[str, int | None], Source]] = {
     ".npy": _from_npy,
     ".npz": _from_npz,
     ".csv": _from_csv,
