@@ -16,7 +16,7 @@ from mckl.errors import UserError
 from mckl.estimation.anytime import half_width
 from mckl.estimation.given.blocks import blocks
 from mckl.estimation.given.units import Units, units
-from mckl.estimation.results import Result, Table
+from mckl.estimation.results import Result, Table, ends
 from mckl.estimation.running import RunningMoments
 from mckl.estimation.values import ESTIMATORS
 from mckl.estimation.values.integrands import Integrands
@@ -54,15 +54,13 @@ class Watched(Result):
     def lines(self) -> Iterator[str]:
         text = f"KL(q||p) = {self.estimate:.6g} nats ({self.estimator}, {self.samples:,} samples)"
         if self.interval is not None:
-            low, high = self.interval
-            text += f", {100 * self.confidence:g} % at all times {low:.6g} to {high:.6g}"
+            text += f", {100 * self.confidence:g} % at all times {ends(self.interval)}"
         yield text
         if self.withheld:
             yield f"Interval withheld: {self.withheld}."
 
     def table(self) -> Table:
-        interval = "–" if self.interval is None else "{:.6g} to {:.6g}".format(*self.interval)
-        row = [f"{self.samples:,}", f"{self.estimate:.6g}", interval]
+        row = [f"{self.samples:,}", f"{self.estimate:.6g}", ends(self.interval, missing="–")]
         return Table(("samples", "estimate", "interval at all times"), [row])
 
 
