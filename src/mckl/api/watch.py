@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from mckl.api.arguments import one_of, real, whole
+from mckl.api.arguments import one_of, real, whole_number
 from mckl.api.log_probs import columns_of
 from mckl.errors import UserError
 from mckl.estimation.anytime import half_width
@@ -114,8 +114,10 @@ class Watch:
         unbiased = [n for n, e in ESTIMATORS.items() if e.parameters == 1 and e.consistent]
         self._chosen = ESTIMATORS[one_of("estimator", estimator, unbiased)]
         self._confidence = real("confidence", confidence, "a number between 0 and 1", 0.0, 1.0)
-        self._start = whole("start", start, 2)
-        self._tightest = 10 * self._start if tightest is None else whole("tightest", tightest, 1)
+        self._start = whole_number("start", start, 2)
+        self._tightest = (
+            10 * self._start if tightest is None else whole_number("tightest", tightest, 1)
+        )
         ((self._name, _),) = self._chosen.products
         self._by_token = bool(self._chosen.sums)
         self._ratio = self._chosen.ratio
@@ -236,7 +238,7 @@ def _checked(moments: Mapping[str, Any], empty: Mapping[str, Any]) -> dict[str, 
 
     Moments that overflowed are inf or NaN, and a sum of squares is never negative.
     """
-    units = whole("state: units", moments["units"], 0)
+    units = whole_number("state: units", moments["units"], 0)
     found: dict[str, Any] = {"units": units}
     for kind, alone in (("mean", 0), ("comoment", 1)):
         found[kind] = {}
