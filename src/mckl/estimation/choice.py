@@ -78,15 +78,15 @@ def check_offered(
 
     `prefix` stands before the name of an argument in the message, as in ``--sampler``.
     """
-    known = _offered(pair, [*SAMPLERS])
+    drawable = _offered(pair, [*SAMPLERS])
     for name in samplers:
-        if name not in known:
+        if name not in drawable:
             raise UserError(
                 f"{prefix}sampler: {pair.family} does not have {quoted(name)}, expected "
-                f"{listed(known, 'or')}"
+                f"{listed(drawable, 'or')}"
             )
     fits = {
-        name: [s for s in known if offers(pair, SAMPLERS[s], estimator)]
+        name: [s for s in drawable if offers(pair, SAMPLERS[s], estimator)]
         for name, estimator in ESTIMATORS.items()
     }
     able = [name for name, over in fits.items() if over]
