@@ -10,7 +10,7 @@ import pytest
 
 from mckl.draw.points import SAMPLERS
 from mckl.estimation import budget
-from mckl.estimation.budget import Forecasts, Tolerance
+from mckl.estimation.budget import Forecasts, Tolerance, fewest
 from mckl.estimation.theory import exact
 from mckl.estimation.values import ESTIMATORS
 from mckl.exact.strata import balanced_variance
@@ -222,3 +222,17 @@ def test_budget_of_a_study_agrees_with_its_theory():
     kl = setting.pair.law.kl
     for tolerance, n in zip((0.1, 0.01), columns["samples_needed"], strict=True):
         assert n == math.ceil(setting.pair.law.variance / (tolerance * kl) ** 2)
+
+
+@pytest.mark.parametrize("guess", [None, 1, 7, 8, 20])
+def test_the_fewest_that_reach_a_limit(guess):
+    """The search from any number looks at no number outside of the range."""
+    for smallest in range(1, 22):
+        seen = []
+
+        def reached(n, smallest=smallest, seen=seen):
+            seen.append(n)
+            return n >= smallest
+
+        assert fewest(reached, 1, 20, guess) == (smallest if smallest <= 20 else None)
+        assert {*seen} <= {*range(1, 21)}

@@ -99,16 +99,19 @@ def _stratified(unit: UnitTheory, of: Balanced | None, samples: int) -> Exact:
     return Exact(unbiased_points, law.variance, shapes[0], shapes[1], kind, None, max(bounds))
 
 
-# Samplers share it: what their points differ by comes after.
 _UNITS: WeakKeyDictionary[Law, dict[object, UnitTheory]] = WeakKeyDictionary()
 
 
-def _unit(estimator: Estimator, law: Law, paired: bool) -> UnitTheory:
-    known = _UNITS.setdefault(law, {})
+def unit_theory(estimator: Estimator, law: Law, paired: bool) -> UnitTheory:
+    """The theory of one independent unit, an antithetic pair if `paired`; kept with the law.
+
+    Samplers whose points differ in nothing else share it.
+    """
+    units = _UNITS.setdefault(law, {})
     key = estimator.theory, paired
-    if key not in known:
-        known[key] = estimator.theory(law, paired)
-    return known[key]
+    if key not in units:
+        units[key] = estimator.theory(law, paired)
+    return units[key]
 
 
 def exact(
@@ -118,7 +121,7 @@ def exact(
     points = sampler.points
     form = None if points.independent else sampler.form(pair)
     for estimator in estimators:
-        unit = _unit(estimator, pair.law, points.mirrored)
+        unit = unit_theory(estimator, pair.law, points.mirrored)
         of = balanced(estimator, pair.law, form) if form is not None else None
         for n in checkpoints_of(sampler, samples):
             if form is None:

@@ -17,8 +17,6 @@ All variables have mean 0.
 
 from __future__ import annotations
 
-import itertools
-from collections import Counter
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import NamedTuple
@@ -32,26 +30,16 @@ from mckl.exact.moments import EPS, Moments, settled
 
 _COLUMNS = 2**12  # blocks that are joined at a time, so that arrays stay in cache
 
-# A variable's terms: the powers of the first block's variables, of the second's, of 1 - slope.
-_Powers = tuple[tuple[int, ...], tuple[int, ...], int]
-_PLAIN: list[list[_Powers]] = [
-    [((1, 0), (0, 0), 0), ((0, 0), (1, 0), 0), ((1, 0), (1, 0), 0)],
-    [((0, 1), (0, 0), 0), ((0, 0), (0, 1), 0), ((1, 0), (1, 0), 1)],
+# The monomials of each variable, in the first block's variables, the second's and 1 - slope.
+_PLAIN = [
+    [(1, 0, 0, 0, 0), (0, 0, 1, 0, 0), (1, 0, 1, 0, 0)],
+    [(0, 1, 0, 0, 0), (0, 0, 0, 1, 0), (1, 0, 1, 0, 1)],
 ]
-_PAIRED: list[list[_Powers]] = [
-    [
-        ((1, 0, 0), (0, 0, 0), 0), ((0, 0, 0), (1, 0, 0), 0),
-        ((1, 0, 0), (1, 0, 0), 0), ((0, 1, 0), (0, 1, 0), 0),
-    ],
-    [
-        ((0, 1, 0), (0, 0, 0), 0), ((0, 0, 0), (0, 1, 0), 0),
-        ((1, 0, 0), (0, 1, 0), 0), ((0, 1, 0), (1, 0, 0), 0),
-    ],
-    [
-        ((0, 0, 1), (0, 0, 0), 0), ((0, 0, 0), (0, 0, 1), 0),
-        ((1, 0, 0), (1, 0, 0), 1), ((0, 1, 0), (0, 1, 0), 1),
-    ],
-]  # fmt: skip
+_PAIRED = [
+    [(1, 0, 0, 0, 0, 0, 0), (0, 0, 0, 1, 0, 0, 0), (1, 0, 0, 1, 0, 0, 0), (0, 1, 0, 0, 1, 0, 0)],
+    [(0, 1, 0, 0, 0, 0, 0), (0, 0, 0, 0, 1, 0, 0), (1, 0, 0, 0, 1, 0, 0), (0, 1, 0, 1, 0, 0, 0)],
+    [(0, 0, 1, 0, 0, 0, 0), (0, 0, 0, 0, 0, 1, 0), (1, 0, 0, 1, 0, 0, 1), (0, 1, 0, 0, 1, 0, 1)],
+]
 
 
 class _Terms(NamedTuple):
@@ -74,39 +62,31 @@ class _Terms(NamedTuple):
 
 @lru_cache(maxsize=8)
 def _terms(variables: int, order: int) -> _Terms:
-    rules = _PLAIN if variables == 2 else _PAIRED
+    rules = [dict.fromkeys(rule, 1.0) for rule in (_PLAIN if variables == 2 else _PAIRED)]
     moments = [i for i in joint.indices(variables, order) if _counts(i)]
     place = {m: k for k, m in enumerate(moments)}
-    rows: list[tuple[int, int, int, int]] = []
+    rows: list[tuple[int, int, float, int]] = []
     starts = []
     for moment in moments:
-        product: Counter[_Powers] = Counter({((0,) * variables, (0,) * variables, 0): 1})
+        product: joint.Polynomial = {(0,) * (2 * variables + 1): 1.0}
         for rule, power in zip(rules, moment, strict=True):
             for _ in range(power):
-                more: Counter[_Powers] = Counter()
-                for (a, b, g), (c, d, h) in itertools.product(product, rule):
-                    key = _sum(a, c), _sum(b, d), g + h
-                    more[key] += product[a, b, g]
-                product = more
+                product = joint.product(product, rule)
         starts.append(len(rows))
         rows += [
-            (place[a], place[b], times, g)
-            for (a, b, g), times in product.items()
-            if a in place and b in place
+            (place[a], place[b], times, power)
+            for (*both, power), times in product.items()
+            if (a := tuple(both[:variables])) in place and (b := tuple(both[variables:])) in place
         ]
     first, second, times, power = np.array(rows).T
     return _Terms(
-        moments, np.array(starts), first, second, times.astype(float), power.astype(float)
+        moments, np.array(starts), first.astype(np.intp), second.astype(np.intp), times, power
     )
 
 
 def _counts(moment: joint.Index) -> bool:
     """Whether a moment may differ from 0: means are 0, and odd powers of D by symmetry."""
     return sum(moment) != 1 and (len(moment) == 2 or moment[1] % 2 == 0)
-
-
-def _sum(a: tuple[int, ...], b: tuple[int, ...]) -> tuple[int, ...]:
-    return tuple(x + y for x, y in zip(a, b, strict=True))
 
 
 def whole(

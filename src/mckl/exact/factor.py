@@ -24,7 +24,7 @@ from mckl.exact import ends, joint
 from mckl.exact.grid import Factor, Grid, Tilt, edges_of, of_both
 from mckl.exact.moments import EPS, WITH_RATIO, Function, Moments, settled
 from mckl.exact.node_values import DEGREES, Values, values
-from mckl.exact.phi import phi
+from mckl.exact.remainders import phi
 
 _COARSEST, _FINEST = 16, 256  # nodes per unit of the rule's own variable
 _TARGET = 2e-14  # the step is halved where the rule may leave a larger share of an integral

@@ -21,7 +21,7 @@ from mckl.exact import ends
 from mckl.exact.double_exponential import REACH, left, nodes
 from mckl.exact.ends import Tail
 from mckl.exact.moments import EPS
-from mckl.exact.phi import phi
+from mckl.exact.remainders import phi
 
 Tilt = tuple[float, float]
 

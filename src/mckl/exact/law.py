@@ -58,6 +58,11 @@ class Law(ABC):
         """Whether E |Q + L|^order e^{T Q + S L} is finite."""
 
     @property
+    def ratio_variance_finite(self) -> bool:
+        """Whether the variance of r is finite."""
+        return self.is_finite((-2.0, -2.0))
+
+    @property
     @abstractmethod
     def lowest_tilt(self) -> float:
         """The infimum of all s for which E e^{s l} is finite."""

@@ -94,9 +94,10 @@ def _sample_of(distribution: Distribution, key: Any, rows: int, columns: int) ->
 
 
 def _k3_of(x: Any) -> Any:
-    """r - 1 + l where l is x, by its series where x is small."""
-    series = x * x * (0.5 - x * (1 / 6 - x * (1 / 24 - x * (1 / 120))))
-    return tf.where(tf.abs(x) < 1e-3, series, tf.math.expm1(-x) + x)
+    """r - 1 + l where l is x, as `mckl.exact.remainders.phi_of_minus` computes it."""
+    less_one = tf.math.expm1(-x)
+    near = -x * less_one * (0.5 + x * (1 / 12 - x * x / 720))
+    return tf.where(tf.abs(x) < 2.0**-7, near, less_one + x)
 
 
 _FUNCTIONS = {

@@ -15,9 +15,8 @@ from mckl.draw.distribution import Distribution
 from mckl.draw.form import Seconds
 from mckl.exact.ends import Tail
 from mckl.exact.gamma_function import stirling_rest, stirling_rise
-from mckl.exact.integrands import log_quotient, x_minus_log1p
 from mckl.exact.moments import EPS, Bounded
-from mckl.exact.phi import phi
+from mckl.exact.remainders import log_quotient, phi, x_minus_log1p
 from mckl.families.coordinates.independent import Parameter, independent_family
 from mckl.families.coordinates.log_gamma import log_gammas
 from mckl.families.coordinates.univariate import Terms, Univariate

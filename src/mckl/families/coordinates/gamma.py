@@ -20,8 +20,8 @@ from mckl.exact.gamma_function import (
     log_gamma_rise,
     stirling_rest,
 )
-from mckl.exact.integrands import x_minus_log1p
 from mckl.exact.moments import EPS
+from mckl.exact.remainders import log_quotient, x_minus_log1p
 from mckl.families.coordinates.independent import Parameter, independent_family
 from mckl.families.coordinates.log_gamma import LogGamma
 from mckl.families.coordinates.univariate import Coordinates, Terms, Univariate, between
@@ -83,8 +83,7 @@ class Gamma(Univariate):
     def _from_mean(self, y: Vector) -> tuple[Vector, Vector, Vector]:
         """u = y / mean - 1 in the standard coordinate, log(1 + u) and u - log(1 + u)."""
         u = (y - self.shape) / self.shape
-        near = np.abs(u) < 0.5  # 1 + u has lost digits where y is small
-        log = np.where(near, np.log1p(np.where(near, u, 0.0)), np.log(y / self.shape))
+        near, log = np.abs(u) < 0.5, log_quotient(y, self.shape)
         return u, log, np.where(near, x_minus_log1p(np.where(near, u, 0.0)), u - log)
 
     def terms(self, x: Vector) -> Terms:

@@ -16,7 +16,7 @@ from mckl.draw.form import Seconds
 from mckl.exact.ends import Tail
 from mckl.exact.gamma_function import gamma_ratio_at_mean, stirling_rest, stirling_rise
 from mckl.exact.moments import EPS
-from mckl.exact.phi import phi
+from mckl.exact.remainders import phi
 from mckl.families.coordinates.univariate import Terms, Univariate
 from mckl.text import with_shapes
 

@@ -15,7 +15,7 @@ from mckl.draw.distribution import Distribution
 from mckl.draw.form import Seconds
 from mckl.exact.ends import Tail
 from mckl.exact.gamma_function import half_rise
-from mckl.exact.integrands import x_minus_log1p
+from mckl.exact.remainders import x_minus_log1p
 from mckl.families.coordinates.gaussian import Gaussian
 from mckl.families.coordinates.independent import LOCATION, SCALE, Parameter, independent_family
 from mckl.families.coordinates.univariate import Terms, Univariate, chosen, log_of_products, smaller

@@ -393,7 +393,7 @@ class Coordinates(Pair):
         moments = np.array([np.concatenate(of.moments()) for of in every])
         higher = np.array([_higher(of) for of in every])
         chi_square = math.nan
-        if self.law.is_finite((-2.0, -2.0)):  # elsewhere quadrature would find a finite number
+        if self.law.ratio_variance_finite:  # elsewhere quadrature would find a finite number
             ratios = np.array([_ratio(f.centred()).moments()[0][0] for f in self.factors])
             with np.errstate(over="ignore", invalid="ignore"):
                 chi_square = float(np.expm1(counts @ np.log(ratios)))

@@ -21,10 +21,9 @@ from mckl.arrays import Vector
 from mckl.draw.alias import Alias, alias_tables
 from mckl.draw.distribution import Distribution
 from mckl.exact import joint
-from mckl.exact.integrands import log_quotient
 from mckl.exact.moments import EPS, Moments
 from mckl.exact.outcomes import Outcomes
-from mckl.exact.phi import phi
+from mckl.exact.remainders import log_quotient, phi
 from mckl.families.base import Family, Integrals, Side
 from mckl.families.exponential.pair import Exponential, ExponentialPair, text_of
 from mckl.families.exponential.scores import CategoricalScores

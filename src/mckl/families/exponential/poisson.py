@@ -17,10 +17,9 @@ import numpy as np
 
 from mckl.arrays import Vector
 from mckl.draw.distribution import Distribution
-from mckl.exact.integrands import k3, log_quotient, x_minus_log1p
 from mckl.exact.moments import EPS, Moments
 from mckl.exact.outcomes import Outcomes
-from mckl.exact.phi import phi
+from mckl.exact.remainders import log_quotient, phi, x_minus_log1p
 from mckl.families.base import Family, Integrals, Side
 from mckl.families.exponential.pair import Exponential, ExponentialPair, text_of
 from mckl.families.parameters import check_names, missing, numbers
@@ -102,7 +101,7 @@ class Poisson(Exponential):
     def factor_log_ratios(self, p: Poisson, draw: Vector) -> Vector:
         d = self.coefficients(p)
         # The constant is the factor's KL, rate (e^-d - 1 + d).
-        return np.asarray(d * (draw - self.rate) + self.rate * k3(d))
+        return np.asarray(d * (draw - self.rate) + self.rate * phi(-d))
 
     def integrals(self, p: Poisson) -> Integrals:
         """The textbook's sums over coordinates; for the KL in more digits, as its terms cancel."""

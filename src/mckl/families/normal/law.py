@@ -18,9 +18,9 @@ from typing import NamedTuple
 import numpy as np
 
 from mckl.arrays import Complex, Vector
-from mckl.exact.integrands import x_minus_log1p
 from mckl.exact.law import Law, Tilt
 from mckl.exact.moments import EPS, Bounded, Function, Moments, settled
+from mckl.exact.remainders import x_minus_log1p
 from mckl.exact.tilted import Tilted, is_coarse, joint_moments
 from mckl.families.normal.moments import BORDER, Coordinates, moments
 

@@ -26,9 +26,8 @@ from numpy.typing import NDArray
 
 from mckl.arrays import Vector
 from mckl.exact import joint
-from mckl.exact.integrands import x_minus_log1p
 from mckl.exact.moments import EPS, WITH_RATIO, Function, Moments, settled
-from mckl.exact.phi import phi
+from mckl.exact.remainders import phi, x_minus_log1p
 
 BORDER = 1e-12  # where 1 + 2 n a is at most this, E r^n counts as infinite
 

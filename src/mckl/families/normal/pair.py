@@ -21,8 +21,8 @@ from numpy.typing import ArrayLike
 
 from mckl.arrays import Vector
 from mckl.draw.distribution import Distribution, Factor
-from mckl.exact.integrands import x_minus_log1p
 from mckl.exact.moments import Bounded
+from mckl.exact.remainders import x_minus_log1p
 from mckl.families import base
 from mckl.families.coordinates.gaussian import GAUSSIAN
 from mckl.families.coordinates.independent import Independent

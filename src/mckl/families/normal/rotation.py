@@ -14,8 +14,8 @@ import numpy as np
 from scipy.linalg import eigh, svd
 
 from mckl.arrays import Vector
-from mckl.exact.integrands import x_minus_log1p
 from mckl.exact.moments import EPS, Bounded
+from mckl.exact.remainders import x_minus_log1p
 from mckl.families.normal.covariance_root import (
     MeasuredRoot,
     RefinedRoot,

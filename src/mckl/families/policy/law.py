@@ -27,11 +27,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mckl.arrays import Vector
+from mckl.exact import joint
 from mckl.exact.law import Law, Tilt
 from mckl.exact.moments import ELL, EPS, Bounded, Function, Moments
-from mckl.exact.phi import phi
+from mckl.exact.remainders import phi
 from mckl.exact.tilted import Tilted, is_coarse, joint_moments
-from mckl.families.policy.series import Algebra, algebra
+from mckl.families.policy import series
 from mckl.families.policy.token_products import Steps, token_products
 from mckl.families.policy.token_sums import Table, probability_error, token_sums
 
@@ -39,7 +40,6 @@ _SETTLED = 4.0 * EPS  # the largest relative change in a step that is ignored
 _NEAR = 0.5  # vectors within this distance of 1 are kept as their difference from 1
 _DEEP = -50.0  # r exceeds 1e21 where l is below this
 _MOST_EXPONENT = 300.0  # weights e^{s l} with a larger exponent are scaled down
-_FACTORIALS = np.array([1.0, 1.0, 2.0, 6.0, 24.0])
 # Moments of (r, k3) from tilted cumulants are kept where their bounds are relatively this small.
 _TILTED_ERROR = 1e-12
 # The same for tables with more entries than this, whose recursion over tokens takes seconds.
@@ -106,25 +106,22 @@ class Transitions(NamedTuple):
         return Table(k3, Moments(means, gap_error.sum(axis=1) + missed_error))
 
 
-def log_mean(
-    series: Algebra, start: Vector, weights: Sequence[Vector], excess: Vector, steps: int
-) -> Vector:
+def log_mean(start: Vector, weights: Sequence[Vector], excess: Vector, steps: int) -> Vector:
     """The series of log(start M^steps 1), shape (size,), for a matrix M of series.
 
     Parameters
     ----------
-    series
-        The algebra of the series.
     start
         The law of the first state, shape (states,).
     weights
-        The coefficients of M: for every monomial a matrix of shape (states, states).
+        The coefficients of M: for every power a matrix of shape (states, states).
     excess
         The row sums of M, shape (states, size), of which 1 is subtracted from the constant.
     steps
         The power of M.
     """
-    total, x = np.zeros(series.size), np.zeros(excess.shape)
+    size = len(weights)
+    total, x, one = np.zeros(size), np.zeros(excess.shape), np.eye(1, size)[0]
     every = np.concatenate(weights, axis=1)
     u = np.ones(len(excess))  # the constant coefficients; x[:, 0] is u - 1
     reference = 0
@@ -133,21 +130,21 @@ def log_mean(
         near = bool(np.abs(x[:, 0]).max() <= _NEAR and np.abs(up - 1.0).max() <= _NEAR)
         if not near:  # 1 + x loses no digits
             x[:, 0] = u
-        new = every @ np.moveaxis(series.multiples(x), 1, 0).reshape(-1, series.size)
+        new = every @ np.moveaxis(series.multiples(x), 1, 0).reshape(-1, size)
         if near:
             new += excess
         above = new[:, 0].copy() if near else up - 1.0
         new[:, 0] = up
         if not up.max() > 0.0:  # every weight underflows
-            return np.full(series.size, math.nan)
+            return np.full(size, math.nan)
         if not up[reference] > 0.5 * up.max():
             reference = int(np.argmax(up))
         base, lead = new[reference].copy(), float(above[reference])
         divisor = series.divisor(base)
-        share = series.log(base, lead, divisor)
+        share = series.log_series(base, lead, divisor)
         total += share
         divided = new @ divisor
-        divided[reference] = series.one
+        divided[reference] = one
         u = divided[:, 0].copy()
         divided[:, 0] = (above - lead) / base[0] if near else u - 1.0
         if not near:
@@ -156,15 +153,15 @@ def log_mean(
         # States may differ by orders of magnitude, so each is compared with itself.
         moved = (np.abs(divided - x) / u[:, None]).max(axis=0)
         x = divided
-        size = np.maximum(np.abs(x) / u[:, None], np.abs(new) / up[:, None]).max(axis=0)
+        largest = np.maximum(np.abs(x) / u[:, None], np.abs(new) / up[:, None]).max(axis=0)
         if not near:
-            size[0] = 1.0
-        if (moved <= _SETTLED * size).all():
+            largest[0] = 1.0
+        if (moved <= _SETTLED * largest).all():
             total += (steps - 1 - step) * share
             break
     base, lead = start @ x, float(start @ x[:, 0])
     base[0] = start @ u
-    return total + series.log(base, lead)
+    return total + series.log_series(base, lead)
 
 
 class ChainLaw(Law):
@@ -257,7 +254,7 @@ class ChainLaw(Law):
         laws = {(0, 0): Tilted(Bounded(0.0, 0.0), centred)}
         mean = Bounded(1.0, 0.0)
         for m in range(1, order + 1):
-            log, *kappa = self._tilted(-m)[: order + 1] * _FACTORIALS[: order + 1]
+            log, *kappa = self._tilted(-m)[: order + 1] * series.factorials(order)
             # How far rounding moves log E r^m and the mean of l, by the errors of every token.
             weight = np.exp(of.log_q - m * (of.ell - of.ell.min(axis=1, keepdims=True)))
             moved = m * of.ell_error + np.where(of.q > 0, q_error / of.q, 0.0)
@@ -266,8 +263,8 @@ class ChainLaw(Law):
             mean_size = abs(kappa[0]) + self.kl
             # Cumulants are rounded like the moments that they are computed from.
             sizes = np.array([0.0, mean_size, *np.abs(kappa[1:])])
-            of_sizes = Tilted(Bounded(0.0, 0.0), Moments(sizes, np.zeros(order + 1))).moments()
-            error = (log_error + 8.0 * EPS * np.arange(order + 1)) * of_sizes.value
+            of_sizes = joint.plain_moments(Moments(sizes, np.zeros(order + 1)), 1).value
+            error = (log_error + 8.0 * EPS * np.arange(order + 1)) * of_sizes
             error[1] = 8.0 * EPS * mean_size + 2.0 * log_error
             log_error += 8.0 * EPS * (1.0 + abs(log))
             cumulants = Moments(np.array([0.0, kappa[0] - self.kl, *kappa[1:]]), error)
@@ -282,7 +279,7 @@ class ChainLaw(Law):
         known = self._series.get(s)
         if known is not None and len(known) > order:
             return known
-        of, series = self._of, algebra(1, order)
+        of = self._of
         taken = of.log_q > -np.inf
         exponent = np.where(taken, s * of.ell, 0.0)
         exponent_of_weight = np.where(taken, of.log_q + exponent, -np.inf)
@@ -306,7 +303,7 @@ class ChainLaw(Law):
         size, rounding = np.abs(weights[1]).sum(axis=1), of.kl + np.abs(apart).sum(axis=1)
         better = (rounding < size) & (shift == 0.0)
         sums[:, 1] = np.where(better, of.kl + apart.sum(axis=1), sums[:, 1])
-        found = log_mean(series, of.start, weights, sums, self._steps)
+        found = log_mean(of.start, weights, sums, self._steps)
         found[0] += self._steps * shift
         variance = self.parts(4).at(2, 0)
         if variance.value <= variance.error:  # l is constant

@@ -31,7 +31,7 @@ import scipy
 from mckl.arrays import Vector
 from mckl.exact import joint
 from mckl.exact.moments import EPS, Moments, norm, settled
-from mckl.exact.phi import phi
+from mckl.exact.remainders import phi
 from mckl.families.policy.token_sums import probability_error
 
 _SETTLED = 8.0 * EPS  # the largest relative change in a step that is ignored

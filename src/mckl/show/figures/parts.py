@@ -120,7 +120,7 @@ def ratio_border(family: str, offset: float = 0.0) -> float:
     """The scale from which on E r^2 is infinite, by bisection; inf if it is finite up to 16."""
 
     def finite(scale: float) -> bool:
-        return sweep_pair(family, 1, scale, offset).law.is_finite((-2, -2))
+        return sweep_pair(family, 1, scale, offset).law.ratio_variance_finite
 
     low, high = 1.0, 16.0
     if finite(high):

@@ -124,7 +124,7 @@ def surfaces(
         theory = [[[_unit(ESTIMATORS[e], law) for e in known] for law in row] for row in laws]
         excess = [[_even_excess(law) / dimension for law in row] for row in laws]
         # If the variance of k3 diverges only at some offsets, a cubic spline would oscillate.
-        degree = 3 if len({law.is_finite((-2, -2)) for row in laws for law in row}) == 1 else 1
+        degree = 3 if len({law.ratio_variance_finite for row in laws for law in row}) == 1 else 1
         at = (np.log(scale[mine]), offset)
         side = {}
         for i, name in enumerate(known):

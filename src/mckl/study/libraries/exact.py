@@ -16,7 +16,7 @@ from mckl.arrays import Vector
 from mckl.estimation.values import ESTIMATORS
 from mckl.families.policy.law import log_mean
 from mckl.families.policy.pair import PolicyPair
-from mckl.families.policy.series import algebra
+from mckl.families.policy.series import factorials
 from mckl.study.libraries.formula import Formula
 
 _ORDER = 4
@@ -58,7 +58,7 @@ def sum_moments(pair: PolicyPair, values: Vector, beside: Vector | None = None) 
         Values of the same shape for a second token that p draws after each state; they are added.
         q must not be 0 where p is not.
     """
-    of, series, orders = pair.transitions, algebra(1, _ORDER), range(_ORDER + 1)
+    of, orders = pair.transitions, range(_ORDER + 1)
     parts = [values**k / math.factorial(k) for k in orders]
     if beside is not None:
         p = of.q * np.exp(-of.ell)
@@ -67,7 +67,7 @@ def sum_moments(pair: PolicyPair, values: Vector, beside: Vector | None = None) 
     weights = [of.q * part for part in parts]
     sums = np.stack([w.sum(axis=1) for w in weights], axis=1)
     sums[:, 0] = 0.0
-    found = log_mean(series, of.start, weights, sums, pair.dimension) * series.factorials
+    found = log_mean(of.start, weights, sums, pair.dimension) * factorials(_ORDER)
     _, mean, variance, _, fourth = map(float, found)
     ends = (_end(pair, values, beside, end) for end in (np.min, np.max))
     return Moments(mean, variance, fourth + 3.0 * variance**2, *ends)
