@@ -16,7 +16,7 @@ from mckl.estimation.values import ESTIMATORS
 from mckl.exact.strata import balanced_variance
 from mckl.families.normal.pair import Diagonal
 from mckl.record import tables
-from mckl.study.budget import budget_rows, measured
+from mckl.study.budget_table import budget_columns, measured
 from mckl.study.settings import case_setting, grid_setting
 
 NOTEBOOK = case_setting(
@@ -204,7 +204,7 @@ def test_rows_fit_the_contract_and_pool_backends():
     samplers, estimators, tolerances = ["iid", "sobol"], ["k1", "k2", "k3", "cv"], [0.1, 0.01]
     parts = [
         tables.table("budget", columns)
-        for columns in budget_rows(settings, samplers, estimators, tolerances, summary)
+        for columns in budget_columns(settings, samplers, estimators, tolerances, summary)
     ]
     assert [part.num_rows for part in parts] == [16, 16, 16]
     rows = parts[0].to_pandas()
@@ -218,7 +218,7 @@ def test_rows_fit_the_contract_and_pool_backends():
 
 def test_budget_of_a_study_agrees_with_its_theory():
     setting = grid_setting(2, 1.25, 0.5)
-    columns = next(budget_rows([setting], ["iid"], ["k1"], [0.1, 0.01], EMPTY))
+    columns = next(budget_columns([setting], ["iid"], ["k1"], [0.1, 0.01], EMPTY))
     kl = setting.pair.law.kl
     for tolerance, n in zip((0.1, 0.01), columns["samples_needed"], strict=True):
         assert n == math.ceil(setting.pair.law.variance / (tolerance * kl) ** 2)

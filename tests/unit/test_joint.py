@@ -69,7 +69,7 @@ def test_an_infinite_cumulant_makes_its_own_moment_infinite():
 def test_products_of_polynomials():
     f, g = {(1, 0): 2.0, (0, 0): -1.0}, {(0, 1): 3.0, (1, 0): 1.0}
     expected = {(1, 1): 6.0, (2, 0): 2.0, (0, 1): -3.0, (1, 0): -1.0}
-    assert joint.product(f, g) == expected
+    assert joint.polynomial_product(f, g) == expected
     at = [{i: float(a**i[0] * b**i[1]) for i in itertools.product(range(3), repeat=2)}
           for a, b in ((2, 5), (-1, 3))]  # fmt: skip
     for powers in at:

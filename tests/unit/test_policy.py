@@ -13,13 +13,13 @@ import pytest
 from scipy import special
 
 from mckl.draw.alias import alias_tables
-from mckl.draw.backends.numpy import Kernel, Stream
+from mckl.draw.backends.numpy import NumpyKernel, NumpyStream
 from mckl.draw.points import SAMPLERS
 from mckl.estimation.traces import trace
 from mckl.estimation.values import ESTIMATORS
 from mckl.exact.moments import RB, Function, Moments
 from mckl.families.policy.pair import PolicyPair
-from mckl.families.policy.token_sums import Table, token_sums
+from mckl.families.policy.token_sums import TransitionTable, token_sums
 from mckl.families.registry import case_pair, sweep_pair
 
 from .tilted import tilted_moment
@@ -285,8 +285,8 @@ def test_alias_tables_are_exact() -> None:
 def drawn(pairs: Sequence[PolicyPair], units: int, replicates: int = 3) -> np.ndarray:
     """Sums of `SUMS`, shape (sums, pairs, replicates, units)."""
     forms = [pair.form() for pair in pairs]
-    streams = [Stream(np.random.SeedSequence(r)) for r in range(replicates)]
-    kernel = Kernel(forms, 1, sums=SUMS[1:])
+    streams = [NumpyStream(np.random.SeedSequence(r)) for r in range(replicates)]
+    kernel = NumpyKernel(forms, 1, sums=SUMS[1:])
     draws = [lambda rows, s=s: forms[0].draw(s, rows) for s in streams]
     return kernel.evaluate(draws, units)[:, 0].copy()
 
@@ -570,7 +570,7 @@ def truncated(pair: PolicyPair, k: int, rest: bool) -> tuple[float, float]:
         left, of_p = 1.0 - q.sum(axis=1), 1.0 - (q * np.exp(-ell)).sum(axis=1)
         means = means + special.xlogy(left, left / of_p)
     table = np.broadcast_to(means[:, None], of.q.shape)
-    of_table = Table(*(Moments(x, np.zeros_like(x)) for x in (table, means)))
+    of_table = TransitionTable(*(Moments(x, np.zeros_like(x)) for x in (table, means)))
     c = token_sums(of.q, of.start, [of_table], pair.dimension, 2).value
     return c[1] / pair.law.kl - 1.0, c[2]
 

@@ -14,6 +14,7 @@ from mckl.exact.remainders import (
     phi,
     phi_of_minus,
     phi_over_x,
+    weighted_phi,
 )
 
 SIZES = np.concatenate((np.geomspace(1e-150, 1e-3, 200), np.linspace(1e-3, 0.5, 400), [1, 5, 40]))
@@ -75,3 +76,18 @@ def test_log_quotient_keeps_its_digits(w):
     assert worst(log_quotient(v, w)[apart], exact, v[apart]) <= 4.0
     assert log_quotient(1e-300, 1e300) == pytest.approx(-600.0 * np.log(10.0), rel=1e-15)
     assert log_quotient(1.0, 1.0, 1e-20) == 1e-20
+
+
+def test_weighted_phi_neither_overflows_nor_underflows():
+    """The terms of an expectation under q, where q may be too small and r too large for float64."""
+    ell = np.array([-1200.0, -800.0, -60.0, -40.0, -0.1, 0.0, 1e-9, 3.0, 900.0])
+    log_q = np.array([-1201.0, -700.0, -61.0, -2.0, -3.0, -1.0, -1.0, -1.0, -2.0])
+    value, slope = weighted_phi(np.exp(log_q), np.exp(log_q - ell), ell)
+    with mpmath.workdps(60):
+        for i, (x, y) in enumerate(zip(ell, log_q, strict=True)):
+            ratio, weight = mpmath.expm1(-mpmath.mpf(x)), mpmath.exp(mpmath.mpf(y))
+            # Beside that of phi, the error is that of exponents, which are rounded to 2^-43.
+            assert value[i] == pytest.approx(
+                float(weight * (ratio + mpmath.mpf(x))), rel=2e-13, abs=0.0
+            )
+            assert slope[i] == pytest.approx(float(abs(weight * ratio)), rel=2e-13, abs=0.0)

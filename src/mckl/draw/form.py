@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
 from mckl.arrays import Vector
-from mckl.draw.distribution import Part
+from mckl.draw.distribution import DensityTerm
 
 
 class Stratified(NamedTuple):
@@ -96,7 +96,7 @@ class Form(ABC):
         """The mirror images of a draw; None if they are its numbers with the other sign."""
         return None
 
-    def parts(self) -> Sequence[Sequence[Part]] | None:
+    def parts(self) -> Sequence[Sequence[DensityTerm]] | None:
         """The densities of each array that `draw` returns, as TensorFlow Probability names them.
 
         None where the numbers are not points that have densities.

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from mckl.draw.points import SAMPLERS, Sampler
 from mckl.errors import UserError
 from mckl.estimation.budget import LEADING, OK, Forecasts, Need, Tolerance
-from mckl.estimation.cost import estimate_seconds
+from mckl.estimation.cpu_time import estimate_seconds
 from mckl.estimation.intervals import Request
 from mckl.estimation.offered import offered as offers
 from mckl.estimation.sequential import interval_samples

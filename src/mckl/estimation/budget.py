@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from mckl.draw.form import Form
 from mckl.draw.points import Sampler
-from mckl.estimation.balanced import Balanced, balanced
+from mckl.estimation.balanced import Balanced, balanced_theory
 from mckl.estimation.theory import over_units, unit_theory
 from mckl.estimation.values import Estimator, UnitTheory
 from mckl.estimation.values.base import TOO_LARGE
@@ -151,8 +151,8 @@ class Forecasts:
         form = self.form(sampler)
         if form is None:
             return Need(None, TOO_WIDE, "none")
-        of = balanced(estimator, self.law, form)
-        return _of_balanced(of, unit.bias, sampler, tolerance)
+        theory = balanced_theory(estimator, self.law, form)
+        return _of_balanced(theory, unit.bias, sampler, tolerance)
 
 
 def _of_units(unit: UnitTheory, sampler: Sampler, tolerance: Tolerance) -> Need:
@@ -203,22 +203,24 @@ def fewest(
     return high
 
 
-def _of_balanced(of: Balanced | None, bias: float, sampler: Sampler, tolerance: Tolerance) -> Need:
+def _of_balanced(
+    theory: Balanced | None, bias: float, sampler: Sampler, tolerance: Tolerance
+) -> Need:
     """The need over Sobol' points: a power of two, as the variance falls with every doubling."""
     most = (sampler.points.most_samples or 2**30).bit_length() - 1
-    last = math.nan if of is None else of.variance(2**most)
-    if of is None or math.isnan(last):
+    last = math.nan if theory is None else theory.variance(2**most)
+    if theory is None or math.isnan(last):
         return Need(None, UNKNOWN, "none")
-    bias = bias if of.exact else 0.0
+    bias = bias if theory.exact else 0.0
     allowed = tolerance.variance(bias)
-    kind = "exact" if of.exact else "asymptotic"
+    kind = "exact" if theory.exact else "asymptotic"
     if last > allowed:
         return Need(None, ENDS, kind)
-    doublings = fewest(lambda m: of.variance(2**m) <= allowed, 0, most, most // 2)
+    doublings = fewest(lambda m: theory.variance(2**m) <= allowed, 0, most, most // 2)
     assert doublings is not None
     points = 2**doublings
-    if not of.settled(points):
+    if not theory.settled(points):
         return Need(None, UNKNOWN, "none")
-    if of.exact:
-        return Need(points, OK, kind, bias, of.variance(points))
-    return Need(points, LEADING, kind, math.nan, of.variance(points))
+    if theory.exact:
+        return Need(points, OK, kind, bias, theory.variance(points))
+    return Need(points, LEADING, kind, math.nan, theory.variance(points))

@@ -83,7 +83,7 @@ class Strata:
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def stratified(
+def stratified_sum(
     strata: Iterable[Strata], counts: Sequence[float], n: int, law: Law, integrand: str
 ) -> Stratified:
     """The law of the mean of a sum over coordinates, without a slope, over n = 2^m points."""

@@ -39,11 +39,11 @@ SUMS: Mapping[str, Callable[[Vector], Vector]] = {
 
 def sums_over(ell: Vector, names: Sequence[str]) -> Vector:
     """The sums of the named functions of l_i over the last axis, shape (names, *other axes)."""
-    known = {"ratio": ratio(ell)} if {"ratio", "k3"} & {*names} else {}
+    values_of = {"ratio": ratio(ell)} if {"ratio", "k3"} & {*names} else {}
     if "k3" in names:
-        known["k3"] = k3(ell, known["ratio"])
+        values_of["k3"] = k3(ell, values_of["ratio"])
     out = np.empty((len(names), *ell.shape[:-1]))
     for row, name in zip(out, names, strict=True):
-        values = known[name] if name in known else SUMS[name](ell)
+        values = values_of[name] if name in values_of else SUMS[name](ell)
         np.sum(values, axis=-1, out=row)
     return out

@@ -25,7 +25,7 @@ def indices(variables: int, order: int) -> Iterator[Index]:
     yield from sorted((i for i in every if sum(i) <= order), key=sum)
 
 
-def product(f: Polynomial, g: Polynomial) -> Polynomial:
+def polynomial_product(f: Polynomial, g: Polynomial) -> Polynomial:
     """The product of two polynomials in the same variables."""
     out: defaultdict[Index, float] = defaultdict(float)
     for (i, times), (j, by) in itertools.product(f.items(), g.items()):

@@ -11,6 +11,7 @@ import numpy as np
 
 from mckl.arrays import Vector
 
+ELL_OF_LARGE_RATIO = -50.0  # r exceeds 1e21 where l is below this
 # 1 / x - 1 / (e^x - 1) is 1/2 less x times the series in x^2 with these coefficients.
 _SERIES = (1 / 12, -1 / 720, 1 / 30240, -1 / 1209600, 1 / 47900160)
 # For smaller |x|, e^x - 1 and x cancel too much, and so many terms of the series are enough.
@@ -55,6 +56,17 @@ def phi_of_minus(
         # With the default mode, `put` would copy the whole array.
         value.put(places, some, mode="clip")
     return value
+
+
+def weighted_phi(q: Vector, q_r: Vector, ell: Vector) -> tuple[Vector, Vector]:
+    """q (r - 1 + l) and q |r - 1| for weights q, where q r is `q_r`.
+
+    r may overflow, and q be rounded to 0, where q r is neither.
+    """
+    large = ell < ELL_OF_LARGE_RATIO
+    with np.errstate(over="ignore", invalid="ignore"):
+        value = np.where(large, q_r + q * (ell - 1.0), q * phi_of_minus(ell))
+        return value, np.where(large, q_r, q * np.abs(np.expm1(-ell)))
 
 
 def _product(ell: Vector, ratio_minus_one: Vector, terms: int) -> Vector:

@@ -22,7 +22,7 @@ from mckl.draw.points.base import Draw, Stream
 from mckl.errors import UserError
 
 
-class Library(NamedTuple):
+class BackendFacts(NamedTuple):
     """The facts about a backend that are known without importing it. Costs are approximate.
 
     packages      the Python packages that it needs beside the study's own, and their least versions
@@ -52,9 +52,9 @@ class Library(NamedTuple):
         return max(known, default=self.slowness)
 
 
-LIBRARIES: Mapping[str, Library] = {
-    "numpy": Library(),
-    "tensorflow": Library(
+LIBRARIES: Mapping[str, BackendFacts] = {
+    "numpy": BackendFacts(),
+    "tensorflow": BackendFacts(
         packages={"tensorflow": (2, 21), "tensorflow-probability": (0, 25), "tf-keras": (2, 21)},
         newest_python=(3, 13),
         dtypes=("float64", "float32"),
@@ -144,5 +144,5 @@ def load(name: str, dtype: str = "float64") -> Backend:
         why = " ".join(str(error).split())
         raise UserError(f"backends: '{name}' does not load ({why}): {_how(name)}") from error
     if dtype == LIBRARIES[name].dtypes[0]:
-        return Backend(name, module.Stream, module.Kernel)
-    return Backend(name, partial(module.Stream, dtype=dtype), partial(module.Kernel, dtype=dtype))
+        return Backend(name, module.STREAM, module.KERNEL)
+    return Backend(name, partial(module.STREAM, dtype=dtype), partial(module.KERNEL, dtype=dtype))

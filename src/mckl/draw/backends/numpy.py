@@ -18,7 +18,7 @@ from mckl.draw.quantiles import chisquare_of_normal
 TILE = 32768
 
 
-class Stream:
+class NumpyStream:
     """The random numbers of one replicate. An array may be used until the next draw."""
 
     def __init__(self, seed: np.random.SeedSequence) -> None:
@@ -67,7 +67,7 @@ class Stream:
         return np.asarray(law.quantile(u))
 
 
-class Kernel:
+class NumpyKernel:
     """Evaluates log density ratios with NumPy, tile by tile."""
 
     def __init__(
@@ -117,3 +117,6 @@ class Kernel:
                 self._evaluator.add(draw(stop - start), replicate, start, stop)
         self._evaluator.finish(self._out)
         return self._out
+
+
+STREAM, KERNEL = NumpyStream, NumpyKernel

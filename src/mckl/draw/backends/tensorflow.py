@@ -183,7 +183,7 @@ def _tables(dof: tuple[float, ...]) -> Any:
     return tf.constant(np.stack([chisquare_of_normal(k).coefficients.T for k in dof]))
 
 
-class Stream:
+class TensorflowStream:
     """The random numbers of one replicate; draw number n has its own key.
 
     The key has 128 bits of the replicate's seed, with n added to the second 64 of them. TensorFlow
@@ -235,7 +235,7 @@ class Stream:
         return tf.constant(law.quantile(u), self._dtype)
 
 
-class Kernel:
+class TensorflowKernel:
     """Evaluates log density ratios block by block, and returns them as they are asked for."""
 
     def __init__(
@@ -306,6 +306,9 @@ class Kernel:
     def _tensor(self, x: Any) -> Any:
         """The compiled step's argument: a tensor, or normals that it draws itself."""
         return x if isinstance(x, Normals) or tf.is_tensor(x) else tf.constant(x, self._dtype)
+
+
+STREAM, KERNEL = TensorflowStream, TensorflowKernel
 
 
 def _compiled(forms: Sequence[Any], dtype: str, by_factor: bool) -> tuple[Any, list[Any]]:

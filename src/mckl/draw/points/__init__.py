@@ -21,7 +21,7 @@ from mckl.draw.points.antithetic import ANTITHETIC
 from mckl.draw.points.sobol import SOBOL
 
 
-class Pair(Protocol):
+class DrawnPair(Protocol):
     """The attributes of a pair (`mckl.families.base.Pair`) that samplers use."""
 
     @property
@@ -44,7 +44,7 @@ class Pair(Protocol):
     def radial(self) -> Form: ...
 
 
-class Library(Protocol):
+class StreamSource(Protocol):
     """The attributes of a backend (`mckl.draw.backends.Backend`) that samplers use."""
 
     @property
@@ -71,7 +71,7 @@ class Sampler(NamedTuple):
         """A short name, for places with little room."""
         return f"{self.points.short}-r" if self.radial else self.points.short
 
-    def offered(self, pair: Pair) -> bool:
+    def offered(self, pair: DrawnPair) -> bool:
         """Whether this sampler can draw the samples of the pair."""
         return (
             (pair.radial_numbers is not None or not self.radial)
@@ -79,7 +79,7 @@ class Sampler(NamedTuple):
             and (pair.additive or self.points.independent)
         )
 
-    def sums(self, pair: Pair) -> frozenset[str]:
+    def sums(self, pair: DrawnPair) -> frozenset[str]:
         """The names of the sums over factors that can be computed from samples drawn this way.
 
         A radial form has the factors only if it draws a number for each of them.
@@ -88,15 +88,17 @@ class Sampler(NamedTuple):
             return frozenset()
         return pair.sums
 
-    def form(self, pair: Pair) -> Form:
+    def form(self, pair: DrawnPair) -> Form:
         """The form in which this sampler draws a pair's samples, where the sampler is offered."""
         return pair.radial() if self.radial else pair.form()
 
-    def numbers(self, pair: Pair) -> int:
+    def numbers(self, pair: DrawnPair) -> int:
         """The number of random numbers of one sample, found without building the form."""
         return sum(pair.radial_numbers or ()) if self.radial else pair.dimension
 
-    def start(self, library: Library, form: Form, seed: int, replicate: int, *stage: str) -> Draw:
+    def start(
+        self, library: StreamSource, form: Form, seed: int, replicate: int, *stage: str
+    ) -> Draw:
         """The draws of one replicate.
 
         The key of their stream is what is drawn, not the setting that uses it. So settings whose

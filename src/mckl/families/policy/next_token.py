@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from mckl.arrays import Vector
 from mckl.exact.moments import EPS
-from mckl.exact.remainders import log_quotient, phi
+from mckl.exact.remainders import log_quotient, weighted_phi
 from mckl.families.parameters import shown_briefly
 from mckl.families.policy.law import Transitions
 
@@ -166,10 +166,7 @@ def transitions(
     d_error = np.where(taken, EPS * (2.0 * np.abs(d) + 2.0 * np.abs(mean)), 0.0)
     d = np.where(taken, d - mean, 0.0)
     missed = np.where(taken, 0.0, of_p).sum(axis=1)
-    # The terms q (e^-d - 1 + d); where d is large, q may be rounded to 0 and e^-d overflow.
-    tilted = np.exp(np.where(taken, log_q - d, -np.inf))
-    gap = np.where(d < -50.0, tilted + of_q * (d - 1.0), of_q * phi(-d))
-    slope = np.abs(np.where(d < -50.0, tilted, of_q * np.expm1(-d)))
+    gap, slope = weighted_phi(of_q, np.exp(np.where(taken, log_q - d, -np.inf)), d)
     excess = gap.sum(axis=1)
     excess_error = (slope * d_error + 8.0 * EPS * gap).sum(axis=1)
     log_excess = np.log1p(excess)

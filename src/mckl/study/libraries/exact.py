@@ -17,6 +17,7 @@ from mckl.estimation.values import ESTIMATORS
 from mckl.families.policy.law import log_mean
 from mckl.families.policy.pair import PolicyPair
 from mckl.families.policy.series import factorials
+from mckl.families.policy.token_means import TokenMeans, token_means
 from mckl.study.libraries.formula import Formula
 
 _ORDER = 4
@@ -86,6 +87,17 @@ def formula_moments(pair: PolicyPair, formula: Formula) -> Moments:
     variance = ESTIMATORS["k3"].theory(pair.law, False).variance
     most = _end(pair, pair.transitions.ell, None, np.max)
     return Moments(pair.law.kl, variance, math.nan, 0.0, max(most, 1.0))
+
+
+def formula_means(pair: PolicyPair, formula: Formula) -> TokenMeans:
+    """What the two ways to divide a formula's sum over tokens by sequences' lengths estimate.
+
+    All formulas with the right mean after every prefix have the same mean of the sum, and over a
+    batch's tokens. But their means of sequences' means differ, as a length depends on the tokens
+    that it divides.
+    """
+    chain = pair.transitions
+    return token_means(chain.q, formula(chain.ell), chain.start, pair.dimension, pair.stop)
 
 
 def clamped_share(pair: PolicyPair, formula: Formula) -> float:

@@ -71,7 +71,7 @@ def _terms(variables: int, order: int) -> _Terms:
         product: joint.Polynomial = {(0,) * (2 * variables + 1): 1.0}
         for rule, power in zip(rules, moment, strict=True):
             for _ in range(power):
-                product = joint.product(product, rule)
+                product = joint.polynomial_product(product, rule)
         starts.append(len(rows))
         rows += [
             (place[a], place[b], times, power)
@@ -89,7 +89,7 @@ def _counts(moment: joint.Index) -> bool:
     return sum(moment) != 1 and (len(moment) == 2 or moment[1] % 2 == 0)
 
 
-def whole(
+def joined_blocks(
     pieces: Iterable[tuple[Moments, Vector]], rest: float, variables: int, order: int
 ) -> Moments:
     """The joint moments of (R, y), or of (M, D, y), over all factors.
@@ -109,17 +109,17 @@ def whole(
     terms, total = _terms(variables, order), None
     with np.errstate(over="ignore", invalid="ignore"):
         for factors, counts in pieces:
-            flat = Moments(*(np.stack([of[m] for m in terms.moments]) for of in factors))
+            flat = Moments(*(np.stack([array[m] for m in terms.moments]) for array in factors))
             left = counts.astype(np.int64)
             while True:
                 odd = left % 2 == 1
                 if odd.any():
-                    some = _joined(Moments(*(of[:, odd] for of in flat)), terms, rest)
+                    some = _joined(Moments(*(array[:, odd] for array in flat)), terms, rest)
                     total = some if total is None else _product(total, some, terms, rest)
                 left = left // 2
                 if not left.any():
                     break
-                flat = Moments(*(of[:, left > 0] for of in flat))
+                flat = Moments(*(array[:, left > 0] for array in flat))
                 left = left[left > 0]
                 flat = _product(flat, flat, terms, rest)
     assert total is not None
@@ -135,14 +135,14 @@ def _joined(blocks: Moments, terms: _Terms, rest: float) -> Moments:
     while (n := blocks.value.shape[1]) > 1:
         half = n // 2
         first, second = (
-            Moments(*(of[:, k * half : (k + 1) * half] for of in blocks)) for k in (0, 1)
+            Moments(*(array[:, k * half : (k + 1) * half] for array in blocks)) for k in (0, 1)
         )
         joined = _product(first, second, terms, rest)
         if n % 2:
             joined = Moments(
                 *(
-                    np.concatenate((a, of[:, -1:]), axis=1)
-                    for a, of in zip(joined, blocks, strict=True)
+                    np.concatenate((a, array[:, -1:]), axis=1)
+                    for a, array in zip(joined, blocks, strict=True)
                 )
             )
         blocks = joined
@@ -153,10 +153,10 @@ def _product(a: Moments, b: Moments, terms: _Terms, rest: float) -> Moments:
     """The blocks a and b as one, column by column."""
     parts = []
     for start in range(0, a.value.shape[1], _COLUMNS):
-        here = slice(start, start + _COLUMNS)
-        x, y = (Moments(block.value[:, here], block.error[:, here]) for block in (a, b))
+        columns = slice(start, start + _COLUMNS)
+        x, y = (Moments(block.value[:, columns], block.error[:, columns]) for block in (a, b))
         parts.append(_product_of_columns(x, y, terms, rest))
-    return Moments(*(np.concatenate(of, axis=1) for of in zip(*parts, strict=True)))
+    return Moments(*(np.concatenate(part, axis=1) for part in zip(*parts, strict=True)))
 
 
 def _product_of_columns(a: Moments, b: Moments, terms: _Terms, rest: float) -> Moments:
