@@ -236,3 +236,20 @@ def test_the_fewest_that_reach_a_limit(guess):
 
         assert fewest(reached, 1, 20, guess) == (smallest if smallest <= 20 else None)
         assert {*seen} <= {*range(1, 21)}
+
+
+def test_the_theory_of_a_unit_is_computed_once_for_a_pair():
+    """Forecasts, tables of theory and all samplers with the same units share it."""
+    units = []
+
+    def theory(law, paired):
+        units.append(paired)
+        return ESTIMATORS["k1"].theory(law, paired)
+
+    estimator = ESTIMATORS["k1"]._replace(theory=theory)
+    pair = case_setting("own", {"q": {"mean": 1, "sd": 1}, "p": {"mean": 0, "sd": 2}}).pair
+    for sampler in ("iid", "iid-radial", "sobol", "antithetic"):
+        unit = Forecasts(pair).unit(estimator, SAMPLERS[sampler])
+        (first, _) = exact(pair, SAMPLERS[sampler], [estimator], [2, 4])
+        assert unit.bias == first[2].bias == 0.0
+    assert units == [False, True]
