@@ -143,9 +143,9 @@ def test_the_family_picker_keeps_the_other_axes(page, tmp_path: Path) -> None:
 
     from mckl.record import tables
     from mckl.show import explorer
-    from mckl.study.budget import budget_rows
+    from mckl.study.budget_table import budget_columns
     from mckl.study.settings import grid_setting
-    from mckl.study.theory import setting_rows
+    from mckl.study.theory_table import setting_rows
 
     cells = [
         grid_setting(d, 2.5, o, family)
@@ -158,7 +158,7 @@ def test_the_family_picker_keeps_the_other_axes(page, tmp_path: Path) -> None:
     measured = {"rmse": 0.5, "mse": 0.25, "mse_std_error": 0.02, "exact_mse": 0.24}
     summary = pd.DataFrame({"setting": [c.name for c in cells], **keys, **measured})
     summary = summary.assign(replicates=20, ci_coverage=0.9)
-    budget = budget_rows(cells, ["iid"], ["k3"], [0.1], summary)
+    budget = budget_columns(cells, ["iid"], ["k3"], [0.1], summary)
     needs = pd.concat(map(pd.DataFrame, budget))
     words = (ROOT / "workflow" / "report" / "explorer.html").read_text()
     path = tmp_path / "explorer.html"

@@ -18,7 +18,7 @@ from mckl.estimation.values import ESTIMATORS
 from mckl.record import tables
 from mckl.study.settings import Setting
 from mckl.study.summary import summaries
-from mckl.study.theory import setting_rows, theory_rows
+from mckl.study.theory_table import setting_rows, theory_rows
 from mckl.study.traces import trace_columns
 from mckl.study.verification import verify
 

@@ -14,7 +14,7 @@ from mckl.errors import UserError
 from mckl.record import tables
 from mckl.record.manifest import digest, manifest
 from mckl.study.settings import case_setting, grid_setting
-from mckl.study.theory import setting_rows
+from mckl.study.theory_table import setting_rows
 
 CONTRACT = {
     "settings": "setting case dimension scale offset kl reverse_kl log_ratio_variance "

@@ -375,7 +375,7 @@ SCHEMAS: Mapping[str, pa.Schema] = {
 }
 
 
-def numbers(values: NDArray[Any]) -> pa.Array:
+def numeric_column(values: NDArray[Any]) -> pa.Array:
     """An Arrow array of a NumPy array's numbers, without nulls.
 
     ``pa.array`` would import pandas to find out whether it was given a series, which takes 0.4
@@ -393,7 +393,7 @@ def keys(names: Sequence[str], codes: NDArray[np.int32]) -> pa.DictionaryArray:
     texts = pa.StringArray.from_buffers(
         len(names), pa.py_buffer(offsets), pa.py_buffer(b"".join(encoded))
     )
-    return pa.DictionaryArray.from_arrays(numbers(codes), texts)
+    return pa.DictionaryArray.from_arrays(numeric_column(codes), texts)
 
 
 def table(name: str, columns: Mapping[str, Any]) -> pa.Table:
@@ -412,7 +412,7 @@ def table(name: str, columns: Mapping[str, Any]) -> pa.Table:
             and values.dtype == field.type.to_pandas_dtype()
             and values.dtype != np.bool_  # NumPy has a byte each, and Arrow a bit
         ):
-            arrays.append(numbers(values))
+            arrays.append(numeric_column(values))
         elif pa.types.is_dictionary(field.type):
             arrays.append(pa.array(values, pa.string()).dictionary_encode())
         else:

@@ -25,7 +25,7 @@ from mckl.errors import UserError
 from mckl.estimation.gradients import METHODS
 from mckl.estimation.values import ESTIMATORS
 from mckl.families.registry import FAMILIES, canonical, sweep_pair
-from mckl.record.case import check_size, files, with_numbers
+from mckl.record.case import check_size, named_files, with_numbers
 from mckl.study.feasible import check_feasible, check_gradients
 from mckl.study.settings import AXES, Setting, case_setting, chunks, matching, settings
 from mckl.text import listed, nearest, plain, quoted
@@ -247,7 +247,7 @@ def _case(name: str, given: Mapping[str, Any]) -> Setting:
     try:
         return case_setting(name, case)
     except ValueError as error:
-        read = sorted({*files(given)})
+        read = sorted({*named_files(given)})
         source = f" (read from {listed(read)})" if read else ""
         raise UserError(f"cases.{name}.{error}{source}") from None
 

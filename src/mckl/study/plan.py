@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from mckl.draw.backends import BACKENDS
 from mckl.draw.points import SAMPLERS
-from mckl.estimation.cost import estimate_seconds
+from mckl.estimation.cpu_time import estimate_seconds
 from mckl.estimation.traces import SETTINGS_AT_ONCE, checkpoints, checkpoints_of
 from mckl.estimation.values import ESTIMATORS
 from mckl.study.settings import batches, matching
