@@ -62,17 +62,8 @@ TINY: Mapping[str, Any] = {
 }
 CHUNKS = ["case-notebook", "case-tails", "d1-s0.8", "d1-s1.25", "d2-s0.8", "d2-s1.25"]
 # The tables whose numbers follow from the config alone, unlike those of `cost`.
-EXACT = [
-    "settings",
-    "theory",
-    "traces",
-    "gaps",
-    "summary",
-    "verification",
-    "budget",
-    "gradients",
-    "regimes",
-]
+EXACT = ["settings", "theory", "traces", "gaps", "summary", "verification", "budget", "gradients",
+         "regimes"]  # fmt: skip
 TABLES = [*EXACT, "cost"]
 TARGETS = [f"results/tables/{table}.parquet" for table in EXACT]
 FIGURES = {
@@ -84,12 +75,17 @@ FIGURES = {
 
 # The jobs that draw figures, by the rule that they wait for.
 FIGURES_AFTER = {
-    "theory": ["regimes"],
     "gradients": ["gradient-error", "losses"],
     "notebook": [f"notebook-{what}" for what in ("samples", "trace", "squared-error", "joint")],
-    "summary": ["error-vs-samples", "relative-error", "estimators", "samplers", "coverage"],
-    "verify": ["verification"],
-    "budget": ["cost", "factors", "samples-needed"],
+    "summary": [
+        "error-vs-samples",
+        "relative-error",
+        "estimators",
+        "regimes",
+        "samplers",
+        "coverage",
+    ],
+    "verify": ["cost", "factors", "samples-needed", "verification"],
 }
 FIGURE_RULES = {
     f"figures_after_{maker}": [FIGURES[name] for name in names]

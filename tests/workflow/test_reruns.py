@@ -131,7 +131,6 @@ SOURCES: dict[str, tuple[Callable[[Study], None], list[str]]] = {
             "notebook",
             "settings",
             "theory",
-            "figures_after_theory",
         ],
     ),
     "the backend": (
@@ -149,7 +148,7 @@ SOURCES: dict[str, tuple[Callable[[Study], None], list[str]]] = {
             longer("workflow/report/landing.rst", "\nMore.\n"),
             longer("src/mckl/study/plan.py", COMMENT),
         ),
-        ["figures_after_theory", "figures_after_summary", "landing"],
+        ["figures_after_summary", "landing"],
     ),
     "theme.py": (  # the explorer has the figures' colours
         longer("src/mckl/show/figures/theme.py", COMMENT),
@@ -184,7 +183,7 @@ def test_source(study: Study, name: str) -> None:
     [
         # The rows of a chunk are in traces.parquet.
         (["traces/numpy/d1-s0.8.parquet", "verified.txt"], ["gate"]),
-        (["tables/traces.parquet", "figures/regimes.pdf"], ["traces", "figures_after_theory"]),
+        (["tables/traces.parquet", "figures/regimes.pdf"], ["traces", "figures_after_summary"]),
     ],
     ids=["small", "large"],
 )

@@ -1,4 +1,5 @@
 # Shared by all rules: the checked config, its settings and jobs, and digests of the code.
+import functools
 import os
 import sys
 from pathlib import Path
@@ -57,6 +58,7 @@ for key in {*config} - {*STUDIED}:
 config.update(STUDIED)
 
 SETTINGS = STUDY.settings()
+SETTINGS_AS_DICTS = [s.as_dict() for s in SETTINGS]
 CHUNKS = dict.fromkeys(STUDY.backends, STUDY.chunks())
 CHECKPOINTS = checkpoints(STUDY.samples, STUDY.checkpoints_per_octave)
 NOTEBOOK = notebook(SETTINGS)
@@ -108,12 +110,14 @@ def last_of(tables):
     return max(tables, key=lambda t: TABLES.index(t) if t in TABLES else len(TABLES))
 
 
-# One job draws all figures that wait for the same rule, since loading Matplotlib takes longer than
-# drawing a figure. Figures that need no table are drawn after the rule `theory`.
+# Loading Matplotlib takes longer than drawing a figure, so one job draws all figures that wait for
+# the same rule, or for one that is never far behind.
+SOON_AFTER = {"theory": "summary", "budget": "verify"}
 FIGURES_AFTER = {}
 for name in FIGURES:
     last = last_of(KNOWN_FIGURES[name].tables or ["theory"])
-    FIGURES_AFTER.setdefault(MAKERS.get(last, last), []).append(name)
+    maker = MAKERS.get(last, last)
+    FIGURES_AFTER.setdefault(SOON_AFTER.get(maker, maker), []).append(name)
 
 
 def origin(*tables):
@@ -121,13 +125,14 @@ def origin(*tables):
 
     If only file times counted, an input made while the clock was behind would look unchanged.
     """
-    params = {t: getattr(rules, MAKERS.get(t, t)).params for t in tables}
-    return digest_of(
-        {
-            t: {name: value for name, value in p.items() if not callable(value)}
-            for t, p in params.items()
-        }
-    )
+    return digest_of({t: params_digest(MAKERS.get(t, t)) for t in tables})
+
+
+@functools.cache
+def params_digest(rule):
+    """The digest of a rule's params; functions among them do not count."""
+    params = getattr(rules, rule).params
+    return digest_of({k: v for k, v in params.items() if not callable(v)})
 
 
 def template_digest(name):

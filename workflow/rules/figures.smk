@@ -1,4 +1,4 @@
-# One rule for all figures that wait for the same table (FIGURES_AFTER in common.smk).
+# One rule for all figures that are drawn after the same rule (FIGURES_AFTER in common.smk).
 for maker, names in FIGURES_AFTER.items():
 
     rule:

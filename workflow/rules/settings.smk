@@ -17,7 +17,7 @@ rule settings:
         mem_mb=500,
         runtime=10,
     params:
-        job={"settings": [s.as_dict() for s in SETTINGS]},
+        job={"settings": SETTINGS_AS_DICTS},
         code=script_digest("settings"),
     script:
         "../../scripts/settings.py"
@@ -39,7 +39,7 @@ rule theory:
         runtime=each_attempt(60),
     params:
         job={
-            "settings": [s.as_dict() for s in SETTINGS],
+            "settings": SETTINGS_AS_DICTS,
             "samplers": STUDY.samplers,
             "estimators": STUDY.estimators,
             "samples": CHECKPOINTS,

@@ -12,6 +12,7 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -40,8 +41,8 @@ REGISTRIES: Mapping[str, Sequence[str]] = {
 }
 
 
-class Config(NamedTuple):
-    """A checked config: the keys of config.yaml, lists in canonical order, files read."""
+class _Keys(NamedTuple):
+    """The keys of config.yaml."""
 
     seed: int
     sweep: Mapping[str, Sequence[Any]]
@@ -57,9 +58,21 @@ class Config(NamedTuple):
     dtype: str
     gradients: Mapping[str, Any]
 
+
+class Config(_Keys):
+    """A checked config: lists in canonical order, files read."""
+
+    @cached_property
+    def _settings(self) -> list[Setting]:
+        return settings(self.sweep, self.cases.values())
+
+    @cached_property
+    def _chunks(self) -> dict[str, list[Setting]]:
+        return chunks(self._settings, self.one_job_per)
+
     def settings(self) -> list[Setting]:
         """All settings of the study, first the cells of the sweep and then the cases."""
-        return settings(self.sweep, self.cases.values())
+        return self._settings
 
     def gradient_settings(self) -> list[Setting]:
         """The settings whose gradients are measured, without those of families that have none."""
@@ -67,7 +80,7 @@ class Config(NamedTuple):
 
     def chunks(self) -> dict[str, list[Setting]]:
         """The settings of each estimation job, by the job's name; the same for every backend."""
-        return chunks(self.settings(), self.one_job_per)
+        return self._chunks
 
 
 def parse(

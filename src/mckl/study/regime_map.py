@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from mckl.arrays import Vector
 from mckl.draw.points import SAMPLERS
@@ -21,7 +20,11 @@ from mckl.estimation.values import ESTIMATORS
 from mckl.exact.law import Law
 from mckl.families.registry import sweep_pair
 from mckl.study.heavy_tails import ratio_border
-from mckl.study.settings import Setting
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from mckl.study.settings import Setting
 
 # The numbers of scales below and above the border, and of offsets; fewer for several families.
 _NODES, _FEWER_NODES = (18, 4, 13), (18, 3, 9)
@@ -226,7 +229,11 @@ def _side(
 
 def _carried(values: Vector) -> Vector:
     """Fill values that are not known, or too large, from the previous scale."""
-    return np.asarray(pd.DataFrame(values).ffill().fillna(_HOPELESS).to_numpy(float))
+    out = np.array(values)
+    before = np.full(out.shape[1], _HOPELESS)
+    for row in out:
+        row[:] = before = np.where(np.isnan(row), before, row)
+    return out
 
 
 def _fine(

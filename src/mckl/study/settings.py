@@ -72,8 +72,10 @@ class Setting:
 
     def as_dict(self) -> dict[str, Any]:
         """The setting as plain numbers and strings, which are parameters of a job."""
-        shown = (f.name for f in dataclasses.fields(self) if f.compare)
-        return {name: getattr(self, name) for name in shown}
+        return {name: getattr(self, name) for name in _SHOWN}
+
+
+_SHOWN = tuple(f.name for f in dataclasses.fields(Setting) if f.compare)
 
 
 def from_dict(
