@@ -16,10 +16,7 @@ if TYPE_CHECKING:
 
 Frames = Mapping[str, "pd.DataFrame"]
 
-_MARGIN = 0.08  # inches around a drawing
-# Tables of a font that no PDF uses. Reading them takes a third of the time of writing a PDF.
-_UNUSED_TABLES = ("GSUB", "GPOS", "GDEF", "MATH", "kern")
-
+_MARGIN = 0.08
 MANY = "How many samples?"
 SPEED = "How fast does the error fall?"
 ESTIMATOR = "Which estimator?"
@@ -144,10 +141,7 @@ def with_text(frame: pd.DataFrame) -> pd.DataFrame:
 def save(drawing: matplotlib.figure.Figure, paths: Sequence[str]) -> None:
     """Write a drawing to each path, as its suffix says; equal drawings give equal bytes."""
     import matplotlib
-    from fontTools.subset import Options  # type: ignore[import-untyped]
 
-    unused = [name for name in _UNUSED_TABLES if name not in Options._drop_tables_default]
-    Options._drop_tables_default += unused
     # The layout is computed once, since `savefig` would compute it again for every format. It draws
     # once if the figure has no layout engine, and twice with one, even with "none".
     if layout := drawing.get_layout_engine():
