@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 Frames = Mapping[str, "pd.DataFrame"]
 
-_MARGIN = 0.08
+_MARGIN = 0.08  # inches around a drawing
 MANY = "How many samples?"
 SPEED = "How fast does the error fall?"
 ESTIMATOR = "Which estimator?"
