@@ -22,10 +22,12 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export LC_NUMERIC := C
 
 RESULTS ?= results
-README_FIGURES := error-vs-samples estimators samplers samples-needed tails factors sequence-length
+# The figures in README and docs: of the default study, and those that are the same for every config.
+STUDY_FIGURES := error-vs-samples estimators samplers samples-needed factors
+CONSTANT_FIGURES := tails sequence-length libraries
 
 .DEFAULT_GOAL := help
-.PHONY: help setup study verify-results test benchmark docs libraries lint format lock audit clean
+.PHONY: help setup study verify-results test benchmark docs readme-figures lint format lock audit clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -77,15 +79,15 @@ benchmark: $(READY_BENCHMARK) ## measure times, coverage and approximations, and
 	@python benchmarks/negative.py
 	@python benchmarks/adversarial.py
 
-docs: study ## renew the README's figures from the default study
-	@mkdir -p docs/figures
-	cp $(addprefix results/figures/,$(addsuffix .png,$(README_FIGURES))) docs/figures/
+docs: $(READY) ## renew the figures and docs/libraries.md that are the same for every config (build/docs)
+	@mkdir -p build/docs docs/figures
+	@python docs/build.py build/docs
+	cp build/docs/libraries.md docs/
+	cp $(CONSTANT_FIGURES:%=build/docs/figures/%.png) docs/figures/
 
-libraries: $(READY) ## renew docs/libraries.md, the formulas that libraries compute as a KL
-	@snakemake results/libraries.md results/figures/libraries.png --cores all
+readme-figures: study ## renew the README's figures of the default study
 	@mkdir -p docs/figures
-	cp results/libraries.md docs/libraries.md
-	cp results/figures/libraries.png docs/figures/
+	cp $(STUDY_FIGURES:%=results/figures/%.png) docs/figures/
 
 lint: $(READY) ## check style, types, the Snakefiles' format and Snakemake's linter
 	ruff check .

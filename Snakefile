@@ -2,6 +2,12 @@
 # config -> settings -> theory, traces, gradients -> summary -> verification, budget -> figures -> report.
 
 
+import copy
+
+# The keys that the user gives, before the defaults are merged with them.
+GIVEN = copy.deepcopy(config)
+
+
 # The defaults are beside this file, so that they are also used with `--directory` elsewhere.
 configfile: str(workflow.current_basedir.join("config.yaml"))
 
@@ -13,7 +19,6 @@ include: "workflow/rules/jobs.smk"
 include: "workflow/rules/settings.smk"
 include: "workflow/rules/traces.smk"
 include: "workflow/rules/gradients.smk"
-include: "workflow/rules/libraries.smk"
 include: "workflow/rules/summary.smk"
 include: "workflow/rules/budget.smk"
 include: "workflow/rules/verification.smk"
@@ -32,7 +37,6 @@ rule all:
             kind=["svg", "png", "pdf"],
         ),
         "results/explorer.html",
-        "results/libraries.md",
         "results/landing.rst",
         "results/verified.txt",
         "results/manifest.json",

@@ -28,7 +28,7 @@ from mckl.estimation.theory import exact
 from mckl.estimation.values import ESTIMATORS
 from mckl.families.registry import case_pair
 from mckl.study.settings import case_setting
-from mckl.study.theory import setting_rows
+from mckl.study.theory_table import setting_rows
 
 PAGE = Path(__file__).parents[1] / "docs" / "adversarial.md"
 MANY = 2**50  # samples at which cv's leading order is asked for

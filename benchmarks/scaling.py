@@ -4,7 +4,7 @@
 
 Writes docs/scaling.md and docs/figures/scaling.png. The time of an estimation step is fitted by
 least squares of relative errors, with coefficients that are not negative; the constants in
-`mckl.estimation.cost` and `mckl.draw.points` are to be what this prints, rounded.
+`mckl.estimation.cpu_time` and `mckl.draw.points` are to be what this prints, rounded.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from side_by_side import DOCS, ROOT, machine, snakemake, table
 from tqdm import tqdm
 
 from mckl.draw.points import SAMPLERS
-from mckl.estimation.cost import estimate_seconds
+from mckl.estimation.cpu_time import estimate_seconds
 from mckl.estimation.offered import offered_estimators
 from mckl.estimation.traces import checkpoints, trace, traces
 from mckl.estimation.values import ESTIMATORS
@@ -214,7 +214,7 @@ import sys, time
 from mckl.record import tables
 from mckl.study.settings import grid_setting
 from mckl.study.summary import summaries
-from mckl.study.theory import setting_rows, theory_rows
+from mckl.study.theory_table import setting_rows, theory_rows
 folder, count = sys.argv[1], int(sys.argv[2])
 every = [grid_setting(d + 1, 1.0, 1.0) for d in range(count)]
 known = tables.table("settings", setting_rows(every)).to_pandas()

@@ -15,10 +15,6 @@ frames = {
     for table in ("settings", "summary", "budget")
 }
 about = tables.manifest_of(snakemake.input.summary)
+words = template(snakemake.scriptdir, "explorer.html")
 with tables.replacing(snakemake.output[0]) as beside:
-    Path(beside).write_text(
-        explorer.page(
-            template(snakemake.scriptdir, "explorer.html"), explorer.data(**frames), about
-        ),
-        encoding="utf-8",
-    )
+    Path(beside).write_text(explorer.page(words, **frames, about=about), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Writes gradients.parquet, setting by setting, and training.parquet, for every method."""
+"""Writes gradients.parquet: the estimates of every method, setting by setting."""
 
 from mckl.record.joblog import log_to
 
@@ -8,15 +8,12 @@ from tqdm import tqdm
 
 from mckl.record import tables
 from mckl.record.manifest import manifest
-from mckl.study import gradients, settings, training
+from mckl.study import gradients, settings
 
 job = snakemake.params.job
-about = manifest(snakemake.config)
 chosen = settings.of_job(job, snakemake.config)
-with tables.writer("gradients", snakemake.output.gradients, about) as out:
+with tables.writer("gradients", snakemake.output[0], manifest(snakemake.config)) as out:
     for columns in gradients.rows(
         tqdm(chosen, unit="setting"), job["methods"], job["seed"], job["samples"], job["replicates"]
     ):
         out.write_table(tables.table("gradients", columns))
-trained = training.training_rows(job["methods"] if chosen else [], job["seed"])
-tables.write("training", snakemake.output.training, trained, about)

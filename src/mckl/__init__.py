@@ -22,20 +22,7 @@ _HOMES = {
     "GivenEstimate": "estimation.given.estimates",
     "KLFromLogProbs": "estimation.given.estimates",
 }
-__all__ = [
-    "KL",
-    "Advice",
-    "GivenEstimate",
-    "KLEstimate",
-    "KLFromLogProbs",
-    "Watch",
-    "Watched",
-    "__version__",
-    "advise",
-    "estimate",
-    "from_log_probs",
-    "kl",
-]
+__all__ = [*_HOMES, "__version__"]
 
 
 def __getattr__(name: str) -> object:

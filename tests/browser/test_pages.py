@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import shutil
+import threading
 from collections.abc import Iterator, Sequence
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +20,28 @@ from workflow.study import Study
 from mckl.estimation.values import ESTIMATORS
 from mckl.show import explorer
 from mckl.show.captions import template
+from mckl.show.figures import EXPLORER, QUESTIONS
 
 ROOT = Path(__file__).resolve().parents[2]
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 pytestmark = pytest.mark.slow
 
+SHOWN = "#app nav + div"  # the part of the report beside its menu
 POINTS = "document.querySelector('[data-points]')?.dataset.points"
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    """A server of files that logs nothing and has an icon, for which Chromium asks."""
+
+    def do_GET(self) -> None:
+        if self.path == "/favicon.ico":
+            self.send_response(204)
+            self.end_headers()
+        else:
+            super().do_GET()
+
+    def log_message(self, *_: object) -> None:
+        pass
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -36,7 +55,7 @@ def explorer_page(tmp_path_factory: pytest.TempPathFactory) -> str:
     tables = {name: frames()[name] for name in ("settings", "summary", "budget")}
     words = template(str(ROOT / "scripts"), "explorer.html")
     path = tmp_path_factory.mktemp("pages") / "explorer.html"
-    path.write_text(explorer.page(words, explorer.data(**tables), MANIFEST), encoding="utf-8")
+    path.write_text(explorer.page(words, **tables, about=MANIFEST), encoding="utf-8")
     return path.as_uri()
 
 
@@ -124,9 +143,9 @@ def test_the_family_picker_keeps_the_other_axes(page, tmp_path: Path) -> None:
 
     from mckl.record import tables
     from mckl.show import explorer
-    from mckl.study.budget import budget_rows
+    from mckl.study.budget_table import budget_columns
     from mckl.study.settings import grid_setting
-    from mckl.study.theory import setting_rows
+    from mckl.study.theory_table import setting_rows
 
     cells = [
         grid_setting(d, 2.5, o, family)
@@ -139,12 +158,12 @@ def test_the_family_picker_keeps_the_other_axes(page, tmp_path: Path) -> None:
     measured = {"rmse": 0.5, "mse": 0.25, "mse_std_error": 0.02, "exact_mse": 0.24}
     summary = pd.DataFrame({"setting": [c.name for c in cells], **keys, **measured})
     summary = summary.assign(replicates=20, ci_coverage=0.9)
-    budget = budget_rows(cells, ["iid"], ["k3"], [0.1], summary)
-    content = explorer.data(settings, summary, pd.concat(map(pd.DataFrame, budget)))
-    about = {"mckl": "x", "git_commit": None, "config_digest": "y"}
+    budget = budget_columns(cells, ["iid"], ["k3"], [0.1], summary)
+    needs = pd.concat(map(pd.DataFrame, budget))
     words = (ROOT / "workflow" / "report" / "explorer.html").read_text()
     path = tmp_path / "explorer.html"
-    path.write_text(explorer.page(words, content, about), encoding="utf-8")
+    page_text = explorer.page(words, settings, summary, needs, MANIFEST)
+    path.write_text(page_text, encoding="utf-8")
 
     page.set_window_size(1300, 1000)
     page.get(path.as_uri() + "#setting=d4-s2.5-o1")
@@ -230,23 +249,106 @@ def test_kl_of_zero_and_the_case_are_told(page, explorer_page: str) -> None:
     assert "KL = 2.593 nats for the pair notebook (dimension 2)" in _shown(page)["said"]
 
 
-def test_report_shows_every_figure_with_its_caption(page, finished: Study) -> None:
-    results = finished.root / "results"
-    page.set_window_size(1300, 1000)
-    page.get((results / "report.html").as_uri())
-    _wait(page, "return document.body.innerText.includes('How many samples does it take')")
-    text = page.execute_script("return document.body.innerText")
-    for question in ("How fast does the error fall?", "Which estimator?", "Which sampler?",
-                     "How many samples?", "Can I trust it?", "The notebook, again"):  # fmt: skip
-        assert question in text
-    shown = json.loads(page.execute_script("return JSON.stringify(results)"))
-    figures = {f"results/figures/{path.name}" for path in (results / "figures").glob("*.svg")}
-    assert figures | {"results/explorer.html"} == set(shown)
-    assert all(len(entry["caption"]) > 100 for entry in shown.values())
-    for entry in shown.values():
-        page.execute_script(
-            "document.body.replaceChildren(Object.assign(new Image(), {src: arguments[0]}))",
-            entry["data_uri"],
-        )
-        if entry["mime_type"].startswith("image/"):
-            assert _wait(page, "return document.images[0].naturalWidth") > 300
+@pytest.fixture
+def sized(page, request: pytest.FixtureRequest) -> Iterator[object]:
+    """The browser with a screen of so many pixels, narrow ones being phones."""
+    width, height = request.param
+    size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
+    page.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    yield page
+    page.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def _click(driver, selector: str, text: str | None = None, number: int = 0) -> None:
+    """Click a link, after which the report still has a page to show."""
+    links = driver.find_elements("css selector", selector)
+    links = [a for a in links if text is None or a.get_attribute("textContent") == text]
+    driver.execute_script("arguments[0].click()", links[number])
+    assert driver.find_element("css selector", "#app nav").text
+
+
+def assert_explorer_in_frame(driver) -> None:
+    frame = driver.find_element("css selector", "#app iframe")
+    assert frame.size["width"] > 300
+    assert frame.size["height"] > 300
+    driver.switch_to.frame(frame)
+    shown = _shown(driver)
+    assert shown["points"] > 0
+    assert shown["rows"] > 0
+    assert "nats" in shown["said"]
+    assert not driver.find_element("id", "files").is_displayed()  # there are none beside it
+    driver.switch_to.default_content()
+
+
+@pytest.mark.parametrize("sized", [(1440, 900), (390, 844)], indirect=True)
+def test_every_link_of_the_report_opens(sized, finished: Study) -> None:
+    """Every question, picture and caption; the fixture fails on any error of the page."""
+    driver, results = sized, finished.root / "results"
+    driver.get((results / "report.html").as_uri())
+    top, height, width = _wait(
+        driver,
+        "const h1 = document.querySelector('h1.title');"
+        "return h1 && [h1.getBoundingClientRect().y, innerHeight,"
+        " document.documentElement.scrollWidth - innerWidth]",
+    )
+    assert 0 <= top < 0.6 * height
+    assert width == 0
+    _click(driver, "#app .prose a", "explorer")
+    assert_explorer_in_frame(driver)
+    for item in ("Workflow", "Statistics"):
+        _click(driver, "#app nav a", item)
+        _wait(driver, f"return document.querySelector('{SHOWN} .vega-embed canvas')")
+
+    questions = driver.execute_script("return Object.keys(categories).sort()")
+    assert [question[:3] for question in questions] == [
+        f"{i}. " for i in range(1, len(questions) + 1)
+    ]
+    assert [question[3:] for question in questions] == [*QUESTIONS]
+    opened = set()
+    for question in questions:
+        _click(driver, "#app nav nav a")  # home
+        _click(driver, "#app nav a", question)
+        rows = driver.find_elements("css selector", "#app nav tbody tr")
+        labels = [row.text.strip() for row in rows]
+        assert [label[:3] for label in labels] == [f"{i}. " for i in range(1, len(rows) + 1)]
+        for i, label in enumerate(labels):
+            name = label[3:].split(":")[0]
+            opened.add(name)
+            _click(driver, "#app nav tbody td:last-child a", number=2 * i)
+            if name == EXPLORER.name:
+                assert_explorer_in_frame(driver)
+            else:
+                picture = f"document.querySelector('{SHOWN} img')"
+                assert _wait(driver, f"return {picture}?.complete && {picture}.naturalWidth") > 300
+                left, right, wide = driver.execute_script(
+                    f"const box = {picture}.getBoundingClientRect();"
+                    "return [box.left, box.right, innerWidth]"
+                )
+                assert 0 <= left < right - 300
+                assert right <= wide
+            _click(driver, "#app nav tbody td:last-child a", number=2 * i + 1)
+            caption = driver.find_element("css selector", "#app nav .prose")
+            assert len(caption.text) > 100
+            assert caption.size["width"] > 250
+            _click(driver, "#app nav nav a", question)
+    figures = {path.stem for path in (results / "figures").glob("*.svg")}
+    assert opened == figures | {EXPLORER.name}
+
+
+def test_the_report_opens_from_a_server(page, finished: Study) -> None:
+    handler = functools.partial(QuietHandler, directory=str(finished.root / "results"))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        page.set_window_size(1300, 1000)
+        page.delete_network_conditions()
+        try:
+            page.get(f"http://127.0.0.1:{server.server_port}/report.html")
+            _wait(page, "return document.querySelector('h1.title')")
+            _click(page, "#app .prose a", "explorer")
+            assert_explorer_in_frame(page)
+            page.get(f"http://127.0.0.1:{server.server_port}/explorer.html")
+            assert _shown(page)["points"] > 0
+            assert page.find_element("id", "files").is_displayed()
+        finally:
+            page.set_network_conditions(offline=True, latency=0, throughput=0)
+            server.shutdown()

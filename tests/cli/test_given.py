@@ -113,7 +113,7 @@ def test_bad_files_are_refused_in_one_line(folder, tmp_path):
         (["--log-q", q, "--log-p", str(short)], "short.npy: 7 rows, expected 6000"),
         (["--log-q", q, "--log-p", str(csv)], "short.csv: 7 rows, and"),
         (["--log-q", q, "--log-p", str(tmp_path / "empty.npy")], "no rows in it"),
-        (["--log-q", str(tmp_path / "empty.csv"), "--log-p", p], "no rows in it"),
+        (["--log-q", str(tmp_path / "empty.csv"), "--log-p", p], "no numbers in it"),
         (["--table", str(tmp_path / "headed.csv")], "no rows in it"),
         (["--table", str(tmp_path / "words.csv")], "not a table of numbers"),
         (["--log-q", str(tmp_path / "square.npy"), "--log-p", p], "expected one column"),

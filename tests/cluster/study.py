@@ -25,16 +25,21 @@ while Path(f"hold-{chunk}").exists():
 
 
 class ClusterStudy(Study):
-    """A study with profiles/slurm, but polled more often, because its jobs last seconds."""
+    """A study with profiles/slurm, but polled more often, because its jobs last seconds.
 
-    def __init__(self, root: Path, slurm: Slurm) -> None:
+    It runs in the folder `root`, by default that of its source.
+    """
+
+    def __init__(self, root: Path, slurm: Slurm, source: Path | None = None) -> None:
         super().__init__(root)
         self.slurm = slurm
+        self.source = source or root
 
     def command(self, *arguments: str, cores: int = 1) -> list[str]:
-        options = ("--profile", "profiles/slurm", "--latency-wait", "150")
+        options = ("--snakefile", str(self.source / "Snakefile"))
+        options += ("--profile", str(self.source / "profiles/slurm"), "--latency-wait", "150")
         options += ("--slurm-init-seconds-before-status-checks", "1")
-        return [sys.executable, "-m", "snakemake", *options, *arguments]
+        return [str(Path(sys.executable).with_name("snakemake")), *options, *arguments]
 
     def environment(self) -> dict[str, str]:
         return super().environment() | self.slurm.environment | {"PYTHONPATH": str(PLUGIN)}

@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 import signal
 from collections import Counter
+from pathlib import Path
 from typing import NamedTuple
 
+import decoys
 import pandas as pd
 import pytest
 from tools import PATIENCE
 from workflow.study import Study, jobs_in
-from workflow.test_faults import BUDGET, TARGETS, TINY, undisturbed  # noqa: F401 - a fixture
+from workflow.test_faults import BUDGET, TARGETS, undisturbed  # noqa: F401 - a fixture
 
 from .slurm import Slurm, wait
 from .study import HOLD, ClusterStudy
@@ -59,12 +61,16 @@ def assert_same_rows(one: Study, other: Study, *tables: str) -> None:
         pd.testing.assert_frame_equal(*frames, check_exact=True)
 
 
-def test_the_study_has_the_tables_of_a_local_run(
-    study: ClusterStudy,
+def test_the_study_has_the_tables_of_a_local_run_whatever_lies_in_its_folder(
+    slurm: Slurm,
     undisturbed: Study,  # noqa: F811
+    tmp_path: Path,
 ) -> None:
-    study.configure(**TINY)
+    """No job imports a module of the folder, as `python -m snakemake` by itself would."""
+    decoys.plant(tmp_path)
+    study = ClusterStudy(tmp_path, slurm, undisturbed.root)
     study.run(*TARGETS, BUDGET)
+    assert decoys.imported(tmp_path) == set()
     for path in (*TARGETS, BUDGET):
         assert (undisturbed.root / path).read_bytes() == (study.root / path).read_bytes()
     done = jobs(study)

@@ -15,12 +15,13 @@ from mckl.estimation.traces import checkpoints, trace
 from mckl.estimation.values import ESTIMATORS
 from mckl.record import tables
 from mckl.study import notebook
-from mckl.study.budget import budget_rows
+from mckl.study.budget_table import budget_columns
 from mckl.study.gradients import rows as gradient_rows
 from mckl.study.libraries.table import formula_rows
+from mckl.study.regime_map import regime_rows, window
 from mckl.study.settings import Setting, case_setting, grid_setting
 from mckl.study.summary import summaries
-from mckl.study.theory import setting_rows, theory_rows
+from mckl.study.theory_table import setting_rows, theory_rows
 from mckl.study.traces import trace_columns
 from mckl.study.training import SHOWN, training_rows
 from mckl.study.verification import verify
@@ -79,6 +80,9 @@ def frames() -> dict[str, pd.DataFrame]:
             )
         ),
         "training": tables.table("training", training_rows(SHOWN, SEED)).to_pandas(),
+        "regimes": pd.concat(
+            pd.DataFrame(rows) for rows in regime_rows(**window(SETTINGS, SAMPLES[-1]))
+        ),
         "cost": _cost(),
         "registered-kl": _registered(settings),
         "notebook": pd.DataFrame(notebook.running(NOTEBOOK, SEED)),
@@ -105,7 +109,7 @@ def measured(
     summary = tables.table("summary", rows).to_pandas()
     budget = pd.concat(
         tables.table("budget", rows).to_pandas().astype({"setting": str})
-        for rows in budget_rows(settings, used, [*ESTIMATORS], tolerances, summary)
+        for rows in budget_columns(settings, used, [*ESTIMATORS], tolerances, summary)
     )
     return {
         "settings": about,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 import re
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from packed import unpacked
 
 from mckl.estimation.values import ESTIMATORS
 from mckl.show import explorer
@@ -26,6 +28,7 @@ from .study import (
     NOTEBOOK,
     REPLICATES,
     SAMPLES,
+    SEED,
     SETTINGS,
     TOLERANCES,
     USED,
@@ -127,10 +130,10 @@ def test_the_explorer_has_every_series_of_the_traces(shown: dict[str, Any]) -> N
     for (backend, setting, sampler, estimator), one in series.items():
         c = cell(setting, sampler, estimator, backend)
         assert one["samples"] == c.n.tolist()
-        half = np.minimum(2 * c.error, 0.98 * c.mse)
         np.testing.assert_allclose(one["rmse"], c.rmse, rtol=1e-3)
-        np.testing.assert_allclose(one["low"], np.sqrt(c.mse - half), rtol=1e-3)
-        np.testing.assert_allclose(one["high"], np.sqrt(c.mse + half), rtol=1e-3)
+        drawn = np.array(one["rmse"]) > 0
+        spread = np.minimum(2 * c.error[drawn] / c.mse[drawn], 0.98)
+        np.testing.assert_allclose(np.array(one["spread"], float)[drawn], spread, rtol=0.05)
         assert one["ci_coverage"] == rounded(c.coverage)
         line = [
             (n, y) for n, y in zip(one["samples"], one["theory"], strict=True) if y not in (None, 0)
@@ -175,11 +178,12 @@ def test_the_explorer_has_every_setting_and_need(shown: dict[str, Any]) -> None:
 def test_a_study_too_large_for_the_page_is_thinned_evenly(
     shown: dict[str, Any], most: int, step: int
 ) -> None:
-    """The page keeps settings at equal steps, and the case."""
+    """The page keeps settings at equal steps, and the case if it has room."""
     tables = (frames()["settings"], frames()["summary"], frames()["budget"])
     thin = explorer.data(*tables, most=most)
     names = [setting.name for setting in SETTINGS]
-    kept = sorted({*names[::step], "notebook"}, key=names.index)
+    cases = {"notebook"} if most > PER_SETTING else set()
+    kept = sorted({*names[::step], *cases}, key=names.index)
     assert [s["setting"] for s in thin["settings"]] == kept
     assert thin["omitted"] == len(names) - len(kept)
     for part, key in (("series", "setting"), ("budget", 0)):
@@ -187,8 +191,39 @@ def test_a_study_too_large_for_the_page_is_thinned_evenly(
 
 
 def test_the_page_holds_its_data_and_says_what_it_left_out() -> None:
-    tables = (frames()["settings"], frames()["summary"], frames()["budget"])
-    thin = explorer.data(*tables, most=5 * PER_SETTING)
-    page = explorer.page(template(SCRIPTS, "explorer.html"), thin, MANIFEST)
-    assert json.dumps(thin["series"], separators=(",", ":")) in page
-    assert "This page has 5 settings; 8 were left out" in page
+    tables = {name: frames()[name] for name in ("settings", "summary", "budget")}
+    words = template(SCRIPTS, "explorer.html")
+    whole = explorer.page(words, **tables, about=MANIFEST)
+    data = explorer.data(**tables)
+    assert json.dumps(data["series"], separators=(",", ":")) in unpacked(whole)
+    assert "were left out" not in whole
+
+    smaller = len(whole) - 20_000
+    page = explorer.page(words, **tables, about=MANIFEST, largest=smaller)
+    assert 0.8 * smaller < len(page.encode()) <= smaller
+    told = re.search(r"This page has (\d+) settings; (\d+) were left out", page)
+    assert told is not None
+    shown, omitted = map(int, told.groups())
+    assert shown + omitted == len(SETTINGS)
+    (text,) = re.findall(r"^const DATA = (.*);$", unpacked(page), re.MULTILINE)
+    names = [s["setting"] for s in json.loads(text)["settings"]]
+    assert len(names) == shown
+    assert "notebook" in names
+
+
+def test_a_frame_shows_the_page_of_a_large_study() -> None:
+    """In frames, Chromium shows no data URI of more than 2 MiB."""
+    copies, numbers = 20, np.random.default_rng(SEED)
+    tables = {}
+    for name in ("settings", "summary", "budget"):
+        frame = pd.concat([frames()[name]] * copies, ignore_index=True)
+        number = (np.arange(len(frame)) // len(frames()[name])).astype(str)
+        tables[name] = frame.assign(setting=frame["setting"].astype(str) + "-" + number)
+    # Numbers that repeat would compress to nothing.
+    for column in ("rmse", "mse_std_error", "exact_mse"):
+        tables["summary"][column] *= numbers.lognormal(sigma=0.1, size=len(tables["summary"]))
+    assert len(explorer.data(**tables, most=10**6)["series"]) > 8_000
+    page = explorer.page(template(SCRIPTS, "explorer.html"), **tables, about=MANIFEST)
+    assert "were left out to keep it small" in page
+    assert 1_000_000 < len(page.encode()) < 1_450_000
+    assert len(base64.b64encode(page.encode())) < 2**21 - 1_000

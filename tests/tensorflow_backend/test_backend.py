@@ -18,7 +18,7 @@ from tools import PATIENCE
 import mckl.draw.backends
 from mckl.draw import backends
 from mckl.draw.backends import BACKENDS
-from mckl.draw.backends.numpy import Kernel
+from mckl.draw.backends.numpy import NumpyKernel
 from mckl.draw.points import SAMPLERS
 from mckl.draw.quantiles import chisquare_of_normal
 from mckl.draw.streams import Stream
@@ -86,8 +86,8 @@ def test_both_backends_agree_on_the_same_numbers(module, setting, sampler):
     seed = np.random.SeedSequence(5)
     drawn = sampler.points.start(Stream(seed), form, seed)(rows)
     numbers = [np.array(x) for x in drawn]
-    ours = Kernel([form], points).evaluate([replay(*numbers)], rows)[0]
-    theirs = module.Kernel([form], points, rows).evaluate([replay(*numbers)], rows)[0]
+    ours = NumpyKernel([form], points).evaluate([replay(*numbers)], rows)[0]
+    theirs = module.TensorflowKernel([form], points, rows).evaluate([replay(*numbers)], rows)[0]
     assert theirs.shape == ours.shape == (points, 1, 1, rows)
     assert theirs.dtype == np.float64
     size = np.abs(ours).max()
@@ -99,7 +99,8 @@ def test_both_backends_agree_on_the_same_numbers(module, setting, sampler):
 def test_log_density_ratio_is_that_of_the_definition(module):
     form = SAMPLERS["iid"].form(NOTEBOOK.pair)
     normals = np.random.default_rng(1).standard_normal((300, 2))
-    ell = module.Kernel([form], 1, 300).evaluate([replay(normals, normals[:, :0])], 300)[0]
+    kernel = module.TensorflowKernel([form], 1, 300)
+    ell = kernel.evaluate([replay(normals, normals[:, :0])], 300)[0]
     z = NOTEBOOK.pair.q_mean + NOTEBOOK.pair.q_sd * normals
     np.testing.assert_allclose(ell[0, 0, 0], log_density_ratio(NOTEBOOK.pair, z), rtol=1e-11)
 
@@ -108,7 +109,7 @@ def test_quantiles_are_those_of_scipy(module):
     u = np.random.default_rng(0).random((4096, 3))
     u[:64] = 2.0 ** -np.arange(1, 65)[:, None]  # XLA's own normal quantile is -inf down there
     u[64] = 1.0 - 2.0**-53
-    stream = module.Stream(np.random.SeedSequence(1))
+    stream = module.TensorflowStream(np.random.SeedSequence(1))
     x = np.asarray(stream.normal_quantiles(u))
     np.testing.assert_allclose(x, special.ndtri(u), rtol=1e-13, atol=1e-15)
     dof = np.array([1.0, 7.0, 999.0])
@@ -122,13 +123,13 @@ def test_quantiles_are_those_of_scipy(module):
 
 def test_quantiles_are_those_of_tensorflow_probability(module):
     u = np.random.default_rng(0).random((256, 1))
-    w = module.Stream(np.random.SeedSequence(1)).chisquare_quantiles(u, np.array([63.0]))
+    w = module.TensorflowStream(np.random.SeedSequence(1)).chisquare_quantiles(u, np.array([63.0]))
     theirs = module.tfd.Chi2(module.tf.constant(63.0, "float64")).quantile(u)
     np.testing.assert_allclose(np.asarray(w), np.asarray(theirs), rtol=1e-9)
 
 
 def test_streams_have_their_laws(module):
-    stream = module.Stream(np.random.SeedSequence(3))
+    stream = module.TensorflowStream(np.random.SeedSequence(3))
     normals = np.asarray(stream.normals(20_000, 3)).ravel()
     assert stats.kstest(normals, "norm").pvalue > 1e-4
     w = np.asarray(stream.chisquares(20_000, np.array([1.0, 63.0])))
@@ -141,7 +142,7 @@ def test_streams_have_their_laws(module):
 
 def test_streams_follow_from_their_key_and_from_nothing_else(module):
     def draw(seed, rows=1000):
-        stream = module.Stream(np.random.SeedSequence(seed))
+        stream = module.TensorflowStream(np.random.SeedSequence(seed))
         dof = np.array([3.0, 5.0])
         return [np.asarray(stream.normals(rows, 7)), np.asarray(stream.chisquares(rows, dof))]
 
@@ -347,6 +348,6 @@ def test_running_out_of_memory_is_said_in_one_line(module):
     def draw(rows):
         raise module.tf.errors.ResourceExhaustedError(None, None, "OOM when allocating")
 
-    kernel = module.Kernel([SAMPLERS["iid"].form(NOTEBOOK.pair)], 1, 16)
+    kernel = module.TensorflowKernel([SAMPLERS["iid"].form(NOTEBOOK.pair)], 1, 16)
     with pytest.raises(UserError, match="no memory for 16 samples of 2 numbers"):
         kernel.evaluate([draw], 16)

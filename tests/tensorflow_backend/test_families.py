@@ -73,15 +73,22 @@ PAIRS: Mapping[str, Pair] = {
 ROWS = 1024  # everywhere, so that little is compiled
 
 
-def module_of(backend: str) -> Any:
-    """The module of a backend, with its classes for streams and for evaluation."""
-    return importlib.import_module(f"mckl.draw.backends.{backend}")
+def stream_of(backend: str) -> Any:
+    """The class of a backend's streams."""
+    module = importlib.import_module(f"mckl.draw.backends.{backend}")
+    return module.Stream if backend == "numpy" else module.TensorflowStream
+
+
+def kernel_of(backend: str) -> Any:
+    """The class with which a backend evaluates forms."""
+    module = importlib.import_module(f"mckl.draw.backends.{backend}")
+    return module.NumpyKernel if backend == "numpy" else module.TensorflowKernel
 
 
 def drawn(backend: str, pair: Pair, sampler: str, rows: int = ROWS) -> list[Vector]:
     """The first rows of a stream, as float64."""
     seed, form = np.random.SeedSequence(5), pair.form()
-    draw = SAMPLERS[sampler].points.start(module_of(backend).Stream(seed), form, seed)(rows)
+    draw = SAMPLERS[sampler].points.start(stream_of(backend)(seed), form, seed)(rows)
     return [np.array(x, dtype=np.float64) for x in draw]
 
 
@@ -92,7 +99,7 @@ def evaluated(
     """The backend's l at these numbers, shape (signs, pairs, rows); with sums by factor below."""
     forms, rows = [pair.form() for pair in pairs], len(numbers[0])
     more = {} if backend == "numpy" else {"units": rows, "dtype": dtype}
-    kernel = module_of(backend).Kernel(forms, signs, names=sums, **more)
+    kernel = kernel_of(backend)(forms, signs, names=sums, **more)
     every = kernel.evaluate([lambda _: [x.copy() for x in numbers]], rows)[..., 0, :]
     return every if sums else every[0]
 

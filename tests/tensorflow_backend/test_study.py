@@ -10,17 +10,19 @@ import yaml
 from workflow.conftest import once
 from workflow.study import CHECKOUT, Study
 
+from mckl.errors import UserError
 from mckl.record import tables
+from mckl.study.config import parse
 from mckl.study.verification import failures
 
 SMALL = {
     "sweep": {"dimension": [1, 16], "scale": [0.8, 1.25], "offset": [0.25]},
     "cases": {
-        "correlated": None,
-        "next-token": None,
-        "tails": None,
-        "chain": None,
-    },  # the notebook is left
+        "notebook": {
+            "q": {"mean": [1, 4], "sd": [1, 1]},
+            "p": {"mean": [-3, 2], "sd": [2.5, 2.5]},
+        },
+    },
     "backends": ["numpy", "tensorflow"],
     "samplers": ["iid", "antithetic", "sobol", "iid-radial", "antithetic-radial", "sobol-radial"],
     "samples": 1024,
@@ -60,10 +62,7 @@ def snakemake(
 ) -> tuple[int, str]:
     """Run the study into a directory: the exit code and what was printed."""
     (where / "mine.yaml").write_text(yaml.safe_dump(SMALL | config))
-    study = Elsewhere(where, first)
-    # What Python finds first may change how it starts.
-    run = study.snakemake if first is None else study.started
-    return run(*arguments, cores=2)
+    return Elsewhere(where, first).snakemake(*arguments, cores=2)
 
 
 @pytest.fixture(scope="session")
@@ -171,10 +170,6 @@ importlib.metadata.version = version
 """
 
 
-def lines_of(text):
-    return [line for line in text.splitlines() if line.startswith("mckl: config: ")]
-
-
 @pytest.mark.slow
 def test_what_cannot_run_is_refused_before_any_job(tmp_path):
     old, hidden = tmp_path / "old", tmp_path / "hidden"
@@ -183,21 +178,33 @@ def test_what_cannot_run_is_refused_before_any_job(tmp_path):
     hidden.mkdir()
     (hidden / "sitecustomize.py").write_text(HIDE)
     how = "pip install '.[tensorflow]' -c constraints.txt"
-    for first, config, said in (
-        (old, {}, f"backends: 'tensorflow' needs tensorflow 2.21 or newer, found 2.15.0: {how}"),
-        (hidden, {}, f"backends: 'tensorflow' needs tensorflow 2.21 or newer, none found: {how}"),
-        (None, {"dtype": "float16"}, "dtype: 'float16' is not float64 or float32"),
-        (None, {"dtype": "float32"}, "dtype: the backend numpy does not have 'float32'"),
-        (None, {"sweep": {"dimension": [20_000_000], "scale": [2], "offset": [0]},
-                "samplers": ["iid"]}, "backends: 'tensorflow' has memory for samples of at most"),
-    ):  # fmt: skip
-        code, text = snakemake(tmp_path, first=first, **config)
+    for first, found in ((old, "found 2.15.0"), (hidden, "none found")):
+        code, text = snakemake(tmp_path, first=first)
         assert code != 0
-        assert len(lines_of(text)) == 1, text
-        assert said in lines_of(text)[0]
+        (line,) = (row for row in text.splitlines() if row.startswith("mckl: config: "))
+        assert f"backends: 'tensorflow' needs tensorflow 2.21 or newer, {found}: {how}" in line
         assert "Traceback" not in text
     assert not (tmp_path / "results").exists()
     # The other backend asks for nothing.
     code, text = snakemake(tmp_path, "--dry-run", first=hidden, backends=["numpy"])
     assert code == 0, text
     assert "registered_kl" not in text
+
+
+HUGE = {"sweep": {"dimension": [20_000_000], "scale": [2], "offset": [0]}, "samplers": ["iid"]}
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ({"dtype": "float16"}, "dtype: 'float16' is not float64 or float32"),
+        ({"dtype": "float32"}, "dtype: the backend numpy does not have 'float32'"),
+        (HUGE, "backends: 'tensorflow' has memory for samples of at most"),
+    ],
+    ids=["float16", "float32", "huge"],
+)
+def test_what_no_backend_can_do_is_refused(config, said):
+    schema = yaml.safe_load((CHECKOUT / "workflow/schemas/config.schema.yaml").read_text())
+    with pytest.raises(UserError) as error:
+        parse(SMALL | config, schema)
+    assert str(error.value).startswith(said)

@@ -18,7 +18,7 @@ from mckl.estimation.values import ESTIMATORS
 from mckl.record import tables
 from mckl.study.settings import Setting
 from mckl.study.summary import summaries
-from mckl.study.theory import setting_rows, theory_rows
+from mckl.study.theory_table import setting_rows, theory_rows
 from mckl.study.traces import trace_columns
 from mckl.study.verification import verify
 
@@ -78,13 +78,13 @@ def _study(
     columns = [
         trace_columns(
             trace(
-                setting.pair, "numpy", SAMPLERS[sampler], [ESTIMATORS[e] for e in estimators],
+                setting.pair, "numpy", SAMPLERS[sampler], [ESTIMATORS[e] for e in those],
                 seed=seed, samples=at, replicates=replicates, at_once=50,
             ),
-            setting, "numpy", sampler, estimators,
+            setting, "numpy", sampler, those,
         )
         for setting in settings
-        for sampler in samplers
+        for sampler, those in setting.combinations(samplers, estimators).items()
     ]  # fmt: skip
     known = tables.table("settings", setting_rows(settings)).to_pandas()
     theory = tables.concatenate(

@@ -8,7 +8,8 @@ import math
 import numpy as np
 import pytest
 
-from mckl.exact import blocks, joint
+from mckl.exact import joint
+from mckl.exact.independent_blocks import joined_blocks
 from mckl.exact.moments import EPS, Moments
 
 # Each factor: the probabilities of its outcomes under q and under p, and of p at mirror images.
@@ -76,7 +77,7 @@ def test_blocks_have_the_moments_of_all_outcomes(counts, slope, paired):
     if paired and counts[0]:
         counts = (0, counts[0], counts[1])
     chosen = [f for f, n in zip(FACTORS, counts, strict=True) if n]
-    found = blocks.whole(
+    found = joined_blocks(
         [(block(chosen, slope, paired), np.array([float(n) for n in counts if n]))],
         1.0 - slope,
         3 if paired else 2,
@@ -95,10 +96,10 @@ def test_blocks_have_the_moments_of_all_outcomes(counts, slope, paired):
 def test_a_moment_may_be_infinite_or_too_large_where_those_of_lower_order_are_finite():
     one = block(FACTORS[:1], 0.0, False)
     one.value[4, 0], one.error[4, 0] = math.inf, 0.0
-    found = blocks.whole([(one, np.array([3.0]))], 1.0, 2, 4)
+    found = joined_blocks([(one, np.array([3.0]))], 1.0, 2, 4)
     assert found.value[4, 0] == math.inf
     assert math.isfinite(found.value[2, 0])
-    many = blocks.whole([(block(FACTORS[:1], 0.0, False), np.array([500.0]))], 1.0, 2, 4)
+    many = joined_blocks([(block(FACTORS[:1], 0.0, False), np.array([500.0]))], 1.0, 2, 4)
     assert math.isfinite(many.value[2, 0])
     assert math.isnan(many.value[4, 0])  # finite, but larger than 10^308
     assert many.error[4, 0] == math.inf

@@ -10,13 +10,13 @@ import pytest
 
 from mckl.draw.points import SAMPLERS
 from mckl.estimation import budget
-from mckl.estimation.budget import Forecasts, Tolerance
+from mckl.estimation.budget import Forecasts, Tolerance, fewest
 from mckl.estimation.theory import exact
 from mckl.estimation.values import ESTIMATORS
 from mckl.exact.strata import balanced_variance
 from mckl.families.normal.pair import Diagonal
 from mckl.record import tables
-from mckl.study.budget import budget_rows, measured
+from mckl.study.budget_table import budget_columns, measured
 from mckl.study.settings import case_setting, grid_setting
 
 NOTEBOOK = case_setting(
@@ -204,7 +204,7 @@ def test_rows_fit_the_contract_and_pool_backends():
     samplers, estimators, tolerances = ["iid", "sobol"], ["k1", "k2", "k3", "cv"], [0.1, 0.01]
     parts = [
         tables.table("budget", columns)
-        for columns in budget_rows(settings, samplers, estimators, tolerances, summary)
+        for columns in budget_columns(settings, samplers, estimators, tolerances, summary)
     ]
     assert [part.num_rows for part in parts] == [16, 16, 16]
     rows = parts[0].to_pandas()
@@ -218,7 +218,38 @@ def test_rows_fit_the_contract_and_pool_backends():
 
 def test_budget_of_a_study_agrees_with_its_theory():
     setting = grid_setting(2, 1.25, 0.5)
-    columns = next(budget_rows([setting], ["iid"], ["k1"], [0.1, 0.01], EMPTY))
+    columns = next(budget_columns([setting], ["iid"], ["k1"], [0.1, 0.01], EMPTY))
     kl = setting.pair.law.kl
     for tolerance, n in zip((0.1, 0.01), columns["samples_needed"], strict=True):
         assert n == math.ceil(setting.pair.law.variance / (tolerance * kl) ** 2)
+
+
+@pytest.mark.parametrize("guess", [None, 1, 7, 8, 20])
+def test_the_fewest_that_reach_a_limit(guess):
+    """The search from any number looks at no number outside of the range."""
+    for smallest in range(1, 22):
+        seen = []
+
+        def reached(n, smallest=smallest, seen=seen):
+            seen.append(n)
+            return n >= smallest
+
+        assert fewest(reached, 1, 20, guess) == (smallest if smallest <= 20 else None)
+        assert {*seen} <= {*range(1, 21)}
+
+
+def test_the_theory_of_a_unit_is_computed_once_for_a_pair():
+    """Forecasts, tables of theory and all samplers with the same units share it."""
+    units = []
+
+    def theory(law, paired):
+        units.append(paired)
+        return ESTIMATORS["k1"].theory(law, paired)
+
+    estimator = ESTIMATORS["k1"]._replace(theory=theory)
+    pair = case_setting("own", {"q": {"mean": 1, "sd": 1}, "p": {"mean": 0, "sd": 2}}).pair
+    for sampler in ("iid", "iid-radial", "sobol", "antithetic"):
+        unit = Forecasts(pair).unit(estimator, SAMPLERS[sampler])
+        (first, _) = exact(pair, SAMPLERS[sampler], [estimator], [2, 4])
+        assert unit.bias == first[2].bias == 0.0
+    assert units == [False, True]

@@ -15,7 +15,7 @@ from mckl.estimation.values.base import NOT_SETTLED, exact_theory, is_nothing
 from mckl.exact.moments import Bounded, Moments
 from mckl.families.registry import case_pair
 from mckl.study.settings import case_setting
-from mckl.study.theory import setting_rows, theory_rows
+from mckl.study.theory_table import setting_rows, theory_rows
 
 
 def kernels(jitter):

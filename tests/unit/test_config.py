@@ -63,7 +63,6 @@ def refusal(raw, schema):
         (with_case(q_maen=1), ["cases.a.q.maen", "did you mean 'mean'"]),
         ({"a\nb": 1}, ["a b", "unknown key"]),
         ({1: 2}, ["1: unknown key"]),
-        ({"sweep": {"dimension": [1], "scale": [1]}}, ["sweep.offset", "missing"]),
         ({"cases": {"a": {"q": PAIR["q"]}}}, ["cases.a.p", "missing"]),
         # wrong types
         ({"samples": "many"}, ["samples", "'many'", "integer from 2"]),
@@ -182,7 +181,7 @@ def test_refused_in_one_line(raw, words, schema):
         ({"tolerances": ["1e-4", 0.5]}, lambda c: list(c.tolerances), [0.5, 1e-4]),
         ({"seed": "9007199254740993"}, lambda c: c.seed, 2**53 + 1),
         ({"cases": {}}, lambda c: c.cases, {}),
-        ({"cases": {"notebook": None}}, lambda c: c.cases, {}),
+        (with_sweep() | {"cases": {"notebook": None}}, lambda c: c.cases, {}),
         ({"one_job_per": []}, lambda c: c.one_job_per, []),
         (with_sweep(dimension=[21201]) | {"samplers": ["sobol"]}, lambda c: c.samplers, ["sobol"]),
         (
@@ -194,6 +193,71 @@ def test_refused_in_one_line(raw, words, schema):
 )
 def test_accepted(raw, get, value, schema):
     assert get(parse(raw, schema)) == value
+
+
+DEFAULT_CASES = ["chain", "correlated", "next-token", "notebook", "tails"]
+
+
+@pytest.mark.parametrize(
+    ("raw", "cells", "cases"),
+    [
+        ({}, 60, DEFAULT_CASES),
+        ({"samples": 64}, 60, DEFAULT_CASES),
+        ({"sweep": {"dimension": [3]}}, 12, []),
+        ({"sweep": {}}, 60, []),
+        ({"sweep": SWEEP, "cases": {"a": PAIR}}, 2, ["a"]),
+        ({"sweep": SWEEP, "cases": {"a": PAIR, "chain": None}}, 2, ["a"]),
+        ({"sweep": SWEEP, "cases": {"chain": None}}, 2, []),
+        ({"cases": {"a": PAIR}}, 0, ["a"]),
+        ({"cases": {"a": PAIR, "chain": None}}, 0, ["a"]),
+        ({"cases": {"chain": None, "tails": None}}, 60, ["correlated", "next-token", "notebook"]),
+        ({"cases": {"chain": "null", "tails": "~"}}, 60, ["correlated", "next-token", "notebook"]),
+        ({"cases": dict.fromkeys(DEFAULT_CASES)}, 60, []),
+        ({"cases": {}}, 60, []),
+    ],
+)
+def test_a_config_studies_what_it_gives(raw, cells, cases, schema, root):
+    """Whether the defaults are those of the schema or those of config.yaml."""
+    file = yaml.safe_load((root / "config.yaml").read_text("utf-8"))
+    for defaults in (None, file):
+        config = parse(raw, schema, defaults)
+        assert [s.name for s in config.settings() if s.case] == cases
+        assert sum(not s.case for s in config.settings()) == cells
+
+
+@pytest.mark.parametrize(
+    ("edited", "cells", "cases"),
+    [
+        ({"sweep": SWEEP}, 2, []),
+        ({"sweep": SWEEP, "cases": {"b": PAIR}}, 2, ["b"]),
+        ({"sweep": SWEEP, "cases": {"notebook": None}}, 2, []),
+        ({"cases": {"b": PAIR}}, 0, ["b"]),
+    ],
+)
+def test_an_edited_config_file_is_studied_as_it_stands(edited, cells, cases, schema):
+    def studies(given):
+        every = parse(given, schema, edited).settings()
+        return sum(not s.case for s in every), [s.name for s in every if s.case]
+
+    assert studies({}) == (cells, cases)
+    assert studies({"cases": {"a": PAIR}}) == (0, ["a"])
+    if "b" in cases and cells:  # a case of the file can be dropped
+        assert studies({"cases": {"b": None}}) == (cells, [])
+
+
+def test_the_default_axes_are_those_of_the_edited_file(schema):
+    config = parse({"sweep": {"dimension": [7]}}, schema, {"sweep": SWEEP})
+    assert [s.name for s in config.settings()] == ["d7-s1-o0"]
+
+
+def test_nothing_left_to_study_is_refused(schema):
+    with pytest.raises(UserError, match=r"^cases: nothing is left to study"):
+        parse({"cases": {"b": None}}, schema, {"cases": {"b": PAIR}})
+
+
+def test_a_case_that_is_not_there_cannot_be_dropped(schema):
+    line = refusal({"cases": {"notebok": None}}, schema)
+    assert line == "cases.notebok: no such case to drop: did you mean 'notebook'?"
 
 
 def test_a_scalar_stands_for_every_coordinate(schema):
@@ -217,10 +281,7 @@ def test_the_studies_are_configs_that_say_how_to_run_them(schema, root, monkeypa
     for path in files:
         text = path.read_text("utf-8")
         assert f"--configfile studies/{path.name}" in text.splitlines()[0]
-        merged = copy.deepcopy(yaml.safe_load((root / "config.yaml").read_text("utf-8")))
-        for key, value in yaml.safe_load(text).items():
-            merged[key] = merged[key] | value if isinstance(value, dict) else value
-        assert parse(merged, schema).settings()
+        assert parse(yaml.safe_load(text), schema).settings()
 
 
 @pytest.mark.parametrize("key", REGISTRIES)
@@ -367,9 +428,12 @@ def test_any_config_is_parsed_or_refused_in_one_line(schema, kind, mostly):
         for setting in itertools.islice(every, 5):
             assert re.fullmatch(r"[A-Za-z][A-Za-z0-9_.+-]*", setting.name)
             assert setting.pair.dimension == setting.dimension
-        cases = {name: setting.parameters for name, setting in config.cases.items()}
         # parsing again changes nothing
-        assert parse({**config._asdict(), "cases": cases}, schema) == config
+        again = config._asdict()
+        again["cases"] = {name: setting.parameters for name, setting in config.cases.items()}
+        if not config.sweep:
+            del again["sweep"]
+        assert parse(again, schema) == config
 
     one()
     assert outcomes[mostly] >= 150, outcomes  # of 500: the test sees what it is meant for
@@ -380,6 +444,7 @@ def test_gradients(schema, root):
     assert names == [name for name in METHODS if name in names]
     assert schema["properties"]["gradients"]["default"]["methods"] == names
     raw = {
+        "sweep": {},
         "cases": {"a": PAIR},
         "gradients": {"settings": ["a", "d4-*"], "methods": ["stl", "score"]},
     }

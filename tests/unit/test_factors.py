@@ -13,7 +13,7 @@ from scipy import stats
 
 from mckl.arrays import Vector
 from mckl.draw.points import SAMPLERS
-from mckl.estimation.balanced import balanced
+from mckl.estimation.balanced import balanced_theory
 from mckl.estimation.budget import LEADING, OK, Forecasts, Tolerance
 from mckl.estimation.intervals import Request
 from mckl.estimation.offered import offered, offered_estimators
@@ -294,7 +294,7 @@ def test_sobol_points_have_the_variance_of_strata(name):
 
 def test_the_leading_order_over_sobol_points_settles():
     entry = grid_pair(16, 1.0, 0.25)
-    of = balanced(ESTIMATORS["cv-factor"], entry.law, entry.form())
+    of = balanced_theory(ESTIMATORS["cv-factor"], entry.law, entry.form())
     assert of is not None
     assert [of.settled(2**m) for m in range(12)] == sorted(of.settled(2**m) for m in range(12))
     assert not of.settled(2)

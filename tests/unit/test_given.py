@@ -17,7 +17,7 @@ from mckl.estimation.given.ids import Ids
 from mckl.estimation.given.summary import Summary
 from mckl.estimation.given.verdict import extrapolated, judge
 from mckl.estimation.intervals import Request
-from mckl.estimation.tails import Largest, pareto_index, tail_size
+from mckl.estimation.pareto import Largest, pareto_index, tail_size
 from mckl.estimation.values import ESTIMATORS
 from mckl.estimation.values.base import UnitTheory, mean_of, plain_mean
 from mckl.study.intervals import coverage

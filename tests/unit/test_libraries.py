@@ -23,11 +23,11 @@ from mckl.study.libraries.exact import (
     balanced,
     balanced_moments,
     clamped_share,
+    formula_means,
     formula_moments,
 )
 from mckl.study.libraries.formula import ABS, FULL, K1, K2, K3, LOW_VARIANCE, Formula
 from mckl.study.libraries.gradient import factor, loss_gradient, slope
-from mckl.study.libraries.lengths import per_token
 from mckl.study.libraries.policies import policies, stopping
 from mckl.study.libraries.simulated import SEQUENCES, draw, judge
 from mckl.study.libraries.table import LEVEL, failures, formula_rows, passed_line
@@ -161,8 +161,10 @@ def test_dividing_by_the_length_over_all_sequences(formula):
         value = formula(ell[:ends]).sum()
         total, length = total + weight * value, length + weight * ends
         mean += weight * value / ends
-    found = per_token(of, formula)
-    assert found == pytest.approx((total, length, total / length, mean), rel=1e-10)
+    found = formula_means(of, formula)
+    assert (found.total, found.mean_length) == pytest.approx((total, length), rel=1e-10)
+    assert found.per_token == pytest.approx(total / length, rel=1e-10)
+    assert found.sequence_mean == pytest.approx(mean, rel=1e-10)
     if formula == K1:
         assert found.total == pytest.approx(of.law.kl, rel=1e-12)
 
@@ -170,14 +172,14 @@ def test_dividing_by_the_length_over_all_sequences(formula):
 def test_the_mean_of_sequence_means_of_k1_is_of_first_order():
     """E(l / T) changes its sign with the offset, and is no KL; k3's is close to E l / E T."""
     k1, k3 = (
-        {x: per_token(stopping(x, 64), formula) for x in (-0.02, 0.02)} for formula in (K1, K3)
+        {x: formula_means(stopping(x, 64), formula) for x in (-0.02, 0.02)} for formula in (K1, K3)
     )
     for x in k1:
-        assert k1[x].batch_tokens == pytest.approx(k3[x].batch_tokens, rel=1e-9)
-        assert k3[x].sequence_means == pytest.approx(k3[x].batch_tokens, rel=0.5)
-    low, high = sorted(of.sequence_means for of in k1.values())
+        assert k1[x].per_token == pytest.approx(k3[x].per_token, rel=1e-9)
+        assert k3[x].sequence_mean == pytest.approx(k3[x].per_token, rel=0.5)
+    low, high = sorted(of.sequence_mean for of in k1.values())
     assert low < 0 < high
-    assert high > 2 * k1[0.02].batch_tokens
+    assert high > 2 * k1[0.02].per_token
 
 
 def test_bennetts_bound_is_above_the_exact_tail():
@@ -274,7 +276,7 @@ def test_every_use_says_where_it_is_written(library):
 
 
 def test_the_page_is_in_step(formulas, tmp_path):
-    """docs/libraries.md is what `make libraries` writes."""
+    """docs/libraries.md is what `make docs` writes."""
     template = (ROOT / "workflow/report/libraries.md").read_text(encoding="utf-8")
     write_page(template, formulas, str(tmp_path / "libraries.md"))
     written = (tmp_path / "libraries.md").read_text(encoding="utf-8")

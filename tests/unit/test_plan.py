@@ -51,7 +51,7 @@ def test_the_plan_counts_what_will_be_done(schema):
     assert first.startswith(
         "9 settings in 3 estimation jobs; 18,000 samples of l, 4,050 trace rows"
     )
-    assert second.startswith("2 figures, 14 other jobs and the report: the run takes about ")
+    assert second.startswith("2 figures, 13 other jobs and the report: the run takes about ")
     assert second.endswith(" s on 2 cores")
 
 

@@ -29,9 +29,9 @@ from mckl.families.normal import form as quadratic_form
 from mckl.families.normal import pair as normal
 from mckl.families.normal.law import QuadraticLaw
 from mckl.record import tables
-from mckl.study import budget as budget_module
+from mckl.study import budget_table as budget_module
 from mckl.study import summary as summary_module
-from mckl.study import theory as theory_module
+from mckl.study import theory_table as theory_module
 from mckl.study.pooled import ALL
 from mckl.study.settings import Setting, batches, case_setting, grid_setting
 from mckl.study.summary import summaries
@@ -92,7 +92,7 @@ def run(
                 columns.append(trace_columns(altered, setting, "numpy", name, WHOLE))
     groups = [tables.concatenate("traces", columns)]
     (summary,) = summaries(groups, theory.settings, theory.theory)
-    needs = budget_module.budget_rows(theory.chosen, samplers, WHOLE, [0.1, 0.01], summary)
+    needs = budget_module.budget_columns(theory.chosen, samplers, WHOLE, [0.1, 0.01], summary)
     budget = tables.concatenate("budget", list(needs)).to_pandas()
     return verify(summary, theory.theory, theory.settings, budget)
 
@@ -143,14 +143,14 @@ _THEORY, _SAMPLING = ["QuadraticLaw"], ["full", "radial"]
 
 def _kernel(patch: pytest.MonkeyPatch, wrong: Callable[[Any, np.ndarray], None]) -> None:
     """Alter the log density ratios in place: wrong(kernel, ell)."""
-    right = backend.Kernel.evaluate
+    right = backend.NumpyKernel.evaluate
 
     def altered(self: Any, draws: Any, units: int) -> np.ndarray:
         out = right(self, draws, units)
         wrong(self, out[0])
         return out
 
-    patch.setattr(backend.Kernel, "evaluate", altered)
+    patch.setattr(backend.NumpyKernel, "evaluate", altered)
 
 
 def _start(patch: pytest.MonkeyPatch, key: Callable[..., tuple[Any, ...]]) -> None:
@@ -266,20 +266,22 @@ def single_precision(patch):
 
 def degrees_of_chi_squares(patch):
     """Chi-squares have one degree of freedom too many."""
-    right = backend.Stream.chisquares
-    patch.setattr(backend.Stream, "chisquares", lambda self, rows, dof: right(self, rows, dof + 1))
+    right = backend.NumpyStream.chisquares
+    patch.setattr(
+        backend.NumpyStream, "chisquares", lambda self, rows, dof: right(self, rows, dof + 1)
+    )
 
 
 def correlated_samples(patch):
     """Every draw of normals is used for two samples in a row."""
-    right = backend.Stream.normals
+    right = backend.NumpyStream.normals
 
     def wrong(self, rows, columns):
         out = right(self, rows, columns)
         out[1::2] = out[: rows - rows % 2 : 2]
         return out
 
-    patch.setattr(backend.Stream, "normals", wrong)
+    patch.setattr(backend.NumpyStream, "normals", wrong)
 
 
 def no_scramble(patch):

@@ -9,7 +9,7 @@ import pytest
 from scipy.special import ndtr, ndtri
 from scipy.stats import chi2, ks_2samp, kstest
 
-from mckl.draw.backends.numpy import Kernel
+from mckl.draw.backends.numpy import NumpyKernel
 from mckl.draw.points import SAMPLERS
 from mckl.draw.quantiles import chisquare_of_normal
 from mckl.draw.streams import Stream, seed_sequence
@@ -30,7 +30,7 @@ def ells(sampler, p, n, replicate=0):
     """The first n values of l, shape (points per unit, units)."""
     form, draw = start(sampler, p, replicate)
     points = SAMPLERS[sampler].points.points
-    return Kernel([form], points).evaluate([draw], n // points)[0, :, 0, 0]
+    return NumpyKernel([form], points).evaluate([draw], n // points)[0, :, 0, 0]
 
 
 @pytest.mark.parametrize("p", PAIRS)
@@ -97,7 +97,7 @@ def test_the_kernel_is_the_definition():
         direct = log_density_ratio(p, p.q_mean + p.q_sd * epsilon)
         np.testing.assert_allclose(ells("iid", p, 1000)[0], direct, rtol=1e-11, atol=1e-12)
         mirrored = log_density_ratio(p, p.q_mean - p.q_sd * epsilon)
-        pairs = Kernel([form], 2).evaluate([start("iid", p)[1]], 1000)[0, :, 0, 0]
+        pairs = NumpyKernel([form], 2).evaluate([start("iid", p)[1]], 1000)[0, :, 0, 0]
         np.testing.assert_allclose(pairs, [direct, mirrored], rtol=1e-11, atol=1e-12)
 
 

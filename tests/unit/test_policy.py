@@ -19,7 +19,7 @@ from mckl.estimation.traces import trace
 from mckl.estimation.values import ESTIMATORS
 from mckl.exact.moments import RB, Function, Moments
 from mckl.families.policy.pair import PolicyPair
-from mckl.families.policy.token_sums import Table, token_sums
+from mckl.families.policy.token_sums import TransitionTable, token_sums
 from mckl.families.registry import case_pair, sweep_pair
 
 from .tilted import tilted_moment
@@ -569,7 +569,7 @@ def truncated(pair: PolicyPair, k: int, rest: bool) -> tuple[float, float]:
         left, of_p = 1.0 - q.sum(axis=1), 1.0 - (q * np.exp(-ell)).sum(axis=1)
         means = means + special.xlogy(left, left / of_p)
     table = np.broadcast_to(means[:, None], of.q.shape)
-    of_table = Table(*(Moments(x, np.zeros_like(x)) for x in (table, means)))
+    of_table = TransitionTable(*(Moments(x, np.zeros_like(x)) for x in (table, means)))
     c = token_sums(of.q, of.start, [of_table], pair.dimension, 2).value
     return c[1] / pair.law.kl - 1.0, c[2]
 

@@ -39,7 +39,7 @@ def test_the_closure_of_the_estimation_script(root):
         "mckl.families.normal.form", "mckl.estimation.running", "mckl.estimation.traces",
         "mckl.estimation.values.cv", "mckl.record.tables",
     } <= found  # fmt: skip
-    assert not {"mckl.study.summary", "mckl.study.verification", "mckl.study.theory"} & found
+    assert not {"mckl.study.summary", "mckl.study.verification", "mckl.study.theory_table"} & found
     assert not {name for name in found if name.startswith("mckl.show.figures")}
     assert "mckl.draw.backends.numpy" not in modules(script)  # it is loaded by name
 

@@ -13,9 +13,9 @@ import pytest
 from mckl.record import tables
 from mckl.show.captions import render
 from mckl.show.figures import FIGURES, draw
-from mckl.study.budget import budget_rows
+from mckl.study.budget_table import budget_columns
 from mckl.study.settings import case_setting, grid_setting
-from mckl.study.theory import setting_rows
+from mckl.study.theory_table import setting_rows
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOK = case_setting(
@@ -27,7 +27,7 @@ KEYS = ("setting", "sampler", "estimator", "samples", "replicates", "mse", "mse_
 
 def drawn(folder, settings, samplers=ALL[0], estimators=ALL[1], tolerances=(0.1, 0.01)):
     none = pd.DataFrame({key: [] for key in KEYS})
-    rows = budget_rows(settings, samplers, estimators, tolerances, none)
+    rows = budget_columns(settings, samplers, estimators, tolerances, none)
     frames = {
         "budget": tables.concatenate("budget", list(rows)).to_pandas(),
         "settings": tables.table("settings", setting_rows(settings)).to_pandas(),

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mckl.draw.points import SAMPLERS
+from mckl.estimation.offered import offered_samplers
 from mckl.families.normal.pair import kl_divergence
 from mckl.families.registry import FAMILIES
 from mckl.study.settings import (
@@ -18,7 +19,6 @@ from mckl.study.settings import (
     from_dict,
     grid_setting,
     number,
-    offered,
     settings,
 )
 
@@ -79,7 +79,7 @@ def test_a_setting_has_the_samplers_of_its_family():
     for family in (f for f in FAMILIES.values() if f.sweep):  # the offer is the same in every cell
         text = family.name + ("(3)" if family.shapes else "")
         cell = grid_setting(5, 1.7, 0.3, text)
-        assert cell.offered(every) == offered(cell.pair, every)
+        assert cell.offered(every) == offered_samplers(cell.pair, every)
 
 
 def test_every_combination_is_a_setting():

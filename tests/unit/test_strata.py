@@ -180,17 +180,15 @@ def test_the_rate_is_about_n_to_the_minus_two(reduce, cell):
     assert ((slope > -2.35) & (slope < -1.9)).all()
 
 
-@pytest.mark.parametrize("known", [True, False])
 @pytest.mark.parametrize(("power", "centre"), [(0.5, 0.0), (-0.2, 0.0), (0.5, 0.3), (3.0, 0.7)])
 @pytest.mark.parametrize("n", [1, 16, 1024, 8192])
-def test_powers_of_a_distance_against_their_integrals(n, power, centre, known):
+def test_powers_of_a_distance_against_their_integrals(n, power, centre):
     """The function is abs(u - centre)^power, whether or not the centre is said to be singular."""
 
     def functions(u, upper):
         values = np.abs((1.0 - u if upper else u) - centre) ** power
         return np.stack((values[None], 1e-15 * values[None]))
 
-    got = Dyadic(functions, [(centre, 1.0 - centre)] if known and centre else []).sums(n)
     c, a = mp.mpf(centre), mp.mpf(power)
     x = [mp.mpf(i) / n - c for i in range(n + 1)]
     raw = [[mp.sign(y) * abs(y) ** (k * a + 1) / (k * a + 1) * n for y in x] for k in range(1, 5)]
@@ -200,9 +198,11 @@ def test_powers_of_a_distance_against_their_integrals(n, power, centre, known):
         total[0] += v
         total[1] += m3 - 3 * m1 * m2 + 2 * m1**3
         total[2] += m4 - 4 * m1 * m3 + 6 * m1**2 * m2 - 3 * m1**4 - 3 * v**2
-    assert got.error[0, 0] <= 1e-9 * total[0]
-    for value, error, right in zip(got.value[0], got.error[0], total, strict=True):
-        assert abs(value - right) <= error
+    for singular in ([], [(centre, 1.0 - centre)]) if centre else ([],):
+        got = Dyadic(functions, singular).sums(n)
+        assert got.error[0, 0] <= 1e-9 * total[0]
+        for value, error, right in zip(got.value[0], got.error[0], total, strict=True):
+            assert abs(value - right) <= error
 
 
 INTEGRANDS = {"k1": "ell", "k2-factor": "half_square", "k3-factor": "k3"}

@@ -14,7 +14,7 @@ from mckl.errors import UserError
 from mckl.record import tables
 from mckl.record.manifest import digest, manifest
 from mckl.study.settings import case_setting, grid_setting
-from mckl.study.theory import setting_rows
+from mckl.study.theory_table import setting_rows
 
 CONTRACT = {
     "settings": "setting case dimension scale offset kl reverse_kl log_ratio_variance "
@@ -49,7 +49,8 @@ def test_every_column_of_the_contract_is_there(name):
     assert len(columns) == len(set(columns))
     for field in tables.SCHEMAS[name]:
         assert field.metadata[b"description"]
-        assert f"`{field.name}`" in tables.data_dictionary()
+        if name not in tables.CONSTANT:
+            assert f"`{field.name}`" in tables.data_dictionary()
 
 
 def test_flags_in_an_array_are_what_they_were():

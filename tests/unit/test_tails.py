@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from mckl.estimation.tails import Largest, Tails, limit, pareto_index, tail_size
+from mckl.estimation.pareto import Largest, Tails, limit, pareto_index, tail_size
 
 
 def index(values):

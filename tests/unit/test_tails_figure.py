@@ -12,7 +12,7 @@ from scipy.optimize import brentq
 from mckl.families.normal.pair import grid_pair
 from mckl.show.captions import render
 from mckl.show.figures import FIGURES, draw
-from mckl.show.figures.parts import ratio_border
+from mckl.study.heavy_tails import ratio_border
 
 ROOT = Path(__file__).resolve().parents[2]
 

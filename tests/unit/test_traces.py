@@ -16,7 +16,7 @@ import pytest
 from scipy.stats import chi2 as chi_square
 from scipy.stats import t as student
 
-from mckl.draw.backends.numpy import Kernel
+from mckl.draw.backends.numpy import NumpyKernel
 from mckl.draw.points import SAMPLERS
 from mckl.draw.streams import generator, seed_sequence
 from mckl.errors import UserError
@@ -293,7 +293,7 @@ def test_the_interval_is_students():
 
 @pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan])
 def test_an_l_that_is_not_finite_is_named(value, monkeypatch):
-    original = Kernel.evaluate
+    original = NumpyKernel.evaluate
     seen = []
 
     def broken(self, draws, units):
@@ -303,7 +303,7 @@ def test_an_l_that_is_not_finite_is_named(value, monkeypatch):
             ell[0, 0, 0, 1, 5] = value
         return ell
 
-    monkeypatch.setattr(Kernel, "evaluate", broken)
+    monkeypatch.setattr(NumpyKernel, "evaluate", broken)
     with pytest.raises(FloatingPointError) as caught:
         run(replicates=4, at_once=2, samples=[1, 32, BLOCK + 64])
     message = str(caught.value)

@@ -16,7 +16,7 @@ from mckl.families.normal import pair as normal_pair
 from mckl.families.normal.law import QuadraticLaw
 from mckl.families.normal.pair import pair
 from mckl.record import tables
-from mckl.study import theory as theory_module
+from mckl.study import theory_table as theory_module
 from mckl.study.budget_gate import Curve, crossing, needed
 from mckl.study.identities import (
     kl_rows,

@@ -5,15 +5,15 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
 
-from .study import Study, copy_checkout, offline
+from .study import Study, copy_checkout, figures_in, offline, readers
 
 Run = Callable[[Path], tuple[int, str]]
-NOT_SOURCES = shutil.ignore_patterns("results", ".snakemake", "run.txt")
+NOT_SOURCES = shutil.ignore_patterns("results", ".snakemake", "run.txt", "rulegraph.txt")
 
 
 def once(factory: pytest.TempPathFactory, name: str, run: Run) -> Path:
@@ -40,7 +40,8 @@ def source_of(finished: Study) -> Path:
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Study:
-    """The small study after one run without a network; what it printed is in run.txt.
+    """The small study after one run without a network; what it printed is in run.txt, and
+    the graph of its rules in rulegraph.txt.
 
     It ran in a folder apart from its source, which then got a copy of the source.
     """
@@ -49,12 +50,47 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Study:
         study = Study(source_of(Study(folder)))
         copy_checkout(study)
         where = ("--directory", str(folder))
-        code, text = study.started(*where, cores=2, prefix=offline())
+        rules = study.run(*where, "--rulegraph")
+        code, text = study.snakemake(*where, cores=2, prefix=offline())
         shutil.copytree(study.root, folder, dirs_exist_ok=True)
+        (folder / "rulegraph.txt").write_text(rules)
         (folder / "run.txt").write_text(text)
         return code, text
 
     return Study(once(tmp_path_factory, "finished", run))
+
+
+class Graph:
+    """The jobs of the small study, and which of them read what others make."""
+
+    def __init__(self, finished: Study) -> None:
+        self.readers = readers((finished.root / "rulegraph.txt").read_text())
+        self.figures = figures_in(finished.log())
+
+    def draws(self, figure: str) -> str:
+        """The rule that draws a figure."""
+        (rule,) = (rule for rule, names in self.figures.items() if figure in names)
+        return rule
+
+    def after(self, jobs: Iterable[str]) -> list[str]:
+        """These jobs and all that directly or indirectly read their output, sorted.
+
+        `figure NAME` stands for the job that draws it, and `figures` for all that draw some.
+        """
+        found: set[str] = set()
+        for job in jobs:
+            what, _, name = job.partition(" ")
+            found |= {*self.figures} if job == "figures" else set()
+            found |= {self.draws(name)} if what == "figure" else {job} - {"figures"}
+        while more := set().union(*(self.readers[job.split()[0]] for job in found)) - found:
+            found |= more
+        return sorted(found)
+
+
+@pytest.fixture(scope="session")
+def graph(finished: Study) -> Graph:
+    """The graph of the small study's jobs."""
+    return Graph(finished)
 
 
 @pytest.fixture

@@ -11,10 +11,10 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import Any
 
 import pandas as pd
+import psutil
 import yaml
 from tools import PATIENCE
 
@@ -22,8 +22,7 @@ from mckl.record import tables
 from mckl.record.provenance import load
 from mckl.show.figures import FIGURES as ALL_FIGURES
 
-from .start import Run
-
+Run = subprocess.Popen[bytes]
 CHECKOUT = Path(__file__).parents[2]
 SOURCES = ("Snakefile", "config.yaml", "profiles", "scripts", "src", "workflow")
 SMALL: Mapping[str, Any] = {
@@ -63,51 +62,19 @@ TINY: Mapping[str, Any] = {
 CHUNKS = ["case-notebook", "case-tails", "d1-s0.8", "d1-s1.25", "d2-s0.8", "d2-s1.25"]
 # The tables whose numbers follow from the config alone, unlike those of `cost`.
 EXACT = ["settings", "theory", "traces", "gaps", "summary", "verification", "budget", "gradients",
-         "training"]  # fmt: skip
-TABLES = [*EXACT, "cost", "formulas"]
+         "regimes"]  # fmt: skip
+TABLES = [*EXACT, "cost"]
 TARGETS = [f"results/tables/{table}.parquet" for table in EXACT]
-FIGURES = {name: figure for name, figure in ALL_FIGURES.items() if {*figure.backends} <= {"numpy"}}
-
-
-# The jobs that draw figures, by the rule that they wait for.
-FIGURES_AFTER = {
-    "theory": ["regimes", "sequence-length", "tails"],
-    "libraries": ["libraries"],
-    "gradients": ["gradient-error", "losses", "training"],
-    "notebook": [f"notebook-{what}" for what in ("samples", "trace", "squared-error", "joint")],
-    "summary": ["error-vs-samples", "relative-error", "estimators", "samplers", "coverage"],
-    "verify": ["verification"],
-    "budget": ["cost", "factors", "samples-needed"],
-}
-FIGURE_RULES = {
-    f"figures_after_{maker}": [FIGURES[name] for name in names]
-    for maker, names in FIGURES_AFTER.items()
+FIGURES = {
+    name: figure
+    for name, figure in ALL_FIGURES.items()
+    if {*figure.backends} <= {"numpy"} and not figure.constant
 }
 
-
-# Which job reads what others make: the whole graph but for `all`.
-_MAKES = {"verification": "verify", "notebook-points": "notebook", "formulas": "libraries",
-          "training": "gradients"}  # fmt: skip
-READS = {
-    "traces": ["estimate"],
-    "cost": ["estimate"],
-    "summary": ["traces", "settings", "theory"],
-    "verify": ["summary", "theory", "settings", "gradients", "budget"],
-    "budget": ["summary"],
-    "landing": ["settings", "summary", "verify", "traces"],
-    "explorer": ["settings", "summary", "budget"],
-    "gate": ["verify", "traces", "libraries", *FIGURE_RULES],
-    "manifest": ["settings", "theory", "traces", "summary", "verify", "budget", "cost", "notebook",
-                 "gradients", "libraries", "landing", "explorer", "gate",
-                 *FIGURE_RULES],
-    **{
-        rule: [_MAKES.get(table, table) for figure in of for table in figure.tables]
-        for rule, of in FIGURE_RULES.items()
-    },
-}  # fmt: skip
 
 _JOB = re.compile(r"^(?:local)?rule (\w+):\n((?:    .*\n)*)", re.MULTILINE)
 _CHUNK = re.compile(r"^    wildcards: backend=numpy, chunk=(\S+)$", re.MULTILINE)
+_OUTPUT = re.compile(r"^    output: (.*)$", re.MULTILINE)
 
 
 def offline() -> list[str]:
@@ -143,32 +110,27 @@ class Study:
     @contextmanager
     def running(self, output: Path, *arguments: str, cores: int = 1) -> Iterator[Run]:
         """A run whose processes all end with the block, and what it prints in a file."""
-        words = self.command(*arguments, cores=cores)[3:]
-        run = Run(words, self.root, self.environment(), output)
+        with output.open("wb") as file:
+            run = subprocess.Popen(
+                self.command(*arguments, cores=cores),
+                cwd=self.root, env=self.environment(), start_new_session=True,
+                stdin=subprocess.DEVNULL, stdout=file, stderr=file,
+            )  # fmt: skip
         try:
             yield run
         finally:
-            for process in run.processes():
+            for process in processes(run):
                 process.kill()
             run.wait(PATIENCE)
 
-    def snakemake(self, *arguments: str, cores: int = 1) -> tuple[int, str]:
-        """The exit code and all that was printed."""
-        with (
-            NamedTemporaryFile() as output,
-            self.running(Path(output.name), *arguments, cores=cores) as run,
-        ):
-            code = run.wait(PATIENCE)
-            return code, Path(output.name).read_text()
-
-    def started(
+    def snakemake(
         self, *arguments: str, cores: int = 1, prefix: Sequence[str] = ()
     ) -> tuple[int, str]:
-        """As `snakemake`, in a process started as a user does, perhaps by another command."""
+        """The exit code and all that was printed; `prefix` is a command that runs another one."""
         done = subprocess.run(
             [*prefix, *self.command(*arguments, cores=cores)],
             cwd=self.root, env=self.environment(), timeout=PATIENCE, check=False,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
         return done.returncode, done.stdout
 
@@ -211,15 +173,25 @@ class Study:
         return {str(f.relative_to(self.root)) for f in results.rglob("*") if f.is_file()}
 
 
-def after(*jobs: str) -> list[str]:
-    """These jobs and all jobs that directly or indirectly read their output."""
-    found = set(jobs)
-    while True:
-        made = {job.split()[0] for job in found}
-        more = {rule for rule, reads in READS.items() if made & {*reads}} - found
-        if not more:
-            return sorted(found)
-        found |= more
+def processes(run: Run) -> list[psutil.Process]:
+    """The processes of a run's session that have not ended, even if Snakemake itself has."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if os.getsid(process.pid) == run.pid and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+        except (ProcessLookupError, psutil.NoSuchProcess):
+            continue
+    return found
+
+
+def readers(rulegraph: str) -> dict[str, set[str]]:
+    """The rules that read each rule's output, from what `snakemake --rulegraph` prints."""
+    names = dict(re.findall(r'^\t(\d+)\[label = "(\w+)"', rulegraph, re.MULTILINE))
+    found: dict[str, set[str]] = {name: set() for name in names.values() if name != "all"}
+    for source, reader in re.findall(r"^\t(\d+) -> (\d+)$", rulegraph, re.MULTILINE):
+        found[names[source]] |= {names[reader]} - {"all"}
+    return found
 
 
 def jobs_in(text: str) -> list[str]:
@@ -229,6 +201,17 @@ def jobs_in(text: str) -> list[str]:
         chunk = _CHUNK.search(details)
         found.append(f"{rule} {chunk[1]}" if chunk else rule)
     return sorted(job for job in found if job != "all")
+
+
+def figures_in(text: str) -> dict[str, list[str]]:
+    """The figures that each rule draws, by the jobs that Snakemake's output names."""
+    outputs = {rule: _OUTPUT.search(details) for rule, details in _JOB.findall(text)}
+    figures = {
+        rule: re.findall(r"results/figures/([\w-]+)\.svg", output[1])
+        for rule, output in outputs.items()
+        if output
+    }
+    return {rule: names for rule, names in figures.items() if names}
 
 
 def copy_checkout(study: Study) -> None:

@@ -12,7 +12,7 @@ import yaml
 from tools import need
 
 from mckl.record import tables
-from mckl.show.figures import FIGURES
+from mckl.show.figures import EXPLORER, FIGURES, GRADIENT, QUESTIONS, report_places
 
 from .study import CHECKOUT, Study
 
@@ -91,6 +91,25 @@ def test_every_figure_has_module_caption_and_category(name: str) -> None:
     assert figure.question
     assert figure.shows
     assert {*figure.tables} <= {*tables.SCHEMAS}
+
+
+@pytest.mark.parametrize("left_out", [None, GRADIENT])
+def test_the_report_numbers_questions_and_figures(left_out: str | None) -> None:
+    names = [name for name, figure in FIGURES.items() if figure.question != left_out]
+    places = report_places(names)
+    assert {*places} == {*names, EXPLORER.name}
+    # Snakemake's report makes a toggle of a second label with two values, and fails on it.
+    assert {tuple(place["labels"]) for place in places.values()} == {("figure",)}
+    questions = sorted({place["category"] for place in places.values()})
+    asked = [question for question in QUESTIONS if question != left_out]
+    assert questions == [f"{i}. {question}" for i, question in enumerate(asked, 1)]
+    for question, number in zip(asked, questions, strict=True):
+        labels = sorted(
+            place["labels"]["figure"] for place in places.values() if place["category"] == number
+        )
+        here = [f for f in [*FIGURES.values(), EXPLORER] if f.question == question]
+        assert labels == [f"{i}. {f.name}: {f.shows}" for i, f in enumerate(here, 1)]
+    assert places["cost"]["category"] == places["samplers"]["category"]
 
 
 def test_no_caption_or_module_without_a_figure() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -26,29 +25,29 @@ def emptied(path: Path) -> None:
     path.write_bytes(b"")
 
 
-@pytest.mark.parametrize("damage", [truncated, flipped, emptied])
-def test_a_damaged_chunk_is_named(study: Study, damage: Callable[[Path], None]) -> None:
-    chunk = "results/traces/numpy/d1-s0.8.parquet"
-    damage(study.root / chunk)
-    code, text = study.snakemake(*TARGETS)
-    assert code == 1
-    (line,) = (study.root / "results/logs/traces.log").read_text().strip().splitlines()[-1:]
-    assert line.startswith(f"mckl: {chunk} is damaged (")
-    assert line.endswith("): delete it and run again")
-    assert line in text
-    assert "Traceback" not in (study.root / "results/logs/traces.log").read_text()
-
-
 @pytest.mark.slow
-def test_a_damaged_chunk_is_mended_as_its_message_says(study: Study, finished: Study) -> None:
-    chunk = study.root / "results/traces/numpy/d1-s0.8.parquet"
-    truncated(chunk)
-    code, _ = study.snakemake(*TARGETS)
-    assert code == 1
+def test_a_damaged_chunk_is_named_and_mended_as_its_message_says(
+    study: Study, finished: Study
+) -> None:
+    name = "results/traces/numpy/d1-s0.8.parquet"
+    chunk, log = study.root / name, study.root / "results/logs/traces.log"
+    sound = chunk.read_bytes()
+    for damage in (truncated, flipped, emptied):
+        chunk.write_bytes(sound)
+        damage(chunk)
+        code, text = study.snakemake(*TARGETS)
+        assert code == 1, damage
+        (line,) = log.read_text().strip().splitlines()[-1:]
+        assert line.startswith(f"mckl: {name} is damaged ("), damage
+        assert line.endswith("): delete it and run again")
+        assert line in text
+        assert "Traceback" not in log.read_text()
     chunk.unlink()
     study.run(*TARGETS)
-    assert chunk.read_bytes() == (finished.root / chunk.relative_to(study.root)).read_bytes()
-    assert_same_tables(study, finished)
+    assert chunk.read_bytes() == sound
+    for table in EXACT:
+        path = f"results/tables/{table}.parquet"
+        assert (study.root / path).read_bytes() == (finished.root / path).read_bytes()
 
 
 def test_an_exception_stands_in_the_log(study: Study) -> None:
@@ -61,9 +60,3 @@ def test_an_exception_stands_in_the_log(study: Study) -> None:
     assert "mckl: verify failed: ZeroDivisionError: planted (results/logs/verify.log has" in text
     assert "Traceback" not in text
     assert not (study.root / VERIFICATION).exists()
-
-
-def assert_same_tables(one: Study, other: Study) -> None:
-    for table in EXACT:
-        path = f"results/tables/{table}.parquet"
-        assert (one.root / path).read_bytes() == (other.root / path).read_bytes()

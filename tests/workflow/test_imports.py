@@ -40,7 +40,7 @@ def stop(*arguments):
     raise First
 
 
-backend.Kernel.evaluate = stop
+backend.NumpyKernel.evaluate = stop
 job = dict(
     settings=[grid_setting(2, 0.8, 0.25).as_dict()], backend="numpy", dtype="float64",
     samplers=["iid"], estimators=["k1", "k3"], seed=1, samples=[1, 2], replicates=2,

@@ -50,9 +50,7 @@ def test_the_manifest_has_the_digest_of_every_table_figure_and_page(finished: St
     for name, digests in told.items():
         content = (finished.root / "results" / name).read_bytes()
         assert digests["sha256"] == hashlib.sha256(content).hexdigest()
-    same = {
-        f"tables/{table}.parquet" for table in (*EXACT, "notebook", "notebook-points", "formulas")
-    }
+    same = {f"tables/{table}.parquet" for table in (*EXACT, "notebook", "notebook-points")}
     assert {name for name, digests in told.items() if "content" in digests} == same
 
 

@@ -18,18 +18,14 @@ from mckl.record.provenance import other_numbers
 from mckl.record.tables import SCHEMAS
 from mckl.show.runlog import answers
 from mckl.study.config import parse
-from mckl.study.libraries import LIBRARIES
-from mckl.study.libraries.policies import policies
 from mckl.study.plan import REPORT, STAGES, Job, plan
 
+from .conftest import Graph
 from .study import (
     CHECKOUT,
     CHUNKS,
     EXACT,
-    FIGURE_RULES,
     FIGURES,
-    FIGURES_AFTER,
-    READS,
     SMALL,
     TABLES,
     TARGETS,
@@ -44,13 +40,13 @@ ROWS = {
     "settings": SETTINGS,
     "theory": DRAWN * ESTIMATORS * CHECKPOINTS,
     "traces": DRAWN * ESTIMATORS * CHECKPOINTS * REPLICATES,
+    # Scales of normal and student-t laws, offsets; k1, k2, k3 and cv, in two dimensions by factor.
+    "regimes": (21 + 18) * 9 * (4 + 7),
     "gaps": 0,
     "summary": DRAWN * ESTIMATORS * CHECKPOINTS,
     "budget": DRAWN * ESTIMATORS,
-    "formulas": len(policies()) * sum(len(library.uses) for library in LIBRARIES.values()),
     "cost": len(CHUNKS) + DRAWN,
     "gradients": 17 * 5,  # methods of a normal law, numbers of samples
-    "training": (8 + 9) * 3 * 41,  # methods of a token and of a normal law, runs, steps shown
     "notebook": 10_000,
     "notebook-points": 1000,
 }
@@ -61,8 +57,7 @@ def test_every_target_exists_and_nothing_else(finished: Study) -> None:
     outputs = {f"results/{x}/numpy/{chunk}.parquet" for x in ("traces", "cost") for chunk in CHUNKS}
     expected |= outputs | {f"{path}.kept" for path in outputs}
     expected |= {f"results/figures/{f}.{s}" for f in FIGURES for s in ("svg", "png", "pdf", "rst")}
-    pages = ("landing.rst", "report.html", "explorer.html", "libraries.md", "verified.txt",
-             "manifest.json")  # fmt: skip
+    pages = ("landing.rst", "report.html", "explorer.html", "verified.txt", "manifest.json")
     expected |= {f"results/{name}" for name in pages}
     written = finished.files()
     records = {f for f in written if f.startswith(("results/logs/", "results/benchmarks/"))}
@@ -70,11 +65,19 @@ def test_every_target_exists_and_nothing_else(finished: Study) -> None:
     assert all((finished.root / path).stat().st_size for path in expected)
 
 
-def test_every_job_has_a_log_and_a_benchmark(finished: Study) -> None:
-    jobs = {f"figures/after_{maker}" for maker in FIGURES_AFTER}
-    jobs |= {f"estimate/numpy/{chunk}" for chunk in CHUNKS}
-    jobs |= {rule for rule in READS if rule not in FIGURE_RULES}
-    jobs |= {"settings", "theory", "notebook", "libraries", "gradients"}
+def test_the_gate_waits_for_every_figure_and_the_manifest_for_everything(graph: Graph) -> None:
+    assert sorted(name for names in graph.figures.values() for name in names) == sorted(FIGURES)
+    for rule in (*graph.figures, "verify", "traces"):
+        assert "gate" in graph.readers[rule]
+    assert all("manifest" in graph.after([rule]) for rule in graph.readers)
+    for made, reader in (("gradients", "verify"), ("budget", "verify"), ("theory", "verify")):
+        assert reader in graph.readers[made]
+
+
+def test_every_job_has_a_log_and_a_benchmark(finished: Study, graph: Graph) -> None:
+    rules = {*graph.readers} - {"estimate"}
+    jobs = {f"estimate/numpy/{chunk}" for chunk in CHUNKS}
+    jobs |= {rule.replace("figures_after_", "figures/after_") for rule in rules}
     written = finished.files()
     assert {f for f in written if "/logs/" in f} == {f"results/logs/{j}.log" for j in jobs}
     benchmarks = {f for f in written if "/benchmarks/" in f}
@@ -128,7 +131,6 @@ def test_the_gate_says_what_it_tested(finished: Study) -> None:
     assert f"{equal:,} further numbers were computed in two ways" in line
     assert f"of {SETTINGS} settings: KL(q||p) in {SETTINGS}, KL(p||q) in " in line
     assert "Not checked: k3_variance_finite (" in line
-    assert "formulas of libraries: mean and variance" in line
     for quantity in ("a bias", "a variance", "a standard error", "a coverage"):
         assert re.search(rf"^  {quantity} .* over many cells at once; ", line, re.MULTILINE)
 
@@ -174,7 +176,7 @@ def test_the_plan_comes_once_before_the_first_job(finished: Study) -> None:
     assert len([j for j in jobs_in(log) if j.startswith("estimate ")]) == 6
 
 
-def test_a_run_can_be_followed(finished: Study) -> None:
+def test_a_run_can_be_followed(finished: Study, graph: Graph) -> None:
     text = (finished.root / "run.txt").read_text()
     assert len(text.splitlines()) <= 60
     ends = [text.index(f"mckl: {stage}: done after ") for stage in STAGES]
@@ -185,16 +187,16 @@ def test_a_run_can_be_followed(finished: Study) -> None:
     assert f"{finished.root}/results/report.html" in text
     (log,) = re.findall("^mckl: Snakemake's whole log: (.*)$", text, re.MULTILINE)
     assert Path(log).read_text() == finished.log()
-    assert finished.log().count("Finished jobid") > len(CHUNKS) + len(FIGURE_RULES)
+    assert finished.log().count("Finished jobid") > len(CHUNKS) + len(graph.figures)
 
 
-def test_the_announced_plan_is_of_exactly_the_jobs_that_ran(finished: Study) -> None:
+def test_the_announced_plan_is_of_exactly_the_jobs_that_ran(finished: Study, graph: Graph) -> None:
     """What they take is compared with their forecast by `make benchmark`."""
     ran = [Job(REPORT)]
     for name in jobs_in(finished.log()):
         rule, _, chunk = name.partition(" ")
-        after = rule.removeprefix("figures_after_")
-        known = Job("figures", tuple(FIGURES_AFTER[after])) if after != rule else Job(rule)
+        figures = tuple(graph.figures.get(rule, ()))
+        known = Job("figures", figures) if figures else Job(rule)
         ran.append(Job(rule, ("numpy", chunk)) if chunk else known)
     schema = yaml.safe_load((CHECKOUT / "workflow/schemas/config.schema.yaml").read_text())
     forecast = plan(parse(dict(SMALL), schema), ran)
@@ -217,35 +219,26 @@ def test_nothing_is_left_beside_the_results(finished: Study) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("one_job_per", "chunks"),
-    [
-        ([], ["case-notebook", "case-tails", "grid"]),
-        (
-            ["dimension", "scale", "offset"],
-            [c if c.startswith("case-") else f"{c}-o0.25" for c in CHUNKS],
-        ),
-    ],
-    ids=["none", "all"],
-)
-def test_chunks_and_cores_change_no_number(
-    finished: Study, study: Study, one_job_per: list[str], chunks: list[str]
-) -> None:
-    study.configure(one_job_per=one_job_per)
+def test_chunks_and_cores_change_no_number(finished: Study, study: Study) -> None:
+    study.configure(one_job_per=["dimension", "scale", "offset"])
     study.run(*TARGETS, cores=1)
-    assert {f.stem for f in study.root.glob("results/traces/numpy/*.parquet")} == {*CHUNKS, *chunks}
+    chunks = {c if c.startswith("case-") else f"{c}-o0.25" for c in CHUNKS}
+    assert {f.stem for f in study.root.glob("results/traces/numpy/*.parquet")} == {*CHUNKS} | chunks
     for table in EXACT:
         pd.testing.assert_frame_equal(study.table(table), finished.table(table), check_exact=True)
     assert other_numbers(study.root / "results", finished.manifest()) == {}
 
 
 @pytest.mark.slow
-def test_a_bigger_sweep_changes_no_number(finished: Study, fresh: Study) -> None:
+def test_a_bigger_sweep_in_one_job_changes_no_number(finished: Study, fresh: Study) -> None:
     more: dict[str, Any] = {"dimension": [1, 2, 3], "scale": [0.8, 1, 1.25], "offset": [0, 0.25]}
     sweep = {**SMALL["sweep"], **more}
-    fresh.configure(sweep=sweep, estimators=["k1", "k2", "k3"], one_job_per=["dimension"])
-    fresh.run(*TARGETS, cores=2)
-    for table in ("settings", "theory", "traces", "summary"):
+    compared = ("settings", "theory", "traces", "summary")
+    fresh.configure(sweep=sweep, estimators=["k1", "k2", "k3"], one_job_per=[])
+    fresh.run(*(f"results/tables/{table}.parquet" for table in compared), cores=2)
+    made = {f.stem for f in fresh.root.glob("results/traces/numpy/*.parquet")}
+    assert made == {"grid", "case-notebook", "case-tails"}
+    for table in compared:
         small, big = finished.table(table), fresh.table(table)
         assert len(big) > len(small)
         keys = [key for key in ("setting", "sampler", "estimator") if key in small]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import re
 import shutil
 from pathlib import Path
@@ -11,13 +10,12 @@ from typing import Any
 import pytest
 import yaml
 from snakemake.cli import parse_config
-from snakemake.utils import update_config
 
 from mckl.errors import UserError
 from mckl.record.provenance import differences
 from mckl.study.config import parse
 
-from .conftest import source_of
+from .conftest import Graph, source_of
 from .study import CHECKOUT, CHUNKS, SMALL, TINY, Study, copy_checkout, jobs_in
 
 PLAN = re.compile(r"^mckl: \d+ settings? in .*", re.MULTILINE)
@@ -41,43 +39,92 @@ def test_another_folder(finished: Study, tmp_path: Path) -> None:
     assert after == before
 
 
-@pytest.mark.parametrize("where", ["here", "elsewhere"])
-def test_a_configfile_extends_the_defaults_in_any_folder(
-    fresh: Study, tmp_path: Path, where: str
-) -> None:
-    """Scales and offset are the defaults, and one of the cases is removed."""
-    two = {"q": {"mean": 0, "sd": 1}, "p": {"mean": 1, "sd": 1}}
-    fresh.configure(cases={**SMALL["cases"], "kept": two})
-    mine = {"sweep": {"dimension": [5]}, "cases": {"notebook": None, "mine": two}}
-    path = write(tmp_path / "mine.yaml", mine)
-    folder = fresh.root if where == "here" else tmp_path / where
-    text = fresh.run("--dry-run", "--directory", str(folder), "--configfile", path)
-    assert "mckl: 7 settings in " in text
-    chunks = {job.split()[1] for job in jobs_in(text) if job.startswith("estimate ")}
-    assert chunks == {"d5-s0.8", "d5-s1.25", "case-kept", "case-mine", "case-tails"}
+def chunks_of(text: str) -> set[str]:
+    """The estimation jobs that a dry run names."""
+    return {job.split()[1] for job in jobs_in(text) if "estimate " in job}
 
 
-def test_a_dry_run_runs_nothing(fresh: Study) -> None:
-    text = fresh.run("--dry-run")
-    assert len(PLAN.findall(text)) == 1
-    assert not (fresh.root / "results").exists()
+TWO = {"q": {"mean": 0, "sd": 1}, "p": {"mean": 1, "sd": 1}}
 
 
-def test_one_target_needs_no_more(fresh: Study) -> None:
+@pytest.fixture
+def copied(tmp_path: Path) -> Study:
+    """The small study, which has not run."""
+    study = Study(tmp_path / "copied")
+    copy_checkout(study)
+    return study
+
+
+GIVEN_WAYS = ["--configfile", "--config", "profile", "module"]
+
+
+def given(study: Study, folder: Path, how: str, config: dict[str, Any]) -> tuple[Study, list[str]]:
+    """The study, and the options by which this config is given to it in one of the ways."""
+    if how == "--configfile":
+        return study, [how, write(folder / "mine.yaml", config)]
+    if how == "--config":
+        return study, [how, *words(config)]
+    if how == "profile":
+        write(folder / "profile/config.yaml", {"config": words(config)})
+        return study, ["--profile", str(folder / "profile")]
+    other = Study(folder / "other")
+    write(other.root / "config.yaml", config)
+    text = MODULE.format(snakefile=study.root / "Snakefile", prefix="")
+    (other.root / "Snakefile").write_text(text)
+    return other, []
+
+
+@pytest.mark.parametrize("how", GIVEN_WAYS)
+def test_a_config_studies_what_it_gives(copied: Study, tmp_path: Path, how: str) -> None:
+    """Neither the cases of config.yaml nor its cells, and the axes that are missing are there."""
+    sweep = {"dimension": [5], "family": ["normal"], "scale": [1.25], "offset": [0.25]}
+    study, options = given(copied, tmp_path, how, {"sweep": sweep, "one_job_per": ["dimension"]})
+    text = study.run("--dry-run", *options)
+    assert "mckl: 1 setting in 1 estimation job" in text
+    assert chunks_of(text) == {"d5"}
+
+
+@pytest.mark.parametrize("how", GIVEN_WAYS)
+def test_given_pairs_are_studied_without_the_sweep(copied: Study, tmp_path: Path, how: str) -> None:
+    study, options = given(copied, tmp_path, how, {"cases": {"mine": TWO, "tails": None}})
+    text = study.run("--dry-run", *options)
+    assert "mckl: 1 setting in 1 estimation job" in text
+    assert chunks_of(text) == {"case-mine"}
+
+
+@pytest.mark.parametrize("how", ["--configfile", "--config", "profile"])
+def test_null_drops_a_case_of_the_file(copied: Study, tmp_path: Path, how: str) -> None:
+    copied.configure(cases={**SMALL["cases"], "kept": TWO})
+    study, options = given(copied, tmp_path, how, {"cases": {"notebook": None}})
+    chunks = chunks_of(study.run("--dry-run", *options))
+    assert chunks == ({*CHUNKS} - {"case-notebook"}) | {"case-kept"}
+
+
+def test_missing_axes_are_those_of_the_file_in_any_folder(copied: Study, tmp_path: Path) -> None:
+    path = write(tmp_path / "mine.yaml", {"sweep": {"dimension": [5]}})
+    folder = tmp_path / "elsewhere"
+    text = copied.run("--dry-run", "--directory", str(folder), "--configfile", path)
+    assert "mckl: 4 settings in " in text
+    assert chunks_of(text) == {"d5-s0.8", "d5-s1.25"}
+
+
+def test_one_target_needs_no_more(fresh: Study, graph: Graph) -> None:
     jobs = fresh.jobs("results/figures/error-vs-samples.svg")
     estimates = [job for job in jobs if job.startswith("estimate ")]
     assert len(estimates) == len(CHUNKS)
-    others = sorted(set(jobs) - set(estimates))
-    assert others == ["figures_after_summary", "settings", "summary", "theory", "traces"]
+    others = {*jobs} - {*estimates}
+    assert others == {
+        graph.draws("error-vs-samples"), "settings", "summary", "theory", "traces"
+    }  # fmt: skip
 
 
-def test_one_target_writes_no_report(study: Study) -> None:
-    figure, report = "results/figures/error-vs-samples.svg", study.root / "results/report.html"
+def test_one_target_writes_no_report(study: Study, graph: Graph) -> None:
+    figure, report = "results/figures/verification.svg", study.root / "results/report.html"
     before = (study.root / figure).read_bytes()
     (study.root / figure).unlink()
     report.unlink()
     study.run(figure)
-    assert jobs_in(study.log()) == ["figures_after_summary"]
+    assert jobs_in(study.log()) == [graph.draws(Path(figure).stem)]
     assert (study.root / figure).read_bytes() == before
     assert not report.exists()
 
@@ -108,19 +155,29 @@ rule mine:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("prefix", ["", "study"])
-def test_as_a_module(fresh: Study, tmp_path: Path, prefix: str) -> None:
+def test_as_a_module(fresh: Study, tmp_path: Path) -> None:
+    """With a prefix in earnest, and without one, where paths stay as they are, in a dry run."""
     other = Study(tmp_path / "other")
     write(other.root / "config.yaml", dict(TINY))
-    line = f'    prefix:\n        "{prefix}"\n' if prefix else ""
-    text = MODULE.format(snakefile=fresh.root / "Snakefile", prefix=line)
-    (other.root / "Snakefile").write_text(text)
+
+    def use(prefix: str) -> None:
+        text = MODULE.format(snakefile=fresh.root / "Snakefile", prefix=prefix)
+        (other.root / "Snakefile").write_text(text)
+
+    use("")
+    printed = other.run("--dry-run")
+    assert len(PLAN.findall(printed)) == 1
+    assert re.search("^    output: results/tables/verification.parquet$", printed, re.MULTILINE)
+    planned = jobs_in(printed)
+
+    use('    prefix:\n        "study"\n')
     printed = other.run(cores=2)
     assert len(PLAN.findall(printed)) == 1
-    inner = Study(other.root / prefix)
+    assert jobs_in(other.log()) == planned
+    inner = Study(other.root / "study")
     tables = {f for f in inner.files() if f.startswith("results/tables/")}
     made = ("settings", "theory", "traces", "gaps", "summary", "verification")
-    made += ("budget", "gradients", "training")
+    made += ("regimes", "budget", "gradients", "cost")
     assert tables == {f"results/tables/{table}.parquet" for table in made}
     assert list(inner.table("settings")["setting"]) == ["d3-s0.8-o1"]
     assert jobs_in(other.run("--dry-run")) == []
@@ -152,12 +209,10 @@ def words(config: dict[str, Any]) -> list[str]:
 @pytest.mark.parametrize("how", ["--configfile", "--config"])
 def test_a_bad_config_is_refused(how: str, config: dict[str, Any], line: str) -> None:
     """As Snakemake passes the config to the Snakefile, numbers of the command line are text."""
-    merged = copy.deepcopy(dict(SMALL))
-    update_config(merged, config if how == "--configfile" else parse_config(words(config)))
+    mine = config if how == "--configfile" else parse_config(words(config))
+    schema = yaml.safe_load((CHECKOUT / "workflow/schemas/config.schema.yaml").read_text())
     with pytest.raises(UserError) as error:
-        parse(
-            merged, yaml.safe_load((CHECKOUT / "workflow/schemas/config.schema.yaml").read_text())
-        )
+        parse(mine, schema, SMALL)
     assert str(error.value).startswith(line)
 
 
@@ -165,7 +220,7 @@ def test_a_bad_config_is_refused(how: str, config: dict[str, Any], line: str) ->
 def test_a_bad_config_is_one_line(fresh: Study, tmp_path: Path, how: str) -> None:
     config, line = BAD[1]
     given = [write(tmp_path / "mine.yaml", config)] if how == "--configfile" else words(config)
-    code, text = fresh.started(how, *given)
+    code, text = fresh.snakemake(how, *given)
     assert code == 1
     said = [row for row in text.splitlines() if "mckl:" in row]
     assert len(said) == 1

@@ -18,7 +18,7 @@ rule budget:
         runtime=each_attempt(60),
     params:
         job={
-            "settings": [s.as_dict() for s in SETTINGS],
+            "settings": SETTINGS_AS_DICTS,
             "samplers": STUDY.samplers,
             "estimators": STUDY.estimators,
             "tolerances": STUDY.tolerances,

@@ -1,9 +1,11 @@
 # Shared by all rules: the checked config, its settings and jobs, and digests of the code.
+import functools
 import os
 import sys
 from pathlib import Path
 
 import yaml
+from snakemake.common.configfile import load_configfile
 from snakemake.logging import logger
 
 ROOT = Path(str(workflow.current_basedir)).parents[1]
@@ -28,7 +30,9 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from mckl.draw.backends import BACKENDS
 from mckl.show.figures import FIGURES as KNOWN_FIGURES
+from mckl.show.figures import report_places
 from mckl.study.config import parse as parse_config
+from mckl.study.config import studied
 from mckl.study.notebook import notebook
 from mckl.errors import UserError
 from mckl.record.manifest import job_digest
@@ -37,12 +41,24 @@ from mckl.record.revision import code_digest
 from mckl.estimation.traces import SETTINGS_AT_ONCE, checkpoints
 
 SCHEMA = ROOT / "workflow" / "schemas" / "config.schema.yaml"
+# A module with a `config:` of its own does not read config.yaml.
+DEFAULTS = (
+    {}
+    if workflow.modifier.skip_configfile
+    else load_configfile(str(ROOT / "config.yaml"))
+)
 try:
-    STUDY = parse_config(config, yaml.safe_load(SCHEMA.read_text()))
+    STUDY = parse_config(GIVEN, yaml.safe_load(SCHEMA.read_text()), DEFAULTS)
 except UserError as error:
     sys.exit(f"mckl: config: {error}")
+# The manifests have what is studied, and nothing else.
+STUDIED = studied(GIVEN, DEFAULTS)
+for key in {*config} - {*STUDIED}:
+    del config[key]
+config.update(STUDIED)
 
 SETTINGS = STUDY.settings()
+SETTINGS_AS_DICTS = [s.as_dict() for s in SETTINGS]
 CHUNKS = dict.fromkeys(STUDY.backends, STUDY.chunks())
 CHECKPOINTS = checkpoints(STUDY.samples, STUDY.checkpoints_per_octave)
 NOTEBOOK = notebook(SETTINGS)
@@ -50,17 +66,18 @@ GRADIENTS = STUDY.gradient_settings()
 FIGURES = [
     name
     for name, figure in KNOWN_FIGURES.items()
-    if (NOTEBOOK or not figure.of_notebook)
+    if not figure.constant
+    and (NOTEBOOK or not figure.of_notebook)
     and (GRADIENTS or not figure.of_gradients)
     and {*figure.backends} <= {*STUDY.backends}
 ]
+REPORT_PLACES = report_places(FIGURES)
 # The tables, in the order in which a run makes them.
 TABLES = [
     "settings",
     "theory",
-    "formulas",
+    "regimes",
     "gradients",
-    "training",
     "traces",
     "gaps",
     "cost",
@@ -81,11 +98,10 @@ def script_digest(name, *modules):
 # The rules of the tables that have another name than their rule.
 MAKERS = {
     "gaps": "traces",
+    "regimes": "theory",
     "verification": "verify",
     "registered-kl": "registered_kl",
     "notebook-points": "notebook",
-    "formulas": "libraries",
-    "training": "gradients",
 }
 
 
@@ -94,12 +110,14 @@ def last_of(tables):
     return max(tables, key=lambda t: TABLES.index(t) if t in TABLES else len(TABLES))
 
 
-# One job draws all figures that wait for the same rule, since loading Matplotlib takes longer than
-# drawing a figure. Figures that need no table are drawn after the rule `theory`.
+# Loading Matplotlib takes longer than drawing a figure, so one job draws all figures that wait for
+# the same rule, or for one that is never far behind.
+SOON_AFTER = {"theory": "summary", "budget": "verify"}
 FIGURES_AFTER = {}
 for name in FIGURES:
     last = last_of(KNOWN_FIGURES[name].tables or ["theory"])
-    FIGURES_AFTER.setdefault(MAKERS.get(last, last), []).append(name)
+    maker = MAKERS.get(last, last)
+    FIGURES_AFTER.setdefault(SOON_AFTER.get(maker, maker), []).append(name)
 
 
 def origin(*tables):
@@ -107,13 +125,14 @@ def origin(*tables):
 
     If only file times counted, an input made while the clock was behind would look unchanged.
     """
-    params = {t: getattr(rules, MAKERS.get(t, t)).params for t in tables}
-    return digest_of(
-        {
-            t: {name: value for name, value in p.items() if not callable(value)}
-            for t, p in params.items()
-        }
-    )
+    return digest_of({t: params_digest(MAKERS.get(t, t)) for t in tables})
+
+
+@functools.cache
+def params_digest(rule):
+    """The digest of a rule's params; functions among them do not count."""
+    params = getattr(rules, rule).params
+    return digest_of({k: v for k, v in params.items() if not callable(v)})
 
 
 def template_digest(name):

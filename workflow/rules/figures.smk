@@ -1,4 +1,4 @@
-# One rule for all figures that wait for the same table (FIGURES_AFTER in common.smk).
+# One rule for all figures that are drawn after the same rule (FIGURES_AFTER in common.smk).
 for maker, names in FIGURES_AFTER.items():
 
     rule:
@@ -15,8 +15,7 @@ for maker, names in FIGURES_AFTER.items():
                 report(
                     f"results/figures/{name}.svg",
                     caption=placed(f"results/figures/{name}.rst"),
-                    category=KNOWN_FIGURES[name].question,
-                    labels={"figure": name, "shows": KNOWN_FIGURES[name].shows},
+                    **REPORT_PLACES[name],
                 )
                 for name in names
             ],

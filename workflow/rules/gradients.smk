@@ -1,10 +1,9 @@
-# Gradients of KL in the parameters of q: every method's estimates, its exact law, and training runs.
+# Gradients of KL in the parameters of q: every method's estimates, its exact law.
 
 
 rule gradients:
     output:
-        gradients="results/tables/gradients.parquet",
-        training="results/tables/training.parquet",
+        "results/tables/gradients.parquet",
     log:
         "results/logs/gradients.log",
     benchmark:

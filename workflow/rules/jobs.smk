@@ -1,5 +1,4 @@
 # The parameters and resources of an estimation job.
-import functools
 import math
 
 from mckl.study.plan import chunk_seconds
@@ -17,6 +16,7 @@ EVERY_JOB = {
 }
 
 
+@functools.cache
 def estimate_job(backend, chunk):
     """All that a chunk's traces depend on, in one value, so that swapped numbers are noticed."""
     settings_here = [s.as_dict() for s in CHUNKS[backend][chunk]]
@@ -28,10 +28,11 @@ def estimate_code(backend):
     return script_digest("estimate", f"mckl.draw.backends.{backend}")
 
 
+@functools.cache
 def estimates():
     """A digest of all that the traces depend on, which is the same for every division into jobs."""
     code = {backend: estimate_code(backend) for backend in CHUNKS}
-    return digest_of([[s.as_dict() for s in SETTINGS], EVERY_JOB, code])
+    return digest_of([SETTINGS_AS_DICTS, EVERY_JOB, code])
 
 
 def environment_of(wildcards):

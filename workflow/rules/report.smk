@@ -40,8 +40,7 @@ rule explorer:
         report(
             "results/explorer.html",
             caption="../report/explorer.rst",
-            category="How many samples?",
-            labels={"figure": "explorer", "shows": "every setting, to browse"},
+            **REPORT_PLACES["explorer"],
         ),
     log:
         "results/logs/explorer.log",
@@ -77,7 +76,6 @@ rule manifest:
             kind=["svg", "png", "pdf", "rst"],
         ),
         "results/explorer.html",
-        "results/libraries.md",
         "results/landing.rst",
         "results/verified.txt",
     output:

@@ -78,7 +78,10 @@ def make_report():
             if path.endswith(".rst") and path.is_storage:
                 workflow.async_run(path.retrieve_from_storage())
         html = ReportPluginRegistry().get_plugin("html")
-        where = ReportSettings(path=Path("results/report.html"))
+        where = ReportSettings(
+            path=Path("results/report.html"),
+            stylesheet_path=ROOT / "workflow" / "report" / "report.css",
+        )
         where.path.parent.mkdir(exist_ok=True)
         workflow.async_run(
             auto_report(workflow.dag, html, where, GlobalReportSettings())

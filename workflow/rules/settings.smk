@@ -1,4 +1,5 @@
-# The settings of the sweep and the exact theory of every estimate on them.
+# The settings of the sweep, the exact theory of every estimate on them, and over scale and offset.
+from mckl.study.regime_map import window
 
 
 rule settings:
@@ -16,7 +17,7 @@ rule settings:
         mem_mb=500,
         runtime=10,
     params:
-        job={"settings": [s.as_dict() for s in SETTINGS]},
+        job={"settings": SETTINGS_AS_DICTS},
         code=script_digest("settings"),
     script:
         "../../scripts/settings.py"
@@ -24,7 +25,8 @@ rule settings:
 
 rule theory:
     output:
-        "results/tables/theory.parquet",
+        theory="results/tables/theory.parquet",
+        regimes="results/tables/regimes.parquet",
     log:
         "results/logs/theory.log",
     benchmark:
@@ -37,10 +39,11 @@ rule theory:
         runtime=each_attempt(60),
     params:
         job={
-            "settings": [s.as_dict() for s in SETTINGS],
+            "settings": SETTINGS_AS_DICTS,
             "samplers": STUDY.samplers,
             "estimators": STUDY.estimators,
             "samples": CHECKPOINTS,
+            "window": window(SETTINGS, CHECKPOINTS[-1]),
         },
         code=script_digest("theory"),
     script:

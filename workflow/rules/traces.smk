@@ -83,7 +83,7 @@ rule registered_kl:
         mem_mb=each_attempt(2000),
         runtime=each_attempt(20),
     params:
-        job={"settings": [s.as_dict() for s in SETTINGS]},
+        job={"settings": SETTINGS_AS_DICTS},
         code=script_digest("registered_kl", "mckl.draw.backends.tensorflow"),
     script:
         "../../scripts/registered_kl.py"

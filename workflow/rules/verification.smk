@@ -40,7 +40,6 @@ rule gate:
         expand("results/figures/{figure}.svg", figure=FIGURES),
         verification="results/tables/verification.parquet",
         gaps="results/tables/gaps.parquet",
-        formulas="results/tables/formulas.parquet",
     output:
         "results/verified.txt",
     log:
@@ -55,7 +54,7 @@ rule gate:
         mem_mb=500,
         runtime=10,
     params:
-        origin=origin("verification", "gaps", "formulas"),
+        origin=origin("verification", "gaps"),
         code=script_digest("gate"),
     script:
         "../../scripts/gate.py"

@@ -32,10 +32,10 @@ def real(
     return number
 
 
-def whole(name: str, value: Any, least: int, most: int = MOST) -> int:
+def whole_number(name: str, value: Any, least: int, most: int = MOST) -> int:
     """The value, a whole number from `least` to `most`; raises `UserError` for anything else.
 
-    >>> whole("budget", 1e6, 16)
+    >>> whole_number("budget", 1e6, 16)
     1000000
     """
     number: Any = value if isinstance(value, Real) and not isinstance(value, bool) else math.nan

@@ -13,7 +13,7 @@ from mckl.estimation.budget import Forecasts
 from mckl.estimation.choice import Choice, choose
 from mckl.estimation.divergences import KL, divergences
 from mckl.estimation.intervals import Request
-from mckl.estimation.results import Result, Table
+from mckl.estimation.results import Result, Table, ends
 from mckl.estimation.sequential import SPENT, TIGHT, Estimate, plan
 from mckl.estimation.sequential import estimate as estimate_pair
 from mckl.estimation.values import ESTIMATORS
@@ -107,8 +107,7 @@ class KLEstimate(Result):
         if self.interval is None:
             yield f"{value}, without an interval"
         else:
-            low, high = self.interval
-            yield f"{value}, {100 * self.confidence:g} % interval {low:.8g} to {high:.8g}"
+            yield f"{value}, {100 * self.confidence:g} % interval {ends(self.interval, 8)}"
         stages = ", ".join(f"{n:,} {stage}" for stage, n in self.stages.items())
         if self.scrambles:
             stages = f"{self.scrambles} independent scrambles"
@@ -126,9 +125,7 @@ class KLEstimate(Result):
             yield f"Exact: {self.exact.text(8)} nats."
 
     def table(self) -> Table:
-        interval = "withheld"
-        if self.interval is not None:
-            interval = f"{self.interval[0]:.8g} to {self.interval[1]:.8g}"
+        interval = ends(self.interval, 8)
         return Table(
             ("estimator", "sampler", "samples", "estimate", "interval"),
             [[self.estimator, self.sampler, f"{self.samples:,}", f"{self.estimate:.8g}", interval]],

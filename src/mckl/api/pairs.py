@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from mckl.api.arguments import BUDGET, MOST_SEED, whole
+from mckl.api.arguments import BUDGET, MOST_SEED, whole_number
 from mckl.api.conversion import check_parameters
 from mckl.api.draws import check_shapes
 from mckl.api.kl_estimate import KLEstimate, estimate_of_pair
@@ -184,7 +184,7 @@ def estimate(
     >>> found.stopped, abs(found.estimate - 0.5) < 0.05
     ('tight', True)
     """
-    budget, seed = whole("budget", budget, 16), whole("seed", seed, 0, MOST_SEED)
+    budget, seed = whole_number("budget", budget, 16), whole_number("seed", seed, 0, MOST_SEED)
     request = request_of(tolerance, absolute, confidence)._replace(most=budget)
     pair, why = _pair(q, p)
     if pair is None:

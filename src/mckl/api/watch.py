@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from mckl.api.arguments import one_of, real, whole
+from mckl.api.arguments import one_of, real, whole_number
 from mckl.api.log_probs import columns_of
 from mckl.errors import UserError
 from mckl.estimation.anytime import half_width
 from mckl.estimation.given.blocks import blocks
 from mckl.estimation.given.units import Units, units
-from mckl.estimation.results import Result, Table
+from mckl.estimation.results import Result, Table, ends
 from mckl.estimation.running import RunningMoments
 from mckl.estimation.values import ESTIMATORS
 from mckl.estimation.values.integrands import Integrands
@@ -54,15 +54,13 @@ class Watched(Result):
     def lines(self) -> Iterator[str]:
         text = f"KL(q||p) = {self.estimate:.6g} nats ({self.estimator}, {self.samples:,} samples)"
         if self.interval is not None:
-            low, high = self.interval
-            text += f", {100 * self.confidence:g} % at all times {low:.6g} to {high:.6g}"
+            text += f", {100 * self.confidence:g} % at all times {ends(self.interval)}"
         yield text
         if self.withheld:
             yield f"Interval withheld: {self.withheld}."
 
     def table(self) -> Table:
-        interval = "–" if self.interval is None else "{:.6g} to {:.6g}".format(*self.interval)
-        row = [f"{self.samples:,}", f"{self.estimate:.6g}", interval]
+        row = [f"{self.samples:,}", f"{self.estimate:.6g}", ends(self.interval, missing="–")]
         return Table(("samples", "estimate", "interval at all times"), [row])
 
 
@@ -119,8 +117,10 @@ class Watch:
         ]  # fmt: skip
         self._chosen = ESTIMATORS[one_of("estimator", estimator, known)]
         self._confidence = real("confidence", confidence, "a number between 0 and 1", 0.0, 1.0)
-        self._start = whole("start", start, 2)
-        self._tightest = 10 * self._start if tightest is None else whole("tightest", tightest, 1)
+        self._start = whole_number("start", start, 2)
+        self._tightest = (
+            10 * self._start if tightest is None else whole_number("tightest", tightest, 1)
+        )
         ((self._name, _),) = self._chosen.products
         by_ratio = ("ratio",) if self._chosen.sums and self._chosen.uses_ratio else ()
         self._sums = dict.fromkeys((*self._chosen.sums, *by_ratio))
@@ -240,7 +240,7 @@ def _checked(moments: Mapping[str, Any], empty: Mapping[str, Any]) -> dict[str, 
 
     Moments that overflowed are inf or NaN, and a sum of squares is never negative.
     """
-    units = whole("state: units", moments["units"], 0)
+    units = whole_number("state: units", moments["units"], 0)
     found: dict[str, Any] = {"units": units}
     for kind, alone in (("mean", 0), ("comoment", 1)):
         found[kind] = {}

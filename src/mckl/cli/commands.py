@@ -367,14 +367,14 @@ def estimate(
                         tolerance is not None or absolute is not None)  # fmt: skip
     given = _pair(**rest)
     request = _request(tolerance, absolute, confidence)
-    from mckl.api.arguments import MOST, MOST_SEED, whole
+    from mckl.api.arguments import MOST, MOST_SEED, whole_number
     from mckl.api.kl_estimate import estimate_of_pair
     from mckl.cli.bar import progress
     from mckl.draw.points import SAMPLERS
     from mckl.estimation.choice import check_offered
     from mckl.study.feasible import check_numbers
 
-    whole("--seed", seed, 0, MOST_SEED)
+    whole_number("--seed", seed, 0, MOST_SEED)
     check_offered(given, [sampler] if sampler else [], [estimator] if estimator else [], "--")
     answer = estimate_of_pair(
         given,

@@ -60,10 +60,11 @@ def wanted(
 
 def _named(table: str, columns: str | None) -> dict[str, str]:
     """The names of a table's columns, by `COLUMNS`."""
-    from mckl.cli.rows import names_of
-
     if columns is None:
-        found = {name: name for name in COLUMNS if name in names_of(table)}
+        from mckl.record.columns import open_source
+
+        names = [column.name for column in open_source(table).columns]
+        found = {name: name for name in COLUMNS if name in names}
         if not found:
             raise UserError(
                 f"{table}: no column named {listed(COLUMNS, 'or')}: name them with --columns"

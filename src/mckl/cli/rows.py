@@ -5,36 +5,22 @@ Files may be far larger than the memory, which only holds one piece of each file
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Any, NamedTuple, TextIO
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
-import numpy as np
 from numpy.typing import NDArray
 
 from mckl.errors import UserError
-from mckl.record.columns import MOST_AT_ONCE, archive, member_header, npy_header, reader, refused
+from mckl.record.columns import LONGEST_ROW, Pieces, Source, open_source, refused
 from mckl.text import nearest, quoted
 
-PIECE = 2**17  # rows of a piece
-_LONGEST_ROW = 2**20  # bytes or characters
-_LONGEST_ID = 128  # characters, in a .csv file
-_IDS = f"U{_LONGEST_ID}"  # the type of ids in a .csv file, which may be any text
 
-Pieces = Iterator[list[NDArray[Any]]]
-
-
-class Source(NamedTuple):
-    """Columns of one file.
-
-    path    the path, for messages
-    rows    the number of rows; None if only reading the file tells
-    pieces  a function that returns an iterator over pieces of the columns
-    """
+class Selection(NamedTuple):
+    """Columns of one file, and the number of its rows; None if only reading tells."""
 
     path: str
     rows: int | None
-    pieces: Callable[[], Pieces]
+    pieces: Pieces
 
 
 def columns(
@@ -59,28 +45,28 @@ def columns(
     for name, (path, _) in wanted.items():
         by_path.setdefault(path, []).append(name)
     sources = [
-        _open(path, [wanted[name][1] for name in names], [name == "sequence" for name in names])
+        _selection(path, [(wanted[name][1], name == "sequence") for name in names])
         for path, names in by_path.items()
     ]
-    known = [source for source in sources if source.rows is not None]
-    for source in known:
-        if source.rows == 0:
-            raise UserError(f"{source.path}: no rows in it")
-        if source.rows != known[0].rows:
-            raise UserError(
-                f"{source.path}: {source.rows} rows, expected {known[0].rows} as in {known[0].path}"
-            )
-    return known[0].rows if known else None, _in_step(sources, list(by_path.values()))
+    measured = [source for source in sources if source.rows is not None]
+    first = measured[0] if measured else None
+    for path, rows, _ in measured:
+        if rows == 0:
+            raise UserError(f"{path}: no rows in it")
+        if first and rows != first.rows:
+            raise UserError(f"{path}: {rows} rows, expected {first.rows} as in {first.path}")
+    return first and first.rows, _in_step(sources, list(by_path.values()))
 
 
-def _in_step(sources: Sequence[Source], names: Sequence[Sequence[str]]) -> Iterator[dict[str, Any]]:
-    pieces = [_safely(source) for source in sources]
+def _in_step(
+    sources: Sequence[Selection], names: Sequence[Sequence[str]]
+) -> Iterator[dict[str, Any]]:
     held: list[list[NDArray[Any]]] = [[] for _ in sources]
     total = 0
     while True:
-        for i, of_source in enumerate(pieces):
+        for i, source in enumerate(sources):
             if not held[i]:
-                held[i] = next(of_source, [])
+                held[i] = next(source.pieces, [])
         ended = [source.path for source, columns in zip(sources, held, strict=True) if not columns]
         if ended:
             break
@@ -99,236 +85,58 @@ def _in_step(sources: Sequence[Source], names: Sequence[Sequence[str]]) -> Itera
         raise UserError(f"{ended[0]}: no rows in it")
 
 
-def _safely(source: Source) -> Pieces:
-    with refused(source.path):
-        yield from source.pieces()
-
-
-def _open(path: str, names: Sequence[str | None], ids: Sequence[bool]) -> Source:
-    opened = reader(path, _FORMATS)
-    with refused(path):
-        return opened(path, names, ids)
-
-
-def _chosen(path: str, known: Sequence[str], name: str | None) -> int:
-    """The position of a column; None means the only one."""
-    if name is None:
-        if len(known) == 1:
-            return 0
-        raise UserError(f"{path}: {len(known)} columns, expected one: name it with --columns")
-    if name not in known:
-        raise UserError(f"{path}: no column {quoted(name)}: {nearest(name, known)}")
-    return list(known).index(name)
-
-
-def _check(path: str, dtype: np.dtype[Any], shape: Sequence[int], is_id: bool) -> None:
-    if not (dtype.kind in "fiu" or (is_id and dtype.kind in "SU")):
-        raise UserError(f"{path}: values of type {str(dtype)[:60]}, expected numbers")
-    if not 0 < dtype.itemsize <= _LONGEST_ROW:
-        raise UserError(f"{path}: rows of {dtype.itemsize} bytes, expected 1 to {_LONGEST_ROW:,}")
-    if len(shape) != 1 and not (len(shape) == 2 and shape[1] == 1):
-        raise UserError(
-            f"{path}: shape {tuple(shape)}, expected one column of numbers (of tokens: one row a "
-            "token, and their sequence's id in another column)"
-        )
-
-
-def _from_npy(path: str, names: Sequence[str | None], ids: Sequence[bool]) -> Source:
-    shape, dtype = npy_header(path)
-    if not 0 < dtype.itemsize <= _LONGEST_ROW:  # of one with fields, whose types are checked below
-        raise UserError(f"{path}: rows of {dtype.itemsize} bytes, expected 1 to {_LONGEST_ROW:,}")
-    # Mapping only tells where the rows begin. Mapped pages would count as memory of this process.
-    offset = np.load(path, mmap_mode="r", allow_pickle=False).offset
-    at_once = min(PIECE, MOST_AT_ONCE // dtype.itemsize)
-    fields = [None if dtype.names is None else dtype.names[_chosen(path, dtype.names, name)]
-              for name in names]  # fmt: skip
-    for field, is_id in zip(fields, ids, strict=True):
-        _check(path, dtype if field is None else dtype[field], shape, is_id)
-
-    def pieces() -> Pieces:
-        with open(path, "rb") as file:
-            file.seek(offset)
-            left = shape[0]
-            while left:
-                piece = np.fromfile(file, dtype, min(left, at_once))
-                if not piece.size:
-                    raise UserError(f"{path}: the file ends {left} rows early")
-                left -= piece.size
-                yield [piece if field is None else piece[field] for field in fields]
-
-    return Source(path, shape[0], pieces)
-
-
-def _from_npz(path: str, names: Sequence[str | None], ids: Sequence[bool]) -> Source:
-    with archive(path) as opened:
-        members = opened.namelist()
-    known = [member.removesuffix(".npy") for member in members]
-    chosen = [members[_chosen(path, known, name)] for name in names]
-
-    rows, sizes = [], []
-    with archive(path) as opened:
-        headers = [member_header(opened, member) for member in chosen]
-    for member, is_id, (shape, dtype) in zip(chosen, ids, headers, strict=True):
-        _check(f"{path}: {member.removesuffix('.npy')}", dtype, shape, is_id)
-        rows.append(shape[0])
-        sizes.append(shape[0] * dtype.itemsize)
-    for count, member in zip(rows, chosen, strict=True):
-        if count != rows[0]:
+def _selection(path: str, wanted: Sequence[tuple[str | None, bool]]) -> Selection:
+    """The columns with these names, each with a flag that says whether it has ids."""
+    source = open_source(path)
+    positions = [_position(source, name) for name, _ in wanted]
+    rows = -1
+    for i, (_, is_id) in zip(positions, wanted, strict=True):
+        source.check(i, is_id)
+        _check_rows(source, i)
+        count = source.columns[i].shape[0]
+        if rows not in (-1, count):
             raise UserError(
-                f"{path}: {count} rows of {member.removesuffix('.npy')}, expected {rows[0]} as in "
-                f"{chosen[0].removesuffix('.npy')}"
+                f"{path}: {count} rows of {source.columns[i].name}, expected {rows} as in "
+                f"{source.columns[positions[0]].name}"
             )
+        rows = count
 
     def pieces() -> Pieces:
-        with archive(path) as opened:
-            files = [opened.open(member) for member in chosen]
-            for file, member, size in zip(files, chosen, sizes, strict=True):
-                file.read(opened.getinfo(member).file_size - size)  # its header
-            at_once = min(PIECE, MOST_AT_ONCE // max(dtype.itemsize for _, dtype in headers))
-            for start in range(0, rows[0], at_once):
-                count = min(at_once, rows[0] - start)
-                yield [
-                    np.frombuffer(file.read(count * dtype.itemsize), dtype)
-                    for file, (_, dtype) in zip(files, headers, strict=True)
-                ]
+        with refused(path):
+            for piece in source.pieces(positions, [is_id for _, is_id in wanted]):
+                yield [column.reshape(-1) for column in piece]
 
-    return Source(path, rows[0], pieces)
+    return Selection(path, None if rows < 0 else rows, pieces())
 
 
-def _from_csv(path: str, names: Sequence[str | None], ids: Sequence[bool]) -> Source:
-    cells = _header(path)
-    if not cells:
-        raise UserError(f"{path}: no rows in it")
-    headed = not all(map(_is_number, cells))
-    known = cells if headed else [""] * len(cells)
-    if not headed and any(name is not None for name in names):
-        raise UserError(f"{path}: its columns have no names")
-    chosen = [_chosen(path, known, name) for name in names]
-    kinds = [_IDS if is_id else "f8" for is_id in ids]
-    dtype = np.dtype([(str(i), kind) for i, kind in enumerate(kinds)])
-
-    def pieces() -> Pieces:
-        with open(path, encoding="utf-8-sig", errors="replace") as file:
-            lines = _lines(path, file)
-            if headed:
-                next(lines)
-            for some in _texts(lines):
-                try:
-                    table = np.loadtxt(
-                        some, dtype, delimiter=",", comments=None, quotechar='"',
-                        usecols=chosen, ndmin=1,
-                    )  # fmt: skip
-                except ValueError as error:
-                    why = str(error)[:100]
-                    raise UserError(f"{path}: not a table of numbers ({why})") from None
-                columns = [np.ascontiguousarray(table[str(i)]) for i in range(len(chosen))]
-                for column in columns:
-                    if column.dtype == _IDS and np.strings.str_len(column).max() == _LONGEST_ID:
-                        raise UserError(
-                            f"{path}: an id of {_LONGEST_ID} characters or more, expected fewer"
-                        )
-                yield columns
-
-    return Source(path, None, pieces)
+def _position(source: Source, name: str | None) -> int:
+    """The position of a column; None means the only one."""
+    names = [column.name for column in source.columns]
+    if name is None:
+        if len(names) == 1:
+            return 0
+        raise UserError(
+            f"{source.path}: {len(names)} columns, expected one: name it with --columns"
+        )
+    if names == [None]:
+        raise UserError(f"{source.path}: its columns have no names")
+    if name not in names:
+        hint = nearest(name, [n for n in names if n is not None])
+        raise UserError(f"{source.path}: no column {quoted(name)}: {hint}")
+    return names.index(name)
 
 
-def _lines(path: str, file: TextIO) -> Iterator[str]:
-    """The lines that are not empty; raises `UserError` for one that is too long to be a row."""
-    while line := file.readline(_LONGEST_ROW):
-        if len(line) == _LONGEST_ROW:
-            raise UserError(f"{path}: a row has {_LONGEST_ROW:,} characters or more")
-        if line.strip():
-            yield line
-
-
-def _texts(lines: Iterator[str]) -> Iterator[list[str]]:
-    """The lines in lists of at most `PIECE`, which are shorter if lines are long."""
-    held, size = [], 0
-    for line in lines:
-        held.append(line)
-        size += len(line)
-        if len(held) == PIECE or size >= MOST_AT_ONCE:
-            yield held
-            held, size = [], 0
-    if held:
-        yield held
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
-
-
-def _from_parquet(path: str, names: Sequence[str | None], ids: Sequence[bool]) -> Source:
-    try:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-    except ModuleNotFoundError:
-        raise UserError(f"{path}: reading Parquet takes pyarrow: pip install pyarrow") from None
-    # Without a buffer, a whole column chunk would be read at once.
-    options = {"buffer_size": 2**20, "pre_buffer": False}
-    file = pq.ParquetFile(path, **options)
-    schema = file.schema_arrow
-    chosen = [schema.names[_chosen(path, schema.names, name)] for name in names]
-    # A text that every row repeats is only read once.
-    texts = [name for name in chosen if str(schema.field(name).type) in ("string", "large_string")]
-    file = pq.ParquetFile(path, **options, read_dictionary=texts)
-    for name, is_id in zip(chosen, ids, strict=True):
-        kind = schema.field(name).type
-        number = pa.types.is_floating(kind) or pa.types.is_integer(kind)
-        if not number and (not is_id or pa.types.is_nested(kind)):
-            raise UserError(f"{path}: column '{name[:20]}' is of type {kind}, expected numbers")
-
-    def values(batch: Any, name: str, before: int) -> NDArray[Any]:
-        column = batch.column(name)
-        if column.null_count:
-            row = before + int(np.argmax(column.is_null().to_numpy(zero_copy_only=False)))
-            raise UserError(f"{path}: column '{name[:20]}' has an empty cell in row {row}")
-        if pa.types.is_floating(column.type) or pa.types.is_integer(column.type):
-            return np.asarray(column.to_numpy(zero_copy_only=False))
-        coded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
-        words = np.array(coded.dictionary.to_pylist(), dtype=object)
-        return np.asarray(words[coded.indices.to_numpy(zero_copy_only=False)])
-
-    def pieces() -> Pieces:
-        before = 0
-        for batch in file.iter_batches(PIECE, columns=[*dict.fromkeys(chosen)], use_threads=False):
-            yield [values(batch, name, before) for name in chosen]
-            before += batch.num_rows
-
-    return Source(path, file.metadata.num_rows, pieces)
-
-
-_FORMATS: Mapping[str, Callable[[str, Sequence[str | None], Sequence[bool]], Source]] = {
-    ".npy": _from_npy,
-    ".npz": _from_npz,
-    ".csv": _from_csv,
-    ".parquet": _from_parquet,
-}
-
-
-def names_of(path: str) -> list[str]:
-    """The names of a table's columns, unchanged; raises `UserError` as `columns` does."""
-    reader(path, _FORMATS)
-    suffix = Path(path).suffix.lower()
-    with refused(path):
-        if suffix == ".csv":
-            return _header(path)
-        if suffix == ".parquet":
-            import pyarrow.parquet as pq
-
-            return list(pq.read_schema(path).names)
-        if suffix == ".npz":
-            with archive(path) as opened:
-                return [member.removesuffix(".npy") for member in opened.namelist()]
-        return list(npy_header(path)[1].names or [])
-
-
-def _header(path: str) -> list[str]:
-    """The cells of the first line that is not empty."""
-    with open(path, encoding="utf-8-sig", errors="replace") as file:
-        first = next(_lines(path, file), "")
-    return [cell.strip().strip('"') for cell in first.rstrip("\n").split(",")] if first else []
+def _check_rows(source: Source, position: int) -> None:
+    """Raise `UserError` for a column with more than one value a row, or with vast rows."""
+    column = source.columns[position]
+    if not 0 < column.row_bytes <= LONGEST_ROW:
+        raise UserError(
+            f"{source.path}: rows of {column.row_bytes} bytes, expected 1 to {LONGEST_ROW:,}"
+        )
+    if not column.single and column.shape[0] < 0:
+        raise UserError(f"{source.path}: {column.shape[1]} columns without names, expected one")
+    if not column.single:
+        raise UserError(
+            f"{source.path}: shape {column.shape}, expected one column of numbers (of tokens: one "
+            "row a token, and their sequence's id in another column)"
+        )

@@ -21,7 +21,7 @@ class Distribution(NamedTuple):
     terms: float = 1.0
 
 
-class Part(NamedTuple):
+class DensityTerm(NamedTuple):
     """Numbers `start` to `stop` of a sample, and the densities whose log ratio they add to l."""
 
     start: int

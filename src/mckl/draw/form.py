@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mckl.arrays import Vector
-from mckl.draw.distribution import Part
+from mckl.draw.distribution import DensityTerm
 from mckl.draw.streams import Stream
 
 # The numbers of some samples: arrays with one row a sample, or a generator from which the evaluator
@@ -104,7 +104,7 @@ class Form(ABC):
         """The mirror images of a draw; None if they are its numbers with the other sign."""
         return None
 
-    def parts(self) -> Sequence[Sequence[Part]] | None:
+    def parts(self) -> Sequence[Sequence[DensityTerm]] | None:
         """The densities of each array that `draw` returns, as TensorFlow Probability names them.
 
         None where the numbers are not points that have densities.

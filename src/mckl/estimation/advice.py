@@ -80,8 +80,8 @@ class Regime(NamedTuple):
     def lines(self, dimension: int) -> Iterator[str]:
         """The regime in words, for a pair with so many coordinates or tokens."""
         text = f"log density ratio: variance {self.log_ratio_variance:.6g}"
-        known = math.isfinite(self.log_ratio_skewness)
-        yield f"{text}, skewness {self.log_ratio_skewness:.3g}" if known else text
+        skewed = math.isfinite(self.log_ratio_skewness)
+        yield f"{text}, skewness {self.log_ratio_skewness:.3g}" if skewed else text
         yield self._tails()
         if self.missed_mass:
             yield (

@@ -19,7 +19,7 @@ from mckl.exact.law import Law
 from mckl.exact.moments import LARGEST_ERROR
 
 # The leading order is used if the fit changes it by at most this share.
-_SETTLED = 0.2
+_LARGEST_NEXT_ORDER = 0.2
 
 
 class Balanced(NamedTuple):
@@ -53,10 +53,10 @@ class Balanced(NamedTuple):
             return True
         part = self.form.balanced_variance(n, "ratio") / limit.spread
         q = limit.mixed / n * part / variance
-        return 2.0 * math.sqrt(q) + q + (limit.fourth - 1.0) / n <= _SETTLED
+        return 2.0 * math.sqrt(q) + q + (limit.fourth - 1.0) / n <= _LARGEST_NEXT_ORDER
 
 
-def balanced(estimator: Estimator, law: Law, form: Form) -> Balanced | None:
+def balanced_theory(estimator: Estimator, law: Law, form: Form) -> Balanced | None:
     """The law of an estimator over the points of a form; None where it is not known."""
     if estimator.additive is not None:
         return Balanced(form, Limit(estimator.additive))

@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 from mckl.draw.form import Form
 from mckl.draw.points import Sampler
-from mckl.estimation.balanced import Balanced, balanced
-from mckl.estimation.theory import over_units
+from mckl.estimation.balanced import Balanced, balanced_theory
+from mckl.estimation.theory import over_units, unit_theory
 from mckl.estimation.values import Estimator, UnitTheory
 from mckl.estimation.values.base import TOO_LARGE
 from mckl.exact.moments import RATIO
@@ -32,7 +32,7 @@ ENDS = "out of reach: over 2^30 samples"
 TOO_WIDE = "not possible: too many numbers"
 
 REACHED = (OK, LEADING)
-_MOST = 10**18
+MOST = 10**18  # samples
 
 
 class Need(NamedTuple):
@@ -96,16 +96,12 @@ class Forecasts:
     def __init__(self, pair: Pair) -> None:
         self.pair = pair
         self.law = pair.law
-        self._units: dict[tuple[str, bool], UnitTheory] = {}
         self._normal_from: dict[tuple[str, bool], float] = {}
         self._forms: dict[bool, Form] = {}
 
     def unit(self, estimator: Estimator, sampler: Sampler) -> UnitTheory:
         """The theory of one independent unit of the sampler."""
-        key = (estimator.name, sampler.points.mirrored)
-        if key not in self._units:
-            self._units[key] = estimator.theory(self.law, key[1])
-        return self._units[key]
+        return unit_theory(estimator, self.law, sampler.points.mirrored)
 
     def normal_from(self, estimator: Estimator, sampler: Sampler) -> float:
         """How many units Student's interval needs in order to cover; inf if no number is known."""
@@ -157,8 +153,8 @@ class Forecasts:
             return Need(None, TOO_WIDE, "none")
         if not sampler.points.balanced:
             return Need(None, UNKNOWN, "none")
-        of = balanced(estimator, self.law, form)
-        return _of_balanced(of, unit.bias, sampler, tolerance)
+        theory = balanced_theory(estimator, self.law, form)
+        return _of_balanced(theory, unit.bias, sampler, tolerance)
 
 
 def _of_units(unit: UnitTheory, sampler: Sampler, tolerance: Tolerance) -> Need:
@@ -174,8 +170,8 @@ def _of_units(unit: UnitTheory, sampler: Sampler, tolerance: Tolerance) -> Need:
 
     allowed = tolerance.variance(unit.bias)
     guess = unit.variance / allowed if allowed > 0 else math.inf
-    most = _MOST // sampler.points.points
-    units = None if guess > most else _smallest(reached, max(math.ceil(guess), 1), 1, most)
+    most = MOST // sampler.points.points
+    units = None if guess > most else fewest(reached, 1, most, max(math.ceil(guess), 1))
     if units is None:
         return Need(None, FAR, unit.kind) if unit.kind == "exact" else Need(None, UNKNOWN, "none")
     exact = over_units(unit, units)
@@ -185,43 +181,48 @@ def _of_units(unit: UnitTheory, sampler: Sampler, tolerance: Tolerance) -> Need:
     return Need(units * sampler.points.points, verdict, unit.kind, exact.bias, exact.variance)
 
 
-def _smallest(reached: Callable[[int], bool], guess: int, least: int, most: int) -> int | None:
-    """The smallest number from `least` to `most` that meets a monotone condition, near `guess`."""
-    high, step = max(guess, least), 1
-    low = high - 1
+def fewest(
+    reached: Callable[[int], bool], least: int, most: int, guess: int | None = None
+) -> int | None:
+    """The smallest number from `least` to `most` that meets a monotone condition, or None.
+
+    The search begins at `guess`, or at `least`, and doubles its steps.
+    """
+    low, high, step = least - 1, least if guess is None else guess, 1
     if reached(high):
-        while low >= least and reached(low):
-            high, low, step = low, low - step, 2 * step
-        low = max(low, least - 1)
+        lower = high - 1
+        while lower >= least and reached(lower):
+            high, lower, step = lower, lower - step, 2 * step
+        low = max(low, lower)
     else:
-        low, high = high, high + 1
         while not reached(high):
-            low, high, step = high, high + step, 2 * step
-            if low > most:
+            if high == most:
                 return None
+            low, high, step = high, min(high + step, most), 2 * step
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if reached(middle) else (middle, high)
     return high
 
 
-def _of_balanced(of: Balanced | None, bias: float, sampler: Sampler, tolerance: Tolerance) -> Need:
+def _of_balanced(
+    theory: Balanced | None, bias: float, sampler: Sampler, tolerance: Tolerance
+) -> Need:
     """The need over Sobol' points: a power of two, as the variance falls with every doubling."""
     most = (sampler.points.most_samples or 2**30).bit_length() - 1
-    last = math.nan if of is None else of.variance(2**most)
-    if of is None or math.isnan(last):
+    last = math.nan if theory is None else theory.variance(2**most)
+    if theory is None or math.isnan(last):
         return Need(None, UNKNOWN, "none")
-    bias = bias if of.exact else 0.0
+    bias = bias if theory.exact else 0.0
     allowed = tolerance.variance(bias)
+    kind = "exact" if theory.exact else "asymptotic"
     if last > allowed:
-        return Need(None, ENDS, "exact" if of.exact else "asymptotic")
-    low, high = -1, most
-    while high - low > 1:
-        middle = (low + high) // 2
-        fits = of.variance(2**middle) <= allowed
-        low, high = (low, middle) if fits else (middle, high)
-    if not of.settled(2**high):
+        return Need(None, ENDS, kind)
+    doublings = fewest(lambda m: theory.variance(2**m) <= allowed, 0, most, most // 2)
+    assert doublings is not None
+    points = 2**doublings
+    if not theory.settled(points):
         return Need(None, UNKNOWN, "none")
-    if of.exact:
-        return Need(2**high, OK, "exact", bias, of.variance(2**high))
-    return Need(2**high, LEADING, "asymptotic", math.nan, of.variance(2**high))
+    if theory.exact:
+        return Need(points, OK, kind, bias, theory.variance(points))
+    return Need(points, LEADING, kind, math.nan, theory.variance(points))

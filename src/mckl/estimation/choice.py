@@ -10,10 +10,11 @@ from mckl.draw.points import SAMPLERS, Sampler
 from mckl.errors import UserError
 from mckl.estimation.advice import Advice, Option, Precision, Recommendation, Regime
 from mckl.estimation.budget import LEADING, OK, Forecasts, Need, Tolerance
-from mckl.estimation.cost import estimate_seconds
+from mckl.estimation.cpu_time import estimate_seconds
 from mckl.estimation.divergences import divergences
 from mckl.estimation.intervals import Request
 from mckl.estimation.offered import offered as offers
+from mckl.estimation.offered import offered_samplers
 from mckl.estimation.sequential import interval_samples
 from mckl.estimation.shape import k3_variance_finite, shape_of
 from mckl.estimation.values import ESTIMATORS, Estimator
@@ -58,7 +59,7 @@ def advice_of(
     samplers = [name for name in SAMPLERS if name in samplers or not samplers]
     estimators = [name for name in ESTIMATORS if name in estimators or not estimators]
     forecasts, kl = Forecasts(pair), divergences(pair)
-    offered = _offered(pair, samplers)
+    offered = offered_samplers(pair, samplers)
     limit = request.target(kl)
     options = _options(forecasts, Tolerance(limit, confidence), offered, estimators)
     return Advice(
@@ -78,15 +79,15 @@ def check_offered(
 
     `prefix` stands before the name of an argument in the message, as in ``--sampler``.
     """
-    known = _offered(pair, [*SAMPLERS])
+    drawable = offered_samplers(pair, [*SAMPLERS])
     for name in samplers:
-        if name not in known:
+        if name not in drawable:
             raise UserError(
                 f"{prefix}sampler: {pair.family} does not have {quoted(name)}, expected "
-                f"{listed(known, 'or')}"
+                f"{listed(drawable, 'or')}"
             )
     fits = {
-        name: [s for s in known if offers(pair, SAMPLERS[s], estimator)]
+        name: [s for s in drawable if offers(pair, SAMPLERS[s], estimator)]
         for name, estimator in ESTIMATORS.items()
     }
     able = [name for name, over in fits.items() if over]
@@ -121,7 +122,7 @@ def choose(
     Where no number of samples is enough, the first estimator that one of the samplers allows, over
     iid-radial if this is among them, else over the first such sampler.
     """
-    samplers = _offered(forecasts.pair, samplers)
+    samplers = offered_samplers(forecasts.pair, samplers)
     limit = request.target(forecasts.law.kl)
     tolerance = Tolerance(limit, request.confidence)
     best = _recommendation(_options(forecasts, tolerance, samplers, estimators))
@@ -133,11 +134,6 @@ def choose(
         for sampler in sorted(samplers, key=lambda name: name != "iid-radial")
         if offers(forecasts.pair, SAMPLERS[sampler], ESTIMATORS[estimator])
     )
-
-
-def _offered(pair: Pair, samplers: Sequence[str]) -> list[str]:
-    """The samplers among these that can draw the pair's samples."""
-    return [name for name in samplers if SAMPLERS[name].offered(pair)]
 
 
 def _options(

@@ -94,6 +94,11 @@ def plain_data(value: Any) -> Any:
     return value
 
 
+def ends(interval: tuple[float, float] | None, digits: int = 6, missing: str = "withheld") -> str:
+    """An interval as text; `missing` if there is none."""
+    return missing if interval is None else " to ".join(f"{end:.{digits}g}" for end in interval)
+
+
 def frame(rows: Sequence[Any]) -> pd.DataFrame:
     """A data frame with a column for each field of the named tuples in `rows`."""
     import pandas as pd

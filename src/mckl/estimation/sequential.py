@@ -28,7 +28,7 @@ import numpy as np
 
 from mckl.draw.points import Sampler
 from mckl.errors import UserError
-from mckl.estimation.balanced import balanced
+from mckl.estimation.balanced import balanced_theory
 from mckl.estimation.budget import Forecasts
 from mckl.estimation.intervals import (
     LEAST_SCRAMBLES,
@@ -37,7 +37,7 @@ from mckl.estimation.intervals import (
     scrambles,
     units_needed,
 )
-from mckl.estimation.stages import Stage, stage
+from mckl.estimation.stages import StageResults, stage
 from mckl.estimation.traces import trace
 from mckl.estimation.values import Estimator
 from mckl.estimation.withheld import budget_reason, known_reason, ratio_reason, seen_reason
@@ -48,13 +48,13 @@ _GLANCE, _GLANCE_NUMBERS = 10_000, 10**8
 # The share of a budget that a pilot may take where more would be needed.
 _SHARE = 8
 # The points of a scramble from which the skewness of its mean hardly changes.
-_SETTLED = 2**12
+_POINTS_OF_LIMIT = 2**12
 _ROUNDING = 2.0**-49  # of an estimate's rounding error, beside KL and the standard deviation of l
 
 Progress = Callable[[int], object]
 
 
-class Plan(NamedTuple):
+class SamplingPlan(NamedTuple):
     """How an estimate will be drawn, from theory alone.
 
     pilot      the units of the pilot; 0 for Sobol' points
@@ -110,7 +110,9 @@ def interval_samples(forecasts: Forecasts, estimator: Estimator, sampler: Sample
     return max(2.0 * points * normal, points * (2.0 * estimator.parameters + 1))
 
 
-def plan(forecasts: Forecasts, sampler: Sampler, estimator: Estimator, request: Request) -> Plan:
+def plan(
+    forecasts: Forecasts, sampler: Sampler, estimator: Estimator, request: Request
+) -> SamplingPlan:
     """The units of each stage; raises `UserError` if the budget is too small for any interval."""
     points, independent = sampler.points.points, sampler.points.independent
     fewest = points * (2 * estimator.parameters + 1) if independent else LEAST_SCRAMBLES
@@ -120,21 +122,21 @@ def plan(forecasts: Forecasts, sampler: Sampler, estimator: Estimator, request: 
             f"expected at least {fewest}"
         )
     aim = request.aim(forecasts.law.kl)
-    planned: Plan | str | None = known_reason(forecasts, estimator, sampler, aim)
+    planned: SamplingPlan | str | None = known_reason(forecasts, estimator, sampler, aim)
     if planned is None:
         make = _plan_stages if independent else _plan_scrambles
         planned = make(forecasts, sampler, estimator, request, aim)
-    if isinstance(planned, Plan):
+    if isinstance(planned, SamplingPlan):
         return planned
     numbers = max(sampler.numbers(forecasts.pair), 1)
     glance = min(_GLANCE, request.most, max(_GLANCE_NUMBERS // numbers, fewest))
     units = glance // points
-    return Plan(0, units, points, units * points, planned)
+    return SamplingPlan(0, units, points, units * points, planned)
 
 
 def _plan_stages(
     forecasts: Forecasts, sampler: Sampler, estimator: Estimator, request: Request, aim: float
-) -> Plan | str:
+) -> SamplingPlan | str:
     points, parameters = sampler.points.points, estimator.parameters
     normal = forecasts.normal_from(estimator, sampler)
     withheld = budget_reason(estimator, 2.0 * points * normal, request.most)
@@ -146,27 +148,27 @@ def _plan_stages(
     pilot = min(pilot, max(request.most // (_SHARE * points), least, parameters + 1))
     t = request.quantile(pilot - parameters)
     main = min(max(units_needed(t * spread, aim), least), request.most / points - pilot)
-    return Plan(pilot, least, points, points * (pilot + math.ceil(main)))
+    return SamplingPlan(pilot, least, points, points * (pilot + math.ceil(main)))
 
 
 def _plan_scrambles(
     forecasts: Forecasts, sampler: Sampler, estimator: Estimator, request: Request, aim: float
-) -> Plan | str:
+) -> SamplingPlan | str:
     form = forecasts.form(sampler)
     if form is None:
         return f"{sampler.name} cannot make points of so many numbers"
 
-    of = balanced(estimator, forecasts.law, form)
+    of = balanced_theory(estimator, forecasts.law, form)
     assert of is not None  # otherwise the interval is withheld
 
     def law(n: int) -> tuple[float, float]:
-        return of.variance(n), of.law(min(n, _SETTLED)).skewness
+        return of.variance(n), of.law(min(n, _POINTS_OF_LIMIT)).skewness
 
     found = scrambles(law, aim, request, sampler.points.most_samples or request.most)
     if found is None:
         return f"its interval needs more scrambles than the budget of {request.most} samples allows"
     R, n = found
-    return Plan(0, R, n, R * n)
+    return SamplingPlan(0, R, n, R * n)
 
 
 def estimate(
@@ -176,7 +178,7 @@ def estimate(
     request: Request,
     *,
     seed: int,
-    planned: Plan | None = None,
+    planned: SamplingPlan | None = None,
     progress: Progress = lambda evaluations: None,
 ) -> Estimate:
     """Estimate KL(q||p) to a tolerance.
@@ -213,7 +215,7 @@ def estimate(
 
 def _glance(
     forecasts: Forecasts, sampler: Sampler, estimator: Estimator, request: Request,
-    planned: Plan, seed: int, progress: Progress,
+    planned: SamplingPlan, seed: int, progress: Progress,
 ) -> Estimate:  # fmt: skip
     """An estimate from a few samples, without an interval."""
     if sampler.points.independent:
@@ -245,7 +247,7 @@ def _glance(
 
 def _two_stages(
     forecasts: Forecasts, sampler: Sampler, estimator: Estimator, request: Request,
-    planned: Plan, seed: int, progress: Progress,
+    planned: SamplingPlan, seed: int, progress: Progress,
 ) -> Estimate:  # fmt: skip
     """Stein's procedure, with a new main stage if a relative tolerance is not met."""
     points, form = planned.points, sampler.form(forecasts.pair)
@@ -255,7 +257,7 @@ def _two_stages(
     # For k1 the tails of l are known, and a fit to its largest values is wrong if l is bounded.
     unknown_tails = not estimator.linear
 
-    def run(name: str, units: int, pilot: Stage | None = None) -> Stage:
+    def run(name: str, units: int, pilot: StageResults | None = None) -> StageResults:
         return stage(
             form, sampler, estimator, units, seed=seed, name=name, factors=forecasts.pair.dimension,
             summand=pilot.summand if pilot and unknown_tails else None, progress=progress,
@@ -301,7 +303,7 @@ def _rounding(forecasts: Forecasts) -> float:
 
 def _scrambled(
     forecasts: Forecasts, sampler: Sampler, estimator: Estimator, request: Request,
-    planned: Plan, seed: int, progress: Progress,
+    planned: SamplingPlan, seed: int, progress: Progress,
 ) -> Estimate:  # fmt: skip
     """Student's interval over independent scrambles, with larger ones if it is too wide."""
     R, n, spent, mains = planned.least, planned.points, 0, 0

@@ -11,7 +11,7 @@ from mckl.exact.moments import LARGEST_ERROR, LARGEST_ERROR_OF_KL, Bounded
 from mckl.families.base import Pair
 
 
-class Shape(NamedTuple):
+class LogRatioShape(NamedTuple):
     """The variance of l in nats squared, its skewness and excess kurtosis; NaN: not known."""
 
     variance: Bounded
@@ -19,12 +19,12 @@ class Shape(NamedTuple):
     excess_kurtosis: float
 
 
-def shape_of(law: Law) -> Shape:
+def shape_of(law: Law) -> LogRatioShape:
     """The shape of l. Skewness and kurtosis are NaN where their bounds exceed `LARGEST_ERROR`."""
     kappa = law.ell(4)
     variance, third, fourth = (kappa.at(k) for k in (2, 3, 4))
     if not (0.0 < variance.value < math.inf):
-        return Shape(variance, math.nan, math.nan)
+        return LogRatioShape(variance, math.nan, math.nan)
     shapes = []
     for power, cumulant in ((1.5, third), (2.0, fourth)):
         # By parts, since a power of the variance may underflow.
@@ -34,12 +34,12 @@ def shape_of(law: Law) -> Shape:
         error += power * variance.relative * abs(value)
         known = math.isinf(value) or error <= LARGEST_ERROR * max(1.0, abs(value))
         shapes.append(value if known else math.nan)
-    return Shape(variance, *shapes)
+    return LogRatioShape(variance, *shapes)
 
 
 def k3_variance_finite(law: Law) -> bool:
     """Whether the variance of k3 is finite: so must be those of r and l."""
-    return law.is_finite((-2, -2)) and law.is_finite((0, 0), 2)
+    return law.ratio_variance_finite and law.is_finite((0, 0), 2)
 
 
 def check_certain(pair: Pair, name: str) -> None:

@@ -13,8 +13,8 @@ from mckl.draw import backends
 from mckl.draw.form import Form
 from mckl.draw.points import Sampler
 from mckl.errors import NotFiniteError
+from mckl.estimation.pareto import LEAST, Tails
 from mckl.estimation.running import RunningMoments
-from mckl.estimation.tails import LEAST, Tails
 from mckl.estimation.values import Estimator
 from mckl.estimation.values.integrands import Integrands
 
@@ -38,7 +38,7 @@ def _tail_values(values: Integrands, summand: Mapping[str, float], estimator: Es
     return np.asarray(of_units[weight * ratio > 1.0])
 
 
-class Stage(NamedTuple):
+class StageResults(NamedTuple):
     """The results of one stage.
 
     units        the number of independent units drawn
@@ -74,7 +74,7 @@ def stage(
     factors: int = 1,
     summand: Mapping[str, float] | None = None,
     progress: Callable[[int], object] = lambda evaluations: None,
-) -> Stage:
+) -> StageResults:
     """Draw so many units of an independent sampler, in constant memory.
 
     Parameters
@@ -132,7 +132,7 @@ def stage(
         mean_ratio = 1.0 + float(moments.mean(estimator.ratio)[0]) / several
         spread = float(moments.comoment(estimator.ratio, estimator.ratio)[0])
         ratio_variance = spread / (units - 1) / several**2 if units > 1 else math.nan
-    return Stage(
+    return StageResults(
         units, float(estimate[0]), math.sqrt(float(variance[0])), mean_ratio, ratio_variance,
         math.nan if tails is None else tails.index(), estimator.summand(moments),
     )  # fmt: skip

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
 from mckl.draw.points import PointSet, Sampler
-from mckl.estimation.balanced import Balanced, balanced
+from mckl.estimation.balanced import Balanced, balanced_theory
 from mckl.estimation.traces import checkpoints_of
 from mckl.estimation.values import Estimator, UnitTheory
 from mckl.estimation.values.base import NOT_SETTLED
@@ -59,13 +59,13 @@ def over_units(unit: UnitTheory, units: int) -> Exact:
     )
 
 
-def _dependent(unit: UnitTheory, of: Balanced | None, points: PointSet, samples: int) -> Exact:
+def _dependent(unit: UnitTheory, theory: Balanced | None, points: PointSet, samples: int) -> Exact:
     # The mean over points is that of one point, whatever is known of its spread.
     unbiased_points = unit.bias if unit.kind != "asymptotic" else math.nan
     if unit.variance == math.inf:
         # The integrand is never negative, so dependence between points cannot make it finite.
         return Exact(unit.bias, math.inf, math.nan, math.nan, "exact", unit.reason)
-    if of is None:
+    if theory is None:
         reason = f"over {points.name} points no variance is known"
         if points.balanced:
             reason = "over Sobol' points the theory is known for sums over coordinates"
@@ -75,7 +75,7 @@ def _dependent(unit: UnitTheory, of: Balanced | None, points: PointSet, samples:
     if samples & (samples - 1):
         reason = "Sobol' points are balanced only if their number is a power of two"
         return Exact(unbiased_points, math.nan, math.nan, math.nan, "none", reason)
-    law = of.law(samples)
+    law = theory.law(samples)
     if math.isnan(law.variance):
         reason = (
             "the variances within strata are not known: the tails are too heavy, or too many "
@@ -86,7 +86,7 @@ def _dependent(unit: UnitTheory, of: Balanced | None, points: PointSet, samples:
     if bound > LARGEST_ERROR:
         reason = NOT_SETTLED.format(bound)
         return Exact(unbiased_points, math.nan, math.nan, math.nan, "none", reason)
-    if not of.settled(samples):
+    if not theory.settled(samples):
         reason = "too few samples for the leading order to hold"
         return Exact(math.nan, math.nan, math.nan, math.nan, "none", reason)
     bounds = [bound, unit.relative_error if unbiased_points else 0.0]
@@ -97,20 +97,23 @@ def _dependent(unit: UnitTheory, of: Balanced | None, points: PointSet, samples:
         bound = error / max(1.0, abs(value)) if math.isfinite(value) else 0.0
         shapes.append(value if bound <= LARGEST_ERROR else math.nan)
         bounds += [bound] if bound <= LARGEST_ERROR else []
-    kind = "exact" if of.exact else "asymptotic"
+    kind = "exact" if theory.exact else "asymptotic"
     return Exact(unbiased_points, law.variance, shapes[0], shapes[1], kind, None, max(bounds))
 
 
-# Samplers share it: what their points differ by comes after.
 _UNITS: WeakKeyDictionary[Law, dict[object, UnitTheory]] = WeakKeyDictionary()
 
 
-def _unit(estimator: Estimator, law: Law, paired: bool) -> UnitTheory:
-    known = _UNITS.setdefault(law, {})
+def unit_theory(estimator: Estimator, law: Law, paired: bool) -> UnitTheory:
+    """The theory of one independent unit, an antithetic pair if `paired`; kept with the law.
+
+    Samplers whose points differ in nothing else share it.
+    """
+    units = _UNITS.setdefault(law, {})
     key = estimator.theory, paired
-    if key not in known:
-        known[key] = estimator.theory(law, paired)
-    return known[key]
+    if key not in units:
+        units[key] = estimator.theory(law, paired)
+    return units[key]
 
 
 def exact(
@@ -120,10 +123,10 @@ def exact(
     points = sampler.points
     form = None if points.independent else sampler.form(pair)
     for estimator in estimators:
-        unit = _unit(estimator, pair.law, points.mirrored)
-        of = balanced(estimator, pair.law, form) if form and points.balanced else None
+        unit = unit_theory(estimator, pair.law, points.mirrored)
+        theory = balanced_theory(estimator, pair.law, form) if form and points.balanced else None
         for n in checkpoints_of(sampler, samples):
             if form is None:
                 yield estimator.name, n, over_units(unit, n // points.points)
             else:
-                yield estimator.name, n, _dependent(unit, of, points, n)
+                yield estimator.name, n, _dependent(unit, theory, points, n)

@@ -12,8 +12,8 @@ import math
 
 from mckl.draw.points import Sampler
 from mckl.estimation.budget import Forecasts
-from mckl.estimation.stages import Stage
-from mckl.estimation.tails import limit
+from mckl.estimation.pareto import limit
+from mckl.estimation.stages import StageResults
 from mckl.estimation.values import Estimator
 from mckl.estimation.values.base import TOO_LARGE
 from mckl.text import count
@@ -64,7 +64,10 @@ def budget_reason(estimator: Estimator, samples: float, most: int) -> str | None
 
 
 def seen_reason(
-    estimator: Estimator, seen: Stage, ratio_variance: float = math.inf, ratio_mean: float = 1.0
+    estimator: Estimator,
+    seen: StageResults,
+    ratio_variance: float = math.inf,
+    ratio_mean: float = 1.0,
 ) -> str | None:
     """The fault that the samples of a stage show against its interval; None if they show none.
 

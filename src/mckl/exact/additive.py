@@ -14,9 +14,10 @@ import numpy as np
 from mckl.arrays import Vector
 from mckl.draw.form import Stratified
 from mckl.exact.dyadic import Dyadic
-from mckl.exact.integrands import half_square, k3, ratio
+from mckl.exact.integrands import half_square, ratio
 from mckl.exact.law import Law
 from mckl.exact.moments import EPS, LARGEST_ERROR, Bounded, Function
+from mckl.exact.remainders import phi_of_minus
 from mckl.exact.strata import UNKNOWN, linked, scaled
 
 # A function (u, upper) -> l_i of one coordinate at u, or at 1 - u if `upper` is true, and a bound
@@ -43,7 +44,7 @@ class Strata:
         def functions(u: Vector, upper: bool) -> Vector:
             x, error = ell(u, upper)
             r = ratio(x)
-            values = np.stack((x, half_square(x), r, k3(x)))
+            values = np.stack((x, half_square(x), r, phi_of_minus(x, r)))
             slopes = np.stack((np.ones_like(x), np.abs(x), 1.0 + r, np.abs(r)))
             return np.stack((values, slopes * error + 4.0 * EPS * np.abs(values)))
 
@@ -82,7 +83,7 @@ class Strata:
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def stratified(
+def stratified_sum(
     strata: Iterable[Strata], counts: Sequence[float], n: int, law: Law, integrand: str
 ) -> Stratified:
     """The law of the mean of a sum over coordinates, without a slope, over n = 2^m points."""

@@ -21,10 +21,10 @@ import scipy
 
 from mckl.arrays import Vector
 from mckl.exact import ends, joint
-from mckl.exact.grid import Factor, Grid, Tilt, edges_of, of_both
+from mckl.exact.grid import DensityPair, Grid, Tilt, edges_of, of_both
 from mckl.exact.moments import EPS, WITH_RATIO, Function, Moments, settled
 from mckl.exact.node_values import DEGREES, Values, values
-from mckl.exact.phi import phi
+from mckl.exact.remainders import phi
 
 _COARSEST, _FINEST = 16, 256  # nodes per unit of the rule's own variable
 _TARGET = 2e-14  # the step is halved where the rule may leave a larger share of an integral
@@ -39,7 +39,7 @@ class FactorLaw:
         KL of the factor and a bound on its error, in nats.
     """
 
-    def __init__(self, factor: Factor) -> None:
+    def __init__(self, factor: DensityPair) -> None:
         self.factor = factor
         self.ends = [ends.end(*tails) for tails in factor.tails]
         self._edges = tuple(edges_of(factor))
@@ -196,12 +196,12 @@ def _terms(
 
 
 @lru_cache(maxsize=32)
-def _grid(factor: Factor, edges: tuple[float, ...], per_unit: int) -> Grid:
+def _grid(factor: DensityPair, edges: tuple[float, ...], per_unit: int) -> Grid:
     """The grid of a factor. Grids take megabytes, so that only the last ones are kept."""
     return Grid(factor, edges, per_unit)
 
 
 @lru_cache(maxsize=4096)
-def factor_law(factor: Factor) -> FactorLaw:
+def factor_law(factor: DensityPair) -> FactorLaw:
     """The `FactorLaw` of a factor, which is computed once and kept for all dimensions."""
     return FactorLaw(factor)

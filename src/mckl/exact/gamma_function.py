@@ -10,8 +10,8 @@ import numpy as np
 import scipy
 
 from mckl.arrays import Vector
-from mckl.exact.integrands import log_quotient, x_minus_log1p
 from mckl.exact.moments import EPS, Bounded
+from mckl.exact.remainders import log_quotient, x_minus_log1p
 
 _TERMS = 12
 _LARGE, _STIRLING = 16.0, 7  # from this number on, so many terms of Stirling's series are exact

@@ -21,7 +21,7 @@ from mckl.exact import ends
 from mckl.exact.double_exponential import REACH, left, nodes
 from mckl.exact.ends import Tail
 from mckl.exact.moments import EPS
-from mckl.exact.phi import phi
+from mckl.exact.remainders import ELL_OF_LARGE_RATIO, weighted_phi
 
 Tilt = tuple[float, float]
 
@@ -30,12 +30,11 @@ _LEAST = 1e-60  # breakpoints nearer to an end of the support are left out
 _FAR = -1e3  # below it log densities are added up themselves, and not their differences
 _LOST = 1e12  # log densities below -_LOST may leave no digit of a product of powers of q and p
 LARGE = 1.0  # the log r above which functions that contain r are kept over r
-_DEEP = -50.0  # r exceeds 1e21 where l is below this
 _PEAKS = (1, 2, 3, 4)  # the k whose p^k / q^(k - 1) is looked at for peaks
 _NOISE = 1e-14  # the rounding error of the sum of p's weights
 
 
-class Factor(Protocol, Hashable):
+class DensityPair(Protocol, Hashable):
     """A pair (q, p) of one-dimensional laws with densities. Equal factors compare equal."""
 
     @property
@@ -100,7 +99,7 @@ class Grid:
     """
 
     @np.errstate(over="ignore", invalid="ignore", divide="ignore")
-    def __init__(self, factor: Factor, edges: Sequence[float], per_unit: int) -> None:
+    def __init__(self, factor: DensityPair, edges: Sequence[float], per_unit: int) -> None:
         pieces, last = [], len(edges) - 2
         for i, (a, b) in enumerate(itertools.pairwise(edges)):
             low = _reach(factor, 0) if i == 0 else REACH
@@ -169,11 +168,12 @@ class Grid:
 
     def _integrate_kl(self) -> None:
         # Where r is large, w may underflow and r overflow, so w r is computed as p's weight.
-        of_p, deep = np.exp(self.log_tilted((-1.0, -1.0))), self.ell < _DEEP
-        grown = np.exp(self.log_w + self.growth) * self.ell  # r is 0 where l grows beyond float64
-        curved = np.where(self.growth > 0.0, grown, self.w * phi(-self.ell))
-        self.kl_terms = np.where(deep, of_p + self.w * (self.ell - 1.0), curved)
-        slope = np.abs(np.where(deep, of_p, self.w * np.expm1(-self.ell)))
+        of_p = np.exp(self.log_tilted((-1.0, -1.0)))
+        terms, slope = weighted_phi(self.w, of_p, self.ell)
+        # Where l grows beyond float64, r is 0.
+        grows = (self.growth > 0.0) & (self.ell >= ELL_OF_LARGE_RATIO)
+        grown = np.exp(self.log_w + self.growth) * self.ell
+        self.kl_terms = np.where(grows, grown, terms)
         self.kl = float(self.kl_terms.sum())
         # p's weights add up to 1 as well, unless the nodes miss some of its mass.
         far, error = self._far.nodes, self.w_error + self.ell_error
@@ -182,7 +182,7 @@ class Grid:
         self.missed = max(0.0, abs(float(of_p.sum()) - 1.0) - noise)
         rounding = self.kl_terms * (self.w_error + 4.0 * EPS) + slope * self.ell_error
         of_far = of_p[far] * (error[far] + 4.0 * EPS)
-        rounding[far] = np.where(deep[far], of_far, rounding[far])
+        rounding[far] = np.where(self.ell[far] < ELL_OF_LARGE_RATIO, of_far, rounding[far])
         share = self.missed + 2.0 * EPS
         self.kl_error = float(rounding.sum()) + self.left(self.kl_terms) + share * self.kl
         self.kl_error += self._unseen
@@ -231,7 +231,7 @@ class Grid:
         return np.asarray(lead + power * (log_ratio - np.abs(self.odd) + self.even))
 
 
-def edges_of(factor: Factor) -> list[float]:
+def edges_of(factor: DensityPair) -> list[float]:
     """The ends of the support and the breakpoints, with the peaks of p^k / q^(k - 1)."""
     low, high = factor.support
     inner = {x for x in factor.breakpoints if low + _LEAST < x < high - _LEAST}
@@ -254,7 +254,7 @@ def edges_of(factor: Factor) -> list[float]:
     return sorted({*edges, *(y for y in peaks if low + _LEAST < y < high - _LEAST)})
 
 
-def _peak(factor: Factor, k: int, low: float, high: float) -> tuple[float, float]:
+def _peak(factor: DensityPair, k: int, low: float, high: float) -> tuple[float, float]:
     """Where p^k / q^(k - 1) peaks between two points, and the peak's standard deviation."""
 
     def f(x: Vector) -> Vector:
@@ -271,7 +271,7 @@ def _peak(factor: Factor, k: int, low: float, high: float) -> tuple[float, float
     return peak, 1.0 / math.sqrt(bend) if bend > 0.0 else step
 
 
-def _reach(factor: Factor, end: int) -> float:
+def _reach(factor: DensityPair, end: int) -> float:
     """How far in log x the nodes go at an end of the support."""
     q, p = factor.tails[end]
     if not (q.is_power or p.is_power):
@@ -292,7 +292,7 @@ def _apart(x: Vector) -> Vector:
     return np.where(apart > 0.0, apart, np.inf)
 
 
-def _moved_image(factor: Factor, x: Vector, image: Vector, log_w: Vector) -> Vector:
+def _moved_image(factor: DensityPair, x: Vector, image: Vector, log_w: Vector) -> Vector:
     """How far l may move as mirror images move by the rounding of their probabilities.
 
     Between peaks that are far apart a small change of a probability is a large one of the point.
@@ -316,7 +316,7 @@ class _Far:
     """
 
     def __init__(
-        self, factor: Factor, x: Vector, log_dx: Vector, log_q: Vector, powers: Vector,
+        self, factor: DensityPair, x: Vector, log_dx: Vector, log_q: Vector, powers: Vector,
         beyond: Vector,
     ) -> None:  # fmt: skip
         self.nodes = np.flatnonzero(log_q < _FAR)

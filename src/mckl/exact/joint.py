@@ -1,4 +1,4 @@
-"""Converts joint cumulants of several random variables to joint central moments, and back.
+"""Converts joint cumulants of several random variables to joint moments, and back.
 
 Both are `mckl.exact.moments.Moments`. Entries whose total order exceeds len - 1 are 0.
 """
@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 
 import numpy as np
@@ -15,12 +16,21 @@ import numpy as np
 from mckl.exact.moments import EPS, Moments, settled
 
 Index = tuple[int, ...]
+Polynomial = Mapping[Index, float]  # the coefficient of each product of powers of the variables
 
 
 def indices(variables: int, order: int) -> Iterator[Index]:
     """All indices of total order 0 to `order`, in ascending order."""
     every = itertools.product(range(order + 1), repeat=variables)
     yield from sorted((i for i in every if sum(i) <= order), key=sum)
+
+
+def polynomial_product(f: Polynomial, g: Polynomial) -> Polynomial:
+    """The product of two polynomials in the same variables."""
+    out: defaultdict[Index, float] = defaultdict(float)
+    for (i, times), (j, by) in itertools.product(f.items(), g.items()):
+        out[tuple(a + b for a, b in zip(i, j, strict=True))] += times * by
+    return out
 
 
 def cumulants(moments: Moments, variables: int) -> Moments:
@@ -31,29 +41,36 @@ def cumulants(moments: Moments, variables: int) -> Moments:
 
         moment[I + e] = sum over J <= I of binomial(I, J) cumulant[J + e] moment[I - J].
     """
-    return _solved(moments, variables, to_moments=False)
+    return _solved(moments, variables, to_moments=False, centred=True)
 
 
 def central_moments(kappa: Moments, variables: int) -> Moments:
     """The joint central moments from joint cumulants; cumulants of order 1 are not used."""
-    return _solved(kappa, variables, to_moments=True)
+    return _solved(kappa, variables, to_moments=True, centred=True)
+
+
+def plain_moments(kappa: Moments, variables: int) -> Moments:
+    """The joint moments, not central ones, from joint cumulants; those of order 1 are the means."""
+    return _solved(kappa, variables, to_moments=True, centred=False)
 
 
 @lru_cache(maxsize=64)
-def _terms(variables: int, order: int) -> list[tuple[Index, list[tuple[int, Index, Index]]]]:
+def _terms(
+    variables: int, order: int, centred: bool
+) -> list[tuple[Index, list[tuple[int, Index, Index]]]]:
     """Every index with the formula's lower terms (coefficient, cumulant's index, moment's index).
 
-    Terms with a cumulant or moment of order 1 are left out, as these are 0.
+    If `centred`, terms with a cumulant or moment of order 1 are left out, as these are 0.
     """
     out = []
     for index in indices(variables, order):
-        if sum(index) < 2:
+        if sum(index) < 1 + centred:
             continue
         axis = next(i for i, power in enumerate(index) if power)
         chosen = tuple(power - (i == axis) for i, power in enumerate(index))
         lower = []
         for part in itertools.product(*(range(power + 1) for power in chosen)):
-            if 1 <= sum(part) <= sum(chosen) - 2:
+            if centred <= sum(part) <= sum(chosen) - 1 - centred:
                 rest = tuple(a - b for a, b in zip(chosen, part, strict=True))
                 with_chosen = tuple(a + (i == axis) for i, a in enumerate(part))
                 lower.append((math.prod(map(math.comb, chosen, part)), with_chosen, rest))
@@ -62,11 +79,10 @@ def _terms(variables: int, order: int) -> list[tuple[Index, list[tuple[int, Inde
 
 
 @np.errstate(invalid="ignore", over="ignore")
-def _solved(given: Moments, variables: int, to_moments: bool) -> Moments:
-    one = (0,) * variables
+def _solved(given: Moments, variables: int, to_moments: bool, centred: bool) -> Moments:
     kappa, mu, kappa_error, mu_error = (np.zeros_like(given.value) for _ in range(4))
-    mu[one] = 1.0
-    for index, terms in _terms(variables, len(given.value) - 1):
+    mu[(0,) * variables] = 1.0
+    for index, terms in _terms(variables, len(given.value) - 1, centred):
         (kappa if to_moments else mu)[index] = given.value[index]
         (kappa_error if to_moments else mu_error)[index] = given.error[index]
         lower, error = 0.0, given.error[index]
@@ -76,7 +92,8 @@ def _solved(given: Moments, variables: int, to_moments: bool) -> Moments:
             error = error + times * (
                 np.abs(kappa[i]) * mu_error[j] + kappa_error[i] * (np.abs(mu[j]) + mu_error[j])
             )
-            error = error + 2.0 * EPS * np.abs(term)
+            # Two products and the sum, whose roundings are at most half an EPS each.
+            error = error + EPS * (1.5 + 0.5 * len(terms)) * np.abs(term)
         solved = given.value[index] + (lower if to_moments else -lower)
         (mu if to_moments else kappa)[index] = solved
         (mu_error if to_moments else kappa_error)[index] = error + EPS * np.abs(solved)

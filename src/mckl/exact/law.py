@@ -6,7 +6,8 @@ sample's factors of functions of l_i. Three things give their laws (docs/theory.
 
 - the joint cumulants of (Q, L), which add up over independent factors, for l and its square;
 - the joint moments of functions of one factor's l_i, whose cumulants add up, for sums over factors;
-- the same moments of r_i - 1 and k3, joined as `mckl.exact.blocks` does, for r and k3 of the whole.
+- the same moments of r_i - 1 and k3, joined as `mckl.exact.independent_blocks`
+  does, for r and k3 of the whole.
 
 The distribution of a mean of l also needs the law tilted by e^{T (KL + Q) + S L}.
 """
@@ -20,7 +21,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from mckl.arrays import Complex, Vector
-from mckl.exact import blocks, joint
+from mckl.exact import joint
+from mckl.exact.independent_blocks import joined_blocks
 from mckl.exact.moments import EPS, GAP, RATIO, Function, Moments, settled
 
 Tilt = tuple[float, float]  # (T, S): the exponential e^{T (KL + Q) + S L}
@@ -56,6 +58,11 @@ class Law(ABC):
     @abstractmethod
     def is_finite(self, tilt: Tilt, order: int = 0) -> bool:
         """Whether E |Q + L|^order e^{T Q + S L} is finite."""
+
+    @property
+    def ratio_variance_finite(self) -> bool:
+        """Whether the variance of r is finite."""
+        return self.is_finite((-2.0, -2.0))
 
     @property
     @abstractmethod
@@ -106,11 +113,11 @@ class Law(ABC):
     def ell(self, order: int, paired: bool = False) -> Moments:
         """The cumulants of l, or of KL + Q if paired, shape (order + 1,); entry 1 is KL."""
         value, error = np.zeros(order + 1), np.zeros(order + 1)
-        of = self.parts(order)
+        parts = self.parts(order)
         value[1], error[1] = self.kl, self.kl_error
         for m in range(2, order + 1):
             for j in range(1 if paired else m + 1):
-                times, (cumulant, bound) = math.comb(m, j), of.at(m - j, j)
+                times, (cumulant, bound) = math.comb(m, j), parts.at(m - j, j)
                 value[m] += times * cumulant
                 error[m] += times * (bound + 2.0 * EPS * abs(cumulant)) if cumulant else 0.0
         return Moments(value, error)
@@ -141,11 +148,11 @@ class Law(ABC):
         """
         shape = (order + 1,) * len(functions)
         value, error, infinite = np.zeros(shape), np.zeros(shape), np.zeros(shape, bool)
-        for of, counts in self.pieces(functions, paired, order):
-            kappa = joint.cumulants(of, len(functions))
+        for moments, counts in self.pieces(functions, paired, order):
+            kappa = joint.cumulants(moments, len(functions))
             for axis in range(len(functions)):
                 first = tuple(int(k == axis) for k in range(len(functions)))
-                kappa.value[first], kappa.error[first] = of.value[first], of.error[first]
+                kappa.value[first], kappa.error[first] = moments.value[first], moments.error[first]
             infinite |= np.isinf(kappa.value).any(axis=-1)
             with np.errstate(invalid="ignore", over="ignore"):
                 value += kappa.value @ counts
@@ -157,11 +164,11 @@ class Law(ABC):
         """The joint moments of R and of y = k3 - E k3 - slope R over whole samples.
 
         R is r - 1 less its mean, and `rest` is 1 - slope with all its digits. For antithetic pairs
-        they are the moments of (M, D, y) in `mckl.exact.blocks`.
+        they are the moments of (M, D, y) in `mckl.exact.independent_blocks`.
         """
         residual = Function("k3", slope, rest)
         functions = (RATIO, GAP, residual) if paired else (RATIO, residual)
-        return blocks.whole(self.pieces(functions, paired, order), rest, len(functions), order)
+        return joined_blocks(self.pieces(functions, paired, order), rest, len(functions), order)
 
     def pieces(
         self, functions: Sequence[Function], paired: bool, order: int

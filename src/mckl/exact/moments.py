@@ -83,10 +83,10 @@ def settled(
     return Moments(value, error)
 
 
-def norm(moments: Vector, n: int) -> float:
+def moment_norm(moments: Vector, n: int) -> float:
     """The norm (E |X|^n)^(1/n) from the moments of X, or a little more."""
     if n % 2 == 0:
         return float(np.abs(moments[n]) ** (1.0 / n))
     if len(moments) > n + 1 and not math.isinf(moments[n + 1]):  # by Cauchy and Schwarz
         return float(np.prod(np.abs(moments[[n - 1, n + 1]]) ** (0.5 / n)))
-    return max(float(np.abs(moments[n]) ** (1.0 / n)), norm(moments, n - 1))
+    return max(float(np.abs(moments[n]) ** (1.0 / n)), moment_norm(moments, n - 1))

@@ -13,7 +13,7 @@ import numpy as np
 from mckl.arrays import Vector
 from mckl.exact.grid import LARGE, Grid
 from mckl.exact.moments import EPS, WITH_RATIO, Function
-from mckl.exact.phi import phi
+from mckl.exact.remainders import phi
 
 EVEN, ODD = Function("even"), Function("odd")  # the parts of l about KL
 # The power of l in each function, beside r.

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from mckl.arrays import Vector
 from mckl.exact import joint
 from mckl.exact.moments import EPS, WITH_RATIO, Function, Moments, settled
-from mckl.exact.phi import phi
+from mckl.exact.remainders import phi
 
 _LARGE = -100.0  # r is large where l is below this
 _SMALL = -600.0  # or where it exceeds 1 and log q is below this

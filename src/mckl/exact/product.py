@@ -9,7 +9,7 @@ import numpy as np
 
 from mckl.arrays import Vector
 from mckl.exact.factor import factor_law
-from mckl.exact.grid import Factor
+from mckl.exact.grid import DensityPair
 from mckl.exact.law import Law, Tilt
 from mckl.exact.moments import ELL, EPS, Function, Moments
 from mckl.exact.node_values import EVEN, ODD
@@ -18,7 +18,7 @@ from mckl.exact.node_values import EVEN, ODD
 class ProductLaw(Law):
     """The law of l over independent factors; `weights` says how often each factor occurs."""
 
-    def __init__(self, factors: Iterable[Factor], weights: Iterable[float]) -> None:
+    def __init__(self, factors: Iterable[DensityPair], weights: Iterable[float]) -> None:
         self._factors = [(factor_law(f), float(w)) for f, w in zip(factors, weights, strict=True)]
         self._counts = np.array([w for _, w in self._factors])
         self.kl = math.fsum(w * f.kl for f, w in self._factors)

@@ -1,6 +1,6 @@
 """Joint moments of r and k3 of whole samples from cumulants under laws tilted by powers of r.
 
-With x = l - KL and m = E r, the variables of `mckl.exact.blocks` are
+With x = l - KL and m = E r, the variables of `mckl.exact.independent_blocks` are
 
     R = r - m,   y = x + (1 - slope) R,
 
@@ -15,7 +15,6 @@ law tilted by r^a r'^b. Where q is near p these terms nearly cancel, and the bou
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import NamedTuple
@@ -23,7 +22,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mckl.exact import joint
-from mckl.exact.moments import EPS, Bounded, Moments, norm, settled
+from mckl.exact.moments import EPS, Bounded, Moments, moment_norm, settled
 
 
 class Tilted(NamedTuple):
@@ -41,16 +40,7 @@ class Tilted(NamedTuple):
         (log, log_error), (kappa, kappa_error) = self
         if math.isinf(log) and log_error == 0.0:
             return Moments(np.full_like(kappa, math.inf), np.zeros_like(kappa))
-        mu, error = np.zeros((2, len(kappa)))
-        mu[0] = 1.0
-        for n in range(1, len(kappa)):
-            for k in range(1, n + 1):
-                times, of, below = math.comb(n - 1, k - 1), abs(kappa[k]), abs(mu[n - k])
-                mu[n] += times * kappa[k] * mu[n - k]
-                error[n] += times * (
-                    of * (error[n - k] + (2.0 + n) * EPS * below)
-                    + kappa_error[k] * (below + error[n - k])
-                )
+        mu, error = joint.plain_moments(settled(kappa, kappa_error), 1)
         mass, relative = np.exp(log), np.expm1(log_error) + 2.0 * EPS
         return Moments(mass * mu, mass * (relative * np.abs(mu) + (1.0 + relative) * error))
 
@@ -66,37 +56,28 @@ class _Term(NamedTuple):
     mean: int
 
 
-# A variable, or a product of some: multiples of powers, in the order of `_Term`.
-_Polynomial = Mapping[tuple[int, ...], float]
-_X: _Polynomial = {(0, 0, 1, 0, 0): 1.0}
-_R: _Polynomial = {(1, 0, 0, 0, 0): 1.0, (0, 0, 0, 0, 1): -1.0}
-_M: _Polynomial = {(1, 0, 0, 0, 0): 0.5, (0, 1, 0, 0, 0): 0.5, (0, 0, 0, 0, 1): -1.0}
-_D: _Polynomial = {(1, 0, 0, 0, 0): 0.5, (0, 1, 0, 0, 0): -0.5}
-_REST: _Polynomial = {(0, 0, 0, 1, 0): 1.0}
-
-
-def _product(f: _Polynomial, g: _Polynomial) -> _Polynomial:
-    out: defaultdict[tuple[int, ...], float] = defaultdict(float)
-    for one, times in f.items():
-        for other, by in g.items():
-            out[tuple(i + j for i, j in zip(one, other, strict=True))] += times * by
-    return out
+# Polynomials in r, r', x, 1 - slope and m, in the order of `_Term`.
+_X: joint.Polynomial = {(0, 0, 1, 0, 0): 1.0}
+_R: joint.Polynomial = {(1, 0, 0, 0, 0): 1.0, (0, 0, 0, 0, 1): -1.0}
+_M: joint.Polynomial = {(1, 0, 0, 0, 0): 0.5, (0, 1, 0, 0, 0): 0.5, (0, 0, 0, 0, 1): -1.0}
+_D: joint.Polynomial = {(1, 0, 0, 0, 0): 0.5, (0, 1, 0, 0, 0): -0.5}
+_REST: joint.Polynomial = {(0, 0, 0, 1, 0): 1.0}
 
 
 @lru_cache(maxsize=8)
 def _terms(paired: bool, order: int) -> dict[joint.Index, list[_Term]]:
     """The terms of every moment from order 2 on that is not 0 by symmetry."""
     first = _M if paired else _R
-    y = {**_X, **_product(_REST, first)}
+    y = {**_X, **joint.polynomial_product(_REST, first)}
     variables = (first, _D, y) if paired else (first, y)
-    one = (0,) * len(variables)
-    products: dict[joint.Index, _Polynomial] = {one: {(0,) * 5: 1.0}}
+    constant = (0,) * len(variables)
+    products: dict[joint.Index, joint.Polynomial] = {constant: {(0,) * 5: 1.0}}
     out = {}
     for index in joint.indices(len(variables), order):
-        if index != one:
+        if index != constant:
             axis = next(i for i, power in enumerate(index) if power)
             lower = tuple(power - (i == axis) for i, power in enumerate(index))
-            products[index] = _product(products[lower], variables[axis])
+            products[index] = joint.polynomial_product(products[lower], variables[axis])
         if sum(index) > 1 and not (paired and index[1] % 2):
             out[index] = [_Term(by, *powers) for powers, by in products[index].items() if by]
     return out
@@ -122,7 +103,7 @@ def joint_moments(
     mean
         E r.
     """
-    of = {powers: law.moments() for powers, law in laws.items()}
+    moments = {powers: law.moments() for powers, law in laws.items()}
     value, error = np.zeros((2,) + (order + 1,) * (3 if paired else 2))
     infinite = np.zeros(value.shape, bool)
     for index, terms in _terms(paired, order).items():
@@ -130,7 +111,7 @@ def joint_moments(
             times = term.times * rest**term.rest * mean.value**term.mean
             if times == 0.0:
                 continue
-            moment, bound = of[term.a, term.b].at(term.x)
+            moment, bound = moments[term.a, term.b].at(term.x)
             infinite[index] |= math.isinf(moment) and bound == 0.0
             rounding = EPS * (4.0 + 0.5 * len(terms)) + term.mean * mean.relative
             value[index] += times * moment
@@ -139,19 +120,19 @@ def joint_moments(
     return settled(value, error, infinite)
 
 
-def is_coarse(of: Moments, n: int, target: float) -> bool:
+def is_coarse(moments: Moments, n: int, target: float) -> bool:
     """Whether joint moments of order n that do not overflow have larger bounds than `target`.
 
     Bounds are relative to the products of the sizes of the variables. D is only of use next to M,
     and counts as no smaller.
     """
-    variables, order = of.value.ndim, len(of.value) - 1
-    sizes = [norm(of.value[(0,) * k + (slice(None),) + (0,) * (variables - 1 - k)], n)
+    variables, order = moments.value.ndim, len(moments.value) - 1
+    sizes = [moment_norm(moments.value[(0,) * k + (slice(None),) + (0,) * (variables - 1 - k)], n)
              for k in range(variables)]  # fmt: skip
     if variables == 3:
         sizes[1] = max(sizes[:2])
     return any(
-        of.error[index] > target * math.prod(s**i for s, i in zip(sizes, index, strict=True))
+        moments.error[index] > target * math.prod(s**i for s, i in zip(sizes, index, strict=True))
         for index in joint.indices(variables, order)
         if sum(index) == n
     )

@@ -21,7 +21,7 @@ def check_names(family: str, given: Mapping[str, Any], known: Collection[str]) -
             raise ValueError(f"{family}: unknown parameter {name}, expected {listed(known)}{meant}")
 
 
-def numbers(
+def parameter_numbers(
     family: str,
     name: str,
     value: Any,

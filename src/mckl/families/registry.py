@@ -28,7 +28,7 @@ FAMILIES: Mapping[str, Family] = {f.name: f for f in [*globals().values()] if is
 _TEXT = re.compile(r"\s*([a-z][a-z-]*)\s*(?:\(([^()]*)\))?\s*")
 
 
-def read(text: str) -> tuple[Family, tuple[float, ...]]:
+def family_and_shapes(text: str) -> tuple[Family, tuple[float, ...]]:
     """The family and the shape parameters that a sweep's text names, such as ``student-t(5)``.
 
     Raises ValueError, with a message of one line, for any other text.
@@ -50,7 +50,7 @@ def read(text: str) -> tuple[Family, tuple[float, ...]]:
 
 def canonical(text: str) -> str:
     """The text of a family as results write it: ``student-t(5)`` for ``student-t( 5.0 )``."""
-    family, shapes = read(text)
+    family, shapes = family_and_shapes(text)
     return with_shapes(family.name, shapes)
 
 
@@ -59,7 +59,7 @@ def sweep_pair(text: str, dimension: int, scale: float, offset: float) -> Pair:
 
     Raises ValueError, with a message of one line, where the family has no such pair.
     """
-    family, shapes = read(text)
+    family, shapes = family_and_shapes(text)
     assert family.sweep is not None
     return family.sweep(shapes, dimension, scale, offset)
 

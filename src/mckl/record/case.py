@@ -108,17 +108,17 @@ def _code_points(path: str) -> Vector:
     return np.frombuffer(text.encode("utf-32-le"), "<u4").astype(np.float64)
 
 
-def files(given: Any) -> Iterator[str]:
+def named_files(given: Any) -> Iterator[str]:
     """The paths of all files in the parameters of a case."""
     if isinstance(given, Mapping):
         for name, value in given.items():
             if is_file(value, str(name)):
                 yield value
             else:
-                yield from files(value)
+                yield from named_files(value)
     elif isinstance(given, list):
         for value in given:
-            yield from files(value)
+            yield from named_files(value)
     elif is_file(given):
         yield given
 

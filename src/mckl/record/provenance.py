@@ -22,7 +22,6 @@ _LEFT = (
     "tables/*",
     "figures/*",
     "explorer.html",
-    "libraries.md",
     "landing.rst",
     "verified.txt",
 )

@@ -228,6 +228,10 @@ _COLUMNS: Mapping[str, tuple[pa.DataType, str]] = {
         "least relative error (mean: relative to kl; coverage: lost share) that this row would "
         "have detected with probability 0.9; NaN: not known",
     ),
+    "antithetic_variance": (
+        pa.float64(),
+        "theoretical variance of k1 over as many antithetic samples, nats^2; NaN: none",
+    ),
     "z1": (pa.float64(), "first coordinate of a point"),
     "z2": (pa.float64(), "second coordinate of a point"),
     "distribution": (_KEY, "q or p, from which the point was drawn"),
@@ -337,6 +341,10 @@ _TABLES: Mapping[str, tuple[str, ...]] = {
         "variance_measured", "variance_exact", "variance_spread", "variance_z",
         "variance_p_value",
     ),
+    "regimes": (
+        "family", "dimension", "samples", "scale", "offset", "estimator", "exact_bias",
+        "exact_variance", "antithetic_variance", "theory",
+    ),
     "training": ("problem", "method", "run", "step", "kl", "predicted_kl"),
     "registered-kl": (
         "setting", "dimension", "terms", "kl", "registered_kl", "registered_kl_float32",
@@ -353,6 +361,9 @@ _TABLES: Mapping[str, tuple[str, ...]] = {
     ),
 }  # fmt: skip
 
+# The tables that are the same for every config, which `make docs` writes and no run.
+CONSTANT = ("training", "formulas")
+
 SCHEMAS: Mapping[str, pa.Schema] = {
     table: pa.schema(
         [
@@ -364,7 +375,7 @@ SCHEMAS: Mapping[str, pa.Schema] = {
 }
 
 
-def numbers(values: NDArray[Any]) -> pa.Array:
+def numeric_column(values: NDArray[Any]) -> pa.Array:
     """An Arrow array of a NumPy array's numbers, without nulls.
 
     ``pa.array`` would import pandas to find out whether it was given a series, which takes 0.4
@@ -382,7 +393,7 @@ def keys(names: Sequence[str], codes: NDArray[np.int32]) -> pa.DictionaryArray:
     texts = pa.StringArray.from_buffers(
         len(names), pa.py_buffer(offsets), pa.py_buffer(b"".join(encoded))
     )
-    return pa.DictionaryArray.from_arrays(numbers(codes), texts)
+    return pa.DictionaryArray.from_arrays(numeric_column(codes), texts)
 
 
 def table(name: str, columns: Mapping[str, Any]) -> pa.Table:
@@ -401,7 +412,7 @@ def table(name: str, columns: Mapping[str, Any]) -> pa.Table:
             and values.dtype == field.type.to_pandas_dtype()
             and values.dtype != np.bool_  # NumPy has a byte each, and Arrow a bit
         ):
-            arrays.append(numbers(values))
+            arrays.append(numeric_column(values))
         elif pa.types.is_dictionary(field.type):
             arrays.append(pa.array(values, pa.string()).dictionary_encode())
         else:
@@ -562,9 +573,11 @@ def _metadata(path: str | Path, key: bytes) -> Any:
 
 
 def data_dictionary() -> str:
-    """The columns of every table as Markdown, for results/README.md."""
+    """The columns of every table of a run as Markdown, for results/README.md."""
     lines = []
     for name, schema in SCHEMAS.items():
+        if name in CONSTANT:
+            continue
         lines += [f"### {name}.parquet", "", "| column | type | meaning |", "|---|---|---|"]
         for field in schema:
             kind = "text" if pa.types.is_dictionary(field.type) else str(field.type)

@@ -23,34 +23,20 @@ _FORMS: Mapping[str, Mapping[str, _Form]] = {
 def read_vector(path: str, name: str) -> Vector:
     """The vector `name` (``q_mean``, ``q_sd``, ``p_mean`` or ``p_sd``) in a file, shape (D,).
 
-    It is the column with this name, with or without the side (``q_sd``, ``sd``; for a standard
-    deviation also ``var`` or ``logvar``), or else the only column of numbers. In a file without
-    names it is the only row or column.
+    It is found as `read_parameter` says. In a file without names it is the only row or column.
 
     Raises `UserError` for a file that has no such column or several, or that is missing or damaged.
     """
-    found = open_columns(path)
-    if not isinstance(found, Table):
-        return _flat(path, found)
-    side, quantity = name.split("_")
-    named = _named(path, found, side, quantity)
-    if named is not None:
-        return _read(path, found, [named])[0]
-    free = _unnamed(found)
-    if len(free) != 1:
-        raise UserError(
-            f"{path}: columns {_listed(found.names)}, expected one named {_either(quantity)}, "
-            "or only one that holds numbers"
-        )
-    return _flat(path, *found.read(free))
+    return _flat(path, read_parameter(path, *name.split("_")))
 
 
 def read_parameter(path: str, side: str, name: str) -> Vector:
     """The parameter `name` of one side (``q`` or ``p``) in a file: a vector or a square matrix.
 
-    It is the column or array with this name, as for `read_vector`, or else all columns of numbers:
-    one column is a vector, and as many columns as rows are a square matrix. A single number has
-    shape (1,).
+    It is the column or array with this name, with or without the side (``q_sd``, ``sd``; for a
+    standard deviation also ``var`` or ``logvar``), or else all columns of numbers: one column is a
+    vector, and for parameters other than means and standard deviations as many columns as rows are
+    a square matrix. A single number has shape (1,).
 
     Raises `UserError` for a file with anything else, or that is missing or damaged.
     """
@@ -59,11 +45,13 @@ def read_parameter(path: str, side: str, name: str) -> Vector:
         named = _named(path, found, side, name)
         if named is not None and named[1] is not None:
             return _read(path, found, [named])[0]
-        columns = found.read(_unnamed(found) if named is None else [named[0]])
+        chosen = _unnamed(found) if named is None else [named[0]]
+        columns = [] if name in _FORMS and len(chosen) > 1 else found.read(chosen)
         if len({column.shape for column in columns}) != 1:
+            what = "only one that holds" if name in _FORMS else "columns of one length that hold"
             raise UserError(
                 f"{path}: columns {_listed(found.names)}, expected one named {_either(name)}, or "
-                "columns of numbers of one length"
+                f"{what} numbers"
             )
         found = columns[0] if len(columns) == 1 else np.stack(columns, axis=-1)
     if found.size > 1 and found.ndim == 2 and found.shape[0] == found.shape[1]:

@@ -10,9 +10,9 @@ from typing import Any
 import jinja2
 
 
-def template(scripts: str, name: str) -> str:
-    """The text of a template in workflow/report, found from the folder of the scripts."""
-    return (Path(scripts).parent / "workflow" / "report" / name).read_text(encoding="utf-8")
+def template(beside: str, name: str) -> str:
+    """The text of a template in workflow/report, found from a folder beside workflow."""
+    return (Path(beside).parent / "workflow" / "report" / name).read_text(encoding="utf-8")
 
 
 def escaped(value: Any) -> Any:

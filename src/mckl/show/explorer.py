@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import math
-import re
+import zlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,8 +20,12 @@ from mckl.draw.points import SAMPLERS
 from mckl.estimation.values import ESTIMATORS
 from mckl.show.figures.theme import ESTIMATOR_COLOURS, ESTIMATOR_MARKERS, TRUTH
 
-# With more series (each a setting, backend, sampler and estimator) the page would exceed 10 MB.
-MOST_SERIES = 12_000
+# In a frame Chromium shows no data URI of more than 2 MiB, and base64 makes 4 bytes of 3.
+LARGEST_PAGE = 1_450_000
+# About as many series (each a setting, backend, sampler and estimator) as such a page has room for.
+MOST_SERIES = 8_000
+# The significant digits of what the chart shows of a series.
+DIGITS = {"rmse": 4, "spread": 2, "theory": 4, "ci_coverage": 4}
 # The markers of the figures, by Vega's names; Vega has no star.
 _SHAPES = {"o": "circle", "s": "square", "^": "triangle-up", "D": "diamond", "P": "cross",
            "v": "triangle-down", "*": "triangle-left", "X": "triangle-right"}  # fmt: skip
@@ -33,28 +38,27 @@ def data(
 ) -> dict[str, Any]:
     """The data of the page, for JSON: settings, error series and budgets.
 
-    A study with more than `most` series is thinned to settings at equal steps; `omitted` is the
-    number of settings that are left out.
+    A study with more than `most` series is thinned to settings at equal steps, with all cases if
+    these have at most half of `most` series; `omitted` is the number of settings that are left out.
     """
     keys = ["setting", "backend", "sampler", "estimator"]
     names = settings["setting"].astype(str).tolist()
     per_setting = max(1, len(summary[keys].drop_duplicates()) // max(1, len(names)))
     step = max(1, math.ceil(len(names) * per_setting / most))
     cases = set(settings.loc[settings["case"].notna(), "setting"].astype(str))
-    kept = {n for i, n in enumerate(names) if i % step == 0 or (n in cases and len(cases) < 100)}
+    if len(cases) * per_setting > most / 2:
+        cases = set()
+    kept = {n for i, n in enumerate(names) if i % step == 0 or n in cases}
     shown = settings[settings["setting"].astype(str).isin(kept)]
     rows = summary.astype(dict.fromkeys(keys, str))
     rows = rows[rows["setting"].isin(kept)].sort_values([*keys, "samples"])
-    spread = rows["mse_std_error"].fillna(0.0).clip(upper=rows["mse"] * 0.49)
-    rows = rows.assign(
-        low=np.sqrt(rows["mse"] - 2 * spread),
-        high=np.sqrt(rows["mse"] + 2 * spread),
-        theory=np.sqrt(rows["exact_mse"]),
-    )
+    # Two standard errors of the MSE, as a share of it, from which the page computes its bars.
+    spread = (2 * rows["mse_std_error"].fillna(0.0) / rows["mse"]).clip(upper=0.98)
+    rows = rows.assign(spread=spread, theory=np.sqrt(rows["exact_mse"]))
     series = [
         dict(zip(keys, key, strict=True))
         | {"samples": group["samples"].tolist()}
-        | {c: _for_json(group[c]) for c in ("rmse", "low", "high", "theory", "ci_coverage")}
+        | {c: _for_json(group[c], d) for c, d in DIGITS.items()}
         for key, group in rows.groupby(keys, sort=False)
     ]
     wanted = ["setting", "sampler", "estimator", "tolerance", "samples_needed",
@@ -96,8 +100,8 @@ def _number(value: Any) -> Any:
     return int(value) if float(value).is_integer() else float(f"{value:.4g}")
 
 
-def _for_json(values: pd.Series) -> list[Any]:
-    return [None if pd.isna(v) or math.isinf(v) else float(f"{v:.4g}") for v in values]
+def _for_json(values: pd.Series, digits: int) -> list[Any]:
+    return [None if pd.isna(v) or math.isinf(v) else float(f"{v:.{digits}g}") for v in values]
 
 
 def chart() -> dict[str, Any]:
@@ -157,23 +161,44 @@ def chart() -> dict[str, Any]:
     return spec
 
 
-def page(template: str, content: Mapping[str, Any], about: Mapping[str, Any]) -> str:
-    """The whole page in one file: template, data, chart and the Vega libraries."""
+def page(
+    template: str,
+    settings: pd.DataFrame,
+    summary: pd.DataFrame,
+    budget: pd.DataFrame,
+    about: Mapping[str, Any],
+    largest: int = LARGEST_PAGE,
+) -> str:
+    """The whole page in one file: template, data, chart and the Vega libraries.
+
+    As many settings as the page has room for in `largest` bytes, or one.
+    """
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=True)
-    return environment.from_string(template).render(
-        data=_script(content),
-        chart=_script(chart()),
-        vega=_in_script(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")),
-        about=about,
-        omitted=content["omitted"],
-        shown=len(content["settings"]),
-    )
+    environment.filters["packed"] = _packed
+    render = environment.from_string(template).render
+    vega = markupsafe.Markup(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"))
+    most = MOST_SERIES
+    while True:
+        content = data(settings, summary, budget, most)
+        shown = len(content["settings"])
+        text = render(
+            data=_json(content),
+            chart=_json(chart()),
+            vega=vega,
+            about=about,
+            omitted=content["omitted"],
+            shown=shown,
+        )
+        size = len(text.encode())
+        if size <= largest or shown <= 1:
+            return text
+        most = int(0.9 * min(most, len(content["series"])) * largest / size)
 
 
-def _script(value: object) -> markupsafe.Markup:
-    return _in_script(json.dumps(value, separators=(",", ":"), allow_nan=False))
+def _json(value: object) -> markupsafe.Markup:
+    return markupsafe.Markup(json.dumps(value, separators=(",", ":"), allow_nan=False))
 
 
-def _in_script(text: str) -> markupsafe.Markup:
-    """Text for a script element, in which no HTML parser finds the element's end."""
-    return markupsafe.Markup(re.sub(r"<(?=/script|!--)", r"\\x3c", text, flags=re.IGNORECASE))
+def _packed(script: str) -> str:
+    """A script compressed, as the page's own loader expects it."""
+    return base64.b64encode(zlib.compress(script.encode(), 9)).decode()

@@ -14,8 +14,8 @@ from mckl.show.figures import with_text
 from mckl.show.figures.libraries import cells, shown, table_of
 from mckl.show.figures.losses import relative
 from mckl.study.libraries import LIBRARIES, Library
+from mckl.study.libraries.exact import formula_means
 from mckl.study.libraries.formula import K1, K3, LOW_VARIANCE
-from mckl.study.libraries.lengths import per_token
 from mckl.study.libraries.policies import SHARPER, STATES, TOKENS, policies, stopping
 from mckl.text import two_digits
 
@@ -167,15 +167,15 @@ def _share(share: float) -> str:
 def _lengths(offset: float) -> list[str]:
     """A row of the section on lengths."""
     pair = stopping(offset, _LONGEST)
-    k1, k3 = (per_token(pair, formula) for formula in (K1, K3))
-    numbers = (k1.total, k1.length, k1.batch_tokens, k1.sequence_means, k3.sequence_means)
+    k1, k3 = (formula_means(pair, formula) for formula in (K1, K3))
+    numbers = (k1.total, k1.mean_length, k1.per_token, k1.sequence_mean, k3.sequence_mean)
     return [f"{offset:g}".replace("-", "−"), *(_number(x) for x in numbers)]
 
 
 def _apart(offset: float) -> float:
     """The relative difference of k3's mean of sequence means to its mean over a batch's tokens."""
-    k3 = per_token(stopping(offset, _LONGEST), K3)
-    return abs(k3.sequence_means / k3.batch_tokens - 1.0)
+    k3 = formula_means(stopping(offset, _LONGEST), K3)
+    return abs(k3.sequence_mean / k3.per_token - 1.0)
 
 
 def _number(value: float) -> str:

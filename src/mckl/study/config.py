@@ -12,6 +12,7 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,12 +26,13 @@ from mckl.errors import UserError
 from mckl.estimation.gradients import METHODS
 from mckl.estimation.values import ESTIMATORS
 from mckl.families.registry import FAMILIES, canonical, sweep_pair
-from mckl.record.case import check_size, files, with_numbers
+from mckl.record.case import check_size, named_files, with_numbers
 from mckl.study.feasible import check_feasible, check_gradients
 from mckl.study.settings import AXES, Setting, case_setting, chunks, matching, settings
 from mckl.text import listed, nearest, plain, quoted
 
 _MOST_CELLS = 10**6
+_NULL = (None, "null", "~", "")
 # The keys whose values are lists of names, with the registered names that are allowed.
 REGISTRIES: Mapping[str, Sequence[str]] = {
     "backends": tuple(BACKENDS),
@@ -39,8 +41,8 @@ REGISTRIES: Mapping[str, Sequence[str]] = {
 }
 
 
-class Config(NamedTuple):
-    """A checked config: the keys of config.yaml, lists in canonical order, files read."""
+class _Keys(NamedTuple):
+    """The keys of config.yaml."""
 
     seed: int
     sweep: Mapping[str, Sequence[Any]]
@@ -56,9 +58,21 @@ class Config(NamedTuple):
     dtype: str
     gradients: Mapping[str, Any]
 
+
+class Config(_Keys):
+    """A checked config: lists in canonical order, files read."""
+
+    @cached_property
+    def _settings(self) -> list[Setting]:
+        return settings(self.sweep, self.cases.values())
+
+    @cached_property
+    def _chunks(self) -> dict[str, list[Setting]]:
+        return chunks(self._settings, self.one_job_per)
+
     def settings(self) -> list[Setting]:
         """All settings of the study, first the cells of the sweep and then the cases."""
-        return settings(self.sweep, self.cases.values())
+        return self._settings
 
     def gradient_settings(self) -> list[Setting]:
         """The settings whose gradients are measured, without those of families that have none."""
@@ -66,55 +80,113 @@ class Config(NamedTuple):
 
     def chunks(self) -> dict[str, list[Setting]]:
         """The settings of each estimation job, by the job's name; the same for every backend."""
-        return chunks(self.settings(), self.one_job_per)
+        return self._chunks
 
 
-def parse(raw: Mapping[str, Any], schema: Mapping[str, Any]) -> Config:
-    """The checked config; keys that are absent get the schema's default.
+def parse(
+    given: Mapping[str, Any],
+    schema: Mapping[str, Any],
+    defaults: Mapping[str, Any] | None = None,
+) -> Config:
+    """The checked config of a study.
 
-    Raises `UserError`, whose one line names the key, its value and what was expected.
+    Parameters
+    ----------
+    given
+        What the user gives, as Snakemake hands it over.
+    schema
+        The schema, with the default of every key.
+    defaults
+        The text of config.yaml, which has priority over the schema's defaults.
+
+    Raises
+    ------
+    UserError
+        Its one line names the key, its value and what was expected.
     """
     schema = with_registered(schema)
-    check_size(raw, "")
-    data = _numbers(raw, schema)
+    known = schema["properties"]
+    default = {key: part["default"] for key, part in known.items()}
+    data: Any = default
+    dropped = {*default["cases"]}  # names that null may drop
+    for layer in (defaults or {}, given):
+        check_size(layer, "")
+        data = studied(layer, data) if isinstance(layer, Mapping) else layer
+        if layer is not given and isinstance(layer.get("cases"), Mapping):
+            dropped |= {*layer["cases"]}
+    data = _numbers(data, schema)
     error = max(Draft202012Validator(schema).iter_errors(data), key=_severity, default=None)
     if error is not None:
         raise UserError(_line(error))
     _check_finite(data, ())
-    known = schema["properties"]
-    full = {key: data.get(key, known[key]["default"]) for key in known}
+    full = {"sweep": {}, "cases": {}} | data
     full["sweep"] = _sweep(full["sweep"])
-    for name in full["cases"]:
-        defaults = known["cases"]["default"]
-        if full["cases"][name] is None and name not in defaults:
-            raise UserError(f"cases.{name}: no such case to drop: {nearest(name, defaults)}")
+    for name, case in full["cases"].items():
+        if case is None and name not in dropped:
+            raise UserError(f"cases.{name}: no such case to drop: {nearest(name, sorted(dropped))}")
     full["cases"] = {
-        name: _case(name, given) for name, given in sorted(full["cases"].items()) if given
+        name: _case(name, case) for name, case in sorted(full["cases"].items()) if case
     }
     for key, registry in REGISTRIES.items():
         full[key] = [name for name in registry if name in full[key]]
     full["tolerances"] = sorted(full["tolerances"], reverse=True)
     full["one_job_per"] = [axis for axis in AXES if axis in full["one_job_per"]]
-    default = known["gradients"]["default"]
-    full["gradients"] = _gradients(default | full["gradients"])
+    full["gradients"] = _gradients(full["gradients"])
     for name in full["backends"]:
         check_backend(name, full["dtype"])
     config = Config(**full)
+    every = config.settings()
+    if not every:
+        raise UserError("cases: nothing is left to study, expected a sweep or a case")
     for pattern in config.gradients["settings"]:
-        every = config.settings()
-        if pattern not in default["settings"] and not matching(every, [pattern]):
+        if pattern not in default["gradients"]["settings"] and not matching(every, [pattern]):
             raise UserError(
                 f"gradients.settings: {quoted(pattern)} is no setting of this study: "
                 f"{nearest(pattern, [s.name for s in every])}"
             )
     names = set()
-    for setting in config.settings():
+    for setting in every:
         if setting.name in names:
             raise UserError(f"cases.{setting.name}: a cell of the sweep has this name already")
         names.add(setting.name)
         check_feasible(setting, config.samplers, config.samples, config.backends)
-    check_gradients(matching(config.settings(), config.gradients["settings"]))
+    check_gradients(matching(every, config.gradients["settings"]))
     return config
+
+
+def studied(given: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """The config that is studied: `given` over `defaults`, both not yet checked.
+
+    A config that gives `sweep` or `cases` studies what it gives and nothing else: a given sweep,
+    whose missing axes are the default's, comes without the default cases, and given pairs come
+    without the default sweep. Cases that are all null drop default cases, and `cases: {}` drops
+    all of them.
+
+    >>> default = {"sweep": {"scale": [1, 2], "offset": [0]}, "cases": {"a": {}, "b": {}}}
+    >>> studied({"sweep": {"scale": [3]}}, default)
+    {'sweep': {'scale': [3], 'offset': [0]}, 'cases': {}}
+    >>> studied({"cases": {"c": {}}}, default)
+    {'cases': {'c': {}}}
+    >>> studied({"cases": {"a": None}}, default)["cases"]
+    {'a': None, 'b': {}}
+    """
+    out = {**defaults, **given}
+    for key in ("sweep", "gradients"):
+        if isinstance(given.get(key), Mapping):
+            out[key] = {**defaults.get(key, {}), **given[key]}
+    cases = given.get("cases", {})
+    if not isinstance(cases, Mapping):
+        return out
+    # `--config` gives what is in a mapping as text.
+    cases = {name: None if case in _NULL else case for name, case in cases.items()}
+    if "sweep" in given:
+        out["cases"] = cases
+    elif any(case is not None for case in cases.values()):
+        out.pop("sweep", None)
+        out["cases"] = cases
+    elif cases:
+        out["cases"] = {**defaults.get("cases", {}), **cases}
+    return out
 
 
 def with_registered(schema: Mapping[str, Any]) -> dict[str, Any]:
@@ -139,7 +211,12 @@ def _gradients(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _sweep(given: Mapping[str, Any]) -> dict[str, Any]:
-    """The axes of the sweep in canonical order; `UserError` for a cell that has no pair."""
+    """The axes of the sweep in canonical order; `UserError` for a cell that has no pair.
+
+    They are none if the study has no sweep.
+    """
+    if not given:
+        return {}
     families = []
     for text in given.get("family", ["normal"]):
         try:
@@ -183,7 +260,7 @@ def _case(name: str, given: Mapping[str, Any]) -> Setting:
     try:
         return case_setting(name, case)
     except ValueError as error:
-        read = sorted({*files(given)})
+        read = sorted({*named_files(given)})
         source = f" (read from {listed(read)})" if read else ""
         raise UserError(f"cases.{name}.{error}{source}") from None
 

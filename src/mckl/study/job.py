@@ -14,7 +14,7 @@ from mckl.draw.points import SAMPLERS
 from mckl.estimation.traces import SETTINGS_AT_ONCE, sound_traces
 from mckl.estimation.values import ESTIMATORS
 from mckl.record import tables
-from mckl.record.cost import Meter
+from mckl.record.job_cost import Meter
 from mckl.record.manifest import manifest
 from mckl.study import settings
 from mckl.study.earlier import Earlier, keep, stamped

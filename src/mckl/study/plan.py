@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from mckl.draw.backends import BACKENDS
 from mckl.draw.points import SAMPLERS
-from mckl.estimation.cost import estimate_seconds
+from mckl.estimation.cpu_time import estimate_seconds
 from mckl.estimation.traces import SETTINGS_AT_ONCE, checkpoints, checkpoints_of
 from mckl.estimation.values import ESTIMATORS
 from mckl.study.settings import batches, matching
@@ -52,17 +52,16 @@ class Work(NamedTuple):
 
 RULES: Mapping[str, Work] = {
     "settings": Work("settings, theory", 0, 0.5, setting=6e-4),
-    "theory": Work("settings, theory", 0, 0.5, setting=3e-3, cell=7e-5),
+    "theory": Work("settings, theory", 0, 2.0, setting=3e-3, cell=7e-5),
     "registered_kl": Work("settings, theory", 0, 5.0, setting=0.01),
     "notebook": Work("traces", 0, 0.5),
     "estimate": Work("traces", 0, 0.0),  # `chunk_seconds` and the backend's start are added
     "traces": Work("traces", 1, 0.4, setting=8e-4, row=1.5e-7),
     "cost": Work("traces", 1, 0.2),
-    "gradients": Work("traces", 0, 1.5),  # `gradient_seconds` are added
+    "gradients": Work("traces", 0, 0.5),  # `gradient_seconds` are added
     "summary": Work("summary, budget", 2, 0.5, setting=1.5e-3, row=7e-7),
     "verify": Work("summary, budget", 3, 0.5, cell=8e-6),
     "budget": Work("summary, budget", 3, 0.5, setting=6e-3),
-    "libraries": Work("summary, budget", 2, 3.5),
     "figures": Work("figures", 4, 1.2, setting=1e-3, figure=1.2),
     "explorer": Work("pages", 4, 2.2, cell=3e-5),
     "landing": Work("pages", 4, 0.5, cell=2e-6),
@@ -271,7 +270,12 @@ def _without_sums(
 ) -> dict[tuple[tuple[str, ...], tuple[str, ...]], list[str]]:
     """The field `without_sums` of `Plan`, for settings with these samplers and estimators."""
     out: dict[tuple[tuple[str, ...], tuple[str, ...]], dict[str, None]] = {}
+    judged = set()  # cells of one family mostly have the same combinations, in one object
     for s in settings:
+        if s.family is not None:
+            if (s.family, id(has[s.name])) in judged:
+                continue
+            judged.add((s.family, id(has[s.name])))
         lacking: dict[tuple[str, ...], list[str]] = {}  # by the samplers that lack the sums
         for estimator in config.estimators:
             without = [

@@ -10,9 +10,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from mckl.draw.points import SAMPLERS
 from mckl.errors import UserError
-from mckl.estimation.offered import offered_estimators
+from mckl.estimation.offered import combinations, offered_samplers
 from mckl.families.base import Pair
 from mckl.families.registry import case_pair, sweep_pair
 from mckl.record.case import abridged, is_abridged, with_numbers
@@ -60,15 +59,12 @@ class Setting:
         """The samplers among these that can draw the setting."""
         if self.family is not None:
             return _offered_by(self.family, tuple(samplers))
-        return offered(self.pair, samplers)
+        return offered_samplers(self.pair, samplers)
 
     def combinations(
         self, samplers: Sequence[str], estimators: Sequence[str]
     ) -> dict[str, tuple[str, ...]]:
-        """The samplers that can draw the setting, each with the estimators that it allows.
-
-        Samplers that allow none of the estimators are left out.
-        """
+        """`mckl.estimation.offered.combinations` for the setting."""
         if self.family is not None:  # a family has the same ones in all dimensions from 2 on
             few = min(self.dimension, 2)
             return _combinations_of(self.family, few, tuple(samplers), tuple(estimators))
@@ -76,8 +72,10 @@ class Setting:
 
     def as_dict(self) -> dict[str, Any]:
         """The setting as plain numbers and strings, which are parameters of a job."""
-        shown = (f.name for f in dataclasses.fields(self) if f.compare)
-        return {name: getattr(self, name) for name in shown}
+        return {name: getattr(self, name) for name in _SHOWN}
+
+
+_SHOWN = tuple(f.name for f in dataclasses.fields(Setting) if f.compare)
 
 
 def from_dict(
@@ -127,22 +125,6 @@ def matching(every: Sequence[Setting], patterns: Sequence[str]) -> list[Setting]
     ]  # fmt: skip
 
 
-def offered(pair: Pair, samplers: Sequence[str]) -> tuple[str, ...]:
-    """The samplers among these that can draw the pair."""
-    return tuple(name for name in samplers if SAMPLERS[name].offered(pair))
-
-
-def combinations(
-    pair: Pair, samplers: Sequence[str], estimators: Sequence[str]
-) -> dict[str, tuple[str, ...]]:
-    """`Setting.combinations` for a pair."""
-    found = {
-        name: offered_estimators(pair, SAMPLERS[name], estimators)
-        for name in offered(pair, samplers)
-    }
-    return {name: those for name, those in found.items() if those}
-
-
 @lru_cache(maxsize=1024)
 def _combinations_of(
     family: str, dimension: int, samplers: tuple[str, ...], estimators: tuple[str, ...]
@@ -154,7 +136,7 @@ def _combinations_of(
 @lru_cache(maxsize=1024)
 def _offered_by(family: str, samplers: tuple[str, ...]) -> tuple[str, ...]:
     """The samplers among these that can draw every cell of a family's sweep."""
-    return offered(sweep_pair(family, 1, 1.0, 0.0), samplers)
+    return offered_samplers(sweep_pair(family, 1, 1.0, 0.0), samplers)
 
 
 @lru_cache(maxsize=1024)
@@ -178,7 +160,9 @@ def case_setting(name: str, parameters: Mapping[str, Any]) -> Setting:
 
 
 def settings(sweep: Mapping[str, Sequence[Any]], cases: Iterable[Setting]) -> list[Setting]:
-    """All cells of the sweep, then all cases."""
+    """All cells of the sweep, which has none without axes, then all cases."""
+    if not sweep:
+        return [*cases]
     families = sweep.get("family", ["normal"])
     axes = (families, *(sweep[axis] for axis in AXES[1:]))
     grid = [

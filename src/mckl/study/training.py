@@ -1,6 +1,6 @@
 """training.parquet: plain gradient descent on KL(q_theta||p) with each gradient estimator.
 
-There are two small problems, the same in every study: a token with three values, and a normal law
+There are two small problems, whatever the config: a token with three values, and a normal law
 in one dimension. Each run is compared with descent along the exact mean of the method, which has no
 noise.
 """

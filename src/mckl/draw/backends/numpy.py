@@ -18,7 +18,7 @@ from mckl.draw.streams import Stream
 TILE = 32768
 
 
-class Kernel:
+class NumpyKernel:
     """Evaluates l and sums over factors, tile by tile. All replicates share its memory."""
 
     def __init__(self, forms: Sequence[Form], signs: int, names: Sequence[str] = ()) -> None:
@@ -47,7 +47,7 @@ def sums(
     forms: Sequence[Form], points: PointSet, names: Sequence[str] = (), units: int | None = None
 ) -> Replicates:
     """The NumPy backend (`mckl.draw.backends.Sums`)."""
-    kernel = Kernel(forms, points.points, names)
+    kernel = NumpyKernel(forms, points.points, names)
 
     def replicates(keys: Sequence[np.random.SeedSequence]) -> Following:
         draws = [points.start(Stream(key), forms[0], key) for key in keys]

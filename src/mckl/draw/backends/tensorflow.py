@@ -30,7 +30,7 @@ from mckl.draw.distribution import Distribution
 from mckl.draw.form import Form
 from mckl.draw.points.base import Draw, PointSet
 from mckl.draw.quantiles import CELLS, CELLS_PER_UNIT, LOW, chisquare_of_normal
-from mckl.draw.streams import Stream as NumPyStream
+from mckl.draw.streams import Stream
 from mckl.errors import UserError
 
 tfd = tfp.distributions
@@ -97,9 +97,10 @@ def _sample_of(distribution: Distribution, key: Any, rows: int, columns: int) ->
 
 
 def _k3_of(x: Any) -> Any:
-    """r - 1 + l where l is x, by its series where x is small."""
-    series = x * x * (0.5 - x * (1 / 6 - x * (1 / 24 - x * (1 / 120))))
-    return tf.where(tf.abs(x) < 1e-3, series, tf.math.expm1(-x) + x)
+    """r - 1 + l where l is x, as `mckl.exact.remainders.phi_of_minus` computes it."""
+    less_one = tf.math.expm1(-x)
+    near = -x * less_one * (0.5 + x * (1 / 12 - x * x / 720))
+    return tf.where(tf.abs(x) < 2.0**-7, near, less_one + x)
 
 
 _FUNCTIONS = {
@@ -185,7 +186,7 @@ def _tables(dof: tuple[float, ...]) -> Any:
     return tf.constant(np.stack([chisquare_of_normal(k).coefficients.T for k in dof]))
 
 
-class Stream:
+class TensorflowStream:
     """The random numbers of one replicate; draw number n has its own key.
 
     The key has 128 bits of the replicate's seed, with n added to the second 64 of them. TensorFlow
@@ -237,7 +238,7 @@ class Stream:
         return tf.constant(law.quantile(u), self._dtype)
 
 
-class Kernel:
+class TensorflowKernel:
     """Evaluates log density ratios block by block, and returns them as they are asked for."""
 
     def __init__(
@@ -318,12 +319,12 @@ def sums(
     dtype: str = "float64",
 ) -> Replicates:
     """The TensorFlow backend (`mckl.draw.backends.Sums`)."""
-    kernel = Kernel(forms, points.points, units, names, dtype)
+    kernel = TensorflowKernel(forms, points.points, units, names, dtype)
 
     def replicates(keys: Sequence[np.random.SeedSequence]) -> Following:
         kernel.restart()
         # A form combines the arrays of a stream without looking at them, so tensors may do as well.
-        streams = [cast("NumPyStream", Stream(key, dtype)) for key in keys]
+        streams = [cast("Stream", TensorflowStream(key, dtype)) for key in keys]
         draws = [points.start(s, forms[0], key) for s, key in zip(streams, keys, strict=True)]
         return partial(kernel.evaluate, draws)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from mckl.estimation.given.verdict import Diagnostics
-from mckl.estimation.results import Result, Table
+from mckl.estimation.results import Result, Table, ends
 from mckl.text import count, counted, listed
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class GivenEstimate(Result):
         value = f"{self.estimate:.6g} nats per {self.per}"
         if self.interval is None:
             return f"{value}, without an interval"
-        return f"{value}, {percent} interval {self.interval[0]:.6g} to {self.interval[1]:.6g}"
+        return f"{value}, {percent} interval {ends(self.interval)}"
 
     def table(self) -> Table:
         return Table(_HEADER, [self.cells()])
@@ -79,13 +79,10 @@ class GivenEstimate(Result):
         if self.samples_needed is not None:
             n, low, high = (count(math.ceil(v)) if v < 1e18 else "inf" for v in self.samples_needed)
             needed = f"{n} ({low} to {high})"
-        interval = "withheld"
-        if self.interval is not None:
-            interval = f"{self.interval[0]:.6g} to {self.interval[1]:.6g}"
         index = "–" if math.isnan(self.tail_index) else f"{self.tail_index:z.2f}"
         return [
-            self.estimator, self.per, f"{self.estimate:.6g}", f"{self.std_error:.2g}", interval,
-            index, needed,
+            self.estimator, self.per, f"{self.estimate:.6g}", f"{self.std_error:.2g}",
+            ends(self.interval),            index, needed,
         ]  # fmt: skip
 
 

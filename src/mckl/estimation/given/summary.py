@@ -25,8 +25,8 @@ import numpy as np
 from mckl.arrays import Vector
 from mckl.estimation.given.order import Order
 from mckl.estimation.given.units import Units
+from mckl.estimation.pareto import LEAST, MOST, Largest, pareto_index, tail_size
 from mckl.estimation.running import RunningMoments, short_dot
-from mckl.estimation.tails import LEAST, MOST, Largest, pareto_index, tail_size
 from mckl.estimation.values import ESTIMATORS, K1
 from mckl.estimation.values.integrands import Integrands
 from mckl.exact.integrands import SUMS

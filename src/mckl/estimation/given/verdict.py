@@ -14,7 +14,7 @@ import numpy as np
 from scipy.special import stdtrit
 
 from mckl.estimation.given.summary import WEIGHT, Influence, Shape, Summary
-from mckl.estimation.tails import limit
+from mckl.estimation.pareto import limit
 from mckl.estimation.values import K1, Estimator
 from mckl.estimation.values.base import normal_from_moments
 from mckl.text import count, counted

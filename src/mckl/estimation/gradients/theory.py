@@ -8,12 +8,11 @@ from typing import NamedTuple
 import numpy as np
 
 from mckl.arrays import Vector
-from mckl.estimation.budget import BIASED, FAR, INFINITE, OK, UNKNOWN
+from mckl.estimation.budget import BIASED, FAR, INFINITE, MOST, OK, UNKNOWN, fewest
 from mckl.estimation.gradients.base import Law
 from mckl.families.scores import Scores
 
 ZERO = "the gradient is 0: nothing is relative to it"
-_MOST = 1e18
 
 
 class Numbers(NamedTuple):
@@ -92,12 +91,5 @@ def needed(law: Law, scores: Scores, tolerance: float, least: int = 1) -> tuple[
     def reached(n: int) -> bool:
         return exact(law, scores, n).relative_rmse <= tolerance
 
-    low, high = least - 1, least
-    while not reached(high):
-        low, high = high, 2 * high
-        if high > _MOST:
-            return None, FAR
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if reached(middle) else (middle, high)
-    return high, OK
+    samples = fewest(reached, least, MOST)
+    return samples, FAR if samples is None else OK

@@ -323,6 +323,6 @@ def controlled_theory(law: Law, paired: bool, slope: float = 0.0) -> UnitTheory:
 
 def why_infinite_sum(law: Law, name: str) -> str:
     """Why the second moment of l or of a sum over factors is infinite."""
-    if name in ("ratio", "k3") and not law.is_finite((-2, -2)):
+    if name in ("ratio", "k3") and not law.ratio_variance_finite:
         return DIVERGENT
     return POWERS

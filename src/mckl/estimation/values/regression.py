@@ -163,7 +163,7 @@ def theory(law: Law, paired: bool, moments: JointMoments) -> UnitTheory:
         return unknown(POWERS)
     if law.ell(2, paired).value[2] == 0.0:  # every unit is KL, and so is the intercept
         return UnitTheory(0.0, 0.0, 0.0, 0.0)
-    if not law.is_finite((-2, -2)):
+    if not law.ratio_variance_finite:
         # The coefficient tends to 0 and the variance to that of k1, but so slowly that this limit
         # says nothing about any number of samples that one can draw.
         return unknown(DIVERGENT)

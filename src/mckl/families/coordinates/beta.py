@@ -15,13 +15,11 @@ from mckl.draw.distribution import Distribution
 from mckl.draw.form import Seconds
 from mckl.exact.ends import LINEAR, Tail
 from mckl.exact.gamma_function import stirling_rest, stirling_rise
-from mckl.exact.integrands import log_quotient, x_minus_log1p
 from mckl.exact.moments import EPS, Bounded
-from mckl.exact.phi import phi
+from mckl.exact.remainders import log_quotient, phi, x_minus_log1p
 from mckl.families.coordinates.independent import Parameter, independent_family
 from mckl.families.coordinates.log_gamma import log_gammas
 from mckl.families.coordinates.univariate import Terms, Univariate
-from mckl.text import with_shapes
 
 _SMALLEST = 1e-290
 
@@ -32,13 +30,10 @@ class Beta(Univariate):
 
     a: float
     b: float
+    name = "beta"
     domain = "(0, 1)"
     symmetric = False
     seconds = Seconds(70e-9, 3300e-9, 1360e-9, 30e-9)
-
-    @property
-    def kind(self) -> str:
-        return with_shapes("beta", (self.a, self.b))
 
     def at(self, location: Any, scale: Any) -> Beta:
         return self

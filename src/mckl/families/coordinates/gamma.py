@@ -20,13 +20,12 @@ from mckl.exact.gamma_function import (
     log_gamma_rise,
     stirling_rest,
 )
-from mckl.exact.integrands import x_minus_log1p
 from mckl.exact.moments import EPS
+from mckl.exact.remainders import log_quotient, x_minus_log1p
 from mckl.families.coordinates.independent import Parameter, independent_family
 from mckl.families.coordinates.log_gamma import LogGamma
 from mckl.families.coordinates.univariate import Coordinates, Terms, Univariate, between
-from mckl.families.parameters import numbers
-from mckl.text import with_shapes
+from mckl.families.parameters import parameter_numbers
 
 _LEAST_SHAPE = 0.1  # with smaller shapes, ordinary quantiles are too small for float64
 _MANY = 16.0  # from this shape on, the terms of the log density are large beside it
@@ -40,14 +39,11 @@ class Gamma(Univariate):
     shape: float
     scale: Any = 1.0
     rate: float | None = None
+    name = "gamma"
     support = (0.0, math.inf)
     domain = "(0, inf)"
     symmetric = False
     seconds = Seconds(21e-9, 700e-9, 470e-9, 16e-9)
-
-    @property
-    def kind(self) -> str:
-        return with_shapes("gamma", (self.shape,))
 
     def at(self, location: Any, scale: Any) -> Gamma:
         return Gamma(self.shape, scale)
@@ -84,8 +80,7 @@ class Gamma(Univariate):
     def _from_mean(self, y: Vector) -> tuple[Vector, Vector, Vector]:
         """u = y / mean - 1 in the standard coordinate, log(1 + u) and u - log(1 + u)."""
         u = (y - self.shape) / self.shape
-        near = np.abs(u) < 0.5  # 1 + u has lost digits where y is small
-        log = np.where(near, np.log1p(np.where(near, u, 0.0)), np.log(y / self.shape))
+        near, log = np.abs(u) < 0.5, log_quotient(y, self.shape)
         return u, log, np.where(near, x_minus_log1p(np.where(near, u, 0.0)), u - log)
 
     def terms(self, x: Vector) -> Terms:
@@ -168,7 +163,7 @@ def _sweep(shapes: Sequence[float], dimension: int, scale: float, offset: float)
     """The pair whose q has shape k e^offset and scale 1, and whose p has shape k and `scale`."""
     (k,) = shapes
     for shape in (k, k * math.exp(offset)):
-        numbers("gamma", "shape", shape, above=0.0)
+        parameter_numbers("gamma", "shape", shape, above=0.0)
     return Coordinates([between(Gamma(k * math.exp(offset)), Gamma(k, scale))], [dimension])
 
 

@@ -25,14 +25,8 @@ class Gaussian(Univariate):
 
     location: Any = 0.0
     scale: Any = 1.0
+    name = "normal"
     seconds = Seconds(20e-9, 12e-9, 26e-9, 15e-9)
-
-    @property
-    def kind(self) -> str:
-        return "normal"
-
-    def at(self, location: Any, scale: Any) -> Gaussian:
-        return Gaussian(location, scale)
 
     @property
     def tensorflow(self) -> Distribution:

@@ -12,7 +12,7 @@ import numpy as np
 from mckl.exact.ends import is_finite
 from mckl.families.base import Family, OtherFamilyError, Pair, Side
 from mckl.families.coordinates.univariate import Between, Coordinates, Univariate, between
-from mckl.families.parameters import check_names, missing, numbers, one_length
+from mckl.families.parameters import check_names, missing, one_length, parameter_numbers
 
 
 class Parameter(NamedTuple):
@@ -108,7 +108,9 @@ def independent_family(
         for key, (_, default, above, least) in parameters.items():
             if key not in given and default is None:
                 raise missing(name, key)
-            vectors[key] = numbers(name, key, given.get(key, default), above=above, least=least)
+            vectors[key] = parameter_numbers(
+                name, key, given.get(key, default), above=above, least=least
+            )
         length = one_length(name, vectors)
         rows = np.column_stack([np.broadcast_to(v, (length or 1,)) for v in vectors.values()])
         made = {row: make(*row) for row in dict.fromkeys(map(tuple, rows.tolist()))}
@@ -116,7 +118,9 @@ def independent_family(
 
     def located(values: Sequence[float], dimension: int, scale: float, offset: float) -> Pair:
         for key, value in zip(shapes, values, strict=True):
-            numbers(name, key, value, above=parameters[key].above, least=parameters[key].least)
+            parameter_numbers(
+                name, key, value, above=parameters[key].above, least=parameters[key].least
+            )
         factor = Between(make(*values, offset, 1.0), make(*values, 0.0, scale))
         return Coordinates([factor], [dimension])
 

@@ -24,14 +24,8 @@ class Laplace(Univariate):
 
     location: Any = 0.0
     scale: Any = 1.0
+    name = "laplace"
     seconds = Seconds(18e-9, 4e-9, 15e-9, 19e-9)
-
-    @property
-    def kind(self) -> str:
-        return "laplace"
-
-    def at(self, location: Any, scale: Any) -> Laplace:
-        return Laplace(location, scale)
 
     @property
     def tensorflow(self) -> Distribution:

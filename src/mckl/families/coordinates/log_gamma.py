@@ -16,9 +16,8 @@ from mckl.draw.form import Seconds
 from mckl.exact.ends import LINEAR, Growth, Tail
 from mckl.exact.gamma_function import gamma_ratio_at_mean, stirling_rest, stirling_rise
 from mckl.exact.moments import EPS
-from mckl.exact.phi import phi
+from mckl.exact.remainders import phi
 from mckl.families.coordinates.univariate import Terms, Univariate
-from mckl.text import with_shapes
 
 _LEAST = 1e-290  # of x = rate e^y: below it, the probability below x is x^shape / Gamma(shape + 1)
 
@@ -29,13 +28,10 @@ class LogGamma(Univariate):
 
     shape: float
     rate: Any = 1.0
+    name = "log-gamma"
     domain = "(0, inf)"
     symmetric = False
     seconds = Seconds(130e-9, 3500e-9, 900e-9, 30e-9)
-
-    @property
-    def kind(self) -> str:
-        return with_shapes("log-gamma", (self.shape,))
 
     @property
     def location(self) -> Any:

@@ -25,14 +25,8 @@ class Logistic(Univariate):
 
     location: Any = 0.0
     scale: Any = 1.0
+    name = "logistic"
     seconds = Seconds(22e-9, 14e-9, 36e-9, 65e-9)
-
-    @property
-    def kind(self) -> str:
-        return "logistic"
-
-    def at(self, location: Any, scale: Any) -> Logistic:
-        return Logistic(location, scale)
 
     @property
     def tensorflow(self) -> Distribution:

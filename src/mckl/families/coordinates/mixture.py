@@ -19,7 +19,7 @@ from mckl.families.base import Family
 from mckl.families.coordinates.independent import INDEPENDENT, Independent
 from mckl.families.coordinates.mixture_ratio import Weighted, log_ratio, log_ratio_error
 from mckl.families.coordinates.univariate import Terms, Univariate
-from mckl.families.parameters import check_names, missing, numbers, shown_briefly
+from mckl.families.parameters import check_names, missing, parameter_numbers, shown_briefly
 from mckl.text import nearest, quoted
 
 _ADD_UP = 1e-9  # how far the sum of the weights may be from 1
@@ -208,7 +208,7 @@ def _side(given: Mapping[str, Any]) -> Independent:
     for name in known:
         if name not in given:
             raise missing("mixture", name)
-    weights = np.atleast_1d(numbers("mixture", "weights", given["weights"], above=0.0))
+    weights = np.atleast_1d(parameter_numbers("mixture", "weights", given["weights"], above=0.0))
     total = math.fsum(weights)
     if abs(total - 1.0) > _ADD_UP:
         raise ValueError(f"mixture: weights add up to {total:.10g}, expected 1")

@@ -20,8 +20,8 @@ from typing import NamedTuple
 import numpy as np
 
 from mckl.arrays import Vector
-from mckl.exact.integrands import log_quotient
 from mckl.exact.moments import EPS
+from mckl.exact.remainders import log_quotient
 from mckl.families.coordinates.univariate import Univariate
 
 

@@ -15,11 +15,10 @@ from mckl.draw.distribution import Distribution
 from mckl.draw.form import Seconds
 from mckl.exact.ends import Tail
 from mckl.exact.gamma_function import half_rise
-from mckl.exact.integrands import x_minus_log1p
+from mckl.exact.remainders import x_minus_log1p
 from mckl.families.coordinates.gaussian import Gaussian
 from mckl.families.coordinates.independent import LOCATION, SCALE, Parameter, independent_family
 from mckl.families.coordinates.univariate import Terms, Univariate, chosen, log_of_products, smaller
-from mckl.text import with_shapes
 
 _TINY = 1e-100  # below this probability SciPy 1.17's stdtrit is off by up to 60 %, or infinite
 
@@ -31,14 +30,8 @@ class StudentT(Univariate):
     df: float
     location: Any = 0.0
     scale: Any = 1.0
+    name = "student-t"
     seconds = Seconds(33e-9, 6e-9, 350e-9, 24e-9)
-
-    @property
-    def kind(self) -> str:
-        return with_shapes("student-t", (self.df,))
-
-    def at(self, location: Any, scale: Any) -> StudentT:
-        return StudentT(self.df, location, scale)
 
     @property
     def tensorflow(self) -> Distribution:

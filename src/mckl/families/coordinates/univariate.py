@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import groupby
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mckl.arrays import Vector
-from mckl.draw.distribution import Distribution, Factor, Part
+from mckl.draw.distribution import DensityTerm, Distribution, Factor
 from mckl.draw.form import Form, Numbers, Seconds, Stratified
 from mckl.draw.streams import Stream
 from mckl.exact import additive
@@ -24,6 +25,7 @@ from mckl.exact.integrands import sums_over
 from mckl.exact.moments import EPS
 from mckl.exact.product import ProductLaw
 from mckl.families.base import Integrals, Pair
+from mckl.text import with_shapes
 
 # The error, relative to its scale, up to which a cumulant of a definition is used.
 _KNOWN = 1e-9
@@ -33,6 +35,7 @@ _LEAST_TAIL = 1e-300
 _OF_TERMS = 6.0 * EPS
 # A breakpoint this close to a finite end of the support makes no difference.
 _AT_END = 1e-60
+_NO_SHAPES = frozenset(("location", "scale", "rate"))  # fields of laws that a kind leaves out
 _STEP = 2.0**-20  # the relative step of differences of l, for its slope
 
 # Arrays and numbers that add up to an array.
@@ -69,9 +72,11 @@ class Univariate(ABC):
 
     Attributes
     ----------
+    name
+        The name of the family.
     kind
-        The family's name with its shape parameters, such as ``student-t(5)``. Laws that differ only
-        in location and scale have the same kind.
+        This name with the shape parameters, which are the fields of a dataclass beside location,
+        scale and rate: ``student-t(5)``. Laws that differ only in location and scale have the same.
     location, scale
         The location and the scale; 0 and 1 for a family that has neither.
     support
@@ -87,6 +92,7 @@ class Univariate(ABC):
         CPU seconds that one random number takes, by its use.
     """
 
+    name: str
     location: Any = 0.0
     scale: Any = 1.0
     support: tuple[float, float] = (-math.inf, math.inf)
@@ -105,12 +111,19 @@ class Univariate(ABC):
         return self
 
     @property
-    @abstractmethod
-    def kind(self) -> str: ...
+    def kind(self) -> str:
+        return self._name_with_shapes
 
-    @abstractmethod
+    @cached_property
+    def _name_with_shapes(self) -> str:
+        law: Any = self
+        names = (field.name for field in dataclasses.fields(law))
+        return with_shapes(self.name, (getattr(law, x) for x in names if x not in _NO_SHAPES))
+
     def at(self, location: Any, scale: Any) -> Univariate:
         """The law of this kind with this location and scale."""
+        law: Any = self
+        return cast(Univariate, dataclasses.replace(law, location=location, scale=scale))
 
     @property
     def centre(self) -> float:
@@ -410,7 +423,7 @@ class Coordinates(Pair):
         moments = np.array([np.concatenate(of.moments()) for of in every])
         higher = np.array([_higher(of) for of in every])
         chi_square = math.nan
-        if self.law.is_finite((-2.0, -2.0)):  # elsewhere quadrature would find a finite number
+        if self.law.ratio_variance_finite:  # elsewhere quadrature would find a finite number
             ratios = np.array([_ratio(f.centred()).moments()[0][0] for f in self.factors])
             with np.errstate(over="ignore", invalid="ignore"):
                 chi_square = float(np.expm1(counts @ np.log(ratios)))
@@ -437,7 +450,7 @@ class CoordinateForm(Form):
         self._pair = pair
         self.numbers = pair.dimension
         self._blocks = [
-            _Block([f for f, _ in group], [n for _, n in group])
+            _SameKind([f for f, _ in group], [n for _, n in group])
             for group in (
                 list(group)
                 for _, group in groupby(
@@ -461,31 +474,31 @@ class CoordinateForm(Form):
             return None
         return [b.law.mirror(np.asarray(x, float)) for b, x in zip(self._blocks, draw, strict=True)]
 
-    def parts(self) -> Sequence[Sequence[Part]] | None:
+    def parts(self) -> Sequence[Sequence[DensityTerm]] | None:
         out = []
         for b in self._blocks:
             q = b.law.tensorflow
             ps = [(columns, p.tensorflow) for columns, p in b.parts]
             if q is None or any(p is None for _, p in ps):
                 return None
-            out.append([Part(c.start, c.stop, q, p) for c, p in ps if p is not None])
+            out.append([DensityTerm(c.start, c.stop, q, p) for c, p in ps if p is not None])
         return out
 
     def evaluator(
         self, forms: Sequence[CoordinateForm], signs: int, sums: Sequence[str] = ()
-    ) -> _Evaluator:
-        return _Evaluator([form._blocks for form in forms], signs, sums)
+    ) -> _CoordinateEvaluator:
+        return _CoordinateEvaluator([form._blocks for form in forms], signs, sums)
 
     def stratified(self, n: int, integrand: str = "ell") -> Stratified:
         strata = [_strata(f.centred()) for f in self._pair.factors]
-        return additive.stratified(strata, self._pair.counts, n, self._pair.law, integrand)
+        return additive.stratified_sum(strata, self._pair.counts, n, self._pair.law, integrand)
 
     def balanced_variance(self, n: int, integrand: str = "ell", slope: float = 0.0) -> float:
         strata = [_strata(f.centred()) for f in self._pair.factors]
         return additive.variance(strata, self._pair.counts, n, integrand, slope)
 
 
-class _Block:
+class _SameKind:
     """The coordinates whose q is of the same kind."""
 
     def __init__(self, factors: Sequence[Between], counts: Sequence[int]) -> None:
@@ -512,10 +525,12 @@ def _together(same: Sequence[tuple[Between, int]]) -> Univariate:
     return same[0][0].p.at(np.repeat(location, counts), np.repeat(scale, counts))
 
 
-class _Evaluator:
+class _CoordinateEvaluator:
     """Sums l and the functions of l_i over the coordinates, for forms that share their draws."""
 
-    def __init__(self, forms: Sequence[Sequence[_Block]], signs: int, sums: Sequence[str]) -> None:
+    def __init__(
+        self, forms: Sequence[Sequence[_SameKind]], signs: int, sums: Sequence[str]
+    ) -> None:
         self._shape = (1 + len(sums), signs, len(forms))
         self._blocks = [_Together(blocks, signs, sums) for blocks in zip(*forms, strict=True)]
         self._out = np.empty(0)
@@ -537,7 +552,7 @@ class _Evaluator:
 class _Together:
     """The same block of several forms."""
 
-    def __init__(self, blocks: Sequence[_Block], signs: int, sums: Sequence[str]) -> None:
+    def __init__(self, blocks: Sequence[_SameKind], signs: int, sums: Sequence[str]) -> None:
         self._law, self._sums = blocks[0].law, sums
         alike = all([c for c, _ in b.parts] == [c for c, _ in blocks[0].parts] for b in blocks)
         # Forms whose parts have the same columns are evaluated at once.

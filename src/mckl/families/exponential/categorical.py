@@ -21,19 +21,18 @@ from mckl.arrays import Vector
 from mckl.draw.alias import Alias, alias_tables
 from mckl.draw.distribution import Distribution
 from mckl.exact import joint
-from mckl.exact.integrands import log_quotient
 from mckl.exact.moments import EPS, Moments
 from mckl.exact.outcomes import Outcomes
-from mckl.exact.phi import phi
+from mckl.exact.remainders import ELL_OF_LARGE_RATIO, log_quotient, weighted_phi
 from mckl.families.base import Family, Integrals, Side
 from mckl.families.exponential.pair import Exponential, ExponentialPair, text_of
 from mckl.families.exponential.scores import CategoricalScores
-from mckl.families.parameters import check_names, numbers, shown_briefly
+from mckl.families.parameters import check_names, parameter_numbers, shown_briefly
 
 _ADD_UP = 1e-6  # how far the sum of probabilities may be from 1
 
 
-class _Line:
+class _CategoricalLine:
     ends = (-math.inf, math.inf)
 
     def __init__(self, log_q: Vector, d: Vector, log_mass: float) -> None:
@@ -106,13 +105,15 @@ class Categorical(Exponential):
             chi_square = float(q @ (p_of / q) ** 2) - 1.0
         return Integrals(float(mean), m2, m3, m4 - 3.0 * m2**2, chi_square)
 
-    def line(self, p: Categorical) -> _Line:
+    def line(self, p: Categorical) -> _CategoricalLine:
         taken = self.taken
         # p's probability of what q cannot take is summed directly: 1 less the rest loses digits.
         lost = float(p.probabilities[~taken].sum())
         kept = p.log_probabilities[taken]
         log_mass = math.log1p(-lost) if lost < 0.5 else float(scipy.special.logsumexp(kept))
-        return _Line(self.log_probabilities[taken], self.coefficients(p)[taken], log_mass)
+        return _CategoricalLine(
+            self.log_probabilities[taken], self.coefficients(p)[taken], log_mass
+        )
 
     @property
     def taken(self) -> NDArray[np.bool_]:
@@ -143,10 +144,9 @@ class Categorical(Exponential):
         lost = np.exp(log_p[~taken])
         missed, missed_error = math.fsum(lost), math.fsum(lost * (p_error[~taken] + EPS))
         q, r_q, error = np.exp(log_q[taken]), np.exp(log_q[taken] - ell), q_error[taken]
-        with np.errstate(over="ignore", invalid="ignore"):  # where r may overflow, q r does not
-            far = ell < -100.0
-            terms = np.where(far, r_q + q * (ell - 1.0), q * phi(-ell))
-        errors = terms * (error + 10.0 * EPS + np.where(far, 2.0 * EPS * np.abs(ell), 0.0))
+        terms, _ = weighted_phi(q, r_q, ell)
+        of_r = np.where(ell < ELL_OF_LARGE_RATIO, 2.0 * EPS * np.abs(ell), 0.0)
+        errors = terms * (error + 10.0 * EPS + of_r)
         errors += np.abs(q - r_q) * ell_error + r_q * ell_error**2
         k3 = math.fsum(terms)
         k3_error = math.fsum(errors) + EPS * k3
@@ -258,11 +258,11 @@ def _side(given: Mapping[str, Any]) -> Categorical:
         raise ValueError("categorical: expected either probabilities or logits")
     ((name, value),) = given.items()
     if name == "logits":
-        logits = numbers("categorical", name, value, zero=True)
+        logits = parameter_numbers("categorical", name, value, zero=True)
         if logits.ndim == 0 or np.all(logits == -np.inf):
             raise ValueError("categorical: logits, expected a list with a finite number")
         return Categorical(logits)
-    p = numbers("categorical", name, value, least=0.0)
+    p = parameter_numbers("categorical", name, value, least=0.0)
     if p.ndim == 0:
         raise ValueError(f"categorical: probabilities {shown_briefly(value)}, expected a list")
     if abs(float(p.sum()) - 1.0) > _ADD_UP:

@@ -17,10 +17,10 @@ from mckl.exact.moments import EPS, Moments
 from mckl.families.base import Family, Side
 from mckl.families.coordinates.log_gamma import log_gammas
 from mckl.families.exponential.pair import Exponential, ExponentialPair, text_of
-from mckl.families.parameters import check_names, missing, numbers
+from mckl.families.parameters import check_names, missing, parameter_numbers
 
 
-class _Line:
+class _DirichletLine:
     """The function phi of two Dirichlet laws.
 
     The derivatives of log Gamma are those of x log x - x and of a rest: the m-th derivatives of the
@@ -103,8 +103,8 @@ class Dirichlet(Exponential):
         terms = 1.0 + whole + np.abs(scipy.special.gammaln([*self.concentration, whole])).sum()
         return Distribution("Dirichlet", {"concentration": self.concentration}, terms=terms)
 
-    def line(self, p: Dirichlet) -> _Line:
-        return _Line(self.concentration, p.concentration, self.coefficients(p))
+    def line(self, p: Dirichlet) -> _DirichletLine:
+        return _DirichletLine(self.concentration, p.concentration, self.coefficients(p))
 
     def coefficients(self, p: Dirichlet) -> Vector:
         return self.concentration - p.concentration
@@ -114,9 +114,6 @@ class Dirichlet(Exponential):
         logs -= logs.max(axis=1, keepdims=True)
         logs -= np.log(np.exp(logs).sum(axis=1, keepdims=True))
         return logs
-
-    def combine(self, draw: Vector, coefficients: Vector) -> Vector:
-        return np.asarray(coefficients @ draw.T)
 
     def against(self, p: Side) -> ExponentialPair:
         """The pair of this q and a p of as many concentrations."""
@@ -134,7 +131,9 @@ def _side(given: Mapping[str, Any]) -> Dirichlet:
     check_names("dirichlet", given, ("concentration",))
     if "concentration" not in given:
         raise missing("dirichlet", "concentration")
-    concentration = numbers("dirichlet", "concentration", given["concentration"], above=0.0)
+    concentration = parameter_numbers(
+        "dirichlet", "concentration", given["concentration"], above=0.0
+    )
     if concentration.size < 2:
         raise ValueError(f"dirichlet: concentration {concentration}, expected two numbers or more")
     return Dirichlet(concentration)

@@ -30,7 +30,9 @@ from mckl.exact import joint
 from mckl.exact.moments import EPS, Bounded, Function, Moments, settled
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(12)
-_SETTLED = 1e-14  # the largest change by halving a panel, relative to the whole integral
+_LARGEST_CHANGE_BY_HALVING = (
+    1e-14  # the largest change by halving a panel, relative to the whole integral
+)
 _MOST_PANELS = 2**10  # more are due to rounding
 _DEEPEST = 60  # the most times that a panel is halved
 
@@ -125,24 +127,26 @@ class LineLaw(NamedTuple):
         """The integrals over u, on panels that first serve K'', which is in all of them."""
         units = max(i + j for _, i, j in needed)
         zero, one = np.zeros(units), np.ones(units)
-        panels, _ = self._settled(_Panels(np.arange(float(units)), zero, one, one, zero), ())
+        panels, _ = self._settled(_UnitPanels(np.arange(float(units)), zero, one, one, zero), ())
         return self._settled(panels, needed)[1]
 
-    def _settled(self, panels: _Panels, needed: Sequence[Powers]) -> tuple[_Panels, Moments]:
+    def _settled(
+        self, panels: _UnitPanels, needed: Sequence[Powers]
+    ) -> tuple[_UnitPanels, Moments]:
         """Halve panels until that changes no integral; the panels and the integrals."""
         for _ in range(_DEEPEST):
             halves = panels.halved()
             coarse, fine = self._on_panels(panels, needed), self._on_panels(halves, needed)
             value, rounding = (of.reshape(len(of), -1, 2).sum(axis=2) for of in fine)
             change, size = np.abs(value - coarse.value), np.abs(value).sum(axis=1, keepdims=True)
-            wrong = (change > _SETTLED * size + 0.1 * rounding).any(axis=0)
+            wrong = (change > _LARGEST_CHANGE_BY_HALVING * size + 0.1 * rounding).any(axis=0)
             if not wrong.any() or wrong.size > _MOST_PANELS:
                 break
             panels = panels.where(~wrong).joined(panels.where(wrong).halved())
         error = (change + rounding).sum(axis=1) + 20.0 * EPS * size[:, 0]
         return panels, Moments(value.sum(axis=1)[1:], error[1:])
 
-    def _on_panels(self, panels: _Panels, needed: Sequence[Powers]) -> Moments:
+    def _on_panels(self, panels: _UnitPanels, needed: Sequence[Powers]) -> Moments:
         """The integrals of K'' and of what is needed over each panel, shape (integrals, panels)."""
         u, s, rest, half = panels.nodes()
         order = max([2, *(a + i + 2 * j for a, i, j in needed)])
@@ -172,7 +176,7 @@ class LineLaw(NamedTuple):
         return Moments(np.array(value), np.array(error))
 
     def _tilted(
-        self, panels: _Panels, u: Vector, half: Vector, second: Vector, second_error: Vector
+        self, panels: _UnitPanels, u: Vector, half: Vector, second: Vector, second_error: Vector
     ) -> tuple[Moments, Moments]:
         """K(-u) and K'(-u), the mean of l under the tilt, by integrals of K'' from 0 or from 1."""
         kl, n = self.kl, int(np.count_nonzero(panels.unit == 0.0))
@@ -199,7 +203,7 @@ class LineLaw(NamedTuple):
         return Moments(exponent, exponent_error), Moments(start - slope, mean_error)
 
 
-class _Panels(NamedTuple):
+class _UnitPanels(NamedTuple):
     """Panels within units k <= u <= k + 1: from `low` to `high` above k, and as far below k + 1."""
 
     unit: Vector
@@ -208,22 +212,22 @@ class _Panels(NamedTuple):
     low_rest: Vector
     high_rest: Vector
 
-    def where(self, chosen: Vector) -> _Panels:
-        return _Panels(*(of[chosen] for of in self))
+    def where(self, chosen: Vector) -> _UnitPanels:
+        return _UnitPanels(*(of[chosen] for of in self))
 
-    def joined(self, other: _Panels) -> _Panels:
-        every = _Panels(*(np.concatenate(of) for of in zip(self, other, strict=True)))
+    def joined(self, other: _UnitPanels) -> _UnitPanels:
+        every = _UnitPanels(*(np.concatenate(of) for of in zip(self, other, strict=True)))
         order = np.lexsort((-every.low_rest, every.low, every.unit))
-        return _Panels(*(of[order] for of in every))
+        return _UnitPanels(*(of[order] for of in every))
 
-    def halved(self) -> _Panels:
+    def halved(self) -> _UnitPanels:
         unit, low, high, low_rest, high_rest = self
         middle, middle_rest = 0.5 * (low + high), 0.5 * (low_rest + high_rest)
         columns = (
             (unit, unit), (low, middle), (middle, high),
             (low_rest, middle_rest), (middle_rest, high_rest),
         )  # fmt: skip
-        return _Panels(*(np.stack(of, axis=1).ravel() for of in columns))
+        return _UnitPanels(*(np.stack(of, axis=1).ravel() for of in columns))
 
     def nodes(self) -> tuple[Vector, Vector, Vector, Vector]:
         """u, u - k and k + 1 - u at each node, shape (panels, nodes); half of each width."""

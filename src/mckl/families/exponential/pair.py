@@ -27,7 +27,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from mckl.arrays import Vector
-from mckl.draw.distribution import Distribution, Factor, Part
+from mckl.draw.distribution import DensityTerm, Distribution, Factor
 from mckl.draw.form import Form, Numbers, Seconds
 from mckl.draw.streams import Stream
 from mckl.exact import joint
@@ -41,11 +41,13 @@ from mckl.families.scores import Scores
 from mckl.text import number
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(12)
-_SETTLED = 1e-13  # the largest change by halving a panel, relative to the whole integral
+_LARGEST_CHANGE_BY_HALVING = (
+    1e-13  # the largest change by halving a panel, relative to the whole integral
+)
 _BORDER = 1e-12  # a tilt within this relative distance of the border counts as the border
 _DEEPEST = 200  # the most times that a panel is halved
 _MOST_PANELS = 2**10  # panels that are halved at a time; more are due to rounding
-_LARGEST = 709.0  # the logarithm of E r^k above which it exceeds float64
+_LARGEST_LOG_MOMENT = 709.0  # the logarithm of E r^k above which it exceeds float64
 _MOST = 4  # the largest power of r in a moment
 _ORDER = 8  # the largest order of a cumulant of l
 
@@ -88,7 +90,7 @@ def integral(f: Callable[[Vector], Moments], low: float, high: float) -> Bounded
         if not math.isfinite(total):
             return Bounded(math.inf, 0.0)
         change = np.abs(finer.value.sum(axis=1) - values)
-        wrong = change > _SETTLED * total + rounding
+        wrong = change > _LARGEST_CHANGE_BY_HALVING * total + rounding
         wrong &= panels.shape[0] < _MOST_PANELS
         done += float(finer.value[~wrong].sum())
         left += float((change + rounding)[~wrong].sum())
@@ -164,7 +166,7 @@ class ExponentialLaw(Law):
             of, counts = self._outcomes
             return of.moments(functions, order), counts
         powers = range(2, _MOST + 1)
-        finite = [k for k in powers if self.log_mgf((-k, -k)) < _LARGEST]
+        finite = [k for k in powers if self.log_mgf((-k, -k)) < _LARGEST_LOG_MOMENT]
         law = LineLaw(
             self._line.derivatives,
             Bounded(self.kl, self.kl_error),
@@ -289,12 +291,12 @@ class Exponential(Side):
     def draw(self, generator: np.random.Generator, shape: tuple[int, int]) -> Any:
         """Independent samples, one a row, shape `shape` = (samples, columns)."""
 
-    @abstractmethod
     def combine(self, draw: Any, coefficients: Vector) -> Vector:
         """Each sample's statistics times coefficients of shape (forms, statistics), added up.
 
-        Returns an array of shape (forms, samples).
+        Returns an array of shape (forms, samples). By default a draw is the statistics.
         """
+        return np.asarray(coefficients @ draw.T)
 
     def integrals(self, p: Any) -> Integrals:
         """Moments of l by sums of their definitions; NaN where the family has none."""
@@ -359,14 +361,16 @@ class ExponentialForm(Form):
     def draw(self, stream: Stream, rows: int) -> Numbers:
         return [stream.sample(self.law, rows, self.numbers)]
 
-    def parts(self) -> Sequence[Sequence[Part]] | None:
+    def parts(self) -> Sequence[Sequence[DensityTerm]] | None:
         factors = self._pair.distributions()
-        return None if factors is None else [[Part(0, self.numbers, f.q, f.p) for f in factors]]
+        return (
+            None if factors is None else [[DensityTerm(0, self.numbers, f.q, f.p) for f in factors]]
+        )
 
     def evaluator(
         self, forms: Sequence[ExponentialForm], signs: int, sums: Sequence[str] = ()
-    ) -> _Evaluator:
-        return _Evaluator(forms, sums)
+    ) -> _ExponentialEvaluator:
+        return _ExponentialEvaluator(forms, sums)
 
     def factor_sums(self, draw: Any, ell: Vector, sums: Sequence[str]) -> Vector:
         """Sums over factors, shape (sums, samples); `ell` is l of each sample, shape (samples,)."""
@@ -374,7 +378,7 @@ class ExponentialForm(Form):
         return sums_over(ell[:, None] if each is None else each, sums)
 
 
-class _Evaluator:
+class _ExponentialEvaluator:
     """Computes l of several forms that draw from one q."""
 
     def __init__(self, forms: Sequence[ExponentialForm], sums: Sequence[str]) -> None:

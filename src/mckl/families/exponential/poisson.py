@@ -17,24 +17,23 @@ import numpy as np
 
 from mckl.arrays import Vector
 from mckl.draw.distribution import Distribution
-from mckl.exact.integrands import k3, log_quotient, x_minus_log1p
 from mckl.exact.moments import EPS, Moments
 from mckl.exact.outcomes import Outcomes
-from mckl.exact.phi import phi
+from mckl.exact.remainders import log_quotient, phi, x_minus_log1p
 from mckl.families.base import Family, Integrals, Side
 from mckl.families.exponential.pair import Exponential, ExponentialPair, text_of
-from mckl.families.parameters import check_names, missing, numbers
+from mckl.families.parameters import check_names, missing, parameter_numbers
 
 _MOST_RATE = 1e15  # counts above this are not exact in float64
 _SUMMED = 400.0  # with a larger rate not every count is taken
 _POWERS = 4  # windows are about the tilts by r^0 to r^4
 _WIDE = 15.0  # half a window's width, in standard deviations; and so many counts more
 _MORE = 40.0
-_LARGEST = 709.0  # the logarithm of E r^k above which it is not known
+_LARGEST_LOG_MOMENT = 709.0  # the logarithm of E r^k above which it is not known
 _FACTORIALS = np.cumprod([1.0, *np.arange(1.0, 30.0)])
 
 
-class _Line:
+class _PoissonLine:
     ends, log_mass = (-math.inf, math.inf), 0.0
 
     def __init__(self, rate: Vector, d: Vector) -> None:
@@ -75,8 +74,8 @@ class Poisson(Exponential):
     def tensorflow(self) -> Distribution:
         return Distribution("Poisson", {"rate": self.rate})
 
-    def line(self, p: Poisson) -> _Line:
-        return _Line(self.rate, self.coefficients(p))
+    def line(self, p: Poisson) -> _PoissonLine:
+        return _PoissonLine(self.rate, self.coefficients(p))
 
     def outcomes(self, p: Poisson) -> tuple[Outcomes, Vector]:
         """Counts of each distinct factor about where the moments get their values."""
@@ -102,7 +101,7 @@ class Poisson(Exponential):
     def factor_log_ratios(self, p: Poisson, draw: Vector) -> Vector:
         d = self.coefficients(p)
         # The constant is the factor's KL, rate (e^-d - 1 + d).
-        return np.asarray(d * (draw - self.rate) + self.rate * k3(d))
+        return np.asarray(d * (draw - self.rate) + self.rate * phi(-d))
 
     def integrals(self, p: Poisson) -> Integrals:
         """The textbook's sums over coordinates; for the KL in more digits, as its terms cancel."""
@@ -120,9 +119,6 @@ class Poisson(Exponential):
 
     def draw(self, generator: np.random.Generator, shape: tuple[int, int]) -> Vector:
         return generator.poisson(self.rate, shape).astype(np.float64)
-
-    def combine(self, draw: Vector, coefficients: Vector) -> Vector:
-        return np.asarray(coefficients @ draw.T)
 
     def against(self, p: Side) -> ExponentialPair:
         """The pair of this q and a p of as many rates."""
@@ -156,7 +152,7 @@ def _windows(rate: float, p_rate: float, d: float) -> tuple[Vector, Vector, int]
     # log E r^k is rate (e^(-k d) - 1) - k (p_rate - rate), and the tilted mean rate e^(-k d).
     k = np.arange(_POWERS + 1.0)
     with np.errstate(over="ignore", invalid="ignore"):
-        known = rate * (phi(-k * d) - k * phi(np.full(k.size, -d))) < _LARGEST
+        known = rate * (phi(-k * d) - k * phi(np.full(k.size, -d))) < _LARGEST_LOG_MOMENT
     known[:2] = True
     powers = int(np.argmin([*known, False])) - 1
     means = [rate, p_rate, *(rate * np.exp(-k[2 : powers + 1] * d)).tolist()]
@@ -214,7 +210,7 @@ def _side(given: Mapping[str, Any]) -> Poisson:
     check_names("poisson", given, ("rate",))
     if "rate" not in given:
         raise missing("poisson", "rate")
-    rate = numbers("poisson", "rate", given["rate"], above=0.0, most=_MOST_RATE)
+    rate = parameter_numbers("poisson", "rate", given["rate"], above=0.0, most=_MOST_RATE)
     return Poisson(rate)
 
 

@@ -54,15 +54,15 @@ class Root:
     def solved(self, high: Vector, low: Vector) -> tuple[Vector, float]:
         """R^-1 times the vector high + low, and a bound on the length of its error."""
         out = self.into(high)
-        error = self.growth * size(self._inverse @ (np.abs(self.root) @ np.abs(out)))
+        error = self.growth * frobenius(self._inverse @ (np.abs(self.root) @ np.abs(out)))
         for _ in range(_STEPS):
-            if error <= _CALM * size(out):
+            if error <= _CALM * frobenius(out):
                 break
             top, rest = product(self.root, out[:, None])
             missing = (high - top[:, 0]) + (low - rest[:, 0])
             out = out + self.into(missing)
-            error = 2.0 * self._loss * size(self._inverse @ np.abs(missing))
-        return out, 2.0 * (error + (self.growth + self.identity_error) * size(out))
+            error = 2.0 * self._loss * frobenius(self._inverse @ np.abs(missing))
+        return out, 2.0 * (error + (self.growth + self.identity_error) * frobenius(out))
 
     @property
     def log_determinant(self) -> Bounded:
@@ -92,7 +92,7 @@ class MeasuredRoot(Root):
         def error(x: Vector) -> Vector:
             return self.into(covariance @ self.transposed(x)) - x
 
-        self.identity_error = measured(error, error, len(covariance)) + self.growth
+        self.identity_error = spectral_bound(error, error, len(covariance)) + self.growth
 
     def eigenvalues(self, high: Vector, low: Vector) -> tuple[Vector, float, Vector]:
         """Those of high + low in these coordinates, a bound on their errors, and eigenvectors."""
@@ -103,7 +103,7 @@ class MeasuredRoot(Root):
             return self.into(high @ y + low @ y) - rotation @ (t[:, None] * (rotation.T @ x))
 
         relative = self.growth + 2.0 * self.identity_error
-        bound = measured(error, error, t.size) + relative * float(np.abs(t).max())
+        bound = spectral_bound(error, error, t.size) + relative * float(np.abs(t).max())
         return t, bound, rotation
 
 
@@ -137,7 +137,7 @@ class RefinedRoot(Root):
             more, last = product(top, self.root.T)
             missing = (high - more) + (low - last - rest @ self.root.T)
             out, error = out + self.congruent(missing), self._bound(missing)
-            if error <= self.growth * size(out):
+            if error <= self.growth * frobenius(out):
                 break
         t, rotation = eigh(self._correction.congruent(out), driver="evd")
         relative = 4.0 * self.growth + 2.0 * self.identity_error
@@ -150,7 +150,7 @@ class RefinedRoot(Root):
         return 4.0 * self._loss * _largest(self._inverse, np.abs(matrix), self._inverse.T)
 
 
-def measured(
+def spectral_bound(
     error: Callable[[Vector], Vector], transposed: Callable[[Vector], Vector], n: int
 ) -> float:
     """A bound on the largest singular value of an n x n matrix E, from E x and E^T x.
@@ -164,7 +164,7 @@ def measured(
     return math.cbrt(10.0 * math.sqrt(2.0 / math.pi) * float(longest))
 
 
-def size(x: Vector) -> float:
+def frobenius(x: Vector) -> float:
     """The Frobenius norm."""
     return float(np.linalg.norm(x))
 

@@ -16,7 +16,7 @@ import numpy as np
 import scipy
 
 from mckl.arrays import Vector
-from mckl.draw.distribution import Distribution, Part
+from mckl.draw.distribution import DensityTerm, Distribution
 from mckl.draw.form import Form, Numbers, Stratified
 from mckl.draw.streams import Stream
 from mckl.exact import additive
@@ -70,17 +70,20 @@ class QuadraticForm(Form):
             stream.chisquare_quantiles(u[:, normals:], self.dof),
         )
 
-    def parts(self) -> Sequence[Sequence[Part]] | None:
+    def parts(self) -> Sequence[Sequence[DensityTerm]] | None:
         if self.p is None:
             return None
         mean, sd = self.p
         q, p = ({"loc": m, "scale": s} for m, s in ((0.0, 1.0), (mean, sd)))
-        return [[Part(0, mean.size, Distribution("Normal", q), Distribution("Normal", p))], []]
+        return [
+            [DensityTerm(0, mean.size, Distribution("Normal", q), Distribution("Normal", p))],
+            [],
+        ]
 
     def evaluator(
         self, forms: Sequence[QuadraticForm], signs: int, sums: Sequence[str] = ()
-    ) -> _Evaluator:
-        return _Evaluator(forms, signs, sums)
+    ) -> _QuadraticEvaluator:
+        return _QuadraticEvaluator(forms, signs, sums)
 
     @property
     def coordinates(self) -> tuple[Vector, Vector, Vector]:
@@ -91,7 +94,7 @@ class QuadraticForm(Form):
         if integrand != "ell":
             if len(self._distinct[1]) > _MOST_DISTINCT:
                 return Stratified(math.nan, math.nan, math.nan)
-            return additive.stratified(*self._strata, n, self._law, integrand)
+            return additive.stratified_sum(*self._strata, n, self._law, integrand)
         return stratified(self, n)
 
     def balanced_variance(self, n: int, integrand: str = "ell", slope: float = 0.0) -> float:
@@ -186,7 +189,7 @@ def radial_groups(c: Coefficients) -> tuple[int, int]:
     return first.size, int((size > 1).sum())
 
 
-class _Sums:
+class _WeightedSums:
     """Weighted sums over the numbers of a sample, one sum for each form.
 
     Forms whose weights are all equal, as in a sweep, share one unweighted sum.
@@ -221,15 +224,15 @@ class _Sums:
         return out
 
 
-class _Evaluator:
+class _QuadraticEvaluator:
     """Computes l from matrix products of each tile, and the rest once all tiles are in."""
 
     def __init__(self, forms: Sequence[QuadraticForm], signs: int, sums: Sequence[str]) -> None:
         constants = [f.kl - float(f.square.sum()) - float((f.chi * f.dof).sum()) for f in forms]
         self._constants = np.array(constants)[:, None, None]
-        self._linear = _Sums([f.linear for f in forms])
-        self._square = _Sums([f.square for f in forms])
-        self._chi = _Sums([f.chi for f in forms]) if forms[0].chi.size else None
+        self._linear = _WeightedSums([f.linear for f in forms])
+        self._square = _WeightedSums([f.square for f in forms])
+        self._chi = _WeightedSums([f.chi for f in forms]) if forms[0].chi.size else None
         self._factors = FactorSums([f.coordinates for f in forms], signs, sums) if sums else None
         self._room: Vector = np.empty(0)
 

@@ -18,11 +18,11 @@ from typing import NamedTuple
 import numpy as np
 
 from mckl.arrays import Complex, Vector
-from mckl.exact.integrands import x_minus_log1p
 from mckl.exact.law import Law, Tilt
 from mckl.exact.moments import EPS, Bounded, Function, Moments, settled
+from mckl.exact.remainders import x_minus_log1p
 from mckl.exact.tilted import Tilted, is_coarse, joint_moments
-from mckl.families.normal.moments import BORDER, Coordinates, moments
+from mckl.families.normal.moments import BORDER, BoundedCoefficients, coordinate_moments
 
 
 class Coefficients(NamedTuple):
@@ -58,7 +58,7 @@ class Errors(NamedTuple):
     mixed: Vector
 
 
-def rounding(c: Coefficients) -> Errors:
+def coefficient_errors(c: Coefficients) -> Errors:
     """The errors where each coefficient is computed from its coordinate's parameters alone.
 
     The logarithm in kl costs digits of its own where q and p have scales unlike each other.
@@ -156,7 +156,7 @@ class QuadraticLaw(Law):
         self, c: Coefficients, errors: Errors | None = None, of_sum: float | None = None
     ) -> None:
         """`of_sum` bounds the error of the sum of all kl where the sum of the errors is larger."""
-        self._coefficients, self._errors = c, rounding(c) if errors is None else errors
+        self._coefficients, self._errors = c, coefficient_errors(c) if errors is None else errors
         self._only_rounded = errors is None
         self._t, self._b2, self._weight = 2.0 * c.a, c.b * c.b, c.weight
         self._range = float(self._t.min()), float(self._t.max())
@@ -177,8 +177,8 @@ class QuadraticLaw(Law):
         # Turned eigenvectors count as much as the tilted means of g, which are at most a few b, and
         # below 2^7 where moments of r do not overflow.
         b_error = e.b + 2.0 * e.a * np.minimum(2.0 * e.mixed, 2.0**7)
-        rows = Coordinates(c.a, c.b, c.kl, e.a, b_error, e.kl)
-        return moments(rows, functions, paired, order), self._weight
+        rows = BoundedCoefficients(c.a, c.b, c.kl, e.a, b_error, e.kl)
+        return coordinate_moments(rows, functions, paired, order), self._weight
 
     def pieces(
         self, functions: Sequence[Function], paired: bool, order: int

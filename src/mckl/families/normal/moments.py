@@ -26,9 +26,8 @@ from numpy.typing import NDArray
 
 from mckl.arrays import Vector
 from mckl.exact import joint
-from mckl.exact.integrands import x_minus_log1p
 from mckl.exact.moments import EPS, WITH_RATIO, Function, Moments, settled
-from mckl.exact.phi import phi
+from mckl.exact.remainders import phi, x_minus_log1p
 
 BORDER = 1e-12  # where 1 + 2 n a is at most this, E r^n counts as infinite
 
@@ -36,14 +35,14 @@ _REACH = 14.0  # integrals end so many standard deviations from each mean
 _DENSEST = 4.0  # s in units of the smallest standard deviation
 _STEP, _SMALLEST_STEP = 0.04, 2e-4
 _NEAR = 0.4, 1.2  # up to these n |2a| and n |b|, coordinates share nodes and no r^n overflows
-_LARGEST = 720.0  # e^709.8 is the largest float64
+_LARGEST_LOG_MOMENT = 720.0  # e^709.8 is the largest float64
 _CELLS = 2**15  # values of a function that are worked on at a time, so that arrays stay in cache
 
 _Rows = NDArray[np.intp]
 _Mask = NDArray[np.bool_]
 
 
-class Coordinates(NamedTuple):
+class BoundedCoefficients(NamedTuple):
     """The coefficients of coordinates and bounds on their errors; all have shape (rows,)."""
 
     a: Vector
@@ -53,11 +52,13 @@ class Coordinates(NamedTuple):
     b_error: Vector
     kl_error: Vector
 
-    def take(self, rows: _Rows) -> Coordinates:
-        return Coordinates(*(x[rows] for x in self))
+    def take(self, rows: _Rows) -> BoundedCoefficients:
+        return BoundedCoefficients(*(x[rows] for x in self))
 
 
-def moments(c: Coordinates, functions: Sequence[Function], paired: bool, order: int) -> Moments:
+def coordinate_moments(
+    c: BoundedCoefficients, functions: Sequence[Function], paired: bool, order: int
+) -> Moments:
     """The joint central moments of functions of each l_i (`mckl.exact.law.Law.factor_moments`).
 
     The result has shape (order + 1,) * len(functions) + (rows,).
@@ -75,7 +76,7 @@ def moments(c: Coordinates, functions: Sequence[Function], paired: bool, order: 
     log_mass = -n * c.kl + 0.5 * (x_minus_log1p(np.maximum(precision, BORDER) - 1.0)
                                   + (n * c.b) ** 2 / np.maximum(precision, BORDER))  # fmt: skip
     known = (precision > BORDER) & (doubt <= 0.1 * precision)
-    known &= (log_mass < _LARGEST) | (n <= 1.0)
+    known &= (log_mass < _LARGEST_LOG_MOMENT) | (n <= 1.0)
     near = (np.abs(2.0 * highest * c.a) <= _NEAR[0]) & (np.abs(highest * c.b) <= _NEAR[1])
     near &= known[-1]
 
@@ -101,7 +102,7 @@ def moments(c: Coordinates, functions: Sequence[Function], paired: bool, order: 
     return Moments(value, error)
 
 
-def _mean(name: str, c: Coordinates) -> tuple[Vector, Vector]:
+def _mean(name: str, c: BoundedCoefficients) -> tuple[Vector, Vector]:
     if name in ("ratio", "gap"):
         return np.zeros_like(c.kl), np.zeros_like(c.kl)
     if name != "half_square":
@@ -123,7 +124,13 @@ class _Nodes(NamedTuple):
 
 
 def _pieces(
-    todo: _Rows, c: Coordinates, n: Vector, known: _Mask, paired: bool, shared: bool, step: float
+    todo: _Rows,
+    c: BoundedCoefficients,
+    n: Vector,
+    known: _Mask,
+    paired: bool,
+    shared: bool,
+    step: float,
 ) -> Iterator[tuple[_Rows, _Nodes]]:
     """The rows in pieces that need about as many nodes, with these nodes."""
     known = known[:, todo]
@@ -175,7 +182,7 @@ class _Points:
     Functions of r are divided by e^top where nodes are not shared, so that nothing overflows.
     """
 
-    def __init__(self, c: Coordinates, nodes: _Nodes, paired: bool, shared: bool) -> None:
+    def __init__(self, c: BoundedCoefficients, nodes: _Nodes, paired: bool, shared: bool) -> None:
         self.c, self.nodes, self.shared = c, nodes, shared
         square, size = nodes.g * nodes.g, np.abs(nodes.g)
         # A term of l is rounded by at most EPS of itself, as often as it is added to.

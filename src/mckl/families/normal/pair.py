@@ -21,15 +21,15 @@ from numpy.typing import ArrayLike
 
 from mckl.arrays import Vector
 from mckl.draw.distribution import Distribution, Factor
-from mckl.exact.integrands import x_minus_log1p
 from mckl.exact.moments import Bounded
+from mckl.exact.remainders import x_minus_log1p
 from mckl.families import base
 from mckl.families.coordinates.gaussian import GAUSSIAN
 from mckl.families.coordinates.independent import Independent
 from mckl.families.normal.form import QuadraticForm, full, radial, radial_groups
 from mckl.families.normal.law import Coefficients, QuadraticLaw
 from mckl.families.normal.scores import NormalScores
-from mckl.families.parameters import check_names, missing, numbers, one_length
+from mckl.families.parameters import check_names, missing, one_length, parameter_numbers
 from mckl.text import listed
 
 if TYPE_CHECKING:
@@ -355,9 +355,9 @@ def _side(given: Mapping[str, Any]) -> Normal:
         raise missing("normal", "mean")
     if sum(name in given for name in spreads) != 1:
         raise ValueError(f"normal: expected one of {listed(spreads, 'or')}")
-    mean = numbers("normal", "mean", given["mean"])
+    mean = parameter_numbers("normal", "mean", given["mean"])
     if "sd" in given:
-        sd = numbers("normal", "sd", given["sd"], above=0.0)
+        sd = parameter_numbers("normal", "sd", given["sd"], above=0.0)
         one_length("normal", {"mean": mean, "sd": sd})
         return Normal(mean, sd)
     if "scale_tril" in given:

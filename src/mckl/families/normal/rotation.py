@@ -14,14 +14,14 @@ import numpy as np
 from scipy.linalg import eigh, svd
 
 from mckl.arrays import Vector
-from mckl.exact.integrands import x_minus_log1p
 from mckl.exact.moments import EPS, Bounded
+from mckl.exact.remainders import x_minus_log1p
 from mckl.families.normal.covariance_root import (
     MeasuredRoot,
     RefinedRoot,
     Root,
-    measured,
-    size,
+    frobenius,
+    spectral_bound,
 )
 from mckl.families.normal.law import Coefficients, Errors, QuadraticLaw
 from mckl.families.normal.split_product import two_sum
@@ -91,7 +91,7 @@ def rotated_roots(q_mean: Vector, q_root: Vector, p_mean: Vector, p_root: Vector
     p, n = Root(p_root), len(p_root)
     high, low = two_sum(q_root, -p_root)
     apart = p.into(high)
-    if size(apart) < 0.5:
+    if frobenius(apart) < 0.5:
         t, rotation = eigh(apart + apart.T + apart @ apart.T, driver="evd")
 
         def error(x: Vector) -> Vector:
@@ -101,7 +101,7 @@ def rotated_roots(q_mean: Vector, q_root: Vector, p_mean: Vector, p_root: Vector
             out = y + p.into(high @ both + low @ both)
             return out - rotation @ (t[:, None] * (rotation.T @ x))
 
-        t_error = np.full(n, measured(error, error, n) + p.growth * np.abs(t).max())
+        t_error = np.full(n, spectral_bound(error, error, n) + p.growth * np.abs(t).max())
         values = _Eigenvalues(t, t_error, np.sqrt(1.0 + t))
     else:
         left, rho, right = svd(p.into(q_root))
@@ -113,7 +113,7 @@ def rotated_roots(q_mean: Vector, q_root: Vector, p_mean: Vector, p_root: Vector
         def transposed(y: Vector) -> Vector:
             return q_root.T @ p.transposed(y) - right.T @ (rho[:, None] * (rotation.T @ y))
 
-        rho_error = measured(error, transposed, n) + p.growth * rho[-1]
+        rho_error = spectral_bound(error, transposed, n) + p.growth * rho[-1]
         t_error = 2.0 * (rho + rho_error) * rho_error
         values = _Eigenvalues((rho - 1.0) * (rho + 1.0), t_error, np.maximum(rho, _LEAST))
     shift, shift_error = p.solved(*two_sum(q_mean, -p_mean))
@@ -138,9 +138,9 @@ def _rotated(
     gap, gap_error, of_gaps = _gap(values, roots)
     kl = 0.5 * (gap + shift * shift)
     kl_error = 0.5 * gap_error + np.abs(shift) * shift_error + shift_error**2 + 16.0 * EPS * kl
-    of_shift = (size(shift) + shift_error) * shift_error
+    of_shift = (frobenius(shift) + shift_error) * shift_error
     total = 0.5 * of_gaps + of_shift + 16.0 * EPS * float(kl.sum())
-    mixed = 2.0 * size(shift) * np.maximum(rho[-1], 1.0 / rho)
+    mixed = 2.0 * frobenius(shift) * np.maximum(rho[-1], 1.0 / rho)
     return Rotated(
         Coefficients(0.5 * t, b, kl, np.ones(b.size)),
         Errors(0.5 * t_error, b_error, kl_error, mixed),

@@ -14,7 +14,9 @@ import math
 import numpy as np
 
 from mckl.arrays import Vector
-from mckl.exact.integrands import x_minus_log1p
+from mckl.exact import joint
+from mckl.exact.moments import Moments
+from mckl.exact.remainders import x_minus_log1p
 from mckl.families.normal.law import Coefficients, QuadraticLaw
 from mckl.families.scores import POWERS, SMALL, Draws, Rule, Scores, Weight, power_of
 
@@ -83,7 +85,8 @@ class NormalScores(Scores):
                 poly = _times(poly, np.stack((kl - a, b, a)))
             if whole:
                 kappa = _cumulants(a, b, kl, mu, v, degree)
-                rest = _from_cumulants((kappa @ copies)[:, None] - kappa)
+                kappa = (kappa @ copies)[:, None] - kappa
+                rest = joint.plain_moments(Moments(kappa, np.zeros_like(kappa)), 1).value
                 log_mgf = np.asarray(self._law.log_mgf((t, t)))
             else:
                 rest = np.zeros((degree + 1, a.size))
@@ -195,14 +198,6 @@ def _cumulants(a: Vector, b: Vector, kl: Vector, mu: Vector, v: Vector, degree: 
             + 2.0 ** (m - 3) * math.factorial(m) * square ** (m - 2) * slope
         )
     return np.stack(out[: degree + 1])
-
-
-def _from_cumulants(kappa: Vector) -> Vector:
-    """Moments from cumulants, by order in the first axis."""
-    mu = [np.ones_like(kappa[0])]
-    for m in range(1, len(kappa)):
-        mu.append(sum(math.comb(m - 1, k - 1) * kappa[k] * mu[m - k] for k in range(1, m + 1)))
-    return np.stack(mu)
 
 
 def _roots(a: Vector, b: Vector, c: Vector) -> list[Vector]:

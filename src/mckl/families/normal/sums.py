@@ -12,7 +12,6 @@ g, which all forms share.
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
@@ -20,10 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mckl.arrays import Vector
+from mckl.exact.remainders import LARGEST_OF_TAYLOR_SERIES, phi_over_x
 
 _FAR = 9.0  # a standard normal is farther out with a probability of 2e-19
-_SMALL = 0.1  # an l_i up to which the series is used
-_SERIES = [1.0 / math.factorial(k + 2) for k in range(10)]
 _MIDDLE = 0.25  # the root of E l_i^2 up to which r_i - 1 is expm1(-l_i)
 _LARGE = 300.0  # the |l_i| above which c is added before the exponential, lest that overflows
 _NUMBERS = 2**15  # the l_i that are evaluated at a time, so that they stay in cache
@@ -65,7 +63,7 @@ class _Part(NamedTuple):
 def _parts(cell: _Cell, a: Vector, b: Vector, c: Vector) -> Iterator[_Part]:
     """The parts of a cell, without coordinates in which q and p agree (where l_i is 0)."""
     reach = _FAR**2 * np.abs(a) + _FAR * np.abs(b) + np.abs(c)
-    small = reach <= _SMALL
+    small = reach <= LARGEST_OF_TAYLOR_SERIES
     middle = ~small & ((a + c) ** 2 + 2.0 * a * a + b * b <= _MIDDLE**2)
     far = reach > _LARGE
     large = ~(small | middle | far)
@@ -123,21 +121,10 @@ class _Stack:
         else:
             x = self.minus_ell(g, some, room)
         if self.kind == "small":
-            np.vecdot(_series(x), x, out=out)
+            np.vecdot(phi_over_x(x), x, out=out)
         else:
             (np.expm1 if self.kind == "middle" else np.exp)(x, out=x)
             np.matvec(x, self._weight[some], out=out)
-
-
-def _series(x: Vector) -> Vector:
-    """(e^x - 1 - x) / x for small x."""
-    series = _SERIES[-1] * x
-    for coefficient in _SERIES[-2:0:-1]:
-        series += coefficient
-        series *= x
-    series += _SERIES[0]
-    series *= x
-    return np.asarray(series)
 
 
 class _Total(NamedTuple):

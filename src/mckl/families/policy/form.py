@@ -45,16 +45,16 @@ class PolicyForm(Form):
 
     def evaluator(
         self, forms: Sequence[PolicyForm], signs: int, sums: Sequence[str] = ()
-    ) -> Sequences:
-        return Sequences(forms, ("ell", *sums))
+    ) -> SequenceEvaluator:
+        return SequenceEvaluator(forms, ("ell", *sums))
 
     @cached_property
-    def cells(self) -> Cells:
+    def cells(self) -> AliasCells:
         """The alias tables of the next token."""
-        return Cells(self.transitions)
+        return AliasCells(self.transitions)
 
 
-class Cells:
+class AliasCells:
     """Alias tables of the next token: token x has the S cells x S + i, each equally likely.
 
     Attributes
@@ -79,7 +79,7 @@ class Cells:
         return np.take_along_axis(table, self.token.reshape(states, -1), axis=1).ravel()
 
 
-class Sequences:
+class SequenceEvaluator:
     """Draws sequences from one q, and computes the named sums over tokens for several forms."""
 
     def __init__(self, forms: Sequence[PolicyForm], names: Sequence[str]) -> None:
@@ -152,7 +152,7 @@ class Sequences:
         """Draw the next tokens of all sequences; x has the first cell of each state.
 
         x is overwritten with the new states. Returns the indices of the drawn tokens in
-        `Cells.token`, shape (steps, replicates, rows).
+        `AliasCells.token`, shape (steps, replicates, rows).
         """
         u = np.stack([self._random(int(r), steps, x.shape[1]) for r in live], axis=1)
         u *= self._states

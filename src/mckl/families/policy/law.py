@@ -27,23 +27,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mckl.arrays import Vector
+from mckl.exact import joint
 from mckl.exact.law import Law, Tilt
 from mckl.exact.moments import ELL, EPS, Bounded, Function, Moments
-from mckl.exact.phi import phi
+from mckl.exact.remainders import phi, weighted_phi
 from mckl.exact.tilted import Tilted, is_coarse, joint_moments
-from mckl.families.policy.series import Algebra, algebra
-from mckl.families.policy.token_products import Steps, token_products
-from mckl.families.policy.token_sums import Table, probability_error, token_sums
+from mckl.families.policy import series
+from mckl.families.policy.token_products import Steps, residual, token_products
+from mckl.families.policy.token_sums import TransitionTable, probability_error, token_sums
 
-_SETTLED = 4.0 * EPS  # the largest relative change in a step that is ignored
+_LARGEST_IGNORED_CHANGE = 4.0 * EPS  # the largest relative change in a step that is ignored
 _NEAR = 0.5  # vectors within this distance of 1 are kept as their difference from 1
-_DEEP = -50.0  # r exceeds 1e21 where l is below this
 _MOST_EXPONENT = 300.0  # weights e^{s l} with a larger exponent are scaled down
-_FACTORIALS = np.array([1.0, 1.0, 2.0, 6.0, 24.0])
 # Moments of (r, k3) from tilted cumulants are kept where their bounds are relatively this small.
 _TILTED_ERROR = 1e-12
 # The same for tables with more entries than this, whose recursion over tokens takes seconds.
-_LARGE, _TILTED_ERROR_OF_LARGE = 2**16, 1e-9
+_LARGE_TABLE, _TILTED_ERROR_OF_LARGE_TABLE = 2**16, 1e-9
 
 
 class Transitions(NamedTuple):
@@ -74,57 +73,49 @@ class Transitions(NamedTuple):
         return Transitions(*(x[square] if x.ndim == 2 else x[states] for x in self))
 
     @np.errstate(over="ignore", invalid="ignore")
-    def table(self, function: Function) -> Table:
+    def table(self, function: Function) -> TransitionTable:
         """A function of l for each transition, and its row means under q."""
         l, error = self.ell, self.ell_error  # noqa: E741
         kl = Moments(self.kl, self.kl_error)
         if function.name == "ell":
-            return Table(Moments(l, error), kl)
+            return TransitionTable(Moments(l, error), kl)
         if function.name == "rb":
-            return Table(Moments(*(np.broadcast_to(x[:, None], l.shape) for x in kl)), kl)
+            return TransitionTable(Moments(*(np.broadcast_to(x[:, None], l.shape) for x in kl)), kl)
         if function.name == "half_square":
             square = Moments(0.5 * l * l, np.abs(l) * error + EPS * l * l)
             weighted = (self.q * of for of in (square.value, square.error + 2.0 * EPS * l * l))
-            return Table(square, Moments(*(of.sum(axis=1) for of in weighted)))
+            return TransitionTable(square, Moments(*(of.sum(axis=1) for of in weighted)))
         x, missed_error = np.expm1(-l), 4.0 * EPS * self.missed
         if function.name == "ratio":
             ratio = Moments(x, (1.0 + x) * error + 2.0 * EPS * np.abs(x))
-            return Table(ratio, Moments(-self.missed, missed_error))
+            return TransitionTable(ratio, Moments(-self.missed, missed_error))
         _, slope, rest = function
-        k, of_ratio = phi(-l), rest * x if rest else np.zeros_like(x)
-        close, far = np.abs(k) + np.abs(slope * x), np.abs(l) + np.abs(of_ratio)
-        k3 = Moments(
-            np.where(close < far, k - slope * x, l + of_ratio),
-            np.abs(slope - of_ratio) * error + 4.0 * EPS * np.minimum(close, far),
-        )
-        # The means of k3 itself, as sums of positive terms; q r is computed as p where r is large.
-        tilted, deep = np.exp(self.log_q - l), l < _DEEP
-        gap = np.where(deep, tilted + self.q * (l - 1.0), self.q * k)
-        gap_error = np.where(deep, tilted, self.q * np.abs(x)) * error + 8.0 * EPS * gap
+        value, steepness, size = residual(l, slope, rest)
+        k3 = Moments(value, steepness * error + 4.0 * EPS * size)
+        # The means of k3 itself, as sums of positive terms.
+        gap, steepness = weighted_phi(self.q, np.exp(self.log_q - l), l)
+        gap_error = steepness * error + 8.0 * EPS * gap
         means = gap.sum(axis=1) + slope * self.missed
         missed_error = abs(slope) * missed_error + 2.0 * EPS * np.abs(means)
-        return Table(k3, Moments(means, gap_error.sum(axis=1) + missed_error))
+        return TransitionTable(k3, Moments(means, gap_error.sum(axis=1) + missed_error))
 
 
-def log_mean(
-    series: Algebra, start: Vector, weights: Sequence[Vector], excess: Vector, steps: int
-) -> Vector:
+def log_mean(start: Vector, weights: Sequence[Vector], excess: Vector, steps: int) -> Vector:
     """The series of log(start M^steps 1), shape (size,), for a matrix M of series.
 
     Parameters
     ----------
-    series
-        The algebra of the series.
     start
         The law of the first state, shape (states,).
     weights
-        The coefficients of M: for every monomial a matrix of shape (states, states).
+        The coefficients of M: for every power a matrix of shape (states, states).
     excess
         The row sums of M, shape (states, size), of which 1 is subtracted from the constant.
     steps
         The power of M.
     """
-    total, x = np.zeros(series.size), np.zeros(excess.shape)
+    size = len(weights)
+    total, x, one = np.zeros(size), np.zeros(excess.shape), np.eye(1, size)[0]
     every = np.concatenate(weights, axis=1)
     u = np.ones(len(excess))  # the constant coefficients; x[:, 0] is u - 1
     reference = 0
@@ -133,21 +124,21 @@ def log_mean(
         near = bool(np.abs(x[:, 0]).max() <= _NEAR and np.abs(up - 1.0).max() <= _NEAR)
         if not near:  # 1 + x loses no digits
             x[:, 0] = u
-        new = every @ np.moveaxis(series.multiples(x), 1, 0).reshape(-1, series.size)
+        new = every @ np.moveaxis(series.multiples(x), 1, 0).reshape(-1, size)
         if near:
             new += excess
         above = new[:, 0].copy() if near else up - 1.0
         new[:, 0] = up
         if not up.max() > 0.0:  # every weight underflows
-            return np.full(series.size, math.nan)
+            return np.full(size, math.nan)
         if not up[reference] > 0.5 * up.max():
             reference = int(np.argmax(up))
         base, lead = new[reference].copy(), float(above[reference])
         divisor = series.divisor(base)
-        share = series.log(base, lead, divisor)
+        share = series.log_series(base, lead, divisor)
         total += share
         divided = new @ divisor
-        divided[reference] = series.one
+        divided[reference] = one
         u = divided[:, 0].copy()
         divided[:, 0] = (above - lead) / base[0] if near else u - 1.0
         if not near:
@@ -156,15 +147,15 @@ def log_mean(
         # States may differ by orders of magnitude, so each is compared with itself.
         moved = (np.abs(divided - x) / u[:, None]).max(axis=0)
         x = divided
-        size = np.maximum(np.abs(x) / u[:, None], np.abs(new) / up[:, None]).max(axis=0)
+        largest = np.maximum(np.abs(x) / u[:, None], np.abs(new) / up[:, None]).max(axis=0)
         if not near:
-            size[0] = 1.0
-        if (moved <= _SETTLED * size).all():
+            largest[0] = 1.0
+        if (moved <= _LARGEST_IGNORED_CHANGE * largest).all():
             total += (steps - 1 - step) * share
             break
     base, lead = start @ x, float(start @ x[:, 0])
     base[0] = start @ u
-    return total + series.log(base, lead)
+    return total + series.log_series(base, lead)
 
 
 class ChainLaw(Law):
@@ -177,7 +168,7 @@ class ChainLaw(Law):
     _most_odd = 0
 
     def __init__(self, transitions: Transitions, steps: int) -> None:
-        self._of, self._steps = transitions, steps
+        self._chain, self._steps = transitions, steps
         self._series: dict[float, Vector] = {}
         self._sums: dict[tuple[tuple[Function, ...], int], Moments] = {}
         self.kl, self.kl_error = self.sums((ELL,), False, 1).at(1)
@@ -207,8 +198,8 @@ class ChainLaw(Law):
 
     def parts(self, order: int) -> Moments:
         out = Moments(*np.zeros((2, order + 1, order + 1)))
-        for whole, of in zip(out, self.sums((ELL,), False, order), strict=True):
-            whole[2:, 0] = of[2:]
+        for whole, cumulants in zip(out, self.sums((ELL,), False, order), strict=True):
+            whole[2:, 0] = cumulants[2:]
         return out
 
     def factor_moments(
@@ -219,55 +210,55 @@ class ChainLaw(Law):
     def sums(self, functions: Sequence[Function], paired: bool, order: int = 4) -> Moments:
         if paired:
             raise ValueError("a policy has no antithetic pairs")
-        key, of = (tuple(functions), order), self._of
+        key, chain = (tuple(functions), order), self._chain
         if key not in self._sums:
-            tables = [of.table(function) for function in functions]
-            self._sums[key] = token_sums(of.q, of.start, tables, self._steps, order)
+            tables = [chain.table(function) for function in functions]
+            self._sums[key] = token_sums(chain.q, chain.start, tables, self._steps, order)
         return Moments(*(x.copy() for x in self._sums[key]))
 
     def block(self, paired: bool, order: int = 4, slope: float = 0.0, rest: float = 1.0) -> Moments:
         if paired:
             raise ValueError("a policy has no antithetic pairs")
-        found, of = self._tilted_block(order, rest), self._of
+        moments, chain = self._tilted_block(order, rest), self._chain
         target = _TILTED_ERROR
-        if of.q.size > _LARGE:
-            target = _TILTED_ERROR_OF_LARGE
-        coarse = [n for n in range(2, order + 1) if is_coarse(found, n, target)]
+        if chain.q.size > _LARGE_TABLE:
+            target = _TILTED_ERROR_OF_LARGE_TABLE
+        coarse = [n for n in range(2, order + 1) if is_coarse(moments, n, target)]
         if not coarse:
-            return found
+            return moments
         kept = self._kept
         slope, rest = slope + rest * self.missed_mass, rest * kept
-        steps = Steps(of.q, of.log_q, of.ell, of.ell_error, of.missed)
-        value, error = token_products(steps, of.start, self._steps, max(coarse), slope, rest)
+        steps = Steps(chain.q, chain.log_q, chain.ell, chain.ell_error, chain.missed)
+        value, error = token_products(steps, chain.start, self._steps, max(coarse), slope, rest)
         # There R is r over its mean, less 1.
         scale = kept ** np.arange(len(value))[:, None]
         some = (slice(len(value)),) * 2
         better = np.add.outer(*(np.arange(len(value)),) * 2) <= max(coarse)
-        better &= scale * error < found.error[some]
-        found.value[some] = np.where(better, scale * value, found.value[some])
-        found.error[some] = np.where(better, scale * error, found.error[some])
-        return found
+        better &= scale * error < moments.error[some]
+        moments.value[some] = np.where(better, scale * value, moments.value[some])
+        moments.error[some] = np.where(better, scale * error, moments.error[some])
+        return moments
 
     @np.errstate(over="ignore", invalid="ignore")
     def _tilted_block(self, order: int, rest: float) -> Moments:
         """The same moments from the cumulants of l under the laws tilted by r, r^2, ..."""
-        of, q_error = self._of, probability_error(self._of.q)
+        chain, q_error = self._chain, probability_error(self._chain.q)
         centred = self.ell(order)
         centred.value[1] = centred.error[1] = 0.0
         laws = {(0, 0): Tilted(Bounded(0.0, 0.0), centred)}
         mean = Bounded(1.0, 0.0)
         for m in range(1, order + 1):
-            log, *kappa = self._tilted(-m)[: order + 1] * _FACTORIALS[: order + 1]
+            log, *kappa = self._tilted(-m)[: order + 1] * series.factorials(order)
             # How far rounding moves log E r^m and the mean of l, by the errors of every token.
-            weight = np.exp(of.log_q - m * (of.ell - of.ell.min(axis=1, keepdims=True)))
-            moved = m * of.ell_error + np.where(of.q > 0, q_error / of.q, 0.0)
+            weight = np.exp(chain.log_q - m * (chain.ell - chain.ell.min(axis=1, keepdims=True)))
+            moved = m * chain.ell_error + np.where(chain.q > 0, q_error / chain.q, 0.0)
             of_row = (weight * moved).sum(axis=1) / weight.sum(axis=1)
             log_error = self._steps * float(of_row.max())
             mean_size = abs(kappa[0]) + self.kl
             # Cumulants are rounded like the moments that they are computed from.
             sizes = np.array([0.0, mean_size, *np.abs(kappa[1:])])
-            of_sizes = Tilted(Bounded(0.0, 0.0), Moments(sizes, np.zeros(order + 1))).moments()
-            error = (log_error + 8.0 * EPS * np.arange(order + 1)) * of_sizes.value
+            of_sizes = joint.plain_moments(Moments(sizes, np.zeros(order + 1)), 1).value
+            error = (log_error + 8.0 * EPS * np.arange(order + 1)) * of_sizes
             error[1] = 8.0 * EPS * mean_size + 2.0 * log_error
             log_error += 8.0 * EPS * (1.0 + abs(log))
             cumulants = Moments(np.array([0.0, kappa[0] - self.kl, *kappa[1:]]), error)
@@ -279,39 +270,39 @@ class ChainLaw(Law):
     @np.errstate(over="ignore", invalid="ignore", divide="ignore")
     def _tilted(self, s: float, order: int = 4) -> Vector:
         """The Taylor coefficients of K at s, up to `order`; inf where one exceeds float64."""
-        known = self._series.get(s)
-        if known is not None and len(known) > order:
-            return known
-        of, series = self._of, algebra(1, order)
-        taken = of.log_q > -np.inf
-        exponent = np.where(taken, s * of.ell, 0.0)
-        exponent_of_weight = np.where(taken, of.log_q + exponent, -np.inf)
+        kept = self._series.get(s)
+        if kept is not None and len(kept) > order:
+            return kept
+        chain = self._chain
+        taken = chain.log_q > -np.inf
+        exponent = np.where(taken, s * chain.ell, 0.0)
+        exponent_of_weight = np.where(taken, chain.log_q + exponent, -np.inf)
         shift = float(exponent_of_weight.max())
         shift = shift if shift > _MOST_EXPONENT else 0.0
         weight = np.exp(exponent_of_weight - shift)
         weights, powers = [weight], weight
         for k in range(1, order + 1):
-            powers = powers * of.ell / k
+            powers = powers * chain.ell / k
             weights.append(powers)
         sums = np.stack([w.sum(axis=1) for w in weights], axis=1)
         # A row sum of weights loses digits where it is close to 1, and a row sum of weights times
         # l where it is small. The centred form loses them where l is large.
         plain, size = sums[:, 0] - 1.0, 1.0 + sums[:, 0]
-        parts = of.q * phi(exponent), s * of.q * phi(-of.ell)
-        centred = s * of.missed + (parts[0] + parts[1]).sum(axis=1)
+        parts = chain.q * phi(exponent), s * chain.q * phi(-chain.ell)
+        centred = s * chain.missed + (parts[0] + parts[1]).sum(axis=1)
         rounding = (np.abs(parts[0]) + np.abs(parts[1])).sum(axis=1)
         better = (rounding < size) & (shift == 0.0)
-        sums[:, 0] = -of.missed if s == -1.0 else np.where(better, centred, plain)
-        apart = of.q * of.ell * np.expm1(exponent)
-        size, rounding = np.abs(weights[1]).sum(axis=1), of.kl + np.abs(apart).sum(axis=1)
+        sums[:, 0] = -chain.missed if s == -1.0 else np.where(better, centred, plain)
+        apart = chain.q * chain.ell * np.expm1(exponent)
+        size, rounding = np.abs(weights[1]).sum(axis=1), chain.kl + np.abs(apart).sum(axis=1)
         better = (rounding < size) & (shift == 0.0)
-        sums[:, 1] = np.where(better, of.kl + apart.sum(axis=1), sums[:, 1])
-        found = log_mean(series, of.start, weights, sums, self._steps)
-        found[0] += self._steps * shift
+        sums[:, 1] = np.where(better, chain.kl + apart.sum(axis=1), sums[:, 1])
+        coefficients = log_mean(chain.start, weights, sums, self._steps)
+        coefficients[0] += self._steps * shift
         variance = self.parts(4).at(2, 0)
         if variance.value <= variance.error:  # l is constant
-            found[2:] = 0.0
-        self._series[s] = np.where(np.isfinite(found), found, np.inf)
+            coefficients[2:] = 0.0
+        self._series[s] = np.where(np.isfinite(coefficients), coefficients, np.inf)
         return self._series[s]
 
 

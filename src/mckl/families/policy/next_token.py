@@ -17,11 +17,10 @@ from numpy.typing import NDArray
 
 from mckl.arrays import Vector
 from mckl.exact.moments import EPS
-from mckl.exact.phi import phi
+from mckl.exact.remainders import log_quotient, weighted_phi
 from mckl.families.parameters import shown_briefly
 from mckl.families.policy.law import Transitions
 
-_TINY = 1e-150  # quotients of larger probabilities do not overflow
 _ADD_UP = 1e-6  # how far the sum of a row of probabilities may be from 1
 # Approximate bytes an entry of the transition table takes, with series and alias tables.
 _BYTES_PER_ENTRY = 300
@@ -167,10 +166,7 @@ def transitions(
     d_error = np.where(taken, EPS * (2.0 * np.abs(d) + 2.0 * np.abs(mean)), 0.0)
     d = np.where(taken, d - mean, 0.0)
     missed = np.where(taken, 0.0, of_p).sum(axis=1)
-    # The terms q (e^-d - 1 + d); where d is large, q may be rounded to 0 and e^-d overflow.
-    tilted = np.exp(np.where(taken, log_q - d, -np.inf))
-    gap = np.where(d < -50.0, tilted + of_q * (d - 1.0), of_q * phi(-d))
-    slope = np.abs(np.where(d < -50.0, tilted, of_q * np.expm1(-d)))
+    gap, slope = weighted_phi(of_q, np.exp(np.where(taken, log_q - d, -np.inf)), d)
     excess = gap.sum(axis=1)
     excess_error = (slope * d_error + 8.0 * EPS * gap).sum(axis=1)
     log_excess = np.log1p(excess)
@@ -191,9 +187,7 @@ def _difference(q: NextToken, p: NextToken, taken: NDArray[np.bool_]) -> Vector:
     """log q - log p up to a constant for each row, where q can be taken."""
     if q.given is not None and p.given is not None:
         v, w = np.where(taken, q.given, 1.0), np.where(taken, p.given, 1.0)
-        near = np.abs(v - w) < 0.5 * w
-        far = np.where((v > _TINY) & (w > _TINY), np.log(v / w), np.log(v) - np.log(w))
-        return np.where(near, np.log1p(np.where(near, (v - w) / w, 0.0)), far)
+        return log_quotient(v, w)
     # Large logits with small differences: those to one token of the row are exact as two numbers.
     at = np.argmax(q.logits, axis=1)[:, None]
     (a, a_rest), (b, b_rest) = (

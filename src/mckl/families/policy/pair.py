@@ -21,11 +21,10 @@ from mckl.draw.form import Seconds
 from mckl.draw.streams import generator
 from mckl.exact.moments import Function
 from mckl.families.base import Family, Integrals, Pair, Side
-from mckl.families.parameters import check_names, missing, numbers, shown_briefly
+from mckl.families.parameters import check_names, missing, parameter_numbers, shown_briefly
 from mckl.families.policy.bigrams import fit
 from mckl.families.policy.form import PolicyForm
 from mckl.families.policy.law import ChainLaw, direct
-from mckl.families.policy.lengths import PerToken, per_token
 from mckl.families.policy.next_token import (
     NextToken,
     check_rows,
@@ -34,6 +33,7 @@ from mckl.families.policy.next_token import (
     transitions,
 )  # fmt: skip
 from mckl.families.policy.scores import MOST_STATES, ChainScores
+from mckl.families.policy.token_means import TokenMeans, token_means
 
 _ADD_UP = 1e-6  # how far the sum of the start law may be from 1
 _MOST_DIRECT = 1e9  # the most tokens times table entries for which KL is summed by its definition
@@ -128,7 +128,7 @@ class PolicyPair(Pair):
                 weight = weight @ square
         return Integrals(*direct(of, self.dimension), chi_square=float(weight.sum()) - 1.0)
 
-    def per_token(self, name: str = "ell") -> PerToken:
+    def per_token(self, name: str = "ell") -> TokenMeans:
         """The exact means of estimates that divide a sum over tokens by the sequence's length.
 
         Parameters
@@ -138,8 +138,9 @@ class PolicyPair(Pair):
 
         Returns
         -------
-        PerToken
-            Nats per token, and the mean length in tokens (`mckl.families.policy.lengths.PerToken`).
+        TokenMeans
+            Nats per token, and the mean length in tokens
+            (`mckl.families.policy.token_means.TokenMeans`).
 
         >>> from mckl.families.registry import case_pair
         >>> q, p = [[0.5, 0.5], [0, 1]], [[0.8, 0.2], [0, 1]]
@@ -151,7 +152,7 @@ class PolicyPair(Pair):
         of = self.transitions
         table = of.table(Function(name)).of.value
         total = self.law.sums((Function(name),), False, 1).at(1).value
-        return per_token(of.q, table, of.start, total, self.dimension, self.stop)
+        return token_means(of.q, table, of.start, self.dimension, self.stop, total)
 
     def form(self) -> PolicyForm:
         return PolicyForm(self.transitions, self.dimension, self.stop)
@@ -273,20 +274,20 @@ def _side(given: Mapping[str, Any]) -> Policy:
     else:
         table = read_table(tables[0], given[tables[0]])
     if "temperature" in given:
-        temperature = numbers("policy", "temperature", given["temperature"], above=0.0)
+        temperature = parameter_numbers("policy", "temperature", given["temperature"], above=0.0)
         if temperature.ndim:
             raise ValueError("policy: temperature, expected one number")
         table = table.at(float(temperature))
     if "top_k" in given:
         table = table.most_likely(_whole("top_k", given["top_k"], 1, "a number of tokens"))
     if "top_p" in given:
-        share = numbers("policy", "top_p", given["top_p"], above=0.0, most=1.0)
+        share = parameter_numbers("policy", "top_p", given["top_p"], above=0.0, most=1.0)
         if share.ndim:
             raise ValueError("policy: top_p, expected one number")
         table = table.nucleus(float(share))
     initial = dimension = stop = None
     if "initial" in given:
-        initial = np.atleast_1d(numbers("policy", "initial", given["initial"], least=0.0))
+        initial = np.atleast_1d(parameter_numbers("policy", "initial", given["initial"], least=0.0))
     if "dimension" in given:
         dimension = _whole("dimension", given["dimension"], 1, "a number of tokens, 1 or more")
     if given.get("stop") is not None:

@@ -30,16 +30,15 @@ import scipy
 
 from mckl.arrays import Vector
 from mckl.exact import joint
-from mckl.exact.moments import EPS, Moments, norm, settled
-from mckl.exact.phi import phi
+from mckl.exact.moments import EPS, Moments, moment_norm, settled
+from mckl.exact.remainders import phi, weighted_phi
 from mckl.families.policy.token_sums import probability_error
 
-_SETTLED = 8.0 * EPS  # the largest relative change in a step that is ignored
+_LARGEST_IGNORED_CHANGE = 8.0 * EPS  # the largest relative change in a step that is ignored
 _SHAPE_SETTLED = 64.0 * EPS
 _MANY = 256  # more tokens than this are worth a try to shorten the recursion,
 _TOKENS_PER_TRY = 8  # which takes one token more for each so many
 _MOST_APART = 1e3  # how much moments may differ between states, or digits are lost
-_LARGE = -50.0  # where l is below this, q r is computed as p, since r may overflow
 _ROUNDING = 4.0 * EPS  # a bound on what the rounding of a token adds to a moment, relative to it
 
 
@@ -113,7 +112,7 @@ def _products(
         token, new = _token(steps, after, order, slope, rest)
         shares = (new.log_kept[reference], new.mean[reference])
         fixed = all(
-            np.abs(now - share - last).max() <= _SETTLED * np.abs(now).max()
+            np.abs(now - share - last).max() <= _LARGEST_IGNORED_CHANGE * np.abs(now).max()
             for now, share, last in zip(new[:2], shares, after[:2], strict=True)
         )
         after = _After(new.log_kept - shares[0], new.mean - shares[1], new.mean_error)
@@ -198,6 +197,18 @@ def _shortened(
     return shape @ at + apart, tokens - tries
 
 
+def residual(ell: Vector, slope: float, rest: float) -> tuple[Vector, Vector, Vector]:
+    """k3 - slope (r - 1), which is also l + rest (r - 1), by the form with the smaller terms.
+
+    With it comes how steep it is in l, and the size of its terms.
+    """
+    x, k = np.expm1(-ell), phi(-ell)
+    of_ratio = rest * x if rest else np.zeros_like(x)
+    close, far = np.abs(k) + np.abs(slope * x), np.abs(ell) + np.abs(of_ratio)
+    value = np.where(close < far, k - slope * x, ell + of_ratio)
+    return value, np.abs(slope - of_ratio), np.minimum(close, far)
+
+
 def _token(
     of: Steps, after: _After, order: int, slope: float, rest: float
 ) -> tuple[_Token, _After]:
@@ -210,20 +221,15 @@ def _token(
         log_kept = np.where(lost < 0.5, np.log1p(-np.minimum(lost, 0.5)), np.log(kept))
         ell = np.where(of.log_q > -np.inf, ell + log_kept[:, None] - after.log_kept, 0.0)
         ell_error = ell_error + 4.0 * EPS * (np.abs(log_kept)[:, None] + np.abs(after.log_kept))
-    x, k = np.expm1(-ell), phi(-ell)
-    of_ratio = rest * x if rest else np.zeros_like(x)
-    close, far = np.abs(k) + np.abs(slope * x), np.abs(ell) + np.abs(of_ratio)
-    y = np.where(close < far, k - slope * x, ell + of_ratio)
-    taken = of.q > 0
-    weighted = np.where(taken, of.q * k, 0.0)
-    weighted = np.where(ell < _LARGE, np.exp(of.log_q - ell) + of.q * (ell - 1.0), weighted)
-    own = weighted.sum(axis=1)
+    x, taken = np.expm1(-ell), of.q > 0
+    y, steepness, size = residual(ell, slope, rest)
+    own = weighted_phi(of.q, np.exp(of.log_q - ell), ell)[0].sum(axis=1)
     mean = own + of.q @ after.mean
     mean_error = 8.0 * EPS * own + of.q @ (after.mean_error + 4.0 * EPS * np.abs(after.mean))
     e = y + (after.mean - mean[:, None])
     relative = np.where(taken, probability_error(of.q) / of.q, 0.0)
     x_error = (1.0 + x) * ell_error + (EPS + 0.5 * relative) * np.abs(x)
-    e_error = np.abs(slope - of_ratio) * ell_error + 2.0 * EPS * np.minimum(close, far)
+    e_error = steepness * ell_error + 2.0 * EPS * size
     e_error += EPS * (np.abs(after.mean) + np.abs(mean)[:, None])
     e_error += 0.5 * relative * np.abs(e) + after.mean_error + mean_error[:, None]
     powers: dict[joint.Index, Vector] = {(0, 0): of.q}
@@ -260,7 +266,7 @@ def _bounds(
         n = i + j
         if n < 2:
             continue
-        r, y = norm(value[:, 0], n), norm(value[0], n)
+        r, y = moment_norm(value[:, 0], n), moment_norm(value[0], n)
         r_moved = (1.0 + r) * x_error[n]
         y_moved = e_error[n] + 2.0 * abs(rest) * r * r_moved
         out[i, j] = _ROUNDING * rounded[n] * r**i * y**j

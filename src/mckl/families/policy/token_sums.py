@@ -25,12 +25,12 @@ from mckl.arrays import Vector
 from mckl.exact import joint
 from mckl.exact.moments import EPS, Moments, settled
 
-_SETTLED = 4.0 * EPS  # the largest relative change in a step that is ignored
+_LARGEST_IGNORED_CHANGE = 4.0 * EPS  # the largest relative change in a step that is ignored
 _SMALLEST = 5e-324  # the spacing of numbers near 0
 _ENTRIES = 2**15  # table entries that are handled at a time, so that arrays stay in cache
 
 
-class Table(NamedTuple):
+class TransitionTable(NamedTuple):
     """A function g(previous, next), and its means over the next token.
 
     Both are `Moments`, of shape (states, states) and (states,). The means keep their digits where
@@ -48,7 +48,7 @@ def probability_error(q: Vector) -> Vector:
 
 @np.errstate(over="ignore", invalid="ignore")
 def token_sums(
-    q: Vector, start: Vector, tables: Sequence[Table], tokens: int, order: int
+    q: Vector, start: Vector, tables: Sequence[TransitionTable], tokens: int, order: int
 ) -> Moments:
     """The joint cumulants of the tables' sums over a sequence; entries of order 1 are the means.
 
@@ -68,7 +68,7 @@ def token_sums(
     # Tables are scaled by powers of two, so that powers of their entries do not overflow.
     units = [_unit(table.of.value) for table in tables]
     tables = [
-        Table(*(Moments(*(np.ldexp(x, -unit) for x in part)) for part in table))
+        TransitionTable(*(Moments(*(np.ldexp(x, -unit) for x in part)) for part in table))
         for table, unit in zip(tables, units, strict=True)
     ]
     shape = (order + 1,) * n
@@ -86,7 +86,7 @@ def token_sums(
         total = total + share
         error += EPS * np.abs(total)
         # A change within the bound of a step's own rounding cannot be told from none.
-        if not (moved > np.maximum(_SETTLED * size, grown)).any():
+        if not (moved > np.maximum(_LARGEST_IGNORED_CHANGE * size, grown)).any():
             left = tokens - 1 - step
             total = total + left * share
             error += left * (grown + moved + EPS * np.abs(share))
@@ -95,7 +95,7 @@ def token_sums(
         after = Moments(apart, error)
     nothing = Moments(*np.zeros((2, 1, start.size))), Moments(*np.zeros((2, 1)))
     first = _before(
-        start[None], probability_error(start[None]), [Table(*nothing)] * n, after, order
+        start[None], probability_error(start[None]), [TransitionTable(*nothing)] * n, after, order
     )
     value = (total + first.value)[..., 0]
     error = first.error[..., 0] + EPS * np.abs(value)
@@ -113,7 +113,7 @@ def _largest(x: Vector) -> Vector:
 
 
 def _before(
-    q: Vector, q_error: Vector, tables: Sequence[Table], after: Moments, order: int
+    q: Vector, q_error: Vector, tables: Sequence[TransitionTable], after: Moments, order: int
 ) -> Moments:
     """The cumulants before a token with probabilities q, shape (rows, states), from those after."""
     n, (rows, states) = len(tables), q.shape
@@ -121,7 +121,10 @@ def _before(
     out = Moments(*np.zeros((2, *(order + 1,) * n, rows)))
     for k in range(0, rows, size := max(1, _ENTRIES // states)):
         here = slice(k, k + size)
-        some = [Table(*(Moments(*(x[here] for x in part)) for part in table)) for table in tables]
+        some = [
+            TransitionTable(*(Moments(*(x[here] for x in part)) for part in table))
+            for table in tables
+        ]
         for array, part in zip(
             out, _rows_before(q[here], q_error[here], some, after, mu, order), strict=True
         ):
@@ -130,7 +133,12 @@ def _before(
 
 
 def _rows_before(
-    q: Vector, q_error: Vector, tables: Sequence[Table], after: Moments, mu: Moments, order: int
+    q: Vector,
+    q_error: Vector,
+    tables: Sequence[TransitionTable],
+    after: Moments,
+    mu: Moments,
+    order: int,
 ) -> Moments:
     n = len(tables)
     value, error = np.zeros((2, *(order + 1,) * n, len(q)))

@@ -17,14 +17,15 @@ if TYPE_CHECKING:
 Frames = Mapping[str, "pd.DataFrame"]
 
 _MARGIN = 0.08  # inches around a drawing
-
-NOTEBOOK = "The notebook, again"
+MANY = "How many samples?"
 SPEED = "How fast does the error fall?"
 ESTIMATOR = "Which estimator?"
 SAMPLER = "Which sampler?"
-MANY = "How many samples?"
 TRUST = "Can I trust it?"
 GRADIENT = "What does a loss descend?"
+NOTEBOOK = "The notebook, again"
+# In the order of reading.
+QUESTIONS = (MANY, SPEED, ESTIMATOR, SAMPLER, TRUST, GRADIENT, NOTEBOOK)
 
 
 class Figure(NamedTuple):
@@ -35,6 +36,7 @@ class Figure(NamedTuple):
     shows: str
     tables: tuple[str, ...]
     backends: tuple[str, ...] = ()  # the figure is only drawn if all of these ran
+    constant: bool = False  # the same for every config, so that `make docs` draws it, and no run
 
     @property
     def module(self) -> str:
@@ -57,12 +59,6 @@ FIGURES: Mapping[str, Figure] = {
     for figure in (
         Figure("error-vs-samples", SPEED, "RMSE against samples", ("summary",)),
         Figure("relative-error", SPEED, "all settings collapsed", ("summary", "settings")),
-        Figure(
-            "cost",
-            SPEED,
-            "error per CPU second",
-            ("summary", "cost", "settings", "budget"),
-        ),
         Figure("estimators", ESTIMATOR, "RMSE by estimator", ("summary", "theory", "settings")),
         Figure(
             "factors",
@@ -70,11 +66,12 @@ FIGURES: Mapping[str, Figure] = {
             "by factor and of the whole",
             ("summary", "theory", "settings", "budget"),
         ),
-        Figure("sequence-length", ESTIMATOR, "samples by length", ()),
-        Figure("regimes", ESTIMATOR, "best by scale and offset", ("settings", "theory")),
-        Figure("tails", ESTIMATOR, "what heavy tails do", ()),
-        Figure("libraries", ESTIMATOR, "what libraries compute", ("formulas",)),
+        Figure("sequence-length", ESTIMATOR, "samples by length", (), constant=True),
+        Figure("regimes", ESTIMATOR, "best by scale and offset", ("settings", "regimes")),
+        Figure("tails", ESTIMATOR, "what heavy tails do", (), constant=True),
+        Figure("libraries", ESTIMATOR, "what libraries compute", ("formulas",), constant=True),
         Figure("samplers", SAMPLER, "RMSE by sampler", ("summary", "settings")),
+        Figure("cost", SAMPLER, "error per CPU second", ("summary", "cost", "settings", "budget")),
         Figure("samples-needed", MANY, "samples for a tolerance", ("budget", "settings")),
         Figure("coverage", TRUST, "t intervals", ("summary", "settings")),
         Figure("verification", TRUST, "measurement and theory", ("verification", "settings")),
@@ -94,13 +91,35 @@ FIGURES: Mapping[str, Figure] = {
         ),
         Figure("losses", GRADIENT, "what each loss descends", ("gradients",)),
         Figure("gradient-error", GRADIENT, "error against samples", ("gradients",)),
-        Figure("training", GRADIENT, "gradient descent", ("training",)),
+        Figure("training", GRADIENT, "gradient descent", ("training",), constant=True),
         Figure("notebook-samples", NOTEBOOK, "points of q and p", ("notebook-points", "settings")),
         Figure("notebook-trace", NOTEBOOK, "running mean", ("notebook", "settings")),
         Figure("notebook-squared-error", NOTEBOOK, "squared error", ("notebook", "settings")),
         Figure("notebook-joint", NOTEBOOK, "samples and estimate", ("notebook", "settings")),
     )
 }
+
+
+# The explorer is a page, which the report shows among the figures.
+EXPLORER = Figure("explorer", MANY, "every setting, to browse", ("settings", "summary", "budget"))
+
+
+def report_places(names: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Category and labels of these figures and the explorer, numbered in the order of reading.
+
+    Snakemake's report sorts both as text. Each item has one label, since the report makes a toggle
+    of a second one if it has two values, and such a category cannot be opened.
+    """
+    shown = [*(FIGURES[name] for name in names), EXPLORER]
+    by_question = [[f for f in shown if f.question == question] for question in QUESTIONS]
+    return {
+        figure.name: {
+            "category": f"{i}. {figure.question}",
+            "labels": {"figure": f"{j}. {figure.name}: {figure.shows}"},
+        }
+        for i, figures in enumerate(filter(None, by_question), 1)
+        for j, figure in enumerate(figures, 1)
+    }
 
 
 def draw(figure: Figure, frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:

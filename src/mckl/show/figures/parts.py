@@ -15,7 +15,6 @@ from matplotlib.colors import to_hex
 from mckl.arrays import Vector
 from mckl.draw.points import SAMPLERS
 from mckl.estimation.values import ESTIMATORS
-from mckl.families.registry import sweep_pair
 from mckl.show.figures.theme import MUTED
 
 T = TypeVar("T")
@@ -114,21 +113,6 @@ def by_family(settings: pd.DataFrame, most: int) -> list[str]:
     scale, offset = differ.idxmax() if differ.max() > 1 else middle(differ.index)
     here = grid[(grid["scale"] == scale) & (grid["offset"] == offset)]
     return spaced([str(name) for name in here["setting"]], most)
-
-
-def ratio_border(family: str, offset: float = 0.0) -> float:
-    """The scale from which on E r^2 is infinite, by bisection; inf if it is finite up to 16."""
-
-    def finite(scale: float) -> bool:
-        return sweep_pair(family, 1, scale, offset).law.is_finite((-2, -2))
-
-    low, high = 1.0, 16.0
-    if finite(high):
-        return math.inf
-    while high - low > 1e-9:
-        between = 0.5 * (low + high)
-        low, high = (between, high) if finite(between) else (low, between)
-    return high
 
 
 def rmse_with_bars(

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from itertools import cycle
-from typing import Any, NamedTuple
+from typing import Any
 
 import matplotlib.figure
 import matplotlib.pyplot as plt
@@ -15,143 +14,17 @@ from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap, to_rgb
 from matplotlib.patheffects import withTickedStroke
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
-from scipy.interpolate import RectBivariateSpline
 
 from mckl.arrays import Vector
-from mckl.draw.points import SAMPLERS
-from mckl.estimation.offered import offered_estimators
-from mckl.estimation.values import ESTIMATORS, Estimator, UnitTheory
-from mckl.estimation.values.base import TOO_LARGE
-from mckl.exact.law import Law
-from mckl.families.registry import sweep_pair
+from mckl.estimation.values import ESTIMATORS
 from mckl.show.figures import Frames, parts, theme
+from mckl.study.regime_map import RegimeMap, regime_map, symmetric
 
-# The numbers of scales below and above the border, and of offsets; fewer for several families.
-_NODES, _FEWER_NODES = (18, 4, 13), (18, 3, 9)
-_FAMILIES = 5  # the most families that are shown
-_FINE = (420, 260)
-_HOPELESS = (
-    25.0  # the log of a variance that is too large to win; splines of larger ones would oscillate
-)
+_FINE = (420, 260)  # the numbers of scales and of offsets of the map
 _TIE = 1.05  # an estimator wins if no simpler one is within 5 % of its RMSE
 _SAVES = 0.8  # the contour of cv is at four fifths of the best unbiased RMSE
-_SMALL_N = 64
 # Tints, in the order of registration, that differ in greyscale too.
 _TINTS = dict(zip(ESTIMATORS, cycle((0.5, 0.45, 0.3, 0.4)), strict=False))
-
-
-class Surfaces(NamedTuple):
-    """An estimator's bias and log variance for one sample on the fine grid, and kind of theory."""
-
-    bias: Vector
-    log_variance: Vector
-    asymptotic: bool
-
-    def log_mse(self, n: int) -> Vector:
-        """The log of the mean squared error over n samples; its leading order if asymptotic."""
-        log_variance = self.log_variance - math.log(n)
-        with np.errstate(divide="ignore"):
-            return np.logaddexp(log_variance, 2.0 * np.log(np.abs(self.bias)))
-
-
-def _unit(estimator: Estimator, law: Law) -> UnitTheory:
-    """The theory of one iid sample; a variance above the largest float64 counts as infinite."""
-    unit = estimator.theory(law, False)
-    if unit.reason == TOO_LARGE:
-        return UnitTheory(0.0, math.inf, math.nan, math.nan)
-    return unit
-
-
-class Map(NamedTuple):
-    """The theory of one family and dimension over the fine grid.
-
-    border       the scale from which on the variance of k3 is infinite; inf if it never is
-    estimators   the surfaces of each estimator, by name
-    even_excess  the variance of the even part of l less that of its odd part, for one coordinate;
-                 where it is positive, antithetic pairs have a larger variance than iid samples
-    """
-
-    border: float
-    estimators: dict[str, Surfaces]
-    even_excess: Vector
-
-
-def _carried(values: Vector) -> Vector:
-    """Fill values that were lost to rounding from the previous scale."""
-    return np.asarray(pd.DataFrame(values).ffill().fillna(_HOPELESS).to_numpy(float))
-
-
-def _fine(
-    nodes: tuple[Vector, Vector], values: Vector, at: tuple[Vector, Vector], degree: int = 3
-) -> Vector:
-    if not np.isfinite(values).all():
-        return np.full((at[0].size, at[1].size), math.inf)
-    kx, ky = (min(degree, len(x) - 1) for x in nodes)
-    return np.asarray(RectBivariateSpline(*nodes, values, kx=kx, ky=ky)(*at))
-
-
-def surfaces(
-    family: str, dimension: int, scale: Vector, offset: Vector, counts: Sequence[int] = _NODES
-) -> Map:
-    """The theory of one iid sample over a fine grid, by splines through a coarse one.
-
-    Bias and log variance are smooth on either side of the border. So each side has its own spline
-    in the log of the scale.
-    """
-    border = parts.ratio_border(family)
-    pair = sweep_pair(family, dimension, 1.0, 0.0)
-    # In one dimension the only factor is the whole sample.
-    known = [
-        name for name in offered_estimators(pair, SAMPLERS["iid"], [*ESTIMATORS])
-        if dimension > 1 or not ESTIMATORS[name].sums
-    ]  # fmt: skip
-    # Offsets are denser towards 0, since the logs fall steeply around q = p.
-    offsets = offset[-1] * np.linspace(0.0, 1.0, counts[2]) ** 1.5
-    sides = []
-    for low, high, count, mine in (
-        (scale[0], min(0.999 * border, scale[-1]), counts[0], scale < border),
-        (border, scale[-1], counts[1], scale >= border),
-    ):
-        if not mine.any():
-            continue
-        # Scales are denser towards the border, where the variance of k3 goes to infinity.
-        even = np.linspace(0.0, 1.0, count)
-        bend = even * (1.6 - 0.6 * even) if high < border else even
-        nodes = (np.log(low) + bend * (np.log(high) - np.log(low)), offsets)
-        laws = [
-            [sweep_pair(family, dimension, math.exp(x), y).law for y in offsets] for x in nodes[0]
-        ]
-        theory = [[[_unit(ESTIMATORS[e], law) for e in known] for law in row] for row in laws]
-        excess = [[_even_excess(law) / dimension for law in row] for row in laws]
-        # If the variance of k3 diverges only at some offsets, a cubic spline would oscillate.
-        degree = 3 if len({law.is_finite((-2, -2)) for row in laws for law in row}) == 1 else 1
-        at = (np.log(scale[mine]), offset)
-        side = {}
-        for i, name in enumerate(known):
-            unit = [[cell[i] for cell in row] for row in theory]
-            with np.errstate(divide="ignore"):
-                log_variance = np.log([[u.variance for u in row] for row in unit])
-            if not np.isinf(log_variance).all():
-                log_variance = np.clip(_carried(log_variance), -_HOPELESS, _HOPELESS)
-            bias = np.nan_to_num(np.array([[u.bias for u in row] for row in unit]))
-            asymptotic = any(u.kind != "exact" for row in unit for u in row)
-            fine = _fine(nodes, log_variance, at, degree)
-            side[name] = (_fine(nodes, bias, at), fine, asymptotic)
-        sides.append((side, _fine(nodes, np.array(excess), at)))
-    estimators = {
-        name: Surfaces(
-            np.concatenate([side[name][0] for side, _ in sides]),
-            np.concatenate([side[name][1] for side, _ in sides]),
-            any(side[name][2] for side, _ in sides),
-        )
-        for name in known
-    }
-    return Map(border, estimators, np.concatenate([excess for _, excess in sides]))
-
-
-def _even_excess(law: Law) -> float:
-    """Var Q - Var L; an iid sample has the variance Var Q + Var L, an antithetic pair 2 Var Q."""
-    return law.cumulant(2, 0) - law.cumulant(0, 2) if law.mirrored else -1.0
 
 
 def winners(exact: dict[str, Vector]) -> Vector:
@@ -159,19 +32,6 @@ def winners(exact: dict[str, Vector]) -> Vector:
     stack = np.stack(list(exact.values()))
     near = stack <= stack.min(axis=0) + 2.0 * math.log(_TIE)
     return np.asarray(near.argmax(axis=0))
-
-
-def _dimensions(settings: pd.DataFrame) -> list[int]:
-    """The smallest dimension of the study, and its largest up to 16."""
-    grid = settings[settings["case"].isna()]
-    known = sorted({int(d) for d in (settings if grid.empty else grid)["dimension"]})
-    return list(dict.fromkeys([known[0], max([d for d in known if d <= 16] or known[:1])]))
-
-
-def _symmetric(family: str) -> bool:
-    """Whether an offset and its negative make pairs with the same KL."""
-    one, other = (sweep_pair(family, 1, 1.25, x).law.kl for x in (0.5, -0.5))
-    return math.isclose(one, other, rel_tol=1e-9)
 
 
 def _largest(area: Vector) -> tuple[int, int] | None:
@@ -191,10 +51,10 @@ def _largest(area: Vector) -> tuple[int, int] | None:
 
 
 def _panel(
-    ax: Axes, of: Map, n: int, scale: Vector, offset: Vector, here: pd.DataFrame
+    ax: Axes, of: RegimeMap, scale: Vector, offset: Vector, here: pd.DataFrame
 ) -> dict[str, float]:
     known = of.estimators
-    exact = {name: s.log_mse(n) for name, s in known.items() if not s.asymptotic}
+    exact = {name: s.log_mse for name, s in known.items() if not s.asymptotic}
     # The first wins a tie. Unbiased estimators come first, in the order of registration.
     exact = {k: exact[k] for k in sorted(exact, key=lambda k: not ESTIMATORS[k].consistent)}
     best = winners(exact)
@@ -228,18 +88,18 @@ def _panel(
     cv = known.get("cv")
     if cv is not None:
         unbiased = [exact[name] for name in names if not known[name].bias.any()]
-        saving = 0.5 * (cv.log_mse(n) - np.min(np.stack(unbiased), axis=0))
+        saving = 0.5 * (cv.log_mse - np.min(np.stack(unbiased), axis=0))
         if saving.min() < math.log(_SAVES) < saving.max():
             lines = ax.contour(
                 scale, offset, -saving.T, [-math.log(_SAVES)], linewidths=1.3,
                 colors=theme.ESTIMATOR_COLOURS["cv"],
             )  # fmt: skip
             lines.set_path_effects([withTickedStroke(spacing=5, angle=90, length=0.5)])
-    if of.even_excess.max() > 0:
+    if of.excess.max() > 0:
         ax.contourf(
-            scale, offset, of.even_excess.T, [0.0, math.inf], colors="none", hatches=["////"]
+            scale, offset, of.excess.T, [0.0, math.inf], colors="none", hatches=["////"]
         ).set(edgecolor="#00000055", linewidth=0.0)
-        ax.contour(scale, offset, of.even_excess.T, [0.0], colors=theme.TRUTH, linewidths=0.6)
+        ax.contour(scale, offset, of.excess.T, [0.0], colors=theme.TRUTH, linewidths=0.6)
     if scale[0] < of.border < scale[-1]:
         ax.axvline(of.border, color=theme.ESTIMATOR_COLOURS["k3"], linewidth=1.6)
     small = min(
@@ -267,32 +127,26 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
     Parameters
     ----------
     frames
-        The tables settings and theory (for its largest number of samples).
+        The tables settings and regimes.
 
     Returns
     -------
     The figure, and the numbers that its caption quotes.
     """
-    settings = frames["settings"]
-    most = int(frames["theory"]["samples"].max())
-    counts = [_SMALL_N, most] if most > 4 * _SMALL_N else [most]
+    settings, regimes = frames["settings"], frames["regimes"]
+    families, dimensions, counts = (
+        list(dict.fromkeys(regimes[key])) for key in ("family", "dimension", "samples")
+    )
+    most, several = counts[-1], len(families) > 1
+    low, high, top = regimes["scale"].min(), regimes["scale"].max(), regimes["offset"].max()
     study = settings[settings["case"].isna()]
-    low, high, top = 0.6, 2.8, 1.25
-    if len(study):
-        low = min(low, max(float(study["scale"].min()) / 1.1, 0.1))
-        high = max(high, min(float(study["scale"].max()) * 1.1, 10.0))
-        top = max(top, min(float(study["offset"].abs().max()) * 1.1, 3.0))
     # The map shows positive offsets; for most families negative ones give the same.
-    odd = [family for family in parts.families(study) if not _symmetric(family)]
+    odd = [family for family in parts.families(study) if not symmetric(family)]
     study = study[(study["offset"] >= 0) | ~study["family"].isin(odd)]
     study = study.assign(offset=study["offset"].abs())
     inside = (study["scale"].between(low, high)) & (study["offset"] <= top)
     scale = np.geomspace(low, high, _FINE[0])
     offset = np.linspace(0.0, top, _FINE[1])
-
-    dimensions = _dimensions(settings)
-    families = parts.spaced(parts.families(settings) or ["normal"], _FAMILIES)
-    several = len(families) > 1
     # With one family, columns are dimensions and rows numbers of samples. With several, columns are
     # families and rows dimensions, at the larger number of samples.
     cells = (
@@ -304,18 +158,16 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
         len(cells), len(cells[0]), squeeze=False, sharex=True, sharey=True,
         figsize=(theme.WIDTH, 2.3 * len(cells) + 0.7),
     )  # fmt: skip
-    nodes = _FEWER_NODES if several else _NODES
-    known = {
-        (family, d): surfaces(family, d, scale, offset, nodes)
-        for family in families
-        for d in dimensions
+    maps = {
+        key: regime_map(rows, scale, offset)
+        for key, rows in regimes.groupby(["family", "dimension", "samples"], sort=False)
     }
     shares: dict[tuple[str, int, int], dict[str, float]] = {}
     for line, row in zip(axes, cells, strict=True):
         for ax, (family, dimension, n) in zip(line, row, strict=True):
             here = study[inside & (study["dimension"] == dimension) & (study["family"] == family)]
             shares[family, dimension, n] = _panel(
-                ax, known[family, dimension], n, scale, offset, here
+                ax, maps[family, dimension, n], scale, offset, here
             )
             name = f"{family}\n" if several or family != "normal" else ""
             ax.set_title(f"{name}D = {dimension}, n = {n:,}")
@@ -332,10 +184,10 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
         won = shares[of, d, n]
         return round(100 * (won.get(name, 0.0) + won.get(f"{name}-factor", 0.0)))
 
-    borders = {of: known[of, first].border for of in families}
+    borders = {of: maps[of, first, most].border for of in families}
     return fig, {
         "dimensions": dimensions,
-        "counts": [most] if several else counts,
+        "counts": counts,
         "families": [
             {"family": of, "k3": [share("k3", of, d) for d in dimensions]} for of in families
         ],

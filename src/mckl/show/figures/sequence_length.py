@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import matplotlib.figure
 import matplotlib.pyplot as plt
@@ -12,49 +10,23 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from mckl.arrays import Vector
-from mckl.draw.points import SAMPLERS
-from mckl.estimation.budget import Forecasts, Tolerance
-from mckl.estimation.values import ESTIMATORS
-from mckl.families.registry import sweep_pair
 from mckl.show.figures import Frames, parts, theme
+from mckl.study.long_sequences import (
+    LENGTHS,
+    POLICIES,
+    STATES,
+    TOLERANCE,
+    LongSequences,
+    long_sequences,
+)
 from mckl.text import rounded, two_digits
 
-FAMILY, STATES = "policy(32)", 32
-# The scale and offset of a q that is close to p, and of one that is far from it.
-POLICIES = ((1.05, 0.0), (1.0, 0.5))
-LENGTHS = tuple(2**k for k in range(13))
-_TOLERANCE = 0.01
 _MOST = 1e8  # the most samples that the panels show
 # The place of the name of a line that ends within the panel, in points from its end.
 _BESIDE = {"k3": ("right", (-3, 0)), "k2": ("left", (3, 5)), "cv-factor": ("right", (-4, -5))}
 
 
-class Theory(NamedTuple):
-    """The theory of one policy over the length.
-
-    kl      KL in nats per sequence, shape (lengths,)
-    needed  the samples for the tolerance, by estimator; NaN where no number is known
-    """
-
-    kl: Vector
-    needed: Mapping[str, Vector]
-
-
-def theory(scale: float, offset: float) -> Theory:
-    """The theory of one policy over the figure's lengths."""
-    kl, rows = [], []
-    for length in LENGTHS:
-        forecasts = Forecasts(sweep_pair(FAMILY, length, scale, offset))
-        kl.append(forecasts.law.kl)
-        tolerance = Tolerance(_TOLERANCE * kl[-1])
-        needs = (forecasts.need(e, SAMPLERS["iid"], tolerance) for e in ESTIMATORS.values())
-        rows.append([math.nan if need.samples is None else need.samples for need in needs])
-    needed = dict(zip(ESTIMATORS, np.array(rows, dtype=float).T, strict=True))
-    return Theory(np.array(kl), needed)
-
-
-def _panel(ax: Axes, known: Theory) -> None:
+def _panel(ax: Axes, known: LongSequences) -> None:
     theme.decades(ax)
     ax.set_xlim(LENGTHS[0], LENGTHS[-1])
     ax.set_ylim(0.7, _MOST)
@@ -93,7 +65,7 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
     -------
     The figure, and the numbers that its caption quotes.
     """
-    known = [theory(*at) for at in POLICIES]
+    known = [long_sequences(*at) for at in POLICIES]
     fig, axes = plt.subplots(1, len(known), figsize=(theme.WIDTH, 3.4), sharey=True)
     for ax, letter, near, of in zip(axes, "ab", ("near", "far from"), known, strict=True):
         _panel(ax, of)
@@ -103,12 +75,12 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
             fontsize=7.5, linespacing=1.25,
         )  # fmt: skip
         ax.set_xlabel("tokens of a sequence")
-    axes[0].set_ylabel(f"iid sequences for {100 * _TOLERANCE:g} %")
+    axes[0].set_ylabel(f"iid sequences for {100 * TOLERANCE:g} %")
     return fig, _numbers(known)
 
 
-def _numbers(known: list[Theory]) -> dict[str, Any]:
-    def row(letter: str, of: Theory) -> dict[str, Any]:
+def _numbers(known: list[LongSequences]) -> dict[str, Any]:
+    def row(letter: str, of: LongSequences) -> dict[str, Any]:
         k3, k2 = of.needed["k3"], of.needed["k2"]
         flat, far = int(np.flatnonzero(of.kl < 0.5)[-1]), int(np.flatnonzero(np.isfinite(k3))[-1])
         ends = {
@@ -136,5 +108,5 @@ def _numbers(known: list[Theory]) -> dict[str, Any]:
         "panels": [row(letter, of) for letter, of in zip("ab", known, strict=True)],
         "states": STATES,
         "most": f"{LENGTHS[-1]:,}",
-        "tolerance": f"{100 * _TOLERANCE:g} %",
+        "tolerance": f"{100 * TOLERANCE:g} %",
     }

@@ -16,7 +16,8 @@ from mckl.arrays import Vector
 from mckl.estimation.values import ESTIMATORS
 from mckl.families.policy.law import log_mean
 from mckl.families.policy.pair import PolicyPair
-from mckl.families.policy.series import algebra
+from mckl.families.policy.series import factorials
+from mckl.families.policy.token_means import TokenMeans, token_means
 from mckl.study.libraries.formula import Formula
 
 _ORDER = 4
@@ -58,7 +59,7 @@ def sum_moments(pair: PolicyPair, values: Vector, beside: Vector | None = None) 
         Values of the same shape for a second token that p draws after each state; they are added.
         q must not be 0 where p is not.
     """
-    of, series, orders = pair.transitions, algebra(1, _ORDER), range(_ORDER + 1)
+    of, orders = pair.transitions, range(_ORDER + 1)
     parts = [values**k / math.factorial(k) for k in orders]
     if beside is not None:
         p = of.q * np.exp(-of.ell)
@@ -67,7 +68,7 @@ def sum_moments(pair: PolicyPair, values: Vector, beside: Vector | None = None) 
     weights = [of.q * part for part in parts]
     sums = np.stack([w.sum(axis=1) for w in weights], axis=1)
     sums[:, 0] = 0.0
-    found = log_mean(series, of.start, weights, sums, pair.dimension) * series.factorials
+    found = log_mean(of.start, weights, sums, pair.dimension) * factorials(_ORDER)
     _, mean, variance, _, fourth = map(float, found)
     ends = (_end(pair, values, beside, end) for end in (np.min, np.max))
     return Moments(mean, variance, fourth + 3.0 * variance**2, *ends)
@@ -86,6 +87,17 @@ def formula_moments(pair: PolicyPair, formula: Formula) -> Moments:
     variance = ESTIMATORS["k3"].theory(pair.law, False).variance
     most = _end(pair, pair.transitions.ell, None, np.max)
     return Moments(pair.law.kl, variance, math.nan, 0.0, max(most, 1.0))
+
+
+def formula_means(pair: PolicyPair, formula: Formula) -> TokenMeans:
+    """What the two ways to divide a formula's sum over tokens by sequences' lengths estimate.
+
+    All formulas with the right mean after every prefix have the same mean of the sum, and over a
+    batch's tokens. But their means of sequences' means differ, as a length depends on the tokens
+    that it divides.
+    """
+    chain = pair.transitions
+    return token_means(chain.q, formula(chain.ell), chain.start, pair.dimension, pair.stop)
 
 
 def clamped_share(pair: PolicyPair, formula: Formula) -> float:

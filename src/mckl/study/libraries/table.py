@@ -17,7 +17,7 @@ from mckl.study.libraries.simulated import SEQUENCES, draw, judge
 
 LEVEL = 1e-6  # the probability of any false alarm in the whole table
 TOLERANCE = 0.01
-_SEED = 20171127  # independent of the config, so that every study has the same table
+_SEED = 20171127  # whatever the config
 _MOST = 10**18
 
 

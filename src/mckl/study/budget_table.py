@@ -83,7 +83,7 @@ def _pooled(summary: pd.DataFrame) -> pd.DataFrame:
     ).reset_index()
 
 
-def budget_rows(
+def budget_columns(
     settings: Sequence[Setting],
     samplers: Sequence[str],
     estimators: Sequence[str],

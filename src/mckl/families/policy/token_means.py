@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from mckl.arrays import Vector
 
 
-class PerToken(NamedTuple):
+class TokenMeans(NamedTuple):
     """Means and variances of estimates that divide a sum X over tokens by the length N.
 
     probabilities
@@ -43,9 +43,14 @@ class PerToken(NamedTuple):
     sequence_mean_variance: float
 
 
-def per_token(
-    q: Vector, table: Vector, start: Vector, total: float, steps: int, stop: int | None
-) -> PerToken:
+def token_means(
+    q: Vector,
+    table: Vector,
+    start: Vector,
+    steps: int,
+    stop: int | None,
+    total: float | None = None,
+) -> TokenMeans:
     """The exact means and variances of a sum X over tokens that is divided by the length.
 
     Parameters
@@ -55,22 +60,23 @@ def per_token(
         first token, shape (states,).
     table
         The term of X for each transition, shape (states, states).
-    total
-        E X.
     steps, stop
         The largest length, and the token that ends a sequence; None if all have this length.
+    total
+        E X, if it is known to more digits than a sum over lengths gives.
     """
     going = np.ones(len(q), dtype=bool)
     if stop is not None:
         going[stop] = False
     lengths = np.arange(1, steps + 1)
-    whole = _by_length(q, np.zeros_like(table), start, steps, going)[:, 0]
-    mean_length = float(lengths @ whole)
+    mass, sums, _ = _by_length(q, table, start, steps, going).T
+    mean_length = float(lengths @ mass)
+    total = float(sums.sum()) if total is None else total
     rate = total / mean_length
     # X - N E X / E N is used in place of X, so that no digits are lost where this mean is large.
-    mass, first, second = _by_length(q, table - rate, start, steps, going).T
+    _, first, second = _by_length(q, table - rate, start, steps, going).T
     of_mean = float(np.sum(first / lengths))
-    return PerToken(
+    return TokenMeans(
         mass,
         mean_length,
         total,

@@ -17,8 +17,6 @@ All variables have mean 0.
 
 from __future__ import annotations
 
-import itertools
-from collections import Counter
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import NamedTuple
@@ -32,26 +30,16 @@ from mckl.exact.moments import EPS, Moments, settled
 
 _COLUMNS = 2**12  # blocks that are joined at a time, so that arrays stay in cache
 
-# A variable's terms: the powers of the first block's variables, of the second's, of 1 - slope.
-_Powers = tuple[tuple[int, ...], tuple[int, ...], int]
-_PLAIN: list[list[_Powers]] = [
-    [((1, 0), (0, 0), 0), ((0, 0), (1, 0), 0), ((1, 0), (1, 0), 0)],
-    [((0, 1), (0, 0), 0), ((0, 0), (0, 1), 0), ((1, 0), (1, 0), 1)],
+# The monomials of each variable, in the first block's variables, the second's and 1 - slope.
+_PLAIN = [
+    [(1, 0, 0, 0, 0), (0, 0, 1, 0, 0), (1, 0, 1, 0, 0)],
+    [(0, 1, 0, 0, 0), (0, 0, 0, 1, 0), (1, 0, 1, 0, 1)],
 ]
-_PAIRED: list[list[_Powers]] = [
-    [
-        ((1, 0, 0), (0, 0, 0), 0), ((0, 0, 0), (1, 0, 0), 0),
-        ((1, 0, 0), (1, 0, 0), 0), ((0, 1, 0), (0, 1, 0), 0),
-    ],
-    [
-        ((0, 1, 0), (0, 0, 0), 0), ((0, 0, 0), (0, 1, 0), 0),
-        ((1, 0, 0), (0, 1, 0), 0), ((0, 1, 0), (1, 0, 0), 0),
-    ],
-    [
-        ((0, 0, 1), (0, 0, 0), 0), ((0, 0, 0), (0, 0, 1), 0),
-        ((1, 0, 0), (1, 0, 0), 1), ((0, 1, 0), (0, 1, 0), 1),
-    ],
-]  # fmt: skip
+_PAIRED = [
+    [(1, 0, 0, 0, 0, 0, 0), (0, 0, 0, 1, 0, 0, 0), (1, 0, 0, 1, 0, 0, 0), (0, 1, 0, 0, 1, 0, 0)],
+    [(0, 1, 0, 0, 0, 0, 0), (0, 0, 0, 0, 1, 0, 0), (1, 0, 0, 0, 1, 0, 0), (0, 1, 0, 1, 0, 0, 0)],
+    [(0, 0, 1, 0, 0, 0, 0), (0, 0, 0, 0, 0, 1, 0), (1, 0, 0, 1, 0, 0, 1), (0, 1, 0, 0, 1, 0, 1)],
+]
 
 
 class _Terms(NamedTuple):
@@ -74,29 +62,25 @@ class _Terms(NamedTuple):
 
 @lru_cache(maxsize=8)
 def _terms(variables: int, order: int) -> _Terms:
-    rules = _PLAIN if variables == 2 else _PAIRED
+    rules = [dict.fromkeys(rule, 1.0) for rule in (_PLAIN if variables == 2 else _PAIRED)]
     moments = [i for i in joint.indices(variables, order) if _counts(i)]
     place = {m: k for k, m in enumerate(moments)}
-    rows: list[tuple[int, int, int, int]] = []
+    rows: list[tuple[int, int, float, int]] = []
     starts = []
     for moment in moments:
-        product: Counter[_Powers] = Counter({((0,) * variables, (0,) * variables, 0): 1})
+        product: joint.Polynomial = {(0,) * (2 * variables + 1): 1.0}
         for rule, power in zip(rules, moment, strict=True):
             for _ in range(power):
-                more: Counter[_Powers] = Counter()
-                for (a, b, g), (c, d, h) in itertools.product(product, rule):
-                    key = _sum(a, c), _sum(b, d), g + h
-                    more[key] += product[a, b, g]
-                product = more
+                product = joint.polynomial_product(product, rule)
         starts.append(len(rows))
         rows += [
-            (place[a], place[b], times, g)
-            for (a, b, g), times in product.items()
-            if a in place and b in place
+            (place[a], place[b], times, power)
+            for (*both, power), times in product.items()
+            if (a := tuple(both[:variables])) in place and (b := tuple(both[variables:])) in place
         ]
     first, second, times, power = np.array(rows).T
     return _Terms(
-        moments, np.array(starts), first, second, times.astype(float), power.astype(float)
+        moments, np.array(starts), first.astype(np.intp), second.astype(np.intp), times, power
     )
 
 
@@ -105,11 +89,7 @@ def _counts(moment: joint.Index) -> bool:
     return sum(moment) != 1 and (len(moment) == 2 or moment[1] % 2 == 0)
 
 
-def _sum(a: tuple[int, ...], b: tuple[int, ...]) -> tuple[int, ...]:
-    return tuple(x + y for x, y in zip(a, b, strict=True))
-
-
-def whole(
+def joined_blocks(
     pieces: Iterable[tuple[Moments, Vector]], rest: float, variables: int, order: int
 ) -> Moments:
     """The joint moments of (R, y), or of (M, D, y), over all factors.
@@ -129,17 +109,17 @@ def whole(
     terms, total = _terms(variables, order), None
     with np.errstate(over="ignore", invalid="ignore"):
         for factors, counts in pieces:
-            flat = Moments(*(np.stack([of[m] for m in terms.moments]) for of in factors))
+            flat = Moments(*(np.stack([array[m] for m in terms.moments]) for array in factors))
             left = counts.astype(np.int64)
             while True:
                 odd = left % 2 == 1
                 if odd.any():
-                    some = _joined(Moments(*(of[:, odd] for of in flat)), terms, rest)
+                    some = _joined(Moments(*(array[:, odd] for array in flat)), terms, rest)
                     total = some if total is None else _product(total, some, terms, rest)
                 left = left // 2
                 if not left.any():
                     break
-                flat = Moments(*(of[:, left > 0] for of in flat))
+                flat = Moments(*(array[:, left > 0] for array in flat))
                 left = left[left > 0]
                 flat = _product(flat, flat, terms, rest)
     assert total is not None
@@ -155,14 +135,14 @@ def _joined(blocks: Moments, terms: _Terms, rest: float) -> Moments:
     while (n := blocks.value.shape[1]) > 1:
         half = n // 2
         first, second = (
-            Moments(*(of[:, k * half : (k + 1) * half] for of in blocks)) for k in (0, 1)
+            Moments(*(array[:, k * half : (k + 1) * half] for array in blocks)) for k in (0, 1)
         )
         joined = _product(first, second, terms, rest)
         if n % 2:
             joined = Moments(
                 *(
-                    np.concatenate((a, of[:, -1:]), axis=1)
-                    for a, of in zip(joined, blocks, strict=True)
+                    np.concatenate((a, array[:, -1:]), axis=1)
+                    for a, array in zip(joined, blocks, strict=True)
                 )
             )
         blocks = joined
@@ -173,10 +153,10 @@ def _product(a: Moments, b: Moments, terms: _Terms, rest: float) -> Moments:
     """The blocks a and b as one, column by column."""
     parts = []
     for start in range(0, a.value.shape[1], _COLUMNS):
-        here = slice(start, start + _COLUMNS)
-        x, y = (Moments(block.value[:, here], block.error[:, here]) for block in (a, b))
+        columns = slice(start, start + _COLUMNS)
+        x, y = (Moments(block.value[:, columns], block.error[:, columns]) for block in (a, b))
         parts.append(_product_of_columns(x, y, terms, rest))
-    return Moments(*(np.concatenate(of, axis=1) for of in zip(*parts, strict=True)))
+    return Moments(*(np.concatenate(part, axis=1) for part in zip(*parts, strict=True)))
 
 
 def _product_of_columns(a: Moments, b: Moments, terms: _Terms, rest: float) -> Moments:
