@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
+from mckl.estimation.values import ESTIMATORS
 from mckl.show.figures import Frames, parts, theme
 from mckl.study.long_sequences import (
     LENGTHS,
@@ -36,7 +37,7 @@ def _panel(ax: Axes, known: LongSequences) -> None:
     ends = []
     for name, needed in known.needed.items():
         colour = theme.ESTIMATOR_COLOURS[name]
-        style = "--" if name.startswith("cv") else "-"
+        style = "--" if ESTIMATORS[name].parameters > 1 else "-"  # a fit has a leading order
         ax.plot(LENGTHS, needed, color=colour, linestyle=style)
         seen = np.flatnonzero(needed <= _MOST)
         if not seen.size:
