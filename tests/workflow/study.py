@@ -89,7 +89,7 @@ FIGURES_AFTER = {
     "notebook": [f"notebook-{what}" for what in ("samples", "trace", "squared-error", "joint")],
     "summary": ["error-vs-samples", "relative-error", "estimators", "samplers", "coverage"],
     "verify": ["verification"],
-    "budget": ["cost", "factors", "samples-needed"],
+    "budget": ["cost", "factors", "overview", "samples-needed"],
 }
 FIGURE_RULES = {
     f"figures_after_{maker}": [FIGURES[name] for name in names]
@@ -105,7 +105,8 @@ READS = {
     "summary": ["traces", "settings", "theory"],
     "verify": ["summary", "theory", "settings", "gradients", "budget"],
     "budget": ["summary"],
-    "landing": ["settings", "summary", "verify", "traces"],
+    "landing": ["settings", "summary", "verify", "traces",
+                *(rule for rule, of in FIGURE_RULES.items() if FIGURES["overview"] in of)],
     "explorer": ["settings", "summary", "budget"],
     "gate": ["verify", "traces", *FIGURE_RULES],
     "manifest": ["settings", "theory", "traces", "summary", "verify", "budget", "cost", "notebook",
