@@ -91,7 +91,7 @@ def test_the_landing_page_quotes_the_tables(tmp_path: Path) -> None:
         str(len(SETTINGS) - len(POSITIVE)),
     ]  # fmt: skip
     page = landing(tmp_path)
-    image = f"data:image/png;base64,{base64.b64encode(PNG).decode()}"
+    image = f"data:image/png;base64,\n   {base64.b64encode(PNG).decode()}"
     words = "**A message.** And more."
     assert f".. figure:: {image}\n" in page
     assert f"\n\n   {words}\n" in page

@@ -68,10 +68,14 @@ def landing_numbers(
 
 
 def picture(png: str, caption: str) -> dict[str, str]:
-    """A figure within a page: its image as an address, and its caption, which is markup."""
-    image = base64.b64encode(Path(png).read_bytes()).decode("ascii")
+    """A figure within a page: its image as an address, and its caption, which is markup.
+
+    The address has line breaks, since docutils refuses lines of more than 10,000 characters.
+    """
+    lines = base64.encodebytes(Path(png).read_bytes()).decode("ascii").split()
+    image = "\n   ".join(["data:image/png;base64,", *lines])
     words = " ".join(Path(caption).read_text(encoding="utf-8").split())
-    return {"image": f"data:image/png;base64,{image}", "caption": Markup(words)}
+    return {"image": image, "caption": Markup(words)}
 
 
 def _count(value: float) -> str:
