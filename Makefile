@@ -23,7 +23,7 @@ export LC_NUMERIC := C
 
 RESULTS ?= results
 # The figures in README and docs: of the default study, and those that are the same for every config.
-STUDY_FIGURES := error-vs-samples estimators samplers samples-needed factors
+STUDY_FIGURES := overview error-vs-samples estimators samplers samples-needed factors
 CONSTANT_FIGURES := tails sequence-length libraries
 
 .DEFAULT_GOAL := help
@@ -79,10 +79,11 @@ benchmark: $(READY_BENCHMARK) ## measure times, coverage and approximations, and
 	@python benchmarks/negative.py
 	@python benchmarks/adversarial.py
 
-docs: $(READY) ## renew the figures and docs/libraries.md that are the same for every config (build/docs)
+docs: $(READY) ## renew what is the same for every config: figures, docs/libraries.md, the README's table
 	@mkdir -p build/docs docs/figures
 	@python docs/build.py build/docs
 	cp build/docs/libraries.md docs/
+	@python docs/decision.py README.md
 	cp $(CONSTANT_FIGURES:%=build/docs/figures/%.png) docs/figures/
 
 readme-figures: study ## renew the README's figures of the default study

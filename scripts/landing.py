@@ -6,7 +6,7 @@ log_to(snakemake.log[0])
 
 from mckl.record import tables
 from mckl.show.captions import render, template
-from mckl.show.landing import landing_numbers
+from mckl.show.landing import landing_numbers, picture
 
 frames = {
     table: tables.read(table, snakemake.input[table]).to_pandas()
@@ -14,6 +14,10 @@ frames = {
 }
 render(
     template(snakemake.scriptdir, "landing.rst"),
-    landing_numbers(**frames, manifest=tables.manifest_of(snakemake.input.summary)),
+    landing_numbers(
+        **frames,
+        manifest=tables.manifest_of(snakemake.input.summary),
+        overview=picture(snakemake.input.png, snakemake.input.caption),
+    ),
     snakemake.output[0],
 )

@@ -293,6 +293,14 @@ def test_every_link_of_the_report_opens(sized, finished: Study) -> None:
     )
     assert 0 <= top < 0.6 * height
     assert width == 0
+    text, picture, drawn = driver.execute_script(
+        "const img = document.querySelector('#app .prose img');"
+        "return [document.querySelector('h1.title'), img].map(e => e.getBoundingClientRect().width)"
+        ".concat(img.naturalWidth)"
+    )
+    assert drawn > 1300
+    assert text < driver.execute_script("return innerWidth")
+    assert 650 < picture < 750  # as in print; a phone scrolls it
     _click(driver, "#app .prose a", "explorer")
     assert_explorer_in_frame(driver)
     for item in ("Workflow", "Statistics"):

@@ -252,6 +252,58 @@ def figure(check: Check) -> Check:
     return check
 
 
+def curves_drawn() -> list[tuple[str, str]]:
+    """The curves of the overview that the study has: no k1 over Sobol' points."""
+    return [("k1", "iid"), ("k3-factor", "iid"), ("k1", "antithetic")]
+
+
+def needs(estimator: str, sampler: str) -> pd.Series:
+    """The samples for 1 % by setting."""
+    rows = of("budget", estimator=estimator, sampler=sampler, tolerance=0.01)
+    return rows.set_index("setting")["samples_needed"].dropna().astype(float)
+
+
+@figure
+def overview(axes: Axis, caption: str) -> list[str]:
+    left, right = axes
+    chosen = setting_in(left)
+    # k3-factor has an infinite variance at scale 2.5, and antithetic pairs are exact at scale 1.
+    spread = {
+        name: np.ptp([math.log(needs(e, sampler)[name]) for e, sampler in curves_drawn()])
+        for name in POSITIVE if "-s0.8-" in name
+    }  # fmt: skip
+    assert chosen == max(spread, key=spread.__getitem__) == "d1-s0.8-o0"
+    marks = {"iid": "o", "antithetic": "s"}
+    drawn = [cell(chosen, sampler, e).at(POWERS) for e, sampler in curves_drawn()]
+    shown = [xy for marker in "osD^" for xy in lines(left, marker) if len(xy) > 1]
+    assert_drawn(shown, [c.points / [1, KL[chosen]] for c in drawn])
+    theory = [exact(chosen, sampler, e) for e, sampler in curves_drawn()]
+    theory = [xy[np.isin(xy[:, 0], POWERS)] / [1, KL[chosen]] for xy in theory]
+    level = np.array([[0.0, 0.01], [1.0, 0.01]])
+    assert_drawn(lines(left), [*theory, level])
+    written = [text.get_text() for text in left.texts if text.get_text()[0].isdigit()]
+    assert written == ["1 % of KL"]  # the study draws 256 samples, and 1 % takes more
+
+    rows = {label.get_text(): y for y, label in enumerate(right.get_yticklabels())}
+    assert [*rows] == [f"{e}\n{sampler}" for e, sampler in curves_drawn()]
+    told = texts(right)
+    for y, (estimator, sampler) in enumerate(curves_drawn()):
+        need = needs(estimator, sampler)
+        dots, outlined = (
+            xy for xy in lines(right, marks[sampler]) if np.all(np.abs(xy[:, 1] - y) < 0.5)
+        )
+        np.testing.assert_allclose(dots[:, 0], np.sort(need))
+        np.testing.assert_allclose(outlined, [[need[chosen], y]])
+        assert told[y].splitlines()[0] == f"median {need.median():,.0f}"
+    assert told[1].endswith(f"\n{sum(not x for x in FINITE.values())} infinite variance")
+    assert told[2].endswith("\n2 exact")
+    ends = sorted(needs(e, sampler)[chosen] for e, sampler in curves_drawn())[::2]
+    return [
+        "1", *(f"{x:,.0f}" for x in ends), "1", "0.8", "0", two_digits(KL[chosen]),
+        str(REPLICATES), "1", str(len(POSITIVE)), "0",
+    ]  # fmt: skip
+
+
 @figure
 def error_vs_samples(axes: Axis, caption: str) -> list[str]:
     marked = SAMPLES[::-1][::2]

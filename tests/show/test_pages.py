@@ -17,7 +17,7 @@ from packed import unpacked
 from mckl.estimation.values import ESTIMATORS
 from mckl.show import explorer
 from mckl.show.captions import render, template
-from mckl.show.landing import landing_numbers
+from mckl.show.landing import landing_numbers, picture
 from mckl.study.summary import smallest_error
 from mckl.study.verification import BOUNDS
 from mckl.study.verified import smallest_errors
@@ -38,6 +38,7 @@ from .test_figures import FINITE, HERE, KL, POSITIVE, RATIO, cell, exact, of, qu
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = str(ROOT / "scripts")
+PNG = b"\x89PNG"
 PAGE = ("settings", "summary", "verification", "gaps")
 # Settings, samplers and estimators that go together, and how many series a setting has, about.
 CELLS = sum(len(e) for s in SETTINGS for e in s.combinations(USED, [*ESTIMATORS]).values())
@@ -46,7 +47,11 @@ PER_SETTING = len(BACKENDS) * CELLS // len(SETTINGS)
 
 def landing(tmp_path: Path, **changed: pd.DataFrame) -> str:
     tables = {table: frames()[table] for table in PAGE} | changed
-    numbers = landing_numbers(**tables, manifest=MANIFEST)
+    png, caption = tmp_path / "overview.png", tmp_path / "overview.rst"
+    png.write_bytes(PNG)
+    caption.write_text("**A message.**\nAnd more.\n")
+    overview = picture(str(png), str(caption))
+    numbers = landing_numbers(**tables, manifest=MANIFEST, overview=overview)
     render(template(SCRIPTS, "landing.rst"), numbers, str(tmp_path / "landing.rst"))
     return (tmp_path / "landing.rst").read_text()
 
@@ -85,7 +90,13 @@ def test_the_landing_page_quotes_the_tables(tmp_path: Path) -> None:
         settings, "1", str(REPLICATES), last, "0",
         str(len(SETTINGS) - len(POSITIVE)),
     ]  # fmt: skip
-    assert sorted(quoted(landing(tmp_path))) == sorted(expected)
+    page = landing(tmp_path)
+    image = f"data:image/png;base64,\n   {base64.b64encode(PNG).decode()}"
+    words = "**A message.** And more."
+    assert f".. figure:: {image}\n" in page
+    assert f"\n\n   {words}\n" in page
+    expected.append("100")  # the width of the figure in percent
+    assert sorted(quoted(page.replace(image, ""))) == sorted(expected)
 
 
 def test_the_landing_page_tells_a_gap_apart_from_a_failed_gate(tmp_path: Path) -> None:

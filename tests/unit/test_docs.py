@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import doctest
+import importlib.util
+import math
 import os
 import re
 import subprocess
@@ -11,6 +13,11 @@ from decimal import Decimal, localcontext
 
 import numpy as np
 import pytest
+
+from mckl.draw.points import SAMPLERS
+from mckl.estimation.budget import Forecasts, Tolerance
+from mckl.estimation.values import ESTIMATORS
+from mckl.families.registry import sweep_pair
 
 
 def test_the_examples_of_the_api_run(root, tmp_path, monkeypatch):
@@ -51,6 +58,54 @@ def test_a_posterior_with_full_covariance(root):
     assert len(found) == 2
     for value, low, high in np.array(found, float):
         assert abs(value - exact) < 2.5 * (high - low) / 2
+
+
+@pytest.fixture
+def decision(root):
+    spec = importlib.util.spec_from_file_location("decision", root / "docs" / "decision.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def needed(pair, estimator, sampler="iid"):
+    limit = Tolerance(0.01 * pair.law.kl)
+    return Forecasts(pair).need(ESTIMATORS[estimator], SAMPLERS[sampler], limit).samples
+
+
+def test_the_readmes_table_of_what_to_use_is_that_of_theory(root, decision):
+    readme = (root / "README.md").read_text()
+    (shown,) = re.findall(r"<!-- by `make docs` -->\n(.*?)<!-- end -->", readme, re.DOTALL)
+    assert shown == decision.table()
+    cells = [line.split(" | ")[1:] for line in shown.splitlines()[2:]]
+    for column, place in enumerate(((1.05, 0.1), (2.5, 1.0))):
+        coordinates, tokens = sweep_pair("normal", 16, *place), sweep_pair("policy(32)", 64, *place)
+        usable = [
+            (coordinates, ["k1", "k3", "k3-factor"], ["iid", "antithetic", "sobol"]),
+            (tokens, ["k1", "k3", "k3-factor", "rb"], ["iid"]),
+            (tokens, ["k1", "k3", "k3-factor"], ["iid"]),
+            (tokens, ["k1", "k3"], ["iid"]),
+        ]
+        for row, (pair, estimators, samplers) in zip(cells, usable, strict=True):
+            found = {(e, s): needed(pair, e, s) for s in samplers for e in estimators}
+            (name, sampler), least = min(
+                ((key, n) for key, n in found.items() if n), key=lambda item: item[1]
+            )
+            text = row[column].removesuffix(" |")
+            assert text.startswith(f"**{name}**")
+            assert ("Sobol'" in text) == (sampler == "sobol")
+            numbers = [int(n.replace(",", "")) for n in re.findall(r": ([\d,]+)|of ([\d,]+)", text)
+                       for n in n if n]  # fmt: skip
+            plain = math.ceil(pair.law.variance / (0.01 * pair.law.kl) ** 2)
+            assert numbers == ([least, plain] if least < plain else [plain])
+
+
+def test_the_caption_of_the_readmes_first_figure_is_that_of_theory(root):
+    readme = " ".join((root / "README.md").read_text().split())
+    pair = sweep_pair("normal", 4, 0.8, 1.0)
+    many, few = needed(pair, "k1"), needed(pair, "k1", "sobol")
+    assert f"{few} with k1 over Sobol' points and {many:,} with k1 over independent" in readme
+    assert f"D = 4, scale 0.8 and offset 1; KL {pair.law.kl:.2g} nats" in readme
 
 
 def averages(q, p):

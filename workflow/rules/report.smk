@@ -10,6 +10,8 @@ rule landing:
         summary="results/tables/summary.parquet",
         verification="results/tables/verification.parquet",
         gaps="results/tables/gaps.parquet",
+        png="results/figures/overview.png",
+        caption="results/figures/overview.rst",
     output:
         "results/landing.rst",
     log:
@@ -24,9 +26,17 @@ rule landing:
         mem_mb=500,
         runtime=10,
     params:
-        template=template_digest("landing.rst"),
-        origin=origin("settings", "summary", "verification", "gaps"),
-        code=script_digest("landing"),
+        template=[
+            template_digest(name) for name in ("landing.rst", "figures/overview.rst")
+        ],
+        origin=origin(
+            "settings",
+            "summary",
+            "verification",
+            "gaps",
+            *KNOWN_FIGURES["overview"].tables,
+        ),
+        code=script_digest("landing", KNOWN_FIGURES["overview"].module),
     script:
         "../../scripts/landing.py"
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+from markupsafe import Markup
 
 
 def template(beside: str, name: str) -> str:
@@ -17,7 +18,8 @@ def template(beside: str, name: str) -> str:
 
 def escaped(value: Any) -> Any:
     """Text in which characters that reStructuredText reads as markup, as in a_, are escaped."""
-    return re.sub(r"([\\`*_|])", r"\\\1", value) if isinstance(value, str) else value
+    plain = isinstance(value, str) and not isinstance(value, Markup)
+    return re.sub(r"([\\`*_|])", r"\\\1", value) if plain else value
 
 
 def render(template: str, numbers: Mapping[str, Any], path: str) -> None:

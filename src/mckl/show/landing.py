@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import math
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from markupsafe import Markup
 
 from mckl.estimation.values import ESTIMATORS
 from mckl.study.gaps import message, outside
@@ -21,8 +24,12 @@ def landing_numbers(
     verification: pd.DataFrame,
     gaps: pd.DataFrame,
     manifest: Mapping[str, Any],
+    overview: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """The numbers for the landing page, from the tables of a run and their manifest."""
+    """The numbers for the landing page, from the tables of a run and their manifest.
+
+    The page has the figure `overview` in it, as `picture` returns it.
+    """
     compared = outside(verification, gaps)
     test = compared["test"]
     last = summary[summary["samples"] == summary["samples"].max()]
@@ -56,7 +63,19 @@ def landing_numbers(
         "level": f"{LEVEL:g}",
         "smallest": smallest_errors(compared),
         "manifest": manifest,
+        "overview": overview,
     }
+
+
+def picture(png: str, caption: str) -> dict[str, str]:
+    """A figure within a page: its image as an address, and its caption, which is markup.
+
+    The address has line breaks, since docutils refuses lines of more than 10,000 characters.
+    """
+    lines = base64.encodebytes(Path(png).read_bytes()).decode("ascii").split()
+    image = "\n   ".join(["data:image/png;base64,", *lines])
+    words = " ".join(Path(caption).read_text(encoding="utf-8").split())
+    return {"image": image, "caption": Markup(words)}
 
 
 def _count(value: float) -> str:

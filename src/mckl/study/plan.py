@@ -64,7 +64,7 @@ RULES: Mapping[str, Work] = {
     "budget": Work("summary, budget", 3, 0.5, setting=6e-3),
     "figures": Work("figures", 4, 1.2, setting=1e-3, figure=1.2),
     "explorer": Work("pages", 4, 2.2, cell=3e-5),
-    "landing": Work("pages", 4, 0.5, cell=2e-6),
+    "landing": Work("pages", 5, 0.5, cell=2e-6),
     "gate": Work("pages", 5, 0.5),
     "manifest": Work("pages", 6, 0.5, setting=1e-3, row=1.5e-7),
     REPORT: Work("pages", 7, 1.5, setting=5e-3),

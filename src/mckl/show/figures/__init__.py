@@ -57,6 +57,7 @@ class Figure(NamedTuple):
 FIGURES: Mapping[str, Figure] = {
     figure.name: figure
     for figure in (
+        Figure("overview", MANY, "samples for 1 %", ("summary", "theory", "budget", "settings")),
         Figure("error-vs-samples", SPEED, "RMSE against samples", ("summary",)),
         Figure("relative-error", SPEED, "all settings collapsed", ("summary", "settings")),
         Figure("estimators", ESTIMATOR, "RMSE by estimator", ("summary", "theory", "settings")),

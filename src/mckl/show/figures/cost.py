@@ -18,7 +18,6 @@ from mckl.estimation.budget import REACHED
 from mckl.show.figures import Frames, parts, theme
 from mckl.text import duration, two_digits
 
-_WANTED = 0.01  # the tolerance that is shown if the study has it
 _DIMENSIONS = 6  # the most dimensions that are shown
 _SPREAD = 0.68  # the share of a dimension's width that its samplers take
 # A sampler's marker is shown beside its name, for readers who see no colours.
@@ -139,8 +138,7 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
     others = sorted(set(summary["backend"]))
     summary, cost = parts.one_backend(summary), parts.one_backend(cost)
     backend = str(cost["backend"].iloc[0])
-    tolerances = sorted(set(budget["tolerance"]))
-    tolerance = min(tolerances, key=lambda t: abs(math.log(t / _WANTED)), default=_WANTED)
+    tolerance = parts.tolerance(budget)
     rows = budget[budget["tolerance"] == tolerance]
     prices = _prices(rows, cost, settings)
     start = parts.start_up(cost, backend)

@@ -19,6 +19,9 @@ from mckl.show.figures.theme import MUTED
 
 T = TypeVar("T")
 
+NO_KL = "KL is 0 in every setting: no relative error is defined"
+_WANTED = 0.01  # the tolerance that is shown if the study has it
+
 
 def ordered(present: pd.Series, known: Iterable[str]) -> list[str]:
     """The names in `present`: first the known ones in their order, then the others."""
@@ -65,6 +68,11 @@ def plainest_cells(frames: Mapping[str, pd.DataFrame]) -> tuple[pd.DataFrame, st
 def plainest_estimator(present: pd.Series) -> str | None:
     """The estimator of figures that show only one: the first whose bias vanishes, if possible."""
     return first_of(sorted(ESTIMATORS, key=lambda e: not ESTIMATORS[e].consistent), present)
+
+
+def tolerance(budget: pd.DataFrame) -> float:
+    """The tolerance that figures show: the study's nearest one to 1 %."""
+    return min(set(budget["tolerance"]), key=lambda t: abs(math.log(t / _WANTED)), default=_WANTED)
 
 
 def title(row: pd.Series, *, family: bool | None = None) -> str:

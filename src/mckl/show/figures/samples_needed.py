@@ -22,7 +22,6 @@ from mckl.estimation.values import ESTIMATORS
 from mckl.show.figures import Frames, parts, theme
 from mckl.text import brief, rounded, two_digits
 
-_WANTED = 0.01  # the tolerance that is shown if the study has it
 _COLUMNS = 5  # the most dimensions, or families, that are shown
 _CASES = 12  # the most cases that are shown if there is no sweep
 _TEXT = 30  # the most cells of a panel that are labelled
@@ -233,8 +232,7 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
     settings = frames["settings"]
     budget = frames["budget"]
     budget["verdict"] = budget["verdict"].astype(object)
-    tolerances = sorted(set(budget["tolerance"]))
-    tolerance = min(tolerances, key=lambda t: abs(math.log(t / _WANTED)), default=_WANTED)
+    tolerance = parts.tolerance(budget)
     rows = budget[budget["tolerance"] == tolerance]
     estimators = parts.ordered(rows["estimator"], theme.ESTIMATOR_COLOURS)
     samplers = parts.ordered(rows["sampler"], theme.SAMPLER_COLOURS)
@@ -245,7 +243,7 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
     reference = (estimators or [*ESTIMATORS])[0]
     if rows.empty or (rows["verdict"] == ZERO).all():
         fig, ax = plt.subplots(figsize=(theme.WIDTH, 1.5))
-        parts.message(ax, "KL is 0 in every setting: no relative error is defined")
+        parts.message(ax, parts.NO_KL)
         return fig, _numbers(rows, settings, winners, sampler, reference, blocks)
     # Some estimators for policies have no row in a sweep of other families.
     of_grid = set(rows.loc[rows["setting"].isin(shown), "estimator"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import cycle, product
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:  # the explorer uses these colours, but not Matplotlib
     from matplotlib.axes import Axes
@@ -13,17 +13,19 @@ from mckl.draw.points import SAMPLERS
 from mckl.estimation.gradients import METHODS
 from mckl.estimation.values import ESTIMATORS, Estimator
 
+T = TypeVar("T")
+
 # Okabe & Ito's palette for the colour blind; brown replaces their yellow, too light for lines.
 _BLUE, _SKY, _GREEN, _ORANGE = "#0072B2", "#56B4E9", "#009E73", "#E69F00"
 _VERMILION, _PURPLE, _GREY, _BROWN = "#D55E00", "#CC79A7", "#999999", "#5D3A1A"
 
 
-def _in_turn(registry: Iterable[str], looks: Sequence[str]) -> dict[str, str]:
+def _in_turn(registry: Iterable[str], looks: Sequence[T]) -> dict[str, T]:
     """A look for every name, in the order of registration, so that new names change no others."""
     return dict(zip(registry, cycle(looks), strict=False))
 
 
-def _radial_last(looks: Mapping[str, str]) -> dict[str, str]:
+def _radial_last(looks: Mapping[str, T]) -> dict[str, T]:
     """The looks by sampler, in the order of figures: radial forms come last."""
     return {name: looks[name] for name in sorted(looks, key=lambda name: SAMPLERS[name].radial)}
 
@@ -60,6 +62,9 @@ SAMPLER_COLOURS: Mapping[str, str] = _radial_last(
     _in_turn(SAMPLERS, (_BLUE, _SKY, _PURPLE, _GREY, _GREEN, _ORANGE, _VERMILION, _BROWN))
 )
 SAMPLER_MARKERS: Mapping[str, str] = _radial_last(_in_turn(SAMPLERS, "oDsP^v*"))
+SAMPLER_DASHES: Mapping[str, tuple[int, tuple[float, ...] | None]] = _radial_last(
+    _in_turn(SAMPLERS, ((0, None), (0, (4, 1.5)), (0, (5, 1.2, 1, 1.2)), (0, (1, 1)), (0, (2, 2))))
+)
 SAMPLER_HATCHES: Mapping[str, str] = _radial_last(
     _in_turn(SAMPLERS, ("", "----", "//////", "xxxx", "......", "oooo", "++++"))
 )
