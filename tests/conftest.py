@@ -1,4 +1,4 @@
-"""How all tests share the machine: by how many workers, and in how many threads."""
+"""How all tests share the machine, and the width of the terminal that they see."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 
 # The workers fill the cores. NumPy and SciPy, which read this, are imported later.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ["COLUMNS"] = "100"
 
 
 def pytest_xdist_auto_num_workers() -> int:

@@ -345,16 +345,17 @@ def test_every_link_of_the_report_opens(sized, finished: Study) -> None:
 
 def test_the_report_opens_from_a_server(page, finished: Study) -> None:
     handler = functools.partial(QuietHandler, directory=str(finished.root / "results"))
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+    with ThreadingHTTPServer(("localhost", 0), handler) as server:
+        site = "http://{}:{}".format(*server.server_address)
         threading.Thread(target=server.serve_forever, daemon=True).start()
         page.set_window_size(1300, 1000)
         page.delete_network_conditions()
         try:
-            page.get(f"http://127.0.0.1:{server.server_port}/report.html")
+            page.get(f"{site}/report.html")
             _wait(page, "return document.querySelector('h1.title')")
             _click(page, "#app .prose a", "explorer")
             assert_explorer_in_frame(page)
-            page.get(f"http://127.0.0.1:{server.server_port}/explorer.html")
+            page.get(f"{site}/explorer.html")
             assert _shown(page)["points"] > 0
             assert page.find_element("id", "files").is_displayed()
         finally:

@@ -266,22 +266,22 @@ def single_precision(patch):
 
 def degrees_of_chi_squares(patch):
     """Chi-squares have one degree of freedom too many."""
-    right = backend.NumpyStream.chisquares
+    right = backend.Stream.chisquares
     patch.setattr(
-        backend.NumpyStream, "chisquares", lambda self, rows, dof: right(self, rows, dof + 1)
+        backend.Stream, "chisquares", lambda self, rows, dof: right(self, rows, dof + 1)
     )
 
 
 def correlated_samples(patch):
     """Every draw of normals is used for two samples in a row."""
-    right = backend.NumpyStream.normals
+    right = backend.Stream.normals
 
     def wrong(self, rows, columns):
         out = right(self, rows, columns)
         out[1::2] = out[: rows - rows % 2 : 2]
         return out
 
-    patch.setattr(backend.NumpyStream, "normals", wrong)
+    patch.setattr(backend.Stream, "normals", wrong)
 
 
 def no_scramble(patch):
