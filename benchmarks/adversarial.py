@@ -24,7 +24,7 @@ import references
 from tqdm import tqdm
 
 from mckl.draw.points import SAMPLERS
-from mckl.estimation.theory import exact
+from mckl.estimation.theory import exact_mean
 from mckl.estimation.values import ESTIMATORS
 from mckl.families.registry import case_pair
 from mckl.study.settings import case_setting
@@ -132,7 +132,9 @@ def _estimates(pair: Mapping[str, Any], of: Any, sampler: str) -> Iterator[Numbe
     kl = abs(mpmath.mpf(pair["reference"]["l"]["kl"]))
     unit = 2 if sampler == "antithetic" else 1
     chosen = [ESTIMATORS[name] for name in references]
-    rows = {(name, n): row for name, n, row in exact(of, SAMPLERS[sampler], chosen, [unit, MANY])}
+    rows = {
+        (name, n): row for name, n, row in exact_mean(of, SAMPLERS[sampler], chosen, [unit, MANY])
+    }
     for name, expected in references.items():
         row = rows[name, MANY if name.startswith("cv") else unit]
         times = MANY // unit if name.startswith("cv") else 1
@@ -156,7 +158,7 @@ def _estimates(pair: Mapping[str, Any], of: Any, sampler: str) -> Iterator[Numbe
 def _balanced(pair: Mapping[str, Any], of: Any) -> Iterator[Number]:
     for name, by_samples in pair["reference"]["sobol"].items():
         samples = [int(n) for n in by_samples]
-        for _, n, row in exact(of, SAMPLERS["sobol"], [ESTIMATORS[name]], samples):
+        for _, n, row in exact_mean(of, SAMPLERS["sobol"], [ESTIMATORS[name]], samples):
             expected = by_samples[str(n)]
             if expected is not None:
                 scale = abs(_finite(expected) or mpmath.mpf(1))

@@ -27,7 +27,7 @@ from tqdm import tqdm
 from mckl.draw.points import SAMPLERS
 from mckl.estimation.budget import Forecasts
 from mckl.estimation.intervals import Request
-from mckl.estimation.sequential import TIGHT, WITHHELD, SamplingPlan, estimate, plan
+from mckl.estimation.sequential import TIGHT, WITHHELD, SamplingPlan, estimate, plan_stages
 from mckl.estimation.traces import trace
 from mckl.estimation.values import ESTIMATORS
 from mckl.study.settings import Setting, case_setting, grid_setting
@@ -126,7 +126,7 @@ def measured(cell: Cell, share: float) -> Coverage:
     forecasts = Forecasts(cell.setting.pair)
     sampler, estimator = SAMPLERS[cell.sampler], ESTIMATORS[cell.estimator]
     request = Request(cell.tolerance, True, CONFIDENCE, BUDGET)
-    planned = plan(forecasts, sampler, estimator, request)
+    planned = plan_stages(forecasts, sampler, estimator, request)
     if planned.withheld:
         return Coverage(cell, 0, 0, 0, 0, 0.0, planned.withheld)
     wanted = int(share * GIVEN.get(cell.estimator, GIVEN_ELSE))
@@ -145,7 +145,7 @@ def scrambled(setting: Setting, sampler: str, runs: int) -> list[str]:
     """A row of the table of Sobol' points: k1's coverage by the number of scrambles."""
     forecasts = Forecasts(setting.pair)
     request = Request(0.01, True, CONFIDENCE, BUDGET)
-    planned: SamplingPlan = plan(forecasts, SAMPLERS[sampler], ESTIMATORS["k1"], request)
+    planned: SamplingPlan = plan_stages(forecasts, SAMPLERS[sampler], ESTIMATORS["k1"], request)
     counts = sorted({*SCRAMBLES, planned.least})
     pool = trace(
         setting.pair, "numpy", SAMPLERS[sampler], [ESTIMATORS["k1"]], seed=1,

@@ -26,7 +26,7 @@ from mckl.estimation.given.summary import Summary
 from mckl.estimation.given.verdict import DIAGNOSTICS, judge
 from mckl.estimation.values import ESTIMATORS
 from mckl.families.registry import sweep_pair
-from mckl.study.intervals import coverage
+from mckl.study.interval_coverage import coverage
 from mckl.study.settings import Setting
 
 DOCS = Path(__file__).parents[1] / "docs"

@@ -16,7 +16,7 @@ from mckl.draw import backends
 from mckl.draw.points import SAMPLERS
 from mckl.estimation.traces import BLOCK, traces
 from mckl.estimation.values import ESTIMATORS, Estimator
-from mckl.exact.integrands import SUMS
+from mckl.exact.factor_sums import SUMS
 from mckl.families.registry import sweep_pair
 
 SAMPLES, REPLICATES, BLOCKS = 2**14, 12, 16

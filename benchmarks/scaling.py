@@ -40,7 +40,7 @@ from mckl.record import tables
 from mckl.study import plan as planned
 from mckl.study.config import Config, parse
 from mckl.study.settings import grid_setting
-from mckl.study.traces import trace_columns
+from mckl.study.trace_table import trace_columns
 from mckl.text import count
 
 ROOM = {
@@ -213,7 +213,7 @@ AGGREGATE = """
 import sys, time
 from mckl.record import tables
 from mckl.study.settings import grid_setting
-from mckl.study.summary import summaries
+from mckl.study.summary_table import summaries
 from mckl.study.theory_table import setting_rows, theory_rows
 folder, count = sys.argv[1], int(sys.argv[2])
 every = [grid_setting(d + 1, 1.0, 1.0) for d in range(count)]

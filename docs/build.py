@@ -15,7 +15,7 @@ from mckl.record.manifest import manifest
 from mckl.show.captions import render, template
 from mckl.show.figures import FIGURES, draw, save
 from mckl.show.libraries import write_page
-from mckl.study.constant import check, constant_tables
+from mckl.study.constant import check_formulas, constant_tables
 
 here, folder = str(Path(__file__).parent), Path(sys.argv[1])
 frames = {}
@@ -32,6 +32,6 @@ for name, figure in FIGURES.items():
         plt.close(drawing)
         render(template(here, f"figures/{name}.rst"), numbers, paths["svg"][:-3] + "rst")
 try:
-    print(f"mckl: {check(frames['formulas'])}")
+    print(f"mckl: {check_formulas(frames['formulas'])}")
 except UserError as error:
     sys.exit(f"mckl: {error}")

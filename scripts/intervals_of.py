@@ -13,7 +13,7 @@ from tqdm import tqdm
 from mckl.record import tables
 from mckl.record.manifest import manifest
 from mckl.study import settings
-from mckl.study.intervals import coverage
+from mckl.study.interval_coverage import coverage
 
 job, about = snakemake.params.job, manifest(snakemake.config)
 chosen = settings.of_job(job, snakemake.config)

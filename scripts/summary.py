@@ -6,7 +6,7 @@ log_to(snakemake.log[0])
 
 from mckl.record import tables
 from mckl.record.manifest import manifest
-from mckl.study.summary import summaries
+from mckl.study.summary_table import summaries
 
 settings = tables.read("settings", snakemake.input.settings).to_pandas()
 theory = tables.read("theory", snakemake.input.theory).to_pandas()

@@ -20,9 +20,9 @@ from mckl.study.gradients import rows as gradient_rows
 from mckl.study.libraries.table import formula_rows
 from mckl.study.regime_map import regime_rows, window
 from mckl.study.settings import Setting, case_setting, grid_setting
-from mckl.study.summary import summaries
+from mckl.study.summary_table import summaries
 from mckl.study.theory_table import setting_rows, theory_rows
-from mckl.study.traces import trace_columns
+from mckl.study.trace_table import trace_columns
 from mckl.study.training import SHOWN, training_rows
 from mckl.study.verification import verify
 

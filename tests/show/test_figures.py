@@ -22,7 +22,7 @@ from scipy.optimize import brentq
 from mckl.draw.points import SAMPLERS
 from mckl.estimation.gradients import METHODS
 from mckl.estimation.gradients.base import law_of
-from mckl.estimation.gradients.theory import needed
+from mckl.estimation.gradients.gradient_theory import needed
 from mckl.estimation.traces import checkpoints
 from mckl.estimation.values import ESTIMATORS
 from mckl.exact.moments import Function

@@ -18,7 +18,7 @@ from mckl.estimation.values import ESTIMATORS
 from mckl.show import explorer
 from mckl.show.captions import render, template
 from mckl.show.landing import landing_numbers, picture
-from mckl.study.summary import smallest_error
+from mckl.study.summary_table import smallest_error
 from mckl.study.verification import BOUNDS
 from mckl.study.verified import smallest_errors
 

@@ -15,7 +15,7 @@ from mckl.draw.points import SAMPLERS
 from mckl.errors import UserError
 from mckl.estimation.traces import checkpoints, traces
 from mckl.estimation.values import ESTIMATORS
-from mckl.exact.integrands import SUMS
+from mckl.exact.factor_sums import SUMS
 from mckl.families.base import Pair
 from mckl.families.registry import FAMILIES, case_pair, sweep_pair
 from mckl.study.feasible import check_feasible

@@ -16,8 +16,8 @@ import pytest
 
 from mckl.estimation.gradients import METHODS
 from mckl.estimation.gradients.base import law_of
+from mckl.estimation.gradients.gradient_theory import norm, total
 from mckl.estimation.gradients.simulate import simulate
-from mckl.estimation.gradients.theory import norm, total
 from mckl.families.policy.scores import ChainScores
 from mckl.families.registry import case_pair
 from mckl.families.scores import Scores

@@ -17,9 +17,9 @@ from mckl.estimation.traces import checkpoints, trace
 from mckl.estimation.values import ESTIMATORS
 from mckl.record import tables
 from mckl.study.settings import Setting
-from mckl.study.summary import summaries
+from mckl.study.summary_table import summaries
 from mckl.study.theory_table import setting_rows, theory_rows
-from mckl.study.traces import trace_columns
+from mckl.study.trace_table import trace_columns
 from mckl.study.verification import verify
 
 ROOT = Path(__file__).resolve().parents[2]

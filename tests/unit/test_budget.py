@@ -11,7 +11,7 @@ import pytest
 from mckl.draw.points import SAMPLERS
 from mckl.estimation import budget
 from mckl.estimation.budget import Forecasts, Tolerance, fewest
-from mckl.estimation.theory import exact
+from mckl.estimation.theory import exact_mean
 from mckl.estimation.values import ESTIMATORS
 from mckl.exact.strata import balanced_variance
 from mckl.families.normal.pair import Diagonal
@@ -74,7 +74,7 @@ def test_the_number_is_the_smallest(estimator, sampler, tolerance):
     asked = [n for n in (below, found.samples) if n > 0]
     rmse = {
         n: math.sqrt(e.mse)
-        for _, n, e in exact(setting.pair, SAMPLERS[sampler], [ESTIMATORS[estimator]], asked)
+        for _, n, e in exact_mean(setting.pair, SAMPLERS[sampler], [ESTIMATORS[estimator]], asked)
     }
     assert rmse[found.samples] <= limit * (1 + 1e-9)
     assert rmse[found.samples] == pytest.approx(found.rmse, rel=1e-7)
@@ -136,7 +136,7 @@ def test_confidence_costs_the_squared_quantile():
 def test_balanced_variance_is_the_exact_theory(reduce):
     setting = grid_setting(5, 1.3, 0.4)
     sampler = SAMPLERS["sobol" if reduce is Diagonal.form else "sobol-radial"]
-    for _, n, e in exact(setting.pair, sampler, [ESTIMATORS["k1"]], [1, 16, 2048]):
+    for _, n, e in exact_mean(setting.pair, sampler, [ESTIMATORS["k1"]], [1, 16, 2048]):
         assert balanced_variance(reduce(setting.pair), n) == pytest.approx(e.variance, rel=1e-12)
 
 
@@ -250,6 +250,6 @@ def test_the_theory_of_a_unit_is_computed_once_for_a_pair():
     pair = case_setting("own", {"q": {"mean": 1, "sd": 1}, "p": {"mean": 0, "sd": 2}}).pair
     for sampler in ("iid", "iid-radial", "sobol", "antithetic"):
         unit = Forecasts(pair).unit(estimator, SAMPLERS[sampler])
-        (first, _) = exact(pair, SAMPLERS[sampler], [estimator], [2, 4])
+        (first, _) = exact_mean(pair, SAMPLERS[sampler], [estimator], [2, 4])
         assert unit.bias == first[2].bias == 0.0
     assert units == [False, True]

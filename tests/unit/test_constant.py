@@ -34,10 +34,10 @@ def test_a_formula_that_disagrees_with_its_simulation_fails(monkeypatch):
     monkeypatch.setattr(table, "policies", lambda: nearest)
     formulas = tables.table("formulas", table.formula_rows()).to_pandas()
     assert len(formulas) == sum(len(library.uses) for library in LIBRARIES.values())
-    assert "mean and variance of 17 agree" in constant.check(formulas)
+    assert "mean and variance of 17 agree" in constant.check_formulas(formulas)
     wrong = formulas.assign(passed=formulas["formula"].astype(str) != "k2")
     with pytest.raises(UserError, match=r"disagree: k2 of policy16-d32-s1-o0\.02: mean "):
-        constant.check(wrong)
+        constant.check_formulas(wrong)
 
 
 @pytest.mark.slow

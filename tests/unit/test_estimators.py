@@ -16,7 +16,7 @@ from mckl.estimation.running import RunningMoments
 from mckl.estimation.values import ESTIMATORS
 from mckl.estimation.values.base import DIVERGENT, POWERS
 from mckl.estimation.values.integrands import RATIO_IN, Integrands, of_only_factor
-from mckl.exact.integrands import SUMS
+from mckl.exact.factor_sums import SUMS
 from mckl.families.normal.pair import grid_pair, kl_divergence, pair
 from mckl.families.registry import case_pair
 

@@ -19,12 +19,12 @@ from mckl.estimation.intervals import Request
 from mckl.estimation.offered import offered, offered_estimators
 from mckl.estimation.sequential import estimate
 from mckl.estimation.stages import stage
-from mckl.estimation.theory import exact
+from mckl.estimation.theory import exact_mean
 from mckl.estimation.traces import trace
 from mckl.estimation.values import ESTIMATORS
 from mckl.estimation.values.base import DIVERGENT
 from mckl.exact import joint
-from mckl.exact.integrands import SUMS
+from mckl.exact.factor_sums import SUMS
 from mckl.exact.moments import Function, Moments
 from mckl.families.base import Pair
 from mckl.families.normal.pair import grid_pair, pair
@@ -174,7 +174,7 @@ def test_estimates_have_the_mean_and_the_variance_of_theory(name, sampler):
     chosen = [ESTIMATORS[e] for e in ("k2-factor", "k3-factor", "cv-factor")]
     n, replicates = 512, 400
     got = trace(entry, "numpy", way, chosen, seed=3, samples=[n], replicates=replicates)
-    for e, (estimator, _, theory) in enumerate(exact(entry, way, chosen, [n])):
+    for e, (estimator, _, theory) in enumerate(exact_mean(entry, way, chosen, [n])):
         if theory.theory == "none" or theory.variance == 0.0:
             continue
         values, off = got.estimate[e, :, 0], theory.bias
@@ -279,7 +279,7 @@ def test_sobol_points_have_the_variance_of_strata(name):
     chosen = [ESTIMATORS[e] for e in BY_FACTOR]
     n, replicates = 64, 500
     got = trace(entry, "numpy", sobol, chosen, seed=4, samples=[n], replicates=replicates)
-    for e, (estimator, _, theory) in enumerate(exact(entry, sobol, chosen, [n])):
+    for e, (estimator, _, theory) in enumerate(exact_mean(entry, sobol, chosen, [n])):
         values = got.estimate[e, :, 0]
         if theory.theory == "none" or theory.excess_kurtosis > 5:
             continue
@@ -299,8 +299,8 @@ def test_the_leading_order_over_sobol_points_settles():
     assert [of.settled(2**m) for m in range(12)] == sorted(of.settled(2**m) for m in range(12))
     assert not of.settled(2)
     assert of.settled(2**11)
-    theory = {n: e.theory for _, n, e in
-              exact(entry, SAMPLERS["sobol"], [ESTIMATORS["cv-factor"]], [2, 3, 2048])}  # fmt: skip
+    found = exact_mean(entry, SAMPLERS["sobol"], [ESTIMATORS["cv-factor"]], [2, 3, 2048])
+    theory = {n: e.theory for _, n, e in found}
     assert theory == {2: "none", 3: "none", 2048: "asymptotic"}
 
 

@@ -20,7 +20,7 @@ from mckl.estimation.intervals import Request
 from mckl.estimation.pareto import Largest, pareto_index, tail_size
 from mckl.estimation.values import ESTIMATORS
 from mckl.estimation.values.base import UnitTheory, mean_of, plain_mean
-from mckl.study.intervals import coverage
+from mckl.study.interval_coverage import coverage
 from mckl.study.settings import grid_setting
 
 REQUEST = Request(0.01, True, 0.95, 10**18)

@@ -15,11 +15,11 @@ from numpy.testing import assert_allclose
 
 from mckl.arrays import Vector
 from mckl.estimation.gradients import METHODS
-from mckl.estimation.gradients.base import ByFactor, Law, Method, Totals, Whole, law_of
+from mckl.estimation.gradients.base import ByFactor, GradientLaw, Method, Totals, Whole, law_of
 from mckl.estimation.gradients.gradient_advice import gradient_advice
-from mckl.estimation.gradients.integrands import k3_below
-from mckl.estimation.gradients.simulate import checkpoints, simulate
-from mckl.estimation.gradients.theory import exact, needed, norm, total
+from mckl.estimation.gradients.gradient_theory import exact, needed, norm, total
+from mckl.estimation.gradients.simulate import gradient_checkpoints, simulate
+from mckl.estimation.gradients.weights import k3_below
 from mckl.families.policy.scores import ChainScores
 from mckl.families.registry import case_pair, sweep_pair
 from mckl.families.scores import Scores
@@ -64,7 +64,7 @@ def chain(tokens: int) -> ChainScores:
     return ChainScores(np.array([1.0, 0.0]), q, np.log(q / p), tokens)
 
 
-def law(name: str, scores: Scores) -> Law:
+def law(name: str, scores: Scores) -> GradientLaw:
     return law_of(METHODS[name], scores)
 
 
@@ -417,7 +417,7 @@ def test_what_a_family_lacks() -> None:
 
 def test_simulation_agrees_and_is_nested() -> None:
     """Every method of every family at n = 4 and 64, each parameter within its own spread."""
-    assert checkpoints(100) == [4, 16, 64, 100]
+    assert gradient_checkpoints(100) == [4, 16, 64, 100]
     for scores in (categorical(), normal(2, 1.1, 0.3), chain(4)):
         methods = [m for m in METHODS.values() if m.offered(scores)]
         generator = np.random.default_rng(7)
@@ -465,7 +465,7 @@ def _spoilt_law(name: str, **factors: float) -> Callable[[pytest.MonkeyPatch], N
     """The theory of one method is off by a factor."""
 
     def spoil(patch: pytest.MonkeyPatch) -> None:
-        def wrong(method: Method, scores: Scores, highest: int = 4) -> Law:
+        def wrong(method: Method, scores: Scores, highest: int = 4) -> GradientLaw:
             right = law_of(method, scores, highest)
             if method.name != name:
                 return right

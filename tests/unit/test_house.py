@@ -22,17 +22,6 @@ EXCEPTIONS: dict[str, set[str]] = {
     "modules": set(),
     "functions": {"advise", "estimate", "kl", "verify"},
 }
-# Names that still have to be told apart.
-LEFT: dict[str, set[str]] = {
-    "classes": {"Drawn", "Form", "Judged", "Law", "Moments", "Table"},
-    "modules": {"integrands", "intervals", "summary", "theory", "traces"},
-    "functions": {
-        "check", "checkpoints", "exact", "failures", "judge", "load", "message", "needed",
-        "passed_line", "plan", "shortened", "shown", "slope", "symmetric", "theory",
-        "with_registered",
-    },
-}  # fmt: skip
-
 FILES = sorted(ROOT.rglob("*.py"))
 TREES = {path: ast.parse(path.read_bytes()) for path in FILES}
 
@@ -74,5 +63,5 @@ NAMES = {"classes": classes(), "modules": modules(), "functions": functions()}
 def test_one_name_is_one_thing(kind: str) -> None:
     assert len(NAMES[kind]) > 50
     twice = {name for name, count in Counter(NAMES[kind]).items() if count > 1}
-    assert twice == EXCEPTIONS[kind] | LEFT[kind], "names that are new, or no longer stand twice"
+    assert twice == EXCEPTIONS[kind], "names that are new, or no longer stand twice"
     assert len(EXCEPTIONS[kind]) <= MOST_EXCEPTIONS

@@ -19,7 +19,7 @@ from mckl.show.libraries import write_page
 from mckl.study.libraries import LIBRARIES
 from mckl.study.libraries.base import BATCH_TOKENS, Use
 from mckl.study.libraries.exact import (
-    Moments,
+    SumMoments,
     balanced,
     balanced_moments,
     clamped_share,
@@ -27,10 +27,10 @@ from mckl.study.libraries.exact import (
     formula_moments,
 )
 from mckl.study.libraries.formula import ABS, FULL, K1, K2, K3, LOW_VARIANCE, Formula
-from mckl.study.libraries.gradient import factor, loss_gradient, slope
+from mckl.study.libraries.gradient import factor, loss_gradient, slope_of_formula
 from mckl.study.libraries.policies import policies, stopping
-from mckl.study.libraries.simulated import SEQUENCES, draw, judge
-from mckl.study.libraries.table import LEVEL, failures, formula_rows, passed_line
+from mckl.study.libraries.simulated import SEQUENCES, compare_formula, draw
+from mckl.study.libraries.table import LEVEL, formula_failures, formula_rows, formulas_passed_line
 from mckl.study.tails import bennett_p_value
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -95,10 +95,10 @@ def sequences(pair: PolicyPair) -> list[tuple[float, np.ndarray, tuple[int, ...]
     return out
 
 
-def moments(weights: np.ndarray, values: np.ndarray) -> Moments:
+def moments(weights: np.ndarray, values: np.ndarray) -> SumMoments:
     mean = weights @ values
     second, fourth = (weights @ (values - mean) ** k for k in (2, 4))
-    return Moments(mean, second, fourth, values.min(), values.max())
+    return SumMoments(mean, second, fourth, values.min(), values.max())
 
 
 @pytest.mark.parametrize("formula", FORMULAS, ids=lambda f: f.name)
@@ -202,8 +202,8 @@ def formulas(tmp_path_factory) -> pd.DataFrame:
 
 def test_every_row_agrees_with_its_simulation(formulas):
     assert formulas["passed"].all()
-    assert failures(formulas) is None
-    assert "agree" in passed_line(formulas)
+    assert formula_failures(formulas) is None
+    assert "agree" in formulas_passed_line(formulas)
     uses = sum(len(library.uses) for library in LIBRARIES.values())
     assert len(formulas) == len(policies()) * uses
     keys = ["setting", "library", "version", "formula", "used_as", "averaged", "differentiated"]
@@ -231,16 +231,16 @@ def test_every_row_agrees_with_its_simulation(formulas):
 def test_a_wrong_formula_does_not_pass(right, wrong):
     name, of = list(policies().items())[4]
     drawn = draw(of, 7, name)
-    good = judge(drawn, of, right, formula_moments(of, right), LEVEL / 200)
+    good = compare_formula(drawn, of, right, formula_moments(of, right), LEVEL / 200)
     assert good.p_value > 1e-3
-    bad = judge(drawn, of, right, formula_moments(of, wrong), LEVEL / 200)
+    bad = compare_formula(drawn, of, right, formula_moments(of, wrong), LEVEL / 200)
     assert bad.p_value < LEVEL / 200
 
 
 def test_a_wrong_row_fails_and_is_named(formulas):
     wrong = formulas.copy()
     wrong.loc[3, "passed"] = False
-    message = failures(wrong)
+    message = formula_failures(wrong)
     assert message is not None
     assert f"{wrong.loc[3, 'formula']} of {wrong.loc[3, 'setting']}" in message
 
@@ -248,7 +248,9 @@ def test_a_wrong_row_fails_and_is_named(formulas):
 def test_a_wrong_variance_does_not_pass():
     name, of = list(policies().items())[3]
     exact = formula_moments(of, K1)
-    judged = judge(draw(of, 7, name), of, K1, exact._replace(variance=1.3 * exact.variance), LEVEL)
+    judged = compare_formula(
+        draw(of, 7, name), of, K1, exact._replace(variance=1.3 * exact.variance), LEVEL
+    )
     assert judged.p_value < LEVEL
     assert judged.variance == pytest.approx(exact.variance, rel=0.1)
 
@@ -301,7 +303,9 @@ def test_gradients_of_losses(formulas):
     for formula in {use.formula for library in LIBRARIES.values() for use in library.uses}:
         steep = np.abs(formula(ell)) < 1e4
         numeric = (formula(ell + 1e-6) - formula(ell - 1e-6)) / 2e-6
-        np.testing.assert_allclose(slope(formula, ell)[steep], numeric[steep], rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(
+            slope_of_formula(formula, ell)[steep], numeric[steep], rtol=1e-5, atol=1e-5
+        )
 
 
 def loss(formula: Formula, differentiated: str) -> Use:

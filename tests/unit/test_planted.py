@@ -34,8 +34,8 @@ from mckl.study import summary as summary_module
 from mckl.study import theory_table as theory_module
 from mckl.study.pooled import ALL
 from mckl.study.settings import Setting, batches, case_setting, grid_setting
-from mckl.study.summary import summaries
-from mckl.study.traces import trace_columns
+from mckl.study.summary_table import summaries
+from mckl.study.trace_table import trace_columns
 from mckl.study.verification import failures, verify
 from mckl.study.verified import passed_line, smallest_errors
 
@@ -267,9 +267,7 @@ def single_precision(patch):
 def degrees_of_chi_squares(patch):
     """Chi-squares have one degree of freedom too many."""
     right = backend.Stream.chisquares
-    patch.setattr(
-        backend.Stream, "chisquares", lambda self, rows, dof: right(self, rows, dof + 1)
-    )
+    patch.setattr(backend.Stream, "chisquares", lambda self, rows, dof: right(self, rows, dof + 1))
 
 
 def correlated_samples(patch):

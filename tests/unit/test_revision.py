@@ -39,7 +39,10 @@ def test_the_closure_of_the_estimation_script(root):
         "mckl.families.normal.form", "mckl.estimation.running", "mckl.estimation.traces",
         "mckl.estimation.values.cv", "mckl.record.tables",
     } <= found  # fmt: skip
-    assert not {"mckl.study.summary", "mckl.study.verification", "mckl.study.theory_table"} & found
+    assert (
+        not {"mckl.study.summary_table", "mckl.study.verification", "mckl.study.theory_table"}
+        & found
+    )
     assert not {name for name in found if name.startswith("mckl.show.figures")}
     assert "mckl.draw.backends.numpy" not in modules(script)  # it is loaded by name
 
@@ -80,11 +83,11 @@ def test_the_closure_is_what_python_imports(root):
         ("estimate.py", "estimation/values/k2.py", True),
         ("estimate.py", "families/normal/pair.py", True),
         ("estimate.py", "draw/backends/numpy.py", True),
-        ("estimate.py", "study/summary.py", False),
+        ("estimate.py", "study/summary_table.py", False),
         ("estimate.py", "exact/negative.py", False),
         ("estimate.py", "show/figures/theme.py", False),
         ("theory.py", "exact/strata.py", True),
-        ("summary.py", "study/summary.py", True),
+        ("summary.py", "study/summary_table.py", True),
     ],
 )
 def test_the_digest_follows_the_modules_in_use(copy, script, module, changes):

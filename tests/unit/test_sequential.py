@@ -15,7 +15,14 @@ from mckl.errors import NotFiniteError, UserError
 from mckl.estimation import intervals
 from mckl.estimation.budget import Forecasts
 from mckl.estimation.intervals import Request, pilot_units, scrambles
-from mckl.estimation.sequential import SPENT, TIGHT, WITHHELD, estimate, interval_samples, plan
+from mckl.estimation.sequential import (
+    SPENT,
+    TIGHT,
+    WITHHELD,
+    estimate,
+    interval_samples,
+    plan_stages,
+)
 from mckl.estimation.stages import stage
 from mckl.estimation.traces import trace
 from mckl.estimation.values import ESTIMATORS
@@ -37,7 +44,7 @@ def run(setting, seed, tolerance, estimator="k1", sampler="iid-radial", relative
 
 def planned(setting, tolerance, estimator="k1", sampler="iid-radial", most=10**8):
     request = Request(tolerance, True, 0.95, most)
-    return plan(Forecasts(setting.pair), SAMPLERS[sampler], ESTIMATORS[estimator], request)
+    return plan_stages(Forecasts(setting.pair), SAMPLERS[sampler], ESTIMATORS[estimator], request)
 
 
 def naive(setting, seed, tolerance):
@@ -72,7 +79,7 @@ def test_tight_intervals_cover(setting, tolerance, estimator, sampler):
     runs = 400
     forecasts, request = Forecasts(setting.pair), Request(tolerance, True, 0.95, 10**8)
     chosen = SAMPLERS[sampler], ESTIMATORS[estimator]
-    ready = plan(forecasts, *chosen, request)
+    ready = plan_stages(forecasts, *chosen, request)
     done = [estimate(forecasts, *chosen, request, seed=k, planned=ready) for k in range(runs)]
     tight = [one for one in done if one.stopped == TIGHT]
     # Of k1, 0.1 % of runs are withheld at most: more than 4 of 400 come with probability 1e-4.

@@ -32,7 +32,7 @@ from mckl.estimation.traces import (
 from mckl.estimation.values import ESTIMATORS
 from mckl.study.feasible import check_feasible
 from mckl.study.settings import case_setting, grid_setting
-from mckl.study.summary import t_quantile
+from mckl.study.summary_table import t_quantile
 
 SETTING = grid_setting(3, 1.25, 0.25)
 PLAIN = {"mean": 0.0, "sd": 1.5}

@@ -17,7 +17,7 @@ from mckl.families.normal.law import QuadraticLaw
 from mckl.families.normal.pair import pair
 from mckl.record import tables
 from mckl.study import theory_table as theory_module
-from mckl.study.budget_gate import Curve, crossing, needed
+from mckl.study.budget_gate import Curve, crossing, measured_need
 from mckl.study.identities import (
     kl_rows,
     reverse_kl_rows,
@@ -419,15 +419,15 @@ def test_samples_needed_by_hand():
     n = np.array([1.0, 2.0, 4.0, 8.0])
     curve = Curve(n, np.full(4, 0.3), 2.0 / n, False)
     iid, pairs, sobol = (SAMPLERS[x].points for x in ("iid", "antithetic", "sobol"))
-    need = needed(curve, 0.5, iid)  # bias^2 is 0.09, so a variance of 0.16 is allowed
+    need = measured_need(curve, 0.5, iid)  # bias^2 is 0.09, so a variance of 0.16 is allowed
     assert need.low <= 13 <= need.high
     assert not need.low <= 12 <= need.high
-    assert needed(curve, 0.5, pairs).high >= 14
-    assert needed(curve, 0.3, iid).verdicts == ("biased: never reaches it",)
-    assert needed(curve, 0.0, iid).low == math.inf
-    balanced = needed(Curve(n, np.zeros(4), 2.0 / n**2, False), 0.4, sobol)
+    assert measured_need(curve, 0.5, pairs).high >= 14
+    assert measured_need(curve, 0.3, iid).verdicts == ("biased: never reaches it",)
+    assert measured_need(curve, 0.0, iid).low == math.inf
+    balanced = measured_need(Curve(n, np.zeros(4), 2.0 / n**2, False), 0.4, sobol)
     assert (balanced.low, balanced.high) == (4.0, 4.0)
-    assert needed(Curve(n, n, n * math.nan, False), 0.4, iid) is None
+    assert measured_need(Curve(n, n, n * math.nan, False), 0.4, iid) is None
     assert crossing(n, 2.0 / n**2, 0.5) == pytest.approx(math.sqrt(8.0))
     assert crossing(n, np.array([0.1, 2.0, 0.1, 0.2]), 0.5) == pytest.approx(
         2.0 ** (1.0 + math.log(8.0) / math.log(20.0))

@@ -19,7 +19,7 @@ import yaml
 from tools import PATIENCE
 
 from mckl.record import tables
-from mckl.record.provenance import load
+from mckl.record.provenance import load_manifest
 from mckl.show.figures import FIGURES as ALL_FIGURES
 
 Run = subprocess.Popen[bytes]
@@ -165,7 +165,7 @@ class Study:
 
     def manifest(self) -> dict[str, Any]:
         """The manifest of the last whole run."""
-        return load(self.root / "results/manifest.json")
+        return load_manifest(self.root / "results/manifest.json")
 
     def files(self) -> set[str]:
         """What a run wrote."""

@@ -138,7 +138,7 @@ SOURCES: dict[str, tuple[Callable[[Study], None], list[str]]] = {
         [*ESTIMATES, "notebook", "settings"],
     ),
     "summary.py": (
-        longer("src/mckl/study/summary.py", COMMENT),
+        longer("src/mckl/study/summary_table.py", COMMENT),
         ["summary"],
     ),
     "a figure's module, a caption, the landing page and plan.py": (
@@ -209,7 +209,7 @@ def test_what_is_wanted_still_is_kept_and_nothing_else(study: Study, finished: S
     q = {"mean": mean.name, "covariance": covariance.name}
     cases["posterior"] = {"q": q, "p": {"mean": 0, "sd": 1}}
     study.configure(cases=cases, **less)
-    study.append("src/mckl/study/summary.py", COMMENT)
+    study.append("src/mckl/study/summary_table.py", COMMENT)
     study.run(*TARGETS, cores=2)
     assert study.jobs(*TARGETS) == []
     new, old = (s.table("settings").set_index("setting") for s in (study, finished))

@@ -14,7 +14,7 @@ from mckl.estimation.choice import Choice, choose
 from mckl.estimation.divergences import KL, divergences
 from mckl.estimation.intervals import Request
 from mckl.estimation.results import Result, Table, ends
-from mckl.estimation.sequential import SPENT, TIGHT, Estimate, plan
+from mckl.estimation.sequential import SPENT, TIGHT, Estimate, plan_stages
 from mckl.estimation.sequential import estimate as estimate_pair
 from mckl.estimation.values import ESTIMATORS
 from mckl.families.base import Pair
@@ -174,7 +174,7 @@ def estimate_of_pair(
         )  # fmt: skip
     check(used.sampler)
     chosen = SAMPLERS[used.sampler], ESTIMATORS[used.estimator]
-    planned = plan(forecasts, *chosen, request)
+    planned = plan_stages(forecasts, *chosen, request)
     try:
         with progress(planned.expected) as advance:
             done = estimate_pair(
@@ -184,6 +184,6 @@ def estimate_of_pair(
         raise UserError(str(error)) from None
     instead = None
     if done.withheld and best != used:
-        other = plan(forecasts, SAMPLERS[best.sampler], ESTIMATORS[best.estimator], request)
+        other = plan_stages(forecasts, SAMPLERS[best.sampler], ESTIMATORS[best.estimator], request)
         instead = best if other.withheld is None else None
     return KLEstimate.of(done, request, used, seed, instead, exact)

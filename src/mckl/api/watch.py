@@ -19,7 +19,7 @@ from mckl.estimation.results import Result, Table, ends
 from mckl.estimation.running import RunningMoments
 from mckl.estimation.values import ESTIMATORS
 from mckl.estimation.values.integrands import Integrands
-from mckl.exact.integrands import SUMS
+from mckl.exact.factor_sums import SUMS
 
 # The error probability of the confidence sequence by which the mean of r is compared with 1.
 _RATIO_LEVEL = 1e-4

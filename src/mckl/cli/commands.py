@@ -448,7 +448,7 @@ def verify(folder: Path, against: Path | None) -> None:
     from mckl.record import provenance
 
     manifest = against or folder / "manifest.json"
-    stated = provenance.load(manifest)
+    stated = provenance.load_manifest(manifest)
     differ = provenance.other_numbers if against else provenance.differences
     found = differ(folder, stated)
     for name, kind in found.items():

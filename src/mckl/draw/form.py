@@ -122,7 +122,7 @@ class Form(ABC):
     def stratified(self, n: int, integrand: str = "ell") -> Stratified:
         """The exact law of the mean of l, or of a sum over factors, over n = 2^m Sobol' points.
 
-        `integrand` names the sum (`mckl.exact.integrands`).
+        `integrand` names the sum (`mckl.exact.factor_sums`).
         """
         raise NotImplementedError
 

@@ -110,7 +110,7 @@ def interval_samples(forecasts: Forecasts, estimator: Estimator, sampler: Sample
     return max(2.0 * points * normal, points * (2.0 * estimator.parameters + 1))
 
 
-def plan(
+def plan_stages(
     forecasts: Forecasts, sampler: Sampler, estimator: Estimator, request: Request
 ) -> SamplingPlan:
     """The units of each stage; raises `UserError` if the budget is too small for any interval."""
@@ -205,7 +205,7 @@ def estimate(
     NotFiniteError
         If l is not finite at a sample.
     """
-    planned = planned or plan(forecasts, sampler, estimator, request)
+    planned = planned or plan_stages(forecasts, sampler, estimator, request)
     if planned.withheld is not None:
         return _glance(forecasts, sampler, estimator, request, planned, seed, progress)
     if not sampler.points.independent:

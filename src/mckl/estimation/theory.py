@@ -116,7 +116,7 @@ def unit_theory(estimator: Estimator, law: Law, paired: bool) -> UnitTheory:
     return units[key]
 
 
-def exact(
+def exact_mean(
     pair: Pair, sampler: Sampler, estimators: Sequence[Estimator], samples: Sequence[int]
 ) -> Iterator[tuple[str, int, Exact]]:
     """(estimator's name, samples, `Exact`) for every estimator and checkpoint of the sampler."""

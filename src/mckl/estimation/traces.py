@@ -15,7 +15,7 @@ from mckl.errors import NotFiniteError
 from mckl.estimation.running import RunningMoments
 from mckl.estimation.values import Estimator
 from mckl.estimation.values.integrands import Integrands, of_only_factor
-from mckl.exact.integrands import SUMS
+from mckl.exact.factor_sums import SUMS
 from mckl.families.base import Pair
 
 # The units between two merges of the moments, and the traces whose moments are merged together.

@@ -1,7 +1,7 @@
 """The law of a mean over balanced Sobol' points, where the integrand is a sum over coordinates.
 
 The cumulants of the coordinates' sums over strata (`mckl.exact.dyadic`) add up. The functions of
-l_i are named as in `mckl.exact.integrands`; ``ell`` is l_i itself.
+l_i are named as in `mckl.exact.factor_sums`; ``ell`` is l_i itself.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from mckl.arrays import Vector
 from mckl.draw.form import Stratified
 from mckl.exact.dyadic import Dyadic
-from mckl.exact.integrands import half_square, ratio
+from mckl.exact.factor_sums import half_square, ratio
 from mckl.exact.law import Law
 from mckl.exact.moments import EPS, LARGEST_ERROR, Bounded, Function
 from mckl.exact.remainders import phi_of_minus

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from mckl.draw.distribution import Factor
 from mckl.draw.form import Drawable, Seconds
-from mckl.exact.integrands import SUMS
+from mckl.exact.factor_sums import SUMS
 from mckl.exact.law import Law
 from mckl.families.scores import Scores
 
@@ -53,7 +53,7 @@ class Pair(Drawable):
     its samples lack of `mirrored` and `additive`. It may write `radial_numbers` and `radial`,
     `scores`, `integrals`, `distributions`, `sums` and `seconds`; without them it has no radial
     samplers, no gradients, no independent check of its law, no TensorFlow, all sums of
-    `mckl.exact.integrands`, and a forecast as for normals.
+    `mckl.exact.factor_sums`, and a forecast as for normals.
 
     Attributes beside those of `Drawable`
     ----------
@@ -62,7 +62,7 @@ class Pair(Drawable):
         differ.
     sums
         The names of the sums over a sample's factors that its forms can compute
-        (`mckl.exact.integrands`).
+        (`mckl.exact.factor_sums`).
     seconds
         CPU seconds that one random number of a sample takes; None for normals, whose cost the point
         sets know.

@@ -84,7 +84,7 @@ class Source(NamedTuple):
             raise UserError(f"{self.path}: {what} of type {column.kind[:60]}, expected numbers")
 
 
-class Table(NamedTuple):
+class NamedColumns(NamedTuple):
     """The named columns of a file, which are read when they are needed.
 
     names    the names, stripped and in lower case
@@ -98,7 +98,7 @@ class Table(NamedTuple):
     read: Callable[[Sequence[int]], list[Vector]]
 
 
-def open_columns(path: str) -> Table | Vector:
+def open_columns(path: str) -> NamedColumns | Vector:
     """The columns of a file; if they have no names, one array with one or two axes.
 
     Raises `UserError`, here or when columns are read, for a file that is missing, damaged, too
@@ -124,7 +124,7 @@ def open_columns(path: str) -> Table | Vector:
     names = [(column.name or "").strip().lower() for column in source.columns]
     with refused(path):
         numeric = source.look() if source.look else [c.numeric for c in source.columns]
-    return Table(names, numeric, read)
+    return NamedColumns(names, numeric, read)
 
 
 def _joined(path: str, parts: Sequence[NDArray[Any]]) -> Vector:

@@ -79,7 +79,7 @@ def record(
     }
 
 
-def load(path: Path) -> dict[str, Any]:
+def load_manifest(path: Path) -> dict[str, Any]:
     """The manifest in a file; raises `UserError` if the file is not a manifest."""
     content = read_small(path)
     try:

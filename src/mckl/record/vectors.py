@@ -8,7 +8,7 @@ import numpy as np
 
 from mckl.arrays import Vector
 from mckl.errors import UserError
-from mckl.record.columns import Table, open_columns
+from mckl.record.columns import NamedColumns, open_columns
 from mckl.text import listed
 
 _Form = Callable[[Vector], Vector] | None
@@ -41,7 +41,7 @@ def read_parameter(path: str, side: str, name: str) -> Vector:
     Raises `UserError` for a file with anything else, or that is missing or damaged.
     """
     found = open_columns(path)
-    if isinstance(found, Table):
+    if isinstance(found, NamedColumns):
         named = _named(path, found, side, name)
         if named is not None and named[1] is not None:
             return _read(path, found, [named])[0]
@@ -70,7 +70,7 @@ def read_gaussian(path: str, side: str) -> tuple[Vector, Vector]:
     Raises `UserError` as `read_vector` does.
     """
     found = open_columns(path)
-    if isinstance(found, Table):
+    if isinstance(found, NamedColumns):
         mean, sd = (_named(path, found, side, quantity) for quantity in _FORMS)
         if mean is not None and sd is not None:
             first, second = _read(path, found, [mean, sd])
@@ -94,7 +94,7 @@ def read_gaussian(path: str, side: str) -> tuple[Vector, Vector]:
     return np.ascontiguousarray(found[:, 0]), np.ascontiguousarray(found[:, 1])
 
 
-def _unnamed(table: Table) -> list[int]:
+def _unnamed(table: NamedColumns) -> list[int]:
     """The columns of numbers whose names are neither those of a quantity nor of an index."""
     return [
         i for i, (name, numeric) in enumerate(zip(table.names, table.numeric, strict=True))
@@ -102,7 +102,7 @@ def _unnamed(table: Table) -> list[int]:
     ]  # fmt: skip
 
 
-def _named(path: str, table: Table, side: str, quantity: str) -> tuple[int, _Form] | None:
+def _named(path: str, table: NamedColumns, side: str, quantity: str) -> tuple[int, _Form] | None:
     """The position and the form of the one column named for a quantity; None if there is none."""
     named = [
         (i, form)
@@ -116,7 +116,7 @@ def _named(path: str, table: Table, side: str, quantity: str) -> tuple[int, _For
     return named[0] if named else None
 
 
-def _read(path: str, table: Table, named: Sequence[tuple[int, _Form]]) -> list[Vector]:
+def _read(path: str, table: NamedColumns, named: Sequence[tuple[int, _Form]]) -> list[Vector]:
     """The columns, converted from their form to means or standard deviations."""
     columns = [_flat(path, column) for column in table.read([i for i, _ in named])]
     return [

@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from mckl.estimation.values import ESTIMATORS
 from mckl.study.gaps import message, outside
-from mckl.study.summary import smallest_error
+from mckl.study.summary_table import smallest_error
 from mckl.study.verification import BOUNDS, LEVEL, failures
 from mckl.study.verified import smallest_errors
 

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from mckl.show.figures import with_text
-from mckl.show.figures.libraries import cells, shown, table_of
+from mckl.show.figures.libraries import cells, formula_label, table_of
 from mckl.show.figures.losses import relative
 from mckl.study.libraries import LIBRARIES, Library
 from mckl.study.libraries.exact import formula_means
@@ -38,7 +38,10 @@ def page_numbers(formulas: pd.DataFrame) -> dict[str, Any]:
     share = table_of(formulas, "clamped")[list(known.kl.index)]
     variance = table_of(formulas, "exact_variance")[list(known.kl.index)]
     deviation = [
-        [shown(row.formula), *map(two_digits, np.sqrt(variance.loc[row.formula]) / known.kl)]
+        [
+            formula_label(row.formula),
+            *map(two_digits, np.sqrt(variance.loc[row.formula]) / known.kl),
+        ]
         for row in known.rows
     ]
     acting = {
@@ -49,7 +52,7 @@ def page_numbers(formulas: pd.DataFrame) -> dict[str, Any]:
     simplest: dict[tuple[str, ...], str] = {}  # of the formulas whose clamps change equal shares
     for name in sorted(acting, key=lambda name: (len(name), name)):
         simplest.setdefault(tuple(acting[name]), name)
-    clamped = ([shown(name), *acting[name]] for name in sorted(simplest.values()))
+    clamped = ([formula_label(name), *acting[name]] for name in sorted(simplest.values()))
     gradients = _gradients(formulas)
     gradient = {loss: row for row, losses in gradients.items() for loss in losses}
     reverse = [pair.reverse_kl for pair in policies().values()]
@@ -59,8 +62,8 @@ def page_numbers(formulas: pd.DataFrame) -> dict[str, Any]:
         "tokens": TOKENS,
         "away": len(kl) - SHARPER,
         "libraries": [_section(library) for library in LIBRARIES.values()],
-        "bias": markdown(columns, ([shown(r.formula), *r.bias] for r in known.rows)),
-        "needed": markdown(columns, ([shown(r.formula), *r.needed] for r in known.rows)),
+        "bias": markdown(columns, ([formula_label(r.formula), *r.bias] for r in known.rows)),
+        "needed": markdown(columns, ([formula_label(r.formula), *r.needed] for r in known.rows)),
         "deviation": markdown(columns, deviation),
         "clamped": markdown(columns, clamped),
         "reverse": markdown(
@@ -71,7 +74,7 @@ def page_numbers(formulas: pd.DataFrame) -> dict[str, Any]:
             ["loss (libraries)", *kl],
             (["<br>".join(_named(losses)), *row] for row, losses in gradients.items()),
         ),
-        "after": gradient[f"{shown(LOW_VARIANCE.name)}, value and ratio, clamped"],
+        "after": gradient[f"{formula_label(LOW_VARIANCE.name)}, value and ratio, clamped"],
         "ratio": gradient["k3, value and ratio"],
         "second": gradient["k2, value and ratio"],
         "lengths": markdown(
@@ -104,7 +107,7 @@ def _gradients(formulas: pd.DataFrame) -> dict[tuple[str, ...], dict[str, list[s
     out: dict[tuple[str, ...], dict[str, list[str]]] = {}
     keys = ["library", "formula", "differentiated"]
     for (library, formula, differentiated), rows in losses.groupby(keys, sort=False):
-        name = shown(str(formula))
+        name = formula_label(str(formula))
         name += "" if differentiated == "value" else f", {differentiated}"
         each = rows.drop_duplicates("setting")
         row = tuple(map(_gradient, each["relative_bias"], each["cosine"]))
@@ -133,7 +136,8 @@ def _section(library: Library) -> Mapping[str, Any]:
         ["---"] * 7,
         *(
             [
-                use.used_as, shown(use.formula.name), "yes" if use.default else "no", use.averaged,
+                use.used_as, formula_label(use.formula.name), "yes" if use.default else "no",
+                use.averaged,
                 use.differentiated if use.used_as == "loss" else "", use.note,
                 "<br>".join(f"`{where}`" for where in _places(use.source)),
             ]

@@ -43,7 +43,7 @@ class Curve(NamedTuple):
     leading: bool
 
 
-def needed(curve: Curve, limit: float, points: PointSet) -> Needed | None:
+def measured_need(curve: Curve, limit: float, points: PointSet) -> Needed | None:
     """The samples needed for an RMSE of `limit` nats; None where the curve does not tell."""
     if limit <= 0.0:
         return Needed(math.inf, math.inf, (ZERO,))
@@ -92,7 +92,7 @@ def budget_rows(
         points = SAMPLERS[series[1]].points
         for row in of.itertuples():
             limit = row.tolerance * kl[series[0]]
-            right = needed(told[series], limit, points)
+            right = measured_need(told[series], limit, points)
             if right is not None:
                 free = told[series].leading or not points.independent
                 rows += [(*series, *_theory_row(row, right, free))]

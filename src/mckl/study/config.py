@@ -104,7 +104,7 @@ def parse(
     UserError
         Its one line names the key, its value and what was expected.
     """
-    schema = with_registered(schema)
+    schema = schema_with_names(schema)
     known = schema["properties"]
     default = {key: part["default"] for key, part in known.items()}
     data: Any = default
@@ -189,7 +189,7 @@ def studied(given: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, 
     return out
 
 
-def with_registered(schema: Mapping[str, Any]) -> dict[str, Any]:
+def schema_with_names(schema: Mapping[str, Any]) -> dict[str, Any]:
     """The schema, in which lists of names allow all names that are registered now."""
     known = {**schema["properties"]}
     for key, registry in REGISTRIES.items():

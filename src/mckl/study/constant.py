@@ -9,7 +9,7 @@ import pandas as pd
 
 from mckl.errors import UserError
 from mckl.estimation.gradients import METHODS
-from mckl.study.libraries.table import failures, formula_rows, passed_line
+from mckl.study.libraries.table import formula_failures, formula_rows, formulas_passed_line
 from mckl.study.training import training_rows
 
 SEED = 20171127  # the default of the config
@@ -20,8 +20,8 @@ def constant_tables() -> dict[str, Mapping[str, list[Any]]]:
     return {"formulas": formula_rows(), "training": training_rows([*METHODS], SEED)}
 
 
-def check(formulas: pd.DataFrame) -> str:
+def check_formulas(formulas: pd.DataFrame) -> str:
     """The message that all formulas agree with their simulation. Raises `UserError` if not."""
-    if failed := failures(formulas):
+    if failed := formula_failures(formulas):
         raise UserError(failed)
-    return passed_line(formulas)
+    return formulas_passed_line(formulas)

@@ -15,9 +15,9 @@ import numpy as np
 from mckl.arrays import Vector
 from mckl.draw.streams import generator
 from mckl.estimation.gradients import METHODS
-from mckl.estimation.gradients.base import Law, Method, law_of
-from mckl.estimation.gradients.simulate import checkpoints, simulate
-from mckl.estimation.gradients.theory import exact, needed, norm, numbers
+from mckl.estimation.gradients.base import GradientLaw, Method, law_of
+from mckl.estimation.gradients.gradient_theory import exact, needed, norm, numbers
+from mckl.estimation.gradients.simulate import gradient_checkpoints, simulate
 from mckl.families.scores import Scores
 from mckl.study.tails import self_normalised_p_value
 
@@ -64,7 +64,7 @@ def _columns(
     wanted = {m.name: needed(laws[m.name], scores, TOLERANCE, m.least_samples) for m in methods}
     out: dict[str, list[Any]] = {}
     order = {m.name: i for i, m in enumerate(methods)}
-    simulated = simulate(scores, methods, stream, replicates, checkpoints(samples))
+    simulated = simulate(scores, methods, stream, replicates, gradient_checkpoints(samples))
     for method, n, estimates in sorted(simulated, key=lambda x: (order[x[0].name], x[1])):
         law = laws[method.name]
         gradient = expanded(scores.gradient, scores, estimates.shape[1])
@@ -113,7 +113,9 @@ def expanded(values: Vector, scores: Scores, size: int) -> Vector:
 
 
 @np.errstate(over="ignore", invalid="ignore", divide="ignore")
-def compare(law: Law, scores: Scores, method: Method, n: int, estimates: Vector) -> dict[str, Test]:
+def compare(
+    law: GradientLaw, scores: Scores, method: Method, n: int, estimates: Vector
+) -> dict[str, Test]:
     """Tests of the mean, by the parameter with the largest error, and of the total variance."""
     replicates, size = estimates.shape
     mean, variance, fourth = (

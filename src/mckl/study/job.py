@@ -18,7 +18,7 @@ from mckl.record.job_cost import Meter
 from mckl.record.manifest import manifest
 from mckl.study import settings
 from mckl.study.earlier import Earlier, keep, stamped
-from mckl.study.traces import trace_columns
+from mckl.study.trace_table import trace_columns
 
 
 def run(

@@ -247,7 +247,7 @@ def _fine(
     return np.asarray(RectBivariateSpline(*nodes, values, kx=kx, ky=ky)(*at))
 
 
-def symmetric(family: str) -> bool:
+def is_symmetric(family: str) -> bool:
     """Whether an offset and its negative make pairs with the same KL."""
     one, other = (sweep_pair(family, 1, 1.25, x).law.kl for x in (0.5, -0.5))
     return math.isclose(one, other, rel_tol=1e-9)

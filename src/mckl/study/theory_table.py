@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from mckl.draw.points import SAMPLERS
 from mckl.estimation.shape import check_certain, k3_variance_finite, shape_of
-from mckl.estimation.theory import exact
+from mckl.estimation.theory import exact_mean
 from mckl.estimation.values import ESTIMATORS
 from mckl.exact.moments import Bounded
 from mckl.families.base import Pair
@@ -27,7 +27,7 @@ def theory_rows(
         pair = setting.pair
         for name, those in setting.combinations(samplers, estimators).items():
             chosen = [ESTIMATORS[estimator] for estimator in those]
-            for estimator, n, e in exact(pair, SAMPLERS[name], chosen, samples):
+            for estimator, n, e in exact_mean(pair, SAMPLERS[name], chosen, samples):
                 row = {
                     "setting": setting.name,
                     "sampler": name,

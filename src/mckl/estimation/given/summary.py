@@ -29,7 +29,7 @@ from mckl.estimation.pareto import LEAST, MOST, Largest, pareto_index, tail_size
 from mckl.estimation.running import RunningMoments, short_dot
 from mckl.estimation.values import ESTIMATORS, K1
 from mckl.estimation.values.integrands import Integrands
-from mckl.exact.integrands import SUMS
+from mckl.exact.factor_sums import SUMS
 
 WHOLE = ("ell", *SUMS)
 WEIGHT = ("unit", "weight")  # the key of the samples' weights in `Summary.shapes`

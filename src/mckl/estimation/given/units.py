@@ -15,7 +15,7 @@ from mckl.arrays import Vector
 from mckl.estimation.given.blocks import Block
 from mckl.estimation.given.ids import Ids
 from mckl.estimation.values.integrands import Integrands
-from mckl.exact.integrands import SUMS
+from mckl.exact.factor_sums import SUMS
 
 # The values of units, by name. `ell` is always there; sums over rows are there with sequences.
 Units = Mapping[str, Vector]

@@ -2,7 +2,7 @@
 
 k1, k2 and k3 in the names are functions of l = log q(z) - log p(z), used in the reward, where their
 value multiplies the score, or as a loss, where their derivative does
-(`mckl.estimation.gradients.integrands`). For policies a factor is a token.
+(`mckl.estimation.gradients.weights`). For policies a factor is a token.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from mckl.estimation.gradients.base import ByFactor, Method, Pathwise, Whole
-from mckl.estimation.gradients.integrands import (
+from mckl.estimation.gradients.weights import (
     K1,
     K3,
     SLOPE_OF_K2,

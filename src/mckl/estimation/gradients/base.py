@@ -16,7 +16,7 @@ from mckl.arrays import Vector
 from mckl.families.scores import Draws, Rule, Scores, Weight, linear
 
 
-class Form(Protocol):
+class GradientForm(Protocol):
     """How a gradient estimator is formed from samples."""
 
     @property
@@ -98,7 +98,7 @@ class Method(NamedTuple):
 
     name: str
     label: str
-    form: Form
+    form: GradientForm
     baseline: str | None = None
     drawn: Literal["always", "sequences", "never"] = "always"
 
@@ -112,7 +112,7 @@ class Method(NamedTuple):
         return 2 if self.baseline else 1
 
 
-class Law(NamedTuple):
+class GradientLaw(NamedTuple):
     """The exact law of a gradient estimator; `Scores.count` parameters share each entry.
 
     mean      the mean of one sample's vector, shape (parameters,)
@@ -148,7 +148,7 @@ class Law(NamedTuple):
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def law_of(method: Method, scores: Scores, highest: int = 4) -> Law:
+def law_of(method: Method, scores: Scores, highest: int = 4) -> GradientLaw:
     """The exact law of a method; `highest` = 1 only has its mean, 2 has no fourth moment."""
     raw = method.form.moments(scores, highest)
     mean = raw[0]
@@ -163,9 +163,9 @@ def law_of(method: Method, scores: Scores, highest: int = 4) -> Law:
         lost = np.where(np.isnan(raw[3]), math.nan, math.inf)
         fourth = np.where(finite, np.maximum(fourth, variance**2), lost)
     if method.baseline is None:
-        return Law(mean, variance, fourth)
+        return GradientLaw(mean, variance, fourth)
     pairs = scores.variance * scores.fisher + scores.gradient**2
-    return Law(mean, variance, fourth, pairs, method.baseline == "batch")
+    return GradientLaw(mean, variance, fourth, pairs, method.baseline == "batch")
 
 
 class Totals(NamedTuple):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from mckl.errors import one_line
 from mckl.estimation.gradients import METHODS
 from mckl.estimation.gradients.base import law_of
-from mckl.estimation.gradients.theory import exact, needed, norm
+from mckl.estimation.gradients.gradient_theory import exact, needed, norm
 from mckl.estimation.results import Result, Strong, Table, frame
 from mckl.families.base import Pair
 from mckl.text import count, two_digits

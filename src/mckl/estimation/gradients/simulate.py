@@ -13,7 +13,7 @@ from mckl.families.scores import Scores
 _AT_ONCE = 2**21  # random numbers that are drawn at a time, to keep memory small
 
 
-def checkpoints(samples: int) -> list[int]:
+def gradient_checkpoints(samples: int) -> list[int]:
     """The numbers of samples at which estimates are recorded: powers of 4, and the last."""
     powers = (4**k for k in range(1, samples.bit_length()))
     return [*(n for n in powers if n < samples), samples]

@@ -38,7 +38,7 @@ K3 = plain_mean(
 # k2, the mean of l^2 / 2, has the mean (Var l + KL^2) / 2, which is close to KL only where KL is
 # small (Schulman, 2020).
 K2 = plain_mean(
-    "k2", "half_square", k2.theory,
+    "k2", "half_square", k2.k2_theory,
     consistent=False, unbiased_twin=K3, never_negative=True,
     weakness="closes around a biased value",
 )  # fmt: skip

@@ -8,8 +8,8 @@ from functools import cached_property
 import numpy as np
 
 from mckl.arrays import Vector
-from mckl.exact import integrands
-from mckl.exact.integrands import SUMS
+from mckl.exact import factor_sums
+from mckl.exact.factor_sums import SUMS
 
 # The coefficient of r = e^-l in each shared integrand, or sum over factors, that contains r.
 RATIO_IN = dict.fromkeys(("ratio", "k3", "factor_ratio", "factor_k3"), 1.0)
@@ -60,14 +60,14 @@ class Integrands:
     @cached_property
     def half_square(self) -> Vector:
         """Half of l squared."""
-        return integrands.half_square(self.ell)
+        return factor_sums.half_square(self.ell)
 
     @cached_property
     def ratio(self) -> Vector:
         """The ratio less one, r - 1 = e^{-l} - 1, to full accuracy for small l."""
-        return integrands.ratio(self.ell)
+        return factor_sums.ratio(self.ell)
 
     @cached_property
     def k3(self) -> Vector:
         """The sum r - 1 + l >= 0, to full accuracy for small l."""
-        return integrands.k3(self.ell, self.ratio)
+        return factor_sums.k3(self.ell, self.ratio)

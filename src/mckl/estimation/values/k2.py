@@ -15,7 +15,7 @@ from mckl.exact.law import Law
 from mckl.exact.moments import EPS, Bounded, Moments, settled
 
 
-def theory(law: Law, paired: bool) -> UnitTheory:
+def k2_theory(law: Law, paired: bool) -> UnitTheory:
     """The theory of the mean of l^2 / 2 over samples or antithetic pairs."""
     # An antithetic pair averages the squares of KL + Q + L and KL + Q - L: (KL + Q)^2 + L^2.
     if paired:

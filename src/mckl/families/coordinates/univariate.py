@@ -21,7 +21,7 @@ from mckl.exact import additive
 from mckl.exact.additive import Strata
 from mckl.exact.dyadic import Dyadic
 from mckl.exact.ends import Tail
-from mckl.exact.integrands import sums_over
+from mckl.exact.factor_sums import sums_over
 from mckl.exact.moments import EPS
 from mckl.exact.product import ProductLaw
 from mckl.families.base import Integrals, Pair

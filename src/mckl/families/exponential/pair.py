@@ -31,7 +31,7 @@ from mckl.draw.distribution import DensityTerm, Distribution, Factor
 from mckl.draw.form import Form, Numbers, Seconds
 from mckl.draw.streams import Stream
 from mckl.exact import joint
-from mckl.exact.integrands import sums_over
+from mckl.exact.factor_sums import sums_over
 from mckl.exact.law import Law, Tilt
 from mckl.exact.moments import ELL, EPS, Bounded, Function, Moments, settled
 from mckl.exact.outcomes import Outcomes

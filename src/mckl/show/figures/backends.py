@@ -23,7 +23,7 @@ def _panel(ax: Axes, cells: pd.DataFrame, x: str, samplers: list[str]) -> None:
     theme.decades(ax)
     ax.set_ylim(*parts.y_limits(np.sqrt(cells["mse"].to_numpy(float))))
     if not (cells["mse"] > 0).any():
-        parts.message(ax, "every error is 0")
+        parts.instead_of_data(ax, "every error is 0")
         return
     for sampler in samplers:
         colour = theme.SAMPLER_COLOURS.get(sampler, theme.TRUTH)

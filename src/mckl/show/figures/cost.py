@@ -53,7 +53,7 @@ def _falling(ax: Axes, cells: pd.DataFrame, samplers: list[str], row: pd.Series)
     theme.decades(ax)
     cells = cells[(cells["mse"] > 0) & (cells["cpu"] > 0)]
     if cells.empty:
-        parts.message(ax, "every error is 0" if row["kl"] == 0 else "nothing was timed")
+        parts.instead_of_data(ax, "every error is 0" if row["kl"] == 0 else "nothing was timed")
         return
     ends = []
     for sampler in samplers:
@@ -73,7 +73,7 @@ def _ranges(ax: Axes, prices: pd.DataFrame, samplers: list[str], start: float, e
     """Draw the CPU seconds for the tolerance by dimension: median, quartiles, all settings."""
     ax.set_xlabel("dimension D")
     if prices.empty:
-        parts.message(ax, empty)
+        parts.instead_of_data(ax, empty)
         return
     dimensions = parts.spaced(sorted(set(prices["dimension"])), _DIMENSIONS)
     samplers = [name for name in samplers if (prices["sampler"] == name).any()]

@@ -126,7 +126,7 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
     replicates = int(summary["replicates"].max())
     if known.empty:
         fig, ax = plt.subplots(figsize=(theme.WIDTH, 1.6))
-        parts.message(
+        parts.instead_of_data(
             ax, "No interval to cover: no estimate of a KL > 0\nhas a standard error in this run."
         )
         return fig, {"settings": 0, "replicates": replicates}

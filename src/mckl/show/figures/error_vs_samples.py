@@ -84,10 +84,10 @@ def draw(frames: Frames) -> tuple[Figure, dict[str, Any]]:
             _note(panels[i, j], nothing, WORD[colour])
     for k, name in enumerate(case_names):
         end = _line(panels[height, 0], by_setting[name], colours[k], parts.MARKERS[k], stride)
-        ends[height, 0].append((end, parts.shortened(name), colours[k]))
+        ends[height, 0].append((end, parts.short_label(name), colours[k]))
     case_zero = sorted(zero & set(cases["setting"]))
     if with_cases:
-        _note(panels[height, 0], [parts.shortened(n) for n in case_zero[:2]], "")
+        _note(panels[height, 0], [parts.short_label(n) for n in case_zero[:2]], "")
 
     _axes(panels, rows, zero, height)
     for j, x in enumerate(shown[column] if height else []):
@@ -261,7 +261,7 @@ def _axes(
         if lowest:
             ax.set_xlabel("samples n")
         if not len(used):
-            parts.message(ax, "the error is 0\nin every setting")
+            parts.instead_of_data(ax, "the error is 0\nin every setting")
     if not len(used):
         return
     first = next(iter(panels.values()))

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 
 from mckl.estimation.values import ESTIMATORS
 from mckl.show.figures import Frames, parts, theme
-from mckl.study.summary import smallest_error
+from mckl.study.summary_table import smallest_error
 from mckl.text import two_digits
 
 # Estimators by factor, with those of the whole l that they equal in one dimension.

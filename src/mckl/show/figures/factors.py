@@ -141,7 +141,7 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
     numbers = []
     for ax, letter, row, here, why in zip(axes, "ab", chosen, of, empty, strict=True):
         if row is None or here is None or here.empty:
-            parts.message(
+            parts.instead_of_data(
                 ax, why if row is None else f"This study has no estimator among {', '.join(SHOWN)}."
             )
             continue

@@ -85,7 +85,7 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
     number = max(len(settings), 1)
     fig, axes = plt.subplots(number, 1, figsize=(theme.WIDTH * 0.86, 2.1 * number), squeeze=False)
     if not settings:
-        parts.message(axes[0, 0], "the gradient of every setting is 0: q = p")
+        parts.instead_of_data(axes[0, 0], "the gradient of every setting is 0: q = p")
     numbers = []
     for ax, setting in zip(axes[:, 0], settings, strict=False):
         drawn = _panel(ax, gradients, setting)

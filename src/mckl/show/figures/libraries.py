@@ -76,7 +76,7 @@ def _relative(share: float) -> str:
     return f"×{1 + share:.2g}" if share < 99 else f"×{rounded(1 + share)}"
 
 
-def shown(formula: str) -> str:
+def formula_label(formula: str) -> str:
     """The name of a formula as figures show it, with ℓ for l."""
     for old, new in (("l within", "ℓ within"), ("l^2", "ℓ²"), ("(l)", "(ℓ)"), ("-l", "−ℓ")):
         formula = formula.replace(old, new)
@@ -121,7 +121,7 @@ def _rows(formulas: pd.DataFrame, bias: pd.DataFrame, needed: pd.DataFrame) -> l
 
 def _frame(ax: Axes, rows: list[Row], kl: pd.Series, title: str) -> None:
     """Draw the names of formulas and libraries at the sides, and the policies' KL above."""
-    ax.set_yticks(range(len(rows)), [shown(row.formula) for row in rows])
+    ax.set_yticks(range(len(rows)), [formula_label(row.formula) for row in rows])
     ax.set_xticks(range(len(kl)), [two_digits(float(x)) for x in kl])
     ax.xaxis.tick_top()
     for i, row in enumerate(rows):

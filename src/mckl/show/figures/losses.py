@@ -100,12 +100,12 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
         1, max(len(settings), 1), figsize=(theme.WIDTH, height), sharey=True, squeeze=False
     )
     if not settings:
-        parts.message(axes[0, 0], "the gradient of every setting is 0: q = p")
+        parts.instead_of_data(axes[0, 0], "the gradient of every setting is 0: q = p")
     numbers = []
     for ax, setting in zip(axes[0], settings, strict=False):
         rows = last(gradients, setting)
         _panel(ax, rows, methods)
-        ax.set_title(parts.shortened(setting, 24))
+        ax.set_title(parts.short_label(setting, 24))
         ax.text(1.06, 0.75, "bias", fontsize=6.5, ha="left", va="bottom", color=theme.MUTED)
         numbers.append({"name": setting, **_numbers(rows)})
     axes[0, len(settings) // 2].set_xlabel("cosine with the gradient of KL(q‖p)")

@@ -37,7 +37,7 @@ def draw(frames: Frames) -> tuple[Figure, dict[str, Any]]:
         "exact": variance == 0,
     }
     if variance == 0:
-        parts.message(ax, "q = p: every squared error is 0")
+        parts.instead_of_data(ax, "q = p: every squared error is 0")
         return fig, numbers
     theme.decades(ax)
     ends = n[[0, -1]]

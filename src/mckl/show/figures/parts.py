@@ -175,7 +175,7 @@ def end_labels(
         )  # fmt: skip
 
 
-def message(ax: Axes, text: str) -> None:
+def instead_of_data(ax: Axes, text: str) -> None:
     """Write into an empty panel why it is empty."""
     ax.set_xticks([])
     ax.set_yticks([])
@@ -218,7 +218,7 @@ def chi_square_band(replicates: int) -> tuple[float, float]:
     return low, high
 
 
-def shortened(name: str, most: int = 16) -> str:
+def short_label(name: str, most: int = 16) -> str:
     """A name, cut so that it fits beside a panel."""
     return name if len(name) <= most else name[: most - 1] + "…"
 

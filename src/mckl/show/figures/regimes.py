@@ -18,7 +18,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from mckl.arrays import Vector
 from mckl.estimation.values import ESTIMATORS
 from mckl.show.figures import Frames, parts, theme
-from mckl.study.regime_map import RegimeMap, regime_map, symmetric
+from mckl.study.regime_map import RegimeMap, is_symmetric, regime_map
 
 _FINE = (420, 260)  # the numbers of scales and of offsets of the map
 _TIE = 1.05  # an estimator wins if no simpler one is within 5 % of its RMSE
@@ -141,7 +141,7 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
     low, high, top = regimes["scale"].min(), regimes["scale"].max(), regimes["offset"].max()
     study = settings[settings["case"].isna()]
     # The map shows positive offsets; for most families negative ones give the same.
-    odd = [family for family in parts.families(study) if not symmetric(family)]
+    odd = [family for family in parts.families(study) if not is_symmetric(family)]
     study = study[(study["offset"] >= 0) | ~study["family"].isin(odd)]
     study = study.assign(offset=study["offset"].abs())
     inside = (study["scale"].between(low, high)) & (study["offset"] <= top)

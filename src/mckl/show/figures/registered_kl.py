@@ -44,7 +44,9 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
     numbers["zero_agree"] = bool((table.loc[table["kl"] == 0, "registered_kl"] == 0).all())
     numbers["notebook"] = None
     if rows.empty:
-        parts.message(ax, "KL is 0 in every setting" if len(table) else "no KL is registered")
+        parts.instead_of_data(
+            ax, "KL is 0 in every setting" if len(table) else "no KL is registered"
+        )
         return fig, numbers
     theme.decades(ax)
     floor = np.finfo(np.float64).eps / 8  # shown for equal numbers, as a log axis has no 0

@@ -113,7 +113,7 @@ def _groups(relative: pd.DataFrame) -> tuple[list[tuple[str, pd.DataFrame]], int
         for (family, scale, offset), rows in grid.groupby(["family", "scale", "offset"])
     ]
     cases = [
-        (f"{parts.shortened(str(row['setting']))} (D = {row['dimension']})", relative.loc[[at]])
+        (f"{parts.short_label(str(row['setting']))} (D = {row['dimension']})", relative.loc[[at]])
         for at, row in relative[relative["scale"].isna()].iterrows()
     ]
     everything = sorted(
@@ -135,7 +135,7 @@ def _collapse(
     """Draw all settings and checkpoints, over the band in which chance alone would put 95 %."""
     ax.set_title("a  error in units of plain Monte Carlo's")
     if not ratio.size:
-        parts.message(ax, "KL is 0 in every setting:\nevery estimate is exact")
+        parts.instead_of_data(ax, "KL is 0 in every setting:\nevery estimate is exact")
         return
     ax.set_xscale("log")
     ax.xaxis.set_major_locator(LogLocator(10.0, numticks=8))
@@ -178,7 +178,7 @@ def _needed(ax: Axes, groups: Sequence[tuple[str, pd.DataFrame]]) -> None:
     """Draw a row for each scale and offset, a mark for each dimension, and two rows of samples."""
     ax.set_title("b  samples needed, by setting", pad=30 if groups else None)
     if not groups:
-        parts.message(ax, "KL is 0 in every setting:\nno relative error")
+        parts.instead_of_data(ax, "KL is 0 in every setting:\nno relative error")
         return
     everything = pd.concat([rows for _, rows in groups])
     known = everything[everything["scale"].notna()]

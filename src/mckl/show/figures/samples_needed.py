@@ -54,7 +54,7 @@ def _blocks(settings: pd.DataFrame) -> list[_Block]:
     grid = settings[settings["case"].isna()]
     if grid.empty:
         names = parts.spaced(settings["setting"].tolist(), _CASES)
-        return [_Block("named pairs", [parts.shortened(n, 10) for n in names], [""], [names])]
+        return [_Block("named pairs", [parts.short_label(n, 10) for n in names], [""], [names])]
     out = []
     for title, here in _columns(grid):
         scales, offsets = sorted(set(here["scale"])), sorted(set(here["offset"]))
@@ -243,7 +243,7 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
     reference = (estimators or [*ESTIMATORS])[0]
     if rows.empty or (rows["verdict"] == ZERO).all():
         fig, ax = plt.subplots(figsize=(theme.WIDTH, 1.5))
-        parts.message(ax, parts.NO_KL)
+        parts.instead_of_data(ax, parts.NO_KL)
         return fig, _numbers(rows, settings, winners, sampler, reference, blocks)
     # Some estimators for policies have no row in a sweep of other families.
     of_grid = set(rows.loc[rows["setting"].isin(shown), "estimator"])

@@ -64,7 +64,9 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
     problems = list(dict.fromkeys(training["problem"]))
     fig, axes = plt.subplots(1, max(len(problems), 1), figsize=(theme.WIDTH, 2.9), squeeze=False)
     if not problems:
-        parts.message(axes[0, 0], "this study has none of the methods\nthat the training runs use")
+        parts.instead_of_data(
+            axes[0, 0], "this study has none of the methods\nthat the training runs use"
+        )
     numbers = []
     for ax, problem in zip(axes[0], problems, strict=False):
         rows = training[training["problem"] == problem]

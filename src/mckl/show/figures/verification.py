@@ -86,7 +86,7 @@ def _name(cell: pd.Series) -> str:
 def _panel(ax: Axes, cells: pd.DataFrame, quantity: str, border: float) -> int:
     """Draw the QQ plot of one quantity; returns the number of points outside of the band."""
     if cells.empty:
-        parts.message(ax, f"no {quantity} could be tested\nby a known tail")
+        parts.instead_of_data(ax, f"no {quantity} could be tested\nby a known tail")
         return 0
     count = len(cells)
     rank = np.arange(1, count + 1)

@@ -23,7 +23,7 @@ from mckl.study.libraries.formula import Formula
 _ORDER = 4
 
 
-class Moments(NamedTuple):
+class SumMoments(NamedTuple):
     """The moments and the range of a sum over a sequence's tokens.
 
     Attributes
@@ -46,7 +46,7 @@ class Moments(NamedTuple):
         return max(self.most - self.mean, self.mean - self.least)
 
 
-def sum_moments(pair: PolicyPair, values: Vector, beside: Vector | None = None) -> Moments:
+def sum_moments(pair: PolicyPair, values: Vector, beside: Vector | None = None) -> SumMoments:
     """The moments of the sum of `values` over the transitions of a sequence drawn from q.
 
     Parameters
@@ -71,10 +71,10 @@ def sum_moments(pair: PolicyPair, values: Vector, beside: Vector | None = None) 
     found = log_mean(of.start, weights, sums, pair.dimension) * factorials(_ORDER)
     _, mean, variance, _, fourth = map(float, found)
     ends = (_end(pair, values, beside, end) for end in (np.min, np.max))
-    return Moments(mean, variance, fourth + 3.0 * variance**2, *ends)
+    return SumMoments(mean, variance, fourth + 3.0 * variance**2, *ends)
 
 
-def formula_moments(pair: PolicyPair, formula: Formula) -> Moments:
+def formula_moments(pair: PolicyPair, formula: Formula) -> SumMoments:
     """The moments of a formula over a sequence drawn from q.
 
     The formula is summed over tokens, or applied to the sequence's l. The latter must be k3 without
@@ -86,7 +86,7 @@ def formula_moments(pair: PolicyPair, formula: Formula) -> Moments:
     assert formula == Formula("k3", whole=True)
     variance = ESTIMATORS["k3"].theory(pair.law, False).variance
     most = _end(pair, pair.transitions.ell, None, np.max)
-    return Moments(pair.law.kl, variance, math.nan, 0.0, max(most, 1.0))
+    return SumMoments(pair.law.kl, variance, math.nan, 0.0, max(most, 1.0))
 
 
 def formula_means(pair: PolicyPair, formula: Formula) -> TokenMeans:
@@ -110,7 +110,7 @@ def balanced(formula: Formula, ell: Vector) -> Vector:
     return np.asarray(formula(ell) / (1.0 + np.exp(-ell)))
 
 
-def balanced_moments(pair: PolicyPair, formula: Formula) -> Moments:
+def balanced_moments(pair: PolicyPair, formula: Formula) -> SumMoments:
     """The moments of a sum with the formula's mean that also samples what q hardly ever draws.
 
     After every prefix that q draws, one token of q and one of p are added, each with the weight of

@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 
 from mckl.arrays import Vector
-from mckl.estimation.gradients.theory import numbers
+from mckl.estimation.gradients.gradient_theory import numbers
 from mckl.families.policy.pair import PolicyPair
 from mckl.families.scores import ELL, Rule, Weight, linear
 from mckl.study.libraries.base import SEQUENCE_SUMS, Use
@@ -24,7 +24,7 @@ _WHOLE: Mapping[tuple[str, str], Weight] = {
 }
 
 
-def slope(formula: Formula, ell: Vector) -> Vector:
+def slope_of_formula(formula: Formula, ell: Vector) -> Vector:
     """The derivative of a formula in l, which is 0 where a clamp acts."""
     return _unclamped(formula, ell, KINDS[formula.kind].slope)
 
@@ -41,11 +41,11 @@ def factor(use: Use, ell: Vector) -> Vector:
     formula = use.formula
     # The sum over the vocabulary also depends on the weights q of its terms, as a ratio does.
     if use.differentiated == "value and ratio" or formula.vocabulary:
-        return slope(formula, ell) + formula(ell)
+        return slope_of_formula(formula, ell) + formula(ell)
     if use.differentiated == "value and ratio, clamped":
         slope_of = KINDS[formula.kind].slope
         return _unclamped(formula, ell, lambda ell: slope_of(ell) + formula(ell))
-    return {"value": slope(formula, ell), "k2": ell}[use.differentiated]
+    return {"value": slope_of_formula(formula, ell), "k2": ell}[use.differentiated]
 
 
 def loss_gradient(pair: PolicyPair, use: Use) -> tuple[float, float]:
@@ -84,5 +84,5 @@ def _in_p(pair: PolicyPair, formula: Formula) -> Vector:
     p, state, visits = of.q * np.exp(-of.ell), of.start, np.zeros(of.start.size)
     for _ in range(pair.dimension):
         visits, state = visits + state, state @ of.q
-    slopes = visits[:, None] * of.q * slope(formula, of.ell)
+    slopes = visits[:, None] * of.q * slope_of_formula(formula, of.ell)
     return np.asarray(p * slopes.sum(axis=1, keepdims=True) - slopes).ravel()

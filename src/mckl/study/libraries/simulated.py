@@ -18,7 +18,7 @@ from scipy.special import ndtri
 from mckl.arrays import Vector
 from mckl.draw.streams import generator
 from mckl.families.policy.pair import PolicyPair
-from mckl.study.libraries.exact import Moments, balanced, balanced_moments
+from mckl.study.libraries.exact import SumMoments, balanced, balanced_moments
 from mckl.study.libraries.formula import Formula
 from mckl.study.tails import bennett_p_value, chernoff_p_value
 
@@ -26,7 +26,7 @@ SEQUENCES = 16384  # sequences drawn for each policy
 POWER = 0.9  # the probability with which the smallest reported error is detected
 
 
-class Drawn(NamedTuple):
+class TokenDraws(NamedTuple):
     """l of drawn tokens, in arrays of shape (tokens, sequences).
 
     Attributes
@@ -72,13 +72,13 @@ class Drawn(NamedTuple):
         return np.asarray(sum(both))
 
 
-def draw(pair: PolicyPair, seed: int, *key: str) -> Drawn:
+def draw(pair: PolicyPair, seed: int, *key: str) -> TokenDraws:
     """`SEQUENCES` sequences of q and of p, drawn from the random stream with this key."""
     chance, of = generator(seed, "formulas", *key), pair.transitions
     q, p = of.q, of.q * np.exp(-of.ell)
     (own, other), before = _draw(of.start, q, p, of.ell, pair.dimension, chance)
     (of_p, _), _ = _draw(of.start, p, q, of.ell, pair.dimension, chance)
-    return Drawn(own, other, of_p, before, (q, of.ell))
+    return TokenDraws(own, other, of_p, before, (q, of.ell))
 
 
 def _draw(
@@ -102,7 +102,7 @@ def _draw(
     return out, before
 
 
-class Judged(NamedTuple):
+class SimulatedFormula(NamedTuple):
     """The measured moments of a formula, compared with its exact law.
 
     Attributes
@@ -126,7 +126,9 @@ class Judged(NamedTuple):
     smallest_error: float
 
 
-def judge(drawn: Drawn, pair: PolicyPair, formula: Formula, exact: Moments, level: float) -> Judged:
+def compare_formula(
+    drawn: TokenDraws, pair: PolicyPair, formula: Formula, exact: SumMoments, level: float
+) -> SimulatedFormula:
     """Compare a formula on drawn sequences with its exact law."""
     sums, balanced_sums = drawn.sums(formula), drawn.balanced_sums(formula)
     off = float(balanced_sums.mean()) - exact.mean
@@ -145,7 +147,7 @@ def judge(drawn: Drawn, pair: PolicyPair, formula: Formula, exact: Moments, leve
         p_value = min(2.0 * min(of_mean, of_square), 1.0)
         visible = _visible(lambda x: 2.0 * _bennett(x, seen.variance, seen.farthest), seen, level)
     visible += float(ndtri(POWER)) * math.sqrt(widest / SEQUENCES)
-    return Judged(exact.mean + off, square, z, p_value, visible)
+    return SimulatedFormula(exact.mean + off, square, z, p_value, visible)
 
 
 def _bennett(off: float, variance: float, farthest: float) -> float:
@@ -153,13 +155,13 @@ def _bennett(off: float, variance: float, farthest: float) -> float:
     return float(bennett_p_value(of, v, b, SEQUENCES))
 
 
-def _chernoff(off: float, law: Moments) -> float:
+def _chernoff(off: float, law: SumMoments) -> float:
     ends = (law.mean / (2.0 * law.most), min(max((law.mean + off) / (2.0 * law.most), 0.0), 1.0))
     expected, share, count = (np.array(x) for x in (*ends, SEQUENCES))
     return float(chernoff_p_value(share, count, expected, expected))
 
 
-def _visible(bound: Callable[[float], float], law: Moments, level: float) -> float:
+def _visible(bound: Callable[[float], float], law: SumMoments, level: float) -> float:
     """The error of a mean at which the bound is `level`, by bisection."""
     low, high = 0.0, 2.0 * (law.most - law.least)
     for _ in range(50):

@@ -10,10 +10,10 @@ import pandas as pd
 
 from mckl.estimation.budget import BIASED, FAR, OK
 from mckl.study.libraries import LIBRARIES
-from mckl.study.libraries.exact import Moments, clamped_share, formula_moments
+from mckl.study.libraries.exact import SumMoments, clamped_share, formula_moments
 from mckl.study.libraries.gradient import loss_gradient
 from mckl.study.libraries.policies import policies
-from mckl.study.libraries.simulated import SEQUENCES, draw, judge
+from mckl.study.libraries.simulated import SEQUENCES, compare_formula, draw
 
 LEVEL = 1e-6  # the probability of any false alarm in the whole table
 TOLERANCE = 0.01
@@ -33,7 +33,7 @@ def formula_rows() -> Mapping[str, list[Any]]:
         known = {}
         for formula in formulas:
             exact = formula_moments(pair, formula)
-            judged = judge(drawn, pair, formula, exact, level)
+            judged = compare_formula(drawn, pair, formula, exact, level)
             known[formula] = {
                 "kl": kl,
                 "exact_mean": exact.mean,
@@ -80,7 +80,7 @@ def samples_needed(mean: float, variance: float, kl: float) -> float:
     return max(variance / room, 1.0) if room > 0 else math.inf
 
 
-def _need(exact: Moments, kl: float) -> dict[str, Any]:
+def _need(exact: SumMoments, kl: float) -> dict[str, Any]:
     needed = samples_needed(exact.mean, exact.variance, kl)
     if math.isinf(needed):
         return {"samples_needed": None, "verdict": BIASED}
@@ -89,7 +89,7 @@ def _need(exact: Moments, kl: float) -> dict[str, Any]:
     return {"samples_needed": math.ceil(needed), "verdict": OK}
 
 
-def failures(formulas: pd.DataFrame) -> str | None:
+def formula_failures(formulas: pd.DataFrame) -> str | None:
     """A message that names the worst rows that failed; None if all passed."""
     failed = formulas[~formulas["passed"]].sort_values("p_value")
     if failed.empty:
@@ -104,7 +104,7 @@ def failures(formulas: pd.DataFrame) -> str | None:
     return f"theory and measurement of the libraries' formulas disagree: {named}{more}"
 
 
-def passed_line(formulas: pd.DataFrame) -> str:
+def formulas_passed_line(formulas: pd.DataFrame) -> str:
     """The message if all rows passed, with the errors of a mean that would have been detected."""
     each = formulas.drop_duplicates(["setting", "formula"])
     least, median = (100 * each["smallest_error"].quantile(q) for q in (0.0, 0.5))

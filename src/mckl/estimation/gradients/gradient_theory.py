@@ -9,7 +9,7 @@ import numpy as np
 
 from mckl.arrays import Vector
 from mckl.estimation.budget import BIASED, FAR, INFINITE, MOST, OK, UNKNOWN, fewest
-from mckl.estimation.gradients.base import Law
+from mckl.estimation.gradients.base import GradientLaw
 from mckl.families.scores import Scores
 
 ZERO = "the gradient is 0: nothing is relative to it"
@@ -67,14 +67,16 @@ def total(variances: Vector, count: Vector) -> float:
     return float(np.sum(variances[count > 0] * count[count > 0]))
 
 
-def exact(law: Law, scores: Scores, n: int) -> Numbers:
+def exact(law: GradientLaw, scores: Scores, n: int) -> Numbers:
     """The exact errors of an estimate over n samples; NaN where not known."""
     return numbers(
         law.mean_at(n), total(law.variance_at(n), scores.count), scores.gradient, scores.count
     )
 
 
-def needed(law: Law, scores: Scores, tolerance: float, least: int = 1) -> tuple[int | None, str]:
+def needed(
+    law: GradientLaw, scores: Scores, tolerance: float, least: int = 1
+) -> tuple[int | None, str]:
     """The fewest samples, at least `least`, for this relative RMSE; else None, and why."""
     size = norm(scores.gradient, scores.count)
     if size == 0.0:
