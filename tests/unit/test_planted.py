@@ -30,7 +30,7 @@ from mckl.families.normal import pair as normal
 from mckl.families.normal.law import QuadraticLaw
 from mckl.record import tables
 from mckl.study import budget_table as budget_module
-from mckl.study import summary as summary_module
+from mckl.study import summary_table as summary_module
 from mckl.study import theory_table as theory_module
 from mckl.study.pooled import ALL
 from mckl.study.settings import Setting, batches, case_setting, grid_setting
