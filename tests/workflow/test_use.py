@@ -171,7 +171,7 @@ def test_as_a_module(fresh: Study, tmp_path: Path, prefix: str) -> None:
     inner = Study(other.root / prefix)
     tables = {f for f in inner.files() if f.startswith("results/tables/")}
     made = ("settings", "theory", "traces", "gaps", "summary", "verification")
-    made += ("regimes", "budget", "gradients")
+    made += ("regimes", "budget", "gradients", "cost")
     assert tables == {f"results/tables/{table}.parquet" for table in made}
     assert list(inner.table("settings")["setting"]) == ["d3-s0.8-o1"]
     assert jobs_in(other.run("--dry-run")) == []
