@@ -10,9 +10,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import LogLocator
+from matplotlib.ticker import LogLocator, NullLocator
 
-from mckl.estimation.budget import BIASED, FAR, INFINITE, UNKNOWN
+from mckl.estimation.budget import BIASED, ENDS, FAR, INFINITE, TOO_WIDE, UNKNOWN
 from mckl.estimation.values import ESTIMATORS
 from mckl.show.figures import Frames, parts, theme
 from mckl.text import counted, listed, power_of_ten, rounded, two_digits
@@ -24,6 +24,7 @@ _DOTS = 300  # the most dots of a row
 _STEP = 0.618034  # the golden ratio: dots next to each other in value are far apart in height
 _VERDICTS: Mapping[str, str] = {
     INFINITE: "infinite variance", BIASED: "biased", UNKNOWN: "no theory", FAR: "over 10¹⁸",
+    ENDS: "over 2³⁰", TOO_WIDE: "too wide",
 }  # fmt: skip
 
 
@@ -162,7 +163,7 @@ def _error_panel(
 def _crossings(ax: Axes, crossings: Sequence[tuple[float, float, str]]) -> None:
     """Write the samples that the tolerance needs above the points (n, error) of the curves."""
     low, high = np.log10(ax.get_xlim())
-    at = parts.apart([(np.log10(n) - low) / (high - low) for n, _, _ in crossings], 0.0, 1.0, 0.15)
+    at = parts.apart([(np.log10(n) - low) / (high - low) for n, _, _ in crossings], 0.0, 1.0, 0.175)
     for x, (n, error, colour) in zip(at, crossings, strict=True):
         ax.vlines(n, error, ax.get_ylim()[1], color=colour, linewidth=0.7, linestyle=":")
         ax.plot(n, error, "o", markersize=4.5, color=colour, markerfacecolor="white", zorder=4)
@@ -183,12 +184,16 @@ def _need_panel(
     """Draw the samples that each curve needs in all settings."""
     ax.set_xscale("log")
     shown = pd.concat([curve.rows(budget)["samples_needed"] for curve in curves])
-    ax.set_xlim(parts.y_limits(shown.to_numpy(float)))
+    low, high = np.log10(parts.y_limits(shown.to_numpy(float)))
+    if np.floor(high) - np.ceil(low) < 1:  # fewer than two ticks
+        low, high = np.floor(low), np.ceil(high)
+    ax.set_xlim(10.0**low, 10.0**high)
     ax.set_ylim(len(curves) - 0.5, -0.5)
     ax.set_yticks(range(len(curves)), [curve.label.replace(", ", "\n") for curve in curves])
     ax.tick_params(axis="y", length=0, labelsize=_LABEL)
     ax.grid(visible=False, axis="y")
-    ax.xaxis.set_major_locator(LogLocator(10.0, numticks=8))
+    ax.xaxis.set_major_locator(LogLocator(10.0, numticks=7))
+    ax.xaxis.set_minor_locator(NullLocator())
     ax.xaxis.set_major_formatter(_plain)
     ax.set_xlabel("samples n")
     for y, curve in enumerate(curves):
@@ -197,7 +202,7 @@ def _need_panel(
         colour, marker = curve.look
         plt.setp(ax.get_yticklabels()[y], color=colour, fontweight="bold")
         dots = np.array(parts.spaced(known.tolist(), _DOTS))
-        height = y + 0.5 * ((_STEP * np.arange(len(dots))) % 1.0 - 0.5)
+        height = y + 0.5 * ((0.5 + _STEP * np.arange(len(dots))) % 1.0 - 0.5)
         ax.plot(dots, height, marker, color=colour, markersize=2.6, alpha=0.55, markeredgewidth=0)
         here = rows.loc[rows["setting"] == chosen, "samples_needed"].dropna().to_numpy(float)
         ax.plot(
@@ -264,7 +269,7 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
         1, 2, figsize=(WIDTH, HEIGHT), width_ratios=[1.25, 1], gridspec_kw={"wspace": 0.06}
     )
     exact = _error_panel(left, cells, curves, needed, tolerance)
-    left.set_title(f"(a) {parts.title(row)}", fontsize=7.5, pad=13)
+    left.set_title(f"(a) {parts.shortened(parts.title(row), 44)}", fontsize=7.5, pad=13)
     _need_panel(right, budget, curves, needs, chosen)
     many = counted(len(positive), "setting")
     right.set_title(f"(b) samples for {100 * tolerance:g} %, {many}", fontsize=7.5, pad=13)
