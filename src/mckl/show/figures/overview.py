@@ -28,7 +28,7 @@ _VERDICTS: Mapping[str, str] = {
 }  # fmt: skip
 
 
-class Curve(NamedTuple):
+class ErrorCurve(NamedTuple):
     """An estimator over the points of a sampler, with its look."""
 
     estimator: str
@@ -53,11 +53,12 @@ class Curve(NamedTuple):
 
 
 CURVES = (
-    Curve("k1", "iid"), Curve("k3-factor", "iid"), Curve("k1", "antithetic"), Curve("k1", "sobol"),
+    ErrorCurve("k1", "iid"), ErrorCurve("k3-factor", "iid"), ErrorCurve("k1", "antithetic"),
+    ErrorCurve("k1", "sobol"),
 )  # fmt: skip
 
 
-class _Need(NamedTuple):
+class _Needs(NamedTuple):
     """What each curve (column) needs for the tolerance in each setting (row), by theory.
 
     samples  NaN without such a number, where the error is 0, and where its square has an infinite
@@ -81,8 +82,8 @@ class _Need(NamedTuple):
 
 
 def _needs(
-    summary: pd.DataFrame, theory: pd.DataFrame, budget: pd.DataFrame, curves: Sequence[Curve]
-) -> _Need:
+    summary: pd.DataFrame, theory: pd.DataFrame, budget: pd.DataFrame, curves: Sequence[ErrorCurve]
+) -> _Needs:
     """What the curves need in every setting of the summary, in its order."""
     names = [*dict.fromkeys(summary["setting"])]
     samples, exact = pd.DataFrame(index=names), pd.DataFrame(index=names)
@@ -93,10 +94,10 @@ def _needs(
         needed = curve.rows(budget).set_index("setting")["samples_needed"].astype(float)
         exact[curve.label] = mse == 0
         samples[curve.label] = needed.reindex(names).where((mse != 0) & (kurtosis != np.inf))
-    return _Need(samples, samples <= summary["samples"].max(), exact)
+    return _Needs(samples, samples <= summary["samples"].max(), exact)
 
 
-def _three_best(summary: pd.DataFrame) -> list[Curve]:
+def _three_best(summary: pd.DataFrame) -> list[ErrorCurve]:
     """The three estimators with the smallest final error over the simplest sampler's points."""
     sampler = str(parts.plainest_sampler(summary["sampler"]))
     last = summary[
@@ -104,11 +105,15 @@ def _three_best(summary: pd.DataFrame) -> list[Curve]:
     ]
     median = last.groupby("estimator")["relative_rmse"].median()
     ranked = sorted(parts.ordered(last["estimator"], ESTIMATORS), key=lambda e: median[e])
-    return [Curve(estimator, sampler) for estimator in ranked[:3]]
+    return [ErrorCurve(estimator, sampler) for estimator in ranked[:3]]
 
 
 def _error_panel(
-    ax: Axes, summary: pd.DataFrame, curves: Sequence[Curve], needed: pd.Series, tolerance: float
+    ax: Axes,
+    summary: pd.DataFrame,
+    curves: Sequence[ErrorCurve],
+    needed: pd.Series,
+    tolerance: float,
 ) -> list[str]:
     """Draw the relative RMSE of the curves in one setting; returns those whose error is 0."""
     theme.decades(ax)
@@ -179,7 +184,7 @@ def _plain(value: float, _: object = None) -> str:
 
 
 def _need_panel(
-    ax: Axes, budget: pd.DataFrame, curves: Sequence[Curve], needs: _Need, chosen: str
+    ax: Axes, budget: pd.DataFrame, curves: Sequence[ErrorCurve], needs: _Needs, chosen: str
 ) -> None:
     """Draw the samples that each curve needs in all settings."""
     ax.set_xscale("log")
@@ -253,7 +258,7 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
     }
     if summary.empty:
         fig, ax = plt.subplots(figsize=(WIDTH, 1.5))
-        parts.message(ax, parts.NO_KL)
+        parts.instead_of_data(ax, parts.NO_KL)
         return fig, numbers
     curves = [curve for curve in CURVES if len(curve.rows(summary))]
     needs = _needs(summary, theory, budget, curves)
@@ -269,7 +274,7 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
         1, 2, figsize=(WIDTH, HEIGHT), width_ratios=[1.25, 1], gridspec_kw={"wspace": 0.06}
     )
     exact = _error_panel(left, cells, curves, needed, tolerance)
-    left.set_title(f"(a) {parts.shortened(parts.title(row), 44)}", fontsize=7.5, pad=13)
+    left.set_title(f"(a) {parts.short_label(parts.title(row), 44)}", fontsize=7.5, pad=13)
     _need_panel(right, budget, curves, needs, chosen)
     many = counted(len(positive), "setting")
     right.set_title(f"(b) samples for {100 * tolerance:g} %, {many}", fontsize=7.5, pad=13)
