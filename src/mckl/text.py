@@ -195,5 +195,6 @@ def nearest(word: object, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(plain(word)[:60], names, n=1, cutoff=0.5)
     if close:
         return f"did you mean '{close[0]}'?"
-    more = f" and {len(names) - _MOST_NAMES} others" * (len(names) > _MOST_NAMES)
-    return f"expected one of {', '.join(names[:_MOST_NAMES])}{more}"
+    expected = f"expected one of {', '.join(names[:_MOST_NAMES])}"
+    left_out = len(names) - _MOST_NAMES
+    return f"{expected} and {left_out} others" if left_out > 0 else expected

@@ -162,9 +162,10 @@ class Option(NamedTuple):
         if self.samples_needed is None:
             return [*row, *[_NONE] * 4, self.verdict]
         negative = self.probability_negative
+        needed = count(self.samples_needed, exponent_from=1e9)
         return [
             *row,
-            count(self.samples_needed, exponent_from=1e9) + "*" * (self.theory == "asymptotic"),
+            f"{needed}*" if self.theory == "asymptotic" else needed,
             f"{self.expected_rmse:.3g}" if math.isfinite(self.expected_rmse) else _NONE,
             _NONE if negative is None else f"{negative:.2g}",
             duration(self.cpu_seconds, finest="ms"),

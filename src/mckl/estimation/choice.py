@@ -279,8 +279,11 @@ def _reason(best: Option, usable: Sequence[Option]) -> str:
         samples = plain.samples / best.samples
         seconds = plain.cpu_seconds / best.cpu_seconds
         text = f"k1 over iid needs {plain.samples_needed:,} samples"
-        more = [f"{samples:,.3g} times as many"] * (samples > 1.005)
-        more += [f"{seconds:,.3g} times the CPU time"] * (seconds > 1.05)
+        more = []
+        if samples > 1.005:
+            more.append(f"{samples:,.3g} times as many")
+        if seconds > 1.05:
+            more.append(f"{seconds:,.3g} times the CPU time")
         if samples < 0.995 and more:
             parts.append(f"{text}, which is fewer, but takes {more[0]}")
         else:

@@ -43,7 +43,7 @@ MOST_SKEWNESS, _MEAN_EXCESS, _VARIANCE_KURTOSIS, MOST_EXCESS = 0.3, 0.002, 0.05,
 _ROUNDING = 1e-12
 # The largest relative error of an asymptotic theory, and the excess kurtosis that is assumed for
 # estimates whose law is not known.
-_SETTLED, _UNKNOWN_KURTOSIS, _MOST_UNKNOWN_KURTOSIS = 0.2, 1.0, 3.0
+_MOST_ASYMPTOTIC_ERROR, _UNKNOWN_KURTOSIS, _MOST_UNKNOWN_KURTOSIS = 0.2, 1.0, 3.0
 _LEAST_REPLICATES = 20  # with fewer, a standard error over replicates is not tested
 NONNEGATIVE, MEDIAN, CORRELATION = "nonnegative", "median", "fisher"
 _NEVER_NEGATIVE = [name for name, e in ESTIMATORS.items() if e.never_negative]
@@ -264,19 +264,19 @@ def of_leading_order(cells: pd.DataFrame) -> pd.DataFrame:
     everywhere = np.ones(len(cells), bool)
     parts = [
         statistics(
-            cells, "mean", mean, exact, sd=np.sqrt((1.0 + _SETTLED) * variance / r),
+            cells, "mean", mean, exact, sd=np.sqrt((1.0 + _MOST_ASYMPTOTIC_ERROR) * variance / r),
             skewness=MOST_SKEWNESS * heavier["mean"], trusted=everywhere, floor=floor,
-            margin=_SETTLED * np.abs(bias), relative_to=kl,
+            margin=_MOST_ASYMPTOTIC_ERROR * np.abs(bias), relative_to=kl,
         )[np.isfinite(bias)],
         statistics(
             cells, "variance", cells["variance"].to_numpy(float), variance,
             sd=_sd(variance, relative), skewness=2.0 * relative, floor=floor**2,
-            trusted=kurtosis <= _MOST_UNKNOWN_KURTOSIS, margin=_SETTLED * variance,
+            trusted=kurtosis <= _MOST_UNKNOWN_KURTOSIS, margin=_MOST_ASYMPTOTIC_ERROR * variance,
         )[several],
         statistics(
             cells, "std_error", square_error, variance,
             sd=np.where(variance == 0.0, 0.0, error), skewness=MOST_SKEWNESS * heavier["std_error"],
-            trusted=everywhere, floor=floor**2, margin=_SETTLED * variance,
+            trusted=everywhere, floor=floor**2, margin=_MOST_ASYMPTOTIC_ERROR * variance,
         )[(units_of(cells) > _fitted(cells)) & (r >= _LEAST_REPLICATES)],
     ]  # fmt: skip
     return joined(parts)

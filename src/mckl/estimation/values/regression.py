@@ -33,7 +33,7 @@ from mckl.exact.moments import LARGEST_ERROR, Bounded, Moments
 
 # The leading order is used if the absolute values of the next terms add up to at most this share
 # of it. docs/theory.md, section 3, says how large its error then is.
-_SETTLED = 0.2
+_MOST_NEXT_ORDER = 0.2
 _TWO_VALUES = (
     "l is a linear function of p/q, as where it has two values: the estimate is KL once both have "
     "been drawn, and may be anything before"
@@ -211,7 +211,7 @@ def _settled(following: tuple[float, ...], leading: float) -> float:
     total = sum(abs(term) for term in following)
     if not (math.isfinite(total) and leading != 0.0):
         return math.inf
-    return total / (_SETTLED * abs(leading))
+    return total / (_MOST_NEXT_ORDER * abs(leading))
 
 
 @np.errstate(over="ignore", invalid="ignore")

@@ -65,8 +65,11 @@ class Formula(NamedTuple):
         >>> Formula("k1", vocabulary=True).name
         'k1 over the vocabulary'
         """
-        applied = " of the sequence" if self.whole else " over the vocabulary" * self.vocabulary
-        parts = [self.kind + applied]
+        parts = [self.kind]
+        if self.whole:
+            parts[0] += " of the sequence"
+        elif self.vocabulary:
+            parts[0] += " over the vocabulary"
         if math.isfinite(self.most_log_ratio):
             parts.append(f"l within {self.most_log_ratio:g}")
         if math.isfinite(self.most_value):
