@@ -36,13 +36,7 @@ class Gumbel(Drawn):
 
     location: Any = 0.0
     scale: Any = 1.0
-
-    @property
-    def kind(self) -> str:
-        return "gumbel"
-
-    def at(self, location: Any, scale: Any) -> Gumbel:
-        return Gumbel(location, scale)
+    name = "gumbel"
 
     @property
     def tails(self) -> tuple[Tail, Tail]:
@@ -76,12 +70,9 @@ class Weibull(Drawn):
 
     shape: float
     scale: Any = 1.0
+    name = "weibull"
     support = (0.0, math.inf)
     domain = "(0, inf)"
-
-    @property
-    def kind(self) -> str:
-        return f"weibull({self.shape})"
 
     def at(self, location: Any, scale: Any) -> Weibull:
         return Weibull(self.shape, scale)
