@@ -24,7 +24,7 @@ export LC_NUMERIC := C
 RESULTS ?= results
 # The figures in README and docs: of the default study, and those that are the same for every config.
 STUDY_FIGURES := overview error-vs-samples estimators samplers samples-needed factors
-CONSTANT_FIGURES := tails sequence-length libraries
+CONSTANT_FIGURES := tails sequence-length libraries training
 
 .DEFAULT_GOAL := help
 .PHONY: help setup study verify-results test benchmark docs readme-figures lint format lock audit clean
@@ -45,7 +45,7 @@ $(READY): pyproject.toml constraints.txt
 
 study: $(READY) ## run the default study: results/tables, results/figures, results/report.html
 	@snakemake --cores all
-	@test -s results/report.html || { echo "mckl: the report is missing: run snakemake --report results/report.html" >&2; exit 1; }
+	@test -s results/report.html || { echo "mckl: the report is missing: run snakemake --report results/report.html --report-stylesheet workflow/report/report.css" >&2; exit 1; }
 
 verify-results: $(READY) ## check a results folder (RESULTS=dir) against its manifest.json
 	@mckl verify "$(RESULTS)"
@@ -135,6 +135,6 @@ audit: ## look the pinned packages up among known vulnerabilities
 	else echo "mckl: not audited: $$(tail -n 1 $(VENV)/audit.log)"; fi
 
 clean: ## remove the results and the environment
-	rm -rf results/tables results/traces results/figures results/logs results/benchmarks \
+	rm -rf build results/tables results/traces results/figures results/logs results/benchmarks \
 		results/cost results/screenshots \
 		results/*.html results/*.json results/*.rst results/*.txt .snakemake $(VENV)

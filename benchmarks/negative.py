@@ -24,8 +24,9 @@ from tqdm import tqdm
 from mckl.draw.quantiles import chisquare_of_normal
 from mckl.exact.negative_balanced import probability_negative_balanced
 from mckl.exact.strata import balanced_variance
+from mckl.families.base import Pair
 from mckl.families.normal.form import Form, full, radial
-from mckl.families.normal.pair import Pair, pair
+from mckl.families.normal.pair import pair
 
 FACTOR, STANDARD_ERRORS = 2.0, 4.0
 

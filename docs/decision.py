@@ -36,7 +36,8 @@ class Row(NamedTuple):
 ROWS = (
     Row("ℓ is a sum over independent numbers, as coordinates are",
         "normal", 16, ("iid", "antithetic", "sobol"), lambda e: True),
-    Row("the law of every factor given those before it, as a model's next-token probabilities",
+    Row("the law of every factor given those before it, "
+        "such as a model's probabilities of the next token",
         "policy(32)", 64, ("iid",), lambda e: True),
     Row("log q and log p of every factor, as of the tokens drawn",
         "policy(32)", 64, ("iid",), lambda e: "rb" not in e.sums),

@@ -139,7 +139,6 @@ def of(table: str, **keys: Any) -> pd.DataFrame:
     return rows
 
 
-SETTINGS_BY_NAME = {setting.name: setting for setting in SETTINGS}
 _SETTINGS = settings_table().set_index("setting")
 KL, V = _SETTINGS["kl"].to_dict(), _SETTINGS["log_ratio_variance"].to_dict()
 FINITE = _SETTINGS["k3_variance_finite"].to_dict()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ast
 import graphlib
+import importlib
 from pathlib import Path
 
 import pytest
 
-SRC = Path(__file__).parents[2] / "src"
+ROOT = Path(__file__).parents[2]
+SRC = ROOT / "src"
 ENGINE = {"draw", "exact", "families", "estimation"}
 # What a room may import besides itself, the package's version, the array types, errors and text.
 MAY_IMPORT = {
@@ -69,6 +71,18 @@ def test_a_room_imports_only_what_is_below_it(name: str) -> None:
         if room(module) == name and room(imported) not in allowed
     ]
     assert against == []
+
+
+@pytest.mark.parametrize("path", [*ROOT.glob("benchmarks/*.py"), *ROOT.glob("docs/*.py")], ids=str)
+def test_what_scripts_import_exists(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("mckl"):
+            if node.module == "mckl.draw.backends.tensorflow":
+                continue  # not everybody has it
+            module = importlib.import_module(str(node.module))
+            for alias in node.names:
+                if not hasattr(module, alias.name):
+                    importlib.import_module(f"{node.module}.{alias.name}")
 
 
 def test_modules_import_in_no_circle() -> None:

@@ -115,7 +115,7 @@ def last_of(tables):
 SOON_AFTER = {"theory": "summary", "budget": "verify"}
 FIGURES_AFTER = {}
 for name in FIGURES:
-    last = last_of(KNOWN_FIGURES[name].tables or ["theory"])
+    last = last_of(KNOWN_FIGURES[name].tables)
     maker = MAKERS.get(last, last)
     FIGURES_AFTER.setdefault(SOON_AFTER.get(maker, maker), []).append(name)
 

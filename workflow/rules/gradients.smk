@@ -1,4 +1,4 @@
-# Gradients of KL in the parameters of q: every method's estimates, its exact law.
+# Gradients of KL in the parameters of q: every method's estimates and its exact law.
 
 
 rule gradients:

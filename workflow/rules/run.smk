@@ -88,7 +88,8 @@ def make_report():
         )
     except Exception as error:
         logger.warning(
-            f"mckl: no report ({error}): run snakemake --report results/report.html"
+            f"mckl: no report ({error}): run snakemake --report results/report.html "
+            "--report-stylesheet workflow/report/report.css"
         )
 
 

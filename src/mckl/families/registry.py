@@ -1,5 +1,5 @@
 # ruff: noqa: F401, I001 - an import is a registration, and their order is the study's
-"""The families, by name. A new family is one file here and one line below."""
+"""The families, by name. A new family is one file in a folder here and one line below."""
 
 from __future__ import annotations
 

@@ -97,7 +97,7 @@ def parse(
     schema
         The schema, with the default of every key.
     defaults
-        The text of config.yaml, which has priority over the schema's defaults.
+        What config.yaml gives, which has priority over the schema's defaults.
 
     Raises
     ------

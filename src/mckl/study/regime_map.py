@@ -79,7 +79,7 @@ def regime_rows(
         The smallest and the largest scale.
     offset
         The largest offset; the smallest is 0.
-    """  # fmt: skip
+    """
     counts = _NODES if len(families) == 1 else _FEWER_NODES
     for family in families:
         scales = [x for side in _sides(family, low, high, counts) for x in side]

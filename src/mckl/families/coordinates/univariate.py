@@ -55,13 +55,14 @@ class Relative(NamedTuple):
 class Univariate(ABC):
     """A one-dimensional law with a density. Laws are immutable and compare by their parameters.
 
-    A family must write `kind`, `at`, `tails`, `probability`, `quantile`, `draw`, and either `terms`
-    or `log_density`. Everything else follows from these, with the defaults below. Contract tests
-    over the registry compare them with each other.
+    A family must write `name`, `tails`, `probability`, `quantile`, `draw`, and either `terms` or
+    `log_density`; its fields beside `location` and `scale` are its shape parameters. Everything
+    else follows from these, with the defaults below. Contract tests over the registry compare them
+    with each other.
 
     It must also correct what is not true of it: `support` and `domain`; `symmetric`; `breakpoints`,
     where the density peaks elsewhere than at `location` or has a kink; `terms_error`, where a term
-    loses digits; and `centre` and `moved`, where it has no location.
+    loses digits; and `at`, `centre` and `moved`, where it has no location or no scale.
 
     It may write, for digits, `ratio_terms` (q nearly equal to p), `over_normal` (nearly normal),
     `tiny` and `logarithm` (x too small for float64); for speed, `sums`; for the forecast of a run,

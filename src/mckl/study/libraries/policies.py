@@ -1,4 +1,4 @@
-"""The policies on which the formulas are compared, the same in every study."""
+"""The policies on which the formulas are compared, whatever the config."""
 
 from __future__ import annotations
 
