@@ -15,6 +15,7 @@ from mckl.families.coordinates.logistic import Logistic
 from mckl.families.coordinates.mixture import Mixture
 from mckl.families.coordinates.student_t import StudentT
 from mckl.families.coordinates.univariate import Between, Univariate
+from mckl.families.registry import case_pair
 
 mp = mpmath.mp.clone()
 mp.dps = 60
@@ -152,3 +153,37 @@ def test_ratios_keep_their_digits_in_the_bulk(q: Univariate, p: Univariate) -> N
 
 def shapes(law: Univariate) -> tuple[float, ...]:
     return (getattr(law, "shape", 1.0), getattr(law, "a", 1.0))
+
+
+def beta_kl(a: float, b: float, c: float, d: float) -> mpmath.mpf:
+    """KL of beta(a, b) from beta(c, d), in closed form with 60 digits."""
+    a, b, c, d = map(mp.mpf, (a, b, c, d))
+    logs = [mp.loggamma(x) + mp.loggamma(y) - mp.loggamma(x + y) for x, y in ((c, d), (a, b))]
+    slopes = (a - c) * mp.digamma(a) + (b - d) * mp.digamma(b)
+    return logs[0] - logs[1] + slopes - (a - c + b - d) * mp.digamma(a + b)
+
+
+def beta_shapes() -> list[tuple[float, float, float, float]]:
+    """Shapes of q and p: means that are far apart, and any shapes, near and far."""
+    rng = np.random.default_rng(7)
+    shapes = [
+        (1e5, 1e5, 1e-4, 1e5), (300.0, 100.0, 0.01, 300.0), (0.5, 1000.0, 1000.0, 0.01),
+        (399670.1, 2225884.0, 8.38e-6, 6.5), (10.815215539905767, 4.648584058228333e-06,
+                                              0.06227531096298764, 676632.0044583265),
+    ]  # fmt: skip
+    shapes += [tuple(row) for row in 10.0 ** rng.uniform(-6, 7, (60, 4))]
+    for a, b in 10.0 ** rng.uniform(-3, 5, (20, 2)):
+        step = 10.0 ** rng.uniform(-9, -1)
+        shapes.append((a, b, a * (1.0 + step), b * (1.0 - step * rng.random())))
+        shapes.append((a, b, a * 1e3 * step, b * 1e3 * step))
+    return shapes
+
+
+@pytest.mark.parametrize("shapes", beta_shapes(), ids=str)
+def test_kl_of_beta_laws_is_within_its_bound(shapes: tuple[float, float, float, float]) -> None:
+    a, b, c, d = shapes
+    law = case_pair({"q": {"family": "beta", "a": a, "b": b},
+                    "p": {"family": "beta", "a": c, "b": d}}).law  # fmt: skip
+    expected = beta_kl(*shapes)
+    assert abs(mp.mpf(law.kl) - expected) <= law.kl_error
+    assert law.kl_error <= 1e-8 * expected

@@ -47,13 +47,18 @@ class FactorLaw:
         self._kappa: dict[Tilt, Vector] = {}
         self._logs: dict[Tilt, float] = {}
         self._per_unit = _COARSEST
-        while not _is_settled(self._grid, self._grid.kl_terms) and self._per_unit < _FINEST:
+        while self._per_unit < _FINEST and not self._is_settled():
             self._per_unit *= 2
         self.kl, self.kl_error = self._grid.kl, self._grid.kl_error
 
     @property
     def _grid(self) -> Grid:
         return _grid(self.factor, self._edges, self._per_unit)
+
+    def _is_settled(self) -> bool:
+        """Whether the step is small enough for KL and for the sum of the weights."""
+        grid = self._grid
+        return _is_settled(grid, grid.w) and _is_settled(grid, grid.kl_terms)
 
     def is_finite(self, tilt: Tilt, order: int) -> bool:
         """Whether e^{T Q + S L} times Q and L to this order has a finite mean."""

@@ -95,7 +95,7 @@ class Grid:
     kl, kl_error
         KL(q||p) and a bound on its error.
     missed
-        A bound on the share of p's mass that the nodes miss.
+        A bound on the shares of q's and p's mass that the nodes miss.
     """
 
     @np.errstate(over="ignore", invalid="ignore", divide="ignore")
@@ -175,11 +175,12 @@ class Grid:
         grown = np.exp(self.log_w + self.growth) * self.ell
         self.kl_terms = np.where(grows, grown, terms)
         self.kl = float(self.kl_terms.sum())
-        # p's weights add up to 1 as well, unless the nodes miss some of its mass.
+        # p's weights add up to 1 as well, unless the nodes miss some of its mass. Those of q are
+        # divided by their sum, which is an integral by the same rule.
         far, error = self._far.nodes, self.w_error + self.ell_error
         error[far] = self._far.error(1)  # there p's weight does not depend on log q
         noise = float(of_p @ error) + _NOISE
-        self.missed = max(0.0, abs(float(of_p.sum()) - 1.0) - noise)
+        self.missed = max(0.0, abs(float(of_p.sum()) - 1.0) - noise) + self.left(self.w)
         rounding = self.kl_terms * (self.w_error + 4.0 * EPS) + slope * self.ell_error
         of_far = of_p[far] * (error[far] + 4.0 * EPS)
         rounding[far] = np.where(self.ell[far] < ELL_OF_LARGE_RATIO, of_far, rounding[far])

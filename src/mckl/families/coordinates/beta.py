@@ -90,7 +90,7 @@ class Beta(Univariate):
             return super().ratio_terms(p, x)
         w, (a, b) = self._centred(x)[0], (p.a - self.a, p.b - self.b)
         turned = (a * self.b - self.a * b) / (self.a + self.b)
-        return (*self._level(p), (a + b) * self._bend(w), -turned * w)
+        return (*self._level(p)[0], (a + b) * self._bend(w), -turned * w)
 
     def log_ratio_error(self, p: Univariate, x: Vector) -> Vector:
         error = super().log_ratio_error(p, x)
@@ -100,9 +100,8 @@ class Beta(Univariate):
         n, a, b = self.a + self.b, p.a - self.a, p.b - self.b
         slope = (a + b) * scipy.special.expit(x) - a  # of log q - log p
         turned = (abs(a) * self.b + self.a * abs(b)) / n
-        constants = math.fsum(_rise(*pair).error for pair in self._risen(p))
         return np.asarray(
-            error + np.abs(slope) * moved + 4.0 * EPS * turned * np.abs(w) + constants
+            error + np.abs(slope) * moved + 4.0 * EPS * turned * np.abs(w) + self._level(p)[1]
         )
 
     def _risen(self, p: Beta) -> tuple[tuple[float, float, float], ...]:
@@ -110,13 +109,32 @@ class Beta(Univariate):
         a, b = p.a - self.a, p.b - self.b
         return (self.a, p.a, a), (self.b, p.b, b), (self.a + self.b, p.a + p.b, a + b)
 
-    def _level(self, p: Beta) -> Terms:
-        """Terms of log q - log p at the mean of q, without the large ones that both share."""
+    def _level(self, p: Beta) -> tuple[Terms, float]:
+        """Terms of log q - log p at the mean of q, without the large ones that both share.
+
+        The second number bounds the errors that do not come from the terms' own rounding.
+        """
         a, b = p.a - self.a, p.b - self.b
-        turned = (a * self.b - self.a * b) / (p.a + p.b)  # the means' difference, times n
-        means = p.a * _gap(turned / self.a), p.b * _gap(-turned / self.b)
-        rises = [_rise(*pair).value for pair in self._risen(p)]
-        return tuple(map(np.asarray, (*means, rises[0], rises[1], -rises[2])))
+        n, n_p = self.a + self.b, p.a + p.b
+        turned = (a * self.b - self.a * b) / n_p  # the means' difference, times n
+        lost = 4.0 * EPS * (abs(a) * self.b + self.a * abs(b)) / n_p
+        terms: list[float] = []
+        error = 0.0
+        for shape, of_p, share in (
+            (self.a, p.a, turned / self.a),
+            (self.b, p.b, -turned / self.b),
+        ):
+            # p's shape times log(1 + share) - share / (1 + share), 1 + share being the ratio of the
+            # means of x, or of 1 - x.
+            if abs(share) < 0.5:
+                terms.append(of_p * float(x_minus_log1p(-share / (1.0 + share))))
+                error += of_p * abs(share) / (1.0 + share) ** 2 * lost / shape
+            else:
+                ratios = log_quotient(of_p, shape), log_quotient(n, n_p)
+                terms += [*(of_p * float(ratio) for ratio in ratios), -of_p, shape * (n_p / n)]
+        rises = [_rise(*pair) for pair in self._risen(p)]
+        terms += [rises[0].value, rises[1].value, -rises[2].value]
+        return tuple(map(np.asarray, terms)), error + math.fsum(rise.error for rise in rises)
 
     def probability(self, x: Vector, upper: bool = False) -> Vector:
         a, b, x = (self.b, self.a, -x) if upper else (self.a, self.b, x)
@@ -163,15 +181,8 @@ class Beta(Univariate):
         for i, p in enumerate(laws):
             a, b = p.a - self.a, p.b - self.b
             turned = (a * self.b - self.a * b) / (self.a + self.b)
-            out[i] = (a + b) * bend - turned * w + x.shape[-1] * float(sum(self._level(p)))
+            out[i] = (a + b) * bend - turned * w + x.shape[-1] * float(sum(self._level(p)[0]))
         return out
-
-
-def _gap(e: float) -> float:
-    """The function log(1 + e) - e / (1 + e)."""
-    if abs(e) < 0.5:
-        return float(x_minus_log1p(-e / (1.0 + e)))
-    return math.log1p(e) - e / (1.0 + e)
 
 
 def _rise(a: float, b: float, h: float) -> Bounded:
