@@ -172,6 +172,29 @@ def test_advice_on_some_estimators_and_samplers():
             mckl.advise(q, p, **options)
 
 
+@pytest.mark.parametrize(
+    ("dimension", "options", "line"),
+    [
+        (
+            30_000, {"sampler": "sobol"},
+            "sampler: 'sobol' makes points of at most 21201 numbers, and the pair takes 30000: "
+            "use sobol-radial",
+        ),
+        (2, {"sampler": "halton"}, "sampler: normal does not have 'halton', expected iid, "),
+        (2, {"estimator": ""}, "estimator: normal does not have '', expected k1, k2, "),
+        (
+            2, {"estimator": "k3-factor", "sampler": "iid-radial"},
+            "'k3-factor' takes sums over factors, expected sampler iid, ",
+        ),
+    ],
+)  # fmt: skip
+def test_what_a_pair_cannot_be_estimated_with_is_refused(dimension, options, line):
+    q, p = ({"mean": np.full(dimension, mean), "sd": 1} for mean in (0, 1))
+    with pytest.raises(UserError, match=line) as caught:
+        mckl.estimate(q, p, **options)
+    assert "\n" not in str(caught.value)
+
+
 def test_kl_is_a_number_that_says_what_it_is_of():
     q, p = {"mean": [1, 4], "sd": 1}, {"mean": [-3, 2], "sd": 2.5}
     found = mckl.kl(q, p)

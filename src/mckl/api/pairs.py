@@ -17,8 +17,9 @@ from mckl.api.registered_formulas import registered
 from mckl.api.sampled import estimate_of_objects
 from mckl.errors import UserError
 from mckl.estimation.advice import Advice
-from mckl.estimation.choice import advice_of, check_offered
+from mckl.estimation.choice import advice_of
 from mckl.estimation.divergences import KL, divergences
+from mckl.estimation.offered import check_offered
 from mckl.exact.moments import Bounded
 from mckl.families.base import OtherFamilyError, Pair
 from mckl.families.registry import case_pair
@@ -198,9 +199,6 @@ def estimate(
             raise UserError(f"sampler: {quoted(sampler)}, expected iid ({why})")
         check_shapes(q, p)
         return estimate_of_objects(q, p, request, estimator, seed)
-    check_offered(
-        pair, [] if sampler is None else [sampler], [] if estimator is None else [estimator]
-    )
     return estimate_of_pair(pair, request, sampler, estimator, seed)
 
 

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from mckl.draw.points import SAMPLERS, Sampler
-from mckl.errors import UserError
 from mckl.estimation.advice import Advice, Option, Precision, Recommendation, Regime
 from mckl.estimation.budget import LEADING, OK, Forecasts, Need, Tolerance
 from mckl.estimation.cpu_time import estimate_seconds
@@ -22,7 +21,6 @@ from mckl.exact.negative import probability_negative
 from mckl.exact.negative_balanced import probability_negative_balanced
 from mckl.families.base import Pair
 from mckl.families.normal.form import QuadraticForm
-from mckl.text import listed, quoted
 
 # CPU times that differ by less than this count as equal; then an option with a standard error wins.
 _SAME_SECONDS, _SAME_RATIO = 2e-3, 1.2
@@ -70,38 +68,6 @@ def advice_of(
         options=tuple(options),
         recommendation=_recommendation(options),
     )
-
-
-def check_offered(
-    pair: Pair, samplers: Sequence[str], estimators: Sequence[str], prefix: str = ""
-) -> None:
-    """Raise `UserError` for a sampler or an estimator that cannot be used with the pair.
-
-    `prefix` stands before the name of an argument in the message, as in ``--sampler``.
-    """
-    drawable = offered_samplers(pair, [*SAMPLERS])
-    for name in samplers:
-        if name not in drawable:
-            raise UserError(
-                f"{prefix}sampler: {pair.family} does not have {quoted(name)}, expected "
-                f"{listed(drawable, 'or')}"
-            )
-    fits = {
-        name: [s for s in drawable if offers(pair, SAMPLERS[s], estimator)]
-        for name, estimator in ESTIMATORS.items()
-    }
-    able = [name for name, over in fits.items() if over]
-    for name in estimators:
-        if name not in able:
-            raise UserError(
-                f"{prefix}estimator: {pair.family} does not have {quoted(name)}, expected "
-                f"{listed(able, 'or')}"
-            )
-        if samplers and not {*samplers} & {*fits[name]}:
-            raise UserError(
-                f"{prefix}estimator: '{name}' takes sums over factors, expected {prefix}sampler "
-                f"{listed(fits[name], 'or')}"
-            )
 
 
 class Choice(NamedTuple):
