@@ -170,6 +170,18 @@ def test_advice_on_some_estimators_and_samplers():
     ):
         with pytest.raises(UserError, match=words):
             mckl.advise(q, p, **options)
+    again = mckl.advise(q, p, samplers={"sobol"}, estimators=np.array(["cv", "k1"]))
+    assert repr(again) == repr(found)
+
+
+@pytest.mark.parametrize("name", ["samplers", "estimators"])
+@pytest.mark.parametrize("value", ["iid", "k1", "", b"iid", 3, None, [3], np.array(3), [["iid"]]])
+def test_advice_takes_lists_of_names(name, value):
+    with pytest.raises(UserError) as caught:
+        mckl.advise(Q, {"mean": 1, "sd": 1}, **{name: value})
+    example = {"samplers": "iid", "estimators": "k1"}[name]
+    line = f"{name}: '{value}', expected a list of names such as ['{example}']"
+    assert str(caught.value) == line
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from mckl.api.arguments import BUDGET, MOST_SEED, whole_number
+from mckl.api.arguments import BUDGET, MOST_SEED, several, whole_number
 from mckl.api.conversion import check_parameters
 from mckl.api.draws import check_shapes
 from mckl.api.kl_estimate import KLEstimate, estimate_of_pair
@@ -106,7 +106,8 @@ def advise(
     Raises
     ------
     ValueError
-        As for `kl`, and for a tolerance or confidence outside of its range.
+        As for `kl`, for a tolerance or confidence outside of its range, and for what is no list of
+        names that the pair has.
 
     Examples
     --------
@@ -118,6 +119,8 @@ def advise(
     if pair is None:
         raise UserError(f"no theory is known ({why}): mckl.estimate draws samples")
     request = request_of(tolerance, absolute, 0.5 if confidence is None else confidence)
+    samplers = several("samplers", samplers, "iid")
+    estimators = several("estimators", estimators, "k1")
     check_offered(pair, samplers, estimators)
     return advice_of(pair, request, confidence, samplers, estimators)
 
