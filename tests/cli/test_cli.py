@@ -513,6 +513,9 @@ def test_advise_on_gradients():
     none = mckl("advise", "--gradient", "-d", "2")  # q = p
     assert none.exit_code == 3
     assert "No method reaches the tolerance: the gradient is 0." in none.stdout
+    (row,) = (line.split() for line in none.stdout.splitlines() if line.startswith("score "))
+    assert "–" in row
+    assert "-" not in row
 
 
 @pytest.mark.parametrize(

@@ -82,10 +82,10 @@ class KLEstimate(Result):
         exact: KL | None = None,
     ) -> KLEstimate:
         """The answer from an estimate, and what it was asked and made with."""
-        ends = done.estimate - done.half_width, done.estimate + done.half_width
+        interval = done.estimate - done.half_width, done.estimate + done.half_width
         return cls(
             **{**done._asdict(), "scrambles": done.scrambles or None},
-            interval=None if done.withheld else ends,
+            interval=None if done.withheld else interval,
             confidence=request.confidence,
             use_instead=instead,
             samples=done.samples,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from mckl.errors import one_line
 from mckl.estimation.divergences import KL
-from mckl.estimation.results import Result, Strong, Table, frame
+from mckl.estimation.results import DASH, Result, Strong, Table, frame
 from mckl.estimation.shape import certain
 from mckl.estimation.values import ESTIMATORS
 from mckl.text import count, duration, listed
@@ -19,7 +19,6 @@ from mckl.text import count, duration, listed
 if TYPE_CHECKING:
     import pandas as pd
 
-_NONE = "–"
 _NOTES = """\
 Samples and RMSE are exact theory, except that * marks a leading order in 1/n. P(negative) is the \
 probability of a negative estimate: exact for k1, and over sobol by a saddlepoint formula, which \
@@ -160,14 +159,14 @@ class Option(NamedTuple):
         """The texts of a row of the table."""
         row = [self.estimator, self.sampler]
         if self.samples_needed is None:
-            return [*row, *[_NONE] * 4, self.verdict]
+            return [*row, *[DASH] * 4, self.verdict]
         negative = self.probability_negative
         needed = count(self.samples_needed, exponent_from=1e9)
         return [
             *row,
             f"{needed}*" if self.theory == "asymptotic" else needed,
-            f"{self.expected_rmse:.3g}" if math.isfinite(self.expected_rmse) else _NONE,
-            _NONE if negative is None else f"{negative:.2g}",
+            f"{self.expected_rmse:.3g}" if math.isfinite(self.expected_rmse) else DASH,
+            DASH if negative is None else f"{negative:.2g}",
             duration(self.cpu_seconds, finest="ms"),
             self.verdict,
         ]
@@ -257,7 +256,7 @@ class Advice(Result):
             options = [*group]
             verdicts = {option.verdict for option in options}
             if len(options) > 1 and len(verdicts) == 1 and options[0].samples_needed is None:
-                rows.append([name, "every one", *[_NONE] * 4, *verdicts])
+                rows.append([name, "every one", *[DASH] * 4, *verdicts])
                 continue
             for option in options:
                 rows.append(option.cells())
