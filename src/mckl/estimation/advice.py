@@ -14,7 +14,7 @@ from mckl.estimation.divergences import KL
 from mckl.estimation.results import DASH, Result, Strong, Table, frame
 from mckl.estimation.shape import certain
 from mckl.estimation.values import ESTIMATORS
-from mckl.text import count, duration, listed
+from mckl.text import count, counted, duration, listed, multiple
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -94,14 +94,16 @@ class Regime(NamedTuple):
             yield "antithetic pairs cancel the whole error of k1: l is odd about its mean"
         elif math.isfinite(ratio):
             effect = "hurt" if ratio > 1 else "help"
-            yield f"antithetic pairs {effect} k1: {ratio:.3g} times the variance at equal samples"
+            times = f"{multiple(ratio)} times the variance"
+            yield f"antithetic pairs {effect} k1: {times} at equal samples"
         if self.radial_numbers is None:
             return
-        numbers = f"{self.radial_numbers:,} numbers a sample"
+        numbers = f"{counted(self.radial_numbers, 'number')} a sample"
         if self.radial_numbers < dimension:
             yield f"radial samplers draw {numbers} instead of {dimension:,}"
         else:
-            yield f"radial samplers gain nothing: they draw {numbers} for {dimension:,} coordinates"
+            coordinates = counted(dimension, "coordinate")
+            yield f"radial samplers gain nothing: they draw {numbers} for {coordinates}"
 
     def _tails(self) -> str:
         if not math.isfinite(self.log_ratio_variance):

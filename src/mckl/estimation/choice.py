@@ -21,6 +21,7 @@ from mckl.exact.negative import probability_negative
 from mckl.exact.negative_balanced import probability_negative_balanced
 from mckl.families.base import Pair
 from mckl.families.normal.form import QuadraticForm
+from mckl.text import multiple
 
 # CPU times that differ by less than this count as equal; then an option with a standard error wins.
 _SAME_SECONDS, _SAME_RATIO = 2e-3, 1.2
@@ -218,8 +219,8 @@ def _recommendation(options: Sequence[Option]) -> Recommendation | None:
     plain = [o for o in (*unbiased, *leading) if o.sampler == "iid"]
     fewest = min([*plain, best], key=lambda o: o.samples)
     if fewest.samples < _FEWER * best.samples:
-        order = ", by a leading order" if fewest.verdict == LEADING else ""
-        reason += f"; if samples cost more than to draw them here, {fewest} do{order}"
+        order = " (by a leading order)" if fewest.verdict == LEADING else ""
+        reason += f"; if a sample costs more than to draw it here, take {fewest}{order}"
     assert best.samples_needed is not None
     return Recommendation(
         best.estimator, best.sampler, best.samples_needed, best.cpu_seconds, reason
@@ -247,9 +248,9 @@ def _reason(best: Option, usable: Sequence[Option]) -> str:
         text = f"k1 over iid needs {plain.samples_needed:,} samples"
         more = []
         if samples > 1.005:
-            more.append(f"{samples:,.3g} times as many")
+            more.append(f"{multiple(samples)} times as many")
         if seconds > 1.05:
-            more.append(f"{seconds:,.3g} times the CPU time")
+            more.append(f"{multiple(seconds)} times the CPU time")
         if samples < 0.995 and more:
             parts.append(f"{text}, which is fewer, but takes {more[0]}")
         else:
