@@ -59,6 +59,16 @@ def rounded(n: float) -> str:
     return f"{round(n, min(digits, 0)):,.0f}"
 
 
+def multiple(value: float) -> str:
+    """How many times as much something is, to three digits.
+
+    >>> multiple(1.2345), multiple(5_484), multiple(999.7), multiple(2_104_000)
+    ('1.23', '5,480', '1,000', '2.10e6')
+    """
+    kept = float(f"{value:.3g}")
+    return f"{kept:g}" if kept < 1000 else count(kept)
+
+
 def brief(n: float) -> str:
     """A number of samples in at most four characters.
 

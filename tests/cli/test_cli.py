@@ -160,6 +160,16 @@ def test_advice_in_words():
     assert max(map(len, text.splitlines())) < 300
 
 
+def test_advice_counts_in_words():
+    text = mckl("advise", "-d", "1", "-o", "0.3").stdout
+    assert "radial samplers gain nothing: they draw 1 number a sample for 1 coordinate\n" in text
+    reason = told("advise", "-d", "4", "-s", "0.999", "-o", "0.001")["recommendation"]["reason"]
+    assert ", 106,000 times as many and " in reason
+    assert "; if a sample costs more than to draw it here, take cv-factor over 13,499 iid" in reason
+    assert reason.endswith(" samples (by a leading order)")
+    assert "e+" not in reason
+
+
 def test_recommendation_is_among_the_reached_and_cheap():
     answer = told("advise", "-d", "64", "-s", "1.2", "-o", "0.5", "-t", "0.001")
     best = answer["recommendation"]
@@ -513,6 +523,9 @@ def test_advise_on_gradients():
     none = mckl("advise", "--gradient", "-d", "2")  # q = p
     assert none.exit_code == 3
     assert "No method reaches the tolerance: the gradient is 0." in none.stdout
+    (row,) = (line.split() for line in none.stdout.splitlines() if line.startswith("score "))
+    assert "–" in row
+    assert "-" not in row
 
 
 @pytest.mark.parametrize(

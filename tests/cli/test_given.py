@@ -102,6 +102,7 @@ def test_bad_files_are_refused_in_one_line(folder, tmp_path):
     (tmp_path / "empty.csv").write_text("")
     (tmp_path / "headed.csv").write_text("log_q,log_p\n")
     (tmp_path / "words.csv").write_text("log_q,log_p\n0,a\n")
+    (tmp_path / "ragged.csv").write_text("log_q,log_p\n0,1\n0\n")
     np.save(tmp_path / "square.npy", np.zeros((3, 3)))
     np.save(tmp_path / "words.npy", np.array(["a", "b"]))
     (tmp_path / "cut.npy").write_bytes((folder / "log_q.npy").read_bytes()[:5000])
@@ -116,6 +117,10 @@ def test_bad_files_are_refused_in_one_line(folder, tmp_path):
         (["--log-q", str(tmp_path / "empty.csv"), "--log-p", p], "no numbers in it"),
         (["--table", str(tmp_path / "headed.csv")], "no rows in it"),
         (["--table", str(tmp_path / "words.csv")], "not a table of numbers"),
+        (
+            ["--table", str(tmp_path / "ragged.csv")],
+            "ragged.csv: rows that have more or fewer cells than the 2 names",
+        ),
         (["--log-q", str(tmp_path / "square.npy"), "--log-p", p], "expected one column"),
         (["--log-q", str(tmp_path / "words.npy"), "--log-p", p], "expected numbers"),
         (["--log-q", str(tmp_path / "cut.npy"), "--log-p", p], "cut.npy: not a readable .npy"),

@@ -170,6 +170,41 @@ def test_advice_on_some_estimators_and_samplers():
     ):
         with pytest.raises(UserError, match=words):
             mckl.advise(q, p, **options)
+    again = mckl.advise(q, p, samplers={"sobol"}, estimators=np.array(["cv", "k1"]))
+    assert repr(again) == repr(found)
+
+
+@pytest.mark.parametrize("name", ["samplers", "estimators"])
+@pytest.mark.parametrize("value", ["iid", "k1", "", b"iid", 3, None, [3], np.array(3), [["iid"]]])
+def test_advice_takes_lists_of_names(name, value):
+    with pytest.raises(UserError) as caught:
+        mckl.advise(Q, {"mean": 1, "sd": 1}, **{name: value})
+    example = {"samplers": "iid", "estimators": "k1"}[name]
+    line = f"{name}: '{value}', expected a list of names such as ['{example}']"
+    assert str(caught.value) == line
+
+
+@pytest.mark.parametrize(
+    ("dimension", "options", "line"),
+    [
+        (
+            30_000, {"sampler": "sobol"},
+            "sampler: 'sobol' makes points of at most 21201 numbers, and the pair takes 30000: "
+            "use sobol-radial",
+        ),
+        (2, {"sampler": "halton"}, "sampler: normal does not have 'halton', expected iid, "),
+        (2, {"estimator": ""}, "estimator: normal does not have '', expected k1, k2, "),
+        (
+            2, {"estimator": "k3-factor", "sampler": "iid-radial"},
+            "'k3-factor' takes sums over factors, expected sampler iid, ",
+        ),
+    ],
+)  # fmt: skip
+def test_what_a_pair_cannot_be_estimated_with_is_refused(dimension, options, line):
+    q, p = ({"mean": np.full(dimension, mean), "sd": 1} for mean in (0, 1))
+    with pytest.raises(UserError, match=line) as caught:
+        mckl.estimate(q, p, **options)
+    assert "\n" not in str(caught.value)
 
 
 def test_kl_is_a_number_that_says_what_it_is_of():

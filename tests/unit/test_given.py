@@ -53,6 +53,16 @@ def regression(y, x):
     return beta[0], math.sqrt(inverse[0, 0] * residual @ residual / (y.size - 2))
 
 
+def test_an_estimate_says_its_interval_once():
+    ell = 0.08 + 0.4 * np.random.default_rng(2).normal(size=5000)
+    found = asked(log_q=ell, log_p=np.zeros(5000))
+    one = found[found.trusted]
+    low, high = one.interval
+    value, interval = f"{one.estimate:.6g} nats per sample", f"interval {low:.6g} to {high:.6g}"
+    assert repr(one) == f"{one.estimator}: {value}, {interval}"
+    assert repr(found).splitlines()[0] == f"KL(q||p) = {value}, 95 % {interval} ({one.estimator})"
+
+
 def test_estimates_of_samples_are_those_of_their_definitions():
     ell = 0.1 + 0.4 * np.random.default_rng(2).normal(size=3 * ROWS + 17)
     found = by_name(asked(log_q=ell - 1.0, log_p=np.full(ell.size, -1.0)))

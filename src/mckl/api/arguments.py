@@ -53,6 +53,21 @@ def one_of(name: str, value: Any, choices: Iterable[str]) -> str:
     return value
 
 
+def several(name: str, value: Any, example: str) -> list[str]:
+    """The names in a sequence; raises `UserError` for one text alone and for anything else.
+
+    >>> several("samplers", ("iid", "sobol"), "iid")
+    ['iid', 'sobol']
+    """
+    try:
+        names = [] if isinstance(value, str) else [*value]
+    except TypeError:
+        names = [value]
+    if isinstance(value, str) or not all(isinstance(each, str) for each in names):
+        raise UserError(f"{name}: {quoted(value)}, expected a list of names such as ['{example}']")
+    return names
+
+
 def _shown(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:g}"

@@ -13,6 +13,7 @@ from mckl.estimation.budget import Forecasts
 from mckl.estimation.choice import Choice, choose
 from mckl.estimation.divergences import KL, divergences
 from mckl.estimation.intervals import Request
+from mckl.estimation.offered import check_numbers, check_offered
 from mckl.estimation.results import Result, Table, ends
 from mckl.estimation.sequential import SPENT, TIGHT, Estimate, plan_stages
 from mckl.estimation.sequential import estimate as estimate_pair
@@ -81,10 +82,10 @@ class KLEstimate(Result):
         exact: KL | None = None,
     ) -> KLEstimate:
         """The answer from an estimate, and what it was asked and made with."""
-        ends = done.estimate - done.half_width, done.estimate + done.half_width
+        interval = done.estimate - done.half_width, done.estimate + done.half_width
         return cls(
             **{**done._asdict(), "scrambles": done.scrambles or None},
-            interval=None if done.withheld else ends,
+            interval=None if done.withheld else interval,
             confidence=request.confidence,
             use_instead=instead,
             samples=done.samples,
@@ -138,7 +139,7 @@ def estimate_of_pair(
     sampler: str | None,
     estimator: str | None,
     seed: int,
-    check: Callable[[str], object] = lambda sampler: None,
+    prefix: str = "",
     progress: Progress = lambda samples: nullcontext(lambda evaluations: None),
 ) -> KLEstimate:
     """Estimate a pair with exact theory by the recommended estimator and sampler, or by others.
@@ -153,9 +154,8 @@ def estimate_of_pair(
         Names; None for the recommended ones.
     seed
         The seed of the random numbers.
-    check
-        A function that is called with the sampler's name before anything is drawn, and raises if
-        this sampler cannot be used.
+    prefix
+        What stands before the name of an argument in a message, as in ``--sampler``.
     progress
         A function of the expected number of samples that returns a context manager. The latter's
         value is a function that is called with the number of samples that each step has drawn.
@@ -163,17 +163,18 @@ def estimate_of_pair(
     Raises
     ------
     UserError
-        If KL exceeds the largest float64, or l is not finite at a sample.
+        If the pair cannot be drawn by this sampler, or used with this estimator; if KL exceeds the
+        largest float64, or l is not finite at a sample.
     """
+    samplers = [] if sampler is None else [sampler]
+    estimators = [] if estimator is None else [estimator]
+    check_offered(pair, samplers, estimators, prefix)
     exact, forecasts = divergences(pair), Forecasts(pair)
     used = best = choose(forecasts, request, [*SAMPLERS], [*ESTIMATORS])
-    if sampler or estimator:
-        used = choose(
-            forecasts, request, [sampler] if sampler else [*SAMPLERS],
-            [estimator] if estimator else [*ESTIMATORS],
-        )  # fmt: skip
-    check(used.sampler)
+    if samplers or estimators:
+        used = choose(forecasts, request, samplers or [*SAMPLERS], estimators or [*ESTIMATORS])
     chosen = SAMPLERS[used.sampler], ESTIMATORS[used.estimator]
+    check_numbers(pair, chosen[0], f"{prefix}sampler", "the pair")
     planned = plan_stages(forecasts, *chosen, request)
     try:
         with progress(planned.expected) as advance:

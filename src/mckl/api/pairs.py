@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from mckl.api.arguments import BUDGET, MOST_SEED, whole_number
+from mckl.api.arguments import BUDGET, MOST_SEED, several, whole_number
 from mckl.api.conversion import check_parameters
 from mckl.api.draws import check_shapes
 from mckl.api.kl_estimate import KLEstimate, estimate_of_pair
@@ -17,8 +17,9 @@ from mckl.api.registered_formulas import registered
 from mckl.api.sampled import estimate_of_objects
 from mckl.errors import UserError
 from mckl.estimation.advice import Advice
-from mckl.estimation.choice import advice_of, check_offered
+from mckl.estimation.choice import advice_of
 from mckl.estimation.divergences import KL, divergences
+from mckl.estimation.offered import check_offered
 from mckl.exact.moments import Bounded
 from mckl.families.base import OtherFamilyError, Pair
 from mckl.families.registry import case_pair
@@ -105,7 +106,8 @@ def advise(
     Raises
     ------
     ValueError
-        As for `kl`, and for a tolerance or confidence outside of its range.
+        As for `kl`, for a tolerance or confidence outside of its range, and for what is no list of
+        names that the pair has.
 
     Examples
     --------
@@ -117,6 +119,8 @@ def advise(
     if pair is None:
         raise UserError(f"no theory is known ({why}): mckl.estimate draws samples")
     request = request_of(tolerance, absolute, 0.5 if confidence is None else confidence)
+    samplers = several("samplers", samplers, "iid")
+    estimators = several("estimators", estimators, "k1")
     check_offered(pair, samplers, estimators)
     return advice_of(pair, request, confidence, samplers, estimators)
 
@@ -198,9 +202,6 @@ def estimate(
             raise UserError(f"sampler: {quoted(sampler)}, expected iid ({why})")
         check_shapes(q, p)
         return estimate_of_objects(q, p, request, estimator, seed)
-    check_offered(
-        pair, [] if sampler is None else [sampler], [] if estimator is None else [estimator]
-    )
     return estimate_of_pair(pair, request, sampler, estimator, seed)
 
 

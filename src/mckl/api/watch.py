@@ -15,7 +15,7 @@ from mckl.errors import UserError
 from mckl.estimation.anytime import half_width
 from mckl.estimation.given.blocks import blocks
 from mckl.estimation.given.units import Units, units
-from mckl.estimation.results import Result, Table, ends
+from mckl.estimation.results import DASH, Result, Table, ends
 from mckl.estimation.running import RunningMoments
 from mckl.estimation.values import ESTIMATORS
 from mckl.estimation.values.integrands import Integrands
@@ -60,7 +60,7 @@ class Watched(Result):
             yield f"Interval withheld: {self.withheld}."
 
     def table(self) -> Table:
-        row = [f"{self.samples:,}", f"{self.estimate:.6g}", ends(self.interval, missing="–")]
+        row = [f"{self.samples:,}", f"{self.estimate:.6g}", ends(self.interval, missing=DASH)]
         return Table(("samples", "estimate", "interval at all times"), [row])
 
 

@@ -289,7 +289,8 @@ def advise(
         _advise_gradient(given, tolerance, others, as_json)
         return
     request = _request(tolerance, absolute)
-    from mckl.estimation.choice import advice_of, check_offered
+    from mckl.estimation.choice import advice_of
+    from mckl.estimation.offered import check_offered
 
     check_offered(given, samplers, estimators, "--")
     _print_advice(advice_of(given, request, confidence, samplers, estimators), as_json)
@@ -370,19 +371,15 @@ def estimate(
     from mckl.api.arguments import MOST, MOST_SEED, whole_number
     from mckl.api.kl_estimate import estimate_of_pair
     from mckl.cli.bar import progress
-    from mckl.draw.points import SAMPLERS
-    from mckl.estimation.choice import check_offered
-    from mckl.study.feasible import check_numbers
 
     whole_number("--seed", seed, 0, MOST_SEED)
-    check_offered(given, [sampler] if sampler else [], [estimator] if estimator else [], "--")
     answer = estimate_of_pair(
         given,
         request._replace(most=BUDGET if budget is None else min(budget, MOST)),
         sampler,
         estimator,
         seed,
-        check=lambda name: check_numbers(given, SAMPLERS[name], "--sampler", "the pair"),
+        prefix="--",
         progress=progress,
     )
     _print(answer, as_json)

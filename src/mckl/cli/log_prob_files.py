@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from mckl.estimation.given.estimates import KLFromLogProbs
     from mckl.estimation.intervals import Request
 
-# The columns that may be given, in the order of options; `log_ratio` replaces the first two.
 _LONGEST_BATCH = 2**25  # characters of a line of JSON
+# The columns that may be given, in the order of options; `log_ratio` replaces the first two.
 COLUMNS = ("log_q", "log_p", "log_ratio", "sequence", "log_sampler", "full_kl")
 
 

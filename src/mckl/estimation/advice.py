@@ -11,15 +11,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from mckl.errors import one_line
 from mckl.estimation.divergences import KL
-from mckl.estimation.results import Result, Strong, Table, frame
+from mckl.estimation.results import DASH, Result, Strong, Table, frame
 from mckl.estimation.shape import certain
 from mckl.estimation.values import ESTIMATORS
-from mckl.text import count, duration, listed
+from mckl.text import count, counted, duration, listed, multiple
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_NONE = "–"
 _NOTES = """\
 Samples and RMSE are exact theory, except that * marks a leading order in 1/n. P(negative) is the \
 probability of a negative estimate: exact for k1, and over sobol by a saddlepoint formula, which \
@@ -95,14 +94,16 @@ class Regime(NamedTuple):
             yield "antithetic pairs cancel the whole error of k1: l is odd about its mean"
         elif math.isfinite(ratio):
             effect = "hurt" if ratio > 1 else "help"
-            yield f"antithetic pairs {effect} k1: {ratio:.3g} times the variance at equal samples"
+            times = f"{multiple(ratio)} times the variance"
+            yield f"antithetic pairs {effect} k1: {times} at equal samples"
         if self.radial_numbers is None:
             return
-        numbers = f"{self.radial_numbers:,} numbers a sample"
+        numbers = f"{counted(self.radial_numbers, 'number')} a sample"
         if self.radial_numbers < dimension:
             yield f"radial samplers draw {numbers} instead of {dimension:,}"
         else:
-            yield f"radial samplers gain nothing: they draw {numbers} for {dimension:,} coordinates"
+            coordinates = counted(dimension, "coordinate")
+            yield f"radial samplers gain nothing: they draw {numbers} for {coordinates}"
 
     def _tails(self) -> str:
         if not math.isfinite(self.log_ratio_variance):
@@ -160,14 +161,14 @@ class Option(NamedTuple):
         """The texts of a row of the table."""
         row = [self.estimator, self.sampler]
         if self.samples_needed is None:
-            return [*row, *[_NONE] * 4, self.verdict]
+            return [*row, *[DASH] * 4, self.verdict]
         negative = self.probability_negative
         needed = count(self.samples_needed, exponent_from=1e9)
         return [
             *row,
             f"{needed}*" if self.theory == "asymptotic" else needed,
-            f"{self.expected_rmse:.3g}" if math.isfinite(self.expected_rmse) else _NONE,
-            _NONE if negative is None else f"{negative:.2g}",
+            f"{self.expected_rmse:.3g}" if math.isfinite(self.expected_rmse) else DASH,
+            DASH if negative is None else f"{negative:.2g}",
             duration(self.cpu_seconds, finest="ms"),
             self.verdict,
         ]
@@ -257,7 +258,7 @@ class Advice(Result):
             options = [*group]
             verdicts = {option.verdict for option in options}
             if len(options) > 1 and len(verdicts) == 1 and options[0].samples_needed is None:
-                rows.append([name, "every one", *[_NONE] * 4, *verdicts])
+                rows.append([name, "every one", *[DASH] * 4, *verdicts])
                 continue
             for option in options:
                 rows.append(option.cells())

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from mckl.draw.points import SAMPLERS, Sampler
-from mckl.errors import UserError
 from mckl.estimation.advice import Advice, Option, Precision, Recommendation, Regime
 from mckl.estimation.budget import LEADING, OK, Forecasts, Need, Tolerance
 from mckl.estimation.cpu_time import estimate_seconds
@@ -22,7 +21,7 @@ from mckl.exact.negative import probability_negative
 from mckl.exact.negative_balanced import probability_negative_balanced
 from mckl.families.base import Pair
 from mckl.families.normal.form import QuadraticForm
-from mckl.text import listed, quoted
+from mckl.text import multiple
 
 # CPU times that differ by less than this count as equal; then an option with a standard error wins.
 _SAME_SECONDS, _SAME_RATIO = 2e-3, 1.2
@@ -70,38 +69,6 @@ def advice_of(
         options=tuple(options),
         recommendation=_recommendation(options),
     )
-
-
-def check_offered(
-    pair: Pair, samplers: Sequence[str], estimators: Sequence[str], prefix: str = ""
-) -> None:
-    """Raise `UserError` for a sampler or an estimator that cannot be used with the pair.
-
-    `prefix` stands before the name of an argument in the message, as in ``--sampler``.
-    """
-    drawable = offered_samplers(pair, [*SAMPLERS])
-    for name in samplers:
-        if name not in drawable:
-            raise UserError(
-                f"{prefix}sampler: {pair.family} does not have {quoted(name)}, expected "
-                f"{listed(drawable, 'or')}"
-            )
-    fits = {
-        name: [s for s in drawable if offers(pair, SAMPLERS[s], estimator)]
-        for name, estimator in ESTIMATORS.items()
-    }
-    able = [name for name, over in fits.items() if over]
-    for name in estimators:
-        if name not in able:
-            raise UserError(
-                f"{prefix}estimator: {pair.family} does not have {quoted(name)}, expected "
-                f"{listed(able, 'or')}"
-            )
-        if samplers and not {*samplers} & {*fits[name]}:
-            raise UserError(
-                f"{prefix}estimator: '{name}' takes sums over factors, expected {prefix}sampler "
-                f"{listed(fits[name], 'or')}"
-            )
 
 
 class Choice(NamedTuple):
@@ -252,8 +219,8 @@ def _recommendation(options: Sequence[Option]) -> Recommendation | None:
     plain = [o for o in (*unbiased, *leading) if o.sampler == "iid"]
     fewest = min([*plain, best], key=lambda o: o.samples)
     if fewest.samples < _FEWER * best.samples:
-        order = ", by a leading order" if fewest.verdict == LEADING else ""
-        reason += f"; if samples cost more than to draw them here, {fewest} do{order}"
+        order = " (by a leading order)" if fewest.verdict == LEADING else ""
+        reason += f"; if a sample costs more than to draw it here, take {fewest}{order}"
     assert best.samples_needed is not None
     return Recommendation(
         best.estimator, best.sampler, best.samples_needed, best.cpu_seconds, reason
@@ -281,9 +248,9 @@ def _reason(best: Option, usable: Sequence[Option]) -> str:
         text = f"k1 over iid needs {plain.samples_needed:,} samples"
         more = []
         if samples > 1.005:
-            more.append(f"{samples:,.3g} times as many")
+            more.append(f"{multiple(samples)} times as many")
         if seconds > 1.05:
-            more.append(f"{seconds:,.3g} times the CPU time")
+            more.append(f"{multiple(seconds)} times the CPU time")
         if samples < 0.995 and more:
             parts.append(f"{text}, which is fewer, but takes {more[0]}")
         else:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     import pandas as pd
 
+DASH = "–"  # a cell of a table for which there is no number
 _LEAST_WIDTH, _WIDTH = 16, 120  # characters of a table's last column, and of a line in a file
 
 

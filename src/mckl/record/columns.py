@@ -307,9 +307,7 @@ def _from_csv(path: str, longest_row: int | None) -> Source:
         if not top:
             raise UserError(f"{path}: no numbers in it")
         if any(len(row) != len(cells) for row in top):
-            raise UserError(
-                f"{path}: rows that have more or fewer cells than the {len(cells)} names"
-            )
+            raise _ragged(path, len(cells))
         return [any(map(_is_number, column)) for column in zip(*top, strict=True)]
 
     def pieces(positions: Sequence[int], ids: Sequence[bool]) -> Pieces:
@@ -325,7 +323,7 @@ def _from_csv(path: str, longest_row: int | None) -> Source:
             if headed:
                 _cells(lines)
             for batch in [file] if longest_row is None else _batches(lines):
-                table = _loaded(path, batch, dtype, ndmin=1 if headed else 2)
+                table = _loaded(path, batch, dtype, len(cells) if headed else None)
                 found = [
                     np.ascontiguousarray(table[str(i)] if headed else table) for i in positions
                 ]
@@ -378,7 +376,14 @@ def _is_number(cell: str) -> bool:
     return True
 
 
-def _loaded(path: str, lines: Iterable[str], dtype: np.dtype[Any], ndmin: Literal[1, 2]) -> Any:
+def _ragged(path: str, names: int | None) -> UserError:
+    expected = "the first row" if names is None else f"the {names} names"
+    return UserError(f"{path}: rows that have more or fewer cells than {expected}")
+
+
+def _loaded(path: str, lines: Iterable[str], dtype: np.dtype[Any], names: int | None) -> Any:
+    """The rows of a table with so many names, or of one without."""
+    ndmin: Literal[1, 2] = 2 if names is None else 1
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # NumPy warns of a file without rows, refused later
         try:
@@ -386,6 +391,8 @@ def _loaded(path: str, lines: Iterable[str], dtype: np.dtype[Any], ndmin: Litera
                 lines, dtype, delimiter=",", comments=None, quotechar='"', ndmin=ndmin
             )
         except ValueError as error:
+            if "usecols" in str(error):  # NumPy's advice on rows of different lengths
+                raise _ragged(path, names) from None
             raise UserError(f"{path}: not a table of numbers ({str(error)[:100]})") from None
 
 

@@ -5,14 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mckl.draw import backends
-from mckl.draw.points import SAMPLERS, Sampler
+from mckl.draw.points import SAMPLERS
 from mckl.errors import UserError
-from mckl.families.base import Pair
+from mckl.estimation.offered import check_numbers, most_numbers
 from mckl.study.settings import Setting
-
-# One sample, with its coordinates and their squares, has to fit in memory.
-_MOST_NUMBERS = 10**8
-
 
 _MOST_FACTORS = 10_000  # each method's gradient has two parameters a coordinate
 
@@ -48,7 +44,7 @@ def check_feasible(
                 f"samples: '{samples}', expected at most {points.most_samples} with {name}"
             )
         # A coordinate takes at most one normal and one chi-square, so small settings always pass.
-        if 2 * setting.dimension > _most(sampler):
+        if 2 * setting.dimension > most_numbers(sampler):
             check_numbers(setting.pair, sampler, "samplers", f"setting {setting.name}")
         for backend in chosen:
             held = backends.BACKENDS[backend].most_numbers
@@ -61,27 +57,3 @@ def check_feasible(
                     f"backends: '{backend}' has memory for samples of at most {held} numbers, and "
                     f"setting {setting.name} takes {numbers} with {name}: use {points.name}-radial"
                 )
-
-
-def check_numbers(pair: Pair, sampler: Sampler, key: str, name: str) -> None:
-    """Raise `UserError` if a sample of the pair takes too many numbers for the sampler.
-
-    Parameters
-    ----------
-    pair, sampler
-        The pair, and the sampler.
-    key, name
-        The option that chose the sampler, and the name of the pair, for the message.
-    """
-    most, numbers = _most(sampler), sampler.numbers(pair)
-    if numbers > most:
-        radial = f": use {sampler.points.name}-radial" if pair.radial_numbers else ""
-        raise UserError(
-            f"{key}: '{sampler.name}' makes points of at most {most} numbers, and {name} takes "
-            f"{numbers}{radial}"
-        )
-
-
-def _most(sampler: Sampler) -> int:
-    most = sampler.points.most_numbers
-    return _MOST_NUMBERS if most is None else most

@@ -116,13 +116,13 @@ def of_summary(summary: Summary, request: Request, estimator: str | None = None)
 
 
 def _given(one: Judged, summary: Summary, request: Request) -> GivenEstimate:
-    ends = one.estimate - one.half_width, one.estimate + one.half_width
+    interval = one.estimate - one.half_width, one.estimate + one.half_width
     return GivenEstimate(
         estimator=one.estimator,
         per="token" if one.per == "token" else "sequence" if summary.sequences else "sample",
         estimate=one.estimate,
         std_error=one.std_error,
-        interval=None if one.withheld else ends,
+        interval=None if one.withheld else interval,
         half_width=one.half_width,
         withheld=one.withheld,
         tail_index=one.shape.tail_index,

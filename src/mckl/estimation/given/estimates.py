@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from mckl.estimation.given.verdict import Diagnostics
-from mckl.estimation.results import Result, Table, ends
+from mckl.estimation.results import DASH, Result, Table, ends
 from mckl.text import count, counted, listed
 
 if TYPE_CHECKING:
@@ -63,26 +63,26 @@ class GivenEstimate(Result):
     def lines(self) -> Iterator[str]:
         yield f"{self.estimator}: {self.in_words()}"
 
-    def in_words(self, percent: str = "") -> str:
-        """The estimate and its interval, `percent` being the confidence of the latter."""
+    def in_words(self, name: str = "interval") -> str:
+        """The estimate and its interval, which is called by this name."""
         value = f"{self.estimate:.6g} nats per {self.per}"
         if self.interval is None:
             return f"{value}, without an interval"
-        return f"{value}, {percent} interval {ends(self.interval)}"
+        return f"{value}, {name} {ends(self.interval)}"
 
     def table(self) -> Table:
         return Table(_HEADER, [self.cells()])
 
     def cells(self) -> list[str]:
         """The texts of a row of the table."""
-        needed = "–"
+        needed = DASH
         if self.samples_needed is not None:
             n, low, high = (count(math.ceil(v)) if v < 1e18 else "inf" for v in self.samples_needed)
             needed = f"{n} ({low} to {high})"
-        index = "–" if math.isnan(self.tail_index) else f"{self.tail_index:z.2f}"
+        index = DASH if math.isnan(self.tail_index) else f"{self.tail_index:z.2f}"
         return [
             self.estimator, self.per, f"{self.estimate:.6g}", f"{self.std_error:.2g}",
-            ends(self.interval),            index, needed,
+            ends(self.interval), index, needed,
         ]  # fmt: skip
 
 
@@ -100,6 +100,8 @@ class KLFromLogProbs(Result):
         The name of the estimator to trust, None if there is none; and the reason.
     rows, units
         The numbers of tokens and of sequences; without sequences, both are the number of samples.
+    sequences
+        Whether the rows are the tokens of sequences.
     tolerance, relative, confidence
         The requested half-width of the interval, whether it is relative to KL or in nats, and the
         confidence.
@@ -163,11 +165,11 @@ class KLFromLogProbs(Result):
             yield "KL(q||p): no estimate whose interval can be trusted"
             yield f"Because {self.why}."
         else:
-            percent = f"{100 * self.confidence:g} %"
-            yield f"KL(q||p) = {best.in_words(percent)} ({best.estimator})"
+            name = f"{100 * self.confidence:g} % interval"
+            yield f"KL(q||p) = {best.in_words(name)} ({best.estimator})"
             yield f"Trust {best.estimator}: {self.why}."
             if (token := self.per_token) is not None:
-                yield f"Per token {token.in_words(percent)}"
+                yield f"Per token {token.in_words(name)}"
         what = (
             f"{counted(self.rows, 'token')} in {counted(self.units, 'sequence')}"
             if self.sequences

@@ -11,7 +11,7 @@ from mckl.errors import one_line
 from mckl.estimation.gradients import METHODS
 from mckl.estimation.gradients.base import law_of
 from mckl.estimation.gradients.gradient_theory import exact, needed, norm
-from mckl.estimation.results import Result, Strong, Table, frame
+from mckl.estimation.results import DASH, Result, Strong, Table, frame
 from mckl.families.base import Pair
 from mckl.text import count, two_digits
 
@@ -25,7 +25,6 @@ _WITH_GRADIENTS = (
 )
 # These need KL, which is not known in practice, and show what the best running mean would achieve.
 _NOT_AT_HAND = ("score-kl",)
-_NONE = "-"
 _NOTES = """\
 The bias is the norm of (mean less gradient) divided by the gradient's norm. The cosine is that of
 the angle between mean and gradient. The variance is the total one of one sample, in nats squared;
@@ -136,19 +135,19 @@ class GradientAdvice(Result):
 
 def _cells(m: MethodAdvice, zero: bool) -> list[str]:
     bias = m.bias if zero else m.relative_bias
-    shown = _NONE
+    shown = DASH
     if math.isfinite(bias):
         percent = two_digits(bias) if zero else _percent(bias)
         shown = "0" if bias < 1e-9 else percent
     infinite = m.verdict.startswith("infinite") or math.isfinite(bias)
-    variance = "inf" if infinite else _NONE
+    variance = "inf" if infinite else DASH
     return [
         m.method,
         m.label,
         shown,
-        f"{m.cosine:.3f}" if math.isfinite(m.cosine) else _NONE,
+        f"{m.cosine:.3f}" if math.isfinite(m.cosine) else DASH,
         f"{m.total_variance:.4g}" if math.isfinite(m.total_variance) else variance,
-        _NONE if m.samples_needed is None else count(m.samples_needed, exponent_from=1e9),
+        DASH if m.samples_needed is None else count(m.samples_needed, exponent_from=1e9),
         m.verdict,
     ]
 
