@@ -913,3 +913,19 @@ def test_wrong_arguments_are_value_errors_of_one_line(call, line):
 def test_a_small_kl_is_judged_as_a_large_one(unit):
     ell = unit * np.random.default_rng(1).pareto(2.5, size=300)
     assert "so skewed" in mckl.from_log_probs(ell, np.zeros(300))["k1"].withheld
+
+
+def test_a_reverse_kl_beyond_float64_is_not_called_infinite():
+    narrow, wide = {"mean": 0, "sd": 1e-150}, {"mean": 0, "sd": 1e150}
+    found = mckl.kl(narrow, wide)
+    assert math.isnan(found.reverse.value)
+    assert found.to_dict()["reverse_kl_relative_error"] is None
+    assert "KL(p||q)  not known" in "\n".join(found.lines())
+    infinite = mckl.kl({"mean": 0, "sd": 1}, {"family": "student-t", "df": 2})
+    assert infinite.reverse == (math.inf, 0.0)
+
+
+def test_one_tolerance_is_given():
+    for function in (mckl.advise, mckl.estimate):
+        with pytest.raises(ValueError, match=r"^tolerance and absolute: expected one of them$"):
+            function({"mean": 0, "sd": 1}, {"mean": 0, "sd": 2}, tolerance=0.1, absolute=0.1)

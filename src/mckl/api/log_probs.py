@@ -24,7 +24,7 @@ def from_log_probs(
     full_kl: Any = None,
     log_sampler: Any = None,
     mask: Any = None,
-    tolerance: float = 0.01,
+    tolerance: float | None = None,
     absolute: float | None = None,
     confidence: float = 0.95,
     estimator: str | None = None,
@@ -51,8 +51,8 @@ def from_log_probs(
     mask
         True for the tokens that count, in the shape of a two-dimensional `log_q`.
     tolerance, absolute
-        The half-width of the interval, relative to KL or in nats, for which the answer says how
-        many samples are needed.
+        The half-width of the interval, relative to KL (1 % by default) or in nats, for which the
+        answer says how many samples are needed.
     confidence
         The confidence of the intervals, between 0 and 1.
     estimator
@@ -134,9 +134,12 @@ def columns_of(
     return columns
 
 
-def request_of(tolerance: float, absolute: float | None, confidence: float) -> Request:
-    """The precision requested; raises `UserError` for numbers outside of their range."""
+def request_of(tolerance: float | None, absolute: float | None, confidence: float) -> Request:
+    """The precision requested; raises `UserError` for numbers outside of their range, or both."""
+    if tolerance is not None and absolute is not None:
+        raise UserError("tolerance and absolute: expected one of them")
     name, size = ("tolerance", tolerance) if absolute is None else ("absolute", absolute)
+    size = 0.01 if size is None else size
     size = real(name, size, "a number greater than 0", 0.0)
     confidence = real("confidence", confidence, "a number between 0 and 1", 0.0, 1.0)
     return Request(size, absolute is None, confidence, MOST)

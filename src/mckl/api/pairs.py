@@ -76,7 +76,7 @@ def advise(
     q: Any,
     p: Any,
     *,
-    tolerance: float = 0.01,
+    tolerance: float | None = None,
     absolute: float | None = None,
     confidence: float | None = None,
     samplers: Sequence[str] = (),
@@ -91,7 +91,7 @@ def advise(
     q, p
         As for `kl`.
     tolerance, absolute
-        The largest RMSE allowed, relative to KL or in nats.
+        The largest RMSE allowed, relative to KL (1 % by default) or in nats.
     confidence
         If given, the tolerance limits the error of an estimate, instead of the RMSE, with this
         probability.
@@ -129,7 +129,7 @@ def estimate(
     q: Any,
     p: Any,
     *,
-    tolerance: float = 0.01,
+    tolerance: float | None = None,
     absolute: float | None = None,
     confidence: float = 0.95,
     estimator: str | None = None,
@@ -154,7 +154,7 @@ def estimate(
     p
         As q, though only ``log_prob`` is used; or this callable alone.
     tolerance, absolute
-        The half-width of the interval, relative to the estimate or in nats.
+        The half-width of the interval, relative to the estimate (1 % by default) or in nats.
     confidence
         The confidence of the interval, between 0 and 1.
     estimator, sampler

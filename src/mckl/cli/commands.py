@@ -494,7 +494,7 @@ def _request(
         raise UserError("--tolerance and --absolute: expected one of them")
     from mckl.api.log_probs import request_of
 
-    return request_of(tolerance or 0.01, absolute, confidence or 0.95)
+    return request_of(tolerance, absolute, confidence or 0.95)
 
 
 def _pair(**given: Any) -> Pair:

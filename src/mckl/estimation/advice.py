@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from mckl.errors import one_line
 from mckl.estimation.divergences import KL
 from mckl.estimation.results import DASH, Result, Strong, Table, frame
-from mckl.estimation.shape import certain
+from mckl.estimation.shape import in_nats
 from mckl.estimation.values import ESTIMATORS
 from mckl.text import count, counted, duration, listed, multiple
 
@@ -222,8 +222,8 @@ class Advice(Result):
         return frame(self.options)
 
     def lines(self) -> Iterator[str]:
-        reverse = certain(self.pair.reverse, 10)
-        yield f"KL(q||p) = {self.pair.text(10)} nats, KL(p||q) = {reverse} nats"
+        reverse = in_nats(self.pair.reverse, 10)
+        yield f"KL(q||p) = {self.pair.text(10)} nats, KL(p||q) = {reverse}"
         yield from self._answer()
         dimension = self.pair.dimension or 1
         yield ""

@@ -8,7 +8,7 @@ from typing import Any
 
 from mckl.errors import UserError
 from mckl.estimation.results import plain_data
-from mckl.estimation.shape import certain
+from mckl.estimation.shape import certain, in_nats
 from mckl.exact.moments import LARGEST_ERROR_OF_KL, Bounded
 from mckl.families.base import Pair
 
@@ -24,7 +24,8 @@ class KL(float):
         A bound on its error. Where this exceeds 1e-8 of the number, the number is shown with the
         digits that are certain, as ``about 62.026 ± 0.004``.
     reverse
-        KL(p||q), which may be inf and is NaN where it is not known, with a bound on its error.
+        KL(p||q), which may be inf and is NaN where it is not known or exceeds the largest float64,
+        with a bound on its error.
     family, dimension
         The family of q and p, and the number of coordinates or tokens; None where not known.
     """
@@ -70,9 +71,9 @@ class KL(float):
     def lines(self) -> Iterator[str]:
         """KL(q||p), and if KL(p||q) is known also this and their sum, as lines of text."""
         yield f"KL(q||p)  {self.text()} nats"
-        if not math.isnan(self.reverse.value):
-            yield f"KL(p||q)  {certain(self.reverse)} nats"
-            yield f"sum       {certain(self.symmetrised)} nats"
+        if self.family is not None:
+            yield f"KL(p||q)  {in_nats(self.reverse)}"
+            yield f"sum       {in_nats(self.symmetrised)}"
 
     def to_dict(self) -> dict[str, Any]:
         """The numbers as plain data for JSON, with None in place of NaN and inf."""

@@ -56,6 +56,12 @@ def check_certain(pair: Pair, name: str) -> None:
             )
 
 
+def in_nats(number: Bounded, digits: int = 15) -> str:
+    """A number of nats as `certain` writes it, or ``not known``."""
+    known = math.isfinite(number.error)
+    return f"{certain(number, digits)} nats" if known else "not known"
+
+
 def certain(number: Bounded, digits: int = 15) -> str:
     """A number with so many digits, or ``about 62.026 ± 0.004`` where they are not certain.
 

@@ -87,12 +87,16 @@ class Pair(Drawable):
 
     @property
     def reverse_kl(self) -> float:
-        """KL(p||q), in nats; inf where it is infinite or exceeds the largest float64."""
-        return self._reversed_law.kl
+        """KL(p||q), in nats; inf where it is infinite, NaN where it exceeds the largest float64."""
+        law = self._reversed_law
+        too_large = math.isinf(law.kl) and law.is_finite((0.0, 0.0), 1)
+        return math.nan if too_large else law.kl
 
     @property
     def reverse_kl_error(self) -> float:
         """A bound on the absolute error of `reverse_kl`; 0 where that is infinite."""
+        if math.isnan(self.reverse_kl):
+            return math.inf
         return self._reversed_law.kl_error if math.isfinite(self.reverse_kl) else 0.0
 
     @cached_property

@@ -272,7 +272,7 @@ class QuadraticLaw(Law):
 
     def is_finite(self, tilt: Tilt, order: int = 0) -> bool:
         border = BORDER if tilt[0] < -1.0 else 0.0  # E r is finite for every pair
-        return all(1.0 - tilt[0] * t > border for t in self._range)
+        return tilt[0] == 0.0 or all(1.0 - tilt[0] * t > border for t in self._range)
 
     @property
     def lowest_tilt(self) -> float:

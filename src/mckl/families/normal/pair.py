@@ -487,6 +487,7 @@ def _compress(vectors: tuple[Vector, ...]) -> tuple[tuple[Vector, ...], Vector]:
 _ROWS = 2**13  # coordinates that are worked on at a time, so that arrays stay in cache
 
 
+@np.errstate(over="ignore", invalid="ignore", divide="ignore")
 def _of_coordinates(
     q_mean: Vector, q_sd: Vector, p_mean: Vector, p_sd: Vector
 ) -> tuple[Vector, Vector, Vector]:
