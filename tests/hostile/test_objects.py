@@ -166,7 +166,7 @@ NUMBERS = [float("nan"), float("inf"), "x" * 5000, "x " * 2500, None, [1], 10**4
 OPTIONS = {
     "budget": [*NUMBERS, -1, 15, 20.5],
     "seed": [*NUMBERS, -1, 1.5],
-    "tolerance": [*NUMBERS, 0, -1],
+    "tolerance": [*(x for x in NUMBERS if x is not None), 0, -1],
     "confidence": [*NUMBERS, 0, 1, 95],
     "estimator": [["k1"], "x" * 5000, "x " * 2500, 1, b"k1"],
     "sampler": [["iid"], "x" * 5000, "x " * 2500, 1, b"iid"],

@@ -262,7 +262,8 @@ def _case(name: str, given: Mapping[str, Any]) -> Setting:
     except ValueError as error:
         read = sorted({*named_files(given)})
         source = f" (read from {listed(read)})" if read else ""
-        raise UserError(f"cases.{name}.{error}{source}") from None
+        of_pair = str(error).startswith("KL ")  # else it begins with a side or a parameter
+        raise UserError(f"cases.{name}{': ' if of_pair else '.'}{error}{source}") from None
 
 
 def _numbers(data: Any, schema: Mapping[str, Any]) -> Any:

@@ -65,7 +65,7 @@ def smallest_errors(verification: pd.DataFrame) -> dict[str, dict[str, float]]:
 
 def _error(share: float) -> str:
     if not math.isfinite(share):
-        return "(nothing)"
+        return "(no size is caught)"
     if share >= 10:
         return f"{1 + share:,.0f} times"
     return f"{100 * share:.2g} %" if share < 0.995 else f"{100 * share:.0f} %"
