@@ -58,6 +58,8 @@ def test_the_rows_are_exact_theory(normal):
         kind = "asymptotic" if row.estimator.startswith("cv") else "exact"
         assert row.theory == ("none" if math.isnan(row.exact_variance) else kind)
     assert normal["exact_variance"].isna().mean() < 0.1
+    assert (normal["relative_error"] <= 1e-6).all()
+    assert (normal["relative_error"] > 0.0).any()
     k3 = normal[(normal["estimator"] == "k3") & (normal["dimension"] == 1)]
     assert ((k3["scale"] >= math.sqrt(2)) == np.isinf(k3["exact_variance"])).all()
 

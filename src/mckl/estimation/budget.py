@@ -8,7 +8,7 @@ points, of `mckl.estimation.balanced`.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cached_property
 from typing import NamedTuple
 
@@ -155,6 +155,16 @@ class Forecasts:
             return Need(None, UNKNOWN, "none")
         theory = balanced_theory(estimator, self.law, form)
         return _of_balanced(theory, unit.bias, sampler, tolerance)
+
+
+def fewest_samples(
+    pair: Pair, relative: float, sampler: Sampler, estimators: Iterable[Estimator]
+) -> list[float]:
+    """The fewest samples for a relative RMSE, by estimator; NaN where no number is known."""
+    forecasts = Forecasts(pair)
+    limit = Tolerance(relative * forecasts.law.kl)
+    needs = (forecasts.need(estimator, sampler, limit) for estimator in estimators)
+    return [math.nan if need.samples is None else float(need.samples) for need in needs]
 
 
 def _of_units(unit: UnitTheory, sampler: Sampler, tolerance: Tolerance) -> Need:

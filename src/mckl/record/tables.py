@@ -59,7 +59,7 @@ _COLUMNS: Mapping[str, tuple[pa.DataType, str]] = {
     "scale": (pa.float64(), "sigma_p / sigma_q, or as in docs/theory.md; null for a case"),
     "offset": (pa.float64(), "(mu_q - mu_p) / sigma_q, or as in docs/theory.md; null for a case"),
     "kl": (pa.float64(), "KL(q||p) by exact theory, nats"),
-    "reverse_kl": (pa.float64(), "KL(p||q) by exact theory, nats; inf where q = 0 and p > 0"),
+    "reverse_kl": (pa.float64(), "KL(p||q) by exact theory, nats; NaN beyond float64"),
     "log_ratio_variance": (pa.float64(), "variance V of l under q, nats^2"),
     "log_ratio_skewness": (pa.float64(), "skewness of l under q; NaN where V is 0"),
     "log_ratio_excess_kurtosis": (pa.float64(), "excess kurtosis of l under q; NaN where V is 0"),
@@ -343,7 +343,7 @@ _TABLES: Mapping[str, tuple[str, ...]] = {
     ),
     "regimes": (
         "family", "dimension", "samples", "scale", "offset", "estimator", "exact_bias",
-        "exact_variance", "antithetic_variance", "theory",
+        "exact_variance", "antithetic_variance", "theory", "relative_error",
     ),
     "training": ("problem", "method", "run", "step", "kl", "predicted_kl"),
     "registered-kl": (

@@ -10,7 +10,7 @@ import numpy as np
 
 from mckl.arrays import Vector
 from mckl.draw.points import SAMPLERS
-from mckl.estimation.budget import Forecasts, Tolerance
+from mckl.estimation.budget import fewest_samples
 from mckl.estimation.values import ESTIMATORS
 from mckl.families.registry import sweep_pair
 
@@ -26,7 +26,7 @@ def ratio_border(family: str, offset: float = 0.0) -> float:
     """The scale from which on E r^2 is infinite, by bisection; inf if it is finite up to 16."""
 
     def finite(scale: float) -> bool:
-        return sweep_pair(family, 1, scale, offset).law.is_finite((-2, -2))
+        return sweep_pair(family, 1, scale, offset).law.ratio_variance_finite
 
     low, high = 1.0, 16.0
     if finite(high):
@@ -74,13 +74,12 @@ def heavy_tails(family: str) -> HeavyTails:
 
 def _needed(family: str, scale: Vector) -> dict[str, Vector]:
     """The iid samples for the tolerance in one dimension, by estimator."""
-    rows = []
-    for x in scale:
-        forecasts = Forecasts(sweep_pair(family, 1, float(x), OFFSET))
-        tolerance = Tolerance(TOLERANCE * forecasts.law.kl)
-        needs = (forecasts.need(ESTIMATORS[e], SAMPLERS["iid"], tolerance) for e in SHOWN)
-        rows.append([math.nan if need.samples is None else need.samples for need in needs])
-    return dict(zip(SHOWN, np.array(rows, dtype=float).T, strict=True))
+    shown = [ESTIMATORS[name] for name in SHOWN]
+    rows = [
+        fewest_samples(sweep_pair(family, 1, float(x), OFFSET), TOLERANCE, SAMPLERS["iid"], shown)
+        for x in scale
+    ]
+    return dict(zip(SHOWN, np.array(rows).T, strict=True))
 
 
 def _last(family: str, dimension: int, scale: Vector) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -10,7 +9,7 @@ import numpy as np
 
 from mckl.arrays import Vector
 from mckl.draw.points import SAMPLERS
-from mckl.estimation.budget import Forecasts, Tolerance
+from mckl.estimation.budget import fewest_samples
 from mckl.estimation.values import ESTIMATORS
 from mckl.families.registry import sweep_pair
 
@@ -34,12 +33,7 @@ class LongSequences(NamedTuple):
 
 def long_sequences(scale: float, offset: float) -> LongSequences:
     """The theory of one policy over `LENGTHS`."""
-    kl, rows = [], []
-    for length in LENGTHS:
-        forecasts = Forecasts(sweep_pair(FAMILY, length, scale, offset))
-        kl.append(forecasts.law.kl)
-        tolerance = Tolerance(TOLERANCE * kl[-1])
-        needs = (forecasts.need(e, SAMPLERS["iid"], tolerance) for e in ESTIMATORS.values())
-        rows.append([math.nan if need.samples is None else need.samples for need in needs])
-    needed = dict(zip(ESTIMATORS, np.array(rows, dtype=float).T, strict=True))
-    return LongSequences(np.array(kl), needed)
+    pairs = [sweep_pair(FAMILY, length, scale, offset) for length in LENGTHS]
+    rows = [fewest_samples(pair, TOLERANCE, SAMPLERS["iid"], ESTIMATORS.values()) for pair in pairs]
+    needed = dict(zip(ESTIMATORS, np.array(rows).T, strict=True))
+    return LongSequences(np.array([pair.law.kl for pair in pairs]), needed)

@@ -16,7 +16,7 @@ import numpy as np
 from mckl.arrays import Vector
 from mckl.draw.points import SAMPLERS
 from mckl.estimation.offered import offered_estimators
-from mckl.estimation.values import ESTIMATORS
+from mckl.estimation.values import ESTIMATORS, K1
 from mckl.exact.law import Law
 from mckl.families.registry import sweep_pair
 from mckl.study.heavy_tails import ratio_border
@@ -123,10 +123,11 @@ def _shown(family: str, dimension: int) -> list[str]:
 
 def _rows(law: Law, names: Sequence[str], samples: Sequence[int]) -> Iterator[dict[str, Any]]:
     for name in names:
-        unit = ESTIMATORS[name].theory(law, False)
-        mirrored = math.nan
-        if name == "k1" and law.mirrored:
-            mirrored = 2.0 * law.cumulant(2, 0)
+        unit, mirrored = ESTIMATORS[name].theory(law, False), math.nan
+        error = unit.relative_error
+        if name == K1.name and law.mirrored:
+            pair = K1.theory(law, True)  # of two samples
+            mirrored, error = 2.0 * pair.variance, max(error, pair.relative_error)
         for n in samples:
             yield {
                 "samples": n,
@@ -135,6 +136,7 @@ def _rows(law: Law, names: Sequence[str], samples: Sequence[int]) -> Iterator[di
                 "exact_variance": unit.variance / n,
                 "antithetic_variance": mirrored / n,
                 "theory": unit.kind,
+                "relative_error": error,
             }
 
 

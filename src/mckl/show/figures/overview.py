@@ -124,7 +124,8 @@ def _error_panel(
     for curve in curves:
         rows = curve.rows(summary)
         if not (rows["mse"] > 0).any() or (rows["exact_mse"] == 0).all():
-            exact += [curve.label] * bool(len(rows))
+            if len(rows):
+                exact.append(curve.label)
             continue
         rows = rows.assign(
             mse=rows["mse"] / rows["kl"] ** 2, mse_std_error=rows["mse_std_error"] / rows["kl"] ** 2
