@@ -342,8 +342,12 @@ def test_foreign_traces_are_refused_or_not_read(
 
 def test_two_runs_at_once(tiny: Study, undisturbed: Study, tmp_path: Path) -> None:
     with tiny.running(tmp_path / "output", SUMMARY) as first:
-        wait_for(lambda: list(tiny.root.glob(".snakemake/locks/*")))
-        code, text = tiny.snakemake(SUMMARY)  # its start takes less than the first one's six jobs
+        # The lock of its outputs is the last thing that Snakemake writes before its first job.
+        locks = tiny.root / ".snakemake/locks"
+        wait_for(lambda: any(lock.stat().st_size for lock in locks.glob("*.output.lock")))
+        os.killpg(first.pid, signal.SIGSTOP)  # so that it does not end before the second starts
+        code, text = tiny.snakemake(SUMMARY)
+        os.killpg(first.pid, signal.SIGCONT)
         assert code == 1
         assert "no other Snakemake process is trying to create the same files" in text
         assert "Traceback" not in text
