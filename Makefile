@@ -79,10 +79,10 @@ benchmark: $(READY_BENCHMARK) ## measure times, coverage and approximations, and
 	@python benchmarks/negative.py
 	@python benchmarks/adversarial.py
 
-docs: $(READY) ## renew what is the same for every config: figures, docs/libraries.md, the README's table
+docs: $(READY) ## renew what is the same for every config: figures, docs/explanation/libraries.md, the README's table
 	@mkdir -p build/docs docs/figures
 	@python docs/build.py build/docs
-	cp build/docs/libraries.md docs/
+	cp build/docs/libraries.md docs/explanation/
 	@python docs/decision.py README.md
 	cp $(CONSTANT_FIGURES:%=build/docs/figures/%.png) docs/figures/
 

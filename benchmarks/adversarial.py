@@ -3,8 +3,9 @@
     python benchmarks/adversarial.py [--count N] [--seed N] [--file]
 
 Draws fresh pairs (`benchmarks/nasty_pairs.py`), computes their references (`references.py`),
-compares every number with its own bound, and writes docs/adversarial.md. With `--file` it compares
-the stored pairs of tests/references/pairs.json, as the tests do, and prints the worst ones.
+compares every number with its own bound, and writes docs/explanation/adversarial.md. With `--file`
+it compares the stored pairs of tests/references/pairs.json, as the tests do, and prints the worst
+ones.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from mckl.families.registry import case_pair
 from mckl.study.settings import case_setting
 from mckl.study.theory_table import setting_rows
 
-PAGE = Path(__file__).parents[1] / "docs" / "adversarial.md"
+PAGE = Path(__file__).parents[1] / "docs" / "explanation" / "adversarial.md"
 MANY = 2**50  # samples at which cv's leading order is asked for
 QUANTITIES = ("bias", "variance", "skewness", "excess_kurtosis")
 SETTING_COLUMNS = {"kl": "kl", "reverse_kl": "reverse_kl", "variance": "log_ratio_variance"}
@@ -267,7 +268,7 @@ def table(findings: Findings) -> str:
 
 
 def page(findings: Findings, pairs: int, seed: int) -> str:
-    """The page docs/adversarial.md."""
+    """The page docs/explanation/adversarial.md."""
     given = [n for n in findings.numbers if math.isfinite(n.error)]
     bounds = [n.bound for n in given if n.bound is not None]
     worst = sorted(given, key=lambda n: -n.error)[:5]

@@ -2,9 +2,9 @@
 
     python benchmarks/coverage.py [--share 1.0]
 
-Writes docs/coverage.md. Every run goes through the command's own code, with a seed of its own; what
-depends on the pair alone is planned once. Of Sobol' points a pool of independent scrambles is drawn
-once a setting and cut into runs.
+Writes docs/explanation/coverage.md. Every run goes through the command's own code, with its own
+seed; what depends on the pair alone is planned once. Of Sobol' points a pool of independent
+scrambles is drawn once a setting and cut into runs.
 """
 
 from __future__ import annotations
@@ -230,7 +230,7 @@ def main() -> None:
         ),
         runs=f"{int(given.share * GIVEN_ELSE):,}",
     )  # fmt: skip
-    (DOCS / "coverage.md").write_text(text)
+    (DOCS / "explanation" / "coverage.md").write_text(text)
     print(text)
 
 

@@ -2,8 +2,9 @@
 
     python benchmarks/diagnostics.py FOLDER [--runs 1000] [--again 2000]
 
-FOLDER is that of the study `studies/intervals.yaml`. Writes docs/diagnostics.md. What the study
-does not measure is measured here: dependent samples, and intervals that are looked at all the time.
+FOLDER is that of the study `studies/intervals.yaml`. Writes docs/explanation/diagnostics.md. What
+the study does not measure is measured here: dependent samples, and intervals that are looked at
+all the time.
 """
 
 from __future__ import annotations
@@ -249,7 +250,7 @@ def main() -> None:
         skewed=verdict.LEAST_SKEWED, dependent=verdict._DEPENDENT, dependence=dependent,
         dependence_runs=given.runs // 2, watch=watched, watch_runs=given.runs,
     )  # fmt: skip
-    (DOCS / "diagnostics.md").write_text(text, "utf-8")
+    (DOCS / "explanation" / "diagnostics.md").write_text(text, "utf-8")
 
 
 if __name__ == "__main__":

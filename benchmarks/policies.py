@@ -2,7 +2,7 @@
 
     python benchmarks/policies.py [--rounds N]
 
-Writes docs/policies.md. In each round every way runs once.
+Writes docs/explanation/policies.md. In each round every way runs once.
 """
 
 from __future__ import annotations
@@ -140,7 +140,7 @@ def main() -> None:
         replicates=REPLICATES, samples=SAMPLES,
         machine=machine(("numpy", "tensorflow", "tensorflow-probability")),
     )  # fmt: skip
-    (DOCS / "policies.md").write_text(text)
+    (DOCS / "explanation" / "policies.md").write_text(text)
     print(text)
 
 

@@ -2,9 +2,9 @@
 
     python benchmarks/scaling.py [--runs N]
 
-Writes docs/scaling.md and docs/figures/scaling.png. The time of an estimation step is fitted by
-least squares of relative errors, with coefficients that are not negative; the constants in
-`mckl.estimation.cpu_time` and `mckl.draw.points` are to be what this prints, rounded.
+Writes docs/explanation/scaling.md and docs/figures/scaling.png. The time of an estimation step is
+fitted by least squares of relative errors, with coefficients that are not negative; the constants
+in `mckl.estimation.cpu_time` and `mckl.draw.points` are to be what this prints, rounded.
 """
 
 from __future__ import annotations
@@ -395,7 +395,7 @@ def main() -> None:
         aggregation=aggregation_part(), million=million_part(study),
     )  # fmt: skip
     figure(DOCS / "figures" / "scaling.png")
-    (DOCS / "scaling.md").write_text(text)
+    (DOCS / "explanation" / "scaling.md").write_text(text)
     print(text)
 
 

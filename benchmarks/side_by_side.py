@@ -2,9 +2,9 @@
 
     python benchmarks/side_by_side.py [--rounds N] [--sweeps N]
 
-Writes docs/benchmarks.md and docs/figures/benchmarks.png. Everything is interleaved: in each round
-every way runs once, so that a machine that slows down slows all of them. Numbers are medians,
-with quartiles.
+Writes docs/explanation/benchmarks.md and docs/figures/benchmarks.png. Everything is interleaved:
+in each round every way runs once, so that a machine that slows down slows all of them. Numbers are
+medians, with quartiles.
 """
 
 from __future__ import annotations
@@ -304,7 +304,7 @@ def main() -> None:
         dry=dry_part(min(given.rounds, 3), start), **WORK._asdict(),
     )  # fmt: skip
     figure(speed, DOCS / "figures" / "benchmarks.png")
-    (DOCS / "benchmarks.md").write_text(text)
+    (DOCS / "explanation" / "benchmarks.md").write_text(text)
     print(text)
 
 

@@ -178,7 +178,7 @@ def scipy_stats(work: Work, family: str) -> Run:
 
 
 def of_family(work: Work, family: str) -> Mapping[str, Run]:
-    """The ways of `docs/benchmarks.md`'s table of families."""
+    """The ways of `docs/explanation/benchmarks.md`'s table of families."""
     return {
         "NumPy's draw": numpy_draw(work, family),
         "scipy.stats": scipy_stats(work, family),
@@ -189,7 +189,7 @@ def of_family(work: Work, family: str) -> Mapping[str, Run]:
 
 
 def one_core(work: Work) -> Mapping[str, Run]:
-    """The ways of `docs/benchmarks.md`'s first table, by their names there."""
+    """The ways of `docs/explanation/benchmarks.md`'s first table, by their names there."""
     three, twelve = np.linspace(0.0, 1.0, 3).tolist(), np.linspace(0.0, 1.0, 12).tolist()
     return {
         "raw fill": raw_fill(work),

@@ -33,7 +33,7 @@ def fitted(path: Path) -> np.ndarray:
     return counts / counts.sum(axis=1, keepdims=True)
 
 
-policy = fitted(DOCS / "theory.md")
+policy = fitted(DOCS / "explanation" / "theory.md")
 reference = fitted(DOCS.parent / "README.md")
 
 # %% Rollouts: 3,000 sequences, which start after a space and are 20 to 60 letters long.

@@ -158,7 +158,7 @@ def test_a_correlated_pair_has_the_densities_of_its_covariances() -> None:
         for side in (q, p)
     ]
     numbers = drawn("tensorflow", PAIRS["correlated"], "iid")
-    # z - mu_q = R W rho g, with W from Sigma_p = R R^T as docs/theory.md has it
+    # z - mu_q = R W rho g, with W from Sigma_p = R R^T as docs/explanation/theory.md has it
     root = np.linalg.cholesky(P_COVARIANCE)
     inverse = np.linalg.inv(root)
     within = inverse @ (np.array(Q_COVARIANCE) - P_COVARIANCE) @ inverse.T

@@ -55,7 +55,7 @@ def test_the_script_writes_every_file(tmp_path):
     left = {str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file()}
     assert left == figures | {"formulas.parquet", "training.parquet", "libraries.md"}
     page = (tmp_path / "libraries.md").read_text()
-    assert page == (ROOT / "docs/libraries.md").read_text(), "run `make docs`"
+    assert page == (ROOT / "docs/explanation/libraries.md").read_text(), "run `make docs`"
     training = pd.read_parquet(tmp_path / "training.parquet")
     assert {*training["method"]} <= {*SHOWN}
     # Methods of a token and of a normal law, runs, and steps shown.

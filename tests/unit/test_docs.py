@@ -23,7 +23,7 @@ from mckl.families.registry import sweep_pair
 def test_the_examples_of_the_api_run(root, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # some write files
     found = doctest.testfile(
-        str(root / "docs" / "api.md"), module_relative=False,
+        str(root / "docs" / "reference" / "python.md"), module_relative=False,
         optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE,
     )  # fmt: skip
     assert found.attempted > 15
@@ -122,7 +122,7 @@ def averages(q, p):
 
 
 def test_the_table_of_rare_tokens_is_what_enumeration_gives(root):
-    text = (root / "docs" / "theory.md").read_text()
+    text = (root / "docs" / "explanation" / "theory.md").read_text()
     table = text.split("**Rare tokens.**")[1].split("\n\n")[1].replace("\u2212", "-")
     rows = [[cell.strip() for cell in row.split("|")[1:-1]] for row in table.splitlines()[2:]]
     assert len(rows) == 4

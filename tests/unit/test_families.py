@@ -3,7 +3,7 @@
 A pair stands in `PAIRS` beside what SciPy says of it: for continuous laws a `Line` of scipy.stats
 laws, integrated by Gauss-Legendre panels over the logit of the probability, for discrete ones a
 list of all points. Neither shares a line with the code under test. Moments are those of (Q, L),
-the even and the odd part of l about KL (docs/theory.md, section 2).
+the even and the odd part of l about KL (docs/explanation/theory.md, section 2).
 """
 
 from __future__ import annotations

@@ -278,11 +278,11 @@ def test_every_use_says_where_it_is_written(library):
 
 
 def test_the_page_is_in_step(formulas, tmp_path):
-    """docs/libraries.md is what `make docs` writes."""
+    """docs/explanation/libraries.md is what `make docs` writes."""
     template = (ROOT / "workflow/report/libraries.md").read_text(encoding="utf-8")
     write_page(template, formulas, str(tmp_path / "libraries.md"))
     written = (tmp_path / "libraries.md").read_text(encoding="utf-8")
-    assert written == (ROOT / "docs/libraries.md").read_text(encoding="utf-8")
+    assert written == (ROOT / "docs/explanation/libraries.md").read_text(encoding="utf-8")
 
 
 def test_gradients_of_losses(formulas):

@@ -112,7 +112,7 @@ def enumerated(case: Case) -> Enumerated:
 
 
 def test_numbers_of_the_chain() -> None:
-    """The chain of the default study; docs/theory.md prints these numbers."""
+    """The chain of the default study; docs/explanation/theory.md prints these numbers."""
     pair = CHAIN.pair
     assert pair.law.kl == pytest.approx(1.1510152776058013, rel=1e-12)
     unit = {name: e.theory(pair.law, False) for name, e in ESTIMATORS.items()}
@@ -497,7 +497,7 @@ def test_a_mean_of_sequence_means_can_be_negative() -> None:
     assert max(signs) < 0
 
 
-# When Rao-Blackwellisation is worth it: docs/theory.md, section 3.2, has these numbers.
+# When Rao-Blackwellisation is worth it: docs/explanation/theory.md, section 3.2, has these numbers.
 
 
 def two_steps(rare: float) -> Case:

@@ -61,7 +61,7 @@ def naive(setting, seed, tolerance):
     return abs(mean[stop] - setting.pair.law.kl) <= half[stop]
 
 
-# docs/coverage.md has the whole grid; here its worst cells, and each kind of estimate.
+# docs/explanation/coverage.md has the whole grid; here its worst cells, and each kind of estimate.
 @pytest.mark.parametrize(
     ("setting", "tolerance", "estimator", "sampler"),
     [

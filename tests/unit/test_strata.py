@@ -233,7 +233,7 @@ def test_variances_against_references_of_15_digits(reference):
 
 @pytest.mark.parametrize("n", [4, 16, 1024, 2**14])
 def test_the_kurtosis_of_a_mean_of_positions(n):
-    """It is 0.6 (n - 3) for f(u) = u (docs/theory.md, section 6)."""
+    """It is 0.6 (n - 3) for f(u) = u (docs/explanation/theory.md, section 6)."""
 
     def functions(u, upper):
         values = 1.0 - u if upper else u

@@ -161,10 +161,11 @@ def test_tracked_files_name_no_machine() -> None:
     )  # fmt: skip
     path = r"(?<![\w.~}/])/(?:work|home|root|Users|tmp|mnt|opt)/\w"
     registry = r"(?:extra-)?index[-_]url|(?:pypi|conda\.anaconda)\.org|//(?:localhost|127\.|10\.)"
+    binary = (".png", ".pdf", ".svg", ".npy", ".npz", ".parquet")
     found = []
     for name in listed.stdout.splitlines():
         file = CHECKOUT / name
-        if file.is_file() and file.suffix not in (".png", ".pdf", ".svg"):
+        if file.is_file() and file.suffix not in binary:
             text = file.read_text()
             found += [f"{name}: {m[0]}" for m in re.finditer(f"{path}|{registry}", text)]
     assert [hit for hit in found if not hit.startswith("tests/workflow/test_contracts.py")] == []

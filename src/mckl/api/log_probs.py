@@ -63,7 +63,7 @@ def from_log_probs(
     -------
     KLFromLogProbs
         All estimates, in nats. An interval is withheld, with a reason, if the diagnostics find a
-        fault (docs/diagnostics.md).
+        fault (diagnostics.md).
 
     Raises
     ------

@@ -84,7 +84,7 @@ def advise(
 ) -> Advice:
     """The number of samples that each estimator and sampler needs to know KL(q||p).
 
-    Nothing is drawn: the numbers follow from exact theory (docs/theory.md, sections 3 to 6).
+    Nothing is drawn: the numbers follow from exact theory (theory.md, sections 3 to 6).
 
     Parameters
     ----------

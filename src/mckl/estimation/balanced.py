@@ -4,7 +4,7 @@ To leading order, an estimate with a fitted coefficient is the mean of its resid
 coefficient's limit. The fit adds (b - beta) times the mean of x, where b is fitted and beta is its
 limit. Let q be the ratio of the variances of these two parts. By the inequality of Cauchy and
 Schwarz the fit changes the variance by a factor of at most 1 + 2 sqrt(q) + q, and the variance of
-b is no larger than over independent samples (docs/theory.md, section 6).
+b is no larger than over independent samples (theory.md, section 6).
 """
 
 from __future__ import annotations

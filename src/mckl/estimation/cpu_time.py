@@ -5,7 +5,7 @@ from __future__ import annotations
 from mckl.draw.form import Seconds
 from mckl.draw.points import SAMPLERS
 
-# CPU seconds on the machine of docs/scaling.md, which describes the model and its fit.
+# CPU seconds on the machine of scaling.md, which describes the model and its fit.
 _PER_EVALUATION = 2.5e-9
 _PER_ESTIMATOR = 2.1e-9
 _PER_CHECKPOINT = 2e-6  # and estimator

@@ -1,7 +1,7 @@
 """Reasons to report an estimate without an interval, from theory and from its samples.
 
 An interval may be short, stable and wrong: samples that missed the part of q in which p has its
-mass do not show what they missed (docs/theory.md, section 8). So theory comes first. Before
+mass do not show what they missed (theory.md, section 8). So theory comes first. Before
 anything is drawn it decides whether the estimator's law allows an interval, and from how many units
 on. The samples are examined second, since they reveal a fault only by chance.
 """

@@ -1,7 +1,7 @@
 """Sums over equal strata of functions of one uniform number, at one cost for every n = 2^m.
 
 Over balanced Sobol' points the mean of f(u) has the variance n^-2 sum Var(f | stratum)
-(docs/theory.md, section 6). A stratum is a dyadic interval, so the unit interval is cut in halves,
+(theory.md, section 6). A stratum is a dyadic interval, so the unit interval is cut in halves,
 and these again, until an interval is one stratum, or has many strata and f is smooth on it. There
 the sum over its m strata is c / m (1 + d / m^2 + e / m^4 + ...), and the first coefficients follow
 from 16 to 128 strata (Richardson's extrapolation). So each interval is integrated once for every n.

@@ -6,7 +6,7 @@ factors,
     R = R1 + R2 + R1 R2,        y = y1 + y2 + (1 - slope) R1 R2,
 
 so that the joint moments of (R, y) follow from those of the two blocks, and nothing cancels that
-did not cancel within one factor (docs/theory.md, section 2). For an antithetic pair let M be the
+did not cancel within one factor (theory.md, section 2). For an antithetic pair let M be the
 mean of R at the point and at its mirror image, D half of their difference, and y a mean as well:
 
     M = M1 + M2 + M1 M2 + D1 D2,   D = D1 + D2 + M1 D2 + D1 M2,

@@ -2,7 +2,7 @@
 
 With KL = E l let l = KL + Q + L at a sample and l' = KL + Q - L at its mirror image: Q is the even
 part of l - KL, and L the odd part. What estimators average are functions of l, or sums over a
-sample's factors of functions of l_i. Three things give their laws (docs/theory.md, section 2):
+sample's factors of functions of l_i. Three things give their laws (theory.md, section 2):
 
 - the joint cumulants of (Q, L), which add up over independent factors, for l and its square;
 - the joint moments of functions of one factor's l_i, whose cumulants add up, for sums over factors;

@@ -1,12 +1,12 @@
 """The probability that k1's estimate over balanced Sobol' points is negative.
 
-The estimate is a sum over coordinates and, in each, over n strata (docs/theory.md, section 6). The
+The estimate is a sum over coordinates and, in each, over n strata (theory.md, section 6). The
 first binary digit of a point's position within stratum y is r.y + e modulo 2, where each coordinate
 has one random r and e. So with probability 1/n all points are in the same half of their strata.
 Given these digits, the positions are treated as independent. Then log E e^{s x} follows from one
 Walsh-Hadamard transform, and the probability from the formula of Lugannani & Rice, "Saddle point
 approximation for the distribution of the sum of independent random variables" (1980).
-docs/theory.md, section 6, gives the error of this approximation.
+theory.md, section 6, gives the error of this approximation.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ Therefore a mean of sum_d f_d(u_d) has the variance
 
 Its third cumulant is that of independent strata (`mckl.exact.dyadic` has their sums). So is its
 fourth, except for terms from quadruples of strata with bitwise sum 0, which are dependent under
-SciPy's linear matrix scramble (docs/theory.md, section 6).
+SciPy's linear matrix scramble (theory.md, section 6).
 
 Only three functions occur in a quadratic form: a normal g, its square, and a chi-square w.
 """

@@ -55,7 +55,7 @@ def canonical(text: str) -> str:
 
 
 def sweep_pair(text: str, dimension: int, scale: float, offset: float) -> Pair:
-    """The pair of one cell of a sweep; docs/theory.md, section 1, defines scale and offset.
+    """The pair of one cell of a sweep; theory.md, section 1, defines scale and offset.
 
     Raises ValueError, with a message of one line, where the family has no such pair.
     """

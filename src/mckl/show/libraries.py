@@ -1,4 +1,4 @@
-"""Writes the page docs/libraries.md on what libraries compute, from formulas.parquet."""
+"""Writes the page libraries.md on what libraries compute, from formulas.parquet."""
 
 from __future__ import annotations
 

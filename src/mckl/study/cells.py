@@ -149,7 +149,7 @@ def of_std_errors(cells: pd.DataFrame) -> pd.DataFrame:
 def of_coverage(cells: pd.DataFrame) -> pd.DataFrame:
     """Compares the coverage of unbiased estimates' 95 % intervals with Edgeworth's prediction.
 
-    The prediction is 0.95 + 0.0161 kurtosis - 0.2474 skewness^2 of the estimate (docs/theory.md,
+    The prediction is 0.95 + 0.0161 kurtosis - 0.2474 skewness^2 of the estimate (theory.md,
     section 8). It is used if it differs from 0.95 by at most 0.005, and a margin as large as this
     difference is left for higher orders.
     """

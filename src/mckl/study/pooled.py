@@ -2,7 +2,7 @@
 
 Replicates are independent, and so are the samples between two checkpoints of a mean of independent
 samples. Settings of different dimensions are independent. Those of one dimension share their draws,
-and are treated as perfectly dependent, which is the worst case (docs/theory.md, section 7). Rows
+and are treated as perfectly dependent, which is the worst case (theory.md, section 7). Rows
 over all checkpoints have 0 `samples`, and rows over all settings have the setting `all`. Statistics
 are relative to their exact values, so that they should be 1, or for a mean 0.
 """

@@ -1,7 +1,7 @@
 """P-values of the statistics in verification, by their exact laws.
 
 A gamma law with the same mean, variance and skewness is used where it is accurate far out in the
-tails. Elsewhere the p-values are inequalities that hold for every law (docs/theory.md, section 7).
+tails. Elsewhere the p-values are inequalities that hold for every law (theory.md, section 7).
 """
 
 from __future__ import annotations

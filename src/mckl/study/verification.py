@@ -2,7 +2,7 @@
 
 `mckl.study.cells` has the statistics of single cells, `mckl.study.pooled` those over many cells at
 once, `mckl.study.identities` the numbers that must be equal, and `mckl.study.tails` the p-values
-(docs/theory.md, section 7). Each test gets an equal share of the level (Bonferroni). This is valid
+(theory.md, section 7). Each test gets an equal share of the level (Bonferroni). This is valid
 under any dependence, so correlated checkpoints of a trace need no correction.
 """
 

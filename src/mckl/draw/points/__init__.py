@@ -69,7 +69,7 @@ class Sampler(NamedTuple):
         """The seed of one replicate's numbers.
 
         It depends on what is drawn, not on the setting that uses it. So settings whose samples take
-        the same numbers share them (docs/theory.md, section 9).
+        the same numbers share them (theory.md, section 9).
         """
         return seed_sequence(seed, *stage, form.shape, self.name, backend, replicate)
 

@@ -108,7 +108,7 @@ class KLFromLogProbs(Result):
     estimates
         The estimates of all estimators: per sample, or per sequence and per token.
     diagnostics
-        What the data show of the mean of p/q, drift and autocorrelation (docs/diagnostics.md).
+        What the data show of the mean of p/q, drift and autocorrelation (diagnostics.md).
     base
         The base of the logarithms, which is assumed and cannot be checked.
     """

@@ -1,7 +1,7 @@
 """Decides which intervals the data allow, and why the others are withheld.
 
 Only samples of q and p are known, so every reason is a statistical test or an extrapolation. None
-of them finds every fault: docs/diagnostics.md says what each of them misses.
+of them finds every fault: diagnostics.md says what each of them misses.
 """
 
 from __future__ import annotations

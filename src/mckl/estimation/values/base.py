@@ -184,7 +184,7 @@ def plain_mean_of_sum(
 
 
 # The share of 95 % intervals that cover falls with the skewness of one unit and, if its law is
-# symmetric, with its kurtosis (docs/theory.md, section 8). With these numbers of units it is still
+# symmetric, with its kurtosis (theory.md, section 8). With these numbers of units it is still
 # 0.94, as measured over normal laws of every scale. The excess kurtosis of a quadratic form of
 # normals is at most 12. Laws with one heavy tail have more, but for these the skewness is enough.
 # Rare values on both sides of the mean do not show in the skewness. l itself may have such values,

@@ -32,7 +32,7 @@ from mckl.exact.law import Law
 from mckl.exact.moments import LARGEST_ERROR, Bounded, Moments
 
 # The leading order is used if the absolute values of the next terms add up to at most this share
-# of it. docs/theory.md, section 3, says how large its error then is.
+# of it. theory.md, section 3, says how large its error then is.
 _MOST_NEXT_ORDER = 0.2
 _TWO_VALUES = (
     "l is a linear function of p/q, as where it has two values: the estimate is KL once both have "
@@ -147,7 +147,7 @@ class Residual:
 def theory(law: Law, paired: bool, moments: JointMoments) -> UnitTheory:
     """The variance per unit, Var e, the bias -E[u^2 e] / N, and the N from which on they hold.
 
-    The next terms of the estimate's expansion in 1/N (docs/theory.md, section 3) are
+    The next terms of the estimate's expansion in 1/N (theory.md, section 3) are
 
         variance  -E u^2 e^2 + 3 (E u^2 e)^2 + 2 Var e + 2 E u^3 E u e^2,  over N^2
         bias      E u^4 e - (E u^4 + 3) E u^2 e - 2 E u^3 E u^3 e,         over N^2

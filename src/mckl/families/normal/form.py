@@ -165,7 +165,7 @@ def radial(c: Coefficients) -> QuadraticForm:
     Within a group l depends on epsilon only through its squared length and its projection on
     b/|b|. The projection is one normal g. The squared length less g^2 is a chi-square w with
     (group size - 1) degrees of freedom, independent of g. So two numbers have the same law of l,
-    whatever the dimension (docs/theory.md, section 5).
+    whatever the dimension (theory.md, section 5).
     """
     a, group = np.unique(c.a, return_inverse=True)
     size = np.bincount(group, weights=c.weight).astype(np.float64)

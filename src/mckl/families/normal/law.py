@@ -1,7 +1,7 @@
 """The law of a quadratic form l = KL + sum a (g^2 - 1) + b g in independent standard normals g.
 
 With Q = sum a (g^2 - 1) and L = sum b g, its joint cumulant generating function is elementary
-(docs/theory.md, section 2),
+(theory.md, section 2),
 
     log E e^{T (KL + Q) + S L} = T KL + sum  m(-T t)/2 + S^2 b^2 / (2 (1 - T t)),
                                  t = 2a,  m(x) = x - log(1 + x),
@@ -147,7 +147,7 @@ def _complex_m(x: Complex) -> Complex:
 
 
 class QuadraticLaw(Law):
-    """The law of l for these coefficients (docs/theory.md, section 2)."""
+    """The law of l for these coefficients (theory.md, section 2)."""
 
     analytic = True
     _most_odd = 2  # L is normal, so joint cumulants with more than two factors of it vanish

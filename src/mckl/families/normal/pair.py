@@ -1,7 +1,7 @@
 """Pairs of normal laws, reduced to the coefficients of their log density ratio.
 
 With epsilon standard normal and z = mu_q + sigma_q epsilon, the log density ratio of two laws with
-diagonal covariances is a sum over coordinates (docs/theory.md, section 1),
+diagonal covariances is a sum over coordinates (theory.md, section 1),
 
     log q(z) - log p(z) = sum_i  c_i + a_i epsilon_i^2 + b_i epsilon_i,
 

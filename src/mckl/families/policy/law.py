@@ -10,7 +10,7 @@ n S^2 operations a moment for S states, and the memory of a few matrices. After 
 vector is divided by the series of one of its states, and the logarithm of that series is added to
 the cumulants. So nothing overflows. Once the divided vector no longer changes, each remaining step
 adds the same. Near q = p the entries of the vectors are close to 1. Then their differences from 1
-are computed instead, from row sums less 1 in which nothing cancels (docs/theory.md, section 2.5).
+are computed instead, from row sums less 1 in which nothing cancels (theory.md, section 2.5).
 
 This gives the laws tilted by e^{s l}. Cumulants without a tilt come from
 `mckl.families.policy.token_sums`, and moments of r and k3 from the tilted laws or, where these lose

@@ -9,7 +9,7 @@ R' and y' over the tokens after it,
 
 where E k3 is that of the state before the token and E k3' that of the state after it. All of
 x, e, R and y have mean 0 given the state before. So the moments of (R, y) follow backwards from the
-last token, and nothing cancels that does not cancel within a token (docs/theory.md, section 2.5).
+last token, and nothing cancels that does not cancel within a token (theory.md, section 2.5).
 
 Where p can take tokens that q never takes, x does not have mean 0. Then p is given that it takes
 none of them in all tokens to come: its transitions are p(a, b) P_b / P_a, where P is the
