@@ -7,6 +7,8 @@ READY := $(VENV)/.ready
 READY_TEST := $(VENV)/.ready-test
 # The benchmarks also run other libraries.
 READY_BENCHMARK := $(VENV)/.ready-benchmark
+# The site is made by Sphinx.
+READY_SITE := $(VENV)/.ready-site
 # As in Snakemake's own jobs, a pipe fails if one of its commands fails.
 SHELL := bash
 .SHELLFLAGS := -o pipefail -c
@@ -23,11 +25,12 @@ export LC_NUMERIC := C
 
 RESULTS ?= results
 # The figures in README and docs: of the default study, and those that are the same for every config.
-STUDY_FIGURES := overview error-vs-samples estimators samplers samples-needed factors
+STUDY_FIGURES := overview error-vs-samples estimators samplers samples-needed factors \
+	notebook-samples notebook-trace notebook-joint notebook-squared-error
 CONSTANT_FIGURES := tails sequence-length libraries training
 
 .DEFAULT_GOAL := help
-.PHONY: help setup study verify-results test benchmark docs readme-figures lint format lock audit clean
+.PHONY: help setup study verify-results test browser benchmark constant docs site readme-figures lint format lock audit clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,7 +65,10 @@ $(READY_TEST): $(READY)
 
 test: $(READY_TEST) ## run every test
 	@echo "mckl: running the tests on all cores"
-	@pytest -n auto
+	@pytest -n auto -m "not browser"
+
+browser: $(READY_TEST) site ## open the website in Chromium, and run the examples that read a run
+	@pytest -m browser
 
 $(READY_BENCHMARK): $(READY_TEST)
 	@echo "mckl: adding the benchmarks' package to $(VENV) (once, about a minute): PyTorch"
@@ -79,12 +85,28 @@ benchmark: $(READY_BENCHMARK) ## measure times, coverage and approximations, and
 	@python benchmarks/negative.py
 	@python benchmarks/adversarial.py
 
-docs: $(READY) ## renew what is the same for every config: figures, docs/explanation/libraries.md, the README's table
+# Tables, captions and figures in build/docs, and the page on libraries.
+constant: $(READY)
 	@mkdir -p build/docs docs/figures
 	@python docs/build.py build/docs
+
+docs: constant ## renew what README and docs show of every config: tables, figures, output of commands
 	cp build/docs/libraries.md docs/explanation/
-	@python docs/decision.py README.md
+	@python docs/decision.py README.md docs/explanation/what-wins.md
+	@python docs/commands.py README.md docs/*/*.md
 	cp $(CONSTANT_FIGURES:%=build/docs/figures/%.png) docs/figures/
+
+$(READY_SITE): $(READY)
+	@echo "mckl: adding the site's packages to $(VENV) (once, some seconds): Sphinx, MyST, a theme"
+	@$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[site]' $(NEWS) \
+		|| { tail -n 3 $(VENV)/pip.log >&2; echo "mckl: the site's packages could not be installed: is the network reachable? ($(VENV)/pip.log)" >&2; exit 1; }
+	@touch $@
+
+site: $(READY_SITE) study constant ## build the website in site/: docs, reference, figures and pages of the default study
+	@python docs/site/assemble.py build/site results
+	@rm -rf site
+	@sphinx-build --quiet --nitpicky --fail-on-warning --keep-going -d build/doctrees build/site site
+	@echo "mckl: open site/index.html"
 
 readme-figures: study ## renew the README's figures of the default study
 	@mkdir -p docs/figures
@@ -135,6 +157,6 @@ audit: ## look the pinned packages up among known vulnerabilities
 	else echo "mckl: not audited: $$(tail -n 1 $(VENV)/audit.log)"; fi
 
 clean: ## remove the results and the environment
-	rm -rf build results/tables results/traces results/figures results/logs results/benchmarks \
+	rm -rf build site results/tables results/traces results/figures results/logs results/benchmarks \
 		results/cost results/screenshots \
 		results/*.html results/*.json results/*.rst results/*.txt .snakemake $(VENV)

@@ -1,6 +1,6 @@
-"""Writes the README's table of what to use, by exact theory; `make docs` runs it.
+"""Writes the table of what to use, by exact theory; `make docs` runs it.
 
-`python docs/decision.py README.md` puts the table between the two comments in that file.
+`python docs/decision.py PAGES` puts the table between the two comments in each page.
 """
 
 import re
@@ -83,6 +83,6 @@ def table() -> str:
 
 
 if __name__ == "__main__":
-    page = Path(sys.argv[1])
-    text = page.read_text(encoding="utf-8")
-    page.write_text(PLACE.sub(lambda at: at[1] + table() + at[2], text), encoding="utf-8")
+    for page in map(Path, sys.argv[1:]):
+        text = page.read_text(encoding="utf-8")
+        page.write_text(PLACE.sub(lambda place: place[1] + table() + place[2], text), "utf-8")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import functools
 import importlib.util
 import math
 import os
@@ -20,14 +21,64 @@ from mckl.estimation.values import ESTIMATORS
 from mckl.families.registry import sweep_pair
 
 
-def test_the_examples_of_the_api_run(root, tmp_path, monkeypatch):
+@pytest.fixture(scope="session")
+def script(root):
+    """Imports a script of docs."""
+
+    def load(name):
+        spec = importlib.util.spec_from_file_location(name, root / "docs" / f"{name}.py")
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    return load
+
+
+@pytest.mark.parametrize(
+    ("page", "least"), [("reference/python.md", 16), ("tutorial/notebook.md", 35)]
+)
+def test_the_examples_in_python_run(page, least, root, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # some write files
     found = doctest.testfile(
-        str(root / "docs" / "reference" / "python.md"), module_relative=False,
+        str(root / "docs" / page), module_relative=False,
         optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE,
     )  # fmt: skip
-    assert found.attempted > 15
+    assert found.attempted >= least
     assert found.failed == 0
+
+
+def test_the_commands_run_and_print_what_the_pages_quote(root, script, monkeypatch):
+    monkeypatch.chdir(root)
+    docs = script("commands")
+    monkeypatch.setattr(docs, "run", functools.cache(docs.run))
+    for page in docs.pages():
+        text = page.read_text("utf-8")
+        assert docs.renewed(text) == text, "run `make docs`"
+        for command in docs.commands(text):
+            if not command.startswith("mckl verify"):  # needs the results of a run
+                assert (command, docs.run(command)[0]) == (command, 0)
+    assert docs.run.cache_info().currsize > 12
+
+
+def test_the_lines_of_the_readme_in_python_run(root, capsys):
+    readme = (root / "README.md").read_text("utf-8")
+    (lines,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+    exec(lines, {})
+    kl, *advice = capsys.readouterr().out.splitlines()
+    (quoted,) = re.findall(r"```console\n\$ .*?\n(.*?)\n\.\.\.\n```", readme, re.DOTALL)
+    assert kl.startswith("2.59258146374831")
+    assert advice[:5] == quoted.splitlines()
+    assert len(readme.split()) <= 900
+
+
+def test_the_samples_are_what_their_script_writes(root, tmp_path):
+    copy = tmp_path / "make.py"
+    copy.write_bytes((root / "docs/samples/make.py").read_bytes())
+    run(root, copy)
+    made = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
+    assert made.keys() == {p.name for p in (root / "docs/samples").iterdir()}
+    for name in ("lq.npy", "lp.npy", "ids.npy", "batches.jsonl", "prior.csv", "q.npy", "cov.npy"):
+        assert made[name] == (root / "docs/samples" / name).read_bytes()
 
 
 def run(root, *words):
@@ -60,23 +111,16 @@ def test_a_posterior_with_full_covariance(root):
         assert abs(value - exact) < 2.5 * (high - low) / 2
 
 
-@pytest.fixture
-def decision(root):
-    spec = importlib.util.spec_from_file_location("decision", root / "docs" / "decision.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def needed(pair, estimator, sampler="iid"):
     limit = Tolerance(0.01 * pair.law.kl)
     return Forecasts(pair).need(ESTIMATORS[estimator], SAMPLERS[sampler], limit).samples
 
 
-def test_the_readmes_table_of_what_to_use_is_that_of_theory(root, decision):
-    readme = (root / "README.md").read_text()
-    (shown,) = re.findall(r"<!-- by `make docs` -->\n(.*?)<!-- end -->", readme, re.DOTALL)
-    assert shown == decision.table()
+def test_the_table_of_what_to_use_is_that_of_theory(root, script):
+    shown = script("decision").table()
+    for page in ("README.md", "docs/explanation/what-wins.md"):
+        text = (root / page).read_text()
+        assert re.findall(r"<!-- by `make docs` -->\n(.*?)<!-- end -->", text, re.DOTALL) == [shown]
     cells = [line.split(" | ")[1:] for line in shown.splitlines()[2:]]
     for column, place in enumerate(((1.05, 0.1), (2.5, 1.0))):
         coordinates, tokens = sweep_pair("normal", 16, *place), sweep_pair("policy(32)", 64, *place)

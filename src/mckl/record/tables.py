@@ -578,7 +578,7 @@ def data_dictionary() -> str:
     for name, schema in SCHEMAS.items():
         if name in CONSTANT:
             continue
-        lines += [f"### {name}.parquet", "", "| column | type | meaning |", "|---|---|---|"]
+        lines += [f"## {name}.parquet", "", "| column | type | meaning |", "|---|---|---|"]
         for field in schema:
             kind = "text" if pa.types.is_dictionary(field.type) else str(field.type)
             meaning = _COLUMNS[field.name][1].replace("|", r"\|")
