@@ -77,7 +77,7 @@ def plain() -> Run:
 
 
 def uniforms() -> Run:
-    """As many uniform numbers alone."""
+    """The uniform numbers alone."""
     generator = np.random.Generator(np.random.SFC64(1))
     return lambda: [generator.random(8192) for _ in range(PEERS * TOKENS // 8192)]
 
@@ -115,7 +115,7 @@ def main() -> None:
     every = list(offered_estimators(policy(), SAMPLERS["iid"], tuple(ESTIMATORS)))
     one, three = SAMPLES * REPLICATES * TOKENS, (0.8, 1.25, 2.0)
     ways: dict[str, tuple[Run, float]] = {
-        "as many uniform numbers alone": (uniforms(), PEERS * TOKENS),
+        "the uniform numbers alone": (uniforms(), PEERS * TOKENS),
         "TFP's MarkovChain, eager": (tfp(False), PEERS // 4 * TOKENS),
         "TFP's MarkovChain, graph": (tfp(True), PEERS // 4 * TOKENS),
         "plain NumPy": (plain(), PEERS * TOKENS),
