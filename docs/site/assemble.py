@@ -17,6 +17,12 @@ ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 CONSTANT = ROOT / "build/docs/figures"  # by `make docs`: the same for every config
 LINK = re.compile(r"(\]\(|\{literalinclude\} )([^)#\s]+)")
+FIGURES_AND_NUMBERS = """
+## Figures and numbers
+
+- [Gallery](gallery.rst): the figures of the default study, with their captions
+- [Numbers](gallery.rst#numbers): the tables, the report and the explorer of the default study
+"""
 PAGES = {
     ROOT / "results/README.md": "reference/tables.md",
     ROOT / "CONTRIBUTING.md": "project/contributing.md",
@@ -146,7 +152,7 @@ def assemble(folder: Path, results: Path) -> None:
     (folder / "gallery.rst").write_text(gallery(folder, results), "utf-8")
     (folder / "reference/names.rst").write_text(names(), "utf-8")
     menu.insert(1, "gallery")
-    index.write_text(index.read_text("utf-8") + contents(menu), "utf-8")
+    index.write_text(index.read_text("utf-8") + FIGURES_AND_NUMBERS + contents(menu), "utf-8")
 
 
 if __name__ == "__main__":
