@@ -30,7 +30,7 @@ STUDY_FIGURES := overview error-vs-samples estimators samplers samples-needed fa
 CONSTANT_FIGURES := tails sequence-length libraries training
 
 .DEFAULT_GOAL := help
-.PHONY: help setup study verify-results test browser benchmark constant docs site readme-figures lint format lock audit clean
+.PHONY: help setup study verify-results test browser benchmark docs readme-figures lint format lock audit clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,12 +63,12 @@ $(READY_TEST): $(READY)
 		|| { tail -n 3 $(VENV)/pip.log >&2; echo "mckl: SLURM's plugin could not be installed: is the network reachable? ($(VENV)/pip.log)" >&2; exit 1; }
 	@touch $@
 
-test: $(READY_TEST) ## run every test
+test: $(READY_TEST) ## run every test that needs no browser
 	@echo "mckl: running the tests on all cores"
-	@pytest -n auto -m "not browser"
+	@pytest -n auto --ignore=tests/browser
 
-browser: $(READY_TEST) site ## open the website in Chromium, and run the examples that read a run
-	@pytest -m browser
+browser: $(READY_TEST) ## click through the report and the explorer in Chromium
+	@pytest -n 2 tests/browser
 
 $(READY_BENCHMARK): $(READY_TEST)
 	@echo "mckl: adding the benchmarks' package to $(VENV) (once, about a minute): PyTorch"
@@ -86,6 +86,7 @@ benchmark: $(READY_BENCHMARK) ## measure times, coverage and approximations, and
 	@python benchmarks/adversarial.py
 
 # Tables, captions and figures in build/docs, and the page on libraries.
+.PHONY: constant site
 constant: $(READY)
 	@mkdir -p build/docs docs/figures
 	@python docs/build.py build/docs
