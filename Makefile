@@ -91,7 +91,7 @@ constant: $(READY)
 	@mkdir -p build/docs docs/figures
 	@python docs/build.py build/docs
 
-docs: constant ## renew what README and docs show of every config: tables, figures, output of commands
+docs: constant ## renew tables, figures and quoted output in README and docs
 	cp build/docs/libraries.md docs/explanation/
 	@python docs/decision.py README.md docs/explanation/what-wins.md
 	@python docs/commands.py README.md docs/*/*.md
