@@ -60,6 +60,17 @@ def test_the_commands_run_and_print_what_the_pages_quote(root, script, monkeypat
     assert docs.run.cache_info().currsize > 12
 
 
+def test_links_between_files_lead_somewhere(root):
+    pages = [*root.glob("*.md"), *root.glob("docs/**/*.md"), root / "results/README.md"]
+    links = [
+        (page, link)
+        for page in pages
+        for link in re.findall(r"\]\(([\w./-]+)(?:#[\w-]*)?\)", page.read_text("utf-8"))
+    ]
+    assert len(links) > 100
+    assert [link for page, link in links if not (page.parent / link).exists()] == []
+
+
 def test_the_lines_of_the_readme_in_python_run(root, capsys):
     readme = (root / "README.md").read_text("utf-8")
     (lines,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
