@@ -43,8 +43,8 @@ def moved(text: str, file: Path, place: Path, folder: Path) -> str:
 
     def link(match: re.Match[str]) -> str:
         target = (file.parent / match[2]).resolve()
-        if not target.exists() or match[2].startswith("http"):
-            return match[0]  # Sphinx reports a file that does not exist
+        if not target.is_file() or match[2].startswith("http"):
+            return match[0]  # Sphinx reports what does not exist
         if target in pages():
             return match[1] + up + pages()[target]
         copy = folder / "files" / target.relative_to(ROOT)
@@ -144,9 +144,8 @@ def assemble(folder: Path, results: Path) -> None:
         part = title.lower().replace(" ", "-")
         listed = re.findall(r"\]\((\S+)\.md", links) + ["reference/names"] * (part == "reference")
         inside = links.replace(f"]({part}/", "](")
-        page = (
-            f"# {title}\n\n{inside}{contents([name.removeprefix(f'{part}/') for name in listed])}"
-        )
+        beside = [name.removeprefix(f"{part}/") for name in listed]
+        page = f"# {title}\n\n{inside}{contents(beside)}"
         (folder / part / "index.md").write_text(page, "utf-8")
         menu.append(f"{part}/index")
     (folder / "gallery.rst").write_text(gallery(folder, results), "utf-8")
