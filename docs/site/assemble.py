@@ -15,7 +15,7 @@ from mckl.show.figures import FIGURES, QUESTIONS
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
-CONSTANT = ROOT / "build/docs/figures"  # by `make docs`: the same for every config
+CONSTANT = ROOT / "build/docs"  # what is the same for every config
 LINK = re.compile(r"(\]\(|\{literalinclude\} )([^)#\s]+)")
 FIGURES_AND_NUMBERS = """
 ## Figures and numbers
@@ -68,22 +68,21 @@ def contents(names: list[str]) -> str:
 
 
 def gallery(folder: Path, results: Path) -> str:
-    """The page with every figure that there is, by question."""
+    """The page with every figure that there is, by question, and the numbers behind them."""
     (folder / "gallery").mkdir()
-    for part in ("figures", "tables"):
-        (folder / "extra/results" / part).mkdir(parents=True)
     text = "Gallery\n=======\n\nThe figures of the default study, by question, with the captions "
-    text += "that its run wrote.\n"
+    text += "that its run wrote, and the tables behind them.\n"
     for question in QUESTIONS:
         shown = []
         for name, figure in FIGURES.items():
-            drawn = CONSTANT if figure.constant else results / "figures"
+            drawn, tables = results / "figures", results / "tables"
+            if figure.constant:
+                drawn, tables = CONSTANT / "figures", CONSTANT
             if figure.question == question and (drawn / f"{name}.svg").exists():
                 shutil.copy(drawn / f"{name}.svg", folder / "gallery")
-                links = []
-                for kind in ("svg", "png", "pdf"):
-                    shutil.copy(drawn / f"{name}.{kind}", folder / "extra/results/figures")
-                    links.append(f"`{kind.upper()} <results/figures/{name}.{kind}>`__")
+                files = [("figures", drawn / f"{name}.{kind}") for kind in ("svg", "png", "pdf")]
+                files += [("tables", tables / f"{table}.parquet") for table in figure.tables]
+                links = [published(file, folder, part) for part, file in files]
                 title = f"{name}: {figure.shows}"
                 caption = (drawn / f"{name}.rst").read_text("utf-8").strip()
                 shown += [
@@ -96,6 +95,14 @@ def gallery(folder: Path, results: Path) -> str:
     return text + numbers(folder, results)
 
 
+def published(file: Path, folder: Path, part: str = "") -> str:
+    """A link to a file of the results that the site has, too."""
+    place = Path("results") / part / file.name
+    (folder / "extra" / place).parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(file, folder / "extra" / place)
+    return f"`{file.name} <{place}>`__"
+
+
 def numbers(folder: Path, results: Path) -> str:
     """The gallery's links to the pages and tables of the run."""
     lines = ["", ".. _numbers:", "", "Numbers", "-------", ""]
@@ -106,14 +113,11 @@ def numbers(folder: Path, results: Path) -> str:
         ("verified.txt", "what was compared with theory"),
         ("manifest.json", "command, config, versions and digests"),
     ):
-        shutil.copy(results / name, folder / "extra/results")
-        lines.append(f"- `{name} <results/{name}>`__: {what}")
+        lines.append(f"- {published(results / name, folder)}: {what}")
     lines += ["", "Its tables are Parquet (see :doc:`reference/tables`):", ""]
     for table in sorted((results / "tables").glob("*.parquet")):
-        if table.stem == "traces":  # tens of megabytes
-            continue
-        shutil.copy(table, folder / "extra/results/tables")
-        lines.append(f"- `{table.name} <results/tables/{table.name}>`__")
+        if table.stem != "traces":  # tens of megabytes
+            lines.append(f"- {published(table, folder, 'tables')}")
     return "\n".join([*lines, ""])
 
 
