@@ -70,6 +70,13 @@ def test_links_between_files_lead_somewhere(root):
     ]
     assert len(links) > 100
     assert [link for page, link in links if not (page.parent / link).exists()] == []
+    # Code and configs name pages by their paths.
+    code = [
+        *root.glob("*.yaml"), *root.glob("src/**/*.py"), *root.glob("benchmarks/*.py"),
+        *root.glob("studies/*.yaml"), *root.glob("workflow/**/*.yaml"), *root.glob("scripts/*.py"),
+    ]  # fmt: skip
+    named = [(p, m) for p in code for m in re.findall(r"docs/[\w/-]+\.\w+", p.read_text("utf-8"))]
+    assert [(str(p), name) for p, name in named if not (root / name).exists()] == []
 
 
 def test_the_lines_of_the_readme_in_python_run(root, capsys):
