@@ -27,7 +27,7 @@ STUDY_FIGURES := overview error-vs-samples estimators samplers samples-needed fa
 CONSTANT_FIGURES := tails sequence-length libraries training
 
 .DEFAULT_GOAL := help
-.PHONY: help setup study verify-results test benchmark docs readme-figures lint format lock audit clean
+.PHONY: help setup study verify-results test browser benchmark docs readme-figures lint format lock audit clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,9 +60,12 @@ $(READY_TEST): $(READY)
 		|| { tail -n 3 $(VENV)/pip.log >&2; echo "mckl: SLURM's plugin could not be installed: is the network reachable? ($(VENV)/pip.log)" >&2; exit 1; }
 	@touch $@
 
-test: $(READY_TEST) ## run every test
+test: $(READY_TEST) ## run every test that needs no browser
 	@echo "mckl: running the tests on all cores"
-	@pytest -n auto
+	@pytest -n auto --ignore=tests/browser
+
+browser: $(READY_TEST) ## click through the report and the explorer in Chromium
+	@pytest -n 2 tests/browser
 
 $(READY_BENCHMARK): $(READY_TEST)
 	@echo "mckl: adding the benchmarks' package to $(VENV) (once, about a minute): PyTorch"
