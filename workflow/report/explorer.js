@@ -151,7 +151,7 @@ function offer() {
   byId("case").parentElement.hidden = !cases().length;
   byId("family").parentElement.hidden ||= distinct(grid(), "family").length < 2;
   byId("backend").parentElement.hidden = DATA.backends.length < 2;
-  byId("tolerance").value = digits(100 * view.tolerance);
+  byId("tolerance").value = Number((100 * view.tolerance).toPrecision(12));
   byId("tolerances").replaceChildren(...DATA.tolerances.map(t => new Option("", digits(100 * t))));
   byId("keep").checked = view.keep;
   offerNames();
@@ -342,7 +342,7 @@ function ticks([low, high], isSamples) {
   return marks;
 }
 
-// The axes that hold what is drawn, but for errors that are absurd or almost none, and the tolerance if it is near.
+// Axes that hold the curves, unless an error is absurdly large or small, and the tolerance if it is near.
 function wholeAxes(curves, kl) {
   const drawn = curves.filter(isShown), samples = curves.flatMap(c => c.samples);
   const all = drawn.flatMap(c => [...c.rmse, ...c.theory]).filter(e => e > 0), limit = view.tolerance * kl;
@@ -512,6 +512,7 @@ function csv() {
   return rows.map(row => row.map(cell => cell ?? "").join(",")).join("\n") + "\n";
 }
 function save() {
+  if (!view.setting) return;
   const link = make("a", { href: URL.createObjectURL(new Blob([csv()], { type: "text/csv" })), download: `mckl-${view.setting.setting}.csv` });
   link.click();
   URL.revokeObjectURL(link.href);
