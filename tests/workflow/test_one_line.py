@@ -240,7 +240,7 @@ def test_the_explorer_has_the_new_names_and_their_look(grown: Study) -> None:
     page = unpacked((grown.root / "results/explorer.html").read_text())
     assert [*page["estimators"]] == STUDY["estimators"]
     assert [*page["samplers"]] == ["iid", "antithetic", "sobol", "kronecker"]
-    assert page["settings"][0]["setting"] == CELLS[0]
+    assert CELLS[0] in {setting["setting"] for setting in page["settings"]}
     assert len({look["colour"] for look in page["estimators"].values()}) >= 5
     assert len({look["marker"] for look in page["samplers"].values()}) == 4
 
