@@ -3,6 +3,7 @@
 let DATA, view;
 const FOLDED = 8; // rows of the table at first
 const REACH = 40; // pixels around the mouse in which a point is found
+const NAME = 24; // pixels of height of a curve's name
 const MARGIN = { left: 56, right: 16, top: 18, bottom: 44 };
 const MARKERS = { // paths of the figures' markers, about 9 pixels wide
   "o": "M-4 0a4 4 0 1 0 8 0a4 4 0 1 0-8 0z", "s": "M-3.5-3.5h7v7h-7z", "D": "M0-4.8L4.8 0 0 4.8-4.8 0z",
@@ -24,6 +25,7 @@ const draw = (tag, attributes = {}, ...inside) => {
   element.append(...inside);
   return element;
 };
+const within = (value, low, high) => Math.min(Math.max(value, low), high);
 const whole = n => n.toLocaleString("en");
 const digits = x => Number(x.toPrecision(4)).toString();
 const percent = tolerance => `${digits(100 * tolerance)} %`;
@@ -50,7 +52,7 @@ function curvesOf(setting, backend) {
     curve.estimators.sort((a, b) => order.indexOf(a) - order.indexOf(b));
     [curve.estimator] = curve.estimators;
     curve.key = `${curve.sampler} ${curve.estimator}`;
-    curve.exact = curve.rmse.every(e => e === 0);
+    curve.exact = curve.rmse.includes(0) && !curve.rmse.some(e => e > 0);
   }
   return [...curves.values()].sort((a, b) => order.indexOf(a.estimator) - order.indexOf(b.estimator));
 }
@@ -78,19 +80,20 @@ function units(n, sampler) {
 
 // What a curve needs for a tolerance: samples by theory, as measured, or why there is no number.
 function need(curve, tolerance, kl) {
-  const all = DATA.budget.filter(r => r[0] === curve.setting && r[1] === curve.sampler && curve.estimators.includes(r[2]));
+  const all = DATA.budget.filter(r => r.setting === curve.setting && r.sampler === curve.sampler && curve.estimators.includes(r.estimator));
   // Of equal estimators, one may have a theory that another lacks.
-  const named = all.find(r => r[4] !== null)?.[2] ?? curve.estimator, rows = all.filter(r => r[2] === named);
-  const row = rows.find(r => r[3] === tolerance);
-  if (row) return { samples: row[4], measured: row[5], about: row[6] === "asymptotic", reason: row[4] === null ? row[7] : "" };
+  const named = all.find(r => r.samples !== null)?.estimator ?? curve.estimator;
+  const rows = all.filter(r => r.estimator === named), row = rows.find(r => r.tolerance === tolerance);
+  if (row) return { samples: row.samples, measured: row.measured, about: row.theory === "asymptotic", reason: row.samples === null ? row.verdict : "" };
   if (!rows.length) return { samples: null, measured: null, reason: "not in the budget" };
   const limit = tolerance * kl, measured = kl > 0 ? crossing(curve.samples, curve.rmse, limit, curve.sampler) : null;
   const none = reason => ({ samples: null, measured, reason });
-  const away = r => Math.abs(Math.log(r[3] / tolerance)), near = rows.reduce((a, b) => away(b) < away(a) ? b : a);
-  const isExact = rows.some(r => r[6] === "exact"), bias = isExact ? Math.abs(curve.bias || 0) : 0;
-  const answered = rows.filter(r => r[4] !== null).map(r => [r[4], r[3] * kl]);
-  const known = [...curve.samples.map((n, i) => [n, curve.theory[i]]).filter(([, e]) => e !== null), ...answered].sort((a, b) => a[0] - b[0]);
-  if (kl === 0 || !known.length) return none(near[7]);
+  const away = r => Math.abs(Math.log(r.tolerance / tolerance)), closest = rows.reduce((a, b) => away(b) < away(a) ? b : a);
+  const isExact = rows.some(r => r.theory === "exact"), bias = isExact ? Math.abs(curve.bias || 0) : 0;
+  // Errors by theory, at the study's numbers of samples and at those that its own tolerances need.
+  const errors = [...curve.samples.map((n, i) => [n, curve.theory[i]]), ...rows.map(r => [r.samples, r.tolerance * kl])];
+  const known = errors.filter(([n, error]) => n !== null && error !== null).sort((a, b) => a[0] - b[0]);
+  if (kl === 0 || !known.length) return none(closest.verdict);
   if (bias >= limit) return none("biased: never reaches it");
   let samples = null;
   if (DATA.samplers[curve.sampler].independent) {
@@ -114,7 +117,7 @@ function viewOfAddress() {
   const asked = new URLSearchParams(location.hash.slice(1));
   const named = (key, all, usual) => new Set(asked.has(key) ? asked.get(key).split(",").filter(n => all.includes(n)) : usual);
   const samplers = Object.keys(DATA.samplers), estimators = Object.keys(DATA.estimators);
-  const setting = DATA.settings.find(s => s.setting === asked.get("setting")) || DATA.settings.find(s => s.setting === DATA.opening) || DATA.settings[0];
+  const setting = DATA.settings.find(s => s.setting === asked.get("setting")) || DATA.settings.find(s => s.setting === DATA.opening);
   const usual = DATA.tolerances.includes(0.01) ? 0.01 : DATA.tolerances[0];
   const axes = (asked.get("axes") || "").split(",").map(Number);
   return {
@@ -353,79 +356,103 @@ function wholeAxes(curves, kl) {
   return [Math.min(...samples, 1) / 1.15, Math.max(...samples, 10) * 1.15, low / room, high * room];
 }
 
-let scene = null; // what the mouse needs of the last drawing
+// The last drawing: its SVG, scales from data to pixels, the plot's edges and the points that the mouse can find.
+let scene = null;
+
 function plot(curves) {
-  const kl = view.setting.kl, limit = view.tolerance * kl, box = byId("plot");
-  const axes = view.axes || wholeAxes(curves, kl);
+  const axes = view.axes || wholeAxes(curves, view.setting.kl);
   if (view.keep) view.axes = axes;
-  const named = curves.filter(c => isShown(c) && (c.exact ? kl > 0 : [...c.rmse, ...c.theory].some(e => e > 0)));
-  const samplers = new Set(named.map(c => c.sampler)), estimators = new Set(named.map(title));
-  const label = c => (samplers.size < 2 ? title(c) : estimators.size < 2 ? c.sampler : `${title(c)}, ${c.sampler}`) + (c.exact ? ": exact" : "");
-  const names = byId("names");
-  names.replaceChildren(...named.map(c => make("li", {}, nameButton(c, label(c)))));
-  byId("chart").className = byId("chart").clientWidth < 560 ? "narrow" : "";
-  const isNarrow = byId("chart").className === "narrow";
-  const width = Math.max(box.clientWidth, 200), height = Math.max(isNarrow ? 320 : 420, isNarrow ? 0 : 24 * named.length + MARGIN.bottom);
-  const right = width - MARGIN.right, bottom = height - MARGIN.bottom;
-  const [x0, x1, y0, y1] = axes.map(Math.log);
-  const x = n => MARGIN.left + (Math.log(n) - x0) / (x1 - x0) * (right - MARGIN.left);
-  const y = e => bottom - (Math.log(e) - y0) / (y1 - y0) * (bottom - MARGIN.top);
-  const svg = draw("svg", { width, height, role: "img", "aria-label": `RMSE in nats against samples for ${named.map(c => `${title(c)} over ${c.sampler} points`).join(", ") || "no curve"}; the table has the numbers.` });
-  svg.append(draw("defs", {}, draw("clipPath", { id: "inside" }, draw("rect", { x: MARGIN.left, y: MARGIN.top, width: right - MARGIN.left, height: bottom - MARGIN.top }))));
-  for (const [n, text] of ticks(axes.slice(0, 2), true))
-    svg.append(draw("path", { class: "grid", d: `M${x(n)} ${MARGIN.top}V${bottom}` }), draw("text", { x: x(n), y: bottom + 16, "text-anchor": "middle" }, text));
-  for (const [e, text] of ticks(axes.slice(2), false))
-    svg.append(draw("path", { class: "grid", d: `M${MARGIN.left} ${y(e)}H${right}` }), draw("text", { x: MARGIN.left - 6, y: y(e) + 4, "text-anchor": "end" }, text));
-  svg.append(draw("text", { x: (MARGIN.left + right) / 2, y: height - 8, "text-anchor": "middle" }, "samples n"));
-  svg.append(draw("text", { x: 4, y: 11 }, "RMSE / nats"));
+  const named = curves.filter(c => isShown(c) && (c.exact ? view.setting.kl > 0 : [...c.rmse, ...c.theory].some(e => e > 0)));
+  listNames(named);
+  scene = emptyScene(axes, named);
+  drawFrame();
   const inside = draw("g", { "clip-path": "url(#inside)" });
-  svg.append(inside);
-  const near = e => Math.min(Math.max(y(e), MARGIN.top), bottom);
-  if (limit > 0 && near(limit) === y(limit)) {
-    svg.append(draw("path", { class: "tolerance", d: `M${MARGIN.left} ${y(limit)}H${right}` }));
-    svg.append(draw("text", { class: "halo", x: MARGIN.left + 4, y: y(limit) - 4 }, `${percent(view.tolerance)} of KL`));
-  }
-  scene = { svg, axes, x, y, right, bottom, points: [], curves };
-  const ends = new Map();
-  for (const curve of named.filter(c => !c.exact)) {
-    const group = draw("g", { "data-curve": curve.key }), marks = [];
-    let path = "", isOn = false, end = null;
-    curve.samples.forEach((n, i) => {
-      const theory = curve.theory[i], rmse = curve.rmse[i];
-      if (theory > 0) path += `${isOn ? "L" : "M"}${x(n).toFixed(1)} ${y(theory).toFixed(1)}`;
-      isOn = theory > 0;
-      if (theory > 0 || rmse > 0) end = [n, theory > 0 ? theory : rmse];
-      if (!(rmse > 0)) return;
-      const low = Math.sqrt(1 - curve.spread[i]), high = Math.sqrt(1 + curve.spread[i]);
-      group.append(draw("path", { class: "bar", style: colour(curve), d: `M${x(n)} ${y(rmse * low)}V${y(rmse * high)}` }));
-      marks.push(marker(curve, x(n), y(rmse)));
-      scene.points.push({ curve, i, x: x(n), y: y(rmse) });
-    });
-    if (end) ends.set(curve, end);
-    if (!isDrawn(curve)) { scene.points = scene.points.filter(p => p.curve !== curve); continue; }
-    if (path) group.prepend(line(curve, path));
-    group.append(...marks);
-    inside.append(group);
-  }
-  svg.dataset.points = scene.points.length;
-  const outside = scene.points.filter(p => p.x < MARGIN.left || p.x > right || p.y < MARGIN.top || p.y > bottom).length;
-  byId("outside").textContent = outside ? `${outside} of ${scene.points.length} points lie outside these axes.` : "";
-  box.replaceChildren(svg);
-  // Names stand where their curves end, as near as the others leave room; exact ones below.
-  const height1 = 24, placed = named.map(c => [c, ends.has(c) ? near(ends.get(c)[1]) : bottom]).sort((a, b) => a[1] - b[1]);
-  let floor = height - placed.length * height1, last = 0;
-  for (const [curve, at] of placed) {
-    const top = Math.max(last, Math.min(at - height1 / 2, floor));
-    const item = names.querySelector(`[data-curve="${CSS.escape(curve.key)}"]`).parentElement;
-    item.style.marginTop = `${top - last}px`;
+  inside.append(...named.filter(c => !c.exact && isDrawn(c)).map(drawCurve));
+  scene.svg.append(inside);
+  drawTolerance(view.tolerance * view.setting.kl);
+  const { points, left, right, top, bottom } = scene;
+  const outside = points.filter(p => p.x < left || p.x > right || p.y < top || p.y > bottom).length;
+  byId("outside").textContent = outside ? `${outside} of ${points.length} points lie outside these axes.` : "";
+  scene.svg.dataset.points = points.length;
+  byId("plot").replaceChildren(scene.svg);
+  placeNames(named);
+}
+
+function listNames(named) {
+  const samplers = new Set(named.map(c => c.sampler)), estimators = new Set(named.map(title));
+  const name = c => (samplers.size < 2 ? title(c) : estimators.size < 2 ? c.sampler : `${title(c)}, ${c.sampler}`);
+  byId("names").replaceChildren(...named.map(c => make("li", {}, nameButton(c, name(c) + (c.exact ? ": exact" : "")))));
+  // On a phone the names are below the chart. Beside it, their width decides the chart's.
+  byId("chart").classList.toggle("narrow", byId("chart").clientWidth < 560);
+}
+
+function emptyScene(axes, named) {
+  const isNarrow = byId("chart").classList.contains("narrow");
+  const width = Math.max(byId("plot").clientWidth, 200), height = isNarrow ? 320 : Math.max(420, NAME * named.length + MARGIN.bottom);
+  const { left, top } = MARGIN, right = width - MARGIN.right, bottom = height - MARGIN.bottom;
+  const [x0, x1, y0, y1] = axes.map(Math.log);
+  const about = named.map(c => `${title(c)} over ${c.sampler} points`).join(", ") || "no curve";
+  return {
+    svg: draw("svg", { width, height, role: "img", "aria-label": `RMSE in nats against samples for ${about}; the table has the numbers.` }),
+    axes, width, height, left, right, top, bottom, isNarrow, points: [],
+    x: n => left + (Math.log(n) - x0) / (x1 - x0) * (right - left), y: e => bottom - (Math.log(e) - y0) / (y1 - y0) * (bottom - top),
+    n: x => Math.exp(x0 + (x - left) / (right - left) * (x1 - x0)), e: y => Math.exp(y0 + (bottom - y) / (bottom - top) * (y1 - y0)),
+  };
+}
+
+function drawFrame() {
+  const { svg, axes, x, y, left, right, top, bottom, height } = scene;
+  const area = draw("rect", { x: left, y: top, width: right - left, height: bottom - top });
+  svg.append(draw("defs", {}, draw("clipPath", { id: "inside" }, area)));
+  for (const [n, text] of ticks(axes.slice(0, 2), true))
+    svg.append(draw("path", { class: "grid", d: `M${x(n)} ${top}V${bottom}` }), draw("text", { x: x(n), y: bottom + 16, "text-anchor": "middle" }, text));
+  for (const [e, text] of ticks(axes.slice(2), false))
+    svg.append(draw("path", { class: "grid", d: `M${left} ${y(e)}H${right}` }), draw("text", { x: left - 6, y: y(e) + 4, "text-anchor": "end" }, text));
+  svg.append(draw("text", { x: (left + right) / 2, y: height - 8, "text-anchor": "middle" }, "samples n"), draw("text", { x: 4, y: 11 }, "RMSE / nats"));
+}
+
+// Theory as a line below the measured points, whose bars are two standard errors.
+function drawCurve(curve) {
+  const { x, y, points } = scene, bars = [], marks = [];
+  let path = "";
+  curve.samples.forEach((n, i) => {
+    const theory = curve.theory[i], rmse = curve.rmse[i];
+    if (theory > 0) path += `${curve.theory[i - 1] > 0 ? "L" : "M"}${x(n)} ${y(theory)}`;
+    if (!(rmse > 0)) return;
+    const [low, high] = [1 - curve.spread[i], 1 + curve.spread[i]].map(share => y(rmse * Math.sqrt(share)));
+    bars.push(draw("path", { class: "bar", style: colour(curve), d: `M${x(n)} ${low}V${high}` }));
+    marks.push(marker(curve, x(n), y(rmse)));
+    points.push({ curve, i, x: x(n), y: y(rmse) });
+  });
+  return draw("g", { "data-curve": curve.key }, ...(path ? [line(curve, path)] : []), ...bars, ...marks);
+}
+
+function drawTolerance(limit) {
+  const { svg, y, left, right, top, bottom } = scene;
+  if (!(y(limit) >= top && y(limit) <= bottom)) return;
+  svg.append(draw("path", { class: "tolerance", d: `M${left} ${y(limit)}H${right}` }));
+  svg.append(draw("text", { class: "halo", x: left + 4, y: y(limit) - 4 }, `${percent(view.tolerance)} of KL`));
+}
+
+// Names stand where their curves end, or as near as the others leave room; exact ones below.
+function placeNames(named) {
+  const { svg, x, y, left, right, top, bottom, width, height, isNarrow } = scene, names = byId("names");
+  const placed = named.map(curve => {
+    const i = curve.samples.findLastIndex((_, k) => curve.theory[k] > 0 || curve.rmse[k] > 0);
+    if (i < 0) return { curve, y: bottom };
+    const error = curve.theory[i] > 0 ? curve.theory[i] : curve.rmse[i];
+    return { curve, x: within(x(curve.samples[i]), left, right), y: within(y(error), top, bottom) };
+  }).sort((a, b) => a.y - b.y);
+  let used = 0;
+  placed.forEach((end, i) => {
+    const lowest = height - (placed.length - i) * NAME, above = Math.max(used, Math.min(end.y - NAME / 2, lowest));
+    const item = names.querySelector(`[data-curve="${CSS.escape(end.curve.key)}"]`).parentElement;
+    item.style.marginTop = `${above - used}px`;
     names.append(item);
-    if (!isNarrow && isDrawn(curve) && ends.has(curve)) {
-      const from = Math.min(Math.max(x(ends.get(curve)[0]), MARGIN.left), right);
-      svg.append(draw("path", { class: "bar", style: `${colour(curve)}; fill: none`, d: `M${from} ${at}L${width} ${top + height1 / 2}` }));
-    }
-    last = top + height1;
-    floor += height1;
-  }
+    if (!isNarrow && isDrawn(end.curve) && !end.curve.exact)
+      svg.append(draw("path", { class: "bar", style: `${colour(end.curve)}; fill: none`, d: `M${end.x} ${end.y}L${width} ${above + NAME / 2}` }));
+    used = above + NAME;
+  });
 }
 
 function highlight(key, point = null) {
@@ -441,7 +468,7 @@ function highlight(key, point = null) {
   ].join("\n"));
   byId("chart").append(tip);
   tip.style.top = `${Math.max(point.y - tip.offsetHeight - 12, 0)}px`;
-  tip.style.left = `${Math.max(Math.min(point.x - tip.offsetWidth / 2, byId("chart").clientWidth - tip.offsetWidth), 0)}px`;
+  tip.style.left = `${within(point.x - tip.offsetWidth / 2, 0, byId("chart").clientWidth - tip.offsetWidth)}px`;
 }
 
 // The point of a curve that is nearest to the mouse, or null.
@@ -474,7 +501,7 @@ function watchMouse() {
   const box = byId("plot");
   const at = event => {
     const area = scene.svg.getBoundingClientRect();
-    return [Math.min(Math.max(event.clientX - area.left, MARGIN.left), scene.right), Math.min(Math.max(event.clientY - area.top, MARGIN.top), scene.bottom)];
+    return [within(event.clientX - area.left, scene.left, scene.right), within(event.clientY - area.top, scene.top, scene.bottom)];
   };
   box.addEventListener("pointerdown", event => { if (event.button === 0 && event.pointerType !== "touch") drag = { from: at(event) }; });
   box.addEventListener("pointermove", event => {
@@ -487,13 +514,12 @@ function watchMouse() {
   box.addEventListener("pointerleave", () => { if (!drag) highlight(null); });
   window.addEventListener("pointerup", event => {
     if (!drag) return;
-    const [a, b] = [drag.from, at(event)], [x0, x1, y0, y1] = scene.axes.map(Math.log);
+    const [a, b] = [drag.from, at(event)];
     drag.area?.remove();
     drag = null;
     if (Math.hypot(a[0] - b[0], a[1] - b[1]) < 5) pick(event);
     if (Math.abs(a[0] - b[0]) < 10 || Math.abs(a[1] - b[1]) < 10) return;
-    const n = px => Math.exp(x0 + (px - MARGIN.left) / (scene.right - MARGIN.left) * (x1 - x0));
-    const e = py => Math.exp(y0 + (scene.bottom - py) / (scene.bottom - MARGIN.top) * (y1 - y0));
+    const { n, e } = scene;
     setAxes([n(Math.min(a[0], b[0])), n(Math.max(a[0], b[0])), e(Math.max(a[1], b[1])), e(Math.min(a[1], b[1]))]);
   });
   box.addEventListener("click", event => { if (event.pointerType === "touch") pick(event); });
@@ -530,6 +556,8 @@ async function unpacked() {
 
 unpacked().then(data => {
   DATA = data;
+  const columns = ["setting", "sampler", "estimator", "tolerance", "samples", "measured", "theory", "verdict"];
+  DATA.budget = DATA.budget.map(row => Object.fromEntries(columns.map((name, i) => [name, row[i]])));
   // Within the report, the page has no files beside it.
   byId("files").hidden = location.protocol === "data:";
   if (!DATA.settings.length) { byId("said").textContent = "This results folder has no settings to show."; return; }
