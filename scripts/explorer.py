@@ -8,13 +8,12 @@ log_to(snakemake.log[0])
 
 from mckl.record import tables
 from mckl.show import explorer
-from mckl.show.captions import template
 
 frames = {
     table: tables.read(table, snakemake.input[table]).to_pandas()
     for table in ("settings", "summary", "budget")
 }
 about = tables.manifest_of(snakemake.input.summary)
-words = template(snakemake.scriptdir, "explorer.html")
+folder = Path(snakemake.scriptdir).parent / "workflow" / "report"
 with tables.replacing(snakemake.output[0]) as beside:
-    Path(beside).write_text(explorer.page(words, **frames, about=about), encoding="utf-8")
+    Path(beside).write_text(explorer.page(str(folder), **frames, about=about), encoding="utf-8")

@@ -1,13 +1,16 @@
-"""What the explorer's page holds in compressed form."""
+"""The data that the explorer's page holds in compressed form."""
 
 from __future__ import annotations
 
 import base64
+import json
 import re
 import zlib
+from typing import Any
 
 
-def unpacked(page: str) -> str:
-    """The scripts that the page unpacks and runs."""
-    parts = re.findall(r'<script type="text/deflate">([\w+/=]+)</script>', page)
-    return "\n".join(zlib.decompress(base64.b64decode(part)).decode() for part in parts)
+def unpacked(page: str) -> dict[str, Any]:
+    """The data that the page unpacks."""
+    (part,) = re.findall(r'<script type="text/deflate" id="data">([\w+/=]+)</script>', page)
+    data: dict[str, Any] = json.loads(zlib.decompress(base64.b64decode(part)))
+    return data

@@ -18,7 +18,7 @@ from mckl.record.provenance import file_digest
 
 CHECKOUT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
-IMPORTED_AS = {"pyyaml": "yaml", "vl-convert-python": "vl_convert"}
+IMPORTED_AS = {"pyyaml": "yaml"}
 
 WITHOUT_THE_STUDY = """
 import json, sys

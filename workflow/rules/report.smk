@@ -64,7 +64,7 @@ rule explorer:
         mem_mb=1500,
         runtime=20,
     params:
-        template=template_digest("explorer.html"),
+        template=[template_digest(f"explorer.{kind}") for kind in ("html", "css", "js")],
         origin=origin("settings", "summary", "budget"),
         code=script_digest("explorer"),
     script:
