@@ -61,7 +61,9 @@ def data(
     rows = rows[rows["setting"].isin(kept)].sort_values([*keys, "samples"])
     # Two standard errors of the MSE, as a share of it, from which the page computes its bars.
     spread = (2 * rows["mse_std_error"].fillna(0.0) / rows["mse"]).clip(upper=0.98)
-    kl = rows["setting"].map(settings.set_index(settings["setting"].astype(str))["kl"])
+    kl = (
+        rows["setting"].map(settings.set_index(settings["setting"].astype(str))["kl"]).astype(float)
+    )
     exact = rows["rmse"] <= ROUNDING * kl.where(kl > 0, 1.0)
     rows = rows.assign(
         spread=spread, theory=np.sqrt(rows["exact_mse"]), rmse=rows["rmse"].mask(exact, 0.0)
