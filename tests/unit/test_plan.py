@@ -51,7 +51,7 @@ def test_the_plan_counts_what_will_be_done(schema):
     assert first.startswith(
         "9 settings in 3 estimation jobs; 18,000 samples of l, 4,050 trace rows"
     )
-    assert second.startswith("2 figures, 13 other jobs and the report: the run takes about ")
+    assert second.startswith("2 figures, 12 other jobs and the report: the run takes about ")
     assert second.endswith(" s on 2 cores")
 
 
@@ -63,7 +63,7 @@ def test_only_what_will_run_is_planned(schema):
     missing = p.jobs[Job("estimate", ("numpy", "d1"))].seconds + p.jobs[Job("settings")].seconds
     assert fewer.cpu_seconds == pytest.approx(p.cpu_seconds - missing)
     assert fewer.lines(1, "")[0].startswith("9 settings in 3 estimation jobs, of which 2 will run;")
-    first, *_ = plan(config, [Job("cost")]).lines(1, "")
+    first, *_ = plan(config, [Job("gate")]).lines(1, "")
     assert first == "9 settings in 3 estimation jobs, of which none will run"
 
 

@@ -35,11 +35,13 @@ from mckl.study.config import parse as parse_config
 from mckl.study.config import studied
 from mckl.study.notebook import notebook
 from mckl.errors import UserError
+from mckl.record.joblog import collect_rarely
 from mckl.record.manifest import job_digest
 from mckl.record.manifest import digest as digest_of
 from mckl.record.revision import code_digest
 from mckl.estimation.traces import SETTINGS_AT_ONCE, checkpoints
 
+collect_rarely()
 SCHEMA = ROOT / "workflow" / "schemas" / "config.schema.yaml"
 # A module with a `config:` of its own does not read config.yaml.
 DEFAULTS = (
@@ -98,6 +100,7 @@ def script_digest(name, *modules):
 # The rules of the tables that have another name than their rule.
 MAKERS = {
     "gaps": "traces",
+    "cost": "traces",
     "regimes": "theory",
     "verification": "verify",
     "registered-kl": "registered_kl",

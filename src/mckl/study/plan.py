@@ -57,7 +57,6 @@ RULES: Mapping[str, Work] = {
     "notebook": Work("traces", 0, 0.5),
     "estimate": Work("traces", 0, 0.0),  # `chunk_seconds` and the backend's start are added
     "traces": Work("traces", 1, 0.4, setting=8e-4, row=1.5e-7),
-    "cost": Work("traces", 1, 0.2),
     "gradients": Work("traces", 0, 0.5),  # `gradient_seconds` are added
     "summary": Work("summary, budget", 2, 0.5, setting=1.5e-3, row=7e-7),
     "verify": Work("summary, budget", 3, 0.5, cell=8e-6),

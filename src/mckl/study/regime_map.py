@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     from mckl.study.settings import Setting
 
-# The numbers of scales below and above the border, and of offsets; fewer for several families.
-_NODES, _FEWER_NODES = (18, 4, 13), (18, 3, 9)
+# The numbers of scales below and above the border, and of offsets.
+_NODES = (14, 4, 9)
 _MOST_FAMILIES = 5
 _LARGEST_DIMENSION = 16
 _FEW_SAMPLES = 64
@@ -80,11 +80,10 @@ def regime_rows(
     offset
         The largest offset; the smallest is 0.
     """
-    counts = _NODES if len(families) == 1 else _FEWER_NODES
     for family in families:
-        scales = [x for side in _sides(family, low, high, counts) for x in side]
+        scales = [x for side in _sides(family, low, high) for x in side]
         # Offsets are denser towards 0, since the logs fall steeply around q = p.
-        offsets = offset * np.linspace(0.0, 1.0, counts[2]) ** 1.5
+        offsets = offset * np.linspace(0.0, 1.0, _NODES[2]) ** 1.5
         for dimension in dimensions:
             names = _shown(family, dimension)
             out: dict[str, list[Any]] = {}
@@ -99,12 +98,12 @@ def regime_rows(
             yield out
 
 
-def _sides(family: str, low: float, high: float, counts: Sequence[int]) -> list[Vector]:
+def _sides(family: str, low: float, high: float) -> list[Vector]:
     """The scales of the nodes below the border of k3's finite variance, and those from it on."""
     border, sides = ratio_border(family), []
     for first, last, count in (
-        (low, min(0.999 * border, high), counts[0]),
-        (max(low, border), high, counts[1]),
+        (low, min(0.999 * border, high), _NODES[0]),
+        (max(low, border), high, _NODES[1]),
     ):
         if first < last:
             # Scales are denser towards the border, where the variance of k3 goes to infinity.

@@ -142,7 +142,10 @@ def with_text(frame: pd.DataFrame) -> pd.DataFrame:
 def save(drawing: matplotlib.figure.Figure, paths: Sequence[str]) -> None:
     """Write a drawing to each path, as its suffix says; equal drawings give equal bytes."""
     import matplotlib
+    from fontTools.subset import Options
 
+    # A PDF has no use for a font's layout tables, and cutting them down takes longer than drawing.
+    Options._drop_tables_default = [*{*Options._drop_tables_default, "GDEF", "GPOS", "GSUB"}]
     # The layout is computed once, since `savefig` would compute it again for every format. It draws
     # once if the figure has no layout engine, and twice with one, even with "none".
     if layout := drawing.get_layout_engine():
