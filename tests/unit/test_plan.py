@@ -15,9 +15,7 @@ from mckl.study.plan import REPORT, RULES, STAGES, Job, chunk_seconds, plan
 def everything(config):
     """The jobs of a whole run, with two figures."""
     estimates = [
-        Job("estimate", (backend, chunk))
-        for backend in config.backends
-        for chunk in config.chunks()
+        Job("estimate", (backend, chunk)) for backend in config.backends for chunk in config.chunks
     ]
     figures = [Job("figures", ("one", "two"))]
     others = [Job(rule) for rule in RULES if rule not in ("estimate", "figures", "registered_kl")]
@@ -155,7 +153,7 @@ def test_the_forecast_of_a_job_grows_with_all_that_it_does(schema, sampler):
         known = {"sweep": sweep, "cases": {}, "samplers": [sampler], "samples": 1024,
                  "replicates": 10, "estimators": [*estimators]}  # fmt: skip
         config = parse(known | changes, schema)
-        return chunk_seconds(config, config.settings())
+        return chunk_seconds(config, config.settings)
 
     base, radial = seconds(), SAMPLERS[sampler].radial
     assert base < seconds(samples=2048) < 2 * base

@@ -15,11 +15,11 @@ import pandas as pd
 from mckl.arrays import Vector
 from mckl.draw.points import SAMPLERS, PointSet
 from mckl.estimation.budget import BIASED, FAR, INFINITE, REACHED, ZERO
+from mckl.limits import MOST_SAMPLES
 from mckl.study.cells import joined
 from mckl.study.identities import equality_rows
 
 _RELATIVE = 1e-9
-_MOST = 1e18  # the tables have no larger number of samples
 _SERIES = ["setting", "sampler", "estimator"]
 
 
@@ -58,7 +58,7 @@ def measured_need(curve: Curve, limit: float, points: PointSet) -> Needed | None
         return Needed(math.inf, math.inf, (BIASED,))
     need = max(float(variance[-1] * n[-1]) / allowed, 1.0)  # if it falls like 1 / n
     if points.independent:
-        if need > _MOST:
+        if need > MOST_SAMPLES:
             return Needed(math.inf, math.inf, (FAR,))
         return Needed(need * (1.0 - _RELATIVE), need * (1.0 + _RELATIVE) + points.points, REACHED)
     enough = variance <= allowed * (1.0 + _RELATIVE)

@@ -219,15 +219,15 @@ def chunk_seconds(config: Config, settings: Sequence[Setting], backend: str = "n
 def gradient_seconds(config: Config) -> float:
     """Estimated CPU seconds of the gradients' estimates."""
     of = config.gradients
-    factors = sum(s.dimension for s in config.gradient_settings())
+    factors = sum(s.dimension for s in config.gradient_settings)
     each = of["samples"] * of["replicates"] * len(of["methods"])
     return float(factors * (_PER_SETTING + _PER_WEIGHT * each))
 
 
 def plan(config: Config, jobs: Iterable[Job]) -> Plan:
     """The plan of a run with these jobs of a study."""
-    settings = config.settings()
-    chunks = config.chunks()
+    settings = config.settings
+    chunks = config.chunks
     at = checkpoints(config.samples, config.checkpoints_per_octave)
     has = {s.name: s.combinations(config.samplers, config.estimators) for s in settings}
     stops = {name: len(checkpoints_of(SAMPLERS[name], at)) for name in config.samplers}
