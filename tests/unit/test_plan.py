@@ -56,7 +56,7 @@ def test_the_plan_counts_what_will_be_done(schema):
 def test_only_what_will_run_is_planned(schema):
     config = parse({"sweep": SWEEP, "cases": ONE_CASE}, schema)
     every = everything(config)
-    left = [job for job in every if job.of != ("numpy", "d1") and job.rule != "settings"]
+    left = [job for job in every if job.parts != ("numpy", "d1") and job.rule != "settings"]
     p, fewer = plan(config, every), plan(config, left)
     missing = p.jobs[Job("estimate", ("numpy", "d1"))].seconds + p.jobs[Job("settings")].seconds
     assert fewer.cpu_seconds == pytest.approx(p.cpu_seconds - missing)

@@ -79,7 +79,7 @@ def formula_rows() -> Mapping[str, list[Any]]:
 
 
 def samples_needed(mean: float, variance: float, kl: float) -> float:
-    """The sequences for a relative RMSE of `TOLERANCE`, also beyond 10^18; inf if none is enough."""
+    """The sequences for a relative RMSE of `TOLERANCE`, also above 10^18; inf if none is enough."""
     allowed = Tolerance(TOLERANCE * kl).variance(mean - kl)
     return max(variance / allowed, 1.0) if allowed > 0 else math.inf
 
