@@ -57,7 +57,7 @@ def main() -> None:
         running_means, replicates=study.replicates, at=checkpoints(study.samples, 1)
     )  # fmt: skip
     with multiprocessing.Pool(int(cores)) as pool:
-        pd.concat(pool.map(one, study.settings(), chunksize=1)).to_parquet(output)
+        pd.concat(pool.map(one, study.settings, chunksize=1)).to_parquet(output)
 
 
 if __name__ == "__main__":

@@ -154,7 +154,7 @@ def jobs_part(schema: Mapping[str, object], tries: int = 5) -> str:
                  "cases": {}, "samplers": [sampler], "samples": samples, "replicates": replicates},
                 schema,
             )  # fmt: skip
-            settings, seconds = config.settings(), []
+            settings, seconds = config.settings, []
             names = offered_estimators(settings[0].pair, SAMPLERS[sampler], config.estimators)
             for _ in range(tries):
                 began = time.process_time()

@@ -7,30 +7,26 @@ formulas of libraries disagree with their simulation.
 import sys
 from pathlib import Path
 
-import matplotlib.pyplot as plt
-
 from mckl.errors import UserError
 from mckl.record import tables
 from mckl.record.manifest import manifest
-from mckl.show.captions import render, template
-from mckl.show.figures import FIGURES, draw, save
+from mckl.show.captions import template
+from mckl.show.figures import FIGURES, publish
 from mckl.show.libraries import write_page
-from mckl.study.constant import check_formulas, constant_tables
+from mckl.study.libraries.table import check_formulas, formula_rows
+from mckl.study.training import training_rows
 
 here, folder = str(Path(__file__).parent), Path(sys.argv[1])
+(folder / "figures").mkdir(parents=True, exist_ok=True)
 frames = {}
-for name, columns in constant_tables().items():
-    tables.write(name, folder / f"{name}.parquet", columns, manifest({}))
-    frames[name] = tables.read(name, folder / f"{name}.parquet").to_pandas()
+for table, columns in {"formulas": formula_rows(), "training": training_rows()}.items():
+    tables.write(table, folder / f"{table}.parquet", columns, manifest({}))
+    frames[table] = tables.read(table, folder / f"{table}.parquet").to_pandas()
 write_page(template(here, "libraries.md"), frames["formulas"], str(folder / "libraries.md"))
-(folder / "figures").mkdir(exist_ok=True)
 for name, figure in FIGURES.items():
     if figure.constant:
-        drawing, numbers = draw(figure, {table: frames[table] for table in figure.tables})
-        paths = {kind: str(folder / f"figures/{name}.{kind}") for kind in ("svg", "png", "pdf")}
-        save(drawing, [*paths.values()])
-        plt.close(drawing)
-        render(template(here, f"figures/{name}.rst"), numbers, paths["svg"][:-3] + "rst")
+        caption = template(here, f"figures/{name}.rst")
+        publish(figure, frames, caption, str(folder / f"figures/{name}"))
 try:
     print(f"mckl: {check_formulas(frames['formulas'])}")
 except UserError as error:

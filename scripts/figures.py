@@ -4,21 +4,13 @@ from mckl.record.joblog import log_to
 
 log_to(snakemake.log[0])
 
-import matplotlib.pyplot as plt
-
 from mckl.record import tables
-from mckl.show.captions import render, template
-from mckl.show.figures import FIGURES, draw, save
+from mckl.show.captions import template
+from mckl.show.figures import FIGURES, publish
 from mckl.study import gaps
 
-out = snakemake.output
 read = {name: tables.read(name, path).to_pandas() for name, path in snakemake.input.items()}
-of_each = zip(snakemake.params.figures, out.svg, out.png, out.pdf, out.rst, strict=True)
-for name, svg, png, pdf, rst in of_each:
-    figure = FIGURES[name]
-    frames = {table: read[table] for table in figure.tables}
-    drawing, numbers = draw(figure, frames)
-    save(drawing, [svg, png, pdf])
-    plt.close(drawing)
+for name, svg in zip(snakemake.params.figures, snakemake.output.svg, strict=True):
+    frames = {table: read[table] for table in FIGURES[name].tables}
     caption = template(snakemake.scriptdir, f"figures/{name}.rst") + gaps.note(frames)
-    render(caption, numbers, rst)
+    publish(FIGURES[name], frames, caption, svg.removesuffix(".svg"))

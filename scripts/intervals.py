@@ -8,7 +8,4 @@ from mckl.record import tables
 from mckl.record.manifest import manifest
 
 for name in ("intervals", "alarms"):
-    with tables.writer(name, snakemake.output[name], manifest(snakemake.config)) as out:
-        for path in snakemake.input[name]:
-            for group in tables.row_groups(name, path):
-                out.write_table(group)
+    tables.gather(name, snakemake.input[name], snakemake.output[name], manifest(snakemake.config))

@@ -186,7 +186,7 @@ def test_refused_in_one_line(raw, words, schema):
         (with_sweep(dimension=[21201]) | {"samplers": ["sobol"]}, lambda c: c.samplers, ["sobol"]),
         (
             with_sweep(dimension=[10**9]) | {"samplers": ["sobol-radial"]},
-            lambda c: next(s.dimension for s in c.settings()),
+            lambda c: next(s.dimension for s in c.settings),
             10**9,
         ),
     ],
@@ -221,8 +221,8 @@ def test_a_config_studies_what_it_gives(raw, cells, cases, schema, root):
     file = yaml.safe_load((root / "config.yaml").read_text("utf-8"))
     for defaults in (None, file):
         config = parse(raw, schema, defaults)
-        assert [s.name for s in config.settings() if s.case] == cases
-        assert sum(not s.case for s in config.settings()) == cells
+        assert [s.name for s in config.settings if s.case] == cases
+        assert sum(not s.case for s in config.settings) == cells
 
 
 @pytest.mark.parametrize(
@@ -236,7 +236,7 @@ def test_a_config_studies_what_it_gives(raw, cells, cases, schema, root):
 )
 def test_an_edited_config_file_is_studied_as_it_stands(edited, cells, cases, schema):
     def studies(given):
-        every = parse(given, schema, edited).settings()
+        every = parse(given, schema, edited).settings
         return sum(not s.case for s in every), [s.name for s in every if s.case]
 
     assert studies({}) == (cells, cases)
@@ -247,7 +247,7 @@ def test_an_edited_config_file_is_studied_as_it_stands(edited, cells, cases, sch
 
 def test_the_default_axes_are_those_of_the_edited_file(schema):
     config = parse({"sweep": {"dimension": [7]}}, schema, {"sweep": SWEEP})
-    assert [s.name for s in config.settings()] == ["d7-s1-o0"]
+    assert [s.name for s in config.settings] == ["d7-s1-o0"]
 
 
 def test_nothing_left_to_study_is_refused(schema):
@@ -262,9 +262,9 @@ def test_a_case_that_is_not_there_cannot_be_dropped(schema):
 
 def test_a_scalar_stands_for_every_coordinate(schema):
     raw = {"cases": {"a": {"q": {"mean": 0, "sd": 1}, "p": {"mean": [0, 1, 2], "sd": 2}}}}
-    assert [s.dimension for s in parse(raw, schema).settings() if s.case] == [3]
+    assert [s.dimension for s in parse(raw, schema).settings if s.case] == [3]
     raw["cases"]["a"]["p"]["mean"] = 1
-    assert [s.dimension for s in parse(raw, schema).settings() if s.case] == [1]
+    assert [s.dimension for s in parse(raw, schema).settings if s.case] == [1]
 
 
 def test_the_schemas_defaults_are_the_config_file(schema, root):
@@ -281,7 +281,7 @@ def test_the_studies_are_configs_that_say_how_to_run_them(schema, root, monkeypa
     for path in files:
         text = path.read_text("utf-8")
         assert f"--configfile studies/{path.name}" in text.splitlines()[0]
-        assert parse(yaml.safe_load(text), schema).settings()
+        assert parse(yaml.safe_load(text), schema).settings
 
 
 @pytest.mark.parametrize("key", REGISTRIES)
@@ -422,7 +422,7 @@ def test_any_config_is_parsed_or_refused_in_one_line(schema, kind, mostly):
             assert line.isprintable()
             return
         outcomes["parsed"] += 1
-        every = config.settings()
+        every = config.settings
         assert every
         assert len({s.name for s in every}) == len(every)
         for setting in itertools.islice(every, 5):
@@ -451,14 +451,14 @@ def test_gradients(schema, root):
     config = parse(raw, schema)
     assert config.gradients["methods"] == ["score", "stl"]  # in the order of registration
     assert config.gradients["samples"] == 1024
-    found = {s.name for s in config.gradient_settings()}
+    found = {s.name for s in config.gradient_settings}
     assert "a" in found
     assert sum(name.startswith("d4-") for name in found) == len(found) - 1 == 12
-    assert parse({"gradients": {"settings": []}}, schema).gradient_settings() == []
+    assert parse({"gradients": {"settings": []}}, schema).gradient_settings == []
     tails = {"q": {"family": "laplace"}, "p": {"family": "laplace", "scale": 2}}
     assert parse(
         {"cases": {"heavy": tails}, "gradients": {"settings": ["heavy"]}}, schema
-    ).gradient_settings() == []  # fmt: skip
+    ).gradient_settings == []  # fmt: skip
 
 
 @pytest.mark.parametrize(

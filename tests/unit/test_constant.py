@@ -12,9 +12,10 @@ import pytest
 
 from mckl.errors import UserError
 from mckl.estimation.gradients import METHODS
+from mckl.limits import SEED
 from mckl.record import tables
 from mckl.show.figures import FIGURES
-from mckl.study import constant
+from mckl.study.config import schema_defaults
 from mckl.study.libraries import LIBRARIES, table
 from mckl.study.libraries.policies import policies
 from mckl.study.training import SHOWN
@@ -23,8 +24,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_the_training_is_that_of_the_default_config(schema):
-    default = {key: part["default"] for key, part in schema["properties"].items()}
-    assert default["seed"] == constant.SEED
+    default = schema_defaults(schema)
+    assert default["seed"] == SEED
     assert default["gradients"]["methods"] == [*METHODS]
 
 
@@ -34,10 +35,10 @@ def test_a_formula_that_disagrees_with_its_simulation_fails(monkeypatch):
     monkeypatch.setattr(table, "policies", lambda: nearest)
     formulas = tables.table("formulas", table.formula_rows()).to_pandas()
     assert len(formulas) == sum(len(library.uses) for library in LIBRARIES.values())
-    assert "mean and variance of 17 agree" in constant.check_formulas(formulas)
+    assert "mean and variance of 17 agree" in table.check_formulas(formulas)
     wrong = formulas.assign(passed=formulas["formula"].astype(str) != "k2")
     with pytest.raises(UserError, match=r"disagree: k2 of policy16-d32-s1-o0\.02: mean "):
-        constant.check_formulas(wrong)
+        table.check_formulas(wrong)
 
 
 @pytest.mark.slow

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from scipy.stats import binom
 
+from mckl.errors import UserError
 from mckl.families.policy.pair import PolicyPair
 from mckl.families.registry import case_pair
 from mckl.record import tables
@@ -30,7 +31,7 @@ from mckl.study.libraries.formula import ABS, FULL, K1, K2, K3, LOW_VARIANCE, Fo
 from mckl.study.libraries.gradient import factor, loss_gradient, slope_of_formula
 from mckl.study.libraries.policies import policies, stopping
 from mckl.study.libraries.simulated import SEQUENCES, compare_formula, draw
-from mckl.study.libraries.table import LEVEL, formula_failures, formula_rows, formulas_passed_line
+from mckl.study.libraries.table import LEVEL, check_formulas, formula_rows
 from mckl.study.tails import bennett_p_value
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -202,8 +203,7 @@ def formulas(tmp_path_factory) -> pd.DataFrame:
 
 def test_every_row_agrees_with_its_simulation(formulas):
     assert formulas["passed"].all()
-    assert formula_failures(formulas) is None
-    assert "agree" in formulas_passed_line(formulas)
+    assert "agree" in check_formulas(formulas)
     uses = sum(len(library.uses) for library in LIBRARIES.values())
     assert len(formulas) == len(policies()) * uses
     keys = ["setting", "library", "version", "formula", "used_as", "averaged", "differentiated"]
@@ -240,9 +240,9 @@ def test_a_wrong_formula_does_not_pass(right, wrong):
 def test_a_wrong_row_fails_and_is_named(formulas):
     wrong = formulas.copy()
     wrong.loc[3, "passed"] = False
-    message = formula_failures(wrong)
-    assert message is not None
-    assert f"{wrong.loc[3, 'formula']} of {wrong.loc[3, 'setting']}" in message
+    named = re.escape(f"{wrong.loc[3, 'formula']} of {wrong.loc[3, 'setting']}")
+    with pytest.raises(UserError, match=named):
+        check_formulas(wrong)
 
 
 def test_a_wrong_variance_does_not_pass():

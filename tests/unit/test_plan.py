@@ -15,9 +15,7 @@ from mckl.study.plan import REPORT, RULES, STAGES, Job, chunk_seconds, plan
 def everything(config):
     """The jobs of a whole run, with two figures."""
     estimates = [
-        Job("estimate", (backend, chunk))
-        for backend in config.backends
-        for chunk in config.chunks()
+        Job("estimate", (backend, chunk)) for backend in config.backends for chunk in config.chunks
     ]
     figures = [Job("figures", ("one", "two"))]
     others = [Job(rule) for rule in RULES if rule not in ("estimate", "figures", "registered_kl")]
@@ -51,19 +49,19 @@ def test_the_plan_counts_what_will_be_done(schema):
     assert first.startswith(
         "9 settings in 3 estimation jobs; 18,000 samples of l, 4,050 trace rows"
     )
-    assert second.startswith("2 figures, 13 other jobs and the report: the run takes about ")
+    assert second.startswith("2 figures, 12 other jobs and the report: the run takes about ")
     assert second.endswith(" s on 2 cores")
 
 
 def test_only_what_will_run_is_planned(schema):
     config = parse({"sweep": SWEEP, "cases": ONE_CASE}, schema)
     every = everything(config)
-    left = [job for job in every if job.of != ("numpy", "d1") and job.rule != "settings"]
+    left = [job for job in every if job.parts != ("numpy", "d1") and job.rule != "settings"]
     p, fewer = plan(config, every), plan(config, left)
     missing = p.jobs[Job("estimate", ("numpy", "d1"))].seconds + p.jobs[Job("settings")].seconds
     assert fewer.cpu_seconds == pytest.approx(p.cpu_seconds - missing)
     assert fewer.lines(1, "")[0].startswith("9 settings in 3 estimation jobs, of which 2 will run;")
-    first, *_ = plan(config, [Job("cost")]).lines(1, "")
+    first, *_ = plan(config, [Job("gate")]).lines(1, "")
     assert first == "9 settings in 3 estimation jobs, of which none will run"
 
 
@@ -155,7 +153,7 @@ def test_the_forecast_of_a_job_grows_with_all_that_it_does(schema, sampler):
         known = {"sweep": sweep, "cases": {}, "samplers": [sampler], "samples": 1024,
                  "replicates": 10, "estimators": [*estimators]}  # fmt: skip
         config = parse(known | changes, schema)
-        return chunk_seconds(config, config.settings())
+        return chunk_seconds(config, config.settings)
 
     base, radial = seconds(), SAMPLERS[sampler].radial
     assert base < seconds(samples=2048) < 2 * base

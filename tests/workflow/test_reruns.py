@@ -55,7 +55,7 @@ CONFIGS: dict[str, tuple[dict[str, Any], list[str]]] = {
             "theory",
         ],
     ),
-    "a scale less": ({"sweep": sweep(scale=[0.8])}, ["settings", "theory", "traces", "cost"]),
+    "a scale less": ({"sweep": sweep(scale=[0.8])}, ["settings", "theory", "traces"]),
     "samples and replicates swapped": (
         {"samples": SMALL["replicates"], "replicates": SMALL["samples"]},
         [*ESTIMATES, "theory"],

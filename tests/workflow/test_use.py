@@ -12,8 +12,10 @@ import yaml
 from snakemake.cli import parse_config
 
 from mckl.errors import UserError
+from mckl.record.manifest import digest
 from mckl.record.provenance import differences
-from mckl.study.config import parse
+from mckl.record.tables import manifest_of
+from mckl.study.config import parse, schema_defaults, studied
 
 from .conftest import Graph, source_of
 from .study import CHECKOUT, CHUNKS, SMALL, TINY, Study, copy_checkout, jobs_in
@@ -180,6 +182,10 @@ def test_as_a_module(fresh: Study, tmp_path: Path) -> None:
     made += ("regimes", "budget", "gradients", "cost")
     assert tables == {f"results/tables/{table}.parquet" for table in made}
     assert list(inner.table("settings")["setting"]) == ["d3-s0.8-o1"]
+    schema = yaml.safe_load((CHECKOUT / "workflow/schemas/config.schema.yaml").read_text())
+    whole = studied(TINY, schema_defaults(schema))  # with what the module does not give
+    about = manifest_of(inner.root / "results/tables/settings.parquet")
+    assert about["config_digest"] == digest(whole)
     assert jobs_in(other.run("--dry-run")) == []
     other.run("--report", "report.html")
     page = (other.root / "report.html").read_text()

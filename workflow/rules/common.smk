@@ -32,23 +32,25 @@ from mckl.draw.backends import BACKENDS
 from mckl.show.figures import FIGURES as KNOWN_FIGURES
 from mckl.show.figures import report_places
 from mckl.study.config import parse as parse_config
-from mckl.study.config import studied
+from mckl.study.config import schema_defaults, studied
 from mckl.study.notebook import notebook
 from mckl.errors import UserError
+from mckl.record.joblog import collect_rarely
 from mckl.record.manifest import job_digest
 from mckl.record.manifest import digest as digest_of
 from mckl.record.revision import code_digest
 from mckl.estimation.traces import SETTINGS_AT_ONCE, checkpoints
 
-SCHEMA = ROOT / "workflow" / "schemas" / "config.schema.yaml"
-# A module with a `config:` of its own does not read config.yaml.
-DEFAULTS = (
-    {}
-    if workflow.modifier.skip_configfile
-    else load_configfile(str(ROOT / "config.yaml"))
+collect_rarely()
+SCHEMA = yaml.safe_load(
+    (ROOT / "workflow" / "schemas" / "config.schema.yaml").read_text()
 )
+DEFAULTS = schema_defaults(SCHEMA)
+# A module with a `config:` of its own does not read config.yaml.
+if not workflow.modifier.skip_configfile:
+    DEFAULTS = studied(load_configfile(str(ROOT / "config.yaml")), DEFAULTS)
 try:
-    STUDY = parse_config(GIVEN, yaml.safe_load(SCHEMA.read_text()), DEFAULTS)
+    STUDY = parse_config(GIVEN, SCHEMA, DEFAULTS)
 except UserError as error:
     sys.exit(f"mckl: config: {error}")
 # The manifests have what is studied, and nothing else.
@@ -57,12 +59,12 @@ for key in {*config} - {*STUDIED}:
     del config[key]
 config.update(STUDIED)
 
-SETTINGS = STUDY.settings()
+SETTINGS = STUDY.settings
 SETTINGS_AS_DICTS = [s.as_dict() for s in SETTINGS]
-CHUNKS = dict.fromkeys(STUDY.backends, STUDY.chunks())
+CHUNKS = dict.fromkeys(STUDY.backends, STUDY.chunks)
 CHECKPOINTS = checkpoints(STUDY.samples, STUDY.checkpoints_per_octave)
 NOTEBOOK = notebook(SETTINGS)
-GRADIENTS = STUDY.gradient_settings()
+GRADIENTS = STUDY.gradient_settings
 FIGURES = [
     name
     for name, figure in KNOWN_FIGURES.items()
@@ -98,6 +100,7 @@ def script_digest(name, *modules):
 # The rules of the tables that have another name than their rule.
 MAKERS = {
     "gaps": "traces",
+    "cost": "traces",
     "regimes": "theory",
     "verification": "verify",
     "registered-kl": "registered_kl",

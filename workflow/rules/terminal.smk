@@ -42,8 +42,8 @@ def planned():
     jobs = {}
     for job in workflow.dag.needrun_jobs():
         if job.rule.name in OWN_JOBS:
-            known = OWN_JOBS[job.rule.name]
-            jobs[job.jobid] = known._replace(of=known.of or tuple(job.wildcards))
+            own = OWN_JOBS[job.rule.name]
+            jobs[job.jobid] = own._replace(parts=own.parts or tuple(job.wildcards))
     return {**jobs, REPORT: Job(REPORT)} if jobs and is_whole() else jobs
 
 

@@ -1,4 +1,4 @@
-# The estimation step: one job for each chunk of settings and backend, and one table from all jobs.
+# The estimation step: one job for each chunk of settings and backend, and tables from all jobs.
 
 
 rule estimate:
@@ -24,10 +24,12 @@ rule estimate:
 
 rule traces:
     input:
-        of_jobs("results/traces/{backend}/{chunk}.parquet"),
+        traces=of_jobs("results/traces/{backend}/{chunk}.parquet"),
+        cost=of_jobs("results/cost/{backend}/{chunk}.parquet"),
     output:
         traces="results/tables/traces.parquet",
         gaps="results/tables/gaps.parquet",
+        cost="results/tables/cost.parquet",
     log:
         "results/logs/traces.log",
     benchmark:
@@ -44,29 +46,6 @@ rule traces:
         code=script_digest("traces"),
     script:
         "../../scripts/traces.py"
-
-
-rule cost:
-    input:
-        of_jobs("results/cost/{backend}/{chunk}.parquet"),
-    output:
-        "results/tables/cost.parquet",
-    log:
-        "results/logs/cost.log",
-    benchmark:
-        "results/benchmarks/cost.jsonl"
-    localrule: True
-    conda:
-        "../envs/mckl.yaml"
-    threads: 1
-    resources:
-        mem_mb=500,
-        runtime=10,
-    params:
-        origin=estimates(),
-        code=script_digest("cost"),
-    script:
-        "../../scripts/cost.py"
 
 
 rule registered_kl:

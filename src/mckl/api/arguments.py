@@ -8,9 +8,9 @@ from numbers import Real
 from typing import Any
 
 from mckl.errors import UserError
+from mckl.limits import MOST_SAMPLES
 from mckl.text import plain, quoted, shortened
 
-MOST = 10**18  # samples
 BUDGET = 10**8  # the most samples that are drawn if nothing else is said
 MOST_SEED = 2**128
 
@@ -32,7 +32,7 @@ def real(
     return number
 
 
-def whole_number(name: str, value: Any, least: int, most: int = MOST) -> int:
+def whole_number(name: str, value: Any, least: int, most: int = MOST_SAMPLES) -> int:
     """The value, a whole number from `least` to `most`; raises `UserError` for anything else.
 
     >>> whole_number("budget", 1e6, 16)

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mckl.api.arguments import MOST, real
+from mckl.api.arguments import real
 from mckl.api.conversion import as_numpy, real_numbers
 from mckl.errors import UserError
 from mckl.estimation.given.answer import answer
 from mckl.estimation.given.estimates import KLFromLogProbs
 from mckl.estimation.intervals import Request
+from mckl.limits import MOST_SAMPLES
 
 
 def from_log_probs(
@@ -142,7 +143,7 @@ def request_of(tolerance: float | None, absolute: float | None, confidence: floa
     size = 0.01 if size is None else size
     size = real(name, size, "a number greater than 0", 0.0)
     confidence = real("confidence", confidence, "a number between 0 and 1", 0.0, 1.0)
-    return Request(size, absolute is None, confidence, MOST)
+    return Request(size, absolute is None, confidence, MOST_SAMPLES)
 
 
 def _flattened(

@@ -23,6 +23,7 @@ from mckl.estimation.offered import check_offered
 from mckl.exact.moments import Bounded
 from mckl.families.base import OtherFamilyError, Pair
 from mckl.families.registry import case_pair
+from mckl.limits import SEED
 from mckl.text import quoted
 
 _REGISTERED_ERROR = 1e-8  # a library's KL is given only with at least 8 digits
@@ -135,7 +136,7 @@ def estimate(
     estimator: str | None = None,
     sampler: str | None = None,
     budget: int = BUDGET,
-    seed: int = 20171127,
+    seed: int = SEED,
 ) -> KLEstimate:
     """Estimate KL(q||p) from samples, until the interval is as short as requested.
 

@@ -18,6 +18,7 @@ from mckl.api.draws import LogProb, Sampled, check_shapes, sample_shape
 from mckl.api.objects import given_first, library_of
 from mckl.arrays import Vector
 from mckl.errors import UserError
+from mckl.limits import SEED
 
 _NUMBERS, _LEAST = 2**18, 2**10  # the numbers that samples have together; the fewest samples
 _ERRORS = 7.0  # standard errors; correct numbers are further off in about one case of 10^11
@@ -62,7 +63,7 @@ def _doubt(q: Any, p: Any, value: float) -> str | None:
     if not value >= 0.0:
         return "which KL cannot be"
     n = max(_NUMBERS // math.prod(sample_shape(q) or ()), _LEAST)
-    samples = Sampled("q", q).draw(n, np.random.default_rng(20171127))
+    samples = Sampled("q", q).draw(n, np.random.default_rng(SEED))
     of_q, of_p = LogProb("q", q)(samples, n), LogProb("p", p)(samples, n)
     ell = of_q - of_p
     near = np.isfinite(ell).all() and np.abs(ell).max() < _NEAR

@@ -23,6 +23,7 @@ from mckl.estimation.given.answer import answer
 from mckl.estimation.given.estimates import GivenEstimate, KLFromLogProbs
 from mckl.estimation.intervals import Request, units_needed
 from mckl.estimation.sequential import SPENT, TIGHT, WITHHELD, Estimate
+from mckl.limits import MOST_SAMPLES
 
 PILOT = 4096
 _AT_ONCE = 2**16
@@ -82,7 +83,7 @@ def estimate_of_objects(
     for _ in range(_MAINS):
         left = request.most - spent
         need = max(units_needed(half_of_one, aim), least)
-        units = int(min(math.ceil(min(need, 1e18)), left))
+        units = int(min(math.ceil(min(need, MOST_SAMPLES)), left))
         if units < 2:
             break
         done = _chosen(draw_stage(stage, units), chosen.estimator)

@@ -21,6 +21,7 @@ import click
 from mckl import __version__
 from mckl.api.arguments import BUDGET, real
 from mckl.errors import UserError, one_line
+from mckl.limits import MOST_SAMPLES, SEED
 from mckl.text import plain, quoted, shortened
 
 if TYPE_CHECKING:
@@ -325,7 +326,7 @@ def advise(
 )  # fmt: skip
 @click.option("--budget", type=_Integer(), help=f"The most samples to draw.  [default: {BUDGET}]")
 @click.option(
-    "--seed", type=_Integer(), default=20171127, show_default=True, help="Seed of random numbers."
+    "--seed", type=_Integer(), default=SEED, show_default=True, help="Seed of random numbers."
 )
 @_json_option
 def estimate(
@@ -368,14 +369,14 @@ def estimate(
                         tolerance is not None or absolute is not None)  # fmt: skip
     given = _pair(**rest)
     request = _request(tolerance, absolute, confidence)
-    from mckl.api.arguments import MOST, MOST_SEED, whole_number
+    from mckl.api.arguments import MOST_SEED, whole_number
     from mckl.api.kl_estimate import estimate_of_pair
     from mckl.cli.bar import progress
 
     whole_number("--seed", seed, 0, MOST_SEED)
     answer = estimate_of_pair(
         given,
-        request._replace(most=BUDGET if budget is None else min(budget, MOST)),
+        request._replace(most=BUDGET if budget is None else min(budget, MOST_SAMPLES)),
         sampler,
         estimator,
         seed,

@@ -20,6 +20,7 @@ from mckl.estimation.values import Estimator, UnitTheory
 from mckl.estimation.values.base import TOO_LARGE
 from mckl.exact.moments import RATIO
 from mckl.families.base import Pair
+from mckl.limits import MOST_SAMPLES
 
 OK = "ok"
 LEADING = "ok to leading order"
@@ -32,7 +33,6 @@ ENDS = "out of reach: over 2^30 samples"
 TOO_WIDE = "not possible: too many numbers"
 
 REACHED = (OK, LEADING)
-MOST = 10**18  # samples
 
 
 class Need(NamedTuple):
@@ -138,16 +138,8 @@ class Forecasts:
         if tolerance.limit <= 0.0:
             return Need(None, ZERO, "none")
         unit = self.unit(estimator, sampler)
-        if unit.variance == math.inf:
-            # k3 is never negative. So over dependent points the second moment of a sum is at least
-            # the sum of second moments, which is infinite as well.
-            return Need(None, INFINITE, unit.kind)
-        if unit.kind == "none" and unit.reason == TOO_LARGE:
-            return Need(None, FAR, unit.kind)
-        if unit.kind == "exact" and abs(unit.bias) > 0 and tolerance.variance(unit.bias) <= 0:
-            return Need(None, BIASED, unit.kind)
-        if sampler.points.independent:
-            return _of_units(unit, sampler, tolerance)
+        if sampler.points.independent or _never(unit, tolerance):
+            return need_of_units(unit, sampler, tolerance)
         form = self.form(sampler)
         if form is None:
             return Need(None, TOO_WIDE, "none")
@@ -167,7 +159,22 @@ def fewest_samples(
     return [math.nan if need.samples is None else float(need.samples) for need in needs]
 
 
-def _of_units(unit: UnitTheory, sampler: Sampler, tolerance: Tolerance) -> Need:
+def _never(unit: UnitTheory, tolerance: Tolerance) -> str | None:
+    """The verdict where no number of samples is enough, whatever the sampler; else None."""
+    if unit.variance == math.inf:
+        # k3 is never negative. So over dependent points the second moment of a sum is at least the
+        # sum of second moments, which is infinite as well.
+        return INFINITE
+    if unit.kind == "none" and unit.reason == TOO_LARGE:
+        return FAR
+    biased = unit.kind == "exact" and abs(unit.bias) > 0 and tolerance.variance(unit.bias) <= 0
+    return BIASED if biased else None
+
+
+def need_of_units(unit: UnitTheory, sampler: Sampler, tolerance: Tolerance) -> Need:
+    """The samples needed over independent units with this theory."""
+    if verdict := _never(unit, tolerance):
+        return Need(None, verdict, unit.kind)
     if unit.kind == "none":
         return Need(None, UNKNOWN, "none")
     if unit.kind != "exact":  # to leading order the bias does not count
@@ -180,7 +187,7 @@ def _of_units(unit: UnitTheory, sampler: Sampler, tolerance: Tolerance) -> Need:
 
     allowed = tolerance.variance(unit.bias)
     guess = unit.variance / allowed if allowed > 0 else math.inf
-    most = MOST // sampler.points.points
+    most = MOST_SAMPLES // sampler.points.points
     units = None if guess > most else fewest(reached, 1, most, max(math.ceil(guess), 1))
     if units is None:
         return Need(None, FAR, unit.kind) if unit.kind == "exact" else Need(None, UNKNOWN, "none")

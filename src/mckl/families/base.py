@@ -158,6 +158,7 @@ class Family(NamedTuple):
                 None for a family that can only be used in cases
     shared      the names of the parameters that q and p have in common, with their meanings; a case
                 gives them beside `q` and `p`, or among those of q
+    sequential  whether a sample is a sequence, each of whose factors depends on those before it
     """
 
     name: str
@@ -166,6 +167,7 @@ class Family(NamedTuple):
     side: Callable[[Mapping[str, Any]], Side]
     sweep: Callable[[Sequence[float], int, float, float], Pair] | None = None
     shared: Mapping[str, str] = {}
+    sequential: bool = False
 
     @property
     def example(self) -> str:

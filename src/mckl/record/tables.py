@@ -375,25 +375,45 @@ SCHEMAS: Mapping[str, pa.Schema] = {
 }
 
 
-def numeric_column(values: NDArray[Any]) -> pa.Array:
-    """An Arrow array of a NumPy array's numbers, without nulls.
+def numeric_column(values: NDArray[Any], valid: NDArray[np.bool_] | None = None) -> pa.Array:
+    """An Arrow array of a NumPy array's numbers, null where not `valid`.
 
     ``pa.array`` would import pandas to find out whether it was given a series, which takes 0.4
     seconds a job.
     """
-    values = np.ascontiguousarray(values)
-    kind = pa.from_numpy_dtype(values.dtype)
-    return pa.Array.from_buffers(kind, values.size, [None, pa.py_buffer(values)])
+    kind, nulls = pa.from_numpy_dtype(values.dtype), None if valid is None else _bits(valid)
+    numbers = _bits(values) if values.dtype == np.bool_ else np.ascontiguousarray(values)
+    return pa.Array.from_buffers(kind, values.size, [nulls, pa.py_buffer(numbers)])
 
 
-def keys(names: Sequence[str], codes: NDArray[np.int32]) -> pa.DictionaryArray:
-    """A column of keys, ``names[code]`` in every row; it does not import pandas either."""
+def _bits(values: NDArray[np.bool_]) -> pa.Buffer:
+    """Truth values as Arrow keeps them: NumPy has a byte each, and Arrow a bit."""
+    return pa.py_buffer(np.packbits(values, bitorder="little"))
+
+
+def keys(
+    names: Sequence[str], codes: NDArray[np.int32], valid: NDArray[np.bool_] | None = None
+) -> pa.DictionaryArray:
+    """A column of keys, ``names[code]`` in every `valid` row; it does not import pandas either."""
     encoded = [name.encode() for name in names]
     offsets = np.cumsum([0, *map(len, encoded)], dtype=np.int32)
     texts = pa.StringArray.from_buffers(
         len(names), pa.py_buffer(offsets), pa.py_buffer(b"".join(encoded))
     )
-    return pa.DictionaryArray.from_arrays(numeric_column(codes), texts)
+    return pa.DictionaryArray.from_arrays(numeric_column(codes, valid), texts)
+
+
+def _from_list(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
+    """A column of texts, numbers or truth values, in which None is null."""
+    valid = np.array([value is not None for value in values], bool)
+    if pa.types.is_dictionary(kind) or pa.types.is_string(kind):
+        texts = dict.fromkeys(value for value in values if value is not None)
+        places = {text: i for i, text in enumerate(texts)}
+        codes = np.array([places.get(value, 0) for value in values], np.int32)
+        return keys([*places], codes, valid).cast(kind)
+    fill = kind.to_pandas_dtype()()
+    numbers = np.array([fill if value is None else value for value in values], type(fill))
+    return numeric_column(numbers, valid)
 
 
 def table(name: str, columns: Mapping[str, Any]) -> pa.Table:
@@ -407,12 +427,10 @@ def table(name: str, columns: Mapping[str, Any]) -> pa.Table:
         values = columns[field.name]
         if isinstance(values, pa.Array | pa.ChunkedArray):
             arrays.append(values.cast(field.type))
-        elif (
-            isinstance(values, np.ndarray)
-            and values.dtype == field.type.to_pandas_dtype()
-            and values.dtype != np.bool_  # NumPy has a byte each, and Arrow a bit
-        ):
+        elif isinstance(values, np.ndarray) and values.dtype == field.type.to_pandas_dtype():
             arrays.append(numeric_column(values))
+        elif isinstance(values, list):
+            arrays.append(_from_list(values, field.type))
         elif pa.types.is_dictionary(field.type):
             arrays.append(pa.array(values, pa.string()).dictionary_encode())
         else:
@@ -466,6 +484,16 @@ def write(
     """Write the table `name` from its columns."""
     with writer(name, path, manifest) as out:
         out.write_table(table(name, columns))
+
+
+def gather(
+    name: str, sources: Iterable[str], path: str | Path, manifest: Mapping[str, Any]
+) -> None:
+    """Write the table `name` from files of the same table, a row group at a time."""
+    with writer(name, path, manifest) as out:
+        for source in sources:
+            for group in row_groups(name, source):
+                out.write_table(group, row_group_size=group.num_rows)
 
 
 @contextlib.contextmanager

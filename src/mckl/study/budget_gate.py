@@ -15,11 +15,11 @@ import pandas as pd
 from mckl.arrays import Vector
 from mckl.draw.points import SAMPLERS, PointSet
 from mckl.estimation.budget import BIASED, FAR, INFINITE, REACHED, ZERO
+from mckl.limits import MOST_SAMPLES
 from mckl.study.cells import joined
 from mckl.study.identities import equality_rows
 
 _RELATIVE = 1e-9
-_MOST = 1e18  # the tables have no larger number of samples
 _SERIES = ["setting", "sampler", "estimator"]
 
 
@@ -58,7 +58,7 @@ def measured_need(curve: Curve, limit: float, points: PointSet) -> Needed | None
         return Needed(math.inf, math.inf, (BIASED,))
     need = max(float(variance[-1] * n[-1]) / allowed, 1.0)  # if it falls like 1 / n
     if points.independent:
-        if need > _MOST:
+        if need > MOST_SAMPLES:
             return Needed(math.inf, math.inf, (FAR,))
         return Needed(need * (1.0 - _RELATIVE), need * (1.0 + _RELATIVE) + points.points, REACHED)
     enough = variance <= allowed * (1.0 + _RELATIVE)
@@ -88,9 +88,9 @@ def budget_rows(
     seen, told = _measured(summary.astype(names)), _curves(theory.astype(names))
     rows = []
     groups: Any = budget.astype(names).groupby(_SERIES, sort=False)
-    for series, of in groups:
+    for series, group in groups:
         points = SAMPLERS[series[1]].points
-        for row in of.itertuples():
+        for row in group.itertuples():
             limit = row.tolerance * kl[series[0]]
             right = measured_need(told[series], limit, points)
             if right is not None:
@@ -114,11 +114,11 @@ def _curves(theory: pd.DataFrame) -> dict[Any, Curve]:
     """The curve of every setting, sampler and estimator."""
     groups: Any = theory.sort_values("samples").groupby(_SERIES)
     out = {}
-    for series, of in groups:
+    for series, group in groups:
         n, bias, variance = (
-            of[x].to_numpy(float) for x in ("samples", "exact_bias", "exact_variance")
+            group[x].to_numpy(float) for x in ("samples", "exact_bias", "exact_variance")
         )
-        out[series] = Curve(n, bias, variance, bool((of["theory"] == "asymptotic").any()))
+        out[series] = Curve(n, bias, variance, bool((group["theory"] == "asymptotic").any()))
     return out
 
 
@@ -128,8 +128,8 @@ def _measured(summary: pd.DataFrame) -> dict[Any, tuple[Vector, Vector]]:
     sums = weighted.groupby([*_SERIES, "samples"])[["square", "replicates"]].sum(min_count=1)
     groups: Any = (sums["square"] / sums["replicates"]).groupby(level=_SERIES)
     return {
-        series: (of.index.get_level_values("samples").to_numpy(float), of.to_numpy(float))
-        for series, of in groups
+        series: (group.index.get_level_values("samples").to_numpy(float), group.to_numpy(float))
+        for series, group in groups
     }
 
 
@@ -139,16 +139,19 @@ def _number(value: Any) -> float:
 
 def _theory_row(row: Any, right: Needed, free: bool) -> tuple[str, float, float, bool]:
     """`free` is whether a leading order, or the end of Sobol' points, may leave it unknown."""
-    found = _number(row.samples_needed)
-    passed = right.low <= found <= right.high and row.verdict in right.verdicts
-    if math.isinf(found) and right.verdicts is REACHED:
+    need = _number(row.samples_needed)
+    passed = right.low <= need <= right.high and row.verdict in right.verdicts
+    if math.isinf(need) and right.verdicts is REACHED:
         passed = free
-    return "samples_needed", found, right.high if found > right.high else right.low, passed
+    return "samples_needed", need, right.high if need > right.high else right.low, passed
 
 
-def _measured_row(row: Any, at: float, points: PointSet) -> tuple[str, float, float, bool]:
+def _measured_row(row: Any, expected: float, points: PointSet) -> tuple[str, float, float, bool]:
     """Whole units, or over Sobol' points a power of two, are the next ones."""
-    found = _number(row.samples_needed_measured)
-    room = points.points if points.independent else at
-    passed = found == at or at * (1.0 - _RELATIVE) <= found <= at * (1.0 + _RELATIVE) + room
-    return "samples_needed_measured", found, at, bool(passed)
+    need = _number(row.samples_needed_measured)
+    room = points.points if points.independent else expected
+    passed = (
+        need == expected
+        or expected * (1.0 - _RELATIVE) <= need <= expected * (1.0 + _RELATIVE) + room
+    )
+    return "samples_needed_measured", need, expected, bool(passed)

@@ -63,24 +63,19 @@ class Config(_Keys):
     """A checked config: lists in canonical order, files read."""
 
     @cached_property
-    def _settings(self) -> list[Setting]:
+    def settings(self) -> list[Setting]:
+        """All settings of the study, first the cells of the sweep and then the cases."""
         return settings(self.sweep, self.cases.values())
 
     @cached_property
-    def _chunks(self) -> dict[str, list[Setting]]:
-        return chunks(self._settings, self.one_job_per)
-
-    def settings(self) -> list[Setting]:
-        """All settings of the study, first the cells of the sweep and then the cases."""
-        return self._settings
-
     def gradient_settings(self) -> list[Setting]:
         """The settings whose gradients are measured, without those of families that have none."""
-        return [s for s in matching(self.settings(), self.gradients["settings"]) if s.pair.scores]
+        return [s for s in matching(self.settings, self.gradients["settings"]) if s.pair.scores]
 
+    @cached_property
     def chunks(self) -> dict[str, list[Setting]]:
         """The settings of each estimation job, by the job's name; the same for every backend."""
-        return self._chunks
+        return chunks(self.settings, self.one_job_per)
 
 
 def parse(
@@ -104,9 +99,7 @@ def parse(
     UserError
         Its one line names the key, its value and what was expected.
     """
-    schema = schema_with_names(schema)
-    known = schema["properties"]
-    default = {key: part["default"] for key, part in known.items()}
+    schema, default = schema_with_names(schema), schema_defaults(schema)
     data: Any = default
     dropped = {*default["cases"]}  # names that null may drop
     for layer in (defaults or {}, given):
@@ -135,7 +128,7 @@ def parse(
     for name in full["backends"]:
         check_backend(name, full["dtype"])
     config = Config(**full)
-    every = config.settings()
+    every = config.settings
     if not every:
         raise UserError("cases: nothing is left to study, expected a sweep or a case")
     for pattern in config.gradients["settings"]:
@@ -189,15 +182,20 @@ def studied(given: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, 
     return out
 
 
+def schema_defaults(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """The default of every key, as the schema has it."""
+    return {key: part["default"] for key, part in schema["properties"].items()}
+
+
 def schema_with_names(schema: Mapping[str, Any]) -> dict[str, Any]:
     """The schema, in which lists of names allow all names that are registered now."""
-    known = {**schema["properties"]}
+    keys = {**schema["properties"]}
     for key, registry in REGISTRIES.items():
-        known[key] = _with_names(known[key], registry)
-    of = known["gradients"]
-    methods = _with_names(of["properties"]["methods"], tuple(METHODS))
-    known["gradients"] = {**of, "properties": {**of["properties"], "methods": methods}}
-    return {**schema, "properties": known}
+        keys[key] = _with_names(keys[key], registry)
+    options = keys["gradients"]["properties"]
+    options = {**options, "methods": _with_names(options["methods"], tuple(METHODS))}
+    keys["gradients"] = {**keys["gradients"], "properties": options}
+    return {**schema, "properties": keys}
 
 
 def _with_names(part: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
@@ -225,8 +223,8 @@ def _sweep(given: Mapping[str, Any]) -> dict[str, Any]:
             raise UserError(f"sweep.family: {error}") from None
     if len({*families}) < len(families):
         raise UserError(f"sweep.family: {_shown(families)}, expected different families")
-    known = list(FAMILIES)
-    families.sort(key=lambda text: (known.index(text.split("(")[0]), text))
+    order = list(FAMILIES)
+    families.sort(key=lambda text: (order.index(text.split("(")[0]), text))
     out = {"family": families} | {axis: sorted(given[axis]) for axis in AXES[1:]}
     cells = math.prod(map(len, out.values()))
     if cells > _MOST_CELLS:
@@ -254,9 +252,9 @@ def _case(name: str, given: Mapping[str, Any]) -> Setting:
     }
     if lengths:
         (path, length), *others = lengths.items()
-        for other, found in others:
-            if found != length:
-                raise UserError(f"{other}: {found} numbers, expected {length} as in {path}")
+        for other, count in others:
+            if count != length:
+                raise UserError(f"{other}: {count} numbers, expected {length} as in {path}")
     try:
         return case_setting(name, case)
     except ValueError as error:
@@ -283,10 +281,10 @@ def _numbers(data: Any, schema: Mapping[str, Any]) -> Any:
     if isinstance(data, float) and data.is_integer() and "integer" in kinds:
         return int(data)
     if isinstance(data, Mapping):
-        known = schema.get("properties", {}) | schema.get("then", {}).get("properties", {})
+        parts = schema.get("properties", {}) | schema.get("then", {}).get("properties", {})
         other = schema.get("additionalProperties", {})
         return {
-            plain(key): _numbers(value, known.get(key, other if isinstance(other, Mapping) else {}))
+            plain(key): _numbers(value, parts.get(key, other if isinstance(other, Mapping) else {}))
             for key, value in data.items()
         }
     if isinstance(data, list):
@@ -314,10 +312,10 @@ def _line(error: ValidationError) -> str:
     path = list(error.absolute_path)
     schema: Mapping[str, Any] = error.schema  # type: ignore[assignment]
     if error.validator == "additionalProperties":
-        known = list(schema["properties"])
+        keys = list(schema["properties"])
         instance: Any = error.instance
-        unknown = next(key for key in instance if key not in known)
-        return f"{_path([*path, unknown])}: unknown key: {nearest(unknown, known)}"
+        unknown = next(key for key in instance if key not in keys)
+        return f"{_path([*path, unknown])}: unknown key: {nearest(unknown, keys)}"
     if error.validator == "required":
         present: Any = error.instance
         missing = next(key for key in schema["required"] if key not in present)

@@ -54,7 +54,9 @@ def summary_rows(summary: pd.DataFrame) -> pd.DataFrame:
         "rmse": (size, room),
         "relative_rmse": (size * share, room * share),
     }
-    parts = [_worst(summary, x, summary[x].to_numpy(float), *of) for x, of in pairs.items()]
+    parts = [
+        _worst(summary, x, summary[x].to_numpy(float), *columns) for x, columns in pairs.items()
+    ]
     return joined(parts)
 
 
@@ -67,12 +69,12 @@ def copied_rows(
     for table, keys in ((theory, _CELL), (settings, _CELL[:1])):
         columns = [name for name in _COPIED if name in table]
         about = table[[*keys, *columns]].astype({k: str for k in names if k in keys})
-        known = rows[keys].merge(about, how="left", on=keys)
-        for own, other in ((x[name].to_numpy(float) for x in (rows, known)) for name in columns):
+        copied = rows[keys].merge(about, how="left", on=keys)
+        for own, other in ((x[name].to_numpy(float) for x in (rows, copied)) for name in columns):
             wrong |= ~((own == other) | (np.isnan(own) & np.isnan(other)))
-    of = rows.assign(wrong=wrong).groupby(["setting", "backend"], sort=False)["wrong"].sum()
-    count, none = of.to_numpy(float), np.zeros(len(of))
-    return equality_rows("copied", of.reset_index(), count, none, count == 0.0, none * math.nan)
+    counts = rows.assign(wrong=wrong).groupby(["setting", "backend"], sort=False)["wrong"].sum()
+    count, none = counts.to_numpy(float), np.zeros(len(counts))
+    return equality_rows("copied", counts.reset_index(), count, none, count == 0.0, none * math.nan)
 
 
 def exact_mse_rows(theory: pd.DataFrame) -> pd.DataFrame:

@@ -109,13 +109,13 @@ class Earlier:
         replicates = self._job["replicates"]
         frame = group.to_pandas()
         frame = frame[frame["setting"].eq(setting) & (frame["replicate"] < replicates)]
-        found = {}
+        traces = {}
         for name, estimators in combinations.items():
-            at = checkpoints_of(SAMPLERS[name], self._job["samples"])
-            shape = (len(estimators), replicates, len(at))
+            stops = checkpoints_of(SAMPLERS[name], self._job["samples"])
+            shape = (len(estimators), replicates, len(stops))
             rows = frame[(frame["sampler"] == name) & frame["estimator"].isin(estimators)]
             whole = len(rows) == math.prod(shape) and not rows["estimate"].isna().any()
             if whole and (setting, name) in self.cost:
                 estimate, error = (rows[x].to_numpy().reshape(shape) for x in _NUMBERS)
-                found[name] = Trace(tuple(at), estimate, error)
-        return found
+                traces[name] = Trace(tuple(stops), estimate, error)
+        return traces

@@ -97,8 +97,8 @@ def _columns(
             "samples_needed": samples_needed,
             "verdict": verdict,
             **{
-                f"{of}_{field}": value
-                for of, test in tests.items()
+                f"{moment}_{field}": value
+                for moment, test in tests.items()
                 for field, value in test._asdict().items()
             },
         }
@@ -124,11 +124,11 @@ def compare(
     away = estimates - mean
     away[np.abs(away) <= _ROUNDING * np.maximum(np.abs(mean), np.sqrt(variance))] = 0.0
     sums, exact_sums = away.sum(axis=0), replicates * variance
-    known = np.isfinite(variance)
-    p = np.where(known, self_normalised_p_value(sums, (away**2).sum(axis=0), exact_sums), np.nan)
-    p = np.where(known & (variance == 0), np.where(sums == 0, 1.0, 0.0), p)
+    finite = np.isfinite(variance)
+    p = np.where(finite, self_normalised_p_value(sums, (away**2).sum(axis=0), exact_sums), np.nan)
+    p = np.where(finite & (variance == 0), np.where(sums == 0, 1.0, 0.0), p)
     of_mean = Test(*(math.nan,) * 5)
-    if known.any():
+    if finite.any():
         worst = int(np.nanargmin(p))
         deviation = math.sqrt(exact_sums[worst])
         of_mean = Test(
@@ -136,7 +136,7 @@ def compare(
             float(mean[worst]),
             deviation / replicates,
             float(sums[worst]) / deviation if deviation else 0.0,
-            min(float(p[worst]) * int(known.sum()), 1.0),
+            min(float(p[worst]) * int(finite.sum()), 1.0),
         )
     # The squared error of each replicate; Minkowski's inequality bounds its mean square.
     squares, expected = (away**2).sum(axis=1), float(variance.sum())

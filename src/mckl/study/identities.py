@@ -144,9 +144,12 @@ def unit_rows(theory: pd.DataFrame, settings: pd.DataFrame) -> list[pd.DataFrame
     out = []
     for estimator, column, times, integral, room in wanted:
         told = rows[column].to_numpy(float) * times
-        here = (rows["estimator"] == estimator).to_numpy() & np.isfinite(integral + room)
-        names, room = rows.loc[here, ["setting", "sampler", "estimator"]], room + _A_COORDINATE * d
-        out.append(_within(column, names, integral[here], told[here], room[here]))
+        judged = (rows["estimator"] == estimator).to_numpy() & np.isfinite(integral + room)
+        names, room = (
+            rows.loc[judged, ["setting", "sampler", "estimator"]],
+            room + _A_COORDINATE * d,
+        )
+        out.append(_within(column, names, integral[judged], told[judged], room[judged]))
     return out
 
 
@@ -159,7 +162,7 @@ def repeat_rows(summary: pd.DataFrame) -> pd.DataFrame:
     """One row for each setting, backend and sampler: the traces that repeat others, expected 0."""
     traces = summary.astype({"setting": str, "backend": str, "sampler": str})
     groups = traces.groupby(["setting", "backend", "sampler"], sort=False)
-    of = groups["repeats"].max().reset_index()
-    count = of["repeats"].to_numpy(float)
+    cells = groups["repeats"].max().reset_index()
+    count = cells["repeats"].to_numpy(float)
     none = np.zeros(count.size)
-    return equality_rows("repeats", of, count, none, count == 0, none * np.nan)
+    return equality_rows("repeats", cells, count, none, count == 0, none * np.nan)

@@ -59,11 +59,11 @@ def coverage(
         alarms: list[dict[str, Any]] = []
         counts = {n: _Count(setting) for n in sample_counts(samples)}
         for ell, sums in _runs(setting, samples, runs, seed):
-            for n, found in counts.items():
-                found.add(ell[:n], {name: v[:n] for name, v in sums.items()})
-        for n, found in counts.items():
-            intervals += found.intervals(setting.name, n)
-            alarms += found.alarms(setting.name, n)
+            for n, count in counts.items():
+                count.add(ell[:n], {name: v[:n] for name, v in sums.items()})
+        for n, count in counts.items():
+            intervals += count.intervals(setting.name, n)
+            alarms += count.alarms(setting.name, n)
         yield intervals, alarms
 
 

@@ -70,15 +70,17 @@ def run(
         tqdm(total=work, unit=" samples", unit_scale=True, mininterval=1) as bar,
     ):
         for batch in settings.batches(chosen, SETTINGS_AT_ONCE):
-            known = {s.name: earlier.traces(s.name, has[s.name]) for s in batch}
-            for setting, found in known.items():
-                meter.take_over(earlier.cost[setting, sampler] for sampler in found)
-                bar.total -= len(found) * each
-                taken += len(found)
+            traces_of = {s.name: earlier.traces(s.name, has[s.name]) for s in batch}
+            for setting, taken_over in traces_of.items():
+                meter.take_over(earlier.cost[setting, sampler] for sampler in taken_over)
+                bar.total -= len(taken_over) * each
+                taken += len(taken_over)
             meter.begin()
             for sampler in job["samplers"]:
                 bar.set_description(f"{batch[0].name} {sampler}")
-                new = [s for s in batch if sampler in has[s.name] and sampler not in known[s.name]]
+                new = [
+                    s for s in batch if sampler in has[s.name] and sampler not in traces_of[s.name]
+                ]
                 # The settings of a batch have the same family and dimension.
                 estimators = has[batch[0].name].get(sampler, ())
                 drawn, lost = sound_traces(
@@ -96,10 +98,10 @@ def run(
                     meter.lap(sound, sampler, drawn[0].evaluations)
                     samples += len(sound) * drawn[0].evaluations
                 for s, trace in zip(new, drawn, strict=True):
-                    known[s.name][sampler] = trace
+                    traces_of[s.name][sampler] = trace
             for s in (s for s in batch if has[s.name]):
                 parts = [
-                    trace_columns(known[s.name][x], s, job["backend"], x, those)
+                    trace_columns(traces_of[s.name][x], s, job["backend"], x, those)
                     for x, those in has[s.name].items()
                 ]
                 group = tables.concatenate("traces", parts)

@@ -57,7 +57,6 @@ RULES: Mapping[str, Work] = {
     "notebook": Work("traces", 0, 0.5),
     "estimate": Work("traces", 0, 0.0),  # `chunk_seconds` and the backend's start are added
     "traces": Work("traces", 1, 0.4, setting=8e-4, row=1.5e-7),
-    "cost": Work("traces", 1, 0.2),
     "gradients": Work("traces", 0, 0.5),  # `gradient_seconds` are added
     "summary": Work("summary, budget", 2, 0.5, setting=1.5e-3, row=7e-7),
     "verify": Work("summary, budget", 3, 0.5, cell=8e-6),
@@ -75,7 +74,7 @@ class Job(NamedTuple):
     """A job that will run: its rule, and either backend and chunk or the names of its figures."""
 
     rule: str
-    of: tuple[str, ...] = ()
+    parts: tuple[str, ...] = ()
 
 
 class Amount(NamedTuple):
@@ -149,7 +148,7 @@ class Plan(NamedTuple):
         """The lines of the plan for the terminal; `where` names the workers, as in "on 2 cores"."""
         number = {rule: sum(job.rule == rule for job in self.jobs) for rule in RULES}
         drawn = number["estimate"]
-        figures = sum(len(job.of) for job in self.jobs if job.rule == "figures")
+        figures = sum(len(job.parts) for job in self.jobs if job.rule == "figures")
         first = (
             f"{counted(self.settings, 'setting')} in {counted(self.estimations, 'estimation job')}"
         )
@@ -162,7 +161,7 @@ class Plan(NamedTuple):
             )
         others = len(self.jobs) - drawn - number["figures"] - number[REPORT]
         more = {"figure": figures, "other job": others}
-        also = ", ".join(counted(n, of) for of, n in more.items() if n)
+        also = ", ".join(counted(n, noun) for noun, n in more.items() if n)
         also += " and the report" * number[REPORT]
         wall = sum(self.stages(workers).values())
         lacking = "; ".join(
@@ -194,7 +193,7 @@ class Plan(NamedTuple):
 def chunk_seconds(config: Config, settings: Sequence[Setting], backend: str = "numpy") -> float:
     """Estimated CPU seconds of the settings of one job with every sampler of a study."""
     library = BACKENDS[backend]
-    at = checkpoints(config.samples, config.checkpoints_per_octave)
+    stops = checkpoints(config.samples, config.checkpoints_per_octave)
     total = 0.0
     for batch in batches(settings, SETTINGS_AT_ONCE):
         pair, of_case = batch[0].pair, batch[0].case is not None
@@ -209,7 +208,7 @@ def chunk_seconds(config: Config, settings: Sequence[Setting], backend: str = "n
             estimate_seconds(
                 batch[0].dimension, name, len(those), config.samples,
                 config.replicates, groups=groups, chi_squares=chi_squares,
-                checkpoints=len(at), sharing=len(batch), seconds=pair.seconds,
+                checkpoints=len(stops), sharing=len(batch), seconds=pair.seconds,
                 slowness=slowness, by_factor=any(ESTIMATORS[e].sums for e in those),
             )
             for name, those in batch[0].combinations(config.samplers, config.estimators).items()
@@ -219,19 +218,19 @@ def chunk_seconds(config: Config, settings: Sequence[Setting], backend: str = "n
 
 def gradient_seconds(config: Config) -> float:
     """Estimated CPU seconds of the gradients' estimates."""
-    of = config.gradients
-    factors = sum(s.dimension for s in config.gradient_settings())
-    each = of["samples"] * of["replicates"] * len(of["methods"])
+    options = config.gradients
+    factors = sum(s.dimension for s in config.gradient_settings)
+    each = options["samples"] * options["replicates"] * len(options["methods"])
     return float(factors * (_PER_SETTING + _PER_WEIGHT * each))
 
 
 def plan(config: Config, jobs: Iterable[Job]) -> Plan:
     """The plan of a run with these jobs of a study."""
-    settings = config.settings()
-    chunks = config.chunks()
-    at = checkpoints(config.samples, config.checkpoints_per_octave)
+    settings = config.settings
+    chunks = config.chunks
+    numbers = checkpoints(config.samples, config.checkpoints_per_octave)
     has = {s.name: s.combinations(config.samplers, config.estimators) for s in settings}
-    stops = {name: len(checkpoints_of(SAMPLERS[name], at)) for name in config.samplers}
+    stops = {name: len(checkpoints_of(SAMPLERS[name], numbers)) for name in config.samplers}
 
     def cells(some: Iterable[Setting]) -> int:
         return sum(stops[name] * len(those) for s in some for name, those in has[s.name].items())
@@ -240,16 +239,16 @@ def plan(config: Config, jobs: Iterable[Job]) -> Plan:
 
     def amount(job: Job) -> Amount:
         if job.rule == "estimate":
-            backend, chunk = job.of
+            backend, chunk = job.parts
             library, members = BACKENDS[backend], chunks[chunk]
             seconds = library.start + chunk_seconds(config, members, backend)
             drawn = sum(len(has[s.name]) for s in members) * config.samples * config.replicates
             return Amount(_PER_JOB + seconds, drawn, cells(members) * config.replicates)
         extra = gradient_seconds(config) if job.rule == "gradients" else 0.0
-        of, rows = RULES[job.rule], every * config.replicates * len(config.backends)
-        grown = of.setting * len(settings) + of.cell * every + of.row * rows
-        grown += of.figure * len(job.of)
-        return Amount(_PER_JOB + of.start + grown + extra)
+        work, rows = RULES[job.rule], every * config.replicates * len(config.backends)
+        grown = work.setting * len(settings) + work.cell * every + work.row * rows
+        grown += work.figure * len(job.parts)
+        return Amount(_PER_JOB + work.start + grown + extra)
 
     return Plan(
         settings=len(settings),

@@ -113,9 +113,9 @@ def _last(cells: pd.DataFrame) -> pd.DataFrame:
     good = np.isfinite(spread + off) & (exact > 0) & np.isfinite(exact) & np.isfinite(kurtosis)
     rows = _relative(cells, good, spread + off**2, exact, skewness, kurtosis, r)
     # Rows with known tails are more sensitive than a bound for all rows, which is used without any.
-    known = rows["exact_excess_kurtosis"].abs() <= _MOST_KURTOSIS
+    light = rows["exact_excess_kurtosis"].abs() <= _MOST_KURTOSIS
     return pd.DataFrame(
-        rows[known | ~known.groupby([rows[k] for k in _TRACE[1:]]).transform("any")]
+        rows[light | ~light.groupby([rows[k] for k in _TRACE[1:]]).transform("any")]
     )
 
 

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     from mckl.study.settings import Setting
 
-# The numbers of scales below and above the border, and of offsets; fewer for several families.
-_NODES, _FEWER_NODES = (18, 4, 13), (18, 3, 9)
+# The numbers of scales below and above the border, and of offsets.
+_NODES = (14, 4, 9)
 _MOST_FAMILIES = 5
 _LARGEST_DIMENSION = 16
 _FEW_SAMPLES = 64
@@ -46,14 +46,14 @@ def window(settings: Sequence[Setting], samples: int) -> dict[str, Any]:
     if len(families) > _MOST_FAMILIES:
         steps = np.linspace(0, len(families) - 1, _MOST_FAMILIES).round().astype(int)
         families = [families[i] for i in steps]
-    known = sorted({s.dimension for s in cells or settings})
-    largest = max([d for d in known if d <= _LARGEST_DIMENSION] or known[:1])
+    dimensions = sorted({s.dimension for s in cells or settings})
+    largest = max([d for d in dimensions if d <= _LARGEST_DIMENSION] or dimensions[:1])
     several = len(families) > 1 or samples <= 4 * _FEW_SAMPLES
     scales = [s.scale for s in cells if s.scale is not None]
     offsets = [abs(s.offset) for s in cells if s.offset is not None]
     return {
         "families": families,
-        "dimensions": list(dict.fromkeys([known[0], largest])),
+        "dimensions": list(dict.fromkeys([dimensions[0], largest])),
         "samples": [samples] if several else [_FEW_SAMPLES, samples],
         "low": min([0.6, *(max(x / 1.1, 0.1) for x in scales)]),
         "high": max([2.8, *(min(x * 1.1, 10.0) for x in scales)]),
@@ -80,11 +80,10 @@ def regime_rows(
     offset
         The largest offset; the smallest is 0.
     """
-    counts = _NODES if len(families) == 1 else _FEWER_NODES
     for family in families:
-        scales = [x for side in _sides(family, low, high, counts) for x in side]
+        scales = [x for side in _sides(family, low, high) for x in side]
         # Offsets are denser towards 0, since the logs fall steeply around q = p.
-        offsets = offset * np.linspace(0.0, 1.0, counts[2]) ** 1.5
+        offsets = offset * np.linspace(0.0, 1.0, _NODES[2]) ** 1.5
         for dimension in dimensions:
             names = _shown(family, dimension)
             out: dict[str, list[Any]] = {}
@@ -99,12 +98,12 @@ def regime_rows(
             yield out
 
 
-def _sides(family: str, low: float, high: float, counts: Sequence[int]) -> list[Vector]:
+def _sides(family: str, low: float, high: float) -> list[Vector]:
     """The scales of the nodes below the border of k3's finite variance, and those from it on."""
     border, sides = ratio_border(family), []
     for first, last, count in (
-        (low, min(0.999 * border, high), counts[0]),
-        (max(low, border), high, counts[1]),
+        (low, min(0.999 * border, high), _NODES[0]),
+        (max(low, border), high, _NODES[1]),
     ):
         if first < last:
             # Scales are denser towards the border, where the variance of k3 goes to infinity.
@@ -181,10 +180,10 @@ def regime_map(rows: pd.DataFrame, scale: Vector, offset: Vector) -> RegimeMap:
     border = ratio_border(str(rows["family"].iloc[0]))
     names = list(dict.fromkeys(rows["estimator"]))
     sides = []
-    for here, at in ((rows["scale"] < border, scale < border),
+    for inside, covered in ((rows["scale"] < border, scale < border),
                      (rows["scale"] >= border, scale >= border)):  # fmt: skip
-        if at.any():
-            sides.append(_side(rows[here], names, (np.log(scale[at]), offset)))
+        if covered.any():
+            sides.append(_side(rows[inside], names, (np.log(scale[covered]), offset)))
     estimators = {
         name: Surface(
             np.concatenate([side[name].bias for side, _ in sides]),
@@ -197,7 +196,7 @@ def regime_map(rows: pd.DataFrame, scale: Vector, offset: Vector) -> RegimeMap:
 
 
 def _side(
-    rows: pd.DataFrame, names: Sequence[str], at: tuple[Vector, Vector]
+    rows: pd.DataFrame, names: Sequence[str], fine: tuple[Vector, Vector]
 ) -> tuple[dict[str, Surface], Vector]:
     """The surfaces on one side of the border, and the excess of antithetic samples."""
     rows = rows.sort_values(["scale", "offset"], kind="stable")
@@ -220,13 +219,13 @@ def _side(
         if not np.isinf(log_variance).all():
             log_variance = np.clip(_carried(log_variance), -_HOPELESS, _HOPELESS)
         out[name] = Surface(
-            _fine(nodes, np.nan_to_num(at_nodes(name, "exact_bias")), at, 3),
-            _fine(nodes, log_variance, at, degree) - math.log(n),
+            _fine(nodes, np.nan_to_num(at_nodes(name, "exact_bias")), fine, 3),
+            _fine(nodes, log_variance, fine, degree) - math.log(n),
             bool((of_each[name]["theory"] == "asymptotic").any()),
         )
     excess = n * (at_nodes("k1", "antithetic_variance") - at_nodes("k1", "exact_variance"))
     excess = np.where(np.isnan(excess), -1.0, excess / int(rows["dimension"].iloc[0]))
-    return out, _fine(nodes, excess, at, 3)
+    return out, _fine(nodes, excess, fine, 3)
 
 
 def _carried(values: Vector) -> Vector:
@@ -239,14 +238,14 @@ def _carried(values: Vector) -> Vector:
 
 
 def _fine(
-    nodes: tuple[Vector, Vector], values: Vector, at: tuple[Vector, Vector], degree: int
+    nodes: tuple[Vector, Vector], values: Vector, fine: tuple[Vector, Vector], degree: int
 ) -> Vector:
     from scipy.interpolate import RectBivariateSpline
 
     if not np.isfinite(values).all():
-        return np.full((at[0].size, at[1].size), math.inf)
+        return np.full((fine[0].size, fine[1].size), math.inf)
     kx, ky = (min(degree, len(x) - 1) for x in nodes)
-    return np.asarray(RectBivariateSpline(*nodes, values, kx=kx, ky=ky)(*at))
+    return np.asarray(RectBivariateSpline(*nodes, values, kx=kx, ky=ky)(*fine))
 
 
 def is_symmetric(family: str) -> bool:

@@ -66,7 +66,7 @@ def summaries(
     settings, theory
         settings.parquet and theory.parquet.
     """
-    known = settings.set_index(settings["setting"].astype(str))[
+    facts = settings.set_index(settings["setting"].astype(str))[
         ["family", "dimension", "scale", "offset", "kl"]
     ]
     exact = theory[["sampler", "estimator", "samples", *_EXACT]]
@@ -77,9 +77,9 @@ def summaries(
     for table in gathered(traces):
         frame = table.to_pandas()
         names = frame["setting"].unique().astype(str)
-        here = np.concatenate([rows[name] for name in names])
-        about = known.reindex(theory["setting"].iloc[here].astype(str)).reset_index()
-        yield _summarise(frame, about.join(exact.iloc[here].reset_index(drop=True)), repeats)
+        places = np.concatenate([rows[name] for name in names])
+        about = facts.reindex(theory["setting"].iloc[places].astype(str)).reset_index()
+        yield _summarise(frame, about.join(exact.iloc[places].reset_index(drop=True)), repeats)
 
 
 def _coded(names: pd.Series, like: pd.Series) -> pd.Series:
@@ -87,10 +87,10 @@ def _coded(names: pd.Series, like: pd.Series) -> pd.Series:
     return names.where(names.isin(like.cat.categories)).astype(like.dtype)
 
 
-def _summarise(frame: pd.DataFrame, known: pd.DataFrame, repeats: Repeats) -> pd.DataFrame:
+def _summarise(frame: pd.DataFrame, facts: pd.DataFrame, repeats: Repeats) -> pd.DataFrame:
     # Merged by the codes of their categories, as texts of so many rows take seconds.
-    coded = {name: _coded(known[name], frame[name]) for name in _CELL[:-1]}
-    cells = frame[_CELL].merge(known.assign(**coded), how="left", on=_CELL)
+    coded = {name: _coded(facts[name], frame[name]) for name in _CELL[:-1]}
+    cells = frame[_CELL].merge(facts.assign(**coded), how="left", on=_CELL)
     frame["kl"] = cells["kl"].to_numpy()
     error = frame["estimate"] - frame["kl"]
     frame["squared"] = error**2
@@ -123,7 +123,7 @@ def _summarise(frame: pd.DataFrame, known: pd.DataFrame, repeats: Repeats) -> pd
         }
     ).reset_index()
     out = out.astype(dict.fromkeys(_KEYS[:-1], str))
-    out = out.merge(known, how="left", on=_CELL)
+    out = out.merge(facts, how="left", on=_CELL)
     trace = pd.MultiIndex.from_frame(out[_KEYS[:3]])
     out["repeats"] = repeated.reindex(trace).fillna(0).to_numpy(int)
     out["bias"] = out["mean"] - out["kl"]

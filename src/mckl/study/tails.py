@@ -39,8 +39,8 @@ def gamma_p_value(z: Vector, skewness: Vector, excess: Vector | float = 0.0) -> 
     x, g = z * flip, np.abs(skewness)
     bent = g > 1e-3
     shape = 4.0 / np.where(bent, g, 1.0) ** 2
-    at = np.maximum(shape + x * np.sqrt(shape), 0.0)
-    tail = np.minimum(gammainc(shape, at), gammaincc(shape, at))
+    point = np.maximum(shape + x * np.sqrt(shape), 0.0)
+    tail = np.minimum(gammainc(shape, point), gammaincc(shape, point))
     heavier = np.exp(np.maximum(excess, 0.0) * np.minimum(np.abs(z), _FARTHEST) ** 4 / 24.0)
     return np.asarray(np.minimum(2.0 * heavier * np.where(bent, tail, ndtr(-np.abs(x))), 1.0))
 

@@ -8,7 +8,7 @@ noise.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,6 +21,7 @@ from mckl.estimation.gradients.simulate import simulate
 from mckl.families.exponential.scores import CategoricalScores
 from mckl.families.normal.pair import pair
 from mckl.families.scores import Scores
+from mckl.limits import SEED
 
 SAMPLES, STEPS, RUNS, EVERY = 16, 120, 3, 3
 SHOWN = (
@@ -71,14 +72,15 @@ PROBLEMS = (
 )
 
 
-def training_rows(methods: Sequence[str], seed: int) -> dict[str, list[Any]]:
+def training_rows(methods: Iterable[str] = METHODS, seed: int = SEED) -> dict[str, list[Any]]:
     """The columns of training.parquet, for the methods in `SHOWN` that each problem has."""
+    chosen = [name for name in methods if name in SHOWN]
     out: dict[str, list[Any]] = {
         name: [] for name in ("problem", "method", "run", "step", "kl", "predicted_kl")
     }
     for problem in PROBLEMS:
         scores, _ = problem.scores_at(np.array(problem.start))
-        for name in (name for name in methods if name in SHOWN):
+        for name in chosen:
             method = METHODS[name]
             if not method.offered(scores):
                 continue
@@ -123,5 +125,5 @@ def _estimate(method: Method, stream: np.random.Generator) -> Callable[[Scores],
 
 def labels(problem: str) -> Mapping[str, Any]:
     """A problem's description and learning rate, for figures."""
-    known = next(p for p in PROBLEMS if p.name == problem)
-    return {"about": known.about, "rate": known.rate}
+    chosen = next(p for p in PROBLEMS if p.name == problem)
+    return {"about": chosen.about, "rate": chosen.rate}

@@ -152,8 +152,8 @@ def _lowest_share(rows: pd.DataFrame, p_value: float) -> Vector:
 def _of_k1(cells: pd.DataFrame) -> Vector:
     """The excess kurtosis of k1 at the setting, sampler and number of samples of each cell."""
     keys = ["setting", "sampler", "samples"]
-    of = cells[cells["estimator"] == "k1"].groupby(keys)["exact_excess_kurtosis"].first()
-    return of.reindex(pd.MultiIndex.from_frame(cells[keys])).to_numpy(float)
+    kurtosis = cells[cells["estimator"] == "k1"].groupby(keys)["exact_excess_kurtosis"].first()
+    return kurtosis.reindex(pd.MultiIndex.from_frame(cells[keys])).to_numpy(float)
 
 
 def verify(
@@ -183,8 +183,8 @@ def verify(
     cells["kurtosis_of_k1"] = _of_k1(cells)
     kind, mean_alone = cells["theory"].to_numpy(str), by_cell.without_variance(cells)
     exact, leading, nonnegative, others = (
-        cells[of].reset_index(drop=True)
-        for of in (
+        cells[chosen].reset_index(drop=True)
+        for chosen in (
             (kind == "exact") & ~mean_alone, kind == "asymptotic", mean_alone,
             (kind == "none") & ~mean_alone,
         )

@@ -50,15 +50,15 @@ def smallest_errors(verification: pd.DataFrame) -> dict[str, dict[str, float]]:
     tail = tested["test"].isin([GAMMA, SHARES]).to_numpy()
     out: dict[str, dict[str, float]] = {}
     for quantity in ("mean", "variance", "std_error", "coverage"):
-        of = (tested["quantity"] == quantity).to_numpy()
+        mask = (tested["quantity"] == quantity).to_numpy()
         errors = tested["smallest_error"]
         if quantity == "std_error":  # the table has its square
             errors = (1.0 + errors) ** 0.5 - 1.0
-        cells, known = of & ~over, errors[of & ~over & tail]
+        cells, errors_of_tail = mask & ~over, errors[mask & ~over & tail]
         out[quantity] = {
-            "pooled": float(errors[of & over & tail].min()), "best": float(known.min()),
-            "median": float(known.median()), "known": len(known),
-            "gross": int(cells.sum()) - len(known),
+            "pooled": float(errors[mask & over & tail].min()), "best": float(errors_of_tail.min()),
+            "median": float(errors_of_tail.median()), "known": len(errors_of_tail),
+            "gross": int(cells.sum()) - len(errors_of_tail),
         }  # fmt: skip
     return out
 

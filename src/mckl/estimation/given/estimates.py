@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from mckl.estimation.given.verdict import Diagnostics
 from mckl.estimation.results import DASH, Result, Table, ends
+from mckl.limits import MOST_SAMPLES
 from mckl.text import count, counted, listed
 
 if TYPE_CHECKING:
@@ -77,7 +78,9 @@ class GivenEstimate(Result):
         """The texts of a row of the table."""
         needed = DASH
         if self.samples_needed is not None:
-            n, low, high = (count(math.ceil(v)) if v < 1e18 else "inf" for v in self.samples_needed)
+            n, low, high = (
+                count(math.ceil(v)) if v < MOST_SAMPLES else "inf" for v in self.samples_needed
+            )
             needed = f"{n} ({low} to {high})"
         index = DASH if math.isnan(self.tail_index) else f"{self.tail_index:z.2f}"
         return [

@@ -8,9 +8,10 @@ from typing import NamedTuple
 import numpy as np
 
 from mckl.arrays import Vector
-from mckl.estimation.budget import BIASED, FAR, INFINITE, MOST, OK, UNKNOWN, fewest
+from mckl.estimation.budget import BIASED, FAR, INFINITE, OK, UNKNOWN, fewest
 from mckl.estimation.gradients.base import GradientLaw
 from mckl.families.scores import Scores
+from mckl.limits import MOST_SAMPLES
 
 ZERO = "the gradient is 0: nothing is relative to it"
 
@@ -93,5 +94,5 @@ def needed(
     def reached(n: int) -> bool:
         return exact(law, scores, n).relative_rmse <= tolerance
 
-    samples = fewest(reached, least, MOST)
+    samples = fewest(reached, least, MOST_SAMPLES)
     return samples, FAR if samples is None else OK

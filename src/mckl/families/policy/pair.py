@@ -327,4 +327,5 @@ POLICY = Family(
         "dimension": "the number of tokens, with a stop token the most there can be",
         "stop": "the token that ends a sequence; none unless given",
     },
+    sequential=True,
 )

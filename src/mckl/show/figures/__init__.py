@@ -139,10 +139,25 @@ def with_text(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.astype(dict.fromkeys(kinds, object))
 
 
+def publish(figure: Figure, frames: Frames, caption: str, stem: str) -> None:
+    """Draw a figure, and write it as stem.svg, .png and .pdf and its filled caption as stem.rst."""
+    import matplotlib.pyplot as plt
+
+    from mckl.show.captions import render
+
+    drawing, numbers = draw(figure, frames)
+    save(drawing, [f"{stem}.{kind}" for kind in ("svg", "png", "pdf")])
+    plt.close(drawing)
+    render(caption, numbers, f"{stem}.rst")
+
+
 def save(drawing: matplotlib.figure.Figure, paths: Sequence[str]) -> None:
     """Write a drawing to each path, as its suffix says; equal drawings give equal bytes."""
     import matplotlib
+    from fontTools.subset import Options
 
+    # A PDF has no use for a font's layout tables, and cutting them down takes longer than drawing.
+    Options._drop_tables_default = [*{*Options._drop_tables_default, "GDEF", "GPOS", "GSUB"}]
     # The layout is computed once, since `savefig` would compute it again for every format. It draws
     # once if the figure has no layout engine, and twice with one, even with "none".
     if layout := drawing.get_layout_engine():

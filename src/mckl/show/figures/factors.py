@@ -14,6 +14,7 @@ from matplotlib.ticker import FuncFormatter
 
 from mckl.estimation.budget import BIASED, INFINITE, REACHED
 from mckl.estimation.values import ESTIMATORS
+from mckl.families.registry import FAMILIES
 from mckl.show.figures import Frames, parts, theme
 from mckl.text import two_digits
 
@@ -59,7 +60,8 @@ def policy_setting(settings: pd.DataFrame) -> pd.Series | None:
 
 
 def _is_policy(family: pd.Series) -> pd.Series:
-    return family.str.startswith("policy(")
+    sequential = [name for name, family in FAMILIES.items() if family.sequential]
+    return family.str.partition("(")[0].isin(sequential)
 
 
 def _relative(cells: pd.DataFrame, kl: float) -> pd.DataFrame:
@@ -188,7 +190,7 @@ def _numbers(
     return {
         "letter": letter,
         "title": parts.title(row, family=True),
-        "policy": str(row["family"]).startswith("policy("),
+        "policy": bool(_is_policy(pd.Series([row["family"]])).iloc[0]),
         "biased": needs.get("k2-factor") == "never" and "k2-factor" in present,
         "needs": {
             name: needs[name]

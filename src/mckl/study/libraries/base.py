@@ -80,5 +80,5 @@ class Library(NamedTuple):
 
     def cited(self, use: Use) -> str:
         """Where a use is written: repository, commit or version, date, file and lines."""
-        at = f"{self.source} {self.version}"
-        return f"{at}{f' ({self.commit})' if self.commit else ''}, {self.date}, {use.source}"
+        place = f"{self.source} {self.version}"
+        return f"{place}{f' ({self.commit})' if self.commit else ''}, {self.date}, {use.source}"

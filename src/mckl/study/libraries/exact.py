@@ -59,17 +59,17 @@ def sum_moments(pair: PolicyPair, values: Vector, beside: Vector | None = None) 
         Values of the same shape for a second token that p draws after each state; they are added.
         q must not be 0 where p is not.
     """
-    of, orders = pair.transitions, range(_ORDER + 1)
+    chain, orders = pair.transitions, range(_ORDER + 1)
     parts = [values**k / math.factorial(k) for k in orders]
     if beside is not None:
-        p = of.q * np.exp(-of.ell)
+        p = chain.q * np.exp(-chain.ell)
         added = [(p * beside**k).sum(axis=1, keepdims=True) / math.factorial(k) for k in orders]
         parts = [sum(parts[k - j] * added[j] for j in range(k + 1)) for k in orders]
-    weights = [of.q * part for part in parts]
+    weights = [chain.q * part for part in parts]
     sums = np.stack([w.sum(axis=1) for w in weights], axis=1)
     sums[:, 0] = 0.0
-    found = log_mean(of.start, weights, sums, pair.dimension) * factorials(_ORDER)
-    _, mean, variance, _, fourth = map(float, found)
+    moments = log_mean(chain.start, weights, sums, pair.dimension) * factorials(_ORDER)
+    _, mean, variance, _, fourth = map(float, moments)
     ends = (_end(pair, values, beside, end) for end in (np.min, np.max))
     return SumMoments(mean, variance, fourth + 3.0 * variance**2, *ends)
 
@@ -81,8 +81,8 @@ def formula_moments(pair: PolicyPair, formula: Formula) -> SumMoments:
     a clamp; its fourth moment is not computed, and its range is that of k3 / (1 + r).
     """
     if not formula.whole:
-        of = pair.transitions
-        return sum_moments(pair, formula.table(of.q, of.ell))
+        chain = pair.transitions
+        return sum_moments(pair, formula.table(chain.q, chain.ell))
     assert formula == Formula("k3", whole=True)
     variance = ESTIMATORS["k3"].theory(pair.law, False).variance
     most = _end(pair, pair.transitions.ell, None, np.max)
@@ -127,11 +127,11 @@ def _end(
     pair: PolicyPair, values: Vector, beside: Vector | None, end: Callable[..., Vector]
 ) -> float:
     """The smallest or the largest possible sum, as `end` is min or max, over q's transitions."""
-    of, never = pair.transitions, math.inf if end is np.min else -math.inf
-    table = np.where(of.q > 0, values, never)
+    chain, never = pair.transitions, math.inf if end is np.min else -math.inf
+    table = np.where(chain.q > 0, values, never)
     if beside is not None:
-        table = table + end(np.where(of.q > 0, beside, never), axis=1, keepdims=True)
-    reached = np.where(of.start > 0, 0.0, never)
+        table = table + end(np.where(chain.q > 0, beside, never), axis=1, keepdims=True)
+    reached = np.where(chain.start > 0, 0.0, never)
     for _ in range(pair.dimension):
         reached = end(reached[:, None] + table, axis=0)
     return float(end(reached))

@@ -60,8 +60,8 @@ def loss_gradient(pair: PolicyPair, use: Use) -> tuple[float, float]:
     formula = use.formula
     if use.differentiated == "value in p":
         mean, gradient = (_in_p(pair, f) for f in (formula, K1))
-        found = numbers(mean, 0.0, gradient, np.ones(mean.size))
-        return found.relative_bias, found.cosine
+        error = numbers(mean, 0.0, gradient, np.ones(mean.size))
+        return error.relative_bias, error.cosine
     with_ratio = use.differentiated == "value and ratio"
     # If the ratio is that of the sequence, the sequence's score is multiplied by the whole value.
     if formula.whole or (with_ratio and use.averaged == SEQUENCE_SUMS):
@@ -74,15 +74,15 @@ def loss_gradient(pair: PolicyPair, use: Use) -> tuple[float, float]:
     # A mean that is 0 but for rounding has no direction.
     size = float(np.sqrt(scores.fisher.sum()))
     mean = np.where(np.abs(mean) > 1e-13 * size, mean, 0.0)
-    found = numbers(mean, 0.0, scores.gradient, scores.count)
-    return found.relative_bias, found.cosine
+    error = numbers(mean, 0.0, scores.gradient, scores.count)
+    return error.relative_bias, error.cosine
 
 
 def _in_p(pair: PolicyPair, formula: Formula) -> Vector:
     """The mean gradient of a formula's sum in the logits of p, from which no token is drawn."""
-    of = pair.transitions
-    p, state, visits = of.q * np.exp(-of.ell), of.start, np.zeros(of.start.size)
+    chain = pair.transitions
+    p, state, visits = chain.q * np.exp(-chain.ell), chain.start, np.zeros(chain.start.size)
     for _ in range(pair.dimension):
-        visits, state = visits + state, state @ of.q
-    slopes = visits[:, None] * of.q * slope_of_formula(formula, of.ell)
+        visits, state = visits + state, state @ chain.q
+    slopes = visits[:, None] * chain.q * slope_of_formula(formula, chain.ell)
     return np.asarray(p * slopes.sum(axis=1, keepdims=True) - slopes).ravel()

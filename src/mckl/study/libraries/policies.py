@@ -27,11 +27,11 @@ def policies() -> Mapping[str, PolicyPair]:
 
 def stopping(offset: float, tokens: int) -> PolicyPair:
     """The policy with scale 1 whose sequences end at token 0, or after `tokens` tokens."""
-    of = _policy(1.0, offset).transitions
+    chain = _policy(1.0, offset).transitions
     case = {
         "dimension": tokens, "stop": 0,
-        "q": {"family": "policy", "logits": of.log_q},
-        "p": {"family": "policy", "logits": of.log_q - of.ell},
+        "q": {"family": "policy", "logits": chain.log_q},
+        "p": {"family": "policy", "logits": chain.log_q - chain.ell},
     }  # fmt: skip
     pair = case_pair(case)
     assert isinstance(pair, PolicyPair)

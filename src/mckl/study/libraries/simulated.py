@@ -74,11 +74,11 @@ class TokenDraws(NamedTuple):
 
 def draw(pair: PolicyPair, seed: int, *key: str) -> TokenDraws:
     """`SEQUENCES` sequences of q and of p, drawn from the random stream with this key."""
-    chance, of = generator(seed, "formulas", *key), pair.transitions
-    q, p = of.q, of.q * np.exp(-of.ell)
-    (own, other), before = _draw(of.start, q, p, of.ell, pair.dimension, chance)
-    (of_p, _), _ = _draw(of.start, p, q, of.ell, pair.dimension, chance)
-    return TokenDraws(own, other, of_p, before, (q, of.ell))
+    chance, chain = generator(seed, "formulas", *key), pair.transitions
+    q, p = chain.q, chain.q * np.exp(-chain.ell)
+    (own, other), before = _draw(chain.start, q, p, chain.ell, pair.dimension, chance)
+    (of_p, _), _ = _draw(chain.start, p, q, chain.ell, pair.dimension, chance)
+    return TokenDraws(own, other, of_p, before, (q, chain.ell))
 
 
 def _draw(
@@ -151,8 +151,8 @@ def compare_formula(
 
 
 def _bennett(off: float, variance: float, farthest: float) -> float:
-    of, v, b = (np.array(x) for x in (off, variance, farthest))
-    return float(bennett_p_value(of, v, b, SEQUENCES))
+    offset, v, b = (np.array(x) for x in (off, variance, farthest))
+    return float(bennett_p_value(offset, v, b, SEQUENCES))
 
 
 def _chernoff(off: float, law: SumMoments) -> float:
