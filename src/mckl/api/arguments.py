@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from numbers import Real
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mckl.errors import UserError
 from mckl.limits import MOST_SAMPLES
 from mckl.text import plain, quoted, shortened
+
+if TYPE_CHECKING:
+    from mckl.estimation.intervals import Request
 
 BUDGET = 10**8  # the most samples that are drawn if nothing else is said
 MOST_SEED = 2**128
@@ -72,3 +75,16 @@ def _shown(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:g}"
     return shortened(plain(value), 60) if isinstance(value, Real) else quoted(value)
+
+
+def request_of(tolerance: float | None, absolute: float | None, confidence: float) -> Request:
+    """The precision requested; raises `UserError` for numbers outside of their range, or both."""
+    from mckl.estimation.intervals import Request
+
+    if tolerance is not None and absolute is not None:
+        raise UserError("tolerance and absolute: expected one of them")
+    name, size = ("tolerance", tolerance) if absolute is None else ("absolute", absolute)
+    size = 0.01 if size is None else size
+    size = real(name, size, "a number greater than 0", 0.0)
+    confidence = real("confidence", confidence, "a number between 0 and 1", 0.0, 1.0)
+    return Request(size, absolute is None, confidence, MOST_SAMPLES)

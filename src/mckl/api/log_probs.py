@@ -8,13 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mckl.api.arguments import real
+from mckl.api.arguments import request_of
 from mckl.api.conversion import as_numpy, real_numbers
 from mckl.errors import UserError
 from mckl.estimation.given.answer import answer
 from mckl.estimation.given.estimates import KLFromLogProbs
-from mckl.estimation.intervals import Request
-from mckl.limits import MOST_SAMPLES
 
 
 def from_log_probs(
@@ -133,17 +131,6 @@ def columns_of(
     elif full_kl is not None:
         raise UserError("full_kl: only with sequences, expected sequence as well")
     return columns
-
-
-def request_of(tolerance: float | None, absolute: float | None, confidence: float) -> Request:
-    """The precision requested; raises `UserError` for numbers outside of their range, or both."""
-    if tolerance is not None and absolute is not None:
-        raise UserError("tolerance and absolute: expected one of them")
-    name, size = ("tolerance", tolerance) if absolute is None else ("absolute", absolute)
-    size = 0.01 if size is None else size
-    size = real(name, size, "a number greater than 0", 0.0)
-    confidence = real("confidence", confidence, "a number between 0 and 1", 0.0, 1.0)
-    return Request(size, absolute is None, confidence, MOST_SAMPLES)
 
 
 def _flattened(

@@ -6,11 +6,10 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from mckl.api.arguments import BUDGET, MOST_SEED, several, whole_number
+from mckl.api.arguments import BUDGET, MOST_SEED, request_of, several, whole_number
 from mckl.api.conversion import check_parameters
 from mckl.api.draws import check_shapes
 from mckl.api.kl_estimate import KLEstimate, estimate_of_pair
-from mckl.api.log_probs import request_of
 from mckl.api.members import members
 from mckl.api.objects import described, held, library_of
 from mckl.api.registered_formulas import registered

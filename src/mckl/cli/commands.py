@@ -493,7 +493,7 @@ def _request(
 ) -> Request:
     if tolerance is not None and absolute is not None:
         raise UserError("--tolerance and --absolute: expected one of them")
-    from mckl.api.log_probs import request_of
+    from mckl.api.arguments import request_of
 
     return request_of(tolerance, absolute, confidence or 0.95)
 

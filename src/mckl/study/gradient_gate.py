@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from scipy.special import ndtri
+import scipy
 
 from mckl.study.gradients import Test
 from mckl.study.tails import self_normalised_bound
@@ -37,7 +37,7 @@ def with_gradients(
     rows = pd.concat(parts, ignore_index=True)
     tested = ~rows["test"].isin(["none", "rounding"])
     share = level / max(int(tested.sum()), 1)
-    seen = self_normalised_bound(share) + float(ndtri(POWER))
+    seen = self_normalised_bound(share) + float(scipy.special.ndtri(POWER))
     ours = rows["test"] == TEST
     rows["smallest_error"] = rows["smallest_error"].where(~ours, seen * rows["smallest_error"])
     return rows.assign(passed=rows["passed"].astype(bool) & ~(tested & (rows["p_value"] < share)))

@@ -51,17 +51,17 @@ class Work(NamedTuple):
 
 
 RULES: Mapping[str, Work] = {
-    "settings": Work("settings, theory", 0, 0.5, setting=6e-4),
-    "theory": Work("settings, theory", 0, 2.0, setting=3e-3, cell=7e-5),
+    "settings": Work("settings, theory", 0, 0.4, setting=6e-4),
+    "theory": Work("settings, theory", 0, 1.4, setting=3e-3, cell=7e-5),
     "registered_kl": Work("settings, theory", 0, 5.0, setting=0.01),
     "notebook": Work("traces", 0, 0.5),
     "estimate": Work("traces", 0, 0.0),  # `chunk_seconds` and the backend's start are added
-    "traces": Work("traces", 1, 0.4, setting=8e-4, row=1.5e-7),
+    "traces": Work("traces", 1, 0.3, setting=8e-4, row=1.5e-7),
     "gradients": Work("traces", 0, 0.5),  # `gradient_seconds` are added
     "summary": Work("summary, budget", 2, 0.5, setting=1.5e-3, row=7e-7),
     "verify": Work("summary, budget", 3, 0.5, cell=8e-6),
     "budget": Work("summary, budget", 3, 0.5, setting=6e-3),
-    "figures": Work("figures", 4, 1.2, setting=1e-3, figure=1.2),
+    "figures": Work("figures", 4, 0.9, setting=1e-3, figure=0.8),
     "explorer": Work("pages", 4, 2.2, cell=3e-5),
     "landing": Work("pages", 5, 0.5, cell=2e-6),
     "gate": Work("pages", 5, 0.5),

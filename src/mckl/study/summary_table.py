@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import scipy
 from numpy.typing import NDArray
-from scipy.special import stdtrit
 
 from mckl.arrays import Vector
 from mckl.draw.points import SAMPLERS
@@ -31,7 +31,7 @@ def t_quantile(samples: pd.Series, sampler: pd.Series, estimator: pd.Series) -> 
     parameters = estimator.map({name: e.parameters for name, e in ESTIMATORS.items()}).astype(int)
     row, freedom = pd.factorize(samples // points - parameters)
     with np.errstate(invalid="ignore"):
-        quantile = stdtrit(np.maximum(freedom, 1), 0.5 + _LEVEL / 2)
+        quantile = scipy.special.stdtrit(np.maximum(freedom, 1), 0.5 + _LEVEL / 2)
     return np.asarray(np.where(freedom > 0, quantile, np.nan)[row])
 
 

@@ -10,18 +10,8 @@ import math
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.special import (
-    betainc,
-    betaincinv,
-    gammainc,
-    gammaincc,
-    gammainccinv,
-    gammaincinv,
-    ndtr,
-    ndtri,
-    xlogy,
-)  # fmt: skip
 
 from mckl.arrays import Vector
 
@@ -40,21 +30,27 @@ def gamma_p_value(z: Vector, skewness: Vector, excess: Vector | float = 0.0) -> 
     bent = g > 1e-3
     shape = 4.0 / np.where(bent, g, 1.0) ** 2
     point = np.maximum(shape + x * np.sqrt(shape), 0.0)
-    tail = np.minimum(gammainc(shape, point), gammaincc(shape, point))
+    tail = np.minimum(scipy.special.gammainc(shape, point), scipy.special.gammaincc(shape, point))
     heavier = np.exp(np.maximum(excess, 0.0) * np.minimum(np.abs(z), _FARTHEST) ** 4 / 24.0)
-    return np.asarray(np.minimum(2.0 * heavier * np.where(bent, tail, ndtr(-np.abs(x))), 1.0))
+    return np.asarray(
+        np.minimum(2.0 * heavier * np.where(bent, tail, scipy.special.ndtr(-np.abs(x))), 1.0)
+    )
 
 
 def gamma_bounds(p_value: float, skewness: Vector, excess: Vector) -> tuple[Vector, Vector]:
     """The z on either side with this `gamma_p_value`; approximate if there is an excess."""
-    usual = float(-ndtri(0.5 * p_value)) + 1.0
+    usual = float(-scipy.special.ndtri(0.5 * p_value)) + 1.0
     p = p_value * np.exp(-np.maximum(excess, 0.0) * usual**4 / 24.0)
     flip, g = skewness < 0, np.abs(skewness)
     bent = g > 1e-3
     shape = 4.0 / np.where(bent, g, 1.0) ** 2
-    normal = -ndtri(0.5 * p)
-    low = np.where(bent, (gammaincinv(shape, 0.5 * p) - shape) / np.sqrt(shape), -normal)
-    high = np.where(bent, (gammainccinv(shape, 0.5 * p) - shape) / np.sqrt(shape), normal)
+    normal = -scipy.special.ndtri(0.5 * p)
+    low = np.where(
+        bent, (scipy.special.gammaincinv(shape, 0.5 * p) - shape) / np.sqrt(shape), -normal
+    )
+    high = np.where(
+        bent, (scipy.special.gammainccinv(shape, 0.5 * p) - shape) / np.sqrt(shape), normal
+    )
     return np.where(flip, -high, low), np.where(flip, -low, high)
 
 
@@ -114,7 +110,9 @@ def chernoff_p_value(share: Vector, count: Vector, low: Vector, high: Vector) ->
     """
     p = np.clip(share, low, high)  # the most favourable expectation
     with np.errstate(divide="ignore", invalid="ignore"):
-        divergence = xlogy(share, share / p) + xlogy(1.0 - share, (1.0 - share) / (1.0 - p))
+        divergence = scipy.special.xlogy(share, share / p) + scipy.special.xlogy(
+            1.0 - share, (1.0 - share) / (1.0 - p)
+        )
     return np.asarray(np.minimum(2.0 * np.exp(-count * np.maximum(divergence, 0.0)), 1.0))
 
 
@@ -164,14 +162,14 @@ def median_p_value(ratio: Vector, count: Vector) -> Vector:
     """
     half = np.ceil(count / 2.0)
     with np.errstate(divide="ignore", invalid="ignore"):
-        p = betainc(half, count - half + 1.0, np.minimum(1.0 / ratio, 1.0))
+        p = scipy.special.betainc(half, count - half + 1.0, np.minimum(1.0 / ratio, 1.0))
     return np.asarray(np.where(np.isnan(ratio), 0.0, p))
 
 
 def median_bound(p_value: float, count: Vector) -> Vector:
     """The ratio with this `median_p_value`."""
     half = np.ceil(count / 2.0)
-    return np.asarray(1.0 / betaincinv(half, count - half + 1.0, p_value))
+    return np.asarray(1.0 / scipy.special.betaincinv(half, count - half + 1.0, p_value))
 
 
 # Fisher's transform of a correlation has this many times its standard deviation for normal numbers:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.special import ndtr, ndtri, xlogy
+import scipy
 
 from mckl.arrays import Vector
 from mckl.study import cells as by_cell
@@ -93,7 +93,7 @@ def _tested(rows: pd.DataFrame) -> pd.DataFrame:
         _SQUARES: shortfall_p_value(relative, relative_sd, part),
         _NONNEGATIVE: nonnegative_p_value(relative, square, replicates),
         _MEDIAN: median_p_value(ratio, replicates),
-        _CORRELATION: np.where(np.isnan(z), 0.0, 2.0 * ndtr(-np.abs(z))),
+        _CORRELATION: np.where(np.isnan(z), 0.0, 2.0 * scipy.special.ndtr(-np.abs(z))),
         _BOUND: chebyshev_p_value(z),
     }
     p = np.select([test == name for name in p_values], [*p_values.values()])
@@ -114,7 +114,7 @@ def _smallest_errors(rows: pd.DataFrame, share: float) -> Vector:
         [np.where(mean, np.maximum(-low, high), high), math.sqrt(2.0 / share - 1.0)],
         1.0 / math.sqrt(share),
     )
-    sure = float(ndtri(POWER))
+    sure = float(scipy.special.ndtri(POWER))
     with np.errstate(divide="ignore", invalid="ignore"):
         of_mean = (margin + (far + sure) * sd) / np.abs(rows["relative_to"].to_numpy(float))
         room = 1.0 - sure * sd / exact
@@ -126,7 +126,9 @@ def _smallest_errors(rows: pd.DataFrame, share: float) -> Vector:
             _NONNEGATIVE: exact * nonnegative_bound(share, square, replicates),
             # Few replicates are more than two standard deviations below their expectation.
             _MEDIAN: (np.sqrt(median_bound(share, replicates)) + 2.0) * np.sqrt(exact),
-            _CORRELATION: correlation_bound(exact, sure - float(ndtri(share / 2.0)), replicates),
+            _CORRELATION: correlation_bound(
+                exact, sure - float(scipy.special.ndtri(share / 2.0)), replicates
+            ),
         }
         for name, value in bias.items():
             error = np.where(test == name, value / rows["relative_to"].to_numpy(float), error)
@@ -142,7 +144,9 @@ def _lowest_share(rows: pd.DataFrame, p_value: float) -> Vector:
     lowest, highest = np.zeros(p.size), p.copy()
     for _ in range(40):
         x = 0.5 * (lowest + highest)
-        divergence = xlogy(x, x / p) + xlogy(1.0 - x, (1.0 - x) / (1.0 - p))
+        divergence = scipy.special.xlogy(x, x / p) + scipy.special.xlogy(
+            1.0 - x, (1.0 - x) / (1.0 - p)
+        )
         passes = 2.0 * np.exp(-count * divergence) >= p_value
         lowest, highest = np.where(passes, lowest, x), np.where(passes, x, highest)
     never = 2.0 * np.exp(count * np.log1p(-p)) >= p_value
