@@ -27,10 +27,11 @@ write_page(template(here, "libraries.md"), frames["formulas"], str(folder / "lib
 for name, figure in FIGURES.items():
     if figure.constant:
         drawing, numbers = draw(figure, {table: frames[table] for table in figure.tables})
-        paths = {kind: str(folder / f"figures/{name}.{kind}") for kind in ("svg", "png", "pdf")}
-        save(drawing, [*paths.values()])
+        path = str(folder / f"figures/{name}")
+        words = render(template(here, f"figures/{name}.rst"), numbers, f"{path}.rst")
+        paths = [f"{path}.{kind}" for kind in ("svg", "png", "pdf")]
+        save(drawing, paths, f"{name}: {figure.shows}", words)
         plt.close(drawing)
-        render(template(here, f"figures/{name}.rst"), numbers, paths["svg"][:-3] + "rst")
 try:
     print(f"mckl: {check_formulas(frames['formulas'])}")
 except UserError as error:

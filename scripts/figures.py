@@ -18,7 +18,7 @@ for name, svg, png, pdf, rst in of_each:
     figure = FIGURES[name]
     frames = {table: read[table] for table in figure.tables}
     drawing, numbers = draw(figure, frames)
-    save(drawing, [svg, png, pdf])
-    plt.close(drawing)
     caption = template(snakemake.scriptdir, f"figures/{name}.rst") + gaps.note(frames)
-    render(caption, numbers, rst)
+    words = render(caption, numbers, rst)
+    save(drawing, [svg, png, pdf], f"{name}: {figure.shows}", words)
+    plt.close(drawing)
