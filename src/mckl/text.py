@@ -48,13 +48,13 @@ def rounded(n: float) -> str:
     """A number of samples to two significant digits, at least 1.
 
     >>> rounded(643_210), rounded(4.2e16), rounded(0.3), rounded(math.inf)
-    ('640,000', '4.2e16', '1', 'infinitely many')
+    ('640,000', '4.2 × 10¹⁶', '1', 'infinitely many')
     """
     if not math.isfinite(n):
         return "infinitely many"
     n = max(n, 1.0)
     if n >= 1e9:
-        return f"{n:.1e}".replace("e+", "e").replace(".0e", "e")
+        return two_digits(n)
     digits = 1 - math.floor(math.log10(n))
     return f"{round(n, min(digits, 0)):,.0f}"
 
@@ -67,21 +67,6 @@ def multiple(value: float) -> str:
     """
     kept = float(f"{value:.3g}")
     return f"{kept:g}" if kept < 1000 else count(kept)
-
-
-def brief(n: float) -> str:
-    """A number of samples in at most four characters.
-
-    >>> brief(64), brief(1_812), brief(18_120), brief(1.8e6), brief(1.2e12)
-    ('64', '1.8k', '18k', '1.8M', '10¹²')
-    """
-    if n < 1000:
-        return f"{n:.0f}"
-    for size, unit in ((1e3, "k"), (1e6, "M"), (1e9, "G")):
-        if n < 999.5 * size:
-            value = n / size
-            return f"{value:.1f}{unit}" if value < 9.95 else f"{value:.0f}{unit}"
-    return power_of_ten(round(math.log10(n)))
 
 
 def power_of_ten(exponent: int) -> str:

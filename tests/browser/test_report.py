@@ -102,12 +102,14 @@ def test_every_link_of_the_report_opens(sized, finished: Study) -> None:
             else:
                 picture = f"document.querySelector('{SHOWN} img')"
                 assert wait(driver, f"return {picture}?.complete && {picture}.naturalWidth") > 300
-                left, right, wide = driver.execute_script(
-                    f"const box = {picture}.getBoundingClientRect();"
-                    "return [box.left, box.right, innerWidth]"
+                # On a phone the figure keeps its size, and its frame scrolls.
+                left, right, wide, shown = driver.execute_script(
+                    f"const box = {picture}.parentElement.getBoundingClientRect();"
+                    f"return [box.left, box.right, innerWidth, {picture}.width]"
                 )
                 assert 0 <= left < right - 300
                 assert right <= wide
+                assert shown > 600
             _click(driver, "#app nav tbody td:last-child a", number=2 * i + 1)
             caption = driver.find_element("css selector", "#app nav .prose")
             assert len(caption.text) > 100

@@ -21,6 +21,7 @@ from mckl.show.landing import landing_numbers, picture
 from mckl.study.summary_table import smallest_error
 from mckl.study.verification import BOUNDS
 from mckl.study.verified import smallest_errors
+from mckl.text import two_digits
 
 from .study import (
     BACKENDS,
@@ -34,7 +35,7 @@ from .study import (
     USED,
     frames,
 )
-from .test_figures import FINITE, HERE, KL, POSITIVE, RATIO, cell, exact, of, quoted, wins
+from .test_figures import FINITE, HERE, KL, POSITIVE, RATIO, cell, exact, of, quoted, said, wins
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = str(ROOT / "scripts")
@@ -80,11 +81,12 @@ def test_the_landing_page_quotes_the_tables(tmp_path: Path) -> None:
     kls = [f"{np.median([KL[n] for n, e in of_setting.items() if e == w]):.2g}" for w in won]
     ordered = sorted(POSITIVE, key=RATIO.__getitem__)
     expected = [
-        f"{KL[ordered[0]]:.2g}", f"{KL[ordered[-1]]:.2g}", *kls,
+        two_digits(KL[ordered[0]]), two_digits(KL[ordered[-1]]), *kls,
+        *said(ordered[0]), *said(ordered[-1]),
         "0", *(f"{math.ceil(x):,}" for x in (np.median(needed), needed[0], needed[-1])), "1",
         last, "5", *won.values(), str(len(POSITIVE)), infinite, settings,
         f"{gain:.0f}", last,
-        f"{len(verification) - tests['none']:,}", "1e-06", "1,000,000",
+        f"{len(verification) - tests['none']:,}", "1,000,000",
         f"{sum(tests.get(test, 0) for test in BOUNDS):,}",
         f"{tests['none']:,}",
         *(f"{100 * errors[q]['pooled']:.2g}" for q in ("variance", "std_error")),

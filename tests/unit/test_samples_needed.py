@@ -45,10 +45,13 @@ def test_the_caption_quotes_the_budget(tmp_path):
     settings = [grid_setting(1, 1.0, 1.0), grid_setting(1, 2.0, 1.0), grid_setting(1, 1.0, 0.0)]
     caption, texts = drawn(tmp_path, settings)
     assert "relative RMSE of 1 %" in caption
-    assert "40,000 in the hardest (d1-s1-o1)" in caption  # std/KL is 2
-    assert "In 1 setting an estimator has an infinite variance" in caption
-    assert "In 1 setting KL is 0" in caption
-    assert {"40k", "29k", "∞", "bias", "?", "–", "k1\nanti", "20k×"} <= set(texts)
+    assert "40,000 in the hardest (D = 1, scale 1, offset 1)" in caption  # std/KL is 2
+    assert "takes 10,000 times fewer samples" in caption  # a pair is enough; 256 at scale 2
+    assert {"40,000", "–", "2\nk1\nantithetic"} <= set(texts)
+    _, texts = drawn(tmp_path, settings, estimators=("k2",))
+    assert "bias" in texts
+    _, texts = drawn(tmp_path, settings, estimators=("k3",))
+    assert {"29,000", "∞"} <= set(texts)
 
 
 @pytest.mark.parametrize(
@@ -73,5 +76,5 @@ def test_a_large_study_draws_without_a_text_in_every_cell(tmp_path):
         for d, s, o in itertools.product((1, 2, 4, 8, 16, 32, 64), range(9), range(5))
     ]
     caption, texts = drawn(tmp_path, grid, ("iid", "sobol-radial"), tolerances=(0.01,))
-    assert "in 5 of the 7 dimensions" in caption
+    assert "Shown: 5 of 7 dimensions" in caption
     assert len(texts) < 20

@@ -218,7 +218,7 @@ def test_figures_and_captions_show_the_new_names(grown: Study) -> None:
     assert done.returncode == 0, done.stderr
     texts = json.loads(done.stdout)
     for name in NEW:
-        for figure in ("estimators", "coverage", "samples-needed"):
+        for figure in ("estimators", "coverage"):
             assert name in texts[f"{figure} None"], figure
         # One estimator is enough for each figure; a biased one of the whole is not in `factors`.
         for figure in alone:

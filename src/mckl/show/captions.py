@@ -22,8 +22,12 @@ def escaped(value: Any) -> Any:
     return re.sub(r"([\\`*_|])", r"\\\1", value) if plain else value
 
 
-def render(template: str, numbers: Mapping[str, Any], path: str) -> None:
-    """Fill a template with numbers and write it; a missing number is an error."""
+def render(template: str, numbers: Mapping[str, Any], path: str) -> str:
+    """Fill a template with numbers, write it, and return it as plain words.
+
+    A missing number is an error.
+    """
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, finalize=escaped)
     text = environment.from_string(template).render(numbers)
     Path(path).write_text(text + "\n", encoding="utf-8")
+    return re.sub(r"[*`]|\\(?=\S)", "", " ".join(text.split()))

@@ -12,10 +12,12 @@ import pandas as pd
 from markupsafe import Markup
 
 from mckl.estimation.values import ESTIMATORS
+from mckl.show.figures.parts import setting, title
 from mckl.study.gaps import message, outside
 from mckl.study.summary_table import smallest_error
 from mckl.study.verification import BOUNDS, LEVEL, failures
 from mckl.study.verified import smallest_errors
+from mckl.text import rounded, two_digits
 
 
 def landing_numbers(
@@ -37,7 +39,6 @@ def landing_numbers(
     # k1 with iid samples: relative RMSE^2 = V / (n KL^2)
     one_percent = (positive["log_ratio_variance"] / (0.01 * positive["kl"]) ** 2).clip(lower=1)
     needs = pd.Series(one_percent.to_numpy(), index=positive["setting"].astype(str))
-    kl = pd.Series(positive["kl"].to_numpy(), index=needs.index)
     return {
         "settings": len(settings),
         "cases": int(settings["case"].notna().sum()),
@@ -46,9 +47,9 @@ def landing_numbers(
         "samplers": sorted(summary["sampler"].astype(str).unique()),
         "estimators": sorted(summary["estimator"].astype(str).unique()),
         "backends": sorted(summary["backend"].astype(str).unique()),
-        "easiest": _need(needs, kl, needs.idxmin()) if len(needs) else None,
+        "easiest": _need(needs, positive, needs.idxmin()) if len(needs) else None,
         "middle": _count(needs.median()) if len(needs) else None,
-        "hardest": _need(needs, kl, needs.idxmax()) if len(needs) else None,
+        "hardest": _need(needs, positive, needs.idxmax()) if len(needs) else None,
         "zero_kl": int((settings["kl"] == 0).sum()),
         "infinite_k3": int((~settings["k3_variance_finite"].astype(bool)).sum()),
         "best": _best(last),
@@ -60,7 +61,7 @@ def landing_numbers(
         "cells": int((test != "none").sum()),
         "bounded": int(test.isin(BOUNDS).sum()),
         "untested": int((test == "none").sum()),
-        "level": f"{LEVEL:g}",
+        "studies": f"{1 / LEVEL:,.0f}",
         "smallest": smallest_errors(compared),
         "manifest": manifest,
         "overview": overview,
@@ -79,12 +80,14 @@ def picture(png: str, caption: str) -> dict[str, str]:
 
 
 def _count(value: float) -> str:
-    return f"{math.ceil(value):,}" if value < 1e7 else f"{value:.1e}"
+    return f"{math.ceil(value):,}" if value < 1e7 else rounded(value)
 
 
-def _need(needs: pd.Series, kl: pd.Series, setting: Any) -> dict[str, str]:
-    samples = _count(float(needs[setting]))
-    return {"setting": str(setting), "samples": samples, "kl": f"{float(kl[setting]):.2g}"}
+def _need(needs: pd.Series, settings: pd.DataFrame, name: Any) -> dict[str, str]:
+    """A setting in words, its KL, and the samples that it needs."""
+    row = setting(settings, str(name))
+    samples = _count(float(needs[name]))
+    return {"setting": title(row), "samples": samples, "kl": two_digits(row["kl"])}
 
 
 def _best(last: pd.DataFrame) -> list[dict[str, Any]]:
@@ -118,13 +121,13 @@ def _families(settings: pd.DataFrame, last: pd.DataFrame, needs: pd.Series) -> l
     out = []
     for family in families:
         rows = grid[grid["family"] == family]
-        here = last[last["setting"].isin(rows["setting"].astype(str))]
+        cells = last[last["setting"].isin(rows["setting"].astype(str))]
         needed = needs.reindex(rows.index).dropna()
         out.append(
             {
                 "family": family,
                 "middle": _count(needed.median()) if len(needed) else None,
-                "best": _best(here),
+                "best": _best(cells),
                 "settings": len(rows),
                 "infinite_k3": int((~rows["k3_variance_finite"].astype(bool)).sum()),
             }

@@ -7,7 +7,9 @@ the Matplotlib figure, and the numbers that its caption (workflow/report/figures
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from html import escape
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -16,7 +18,6 @@ if TYPE_CHECKING:
 
 Frames = Mapping[str, "pd.DataFrame"]
 
-_MARGIN = 0.08  # inches around a drawing
 MANY = "How many samples?"
 SPEED = "How fast does the error fall?"
 ESTIMATOR = "Which estimator?"
@@ -58,8 +59,8 @@ FIGURES: Mapping[str, Figure] = {
     figure.name: figure
     for figure in (
         Figure("overview", MANY, "samples for 1 %", ("summary", "theory", "budget", "settings")),
-        Figure("error-vs-samples", SPEED, "RMSE against samples", ("summary",)),
-        Figure("relative-error", SPEED, "all settings collapsed", ("summary", "settings")),
+        Figure("error-vs-samples", SPEED, "RMSE against samples", ("summary", "settings")),
+        Figure("relative-error", MANY, "what a setting takes", ("settings",)),
         Figure("estimators", ESTIMATOR, "RMSE by estimator", ("summary", "theory", "settings")),
         Figure(
             "factors",
@@ -130,6 +131,7 @@ def draw(figure: Figure, frames: Frames) -> tuple[matplotlib.figure.Figure, dict
     theme.apply()
     as_text = {name: with_text(frame) for name, frame in frames.items()}
     drawing, numbers = import_module(figure.module).draw(as_text)
+    theme.letter_panels(drawing)
     return drawing, numbers
 
 
@@ -146,15 +148,24 @@ def publish(figure: Figure, frames: Frames, caption: str, stem: str) -> None:
     from mckl.show.captions import render
 
     drawing, numbers = draw(figure, frames)
-    save(drawing, [f"{stem}.{kind}" for kind in ("svg", "png", "pdf")])
+    name = Path(stem).name
+    words = render(caption, numbers, f"{stem}.rst")
+    paths = [f"{stem}.{kind}" for kind in ("svg", "png", "pdf")]
+    save(drawing, paths, f"{name}: {figure.shows}", words)
     plt.close(drawing)
-    render(caption, numbers, f"{stem}.rst")
 
 
-def save(drawing: matplotlib.figure.Figure, paths: Sequence[str]) -> None:
-    """Write a drawing to each path, as its suffix says; equal drawings give equal bytes."""
+def save(
+    drawing: matplotlib.figure.Figure, paths: Sequence[str], title: str, description: str
+) -> None:
+    """Write a drawing to each path, as its suffix says; equal drawings give equal bytes.
+
+    SVG has the title and the description for readers who cannot see the figure.
+    """
     import matplotlib
     from fontTools.subset import Options
+
+    from mckl.show.figures.theme import MARGIN
 
     # A PDF has no use for a font's layout tables, and cutting them down takes longer than drawing.
     Options._drop_tables_default = [*{*Options._drop_tables_default, "GDEF", "GPOS", "GSUB"}]
@@ -162,10 +173,19 @@ def save(drawing: matplotlib.figure.Figure, paths: Sequence[str]) -> None:
     # once if the figure has no layout engine, and twice with one, even with "none".
     if layout := drawing.get_layout_engine():
         layout.execute(drawing)
-    box = drawing.get_tightbbox().padded(_MARGIN)
+    box = drawing.get_tightbbox().padded(MARGIN)
+    metadata = {
+        "svg": {"Title": title, "Date": None},
+        "pdf": {"Title": title, "Subject": description, "CreationDate": None},
+        "png": {"Title": title, "Description": description},
+    }
     with matplotlib.rc_context({"figure.constrained_layout.use": False}):
         drawing.set_layout_engine(None)
         for path in paths:
-            undated = {"Date": None} if path.endswith(".svg") else {"CreationDate": None}
-            metadata = None if path.endswith(".png") else undated
-            drawing.savefig(path, metadata=metadata, bbox_inches=box)
+            suffix = path.rsplit(".", 1)[-1]
+            drawing.savefig(path, metadata=metadata[suffix], bbox_inches=box)
+            if suffix == "svg":
+                svg = Path(path)
+                words = f"</title>\n <desc>{escape(description)}</desc>"
+                text = svg.read_text(encoding="utf-8").replace("</title>", words, 1)
+                svg.write_text(text, encoding="utf-8")

@@ -34,9 +34,8 @@ def _panel(ax: Axes, cells: pd.DataFrame, x: str, samplers: list[str]) -> None:
             filled = backend == "numpy"
             if x == "samples":
                 parts.rmse_with_bars(ax, rows, colour, marker, filled=filled, size=_SIZE[backend])
-                exact = rows[np.isfinite(rows["exact_mse"]) & (rows["exact_mse"] > 0)]
                 if filled:
-                    ax.plot(exact["samples"], np.sqrt(exact["exact_mse"]), color=colour)
+                    parts.theory_line(ax, rows[rows["exact_mse"] > 0], colour)
                 continue
             ax.plot(
                 rows[x], rows["rmse"], color=colour, marker=marker, markersize=_SIZE[backend],
@@ -67,17 +66,15 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
         len(names), 2, figsize=(theme.WIDTH, 2.5 * len(names) + 0.5), squeeze=False, sharey="row"
     )
     for i, name in enumerate(names):
-        here = cells[(cells["setting"] == name) & cells["sampler"].isin(samplers)]
+        rows = cells[(cells["setting"] == name) & cells["sampler"].isin(samplers)]
         for j, x in enumerate(("samples", "cpu")):
-            _panel(axes[i, j], here, x, samplers)
-            letter = "abcd"[2 * i + j]
-            title = parts.title(parts.setting(settings, name))
-            axes[i, j].set_title(f"({letter}) {title}", fontsize=7.5)
+            _panel(axes[i, j], rows, x, samplers)
+            axes[i, j].set_title(parts.named(settings, name))
         axes[i, 0].set_ylabel(f"RMSE of {estimator} (nats)")
     axes[-1, 0].set_xlabel("samples n")
     axes[-1, 1].set_xlabel("CPU seconds of one replicate")
     _legend(fig, samplers)
-    return fig, _numbers(cells, cost, str(estimator), samplers, names)
+    return fig, _numbers(cells, cost, str(estimator))
 
 
 def _legend(fig: matplotlib.figure.Figure, samplers: list[str]) -> None:
@@ -95,9 +92,7 @@ def _legend(fig: matplotlib.figure.Figure, samplers: list[str]) -> None:
     fig.legend(handles=handles, loc="outside lower center", ncols=len(handles))
 
 
-def _numbers(
-    cells: pd.DataFrame, cost: pd.DataFrame, estimator: str, samplers: list[str], names: list[str]
-) -> dict[str, Any]:
+def _numbers(cells: pd.DataFrame, cost: pd.DataFrame, estimator: str) -> dict[str, Any]:
     keys = ["setting", "sampler", "samples"]
     wide = cells[cells["mse"] > 0].pivot_table(
         index=keys, columns="backend", values=["mse", "mse_std_error", "each"]
@@ -112,8 +107,6 @@ def _numbers(
         slower = float((wide["each"]["tensorflow"] / wide["each"]["numpy"]).median())
     return {
         "estimator": estimator,
-        "samplers": samplers,
-        "settings": names,
         "replicates": int(cells["replicates"].max()),
         "agree": "" if math.isnan(agree) else f"{100 * agree:.0f}",
         "slower": "" if math.isnan(slower) else f"{slower:.1f}",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from string import ascii_lowercase
 from typing import Any
 
 import matplotlib.figure
@@ -11,23 +10,24 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import NullFormatter, PercentFormatter
+from matplotlib.ticker import PercentFormatter
 from scipy.special import bdtr
 
 from mckl.estimation.values import ESTIMATORS
 from mckl.show.figures import Frames, parts, theme
+from mckl.text import counted
 
 NOMINAL = 0.95
-_LINES = 60  # the most thin lines in a group; a band shows the range of more settings
+_SHARES = (0.1, 0.9)  # a band shows this range of a group's settings
 _SKEWED, _BIASED = 1.0, 0.1
-_NOTEBOOK = "#CC79A7"
+_NOTEBOOK = "#A0457A"
 
 
 def _groups(estimator: str, cells: pd.DataFrame) -> tuple[pd.Series, str, str]:
     """Two groups of a panel's settings: a mask, and the names of the groups in and out of it."""
     if not ESTIMATORS[estimator].consistent:
         harmed = cells["exact_bias"].abs() > _BIASED * cells["kl"]
-        return harmed, f"bias > {_BIASED:.0%} of KL", "smaller bias"
+        return harmed, f"bias > {100 * _BIASED:.0f} % of KL", "smaller bias"
     if ESTIMATORS[estimator].uses_ratio:
         harmed = ~cells["k3_variance_finite"]
         return harmed, "infinite k3 variance", "finite k3 variance"
@@ -43,32 +43,25 @@ def _band(replicates: int) -> tuple[float, float]:
     return float(low / replicates), float(high / replicates)
 
 
-def _group(ax: Axes, cells: pd.DataFrame, colour: str, style: str) -> pd.Series:
-    """Draw all settings as thin lines, or nine tenths of them as a band, and a thick median."""
-    table = cells.pivot_table(index="samples", columns="setting", values="ci_coverage")
-    if table.shape[1] <= _LINES:
-        ax.plot(table.index, table.to_numpy(), color=colour, linewidth=0.4, alpha=0.45)
-    else:
-        low, high = (table.quantile(q, axis=1) for q in (0.05, 0.95))
-        ax.fill_between(table.index, low, high, color=colour, alpha=0.12, linewidth=0)
-        for edge in (low, high):
-            ax.plot(table.index, edge, color=colour, linewidth=0.6, linestyle=":")
-    median = table.median(axis=1)
+def _group(ax: Axes, cells: pd.DataFrame, colour: str, style: str, marker: str) -> pd.Series:
+    """Draw the median of the settings as a line, and the range of most of them as a band."""
+    by = cells.groupby("samples")["ci_coverage"]
+    low, median, high = (by.quantile(q) for q in (_SHARES[0], 0.5, _SHARES[1]))
+    ax.fill_between(low.index, low, high, color=colour, alpha=0.18, linewidth=0)
+    for edge in (low, high):
+        ax.plot(edge.index, edge, color=colour, linewidth=0.5, linestyle=style)
     ax.plot(
-        median.index, median, color=colour, linestyle=style, linewidth=1.8, marker="o",
-        markersize=2.5,
+        median.index, median, color=colour, linestyle=style, linewidth=1.5, marker=marker,
+        markersize=2.8,
     )  # fmt: skip
     return median
 
 
-def _panel(
-    ax: Axes, cells: pd.DataFrame, estimator: str, band: tuple[float, float], letter: str
-) -> None:
-    ax.set_xscale("log")
-    ax.xaxis.set_minor_formatter(NullFormatter())  # over one decade they would overlap
+def _panel(ax: Axes, cells: pd.DataFrame, estimator: str, band: tuple[float, float]) -> None:
+    theme.log_axis(ax, "x")
     colour = theme.ESTIMATOR_COLOURS.get(estimator, theme.TRUTH)
     harmed, worse, better = _groups(estimator, cells)
-    lowest = float(cells["ci_coverage"].min())
+    lowest = float(cells.groupby("samples")["ci_coverage"].quantile(_SHARES[0]).min())
     floor = min(0.9, math.floor(10 * lowest) / 10) if lowest > 0.5 else 0.0
     ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0, symbol=""))
     ax.set_ylim(floor - 0.03 * (1 - floor), 1 + 0.02 * (1 - floor))
@@ -79,16 +72,16 @@ def _panel(
     weakness = ESTIMATORS[estimator].weakness
     why = f": {weakness}" if short and weakness else ""  # only where coverage is lost
     cut = f" (axis from {100 * floor:.0f} %)" if floor else ""
-    ax.set_title(f"({letter}) {estimator}{why}{cut}", fontsize=8)
+    ax.set_title(f"{estimator}{why}{cut}")
     ends = []
-    for mask, text, line_colour, style in (
-        (~harmed, better, colour, "-"), (harmed, worse, theme.TRUTH, "--")
+    for mask, text, line_colour, style, marker in (
+        (~harmed, better, colour, "-", "o"), (harmed, worse, theme.TRUTH, "--", "s")
     ):  # fmt: skip
         if not mask.any():
             continue
-        median = _group(ax, cells[mask], line_colour, style).dropna()
+        median = _group(ax, cells[mask], line_colour, style, marker).dropna()
         count = cells.loc[mask, "setting"].nunique()
-        label = f"{text}\n({count} setting{'s' if count != 1 else ''})"
+        label = f"{text}\n({counted(count, 'setting')})"
         ends.append((float(median.iloc[-1]), label, line_colour))
     notebook = cells[cells["setting"] == "notebook"].dropna(subset="ci_coverage")
     if len(notebook):
@@ -98,10 +91,10 @@ def _panel(
         )  # fmt: skip
         ends.append((float(notebook["ci_coverage"].iloc[-1]), "× notebook", _NOTEBOOK))
     low, high = ax.get_ylim()
-    at = [(value - low) / (high - low) for value, _, _ in ends]
-    for y, (_, text, line_colour) in zip(parts.apart(at, 0.04, 0.94, 0.15), ends, strict=True):
+    heights = [(value - low) / (high - low) for value, _, _ in ends]
+    for y, (_, text, line_colour) in zip(parts.apart(heights, 0.06, 0.92, 0.22), ends, strict=True):
         ax.text(
-            1.02, y, text, transform=ax.transAxes, color=line_colour, fontsize=7, va="center",
+            1.02, y, text, transform=ax.transAxes, color=line_colour, fontsize=6.5, va="center",
             linespacing=1.1,
         )  # fmt: skip
 
@@ -120,11 +113,11 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
     """
     settings = frames["settings"]
     summary = parts.one_backend(frames["summary"])
-    known = summary[summary["ci_coverage"].notna() & (summary["kl"] > 0)]
-    sampler = parts.plainest_sampler(known["sampler"])
-    known = known[known["sampler"] == sampler]
+    covered = summary[summary["ci_coverage"].notna() & (summary["kl"] > 0)]
+    sampler = parts.plainest_sampler(covered["sampler"])
+    covered = covered[covered["sampler"] == sampler]
     replicates = int(summary["replicates"].max())
-    if known.empty:
+    if covered.empty:
         fig, ax = plt.subplots(figsize=(theme.WIDTH, 1.6))
         parts.instead_of_data(
             ax, "No interval to cover: no estimate of a KL > 0\nhas a standard error in this run."
@@ -132,17 +125,17 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
         return fig, {"settings": 0, "replicates": replicates}
     columns = ["setting", "k3_variance_finite", "log_ratio_skewness"]
     settings = settings.astype({"k3_variance_finite": bool})
-    cells = known.merge(settings[columns], on="setting")
+    cells = covered.merge(settings[columns], on="setting")
     names = parts.ordered(cells["estimator"], theme.ESTIMATOR_COLOURS)
     share = _band(replicates)
     across = min(2, len(names))
     lines = math.ceil(len(names) / across)
-    fig, axes = plt.subplots(lines, across, figsize=(theme.WIDTH, 2.2 * lines + 0.3), squeeze=False)
+    fig, axes = plt.subplots(lines, across, figsize=(theme.WIDTH, 1.7 * lines + 0.3), squeeze=False)
     for i, ax in enumerate(axes.flat):
         if i >= len(names):
             ax.set_visible(False)
             continue
-        _panel(ax, cells[cells["estimator"] == names[i]], names[i], share, ascii_lowercase[i])
+        _panel(ax, cells[cells["estimator"] == names[i]], names[i], share)
         if i % across == 0:
             ax.set_ylabel("coverage (%)")
         if i + across >= len(names):
@@ -157,15 +150,11 @@ def _numbers(
     ends: dict[str, dict[str, Any]] = {}
     for name in parts.ordered(last["estimator"], theme.ESTIMATOR_COLOURS):
         rows = last[last["estimator"] == name]
-        worst = rows.sort_values("ci_coverage").iloc[0]
         short = int((rows["ci_coverage"] < band[0] - 1e-9).sum())
         ends[name] = {
-            "short": short, "settings": len(rows), "worst": worst["setting"],
-            "coverage": round(100 * float(worst["ci_coverage"])),
-            "notebook": [round(100 * float(x)) for x in
-                         rows.loc[rows["setting"] == "notebook", "ci_coverage"]],
+            "short": short, "settings": len(rows),
+            "coverage": round(100 * float(rows["ci_coverage"].min())),
         }  # fmt: skip
-    early = cells[(cells["estimator"] == "k1") & (cells["samples"] == 4)].sort_values("ci_coverage")
     return {
         "settings": int(cells["setting"].nunique()),
         "sampler": sampler,
@@ -174,8 +163,4 @@ def _numbers(
         "high": round(100 * band[1]),
         "samples": int(cells["samples"].max()),
         "ends": ends,
-        "early": early["setting"].iloc[0] if len(early) else "",
-        "early_coverage": round(100 * float(early["ci_coverage"].iloc[0])) if len(early) else 0,
-        "lines": _LINES,
-        "heavy": bool((~cells.loc[cells["setting"] == "notebook", "k3_variance_finite"]).any()),
     }

@@ -15,10 +15,9 @@ from mckl.show.figures import Frames, parts, theme
 from mckl.study.summary_table import smallest_error
 from mckl.text import two_digits
 
-# Estimators by factor, with those of the whole l that they equal in one dimension.
+# Estimators by factor, with those of the whole ℓ that they equal in one dimension.
 BY_FACTOR = {name: theme.of_whole(e) for name, e in ESTIMATORS.items() if theme.of_whole(e)}
 _DECADES = 1e6  # the largest ratio of errors that a panel spans
-_LEADING = (0, (3, 3))  # dashes through which a line below remains visible
 
 
 def _three(settings: pd.DataFrame) -> list[str]:
@@ -31,14 +30,14 @@ def _three(settings: pd.DataFrame) -> list[str]:
     return list(dict.fromkeys(chosen))
 
 
-def _panel(ax: Axes, cells: pd.DataFrame, row: pd.Series, letter: str, several: bool) -> list[str]:
-    """Draw one setting; returns notes on estimators whose exact line is outside of the panel."""
+def _panel(ax: Axes, cells: pd.DataFrame, row: pd.Series, several: bool, key: str) -> None:
+    """Draw one setting, with notes on estimators whose line is outside of the panel, or the key."""
     theme.decades(ax)
     family = f"{row['family']}, " if several or row["family"] != "normal" else ""
     ax.set_title(
-        f"({letter}) {parts.title(row, family=False)}\n{family}KL {two_digits(row['kl'])} nats",
-        fontsize=7.5, linespacing=1.25,
-    )  # fmt: skip
+        f"{parts.title(row, family=False)}\n{family}KL {two_digits(row['kl'])} nats",
+        linespacing=1.25,
+    )
     low, high = parts.y_limits(np.sqrt(cells["mse"].to_numpy(float)))
     high = min(high, low * _DECADES)  # so that a huge variance of cv does not flatten other lines
     ax.set_xlim(cells["samples"].min() / 1.4, cells["samples"].max() * 1.4)
@@ -48,13 +47,9 @@ def _panel(ax: Axes, cells: pd.DataFrame, row: pd.Series, letter: str, several: 
     for name in parts.ordered(cells["estimator"], theme.ESTIMATOR_COLOURS):
         colour = theme.ESTIMATOR_COLOURS.get(name, theme.TRUTH)
         rows = cells[cells["estimator"] == name].sort_values("samples")
-        asymptotic = bool((rows["theory"] == "asymptotic").any())
-        # To leading order the variance is the whole error, as the bias adds O(1/n^2).
-        theory = rows["exact_variance" if asymptotic else "exact_mse"].to_numpy(float)
-        line = np.sqrt(np.where(np.isfinite(theory) & (theory > 0), theory, np.nan))
-        ax.plot(rows["samples"], line, color=colour, linestyle=_LEADING if asymptotic else "-")
+        line = parts.theory_line(ax, rows, colour)
         parts.rmse_with_bars(ax, rows, colour, theme.ESTIMATOR_MARKERS.get(name, "X"))
-        if np.isinf(theory).any():
+        if np.isinf(rows["exact_mse"]).any():
             infinite.append(name)
         elif np.isfinite(line).any() and np.nanmin(line) > high:
             unseen.append(f"{name}'s line ends at {two_digits(line[-1])}")
@@ -73,12 +68,10 @@ def _panel(ax: Axes, cells: pd.DataFrame, row: pd.Series, letter: str, several: 
         low /= (high / low) ** (0.1 * lines)  # makes room below for the notes
     ax.set_ylim(low, high)
     parts.end_labels(ax, ends)
-    key = "solid: exact theory\ndashed: leading order" if letter == "a" and ends else ""
     ax.text(
-        0.03, 0.03, "\n".join(unseen) or key, transform=ax.transAxes, fontsize=7, va="bottom",
-        linespacing=1.2,
+        0.03, 0.03, "\n".join(unseen) or (key if ends else ""), transform=ax.transAxes,
+        fontsize=7, va="bottom", linespacing=1.2,
     )  # fmt: skip
-    return unseen
 
 
 def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
@@ -108,22 +101,22 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
     fig, axes = plt.subplots(
         len(rows), width, figsize=(theme.WIDTH, 2.25 * len(rows) + 0.3), squeeze=False, sharex=True
     )
-    letters = iter("abcdef")
-    unseen: dict[str, list[str]] = {}
+    key = "solid: exact theory\ndashed: leading order"
     for line, (names, kind) in zip(axes, rows, strict=True):
         for ax in line[len(names) :]:
             ax.set_visible(False)
         for ax, name in zip(line, names, strict=False):
             row = settings[settings["setting"] == name].iloc[0]
-            here = cells[cells["setting"] == name]
+            rows_shown = cells[cells["setting"] == name]
             if row["dimension"] == 1:  # the only factor is the whole sample
-                present = {*here["estimator"]}
-                here = here[~here["estimator"].map(BY_FACTOR).isin(present)]
-            unseen[name] = _panel(ax, here, row, next(letters), bool(families))
+                present = {*rows_shown["estimator"]}
+                rows_shown = rows_shown[~rows_shown["estimator"].map(BY_FACTOR).isin(present)]
+            _panel(ax, rows_shown, row, bool(families), key)
+            key = ""
         line[0].set_ylabel(f"{kind} k3 variance\nRMSE (nats)" if kind else "RMSE (nats)")
         for ax in line[: len(names)]:
             ax.xaxis.set_tick_params(labelbottom=True)
-    fig.supxlabel("samples n", fontsize=8.5)
+    fig.supxlabel("samples n", fontsize=7.5)
     numbers = _numbers(settings, cells, str(sampler), [n for names, _ in rows for n in names])
     return fig, numbers | {"families": len(families)}
 
@@ -132,38 +125,27 @@ def _numbers(
     settings: pd.DataFrame, cells: pd.DataFrame, sampler: str, chosen: list[str]
 ) -> dict[str, Any]:
     last = cells[cells["samples"] == cells["samples"].max()]
-    rmse = last.pivot_table(index="setting", columns="estimator", values="rmse")
     wins = smallest_error(last[last["kl"] > 0])
-    two = {"cv", "k1"} <= set(rmse.columns) and "notebook" in rmse.index
-    biased = last[(last["estimator"] == "k2") & last["setting"].isin(chosen) & (last["kl"] > 0)]
-    floor = biased.sort_values("kl").tail(1)
-    if (biased["setting"] == "notebook").any():
-        floor = biased[biased["setting"] == "notebook"]
+    biased = [name for name, e in ESTIMATORS.items() if not e.consistent]
+    off = last[last["setting"].isin(chosen) & (last["kl"] > 0) & last["exact_bias"].notna()]
+    off = off[off["estimator"] == parts.first_of(biased, off["estimator"])]
+    notebook = off[off["setting"] == "notebook"]
+    off = (off.sort_values("kl") if notebook.empty else notebook).tail(1)
+    bias = [
+        {
+            "estimator": row.estimator, "setting": parts.named(settings, row.setting),
+            "nats": two_digits(abs(row.exact_bias)), "kl": two_digits(row.kl),
+        }
+        for row in off.itertuples() if row.estimator in biased
+    ]  # fmt: skip
     return {
         "sampler": sampler,
         "samples": int(cells["samples"].max()),
         "replicates": int(cells["replicates"].max()),
-        "settings": len(settings),
         "chosen": len(chosen),
-        "by_factor": parts.ordered(
-            cells.loc[cells["estimator"].isin(BY_FACTOR), "estimator"], theme.ESTIMATOR_COLOURS
-        ),
-        "leading": parts.ordered(
-            cells.loc[
-                (cells["theory"] == "asymptotic") & cells["setting"].isin(chosen), "estimator"
-            ],
-            theme.ESTIMATOR_COLOURS,
-        ),
-        "one_dimension": bool(
-            (settings.loc[settings["setting"].isin(chosen), "dimension"] == 1).any()
-        ),
-        "notebook": "notebook" in chosen,
-        "infinite": int((~settings["k3_variance_finite"].astype(bool)).sum()),
+        "leading": bool(((cells["theory"] == "asymptotic") & cells["setting"].isin(chosen)).any()),
         "estimators": parts.ordered(cells["estimator"], theme.ESTIMATOR_COLOURS),
         "wins": {str(k): int(v) for k, v in wins.value_counts().items()},
         "contested": len(wins),
-        "cv_over_k1": float(rmse.loc["notebook", "cv"] / rmse.loc["notebook", "k1"]) if two else 0,
-        "k2_setting": floor["setting"].iloc[0] if len(floor) else "",
-        "k2_bias": two_digits(abs(float(floor["exact_bias"].iloc[0]))) if len(floor) else "",
-        "k2_kl": two_digits(float(floor["kl"].iloc[0])) if len(floor) else "",
+        "bias": bias[0] if bias else None,
     }

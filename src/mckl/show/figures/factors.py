@@ -22,7 +22,6 @@ from mckl.text import two_digits
 SHOWN = [name for name, e in ESTIMATORS.items() if e.sums or e.consistent]
 _SCALE, _OFFSET, _TOLERANCE = 1.0, 0.25, 0.01  # shown if the study has them
 _DECADES = 1e5  # the largest ratio of errors that the panels span
-_LEADING = (0, (3, 3))  # dashes through which a line below remains visible
 _NEVER = (BIASED, INFINITE)
 
 
@@ -64,16 +63,6 @@ def _is_policy(family: pd.Series) -> pd.Series:
     return family.str.partition("(")[0].isin(sequential)
 
 
-def _relative(cells: pd.DataFrame, kl: float) -> pd.DataFrame:
-    """The cells of one setting with all errors relative to KL, and the line of theory."""
-    # To leading order the variance is the whole error, as the bias adds O(1/n^2).
-    leading = cells["theory"] == "asymptotic"
-    exact = cells["exact_mse"].where(~leading, cells["exact_variance"]).to_numpy(float)
-    line = np.sqrt(np.where(np.isfinite(exact) & (exact > 0), exact, np.nan)) / kl
-    square = {name: cells[name] / kl**2 for name in ("mse", "mse_std_error")}
-    return cells.assign(line=line, leading=leading, **square).sort_values("samples")
-
-
 def _needs(budget: pd.DataFrame, setting: str) -> dict[str, str]:
     """The samples for the tolerance by estimator; "never" if no number is enough."""
     out = {}
@@ -95,13 +84,13 @@ def _panel(ax: Axes, cells: pd.DataFrame, needs: dict[str, str]) -> None:
     for name in parts.ordered(cells["estimator"], SHOWN):
         colour = theme.ESTIMATOR_COLOURS[name]
         rows = cells[cells["estimator"] == name]
-        style = _LEADING if rows["leading"].any() else "-"
-        ax.plot(rows["samples"], rows["line"], color=colour, linestyle=style)
+        parts.theory_line(ax, rows, colour)
         parts.rmse_with_bars(ax, rows, colour, theme.ESTIMATOR_MARKERS[name], size=2.8)
         last = math.sqrt(rows["mse"].iloc[-1])
         if last > 0:
-            at = min(max(last, low), high)
-            ends.append((at, f"{name}  {needs.get(name, '')}".rstrip(), colour))
+            ends.append(
+                (min(max(last, low), high), f"{name}  {needs.get(name, '')}".rstrip(), colour)
+            )
     parts.end_labels(ax, ends, gap=0.06)
 
 
@@ -128,35 +117,34 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
     budget = budget[budget["tolerance"] == tolerance]
 
     chosen = (product_setting(settings, factored), policy_setting(settings))
-    of = [
-        None if row is None else _relative(cells[cells["setting"] == row["setting"]], row["kl"])
-        for row in chosen
+    cells = parts.relative_to_kl(cells).sort_values("samples")
+    measured = [
+        None if row is None else cells[cells["setting"] == row["setting"]] for row in chosen
     ]
     empty = (
         "This study has no setting of several coordinates.",
         "This study has no policy.",
     )
     fig, axes = plt.subplots(1, 2, figsize=(theme.WIDTH, 3.3))
-    both = [x for x in of if x is not None and len(x)]
+    both = [x for x in measured if x is not None and len(x)]
     errors = np.concatenate([np.sqrt(x["mse"].to_numpy(float)) for x in both] or [np.empty(0)])
     low, high = parts.y_limits(errors)
     numbers = []
-    for ax, letter, row, here, why in zip(axes, "ab", chosen, of, empty, strict=True):
-        if row is None or here is None or here.empty:
+    for ax, letter, row, rows, why in zip(axes, "ab", chosen, measured, empty, strict=True):
+        if row is None or rows is None or rows.empty:
             parts.instead_of_data(
                 ax, why if row is None else f"This study has no estimator among {', '.join(SHOWN)}."
             )
             continue
         theme.decades(ax)
-        ax.set_xlim(here["samples"].min() / 1.4, here["samples"].max() * 1.4)
+        ax.set_xlim(rows["samples"].min() / 1.4, rows["samples"].max() * 1.4)
         ax.set_ylim(low, min(high, low * _DECADES))
-        ax.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{100 * y:g} %"))
+        ax.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{100 * y:,.12g} %"))
         ax.set_title(
-            f"({letter}) {parts.title(row, family=True)}\nKL {two_digits(row['kl'])} nats",
-            fontsize=7.5, linespacing=1.25,
-        )  # fmt: skip
+            f"{parts.title(row, family=True)}\nKL {two_digits(row['kl'])} nats", linespacing=1.25
+        )
         needs = _needs(budget, row["setting"])
-        _panel(ax, here, needs)
+        _panel(ax, rows, needs)
         if tolerance:
             ax.axhline(tolerance, color=theme.MUTED, linewidth=0.8, linestyle=":")
             ax.text(
@@ -164,37 +152,39 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
                 fontsize=7, color=theme.MUTED,
             )  # fmt: skip
         ax.set_xlabel("samples n")
-        numbers.append(_numbers(letter, row, here, needs))
+        numbers.append(
+            _numbers(letter, row, {k: v for k, v in needs.items() if k in {*rows["estimator"]}})
+        )
     axes[0].set_ylabel("RMSE / KL")
     return fig, {
         "panels": numbers,
-        "biased": bool(numbers) and all(panel["biased"] for panel in numbers),
+        "explosions": [x for panel in numbers for x in panel["explosion"]],
+        "biased": _never_reaches([panel["needs"] for panel in numbers]),
         "sampler": sampler,
         "replicates": int(cells["replicates"].max()) if len(cells) else 0,
         "tolerance": f"{100 * tolerance:g} %" if tolerance else "",
-        "leading": parts.ordered(
-            pd.concat([x.loc[x["leading"], "estimator"] for x in both] or [cells["estimator"]]),
-            SHOWN,
-        ),
+        "leading": any((x["theory"] == "asymptotic").any() for x in both),
     }
 
 
-def _numbers(
-    letter: str, row: pd.Series, here: pd.DataFrame, needs: dict[str, str]
-) -> dict[str, Any]:
-    present = set(here["estimator"])
-    factored = [
-        name for name, e in ESTIMATORS.items()
-        if e.sums and e.consistent and e.parameters == 1 and name in present and name in needs
-    ]  # fmt: skip
+def _never_reaches(needs: list[dict[str, str]]) -> str:
+    """The first biased estimator by factor that reaches the tolerance in no panel, or ""."""
+    biased = [name for name, e in ESTIMATORS.items() if e.sums and not e.consistent]
+    never = (name for name in biased if all(need.get(name) == "never" for need in needs))
+    return next(never, "") if needs else ""
+
+
+def _numbers(letter: str, row: pd.Series, needs: dict[str, str]) -> dict[str, Any]:
+    whole = {
+        name: theme.of_whole(e) for name, e in ESTIMATORS.items()
+        if e.consistent and e.parameters == 1 and theme.of_whole(e) in needs and name in needs
+    }  # fmt: skip
     return {
         "letter": letter,
-        "title": parts.title(row, family=True),
         "policy": bool(_is_policy(pd.Series([row["family"]])).iloc[0]),
-        "biased": needs.get("k2-factor") == "never" and "k2-factor" in present,
-        "needs": {
-            name: needs[name]
-            for name in (*factored, "k3", "k1")
-            if name in present and name in needs
-        },
-    }
+        "needs": needs,
+        "explosion": [
+            {"letter": letter, "whole": other, "few": needs[name], "many": needs[other]}
+            for name, other in whole.items() if "never" not in (needs[name], needs[other])
+        ][:1],
+    }  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import matplotlib.figure
 import matplotlib.pyplot as plt
@@ -18,58 +18,68 @@ from mckl.show.figures.losses import relative, shown
 from mckl.text import rounded
 
 
-def _exact_bias(rows: pd.DataFrame) -> float:
-    """The relative bias that more samples do not remove."""
-    first, final = (rows.iloc[i]["exact_relative_bias"] for i in (0, -1))
-    return float(final) if final > 0.9 * first > 1e-9 else 0.0
+class _Curve(NamedTuple):
+    """The rows of methods with equal numbers, and the relative bias that more samples keep."""
+
+    methods: list[str]
+    rows: pd.DataFrame
+    bias: float
+
+    @property
+    def name(self) -> str:
+        """The methods, with the samples that they need for 10 %, or the bias where they end."""
+        needed = float(self.rows["samples_needed"].iloc[-1])
+        reached = rounded(needed) if math.isfinite(needed) else ""
+        return (
+            f"{' = '.join(self.methods)}  {relative(self.bias) if self.bias else reached}".rstrip()
+        )
 
 
-def _panel(ax: Axes, gradients: pd.DataFrame, setting: str) -> list[str]:
-    """Draw one setting, with one line for methods with equal numbers; returns the methods drawn."""
+def _curves(gradients: pd.DataFrame, setting: str) -> list[_Curve]:
+    """The curves of one setting, in the order of methods."""
     rows = gradients[gradients["setting"] == setting]
-    lines: dict[str, list[str]] = {}
-    curves: dict[str, pd.DataFrame] = {}
+    curves: list[_Curve] = []
     sequences = any("to-go" in METHODS[method].form.needs for method in {*rows["method"]})
     for method in theme.METHOD_COLOURS:
         if METHODS[method].drawn == "sequences" and not sequences:
             continue
-        of = rows[rows["method"] == method].sort_values("samples")
-        if of.empty or not (of["relative_rmse"] > 1e-9).all():
+        own = rows[rows["method"] == method].sort_values("samples")
+        measured = own["relative_rmse"].to_numpy(float)
+        if own.empty or not (measured > 1e-9).all():
             continue
-        exact = of["exact_relative_rmse"].to_numpy()
-        measured = of["relative_rmse"].to_numpy()
-        same = next((m for m in curves if np.allclose(curves[m]["relative_rmse"], measured)), None)
-        if same is not None:
-            lines[same].append(method)
+        same = (c for c in curves if np.allclose(c.rows["relative_rmse"], measured))
+        if (curve := next(same, None)) is not None:
+            curve.methods.append(method)
             continue
-        lines[method], curves[method] = [method], of
+        first, final = (float(own["exact_relative_bias"].iloc[i]) for i in (0, -1))
+        curves.append(_Curve([method], own, final if final > 0.9 * first > 1e-9 else 0.0))
+    return curves
+
+
+def _panel(ax: Axes, curves: Sequence[_Curve]) -> None:
+    """Draw measured points, exact lines, and dotted lines at a bias that remains."""
+    theme.decades(ax)
+    ends = []
+    for curve in curves:
+        rows, method = curve.rows, curve.methods[0]
         colour, marker = theme.METHOD_COLOURS[method], theme.METHOD_MARKERS[method]
-        n = of["samples"].to_numpy(float)
+        n, exact = (rows[x].to_numpy(float) for x in ("samples", "exact_relative_rmse"))
         finite = np.isfinite(exact)
         ax.plot(n[finite], exact[finite], color=colour, zorder=2)
         ax.plot(
-            n, of["relative_rmse"], linestyle="none", marker=marker, color=colour, markersize=3.2,
-            markerfacecolor=colour if finite.any() else "none", markeredgewidth=0.7, zorder=3,
+            n, rows["relative_rmse"], linestyle="none", marker=marker, color=colour,
+            markersize=3.2, markerfacecolor=colour if finite.any() else "none",
+            markeredgewidth=0.7, zorder=3,
         )  # fmt: skip
-        bias = _exact_bias(of)
-        if bias:
-            ax.plot(n[[0, -1]], [bias, bias], color=colour, linewidth=0.7, linestyle=":", zorder=1)
-    theme.decades(ax)
-    values = np.concatenate(
-        [np.empty(0), *(of["relative_rmse"].to_numpy(float) for of in curves.values())]
-    )
-    ax.set_ylim(parts.y_limits(values))
-    ends = [
-        (float(np.clip(of["relative_rmse"].iloc[-1], *ax.get_ylim())), " = ".join(lines[method]),
-         theme.METHOD_COLOURS[method])
-        for method, of in curves.items()
-    ]  # fmt: skip
-    parts.end_labels(ax, ends, gap=0.075, fontsize=6.5)
-    return [*curves]
+        if curve.bias:
+            ax.plot(n[[0, -1]], [curve.bias] * 2, color=colour, linewidth=0.7, linestyle=":")
+        last = float(np.clip(rows["relative_rmse"].iloc[-1], *ax.get_ylim()))
+        ends.append((last, curve.name, colour))
+    parts.end_labels(ax, ends, gap=0.1, fontsize=6.5)
 
 
 def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
-    """Draw a panel for each setting: measured points, exact lines, dotted lines at a bias.
+    """Draw for each setting a panel of the methods whose error vanishes, and one of the others.
 
     Parameters
     ----------
@@ -83,16 +93,31 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
     gradients = frames["gradients"]
     settings = shown(gradients)
     number = max(len(settings), 1)
-    fig, axes = plt.subplots(number, 1, figsize=(theme.WIDTH * 0.86, 2.1 * number), squeeze=False)
+    fig, axes = plt.subplots(
+        number, 2, figsize=(theme.WIDTH, 1.65 * number + 0.3), squeeze=False, sharex=True,
+        sharey="row",
+    )  # fmt: skip
     if not settings:
+        axes[0, 1].set_visible(False)
         parts.instead_of_data(axes[0, 0], "the gradient of every setting is 0: q = p")
     numbers = []
-    for ax, setting in zip(axes[:, 0], settings, strict=False):
-        drawn = _panel(ax, gradients, setting)
-        ax.set_title(setting)
-        ax.set_ylabel("relative RMSE")
+    for line, setting in zip(axes, settings, strict=False):
+        curves = _curves(gradients, setting)
+        values = [curve.rows["relative_rmse"].to_numpy(float) for curve in curves]
+        line[0].set_ylim(*parts.y_limits(np.concatenate([np.empty(0), *values])))
+        for ax, words, biased in (
+            (line[0], "samples for 10 % error", False), (line[1], "error that remains", True)
+        ):  # fmt: skip
+            members = [curve for curve in curves if bool(curve.bias) == biased]
+            _panel(ax, members)
+            ax.set_title(setting)
+            if members:
+                ax.text(1.02, 1.04, words, transform=ax.transAxes, fontsize=6.5, color=theme.MUTED)
+        line[0].set_ylabel("relative RMSE")
+        drawn = [method for curve in curves for method in curve.methods]
         numbers.append({"name": setting, **_numbers(gradients, setting, drawn)})
-    axes[-1, 0].set_xlabel("samples a gradient")
+    for ax in axes[-1]:
+        ax.set_xlabel("samples a gradient")
     replicates = int(gradients["replicates"].max()) if len(gradients) else 0
     return fig, {"settings": numbers, "replicates": replicates}
 
@@ -106,11 +131,9 @@ def _numbers(gradients: pd.DataFrame, setting: str, drawn: Sequence[str]) -> dic
     needs = rows["samples_needed"].dropna()
     fair = needs[needs.index.isin(drawn) & (rows["exact_relative_bias"][needs.index] < 1e-9)]
     best = str(fair.idxmin()) if len(fair) else ""
-    out: dict[str, Any] = {"best": best, "best_needs": "", "score_needs": "", "k3_level": ""}
+    out: dict[str, Any] = {"best": best, "best_needs": "", "k3_level": ""}
     if best:
         out["best_needs"] = rounded(float(needs[best]))
-    if "score" in needs.index:
-        out["score_needs"] = rounded(float(needs["score"]))
     if "k3-loss" in rows.index:
         level = float(rows["exact_relative_bias"].loc["k3-loss"])
         out["k3_level"] = relative(level) if math.isfinite(level) else ""

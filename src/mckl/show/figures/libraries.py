@@ -17,7 +17,7 @@ from mckl.arrays import Vector
 from mckl.show.figures import Frames, theme
 from mckl.study.libraries import policies
 from mckl.study.libraries.table import TOLERANCE, samples_needed
-from mckl.text import brief, rounded, two_digits
+from mckl.text import rounded, two_digits
 
 _NEVER = "#DDDDDD"
 _DARK = 0.45  # the text of cells with a lower luminance is white
@@ -85,10 +85,7 @@ def formula_label(formula: str) -> str:
 
 def _count(samples: float) -> str:
     """A number of sequences in the form that cells show."""
-    if not math.isfinite(samples):
-        return "never"
-    text = rounded(samples)
-    return text if len(text) <= 7 else brief(samples)
+    return rounded(samples) if math.isfinite(samples) else "never"
 
 
 class Row(NamedTuple):
@@ -125,7 +122,7 @@ def _frame(ax: Axes, rows: list[Row], kl: pd.Series, title: str) -> None:
     ax.set_xticks(range(len(kl)), [two_digits(float(x)) for x in kl])
     ax.xaxis.tick_top()
     for i, row in enumerate(rows):
-        names = textwrap.fill(", ".join(row.users), 46, break_on_hyphens=False)
+        names = textwrap.fill(", ".join(row.users), 42, break_on_hyphens=False)
         ax.text(
             len(kl) - 0.42, i, names, fontsize=6, va="center", ha="left", color=theme.MUTED,
             linespacing=1.0,
@@ -137,7 +134,7 @@ def _frame(ax: Axes, rows: list[Row], kl: pd.Series, title: str) -> None:
                      (first + 0.5 * policies.SHARPER - 0.5, "p is sharper")):  # fmt: skip
         ax.annotate(
             text, (at, 1.0), xycoords=("data", "axes fraction"), xytext=(0, 16),
-            textcoords="offset points", ha="center", va="bottom", fontsize=7, color=theme.MUTED,
+            textcoords="offset points", ha="center", va="bottom", fontsize=6.5, color=theme.MUTED,
         )  # fmt: skip
 
 
@@ -167,7 +164,8 @@ def cells(formulas: pd.DataFrame) -> Cells:
     needed = mean.copy()
     for setting in kl.index:
         both = zip(mean[setting], variance[setting], strict=True)
-        needed[setting] = [samples_needed(m, v, float(kl[setting])) for m, v in both]
+        counts = (samples_needed(m, v, float(kl[setting])) for m, v in both)
+        needed[setting] = [math.ceil(n) if math.isfinite(n) else n for n in counts]
     bias = off / kl
     return Cells(_rows(formulas, bias, needed), kl, bias, needed)
 
@@ -185,8 +183,8 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
     The figure, and the numbers that its caption quotes.
     """
     formulas = frames["formulas"]
-    known = cells(formulas)
-    rows, kl, bias, needed = known
+    numbers = cells(formulas)
+    rows, kl, bias, needed = numbers
     names = [row.formula for row in rows]
     fig, (above, below) = plt.subplots(2, 1, figsize=(theme.WIDTH, 0.48 * len(rows) + 1.2))
     # The colour scale is logarithmic from 0.1 % to 100 %.
@@ -201,14 +199,14 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
     _cells(below, shade, [row.needed for row in rows], palette)
     _frame(above, rows, kl, "Bias of the mean, relative to KL")
     _frame(below, rows, kl, f"Sequences for a relative RMSE of {100 * TOLERANCE:g} %")
-    return fig, _numbers(formulas, known)
+    return fig, _numbers(formulas, numbers)
 
 
-def _numbers(formulas: pd.DataFrame, known: Cells) -> dict[str, Any]:
-    _, kl, bias, needed = known
+def _numbers(formulas: pd.DataFrame, numbers: Cells) -> dict[str, Any]:
+    _, kl, bias, needed = numbers
     order, rows = list(kl.index), list(needed.index)
     takes = needed.to_numpy(float)
-    first, held = formulas.iloc[0], "k3, result within 10"
+    held = "k3, result within 10"
     about = {
         "policies": len(order),
         "libraries": formulas["library"].nunique(),
@@ -216,24 +214,21 @@ def _numbers(formulas: pd.DataFrame, known: Cells) -> dict[str, Any]:
         "states": policies.STATES,
         "tolerance": f"{100 * TOLERANCE:g} %",
         "square": f"{1 + bias.loc['l^2', order[0]]:.2f}",
-        "sequences": int(first["samples"]),
     }
     loss, cut = (
         dict(zip(order, x.loc[held, order].to_numpy(float), strict=True))
         for x in (bias, table_of(formulas, "clamped"))
     )
-    away, sharper = order[: -policies.SHARPER], order[-policies.SHARPER :]
-    for name, of in (("away", away), ("sharper", sharper)):
-        worst = min(of, key=loss.__getitem__)
+    away = order[: -policies.SHARPER]
+    worst = min(away, key=loss.__getitem__)
+    about |= {
+        "away_loss": f"{-100 * loss[worst]:.0f} %",
+        "away_kl": two_digits(float(kl[worst])),
+        "away_share": f"{100 * cut[worst]:.2g} %",
+    }
+    for name, policy in (("close", away[0]), ("far", away[-1])):
         about |= {
-            f"{name}_loss": f"{-100 * loss[worst]:.0f} %",
-            f"{name}_kl": two_digits(float(kl[worst])),
-            f"{name}_share": f"{100 * cut[worst]:.2g} %",
-        }
-    middle = max((s for s in away if kl[s] < policies.TOKENS), key=lambda s: kl[s])
-    for name, at in (("close", away[0]), ("middle", middle), ("far", away[-1])):
-        about |= {f"{name}_nats": two_digits(float(kl[at]))} | {
-            f"{name}_{short}": rounded(float(takes[rows.index(formula), order.index(at)]))
-            for short, formula in (("k1", "k1"), ("k3", "k3"), ("whole", "k3 of the sequence"))
+            f"{name}_{formula}": rounded(float(takes[rows.index(formula), order.index(policy)]))
+            for formula in ("k1", "k3")
         }
     return about

@@ -117,12 +117,8 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
 
 def _numbers(rows: pd.DataFrame) -> dict[str, str]:
     """The caption's numbers of a setting; "" for what was not measured."""
-    kinds = (("k3-loss", "k3_loss"), ("k3-reward", "k3_reward"))
-    out = {f"{key}_{number}": "" for _, key in kinds for number in ("bias", "cosine")}
-    for method, key in kinds:
-        if method not in rows.index:
-            continue
-        bias, cosine = (float(rows[x].loc[method]) for x in ("exact_relative_bias", "exact_cosine"))
-        if math.isfinite(cosine):
-            out |= {f"{key}_bias": relative(bias), f"{key}_cosine": f"{cosine:.2f}"}
+    out = {"k3_loss_bias": "", "k3_reward_bias": ""}
+    for method, key in (("k3-loss", "k3_loss_bias"), ("k3-reward", "k3_reward_bias")):
+        if method in rows.index and math.isfinite(rows["exact_cosine"].loc[method]):
+            out[key] = relative(float(rows["exact_relative_bias"].loc[method]))
     return out

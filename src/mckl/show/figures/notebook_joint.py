@@ -48,13 +48,14 @@ def draw(frames: Frames) -> tuple[Figure, dict[str, Any]]:
         ax.xaxis.set_major_locator(MaxNLocator(4))
         ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
         grid.set_axis_labels("samples n", "running estimate (nats)")
-        side.set(xticks=[], xlim=(0, None))
-        side.set_xlabel("density", labelpad=15.0)
+        side.set(xticks=[], xlim=(0, None), xlabel="")
+        ax.set_title("one path")
+        side.set_title("its density")
         side.grid(visible=False)
         side.yaxis.get_offset_text().set_visible(False)
         side.tick_params(axis="y", length=0)
     for height, text, colour in (
-        (0.94, "filled: density of this path", theme.Q_COLOUR),
+        (0.94, "filled: density of the path", theme.Q_COLOUR),
         (0.87, "dashed: law of the last estimate", theme.TRUTH),
     ):
         if sd > 0:

@@ -52,8 +52,8 @@ def draw(frames: Frames) -> tuple[Figure, dict[str, Any]]:
     ax.set_aspect("equal", adjustable="datalim")
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_locator(MaxNLocator(nbins=7, steps=[1, 2, 5, 10]))
-    ax.set_xlabel("$z_1$")
-    ax.set_ylabel("$z_2$")
+    ax.set_xlabel("z₁")
+    ax.set_ylabel("z₂")
     notebook = parts.setting(frames["settings"], "notebook")
     numbers = {
         "points": int((points["distribution"] == "q").sum()),

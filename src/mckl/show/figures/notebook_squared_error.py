@@ -11,6 +11,7 @@ from matplotlib.patheffects import withStroke
 from scipy.special import chdtri
 
 from mckl.show.figures import Frames, parts, theme
+from mckl.text import two_digits
 
 
 def draw(frames: Frames) -> tuple[Figure, dict[str, Any]]:
@@ -27,8 +28,8 @@ def draw(frames: Frames) -> tuple[Figure, dict[str, Any]]:
     numbers = {
         "samples": f"{len(n):,}",
         "variance": f"{variance:.4g}",
-        "final": f"{squared[-1]:.2g}",
-        "expected": f"{expected[-1]:.2g}",
+        "final": two_digits(squared[-1]),
+        "expected": two_digits(expected[-1]),
         "ratio": f"{squared[-1] / expected[-1]:.2g}" if variance else "",
         "crossings": f"{np.count_nonzero(np.diff(above)):,}",
         "low": f"{low:.3f}",
@@ -53,14 +54,14 @@ def draw(frames: Frames) -> tuple[Figure, dict[str, Any]]:
     ax.set_ylim(floor, 4.0 * max(high * variance, float(squared.max())))
     ax.set_xlabel("samples n")
     ax.set_ylabel("squared error of the running mean (nats²)")
-    for at, y, text, colour in (
+    for x, y, text, colour in (
         (0.97, 0.93, "dashed: expectation V/n", theme.TRUTH),
         (0.97, 0.86, "grey: 95 % of independent traces", theme.MUTED),
         (0.03, 0.05, "line: this trace", theme.Q_COLOUR),
     ):
         ax.text(
-            at, y, text, transform=ax.transAxes, color=colour, fontsize=7.5,
-            ha="right" if at > 0.5 else "left",
+            x, y, text, transform=ax.transAxes, color=colour, fontsize=7.5,
+            ha="right" if x > 0.5 else "left",
             path_effects=[withStroke(linewidth=2.5, foreground="white")],
         )  # fmt: skip
     return fig, numbers

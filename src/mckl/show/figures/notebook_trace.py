@@ -49,8 +49,8 @@ def draw(frames: Frames) -> tuple[Figure, dict[str, Any]]:
     ax.set_xlabel("samples n")
     ax.set_ylabel("running mean of ℓ (nats)")
     if variance > 0:
-        at = 0.62 * last
-        edge = Z * math.sqrt(variance / at)
+        middle = 0.62 * last
+        edge = Z * math.sqrt(variance / middle)
         for text, sign, away, colour in (
             ("dashed: KL ± 1.96 √(V/n), theory", 1.0, 0.2, theme.TRUTH),
             (
@@ -61,7 +61,7 @@ def draw(frames: Frames) -> tuple[Figure, dict[str, Any]]:
             ),
         ):
             ax.annotate(
-                text, (at, kl + sign * (edge + away * half)), ha="center", va="center",
+                text, (middle, kl + sign * (edge + away * half)), ha="center", va="center",
                 fontsize=7.5, color=colour,
                 path_effects=[withStroke(linewidth=3, foreground="white")],
             )  # fmt: skip
@@ -83,7 +83,6 @@ def draw(frames: Frames) -> tuple[Figure, dict[str, Any]]:
         "off": f"{100 * abs(estimate[-1] - kl) / kl:.2g}" if kl else "",
         "window": f"{100 * share:.0f}" if share and kl else "",
         "stays": f"{outside[-1] + 2:,}" if outside.size and outside[-1] + 1 < len(n) else "",
-        "always": not outside.size,
         "theory": rounded(variance * (Z / (0.05 * kl)) ** 2) if kl else "",
         "held": bool(held[-1]),
         "exact": variance == 0,

@@ -10,18 +10,15 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import LogLocator, NullLocator
 
 from mckl.estimation.budget import BIASED, ENDS, FAR, INFINITE, TOO_WIDE, UNKNOWN
 from mckl.estimation.values import ESTIMATORS
 from mckl.show.figures import Frames, parts, theme
-from mckl.text import counted, listed, power_of_ten, rounded, two_digits
+from mckl.text import counted, listed, rounded, two_digits
 
-WIDTH, HEIGHT = 7.03, 2.78  # inches: with the margin that is saved, 183 x 75 mm
+HEIGHT = 75 / 25.4 - 2 * theme.MARGIN  # inches
 _LABEL = 6.5  # points
 _SPAN = 1e4  # the largest ratio of errors above or below the tolerance that is drawn
-_DOTS = 300  # the most dots of a row
-_STEP = 0.618034  # the golden ratio: dots next to each other in value are far apart in height
 _VERDICTS: Mapping[str, str] = {
     INFINITE: "infinite variance", BIASED: "biased", UNKNOWN: "no theory", FAR: "over 10¹⁸",
     ENDS: "over 2³⁰", TOO_WIDE: "too wide",
@@ -48,8 +45,8 @@ class ErrorCurve(NamedTuple):
 
     def rows(self, frame: pd.DataFrame) -> pd.DataFrame:
         """The rows of a table with this estimator and sampler."""
-        here = (frame["estimator"] == self.estimator) & (frame["sampler"] == self.sampler)
-        return frame[here]
+        own = (frame["estimator"] == self.estimator) & (frame["sampler"] == self.sampler)
+        return frame[own]
 
 
 CURVES = (
@@ -127,13 +124,9 @@ def _error_panel(
             if len(rows):
                 exact.append(curve.label)
             continue
-        rows = rows.assign(
-            mse=rows["mse"] / rows["kl"] ** 2, mse_std_error=rows["mse_std_error"] / rows["kl"] ** 2
-        )
+        rows = parts.relative_to_kl(rows)
         colour, marker = curve.look
-        theory = np.sqrt(rows["exact_mse"].fillna(rows["exact_variance"])) / rows["kl"]
-        line = theory.where(np.isfinite(theory) & (theory > 0)).to_numpy()
-        ax.plot(rows["samples"], line, color=colour, linestyle=theme.SAMPLER_DASHES[curve.sampler])
+        line = parts.theory_line(ax, rows, colour, dashes=theme.SAMPLER_DASHES[curve.sampler])
         parts.rmse_with_bars(ax, rows, colour, marker, size=2.8)
         measured = np.sqrt(rows["mse"].to_numpy())
         if (n := needed[curve.label]) <= rows["samples"].max():
@@ -160,7 +153,6 @@ def _error_panel(
         text = "\n".join(f"{label}: exact" for label in exact)
         ax.text(0.03, 0.03, text, transform=ax.transAxes, fontsize=_LABEL)
     ax.yaxis.set_major_formatter(lambda y, _: f"{100 * y:,.12g} %")
-    ax.xaxis.set_major_formatter(_plain)
     ax.set_xlabel("samples n")
     ax.set_ylabel("relative RMSE")
     return exact
@@ -169,8 +161,9 @@ def _error_panel(
 def _crossings(ax: Axes, crossings: Sequence[tuple[float, float, str]]) -> None:
     """Write the samples that the tolerance needs above the points (n, error) of the curves."""
     low, high = np.log10(ax.get_xlim())
-    at = parts.apart([(np.log10(n) - low) / (high - low) for n, _, _ in crossings], 0.0, 1.0, 0.175)
-    for x, (n, error, colour) in zip(at, crossings, strict=True):
+    shares = [(np.log10(n) - low) / (high - low) for n, _, _ in crossings]
+    places = parts.apart(shares, 0.0, 1.0, 0.175)
+    for x, (n, error, colour) in zip(places, crossings, strict=True):
         ax.vlines(n, error, ax.get_ylim()[1], color=colour, linewidth=0.7, linestyle=":")
         ax.plot(n, error, "o", markersize=4.5, color=colour, markerfacecolor="white", zorder=4)
         ax.text(
@@ -179,16 +172,11 @@ def _crossings(ax: Axes, crossings: Sequence[tuple[float, float, str]]) -> None:
         )  # fmt: skip
 
 
-def _plain(value: float, _: object = None) -> str:
-    """A tick of a log axis."""
-    return f"{value:,.0f}" if value < 1e4 else power_of_ten(round(np.log10(value)))
-
-
 def _need_panel(
     ax: Axes, budget: pd.DataFrame, curves: Sequence[ErrorCurve], needs: _Needs, chosen: str
 ) -> None:
     """Draw the samples that each curve needs in all settings."""
-    ax.set_xscale("log")
+    theme.log_axis(ax, "x", 7)
     shown = pd.concat([curve.rows(budget)["samples_needed"] for curve in curves])
     low, high = np.log10(parts.y_limits(shown.to_numpy(float)))
     if np.floor(high) - np.ceil(low) < 1:  # fewer than two ticks
@@ -198,26 +186,18 @@ def _need_panel(
     ax.set_yticks(range(len(curves)), [curve.label.replace(", ", "\n") for curve in curves])
     ax.tick_params(axis="y", length=0, labelsize=_LABEL)
     ax.grid(visible=False, axis="y")
-    ax.xaxis.set_major_locator(LogLocator(10.0, numticks=7))
-    ax.xaxis.set_minor_locator(NullLocator())
-    ax.xaxis.set_major_formatter(_plain)
     ax.set_xlabel("samples n")
     for y, curve in enumerate(curves):
         rows = curve.rows(budget)
-        known = np.sort(rows["samples_needed"].dropna().to_numpy(float))
+        needed = rows["samples_needed"].dropna().to_numpy(float)
         colour, marker = curve.look
         plt.setp(ax.get_yticklabels()[y], color=colour, fontweight="bold")
-        dots = np.array(parts.spaced(known.tolist(), _DOTS))
-        height = y + 0.5 * ((0.5 + _STEP * np.arange(len(dots))) % 1.0 - 0.5)
-        ax.plot(dots, height, marker, color=colour, markersize=2.6, alpha=0.55, markeredgewidth=0)
-        here = rows.loc[rows["setting"] == chosen, "samples_needed"].dropna().to_numpy(float)
-        ax.plot(
-            here, [y] * len(here), marker, color=colour, markersize=4.5, markeredgecolor="black"
-        )
+        parts.strip(ax, y, needed.tolist(), colour, marker)
+        own = rows.loc[rows["setting"] == chosen, "samples_needed"].dropna().to_numpy(float)
+        ax.plot(own, [y] * len(own), marker, color=colour, markersize=4.5, markeredgecolor="black")
         told = []
-        if len(known):
-            middle = float(np.median(known))
-            ax.vlines(middle, y - 0.36, y + 0.36, color=theme.TRUTH, linewidth=1.2)
+        if len(needed):
+            middle = float(np.median(needed))
             told.append(f"median {middle:,.0f}" if middle < 1e7 else f"median {rounded(middle)}")
         if exact := int(needs.exact[curve.label].sum()):
             told.append(f"{exact:,} exact")
@@ -255,10 +235,9 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
     numbers = {
         "tolerance": f"{100 * tolerance:g} %",
         "chosen": "",
-        "zero": len(settings) - len(positive),
     }
     if summary.empty:
-        fig, ax = plt.subplots(figsize=(WIDTH, 1.5))
+        fig, ax = plt.subplots(figsize=(theme.WIDTH, 1.5))
         parts.instead_of_data(ax, parts.NO_KL)
         return fig, numbers
     curves = [curve for curve in CURVES if len(curve.rows(summary))]
@@ -272,13 +251,13 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
     needed = needs.samples.T[chosen]
 
     fig, (left, right) = plt.subplots(
-        1, 2, figsize=(WIDTH, HEIGHT), width_ratios=[1.25, 1], gridspec_kw={"wspace": 0.06}
+        1, 2, figsize=(theme.WIDTH, HEIGHT), width_ratios=[1.25, 1], gridspec_kw={"wspace": 0.06}
     )
     exact = _error_panel(left, cells, curves, needed, tolerance)
-    left.set_title(f"(a) {parts.short_label(parts.title(row), 44)}", fontsize=7.5, pad=13)
+    left.set_title(parts.short_label(parts.title(row), 44), pad=13)
     _need_panel(right, budget, curves, needs, chosen)
     many = counted(len(positive), "setting")
-    right.set_title(f"(b) samples for {100 * tolerance:g} %, {many}", fontsize=7.5, pad=13)
+    right.set_title(f"samples for {100 * tolerance:g} %, {many}", pad=13)
     ranked = needed.dropna().sort_values(kind="stable")
     return fig, numbers | {
         "chosen": parts.title(row),

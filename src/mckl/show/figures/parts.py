@@ -15,18 +15,22 @@ from matplotlib.colors import to_hex
 from mckl.arrays import Vector
 from mckl.draw.points import SAMPLERS
 from mckl.estimation.values import ESTIMATORS
-from mckl.show.figures.theme import MUTED
+from mckl.show.figures.theme import MUTED, TRUTH
 
 T = TypeVar("T")
 
+LEADING = (0, (3, 3))  # the dashes of a leading order, through which a line below remains visible
+
 NO_KL = "KL is 0 in every setting: no relative error is defined"
+MOST_DOTS = 300  # of a strip
+_STEP = 0.618034  # the golden ratio: dots next to each other in value are far apart in height
 _WANTED = 0.01  # the tolerance that is shown if the study has it
 
 
-def ordered(present: pd.Series, known: Iterable[str]) -> list[str]:
-    """The names in `present`: first the known ones in their order, then the others."""
+def ordered(present: pd.Series, registry: Iterable[str]) -> list[str]:
+    """The names in `present`: first those of the registry in its order, then the others."""
     names = set(present)
-    first = [name for name in known if name in names]
+    first = [name for name in registry if name in names]
     return first + sorted(names - set(first))
 
 
@@ -84,8 +88,8 @@ def title(row: pd.Series, *, family: bool | None = None) -> str:
     if isinstance(row["case"], str):
         return f"case {row['case']}, {dimension}"
     named = row["family"] != "normal" if family is None else family
-    of = f"{row['family']}, " if named else ""
-    return f"{of}{dimension}, scale {row['scale']:g}, offset {row['offset']:g}"
+    first = f"{row['family']}, " if named else ""
+    return f"{first}{dimension}, scale {row['scale']:g}, offset {row['offset']:g}"
 
 
 def families(settings: pd.DataFrame) -> list[str]:
@@ -100,8 +104,8 @@ def distinct(values: Iterable[Any]) -> list[Any]:
 
 def middle(values: Iterable[Any]) -> Any:
     """The middle one of the different values, or the larger of two in the middle."""
-    known = distinct(values)
-    return known[len(known) // 2]
+    levels = distinct(values)
+    return levels[len(levels) // 2]
 
 
 def by_family(settings: pd.DataFrame, most: int) -> list[str]:
@@ -119,8 +123,28 @@ def by_family(settings: pd.DataFrame, most: int) -> list[str]:
     grid = grid if general.empty else general
     differ = grid.groupby(["scale", "offset"])["k3_variance_finite"].nunique()
     scale, offset = differ.idxmax() if differ.max() > 1 else middle(differ.index)
-    here = grid[(grid["scale"] == scale) & (grid["offset"] == offset)]
-    return spaced([str(name) for name in here["setting"]], most)
+    rows = grid[(grid["scale"] == scale) & (grid["offset"] == offset)]
+    return spaced([str(name) for name in rows["setting"]], most)
+
+
+def relative_to_kl(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows with mean squared errors relative to the square of KL."""
+    squares = ["mse", "mse_std_error", "exact_mse"]
+    return rows.assign(**{name: rows[name] / rows["kl"] ** 2 for name in squares})
+
+
+def theory_line(
+    ax: Axes, rows: pd.DataFrame, colour: str, *, x: str = "samples", dashes: Any = "-",
+) -> Vector:  # fmt: skip
+    """Draw the exact RMSE against samples, or column `x`, and return it; NaN where it is not drawn.
+
+    An error without an exact value has that to leading order, with dashes.
+    """
+    mse = rows["exact_mse"].to_numpy(float)
+    line = np.sqrt(np.where(np.isfinite(mse) & (mse > 0), mse, np.nan))
+    leading = "theory" in rows and (rows["theory"] == "asymptotic").any()
+    ax.plot(rows[x], line, color=colour, linestyle=LEADING if leading else dashes)
+    return np.asarray(line)
 
 
 def rmse_with_bars(
@@ -159,6 +183,15 @@ def apart(values: Sequence[float], low: float, high: float, gap: float) -> list[
     return [float(x) for x in out]
 
 
+def strip(ax: Axes, y: float, values: Sequence[float], colour: str, marker: str) -> None:
+    """Draw values as dots around a height, and a bar at their median."""
+    dots = np.array(spaced(sorted(values), MOST_DOTS))
+    heights = y + 0.5 * ((0.5 + _STEP * np.arange(len(dots))) % 1.0 - 0.5)
+    ax.plot(dots, heights, marker, color=colour, markersize=2.6, alpha=0.55, markeredgewidth=0)
+    if len(dots):
+        ax.vlines(float(np.median(values)), y - 0.36, y + 0.36, color=TRUTH, linewidth=1.2)
+
+
 def end_labels(
     ax: Axes, ends: Sequence[tuple[float, str, str]], gap: float = 0.085, fontsize: float = 7.0
 ) -> None:
@@ -167,8 +200,8 @@ def end_labels(
     `ends` has (value, text, colour) for each name. Axis limits must be set before.
     """
     low, high = (math.log10(y) for y in ax.get_ylim())
-    at = [(math.log10(value) - low) / (high - low) for value, _, _ in ends]
-    for y, (_, text, colour) in zip(apart(at, 0.02, 0.98, gap), ends, strict=True):
+    heights = [(math.log10(value) - low) / (high - low) for value, _, _ in ends]
+    for y, (_, text, colour) in zip(apart(heights, 0.02, 0.98, gap), ends, strict=True):
         ax.text(
             1.02, y, text, transform=ax.transAxes, color=colour, fontsize=fontsize,
             va="center", ha="left", fontweight="bold",
@@ -204,18 +237,16 @@ def spaced(values: Sequence[T], most: int) -> list[T]:
     return [values[i] for i in np.linspace(0, len(values) - 1, most).round().astype(int)]
 
 
-def sequential(number: int) -> list[str]:
+def sequential(number: int, colour_map: str) -> list[str]:
     """Colours from dark to light, whose order is visible in greyscale and to the colour blind."""
-    palette = matplotlib.colormaps["viridis"]
+    palette = matplotlib.colormaps[colour_map]
     return [to_hex(palette(x)) for x in np.linspace(0.0, 0.72, number)]
 
 
-def chi_square_band(replicates: int) -> tuple[float, float]:
-    """The range of 95 % of the ratios of measured to exact RMSE, for normal estimates."""
-    from scipy.special import chdtri  # imported here, as this takes longer than most figures
-
-    low, high = (math.sqrt(chdtri(replicates, p) / replicates) for p in (0.975, 0.025))
-    return low, high
+def colours_of(values: Iterable[T], colour_map: str) -> dict[T, str]:
+    """A colour for each different value of a study, which it keeps in all figures."""
+    levels = distinct(values)
+    return dict(zip(levels, sequential(len(levels), colour_map), strict=True))
 
 
 def short_label(name: str, most: int = 16) -> str:
@@ -232,6 +263,11 @@ def thinned(length: int) -> Vector:
 def setting(settings: pd.DataFrame, name: str) -> pd.Series:
     """The row of a setting, by its name."""
     return settings[settings["setting"] == name].iloc[0]
+
+
+def named(settings: pd.DataFrame, name: object) -> str:
+    """A setting in words, by its name."""
+    return title(setting(settings, str(name)))
 
 
 def two_settings(settings: pd.DataFrame) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from itertools import cycle
+from string import ascii_lowercase
 from typing import Any
 
 import matplotlib.figure
@@ -14,6 +15,8 @@ from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap, to_rgb
 from matplotlib.patheffects import withTickedStroke
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from numpy.typing import NDArray
+from scipy.ndimage import distance_transform_edt, label
 
 from mckl.arrays import Vector
 from mckl.estimation.values import ESTIMATORS
@@ -22,6 +25,8 @@ from mckl.study.regime_map import RegimeMap, is_symmetric, regime_map
 
 _FINE = (420, 260)  # the numbers of scales and of offsets of the map
 _TIE = 1.05  # an estimator wins if no simpler one is within 5 % of its RMSE
+_REGION = 0.003  # the least share of the map of a region that has a label
+_ROOM = 2.2  # cells around the middle of a label, for each of its characters
 _SAVES = 0.8  # the contour of cv is at four fifths of the best unbiased RMSE
 # Tints, in the order of registration, that differ in greyscale too.
 _TINTS = dict(zip(ESTIMATORS, cycle((0.5, 0.45, 0.3, 0.4)), strict=False))
@@ -34,27 +39,47 @@ def winners(exact: dict[str, Vector]) -> Vector:
     return np.asarray(near.argmax(axis=0))
 
 
-def _largest(area: Vector) -> tuple[int, int] | None:
-    """The place within a mask at which a name has most room; None if there is none."""
-    best, where = 0, None
-    for j in range(18, area.shape[1] - 12, 6):
-        edges = np.flatnonzero(np.diff(np.r_[0, area[:, j].astype(int), 0]))
-        for a, b in edges.reshape(-1, 2):
-            # The height counts as well: half the distance to the nearest other cell above or below.
-            column = area[(a + b) // 2]
-            up = int(np.argmin(np.r_[column[j:], False]))
-            down = int(np.argmin(np.r_[column[j::-1], False]))
-            room = min(b - a, 4 * min(up, down))
-            if room > best:
-                best, where = room, ((a + b) // 2, j)
-    return where if best >= 40 else None
+def _label_regions(
+    ax: Axes, best: Vector, names: list[str], tints: list[Any], taken: NDArray[np.bool_]
+) -> None:
+    """Write the winner's name into every connected region that has some area.
+
+    A name that has no room inside stands beside its region, with a line to it.
+    """
+    for i, name in enumerate(names):
+        regions, count = label(best == i)
+        sizes = np.bincount(regions.ravel())[1:]
+        large = [k for k in range(count) if sizes[k] >= _REGION * best.size]
+        if not large and count:
+            large = [int(sizes.argmax())]  # a narrow region may be broken into pieces
+        for k in large:
+            area = regions == k + 1
+            # The distance to the nearest other cell, in cells; names are wider than high.
+            free = distance_transform_edt(np.pad(area & ~taken, 1), sampling=(0.4, 1.0))[1:-1, 1:-1]
+            if free.max() < 2:
+                free = distance_transform_edt(area)
+            x, y = np.unravel_index(int(free.argmax()), free.shape)
+            place = ((x + 0.5) / best.shape[0], (y + 0.5) / best.shape[1])
+            inside = bool(free.max() >= _ROOM * len(name))
+            style: dict[str, Any] = {
+                "xycoords": "axes fraction", "fontweight": "bold", "fontsize": 7.5, "zorder": 6,
+                "ha": "center", "va": "center",
+                "bbox": {"facecolor": tints[i], "edgecolor": "none", "pad": 1.0},
+            }  # fmt: skip
+            if not inside:
+                style |= {
+                    "xytext": (min(place[0] + 0.14, 0.9), min(place[1] + 0.06, 0.94)),
+                    "textcoords": "axes fraction", "arrowprops": {"arrowstyle": "-", "shrinkA": 0},
+                }  # fmt: skip
+            ax.annotate(name, place, **style)
 
 
 def _panel(
-    ax: Axes, of: RegimeMap, scale: Vector, offset: Vector, here: pd.DataFrame
+    ax: Axes, theory: RegimeMap, scale: Vector, offset: Vector, studied: pd.DataFrame
 ) -> dict[str, float]:
-    known = of.estimators
-    exact = {name: s.log_mse for name, s in known.items() if not s.asymptotic}
+    """Draw a map; returns the share of it that each estimator wins."""
+    surfaces = theory.estimators
+    exact = {name: s.log_mse for name, s in surfaces.items() if not s.asymptotic}
     # The first wins a tie. Unbiased estimators come first, in the order of registration.
     exact = {k: exact[k] for k in sorted(exact, key=lambda k: not ESTIMATORS[k].consistent)}
     best = winners(exact)
@@ -68,45 +93,38 @@ def _panel(
         rasterized=True, shading="nearest",
     )  # fmt: skip
     taken = np.zeros(best.shape, dtype=bool)  # cells with a point of the study, or the border
-    for x, y in zip(here["scale"], here["offset"], strict=True):
+    for x, y in zip(studied["scale"], studied["offset"], strict=True):
         close = np.abs(np.log(scale / x)) < 0.05
         taken |= close[:, None] & (np.abs(offset - y) < 0.06 * offset[-1])
-    taken |= (np.abs(np.log(scale) - np.log(of.border)) < 0.04)[:, None]
-    for i, name in enumerate(names):
+    taken |= (np.abs(np.log(scale) - np.log(theory.border)) < 0.04)[:, None]
+    for i in range(len(names)):
         area = best == i
         if area.any() and not area.all():
             ax.contour(
                 scale, offset, area.T.astype(float), [0.5], colors=theme.TRUTH, linewidths=0.7
             )
-        where = _largest(area & ~taken)
-        if where is not None:
-            ax.text(
-                scale[where[0]], offset[where[1]], name, ha="center", va="center",
-                fontweight="bold", fontsize=9, zorder=6,
-                bbox={"facecolor": tints[i], "edgecolor": "none", "pad": 1.0},
-            )  # fmt: skip
-    cv = known.get("cv")
-    if cv is not None:
-        unbiased = [exact[name] for name in names if not known[name].bias.any()]
-        saving = 0.5 * (cv.log_mse - np.min(np.stack(unbiased), axis=0))
+    _label_regions(ax, best, names, tints, taken)
+    for name in [name for name in surfaces if ESTIMATORS[name].parameters > 1][:1]:
+        unbiased = [exact[name] for name in names if not surfaces[name].bias.any()]
+        saving = 0.5 * (surfaces[name].log_mse - np.min(np.stack(unbiased), axis=0))
         if saving.min() < math.log(_SAVES) < saving.max():
             lines = ax.contour(
                 scale, offset, -saving.T, [-math.log(_SAVES)], linewidths=1.3,
-                colors=theme.ESTIMATOR_COLOURS["cv"],
+                colors=theme.ESTIMATOR_COLOURS[name],
             )  # fmt: skip
             lines.set_path_effects([withTickedStroke(spacing=5, angle=90, length=0.5)])
-    if of.excess.max() > 0:
+    if theory.excess.max() > 0:
         ax.contourf(
-            scale, offset, of.excess.T, [0.0, math.inf], colors="none", hatches=["////"]
+            scale, offset, theory.excess.T, [0.0, math.inf], colors="none", hatches=["////"]
         ).set(edgecolor="#00000055", linewidth=0.0)
-        ax.contour(scale, offset, of.excess.T, [0.0], colors=theme.TRUTH, linewidths=0.6)
-    if scale[0] < of.border < scale[-1]:
-        ax.axvline(of.border, color=theme.ESTIMATOR_COLOURS["k3"], linewidth=1.6)
+        ax.contour(scale, offset, theory.excess.T, [0.0], colors=theme.TRUTH, linewidths=0.6)
+    if scale[0] < theory.border < scale[-1]:
+        ax.axvline(theory.border, color=theme.ESTIMATOR_COLOURS["k3"], linewidth=1.6)
     small = min(
-        1.0, (60 / max(len(here), 1)) ** 0.5
+        1.0, (60 / max(len(studied), 1)) ** 0.5
     )  # many marks are small, so that they do not cover the map
     ax.plot(
-        here["scale"], here["offset"], linestyle="none", marker="o", color="white",
+        studied["scale"], studied["offset"], linestyle="none", marker="o", color="white",
         markersize=3.6 * small, markeredgecolor=theme.TRUTH, markeredgewidth=0.8 * small,
         clip_on=False, zorder=5,
     )  # fmt: skip
@@ -165,49 +183,40 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
     shares: dict[tuple[str, int, int], dict[str, float]] = {}
     for line, row in zip(axes, cells, strict=True):
         for ax, (family, dimension, n) in zip(line, row, strict=True):
-            here = study[inside & (study["dimension"] == dimension) & (study["family"] == family)]
+            cells_of = study["dimension"].eq(dimension) & study["family"].eq(family)
             shares[family, dimension, n] = _panel(
-                ax, maps[family, dimension, n], scale, offset, here
+                ax, maps[family, dimension, n], scale, offset, study[inside & cells_of]
             )
             name = f"{family}\n" if several or family != "normal" else ""
             ax.set_title(f"{name}D = {dimension}, n = {n:,}")
     for ax in axes[-1]:
-        ax.set_xlabel(r"scale  $\sigma_p / \sigma_q$")
+        ax.set_xlabel("scale σp / σq")
     for ax in axes[:, 0]:
-        ax.set_ylabel(r"offset  $(\mu_q - \mu_p) / \sigma_q$")
+        ax.set_ylabel("offset (μq − μp) / σq")
     _key(fig)
-    first, last = dimensions[0], dimensions[-1]
-    family = families[0]
-
-    def share(name: str, of: str, d: int, n: int = most) -> int:
-        """The share of the map, in per cent, that the estimator or its sum over factors wins."""
-        won = shares[of, d, n]
-        return round(100 * (won.get(name, 0.0) + won.get(f"{name}-factor", 0.0)))
-
-    borders = {of: maps[of, first, most].border for of in families}
+    panels = [key for row in cells for key in row]
+    borders = {family: maps[family, dimensions[0], most].border for family in families}
     return fig, {
-        "dimensions": dimensions,
-        "counts": counts,
-        "families": [
-            {"family": of, "k3": [share("k3", of, d) for d in dimensions]} for of in families
-        ],
         "several": several,
+        "families": len(families),
         "sweep": len(parts.families(settings)),
-        "borders": [
-            {"family": of, "scale": f"{x:.3g}"} for of, x in borders.items() if math.isfinite(x)
+        "panels": [
+            {"letter": letter, "winners": _winners_words(shares[key], 1 if several else 4)}
+            for letter, key in zip(ascii_lowercase, panels, strict=False)
         ],
-        "k3_first": share("k3", family, first),
-        "k3_last": share("k3", family, last),
-        "k2_few": 0 if several else share("k2", family, first, counts[0]),
-        "k2_many": share("k2", family, first),
+        "borders": [
+            {"family": family, "scale": f"{x:.3g}"}
+            for family, x in borders.items() if math.isfinite(x)
+        ],
         "saves": round(100 * (1 - _SAVES)),
         "tie": round(100 * (_TIE - 1)),
-        "settings": len(study),
-        "shown": int(
-            (inside & study["dimension"].isin(dimensions) & study["family"].isin(families)).sum()
-        ),
-        "infinite": int((~settings["k3_variance_finite"].astype(bool)).sum()),
-    }
+    }  # fmt: skip
+
+
+def _winners_words(shares: dict[str, float], most: int) -> str:
+    """The estimators that win most of a map, and at least 1 % of it, with their shares."""
+    order = sorted(shares, key=lambda name: -shares[name])[:most]
+    return ", ".join(f"{name} {100 * shares[name]:.0f} %" for name in order if shares[name] >= 0.01)
 
 
 def _key(fig: matplotlib.figure.Figure) -> None:
@@ -229,7 +238,7 @@ def _key(fig: matplotlib.figure.Figure) -> None:
     ]
     texts = [
         "right of it k3 has infinite variance",
-        f"cv tends to save {1 - _SAVES:.0%} on the ticked side",
+        f"cv tends to save {100 * (1 - _SAVES):.0f} % on the ticked side",
         "antithetic pairs hurt k1",
         "setting of the study",
     ]

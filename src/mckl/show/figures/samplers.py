@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 
 from mckl.draw.points import SAMPLERS
 from mckl.show.figures import Frames, parts, theme
-from mckl.text import two_digits
+from mckl.text import listed, two_digits
 
 _SAME_LAW = 1e-9  # exact variances with a smaller relative difference are equal
 
@@ -45,11 +45,11 @@ def _same_law(cells: pd.DataFrame) -> list[list[str]]:
     groups: list[tuple[pd.Series, list[str]]] = []
     for name in parts.ordered(cells["sampler"], theme.SAMPLER_COLOURS):
         rows = cells[cells["sampler"] == name].set_index("samples")["exact_variance"].dropna()
-        for known, names in groups:
+        for variance, names in groups:
             if (
                 len(rows) > 1
-                and rows.index.equals(known.index)
-                and np.allclose(rows, known, rtol=_SAME_LAW, atol=0.0)
+                and rows.index.equals(variance.index)
+                and np.allclose(rows, variance, rtol=_SAME_LAW, atol=0.0)
             ):
                 names.append(name)
                 break
@@ -72,14 +72,9 @@ def _slope(ax: Axes, power: float, text: str) -> None:
     )  # fmt: skip
 
 
-def _panel(
-    ax: Axes, cells: pd.DataFrame, row: pd.Series, letter: str, family: bool | None
-) -> list[list[str]]:
+def _panel(ax: Axes, cells: pd.DataFrame, row: pd.Series, family: bool | None) -> list[list[str]]:
     theme.decades(ax)
-    ax.set_title(
-        f"({letter}) {parts.title(row, family=family)}, KL {two_digits(float(row['kl']))} nats",
-        fontsize=7.5,
-    )
+    ax.set_title(f"{parts.title(row, family=family)}, KL {two_digits(float(row['kl']))} nats")
     low, high = parts.y_limits(np.sqrt(cells["mse"].to_numpy(float)))
     ax.set_ylim(low, high)
     ax.set_xlim(cells["samples"].min() / 1.4, cells["samples"].max() * 1.4)
@@ -90,9 +85,9 @@ def _panel(
             colour = theme.SAMPLER_COLOURS.get(name, theme.TRUTH)
             marker = theme.SAMPLER_MARKERS.get(name, "X")
             rows = cells[cells["sampler"] == name].sort_values("samples")
-            exact = rows[np.isfinite(rows["exact_mse"]) & (rows["exact_mse"] > 0)]
             if i == 0:
-                ax.plot(exact["samples"], np.sqrt(exact["exact_mse"]), color=colour)
+                exact = rows[rows["exact_mse"] > 0]  # over Sobol' points at powers of two only
+                parts.theory_line(ax, exact, colour, dashes=theme.SAMPLER_DASHES.get(name, "-"))
             balanced = parts.powers_of_two(rows["samples"])
             # Over balanced points theory is known at powers of two only.
             if _balanced(name) and rows["exact_mse"][~balanced].isna().any():
@@ -110,8 +105,8 @@ def _panel(
             text = "\n= ".join(names)
             ends.append((last, text, theme.SAMPLER_COLOURS.get(names[0], theme.TRUTH)))
     if ends and high > 300 * low:  # in a smaller range the guide lines would leave the panel
-        _slope(ax, -0.5, "$n^{-1/2}$")
-        _slope(ax, -1.0, "$n^{-1}$")
+        _slope(ax, -0.5, "1/√n")
+        _slope(ax, -1.0, "1/n")
         ax.set_ylim(low, high)
     if not ends:
         ax.set_yticks([])
@@ -149,8 +144,8 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
             ax.set_visible(False)
             continue
         row = settings[settings["setting"] == names[i]].iloc[0]
-        here = cells[cells["setting"] == names[i]]
-        groups = _panel(ax, here, row, "abcdef"[i], True if several else None)
+        rows = cells[cells["setting"] == names[i]]
+        groups = _panel(ax, rows, row, True if several else None)
         same += [g for g in groups if len(g) > 1]
         if i % columns == 0:
             ax.set_ylabel(f"RMSE of {estimator} (nats)")
@@ -166,46 +161,47 @@ def _balanced(sampler: str) -> bool:
 
 def _sobol_gain(cells: pd.DataFrame, samples: int) -> str:
     """The exact RMSE over iid samples, divided by that over the better Sobol' points, as text."""
-    here = cells[cells["samples"] == samples].set_index("sampler")["exact_mse"]
-    here = here[here > 0]
-    sobol = [value for name, value in here.items() if _balanced(str(name))]
-    return two_digits(math.sqrt(here["iid"] / min(sobol))) if sobol and "iid" in here else ""
+    mse = cells[cells["samples"] == samples].set_index("sampler")["exact_mse"]
+    mse = mse[mse > 0]
+    sobol = [value for name, value in mse.items() if _balanced(str(name))]
+    return two_digits(math.sqrt(mse["iid"] / min(sobol))) if sobol and "iid" in mse else ""
 
 
 def _numbers(
     settings: pd.DataFrame, cells: pd.DataFrame, estimator: str, names: list[str],
     same: list[list[str]],
 ) -> dict[str, Any]:  # fmt: skip
-    quoted = names[-1] if "notebook" not in names else "notebook"
-    here = cells[cells["setting"] == quoted]
-    counts = [set(rows["samples"]) for _, rows in here.groupby("sampler")]
+    quoted = "notebook" if "notebook" in names else names[-1]
+    rows = cells[cells["setting"] == quoted]
+    counts = [set(group["samples"]) for _, group in rows.groupby("sampler")]
     common = [n for n in set.intersection(*counts) if not n & (n - 1)] if counts else []
-    at = max(common) if common else int(here["samples"].max())
-    here = here[here["samples"] == at].set_index("sampler")
-    exact = np.sqrt(here["exact_mse"].where(np.isfinite(here["exact_mse"])))
-    rmse = exact.fillna(here["rmse"]).to_dict()
-    iid = rmse.get("iid", rmse.get("iid-radial", 0.0))
-    known = settings.set_index("setting")
+    most = max(common) if common else int(rows["samples"].max())
+    rows = rows[rows["samples"] == most].set_index("sampler")
+    exact = np.sqrt(rows["exact_mse"].where(np.isfinite(rows["exact_mse"])))
+    rmse = exact.fillna(rows["rmse"]).to_dict()
+    plainest = str(parts.plainest_sampler(rows.index.to_series()))
+    iid = rmse.get(plainest, 0.0)
+    about = settings.set_index("setting")
     gains = {
-        str(known.loc[name, "family"]): _sobol_gain(cells[cells["setting"] == name], at)
+        str(about.loc[name, "family"]): _sobol_gain(cells[cells["setting"] == name], most)
         for name in names
-        if not isinstance(known.loc[name, "case"], str)
+        if not isinstance(about.loc[name, "case"], str)
     }
+    mirrored = [name for name in rmse if name in SAMPLERS and SAMPLERS[name].points.mirrored]
     between = ~parts.powers_of_two(cells["samples"]) & cells["sampler"].map(_balanced)
     sobol = {k: v for k, v in rmse.items() if _balanced(k) and v > 0}
     best = min(sobol, key=lambda k: sobol[k]) if sobol else ""
     return {
         "estimator": estimator,
-        "samplers": parts.ordered(cells["sampler"], theme.SAMPLER_COLOURS),
-        "chosen": len(names),
         "gains": gains if len(gains) > 1 and all(gains.values()) else {},
-        "settings": len(settings),
-        "quoted": quoted,
-        "samples": at,
+        "quoted": parts.named(settings, quoted),
+        "samples": most,
+        "exact": bool(exact.notna().all()),
+        "plainest": plainest,
         "replicates": int(cells["replicates"].max()),
         "between": bool((between & cells["exact_mse"].isna()).any()),
         "best": best,
         "gain": iid / sobol[best] if best and iid else 0.0,
-        "antithetic": rmse.get("antithetic", 0.0) / iid if iid else 0.0,
-        "same": {"iid", "iid-radial"} in [set(g) & {"iid", "iid-radial"} for g in same],
+        "antithetic": rmse[mirrored[0]] / iid if iid and mirrored else 0.0,
+        "same": listed(same[0]) if same else "",
     }

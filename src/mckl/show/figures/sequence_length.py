@@ -27,7 +27,7 @@ _MOST = 1e8  # the most samples that the panels show
 _BESIDE = {"k3": ("right", (-3, 0)), "k2": ("left", (3, 5)), "cv-factor": ("right", (-4, -5))}
 
 
-def _panel(ax: Axes, known: LongSequences) -> None:
+def _panel(ax: Axes, theory: LongSequences) -> None:
     theme.decades(ax)
     ax.set_xlim(LENGTHS[0], LENGTHS[-1])
     ax.set_ylim(0.7, _MOST)
@@ -35,9 +35,9 @@ def _panel(ax: Axes, known: LongSequences) -> None:
     ax.xaxis.set_minor_locator(NullLocator())
     ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
     ends = []
-    for name, needed in known.needed.items():
+    for name, needed in theory.needed.items():
         colour = theme.ESTIMATOR_COLOURS[name]
-        style = "--" if ESTIMATORS[name].parameters > 1 else "-"  # a fit has a leading order
+        style = parts.LEADING if ESTIMATORS[name].parameters > 1 else "-"  # the order of a fit
         ax.plot(LENGTHS, needed, color=colour, linestyle=style)
         seen = np.flatnonzero(needed <= _MOST)
         if not seen.size:
@@ -66,47 +66,38 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
     -------
     The figure, and the numbers that its caption quotes.
     """
-    known = [long_sequences(*at) for at in POLICIES]
-    fig, axes = plt.subplots(1, len(known), figsize=(theme.WIDTH, 3.4), sharey=True)
-    for ax, letter, near, of in zip(axes, "ab", ("near", "far from"), known, strict=True):
-        _panel(ax, of)
+    theories = [long_sequences(*policy) for policy in POLICIES]
+    fig, axes = plt.subplots(1, len(theories), figsize=(theme.WIDTH, 3.4), sharey=True)
+    for ax, near, theory in zip(axes, ("near", "far from"), theories, strict=True):
+        _panel(ax, theory)
         ax.set_title(
-            f"({letter}) q {near} p: KL {of.kl[0]:.2g} nats at 1 token,\n"
-            f"{two_digits(of.kl[-1])} at {LENGTHS[-1]:,}",
-            fontsize=7.5, linespacing=1.25,
-        )  # fmt: skip
+            f"q {near} p: KL {two_digits(theory.kl[0])} nats at 1 token,\n"
+            f"{two_digits(theory.kl[-1])} at {LENGTHS[-1]:,}",
+            linespacing=1.25,
+        )
         ax.set_xlabel("tokens of a sequence")
     axes[0].set_ylabel(f"iid sequences for {100 * TOLERANCE:g} %")
-    return fig, _numbers(known)
+    return fig, _numbers(theories)
 
 
-def _numbers(known: list[LongSequences]) -> dict[str, Any]:
-    def row(letter: str, of: LongSequences) -> dict[str, Any]:
-        k3, k2 = of.needed["k3"], of.needed["k2"]
-        flat, far = int(np.flatnonzero(of.kl < 0.5)[-1]), int(np.flatnonzero(np.isfinite(k3))[-1])
-        ends = {
-            name: [rounded(float(of.needed[name][at])) for at in (0, -1)]
-            for name in ("k1", "k3-factor", "rb")
-        }
-        reached = np.flatnonzero(np.isfinite(k2))
+def _numbers(theories: list[LongSequences]) -> dict[str, Any]:
+    def row(letter: str, theory: LongSequences) -> dict[str, Any]:
+        k3, k2 = (np.flatnonzero(np.isfinite(theory.needed[name])) for name in ("k3", "k2"))
         return {
             "letter": letter,
-            "kl": f"{of.kl[0]:.2g}",
-            "ends": ends,
-            "k3": [
-                {
-                    "length": f"{LENGTHS[at]:,}",
-                    "kl": two_digits(float(of.kl[at])),
-                    "samples": rounded(float(k3[at])),
-                }
-                for at in (flat, far)
-            ],
-            "k2": f"{LENGTHS[reached[-1]]:,}" if reached.size else "",
-            "k2_factor": bool(np.isfinite(of.needed["k2-factor"]).any()),
+            "ends": {
+                name: [rounded(float(theory.needed[name][end])) for end in (0, -1)]
+                for name in ("k1", "k3-factor")
+            },
+            "k3": {
+                "length": f"{LENGTHS[k3[-1]]:,}",
+                "samples": rounded(float(theory.needed["k3"][k3[-1]])),
+            },
+            "k2": f"{LENGTHS[k2[-1]]:,}" if k2.size else "",
         }
 
     return {
-        "panels": [row(letter, of) for letter, of in zip("ab", known, strict=True)],
+        "panels": [row(letter, theory) for letter, theory in zip("ab", theories, strict=True)],
         "states": STATES,
         "most": f"{LENGTHS[-1]:,}",
         "tolerance": f"{100 * TOLERANCE:g} %",

@@ -35,37 +35,41 @@ def _scales(ax: Axes) -> None:
     ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
 
 
-def _panel(ax: Axes, family: str, known: HeavyTails, colour: str) -> None:
+def _panel(ax: Axes, family: str, theory: HeavyTails, colour: str) -> None:
     theme.decades(ax)
     _scales(ax)
     ax.set_ylim(_FEWEST, _MOST)
     ax.set_title(family, color=colour, fontweight="bold")
-    first, peak = 3, int(np.nanargmax(known.needed["k1"]))
-    for name, at, shift in (("k1", peak, 3), ("k3", first, 3), ("cv", first, -9)):
-        ink, needed = theme.ESTIMATOR_COLOURS[name], known.needed[name]
-        ax.plot(known.scale, needed, color=ink, linestyle="--" if name == "cv" else "-")
+    first, peak = 3, int(np.nanargmax(theory.needed["k1"]))
+    for name, place, shift in (("k1", peak, 3), ("k3", first, 3), ("cv", first, -9)):
+        ink, needed = theme.ESTIMATOR_COLOURS[name], theory.needed[name]
+        ax.plot(theory.scale, needed, color=ink, linestyle="--" if name == "cv" else "-")
         ax.annotate(
-            name, (known.scale[at], needed[at]), color=ink, fontweight="bold", ha="center",
+            name, (theory.scale[place], needed[place]), color=ink, fontweight="bold", ha="center",
             xytext=(0, shift), textcoords="offset points", fontsize=7.5,
         )  # fmt: skip
-    if known.border < HIGH:
-        ax.axvspan(known.border, HIGH, facecolor=theme.ESTIMATOR_COLOURS["k3"], alpha=0.12, lw=0)
-        ax.axvline(known.border, color=theme.ESTIMATOR_COLOURS["k3"], linewidth=1.0)
+    if theory.border < HIGH:
+        ax.axvspan(theory.border, HIGH, facecolor=theme.ESTIMATOR_COLOURS["k3"], alpha=0.12, lw=0)
+        ax.axvline(theory.border, color=theme.ESTIMATOR_COLOURS["k3"], linewidth=1.0)
         ax.text(
-            math.sqrt(known.border * HIGH), 0.7 * _MOST, "k3: infinite\nvariance", fontsize=7,
+            math.sqrt(theory.border * HIGH), 0.7 * _MOST, "k3: infinite\nvariance", fontsize=7,
             ha="center", va="top", color=theme.ESTIMATOR_COLOURS["k3"], linespacing=1.1,
         )  # fmt: skip
 
 
-def _gains(ax: Axes, known: Mapping[str, HeavyTails], colours: list[str]) -> None:
+def _gains(ax: Axes, theories: Mapping[str, HeavyTails], colours: list[str]) -> None:
     theme.decades(ax)
     _scales(ax)
-    ax.set_title(f"k1: RMSE of iid / Sobol', n = {BALANCED:,}", fontsize=8)
+    ax.set_title(f"k1: RMSE of iid / Sobol', n = {BALANCED:,}")
     ends = []
-    for (family, of), colour, marker in zip(known.items(), colours, parts.MARKERS, strict=False):
-        ax.plot(of.scale, of.gain, color=colour, marker=marker, markersize=2.4, linewidth=1.0)
-        ends.append((float(of.gain[-1]), family, colour))
-    ax.set_ylim(*parts.y_limits(np.concatenate([of.gain for of in known.values()]), 1.3))
+    for (family, theory), colour, marker in zip(
+        theories.items(), colours, parts.MARKERS, strict=False
+    ):
+        ax.plot(
+            theory.scale, theory.gain, color=colour, marker=marker, markersize=2.4, linewidth=1.0
+        )
+        ends.append((float(theory.gain[-1]), family, colour))
+    ax.set_ylim(*parts.y_limits(np.concatenate([theory.gain for theory in theories.values()]), 1.3))
     ax.yaxis.set_major_locator(LogLocator(10.0, subs=(1, 2, 5)))
     ax.yaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
     parts.end_labels(ax, ends, gap=0.085)
@@ -83,34 +87,31 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
     -------
     The figure, and the numbers that its caption quotes.
     """
-    known = {family: heavy_tails(family) for family in FAMILIES}
-    colours = parts.sequential(len(FAMILIES))[::-1]
+    theories = {family: heavy_tails(family) for family in FAMILIES}
+    colours = parts.sequential(len(FAMILIES), theme.FAMILIES)
     fig, axes = plt.subplots(2, 3, figsize=(theme.WIDTH, 4.6))
-    for ax, (family, of), colour in zip(axes.flat, known.items(), colours, strict=False):
-        _panel(ax, family, of, colour)
+    for ax, (family, theory), colour in zip(axes.flat, theories.items(), colours, strict=False):
+        _panel(ax, family, theory, colour)
     for ax in axes[:, 0]:
         ax.set_ylabel(f"iid samples for {100 * TOLERANCE:g} %, D = 1")
-    _gains(axes[1, 2], known, colours)
+    _gains(axes[1, 2], theories, colours)
     for ax in axes[1]:
-        ax.set_xlabel(r"scale  $\sigma_p / \sigma_q$")
-    return fig, _numbers(known)
+        ax.set_xlabel("scale σp / σq")
+    return fig, _numbers(theories)
 
 
-def _numbers(known: Mapping[str, HeavyTails]) -> dict[str, Any]:
-    def row(family: str, of: HeavyTails) -> dict[str, Any]:
+def _numbers(theories: Mapping[str, HeavyTails]) -> dict[str, Any]:
+    def row(family: str, theory: HeavyTails) -> dict[str, Any]:
         return {
             "family": family,
-            "border": f"{of.border:.3g}" if math.isfinite(of.border) else "",
-            "last": f"{of.last[1]:.3g}",
-            "last_large": f"{of.last[LARGE]:.3g}",
-            "least_gain": f"{of.gain.min():.0f}",
-            "most_gain": f"{of.gain.max():.0f}",
+            "border": f"{theory.border:.3g}" if math.isfinite(theory.border) else "",
+            "last": f"{theory.last[1]:.3g}",
+            "last_large": f"{theory.last[LARGE]:.3g}",
         }
 
     return {
-        "families": [row(family, of) for family, of in known.items()],
+        "families": [row(family, theory) for family, theory in theories.items()],
         "offset": OFFSET,
         "tolerance": f"{100 * TOLERANCE:g} %",
         "large": LARGE,
-        "balanced": BALANCED,
     }

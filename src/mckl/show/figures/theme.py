@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import cycle, product
+from string import ascii_lowercase
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:  # the explorer uses these colours, but not Matplotlib
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 from mckl.draw.points import SAMPLERS
 from mckl.estimation.gradients import METHODS
 from mckl.estimation.values import ESTIMATORS, Estimator
+from mckl.text import power_of_ten
 
 T = TypeVar("T")
 
@@ -36,13 +40,13 @@ def _darker(colour: str) -> str:
 
 
 def of_whole(estimator: Estimator) -> str:
-    """The name of the same estimator for the whole l; "" if the registry has none."""
+    """The name of the same estimator for the whole ℓ; "" if the registry has none."""
     name = estimator.whole.name if estimator.whole is not None else ""
     return name if name in ESTIMATORS else ""
 
 
 def _colours(colours: Sequence[str]) -> dict[str, str]:
-    """A colour for every estimator; one by factor has the hue of the same one for the whole l."""
+    """A colour for every estimator; one by factor has the hue of the same one for the whole ℓ."""
     looks = _in_turn([name for name, e in ESTIMATORS.items() if not of_whole(e)], colours)
 
     def colour(name: str) -> str:
@@ -52,28 +56,34 @@ def _colours(colours: Sequence[str]) -> dict[str, str]:
     return {name: colour(name) for name in ESTIMATORS}
 
 
-# Every estimator and sampler has one colour in all figures. In greyscale, markers differ.
+# Every estimator has one colour and one marker in all figures.
 ESTIMATOR_COLOURS: Mapping[str, str] = _colours(
     (_BLUE, _ORANGE, _VERMILION, _GREEN, _PURPLE, _SKY, _GREY, _BROWN)
 )
 ESTIMATOR_MARKERS: Mapping[str, str] = _in_turn(ESTIMATORS, "os^DPv*X")
-# In pairs: a point set, and its radial form.
+# Samplers have a palette of their own. In pairs: a point set, and its radial form.
 SAMPLER_COLOURS: Mapping[str, str] = _radial_last(
-    _in_turn(SAMPLERS, (_BLUE, _SKY, _PURPLE, _GREY, _GREEN, _ORANGE, _VERMILION, _BROWN))
+    _in_turn(
+        SAMPLERS,
+        ("#332288", "#7E73C4", "#AA4466", "#D98CA6", "#2A7F5F", "#7FB069", "#6B6B2A", "#A8A04A"),
+    )
 )
 SAMPLER_MARKERS: Mapping[str, str] = _radial_last(_in_turn(SAMPLERS, "oDsP^v*"))
 SAMPLER_DASHES: Mapping[str, tuple[int, tuple[float, ...] | None]] = _radial_last(
-    _in_turn(SAMPLERS, ((0, None), (0, (4, 1.5)), (0, (5, 1.2, 1, 1.2)), (0, (1, 1)), (0, (2, 2))))
-)
-SAMPLER_HATCHES: Mapping[str, str] = _radial_last(
-    _in_turn(SAMPLERS, ("", "----", "//////", "xxxx", "......", "oooo", "++++"))
-)
+    _in_turn(
+        SAMPLERS,
+        (
+            (0, None), (0, (4, 1.5)), (0, (5, 1.2, 1, 1.2)), (0, (1, 1)), (0, (2, 2)),
+            (0, (7, 1.5)), (0, (5, 1, 1, 1, 1, 1)),
+        ),
+    )
+)  # fmt: skip
 # If two gradient methods have the same colour, their markers differ, and no family has both.
 _METHOD_LOOKS = {
     "score": (_BLUE, "o"), "score-loo": (_SKY, "P"), "pathwise": (_GREEN, "D"),
     "stl": (_PURPLE, "v"),
     "full-sum": (_GREEN, "X"), "full-sum-to-go": ("#00413A", "*"), "score-to-go": (_PURPLE, "<"),
-    "k1-loss": (_GREY, "s"), "k3-loss": (_ORANGE, "s"), "k3-reward": (_VERMILION, "^"),
+    "k1-loss": (_GREY, "s"), "k3-loss": (_ORANGE, "p"), "k3-reward": (_VERMILION, "^"),
     "k3-loss-clamped": (_BROWN, "h"), "k2-loss-factor": ("#8A7600", ">"),
 }  # fmt: skip
 # Methods that have no look yet take one in turn.
@@ -85,7 +95,12 @@ _METHOD_LOOKS |= zip(
 METHOD_COLOURS: Mapping[str, str] = {name: look[0] for name, look in _METHOD_LOOKS.items()}
 METHOD_MARKERS: Mapping[str, str] = {name: look[1] for name, look in _METHOD_LOOKS.items()}
 Q_COLOUR, P_COLOUR, TRUTH, MUTED = "#0072B2", "#D55E00", "#222222", "#777777"
-WIDTH = 7.2  # inches: the text width of a page
+MARGIN = 0.04  # inches around a drawing
+WIDTH = 183 / 25.4 - 2 * MARGIN  # inches: with the margins, the text width of a page
+# Scales, dimensions, cases and families each keep one colour map, whose colours get lighter.
+SCALES, DIMENSIONS, CASES, FAMILIES = "viridis", "plasma", "cividis", "magma"
+# Liberation Sans has the widths of Arial; DejaVu Sans has the characters that they lack.
+_FONTS = ["Arial", "Helvetica", "Liberation Sans", "DejaVu Sans"]
 
 
 def apply() -> None:
@@ -97,13 +112,16 @@ def apply() -> None:
     plt.rcdefaults()
     plt.rcParams.update(
         {
-            "figure.dpi": 100,
+            "figure.dpi": 200,  # that of saved figures, as widths of text depend on it
+            "text.hinting": "no_hinting",
             "savefig.dpi": 200,
             "savefig.bbox": "tight",
             "figure.constrained_layout.use": True,
-            "font.size": 8.5,
-            "axes.titlesize": 8.5,
-            "axes.labelsize": 8.5,
+            "font.family": ["sans-serif", "DejaVu Sans"],
+            "font.sans-serif": _FONTS,
+            "font.size": 7.5,
+            "axes.titlesize": 7.5,
+            "axes.labelsize": 7.5,
             "axes.titlelocation": "left",
             "axes.spines.top": False,
             "axes.spines.right": False,
@@ -112,25 +130,57 @@ def apply() -> None:
             "grid.color": "#E4E4E4",
             "grid.linewidth": 0.5,
             "axes.axisbelow": True,
-            "xtick.labelsize": 7.5,
-            "ytick.labelsize": 7.5,
+            "xtick.labelsize": 7.0,
+            "ytick.labelsize": 7.0,
             "legend.frameon": False,
-            "legend.fontsize": 7.5,
+            "legend.fontsize": 7.0,
             "lines.linewidth": 1.2,
             "lines.markersize": 3.0,
             "svg.hashsalt": "mckl",
-            "svg.fonttype": "path",  # text looks the same in every browser, whatever its fonts
+            "svg.fonttype": "none",  # text that readers can select and search
             "pdf.fonttype": 42,
         }
     )
 
 
+def plain_number(value: float, _: object = None) -> str:
+    """A number at an axis: 0.01, 1,000, and powers of ten beyond."""
+    power = math.log10(value) if value > 0 else 0.0
+    if not -3 <= power < 4 and abs(power - round(power)) < 1e-9:
+        return power_of_ten(round(power))
+    return f"{value:,.12g}"
+
+
 def decades(ax: Axes) -> None:
     """Give a panel log-log axes with a tick at every power of ten."""
+    for axis in ("x", "y"):
+        log_axis(ax, axis)
+
+
+def log_axis(ax: Axes, axis: str, most: int = 12) -> None:
+    """Give an axis, "x" or "y", a log scale with ticks at powers of ten."""
     from matplotlib.ticker import LogLocator, NullLocator
 
-    ax.set_xscale("log")
-    ax.set_yscale("log")
-    for axis in (ax.xaxis, ax.yaxis):
-        axis.set_major_locator(LogLocator(10.0, numticks=12))
-        axis.set_minor_locator(NullLocator())
+    ax.set(**{f"{axis}scale": "log"})
+    of_axis = {"x": ax.xaxis, "y": ax.yaxis}[axis]
+    of_axis.set_major_locator(LogLocator(10.0, numticks=most))
+    of_axis.set_minor_locator(NullLocator())
+    of_axis.set_major_formatter(plain_number)
+
+
+def letter_panels(drawing: Figure) -> None:
+    """Put (a), (b), ... before the titles of panels, if there are several."""
+    from matplotlib.text import Text
+
+    axes = [
+        ax for ax in drawing.axes
+        if ax.get_visible() and ax.axison and ax.get_label() != "<colorbar>"
+    ]  # fmt: skip
+    for letter, ax in zip(ascii_lowercase, axes if len(axes) > 1 else [], strict=False):
+        title = ax.get_title(loc="left")
+        if not title:
+            ax.set_title(f"({letter})", loc="left")
+            continue
+        # `set_title` would lose the size and the distance of the title.
+        texts = (child for child in ax.get_children() if isinstance(child, Text))
+        next(x for x in texts if x.get_text() == title).set_text(f"({letter}) {title}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from string import ascii_lowercase
 from typing import Any
 
 import matplotlib.figure
@@ -22,20 +23,20 @@ def _panel(ax: Axes, rows: pd.DataFrame) -> dict[str, float]:
     """Draw the runs and the prediction of every method; returns the KL at the end, by method."""
     ends: dict[str, float] = {}
     for method in _DRAWN:
-        of = rows[rows["method"] == method]
-        if of.empty:
+        own = rows[rows["method"] == method]
+        if own.empty:
             continue
         colour = theme.METHOD_COLOURS[method]
-        for _, run in of.groupby("run"):
+        for _, run in own.groupby("run"):
             ax.plot(run["step"], run["kl"], color=colour, linewidth=0.7, alpha=0.75, zorder=2)
-        one = of[of["run"] == of["run"].min()].sort_values("step")
+        one = own[own["run"] == own["run"].min()].sort_values("step")
         ax.plot(
             one["step"], one["predicted_kl"], color=colour, linewidth=1.6, linestyle=(0, (4, 2)),
             zorder=3,
         )  # fmt: skip
-        final = of[of["step"] == of["step"].max()]["kl"]
+        final = own[own["step"] == own["step"].max()]["kl"]
         ends[method] = float(np.exp(np.mean(np.log(final)))) if (final > 0).all() else np.nan
-    ax.set_yscale("log")
+    theme.log_axis(ax, "y")
     start = float(rows["kl"].iloc[0])
     ax.set_ylim(1e-3 * start, 8.0 * start)
     labelled = [
@@ -68,16 +69,16 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
             axes[0, 0], "this study has none of the methods\nthat the training runs use"
         )
     numbers = []
-    for ax, problem in zip(axes[0], problems, strict=False):
+    for ax, letter, problem in zip(axes[0], ascii_lowercase, problems, strict=False):
         rows = training[training["problem"] == problem]
         ends = _panel(ax, rows)
         about = labels(problem)
         ax.set_title(f"{about['about']}, rate {about['rate']:g}")
         numbers.append(
             {
-                "name": problem,
+                "letter": letter,
                 "start": two_digits(float(rows["kl"].iloc[0])),
-                "ends": {method.replace("-", "_"): two_digits(x) for method, x in ends.items()},
+                "ends": {method: two_digits(x) for method, x in ends.items()},
             }
         )
     axes[0, 0].set_ylabel("KL(q‖p), nats")

@@ -17,7 +17,7 @@ from scipy.special import betaincinv, ndtri
 from mckl.arrays import Vector
 from mckl.estimation.values import ESTIMATORS
 from mckl.show.figures import Frames, parts, theme
-from mckl.study.verification import LEVEL, POWER, cell_name
+from mckl.study.verification import BOUNDS, LEVEL, POWER, cell_name
 from mckl.study.verified import smallest_errors
 from mckl.text import two_digits
 
@@ -34,12 +34,12 @@ _TESTS = {
 _QUANTITIES = {
     "mean": "mean", "variance": "variance", "std_error": "standard error²",
 }  # fmt: skip
-_NO_BOUNDS = ("gamma", "fisher", "rounding", "none")
 # The numbers relative to which the smallest errors are given.
 _SHARES = {
     "mean": "bias / KL", "variance": "variance", "std_error": "standard error",
     "coverage": "coverage lost",
 }  # fmt: skip
+_NAMED = "std_error"  # the row that says what its marks are
 
 
 def normal_scores(p_value: Vector, z: Vector) -> Vector:
@@ -104,9 +104,9 @@ def _panel(ax: Axes, cells: pd.DataFrame, quantity: str, border: float) -> int:
         (~failed, "o", theme.ESTIMATOR_COLOURS["k1"], 2.2), (failed, "X", _FAILED, 6.0)
     ):  # fmt: skip
         # A failed cell is always drawn, whatever its rank.
-        at = drawn[mask[drawn]] if marker == "o" else np.flatnonzero(mask)
+        ranks = drawn[mask[drawn]] if marker == "o" else np.flatnonzero(mask)
         ax.plot(
-            expected[at], score[at], linestyle="none", marker=marker, markersize=size,
+            expected[ranks], score[ranks], linestyle="none", marker=marker, markersize=size,
             color=colour, markeredgewidth=0, zorder=4, clip_on=False,
         )  # fmt: skip
     wide = max(3.0, float(np.abs(expected).max()) * 1.08)
@@ -146,39 +146,31 @@ def _bars(ax: Axes, verification: pd.DataFrame) -> dict[str, int]:
 
 
 def _sensitivity(ax: Axes, errors: Mapping[str, Mapping[str, float]]) -> None:
-    """Draw the least errors that would be detected: over many cells, in the best, in the median."""
-    styles = {
-        "pooled": ("D", theme.TRUTH, "over many cells"), "best": ("o", "#4477AA", "best cell"),
-        "median": ("o", "white", "median cell"),
-    }  # fmt: skip
+    """Draw the least errors that would be detected: over many cells at once, and in the median."""
+    styles = {"pooled": ("D", theme.TRUTH, "over many cells at once", -1),
+              "median": ("o", "white", "in the median cell", 1)}  # fmt: skip
+    theme.log_axis(ax, "x")
     for i, quantity in enumerate(_SHARES):
-        of = {kind: 100.0 * errors[quantity][kind] for kind in styles}
-        drawn = {kind: x for kind, x in of.items() if math.isfinite(x)}
-        if drawn:
-            ends = (min(drawn.values()), max(drawn.values()))
-            ax.plot(ends, (-i, -i), color=theme.MUTED, linewidth=0.8, zorder=1)
-        if drawn.get("best", 0.0) > 0.8 * drawn.get("median", math.inf):
-            drawn.pop("best")  # it would be hidden by the median
+        drawn = {
+            kind: 100.0 * errors[quantity][kind]
+            for kind in styles if math.isfinite(errors[quantity][kind])
+        }  # fmt: skip
+        ax.plot([*drawn.values()], [-i] * len(drawn), color=theme.MUTED, linewidth=0.8, zorder=1)
         for kind, x in drawn.items():
-            marker, colour, _ = styles[kind]
-            ax.plot(x, -i, marker, color=colour, markersize=5, markeredgecolor="#4477AA"
-                    if kind != "pooled" else colour, zorder=3)  # fmt: skip
-            # The ends of a line have their labels outside, and points between have them below.
-            place = {"pooled": (0, 6, "center"), "best": (0, -11, "center"),
-                     "median": (6, -2.5, "left")}[kind]  # fmt: skip
-            ax.annotate(f"{x:.2g} %" if x < 100 else f"{x:.0f} %", (x, -i), xytext=place[:2],
-                        textcoords="offset points", fontsize=6.5, ha=place[2])  # fmt: skip
-    for marker, colour, label in styles.values():
-        edge = colour if marker == "D" else "#4477AA"
-        ax.plot([], [], marker, color=colour, markeredgecolor=edge, markersize=5, label=label)
-    ax.legend(loc="upper left", bbox_to_anchor=(0.0, 1.0), fontsize=6.5, frameon=False, ncols=3,
-              handletextpad=0.1, columnspacing=1.0)  # fmt: skip
-    ax.set_xscale("log")
-    ax.margins(x=0.16)
-    ax.set_ylim(0.45 - len(_SHARES), 1.15)
+            marker, colour, label, side = styles[kind]
+            if len(drawn) == 2:
+                side = 1 if x == max(drawn.values()) else -1
+            ax.plot(
+                x, -i, marker, color=colour, markersize=5, markeredgecolor=theme.TRUTH, zorder=3
+            )
+            words = f"{two_digits(x)} %" + (f" {label}" if quantity == _NAMED else "")
+            ax.annotate(words, (x, -i), xytext=(7 * side, 0), textcoords="offset points",
+                        fontsize=6.5, ha="left" if side > 0 else "right", va="center")  # fmt: skip
+    ax.margins(x=0.3)
+    ax.set_ylim(0.5 - len(_SHARES), 0.5)
     ax.set_yticks([-i for i in range(len(_SHARES))], list(_SHARES.values()))
     ax.tick_params(axis="y", length=0)
-    ax.set_xlabel("smallest error that is caught, %")
+    ax.set_xlabel("error in %")
 
 
 def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
@@ -209,16 +201,16 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
     settings = frames["settings"]
     last = _last_cells(verification, settings)
     outside = points = 0
-    for ax, (quantity, label), letter in zip(axes, _QUANTITIES.items(), "abc", strict=True):
+    for ax, (quantity, label) in zip(axes, _QUANTITIES.items(), strict=True):
         cells = last[last["quantity"] == quantity].reset_index(drop=True)
         outside += _panel(ax, cells, label, border)
         points += len(cells)
-        ax.set_title(f"({letter}) {label}: {len(cells):,} traces")
+        ax.set_title(f"{label}: {len(cells):,} traces")
     axes[0].set_ylabel("normal score of the p-value")
     errors = smallest_errors(verification)
     sensitivity = fig.add_subplot(low[0, 0])
     _sensitivity(sensitivity, errors)
-    sensitivity.set_title(f"(d) caught with a probability of {POWER:g}")
+    sensitivity.set_title(f"smallest error caught with a probability of {POWER:g}")
     bars = fig.add_subplot(low[0, 1])
     counts = _bars(bars, verification)
     bars.set_title(f"(e) comparisons by test: {len(verification):,}")
@@ -239,27 +231,18 @@ def _numbers(
     verification: pd.DataFrame, failed: pd.DataFrame, counts: dict[str, int], tested: int,
     outside: int, points: int, errors: Mapping[str, Mapping[str, float]],
 ) -> dict[str, Any]:  # fmt: skip
-    known = verification[
-        verification["p_value"].notna() & (verification["test"] != "rounding")
-    ].sort_values("p_value", kind="stable")
-    worst = known.iloc[0] if len(known) else None
     return {
-        "cells": len(verification),
         "tested": tested,
-        "counts": counts,
         "bounded": sum(
-            count for test, count in counts.items() if test not in _NO_BOUNDS
+            counts[test] for test in BOUNDS
         ),
         "power": f"{POWER:g}",
-        "errors": {q: {k: 100.0 * x for k, x in of.items()} for q, of in errors.items()},
-        "level": f"{LEVEL:g}",
-        "share": two_digits(LEVEL / max(tested, 1)),
+        "errors": {
+            quantity: two_digits(100.0 * x) if math.isfinite(x := shares["pooled"]) else ""
+            for quantity, shares in errors.items()
+        },
+        "studies": f"{1 / LEVEL:,.0f}",
         "failed": len(failed),
         "points": points,
         "outside": outside,
-        "outside_share": 100 * outside / points if points else math.nan,
-        "thinned": points > 2 * _MOST,
-        "worst": "" if worst is None else
-                 f"the {cell_name(worst)}",
-        "worst_p": "" if worst is None else two_digits(float(worst["p_value"])),
     }  # fmt: skip
