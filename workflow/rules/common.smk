@@ -1,4 +1,5 @@
 # Shared by all rules: the checked config, its settings and jobs, and digests of the code.
+import contextlib
 import functools
 import os
 import sys
@@ -38,6 +39,7 @@ from mckl.errors import UserError
 from mckl.record.manifest import job_digest
 from mckl.record.manifest import digest as digest_of
 from mckl.record.revision import code_digest
+from mckl.record.yaml_text import repeated_key
 from mckl.estimation.traces import SETTINGS_AT_ONCE, checkpoints
 
 SCHEMA = ROOT / "workflow" / "schemas" / "config.schema.yaml"
@@ -47,10 +49,15 @@ DEFAULTS = (
     if workflow.modifier.skip_configfile
     else load_configfile(str(ROOT / "config.yaml"))
 )
+if workflow.is_main_process and workflow.modifier.is_main_snakefile():
+    for path in workflow.configfiles:
+        with contextlib.suppress(OSError, ValueError, yaml.YAMLError):
+            if repeated := repeated_key(Path(path).read_text("utf-8")):
+                sys.exit(f"mckl: config: {path}: {repeated}: the key occurs twice")
 try:
     STUDY = parse_config(GIVEN, yaml.safe_load(SCHEMA.read_text()), DEFAULTS)
 except UserError as error:
-    sys.exit(f"mckl: config: {error}")
+    sys.exit("\n".join(f"mckl: config: {line}" for line in error.lines))
 # The manifests have what is studied, and nothing else.
 STUDIED = studied(GIVEN, DEFAULTS)
 for key in {*config} - {*STUDIED}:
@@ -59,7 +66,7 @@ config.update(STUDIED)
 
 SETTINGS = STUDY.settings()
 SETTINGS_AS_DICTS = [s.as_dict() for s in SETTINGS]
-CHUNKS = dict.fromkeys(STUDY.backends, STUDY.chunks())
+CHUNKS = {backend: STUDY.chunks(backend) for backend in STUDY.backends}
 CHECKPOINTS = checkpoints(STUDY.samples, STUDY.checkpoints_per_octave)
 NOTEBOOK = notebook(SETTINGS)
 GRADIENTS = STUDY.gradient_settings()
