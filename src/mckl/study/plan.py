@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from mckl.draw.backends import BACKENDS
@@ -92,6 +92,9 @@ class Plan(NamedTuple):
     settings, estimations
             the numbers of settings and of estimation jobs of the whole study
     jobs    the jobs that will run, with their amounts
+    kept    the number of values of l that were drawn before and are used again
+    not_drawn
+            the settings that a backend cannot draw, by the backend's name
     left_out
             samplers that some families lack, with these families of the sweep and cases
     without_gradients
@@ -105,6 +108,8 @@ class Plan(NamedTuple):
     settings: int
     estimations: int
     jobs: Mapping[Job, Amount]
+    kept: int = 0
+    not_drawn: Mapping[str, Sequence[str]] = {}
     without_gradients: Sequence[str] = ()
     left_out: Mapping[tuple[str, ...], Sequence[str]] = {}
     without_sums: Mapping[tuple[tuple[str, ...], tuple[str, ...]], Sequence[str]] = {}
@@ -148,19 +153,19 @@ class Plan(NamedTuple):
     def lines(self, workers: float, where: str) -> list[str]:
         """The lines of the plan for the terminal; `where` names the workers, as in "on 2 cores"."""
         number = {rule: sum(job.rule == rule for job in self.jobs) for rule in RULES}
-        drawn = number["estimate"]
+        running = number["estimate"]
         figures = sum(len(job.of) for job in self.jobs if job.rule == "figures")
-        first = (
-            f"{counted(self.settings, 'setting')} in {counted(self.estimations, 'estimation job')}"
-        )
-        if drawn < self.estimations:
-            first += f", of which {f'{drawn:,}' if drawn else 'none'} will run"
-        if drawn:
-            first += (
-                f"; {count(self.samples)} samples of l, {count(self.rows)} trace rows, "
-                f"about {size(self.bytes)}"
-            )
-        others = len(self.jobs) - drawn - number["figures"] - number[REPORT]
+        first = f"{counted(self.settings, 'setting')}: "
+        if self.samples:
+            few = f"{running:,} of " * (running < self.estimations)
+            jobs = f"{few}{counted(self.estimations, 'estimation job')}"
+            first += f"{count(self.samples)} samples to draw in {jobs}, about {size(self.bytes)}"
+        else:
+            first += "no samples to draw"
+        if self.kept:
+            first += f"; {count(self.kept)} are kept from earlier runs"
+        others = len(self.jobs) - running * bool(self.samples)
+        others -= number["figures"] + number[REPORT]
         more = {"figure": figures, "other job": others}
         also = ", ".join(counted(n, of) for of, n in more.items() if n)
         also += " and the report" * number[REPORT]
@@ -173,8 +178,10 @@ class Plan(NamedTuple):
             for (estimators, samplers), names in self.without_sums.items()
         )
         no_gradients = some(self.without_gradients)
+        not_drawn = "; ".join(f"{some(names)} with {x}" for x, names in self.not_drawn.items())
         return [
             first,
+            *([f"left out, as the backend has no such law: {not_drawn}"] if not_drawn else []),
             *([f"left out, as the family has no such sampler: {lacking}"] if lacking else []),
             *(
                 [f"left out, as samples do not have the sums that they take: {no_sums}"]
@@ -191,8 +198,13 @@ class Plan(NamedTuple):
         ]
 
 
-def chunk_seconds(config: Config, settings: Sequence[Setting], backend: str = "numpy") -> float:
-    """Estimated CPU seconds of the settings of one job with every sampler of a study."""
+Pairs = Collection[tuple[str, str]]  # of the names of a setting and a sampler
+
+
+def chunk_seconds(
+    config: Config, settings: Sequence[Setting], backend: str = "numpy", kept: Pairs = ()
+) -> float:
+    """Estimated CPU seconds of the settings of one job with every sampler, but for what is kept."""
     library = BACKENDS[backend]
     at = checkpoints(config.samples, config.checkpoints_per_octave)
     total = 0.0
@@ -213,6 +225,7 @@ def chunk_seconds(config: Config, settings: Sequence[Setting], backend: str = "n
                 slowness=slowness, by_factor=any(ESTIMATORS[e].sums for e in those),
             )
             for name, those in batch[0].combinations(config.samplers, config.estimators).items()
+            if not all((s.name, name) in kept for s in batch)
         )  # fmt: skip
     return total
 
@@ -225,10 +238,15 @@ def gradient_seconds(config: Config) -> float:
     return float(factors * (_PER_SETTING + _PER_WEIGHT * each))
 
 
-def plan(config: Config, jobs: Iterable[Job]) -> Plan:
-    """The plan of a run with these jobs of a study."""
+def plan(config: Config, jobs: Iterable[Job], kept: Mapping[Job, Pairs] = {}) -> Plan:
+    """The plan of a run with these jobs of a study.
+
+    `kept` has the traces of earlier runs that are used again: those of jobs that do not run, and
+    those that estimation jobs take over (`mckl.study.earlier`).
+    """
     settings = config.settings()
-    chunks = config.chunks()
+    chunks = {backend: config.chunks(backend) for backend in config.backends}
+    each = config.samples * config.replicates
     at = checkpoints(config.samples, config.checkpoints_per_octave)
     has = {s.name: s.combinations(config.samplers, config.estimators) for s in settings}
     stops = {name: len(checkpoints_of(SAMPLERS[name], at)) for name in config.samplers}
@@ -237,24 +255,28 @@ def plan(config: Config, jobs: Iterable[Job]) -> Plan:
         return sum(stops[name] * len(those) for s in some for name, those in has[s.name].items())
 
     every = cells(settings)
+    drawn = sum(cells(those) for chunk in chunks.values() for those in chunk.values())
 
     def amount(job: Job) -> Amount:
         if job.rule == "estimate":
             backend, chunk = job.of
-            library, members = BACKENDS[backend], chunks[chunk]
-            seconds = library.start + chunk_seconds(config, members, backend)
-            drawn = sum(len(has[s.name]) for s in members) * config.samples * config.replicates
-            return Amount(_PER_JOB + seconds, drawn, cells(members) * config.replicates)
+            library, members = BACKENDS[backend], chunks[backend][chunk]
+            known = kept.get(job, ())
+            seconds = library.start + chunk_seconds(config, members, backend, known)
+            new = sum((s.name, name) not in known for s in members for name in has[s.name])
+            return Amount(_PER_JOB + seconds, new * each, cells(members) * config.replicates)
         extra = gradient_seconds(config) if job.rule == "gradients" else 0.0
-        of, rows = RULES[job.rule], every * config.replicates * len(config.backends)
+        of, rows = RULES[job.rule], drawn * config.replicates
         grown = of.setting * len(settings) + of.cell * every + of.row * rows
         grown += of.figure * len(job.of)
         return Amount(_PER_JOB + of.start + grown + extra)
 
     return Plan(
         settings=len(settings),
-        estimations=len(config.backends) * len(chunks),
+        estimations=sum(map(len, chunks.values())),
         jobs={job: amount(job) for job in jobs},
+        kept=sum(map(len, kept.values())) * each,
+        not_drawn={x: [s.name for s in those] for x, those in config.left_out().items()},
         without_gradients=[
             s.name
             for s in matching(settings, config.gradients["settings"])

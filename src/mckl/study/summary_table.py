@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -16,6 +17,7 @@ from mckl.estimation.values import ESTIMATORS
 from mckl.record.tables import gathered
 from mckl.study.repeats import Repeats
 
+_WANTED = 0.01  # the tolerance that is shown if the study has it
 _KEYS = ["setting", "backend", "sampler", "estimator", "samples"]
 _CELL = ["setting", "sampler", "estimator", "samples"]
 _EXACT = ["exact_bias", "exact_variance", "exact_mse"]
@@ -142,8 +144,13 @@ def _correlation(out: pd.DataFrame) -> Vector:
         return np.asarray(product.to_numpy(float) * r / (r - 1.0) / sds)
 
 
-def smallest_error(rows: pd.DataFrame) -> pd.Series:
-    """The estimator with the smallest RMSE by setting; among those within 5 %, the simplest one.
+def shown_tolerance(tolerances: Iterable[float]) -> float:
+    """The tolerance that pages and figures show: the study's nearest one to 1 %."""
+    return min(tolerances, key=lambda t: abs(math.log(t / _WANTED)), default=_WANTED)
+
+
+def smallest_error(rows: pd.DataFrame, within: float = 0.05) -> pd.Series:
+    """The estimator with the smallest RMSE by setting; the simplest of those within 5 % of it.
 
     `rows` are rows of summary.parquet with one number of samples and one sampler.
     """
@@ -152,5 +159,5 @@ def smallest_error(rows: pd.DataFrame) -> pd.Series:
     )
     # Some settings do not have every estimator.
     rmse = rmse[[name for name in ESTIMATORS if name in rmse]].dropna(how="all")
-    close = rmse.le(1.05 * rmse.min(axis=1), axis=0)
+    close = rmse.le((1.0 + within) * rmse.min(axis=1), axis=0)
     return close.idxmax(axis=1)  # the first one that is close enough

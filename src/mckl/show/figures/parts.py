@@ -16,11 +16,11 @@ from mckl.arrays import Vector
 from mckl.draw.points import SAMPLERS
 from mckl.estimation.values import ESTIMATORS
 from mckl.show.figures.theme import MUTED
+from mckl.study.summary_table import shown_tolerance
 
 T = TypeVar("T")
 
 NO_KL = "KL is 0 in every setting: no relative error is defined"
-_WANTED = 0.01  # the tolerance that is shown if the study has it
 
 
 def ordered(present: pd.Series, known: Iterable[str]) -> list[str]:
@@ -72,7 +72,7 @@ def plainest_estimator(present: pd.Series) -> str | None:
 
 def tolerance(budget: pd.DataFrame) -> float:
     """The tolerance that figures show: the study's nearest one to 1 %."""
-    return min(set(budget["tolerance"]), key=lambda t: abs(math.log(t / _WANTED)), default=_WANTED)
+    return shown_tolerance(set(budget["tolerance"]))
 
 
 def title(row: pd.Series, *, family: bool | None = None) -> str:
