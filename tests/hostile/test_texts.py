@@ -165,7 +165,7 @@ CONFIGS = {
     f"cases: {{? {LONG} : null}}": "is not a name",
     f"sweep: {{family: [{LONG}], dimension: [1], scale: [1], offset: [0]}}": "sweep.family: 'x x",
     f"gradients: {{settings: [{LONG}]}}": "is no setting of this study",
-    f"seed: {DIGITS}": "seed: 'Infinity'",
+    f"seed: {DIGITS}": "seed: 'inf'",
 }
 
 

@@ -245,7 +245,7 @@ def test_what_the_backend_lacks_is_left_out_with_a_line() -> None:
     assert [s.name for s in alone.settings()] == ["normal"]
     with pytest.raises(UserError, match=r"^backends: 'tensorflow' can draw none of the settings"):
         study(["tensorflow"], **LACKED)
-    assert not parse({"sweep": {"family": [*SWEPT]}, "backends": ["tensorflow"]}, schema).left_out()
+    assert not parse({"sweep": {"family": [*SWEPT]}, "backends": ["tensorflow"]}, schema).left_out
 
 
 def test_a_setting_without_a_registered_kl_has_no_row() -> None:

@@ -76,7 +76,7 @@ def test_what_is_kept_is_not_drawn_and_takes_no_time(schema):
     part = plan(config, [first, second], {second: whole[:1]})
     assert (new.samples, part.samples, part.kept) == (8000, 7000, 1000)
     assert part.lines(1, "")[0].endswith("; 1,000 are kept from earlier runs")
-    taken = plan(config, [second], {first: [(s.name, "iid") for s in chunks["d1"]], second: whole})
+    taken = plan(config, [second], {second: whole}, [first])
     assert taken.jobs[second].seconds < new.jobs[second].seconds
     first_line, *_, second_line = taken.lines(1, "")
     assert first_line == "8 settings: no samples to draw; 8,000 are kept from earlier runs"

@@ -18,7 +18,7 @@ from mckl.study.config import parse
 from .conftest import Graph, source_of
 from .study import CHECKOUT, CHUNKS, SMALL, TINY, Study, copy_checkout, jobs_in
 
-PLAN = re.compile(r"^mckl: \d+ settings? in .*", re.MULTILINE)
+PLAN = re.compile(r"^mckl: \d+ settings?: .*", re.MULTILINE)
 
 
 def write(path: Path, config: Any) -> str:

@@ -48,21 +48,18 @@ def planned():
     return {**jobs, REPORT: Job(REPORT)} if jobs and is_whole() else jobs
 
 
-def kept_traces():
-    """The settings and samplers of every estimation job that are not drawn again."""
+def earlier_traces():
+    """The traces that estimation jobs take over, and the jobs whose traces are up to date."""
     running = {job.jobid for job in workflow.dag.needrun_jobs()}
-    found, manifest = {}, None
+    kept, current, manifest = {}, [], None
     for job in workflow.dag.jobs:
         known = OWN_JOBS.get(job.rule.name)
         if known is None or known.rule != "estimate":
             continue
-        known, chunk = known._replace(of=tuple(job.wildcards)), tuple(job.wildcards)
-        combinations = {
-            s.name: s.combinations(STUDY.samplers, STUDY.estimators)
-            for s in CHUNKS[chunk[0]][chunk[1]]
-        }
+        backend, chunk = job.wildcards
+        known = known._replace(of=(backend, chunk))
         if job.jobid not in running:
-            found[known] = {(s, x) for s, those in combinations.items() for x in those}
+            current.append(known)
         elif os.path.exists(f"{job.output.traces}.kept"):
             from mckl.record.manifest import (
                 manifest as manifest_now,
@@ -70,11 +67,16 @@ def kept_traces():
             from mckl.study.earlier import Earlier, stamped
 
             manifest = manifest or manifest_now(config)
-            parameters, code = estimate_job(*chunk), estimate_code(chunk[0])
+            parameters, code = estimate_job(backend, chunk), estimate_code(backend)
             about = stamped(manifest, parameters, code)
             earlier = Earlier(job.output.traces, job.output.cost, parameters, about)
-            found[known] = earlier.pairs(combinations)
-    return found
+            kept[known] = earlier.pairs(
+                {
+                    s.name: s.combinations(STUDY.samplers, STUDY.estimators)
+                    for s in CHUNKS[backend][chunk]
+                }
+            )
+    return kept, current
 
 
 def at_once():
@@ -90,7 +92,7 @@ def at_once():
 def announce():
     """Prints what will run and how long it takes; returns the planned jobs and their forecast."""
     jobs = planned()
-    forecast = plan(STUDY, jobs.values(), kept_traces())
+    forecast = plan(STUDY, jobs.values(), *earlier_traces())
     for line in forecast.lines(*at_once()):
         logger.info(f"mckl: {line}")
     return jobs, forecast

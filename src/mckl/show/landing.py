@@ -12,8 +12,9 @@ import pandas as pd
 from markupsafe import Markup
 
 from mckl.estimation.values import ESTIMATORS
+from mckl.show.captions import shown_tolerance
 from mckl.study.gaps import message, outside
-from mckl.study.summary_table import shown_tolerance, smallest_error
+from mckl.study.summary_table import smallest_error
 from mckl.study.verification import BOUNDS, LEVEL, failures
 from mckl.study.verified import smallest_errors
 from mckl.text import two_digits

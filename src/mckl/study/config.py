@@ -69,32 +69,28 @@ class Config(_Keys):
         return settings(self.sweep, self.cases.values())
 
     @cached_property
-    def _without(self) -> dict[str, dict[str, Setting]]:
-        """The settings that each backend cannot draw, by their names."""
-        return {
-            backend: {s.name: s for s in self._given if not can_draw(backend, s)}
-            for backend in self.backends
-        }
+    def left_out(self) -> dict[str, list[str]]:
+        """The names of the settings that each backend cannot draw."""
+        lacking = {b: [s.name for s in self._given if not can_draw(b, s)] for b in self.backends}
+        return {backend: names for backend, names in lacking.items() if names}
 
     @cached_property
     def _settings(self) -> list[Setting]:
-        by_none = set.intersection(*({*names} for names in self._without.values()))
+        by_none = set.intersection(*({*self.left_out.get(b, ())} for b in self.backends))
         return [s for s in self._given if s.name not in by_none]
 
     @cached_property
     def _chunks(self) -> dict[str, dict[str, list[Setting]]]:
-        return {
-            backend: chunks((s for s in self._settings if s.name not in names), self.one_job_per)
-            for backend, names in self._without.items()
-        }
+        out = {}
+        for backend in self.backends:
+            without = {*self.left_out.get(backend, ())}
+            drawn = (s for s in self._settings if s.name not in without)
+            out[backend] = chunks(drawn, self.one_job_per)
+        return out
 
     def settings(self) -> list[Setting]:
         """The settings that a backend can draw, first the cells of the sweep and then the cases."""
         return self._settings
-
-    def left_out(self) -> dict[str, list[Setting]]:
-        """The settings that each backend cannot draw, by backend."""
-        return {name: [*those.values()] for name, those in self._without.items() if those}
 
     def gradient_settings(self) -> list[Setting]:
         """The settings whose gradients are measured, without those of families that have none."""
@@ -179,17 +175,17 @@ def parse(
             names.add(setting.name)
             drawing = [name for name in config.backends if can_draw(name, setting)]
             check_feasible(setting, config.samplers, config.samples, drawing)
-    for pattern in config.gradients["settings"]:
-        if pattern not in default["gradients"]["settings"] and not matching(every, [pattern]):
-            lines["gradients", pattern] = (
-                f"gradients.settings: {quoted(pattern)} is no setting of this study: "
-                f"{nearest(pattern, [s.name for s in every])}"
-            )
-    for name in config.backends:
-        if not config.chunks(name):
-            lines["backends", name] = (
-                f"backends: '{name}' can draw none of the settings, expected another backend"
-            )
+    with _into(lines, "gradients"):
+        for pattern in config.gradients["settings"]:
+            if pattern not in default["gradients"]["settings"] and not matching(every, [pattern]):
+                raise UserError(
+                    f"gradients.settings: {quoted(pattern)} is no setting of this study: "
+                    f"{nearest(pattern, [s.name for s in every])}"
+                )
+    for name in (name for name in config.backends if not config.chunks(name)):
+        lines["backends", name] = (
+            f"backends: '{name}' can draw none of the settings, expected another backend"
+        )
     if lines:
         raise UserError(*_first(lines))
     check_gradients(matching(every, config.gradients["settings"]))
@@ -348,11 +344,12 @@ def _mistakes(schema: Mapping[str, Any], data: Any, raw: Any) -> dict[_Path, str
     for error in Draft202012Validator(schema).iter_errors(data):
         named = [error.instance] * (error.validator == "pattern" and _is_key(error, raw))
         parts.setdefault((*error.absolute_path, *named)[:3], []).append(error)
-    lines = {}
+    lines: dict[_Path, str] = {}
     for path, errors in parts.items():
-        for number, line in enumerate(_lines(max(errors, key=_severity), raw)):
+        few = len(lines) < _MOST_MISTAKES  # the others are only counted
+        for number, line in enumerate(_lines(max(errors, key=_severity), raw) if few else [""]):
             lines[(*path, number) if number or not path else path] = line
-    for path, value in _not_finite(data, ()):
+    for path, value in itertools.islice(_not_finite(data, ()), _MOST_MISTAKES):
         if not any(path[: len(part)] == part for part in lines):
             lines[path] = f"{_path(path)}: {_shown(value)}, expected a finite number"
     return lines
@@ -407,7 +404,8 @@ def _lines(error: ValidationError, raw: Any) -> Iterator[str]:
     where = _path(path)
     if error.validator == "additionalProperties":
         known = list(schema["properties"])
-        for unknown in (key for key in instance if key not in known):
+        others = (key for key in instance if key not in known)
+        for unknown in itertools.islice(others, _MOST_MISTAKES):
             yield f"{_path([*path, unknown])}: unknown key: {nearest(unknown, known)}"
         return
     if error.validator == "required":

@@ -238,11 +238,16 @@ def gradient_seconds(config: Config) -> float:
     return float(factors * (_PER_SETTING + _PER_WEIGHT * each))
 
 
-def plan(config: Config, jobs: Iterable[Job], kept: Mapping[Job, Pairs] = {}) -> Plan:
+def plan(
+    config: Config,
+    jobs: Iterable[Job],
+    kept: Mapping[Job, Pairs] = {},
+    current: Iterable[Job] = (),
+) -> Plan:
     """The plan of a run with these jobs of a study.
 
-    `kept` has the traces of earlier runs that are used again: those of jobs that do not run, and
-    those that estimation jobs take over (`mckl.study.earlier`).
+    `kept` has the traces that estimation jobs take over from earlier runs (`mckl.study.earlier`),
+    and `current` the estimation jobs that do not run because their traces are up to date.
     """
     settings = config.settings()
     chunks = {backend: config.chunks(backend) for backend in config.backends}
@@ -271,12 +276,14 @@ def plan(config: Config, jobs: Iterable[Job], kept: Mapping[Job, Pairs] = {}) ->
         grown += of.figure * len(job.of)
         return Amount(_PER_JOB + of.start + grown + extra)
 
+    members = (s for backend, chunk in (job.of for job in current) for s in chunks[backend][chunk])
+    up_to_date = sum(len(has[s.name]) for s in members)
     return Plan(
         settings=len(settings),
         estimations=sum(map(len, chunks.values())),
         jobs={job: amount(job) for job in jobs},
-        kept=sum(map(len, kept.values())) * each,
-        not_drawn={x: [s.name for s in those] for x, those in config.left_out().items()},
+        kept=(sum(map(len, kept.values())) + up_to_date) * each,
+        not_drawn=config.left_out,
         without_gradients=[
             s.name
             for s in matching(settings, config.gradients["settings"])

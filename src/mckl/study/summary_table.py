@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -17,7 +16,6 @@ from mckl.estimation.values import ESTIMATORS
 from mckl.record.tables import gathered
 from mckl.study.repeats import Repeats
 
-_WANTED = 0.01  # the tolerance that is shown if the study has it
 _KEYS = ["setting", "backend", "sampler", "estimator", "samples"]
 _CELL = ["setting", "sampler", "estimator", "samples"]
 _EXACT = ["exact_bias", "exact_variance", "exact_mse"]
@@ -142,11 +140,6 @@ def _correlation(out: pd.DataFrame) -> Vector:
     with np.errstate(divide="ignore", invalid="ignore"):
         sds = np.sqrt(size * r) * out["std_error_square_error"].to_numpy(float)
         return np.asarray(product.to_numpy(float) * r / (r - 1.0) / sds)
-
-
-def shown_tolerance(tolerances: Iterable[float]) -> float:
-    """The tolerance that pages and figures show: the study's nearest one to 1 %."""
-    return min(tolerances, key=lambda t: abs(math.log(t / _WANTED)), default=_WANTED)
 
 
 def smallest_error(rows: pd.DataFrame, within: float = 0.05) -> pd.Series:

@@ -15,8 +15,8 @@ from matplotlib.colors import to_hex
 from mckl.arrays import Vector
 from mckl.draw.points import SAMPLERS
 from mckl.estimation.values import ESTIMATORS
+from mckl.show.captions import shown_tolerance
 from mckl.show.figures.theme import MUTED
-from mckl.study.summary_table import shown_tolerance
 
 T = TypeVar("T")
 
