@@ -18,6 +18,7 @@ render(
         **frames,
         manifest=tables.manifest_of(snakemake.input.summary),
         overview=picture(snakemake.input.png, snakemake.input.caption),
+        tolerances=snakemake.params.tolerances,
     ),
     snakemake.output[0],
 )

@@ -15,10 +15,15 @@ def one_line(text: str) -> str:
 
 
 class UserError(ValueError):
-    """A user's mistake; its one line names the key, the value and what was expected."""
+    """A user's mistake, or several; each line names the key, the value and what was expected."""
+
+    @property
+    def lines(self) -> list[str]:
+        """A line for each mistake."""
+        return [one_line(str(mistake)) for mistake in self.args]
 
     def __str__(self) -> str:
-        return one_line(super().__str__())
+        return one_line("; ".join(self.lines))
 
 
 class NotFiniteError(FloatingPointError):

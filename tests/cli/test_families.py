@@ -197,6 +197,13 @@ def test_parameters_in_files(tmp_path, monkeypatch):
     np.save("p.npy", [0.7, 0.2, 0.1])
     words = case("{family: categorical, probabilities: p.npy}", THREE)
     assert told("kl", *words)["kl"] == pytest.approx(0.7 * math.log(1.4) - 0.1 * math.log(3))
+    (tmp_path / "q.yaml").write_text("# gamma\nfamily: gamma\nshape: 2\nscale: 0.5\n")
+    (tmp_path / "p.json").write_text('{\n\t"family": "gamma", "shape": 3, "rate": 1\n}\n')
+    text = case("{family: gamma, shape: 2, rate: 2}", "{family: gamma, shape: 3}")
+    assert told("kl", *case("q.yaml", "p.json")) == told("kl", *text)
+    (tmp_path / "bad.yml").write_text("family: gamma\nshap: 2\n")
+    text = refused("kl", *case("bad.yml", "p.json"))
+    assert text.startswith("--q: bad.yml: gamma: unknown parameter shap")
     np.save("wide.npy", np.ones((2, 3)))
     text = refused("kl", *case("{mean: wide.npy, sd: 1}", NORMAL))
     assert text == "--q: mean: wide.npy: shape (2, 3), expected one vector or a square matrix"

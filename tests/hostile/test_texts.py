@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,24 @@ def test_sides(tmp_path: Path, name: str) -> None:
     assert told.startswith("mckl: --q: ")
     assert words in told
     assert not [*tmp_path.iterdir()]
+
+
+def test_sides_in_files(tmp_path: Path) -> None:
+    """The same limits hold, and those of a file."""
+    (tmp_path / "bomb.yaml").write_text(bomb())
+    (tmp_path / "twice.json").write_text('{"mean": 0, "sd": 1, "sd": 2}')
+    (tmp_path / "bytes.yml").write_bytes(bytes(range(256)))
+    with (tmp_path / "large.yaml").open("wb") as file:
+        file.truncate(10**11)
+    os.mkfifo(tmp_path / "pipe.yaml")
+    for name, words in {
+        "bomb.yaml": "more than 1,000,000 entries, expected fewer",
+        "twice.json": "twice.json: sd (line 1): the key occurs twice, expected once",
+        "bytes.yml": "not YAML",
+        "large.yaml": "a larger file than expected, at most 17 MB",
+        "pipe.yaml": "not a regular file",
+    }.items():
+        assert words in refused("kl", "--q", name, *P, folder=tmp_path)
 
 
 OPTIONS = [
@@ -146,7 +165,7 @@ CONFIGS = {
     f"cases: {{? {LONG} : null}}": "is not a name",
     f"sweep: {{family: [{LONG}], dimension: [1], scale: [1], offset: [0]}}": "sweep.family: 'x x",
     f"gradients: {{settings: [{LONG}]}}": "is no setting of this study",
-    f"seed: {DIGITS}": "seed: 'Infinity'",
+    f"seed: {DIGITS}": "seed: 'inf'",
 }
 
 

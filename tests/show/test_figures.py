@@ -181,15 +181,15 @@ def start_up(backend: str) -> float:
     )
 
 
-def wins(*backends: str) -> dict[str, int]:
-    """In how many settings each estimator is the simplest within 5 % of the smallest RMSE."""
+def wins(*backends: str, within: float = 0.05) -> dict[str, int]:
+    """In how many settings each estimator is the simplest so close to the smallest RMSE."""
     count = dict.fromkeys(HERE, 0)
     for name in POSITIVE:
         last = {
             e: np.mean([cell(name, estimator=e, backend=b).rmse[-1] for b in backends])
             for e in HERE
         }
-        count[next(e for e in HERE if last[e] <= 1.05 * min(last.values()))] += 1
+        count[next(e for e in HERE if last[e] <= (1 + within) * min(last.values()))] += 1
     return {name: number for name, number in count.items() if number}
 
 

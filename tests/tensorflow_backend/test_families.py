@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from scipy import stats
+from workflow.study import CHECKOUT
 
 from mckl.arrays import Vector
 from mckl.draw.points import SAMPLERS
@@ -18,9 +20,10 @@ from mckl.estimation.values import ESTIMATORS
 from mckl.exact.factor_sums import SUMS
 from mckl.families.base import Pair
 from mckl.families.registry import FAMILIES, case_pair, sweep_pair
-from mckl.study.feasible import check_feasible
+from mckl.study.config import Config, parse
+from mckl.study.plan import Job, plan
 from mckl.study.registered import registered_rows
-from mckl.study.settings import Setting, case_setting, grid_setting
+from mckl.study.settings import grid_setting
 
 Side = Mapping[str, Any]
 Q_COVARIANCE = [[1.0, 0.75, 0.1], [0.75, 1.0, 0.2], [0.1, 0.2, 2.0]]
@@ -212,26 +215,37 @@ def test_settings_share_their_draws_and_keep_their_bits(text: str) -> None:
         assert np.array_equal(whole[1:, :, : alone.shape[-1]], alone)
 
 
-@pytest.mark.parametrize(
-    ("setting", "said"),
-    [
-        (case_setting("two", {"q": {"family": "beta", "a": 2, "b": 3},
-                              "p": {"family": "beta", "a": 1, "b": 1}}),
-         r"^backends: 'tensorflow' cannot draw setting two, whose family is beta\(2, 3\)\|beta"),
-        (case_setting("many", {"q": {"family": "mixture", "weights": [0.5, 0.5],
-                                     "components": [{"mean": 0, "sd": 1}, {"mean": 3, "sd": 1}]},
-                               "p": {"mean": 1, "sd": 2}}),
-         r"^backends: 'tensorflow' cannot draw setting many, whose family is mixture"),
-    ],
-    ids=lambda value: value.name if isinstance(value, Setting) else "",
-)  # fmt: skip
-def test_what_the_backend_lacks_is_refused(setting: Setting, said: str) -> None:
-    check_feasible(setting, ["iid"], 16, ["numpy"])
-    with pytest.raises(UserError, match=said) as refused:
-        check_feasible(setting, ["iid"], 16, ["numpy", "tensorflow"])
-    assert "\n" not in str(refused.value)
-    for text in SWEPT:
-        check_feasible(grid_setting(2, 1.25, 0.25, text), ["iid"], 16, ["tensorflow"])
+LACKED = {
+    "beta": {side: {"family": "beta", "a": a, "b": 1} for side, a in (("q", 2), ("p", 1))},
+    "chain": {key: {"family": "policy", "transitions": [[0.7, 0.3], [0.4, 0.6]]} for key in "qp"}
+    | {"dimension": 3},
+    "mixture": {"q": {"family": "mixture", "weights": [0.5, 0.5],
+                      "components": [{"mean": 0, "sd": 1}, {"mean": 3, "sd": 1}]},
+                "p": {"mean": 1, "sd": 2}},
+}  # fmt: skip
+
+
+def test_what_the_backend_lacks_is_left_out_with_a_line() -> None:
+    schema = yaml.safe_load((CHECKOUT / "workflow/schemas/config.schema.yaml").read_text())
+    normal = {"q": {"mean": 0, "sd": 1}, "p": {"mean": 1, "sd": 2}}
+
+    def study(backends: list[str], **cases: Any) -> Config:
+        return parse({"cases": cases, "backends": backends}, schema)
+
+    both = study(["numpy", "tensorflow"], **LACKED, normal=normal)
+    assert [s.name for s in both.settings] == [*sorted(LACKED), "normal"]
+    assert len(both.chunks["numpy"]) == len(LACKED) + 1
+    assert [*both.chunks["tensorflow"]] == ["case-normal"]
+    estimates = [Job("estimate", (b, c)) for b in both.backends for c in both.chunks[b]]
+    made = plan(both, estimates)
+    left_out = f"{', '.join(sorted(LACKED))} with tensorflow"
+    assert f"left out, as the backend has no such law: {left_out}" in made.lines(1, "")
+    assert made.estimations == len(made.jobs) == len(LACKED) + 2
+    alone = study(["tensorflow"], **LACKED, normal=normal)
+    assert [s.name for s in alone.settings] == ["normal"]
+    with pytest.raises(UserError, match=r"^backends: 'tensorflow' can draw none of the settings"):
+        study(["tensorflow"], **LACKED)
+    assert not parse({"sweep": {"family": [*SWEPT]}, "backends": ["tensorflow"]}, schema).left_out
 
 
 def test_a_setting_without_a_registered_kl_has_no_row() -> None:

@@ -28,7 +28,7 @@ def chunk_of(name, schema):
     """The name of the job of a case."""
     (chunk,) = (
         chunk
-        for chunk, settings in parse({"cases": {name: PAIR}}, schema).chunks.items()
+        for chunk, settings in parse({"cases": {name: PAIR}}, schema).chunks["numpy"].items()
         if settings[0].case == name
     )
     return chunk

@@ -15,7 +15,9 @@ from mckl.study.plan import REPORT, RULES, STAGES, Job, chunk_seconds, plan
 def everything(config):
     """The jobs of a whole run, with two figures."""
     estimates = [
-        Job("estimate", (backend, chunk)) for backend in config.backends for chunk in config.chunks
+        Job("estimate", (backend, chunk))
+        for backend, jobs in config.chunks.items()
+        for chunk in jobs
     ]
     figures = [Job("figures", ("one", "two"))]
     others = [Job(rule) for rule in RULES if rule not in ("estimate", "figures", "registered_kl")]
@@ -46,9 +48,7 @@ def test_the_plan_counts_what_will_be_done(schema):
     assert p.rows == 9 * 3 * 10 * (8 + 7)
     assert p.bytes > 0
     first, second = p.lines(2, "on 2 cores")
-    assert first.startswith(
-        "9 settings in 3 estimation jobs; 18,000 samples of l, 4,050 trace rows"
-    )
+    assert first.startswith("9 settings: 18,000 samples to draw in 3 estimation jobs, about ")
     assert second.startswith("2 figures, 12 other jobs and the report: the run takes about ")
     assert second.endswith(" s on 2 cores")
 
@@ -60,9 +60,27 @@ def test_only_what_will_run_is_planned(schema):
     p, fewer = plan(config, every), plan(config, left)
     missing = p.jobs[Job("estimate", ("numpy", "d1"))].seconds + p.jobs[Job("settings")].seconds
     assert fewer.cpu_seconds == pytest.approx(p.cpu_seconds - missing)
-    assert fewer.lines(1, "")[0].startswith("9 settings in 3 estimation jobs, of which 2 will run;")
-    first, *_ = plan(config, [Job("gate")]).lines(1, "")
-    assert first == "9 settings in 3 estimation jobs, of which none will run"
+    assert " in 2 of 3 estimation jobs, about " in fewer.lines(1, "")[0]
+    first, *_ = plan(config, [Job("cost")]).lines(1, "")
+    assert first == "9 settings: no samples to draw"
+
+
+def test_what_is_kept_is_not_drawn_and_takes_no_time(schema):
+    config = parse(
+        {"sweep": SWEEP, "cases": {}, "samples": 100, "replicates": 10, "samplers": ["iid"]}, schema
+    )
+    chunks = config.chunks["numpy"]
+    whole = [(s.name, "iid") for s in chunks["d2"]]
+    first, second = (Job("estimate", ("numpy", chunk)) for chunk in chunks)
+    new = plan(config, [first, second])
+    part = plan(config, [first, second], {second: whole[:1]})
+    assert (new.samples, part.samples, part.kept) == (8000, 7000, 1000)
+    assert part.lines(1, "")[0].endswith("; 1,000 are kept from earlier runs")
+    taken = plan(config, [second], {second: whole}, [first])
+    assert taken.jobs[second].seconds < new.jobs[second].seconds
+    first_line, *_, second_line = taken.lines(1, "")
+    assert first_line == "8 settings: no samples to draw; 8,000 are kept from earlier runs"
+    assert second_line.startswith("1 other job: the run takes about ")
 
 
 def test_samplers_that_a_family_lacks_are_counted_out_and_told_once(schema):

@@ -40,7 +40,7 @@ def test_a_stage_counts_its_samples_or_its_jobs(board):
     board.finished(2)
     traces, figures = board.stages().values()
     assert (traces.share, str(traces)) == (0.25, "100 of 400 samples")
-    assert (figures.share, str(figures)) == (0.0, "0 of 1 jobs")
+    assert (figures.share, str(figures)) == (0.0, "0 of 1 job")
     board.finished(2)  # told twice
     board.finished("report of another study")
     assert str(board.stages()["traces"]) == "100 of 400 samples"
@@ -104,7 +104,7 @@ def test_a_terminal_gets_bars(monkeypatch, clock):
     last = text.rsplit("traces ", 1)[1]
     assert "400 of 400 samples" in last
     assert "done" in last
-    assert "0 of 1 jobs" in last
+    assert "0 of 1 job" in last
     assert text.endswith("mckl: said below\n")
     assert "done after" not in text
 
@@ -208,13 +208,21 @@ def test_a_reason_is_one_line(tmp_path):
     log.write_text("Traceback (most recent call last):\n  File\nValueError: planted\n")
     told = reason("verify", [str(log)])
     assert told == f"mckl: verify failed: ValueError: planted ({log} has the traceback)"
+    log.write_text("Traceback (most recent call last):\n  File\nValueError: two\n\nlines\n")
+    assert reason("verify", [str(log)]).startswith("mckl: verify failed: ValueError: two lines (")
     log.write_text(" 10%|#    | 1/10")
+    early = "mckl: verify failed before its log began: see the message above"
+    assert reason("verify", [str(log)], 1) == early
+    assert "perhaps killed" in reason("verify", [str(log)], 128 + 9)
     killed = reason("estimate numpy d1", [str(log)])
     assert killed.startswith("mckl: estimate numpy d1 ended without a message, perhaps killed or")
     assert killed.endswith(f": {log} may tell more")
     assert reason("all", []).startswith("mckl: all ended without a message")
 
 
-def test_the_answers_are_the_landing_pages_paragraphs_in_bold():
-    page = "Title\n=====\n\n\n**How many?** About 3\nsamples.\n\n\n**Which?** k1.\n\nMore *text*.\n"
-    assert answers(page) == ["How many? About 3 samples.", "Which? k1."]
+def test_the_answers_are_the_first_sentences_of_the_landing_pages_questions():
+    page = (
+        "Title\n=====\n\n\n**Gone**: d1-s0.8 is.\n\n"
+        "**How many?** About\n3.5 samples. And more.\n\n\n**Which?** k1.\n\nMore *text*.\n"
+    )
+    assert answers(page) == ["Gone: d1-s0.8 is.", "About 3.5 samples.", "k1."]

@@ -7,7 +7,10 @@ errors and coverage. What a family has beyond that is in test_families.py.
 
 from __future__ import annotations
 
+import math
+
 import pytest
+from scipy import stats
 
 from mckl.draw.points import SAMPLERS
 from mckl.estimation.traces import traces
@@ -77,3 +80,41 @@ def test_every_sampler_and_estimator_is_had_by_some_family():
     offered = [cell.combinations([*SAMPLERS], [*ESTIMATORS]) for f in SWEPT for cell in cells(f)]
     assert {s for one in offered for s in one} == {*SAMPLERS}
     assert {e for one in offered for those in one.values() for e in those} == {*ESTIMATORS}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_an_alias_is_another_name_of_a_parameter(family):
+    entry = FAMILIES[family]
+    parameters = {*entry.parameters, *entry.shared}
+    assert {alias.parameter for alias in entry.aliases.values()} <= parameters
+    for name, alias in entry.aliases.items():
+        if name not in parameters and alias.convert is None:
+            value = object()
+            assert entry.named({name: value}) == {alias.parameter: value}
+            with pytest.raises(ValueError, match=f"{name} and {alias.parameter}, expected one"):
+                entry.named({name: value, alias.parameter: value})
+
+
+@pytest.mark.parametrize(
+    ("family", "given", "own"),
+    [
+        ("normal", {"mu": 1, "var": [4, 9]}, {"mean": 1, "sd": [2, 3]}),
+        ("normal", {"loc": 1, "logvar": math.log(4)}, {"mean": 1, "sd": 2}),
+        ("normal", {"mean": 1, "cov": "file"}, {"mean": 1, "covariance": "file"}),
+        ("laplace", {"std": stats.laplace(scale=3).std()}, {"scale": 3}),
+        ("logistic", {"variance": stats.logistic(scale=3).var()}, {"scale": 3}),
+        ("gamma", {"a": 2, "scale": 4}, {"shape": 2, "rate": 0.25}),
+        ("poisson", {"lambda": 3}, {"rate": 3}),
+    ],
+)
+def test_numbers_under_another_name_are_converted(family, given, own):
+    found = FAMILIES[family].named(given)
+    assert {*found} == {*own}
+    for name, value in own.items():
+        assert found[name] == (value if isinstance(value, str) else pytest.approx(value))
+
+
+@pytest.mark.parametrize("value", [0, -1, math.nan, "x"])
+def test_what_cannot_be_converted_is_refused_under_its_own_name(value):
+    with pytest.raises(ValueError, match=f"^gamma: theta '?{value}'?, expected a"):
+        FAMILIES["gamma"].named({"shape": 1, "theta": value})

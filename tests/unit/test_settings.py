@@ -60,8 +60,13 @@ def test_different_cells_have_different_names(cells):
 
 
 def test_a_setting_survives_json():
-    for setting in (grid_setting(3, 1.25, 0.5), case_setting("notebook", VECTORS)):
-        again = from_dict(json.loads(json.dumps(setting.as_dict())))
+    long = {"q": {"mu": 0.0, "var": [float(k) for k in range(1, 71)]}, "p": {"mu": 0.0, "sd": 9.0}}
+    for setting in (
+        grid_setting(3, 1.25, 0.5),
+        case_setting("notebook", VECTORS),
+        case_setting("long", long),  # its numbers are read again
+    ):
+        again = from_dict(json.loads(json.dumps(setting.as_dict())), {"long": long})
         assert again == setting
         assert kl_divergence(again.pair) == kl_divergence(setting.pair)
 

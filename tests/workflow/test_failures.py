@@ -52,11 +52,14 @@ def test_a_damaged_chunk_is_named_and_mended_as_its_message_says(
 
 def test_an_exception_stands_in_the_log(study: Study) -> None:
     study.append("src/mckl/study/verification.py", "\nraise ZeroDivisionError('planted')\n")
-    code, text = study.snakemake(*TARGETS)
+    cost = study.root / "scripts/cost.py"
+    cost.write_text("import no_such_module\n" + cost.read_text())
+    code, text = study.snakemake(*TARGETS, "results/tables/cost.parquet")
     assert code == 1
     log = (study.root / "results/logs/verify.log").read_text()
     assert "Traceback (most recent call last)" in log
     assert "ZeroDivisionError: planted" in log
     assert "mckl: verify failed: ZeroDivisionError: planted (results/logs/verify.log has" in text
-    assert "Traceback" not in text
+    assert text.count("Traceback") == 1
+    assert "No module named 'no_such_module'\nmckl: cost failed before its log began: see " in text
     assert not (study.root / VERIFICATION).exists()

@@ -311,8 +311,15 @@ def test_a_full_disk(tiny: Study, undisturbed: Study) -> None:
 @pytest.mark.usefixtures("mounts")
 @pytest.mark.parametrize("folder", [".", "results"])
 def test_a_read_only_folder(tiny: Study, folder: str) -> None:
-    (tiny.root / "results").mkdir()
     where = tiny.root / folder
+    if folder == "results":
+        where.touch()
+        code, text = tiny.snakemake()
+        assert code == 1
+        assert f"mckl: {where.resolve()} is a file, expected a folder: move it away\n" in text
+        assert "Traceback" not in text
+        where.unlink()
+    (tiny.root / "results").mkdir()
     mount = f"mount --bind {where} {where}; mount -o remount,ro,bind {where}; cd {tiny.root}"
     done = in_namespace(tiny, f'{mount}; exec "$@"')
     assert done.returncode == 1

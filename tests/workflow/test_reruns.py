@@ -154,13 +154,9 @@ SOURCES: dict[str, tuple[Callable[[Study], None], list[str]]] = {
         longer("src/mckl/show/figures/theme.py", COMMENT),
         ["figures", "explorer"],
     ),
-    "scripts/estimate.py": (
-        touched("scripts/estimate.py"),
-        [*ESTIMATES],
-    ),
-    "scripts/theory.py and scripts/figures.py": (
-        all_of(touched("scripts/theory.py"), touched("scripts/figures.py")),
-        ["theory", "figures"],
+    "scripts of another time, as after a checkout": (
+        all_of(*(touched(f"scripts/{name}.py") for name in ("estimate", "theory", "figures"))),
+        [],
     ),
 }
 
@@ -191,7 +187,7 @@ def test_a_dry_run_of_a_fresh_study_names_every_job_and_runs_none(
     fresh: Study, graph: Graph
 ) -> None:
     text = fresh.run("--dry-run")
-    assert len(re.findall(r"^mckl: \d+ settings? in ", text, re.MULTILINE)) == 1
+    assert len(re.findall(r"^mckl: \d+ settings?: ", text, re.MULTILINE)) == 1
     assert not (fresh.root / "results").exists()
     assert jobs_in(text) == sorted([*ESTIMATES, *({*graph.readers} - {"estimate"})])
 
@@ -210,7 +206,13 @@ def test_what_is_wanted_still_is_kept_and_nothing_else(study: Study, finished: S
     cases["posterior"] = {"q": q, "p": {"mean": 0, "sd": 1}}
     study.configure(cases=cases, **less)
     study.append("src/mckl/study/summary_table.py", COMMENT)
-    study.run(*TARGETS, cores=2)
+    # Two traces of the case that changed, one of the other, two of each cell and of the new case.
+    drawn, kept = (2 + 1 + 4 * 2 + 2) * SMALL["samples"], (1 + 4 * 2) * SMALL["samples"]
+    drawn, kept = (f"{n * SMALL['replicates']:,}" for n in (drawn, kept))
+    told = (
+        rf"^mckl: 11 settings: {drawn} samples to draw in 7 .*; {kept} are kept from earlier runs$"
+    )
+    assert re.search(told, study.run(*TARGETS, cores=2), re.MULTILINE)
     assert study.jobs(*TARGETS) == []
     new, old = (s.table("settings").set_index("setting") for s in (study, finished))
     assert new.loc["notebook", "kl"] == old.loc["notebook", "reverse_kl"]

@@ -169,7 +169,7 @@ def test_the_run_had_no_network(finished: Study) -> None:
 
 def test_the_plan_comes_once_before_the_first_job(finished: Study) -> None:
     text, log = (finished.root / "run.txt").read_text(), finished.log()
-    plan = "mckl: 10 settings in 6 estimation jobs; 30,720 samples of l"
+    plan = "mckl: 10 settings: 30,720 samples to draw in 6 estimation jobs, about "
     for said in (text, log):
         assert said.count(plan) == 1
     assert log.index(plan) < log.index("rule estimate:")
@@ -183,7 +183,8 @@ def test_a_run_can_be_followed(finished: Study, graph: Graph) -> None:
     assert text.index("the run takes about ") < min(ends)
     page = (finished.root / "results/landing.rst").read_text()
     for answer in answers(page):
-        assert text.index(answer.split("?")[0]) > max(ends)
+        assert text.index(f"mckl: {answer[:60]}") > max(ends)
+    assert len(answers(page)) == 4  # samples, estimator, sampler, trust
     assert f"{finished.root}/results/report.html" in text
     (log,) = re.findall("^mckl: Snakemake's whole log: (.*)$", text, re.MULTILINE)
     assert Path(log).read_text() == finished.log()
@@ -209,8 +210,9 @@ def test_the_announced_plan_is_of_exactly_the_jobs_that_ran(finished: Study, gra
 def test_a_second_run_has_nothing_to_do(study: Study) -> None:
     text = study.run()
     assert "mckl: nothing to do: the results are up to date\n" in text
-    assert "mckl: How many samples? " in text
-    assert "settings in" not in text
+    assert "mckl: A plain mean (k1) takes " in text
+    assert " for 10 % error, " in text  # the study's tolerance
+    assert "to draw" not in text
 
 
 def test_nothing_is_left_beside_the_results(finished: Study) -> None:

@@ -20,7 +20,7 @@ from mckl.study.config import parse, schema_defaults, studied
 from .conftest import Graph, source_of
 from .study import CHECKOUT, CHUNKS, SMALL, TINY, Study, copy_checkout, jobs_in
 
-PLAN = re.compile(r"^mckl: \d+ settings? in .*", re.MULTILINE)
+PLAN = re.compile(r"^mckl: \d+ settings?: .*", re.MULTILINE)
 
 
 def write(path: Path, config: Any) -> str:
@@ -82,7 +82,7 @@ def test_a_config_studies_what_it_gives(copied: Study, tmp_path: Path, how: str)
     sweep = {"dimension": [5], "family": ["normal"], "scale": [1.25], "offset": [0.25]}
     study, options = given(copied, tmp_path, how, {"sweep": sweep, "one_job_per": ["dimension"]})
     text = study.run("--dry-run", *options)
-    assert "mckl: 1 setting in 1 estimation job" in text
+    assert "mckl: 1 setting: " in text
     assert chunks_of(text) == {"d5"}
 
 
@@ -90,7 +90,7 @@ def test_a_config_studies_what_it_gives(copied: Study, tmp_path: Path, how: str)
 def test_given_pairs_are_studied_without_the_sweep(copied: Study, tmp_path: Path, how: str) -> None:
     study, options = given(copied, tmp_path, how, {"cases": {"mine": TWO, "tails": None}})
     text = study.run("--dry-run", *options)
-    assert "mckl: 1 setting in 1 estimation job" in text
+    assert "mckl: 1 setting: " in text
     assert chunks_of(text) == {"case-mine"}
 
 
@@ -106,7 +106,7 @@ def test_missing_axes_are_those_of_the_file_in_any_folder(copied: Study, tmp_pat
     path = write(tmp_path / "mine.yaml", {"sweep": {"dimension": [5]}})
     folder = tmp_path / "elsewhere"
     text = copied.run("--dry-run", "--directory", str(folder), "--configfile", path)
-    assert "mckl: 4 settings in " in text
+    assert "mckl: 4 settings: " in text
     assert chunks_of(text) == {"d5-s0.8", "d5-s1.25"}
 
 
@@ -223,14 +223,21 @@ def test_a_bad_config_is_refused(how: str, config: dict[str, Any], line: str) ->
 
 
 @pytest.mark.parametrize("how", ["--configfile", "--config"])
-def test_a_bad_config_is_one_line(fresh: Study, tmp_path: Path, how: str) -> None:
+def test_a_bad_config_is_a_line_for_each_mistake(fresh: Study, tmp_path: Path, how: str) -> None:
     config, line = BAD[1]
-    given = [write(tmp_path / "mine.yaml", config)] if how == "--configfile" else words(config)
+    given = words({**config, "replicates": "x"})
+    if how == "--configfile":  # and a key that its file has twice
+        given = [write(tmp_path / "mine.yaml", {"seed": 1})]
+        (tmp_path / "mine.yaml").write_text("sweep:\n  scale: [1]\nseed: 1\nsweep:\n  scale: [2]\n")
     code, text = fresh.snakemake(how, *given)
     assert code == 1
     said = [row for row in text.splitlines() if "mckl:" in row]
-    assert len(said) == 1
-    assert said[0].startswith(f"mckl: config: {line}")
+    if how == "--configfile":
+        assert said == [f"mckl: config: {given[0]}: sweep (line 4): the key occurs twice"]
+    else:
+        first, second = said
+        assert first.startswith(f"mckl: config: {line}")
+        assert second == "mckl: config: replicates: 'x', expected an integer from 1 to 10^9"
     assert "Traceback" not in text
     assert not (fresh.root / "results").exists()
 
@@ -244,5 +251,5 @@ def test_defaults_need_no_configfile(tmp_path: Path) -> None:
     for values in default["sweep"].values():
         cells *= len(values)
     text = study.run("--dry-run", "results/tables/settings.parquet")
-    assert f"mckl: {cells + len(default['cases'])} settings in " in text
+    assert f"mckl: {cells + len(default['cases'])} settings: no samples to draw\n" in text
     assert default.keys() >= SMALL.keys()

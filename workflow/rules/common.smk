@@ -1,4 +1,5 @@
 # Shared by all rules: the checked config, its settings and jobs, and digests of the code.
+import contextlib
 import functools
 import os
 import sys
@@ -39,6 +40,7 @@ from mckl.record.joblog import collect_rarely
 from mckl.record.manifest import job_digest
 from mckl.record.manifest import digest as digest_of
 from mckl.record.revision import code_digest
+from mckl.record.yaml_text import repeated_key
 from mckl.estimation.traces import SETTINGS_AT_ONCE, checkpoints
 
 collect_rarely()
@@ -49,10 +51,15 @@ DEFAULTS = schema_defaults(SCHEMA)
 # A module with a `config:` of its own does not read config.yaml.
 if not workflow.modifier.skip_configfile:
     DEFAULTS = studied(load_configfile(str(ROOT / "config.yaml")), DEFAULTS)
+if workflow.is_main_process and workflow.modifier.is_main_snakefile():
+    for path in workflow.configfiles:
+        with contextlib.suppress(OSError, ValueError, yaml.YAMLError):
+            if repeated := repeated_key(Path(path).read_text("utf-8")):
+                sys.exit(f"mckl: config: {path}: {repeated}: the key occurs twice")
 try:
     STUDY = parse_config(GIVEN, SCHEMA, DEFAULTS)
 except UserError as error:
-    sys.exit(f"mckl: config: {error}")
+    sys.exit("\n".join(f"mckl: config: {line}" for line in error.lines))
 # The manifests have what is studied, and nothing else.
 STUDIED = studied(GIVEN, DEFAULTS)
 for key in {*config} - {*STUDIED}:
@@ -61,7 +68,7 @@ config.update(STUDIED)
 
 SETTINGS = STUDY.settings
 SETTINGS_AS_DICTS = [s.as_dict() for s in SETTINGS]
-CHUNKS = dict.fromkeys(STUDY.backends, STUDY.chunks)
+CHUNKS = STUDY.chunks
 CHECKPOINTS = checkpoints(STUDY.samples, STUDY.checkpoints_per_octave)
 NOTEBOOK = notebook(SETTINGS)
 GRADIENTS = STUDY.gradient_settings

@@ -26,6 +26,7 @@ rule landing:
         mem_mb=500,
         runtime=10,
     params:
+        tolerances=STUDY.tolerances,
         template=[
             template_digest(name) for name in ("landing.rst", "figures/overview.rst")
         ],

@@ -10,8 +10,12 @@ from mckl.record.manifest import command_line, now
 
 
 def check_writable():
-    """Ends the run if a folder is not writable, before Snakemake fails on it."""
+    """Ends the run if a folder is none or not writable, before Snakemake fails on it."""
     for folder in (".", placed("results")):
+        if os.path.exists(folder) and not os.path.isdir(folder):
+            sys.exit(
+                f"mckl: {os.path.abspath(folder)} is a file, expected a folder: move it away"
+            )
         if os.path.exists(folder) and not os.access(folder, os.W_OK):
             sys.exit(
                 f"mckl: {os.path.abspath(folder)} is not writable: change that, "

@@ -7,8 +7,8 @@
 #   a missing plugin stops Snakemake;
 # - the existing plugin snakemake-logger-plugin-rich 0.5.1 shows no time left, shows no progress in a
 #   pipe or a CI log, and prints the whole log of a failed job.
-# Snakemake's own handler is used with --printshellcmds, --verbose, --quiet or a logger plugin, in dry
-# runs, and if another workflow uses this one as a module.
+# Snakemake's own handler is used with --printshellcmds, --verbose, --quiet or a logger plugin, and if
+# another workflow uses this one as a module; in dry runs it follows our lines.
 import textwrap
 import time
 
@@ -30,6 +30,7 @@ OWN_JOBS = {
 }
 RUN_LOG = []  # our handler, if it has replaced Snakemake's
 STARTED = time.time()
+UP_TO_DATE = "mckl: nothing to do: the results are up to date"
 
 
 def is_whole():
@@ -47,6 +48,37 @@ def planned():
     return {**jobs, REPORT: Job(REPORT)} if jobs and is_whole() else jobs
 
 
+def earlier_traces():
+    """The traces that estimation jobs take over, and the jobs whose traces are up to date."""
+    running = {job.jobid for job in workflow.dag.needrun_jobs()}
+    kept, current, manifest = {}, [], None
+    for job in workflow.dag.jobs:
+        known = OWN_JOBS.get(job.rule.name)
+        if known is None or known.rule != "estimate":
+            continue
+        backend, chunk = job.wildcards
+        known = known._replace(of=(backend, chunk))
+        if job.jobid not in running:
+            current.append(known)
+        elif os.path.exists(f"{job.output.traces}.kept"):
+            from mckl.record.manifest import (
+                manifest as manifest_now,
+            )  # these import Arrow
+            from mckl.study.earlier import Earlier, stamped
+
+            manifest = manifest or manifest_now(config)
+            parameters, code = estimate_job(backend, chunk), estimate_code(backend)
+            about = stamped(manifest, parameters, code)
+            earlier = Earlier(job.output.traces, job.output.cost, parameters, about)
+            kept[known] = earlier.pairs(
+                {
+                    s.name: s.combinations(STUDY.samplers, STUDY.estimators)
+                    for s in CHUNKS[backend][chunk]
+                }
+            )
+    return kept, current
+
+
 def at_once():
     """The number of jobs that can run at a time, also in words."""
     if workflow.local_exec:
@@ -60,7 +92,7 @@ def at_once():
 def announce():
     """Prints what will run and how long it takes; returns the planned jobs and their forecast."""
     jobs = planned()
-    forecast = plan(STUDY, jobs.values())
+    forecast = plan(STUDY, jobs.values(), *earlier_traces())
     for line in forecast.lines(*at_once()):
         logger.info(f"mckl: {line}")
     return jobs, forecast
@@ -81,7 +113,7 @@ def conclude(how, *done):
     """Prints how a run ended, the answer, and where the results are; `done` are the last jobs."""
     for run_log in RUN_LOG:
         run_log.over(*done)
-    logger.info(f"mckl: {how}")
+    logger.info(how)
     left = {job.rule.name for job in workflow.dag.needrun_jobs()}
     results = os.path.abspath(placed("results"))
     page = Path(results, "landing.rst")
@@ -93,19 +125,20 @@ def conclude(how, *done):
         logger.info(
             f"mckl: open {results}/report.html or explorer.html; the numbers are in tables/"
         )
-    for log in workflow.logger_manager.get_logfile():
-        logger.info(f"mckl: Snakemake's whole log: {log}")
+    if RUN_LOG:  # Snakemake's own handler says it at the end
+        for log in workflow.logger_manager.get_logfile():
+            logger.info(f"mckl: Snakemake's whole log: {log}")
 
 
 def ended(failed):
     """How a run ended, in words."""
     if any(run_log.stopped for run_log in RUN_LOG):
-        return "The run was stopped. Finished results are kept: run the same command again to go on."
+        return "mckl: The run was stopped. Finished results are kept: run the same command again to go on."
     if failed:
-        return "The run failed. Finished results are kept: fix the error above and run the same command again."
+        return "mckl: The run failed. Finished results are kept: fix the error above and run the same command again."
     times = os.times()
     return (
-        f"finished in {duration(time.time() - STARTED)}"
+        f"mckl: finished in {duration(time.time() - STARTED)}"
         + f" ({duration(sum(times[:4]))} of CPU time)" * workflow.local_exec
     )
 
@@ -123,7 +156,7 @@ def nothing_to_do():
                 manifest_of(path)
             except UserError as error:
                 sys.exit(f"mckl: {error}")
-    conclude("nothing to do: the results are up to date")
+    conclude(UP_TO_DATE)
 
 
 def take_over():
@@ -131,9 +164,14 @@ def take_over():
     asked = workflow.output_settings
     own = next((h for h in logger.handlers if h.name == "DefaultStreamHandler"), None)
     wanted = asked.printshellcmds or asked.verbose or asked.debug_dag or asked.quiet
-    if own and not (wanted or asked.dryrun) and workflow.modifier.is_main_snakefile():
+    if not (own and workflow.modifier.is_main_snakefile()):
+        logger.handlers.insert(0, OnRun(announce))
+    elif asked.dryrun and not (asked.verbose or asked.debug_dag):
+        logger.removeHandler(own)
+        logger.addHandler(OnRun(announce, own, lambda: logger.info(UP_TO_DATE)))
+    elif wanted:
+        logger.handlers.insert(0, OnRun(announce))
+    else:
         RUN_LOG.append(RunLog(own, begin, nothing_to_do))
         logger.removeHandler(own)
         logger.addHandler(RUN_LOG[0])
-    else:
-        logger.handlers.insert(0, OnRun(announce))

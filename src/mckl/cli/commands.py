@@ -98,7 +98,7 @@ _ESTIMATOR = _Registered("mckl.estimation.values", "ESTIMATORS")
 
 def _pair_options(function: F) -> F:
     vector = "numbers such as 1,4 or a file with one vector"
-    both = "parameters as in a study's cases, or a file with mean and sd, var or logvar"
+    both = "parameters as in a study's cases, or a file of them (.yaml, .json) or of mean and sd"
     for option in reversed(
         (
             click.option(
@@ -537,13 +537,13 @@ def _of_grid(
 
 
 def _of_sides(vectors: Mapping[str, str | None], sides: Mapping[str, str | None]) -> Pair:
-    from mckl.cli.sides import is_text, read_side
+    from mckl.cli.sides import is_side, is_text, read_side
     from mckl.families.registry import case_pair
 
     case: dict[str, Mapping[str, Any]] = {}
     for side, given in sides.items():
         own = {name: text for name, text in vectors.items() if name[0] == side}
-        if given and is_text(given):
+        if given and is_side(given):
             for name, text in own.items():
                 _check_alone(name, text)
             case[side] = read_side(side, given)
@@ -567,6 +567,7 @@ def _check_alone(name: str, text: str | None) -> None:
 
 def _normal(side: str, path: str | None, vectors: Mapping[str, str | None]) -> dict[str, Vector]:
     """The mean and the standard deviations of a side that a file or vectors give."""
+    from mckl.cli.sides import SUFFIXES as TEXTS
     from mckl.record.columns import SUFFIXES
     from mckl.record.vectors import read_gaussian
 
@@ -575,7 +576,7 @@ def _normal(side: str, path: str | None, vectors: Mapping[str, str | None]) -> d
         if not path.lower().endswith(SUFFIXES):
             raise UserError(
                 f"--{side}: {quoted(path)}, expected a file named "
-                f"{', '.join('*' + suffix for suffix in SUFFIXES)}, or a text such as "
+                f"{', '.join('*' + suffix for suffix in (*SUFFIXES, *TEXTS))}, or a text such as "
                 "{family: gamma, shape: 2, rate: 1}"
             )
         parts = dict(zip(("mean", "sd"), read_gaussian(path, side), strict=True))

@@ -17,6 +17,7 @@ from mckl.draw.distribution import Factor
 from mckl.draw.form import Drawable, Seconds
 from mckl.exact.factor_sums import SUMS
 from mckl.exact.law import Law
+from mckl.families.parameters import Synonym, named
 from mckl.families.scores import Scores
 
 
@@ -152,13 +153,14 @@ class Family(NamedTuple):
     name        the name, such as ``student-t``
     shapes      the names of the numbers in parentheses after it, such as ``("df",)``
     parameters  the names of one side's parameters in a case, with their meanings
-    side        a function that reads the mapping of one side of a case, without the key `family`;
-                it raises ValueError
+    side        a function that reads the mapping of one side of a case, without the key `family`
+                and with the names above alone; it raises ValueError
     sweep       a function (shapes, dimension, scale, offset) -> the pair of one cell of the sweep;
                 None for a family that can only be used in cases
     shared      the names of the parameters that q and p have in common, with their meanings; a case
                 gives them beside `q` and `p`, or among those of q
     sequential  whether a sample is a sequence, each of whose factors depends on those before it
+    aliases     other names of parameters, with their conversions
     """
 
     name: str
@@ -168,6 +170,11 @@ class Family(NamedTuple):
     sweep: Callable[[Sequence[float], int, float, float], Pair] | None = None
     shared: Mapping[str, str] = {}
     sequential: bool = False
+    aliases: Mapping[str, Synonym] = {}
+
+    def named(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """The parameters of one side under the family's own names; raises ValueError."""
+        return named(self.name, given, [*self.parameters, *self.shared], self.aliases)
 
     @property
     def example(self) -> str:

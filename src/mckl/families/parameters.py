@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Mapping
-from typing import Any
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -12,13 +12,74 @@ from mckl.arrays import Vector
 from mckl.text import listed
 
 
-def check_names(family: str, given: Mapping[str, Any], known: Collection[str]) -> None:
-    """Raise ValueError for a parameter that the family does not have."""
-    for name in given:
-        if name not in known:
-            near = difflib.get_close_matches(str(name), known, 1)
+class Synonym(NamedTuple):
+    """Another name of a parameter.
+
+    parameter   the family's own name
+    convert     what makes the parameter's numbers from those given; None if they are the same
+    above       a number above which the numbers to convert must be; None for any
+    """
+
+    parameter: str
+    convert: Callable[[Vector], Vector] | None = None
+    above: float | None = 0.0
+
+
+def aliases(**names: str) -> dict[str, Synonym]:
+    """The mere other names of parameters, which a text lists for each.
+
+    >>> aliases(mean="mu loc")["loc"].parameter
+    'mean'
+    """
+    return {name: Synonym(key) for key, text in names.items() for name in text.split()}
+
+
+def spread_aliases(parameter: str, sd: float = 1.0) -> dict[str, Synonym]:
+    """The names by which a law's standard deviation or variance is given in place of its scale.
+
+    `sd` is the standard deviation of the law with scale 1.
+    """
+    scale = Synonym(parameter, lambda x: x / sd)
+    square = Synonym(parameter, lambda x: np.sqrt(x) / sd)
+    logarithm = Synonym(parameter, lambda x: np.exp(0.5 * x) / sd, above=None)
+    return {
+        "sd": scale, "std": scale, "stddev": scale, "var": square, "variance": square,
+        "logvar": logarithm,
+    }  # fmt: skip
+
+
+def named(
+    family: str,
+    given: Mapping[str, Any],
+    known: Collection[str],
+    others: Mapping[str, Synonym],
+) -> dict[str, Any]:
+    """The parameters under the family's own names, `known`, with those of `others` converted.
+
+    Raises ValueError for a name that the family does not have, and for two names of one parameter.
+    """
+    used: dict[str, str] = {}
+    out = {}
+    for name, value in given.items():
+        parameter, convert, above = (
+            Synonym(name) if name in known else others.get(name, Synonym(name))
+        )
+        if parameter not in known:
+            near = difflib.get_close_matches(str(name), [*known, *others], 1)
             meant = f"; did you mean {near[0]}?" if near else ""
             raise ValueError(f"{family}: unknown parameter {name}, expected {listed(known)}{meant}")
+        if parameter in out:
+            raise ValueError(f"{family}: {used[parameter]} and {name}, expected one of them")
+        used[parameter], out[parameter] = name, value
+        if convert is not None:
+            numbers = parameter_numbers(family, name, value, above=above)
+            with np.errstate(all="ignore"):
+                converted = np.asarray(convert(numbers))
+            out[parameter] = converted if converted.ndim else float(converted)
+            if not np.isfinite(converted).all():
+                text = shown_briefly(value)
+                raise ValueError(f"{family}: {name} {text}, which gives no finite {parameter}")
+    return out
 
 
 def parameter_numbers(

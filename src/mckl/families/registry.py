@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from mckl.families.base import Family, Pair
@@ -34,10 +35,12 @@ def family_and_shapes(text: str) -> tuple[Family, tuple[float, ...]]:
     Raises ValueError, with a message of one line, for any other text.
     """
     match = _TEXT.fullmatch(text)
-    family = _family(match[1] if match else text)
-    if family.sweep is None:
-        swept = ", ".join(f.example for f in FAMILIES.values() if f.sweep)
-        raise ValueError(f"'{family.name}' can only be used in cases, expected one of {swept}")
+    swept = {name: f for name, f in FAMILIES.items() if f.sweep}
+    name = match[1] if match else text
+    if name in FAMILIES and name not in swept:
+        examples = ", ".join(f.example for f in swept.values())
+        raise ValueError(f"'{name}' can only be used in cases, expected one of {examples}")
+    family = _family(name, swept)
     assert match
     try:
         shapes = tuple(float(part) for part in match[2].split(",")) if match[2] else ()
@@ -70,18 +73,39 @@ def case_pair(case: Mapping[str, Any]) -> Pair:
     Keys beside `q` and `p` are parameters that both share (`Family.shared`); they may also be among
     those of `q`. Raises ValueError, with a message of one line that names the side.
     """
-    sides = {}
     shared = {name: value for name, value in case.items() if name not in ("q", "p")}
-    for name in ("q", "p"):
-        given = dict(case[name]) | (shared if name == "q" else {})
-        try:
-            sides[name] = _family(given.pop("family", "normal")).side(given)
-        except ValueError as error:
-            raise ValueError(f"{name}: {shortened(str(error), 240)}") from None
+    sides = {}
+    for name, given in ((x, dict(case[x])) for x in ("q", "p")):
+        with _message_of(name):
+            family = _family(given.pop("family", "normal"))
+            sides[name] = family.side(family.named(given | (shared if name == "q" else {})))
     return sides["q"].against(sides["p"])
 
 
-def _family(name: Any) -> Family:
-    if not isinstance(name, str) or name not in FAMILIES:
-        raise ValueError(f"{quoted(name)} is not a family: {nearest(name, FAMILIES)}")
-    return FAMILIES[name]
+def canonical_case(case: Mapping[str, Any]) -> dict[str, Any]:
+    """The case with the parameters of `q` and `p` under the families' own names.
+
+    Raises ValueError as `case_pair` does.
+    """
+    out = dict(case)
+    for name, given in ((x, dict(case[x])) for x in ("q", "p")):
+        with _message_of(name):
+            family = {k: given.pop(k) for k in ("family",) if k in given}
+            out[name] = family | _family(family.get("family", "normal")).named(given)
+    return out
+
+
+@contextmanager
+def _message_of(side: str) -> Iterator[None]:
+    """Puts the name of a side before the message of a ValueError."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{side}: {shortened(str(error), 240)}") from None
+
+
+def _family(name: Any, known: Mapping[str, Family] = {}) -> Family:
+    known = known or FAMILIES
+    if not isinstance(name, str) or name not in known:
+        raise ValueError(f"{quoted(name)} is not a family: {nearest(name, known)}")
+    return known[name]

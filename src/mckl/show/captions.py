@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import jinja2
 from markupsafe import Markup
+
+_WANTED = 0.01  # the tolerance that is shown if the study has it
 
 
 def template(beside: str, name: str) -> str:
@@ -31,3 +34,8 @@ def render(template: str, numbers: Mapping[str, Any], path: str) -> str:
     text = environment.from_string(template).render(numbers)
     Path(path).write_text(text + "\n", encoding="utf-8")
     return re.sub(r"[*`]|\\(?=\S)", "", " ".join(text.split()))
+
+
+def shown_tolerance(tolerances: Iterable[float]) -> float:
+    """The tolerance that pages and figures show: the study's nearest one to 1 %."""
+    return min(tolerances, key=lambda t: abs(math.log(t / _WANTED)), default=_WANTED)

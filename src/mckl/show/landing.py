@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from mckl.estimation.values import ESTIMATORS
+from mckl.show.captions import shown_tolerance
 from mckl.show.figures.parts import setting, title
 from mckl.study.gaps import message, outside
 from mckl.study.summary_table import smallest_error
@@ -27,19 +28,23 @@ def landing_numbers(
     gaps: pd.DataFrame,
     manifest: Mapping[str, Any],
     overview: Mapping[str, Any],
+    tolerances: Iterable[float],
 ) -> dict[str, Any]:
     """The numbers for the landing page, from the tables of a run and their manifest.
 
-    The page has the figure `overview` in it, as `picture` returns it.
+    The page has the figure `overview` in it, as `picture` returns it. Of the study's `tolerances`
+    it takes the nearest to 1 %.
     """
     compared = outside(verification, gaps)
     test = compared["test"]
     last = summary[summary["samples"] == summary["samples"].max()]
     positive = settings[settings["kl"] > 0]
     # k1 with iid samples: relative RMSE^2 = V / (n KL^2)
-    one_percent = (positive["log_ratio_variance"] / (0.01 * positive["kl"]) ** 2).clip(lower=1)
-    needs = pd.Series(one_percent.to_numpy(), index=positive["setting"].astype(str))
+    tolerance = shown_tolerance(tolerances)
+    enough = (positive["log_ratio_variance"] / (tolerance * positive["kl"]) ** 2).clip(lower=1)
+    needs = pd.Series(enough.to_numpy(), index=positive["setting"].astype(str))
     return {
+        "tolerance": f"{two_digits(100 * tolerance)} %",
         "settings": len(settings),
         "cases": int(settings["case"].notna().sum()),
         "samples": int(summary["samples"].max()),
@@ -54,15 +59,19 @@ def landing_numbers(
         "infinite_k3": int((~settings["k3_variance_finite"].astype(bool)).sum()),
         "best": _best(last),
         "normal": bool((settings["family"].astype(str) == "normal").all()),
-        "families": _families(settings, last, one_percent),
+        "families": _families(settings, last, enough),
         "sobol_gain": _gain(last),
         "gaps": message(gaps),
         "gate": failures(compared),
         "cells": int((test != "none").sum()),
         "bounded": int(test.isin(BOUNDS).sum()),
         "untested": int((test == "none").sum()),
-        "studies": f"{1 / LEVEL:,.0f}",
-        "smallest": smallest_errors(compared),
+        "one_in": f"{1 / LEVEL:,.0f}",
+        "smallest": {
+            quantity: two_digits(100 * errors["pooled"])
+            for quantity, errors in smallest_errors(compared).items()
+            if errors["pooled"] < math.inf
+        },
         "manifest": manifest,
         "overview": overview,
     }
@@ -96,8 +105,8 @@ def _best(last: pd.DataFrame) -> list[dict[str, Any]]:
     if iid.empty:
         return []
     kl = iid.astype({"setting": str}).groupby("setting")["kl"].first()
-    winners = smallest_error(iid)
-    return [
+    winners = smallest_error(iid, within=1e-9)
+    won = [
         {
             "estimator": name,
             "settings": int((winners == name).sum()),
@@ -106,6 +115,7 @@ def _best(last: pd.DataFrame) -> list[dict[str, Any]]:
         for name in ESTIMATORS
         if (winners == name).any()
     ]
+    return sorted(won, key=lambda winner: -winner["settings"])
 
 
 def _families(settings: pd.DataFrame, last: pd.DataFrame, needs: pd.Series) -> list[dict[str, Any]]:

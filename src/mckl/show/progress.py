@@ -43,7 +43,8 @@ class Stage(NamedTuple):
     unit: str
 
     def __str__(self) -> str:
-        return f"{count(int(self.done))} of {count(self.total)} {self.unit}"
+        unit = self.unit[: -1 if self.total == 1 else None]
+        return f"{count(int(self.done))} of {count(self.total)} {unit}"
 
 
 class Board:

@@ -12,28 +12,62 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
+from mckl.errors import one_line
 from mckl.show.progress import Board
 
 _MOST_REASONS = 10
 _LOG_BYTES = 65536
+_NOTHING = "Nothing to be done"
+_TRACEBACK = "Traceback (most recent call last):"
 # Messages of Snakemake before the first job, about work that takes minutes.
 _PREPARING = ("Creating conda environment", "Pulling singularity image")
+# The exit status of a job's command; a shell adds 128 to the number of the signal that killed it.
+_STATUS = re.compile(r"CalledProcessError.*returned non-zero exit status (\d+)", re.DOTALL)
 # Messages of Snakemake when a job has failed, in addition to the job's own reason.
 _REPEATED = ("CalledProcessError", "a job execution failed", "did not complete successfully")
 
 
 class OnRun(logging.Handler):
-    """Calls a function once, as soon as Snakemake knows what will run."""
+    """Calls a function once, as soon as Snakemake knows what will run.
 
-    def __init__(self, call: Callable[[], object]) -> None:
+    With `own`, Snakemake's handler of the terminal, that handler shows what the function and
+    Snakemake say from then on, and of what was said before only warnings. If nothing will run, it
+    shows all, or what `idle` says.
+    """
+
+    def __init__(
+        self,
+        call: Callable[[], object],
+        own: logging.StreamHandler[TextIO] | None = None,
+        idle: Callable[[], object] | None = None,
+    ) -> None:
         super().__init__()
         self._call: Callable[[], object] | None = call
+        self._own, self._idle = own, idle
+        self._waiting: list[logging.LogRecord] = []
 
     def emit(self, record: logging.LogRecord) -> None:
         """Call the function at the record that Snakemake writes when it knows its jobs."""
-        if getattr(record, "event", None) == "run_info" and self._call is not None:
-            call, self._call = self._call, None
+        nothing = self._idle is not None and str(record.msg).startswith(_NOTHING)
+        call = self._idle if nothing else self._call
+        if call is not None and (nothing or getattr(record, "event", None) == "run_info"):
+            self._call = self._idle = None
+            self._waiting.clear()
             call()
+        if nothing:
+            return
+        if self._own is not None and (self._call is None or record.levelno >= logging.WARNING):
+            self._own.handle(record)
+        elif self._own is not None:
+            self._waiting.append(record)
+
+    def close(self) -> None:
+        """Show the records that were kept for a run."""
+        for record in self._waiting:
+            if self._own is not None:
+                self._own.handle(record)
+        self._waiting.clear()
+        super().close()
 
 
 class RunLog(logging.Handler):
@@ -63,6 +97,7 @@ class RunLog(logging.Handler):
         self._own, self._begin, self._idle = own, begin, idle
         self._waiting: list[logging.LogRecord] = []
         self._names: dict[int, str] = {}
+        self._status = 0  # the exit status of the last command that failed, 0 if it is not known
         self._reasons: set[str] = set()
         self.board: Board | None = None
         self.stopped = False
@@ -75,7 +110,7 @@ class RunLog(logging.Handler):
         elif event == "run_info":
             self._waiting.clear()
             self.board = self._begin()
-        elif text.startswith("Nothing to be done"):
+        elif text.startswith(_NOTHING):
             self._waiting.clear()
             self._idle()
         elif text.startswith("mckl: "):
@@ -108,6 +143,8 @@ class RunLog(logging.Handler):
             board.started(job["jobid"], next(iter(job["log"]), None))
         elif event == "job_finished":
             board.finished(job["job_id"])
+        elif status := _STATUS.search(text):
+            self._status = int(status[1])
         elif event == "job_error":
             self._failed(board, job)
         elif event == "group_error":
@@ -125,7 +162,9 @@ class RunLog(logging.Handler):
         board.failed(job["jobid"])
         if self.stopped:
             return
-        why = reason(self._names.get(job["jobid"], job["rule_name"]), job["log"])
+        name = self._names.get(job["jobid"], job["rule_name"])
+        why = reason(name, job["log"], self._status)
+        self._status = 0
         if why not in self._reasons:
             self._reasons.add(why)
             if len(self._reasons) <= _MOST_REASONS:
@@ -135,13 +174,18 @@ class RunLog(logging.Handler):
 
 
 def answers(page: str) -> list[str]:
-    """The landing page's questions with their answers, each as one line without markup."""
+    """The first sentence of each of the landing page's answers, as one line without markup."""
     paragraphs = re.findall(r"^\*\*(?:.(?!\n\n))+.", page, re.MULTILINE | re.DOTALL)
-    return [" ".join(text.replace("**", "").split()) for text in paragraphs]
+    lines = [" ".join(text.split()) for text in paragraphs]
+    plain = [re.sub(r"^\*\*[^*]*\?\*\* ", "", line).replace("**", "") for line in lines]
+    return [re.split(r"(?<=\.)\s", line, maxsplit=1)[0] for line in plain]
 
 
-def reason(job: str, logs: Sequence[str]) -> str:
-    """Why a job failed: the last line of its log, which `mckl.record.joblog` writes."""
+def reason(job: str, logs: Sequence[str], status: int = 0) -> str:
+    """Why a job failed: the last line of its log, which `mckl.record.joblog` writes.
+
+    `status` is the exit status of its command, 0 if it is not known.
+    """
     for path in logs:
         last: list[str] = []
         with contextlib.suppress(OSError):
@@ -151,8 +195,12 @@ def reason(job: str, logs: Sequence[str]) -> str:
         if _is_full(Path(path).parent):
             why = os.strerror(errno.ENOSPC)
             return f"mckl: {path} cannot be written ({why}): fix that and run again"
-        if "Traceback (most recent call last):" in last:
-            return f"mckl: {job} failed: {last[-1]} ({path} has the traceback)"
+        if _TRACEBACK in last:
+            frames = last[len(last) - last[::-1].index(_TRACEBACK) :]
+            why = one_line(" ".join(x for x in frames if x.strip() and not x[0].isspace()))
+            return f"mckl: {job} failed: {why} ({path} has the traceback)"
+    if 0 < status < 128:
+        return f"mckl: {job} failed before its log began: see the message above"
     where = f": {logs[0]} may tell more" if logs else ""
     return f"mckl: {job} ended without a message, perhaps killed or out of memory{where}"
 

@@ -11,7 +11,8 @@ import itertools
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -27,11 +28,12 @@ from mckl.estimation.gradients import METHODS
 from mckl.estimation.values import ESTIMATORS
 from mckl.families.registry import FAMILIES, canonical, sweep_pair
 from mckl.record.case import check_size, named_files, with_numbers
-from mckl.study.feasible import check_feasible, check_gradients
+from mckl.study.feasible import can_draw, check_feasible, check_gradients
 from mckl.study.settings import AXES, Setting, case_setting, chunks, matching, settings
-from mckl.text import listed, nearest, plain, quoted
+from mckl.text import counted, listed, nearest, plain, quoted
 
 _MOST_CELLS = 10**6
+_MOST_MISTAKES = 8  # that are told at once
 _NULL = (None, "null", "~", "")
 # The keys whose values are lists of names, with the registered names that are allowed.
 REGISTRIES: Mapping[str, Sequence[str]] = {
@@ -63,9 +65,20 @@ class Config(_Keys):
     """A checked config: lists in canonical order, files read."""
 
     @cached_property
-    def settings(self) -> list[Setting]:
-        """All settings of the study, first the cells of the sweep and then the cases."""
+    def _given(self) -> list[Setting]:
         return settings(self.sweep, self.cases.values())
+
+    @cached_property
+    def left_out(self) -> dict[str, list[str]]:
+        """The names of the settings that each backend cannot draw."""
+        lacking = {b: [s.name for s in self._given if not can_draw(b, s)] for b in self.backends}
+        return {backend: names for backend, names in lacking.items() if names}
+
+    @cached_property
+    def settings(self) -> list[Setting]:
+        """The settings that a backend can draw, first the cells of the sweep and then the cases."""
+        by_none = set.intersection(*({*self.left_out.get(b, ())} for b in self.backends))
+        return [s for s in self._given if s.name not in by_none]
 
     @cached_property
     def gradient_settings(self) -> list[Setting]:
@@ -73,9 +86,17 @@ class Config(_Keys):
         return [s for s in matching(self.settings, self.gradients["settings"]) if s.pair.scores]
 
     @cached_property
-    def chunks(self) -> dict[str, list[Setting]]:
-        """The settings of each estimation job, by the job's name; the same for every backend."""
-        return chunks(self.settings, self.one_job_per)
+    def chunks(self) -> dict[str, dict[str, list[Setting]]]:
+        """The settings of each backend's estimation jobs, by the job's name.
+
+        Backends have the same jobs, but for the settings that they cannot draw.
+        """
+        out = {}
+        for backend in self.backends:
+            without = {*self.left_out.get(backend, ())}
+            drawn = (s for s in self.settings if s.name not in without)
+            out[backend] = chunks(drawn, self.one_job_per)
+        return out
 
 
 def parse(
@@ -97,7 +118,7 @@ def parse(
     Raises
     ------
     UserError
-        Its one line names the key, its value and what was expected.
+        With a line for each mistake: the key, its value and what was expected.
     """
     schema, default = schema_with_names(schema), schema_defaults(schema)
     data: Any = default
@@ -107,19 +128,27 @@ def parse(
         data = studied(layer, data) if isinstance(layer, Mapping) else layer
         if layer is not given and isinstance(layer.get("cases"), Mapping):
             dropped |= {*layer["cases"]}
-    data = _numbers(data, schema)
-    error = max(Draft202012Validator(schema).iter_errors(data), key=_severity, default=None)
-    if error is not None:
-        raise UserError(_line(error))
-    _check_finite(data, ())
-    full = {"sweep": {}, "cases": {}} | data
-    full["sweep"] = _sweep(full["sweep"])
-    for name, case in full["cases"].items():
-        if case is None and name not in dropped:
-            raise UserError(f"cases.{name}: no such case to drop: {nearest(name, sorted(dropped))}")
-    full["cases"] = {
-        name: _case(name, case) for name, case in sorted(full["cases"].items()) if case
-    }
+    raw, data = data, _numbers(data, schema)
+    lines = _mistakes(schema, data, raw)
+    if not isinstance(data, Mapping):
+        raise UserError(*lines.values())
+    full: dict[str, Any] = {"sweep": {}, "cases": {}, **data}
+    if not any(path[0] == "sweep" for path in lines):
+        with _into(lines, "sweep"):
+            full["sweep"] = _sweep(full["sweep"])
+    cases = {}
+    wrong = {path[:2] for path in lines}
+    for name, case in sorted(full["cases"].items()) if ("cases",) not in wrong else ():
+        if ("cases", name) not in wrong:
+            with _into(lines, "cases", name):
+                if case is not None:
+                    cases[name] = _case(name, case)
+                elif name not in dropped:
+                    near = nearest(name, sorted(dropped))
+                    raise UserError(f"cases.{name}: no such case to drop: {near}")
+    if lines:
+        raise UserError(*_first(lines))
+    full["cases"] = cases
     for key, registry in REGISTRIES.items():
         full[key] = [name for name in registry if name in full[key]]
     full["tolerances"] = sorted(full["tolerances"], reverse=True)
@@ -128,21 +157,30 @@ def parse(
     for name in full["backends"]:
         check_backend(name, full["dtype"])
     config = Config(**full)
-    every = config.settings
+    every = config._given
     if not every:
         raise UserError("cases: nothing is left to study, expected a sweep or a case")
-    for pattern in config.gradients["settings"]:
-        if pattern not in default["gradients"]["settings"] and not matching(every, [pattern]):
-            raise UserError(
-                f"gradients.settings: {quoted(pattern)} is no setting of this study: "
-                f"{nearest(pattern, [s.name for s in every])}"
-            )
-    names = set()
-    for setting in every:
-        if setting.name in names:
-            raise UserError(f"cases.{setting.name}: a cell of the sweep has this name already")
-        names.add(setting.name)
-        check_feasible(setting, config.samplers, config.samples, config.backends)
+    names: set[str] = set()
+    with _into(lines, "cases"):
+        for setting in every:
+            if setting.name in names:
+                raise UserError(f"cases.{setting.name}: a cell of the sweep has this name already")
+            names.add(setting.name)
+            drawing = [name for name in config.backends if can_draw(name, setting)]
+            check_feasible(setting, config.samplers, config.samples, drawing)
+    with _into(lines, "gradients"):
+        for pattern in config.gradients["settings"]:
+            if pattern not in default["gradients"]["settings"] and not matching(every, [pattern]):
+                raise UserError(
+                    f"gradients.settings: {quoted(pattern)} is no setting of this study: "
+                    f"{nearest(pattern, [s.name for s in every])}"
+                )
+    for name in (name for name in config.backends if not config.chunks[name]):
+        lines["backends", name] = (
+            f"backends: '{name}' can draw none of the settings, expected another backend"
+        )
+    if lines:
+        raise UserError(*_first(lines))
     check_gradients(matching(every, config.gradients["settings"]))
     return config
 
@@ -228,7 +266,7 @@ def _sweep(given: Mapping[str, Any]) -> dict[str, Any]:
     out = {"family": families} | {axis: sorted(given[axis]) for axis in AXES[1:]}
     cells = math.prod(map(len, out.values()))
     if cells > _MOST_CELLS:
-        raise UserError(f"sweep: {cells:.3g} settings, expected at most {_MOST_CELLS:,}")
+        raise UserError(f"sweep: {cells:,} settings, expected at most {_MOST_CELLS:,}")
     for family, scale, offset in itertools.product(families, out["scale"], out["offset"]):
         try:
             sweep_pair(family, 1, scale, offset)
@@ -292,6 +330,45 @@ def _numbers(data: Any, schema: Mapping[str, Any]) -> Any:
     return data
 
 
+_Path = tuple[Any, ...]
+
+
+def _mistakes(schema: Mapping[str, Any], data: Any, raw: Any) -> dict[_Path, str]:
+    """The mistakes that the schema finds in the data, one for each part; `raw` has what was typed.
+
+    A part is a key, and in the sweep, cases and gradients one of their keys or a side of a case.
+    """
+    parts: dict[_Path, list[ValidationError]] = {}
+    for error in Draft202012Validator(schema).iter_errors(data):
+        named = [error.instance] * (error.validator == "pattern" and _is_key(error, raw))
+        parts.setdefault((*error.absolute_path, *named)[:3], []).append(error)
+    lines: dict[_Path, str] = {}
+    for path, errors in parts.items():
+        few = len(lines) < _MOST_MISTAKES  # the others are only counted
+        for number, line in enumerate(_lines(max(errors, key=_severity), raw) if few else [""]):
+            lines[(*path, number) if number or not path else path] = line
+    for path, value in itertools.islice(_not_finite(data, ()), _MOST_MISTAKES):
+        if not any(path[: len(part)] == part for part in lines):
+            lines[path] = f"{_path(path)}: {_shown(value)}, expected a finite number"
+    return lines
+
+
+@contextmanager
+def _into(lines: dict[_Path, str], *path: Any) -> Iterator[None]:
+    """Puts the line of a `UserError` among those of other mistakes."""
+    try:
+        yield
+    except UserError as error:
+        lines[path] = str(error)
+
+
+def _first(lines: Mapping[_Path, str]) -> list[str]:
+    """The first lines, and how many more there are."""
+    every = [*lines.values()]
+    more = len(every) - _MOST_MISTAKES
+    return every[:_MOST_MISTAKES] + [f"and {counted(more, 'more mistake')}"] * (more > 0)
+
+
 def _severity(error: ValidationError) -> tuple[bool, Any]:
     # A misspelt key is reported before the missing key that it also causes.
     return (error.validator in ("additionalProperties", "propertyNames"), relevance(error))
@@ -302,42 +379,72 @@ def _path(parts: Sequence[Any]) -> str:
     return "".join(steps).removeprefix(".")
 
 
+def _typed(value: Any) -> str:
+    """A value as it is typed in YAML."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{plain(k)}: {_typed(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_typed, value))}]"
+    if value is None or isinstance(value, bool):
+        return json.dumps(value)
+    return " ".join(plain(value).split())
+
+
 def _shown(value: Any) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, default=str)
-    return quoted(" ".join(text.split()))
+    return quoted(_typed(value))
 
 
-def _line(error: ValidationError) -> str:
-    """The message of an error, one line: key, value, what was expected."""
+def _lines(error: ValidationError, raw: Any) -> Iterator[str]:
+    """The messages of an error, each with the key, the value as in `raw`, and what was expected."""
     path = list(error.absolute_path)
     schema: Mapping[str, Any] = error.schema  # type: ignore[assignment]
+    instance: Any = error.instance
+    where = _path(path)
     if error.validator == "additionalProperties":
         keys = list(schema["properties"])
-        instance: Any = error.instance
-        unknown = next(key for key in instance if key not in keys)
-        return f"{_path([*path, unknown])}: unknown key: {nearest(unknown, keys)}"
+        others = (key for key in instance if key not in keys)
+        for unknown in itertools.islice(others, _MOST_MISTAKES):
+            yield f"{_path([*path, unknown])}: unknown key: {nearest(unknown, keys)}"
+        return
     if error.validator == "required":
-        present: Any = error.instance
-        missing = next(key for key in schema["required"] if key not in present)
-        return f"{_path([*path, missing])}: missing, expected {schema['expected']}"
+        missing = next(key for key in schema["required"] if key not in instance)
+        yield f"{_path([*path, missing])}: missing, expected {schema['expected']}"
+        return
+    shown = _shown(instance if _is_key(error, raw) else _value_at(raw, path, instance))
     if error.validator == "enum":
-        expected = f"{schema['expected']}: {nearest(error.instance, schema['enum'])}"
-        return f"{_path(path)}: {_shown(error.instance)} is not {expected}"
-    if error.validator == "pattern" or (error.parent and error.parent.validator == "propertyNames"):
-        return f"{_path(path)}: {_shown(error.instance)} is not {schema['expected']}"
-    return f"{_path(path) or 'config'}: {_shown(error.instance)}, expected {schema['expected']}"
+        yield f"{where}: {shown} is not {schema['expected']}: {nearest(instance, schema['enum'])}"
+    elif error.validator == "pattern":
+        yield f"{where}: {shown} is not {schema['expected']}"
+    else:
+        yield f"{where or 'config'}: {shown}, expected {schema['expected']}"
+
+
+def _is_key(error: ValidationError, raw: Any) -> bool:
+    """Whether an error is about a key of the mapping at its path, as the name of a case is."""
+    value = _value_at(raw, list(error.absolute_path), None)
+    return isinstance(value, Mapping) and not isinstance(error.instance, Mapping)
+
+
+def _value_at(raw: Any, path: Sequence[Any], instance: Any) -> Any:
+    """The value at a path of what was typed; `instance` where keys or numbers are not text."""
+    for step in path:
+        if isinstance(raw, Mapping) and step not in raw:
+            return instance
+        raw = raw[step]
+    return instance if isinstance(raw, int) and raw.bit_length() > 1024 else raw
 
 
 def _one_line(text: Any) -> str:
     return " ".join(str(text).split())[:60]
 
 
-def _check_finite(data: Any, path: tuple[Any, ...]) -> None:
+def _not_finite(data: Any, path: _Path) -> Iterator[tuple[_Path, float]]:
+    """The paths of the numbers that are not finite, with their values."""
     if isinstance(data, float) and not math.isfinite(data):
-        raise UserError(f"{_path(path)}: '{data}', expected a finite number")
+        yield path, data
     if isinstance(data, Mapping):
         for key, value in data.items():
-            _check_finite(value, (*path, key))
+            yield from _not_finite(value, (*path, key))
     if isinstance(data, list):
         for index, value in enumerate(data):
-            _check_finite(value, (*path, index))
+            yield from _not_finite(value, (*path, index))

@@ -40,7 +40,8 @@ def stamped(manifest: Mapping[str, Any], job: Mapping[str, Any], code: str) -> d
     common = {name: value for name, value in job.items() if name not in _LISTS}
     software = {name: value for name, value in manifest.items() if name not in _RUN}
     settings = [[s["name"], digest([s, common, code, software])] for s in job["settings"]]
-    return {**manifest, "job": job_digest(job, code), "settings": settings}
+    drawn = {"estimators": job["estimators"], "replicates": job["replicates"]}
+    return {**manifest, "job": job_digest(job, code), "settings": settings, "drawn": drawn}
 
 
 def kept(path: str | Path) -> Path:
@@ -82,6 +83,7 @@ class Earlier:
     ) -> None:
         self._path, self._job = kept(traces), job
         self._row_groups: dict[str, int] = {}
+        self._drawn: Mapping[str, Any] = {}
         self.cost: dict[tuple[str, str], dict[str, Any]] = {}
         try:
             last = tables.manifest_of(self._path)
@@ -89,10 +91,28 @@ class Earlier:
         except UserError:  # nothing was kept, or the file is damaged
             return
         if last.get("job") != about["job"]:
+            self._drawn = last.get("drawn", {})
             self.cost = {(row["setting"], row["sampler"]): row for row in rows}
             for number, setting in enumerate(last.get("settings", [])):
                 if setting in about["settings"]:
                     self._row_groups[setting[0]] = number
+
+    def pairs(
+        self, combinations: Mapping[str, Mapping[str, Sequence[str]]]
+    ) -> set[tuple[str, str]]:
+        """The settings and samplers that `traces` will have, by the record of what was drawn.
+
+        `combinations` has the estimators of each sampler by setting.
+        """
+        estimators = {*self._drawn.get("estimators", [])}
+        if self._drawn.get("replicates", 0) < self._job["replicates"]:
+            return set()
+        return {
+            (setting, sampler)
+            for setting in self._row_groups
+            for sampler, those in combinations[setting].items()
+            if (setting, sampler) in self.cost and estimators >= {*those}
+        }
 
     def traces(self, setting: str, combinations: Mapping[str, Sequence[str]]) -> dict[str, Trace]:
         """The kept traces of a setting, by sampler, of which every row exists.

@@ -23,19 +23,18 @@ def check_gradients(settings: Sequence[Setting]) -> None:
             )
 
 
+def can_draw(backend: str, setting: Setting) -> bool:
+    """Whether a backend has the distributions of a setting."""
+    if not backends.BACKENDS[backend].distributions:
+        return True
+    factors = setting.pair.distributions()
+    return factors is not None and all(factor.points for factor in factors)
+
+
 def check_feasible(
     setting: Setting, samplers: Sequence[str], samples: int, chosen: Sequence[str] = ()
 ) -> None:
-    """Raise `UserError` if a sampler or a backend cannot draw the setting."""
-    for backend in chosen:
-        if backends.BACKENDS[backend].distributions:
-            pair = setting.pair
-            factors = pair.distributions()
-            if factors is None or not all(factor.points for factor in factors):
-                raise UserError(
-                    f"backends: '{backend}' cannot draw setting {setting.name}, whose family is "
-                    f"{pair.family}: remove the setting, or use the backend numpy alone"
-                )
+    """Raise `UserError` if a sampler, or one of the backends that can draw it, has no room."""
     for name in setting.offered(samplers):
         sampler = SAMPLERS[name]
         points = sampler.points

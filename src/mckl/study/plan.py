@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from mckl.draw.backends import BACKENDS
@@ -91,6 +91,9 @@ class Plan(NamedTuple):
     settings, estimations
             the numbers of settings and of estimation jobs of the whole study
     jobs    the jobs that will run, with their amounts
+    kept    the number of values of l that were drawn before and are used again
+    not_drawn
+            the settings that a backend cannot draw, by the backend's name
     left_out
             samplers that some families lack, with these families of the sweep and cases
     without_gradients
@@ -104,6 +107,8 @@ class Plan(NamedTuple):
     settings: int
     estimations: int
     jobs: Mapping[Job, Amount]
+    kept: int = 0
+    not_drawn: Mapping[str, Sequence[str]] = {}
     without_gradients: Sequence[str] = ()
     left_out: Mapping[tuple[str, ...], Sequence[str]] = {}
     without_sums: Mapping[tuple[tuple[str, ...], tuple[str, ...]], Sequence[str]] = {}
@@ -147,19 +152,19 @@ class Plan(NamedTuple):
     def lines(self, workers: float, where: str) -> list[str]:
         """The lines of the plan for the terminal; `where` names the workers, as in "on 2 cores"."""
         number = {rule: sum(job.rule == rule for job in self.jobs) for rule in RULES}
-        drawn = number["estimate"]
+        running = number["estimate"]
         figures = sum(len(job.parts) for job in self.jobs if job.rule == "figures")
-        first = (
-            f"{counted(self.settings, 'setting')} in {counted(self.estimations, 'estimation job')}"
-        )
-        if drawn < self.estimations:
-            first += f", of which {f'{drawn:,}' if drawn else 'none'} will run"
-        if drawn:
-            first += (
-                f"; {count(self.samples)} samples of l, {count(self.rows)} trace rows, "
-                f"about {size(self.bytes)}"
-            )
-        others = len(self.jobs) - drawn - number["figures"] - number[REPORT]
+        first = f"{counted(self.settings, 'setting')}: "
+        if self.samples:
+                few = f"{running:,} of " if running < self.estimations else ""
+            jobs = f"{few}{counted(self.estimations, 'estimation job')}"
+            first += f"{count(self.samples)} samples to draw in {jobs}, about {size(self.bytes)}"
+        else:
+            first += "no samples to draw"
+        if self.kept:
+            first += f"; {count(self.kept)} are kept from earlier runs"
+        others = len(self.jobs) - running * bool(self.samples)
+        others -= number["figures"] + number[REPORT]
         more = {"figure": figures, "other job": others}
         also = ", ".join(counted(n, noun) for noun, n in more.items() if n)
         also += " and the report" * number[REPORT]
@@ -172,8 +177,10 @@ class Plan(NamedTuple):
             for (estimators, samplers), names in self.without_sums.items()
         )
         no_gradients = some(self.without_gradients)
+        not_drawn = "; ".join(f"{some(names)} with {x}" for x, names in self.not_drawn.items())
         return [
             first,
+            *([f"left out, as the backend has no such law: {not_drawn}"] if not_drawn else []),
             *([f"left out, as the family has no such sampler: {lacking}"] if lacking else []),
             *(
                 [f"left out, as samples do not have the sums that they take: {no_sums}"]
@@ -190,8 +197,13 @@ class Plan(NamedTuple):
         ]
 
 
-def chunk_seconds(config: Config, settings: Sequence[Setting], backend: str = "numpy") -> float:
-    """Estimated CPU seconds of the settings of one job with every sampler of a study."""
+Pairs = Collection[tuple[str, str]]  # of the names of a setting and a sampler
+
+
+def chunk_seconds(
+    config: Config, settings: Sequence[Setting], backend: str = "numpy", kept: Pairs = ()
+) -> float:
+    """Estimated CPU seconds of the settings of one job with every sampler, but for what is kept."""
     library = BACKENDS[backend]
     stops = checkpoints(config.samples, config.checkpoints_per_octave)
     total = 0.0
@@ -212,6 +224,7 @@ def chunk_seconds(config: Config, settings: Sequence[Setting], backend: str = "n
                 slowness=slowness, by_factor=any(ESTIMATORS[e].sums for e in those),
             )
             for name, those in batch[0].combinations(config.samplers, config.estimators).items()
+            if not all((s.name, name) in kept for s in batch)
         )  # fmt: skip
     return total
 
@@ -224,10 +237,19 @@ def gradient_seconds(config: Config) -> float:
     return float(factors * (_PER_SETTING + _PER_WEIGHT * each))
 
 
-def plan(config: Config, jobs: Iterable[Job]) -> Plan:
-    """The plan of a run with these jobs of a study."""
-    settings = config.settings
-    chunks = config.chunks
+def plan(
+    config: Config,
+    jobs: Iterable[Job],
+    kept: Mapping[Job, Pairs] = {},
+    current: Iterable[Job] = (),
+) -> Plan:
+    """The plan of a run with these jobs of a study.
+
+    `kept` has the traces that estimation jobs take over from earlier runs (`mckl.study.earlier`),
+    and `current` the estimation jobs that do not run because their traces are up to date.
+    """
+    settings, chunks = config.settings, config.chunks
+    each = config.samples * config.replicates
     numbers = checkpoints(config.samples, config.checkpoints_per_octave)
     has = {s.name: s.combinations(config.samplers, config.estimators) for s in settings}
     stops = {name: len(checkpoints_of(SAMPLERS[name], numbers)) for name in config.samplers}
@@ -236,24 +258,31 @@ def plan(config: Config, jobs: Iterable[Job]) -> Plan:
         return sum(stops[name] * len(those) for s in some for name, those in has[s.name].items())
 
     every = cells(settings)
+    drawn = sum(cells(those) for chunk in chunks.values() for those in chunk.values())
 
     def amount(job: Job) -> Amount:
         if job.rule == "estimate":
             backend, chunk = job.parts
-            library, members = BACKENDS[backend], chunks[chunk]
-            seconds = library.start + chunk_seconds(config, members, backend)
-            drawn = sum(len(has[s.name]) for s in members) * config.samples * config.replicates
-            return Amount(_PER_JOB + seconds, drawn, cells(members) * config.replicates)
+            library, members = BACKENDS[backend], chunks[backend][chunk]
+            earlier = kept.get(job, ())
+            seconds = library.start + chunk_seconds(config, members, backend, earlier)
+            new = sum((s.name, name) not in earlier for s in members for name in has[s.name])
+            return Amount(_PER_JOB + seconds, new * each, cells(members) * config.replicates)
         extra = gradient_seconds(config) if job.rule == "gradients" else 0.0
-        work, rows = RULES[job.rule], every * config.replicates * len(config.backends)
+        work, rows = RULES[job.rule], drawn * config.replicates
         grown = work.setting * len(settings) + work.cell * every + work.row * rows
         grown += work.figure * len(job.parts)
         return Amount(_PER_JOB + work.start + grown + extra)
 
+
+    members = (s for backend, chunk in (job.parts for job in current) for s in chunks[backend][chunk])
+    up_to_date = sum(len(has[s.name]) for s in members)
     return Plan(
         settings=len(settings),
-        estimations=len(config.backends) * len(chunks),
+        estimations=sum(map(len, chunks.values())),
         jobs={job: amount(job) for job in jobs},
+        kept=(sum(map(len, kept.values())) + up_to_date) * each,
+        not_drawn=config.left_out,
         without_gradients=[
             s.name
             for s in matching(settings, config.gradients["settings"])

@@ -13,7 +13,7 @@ from typing import Any
 from mckl.errors import UserError
 from mckl.estimation.offered import combinations, offered_samplers
 from mckl.families.base import Pair
-from mckl.families.registry import case_pair, sweep_pair
+from mckl.families.registry import canonical_case, case_pair, sweep_pair
 from mckl.record.case import abridged, is_abridged, with_numbers
 from mckl.text import number
 
@@ -155,6 +155,7 @@ def grid_setting(dimension: int, scale: float, offset: float, family: str = "nor
 
 def case_setting(name: str, parameters: Mapping[str, Any]) -> Setting:
     """The setting of a case, whose vectors are arrays or lists. ValueError if it has no pair."""
+    parameters = canonical_case(parameters)
     pair = case_pair(parameters)
     return Setting(name, name, pair.dimension, None, None, abridged(parameters), None, pair)
 

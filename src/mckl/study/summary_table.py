@@ -142,8 +142,8 @@ def _correlation(out: pd.DataFrame) -> Vector:
         return np.asarray(product.to_numpy(float) * r / (r - 1.0) / sds)
 
 
-def smallest_error(rows: pd.DataFrame) -> pd.Series:
-    """The estimator with the smallest RMSE by setting; among those within 5 %, the simplest one.
+def smallest_error(rows: pd.DataFrame, within: float = 0.05) -> pd.Series:
+    """The estimator with the smallest RMSE by setting; the simplest of those within 5 % of it.
 
     `rows` are rows of summary.parquet with one number of samples and one sampler.
     """
@@ -152,5 +152,5 @@ def smallest_error(rows: pd.DataFrame) -> pd.Series:
     )
     # Some settings do not have every estimator.
     rmse = rmse[[name for name in ESTIMATORS if name in rmse]].dropna(how="all")
-    close = rmse.le(1.05 * rmse.min(axis=1), axis=0)
+    close = rmse.le((1.0 + within) * rmse.min(axis=1), axis=0)
     return close.idxmax(axis=1)  # the first one that is close enough

@@ -100,8 +100,8 @@ def passed_line(verification: pd.DataFrame) -> str:
         f"A mean is that of one setting, backend, sampler, estimator and number of samples (a "
         f"cell). Its variance, standard error and coverage were compared as well: "
         f"{len(statistical):,} statistical comparisons, of which a correct study fails any with a "
-        f"probability of about {LEVEL:g}. {equal:,} further numbers were computed in two ways and "
-        f"are equal to rounding.",
+        f"probability of about 1 in {1 / LEVEL:,.0f}. {equal:,} further numbers were computed in "
+        f"two ways and are equal to rounding.",
         f"Smallest errors that would have been caught with a probability of {POWER:g}:",
     ]
     for quantity, error in errors.items():

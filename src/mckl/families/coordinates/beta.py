@@ -20,6 +20,7 @@ from mckl.exact.remainders import log_quotient, phi, x_minus_log1p
 from mckl.families.coordinates.independent import Parameter, independent_family
 from mckl.families.coordinates.log_gamma import log_gammas
 from mckl.families.coordinates.univariate import Terms, Univariate
+from mckl.families.parameters import aliases
 
 _SMALLEST = 1e-290
 
@@ -199,4 +200,5 @@ BETA = independent_family(
         "a": Parameter("power of x, plus 1", above=0.0),
         "b": Parameter("power of 1 - x, plus 1", above=0.0),
     },
+    aliases=aliases(a="alpha concentration1", b="beta concentration0"),
 )

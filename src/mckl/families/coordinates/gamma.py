@@ -25,7 +25,7 @@ from mckl.exact.remainders import log_quotient, x_minus_log1p
 from mckl.families.coordinates.independent import Parameter, independent_family
 from mckl.families.coordinates.log_gamma import LogGamma
 from mckl.families.coordinates.univariate import Coordinates, Terms, Univariate, between
-from mckl.families.parameters import parameter_numbers
+from mckl.families.parameters import Synonym, aliases, parameter_numbers
 
 _LEAST_SHAPE = 0.1  # with smaller shapes, ordinary quantiles are too small for float64
 _MANY = 16.0  # from this shape on, the terms of the log density are large beside it
@@ -176,4 +176,6 @@ GAMMA = independent_family(
     },
     shapes=("shape",),
     sweep=_sweep,
+    aliases=aliases(shape="alpha a k concentration", rate="beta lambda")
+    | dict.fromkeys(("scale", "theta"), Synonym("rate", lambda scale: 1.0 / scale)),
 )

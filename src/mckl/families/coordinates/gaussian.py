@@ -15,6 +15,7 @@ from mckl.draw.form import Seconds
 from mckl.exact.ends import LINEAR, SQUARE, Tail
 from mckl.families.coordinates.independent import Parameter, independent_family
 from mckl.families.coordinates.univariate import Terms, Univariate, smaller
+from mckl.families.parameters import aliases, spread_aliases
 
 _LOG_ROOT = 0.5 * np.log(2.0 * np.pi)
 
@@ -88,4 +89,5 @@ GAUSSIAN = independent_family(
         "mean": Parameter("mean", default=0.0),
         "sd": Parameter("standard deviation", default=1.0, above=0.0),
     },
+    aliases=aliases(mean="mu loc location", sd="sigma scale") | spread_aliases("sd"),
 )

@@ -12,7 +12,7 @@ import numpy as np
 from mckl.exact.ends import is_finite
 from mckl.families.base import Family, OtherFamilyError, Pair, Side
 from mckl.families.coordinates.univariate import Between, Coordinates, Univariate, between
-from mckl.families.parameters import check_names, missing, one_length, parameter_numbers
+from mckl.families.parameters import Synonym, missing, one_length, parameter_numbers
 
 
 class Parameter(NamedTuple):
@@ -95,6 +95,7 @@ def independent_family(
     parameters: Mapping[str, Parameter],
     shapes: Sequence[str] = (),
     sweep: Callable[[Sequence[float], int, float, float], Pair] | None = None,
+    aliases: Mapping[str, Synonym] = {},
 ) -> Family:
     """The registry's entry of a one-dimensional family; `make` takes the parameters in their order.
 
@@ -103,7 +104,6 @@ def independent_family(
     """
 
     def side(given: Mapping[str, Any]) -> Independent:
-        check_names(name, given, parameters)
         vectors = {}
         for key, (_, default, above, least) in parameters.items():
             if key not in given and default is None:
@@ -127,5 +127,5 @@ def independent_family(
     if sweep is None and list(parameters)[-2:] == ["location", "scale"]:
         sweep = located
     meanings = {key: parameter.meaning for key, parameter in parameters.items()}
-    INDEPENDENT[name] = Family(name, shapes, meanings, side, sweep)
+    INDEPENDENT[name] = Family(name, shapes, meanings, side, sweep, {}, aliases)
     return INDEPENDENT[name]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,7 @@ from mckl.draw.form import Seconds
 from mckl.exact.ends import LINEAR, Tail
 from mckl.families.coordinates.independent import LOCATION, SCALE, independent_family
 from mckl.families.coordinates.univariate import Terms, Univariate
+from mckl.families.parameters import aliases, spread_aliases
 
 _LEAST = 2.0**-53  # the probability that replaces a uniform number of 0
 
@@ -84,4 +86,9 @@ class Laplace(Univariate):
         return out
 
 
-LAPLACE = independent_family("laplace", Laplace, {"location": LOCATION, "scale": SCALE})
+LAPLACE = independent_family(
+    "laplace",
+    Laplace,
+    {"location": LOCATION, "scale": SCALE},
+    aliases=aliases(location="loc mu mean", scale="b") | spread_aliases("scale", math.sqrt(2.0)),
+)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,7 @@ from mckl.draw.form import Seconds
 from mckl.exact.ends import LINEAR, Tail
 from mckl.families.coordinates.independent import LOCATION, SCALE, independent_family
 from mckl.families.coordinates.univariate import Terms, Univariate, log_of_products
+from mckl.families.parameters import aliases, spread_aliases
 
 _LEAST = 2.0**-54  # of a probability, where a uniform number is 0
 
@@ -97,4 +99,10 @@ def _log_of_density(size: Vector) -> Vector:
     return np.asarray(total - 2.0 * log_of_products(size, 2.0))
 
 
-LOGISTIC = independent_family("logistic", Logistic, {"location": LOCATION, "scale": SCALE})
+LOGISTIC = independent_family(
+    "logistic",
+    Logistic,
+    {"location": LOCATION, "scale": SCALE},
+    aliases=aliases(location="loc mu mean", scale="s")
+    | spread_aliases("scale", math.pi / math.sqrt(3.0)),
+)

@@ -19,7 +19,7 @@ from mckl.families.base import Family
 from mckl.families.coordinates.independent import INDEPENDENT, Independent
 from mckl.families.coordinates.mixture_ratio import Weighted, log_ratio, log_ratio_error
 from mckl.families.coordinates.univariate import Terms, Univariate
-from mckl.families.parameters import check_names, missing, parameter_numbers, shown_briefly
+from mckl.families.parameters import aliases, missing, parameter_numbers, shown_briefly
 from mckl.text import nearest, quoted
 
 _ADD_UP = 1e-9  # how far the sum of the weights may be from 1
@@ -203,9 +203,7 @@ def _weighted(law: Univariate) -> Weighted:
 
 
 def _side(given: Mapping[str, Any]) -> Independent:
-    known = ("weights", "components")
-    check_names("mixture", given, known)
-    for name in known:
+    for name in MIXTURE.parameters:
         if name not in given:
             raise missing("mixture", name)
     weights = np.atleast_1d(parameter_numbers("mixture", "weights", given["weights"], above=0.0))
@@ -237,7 +235,8 @@ def _component(given: Any) -> Univariate:
     if not isinstance(name, str) or name not in INDEPENDENT:
         known = nearest(name, INDEPENDENT)
         raise ValueError(f"mixture: component of family {quoted(name)}: {known}")
-    side = INDEPENDENT[name].side({k: v for k, v in given.items() if k != "family"})
+    family, numbers = INDEPENDENT[name], {k: v for k, v in given.items() if k != "family"}
+    side = family.side(family.named(numbers))
     if not isinstance(side, Independent) or len(side.laws) != 1:
         raise ValueError(f"mixture: component {given!r} has more than one dimension, expected one")
     return side.laws[0]
@@ -248,4 +247,5 @@ MIXTURE = Family(
     (),
     {"weights": "probabilities of the components", "components": "laws of one dimension"},
     _side,
+    aliases=aliases(weights="probabilities probs"),
 )

@@ -19,6 +19,7 @@ from mckl.exact.remainders import x_minus_log1p
 from mckl.families.coordinates.gaussian import Gaussian
 from mckl.families.coordinates.independent import LOCATION, SCALE, Parameter, independent_family
 from mckl.families.coordinates.univariate import Terms, Univariate, chosen, log_of_products, smaller
+from mckl.families.parameters import aliases
 
 _TINY = 1e-100  # below this probability SciPy 1.17's stdtrit is off by up to 60 %, or infinite
 
@@ -140,4 +141,5 @@ STUDENT_T = independent_family(
         "scale": SCALE,
     },
     shapes=("df",),
+    aliases=aliases(df="nu", location="loc mu", scale="sigma"),
 )

@@ -27,7 +27,7 @@ from mckl.exact.remainders import ELL_OF_LARGE_RATIO, log_quotient, weighted_phi
 from mckl.families.base import Family, Integrals, Side
 from mckl.families.exponential.pair import Exponential, ExponentialPair, text_of
 from mckl.families.exponential.scores import CategoricalScores
-from mckl.families.parameters import check_names, parameter_numbers, shown_briefly
+from mckl.families.parameters import aliases, parameter_numbers, shown_briefly
 
 _ADD_UP = 1e-6  # how far the sum of probabilities may be from 1
 
@@ -252,8 +252,6 @@ def _log_mean_exp(
 
 
 def _side(given: Mapping[str, Any]) -> Categorical:
-    known = ("probabilities", "logits")
-    check_names("categorical", given, known)
     if len(given) != 1:
         raise ValueError("categorical: expected either probabilities or logits")
     ((name, value),) = given.items()
@@ -279,4 +277,5 @@ CATEGORICAL = Family(
         "logits": "log probabilities of the categories, up to a constant",
     },
     _side,
+    aliases=aliases(probabilities="probs weights"),
 )

@@ -17,7 +17,7 @@ from mckl.exact.moments import EPS, Moments
 from mckl.families.base import Family, Side
 from mckl.families.coordinates.log_gamma import log_gammas
 from mckl.families.exponential.pair import Exponential, ExponentialPair, text_of
-from mckl.families.parameters import check_names, missing, parameter_numbers
+from mckl.families.parameters import aliases, missing, parameter_numbers
 
 
 class _DirichletLine:
@@ -128,7 +128,6 @@ class Dirichlet(Exponential):
 
 
 def _side(given: Mapping[str, Any]) -> Dirichlet:
-    check_names("dirichlet", given, ("concentration",))
     if "concentration" not in given:
         raise missing("dirichlet", "concentration")
     concentration = parameter_numbers(
@@ -139,4 +138,10 @@ def _side(given: Mapping[str, Any]) -> Dirichlet:
     return Dirichlet(concentration)
 
 
-DIRICHLET = Family("dirichlet", (), {"concentration": "powers of the coordinates, plus 1"}, _side)
+DIRICHLET = Family(
+    "dirichlet",
+    (),
+    {"concentration": "powers of the coordinates, plus 1"},
+    _side,
+    aliases=aliases(concentration="alpha"),
+)

@@ -22,7 +22,7 @@ from mckl.exact.outcomes import Outcomes
 from mckl.exact.remainders import log_quotient, phi, x_minus_log1p
 from mckl.families.base import Family, Integrals, Side
 from mckl.families.exponential.pair import Exponential, ExponentialPair, text_of
-from mckl.families.parameters import check_names, missing, parameter_numbers
+from mckl.families.parameters import aliases, missing, parameter_numbers
 
 _MOST_RATE = 1e15  # counts above this are not exact in float64
 _SUMMED = 400.0  # with a larger rate not every count is taken
@@ -207,11 +207,12 @@ def _log_ratio(
 
 
 def _side(given: Mapping[str, Any]) -> Poisson:
-    check_names("poisson", given, ("rate",))
     if "rate" not in given:
         raise missing("poisson", "rate")
     rate = parameter_numbers("poisson", "rate", given["rate"], above=0.0, most=_MOST_RATE)
     return Poisson(rate)
 
 
-POISSON = Family("poisson", (), {"rate": "mean count"}, _side)
+POISSON = Family(
+    "poisson", (), {"rate": "mean count"}, _side, aliases=aliases(rate="mean mu lambda lam")
+)

@@ -29,7 +29,7 @@ from mckl.families.coordinates.independent import Independent
 from mckl.families.normal.form import QuadraticForm, full, radial, radial_groups
 from mckl.families.normal.law import Coefficients, QuadraticLaw
 from mckl.families.normal.scores import NormalScores
-from mckl.families.parameters import check_names, missing, one_length, parameter_numbers
+from mckl.families.parameters import aliases, missing, one_length, parameter_numbers
 from mckl.text import listed
 
 if TYPE_CHECKING:
@@ -350,7 +350,6 @@ class Normal(base.Side):
 
 def _side(given: Mapping[str, Any]) -> Normal:
     spreads = ("sd", "covariance", "scale_tril")
-    check_names("normal", given, ("mean", *spreads))
     if "mean" not in given:
         raise missing("normal", "mean")
     if sum(name in given for name in spreads) != 1:
@@ -530,4 +529,5 @@ NORMAL = base.Family(
     },
     _side,
     lambda shapes, dimension, scale, offset: grid_pair(dimension, scale, offset),
+    aliases={**GAUSSIAN.aliases, **aliases(covariance="cov covariance_matrix")},
 )

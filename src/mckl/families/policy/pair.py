@@ -21,7 +21,7 @@ from mckl.draw.form import Seconds
 from mckl.draw.streams import generator
 from mckl.exact.moments import Function
 from mckl.families.base import Family, Integrals, Pair, Side
-from mckl.families.parameters import check_names, missing, parameter_numbers, shown_briefly
+from mckl.families.parameters import aliases, missing, parameter_numbers, shown_briefly
 from mckl.families.policy.bigrams import fit
 from mckl.families.policy.form import PolicyForm
 from mckl.families.policy.law import ChainLaw, direct
@@ -38,7 +38,6 @@ from mckl.families.policy.token_means import TokenMeans, token_means
 _ADD_UP = 1e-6  # how far the sum of the start law may be from 1
 _MOST_DIRECT = 1e9  # the most tokens times table entries for which KL is summed by its definition
 _TABLES = ("transitions", "logits", "text")
-_SAMPLING = ("temperature", "top_k", "top_p")
 _SHARED = ("initial", "dimension", "stop")
 # The seed of the tables of `policy(S)`, which depend on S alone.
 _SEED = 20261124
@@ -264,7 +263,6 @@ def _whole(name: str, value: Any, least: int, expected: str) -> int:
 
 
 def _side(given: Mapping[str, Any]) -> Policy:
-    check_names("policy", given, (*_TABLES, *_SAMPLING, *_SHARED))
     tables = [name for name in _TABLES if name in given]
     if len(tables) != 1:
         raise ValueError("policy: expected one of transitions, logits and text")
@@ -327,5 +325,6 @@ POLICY = Family(
         "dimension": "the number of tokens, with a stop token the most there can be",
         "stop": "the token that ends a sequence; none unless given",
     },
+    aliases=aliases(transitions="transition transition_matrix probabilities probs"),
     sequential=True,
 )

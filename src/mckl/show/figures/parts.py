@@ -15,6 +15,7 @@ from matplotlib.colors import to_hex
 from mckl.arrays import Vector
 from mckl.draw.points import SAMPLERS
 from mckl.estimation.values import ESTIMATORS
+from mckl.show.captions import shown_tolerance
 from mckl.show.figures.theme import MUTED, TRUTH
 
 T = TypeVar("T")
@@ -24,7 +25,6 @@ LEADING = (0, (3, 3))  # the dashes of a leading order, through which a line bel
 NO_KL = "KL is 0 in every setting: no relative error is defined"
 MOST_DOTS = 300  # of a strip
 _STEP = 0.618034  # the golden ratio: dots next to each other in value are far apart in height
-_WANTED = 0.01  # the tolerance that is shown if the study has it
 
 
 def ordered(present: pd.Series, registry: Iterable[str]) -> list[str]:
@@ -76,7 +76,7 @@ def plainest_estimator(present: pd.Series) -> str | None:
 
 def tolerance(budget: pd.DataFrame) -> float:
     """The tolerance that figures show: the study's nearest one to 1 %."""
-    return min(set(budget["tolerance"]), key=lambda t: abs(math.log(t / _WANTED)), default=_WANTED)
+    return shown_tolerance(set(budget["tolerance"]))
 
 
 def title(row: pd.Series, *, family: bool | None = None) -> str:
