@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
 from mckl.errors import one_line
+from mckl.estimation.budget import UNKNOWN
 from mckl.estimation.divergences import KL
 from mckl.estimation.results import DASH, Result, Strong, Table, frame
 from mckl.estimation.shape import in_nats
@@ -19,10 +20,14 @@ from mckl.text import count, counted, duration, listed, multiple
 if TYPE_CHECKING:
     import pandas as pd
 
-_NOTES = """\
-Samples and RMSE are exact theory, except that * marks a leading order in 1/n. P(negative) is the \
-probability of a negative estimate: exact for k1, and over sobol by a saddlepoint formula, which \
-is not used below 1e-5; {never} are never negative. CPU time is for one core at measured rates."""
+_LEADING = "* only by the leading order in 1/n."
+_NEGATIVE = "P(<0): probability that the estimate is negative."
+_FORMULAS = (
+    "It is exact for k1, and over sobol by a saddlepoint formula, which is not used below 1e-5; "
+    "{never} are never negative."
+)
+_TIME = "CPU time: of one core."
+_WIDTH = 80  # characters of a line of the short answer
 
 
 class Precision(NamedTuple):
@@ -128,7 +133,8 @@ class Option(NamedTuple):
                         the probability of a negative estimate, and how it was computed
     cpu_seconds         the time that the samples take to draw on one core
     has_std_error       whether the samples tell the standard error of the estimate
-    interval_samples    the fewest samples with which an interval covers; None if not known
+    interval_samples    about the samples that `mckl estimate` draws for an interval of the
+                        tolerance; None if it would give none
     theory              ``exact``, ``asymptotic`` or ``none``
     relative_error      the bound on the relative errors of the exact numbers
     verdict             ``ok``, or why the tolerance is not reached
@@ -175,13 +181,23 @@ class Option(NamedTuple):
 
 
 class Recommendation(NamedTuple):
-    """The estimator and the sampler to use, the samples they need, their CPU time, and why."""
+    """The estimator and the sampler to use, and why.
+
+    samples_needed, cpu_seconds
+                      the fewest samples that reach the tolerance, and the time to draw them
+    interval_samples  about the samples that `mckl estimate` draws for an interval of the tolerance,
+                      with this confidence; None if it would give none
+    if_costly         what to use if a sample costs more than to draw it here, if this differs
+    """
 
     estimator: str
     sampler: str
     samples_needed: int
     cpu_seconds: float
     reason: str
+    interval_samples: int | None
+    confidence: float
+    if_costly: str | None
 
 
 @dataclass(frozen=True, repr=False)
@@ -221,12 +237,20 @@ class Advice(Result):
         """The options as a pandas data frame."""
         return frame(self.options)
 
-    def lines(self) -> Iterator[str]:
+    def lines(self, every: bool = False) -> Iterator[str]:
+        """The answer as lines of text, with the sensible options or with every one."""
+        best = self.recommendation
+        if best is None:
+            yield f"No estimator {self._not_reached()}."
+        else:
+            yield Strong(
+                f"Use {best.estimator} over {best.sampler} samples: n = {best.samples_needed:,}."
+            )
+            yield f"Because {best.reason}."
+        yield ""
         reverse = in_nats(self.pair.reverse, 10)
         yield f"KL(q||p) = {self.pair.text(10)} nats, KL(p||q) = {reverse}"
-        yield from self._answer()
         dimension = self.pair.dimension or 1
-        yield ""
         yield f"{one_line(self.pair.family or '')}, dimension {dimension:,}"
         yield from (f"  {line}" for line in self.regime.lines(dimension))
         if self.left_out:
@@ -234,37 +258,87 @@ class Advice(Result):
         yield ""
         yield str(self.request)
         yield ""
-        yield from self.table().lines(left=("sampler", "verdict"))
+        options = self.options if every else self._sensible()
+        table = self._table(options, every)
+        yield from table.lines(("sampler", "verdict"), *([] if every else [_WIDTH]))
         yield ""
-        shown = {option.estimator for option in self.options}
-        never = [name for name, e in ESTIMATORS.items() if e.never_negative and name in shown]
-        yield from textwrap.wrap(_NOTES.format(never=listed(never or ["k2", "k3"])), 100)
+        yield from self._notes(options, every)
 
-    def _answer(self) -> Iterator[str]:
+    def _not_reached(self) -> str:
+        """What is true of every estimator where none is recommended."""
+        if all(option.verdict == UNKNOWN for option in self.options):
+            return "is known to reach the tolerance: measure it"
+        return "reaches the tolerance by theory: see the verdicts"
+
+    def _sensible(self) -> list[Option]:
+        """For each estimator the option over iid samples, the fastest, and the recommended one.
+
+        Options that repeat the numbers of an earlier one are left out, and an estimator that never
+        reaches the tolerance has one option.
+        """
+        sensible: list[Option] = []
+        seen = set()
+        for _, group in groupby(self.options, key=lambda option: option.estimator):
+            options = [*group]
+            reached = [o for o in options if o.samples_needed is not None]
+            if not reached:
+                sensible += [*options] if len({o.verdict for o in options}) == 1 else options[:1]
+                continue
+            fastest = min(reached, key=lambda option: option.cpu_seconds)
+            for option in reached:
+                numbers = option.sampler, option.samples_needed, option.expected_rmse
+                chosen = self.recommendation and option[:2] == self.recommendation[:2]
+                if chosen or (
+                    (option is fastest or option.sampler == "iid") and numbers not in seen
+                ):
+                    sensible.append(option)
+                seen.add(numbers)
+        return sensible
+
+    def _notes(self, options: Sequence[Option], every: bool) -> Iterator[str]:
         best = self.recommendation
+        parts = []
+        if any(option.theory == "asymptotic" for option in options):
+            parts.append(_LEADING)
+        parts += [_NEGATIVE, _TIME]
+        if every:
+            shown = {option.estimator for option in options}
+            never = [name for name, e in ESTIMATORS.items() if e.never_negative and name in shown]
+            parts.insert(-1, _FORMULAS.format(never=listed(never or ["k2", "k3"])))
+        elif len(options) < len(self.options):
+            parts.append(f"--all shows all {len(self.options)} options.")
+        yield from textwrap.wrap(" ".join(parts), _WIDTH)
         if best is None:
-            zero = not self.pair and self.request.relative
-            why = "KL is 0: expected an absolute tolerance" if zero else "see the verdicts"
-            yield f"No estimator reaches the tolerance: {why}."
             return
-        yield Strong(
-            f"Use {best.estimator} over {best.sampler} samples: n = {best.samples_needed:,}."
-        )
-        yield f"Because {best.reason}."
+        if best.interval_samples is not None:
+            text = (
+                f"`mckl estimate` draws about {best.interval_samples:,} samples for a "
+                f"{100 * best.confidence:g} % interval of the tolerance."
+            )
+            yield from textwrap.wrap(text, _WIDTH)
+        if best.if_costly is not None:
+            text = f"If a sample costs more than to draw it here, take {best.if_costly}."
+            yield from textwrap.wrap(text, _WIDTH)
 
     def table(self) -> Table:
+        return self._table(self.options, True)
+
+    def _table(self, options: Sequence[Option], rmse: bool) -> Table:
+        """The options as a table, where `rmse` says whether it has the column of the RMSE."""
+        columns = [0, 1, 2, 3, 4, 5, 6] if rmse else [0, 1, 2, 4, 5, 6]
         rows, chosen = [], None
-        for name, group in groupby(self.options, key=lambda option: option.estimator):
-            options = [*group]
-            verdicts = {option.verdict for option in options}
-            if len(options) > 1 and len(verdicts) == 1 and options[0].samples_needed is None:
-                rows.append([name, "every one", *[DASH] * 4, *verdicts])
-                continue
-            for option in options:
-                rows.append(option.cells())
+        for name, group in groupby(options, key=lambda option: option.estimator):
+            several = [*group]
+            verdicts = {option.verdict for option in several}
+            if len(several) > 1 and len(verdicts) == 1 and several[0].samples_needed is None:
+                several, row = [], [name, "every one", *[DASH] * 4, *verdicts]
+                rows.append([row[i] for i in columns])
+            for option in several:
+                row = option.cells()
+                rows.append([row[i] for i in columns])
                 if self.recommendation and option[:2] == self.recommendation[:2]:
                     chosen = rows[-1]
         header = (
-            "estimator", "sampler", "samples", "RMSE (nats)", "P(negative)", "CPU time", "verdict",
+            "estimator", "sampler", "samples", "RMSE (nats)", "P(<0)", "CPU time", "verdict",
         )  # fmt: skip
-        return Table(header, rows, chosen)
+        return Table([header[i] for i in columns], rows, chosen)

@@ -31,7 +31,7 @@ class StudentT(Univariate):
     location: Any = 0.0
     scale: Any = 1.0
     name = "student-t"
-    seconds = Seconds(33e-9, 6e-9, 350e-9, 24e-9)
+    seconds = Seconds(30e-9, 6e-9, 350e-9, 19e-9)
 
     @property
     def tensorflow(self) -> Distribution:

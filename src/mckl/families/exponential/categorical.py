@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from mckl.arrays import Vector
 from mckl.draw.alias import Alias, alias_tables
 from mckl.draw.distribution import Distribution
+from mckl.draw.form import Seconds
 from mckl.exact import joint
 from mckl.exact.moments import EPS, Moments
 from mckl.exact.outcomes import Outcomes
@@ -70,6 +71,7 @@ class Categorical(Exponential):
     given: Vector | None = None
     family = "categorical"
     dimension = columns = 1
+    seconds = Seconds(12e-9, 0.0, 0.0, 0.0)
 
     @cached_property
     def probabilities(self) -> Vector:
