@@ -54,13 +54,13 @@ class Held(NamedTuple):
 
     def member(self, index: tuple[int, ...], batch: tuple[int, ...]) -> dict[str, Any]:
         """The law at an index of a batch, as a mapping like those of a case."""
-        found = {}
+        parameters = {}
         for name, v in self.parameters.items():
             own = np.shape(v)[len(np.shape(v)) - self.axes(name) :]
             if not self.vector and np.ndim(v):
                 own = np.shape(v)[-1:]
-            found[name] = _plain(np.broadcast_to(v, (*batch, *own))[index])
-        return {"family": self.family, **found}
+            parameters[name] = _plain(np.broadcast_to(v, (*batch, *own))[index])
+        return {"family": self.family, **parameters}
 
     def flat(self, shape: tuple[int, ...]) -> dict[str, Any]:
         """Numbers of this shape as one vector of independent coordinates, as a mapping."""
@@ -89,10 +89,10 @@ def held(side: str, value: Any) -> Held | None:
     if read is None:
         return None
     try:
-        found = read(value)
-        if found is not None:
-            found.batch(False)
-        return found
+        law = read(value)
+        if law is not None:
+            law.batch(False)
+        return law
     except Exception as error:
         what = described(value)
         raise UserError(f"{side}: the parameters of {what} do not fit together") from error
@@ -190,10 +190,10 @@ def _two_values(name: str, value: Any) -> Held:
 
 
 def _categories(name: str, value: Any) -> Held:
-    found = _numbers(name, value)
+    numbers = _numbers(name, value)
     if name == "probabilities":  # float32 rounds, so that they do not add up to 1
-        found = found / found.sum(axis=-1, keepdims=True)
-    return Held("categorical", {name: found})
+        numbers = numbers / numbers.sum(axis=-1, keepdims=True)
+    return Held("categorical", {name: numbers})
 
 
 def _trials(value: Any, one: Held, count: Any) -> Held:
@@ -286,8 +286,8 @@ def _like(read: _Read, like: str) -> _Read:
     """The reader of a function of a number that has the law that is read."""
 
     def made(value: Any) -> Held | None:
-        found = read(value)
-        return found and found._replace(like=(like,))
+        law = read(value)
+        return law and law._replace(like=(like,))
 
     return made
 

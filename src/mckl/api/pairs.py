@@ -67,11 +67,11 @@ def kl(q: Any, p: Any) -> KL:
     terms, why = _terms(q, p)
     if terms:
         return _sum(terms)
-    found, doubt = registered(q, p)
-    if found is None:
+    value, doubt = registered(q, p)
+    if value is None:
         why = why if library_of(q) == "scipy" else f"{why}; {doubt}"
         raise UserError(f"no exact KL is known ({why}): mckl.estimate draws samples")
-    return KL(found, _REGISTERED_ERROR * abs(found))
+    return KL(value, _REGISTERED_ERROR * abs(value))
 
 
 def advise(
@@ -248,12 +248,12 @@ def estimate(
 
 def _pair(q: Any, p: Any) -> tuple[Pair | None, str]:
     """The pair of q and p if mckl has their families; else None, and why not."""
-    found, why = _terms(q, p)
-    if len(found) > 1:
-        return None, f"q and p are batches of {len(found)} laws"
-    if found and found[0].like:
+    terms, why = _terms(q, p)
+    if len(terms) > 1:
+        return None, f"q and p are batches of {len(terms)} laws"
+    if terms and terms[0].like:
         return None, f"only KL is known of {described(q)}"
-    return (found[0].pair, "") if found else (None, why)
+    return (terms[0].pair, "") if terms else (None, why)
 
 
 class Term(NamedTuple):

@@ -92,11 +92,11 @@ def estimate_of_objects(
     return result(done, half, error)
 
 
-def _chosen(found: KLFromLogProbs, estimator: str | None) -> GivenEstimate:
+def _chosen(answer: KLFromLogProbs, estimator: str | None) -> GivenEstimate:
     """The estimate of this estimator; if none is named, the one to trust, or else that of k1."""
     if estimator is not None:
-        one_of("estimator", estimator, [e.estimator for e in found.estimates])
-    return found[estimator or found.trusted or "k1"]
+        one_of("estimator", estimator, [e.estimator for e in answer.estimates])
+    return answer[estimator or answer.trusted or "k1"]
 
 
 def _repeats(head: NDArray[Any], first: NDArray[Any]) -> bool:

@@ -218,13 +218,13 @@ def _negative(
         form = forecasts.form(sampler)
         if not isinstance(form, QuadraticForm):
             return None, "not known"
-        found = probability_negative_balanced(form, need.samples)
-        return found, "not known" if found is None else "saddlepoint"
+        probability = probability_negative_balanced(form, need.samples)
+        return probability, "not known" if probability is None else "saddlepoint"
     if not forecasts.law.analytic:
         return None, "not known"
     units = need.samples // points.points
-    found = probability_negative(forecasts.law, units, points.mirrored)
-    return found, "not known" if found is None else "inversion"
+    probability = probability_negative(forecasts.law, units, points.mirrored)
+    return probability, "not known" if probability is None else "inversion"
 
 
 def _ranked(candidates: Sequence[_Candidate]) -> list[_Candidate]:

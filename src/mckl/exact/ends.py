@@ -126,10 +126,10 @@ def _moment(q: Tail, l: Growth) -> float:  # noqa: E741 - the log density ratio
     return l.rate / q.coefficients[q.fastest] if q.fastest.power == 1.0 else math.inf
 
 
-def is_finite_of_pairs(here: End, there: End, u: float, v: float, order: int) -> bool:
+def is_finite_of_pairs(end: End, there: End, u: float, v: float, order: int) -> bool:
     """As `is_finite`, with (q / p)^v at a mirror image that has as much probability beyond it."""
-    falls = 1.0 - _times(u, here.growth) - _times(v, there.growth)
-    moment = order * max(here.moment, there.moment) if order else 0.0
+    falls = 1.0 - _times(u, end.growth) - _times(v, there.growth)
+    moment = order * max(end.moment, there.moment) if order else 0.0
     return falls > moment + _BORDER
 
 

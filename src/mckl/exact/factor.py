@@ -76,13 +76,13 @@ class FactorLaw:
         """The joint central moments of functions of l, as `Law.factor_moments` defines them."""
         key = tuple(functions), paired, order
         # Each starts with the step of KL, so that none depends on which were asked for before.
-        per_unit, found = self._per_unit, self._moments.get(key)
-        while found is None:
+        per_unit, moments = self._per_unit, self._moments.get(key)
+        while moments is None:
             grid = _grid(self.factor, self._edges, per_unit)
-            found = self._joint_moments(grid, *key, last=per_unit >= _FINEST)
+            moments = self._joint_moments(grid, *key, last=per_unit >= _FINEST)
             per_unit *= 2
-        self._moments[key] = found
-        return found
+        self._moments[key] = moments
+        return moments
 
     @np.errstate(over="ignore", under="ignore", invalid="ignore", divide="ignore")
     def _joint_moments(
@@ -133,9 +133,9 @@ class FactorLaw:
         """K(T, S), where it is finite."""
         if tilt not in self._logs:
             grid, x = self._grid, self._grid.exponent(tilt)
-            here = grid.w > 0
-            if np.abs(x[here]).max() < 1.0:
-                value = math.log1p(tilt[0] * self.kl + float(grid.w[here] @ phi(x[here])))
+            positive = grid.w > 0
+            if np.abs(x[positive]).max() < 1.0:
+                value = math.log1p(tilt[0] * self.kl + float(grid.w[positive] @ phi(x[positive])))
             else:
                 value = float(scipy.special.logsumexp(grid.log_tilted(tilt)))
             self._logs[tilt] = value
@@ -159,12 +159,17 @@ class FactorLaw:
         grid = self._grid
         x, log_w = grid.exponent(tilt), grid.log_tilted(tilt)
         w = np.exp(log_w - log_w.max())
-        here = w > 0
-        x, w, even, odd = x[here], w[here] / w.sum(), grid.even[here] - self.kl, grid.odd[here]
+        positive = w > 0
+        x, w, even, odd = (
+            x[positive],
+            w[positive] / w.sum(),
+            grid.even[positive] - self.kl,
+            grid.odd[positive],
+        )
         added = w
         if np.abs(x).max() < 1.0:
             # Both means are 0 without the tilt, so what the tilt adds is small where l is small.
-            added = grid.w[here] * np.expm1(x) * math.exp(-self.log_mgf(tilt))
+            added = grid.w[positive] * np.expm1(x) * math.exp(-self.log_mgf(tilt))
         means = float(added @ even), float(added @ odd)
         a, b = even - means[0], odd - means[1]
         moments = np.zeros((order + 1, order + 1))

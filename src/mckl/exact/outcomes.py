@@ -97,7 +97,7 @@ class Outcomes(NamedTuple):
                     terms = terms * value.less_mean**i
                     most = most * (np.abs(value.less_mean) + value.error) ** i
             total, error = self._sum(terms, most)
-            every = np.all([of for i, of in zip(index, varies, strict=True) if i], axis=0)
+            every = np.all([mask for i, mask in zip(index, varies, strict=True) if i], axis=0)
             out.value[index], out.error[index] = total, error + np.where(every, _TINY, 0.0)
             if self.powers is not None:
                 out.value[index][self.powers < power] = math.nan
@@ -162,7 +162,7 @@ class Outcomes(NamedTuple):
         over = np.exp(np.where(large, self.ell, 0.0))
         r = np.where(large, 1.0, np.exp(-small))
         x = np.where(large, 1.0 - over, np.expm1(-small))  # r - 1
-        missed, missed_error = (over * self.each(of) for of in self.missed)
+        missed, missed_error = (over * self.each(mass) for mass in self.missed)
         away, ell = ells * over * self.away, over * self.ell
         value = away + rest * (x + missed)
         # An error e of l is one of r (e^e - 1) of r.

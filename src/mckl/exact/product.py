@@ -28,7 +28,7 @@ class ProductLaw(Law):
         self, functions: Sequence[Function], paired: bool, order: int
     ) -> tuple[Moments, Vector]:
         each = [f.moments(functions, paired, order) for f, _ in self._factors]
-        value, error = (np.stack(of, axis=-1) for of in zip(*each, strict=True))
+        value, error = (np.stack(column, axis=-1) for column in zip(*each, strict=True))
         return Moments(value, error), self._counts
 
     def parts(self, order: int) -> Moments:

@@ -12,13 +12,13 @@ from mckl.arrays import Vector
 from mckl.text import listed
 
 
-def check_names(family: str, given: Mapping[str, Any], known: Collection[str]) -> None:
+def check_names(family: str, given: Mapping[str, Any], names: Collection[str]) -> None:
     """Raise ValueError for a parameter that the family does not have."""
     for name in given:
-        if name not in known:
-            near = difflib.get_close_matches(str(name), known, 1)
+        if name not in names:
+            near = difflib.get_close_matches(str(name), names, 1)
             meant = f"; did you mean {near[0]}?" if near else ""
-            raise ValueError(f"{family}: unknown parameter {name}, expected {listed(known)}{meant}")
+            raise ValueError(f"{family}: unknown parameter {name}, expected {listed(names)}{meant}")
 
 
 def parameter_numbers(

@@ -85,7 +85,7 @@ def integral(f: Callable[[Vector], Moments], low: float, high: float) -> Bounded
     for _ in range(_DEEPEST):
         middle = panels.mean(axis=1)
         halves = np.stack((panels[:, 0], middle, middle, panels[:, 1]), axis=1).reshape(-1, 2)
-        finer = Moments(*(of.reshape(-1, 2) for of in _panels(f, halves)))
+        finer = Moments(*(column.reshape(-1, 2) for column in _panels(f, halves)))
         total, rounding = done + float(finer.value.sum()), finer.error.sum(axis=1)
         if not math.isfinite(total):
             return Bounded(math.inf, 0.0)
@@ -104,7 +104,7 @@ def _panels(f: Callable[[Vector], Moments], panels: Vector) -> Moments:
     half = 0.5 * np.diff(panels, axis=1)
     t = panels[:, :1] + half * (1.0 + _NODES)
     with np.errstate(over="ignore", invalid="ignore"):
-        return Moments(*((of.reshape(t.shape) * half) @ _WEIGHTS for of in f(t.ravel())))
+        return Moments(*((values.reshape(t.shape) * half) @ _WEIGHTS for values in f(t.ravel())))
 
 
 class ExponentialLaw(Law):
@@ -136,11 +136,11 @@ class ExponentialLaw(Law):
             )
             self.kl, self.kl_error = map(sum, zip(*halves, strict=True))
             return
-        of, counts = outcomes
-        self.kl = math.fsum(of.kl.value * counts)
-        self.kl_error = math.fsum(of.kl.error * counts) + 2.0 * EPS * self.kl
-        if of.finite:
-            self.outcomes = int(np.unique(of.ell).size)
+        factors, counts = outcomes
+        self.kl = math.fsum(factors.kl.value * counts)
+        self.kl_error = math.fsum(factors.kl.error * counts) + 2.0 * EPS * self.kl
+        if factors.finite:
+            self.outcomes = int(np.unique(factors.ell).size)
 
     def parts(self, order: int) -> Moments:
         made = self.ell_cumulants(order)
@@ -151,20 +151,20 @@ class ExponentialLaw(Law):
     def ell_cumulants(self, order: int) -> Moments:
         """The cumulants of l from order 2 on, shape (order + 1,)."""
         if self._outcomes is not None and self._outcomes[0].finite:
-            of = self._outcomes[0].moments((ELL,), order)  # of a sample, which is one factor
-            return joint.cumulants(Moments(of.value[:, 0], of.error[:, 0]), 1)
+            cumulants = self._outcomes[0].moments((ELL,), order)  # of a sample, which is one factor
+            return joint.cumulants(Moments(cumulants.value[:, 0], cumulants.error[:, 0]), 1)
         value, error = np.zeros((2, order + 1))
         with np.errstate(over="ignore", invalid="ignore"):
             made = self._line.derivatives(np.zeros(1), order)
-        value[2:], error[2:] = (of[:, 0] for of in made)
+        value[2:], error[2:] = (column[:, 0] for column in made)
         return settled(value, error)
 
     def factor_moments(
         self, functions: Sequence[Function], paired: bool, order: int
     ) -> tuple[Moments, Vector]:
         if self._outcomes is not None:
-            of, counts = self._outcomes
-            return of.moments(functions, order), counts
+            factors, counts = self._outcomes
+            return factors.moments(functions, order), counts
         powers = range(2, _MOST + 1)
         finite = [k for k in powers if self.log_mgf((-k, -k)) < _LARGEST_LOG_MOMENT]
         law = LineLaw(
@@ -218,12 +218,12 @@ class ExponentialLaw(Law):
                 size = integral(lambda t: self._second(t, 1.0), min(s, 0.0), max(s, 0.0)).value
                 self._means[s] = math.copysign(size, s) if s else 0.0
             return self._means[s]
-        known = self._known.get(tilt[0])
-        if known is None or len(known) < i - 1:
+        cumulants = self._known.get(tilt[0])
+        if cumulants is None or len(cumulants) < i - 1:
             with np.errstate(over="ignore", invalid="ignore"):
-                known = self._line.derivatives(np.array([tilt[0]]), max(i, 4)).value[:, 0]
-            self._known[tilt[0]] = known
-        return float(known[i - 2])
+                cumulants = self._line.derivatives(np.array([tilt[0]]), max(i, 4)).value[:, 0]
+            self._known[tilt[0]] = cumulants
+        return float(cumulants[i - 2])
 
 
 class Exponential(Side):

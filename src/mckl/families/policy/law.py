@@ -83,8 +83,8 @@ class Transitions(NamedTuple):
             return TransitionTable(Moments(*(np.broadcast_to(x[:, None], l.shape) for x in kl)), kl)
         if function.name == "half_square":
             square = Moments(0.5 * l * l, np.abs(l) * error + EPS * l * l)
-            weighted = (self.q * of for of in (square.value, square.error + 2.0 * EPS * l * l))
-            return TransitionTable(square, Moments(*(of.sum(axis=1) for of in weighted)))
+            weighted = (self.q * part for part in (square.value, square.error + 2.0 * EPS * l * l))
+            return TransitionTable(square, Moments(*(part.sum(axis=1) for part in weighted)))
         x, missed_error = np.expm1(-l), 4.0 * EPS * self.missed
         if function.name == "ratio":
             ratio = Moments(x, (1.0 + x) * error + 2.0 * EPS * np.abs(x))
@@ -306,22 +306,26 @@ class ChainLaw(Law):
         return self._series[s]
 
 
-def direct(of: Transitions, steps: int) -> tuple[float, float]:
+def direct(transitions: Transitions, steps: int) -> tuple[float, float]:
     """The mean and the variance of l by forward and backward recursions, without tilts or series.
 
     KL is the sum over steps of the mean of the next token's KL under the law of the state. Var l is
     the sum over steps of the mean variance of what the next token changes in the expected total.
     """
     with np.errstate(divide="ignore"):
-        ell = np.where(of.q > 0, of.ell, 0.0)
-    means = (of.q * ell).sum(axis=1)
+        ell = np.where(transitions.q > 0, transitions.ell, 0.0)
+    means = (transitions.q * ell).sum(axis=1)
     left = [np.zeros(len(means))]  # the mean l still to come from each state, by tokens left
     for _ in range(steps):
-        left.append(means + of.q @ left[-1])
-    law, kl, variance = of.start, 0.0, float(of.start @ (left[-1] - of.start @ left[-1]) ** 2)
+        left.append(means + transitions.q @ left[-1])
+    law, kl, variance = (
+        transitions.start,
+        0.0,
+        float(transitions.start @ (left[-1] - transitions.start @ left[-1]) ** 2),
+    )
     for step in range(steps):
         kl += float(law @ means)
         change = ell + left[steps - 1 - step] - left[steps - step][:, None]
-        variance += float(law @ (of.q * change**2).sum(axis=1))
-        law = law @ of.q
+        variance += float(law @ (transitions.q * change**2).sum(axis=1))
+        law = law @ transitions.q
     return kl, variance
