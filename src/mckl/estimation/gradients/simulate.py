@@ -43,8 +43,9 @@ def simulate(
 
     Yields
     ------
-    A method, a number of samples n in `checkpoints`, and the method's estimates over the first n samples of
-    every replicate, shape (replicates, parameters), with one entry for each single parameter.
+    A method, a number of samples n in `checkpoints`, and the method's estimates over the first n
+    samples of every replicate, shape (replicates, parameters), with one entry for each single
+    parameter.
     """
     most = max(_AT_ONCE // (replicates * scores.factors), 1)
     own = {m.name: np.zeros(1) for m in methods if m.baseline is None}

@@ -176,8 +176,8 @@ def plain_mean_of_sum(
 ) -> Estimator:
     """The estimator that is the mean of the sum of an integrand over a sample's factors.
 
-    `function` names the sum, and `properties` are further fields. If the sum is `unbiased`, its bias is
-    exactly 0, without rounding.
+    `function` names the sum, and `properties` are further fields. If the sum is `unbiased`, its
+    bias is exactly 0, without rounding.
     """
     theory = partial(theory_of_sum, function=Function(function), unbiased=unbiased)
     return plain_mean(name, f"factor_{function}", theory, sums=(function,), **properties)
