@@ -22,6 +22,7 @@ from mckl.estimation.offered import offered_samplers
 from mckl.estimation.sequential import SamplingPlan, plan_stages
 from mckl.estimation.shape import k3_variance_finite, shape_of
 from mckl.estimation.values import ESTIMATORS, Estimator
+from mckl.exact.law import AnalyticLaw
 from mckl.exact.negative import probability_negative
 from mckl.exact.negative_balanced import probability_negative_balanced
 from mckl.families.base import Pair
@@ -220,7 +221,7 @@ def _negative(
             return None, "not known"
         probability = probability_negative_balanced(form, need.samples)
         return probability, "not known" if probability is None else "saddlepoint"
-    if not forecasts.law.analytic:
+    if not isinstance(forecasts.law, AnalyticLaw):
         return None, "not known"
     units = need.samples // points.points
     probability = probability_negative(forecasts.law, units, points.mirrored)

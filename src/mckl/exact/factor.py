@@ -4,10 +4,7 @@ Every integral is compared with those of the rules with half and a quarter of th
 (`mckl.exact.double_exponential`). The step is halved until they agree. Whether an expectation is
 finite is decided from the tails (`mckl.exact.ends`), never by the rule.
 
-Nothing cancels near q = p, as KL is the integral of r - 1 + l >= 0. Let E be the even part of l and
-L its odd part, whose mean is 0. With x = T E + S L,
-
-    K(T, S) = log(1 + T KL + E[e^x - 1 - x]).
+Nothing cancels near q = p, as KL is the integral of r - 1 + l >= 0.
 """
 
 from __future__ import annotations
@@ -17,14 +14,12 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
-import scipy
 
 from mckl.arrays import Vector
 from mckl.exact import ends, joint
 from mckl.exact.grid import DensityPair, Grid, Tilt, edges_of, of_both
 from mckl.exact.moments import EPS, WITH_RATIO, Function, Moments, settled
 from mckl.exact.node_values import DEGREES, Values, values
-from mckl.exact.remainders import phi
 
 _COARSEST, _FINEST = 16, 256  # nodes per unit of the rule's own variable
 _TARGET = 2e-14  # the step is halved where the rule may leave a larger share of an integral
@@ -44,8 +39,6 @@ class FactorLaw:
         self.ends = [ends.end(*tails) for tails in factor.tails]
         self._edges = tuple(edges_of(factor))
         self._moments: dict[object, Moments] = {}
-        self._kappa: dict[Tilt, Vector] = {}
-        self._logs: dict[Tilt, float] = {}
         self._per_unit = _COARSEST
         while self._per_unit < _FINEST and not self._is_settled():
             self._per_unit *= 2
@@ -128,61 +121,6 @@ class FactorLaw:
             self.is_finite((-float(k), -float(k)), whole - max(k - plain, 0))
             for k in range(ratios + 1)
         )
-
-    def log_mgf(self, tilt: Tilt) -> float:
-        """K(T, S), where it is finite."""
-        if tilt not in self._logs:
-            grid, x = self._grid, self._grid.exponent(tilt)
-            positive = grid.w > 0
-            if np.abs(x[positive]).max() < 1.0:
-                value = math.log1p(tilt[0] * self.kl + float(grid.w[positive] @ phi(x[positive])))
-            else:
-                value = float(scipy.special.logsumexp(grid.log_tilted(tilt)))
-            self._logs[tilt] = value
-        return self._logs[tilt]
-
-    def cumulants(self, tilt: Tilt, order: int) -> Vector:
-        """The joint cumulants of (E - KL, L) under a tilt, shape (order + 1, order + 1).
-
-        Entries with i + j > order are not computed.
-        """
-        order = max(order, 2)
-        if len(self._kappa.get(tilt, ())) <= order:
-            first, second, moments = self._central_moments(tilt, order)
-            kappa = joint.cumulants(Moments(moments, np.zeros_like(moments)), 2).value
-            kappa[1, 0], kappa[0, 1] = first, second
-            self._kappa[tilt] = kappa
-        return self._kappa[tilt]
-
-    def _central_moments(self, tilt: Tilt, order: int) -> tuple[float, float, Vector]:
-        """The means of E - KL and L under the tilt, and their joint central moments."""
-        grid = self._grid
-        x, log_w = grid.exponent(tilt), grid.log_tilted(tilt)
-        w = np.exp(log_w - log_w.max())
-        positive = w > 0
-        x, w, even, odd = (
-            x[positive],
-            w[positive] / w.sum(),
-            grid.even[positive] - self.kl,
-            grid.odd[positive],
-        )
-        added = w
-        if np.abs(x).max() < 1.0:
-            # Both means are 0 without the tilt, so what the tilt adds is small where l is small.
-            added = grid.w[positive] * np.expm1(x) * math.exp(-self.log_mgf(tilt))
-        means = float(added @ even), float(added @ odd)
-        a, b = even - means[0], odd - means[1]
-        moments = np.zeros((order + 1, order + 1))
-        with np.errstate(over="ignore", invalid="ignore"):
-            row = w
-            for i in range(order + 1):
-                cell = row
-                for j in range(order + 1 - i):
-                    moments[i, j] = cell.sum()
-                    if i + j < order:
-                        cell = cell * b
-                row = row * a
-        return *means, moments
 
 
 def _is_settled(grid: Grid, terms: Vector) -> bool:

@@ -44,13 +44,3 @@ class ProductLaw(Law):
     def lowest_tilt(self) -> float:
         growth = min(e.growth for f, _ in self._factors for e in f.ends)
         return 1.0 / growth if growth < 0 else -math.inf
-
-    def log_mgf(self, tilt: Tilt) -> float:
-        if not self.is_finite(tilt):
-            return math.inf
-        return math.fsum(w * f.log_mgf(tilt) for f, w in self._factors)
-
-    def cumulant(self, i: int, j: int, tilt: Tilt = (0, 0)) -> float:
-        if not self.is_finite(tilt, i + j):
-            return math.inf
-        return math.fsum(w * f.cumulants(tilt, i + j)[i, j] for f, w in self._factors)

@@ -120,13 +120,9 @@ class ExponentialLaw(Law):
     """
 
     mirrored = False
-    _most_odd = 0
 
     def __init__(self, line: Line, outcomes: tuple[Outcomes, Vector] | None = None) -> None:
         self._line, self._outcomes = line, outcomes
-        self._known: dict[float, Vector] = {}
-        self._logs: dict[float, float] = {}
-        self._means: dict[float, float] = {}
         self.missed_mass = -math.expm1(line.log_mass)
         if outcomes is None:
             # phi'' may be large beside q or beside p.
@@ -166,7 +162,7 @@ class ExponentialLaw(Law):
             factors, counts = self._outcomes
             return factors.moments(functions, order), counts
         powers = range(2, _MOST + 1)
-        finite = [k for k in powers if self.log_mgf((-k, -k)) < _LARGEST_LOG_MOMENT]
+        finite = [k for k in powers if self.log_mgf(-k) < _LARGEST_LOG_MOMENT]
         law = LineLaw(
             self._line.derivatives,
             Bounded(self.kl, self.kl_error),
@@ -190,15 +186,10 @@ class ExponentialLaw(Law):
     def lowest_tilt(self) -> float:
         return self._line.ends[0]
 
-    def log_mgf(self, tilt: Tilt) -> float:
-        s = tilt[0]
-        if not self.is_finite(tilt):
+    def log_mgf(self, s: float) -> float:
+        """The logarithm of E e^{s l}; inf where it diverges."""
+        if not self.is_finite((s, s)):
             return math.inf
-        if s not in self._logs:
-            self._logs[s] = self._log_mgf(s)
-        return self._logs[s]
-
-    def _log_mgf(self, s: float) -> float:
         of_mass = -s * self._line.log_mass
         if s in (-1.0, 0.0):
             return of_mass
@@ -206,24 +197,6 @@ class ExponentialLaw(Law):
         up = integral(lambda t: self._second(t, t - a), a, b).value / (b - a)
         down = integral(lambda t: self._second(t, c - t), b, c).value / (c - b)
         return s * (s + 1.0) * (up + down) / (c - a) + of_mass
-
-    def cumulant(self, i: int, j: int, tilt: Tilt = (0, 0)) -> float:
-        if j > 0:
-            return 0.0
-        if not self.is_finite(tilt):
-            return math.inf
-        if i < 2:
-            s = float(tilt[0])
-            if s not in self._means:
-                size = integral(lambda t: self._second(t, 1.0), min(s, 0.0), max(s, 0.0)).value
-                self._means[s] = math.copysign(size, s) if s else 0.0
-            return self._means[s]
-        cumulants = self._known.get(tilt[0])
-        if cumulants is None or len(cumulants) < i - 1:
-            with np.errstate(over="ignore", invalid="ignore"):
-                cumulants = self._line.derivatives(np.array([tilt[0]]), max(i, 4)).value[:, 0]
-            self._known[tilt[0]] = cumulants
-        return float(cumulants[i - 2])
 
 
 class Exponential(Side):

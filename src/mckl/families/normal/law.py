@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mckl.arrays import Complex, Vector
-from mckl.exact.law import Law, Tilt
+from mckl.exact.law import AnalyticLaw, Tilt
 from mckl.exact.moments import EPS, Bounded, Function, Moments, settled
 from mckl.exact.remainders import x_minus_log1p
 from mckl.exact.tilted import Tilted, is_coarse, joint_moments
@@ -148,11 +148,8 @@ def _complex_m(x: Complex) -> Complex:
     return out
 
 
-class QuadraticLaw(Law):
+class QuadraticLaw(AnalyticLaw):
     """The law of l for these coefficients (docs/theory.md, section 2)."""
-
-    analytic = True
-    _most_odd = 2  # L is normal, so joint cumulants with more than two factors of it vanish
 
     def __init__(
         self, c: Coefficients, errors: Errors | None = None, of_sum: float | None = None
@@ -306,16 +303,8 @@ class QuadraticLaw(Law):
             sums = self._sums[T] = _sums(self._t, self._b2, self._weight, T, order)
         return sums
 
-    def cumulant(self, i: int, j: int, tilt: Tilt = (0, 0)) -> float:
-        if j > 2 or (i, j) == (0, 0):
-            return 0.0
-        T, S = tilt
-        sums = self._tilted(T, i)
-        with_b = math.factorial(i) * float(sums.with_b[i])
-        if j == 2:
-            return with_b
-        if j == 1:
-            return S * with_b
-        if i == 1:
-            return 0.5 * T * sums.cross + 0.5 * S * S * with_b
-        return 0.5 * math.factorial(i - 1) * float(sums.plain[i]) + 0.5 * S * S * with_b
+    def tilted(self, s: float, paired: bool) -> tuple[float, float]:
+        of_l = 0.0 if paired else s
+        with np.errstate(over="ignore", invalid="ignore"):
+            kappa = _cumulants(self._tilted(s, 2), s, of_l, paired)
+        return self.kl + float(kappa[1]), float(kappa[2])

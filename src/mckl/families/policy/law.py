@@ -165,7 +165,6 @@ class ChainLaw(Law):
     """
 
     mirrored = False
-    _most_odd = 0
 
     def __init__(self, transitions: Transitions, steps: int) -> None:
         self._chain, self._steps = transitions, steps
@@ -174,7 +173,7 @@ class ChainLaw(Law):
         self.kl, self.kl_error = self.sums((ELL,), False, 1).at(1)
         self._kept = 1.0  # E r
         if transitions.missed.any():
-            log_kept = self.log_mgf((-1.0, -1.0))
+            log_kept = self.log_mgf(-1.0)
             self.missed_mass, self._kept = -math.expm1(log_kept), math.exp(log_kept)
 
     def is_finite(self, tilt: Tilt, order: int = 0) -> bool:
@@ -184,17 +183,9 @@ class ChainLaw(Law):
     def lowest_tilt(self) -> float:
         return -math.inf
 
-    def log_mgf(self, tilt: Tilt) -> float:
-        return float(self._tilted(tilt[0])[0]) if tilt[0] else 0.0
-
-    def cumulant(self, i: int, j: int, tilt: Tilt = (0, 0)) -> float:
-        s = tilt[0]
-        if j > 0 or i == 0:
-            return 0.0
-        if not s:
-            return float(self.parts(max(i, 4)).value[i, 0])
-        value = math.factorial(i) * float(self._tilted(s, max(i, 4))[i])
-        return value - self.kl if i == 1 else value
+    def log_mgf(self, s: float) -> float:
+        """The logarithm of E e^{s l}."""
+        return float(self._tilted(s)[0]) if s else 0.0
 
     def parts(self, order: int) -> Moments:
         out = Moments(*np.zeros((2, order + 1, order + 1)))
