@@ -39,7 +39,7 @@ def shape_of(law: Law) -> LogRatioShape:
 
 def k3_variance_finite(law: Law) -> bool:
     """Whether the variance of k3 is finite: so must be those of r and l."""
-    return law.ratio_variance_finite and law.is_finite((0, 0), 2)
+    return law.ratio_variance_finite and law.is_finite(0, 2)
 
 
 def check_certain(pair: Pair, name: str) -> None:

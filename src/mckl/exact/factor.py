@@ -17,7 +17,7 @@ import numpy as np
 
 from mckl.arrays import Vector
 from mckl.exact import ends, joint
-from mckl.exact.grid import DensityPair, Grid, Tilt, edges_of, of_both
+from mckl.exact.grid import DensityPair, Grid, edges_of
 from mckl.exact.moments import EPS, WITH_RATIO, Function, Moments, settled
 from mckl.exact.node_values import DEGREES, Values, values
 
@@ -36,7 +36,6 @@ class FactorLaw:
 
     def __init__(self, factor: DensityPair) -> None:
         self.factor = factor
-        self.ends = [ends.end(*tails) for tails in factor.tails]
         self._edges = tuple(edges_of(factor))
         self._moments: dict[object, Moments] = {}
         self._per_unit = _COARSEST
@@ -53,17 +52,9 @@ class FactorLaw:
         grid = self._grid
         return _is_settled(grid, grid.w) and _is_settled(grid, grid.kl_terms)
 
-    def is_finite(self, tilt: Tilt, order: int) -> bool:
-        """Whether e^{T Q + S L} times Q and L to this order has a finite mean."""
-        u, v = of_both(tilt)
-        for i in (0, 1):
-            (q, p), (_, image) = self.factor.tails[i], self.factor.tails[1 - i]
-            if v and not self.factor.symmetric:
-                if not ends.is_finite_of_pairs(self.ends[i], self.ends[1 - i], u, v, order):
-                    return False
-            elif not ends.is_finite(q, [(p, u), (image, v)] if v else [(p, u)], order):
-                return False
-        return True
+    def is_finite(self, s: float, order: int) -> bool:
+        """Whether E |l|^order e^{s l} is finite."""
+        return all(ends.is_finite(q, p, s, order) for q, p in self.factor.tails)
 
     def moments(self, functions: Sequence[Function], paired: bool, order: int) -> Moments:
         """The joint central moments of functions of l, as `Law.factor_moments` defines them."""
@@ -117,10 +108,7 @@ class FactorLaw:
         ratios = sum(name in WITH_RATIO for name in names)
         whole = sum(DEGREES[name] for name in names)
         plain = ratios - names.count("k3")  # the factors r - 1, without l
-        return all(
-            self.is_finite((-float(k), -float(k)), whole - max(k - plain, 0))
-            for k in range(ratios + 1)
-        )
+        return all(self.is_finite(-float(k), whole - max(k - plain, 0)) for k in range(ratios + 1))
 
 
 def _is_settled(grid: Grid, terms: Vector) -> bool:

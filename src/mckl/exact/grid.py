@@ -280,7 +280,7 @@ def _reach(factor: DensityPair, end: int) -> float:
     slowest = (q if q.is_power else p).power - 1.0
     for u, order in itertools.product((-4.0, -3.0, -2.0, -1.0, 0.0), range(5)):
         straight = q.is_power and (p.is_power or u == 0.0)
-        if straight and ends.is_finite(q, [(p, u)], order):
+        if straight and ends.is_finite(q, p, u, order):
             grows = order * ends.degree(q, p) if order else 0.0
             net = (1.0 + u) * q.power - u * p.power - grows - 1.0
             slowest = min(slowest, net)

@@ -39,7 +39,7 @@ class Law(ABC):
     kl, kl_error
         KL(q||p) and a bound on its absolute error, in nats.
     mirrored
-        Whether a sample has a mirror image. Without one L is 0, and all tilts have T = S.
+        Whether a sample has a mirror image. Without one L is 0.
     outcomes
         The number of values that l takes; None where it is not finite, or not known.
     missed_mass
@@ -53,13 +53,13 @@ class Law(ABC):
     missed_mass: float = 0.0
 
     @abstractmethod
-    def is_finite(self, tilt: Tilt, order: int = 0) -> bool:
-        """Whether E |Q + L|^order e^{T Q + S L} is finite."""
+    def is_finite(self, s: float, order: int = 0) -> bool:
+        """Whether E |l|^order e^{s l} is finite."""
 
     @property
     def ratio_variance_finite(self) -> bool:
         """Whether the variance of r is finite."""
-        return self.is_finite((-2.0, -2.0))
+        return self.is_finite(-2.0)
 
     @property
     @abstractmethod

@@ -89,7 +89,7 @@ class Pair(Drawable):
     def reverse_kl(self) -> float:
         """KL(p||q), in nats; inf where it is infinite, NaN where it exceeds the largest float64."""
         law = self._reversed_law
-        too_large = math.isinf(law.kl) and law.is_finite((0.0, 0.0), 1)
+        too_large = math.isinf(law.kl) and law.is_finite(0.0, 1)
         return math.nan if too_large else law.kl
 
     @property

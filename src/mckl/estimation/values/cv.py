@@ -28,7 +28,7 @@ def moments_by_factor(law: Law, paired: bool, order: int, slope: float, rest: fl
 
 def limit_by_factor(law: Law) -> Limit | None:
     """cv-factor's estimate as a mean with the coefficient's limit."""
-    if law.missed_mass or not (law.is_finite((0, 0), 2) and law.is_finite((-4, -4))):
+    if law.missed_mass or not (law.is_finite(0, 2) and law.is_finite(-4)):
         return None
     residual = regression.Residual(law, False, moments_by_factor)
     if not math.isfinite(residual.spread.value):

@@ -159,7 +159,7 @@ def theory(law: Law, paired: bool, moments: JointMoments) -> UnitTheory:
             f"q is 0 where p is not, so that E r is {1.0 - law.missed_mass:.6g} and not 1: "
             "r - 1 is no control variate, and biases the estimate"
         )
-    if not law.is_finite((0, 0), 2):
+    if not law.is_finite(0, 2):
         return unknown(POWERS)
     if law.ell(2, paired).value[2] == 0.0:  # every unit is KL, and so is the intercept
         return UnitTheory(0.0, 0.0, 0.0, 0.0)
@@ -200,7 +200,7 @@ def theory(law: Law, paired: bool, moments: JointMoments) -> UnitTheory:
         math.nan,
         bias_times_n=-u2e if math.isfinite(u2e) else math.nan,
         kind="asymptotic",
-        reason=None if law.is_finite((-4, -4)) else _SLOWLY,
+        reason=None if law.is_finite(-4) else _SLOWLY,
         least_units=least,
         least_units_of_bias=max(least, _settled(of_bias, u2e)),
         relative_error=max(variance.relative, of_bias_error if math.isfinite(u2e) else 0.0),

@@ -412,7 +412,7 @@ class Coordinates(Pair):
     @property
     def reverse_kl(self) -> float:
         # Where p's tails are too heavy KL(p||q) is inf, but quadrature would find a finite number.
-        return super().reverse_kl if self.law.is_finite((-1.0, -1.0), 1) else math.inf
+        return super().reverse_kl if self.law.is_finite(-1.0, 1) else math.inf
 
     def reversed(self) -> Coordinates:
         return Coordinates([Between(f.p, f.q) for f in self.factors], self.counts)

@@ -32,7 +32,7 @@ from mckl.draw.form import Form, Numbers, Seconds
 from mckl.draw.streams import Stream
 from mckl.exact import joint
 from mckl.exact.factor_sums import sums_over
-from mckl.exact.law import Law, Tilt
+from mckl.exact.law import Law
 from mckl.exact.moments import ELL, EPS, Bounded, Function, Moments, settled
 from mckl.exact.outcomes import Outcomes
 from mckl.families.base import Integrals, OtherFamilyError, Pair, Side
@@ -168,7 +168,7 @@ class ExponentialLaw(Law):
             Bounded(self.kl, self.kl_error),
             self.ell_cumulants(_ORDER),
             max(finite, default=1),
-            lambda k: not self.is_finite((-k, -k)),
+            lambda k: not self.is_finite(-k),
         )
         made = law.moments(functions, order)
         return Moments(made.value[..., None], made.error[..., None]), np.ones(1)
@@ -178,9 +178,9 @@ class ExponentialLaw(Law):
         made = self._line.derivatives(t, 2, start)
         return Moments(weight * made.value[0], weight * made.error[0])
 
-    def is_finite(self, tilt: Tilt, order: int = 0) -> bool:
+    def is_finite(self, s: float, order: int = 0) -> bool:
         low, high = self._line.ends
-        return (1.0 - _BORDER) * low < tilt[0] < (1.0 - _BORDER) * high
+        return (1.0 - _BORDER) * low < s < (1.0 - _BORDER) * high
 
     @property
     def lowest_tilt(self) -> float:
@@ -188,7 +188,7 @@ class ExponentialLaw(Law):
 
     def log_mgf(self, s: float) -> float:
         """The logarithm of E e^{s l}; inf where it diverges."""
-        if not self.is_finite((s, s)):
+        if not self.is_finite(s):
             return math.inf
         of_mass = -s * self._line.log_mass
         if s in (-1.0, 0.0):

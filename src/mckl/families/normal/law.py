@@ -269,9 +269,9 @@ class QuadraticLaw(AnalyticLaw):
                     below = below * t_size
         return settled(value, error)
 
-    def is_finite(self, tilt: Tilt, order: int = 0) -> bool:
-        border = BORDER if tilt[0] < -1.0 else 0.0  # E r is finite for every pair
-        return tilt[0] == 0.0 or all(1.0 - tilt[0] * t > border for t in self._range)
+    def is_finite(self, s: float, order: int = 0) -> bool:
+        border = BORDER if s < -1.0 else 0.0  # E r is finite for every pair
+        return s == 0.0 or all(1.0 - s * t > border for t in self._range)
 
     @property
     def lowest_tilt(self) -> float:
@@ -279,7 +279,7 @@ class QuadraticLaw(AnalyticLaw):
 
     def log_mgf(self, tilt: Tilt) -> float:
         T, S = tilt
-        if not self.is_finite(tilt):
+        if not self.is_finite(T):
             return math.inf
         if T not in self._logs:
             self._logs[T] = 0.5 * _sum_of_m(-T, self._t, self._weight) if T else 0.0

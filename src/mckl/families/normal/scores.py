@@ -66,7 +66,7 @@ class NormalScores(Scores):
         for t, coefficients in power_of(weight, power, small).items():
             if not coefficients.any():
                 continue
-            if not self._law.is_finite((t, t)):
+            if not self._law.is_finite(t):
                 return np.full(2 * a.size, np.inf)
             v = 1.0 / (1.0 - 2.0 * a * t)
             mu = t * b * v

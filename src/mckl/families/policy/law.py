@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from mckl.arrays import Vector
 from mckl.exact import joint
-from mckl.exact.law import Law, Tilt
+from mckl.exact.law import Law
 from mckl.exact.moments import ELL, EPS, Bounded, Function, Moments
 from mckl.exact.remainders import phi, weighted_phi
 from mckl.exact.tilted import Tilted, is_coarse, joint_moments
@@ -176,7 +176,7 @@ class ChainLaw(Law):
             log_kept = self.log_mgf(-1.0)
             self.missed_mass, self._kept = -math.expm1(log_kept), math.exp(log_kept)
 
-    def is_finite(self, tilt: Tilt, order: int = 0) -> bool:
+    def is_finite(self, s: float, order: int = 0) -> bool:
         return True
 
     @property
