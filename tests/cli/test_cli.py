@@ -164,7 +164,7 @@ def test_advice_counts_in_words():
     text = mckl("advise", "-d", "1", "-o", "0.3").stdout
     assert "radial samplers gain nothing: they draw 1 number a sample for 1 coordinate\n" in text
     best = told("advise", "-d", "4", "-s", "0.999", "-o", "0.001")["recommendation"]
-    assert " times as many and " in best["reason"]
+    assert best["reason"].startswith("k1 over iid needs ")
     assert "e+" not in best["reason"]
     assert best["if_costly"] == "cv-factor over 13,499 iid samples (by a leading order)"
 
@@ -387,8 +387,6 @@ def test_the_short_advice_fits_80_columns_and_all_of_it_is_at_hand():
         assert lines[1].startswith("Because ")
         begin = next(i for i, line in enumerate(lines) if line.startswith("estimator"))
         assert max(map(len, lines[begin:])) <= 80
-        assert "RMSE (nats)" not in text
-        assert "RMSE (nats)" in full
         assert len(full.splitlines()) > len(lines)
 
 

@@ -14,20 +14,15 @@ from mckl.estimation.budget import UNKNOWN
 from mckl.estimation.divergences import KL
 from mckl.estimation.results import DASH, Result, Strong, Table, frame
 from mckl.estimation.shape import in_nats
-from mckl.estimation.values import ESTIMATORS
-from mckl.text import count, counted, duration, listed, multiple
+from mckl.text import count, counted, duration, multiple
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_LEADING = "* only by the leading order in 1/n."
-_NEGATIVE = "P(<0): probability that the estimate is negative."
-_FORMULAS = (
-    "It is exact for k1, and over sobol by a saddlepoint formula, which is not used below 1e-5; "
-    "{never} are never negative."
-)
-_TIME = "CPU time: of one core."
-_WIDTH = 80  # characters of a line of the short answer
+_LEADING = "* only by the leading order in 1/n. "
+_COLUMNS = "P(<0): probability that the estimate is negative. CPU time: of one core."
+_HEADER = ("estimator", "sampler", "samples", "P(<0)", "CPU time", "verdict")
+_WIDTH = 80  # characters of a line of the table, and of the notes
 
 
 class Precision(NamedTuple):
@@ -167,13 +162,12 @@ class Option(NamedTuple):
         """The texts of a row of the table."""
         row = [self.estimator, self.sampler]
         if self.samples_needed is None:
-            return [*row, *[DASH] * 4, self.verdict]
+            return [*row, *[DASH] * 3, self.verdict]
         negative = self.probability_negative
         needed = count(self.samples_needed, exponent_from=1e9)
         return [
             *row,
             f"{needed}*" if self.theory == "asymptotic" else needed,
-            f"{self.expected_rmse:.3g}" if math.isfinite(self.expected_rmse) else DASH,
             DASH if negative is None else f"{negative:.2g}",
             duration(self.cpu_seconds, finest="ms"),
             self.verdict,
@@ -259,10 +253,10 @@ class Advice(Result):
         yield str(self.request)
         yield ""
         options = self.options if every else self._sensible()
-        table = self._table(options, every)
-        yield from table.lines(("sampler", "verdict"), *([] if every else [_WIDTH]))
+        yield from self._table(options).lines(("sampler", "verdict"), _WIDTH)
         yield ""
-        yield from self._notes(options, every)
+        for note in self._notes(options):
+            yield from textwrap.wrap(note, _WIDTH)
 
     def _not_reached(self) -> str:
         """What is true of every estimator where none is recommended."""
@@ -295,50 +289,34 @@ class Advice(Result):
                 seen.add(numbers)
         return sensible
 
-    def _notes(self, options: Sequence[Option], every: bool) -> Iterator[str]:
+    def _notes(self, options: Sequence[Option]) -> Iterator[str]:
+        leading = any(option.theory == "asymptotic" for option in options)
+        rest = ""
+        if len(options) < len(self.options):
+            rest = f" --all shows all {len(self.options)} options."
+        yield f"{_LEADING if leading else ''}{_COLUMNS}{rest}"
         best = self.recommendation
-        parts = []
-        if any(option.theory == "asymptotic" for option in options):
-            parts.append(_LEADING)
-        parts += [_NEGATIVE, _TIME]
-        if every:
-            shown = {option.estimator for option in options}
-            never = [name for name, e in ESTIMATORS.items() if e.never_negative and name in shown]
-            parts.insert(-1, _FORMULAS.format(never=listed(never or ["k2", "k3"])))
-        elif len(options) < len(self.options):
-            parts.append(f"--all shows all {len(self.options)} options.")
-        yield from textwrap.wrap(" ".join(parts), _WIDTH)
-        if best is None:
-            return
-        if best.interval_samples is not None:
-            text = (
+        if best is not None and best.interval_samples is not None:
+            yield (
                 f"`mckl estimate` draws about {best.interval_samples:,} samples for a "
                 f"{100 * best.confidence:g} % interval of the tolerance."
             )
-            yield from textwrap.wrap(text, _WIDTH)
-        if best.if_costly is not None:
-            text = f"If a sample costs more than to draw it here, take {best.if_costly}."
-            yield from textwrap.wrap(text, _WIDTH)
+        if best is not None and best.if_costly is not None:
+            yield f"If a sample costs more than to draw it here, take {best.if_costly}."
 
     def table(self) -> Table:
-        return self._table(self.options, True)
+        return self._table(self.options)
 
-    def _table(self, options: Sequence[Option], rmse: bool) -> Table:
-        """The options as a table, where `rmse` says whether it has the column of the RMSE."""
-        columns = [0, 1, 2, 3, 4, 5, 6] if rmse else [0, 1, 2, 4, 5, 6]
+    def _table(self, options: Sequence[Option]) -> Table:
         rows, chosen = [], None
         for name, group in groupby(options, key=lambda option: option.estimator):
             several = [*group]
             verdicts = {option.verdict for option in several}
             if len(several) > 1 and len(verdicts) == 1 and several[0].samples_needed is None:
-                several, row = [], [name, "every one", *[DASH] * 4, *verdicts]
-                rows.append([row[i] for i in columns])
+                rows.append([name, "every one", *[DASH] * 3, *verdicts])
+                continue
             for option in several:
-                row = option.cells()
-                rows.append([row[i] for i in columns])
+                rows.append(option.cells())
                 if self.recommendation and option[:2] == self.recommendation[:2]:
                     chosen = rows[-1]
-        header = (
-            "estimator", "sampler", "samples", "RMSE (nats)", "P(<0)", "CPU time", "verdict",
-        )  # fmt: skip
-        return Table([header[i] for i in columns], rows, chosen)
+        return Table(_HEADER, rows, chosen)

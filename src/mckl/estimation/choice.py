@@ -104,7 +104,7 @@ def choices(
     """The choices that have an interval by theory, the one that `advice_of` recommends first.
 
     If none has an interval, the one that is recommended without; if none is, the first estimator
-    that one of the samplers allows, over iid-radial if this is among them.
+    over the sampler that takes the fewest random numbers.
     """
     samplers = offered_samplers(forecasts.pair, samplers)
     limit = request.target(forecasts.law.kl)
@@ -112,14 +112,11 @@ def choices(
     candidates = _candidates(forecasts, tolerance, request, samplers, estimators)
     order = [candidate.option for candidate in _ranked(candidates)]
     if not order:
-        order = sorted(_without_interval(candidates), key=lambda option: option.cpu_seconds)[:1]
+        order = sorted(_without_interval(candidates), key=lambda o: o.cpu_seconds)[:1]
     if not order:
-        order = sorted(
-            (candidate.option for candidate in candidates),
-            key=lambda option: (
-                estimators.index(option.estimator), option.sampler != "iid-radial",
-            ),
-        )[:1]  # fmt: skip
+        order = [
+            min(candidates, key=lambda c: SAMPLERS[c.option.sampler].numbers(forecasts.pair)).option
+        ]
     return [Choice(option.estimator, option.sampler) for option in order]
 
 
@@ -314,7 +311,9 @@ def _reason(
         None,
     )
     if plain is not None and plain is not option and plain.samples_needed is not None:
-        parts.append(_compared(plain, option))
+        seconds = plain.cpu_seconds / option.cpu_seconds
+        time = f"{multiple(seconds)} times the" if seconds > 1.05 else "no more"
+        parts.append(f"k1 over iid needs {plain.samples_needed:,} samples and {time} CPU time")
     if not points.independent:
         parts.append("its standard error comes from independent scrambles")
     if not parts:
@@ -325,18 +324,3 @@ def _reason(
             else f"no other {kind} gives a shorter interval from {request.most:,} samples"
         )
     return "; ".join(parts)
-
-
-def _compared(plain: Option, option: Option) -> str:
-    """What k1 over independent samples needs, beside what is recommended."""
-    samples, seconds = plain.samples / option.samples, plain.cpu_seconds / option.cpu_seconds
-    text = f"k1 over iid needs {plain.samples_needed:,} samples"
-    time = f"{multiple(seconds)} times the CPU time"
-    if samples > 1.005:
-        text += f", {multiple(samples)} times as many"
-        return f"{text} and {time}" if seconds > 1.05 else text
-    if seconds > 1.05:
-        return (
-            f"{text}, which is fewer, but takes {time}" if samples < 0.995 else f"{text} and {time}"
-        )
-    return text

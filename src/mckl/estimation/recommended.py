@@ -62,8 +62,6 @@ def estimate_of_pair(
     samplers = [] if sampler is None else [sampler]
     estimators = [] if estimator is None else [estimator]
     check_offered(pair, samplers, estimators, prefix)
-    for name in samplers:
-        check_numbers(pair, SAMPLERS[name], f"{prefix}sampler", "the pair")
     exact, forecasts = divergences(pair), Forecasts(pair)
     left = choices(forecasts, request, samplers or [*SAMPLERS], estimators or [*ESTIMATORS])
     passed_over: list[PassedOver] = []
@@ -71,6 +69,7 @@ def estimate_of_pair(
     while True:
         used = left.pop(0)
         chosen = SAMPLERS[used.sampler], ESTIMATORS[used.estimator]
+        check_numbers(pair, chosen[0], f"{prefix}sampler", "the pair")
         asked = request._replace(most=request.most - spent)
         planned = plan_stages(forecasts, *chosen, asked)
         attempt = f"-{len(passed_over)}" if passed_over else ""
