@@ -238,11 +238,11 @@ def _ranked(candidates: Sequence[_Candidate]) -> list[_Candidate]:
     leading = [c for c in reached if c.option.verdict == LEADING]
     order: list[_Candidate] = []
     for kind in (perfect, [c for c in reached if c.unbiased], leading, reached):
-        kind = sorted((c for c in kind if c not in order), key=lambda c: c.seconds)
-        if kind:
-            most = max(_SAME_RATIO * kind[0].seconds, kind[0].seconds + _SAME_SECONDS)
-            best = min((c for c in kind if c.seconds <= most), key=_preference)
-            order += [best, *(c for c in kind if c is not best)]
+        kind = [c for c in kind if c not in order]
+        least = min((c.seconds for c in kind), default=0.0)
+        most = max(_SAME_RATIO * least, least + _SAME_SECONDS)
+        order += sorted((c for c in kind if c.seconds <= most), key=_preference)
+        order += sorted((c for c in kind if c.seconds > most), key=lambda c: c.seconds)
     able = (c for c in candidates if c.plan.withheld is None and not c.reached)
     return order + sorted(able, key=lambda c: (c.plan.half_width, c.seconds))
 

@@ -94,8 +94,7 @@ class FactorLaw:
             value[index] = terms.sum()
             share = (grid.missed + 4.0 * EPS) * abs(float(value[index]))
             error[index] = grid.left(terms) + float(rounding.sum()) + share
-        for axis, function in enumerate(every):
-            first = tuple(int(k == axis) for k in range(len(functions)))
+        for first, function in zip(joint.firsts(len(functions)), every, strict=True):
             value[first], error[first] = function.mean, function.mean_error
         return settled(value, error, infinite)
 

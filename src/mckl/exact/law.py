@@ -117,8 +117,7 @@ class Law(ABC):
         value, error, infinite = np.zeros(shape), np.zeros(shape), np.zeros(shape, bool)
         for moments, counts in self.pieces(functions, paired, order):
             kappa = joint.cumulants(moments, len(functions))
-            for axis in range(len(functions)):
-                first = tuple(int(k == axis) for k in range(len(functions)))
+            for first in joint.firsts(len(functions)):
                 kappa.value[first], kappa.error[first] = moments.value[first], moments.error[first]
             infinite |= np.isinf(kappa.value).any(axis=-1)
             with np.errstate(invalid="ignore", over="ignore"):

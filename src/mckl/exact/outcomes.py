@@ -81,8 +81,7 @@ class Outcomes(NamedTuple):
         shape = (order + 1,) * len(functions) + (self.starts.size,)
         out = Moments(np.zeros(shape), np.zeros(shape))
         out.value[(0,) * len(functions)] = 1.0
-        for axis, value in enumerate(values):
-            first = tuple(int(k == axis) for k in range(len(functions)))
+        for first, value in zip(joint.firsts(len(functions)), values, strict=True):
             out.value[first], out.error[first] = value.mean
         varies = [self.totals(np.abs(v.less_mean) + v.error) > 0.0 for v in values]
         ratios = [function.name in WITH_RATIO for function in functions]

@@ -71,8 +71,7 @@ class LineLaw(NamedTuple):
             sums = [_sum(way, means, relative) for way in each]
             value[index], error[index] = min(sums, key=lambda total: total.error)
             infinite[index] = math.isinf(value[index])
-        for axis, function in enumerate(functions):
-            first = tuple(int(k == axis) for k in range(len(functions)))
+        for first, function in zip(joint.firsts(len(functions)), functions, strict=True):
             value[first], error[first] = self._mean(function)
         return settled(value, error, infinite)
 

@@ -18,9 +18,7 @@ probability of this, with the same number of tokens left.
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
@@ -30,6 +28,7 @@ import scipy
 
 from mckl.arrays import Vector
 from mckl.exact import joint
+from mckl.exact.independent_blocks import JOINED
 from mckl.exact.moments import EPS, Moments, moment_norm, settled
 from mckl.exact.remainders import phi, weighted_phi
 from mckl.families.policy.token_sums import probability_error
@@ -312,17 +311,9 @@ def _terms(order: int) -> tuple[list[joint.Index], list[Vector]]:
     # No moment depends on one that follows it.
     moments = sorted((m for m in powers if sum(m) != 1), key=lambda m: (sum(m), m[1]))
     out = np.zeros((order + 1, len(moments), len(powers), len(moments)))
-    # The terms of R and of y: powers of x, e, R', y' and 1 - slope.
-    rules = (
-        ((1, 0, 0, 0, 0), (0, 0, 1, 0, 0), (1, 0, 1, 0, 0)),
-        ((0, 1, 0, 0, 0), (0, 0, 0, 1, 0), (1, 0, 1, 0, 1)),
-    )
-    for m, (i, j) in enumerate(moments):
-        chosen = itertools.product(*(rules[0],) * i, *(rules[1],) * j)
-        for (x, e, r, y, power), times in Counter(
-            tuple(map(sum, zip(*factors, strict=True))) if factors else (0,) * 5
-            for factors in chosen
-        ).items():
+    # A token and the tokens after it are joined like two independent blocks.
+    for m, moment in enumerate(moments):
+        for (x, e, r, y, power), times in joint.power_product(JOINED, moment).items():
             if (r, y) in moments:
                 out[power, m, powers.index((x, e)), moments.index((r, y))] = times
     return moments, list(out)

@@ -143,7 +143,7 @@ def _rows_before(
     n = len(tables)
     value, error = np.zeros((2, *(order + 1,) * n, len(q)))
     away, away_most = [], []  # d of each table, and |d| plus its error
-    firsts = [tuple(int(v == k) for k in range(n)) for v in range(n)]
+    firsts = joint.firsts(n)
     for first, ((g, g_error), (mean, mean_error)) in zip(firsts, tables, strict=True):
         x, x_error = after.value[first], after.error[first]
         value[first] = mean + q @ x
