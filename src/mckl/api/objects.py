@@ -184,9 +184,9 @@ def _normal(mean: Vector, sd: Vector) -> Held:
 
 def _two_values(name: str, value: Any) -> Held:
     """The law of a number that is 1 with a probability or a logit, and otherwise 0."""
-    one = _numbers(name, value)
-    zero = 1.0 - one if name == "probabilities" else np.zeros_like(one)
-    return Held("categorical", {name: np.stack((zero, one), axis=-1)})
+    success = _numbers(name, value)
+    zero = 1.0 - success if name == "probabilities" else np.zeros_like(success)
+    return Held("categorical", {name: np.stack((zero, success), axis=-1)})
 
 
 def _categories(name: str, value: Any) -> Held:
@@ -196,17 +196,17 @@ def _categories(name: str, value: Any) -> Held:
     return Held("categorical", {name: numbers})
 
 
-def _trials(value: Any, one: Held, count: Any) -> Held:
+def _trials(value: Any, trial: Held, count: Any) -> Held:
     """The law of a number of trials with one success, or of the successes among them."""
-    ((name, both),) = one.parameters.items()
+    ((name, both),) = trial.parameters.items()
     with np.errstate(over="ignore"):
         success = both[..., 1] if name == "probabilities" else 1.0 / (1.0 + np.exp(-both[..., 1]))
     if count is None:  # up to the first success there are 1 / success trials on average
-        return one._replace(like=("geometric",), times=1.0 / success)
+        return trial._replace(like=("geometric",), times=1.0 / success)
     count = _numbers("total_count", count)
     batch = np.broadcast_shapes(count.shape, both.shape[:-1])
-    one = Held(one.family, {name: np.broadcast_to(both, (*batch, 2))})
-    return one._replace(like=("binomial", count.tolist()), times=count)
+    trial = Held(trial.family, {name: np.broadcast_to(both, (*batch, 2))})
+    return trial._replace(like=("binomial", count.tolist()), times=count)
 
 
 def _of_torch(make: Callable[[str, Any], Held]) -> _Read:
@@ -229,8 +229,8 @@ def _of_tfp(make: Callable[[str, Any], Held]) -> _Read:
 
 def _tensor_trials(read: _Read, counted: bool) -> _Read:
     def made(value: Any) -> Held | None:
-        one = read(value)
-        return one and _trials(value, one, value.total_count if counted else None)
+        trial = read(value)
+        return trial and _trials(value, trial, value.total_count if counted else None)
 
     return made
 

@@ -291,8 +291,8 @@ def _terms(q: Any, p: Any) -> tuple[list[Term], str]:
         sides.append(side)
     try:
         return [
-            Term(case_pair({"q": one, "p": other}), times, like)
-            for one, other, times, like in members(*sides)
+            Term(case_pair({"q": law, "p": other}), times, like)
+            for law, other, times, like in members(*sides)
         ], ""
     except OtherFamilyError as error:
         # Objects of families without a common law can still be sampled, but mappings cannot.

@@ -66,8 +66,8 @@ def checkpoints_of(sampler: Sampler, samples: Sequence[int]) -> list[int]:
 
 def trace(pair: Pair, *args: Any, name: str = "pair", **kwargs: Any) -> Trace:
     """The trace of one pair; the other arguments are those of `traces`."""
-    (one,) = traces({name: pair}, *args, **kwargs)
-    return one
+    (result,) = traces({name: pair}, *args, **kwargs)
+    return result
 
 
 def traces(

@@ -87,7 +87,7 @@ def stratified_sum(
     strata: Iterable[Strata], counts: Sequence[float], n: int, law: Law, integrand: str
 ) -> Stratified:
     """The law of the mean of a sum over coordinates, without a slope, over n = 2^m points."""
-    each = [one.cumulants(n, integrand) for one in strata]
+    each = [coordinate.cumulants(n, integrand) for coordinate in strata]
     weights = np.array(counts, float)
     value, error = (weights @ np.array(column) for column in zip(*each, strict=True))
     # A cumulant that is infinite is so within the strata at the ends, too.
@@ -102,7 +102,7 @@ def variance(
 
     NaN if its bound exceeds `LARGEST_ERROR`.
     """
-    each = [one.variance(n, integrand, slope) for one in strata]
+    each = [coordinate.variance(n, integrand, slope) for coordinate in strata]
     both = zip(*each, strict=True)
     total = Bounded(*(math.fsum(c * x for c, x in zip(counts, y, strict=True)) for y in both))
     return total.value / n**2 if total.relative <= LARGEST_ERROR else math.nan

@@ -91,9 +91,9 @@ def _made(distribution: Distribution) -> Any:
 def _sample_of(distribution: Distribution, key: Any, rows: int, columns: int) -> Any:
     """Independent samples, one a row; a distribution of one number is drawn for every column."""
     made = _made(distribution)
-    one = made.batch_shape.rank + made.event_shape.rank == 0
+    scalar = made.batch_shape.rank + made.event_shape.rank == 0
     seed = tf.random.stateless_uniform((2,), key, minval=None, maxval=None, dtype=tf.int32)
-    return made.sample((rows, columns) if one else (rows,), seed=seed)
+    return made.sample((rows, columns) if scalar else (rows,), seed=seed)
 
 
 def _k3_of(x: Any) -> Any:

@@ -47,14 +47,14 @@ class LineLaw(NamedTuple):
     derivatives  K'' and the cumulants after it, up to an order, of the laws at start + t
     kl           E l
     cumulants    those of l up to order 8
-    known        the largest k for which E r^k is below the largest float64
+    finite_power the largest k for which E r^k is below the largest float64
     is_infinite  whether E r^k is infinite
     """
 
     derivatives: Callable[[Vector, int, Vector], Moments]
     kl: Bounded
     cumulants: Moments
-    known: int
+    finite_power: int
     is_infinite: Callable[[int], bool]
 
     def moments(self, functions: Sequence[Function], order: int) -> Moments:
@@ -111,7 +111,7 @@ class LineLaw(NamedTuple):
             **{(a, 0, 0): central.at(a) for a in range(len(central.value))},
         }
         left = sorted(needed - set(out))
-        unknown = [powers for powers in left if powers[1] + powers[2] > self.known]
+        unknown = [powers for powers in left if powers[1] + powers[2] > self.finite_power]
         for powers in unknown:
             infinite = self.is_infinite(powers[1] + powers[2])
             out[powers] = Bounded(math.inf, 0.0) if infinite else Bounded(math.nan, math.inf)

@@ -96,8 +96,8 @@ def coordinate_moments(
         if sum(index) == 1:
             value[index], error[index] = _mean(functions[index.index(1)].name, c)
         elif sum(index) > 1 and not _is_odd(functions, index):
-            one = np.where(certain[power], value[index], math.nan)
-            value[index], error[index] = settled(one, error[index], infinite[power])
+            moment = np.where(certain[power], value[index], math.nan)
+            value[index], error[index] = settled(moment, error[index], infinite[power])
     value[(0,) * len(functions)] = 1.0
     return Moments(value, error)
 
@@ -293,9 +293,9 @@ def _integrate(
     y, wide = [v for v, _ in values], [np.abs(v) + e / points.u for v, e in values]
     weights = [np.exp(nodes.log_weight + n * points.top) for n in range(len(finite_powers))]
     # Shared weights are the same for every power of r, and are multiplied once.
-    one = weights[0] if points.shared else np.ones_like(weights[0])
+    ones = weights[0] if points.shared else np.ones_like(weights[0])
     zero = (0,) * len(functions)
-    products, bounds = {zero: one}, {zero: one * relative}
+    products, bounds = {zero: ones}, {zero: ones * relative}
     rough = np.zeros(rows.size, dtype=bool)
     for index, power in powers.items():
         if index == zero:

@@ -430,8 +430,8 @@ def grid_pair(dimension: int, scale: float, offset: float) -> Diagonal:
     coordinate. The vectors are views of one number, so that a high dimension takes no memory.
     Raises ValueError as `pair` does.
     """
-    one = pair(offset, 1.0, 0.0, scale)  # numbers are checked once, not once a coordinate
-    return Diagonal(*(np.broadcast_to(v, (dimension,)) for v in one.vectors))
+    coordinate = pair(offset, 1.0, 0.0, scale)  # numbers are checked once, not once a coordinate
+    return Diagonal(*(np.broadcast_to(v, (dimension,)) for v in coordinate.vectors))
 
 
 def correlated(

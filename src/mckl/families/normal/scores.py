@@ -52,12 +52,12 @@ class NormalScores(Scores):
 
     def by_factor(self, rule: Rule, highest: int = 4) -> Vector:
         if rule.now.terms is None:
-            one = self._by_quadrature(rule.now, highest)
+            moments = self._by_quadrature(rule.now, highest)
         else:
-            one = np.stack(
+            moments = np.stack(
                 [self._moment(rule.now, k, self._small_own, False) for k in POWERS[:highest]]
             )
-        return one
+        return moments
 
     def _moment(self, weight: Weight, power: int, small: bool, whole: bool) -> Vector:
         """E (weight(l) s)^power for every parameter; unless `whole`, l is the coordinate's l_i."""

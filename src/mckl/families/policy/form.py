@@ -88,7 +88,7 @@ class SequenceEvaluator:
         self._threshold, self._next = cells.threshold, cells.token * self._states
         self._names, self._forms = len(names), len(forms)
         columns = [
-            cells.of_table(form.transitions.table(Function(name)).of.value)
+            cells.of_table(form.transitions.table(Function(name)).values.value)
             for name in names
             for form in forms
         ]

@@ -115,7 +115,7 @@ def log_mean(start: Vector, weights: Sequence[Vector], excess: Vector, steps: in
         The power of M.
     """
     size = len(weights)
-    total, x, one = np.zeros(size), np.zeros(excess.shape), np.eye(1, size)[0]
+    total, x, unit = np.zeros(size), np.zeros(excess.shape), np.eye(1, size)[0]
     every = np.concatenate(weights, axis=1)
     u = np.ones(len(excess))  # the constant coefficients; x[:, 0] is u - 1
     reference = 0
@@ -138,7 +138,7 @@ def log_mean(start: Vector, weights: Sequence[Vector], excess: Vector, steps: in
         share = series.log_series(base, lead, divisor)
         total += share
         divided = new @ divisor
-        divided[reference] = one
+        divided[reference] = unit
         u = divided[:, 0].copy()
         divided[:, 0] = (above - lead) / base[0] if near else u - 1.0
         if not near:

@@ -154,7 +154,7 @@ class PolicyPair(Pair):
         (2.0, 0.223144, 0.490902)
         """
         transitions = self.transitions
-        table = transitions.table(Function(name)).of.value
+        table = transitions.table(Function(name)).values.value
         total = self.law.sums((Function(name),), False, 1).at(1).value
         return token_means(
             transitions.q, table, transitions.start, self.dimension, self.stop, total

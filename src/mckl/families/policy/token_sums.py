@@ -37,7 +37,7 @@ class TransitionTable(NamedTuple):
     g has both signs.
     """
 
-    of: Moments
+    values: Moments
     means: Moments
 
 
@@ -66,7 +66,7 @@ def token_sums(
     """
     n = len(tables)
     # Tables are scaled by powers of two, so that powers of their entries do not overflow.
-    units = [_unit(table.of.value) for table in tables]
+    units = [_unit(table.values.value) for table in tables]
     tables = [
         TransitionTable(*(Moments(*(np.ldexp(x, -unit) for x in part)) for part in table))
         for table, unit in zip(tables, units, strict=True)
