@@ -199,8 +199,6 @@ class _WeightedSums:
         alike = [w.size > 0 and bool((w == w[0]).all()) for w in weights]
         self._factor = np.array([w[0] if a else 1.0 for w, a in zip(weights, alike, strict=True)])
         patterns = [np.ones(w.size) if a else w for w, a in zip(weights, alike, strict=True)]
-            np.ones(w.size) if equal else w for w, equal in zip(weights, alike, strict=True)
-        ]
         keys = [-1 if equal else i for i, equal in enumerate(alike)]
         self._patterns = dict(zip(keys, patterns, strict=True))
         self._keys = keys
