@@ -209,20 +209,15 @@ def _trials(value: Any, trial: Held, count: Any) -> Held:
     return trial._replace(like=("binomial", count.tolist()), times=count)
 
 
-def _of_torch(make: Callable[[str, Any], Held]) -> _Read:
+def _from_either(make: Callable[[str, Any], Held]) -> _Read:
+    """The reader of a law that has logits or probabilities, by those that it was made from."""
+
     def read(value: Any) -> Held:
-        if given_first(value, "probs", "logits") == "logits":
-            return make("logits", value.logits)
-        return make("probabilities", value.probs)
-
-    return read
-
-
-def _of_tfp(make: Callable[[str, Any], Held]) -> _Read:
-    def read(value: Any) -> Held:
-        if value.logits is not None:
-            return make("logits", value.logits)
-        return make("probabilities", value.probs)
+        if library_of(value) == "torch":
+            by_logits = given_first(value, "probs", "logits") == "logits"
+        else:
+            by_logits = value.logits is not None
+        return make("logits", value.logits) if by_logits else make("probabilities", value.probs)
 
     return read
 
@@ -251,16 +246,12 @@ def _torch_normal(value: Any) -> Held:
     return _vector(value.loc, scale_tril=factor)
 
 
-def _torch_low_rank(value: Any) -> Held:
-    diagonal, columns = (_numbers(k, getattr(value, k)) for k in ("cov_diag", "cov_factor"))
-    return _vector(value.loc, scale_tril=of_low_rank(diagonal, columns))
-
-
-def _tfp_low_rank(value: Any) -> Held:
-    diagonal, columns = (
-        _numbers(k, getattr(value, k)) for k in ("cov_diag_factor", "cov_perturb_factor")
-    )
-    return _vector(value.mean(), scale_tril=of_low_rank(diagonal, columns))
+def _low_rank(value: Any) -> Held:
+    torch = library_of(value) == "torch"
+    names = ("cov_diag", "cov_factor") if torch else ("cov_diag_factor", "cov_perturb_factor")
+    diagonal, columns = (_numbers(name, getattr(value, name)) for name in names)
+    scale_tril = of_low_rank(diagonal, columns)
+    return _vector(value.loc if torch else value.mean(), scale_tril=scale_tril)
 
 
 def _tfp_covariance(value: Any) -> Held:
@@ -317,7 +308,7 @@ _POISSON = _fields("poisson", rate="rate")
 _LAPLACE = _fields("laplace", location="loc", scale="scale")
 _STUDENT = _fields("student-t", df="df", location="loc", scale="scale")
 _NORMAL = _fields("normal", mean="loc", sd="scale")
-_TORCH_TWO, _TFP_TWO = _of_torch(_two_values), _of_tfp(_two_values)
+_TWO, _CATEGORIES = _from_either(_two_values), _from_either(_categories)
 
 
 def _exponential(value: Any) -> Held:
@@ -333,7 +324,7 @@ _READERS: Mapping[tuple[str, str], _Read] = {
     ("scipy", "dirichlet_frozen"): _fields("dirichlet", concentration="alpha"),
     ("torch", "Normal"): _NORMAL,
     ("torch", "MultivariateNormal"): _torch_normal,
-    ("torch", "LowRankMultivariateNormal"): _torch_low_rank,
+    ("torch", "LowRankMultivariateNormal"): _low_rank,
     ("torch", "LogNormal"): _like(_NORMAL, "lognormal"),
     ("torch", "StudentT"): _STUDENT,
     ("torch", "Laplace"): _LAPLACE,
@@ -343,11 +334,11 @@ _READERS: Mapping[tuple[str, str], _Read] = {
     ("torch", "Beta"): _BETA,
     ("torch", "Poisson"): _POISSON,
     ("torch", "Dirichlet"): _DIRICHLET,
-    ("torch", "Categorical"): _of_torch(_categories),
-    ("torch", "OneHotCategorical"): lambda value: _of_torch(_categories)(value._categorical),
-    ("torch", "Bernoulli"): _TORCH_TWO,
-    ("torch", "Geometric"): _tensor_trials(_TORCH_TWO, False),
-    ("torch", "Binomial"): _tensor_trials(_TORCH_TWO, True),
+    ("torch", "Categorical"): _CATEGORIES,
+    ("torch", "OneHotCategorical"): lambda value: _CATEGORIES(value._categorical),
+    ("torch", "Bernoulli"): _TWO,
+    ("torch", "Geometric"): _tensor_trials(_TWO, False),
+    ("torch", "Binomial"): _tensor_trials(_TWO, True),
     ("torch", "Independent"): _inner("base_dist"),
     ("tfp", "Normal"): _NORMAL,
     ("tfp", "MultivariateNormalDiag"): _tfp_diagonal,
@@ -358,7 +349,7 @@ _READERS: Mapping[tuple[str, str], _Read] = {
     ("tfp", "MultivariateNormalDiagPlusLowRank"): lambda value: _vector(
         value.mean(), scale_tril=of_scale(value.scale)
     ),
-    ("tfp", "MultivariateNormalDiagPlusLowRankCovariance"): _tfp_low_rank,
+    ("tfp", "MultivariateNormalDiagPlusLowRankCovariance"): _low_rank,
     ("tfp", "LogNormal"): _like(_NORMAL, "lognormal"),
     ("tfp", "StudentT"): _STUDENT,
     ("tfp", "Laplace"): _LAPLACE,
@@ -368,10 +359,10 @@ _READERS: Mapping[tuple[str, str], _Read] = {
     ("tfp", "Beta"): _BETA,
     ("tfp", "Poisson"): _POISSON,
     ("tfp", "Dirichlet"): _DIRICHLET,
-    ("tfp", "Categorical"): _of_tfp(_categories),
-    ("tfp", "OneHotCategorical"): _of_tfp(_categories),
-    ("tfp", "Bernoulli"): _TFP_TWO,
-    ("tfp", "Geometric"): _tensor_trials(_TFP_TWO, False),
-    ("tfp", "Binomial"): _tensor_trials(_TFP_TWO, True),
+    ("tfp", "Categorical"): _CATEGORIES,
+    ("tfp", "OneHotCategorical"): _CATEGORIES,
+    ("tfp", "Bernoulli"): _TWO,
+    ("tfp", "Geometric"): _tensor_trials(_TWO, False),
+    ("tfp", "Binomial"): _tensor_trials(_TWO, True),
     ("tfp", "Independent"): _inner("distribution"),
 }

@@ -62,24 +62,9 @@ def advice_of(
     samplers: Sequence[str] = (),
     estimators: Sequence[str] = (),
 ) -> Advice:
-    """The samples that each estimator and sampler needs, and which of them to use.
+    """What `mckl.advise` answers; `request` also has the confidence and the budget of an interval.
 
-    Parameters
-    ----------
-    pair
-        q and p.
-    request
-        The largest RMSE allowed, and the confidence and the budget of an interval.
-    confidence
-        If given, the tolerance limits the error of an estimate instead, with this probability;
-        estimates are treated as normal.
-    samplers, estimators
-        The names of those to choose from; all if empty.
-
-    Raises
-    ------
-    UserError
-        If KL(q||p) exceeds the largest float64.
+    Raises `UserError` if KL(q||p) exceeds the largest float64.
     """
     samplers = [name for name in SAMPLERS if name in samplers or not samplers]
     estimators = [name for name in ESTIMATORS if name in estimators or not estimators]

@@ -32,32 +32,12 @@ def estimate_of_pair(
     prefix: str = "",
     progress: Progress = lambda samples: nullcontext(lambda evaluations: None),
 ) -> KLEstimate:
-    """Estimate a pair with exact theory by the recommended estimator and sampler, or by others.
+    """What `mckl.estimate` answers for a pair with exact theory.
 
     If the samples of a choice that theory allows show a fault, its interval is withheld, and the
-    next choice draws new samples.
-
-    Parameters
-    ----------
-    pair
-        q and p.
-    request
-        The tolerance, the confidence and the budget.
-    sampler, estimator
-        Names; None for the recommended ones.
-    seed
-        The seed of the random numbers.
-    prefix
-        What stands before the name of an argument in a message, as in ``--sampler``.
-    progress
-        A function of the expected number of samples that returns a context manager. The latter's
-        value is a function that is called with the number of samples that each step has drawn.
-
-    Raises
-    ------
-    UserError
-        If the pair cannot be drawn by this sampler, or used with this estimator; if KL exceeds the
-        largest float64, or l is not finite at a sample.
+    next choice draws new samples. `prefix` stands before the name of an argument in a message, as
+    in ``--sampler``. `progress` is a function of the expected number of samples; the value of its
+    context manager is called with the number that each step has drawn.
     """
     samplers = [] if sampler is None else [sampler]
     estimators = [] if estimator is None else [estimator]

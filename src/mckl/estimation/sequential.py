@@ -144,29 +144,12 @@ def estimate(
     attempt: str = "",
     progress: Progress = lambda evaluations: None,
 ) -> KLEstimate:
-    """Estimate KL(q||p) to a tolerance.
+    """Estimate KL(q||p) with one estimator and one sampler.
 
-    Parameters
-    ----------
-    forecasts
-        The pair and its theory.
-    sampler, estimator
-        How samples are drawn, and what is averaged.
-    request
-        The tolerance, the confidence and the budget.
-    seed
-        The seed of all random streams.
-    planned
-        The result of `plan_stages` for the same arguments, if it has been computed already.
-    attempt
-        A text that is part of the streams' keys, so that a further attempt draws new samples.
-    progress
-        A function that is called after each step with the number of values of l that it added.
-
-    Raises
-    ------
-    NotFiniteError
-        If l is not finite at a sample.
+    `planned` is the result of `plan_stages`, if it has been computed already. `attempt` is a part
+    of the streams' keys, so that a further attempt draws new samples. `progress` is called after
+    each step with the number of values of l that it added. Raises NotFiniteError if l is not finite
+    at a sample.
     """
     planned = planned or plan_stages(forecasts, sampler, estimator, request)
     if planned.withheld is not None:

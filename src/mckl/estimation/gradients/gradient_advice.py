@@ -151,23 +151,10 @@ def _cells(m: MethodAdvice, zero: bool) -> list[str]:
 
 
 def gradient_advice(pair: Pair, tolerance: float) -> GradientAdvice:
-    """Bias, variance and samples needed of every gradient estimator that the pair's family has.
+    """What `mckl.advise_gradient` answers.
 
-    Parameters
-    ----------
-    pair
-        q and p.
-    tolerance
-        The largest relative RMSE of the gradient: the root mean squared Euclidean norm of its
-        error, divided by the gradient's norm.
+    Raises ValueError if the family has no gradients, or q has too many different parameters.
 
-    Raises
-    ------
-    ValueError
-        If the family has no gradients, or q has too many different parameters.
-
-    Examples
-    --------
     >>> from mckl.families.registry import sweep_pair
     >>> gradient_advice(sweep_pair("normal", 2, 1.25, 0.5), 0.1).recommendation.method
     'stl'
