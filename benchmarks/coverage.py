@@ -27,7 +27,8 @@ from tqdm import tqdm
 from mckl.draw.points import SAMPLERS
 from mckl.estimation.budget import Forecasts
 from mckl.estimation.intervals import Request
-from mckl.estimation.sequential import TIGHT, WITHHELD, SamplingPlan, estimate, plan_stages
+from mckl.estimation.kl_estimate import TIGHT, WITHHELD
+from mckl.estimation.sequential import SamplingPlan, estimate, plan_stages
 from mckl.estimation.traces import trace
 from mckl.estimation.values import ESTIMATORS
 from mckl.study.settings import Setting, case_setting, grid_setting

@@ -12,13 +12,15 @@ __version__ = "0.1.0"
 _HOMES = {
     "kl": "api.pairs",
     "advise": "api.pairs",
+    "advise_gradient": "api.pairs",
     "estimate": "api.pairs",
     "from_log_probs": "api.log_probs",
     "Watch": "api.watch",
     "Watched": "api.watch",
     "KL": "estimation.divergences",
     "Advice": "estimation.advice",
-    "KLEstimate": "api.kl_estimate",
+    "KLEstimate": "estimation.kl_estimate",
+    "GradientAdvice": "estimation.gradients.gradient_advice",
     "GivenEstimate": "estimation.given.estimates",
     "KLFromLogProbs": "estimation.given.estimates",
 }

@@ -13,7 +13,7 @@ import pytest
 
 from mckl.arrays import Vector
 from mckl.estimation.values import ESTIMATORS
-from mckl.exact.ends import LINEAR, SQUARE, End, Growth, Tail, degree, end, heaviest, is_finite
+from mckl.exact.ends import LINEAR, SQUARE, Growth, Tail, degree, heaviest, is_finite, slope_at_end
 from mckl.families.coordinates.independent import INDEPENDENT
 from mckl.families.coordinates.laplace import Laplace
 from mckl.families.coordinates.student_t import StudentT
@@ -169,16 +169,16 @@ def test_growths_are_compared_the_fastest_first() -> None:
     assert [degree(line, p) for p in (line, Tail({LINEAR: 3.0}), power, square, doubly)] == [
         0.0, 1.0, 1.0, 2.0, math.inf
     ]  # fmt: skip
-    assert end(line, root) == End(-1.0, 0.0)
-    assert end(power, square) == End(math.inf, 1.0)
-    assert end(power, doubly) == End(math.inf, math.inf)
-    assert end(line, doubly) == End(math.inf, 0.25)
-    assert end(doubly, Tail({Growth(0.5, 0.0): 3.0})) == End(2.0, 0.0)
-    assert is_finite(line, [(doubly, 0.0)], 0)
-    assert is_finite(line, [(doubly, 0.0)], 3)
-    assert not is_finite(line, [(doubly, 0.0)], 4)  # l grows like e^(x / 2)
-    assert is_finite(doubly, [(line, 0.0)], 4)
-    assert not is_finite(doubly, [(line, -2.0)], 0)  # E r^2
+    assert slope_at_end(line, root) == -1.0
+    assert slope_at_end(power, square) == math.inf
+    assert slope_at_end(power, doubly) == math.inf
+    assert slope_at_end(line, doubly) == math.inf
+    assert slope_at_end(doubly, Tail({Growth(0.5, 0.0): 3.0})) == 2.0
+    assert is_finite(line, doubly, 0.0, 0)
+    assert is_finite(line, doubly, 0.0, 3)
+    assert not is_finite(line, doubly, 0.0, 4)  # l grows like e^(x / 2)
+    assert is_finite(doubly, line, 0.0, 4)
+    assert not is_finite(doubly, line, -2.0, 0)  # E r^2
 
 
 def gumbel(location: float, scale: float) -> Callable[[Any], Any]:

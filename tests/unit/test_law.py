@@ -49,7 +49,7 @@ def test_the_notebooks_cumulants():
     assert variance == law.variance == pytest.approx(1.2176, rel=1e-14)
     assert third / variance**1.5 == pytest.approx(-1.8426037, abs=5e-8)
     assert fourth / variance**2 == pytest.approx(4.9390818, abs=5e-8)
-    assert not law.is_finite((-2, -2))
+    assert not law.is_finite(-2)
 
 
 def points_of(three, seed):
@@ -112,7 +112,7 @@ def test_outside_the_domain_expectations_are_infinite():
     # rho^2 > 1/2 is scale < sqrt(2); at scale 2.5 rho^2 is 0.16
     for scale, finite in [(1.41, True), (math.sqrt(2), False), (2.5, False)]:
         law = grid_pair(2, scale, 0.3).law
-        assert law.is_finite((-2, -2)) is finite
+        assert law.is_finite(-2) is finite
         assert math.isfinite(law.block(False, 2).value[2, 0]) is finite
         for paired in (False, True):
             theory = ESTIMATORS["k3"].theory(law, paired)

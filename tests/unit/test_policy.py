@@ -17,12 +17,11 @@ from mckl.draw.alias import alias_tables
 from mckl.draw.points import SAMPLERS
 from mckl.estimation.traces import trace
 from mckl.estimation.values import ESTIMATORS
+from mckl.exact import joint
 from mckl.exact.moments import RB, Function, Moments
 from mckl.families.policy.pair import PolicyPair
 from mckl.families.policy.token_sums import TransitionTable, token_sums
 from mckl.families.registry import case_pair, sweep_pair
-
-from .tilted import tilted_moment
 
 ROOT = Path(__file__).parents[2]
 SUMS = ("ell", "half_square", "ratio", "k3", "rb")
@@ -128,8 +127,8 @@ def test_numbers_of_the_chain() -> None:
 
 
 @ALL
-def test_tilted_moments(name: str) -> None:
-    """K, and the moments of l under tilts, from every sequence."""
+def test_moments_of_l(name: str) -> None:
+    """K and the moments of l, from every sequence."""
     law, all_of = CASES[name].pair.law, enumerated(CASES[name])
     ell = all_of.sums["ell"]
     assert all_of.weight.sum() == pytest.approx(1.0, abs=1e-12)
@@ -137,11 +136,12 @@ def test_tilted_moments(name: str) -> None:
     assert law.missed_mass == pytest.approx(1.0 - all_of.mean(np.exp(-ell)), abs=1e-12)
     for s in (0.0, -1.0, -0.5, -2.0, -4.0, 1.5):
         weight = all_of.weight * np.exp(s * ell)
-        assert law.log_mgf((s, s)) == pytest.approx(math.log(weight.sum()), rel=1e-11, abs=1e-13)
-        for order in range(5):
-            parts = weight * (ell - law.kl) ** order
-            found = tilted_moment(law, (s, s), order, 0)
-            assert found == pytest.approx(parts.sum(), abs=1e-11 * np.abs(parts).sum() + 1e-15)
+        assert law.log_mgf(s) == pytest.approx(math.log(weight.sum()), rel=1e-11, abs=1e-13)
+    central = joint.central_moments(law.ell(4), 1).value
+    for order in (2, 3, 4):
+        parts = all_of.weight * (ell - law.kl) ** order
+        room = 1e-11 * np.abs(parts).sum() + 1e-15
+        assert central[order] == pytest.approx(parts.sum(), abs=room)
 
 
 @ALL
@@ -216,25 +216,19 @@ def test_direct_integrals_and_reversed_pairs() -> None:
         pair = case.pair
         found = pair.integrals()
         assert found[:2] == pytest.approx((pair.law.kl, pair.law.variance), rel=1e-12)
-        chi_square = math.expm1(pair.law.log_mgf((-2.0, -2.0)))
+        chi_square = math.expm1(pair.law.log_mgf(-2.0))
         assert found.chi_square == pytest.approx(chi_square, rel=1e-9)
-        if pair.law.missed_mass:
-            assert pair.reverse_kl == math.inf, name
-        else:
-            assert pair.law.tilted_cumulant(1, -1.0, False) == pytest.approx(-pair.reverse_kl)
+        all_of = enumerated(case)
+        ell = all_of.sums["ell"]
+        expected = math.inf if pair.law.missed_mass else -all_of.mean(np.exp(-ell) * ell)
+        assert pair.reverse_kl == pytest.approx(expected), name
 
 
 def test_long_sequences_add_up_and_need_few_steps() -> None:
     """Cumulants grow by the same amount a token; steps that have settled are not computed again."""
     laws = [sweep_pair("policy(16)", n, 1.25, 0.25).law for n in (1000, 2000, 10**9)]
-    for s in (0.0, -2.0):
-        one, two, many = (
-            np.array(
-                [law.log_mgf((s, s)), *(law.tilted_cumulant(m, s, False) for m in (1, 2, 3, 4))]
-            )
-            for law in laws
-        )
-        assert many == pytest.approx(two + (10**9 - 2000) / 1000 * (two - one), rel=1e-9)
+    one, two, many = (np.array([law.log_mgf(-2.0), *law.ell(4).value[1:]]) for law in laws)
+    assert many == pytest.approx(two + (10**9 - 2000) / 1000 * (two - one), rel=1e-9)
     assert math.isfinite(laws[2].ell(4).value[4])
 
 
@@ -255,8 +249,8 @@ def test_extreme_ratios_do_not_overflow() -> None:
     """Log ratios of hundreds: K is finite, and what exceeds the largest number is not known."""
     far = sweep_pair("policy(6)", 50, 1e-3, 0.0).law
     for s in (-4.0, -1.0, -0.5, 2.0):
-        assert math.isfinite(far.log_mgf((s, s)))
-    assert far.log_mgf((-1.0, -1.0)) == 0.0
+        assert math.isfinite(far.log_mgf(s))
+    assert far.log_mgf(-1.0) == 0.0
     for offset in (30.0, 300.0):  # at the second some q are 0 in float64, but not missed
         law = sweep_pair("policy(6)", 50, 1.0, offset).law
         assert law.missed_mass == 0.0

@@ -11,16 +11,13 @@ from scipy.special import stdtrit
 from mckl.draw import backends
 from mckl.draw.points import SAMPLERS
 from mckl.draw.streams import seed_sequence
-from mckl.errors import NotFiniteError, UserError
+from mckl.errors import NotFiniteError
 from mckl.estimation import intervals
 from mckl.estimation.budget import Forecasts
 from mckl.estimation.intervals import Request, pilot_units, scrambles
+from mckl.estimation.kl_estimate import SPENT, TIGHT, WITHHELD
 from mckl.estimation.sequential import (
-    SPENT,
-    TIGHT,
-    WITHHELD,
     estimate,
-    interval_samples,
     plan_stages,
 )
 from mckl.estimation.stages import stage
@@ -222,10 +219,6 @@ def test_a_budget_too_small_for_an_interval_that_covers():
     assert done.stopped == WITHHELD
     assert "takes at least" in done.withheld
     assert done.samples <= 100
-    with pytest.raises(UserError, match="expected at least 3"):
-        run(NOTEBOOK, 1, 0.1, most=2)
-    with pytest.raises(UserError, match="expected at least 5"):
-        run(NOTEBOOK, 1, 0.1, sampler="sobol", most=4)
 
 
 def test_the_samples_are_in_proportion():
@@ -270,25 +263,33 @@ def test_scrambles_are_independent_and_at_least_five():
 
 @pytest.mark.parametrize("skewness", [0.0, 1.3])
 def test_scrambles_are_the_fewest_points(skewness):
-    def law(n):
-        return n**-2.0, skewness
+    def variance(n):
+        return n**-2.0
+
+    def skew(n):
+        return skewness
 
     request = Request(0.001, False, 0.95, 10**6)
-    R, n = scrambles(law, 0.001, request, 2**30)
+    R, n = scrambles(variance, skew, 0.001, request, 2**30)
     assert max(5, 30 * skewness**2) <= R
     half = request.quantile(R - 1) / n / math.sqrt(R)
     assert half < 0.001
     assert request.quantile(R - 1) / (n / 2) / math.sqrt(R) > 0.0005
-    spent = scrambles(law, 1e-9, request, 2**30)
+    spent = scrambles(variance, skew, 1e-9, request, 2**30)
     assert spent.scrambles * spent.points <= 10**6
-    assert scrambles(law, 0.001, request._replace(most=4), 2**30) is None
+    assert scrambles(variance, skew, 0.001, request._replace(most=4), 2**30) is None
 
 
-def test_samples_of_an_interval():
-    forecasts = Forecasts(grid_setting(1, 1.25, 0.25).pair)
-    least = {name: interval_samples(forecasts, ESTIMATORS[name], SAMPLERS["iid"]) for name in
-             ("k1", "k3", "cv")}  # fmt: skip
-    assert least["k1"] < 1000
-    assert least["k3"] == least["cv"] == math.inf
-    assert interval_samples(forecasts, ESTIMATORS["k1"], SAMPLERS["sobol"]) == 5
-    assert interval_samples(forecasts, ESTIMATORS["k3"], SAMPLERS["sobol"]) == math.inf
+def test_plans_of_an_interval():
+    """What is planned is about what is drawn, and nothing is planned that would not cover."""
+    setting = grid_setting(1, 1.25, 0.25)
+    for sampler in ("iid", "sobol"):
+        plan = planned(setting, 0.05, sampler=sampler)
+        done = run(setting, 1, 0.05, sampler=sampler)
+        assert plan.withheld is None
+        assert done.samples == pytest.approx(plan.expected, rel=0.3)
+        assert done.half_width == pytest.approx(plan.half_width, rel=0.3)
+    for estimator, sampler in (("k3", "iid"), ("cv", "iid"), ("k3", "sobol")):
+        plan = planned(setting, 0.05, estimator, sampler)
+        assert plan.withheld
+        assert math.isnan(plan.half_width)

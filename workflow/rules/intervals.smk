@@ -18,7 +18,9 @@ rule intervals_of:
         runtime=each_attempt(60),
     params:
         job=lambda wildcards: {
-            "settings": [s.as_dict() for s in CHUNKS[STUDY.backends[0]][wildcards.chunk]],
+            "settings": [
+                s.as_dict() for s in CHUNKS[STUDY.backends[0]][wildcards.chunk]
+            ],
             "samples": STUDY.samples,
             "runs": STUDY.replicates,
             "seed": STUDY.seed,
@@ -30,8 +32,12 @@ rule intervals_of:
 
 rule intervals:
     input:
-        intervals=expand("results/intervals/{chunk}.parquet", chunk=[*CHUNKS[STUDY.backends[0]]]),
-        alarms=expand("results/alarms/{chunk}.parquet", chunk=[*CHUNKS[STUDY.backends[0]]]),
+        intervals=expand(
+            "results/intervals/{chunk}.parquet", chunk=[*CHUNKS[STUDY.backends[0]]]
+        ),
+        alarms=expand(
+            "results/alarms/{chunk}.parquet", chunk=[*CHUNKS[STUDY.backends[0]]]
+        ),
     output:
         intervals="results/tables/intervals.parquet",
         alarms="results/tables/alarms.parquet",

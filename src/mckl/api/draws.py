@@ -87,7 +87,7 @@ class LogProb:
     def __call__(self, samples: Any, n: int) -> np.ndarray:
         """Log densities in nats, shape (n,); raises `UserError` for any other shape."""
         try:
-            found = real_numbers(f"{self._side}.log_prob", self._call(self._as_own(samples)))
+            values = real_numbers(f"{self._side}.log_prob", self._call(self._as_own(samples)))
         except UserError:
             raise
         except Exception as error:
@@ -95,14 +95,14 @@ class LogProb:
                 f"{self._side}: log_prob fails at samples of q of shape {np.shape(samples)}: are q "
                 f"and p of one dimension and support? ({_why(error)})"
             ) from error
-        found = np.array(found, np.float64)  # a copy, for the next call may use the same buffer
-        if self._library is not None and found.ndim > 1 and found.shape[0] == n:
-            found = found.reshape(n, -1).sum(axis=1)  # a batch is of independent coordinates
-        if found.shape != (n,):
+        values = np.array(values, np.float64)  # a copy, for the next call may use the same buffer
+        if self._library is not None and values.ndim > 1 and values.shape[0] == n:
+            values = values.reshape(n, -1).sum(axis=1)  # a batch is of independent coordinates
+        if values.shape != (n,):
             raise UserError(
-                f"{self._side}: log_prob gave shape {found.shape} for {n} samples, expected ({n},)"
+                f"{self._side}: log_prob gave shape {values.shape} for {n} samples, expected ({n},)"
             )
-        return found
+        return values
 
     def _as_own(self, samples: Any) -> Any:
         """The samples in the array type of this side's library."""

@@ -54,13 +54,13 @@ class Held(NamedTuple):
 
     def member(self, index: tuple[int, ...], batch: tuple[int, ...]) -> dict[str, Any]:
         """The law at an index of a batch, as a mapping like those of a case."""
-        found = {}
+        parameters = {}
         for name, v in self.parameters.items():
             own = np.shape(v)[len(np.shape(v)) - self.axes(name) :]
             if not self.vector and np.ndim(v):
                 own = np.shape(v)[-1:]
-            found[name] = _plain(np.broadcast_to(v, (*batch, *own))[index])
-        return {"family": self.family, **found}
+            parameters[name] = _plain(np.broadcast_to(v, (*batch, *own))[index])
+        return {"family": self.family, **parameters}
 
     def flat(self, shape: tuple[int, ...]) -> dict[str, Any]:
         """Numbers of this shape as one vector of independent coordinates, as a mapping."""
@@ -89,10 +89,10 @@ def held(side: str, value: Any) -> Held | None:
     if read is None:
         return None
     try:
-        found = read(value)
-        if found is not None:
-            found.batch(False)
-        return found
+        law = read(value)
+        if law is not None:
+            law.batch(False)
+        return law
     except Exception as error:
         what = described(value)
         raise UserError(f"{side}: the parameters of {what} do not fit together") from error
@@ -184,53 +184,48 @@ def _normal(mean: Vector, sd: Vector) -> Held:
 
 def _two_values(name: str, value: Any) -> Held:
     """The law of a number that is 1 with a probability or a logit, and otherwise 0."""
-    one = _numbers(name, value)
-    zero = 1.0 - one if name == "probabilities" else np.zeros_like(one)
-    return Held("categorical", {name: np.stack((zero, one), axis=-1)})
+    success = _numbers(name, value)
+    zero = 1.0 - success if name == "probabilities" else np.zeros_like(success)
+    return Held("categorical", {name: np.stack((zero, success), axis=-1)})
 
 
 def _categories(name: str, value: Any) -> Held:
-    found = _numbers(name, value)
+    numbers = _numbers(name, value)
     if name == "probabilities":  # float32 rounds, so that they do not add up to 1
-        found = found / found.sum(axis=-1, keepdims=True)
-    return Held("categorical", {name: found})
+        numbers = numbers / numbers.sum(axis=-1, keepdims=True)
+    return Held("categorical", {name: numbers})
 
 
-def _trials(value: Any, one: Held, count: Any) -> Held:
+def _trials(value: Any, trial: Held, count: Any) -> Held:
     """The law of a number of trials with one success, or of the successes among them."""
-    ((name, both),) = one.parameters.items()
+    ((name, both),) = trial.parameters.items()
     with np.errstate(over="ignore"):
         success = both[..., 1] if name == "probabilities" else 1.0 / (1.0 + np.exp(-both[..., 1]))
     if count is None:  # up to the first success there are 1 / success trials on average
-        return one._replace(like=("geometric",), times=1.0 / success)
+        return trial._replace(like=("geometric",), times=1.0 / success)
     count = _numbers("total_count", count)
     batch = np.broadcast_shapes(count.shape, both.shape[:-1])
-    one = Held(one.family, {name: np.broadcast_to(both, (*batch, 2))})
-    return one._replace(like=("binomial", count.tolist()), times=count)
+    trial = Held(trial.family, {name: np.broadcast_to(both, (*batch, 2))})
+    return trial._replace(like=("binomial", count.tolist()), times=count)
 
 
-def _of_torch(make: Callable[[str, Any], Held]) -> _Read:
+def _from_either(make: Callable[[str, Any], Held]) -> _Read:
+    """The reader of a law that has logits or probabilities, by those that it was made from."""
+
     def read(value: Any) -> Held:
-        if given_first(value, "probs", "logits") == "logits":
-            return make("logits", value.logits)
-        return make("probabilities", value.probs)
-
-    return read
-
-
-def _of_tfp(make: Callable[[str, Any], Held]) -> _Read:
-    def read(value: Any) -> Held:
-        if value.logits is not None:
-            return make("logits", value.logits)
-        return make("probabilities", value.probs)
+        if library_of(value) == "torch":
+            by_logits = given_first(value, "probs", "logits") == "logits"
+        else:
+            by_logits = value.logits is not None
+        return make("logits", value.logits) if by_logits else make("probabilities", value.probs)
 
     return read
 
 
 def _tensor_trials(read: _Read, counted: bool) -> _Read:
     def made(value: Any) -> Held | None:
-        one = read(value)
-        return one and _trials(value, one, value.total_count if counted else None)
+        trial = read(value)
+        return trial and _trials(value, trial, value.total_count if counted else None)
 
     return made
 
@@ -251,16 +246,12 @@ def _torch_normal(value: Any) -> Held:
     return _vector(value.loc, scale_tril=factor)
 
 
-def _torch_low_rank(value: Any) -> Held:
-    diagonal, columns = (_numbers(k, getattr(value, k)) for k in ("cov_diag", "cov_factor"))
-    return _vector(value.loc, scale_tril=of_low_rank(diagonal, columns))
-
-
-def _tfp_low_rank(value: Any) -> Held:
-    diagonal, columns = (
-        _numbers(k, getattr(value, k)) for k in ("cov_diag_factor", "cov_perturb_factor")
-    )
-    return _vector(value.mean(), scale_tril=of_low_rank(diagonal, columns))
+def _low_rank(value: Any) -> Held:
+    torch = library_of(value) == "torch"
+    names = ("cov_diag", "cov_factor") if torch else ("cov_diag_factor", "cov_perturb_factor")
+    diagonal, columns = (_numbers(name, getattr(value, name)) for name in names)
+    scale_tril = of_low_rank(diagonal, columns)
+    return _vector(value.loc if torch else value.mean(), scale_tril=scale_tril)
 
 
 def _tfp_covariance(value: Any) -> Held:
@@ -286,8 +277,8 @@ def _like(read: _Read, like: str) -> _Read:
     """The reader of a function of a number that has the law that is read."""
 
     def made(value: Any) -> Held | None:
-        found = read(value)
-        return found and found._replace(like=(like,))
+        law = read(value)
+        return law and law._replace(like=(like,))
 
     return made
 
@@ -317,7 +308,7 @@ _POISSON = _fields("poisson", rate="rate")
 _LAPLACE = _fields("laplace", location="loc", scale="scale")
 _STUDENT = _fields("student-t", df="df", location="loc", scale="scale")
 _NORMAL = _fields("normal", mean="loc", sd="scale")
-_TORCH_TWO, _TFP_TWO = _of_torch(_two_values), _of_tfp(_two_values)
+_TWO, _CATEGORIES = _from_either(_two_values), _from_either(_categories)
 
 
 def _exponential(value: Any) -> Held:
@@ -333,7 +324,7 @@ _READERS: Mapping[tuple[str, str], _Read] = {
     ("scipy", "dirichlet_frozen"): _fields("dirichlet", concentration="alpha"),
     ("torch", "Normal"): _NORMAL,
     ("torch", "MultivariateNormal"): _torch_normal,
-    ("torch", "LowRankMultivariateNormal"): _torch_low_rank,
+    ("torch", "LowRankMultivariateNormal"): _low_rank,
     ("torch", "LogNormal"): _like(_NORMAL, "lognormal"),
     ("torch", "StudentT"): _STUDENT,
     ("torch", "Laplace"): _LAPLACE,
@@ -343,11 +334,11 @@ _READERS: Mapping[tuple[str, str], _Read] = {
     ("torch", "Beta"): _BETA,
     ("torch", "Poisson"): _POISSON,
     ("torch", "Dirichlet"): _DIRICHLET,
-    ("torch", "Categorical"): _of_torch(_categories),
-    ("torch", "OneHotCategorical"): lambda value: _of_torch(_categories)(value._categorical),
-    ("torch", "Bernoulli"): _TORCH_TWO,
-    ("torch", "Geometric"): _tensor_trials(_TORCH_TWO, False),
-    ("torch", "Binomial"): _tensor_trials(_TORCH_TWO, True),
+    ("torch", "Categorical"): _CATEGORIES,
+    ("torch", "OneHotCategorical"): lambda value: _CATEGORIES(value._categorical),
+    ("torch", "Bernoulli"): _TWO,
+    ("torch", "Geometric"): _tensor_trials(_TWO, False),
+    ("torch", "Binomial"): _tensor_trials(_TWO, True),
     ("torch", "Independent"): _inner("base_dist"),
     ("tfp", "Normal"): _NORMAL,
     ("tfp", "MultivariateNormalDiag"): _tfp_diagonal,
@@ -358,7 +349,7 @@ _READERS: Mapping[tuple[str, str], _Read] = {
     ("tfp", "MultivariateNormalDiagPlusLowRank"): lambda value: _vector(
         value.mean(), scale_tril=of_scale(value.scale)
     ),
-    ("tfp", "MultivariateNormalDiagPlusLowRankCovariance"): _tfp_low_rank,
+    ("tfp", "MultivariateNormalDiagPlusLowRankCovariance"): _low_rank,
     ("tfp", "LogNormal"): _like(_NORMAL, "lognormal"),
     ("tfp", "StudentT"): _STUDENT,
     ("tfp", "Laplace"): _LAPLACE,
@@ -368,10 +359,10 @@ _READERS: Mapping[tuple[str, str], _Read] = {
     ("tfp", "Beta"): _BETA,
     ("tfp", "Poisson"): _POISSON,
     ("tfp", "Dirichlet"): _DIRICHLET,
-    ("tfp", "Categorical"): _of_tfp(_categories),
-    ("tfp", "OneHotCategorical"): _of_tfp(_categories),
-    ("tfp", "Bernoulli"): _TFP_TWO,
-    ("tfp", "Geometric"): _tensor_trials(_TFP_TWO, False),
-    ("tfp", "Binomial"): _tensor_trials(_TFP_TWO, True),
+    ("tfp", "Categorical"): _CATEGORIES,
+    ("tfp", "OneHotCategorical"): _CATEGORIES,
+    ("tfp", "Bernoulli"): _TWO,
+    ("tfp", "Geometric"): _tensor_trials(_TWO, False),
+    ("tfp", "Binomial"): _tensor_trials(_TWO, True),
     ("tfp", "Independent"): _inner("distribution"),
 }

@@ -6,10 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from mckl.api.arguments import BUDGET, MOST_SEED, request_of, several, whole_number
+from mckl.api.arguments import BUDGET, MOST_SEED, real, request_of, several, whole_number
 from mckl.api.conversion import check_parameters
 from mckl.api.draws import check_shapes
-from mckl.api.kl_estimate import KLEstimate, estimate_of_pair
 from mckl.api.members import members
 from mckl.api.objects import described, held, library_of
 from mckl.api.registered_formulas import registered
@@ -18,7 +17,10 @@ from mckl.errors import UserError
 from mckl.estimation.advice import Advice
 from mckl.estimation.choice import advice_of
 from mckl.estimation.divergences import KL, divergences
+from mckl.estimation.gradients.gradient_advice import GradientAdvice, gradient_advice
+from mckl.estimation.kl_estimate import KLEstimate
 from mckl.estimation.offered import check_offered
+from mckl.estimation.recommended import LEAST_BUDGET, estimate_of_pair
 from mckl.exact.moments import Bounded
 from mckl.families.base import OtherFamilyError, Pair
 from mckl.families.registry import case_pair
@@ -65,11 +67,11 @@ def kl(q: Any, p: Any) -> KL:
     terms, why = _terms(q, p)
     if terms:
         return _sum(terms)
-    found, doubt = registered(q, p)
-    if found is None:
+    value, doubt = registered(q, p)
+    if value is None:
         why = why if library_of(q) == "scipy" else f"{why}; {doubt}"
         raise UserError(f"no exact KL is known ({why}): mckl.estimate draws samples")
-    return KL(found, _REGISTERED_ERROR * abs(found))
+    return KL(value, _REGISTERED_ERROR * abs(value))
 
 
 def advise(
@@ -94,7 +96,7 @@ def advise(
         The largest RMSE allowed, relative to KL (1 % by default) or in nats.
     confidence
         If given, the tolerance limits the error of an estimate, instead of the RMSE, with this
-        probability.
+        probability; estimates are treated as normal.
     samplers, estimators
         The names of those to choose from; all by default.
 
@@ -118,11 +120,47 @@ def advise(
     pair, why = _pair(q, p)
     if pair is None:
         raise UserError(f"no theory is known ({why}): mckl.estimate draws samples")
-    request = request_of(tolerance, absolute, 0.5 if confidence is None else confidence)
+    request = request_of(tolerance, absolute, 0.95 if confidence is None else confidence)
+    request = request._replace(most=BUDGET)
     samplers = several("samplers", samplers, "iid")
     estimators = several("estimators", estimators, "k1")
     check_offered(pair, samplers, estimators)
     return advice_of(pair, request, confidence, samplers, estimators)
+
+
+def advise_gradient(q: Any, p: Any, *, tolerance: float = 0.1) -> GradientAdvice:
+    """Bias, variance and samples needed of every estimator of KL's gradient in the parameters of q.
+
+    Nothing is drawn: the numbers follow from exact theory (docs/theory.md, section 11).
+
+    Parameters
+    ----------
+    q, p
+        As for `kl`; normal laws with diagonal covariance, categoricals or policies.
+    tolerance
+        The largest relative RMSE of the gradient: the root mean squared Euclidean norm of its
+        error, divided by the gradient's norm.
+
+    Returns
+    -------
+    GradientAdvice
+        What each gradient estimator gives, what each loss descends, and a recommendation.
+
+    Raises
+    ------
+    ValueError
+        As for `kl`, for a tolerance that is not positive, if the family has no gradients here, or
+        if q has too many different parameters.
+
+    Examples
+    --------
+    >>> advise_gradient({"mean": 0, "sd": 1}, {"mean": 1, "sd": 2}).recommendation.method
+    'stl'
+    """
+    pair, why = _pair(q, p)
+    if pair is None:
+        raise UserError(f"no theory is known ({why})")
+    return gradient_advice(pair, real("tolerance", tolerance, "a number greater than 0", 0.0))
 
 
 def estimate(
@@ -188,7 +226,10 @@ def estimate(
     >>> found.stopped, abs(found.estimate - 0.5) < 0.05
     ('tight', True)
     """
-    budget, seed = whole_number("budget", budget, 16), whole_number("seed", seed, 0, MOST_SEED)
+    budget, seed = (
+        whole_number("budget", budget, LEAST_BUDGET),
+        whole_number("seed", seed, 0, MOST_SEED),
+    )
     request = request_of(tolerance, absolute, confidence)._replace(most=budget)
     pair, why = _pair(q, p)
     if pair is None:
@@ -207,12 +248,12 @@ def estimate(
 
 def _pair(q: Any, p: Any) -> tuple[Pair | None, str]:
     """The pair of q and p if mckl has their families; else None, and why not."""
-    found, why = _terms(q, p)
-    if len(found) > 1:
-        return None, f"q and p are batches of {len(found)} laws"
-    if found and found[0].like:
+    terms, why = _terms(q, p)
+    if len(terms) > 1:
+        return None, f"q and p are batches of {len(terms)} laws"
+    if terms and terms[0].like:
         return None, f"only KL is known of {described(q)}"
-    return (found[0].pair, "") if found else (None, why)
+    return (terms[0].pair, "") if terms else (None, why)
 
 
 class Term(NamedTuple):
@@ -250,8 +291,8 @@ def _terms(q: Any, p: Any) -> tuple[list[Term], str]:
         sides.append(side)
     try:
         return [
-            Term(case_pair({"q": one, "p": other}), times, like)
-            for one, other, times, like in members(*sides)
+            Term(case_pair({"q": law, "p": other}), times, like)
+            for law, other, times, like in members(*sides)
         ], ""
     except OtherFamilyError as error:
         # Objects of families without a common law can still be sampled, but mappings cannot.

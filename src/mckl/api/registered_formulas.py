@@ -42,16 +42,16 @@ def registered(q: Any, p: Any) -> tuple[float | None, str]:
         if library == "torch":
             import torch
 
-            found = as_numpy("KL", torch.distributions.kl_divergence(q, p))
+            tensor_kl = as_numpy("KL", torch.distributions.kl_divergence(q, p))
         else:
-            found = as_numpy("KL", q.kl_divergence(p))
+            tensor_kl = as_numpy("KL", q.kl_divergence(p))
     except NotImplementedError:
         return None, "no registered formula"
     except Exception as error:
         return None, f"{library} fails with {type(error).__name__}"
-    if found.dtype != np.float64:
-        return None, f"{library} computes it in {found.dtype} only"
-    value = float(found.sum())
+    if tensor_kl.dtype != np.float64:
+        return None, f"{library} computes it in {tensor_kl.dtype} only"
+    value = float(tensor_kl.sum())
     if value == math.inf:
         raise UserError(f"KL is infinite by the formula of {library}")
     why = _doubt(q, p, value)
@@ -100,11 +100,11 @@ def _continuous_bernoulli(q: Vector, p: Vector) -> float:
     def of_one(a: float, b: float) -> float:
         d = a - b
         peak = [-a / d] if a * b < 0 else None
-        found, _ = quad(
+        integral, _ = quad(
             lambda t: (1.0 + t) * d * d * _variance(a + t * d), -1.0, 0.0,
             points=peak, limit=500, epsabs=0.0, epsrel=1e-12,
         )  # fmt: skip
-        return float(found)
+        return float(integral)
 
     logits = (v.ravel().tolist() for v in np.broadcast_arrays(q, p))
     return math.fsum(map(of_one, *logits))

@@ -16,13 +16,11 @@ from numpy.typing import NDArray
 from mckl.api.arguments import one_of
 from mckl.api.conversion import as_numpy
 from mckl.api.draws import LogProb, Sampled
-from mckl.api.kl_estimate import KLEstimate
 from mckl.errors import UserError
-from mckl.estimation.choice import Choice
 from mckl.estimation.given.answer import answer
 from mckl.estimation.given.estimates import GivenEstimate, KLFromLogProbs
 from mckl.estimation.intervals import Request, units_needed
-from mckl.estimation.sequential import SPENT, TIGHT, WITHHELD, Estimate
+from mckl.estimation.kl_estimate import Choice, KLEstimate
 from mckl.limits import MOST_SAMPLES
 
 PILOT = 4096
@@ -57,15 +55,12 @@ def estimate_of_objects(
 
         return answer(pieces(), ("log_q", "log_p"), request)
 
-    def result(
-        used: GivenEstimate, stopped: str, half: float = math.nan, error: float = math.nan
-    ) -> KLEstimate:
+    def result(used: GivenEstimate, half: float = math.nan, error: float = math.nan) -> KLEstimate:
         stages = {"pilot": pilots} | ({"main": spent - pilots} if spent > pilots else {})
-        done = Estimate(
-            used.estimate, half, request.target(used.estimate), stopped, error, stages,
-            withheld=used.withheld,
-        )  # fmt: skip
-        return KLEstimate.of(done, request, Choice(used.estimator, "iid"), seed)
+        choice = Choice(used.estimator, "iid")
+        return KLEstimate.made(
+            choice, request, seed, used.estimate, half, error, stages, used.withheld
+        )
 
     n, spent, stage = min(PILOT, max(request.most // 4, 2)), 0, 0
     while True:
@@ -77,7 +72,7 @@ def estimate_of_objects(
         n *= 4
     pilots = spent
     if chosen.withheld is not None:
-        return result(chosen, WITHHELD)
+        return result(chosen)
     half_of_one = chosen.half_width * math.sqrt(n)
     aim, least = request.aim(chosen.estimate), n
     for _ in range(_MAINS):
@@ -89,21 +84,20 @@ def estimate_of_objects(
         done = _chosen(draw_stage(stage, units), chosen.estimator)
         spent, stage = spent + units, stage + 1
         if done.withheld is not None:
-            return result(done, WITHHELD)
+            return result(done)
         half = half_of_one / math.sqrt(units)
         error = chosen.std_error * math.sqrt(n / units)
-        tight = half <= request.target(done.estimate) * (1 + 1e-12)
-        if tight or units < need:
+        if request.met(done.estimate, half) or units < need:
             break
         aim = request.aim(done.estimate)
-    return result(done, TIGHT if tight else SPENT, half, error)
+    return result(done, half, error)
 
 
-def _chosen(found: KLFromLogProbs, estimator: str | None) -> GivenEstimate:
+def _chosen(answer: KLFromLogProbs, estimator: str | None) -> GivenEstimate:
     """The estimate of this estimator; if none is named, the one to trust, or else that of k1."""
     if estimator is not None:
-        one_of("estimator", estimator, [e.estimator for e in found.estimates])
-    return found[estimator or found.trusted or "k1"]
+        one_of("estimator", estimator, [e.estimator for e in answer.estimates])
+    return answer[estimator or answer.trusted or "k1"]
 
 
 def _repeats(head: NDArray[Any], first: NDArray[Any]) -> bool:

@@ -11,7 +11,7 @@ import math
 import os
 import sys
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
@@ -21,7 +21,7 @@ import click
 from mckl import __version__
 from mckl.api.arguments import BUDGET, real
 from mckl.errors import UserError, one_line
-from mckl.limits import MOST_SAMPLES, SEED
+from mckl.limits import SEED
 from mckl.text import plain, quoted, shortened
 
 if TYPE_CHECKING:
@@ -255,7 +255,7 @@ def kl(as_json: bool, **pair: Any) -> None:
 @_tolerance_options(f"{_ALLOWED}, or with --gradient relative to its norm [0.1].")
 @click.option(
     "--confidence", "-c", type=float, callback=_SHARE,
-    help="Limit the error, instead of the RMSE, with this probability.",
+    help="Limit the error, not the RMSE, with this probability; estimates are treated as normal.",
 )  # fmt: skip
 @click.option(
     "--sampler", "samplers", multiple=True, type=_SAMPLER,
@@ -269,6 +269,7 @@ def kl(as_json: bool, **pair: Any) -> None:
     "--gradient", is_flag=True,
     help="Answer for the gradient of KL in the parameters of q, and tell what each loss descends.",
 )  # fmt: skip
+@click.option("--all", "every", is_flag=True, help="Show every option, and not the sensible ones.")
 @_json_option
 def advise(
     tolerance: float | None,
@@ -277,6 +278,7 @@ def advise(
     samplers: Sequence[str],
     estimators: Sequence[str],
     gradient: bool,
+    every: bool,
     as_json: bool,
     **pair: Any,
 ) -> None:
@@ -286,15 +288,16 @@ def advise(
     """
     given = _pair(**pair)
     if gradient:
-        others = absolute or confidence or samplers or estimators
+        others = absolute or confidence or samplers or estimators or every
         _advise_gradient(given, tolerance, others, as_json)
         return
-    request = _request(tolerance, absolute)
+    request = _request(tolerance, absolute, confidence)._replace(most=BUDGET)
     from mckl.estimation.choice import advice_of
     from mckl.estimation.offered import check_offered
 
     check_offered(given, samplers, estimators, "--")
-    _print_advice(advice_of(given, request, confidence, samplers, estimators), as_json)
+    answer = advice_of(given, request, confidence, samplers, estimators)
+    _print_advice(answer, as_json, answer.lines(every))
 
 
 @main.command(
@@ -370,13 +373,14 @@ def estimate(
     given = _pair(**rest)
     request = _request(tolerance, absolute, confidence)
     from mckl.api.arguments import MOST_SEED, whole_number
-    from mckl.api.kl_estimate import estimate_of_pair
     from mckl.cli.bar import progress
+    from mckl.estimation.recommended import LEAST_BUDGET, estimate_of_pair
 
     whole_number("--seed", seed, 0, MOST_SEED)
+    budget = BUDGET if budget is None else whole_number("--budget", budget, LEAST_BUDGET)
     answer = estimate_of_pair(
         given,
-        request._replace(most=BUDGET if budget is None else min(budget, MOST_SAMPLES)),
+        request._replace(most=budget),
         sampler,
         estimator,
         seed,
@@ -465,26 +469,27 @@ def _advise_gradient(pair: Pair, tolerance: float | None, others: object, as_jso
     from mckl.estimation.gradients.gradient_advice import gradient_advice
 
     try:
-        _print_advice(gradient_advice(pair, tolerance or 0.1), as_json)
+        answer = gradient_advice(pair, tolerance or 0.1)
+        _print_advice(answer, as_json, answer.lines())
     except ValueError as error:
         raise UserError(f"--gradient: {error}") from None
 
 
-def _print_advice(answer: Advice | GradientAdvice, as_json: bool) -> None:
-    _print(answer, as_json)
+def _print_advice(answer: Advice | GradientAdvice, as_json: bool, lines: Iterator[str]) -> None:
+    _print(answer, as_json, lines)
     if answer.recommendation is None:
         sys.exit(NOT_REACHED)
 
 
-def _print(answer: Result | KL, as_json: bool) -> None:
-    """Print an answer as one JSON object, or as text with its chosen lines in bold."""
+def _print(answer: Result | KL, as_json: bool, lines: Iterator[str] | None = None) -> None:
+    """Print an answer as one JSON object, or the lines, by default all, with strong ones bold."""
     if as_json:
         data = {"mckl": __version__, **answer.to_dict()}
         click.echo(json.dumps(data, indent=2, allow_nan=False))
         return
     from mckl.estimation.results import Strong
 
-    for line in answer.lines():
+    for line in lines or answer.lines():
         click.secho(line, bold=isinstance(line, Strong))
 
 

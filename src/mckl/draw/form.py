@@ -41,12 +41,14 @@ class Seconds(NamedTuple):
     image     in addition, for its mirror image
     quantile  for a number that is the quantile of a uniform one
     sums      in addition, for the sums over factors at a sample or at its mirror image
+    sample    in addition, for a sample, whatever its numbers are
     """
 
     draw: float
     image: float
     quantile: float
     sums: float = 3e-9
+    sample: float = 0.0
 
 
 class Evaluator(Protocol):

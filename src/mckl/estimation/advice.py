@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
 from mckl.errors import one_line
+from mckl.estimation.budget import UNKNOWN
 from mckl.estimation.divergences import KL
 from mckl.estimation.results import DASH, Result, Strong, Table, frame
 from mckl.estimation.shape import in_nats
-from mckl.estimation.values import ESTIMATORS
-from mckl.text import count, counted, duration, listed, multiple
+from mckl.text import count, counted, duration, multiple
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_NOTES = """\
-Samples and RMSE are exact theory, except that * marks a leading order in 1/n. P(negative) is the \
-probability of a negative estimate: exact for k1, and over sobol by a saddlepoint formula, which \
-is not used below 1e-5; {never} are never negative. CPU time is for one core at measured rates."""
+_LEADING = "* only by the leading order in 1/n. "
+_COLUMNS = "P(<0): probability that the estimate is negative. CPU time: of one core."
+_HEADER = ("estimator", "sampler", "samples", "P(<0)", "CPU time", "verdict")
+_WIDTH = 80  # characters of a line of the table, and of the notes
 
 
 class Precision(NamedTuple):
@@ -128,7 +128,8 @@ class Option(NamedTuple):
                         the probability of a negative estimate, and how it was computed
     cpu_seconds         the time that the samples take to draw on one core
     has_std_error       whether the samples tell the standard error of the estimate
-    interval_samples    the fewest samples with which an interval covers; None if not known
+    interval_samples    about the samples that `mckl estimate` draws for an interval of the
+                        tolerance; None if it would give none
     theory              ``exact``, ``asymptotic`` or ``none``
     relative_error      the bound on the relative errors of the exact numbers
     verdict             ``ok``, or why the tolerance is not reached
@@ -161,13 +162,12 @@ class Option(NamedTuple):
         """The texts of a row of the table."""
         row = [self.estimator, self.sampler]
         if self.samples_needed is None:
-            return [*row, *[DASH] * 4, self.verdict]
+            return [*row, *[DASH] * 3, self.verdict]
         negative = self.probability_negative
         needed = count(self.samples_needed, exponent_from=1e9)
         return [
             *row,
             f"{needed}*" if self.theory == "asymptotic" else needed,
-            f"{self.expected_rmse:.3g}" if math.isfinite(self.expected_rmse) else DASH,
             DASH if negative is None else f"{negative:.2g}",
             duration(self.cpu_seconds, finest="ms"),
             self.verdict,
@@ -175,13 +175,23 @@ class Option(NamedTuple):
 
 
 class Recommendation(NamedTuple):
-    """The estimator and the sampler to use, the samples they need, their CPU time, and why."""
+    """The estimator and the sampler to use, and why.
+
+    samples_needed, cpu_seconds
+                      the fewest samples that reach the tolerance, and the time to draw them
+    interval_samples  about the samples that `mckl estimate` draws for an interval of the tolerance,
+                      with this confidence; None if it would give none
+    if_costly         what to use if a sample costs more than to draw it here, if this differs
+    """
 
     estimator: str
     sampler: str
     samples_needed: int
     cpu_seconds: float
     reason: str
+    interval_samples: int | None
+    confidence: float
+    if_costly: str | None
 
 
 @dataclass(frozen=True, repr=False)
@@ -221,12 +231,20 @@ class Advice(Result):
         """The options as a pandas data frame."""
         return frame(self.options)
 
-    def lines(self) -> Iterator[str]:
+    def lines(self, every: bool = False) -> Iterator[str]:
+        """The answer as lines of text, with the sensible options or with every one."""
+        best = self.recommendation
+        if best is None:
+            yield f"No estimator {self._not_reached()}."
+        else:
+            yield Strong(
+                f"Use {best.estimator} over {best.sampler} samples: n = {best.samples_needed:,}."
+            )
+            yield f"Because {best.reason}."
+        yield ""
         reverse = in_nats(self.pair.reverse, 10)
         yield f"KL(q||p) = {self.pair.text(10)} nats, KL(p||q) = {reverse}"
-        yield from self._answer()
         dimension = self.pair.dimension or 1
-        yield ""
         yield f"{one_line(self.pair.family or '')}, dimension {dimension:,}"
         yield from (f"  {line}" for line in self.regime.lines(dimension))
         if self.left_out:
@@ -234,37 +252,71 @@ class Advice(Result):
         yield ""
         yield str(self.request)
         yield ""
-        yield from self.table().lines(left=("sampler", "verdict"))
+        options = self.options if every else self._sensible()
+        yield from self._table(options).lines(("sampler", "verdict"), _WIDTH)
         yield ""
-        shown = {option.estimator for option in self.options}
-        never = [name for name, e in ESTIMATORS.items() if e.never_negative and name in shown]
-        yield from textwrap.wrap(_NOTES.format(never=listed(never or ["k2", "k3"])), 100)
+        for note in self._notes(options):
+            yield from textwrap.wrap(note, _WIDTH)
 
-    def _answer(self) -> Iterator[str]:
+    def _not_reached(self) -> str:
+        """What is true of every estimator where none is recommended."""
+        if all(option.verdict == UNKNOWN for option in self.options):
+            return "is known to reach the tolerance: measure it"
+        return "reaches the tolerance by theory: see the verdicts"
+
+    def _sensible(self) -> list[Option]:
+        """For each estimator the option over iid samples, the fastest, and the recommended one.
+
+        Options that repeat the numbers of an earlier one are left out, and an estimator that never
+        reaches the tolerance has one option.
+        """
+        sensible: list[Option] = []
+        seen = set()
+        for _, group in groupby(self.options, key=lambda option: option.estimator):
+            options = [*group]
+            reached = [o for o in options if o.samples_needed is not None]
+            if not reached:
+                sensible += [*options] if len({o.verdict for o in options}) == 1 else options[:1]
+                continue
+            fastest = min(reached, key=lambda option: option.cpu_seconds)
+            for option in reached:
+                numbers = option.sampler, option.samples_needed, option.expected_rmse
+                chosen = self.recommendation and option[:2] == self.recommendation[:2]
+                if chosen or (
+                    (option is fastest or option.sampler == "iid") and numbers not in seen
+                ):
+                    sensible.append(option)
+                seen.add(numbers)
+        return sensible
+
+    def _notes(self, options: Sequence[Option]) -> Iterator[str]:
+        leading = any(option.theory == "asymptotic" for option in options)
+        rest = ""
+        if len(options) < len(self.options):
+            rest = f" --all shows all {len(self.options)} options."
+        yield f"{_LEADING if leading else ''}{_COLUMNS}{rest}"
         best = self.recommendation
-        if best is None:
-            zero = not self.pair and self.request.relative
-            why = "KL is 0: expected an absolute tolerance" if zero else "see the verdicts"
-            yield f"No estimator reaches the tolerance: {why}."
-            return
-        yield Strong(
-            f"Use {best.estimator} over {best.sampler} samples: n = {best.samples_needed:,}."
-        )
-        yield f"Because {best.reason}."
+        if best is not None and best.interval_samples is not None:
+            yield (
+                f"`mckl estimate` draws about {best.interval_samples:,} samples for a "
+                f"{100 * best.confidence:g} % interval of the tolerance."
+            )
+        if best is not None and best.if_costly is not None:
+            yield f"If a sample costs more than to draw it here, take {best.if_costly}."
 
     def table(self) -> Table:
+        return self._table(self.options)
+
+    def _table(self, options: Sequence[Option]) -> Table:
         rows, chosen = [], None
-        for name, group in groupby(self.options, key=lambda option: option.estimator):
-            options = [*group]
-            verdicts = {option.verdict for option in options}
-            if len(options) > 1 and len(verdicts) == 1 and options[0].samples_needed is None:
-                rows.append([name, "every one", *[DASH] * 4, *verdicts])
+        for name, group in groupby(options, key=lambda option: option.estimator):
+            several = [*group]
+            verdicts = {option.verdict for option in several}
+            if len(several) > 1 and len(verdicts) == 1 and several[0].samples_needed is None:
+                rows.append([name, "every one", *[DASH] * 3, *verdicts])
                 continue
-            for option in options:
+            for option in several:
                 rows.append(option.cells())
                 if self.recommendation and option[:2] == self.recommendation[:2]:
                     chosen = rows[-1]
-        header = (
-            "estimator", "sampler", "samples", "RMSE (nats)", "P(negative)", "CPU time", "verdict",
-        )  # fmt: skip
-        return Table(header, rows, chosen)
+        return Table(_HEADER, rows, chosen)

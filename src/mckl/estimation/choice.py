@@ -1,4 +1,8 @@
-"""Chooses an estimator and a sampler for one pair, from exact theory alone."""
+"""Chooses an estimator and a sampler for one pair, from exact theory alone.
+
+What counts is the CPU time of an interval as `mckl estimate` draws it. So an option of which no
+interval is known is only recommended where there is no other.
+"""
 
 from __future__ import annotations
 
@@ -12,22 +16,43 @@ from mckl.estimation.budget import LEADING, OK, Forecasts, Need, Tolerance
 from mckl.estimation.cpu_time import estimate_seconds
 from mckl.estimation.divergences import divergences
 from mckl.estimation.intervals import Request
+from mckl.estimation.kl_estimate import Choice
 from mckl.estimation.offered import offered as offers
 from mckl.estimation.offered import offered_samplers
-from mckl.estimation.sequential import interval_samples
+from mckl.estimation.sequential import SamplingPlan, plan_stages
 from mckl.estimation.shape import k3_variance_finite, shape_of
 from mckl.estimation.values import ESTIMATORS, Estimator
+from mckl.exact.law import AnalyticLaw
 from mckl.exact.negative import probability_negative
 from mckl.exact.negative_balanced import probability_negative_balanced
 from mckl.families.base import Pair
 from mckl.families.normal.form import QuadraticForm
 from mckl.text import multiple
 
-# CPU times that differ by less than this count as equal; then an option with a standard error wins.
+# CPU times that differ by less than this count as equal; then independent samples win.
 _SAME_SECONDS, _SAME_RATIO = 2e-3, 1.2
 # An option is named for its few samples where it takes at most this share of those recommended.
 _FEWER = 0.8
-_SCRAMBLES = "its standard error comes from independent scrambles, which `mckl estimate` draws"
+# The RMSE allowed where KL is 0 and the tolerance relative to it: only what is exact meets it.
+_NOTHING = 1e-150
+
+
+class _Candidate(NamedTuple):
+    """An option, the plan of its interval, and the CPU seconds of the latter."""
+
+    option: Option
+    plan: SamplingPlan
+    seconds: float
+    reaches: bool
+
+    @property
+    def reached(self) -> bool:
+        """Whether the tolerance is reached, with an interval."""
+        return self.reaches and self.plan.withheld is None
+
+    @property
+    def unbiased(self) -> bool:
+        return self.option.verdict == OK and self.option.expected_bias == 0.0
 
 
 def advice_of(
@@ -37,81 +62,83 @@ def advice_of(
     samplers: Sequence[str] = (),
     estimators: Sequence[str] = (),
 ) -> Advice:
-    """The samples that each estimator and sampler needs, and which of them to use.
+    """What `mckl.advise` answers; `request` also has the confidence and the budget of an interval.
 
-    Parameters
-    ----------
-    pair
-        q and p.
-    request
-        The largest RMSE allowed.
-    confidence
-        If given, the tolerance limits the error of an estimate instead, with this probability.
-    samplers, estimators
-        The names of those to choose from; all if empty.
-
-    Raises
-    ------
-    UserError
-        If KL(q||p) exceeds the largest float64.
+    Raises `UserError` if KL(q||p) exceeds the largest float64.
     """
     samplers = [name for name in SAMPLERS if name in samplers or not samplers]
     estimators = [name for name in ESTIMATORS if name in estimators or not estimators]
     forecasts, kl = Forecasts(pair), divergences(pair)
-    offered = offered_samplers(pair, samplers)
+    available = offered_samplers(pair, samplers)
     limit = request.target(kl)
-    options = _options(forecasts, Tolerance(limit, confidence), offered, estimators)
+    tolerance = Tolerance(limit or _NOTHING, confidence)
+    candidates = _candidates(forecasts, tolerance, request, available, estimators)
     return Advice(
         pair=kl,
         request=Precision(request.tolerance, request.relative, limit, confidence),
         regime=_regime(forecasts),
-        left_out=tuple(name for name in samplers if name not in offered),
-        options=tuple(options),
-        recommendation=_recommendation(options),
+        left_out=tuple(name for name in samplers if name not in available),
+        options=tuple(candidate.option for candidate in candidates),
+        recommendation=_recommendation(candidates, request),
     )
 
 
-class Choice(NamedTuple):
-    """An estimator and a sampler, by name."""
-
-    estimator: str
-    sampler: str
-
-    def __str__(self) -> str:
-        return f"{self.estimator} over {self.sampler}"
-
-
-def choose(
+def choices(
     forecasts: Forecasts, request: Request, samplers: Sequence[str], estimators: Sequence[str]
-) -> Choice:
-    """The estimator and the sampler that `advice_of` recommends for this request.
+) -> list[Choice]:
+    """The choices that have an interval by theory, the one that `advice_of` recommends first.
 
-    Where no number of samples is enough, the first estimator that one of the samplers allows, over
-    iid-radial if this is among them, else over the first such sampler.
+    If none has an interval, the one that is recommended without; if none is, the first estimator
+    over the sampler that takes the fewest random numbers.
     """
     samplers = offered_samplers(forecasts.pair, samplers)
     limit = request.target(forecasts.law.kl)
-    tolerance = Tolerance(limit, request.confidence)
-    best = _recommendation(_options(forecasts, tolerance, samplers, estimators))
-    if best is not None:
-        return Choice(best.estimator, best.sampler)
-    return next(
-        Choice(estimator, sampler)
-        for estimator in estimators
-        for sampler in sorted(samplers, key=lambda name: name != "iid-radial")
-        if offers(forecasts.pair, SAMPLERS[sampler], ESTIMATORS[estimator])
-    )
+    tolerance = Tolerance(limit or _NOTHING, request.confidence)
+    candidates = _candidates(forecasts, tolerance, request, samplers, estimators)
+    order = [candidate.option for candidate in _ranked(candidates)]
+    if not order:
+        order = sorted(_without_interval(candidates), key=lambda o: o.cpu_seconds)[:1]
+    if not order:
+        order = [
+            min(candidates, key=lambda c: SAMPLERS[c.option.sampler].numbers(forecasts.pair)).option
+        ]
+    return [Choice(option.estimator, option.sampler) for option in order]
 
 
-def _options(
-    forecasts: Forecasts, tolerance: Tolerance, samplers: Sequence[str], estimators: Sequence[str]
-) -> list[Option]:
+def _candidates(
+    forecasts: Forecasts, tolerance: Tolerance, request: Request,
+    samplers: Sequence[str], estimators: Sequence[str],
+) -> list[_Candidate]:  # fmt: skip
     return [
-        _option(forecasts, ESTIMATORS[estimator], SAMPLERS[sampler], tolerance)
+        _candidate(forecasts, ESTIMATORS[estimator], SAMPLERS[sampler], tolerance, request)
         for estimator in estimators
         for sampler in samplers
         if offers(forecasts.pair, SAMPLERS[sampler], ESTIMATORS[estimator])
     ]
+
+
+def _candidate(
+    forecasts: Forecasts, estimator: Estimator, sampler: Sampler, tolerance: Tolerance,
+    request: Request,
+) -> _Candidate:  # fmt: skip
+    need = forecasts.need(estimator, sampler, tolerance)
+    plan = plan_stages(forecasts, sampler, estimator, request)
+    replicates = 1 if sampler.points.independent else plan.least
+    seconds = _cpu_seconds(forecasts, estimator, sampler, plan.expected / replicates, replicates)
+    reaches = need.samples is not None and plan.half_width <= request.target(forecasts.law.kl)
+    option = _option(forecasts, estimator, sampler, need, plan)
+    return _Candidate(option, plan, seconds, reaches)
+
+
+def _cpu_seconds(
+    forecasts: Forecasts, estimator: Estimator, sampler: Sampler, samples: float, replicates: int
+) -> float:
+    groups, chi_squares = forecasts.groups
+    return estimate_seconds(
+        forecasts.pair.dimension, sampler.name, 1, samples, replicates,
+        groups=groups, chi_squares=chi_squares, seconds=forecasts.pair.seconds,
+        by_factor=bool(estimator.sums),
+    )  # fmt: skip
 
 
 def _regime(forecasts: Forecasts) -> Regime:
@@ -136,20 +163,12 @@ def _regime(forecasts: Forecasts) -> Regime:
 
 
 def _option(
-    forecasts: Forecasts, estimator: Estimator, sampler: Sampler, tolerance: Tolerance
+    forecasts: Forecasts, estimator: Estimator, sampler: Sampler, need: Need, plan: SamplingPlan
 ) -> Option:
-    need = forecasts.need(estimator, sampler, tolerance)
-    interval = interval_samples(forecasts, estimator, sampler)
     probability, method = _negative(forecasts, estimator, sampler, need)
-    kl = forecasts.law.kl
-    seconds = math.nan
+    kl, seconds = forecasts.law.kl, math.nan
     if need.samples is not None:
-        groups, chi_squares = forecasts.groups
-        seconds = estimate_seconds(
-            forecasts.pair.dimension, sampler.name, 1, need.samples, 1,
-            groups=groups, chi_squares=chi_squares, seconds=forecasts.pair.seconds,
-            by_factor=bool(estimator.sums),
-        )  # fmt: skip
+        seconds = _cpu_seconds(forecasts, estimator, sampler, need.samples, 1)
     return Option(
         estimator=estimator.name,
         sampler=sampler.name,
@@ -162,7 +181,7 @@ def _option(
         expected_bias=need.bias,
         has_std_error=sampler.points.independent
         and (need.samples or 0) > sampler.points.points * estimator.parameters,
-        interval_samples=math.ceil(interval) if math.isfinite(interval) else None,
+        interval_samples=plan.expected if plan.withheld is None else None,
         theory=need.theory,
         relative_error=forecasts.unit(estimator, sampler).relative_error,
         verdict=need.verdict,
@@ -182,102 +201,111 @@ def _negative(
         form = forecasts.form(sampler)
         if not isinstance(form, QuadraticForm):
             return None, "not known"
-        found = probability_negative_balanced(form, need.samples)
-        return found, "not known" if found is None else "saddlepoint"
-    if not forecasts.law.analytic:
+        probability = probability_negative_balanced(form, need.samples)
+        return probability, "not known" if probability is None else "saddlepoint"
+    if not isinstance(forecasts.law, AnalyticLaw):
         return None, "not known"
     units = need.samples // points.points
-    found = probability_negative(forecasts.law, units, points.mirrored)
-    return found, "not known" if found is None else "inversion"
+    probability = probability_negative(forecasts.law, units, points.mirrored)
+    return probability, "not known" if probability is None else "inversion"
 
 
-def _recommendation(options: Sequence[Option]) -> Recommendation | None:
-    """The option that takes the least CPU time, or a nearly equal one that has a standard error.
+def _ranked(candidates: Sequence[_Candidate]) -> list[_Candidate]:
+    """The candidates that have an interval, the one to use first.
 
-    Options without any error come first. Next come unbiased ones with exact theory, since no
-    standard error shows a bias, and a leading order may not yet hold. Options whose interval would
-    be withheld come last. An option's CPU time includes the samples that its interval takes.
+    Those without any error come first. Next come unbiased ones with exact theory, since no
+    standard error shows a bias, and a leading order may not yet hold. Each kind begins with the one
+    that takes the least CPU time, or a nearly equal one over independent samples. Those whose
+    interval is wider than requested come last, the shortest interval first.
     """
+    reached = [c for c in candidates if c.reached]
+    perfect = [c for c in reached if c.unbiased and c.option.expected_rmse == 0.0]
+    leading = [c for c in reached if c.option.verdict == LEADING]
+    order: list[_Candidate] = []
+    for kind in (perfect, [c for c in reached if c.unbiased], leading, reached):
+        kind = [c for c in kind if c not in order]
+        least = min((c.seconds for c in kind), default=0.0)
+        most = max(_SAME_RATIO * least, least + _SAME_SECONDS)
+        order += sorted((c for c in kind if c.seconds <= most), key=_preference)
+        order += sorted((c for c in kind if c.seconds > most), key=lambda c: c.seconds)
+    able = (c for c in candidates if c.plan.withheld is None and not c.reached)
+    return order + sorted(able, key=lambda c: (c.plan.half_width, c.seconds))
+
+
+def _preference(candidate: _Candidate) -> tuple[bool, float]:
+    return not SAMPLERS[candidate.option.sampler].points.independent, candidate.plan.expected
+
+
+def _without_interval(candidates: Sequence[_Candidate]) -> Sequence[Option]:
+    """The best kind of options that reach the tolerance, though none has an interval."""
+    options = [c.option for c in candidates if c.option.samples_needed is not None]
     exact = [o for o in options if o.verdict == OK]
     unbiased = [o for o in exact if o.expected_bias == 0.0]
-    leading = [o for o in options if o.verdict == LEADING]
-    perfect = [o for o in unbiased if o.expected_rmse == 0.0]
-    covered = [[o for o in group if o.interval_samples] for group in (unbiased, leading, exact)]
-    for usable in (perfect, *covered, unbiased, exact, leading):
-        if usable:
-            break
+    return unbiased or exact or options
+
+
+def _recommendation(candidates: Sequence[_Candidate], request: Request) -> Recommendation | None:
+    ranked = [c for c in _ranked(candidates) if c.option.samples_needed is not None]
+    if ranked:
+        best, samples = ranked[0].option, ranked[0].plan.expected
+        reason = _reason(ranked, candidates, request)
     else:
-        return None
-    cheapest = min(map(_seconds, usable))
-    close = [
-        o for o in usable
-        if _seconds(o) <= max(_SAME_RATIO * cheapest, cheapest + _SAME_SECONDS)
-    ]  # fmt: skip
-    best = min(close, key=lambda o: (not o.has_std_error, o.samples))
-    reason = _reason(best, usable)
+        options = _without_interval(candidates)
+        if not options:
+            return None
+        best, samples = min(options, key=lambda o: o.cpu_seconds), None
+        withheld = next(c.plan.withheld for c in candidates if c.option is best)
+        reason = f"its RMSE reaches the tolerance, but no choice has an interval: {withheld}"
     # Samples that cost much, such as a language model's, are independent.
-    plain = [o for o in (*unbiased, *leading) if o.sampler == "iid"]
+    plain = [
+        c.option for c in ranked
+        if c.option.sampler == "iid" and (c.unbiased or c.option.verdict == LEADING)
+    ]  # fmt: skip
     fewest = min([*plain, best], key=lambda o: o.samples)
+    costly = None
     if fewest.samples < _FEWER * best.samples:
-        order = " (by a leading order)" if fewest.verdict == LEADING else ""
-        reason += f"; if a sample costs more than to draw it here, take {fewest}{order}"
+        costly = f"{fewest}{' (by a leading order)' if fewest.verdict == LEADING else ''}"
     assert best.samples_needed is not None
     return Recommendation(
-        best.estimator, best.sampler, best.samples_needed, best.cpu_seconds, reason
-    )
+        best.estimator, best.sampler, best.samples_needed, best.cpu_seconds, reason, samples,
+        request.confidence, costly,
+    )  # fmt: skip
 
 
-def _seconds(option: Option) -> float:
-    """CPU seconds for the samples needed, or for those of an interval if these are more."""
-    return option.cpu_seconds * max((option.interval_samples or 0) / option.samples, 1.0)
-
-
-def _reason(best: Option, usable: Sequence[Option]) -> str:
-    parts = []
-    if best.verdict == LEADING:
-        parts.append("only a leading order says how many samples it takes: check the number")
-    elif abs(best.expected_bias) > 0.0:
-        parts.append(
-            f"its bias is {best.expected_bias:.2g} nats, and no unbiased estimator "
-            "reaches the tolerance"
-        )
-    plain = next((o for o in usable if (o.estimator, o.sampler) == ("k1", "iid")), None)
-    if plain is not None and plain is not best:
-        samples = plain.samples / best.samples
-        seconds = plain.cpu_seconds / best.cpu_seconds
-        text = f"k1 over iid needs {plain.samples_needed:,} samples"
-        more = []
-        if samples > 1.005:
-            more.append(f"{multiple(samples)} times as many")
-        if seconds > 1.05:
-            more.append(f"{multiple(seconds)} times the CPU time")
-        if samples < 0.995 and more:
-            parts.append(f"{text}, which is fewer, but takes {more[0]}")
-        else:
-            parts.append(", ".join([text, " and ".join(more)] if more else [text]))
-    fewest = min(usable, key=lambda o: (o.samples, not o.has_std_error))
-    if best.expected_rmse == 0.0:
-        pairs = SAMPLERS[best.sampler].points.mirrored
-        parts.append(
+def _reason(
+    ranked: Sequence[_Candidate], candidates: Sequence[_Candidate], request: Request
+) -> str:
+    best, option = ranked[0], ranked[0].option
+    points = SAMPLERS[option.sampler].points
+    if option.expected_rmse == 0.0:
+        return (
             "an antithetic pair cancels the whole error: two pairs have a standard error of 0"
-            if pairs
+            if points.mirrored
             else "every single sample is KL, without any error"
         )
-    elif best.samples <= 2:
-        parts.append("its spread is within the tolerance with the fewest samples possible")
-    elif best.has_std_error:
+    parts = []
+    if option.verdict == LEADING:
+        parts.append("only a leading order says how many samples it takes: check the number")
+    elif abs(option.expected_bias) > 0.0:
         parts.append(
-            "it has a standard error, and no other choice saves more than 2 ms or 20 % of CPU time"
+            f"its bias is {option.expected_bias:.2g} nats, and no unbiased choice has such an "
+            "interval"
         )
-        if fewest.samples < best.samples and not fewest.has_std_error:
-            parts.append(f"{fewest} would be enough, but {_without_error(fewest)}")
-    else:
-        parts.append(f"it takes the least CPU time; {_without_error(best)}")
+    plain = next(
+        (c.option for c in candidates if (c.option.estimator, c.option.sampler) == ("k1", "iid")),
+        None,
+    )
+    if plain is not None and plain is not option and plain.samples_needed is not None:
+        seconds = plain.cpu_seconds / option.cpu_seconds
+        time = f"{multiple(seconds)} times the" if seconds > 1.05 else "no more"
+        parts.append(f"k1 over iid needs {plain.samples_needed:,} samples and {time} CPU time")
+    if not points.independent:
+        parts.append("its standard error comes from independent scrambles")
+    if not parts:
+        kind = "unbiased choice" if best.unbiased else "choice"
+        parts.append(
+            f"no other {kind} saves more than 2 ms or 20 % of the CPU time of an interval"
+            if best.reached
+            else f"no other {kind} gives a shorter interval from {request.most:,} samples"
+        )
     return "; ".join(parts)
-
-
-def _without_error(option: Option) -> str:
-    """Why an option has no standard error."""
-    if SAMPLERS[option.sampler].points.independent:
-        return "so few samples have no standard error"
-    return _SCRAMBLES

@@ -16,7 +16,7 @@ def estimate_seconds(
     dimension: int,
     sampler: str,
     estimators: int,
-    samples: int,
+    samples: float,
     replicates: int,
     *,
     groups: int = 1,
@@ -43,9 +43,12 @@ def estimate_seconds(
     per_unit = (groups if radial else dimension) * number
     per_unit += slowness * chi_squares * points.seconds_per_chisquare if radial else 0.0
     draws = slowness * points.seconds_per_replicate + samples / points.points * per_unit
+    draws += samples * (points.seconds_per_sample + (seconds.sample if seconds else 0.0))
     own = samples * (_PER_EVALUATION + estimators * _PER_ESTIMATOR)
-    if by_factor and dimension > 1:  # the only factor is the whole
-        each = _PER_NORMAL_BY_FACTOR if seconds is None else seconds.sums
-        own += samples * (_PER_SAMPLE_BY_FACTOR + dimension * each)
+    if by_factor:
+        # The only normal factor is the whole; other families compute it by factor all the same.
+        several = dimension > 1
+        each = several * _PER_NORMAL_BY_FACTOR if seconds is None else seconds.sums
+        own += samples * (several * _PER_SAMPLE_BY_FACTOR + dimension * each)
     own += checkpoints * estimators * _PER_CHECKPOINT
     return replicates * (draws + slowness * sharing * own)

@@ -16,7 +16,9 @@ from typing import NamedTuple
 import numpy as np
 import scipy
 
-LEAST_SCRAMBLES, MOST_SCRAMBLES = 5, 64
+from mckl.arrays import Vector
+
+LEAST_SCRAMBLES, MOST_SCRAMBLES = 5, 256
 # The scrambles that a 95 % interval needs to cover 0.94, per squared skewness of one scramble
 # (measured). This skewness does not vanish as a scramble grows.
 _PER_SQUARED_SKEWNESS = 30.0
@@ -43,6 +45,10 @@ class Request(NamedTuple):
     def target(self, estimate: float) -> float:
         """The half-width that is short enough for this estimate, in nats."""
         return self.tolerance * abs(estimate) if self.relative else self.tolerance
+
+    def met(self, estimate: float, half_width: float) -> bool:
+        """Whether the half-width is short enough for this estimate."""
+        return half_width <= self.target(estimate) * (1 + 1e-12)
 
     def aim(self, kl: float) -> float:
         """The half-width to aim for if KL is about `kl`; it allows for estimates below KL."""
@@ -84,17 +90,22 @@ class Scrambles(NamedTuple):
 
 
 def scrambles(
-    law: Callable[[int], tuple[float, float]], aim: float, request: Request, most_points: int
+    variance: Callable[[int], float],
+    skewness: Callable[[int], float],
+    aim: float,
+    request: Request,
+    most_points: int,
 ) -> Scrambles | None:
     """The scrambles with the fewest points whose interval is short enough in nine of ten runs.
 
-    If the budget has no room for these, the scrambles with the shortest interval; None if the
+    If the budget has no room for these, the largest scrambles that cover; None if the
     budget has no room for an interval that covers.
 
     Parameters
     ----------
-    law
-        A function n -> (variance, skewness) of the mean over one scramble of n = 2^m points.
+    variance, skewness
+        Functions of n = 2^m: the variance and the skewness of the mean over one scramble of n
+        points.
     aim
         The half-width to aim for, in nats.
     request
@@ -102,22 +113,29 @@ def scrambles(
     most_points
         The most points of one scramble.
     """
+    last = int(min(most_points, request.most // LEAST_SCRAMBLES)).bit_length() - 1
+
+    def enough(n: int) -> Vector:
+        """The numbers of scrambles of n points that cover and that the budget has room for."""
+        skew = skewness(n)
+        need = _PER_SQUARED_SKEWNESS * skew**2 if math.isfinite(skew) else math.inf
+        most = min(MOST_SCRAMBLES, request.most // n)
+        return np.arange(min(max(LEAST_SCRAMBLES, np.ceil(need)), most + 1), most + 1)
+
     best: Scrambles | None = None
-    shortest: tuple[float, Scrambles | None] = math.inf, None
-    n = 1
-    while n <= most_points and LEAST_SCRAMBLES * n <= request.most:
+    for n in (2**m for m in range(last + 1)):
         if best is not None and LEAST_SCRAMBLES * n >= best.scrambles * best.points:
             break
-        variance, skewness = law(n)
-        if not (math.isfinite(variance) and math.isfinite(skewness)):
-            return None
-        least = max(LEAST_SCRAMBLES, math.ceil(_PER_SQUARED_SKEWNESS * skewness**2))
-        for R in range(least, min(MOST_SCRAMBLES, request.most // n) + 1):
-            half = request.quantile(R - 1) * math.sqrt(variance / R)
-            likely = half * math.sqrt(scipy.special.chdtri(R - 1, 1.0 - _SHORT_AT_ONCE) / (R - 1))
-            if likely <= aim and (best is None or R * n < best.scrambles * best.points):
-                best = Scrambles(R, n)
-            if half < shortest[0] or shortest[1] is None:
-                shortest = half, Scrambles(R, n)
-        n *= 2
-    return best or shortest[1]
+        spread, most = math.sqrt(variance(n)), min(MOST_SCRAMBLES, request.most // n)
+        if request.quantile(most - 1) * spread / math.sqrt(most) > aim:
+            continue  # the skewness, which takes time, is not needed
+        R = enough(n)
+        half = scipy.special.stdtrit(R - 1, 0.5 + request.confidence / 2) * spread / np.sqrt(R)
+        slack = scipy.special.chdtri(R - 1, 1.0 - _SHORT_AT_ONCE) / (R - 1)
+        R = R[half * np.sqrt(slack) <= aim]
+        if R.size and (best is None or R[0] * n < best.scrambles * best.points):
+            best = Scrambles(int(R[0]), n)
+    for n in (2**m for m in range(last, -1, -1)):
+        if best is None and (R := enough(n)).size:
+            best = Scrambles(int(R[-1]), n)
+    return best

@@ -48,8 +48,10 @@ class Tails:
     def index(self) -> float:
         """The larger of the two tails' indices; NaN if there are too few values."""
         tail = tail_size(self._seen)
-        found = [pareto_index(np.diff(side.values()[-tail - 1 :]).cumsum()) for side in self._sides]
-        return max((k for k in found if not math.isnan(k)), default=math.nan)
+        indices = [
+            pareto_index(np.diff(side.values()[-tail - 1 :]).cumsum()) for side in self._sides
+        ]
+        return max((k for k in indices if not math.isnan(k)), default=math.nan)
 
 
 class Largest:

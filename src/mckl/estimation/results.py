@@ -30,15 +30,16 @@ class Table(NamedTuple):
     rows: Sequence[Sequence[str]]
     chosen: Sequence[str] | None = None
 
-    def lines(self, left: Sequence[str] = ()) -> Iterator[str]:
+    def lines(self, left: Sequence[str] = (), most: int = _WIDTH) -> Iterator[str]:
         """The table as text; the first column, and those named, are aligned left.
 
-        Where a line would be wider than the terminal, the last column is wrapped, if it is left.
+        Where a line would be wider than the terminal, or than `most` characters, the last column is
+        wrapped, if it is left.
         """
         last = len(self.header) - 1
         widths = [max(map(len, column)) for column in zip(self.header, *self.rows, strict=True)]
         if self.header[last] in left:
-            screen = min(shutil.get_terminal_size((_WIDTH, 0)).columns, _WIDTH)
+            screen = min(shutil.get_terminal_size((most, 0)).columns, most)
             widths[last] = max(screen - sum(widths[:last]) - 2 * last, _LEAST_WIDTH)
         for row in (self.header, *self.rows):
             wrapped = textwrap.wrap(row[last], widths[last]) or [""]

@@ -64,13 +64,13 @@ class RunningMoments:
 
     def mean(self, name: str) -> Vector:
         """The mean of an integrand so far, shape (rows,)."""
-        of: Vector = self._mean[self._names[self._same(name)]]
-        return of
+        mean: Vector = self._mean[self._names[self._same(name)]]
+        return mean
 
     def comoment(self, first: str, second: str) -> Vector:
         """The sum of (x - mean x)(y - mean y) so far, shape (rows,)."""
-        of: Vector = self._comoment[self._products[self._same(first), self._same(second)]]
-        return of
+        comoment: Vector = self._comoment[self._products[self._same(first), self._same(second)]]
+        return comoment
 
     def update(self, block_values: Vector) -> None:
         """Add a block of log density ratios, shape (points per unit, rows, units).
@@ -98,15 +98,15 @@ class RunningMoments:
     def _take(self, values: Sequence[Vector], units: int, overwrite: bool) -> None:
         """Add units, given the values of each integrand, shape (rows, units)."""
         mean, within = np.empty_like(self._mean), np.empty_like(self._comoment)
-        for value, of in zip(values, mean, strict=True):
-            np.add.reduce(value, axis=-1, out=of)
+        for value, mean_of_value in zip(values, mean, strict=True):
+            np.add.reduce(value, axis=-1, out=mean_of_value)
         mean /= units
         centred = [
-            np.subtract(value, of, out=value if overwrite else None)
-            for value, of in zip(values, mean[..., None], strict=True)
+            np.subtract(value, mean_of_value, out=value if overwrite else None)
+            for value, mean_of_value in zip(values, mean[..., None], strict=True)
         ]
-        for of, (i, j) in zip(within, self._pairs, strict=True):
-            of[:] = self._dot(centred[i], centred[j])
+        for mean_of_value, (i, j) in zip(within, self._pairs, strict=True):
+            mean_of_value[:] = self._dot(centred[i], centred[j])
         self._add(units, mean, within)
 
     def _add(self, units: int, mean: Vector, comoment: Vector) -> None:

@@ -26,23 +26,22 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mckl.arrays import Vector
 from mckl.draw.points import Sampler
-from mckl.errors import UserError
 from mckl.estimation.balanced import balanced_theory
 from mckl.estimation.budget import Forecasts
 from mckl.estimation.intervals import (
-    LEAST_SCRAMBLES,
     Request,
     pilot_units,
     scrambles,
     units_needed,
 )
+from mckl.estimation.kl_estimate import Choice, KLEstimate
 from mckl.estimation.stages import StageResults, stage
 from mckl.estimation.traces import trace
 from mckl.estimation.values import Estimator
 from mckl.estimation.withheld import budget_reason, known_reason, ratio_reason, seen_reason
 
-TIGHT, SPENT, WITHHELD = "tight", "budget", "withheld"
 # The most samples, and random numbers in all, that are drawn where no interval is possible.
 _GLANCE, _GLANCE_NUMBERS = 10_000, 10**8
 # The share of a budget that a pilot may take where more would be needed.
@@ -61,6 +60,7 @@ class SamplingPlan(NamedTuple):
     least      the fewest units of a main stage; for Sobol' points, the scrambles
     points     the samples of one unit; for Sobol' points, of one scramble
     expected   about how many samples will be drawn in all
+    half_width about the half-width of the interval, in nats
     withheld   why there will be no interval; None if there will be one
     """
 
@@ -68,59 +68,15 @@ class SamplingPlan(NamedTuple):
     least: int
     points: int
     expected: int
+    half_width: float = math.nan
     withheld: str | None = None
-
-
-class Estimate(NamedTuple):
-    """An estimate and its interval, in nats.
-
-    half_width   the half-width of the interval; NaN where it is withheld
-    target       the half-width that was requested; a relative tolerance is times the estimate
-    stopped      `tight`: half_width <= target; `budget`: the budget was spent before that;
-                 `withheld`: there is no interval
-    std_error    the standard error of the estimate
-    stages       the number of samples of each stage, by name
-    scrambles    the number of independent scrambles; 0 for samplers other than Sobol' points
-    withheld     why there is no interval; None if there is one
-    """
-
-    estimate: float
-    half_width: float
-    target: float
-    stopped: str
-    std_error: float
-    stages: Mapping[str, int]
-    scrambles: int = 0
-    withheld: str | None = None
-
-    @property
-    def samples(self) -> int:
-        """The samples of all stages."""
-        return sum(self.stages.values())
-
-
-def interval_samples(forecasts: Forecasts, estimator: Estimator, sampler: Sampler) -> float:
-    """The fewest samples with which an interval covers; inf where no number is known."""
-    points = sampler.points.points
-    if forecasts.unit(estimator, sampler).variance == math.inf:
-        return math.inf
-    if not sampler.points.independent:
-        return LEAST_SCRAMBLES if estimator.additive and sampler.points.balanced else math.inf
-    normal = forecasts.normal_from(estimator, sampler)
-    return max(2.0 * points * normal, points * (2.0 * estimator.parameters + 1))
 
 
 def plan_stages(
     forecasts: Forecasts, sampler: Sampler, estimator: Estimator, request: Request
 ) -> SamplingPlan:
-    """The units of each stage; raises `UserError` if the budget is too small for any interval."""
+    """The units of each stage."""
     points, independent = sampler.points.points, sampler.points.independent
-    fewest = points * (2 * estimator.parameters + 1) if independent else LEAST_SCRAMBLES
-    if request.most < fewest:
-        raise UserError(
-            f"a budget of {request.most} samples is too small for an interval, "
-            f"expected at least {fewest}"
-        )
     aim = request.aim(forecasts.law.kl)
     planned: SamplingPlan | str | None = known_reason(forecasts, estimator, sampler, aim)
     if planned is None:
@@ -129,9 +85,9 @@ def plan_stages(
     if isinstance(planned, SamplingPlan):
         return planned
     numbers = max(sampler.numbers(forecasts.pair), 1)
-    glance = min(_GLANCE, request.most, max(_GLANCE_NUMBERS // numbers, fewest))
-    units = glance // points
-    return SamplingPlan(0, units, points, units * points, planned)
+    fewest = points * (estimator.parameters + 1)
+    units = min(_GLANCE, request.most, max(_GLANCE_NUMBERS // numbers, fewest)) // points
+    return SamplingPlan(0, units, points, units * points, withheld=planned)
 
 
 def _plan_stages(
@@ -148,7 +104,8 @@ def _plan_stages(
     pilot = min(pilot, max(request.most // (_SHARE * points), least, parameters + 1))
     t = request.quantile(pilot - parameters)
     main = min(max(units_needed(t * spread, aim), least), request.most / points - pilot)
-    return SamplingPlan(pilot, least, points, points * (pilot + math.ceil(main)))
+    samples = points * (pilot + math.ceil(main))
+    return SamplingPlan(pilot, least, points, samples, t * spread / math.sqrt(main))
 
 
 def _plan_scrambles(
@@ -158,17 +115,22 @@ def _plan_scrambles(
     if form is None:
         return f"{sampler.name} cannot make points of so many numbers"
 
-    of = balanced_theory(estimator, forecasts.law, form)
-    assert of is not None  # otherwise the interval is withheld
+    theory = balanced_theory(estimator, forecasts.law, form)
+    assert theory is not None  # otherwise the interval is withheld
 
-    def law(n: int) -> tuple[float, float]:
-        return of.variance(n), of.law(min(n, _POINTS_OF_LIMIT)).skewness
+    def skewness(n: int) -> float:
+        return theory.law(min(n, _POINTS_OF_LIMIT)).skewness
 
-    found = scrambles(law, aim, request, sampler.points.most_samples or request.most)
-    if found is None:
+    if math.isnan(theory.variance(1)):
+        return f"the variance of {estimator.name} over Sobol' points is not known"
+    planned = scrambles(
+        theory.variance, skewness, aim, request, sampler.points.most_samples or request.most
+    )
+    if planned is None:
         return f"its interval needs more scrambles than the budget of {request.most} samples allows"
-    R, n = found
-    return SamplingPlan(0, R, n, R * n)
+    R, n = planned
+    half_width = request.quantile(R - 1) * math.sqrt(theory.variance(n) / R)
+    return SamplingPlan(0, R, n, R * n, half_width)
 
 
 def estimate(
@@ -179,119 +141,109 @@ def estimate(
     *,
     seed: int,
     planned: SamplingPlan | None = None,
+    attempt: str = "",
     progress: Progress = lambda evaluations: None,
-) -> Estimate:
-    """Estimate KL(q||p) to a tolerance.
+) -> KLEstimate:
+    """Estimate KL(q||p) with one estimator and one sampler.
 
-    Parameters
-    ----------
-    forecasts
-        The pair and its theory.
-    sampler, estimator
-        How samples are drawn, and what is averaged.
-    request
-        The tolerance, the confidence and the budget.
-    seed
-        The seed of all random streams.
-    planned
-        The result of `plan` for the same arguments, if it has been computed already.
-    progress
-        A function that is called after each step with the number of values of l that it added.
-
-    Raises
-    ------
-    UserError
-        If the budget is too small for any interval.
-    NotFiniteError
-        If l is not finite at a sample.
+    `planned` is the result of `plan_stages`, if it has been computed already. `attempt` is a part
+    of the streams' keys, so that a further attempt draws new samples. `progress` is called after
+    each step with the number of values of l that it added. Raises NotFiniteError if l is not finite
+    at a sample.
     """
     planned = planned or plan_stages(forecasts, sampler, estimator, request)
     if planned.withheld is not None:
-        return _glance(forecasts, sampler, estimator, request, planned, seed, progress)
-    if not sampler.points.independent:
-        return _scrambled(forecasts, sampler, estimator, request, planned, seed, progress)
-    return _two_stages(forecasts, sampler, estimator, request, planned, seed, progress)
-
-
-def _glance(
-    forecasts: Forecasts, sampler: Sampler, estimator: Estimator, request: Request,
-    planned: SamplingPlan, seed: int, progress: Progress,
-) -> Estimate:  # fmt: skip
-    """An estimate from a few samples, without an interval."""
-    if sampler.points.independent:
-        form = sampler.form(forecasts.pair)
-        seen = stage(
-            form,
-            sampler,
-            estimator,
-            planned.least,
-            seed=seed,
-            name="main",
-            factors=forecasts.pair.dimension,
-            progress=progress,
-        )
-        value = seen.estimate
-        # A fault that the samples show is a better reason than one that theory forecasts.
-        reason = ratio_reason(seen.mean_ratio) if estimator.uses_ratio else None
+        draw = _glance
     else:
-        one = trace(
-            forecasts.pair, "numpy", sampler, [estimator],
-            seed=seed, samples=[planned.expected], replicates=1, stage=["main"], progress=progress,
+        draw = _two_stages if sampler.points.independent else _scrambled
+    run = _Run(forecasts, sampler, estimator, request, planned, seed, attempt, progress)
+    return draw(run)
+
+
+class _Run(NamedTuple):
+    """The arguments of `estimate`."""
+
+    forecasts: Forecasts
+    sampler: Sampler
+    estimator: Estimator
+    request: Request
+    planned: SamplingPlan
+    seed: int
+    attempt: str
+    progress: Progress
+
+    def stage(self, name: str, units: int, pilot: StageResults | None = None) -> StageResults:
+        """The results of new independent units; with a pilot, with the tail of its summand."""
+        # For k1 the tails of l are known, and a fit to its largest values is wrong if l is bounded.
+        summand = None if pilot is None or self.estimator.linear else pilot.summand
+        return stage(
+            self.sampler.form(self.forecasts.pair), self.sampler, self.estimator, units,
+            seed=self.seed, name=name + self.attempt, factors=self.forecasts.pair.dimension,
+            summand=summand, progress=self.progress,
         )  # fmt: skip
-        value, reason = float(one.estimate[0, 0, 0]), None
-    return Estimate(
-        value, math.nan, request.target(value), WITHHELD, math.nan,
-        {"main": planned.expected}, withheld=reason or planned.withheld,
-    )  # fmt: skip
+
+    def scrambles(self, name: str, points: int, count: int) -> Vector:
+        """The estimates over so many new scrambles of so many points."""
+        return trace(
+            self.forecasts.pair, "numpy", self.sampler, [self.estimator], seed=self.seed,
+            samples=[points], replicates=count, stage=[name + self.attempt],
+            progress=self.progress,
+        ).estimate[0, :, 0]  # fmt: skip
+
+    def answer(
+        self, value: float, half_width: float, std_error: float, stages: Mapping[str, int],
+        withheld: str | None = None, scrambles: int | None = None,
+    ) -> KLEstimate:  # fmt: skip
+        if withheld is not None:
+            half_width = std_error = math.nan
+        choice = Choice(self.estimator.name, self.sampler.name)
+        return KLEstimate.made(
+            choice, self.request, self.seed, value, half_width, std_error, stages, withheld,
+            scrambles,
+        )  # fmt: skip
 
 
-def _two_stages(
-    forecasts: Forecasts, sampler: Sampler, estimator: Estimator, request: Request,
-    planned: SamplingPlan, seed: int, progress: Progress,
-) -> Estimate:  # fmt: skip
+def _glance(run: _Run) -> KLEstimate:
+    """An estimate from a few samples, without an interval."""
+    planned, reason = run.planned, None
+    if run.sampler.points.independent:
+        results = run.stage("main", planned.least)
+        value = results.estimate
+        # A fault that the samples show is a better reason than one that theory forecasts.
+        reason = ratio_reason(results.mean_ratio) if run.estimator.uses_ratio else None
+    else:
+        value = float(run.scrambles("main", planned.expected, 1)[0])
+    stages = {"main": planned.expected}
+    return run.answer(value, math.nan, math.nan, stages, reason or planned.withheld)
+
+
+def _two_stages(run: _Run) -> KLEstimate:
     """Stein's procedure, with a new main stage if a relative tolerance is not met."""
-    points, form = planned.points, sampler.form(forecasts.pair)
+    forecasts, sampler, estimator, request, planned = run[:5]
+    points = planned.points
     mean_ratio, variance = 1.0, math.inf
     if estimator.uses_ratio:
         mean_ratio, variance = forecasts.ratio_law(estimator, sampler)
-    # For k1 the tails of l are known, and a fit to its largest values is wrong if l is bounded.
-    unknown_tails = not estimator.linear
-
-    def run(name: str, units: int, pilot: StageResults | None = None) -> StageResults:
-        return stage(
-            form, sampler, estimator, units, seed=seed, name=name, factors=forecasts.pair.dimension,
-            summand=pilot.summand if pilot and unknown_tails else None, progress=progress,
-        )  # fmt: skip
-
-    pilot = run("pilot", planned.pilot)
+    pilot = run.stage("pilot", planned.pilot)
     half_of_one = request.quantile(pilot.units - estimator.parameters) * pilot.spread
     aim, spent, mains = request.aim(forecasts.law.kl), pilot.units, 0
-    rounding = _rounding(forecasts)
     while True:
         left = request.most // points - spent
         need = max(units_needed(half_of_one, aim), planned.least)
         units = min(math.ceil(need), left) if math.isfinite(need) else left
-        main = run(f"main{mains}", units, pilot)
+        main = run.stage(f"main{mains}", units, pilot)
         spent, mains = spent + units, mains + 1
-        half_width = max(half_of_one / math.sqrt(units), rounding)
-        target = request.target(main.estimate)
-        tight = half_width <= target * (1 + 1e-12)
+        half_width = max(half_of_one / math.sqrt(units), _rounding(forecasts))
         withheld = seen_reason(estimator, main, variance, mean_ratio)
-        if tight or withheld or units < need:
+        if request.met(main.estimate, half_width) or withheld or units < need:
             break
         # The estimate is so low that its relative tolerance is narrower than what was aimed for.
         aim = request.aim(main.estimate)
         if max(units_needed(half_of_one, aim), planned.least) > request.most // points - spent:
             break
     stages = {"pilot": points * pilot.units, "main": points * (spent - pilot.units)}
-    if withheld:
-        return Estimate(
-            main.estimate, math.nan, target, WITHHELD, math.nan, stages, withheld=withheld
-        )
-    return Estimate(
-        main.estimate, half_width, target, TIGHT if tight else SPENT,
-        pilot.spread / math.sqrt(units), stages,
-    )  # fmt: skip
+    std_error = pilot.spread / math.sqrt(units)
+    return run.answer(main.estimate, half_width, std_error, stages, withheld)
 
 
 def _rounding(forecasts: Forecasts) -> float:
@@ -301,24 +253,17 @@ def _rounding(forecasts: Forecasts) -> float:
     return _ROUNDING * (forecasts.law.kl + spread)
 
 
-def _scrambled(
-    forecasts: Forecasts, sampler: Sampler, estimator: Estimator, request: Request,
-    planned: SamplingPlan, seed: int, progress: Progress,
-) -> Estimate:  # fmt: skip
+def _scrambled(run: _Run) -> KLEstimate:
     """Student's interval over independent scrambles, with larger ones if it is too wide."""
-    R, n, spent, mains = planned.least, planned.points, 0, 0
-    rounding = _rounding(forecasts)
+    request, R, n = run.request, run.planned.least, run.planned.points
+    spent, mains = 0, 0
+    most = run.sampler.points.most_samples or math.inf
     while True:
-        found = trace(
-            forecasts.pair, "numpy", sampler, [estimator],
-            seed=seed, samples=[n], replicates=R, stage=[f"main{mains}"], progress=progress,
-        ).estimate[0, :, 0]  # fmt: skip
+        values = run.scrambles(f"main{mains}", n, R)
         spent, mains = spent + R * n, mains + 1
-        value, error = float(found.mean()), float(np.std(found, ddof=1)) / math.sqrt(R)
-        half_width = max(request.quantile(R - 1) * error, rounding)
-        target = request.target(value)
-        tight = half_width <= target * (1 + 1e-12)
+        value, error = float(values.mean()), float(np.std(values, ddof=1)) / math.sqrt(R)
+        half_width = max(request.quantile(R - 1) * error, _rounding(run.forecasts))
         n *= 2
-        if tight or spent + R * n > request.most or n > (sampler.points.most_samples or n):
+        if request.met(value, half_width) or spent + R * n > request.most or n > most:
             break
-    return Estimate(value, half_width, target, TIGHT if tight else SPENT, error, {"main": spent}, R)
+    return run.answer(value, half_width, error, {"main": spent}, scrambles=R)

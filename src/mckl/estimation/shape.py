@@ -32,14 +32,14 @@ def shape_of(law: Law) -> LogRatioShape:
         value = cumulant.value / variance.value / variance.value ** (power - 1.0)
         error = cumulant.error / unit if unit else math.inf
         error += power * variance.relative * abs(value)
-        known = math.isinf(value) or error <= LARGEST_ERROR * max(1.0, abs(value))
-        shapes.append(value if known else math.nan)
+        certain = math.isinf(value) or error <= LARGEST_ERROR * max(1.0, abs(value))
+        shapes.append(value if certain else math.nan)
     return LogRatioShape(variance, *shapes)
 
 
 def k3_variance_finite(law: Law) -> bool:
     """Whether the variance of k3 is finite: so must be those of r and l."""
-    return law.ratio_variance_finite and law.is_finite((0, 0), 2)
+    return law.ratio_variance_finite and law.is_finite(0, 2)
 
 
 def check_certain(pair: Pair, name: str) -> None:
@@ -58,8 +58,7 @@ def check_certain(pair: Pair, name: str) -> None:
 
 def in_nats(number: Bounded, digits: int = 15) -> str:
     """A number of nats as `certain` writes it, or ``not known``."""
-    known = math.isfinite(number.error)
-    return f"{certain(number, digits)} nats" if known else "not known"
+    return f"{certain(number, digits)} nats" if math.isfinite(number.error) else "not known"
 
 
 def certain(number: Bounded, digits: int = 15) -> str:

@@ -77,30 +77,10 @@ def stage(
 ) -> StageResults:
     """Draw so many units of an independent sampler, in constant memory.
 
-    Parameters
-    ----------
-    form
-        The form in which samples are drawn.
-    sampler, estimator
-        How samples are drawn, and what is averaged.
-    units
-        The number of units.
-    seed
-        The seed of all random streams.
-    name
-        The name of the stage, which is part of its stream's key.
-    factors
-        The number of factors of a sample.
-    summand
-        The coefficients of the linear combination of integrands whose tail index is wanted, from an
-        earlier stage.
-    progress
-        A function that is called after each step with the number of values of l that it added.
-
-    Raises
-    ------
-    NotFiniteError
-        If l is not finite at a sample.
+    `name` is part of the stream's key, and `factors` the number of factors of a sample. `summand`
+    has the coefficients, fitted in an earlier stage, of the linear combination of integrands whose
+    tail index is wanted. `progress` is called after each step with the number of values of l that
+    it added. Raises NotFiniteError if l is not finite at a sample.
     """
     points = sampler.points.points
     more = ("ratio",) if estimator.sums and estimator.uses_ratio else ()

@@ -66,8 +66,8 @@ def checkpoints_of(sampler: Sampler, samples: Sequence[int]) -> list[int]:
 
 def trace(pair: Pair, *args: Any, name: str = "pair", **kwargs: Any) -> Trace:
     """The trace of one pair; the other arguments are those of `traces`."""
-    (one,) = traces({name: pair}, *args, **kwargs)
-    return one
+    (result,) = traces({name: pair}, *args, **kwargs)
+    return result
 
 
 def traces(
@@ -116,7 +116,7 @@ def traces(
         If l is not finite; it names pair, replicate and sample.
     """
     sums_of = backends.load(backend, dtype)
-    at = checkpoints_of(sampler, samples)
+    checkpoints = checkpoints_of(sampler, samples)
     products = [product for e in estimators for product in e.products]
     own = {name: f for e in estimators for name, f in e.integrands.items()}
     every_sum = tuple(dict.fromkeys(name for e in estimators for name in e.sums))
@@ -131,14 +131,14 @@ def traces(
 
         # If a sample has one factor, a sum over factors has the moments of the whole.
         same = of_only_factor if one_factor else lambda name: name
-        shape = (len(estimators), len(forms) * replicates, len(at))
+        shape = (len(estimators), len(forms) * replicates, len(checkpoints))
         estimate, std_error = np.empty(shape), np.full(shape, np.nan)
-        units = [n // sampler.points.points for n in at]
+        units = [n // sampler.points.points for n in checkpoints]
         last = max(units, default=0)
         replicates_of = sums_of(forms, sampler.points, sums, last)
         together = max(at_once // len(forms), 1)
         rows: list[int] = []
-        seen: list[list[RunningMoments]] = [[] for _ in at]
+        seen: list[list[RunningMoments]] = [[] for _ in checkpoints]
         for first in range(0, replicates, together):
             group = range(first, min(first + together, replicates))
             following = replicates_of(
@@ -174,7 +174,7 @@ def traces(
             rows.clear()
         for i in range(len(forms)):
             of_form = slice(i * replicates, (i + 1) * replicates)
-            yield Trace(tuple(at), estimate[:, of_form], std_error[:, of_form])
+            yield Trace(tuple(checkpoints), estimate[:, of_form], std_error[:, of_form])
 
     names = list(pairs)
     forms = [sampler.form(pair) for pair in pairs.values()]
@@ -186,10 +186,10 @@ def traces(
     return [out[i] for i in range(len(pairs))]
 
 
-def _merge(moments: RunningMoments, values: Vector, at: Sequence[int]) -> Iterator[int]:
+def _merge(moments: RunningMoments, values: Vector, checkpoints: Sequence[int]) -> Iterator[int]:
     """Add a block to the moments; stop at every checkpoint within it and yield its index."""
     begin, block = moments.units, values.shape[-1]
-    stops = {unit - begin: c for c, unit in enumerate(at) if begin < unit <= begin + block}
+    stops = {unit - begin: c for c, unit in enumerate(checkpoints) if begin < unit <= begin + block}
     values = values.reshape(*values.shape[:2], -1, block)
     for stop in moments.updates(values, dict.fromkeys([*stops, block])):
         if stop in stops:
@@ -210,10 +210,10 @@ def sound_traces(
 
     For such a pair no replicate is kept, as those that happened to stay finite would be biased.
     """
-    sound, gaps, found = dict(pairs), [], []
+    sound, gaps, results = dict(pairs), [], []
     while sound:
         try:
-            found = traces(
+            results = traces(
                 sound, backend, sampler, estimators,
                 samples=samples, replicates=replicates, **others,
             )  # fmt: skip
@@ -221,7 +221,7 @@ def sound_traces(
         except NotFiniteError as gap:
             gaps.append(gap)
             del sound[str(gap.where["setting"])]
-    at = checkpoints_of(sampler, samples)
-    unknown = np.full((len(estimators), replicates, len(at)), np.nan)
-    by_name = dict(zip(sound, found, strict=True))
-    return [by_name.get(name, Trace(tuple(at), unknown, unknown)) for name in pairs], gaps
+    checkpoints = checkpoints_of(sampler, samples)
+    unknown = np.full((len(estimators), replicates, len(checkpoints)), np.nan)
+    by_name = dict(zip(sound, results, strict=True))
+    return [by_name.get(name, Trace(tuple(checkpoints), unknown, unknown)) for name in pairs], gaps

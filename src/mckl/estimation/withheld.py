@@ -78,8 +78,8 @@ def seen_reason(
         reason = ratio_reason(seen.mean_ratio)
         if reason is not None:
             return reason
-        known = ratio_variance if math.isfinite(ratio_variance) else seen.ratio_variance
-        error = math.sqrt(known / seen.units)
+        of_units = ratio_variance if math.isfinite(ratio_variance) else seen.ratio_variance
+        error = math.sqrt(of_units / seen.units)
         off = abs(seen.mean_ratio - ratio_mean)
         if off > _FAR * error:
             return (

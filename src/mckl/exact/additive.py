@@ -58,7 +58,7 @@ class Strata:
         of the three give their covariances.
         """
         value, error = self._dyadic.sums(n)
-        of = dict(zip(_NAMES, zip(value[:, 0], error[:, 0], strict=True), strict=True))
+        bounds = dict(zip(_NAMES, zip(value[:, 0], error[:, 0], strict=True), strict=True))
         weights = {integrand: 1.0}
         if slope:
             sign = 1.0 if integrand == "ell" else -1.0
@@ -66,15 +66,15 @@ class Strata:
             ratios = slope * slope + sign * slope
             weights = {integrand: 1.0 + sign * slope, other: -sign * slope, "ratio": ratios}
         return Bounded(
-            float(sum(weight * of[name][0] for name, weight in weights.items())),
-            float(sum(abs(weight) * of[name][1] for name, weight in weights.items())),
+            float(sum(weight * bounds[name][0] for name, weight in weights.items())),
+            float(sum(abs(weight) * bounds[name][1] for name, weight in weights.items())),
         )
 
     def cumulants(self, n: int, integrand: str) -> tuple[Vector, Vector]:
         """Sums over n strata of the second to fourth cumulants, and bounds on their errors."""
         if (n, integrand) not in self._cumulants:
             row = _NAMES.index(integrand)
-            value, error = (of[row].copy() for of in self._dyadic.sums(n))
+            value, error = (sums[row].copy() for sums in self._dyadic.sums(n))
             quadruples = linked(self._dyadic, n, *[row] * 4) if n <= _MOST_STRATA else UNKNOWN
             value[2] += quadruples.value
             error[2] += quadruples.error
@@ -87,9 +87,9 @@ def stratified_sum(
     strata: Iterable[Strata], counts: Sequence[float], n: int, law: Law, integrand: str
 ) -> Stratified:
     """The law of the mean of a sum over coordinates, without a slope, over n = 2^m points."""
-    each = [one.cumulants(n, integrand) for one in strata]
+    each = [coordinate.cumulants(n, integrand) for coordinate in strata]
     weights = np.array(counts, float)
-    value, error = (weights @ np.array(of) for of in zip(*each, strict=True))
+    value, error = (weights @ np.array(column) for column in zip(*each, strict=True))
     # A cumulant that is infinite is so within the strata at the ends, too.
     infinite = np.isinf(law.sums((Function(integrand),), False, 4).value[2:])
     return scaled(n, np.where(infinite, math.inf, value), np.where(infinite, 0.0, error))
@@ -102,7 +102,7 @@ def variance(
 
     NaN if its bound exceeds `LARGEST_ERROR`.
     """
-    each = [one.variance(n, integrand, slope) for one in strata]
+    each = [coordinate.variance(n, integrand, slope) for coordinate in strata]
     both = zip(*each, strict=True)
-    of = Bounded(*(math.fsum(c * x for c, x in zip(counts, y, strict=True)) for y in both))
-    return of.value / n**2 if of.relative <= LARGEST_ERROR else math.nan
+    total = Bounded(*(math.fsum(c * x for c, x in zip(counts, y, strict=True)) for y in both))
+    return total.value / n**2 if total.relative <= LARGEST_ERROR else math.nan

@@ -102,10 +102,10 @@ class Dyadic:
         """Means and variances; NaN where they are infinite, or too nearly so."""
         mean, variance = self._whole[-1][:, :2, 0].T
         lost_mean, lost_variance = self._lost([1, 2]).T
-        known = (lost_variance <= _LOST * variance) & (variance < math.inf)
+        certain = (lost_variance <= _LOST * variance) & (variance < math.inf)
         return (
             np.where(lost_mean <= _LOST * np.abs(mean), mean, math.nan),
-            np.where(known, variance, math.nan),
+            np.where(certain, variance, math.nan),
         )
 
     @np.errstate(over="ignore", invalid="ignore")  # of infinite moments
@@ -117,9 +117,9 @@ class Dyadic:
         if n not in self._sums:
             value, error = self._sums_over(n)
             error = error + n * self._lost([2, 3, 4])
-            known = np.isfinite(value) & np.isfinite(error)
+            certain = np.isfinite(value) & np.isfinite(error)
             self._sums[n] = Moments(
-                np.where(known, value, math.nan), np.where(known, error, math.inf)
+                np.where(certain, value, math.nan), np.where(certain, error, math.inf)
             )
         return self._sums[n]
 
@@ -131,13 +131,17 @@ class Dyadic:
         halves = np.empty((2, n // 2))
         deepest = (n // _MANY).bit_length() - 1
         for level in range(1, deepest + 1):
-            of, cells = self._level(level), n >> level
+            cells_of_level, cells = self._level(level), n >> level
             last = level == deepest
-            some = np.ones_like(of.smooth) if last else of.smooth
-            part = self._table(level)[row, 0] if last else of.polynomials.means(row, some, cells)
-            for i, at in enumerate(np.flatnonzero(some)):
-                start = int(of.k[at]) * cells
-                halves[int(of.upper[at]), start : start + cells] = part[i]
+            some = np.ones_like(cells_of_level.smooth) if last else cells_of_level.smooth
+            part = (
+                self._table(level)[row, 0]
+                if last
+                else cells_of_level.polynomials.means(row, some, cells)
+            )
+            for i, cell in enumerate(np.flatnonzero(some)):
+                start = int(cells_of_level.k[cell]) * cells
+                halves[int(cells_of_level.upper[cell]), start : start + cells] = part[i]
         return np.concatenate((halves[0], halves[1, ::-1]))
 
     def _sums_over(self, n: int) -> tuple[Vector, Vector]:
@@ -167,16 +171,16 @@ class Dyadic:
         |d|^3 e, of shape (functions, 8, intervals, 128).
         """
         if level not in self._tables:
-            of = self._level(level)
-            some = of.polynomials.moments(of.smooth)
-            out = np.empty((*some.shape[:2], of.smooth.size, _MANY))
-            out[:, :, of.smooth] = some
+            cells = self._level(level)
+            some = cells.polynomials.moments(cells.smooth)
+            out = np.empty((*some.shape[:2], cells.smooth.size, _MANY))
+            out[:, :, cells.smooth] = some
             if level < _DEEPEST:
                 halves = self._table(level + 1).reshape(*some.shape[:2], -1, 2 * _MANY)
-                out[:, :, ~of.smooth] = _merged(halves)
+                out[:, :, ~cells.smooth] = _merged(halves)
             else:
-                for i in np.flatnonzero(~of.smooth):
-                    out[:, :, i] = self._moments(of, int(i))
+                for i in np.flatnonzero(~cells.smooth):
+                    out[:, :, i] = self._moments(cells, int(i))
             self._tables[level] = out
         return self._tables[level]
 
@@ -186,8 +190,8 @@ class Dyadic:
         Shape (functions, 3).
         """
         if level not in self._few_strata:
-            of = self._level(level)
-            tables = [of.polynomials.moments(of.smooth)]
+            cells = self._level(level)
+            tables = [cells.polynomials.moments(cells.smooth)]
             for _ in range(3):
                 tables.append(_merged(tables[-1]))
             sums, bounds = zip(*map(_cumulants, tables), strict=True)
@@ -212,7 +216,7 @@ class Dyadic:
             # At an end, where k is 0, no function counts as a polynomial.
             values = np.full((2, self._end.size, k.size, _POINTS.size), math.nan)
             for side in (False, True):
-                beside, others = ((upper == side) & of for of in (k == 1.0, k > 1.0))
+                beside, others = ((upper == side) & size for size in (k == 1.0, k > 1.0))
                 if width in _WIDTHS:
                     values[:, :, beside] = self._beside_ends[side][:, :, width == _WIDTHS]
                 else:
@@ -247,9 +251,12 @@ class Dyadic:
         x = x[(x > 0.0) & (x < 1.0)]
         return polynomials.agree(i, x, self._f(width * (k + x), upper)[0])
 
-    def _moments(self, of: _Level, i: int) -> Vector:
+    def _moments(self, cells: _Level, i: int) -> Vector:
         """The moments within the 128 strata of the i-th interval of a level, by quadrature."""
-        upper, edges = bool(of.upper[i]), of.width * (of.k[i] + np.arange(_MANY + 1) / _MANY)
+        upper, edges = (
+            bool(cells.upper[i]),
+            cells.width * (cells.k[i] + np.arange(_MANY + 1) / _MANY),
+        )
         cuts = edges
         if edges[0] == 0.0:  # panels become smaller towards the end, where f may be unbounded
             halvings = edges[1] * 2.0 ** np.arange(-_SHRINKS, 0.0)
@@ -445,9 +452,9 @@ _POWER = np.array([1.0, 3.0, 3.0])
 
 def _lagrange(t: float, count: int) -> Vector:
     """The weights of values at 1, 4, 16, ... in the value at t of the polynomial through them."""
-    at = 4.0 ** np.arange(count)
+    nodes = 4.0 ** np.arange(count)
     return np.array([
-        math.prod((t - at[j]) / (at[i] - at[j]) for j in range(count) if j != i)
+        math.prod((t - nodes[j]) / (nodes[i] - nodes[j]) for j in range(count) if j != i)
         for i in range(count)
     ])  # fmt: skip
 
@@ -483,6 +490,6 @@ def _cumulants(table: Vector) -> tuple[Vector, Vector]:
     cumulants, rounded = (m2, m3, m4 - 3.0 * m2 * m2), (m2, np.abs(m3) + m2**1.5, m4)
     changed = 2.0 * e1, 3.0 * (e2 + m2 * e), 4.0 * (e3 + np.abs(m3) * e) + 12.0 * m2 * e1
     value, rounding, bounds = (
-        np.stack([x.sum(axis=1) for x in of], axis=1) for of in (cumulants, rounded, changed)
+        np.stack([x.sum(axis=1) for x in parts], axis=1) for parts in (cumulants, rounded, changed)
     )
     return value, 2.0 * bounds + _ROUNDING * rounding

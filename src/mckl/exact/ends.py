@@ -76,15 +76,12 @@ def _aligned(*tails: Tail) -> list[tuple[Growth, tuple[float, ...]]]:
     return [(g, tuple(tail.coefficients.get(g, 0.0) for tail in tails)) for g in growths]
 
 
-def is_finite(q: Tail, ps: Sequence[tuple[Tail, float]], order: int) -> bool:
-    """Whether the integral of q prod (q / p)^u |l|^order converges at an end.
-
-    `ps` has the tails of p, at a point and where needed at its mirror image, and their u.
-    """
-    whole = 1.0 + sum(u for _, u in ps)
-    rate, power = max(growth_of_ell(q, p) for p, _ in ps)
+def is_finite(q: Tail, p: Tail, s: float, order: int) -> bool:
+    """Whether the integral of q (q / p)^s |l|^order converges at an end."""
+    rate, power = growth_of_ell(q, p)
     of_ell = Tail({LINEAR: -order * rate} if rate else {}, -order * power)
-    terms = [(whole if abs(whole) > _BORDER else 0.0, q), *((-u, p) for p, u in ps), (1.0, of_ell)]
+    whole = 1.0 + s if abs(1.0 + s) > _BORDER else 0.0
+    terms = [(whole, q), (-s, p), (1.0, of_ell)]
     times, tails = zip(*terms, strict=True)
     for _, coefficients in _aligned(*tails):
         parts = [u * c for u, c in zip(times, coefficients, strict=True)]
@@ -95,43 +92,10 @@ def is_finite(q: Tail, ps: Sequence[tuple[Tail, float]], order: int) -> bool:
     return math.fsum(parts) > _BORDER * math.fsum(map(abs, parts))
 
 
-class End(NamedTuple):
-    """How l grows at one end, in terms of w = -log(probability under q beyond x).
-
-    growth  the limit of l / w, at least -1 and possibly inf
-    moment  |l|^k grows like e^(k moment w), so moments of order 1 / moment and above diverge
-    """
-
-    growth: float
-    moment: float
-
-
-def end(q: Tail, p: Tail) -> End:
-    """How l = log q - log p grows at an end where q and p have these tails."""
-    if p.fastest < q.fastest:  # the tail of p is the heavier one
-        return End(-1.0, 0.0)
-    if p.fastest > q.fastest:
-        return End(math.inf, _moment(q, p.fastest))
+def slope_at_end(q: Tail, p: Tail) -> float:
+    """The limit of l / w with w = -log(probability under q beyond x): from -1 on, possibly inf."""
+    if p.fastest != q.fastest:
+        return -1.0 if p.fastest < q.fastest else math.inf  # -1: the tail of p is the heavier one
     if q.is_power:
-        return End((p.power - q.power) / (q.power - 1.0), 0.0)
-    return End(p.coefficients[p.fastest] / q.coefficients[q.fastest] - 1.0, 0.0)
-
-
-def _moment(q: Tail, l: Growth) -> float:  # noqa: E741 - the log density ratio
-    """`End.moment` where l grows like this, faster than w."""
-    if q.is_power:  # w = (power - 1) log |x|
-        return math.inf if l.rate > 0.0 else l.power / (q.power - 1.0)
-    if q.fastest.rate > 0.0 or l.rate == 0.0 or q.fastest.power > 1.0:
-        return 0.0  # l grows more slowly than any exponential of w
-    return l.rate / q.coefficients[q.fastest] if q.fastest.power == 1.0 else math.inf
-
-
-def is_finite_of_pairs(here: End, there: End, u: float, v: float, order: int) -> bool:
-    """As `is_finite`, with (q / p)^v at a mirror image that has as much probability beyond it."""
-    falls = 1.0 - _times(u, here.growth) - _times(v, there.growth)
-    moment = order * max(here.moment, there.moment) if order else 0.0
-    return falls > moment + _BORDER
-
-
-def _times(tilt: float, growth: float) -> float:
-    return tilt * growth if tilt else 0.0
+        return (p.power - q.power) / (q.power - 1.0)
+    return p.coefficients[p.fastest] / q.coefficients[q.fastest] - 1.0

@@ -4,10 +4,7 @@ Every integral is compared with those of the rules with half and a quarter of th
 (`mckl.exact.double_exponential`). The step is halved until they agree. Whether an expectation is
 finite is decided from the tails (`mckl.exact.ends`), never by the rule.
 
-Nothing cancels near q = p, as KL is the integral of r - 1 + l >= 0. Let E be the even part of l and
-L its odd part, whose mean is 0. With x = T E + S L,
-
-    K(T, S) = log(1 + T KL + E[e^x - 1 - x]).
+Nothing cancels near q = p, as KL is the integral of r - 1 + l >= 0.
 """
 
 from __future__ import annotations
@@ -17,14 +14,12 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
-import scipy
 
 from mckl.arrays import Vector
 from mckl.exact import ends, joint
-from mckl.exact.grid import DensityPair, Grid, Tilt, edges_of, of_both
+from mckl.exact.grid import DensityPair, Grid, edges_of
 from mckl.exact.moments import EPS, WITH_RATIO, Function, Moments, settled
 from mckl.exact.node_values import DEGREES, Values, values
-from mckl.exact.remainders import phi
 
 _COARSEST, _FINEST = 16, 256  # nodes per unit of the rule's own variable
 _TARGET = 2e-14  # the step is halved where the rule may leave a larger share of an integral
@@ -41,11 +36,8 @@ class FactorLaw:
 
     def __init__(self, factor: DensityPair) -> None:
         self.factor = factor
-        self.ends = [ends.end(*tails) for tails in factor.tails]
         self._edges = tuple(edges_of(factor))
         self._moments: dict[object, Moments] = {}
-        self._kappa: dict[Tilt, Vector] = {}
-        self._logs: dict[Tilt, float] = {}
         self._per_unit = _COARSEST
         while self._per_unit < _FINEST and not self._is_settled():
             self._per_unit *= 2
@@ -60,29 +52,21 @@ class FactorLaw:
         grid = self._grid
         return _is_settled(grid, grid.w) and _is_settled(grid, grid.kl_terms)
 
-    def is_finite(self, tilt: Tilt, order: int) -> bool:
-        """Whether e^{T Q + S L} times Q and L to this order has a finite mean."""
-        u, v = of_both(tilt)
-        for i in (0, 1):
-            (q, p), (_, image) = self.factor.tails[i], self.factor.tails[1 - i]
-            if v and not self.factor.symmetric:
-                if not ends.is_finite_of_pairs(self.ends[i], self.ends[1 - i], u, v, order):
-                    return False
-            elif not ends.is_finite(q, [(p, u), (image, v)] if v else [(p, u)], order):
-                return False
-        return True
+    def is_finite(self, s: float, order: int) -> bool:
+        """Whether E |l|^order e^{s l} is finite."""
+        return all(ends.is_finite(q, p, s, order) for q, p in self.factor.tails)
 
     def moments(self, functions: Sequence[Function], paired: bool, order: int) -> Moments:
         """The joint central moments of functions of l, as `Law.factor_moments` defines them."""
         key = tuple(functions), paired, order
         # Each starts with the step of KL, so that none depends on which were asked for before.
-        per_unit, found = self._per_unit, self._moments.get(key)
-        while found is None:
+        per_unit, moments = self._per_unit, self._moments.get(key)
+        while moments is None:
             grid = _grid(self.factor, self._edges, per_unit)
-            found = self._joint_moments(grid, *key, last=per_unit >= _FINEST)
+            moments = self._joint_moments(grid, *key, last=per_unit >= _FINEST)
             per_unit *= 2
-        self._moments[key] = found
-        return found
+        self._moments[key] = moments
+        return moments
 
     @np.errstate(over="ignore", under="ignore", invalid="ignore", divide="ignore")
     def _joint_moments(
@@ -110,8 +94,7 @@ class FactorLaw:
             value[index] = terms.sum()
             share = (grid.missed + 4.0 * EPS) * abs(float(value[index]))
             error[index] = grid.left(terms) + float(rounding.sum()) + share
-        for axis, function in enumerate(every):
-            first = tuple(int(k == axis) for k in range(len(functions)))
+        for first, function in zip(joint.firsts(len(functions)), every, strict=True):
             value[first], error[first] = function.mean, function.mean_error
         return settled(value, error, infinite)
 
@@ -124,60 +107,7 @@ class FactorLaw:
         ratios = sum(name in WITH_RATIO for name in names)
         whole = sum(DEGREES[name] for name in names)
         plain = ratios - names.count("k3")  # the factors r - 1, without l
-        return all(
-            self.is_finite((-float(k), -float(k)), whole - max(k - plain, 0))
-            for k in range(ratios + 1)
-        )
-
-    def log_mgf(self, tilt: Tilt) -> float:
-        """K(T, S), where it is finite."""
-        if tilt not in self._logs:
-            grid, x = self._grid, self._grid.exponent(tilt)
-            here = grid.w > 0
-            if np.abs(x[here]).max() < 1.0:
-                value = math.log1p(tilt[0] * self.kl + float(grid.w[here] @ phi(x[here])))
-            else:
-                value = float(scipy.special.logsumexp(grid.log_tilted(tilt)))
-            self._logs[tilt] = value
-        return self._logs[tilt]
-
-    def cumulants(self, tilt: Tilt, order: int) -> Vector:
-        """The joint cumulants of (E - KL, L) under a tilt, shape (order + 1, order + 1).
-
-        Entries with i + j > order are not computed.
-        """
-        order = max(order, 2)
-        if len(self._kappa.get(tilt, ())) <= order:
-            first, second, moments = self._central_moments(tilt, order)
-            kappa = joint.cumulants(Moments(moments, np.zeros_like(moments)), 2).value
-            kappa[1, 0], kappa[0, 1] = first, second
-            self._kappa[tilt] = kappa
-        return self._kappa[tilt]
-
-    def _central_moments(self, tilt: Tilt, order: int) -> tuple[float, float, Vector]:
-        """The means of E - KL and L under the tilt, and their joint central moments."""
-        grid = self._grid
-        x, log_w = grid.exponent(tilt), grid.log_tilted(tilt)
-        w = np.exp(log_w - log_w.max())
-        here = w > 0
-        x, w, even, odd = x[here], w[here] / w.sum(), grid.even[here] - self.kl, grid.odd[here]
-        added = w
-        if np.abs(x).max() < 1.0:
-            # Both means are 0 without the tilt, so what the tilt adds is small where l is small.
-            added = grid.w[here] * np.expm1(x) * math.exp(-self.log_mgf(tilt))
-        means = float(added @ even), float(added @ odd)
-        a, b = even - means[0], odd - means[1]
-        moments = np.zeros((order + 1, order + 1))
-        with np.errstate(over="ignore", invalid="ignore"):
-            row = w
-            for i in range(order + 1):
-                cell = row
-                for j in range(order + 1 - i):
-                    moments[i, j] = cell.sum()
-                    if i + j < order:
-                        cell = cell * b
-                row = row * a
-        return *means, moments
+        return all(self.is_finite(-float(k), whole - max(k - plain, 0)) for k in range(ratios + 1))
 
 
 def _is_settled(grid: Grid, terms: Vector) -> bool:

@@ -108,7 +108,10 @@ def half_rise(a: float, b: float = math.inf) -> float:
     near = -0.5 * float(np.log1p(share / (low * (low + 1.0))).sum())
     step, a = math.log1p((b - a) / (a + steps.size)), a + steps.size
     terms = enumerate(_stirling_terms(a))
-    far = [(0.5 ** (2 * k + 1) - 2.0) * -math.expm1(-(2 * k + 1) * step) * of for k, of in terms]
+    far = [
+        (0.5 ** (2 * k + 1) - 2.0) * -math.expm1(-(2 * k + 1) * step) * coefficient
+        for k, coefficient in terms
+    ]
     return near + math.fsum(far)
 
 

@@ -107,7 +107,7 @@ class Grid:
             # From a breakpoint b to -inf, log x grows away from b.
             reach = (low, high) if math.isfinite(a) else (REACH, low)
             pieces.append(nodes(a, b, per_unit, reach))
-        x, log_dx, level, beyond = (np.concatenate(of) for of in zip(*pieces, strict=True))
+        x, log_dx, level, beyond = (np.concatenate(column) for column in zip(*pieces, strict=True))
         upper = 1 * (x > (edges[1] if last else 0.5 * (edges[0] + edges[1])))
         powers = np.array([[tail.power for tail in tails] for tails in factor.tails])[upper]
         degrees = np.array([ends.degree(*tails) for tails in factor.tails])[upper]
@@ -247,8 +247,8 @@ def edges_of(factor: DensityPair) -> list[float]:
             rises = (f[1:-1] > f[:-2]) & (f[1:-1] >= f[2:]) & np.isfinite(f[1:-1])
             for i in np.flatnonzero(rises) + 1:
                 peak, width = _peak(factor, k, x[i - 1], x[i + 1])
-                known = [y for y in (*inner, *peaks) if abs(y - peak) <= 0.5 * width]
-                if not known and math.isfinite(peak):
+                near = [y for y in (*inner, *peaks) if abs(y - peak) <= 0.5 * width]
+                if not near and math.isfinite(peak):
                     peaks.add(peak)
         if peaks:
             peaks |= {float(y) for y in factor.mirror(np.array(sorted(peaks)))}
@@ -267,8 +267,8 @@ def _peak(factor: DensityPair, k: int, low: float, high: float) -> tuple[float, 
         j = int(np.clip(np.nanargmax(f(x)), 1, 15))
         low, peak, high = (float(y) for y in x[j - 1 : j + 2])
     step = max(1e-4 * abs(peak), high - low)
-    below, at, above = f(np.array([peak - step, peak, peak + step]))
-    bend = (2.0 * at - below - above) / (step * step)
+    below, middle, above = f(np.array([peak - step, peak, peak + step]))
+    bend = (2.0 * middle - below - above) / (step * step)
     return peak, 1.0 / math.sqrt(bend) if bend > 0.0 else step
 
 
@@ -280,7 +280,7 @@ def _reach(factor: DensityPair, end: int) -> float:
     slowest = (q if q.is_power else p).power - 1.0
     for u, order in itertools.product((-4.0, -3.0, -2.0, -1.0, 0.0), range(5)):
         straight = q.is_power and (p.is_power or u == 0.0)
-        if straight and ends.is_finite(q, [(p, u)], order):
+        if straight and ends.is_finite(q, p, u, order):
             grows = order * ends.degree(q, p) if order else 0.0
             net = (1.0 + u) * q.power - u * p.power - grows - 1.0
             slowest = min(slowest, net)

@@ -31,7 +31,7 @@ from mckl.exact.moments import EPS, Moments, settled
 _COLUMNS = 2**12  # blocks that are joined at a time, so that arrays stay in cache
 
 # The monomials of each variable, in the first block's variables, the second's and 1 - slope.
-_PLAIN = [
+JOINED = [
     [(1, 0, 0, 0, 0), (0, 0, 1, 0, 0), (1, 0, 1, 0, 0)],
     [(0, 1, 0, 0, 0), (0, 0, 0, 1, 0), (1, 0, 1, 0, 1)],
 ]
@@ -62,20 +62,16 @@ class _Terms(NamedTuple):
 
 @lru_cache(maxsize=8)
 def _terms(variables: int, order: int) -> _Terms:
-    rules = [dict.fromkeys(rule, 1.0) for rule in (_PLAIN if variables == 2 else _PAIRED)]
+    rules = JOINED if variables == 2 else _PAIRED
     moments = [i for i in joint.indices(variables, order) if _counts(i)]
     place = {m: k for k, m in enumerate(moments)}
     rows: list[tuple[int, int, float, int]] = []
     starts = []
     for moment in moments:
-        product: joint.Polynomial = {(0,) * (2 * variables + 1): 1.0}
-        for rule, power in zip(rules, moment, strict=True):
-            for _ in range(power):
-                product = joint.polynomial_product(product, rule)
         starts.append(len(rows))
         rows += [
             (place[a], place[b], times, power)
-            for (*both, power), times in product.items()
+            for (*both, power), times in joint.power_product(rules, moment).items()
             if (a := tuple(both[:variables])) in place and (b := tuple(both[variables:])) in place
         ]
     first, second, times, power = np.array(rows).T

@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -23,6 +23,20 @@ def indices(variables: int, order: int) -> Iterator[Index]:
     """All indices of total order 0 to `order`, in ascending order."""
     every = itertools.product(range(order + 1), repeat=variables)
     yield from sorted((i for i in every if sum(i) <= order), key=sum)
+
+
+def firsts(variables: int) -> list[Index]:
+    """The indices of order 1, one a variable."""
+    return [tuple(int(k == axis) for k in range(variables)) for axis in range(variables)]
+
+
+def power_product(sums: Sequence[Sequence[Index]], powers: Index) -> Polynomial:
+    """The product of powers of sums of monomials in the same variables."""
+    product: Polynomial = {(0,) * len(sums[0][0]): 1.0}
+    for monomials, power in zip(sums, powers, strict=True):
+        for _ in range(power):
+            product = polynomial_product(product, dict.fromkeys(monomials, 1.0))
+    return product
 
 
 def polynomial_product(f: Polynomial, g: Polynomial) -> Polynomial:

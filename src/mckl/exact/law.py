@@ -9,7 +9,8 @@ sample's factors of functions of l_i. Three things give their laws (theory.md, s
 - the same moments of r_i - 1 and k3, joined as `mckl.exact.independent_blocks`
   does, for r and k3 of the whole.
 
-The distribution of a mean of l also needs the law tilted by e^{T (KL + Q) + S L}.
+Where the law tilted by e^{T (KL + Q) + S L} has a closed form, so has the distribution of a mean of
+l (`AnalyticLaw`).
 """
 
 from __future__ import annotations
@@ -38,9 +39,7 @@ class Law(ABC):
     kl, kl_error
         KL(q||p) and a bound on its absolute error, in nats.
     mirrored
-        Whether a sample has a mirror image. Without one L is 0, and all tilts have T = S.
-    analytic
-        Whether `complex_log_mgf` is implemented.
+        Whether a sample has a mirror image. Without one L is 0.
     outcomes
         The number of values that l takes; None where it is not finite, or not known.
     missed_mass
@@ -50,40 +49,22 @@ class Law(ABC):
     kl: float
     kl_error: float
     mirrored: bool = True
-    analytic: bool = False
     outcomes: int | None = None
     missed_mass: float = 0.0
-    _most_odd: int | None = None  # joint cumulants with a higher power of L are 0
 
     @abstractmethod
-    def is_finite(self, tilt: Tilt, order: int = 0) -> bool:
-        """Whether E |Q + L|^order e^{T Q + S L} is finite."""
+    def is_finite(self, s: float, order: int = 0) -> bool:
+        """Whether E |l|^order e^{s l} is finite."""
 
     @property
     def ratio_variance_finite(self) -> bool:
         """Whether the variance of r is finite."""
-        return self.is_finite((-2.0, -2.0))
+        return self.is_finite(-2.0)
 
     @property
     @abstractmethod
     def lowest_tilt(self) -> float:
         """The infimum of all s for which E e^{s l} is finite."""
-
-    @abstractmethod
-    def log_mgf(self, tilt: Tilt) -> float:
-        """The logarithm of E e^{T (KL + Q) + S L}; inf where it diverges."""
-
-    def complex_log_mgf(self, s: Complex, paired: bool) -> Complex:
-        """log E e^{s x} at complex s, shape (nodes,); x is l, or KL + Q if paired.
-
-        `s` must lie on a line that crosses the real axis where `log_mgf` is finite. Only laws that
-        are `analytic` have it; others raise NotImplementedError.
-        """
-        raise NotImplementedError
-
-    @abstractmethod
-    def cumulant(self, i: int, j: int, tilt: Tilt = (0, 0)) -> float:
-        """The joint cumulant of Q, i times, and L, j times, under the tilt e^{T Q + S L}."""
 
     @abstractmethod
     def parts(self, order: int) -> Moments:
@@ -127,20 +108,6 @@ class Law(ABC):
         """Var l, in nats squared."""
         return float(self.ell(2).value[2])
 
-    def tilted_cumulant(self, order: int, s: float, paired: bool) -> float:
-        """The cumulant of x under the law tilted by e^{s x}; x is l, or KL + Q if paired."""
-        if paired:
-            return self.cumulant(order, 0, (s, 0.0)) + (self.kl if order == 1 else 0.0)
-        most = order if self._most_odd is None else min(order, self._most_odd)
-        total = sum(
-            math.comb(order, j) * self.cumulant(order - j, j, (s, s)) for j in range(most + 1)
-        )
-        return total + (self.kl if order == 1 else 0.0)
-
-    def tilted(self, s: float, paired: bool) -> tuple[float, float]:
-        """Mean and variance of x under the law tilted by e^{s x}; x is l, or KL + Q if paired."""
-        return self.tilted_cumulant(1, s, paired), self.tilted_cumulant(2, s, paired)
-
     def sums(self, functions: Sequence[Function], paired: bool, order: int = 4) -> Moments:
         """The joint cumulants of sums over a sample's factors, as `factor_moments` has them.
 
@@ -150,8 +117,7 @@ class Law(ABC):
         value, error, infinite = np.zeros(shape), np.zeros(shape), np.zeros(shape, bool)
         for moments, counts in self.pieces(functions, paired, order):
             kappa = joint.cumulants(moments, len(functions))
-            for axis in range(len(functions)):
-                first = tuple(int(k == axis) for k in range(len(functions)))
+            for first in joint.firsts(len(functions)):
                 kappa.value[first], kappa.error[first] = moments.value[first], moments.error[first]
             infinite |= np.isinf(kappa.value).any(axis=-1)
             with np.errstate(invalid="ignore", over="ignore"):
@@ -175,3 +141,22 @@ class Law(ABC):
     ) -> Iterator[tuple[Moments, Vector]]:
         """`factor_moments` for some of the factors at a time, lest they fill the memory."""
         yield self.factor_moments(functions, paired, order)
+
+
+class AnalyticLaw(Law):
+    """A law whose tilts have closed forms, also at complex numbers."""
+
+    @abstractmethod
+    def log_mgf(self, tilt: Tilt) -> float:
+        """The logarithm of E e^{T (KL + Q) + S L}; inf where it diverges."""
+
+    @abstractmethod
+    def complex_log_mgf(self, s: Complex, paired: bool) -> Complex:
+        """log E e^{s x} at complex s, shape (nodes,); x is l, or KL + Q if paired.
+
+        `s` must lie on a line that crosses the real axis where `log_mgf` is finite.
+        """
+
+    @abstractmethod
+    def tilted(self, s: float, paired: bool) -> tuple[float, float]:
+        """Mean and variance of x under the law tilted by e^{s x}; x is l, or KL + Q if paired."""

@@ -76,8 +76,8 @@ def settled(
     value: Vector, error: Vector, infinite: NDArray[np.bool_] | np.bool_ | None = None
 ) -> Moments:
     """The moments with what overflowed as NaN, and what is `infinite` as inf."""
-    known = np.isfinite(value) & np.isfinite(error)
-    value, error = np.where(known, value, math.nan), np.where(known, error, math.inf)
+    certain = np.isfinite(value) & np.isfinite(error)
+    value, error = np.where(certain, value, math.nan), np.where(certain, error, math.inf)
     if infinite is not None:
         value, error = np.where(infinite, math.inf, value), np.where(infinite, 0.0, error)
     return Moments(value, error)

@@ -22,7 +22,7 @@ from functools import lru_cache
 import numpy as np
 
 from mckl.arrays import Complex, Vector
-from mckl.exact.law import Law
+from mckl.exact.law import AnalyticLaw
 
 SMALLEST = -115.0  # probabilities whose logarithm is below this are reported as 0
 # The hyperbola bends towards the side on which e^{s x} falls. Its arms are 30 degrees off the
@@ -35,10 +35,10 @@ _AGREE = 1e-5  # the largest relative difference of two steps; the finer one err
 
 
 @lru_cache(maxsize=4)  # a sampler and its radial form need the same number
-def probability_negative(law: Law, units: int, paired: bool) -> float | None:
+def probability_negative(law: AnalyticLaw, units: int, paired: bool) -> float | None:
     """The probability that k1 over `units` samples, or antithetic pairs, is negative.
 
-    The law must be analytic. The relative error is at most 1e-6, and probabilities below 1e-50 are
+    The relative error is at most 1e-6, and probabilities below 1e-50 are
     returned as 0. None means not known: q and p are so far apart that the integral is all rounding.
     """
     if law.kl == 0.0:
@@ -139,7 +139,7 @@ def _trapezoidal(
     return None
 
 
-def _root(law: Law, paired: bool) -> float | None:
+def _root(law: AnalyticLaw, paired: bool) -> float | None:
     """The s < 0 at which K'(s) = 0; None where a pair's mean KL + Q is never negative."""
     edge, low, high = law.lowest_tilt, 0.0, 0.0
     while True:  # double s, or go halfway to the lowest tilt with a finite E e^{s l}

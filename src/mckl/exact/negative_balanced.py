@@ -142,16 +142,15 @@ def probability_negative_balanced(form: Quadratic, n: int) -> float | None:
     value = exponent(s)
     step = 1e-3 * min(-s, s - edge)
     variance = (exponent(s + step) - 2.0 * value + exponent(s - step)) / step**2
-    found = lugannani_rice(s, value, variance)
-    return found if found >= _LEAST else None
+    probability = lugannani_rice(s, value, variance)
+    return probability if probability >= _LEAST else None
 
 
 def _rows(form: Quadratic, n: int) -> list[_Rows]:
     """The distinct coordinates of each kind, with the ends of the halves of their strata."""
-    at = np.arange(2 * n + 1)
-    edges = np.where(
-        at > n, -scipy.special.ndtri((2 * n - at) / (2 * n)), scipy.special.ndtri(at / (2 * n))
-    )
+    index = np.arange(2 * n + 1)
+    lower = scipy.special.ndtri(index / (2 * n))
+    edges = np.where(index > n, -scipy.special.ndtri((2 * n - index) / (2 * n)), lower)
     pairs, count = np.unique(np.stack((form.square, form.linear)), axis=1, return_counts=True)
     rows = [_Rows(pairs[0], pairs[1], count.astype(float), 0.0, edges[:-1], edges[1:])]
     for dof in np.unique(form.dof):

@@ -81,8 +81,7 @@ class Outcomes(NamedTuple):
         shape = (order + 1,) * len(functions) + (self.starts.size,)
         out = Moments(np.zeros(shape), np.zeros(shape))
         out.value[(0,) * len(functions)] = 1.0
-        for axis, value in enumerate(values):
-            first = tuple(int(k == axis) for k in range(len(functions)))
+        for first, value in zip(joint.firsts(len(functions)), values, strict=True):
             out.value[first], out.error[first] = value.mean
         varies = [self.totals(np.abs(v.less_mean) + v.error) > 0.0 for v in values]
         ratios = [function.name in WITH_RATIO for function in functions]
@@ -97,7 +96,7 @@ class Outcomes(NamedTuple):
                     terms = terms * value.less_mean**i
                     most = most * (np.abs(value.less_mean) + value.error) ** i
             total, error = self._sum(terms, most)
-            every = np.all([of for i, of in zip(index, varies, strict=True) if i], axis=0)
+            every = np.all([mask for i, mask in zip(index, varies, strict=True) if i], axis=0)
             out.value[index], out.error[index] = total, error + np.where(every, _TINY, 0.0)
             if self.powers is not None:
                 out.value[index][self.powers < power] = math.nan
@@ -162,7 +161,7 @@ class Outcomes(NamedTuple):
         over = np.exp(np.where(large, self.ell, 0.0))
         r = np.where(large, 1.0, np.exp(-small))
         x = np.where(large, 1.0 - over, np.expm1(-small))  # r - 1
-        missed, missed_error = (over * self.each(of) for of in self.missed)
+        missed, missed_error = (over * self.each(mass) for mass in self.missed)
         away, ell = ells * over * self.away, over * self.ell
         value = away + rest * (x + missed)
         # An error e of l is one of r (e^e - 1) of r.

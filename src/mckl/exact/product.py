@@ -8,9 +8,10 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from mckl.arrays import Vector
+from mckl.exact.ends import slope_at_end
 from mckl.exact.factor import factor_law
 from mckl.exact.grid import DensityPair
-from mckl.exact.law import Law, Tilt
+from mckl.exact.law import Law
 from mckl.exact.moments import ELL, EPS, Function, Moments
 from mckl.exact.node_values import EVEN, ODD
 
@@ -28,7 +29,7 @@ class ProductLaw(Law):
         self, functions: Sequence[Function], paired: bool, order: int
     ) -> tuple[Moments, Vector]:
         each = [f.moments(functions, paired, order) for f, _ in self._factors]
-        value, error = (np.stack(of, axis=-1) for of in zip(*each, strict=True))
+        value, error = (np.stack(column, axis=-1) for column in zip(*each, strict=True))
         return Moments(value, error), self._counts
 
     def parts(self, order: int) -> Moments:
@@ -37,20 +38,10 @@ class ProductLaw(Law):
     def ell(self, order: int, paired: bool = False) -> Moments:
         return self.sums((ELL,), paired, order)
 
-    def is_finite(self, tilt: Tilt, order: int = 0) -> bool:
-        return all(f.is_finite(tilt, order) for f, _ in self._factors)
+    def is_finite(self, s: float, order: int = 0) -> bool:
+        return all(f.is_finite(s, order) for f, _ in self._factors)
 
     @property
     def lowest_tilt(self) -> float:
-        growth = min(e.growth for f, _ in self._factors for e in f.ends)
-        return 1.0 / growth if growth < 0 else -math.inf
-
-    def log_mgf(self, tilt: Tilt) -> float:
-        if not self.is_finite(tilt):
-            return math.inf
-        return math.fsum(w * f.log_mgf(tilt) for f, w in self._factors)
-
-    def cumulant(self, i: int, j: int, tilt: Tilt = (0, 0)) -> float:
-        if not self.is_finite(tilt, i + j):
-            return math.inf
-        return math.fsum(w * f.cumulants(tilt, i + j)[i, j] for f, w in self._factors)
+        slope = min(slope_at_end(*tails) for f, _ in self._factors for tails in f.factor.tails)
+        return 1.0 / slope if slope < 0 else -math.inf

@@ -184,8 +184,8 @@ def chi_strata(n: int, dof: float) -> tuple[Bounded, Bounded, Bounded]:
 
 def _total(*terms: tuple[float, Bounded]) -> Bounded:
     """The sum of multiples of bounded numbers."""
-    value = math.fsum(times * of.value for times, of in terms)
-    return Bounded(value, math.fsum(abs(times) * of.error for times, of in terms))
+    value = math.fsum(times * bounded.value for times, bounded in terms)
+    return Bounded(value, math.fsum(abs(times) * bounded.error for times, bounded in terms))
 
 
 def balanced_variance(form: Quadratic, n: int) -> float:
@@ -220,13 +220,13 @@ def stratified(form: Quadratic, n: int) -> Stratified:
         third = _total(
             (float((a**3).sum()), normal.third[0]),
             (float(3.0 * (a * b2).sum()), normal.third[1]),
-            *((c**3, of[1]) for c, of in chi),
+            *((c**3, moments[1]) for c, moments in chi),
         )
         fourth = _total(
             (float((a**4).sum()), normal.fourth[0]),
             (float(6.0 * (a**2 * b2).sum()), normal.fourth[1]),
             (float((b2**2).sum()), normal.fourth[2]),
-            *((c**4, of[2]) for c, of in chi),
+            *((c**4, moments[2]) for c, moments in chi),
         )
     of_k = scaled(k, *np.transpose([_second(form, k), third, fourth]))
     return of_k._replace(variance=second.value / n**2, error=second.error / n**2)
@@ -242,9 +242,9 @@ def scaled(n: int, value: Vector, error: Vector) -> Stratified:
     rest = second - float(error[0])
     share = float(error[0]) / rest if rest > 0.0 else math.inf
     bounds = [
-        0.0 if math.isinf(of) else (float(bound) + 0.5 * power * abs(of) * share)
+        0.0 if math.isinf(cumulant) else (float(bound) + 0.5 * power * abs(cumulant) * share)
         / np.float64(max(rest, 0.0)) ** (0.5 * power)
-        for of, bound, power in ((third, error[1], 3), (fourth, error[2], 4))
+        for cumulant, bound, power in ((third, error[1], 3), (fourth, error[2], 4))
     ]  # fmt: skip
     return Stratified(
         second / n**2,

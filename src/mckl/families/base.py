@@ -90,7 +90,7 @@ class Pair(Drawable):
     def reverse_kl(self) -> float:
         """KL(p||q), in nats; inf where it is infinite, NaN where it exceeds the largest float64."""
         law = self._reversed_law
-        too_large = math.isinf(law.kl) and law.is_finite((0.0, 0.0), 1)
+        too_large = math.isinf(law.kl) and law.is_finite(0.0, 1)
         return math.nan if too_large else law.kl
 
     @property
@@ -159,8 +159,8 @@ class Family(NamedTuple):
                 None for a family that can only be used in cases
     shared      the names of the parameters that q and p have in common, with their meanings; a case
                 gives them beside `q` and `p`, or among those of q
-    sequential  whether a sample is a sequence, each of whose factors depends on those before it
     aliases     other names of parameters, with their conversions
+    sequential  whether a sample is a sequence, each of whose factors depends on those before it
     """
 
     name: str
@@ -169,8 +169,8 @@ class Family(NamedTuple):
     side: Callable[[Mapping[str, Any]], Side]
     sweep: Callable[[Sequence[float], int, float, float], Pair] | None = None
     shared: Mapping[str, str] = {}
-    sequential: bool = False
     aliases: Mapping[str, Synonym] = {}
+    sequential: bool = False
 
     def named(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """The parameters of one side under the family's own names; raises ValueError."""

@@ -43,14 +43,14 @@ class Weight(NamedTuple):
 def linear(constant: float = 0.0, ell: float = 0.0, ratio: float = 0.0) -> Weight:
     """The weight constant + ell l + ratio (r - 1)."""
 
-    def at(l: Vector) -> Vector:  # noqa: E741 - the log density ratio
+    def value_at(l: Vector) -> Vector:  # noqa: E741 - the log density ratio
         out = constant + ell * l
         if ratio:
             with np.errstate(over="ignore"):
                 out = out + ratio * np.expm1(-l)
         return np.asarray(out)
 
-    return Weight(at, (constant, ell, ratio))
+    return Weight(value_at, (constant, ell, ratio))
 
 
 ONE, ELL = linear(1.0), linear(ell=1.0)
@@ -78,11 +78,9 @@ def power_of(weight: Weight, power: int, small: bool) -> Expression:
         for t, f in out.items():
             for u, g in base.items():
                 c = np.convolve(f, g)[: _MOST_DEGREE + 1]
-                known = product.get(t + u, np.zeros(1))
-                size = max(c.size, known.size)
-                product[t + u] = np.pad(c, (0, size - c.size)) + np.pad(
-                    known, (0, size - known.size)
-                )
+                term = product.get(t + u, np.zeros(1))
+                size = max(c.size, term.size)
+                product[t + u] = np.pad(c, (0, size - c.size)) + np.pad(term, (0, size - term.size))
         out = product
     return out
 

@@ -112,12 +112,12 @@ def open_columns(path: str) -> NamedColumns | Vector:
         shapes = [source.columns[i].shape for i in positions]
         check_memory(path, sum(max(math.prod(shape), 0) for shape in shapes))
         together = len({shape[:1] for shape in shapes}) == 1
-        found = []
+        columns = []
         with refused(path):
             for group in [positions] if together else [[i] for i in positions]:
                 parts = [*source.pieces(group, [False] * len(group))]
-                found += [_joined(path, [part[i] for part in parts]) for i in range(len(group))]
-        return found
+                columns += [_joined(path, [part[i] for part in parts]) for i in range(len(group))]
+        return columns
 
     if source.columns[0].name is None:
         return read([0])[0]
@@ -324,15 +324,15 @@ def _from_csv(path: str, longest_row: int | None) -> Source:
                 _cells(lines)
             for batch in [file] if longest_row is None else _batches(lines):
                 table = _loaded(path, batch, dtype, len(cells) if headed else None)
-                found = [
+                arrays = [
                     np.ascontiguousarray(table[str(i)] if headed else table) for i in positions
                 ]
-                for column, is_id in zip(found, ids, strict=True):
+                for column, is_id in zip(arrays, ids, strict=True):
                     if is_id and np.strings.str_len(column).max() == _LONGEST_ID:
                         raise UserError(
                             f"{path}: an id of {_LONGEST_ID} characters or more, expected fewer"
                         )
-                yield found
+                yield arrays
 
     return Source(path, columns, pieces, look)
 

@@ -36,11 +36,11 @@ def job_digest(job: Mapping[str, Any], code: str) -> str:
 
 def _git_commit() -> str | None:
     """The commit of the source tree, with "-dirty" for uncommitted changes; None outside one."""
-    here = Path(__file__).resolve().parent
+    folder = Path(__file__).resolve().parent
     try:
         done = subprocess.run(
             ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
-            cwd=here, capture_output=True, text=True, timeout=10, check=True,
+            cwd=folder, capture_output=True, text=True, timeout=10, check=True,
         )  # fmt: skip
     except (OSError, subprocess.SubprocessError):
         return None

@@ -52,14 +52,14 @@ def _is_reproducible(name: str) -> bool:
 
     folder, _, file = name.rpartition("/")
     table, _, suffix = file.rpartition(".")
-    known = table in tables.SCHEMAS and table not in _TIMED
-    return folder == "tables" and suffix == "parquet" and known
+    registered = table in tables.SCHEMAS and table not in _TIMED
+    return folder == "tables" and suffix == "parquet" and registered
 
 
 def files(folder: Path) -> dict[str, Path]:
     """The tables, figures and pages of a results folder, by their names in the manifest."""
-    found = (path for pattern in _LEFT for path in folder.glob(pattern) if path.is_file())
-    return {path.relative_to(folder).as_posix(): path for path in sorted(found)}
+    paths = (path for pattern in _LEFT for path in folder.glob(pattern) if path.is_file())
+    return {path.relative_to(folder).as_posix(): path for path in sorted(paths)}
 
 
 def record(
@@ -94,8 +94,8 @@ def load_manifest(path: Path) -> dict[str, Any]:
 def differences(folder: Path, manifest: Mapping[str, Any]) -> dict[str, str]:
     """The files of a folder that differ from a manifest, each as missing, changed or extra."""
     stated = {name: digests["sha256"] for name, digests in manifest["files"].items()}
-    found = {name: file_digest(path) for name, path in files(folder).items()}
-    return _compared(found, stated)
+    present = {name: file_digest(path) for name, path in files(folder).items()}
+    return _compared(present, stated)
 
 
 def other_numbers(folder: Path, manifest: Mapping[str, Any]) -> dict[str, str]:
@@ -105,17 +105,17 @@ def other_numbers(folder: Path, manifest: Mapping[str, Any]) -> dict[str, str]:
         for name, digests in manifest["files"].items()
         if "content" in digests
     }
-    found = {
+    present = {
         name: content_digest(path) for name, path in files(folder).items() if _is_reproducible(name)
     }
-    return _compared(found, stated)
+    return _compared(present, stated)
 
 
-def _compared(found: Mapping[str, str], stated: Mapping[str, str]) -> dict[str, str]:
+def _compared(digests: Mapping[str, str], stated: Mapping[str, str]) -> dict[str, str]:
     def kind(name: str) -> str:
-        if name not in found:
+        if name not in digests:
             return "missing"
         return "changed" if name in stated else "extra"
 
-    names = sorted({*found, *stated})
-    return {name: kind(name) for name in names if found.get(name) != stated.get(name)}
+    names = sorted({*digests, *stated})
+    return {name: kind(name) for name in names if digests.get(name) != stated.get(name)}

@@ -36,12 +36,12 @@ _COMMENT = re.compile(r"#[^\n]*")
 @cache
 def _imports(path: Path) -> frozenset[str]:
     """The mckl modules that a file imports, anywhere in the file."""
-    found: set[str] = set()
+    imported: set[str] = set()
     for package, names, plain in _IMPORT.findall(path.read_text("utf-8")):
         listed = _COMMENT.sub("", names or plain).strip("() \t\n").split(",")
         modules = [words[0] for part in listed if (words := part.split())]
-        found |= {package, *(f"{package}.{name}" for name in modules)} if package else {*modules}
-    return frozenset(name for name in found if name.split(".")[0] == "mckl" and _file(name))
+        imported |= {package, *(f"{package}.{name}" for name in modules)} if package else {*modules}
+    return frozenset(name for name in imported if name.split(".")[0] == "mckl" and _file(name))
 
 
 def _with_packages(module: str) -> Iterator[str]:

@@ -524,9 +524,9 @@ def row_groups(
         _damage_named(path),
         pq.ParquetFile(path, page_checksum_verification=True, read_dictionary=texts) as file,
     ):
-        found = file.schema_arrow
+        stored = file.schema_arrow
         for field in schema:
-            if found.field(field.name).type != (_KEY if field.name in texts else field.type):
+            if stored.field(field.name).type != (_KEY if field.name in texts else field.type):
                 raise pa.ArrowInvalid("column types differ")
         rows = 0
         for number in range(file.num_row_groups) if numbers is None else numbers:
@@ -594,10 +594,10 @@ def recorded_gaps(path: str | Path) -> list[dict[str, Any]]:
 
 def _metadata(path: str | Path, key: bytes) -> Any:
     with _damage_named(path):
-        found = (pq.read_metadata(path).metadata or {}).get(key)
-        if found is None:
+        text = (pq.read_metadata(path).metadata or {}).get(key)
+        if text is None:
             raise pa.ArrowInvalid(f"no {key.decode()} in its metadata")
-        return json.loads(found)
+        return json.loads(text)
 
 
 def data_dictionary() -> str:

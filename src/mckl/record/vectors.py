@@ -40,25 +40,25 @@ def read_parameter(path: str, side: str, name: str) -> Vector:
 
     Raises `UserError` for a file with anything else, or that is missing or damaged.
     """
-    found = open_columns(path)
-    if isinstance(found, NamedColumns):
-        named = _named(path, found, side, name)
+    content = open_columns(path)
+    if isinstance(content, NamedColumns):
+        named = _named(path, content, side, name)
         if named is not None and named[1] is not None:
-            return _read(path, found, [named])[0]
-        chosen = _unnamed(found) if named is None else [named[0]]
-        columns = [] if name in _FORMS and len(chosen) > 1 else found.read(chosen)
+            return _read(path, content, [named])[0]
+        chosen = _unnamed(content) if named is None else [named[0]]
+        columns = [] if name in _FORMS and len(chosen) > 1 else content.read(chosen)
         if len({column.shape for column in columns}) != 1:
             what = "only one that holds" if name in _FORMS else "columns of one length that hold"
             raise UserError(
-                f"{path}: columns {_listed(found.names)}, expected one named {_either(name)}, or "
+                f"{path}: columns {_listed(content.names)}, expected one named {_either(name)}, or "
                 f"{what} numbers"
             )
-        found = columns[0] if len(columns) == 1 else np.stack(columns, axis=-1)
-    if found.size > 1 and found.ndim == 2 and found.shape[0] == found.shape[1]:
-        return found
-    if max(found.shape, default=1) != found.size:
-        raise UserError(f"{path}: shape {found.shape}, expected one vector or a square matrix")
-    return found.reshape(-1)
+        content = columns[0] if len(columns) == 1 else np.stack(columns, axis=-1)
+    if content.size > 1 and content.ndim == 2 and content.shape[0] == content.shape[1]:
+        return content
+    if max(content.shape, default=1) != content.size:
+        raise UserError(f"{path}: shape {content.shape}, expected one vector or a square matrix")
+    return content.reshape(-1)
 
 
 def read_gaussian(path: str, side: str) -> tuple[Vector, Vector]:
@@ -69,29 +69,29 @@ def read_gaussian(path: str, side: str) -> tuple[Vector, Vector]:
 
     Raises `UserError` as `read_vector` does.
     """
-    found = open_columns(path)
-    if isinstance(found, NamedColumns):
-        mean, sd = (_named(path, found, side, quantity) for quantity in _FORMS)
+    columns = open_columns(path)
+    if isinstance(columns, NamedColumns):
+        mean, sd = (_named(path, columns, side, quantity) for quantity in _FORMS)
         if mean is not None and sd is not None:
-            first, second = _read(path, found, [mean, sd])
+            first, second = _read(path, columns, [mean, sd])
             return first, second
-        if len(found.names) != 1 or _is_quantity(found.names[0]):
+        if len(columns.names) != 1 or _is_quantity(columns.names[0]):
             raise UserError(
-                f"{path}: columns {_listed(found.names)}, expected one named mean and one named "
+                f"{path}: columns {_listed(columns.names)}, expected one named mean and one named "
                 f"{_either('sd')}"
             )
-        (found,) = found.read([0])
-    if found.shape == (2, 2):
+        (columns,) = columns.read([0])
+    if columns.shape == (2, 2):
         raise UserError(
             f"{path}: 2 x 2 numbers without names, whose rows or columns might be mean and sd: "
             "name them, as a header in a .csv or arrays in an .npz file"
         )
-    if found.ndim != 2 or found.shape[1] != 2:
+    if columns.ndim != 2 or columns.shape[1] != 2:
         raise UserError(
-            f"{path}: shape {found.shape}, expected (D, 2), a mean and an sd in each row, "
+            f"{path}: shape {columns.shape}, expected (D, 2), a mean and an sd in each row, "
             "or columns with names"
         )
-    return np.ascontiguousarray(found[:, 0]), np.ascontiguousarray(found[:, 1])
+    return np.ascontiguousarray(columns[:, 0]), np.ascontiguousarray(columns[:, 1])
 
 
 def _unnamed(table: NamedColumns) -> list[int]:

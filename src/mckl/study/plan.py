@@ -156,7 +156,7 @@ class Plan(NamedTuple):
         figures = sum(len(job.parts) for job in self.jobs if job.rule == "figures")
         first = f"{counted(self.settings, 'setting')}: "
         if self.samples:
-                few = f"{running:,} of " if running < self.estimations else ""
+            few = f"{running:,} of " if running < self.estimations else ""
             jobs = f"{few}{counted(self.estimations, 'estimation job')}"
             first += f"{count(self.samples)} samples to draw in {jobs}, about {size(self.bytes)}"
         else:
@@ -274,9 +274,11 @@ def plan(
         grown += work.figure * len(job.parts)
         return Amount(_PER_JOB + work.start + grown + extra)
 
-
-    members = (s for backend, chunk in (job.parts for job in current) for s in chunks[backend][chunk])
-    up_to_date = sum(len(has[s.name]) for s in members)
+    up_to_date = sum(
+        len(has[s.name])
+        for backend, chunk in (job.parts for job in current)
+        for s in chunks[backend][chunk]
+    )
     return Plan(
         settings=len(settings),
         estimations=sum(map(len, chunks.values())),

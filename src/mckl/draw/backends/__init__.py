@@ -49,8 +49,8 @@ class Backend(NamedTuple):
 
     def slowness_of(self, factors: Iterable[Factor]) -> float:
         """The slowness for a pair with these factors."""
-        known = (self.slower.get(factor.q.name, self.slowness) for factor in factors)
-        return max(known, default=self.slowness)
+        factors_slowness = (self.slower.get(factor.q.name, self.slowness) for factor in factors)
+        return max(factors_slowness, default=self.slowness)
 
 
 BACKENDS: Mapping[str, Backend] = {
@@ -101,19 +101,19 @@ def check(name: str, dtype: str = "float64") -> None:
     how = _how(name)
     if backend.newest_python and sys.version_info[:2] > backend.newest_python:
         newest = ".".join(map(str, backend.newest_python))
-        here = ".".join(map(str, sys.version_info[:2]))
+        python = ".".join(map(str, sys.version_info[:2]))
         raise UserError(
-            f"backends: '{name}' has no packages for Python {here}: "
+            f"backends: '{name}' has no packages for Python {python}: "
             f"use Python {newest} or older, and there {how}"
         )
     for package, least in backend.packages.items():
         needed = f"{package} {'.'.join(map(str, least))} or newer"
         try:
-            found = version(package)
+            installed = version(package)
         except PackageNotFoundError:
             raise UserError(f"backends: '{name}' needs {needed}, none found: {how}") from None
-        if tuple(int(part) for part in re.findall(r"\d+", found)[:2]) < least:
-            raise UserError(f"backends: '{name}' needs {needed}, found {found}: {how}")
+        if tuple(int(part) for part in re.findall(r"\d+", installed)[:2]) < least:
+            raise UserError(f"backends: '{name}' needs {needed}, found {installed}: {how}")
 
 
 def _how(name: str) -> str:

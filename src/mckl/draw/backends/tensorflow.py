@@ -91,9 +91,9 @@ def _made(distribution: Distribution) -> Any:
 def _sample_of(distribution: Distribution, key: Any, rows: int, columns: int) -> Any:
     """Independent samples, one a row; a distribution of one number is drawn for every column."""
     made = _made(distribution)
-    one = made.batch_shape.rank + made.event_shape.rank == 0
+    scalar = made.batch_shape.rank + made.event_shape.rank == 0
     seed = tf.random.stateless_uniform((2,), key, minval=None, maxval=None, dtype=tf.int32)
-    return made.sample((rows, columns) if one else (rows,), seed=seed)
+    return made.sample((rows, columns) if scalar else (rows,), seed=seed)
 
 
 def _k3_of(x: Any) -> Any:
@@ -126,8 +126,8 @@ def _log_ratios_of(numbers: Any, form: Any, names: tuple[str, ...]) -> Any:
     for x, parts in zip(numbers, form, strict=True):
         for part in parts:
             q, p = _made(part.q), _made(part.p)
-            at = tf.cast(x[:, part.start : part.stop], q.dtype)
-            sums.append(_with_sums(q.log_prob(at) - p.log_prob(at), names))
+            points = tf.cast(x[:, part.start : part.stop], q.dtype)
+            sums.append(_with_sums(q.log_prob(points) - p.log_prob(points), names))
     return tf.add_n(sums)
 
 
@@ -336,8 +336,8 @@ def _compiled(forms: Sequence[Any], dtype: str, by_factor: bool) -> tuple[Any, l
     parts = [form.parts() for form in forms]
     if None not in parts:
         arguments = [
-            [[x._replace(q=_constants(x.q, dtype), p=_constants(x.p, dtype)) for x in of]
-             for of in form]
+            [[x._replace(q=_constants(x.q, dtype), p=_constants(x.p, dtype)) for x in term]
+             for term in form]
             for form in parts
         ]  # fmt: skip
         return _densities, arguments

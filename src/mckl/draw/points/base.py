@@ -32,7 +32,7 @@ class PointSet(NamedTuple):
                  neither independent nor balanced an estimate has a bias, but no known variance
     most_numbers the most random numbers that one sample may take; None for no limit
     most_samples the most samples of one replicate; None for no limit
-    seconds_per_normal, seconds_per_chisquare, seconds_per_replicate
+    seconds_per_normal, seconds_per_chisquare, seconds_per_sample, seconds_per_replicate
                  approximate CPU seconds on one core, from which the plan of a run is made
     """
 
@@ -46,6 +46,7 @@ class PointSet(NamedTuple):
     most_samples: int | None = None
     seconds_per_normal: float = 8.5e-9
     seconds_per_chisquare: float = 25e-9
+    seconds_per_sample: float = 0.0
     seconds_per_replicate: float = 3.5e-5
 
     @property

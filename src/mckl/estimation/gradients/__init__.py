@@ -31,11 +31,14 @@ METHODS: Mapping[str, Method] = {
     for method in (
         # The score function estimator, l times the score. It is unbiased, since the score itself
         # has mean 0 (Williams, "Simple statistical gradient-following algorithms", 1992).
-        Method("score", "k1 in the reward", Whole(K1)),
+        Method("score", "k1 in the reward", Whole(K1), usual=True),
         # With KL(q||p), the mean of l, as the baseline. KL is not known in practice, so this shows
         # what a very good running mean of l would achieve. The baseline need not help: its effect
         # depends on the covariance of l and the squared score.
-        Method("score-kl", "k1 in the reward, less KL", Whole(K1, centred=True), drawn="never"),
+        Method(
+            "score-kl", "k1 in the reward, less KL", Whole(K1, centred=True), at_hand=False,
+            drawn="never",
+        ),
         # With the mean of l over the whole batch as the baseline. Over n samples its mean is
         # (n - 1)/n times the gradient.
         Method(
@@ -78,7 +81,7 @@ METHODS: Mapping[str, Method] = {
         Method("k2-loss", "k2 as a loss", Whole(SLOPE_OF_K2), drawn="never"),
         # The derivative of r - 1 + l is 1 - r times the score. Its mean is the gradient of
         # KL(p||q), which is the other direction.
-        Method("k3-loss", "k3 as a loss", Whole(slope(K3))),
+        Method("k3-loss", "k3 as a loss", Whole(slope(K3)), usual=True),
         # Its mean is the gradient of KL(q||p) less that of KL(p||q).
         Method("k3-reward", "k3 in the reward", Whole(K3)),
         # Weighted by the importance ratio q_theta/q, which is differentiated too. The derivative

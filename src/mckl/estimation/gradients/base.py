@@ -92,6 +92,8 @@ class Method(NamedTuple):
     form      how the vector of one sample is formed
     baseline  the mean of l that is subtracted from each l: over all samples (`batch`), over the
               other samples (`leave-one-out`), or none (None)
+    usual     whether trainers use it, so that a recommendation is compared with it
+    at_hand   whether it can be computed; not if it needs KL itself
     drawn     where the figure of errors has it: `always`, for `sequences` only, since elsewhere it
               comes close to one that is drawn, or `never`, as it does so everywhere
     """
@@ -100,6 +102,8 @@ class Method(NamedTuple):
     label: str
     form: GradientForm
     baseline: str | None = None
+    usual: bool = False
+    at_hand: bool = True
     drawn: Literal["always", "sequences", "never"] = "always"
 
     def offered(self, scores: Scores) -> bool:

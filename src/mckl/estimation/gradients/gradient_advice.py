@@ -23,8 +23,6 @@ _ROUNDING = 1e-9  # a smaller relative bias is rounding
 _WITH_GRADIENTS = (
     "a normal law with diagonal covariance, a categorical, or a policy of at most 64 states"
 )
-# These need KL, which is not known in practice, and show what the best running mean would achieve.
-_NOT_AT_HAND = ("score-kl",)
 _NOTES = """\
 The bias is the norm of (mean less gradient) divided by the gradient's norm. The cosine is that of
 the angle between mean and gradient. The variance is the total one of one sample, in nats squared;
@@ -153,23 +151,10 @@ def _cells(m: MethodAdvice, zero: bool) -> list[str]:
 
 
 def gradient_advice(pair: Pair, tolerance: float) -> GradientAdvice:
-    """Bias, variance and samples needed of every gradient estimator that the pair's family has.
+    """What `mckl.advise_gradient` answers.
 
-    Parameters
-    ----------
-    pair
-        q and p.
-    tolerance
-        The largest relative RMSE of the gradient: the root mean squared Euclidean norm of its
-        error, divided by the gradient's norm.
+    Raises ValueError if the family has no gradients, or q has too many different parameters.
 
-    Raises
-    ------
-    ValueError
-        If the family has no gradients, or q has too many different parameters.
-
-    Examples
-    --------
     >>> from mckl.families.registry import sweep_pair
     >>> gradient_advice(sweep_pair("normal", 2, 1.25, 0.5), 0.1).recommendation.method
     'stl'
@@ -188,11 +173,11 @@ def gradient_advice(pair: Pair, tolerance: float) -> GradientAdvice:
         law = law_of(method, scores, 2)
         samples, verdict = needed(law, scores, tolerance, method.least_samples)
         limit = law._replace(shrinks=False)  # the limit for large n
-        one = exact(limit._replace(of_pairs=None), scores, 1)
+        errors = exact(limit._replace(of_pairs=None), scores, 1)
         methods.append(
             MethodAdvice(
-                method.name, method.label, one.relative_bias, one.bias, one.cosine,
-                one.total_variance, samples, verdict,
+                method.name, method.label, errors.relative_bias, errors.bias, errors.cosine,
+                errors.total_variance, samples, verdict,
             )
         )  # fmt: skip
     size = norm(scores.gradient, scores.count)
@@ -210,12 +195,11 @@ def _recommended(methods: Sequence[MethodAdvice]) -> MethodRecommendation | None
     Biased methods are left out even if the bias is within the tolerance, since it would remain
     however many gradients a training averages.
     """
-    reached = [m for m in methods if m.samples_needed and m.method not in _NOT_AT_HAND]
+    reached = [m for m in methods if m.samples_needed and METHODS[m.method].at_hand]
     able = [m for m in reached if m.relative_bias < _ROUNDING]
     if not able:
         return None
     best = min(able, key=lambda m: m.samples)
-    by_name = {m.method: m for m in methods}
     others = []
     fewest = min(reached, key=lambda m: m.samples)
     if fewest.samples < best.samples:
@@ -223,11 +207,13 @@ def _recommended(methods: Sequence[MethodAdvice]) -> MethodRecommendation | None
             f"{fewest.method} needs {fewest.samples_needed:,}, "
             f"but has a relative bias of {_percent(fewest.relative_bias)}"
         )
-    score, k3 = by_name["score"], by_name["k3-loss"]
-    if best is not score and score.samples_needed is not None:
-        others.append(f"k1 in the reward needs {score.samples_needed:,} samples")
-    if _ROUNDING < k3.relative_bias < math.inf:
-        others.append(f"k3 as a loss has a relative bias of {_percent(k3.relative_bias)}")
+    for m in methods:
+        if m is best or m is fewest or not METHODS[m.method].usual:
+            continue
+        if _ROUNDING < m.relative_bias < math.inf:
+            others.append(f"{m.label} has a relative bias of {_percent(m.relative_bias)}")
+        elif m.samples_needed is not None:
+            others.append(f"{m.label} needs {m.samples_needed:,} samples")
     assert best.samples_needed is not None
     reason = "; ".join(["it is unbiased", *others])
     return MethodRecommendation(best.method, best.label, best.samples_needed, reason)

@@ -24,7 +24,7 @@ def simulate(
     methods: Sequence[Method],
     generator: np.random.Generator,
     replicates: int,
-    at: Sequence[int],
+    checkpoints: Sequence[int],
 ) -> Iterator[tuple[Method, int, Vector]]:
     """The estimates of all methods from the same samples.
 
@@ -38,20 +38,21 @@ def simulate(
         The generator of random numbers.
     replicates
         The number of independent repetitions.
-    at
+    checkpoints
         The numbers of samples at which estimates are returned, ascending.
 
     Yields
     ------
-    A method, a number of samples n in `at`, and the method's estimates over the first n samples of
-    every replicate, shape (replicates, parameters), with one entry for each single parameter.
+    A method, a number of samples n in `checkpoints`, and the method's estimates over the first n
+    samples of every replicate, shape (replicates, parameters), with one entry for each single
+    parameter.
     """
     most = max(_AT_ONCE // (replicates * scores.factors), 1)
     own = {m.name: np.zeros(1) for m in methods if m.baseline is None}
     baseline = any(m.baseline for m in methods)
     totals = Totals(0, *(np.zeros(1),) * 3)
     done = 0
-    for n in at:
+    for n in checkpoints:
         while done < n:
             samples = min(most, n - done)
             draws = scores.draws(generator, replicates, samples)

@@ -40,10 +40,10 @@ def clamped(value: Weight, low: float, high: float) -> Weight:
 def cut(weight: Weight, low: float, high: float) -> Weight:
     """The derivative of a function that is clamped at l = low and l = high: 0 beyond these."""
 
-    def at(l: Vector) -> Vector:  # noqa: E741 - the log density ratio
+    def value_at(l: Vector) -> Vector:  # noqa: E741 - the log density ratio
         return np.where((l > low) & (l < high), weight.at(np.clip(l, low, high)), 0.0)
 
-    return Weight(at, kinks=(low, high))
+    return Weight(value_at, kinks=(low, high))
 
 
 def k3_below(most: float) -> tuple[float, float]:

@@ -133,8 +133,8 @@ class Estimator(NamedTuple):
 
     def ratio_weight(self, summand: Mapping[str, float]) -> float:
         """The coefficient of r, or of the sum of the r_i, in a linear combination of integrands."""
-        known = {**RATIO_IN, **self.ratio_in}
-        return sum(weight * known.get(name, 0.0) for name, weight in summand.items())
+        coefficients = {**RATIO_IN, **self.ratio_in}
+        return sum(weight * coefficients.get(name, 0.0) for name, weight in summand.items())
 
 
 def mean_of(integrand: str) -> Callable[[RunningMoments], tuple[Vector, Vector]]:
@@ -172,15 +172,15 @@ def plain_mean(
 
 
 def plain_mean_of_sum(
-    name: str, of: str, *, unbiased: bool = False, **properties: Any
+    name: str, function: str, *, unbiased: bool = False, **properties: Any
 ) -> Estimator:
     """The estimator that is the mean of the sum of an integrand over a sample's factors.
 
-    `of` names the sum, and `properties` are further fields. If the sum is `unbiased`, its bias is
-    exactly 0, without rounding.
+    `function` names the sum, and `properties` are further fields. If the sum is `unbiased`, its
+    bias is exactly 0, without rounding.
     """
-    theory = partial(theory_of_sum, function=Function(of), unbiased=unbiased)
-    return plain_mean(name, f"factor_{of}", theory, sums=(of,), **properties)
+    theory = partial(theory_of_sum, function=Function(function), unbiased=unbiased)
+    return plain_mean(name, f"factor_{function}", theory, sums=(function,), **properties)
 
 
 # The share of 95 % intervals that cover falls with the skewness of one unit and, if its law is
@@ -268,7 +268,7 @@ def _checked(
     bias: Bounded, variance: float, shapes: Mapping[str, tuple[float, float]], share: float
 ) -> UnitTheory:
     """The theory without the numbers whose bounds are too large."""
-    off, largest, known, reason = bias.value, share, [], None
+    off, largest, certain, reason = bias.value, share, [], None
     if bias.error:
         rmse = math.hypot(math.sqrt(variance), off)
         bound = bias.error / rmse if rmse else 0.0  # where it is 0, so is what the error is of
@@ -278,11 +278,11 @@ def _checked(
         if math.isnan(value) or bound > LARGEST_ERROR:
             why = TOO_LARGE if math.isnan(value) else f"only known to {bound:.1g}"
             reason = reason or f"the {name} is {why}"
-            known.append(math.nan)
+            certain.append(math.nan)
         else:
-            known.append(value)
+            certain.append(value)
             largest = max(largest, bound)
-    return UnitTheory(off, variance, known[0], known[1], reason=reason, relative_error=largest)
+    return UnitTheory(off, variance, certain[0], certain[1], reason=reason, relative_error=largest)
 
 
 def theory_of_sum(law: Law, paired: bool, function: Function, unbiased: bool) -> UnitTheory:

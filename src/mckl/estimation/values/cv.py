@@ -28,15 +28,17 @@ def moments_by_factor(law: Law, paired: bool, order: int, slope: float, rest: fl
 
 def limit_by_factor(law: Law) -> Limit | None:
     """cv-factor's estimate as a mean with the coefficient's limit."""
-    if law.missed_mass or not (law.is_finite((0, 0), 2) and law.is_finite((-4, -4))):
+    if law.missed_mass or not (law.is_finite(0, 2) and law.is_finite(-4)):
         return None
-    of = regression.Residual(law, False, moments_by_factor)
-    if not math.isfinite(of.spread.value):
+    residual = regression.Residual(law, False, moments_by_factor)
+    if not math.isfinite(residual.spread.value):
         return None
-    if of.spread.value == 0.0:
+    if residual.spread.value == 0.0:
         return Limit("ell")
     ell, k3 = (law.sums((function,), False, 2).at(2).value for function in (ELL, K3))
-    slope = of.slope if k3 < ell else -of.rest
+    slope = residual.slope if k3 < ell else -residual.rest
     # Rounded so that it is equal in every dimension; fitted coefficients vary far more than that.
     slope = float(f"{slope:.9g}")
-    return Limit("k3" if k3 < ell else "ell", slope, of(2, 2), of.spread.value, of(4, 0))
+    return Limit(
+        "k3" if k3 < ell else "ell", slope, residual(2, 2), residual.spread.value, residual(4, 0)
+    )

@@ -53,15 +53,15 @@ class Control(NamedTuple):
     sum_with_x: str
 
 
-def products(of: Control) -> tuple[tuple[str, str], ...]:
+def products(control: Control) -> tuple[tuple[str, str], ...]:
     """The products of integrands that `estimate` needs."""
-    x, sum_with_x = of
+    x, sum_with_x = control
     return (("ell", "ell"), (sum_with_x, sum_with_x), (x, x), ("ell", x), (sum_with_x, x))
 
 
-def estimate(moments: RunningMoments, of: Control) -> tuple[Vector, Vector]:
+def estimate(moments: RunningMoments, control: Control) -> tuple[Vector, Vector]:
     """The intercept, in nats, and its estimated variance, both of shape (rows,)."""
-    x, sum_with_x = of
+    x, sum_with_x = control
     steadier = moments.comoment(sum_with_x, sum_with_x) < moments.comoment("ell", "ell")
     mean = np.where(steadier, moments.mean(sum_with_x), moments.mean("ell"))
     total = np.where(
@@ -80,9 +80,9 @@ def estimate(moments: RunningMoments, of: Control) -> tuple[Vector, Vector]:
     return intercept, residual * (1.0 / moments.units + leverage)
 
 
-def summand(moments: RunningMoments, of: Control) -> Mapping[str, float]:
+def summand(moments: RunningMoments, control: Control) -> Mapping[str, float]:
     """The coefficients of l, or of l + x, and x in the residual, chosen as in `estimate`."""
-    x, sum_with_x = of
+    x, sum_with_x = control
     steadier = moments.comoment(sum_with_x, sum_with_x)[0] < moments.comoment("ell", "ell")[0]
     integrand, spread = sum_with_x if steadier else "ell", moments.comoment(x, x)[0]
     slope = moments.comoment(integrand, x)[0] / spread if spread > 0 else 0.0
@@ -138,9 +138,9 @@ class Residual:
     @property
     def variance(self) -> Bounded:
         """Var e, or 0 where l is a linear function of r up to rounding."""
-        found = self._moments.at(0, 2)
-        nothing = is_nothing(found, math.sqrt(max(self.total.value, 0.0)))
-        return Bounded(0.0, 0.0) if nothing else found
+        second = self._moments.at(0, 2)
+        nothing = is_nothing(second, math.sqrt(max(self.total.value, 0.0)))
+        return Bounded(0.0, 0.0) if nothing else second
 
 
 @np.errstate(over="ignore", invalid="ignore")
@@ -159,7 +159,7 @@ def theory(law: Law, paired: bool, moments: JointMoments) -> UnitTheory:
             f"q is 0 where p is not, so that E r is {1.0 - law.missed_mass:.6g} and not 1: "
             "r - 1 is no control variate, and biases the estimate"
         )
-    if not law.is_finite((0, 0), 2):
+    if not law.is_finite(0, 2):
         return unknown(POWERS)
     if law.ell(2, paired).value[2] == 0.0:  # every unit is KL, and so is the intercept
         return UnitTheory(0.0, 0.0, 0.0, 0.0)
@@ -167,29 +167,30 @@ def theory(law: Law, paired: bool, moments: JointMoments) -> UnitTheory:
         # The coefficient tends to 0 and the variance to that of k1, but so slowly that this limit
         # says nothing about any number of samples that one can draw.
         return unknown(DIVERGENT)
-    of = Residual(law, paired, moments)
-    if math.isnan(of.spread.value):
+    residual = Residual(law, paired, moments)
+    if math.isnan(residual.spread.value):
         return unknown(f"the variance of p/q is {TOO_LARGE}")
-    variance = of.variance
+    variance = residual.variance
     if variance.value == 0.0:  # the next orders vanish as well, and what is left is not in 1/N
         return unknown(_TWO_VALUES)
     if not variance.relative <= LARGEST_ERROR:
         return unknown(
             f"the integral of the variance is only known to {variance.relative:.1g} of it"
         )
-    var_e, u2e, third, fourth = variance.value, of(2, 1), of(3, 0), of(4, 0)
-    of_bias_error = of.bound(2, 1) / math.hypot(math.sqrt(var_e), u2e)
+    var_e, u2e, third, fourth = variance.value, residual(2, 1), residual(3, 0), residual(4, 0)
+    of_bias_error = residual.bound(2, 1) / math.hypot(math.sqrt(var_e), u2e)
     if not of_bias_error <= LARGEST_ERROR:
         u2e = math.nan
     of_variance = (
-        of(2, 2), 3.0 * u2e * u2e, 2.0 * var_e, 2.0 * third * of(1, 2), (fourth - 1.0) * var_e,
+        residual(2, 2), 3.0 * u2e * u2e, 2.0 * var_e, 2.0 * third * residual(1, 2),
+        (fourth - 1.0) * var_e,
     )  # fmt: skip
     # Instead of E u^4 e, which may vanish by chance though later terms do not, a bound of its size.
-    size = fourth * math.sqrt(max(of(2, 2), 0.0))
+    size = fourth * math.sqrt(max(residual(2, 2), 0.0))
     of_bias = (
         size,
         (fourth + 3.0) * u2e,
-        2.0 * third * of(3, 1),
+        2.0 * third * residual(3, 1),
     )
     least = _settled(of_variance, var_e)
     return UnitTheory(
@@ -199,7 +200,7 @@ def theory(law: Law, paired: bool, moments: JointMoments) -> UnitTheory:
         math.nan,
         bias_times_n=-u2e if math.isfinite(u2e) else math.nan,
         kind="asymptotic",
-        reason=None if law.is_finite((-4, -4)) else _SLOWLY,
+        reason=None if law.is_finite(-4) else _SLOWLY,
         least_units=least,
         least_units_of_bias=max(least, _settled(of_bias, u2e)),
         relative_error=max(variance.relative, of_bias_error if math.isfinite(u2e) else 0.0),
@@ -219,8 +220,8 @@ def normal_from(law: Law, paired: bool, unit: UnitTheory, moments: JointMoments)
     """`Estimator.normal_from`, by the skewness of the residual and the bias in standard errors."""
     if unit.kind == "none" or unit.variance == 0.0:
         return math.inf if unit.kind == "none" else 0.0
-    of = Residual(law, paired, moments)
-    third, fourth = of(0, 3), of(0, 4)
+    residual = Residual(law, paired, moments)
+    third, fourth = residual(0, 3), residual(0, 4)
     biases = unit.bias_times_n / math.sqrt(unit.variance)
     if not math.isfinite(third) or not math.isfinite(biases):
         return math.inf
@@ -230,15 +231,15 @@ def normal_from(law: Law, paired: bool, unit: UnitTheory, moments: JointMoments)
     return max(least, unit.least_units)
 
 
-def estimator(name: str, of: Control, moments: JointMoments, **properties: Any) -> Estimator:
+def estimator(name: str, control: Control, moments: JointMoments, **properties: Any) -> Estimator:
     """The estimator that is this intercept; `properties` are further fields."""
     return Estimator(
         name=name,
-        products=products(of),
-        estimate=partial(estimate, of=of),
+        products=products(control),
+        estimate=partial(estimate, control=control),
         parameters=2,
         theory=partial(theory, moments=moments),
-        summand=partial(summand, of=of),
+        summand=partial(summand, control=control),
         normal_from=partial(normal_from, moments=moments),
         uses_ratio=True,
         weakness="fits its coefficient on a heavy tail",

@@ -73,7 +73,7 @@ def _check(factor: Between) -> None:
         if q_low < p_low or q_high > p_high:
             raise ValueError(f"KL is infinite, since p = 0 where q > 0: {sides}")
         raise OtherFamilyError(f"{sides}: mckl has no theory for a p with the larger support")
-    if not all(is_finite(q_tail, [(p_tail, 0.0)], 1) for q_tail, p_tail in factor.tails):
+    if not all(is_finite(q_tail, p_tail, 0.0, 1) for q_tail, p_tail in factor.tails):
         raise ValueError(
             f"KL is infinite: q is {q.kind}, whose tails are too heavy for p, which is {p.kind}"
         )

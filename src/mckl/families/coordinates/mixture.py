@@ -147,11 +147,11 @@ class Mixture(Univariate):
         x = np.clip(np.interp(np.log(u), *_known_tails(self, upper)), low, high)
         active = np.arange(u.size)
         for _ in range(_MOST_STEPS):
-            at = sign * x[active]
-            p = self.probability(at, upper)
+            point = sign * x[active]
+            p = self.probability(point, upper)
             with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
                 gap = np.log(p / u[active])
-                step = x[active] - gap * p / np.exp(self.log_density(at))
+                step = x[active] - gap * p / np.exp(self.log_density(point))
             low[active] = np.where(gap <= 0, x[active], low[active])
             high[active] = np.where(gap >= 0, x[active], high[active])
             inside = (step >= low[active]) & (step <= high[active])
@@ -173,8 +173,8 @@ class Mixture(Univariate):
         v = u[..., 1] + 2.0**-54  # the middle of each cell of width 2^-53, so that 0 is avoided
         out = np.empty(shape)
         for k, c in enumerate(self.components):
-            here = chosen == k
-            out[here] = c.quantile(v[here])
+            rows = chosen == k
+            out[rows] = c.quantile(v[rows])
         return out
 
 
@@ -194,8 +194,8 @@ def _known_tails(law: Mixture, upper: bool) -> tuple[Vector, Vector]:
     x = np.unique([sign * c.quantile(_TAILS, upper) for c in law.components])
     with np.errstate(divide="ignore"):
         tails = np.log(law.probability(sign * x, upper))
-    known = np.isfinite(tails)
-    return tails[known], x[known]
+    finite = np.isfinite(tails)
+    return tails[finite], x[finite]
 
 
 def _weighted(law: Univariate) -> Weighted:
@@ -233,8 +233,8 @@ def _component(given: Any) -> Univariate:
         raise ValueError(f"mixture: component {given!r}, expected a law with its parameters")
     name = given.get("family", "normal")
     if not isinstance(name, str) or name not in INDEPENDENT:
-        known = nearest(name, INDEPENDENT)
-        raise ValueError(f"mixture: component of family {quoted(name)}: {known}")
+        hint = nearest(name, INDEPENDENT)
+        raise ValueError(f"mixture: component of family {quoted(name)}: {hint}")
     family, numbers = INDEPENDENT[name], {k: v for k, v in given.items() if k != "family"}
     side = family.side(family.named(numbers))
     if not isinstance(side, Independent) or len(side.laws) != 1:

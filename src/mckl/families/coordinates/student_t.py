@@ -32,7 +32,7 @@ class StudentT(Univariate):
     location: Any = 0.0
     scale: Any = 1.0
     name = "student-t"
-    seconds = Seconds(33e-9, 6e-9, 350e-9, 24e-9)
+    seconds = Seconds(30e-9, 6e-9, 350e-9, 19e-9)
 
     @property
     def tensorflow(self) -> Distribution:
@@ -78,9 +78,9 @@ class StudentT(Univariate):
         if p.kind != self.kind:
             return super().log_ratio(p, x)
         # The sum of `ratio_terms`, with one logarithm where p is near.
-        at, location, scale, excess, log_scale = self._relative(p, x)
-        step = (-at * excess - location) / scale  # (x - p.location) / p.scale - at
-        bend = step * (2.0 * at + step) / (self.df + at * at)
+        z, location, scale, excess, log_scale = self._relative(p, x)
+        step = (-z * excess - location) / scale  # (x - p.location) / p.scale - at
+        bend = step * (2.0 * z + step) / (self.df + z * z)
         near = np.abs(bend) < 0.5
         out = 0.5 * (self.df + 1.0) * np.log1p(np.where(near, bend, 0.0)) + log_scale
         return np.asarray(out if near.all() else np.where(near, out, super().log_ratio(p, x)))

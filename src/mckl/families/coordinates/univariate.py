@@ -375,7 +375,7 @@ def _ratio(factor: Between) -> Dyadic:
 
 def _higher(definition: Dyadic) -> Vector:
     """The third and fourth cumulant of l; NaN where they are infinite, or too nearly so."""
-    value, error = (of[0] for of in definition.sums(1))
+    value, error = (cumulants[0] for cumulants in definition.sums(1))
     sizes = np.maximum(np.abs(value), np.abs(value[0]) ** np.array([1.0, 1.5, 2.0]))
     return np.asarray(np.where(error <= _KNOWN * sizes, value, math.nan)[1:])
 
@@ -412,7 +412,7 @@ class Coordinates(Pair):
     @property
     def reverse_kl(self) -> float:
         # Where p's tails are too heavy KL(p||q) is inf, but quadrature would find a finite number.
-        return super().reverse_kl if self.law.is_finite((-1.0, -1.0), 1) else math.inf
+        return super().reverse_kl if self.law.is_finite(-1.0, 1) else math.inf
 
     def reversed(self) -> Coordinates:
         return Coordinates([Between(f.p, f.q) for f in self.factors], self.counts)
@@ -421,8 +421,8 @@ class Coordinates(Pair):
         """Integrals of the two log densities' difference over probabilities under q."""
         counts = np.array(self.counts, float)
         every = [_definition(f.centred()) for f in self.factors]
-        moments = np.array([np.concatenate(of.moments()) for of in every])
-        higher = np.array([_higher(of) for of in every])
+        moments = np.array([np.concatenate(definition.moments()) for definition in every])
+        higher = np.array([_higher(definition) for definition in every])
         chi_square = math.nan
         if self.law.ratio_variance_finite:  # elsewhere quadrature would find a finite number
             ratios = np.array([_ratio(f.centred()).moments()[0][0] for f in self.factors])

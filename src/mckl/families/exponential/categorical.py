@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from mckl.arrays import Vector
 from mckl.draw.alias import Alias, alias_tables
 from mckl.draw.distribution import Distribution
+from mckl.draw.form import Seconds
 from mckl.exact import joint
 from mckl.exact.moments import EPS, Moments
 from mckl.exact.outcomes import Outcomes
@@ -70,6 +71,7 @@ class Categorical(Exponential):
     given: Vector | None = None
     family = "categorical"
     dimension = columns = 1
+    seconds = Seconds(12e-9, 0.0, 0.0, 0.0)
 
     @cached_property
     def probabilities(self) -> Vector:
@@ -218,10 +220,10 @@ def _differences(q: Categorical, p: Categorical) -> tuple[Vector, Vector]:
         d[taken] = log_quotient(q.given[taken], p.given[taken])
     else:
         logits = [side.logits[taken] for side in (q, p)]
-        for side, of in zip((q, p), logits, strict=True):
+        for side, values in zip((q, p), logits, strict=True):
             if side.given is not None:  # its logits are rounded
-                error[taken] += EPS * np.abs(of)
-        away = [of - of.max() for of in logits]
+                error[taken] += EPS * np.abs(values)
+        away = [values - values.max() for values in logits]
         near = np.abs(logits[0] - logits[1]).sum() <= np.abs(away).sum()
         d[taken] = logits[0] - logits[1] if near else away[0] - away[1]
         error[taken] += 0.0 if near else EPS * np.abs(away).sum(axis=0)
@@ -233,8 +235,8 @@ def _log_mean_exp(
     d: Vector, d_error: Vector, log_p: Vector, p_error: Vector
 ) -> tuple[float, float]:
     """The logarithm of the mean of e^d under p, and a bound on its error."""
-    here = log_p > -np.inf
-    d, d_error, log_p, p_error = (x[here] for x in (d, d_error, log_p, p_error))
+    taken = log_p > -np.inf
+    d, d_error, log_p, p_error = (x[taken] for x in (d, d_error, log_p, p_error))
     p = np.exp(log_p)
     with np.errstate(over="ignore"):
         grown = np.exp(log_p + d)

@@ -47,14 +47,14 @@ class LineLaw(NamedTuple):
     derivatives  K'' and the cumulants after it, up to an order, of the laws at start + t
     kl           E l
     cumulants    those of l up to order 8
-    known        the largest k for which E r^k is below the largest float64
+    finite_power the largest k for which E r^k is below the largest float64
     is_infinite  whether E r^k is infinite
     """
 
     derivatives: Callable[[Vector, int, Vector], Moments]
     kl: Bounded
     cumulants: Moments
-    known: int
+    finite_power: int
     is_infinite: Callable[[int], bool]
 
     def moments(self, functions: Sequence[Function], order: int) -> Moments:
@@ -69,10 +69,9 @@ class LineLaw(NamedTuple):
         relative = 16.0 * EPS + order * (self.kl.relative + self.cumulants.at(2).relative)
         for index, each in ways.items():
             sums = [_sum(way, means, relative) for way in each]
-            value[index], error[index] = min(sums, key=lambda of: of.error)
+            value[index], error[index] = min(sums, key=lambda total: total.error)
             infinite[index] = math.isinf(value[index])
-        for axis, function in enumerate(functions):
-            first = tuple(int(k == axis) for k in range(len(functions)))
+        for first, function in zip(joint.firsts(len(functions)), functions, strict=True):
             value[first], error[first] = self._mean(function)
         return settled(value, error, infinite)
 
@@ -88,7 +87,7 @@ class LineLaw(NamedTuple):
         kl, variance = self.kl.value, float(self.cumulants.value[2])
         out: list[list[_Polynomial]] = []
         for by_ell in (False, True) if any(f.name == "k3" for f in functions) else (False,):
-            known = {
+            integrands = {
                 "ell": {(1, 0, 0): 1.0},
                 "half_square": {(2, 0, 0): 0.5, (1, 0, 0): kl, (0, 0, 0): -0.5 * variance},
                 "ratio": {(0, 1, 0): 1.0},
@@ -100,7 +99,7 @@ class LineLaw(NamedTuple):
                 elif name == "k3":
                     out[-1].append({(0, 0, 1): 1.0, (0, 0, 0): -kl, (0, 1, 0): -slope})
                 else:  # constant: given the past, a factor's KL, and without a mirror image the gap
-                    out[-1].append(known.get(name, {}))
+                    out[-1].append(integrands.get(name, {}))
         return out
 
     def _means(self, needed: set[Powers]) -> dict[Powers, Bounded]:
@@ -112,14 +111,14 @@ class LineLaw(NamedTuple):
             **{(a, 0, 0): central.at(a) for a in range(len(central.value))},
         }
         left = sorted(needed - set(out))
-        unknown = [powers for powers in left if powers[1] + powers[2] > self.known]
+        unknown = [powers for powers in left if powers[1] + powers[2] > self.finite_power]
         for powers in unknown:
             infinite = self.is_infinite(powers[1] + powers[2])
             out[powers] = Bounded(math.inf, 0.0) if infinite else Bounded(math.nan, math.inf)
         left = [powers for powers in left if powers not in out]
         if left:
-            found = self._integrals(left)
-            out |= {powers: found.at(k) for k, powers in enumerate(left)}
+            integrals = self._integrals(left)
+            out |= {powers: integrals.at(k) for k, powers in enumerate(left)}
         return out
 
     @np.errstate(over="ignore", under="ignore", invalid="ignore")
@@ -137,7 +136,7 @@ class LineLaw(NamedTuple):
         for _ in range(_DEEPEST):
             halves = panels.halved()
             coarse, fine = self._on_panels(panels, needed), self._on_panels(halves, needed)
-            value, rounding = (of.reshape(len(of), -1, 2).sum(axis=2) for of in fine)
+            value, rounding = (column.reshape(len(column), -1, 2).sum(axis=2) for column in fine)
             change, size = np.abs(value - coarse.value), np.abs(value).sum(axis=1, keepdims=True)
             wrong = (change > _LARGEST_CHANGE_BY_HALVING * size + 0.1 * rounding).any(axis=0)
             if not wrong.any() or wrong.size > _MOST_PANELS:
@@ -154,20 +153,20 @@ class LineLaw(NamedTuple):
         # From the nearer end of the unit, beside which the cumulants may change quickly.
         start = -(panels.unit[:, None] + (s > 0.5))
         kappa[:, 2:] = self.derivatives(np.where(s > 0.5, rest, -s).ravel(), order, start.ravel())
-        second, its_error = (of[2].reshape(u.shape) for of in kappa)
+        second, its_error = (cumulants[2].reshape(u.shape) for cumulants in kappa)
         mu = joint.central_moments(Moments(*kappa), 1)
         exponent, mean = self._tilted(panels, u, half, second, its_error)
         grown = half[:, None] * _WEIGHTS * np.exp(exponent.value)
-        mean = Moments(*(of.ravel() for of in mean))
+        mean = Moments(*(column.ravel() for column in mean))
         away = Moments(mean.value - self.kl.value, mean.error + self.kl.error)
         whole = half * (second @ _WEIGHTS)
         value, error = [whole], [half * (its_error @ _WEIGHTS)]
-        known: dict[tuple[int, int], Moments] = {}
+        expectations: dict[tuple[int, int], Moments] = {}
         for a, i, j in needed:
             m = i + 2 * j
-            if (a, m) not in known:
-                known[a, m] = _shifted(mu, a, away, m, mean)
-            e, e_error = (of.reshape(u.shape) for of in known[a, m])
+            if (a, m) not in expectations:
+                expectations[a, m] = _shifted(mu, a, away, m, mean)
+            e, e_error = (column.reshape(u.shape) for column in expectations[a, m])
             h = _at(_density(i, j), panels.unit, s, rest)
             weight = (-1.0) ** i * h * grown
             value.append((weight * e).sum(axis=1))
@@ -213,12 +212,12 @@ class _UnitPanels(NamedTuple):
     high_rest: Vector
 
     def where(self, chosen: Vector) -> _UnitPanels:
-        return _UnitPanels(*(of[chosen] for of in self))
+        return _UnitPanels(*(column[chosen] for column in self))
 
     def joined(self, other: _UnitPanels) -> _UnitPanels:
-        every = _UnitPanels(*(np.concatenate(of) for of in zip(self, other, strict=True)))
+        every = _UnitPanels(*(np.concatenate(columns) for columns in zip(self, other, strict=True)))
         order = np.lexsort((-every.low_rest, every.low, every.unit))
-        return _UnitPanels(*(of[order] for of in every))
+        return _UnitPanels(*(column[order] for column in every))
 
     def halved(self) -> _UnitPanels:
         unit, low, high, low_rest, high_rest = self
@@ -227,7 +226,7 @@ class _UnitPanels(NamedTuple):
             (unit, unit), (low, middle), (middle, high),
             (low_rest, middle_rest), (middle_rest, high_rest),
         )  # fmt: skip
-        return _UnitPanels(*(np.stack(of, axis=1).ravel() for of in columns))
+        return _UnitPanels(*(np.stack(halves, axis=1).ravel() for halves in columns))
 
     def nodes(self) -> tuple[Vector, Vector, Vector, Vector]:
         """u, u - k and k + 1 - u at each node, shape (panels, nodes); half of each width."""
@@ -268,11 +267,11 @@ def _shifted(mu: Moments, n: int, first: Moments, m: int, second: Moments) -> Mo
         if n + m - i - j == 1:  # the mean of x is 0
             continue
         times = math.comb(n, i) * math.comb(m, j)
-        of, error = mu.value[n + m - i - j], mu.error[n + m - i - j]
-        term = times * b**i * c**j * of
+        moment, error = mu.value[n + m - i - j], mu.error[n + m - i - j]
+        term = times * b**i * c**j * moment
         value, size = value + term, size + np.abs(term)
         largest = (np.abs(b) + b_error) ** i * (np.abs(c) + c_error) ** j
-        most = most + times * largest * (np.abs(of) + error)
+        most = most + times * largest * (np.abs(moment) + error)
     return Moments(value, np.abs(most - size) + 16.0 * EPS * size)
 
 
@@ -320,8 +319,8 @@ def _convolved(pieces: list[_Piece], slope: int) -> list[_Piece]:
 
 def _at(bernstein: Vector, unit: Vector, s: Vector, rest: Vector) -> Vector:
     """h at the points s above k and `rest` below k + 1; 0 beyond the last piece."""
-    here = unit < len(bernstein)
-    rows = bernstein[np.where(here, unit, 0).astype(np.intp)] * here[:, None]
+    inside = unit < len(bernstein)
+    rows = bernstein[np.where(inside, unit, 0).astype(np.intp)] * inside[:, None]
     degree = bernstein.shape[1] - 1
     out = np.zeros_like(s)
     for k in range(degree + 1):

@@ -84,7 +84,7 @@ class Poisson(Exponential):
         rate, p_rate, d = rows.T
         windows = [_windows(*row) for row in rows]
         sizes = np.array([n.size for n, _, _ in windows])
-        n, step = (np.concatenate([of[k] for of in windows]) for k in (0, 1))
+        n, step = (np.concatenate([window[k] for window in windows]) for k in (0, 1))
         log_q, q_error = _log_probability(n, np.repeat(rate, sizes))
         kl = _kl(rate, p_rate, d)
         ways = np.repeat(np.stack((*rows.T, kl.value)), sizes, axis=1)
@@ -152,9 +152,9 @@ def _windows(rate: float, p_rate: float, d: float) -> tuple[Vector, Vector, int]
     # log E r^k is rate (e^(-k d) - 1) - k (p_rate - rate), and the tilted mean rate e^(-k d).
     k = np.arange(_POWERS + 1.0)
     with np.errstate(over="ignore", invalid="ignore"):
-        known = rate * (phi(-k * d) - k * phi(np.full(k.size, -d))) < _LARGEST_LOG_MOMENT
-    known[:2] = True
-    powers = int(np.argmin([*known, False])) - 1
+        settled = rate * (phi(-k * d) - k * phi(np.full(k.size, -d))) < _LARGEST_LOG_MOMENT
+    settled[:2] = True
+    powers = int(np.argmin([*settled, False])) - 1
     means = [rate, p_rate, *(rate * np.exp(-k[2 : powers + 1] * d)).tolist()]
     spans: list[list[float]] = []
     for mean in sorted(means):

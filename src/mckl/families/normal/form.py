@@ -198,8 +198,8 @@ class _WeightedSums:
     def __init__(self, weights: Sequence[Vector]) -> None:
         alike = [w.size > 0 and bool((w == w[0]).all()) for w in weights]
         self._factor = np.array([w[0] if a else 1.0 for w, a in zip(weights, alike, strict=True)])
-        patterns = [np.ones(w.size) if one else w for w, one in zip(weights, alike, strict=True)]
-        keys = [-1 if one else i for i, one in enumerate(alike)]
+        patterns = [np.ones(w.size) if a else w for w, a in zip(weights, alike, strict=True)]
+        keys = [-1 if equal else i for i, equal in enumerate(alike)]
         self._patterns = dict(zip(keys, patterns, strict=True))
         self._keys = keys
         self._sums: dict[int, Vector] = {}

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mckl.arrays import Complex, Vector
-from mckl.exact.law import Law, Tilt
+from mckl.exact.law import AnalyticLaw, Tilt
 from mckl.exact.moments import EPS, Bounded, Function, Moments, settled
 from mckl.exact.remainders import x_minus_log1p
 from mckl.exact.tilted import Tilted, is_coarse, joint_moments
@@ -100,10 +100,10 @@ def _sums(t: Vector, b2: Vector, weight: Vector, T: float, order: int) -> _Sums:
     cross = 0.0
     plain, with_b = np.zeros(order + 1), np.zeros(order + 1)
     for start in range(0, t.size, _ROWS):
-        here = slice(start, start + _ROWS)
-        w, tt = weight[here], T * t[here]
-        s, c = t[here] / (1.0 - tt), w * (b2[here] / (1.0 - tt))
-        cross += float((w * (t[here] * s)).sum())
+        rows = slice(start, start + _ROWS)
+        w, tt = weight[rows], T * t[rows]
+        s, c = t[rows] / (1.0 - tt), w * (b2[rows] / (1.0 - tt))
+        cross += float((w * (t[rows] * s)).sum())
         power = w.copy()
         with np.errstate(over="ignore", invalid="ignore"):
             for i in range(order + 1):
@@ -115,15 +115,17 @@ def _sums(t: Vector, b2: Vector, weight: Vector, T: float, order: int) -> _Sums:
     return _Sums(cross, plain, with_b)
 
 
-def _cumulants(of: _Sums, T: float, S: float, paired: bool) -> Vector:
+def _cumulants(sums: _Sums, T: float, S: float, paired: bool) -> Vector:
     """The cumulants of Q + L, or of Q if paired, under the tilt; entry 0 is 0."""
-    out = np.zeros_like(of.plain)
+    out = np.zeros_like(sums.plain)
     for n in range(1, out.size):
         half = 0.5 * math.factorial(n)
-        out[n] = half * (of.plain[n] / n if n > 1 else T * of.cross) + half * S * S * of.with_b[n]
+        out[n] = (
+            half * (sums.plain[n] / n if n > 1 else T * sums.cross) + half * S * S * sums.with_b[n]
+        )
         if not paired:
-            out[n] += 2.0 * half * S * of.with_b[n - 1]
-            out[n] += half * of.with_b[n - 2] if n > 1 else 0.0
+            out[n] += 2.0 * half * S * sums.with_b[n - 1]
+            out[n] += half * sums.with_b[n - 2] if n > 1 else 0.0
     return out
 
 
@@ -146,11 +148,8 @@ def _complex_m(x: Complex) -> Complex:
     return out
 
 
-class QuadraticLaw(Law):
+class QuadraticLaw(AnalyticLaw):
     """The law of l for these coefficients (theory.md, section 2)."""
-
-    analytic = True
-    _most_odd = 2  # L is normal, so joint cumulants with more than two factors of it vanish
 
     def __init__(
         self, c: Coefficients, errors: Errors | None = None, of_sum: float | None = None
@@ -184,17 +183,17 @@ class QuadraticLaw(Law):
         self, functions: Sequence[Function], paired: bool, order: int
     ) -> Iterator[tuple[Moments, Vector]]:
         for start in range(0, self._weight.size, _PIECE):
-            here = slice(start, start + _PIECE)
-            c = Coefficients(*(x[here] for x in self._coefficients))
+            rows = slice(start, start + _PIECE)
+            c = Coefficients(*(x[rows] for x in self._coefficients))
             e = self._errors
-            e = Errors(*(x[here] for x in e))
+            e = Errors(*(x[rows] for x in e))
             yield QuadraticLaw(c, e).factor_moments(functions, paired, order)
 
     def block(self, paired: bool, order: int, slope: float = 0.0, rest: float = 1.0) -> Moments:
         if self._only_rounded and self._weight.size > _MANY:
-            found = self._tilted_block(paired, order, rest)
-            if not any(is_coarse(found, n, _TILTED_ERROR) for n in range(2, order + 1)):
-                return found
+            block = self._tilted_block(paired, order, rest)
+            if not any(is_coarse(block, n, _TILTED_ERROR) for n in range(2, order + 1)):
+                return block
         return super().block(paired, order, slope, rest)
 
     def _tilted_block(self, paired: bool, order: int, rest: float) -> Moments:
@@ -232,9 +231,9 @@ class QuadraticLaw(Law):
             absolute[1::2] = np.sqrt(powers[:-1:2] * powers[2::2])
             sizes.append(relative * absolute)
         errors = _Sums(relative[min(1, even)] * sums.cross, *sizes)
-        known = _Sums(sums.cross, sums.plain[: even + 1], sums.with_b[: even + 1])
+        finite = _Sums(sums.cross, sums.plain[: even + 1], sums.with_b[: even + 1])
         cumulants = Moments(
-            _cumulants(known, T, S, paired), _cumulants(errors, abs(T), abs(S), paired)
+            _cumulants(finite, T, S, paired), _cumulants(errors, abs(T), abs(S), paired)
         )
         log = self.log_mgf((T, S))
         size = abs(T) * self.kl + self._logs[T] + 0.5 * S * S * float(sums.with_b[0])
@@ -270,9 +269,9 @@ class QuadraticLaw(Law):
                     below = below * t_size
         return settled(value, error)
 
-    def is_finite(self, tilt: Tilt, order: int = 0) -> bool:
-        border = BORDER if tilt[0] < -1.0 else 0.0  # E r is finite for every pair
-        return tilt[0] == 0.0 or all(1.0 - tilt[0] * t > border for t in self._range)
+    def is_finite(self, s: float, order: int = 0) -> bool:
+        border = BORDER if s < -1.0 else 0.0  # E r is finite for every pair
+        return s == 0.0 or all(1.0 - s * t > border for t in self._range)
 
     @property
     def lowest_tilt(self) -> float:
@@ -280,7 +279,7 @@ class QuadraticLaw(Law):
 
     def log_mgf(self, tilt: Tilt) -> float:
         T, S = tilt
-        if not self.is_finite(tilt):
+        if not self.is_finite(T):
             return math.inf
         if T not in self._logs:
             self._logs[T] = 0.5 * _sum_of_m(-T, self._t, self._weight) if T else 0.0
@@ -290,30 +289,22 @@ class QuadraticLaw(Law):
         total = s * self.kl
         rows = max(_ROWS // s.size, 1)
         for start in range(0, self._t.size, rows):
-            here = slice(start, start + rows)
-            x = -s[:, None] * self._t[here]
-            total = total + 0.5 * (_complex_m(x) @ self._weight[here])
+            part = slice(start, start + rows)
+            x = -s[:, None] * self._t[part]
+            total = total + 0.5 * (_complex_m(x) @ self._weight[part])
             if not paired:
-                total += 0.5 * s * s * ((1.0 / (1.0 + x)) @ (self._weight[here] * self._b2[here]))
+                total += 0.5 * s * s * ((1.0 / (1.0 + x)) @ (self._weight[part] * self._b2[part]))
         return np.asarray(total)
 
     def _tilted(self, T: float, order: int) -> _Sums:
         """The sums over coordinates under the tilt T, with powers up to at least `order`."""
-        known = self._sums.get(T)
-        if known is None or known.plain.size <= order:
-            known = self._sums[T] = _sums(self._t, self._b2, self._weight, T, order)
-        return known
+        sums = self._sums.get(T)
+        if sums is None or sums.plain.size <= order:
+            sums = self._sums[T] = _sums(self._t, self._b2, self._weight, T, order)
+        return sums
 
-    def cumulant(self, i: int, j: int, tilt: Tilt = (0, 0)) -> float:
-        if j > 2 or (i, j) == (0, 0):
-            return 0.0
-        T, S = tilt
-        sums = self._tilted(T, i)
-        with_b = math.factorial(i) * float(sums.with_b[i])
-        if j == 2:
-            return with_b
-        if j == 1:
-            return S * with_b
-        if i == 1:
-            return 0.5 * T * sums.cross + 0.5 * S * S * with_b
-        return 0.5 * math.factorial(i - 1) * float(sums.plain[i]) + 0.5 * S * S * with_b
+    def tilted(self, s: float, paired: bool) -> tuple[float, float]:
+        of_l = 0.0 if paired else s
+        with np.errstate(over="ignore", invalid="ignore"):
+            kappa = _cumulants(self._tilted(s, 2), s, of_l, paired)
+        return self.kl + float(kappa[1]), float(kappa[2])

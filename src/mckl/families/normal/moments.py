@@ -75,10 +75,10 @@ def coordinate_moments(
     # The logarithm of E r^n; where E r^n overflows, the nodes need not find where its bulk lies.
     log_mass = -n * c.kl + 0.5 * (x_minus_log1p(np.maximum(precision, BORDER) - 1.0)
                                   + (n * c.b) ** 2 / np.maximum(precision, BORDER))  # fmt: skip
-    known = (precision > BORDER) & (doubt <= 0.1 * precision)
-    known &= (log_mass < _LARGEST_LOG_MOMENT) | (n <= 1.0)
+    certain = (precision > BORDER) & (doubt <= 0.1 * precision)
+    certain &= (log_mass < _LARGEST_LOG_MOMENT) | (n <= 1.0)
     near = (np.abs(2.0 * highest * c.a) <= _NEAR[0]) & (np.abs(highest * c.b) <= _NEAR[1])
-    near &= known[-1]
+    near &= certain[-1]
 
     value, error = (np.zeros(((order + 1),) * len(functions) + c.a.shape) for _ in range(2))
     with np.errstate(all="ignore"):
@@ -86,18 +86,18 @@ def coordinate_moments(
             todo, step = np.flatnonzero(near == shared), _STEP
             while todo.size and step > _SMALLEST_STEP:
                 rough = []
-                for rows, nodes in _pieces(todo, c, n, known, paired, shared, step):
-                    at = _Points(c.take(rows), nodes, paired, shared)
-                    finite = known[:, rows]
-                    bad = _integrate(at, functions, powers, finite, value, error, rows)
+                for rows, nodes in _pieces(todo, c, n, certain, paired, shared, step):
+                    points = _Points(c.take(rows), nodes, paired, shared)
+                    finite = certain[:, rows]
+                    bad = _integrate(points, functions, powers, finite, value, error, rows)
                     rough.append(rows[bad])
                 todo, step = np.concatenate(rough), 0.5 * step
     for index, power in powers.items():
         if sum(index) == 1:
             value[index], error[index] = _mean(functions[index.index(1)].name, c)
         elif sum(index) > 1 and not _is_odd(functions, index):
-            one = np.where(known[power], value[index], math.nan)
-            value[index], error[index] = settled(one, error[index], infinite[power])
+            moment = np.where(certain[power], value[index], math.nan)
+            value[index], error[index] = settled(moment, error[index], infinite[power])
     value[(0,) * len(functions)] = 1.0
     return Moments(value, error)
 
@@ -127,15 +127,15 @@ def _pieces(
     todo: _Rows,
     c: BoundedCoefficients,
     n: Vector,
-    known: _Mask,
+    finite: _Mask,
     paired: bool,
     shared: bool,
     step: float,
 ) -> Iterator[tuple[_Rows, _Nodes]]:
     """The rows in pieces that need about as many nodes, with these nodes."""
-    known = known[:, todo]
-    precision = np.where(known, 1.0 + 2.0 * n * c.a[todo], 1.0)
-    mean, sd = np.where(known, -n * c.b[todo], 0.0) / precision, 1.0 / np.sqrt(precision)
+    finite = finite[:, todo]
+    precision = np.where(finite, 1.0 + 2.0 * n * c.a[todo], 1.0)
+    mean, sd = np.where(finite, -n * c.b[todo], 0.0) / precision, 1.0 / np.sqrt(precision)
     s = _DENSEST * sd.min(axis=0)
     if paired or shared:
         middle, half = np.zeros_like(s), np.abs(mean).max(axis=0)
@@ -152,8 +152,11 @@ def _pieces(
         count = 2 * math.ceil(last[by_size[start] if not shared else 0] / (2.0 * step))
         width = max(_CELLS // (count * (1 if paired else 2)), 1)
         piece = by_size[start : start + width]
-        at = slice(None) if shared else piece
-        yield todo[piece], _nodes(middle[at], half[at], s[at], last[at] / count, count, paired)
+        cells = slice(None) if shared else piece
+        yield (
+            todo[piece],
+            _nodes(middle[cells], half[cells], s[cells], last[cells] / count, count, paired),
+        )
         start += width
 
 
@@ -278,21 +281,21 @@ class _Points:
 
 
 def _integrate(
-    at: _Points, functions: Sequence[Function], powers: dict[joint.Index, int], known: _Mask,
-    value: Vector, error: Vector, rows: _Rows,
+    points: _Points, functions: Sequence[Function], powers: dict[joint.Index, int],
+    finite_powers: _Mask, value: Vector, error: Vector, rows: _Rows,
 ) -> _Mask:  # fmt: skip
     """Fills in the moments of some rows; returns for which of these the rule is too coarse."""
-    nodes = at.nodes
+    nodes = points.nodes
     signs = np.stack((np.ones_like(nodes.alternate), nodes.alternate))
     # Rounding of the weights and of sums, relative to each term.
-    relative = at.u + EPS * (16.0 + nodes.g**2 + max(powers.values()) * at.top)
-    of = [at.function(f) for f in functions]
-    y, wide = [v for v, _ in of], [np.abs(v) + e / at.u for v, e in of]
-    weights = [np.exp(nodes.log_weight + n * at.top) for n in range(len(known))]
+    relative = points.u + EPS * (16.0 + nodes.g**2 + max(powers.values()) * points.top)
+    values = [points.function(f) for f in functions]
+    y, wide = [v for v, _ in values], [np.abs(v) + e / points.u for v, e in values]
+    weights = [np.exp(nodes.log_weight + n * points.top) for n in range(len(finite_powers))]
     # Shared weights are the same for every power of r, and are multiplied once.
-    one = weights[0] if at.shared else np.ones_like(weights[0])
+    ones = weights[0] if points.shared else np.ones_like(weights[0])
     zero = (0,) * len(functions)
-    products, bounds = {zero: one}, {zero: one * relative}
+    products, bounds = {zero: ones}, {zero: ones * relative}
     rough = np.zeros(rows.size, dtype=bool)
     for index, power in powers.items():
         if index == zero:
@@ -304,13 +307,13 @@ def _integrate(
         if sum(index) == 1 or _is_odd(functions, index):
             continue
         term, bound = products[index], bounds[index]
-        if not at.shared:
+        if not points.shared:
             term, bound = term * weights[power], bound * weights[power]
         total, coarse = signs @ term
         rounding = bound.sum(axis=0)
         value[index][rows] = total
         error[index][rows] = rounding + np.abs(coarse)
-        rough |= known[power] & (np.abs(coarse) > rounding)
+        rough |= finite_powers[power] & (np.abs(coarse) > rounding)
     return rough
 
 

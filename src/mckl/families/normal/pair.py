@@ -135,8 +135,8 @@ class Diagonal(_Normal):
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             log_square = 2.0 * log_ratio - 0.5 * np.log(apart) + shift**2 / apart
             chi_square = float(np.expm1(copies * np.sum(log_square)))
-        found = base.Integrals(*(copies * float(np.sum(x)) for x in cumulants))
-        return found._replace(chi_square=chi_square)
+        integrals = base.Integrals(*(copies * float(np.sum(x)) for x in cumulants))
+        return integrals._replace(chi_square=chi_square)
 
     def _coefficients(self) -> Coefficients:
         """The coefficients a = (rho^2 - 1) / 2 and b = sigma_q (mu_q - mu_p) / sigma_p^2.
@@ -146,8 +146,8 @@ class Diagonal(_Normal):
         vectors, weight = _compress(self.vectors)
         a, b, kl = (np.empty(weight.size) for _ in range(3))
         for start in range(0, weight.size, _ROWS):
-            here = slice(start, start + _ROWS)
-            a[here], b[here], kl[here] = _of_coordinates(*(v[here] for v in vectors))
+            rows = slice(start, start + _ROWS)
+            a[rows], b[rows], kl[rows] = _of_coordinates(*(v[rows] for v in vectors))
         return Coefficients(a, b, kl, weight)
 
 
@@ -429,8 +429,8 @@ def grid_pair(dimension: int, scale: float, offset: float) -> Diagonal:
     coordinate. The vectors are views of one number, so that a high dimension takes no memory.
     Raises ValueError as `pair` does.
     """
-    one = pair(offset, 1.0, 0.0, scale)  # numbers are checked once, not once a coordinate
-    return Diagonal(*(np.broadcast_to(v, (dimension,)) for v in one.vectors))
+    coordinate = pair(offset, 1.0, 0.0, scale)  # numbers are checked once, not once a coordinate
+    return Diagonal(*(np.broadcast_to(v, (dimension,)) for v in coordinate.vectors))
 
 
 def correlated(

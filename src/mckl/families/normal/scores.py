@@ -52,12 +52,12 @@ class NormalScores(Scores):
 
     def by_factor(self, rule: Rule, highest: int = 4) -> Vector:
         if rule.now.terms is None:
-            one = self._by_quadrature(rule.now, highest)
+            moments = self._by_quadrature(rule.now, highest)
         else:
-            one = np.stack(
+            moments = np.stack(
                 [self._moment(rule.now, k, self._small_own, False) for k in POWERS[:highest]]
             )
-        return one
+        return moments
 
     def _moment(self, weight: Weight, power: int, small: bool, whole: bool) -> Vector:
         """E (weight(l) s)^power for every parameter; unless `whole`, l is the coordinate's l_i."""
@@ -66,7 +66,7 @@ class NormalScores(Scores):
         for t, coefficients in power_of(weight, power, small).items():
             if not coefficients.any():
                 continue
-            if not self._law.is_finite((t, t)):
+            if not self._law.is_finite(t):
                 return np.full(2 * a.size, np.inf)
             v = 1.0 / (1.0 - 2.0 * a * t)
             mu = t * b * v

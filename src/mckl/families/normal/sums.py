@@ -71,8 +71,8 @@ def _parts(cell: _Cell, a: Vector, b: Vector, c: Vector) -> Iterator[_Part]:
     for kind, where in kinds.items():
         if where.any():
             columns = None if where.all() else np.flatnonzero(where)
-            of = (_alike(v[where]) for v in (a, b, c))
-            yield _Part(cell, kind, columns, int(where.sum()), *of)
+            coefficients = (_alike(v[where]) for v in (a, b, c))
+            yield _Part(cell, kind, columns, int(where.sum()), *coefficients)
 
 
 def _alike(v: Vector) -> Vector:
@@ -194,8 +194,8 @@ class FactorSums:
         for part in parts:
             if part.alike:
                 n, a, b, c = part.size, part.a, part.b, part.c
-                of = (n * c * c, 2.0 * b * c, b * b + 2.0 * a * c, 2.0 * a * b, a * a)
-                self._polynomial[part.cell] = 0.5 * np.concatenate(of)
+                powers = (n * c * c, 2.0 * b * c, b * b + 2.0 * a * c, 2.0 * a * b, a * a)
+                self._polynomial[part.cell] = 0.5 * np.concatenate(powers)
         self._power_sums = "half_square" in names and any(part.alike for part in parts)
         nothing: Vector = np.empty(0)
         self._powers = self._remainder = self._ell = self._square = nothing
@@ -214,10 +214,10 @@ class FactorSums:
         """Add the normals, shape (rows, coordinates), of the units from start to stop."""
         if self._room.size < max(normals.size, _NUMBERS):  # all forms share it: it stays in cache
             self._room = np.empty(max(normals.size, _NUMBERS))
-        room, here = self._room, (slice(None), replicate, slice(start, stop))
+        room, cells = self._room, (slice(None), replicate, slice(start, stop))
         if self._power_sums:
-            self._add_powers(normals, self._powers[here])
-        remainder, sums, squares = self._remainder[here], self._ell[here], self._square[here]
+            self._add_powers(normals, self._powers[cells])
+        remainder, sums, squares = self._remainder[cells], self._ell[cells], self._square[cells]
         row = 0
         with np.errstate(over="ignore"):  # r may be infinite
             for stack in self._stacks:
@@ -263,17 +263,17 @@ class FactorSums:
         for i in self._even:
             out[:, 1, i] = out[:, 0, i]
 
-    def _ratio_and_k3(self, out: Mapping[str, Vector], of: _Total, ell: Vector) -> None:
+    def _ratio_and_k3(self, out: Mapping[str, Vector], block: _Total, ell: Vector) -> None:
         """Write the sums of r_i - 1 and of r_i - 1 + l_i, which differ by l."""
-        total = self._remainder[of.rows[0]] if of.rows else np.zeros(ell.shape)
-        for row in of.rows[1:]:
+        total = self._remainder[block.rows[0]] if block.rows else np.zeros(ell.shape)
+        for row in block.rows[1:]:
             total += self._remainder[row]
-        for row in of.small:
+        for row in block.small:
             total -= self._ell[row]
-        ratio, k3 = (out[name][of.cell] if name in out else total for name in ("ratio", "k3"))
-        if of.only_small:
+        ratio, k3 = (out[name][block.cell] if name in out else total for name in ("ratio", "k3"))
+        if block.only_small:
             k3[:] = total
             np.subtract(total, ell, out=ratio)
         else:
-            np.subtract(total, of.ones, out=ratio)
+            np.subtract(total, block.ones, out=ratio)
             np.add(ratio, ell, out=k3)

@@ -37,14 +37,14 @@ def fit(text: Any) -> Bigrams:
         chr(points.min(initial=0)), chr(points.max(initial=0))  # ValueError if there is none
     except (TypeError, ValueError, OverflowError):
         raise ValueError("policy: text, expected a text or the path of one") from None
-    found, tokens, occurrences = np.unique(points, return_inverse=True, return_counts=True)
-    if found.size < 2:
+    characters, tokens, occurrences = np.unique(points, return_inverse=True, return_counts=True)
+    if characters.size < 2:
         raise ValueError("policy: text, expected two different characters or more")
-    states = found.size
+    states = characters.size
     check_states(states, "policy: text")
     pairs = np.bincount(tokens[:-1] * states + tokens[1:], minlength=states * states)
     counts = pairs.reshape(states, states) + 1.0 / states
     table = counts / counts.sum(axis=1, keepdims=True)
     return Bigrams(
-        "".join(map(chr, found)), NextToken(np.log(table), table), occurrences / points.size
+        "".join(map(chr, characters)), NextToken(np.log(table), table), occurrences / points.size
     )

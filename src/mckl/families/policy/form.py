@@ -65,13 +65,13 @@ class AliasCells:
         The two tokens of each cell: its own at index 2 cell, the other at 2 cell + 1.
     """
 
-    def __init__(self, of: Transitions) -> None:
-        states = len(of.q)
+    def __init__(self, transitions: Transitions) -> None:
+        states = len(transitions.q)
         own = np.tile(np.arange(states), (states, 1))
-        alias = alias_tables(of.q)
+        alias = alias_tables(transitions.q)
         self.threshold = (own + alias.fraction).ravel()
         self.token = np.stack((own, alias.other), axis=-1).ravel()
-        self.first = alias_tables(of.start[None])
+        self.first = alias_tables(transitions.start[None])
 
     def of_table(self, table: Vector) -> Vector:
         """A table g(previous, next), rearranged to the indices of `token`."""
@@ -88,7 +88,7 @@ class SequenceEvaluator:
         self._threshold, self._next = cells.threshold, cells.token * self._states
         self._names, self._forms = len(names), len(forms)
         columns = [
-            cells.of_table(form.transitions.table(Function(name)).of.value)
+            cells.of_table(form.transitions.table(Function(name)).values.value)
             for name in names
             for form in forms
         ]
@@ -157,11 +157,11 @@ class SequenceEvaluator:
         u = np.stack([self._random(int(r), steps, x.shape[1]) for r in live], axis=1)
         u *= self._states
         place = u.astype(np.intp)
-        at, above = np.empty(x.shape), np.empty(x.shape, dtype=bool)
+        threshold, above = np.empty(x.shape), np.empty(x.shape, dtype=bool)
         for number, cell in zip(u, place, strict=True):
             cell += x
-            self._threshold.take(cell, out=at, mode="clip")
-            np.greater_equal(number, at, out=above)
+            self._threshold.take(cell, out=threshold, mode="clip")
+            np.greater_equal(number, threshold, out=above)
             cell += cell
             cell += above
             self._next.take(cell, out=x, mode="clip")

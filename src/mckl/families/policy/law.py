@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from mckl.arrays import Vector
 from mckl.exact import joint
-from mckl.exact.law import Law, Tilt
+from mckl.exact.law import Law
 from mckl.exact.moments import ELL, EPS, Bounded, Function, Moments
 from mckl.exact.remainders import phi, weighted_phi
 from mckl.exact.tilted import Tilted, is_coarse, joint_moments
@@ -83,8 +83,8 @@ class Transitions(NamedTuple):
             return TransitionTable(Moments(*(np.broadcast_to(x[:, None], l.shape) for x in kl)), kl)
         if function.name == "half_square":
             square = Moments(0.5 * l * l, np.abs(l) * error + EPS * l * l)
-            weighted = (self.q * of for of in (square.value, square.error + 2.0 * EPS * l * l))
-            return TransitionTable(square, Moments(*(of.sum(axis=1) for of in weighted)))
+            weighted = (self.q * part for part in (square.value, square.error + 2.0 * EPS * l * l))
+            return TransitionTable(square, Moments(*(part.sum(axis=1) for part in weighted)))
         x, missed_error = np.expm1(-l), 4.0 * EPS * self.missed
         if function.name == "ratio":
             ratio = Moments(x, (1.0 + x) * error + 2.0 * EPS * np.abs(x))
@@ -115,7 +115,7 @@ def log_mean(start: Vector, weights: Sequence[Vector], excess: Vector, steps: in
         The power of M.
     """
     size = len(weights)
-    total, x, one = np.zeros(size), np.zeros(excess.shape), np.eye(1, size)[0]
+    total, x, unit = np.zeros(size), np.zeros(excess.shape), np.eye(1, size)[0]
     every = np.concatenate(weights, axis=1)
     u = np.ones(len(excess))  # the constant coefficients; x[:, 0] is u - 1
     reference = 0
@@ -138,7 +138,7 @@ def log_mean(start: Vector, weights: Sequence[Vector], excess: Vector, steps: in
         share = series.log_series(base, lead, divisor)
         total += share
         divided = new @ divisor
-        divided[reference] = one
+        divided[reference] = unit
         u = divided[:, 0].copy()
         divided[:, 0] = (above - lead) / base[0] if near else u - 1.0
         if not near:
@@ -165,7 +165,6 @@ class ChainLaw(Law):
     """
 
     mirrored = False
-    _most_odd = 0
 
     def __init__(self, transitions: Transitions, steps: int) -> None:
         self._chain, self._steps = transitions, steps
@@ -174,27 +173,19 @@ class ChainLaw(Law):
         self.kl, self.kl_error = self.sums((ELL,), False, 1).at(1)
         self._kept = 1.0  # E r
         if transitions.missed.any():
-            log_kept = self.log_mgf((-1.0, -1.0))
+            log_kept = self.log_mgf(-1.0)
             self.missed_mass, self._kept = -math.expm1(log_kept), math.exp(log_kept)
 
-    def is_finite(self, tilt: Tilt, order: int = 0) -> bool:
+    def is_finite(self, s: float, order: int = 0) -> bool:
         return True
 
     @property
     def lowest_tilt(self) -> float:
         return -math.inf
 
-    def log_mgf(self, tilt: Tilt) -> float:
-        return float(self._tilted(tilt[0])[0]) if tilt[0] else 0.0
-
-    def cumulant(self, i: int, j: int, tilt: Tilt = (0, 0)) -> float:
-        s = tilt[0]
-        if j > 0 or i == 0:
-            return 0.0
-        if not s:
-            return float(self.parts(max(i, 4)).value[i, 0])
-        value = math.factorial(i) * float(self._tilted(s, max(i, 4))[i])
-        return value - self.kl if i == 1 else value
+    def log_mgf(self, s: float) -> float:
+        """The logarithm of E e^{s l}."""
+        return float(self._tilted(s)[0]) if s else 0.0
 
     def parts(self, order: int) -> Moments:
         out = Moments(*np.zeros((2, order + 1, order + 1)))
@@ -306,22 +297,26 @@ class ChainLaw(Law):
         return self._series[s]
 
 
-def direct(of: Transitions, steps: int) -> tuple[float, float]:
+def direct(transitions: Transitions, steps: int) -> tuple[float, float]:
     """The mean and the variance of l by forward and backward recursions, without tilts or series.
 
     KL is the sum over steps of the mean of the next token's KL under the law of the state. Var l is
     the sum over steps of the mean variance of what the next token changes in the expected total.
     """
     with np.errstate(divide="ignore"):
-        ell = np.where(of.q > 0, of.ell, 0.0)
-    means = (of.q * ell).sum(axis=1)
+        ell = np.where(transitions.q > 0, transitions.ell, 0.0)
+    means = (transitions.q * ell).sum(axis=1)
     left = [np.zeros(len(means))]  # the mean l still to come from each state, by tokens left
     for _ in range(steps):
-        left.append(means + of.q @ left[-1])
-    law, kl, variance = of.start, 0.0, float(of.start @ (left[-1] - of.start @ left[-1]) ** 2)
+        left.append(means + transitions.q @ left[-1])
+    law, kl, variance = (
+        transitions.start,
+        0.0,
+        float(transitions.start @ (left[-1] - transitions.start @ left[-1]) ** 2),
+    )
     for step in range(steps):
         kl += float(law @ means)
         change = ell + left[steps - 1 - step] - left[steps - step][:, None]
-        variance += float(law @ (of.q * change**2).sum(axis=1))
-        law = law @ of.q
+        variance += float(law @ (transitions.q * change**2).sum(axis=1))
+        law = law @ transitions.q
     return kl, variance

@@ -189,10 +189,12 @@ def _difference(q: NextToken, p: NextToken, taken: NDArray[np.bool_]) -> Vector:
         v, w = np.where(taken, q.given, 1.0), np.where(taken, p.given, 1.0)
         return log_quotient(v, w)
     # Large logits with small differences: those to one token of the row are exact as two numbers.
-    at = np.argmax(q.logits, axis=1)[:, None]
+    likeliest = np.argmax(q.logits, axis=1)[:, None]
     (a, a_rest), (b, b_rest) = (
-        _minus(np.where(taken, of.logits, 0.0), np.take_along_axis(of.logits, at, axis=1))
-        for of in (q, p)
+        _minus(
+            np.where(taken, side.logits, 0.0), np.take_along_axis(side.logits, likeliest, axis=1)
+        )
+        for side in (q, p)
     )
     return np.asarray((a - b) + (a_rest - b_rest))
 

@@ -101,8 +101,8 @@ class ChainScores(Scores):
         u = generator.random(z.shape)
         z[0] = np.minimum(np.searchsorted(first, u[0], "right"), states - 1)
         for t in range(self.factors):
-            at = np.searchsorted(flat, u[t + 1] + z[t], "right")
-            z[t + 1] = np.clip(at - states * z[t], 0, states - 1)
+            places = np.searchsorted(flat, u[t + 1] + z[t], "right")
+            z[t + 1] = np.clip(places - states * z[t], 0, states - 1)
         return ChainDraws(self, np.ascontiguousarray(z.transpose(1, 2, 0)))
 
 

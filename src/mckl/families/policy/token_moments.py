@@ -54,29 +54,31 @@ def token_moments(
     sizes = [degree + 1 + (highest - i if f is not None else 0) for i in range(highest + 1)]
     step = _step(m, v, max(sizes))
     step_at_x = np.moveaxis(step, 3, 0)  # [x, l, b, j], for transitions that leave x
-    here = np.arange(states)
+    diagonal = np.arange(states)
     # For every i, the moments of G^i R^j from a token on, [x, y, j, state]. For i = 0 they do not
     # depend on the entry (x, y).
-    known = [
+    later = [
         np.zeros((states if i else 1, states if i else 1, size, states))
         for i, size in enumerate(sizes)
     ]
-    known[0][:, :, 0] = 1.0
+    later[0][:, :, 0] = 1.0
     for _ in range(tokens):
         new = []
         for i, size in enumerate(sizes):
-            flat, shape = size * states, known[i].shape
+            flat, shape = size * states, later[i].shape
             onward = step[:size, :, :size].reshape(flat, flat)
-            total = (known[i].reshape(-1, flat) @ onward).reshape(shape)
+            total = (later[i].reshape(-1, flat) @ onward).reshape(shape)
             if i:
-                here_and_later = _powers(e, f, known, i, size)
+                here_and_later = _powers(e, f, later, i, size)
                 at_x = step_at_x[:, :size, :, :size].reshape(states, flat, size)
-                total[here, :, :, here] += here_and_later.reshape(states, states, flat) @ at_x
+                total[diagonal, :, :, diagonal] += (
+                    here_and_later.reshape(states, states, flat) @ at_x
+                )
             new.append(total)
-        known = new
+        later = new
     out = np.empty((highest + 1, degree + 1, states, states))
-    for i, of in enumerate(known):
-        out[i] = np.moveaxis(of[:, :, : degree + 1] @ start, 2, 0)
+    for i, moments in enumerate(later):
+        out[i] = np.moveaxis(moments[:, :, : degree + 1] @ start, 2, 0)
     return out
 
 
@@ -89,13 +91,13 @@ def _step(m: Vector, v: Vector, size: int) -> Vector:
     return out
 
 
-def _powers(e: Vector, f: Vector | None, known: list[Vector], i: int, size: int) -> Vector:
+def _powers(e: Vector, f: Vector | None, later: list[Vector], i: int, size: int) -> Vector:
     """E[(((e + f R') + G')^i - G'^i) R'^l] at the next state, indexed [x, y, l, b]."""
-    total = np.zeros(known[i].shape)
+    total = np.zeros(later[i].shape)
     for k in range(1, i + 1):
         for p in range(k + 1 if f is not None else 1):
             factor = math.comb(i, k) * math.comb(k, p) * e ** (k - p)
             if f is not None:
                 factor = factor * f**p
-            total += factor[:, :, None, :] * known[i - k][:, :, p : p + size]
+            total += factor[:, :, None, :] * later[i - k][:, :, p : p + size]
     return total

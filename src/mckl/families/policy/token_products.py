@@ -18,9 +18,7 @@ probability of this, with the same number of tokens left.
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
@@ -30,6 +28,7 @@ import scipy
 
 from mckl.arrays import Vector
 from mckl.exact import joint
+from mckl.exact.independent_blocks import JOINED
 from mckl.exact.moments import EPS, Moments, moment_norm, settled
 from mckl.exact.remainders import phi, weighted_phi
 from mckl.families.policy.token_sums import probability_error
@@ -86,11 +85,11 @@ def token_products(
 
     A moment that exceeds float64 makes all of its order NaN.
     """
-    found = _products(steps, start, tokens, order, slope, rest)
-    if order == 2 or np.isfinite(found.value).all():
-        return found
+    products = _products(steps, start, tokens, order, slope, rest)
+    if order == 2 or np.isfinite(products.value).all():
+        return products
     lower = token_products(steps, start, tokens, order - 1, slope, rest)
-    value, error = found
+    value, error = products
     total = np.add.outer(np.arange(order + 1), np.arange(order + 1))
     value[:-1, :-1] = np.where(total[:-1, :-1] < order, lower.value, math.nan)
     error[:-1, :-1] = np.where(total[:-1, :-1] < order, lower.error, math.inf)
@@ -102,9 +101,9 @@ def _products(
     steps: Steps, start: Vector, tokens: int, order: int, slope: float, rest: float
 ) -> Moments:
     moments, terms = _terms(order)
-    times = np.asarray(sum(rest**power * of for power, of in enumerate(terms)))
-    known = np.zeros((len(moments), start.size))
-    known[0] = 1.0
+    times = np.asarray(sum(rest**power * term for power, term in enumerate(terms)))
+    later = np.zeros((len(moments), start.size))
+    later[0] = 1.0
     reference = int(np.argmax(start @ steps.q))
     after, left, fixed = _After(*np.zeros((3, start.size))), tokens, False
     x_error, e_error = np.zeros((2, order + 1))
@@ -117,24 +116,24 @@ def _products(
         )
         after = _After(new.log_kept - shares[0], new.mean - shares[1], new.mean_error)
         count = left if fixed else 1
-        known = _repeated(moments, times, token.powers, known, count, reference)
+        later = _repeated(moments, times, token.powers, later, count, reference)
         x_error, e_error = x_error + count * token.x_error, e_error + count * token.e_error
         left -= count
-    kept = [_cancelled(moments, steps.q, steps.ell, known, rest, n) for n in range(order + 1)]
+    kept = [_cancelled(moments, steps.q, steps.ell, later, rest, n) for n in range(order + 1)]
     row = start[None]
     first = Steps(row, np.log(row), np.zeros_like(row), np.zeros_like(row), np.zeros(1))
     token, _ = _token(first, after, order, slope, rest)
-    known = _step(times, token.powers, known[..., None])[:, 0, 0]
+    later = _step(times, token.powers, later[..., None])[:, 0, 0]
     value = np.zeros((order + 1, order + 1))
-    value[tuple(np.transpose(moments))] = known
+    value[tuple(np.transpose(moments))] = later
     x_error, e_error = x_error + token.x_error, e_error + token.e_error
     return settled(value, _bounds(value, x_error, e_error, (tokens + 1) * np.array(kept), rest))
 
 
-def _step(times: Vector, powers: Vector, known: Vector) -> Vector:
+def _step(times: Vector, powers: Vector, later: Vector) -> Vector:
     """The moments before a token, from those after it, both of shape (moments, states, columns)."""
-    moments, states, columns = known.shape
-    flat = np.moveaxis(known, 1, 0).reshape(states, -1)
+    moments, states, columns = later.shape
+    flat = np.moveaxis(later, 1, 0).reshape(states, -1)
     terms = (powers @ flat).reshape(*powers.shape[:2], moments, columns)
     return np.tensordot(times, terms, ((1, 2), (0, 2)))
 
@@ -143,23 +142,23 @@ def _repeated(
     moments: Sequence[joint.Index],
     times: Vector,
     powers: Vector,
-    known: Vector,
+    later: Vector,
     tokens: int,
     reference: int,
 ) -> Vector:
     """The moments before so many equal tokens, from those after them, shape (moments, states)."""
     if tokens > _MANY:
-        known, tokens = _shortened(moments, times, powers, known, tokens, reference)
+        later, tokens = _shortened(moments, times, powers, later, tokens, reference)
     for _ in range(tokens):
-        known = _step(times, powers, known[..., None])[..., 0]
-    return known
+        later = _step(times, powers, later[..., None])[..., 0]
+    return later
 
 
 def _shortened(
     moments: Sequence[joint.Index],
     times: Vector,
     powers: Vector,
-    known: Vector,
+    later: Vector,
     tokens: int,
     reference: int,
 ) -> tuple[Vector, int]:
@@ -172,29 +171,35 @@ def _shortened(
     """
     count = len(times)
     of_r, of_y = np.transpose(moments)  # the powers of R and y; moments 1 and 3 are R^2 and y^2
-    shape = np.repeat(np.eye(count)[:, None], known.shape[1], axis=1)
-    at = known[:, reference]  # known is shape @ at + apart
-    apart = known - at[:, None]
+    shape = np.repeat(np.eye(count)[:, None], later.shape[1], axis=1)
+    reference_moments = later[:, reference]  # later is shape @ these + apart
+    apart = later - reference_moments[:, None]
     for n in range(tries := tokens // _TOKENS_PER_TRY):
-        squares = (shape @ at + apart)[[1, 3]]
+        squares = (shape @ reference_moments + apart)[[1, 3]]
         if not (squares.max(axis=1) < _MOST_APART * squares.min(axis=1)).all():
-            return shape @ at + apart, tokens - n
+            return shape @ reference_moments + apart, tokens - n
         new = _step(times, powers, np.concatenate((shape, apart[..., None]), axis=2))
         matrix, added = new[:, reference, :count], new[:, reference, count]
         if not np.isfinite(new).all():
-            return np.full(known.shape, math.nan), 0
+            return np.full(later.shape, math.nan), 0
         last = shape
         # The matrix is a triangle in the order of the moments, and its diagonal is positive.
         shape = scipy.linalg.solve_triangular(
             matrix, new[..., :count].reshape(-1, count).T, trans="T", lower=True
         ).T.reshape(shape.shape)
-        apart, at = new[..., count] - shape @ added, matrix @ at + added
+        apart, reference_moments = (
+            new[..., count] - shape @ added,
+            matrix @ reference_moments + added,
+        )
         # What is left to change, as a share of moments of the usual size.
-        size = np.maximum(np.abs(at), at[1] ** (0.5 * of_r) * at[3] ** (0.5 * of_y))
+        size = np.maximum(
+            np.abs(reference_moments),
+            reference_moments[1] ** (0.5 * of_r) * reference_moments[3] ** (0.5 * of_y),
+        )
         moved = np.abs(shape - last).max(axis=1) @ size + np.abs(apart).max(axis=1)
         if (moved <= _SHAPE_SETTLED * size).all():
-            return shape @ (np.linalg.matrix_power(matrix, tokens - 1 - n) @ at), 0
-    return shape @ at + apart, tokens - tries
+            return shape @ (np.linalg.matrix_power(matrix, tokens - 1 - n) @ reference_moments), 0
+    return shape @ reference_moments + apart, tokens - tries
 
 
 def residual(ell: Vector, slope: float, rest: float) -> tuple[Vector, Vector, Vector]:
@@ -210,35 +215,35 @@ def residual(ell: Vector, slope: float, rest: float) -> tuple[Vector, Vector, Ve
 
 
 def _token(
-    of: Steps, after: _After, order: int, slope: float, rest: float
+    steps: Steps, after: _After, order: int, slope: float, rest: float
 ) -> tuple[_Token, _After]:
     """The functions of a token, and what depends on the state before it."""
-    ell, ell_error, log_kept = of.ell, of.ell_error, np.zeros(len(of.q))
-    if of.missed.any() or after.log_kept.any():
-        p = np.exp(of.log_q - of.ell)
-        lost = of.missed - p @ np.expm1(after.log_kept)
+    ell, ell_error, log_kept = steps.ell, steps.ell_error, np.zeros(len(steps.q))
+    if steps.missed.any() or after.log_kept.any():
+        p = np.exp(steps.log_q - steps.ell)
+        lost = steps.missed - p @ np.expm1(after.log_kept)
         kept = p @ np.exp(after.log_kept)
         log_kept = np.where(lost < 0.5, np.log1p(-np.minimum(lost, 0.5)), np.log(kept))
-        ell = np.where(of.log_q > -np.inf, ell + log_kept[:, None] - after.log_kept, 0.0)
+        ell = np.where(steps.log_q > -np.inf, ell + log_kept[:, None] - after.log_kept, 0.0)
         ell_error = ell_error + 4.0 * EPS * (np.abs(log_kept)[:, None] + np.abs(after.log_kept))
-    x, taken = np.expm1(-ell), of.q > 0
+    x, taken = np.expm1(-ell), steps.q > 0
     y, steepness, size = residual(ell, slope, rest)
-    own = weighted_phi(of.q, np.exp(of.log_q - ell), ell)[0].sum(axis=1)
-    mean = own + of.q @ after.mean
-    mean_error = 8.0 * EPS * own + of.q @ (after.mean_error + 4.0 * EPS * np.abs(after.mean))
+    own = weighted_phi(steps.q, np.exp(steps.log_q - ell), ell)[0].sum(axis=1)
+    mean = own + steps.q @ after.mean
+    mean_error = 8.0 * EPS * own + steps.q @ (after.mean_error + 4.0 * EPS * np.abs(after.mean))
     e = y + (after.mean - mean[:, None])
-    relative = np.where(taken, probability_error(of.q) / of.q, 0.0)
+    relative = np.where(taken, probability_error(steps.q) / steps.q, 0.0)
     x_error = (1.0 + x) * ell_error + (EPS + 0.5 * relative) * np.abs(x)
     e_error = steepness * ell_error + 2.0 * EPS * size
     e_error += EPS * (np.abs(after.mean) + np.abs(mean)[:, None])
     e_error += 0.5 * relative * np.abs(e) + after.mean_error + mean_error[:, None]
-    powers: dict[joint.Index, Vector] = {(0, 0): of.q}
+    powers: dict[joint.Index, Vector] = {(0, 0): steps.q}
     for i, j in joint.indices(2, order):
         if i:
             powers[i, j] = powers[i - 1, j] * x
         elif j:
             powers[i, j] = powers[i, j - 1] * e
-    norms = ([_norm(of.q, error, n) for n in range(order + 1)] for error in (x_error, e_error))
+    norms = ([_norm(steps.q, error, n) for n in range(order + 1)] for error in (x_error, e_error))
     token = _Token(np.stack([*powers.values()]), *map(np.array, norms))
     return token, _After(log_kept, mean, mean_error)
 
@@ -278,7 +283,7 @@ def _bounds(
 
 
 def _cancelled(
-    moments: Sequence[joint.Index], q: Vector, ell: Vector, known: Vector, rest: float, n: int
+    moments: Sequence[joint.Index], q: Vector, ell: Vector, later: Vector, rest: float, n: int
 ) -> float:
     """How much larger the terms of moments of order n are than the moments, after any state.
 
@@ -289,7 +294,7 @@ def _cancelled(
     if n < 2:
         return 1.0
     x = np.abs(np.expm1(-ell))
-    r, y = (known[moments.index(of)] for of in ((n, 0), (0, n)))
+    r, y = (later[moments.index(index)] for index in ((n, 0), (0, n)))
     of_r = (q * (1.0 + x) ** n) @ r
     of_y = q @ y + (q * (abs(rest) * x) ** n) @ r
     return float(np.nanmax(np.concatenate(([1.0], of_r / r, of_y / y))))
@@ -306,16 +311,9 @@ def _terms(order: int) -> tuple[list[joint.Index], list[Vector]]:
     # No moment depends on one that follows it.
     moments = sorted((m for m in powers if sum(m) != 1), key=lambda m: (sum(m), m[1]))
     out = np.zeros((order + 1, len(moments), len(powers), len(moments)))
-    # The terms of R and of y: powers of x, e, R', y' and 1 - slope.
-    rules = (
-        ((1, 0, 0, 0, 0), (0, 0, 1, 0, 0), (1, 0, 1, 0, 0)),
-        ((0, 1, 0, 0, 0), (0, 0, 0, 1, 0), (1, 0, 1, 0, 1)),
-    )
-    for m, (i, j) in enumerate(moments):
-        chosen = itertools.product(*(rules[0],) * i, *(rules[1],) * j)
-        for (x, e, r, y, power), times in Counter(
-            tuple(map(sum, zip(*of, strict=True))) if of else (0,) * 5 for of in chosen
-        ).items():
+    # A token and the tokens after it are joined like two independent blocks.
+    for m, moment in enumerate(moments):
+        for (x, e, r, y, power), times in joint.power_product(JOINED, moment).items():
             if (r, y) in moments:
                 out[power, m, powers.index((x, e)), moments.index((r, y))] = times
     return moments, list(out)

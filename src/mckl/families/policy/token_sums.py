@@ -37,7 +37,7 @@ class TransitionTable(NamedTuple):
     g has both signs.
     """
 
-    of: Moments
+    values: Moments
     means: Moments
 
 
@@ -66,7 +66,7 @@ def token_sums(
     """
     n = len(tables)
     # Tables are scaled by powers of two, so that powers of their entries do not overflow.
-    units = [_unit(table.of.value) for table in tables]
+    units = [_unit(table.values.value) for table in tables]
     tables = [
         TransitionTable(*(Moments(*(np.ldexp(x, -unit) for x in part)) for part in table))
         for table, unit in zip(tables, units, strict=True)
@@ -120,15 +120,15 @@ def _before(
     mu = joint.central_moments(after, n)
     out = Moments(*np.zeros((2, *(order + 1,) * n, rows)))
     for k in range(0, rows, size := max(1, _ENTRIES // states)):
-        here = slice(k, k + size)
+        chunk = slice(k, k + size)
         some = [
-            TransitionTable(*(Moments(*(x[here] for x in part)) for part in table))
+            TransitionTable(*(Moments(*(x[chunk] for x in part)) for part in table))
             for table in tables
         ]
         for array, part in zip(
-            out, _rows_before(q[here], q_error[here], some, after, mu, order), strict=True
+            out, _rows_before(q[chunk], q_error[chunk], some, after, mu, order), strict=True
         ):
-            array[..., here] = part
+            array[..., chunk] = part
     return out
 
 
@@ -143,7 +143,7 @@ def _rows_before(
     n = len(tables)
     value, error = np.zeros((2, *(order + 1,) * n, len(q)))
     away, away_most = [], []  # d of each table, and |d| plus its error
-    firsts = [tuple(int(v == k) for k in range(n)) for v in range(n)]
+    firsts = joint.firsts(n)
     for first, ((g, g_error), (mean, mean_error)) in zip(firsts, tables, strict=True):
         x, x_error = after.value[first], after.error[first]
         value[first] = mean + q @ x
@@ -159,17 +159,17 @@ def _rows_before(
         if any(index):
             v = next(k for k, power in enumerate(index) if power)
             lower = tuple(power - (k == v) for k, power in enumerate(index))
-            of, most = powers[lower]
-            powers[index] = of * away[v], most * away_most[v]
-        of, most = powers[index]
+            product, most = powers[lower]
+            powers[index] = product * away[v], most * away_most[v]
+        product, most = powers[index]
         left = [j for j in joint.indices(n, order - sum(index)) if sum(j) != 1]
         left = [j for j in left if sum(j) + sum(index) > 1]
         if not left:
             continue
-        known, known_error = (np.stack([x[j] for j in left], axis=1) for x in mu)
-        terms = of @ known
-        rounding = most - np.abs(of) + (sum(index) + 2.0) * EPS * most
-        terms_error = most @ known_error + rounding @ np.abs(known)
+        later, known_error = (np.stack([x[j] for j in left], axis=1) for x in mu)
+        terms = product @ later
+        rounding = most - np.abs(product) + (sum(index) + 2.0) * EPS * most
+        terms_error = most @ known_error + rounding @ np.abs(later)
         for j, term, term_error in zip(left, terms.T, terms_error.T, strict=True):
             both = tuple(a + b for a, b in zip(index, j, strict=True))
             times = math.prod(map(math.comb, both, j))
@@ -177,6 +177,6 @@ def _rows_before(
             error[both] += times * term_error
     means = [(value[first].copy(), error[first].copy()) for first in firsts]
     out = joint.cumulants(settled(value, error), n)
-    for first, (of, most) in zip(firsts, means, strict=True):
-        out.value[first], out.error[first] = of, most
+    for first, (product, most) in zip(firsts, means, strict=True):
+        out.value[first], out.error[first] = product, most
     return out

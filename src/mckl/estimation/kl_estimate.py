@@ -1,26 +1,34 @@
-"""`KLEstimate`, an estimate from samples drawn to a tolerance, and how it is made for a pair."""
+"""`KLEstimate`: an estimate from samples drawn to a tolerance."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-from mckl.draw.points import SAMPLERS
-from mckl.errors import NotFiniteError, UserError
-from mckl.estimation.budget import Forecasts
-from mckl.estimation.choice import Choice, choose
-from mckl.estimation.divergences import KL, divergences
+from mckl.estimation.divergences import KL
 from mckl.estimation.intervals import Request
-from mckl.estimation.offered import check_numbers, check_offered
 from mckl.estimation.results import Result, Table, ends
-from mckl.estimation.sequential import SPENT, TIGHT, Estimate, plan_stages
-from mckl.estimation.sequential import estimate as estimate_pair
-from mckl.estimation.values import ESTIMATORS
-from mckl.families.base import Pair
 
-Progress = Callable[[int], AbstractContextManager[Callable[[int], object]]]
+TIGHT, SPENT, WITHHELD = "tight", "budget", "withheld"
+
+
+class Choice(NamedTuple):
+    """An estimator and a sampler, by name."""
+
+    estimator: str
+    sampler: str
+
+    def __str__(self) -> str:
+        return f"{self.estimator} over {self.sampler}"
+
+
+class PassedOver(NamedTuple):
+    """An estimator and a sampler that gave no interval, though theory had one; and why."""
+
+    estimator: str
+    sampler: str
+    reason: str
 
 
 @dataclass(frozen=True, repr=False)
@@ -42,6 +50,9 @@ class KLEstimate(Result):
         Why the interval is withheld; None if it is not.
     use_instead
         An estimator and a sampler that have an interval, if it is withheld and there are any.
+    passed_over
+        The choices that were tried before, and why their samples gave no interval. Their samples
+        count, and are not used.
     std_error
         The standard error of the estimate, NaN if the interval is withheld.
     samples, stages
@@ -62,6 +73,7 @@ class KLEstimate(Result):
     stopped: str
     withheld: str | None
     use_instead: Choice | None
+    passed_over: tuple[PassedOver, ...]
     std_error: float
     samples: int
     stages: Mapping[str, int]
@@ -72,27 +84,38 @@ class KLEstimate(Result):
     exact: KL | None
 
     @classmethod
-    def of(
+    def made(
         cls,
-        done: Estimate,
-        request: Request,
         used: Choice,
+        request: Request,
         seed: int,
-        instead: Choice | None = None,
-        exact: KL | None = None,
+        estimate: float,
+        half_width: float,
+        std_error: float,
+        stages: Mapping[str, int],
+        withheld: str | None = None,
+        scrambles: int | None = None,
     ) -> KLEstimate:
         """The answer from an estimate, and what it was asked and made with."""
-        interval = done.estimate - done.half_width, done.estimate + done.half_width
+        stopped = TIGHT if request.met(estimate, half_width) else SPENT
         return cls(
-            **{**done._asdict(), "scrambles": done.scrambles or None},
-            interval=None if done.withheld else interval,
+            estimate=estimate,
+            interval=None if withheld else (estimate - half_width, estimate + half_width),
+            half_width=half_width,
+            target=request.target(estimate),
             confidence=request.confidence,
-            use_instead=instead,
-            samples=done.samples,
+            stopped=WITHHELD if withheld else stopped,
+            withheld=withheld,
+            use_instead=None,
+            passed_over=(),
+            std_error=std_error,
+            samples=sum(stages.values()),
+            stages=stages,
+            scrambles=scrambles,
             estimator=used.estimator,
             sampler=used.sampler,
             seed=seed,
-            exact=exact,
+            exact=None,
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -120,6 +143,8 @@ class KLEstimate(Result):
             yield f"Stopped: the budget is spent, {widths}."
         else:
             yield f"Interval withheld: {self.withheld}."
+        for estimator, sampler, reason in self.passed_over:
+            yield f"{estimator} over {sampler} gave no interval: {reason}."
         if self.use_instead is not None:
             yield f"Use {self.use_instead} samples instead."
         if self.exact is not None:
@@ -131,60 +156,3 @@ class KLEstimate(Result):
             ("estimator", "sampler", "samples", "estimate", "interval"),
             [[self.estimator, self.sampler, f"{self.samples:,}", f"{self.estimate:.8g}", interval]],
         )
-
-
-def estimate_of_pair(
-    pair: Pair,
-    request: Request,
-    sampler: str | None,
-    estimator: str | None,
-    seed: int,
-    prefix: str = "",
-    progress: Progress = lambda samples: nullcontext(lambda evaluations: None),
-) -> KLEstimate:
-    """Estimate a pair with exact theory by the recommended estimator and sampler, or by others.
-
-    Parameters
-    ----------
-    pair
-        q and p.
-    request
-        The tolerance, the confidence and the budget.
-    sampler, estimator
-        Names; None for the recommended ones.
-    seed
-        The seed of the random numbers.
-    prefix
-        What stands before the name of an argument in a message, as in ``--sampler``.
-    progress
-        A function of the expected number of samples that returns a context manager. The latter's
-        value is a function that is called with the number of samples that each step has drawn.
-
-    Raises
-    ------
-    UserError
-        If the pair cannot be drawn by this sampler, or used with this estimator; if KL exceeds the
-        largest float64, or l is not finite at a sample.
-    """
-    samplers = [] if sampler is None else [sampler]
-    estimators = [] if estimator is None else [estimator]
-    check_offered(pair, samplers, estimators, prefix)
-    exact, forecasts = divergences(pair), Forecasts(pair)
-    used = best = choose(forecasts, request, [*SAMPLERS], [*ESTIMATORS])
-    if samplers or estimators:
-        used = choose(forecasts, request, samplers or [*SAMPLERS], estimators or [*ESTIMATORS])
-    chosen = SAMPLERS[used.sampler], ESTIMATORS[used.estimator]
-    check_numbers(pair, chosen[0], f"{prefix}sampler", "the pair")
-    planned = plan_stages(forecasts, *chosen, request)
-    try:
-        with progress(planned.expected) as advance:
-            done = estimate_pair(
-                forecasts, *chosen, request, seed=seed, planned=planned, progress=advance
-            )
-    except NotFiniteError as error:
-        raise UserError(str(error)) from None
-    instead = None
-    if done.withheld and best != used:
-        other = plan_stages(forecasts, SAMPLERS[best.sampler], ESTIMATORS[best.estimator], request)
-        instead = best if other.withheld is None else None
-    return KLEstimate.of(done, request, used, seed, instead, exact)
