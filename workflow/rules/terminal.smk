@@ -54,10 +54,10 @@ def earlier_traces():
     kept, current, manifest = {}, [], None
     for job in workflow.dag.jobs:
         known = OWN_JOBS.get(job.rule.name)
-        if known is None or known.rule != "estimate":
+        if known != Job("estimate"):
             continue
         backend, chunk = job.wildcards
-        known = known._replace(of=(backend, chunk))
+        known = Job("estimate", (backend, chunk))
         if job.jobid not in running:
             current.append(known)
         elif os.path.exists(f"{job.output.traces}.kept"):
