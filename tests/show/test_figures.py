@@ -902,11 +902,10 @@ def tails(axes: Axis, caption: str) -> list[str]:
             needed = law.variance / (0.01 * law.kl) ** 2
             assert needed <= k1[at, 1] < needed + 1.01
         for dimension, quoted_ties in ties.items():
-            (tie,) = [
-                brentq(lambda x: _k3_over_k1(name, dimension, x), low, high)  # noqa: B023
-                for low, high in itertools.pairwise(np.geomspace(1.0, 4.0, 30))
-                if _k3_over_k1(name, dimension, low) < 0 < _k3_over_k1(name, dimension, high)
-            ]
+            grid = np.geomspace(1.0, 4.0, 16)
+            above = np.array([_k3_over_k1(name, dimension, x) for x in grid]) > 0
+            (i,) = np.flatnonzero(above[1:] & ~above[:-1])
+            tie = brentq(lambda x: _k3_over_k1(name, dimension, x), grid[i], grid[i + 1], xtol=1e-6)  # noqa: B023
             quoted_ties.append(f"{tie:.3g}")
         pair = sweep_pair(name, 1, float(gain[5, 0]), 0.25)
         mean = SAMPLERS["sobol"].form(pair).stratified(1024).variance
