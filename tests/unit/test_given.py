@@ -9,6 +9,7 @@ import pytest
 from scipy.special import ndtri
 from scipy.stats import gamma as gamma_law
 
+import mckl
 from mckl.errors import UserError
 from mckl.estimation.given import ids as ids_module
 from mckl.estimation.given.answer import answer
@@ -433,3 +434,25 @@ def test_a_summary_is_of_constant_size():
     assert len(summary.order._pieces) <= 4096
     _, judged = judge(summary)
     assert {one.estimator for one in judged} == WHOLE
+
+
+def test_errors_by_cluster_are_those_of_leaving_one_cluster_out():
+    rng = np.random.default_rng(13)
+    cluster = rng.permutation(np.repeat(np.arange(40), rng.integers(2, 12, 40)))
+    mask = np.arange(30) < rng.integers(5, 31, cluster.size)[:, None]
+    ell = 0.01 + 0.003 * rng.normal(size=40)[cluster, None] + 0.1 * rng.normal(size=mask.shape)
+    found = mckl.from_log_probs(ell, 0 * ell, mask=mask, cluster=cluster)
+    assert (found.rows, found.units, found.clusters) == (mask.sum(), cluster.size, 40)
+    x, length = (ell * mask).sum(axis=1), mask.sum(axis=1)
+    for per, over in (("unit", np.ones_like(x)), ("token", length)):
+        one = by_name(found, per)["k1"]
+        assert one.estimate == pytest.approx(x.sum() / over.sum(), rel=1e-12)
+        left = [x[cluster != g].sum() / over[cluster != g].sum() for g in range(40)]
+        error = math.sqrt(39 / 40 * np.square(np.array(left) - one.estimate).sum())
+        assert one.std_error == pytest.approx(error, rel=1e-6)
+
+
+def test_a_cluster_has_whole_sequences():
+    ell = np.zeros(5)
+    with pytest.raises(UserError, match="cluster: sequence 7 has tokens in two clusters"):
+        asked(log_ratio=ell, sequence=np.array([3, 3, 7, 7, 9]), cluster=np.array([1, 1, 1, 2, 2]))

@@ -55,10 +55,12 @@ def answer(
         sequences="sequence" in names,
         weighted="log_sampler" in names,
         full_kl="full_kl" in names,
+        clustered="cluster" in names,
     )
     first: list[Mapping[str, Any]] = []
     for some in units(blocks(_noting(columns, first)), summary.sequences):
         summary.update(some)
+    summary.finish()
     if not summary.units:
         raise UserError("no rows: expected at least one sample")
     found = of_summary(summary, request, estimator)
@@ -105,7 +107,8 @@ def of_summary(summary: Summary, request: Request, estimator: str | None = None)
         trusted=None if best is None else best.estimator,
         why=why,
         rows=summary.rows,
-        units=summary.units,
+        units=summary.sequence_count,
+        clusters=summary.units if summary.clustered else None,
         sequences=summary.sequences,
         tolerance=request.tolerance,
         relative=request.relative,
@@ -127,7 +130,7 @@ def _given(one: Judged, summary: Summary, request: Request) -> GivenEstimate:
         withheld=one.withheld,
         tail_index=one.shape.tail_index,
         skewness=one.shape.skewness,
-        samples_needed=_needed(one, summary.units, request),
+        samples_needed=_needed(one, summary, request),
     )
 
 
@@ -170,12 +173,12 @@ def _trusted(
     return best, f"its interval is the shortest; that of {others} passes the checks too"
 
 
-def _needed(one: Judged, n: int, request: Request) -> UnitsNeeded | None:
-    """The units needed, n (half-width / target)^2, with an interval from the errors of both."""
+def _needed(one: Judged, summary: Summary, request: Request) -> UnitsNeeded | None:
+    """The samples or sequences needed, n (half-width / target)^2, with an interval."""
     if one.withheld is not None or not one.estimate:
         return None
-    target = request.target(one.estimate)
-    need = n * (one.half_width / target) ** 2
+    target, n = request.target(one.estimate), summary.units
+    need = summary.sequence_count * (one.half_width / target) ** 2
     skewness, kurtosis = (0.0 if math.isnan(v) else v for v in one.shape[:2])
     variance = (max(kurtosis, -2.0) + 2.0) / n
     if request.relative:

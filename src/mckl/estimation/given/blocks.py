@@ -22,20 +22,23 @@ class Block(NamedTuple):
     sequence    the id of each row's sequence, of any type that compares; None without sequences
     log_weight  log q - log s if the samples are of another law s; None if they are of q
     full_kl     KL(q(. | before) || p(. | before)) of each row's token, in nats; None if not given
+    cluster     the id of each row's cluster, within which sequences depend on each other; None if
+                all sequences, or samples, are independent
     """
 
     ell: Vector
     sequence: Any = None
     log_weight: Vector | None = None
     full_kl: Vector | None = None
+    cluster: Any = None
 
 
 def blocks(columns: Iterable[Mapping[str, Any]]) -> Iterator[Block]:
     """The blocks of the data, which come as pieces: mappings of columns by name.
 
     The columns are `log_q` and `log_p`, or `log_ratio`; and, if they are given, `sequence`,
-    `log_sampler` and `full_kl`. Raises `UserError` for a value that a sample of q cannot have, with
-    the number of its row, counted from 0.
+    `cluster`, `log_sampler` and `full_kl`. Raises `UserError` for a value that a sample of q cannot
+    have, with the number of its row, counted from 0.
     """
     before = 0
     for given in _cut(columns):
@@ -51,7 +54,8 @@ def blocks(columns: Iterable[Mapping[str, Any]]) -> Iterator[Block]:
                 f"{_COUNT}"
             )
         weight = real["log_q"] - real["log_sampler"] if "log_sampler" in real else None
-        yield Block(ell, _ids(given.get("sequence"), before), weight, real.get("full_kl"))
+        ids, clusters = (_ids(name, given.get(name), before) for name in ("sequence", "cluster"))
+        yield Block(ell, ids, weight, real.get("full_kl"), clusters)
         before += ell.size
 
 
@@ -62,8 +66,8 @@ def _cut(columns: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
             yield {name: column[start : start + ROWS] for name, column in piece.items()}
 
 
-def _ids(ids: Any, before: int) -> Any:
-    """The ids of sequences; raises `UserError` where a row has none."""
+def _ids(name: str, ids: Any, before: int) -> Any:
+    """The ids of sequences or clusters; raises `UserError` where a row has none."""
     if ids is None:
         return None
     ids = np.asarray(ids)
@@ -71,7 +75,7 @@ def _ids(ids: Any, before: int) -> Any:
     if ids.dtype == object:
         lacks = np.array([i is None or i != i for i in ids.tolist()], bool)
     if lacks.any():
-        raise UserError(f"sequence: row {before + int(np.argmax(lacks))} has no id{_COUNT}")
+        raise UserError(f"{name}: row {before + int(np.argmax(lacks))} has no id{_COUNT}")
     return ids
 
 

@@ -37,7 +37,8 @@ class GivenEstimate(Result):
     per
         Whether the estimate is per ``sample``, ``sequence`` or ``token``.
     estimate, std_error
-        The estimate and its standard error; with sequences, the latter is clustered by sequence.
+        The estimate and its standard error; with sequences, the latter is clustered by sequence,
+        or by cluster if clusters are given.
     interval, half_width
         The lower and the upper end of the interval, None if it is withheld; and half its width.
     withheld
@@ -100,6 +101,8 @@ class KLFromLogProbs(Result):
         The name of the estimator to trust, None if there is none; and the reason.
     rows, units
         The numbers of tokens and of sequences; without sequences, both are the number of samples.
+    clusters
+        The number of clusters, which are independent; None if sequences, or samples, are.
     sequences
         Whether the rows are the tokens of sequences.
     tolerance, relative, confidence
@@ -119,6 +122,7 @@ class KLFromLogProbs(Result):
     why: str
     rows: int
     units: int
+    clusters: int | None
     sequences: bool
     tolerance: float
     relative: bool
@@ -175,6 +179,8 @@ class KLFromLogProbs(Result):
             if self.sequences
             else counted(self.units, "sample")
         )
+        if self.clusters is not None:
+            what += f" of {counted(self.clusters, 'independent cluster')}"
         yield f"{what}; {self.base}"
         yield ""
         yield from self.table().lines()

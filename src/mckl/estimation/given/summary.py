@@ -9,7 +9,8 @@ the delta method, the error of such a ratio is to first order a mean of
 
 So the moments of this quantity take the place of those of x (`Influence`), and an estimator's
 formulas hold without change. Units are whole sequences, since tokens of one sequence depend on each
-other; so standard errors are clustered by sequence.
+other; so standard errors are clustered by sequence. If sequences depend on each other in turn, such
+as completions of one prompt, units are sums over a cluster of them, w x and w O alike.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mckl.arrays import Vector
+from mckl.estimation.given.clusters import Clusters
 from mckl.estimation.given.order import Order
 from mckl.estimation.given.units import Units
 from mckl.estimation.pareto import LEAST, MOST, Largest, pareto_index, tail_size
@@ -128,26 +130,37 @@ class Summary:
     ----------
     estimators
         The estimators for which the data have all integrands, by name.
+    clustered
+        Whether units are clusters of sequences, or of samples.
     overs
         For each kind of estimate, per ``unit`` and with sequences per ``token``, the name of the
         integrand w O of its denominator; None where this is 1.
     """
 
-    def __init__(self, *, sequences: bool = False, weighted: bool = False, full_kl: bool = False):
+    def __init__(
+        self,
+        *,
+        sequences: bool = False,
+        weighted: bool = False,
+        full_kl: bool = False,
+        clustered: bool = False,
+    ) -> None:
         self._sums = (*SUMS, *(["rb"] * full_kl)) if sequences else ()
-        self.weighted, self.sequences = weighted, sequences
+        self.weighted, self.sequences, self.clustered = weighted, sequences, clustered
         self.estimators = {n: e for n, e in ESTIMATORS.items() if {*self._sums}.issuperset(e.sums)}
         self._own = {n: f for e in self.estimators.values() for n, f in e.integrands.items()}
         self._names = (*WHOLE, *(f"factor_{name}" for name in self._sums), *self._own)
-        self.overs = {"unit": "weight" if weighted else None}
+        self._clusters = Clusters() if clustered else None
+        self.overs = {"unit": "weight" if weighted or clustered else None}
         if sequences:
             self.overs["token"] = "length"
         self.moments = RunningMoments(self._products(), lambda ell: self._values, 1, short_dot)
         self._values = SimpleNamespace()
-        self._waiting: list[dict[str, Vector]] = []
+        self._waiting: list[Mapping[str, Vector]] = []
         self._summands: dict[tuple[str, str], _Summand] | None = None
+        self._jackknife: dict[tuple[str, str], float] = {}
         self.order = Order()
-        self.rows = 0
+        self.rows = self.sequence_count = 0
         self._blocks = 0
 
     def _products(self) -> list[tuple[str, str]]:
@@ -168,7 +181,7 @@ class Summary:
 
     @property
     def units(self) -> int:
-        """The number of units so far."""
+        """The number of independent units so far."""
         return self.moments.units
 
     @np.errstate(over="ignore", invalid="ignore", divide="ignore")
@@ -182,9 +195,24 @@ class Summary:
         if self.sequences:
             values["length"] = units["length"]
         self.rows += int(units["length"].sum()) if self.sequences else units["ell"].size
+        self.sequence_count += units["ell"].size
         if self.weighted:
             weight = np.exp(units["log_weight"])
             values = {name: weight * value for name, value in values.items()} | {"weight": weight}
+        elif self.clustered:
+            values["weight"] = np.ones(units["ell"].size)
+        if self._clusters is None:
+            self._add(values)
+        else:
+            self._clusters.update(units["cluster"], values)
+
+    def finish(self) -> None:
+        """Add the clusters, if units are clusters, after the last update."""
+        if self._clusters is not None:
+            self._add(self._clusters.sums())
+            self._clusters = None
+
+    def _add(self, values: Mapping[str, Vector]) -> None:
         self._values = SimpleNamespace(**{name: v[None, None] for name, v in values.items()})
         self.moments.update(self._values.ell)
         if self._summands is not None:
@@ -194,6 +222,11 @@ class Summary:
         if self.units >= _PILOT:
             self._start()
 
+    @property
+    def unit(self) -> str:
+        """What an independent unit is called."""
+        return "cluster" if self.clustered else "sequence" if self.sequences else "sample"
+
     def influence(self, per: str) -> Influence:
         """The moments from which estimates per unit, or per token, follow."""
         return Influence(self.moments, self.overs[per])
@@ -201,10 +234,20 @@ class Summary:
     @np.errstate(over="ignore", invalid="ignore", divide="ignore")
     def shapes(self) -> dict[tuple[str, str], Shape]:
         """The shape of every estimator's summand, by (``unit`` or ``token``, estimator's name)."""
+        self.finish()
         if self._summands is None:
             self._start()
         assert self._summands is not None
         return {key: summand.shape() for key, summand in self._summands.items()}
+
+    def jackknife(self, per: str, estimator: str) -> float:
+        """The variance of an estimate by leaving out one cluster at a time, as a multiple (CR3).
+
+        It is that of the delta method times this. For a cluster whose share of the denominator is
+        h, the residual is divided by 1 - h (MacKinnon, Nielsen & Webb, "Cluster-robust inference",
+        2023). Without clusters it is 1.
+        """
+        return self._jackknife.get((per, estimator), 1.0)
 
     def _start(self) -> None:
         """Fit the coefficients of all summands on the first units, and add these units to them."""
@@ -229,5 +272,10 @@ class Summary:
         moments = self.units <= _MANY or self._blocks % _STRIDE == 0
         for (per, name), summand in self._summands.items():
             s = summand.update(values, moments)
+            over = self.overs[per]
+            if self.clustered and over:  # all clusters come at once
+                kept = 1.0 - values[over] / values[over].sum()
+                ratio = float(short_dot(s / kept, s / kept) / short_dot(s, s))
+                self._jackknife[per, name] = ratio * (1.0 - 1.0 / s.size) ** 2
             if per == "unit" and name == K1.name:
                 self.order.update(s)

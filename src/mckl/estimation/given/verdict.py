@@ -213,7 +213,7 @@ DIAGNOSTICS = (
 
 def common_doubts(summary: Summary, found: Diagnostics) -> Iterator[Doubt]:
     """The reasons against the interval of every estimator."""
-    n, what = summary.units, "sequence" if summary.sequences else "sample"
+    n, what = summary.units, summary.unit
     if n < LEAST_UNITS:
         yield Doubt(
             "units",
@@ -419,6 +419,7 @@ def _judged(
 ) -> Judged:  # fmt: skip
     view = summary.influence(per)
     estimate, variance = (float(v[0]) for v in estimator.estimate(view))  # type: ignore[arg-type]
+    variance *= summary.jackknife(per, estimator.name)
     error = math.sqrt(variance) if variance >= 0 else math.nan
     longer = 1.0 + _LONGER * closeness(summary, found, estimator, shape)
     half = longer * error * _quantile(view.units - estimator.parameters, confidence)
