@@ -93,6 +93,7 @@ def _sums(block: Block, starts: np.ndarray) -> dict[str, Vector]:
         rows["log_weight"] = block.log_weight
     if block.full_kl is not None:
         rows["factor_rb"] = block.full_kl
+        rows["factor_rb_fit"] = block.full_kl * (block.full_kl - tokens.k3)
     out = {name: np.add.reduceat(values, starts) for name, values in rows.items()}
     if block.cluster is not None:
         cuts = block.cluster[1:] != block.cluster[:-1]
