@@ -19,11 +19,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import integrate, optimize, stats
-from scipy.special import log_ndtr, stdtrit
+from scipy.special import stdtrit, xlogy
 
 from mckl.arrays import Vector
 from mckl.estimation.given.answer import of_summary
-from mckl.estimation.given.signs import Signs
 from mckl.estimation.given.summary import Summary
 from mckl.estimation.given.units import Units
 from mckl.estimation.intervals import Request
@@ -46,6 +45,15 @@ def flat(ell: Callable[[np.random.Generator], Vector]) -> Draw:
     return lambda rng: {"ell": ell(rng)}
 
 
+def sums(ell: Vector, lengths: Vector) -> Units:
+    """Sums over the tokens of sequences of these lengths."""
+    starts, r = np.append(0, np.cumsum(lengths)[:-1]), np.expm1(-ell)
+    rows = {"ell": ell, "factor_half_square": ell**2 / 2, "factor_ratio": r, "factor_k3": r + ell}
+    return {name: np.add.reduceat(x, starts) for name, x in rows.items()} | {
+        "length": lengths.astype(float), "largest_ratio": np.maximum.reduceat(r, starts),
+    }  # fmt: skip
+
+
 class Tokens:
     """Independent tokens: contexts with next-token laws whose mean KL is `kl`, and a rare token.
 
@@ -66,7 +74,7 @@ class Tokens:
 
         def mean_kl(step: float) -> float:
             q, p = laws(step)
-            return float(np.where(q > 0, q * np.log(np.where(q > 0, q / np.where(p > 0, p, 1), 1)), 0).sum() / 8)
+            return float(xlogy(q, q / np.where(p > 0, p, 1)).sum() / 8)
 
         least = mean_kl(0.0)
         step = optimize.brentq(lambda s: mean_kl(s) - least - kl, 0.0, 3.0)
@@ -75,7 +83,7 @@ class Tokens:
         self.kl = mean_kl(step)
         self.q = q.ravel()[keep] / 8
         ell = np.log(q.ravel()[keep] / p.ravel()[keep])
-        full = np.repeat((q * np.log(np.where(q > 0, q / np.where(p > 0, p, 1), 1))).sum(axis=1), 25)[keep]
+        full = np.repeat(xlogy(q, q / np.where(p > 0, p, 1)).sum(axis=1), 25)[keep]
         k3 = phi(-ell)
         self.values = {
             "ell": ell, "factor_half_square": ell**2 / 2, "factor_ratio": np.expm1(-ell),
@@ -87,8 +95,12 @@ class Tokens:
         table = np.column_stack([self.values[n] for n in names])
 
         def drawn(rng: np.random.Generator) -> Units:
-            sums = rng.multinomial(length, self.q, sequences) @ table
-            return dict(zip(names, sums.T, strict=True)) | {"length": np.full(sequences, float(length))}
+            counts = rng.multinomial(length, self.q, sequences)
+            ratio = self.values["factor_ratio"]
+            return dict(zip(names, (counts @ table).T, strict=True)) | {
+                "length": np.full(sequences, float(length)),
+                "largest_ratio": np.where(counts > 0, ratio, -1.0).max(axis=1),
+            }
 
         return drawn
 
@@ -103,13 +115,9 @@ def prompts(count: int, spread: float, unequal: bool, shuffled: bool, named: boo
             rng.shuffle(ids)
         lengths = rng.integers(16, 113, ids.size) if unequal else np.full(ids.size, 64)
         v = (4.0 / 64) * np.exp(spread * rng.normal(size=count) - spread**2 / 2)[ids]
-        starts = np.append(0, np.cumsum(lengths)[:-1])
         v = np.repeat(v, lengths)
         ell = v / 2 + np.sqrt(v) * rng.normal(size=v.size)
-        r = np.expm1(-ell)
-        rows = {"ell": ell, "factor_half_square": ell**2 / 2, "factor_ratio": r, "factor_k3": r + ell}
-        units = {n: np.add.reduceat(x, starts) for n, x in rows.items()}
-        return units | {"length": lengths.astype(float)} | ({"cluster": ids} if named else {})
+        return sums(ell, lengths) | ({"cluster": ids} if named else {})
 
     return drawn
 
@@ -121,8 +129,8 @@ def mixture(w: float, n: int) -> tuple[float, Draw]:
         return np.logaddexp(math.log1p(-w), math.log(w) + 10 * z - 50)
 
     def part(mean: float) -> float:
-        f = lambda z: stats.norm.pdf(z - mean) * float(ell(np.array(z)))
-        return sum(integrate.quad(f, mean + a, mean + a + 4, epsabs=1e-13)[0] for a in (-12, -8, -4, 0, 4, 8))
+        grid = np.linspace(mean - 12, mean + 12, 200_001)
+        return float(integrate.simpson(stats.norm.pdf(grid - mean) * ell(grid), grid))
 
     kl = (1 - w) * part(0.0) + w * part(10.0)
     return kl, flat(lambda rng: ell(rng.normal(size=n) + 10 * (rng.random(n) < w)))
@@ -142,13 +150,17 @@ def heavy(n: int) -> tuple[float, Draw]:
 
 def lognormal(s: float, n: int) -> tuple[float, Draw]:
     """l = e^(s N) + c with E e^-l = 1."""
-    c = math.log(integrate.quad(lambda x: stats.norm.pdf(x) * math.exp(-math.exp(s * x)), -12, 12)[0])
+    grid = np.linspace(-12, 12, 200_001)
+    c = math.log(integrate.simpson(stats.norm.pdf(grid) * np.exp(-np.exp(s * grid)), grid))
     return math.exp(s * s / 2) + c, flat(lambda rng: np.exp(s * rng.normal(size=n)) + c)
 
 
 def gamma_lognormal(n: int) -> tuple[float, Draw]:
     q, p = stats.gamma(2), stats.lognorm(1, scale=math.exp(0.3))
-    ell = lambda z: q.logpdf(z) - p.logpdf(z)
+
+    def ell(z: Vector) -> Vector:
+        return q.logpdf(z) - p.logpdf(z)
+
     kl = integrate.quad(lambda z: q.pdf(z) * ell(z), 0, 60, epsabs=1e-12, limit=400)[0]
     return kl, flat(lambda rng: ell(rng.gamma(2.0, size=n)))
 
@@ -177,10 +189,7 @@ def long_tailed(n: int = 1000) -> tuple[float, Draw]:
     def drawn(rng: np.random.Generator) -> Units:
         lengths = np.minimum(np.ceil(5 * rng.random(n) ** (-1 / 1.5)), 20_000).astype(int)
         ell = 0.05 + math.sqrt(0.1) * rng.normal(size=lengths.sum())
-        r = np.expm1(-ell)
-        starts = np.append(0, np.cumsum(lengths)[:-1])
-        rows = {"ell": ell, "factor_half_square": ell**2 / 2, "factor_ratio": r, "factor_k3": r + ell}
-        return {k: np.add.reduceat(x, starts) for k, x in rows.items()} | {"length": lengths * 1.0}
+        return sums(ell, lengths)
 
     return 0.05 * mean_length, drawn
 
@@ -196,13 +205,14 @@ def weighted(mean: float, n: int) -> tuple[float, Draw]:
 
 
 def cells() -> Iterator[Cell]:
-    sizes = ((20, 256), (64, 512), (512, 1024))
+    """All cells, group by group."""
     for kl in (0.0024, 0.02, 0.09):
         tokens = Tokens(kl)
-        for s, t in sizes:
-            yield Cell("by token", f"{s} x {t}, KL {kl:g} a token", tokens.kl * t, tokens.draw(s, t))
+        for s, t in ((20, 256), (64, 512), (512, 1024)):
+            name, total = f"{s} x {t}, KL {kl:g} a token", tokens.kl * t
+            yield Cell("by token", name, total, tokens.draw(s, t))
             if s < 512:
-                yield Cell("by token, full_kl", f"{s} x {t}, KL {kl:g} a token", tokens.kl * t, tokens.draw(s, t, True))
+                yield Cell("by token, full_kl", name, total, tokens.draw(s, t, True))
     for kl in (0.0024, 0.02):
         for rare in (1e-4, 1e-5, 1e-6):
             tokens = Tokens(kl, rare, 10.0)
@@ -210,17 +220,23 @@ def cells() -> Iterator[Cell]:
                 name = f"{s} x {t}, KL {kl:g}, {rare:g} in q: {rare * s * t:.2g} expected"
                 yield Cell("rare in q", name, tokens.kl * t, tokens.draw(s, t))
         tokens = Tokens(kl, 1e-5, 10.0)
-        yield Cell("rare in q, full_kl", f"64 x 1024, KL {kl:g}, 1e-5 in q", tokens.kl * 1024, tokens.draw(64, 1024, True))
+        draw = tokens.draw(64, 1024, True)
+        yield Cell("rare in q, full_kl", f"64 x 1024, KL {kl:g}, 1e-5 in q", tokens.kl * 1024, draw)
     for rare, ell in ((1e-4, -3.0), (1e-5, -6.9), (1e-5, -4.6), (1e-6, -9.2)):
         tokens = Tokens(0.02, rare, ell)
         name = f"64 x 1024, {rare:g} in q, {rare * math.exp(-ell):.2g} in p"
         yield Cell("frequent in p", name, tokens.kl * 1024, tokens.draw(64, 1024))
     for count in (64, 128):
         for spread in (0.1, 0.2, 0.35):
-            yield Cell("clusters", f"{count} prompts of 8, sd {spread:g}", 2.0, prompts(count, spread, False, True, True))
-            yield Cell("clusters, unequal", f"{count} prompts of 2 to 14, sd {spread:g}", 2.0, prompts(count, spread, True, True, True))
-            yield Cell("clusters not given", f"{count} prompts of 8, sd {spread:g}, in order", 2.0, prompts(count, spread, False, False, False))
-            yield Cell("clusters not given", f"{count} prompts of 8, sd {spread:g}, shuffled", 2.0, prompts(count, spread, False, True, False))
+            for group, what, *how in (
+                ("clusters", "8, sd", False, False, True),
+                ("clusters", "8, shuffled, sd", False, True, True),
+                ("clusters", "2 to 14, sd", True, True, True),
+                ("clusters not given", "8, sd", False, False, False),
+                ("clusters not given", "8, shuffled, sd", False, True, False),
+            ):
+                name, draw = f"{count} prompts of {what} {spread:g}", prompts(count, spread, *how)
+                yield Cell(group, name, 2.0, draw)
     for n in (500, 1000, 3000):
         yield Cell("rare", f"0.5 N + 20 Bernoulli(1e-3), n = {n:,}", *jumps(n))
     for n in (1000, 10_000):
@@ -229,7 +245,7 @@ def cells() -> Iterator[Cell]:
     for w in (1e-2, 1e-3, 1e-4, 1e-5):
         for events in (0.5, 1, 2, 5):
             n = int(events / w)
-            if 50 <= n <= 50_000:
+            if 50 <= n <= 200_000:
                 yield Cell("rare", f"{w:g} of N(10, 1), n = {n:,}", *mixture(w, n))
     for mean in (2.0, 2.5):
         yield Cell("weights", f"s = N({mean:g}, 1), n = 5,000", *weighted(mean, 5000))
@@ -263,7 +279,7 @@ def measure(cell: Cell, runs: int, seed: int) -> dict[str, Any]:
         )  # fmt: skip
         summary.update(units)
         summary.finish()
-        found = of_summary(summary, REQUEST, None, Signs())
+        found = of_summary(summary, REQUEST)
         t = stdtrit(summary.units - 1, 0.975)
         chosen[found.trusted or "none"] += 1
         if found.trusted is None:
@@ -302,12 +318,7 @@ def main() -> None:
         if given.only in f"{cell.group}: {cell.name}":
             row = measure(cell, given.runs, 1)
             rows.append(row)
-            print(
-                f"{cell.group[:18]:18} {cell.name[:46]:46} T {row['trusted_given']:.3f} {row['trusted_covers']:.3f} "
-                f"w {row['trusted_width']:.2f} | k1 {row['k1_given']:.3f} {row['k1_covers']:.3f} "
-                f"w {row['k1_width']:.2f} plain {row['plain_k1']:.3f} k3f {row['plain_k3-factor']:.3f} "
-                f"{row['chosen']} {row['reasons']}", flush=True,
-            )
+            print(json.dumps(row), flush=True)
     if given.json:
         given.json.write_text(json.dumps(rows, indent=1) + "\n", "utf-8")
 

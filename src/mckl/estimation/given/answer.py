@@ -60,7 +60,13 @@ def answer(
         clustered="cluster" in names,
     )
     signs = Signs()
-    for some in units(blocks(signs.watched(columns)), summary.sequences):
+
+    def watched() -> Iterator[Mapping[str, Any]]:
+        for piece in columns:
+            yield piece
+            signs.add(piece)
+
+    for some in units(blocks(watched()), summary.sequences):
         summary.update(some)
     summary.finish()
     if not summary.units:
@@ -69,9 +75,13 @@ def answer(
 
 
 def of_summary(
-    summary: Summary, request: Request, estimator: str | None, signs: Signs
+    summary: Summary,
+    request: Request,
+    estimator: str | None = None,
+    signs: Signs | None = None,
 ) -> KLFromLogProbs:
     """The answer from the summary of a pass over the data, and what its rows look like."""
+    signs = signs or Signs()
     found, judged = judge(summary, request.confidence, signs)
     best, why = trusted(judged, summary, found, estimator)
     estimates = tuple(_given(one, summary, request) for one in judged)
@@ -130,13 +140,13 @@ def _notes(
             "most log_q are above 0, as densities may be and the probabilities of tokens may not: "
             "expected log q, neither -log q nor q"
         )
-    ratio = found.mean_ratio
+    ratio = found.mean_ratio_by_token or found.mean_ratio
     shape = summary.shapes()[RATIO]
     settled = not normal_from_moments(shape.skewness, 0.0) > summary.units
     if ratio.z < -FAR_WEIGHT and settled:
         yield (
-            f"the mean of p/q is {ratio}, expected 1: q is 0 where p is not, as with top-p "
-            "sampling, or p is not normalised, or the samples are not q's"
+            f"the mean of p/q is {ratio}, expected 1: k1 is right if q is 0 where p is not, as "
+            "after top-p sampling, and wrong if p is not normalised or the samples are not q's"
         )
     if (weights := found.mean_weight) is not None and weights.z < -FAR_WEIGHT:
         yield (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -34,15 +34,11 @@ class Signs:
         self._spacings = 0.0  # the sum of squared spacings of 16-bit numbers
         self._base: str | None = None
 
-    def watched(self, columns: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
-        """The same pieces of columns, each of which is looked at."""
-        for piece in columns:
-            yield piece
-            if "log_q" in piece and "log_p" in piece and len(piece["log_q"]):
-                self._take(piece)
-
     @np.errstate(over="ignore")
-    def _take(self, piece: Mapping[str, Any]) -> None:
+    def add(self, piece: Mapping[str, Any]) -> None:
+        """Look at a piece of the columns."""
+        if "log_q" not in piece or "log_p" not in piece or not len(piece["log_q"]):
+            return
         q, p = (np.asarray(piece[name], np.float64) for name in ("log_q", "log_p"))
         if not self._rows:
             self.positive = bool(np.median(q) > 0.0)
@@ -110,8 +106,7 @@ def _other_base(ell: Vector) -> str | None:
     excess, error = _mean_and_error(np.expm1(-ell))
     for base, factor in _BASES.items():
         other, spread = _mean_and_error(np.expm1(-factor * ell))
-        clear = abs(excess) > 6.0 * error and spread < 0.1 * abs(excess)
-        if clear and abs(other) < min(0.2 * abs(excess), 3.0 * spread):
+        if abs(excess) > 6.0 * error and abs(other) < 2.0 * spread < 0.6 * abs(excess):
             return (
                 f"the mean of p/q is {1 + excess:.4g} ± {error:.2g} with natural logarithms, and "
                 f"{1 + other:.4g} ± {spread:.2g} with base {base}: expected natural logarithms"

@@ -35,7 +35,8 @@ from mckl.estimation.values.integrands import Integrands
 from mckl.exact.factor_sums import SUMS
 
 WHOLE = ("ell", *SUMS)
-RATIO = ("unit", "p/q")  # the key of r = p/q in `Summary.shapes`
+# The key in `Summary.shapes` of r - 1 with r = p/q, with sequences of its sum over tokens.
+RATIO = ("unit", "p/q")
 FULL_KL_SUMS = ("rb", "rb_fit")  # the sums over tokens that full_kl adds
 # The first units, on which the coefficients of each estimator's summand are fitted.
 _PILOT = 2**13
@@ -171,7 +172,7 @@ class Summary:
         self._orders: dict[str, Order] = {}
         self._rises, self._falls, self._length = True, True, math.nan
         self.copies = Copies()
-        self.log_ratio_sum = self.log_weight_sum = 0.0
+        self.log_ratio_sum = self.log_weight_sum = self.largest_ratio = 0.0
         self.rows = self.sequence_count = 0
         self._blocks = 0
 
@@ -207,6 +208,8 @@ class Summary:
             values["length"] = units["length"]
         self.rows += int(units["length"].sum()) if self.sequences else units["ell"].size
         self.sequence_count += units["ell"].size
+        top = units["largest_ratio"] if self.sequences else values["ratio"]
+        self.largest_ratio = max(self.largest_ratio, float(top.max()))
         self.log_ratio_sum += float(units["ell"].sum())
         if self.weighted:
             self.log_ratio_sum -= float(units["log_weight"].sum())
@@ -291,7 +294,7 @@ class Summary:
                 self._summands[per, name] = _Summand(weights, ratio_weight)
                 sd = math.sqrt(max(float(estimator.estimate(view)[1][0]), 0.0) * self.units)  # type: ignore[arg-type]
                 self._orders[name] = Order(_BOUND * sd if sd < math.inf else math.inf)
-        self._summands[RATIO] = _Summand({"ratio": 1.0}, 1.0)
+        self._summands[RATIO] = _Summand({"factor_ratio" if self.sequences else "ratio": 1.0}, 1.0)
         for values in self._waiting:
             self._follow(values)
         self._waiting = []

@@ -14,7 +14,7 @@ from mckl.text import quoted
 
 # An estimator that uses r is only worth its risk if its standard error is at most this share of
 # k1's.
-_SHORTER = 0.5
+_SHORTER = 0.6
 DEPENDENCE = {"drift", "autocorrelation"}
 
 

@@ -101,6 +101,8 @@ def _sums(block: Block, starts: np.ndarray) -> dict[str, Vector]:
         if cuts.any():
             _cut_through(block.sequence[int(np.argmax(cuts))])
         out["cluster"] = block.cluster[starts]
+    # Of a sequence in two blocks these two add up, which is an upper bound.
+    out["largest_ratio"] = np.maximum.reduceat(tokens.ratio, starts)
     out["length"] = np.diff(starts, append=block.ell.size).astype(np.float64)
     return out
 

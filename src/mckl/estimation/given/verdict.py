@@ -31,7 +31,7 @@ LEAST_UNITS, LEAST_SEQUENCES = 10, 20
 _EVIDENCE, _ROUNDING_DEVIATIONS = 13.82, 5.3
 # So many standard errors are not due to chance: for a mean of r that should be 1, for a drift or an
 # autocorrelation that should be 0, and for a mean of weights that should not exceed 1.
-FAR_RATIO, DEPENDENT, FAR_WEIGHT = 3.0, 3.5, 4.0
+FAR_RATIO, DEPENDENT, FAR_WEIGHT, FAR_MEAN = 3.0, 3.5, 4.0, 5.0
 # The least effective number of weighted samples, as a share of their number.
 _EFFECTIVE = 0.15
 # An event rarer than 3/n is missing in 5 % of data sets. One with this l is looked out for.
@@ -43,9 +43,9 @@ _ROUNDING, _ROUNDED_RATIO = 1e-13, 1e-15
 
 # The names of the reasons against an interval, in the order in which they are looked for.
 DIAGNOSTICS = (
-    "units", "evidence", "repeats", "signs", "weights", "overflow", "drift", "autocorrelation",
-    "mean-ratio", "rounding", "tail-index", "skewness", "full-kl", "bias", "padding",
-    "below-0",
+    "units", "repeats", "evidence", "signs", "above-1", "weights", "overflow", "drift",
+    "autocorrelation", "bias", "mean-ratio", "rounding", "tail-index", "skewness", "padding",
+    "below-0", "full-kl",
 )  # fmt: skip
 
 
@@ -107,8 +107,7 @@ class Diagnostics(NamedTuple):
     """What the data show, whatever the estimator is.
 
     mean_ratio           the mean of r = p/q over units, expected 1
-    mean_ratio_by_token  the mean over sequences of 1 + sum over tokens of r_t - 1; None without
-                         sequences
+    mean_ratio_by_token  the mean of r over tokens; None without sequences
     mean_weight          the mean of the weights q/s if the samples are of another law s; None if
                          they are of q
     drift, autocorrelation, autocorrelation_z
@@ -127,7 +126,7 @@ class Diagnostics(NamedTuple):
         """The diagnostics as lines of text."""
         for text, mean in (
             ("mean of p/q", self.mean_ratio),
-            ("the same by token", self.mean_ratio_by_token),
+            ("mean over tokens", self.mean_ratio_by_token),
             ("mean of q/s", self.mean_weight),
         ):
             if mean is not None:
@@ -150,7 +149,7 @@ def diagnostics(summary: Summary) -> Diagnostics:
         weights = _mean_one(weight - 1.0, float(square), moments.units)
     return Diagnostics(
         _of_view(view, "ratio"),
-        _of_view(view, "factor_ratio") if summary.sequences else None,
+        _of_view(summary.influence("token"), "factor_ratio") if summary.sequences else None,
         weights,
         *summary.dependence("k1"),
     )
@@ -194,6 +193,16 @@ def common_doubts(summary: Summary, found: Diagnostics, signs: Signs) -> Iterato
         )
     for text in signs.faults():
         yield Doubt("signs", text)
+    # A mean of r >= 0 is above its expectation by chance if events with a small r are missing, each
+    # of which has a probability of about 13.8/n at most, or through its largest values.
+    ratio = found.mean_ratio_by_token or found.mean_ratio
+    chance = FAR_MEAN * ratio.std_error + _EVIDENCE / summary.rows * (2.0 + summary.largest_ratio)
+    if not summary.weighted and ratio.mean - 1.0 > chance:
+        yield Doubt(
+            "above-1",
+            f"the mean of p/q is {ratio}, and under q it is at most 1: log_p is not normalised, or "
+            "the samples are not q's",
+        )
     if (weights := found.mean_weight) is None:
         return
     if not math.isfinite(weights.mean):
@@ -308,10 +317,10 @@ def judge(
                 own = doubts(summary, found, signs, estimator, one)
                 judged.append(one._replace(doubts=(*common, *own)))
         if "rb" in summary.estimators and (fault := full_kl_fault(summary)):
-            name, why = fault
+            names, why = fault
             judged = [
                 one._replace(doubts=(*one.doubts, Doubt("full-kl", why)))
-                if one.estimator in name
+                if one.estimator in names
                 else one
                 for one in judged
             ]
