@@ -66,13 +66,16 @@ def estimate_of_objects(
             used.estimate, half, request.target(used.estimate), stopped, error, stages,
             withheld=used.withheld,
         )  # fmt: skip
-        return KLEstimate.of(done, request, Choice(used.estimator, "iid"), seed)
+        return KLEstimate.of(
+            done, request, Choice(used.estimator, "iid"), seed,
+            unseen=found.unseen, notes=found.notes,
+        )  # fmt: skip
 
     n, spent, stage = min(PILOT, max(request.most // 4, 2)), 0, 0
     while True:
-        pilot = draw_stage(stage, n)
+        found = draw_stage(stage, n)
         spent, stage = spent + n, stage + 1
-        chosen = _cheapest(pilot, request) if estimator is None else _chosen(pilot, estimator)
+        chosen = _cheapest(found, request) if estimator is None else _chosen(found, estimator)
         if chosen.withheld is None or 5 * n > request.most - spent:
             break
         n *= 4
