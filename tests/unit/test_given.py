@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy.signal import lfilter
 from scipy.special import ndtri
 
 import mckl
@@ -604,6 +605,9 @@ def test_valid_data_are_not_accused():
         found = asked(log_ratio=np.logaddexp(math.log(0.99), math.log(0.01) + 10 * z - 50))
         assert "swapped" not in found.why
         assert found.trusted == (None if z.max() < 5 else "k1")
+    for _ in range(10):  # a Markov chain whose marginal law is q = N(0, 1), against N(0.5, 1)
+        z = lfilter([math.sqrt(1 - 0.99**2)], [1, -0.99], rng.normal(size=2000))
+        assert "depend on each other" in asked(log_ratio=0.125 - 0.5 * z)["k1"].withheld
     assert (
         asked(log_ratio=np.full(20, -0.05)).why == "the interval of k1 is below 0, where no KL is"
     )

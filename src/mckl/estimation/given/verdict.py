@@ -147,8 +147,9 @@ def diagnostics(summary: Summary, shapes: Mapping[tuple[str, str], Shape]) -> Di
     view, weights = summary.influence("unit"), None
     if summary.weighted:
         moments = summary.moments
-        weight, square = float(moments.mean("weight")[0]), moments.comoment("weight", "weight")[0]
-        weights = _mean_one(weight - 1.0, float(square), moments.units)
+        scale = moments.units / summary.sequence_count  # of weights that are summed by cluster
+        weight, square = moments.mean("weight")[0], moments.comoment("weight", "weight")[0]
+        weights = _mean_one(float(scale * weight) - 1.0, float(scale**2 * square), moments.units)
     return Diagnostics(
         _of_view(view, "ratio"),
         _of_view(summary.influence("token"), "factor_ratio") if summary.sequences else None,
@@ -187,7 +188,9 @@ def common_doubts(summary: Summary, found: Diagnostics, signs: Signs) -> Iterato
         )
     law, letter = ("log_sampler", "s") if summary.weighted else ("log_q", "q")
     noise = _ROUNDING_DEVIATIONS * math.sqrt(signs.rounding_variance)
-    if summary.log_ratio_sum / max(copies, 1) <= -_EVIDENCE - noise:
+    # Nothing is proved by samples that depend on each other, such as those of a Markov chain.
+    independent = not abs(found.autocorrelation_z) > DEPENDENT
+    if independent and summary.log_ratio_sum / max(copies, 1) <= -_EVIDENCE - noise:
         yield Doubt(
             "evidence",
             f"the sum of log {letter} - log p is {summary.log_ratio_sum:.4g}, which samples of "
@@ -200,7 +203,7 @@ def common_doubts(summary: Summary, found: Diagnostics, signs: Signs) -> Iterato
     # of which has a probability of about 13.8/n at most, or through its largest values.
     ratio = found.mean_ratio_by_token or found.mean_ratio
     chance = FAR_MEAN * ratio.std_error + _EVIDENCE / summary.rows * (2.0 + summary.largest_ratio)
-    if not summary.weighted and ratio.mean - 1.0 > chance:
+    if independent and not summary.weighted and ratio.mean - 1.0 > chance:
         yield Doubt(
             "above-1",
             f"the mean of p/q is {ratio}, and under q it is at most 1: log_p is not normalised, or "
