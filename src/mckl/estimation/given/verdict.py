@@ -43,8 +43,8 @@ _ROUNDING, _ROUNDED_RATIO = 1e-13, 1e-15
 
 # The names of the reasons against an interval, in the order in which they are looked for.
 DIAGNOSTICS = (
-    "units", "repeats", "evidence", "signs", "above-1", "weights", "overflow", "drift",
-    "autocorrelation", "bias", "mean-ratio", "rounding", "tail-index", "skewness", "padding",
+    "units", "repeats", "evidence", "signs", "above-1", "weights", "overflow",
+    "autocorrelation", "drift", "bias", "mean-ratio", "rounding", "tail-index", "skewness", "padding",
     "below-0", "full-kl",
 )  # fmt: skip
 
@@ -238,13 +238,6 @@ def doubts(
         yield Doubt("overflow", f"{name} overflows: e^-ℓ or ℓ² exceeds the largest number")
         return
     drift, correlation, z = one.dependence
-    if abs(drift) > DEPENDENT:
-        yield Doubt(
-            "drift",
-            f"{name} drifts: its mean over the second half of the {what}s is {abs(drift):.3g} "
-            f"standard errors {'above' if drift > 0 else 'below'} that over the first, so q or p "
-            f"changed, or the {what}s are sorted",
-        )
     if abs(z) > DEPENDENT:
         group = "" if summary.clustered else "if they share a prompt, give cluster; "
         yield Doubt(
@@ -252,6 +245,13 @@ def doubts(
             f"neighbouring {what}s depend on each other: the autocorrelation of {name} is "
             f"{correlation:.2g}, {abs(z):.3g} standard errors from 0 ({group}if they are sorted, "
             "shuffle them)",
+        )
+    if abs(drift) > DEPENDENT:
+        yield Doubt(
+            "drift",
+            f"{name} drifts: its mean over the second half of the {what}s is {abs(drift):.3g} "
+            f"standard errors {'above' if drift > 0 else 'below'} that over the first, so q or p "
+            f"changed, or the {what}s are sorted",
         )
     if not estimator.consistent:
         yield _bias(summary, estimator, one)
