@@ -581,7 +581,7 @@ def test_sequences_sorted_by_length_do_not_drift():
     ell = 0.02 * times + np.sqrt(times) * (ELL - 0.02)
     found = mckl.from_log_probs(LOG_Q, LOG_Q - ell, mask=mask)
     assert not any("drifts" in (one.withheld or "") for one in found.estimates)
-    assert "or the sequences are sorted" in mckl.from_log_probs(LOG_Q, LOG_Q - ell).why
+    assert "if they are sorted, shuffle them" in mckl.from_log_probs(LOG_Q, LOG_Q - ell).why
 
 
 def test_completions_of_one_prompt_are_noticed_and_clusters_cover():

@@ -43,9 +43,9 @@ _ROUNDING, _ROUNDED_RATIO = 1e-13, 1e-15
 
 # The names of the reasons against an interval, in the order in which they are looked for.
 DIAGNOSTICS = (
-    "units", "repeats", "evidence", "signs", "above-1", "weights", "overflow",
-    "autocorrelation", "drift", "bias", "mean-ratio", "rounding", "tail-index", "skewness", "padding",
-    "below-0", "full-kl",
+    "units", "repeats", "evidence", "signs", "above-1", "weights", "overflow", "autocorrelation",
+    "drift", "bias", "mean-ratio", "rounding", "tail-index", "skewness", "padding", "below-0",
+    "full-kl",
 )  # fmt: skip
 
 
