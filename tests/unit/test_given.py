@@ -456,6 +456,17 @@ def test_errors_by_cluster_are_those_of_leaving_one_cluster_out():
         assert one.std_error == pytest.approx(error, rel=1e-6)
 
 
+def test_clusters_take_weights_and_a_constant_full_kl():
+    log_sampler = LOG_Q + 0.01 * np.random.default_rng(21).normal(size=LOG_Q.shape)
+    full, cluster = np.full(ELL.shape, 0.02), np.repeat(np.arange(16), 4)
+    for more in ({}, {"log_sampler": log_sampler}):
+        found = mckl.from_log_probs(LOG_Q, LOG_Q - ELL, cluster=cluster, full_kl=full, **more)
+        assert found.trusted == "rb"
+        assert found.kl == pytest.approx(8.0)
+        assert found["k1"].interval[0] < 8.0 < found["k1"].interval[1]
+    assert found.diagnostics.mean_weight.mean == pytest.approx(1.0, abs=0.1)
+
+
 def test_a_cluster_has_whole_sequences():
     ell = np.zeros(5)
     with pytest.raises(UserError, match="cluster: sequence 7 has tokens in two clusters"):

@@ -95,9 +95,9 @@ class Mean(NamedTuple):
         """The difference of the mean from 1, in standard errors."""
         if abs(self.mean - 1.0) <= _ROUNDED_RATIO:
             return 0.0
-        varies = self.std_error > _ROUNDING * abs(self.mean)
+        constant = self.std_error <= _ROUNDING * abs(self.mean)
         gap = self.mean - 1.0
-        return gap / self.std_error if varies else math.copysign(math.inf, gap)
+        return math.copysign(math.inf, gap) if constant else gap / self.std_error
 
     def __str__(self) -> str:
         return f"{self.mean:.6g} ± {self.std_error:.2g}"
@@ -167,7 +167,7 @@ def _mean_one(excess: float, comoment: float, n: int) -> Mean:
     if n < 2:
         return Mean(1.0 + excess, math.nan, float(n))
     mean, square = 1.0 + excess, comoment / n
-    effective = n / (1.0 + square / mean**2) if mean else 0.0
+    effective = n / (1.0 + square / mean / mean) if mean else 0.0
     return Mean(mean, math.sqrt(comoment / (n * (n - 1))), effective)
 
 
