@@ -39,7 +39,7 @@ RARE, UNSEEN_ELL = 3.0, 10.0
 # A bias by rounding of this share of the half-width costs a 95 % interval 0.02 of its coverage.
 _BIAS = 0.2
 # A standard error of so small a share of the estimate, and a mean of r so near 1, are rounding.
-_ROUNDING, _ROUNDED_RATIO = 1e-13, 1e-15
+_ROUNDING, _ROUNDED_RATIO, _CANCELLED = 1e-13, 1e-15, 1e-7
 
 # The names of the reasons against an interval, in the order in which they are looked for.
 DIAGNOSTICS = (
@@ -340,7 +340,9 @@ def _judged(
     view = summary.influence(per)
     estimate, variance = (float(v[0]) for v in estimator.estimate(view))  # type: ignore[arg-type]
     variance *= summary.jackknife(per, estimator.name)
-    error = math.sqrt(variance) if variance >= 0 else math.nan
+    # With weights, the variance of units that are all the same may be rounded to less than 0.
+    known = variance >= -((_CANCELLED * estimate) ** 2)
+    error = math.sqrt(max(variance, 0.0)) if known else math.nan
     degrees, n = view.units - estimator.parameters, view.units
     t = float(stdtrit(degrees, 0.5 + confidence / 2)) if degrees > 0 else math.nan
     half = t * error
