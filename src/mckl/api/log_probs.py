@@ -20,6 +20,7 @@ def from_log_probs(
     log_p: Any,
     *,
     sequence: Any = None,
+    cluster: Any = None,
     full_kl: Any = None,
     log_sampler: Any = None,
     mask: Any = None,
@@ -41,6 +42,10 @@ def from_log_probs(
     sequence
         The id of each token's sequence, shape (tokens,). The tokens of a sequence must follow each
         other.
+    cluster
+        What is independent, if sequences are not: the id of each sequence's cluster, such as its
+        prompt or its episode, shape (sequences,), or (tokens,) with `sequence`. The sequences of a
+        cluster may come in any order. Without sequences, the id of each sample's cluster.
     full_kl
         KL(q(. | before) || p(. | before)) over the whole vocabulary at each token, in nats, in the
         shape of `log_q`. It adds the estimator `rb` and needs sequences.
@@ -55,8 +60,8 @@ def from_log_probs(
     confidence
         The confidence of the intervals, between 0 and 1.
     estimator
-        The name of the estimator to trust if it has an interval; by default, the estimator with
-        the shortest interval is trusted.
+        The name of the estimator to trust if it has an interval; by default one by token if there
+        are sequences, and k1 where p/q is in doubt.
 
     Returns
     -------
@@ -67,8 +72,8 @@ def from_log_probs(
     Raises
     ------
     ValueError
-        For arrays of different shapes, values that a sample of q cannot have, ids of sequences that
-        return, and log-probabilities that seem to be swapped. The message is one line.
+        For arrays of different shapes, values that a sample of q cannot have, and ids of sequences
+        that return. The message is one line.
 
     Notes
     -----
@@ -81,10 +86,16 @@ def from_log_probs(
     >>> z = np.random.default_rng(1).normal(size=10_000)  # q is standard normal; p has mean 0.1
     >>> found = from_log_probs(-0.5 * z**2, -0.5 * (z - 0.1) ** 2)
     >>> found.trusted, bool(found.interval[0] < 0.005 < found.interval[1])
-    ('cv', True)
+    ('k1', True)
     """
     columns = columns_of(
-        log_q, log_p, sequence=sequence, full_kl=full_kl, log_sampler=log_sampler, mask=mask
+        log_q,
+        log_p,
+        sequence=sequence,
+        cluster=cluster,
+        full_kl=full_kl,
+        log_sampler=log_sampler,
+        mask=mask,
     )
     request = request_of(tolerance, absolute, confidence)
     return answer([columns], columns, request, estimator)
@@ -95,6 +106,7 @@ def columns_of(
     log_p: Any,
     *,
     sequence: Any = None,
+    cluster: Any = None,
     full_kl: Any = None,
     log_sampler: Any = None,
     mask: Any = None,
@@ -115,22 +127,33 @@ def columns_of(
         raise UserError(f"log_q: shape {shape}, expected (samples,) or (sequences, tokens)")
     if not columns["log_q"].size:
         raise UserError("log_q: no values, expected at least one sample")
-    ids = None if sequence is None else as_numpy("sequence", sequence)
-    if ids is not None and ids.dtype.kind not in "biufSUOM":
-        raise UserError(f"sequence: ids of type {str(ids.dtype)[:60]}, expected numbers or texts")
+    ids, clusters = _ids("sequence", sequence), _ids("cluster", cluster)
     if len(shape) == 2:
         columns, ids = _flattened(columns, ids, mask)
+        if clusters is not None:
+            _check_shape("cluster", clusters, shape[:1], "sequence")
+            clusters = clusters[ids]
     elif mask is not None:
         raise UserError("mask: only with arrays of shape (sequences, tokens)")
-    if ids is not None:
-        if ids.shape != columns["log_q"].shape:
-            raise UserError(
-                f"sequence: shape {ids.shape}, expected {columns['log_q'].shape}: one id a row"
-            )
-        columns["sequence"] = ids
-    elif full_kl is not None:
+    for name, given_ids in (("sequence", ids), ("cluster", clusters)):
+        if given_ids is not None:
+            _check_shape(name, given_ids, columns["log_q"].shape, "row")
+            columns[name] = given_ids
+    if ids is None and full_kl is not None:
         raise UserError("full_kl: only with sequences, expected sequence as well")
     return columns
+
+
+def _ids(name: str, values: Any) -> NDArray[Any] | None:
+    ids = None if values is None else as_numpy(name, values)
+    if ids is not None and ids.dtype.kind not in "biufSUOM":
+        raise UserError(f"{name}: ids of type {str(ids.dtype)[:60]}, expected numbers or texts")
+    return ids
+
+
+def _check_shape(name: str, ids: NDArray[Any], shape: tuple[int, ...], each: str) -> None:
+    if ids.shape != shape:
+        raise UserError(f"{name}: shape {ids.shape}, expected {shape}: one id a {each}")
 
 
 def _flattened(

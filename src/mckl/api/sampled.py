@@ -8,6 +8,7 @@ samples decide whether there is an interval.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,8 +20,10 @@ from mckl.api.draws import LogProb, Sampled
 from mckl.errors import UserError
 from mckl.estimation.given.answer import answer
 from mckl.estimation.given.estimates import GivenEstimate, KLFromLogProbs
+from mckl.estimation.given.verdict import RARE, UNSEEN_ELL
 from mckl.estimation.intervals import Request, units_needed
 from mckl.estimation.kl_estimate import Choice, KLEstimate
+from mckl.estimation.values import ESTIMATORS
 from mckl.limits import MOST_SAMPLES
 
 PILOT = 4096
@@ -58,15 +61,16 @@ def estimate_of_objects(
     def result(used: GivenEstimate, half: float = math.nan, error: float = math.nan) -> KLEstimate:
         stages = {"pilot": pilots} | ({"main": spent - pilots} if spent > pilots else {})
         choice = Choice(used.estimator, "iid")
-        return KLEstimate.made(
+        made = KLEstimate.made(
             choice, request, seed, used.estimate, half, error, stages, used.withheld
         )
+        return replace(made, unseen=found.unseen, notes=found.notes)
 
     n, spent, stage = min(PILOT, max(request.most // 4, 2)), 0, 0
     while True:
-        pilot = draw_stage(stage, n)
+        found = draw_stage(stage, n)
         spent, stage = spent + n, stage + 1
-        chosen = _chosen(pilot, estimator)
+        chosen = _cheapest(found, request) if estimator is None else _chosen(found, estimator)
         if chosen.withheld is None or 5 * n > request.most - spent:
             break
         n *= 4
@@ -74,15 +78,26 @@ def estimate_of_objects(
     if chosen.withheld is not None:
         return result(chosen)
     half_of_one = chosen.half_width * math.sqrt(n)
-    aim, least = request.aim(chosen.estimate), n
+    aim, least = request.aim(chosen.estimate), float(n)
+    if ESTIMATORS[chosen.estimator].uses_ratio and aim:
+        least = max(least, RARE * UNSEEN_ELL / aim)
     for _ in range(_MAINS):
         left = request.most - spent
         need = max(units_needed(half_of_one, aim), least)
         units = int(min(math.ceil(min(need, MOST_SAMPLES)), left))
         if units < 2:
             break
-        done = _chosen(draw_stage(stage, units), chosen.estimator)
+        found = draw_stage(stage, units)
+        done = _chosen(found, chosen.estimator)
         spent, stage = spent + units, stage + 1
+        if done.withheld is not None and estimator is None and found.trusted is not None:
+            # The pilot had not seen what speaks against its choice, so this stage is the new pilot.
+            chosen = done = found[found.trusted]
+            n, half, error = units, done.half_width, done.std_error
+            if request.met(done.estimate, half):
+                break
+            half_of_one, aim, least = half * math.sqrt(n), request.aim(done.estimate), float(n)
+            continue
         if done.withheld is not None:
             return result(done)
         half = half_of_one / math.sqrt(units)
@@ -93,11 +108,23 @@ def estimate_of_objects(
     return result(done, half, error)
 
 
-def _chosen(answer: KLFromLogProbs, estimator: str | None) -> GivenEstimate:
-    """The estimate of this estimator; if none is named, the one to trust, or else that of k1."""
-    if estimator is not None:
-        one_of("estimator", estimator, [e.estimator for e in answer.estimates])
-    return answer[estimator or answer.trusted or "k1"]
+def _chosen(found: KLFromLogProbs, estimator: str) -> GivenEstimate:
+    one_of("estimator", estimator, [e.estimator for e in found.estimates])
+    return found[estimator]
+
+
+def _cheapest(found: KLFromLogProbs, request: Request) -> GivenEstimate:
+    """The estimate that needs the fewest samples for the tolerance; that of k1 if there is none.
+
+    An estimator that uses r needs so many that an unseen event adds no more than the tolerance.
+    """
+
+    def need(one: GivenEstimate) -> float:
+        target = request.target(one.estimate)
+        least = RARE * UNSEEN_ELL / target if target and ESTIMATORS[one.estimator].uses_ratio else 0
+        return max(units_needed(one.half_width, target), least / found.units)
+
+    return min((e for e in found.estimates if not e.withheld), key=need, default=found["k1"])
 
 
 def _repeats(head: NDArray[Any], first: NDArray[Any]) -> bool:

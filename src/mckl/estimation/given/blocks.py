@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, NoReturn
 
@@ -22,20 +23,23 @@ class Block(NamedTuple):
     sequence    the id of each row's sequence, of any type that compares; None without sequences
     log_weight  log q - log s if the samples are of another law s; None if they are of q
     full_kl     KL(q(. | before) || p(. | before)) of each row's token, in nats; None if not given
+    cluster     the id of each row's cluster, within which sequences depend on each other; None if
+                all sequences, or samples, are independent
     """
 
     ell: Vector
     sequence: Any = None
     log_weight: Vector | None = None
     full_kl: Vector | None = None
+    cluster: Any = None
 
 
 def blocks(columns: Iterable[Mapping[str, Any]]) -> Iterator[Block]:
     """The blocks of the data, which come as pieces: mappings of columns by name.
 
     The columns are `log_q` and `log_p`, or `log_ratio`; and, if they are given, `sequence`,
-    `log_sampler` and `full_kl`. Raises `UserError` for a value that a sample of q cannot have, with
-    the number of its row, counted from 0.
+    `cluster`, `log_sampler` and `full_kl`. Raises `UserError` for a value that a sample of q cannot
+    have, with the number of its row, counted from 0.
     """
     before = 0
     for given in _cut(columns):
@@ -43,6 +47,8 @@ def blocks(columns: Iterable[Mapping[str, Any]]) -> Iterator[Block]:
         for name, values in real.items():
             if not np.isfinite(values).all():
                 _refuse(name, values, before)
+            if name in _MASKED:
+                _refuse_masked(name, values, before, "sequence" in given)
         ell = real["log_ratio"] if "log_ratio" in real else real["log_q"] - real["log_p"]
         if "full_kl" in real and real["full_kl"].min(initial=0.0) < -1e-6:
             row = int(np.argmin(real["full_kl"]))
@@ -51,7 +57,8 @@ def blocks(columns: Iterable[Mapping[str, Any]]) -> Iterator[Block]:
                 f"{_COUNT}"
             )
         weight = real["log_q"] - real["log_sampler"] if "log_sampler" in real else None
-        yield Block(ell, _ids(given.get("sequence"), before), weight, real.get("full_kl"))
+        ids, clusters = (_ids(name, given.get(name), before) for name in ("sequence", "cluster"))
+        yield Block(ell, ids, weight, real.get("full_kl"), clusters)
         before += ell.size
 
 
@@ -62,8 +69,8 @@ def _cut(columns: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
             yield {name: column[start : start + ROWS] for name, column in piece.items()}
 
 
-def _ids(ids: Any, before: int) -> Any:
-    """The ids of sequences; raises `UserError` where a row has none."""
+def _ids(name: str, ids: Any, before: int) -> Any:
+    """The ids of sequences or clusters; raises `UserError` where a row has none."""
     if ids is None:
         return None
     ids = np.asarray(ids)
@@ -71,7 +78,7 @@ def _ids(ids: Any, before: int) -> Any:
     if ids.dtype == object:
         lacks = np.array([i is None or i != i for i in ids.tolist()], bool)
     if lacks.any():
-        raise UserError(f"sequence: row {before + int(np.argmax(lacks))} has no id{_COUNT}")
+        raise UserError(f"{name}: row {before + int(np.argmax(lacks))} has no id{_COUNT}")
     return ids
 
 
@@ -85,6 +92,24 @@ _MEANINGS = {
     "log_sampler": ("no sample can have the probability 0", "expected finite numbers"),
     "full_kl": ("no KL is negative", "KL is infinite, whatever the samples say"),
 }
+
+
+# A masked logit is often not -inf but one of these, or lower than any token's log-probability.
+_MASKED = {"log_q": "a sample of q cannot have q = 0", "log_p": _INFINITE}
+_NO_TOKEN, _LOWEST = -1e4, (np.finfo(np.float32).min, np.finfo(np.float64).min)
+
+
+def _refuse_masked(name: str, values: Vector, before: int, tokens: bool) -> None:
+    """Raise `UserError` for a value that stands for a masked logit."""
+    row = int(np.argmin(values))
+    value = float(values[row])
+    if value > _NO_TOKEN:
+        return
+    # Rounding and the log normaliser move a power of ten such as -1e9 by little.
+    power = 10.0 ** round(math.log10(-value))
+    if tokens or value in _LOWEST or (power >= 1e8 and abs(value + power) < 1e-7 * power):
+        why = f"is {value:g}, as of a masked logit: {_MASKED[name]}"
+        raise UserError(f"{name}: row {before + row} {why}{_COUNT}")
 
 
 def _refuse(name: str, values: Vector, before: int) -> NoReturn:

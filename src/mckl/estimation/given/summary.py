@@ -9,7 +9,8 @@ the delta method, the error of such a ratio is to first order a mean of
 
 So the moments of this quantity take the place of those of x (`Influence`), and an estimator's
 formulas hold without change. Units are whole sequences, since tokens of one sequence depend on each
-other; so standard errors are clustered by sequence.
+other; so standard errors are clustered by sequence. If sequences depend on each other in turn, such
+as completions of one prompt, units are sums over a cluster of them, w x and w O alike.
 """
 
 from __future__ import annotations
@@ -23,20 +24,26 @@ from typing import NamedTuple
 import numpy as np
 
 from mckl.arrays import Vector
-from mckl.estimation.given.order import Order
+from mckl.estimation.given.clusters import Clusters
+from mckl.estimation.given.copies import Copies
+from mckl.estimation.given.order import UNKNOWN, Dependence, Order
 from mckl.estimation.given.units import Units
 from mckl.estimation.pareto import LEAST, MOST, Largest, pareto_index, tail_size
 from mckl.estimation.running import RunningMoments, short_dot
-from mckl.estimation.values import ESTIMATORS, K1
+from mckl.estimation.values import ESTIMATORS
 from mckl.estimation.values.integrands import Integrands
 from mckl.exact.factor_sums import SUMS
 
 WHOLE = ("ell", *SUMS)
-WEIGHT = ("unit", "weight")  # the key of the samples' weights in `Summary.shapes`
+# The key in `Summary.shapes` of r - 1 with r = p/q, with sequences of its sum over tokens.
+RATIO = ("unit", "p/q")
+FULL_KL_SUMS = ("rb", "rb_fit")  # the sums over tokens that full_kl adds
 # The first units, on which the coefficients of each estimator's summand are fitted.
 _PILOT = 2**13
 # After so many units, only one of so many blocks is used for the skewness.
 _MANY, _STRIDE = 2**20, 4
+# Values further than so many standard deviations from the mean count less for dependence.
+_BOUND = 4.0
 
 
 class Influence:
@@ -68,11 +75,15 @@ def _comoment(moments: RunningMoments, first: str, second: str) -> Vector:
 
 
 class Shape(NamedTuple):
-    """Skewness, excess kurtosis and tail index of an estimator's summand; NaN where not known."""
+    """The shape of an estimator's summand; NaN where not known.
+
+    `largest` is the largest value less the mean, or the smallest if r has a negative coefficient.
+    """
 
     skewness: float
     excess_kurtosis: float
     tail_index: float
+    largest: float = math.nan
 
 
 class _Summand:
@@ -115,10 +126,12 @@ class _Summand:
             fourth = m4 - 4 * m1 * m3 + 6 * m1 * m1 * m2 - 3 * m1**4
             skewness, kurtosis = float(third / variance**1.5), float(fourth / variance**2 - 3.0)
         index = math.nan
+        largest = self._largest.values()
         if self._seen >= LEAST:
             tail = tail_size(self._seen)
-            index = pareto_index(np.diff(self._largest.values()[-tail - 1 :]).cumsum())
-        return Shape(skewness, kurtosis, index)
+            index = pareto_index(np.diff(largest[-tail - 1 :]).cumsum())
+        top = self._sign * float(largest[-1]) if largest.size else math.nan
+        return Shape(skewness, kurtosis, index, top)
 
 
 class Summary:
@@ -128,35 +141,48 @@ class Summary:
     ----------
     estimators
         The estimators for which the data have all integrands, by name.
+    clustered
+        Whether units are clusters of sequences, or of samples.
     overs
         For each kind of estimate, per ``unit`` and with sequences per ``token``, the name of the
         integrand w O of its denominator; None where this is 1.
     """
 
-    def __init__(self, *, sequences: bool = False, weighted: bool = False, full_kl: bool = False):
-        self._sums = (*SUMS, *(["rb"] * full_kl)) if sequences else ()
-        self.weighted, self.sequences = weighted, sequences
+    def __init__(
+        self,
+        *,
+        sequences: bool = False,
+        weighted: bool = False,
+        full_kl: bool = False,
+        clustered: bool = False,
+    ) -> None:
+        self._sums = (*SUMS, *FULL_KL_SUMS * full_kl) if sequences else ()
+        self.weighted, self.sequences, self.clustered = weighted, sequences, clustered
         self.estimators = {n: e for n, e in ESTIMATORS.items() if {*self._sums}.issuperset(e.sums)}
         self._own = {n: f for e in self.estimators.values() for n, f in e.integrands.items()}
         self._names = (*WHOLE, *(f"factor_{name}" for name in self._sums), *self._own)
-        self.overs = {"unit": "weight" if weighted else None}
+        self._clusters = Clusters() if clustered else None
+        self.overs = {"unit": "weight" if weighted or clustered else None}
         if sequences:
             self.overs["token"] = "length"
         self.moments = RunningMoments(self._products(), lambda ell: self._values, 1, short_dot)
         self._values = SimpleNamespace()
-        self._waiting: list[dict[str, Vector]] = []
+        self._waiting: list[Mapping[str, Vector]] = []
         self._summands: dict[tuple[str, str], _Summand] | None = None
-        self.order = Order()
-        self.rows = 0
+        self._jackknife: dict[tuple[str, str], float] = {}
+        self._orders: dict[str, Order] = {}
+        self._rises, self._falls, self._length = True, True, math.nan
+        self.copies = Copies()
+        self.log_ratio_sum = self.log_weight_sum = self.largest_ratio = 0.0
+        self.rows = self.sequence_count = 0
         self._blocks = 0
 
     def _products(self) -> list[tuple[str, str]]:
         products = [product for e in self.estimators.values() for product in e.products]
         products += [("ratio", "ratio"), *[("factor_ratio", "factor_ratio")] * self.sequences]
-        for one in self.estimators.values():
-            if one.unbiased_twin is not None and one.unbiased_twin.name in self.estimators:
-                both = {n: None for e in (one, one.unbiased_twin) for p in e.products for n in p}
-                products += combinations_with_replacement(both, 2)
+        if "rb" in self._sums:
+            products += combinations_with_replacement(("ell", "factor_k3", "factor_rb"), 2)
+            products.append(("factor_rb_fit", "factor_rb_fit"))
         overs = [over for over in self.overs.values() if over]
         products += [(name, over) for name in self._names for over in overs]
         products += [(a, b) for i, a in enumerate(overs) for b in overs[i:]]
@@ -168,7 +194,7 @@ class Summary:
 
     @property
     def units(self) -> int:
-        """The number of units so far."""
+        """The number of independent units so far."""
         return self.moments.units
 
     @np.errstate(over="ignore", invalid="ignore", divide="ignore")
@@ -182,9 +208,44 @@ class Summary:
         if self.sequences:
             values["length"] = units["length"]
         self.rows += int(units["length"].sum()) if self.sequences else units["ell"].size
+        self.sequence_count += units["ell"].size
+        top = units["largest_ratio"] if self.sequences else values["ratio"]
+        self.largest_ratio = max(self.largest_ratio, float(top.max()))
+        self.log_ratio_sum += float(units["ell"].sum())
         if self.weighted:
+            self.log_ratio_sum -= float(units["log_weight"].sum())
+            self.log_weight_sum += float(units["log_weight"].sum())
             weight = np.exp(units["log_weight"])
             values = {name: weight * value for name, value in values.items()} | {"weight": weight}
+        elif self.clustered:
+            values["weight"] = np.ones(units["ell"].size)
+        if self._clusters is None:
+            self._add(values)
+        else:
+            self._clusters.update(units["cluster"], values)
+
+    def finish(self) -> None:
+        """Add the clusters, if units are clusters, after the last update."""
+        if self._clusters is not None:
+            self._add(self._clusters.sums())
+            self._clusters = None
+
+    def dependence(self, estimator: str) -> Dependence:
+        """The dependence of units on earlier ones, by an estimator's summand.
+
+        It is that of KL per token, since longer sequences have a larger KL. NaN for sequences that
+        are sorted by length.
+        """
+        sorted_by_length = self.sequences and self._rises != self._falls
+        return UNKNOWN if sorted_by_length else self._orders[estimator].dependence()
+
+    def _add(self, values: Mapping[str, Vector]) -> None:
+        self.copies.update(values["ell"])
+        if self.sequences:
+            steps = np.diff(values["length"], prepend=self._length)
+            self._rises &= not (steps < 0).any()
+            self._falls &= not (steps > 0).any()
+            self._length = float(values["length"][-1])
         self._values = SimpleNamespace(**{name: v[None, None] for name, v in values.items()})
         self.moments.update(self._values.ell)
         if self._summands is not None:
@@ -194,6 +255,11 @@ class Summary:
         if self.units >= _PILOT:
             self._start()
 
+    @property
+    def unit(self) -> str:
+        """What an independent unit is called."""
+        return "cluster" if self.clustered else "sequence" if self.sequences else "sample"
+
     def influence(self, per: str) -> Influence:
         """The moments from which estimates per unit, or per token, follow."""
         return Influence(self.moments, self.overs[per])
@@ -201,10 +267,20 @@ class Summary:
     @np.errstate(over="ignore", invalid="ignore", divide="ignore")
     def shapes(self) -> dict[tuple[str, str], Shape]:
         """The shape of every estimator's summand, by (``unit`` or ``token``, estimator's name)."""
+        self.finish()
         if self._summands is None:
             self._start()
         assert self._summands is not None
         return {key: summand.shape() for key, summand in self._summands.items()}
+
+    def jackknife(self, per: str, estimator: str) -> float:
+        """The variance of an estimate by leaving out one cluster at a time, as a multiple (CR3).
+
+        It is that of the delta method times this. For a cluster whose share of the denominator is
+        h, the residual is divided by 1 - h (MacKinnon, Nielsen & Webb, "Cluster-robust inference",
+        2023). Without clusters it is 1.
+        """
+        return self._jackknife.get((per, estimator), 1.0)
 
     def _start(self) -> None:
         """Fit the coefficients of all summands on the first units, and add these units to them."""
@@ -217,8 +293,9 @@ class Summary:
                 ratio_weight = estimator.ratio_weight(weights)
                 weights[over or ""] = -theta
                 self._summands[per, name] = _Summand(weights, ratio_weight)
-        if self.weighted:
-            self._summands[WEIGHT] = _Summand({"weight": 1.0})
+                sd = math.sqrt(max(float(estimator.estimate(view)[1][0]), 0.0) * self.units)  # type: ignore[arg-type]
+                self._orders[name] = Order(_BOUND * sd if sd < math.inf else math.inf)
+        self._summands[RATIO] = _Summand({"factor_ratio" if self.sequences else "ratio": 1.0}, 1.0)
         for values in self._waiting:
             self._follow(values)
         self._waiting = []
@@ -229,5 +306,11 @@ class Summary:
         moments = self.units <= _MANY or self._blocks % _STRIDE == 0
         for (per, name), summand in self._summands.items():
             s = summand.update(values, moments)
-            if per == "unit" and name == K1.name:
-                self.order.update(s)
+            over = self.overs[per]
+            if self.clustered and over:  # all clusters come at once
+                square, left = short_dot(s, s), s / (1.0 - values[over] / values[over].sum())
+                if square > 0.0:
+                    ratio = float(short_dot(left, left) / square)
+                    self._jackknife[per, name] = ratio * (1.0 - 1.0 / s.size) ** 2
+            if per == [*self.overs][-1] and name in self._orders:
+                self._orders[name].update(s)

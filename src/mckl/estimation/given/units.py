@@ -7,17 +7,19 @@ estimators by factor use, such as ``factor_k3``.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
 from mckl.arrays import Vector
+from mckl.errors import UserError
 from mckl.estimation.given.blocks import Block
 from mckl.estimation.given.ids import Ids
 from mckl.estimation.values.integrands import Integrands
 from mckl.exact.factor_sums import SUMS
 
-# The values of units, by name. `ell` is always there; sums over rows are there with sequences.
+# The values of units, by name. `ell` is always there; sums over rows are there with sequences, and
+# `cluster`, the id of each unit's cluster, if clusters are given.
 Units = Mapping[str, Vector]
 _AT_ONCE = 4096  # the least number of sequences that are passed on together
 
@@ -29,6 +31,8 @@ def units(blocks: Iterable[Block], sequences: bool) -> Iterator[Units]:
             out = {"ell": block.ell}
             if block.log_weight is not None:
                 out["log_weight"] = block.log_weight
+            if block.cluster is not None:
+                out["cluster"] = block.cluster
             yield out
         return
     made, held, count = Sequences(), [], 0
@@ -64,7 +68,10 @@ class Sequences:
         sums = _sums(block, starts)
         if self._sums and ids[0] == self._open:
             for name, values in sums.items():
-                values[0] += self._sums[name][0]
+                if name != "cluster":
+                    values[0] += self._sums[name][0]
+                elif values[0] != self._sums[name][0]:
+                    _cut_through(ids[0])
             self._ids.add(ids[starts[1:]])
         else:
             self._ids.add(ids[starts])
@@ -86,6 +93,21 @@ def _sums(block: Block, starts: np.ndarray) -> dict[str, Vector]:
         rows["log_weight"] = block.log_weight
     if block.full_kl is not None:
         rows["factor_rb"] = block.full_kl
+        rows["factor_rb_fit"] = block.full_kl * (block.full_kl - tokens.k3)
     out = {name: np.add.reduceat(values, starts) for name, values in rows.items()}
+    if block.cluster is not None:
+        cuts = block.cluster[1:] != block.cluster[:-1]
+        cuts[starts[1:] - 1] = False
+        if cuts.any():
+            _cut_through(block.sequence[int(np.argmax(cuts))])
+        out["cluster"] = block.cluster[starts]
+    # Of a sequence in two blocks these two add up, which is an upper bound.
+    out["largest_ratio"] = np.maximum.reduceat(tokens.ratio, starts)
     out["length"] = np.diff(starts, append=block.ell.size).astype(np.float64)
     return out
+
+
+def _cut_through(sequence: Any) -> NoReturn:
+    raise UserError(
+        f"cluster: sequence {sequence} has tokens in two clusters, expected whole sequences"
+    )
