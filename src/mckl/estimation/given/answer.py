@@ -11,10 +11,12 @@ import numpy as np
 from scipy.special import ndtri, stdtrit
 
 from mckl.errors import UserError
-from mckl.estimation.given.blocks import blocks
+from mckl.estimation.given.blocks import RowError, blocks
 from mckl.estimation.given.estimates import GivenEstimate, KLFromLogProbs, UnitsNeeded
+from mckl.estimation.given.groups import KLByGroup, by_group
+from mckl.estimation.given.layout import Layout
 from mckl.estimation.given.summary import Summary
-from mckl.estimation.given.units import units
+from mckl.estimation.given.units import UnitStream
 from mckl.estimation.given.verdict import FAR, Judged, judge
 from mckl.estimation.intervals import Request
 from mckl.estimation.values import K1
@@ -29,7 +31,8 @@ def answer(
     names: Iterable[str],
     request: Request,
     estimator: str | None = None,
-) -> KLFromLogProbs:
+    layout: Layout | None = None,
+) -> KLFromLogProbs | KLByGroup:
     """Estimate KL from columns of log-probabilities, in one pass and constant memory.
 
     Parameters
@@ -43,6 +46,8 @@ def answer(
         The confidence of intervals, and the tolerance.
     estimator
         The estimator to trust if it has an interval, instead of the one with the shortest interval.
+    layout
+        What made the latest piece and knows where its rows were given, for messages.
 
     Raises
     ------
@@ -50,31 +55,60 @@ def answer(
         If there are no rows, for values that a sample of q cannot have, ids of sequences that
         return after another sequence, and log-probabilities that seem to be swapped.
     """
-    names = {*names}
-    summary = Summary(
-        sequences="sequence" in names,
-        weighted="log_sampler" in names,
-        full_kl="full_kl" in names,
-        clustered="cluster" in names,
-    )
-    first: list[Mapping[str, Any]] = []
-    for some in units(blocks(_noting(columns, first)), summary.sequences):
-        summary.update(some)
-    summary.finish()
-    if not summary.units:
-        raise UserError("no rows: expected at least one sample")
-    found = of_summary(summary, request, estimator)
-    notes = "".join(f" ({note})" for note in _notes(summary, first[0]))
-    return replace(found, why=found.why + notes)
-
-
-def _noting(
-    columns: Iterable[Mapping[str, Any]], first: list[Mapping[str, Any]]
-) -> Iterator[Mapping[str, Any]]:
+    names = [*names]
+    grouped = "group" in names
+    passes: dict[Any, Pass] = {}
     for piece in columns:
-        if not first:
-            first.append(piece)
-        yield piece
+        for group, part, rows in by_group(piece) if grouped else [(None, piece, slice(None))]:
+            if group not in passes:
+                passes[group] = Pass(names, traced=not grouped)
+            try:
+                passes[group].add(part)
+            except RowError as error:
+                if layout is None:
+                    raise
+                raise layout.explained(error, rows) from None
+    if not passes:
+        raise UserError("no rows: expected at least one sample")
+    if not grouped:
+        return passes[None].answer(request, estimator)
+    return KLByGroup({group: one.answer(request, estimator) for group, one in passes.items()})
+
+
+class Pass:
+    """A pass over rows, which come as pieces with columns of these names, and its answer."""
+
+    def __init__(self, names: Iterable[str], *, traced: bool = True) -> None:
+        names = {*names}
+        self._summary = Summary(
+            sequences="sequence" in names,
+            weighted="log_sampler" in names,
+            full_kl="full_kl" in names,
+            clustered="cluster" in names,
+            traced=traced,
+        )
+        self._units = UnitStream(self._summary.sequences)
+        self._first: Mapping[str, Any] | None = None
+
+    def add(self, piece: Mapping[str, Any]) -> None:
+        """Add rows; raises `UserError` as `answer` does."""
+        self._first = self._first or piece
+        for block in blocks([piece]):
+            for some in self._units.add(block):
+                self._summary.update(some)
+
+    def answer(self, request: Request, estimator: str | None = None) -> KLFromLogProbs:
+        """The answer from all rows; raises `UserError` as `answer` does."""
+        summary = self._summary
+        for some in self._units.finish():
+            summary.update(some)
+        summary.finish()
+        if not summary.units:
+            raise UserError("no rows: expected at least one sample")
+        assert self._first is not None
+        found = of_summary(summary, request, estimator)
+        notes = "".join(f" ({note})" for note in _notes(summary, self._first))
+        return replace(found, why=found.why + notes)
 
 
 def _notes(summary: Summary, first: Mapping[str, Any]) -> Iterator[str]:
