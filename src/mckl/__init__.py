@@ -14,6 +14,7 @@ _HOMES = {
     "advise": "api.pairs",
     "estimate": "api.pairs",
     "from_log_probs": "api.log_probs",
+    "full_kl": "api.logits",
     "Watch": "api.watch",
     "Watched": "api.watch",
     "KL": "estimation.divergences",
@@ -21,6 +22,7 @@ _HOMES = {
     "KLEstimate": "api.kl_estimate",
     "GivenEstimate": "estimation.given.estimates",
     "KLFromLogProbs": "estimation.given.estimates",
+    "KLByGroup": "estimation.given.groups",
 }
 __all__ = [*_HOMES, "__version__"]
 

@@ -1,5 +1,7 @@
+from typing import Any, overload
+
 from mckl.api.kl_estimate import KLEstimate as KLEstimate
-from mckl.api.log_probs import from_log_probs as from_log_probs
+from mckl.api.logits import full_kl as full_kl
 from mckl.api.pairs import advise as advise
 from mckl.api.pairs import estimate as estimate
 from mckl.api.pairs import kl as kl
@@ -9,5 +11,19 @@ from mckl.estimation.advice import Advice as Advice
 from mckl.estimation.divergences import KL as KL
 from mckl.estimation.given.estimates import GivenEstimate as GivenEstimate
 from mckl.estimation.given.estimates import KLFromLogProbs as KLFromLogProbs
+from mckl.estimation.given.groups import KLByGroup as KLByGroup
 
 __version__: str
+
+@overload
+def from_log_probs(
+    log_q: Any, log_p: Any, *, sequence: Any = None, cluster: Any = None, full_kl: Any = None,
+    log_sampler: Any = None, mask: Any = None, group: None = None, tolerance: float | None = None,
+    absolute: float | None = None, confidence: float = 0.95, estimator: str | None = None,
+) -> KLFromLogProbs: ...  # fmt: skip
+@overload
+def from_log_probs(
+    log_q: Any, log_p: Any, *, sequence: Any = None, cluster: Any = None, full_kl: Any = None,
+    log_sampler: Any = None, mask: Any = None, group: Any, tolerance: float | None = None,
+    absolute: float | None = None, confidence: float = 0.95, estimator: str | None = None,
+) -> KLByGroup: ...  # fmt: skip

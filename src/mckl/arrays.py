@@ -30,7 +30,7 @@ class Lists:
         return self.lengths.size
 
 
-# The rows of a column. Missing values are masked in arrays of numbers, and None in those of objects.
+# The rows of a column. Missing numbers are masked, and missing ids are None.
 Cells = NDArray[Any] | Lists
 
 
@@ -77,13 +77,15 @@ def arrow_cells(column: Any) -> Cells:
     return np.asarray(words[coded.indices.fill_null(len(words) - 1).to_numpy()])
 
 
-def gathered(rows: Sequence[Any], convert: Callable[[Any], NDArray[Any]] = np.asarray) -> Cells:
+def cells_of_rows(
+    rows: Sequence[Any], convert: Callable[[Any], NDArray[Any]] = np.asarray
+) -> Cells:
     """Rows of Python as one array, or as lists if each is a list; None stands for a missing one.
 
     `convert` makes an array of a row. Raises ValueError for rows of which only some are lists, and
     for lists of lists.
 
-    >>> gathered([[1.0, 2.0], [3.0]]).lengths
+    >>> cells_of_rows([[1.0, 2.0], [3.0]]).lengths
     array([2, 1])
     """
     nested = [hasattr(row, "__len__") and not isinstance(row, str | bytes) for row in rows]
@@ -97,14 +99,17 @@ def gathered(rows: Sequence[Any], convert: Callable[[Any], NDArray[Any]] = np.as
         parts = [np.zeros((0, 0))]
     if any(part.ndim != 1 for part in parts):
         raise ValueError("lists within some lists, expected one list of numbers a row")
-    joined = np.ma.concatenate if any(map(np.ma.isMaskedArray, parts)) else np.concatenate
-    lengths = np.array([part.size for part in parts])
-    return Lists(joined([p for p in parts if p.size] or [np.zeros(0)]), lengths)
+    filled = [part for part in parts if part.size] or [np.zeros(0)]
+    values: NDArray[Any] = np.concatenate([np.asarray(part) for part in filled])
+    if any(isinstance(part, np.ma.MaskedArray) for part in filled):
+        missing = np.concatenate([np.ma.getmaskarray(part) for part in filled])
+        values = np.ma.MaskedArray(values, missing)
+    return Lists(values, np.array([part.size for part in parts]))
 
 
 def _with_missing(values: Any) -> NDArray[Any]:
     """The values as one array, in which missing numbers are masked."""
-    array = np.asanyarray(values)
+    array: NDArray[Any] = np.asanyarray(values)
     if array.dtype != object or array.ndim != 1:
         return array
     missing = np.array([v is None or type(v).__name__ == "NAType" for v in array.tolist()], bool)
@@ -112,7 +117,8 @@ def _with_missing(values: Any) -> NDArray[Any]:
         return array
     there = np.array(array[~missing].tolist())
     if there.dtype.kind not in "fiub":
-        return np.where(missing, None, array)
-    numbers = np.zeros(array.size, there.dtype)
+        array[missing] = None
+        return array
+    numbers: NDArray[Any] = np.ma.MaskedArray(np.zeros(array.size, there.dtype), missing)
     numbers[~missing] = there
-    return np.ma.MaskedArray(numbers, missing)
+    return numbers

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mckl.arrays import Cells, Lists, arrow_cells, as_lists, gathered
+from mckl.arrays import Cells, Lists, arrow_cells, as_lists, cells_of_rows
 from mckl.errors import UserError
 from mckl.text import plain, shortened
 
@@ -77,17 +77,17 @@ def _cells(values: Any) -> Cells:
     if library == "pyarrow":
         return arrow_cells(values.combine_chunks() if hasattr(values, "chunks") else values)
     if getattr(values, "is_nested", False) is True:  # a nested tensor of torch
-        return gathered([*values.unbind()], _converted)
+        return cells_of_rows([*values.unbind()], _converted)
     if hasattr(values, "isna") and not isinstance(values.dtype, np.dtype) and values.isna().any():
-        return gathered(values.to_numpy(dtype=object), _converted)
+        return cells_of_rows(values.to_numpy(dtype=object), _converted)
     rows = values if isinstance(values, list | tuple) and len(values) else None
     if rows is None or not hasattr(rows[0], "detach"):
         with contextlib.suppress(ValueError):  # rows of different lengths
             array = _converted(values)
             if array.dtype != object or array.ndim != 1:
                 return as_lists(array)
-            rows = array
-    return gathered(values if rows is None else rows, _converted)
+            return cells_of_rows([*array], _converted)
+    return cells_of_rows(values if rows is None else rows, _converted)
 
 
 def real_numbers(name: str, values: Any) -> NDArray[Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, overload
+from typing import Any
 
 from numpy.typing import NDArray
 
@@ -10,16 +10,13 @@ from mckl.api.arguments import MOST, real
 from mckl.api.conversion import as_cells, real_cells
 from mckl.arrays import Cells, Lists
 from mckl.errors import UserError
-from mckl.estimation.given.answer import KLByGroup, answer
+from mckl.estimation.given.answer import answer, answer_by_group
 from mckl.estimation.given.estimates import KLFromLogProbs
+from mckl.estimation.given.groups import KLByGroup
 from mckl.estimation.given.layout import IDS, VALUES, Layout
 from mckl.estimation.intervals import Request
 
 
-@overload
-def from_log_probs(log_q: Any, log_p: Any, *, group: None = None, **rest: Any) -> KLFromLogProbs: ...
-@overload
-def from_log_probs(log_q: Any, log_p: Any, *, group: Any, **rest: Any) -> KLByGroup: ...
 def from_log_probs(
     log_q: Any,
     log_p: Any,
@@ -113,47 +110,48 @@ def from_log_probs(
         mask=mask,
         group=group,
     )
+    if not columns["log_q"].size:
+        raise UserError(
+            "log_q: no values, expected at least one sample" if mask is None
+            else "mask: no token counts"
+        )  # fmt: skip
     request = request_of(tolerance, absolute, confidence)
+    if group is not None:
+        return answer_by_group([columns], columns, request, estimator, layout)
     return answer([columns], columns, request, estimator, layout)
 
 
 def columns_of(layout: Layout, **given: Any) -> dict[str, NDArray[Any]]:
     """The arrays of `from_log_probs` as columns of one length; raises `UserError` as it does."""
-    there = {name: values for name, values in given.items() if values is not None}
     columns = {
         name: (real_cells if name in VALUES else as_cells)(name, values)
-        for name, values in there.items()
-    }
+        for name, values in given.items() if values is not None
+    }  # fmt: skip
     for name in ("log_q", "log_p"):
         if name not in columns:
             raise UserError(f"{name}: missing")
-    if not _shape(columns["log_q"])[-1]:
-        raise UserError("log_q: no values, expected at least one sample")
     shape = _shape(columns["log_q"])
     for name, cells in columns.items():
         kind = (cells.values if isinstance(cells, Lists) else cells).dtype
         if name in IDS and kind.kind not in "biufSUOM":
             raise UserError(f"{name}: ids of type {str(kind)[:60]}, expected numbers or texts")
-        if _shape(cells) != shape and not (name in IDS and _shape(cells) == shape[:1]):
-            one = " as of log_q" if name not in IDS else f": one id a {_ROW[len(shape)]}"
-            raise UserError(f"{name}: shape {_shape(cells)}, expected {shape}{one}")
+        one = f"({len(columns['log_q'])},)"
+        if _shape(cells) != shape and not (name in IDS and _shape(cells) == one):
+            each = "sequence" if isinstance(columns["log_q"], Lists) else "row"
+            expected = f"{one}: one id a {each}" if name in IDS else f"{shape} as of log_q"
+            raise UserError(f"{name}: shape {_shape(cells)}, expected {expected}")
     flat = layout.flat(columns)
-    if not flat["log_q"].size:
-        raise UserError("mask: no token counts")
     if "full_kl" in flat and "sequence" not in flat:
         raise UserError("full_kl: only with sequences, expected sequence as well")
     return flat
 
 
-_ROW = {1: "row", 2: "sequence"}
-
-
-def _shape(cells: Cells) -> tuple[int, ...]:
-    """The shape as an array; of lists of different lengths the second number is that of all."""
+def _shape(cells: Cells) -> str:
+    """The shape as a text, such as (2, 3), or (2, lists) for lists of different lengths."""
     if not isinstance(cells, Lists):
-        return cells.shape
-    equal = cells.lengths.size and (cells.lengths == cells.lengths[0]).all()
-    return cells.lengths.size, int(cells.lengths[0]) if equal else int(cells.lengths.sum())
+        return str(cells.shape)
+    equal = len(cells) and (cells.lengths == cells.lengths[0]).all()
+    return f"({len(cells)}, {cells.lengths[0] if equal else 'lists'})"
 
 
 def request_of(tolerance: float | None, absolute: float | None, confidence: float) -> Request:

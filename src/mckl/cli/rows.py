@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mckl.arrays import Cells, as_lists
+from mckl.arrays import Cells, Lists, as_lists
 from mckl.errors import UserError
 from mckl.estimation.given.layout import Layout
 from mckl.record.columns import (
@@ -32,7 +32,7 @@ Place = tuple[tuple[str, ...], str | None]
 _ROLES: Mapping[str, Role] = {"sequence": "id", "cluster": "id", "group": "id", "mask": "mask"}
 
 
-class _Part(NamedTuple):
+class _ShardRows(NamedTuple):
     """One piece of columns: the file, the rows of the file before it, and each column's rows."""
 
     path: str
@@ -40,7 +40,7 @@ class _Part(NamedTuple):
     cells: list[Cells]
 
 
-def files(path: str) -> list[str]:
+def tables_of(path: str) -> list[str]:
     """The files that a path means: itself, those of a folder, or those that match a pattern.
 
     Numbers in names are in the order of numbers. Raises `UserError` if there are none.
@@ -48,7 +48,7 @@ def files(path: str) -> list[str]:
     if os.path.isdir(path):
         found = [str(p) for p in Path(path).rglob("*") if is_readable(p.name) and p.is_file()]
         if not found:
-            raise UserError(f"{shortened(path)}: no file of columns in this folder")
+            raise UserError(f"{shortened(path)}: not a regular file, and a folder without tables")
     elif glob.has_magic(path) and not os.path.exists(path):
         found = [p for p in glob.glob(path, recursive=True) if os.path.isfile(p)]
         if not found:
@@ -56,7 +56,9 @@ def files(path: str) -> list[str]:
     else:
         return [path]
     key = [re.compile(r"(\d+)").split(name) for name in found]
-    order = sorted(range(len(found)), key=lambda i: [(len(t) if t.isdigit() else 0, t) for t in key[i]])
+    order = sorted(
+        range(len(found)), key=lambda i: [(len(t) if t.isdigit() else 0, t) for t in key[i]]
+    )
     return [found[i] for i in order]
 
 
@@ -94,16 +96,18 @@ def columns(
         if rows == 0:
             raise UserError(f"{path}: no rows in it")
         if rows != measured[0][0]:
-            raise UserError(f"{path}: {rows} rows, expected {measured[0][0]} as in {measured[0][1]}")
+            raise UserError(
+                f"{path}: {rows} rows, expected {measured[0][0]} as in {measured[0][1]}"
+            )
     stream = _in_step(streams, [*by_paths], [*by_paths.values()], layout)
     return measured[0][0] if measured else None, stream
 
 
 def _in_step(
-    streams: Sequence[Iterator[_Part]], paths: Sequence[Sequence[str]],
+    streams: Sequence[Iterator[_ShardRows]], paths: Sequence[Sequence[str]],
     names: Sequence[Sequence[str]], layout: Layout,
 ) -> Iterator[tuple[int, dict[str, Any]]]:  # fmt: skip
-    held: list[_Part | None] = [None for _ in streams]
+    held: list[_ShardRows | None] = [None for _ in streams]
     total = 0
     while True:
         held = [part or next(stream, None) for part, stream in zip(held, streams, strict=True)]
@@ -149,13 +153,20 @@ class _Shard:
                 )
             self.rows = count
 
-    def parts(self) -> Iterator[_Part]:
+    def parts(self) -> Iterator[_ShardRows]:
         before = 0
+        columns = [self._source.columns[i] for i in self._positions]
         with refused(self._source.path):
             for piece in self._source.pieces(self._positions, self._roles):
-                if len(piece[0]):
-                    yield _Part(self._source.path, before, [as_lists(cells) for cells in piece])
-                    before += len(piece[0])
+                if not len(piece[0]):
+                    continue
+                cells = [
+                    found if isinstance(found, Lists)
+                    else as_lists(found.reshape(-1) if column.shape == (-1, 1) else found)
+                    for found, column in zip(piece, columns, strict=True)
+                ]  # fmt: skip
+                yield _ShardRows(self._source.path, before, cells)
+                before += len(piece[0])
 
 
 def _position(source: Source, name: str, column: str | None) -> int:
@@ -178,13 +189,12 @@ def _position(source: Source, name: str, column: str | None) -> int:
 def _check_rows(source: Source, position: int) -> None:
     """Raise `UserError` for a column of more than lists of numbers, or with vast rows."""
     column = source.columns[position]
-    most = MOST_AT_ONCE if column.lists else LONGEST_ROW
+    most = MOST_AT_ONCE if len(column.shape) == 2 else LONGEST_ROW
     if not 0 < column.row_bytes <= most:
         raise UserError(f"{source.path}: rows of {column.row_bytes} bytes, expected 1 to {most:,}")
-    if column.shape[0:1] == (-1,) and len(column.shape) == 2:
+    if column.shape[0:1] == (-1,) and len(column.shape) == 2 and column.shape[1] > 1:
         raise UserError(f"{source.path}: {column.shape[1]} columns without names, expected one")
     if len(column.shape) not in (1, 2):
         raise UserError(
-            f"{source.path}: shape {column.shape}, expected (samples,), (tokens,) or (sequences, "
-            "tokens)"
+            f"{source.path}: shape {column.shape}, expected (samples,) or (sequences, tokens)"
         )

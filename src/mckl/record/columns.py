@@ -5,8 +5,8 @@ Files may be damaged, and far larger than the memory.
 
 from __future__ import annotations
 
-import contextlib
 import bz2
+import contextlib
 import csv
 import gzip
 import io
@@ -25,7 +25,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from mckl.arrays import Cells, Lists, Vector, arrow_cells, gathered
+from mckl.arrays import Cells, Lists, Vector, arrow_cells, cells_of_rows
 from mckl.errors import UserError
 from mckl.record.small import check_regular
 from mckl.text import shortened
@@ -79,7 +79,7 @@ class Source(NamedTuple):
     def check(self, position: int, role: Role = "number", lists: bool = False) -> None:
         """Raise `UserError` if the column has no values of this role, or lists that may not be."""
         column = self.columns[position]
-        if role not in column.roles or (column.lists and not lists):
+        if role not in column.roles or (column.lists and (role == "id" or not lists)):
             what = "values are" if column.name is None else f"column '{column.name[:20]}' is"
             raise UserError(f"{self.path}: {what} of type {column.kind[:60]}, expected numbers")
 
@@ -207,7 +207,7 @@ class _Header(NamedTuple):
         kind, shape = dtype.base.kind, (*self.shape, *dtype.shape)
         roles = {"f": ("number", "id", "mask"), "b": ("mask",), "S": ("id",), "U": ("id",)}
         found = roles.get("f" if kind in "iu" else kind, ())
-        return Column(name, str(dtype.base), found, shape, self.row_bytes, len(shape) == 2)
+        return Column(name, str(dtype.base), found, shape, self.row_bytes)
 
 
 def _npy_header(start: IO[bytes]) -> _Header:
@@ -333,16 +333,17 @@ def _from_csv(path: str, longest_row: int | None) -> Source:
     if longest_row is None:
         with _opened(path) as raw:
             blocks = iter(lambda: raw.read(2**20), b"")
-            counts = ((len(b), b.count(delimiter.encode()) + b.count(b"\n")) for b in blocks)
-            for size, numbers in itertools.accumulate(counts, lambda a, b: (a[0] + b[0], a[1] + b[1])):
+            size = numbers = 0
+            for block in blocks:
+                size += len(block)
+                numbers += block.count(delimiter.encode()) + block.count(b"\n")
                 check_memory(path, max(4 * size // BYTES_PER_NUMBER, numbers))  # as text
     with _text(path) as file:
         cells = [cell.strip() for cell in _cells(_lines(path, file, longest_row), delimiter)]
     headed = not all(map(_is_number, cells))
     columns = [Column(name, "text", ("number", "id", "mask"), (-1,)) for name in cells]
     if cells and not headed:
-        shape = (-1,) if len(cells) == 1 else (-1, len(cells))
-        columns = [Column(None, "text", ("number", "id", "mask"), shape)]
+        columns = [Column(None, "text", ("number", "id", "mask"), (-1, len(cells)))]
 
     def look() -> list[bool]:
         with _text(path) as file:
@@ -423,7 +424,7 @@ def _objects(path: str, lines: Iterable[str], before: int = 0) -> Iterator[dict[
 
 def _json_cells(path: str, rows: Sequence[dict[str, Any]], column: Column) -> Cells:
     try:
-        cells = gathered([row.get(str(column.name)) for row in rows])
+        cells = cells_of_rows([row.get(str(column.name)) for row in rows])
     except ValueError as error:
         raise UserError(f"{path}: column '{str(column.name)[:20]}' has {error}") from None
     if column.lists and not isinstance(cells, Lists):  # none of these rows has a list

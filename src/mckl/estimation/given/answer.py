@@ -11,10 +11,11 @@ import numpy as np
 from scipy.special import ndtri, stdtrit
 
 from mckl.errors import UserError
-from mckl.estimation.given.blocks import RowError, blocks
+from mckl.estimation.given.blocks import blocks
 from mckl.estimation.given.estimates import GivenEstimate, KLFromLogProbs, UnitsNeeded
-from mckl.estimation.given.groups import KLByGroup, by_group
-from mckl.estimation.given.layout import Layout
+from mckl.estimation.given.groups import KLByGroup, parts_by_group
+from mckl.estimation.given.layout import Layout, explained
+from mckl.estimation.given.picture import running_path
 from mckl.estimation.given.summary import Summary
 from mckl.estimation.given.units import UnitStream
 from mckl.estimation.given.verdict import FAR, Judged, judge
@@ -32,7 +33,7 @@ def answer(
     request: Request,
     estimator: str | None = None,
     layout: Layout | None = None,
-) -> KLFromLogProbs | KLByGroup:
+) -> KLFromLogProbs:
     """Estimate KL from columns of log-probabilities, in one pass and constant memory.
 
     Parameters
@@ -55,23 +56,33 @@ def answer(
         If there are no rows, for values that a sample of q cannot have, ids of sequences that
         return after another sequence, and log-probabilities that seem to be swapped.
     """
+    one = Pass(names)
+    for piece in columns:
+        with explained(layout, slice(None)):
+            one.add(piece)
+    return one.answer(request, estimator)
+
+
+def answer_by_group(
+    columns: Iterable[Mapping[str, Any]],
+    names: Iterable[str],
+    request: Request,
+    estimator: str | None,
+    layout: Layout,
+) -> KLByGroup:
+    """As `answer`, for each group of rows with one id in the column ``group``."""
     names = [*names]
-    grouped = "group" in names
     passes: dict[Any, Pass] = {}
     for piece in columns:
-        for group, part, rows in by_group(piece) if grouped else [(None, piece, slice(None))]:
+        with explained(layout, slice(None)):
+            parts = [*parts_by_group(piece)]
+        for group, part, rows in parts:
             if group not in passes:
-                passes[group] = Pass(names, traced=not grouped)
-            try:
+                passes[group] = Pass(names, traced=False)
+            with explained(layout, rows):
                 passes[group].add(part)
-            except RowError as error:
-                if layout is None:
-                    raise
-                raise layout.explained(error, rows) from None
     if not passes:
         raise UserError("no rows: expected at least one sample")
-    if not grouped:
-        return passes[None].answer(request, estimator)
     return KLByGroup({group: one.answer(request, estimator) for group, one in passes.items()})
 
 
@@ -149,6 +160,7 @@ def of_summary(summary: Summary, request: Request, estimator: str | None = None)
         confidence=request.confidence,
         estimates=estimates,
         diagnostics=found,
+        path=running_path(summary, request.confidence) if summary.path else None,
     )
 
 

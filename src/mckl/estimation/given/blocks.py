@@ -99,6 +99,4 @@ def _refuse(name: str, values: Vector, before: int) -> NoReturn:
     row = int(np.argmin(np.isfinite(values)))
     value = values[row]
     meaning = "" if np.isnan(value) else _MEANINGS[name][int(value > 0)]
-    raise RowError(
-        name, before + row, f"is {value:g}: {meaning}" if meaning else "is not a number"
-    )
+    raise RowError(name, before + row, f"is {value:g}: {meaning}" if meaning else "is not a number")

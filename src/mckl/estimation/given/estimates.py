@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
+from mckl.errors import UserError
 from mckl.estimation.given.verdict import Diagnostics
 from mckl.estimation.results import DASH, Result, Table, ends
 from mckl.text import count, counted, listed
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.axes import Axes
+
+    from mckl.estimation.given.picture import Path
 
 ASSUMED = "natural logarithms assumed"
 _HEADER = ("estimator", "per", "estimate", "std error", "interval", "tail index", "samples needed")
@@ -130,6 +134,24 @@ class KLFromLogProbs(Result):
     estimates: tuple[GivenEstimate, ...]
     diagnostics: Diagnostics
     base: str = ASSUMED
+    path: Path | None = field(default=None, repr=False, compare=False)
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the running estimates and intervals, the trusted one in front, with Matplotlib.
+
+        The vertical bar at the right is the answer's interval. `ax` are the axes to draw on; by
+        default they are those of a new figure, which ``result.plot().figure`` is.
+        """
+        from mckl.estimation.given.picture import draw_path
+
+        if self.path is None:
+            raise UserError(
+                "plot: an answer of one group has no running estimates; plot the groups"
+            )
+        unit = "cluster" if self.clusters else "sequence" if self.sequences else "sample"
+        per = "sequence" if self.sequences else "sample"
+        name = f"KL(q‖p), nats per {per}, {100 * self.confidence:g} % intervals"
+        return draw_path(self.path, self.trusted, self.interval, (f"{unit}s", name), ax)
 
     @property
     def per_token(self) -> GivenEstimate | None:

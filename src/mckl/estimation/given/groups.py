@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 from mckl.estimation.given.blocks import ids_of
 from mckl.estimation.given.estimates import KLFromLogProbs
 from mckl.estimation.results import DASH, Result, Table, ends, plain_data
+from mckl.estimation.values import K1
 from mckl.text import counted
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.axes import Axes
 
 
 @dataclass(frozen=True, repr=False)
@@ -52,6 +54,20 @@ class KLByGroup(Result, Mapping[Any, KLFromLogProbs]):
             frame.insert(0, "group", [group] * len(frame))
         return pd.concat(frames, ignore_index=True)
 
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw each group's estimate and interval with Matplotlib, on `ax` or in a new figure.
+
+        A group without an estimate to trust has its k1, as a cross.
+        """
+        from mckl.estimation.given.picture import draw_groups
+
+        trusted = [(one.trusted, one[one.trusted or K1.name]) for one in self.values()]
+        first = next(iter(self.values()))
+        name = f"KL(q‖p), nats per {trusted[0][1].per}, {100 * first.confidence:g} % intervals"
+        centres = np.array([e.estimate for _, e in trusted])
+        intervals = [e.interval if chosen else None for chosen, e in trusted]
+        return draw_groups([plain_data(g) for g in self], centres, intervals, name, ax)
+
     def lines(self) -> Iterator[str]:
         given = sum(one.trusted is not None for one in self.values())
         first = next(iter(self.values()))
@@ -74,7 +90,7 @@ class KLByGroup(Result, Mapping[Any, KLFromLogProbs]):
         return Table(("group", what, "estimator", "estimate", "interval", "why not"), rows)
 
 
-def by_group(
+def parts_by_group(
     piece: Mapping[str, NDArray[Any]],
 ) -> Iterator[tuple[Any, Mapping[str, NDArray[Any]], slice | NDArray[Any]]]:
     """The parts of a piece by its column ``group``: id, columns, and which rows of the piece.

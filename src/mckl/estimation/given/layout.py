@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,6 @@ class Layout:
         self.origin: dict[str, tuple[str, int]] = {}
         self._lengths: NDArray[np.int64] | None = None
         self._keep: NDArray[np.bool_] | None = None
-        self._names: Sequence[str] = ()
         self._size = self._sequences = 0
 
     def flat(self, piece: Mapping[str, Cells]) -> dict[str, NDArray[Any]]:
@@ -47,9 +47,9 @@ class Layout:
         if lengths is not None and "sequence" not in flat:
             flat["sequence"] = np.repeat(np.arange(lengths.size) + self._sequences, lengths)
             self._sequences += lengths.size
-        self._names, self._size, self._keep = [*piece], flat[first].size, None
+        self._size, self._keep = flat[first].size, None
         if (mask := flat.pop("mask", None)) is not None:
-            if "sequence" not in flat:
+            if "sequence" not in flat and self._size:
                 raise UserError(
                     "mask: only with arrays of shape (sequences, tokens), lists, or sequence"
                 )
@@ -72,10 +72,8 @@ class Layout:
             differ = np.flatnonzero(cells.lengths != lengths)
             if differ.size:
                 i = int(differ[0])
-                raise UserError(
-                    f"{name}: {self._row(name, i)} has {cells.lengths[i]} values, expected "
-                    f"{lengths[i]} as of {first}{self._count(name)}"
-                )
+                why = f"has {cells.lengths[i]} values, expected {lengths[i]} as of {first}"
+                raise self._refusal(name, i, None, why)
             return cells.values
         if lengths is None:
             return cells
@@ -90,43 +88,48 @@ class Layout:
         missing = {name: np.ma.getmaskarray(column) for name, column in columns.items()}
         empty = np.logical_or.reduce([*missing.values()])
         counts = np.ones(empty.size, bool) if self._keep is None else self._keep
-        for name, where in missing.items():
+        for where in missing.values():
             partly = np.flatnonzero((where != empty) & counts)
             if partly.size:
                 row = int(partly[0])
                 lacks = next(n for n, w in missing.items() if w[row])
                 other = next(n for n, w in missing.items() if not w[row])
-                raise UserError(
-                    f"{lacks}: {self._place(lacks, row)} is empty, and {other} has a value there"
-                    f"{self._count(lacks)}"
-                )
+                why = f"is empty, and {other} has a value there"
+                raise self._refusal(lacks, *self._place(row), why)
         self._keep = counts & ~empty
 
-    def explained(self, error: RowError, rows: slice | NDArray[Any]) -> UserError:
+    def refusal(self, error: RowError, rows: slice | NDArray[Any]) -> UserError:
         """The error with the place where the row was given; `rows` are its part's in the piece."""
-        name = "log_q" if error.name not in self._names else error.name
         kept = np.arange(self._size) if self._keep is None else np.flatnonzero(self._keep)
-        place = self._place(name, int(kept[rows][error.row]))
-        return UserError(f"{error.name}: {place} {error.why}{self._count(name)}")
+        return self._refusal(error.name, *self._place(int(kept[rows][error.row])), error.why)
 
-    def _place(self, name: str, row: int) -> str:
+    def _place(self, row: int) -> tuple[int, int | None]:
+        """The given row, and the token in it if it has a list, of a row of the flat piece."""
         if self._lengths is None:
-            return self._row(name, row)
+            return row, None
         ends = self._lengths.cumsum()
         i = int(np.searchsorted(ends, row, side="right"))
-        token = row - int(ends[i] - self._lengths[i])
-        if name in self.origin:
-            return f"{self._row(name, i)}, token {token + 1}"
-        return f"{self._row(name, i)}, column {token}"
+        return i, row - int(ends[i] - self._lengths[i])
 
-    def _row(self, name: str, row: int) -> str:
-        if name not in self.origin:
-            return f"row {row}"
-        path, before = self.origin[name]
-        return f"row {before + row + 1} of {path}"
+    def _refusal(self, name: str, row: int, token: int | None, why: str) -> UserError:
+        """Arrays are counted from 0, and the rows of files from 1."""
+        path, before = self.origin.get(name, next(iter(self.origin.values()), ("", 0)))
+        first = 1 if path else 0
+        file = f"{path}: " if path else ""
+        within = "" if token is None else f", {'token' if path else 'column'} {token + first}"
+        row += before + first
+        return UserError(f"{file}{name}: row {row}{within} {why} (rows count from {first})")
 
-    def _count(self, name: str) -> str:
-        return f" (rows count from {int(name in self.origin)})"
+
+@contextlib.contextmanager
+def explained(layout: Layout | None, rows: slice | NDArray[Any]) -> Iterator[None]:
+    """Name the place of a `RowError` as the user counts; `rows` are its part's in the piece."""
+    try:
+        yield
+    except RowError as error:
+        if layout is None:
+            raise
+        raise layout.refusal(error, rows) from None
 
 
 def _truth(mask: NDArray[Any]) -> NDArray[np.bool_]:
