@@ -151,7 +151,8 @@ class KLFromLogProbs(Result):
         unit = "cluster" if self.clusters else "sequence" if self.sequences else "sample"
         per = "sequence" if self.sequences else "sample"
         name = f"KL(q‖p), nats per {per}, {100 * self.confidence:g} % intervals"
-        return draw_path(self.path, self.trusted, self.interval, (f"{unit}s", name), ax)
+        intervals = {e.estimator: e.interval for e in self.estimates if e.per != "token"}
+        return draw_path(self.path, self.trusted, intervals, (f"{unit}s", name), ax)
 
     @property
     def per_token(self) -> GivenEstimate | None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _OTHER = "#555555"  # the colour of groups, whose estimators may differ
+_APART = 0.065  # the distance of two labels, as a share of the height
 _FORMATS = (".png", ".svg", ".pdf")
 
 
@@ -54,34 +55,39 @@ def running_path(summary: Summary, confidence: float) -> Path:
 
 
 def draw_path(
-    path: Path, trusted: str | None, interval: tuple[float, float] | None, texts: tuple[str, str],
-    ax: Axes | None,
+    path: Path, trusted: str | None, intervals: Mapping[str, tuple[float, float] | None],
+    texts: tuple[str, str], ax: Axes | None,
 ) -> Axes:  # fmt: skip
-    """Draw running estimates, the trusted one with its band in front; `texts` label the axes."""
+    """Draw running estimates, the trusted one in front with its interval at the right.
+
+    `intervals` are those of the answer. Estimators without one are dashed, and have no band.
+    `texts` label the axes.
+    """
     ax = ax or _axes()
     units = np.array(path.units)
     front = trusted or next(iter(path.estimates))
-    centre, half = path.estimates[front], path.half_widths[front]
     for name, values in path.estimates.items():
-        colour, first = ESTIMATOR_COLOURS.get(name, _OTHER), name == front
+        colour, half = ESTIMATOR_COLOURS.get(name, _OTHER), path.half_widths[name]
+        first, given = name == front, intervals[name] is not None
         ax.plot(units, values, color=colour, lw=2.2 if first else 1.0, zorder=4 if first else 2,
-                alpha=1.0 if first else 0.75)  # fmt: skip
-        ax.fill_between(
-            units, values - path.half_widths[name], values + path.half_widths[name], lw=0,
-            color=colour, alpha=0.25 if first else 0.06, zorder=3 if first else 1,
-        )  # fmt: skip
-    if interval is not None:
-        ax.plot([units[-1]] * 2, interval, color=ESTIMATOR_COLOURS.get(front, _OTHER), lw=3.0,
-                solid_capstyle="butt", zorder=5)  # fmt: skip
+                ls="-" if given else (0, (3, 2)))  # fmt: skip
+        if given or first:
+            ax.fill_between(units, values - half, values + half, color=colour, lw=0,
+                            alpha=0.25 if first else 0.08, zorder=3 if first else 1)  # fmt: skip
+    if (interval := intervals[front]) is not None:
+        ax.plot([units[-1]] * 2, interval, color=ESTIMATOR_COLOURS.get(front, _OTHER), lw=4.0,
+                solid_capstyle="butt", zorder=5, clip_on=False)  # fmt: skip
     ax.set_xscale("log")
+    ax.xaxis.set_major_formatter("{x:,.0f}")
+    ax.xaxis.set_minor_formatter("{x:,.0f}" if units[-1] < 16 * units[0] else "")
     ax.margins(x=0.0)
-    seen = units >= min(units[-1] / 8.0, 30.0 + units[0])
-    spans = [centre[seen] - half[seen], centre[seen] + half[seen]]
-    low, high = (f(x[np.isfinite(x)]) if np.isfinite(x).any() else math.nan
-                 for f, x in zip((np.min, np.max), spans, strict=True))  # fmt: skip
-    if math.isfinite(low) and high > low:
+    late = units >= min(units[-1] / 8.0, 30.0)
+    spread = [path.estimates[front] + sign * path.half_widths[front] for sign in (-1.0, 1.0)]
+    seen = np.array(spread)[:, late]
+    if np.isfinite(seen).any() and np.nanmax(seen) > np.nanmin(seen):
+        low, high = float(np.nanmin(seen)), float(np.nanmax(seen))
         ax.set_ylim(low - 0.1 * (high - low), high + 0.1 * (high - low))
-    _label_ends(ax, {name: float(values[-1]) for name, values in path.estimates.items()}, front)
+    _label_ends(ax, {n: float(v[-1]) for n, v in path.estimates.items()}, front, intervals)
     ax.set_xlabel(texts[0])
     ax.set_ylabel(texts[1])
     return ax
@@ -132,18 +138,22 @@ def _axes() -> Axes:
     return axes
 
 
-def _label_ends(ax: Axes, ends: Mapping[str, float], front: str) -> None:
-    """Write the estimators' names at the right, apart from each other; outside of it, an arrow."""
+def _label_ends(
+    ax: Axes, ends: Mapping[str, float], front: str, intervals: Mapping[str, object]
+) -> None:
+    """Write the estimators' names at the ends of their lines, moved apart where they overlap."""
     low, high = ax.get_ylim()
-    step, bottom = 0.065, -1.0
-    for name, value in sorted(ends.items(), key=lambda item: item[1]):
-        if not math.isfinite(value):
-            continue
-        place = max(min(max((value - low) / (high - low), 0.0), 1.0), bottom + step)
-        bottom = place
-        mark = " ↑" if value > high else " ↓" if value < low else ""
+    names = sorted((n for n, end in ends.items() if math.isfinite(end)), key=ends.__getitem__)
+    places = np.clip([(ends[name] - low) / (high - low) for name in names], 0.0, 1.0)
+    for _ in range(200):
+        short = np.maximum(_APART - np.diff(places), 0.0) / 2.0
+        places[:-1] -= short
+        places[1:] += short
+    for name, place in zip(names, places, strict=True):
+        end, given = ends[name], intervals[name] is not None
+        mark = " ↑" if end > high else " ↓" if end < low else ""
         ax.annotate(
-            name + mark, (1.015, place), xycoords="axes fraction", va="center", fontsize=8,
-            color=ESTIMATOR_COLOURS.get(name, _OTHER),
+            name + mark + ("" if given else " withheld"), (1.02, place), xycoords="axes fraction",
+            va="center", fontsize=8, color=ESTIMATOR_COLOURS.get(name, _OTHER),
             fontweight="bold" if name == front else "normal", annotation_clip=False,
         )  # fmt: skip
