@@ -282,12 +282,11 @@ def test_estimate_of_laws_without_a_family_finds_kl():
 
 
 def test_estimate_withholds_what_the_samples_cast_doubt_on():
-    # The variance of l is infinite: E z^4 is, of Student's t with 3 degrees of freedom.
-    q, p = stats.multivariate_t([0], [[1]], df=3), stats.norm()
-    found = mckl.estimate((lambda n, rng: q.rvs(n, random_state=rng), q.logpdf), p, budget=50_000)
+    z = stats.norm()
+    found = mckl.estimate((lambda n, rng: rng.normal(size=n), z.logpdf), lambda x: z.logpdf(x) + 5)
     assert found.stopped == "withheld"
     assert found.interval is None
-    assert "tail index" in found.withheld
+    assert "log_p is not normalised" in found.withheld
 
 
 TRIL = {"mean": 0, "scale_tril": [[1, 0], [1, 1]]}
@@ -437,7 +436,7 @@ def test_a_constant_ratio_that_is_not_1_gives_k3_no_interval():
     assert abs(found.estimate - np.log(2.0)) < 1e-7
     k3 = mckl.estimate(q, p, estimator="k3", budget=10_000)
     assert k3.interval is None
-    assert "the mean of p/q is 0.5000000005 in every sample and not 1" in repr(k3)
+    assert "the mean of p/q is 0.5 ± 0, and k3 takes it as 1" in repr(k3)
 
 
 def test_samples_that_are_all_alike_are_not_called_swapped_without_proof():
@@ -445,8 +444,8 @@ def test_samples_that_are_all_alike_are_not_called_swapped_without_proof():
     ell = np.log1p(-1e-5)
     found = mckl.from_log_probs(np.full(8192, ell), np.zeros(8192))
     assert all(row.interval is None for row in found.estimates)
-    with pytest.raises(ValueError, match="swapped"):  # with a probability of e^-45 at most
-        mckl.from_log_probs(np.full(50, -1.0), np.full(50, -0.1))
+    # With a probability of e^-45 at most.
+    assert "swapped" in mckl.from_log_probs(np.full(50, -1.0), np.full(50, -0.1)).why
 
 
 @pytest.mark.parametrize("p", [[0.999, 1e-3], [1.0, 1e-300]])
@@ -883,9 +882,10 @@ def test_a_constant_full_kl_is_exact():
     ],
 )
 def test_what_is_hardly_meant_is_noted(log_q, log_p, note):
-    assert note in mckl.from_log_probs(log_q, log_p).why
-    other = rng_pair(log_q.shape)
-    assert note not in mckl.from_log_probs(*other).why
+    found = mckl.from_log_probs(log_q, log_p)
+    assert note in " ".join(found.notes)
+    assert "Note: " in repr(found)
+    assert mckl.from_log_probs(*rng_pair(log_q.shape)).notes == ()
 
 
 def rng_pair(shape):
@@ -912,10 +912,10 @@ def test_wrong_arguments_are_value_errors_of_one_line(call, line):
     assert "\n" not in str(told.value)
 
 
-@pytest.mark.parametrize("unit", [1.0, 1e-14])
-def test_a_small_kl_is_judged_as_a_large_one(unit):
-    ell = unit * np.random.default_rng(1).pareto(2.5, size=300)
-    assert "so skewed" in mckl.from_log_probs(ell, np.zeros(300))["k1"].withheld
+def test_a_small_kl_is_judged_as_a_large_one():
+    ell, unit = np.random.default_rng(1).pareto(2.5, size=300), 1e-14
+    large, small = (mckl.from_log_probs(u * ell, 0 * ell)["k1"] for u in (1.0, unit))
+    assert np.array(small.interval) == pytest.approx(unit * np.array(large.interval))
 
 
 def test_a_reverse_kl_beyond_float64_is_not_called_infinite():

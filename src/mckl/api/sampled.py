@@ -21,8 +21,10 @@ from mckl.errors import UserError
 from mckl.estimation.choice import Choice
 from mckl.estimation.given.answer import answer
 from mckl.estimation.given.estimates import GivenEstimate, KLFromLogProbs
+from mckl.estimation.given.verdict import RARE, UNSEEN_ELL
 from mckl.estimation.intervals import Request, units_needed
 from mckl.estimation.sequential import SPENT, TIGHT, WITHHELD, Estimate
+from mckl.estimation.values import ESTIMATORS
 
 PILOT = 4096
 _AT_ONCE = 2**16
@@ -70,7 +72,7 @@ def estimate_of_objects(
     while True:
         pilot = draw_stage(stage, n)
         spent, stage = spent + n, stage + 1
-        chosen = _chosen(pilot, estimator)
+        chosen = _cheapest(pilot, request) if estimator is None else _chosen(pilot, estimator)
         if chosen.withheld is None or 5 * n > request.most - spent:
             break
         n *= 4
@@ -78,15 +80,22 @@ def estimate_of_objects(
     if chosen.withheld is not None:
         return result(chosen, WITHHELD)
     half_of_one = chosen.half_width * math.sqrt(n)
-    aim, least = request.aim(chosen.estimate), n
+    aim, least = request.aim(chosen.estimate), float(n)
+    if ESTIMATORS[chosen.estimator].uses_ratio and aim:
+        least = max(least, RARE * UNSEEN_ELL / aim)
     for _ in range(_MAINS):
         left = request.most - spent
         need = max(units_needed(half_of_one, aim), least)
         units = int(min(math.ceil(min(need, 1e18)), left))
         if units < 2:
             break
-        done = _chosen(draw_stage(stage, units), chosen.estimator)
+        found = draw_stage(stage, units)
+        done = _chosen(found, chosen.estimator)
         spent, stage = spent + units, stage + 1
+        if done.withheld is not None and estimator is None and found.trusted is not None:
+            done = found[found.trusted]  # the pilot had not seen what speaks against its choice
+            tight = done.half_width <= request.target(done.estimate)
+            return result(done, TIGHT if tight else SPENT, done.half_width, done.std_error)
         if done.withheld is not None:
             return result(done, WITHHELD)
         half = half_of_one / math.sqrt(units)
@@ -98,11 +107,23 @@ def estimate_of_objects(
     return result(done, TIGHT if tight else SPENT, half, error)
 
 
-def _chosen(found: KLFromLogProbs, estimator: str | None) -> GivenEstimate:
-    """The estimate of this estimator; if none is named, the one to trust, or else that of k1."""
-    if estimator is not None:
-        one_of("estimator", estimator, [e.estimator for e in found.estimates])
-    return found[estimator or found.trusted or "k1"]
+def _chosen(found: KLFromLogProbs, estimator: str) -> GivenEstimate:
+    one_of("estimator", estimator, [e.estimator for e in found.estimates])
+    return found[estimator]
+
+
+def _cheapest(found: KLFromLogProbs, request: Request) -> GivenEstimate:
+    """The estimate that needs the fewest samples for the tolerance; that of k1 if there is none.
+
+    An estimator that uses r needs so many that an unseen event adds no more than the tolerance.
+    """
+
+    def need(one: GivenEstimate) -> float:
+        target = request.target(one.estimate)
+        least = RARE * UNSEEN_ELL / target if target and ESTIMATORS[one.estimator].uses_ratio else 0
+        return max(units_needed(one.half_width, target), least / found.units)
+
+    return min((e for e in found.estimates if not e.withheld), key=need, default=found["k1"])
 
 
 def _repeats(head: NDArray[Any], first: NDArray[Any]) -> bool:

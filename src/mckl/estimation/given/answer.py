@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-import numpy as np
-from scipy.special import ndtri, stdtrit
+from scipy.special import ndtri
 
 from mckl.errors import UserError
 from mckl.estimation.given.blocks import blocks
@@ -16,15 +14,19 @@ from mckl.estimation.given.estimates import GivenEstimate, KLFromLogProbs, Units
 from mckl.estimation.given.groups import KLByGroup, parts_by_group
 from mckl.estimation.given.layout import Layout, explained
 from mckl.estimation.given.picture import running_path
-from mckl.estimation.given.summary import Summary
+from mckl.estimation.given.signs import Signs
+from mckl.estimation.given.summary import RATIO, Summary
+from mckl.estimation.given.trust import trusted, unseen
 from mckl.estimation.given.units import UnitStream
-from mckl.estimation.given.verdict import FAR, Judged, judge
+from mckl.estimation.given.verdict import (
+    FAR_WEIGHT,
+    Diagnostics,
+    Judged,
+    judge,
+)
 from mckl.estimation.intervals import Request
-from mckl.estimation.values import K1
-from mckl.text import listed, quoted
-
-# The probability with which a mean of l may seem negative by chance before it is refused.
-_SWAPPED = 1e-6
+from mckl.estimation.pareto import limit
+from mckl.estimation.values.base import normal_from_moments
 
 
 def answer(
@@ -46,15 +48,15 @@ def answer(
     request
         The confidence of intervals, and the tolerance.
     estimator
-        The estimator to trust if it has an interval, instead of the one with the shortest interval.
+        The estimator to trust if it has an interval, instead of the one that is chosen.
     layout
         What made the latest piece and knows where its rows were given, for messages.
 
     Raises
     ------
     UserError
-        If there are no rows, for values that a sample of q cannot have, ids of sequences that
-        return after another sequence, and log-probabilities that seem to be swapped.
+        If there are no rows, for values that a sample of q cannot have, and ids of sequences that
+        return after another sequence.
     """
     one = Pass(names)
     for piece in columns:
@@ -99,14 +101,14 @@ class Pass:
             traced=traced,
         )
         self._units = UnitStream(self._summary.sequences)
-        self._first: Mapping[str, Any] | None = None
+        self._signs = Signs()
 
     def add(self, piece: Mapping[str, Any]) -> None:
         """Add rows; raises `UserError` as `answer` does."""
-        self._first = self._first or piece
         for block in blocks([piece]):
             for some in self._units.add(block):
                 self._summary.update(some)
+        self._signs.add(piece)
 
     def answer(self, request: Request, estimator: str | None = None) -> KLFromLogProbs:
         """The answer from all rows; raises `UserError` as `answer` does."""
@@ -116,41 +118,29 @@ class Pass:
         summary.finish()
         if not summary.units:
             raise UserError("no rows: expected at least one sample")
-        assert self._first is not None
-        found = of_summary(summary, request, estimator)
-        notes = "".join(f" ({note})" for note in _notes(summary, self._first))
-        return replace(found, why=found.why + notes)
+        return of_summary(summary, request, estimator, self._signs)
 
 
-def _notes(summary: Summary, first: Mapping[str, Any]) -> Iterator[str]:
-    """Signs in the data, of which `first` is a piece, that they are not what was meant."""
-    moments = summary.moments
-    if float(moments.mean("ell")[0]) == 0.0 == float(moments.comoment("ell", "ell")[0]):
-        yield "but log q equals log p in every row: is one of them given twice?"
-    if summary.sequences and "log_q" in first and np.median(first["log_q"]) > 0.0:
-        yield (
-            "but most log_q are above 0, as densities may be and the probabilities of tokens may "
-            "not: expected log q, neither -log q nor q"
-        )
-
-
-def of_summary(summary: Summary, request: Request, estimator: str | None = None) -> KLFromLogProbs:
-    """The answer from the summary of a pass over the data. Raises `UserError` as `answer` does."""
-    found, judged = judge(summary, request.confidence)
-    _check_sign(summary, judged)
+def of_summary(
+    summary: Summary,
+    request: Request,
+    estimator: str | None = None,
+    signs: Signs | None = None,
+) -> KLFromLogProbs:
+    """The answer from the summary of a pass over the data, and what its rows look like."""
+    signs = signs or Signs()
+    found, judged = judge(summary, request.confidence, signs)
+    best, why = trusted(judged, summary, found, estimator)
     estimates = tuple(_given(one, summary, request) for one in judged)
-    best, why = _trusted(estimates, estimator)
-    ratio, settled = found.mean_ratio, found.ratio_settles_from <= summary.units
-    if best is not None and ratio.z < -FAR and settled:
-        why += (
-            f" (but the mean of p/q is {ratio.mean:.4g} where it should be 1: q is 0 where p is "
-            "not, as with top-p sampling, or the samples are not q's)"
-        )
+    if best is not None:
+        found = found._replace(**best.dependence._asdict())
     return KLFromLogProbs(
         kl=math.nan if best is None else best.estimate,
         interval=None if best is None else best.interval,
         trusted=None if best is None else best.estimator,
         why=why,
+        unseen=unseen(summary, best),
+        notes=tuple(_notes(summary, found, signs, best)),
         rows=summary.rows,
         units=summary.sequence_count,
         clusters=summary.units if summary.clustered else None,
@@ -165,58 +155,54 @@ def of_summary(summary: Summary, request: Request, estimator: str | None = None)
 
 
 def _given(one: Judged, summary: Summary, request: Request) -> GivenEstimate:
-    interval = one.estimate - one.half_width, one.estimate + one.half_width
+    total = one.estimate * summary.units
     return GivenEstimate(
         estimator=one.estimator,
         per="token" if one.per == "token" else "sequence" if summary.sequences else "sample",
         estimate=one.estimate,
         std_error=one.std_error,
-        interval=None if one.withheld else interval,
-        half_width=one.half_width,
+        interval=None if one.withheld else one.interval,
+        half_width=math.nan if one.withheld else 0.5 * (one.interval[1] - one.interval[0]),
         withheld=one.withheld,
         tail_index=one.shape.tail_index,
         skewness=one.shape.skewness,
+        largest_share=(one.shape.largest + one.estimate) / total if total else math.nan,
         samples_needed=_needed(one, summary, request),
     )
 
 
-def _check_sign(summary: Summary, judged: Sequence[Judged]) -> None:
-    k1 = next(one for one in judged if one.estimator == K1.name)
-    if summary.units < 2 or not k1.estimate < 0 or not k1.std_error >= 0:
-        return
-    # A sum of l below -t has a probability of at most e^-t under q, since E e^-l is at most 1. So
-    # samples with the same l may prove nothing, however small their standard error is.
-    if not summary.weighted and summary.units * k1.estimate > math.log(_SWAPPED):
-        return
-    low = float(stdtrit(summary.units - 1, _SWAPPED)) * k1.std_error
-    if k1.estimate < low:
-        raise UserError(
-            f"the mean of log q - log p is {k1.estimate:.4g} with a standard error of "
-            f"{k1.std_error:.2g}, and KL is never negative: log_q and log_p are swapped or have "
-            "the wrong sign, or the samples are not q's (then give log_sampler)"
+def _notes(
+    summary: Summary, found: Diagnostics, signs: Signs, best: Judged | None
+) -> Iterator[str]:
+    """What the user should know of the data that is no reason against an interval."""
+    if best is not None and best.shape.tail_index > limit(summary.units):
+        yield (
+            f"the tail index of {best.estimator} is {best.shape.tail_index:.2f}, above "
+            f"{limit(summary.units):.2f}: intervals of such data contain KL too rarely"
         )
-
-
-def _trusted(
-    estimates: Sequence[GivenEstimate], estimator: str | None
-) -> tuple[GivenEstimate | None, str]:
-    """The estimate per unit with the shortest interval, or None, and why."""
-    per_unit = [e for e in estimates if e.per != "token" and estimator in (None, e.estimator)]
-    if not per_unit:
-        names = ", ".join(dict.fromkeys(e.estimator for e in estimates))
-        raise UserError(f"estimator: {quoted(estimator)}, expected one of {names} here")
-    given = [e for e in per_unit if e.withheld is None]
-    if not given:
-        reasons = {e.withheld for e in per_unit}
-        alone = len(reasons) == 1
-        return None, (reasons.pop() or "") if alone else "no interval passes the checks"
-    best = min(given, key=lambda e: e.half_width)
-    if estimator is not None:
-        return best, "it was asked for, and its interval passes the checks"
-    if len(given) == 1:
-        return best, "the only one whose interval passes the checks"
-    others = listed(e.estimator for e in given if e is not best)
-    return best, f"its interval is the shortest; that of {others} passes the checks too"
+    moments = summary.moments
+    if float(moments.mean("ell")[0]) == 0.0 == float(moments.comoment("ell", "ell")[0]):
+        yield "log q equals log p in every row: is one of them given twice?"
+    if summary.sequences and signs.positive:
+        yield (
+            "most log_q are above 0, as densities may be and the probabilities of tokens may not: "
+            "expected log q, neither -log q nor q"
+        )
+    ratio = found.mean_ratio_by_token or found.mean_ratio
+    shape = summary.shapes()[RATIO]
+    settled = not normal_from_moments(shape.skewness, 0.0) > summary.units
+    if ratio.z < -FAR_WEIGHT and settled:
+        yield (
+            f"the mean of p/q is {ratio}, expected 1: k1 is right if q is 0 where p is not, as "
+            "after top-p sampling, and wrong if p is not normalised or the samples are not q's"
+        )
+    if (weights := found.mean_weight) is not None and weights.z < -FAR_WEIGHT:
+        yield (
+            f"the mean of q/s is {weights}: s is 0 where q is not, {1 - weights.mean:.0%} of q, "
+            "as after top-p sampling"
+        )
+    if (padding := signs.padding()) is not None:
+        yield padding
 
 
 def _needed(one: Judged, summary: Summary, request: Request) -> UnitsNeeded | None:
@@ -226,7 +212,7 @@ def _needed(one: Judged, summary: Summary, request: Request) -> UnitsNeeded | No
     target, n = request.target(one.estimate), summary.units
     need = summary.sequence_count * (one.half_width / target) ** 2
     skewness, kurtosis = (0.0 if math.isnan(v) else v for v in one.shape[:2])
-    variance = (max(kurtosis, -2.0) + 2.0) / n
+    variance = (max(kurtosis, -2.0) + 2.0) / n  # of the logarithm of a sample variance
     if request.relative:
         step = one.std_error / one.estimate
         variance += 4.0 * step * step - 4.0 * skewness * step / math.sqrt(n)

@@ -44,11 +44,14 @@ class GivenEstimate(Result):
         The estimate and its standard error; with sequences, the latter is clustered by sequence,
         or by cluster if clusters are given.
     interval, half_width
-        The lower and the upper end of the interval, None if it is withheld; and half its width.
+        The lower and the upper end of the interval, None if it is withheld; and half its length.
+        An interval is longer on the side to which the averaged values are skewed.
     withheld
         Why the interval is withheld; None if it is not.
     tail_index, skewness
         The tail index and the skewness of the averaged values; NaN with too few samples.
+    largest_share
+        The share of the largest value in the sum.
     samples_needed
         The samples or sequences that the tolerance needs, with the lower and the upper end of an
         interval for this number; None if the interval is withheld.
@@ -63,6 +66,7 @@ class GivenEstimate(Result):
     withheld: str | None
     tail_index: float
     skewness: float
+    largest_share: float
     samples_needed: UnitsNeeded | None
 
     def lines(self) -> Iterator[str]:
@@ -103,6 +107,10 @@ class KLFromLogProbs(Result):
         The interval of that estimate; None if there is none.
     trusted, why
         The name of the estimator to trust, None if there is none; and the reason.
+    unseen
+        What an event that did not occur could add to KL.
+    notes
+        What else is worth knowing of the data, one sentence each.
     rows, units
         The numbers of tokens and of sequences; without sequences, both are the number of samples.
     clusters
@@ -124,6 +132,8 @@ class KLFromLogProbs(Result):
     interval: tuple[float, float] | None
     trusted: str | None
     why: str
+    unseen: str
+    notes: tuple[str, ...]
     rows: int
     units: int
     clusters: int | None
@@ -205,6 +215,9 @@ class KLFromLogProbs(Result):
         if self.clusters is not None:
             what += f" of {counted(self.clusters, 'independent cluster')}"
         yield f"{what}; {self.base}"
+        yield f"Unseen: {self.unseen}."
+        for note in self.notes:
+            yield f"Note: {note}."
         yield ""
         yield from self.table().lines()
         yield ""

@@ -26,10 +26,18 @@ class Dependence(NamedTuple):
     autocorrelation_z: float
 
 
-class Order:
-    """Sums over a stream of roughly centred values: of pieces, and of products of neighbours."""
+UNKNOWN = Dependence(math.nan, math.nan, math.nan)
 
-    def __init__(self) -> None:
+
+class Order:
+    """Sums over a stream of roughly centred values: of pieces, and of products of neighbours.
+
+    Values beyond ±`bound` count as the bound, since two rare large values may be neighbours by
+    chance.
+    """
+
+    def __init__(self, bound: float) -> None:
+        self._bound = bound
         self._pieces: list[tuple[int, float]] = []
         self._sum = self._square = self._neighbours = 0.0
         self._last: float | None = None
@@ -40,6 +48,7 @@ class Order:
         """Add more values, shape (n,)."""
         if not s.size:
             return
+        s = np.clip(s, -self._bound, self._bound)
         if self._last is None:
             self._first = float(s[0])
         else:
@@ -63,11 +72,11 @@ class Order:
         """The dependence of all values so far."""
         n = self._count
         if n < 8:
-            return Dependence(math.nan, math.nan, math.nan)
+            return UNKNOWN
         mean = self._sum / n
         variance = self._square / n - mean * mean
         if not (variance > 0 and math.isfinite(variance)):
-            return Dependence(math.nan, math.nan, math.nan)
+            return UNKNOWN
         counts, sums = np.array(self._pieces).T
         done = np.cumsum(counts)
         half = int(np.argmin(np.abs(done - n / 2))) + 1

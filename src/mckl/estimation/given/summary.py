@@ -25,20 +25,25 @@ import numpy as np
 
 from mckl.arrays import Vector
 from mckl.estimation.given.clusters import Clusters
-from mckl.estimation.given.order import Order
+from mckl.estimation.given.copies import Copies
+from mckl.estimation.given.order import UNKNOWN, Dependence, Order
 from mckl.estimation.given.units import Units
 from mckl.estimation.pareto import LEAST, MOST, Largest, pareto_index, tail_size
 from mckl.estimation.running import RunningMoments, short_dot
-from mckl.estimation.values import ESTIMATORS, K1
+from mckl.estimation.values import ESTIMATORS
 from mckl.estimation.values.integrands import Integrands
 from mckl.exact.factor_sums import SUMS
 
 WHOLE = ("ell", *SUMS)
-WEIGHT = ("unit", "weight")  # the key of the samples' weights in `Summary.shapes`
+# The key in `Summary.shapes` of r - 1 with r = p/q, with sequences of its sum over tokens.
+RATIO = ("unit", "p/q")
+FULL_KL_SUMS = ("rb", "rb_fit")  # the sums over tokens that full_kl adds
 # The first units, on which the coefficients of each estimator's summand are fitted.
 _PILOT = 2**13
 # After so many units, only one of so many blocks is used for the skewness.
 _MANY, _STRIDE = 2**20, 4
+# Values further than so many standard deviations from the mean count less for dependence.
+_BOUND = 4.0
 
 
 class Influence:
@@ -70,11 +75,15 @@ def _comoment(moments: RunningMoments, first: str, second: str) -> Vector:
 
 
 class Shape(NamedTuple):
-    """Skewness, excess kurtosis and tail index of an estimator's summand; NaN where not known."""
+    """The shape of an estimator's summand; NaN where not known.
+
+    `largest` is the largest value less the mean, or the smallest if r has a negative coefficient.
+    """
 
     skewness: float
     excess_kurtosis: float
     tail_index: float
+    largest: float = math.nan
 
 
 class _Summand:
@@ -120,7 +129,8 @@ class _Summand:
         if self._seen >= LEAST:
             tail = tail_size(self._seen)
             index = pareto_index(np.diff(self._largest.values()[-tail - 1 :]).cumsum())
-        return Shape(skewness, kurtosis, index)
+        largest = self._sign * float(self._largest.values()[-1]) if self._seen else math.nan
+        return Shape(skewness, kurtosis, index, largest)
 
 
 class Summary:
@@ -148,7 +158,7 @@ class Summary:
         clustered: bool = False,
         traced: bool = False,
     ) -> None:
-        self._sums = (*SUMS, *(["rb"] * full_kl)) if sequences else ()
+        self._sums = (*SUMS, *FULL_KL_SUMS * full_kl) if sequences else ()
         self.weighted, self.sequences, self.clustered = weighted, sequences, clustered
         self.estimators = {n: e for n, e in ESTIMATORS.items() if {*self._sums}.issuperset(e.sums)}
         self._own = {n: f for e in self.estimators.values() for n, f in e.integrands.items()}
@@ -162,7 +172,10 @@ class Summary:
         self._waiting: list[Mapping[str, Vector]] = []
         self._summands: dict[tuple[str, str], _Summand] | None = None
         self._jackknife: dict[tuple[str, str], float] = {}
-        self.order = Order()
+        self._orders: dict[str, Order] = {}
+        self._rises, self._falls, self._length = True, True, math.nan
+        self.copies = Copies()
+        self.log_ratio_sum = self.log_weight_sum = self.largest_ratio = 0.0
         self.rows = self.sequence_count = 0
         self._blocks = 0
         # The moments after 8 units, and after every quarter of an octave from there.
@@ -172,10 +185,9 @@ class Summary:
     def _products(self) -> list[tuple[str, str]]:
         products = [product for e in self.estimators.values() for product in e.products]
         products += [("ratio", "ratio"), *[("factor_ratio", "factor_ratio")] * self.sequences]
-        for one in self.estimators.values():
-            if one.unbiased_twin is not None and one.unbiased_twin.name in self.estimators:
-                both = {n: None for e in (one, one.unbiased_twin) for p in e.products for n in p}
-                products += combinations_with_replacement(both, 2)
+        if "rb" in self._sums:
+            products += combinations_with_replacement(("ell", "factor_k3", "factor_rb"), 2)
+            products.append(("factor_rb_fit", "factor_rb_fit"))
         overs = [over for over in self.overs.values() if over]
         products += [(name, over) for name in self._names for over in overs]
         products += [(a, b) for i, a in enumerate(overs) for b in overs[i:]]
@@ -202,7 +214,12 @@ class Summary:
             values["length"] = units["length"]
         self.rows += int(units["length"].sum()) if self.sequences else units["ell"].size
         self.sequence_count += units["ell"].size
+        top = units["largest_ratio"] if self.sequences else values["ratio"]
+        self.largest_ratio = max(self.largest_ratio, float(top.max()))
+        self.log_ratio_sum += float(units["ell"].sum())
         if self.weighted:
+            self.log_ratio_sum -= float(units["log_weight"].sum())
+            self.log_weight_sum += float(units["log_weight"].sum())
             weight = np.exp(units["log_weight"])
             values = {name: weight * value for name, value in values.items()} | {"weight": weight}
         elif self.clustered:
@@ -218,7 +235,22 @@ class Summary:
             self._add(self._clusters.sums())
             self._clusters = None
 
+    def dependence(self, estimator: str) -> Dependence:
+        """The dependence of units on earlier ones, by an estimator's summand.
+
+        It is that of KL per token, since longer sequences have a larger KL. NaN for sequences that
+        are sorted by length.
+        """
+        sorted_by_length = self.sequences and self._rises != self._falls
+        return UNKNOWN if sorted_by_length else self._orders[estimator].dependence()
+
     def _add(self, values: Mapping[str, Vector]) -> None:
+        self.copies.update(values["ell"])
+        if self.sequences:
+            steps = np.diff(values["length"], prepend=self._length)
+            self._rises &= not (steps < 0).any()
+            self._falls &= not (steps > 0).any()
+            self._length = float(values["length"][-1])
         self._values = SimpleNamespace(**{name: v[None, None] for name, v in values.items()})
         block, before = self._values.ell, self.units
         stops = []
@@ -273,8 +305,9 @@ class Summary:
                 ratio_weight = estimator.ratio_weight(weights)
                 weights[over or ""] = -theta
                 self._summands[per, name] = _Summand(weights, ratio_weight)
-        if self.weighted:
-            self._summands[WEIGHT] = _Summand({"weight": 1.0})
+                sd = math.sqrt(max(float(estimator.estimate(view)[1][0]), 0.0) * self.units)  # type: ignore[arg-type]
+                self._orders[name] = Order(_BOUND * sd if sd < math.inf else math.inf)
+        self._summands[RATIO] = _Summand({"factor_ratio" if self.sequences else "ratio": 1.0}, 1.0)
         for values in self._waiting:
             self._follow(values)
         self._waiting = []
@@ -290,5 +323,5 @@ class Summary:
                 kept = 1.0 - values[over] / values[over].sum()
                 ratio = float(short_dot(s / kept, s / kept) / short_dot(s, s))
                 self._jackknife[per, name] = ratio * (1.0 - 1.0 / s.size) ** 2
-            if per == "unit" and name == K1.name:
-                self.order.update(s)
+            if per == [*self.overs][-1] and name in self._orders:
+                self._orders[name].update(s)

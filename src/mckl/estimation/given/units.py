@@ -103,6 +103,7 @@ def _sums(block: Block, starts: np.ndarray) -> dict[str, Vector]:
         rows["log_weight"] = block.log_weight
     if block.full_kl is not None:
         rows["factor_rb"] = block.full_kl
+        rows["factor_rb_fit"] = block.full_kl * (block.full_kl - tokens.k3)
     out = {name: np.add.reduceat(values, starts) for name, values in rows.items()}
     if block.cluster is not None:
         cuts = block.cluster[1:] != block.cluster[:-1]
@@ -110,6 +111,8 @@ def _sums(block: Block, starts: np.ndarray) -> dict[str, Vector]:
         if cuts.any():
             _cut_through(block.sequence[int(np.argmax(cuts))])
         out["cluster"] = block.cluster[starts]
+    # Of a sequence in two blocks these two add up, which is an upper bound.
+    out["largest_ratio"] = np.maximum.reduceat(tokens.ratio, starts)
     out["length"] = np.diff(starts, append=block.ell.size).astype(np.float64)
     return out
 
