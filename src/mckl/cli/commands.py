@@ -406,12 +406,14 @@ def _estimate_given(
     from mckl.cli.log_prob_files import estimated, wanted
     from mckl.estimation.given.groups import KLByGroup
 
-    answer = estimated(wanted(files, tables, columns), request, estimator)
-    _print(answer, as_json)
     if plot is not None:
-        from mckl.estimation.given.picture import save_picture
+        from mckl.estimation.given.picture import check_picture, save_picture
 
+        check_picture(plot)
+    answer = estimated(wanted(files, tables, columns), request, estimator)
+    if plot is not None:
         save_picture(answer, plot)
+    _print(answer, as_json)
     answers = [*answer.values()] if isinstance(answer, KLByGroup) else [answer]
     widths = [None if a.trusted is None else a[a.trusted].half_width for a in answers]
     if None in widths:

@@ -156,7 +156,8 @@ class KLFromLogProbs(Result):
 
         if self.path is None:
             raise UserError(
-                "plot: an answer of one group has no running estimates; plot the groups"
+                "plot: no running estimates of fewer than 8 independent units or of one group, "
+                "expected .plot() of all groups"
             )
         unit = "cluster" if self.clusters else "sequence" if self.sequences else "sample"
         per = "sequence" if self.sequences else "sample"

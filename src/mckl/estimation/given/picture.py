@@ -17,6 +17,7 @@ from mckl.errors import UserError
 from mckl.estimation.given.summary import Influence, Summary
 from mckl.estimation.looks import ESTIMATOR_COLOURS
 from mckl.estimation.running import RunningMoments
+from mckl.text import quoted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -117,10 +118,15 @@ def draw_groups(
     return ax
 
 
-def save_picture(answer: Any, path: str) -> None:
-    """Draw an answer into a file; raises `UserError` for a name or a folder that will not do."""
+def check_picture(path: str) -> None:
+    """Raise `UserError` for a name that is not that of a picture, or without Matplotlib."""
     if not path.lower().endswith(_FORMATS):
-        raise UserError(f"--plot: {path}, expected a file named {', '.join(_FORMATS)}")
+        raise UserError(f"--plot: {quoted(path)}, expected a file named *{', *'.join(_FORMATS)}")
+    _axes()
+
+
+def save_picture(answer: Any, path: str) -> None:
+    """Draw an answer into a file; raises `UserError` if it cannot be written."""
     try:
         answer.plot().figure.savefig(path, dpi=200, bbox_inches="tight")
     except OSError as error:
