@@ -274,6 +274,10 @@ class Watch:
             self._half_life, mean / length, n, drift, neighbours,
         )  # fmt: skip
 
+    def floats(self) -> dict[str, float]:
+        """The current numbers for a dashboard, as `Watched.floats` gives them."""
+        return self.look().floats()
+
     @np.errstate(over="ignore", invalid="ignore", divide="ignore")
     def _mean_and_sd(self, name: str) -> tuple[float, float]:
         per_sample = Influence(self._moments, "count")
