@@ -139,7 +139,6 @@ def test_bad_files_are_refused_in_one_line(folder, tmp_path):
         (["--columns", "log_q=a"], "only with --table"),
         (["--log-q", q, "--log-p", p, "-d", "3"], "--dimension: not together with given"),
         (["--log-q", q, "--log-p", p, "--sampler", "iid"], "--sampler: not together with given"),
-        (["--log-q", p, "--log-p", q], "log_q and log_p are swapped"),
         (["--log-ratio", q, "--log-p", p], "expected log_ratio, or log_q and log_p"),
         (["--log-q", q, "--log-p", p, "--full-kl", p], "full_kl: only with sequence"),
         (["--log-q", q, "--log-p", p, "--estimator", "rb"], "'rb', expected one of"),

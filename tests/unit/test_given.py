@@ -7,7 +7,6 @@ import math
 import numpy as np
 import pytest
 from scipy.special import ndtri
-from scipy.stats import gamma as gamma_law
 
 import mckl
 from mckl.errors import UserError
@@ -15,8 +14,9 @@ from mckl.estimation.given import ids as ids_module
 from mckl.estimation.given.answer import answer
 from mckl.estimation.given.blocks import ROWS
 from mckl.estimation.given.ids import Ids
+from mckl.estimation.given.signs import Signs
 from mckl.estimation.given.summary import Summary
-from mckl.estimation.given.verdict import extrapolated, judge
+from mckl.estimation.given.verdict import judge
 from mckl.estimation.intervals import Request
 from mckl.estimation.pareto import Largest, pareto_index, tail_size
 from mckl.estimation.values import ESTIMATORS
@@ -148,14 +148,22 @@ def test_samples_of_another_law_are_weighted():
     assert found["cv"].std_error < 1.01 * found["k3"].std_error
     # Without the weights the estimate is of something else, and the mean of p/q tells.
     unweighted = by_name(asked(log_q=q, log_p=p))
-    assert "standard errors" in unweighted["k3"].withheld
+    assert unweighted["k3"].withheld.startswith("the mean of p/q is 1.0")
 
 
 def test_a_sampler_that_did_not_draw_the_samples_is_noticed():
     z = np.random.default_rng(4).normal(size=5000)
-    found = asked(log_q=-0.5 * z**2, log_p=-0.5 * (z - 0.2) ** 2, log_sampler=-0.5 * z**2 + 0.05)
-    assert found.trusted is None
-    assert "weights" in found.why
+    q, p = -0.5 * z**2, -0.5 * (z - 1.0) ** 2
+    above = asked(log_q=q, log_p=p, log_sampler=q - 0.05)
+    assert above.trusted is None
+    assert "log_sampler is not what drew the samples" in above.why
+    # Below 1 it proves nothing: after top-p sampling s is 0 where q is not.
+    below = asked(log_q=q, log_p=p, log_sampler=q + 0.05)
+    assert below.trusted is not None
+    assert "s is 0 where q is not, 5% of q" in below.notes[0]
+    swapped = asked(log_q=q, log_p=q, log_sampler=p)
+    assert "log_sampler and log_p are swapped" in swapped.why
+    assert "effective" in asked(log_q=-0.5 * (z + 2) ** 2, log_p=q, log_sampler=-0.5 * z**2).why
 
 
 def test_nothing_depends_on_how_rows_are_cut():
@@ -243,16 +251,36 @@ def test_swapped_arguments_are_noticed():
     z = np.random.default_rng(6).normal(size=4000)
     q, p = -0.5 * z**2, -0.5 * (z - 0.5) ** 2
     assert asked(log_q=q, log_p=p).trusted is not None
-    with pytest.raises(UserError, match="never negative: log_q and log_p are swapped"):
-        asked(log_q=p, log_p=q)
+    swapped = asked(log_q=p, log_p=q)
+    assert swapped.trusted is None
+    assert "log_q and log_p are swapped" in swapped.why
 
 
-@pytest.mark.parametrize("count", [1, 2, 29])
+@pytest.mark.parametrize("count", [1, 2, 9])
 def test_few_sequences_make_no_interval(count):
     ids, ell = rollout(sequences=count)
     found = asked(log_ratio=ell, sequence=ids)
     assert found.trusted is None
     assert found.why.startswith(f"{count} independent sequence")
+
+
+@pytest.mark.parametrize(
+    ("count", "estimator"), [(10, "k1"), (20, "k3-factor"), (300, "k3-factor")]
+)
+def test_estimates_by_token_need_20_sequences(count, estimator):
+    ell = 0.01 + math.sqrt(0.02) * np.random.default_rng(3).normal(size=(count, 200))
+    found = mckl.from_log_probs(ell, 0 * ell)
+    assert found.trusted == estimator
+    assert f"trust {estimator}" in repr(found).lower()
+    assert "a token rarer than 3/" in found.unseen or estimator == "k1"
+
+
+def test_by_token_k1_is_trusted_where_r_does_not_have_the_mean_1():
+    # A token with the probability 1e-6 in q and 0.01 in p, which the samples lack.
+    ell = 0.01 + math.sqrt(0.02) * np.random.default_rng(3).normal(size=(64, 1000)) + 0.01
+    found = mckl.from_log_probs(ell, 0 * ell)
+    assert found.trusted == "k1"
+    assert "and k3-factor takes it as 1" in found["k3-factor"].withheld
 
 
 def test_huge_ratios_withhold_what_overflows_alone():
@@ -273,7 +301,7 @@ def test_drift_and_autocorrelation_are_noticed():
     assert steady.trusted is not None
     assert abs(steady.diagnostics.drift) < 3.5
     drifting = asked(log_ratio=0.5 + noise + np.linspace(0, 0.2, noise.size))
-    assert "ℓ drifts" in drifting.why
+    assert "k1 drifts: its mean over the second half" in drifting.why
     moving = (noise[1:] + 0.5 * noise[:-1]) / math.sqrt(1.25)
     dependent = asked(log_ratio=0.5 + moving)
     assert "depend on each other" in dependent.why
@@ -289,23 +317,6 @@ def test_autocorrelation_and_drift_are_those_of_their_definitions():
     assert found.autocorrelation == pytest.approx(expected, rel=1e-6)
     gap = x[800:].mean() - x[:800].mean()
     assert found.drift == pytest.approx(gap / (x.std() * math.sqrt(2 / 800)), rel=1e-6)
-
-
-def test_extrapolated_skewness_is_that_of_the_law_it_stands_for():
-    # Of a lognormal r: (e^V + 2) sqrt(e^V - 1).
-    for V in (0.1, 1.0, 3.0):
-        skewness = (math.exp(V) + 2) * math.sqrt(math.expm1(V))
-        assert extrapolated(V, 0.0) == pytest.approx(40 * skewness**2, rel=1e-5)
-    # Of l gamma(k) with the scale t, moments of r = e^-l are (1 + t s)^-k.
-    k, t = 4.0, 0.3
-    law = gamma_law(k, scale=t)
-    m1, m2, m3 = ((1 + t * s) ** -k for s in (1, 2, 3))
-    variance = m2 - m1**2
-    skewness = (m3 - 3 * m1 * m2 + 2 * m1**3) / variance**1.5
-    found = extrapolated(float(law.var()), float(law.stats("s")))
-    assert found == pytest.approx(40 * skewness**2, rel=1e-6)
-    assert extrapolated(4.0, -2.0) == math.inf
-    assert extrapolated(0.0, math.nan) == 0.0
 
 
 # Pareto k of `arviz.psislw` 0.23.4 (as in Vehtari et al. 2024) for these log weights.
@@ -333,14 +344,13 @@ def test_samples_that_miss_p_give_k1_alone():
     setting = grid_setting(100, 1.0, 1.0)
     ((rows, alarms),) = coverage([setting], 2000, 15, 3)
     last = {row["estimator"]: row for row in rows if row["samples"] == 2000}
-    assert last["k1"]["given"] >= 13
+    assert last["k1"]["given"] == 15
     assert all(last[name]["given"] == 0 for name in ("k2", "k3", "cv"))
     # In none of these does Student's interval of cv hold KL, and the mean of p/q tells in each.
     assert last["cv"]["covered_withheld"] == 0
     missed = {r["diagnostic"]: r["alarms"] for r in alarms
               if r["samples"] == 2000 and r["estimator"] == "cv"}  # fmt: skip
-    assert missed["mean-ratio"] + missed["effective"] >= 15
-    assert missed["extrapolated"] == 15
+    assert missed["mean-ratio"] == 15
 
 
 @pytest.mark.parametrize(
@@ -382,15 +392,8 @@ def test_a_biased_estimator_is_compared_with_its_unbiased_twin(monkeypatch, name
     found, gap = by_name(asked(log_ratio=ell)), 0.9 * ell - of_twin
     assert found[twin].withheld is None
     assert found[name].withheld == (
-        f"{name} is biased: on the same samples it is {gap.mean():.3g} ± "
-        f"{gap.std() / math.sqrt(ell.size):.2g} nats from {twin}"
+        f"{name} is biased: on the same samples it is {gap.mean():.3g} nats from {twin}"
     )
-
-
-def test_a_biased_estimator_near_its_twin_is_given(monkeypatch):
-    monkeypatch.setitem(ESTIMATORS, "shrunk", biased("shrunk", ESTIMATORS["k1"], 1.0 - 1e-6))
-    ell = 0.5 + np.random.default_rng(4).normal(size=20_000)
-    assert by_name(asked(log_ratio=ell))["shrunk"].withheld is None
 
 
 def test_a_biased_estimator_without_a_twin_makes_no_interval(monkeypatch):
@@ -431,7 +434,7 @@ def test_a_summary_is_of_constant_size():
         sum(part.nbytes for part in s._largest._held) for s in summary._summands.values()
     )  # fmt: skip
     assert held < len(WHOLE) * 8 * (2 * 30_001 + 2 * ROWS)
-    assert len(summary.order._pieces) <= 4096
+    assert len(summary._orders["k1"]._pieces) <= 4096
     _, judged = judge(summary)
     assert {one.estimator for one in judged} == WHOLE
 
@@ -456,3 +459,163 @@ def test_a_cluster_has_whole_sequences():
     ell = np.zeros(5)
     with pytest.raises(UserError, match="cluster: sequence 7 has tokens in two clusters"):
         asked(log_ratio=ell, sequence=np.array([3, 3, 7, 7, 9]), cluster=np.array([1, 1, 1, 2, 2]))
+
+
+RNG = np.random.default_rng(14)
+LOG_Q = -RNG.exponential(size=(64, 400))
+ELL = 0.02 + 0.2 * RNG.normal(size=LOG_Q.shape)
+TAIL = np.arange(400) >= RNG.integers(100, 390, 64)[:, None]
+
+
+def nearer(scale):
+    """ELL with its standard deviation times `scale`, and its mean times the square."""
+    return scale * (ELL - 0.02) + 0.02 * scale**2
+
+
+def to_bfloat16(x):
+    """The nearest bfloat16 numbers, as float32."""
+    bits = np.asarray(x, np.float32).view(np.uint32)
+    return ((bits + 0x7FFF + (bits >> 16 & 1)) & 0xFFFF0000).astype(np.uint32).view(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("log_q", "log_p", "words"),
+    [
+        (LOG_Q - ELL, LOG_Q, "log_q and log_p are swapped"),
+        (-LOG_Q, -LOG_Q + ELL, "or have the wrong sign"),
+        (np.exp(LOG_Q), np.exp(LOG_Q - 0.5), "between 0 and 1, as probabilities are"),
+        (LOG_Q / np.log(2), (LOG_Q - ELL) / np.log(2), "with base 2: expected natural"),
+        (LOG_Q / np.log(10), (LOG_Q - ELL) / np.log(10), "with base 10: expected natural"),
+        (LOG_Q, LOG_Q - ELL + 0.01, "log_p is not normalised"),
+        (np.tile(LOG_Q, (2, 1)), np.tile(LOG_Q - ELL, (2, 1)), "occurs 2 times"),
+    ],
+    ids=["swapped", "negated", "probabilities", "base 2", "base 10", "unnormalised", "twice"],
+)
+def test_what_is_wrong_withholds_the_answer_in_one_sentence(log_q, log_p, words):
+    assert mckl.from_log_probs(LOG_Q, LOG_Q - ELL).trusted == "k3-factor"
+    found = mckl.from_log_probs(log_q, log_p)
+    assert found.trusted is None
+    assert words in found.why
+    assert "Trust" not in repr(found)
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0, -100.0])
+def test_padding_without_a_mask_spoils_the_number_of_tokens_alone(value):
+    log_q, log_p = (np.where(TAIL, value, x) for x in (LOG_Q, LOG_Q - ELL))
+    padded, right = mckl.from_log_probs(log_q, log_p), mckl.from_log_probs(log_q, log_p, mask=~TAIL)
+    assert padded.interval == pytest.approx(right.interval, rel=1e-9)
+    assert padded.trusted == right.trusted
+    assert padded.per_token.interval is None
+    assert "as padding is: give mask" in padded.per_token.withheld
+    assert right.per_token.interval is not None
+
+
+@pytest.mark.parametrize(
+    ("factor", "trusted", "words"),
+    [
+        (1.0, "rb", None),
+        (1.0 / math.log(2.0), "k3-factor", "as it is in bits"),
+        (0.5, "k3-factor", "the whole vocabulary"),
+        (1e-5, "k3-factor", "the whole vocabulary"),
+        (1.15, "k1", "after top-p sampling, or full_kl is not in nats"),
+    ],
+)
+def test_full_kl_is_compared_with_k1_and_k3(factor, trusted, words):
+    full = np.full(ELL.shape, factor * 0.02)
+    found = mckl.from_log_probs(LOG_Q, LOG_Q - ELL, full_kl=full)
+    assert found.trusted == trusted
+    assert words is None or words in found["rb"].withheld
+
+
+def test_a_full_kl_shifted_by_a_token_is_noticed():
+    full = 0.02 * np.random.default_rng(15).exponential(size=ELL.shape)
+    ell = full + np.sqrt(2 * full) * np.random.default_rng(16).normal(size=ELL.shape)
+    for rows, trusted in ((full, "rb"), (np.roll(full, 1, axis=1), "k3-factor")):
+        found = mckl.from_log_probs(LOG_Q, LOG_Q - ell, full_kl=rows)
+        assert found.trusted == trusted
+    assert "are its rows shifted by a token?" in found["rb"].withheld
+
+
+@pytest.mark.parametrize("narrow", [to_bfloat16, np.float16])
+def test_k1_is_trusted_where_rounding_to_16_bits_is_most_of_k3(narrow):
+    near, far = (
+        mckl.from_log_probs(narrow(LOG_Q), narrow(LOG_Q - nearer(x))) for x in (0.005, 1.0)
+    )
+    assert near.trusted == "k1"
+    assert "rounding to 16 bits adds about" in near["k3-factor"].withheld
+    assert far.trusted == "k3-factor"
+
+
+def test_rounding_adds_what_it_is_said_to_add():
+    log_q = LOG_Q - 4.0
+    signs = Signs()
+    ell = nearer(0.3)  # larger than the spacing, mostly
+    signs.add({"log_q": to_bfloat16(log_q), "log_p": to_bfloat16(log_q - ell)})
+    rounded = to_bfloat16(log_q).astype(float) - to_bfloat16(log_q - ell)
+    added = (np.expm1(-rounded) + rounded).sum() - (np.expm1(-ell) + ell).sum()
+    assert signs.rounding_bias == pytest.approx(added, rel=0.25)
+    assert signs.rounding_variance == pytest.approx(((rounded - ell) ** 2).sum(), rel=0.05)
+
+
+@pytest.mark.parametrize("value", [-1e9, np.finfo(np.float32).min])
+def test_a_masked_logit_is_refused_by_its_row(value):
+    log_p = np.full(40, -2.0)
+    log_p[17] = value
+    with pytest.raises(UserError, match=r"log_p: row 17 is .* as of a masked logit: KL is inf"):
+        asked(log_q=np.full(40, -1.0), log_p=log_p)
+
+
+def test_sequences_sorted_by_length_do_not_drift():
+    mask = np.arange(400) < np.sort(RNG.integers(10, 400, 64))[:, None]
+    times = np.linspace(0.8, 1.3, 64)[:, None]  # KL per token depends on the length
+    ell = 0.02 * times + np.sqrt(times) * (ELL - 0.02)
+    found = mckl.from_log_probs(LOG_Q, LOG_Q - ell, mask=mask)
+    assert not any("drifts" in (one.withheld or "") for one in found.estimates)
+    assert "or the sequences are sorted" in mckl.from_log_probs(LOG_Q, LOG_Q - ell).why
+
+
+def test_completions_of_one_prompt_are_noticed_and_clusters_cover():
+    rng, covered = np.random.default_rng(17), 0
+    for _ in range(60):
+        scale = np.repeat(np.exp(0.35 * rng.normal(size=64) - 0.35**2 / 2), 8)[:, None]
+        ell = 0.02 * scale + np.sqrt(0.04 * scale) * rng.normal(size=(512, 60))
+        order, prompt = rng.permutation(512), np.repeat(np.arange(64), 8)
+        found = mckl.from_log_probs(ell[order], 0 * ell, cluster=prompt[order])
+        low, high = found.interval
+        covered += low < 1.2 < high
+    assert covered >= 51  # of 60 at 0.95: fewer come with a probability of 1e-3
+    assert "if they share a prompt, give cluster" in mckl.from_log_probs(ell, 0 * ell).why
+
+
+def test_valid_data_are_not_accused():
+    # 1 % of N(10, 1) in q, which most of these samples lack: l is -0.01 without it.
+    rng = np.random.default_rng(18)
+    for _ in range(40):
+        z = rng.normal(size=50) + 10 * (rng.random(50) < 0.01)
+        found = asked(log_ratio=np.logaddexp(math.log(0.99), math.log(0.01) + 10 * z - 50))
+        assert "swapped" not in found.why
+        assert found.trusted == (None if z.max() < 5 else "k1")
+    assert (
+        asked(log_ratio=np.full(20, -0.05)).why == "the interval of k1 is below 0, where no KL is"
+    )
+
+
+def test_forecasts_use_the_width_before_it_is_lengthened():
+    # l = log(sd) + (1 / sd^2 - 1) z^2 / 2 has the skewness of z^2, sqrt(8).
+    rng, held = np.random.default_rng(19), 0
+    for _ in range(100):
+        one = asked(log_ratio=math.log(1.5) - (5 / 18) * rng.normal(size=1000) ** 2)["k1"]
+        needed = 1.96**2 * (5 / 18) ** 2 * 2 / (0.01 * (math.log(1.5) - 5 / 18)) ** 2
+        held += one.samples_needed.low < needed < one.samples_needed.high
+    assert held >= 85  # of 100 at 0.95: fewer come with a probability of 1e-4
+
+
+def test_skewed_intervals_are_longer_on_one_side_by_at_most_a_half():
+    skewed = np.random.default_rng(20).pareto(1.2, size=200)
+    for ell in (skewed, 8.0 - np.minimum(skewed, 9.0)):
+        one = asked(log_ratio=ell)["k1"]
+        half = 1.971957 * one.std_error  # Student's quantile with 199 degrees of freedom
+        sides = np.abs(np.array(one.interval) - one.estimate) / half
+        side = 0 if one.skewness > 0 else 1
+        assert sides[side] == pytest.approx(1.0, rel=1e-6)
+        assert 1.05 < sides[1 - side] <= 2.0 + 1e-9

@@ -52,6 +52,10 @@ class KLEstimate(Result):
         What was averaged, and how the samples were drawn.
     exact
         The exact KL with a bound on its error; None if it is not known.
+    unseen
+        What an event that did not occur could add to KL; None if theory knows the pair.
+    notes
+        What else the samples say, one sentence each.
     """
 
     estimate: float
@@ -70,6 +74,8 @@ class KLEstimate(Result):
     sampler: str
     seed: int
     exact: KL | None
+    unseen: str | None = None
+    notes: tuple[str, ...] = ()
 
     @classmethod
     def of(
@@ -80,6 +86,8 @@ class KLEstimate(Result):
         seed: int,
         instead: Choice | None = None,
         exact: KL | None = None,
+        unseen: str | None = None,
+        notes: tuple[str, ...] = (),
     ) -> KLEstimate:
         """The answer from an estimate, and what it was asked and made with."""
         interval = done.estimate - done.half_width, done.estimate + done.half_width
@@ -93,6 +101,8 @@ class KLEstimate(Result):
             sampler=used.sampler,
             seed=seed,
             exact=exact,
+            unseen=unseen,
+            notes=notes,
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -124,6 +134,10 @@ class KLEstimate(Result):
             yield f"Use {self.use_instead} samples instead."
         if self.exact is not None:
             yield f"Exact: {self.exact.text(8)} nats."
+        if self.unseen is not None:
+            yield f"Unseen: {self.unseen}."
+        for note in self.notes:
+            yield f"Note: {note}."
 
     def table(self) -> Table:
         interval = ends(self.interval, 8)

@@ -68,8 +68,8 @@ def from_log_probs(
     confidence
         The confidence of the intervals, between 0 and 1.
     estimator
-        The name of the estimator to trust if it has an interval; by default, the estimator with
-        the shortest interval is trusted.
+        The name of the estimator to trust if it has an interval; by default one by token if there
+        are sequences, and k1 where p/q is in doubt.
 
     Returns
     -------
@@ -82,8 +82,8 @@ def from_log_probs(
     Raises
     ------
     ValueError
-        For arrays of different shapes, values that a sample of q cannot have, ids of sequences that
-        return, and log-probabilities that seem to be swapped. The message is one line.
+        For arrays of different shapes, values that a sample of q cannot have, and ids of sequences
+        that return. The message is one line.
 
     Notes
     -----
@@ -96,7 +96,7 @@ def from_log_probs(
     >>> z = np.random.default_rng(1).normal(size=10_000)  # q is standard normal; p has mean 0.1
     >>> found = from_log_probs(-0.5 * z**2, -0.5 * (z - 0.1) ** 2)
     >>> found.trusted, bool(found.interval[0] < 0.005 < found.interval[1])
-    ('cv', True)
+    ('k1', True)
     """
     layout = Layout()
     columns = columns_of(

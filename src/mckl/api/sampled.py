@@ -66,13 +66,16 @@ def estimate_of_objects(
             used.estimate, half, request.target(used.estimate), stopped, error, stages,
             withheld=used.withheld,
         )  # fmt: skip
-        return KLEstimate.of(done, request, Choice(used.estimator, "iid"), seed)
+        return KLEstimate.of(
+            done, request, Choice(used.estimator, "iid"), seed,
+            unseen=found.unseen, notes=found.notes,
+        )  # fmt: skip
 
     n, spent, stage = min(PILOT, max(request.most // 4, 2)), 0, 0
     while True:
-        pilot = draw_stage(stage, n)
+        found = draw_stage(stage, n)
         spent, stage = spent + n, stage + 1
-        chosen = _cheapest(pilot, request) if estimator is None else _chosen(pilot, estimator)
+        chosen = _cheapest(found, request) if estimator is None else _chosen(found, estimator)
         if chosen.withheld is None or 5 * n > request.most - spent:
             break
         n *= 4
@@ -93,9 +96,14 @@ def estimate_of_objects(
         done = _chosen(found, chosen.estimator)
         spent, stage = spent + units, stage + 1
         if done.withheld is not None and estimator is None and found.trusted is not None:
-            done = found[found.trusted]  # the pilot had not seen what speaks against its choice
-            tight = done.half_width <= request.target(done.estimate)
-            return result(done, TIGHT if tight else SPENT, done.half_width, done.std_error)
+            # The pilot had not seen what speaks against its choice, so this stage is the new pilot.
+            chosen = done = found[found.trusted]
+            n, half, error = units, done.half_width, done.std_error
+            tight = half <= request.target(done.estimate)
+            if tight:
+                break
+            half_of_one, aim, least = half * math.sqrt(n), request.aim(done.estimate), float(n)
+            continue
         if done.withheld is not None:
             return result(done, WITHHELD)
         half = half_of_one / math.sqrt(units)

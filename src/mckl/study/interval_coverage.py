@@ -14,7 +14,6 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
-from scipy.special import stdtrit
 
 from mckl.arrays import Vector
 from mckl.draw import backends
@@ -99,20 +98,19 @@ class _Count:
         n = ell.size
         summary = Summary(sequences=bool(sums), full_kl="rb" in sums)
         units = {"ell": ell} | {f"factor_{name}": v for name, v in sums.items()}
-        if sums:
-            units["length"] = np.full(n, self._length)
+        if sums:  # of tokens alone no more is known
+            more = {"length": self._length, "largest_ratio": np.inf, "factor_rb_fit": 0.0}
+            units |= {name: np.full(n, value) for name, value in more.items()}
         for start in range(0, n, _BLOCK):
             summary.update({name: v[start : start + _BLOCK] for name, v in units.items()})
         _, judged = judge(summary, _CONFIDENCE)
         for one in judged:
             if one.per != "unit":
                 continue
-            half = one.half_width
-            if one.doubts:
-                degrees = n - summary.estimators[one.estimator].parameters
-                half = float(stdtrit(degrees, 0.5 + _CONFIDENCE / 2)) * one.std_error
+            plain = one.estimate - one.half_width, one.estimate + one.half_width
+            low, high = plain if one.doubts else one.interval
             # An estimate without any spread is KL, but for rounding.
-            covered = bool(abs(one.estimate - self._kl) <= half + 1e-12 * self._kl)
+            covered = low <= self._kl * (1.0 + 1e-12) and self._kl * (1.0 - 1e-12) <= high
             self._runs[one.estimator] += 1
             self._found[one.estimator, not one.doubts, covered] += 1
             for name in {doubt.diagnostic for doubt in one.doubts}:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, NoReturn
 
@@ -53,6 +54,8 @@ def blocks(columns: Iterable[Mapping[str, Any]]) -> Iterator[Block]:
         for name, values in real.items():
             if not np.isfinite(values).all():
                 _refuse(name, values, before)
+            if name in _MASKED:
+                _refuse_masked(name, values, before, "sequence" in given)
         ell = real["log_ratio"] if "log_ratio" in real else real["log_q"] - real["log_p"]
         if "full_kl" in real and real["full_kl"].min(initial=0.0) < -1e-6:
             row = int(np.argmin(real["full_kl"]))
@@ -93,6 +96,24 @@ _MEANINGS = {
     "log_sampler": ("no sample can have the probability 0", "expected finite numbers"),
     "full_kl": ("no KL is negative", "KL is infinite, whatever the samples say"),
 }
+
+
+# A masked logit is often not -inf but one of these, or lower than any token's log-probability.
+_MASKED = {"log_q": "a sample of q cannot have q = 0", "log_p": _INFINITE}
+_NO_TOKEN, _LOWEST = -1e4, (np.finfo(np.float32).min, np.finfo(np.float64).min)
+
+
+def _refuse_masked(name: str, values: Vector, before: int, tokens: bool) -> None:
+    """Raise `UserError` for a value that stands for a masked logit."""
+    row = int(np.argmin(values))
+    value = float(values[row])
+    if value > _NO_TOKEN:
+        return
+    # Rounding and the log normaliser move a power of ten such as -1e9 by little.
+    power = 10.0 ** round(math.log10(-value))
+    if tokens or value in _LOWEST or (power >= 1e8 and abs(value + power) < 1e-7 * power):
+        why = f"is {value:g}, as of a masked logit: {_MASKED[name]}"
+        raise UserError(f"{name}: row {before + row} {why}{_COUNT}")
 
 
 def _refuse(name: str, values: Vector, before: int) -> NoReturn:

@@ -129,7 +129,7 @@ class _Summand:
         if self._seen >= LEAST:
             tail = tail_size(self._seen)
             index = pareto_index(np.diff(self._largest.values()[-tail - 1 :]).cumsum())
-        largest = self._sign * float(self._largest.values()[-1]) if self._seen else math.nan
+        largest = self._sign * float(max(self._largest.values(), default=math.nan))
         return Shape(skewness, kurtosis, index, largest)
 
 

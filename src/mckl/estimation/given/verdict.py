@@ -240,11 +240,12 @@ def doubts(
             f"changed, or the {what}s are sorted",
         )
     if abs(z) > DEPENDENT:
-        group = "" if summary.clustered else " (if they share a prompt, give cluster)"
+        group = "" if summary.clustered else "if they share a prompt, give cluster; "
         yield Doubt(
             "autocorrelation",
             f"neighbouring {what}s depend on each other: the autocorrelation of {name} is "
-            f"{correlation:.2g}, {abs(z):.3g} standard errors from 0{group}",
+            f"{correlation:.2g}, {abs(z):.3g} standard errors from 0 ({group}if they are sorted, "
+            "shuffle them)",
         )
     if not estimator.consistent:
         yield _bias(summary, estimator, one)
