@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import pickle
+import sys
 from importlib.util import find_spec
 
 import numpy as np
@@ -127,7 +128,7 @@ def test_each_group_has_the_answer_that_it_has_alone():
         mckl.from_log_probs(LOG_Q, bad, group=group)
 
 
-def test_a_plot_shows_the_running_estimates_and_the_interval(expected):
+def test_a_plot_shows_the_running_estimates_and_the_interval(expected, monkeypatch):
     axes = expected.plot()
     front = max(axes.lines[:-1], key=lambda line: line.get_zorder())
     assert front.get_xdata()[-1] == S
@@ -142,6 +143,9 @@ def test_a_plot_shows_the_running_estimates_and_the_interval(expected):
     assert repr(pickle.loads(pickle.dumps(expected))) == repr(expected)
     with pytest.raises(ValueError, match="plot: no running estimates of fewer than 8"):
         mckl.from_log_probs(*(x[:7] for x in LISTS)).plot()
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(ValueError, match="plot: the package matplotlib is missing: pip install"):
+        expected.plot()
 
 
 def test_full_kl_is_that_of_the_logits():

@@ -26,6 +26,7 @@ COLUMNS = (
     "log_q", "log_p", "log_ratio", "sequence", "cluster", "group", "mask", "log_sampler", "full_kl",
 )  # fmt: skip
 _IN_A_TABLE = ("cluster", "group")  # options that may name a column of the table
+_IN_A_BATCH = ("log_q", "log_p", "sequence", "cluster", "mask")
 
 
 def wanted(
@@ -134,7 +135,7 @@ def watched(
     """
     from mckl.api.watch import Watch
 
-    watch, seen = Watch(estimator=estimator or "k1", confidence=confidence), None
+    watch, seen = Watch(estimator=estimator, confidence=confidence), None
     for number, line in enumerate(_lines(stream), 1):
         if not line.strip():
             continue
@@ -145,13 +146,11 @@ def watched(
         if not isinstance(batch, dict):
             raise UserError(f"line {number}: expected an object with log_q and log_p")
         for name in batch:
-            if name not in ("log_q", "log_p", "sequence"):
-                raise UserError(
-                    f"line {number}: unknown key {quoted(name)}, expected log_q, log_p and sequence"
-                )
+            if name not in _IN_A_BATCH:
+                hint = nearest(name, _IN_A_BATCH)
+                raise UserError(f"line {number}: unknown key {quoted(name)}: {hint}")
         try:
-            seen = watch.update(batch.get("log_q"), batch.get("log_p"),
-                                sequence=batch.get("sequence"))  # fmt: skip
+            seen = watch.update(**{"log_q": None, "log_p": None, **batch})
         except UserError as error:
             raise UserError(f"line {number}: {error}") from None
         click.echo(json.dumps(seen.to_dict()) if as_json else repr(seen))

@@ -331,6 +331,7 @@ def _cut(array: NDArray[Any], at_once: int) -> Iterator[NDArray[Any]]:
 def _from_csv(path: str, longest_row: int | None) -> Source:
     delimiter = "\t" if _suffix(path) == ".tsv" else ","
     if longest_row is None:
+        check_memory(path, 4 * os.stat(path).st_size // BYTES_PER_NUMBER)  # as text
         with _opened(path) as raw:
             blocks = iter(lambda: raw.read(2**20), b"")
             size = numbers = 0

@@ -112,8 +112,7 @@ def _refuse_masked(name: str, values: Vector, before: int, tokens: bool) -> None
     # Rounding and the log normaliser move a power of ten such as -1e9 by little.
     power = 10.0 ** round(math.log10(-value))
     if tokens or value in _LOWEST or (power >= 1e8 and abs(value + power) < 1e-7 * power):
-        why = f"is {value:g}, as of a masked logit: {_MASKED[name]}"
-        raise UserError(f"{name}: row {before + row} {why}{_COUNT}")
+        raise RowError(name, before + row, f"is {value:g}, as of a masked logit: {_MASKED[name]}")
 
 
 def _refuse(name: str, values: Vector, before: int) -> NoReturn:
