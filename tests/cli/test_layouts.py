@@ -94,6 +94,9 @@ WRITERS = {
     "Polars lists, Arrow": lambda f: pl.DataFrame(LISTS).write_ipc(f / "x.arrow"),
     "Polars lists, JSON lines": lambda f: pl.DataFrame(LISTS).write_ndjson(f / "x.jsonl"),
     "Polars flat, csv": lambda f: pl.DataFrame(FLAT).write_csv(f / "x.csv"),
+    "padded, csv with a mask": lambda f: pd.DataFrame(
+        {n: v.ravel() for n, v in PADDED.items()} | {"sequence": np.arange(S * T) // T}
+    ).to_csv(f / "x.csv"),
     "feather": lambda f: pd.DataFrame(LISTS).to_feather(f / "x.feather"),
     "lists with nulls": lambda f: pq.write_table(
         pa.table({n: nulls(PADDED[n]) for n in LISTS}), f / "x.parquet"),
@@ -235,6 +238,7 @@ def test_bad_layouts_are_refused_in_one_line(tmp_path):
     good = write("good.parquet")
     pd.DataFrame({"policy": [0.1], "ref": [0.2], "reward": [1.0]}).to_csv(tmp_path / "x.csv")
     (tmp_path / "x.jsonl").write_text('{"log_q": [1, 2], "log_p": [1]}\n[1]\n')
+    (tmp_path / "z.jsonl").write_text('{"log_q": [1, "a"], "log_p": [1, 2]}\n')
     (tmp_path / "y.jsonl").write_text(
         '{"log_q": [1, 2], "log_p": [1, 2]}\n{"log_q": 3, "log_p": 3}\n'
     )
@@ -255,6 +259,7 @@ def test_bad_layouts_are_refused_in_one_line(tmp_path):
         (["--table", str(tmp_path / "x.jsonl")], "x.jsonl: line 2 is no object"),
         (["--table", str(tmp_path / "y.jsonl")],
          "y.jsonl: column 'log_q' has some rows are lists and others are not"),
+        (["--table", str(tmp_path / "z.jsonl")], "column 'log_q' has values that are not numbers"),
         (["--table", str(tmp_path / "none*.parquet")], "none*.parquet: no file matches"),
         (["--table", good, "--group", "stp"], "no column 'stp'"),
     ):  # fmt: skip

@@ -148,6 +148,16 @@ def test_a_plot_shows_the_running_estimates_and_the_interval(expected, monkeypat
         expected.plot()
 
 
+def test_more_columns_are_lists_as_well():
+    full_kl = np.abs(RNG.normal(0.02, 0.01, LOG_Q.shape))
+    more = {"full_kl": full_kl, "log_sampler": LOG_Q + 0.01 * RNG.normal(size=LOG_Q.shape)}
+    lists = {n: [x[m] for x, m in zip(v, MASK, strict=True)] for n, v in more.items()}
+    for name in more:
+        found = mckl.from_log_probs(*LISTS, **{name: pl.Series([x.tolist() for x in lists[name]])})
+        expected = mckl.from_log_probs(LOG_Q, LOG_P, mask=MASK, **{name: more[name]})
+        assert found.to_dict() == expected.to_dict()
+
+
 def test_full_kl_is_that_of_the_logits():
     rng = np.random.default_rng(2)
     q, p = rng.normal(size=(2, 3, 4, 50)) * 3

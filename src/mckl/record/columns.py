@@ -410,7 +410,10 @@ def _from_json_lines(path: str, _: int | None) -> Source:
             for batch in _batches(_lines(path, file, MOST_AT_ONCE)):
                 rows = [*_objects(path, batch, before)]
                 before += len(rows)
-                yield [_json_cells(path, rows, columns[i]) for i in positions]
+                yield [
+                    _json_cells(path, rows, columns[i], role)
+                    for i, role in zip(positions, roles, strict=True)
+                ]
 
     return Source(path, columns, pieces)
 
@@ -423,11 +426,15 @@ def _objects(path: str, lines: Iterable[str], before: int = 0) -> Iterator[dict[
         yield row
 
 
-def _json_cells(path: str, rows: Sequence[dict[str, Any]], column: Column) -> Cells:
+def _json_cells(path: str, rows: Sequence[dict[str, Any]], column: Column, role: Role) -> Cells:
+    named = f"{path}: column '{str(column.name)[:20]}' has"
     try:
         cells = cells_of_rows([row.get(str(column.name)) for row in rows])
     except ValueError as error:
-        raise UserError(f"{path}: column '{str(column.name)[:20]}' has {error}") from None
+        raise UserError(f"{named} {error}") from None
+    values = cells.values if isinstance(cells, Lists) else cells
+    if role != "id" and values.size and values.dtype.kind not in "fiub":
+        raise UserError(f"{named} values that are not numbers, expected numbers")
     if column.lists and not isinstance(cells, Lists):  # none of these rows has a list
         return Lists(np.zeros(0), np.zeros(len(rows), np.int64))
     return cells

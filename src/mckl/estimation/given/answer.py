@@ -35,6 +35,7 @@ def answer(
     request: Request,
     estimator: str | None = None,
     layout: Layout | None = None,
+    traced: bool = True,
 ) -> KLFromLogProbs:
     """Estimate KL from columns of log-probabilities, in one pass and constant memory.
 
@@ -51,6 +52,8 @@ def answer(
         The estimator to trust if it has an interval, instead of the one that is chosen.
     layout
         What made the latest piece and knows where its rows were given, for messages.
+    traced
+        Whether the answer has running estimates, which it can plot.
 
     Raises
     ------
@@ -58,7 +61,7 @@ def answer(
         If there are no rows, for values that a sample of q cannot have, and ids of sequences that
         return after another sequence.
     """
-    one = Pass(names)
+    one = Pass(names, traced=traced)
     for piece in columns:
         with explained(layout, slice(None)):
             one.add(piece)
@@ -91,7 +94,7 @@ def answer_by_group(
 class Pass:
     """A pass over rows, which come as pieces with columns of these names, and its answer."""
 
-    def __init__(self, names: Iterable[str], *, traced: bool = True) -> None:
+    def __init__(self, names: Iterable[str], *, traced: bool) -> None:
         names = {*names}
         self._summary = Summary(
             sequences="sequence" in names,
