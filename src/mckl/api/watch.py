@@ -380,7 +380,10 @@ class Watch:
             made = cls(**{key: state[key] for key in options})
             made._samples = whole_number("state: samples", state["samples"], 0)
             made._squares = real("state: squares", state["squares"], "a number", -1e-300)
-            made._last = math.nan if state["last"] is None else float(state["last"])
+            last = state["last"]
+            if last is not None and not isinstance(last, float):  # it may have overflowed
+                last = real("state: last", last, "a number")
+            made._last = math.nan if last is None else last
             if made._name is not None:
                 made._moments.restore(_checked(state["moments"], made._moments.state(), made))
             elif made._samples or state["moments"] != {}:
@@ -415,6 +418,13 @@ def _checked(moments: Mapping[str, Any], empty: Mapping[str, Any], made: Watch) 
             if not isinstance(value, float):
                 value = real(f"state: {kind} of {name}", value, "a number")
             square = kind == "comoment" and len({*name.split()}) == 1
+            if (
+                kind == "mean"
+                and name in ("count", "length")
+                and units
+                and not 0 < value < math.inf
+            ):
+                raise UserError(f"state: {kind} of {name} {value:g}, expected more than 0")
             if (square and value < 0) or (units <= alone and value != 0):
                 raise UserError(
                     f"state: {kind} of {name} {value:g}, which {units:g} samples cannot have"
