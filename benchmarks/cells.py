@@ -1,6 +1,6 @@
 """Measures what the intervals of given samples are worth, in cells whose KL is exact.
 
-    python benchmarks/cells.py [--runs 1000] [--only WORD] [--json FILE]
+    python benchmarks/cells.py FILE [--runs 1000] [--only WORD]
 
 A cell is a law of data sets. Of each the runs are counted that give an interval, the share of
 these that contains KL, the same share of Student's plain interval over all runs, and the length of
@@ -283,7 +283,7 @@ def measure(cell: Cell, runs: int, seed: int) -> dict[str, Any]:
         t = stdtrit(summary.units - 1, 0.975)
         chosen[found.trusted or "none"] += 1
         if found.trusted is None:
-            reasons[found.why.translate({ord(c): None for c in "0123456789.-"})[:60]] += 1
+            reasons[found.why.translate({ord(c): None for c in "0123456789.-"})[:300]] += 1
         for name, one in (("trusted", found.trusted and found[found.trusted]), ("k1", found["k1"])):
             if one and one.interval:
                 out[f"{name} given"] += 1
@@ -303,24 +303,25 @@ def measure(cell: Cell, runs: int, seed: int) -> dict[str, Any]:
         row[f"{name}_width"] = width[name] / given if given else math.nan
     for name in ("k1", "k3-factor", "cv"):
         row[f"plain_{name}"] = out[f"plain {name}"] / runs
-    row["chosen"], row["reasons"] = dict(chosen.most_common()), dict(reasons.most_common(3))
+    row["chosen"], row["reasons"] = dict(chosen.most_common()), dict(reasons.most_common(9))
     return row
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("file", type=Path, help="JSON lines; cells that are in it are not repeated")
     parser.add_argument("--runs", type=int, default=1000)
     parser.add_argument("--only", default="", help="a part of the group's or the cell's name")
-    parser.add_argument("--json", type=Path)
     given = parser.parse_args()
-    rows = []
-    for cell in cells():
-        if given.only in f"{cell.group}: {cell.name}":
-            row = measure(cell, given.runs, 1)
-            rows.append(row)
-            print(json.dumps(row), flush=True)
-    if given.json:
-        given.json.write_text(json.dumps(rows, indent=1) + "\n", "utf-8")
+    given.file.touch()
+    lines = given.file.read_text("utf-8").splitlines()
+    known = {(row["group"], row["cell"]) for row in map(json.loads, lines)}
+    with given.file.open("a", encoding="utf-8") as out:
+        for cell in cells():
+            wanted = given.only in f"{cell.group}: {cell.name}"
+            if wanted and (cell.group, cell.name) not in known:
+                out.write(json.dumps(measure(cell, given.runs, 1)) + "\n")
+                out.flush()
 
 
 if __name__ == "__main__":

@@ -1,16 +1,19 @@
-"""What the diagnostics of given samples are worth, from the study of intervals.
+"""What the diagnostics of given samples are worth, from the study of intervals and hard cells.
 
-    python benchmarks/diagnostics.py FOLDER [--runs 1000] [--again 2000]
+    python benchmarks/diagnostics.py FOLDER CELLS [--runs 1000] [--again 2000]
 
-FOLDER is that of the study `studies/intervals.yaml`. Writes docs/diagnostics.md. What the study
-does not measure is measured here: dependent samples, and intervals that are looked at all the time.
+FOLDER is that of the study `studies/intervals.yaml`, CELLS the file of `benchmarks/cells.py`.
+Writes docs/diagnostics.md. What these do not measure is measured here: dependent samples,
+forecasts, and intervals that are looked at all the time.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,9 +24,11 @@ from tqdm import tqdm
 from mckl.draw import backends
 from mckl.draw.points import SAMPLERS
 from mckl.estimation.anytime import half_width
-from mckl.estimation.given import verdict
+from mckl.estimation.given import trust, verdict
+from mckl.estimation.given.answer import of_summary
 from mckl.estimation.given.summary import Summary
 from mckl.estimation.given.verdict import DIAGNOSTICS, judge
+from mckl.estimation.intervals import Request
 from mckl.estimation.values import ESTIMATORS
 from mckl.families.registry import sweep_pair
 from mckl.study.interval_coverage import coverage
@@ -31,9 +36,8 @@ from mckl.study.settings import Setting
 
 DOCS = Path(__file__).parents[1] / "docs"
 AT_LEAST = 0.93  # coverage that is aimed at in every cell
-LARGE = verdict.LEAST_SKEWED  # samples from which every estimator may have an interval
+LARGE = 1000  # samples from which every estimator may have an interval
 ENOUGH = 100  # given intervals from which the coverage of a cell says something
-GROUPS = {"k1": ["k1"], "k3, cv": ["k3", "cv"], "k3-factor, cv-factor": ["k3-factor", "cv-factor"]}
 
 
 def share(part: float, whole: float) -> str:
@@ -60,19 +64,59 @@ def by_estimator(cells: pd.DataFrame) -> str:
     return "\n".join(rows)
 
 
-def by_distance(cells: pd.DataFrame) -> str:
-    """A row a family, scale and offset: bad ones given and good ones withheld, by estimators."""
-    rows = []
-    for key, c in cells.groupby(["family", "scale", "offset"], sort=False):
-        row = [str(key[0]), f"{key[1]:g}", f"{key[2]:g}"]
-        for names in GROUPS.values():
-            s = c[c.estimator.isin(names)].sum(numeric_only=True)
-            row.append(
-                f"{percent(s.given - s.covered_given, s.runs)}, "
-                f"{percent(s.covered_withheld, s.runs)}"
-            )
-        rows.append(row)
-    return table("family | scale | offset | " + " | ".join(GROUPS), rows)
+def hard(rows: list[dict[str, Any]]) -> str:
+    """The table of hard cells."""
+
+    def number(value: float) -> str:
+        return "–" if math.isnan(value) or not value else f"{value:.3f}"
+
+    out = []
+    for row in rows:
+        chosen = [name for name, count in row["chosen"].items() if count > 0.05 * row["runs"]]
+        out.append(
+            [row["group"], row["cell"], ", ".join(chosen), f"{row['trusted_given']:.3f}",
+             number(row["trusted_covers"]), "–" if math.isnan(row["trusted_width"]) else
+             f"{row['trusted_width']:.2f}", number(row["k1_covers"]), number(row["plain_k1"]),
+             number(row["plain_k3-factor"])]
+        )  # fmt: skip
+    header = "group | cell | trusted | given | contain KL | length | k1's contain KL | plain k1"
+    return table(f"{header} | plain k3-factor", out)
+
+
+def in_cases(cells: pd.DataFrame) -> str:
+    """The table of the study's cases, of k1 and estimators by token."""
+    chosen = cells[cells.estimator.isin(["k1", "cv", "k3-factor", "cv-factor", "rb"])]
+    rows = [
+        [c.setting, c.estimator, f"{c.samples:,}", percent(c.given, c.runs),
+         f"{c.covered_given / c.given:.2f}" if c.given else "–"]
+        for c in chosen.itertuples()
+    ]  # fmt: skip
+    return table("pair | estimator | samples | given (%) | of these contain KL", rows)
+
+
+def forecasts(runs: int) -> str:
+    """How often the interval of a forecast contains the exact number of samples needed."""
+    rng, rows = np.random.default_rng(3), []
+    request = Request(0.01, True, 0.95, 10**18)
+    for mean, sd, n in ((0.3, 1.0, 2000), (1.0, 1.0, 2000), (0.0, 1.5, 1000)):
+        kl = math.log(sd) + (1.0 + mean**2) / (2.0 * sd**2) - 0.5
+        chi = math.expm1(mean**2)
+        needed = {"k1": mean**2 if mean else 2.0 * (0.5 - 0.5 / sd**2) ** 2}
+        if mean:
+            needed |= {"k3": chi - mean**2, "cv": mean**2 - mean**4 / chi}
+        held = dict.fromkeys(needed, 0)
+        for _ in range(runs):
+            z, summary = rng.normal(size=n), Summary()
+            ell = math.log(sd) - 0.5 * z**2 + 0.5 * ((z - mean) / sd) ** 2
+            summary.update({"ell": ell})
+            found = of_summary(summary, request)
+            for name, variance in needed.items():
+                told = found[name].samples_needed
+                exact = variance * (1.959964 / (0.01 * kl)) ** 2
+                held[name] += told is not None and told.low <= exact <= told.high
+        pair = f"N(0, 1) against N({mean:g}, {sd:g}²), n = {n:,}"
+        rows += [[pair, name, f"{count / runs:.3f}"] for name, count in held.items()]
+    return table("pair | estimator | contain the exact number", rows)
 
 
 def power(cells: pd.DataFrame, alarms: pd.DataFrame) -> str:
@@ -128,7 +172,7 @@ def dependence(runs: int) -> str:
             for key in spoke:
                 spoke[key] += key in names
             given += not names
-            covered += not names and abs(one.estimate - 0.5) <= one.half_width
+            covered += not names and one.interval[0] <= 0.5 <= one.interval[1]
         rows.append(
             [name, percent(spoke["drift"], runs), percent(spoke["autocorrelation"], runs),
              percent(given, runs), f"{covered / given:.3f}" if given else "–"]
@@ -192,6 +236,7 @@ def again(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
+    parser.add_argument("cells", type=Path)
     parser.add_argument("--runs", type=int, default=1000, help="of what is measured here")
     parser.add_argument("--again", type=int, default=2000, help="runs of each of the worst cells")
     given = parser.parse_args()
@@ -204,6 +249,7 @@ def main() -> None:
     cells["family"] = parts[0].fillna("normal").str.replace(r"(\d+)$", r"(\1)", regex=True)
     for i, name in enumerate(("dimension", "scale", "offset"), 1):
         cells[name] = parts[i].astype(float)
+    cases, cells = cells[cells.scale.isna()], cells[cells.scale.notna()].copy()
     seconds = sum(
         pd.read_json(path, lines=True).cpu_time.sum()
         for path in (given.folder / "results" / "benchmarks" / "intervals").rglob("*.jsonl")
@@ -212,26 +258,28 @@ def main() -> None:
     told = cells[cells.given >= ENOUGH].copy()
     missed = told.given - told.covered_given
     upper = np.where(missed == 0, 1.0, beta.ppf(0.9995, told.covered_given + 1, missed.clip(1)))
-    few = cells[(cells.given > 0) & (cells.given < ENOUGH)]
     lowest = told.sort_values("coverage").head(10)
-    most = int(cells.samples.max())
-    fresh = again(lowest, most, given.again)
+    fresh = again(lowest, int(cells.samples.max()), given.again)
     worst = [
         [c.setting, c.estimator, f"{c.samples:,}", f"{c.given:,}", share(c.covered_given, c.given),
          share(*fresh[c.setting, c.estimator, c.samples][::-1])]
         for c in lowest.itertuples()
     ]  # fmt: skip
     page = Path(__file__).with_name("pages") / "diagnostics.md"
+    rows = [json.loads(line) for line in given.cells.read_text("utf-8").splitlines()]
+    valid = [row for row in rows if row["group"] not in ("weights", "clusters not given")]
 
     def listed(name: str) -> str:
         return ", ".join(f"{v:g}" if isinstance(v, float) else str(v) for v in cells[name].unique())
 
-    progress = tqdm(total=2, unit="measurement")
-    dependent = dependence(given.runs // 2)
-    progress.update()
-    watched = watch(given.runs)
-    progress.update()
-    powers = power(cells[cells.samples >= LARGE], alarms)
+    def alarmed(*words: str) -> int:
+        reasons = [reason for row in valid for reason in row["reasons"].items()]
+        return sum(count for why, count in reasons if any(word in why for word in words))
+
+    def by_k1(words: str) -> str:
+        (row,) = (row for row in rows if words in row["cell"])
+        return f"{100 * row['chosen'].get('k1', 0) / row['runs']:.0f}"
+
     text = page.read_text("utf-8").format(
         settings=cells.setting.nunique(), runs=int(cells.runs.max()),
         samples=", ".join(f"{n:,}" for n in sorted(cells.samples.unique())),
@@ -241,13 +289,16 @@ def main() -> None:
         mean=told.coverage.mean(), sound=int((told.coverage >= AT_LEAST).sum()),
         unsound=int(((told.coverage < AT_LEAST) & (upper < AT_LEAST)).sum()),
         worst=table("setting | estimator | samples | given | coverage | in fresh runs", worst),
-        again=given.again, few=len(few), few_given=few.given.sum(),
-        few_coverage=few.covered_given.sum() / max(few.given.sum(), 1),
-        by_estimator=by_estimator(cells), most=most, large=f"{LARGE:,}",
-        by_distance=by_distance(cells[cells.samples == most]), power=powers,
-        far=verdict.FAR, effective=verdict._EFFECTIVE, units=verdict.LEAST_UNITS,
-        skewed=verdict.LEAST_SKEWED, dependent=verdict._DEPENDENT, dependence=dependent,
-        dependence_runs=given.runs // 2, watch=watched, watch_runs=given.runs,
+        again=given.again, by_estimator=by_estimator(cells), large=f"{LARGE:,}",
+        power=power(cells[cells.samples >= LARGE], alarms), cases=in_cases(cases), hard=hard(rows),
+        cell_runs=rows[0]["runs"], valid=sum(row["runs"] for row in valid),
+        accused=alarmed("the sum of log", "under q it", "occurs", "expected natural"),
+        dependent_alarms=alarmed("drifts", "depend on"),
+        power_1=by_k1("0.00099 in p"), power_2=by_k1("0.002 in p"),
+        far=verdict.FAR_RATIO, units=verdict.LEAST_UNITS, sequences=verdict.LEAST_SEQUENCES,
+        shorter=trust.SHORTER, dependent=verdict.DEPENDENT, dependence=dependence(given.runs // 2),
+        dependence_runs=given.runs // 2, watch=watch(given.runs), watch_runs=given.runs,
+        forecasts=forecasts(given.runs), forecast_runs=given.runs,
     )  # fmt: skip
     (DOCS / "diagnostics.md").write_text(text, "utf-8")
 

@@ -146,6 +146,13 @@ def test_bad_files_are_refused_in_one_line(folder, tmp_path):
         assert expected in refused("estimate", *words)
 
 
+def test_swapped_files_make_no_interval(folder):
+    q, p = str(folder / "log_q.npy"), str(folder / "log_p.npy")
+    result = CliRunner().invoke(main, ["estimate", "--log-q", p, "--log-p", q])
+    assert result.exit_code == 4
+    assert "log_q and log_p are swapped" in result.output
+
+
 def test_a_row_that_no_sample_of_q_has_is_named(folder, tmp_path, rollout):
     bad = rollout["log_p"].copy()
     bad[4321] = -math.inf

@@ -283,10 +283,14 @@ def test_estimate_of_laws_without_a_family_finds_kl():
 
 def test_estimate_withholds_what_the_samples_cast_doubt_on():
     z = stats.norm()
-    found = mckl.estimate((lambda n, rng: rng.normal(size=n), z.logpdf), lambda x: z.logpdf(x) + 5)
+    q = (lambda n, rng: rng.normal(size=n), z.logpdf)
+    found = mckl.estimate(q, lambda x: z.logpdf(x) + 5, budget=50_000)
     assert found.stopped == "withheld"
     assert found.interval is None
     assert "log_p is not normalised" in found.withheld
+    below = mckl.estimate(q, lambda x: z.logpdf(x) - 5, budget=50_000)
+    assert "k1 is right if q is 0 where p is not" in repr(below)
+    assert "an event rarer than 3/" in below.unseen
 
 
 TRIL = {"mean": 0, "scale_tril": [[1, 0], [1, 1]]}

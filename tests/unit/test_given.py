@@ -499,6 +499,15 @@ def test_what_is_wrong_withholds_the_answer_in_one_sentence(log_q, log_p, words)
     assert "Trust" not in repr(found)
 
 
+def test_rows_that_were_partly_logged_twice_are_noted():
+    rows = np.append(np.arange(64), np.arange(16))
+    found = mckl.from_log_probs(LOG_Q[rows], (LOG_Q - ELL)[rows])
+    assert found.notes == (
+        "20% of the sequences have the same ℓ as another one: rows that were logged twice count "
+        "twice",
+    )
+
+
 @pytest.mark.parametrize("value", [0.0, 1.0, -100.0])
 def test_padding_without_a_mask_spoils_the_number_of_tokens_alone(value):
     log_q, log_p = (np.where(TAIL, value, x) for x in (LOG_Q, LOG_Q - ELL))

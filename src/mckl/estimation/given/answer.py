@@ -15,7 +15,7 @@ from mckl.estimation.given.groups import KLByGroup, parts_by_group
 from mckl.estimation.given.layout import Layout, explained
 from mckl.estimation.given.picture import running_path
 from mckl.estimation.given.signs import Signs
-from mckl.estimation.given.summary import RATIO, Summary
+from mckl.estimation.given.summary import Summary
 from mckl.estimation.given.trust import trusted, unseen
 from mckl.estimation.given.units import UnitStream
 from mckl.estimation.given.verdict import (
@@ -27,6 +27,9 @@ from mckl.estimation.given.verdict import (
 from mckl.estimation.intervals import Request
 from mckl.estimation.pareto import limit
 from mckl.estimation.values.base import normal_from_moments
+
+# Equal sums over so many tokens, in so large a share of sequences, are worth a note.
+_LONG, _COPIED = 10, 0.01
 
 
 def answer(
@@ -192,8 +195,8 @@ def _notes(
             "expected log q, neither -log q nor q"
         )
     ratio = found.mean_ratio_by_token or found.mean_ratio
-    shape = summary.shapes()[RATIO]
-    settled = not normal_from_moments(shape.skewness, 0.0) > summary.units
+    skewness = 0.0 if math.isnan(found.ratio_skewness) else found.ratio_skewness
+    settled = normal_from_moments(skewness, 0.0) <= summary.units
     if ratio.z < -FAR_WEIGHT and settled:
         yield (
             f"the mean of p/q is {ratio}, expected 1: k1 is right if q is 0 where p is not, as "
@@ -203,6 +206,13 @@ def _notes(
         yield (
             f"the mean of q/s is {weights}: s is 0 where q is not, {1 - weights.mean:.0%} of q, "
             "as after top-p sampling"
+        )
+    # Sums over many tokens are rarely equal by chance, unless they are rounded.
+    long = summary.sequences and summary.rows >= _LONG * summary.sequence_count
+    if long and not signs.rounding_variance and summary.copies.share() > _COPIED:
+        yield (
+            f"{summary.copies.share():.0%} of the {summary.unit}s have the same ℓ as another one: "
+            "rows that were logged twice count twice"
         )
     if (padding := signs.padding()) is not None:
         yield padding

@@ -35,3 +35,8 @@ class Copies:
     def number(self) -> int:
         """The number that divides how often each value occurs; 1 with fewer than 20 values."""
         return int(np.gcd.reduce(self._counts)) if self._keys.size >= _FEWEST else 1
+
+    def share(self) -> float:
+        """The share of values that occurred before."""
+        total = int(self._counts.sum())
+        return 1.0 - self._keys.size / total if total else 0.0

@@ -41,7 +41,7 @@ class Signs:
             return
         q, p = (np.asarray(piece[name], np.float64) for name in ("log_q", "log_p"))
         if not self._rows:
-            self.positive = bool(np.median(q) > 0.0)
+            self.positive = bool(np.median(q[:_FIRST]) > 0.0)
             if "log_sampler" not in piece:
                 self._base = _other_base((q - p)[:_FIRST])
         self._rows += q.size

@@ -126,11 +126,12 @@ class _Summand:
             fourth = m4 - 4 * m1 * m3 + 6 * m1 * m1 * m2 - 3 * m1**4
             skewness, kurtosis = float(third / variance**1.5), float(fourth / variance**2 - 3.0)
         index = math.nan
+        largest = self._largest.values()
         if self._seen >= LEAST:
             tail = tail_size(self._seen)
-            index = pareto_index(np.diff(self._largest.values()[-tail - 1 :]).cumsum())
-        largest = self._sign * float(max(self._largest.values(), default=math.nan))
-        return Shape(skewness, kurtosis, index, largest)
+            index = pareto_index(np.diff(largest[-tail - 1 :]).cumsum())
+        top = self._sign * float(largest[-1]) if largest.size else math.nan
+        return Shape(skewness, kurtosis, index, top)
 
 
 class Summary:

@@ -14,7 +14,7 @@ from mckl.text import quoted
 
 # An estimator that uses r is only worth its risk if its standard error is at most this share of
 # k1's.
-_SHORTER = 0.6
+SHORTER = 0.6
 DEPENDENCE = {"drift", "autocorrelation"}
 
 
@@ -43,7 +43,7 @@ def trusted(
     chosen = summary.estimators[best.estimator]
     if k1 is not best and chosen.uses_ratio:
         more = RARE * UNSEEN_ELL / summary.units
-        if not best.std_error <= _SHORTER * k1.std_error:
+        if not best.std_error <= SHORTER * k1.std_error:
             best, why = k1, f"its interval is about as short as that of {best.estimator}"
         elif not chosen.sums and more > best.half_width:
             best, why = (

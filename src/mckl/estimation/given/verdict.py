@@ -9,7 +9,7 @@ use r = p/q are replaced by k1 where r is in doubt. docs/diagnostics.md has the 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -18,7 +18,7 @@ from scipy.special import stdtrit
 from mckl.estimation.given.full_kl import full_kl_fault
 from mckl.estimation.given.order import Dependence
 from mckl.estimation.given.signs import Signs
-from mckl.estimation.given.summary import Influence, Shape, Summary
+from mckl.estimation.given.summary import RATIO, Influence, Shape, Summary
 from mckl.estimation.pareto import limit
 from mckl.estimation.values import Estimator
 from mckl.estimation.values.base import normal_from_moments
@@ -108,6 +108,7 @@ class Diagnostics(NamedTuple):
 
     mean_ratio           the mean of r = p/q over units, expected 1
     mean_ratio_by_token  the mean of r over tokens; None without sequences
+    ratio_skewness       the skewness of r, with sequences that of its sum over tokens
     mean_weight          the mean of the weights q/s if the samples are of another law s; None if
                          they are of q
     drift, autocorrelation, autocorrelation_z
@@ -117,6 +118,7 @@ class Diagnostics(NamedTuple):
 
     mean_ratio: Mean
     mean_ratio_by_token: Mean | None
+    ratio_skewness: float
     mean_weight: Mean | None
     drift: float
     autocorrelation: float
@@ -140,7 +142,7 @@ class Diagnostics(NamedTuple):
                 yield f"  {name:19} {value:.2g} {text}"
 
 
-def diagnostics(summary: Summary) -> Diagnostics:
+def diagnostics(summary: Summary, shapes: Mapping[tuple[str, str], Shape]) -> Diagnostics:
     """The diagnostics of a summary that all estimators share."""
     view, weights = summary.influence("unit"), None
     if summary.weighted:
@@ -150,6 +152,7 @@ def diagnostics(summary: Summary) -> Diagnostics:
     return Diagnostics(
         _of_view(view, "ratio"),
         _of_view(summary.influence("token"), "factor_ratio") if summary.sequences else None,
+        shapes[RATIO].skewness,
         weights,
         *summary.dependence("k1"),
     )
@@ -308,7 +311,7 @@ def judge(
     """The shared diagnostics, and all estimates per unit and, with sequences, per token."""
     signs = signs or Signs()
     shapes = summary.shapes()
-    found = diagnostics(summary)
+    found = diagnostics(summary, shapes)
     common = [*common_doubts(summary, found, signs)]
     with np.errstate(all="ignore"):
         judged = []
