@@ -230,8 +230,8 @@ class Watch:
         """Add a batch of units, whose clusters are whole."""
         ell = batch["ell"]
         sums = {name: batch[f"factor_{name}"] for name in self._sums}
-        found = Integrands(ell, self._chosen.integrands, sums)
-        values = {name: getattr(found, name) for name in self._kept[:-2]}
+        integrands = Integrands(ell, self._chosen.integrands, sums)
+        values = {name: getattr(integrands, name) for name in self._kept[:-2]}
         values["count"] = np.ones(ell.size)
         values["length"] = batch.get("length", values["count"])
         if "cluster" in batch:

@@ -46,20 +46,20 @@ def tables_of(path: str) -> list[str]:
     Numbers in names are in the order of numbers. Raises `UserError` if there are none.
     """
     if os.path.isdir(path):
-        found = [str(p) for p in Path(path).rglob("*") if is_readable(p.name) and p.is_file()]
-        if not found:
+        paths = [
+            str(file) for file in Path(path).rglob("*")
+            if is_readable(file.name) and file.is_file()
+            and not any(part.startswith(".") for part in file.relative_to(path).parts)
+        ]  # fmt: skip
+        if not paths:
             raise UserError(f"{shortened(path)}: not a regular file, and a folder without tables")
     elif glob.has_magic(path) and not os.path.exists(path):
-        found = [p for p in glob.glob(path, recursive=True) if os.path.isfile(p)]
-        if not found:
+        paths = [file for file in glob.glob(path, recursive=True) if os.path.isfile(file)]
+        if not paths:
             raise UserError(f"{shortened(path)}: no file matches")
     else:
         return [path]
-    key = [re.compile(r"(\d+)").split(name) for name in found]
-    order = sorted(
-        range(len(found)), key=lambda i: [(len(t) if t.isdigit() else 0, t) for t in key[i]]
-    )
-    return [found[i] for i in order]
+    return sorted(paths, key=lambda file: re.sub(r"\d+", lambda digits: digits[0].zfill(20), file))
 
 
 def columns(
@@ -161,9 +161,9 @@ class _Shard:
                 if not len(piece[0]):
                     continue
                 cells = [
-                    found if isinstance(found, Lists)
-                    else as_lists(found.reshape(-1) if column.shape == (-1, 1) else found)
-                    for found, column in zip(piece, columns, strict=True)
+                    rows if isinstance(rows, Lists)
+                    else as_lists(rows.reshape(-1) if column.shape == (-1, 1) else rows)
+                    for rows, column in zip(piece, columns, strict=True)
                 ]  # fmt: skip
                 yield _ShardRows(self._source.path, before, cells)
                 before += len(piece[0])

@@ -206,8 +206,8 @@ class _Header(NamedTuple):
     def _column(self, name: str | None, dtype: np.dtype[Any]) -> Column:
         kind, shape = dtype.base.kind, (*self.shape, *dtype.shape)
         roles = {"f": ("number", "id", "mask"), "b": ("mask",), "S": ("id",), "U": ("id",)}
-        found = roles.get("f" if kind in "iu" else kind, ())
-        return Column(name, str(dtype.base), found, shape, self.row_bytes)
+        uses = roles.get("f" if kind in "iu" else kind, ())
+        return Column(name, str(dtype.base), uses, shape, self.row_bytes)
 
 
 def _npy_header(start: IO[bytes]) -> _Header:
