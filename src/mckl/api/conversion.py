@@ -78,7 +78,8 @@ def _cells(values: Any) -> Cells:
         return arrow_cells(values.combine_chunks() if hasattr(values, "chunks") else values)
     if getattr(values, "is_nested", False) is True:  # a nested tensor of torch
         return cells_of_rows([*values.unbind()], _converted)
-    if hasattr(values, "isna") and not isinstance(values.dtype, np.dtype) and values.isna().any():
+    nullable = library == "pandas" and not isinstance(getattr(values, "dtype", None), np.dtype)
+    if nullable and hasattr(values, "dtype") and values.isna().any():
         return cells_of_rows(values.to_numpy(dtype=object), _converted)
     rows = values if isinstance(values, list | tuple) and len(values) else None
     if rows is None or not hasattr(rows[0], "detach"):

@@ -11,9 +11,10 @@ from mckl.api.conversion import as_cells, real_cells
 from mckl.arrays import Cells, Lists
 from mckl.errors import UserError
 from mckl.estimation.given.answer import answer, answer_by_group
+from mckl.estimation.given.blocks import VALUES
 from mckl.estimation.given.estimates import KLFromLogProbs
 from mckl.estimation.given.groups import KLByGroup
-from mckl.estimation.given.layout import IDS, VALUES, Layout
+from mckl.estimation.given.layout import IDS, Layout
 from mckl.estimation.intervals import Request
 
 

@@ -13,7 +13,8 @@ from mckl.errors import UserError
 
 # Rows of a block. Fewer would spend more time in Python calls, more would not stay in cache.
 ROWS = 2**16
-_REAL = ("log_q", "log_p", "log_ratio", "log_sampler", "full_kl")
+# The columns with a number for each row.
+VALUES = ("log_q", "log_p", "log_ratio", "log_sampler", "full_kl")
 
 
 class RowError(UserError):
@@ -50,7 +51,7 @@ def blocks(columns: Iterable[Mapping[str, Any]]) -> Iterator[Block]:
     have.
     """
     for before, given in _cut(columns):
-        real = {name: np.asarray(given[name], np.float64) for name in _REAL if name in given}
+        real = {name: np.asarray(given[name], np.float64) for name in VALUES if name in given}
         for name, values in real.items():
             if not np.isfinite(values).all():
                 _refuse(name, values, before)

@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 
 from mckl.arrays import Cells, Lists
 from mckl.errors import UserError
-from mckl.estimation.given.blocks import RowError
+from mckl.estimation.given.blocks import VALUES, RowError
 
-# The columns with a value for each row or token, and those whose ids may stand once for a list.
-VALUES = ("log_q", "log_p", "log_ratio", "log_sampler", "full_kl")
+# The columns whose ids may stand once for a list.
 IDS = ("sequence", "cluster", "group")
 
 
