@@ -244,8 +244,8 @@ def cells() -> Iterator[Cell]:
     yield Cell("rare", "lengths 5 u^(-1/1.5), 1,000 sequences", *long_tailed())
     for w in (1e-2, 1e-3, 1e-4, 1e-5):
         for events in (0.5, 1, 2, 5):
-            n = int(events / w)
-            if 50 <= n <= 200_000:
+            n = round(events / w)
+            if 50 <= n <= 100_000:
                 yield Cell("rare", f"{w:g} of N(10, 1), n = {n:,}", *mixture(w, n))
     for mean in (2.0, 2.5):
         yield Cell("weights", f"s = N({mean:g}, 1), n = 5,000", *weighted(mean, 5000))

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy.signal import lfilter
 from scipy.special import ndtri
 
 import mckl
@@ -455,6 +456,17 @@ def test_errors_by_cluster_are_those_of_leaving_one_cluster_out():
         assert one.std_error == pytest.approx(error, rel=1e-6)
 
 
+def test_clusters_take_weights_and_a_constant_full_kl():
+    log_sampler = LOG_Q + 0.01 * np.random.default_rng(21).normal(size=LOG_Q.shape)
+    full, cluster = np.full(ELL.shape, 0.02), np.repeat(np.arange(16), 4)
+    for more in ({}, {"log_sampler": log_sampler}):
+        found = mckl.from_log_probs(LOG_Q, LOG_Q - ELL, cluster=cluster, full_kl=full, **more)
+        assert found.trusted == "rb"
+        assert found.kl == pytest.approx(8.0)
+        assert found["k1"].interval[0] < 8.0 < found["k1"].interval[1]
+    assert found.diagnostics.mean_weight.mean == pytest.approx(1.0, abs=0.1)
+
+
 def test_a_cluster_has_whole_sequences():
     ell = np.zeros(5)
     with pytest.raises(UserError, match="cluster: sequence 7 has tokens in two clusters"):
@@ -580,7 +592,7 @@ def test_sequences_sorted_by_length_do_not_drift():
     ell = 0.02 * times + np.sqrt(times) * (ELL - 0.02)
     found = mckl.from_log_probs(LOG_Q, LOG_Q - ell, mask=mask)
     assert not any("drifts" in (one.withheld or "") for one in found.estimates)
-    assert "or the sequences are sorted" in mckl.from_log_probs(LOG_Q, LOG_Q - ell).why
+    assert "if they are sorted, shuffle them" in mckl.from_log_probs(LOG_Q, LOG_Q - ell).why
 
 
 def test_completions_of_one_prompt_are_noticed_and_clusters_cover():
@@ -604,6 +616,9 @@ def test_valid_data_are_not_accused():
         found = asked(log_ratio=np.logaddexp(math.log(0.99), math.log(0.01) + 10 * z - 50))
         assert "swapped" not in found.why
         assert found.trusted == (None if z.max() < 5 else "k1")
+    for _ in range(10):  # a Markov chain whose marginal law is q = N(0, 1), against N(0.5, 1)
+        z = lfilter([math.sqrt(1 - 0.99**2)], [1, -0.99], rng.normal(size=2000))
+        assert "depend on each other" in asked(log_ratio=0.125 - 0.5 * z)["k1"].withheld
     assert (
         asked(log_ratio=np.full(20, -0.05)).why == "the interval of k1 is below 0, where no KL is"
     )

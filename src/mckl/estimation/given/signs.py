@@ -34,7 +34,7 @@ class Signs:
         self._spacings = 0.0  # the sum of squared spacings of 16-bit numbers
         self._base: str | None = None
 
-    @np.errstate(over="ignore")
+    @np.errstate(over="ignore", invalid="ignore")
     def add(self, piece: Mapping[str, Any]) -> None:
         """Look at a piece of the columns."""
         if "log_q" not in piece or "log_p" not in piece or not len(piece["log_q"]):

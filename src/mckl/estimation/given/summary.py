@@ -321,8 +321,9 @@ class Summary:
             s = summand.update(values, moments)
             over = self.overs[per]
             if self.clustered and over:  # all clusters come at once
-                kept = 1.0 - values[over] / values[over].sum()
-                ratio = float(short_dot(s / kept, s / kept) / short_dot(s, s))
-                self._jackknife[per, name] = ratio * (1.0 - 1.0 / s.size) ** 2
+                square, left = short_dot(s, s), s / (1.0 - values[over] / values[over].sum())
+                if square > 0.0:
+                    ratio = float(short_dot(left, left) / square)
+                    self._jackknife[per, name] = ratio * (1.0 - 1.0 / s.size) ** 2
             if per == [*self.overs][-1] and name in self._orders:
                 self._orders[name].update(s)

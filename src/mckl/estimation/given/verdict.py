@@ -39,13 +39,13 @@ RARE, UNSEEN_ELL = 3.0, 10.0
 # A bias by rounding of this share of the half-width costs a 95 % interval 0.02 of its coverage.
 _BIAS = 0.2
 # A standard error of so small a share of the estimate, and a mean of r so near 1, are rounding.
-_ROUNDING, _ROUNDED_RATIO = 1e-13, 1e-15
+_ROUNDING, _ROUNDED_RATIO, _CANCELLED = 1e-13, 1e-15, 1e-7
 
 # The names of the reasons against an interval, in the order in which they are looked for.
 DIAGNOSTICS = (
-    "units", "repeats", "evidence", "signs", "above-1", "weights", "overflow", "drift",
-    "autocorrelation", "bias", "mean-ratio", "rounding", "tail-index", "skewness", "padding",
-    "below-0", "full-kl",
+    "units", "repeats", "evidence", "signs", "above-1", "weights", "overflow", "autocorrelation",
+    "drift", "bias", "mean-ratio", "rounding", "tail-index", "skewness", "padding", "below-0",
+    "full-kl",
 )  # fmt: skip
 
 
@@ -95,9 +95,9 @@ class Mean(NamedTuple):
         """The difference of the mean from 1, in standard errors."""
         if abs(self.mean - 1.0) <= _ROUNDED_RATIO:
             return 0.0
-        varies = self.std_error > _ROUNDING * abs(self.mean)
+        constant = self.std_error <= _ROUNDING * abs(self.mean)
         gap = self.mean - 1.0
-        return gap / self.std_error if varies else math.copysign(math.inf, gap)
+        return math.copysign(math.inf, gap) if constant else gap / self.std_error
 
     def __str__(self) -> str:
         return f"{self.mean:.6g} ± {self.std_error:.2g}"
@@ -147,8 +147,9 @@ def diagnostics(summary: Summary, shapes: Mapping[tuple[str, str], Shape]) -> Di
     view, weights = summary.influence("unit"), None
     if summary.weighted:
         moments = summary.moments
-        weight, square = float(moments.mean("weight")[0]), moments.comoment("weight", "weight")[0]
-        weights = _mean_one(weight - 1.0, float(square), moments.units)
+        scale = moments.units / summary.sequence_count  # of weights that are summed by cluster
+        weight, square = moments.mean("weight")[0], moments.comoment("weight", "weight")[0]
+        weights = _mean_one(float(scale * weight) - 1.0, float(scale**2 * square), moments.units)
     return Diagnostics(
         _of_view(view, "ratio"),
         _of_view(summary.influence("token"), "factor_ratio") if summary.sequences else None,
@@ -166,7 +167,7 @@ def _mean_one(excess: float, comoment: float, n: int) -> Mean:
     if n < 2:
         return Mean(1.0 + excess, math.nan, float(n))
     mean, square = 1.0 + excess, comoment / n
-    effective = n / (1.0 + square / mean**2) if mean else 0.0
+    effective = n / (1.0 + square / mean / mean) if mean else 0.0
     return Mean(mean, math.sqrt(comoment / (n * (n - 1))), effective)
 
 
@@ -187,7 +188,9 @@ def common_doubts(summary: Summary, found: Diagnostics, signs: Signs) -> Iterato
         )
     law, letter = ("log_sampler", "s") if summary.weighted else ("log_q", "q")
     noise = _ROUNDING_DEVIATIONS * math.sqrt(signs.rounding_variance)
-    if summary.log_ratio_sum / max(copies, 1) <= -_EVIDENCE - noise:
+    # Nothing is proved by samples that depend on each other, such as those of a Markov chain.
+    independent = not abs(found.autocorrelation_z) > DEPENDENT
+    if independent and summary.log_ratio_sum / max(copies, 1) <= -_EVIDENCE - noise:
         yield Doubt(
             "evidence",
             f"the sum of log {letter} - log p is {summary.log_ratio_sum:.4g}, which samples of "
@@ -200,7 +203,7 @@ def common_doubts(summary: Summary, found: Diagnostics, signs: Signs) -> Iterato
     # of which has a probability of about 13.8/n at most, or through its largest values.
     ratio = found.mean_ratio_by_token or found.mean_ratio
     chance = FAR_MEAN * ratio.std_error + _EVIDENCE / summary.rows * (2.0 + summary.largest_ratio)
-    if not summary.weighted and ratio.mean - 1.0 > chance:
+    if independent and not summary.weighted and ratio.mean - 1.0 > chance:
         yield Doubt(
             "above-1",
             f"the mean of p/q is {ratio}, and under q it is at most 1: log_p is not normalised, or "
@@ -235,13 +238,6 @@ def doubts(
         yield Doubt("overflow", f"{name} overflows: e^-ℓ or ℓ² exceeds the largest number")
         return
     drift, correlation, z = one.dependence
-    if abs(drift) > DEPENDENT:
-        yield Doubt(
-            "drift",
-            f"{name} drifts: its mean over the second half of the {what}s is {abs(drift):.3g} "
-            f"standard errors {'above' if drift > 0 else 'below'} that over the first, so q or p "
-            f"changed, or the {what}s are sorted",
-        )
     if abs(z) > DEPENDENT:
         group = "" if summary.clustered else "if they share a prompt, give cluster; "
         yield Doubt(
@@ -249,6 +245,13 @@ def doubts(
             f"neighbouring {what}s depend on each other: the autocorrelation of {name} is "
             f"{correlation:.2g}, {abs(z):.3g} standard errors from 0 ({group}if they are sorted, "
             "shuffle them)",
+        )
+    if abs(drift) > DEPENDENT:
+        yield Doubt(
+            "drift",
+            f"{name} drifts: its mean over the second half of the {what}s is {abs(drift):.3g} "
+            f"standard errors {'above' if drift > 0 else 'below'} that over the first, so q or p "
+            f"changed, or the {what}s are sorted",
         )
     if not estimator.consistent:
         yield _bias(summary, estimator, one)
@@ -337,7 +340,9 @@ def _judged(
     view = summary.influence(per)
     estimate, variance = (float(v[0]) for v in estimator.estimate(view))  # type: ignore[arg-type]
     variance *= summary.jackknife(per, estimator.name)
-    error = math.sqrt(variance) if variance >= 0 else math.nan
+    # With weights, the variance of units that are all the same may be rounded to less than 0.
+    known = variance >= -((_CANCELLED * estimate) ** 2)
+    error = math.sqrt(max(variance, 0.0)) if known else math.nan
     degrees, n = view.units - estimator.parameters, view.units
     t = float(stdtrit(degrees, 0.5 + confidence / 2)) if degrees > 0 else math.nan
     half = t * error
