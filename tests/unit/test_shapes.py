@@ -35,7 +35,9 @@ SHAPES = {
     "a slice of Arrow": lambda x: pa.array([[9.0], *x, [9.0]]).slice(1, S),
     "missing tokens": lambda x: [[*row, None] for row in x],
     "missing tokens of Polars": lambda x: pl.Series([[None, *row] for row in x]),
-    "missing tokens in a frame of pandas": lambda x: np.ma.masked_invalid(pd.DataFrame(x)),
+    "missing tokens in a frame of pandas": lambda x: np.ma.masked_invalid(
+        pd.DataFrame(np.where(MASK, LOG_Q if x is LISTS[0] else LOG_P, math.nan))
+    ),
     "missing rows": lambda x: [None, *x],
     "masked": lambda x: np.ma.MaskedArray(LOG_Q if x is LISTS[0] else LOG_P, ~MASK),
     "nullable of pandas": lambda x: pd.Series(np.concatenate(x), dtype="Float64"),
