@@ -48,20 +48,17 @@ def as_lists(array: NDArray[Any]) -> Cells:
 def arrow_cells(column: Any) -> Cells:
     """The rows of an array of Arrow; raises ValueError for lists of anything but plain values."""
     import pyarrow as pa
+    from pyarrow.compute import list_value_length
 
     kind = column.type
     if isinstance(kind, pa.BaseExtensionType):
         return arrow_cells(column.storage)
     if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
-        lengths = column.value_lengths() if not pa.types.is_fixed_size_list(kind) else None
         values = arrow_cells(column.flatten())
         if isinstance(values, Lists):
             raise ValueError("lists of lists, expected one list of numbers a row")
-        if lengths is None:
-            counts = np.where(column.is_valid().to_numpy(zero_copy_only=False), kind.list_size, 0)
-        else:
-            counts = lengths.fill_null(0).to_numpy(zero_copy_only=False)
-        return Lists(values, counts.astype(np.int64))
+        lengths = list_value_length(column).fill_null(0).to_numpy(zero_copy_only=False)
+        return Lists(values, lengths.astype(np.int64))
     if pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_boolean(kind):
         if not column.null_count:
             return np.asarray(column.to_numpy(zero_copy_only=False))
