@@ -21,6 +21,7 @@ from coverage import table
 from scipy.stats import beta
 from tqdm import tqdm
 
+from mckl.api.watch import Watch
 from mckl.draw import backends
 from mckl.draw.points import SAMPLERS
 from mckl.estimation.anytime import half_width
@@ -214,6 +215,27 @@ def watch(runs: int) -> str:
     return table("pair | estimator | confidence sequence (%) | 95 % interval (%)", rows)
 
 
+def half_lives(runs: int) -> str:
+    """Coverage at each look of `Watch` with a half-life, over a steady q and one that moves."""
+    rng, batch, looks, rows = np.random.default_rng(1), 64, 300, []
+    for half_life in (100, 300, 1000):
+        row = [f"{half_life}"]
+        for estimator, end in (("k1", 0.5), ("k3", 0.5), ("k3", 1.0)):
+            given = covered = 0
+            for _ in range(runs):
+                seen = Watch(estimator=estimator, half_life=half_life)
+                for offset in np.linspace(0.5, end, looks):
+                    z = rng.normal(size=batch)
+                    now = seen.update(-0.5 * z**2, -0.5 * (z - offset) ** 2)
+                    if now.interval is not None:
+                        given += 1
+                        covered += now.interval[0] <= 0.5 * offset**2 <= now.interval[1]
+            row.append(percent(covered, given))
+        rows.append(row)
+    header = "half-life | steady, k1 (%) | steady, k3 (%) | KL from 0.125 to 0.5 nats, k3 (%)"
+    return table(header, rows)
+
+
 def again(
     cells: pd.DataFrame, samples: int, runs: int
 ) -> dict[tuple[str, str, int], tuple[int, int]]:
@@ -298,6 +320,7 @@ def main() -> None:
         far=verdict.FAR_RATIO, units=verdict.LEAST_UNITS, sequences=verdict.LEAST_SEQUENCES,
         shorter=trust.SHORTER, dependent=verdict.DEPENDENT, dependence=dependence(given.runs // 2),
         dependence_runs=given.runs // 2, watch=watch(given.runs), watch_runs=given.runs,
+        half_lives=half_lives(given.runs // 20), half_life_runs=given.runs // 20,
         forecasts=forecasts(given.runs), forecast_runs=given.runs,
     )  # fmt: skip
     (DOCS / "explanation" / "diagnostics.md").write_text(text, "utf-8")

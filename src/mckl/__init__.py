@@ -15,6 +15,7 @@ _HOMES = {
     "advise_gradient": "api.pairs",
     "estimate": "api.pairs",
     "from_log_probs": "api.log_probs",
+    "full_kl": "api.logits",
     "Watch": "api.watch",
     "Watched": "api.watch",
     "KL": "estimation.divergences",
@@ -23,6 +24,7 @@ _HOMES = {
     "GradientAdvice": "estimation.gradients.gradient_advice",
     "GivenEstimate": "estimation.given.estimates",
     "KLFromLogProbs": "estimation.given.estimates",
+    "KLByGroup": "estimation.given.groups",
 }
 __all__ = [*_HOMES, "__version__"]
 

@@ -1,4 +1,6 @@
-from mckl.api.log_probs import from_log_probs as from_log_probs
+from typing import Any, overload
+
+from mckl.api.logits import full_kl as full_kl
 from mckl.api.pairs import advise as advise
 from mckl.api.pairs import advise_gradient as advise_gradient
 from mckl.api.pairs import estimate as estimate
@@ -9,7 +11,21 @@ from mckl.estimation.advice import Advice as Advice
 from mckl.estimation.divergences import KL as KL
 from mckl.estimation.given.estimates import GivenEstimate as GivenEstimate
 from mckl.estimation.given.estimates import KLFromLogProbs as KLFromLogProbs
+from mckl.estimation.given.groups import KLByGroup as KLByGroup
 from mckl.estimation.gradients.gradient_advice import GradientAdvice as GradientAdvice
 from mckl.estimation.kl_estimate import KLEstimate as KLEstimate
 
 __version__: str
+
+@overload
+def from_log_probs(
+    log_q: Any, log_p: Any, *, sequence: Any = None, cluster: Any = None, full_kl: Any = None,
+    log_sampler: Any = None, mask: Any = None, group: None = None, tolerance: float | None = None,
+    absolute: float | None = None, confidence: float = 0.95, estimator: str | None = None,
+) -> KLFromLogProbs: ...  # fmt: skip
+@overload
+def from_log_probs(
+    log_q: Any, log_p: Any, *, sequence: Any = None, cluster: Any = None, full_kl: Any = None,
+    log_sampler: Any = None, mask: Any = None, group: Any, tolerance: float | None = None,
+    absolute: float | None = None, confidence: float = 0.95, estimator: str | None = None,
+) -> KLByGroup: ...  # fmt: skip

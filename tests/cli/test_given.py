@@ -103,7 +103,7 @@ def test_bad_files_are_refused_in_one_line(folder, tmp_path):
     (tmp_path / "headed.csv").write_text("log_q,log_p\n")
     (tmp_path / "words.csv").write_text("log_q,log_p\n0,a\n")
     (tmp_path / "ragged.csv").write_text("log_q,log_p\n0,1\n0\n")
-    np.save(tmp_path / "square.npy", np.zeros((3, 3)))
+    np.save(tmp_path / "cube.npy", np.zeros((3, 3, 3)))
     np.save(tmp_path / "words.npy", np.array(["a", "b"]))
     (tmp_path / "cut.npy").write_bytes((folder / "log_q.npy").read_bytes()[:5000])
     (tmp_path / "junk.npz").write_bytes(b"junk")
@@ -121,11 +121,14 @@ def test_bad_files_are_refused_in_one_line(folder, tmp_path):
             ["--table", str(tmp_path / "ragged.csv")],
             "ragged.csv: rows that have more or fewer cells than the 2 names",
         ),
-        (["--log-q", str(tmp_path / "square.npy"), "--log-p", p], "expected one column"),
+        (
+            ["--log-q", str(tmp_path / "cube.npy"), "--log-p", p],
+            "shape (3, 3, 3), expected (samples,)",
+        ),
         (["--log-q", str(tmp_path / "words.npy"), "--log-p", p], "expected numbers"),
         (["--log-q", str(tmp_path / "cut.npy"), "--log-p", p], "cut.npy: not a readable .npy"),
         (["--table", str(tmp_path / "junk.npz")], "not a readable .npz"),
-        (["--table", str(tmp_path / "null.parquet")], "column 'log_q' has an empty cell in row 1"),
+        (["--table", str(tmp_path / "null.parquet")], "null.parquet: log_q: row 2 is empty"),
         (["--table", str(tmp_path / "none.parquet")], "no such file"),
         (["--table", str(tmp_path / "none.txt")], "expected a file named"),
         (["--table", table], "no column named log_q"),
@@ -157,7 +160,7 @@ def test_a_row_that_no_sample_of_q_has_is_named(folder, tmp_path, rollout):
     line = refused(
         "estimate", "--log-q", str(folder / "log_q.npy"), "--log-p", str(tmp_path / "bad.npy")
     )
-    assert "log_p: row 4321 is -inf: KL is infinite" in line
+    assert "bad.npy: log_p: row 4322 is -inf: KL is infinite" in line  # counted from 1
 
 
 def watch(lines, *words):

@@ -222,7 +222,11 @@ STATES = {
     "tightest": [*NUMBERS[:4], *NUMBERS[5:], -1, 0, "9"],
     "confidence": [*NUMBERS, 0, 1, "0.9"],
     "estimator": [["k1"], "x" * 5000, 1, None],
-    "mean": [None, [], {}, {"k3": "1"}, {"k3": 10**400}],
+    "mean": [None, [], {}, {"k3": "1"}, {"k3": 10**400}, {"count": 0.0}, {"length": float("inf")}],
+    "samples": [*NUMBERS, -5, 0, "7"],
+    "squares": [*NUMBERS, -5, 0, "7"],
+    "last": ["x", [], 10**400],
+    "half_life": [*NUMBERS[:4], *NUMBERS[5:], -5, 0, "7"],
     "comoment": [None, [], {}, {"k3 k3": -1.0}, {"k3 k3": "1"}, {"k3 k3": True}],
     "moments": [None, [], {}, 1],
 }

@@ -509,7 +509,10 @@ def test_bad_objects_are_refused_in_one_line(q, p, words):
         ({"log_q": [], "log_p": []}, "log_q: no values"),
         ({"log_q": ["a"] * 10}, "log_q: values of type .*, expected numbers"),
         ({"log_q": [None] * 9 + ["a"]}, "log_q: some values are not numbers"),
-        ({"log_q": [[1.0], [1.0, 2.0]]}, "log_q: rows of different lengths"),
+        (
+            {"log_q": [[1.0], [1.0, 2.0]]},
+            r"log_p: shape \(10,\), expected \(2, lists\) as of log_q",
+        ),
         ({"full_kl": [0.0] * 10}, "full_kl: only with sequences"),
         ({"mask": [True] * 10}, "mask: only with arrays of shape"),
         ({"tolerance": 0.0}, "tolerance: 0, expected a number greater than 0"),

@@ -120,6 +120,21 @@ def test_a_policys_rollouts_are_read_by_the_command(root, tmp_path):
     assert exact == pytest.approx(found, abs=2 * (high - low) + 0.01 * exact)
 
 
+def test_what_trainers_log_is_read_in_every_layout(root, tmp_path):
+    text = run(root, root / "docs" / "examples" / "log_probabilities.py", tmp_path)
+    answers = re.findall(r"^(\S+): (\S+) nats per token, interval (\S+) to (\S+) \(k3-factor\)",
+                         text, re.MULTILINE)  # fmt: skip
+    assert [name for name, *_ in answers] == ["TRL", "verl", "OpenRLHF"]
+    for _, kl, low, high in answers:  # half of the prompts have 0.01 nats a token, the others 0.014
+        assert (kl, low, high) == answers[0][1:]
+        assert float(low) < 0.012 < float(high)
+    assert "KL(q||p) per sequence of 12 groups, all with a 95 % interval" in text
+    rows = re.findall(r"^(\d+) +256  k3-factor +(\S+)", text, re.MULTILINE)
+    assert [int(step) for step, _ in rows] == [*range(12)]
+    expected = [(0.01 + 0.002 * step) * 1.2 * 40 for step in range(12)]  # 40 tokens on average
+    assert [float(kl) for _, kl in rows] == pytest.approx(expected, rel=0.15)
+
+
 def test_a_posterior_with_full_covariance(root):
     text = run(root, root / "docs" / "examples" / "posterior.py")
     exact = float(re.search(r"KL\(mean field \|\| posterior\) = (\S+)", text)[1])

@@ -1,13 +1,15 @@
-"""Converts arrays of torch, TensorFlow, pandas and JAX, and lists, to NumPy arrays."""
+"""Converts arrays of torch, TensorFlow, pandas, Polars, Arrow and JAX, and lists, to NumPy."""
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mckl.arrays import Cells, Lists, arrow_cells, as_lists, cells_of_rows
 from mckl.errors import UserError
 from mckl.text import plain, shortened
 
@@ -45,9 +47,64 @@ def _converted(values: Any) -> NDArray[Any]:
     return np.asanyarray(values)
 
 
+def as_cells(name: str, values: Any) -> Cells:
+    """The values as a column: one value a row, or a list; `name` is for messages.
+
+    Arrays with two axes are lists of one length, and missing values are masked. Raises `UserError`
+    for arrays with more axes, lists of unequal depth, and objects that fail.
+
+    >>> as_cells("log_q", [[-1.0, -2.5], [-0.5]]).lengths
+    array([2, 1])
+    """
+    try:
+        cells = _cells(values)
+    except ValueError as error:
+        raise UserError(f"{name}: {error}") from None
+    except Exception as error:
+        why = f"{type(error).__name__}: {shortened(plain(error))}"
+        raise UserError(f"{name}: it cannot be made an array ({why})") from error
+    if not isinstance(cells, Lists) and cells.ndim != 1:
+        raise UserError(
+            f"{name}: shape {cells.shape}, expected (samples,), (tokens,) or (sequences, tokens)"
+        )
+    return cells
+
+
+def _cells(values: Any) -> Cells:
+    library = type(values).__module__.partition(".")[0]
+    if library == "polars":
+        values, library = values.to_arrow(), "pyarrow"
+    if library == "pyarrow":
+        return arrow_cells(values.combine_chunks() if hasattr(values, "chunks") else values)
+    if getattr(values, "is_nested", False) is True:  # a nested tensor of torch
+        return cells_of_rows([*values.unbind()], _converted)
+    nullable = library == "pandas" and not isinstance(getattr(values, "dtype", None), np.dtype)
+    if nullable and hasattr(values, "dtype") and values.isna().any():
+        return cells_of_rows(values.to_numpy(dtype=object), _converted)
+    rows = values if isinstance(values, list | tuple) and len(values) else None
+    if rows is None or not hasattr(rows[0], "detach"):
+        with contextlib.suppress(ValueError):  # rows of different lengths
+            array = _converted(values)
+            if array.dtype != object or array.ndim != 1:
+                return as_lists(array)
+            return cells_of_rows([*array], _converted)
+    return cells_of_rows(values if rows is None else rows, _converted)
+
+
 def real_numbers(name: str, values: Any) -> NDArray[Any]:
     """As `as_numpy`, for real numbers; raises `UserError` for anything else."""
-    array = as_numpy(name, values)
+    return _real(name, as_numpy(name, values))
+
+
+def real_cells(name: str, values: Any) -> Cells:
+    """As `as_cells`, for real numbers; raises `UserError` for anything else."""
+    cells = as_cells(name, values)
+    if isinstance(cells, Lists):
+        return Lists(_real(name, cells.values), cells.lengths)
+    return _real(name, cells)
+
+
+def _real(name: str, array: NDArray[Any]) -> NDArray[Any]:
     if array.dtype == object:  # such as a column of pandas with missing values
         try:
             if any(isinstance(value, str | bytes) for value in array.flat):

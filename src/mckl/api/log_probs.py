@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from mckl.api.arguments import request_of
-from mckl.api.conversion import as_numpy, real_numbers
+from mckl.api.conversion import as_cells, real_cells
+from mckl.arrays import Cells, Lists
 from mckl.errors import UserError
-from mckl.estimation.given.answer import answer
+from mckl.estimation.given.answer import answer, answer_by_group
+from mckl.estimation.given.blocks import VALUES
 from mckl.estimation.given.estimates import KLFromLogProbs
+from mckl.estimation.given.groups import KLByGroup
+from mckl.estimation.given.layout import IDS, Layout
 
 
 def from_log_probs(
@@ -24,21 +26,24 @@ def from_log_probs(
     full_kl: Any = None,
     log_sampler: Any = None,
     mask: Any = None,
+    group: Any = None,
     tolerance: float | None = None,
     absolute: float | None = None,
     confidence: float = 0.95,
     estimator: str | None = None,
-) -> KLFromLogProbs:
+) -> KLFromLogProbs | KLByGroup:
     """Estimate KL(q||p) from log-probabilities of samples of q.
 
-    Arrays may be of NumPy, torch, TensorFlow, JAX or pandas. Logarithms must be natural.
+    Arrays may be of NumPy, torch, TensorFlow, JAX, pandas, Polars or Arrow, and lists of tokens may
+    be of Python or of any of these. Logarithms must be natural.
 
     Parameters
     ----------
     log_q, log_p
         The log-probabilities of the samples under q and under p, in nats, shape (samples,). For
         tokens of sequences, the shape is (tokens,) with `sequence`, or (sequences, tokens), with
-        `mask` if sequences differ in length.
+        `mask` if sequences differ in length, or a list of tokens for each sequence. Tokens that are
+        missing (None or masked) in all arrays do not count.
     sequence
         The id of each token's sequence, shape (tokens,). The tokens of a sequence must follow each
         other.
@@ -53,7 +58,10 @@ def from_log_probs(
         The log-probabilities of the samples under the law s that drew them, if this was not q, in
         the shape of `log_q`. Samples then have the weights q/s.
     mask
-        True for the tokens that count, in the shape of a two-dimensional `log_q`.
+        True for the tokens that count, in the shape of `log_q`.
+    group
+        The id of the group of each sample, token or sequence, such as a training step. Then each
+        group has an answer of its own.
     tolerance, absolute
         The half-width of the interval, relative to KL (1 % by default) or in nats, for which the
         answer says how many samples are needed.
@@ -68,6 +76,8 @@ def from_log_probs(
     KLFromLogProbs
         All estimates, in nats. An interval is withheld, with a reason, if the diagnostics find a
         fault (diagnostics.md).
+    KLByGroup
+        With `group`, such an answer for each group, in the order in which they appear.
 
     Raises
     ------
@@ -88,88 +98,57 @@ def from_log_probs(
     >>> found.trusted, bool(found.interval[0] < 0.005 < found.interval[1])
     ('k1', True)
     """
+    layout = Layout()
     columns = columns_of(
-        log_q,
-        log_p,
+        layout,
+        log_q=log_q,
+        log_p=log_p,
         sequence=sequence,
         cluster=cluster,
         full_kl=full_kl,
         log_sampler=log_sampler,
         mask=mask,
+        group=group,
     )
+    if not columns["log_q"].size:
+        raise UserError(
+            "log_q: no values, expected at least one sample" if mask is None
+            else "mask: no token counts"
+        )  # fmt: skip
     request = request_of(tolerance, absolute, confidence)
-    return answer([columns], columns, request, estimator)
+    if group is not None:
+        return answer_by_group([columns], columns, request, estimator, layout)
+    return answer([columns], columns, request, estimator, layout)
 
 
-def columns_of(
-    log_q: Any,
-    log_p: Any,
-    *,
-    sequence: Any = None,
-    cluster: Any = None,
-    full_kl: Any = None,
-    log_sampler: Any = None,
-    mask: Any = None,
-) -> dict[str, NDArray[Any]]:
+def columns_of(layout: Layout, **given: Any) -> dict[str, NDArray[Any]]:
     """The arrays of `from_log_probs` as columns of one length; raises `UserError` as it does."""
-    given = {"log_q": log_q, "log_p": log_p, "full_kl": full_kl, "log_sampler": log_sampler}
     columns = {
-        name: real_numbers(name, values) for name, values in given.items() if values is not None
-    }
+        name: (real_cells if name in VALUES else as_cells)(name, values)
+        for name, values in given.items() if values is not None
+    }  # fmt: skip
     for name in ("log_q", "log_p"):
         if name not in columns:
             raise UserError(f"{name}: missing")
-    shape = columns["log_q"].shape
-    for name, column in columns.items():
-        if column.shape != shape:
-            raise UserError(f"{name}: shape {column.shape}, expected {shape} as of log_q")
-    if len(shape) not in (1, 2):
-        raise UserError(f"log_q: shape {shape}, expected (samples,) or (sequences, tokens)")
-    if not columns["log_q"].size:
-        raise UserError("log_q: no values, expected at least one sample")
-    ids, clusters = _ids("sequence", sequence), _ids("cluster", cluster)
-    if len(shape) == 2:
-        columns, ids = _flattened(columns, ids, mask)
-        if clusters is not None:
-            _check_shape("cluster", clusters, shape[:1], "sequence")
-            clusters = clusters[ids]
-    elif mask is not None:
-        raise UserError("mask: only with arrays of shape (sequences, tokens)")
-    for name, given_ids in (("sequence", ids), ("cluster", clusters)):
-        if given_ids is not None:
-            _check_shape(name, given_ids, columns["log_q"].shape, "row")
-            columns[name] = given_ids
-    if ids is None and full_kl is not None:
+    shape = _shape(columns["log_q"])
+    for name, cells in columns.items():
+        kind = (cells.values if isinstance(cells, Lists) else cells).dtype
+        if name in IDS and kind.kind not in "biufSUOM":
+            raise UserError(f"{name}: ids of type {str(kind)[:60]}, expected numbers or texts")
+        one = f"({len(columns['log_q'])},)"
+        if _shape(cells) != shape and not (name in IDS and _shape(cells) == one):
+            each = "sequence" if isinstance(columns["log_q"], Lists) else "row"
+            expected = f"{one}: one id a {each}" if name in IDS else f"{shape} as of log_q"
+            raise UserError(f"{name}: shape {_shape(cells)}, expected {expected}")
+    flat = layout.flat(columns)
+    if "full_kl" in flat and "sequence" not in flat:
         raise UserError("full_kl: only with sequences, expected sequence as well")
-    return columns
+    return flat
 
 
-def _ids(name: str, values: Any) -> NDArray[Any] | None:
-    ids = None if values is None else as_numpy(name, values)
-    if ids is not None and ids.dtype.kind not in "biufSUOM":
-        raise UserError(f"{name}: ids of type {str(ids.dtype)[:60]}, expected numbers or texts")
-    return ids
-
-
-def _check_shape(name: str, ids: NDArray[Any], shape: tuple[int, ...], each: str) -> None:
-    if ids.shape != shape:
-        raise UserError(f"{name}: shape {ids.shape}, expected {shape}: one id a {each}")
-
-
-def _flattened(
-    columns: Mapping[str, NDArray[Any]], ids: NDArray[Any] | None, mask: Any
-) -> tuple[dict[str, NDArray[Any]], NDArray[Any]]:
-    """The tokens of all rows in one column, and the row's number as the id of each sequence."""
-    shape = columns["log_q"].shape
-    if ids is not None:
-        raise UserError("sequence: not with arrays of shape (sequences, tokens): each row is one")
-    given = np.ones(shape, bool) if mask is None else as_numpy("mask", mask)
-    if given.shape != shape:
-        raise UserError(f"mask: shape {given.shape}, expected {shape} as of log_q")
-    keep = given.astype(bool)
-    if given.dtype.kind not in "biuf" or not (given == keep).all():
-        raise UserError("mask: expected True or False, or 1 or 0")
-    if not keep.any():
-        raise UserError("mask: no token counts")
-    rows = np.repeat(np.arange(shape[0]), keep.sum(axis=1))
-    return {name: column[keep] for name, column in columns.items()}, rows
+def _shape(cells: Cells) -> str:
+    """The shape as a text, such as (2, 3), or (2, lists) for lists of different lengths."""
+    if not isinstance(cells, Lists):
+        return str(cells.shape)
+    equal = len(cells) and (cells.lengths == cells.lengths[0]).all()
+    return f"({len(cells)}, {cells.lengths[0] if equal else 'lists'})"

@@ -131,7 +131,7 @@ def advise(
 def advise_gradient(q: Any, p: Any, *, tolerance: float = 0.1) -> GradientAdvice:
     """Bias, variance and samples needed of every estimator of KL's gradient in the parameters of q.
 
-    Nothing is drawn: the numbers follow from exact theory (docs/theory.md, section 11).
+    Nothing is drawn: the numbers follow from exact theory (theory.md, section 11).
 
     Parameters
     ----------

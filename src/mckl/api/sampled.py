@@ -56,7 +56,7 @@ def estimate_of_objects(
                     first.append(head)
                 yield {"log_q": log_q(_copied(samples), count), "log_p": log_p(samples, count)}
 
-        return answer(pieces(), ("log_q", "log_p"), request)
+        return answer(pieces(), ("log_q", "log_p"), request, traced=False)
 
     def result(used: GivenEstimate, half: float = math.nan, error: float = math.nan) -> KLEstimate:
         stages = {"pilot": pilots} | ({"main": spent - pilots} if spent > pilots else {})

@@ -132,6 +132,9 @@ _GIVEN = {
     "log_p": "log p of the same samples or tokens.",
     "log_ratio": "log q - log p, instead of both.",
     "sequence": "The id of each token's sequence; rows of a sequence must follow each other.",
+    "cluster": "The id of what is independent, such as a prompt; a file or a column of the table.",
+    "group": "The id of what gets an answer of its own, such as a step; a file or a column.",
+    "mask": "1 for the tokens that count, and 0 for the others.",
     "log_sampler": "Log-probabilities under the law that drew the samples, if this is not q.",
     "full_kl": "KL of the next token over the whole vocabulary, one a token; adds rb.",
 }
@@ -140,7 +143,9 @@ _GIVEN = {
 def _given_options(function: F) -> F:
     rest = (
         click.option(
-            "--table", metavar="FILE", help="One table (.npz, .csv, .parquet) with these columns."
+            "--table", "tables", metavar="FILE", multiple=True,
+            help="Tables with these columns, one after another: files, patterns or folders of "
+            ".npz, .csv, .tsv, .jsonl, .parquet or .arrow; repeatable.",
         ),
         click.option(
             "--columns", metavar="NAMES",
@@ -150,9 +155,13 @@ def _given_options(function: F) -> F:
             "--watch", is_flag=True,
             help="Read batches as JSON lines from standard input, and answer after each.",
         ),
+        click.option(
+            "--plot", metavar="FILE",
+            help="Draw the running estimates, or the groups', into this file (.png, .svg, .pdf).",
+        ),
     )  # fmt: skip
     files = [
-        click.option("--" + name.replace("_", "-"), metavar="FILE", help=text)
+        click.option("--" + name.replace("_", "-"), metavar="FILE", multiple=True, help=text)
         for name, text in _GIVEN.items()
     ]
     for option in reversed((*files, *rest)):
@@ -341,9 +350,10 @@ def estimate(
     budget: int | None,
     seed: int,
     as_json: bool,
-    table: str | None,
+    tables: Sequence[str],
     columns: str | None,
     watch: bool,
+    plot: str | None,
     **rest: Any,
 ) -> None:
     """Estimate KL(q||p) from samples until its interval is short enough.
@@ -359,7 +369,7 @@ def estimate(
     interval from n samples is valid only if no event rarer than 3/n carries KL.
     """
     files = {name: rest.pop(name) for name in _GIVEN}
-    if watch or table or columns or any(files.values()):
+    if watch or tables or columns or any(files.values()):
         for name, value in (*rest.items(), ("sampler", sampler), ("budget", budget)):
             if value is not None:
                 raise UserError(
@@ -367,9 +377,11 @@ def estimate(
                 )
         request = _request(tolerance, absolute, confidence)
         if watch:
-            _watch(files, table, estimator, confidence, as_json)
-        _estimate_given(files, table, columns, estimator, request, as_json,
+            _watch(files, tables, estimator, confidence, as_json)
+        _estimate_given(files, tables, columns, estimator, request, as_json, plot,
                         tolerance is not None or absolute is not None)  # fmt: skip
+    if plot is not None:
+        raise UserError("--plot: only with given log-probabilities")
     given = _pair(**rest)
     request = _request(tolerance, absolute, confidence)
     from mckl.api.arguments import MOST_SEED, whole_number
@@ -392,28 +404,37 @@ def estimate(
 
 
 def _estimate_given(
-    files: Mapping[str, str | None], table: str | None, columns: str | None,
-    estimator: str | None, request: Request, as_json: bool, held: bool,
+    files: Mapping[str, Sequence[str]], tables: Sequence[str], columns: str | None,
+    estimator: str | None, request: Request, as_json: bool, plot: str | None, held: bool,
 ) -> NoReturn:  # fmt: skip
     """Print the answer from log-probabilities in files; `held` is true if a tolerance was given."""
     from mckl.cli.log_prob_files import estimated, wanted
+    from mckl.estimation.given.groups import KLByGroup
 
-    answer = estimated(wanted(files, table, columns), request, estimator)
+    if plot is not None:
+        from mckl.estimation.given.picture import check_picture, save_picture
+
+        check_picture(plot)
+    answer = estimated(wanted(files, tables, columns), request, estimator)
+    if plot is not None:
+        save_picture(answer, plot)
     _print(answer, as_json)
-    if answer.trusted is None:
+    answers = [*answer.values()] if isinstance(answer, KLByGroup) else [answer]
+    widths = [None if a.trusted is None else a[a.trusted].half_width for a in answers]
+    if None in widths:
         sys.exit(WITHHELD)
-    half_width = answer[answer.trusted].half_width
-    sys.exit(NOT_REACHED if held and half_width > request.target(answer.kl) else 0)
+    wide = [w > request.target(a.kl) for w, a in zip(widths, answers, strict=True) if w is not None]
+    sys.exit(NOT_REACHED if held and any(wide) else 0)
 
 
 def _watch(
-    files: Mapping[str, str | None], table: str | None, estimator: str | None, confidence: float,
-    as_json: bool,
+    files: Mapping[str, Sequence[str]], tables: Sequence[str], estimator: str | None,
+    confidence: float, as_json: bool,
 ) -> NoReturn:  # fmt: skip
     """Follow batches on standard input, and print an answer after each."""
     from mckl.cli.log_prob_files import watched
 
-    if table or any(files.values()):
+    if tables or any(files.values()):
         raise UserError("--watch: it reads standard input, so no file can be given")
     seen = watched(sys.stdin, estimator, confidence, as_json)
     if seen is None:

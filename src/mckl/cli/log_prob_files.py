@@ -2,72 +2,90 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
 from mckl.errors import UserError
-from mckl.text import listed, nearest, quoted
+from mckl.text import nearest, quoted, some
 
 if TYPE_CHECKING:
     from mckl.api.watch import Watched
+    from mckl.cli.rows import Place
     from mckl.estimation.given.estimates import KLFromLogProbs
+    from mckl.estimation.given.groups import KLByGroup
     from mckl.estimation.intervals import Request
 
 _LONGEST_BATCH = 2**25  # characters of a line of JSON
 # The columns that may be given, in the order of options; `log_ratio` replaces the first two.
-COLUMNS = ("log_q", "log_p", "log_ratio", "sequence", "log_sampler", "full_kl")
+COLUMNS = (
+    "log_q", "log_p", "log_ratio", "sequence", "cluster", "group", "mask", "log_sampler", "full_kl",
+)  # fmt: skip
+_IN_A_TABLE = ("cluster", "group")  # options that may name a column of the table
+_IN_A_BATCH = ("log_q", "log_p", "sequence", "cluster", "mask")
 
 
-def options(name: str) -> str:
+def wanted(
+    given: Mapping[str, Sequence[str]], tables: Sequence[str], columns: str | None
+) -> dict[str, Place]:
+    """The paths of the files of each column, and the column's name there.
+
+    Raises `UserError` for columns that are missing, given twice, or not known.
+    """
+    from mckl.cli.rows import tables_of
+    from mckl.record.columns import is_readable
+
+    named: dict[str, str] = {}
+    places: dict[str, Place] = {}
+    for name, paths in given.items():
+        one = paths[0] if len(paths) == 1 else ""
+        if one and tables and name in _IN_A_TABLE and not is_readable(one):
+            named[name] = one
+        elif paths:
+            places[name] = tuple(file for path in paths for file in tables_of(path)), None
+    if not tables and columns is not None:
+        raise UserError("--columns: only with --table")
+    if tables:
+        shards = tuple(file for table in tables for file in tables_of(table))
+        for name, column in (_named(shards[0], columns, [*places, *named]) | named).items():
+            if name in places:
+                raise UserError(f"{option(name)} and --table: expected one of them for {name}")
+            places[name] = shards, column
+    if "log_ratio" in places:
+        for name in ("log_q", "log_p"):
+            if name in places:
+                raise UserError(f"log_ratio and {name}: expected log_ratio, or log_q and log_p")
+        if "log_sampler" in places:
+            raise UserError("log_sampler: expected with log_q and log_p, and not with log_ratio")
+    else:
+        for name in ("log_q", "log_p"):
+            if name not in places:
+                how = f"{option(name)}, or {name} in --columns" if tables else option(name)
+                raise UserError(f"{name}: missing, expected {how}, or log_ratio")
+    return places
+
+
+def option(name: str) -> str:
     """The option of a column, such as ``--log-q``."""
     return "--" + name.replace("_", "-")
 
 
-def wanted(
-    files: Mapping[str, str | None], table: str | None, columns: str | None
-) -> dict[str, tuple[str, str | None]]:
-    """The path of the file of each column, and the column's name there.
-
-    Raises `UserError` for columns that are missing, given twice, or not known.
-    """
-    given: dict[str, tuple[str, str | None]] = {n: (p, None) for n, p in files.items() if p}
-    if table is None and columns is not None:
-        raise UserError("--columns: only with --table")
-    if table is not None:
-        for name, column in _named(table, columns).items():
-            if name in given:
-                raise UserError(f"{options(name)} and --table: expected one of them for {name}")
-            given[name] = (table, column)
-    if "log_ratio" in given:
-        for name in ("log_q", "log_p"):
-            if name in given:
-                raise UserError(f"log_ratio and {name}: expected log_ratio, or log_q and log_p")
-        if "log_sampler" in given:
-            raise UserError("log_sampler: expected with log_q and log_p, and not with log_ratio")
-    else:
-        for name in ("log_q", "log_p"):
-            if name not in given:
-                how = f"{options(name)}, or {name} in --columns" if table else options(name)
-                raise UserError(f"{name}: missing, expected {how}, or log_ratio")
-    if "full_kl" in given and "sequence" not in given:
-        raise UserError("full_kl: only with sequence")
-    return given
-
-
-def _named(table: str, columns: str | None) -> dict[str, str]:
-    """The names of a table's columns, by `COLUMNS`."""
+def _named(table: str, columns: str | None, others: Sequence[str]) -> dict[str, str]:
+    """The names of a table's columns, by `COLUMNS`; `others` are given in another way."""
     if columns is None:
         from mckl.record.columns import open_source
 
         names = [column.name for column in open_source(table).columns]
         found = {name: name for name in COLUMNS if name in names}
-        if not found:
+        if not found and not {"log_q", "log_p", "log_ratio"}.intersection(others):
+            there = some([quoted(name) for name in names if name is not None])
             raise UserError(
-                f"{table}: no column named {listed(COLUMNS, 'or')}: name them with --columns"
+                f"{table}: no column named log_q, log_p or log_ratio, but {there or 'none'}: name "
+                "them with --columns, such as log_q=policy_logp,log_p=ref_logp"
             )
         return found
     chosen: dict[str, str] = {}
@@ -84,22 +102,28 @@ def _named(table: str, columns: str | None) -> dict[str, str]:
 
 
 def estimated(
-    where: Mapping[str, tuple[str, str | None]], request: Request, estimator: str | None
-) -> KLFromLogProbs:
+    places: Mapping[str, Place], request: Request, estimator: str | None
+) -> KLFromLogProbs | KLByGroup:
     """The answer from files; `estimator` is the one to trust, if it is given."""
     from mckl.cli.bar import progress
     from mckl.cli.rows import columns
-    from mckl.estimation.given.answer import answer
+    from mckl.estimation.given.answer import answer, answer_by_group
+    from mckl.estimation.given.layout import Layout
 
-    rows, pieces = columns(where)
+    layout = Layout()
+    rows, pieces = columns(places, layout)
+    first = next(pieces)  # tells whether rows are sequences
     with progress(rows or 0) as advance:
 
         def followed() -> Iterator[Mapping[str, Any]]:
-            for piece in pieces:
+            for count, piece in itertools.chain([first], pieces):
                 yield piece
-                advance(len(next(iter(piece.values()))))
+                advance(count)
 
-        return answer(followed(), where, request, estimator)
+        if "full_kl" in first[1] and "sequence" not in first[1]:
+            raise UserError("full_kl: only with sequence, or lists of tokens")
+        answered = answer_by_group if "group" in first[1] else answer
+        return answered(followed(), first[1], request, estimator, layout)
 
 
 def watched(
@@ -111,7 +135,7 @@ def watched(
     """
     from mckl.api.watch import Watch
 
-    watch, seen = Watch(estimator=estimator or "k1", confidence=confidence), None
+    watch, seen = Watch(estimator=estimator, confidence=confidence), None
     for number, line in enumerate(_lines(stream), 1):
         if not line.strip():
             continue
@@ -122,13 +146,11 @@ def watched(
         if not isinstance(batch, dict):
             raise UserError(f"line {number}: expected an object with log_q and log_p")
         for name in batch:
-            if name not in ("log_q", "log_p", "sequence"):
-                raise UserError(
-                    f"line {number}: unknown key {quoted(name)}, expected log_q, log_p and sequence"
-                )
+            if name not in _IN_A_BATCH:
+                hint = nearest(name, _IN_A_BATCH)
+                raise UserError(f"line {number}: unknown key {quoted(name)}: {hint}")
         try:
-            seen = watch.update(batch.get("log_q"), batch.get("log_p"),
-                                sequence=batch.get("sequence"))  # fmt: skip
+            seen = watch.update(**{"log_q": None, "log_p": None, **batch})
         except UserError as error:
             raise UserError(f"line {number}: {error}") from None
         click.echo(json.dumps(seen.to_dict()) if as_json else repr(seen))

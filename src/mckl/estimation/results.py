@@ -57,7 +57,8 @@ class Result:
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as plain data for JSON, with None in place of NaN and inf."""
-        return {f.name: plain_data(getattr(self, f.name)) for f in fields(self)}  # type: ignore[arg-type]
+        shown = [f.name for f in fields(self) if f.repr]  # type: ignore[arg-type]
+        return {name: plain_data(getattr(self, name)) for name in shown}
 
     def lines(self) -> Iterator[str]:
         """The answer as lines of text."""

@@ -124,6 +124,11 @@ class RunningMoments:
         if other.units:
             self._add(other.units, other._mean, other._comoment)
 
+    def fade(self, share: float) -> None:
+        """Let all units so far count for less: each by this share of what it counts now."""
+        self.units *= share  # type: ignore[assignment]
+        self._comoment = share * self._comoment
+
     def so_far(self) -> RunningMoments:
         """A copy of the present moments, which later updates do not change."""
         return copy(self)
@@ -148,7 +153,7 @@ class RunningMoments:
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Continue from a `state` with the same products."""
-        self.units = int(state["units"])
+        self.units = state["units"]
         self._mean = np.array([[float(state["mean"][name])] for name in self._names])
         self._comoment = np.array(
             [[float(state["comoment"][" ".join(product)])] for product in self._products]

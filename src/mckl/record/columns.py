@@ -1,27 +1,31 @@
-"""Reads columns from .npy, .npz, .csv and .parquet files, whole or a piece at a time.
+"""Reads columns from files of arrays, tables and JSON lines, whole or a piece at a time.
 
 Files may be damaged, and far larger than the memory.
 """
 
 from __future__ import annotations
 
+import bz2
 import contextlib
 import csv
+import gzip
 import io
 import itertools
+import json
+import lzma
 import math
 import os
 import warnings
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any, Literal, NamedTuple, TextIO
+from typing import IO, Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from mckl.arrays import Vector
+from mckl.arrays import Cells, Lists, Vector, arrow_cells, cells_of_rows
 from mckl.errors import UserError
 from mckl.record.small import check_regular
 from mckl.text import shortened
@@ -29,12 +33,14 @@ from mckl.text import shortened
 _LONGEST_HEADER = 2**16  # bytes; a small archive may contain a header of 4 GB
 MOST_AT_ONCE = 2**24  # bytes of a piece of a file, or of the directory of an archive
 BYTES_PER_NUMBER = 100  # for a vector and all that is computed from it
-PIECE = 2**17  # rows of a piece
+PIECE = 2**17  # rows of a piece, or values where rows have lists
 LONGEST_ROW = 2**20  # bytes or characters of a row, where a file is read a piece at a time
 _LONGEST_ID = 128  # characters, in a .csv file
 _ROWS_LOOKED_AT = 1000  # the rows of a .csv file that decide which columns are numbers
 
-Pieces = Iterator[list[NDArray[Any]]]
+# What a column may be used as: numbers, ids, or a mask of tokens.
+Role = Literal["number", "id", "mask"]
+Pieces = Iterator[list[Cells]]
 
 
 class Column(NamedTuple):
@@ -42,44 +48,38 @@ class Column(NamedTuple):
 
     name       None if the file has no names; then its only column is the whole array
     kind       the type of the values
-    numeric    whether these are real numbers; in a .csv file, only reading tells
-    textual    whether they may be ids
-    shape      the shape; in a .csv file the first size is -1, since only reading tells
+    roles      what the values may be; in a text file, only reading tells
+    shape      the shape; in a text file the first size is -1, since only reading tells
     row_bytes  the size of a row of the file, as far as it is known
+    lists      whether each row is a list, of any length
     """
 
     name: str | None
     kind: str
-    numeric: bool
-    textual: bool
+    roles: Sequence[str]
     shape: tuple[int, ...]
     row_bytes: int = 8
-
-    @property
-    def single(self) -> bool:
-        """Whether there is one value a row."""
-        return len(self.shape) == 1 or (len(self.shape) == 2 and self.shape[1] == 1)
+    lists: bool = False
 
 
 class Source(NamedTuple):
     """The columns of a file, whose rows are read when they are needed.
 
-    pieces   a function of positions of columns, and of flags that say which of them are ids. It
-             returns an iterator over consecutive pieces of these columns; columns with more than
-             one value a row are one piece.
+    pieces   a function of positions of columns, and of the role of each. It returns an iterator
+             over consecutive pieces of these columns, of some rows each
     look     a function that looks at the first rows of a .csv file, and returns whether each
              column has numbers in them
     """
 
     path: str
     columns: Sequence[Column]
-    pieces: Callable[[Sequence[int], Sequence[bool]], Pieces]
+    pieces: Callable[[Sequence[int], Sequence[Role]], Pieces]
     look: Callable[[], Sequence[bool]] | None = None
 
-    def check(self, position: int, is_id: bool = False) -> None:
-        """Raise `UserError` if the column has neither numbers nor, with `is_id`, ids."""
+    def check(self, position: int, role: Role = "number", lists: bool = False) -> None:
+        """Raise `UserError` if the column has no values of this role, or lists that may not be."""
         column = self.columns[position]
-        if not (column.numeric or (is_id and column.textual)):
+        if role not in column.roles or (column.lists and (role == "id" or not lists)):
             what = "values are" if column.name is None else f"column '{column.name[:20]}' is"
             raise UserError(f"{self.path}: {what} of type {column.kind[:60]}, expected numbers")
 
@@ -115,7 +115,7 @@ def open_columns(path: str) -> NamedColumns | Vector:
         columns = []
         with refused(path):
             for group in [positions] if together else [[i] for i in positions]:
-                parts = [*source.pieces(group, [False] * len(group))]
+                parts = [*source.pieces(group, ["number"] * len(group))]
                 columns += [_joined(path, [part[i] for part in parts]) for i in range(len(group))]
         return columns
 
@@ -123,12 +123,17 @@ def open_columns(path: str) -> NamedColumns | Vector:
         return read([0])[0]
     names = [(column.name or "").strip().lower() for column in source.columns]
     with refused(path):
-        numeric = source.look() if source.look else [c.numeric for c in source.columns]
+        numeric = source.look() if source.look else ["number" in c.roles for c in source.columns]
     return NamedColumns(names, numeric, read)
 
 
-def _joined(path: str, parts: Sequence[NDArray[Any]]) -> Vector:
-    array = np.concatenate(parts) if len(parts) > 1 else parts[0] if parts else np.zeros(0)
+def _joined(path: str, parts: Sequence[Cells]) -> Vector:
+    arrays = [part for part in parts if not isinstance(part, Lists)]
+    if len(arrays) < len(parts):
+        raise UserError(f"{path}: a list in each row, expected one number")
+    if any(map(np.ma.is_masked, arrays)):
+        raise UserError(f"{path}: some cells are empty, expected a number in each")
+    array = np.concatenate(arrays) if len(arrays) > 1 else arrays[0] if arrays else np.zeros(0)
     if not array.size:
         raise UserError(f"{path}: no numbers in it")
     return np.ascontiguousarray(array, np.float64)
@@ -140,7 +145,7 @@ def open_source(path: str, longest_row: int | None = LONGEST_ROW) -> Source:
     Rows of a .csv file may have at most `longest_row` characters. With None the file is read whole,
     and has to fit into memory.
     """
-    opened = _FORMATS.get(Path(path).suffix.lower())
+    opened = _FORMATS.get(_suffix(path))
     if opened is None:
         expected = ", ".join("*" + s for s in _FORMATS)
         raise UserError(f"{shortened(path)}: expected a file named {expected}")
@@ -150,6 +155,12 @@ def open_source(path: str, longest_row: int | None = LONGEST_ROW) -> Source:
     if not source.columns:
         raise UserError(f"{path}: no numbers in it")
     return source
+
+
+def _suffix(path: str) -> str:
+    """What says the format; the suffix of a compression after that of a text does not count."""
+    *_, before, last = ["", "", *(suffix.lower() for suffix in Path(path).suffixes)]
+    return before if last in _COMPRESSED and before in _TEXTS else last
 
 
 @contextlib.contextmanager
@@ -176,14 +187,35 @@ def check_memory(path: str, numbers: int) -> None:
         )
 
 
-def _npy_header(start: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    """The shape and the type of an array, from the header with which the bytes begin."""
+class _Header(NamedTuple):
+    """What the header of an array says: `by_column` if the first axis runs fastest."""
+
+    shape: tuple[int, ...]
+    by_column: bool
+    dtype: np.dtype[Any]
+
+    @property
+    def row_bytes(self) -> int:
+        return math.prod(self.shape[1:]) * self.dtype.itemsize
+
+    def columns(self, name: str | None = None) -> list[Column]:
+        """The columns of the array; with a name, it is one."""
+        names = [None] if name is not None else self.dtype.names or [None]
+        return [self._column(name or n, self.dtype if n is None else self.dtype[n]) for n in names]
+
+    def _column(self, name: str | None, dtype: np.dtype[Any]) -> Column:
+        kind, shape = dtype.base.kind, (*self.shape, *dtype.shape)
+        roles = {"f": ("number", "id", "mask"), "b": ("mask",), "S": ("id",), "U": ("id",)}
+        uses = roles.get("f" if kind in "iu" else kind, ())
+        return Column(name, str(dtype.base), uses, shape, self.row_bytes)
+
+
+def _npy_header(start: IO[bytes]) -> _Header:
+    """The header with which the bytes of an array begin."""
     version = npy.read_magic(start)
     if version == (1, 0):
-        shape, _, dtype = npy.read_array_header_1_0(start)
-    else:  # 3.0 differs from 2.0 only in the names of fields
-        shape, _, dtype = npy.read_array_header_2_0(start)
-    return shape, dtype
+        return _Header(*npy.read_array_header_1_0(start))
+    return _Header(*npy.read_array_header_2_0(start))  # 3.0 differs only in the names of fields
 
 
 class _Bounded(io.BufferedReader):
@@ -202,8 +234,8 @@ def _archive(path: str) -> Iterator[zipfile.ZipFile]:
         yield opened
 
 
-def _member_header(opened: zipfile.ZipFile, member: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    """The shape and the type of an array in an .npz file; raises ValueError if they are untrue.
+def _member_header(opened: zipfile.ZipFile, member: str) -> _Header:
+    """The header of an array in an .npz file; raises ValueError if it is untrue.
 
     The other compressions of .zip files would unpack a gigabyte of zeros at once.
     """
@@ -212,43 +244,51 @@ def _member_header(opened: zipfile.ZipFile, member: str) -> tuple[tuple[int, ...
         raise ValueError(f"'{name}' is neither stored nor deflated")
     with opened.open(info) as file:
         head = io.BytesIO(file.read(_LONGEST_HEADER))
-    shape, dtype = _npy_header(head)
-    if not dtype.hasobject and info.file_size != head.tell() + math.prod(shape) * dtype.itemsize:
+    header = _npy_header(head)
+    itemsize = header.dtype.itemsize
+    if not header.dtype.hasobject and (
+        info.file_size != head.tell() + math.prod(header.shape) * itemsize
+    ):
         raise ValueError(f"'{name}' has another size than its header says")
-    return shape, dtype
+    return header
 
 
-def _column(name: str | None, dtype: np.dtype[Any], shape: tuple[int, ...], row: int) -> Column:
-    kind = dtype.base.kind
-    return Column(name, str(dtype.base), kind in "fiu", kind in "SU", (*shape, *dtype.shape), row)
+def _in_pieces(read: Callable[[int], bytes], header: _Header, at_once: int) -> Iterator[Any]:
+    """The rows of an array that is stored row by row."""
+    left = header.shape[0]
+    if not header.row_bytes:
+        yield np.zeros(header.shape, header.dtype)
+        return
+    while left:
+        data = read(min(left, at_once) * header.row_bytes)
+        rows = len(data) // header.row_bytes
+        if not rows:
+            raise ValueError(f"the file ends {left} rows early")
+        left -= rows
+        whole = memoryview(data)[: rows * header.row_bytes]
+        yield np.frombuffer(whole, header.dtype).reshape(rows, *header.shape[1:])
+
+
+def _rows_at_once(row_bytes: int) -> int:
+    return max(1, min(PIECE, 8 * PIECE // max(row_bytes, 1)))
 
 
 def _from_npy(path: str, _: int | None) -> Source:
     with open(path, "rb") as file:
-        shape, dtype = _npy_header(io.BytesIO(file.read(_LONGEST_HEADER)))
-    columns = [
-        _column(name, dtype if name is None else dtype[name], shape, dtype.itemsize)
-        for name in dtype.names or [None]
-    ]
+        header = _npy_header(io.BytesIO(file.read(_LONGEST_HEADER)))
+    columns = header.columns()
 
-    def pieces(positions: Sequence[int], ids: Sequence[bool]) -> Pieces:
+    def pieces(positions: Sequence[int], roles: Sequence[Role]) -> Pieces:
         # Mapping refuses a header with a wrong size before memory is taken, and tells where the
         # rows begin. Mapped pages would count as memory of this process.
         array = np.load(path, mmap_mode="r", allow_pickle=False)
         names = [columns[i].name for i in positions]
-        if not all(columns[i].single for i in positions):
-            yield [array if name is None else array[name] for name in names]
-            return
+        at_once = _rows_at_once(header.row_bytes)
         with open(path, "rb") as file:
             file.seek(array.offset)
-            left, at_once = shape[0], min(PIECE, MOST_AT_ONCE // dtype.itemsize)
-            while left:
-                piece = np.fromfile(file, dtype, min(left, at_once))
-                if not piece.size:
-                    raise UserError(f"{path}: the file ends {left} rows early")
-                left -= piece.size
-                piece = piece.reshape(-1, *shape[1:])
-                yield [piece if name is None else piece[name] for name in names]
+            parts = _in_pieces(file.read, header, at_once)
+            for part in _cut(array, at_once) if header.by_column or not header.shape else parts:
+                yield [np.asarray(part if name is None else part[name]) for name in names]
 
     return Source(path, columns, pieces)
 
@@ -258,51 +298,57 @@ def _from_npz(path: str, _: int | None) -> Source:
         members = opened.namelist()
         headers = [_member_header(opened, member) for member in members]
     columns = [
-        _column(member.removesuffix(".npy"), dtype, shape, dtype.itemsize)
-        for member, (shape, dtype) in zip(members, headers, strict=True)
+        header.columns(member.removesuffix(".npy"))[0]
+        for member, header in zip(members, headers, strict=True)
     ]
     if members == ["arr_0.npy"]:  # the name that numpy.savez gives to an array without a name
         columns = [columns[0]._replace(name=None)]
 
-    def pieces(positions: Sequence[int], ids: Sequence[bool]) -> Pieces:
+    def pieces(positions: Sequence[int], roles: Sequence[Role]) -> Pieces:
         with _archive(path) as opened, contextlib.ExitStack() as stack:
-            files = [stack.enter_context(opened.open(members[i])) for i in positions]
-            if not all(columns[i].single for i in positions):
-                yield [npy.read_array(file, allow_pickle=False) for file in files]
-                return
-            shapes, dtypes = zip(*(headers[i] for i in positions), strict=True)
-            rows = shapes[0][0]
-            for i, file, dtype in zip(positions, files, dtypes, strict=True):
-                file.read(
-                    opened.getinfo(members[i]).file_size - rows * dtype.itemsize
-                )  # the header
-            at_once = min(PIECE, MOST_AT_ONCE // max(dtype.itemsize for dtype in dtypes))
-            for start in range(0, rows, at_once):
-                count = min(at_once, rows - start)
-                yield [
-                    np.frombuffer(file.read(count * dtype.itemsize), dtype).reshape(-1, *shape[1:])
-                    for file, shape, dtype in zip(files, shapes, dtypes, strict=True)
-                ]
+            at_once = _rows_at_once(max(headers[i].row_bytes for i in positions))
+            parts = []
+            for i in positions:
+                header, file = headers[i], stack.enter_context(opened.open(members[i]))
+                if header.by_column or not header.shape:
+                    parts.append(_cut(npy.read_array(file, allow_pickle=False), at_once))
+                    continue
+                _npy_header(file)
+                parts.append(_in_pieces(file.read, header, at_once))
+            yield from map(list, zip(*parts, strict=True))
 
     return Source(path, columns, pieces)
 
 
+def _cut(array: NDArray[Any], at_once: int) -> Iterator[NDArray[Any]]:
+    if not array.ndim:
+        yield array
+        return
+    for start in range(0, array.shape[0], at_once):
+        yield array[start : start + at_once]
+
+
 def _from_csv(path: str, longest_row: int | None) -> Source:
+    delimiter = "\t" if _suffix(path) == ".tsv" else ","
     if longest_row is None:
         check_memory(path, 4 * os.stat(path).st_size // BYTES_PER_NUMBER)  # as text
-        with open(path, "rb") as raw:
+        with _opened(path) as raw:
             blocks = iter(lambda: raw.read(2**20), b"")
-            check_memory(path, sum(block.count(b",") + block.count(b"\n") for block in blocks))
+            size = numbers = 0
+            for block in blocks:
+                size += len(block)
+                numbers += block.count(delimiter.encode()) + block.count(b"\n")
+                check_memory(path, max(4 * size // BYTES_PER_NUMBER, numbers))  # as text
     with _text(path) as file:
-        cells = [cell.strip() for cell in _cells(_lines(path, file, longest_row))]
+        cells = [cell.strip() for cell in _cells(_lines(path, file, longest_row), delimiter)]
     headed = not all(map(_is_number, cells))
-    columns = [Column(name, "text", True, True, (-1,)) for name in cells]
+    columns = [Column(name, "text", ("number", "id", "mask"), (-1,)) for name in cells]
     if cells and not headed:
-        columns = [Column(None, "text", True, True, (-1, len(cells)))]
+        columns = [Column(None, "text", ("number", "id", "mask"), (-1, len(cells)))]
 
     def look() -> list[bool]:
         with _text(path) as file:
-            rows = csv.reader(_lines(path, file, longest_row))
+            rows = csv.reader(_lines(path, file, longest_row), delimiter=delimiter)
             top = [*itertools.islice(filter(None, rows), 1 + _ROWS_LOOKED_AT)][1:]
         if not top:
             raise UserError(f"{path}: no numbers in it")
@@ -310,8 +356,8 @@ def _from_csv(path: str, longest_row: int | None) -> Source:
             raise _ragged(path, len(cells))
         return [any(map(_is_number, column)) for column in zip(*top, strict=True)]
 
-    def pieces(positions: Sequence[int], ids: Sequence[bool]) -> Pieces:
-        kinds = [f"U{_LONGEST_ID}" if is_id else "f8" for is_id in ids]
+    def pieces(positions: Sequence[int], roles: Sequence[Role]) -> Pieces:
+        kinds = ["f8" if role == "number" else f"U{_LONGEST_ID}" for role in roles]
         dtype = np.dtype(kinds[0])
         if headed:
             # Other columns are read as one character a cell, so that rows of other lengths are
@@ -321,27 +367,98 @@ def _from_csv(path: str, longest_row: int | None) -> Source:
         with _text(path) as file:
             lines = _lines(path, file, longest_row)
             if headed:
-                _cells(lines)
+                _cells(lines, delimiter)
             for batch in [file] if longest_row is None else _batches(lines):
-                table = _loaded(path, batch, dtype, len(cells) if headed else None)
+                table = _loaded(path, batch, dtype, delimiter, len(cells) if headed else None)
                 arrays = [
                     np.ascontiguousarray(table[str(i)] if headed else table) for i in positions
                 ]
-                for column, is_id in zip(arrays, ids, strict=True):
-                    if is_id and np.strings.str_len(column).max() == _LONGEST_ID:
+                for column, role in zip(arrays, roles, strict=True):
+                    if role == "id" and np.strings.str_len(column).max() == _LONGEST_ID:
                         raise UserError(
                             f"{path}: an id of {_LONGEST_ID} characters or more, expected fewer"
                         )
-                yield arrays
+                yield [
+                    _truths(path, column) if role == "mask" else column
+                    for column, role in zip(arrays, roles, strict=True)
+                ]
 
     return Source(path, columns, pieces, look)
 
 
-def _text(path: str) -> TextIO:
-    return open(path, encoding="utf-8-sig", errors="replace")
+def _truths(path: str, texts: NDArray[Any]) -> NDArray[Any]:
+    """True and False from a mask's texts."""
+    low = np.strings.lower(np.strings.strip(texts))
+    true, false = (np.isin(low, words) for words in (("true", "1", "1.0"), ("false", "0", "0.0")))
+    if not (true | false).all():
+        raise UserError(f"{path}: a mask with other values than True and False, or 1 and 0")
+    return true
 
 
-def _lines(path: str, file: TextIO, longest: int | None) -> Iterator[str]:
+def _from_json_lines(path: str, _: int | None) -> Source:
+    with _text(path) as file:
+        first = next(_objects(path, _lines(path, file, MOST_AT_ONCE)), {})
+    columns = [
+        Column(name, "JSON", ("number", "id", "mask"), (-1,), lists=isinstance(value, list))
+        for name, value in first.items()
+        if not isinstance(value, dict)
+    ]
+
+    def pieces(positions: Sequence[int], roles: Sequence[Role]) -> Pieces:
+        with _text(path) as file:
+            before = 0
+            for batch in _batches(_lines(path, file, MOST_AT_ONCE)):
+                rows = [*_objects(path, batch, before)]
+                before += len(rows)
+                yield [
+                    _json_cells(path, rows, columns[i], role)
+                    for i, role in zip(positions, roles, strict=True)
+                ]
+
+    return Source(path, columns, pieces)
+
+
+def _objects(path: str, lines: Iterable[str], before: int = 0) -> Iterator[dict[str, Any]]:
+    for number, line in enumerate(lines, before + 1):
+        row = json.loads(line)
+        if not isinstance(row, dict):
+            raise UserError(f"{path}: line {number} is no object with a value for each column")
+        yield row
+
+
+def _json_cells(path: str, rows: Sequence[dict[str, Any]], column: Column, role: Role) -> Cells:
+    named = f"{path}: column '{str(column.name)[:20]}' has"
+    try:
+        cells = cells_of_rows([row.get(str(column.name)) for row in rows])
+    except ValueError as error:
+        raise UserError(f"{named} {error}") from None
+    values = cells.values if isinstance(cells, Lists) else cells
+    if role != "id" and values.size and values.dtype.kind not in "fiub":
+        raise UserError(f"{named} values that are not numbers, expected numbers")
+    if column.lists and not isinstance(cells, Lists):  # none of these rows has a list
+        return Lists(np.zeros(0), np.zeros(len(rows), np.int64))
+    return cells
+
+
+# How a file is opened, by the suffix of its compression.
+_COMPRESSED: dict[str, Callable[[str, Literal["rb"]], Any]] = {
+    ".gz": gzip.open,
+    ".bz2": bz2.open,
+    ".xz": lzma.open,
+}
+
+
+def _opened(path: str) -> IO[bytes]:
+    """A file as bytes, uncompressed."""
+    file: IO[bytes] = _COMPRESSED.get(Path(path).suffix.lower(), open)(path, "rb")
+    return file
+
+
+def _text(path: str) -> io.TextIOWrapper:
+    return io.TextIOWrapper(_opened(path), encoding="utf-8-sig", errors="replace")
+
+
+def _lines(path: str, file: io.TextIOWrapper, longest: int | None) -> Iterator[str]:
     """The lines that are not empty; raises `UserError` for one that is too long to be a row."""
     while line := file.readline(-1 if longest is None else longest):
         if len(line) == longest:
@@ -363,9 +480,9 @@ def _batches(lines: Iterator[str]) -> Iterator[list[str]]:
         yield batch
 
 
-def _cells(lines: Iterable[str]) -> list[str]:
+def _cells(lines: Iterable[str], delimiter: str) -> list[str]:
     """The cells of the first line."""
-    return next(filter(None, csv.reader(lines)), [])
+    return next(filter(None, csv.reader(lines, delimiter=delimiter)), [])
 
 
 def _is_number(cell: str) -> bool:
@@ -381,14 +498,16 @@ def _ragged(path: str, names: int | None) -> UserError:
     return UserError(f"{path}: rows that have more or fewer cells than {expected}")
 
 
-def _loaded(path: str, lines: Iterable[str], dtype: np.dtype[Any], names: int | None) -> Any:
+def _loaded(
+    path: str, lines: Iterable[str], dtype: np.dtype[Any], delimiter: str, names: int | None
+) -> Any:
     """The rows of a table with so many names, or of one without."""
     ndmin: Literal[1, 2] = 2 if names is None else 1
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # NumPy warns of a file without rows, refused later
         try:
             return np.loadtxt(
-                lines, dtype, delimiter=",", comments=None, quotechar='"', ndmin=ndmin
+                lines, dtype, delimiter=delimiter, comments=None, quotechar='"', ndmin=ndmin
             )
         except ValueError as error:
             if "usecols" in str(error):  # NumPy's advice on rows of different lengths
@@ -396,45 +515,94 @@ def _loaded(path: str, lines: Iterable[str], dtype: np.dtype[Any], names: int | 
             raise UserError(f"{path}: not a table of numbers ({str(error)[:100]})") from None
 
 
-def _from_parquet(path: str, _: int | None) -> Source:
+def _arrow(path: str) -> Any:
     try:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
+        import pyarrow
     except ModuleNotFoundError:
-        raise UserError(f"{path}: reading Parquet takes pyarrow: pip install pyarrow") from None
-    # Without a buffer, a whole column chunk would be read at once.
-    options = {"buffer_size": 2**20, "pre_buffer": False}
-    file = pq.ParquetFile(path, **options)
-    schema, rows = file.schema_arrow, file.metadata.num_rows
+        raise UserError(
+            f"{path}: reading {_suffix(path)} files takes pyarrow: pip install pyarrow"
+        ) from None
+    return pyarrow
 
-    def is_real(kind: Any) -> bool:
-        return bool(pa.types.is_floating(kind) or pa.types.is_integer(kind))
 
-    columns = [
-        Column(name, str(kind), is_real(kind), not pa.types.is_nested(kind), (rows,))
+def _arrow_columns(pa: Any, schema: Any, rows: int) -> list[Column]:
+    return [
+        _arrow_column(pa, name, kind, rows)
         for name, kind in zip(schema.names, schema.types, strict=True)
     ]
 
-    def values(batch: Any, name: str, before: int) -> NDArray[Any]:
-        column = batch.column(name)
-        if column.null_count:
-            row = before + int(np.argmax(column.is_null().to_numpy(zero_copy_only=False)))
-            raise UserError(f"{path}: column '{name[:20]}' has an empty cell in row {row}")
-        if is_real(column.type):
-            return np.asarray(column.to_numpy(zero_copy_only=False))
-        coded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
-        words = np.array(coded.dictionary.to_pylist(), dtype=object)
-        return np.asarray(words[coded.indices.to_numpy(zero_copy_only=False)])
 
-    def pieces(positions: Sequence[int], ids: Sequence[bool]) -> Pieces:
-        names = [schema.names[i] for i in positions]
+def _arrow_column(pa: Any, name: str, kind: Any, rows: int) -> Column:
+    is_list = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
+    lists = any(of_kind(kind) for of_kind in is_list)
+    value = kind.value_type if lists else kind
+    real = pa.types.is_floating(value) or pa.types.is_integer(value)
+    roles = [("number", real), ("id", not pa.types.is_nested(value)),
+             ("mask", real or pa.types.is_boolean(value))]  # fmt: skip
+    return Column(name, str(kind), [role for role, may in roles if may], (rows,), lists=lists)
+
+
+def _arrow_pieces(batches: Iterable[Any], positions: Sequence[int]) -> Pieces:
+    """The columns of record batches, cut where their lists are long."""
+    for batch in batches:
+        columns = [batch.column(i) for i in positions]
+        at_once = _rows_at_once(max(c.nbytes for c in columns) // max(batch.num_rows, 1))
+        for start in range(0, batch.num_rows, at_once):
+            yield [arrow_cells(column.slice(start, at_once)) for column in columns]
+
+
+def _from_parquet(path: str, _: int | None) -> Source:
+    pa = _arrow(path)
+    import pyarrow.parquet as pq
+
+    # Without a buffer, a whole column chunk would be read at once.
+    options = {"buffer_size": 2**20, "pre_buffer": False}
+    with pq.ParquetFile(path, **options) as file:
+        schema, about = file.schema_arrow, file.metadata
+    columns = _arrow_columns(pa, schema, about.num_rows)
+
+    def pieces(positions: Sequence[int], roles: Sequence[Role]) -> Pieces:
+        names = [*dict.fromkeys(schema.names[i] for i in positions)]
         # A text that every row repeats is only read once.
         texts = [n for n in names if str(schema.field(n).type) in ("string", "large_string")]
-        file = pq.ParquetFile(path, **options, read_dictionary=texts)
-        before = 0
-        for batch in file.iter_batches(PIECE, columns=[*dict.fromkeys(names)], use_threads=False):
-            yield [values(batch, name, before) for name in names]
-            before += batch.num_rows
+        longest = max([1, *(_values_a_row(about, n) for n in names)])
+        with pq.ParquetFile(path, **options, read_dictionary=texts) as file:
+            batches = file.iter_batches(max(1, PIECE // longest), columns=names, use_threads=False)
+            for batch in batches:
+                yield [arrow_cells(batch.column(schema.names[i])) for i in positions]
+
+    return Source(path, columns, pieces)
+
+
+def _values_a_row(about: Any, name: str) -> int:
+    """The most values that a row has in a row group on average."""
+    most = 1
+    for i in range(about.num_row_groups):
+        group = about.row_group(i)
+        values = [group.column(j).num_values for j in range(group.num_columns)
+                  if group.column(j).path_in_schema.partition(".")[0] == name]  # fmt: skip
+        most = max([most, *(v // max(group.num_rows, 1) for v in values)])
+    return most
+
+
+def _from_arrow(path: str, _: int | None) -> Source:
+    pa = _arrow(path)
+    with pa.memory_map(path) as file:
+        indexed = file.read(6) == b"ARROW1"  # or else a stream, as the library datasets writes
+
+    opened = pa.ipc.open_file if indexed else pa.ipc.open_stream
+    with pa.memory_map(path) as file:
+        columns = _arrow_columns(pa, opened(file).schema, -1)
+
+    def pieces(positions: Sequence[int], roles: Sequence[Role]) -> Pieces:
+        fields = sorted({*positions})
+        with pa.memory_map(path) as file:
+            options = pa.ipc.IpcReadOptions(included_fields=fields, use_threads=False)
+            reader = opened(file, options=options)
+            read = reader
+            if indexed:
+                read = map(reader.get_batch, range(reader.num_record_batches))
+            yield from _arrow_pieces(read, [fields.index(i) for i in positions])
 
     return Source(path, columns, pieces)
 
@@ -443,6 +611,16 @@ _FORMATS: dict[str, Callable[[str, int | None], Source]] = {
     ".npy": _from_npy,
     ".npz": _from_npz,
     ".csv": _from_csv,
+    ".tsv": _from_csv,
     ".parquet": _from_parquet,
+    ".arrow": _from_arrow,
+    ".feather": _from_arrow,
+    ".jsonl": _from_json_lines,
 }
-SUFFIXES = tuple(_FORMATS)
+_TEXTS = (".csv", ".tsv", ".jsonl")
+SUFFIXES = (".npy", ".npz", ".csv", ".parquet")  # of files with parameters of q and p
+
+
+def is_readable(path: str) -> bool:
+    """Whether a file of this name is one of columns."""
+    return _suffix(path) in _FORMATS

@@ -11,10 +11,13 @@ from scipy.special import ndtri
 from mckl.errors import UserError
 from mckl.estimation.given.blocks import blocks
 from mckl.estimation.given.estimates import GivenEstimate, KLFromLogProbs, UnitsNeeded
+from mckl.estimation.given.groups import KLByGroup, parts_by_group
+from mckl.estimation.given.layout import Layout, explained
+from mckl.estimation.given.picture import running_path
 from mckl.estimation.given.signs import Signs
 from mckl.estimation.given.summary import Summary
 from mckl.estimation.given.trust import trusted, unseen
-from mckl.estimation.given.units import units
+from mckl.estimation.given.units import UnitStream
 from mckl.estimation.given.verdict import (
     FAR_WEIGHT,
     Diagnostics,
@@ -34,6 +37,8 @@ def answer(
     names: Iterable[str],
     request: Request,
     estimator: str | None = None,
+    layout: Layout | None = None,
+    traced: bool = True,
 ) -> KLFromLogProbs:
     """Estimate KL from columns of log-probabilities, in one pass and constant memory.
 
@@ -48,6 +53,10 @@ def answer(
         The confidence of intervals, and the tolerance.
     estimator
         The estimator to trust if it has an interval, instead of the one that is chosen.
+    layout
+        What made the latest piece and knows where its rows were given, for messages.
+    traced
+        Whether the answer has running estimates, which it can plot.
 
     Raises
     ------
@@ -55,26 +64,67 @@ def answer(
         If there are no rows, for values that a sample of q cannot have, and ids of sequences that
         return after another sequence.
     """
-    names = {*names}
-    summary = Summary(
-        sequences="sequence" in names,
-        weighted="log_sampler" in names,
-        full_kl="full_kl" in names,
-        clustered="cluster" in names,
-    )
-    signs = Signs()
+    one = Pass(names, traced=traced)
+    for piece in columns:
+        with explained(layout, slice(None)):
+            one.add(piece)
+    return one.answer(request, estimator)
 
-    def watched() -> Iterator[Mapping[str, Any]]:
-        for piece in columns:
-            yield piece
-            signs.add(piece)
 
-    for some in units(blocks(watched()), summary.sequences):
-        summary.update(some)
-    summary.finish()
-    if not summary.units:
+def answer_by_group(
+    columns: Iterable[Mapping[str, Any]],
+    names: Iterable[str],
+    request: Request,
+    estimator: str | None,
+    layout: Layout,
+) -> KLByGroup:
+    """As `answer`, for each group of rows with one id in the column ``group``."""
+    names = [*names]
+    passes: dict[Any, Pass] = {}
+    for piece in columns:
+        with explained(layout, slice(None)):
+            parts = [*parts_by_group(piece)]
+        for group, part, rows in parts:
+            if group not in passes:
+                passes[group] = Pass(names, traced=False)
+            with explained(layout, rows):
+                passes[group].add(part)
+    if not passes:
         raise UserError("no rows: expected at least one sample")
-    return of_summary(summary, request, estimator, signs)
+    return KLByGroup({group: one.answer(request, estimator) for group, one in passes.items()})
+
+
+class Pass:
+    """A pass over rows, which come as pieces with columns of these names, and its answer."""
+
+    def __init__(self, names: Iterable[str], *, traced: bool) -> None:
+        names = {*names}
+        self._summary = Summary(
+            sequences="sequence" in names,
+            weighted="log_sampler" in names,
+            full_kl="full_kl" in names,
+            clustered="cluster" in names,
+            traced=traced,
+        )
+        self._units = UnitStream(self._summary.sequences)
+        self._signs = Signs()
+
+    def add(self, piece: Mapping[str, Any]) -> None:
+        """Add rows; raises `UserError` as `answer` does."""
+        for block in blocks([piece]):
+            for some in self._units.add(block):
+                self._summary.update(some)
+        self._signs.add(piece)
+
+    def answer(self, request: Request, estimator: str | None = None) -> KLFromLogProbs:
+        """The answer from all rows; raises `UserError` as `answer` does."""
+        summary = self._summary
+        for some in self._units.finish():
+            summary.update(some)
+        summary.finish()
+        if not summary.units:
+            raise UserError("no rows: expected at least one sample")
+        return of_summary(summary, request, estimator, self._signs)
 
 
 def of_summary(
@@ -106,6 +156,7 @@ def of_summary(
         confidence=request.confidence,
         estimates=estimates,
         diagnostics=found,
+        path=running_path(summary, request.confidence) if summary.path else None,
     )
 
 

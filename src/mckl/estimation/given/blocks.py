@@ -13,7 +13,16 @@ from mckl.errors import UserError
 
 # Rows of a block. Fewer would spend more time in Python calls, more would not stay in cache.
 ROWS = 2**16
-_REAL = ("log_q", "log_p", "log_ratio", "log_sampler", "full_kl")
+# The columns with a number for each row.
+VALUES = ("log_q", "log_p", "log_ratio", "log_sampler", "full_kl")
+
+
+class RowError(UserError):
+    """What is wrong with a value of a column; `row` is its row in the piece, counted from 0."""
+
+    def __init__(self, name: str, row: int, why: str) -> None:
+        self.name, self.row, self.why = name, row, why
+        super().__init__(f"{name}: row {row} {why} (rows count from 0)")
 
 
 class Block(NamedTuple):
@@ -38,12 +47,11 @@ def blocks(columns: Iterable[Mapping[str, Any]]) -> Iterator[Block]:
     """The blocks of the data, which come as pieces: mappings of columns by name.
 
     The columns are `log_q` and `log_p`, or `log_ratio`; and, if they are given, `sequence`,
-    `cluster`, `log_sampler` and `full_kl`. Raises `UserError` for a value that a sample of q cannot
-    have, with the number of its row, counted from 0.
+    `cluster`, `log_sampler` and `full_kl`. Raises `RowError` for a value that a sample of q cannot
+    have.
     """
-    before = 0
-    for given in _cut(columns):
-        real = {name: np.asarray(given[name], np.float64) for name in _REAL if name in given}
+    for before, given in _cut(columns):
+        real = {name: np.asarray(given[name], np.float64) for name in VALUES if name in given}
         for name, values in real.items():
             if not np.isfinite(values).all():
                 _refuse(name, values, before)
@@ -52,25 +60,23 @@ def blocks(columns: Iterable[Mapping[str, Any]]) -> Iterator[Block]:
         ell = real["log_ratio"] if "log_ratio" in real else real["log_q"] - real["log_p"]
         if "full_kl" in real and real["full_kl"].min(initial=0.0) < -1e-6:
             row = int(np.argmin(real["full_kl"]))
-            raise UserError(
-                f"full_kl: row {before + row} is {real['full_kl'][row]:g}, and no KL is negative"
-                f"{_COUNT}"
-            )
+            why = f"is {real['full_kl'][row]:g}, and no KL is negative"
+            raise RowError("full_kl", before + row, why)
         weight = real["log_q"] - real["log_sampler"] if "log_sampler" in real else None
-        ids, clusters = (_ids(name, given.get(name), before) for name in ("sequence", "cluster"))
+        ids, clusters = (ids_of(name, given.get(name), before) for name in ("sequence", "cluster"))
         yield Block(ell, ids, weight, real.get("full_kl"), clusters)
-        before += ell.size
 
 
-def _cut(columns: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+def _cut(columns: Iterable[Mapping[str, Any]]) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """Parts of the pieces, each with the number of the piece's rows before it."""
     for piece in columns:
         rows = len(next(iter(piece.values())))
         for start in range(0, rows, ROWS):
-            yield {name: column[start : start + ROWS] for name, column in piece.items()}
+            yield start, {name: column[start : start + ROWS] for name, column in piece.items()}
 
 
-def _ids(name: str, ids: Any, before: int) -> Any:
-    """The ids of sequences or clusters; raises `UserError` where a row has none."""
+def ids_of(name: str, ids: Any, before: int = 0) -> Any:
+    """The ids of sequences, clusters or groups; raises `RowError` where a row has none."""
     if ids is None:
         return None
     ids = np.asarray(ids)
@@ -78,11 +84,10 @@ def _ids(name: str, ids: Any, before: int) -> Any:
     if ids.dtype == object:
         lacks = np.array([i is None or i != i for i in ids.tolist()], bool)
     if lacks.any():
-        raise UserError(f"{name}: row {before + int(np.argmax(lacks))} has no id{_COUNT}")
+        raise RowError(name, before + int(np.argmax(lacks)), "has no id")
     return ids
 
 
-_COUNT = " (rows count from 0)"
 _INFINITE = "KL is infinite where p = 0 and q > 0"
 # The meaning of an infinite value, by column: first for -inf, then for inf.
 _MEANINGS = {
@@ -108,14 +113,11 @@ def _refuse_masked(name: str, values: Vector, before: int, tokens: bool) -> None
     # Rounding and the log normaliser move a power of ten such as -1e9 by little.
     power = 10.0 ** round(math.log10(-value))
     if tokens or value in _LOWEST or (power >= 1e8 and abs(value + power) < 1e-7 * power):
-        why = f"is {value:g}, as of a masked logit: {_MASKED[name]}"
-        raise UserError(f"{name}: row {before + row} {why}{_COUNT}")
+        raise RowError(name, before + row, f"is {value:g}, as of a masked logit: {_MASKED[name]}")
 
 
 def _refuse(name: str, values: Vector, before: int) -> NoReturn:
     row = int(np.argmin(np.isfinite(values)))
     value = values[row]
-    if np.isnan(value):
-        raise UserError(f"{name}: row {before + row} is not a number{_COUNT}")
-    meaning = _MEANINGS[name][int(value > 0)]
-    raise UserError(f"{name}: row {before + row} is {value:g}: {meaning}{_COUNT}")
+    meaning = "" if np.isnan(value) else _MEANINGS[name][int(value > 0)]
+    raise RowError(name, before + row, f"is {value:g}: {meaning}" if meaning else "is not a number")

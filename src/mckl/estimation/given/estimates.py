@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
+from mckl.errors import UserError
 from mckl.estimation.given.verdict import Diagnostics
 from mckl.estimation.results import DASH, Result, Table, ends
 from mckl.limits import MOST_SAMPLES
@@ -14,6 +15,9 @@ from mckl.text import count, counted, listed
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.axes import Axes
+
+    from mckl.estimation.given.picture import Path
 
 ASSUMED = "natural logarithms assumed"
 _HEADER = ("estimator", "per", "estimate", "std error", "interval", "tail index", "samples needed")
@@ -143,6 +147,26 @@ class KLFromLogProbs(Result):
     estimates: tuple[GivenEstimate, ...]
     diagnostics: Diagnostics
     base: str = ASSUMED
+    path: Path | None = field(default=None, repr=False, compare=False)
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the running estimates and intervals, the trusted one in front, with Matplotlib.
+
+        The vertical bar at the right is the answer's interval. `ax` are the axes to draw on; by
+        default they are those of a new figure, which ``result.plot().figure`` is.
+        """
+        from mckl.estimation.given.picture import draw_path
+
+        if self.path is None:
+            raise UserError(
+                "plot: no running estimates of fewer than 8 independent units or of one group, "
+                "expected .plot() of all groups"
+            )
+        unit = "cluster" if self.clusters else "sequence" if self.sequences else "sample"
+        per = "sequence" if self.sequences else "sample"
+        name = f"KL(q‖p), nats per {per}, {100 * self.confidence:g} % intervals"
+        intervals = {e.estimator: e.interval for e in self.estimates if e.per != "token"}
+        return draw_path(self.path, self.trusted, intervals, (f"{unit}s", name), ax)
 
     @property
     def per_token(self) -> GivenEstimate | None:

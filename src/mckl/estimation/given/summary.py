@@ -141,6 +141,8 @@ class Summary:
     ----------
     estimators
         The estimators for which the data have all integrands, by name.
+    path
+        The moments at some numbers of units on the way, if they are `traced`.
     clustered
         Whether units are clusters of sequences, or of samples.
     overs
@@ -155,6 +157,7 @@ class Summary:
         weighted: bool = False,
         full_kl: bool = False,
         clustered: bool = False,
+        traced: bool = False,
     ) -> None:
         self._sums = (*SUMS, *FULL_KL_SUMS * full_kl) if sequences else ()
         self.weighted, self.sequences, self.clustered = weighted, sequences, clustered
@@ -176,6 +179,9 @@ class Summary:
         self.log_ratio_sum = self.log_weight_sum = self.largest_ratio = 0.0
         self.rows = self.sequence_count = 0
         self._blocks = 0
+        # The moments after 8 units, and after every quarter of an octave from there.
+        self.path: list[RunningMoments] = []
+        self._next = 8 if traced else math.inf
 
     def _products(self) -> list[tuple[str, str]]:
         products = [product for e in self.estimators.values() for product in e.products]
@@ -247,7 +253,14 @@ class Summary:
             self._falls &= not (steps > 0).any()
             self._length = float(values["length"][-1])
         self._values = SimpleNamespace(**{name: v[None, None] for name, v in values.items()})
-        self.moments.update(self._values.ell)
+        block, before = self._values.ell, self.units
+        stops = []
+        while self._next <= before + block.shape[-1]:
+            stops.append(int(self._next) - before)
+            self._next = math.ceil(self._next * 2**0.25)
+        for stop in self.moments.updates(block, sorted({*stops, block.shape[-1]})):
+            if stop in stops:
+                self.path.append(self.moments.so_far())
         if self._summands is not None:
             self._follow(values)
             return

@@ -26,27 +26,37 @@ _AT_ONCE = 4096  # the least number of sequences that are passed on together
 
 def units(blocks: Iterable[Block], sequences: bool) -> Iterator[Units]:
     """The units of the blocks, many at a time."""
-    if not sequences:
-        for block in blocks:
-            out = {"ell": block.ell}
-            if block.log_weight is not None:
-                out["log_weight"] = block.log_weight
-            if block.cluster is not None:
-                out["cluster"] = block.cluster
-            yield out
-        return
-    made, held, count = Sequences(), [], 0
+    stream = UnitStream(sequences)
     for block in blocks:
-        done = made.add(block)
-        held.append(done)
-        count += done["ell"].size
-        if count >= _AT_ONCE:
-            yield _joined(held)
-            held, count = [], 0
-    if (last := made.finish()) is not None:
-        held.append(last)
-    if held:
-        yield _joined(held)
+        yield from stream.add(block)
+    yield from stream.finish()
+
+
+class UnitStream:
+    """Makes units of blocks that come one by one, and passes on many at a time."""
+
+    def __init__(self, sequences: bool) -> None:
+        self._made = Sequences() if sequences else None
+        self._held: list[Units] = []
+        self._count = 0
+
+    def add(self, block: Block) -> Iterator[Units]:
+        """The units that are complete and have not been passed on."""
+        if self._made is None:
+            more = {"log_weight": block.log_weight, "cluster": block.cluster}
+            yield {"ell": block.ell} | {n: v for n, v in more.items() if v is not None}
+            return
+        done = self._made.add(block)
+        self._held.append(done)
+        self._count += done["ell"].size
+        if self._count >= _AT_ONCE:
+            yield _joined(self._held)
+            self._held, self._count = [], 0
+
+    def finish(self) -> Iterator[Units]:
+        """The units that are left after the last block."""
+        if self._made is not None and (last := self._made.finish()) is not None:
+            yield _joined([*self._held, last])
 
 
 def _joined(parts: Sequence[Units]) -> Units:

@@ -141,10 +141,8 @@ def mean_of(integrand: str) -> Callable[[RunningMoments], tuple[Vector, Vector]]
     """The function that computes the mean of an integrand and its estimated variance, s^2 / N."""
 
     def estimate(moments: RunningMoments) -> tuple[Vector, Vector]:
-        degrees = moments.units - 1
-        variance = moments.comoment(integrand, integrand) / (
-            degrees * moments.units if degrees else math.nan
-        )
+        pairs = np.multiply(moments.units, moments.units - 1)  # units may be an array
+        variance = moments.comoment(integrand, integrand) / np.where(pairs, pairs, math.nan)
         return moments.mean(integrand), variance
 
     return estimate

@@ -75,7 +75,9 @@ def estimate(moments: RunningMoments, control: Control) -> tuple[Vector, Vector]
     mean_x = moments.mean(x)
     intercept = np.where(fits, mean - slope * mean_x, moments.mean("ell"))
     degrees = moments.units - 2
-    residual = np.maximum(total - slope * cross, 0.0) / (degrees if degrees > 0 else math.nan)
+    residual = np.maximum(total - slope * cross, 0.0) / np.where(
+        np.greater(degrees, 0), degrees, math.nan
+    )
     leverage = np.divide(mean_x**2, spread, out=np.zeros_like(spread), where=fits)
     return intercept, residual * (1.0 / moments.units + leverage)
 

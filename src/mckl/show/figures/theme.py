@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from itertools import cycle, product
 from string import ascii_lowercase
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # the explorer uses these colours, but not Matplotlib
     from matplotlib.axes import Axes
@@ -14,19 +14,22 @@ if TYPE_CHECKING:  # the explorer uses these colours, but not Matplotlib
 
 from mckl.draw.points import SAMPLERS
 from mckl.estimation.gradients import METHODS
-from mckl.estimation.values import ESTIMATORS, Estimator
+from mckl.estimation.looks import (
+    BLUE,
+    BROWN,
+    GREEN,
+    GREY,
+    ORANGE,
+    PURPLE,
+    SKY,
+    VERMILION,
+    T,
+    in_turn,
+)
+from mckl.estimation.looks import ESTIMATOR_COLOURS as ESTIMATOR_COLOURS
+from mckl.estimation.looks import of_whole as of_whole
+from mckl.estimation.values import ESTIMATORS
 from mckl.text import power_of_ten
-
-T = TypeVar("T")
-
-# Okabe & Ito's palette for the colour blind; brown replaces their yellow, too light for lines.
-_BLUE, _SKY, _GREEN, _ORANGE = "#0072B2", "#56B4E9", "#009E73", "#E69F00"
-_VERMILION, _PURPLE, _GREY, _BROWN = "#D55E00", "#CC79A7", "#999999", "#5D3A1A"
-
-
-def _in_turn(registry: Iterable[str], looks: Sequence[T]) -> dict[str, T]:
-    """A look for every name, in the order of registration, so that new names change no others."""
-    return dict(zip(registry, cycle(looks), strict=False))
 
 
 def _radial_last(looks: Mapping[str, T]) -> dict[str, T]:
@@ -34,43 +37,18 @@ def _radial_last(looks: Mapping[str, T]) -> dict[str, T]:
     return {name: looks[name] for name in sorted(looks, key=lambda name: SAMPLERS[name].radial)}
 
 
-def _darker(colour: str) -> str:
-    """A colour with three fifths of its brightness."""
-    return "#" + "".join(f"{int(colour[i : i + 2], 16) * 3 // 5:02X}" for i in (1, 3, 5))
-
-
-def of_whole(estimator: Estimator) -> str:
-    """The name of the same estimator for the whole ℓ; "" if the registry has none."""
-    name = estimator.whole.name if estimator.whole is not None else ""
-    return name if name in ESTIMATORS else ""
-
-
-def _colours(colours: Sequence[str]) -> dict[str, str]:
-    """A colour for every estimator; one by factor has the hue of the same one for the whole ℓ."""
-    looks = _in_turn([name for name, e in ESTIMATORS.items() if not of_whole(e)], colours)
-
-    def colour(name: str) -> str:
-        whole = of_whole(ESTIMATORS[name])
-        return _darker(colour(whole)) if whole else looks[name]
-
-    return {name: colour(name) for name in ESTIMATORS}
-
-
 # Every estimator has one colour and one marker in all figures.
-ESTIMATOR_COLOURS: Mapping[str, str] = _colours(
-    (_BLUE, _ORANGE, _VERMILION, _GREEN, _PURPLE, _SKY, _GREY, _BROWN)
-)
-ESTIMATOR_MARKERS: Mapping[str, str] = _in_turn(ESTIMATORS, "os^DPv*X")
+ESTIMATOR_MARKERS: Mapping[str, str] = in_turn(ESTIMATORS, "os^DPv*X")
 # Samplers have a palette of their own. In pairs: a point set, and its radial form.
 SAMPLER_COLOURS: Mapping[str, str] = _radial_last(
-    _in_turn(
+    in_turn(
         SAMPLERS,
         ("#332288", "#7E73C4", "#AA4466", "#D98CA6", "#2A7F5F", "#7FB069", "#6B6B2A", "#A8A04A"),
     )
 )
-SAMPLER_MARKERS: Mapping[str, str] = _radial_last(_in_turn(SAMPLERS, "oDsP^v*"))
+SAMPLER_MARKERS: Mapping[str, str] = _radial_last(in_turn(SAMPLERS, "oDsP^v*"))
 SAMPLER_DASHES: Mapping[str, tuple[int, tuple[float, ...] | None]] = _radial_last(
-    _in_turn(
+    in_turn(
         SAMPLERS,
         (
             (0, None), (0, (4, 1.5)), (0, (5, 1.2, 1, 1.2)), (0, (1, 1)), (0, (2, 2)),
@@ -80,16 +58,16 @@ SAMPLER_DASHES: Mapping[str, tuple[int, tuple[float, ...] | None]] = _radial_las
 )  # fmt: skip
 # If two gradient methods have the same colour, their markers differ, and no family has both.
 _METHOD_LOOKS = {
-    "score": (_BLUE, "o"), "score-loo": (_SKY, "P"), "pathwise": (_GREEN, "D"),
-    "stl": (_PURPLE, "v"),
-    "full-sum": (_GREEN, "X"), "full-sum-to-go": ("#00413A", "*"), "score-to-go": (_PURPLE, "<"),
-    "k1-loss": (_GREY, "s"), "k3-loss": (_ORANGE, "p"), "k3-reward": (_VERMILION, "^"),
-    "k3-loss-clamped": (_BROWN, "h"), "k2-loss-factor": ("#8A7600", ">"),
+    "score": (BLUE, "o"), "score-loo": (SKY, "P"), "pathwise": (GREEN, "D"),
+    "stl": (PURPLE, "v"),
+    "full-sum": (GREEN, "X"), "full-sum-to-go": ("#00413A", "*"), "score-to-go": (PURPLE, "<"),
+    "k1-loss": (GREY, "s"), "k3-loss": (ORANGE, "p"), "k3-reward": (VERMILION, "^"),
+    "k3-loss-clamped": (BROWN, "h"), "k2-loss-factor": ("#8A7600", ">"),
 }  # fmt: skip
 # Methods that have no look yet take one in turn.
 _METHOD_LOOKS |= zip(
     [name for name, m in METHODS.items() if m.drawn != "never" and name not in _METHOD_LOOKS],
-    cycle(product((_BLUE, _VERMILION, _GREEN, _GREY), "dpH")),
+    cycle(product((BLUE, VERMILION, GREEN, GREY), "dpH")),
     strict=False,
 )
 METHOD_COLOURS: Mapping[str, str] = {name: look[0] for name, look in _METHOD_LOOKS.items()}
