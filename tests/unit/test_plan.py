@@ -61,7 +61,7 @@ def test_only_what_will_run_is_planned(schema):
     missing = p.jobs[Job("estimate", ("numpy", "d1"))].seconds + p.jobs[Job("settings")].seconds
     assert fewer.cpu_seconds == pytest.approx(p.cpu_seconds - missing)
     assert " in 2 of 3 estimation jobs, about " in fewer.lines(1, "")[0]
-    first, *_ = plan(config, [Job("cost")]).lines(1, "")
+    first, *_ = plan(config, [Job("gate")]).lines(1, "")
     assert first == "9 settings: no samples to draw"
 
 
