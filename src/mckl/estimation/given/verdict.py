@@ -343,7 +343,7 @@ def _judged(
     estimate, variance = (float(v[0]) for v in estimator.estimate(view))  # type: ignore[arg-type]
     variance *= summary.jackknife(per, estimator.name)
     # With weights, the variance of units that are all the same may be rounded to less than 0.
-    known = variance >= -((_CANCELLED * estimate) ** 2)
+    known = math.sqrt(max(-variance, 0.0)) <= _CANCELLED * abs(estimate)
     error = math.sqrt(max(variance, 0.0)) if known else math.nan
     degrees, n = view.units - estimator.parameters, view.units
     t = float(stdtrit(degrees, 0.5 + confidence / 2)) if degrees > 0 else math.nan
