@@ -38,7 +38,7 @@ from mckl.study.settings import Setting
 DOCS = Path(__file__).parents[1] / "docs"
 AT_LEAST = 0.93  # coverage that is aimed at in every cell
 LARGE = 1000  # samples from which every estimator may have an interval
-ENOUGH = 100  # given intervals from which the coverage of a cell says something
+ENOUGH = 40  # given intervals from which the coverage of a cell says something
 
 
 def share(part: float, whole: float) -> str:
@@ -75,12 +75,15 @@ def hard(rows: list[dict[str, Any]]) -> str:
     for row in rows:
         chosen = [name for name, count in row["chosen"].items() if count > 0.05 * row["runs"]]
         out.append(
-            [row["group"], row["cell"], ", ".join(chosen), f"{row['trusted_given']:.3f}",
+            [row["group"], row["cell"], f"{row['runs']:,}", ", ".join(chosen),
+             f"{row['trusted_given']:.3f}",
              number(row["trusted_covers"]), "–" if math.isnan(row["trusted_width"]) else
              f"{row['trusted_width']:.2f}", number(row["k1_covers"]), number(row["plain_k1"]),
              number(row["plain_k3-factor"])]
         )  # fmt: skip
-    header = "group | cell | trusted | given | contain KL | length | k1's contain KL | plain k1"
+    header = (
+        "group | cell | runs | trusted | given | contain KL | length | k1's contain KL | plain k1"
+    )
     return table(f"{header} | plain k3-factor", out)
 
 
@@ -313,11 +316,12 @@ def main() -> None:
         worst=table("setting | estimator | samples | given | coverage | in fresh runs", worst),
         again=given.again, by_estimator=by_estimator(cells), large=f"{LARGE:,}",
         power=power(cells[cells.samples >= LARGE], alarms), cases=in_cases(cases), hard=hard(rows),
-        cell_runs=rows[0]["runs"], valid=sum(row["runs"] for row in valid),
+        valid=sum(row["runs"] for row in valid),
         accused=alarmed("the sum of log", "under q it", "occurs", "expected natural"),
         dependent_alarms=alarmed("drifts", "depend on"),
         power_1=by_k1("0.00099 in p"), power_2=by_k1("0.002 in p"),
         far=verdict.FAR_RATIO, units=verdict.LEAST_UNITS, sequences=verdict.LEAST_SEQUENCES,
+        few_tokens=verdict.FEW_TOKENS,
         shorter=trust.SHORTER, dependent=verdict.DEPENDENT, dependence=dependence(given.runs // 2),
         dependence_runs=given.runs // 2, watch=watch(given.runs), watch_runs=given.runs,
         half_lives=half_lives(given.runs // 20), half_life_runs=given.runs // 20,

@@ -276,6 +276,15 @@ def test_estimates_by_token_need_20_sequences(count, estimator):
     assert "a token rarer than 3/" in found.unseen or estimator == "k1"
 
 
+def test_sequences_of_few_tokens_count_as_whole_samples():
+    # N(0, 1) against N(0.5, 1.5^2): the variance of r is infinite.
+    z = np.random.default_rng(3).normal(size=(128, 1))
+    ell = math.log(1.5) - 0.5 * z**2 + 0.5 * ((z - 0.5) / 1.5) ** 2
+    found = mckl.from_log_probs(ell, 0 * ell)
+    assert found.trusted == "k1"
+    assert found["k3-factor"].withheld == "128 sequences cannot tell the tail of k3-factor"
+
+
 def test_by_token_k1_is_trusted_where_r_does_not_have_the_mean_1():
     # A token with the probability 1e-6 in q and 0.01 in p, which the samples lack.
     ell = 0.01 + math.sqrt(0.02) * np.random.default_rng(3).normal(size=(64, 1000)) + 0.01

@@ -17,7 +17,7 @@ from mckl.draw.distribution import Factor
 from mckl.draw.form import Drawable, Seconds
 from mckl.exact.factor_sums import SUMS
 from mckl.exact.law import Law
-from mckl.families.parameters import Synonym, named
+from mckl.families.parameters import Synonym, own_names
 from mckl.families.scores import Scores
 
 
@@ -174,7 +174,7 @@ class Family(NamedTuple):
 
     def named(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """The parameters of one side under the family's own names; raises ValueError."""
-        return named(self.name, given, [*self.parameters, *self.shared], self.aliases)
+        return own_names(self.name, given, [*self.parameters, *self.shared], self.aliases)
 
     @property
     def example(self) -> str:

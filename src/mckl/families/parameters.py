@@ -48,7 +48,7 @@ def spread_aliases(parameter: str, sd: float = 1.0) -> dict[str, Synonym]:
     }  # fmt: skip
 
 
-def named(
+def own_names(
     family: str,
     given: Mapping[str, Any],
     known: Collection[str],

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from mckl.errors import UserError
 from mckl.estimation.given.summary import Summary
-from mckl.estimation.given.verdict import RARE, UNSEEN_ELL, Diagnostics, Judged
+from mckl.estimation.given.verdict import FEW_TOKENS, RARE, UNSEEN_ELL, Diagnostics, Judged
 from mckl.estimation.values import K1, Estimator
 from mckl.text import quoted
 
@@ -43,9 +43,10 @@ def trusted(
     chosen = summary.estimators[best.estimator]
     if k1 is not best and chosen.uses_ratio:
         more = RARE * UNSEEN_ELL / summary.units
+        by_token = chosen.sums and summary.rows >= FEW_TOKENS * summary.sequence_count
         if not best.std_error <= SHORTER * k1.std_error:
             best, why = k1, f"its interval is about as short as that of {best.estimator}"
-        elif not chosen.sums and more > best.half_width:
+        elif not by_token and more > best.half_width:
             best, why = (
                 k1,
                 (

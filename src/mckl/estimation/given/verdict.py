@@ -26,6 +26,8 @@ from mckl.text import count, counted
 
 # The fewest independent units for an interval, and for one by token that uses r.
 LEAST_UNITS, LEAST_SEQUENCES = 10, 20
+# A sum over at least so many tokens has a light enough tail; a shorter one is like a whole sample.
+FEW_TOKENS = 4
 # If q is a law, and p is normalised, then P(sum of l <= -this) is at most 1e-6, since the mean of
 # e^-(sum of l) is at most 1 (Markov's inequality). Rounding to 16 bits adds noise to the sum.
 _EVIDENCE, _ROUNDING_DEVIATIONS = 13.82, 5.3
@@ -291,9 +293,9 @@ def _doubts_of_ratio(
             "rounding", f"rounding to 16 bits adds about {added:.2g} nats to {name} (k1 averages "
             "it out)",
         )  # fmt: skip
-    if estimator.sums:
-        if n < LEAST_SEQUENCES:
-            yield Doubt("units", f"{name} takes at least {LEAST_SEQUENCES} {what}s, not {n}")
+    if estimator.sums and n < LEAST_SEQUENCES:
+        yield Doubt("units", f"{name} takes at least {LEAST_SEQUENCES} {what}s, not {n}")
+    if estimator.sums and summary.rows >= FEW_TOKENS * summary.sequence_count:
         return
     if not one.shape.tail_index <= limit(n):
         yield Doubt(
@@ -341,7 +343,7 @@ def _judged(
     estimate, variance = (float(v[0]) for v in estimator.estimate(view))  # type: ignore[arg-type]
     variance *= summary.jackknife(per, estimator.name)
     # With weights, the variance of units that are all the same may be rounded to less than 0.
-    known = variance >= -(np.square(_CANCELLED * estimate))
+    known = math.sqrt(max(-variance, 0.0)) <= _CANCELLED * abs(estimate)
     error = math.sqrt(max(variance, 0.0)) if known else math.nan
     degrees, n = view.units - estimator.parameters, view.units
     t = float(stdtrit(degrees, 0.5 + confidence / 2)) if degrees > 0 else math.nan
