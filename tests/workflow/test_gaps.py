@@ -112,5 +112,5 @@ def test_wrong_theory_fails_after_it_is_drawn(failed: Study) -> None:
     assert f"disagree in {len(wrong)} of " in line
     assert cell in line
     caption = (failed.root / "results/figures/verification.rst").read_text()
-    assert "failed**, and theory and measurement disagree" in caption
+    assert "failed: theory and measurement disagree" in caption
     assert "results/figures/verification.svg" in failed.files()
