@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-import scipy
+from scipy.special import chdtri, stdtrit
 
 LEAST_SCRAMBLES, MOST_SCRAMBLES = 5, 64
 # The scrambles that a 95 % interval needs to cover 0.94, per squared skewness of one scramble
@@ -50,7 +50,7 @@ class Request(NamedTuple):
 
     def quantile(self, degrees: float) -> float:
         """The two-sided quantile of Student's law with so many degrees of freedom."""
-        return float(scipy.special.stdtrit(degrees, 0.5 + self.confidence / 2))
+        return float(stdtrit(degrees, 0.5 + self.confidence / 2))
 
 
 def units_needed(half_of_one: float, half_width: float) -> float:
@@ -72,7 +72,7 @@ def pilot_units(spread: float, aim: float, request: Request, parameters: int, le
         return max(least, 10**6)
     top = max(least + 1.0, 100.0 + 10.0 * math.sqrt(need))
     pilots = np.unique(np.geomspace(least, top, 400).round())
-    t = scipy.special.stdtrit(pilots - parameters, 0.5 + request.confidence / 2)
+    t = stdtrit(pilots - parameters, 0.5 + request.confidence / 2)
     return int(pilots[np.argmin(pilots + np.maximum(need * t * t, least))])
 
 
@@ -114,7 +114,7 @@ def scrambles(
         least = max(LEAST_SCRAMBLES, math.ceil(_PER_SQUARED_SKEWNESS * skewness**2))
         for R in range(least, min(MOST_SCRAMBLES, request.most // n) + 1):
             half = request.quantile(R - 1) * math.sqrt(variance / R)
-            likely = half * math.sqrt(scipy.special.chdtri(R - 1, 1.0 - _SHORT_AT_ONCE) / (R - 1))
+            likely = half * math.sqrt(chdtri(R - 1, 1.0 - _SHORT_AT_ONCE) / (R - 1))
             if likely <= aim and (best is None or R * n < best.scrambles * best.points):
                 best = Scrambles(R, n)
             if half < shortest[0] or shortest[1] is None:

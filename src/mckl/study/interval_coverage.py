@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
-import scipy
+from scipy.special import stdtrit
 
 from mckl.arrays import Vector
 from mckl.draw import backends
@@ -110,7 +110,7 @@ class _Count:
             half = one.half_width
             if one.doubts:
                 degrees = n - summary.estimators[one.estimator].parameters
-                half = float(scipy.special.stdtrit(degrees, 0.5 + _CONFIDENCE / 2)) * one.std_error
+                half = float(stdtrit(degrees, 0.5 + _CONFIDENCE / 2)) * one.std_error
             # An estimate without any spread is KL, but for rounding.
             covered = bool(abs(one.estimate - self._kl) <= half + 1e-12 * self._kl)
             self._runs[one.estimator] += 1
