@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-import scipy
+from scipy.special import chdtri, stdtrit
 
 from mckl.arrays import Vector
 
@@ -56,7 +56,7 @@ class Request(NamedTuple):
 
     def quantile(self, degrees: float) -> float:
         """The two-sided quantile of Student's law with so many degrees of freedom."""
-        return float(scipy.special.stdtrit(degrees, 0.5 + self.confidence / 2))
+        return float(stdtrit(degrees, 0.5 + self.confidence / 2))
 
 
 def units_needed(half_of_one: float, half_width: float) -> float:
@@ -78,7 +78,7 @@ def pilot_units(spread: float, aim: float, request: Request, parameters: int, le
         return max(least, 10**6)
     top = max(least + 1.0, 100.0 + 10.0 * math.sqrt(need))
     pilots = np.unique(np.geomspace(least, top, 400).round())
-    t = scipy.special.stdtrit(pilots - parameters, 0.5 + request.confidence / 2)
+    t = stdtrit(pilots - parameters, 0.5 + request.confidence / 2)
     return int(pilots[np.argmin(pilots + np.maximum(need * t * t, least))])
 
 
@@ -130,9 +130,8 @@ def scrambles(
         if request.quantile(most - 1) * spread / math.sqrt(most) > aim:
             continue  # the skewness, which takes time, is not needed
         R = enough(n)
-        half = scipy.special.stdtrit(R - 1, 0.5 + request.confidence / 2) * spread / np.sqrt(R)
-        slack = scipy.special.chdtri(R - 1, 1.0 - _SHORT_AT_ONCE) / (R - 1)
-        R = R[half * np.sqrt(slack) <= aim]
+        half = stdtrit(R - 1, 0.5 + request.confidence / 2) * spread / np.sqrt(R)
+        R = R[half * np.sqrt(chdtri(R - 1, 1.0 - _SHORT_AT_ONCE) / (R - 1)) <= aim]
         if R.size and (best is None or R[0] * n < best.scrambles * best.points):
             best = Scrambles(int(R[0]), n)
     for n in (2**m for m in range(last, -1, -1)):

@@ -16,7 +16,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-import scipy
+from scipy.optimize import minimize_scalar
+from scipy.special import ndtri
 
 from mckl.arrays import Vector
 from mckl.draw.quantiles import chisquare_of_normal
@@ -137,7 +138,7 @@ def probability_negative_balanced(form: Quadratic, n: int) -> float | None:
     low = _before_root(exponent, edge, n * form.kl / total)
     if low is None:
         return None
-    s = float(scipy.optimize.minimize_scalar(exponent, bounds=(low, 0.0), method="bounded",
+    s = float(minimize_scalar(exponent, bounds=(low, 0.0), method="bounded",
                               options={"xatol": 1e-7 * -low}).x)  # fmt: skip
     value = exponent(s)
     step = 1e-3 * min(-s, s - edge)
@@ -149,8 +150,7 @@ def probability_negative_balanced(form: Quadratic, n: int) -> float | None:
 def _rows(form: Quadratic, n: int) -> list[_Rows]:
     """The distinct coordinates of each kind, with the ends of the halves of their strata."""
     index = np.arange(2 * n + 1)
-    lower = scipy.special.ndtri(index / (2 * n))
-    edges = np.where(index > n, -scipy.special.ndtri((2 * n - index) / (2 * n)), lower)
+    edges = np.where(index > n, -ndtri((2 * n - index) / (2 * n)), ndtri(index / (2 * n)))
     pairs, count = np.unique(np.stack((form.square, form.linear)), axis=1, return_counts=True)
     rows = [_Rows(pairs[0], pairs[1], count.astype(float), 0.0, edges[:-1], edges[1:])]
     for dof in np.unique(form.dof):

@@ -176,22 +176,16 @@ class Plan(NamedTuple):
             f"{some(estimators)}{' with ' * bool(samplers)}{some(samplers)} for {some(names)}"
             for (estimators, samplers), names in self.without_sums.items()
         )
-        no_gradients = some(self.without_gradients)
-        not_drawn = "; ".join(f"{some(names)} with {x}" for x, names in self.not_drawn.items())
+        lacked = "; ".join(f"{some(names)} with {x}" for x, names in self.not_drawn.items())
+        notes = {
+            "left out, as the backend has no such law": lacked,
+            "left out, as the family has no such sampler": lacking,
+            "left out, as samples do not have the sums that they take": no_sums,
+            "without gradients, as the family has none": some(self.without_gradients),
+        }
         return [
             first,
-            *([f"left out, as the backend has no such law: {not_drawn}"] if not_drawn else []),
-            *([f"left out, as the family has no such sampler: {lacking}"] if lacking else []),
-            *(
-                [f"left out, as samples do not have the sums that they take: {no_sums}"]
-                if no_sums
-                else []
-            ),
-            *(
-                [f"without gradients, as the family has none: {no_gradients}"]
-                if no_gradients
-                else []
-            ),
+            *(f"{note}: {names}" for note, names in notes.items() if names),
             f"{f'{also}: ' if also else ''}the run takes about "
             f"{duration(self.cpu_seconds)} of CPU time, {duration(wall)} {where}",
         ]
