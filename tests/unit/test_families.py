@@ -352,10 +352,10 @@ def test_moments(name: str) -> None:
     k3 = ratio + x.ell - law.kl
     even, odd = 0.5 * (x.ell + mirrored) - law.kl, 0.5 * (x.ell - mirrored)
     checked = 0
-    for variables, moments, mixed in (
-        ((even, odd), joint.central_moments(law.parts(4), 2).value, False),
-        ((ratio, k3), law.block(False, 4).value, True),
-    ):
+    pairs = [((ratio, k3), law.block(False, 4).value, True)]
+    if law.mirrored:
+        pairs.append(((even, odd), joint.central_moments(law.parts(4), 2).value, False))
+    for variables, moments, mixed in pairs:
         for i, j in itertools.product(range(5), repeat=2):
             tilt = -float(i + j) if mixed else 0.0
             if not 2 <= i + j <= 4 or not law.is_finite(tilt, 0 if mixed else i + j):
@@ -368,7 +368,7 @@ def test_moments(name: str) -> None:
                 continue
             assert moments[i, j] == pytest.approx(parts.sum(), abs=1e-9 * size)
             checked += 1
-    assert checked >= 12
+    assert checked >= (12 if law.mirrored else 3)
     mu = [float(x.weight @ (x.ell - law.kl) ** m) for m in range(5)]
     if law.is_finite(0, 4) and (x.weight * x.ell**4)[ends].max(initial=0.0) < 1e-14 * mu[4]:
         expected = [mu[2], mu[3], mu[4] - 3 * mu[2] ** 2]

@@ -11,7 +11,6 @@ from scipy.stats import kstest
 from mckl.draw.points import SAMPLERS
 from mckl.estimation.traces import trace
 from mckl.estimation.values import ESTIMATORS
-from mckl.families.normal.pair import kl_divergence
 from mckl.record import tables
 from mckl.study import notebook
 from mckl.study.settings import case_setting, grid_setting
@@ -62,7 +61,7 @@ def test_the_running_mean_and_its_errors(running):
         if n > 1:
             error = ell[:n].std(ddof=1) / math.sqrt(n)
             assert running["std_error"][row] == pytest.approx(error, rel=1e-9)
-        squared = (ell[:n].mean() - kl_divergence(CASE.pair)) ** 2
+        squared = (ell[:n].mean() - CASE.pair.law.kl) ** 2
         assert running["squared_error"][row] == pytest.approx(squared, rel=1e-9, abs=1e-15)
     assert math.isnan(running["std_error"][0])
     assert tables.table("notebook", running).num_rows == 10_000

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from definition import log_density_ratio
 from scipy.special import ndtr, ndtri
 from scipy.stats import chi2, ks_2samp, kstest
 
@@ -13,7 +14,7 @@ from mckl.draw.backends.numpy import NumpyKernel
 from mckl.draw.points import SAMPLERS
 from mckl.draw.quantiles import chisquare_of_normal
 from mckl.draw.streams import Stream, seed_sequence
-from mckl.families.normal.pair import Diagonal, grid_pair, log_density_ratio, pair
+from mckl.families.normal.pair import Diagonal, grid_pair, pair
 
 # two groups of equal a with unequal b, and one coordinate apart
 GROUPS = pair([0.4, -0.3, 1.0, 0.0, 0.2], 1.0, 0.0, [1.25, 1.25, 1.25, 0.9, 0.7])

@@ -66,9 +66,12 @@ class Law(ABC):
     def lowest_tilt(self) -> float:
         """The infimum of all s for which E e^{s l} is finite."""
 
-    @abstractmethod
     def parts(self, order: int) -> Moments:
-        """The joint cumulants of (Q, L) from order 2 on, shape (order + 1, order + 1)."""
+        """The joint cumulants of (Q, L) from order 2 on, shape (order + 1, order + 1).
+
+        A law without mirror images has `ell` instead.
+        """
+        raise NotImplementedError
 
     @abstractmethod
     def factor_moments(

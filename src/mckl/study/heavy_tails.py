@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -37,6 +37,23 @@ def ratio_border(family: str, offset: float = 0.0) -> float:
     return high
 
 
+def scales(border: float, low: float, high: float, counts: Sequence[int]) -> list[Vector]:
+    """Scales below the border of k3's finite variance, and those from it on.
+
+    They are denser towards the border, where the variance goes to infinity.
+    """
+    sides = []
+    for first, last, count in (
+        (low, min(0.999 * border, high), counts[0]),
+        (max(low, border), high, counts[1]),
+    ):
+        if first < last:
+            even = np.linspace(0.0, 1.0, count)
+            bend = even * (1.6 - 0.6 * even) if last < border <= high else even
+            sides.append(np.exp(np.log(first) + bend * (np.log(last) - np.log(first))))
+    return sides
+
+
 class HeavyTails(NamedTuple):
     """The theory of one family over scale.
 
@@ -57,12 +74,7 @@ class HeavyTails(NamedTuple):
 def heavy_tails(family: str) -> HeavyTails:
     """The theory of one family over the figure's scales."""
     edge = ratio_border(family, OFFSET)
-    # Scales are denser towards the border, where the variance of k3 goes to infinity.
-    even = np.linspace(0.0, 1.0, _NODES[0])
-    last = min(0.999 * edge, HIGH)
-    scale = LOW * (last / LOW) ** (even * (1.4 - 0.4 * even) if edge < HIGH else even)
-    if edge < HIGH:
-        scale = np.concatenate([scale, np.geomspace(edge, HIGH, _NODES[1])])
+    scale = np.concatenate(scales(edge, LOW, HIGH, _NODES))
     gain = []
     for x in scale:
         pair = sweep_pair(family, 1, float(x), OFFSET)

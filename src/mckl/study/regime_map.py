@@ -19,7 +19,7 @@ from mckl.estimation.offered import offered_estimators
 from mckl.estimation.values import ESTIMATORS, K1
 from mckl.exact.law import Law
 from mckl.families.registry import sweep_pair
-from mckl.study.heavy_tails import ratio_border
+from mckl.study.heavy_tails import ratio_border, scales
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -81,13 +81,13 @@ def regime_rows(
         The largest offset; the smallest is 0.
     """
     for family in families:
-        scales = [x for side in _sides(family, low, high) for x in side]
+        nodes = np.concatenate(scales(ratio_border(family), low, high, _NODES))
         # Offsets are denser towards 0, since the logs fall steeply around q = p.
         offsets = offset * np.linspace(0.0, 1.0, _NODES[2]) ** 1.5
         for dimension in dimensions:
             names = _shown(family, dimension)
             out: dict[str, list[Any]] = {}
-            for scale in scales:
+            for scale in nodes:
                 for y in offsets:
                     law = sweep_pair(family, dimension, float(scale), float(y)).law
                     for row in _rows(law, names, samples):
@@ -96,21 +96,6 @@ def regime_rows(
                         for key, value in row.items():
                             out.setdefault(key, []).append(value)
             yield out
-
-
-def _sides(family: str, low: float, high: float) -> list[Vector]:
-    """The scales of the nodes below the border of k3's finite variance, and those from it on."""
-    border, sides = ratio_border(family), []
-    for first, last, count in (
-        (low, min(0.999 * border, high), _NODES[0]),
-        (max(low, border), high, _NODES[1]),
-    ):
-        if first < last:
-            # Scales are denser towards the border, where the variance of k3 goes to infinity.
-            even = np.linspace(0.0, 1.0, count)
-            bend = even * (1.6 - 0.6 * even) if last < border <= high else even
-            sides.append(np.exp(np.log(first) + bend * (np.log(last) - np.log(first))))
-    return sides
 
 
 def _shown(family: str, dimension: int) -> list[str]:

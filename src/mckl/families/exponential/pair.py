@@ -138,22 +138,18 @@ class ExponentialLaw(Law):
         if factors.finite:
             self.outcomes = int(np.unique(factors.ell).size)
 
-    def parts(self, order: int) -> Moments:
-        made = self.ell_cumulants(order)
-        value, error = np.zeros((2, order + 1, order + 1))
-        value[:, 0], error[:, 0] = made
-        return Moments(value, error)
-
-    def ell_cumulants(self, order: int) -> Moments:
-        """The cumulants of l from order 2 on, shape (order + 1,)."""
+    def ell(self, order: int, paired: bool = False) -> Moments:
         if self._outcomes is not None and self._outcomes[0].finite:
-            cumulants = self._outcomes[0].moments((ELL,), order)  # of a sample, which is one factor
-            return joint.cumulants(Moments(cumulants.value[:, 0], cumulants.error[:, 0]), 1)
-        value, error = np.zeros((2, order + 1))
-        with np.errstate(over="ignore", invalid="ignore"):
-            made = self._line.derivatives(np.zeros(1), order)
-        value[2:], error[2:] = (column[:, 0] for column in made)
-        return settled(value, error)
+            moments = self._outcomes[0].moments((ELL,), order)  # of a sample, which is one factor
+            kappa = joint.cumulants(Moments(moments.value[:, 0], moments.error[:, 0]), 1)
+        else:
+            value, error = np.zeros((2, order + 1))
+            with np.errstate(over="ignore", invalid="ignore"):
+                made = self._line.derivatives(np.zeros(1), order)
+            value[2:], error[2:] = (column[:, 0] for column in made)
+            kappa = settled(value, error)
+        kappa.value[1], kappa.error[1] = self.kl, self.kl_error
+        return kappa
 
     def factor_moments(
         self, functions: Sequence[Function], paired: bool, order: int
@@ -166,7 +162,7 @@ class ExponentialLaw(Law):
         law = LineLaw(
             self._line.derivatives,
             Bounded(self.kl, self.kl_error),
-            self.ell_cumulants(_ORDER),
+            self.ell(_ORDER),
             max(finite, default=1),
             lambda k: not self.is_finite(-k),
         )

@@ -170,12 +170,16 @@ class Correlated(_Normal):
     def reversed(self) -> Correlated:
         return Correlated(self.p_mean, self.p_cov, self.q_mean, self.q_cov)
 
+    @property
+    def roots(self) -> tuple[Vector, Vector]:
+        """Lower triangular factors of the covariances of q and of p."""
+        q, p = (np.asarray(np.linalg.cholesky(cov)) for cov in (self.q_cov, self.p_cov))
+        return q, p
+
     def distributions(self) -> list[Factor]:
         q, p = (
-            Distribution(
-                "MultivariateNormalTriL", {"loc": mean, "scale_tril": np.linalg.cholesky(cov)}
-            )
-            for mean, cov in ((self.q_mean, self.q_cov), (self.p_mean, self.p_cov))
+            Distribution("MultivariateNormalTriL", {"loc": mean, "scale_tril": root})
+            for mean, root in zip((self.q_mean, self.p_mean), self.roots, strict=True)
         )
         return [Factor(1, q, p)]
 
@@ -247,15 +251,12 @@ class Factored(Correlated):
         self.q_mean, self.q_root, self.p_mean, self.p_root = q_mean, q_root, p_mean, p_root
         self.dimension = q_mean.size
 
+    @property
+    def roots(self) -> tuple[Vector, Vector]:
+        return self.q_root, self.p_root
+
     def reversed(self) -> Factored:
         return Factored(self.p_mean, self.p_root, self.q_mean, self.q_root)
-
-    def distributions(self) -> list[Factor]:
-        q, p = (
-            Distribution("MultivariateNormalTriL", {"loc": mean, "scale_tril": root})
-            for mean, root in ((self.q_mean, self.q_root), (self.p_mean, self.p_root))
-        )
-        return [Factor(1, q, p)]
 
     def integrals(self) -> base.Integrals:
         """As for `Correlated`, with A = M M^T, M = L_p^-1 L_q, and determinants from diagonals."""
@@ -499,23 +500,6 @@ def _of_coordinates(
     gap = np.where(far, twice_a - 2.0 * np.log(q_sd / p_sd), x_minus_log1p(twice_a))
     kl = 0.5 * (gap + shift * shift)
     return 0.5 * twice_a, b, kl
-
-
-def kl_divergence(pair: base.Pair) -> float:
-    """KL(q||p) in nats from the law of l, in closed form where the family has one."""
-    return pair.law.kl
-
-
-def log_density_ratio(pair: Diagonal, z: Vector) -> Vector:
-    """Log q(z) - log p(z) in nats, shape (...), for points z of shape (..., dimension).
-
-    This is the definition, which subtracts two log densities. The estimation step uses (a, b, c)
-    instead, which gives the same number with a fraction of the work.
-    """
-    q = (z - pair.q_mean) / pair.q_sd
-    p = (z - pair.p_mean) / pair.p_sd
-    terms = 0.5 * (p * p - q * q) + np.log(pair.p_sd / pair.q_sd)
-    return np.asarray(terms.sum(axis=-1))
 
 
 NORMAL = base.Family(

@@ -187,11 +187,8 @@ class ChainLaw(Law):
         """The logarithm of E e^{s l}."""
         return float(self._tilted(s)[0]) if s else 0.0
 
-    def parts(self, order: int) -> Moments:
-        out = Moments(*np.zeros((2, order + 1, order + 1)))
-        for whole, cumulants in zip(out, self.sums((ELL,), False, order), strict=True):
-            whole[2:, 0] = cumulants[2:]
-        return out
+    def ell(self, order: int, paired: bool = False) -> Moments:
+        return self.sums((ELL,), paired, order)
 
     def factor_moments(
         self, functions: Sequence[Function], paired: bool, order: int
@@ -290,7 +287,7 @@ class ChainLaw(Law):
         sums[:, 1] = np.where(better, chain.kl + apart.sum(axis=1), sums[:, 1])
         coefficients = log_mean(chain.start, weights, sums, self._steps)
         coefficients[0] += self._steps * shift
-        variance = self.parts(4).at(2, 0)
+        variance = self.ell(4).at(2)
         if variance.value <= variance.error:  # l is constant
             coefficients[2:] = 0.0
         self._series[s] = np.where(np.isfinite(coefficients), coefficients, np.inf)
