@@ -38,7 +38,7 @@ from mckl.study.settings import Setting
 DOCS = Path(__file__).parents[1] / "docs"
 AT_LEAST = 0.93  # coverage that is aimed at in every cell
 LARGE = 1000  # samples from which every estimator may have an interval
-ENOUGH = 40  # given intervals from which the coverage of a cell says something
+ENOUGH = 80  # given intervals from which the coverage of a cell says something
 
 
 def share(part: float, whole: float) -> str:
