@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,17 +79,19 @@ def cells_of_rows(
 ) -> Cells:
     """Rows of Python as one array, or as lists if each is a list; None stands for a missing one.
 
-    `convert` makes an array of a row. Raises ValueError for rows of which only some are lists, and
-    for lists of lists.
+    `convert` makes an array of a row. Raises ValueError for mappings, for rows of which only
+    some are lists, and for lists of lists.
 
     >>> cells_of_rows([[1.0, 2.0], [3.0]]).lengths
     array([2, 1])
     """
+    if any(isinstance(row, Mapping) for row in rows):
+        raise ValueError("a value is a mapping, expected numbers, texts or lists")
     nested = [hasattr(row, "__len__") and not isinstance(row, str | bytes) for row in rows]
     if not any(nested):
         return _with_missing(rows)
     if not all(is_list or row is None for is_list, row in zip(nested, rows, strict=True)):
-        raise ValueError("some rows are lists and others are not, expected one depth")
+        raise ValueError("some rows are lists and others are not, expected one kind")
     try:
         parts = [_with_missing([] if row is None else convert(row)) for row in rows]
     except ValueError:  # NumPy's, for lists of unequal length or depth

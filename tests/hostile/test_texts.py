@@ -111,7 +111,7 @@ BATCHES = {
     "texts": ('{"log_q": ["1"], "log_p": [0]}', "log_q: values of type <U1"),
     "a text and a number": ('{"log_q": [1, "1"], "log_p": [0, 0]}', "log_q: values of type <U"),
     "ids that are mappings": (
-        '{"log_q": [0, 0], "log_p": [0, 0], "sequence": [1, {}]}', "an id is a list or a mapping"
+        '{"log_q": [0, 0], "log_p": [0, 0], "sequence": [1, {}]}', "sequence: a value is a mapping"
     ),
 }  # fmt: skip
 

@@ -76,7 +76,7 @@ def test_the_landing_page_quotes_the_tables(tmp_path: Path) -> None:
     last, settings = str(SAMPLES[-1]), str(len(SETTINGS))
     best = re.search(r"No estimator wins(.*)\nErrors are measured", landing(tmp_path), re.DOTALL)
     assert best
-    told = best[1].replace(" has the smallest error", "")
+    told = best[1].replace(" has the smallest measured error", "")
     won = {e: str(n) for e, n in wins(*BACKENDS, within=1e-9).items()}
     assert dict(re.findall(r"((?:k\d|cv)(?:-factor)?) in (\d+)", told)) == won
     iid = of("summary", sampler="iid", samples=SAMPLES[-1])

@@ -144,7 +144,7 @@ def test_the_report_shows_both(study):
     assert "2.5925813 by TensorFlow and 2.5925815 by its closed form" in caption
     assert "2.59258146374831 in float64" in caption
     caption = (where / "results/figures/backends.rst").read_text()
-    assert "% of all pairs of mean squared errors" in caption
+    assert "% of all pairs of measured mean squared errors" in caption
 
 
 @pytest.mark.slow

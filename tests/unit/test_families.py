@@ -33,8 +33,8 @@ FAMILIES: Mapping[str, Family] = {**registry.FAMILIES, GAUSSIAN.name: GAUSSIAN}
 
 
 def side(given: Mapping[str, Any]) -> Any:
-    name = given.get("family", "normal")
-    return FAMILIES[name].side({k: v for k, v in given.items() if k != "family"})
+    family = FAMILIES[given.get("family", "normal")]
+    return family.side(family.named({k: v for k, v in given.items() if k != "family"}))
 
 
 def pair(q: Mapping[str, Any], p: Mapping[str, Any]) -> Pair:

@@ -52,14 +52,16 @@ def test_a_damaged_chunk_is_named_and_mended_as_its_message_says(
 
 def test_an_exception_stands_in_the_log(study: Study) -> None:
     study.append("src/mckl/study/verification.py", "\nraise ZeroDivisionError('planted')\n")
-    cost = study.root / "scripts/cost.py"
-    cost.write_text("import no_such_module\n" + cost.read_text())
-    code, text = study.snakemake(*TARGETS, "results/tables/cost.parquet")
+    notebook = study.root / "scripts/notebook.py"
+    notebook.write_text("import no_such_module\n" + notebook.read_text())
+    code, text = study.snakemake(*TARGETS, "results/tables/notebook.parquet")
     assert code == 1
     log = (study.root / "results/logs/verify.log").read_text()
     assert "Traceback (most recent call last)" in log
     assert "ZeroDivisionError: planted" in log
     assert "mckl: verify failed: ZeroDivisionError: planted (results/logs/verify.log has" in text
     assert text.count("Traceback") == 1
-    assert "No module named 'no_such_module'\nmckl: cost failed before its log began: see " in text
+    assert (
+        "No module named 'no_such_module'\nmckl: notebook failed before its log began: see " in text
+    )
     assert not (study.root / VERIFICATION).exists()

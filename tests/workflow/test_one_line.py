@@ -119,7 +119,7 @@ def mckl(study: Study, *words: str) -> dict[str, Any]:
 
 def test_every_example_of_the_page_is_added() -> None:
     blocks = BLOCK.findall(PAGE)
-    assert len(blocks) == PAGE.count("```\n\n") - 1  # all but the commands
+    assert len(blocks) == PAGE.count("```\n\n") - 2  # all but the commands and the folders
     assert {path for before, path, _ in blocks if not before} == FILES
     assert {path for before, path, _ in blocks if before} == ENTRIES | {*LINES}
 

@@ -20,6 +20,7 @@ from mckl.cli.commands import main
 from mckl.record import tables
 from mckl.record.manifest import command_line, manifest
 from mckl.record.provenance import content_digest
+from mckl.study.config import schema_defaults
 
 from .study import CHECKOUT, EXACT, SMALL, Study
 
@@ -35,7 +36,9 @@ def test_the_manifest_says_what_was_run(finished: Study) -> None:
     words = ["-m", "snakemake", "--directory", str(finished.root), "--cores", "2"]
     assert shlex.split(told["command"])[1:] == words
     assert datetime.fromisoformat(told["start"]) <= datetime.fromisoformat(told["end"])
-    assert told["config"] == yaml.safe_load((finished.root / "config.yaml").read_text()) == SMALL
+    schema = yaml.safe_load((CHECKOUT / "workflow/schemas/config.schema.yaml").read_text())
+    given = yaml.safe_load((finished.root / "config.yaml").read_text())
+    assert told["config"] == schema_defaults(schema) | given == schema_defaults(schema) | SMALL
     about = tables.manifest_of(finished.root / "results" / SUMMARY)
     assert about == {key: told[key] for key in about}
     assert {"config_digest", "git_commit", "packages", "host", "python"} <= {*about}

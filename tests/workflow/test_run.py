@@ -210,7 +210,7 @@ def test_the_announced_plan_is_of_exactly_the_jobs_that_ran(finished: Study, gra
 def test_a_second_run_has_nothing_to_do(study: Study) -> None:
     text = study.run()
     assert "mckl: nothing to do: the results are up to date\n" in text
-    assert "mckl: A plain mean (k1) takes " in text
+    assert "mckl: By theory, a plain mean (k1) takes " in text
     assert " for 10 % error, " in text  # the study's tolerance
     assert "to draw" not in text
 
