@@ -42,3 +42,13 @@ np.savez(HERE / "posterior.npz", mean=mean.astype(np.float32), sd=sd.astype(np.f
 np.save(HERE / "cov.npy", np.array([[1.0, 0.5, 0.2], [0.5, 1.0, 0.4], [0.2, 0.4, 1.0]]))
 np.save(HERE / "q.npy", np.array([0.7, 0.2, 0.1]))
 np.save(HERE / "p.npy", np.array([0.1, 0.3, 0.6]))
+
+# %% Two shards, a training step each: 8 completions of each of 24 prompts, with a list of tokens.
+for step in (1, 2):
+    with (HERE / f"step-{step}.jsonl").open("w", encoding="utf-8") as lines:
+        for completion in range(192):
+            log_q = np.log(rng.beta(2, 2, rng.integers(3, 8)))
+            log_p = log_q - 0.01 * step - np.sqrt(0.02 * step) * rng.normal(size=log_q.size)
+            row = {"step": step, "prompt": f"{step}-{completion // 8}"}
+            row |= {"log_q": log_q.round(4).tolist(), "log_p": log_p.round(4).tolist()}
+            lines.write(json.dumps(row) + "\n")

@@ -128,7 +128,7 @@ def _cheapest(found: KLFromLogProbs, request: Request) -> GivenEstimate:
 
 
 def _repeats(head: NDArray[Any], first: NDArray[Any]) -> bool:
-    """Whether a batch begins as the first one does, which is no chance.
+    """Whether a batch begins as the first one does, which is not due to chance.
 
     Let m of K independent samples have another value than the most frequent one. Then another K
     samples are the same with a probability of about e^-m at most. Here m >= 32, since a sample with

@@ -18,7 +18,7 @@ from mckl.estimation.values import Estimator
 from mckl.estimation.values.base import TOO_LARGE
 from mckl.text import count
 
-# A mean of r that is more standard errors than this away from 1 is no chance.
+# A mean of r further than this many standard errors from 1 is not due to chance.
 _FAR = 5.0
 # A bias of a tenth of the half-width costs a 95 % interval 0.005 of its coverage.
 _BIAS = 0.1

@@ -114,7 +114,7 @@ def read_table(name: str, value: Any) -> NextToken:
         row, column = np.argwhere(wrong)[0]
         raise ValueError(
             f"policy: {name} {table[row, column]:g} (row {row}, column {column}, from 0), expected "
-            + ("a probability" if name == "transitions" else "a number, or -inf for no chance")
+            + ("a probability" if name == "transitions" else "a number, or -inf for probability 0")
         )
     if name == "logits":
         return NextToken(table)

@@ -323,7 +323,7 @@ POLICY = Family(
         "logits": "their logarithms, up to a constant a row",
         "text": "a text whose characters are the tokens; its pairs of characters make the table",
         "temperature": "what logits are divided by; 1 unless given",
-        "top_k": "only so many of the likeliest tokens are kept",
+        "top_k": "how many of the likeliest tokens are kept",
         "top_p": "only the likeliest tokens are kept, with this probability together or more",
     },
     _side,
