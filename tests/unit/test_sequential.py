@@ -16,10 +16,7 @@ from mckl.estimation import intervals
 from mckl.estimation.budget import Forecasts
 from mckl.estimation.intervals import Request, pilot_units, scrambles
 from mckl.estimation.kl_estimate import SPENT, TIGHT, WITHHELD
-from mckl.estimation.sequential import (
-    estimate,
-    plan_stages,
-)
+from mckl.estimation.sequential import EXACT_SPREAD, estimate, plan_stages
 from mckl.estimation.stages import stage
 from mckl.estimation.traces import trace
 from mckl.estimation.values import ESTIMATORS
@@ -30,6 +27,12 @@ from mckl.study.settings import case_setting, grid_setting
 NOTEBOOK = case_setting(
     "notebook", {"q": {"mean": [1, 4], "sd": [1, 1]}, "p": {"mean": [-3, 2], "sd": [2.5, 2.5]}}
 )
+
+
+def student_t(df):
+    """Student's t against N(0, 1.5^2), where the fourth moment of l is finite from df > 8 on."""
+    p = {"family": "normal", "mean": 0, "sd": 1.5}
+    return case_setting("heavy", {"q": {"family": "student-t", "df": df}, "p": p})
 
 
 def run(setting, seed, tolerance, estimator="k1", sampler="iid-radial", relative=True, most=10**8):
@@ -70,6 +73,8 @@ def naive(setting, seed, tolerance):
         (grid_setting(1, 1.0, 1.0), 0.05, "cv", "iid-radial"),
         (grid_setting(1, 0.8, 0.25), 0.1, "cv", "iid-radial"),
         (grid_setting(16, 1.1, 0.0), 0.1, "cv", "iid-radial"),
+        # l has no finite third moment; with the standard deviation of a pilot 0.73 of them cover
+        (student_t(4.5), 0.2, "k1", "iid"),
     ],
 )
 def test_tight_intervals_cover(setting, tolerance, estimator, sampler):
@@ -84,6 +89,16 @@ def test_tight_intervals_cover(setting, tolerance, estimator, sampler):
     assert all(one.half_width <= tolerance * abs(one.estimate) * (1 + 1e-9) for one in tight)
     share = np.mean([abs(one.estimate - forecasts.law.kl) <= one.half_width for one in tight])
     assert abs(share - 0.945) < 5 * math.sqrt(0.945 * 0.055 / len(tight))
+
+
+@pytest.mark.parametrize(("df", "exact"), [(4.1, True), (8, True), (8.1, False)])
+def test_the_exact_standard_deviation_where_the_fourth_moment_is_infinite(df, exact):
+    done = run(student_t(df), 1, 0.3, sampler="iid")
+    assert done.stopped == TIGHT
+    assert done.notes == ((EXACT_SPREAD,) if exact else ())
+    assert ("pilot" in done.stages) is not exact
+    sd = math.sqrt(student_t(df).pair.law.variance / done.stages["main"])
+    assert (done.std_error == pytest.approx(sd, rel=1e-12)) is exact
 
 
 def test_looking_again_and_again_loses_coverage():

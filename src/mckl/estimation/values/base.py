@@ -48,6 +48,11 @@ class UnitTheory(NamedTuple):
     least_units_of_bias: float = 1.0
     relative_error: float = 0.0
 
+    @property
+    def heavy(self) -> bool:
+        """Whether the fourth moment is infinite, though the variance is finite."""
+        return self.excess_kurtosis == math.inf and math.isfinite(self.variance)
+
 
 class Limit(NamedTuple):
     """An estimate that is, to leading order, a mean of y - slope x, where x = sum (r_i - 1).
@@ -186,7 +191,8 @@ def plain_mean_of_sum(
 # 0.94, as measured over normal laws of every scale. The excess kurtosis of a quadratic form of
 # normals is at most 12. Laws with one heavy tail have more, but for these the skewness is enough.
 # Rare values on both sides of the mean do not show in the skewness. l itself may have such values,
-# so for l the kurtosis counts in full where it is finite.
+# so for l the kurtosis counts in full where it is finite. Where it is infinite, the interval has
+# the exact standard deviation and covers with any number of units (theory.md, section 8).
 _PER_SQUARED_SKEWNESS, _PER_KURTOSIS, _MOST_KURTOSIS = 40.0, 25.0, 12.0
 
 
@@ -210,9 +216,9 @@ def mean_normal_from(law: Law, paired: bool, unit: UnitTheory) -> float:
 
 def ell_normal_from(law: Law, paired: bool, unit: UnitTheory) -> float:
     """`Estimator.normal_from` for the mean of l, which may have rare values on both sides."""
-    finite = math.isfinite(unit.excess_kurtosis)
-    most = unit.excess_kurtosis if finite else _MOST_KURTOSIS
-    return normal_from_moments(unit.skewness, unit.excess_kurtosis, most)
+    if unit.heavy:
+        return _PER_KURTOSIS * _MOST_KURTOSIS
+    return normal_from_moments(unit.skewness, unit.excess_kurtosis, unit.excess_kurtosis)
 
 
 _NOTHING = 1e-20  # a variance that may be 0, and is at most this share of the mean square, is 0
