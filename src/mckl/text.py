@@ -33,15 +33,30 @@ def with_shapes(name: str, shapes: Iterable[float]) -> str:
     return f"{name}({inside})" if inside else name
 
 
-def count(n: float, *, exponent_from: float = 1e6) -> str:
-    """A whole number with commas, or with an exponent where it is large.
+def count(n: float, *, digits_below: float = 1e6) -> str:
+    """A whole number as one says it, with every digit where it is small.
 
-    >>> count(16384), count(2_100_000), count(2_100_000, exponent_from=1e9)
-    ('16,384', '2.10e6', '2,100,000')
+    >>> count(16384), count(16_384_000), count(5.158e11), count(4.2e16)
+    ('16,384', '16.4 million', '516 billion', '4.2 × 10¹⁶')
+    >>> count(16_384_000, digits_below=1e9)
+    '16,384,000'
     """
-    if n < exponent_from:
+    if n < digits_below:
         return f"{n:,.0f}"
-    return f"{n:.2e}".replace("e+0", "e").replace("e+", "e")
+    for unit, name in ((1e6, "million"), (1e9, "billion")):
+        value = float(f"{n / unit:.3g}")
+        if value < 1000:
+            return f"{value:g} {name}"
+    return two_digits(n)
+
+
+def short_count(n: float, *, digits_below: float = 1e6) -> str:
+    """A whole number for a table, in powers of ten where it is large.
+
+    >>> short_count(999_999), short_count(16_384_000)
+    ('999,999', '1.6 × 10⁷')
+    """
+    return f"{n:,.0f}" if n < digits_below else two_digits(n)
 
 
 def rounded(n: float) -> str:
@@ -63,7 +78,7 @@ def multiple(value: float) -> str:
     """How many times as much something is, to three digits.
 
     >>> multiple(1.2345), multiple(5_484), multiple(999.7), multiple(2_104_000)
-    ('1.23', '5,480', '1,000', '2.10e6')
+    ('1.23', '5,480', '1,000', '2.1 million')
     """
     kept = float(f"{value:.3g}")
     return f"{kept:g}" if kept < 1000 else count(kept)
@@ -76,6 +91,18 @@ def power_of_ten(exponent: int) -> str:
     '10⁻³'
     """
     return f"10{str(exponent).translate(_RAISED)}"
+
+
+def digits(value: float, most: int) -> str:
+    """A quantity to at most so many digits, without the zeros at its end.
+
+    >>> digits(0.0123, 4), digits(1.4526e-6, 3), digits(1e-6, 3), digits(math.inf, 3)
+    ('0.0123', '1.45 × 10⁻⁶', '10⁻⁶', 'inf')
+    """
+    mantissa, _, power = f"{value:.{most}g}".partition("e")
+    if not power:
+        return mantissa
+    return f"{mantissa} × {power_of_ten(int(power))}".removeprefix("1 × ")
 
 
 def two_digits(value: float) -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import io
 import logging
+import os
 from types import SimpleNamespace
 
 import pytest
 
 from mckl.show.progress import Board, Task, share_in
-from mckl.show.runlog import RunLog, answers, reason
+from mckl.show.runlog import OnRun, RunLog, answers, reason
 
 STAGES = {"traces": 20.0, "figures": 10.0}
 TASKS = {
@@ -159,6 +160,23 @@ def test_nothing_to_do(run):
     run.close()
     assert run.idle == [True]
     assert run.stream.getvalue() == ""
+
+
+def test_a_pipe_that_nobody_reads_ends_no_run():
+    class Own(logging.StreamHandler):
+        """As Snakemake's, which raises the error of a closed pipe."""
+
+        def handleError(self, record):
+            raise
+
+    read, write = os.pipe()
+    with open(write, "w") as stream:
+        shown = OnRun(lambda: None, Own(stream))
+        shown.emit(record("run_info", "one"))
+        assert os.read(read, 100) == b"one\n"
+        os.close(read)
+        shown.emit(record(text="two"))
+        shown.emit(record(text="three"))
 
 
 def test_a_failed_job_gives_its_reason_once(run, board, tmp_path):

@@ -99,7 +99,7 @@ function need(curve, tolerance, kl) {
   if (DATA.samplers[curve.sampler].independent) {
     const [n, error] = known[0];
     samples = units(Number((n * (error ** 2 - bias ** 2) / (limit ** 2 - bias ** 2)).toPrecision(3)), curve.sampler);
-    if (samples > 1e18) return none("out of reach: over 1e18 samples");
+    if (samples > 1e18) return none("out of reach: over 10¹⁸ samples");
   } else {
     samples = crossing(known.map(p => p[0]), known.map(p => p[1]), limit, curve.sampler);
     if (samples === null) return none("beyond the study's samples");

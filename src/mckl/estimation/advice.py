@@ -14,7 +14,7 @@ from mckl.estimation.budget import UNKNOWN
 from mckl.estimation.divergences import KL
 from mckl.estimation.results import DASH, Result, Strong, Table, frame
 from mckl.estimation.shape import in_nats
-from mckl.text import count, counted, duration, multiple
+from mckl.text import counted, digits, duration, multiple, short_count
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,8 +40,8 @@ class Precision(NamedTuple):
     confidence: float | None
 
     def __str__(self) -> str:
-        allowed = f"{self.tolerance:g} x KL" if self.relative else f"{self.tolerance:g} nats"
-        most = f"of at most {allowed} = {self.limit:.4g} nats"
+        allowed = f"{digits(self.tolerance, 6)} x KL = " if self.relative else ""
+        most = f"of at most {allowed}{digits(self.limit, 4)} nats"
         if self.confidence is None:
             return f"For an RMSE {most}:"
         return (
@@ -164,7 +164,7 @@ class Option(NamedTuple):
         if self.samples_needed is None:
             return [*row, *[DASH] * 3, self.verdict]
         negative = self.probability_negative
-        needed = count(self.samples_needed, exponent_from=1e9)
+        needed = short_count(self.samples_needed, digits_below=1e9)
         return [
             *row,
             f"{needed}*" if self.theory == "asymptotic" else needed,

@@ -28,7 +28,7 @@ INFINITE = "infinite variance"
 BIASED = "biased: never reaches it"
 ZERO = "KL is 0: use an absolute tolerance"
 UNKNOWN = "no theory: measure it"
-FAR = "out of reach: over 1e18 samples"
+FAR = "out of reach: over 10¹⁸ samples"
 ENDS = "out of reach: over 2^30 samples"
 TOO_WIDE = "not possible: too many numbers"
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from mckl.estimation.divergences import KL
 from mckl.estimation.intervals import Request
 from mckl.estimation.results import Result, Table, ends
+from mckl.text import digits
 
 TIGHT, SPENT, WITHHELD = "tight", "budget", "withheld"
 
@@ -142,7 +143,7 @@ class KLEstimate(Result):
         if self.scrambles:
             stages = f"{self.scrambles} independent scrambles"
         yield f"{self.estimator} over {self.samples:,} {self.sampler} samples ({stages})"
-        widths = f"half-width {self.half_width:.3g} nats, {self.target:.3g} requested"
+        widths = f"half-width {digits(self.half_width, 3)} nats, {digits(self.target, 3)} requested"
         if self.stopped == TIGHT:
             yield f"Stopped: tight enough, {widths}."
         elif self.stopped == SPENT:

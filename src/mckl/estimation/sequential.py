@@ -46,6 +46,7 @@ from mckl.estimation.stages import StageResults, stage
 from mckl.estimation.traces import trace
 from mckl.estimation.values import Estimator
 from mckl.estimation.withheld import budget_reason, known_reason, ratio_reason, seen_reason
+from mckl.text import count
 
 # The most samples, and random numbers in all, that are drawn where no interval is possible.
 _GLANCE, _GLANCE_NUMBERS = 10_000, 10**8
@@ -140,7 +141,8 @@ def _plan_scrambles(
         theory.variance, skewness, aim, request, sampler.points.most_samples or request.most
     )
     if planned is None:
-        return f"its interval needs more scrambles than the budget of {request.most} samples allows"
+        most = count(request.most, digits_below=1e9)
+        return f"its interval needs more scrambles than the budget of {most} samples allows"
     R, n = planned
     half_width = request.quantile(R - 1) * math.sqrt(theory.variance(n) / R)
     return SamplingPlan(0, R, n, R * n, half_width)

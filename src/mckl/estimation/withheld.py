@@ -58,8 +58,8 @@ def budget_reason(estimator: Estimator, samples: float, most: int) -> str | None
         return None
     return (
         f"{estimator.name} is so skewed here that its interval takes at least "
-        f"{count(samples, exponent_from=1e9)} samples, and the budget is "
-        f"{count(most, exponent_from=1e9)}"
+        f"{count(samples, digits_below=1e9)} samples, and the budget is "
+        f"{count(most, digits_below=1e9)}"
     )
 
 

@@ -27,6 +27,16 @@ _STATUS = re.compile(r"CalledProcessError.*returned non-zero exit status (\d+)",
 _REPEATED = ("CalledProcessError", "a job execution failed", "did not complete successfully")
 
 
+def _shown(handler: logging.StreamHandler[TextIO], record: logging.LogRecord) -> None:
+    """Show a record; if nobody reads the stream any more, as after `| head`, discard the rest."""
+    try:
+        handler.handle(record)
+    except BrokenPipeError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, handler.stream.fileno())
+        os.close(nowhere)
+
+
 class OnRun(logging.Handler):
     """Calls a function once, as soon as Snakemake knows what will run.
 
@@ -57,7 +67,7 @@ class OnRun(logging.Handler):
         if nothing:
             return
         if self._own is not None and (self._call is None or record.levelno >= logging.WARNING):
-            self._own.handle(record)
+            _shown(self._own, record)
         elif self._own is not None:
             self._waiting.append(record)
 
@@ -65,7 +75,7 @@ class OnRun(logging.Handler):
         """Show the records that were kept for a run."""
         for record in self._waiting:
             if self._own is not None:
-                self._own.handle(record)
+                _shown(self._own, record)
         self._waiting.clear()
         super().close()
 

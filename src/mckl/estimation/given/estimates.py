@@ -11,7 +11,7 @@ from mckl.errors import UserError
 from mckl.estimation.given.verdict import Diagnostics
 from mckl.estimation.results import DASH, Result, Table, ends
 from mckl.limits import MOST_SAMPLES
-from mckl.text import count, counted, listed
+from mckl.text import counted, listed, short_count
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -88,7 +88,8 @@ class GivenEstimate(Result):
         needed = DASH
         if self.samples_needed is not None:
             n, low, high = (
-                count(math.ceil(v)) if v < MOST_SAMPLES else "inf" for v in self.samples_needed
+                short_count(math.ceil(v)) if v < MOST_SAMPLES else "inf"
+                for v in self.samples_needed
             )
             needed = f"{n} ({low} to {high})"
         index = DASH if math.isnan(self.tail_index) else f"{self.tail_index:z.2f}"

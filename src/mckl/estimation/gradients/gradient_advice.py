@@ -13,7 +13,7 @@ from mckl.estimation.gradients.base import law_of
 from mckl.estimation.gradients.gradient_theory import exact, needed, norm
 from mckl.estimation.results import DASH, Result, Strong, Table, frame
 from mckl.families.base import Pair
-from mckl.text import count, two_digits
+from mckl.text import short_count, two_digits
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -145,7 +145,7 @@ def _cells(m: MethodAdvice, zero: bool) -> list[str]:
         shown,
         f"{m.cosine:.3f}" if math.isfinite(m.cosine) else DASH,
         f"{m.total_variance:.4g}" if math.isfinite(m.total_variance) else variance,
-        DASH if m.samples_needed is None else count(m.samples_needed, exponent_from=1e9),
+        DASH if m.samples_needed is None else short_count(m.samples_needed, digits_below=1e9),
         m.verdict,
     ]
 
