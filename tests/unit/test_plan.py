@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from mckl.draw.points import SAMPLERS
 from mckl.study.config import parse
@@ -203,3 +204,27 @@ def test_the_plan_says_which_estimators_samples_lack_the_sums_for(schema):
     }
     line = "left out, as samples do not have the sums that they take: rb for normal; k3-factor with"
     assert any(told.startswith(line) for told in made.lines(2, "on 2 cores"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "cpu", "wall"),
+    [
+        ({}, 64, 37),  # config.yaml
+        (
+            {"sweep": {"dimension": [1, 2], "scale": [1.25], "offset": [0.25]}, "cases": {}},
+            17.4,
+            11,
+        ),
+    ],
+)
+def test_the_forecast_is_near_what_two_runs_took(schema, changes, cpu, wall):
+    """Seconds measured on two idle cores."""
+    root = Path(__file__).parents[2]
+    config = parse(yaml.safe_load((root / "config.yaml").read_text()) | changes, schema)
+    jobs = {job for job in everything(config) if job.rule != "figures"}
+    figures = [5, 5, 1] if changes else [5, 5, 4, 2, 1]  # drawn after each table
+    jobs |= {Job("figures", tuple(f"{n}-{k}" for k in range(n))) for n in figures[1:]}
+    jobs |= {Job("figures", ("a", "b", "c", "d", "e"))}
+    made = plan(config, [j for j in jobs if j.rule != "notebook" or not changes])
+    assert made.cpu_seconds == pytest.approx(cpu, rel=0.2)
+    assert sum(made.stages(2).values()) == pytest.approx(wall, rel=0.2)

@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from mckl.study.settings import Setting
 
 _PER_SETTING = 8e-3  # CPU seconds
-_PER_WEIGHT = 1.5e-8  # CPU seconds of one gradient method for one factor of one sample
+_PER_WEIGHT = 7.5e-9  # CPU seconds of one gradient method for one factor of one sample
 _BYTES_PER_ROW = 18.0  # of traces.parquet, compressed
 
 
 # CPU seconds of Snakemake itself, before the first job, and for every job.
-_SNAKEMAKE = 2.5
-_PER_JOB = 0.25
+_SNAKEMAKE = 2.0
+_PER_JOB = 0.1
 REPORT = "report"  # Snakemake writes it after the last job; here it counts as a job
 
 STAGES = ("settings, theory", "traces", "summary, budget", "figures", "pages")
@@ -51,22 +51,22 @@ class Work(NamedTuple):
 
 
 RULES: Mapping[str, Work] = {
-    "settings": Work("settings, theory", 0, 0.4, setting=6e-4),
-    "theory": Work("settings, theory", 0, 1.4, setting=3e-3, cell=7e-5),
+    "settings": Work("settings, theory", 0, 0.2, setting=3e-3),
+    "theory": Work("settings, theory", 0, 2.1, cell=2.3e-4),
     "registered_kl": Work("settings, theory", 0, 5.0, setting=0.01),
-    "notebook": Work("traces", 0, 0.5),
+    "notebook": Work("traces", 0, 0.2),
     "estimate": Work("traces", 0, 0.0),  # `chunk_seconds` and the backend's start are added
-    "traces": Work("traces", 1, 0.3, setting=8e-4, row=1.5e-7),
-    "gradients": Work("traces", 0, 0.5),  # `gradient_seconds` are added
-    "summary": Work("summary, budget", 2, 0.5, setting=1.5e-3, row=7e-7),
-    "verify": Work("summary, budget", 3, 0.5, cell=8e-6),
-    "budget": Work("summary, budget", 3, 0.5, setting=6e-3),
-    "figures": Work("figures", 4, 0.9, setting=1e-3, figure=0.8),
-    "explorer": Work("pages", 4, 2.2, cell=3e-5),
-    "landing": Work("pages", 5, 0.5, cell=2e-6),
-    "gate": Work("pages", 5, 0.5),
-    "manifest": Work("pages", 6, 0.5, setting=1e-3, row=1.5e-7),
-    REPORT: Work("pages", 7, 1.5, setting=5e-3),
+    "traces": Work("traces", 1, 0.1, setting=8e-4, row=1.5e-7),
+    "gradients": Work("traces", 0, 0.2),  # `gradient_seconds` are added
+    "summary": Work("summary, budget", 2, 0.3, setting=1.5e-3, row=4.4e-7),
+    "verify": Work("summary, budget", 3, 1.0, cell=6e-5),
+    "budget": Work("summary, budget", 3, 0.5, cell=6.5e-5),
+    "figures": Work("figures", 4, 0.5, setting=3e-3, figure=0.45),
+    "explorer": Work("pages", 4, 0.25, cell=1.8e-5),
+    "landing": Work("pages", 5, 0.4, cell=5e-6),
+    "gate": Work("pages", 5, 0.25),
+    "manifest": Work("pages", 6, 0.25, setting=1e-3, row=1.7e-7),
+    REPORT: Work("pages", 7, 1.0, setting=5e-3),
 }
 
 
@@ -215,7 +215,7 @@ def chunk_seconds(
                 batch[0].dimension, name, len(those), config.samples,
                 config.replicates, groups=groups, chi_squares=chi_squares,
                 checkpoints=len(stops), sharing=len(batch), seconds=pair.seconds,
-                slowness=slowness, by_factor=any(ESTIMATORS[e].sums for e in those),
+                slowness=slowness, by_factor=sum(bool(ESTIMATORS[e].sums) for e in those),
             )
             for name, those in batch[0].combinations(config.samplers, config.estimators).items()
             if not all((s.name, name) in kept for s in batch)

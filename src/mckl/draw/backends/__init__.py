@@ -42,7 +42,7 @@ class Backend(NamedTuple):
     dtypes: Sequence[str] = ("float64",)
     most_numbers: int | None = None
     distributions: bool = False
-    start: float = 0.7
+    start: float = 0.3
     slowness: float = 1.0
     slower: Mapping[str, float] = {}
     memory_mb: int = 400
