@@ -45,17 +45,7 @@ def _panel(ax: Axes, cells: pd.DataFrame, x: str, samplers: list[str]) -> None:
 
 
 def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
-    """Draw the error of both backends against samples and against CPU seconds, in two settings.
-
-    Parameters
-    ----------
-    frames
-        The tables summary, settings and cost, with both backends in them.
-
-    Returns
-    -------
-    The figure, and the numbers that its caption quotes.
-    """
+    """Draw the error of both backends against samples and against CPU seconds, in two settings."""
     settings, summary, cost = (frames[name] for name in ("settings", "summary", "cost"))
     estimator = parts.plainest_estimator(summary["estimator"])
     cells = parts.with_cpu(summary[summary["estimator"] == estimator], cost)

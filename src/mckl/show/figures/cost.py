@@ -93,17 +93,7 @@ def _prices_panel(
 
 
 def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
-    """Draw RMSE against CPU seconds in two settings, and CPU seconds for a tolerance in all.
-
-    Parameters
-    ----------
-    frames
-        The tables summary, cost, settings and budget.
-
-    Returns
-    -------
-    The figure, and the numbers that its caption quotes.
-    """
+    """Draw RMSE against CPU seconds in two settings, and CPU seconds for a tolerance in all."""
     settings, summary, cost, budget = (
         frames[name] for name in ("settings", "summary", "cost", "budget")
     )

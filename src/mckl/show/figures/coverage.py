@@ -100,17 +100,7 @@ def _panel(ax: Axes, cells: pd.DataFrame, estimator: str, band: tuple[float, flo
 
 
 def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
-    """Draw the coverage of the t interval in all settings with KL > 0, a panel per estimator.
-
-    Parameters
-    ----------
-    frames
-        The tables summary and settings.
-
-    Returns
-    -------
-    The figure, and the numbers that its caption quotes.
-    """
+    """Draw the coverage of the t interval in all settings with KL > 0, a panel per estimator."""
     settings = frames["settings"]
     summary = parts.one_backend(frames["summary"])
     covered = summary[summary["ci_coverage"].notna() & (summary["kl"] > 0)]

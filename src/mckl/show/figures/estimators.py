@@ -75,17 +75,7 @@ def _panel(ax: Axes, cells: pd.DataFrame, row: pd.Series, several: bool, key: st
 
 
 def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
-    """Draw the measured RMSE of the estimators with theory, in at most six settings.
-
-    Parameters
-    ----------
-    frames
-        The tables summary, theory and settings.
-
-    Returns
-    -------
-    The figure, and the numbers that its caption quotes.
-    """
+    """Draw the measured RMSE of the estimators with theory, in at most six settings."""
     settings = frames["settings"]
     cells, sampler = parts.plainest_cells(frames)
 

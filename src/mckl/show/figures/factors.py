@@ -95,17 +95,7 @@ def _panel(ax: Axes, cells: pd.DataFrame, needs: dict[str, str]) -> None:
 
 
 def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
-    """Draw relative RMSE against samples, for independent coordinates and for a policy.
-
-    Parameters
-    ----------
-    frames
-        The tables summary, theory, settings and budget.
-
-    Returns
-    -------
-    The figure, and the numbers that its caption quotes.
-    """
+    """Draw relative RMSE against samples, for independent coordinates and for a policy."""
     settings = frames["settings"]
     cells, sampler = parts.plainest_cells(frames)
     cells = cells[cells["estimator"].isin(SHOWN)]

@@ -80,17 +80,7 @@ def _panel(ax: Axes, rows: pd.DataFrame, methods: list[str]) -> None:
 
 
 def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
-    """Draw a panel for each setting and a bar for each method, with its relative bias.
-
-    Parameters
-    ----------
-    frames
-        The table gradients.
-
-    Returns
-    -------
-    The figure, and the numbers that its caption quotes.
-    """
+    """Draw a panel for each setting and a bar for each method, with its relative bias."""
     gradients = frames["gradients"]
     settings = shown(gradients)
     present = gradients[gradients["setting"].isin(settings)]["method"]

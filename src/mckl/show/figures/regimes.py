@@ -140,17 +140,7 @@ def _panel(
 
 
 def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
-    """Draw maps of the best estimator for two dimensions, and two numbers of samples or families.
-
-    Parameters
-    ----------
-    frames
-        The tables settings and regimes.
-
-    Returns
-    -------
-    The figure, and the numbers that its caption quotes.
-    """
+    """Draw maps of the best estimator in two dimensions, for two numbers of samples or families."""
     settings, regimes = frames["settings"], frames["regimes"]
     families, dimensions, counts = (
         list(dict.fromkeys(regimes[key])) for key in ("family", "dimension", "samples")

@@ -116,17 +116,7 @@ def _panel(ax: Axes, cells: pd.DataFrame, row: pd.Series, family: bool | None) -
 
 
 def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
-    """Draw the measured RMSE of the samplers with theory, in at most six settings.
-
-    Parameters
-    ----------
-    frames
-        The tables summary and settings.
-
-    Returns
-    -------
-    The figure, and the numbers that its caption quotes.
-    """
+    """Draw the measured RMSE of the samplers with theory, in at most six settings."""
     settings = frames["settings"]
     summary = parts.one_backend(frames["summary"])
     estimator = parts.plainest_estimator(summary["estimator"])

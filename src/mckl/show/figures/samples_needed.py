@@ -164,17 +164,7 @@ def _columns(estimators: Sequence[str]) -> list[str]:
 
 
 def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
-    """Draw heat maps of the samples needed by exact theory, and of what needs the fewest.
-
-    Parameters
-    ----------
-    frames
-        The tables budget and settings.
-
-    Returns
-    -------
-    The figure, and the numbers that its caption quotes.
-    """
+    """Draw heat maps of the samples needed by exact theory, and of what needs the fewest."""
     settings, budget = frames["settings"], frames["budget"]
     tolerance = parts.tolerance(budget)
     rows = budget[budget["tolerance"] == tolerance].astype({"samples_needed": float})

@@ -55,17 +55,7 @@ def _panel(ax: Axes, theory: LongSequences) -> None:
 
 
 def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
-    """Draw the samples needed against the length, for two policies.
-
-    Parameters
-    ----------
-    frames
-        Not used: the figure is the same for every study.
-
-    Returns
-    -------
-    The figure, and the numbers that its caption quotes.
-    """
+    """Draw the samples needed against the length, for two policies."""
     theories = [long_sequences(*policy) for policy in POLICIES]
     fig, axes = plt.subplots(1, len(theories), figsize=(theme.WIDTH, 3.4), sharey=True)
     for ax, near, theory in zip(axes, ("near", "far from"), theories, strict=True):

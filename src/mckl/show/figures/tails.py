@@ -76,17 +76,7 @@ def _gains(ax: Axes, theories: Mapping[str, HeavyTails], colours: list[str]) -> 
 
 
 def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
-    """Draw the samples needed over scale, a panel per family, and the gain by Sobol' points.
-
-    Parameters
-    ----------
-    frames
-        Not used: the figure is the same for every study.
-
-    Returns
-    -------
-    The figure, and the numbers that its caption quotes.
-    """
+    """Draw the samples needed over scale, a panel per family, and the gain by Sobol' points."""
     theories = {family: heavy_tails(family) for family in FAMILIES}
     colours = parts.sequential(len(FAMILIES), theme.FAMILIES)
     fig, axes = plt.subplots(2, 3, figsize=(theme.WIDTH, 4.6))
