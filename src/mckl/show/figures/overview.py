@@ -214,7 +214,8 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
 
     Most of the curves have a finite, measurable error other than 0 in the chosen setting. If there
     are several such settings, the study draws what the tolerance needs for most curves in it, and
-    then the spread of these numbers of samples is the widest."""
+    then the spread of these numbers of samples is the widest.
+    """
     settings = frames["settings"]
     positive = settings.loc[settings["kl"] > 0, "setting"]
     tolerance = parts.tolerance(frames["budget"])
