@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mckl.arrays import in_columns
+
 
 def _peak() -> float:
     """The largest resident memory of this process so far, in MB."""
@@ -79,4 +81,4 @@ class Meter:
         wall += sum(row["wall_seconds"] for row in self._earlier)
         self._rows += map(dict, self._earlier)
         self._row(None, None, cpu, wall, sum(row["samples"] for row in self._rows))
-        return {name: [row[name] for row in self._rows] for name in self._rows[0]}
+        return in_columns(self._rows)
