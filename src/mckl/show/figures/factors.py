@@ -10,7 +10,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter
 
 from mckl.estimation.budget import BIASED, INFINITE, REACHED
 from mckl.estimation.values import ESTIMATORS
@@ -127,9 +126,9 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
             )
             continue
         theme.decades(ax)
-        ax.set_xlim(rows["samples"].min() / 1.4, rows["samples"].max() * 1.4)
+        parts.sample_limits(ax, rows)
         ax.set_ylim(low, min(high, low * _DECADES))
-        ax.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{100 * y:,.12g} %"))
+        ax.yaxis.set_major_formatter(theme.percent)
         ax.set_title(
             f"{parts.title(row, family=True)}\nKL {two_digits(row['kl'])} nats", linespacing=1.25
         )

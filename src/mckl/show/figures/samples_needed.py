@@ -179,9 +179,7 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
     reference = (columns or [*ESTIMATORS])[0]
     numbers = _numbers(rows, settings, winners, (sampler, reference), blocks)
     if rows.empty or (rows["verdict"] == ZERO).all():
-        fig, ax = plt.subplots(figsize=(theme.WIDTH, 1.5))
-        parts.instead_of_data(ax, parts.NO_KL)
-        return fig, numbers
+        return parts.empty_figure(parts.NO_KL), numbers
     plain = rows[rows["sampler"] == sampler]
     each = {name: plain[plain["estimator"] == name].set_index("setting") for name in columns}
     names = {str(row.Index): f"{row.estimator}\n{row.sampler}" for row in winners.itertuples()}

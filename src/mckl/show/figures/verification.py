@@ -223,9 +223,7 @@ def _numbers(
 ) -> dict[str, Any]:  # fmt: skip
     return {
         "tested": tested,
-        "bounded": sum(
-            counts[test] for test in BOUNDS
-        ),
+        "bounded": sum(counts[test] for test in BOUNDS),
         "power": f"{POWER:g}",
         "errors": {
             quantity: two_digits(100.0 * x) if math.isfinite(x := shares["pooled"]) else ""
