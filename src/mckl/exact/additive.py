@@ -32,12 +32,8 @@ _NAMES = ("ell", "half_square", "ratio", "k3")
 class Strata:
     """The sums over strata of functions of l_i in one coordinate.
 
-    Parameters
-    ----------
-    ell
-        l_i as a function of a uniform number.
-    singular
-        The points (u, 1 - u) in (0, 1) near which l_i may not be smooth.
+    ell       l_i as a function of a uniform number.
+    singular  The points (u, 1 - u) in (0, 1) near which l_i may not be smooth.
     """
 
     def __init__(self, ell: LogRatio, singular: Sequence[tuple[float, float]] = ()) -> None:

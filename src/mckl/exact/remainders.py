@@ -31,15 +31,10 @@ def phi_of_minus(
 ) -> Vector:
     """The same function at -l, which is r - 1 + l.
 
-    Parameters
-    ----------
-    ell
-        l.
-    ratio_minus_one
-        r - 1 = e^-l - 1, if it has been computed already.
-    terms
-        The terms of the series that is used where l is small. With `FEW_TERMS`, as samples have it
-        for speed, the relative error is at most 256 EPS.
+    ell              l.
+    ratio_minus_one  r - 1 = e^-l - 1, if it has been computed already.
+    terms            The terms of the series that is used where l is small. With `FEW_TERMS`, as
+                     samples have it for speed, the relative error is at most 256 EPS.
     """
     if ratio_minus_one is None:
         with np.errstate(over="ignore"):

@@ -30,15 +30,10 @@ def measured(
     the limit. The interval treats the measured mse as log-normal; its upper end is None if the
     upper curve does not reach the limit.
 
-    Parameters
-    ----------
-    samples, mse, std_error
-        The checkpoints in ascending order, the mean squared error at each, in nats squared, and its
-        standard error.
-    limit
-        The RMSE to reach, in nats.
-    sampler
-        The sampler, which decides the units.
+    samples, mse, std_error  The checkpoints in ascending order, the mean squared error at each, in
+                             nats squared, and its standard error.
+    limit                    The RMSE to reach, in nats.
+    sampler                  The sampler, which decides the units.
     """
     middle = _crossing(samples, mse, limit**2, sampler) if limit > 0 else None
     if middle is None:

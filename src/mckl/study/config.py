@@ -106,19 +106,11 @@ def parse(
 ) -> Config:
     """The checked config of a study.
 
-    Parameters
-    ----------
-    given
-        What the user gives, as Snakemake hands it over.
-    schema
-        The schema, with the default of every key.
-    defaults
-        What config.yaml gives, which has priority over the schema's defaults.
+    given     What the user gives, as Snakemake hands it over.
+    schema    The schema, with the default of every key.
+    defaults  What config.yaml gives, which has priority over the schema's defaults.
 
-    Raises
-    ------
-    UserError
-        With a line for each mistake: the key, its value and what was expected.
+    Raises `UserError` with a line for each mistake: the key, its value and what was expected.
     """
     schema, default = schema_with_names(schema), schema_defaults(schema)
     data: Any = default

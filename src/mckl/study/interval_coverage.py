@@ -42,16 +42,11 @@ def coverage(
 ) -> Iterator[tuple[list[dict[str, Any]], list[dict[str, Any]]]]:
     """The rows of intervals.parquet and of alarms.parquet, setting by setting.
 
-    Parameters
-    ----------
-    settings
-        The settings whose intervals are measured.
-    samples, runs
-        The most samples of a run, and the number of runs: the config's `samples` and `replicates`.
-        Runs with fewer samples use the first samples of longer ones, so that nothing is drawn
-        twice.
-    seed
-        The seed of all random streams.
+    settings       The settings whose intervals are measured.
+    samples, runs  The most samples of a run, and the number of runs: the config's `samples` and
+                   `replicates`. Runs with fewer samples use the first samples of longer ones, so
+                   that nothing is drawn twice.
+    seed           The seed of all random streams.
     """
     for setting in settings:
         intervals: list[dict[str, Any]] = []

@@ -153,12 +153,8 @@ class RegimeMap(NamedTuple):
 def regime_map(rows: pd.DataFrame, scale: Vector, offset: Vector) -> RegimeMap:
     """The map of one family, dimension and number of samples.
 
-    Parameters
-    ----------
-    rows
-        The rows of regimes.parquet of this family, dimension and number of samples.
-    scale, offset
-        The fine grid, shapes (scales,) and (offsets,).
+    rows           The rows of regimes.parquet of this family, dimension and number of samples.
+    scale, offset  The fine grid, shapes (scales,) and (offsets,).
     """
     border = ratio_border(str(rows["family"].iloc[0]))
     names = list(dict.fromkeys(rows["estimator"]))

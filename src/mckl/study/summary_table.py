@@ -59,12 +59,9 @@ def summaries(
 ) -> Iterator[pd.DataFrame]:
     """The rows of summary.parquet, for each table of traces.
 
-    Parameters
-    ----------
-    traces
-        Tables of rows of traces.parquet, in its order, each with all replicates of its settings.
-    settings, theory
-        settings.parquet and theory.parquet.
+    traces            Tables of rows of traces.parquet, in its order, each with all replicates of
+                      its settings.
+    settings, theory  settings.parquet and theory.parquet.
     """
     facts = settings.set_index(settings["setting"].astype(str))[
         ["family", "dimension", "scale", "offset", "kl"]

@@ -71,26 +71,17 @@ class Univariate(ABC):
     Where densities are only evaluated, location and scale may be arrays that broadcast with x.
     Points x and probabilities u are arrays of any shape, and results have the same shape.
 
-    Attributes
-    ----------
-    name
-        The name of the family.
-    kind
-        This name with the shape parameters, which are the fields of a dataclass beside location,
-        scale and rate: ``student-t(5)``. Laws that differ only in location and scale have the same.
-    location, scale
-        The location and the scale; 0 and 1 for a family that has neither.
-    support
-        The interval in which x lies.
-    domain
-        The values that the law takes, for messages. Laws with equal domains have the same variable
-        x: the value itself, or the same function of it.
-    symmetric
-        Whether the density is symmetric about `location`.
-    mixed
-        Whether the law is a mixture.
-    seconds
-        CPU seconds that one random number takes, by its use.
+    name             The name of the family.
+    kind             This name with the shape parameters, which are the fields of a dataclass beside
+                     location, scale and rate: ``student-t(5)``. Laws that differ only in location
+                     and scale have the same.
+    location, scale  The location and the scale; 0 and 1 for a family that has neither.
+    support          The interval in which x lies.
+    domain           The values that the law takes, for messages. Laws with equal domains have the
+                     same variable x: the value itself, or the same function of it.
+    symmetric        Whether the density is symmetric about `location`.
+    mixed            Whether the law is a mixture.
+    seconds          CPU seconds that one random number takes, by its use.
     """
 
     name: str

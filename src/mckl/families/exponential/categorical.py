@@ -59,12 +59,9 @@ class _CategoricalLine:
 class Categorical(Exponential):
     """A categorical law.
 
-    Attributes
-    ----------
-    logits
-        Log probabilities up to a constant, shape (categories,); -inf for a probability of 0.
-    given
-        The probabilities up to a factor, if the case gave probabilities; None if it gave logits.
+    logits  Log probabilities up to a constant, shape (categories,); -inf for a probability of 0.
+    given   The probabilities up to a factor, if the case gave probabilities; None if it gave
+            logits.
     """
 
     logits: Vector

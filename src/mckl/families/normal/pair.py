@@ -280,16 +280,10 @@ class Factored(Correlated):
 class Normal(base.Side):
     """A normal law; its spread is one of three.
 
-    Attributes
-    ----------
-    mean
-        The means, shape (D,) or ().
-    sd
-        The standard deviations, shape (D,) or ().
-    covariance
-        The covariance matrix, shape (D, D).
-    factor
-        The lower triangular L of the covariance L L^T, shape (D, D).
+    mean        The means, shape (D,) or ().
+    sd          The standard deviations, shape (D,) or ().
+    covariance  The covariance matrix, shape (D, D).
+    factor      The lower triangular L of the covariance L L^T, shape (D, D).
     """
 
     family = "normal"

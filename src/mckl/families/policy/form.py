@@ -57,12 +57,9 @@ class PolicyForm(Form):
 class AliasCells:
     """Alias tables of the next token: token x has the S cells x S + i, each equally likely.
 
-    Attributes
-    ----------
-    threshold
-        For each cell, the number in [i, i + 1) below which its own token is drawn, else the other.
-    token
-        The two tokens of each cell: its own at index 2 cell, the other at 2 cell + 1.
+    threshold  For each cell, the number in [i, i + 1) below which its own token is drawn, else the
+               other.
+    token      The two tokens of each cell: its own at index 2 cell, the other at 2 cell + 1.
     """
 
     def __init__(self, transitions: Transitions) -> None:
