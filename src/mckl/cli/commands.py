@@ -203,7 +203,7 @@ class _Group(click.Group):
             package = (error.name or "").partition(".")[0]
             _fail(f"the package {package} is missing: pip install {package}")
         except MemoryError:
-            _fail("not enough memory for so many coordinates")
+            _fail("not enough memory for this number of coordinates")
         except click.Abort:
             _fail("interrupted", 130)
         except BrokenPipeError:  # the reader has closed the pipe

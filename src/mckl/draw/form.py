@@ -58,7 +58,7 @@ class Evaluator(Protocol):
     """
 
     def resize(self, replicates: int, units: int) -> None:
-        """Make room for the results of so many replicates and units."""
+        """Make room for the results of these numbers of replicates and units."""
 
     def add(self, draw: Numbers, replicate: int, start: int, stop: int) -> None:
         """Process the draw of the units from `start` to `stop`; `draw` may be overwritten."""

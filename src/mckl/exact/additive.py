@@ -25,7 +25,7 @@ from mckl.exact.strata import UNKNOWN, linked, scaled
 LogRatio = Callable[[Vector, bool], tuple[Vector, Vector]]
 
 
-_MOST_STRATA = 2**14  # beyond so many the fourth cumulant is not known
+_MOST_STRATA = 2**14  # with more the fourth cumulant is not known
 _NAMES = ("ell", "half_square", "ratio", "k3")
 
 

@@ -189,4 +189,4 @@ class Scores(ABC):
 
     @abstractmethod
     def draws(self, generator: np.random.Generator, replicates: int, samples: int) -> Draws:
-        """Independent samples: `samples` in each of so many replicates."""
+        """Independent samples: `samples` in each of the replicates."""

@@ -58,7 +58,7 @@ class Meter:
     def lap(self, settings: Sequence[str], sampler: str, samples: int) -> None:
         """Record the time since the last lap for settings that shared their draws.
 
-        Each setting gets an equal share, with so many evaluations of l.
+        Each setting gets an equal share, and `samples` evaluations of l.
         """
         cpu, wall = time.process_time(), time.perf_counter()
         for setting in settings:

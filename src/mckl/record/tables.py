@@ -473,7 +473,7 @@ def _characters(column: pa.ChunkedArray) -> int:
 
 
 def gathered(groups: Iterable[pa.Table], rows: int = 200_000) -> Iterator[pa.Table]:
-    """The same rows in tables of at least so many, since pandas takes long for each table."""
+    """The same rows in larger tables, since pandas takes long for each table."""
     held: list[pa.Table] = []
     for group in groups:
         held.append(group)

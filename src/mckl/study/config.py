@@ -33,7 +33,7 @@ from mckl.study.settings import AXES, Setting, case_setting, chunks, matching, s
 from mckl.text import counted, listed, nearest, plain, quoted
 
 _MOST_CELLS = 10**6
-_MOST_MISTAKES = 8  # that are told at once
+_MOST_MISTAKES = 8  # that one message lists
 _NULL = (None, "null", "~", "")
 # The keys whose values are lists of names, with the registered names that are allowed.
 REGISTRIES: Mapping[str, Sequence[str]] = {
@@ -100,9 +100,7 @@ class Config(_Keys):
 
 
 def parse(
-    given: Mapping[str, Any],
-    schema: Mapping[str, Any],
-    defaults: Mapping[str, Any] | None = None,
+    given: Mapping[str, Any], schema: Mapping[str, Any], defaults: Mapping[str, Any] | None = None
 ) -> Config:
     """The checked config of a study.
 

@@ -67,11 +67,7 @@ class Earlier:
     """
 
     def __init__(
-        self,
-        traces: str | Path,
-        cost: str | Path,
-        job: Mapping[str, Any],
-        about: Mapping[str, Any],
+        self, traces: str | Path, cost: str | Path, job: Mapping[str, Any], about: Mapping[str, Any]
     ) -> None:
         self._path, self._job = kept(traces), job
         self._row_groups: dict[str, int] = {}

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 TOLERANCE = 0.1  # the relative RMSE for which the table has the samples needed
 _ROUNDING = 1e-11  # the rounding error of a sum, relative to its largest term
-_LEADING = 64  # from so many samples on, a leave-one-out mean has the kurtosis of its leading term
+_LEADING = 64  # samples from which on a leave-one-out mean has the kurtosis of its leading term
 
 
 class Test(NamedTuple):

@@ -85,7 +85,7 @@ def _coded(names: pd.Series, like: pd.Series) -> pd.Series:
 
 
 def _summarise(frame: pd.DataFrame, facts: pd.DataFrame, repeats: Repeats) -> pd.DataFrame:
-    # Merged by the codes of their categories, as texts of so many rows take seconds.
+    # Merged by the codes of their categories, as texts of millions of rows take seconds.
     coded = {name: _coded(facts[name], frame[name]) for name in _CELL[:-1]}
     cells = frame[_CELL].merge(facts.assign(**coded), how="left", on=_CELL)
     frame["kl"] = cells["kl"].to_numpy()

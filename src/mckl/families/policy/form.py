@@ -25,7 +25,7 @@ from mckl.families.policy.law import Transitions
 _BLOCK, _BLOCK_TOKENS, _LEAST_BLOCK = 1024, 2**20, 64
 # Tokens of a sequence whose shares are looked up and summed at a time. Last bits depend on it.
 _STEPS = 8
-_WIDTHS = (4, 2, 1)  # NumPy copies a row of so many numbers at once
+_WIDTHS = (4, 2, 1)  # sizes of rows that NumPy copies at once
 
 
 class PolicyForm(Form):

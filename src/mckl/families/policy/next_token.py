@@ -84,7 +84,7 @@ class NextToken(NamedTuple):
 
 
 def check_states(states: int, name: str) -> None:
-    """Raise ValueError where tables of so many states would take too much memory."""
+    """Raise ValueError where tables of this number of states would take too much memory."""
     if states > MOST_STATES:
         needed, most = (n * n * _BYTES_PER_ENTRY / 1e9 for n in (states, MOST_STATES))
         raise ValueError(

@@ -79,7 +79,7 @@ def token_sums(
         grown = np.maximum((error - after.error).max(axis=-1, keepdims=True), 0.0)
         total = total + share
         error += EPS * np.abs(total)
-        # A change within the bound of a step's own rounding cannot be told from none.
+        # A change within the bound of a step's own rounding does not count.
         if not (moved > np.maximum(_LARGEST_IGNORED_CHANGE * size, grown)).any():
             left = tokens - 1 - step
             total = total + left * share

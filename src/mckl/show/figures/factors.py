@@ -110,10 +110,7 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
     measured = [
         None if row is None else cells[cells["setting"] == row["setting"]] for row in chosen
     ]
-    empty = (
-        "This study has no setting of several coordinates.",
-        "This study has no policy.",
-    )
+    empty = ("This study has no setting of several coordinates.", "This study has no policy.")
     fig, axes = plt.subplots(1, 2, figsize=(theme.WIDTH, 3.3))
     both = [x for x in measured if x is not None and len(x)]
     errors = np.concatenate([np.sqrt(x["mse"].to_numpy(float)) for x in both] or [np.empty(0)])

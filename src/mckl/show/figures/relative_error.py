@@ -45,10 +45,7 @@ def _words(relative: pd.DataFrame, rank: int) -> dict[str, str] | None:
     if not len(relative):
         return None
     row = relative.iloc[rank]
-    return {
-        "setting": parts.title(row),
-        "one": rounded((row["relative"] / 0.01) ** 2),
-    }
+    return {"setting": parts.title(row), "one": rounded((row["relative"] / 0.01) ** 2)}
 
 
 def _groups(relative: pd.DataFrame) -> tuple[list[tuple[str, pd.DataFrame]], int]:
