@@ -115,21 +115,17 @@ class _Count:
         """The rows of intervals.parquet."""
         rows = []
         for estimator, runs in self._runs.items():
-            counts = {
-                (given, covered): self._found[estimator, given, covered]
-                for given in (True, False)
-                for covered in (True, False)
-            }
+            given, withheld = (self._found[estimator, kind, True] for kind in (True, False))
             rows.append(
                 {
                     "setting": setting,
                     "estimator": estimator,
                     "samples": samples,
                     "runs": runs,
-                    "given": counts[True, True] + counts[True, False],
-                    "covered_given": counts[True, True],
-                    "withheld": counts[False, True] + counts[False, False],
-                    "covered_withheld": counts[False, True],
+                    "given": given + self._found[estimator, True, False],
+                    "covered_given": given,
+                    "withheld": withheld + self._found[estimator, False, False],
+                    "covered_withheld": withheld,
                 }
             )
         return rows

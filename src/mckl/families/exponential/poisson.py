@@ -52,7 +52,7 @@ class Poisson(Exponential):
     """Independent counts with rates of shape (counts,); a scalar rate serves every coordinate."""
 
     rate: Vector
-    family = "poisson"
+    family, parameters = "poisson", "rates"
 
     @property
     def dimension(self) -> int:  # type: ignore[override]
@@ -125,13 +125,11 @@ class Poisson(Exponential):
         if not isinstance(p, Poisson):
             return super().against(p)
         length = max(self.rate.size, p.rate.size)
-        if any(side.rate.ndim and side.rate.size != length for side in (self, p)):
-            raise ValueError(
-                f"poisson: q has {self.rate.size} rates and p has {p.rate.size},"
-                " expected one number"
-            )
-        q, p = (Poisson(np.broadcast_to(side.rate, (length,))) for side in (self, p))
-        return ExponentialPair(q, p)
+        q, p = (
+            side if side.rate.ndim else Poisson(np.broadcast_to(side.rate, (length,)))
+            for side in (self, p)
+        )
+        return Exponential.against(q, p)
 
 
 def _kl(rate: Vector, p_rate: Vector, d: Vector) -> Moments:
