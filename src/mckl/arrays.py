@@ -4,13 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 Vector = NDArray[np.float64]
 Complex = NDArray[np.complex128]
+
+
+def vectors(frame: pd.DataFrame, *names: str) -> tuple[Vector, ...]:
+    """Columns of a data frame as arrays of float64."""
+    return tuple(frame[name].to_numpy(float) for name in names)
+
+
+def in_columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    """The columns of rows that all have the same names."""
+    return {name: [row[name] for row in rows] for name in rows[0]} if rows else {}
 
 
 @dataclass(frozen=True, eq=False)

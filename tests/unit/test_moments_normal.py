@@ -14,7 +14,7 @@ from mckl.exact import joint
 from mckl.exact.moments import ELL, GAP, HALF_SQUARE, K3, RATIO, RB, Function
 from mckl.families.normal import law as normal_law
 from mckl.families.normal.covariance_root import spectral_bound
-from mckl.families.normal.pair import correlated, factored, pair
+from mckl.families.normal.pair import Factored, correlated, pair
 
 # q's mean and standard deviation against the standard normal p
 NEAR = [(1e-10, 1.0), (0.0, 1.0 + 2.0**-33), (1e-9, 1.0 - 2.0**-30), (1e-3, 1.01), (0.2, 0.95)]
@@ -452,7 +452,7 @@ def test_factors_keep_their_digits(of_q, of_p, distance):
     shift = generator.normal(size=6)
     if distance:
         q, shift = p * (1.0 + distance * generator.normal(size=p.shape)), distance * shift
-    law = factored(shift, q, np.zeros(6), p).law
+    law = Factored(shift, q, np.zeros(6), p).law
     with mpmath.workdps(80):
         q, p = (mpmath.matrix(root.tolist()) for root in (q, p))
         kl, variance, third = _of_matrices(shift, q * q.T, np.zeros(6), p * p.T)

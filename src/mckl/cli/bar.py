@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 @contextlib.contextmanager
 def progress(samples: int) -> Iterator[Callable[[int], object]]:
-    """A progress bar for about so many samples on standard error, if this is a terminal.
+    """A progress bar for about this number of samples on standard error, if this is a terminal.
 
     It disappears when the work is done.
     """

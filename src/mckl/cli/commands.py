@@ -96,34 +96,37 @@ _SAMPLER = _Registered("mckl.draw.points", "SAMPLERS")
 _ESTIMATOR = _Registered("mckl.estimation.values", "ESTIMATORS")
 
 
+def _with_options(function: F, options: Sequence[Callable[[F], F]]) -> F:
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
 def _pair_options(function: F) -> F:
     vector = "numbers such as 1,4 or a file with one vector"
     both = "parameters as in a study's cases, or a file of them (.yaml, .json) or of mean and sd"
-    for option in reversed(
-        (
-            click.option(
-                "--family", metavar="FAMILY",
-                help="Family of q and p as in a study, such as 'student-t(5)'.  [normal]",
-            ),
-            click.option("--dimension", "-d", type=_Integer(), help="Number of coordinates D."),
-            click.option(
-                "--scale", "-s", type=float, callback=_POSITIVE,
-                help="Scale of p divided by that of q, sigma_p / sigma_q.  [1]",
-            ),
-            click.option(
-                "--offset", "-o", type=float, callback=_FINITE,
-                help="(mu_q - mu_p) / sigma_q; for gamma laws log(shape of q / shape of p).  [0]",
-            ),
-            click.option("--q-mean", metavar="VECTOR", help=f"Means of q: {vector}."),
-            click.option("--q-sd", metavar="VECTOR", help="Standard deviations of q."),
-            click.option("--p-mean", metavar="VECTOR", help="Means of p."),
-            click.option("--p-sd", metavar="VECTOR", help="Standard deviations of p."),
-            click.option("--q", metavar="TEXT|FILE", help=f"q: {both}."),
-            click.option("--p", metavar="TEXT|FILE", help=f"p: {both}."),
-        )
-    ):  # fmt: skip
-        function = option(function)
-    return function
+    options = (
+        click.option(
+            "--family", metavar="FAMILY",
+            help="Family of q and p as in a study, such as 'student-t(5)'.  [normal]",
+        ),
+        click.option("--dimension", "-d", type=_Integer(), help="Number of coordinates D."),
+        click.option(
+            "--scale", "-s", type=float, callback=_POSITIVE,
+            help="Scale of p divided by that of q, sigma_p / sigma_q.  [1]",
+        ),
+        click.option(
+            "--offset", "-o", type=float, callback=_FINITE,
+            help="(mu_q - mu_p) / sigma_q; for gamma laws log(shape of q / shape of p).  [0]",
+        ),
+        click.option("--q-mean", metavar="VECTOR", help=f"Means of q: {vector}."),
+        click.option("--q-sd", metavar="VECTOR", help="Standard deviations of q."),
+        click.option("--p-mean", metavar="VECTOR", help="Means of p."),
+        click.option("--p-sd", metavar="VECTOR", help="Standard deviations of p."),
+        click.option("--q", metavar="TEXT|FILE", help=f"q: {both}."),
+        click.option("--p", metavar="TEXT|FILE", help=f"p: {both}."),
+    )  # fmt: skip
+    return _with_options(function, options)
 
 
 # The columns of log-probabilities, with the help of their options.
@@ -164,9 +167,7 @@ def _given_options(function: F) -> F:
         click.option("--" + name.replace("_", "-"), metavar="FILE", multiple=True, help=text)
         for name, text in _GIVEN.items()
     ]
-    for option in reversed((*files, *rest)):
-        function = option(function)
-    return function
+    return _with_options(function, (*files, *rest))
 
 
 _ALLOWED = "Allowed error relative to KL [0.01]"
@@ -203,7 +204,7 @@ class _Group(click.Group):
             package = (error.name or "").partition(".")[0]
             _fail(f"the package {package} is missing: pip install {package}")
         except MemoryError:
-            _fail("not enough memory for so many coordinates")
+            _fail("not enough memory for this number of coordinates")
         except click.Abort:
             _fail("interrupted", 130)
         except BrokenPipeError:  # the reader has closed the pipe

@@ -58,7 +58,7 @@ class Evaluator(Protocol):
     """
 
     def resize(self, replicates: int, units: int) -> None:
-        """Make room for the results of so many replicates and units."""
+        """Make room for the results of these numbers of replicates and units."""
 
     def add(self, draw: Numbers, replicate: int, start: int, stop: int) -> None:
         """Process the draw of the units from `start` to `stop`; `draw` may be overwritten."""
@@ -76,15 +76,11 @@ class Form(ABC):
 
     Settings whose forms have the same `shape` share their draws, as it is the key of the stream.
 
-    Attributes
-    ----------
-    numbers
-        The number of random numbers that one sample takes.
-    shape
-        A text that says what one sample draws.
-    block
-        The number of samples that are drawn together. An evaluator is asked for multiples of it, so
-        that a sample's numbers do not depend on how many samples are asked for at a time.
+    numbers  The number of random numbers that one sample takes.
+    shape    A text that says what one sample draws.
+    block    The number of samples that are drawn together. An evaluator is asked for multiples of
+             it, so that a sample's numbers do not depend on how many samples are asked for at a
+             time.
     """
 
     numbers: int
@@ -139,19 +135,14 @@ class Form(ABC):
 class Drawable(ABC):
     """What samplers know of a pair (`mckl.families.base.Pair`).
 
-    Attributes
-    ----------
-    dimension
-        The number of factors of a sample.
-    mirrored
-        Whether a sample has a mirror image with the same law, which antithetic pairs need.
-    additive
-        Whether l is a sum of functions of independent uniform numbers, which Sobol' points need.
-    radial_numbers
-        The numbers of normals and of chi-squares that a sample takes in the form `radial`; None
-        where the family lacks this form.
-    sums
-        The names of the sums over a sample's factors that its forms can compute.
+    dimension       The number of factors of a sample.
+    mirrored        Whether a sample has a mirror image with the same law, which antithetic pairs
+                    need.
+    additive        Whether l is a sum of functions of independent uniform numbers, which Sobol'
+                    points need.
+    radial_numbers  The numbers of normals and of chi-squares that a sample takes in the form
+                    `radial`; None where the family lacks this form.
+    sums            The names of the sums over a sample's factors that its forms can compute.
     """
 
     dimension: int

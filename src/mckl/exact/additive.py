@@ -25,19 +25,15 @@ from mckl.exact.strata import UNKNOWN, linked, scaled
 LogRatio = Callable[[Vector, bool], tuple[Vector, Vector]]
 
 
-_MOST_STRATA = 2**14  # beyond so many the fourth cumulant is not known
+_MOST_STRATA = 2**14  # with more the fourth cumulant is not known
 _NAMES = ("ell", "half_square", "ratio", "k3")
 
 
 class Strata:
     """The sums over strata of functions of l_i in one coordinate.
 
-    Parameters
-    ----------
-    ell
-        l_i as a function of a uniform number.
-    singular
-        The points (u, 1 - u) in (0, 1) near which l_i may not be smooth.
+    ell       l_i as a function of a uniform number.
+    singular  The points (u, 1 - u) in (0, 1) near which l_i may not be smooth.
     """
 
     def __init__(self, ell: LogRatio, singular: Sequence[tuple[float, float]] = ()) -> None:

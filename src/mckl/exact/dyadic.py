@@ -71,14 +71,11 @@ _BLOCK = 1024  # cells whose means are computed at once
 class Dyadic:
     """The strata of functions of u in (0, 1).
 
-    Parameters
-    ----------
-    functions
-        (u, upper) -> the functions at u, or at 1 - u if `upper` is true, so that u keeps its digits
-        at both ends, and bounds on their rounding errors; shape (2, functions, *u.shape).
-    singular
-        The points (u, 1 - u) in (0, 1) near which a function may not be smooth; both ends always
-        count as such.
+    functions  (u, upper) -> the functions at u, or at 1 - u if `upper` is true, so that u keeps its
+               digits at both ends, and bounds on their rounding errors; shape (2, functions,
+               *u.shape).
+    singular   The points (u, 1 - u) in (0, 1) near which a function may not be smooth; both ends
+               always count as such.
     """
 
     def __init__(

@@ -28,10 +28,7 @@ _TARGET = 2e-14  # the step is halved where the rule may leave a larger share of
 class FactorLaw:
     """The law of one factor. Integrals are computed once and kept.
 
-    Attributes
-    ----------
-    kl, kl_error
-        KL of the factor and a bound on its error, in nats.
+    kl, kl_error  KL of the factor and a bound on its error, in nats.
     """
 
     def __init__(self, factor: DensityPair) -> None:

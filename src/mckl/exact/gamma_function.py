@@ -14,7 +14,7 @@ from mckl.exact.moments import EPS, Bounded
 from mckl.exact.remainders import log_quotient, x_minus_log1p
 
 _TERMS = 12
-_LARGE, _STIRLING = 16.0, 7  # from this number on, so many terms of Stirling's series are exact
+_LARGE, _STIRLING = 16.0, 7  # from _LARGE on, _STIRLING terms of his series are exact
 _HALF_LOG_2_PI = 0.5 * math.log(2.0 * math.pi)
 _FAR = 9.0  # from here on Stirling's series of _TERMS terms is exact to rounding
 

@@ -78,24 +78,15 @@ class DensityPair(Protocol, Hashable):
 class Grid:
     """The nodes of a factor, shape (nodes,) each.
 
-    Attributes
-    ----------
-    log_w, w
-        The weights of q, which add up to 1, and their logarithms.
-    ell
-        l.
-    ell_error, w_error
-        Bounds on the rounding errors of l and of `log_w`.
-    growth
-        How much the logarithm of |l| grows beyond the last point at which it is evaluated.
-    beyond
-        How far log |x| is beyond that point.
-    level
-        As in `mckl.exact.double_exponential.Nodes`.
-    kl, kl_error
-        KL(q||p) and a bound on its error.
-    missed
-        A bound on the shares of q's and p's mass that the nodes miss.
+    log_w, w            The weights of q, which add up to 1, and their logarithms.
+    ell                 l.
+    ell_error, w_error  Bounds on the rounding errors of l and of `log_w`.
+    growth              How much the logarithm of |l| grows beyond the last point at which it is
+                        evaluated.
+    beyond              How far log |x| is beyond that point.
+    level               As in `mckl.exact.double_exponential.Nodes`.
+    kl, kl_error        KL(q||p) and a bound on its error.
+    missed              A bound on the shares of q's and p's mass that the nodes miss.
     """
 
     @np.errstate(over="ignore", invalid="ignore", divide="ignore")

@@ -90,17 +90,11 @@ def joined_blocks(
 ) -> Moments:
     """The joint moments of (R, y), or of (M, D, y), over all factors.
 
-    Parameters
-    ----------
-    pieces
-        The joint moments of some distinct factors at a time, with a last axis for the factors, and
-        how many factors have each of these laws.
-    rest
-        1 - slope.
-    variables
-        2, or 3 for antithetic pairs.
-    order
-        The largest total order.
+    pieces     The joint moments of some distinct factors at a time, with a last axis for the
+               factors, and how many factors have each of these laws.
+    rest       1 - slope.
+    variables  2, or 3 for antithetic pairs.
+    order      The largest total order.
     """
     terms, total = _terms(variables, order), None
     with np.errstate(over="ignore", invalid="ignore"):

@@ -34,16 +34,10 @@ class Law(ABC):
 
     Numbers are `inf` where an expectation diverges, and NaN where it exceeds the largest float64.
 
-    Attributes
-    ----------
-    kl, kl_error
-        KL(q||p) and a bound on its absolute error, in nats.
-    mirrored
-        Whether a sample has a mirror image. Without one L is 0.
-    outcomes
-        The number of values that l takes; None where it is not finite, or not known.
-    missed_mass
-        p's probability of the values that q never takes, so that E r = 1 - missed_mass.
+    kl, kl_error  KL(q||p) and a bound on its absolute error, in nats.
+    mirrored      Whether a sample has a mirror image. Without one L is 0.
+    outcomes      The number of values that l takes; None where it is not finite, or not known.
+    missed_mass   p's probability of the values that q never takes, so that E r = 1 - missed_mass.
     """
 
     kl: float
@@ -79,19 +73,12 @@ class Law(ABC):
     ) -> tuple[Moments, Vector]:
         """The joint central moments of functions of l_i for each distinct factor, and the counts.
 
-        Parameters
-        ----------
-        functions
-            What is evaluated at l_i (`mckl.exact.moments.Function`).
-        paired
-            Whether functions are averaged over an antithetic pair.
-        order
-            The largest total order.
+        functions  What is evaluated at l_i (`mckl.exact.moments.Function`).
+        paired     Whether functions are averaged over an antithetic pair.
+        order      The largest total order.
 
-        Returns
-        -------
-        The moments, of shape (order + 1,) * len(functions) + (factors,), whose entries of order 1
-        are the means; and how many factors have each of these laws, shape (factors,).
+        Returns the moments, of shape (order + 1,) * len(functions) + (factors,), whose entries of
+        order 1 are the means; and how many factors have each of these laws, shape (factors,).
         """
 
     def ell(self, order: int, paired: bool = False) -> Moments:

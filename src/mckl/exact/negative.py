@@ -63,10 +63,8 @@ def probability_negative(law: AnalyticLaw, units: int, paired: bool) -> float | 
 def lugannani_rice(s: float, exponent: float, variance: float) -> float:
     """P(x < 0) by the saddlepoint formula of Lugannani & Rice (1980).
 
-    Parameters
-    ----------
-    s, exponent, variance
-        The s < 0 at which K'(s) = 0, and K(s) and K''(s) there, where K(s) = log E e^{s x}.
+    s, exponent, variance  The s < 0 at which K'(s) = 0, and K(s) and K''(s) there, where K(s) = log
+                           E e^{s x}.
     """
     w, u = -math.sqrt(max(-2.0 * exponent, 0.0)), s * math.sqrt(variance)
     tail = 0.5 * math.erfc(-w / math.sqrt(2.0))
@@ -79,13 +77,9 @@ def lugannani_rice(s: float, exponent: float, variance: float) -> float:
 def inverted(log_mgf: Callable[[Complex], Complex], s: float, sd: float) -> float | None:
     """P(x < 0) from K(s) = log E e^{s x} at complex s.
 
-    Parameters
-    ----------
-    s
-        The negative point, near the root of K', at which the line crosses the real axis.
-    sd
-        The standard deviation of x under the law tilted by e^{s x}; e^K varies over the length
-        1 / sd.
+    s   The negative point, near the root of K', at which the line crosses the real axis.
+    sd  The standard deviation of x under the law tilted by e^{s x}; e^K varies over the length 1 /
+        sd.
 
     Returns None if there is no line for which the integrals with two steps agree.
     """

@@ -14,7 +14,7 @@ from mckl.arrays import Vector
 ELL_OF_LARGE_RATIO = -50.0  # r exceeds 1e21 where l is below this
 # 1 / x - 1 / (e^x - 1) is 1/2 less x times the series in x^2 with these coefficients.
 _SERIES = (1 / 12, -1 / 720, 1 / 30240, -1 / 1209600, 1 / 47900160)
-# For smaller |x|, e^x - 1 and x cancel too much, and so many terms of the series are enough.
+# For |x| below each border, e^x - 1 and x cancel, and this number of terms is enough.
 _BORDERS = {len(_SERIES): 0.25, (FEW_TERMS := 2): 2.0**-7}
 # The |x| up to which these coefficients, those of (e^x - 1 - x) / x^2, are enough.
 LARGEST_OF_TAYLOR_SERIES = 0.1
@@ -31,15 +31,10 @@ def phi_of_minus(
 ) -> Vector:
     """The same function at -l, which is r - 1 + l.
 
-    Parameters
-    ----------
-    ell
-        l.
-    ratio_minus_one
-        r - 1 = e^-l - 1, if it has been computed already.
-    terms
-        The terms of the series that is used where l is small. With `FEW_TERMS`, as samples have it
-        for speed, the relative error is at most 256 EPS.
+    ell              l.
+    ratio_minus_one  r - 1 = e^-l - 1, if it has been computed already.
+    terms            The terms of the series that is used where l is small. With `FEW_TERMS`, as
+                     samples have it for speed, the relative error is at most 256 EPS.
     """
     if ratio_minus_one is None:
         with np.errstate(over="ignore"):

@@ -89,19 +89,12 @@ def joint_moments(
 ) -> Moments:
     """The joint moments of (R, y), or of (M, D, y) if paired.
 
-    Parameters
-    ----------
-    laws
-        The law tilted by r^a r'^b, with cumulants up to the order - a - b at least, for all a and b
-        with a + b <= order; b is 0 unless paired.
-    paired
-        Whether they are moments of an antithetic pair.
-    order
-        The largest total order.
-    rest
-        1 - slope.
-    mean
-        E r.
+    laws    The law tilted by r^a r'^b, with cumulants up to the order - a - b at least, for all a
+            and b with a + b <= order; b is 0 unless paired.
+    paired  Whether they are moments of an antithetic pair.
+    order   The largest total order.
+    rest    1 - slope.
+    mean    E r.
     """
     moments = {powers: law.moments() for powers, law in laws.items()}
     value, error = np.zeros((2,) + (order + 1,) * (3 if paired else 2))

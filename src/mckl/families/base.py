@@ -124,10 +124,7 @@ class OtherFamilyError(ValueError):
 class Side(ABC):
     """q or p, with the parameters that a case of the config gives.
 
-    Attributes
-    ----------
-    family
-        The name of the family, such as ``student-t``, for messages.
+    family  The name of the family, such as ``student-t``, for messages.
     """
 
     family: str

@@ -49,10 +49,7 @@ def spread_aliases(parameter: str, sd: float = 1.0) -> dict[str, Synonym]:
 
 
 def own_names(
-    family: str,
-    given: Mapping[str, Any],
-    known: Collection[str],
-    others: Mapping[str, Synonym],
+    family: str, given: Mapping[str, Any], known: Collection[str], others: Mapping[str, Synonym]
 ) -> dict[str, Any]:
     """The parameters under the family's own names, `known`, with those of `others` converted.
 

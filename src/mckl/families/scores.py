@@ -100,15 +100,10 @@ class Rule(NamedTuple):
 class Draws(ABC):
     """Independent samples of a pair, and sums of gradient estimates over them.
 
-    Attributes
-    ----------
-    ell
-        The l_t of every factor in nats, shape (replicates, samples, factors).
-    points
-        The drawn values: categories, states from the start state on, or standard normals.
-    later
-        The mean of l_t given the factors before t, of the same shape; None for families whose
-        `Scores.offers` lacks `expected`.
+    ell     The l_t of every factor in nats, shape (replicates, samples, factors).
+    points  The drawn values: categories, states from the start state on, or standard normals.
+    later   The mean of l_t given the factors before t, of the same shape; None for families whose
+            `Scores.offers` lacks `expected`.
     """
 
     ell: Vector
@@ -144,19 +139,13 @@ class Scores(ABC):
     Arrays over parameters have shape (parameters,), in which one entry may stand for several
     parameters with equal laws.
 
-    Attributes
-    ----------
-    offers
-        The kinds of gradient estimators that the family has beside `whole`: `factor`, `to-go`
-        (with sums over later factors), `expected` (with sums over the next token), `pathwise`.
-    count
-        How many parameters each entry stands for.
-    factors
-        The number of factors of a sample.
-    kl, variance
-        The mean of l in nats, and its variance in nats squared.
-    gradient
-        The gradient of KL(q_theta||p) at q, in nats per unit of each parameter.
+    offers        The kinds of gradient estimators that the family has beside `whole`: `factor`,
+                  `to-go` (with sums over later factors), `expected` (with sums over the next
+                  token), `pathwise`.
+    count         How many parameters each entry stands for.
+    factors       The number of factors of a sample.
+    kl, variance  The mean of l in nats, and its variance in nats squared.
+    gradient      The gradient of KL(q_theta||p) at q, in nats per unit of each parameter.
     """
 
     offers: frozenset[str]
@@ -200,4 +189,4 @@ class Scores(ABC):
 
     @abstractmethod
     def draws(self, generator: np.random.Generator, replicates: int, samples: int) -> Draws:
-        """Independent samples: `samples` in each of so many replicates."""
+        """Independent samples: `samples` in each of the replicates."""

@@ -51,19 +51,11 @@ def with_numbers(given: Mapping[Any, Any], where: str, side: str = "") -> dict[s
     Text that is a number, such as 1e-3, which YAML reads as text, becomes a float too. The family's
     name is kept.
 
-    Parameters
-    ----------
-    given
-        One side of a case, or a case with its sides ``q`` and ``p``.
-    where
-        The prefix of a parameter's name in messages, such as ``cases.posterior.``.
-    side
-        ``q`` or ``p``; columns of a file may have it as a prefix.
+    given  One side of a case, or a case with its sides ``q`` and ``p``.
+    where  The prefix of a parameter's name in messages, such as ``cases.posterior.``.
+    side   ``q`` or ``p``; columns of a file may have it as a prefix.
 
-    Raises
-    ------
-    UserError
-        With one line that names the parameter, the file and what was expected.
+    Raises `UserError` with one line that names the parameter, the file and what was expected.
     """
     return {
         str(name): _numbers(value, f"{where}{shortened(str(name), 60)}", side, str(name))

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mckl.arrays import in_columns
+
 
 def _peak() -> float:
     """The largest resident memory of this process so far, in MB."""
@@ -56,7 +58,7 @@ class Meter:
     def lap(self, settings: Sequence[str], sampler: str, samples: int) -> None:
         """Record the time since the last lap for settings that shared their draws.
 
-        Each setting gets an equal share, with so many evaluations of l.
+        Each setting gets an equal share, and `samples` evaluations of l.
         """
         cpu, wall = time.process_time(), time.perf_counter()
         for setting in settings:
@@ -79,4 +81,4 @@ class Meter:
         wall += sum(row["wall_seconds"] for row in self._earlier)
         self._rows += map(dict, self._earlier)
         self._row(None, None, cpu, wall, sum(row["samples"] for row in self._rows))
-        return {name: [row[name] for row in self._rows] for name in self._rows[0]}
+        return in_columns(self._rows)

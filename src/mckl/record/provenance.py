@@ -18,13 +18,7 @@ from mckl.record.manifest import manifest, now
 from mckl.record.small import read_small
 
 # The files in the manifest. Snakemake's report is not one, as it is written later.
-_LEFT = (
-    "tables/*",
-    "figures/*",
-    "explorer.html",
-    "landing.rst",
-    "verified.txt",
-)
+_LEFT = ("tables/*", "figures/*", "explorer.html", "landing.rst", "verified.txt")
 _TIMED = ("cost",)  # its times differ in every run
 
 

@@ -27,268 +27,187 @@ MANIFEST_KEY = b"mckl"
 _GAPS_KEY = b"mckl.study.gaps"
 
 _KEY = pa.dictionary(pa.int32(), pa.string())
-_COLUMNS: Mapping[str, tuple[pa.DataType, str]] = {
-    "setting": (_KEY, "name of the setting, such as d16-s1.25-o0.25, or of the case"),
-    "case": (_KEY, "name of the case; null for a cell of the sweep"),
-    "family": (_KEY, "family of q and p, such as student-t(5), or q|p where they differ"),
-    "parameters": (
-        pa.string(),
-        "q and p of a case as JSON; arrays of more than 64 numbers as shape and SHA-256; null for "
-        "a cell of the sweep",
-    ),
-    "backend": (_KEY, "library that drew the numbers and evaluated l"),
-    "sampler": (_KEY, "how the points are placed"),
-    "estimator": (_KEY, "estimator of KL; in rows about gradients, the gradient method"),
-    "method": (_KEY, "gradient estimator, such as k3-loss"),
-    "quantity": (
-        _KEY,
-        "quantity that is compared: mean, variance, median_square, std_error, skewness, coverage, "
-        "repeats, copied (cells whose theory is not that of theory.parquet), registered_kl, "
-        "gradient_mean, gradient_variance, or a column of settings, theory, summary or budget "
-        "that is computed in a second way",
-    ),
-    "replicate": (pa.int32(), "index of the independent repetition, from 0"),
-    "sample": (pa.int64(), "index of the first sample whose l is not finite, from 0"),
-    "samples": (pa.int64(), "evaluations of l spent so far"),
-    "replicates": (pa.int32(), "number of independent repetitions"),
-    "dimension": (
-        pa.int64(),
-        "number of factors: coordinates D; 1 for a categorical or Dirichlet law; tokens of a "
-        "policy",
-    ),
-    "scale": (pa.float64(), "sigma_p / sigma_q, or as in theory.md; null for a case"),
-    "offset": (pa.float64(), "(mu_q - mu_p) / sigma_q, or as in theory.md; null for a case"),
-    "kl": (pa.float64(), "KL(q||p) by exact theory, nats"),
-    "reverse_kl": (pa.float64(), "KL(p||q) by exact theory, nats; NaN beyond float64"),
-    "log_ratio_variance": (pa.float64(), "variance V of l under q, nats^2"),
-    "log_ratio_skewness": (pa.float64(), "skewness of l under q; NaN where V is 0"),
-    "log_ratio_excess_kurtosis": (pa.float64(), "excess kurtosis of l under q; NaN where V is 0"),
-    "kl_relative_error": (pa.float64(), "bound on the relative error of kl, at most 1e-8"),
-    "reverse_kl_relative_error": (
-        pa.float64(),
-        "bound on the relative error of reverse_kl; 0 where that is infinite",
-    ),
-    "log_ratio_variance_relative_error": (
-        pa.float64(),
-        "bound on the relative error of log_ratio_variance, at most 1e-8",
-    ),
-    "relative_error": (
-        pa.float64(),
-        "largest bound on the error of the row's theoretical values, at most 1e-6: relative to the "
-        "variance, for the bias to the RMSE of one sample, for skewness and kurtosis to the value "
-        "or 1; what is not known does not count, nor what follows a leading order",
-    ),
-    "k3_variance_finite": (
-        pa.bool_(),
-        "whether E r^2 and E l^2 are finite; for normals, whether every sigma_q^2 / sigma_p^2 > "
-        "1/2",
-    ),
-    "exact_bias": (pa.float64(), "theoretical bias of the estimate, nats; NaN: not known"),
-    "exact_variance": (
-        pa.float64(),
-        "theoretical variance, nats^2; inf: infinite, NaN: not known",
-    ),
-    "exact_mse": (
-        pa.float64(),
-        "exact_bias^2 + exact_variance (asymptotic: exact_variance), nats^2",
-    ),
-    "exact_skewness": (pa.float64(), "theoretical skewness of the estimate"),
-    "exact_excess_kurtosis": (pa.float64(), "theoretical excess kurtosis of the estimate"),
-    "theory": (_KEY, "exact, asymptotic (leading order in samples) or none (variance not known)"),
-    "reason": (_KEY, "why a theoretical value is infinite or missing; null otherwise"),
-    "estimate": (pa.float64(), "running estimate of KL(q||p), nats"),
-    "std_error": (pa.float64(), "standard error of estimate from its own trace, nats; NaN: none"),
-    "mean": (pa.float64(), "mean of the estimates over replicates, nats"),
-    "bias": (pa.float64(), "mean - kl, nats"),
-    "variance": (pa.float64(), "sample variance of the estimates over replicates, nats^2"),
-    "mse": (pa.float64(), "mean squared error against kl over replicates, nats^2"),
-    "mse_std_error": (pa.float64(), "standard error of mse over replicates, nats^2"),
-    "rmse": (pa.float64(), "square root of mse, nats"),
-    "relative_rmse": (
-        pa.float64(),
-        "rmse / kl; for a gradient, root mean square norm of its error / gradient_norm; "
-        "NaN where the divisor is 0",
-    ),
-    "parameter_count": (pa.int64(), "number of parameters theta of q"),
-    "gradient_norm": (pa.float64(), "Euclidean norm of the gradient of KL(q||p) in theta, nats"),
-    "mean_norm": (pa.float64(), "norm of the mean of the estimates over replicates, nats"),
-    "bias_norm": (pa.float64(), "norm of (mean of the estimates - the gradient), nats"),
-    "relative_bias": (pa.float64(), "bias_norm / gradient_norm; NaN where the gradient is 0"),
-    "cosine": (
-        pa.float64(),
-        "cosine of the angle between the mean of the estimates and the gradient; NaN where one "
-        "of them is 0",
-    ),
-    "total_variance": (
-        pa.float64(),
-        "trace of the covariance of the estimates over replicates, nats^2",
-    ),
-    "exact_mean_norm": (pa.float64(), "theoretical mean_norm, nats; NaN: not known"),
-    "exact_bias_norm": (pa.float64(), "theoretical bias_norm, nats; NaN: not known"),
-    "exact_relative_bias": (pa.float64(), "theoretical relative_bias"),
-    "exact_cosine": (pa.float64(), "theoretical cosine"),
-    "exact_total_variance": (
-        pa.float64(),
-        "theoretical total_variance, nats^2; inf: infinite, NaN: not known",
-    ),
-    "exact_relative_rmse": (pa.float64(), "theoretical relative_rmse"),
-    "mean_measured": (
-        pa.float64(),
-        "mean of the estimates of the parameter with the largest error, nats",
-    ),
-    "mean_exact": (pa.float64(), "theoretical value of mean_measured, nats; NaN: not tested"),
-    "mean_spread": (pa.float64(), "exact standard deviation of mean_measured, nats"),
-    "mean_z": (pa.float64(), "(mean_measured - mean_exact) / mean_spread"),
-    "mean_p_value": (pa.float64(), "bound on the two-sided p-value over all parameters"),
-    "variance_measured": (
-        pa.float64(),
-        "mean square norm of (estimate - its exact mean) over replicates, nats^2",
-    ),
-    "variance_exact": (pa.float64(), "theoretical value of variance_measured, nats^2"),
-    "variance_spread": (pa.float64(), "bound on the standard deviation of the former, nats^2"),
-    "variance_z": (pa.float64(), "(variance_measured - variance_exact) / variance_spread"),
-    "variance_p_value": (
-        pa.float64(),
-        "bound on the two-sided p-value; NaN where the fourth moment is infinite or not known",
-    ),
-    "problem": (_KEY, "training problem: token (three categories) or normal (one dimension)"),
-    "run": (pa.int32(), "index of the run of gradient descent, from 0"),
-    "step": (pa.int32(), "steps of gradient descent so far"),
-    "predicted_kl": (
-        pa.float64(),
-        "KL(q||p) after as many steps along the method's exact mean, nats; NaN: over 1,000",
-    ),
-    "ci_coverage": (
-        pa.float64(),
-        "share of replicates whose nominal 95 % t interval contains kl; NaN without std_error",
-    ),
-    "std_error_square": (
-        pa.float64(),
-        "mean of std_error^2 over replicates, nats^2; NaN without std_error",
-    ),
-    "std_error_square_error": (pa.float64(), "standard error of std_error_square, nats^2"),
-    "median_square": (
-        pa.float64(),
-        "median of (estimate - kl - exact_bias)^2 over replicates, nats^2; NaN without exact_bias",
-    ),
-    "std_error_correlation": (
-        pa.float64(),
-        "correlation of estimate and std_error^2 over replicates; NaN without std_error",
-    ),
-    "block_mean_square": (
-        pa.float64(),
-        "mean of (b - kl - exact_bias)^2 over replicates, where b is the mean of the samples since "
-        "the previous checkpoint, nats^2; NaN unless the estimate is a mean of independent samples",
-    ),
-    "repeats": (
-        pa.int32(),
-        "number of traces with this backend and sampler that equal another trace of the setting "
-        "bit by bit",
-    ),
-    "kl_integral": (
-        pa.float64(),
-        "KL(q||p) by quadrature of its definition, nats; NaN: not known",
-    ),
-    "log_ratio_variance_integral": (
-        pa.float64(),
-        "V by quadrature of its definition, nats^2; NaN: not known, or V is infinite",
-    ),
-    "reverse_kl_integral": (
-        pa.float64(),
-        "KL(p||q) by quadrature of its definition, nats; NaN: not known, or KL(p||q) is infinite",
-    ),
-    "log_ratio_skewness_integral": (
-        pa.float64(),
-        "log_ratio_skewness by quadrature of its definition; NaN: not known",
-    ),
-    "log_ratio_excess_kurtosis_integral": (
-        pa.float64(),
-        "log_ratio_excess_kurtosis by quadrature of its definition; NaN: not known",
-    ),
-    "chi_square_integral": (
-        pa.float64(),
-        "E_q r^2 - 1 by quadrature, or from a textbook's formula; NaN: not known, or infinite",
-    ),
-    "measured": (pa.float64(), "measured quantity, nats or nats^2; a ratio for setting all"),
-    "exact": (pa.float64(), "theoretical value of measured"),
-    "z": (
-        pa.float64(),
-        "(measured - exact) in standard deviations of the measured quantity; NaN: not known",
-    ),
-    "p_value": (pa.float64(), "two-sided p-value; an upper bound where test is a bound"),
-    "passed": (pa.bool_(), "whether p_value is at least the cell's share of the level 1e-6"),
-    "test": (
-        _KEY,
-        "gamma (matched tail), chebyshev, bennett, chernoff, nonnegative, median or "
+_DESCRIPTIONS: Mapping[pa.DataType, Mapping[str, str]] = {
+    _KEY: {
+        "setting": "name of the setting, such as d16-s1.25-o0.25, or of the case",
+        "case": "name of the case; null for a cell of the sweep",
+        "family": "family of q and p, such as student-t(5), or q|p where they differ",
+        "backend": "library that drew the numbers and evaluated l",
+        "sampler": "how the points are placed",
+        "estimator": "estimator of KL; in rows about gradients, the gradient method",
+        "method": "gradient estimator, such as k3-loss",
+        "quantity": "quantity that is compared: mean, variance, median_square, std_error, "
+        "skewness, coverage, repeats, copied (cells whose theory is not that of theory.parquet), "
+        "registered_kl, gradient_mean, gradient_variance, or a column of settings, theory, "
+        "summary or budget that is computed in a second way",
+        "theory": "exact, asymptotic (leading order in samples) or none (variance not known)",
+        "reason": "why a theoretical value is infinite or missing; null otherwise",
+        "problem": "training problem: token (three categories) or normal (one dimension)",
+        "test": "gamma (matched tail), chebyshev, bennett, chernoff, nonnegative, median or "
         "self-normalised (bounds for any law), fisher (of a correlation), rounding (equal to "
         "rounding) or none",
-    ),
-    "smallest_error": (
-        pa.float64(),
-        "least relative error (mean: relative to kl; coverage: lost share) that this row would "
-        "have detected with probability 0.9; NaN: not known",
-    ),
-    "antithetic_variance": (
-        pa.float64(),
-        "theoretical variance of k1 over as many antithetic samples, nats^2; NaN: none",
-    ),
-    "z1": (pa.float64(), "first coordinate of a point"),
-    "z2": (pa.float64(), "second coordinate of a point"),
-    "distribution": (_KEY, "q or p, from which the point was drawn"),
-    "log_density_ratio": (pa.float64(), "l = log q - log p at this sample, nats"),
-    "squared_error": (pa.float64(), "(estimate - kl)^2, nats^2"),
-    "tolerance": (pa.float64(), "largest relative RMSE allowed"),
-    "samples_needed": (
-        pa.int64(),
-        "fewest samples, in whole units, with an exact RMSE of at most tolerance * kl, or for a "
-        "gradient 0.1 * gradient_norm; null: none",
-    ),
-    "samples_needed_measured": (
-        pa.int64(),
-        "samples from which on the measured RMSE is at most that, interpolated; null: not reached",
-    ),
-    "samples_needed_low": (pa.int64(), "lower end of the former's 95 % interval; null: none"),
-    "samples_needed_high": (
-        pa.int64(),
-        "upper end of that interval; null: beyond the study's samples",
-    ),
-    "verdict": (_KEY, "ok, or why the tolerance is not reached"),
-    "job": (_KEY, "estimation job, as backend/chunk"),
-    "cpu_seconds": (
-        pa.float64(),
-        "CPU time of all threads, an equal share where settings share draws; for a whole job, "
-        "with its start-up",
-    ),
-    "wall_seconds": (pa.float64(), "elapsed time"),
-    "max_rss": (pa.float64(), "largest resident memory of the job's process so far, MB"),
-    "estimates_per_cpu_second": (pa.float64(), "samples / cpu_seconds: evaluations of l"),
-    "runs": (pa.int32(), "independent runs, each judged from its own samples alone"),
-    "given": (pa.int32(), "runs whose 95 % interval passes all diagnostics"),
-    "covered_given": (pa.int32(), "runs among given whose interval contains kl"),
-    "withheld": (pa.int32(), "runs whose interval is withheld"),
-    "covered_withheld": (pa.int32(), "runs among withheld whose Student's interval contains kl"),
-    "diagnostic": (_KEY, "diagnostic that speaks against the interval (diagnostics.md)"),
-    "alarms": (pa.int32(), "runs in which the diagnostic speaks against the interval"),
-    "alarms_covered": (pa.int32(), "runs among alarms whose Student's interval contains kl"),
-    "terms": (pa.float64(), "size of the terms in the registered formula's sum, at least D"),
-    "registered_kl": (pa.float64(), "KL(q||p) as registered in TensorFlow Probability, nats"),
-    "registered_kl_float32": (pa.float64(), "the same in float32, nats"),
-    "library": (_KEY, "library that computes a KL of policies"),
-    "version": (_KEY, "version of the library that was read; its date is in source"),
-    "formula": (_KEY, "the library's function of a token's l: k1, k2, k3, and clamps"),
-    "used_as": (_KEY, "metric (logged), reward (subtracted from rewards or advantages) or loss"),
-    "averaged": (_KEY, "how the library averages over tokens and sequences"),
-    "differentiated": (
-        _KEY,
-        "quantity whose gradient a loss uses: value; value and ratio (the value times q / q, whose "
-        "gradient is the score), also with clamps of that product; k2; value in p; nothing",
-    ),
-    "default": (pa.bool_(), "whether the library computes this in this role by default"),
-    "source": (pa.string(), "repository or package, version, commit, date, file and lines"),
-    "note": (pa.string(), "further facts; null if there are none"),
-    "exact_mean": (pa.float64(), "exact mean of the formula's sum over a sequence, nats"),
-    "clamped": (pa.float64(), "expected share of tokens whose value a clamp changes"),
-    "measured_variance": (pa.float64(), "measured variance of one sequence's sum, nats^2"),
+        "distribution": "q or p, from which the point was drawn",
+        "verdict": "ok, or why the tolerance is not reached",
+        "job": "estimation job, as backend/chunk",
+        "diagnostic": "diagnostic that speaks against the interval (diagnostics.md)",
+        "library": "library that computes a KL of policies",
+        "version": "version of the library that was read; its date is in source",
+        "formula": "the library's function of a token's l: k1, k2, k3, and clamps",
+        "used_as": "metric (logged), reward (subtracted from rewards or advantages) or loss",
+        "averaged": "how the library averages over tokens and sequences",
+        "differentiated": "quantity whose gradient a loss uses: value; value and ratio (the value "
+        "times q / q, whose gradient is the score), also with clamps of that product; k2; value "
+        "in p; nothing",
+    },
+    pa.string(): {
+        "parameters": "q and p of a case as JSON; arrays of more than 64 numbers as shape and "
+        "SHA-256; null for a cell of the sweep",
+        "source": "repository or package, version, commit, date, file and lines",
+        "note": "further facts; null if there are none",
+    },
+    pa.int32(): {
+        "replicate": "index of the independent repetition, from 0",
+        "replicates": "number of independent repetitions",
+        "run": "index of the run of gradient descent, from 0",
+        "step": "steps of gradient descent so far",
+        "repeats": "number of traces with this backend and sampler that equal another trace of "
+        "the setting bit by bit",
+        "runs": "independent runs, each judged from its own samples alone",
+        "given": "runs whose 95 % interval passes all diagnostics",
+        "covered_given": "runs among given whose interval contains kl",
+        "withheld": "runs whose interval is withheld",
+        "covered_withheld": "runs among withheld whose Student's interval contains kl",
+        "alarms": "runs in which the diagnostic speaks against the interval",
+        "alarms_covered": "runs among alarms whose Student's interval contains kl",
+    },
+    pa.int64(): {
+        "sample": "index of the first sample whose l is not finite, from 0",
+        "samples": "evaluations of l spent so far",
+        "dimension": "number of factors: coordinates D; 1 for a categorical or Dirichlet law; "
+        "tokens of a policy",
+        "parameter_count": "number of parameters theta of q",
+        "samples_needed": "fewest samples, in whole units, with an exact RMSE of at most "
+        "tolerance * kl, or for a gradient 0.1 * gradient_norm; null: none",
+        "samples_needed_measured": "samples from which on the measured RMSE is at most that, "
+        "interpolated; null: not reached",
+        "samples_needed_low": "lower end of the former's 95 % interval; null: none",
+        "samples_needed_high": "upper end of that interval; null: beyond the study's samples",
+    },
+    pa.float64(): {
+        "scale": "sigma_p / sigma_q, or as in theory.md; null for a case",
+        "offset": "(mu_q - mu_p) / sigma_q, or as in theory.md; null for a case",
+        "kl": "KL(q||p) by exact theory, nats",
+        "reverse_kl": "KL(p||q) by exact theory, nats; NaN beyond float64",
+        "log_ratio_variance": "variance V of l under q, nats^2",
+        "log_ratio_skewness": "skewness of l under q; NaN where V is 0",
+        "log_ratio_excess_kurtosis": "excess kurtosis of l under q; NaN where V is 0",
+        "kl_relative_error": "bound on the relative error of kl, at most 1e-8",
+        "reverse_kl_relative_error": "bound on the relative error of reverse_kl; 0 where that is "
+        "infinite",
+        "log_ratio_variance_relative_error": "bound on the relative error of log_ratio_variance, "
+        "at most 1e-8",
+        "relative_error": "largest bound on the error of the row's theoretical values, at most "
+        "1e-6: relative to the variance, for the bias to the RMSE of one sample, for skewness and "
+        "kurtosis to the value or 1; what is not known does not count, nor what follows a leading "
+        "order",
+        "exact_bias": "theoretical bias of the estimate, nats; NaN: not known",
+        "exact_variance": "theoretical variance, nats^2; inf: infinite, NaN: not known",
+        "exact_mse": "exact_bias^2 + exact_variance (asymptotic: exact_variance), nats^2",
+        "exact_skewness": "theoretical skewness of the estimate",
+        "exact_excess_kurtosis": "theoretical excess kurtosis of the estimate",
+        "estimate": "running estimate of KL(q||p), nats",
+        "std_error": "standard error of estimate from its own trace, nats; NaN: none",
+        "mean": "mean of the estimates over replicates, nats",
+        "bias": "mean - kl, nats",
+        "variance": "sample variance of the estimates over replicates, nats^2",
+        "mse": "mean squared error against kl over replicates, nats^2",
+        "mse_std_error": "standard error of mse over replicates, nats^2",
+        "rmse": "square root of mse, nats",
+        "relative_rmse": "rmse / kl; for a gradient, root mean square norm of its error / "
+        "gradient_norm; NaN where the divisor is 0",
+        "gradient_norm": "Euclidean norm of the gradient of KL(q||p) in theta, nats",
+        "mean_norm": "norm of the mean of the estimates over replicates, nats",
+        "bias_norm": "norm of (mean of the estimates - the gradient), nats",
+        "relative_bias": "bias_norm / gradient_norm; NaN where the gradient is 0",
+        "cosine": "cosine of the angle between the mean of the estimates and the gradient; NaN "
+        "where one of them is 0",
+        "total_variance": "trace of the covariance of the estimates over replicates, nats^2",
+        "exact_mean_norm": "theoretical mean_norm, nats; NaN: not known",
+        "exact_bias_norm": "theoretical bias_norm, nats; NaN: not known",
+        "exact_relative_bias": "theoretical relative_bias",
+        "exact_cosine": "theoretical cosine",
+        "exact_total_variance": "theoretical total_variance, nats^2; inf: infinite, NaN: not known",
+        "exact_relative_rmse": "theoretical relative_rmse",
+        "mean_measured": "mean of the estimates of the parameter with the largest error, nats",
+        "mean_exact": "theoretical value of mean_measured, nats; NaN: not tested",
+        "mean_spread": "exact standard deviation of mean_measured, nats",
+        "mean_z": "(mean_measured - mean_exact) / mean_spread",
+        "mean_p_value": "bound on the two-sided p-value over all parameters",
+        "variance_measured": "mean square norm of (estimate - its exact mean) over replicates, "
+        "nats^2",
+        "variance_exact": "theoretical value of variance_measured, nats^2",
+        "variance_spread": "bound on the standard deviation of the former, nats^2",
+        "variance_z": "(variance_measured - variance_exact) / variance_spread",
+        "variance_p_value": "bound on the two-sided p-value; NaN where the fourth moment is "
+        "infinite or not known",
+        "predicted_kl": "KL(q||p) after as many steps along the method's exact mean, nats; NaN: "
+        "over 1,000",
+        "ci_coverage": "share of replicates whose nominal 95 % t interval contains kl; NaN "
+        "without std_error",
+        "std_error_square": "mean of std_error^2 over replicates, nats^2; NaN without std_error",
+        "std_error_square_error": "standard error of std_error_square, nats^2",
+        "median_square": "median of (estimate - kl - exact_bias)^2 over replicates, nats^2; NaN "
+        "without exact_bias",
+        "std_error_correlation": "correlation of estimate and std_error^2 over replicates; NaN "
+        "without std_error",
+        "block_mean_square": "mean of (b - kl - exact_bias)^2 over replicates, where b is the "
+        "mean of the samples since the previous checkpoint, nats^2; NaN unless the estimate is a "
+        "mean of independent samples",
+        "kl_integral": "KL(q||p) by quadrature of its definition, nats; NaN: not known",
+        "log_ratio_variance_integral": "V by quadrature of its definition, nats^2; NaN: not "
+        "known, or V is infinite",
+        "reverse_kl_integral": "KL(p||q) by quadrature of its definition, nats; NaN: not known, "
+        "or KL(p||q) is infinite",
+        "log_ratio_skewness_integral": "log_ratio_skewness by quadrature of its definition; NaN: "
+        "not known",
+        "log_ratio_excess_kurtosis_integral": "log_ratio_excess_kurtosis by quadrature of its "
+        "definition; NaN: not known",
+        "chi_square_integral": "E_q r^2 - 1 by quadrature, or from a textbook's formula; NaN: not "
+        "known, or infinite",
+        "measured": "measured quantity, nats or nats^2; a ratio for setting all",
+        "exact": "theoretical value of measured",
+        "z": "(measured - exact) in standard deviations of the measured quantity; NaN: not known",
+        "p_value": "two-sided p-value; an upper bound where test is a bound",
+        "smallest_error": "least relative error (mean: relative to kl; coverage: lost share) that "
+        "this row would have detected with probability 0.9; NaN: not known",
+        "antithetic_variance": "theoretical variance of k1 over as many antithetic samples, "
+        "nats^2; NaN: none",
+        "z1": "first coordinate of a point",
+        "z2": "second coordinate of a point",
+        "log_density_ratio": "l = log q - log p at this sample, nats",
+        "squared_error": "(estimate - kl)^2, nats^2",
+        "tolerance": "largest relative RMSE allowed",
+        "cpu_seconds": "CPU time of all threads, an equal share where settings share draws; for a "
+        "whole job, with its start-up",
+        "wall_seconds": "elapsed time",
+        "max_rss": "largest resident memory of the job's process so far, MB",
+        "estimates_per_cpu_second": "samples / cpu_seconds: evaluations of l",
+        "terms": "size of the terms in the registered formula's sum, at least D",
+        "registered_kl": "KL(q||p) as registered in TensorFlow Probability, nats",
+        "registered_kl_float32": "the same in float32, nats",
+        "exact_mean": "exact mean of the formula's sum over a sequence, nats",
+        "clamped": "expected share of tokens whose value a clamp changes",
+        "measured_variance": "measured variance of one sequence's sum, nats^2",
+    },
+    pa.bool_(): {
+        "k3_variance_finite": "whether E r^2 and E l^2 are finite; for normals, whether every "
+        "sigma_q^2 / sigma_p^2 > 1/2",
+        "passed": "whether p_value is at least the cell's share of the level 1e-6",
+        "default": "whether the library computes this in this role by default",
+    },
+}  # fmt: skip
+_COLUMNS: Mapping[str, tuple[pa.DataType, str]] = {
+    name: (kind, text) for kind, texts in _DESCRIPTIONS.items() for name, text in texts.items()
 }
 
 _KEYS = ("setting", "backend", "sampler", "estimator")
@@ -554,7 +473,7 @@ def _characters(column: pa.ChunkedArray) -> int:
 
 
 def gathered(groups: Iterable[pa.Table], rows: int = 200_000) -> Iterator[pa.Table]:
-    """The same rows in tables of at least so many, since pandas takes long for each table."""
+    """The same rows in larger tables, since pandas takes long for each table."""
     held: list[pa.Table] = []
     for group in groups:
         held.append(group)

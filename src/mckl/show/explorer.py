@@ -15,12 +15,7 @@ import pandas as pd
 
 from mckl.draw.points import SAMPLERS
 from mckl.estimation.values import ESTIMATORS
-from mckl.show.figures.theme import (
-    ESTIMATOR_COLOURS,
-    SAMPLER_DASHES,
-    SAMPLER_MARKERS,
-    of_whole,
-)
+from mckl.show.figures.theme import ESTIMATOR_COLOURS, SAMPLER_DASHES, SAMPLER_MARKERS, of_whole
 
 # In a frame Chromium shows no data URI of more than 2 MiB, and base64 makes 4 bytes of 3.
 LARGEST_PAGE = 1_450_000
@@ -208,11 +203,7 @@ def page(
         content = data(settings, summary, budget, most)
         shown = len(content["settings"])
         text = render(
-            data=_packed(content),
-            paper=PAPER,
-            about=about,
-            omitted=content["omitted"],
-            shown=shown,
+            data=_packed(content), paper=PAPER, about=about, omitted=content["omitted"], shown=shown
         )
         size = len(text.encode())
         if size <= largest or shown <= 1:

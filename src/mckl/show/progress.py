@@ -50,16 +50,10 @@ class Stage(NamedTuple):
 class Board:
     """The progress of a run.
 
-    Parameters
-    ----------
-    tasks
-        All jobs that will run, by any key.
-    expected
-        The wall seconds that each stage is expected to take, in the order of stages.
-    stream
-        The stream on which progress is shown; by default standard error.
-    clock
-        A function that returns seconds.
+    tasks     All jobs that will run, by any key.
+    expected  The wall seconds that each stage is expected to take, in the order of stages.
+    stream    The stream on which progress is shown; by default standard error.
+    clock     A function that returns seconds.
     """
 
     def __init__(

@@ -86,14 +86,9 @@ class RunLog(logging.Handler):
     Records are kept until a run begins. If none does, as with `--unlock` or `--lint`, Snakemake's
     own handler shows them in the end.
 
-    Parameters
-    ----------
-    own
-        Snakemake's handler of the terminal.
-    begin
-        A function that returns the board of the run, called once the jobs are known.
-    idle
-        A function that is called instead if there is nothing to do.
+    own    Snakemake's handler of the terminal.
+    begin  A function that returns the board of the run, called once the jobs are known.
+    idle   A function that is called instead if there is nothing to do.
     """
 
     def __init__(

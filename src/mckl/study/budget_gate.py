@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from mckl.arrays import Vector
+from mckl.arrays import Vector, vectors
 from mckl.draw.points import SAMPLERS, PointSet
 from mckl.estimation.budget import BIASED, FAR, INFINITE, REACHED, ZERO
 from mckl.limits import MOST_SAMPLES
@@ -115,9 +115,7 @@ def _curves(theory: pd.DataFrame) -> dict[Any, Curve]:
     groups: Any = theory.sort_values("samples").groupby(_SERIES)
     out = {}
     for series, group in groups:
-        n, bias, variance = (
-            group[x].to_numpy(float) for x in ("samples", "exact_bias", "exact_variance")
-        )
+        n, bias, variance = vectors(group, "samples", "exact_bias", "exact_variance")
         out[series] = Curve(n, bias, variance, bool((group["theory"] == "asymptotic").any()))
     return out
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mckl.arrays import Vector
+from mckl.arrays import Vector, in_columns, vectors
 from mckl.draw.points import SAMPLERS, Sampler
 from mckl.estimation.budget import Forecasts, Tolerance
 from mckl.estimation.values import ESTIMATORS
@@ -30,15 +30,10 @@ def measured(
     the limit. The interval treats the measured mse as log-normal; its upper end is None if the
     upper curve does not reach the limit.
 
-    Parameters
-    ----------
-    samples, mse, std_error
-        The checkpoints in ascending order, the mean squared error at each, in nats squared, and its
-        standard error.
-    limit
-        The RMSE to reach, in nats.
-    sampler
-        The sampler, which decides the units.
+    samples, mse, std_error  The checkpoints in ascending order, the mean squared error at each, in
+                             nats squared, and its standard error.
+    limit                    The RMSE to reach, in nats.
+    sampler                  The sampler, which decides the units.
     """
     middle = _crossing(samples, mse, limit**2, sampler) if limit > 0 else None
     if middle is None:
@@ -92,15 +87,14 @@ def budget_columns(
 ) -> Iterator[dict[str, list[object]]]:
     """The columns of budget.parquet, a batch for each setting and sampler; backends are pooled."""
     curves = {
-        key: (rows["samples"].to_numpy(float), rows["mse"].to_numpy(float),
-              rows["std_error"].to_numpy(float))
+        key: vectors(rows, "samples", "mse", "std_error")
         for key, rows in _pooled(summary).groupby(["setting", "sampler", "estimator"])
-    }  # fmt: skip
+    }
     nothing = (np.empty(0), np.empty(0), np.empty(0))
     for setting in settings:
         forecasts = Forecasts(setting.pair)
         kl = forecasts.law.kl
-        columns: dict[str, list[object]] = {}
+        rows = []
         for sampler_name, those in setting.combinations(samplers, estimators).items():
             sampler = SAMPLERS[sampler_name]
             for estimator in (ESTIMATORS[name] for name in those):
@@ -120,7 +114,6 @@ def budget_columns(
                         "theory": need.theory,
                         "verdict": need.verdict,
                     }
-                    for key, value in row.items():
-                        columns.setdefault(key, []).append(value)
-        if columns:
-            yield columns
+                    rows.append(row)
+        if rows:
+            yield in_columns(rows)

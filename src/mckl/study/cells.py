@@ -29,7 +29,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mckl.arrays import Vector
+from mckl.arrays import Vector, vectors
 from mckl.draw.points import SAMPLERS
 from mckl.estimation.values import ESTIMATORS
 from mckl.study.tails import near_gamma, square
@@ -51,6 +51,7 @@ _NEVER_NEGATIVE = [name for name, e in ESTIMATORS.items() if e.never_negative]
 _MOST_BENT, _MOST_CORRELATION = 0.6, 0.95
 # Coverage is only predicted if Edgeworth's correction is at most this.
 _LEVEL, _MOST_CORRECTION = 0.95, 0.005
+SHAPE = ("exact_skewness", "exact_excess_kurtosis")
 
 
 def units_of(cells: pd.DataFrame) -> Vector:
@@ -75,19 +76,18 @@ def floor_of(cells: pd.DataFrame) -> Vector:
 
 
 def statistics(
-    cells: pd.DataFrame, quantity: str, measured: Vector, exact: Vector, *, sd: Vector,
-    skewness: Vector, trusted: NDArray[np.bool_], **others: Vector,
+    cells: pd.DataFrame, quantity: str, measured: Vector, exact: Vector,
+    **others: Vector | NDArray[np.bool_] | float | str,
 ) -> pd.DataFrame:  # fmt: skip
     """A frame of statistics as the module describes them; columns not given are 0 or NaN."""
     columns: dict[str, Any] = {
-        "excess": 0.0, "floor": 0.0, "margin": 0.0, "part": math.nan, "relative_to": exact,
-        "count": math.nan, "low": math.nan, "high": math.nan, "test": "", "replicates": math.nan,
-        "square": math.nan,
+        "sd": math.nan, "skewness": 0.0, "trusted": False, "excess": 0.0, "floor": 0.0,
+        "margin": 0.0, "part": math.nan, "relative_to": exact, "count": math.nan, "low": math.nan,
+        "high": math.nan, "test": "", "replicates": math.nan, "square": math.nan,
     }  # fmt: skip
     return cells[KEYS].assign(
-        quantity=quantity, measured=measured, exact=exact, sd=sd, skewness=skewness,
-        trusted=trusted, **(columns | others),
-    )  # fmt: skip
+        quantity=quantity, measured=measured, exact=exact, **(columns | others)
+    )
 
 
 def joined(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
@@ -97,28 +97,29 @@ def joined(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
 
 def of_means(cells: pd.DataFrame) -> pd.DataFrame:
     """Compares the mean over replicates with KL + bias."""
-    r = cells["replicates"].to_numpy(float)
-    skewness = cells["exact_skewness"].to_numpy(float) / np.sqrt(r)
-    skewness = np.nan_to_num(skewness, nan=0.0, posinf=1e3, neginf=-1e3)
-    excess = cells["exact_excess_kurtosis"].to_numpy(float) / r - 1.5 * skewness**2
+    r, mean, kl, bias, variance = vectors(
+        cells, "replicates", "mean", "kl", "exact_bias", "exact_variance"
+    )
+    skewness, kurtosis = vectors(cells, *SHAPE)
+    skewness = np.nan_to_num(skewness / np.sqrt(r), nan=0.0, posinf=1e3, neginf=-1e3)
+    excess = kurtosis / r - 1.5 * skewness**2
     return statistics(
-        cells, "mean", cells["mean"].to_numpy(float),
-        (cells["kl"] + cells["exact_bias"]).to_numpy(float),
-        sd=np.sqrt(cells["exact_variance"].to_numpy(float) / r), skewness=skewness,
+        cells, "mean", mean, kl + bias, sd=np.sqrt(variance / r), skewness=skewness,
         trusted=(np.abs(skewness) <= MOST_SKEWNESS) & (np.abs(excess) <= _MEAN_EXCESS),
-        floor=floor_of(cells), relative_to=cells["kl"].to_numpy(float),
+        floor=floor_of(cells), relative_to=kl,
     )  # fmt: skip
 
 
 def of_variances(cells: pd.DataFrame) -> pd.DataFrame:
     """Compares the sample variance over replicates, if there are several, with the variance."""
     cells = cells[cells["replicates"] > 1]
-    r, exact = cells["replicates"].to_numpy(float), cells["exact_variance"].to_numpy(float)
-    kurtosis = cells["exact_excess_kurtosis"].to_numpy(float)
+    r, exact, measured, kurtosis = vectors(
+        cells, "replicates", "exact_variance", "variance", "exact_excess_kurtosis"
+    )
     # Var(s^2) = sigma^4 (excess kurtosis / R + 2 / (R - 1)) for every law of the estimates
     relative = np.sqrt(np.maximum(kurtosis, -2.0) / r + 2.0 / (r - 1))
     return statistics(
-        cells, "variance", cells["variance"].to_numpy(float), exact, sd=_sd(exact, relative),
+        cells, "variance", measured, exact, sd=_sd(exact, relative),
         skewness=2.0 * np.where(np.isfinite(relative), relative, 0.0),
         trusted=np.abs(kurtosis) <= _VARIANCE_KURTOSIS, floor=floor_of(cells) ** 2,
     )  # fmt: skip
@@ -127,10 +128,10 @@ def of_variances(cells: pd.DataFrame) -> pd.DataFrame:
 def of_std_errors(cells: pd.DataFrame) -> pd.DataFrame:
     """Compares the mean of std_error^2 = s^2 / N over replicates with the variance."""
     cells = cells[units_of(cells) > _fitted(cells)]
-    r, n = cells["replicates"].to_numpy(float), units_of(cells)
-    exact = cells["exact_variance"].to_numpy(float)
-    skewness = cells["exact_skewness"].to_numpy(float) * np.sqrt(n)  # of one unit
-    kurtosis = cells["exact_excess_kurtosis"].to_numpy(float) * n
+    n = units_of(cells)
+    r, measured, exact = vectors(cells, "replicates", "std_error_square", "exact_variance")
+    skewness, kurtosis = vectors(cells, *SHAPE)
+    skewness, kurtosis = skewness * np.sqrt(n), kurtosis * n  # of one unit
     with np.errstate(invalid="ignore"):
         of_unit = square(skewness, kurtosis)
         variance = (np.maximum(kurtosis, -2.0) / n + 2.0 / (n - 1)) / r
@@ -139,7 +140,7 @@ def of_std_errors(cells: pd.DataFrame) -> pd.DataFrame:
         excess = fourth / variance**2 - 1.5 * bent**2
         trusted = near_gamma(skewness, kurtosis) & (bent <= MOST_SKEWNESS) & (excess <= MOST_EXCESS)
     out = statistics(
-        cells, "std_error", cells["std_error_square"].to_numpy(float), exact,
+        cells, "std_error", measured, exact,
         sd=_sd(exact, np.sqrt(variance)), skewness=np.nan_to_num(bent), trusted=trusted,
         excess=np.nan_to_num(excess), floor=floor_of(cells) ** 2, part=1.0 / r,
     )  # fmt: skip
@@ -153,21 +154,24 @@ def of_coverage(cells: pd.DataFrame) -> pd.DataFrame:
     section 8). It is used if it differs from 0.95 by at most 0.005, and a margin as large as this
     difference is left for higher orders.
     """
-    skewness, kurtosis = (
-        cells[name].to_numpy(float) for name in ("exact_skewness", "exact_excess_kurtosis")
-    )
+    skewness, kurtosis, exact = vectors(cells, *SHAPE, "exact_variance")
     with np.errstate(invalid="ignore"):
         correction = 0.0161 * kurtosis - 0.2474 * skewness**2
-    exact = cells["exact_variance"].to_numpy(float)
     predicted = (np.abs(correction) <= _MOST_CORRECTION) & (exact > 0) & np.isfinite(exact)
     predicted &= (cells["exact_bias"] == 0).to_numpy() & (units_of(cells) > _fitted(cells))
     cells, correction = cells[predicted], correction[predicted]
-    r, middle = cells["replicates"].to_numpy(float), _LEVEL + correction
+    r, measured = vectors(cells, "replicates", "ci_coverage")
+    middle, apart = _LEVEL + correction, np.abs(correction)
+    return shares(cells, measured, middle, r, middle - apart, middle + apart)
+
+
+def shares(
+    cells: pd.DataFrame, measured: Vector, exact: Vector, count: Vector, low: Vector, high: Vector
+) -> pd.DataFrame:
+    """Statistics of coverages, each of `count` intervals, expected between `low` and `high`."""
     return statistics(
-        cells, "coverage", cells["ci_coverage"].to_numpy(float), middle,
-        sd=np.sqrt(middle * (1.0 - middle) / r), skewness=np.zeros(r.size),
-        trusted=np.zeros(r.size, bool), relative_to=np.ones(r.size), count=r,
-        low=middle - np.abs(correction), high=middle + np.abs(correction),
+        cells, "coverage", measured, exact, sd=np.sqrt(exact * (1.0 - exact) / count),
+        relative_to=1.0, count=count, low=low, high=high,
     )  # fmt: skip
 
 
@@ -182,13 +186,12 @@ def without_variance(cells: pd.DataFrame) -> NDArray[np.bool_]:
 
 def of_nonnegative(cells: pd.DataFrame) -> pd.DataFrame:
     """Compares the mean over replicates with KL + bias where the variance is of no help."""
-    r, mean = cells["replicates"].to_numpy(float), cells["mean"].to_numpy(float)
-    exact = (cells["kl"] + cells["exact_bias"]).to_numpy(float)
-    spread = np.where(r > 1, cells["variance"].to_numpy(float) * (r - 1.0) / r, 0.0)
-    nothing = np.full(r.size, math.nan)
+    r, mean, variance, kl, bias = vectors(
+        cells, "replicates", "mean", "variance", "kl", "exact_bias"
+    )
+    exact, spread = kl + bias, np.where(r > 1, variance * (r - 1.0) / r, 0.0)
     return statistics(
-        cells, "mean", mean, exact, sd=nothing, skewness=nothing, trusted=np.zeros(r.size, bool),
-        relative_to=cells["kl"].to_numpy(float), test=np.full(r.size, NONNEGATIVE), replicates=r,
+        cells, "mean", mean, exact, relative_to=kl, test=NONNEGATIVE, replicates=r,
         square=(spread + (mean - exact) ** 2) / exact**2,
     )  # fmt: skip
 
@@ -199,16 +202,13 @@ def of_medians(cells: pd.DataFrame) -> pd.DataFrame:
     It detects a bias of a few standard deviations, or a variance many times too large, whatever the
     law, where the tests of mean and variance are bounds that detect next to nothing.
     """
-    variance = cells["exact_variance"].to_numpy(float)
-    kurtosis = cells["exact_excess_kurtosis"].to_numpy(float)
+    variance, kurtosis = vectors(cells, "exact_variance", "exact_excess_kurtosis")
     light = np.abs(kurtosis) <= _VARIANCE_KURTOSIS
     cells = cells[(variance > 0.0) & np.isfinite(variance) & ~light]
-    exact, nothing = cells["exact_variance"].to_numpy(float), np.full(len(cells), math.nan)
+    measured, exact, kl, r = vectors(cells, "median_square", "exact_variance", "kl", "replicates")
     return statistics(
-        cells, "median_square", cells["median_square"].to_numpy(float), exact, sd=nothing,
-        skewness=nothing, trusted=np.zeros(len(cells), bool), floor=floor_of(cells) ** 2,
-        relative_to=cells["kl"].to_numpy(float), test=np.full(len(cells), MEDIAN),
-        replicates=cells["replicates"].to_numpy(float),
+        cells, "median_square", measured, exact, floor=floor_of(cells) ** 2, relative_to=kl,
+        test=MEDIAN, replicates=r,
     )  # fmt: skip
 
 
@@ -220,10 +220,8 @@ def of_skewness(cells: pd.DataFrame) -> pd.DataFrame:
     is compared at the last checkpoint of each trace, if both numbers are nearly normal there.
     """
     cells = cells.loc[cells.groupby(KEYS[:4])["samples"].idxmax()]
-    r, n = cells["replicates"].to_numpy(float), units_of(cells)
-    skewness, kurtosis = (
-        cells[name].to_numpy(float) for name in ("exact_skewness", "exact_excess_kurtosis")
-    )
+    n = units_of(cells)
+    skewness, kurtosis, r = vectors(cells, *SHAPE, "replicates")
     with np.errstate(divide="ignore", invalid="ignore"):
         variance = kurtosis + 2.0 / (n - 1.0)
         exact = skewness / np.sqrt(variance)
@@ -233,12 +231,10 @@ def of_skewness(cells: pd.DataFrame) -> pd.DataFrame:
     good &= (bent <= _MOST_BENT) & (np.abs(exact) < _MOST_CORRELATION)
     good &= (cells["exact_variance"] > 0.0).to_numpy()
     cells, exact, r = cells[good], exact[good], r[good]
-    measured = cells["std_error_correlation"].to_numpy(float)
-    nothing = np.full(r.size, math.nan)
+    (measured,) = vectors(cells, "std_error_correlation")
     return statistics(
-        cells, "skewness", measured, exact, sd=nothing, skewness=nothing,
-        trusted=np.zeros(r.size, bool), relative_to=np.abs(exact),
-        test=np.full(r.size, CORRELATION), replicates=r,
+        cells, "skewness", measured, exact, relative_to=np.abs(exact), test=CORRELATION,
+        replicates=r,
     )  # fmt: skip
 
 
@@ -250,33 +246,31 @@ def of_leading_order(cells: pd.DataFrame) -> pd.DataFrame:
     assumed. Over dependent points, where it does not fade with the number of samples, the kurtosis
     is that of k1 (`kurtosis_of_k1`) if this is larger.
     """
-    r, variance = cells["replicates"].to_numpy(float), cells["exact_variance"].to_numpy(float)
-    bias, kl = cells["exact_bias"].to_numpy(float), cells["kl"].to_numpy(float)
-    several, floor = cells["replicates"].to_numpy() > 1, floor_of(cells)
+    r, variance, bias, kl, kurtosis, mean, square_error, error, measured = vectors(
+        cells, "replicates", "exact_variance", "exact_bias", "kl", "kurtosis_of_k1", "mean",
+        "std_error_square", "std_error_square_error", "variance",
+    )  # fmt: skip
+    floor, exact = floor_of(cells), kl + bias
     with np.errstate(divide="ignore", invalid="ignore"):
-        kurtosis = np.maximum(cells["kurtosis_of_k1"].to_numpy(float), _UNKNOWN_KURTOSIS)
+        kurtosis = np.maximum(kurtosis, _UNKNOWN_KURTOSIS)
         kurtosis = np.where(units_of(cells) > 0, _UNKNOWN_KURTOSIS, kurtosis)
         relative = np.sqrt(np.nan_to_num(kurtosis, nan=_UNKNOWN_KURTOSIS) / r + 2.0 / (r - 1))
-        error = cells["std_error_square_error"].to_numpy(float)
-        mean, exact = cells["mean"].to_numpy(float), kl + bias
-        square_error = cells["std_error_square"].to_numpy(float)
         heavier = {"mean": np.sign(mean - exact), "std_error": np.sign(square_error - variance)}
-    everywhere = np.ones(len(cells), bool)
     parts = [
         statistics(
             cells, "mean", mean, exact, sd=np.sqrt((1.0 + _MOST_ASYMPTOTIC_ERROR) * variance / r),
-            skewness=MOST_SKEWNESS * heavier["mean"], trusted=everywhere, floor=floor,
+            skewness=MOST_SKEWNESS * heavier["mean"], trusted=True, floor=floor,
             margin=_MOST_ASYMPTOTIC_ERROR * np.abs(bias), relative_to=kl,
         )[np.isfinite(bias)],
         statistics(
-            cells, "variance", cells["variance"].to_numpy(float), variance,
+            cells, "variance", measured, variance,
             sd=_sd(variance, relative), skewness=2.0 * relative, floor=floor**2,
             trusted=kurtosis <= _MOST_UNKNOWN_KURTOSIS, margin=_MOST_ASYMPTOTIC_ERROR * variance,
-        )[several],
+        )[r > 1],
         statistics(
             cells, "std_error", square_error, variance,
             sd=np.where(variance == 0.0, 0.0, error), skewness=MOST_SKEWNESS * heavier["std_error"],
-            trusted=everywhere, floor=floor**2, margin=_MOST_ASYMPTOTIC_ERROR * variance,
+            trusted=True, floor=floor**2, margin=_MOST_ASYMPTOTIC_ERROR * variance,
         )[(units_of(cells) > _fitted(cells)) & (r >= _LEAST_REPLICATES)],
     ]  # fmt: skip
     return joined(parts)

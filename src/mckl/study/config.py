@@ -33,7 +33,7 @@ from mckl.study.settings import AXES, Setting, case_setting, chunks, matching, s
 from mckl.text import counted, listed, nearest, plain, quoted
 
 _MOST_CELLS = 10**6
-_MOST_MISTAKES = 8  # that are told at once
+_MOST_MISTAKES = 8  # that one message lists
 _NULL = (None, "null", "~", "")
 # The keys whose values are lists of names, with the registered names that are allowed.
 REGISTRIES: Mapping[str, Sequence[str]] = {
@@ -100,25 +100,15 @@ class Config(_Keys):
 
 
 def parse(
-    given: Mapping[str, Any],
-    schema: Mapping[str, Any],
-    defaults: Mapping[str, Any] | None = None,
+    given: Mapping[str, Any], schema: Mapping[str, Any], defaults: Mapping[str, Any] | None = None
 ) -> Config:
     """The checked config of a study.
 
-    Parameters
-    ----------
-    given
-        What the user gives, as Snakemake hands it over.
-    schema
-        The schema, with the default of every key.
-    defaults
-        What config.yaml gives, which has priority over the schema's defaults.
+    given     What the user gives, as Snakemake hands it over.
+    schema    The schema, with the default of every key.
+    defaults  What config.yaml gives, which has priority over the schema's defaults.
 
-    Raises
-    ------
-    UserError
-        With a line for each mistake: the key, its value and what was expected.
+    Raises `UserError` with a line for each mistake: the key, its value and what was expected.
     """
     schema, default = schema_with_names(schema), schema_defaults(schema)
     data: Any = default

@@ -10,7 +10,7 @@ import math
 import numpy as np
 import pandas as pd
 
-from mckl.arrays import Vector
+from mckl.arrays import Vector, vectors
 from mckl.study.cells import KEYS, floor_of, joined
 from mckl.study.identities import equality_rows
 
@@ -35,15 +35,15 @@ def _worst(
     )
     by = [k for k in ("setting", "backend") if k in names]
     worst = about.loc[about.groupby(by, sort=False, observed=True)["off"].idxmax()]
-    wrong, right = (worst[name].to_numpy(float) for name in ("measured", "exact"))
+    wrong, right = vectors(worst, "measured", "exact")
     passed = (worst["off"] <= 1.0).to_numpy()
     return equality_rows(quantity, worst, wrong, right, passed, worst["visible"].to_numpy())
 
 
 def summary_rows(summary: pd.DataFrame) -> pd.DataFrame:
     """Compares bias, mse, rmse and relative_rmse with what mean, variance and kl give."""
-    r, kl = summary["replicates"].to_numpy(float), summary["kl"].to_numpy(float)
-    bias, variance = summary["mean"].to_numpy(float) - kl, summary["variance"].to_numpy(float)
+    r, kl, mean, variance = vectors(summary, "replicates", "kl", "mean", "variance")
+    bias = mean - kl
     size = np.hypot(bias, np.sqrt(np.where(r > 1, variance * (r - 1.0) / r, 0.0)))
     floor = floor_of(summary)  # an estimate is a difference of numbers as large as KL
     room = _RELATIVE * size + floor
@@ -54,10 +54,9 @@ def summary_rows(summary: pd.DataFrame) -> pd.DataFrame:
         "rmse": (size, room),
         "relative_rmse": (size * share, room * share),
     }
-    parts = [
-        _worst(summary, x, summary[x].to_numpy(float), *columns) for x, columns in pairs.items()
-    ]
-    return joined(parts)
+    return joined(
+        [_worst(summary, x, summary[x].to_numpy(float), *pair) for x, pair in pairs.items()]
+    )
 
 
 def copied_rows(
@@ -70,7 +69,7 @@ def copied_rows(
         columns = [name for name in _COPIED if name in table]
         about = table[[*keys, *columns]].astype({k: str for k in names if k in keys})
         copied = rows[keys].merge(about, how="left", on=keys)
-        for own, other in ((x[name].to_numpy(float) for x in (rows, copied)) for name in columns):
+        for own, other in zip(vectors(rows, *columns), vectors(copied, *columns), strict=True):
             wrong |= ~((own == other) | (np.isnan(own) & np.isnan(other)))
     counts = rows.assign(wrong=wrong).groupby(["setting", "backend"], sort=False)["wrong"].sum()
     count, none = counts.to_numpy(float), np.zeros(len(counts))
@@ -79,8 +78,8 @@ def copied_rows(
 
 def exact_mse_rows(theory: pd.DataFrame) -> pd.DataFrame:
     """Compares exact_mse with bias^2 + variance, or with the variance of a leading order."""
-    bias, variance = (theory[x].to_numpy(float) for x in ("exact_bias", "exact_variance"))
+    bias, variance, mse = vectors(theory, "exact_bias", "exact_variance", "exact_mse")
     asymptotic = (theory["theory"].astype(str) == "asymptotic").to_numpy()
     exact = variance + np.where(asymptotic, 0.0, bias**2)
     room = _RELATIVE * np.abs(exact)
-    return _worst(theory, "exact_mse", theory["exact_mse"].to_numpy(float), exact, room)
+    return _worst(theory, "exact_mse", mse, exact, room)

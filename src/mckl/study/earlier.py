@@ -30,12 +30,8 @@ _NUMBERS = ("estimate", "std_error")
 def stamped(manifest: Mapping[str, Any], job: Mapping[str, Any], code: str) -> dict[str, Any]:
     """The manifest of a job's traces, with digests of all that the job and each setting depend on.
 
-    Parameters
-    ----------
-    manifest
-        The result of `mckl.record.manifest.manifest` for this run.
-    job, code
-        The parameters of the job, and the digest of the code that it runs.
+    manifest   The result of `mckl.record.manifest.manifest` for this run.
+    job, code  The parameters of the job, and the digest of the code that it runs.
     """
     common = {name: value for name, value in job.items() if name not in _LISTS}
     software = {name: value for name, value in manifest.items() if name not in _RUN}
@@ -66,20 +62,12 @@ class Earlier:
     There are none if both runs have the same parameters. Such a job runs again because its output
     is missing or damaged, or because the user forces it.
 
-    Parameters
-    ----------
-    traces, cost
-        Paths of the job's output.
-    job, about
-        The parameters of the next run, and its `stamped` manifest.
+    traces, cost  Paths of the job's output.
+    job, about    The parameters of the next run, and its `stamped` manifest.
     """
 
     def __init__(
-        self,
-        traces: str | Path,
-        cost: str | Path,
-        job: Mapping[str, Any],
-        about: Mapping[str, Any],
+        self, traces: str | Path, cost: str | Path, job: Mapping[str, Any], about: Mapping[str, Any]
     ) -> None:
         self._path, self._job = kept(traces), job
         self._row_groups: dict[str, int] = {}

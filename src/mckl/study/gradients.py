@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from mckl.arrays import Vector
+from mckl.arrays import Vector, in_columns
 from mckl.draw.streams import generator
 from mckl.estimation.gradients import METHODS
 from mckl.estimation.gradients.base import GradientLaw, Method, law_of
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 TOLERANCE = 0.1  # the relative RMSE for which the table has the samples needed
 _ROUNDING = 1e-11  # the rounding error of a sum, relative to its largest term
-_LEADING = 64  # from so many samples on, a leave-one-out mean has the kurtosis of its leading term
+_LEADING = 64  # samples from which on a leave-one-out mean has the kurtosis of its leading term
 
 
 class Test(NamedTuple):
@@ -62,7 +62,7 @@ def _columns(
     laws = {m.name: law_of(m, scores) for m in methods}
     size = norm(scores.gradient, scores.count)
     wanted = {m.name: needed(laws[m.name], scores, TOLERANCE, m.least_samples) for m in methods}
-    out: dict[str, list[Any]] = {}
+    out = []
     order = {m.name: i for i, m in enumerate(methods)}
     simulated = simulate(scores, methods, stream, replicates, gradient_checkpoints(samples))
     for method, n, estimates in sorted(simulated, key=lambda x: (order[x[0].name], x[1])):
@@ -102,9 +102,8 @@ def _columns(
                 for field, value in test._asdict().items()
             },
         }
-        for key, value in row.items():
-            out.setdefault(key, []).append(value)
-    return out
+        out.append(row)
+    return in_columns(out)
 
 
 def expanded(values: Vector, scores: Scores, size: int) -> Vector:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mckl.arrays import Vector
+from mckl.arrays import Vector, vectors
 from mckl.study.cells import KEYS
 
 # The largest difference of two float64 results: relative to KL, and for each coordinate. An
@@ -61,7 +61,7 @@ def kl_rows(
     These rows have no sampler or estimator, which are null, and 0 samples.
     """
     settings = settings[settings[column].notna()]
-    kl, other, dimension = (settings[x].to_numpy(float) for x in ("kl", column, "dimension"))
+    kl, other, dimension = vectors(settings, "kl", column, "dimension")
     names = settings[["setting"]].assign(backend=backend)
     with np.errstate(divide="ignore", invalid="ignore"):
         visible = _RELATIVE + _A_COORDINATE * dimension / kl
@@ -74,9 +74,8 @@ def variance_rows(settings: pd.DataFrame) -> pd.DataFrame:
     Settings whose variance is infinite, or too close to it for the quadrature, have no row.
     """
     settings = settings[settings["log_ratio_variance_integral"].notna()]
-    exact, other, kl, dimension = (
-        settings[x].to_numpy(float)
-        for x in ("log_ratio_variance", "log_ratio_variance_integral", "kl", "dimension")
+    exact, other, kl, dimension = vectors(
+        settings, "log_ratio_variance", "log_ratio_variance_integral", "kl", "dimension"
     )
     # The error of a coordinate's l is about 1e-16 (1 + KL), that of l^2 twice that times its sd.
     off = _A_COORDINATE * (kl + np.sqrt(dimension))
@@ -103,9 +102,8 @@ def shape_rows(settings: pd.DataFrame) -> list[pd.DataFrame]:
     out = []
     for name in ("log_ratio_skewness", "log_ratio_excess_kurtosis"):
         rows = settings[settings[f"{name}_integral"].notna() & (settings["log_ratio_variance"] > 0)]
-        other, exact = (rows[x].to_numpy(float) for x in (f"{name}_integral", name))
-        kl, dimension, variance = (
-            rows[x].to_numpy(float) for x in ("kl", "dimension", "log_ratio_variance")
+        other, exact, kl, dimension, variance = vectors(
+            rows, f"{name}_integral", name, "kl", "dimension", "log_ratio_variance"
         )
         room = _lost(kl, dimension, variance) * np.maximum(1.0, np.abs(exact))
         out.append(_within(name, rows[["setting"]], other, exact, room))
@@ -123,11 +121,10 @@ def unit_rows(theory: pd.DataFrame, settings: pd.DataFrame) -> list[pd.DataFrame
     numbers = [x for x in map(str, settings) if x.endswith("_integral")]
     about = settings.astype({"setting": str})[["setting", "dimension", *numbers]]
     rows = rows.merge(about, on="setting")
-    n, d, kl, reverse, v, skewness, kurtosis, chi_square = (
-        rows[x].to_numpy(float)
-        for x in ("samples", "dimension", "kl_integral", "reverse_kl_integral",
-                  "log_ratio_variance_integral", "log_ratio_skewness_integral",
-                  "log_ratio_excess_kurtosis_integral", "chi_square_integral")
+    n, d, kl, reverse, v, skewness, kurtosis, chi_square = vectors(
+        rows, "samples", "dimension", "kl_integral", "reverse_kl_integral",
+        "log_ratio_variance_integral", "log_ratio_skewness_integral",
+        "log_ratio_excess_kurtosis_integral", "chi_square_integral",
     )  # fmt: skip
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         lost = _lost(kl, d, v)
@@ -145,11 +142,9 @@ def unit_rows(theory: pd.DataFrame, settings: pd.DataFrame) -> list[pd.DataFrame
     for estimator, column, times, integral, room in wanted:
         told = rows[column].to_numpy(float) * times
         judged = (rows["estimator"] == estimator).to_numpy() & np.isfinite(integral + room)
-        names, room = (
-            rows.loc[judged, ["setting", "sampler", "estimator"]],
-            room + _A_COORDINATE * d,
-        )
-        out.append(_within(column, names, integral[judged], told[judged], room[judged]))
+        names = rows.loc[judged, ["setting", "sampler", "estimator"]]
+        room = (room + _A_COORDINATE * d)[judged]
+        out.append(_within(column, names, integral[judged], told[judged], room))
     return out
 
 

@@ -42,16 +42,11 @@ def coverage(
 ) -> Iterator[tuple[list[dict[str, Any]], list[dict[str, Any]]]]:
     """The rows of intervals.parquet and of alarms.parquet, setting by setting.
 
-    Parameters
-    ----------
-    settings
-        The settings whose intervals are measured.
-    samples, runs
-        The most samples of a run, and the number of runs: the config's `samples` and `replicates`.
-        Runs with fewer samples use the first samples of longer ones, so that nothing is drawn
-        twice.
-    seed
-        The seed of all random streams.
+    settings       The settings whose intervals are measured.
+    samples, runs  The most samples of a run, and the number of runs: the config's `samples` and
+                   `replicates`. Runs with fewer samples use the first samples of longer ones, so
+                   that nothing is drawn twice.
+    seed           The seed of all random streams.
     """
     for setting in settings:
         intervals: list[dict[str, Any]] = []
@@ -120,21 +115,17 @@ class _Count:
         """The rows of intervals.parquet."""
         rows = []
         for estimator, runs in self._runs.items():
-            counts = {
-                (given, covered): self._found[estimator, given, covered]
-                for given in (True, False)
-                for covered in (True, False)
-            }
+            given, withheld = (self._found[estimator, kind, True] for kind in (True, False))
             rows.append(
                 {
                     "setting": setting,
                     "estimator": estimator,
                     "samples": samples,
                     "runs": runs,
-                    "given": counts[True, True] + counts[True, False],
-                    "covered_given": counts[True, True],
-                    "withheld": counts[False, True] + counts[False, False],
-                    "covered_withheld": counts[False, True],
+                    "given": given + self._found[estimator, True, False],
+                    "covered_given": given,
+                    "withheld": withheld + self._found[estimator, False, False],
+                    "covered_withheld": withheld,
                 }
             )
         return rows

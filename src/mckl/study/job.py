@@ -34,27 +34,16 @@ def run(
 
     Progress and gaps are reported on standard error.
 
-    Parameters
-    ----------
-    job
-        The parameters that the traces depend on: settings (as `Setting.as_dict` writes them),
-        backend, dtype, samplers, estimators, seed, samples (the checkpoints) and replicates.
-    traces, cost
-        The paths of the tables that are written.
-    name
-        The job's name in the table cost.
-    code, config
-        The digest of the code that runs, and the config, for the tables' manifest.
+    job           The parameters that the traces depend on: settings (as `Setting.as_dict` writes
+                  them), backend, dtype, samplers, estimators, seed, samples (the checkpoints) and
+                  replicates.
+    traces, cost  The paths of the tables that are written.
+    name          The job's name in the table cost.
+    code, config  The digest of the code that runs, and the config, for the tables' manifest.
 
-    Returns
-    -------
-    int
-        The number of samples that were drawn.
+    Returns the number of samples that were drawn.
 
-    Raises
-    ------
-    UserError
-        If a file that a case names has changed since the run began.
+    Raises `UserError` if a file that a case names has changed since the run began.
     """
     meter = Meter(job["backend"], name)
     backends.load(job["backend"], job["dtype"])

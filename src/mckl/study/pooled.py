@@ -13,14 +13,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mckl.arrays import Vector
+from mckl.arrays import Vector, vectors
 from mckl.study.cells import (
     KEYS,
     MOST_EXCESS,
     MOST_SKEWNESS,
+    SHAPE,
     joined,
     of_coverage,
     of_std_errors,
+    shares,
 )
 from mckl.study.cells import statistics as made
 from mckl.study.tails import square
@@ -28,6 +30,7 @@ from mckl.study.tails import square
 ALL = "all"
 _MOST_KURTOSIS = 0.25  # blocks with a larger kurtosis, few samples of heavy tails, are left out
 _TRACE = KEYS[:4]
+_CUMULANTS = {2: "variance", 3: "third", 4: "fourth"}
 
 
 def _weighted(rows: pd.DataFrame, by: list[str]) -> Vector:
@@ -40,14 +43,13 @@ def _weighted(rows: pd.DataFrame, by: list[str]) -> Vector:
 def _sum_of_independent(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     """The weighted mean of rows that are independent within their group."""
     w = _weighted(rows, by)
-    scaled = rows[by].assign(
-        measured=w * rows["measured"], exact=w * rows["exact"], variance=w**2 * rows["variance"],
-        third=w**3 * rows["third"], fourth=w**4 * rows["fourth"], part=w * rows["part"],
-        relative_to=w * rows["relative_to"],
-    )  # fmt: skip
-    groups = scaled.groupby(by, sort=False)
-    out = groups[["measured", "exact", "variance", "third", "fourth", "relative_to"]].sum()
-    return out.assign(part=groups["part"].max()).reset_index()
+    cumulants = {name: w**m * rows[name] for m, name in _CUMULANTS.items()}
+    groups = rows[by].assign(**_scaled(rows, w), **cumulants).groupby(by, sort=False)
+    return groups.sum().assign(part=groups["part"].max()).reset_index()
+
+
+def _scaled(rows: pd.DataFrame, w: Vector) -> dict[str, pd.Series]:
+    return {name: w * rows[name] for name in ("measured", "exact", "part", "relative_to")}
 
 
 def _over_settings(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
@@ -57,45 +59,41 @@ def _over_settings(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     """
     w = _weighted(rows, by)
     roots = rows[[*by, "dimension"]].assign(
-        measured=w * rows["measured"], exact=w * rows["exact"], part=w * rows["part"],
         variance=w * np.sqrt(rows["variance"]), third=w * np.cbrt(rows["third"]),
-        fourth=w * np.sqrt(np.sqrt(rows["fourth"])), relative_to=w * rows["relative_to"],
+        fourth=w * np.sqrt(np.sqrt(rows["fourth"])), **_scaled(rows, w),
     )  # fmt: skip
     one = roots.groupby([*by, "dimension"], sort=False).sum().reset_index()
-    one["variance"], one["third"], one["fourth"] = (
-        one["variance"] ** 2, one["third"] ** 3, one["fourth"] ** 4
-    )  # fmt: skip
+    one = one.drop(columns="dimension").assign(
+        **{name: one[name] ** m for m, name in _CUMULANTS.items()}
+    )
     groups = one.groupby(by, sort=False)
-    out = groups[["measured", "exact", "variance", "third", "fourth", "relative_to"]].sum()
-    return out.assign(part=groups["part"].max()).reset_index()
+    return groups.sum().assign(part=groups["part"].max()).reset_index()
 
 
 def _statistics(rows: pd.DataFrame, quantity: str) -> pd.DataFrame:
-    variance = rows["variance"].to_numpy(float)
-    skewness = rows["third"].to_numpy(float) / variance**1.5
-    excess = rows["fourth"].to_numpy(float) / variance**2 - 1.5 * skewness**2
-    measured, exact = rows["measured"].to_numpy(float), rows["exact"].to_numpy(float)
+    variance, third, fourth = vectors(rows, *_CUMULANTS.values())
+    skewness = third / variance**1.5
+    excess = fourth / variance**2 - 1.5 * skewness**2
+    measured, exact, part, relative_to = vectors(rows, "measured", "exact", "part", "relative_to")
     # For means that depend on each other, only the size of the skewness is known.
     sign = np.sign(measured - exact) if quantity == "mean" else 1.0
     return made(
         rows, quantity, measured, exact, sd=np.sqrt(variance), skewness=sign * skewness,
         trusted=(skewness <= MOST_SKEWNESS) & (excess <= MOST_EXCESS),
-        excess=excess,
-        part=np.where(quantity == "mean", np.nan, rows["part"].to_numpy(float)),
-        relative_to=rows["relative_to"].to_numpy(float),
+        excess=excess, part=np.where(quantity == "mean", np.nan, part), relative_to=relative_to,
     )  # fmt: skip
 
 
 def _blocks(cells: pd.DataFrame) -> pd.DataFrame:
     """The mean square of each block between two checkpoints, divided by its expectation."""
     cells = cells.sort_values(KEYS, ignore_index=True)
-    n = cells["samples"].to_numpy(float)
+    n, r, block, exact = vectors(
+        cells, "samples", "replicates", "block_mean_square", "exact_variance"
+    )
+    skewness, kurtosis = vectors(cells, *SHAPE)
     before = cells.groupby(_TRACE)["samples"].shift(fill_value=0).to_numpy(float)
     share = n / (n - before)  # all samples so far divided by those of the block
-    kurtosis = cells["exact_excess_kurtosis"].to_numpy(float) * share
-    skewness = cells["exact_skewness"].to_numpy(float) * np.sqrt(share)
-    exact = cells["exact_variance"].to_numpy(float) * share
-    r, block = cells["replicates"].to_numpy(float), cells["block_mean_square"].to_numpy(float)
+    skewness, kurtosis, exact = skewness * np.sqrt(share), kurtosis * share, exact * share
     good = np.isfinite(block) & (exact > 0) & np.isfinite(exact)
     good &= np.abs(kurtosis) <= _MOST_KURTOSIS
     return _relative(cells, good, block, exact, skewness, kurtosis, r)
@@ -104,12 +102,10 @@ def _blocks(cells: pd.DataFrame) -> pd.DataFrame:
 def _last(cells: pd.DataFrame) -> pd.DataFrame:
     """The mean square about the exact mean at the last checkpoint with exact theory."""
     cells = cells.loc[cells.groupby(_TRACE)["samples"].idxmax()].reset_index(drop=True)
-    r, exact = (cells[x].to_numpy(float) for x in ("replicates", "exact_variance"))
+    r, exact, variance = vectors(cells, "replicates", "exact_variance", "variance")
     off = (cells["mean"] - cells["kl"] - cells["exact_bias"]).to_numpy(float)
-    spread = np.where(r > 1, cells["variance"].to_numpy(float) * (r - 1) / r, 0.0)
-    skewness, kurtosis = (
-        cells[name].to_numpy(float) for name in ("exact_skewness", "exact_excess_kurtosis")
-    )
+    spread = np.where(r > 1, variance * (r - 1) / r, 0.0)
+    skewness, kurtosis = vectors(cells, *SHAPE)
     good = np.isfinite(spread + off) & (exact > 0) & np.isfinite(exact) & np.isfinite(kurtosis)
     rows = _relative(cells, good, spread + off**2, exact, skewness, kurtosis, r)
     # Rows with known tails are more sensitive than a bound for all rows, which is used without any.
@@ -136,11 +132,8 @@ def _relative(
 def _means(cells: pd.DataFrame) -> pd.DataFrame:
     """The error of the mean, in standard deviations of one estimate, at the last checkpoint."""
     cells = cells.loc[cells.groupby(_TRACE)["samples"].idxmax()].reset_index(drop=True)
-    r, sd = cells["replicates"].to_numpy(float), np.sqrt(cells["exact_variance"].to_numpy(float))
-    off = (cells["mean"] - cells["kl"] - cells["exact_bias"]).to_numpy(float)
-    skewness, kurtosis = (
-        cells[name].to_numpy(float) for name in ("exact_skewness", "exact_excess_kurtosis")
-    )
+    r, variance, skewness, kurtosis = vectors(cells, "replicates", "exact_variance", *SHAPE)
+    off, sd = (cells["mean"] - cells["kl"] - cells["exact_bias"]).to_numpy(float), np.sqrt(variance)
     with np.errstate(divide="ignore", invalid="ignore"):
         out = cells.assign(
             measured=off / sd, exact=0.0, variance=1.0 / r, third=np.abs(skewness) / np.sqrt(r),
@@ -173,13 +166,8 @@ def _coverage(cells: pd.DataFrame) -> pd.DataFrame:
     groups = one.groupby(by, sort=False)
     out = groups[numbers[:-1]].mean().assign(count=groups["count"].sum()).reset_index()
     out["setting"] = ALL
-    exact, count = out["exact"].to_numpy(float), out["count"].to_numpy(float)
-    return made(
-        out, "coverage", out["measured"].to_numpy(float), exact,
-        sd=np.sqrt(exact * (1.0 - exact) / count), skewness=np.zeros(len(out)),
-        trusted=np.zeros(len(out), bool), relative_to=np.ones(len(out)), count=count,
-        low=out["low"].to_numpy(float), high=out["high"].to_numpy(float),
-    )  # fmt: skip
+    measured, exact, count, low, high = vectors(out, "measured", "exact", "count", "low", "high")
+    return shares(out, measured, exact, count, low, high)
 
 
 def pooled(cells: pd.DataFrame) -> pd.DataFrame:
@@ -191,9 +179,8 @@ def pooled(cells: pd.DataFrame) -> pd.DataFrame:
     by_setting = _sum_of_independent(blocks, [*_TRACE, "dimension"]).assign(samples=0)
     traces = pd.MultiIndex.from_frame(by_setting[_TRACE])
     whole = ~pd.MultiIndex.from_frame(cells[_TRACE]).isin(traces)
-    whole &= (
-        cells["block_mean_square"].isna().to_numpy()
-    )  # without blocks the last checkpoint is used
+    # Without blocks the last checkpoint is used.
+    whole &= cells["block_mean_square"].isna().to_numpy()
     over_all = {
         "mean": _means(cells).assign(samples=0),
         "variance": pd.concat([by_setting, _last(cells[whole]).assign(samples=0)]),

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from mckl.arrays import Vector
+from mckl.arrays import Vector, in_columns
 from mckl.draw.points import SAMPLERS
 from mckl.estimation.offered import offered_estimators
 from mckl.estimation.values import ESTIMATORS, K1
@@ -86,16 +86,14 @@ def regime_rows(
         offsets = offset * np.linspace(0.0, 1.0, _NODES[2]) ** 1.5
         for dimension in dimensions:
             names = _shown(family, dimension)
-            out: dict[str, list[Any]] = {}
+            rows = []
             for scale in nodes:
                 for y in offsets:
                     law = sweep_pair(family, dimension, float(scale), float(y)).law
-                    for row in _rows(law, names, samples):
-                        row |= {"family": family, "dimension": dimension}
-                        row |= {"scale": float(scale), "offset": float(y)}
-                        for key, value in row.items():
-                            out.setdefault(key, []).append(value)
-            yield out
+                    where: dict[str, Any] = {"family": family, "dimension": dimension}
+                    where |= {"scale": float(scale), "offset": float(y)}
+                    rows += [row | where for row in _rows(law, names, samples)]
+            yield in_columns(rows)
 
 
 def _shown(family: str, dimension: int) -> list[str]:
@@ -155,12 +153,8 @@ class RegimeMap(NamedTuple):
 def regime_map(rows: pd.DataFrame, scale: Vector, offset: Vector) -> RegimeMap:
     """The map of one family, dimension and number of samples.
 
-    Parameters
-    ----------
-    rows
-        The rows of regimes.parquet of this family, dimension and number of samples.
-    scale, offset
-        The fine grid, shapes (scales,) and (offsets,).
+    rows           The rows of regimes.parquet of this family, dimension and number of samples.
+    scale, offset  The fine grid, shapes (scales,) and (offsets,).
     """
     border = ratio_border(str(rows["family"].iloc[0]))
     names = list(dict.fromkeys(rows["estimator"]))

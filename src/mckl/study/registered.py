@@ -28,11 +28,8 @@ def registered_rows(chosen: Sequence[Setting]) -> Mapping[str, list[Any]]:
             terms = max(terms, pair.dimension)
             coarse = registered_kl(pair, "float32")
             rows.append((setting.name, pair.dimension, terms, pair.law.kl, registered, coarse))
-    names = (
-        "setting", "dimension", "terms", "kl", "registered_kl", "registered_kl_float32",
-    )  # fmt: skip
-    columns = zip(*rows, strict=True) if rows else ((),) * len(names)
-    return {name: list(column) for name, column in zip(names, columns, strict=True)}
+    names = ("setting", "dimension", "terms", "kl", "registered_kl", "registered_kl_float32")
+    return {name: [row[i] for row in rows] for i, name in enumerate(names)}
 
 
 def with_registered(verification: pd.DataFrame, registered: pd.DataFrame) -> pd.DataFrame:

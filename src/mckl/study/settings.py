@@ -83,18 +83,11 @@ def from_dict(
 ) -> Setting:
     """The setting that `Setting.as_dict` wrote.
 
-    Parameters
-    ----------
-    fields
-        The result of `Setting.as_dict`.
-    cases
-        The cases of the config, from which long vectors and matrices are read again, with their
-        files.
+    fields  The result of `Setting.as_dict`.
+    cases   The cases of the config, from which long vectors and matrices are read again, with their
+            files.
 
-    Raises
-    ------
-    UserError
-        If a file no longer has the numbers whose digest is in the fields.
+    Raises `UserError` if a file no longer has the numbers whose digest is in the fields.
     """
     name, parameters = fields["case"], fields["parameters"]
     if name is None:

@@ -59,12 +59,9 @@ def summaries(
 ) -> Iterator[pd.DataFrame]:
     """The rows of summary.parquet, for each table of traces.
 
-    Parameters
-    ----------
-    traces
-        Tables of rows of traces.parquet, in its order, each with all replicates of its settings.
-    settings, theory
-        settings.parquet and theory.parquet.
+    traces            Tables of rows of traces.parquet, in its order, each with all replicates of
+                      its settings.
+    settings, theory  settings.parquet and theory.parquet.
     """
     facts = settings.set_index(settings["setting"].astype(str))[
         ["family", "dimension", "scale", "offset", "kl"]
@@ -88,7 +85,7 @@ def _coded(names: pd.Series, like: pd.Series) -> pd.Series:
 
 
 def _summarise(frame: pd.DataFrame, facts: pd.DataFrame, repeats: Repeats) -> pd.DataFrame:
-    # Merged by the codes of their categories, as texts of so many rows take seconds.
+    # Merged by the codes of their categories, as texts of millions of rows take seconds.
     coded = {name: _coded(facts[name], frame[name]) for name in _CELL[:-1]}
     cells = frame[_CELL].merge(facts.assign(**coded), how="left", on=_CELL)
     frame["kl"] = cells["kl"].to_numpy()

@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Iterator, Sequence
 
+from mckl.arrays import in_columns
 from mckl.draw.points import SAMPLERS
 from mckl.estimation.shape import check_certain, k3_variance_finite, shape_of
 from mckl.estimation.theory import exact_mean
@@ -23,7 +24,7 @@ def theory_rows(
 ) -> Iterator[dict[str, list[object]]]:
     """The columns of theory.parquet, one batch for each setting that has a sampler."""
     for setting in settings:
-        columns: dict[str, list[object]] = {}
+        rows = []
         pair = setting.pair
         for name, those in setting.combinations(samplers, estimators).items():
             chosen = [ESTIMATORS[estimator] for estimator in those]
@@ -42,10 +43,9 @@ def theory_rows(
                     "exact_skewness": e.skewness,
                     "exact_excess_kurtosis": e.excess_kurtosis,
                 }
-                for key, value in row.items():
-                    columns.setdefault(key, []).append(value)
-        if columns:
-            yield columns
+                rows.append(row)
+        if rows:
+            yield in_columns(rows)
 
 
 def _reverse_kl_integral(pair: Pair) -> float:
@@ -55,7 +55,7 @@ def _reverse_kl_integral(pair: Pair) -> float:
 
 def setting_rows(settings: Sequence[Setting]) -> dict[str, list[object]]:
     """The columns of settings.parquet."""
-    columns: dict[str, list[object]] = {}
+    rows = []
     for setting in settings:
         pair = setting.pair
         law = pair.law
@@ -88,6 +88,5 @@ def setting_rows(settings: Sequence[Setting]) -> dict[str, list[object]]:
             "chi_square_integral": by_quadrature.chi_square,
             "k3_variance_finite": k3_variance_finite(law),
         }
-        for key, value in row.items():
-            columns.setdefault(key, []).append(value)
-    return columns
+        rows.append(row)
+    return in_columns(rows)

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import scipy
 
-from mckl.arrays import Vector
+from mckl.arrays import Vector, vectors
 from mckl.study import cells as by_cell
 from mckl.study.budget_gate import budget_rows
 from mckl.study.derived import copied_rows, exact_mse_rows, summary_rows
@@ -57,13 +57,11 @@ BOUNDS = (_BOUND, _SQUARES, _MEDIAN, _NONNEGATIVE)
 
 def _tested(rows: pd.DataFrame) -> pd.DataFrame:
     """The statistics with the columns z, p_value and test."""
-    measured, exact, sd, skewness, excess, margin, part = (
-        rows[name].to_numpy(float)
-        for name in ("measured", "exact", "sd", "skewness", "excess", "margin", "part")
+    measured, exact, sd, skewness, excess, margin, part, floor = vectors(
+        rows, "measured", "exact", "sd", "skewness", "excess", "margin", "part", "floor"
     )
-    floor = rows["floor"].to_numpy(float)
-    count, low, high, replicates, square = (
-        rows[name].to_numpy(float) for name in ("count", "low", "high", "replicates", "square")
+    count, low, high, replicates, square = vectors(
+        rows, "count", "low", "high", "replicates", "square"
     )
     chosen = rows["test"].to_numpy(str)
     off = measured - exact
@@ -106,9 +104,9 @@ def _smallest_errors(rows: pd.DataFrame, share: float) -> Vector:
     It is the error in the direction that is harder to detect. The spread of a square grows with its
     value. For a coverage, it is the loss.
     """
-    sd, margin, exact = (rows[name].to_numpy(float) for name in ("sd", "margin", "exact"))
+    sd, margin, exact, relative_to = vectors(rows, "sd", "margin", "exact", "relative_to")
     test, mean = rows["test"].to_numpy(str), rows["quantity"].to_numpy(str) == "mean"
-    low, high = gamma_bounds(share, *(rows[x].to_numpy(float) for x in ("skewness", "excess")))
+    low, high = gamma_bounds(share, *vectors(rows, "skewness", "excess"))
     far = np.select(
         [test == GAMMA, test == _SQUARES],
         [np.where(mean, np.maximum(-low, high), high), math.sqrt(2.0 / share - 1.0)],
@@ -116,12 +114,11 @@ def _smallest_errors(rows: pd.DataFrame, share: float) -> Vector:
     )
     sure = float(scipy.special.ndtri(POWER))
     with np.errstate(divide="ignore", invalid="ignore"):
-        of_mean = (margin + (far + sure) * sd) / np.abs(rows["relative_to"].to_numpy(float))
+        of_mean = (margin + (far + sure) * sd) / np.abs(relative_to)
         room = 1.0 - sure * sd / exact
         of_square = np.where(room > 0, (1.0 + (margin + far * sd) / exact) / room - 1.0, np.inf)
         error = np.where(mean, of_mean, of_square)
-    replicates, square = (rows[name].to_numpy(float) for name in ("replicates", "square"))
-    with np.errstate(invalid="ignore", divide="ignore"):
+        replicates, square = vectors(rows, "replicates", "square")
         bias = {
             _NONNEGATIVE: exact * nonnegative_bound(share, square, replicates),
             # Few replicates are more than two standard deviations below their expectation.
@@ -131,7 +128,7 @@ def _smallest_errors(rows: pd.DataFrame, share: float) -> Vector:
             ),
         }
         for name, value in bias.items():
-            error = np.where(test == name, value / rows["relative_to"].to_numpy(float), error)
+            error = np.where(test == name, value / relative_to, error)
     shares = test == SHARES
     error[shares] = exact[shares] - _lowest_share(rows[shares], share) + sure * sd[shares]
     error = np.where(shares & (error > exact), np.nan, error)
@@ -140,7 +137,7 @@ def _smallest_errors(rows: pd.DataFrame, share: float) -> Vector:
 
 def _lowest_share(rows: pd.DataFrame, p_value: float) -> Vector:
     """The coverage below which `chernoff_p_value` is less than `p_value`; below 0 if none is."""
-    count, p = rows["count"].to_numpy(float), rows["low"].to_numpy(float)
+    count, p = vectors(rows, "count", "low")
     lowest, highest = np.zeros(p.size), p.copy()
     for _ in range(40):
         x = 0.5 * (lowest + highest)

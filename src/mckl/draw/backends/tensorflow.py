@@ -43,12 +43,12 @@ with contextlib.suppress(RuntimeError):  # raised if this process has used Tenso
 # The most random numbers and samples of a block. They take 8 MiB, and calls are so few that their
 # fixed cost of some 0.2 ms does not matter. Blocks of another size would draw other numbers.
 _NUMBERS, _ROWS = 2**20, 2**14
-# TFP's samplers work on vectors of so many numbers, and round the rest of an array differently.
+# TFP's samplers work on vectors of this size, and round the rest of an array differently.
 _VECTOR = 16
 
 
 def block_rows(numbers: int) -> int:
-    """The number of samples in a block, a power of two, where a sample takes so many numbers."""
+    """The number of samples in a block, a power of two, given the numbers a sample takes."""
     return min(_ROWS, 1 << (max(_NUMBERS // numbers, 1).bit_length() - 1))
 
 

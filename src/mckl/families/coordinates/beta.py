@@ -121,10 +121,7 @@ class Beta(Univariate):
         lost = 4.0 * EPS * (abs(a) * self.b + self.a * abs(b)) / n_p
         terms: list[float] = []
         error = 0.0
-        for shape, of_p, share in (
-            (self.a, p.a, turned / self.a),
-            (self.b, p.b, -turned / self.b),
-        ):
+        for shape, of_p, share in ((self.a, p.a, turned / self.a), (self.b, p.b, -turned / self.b)):
             # p's shape times log(1 + share) - share / (1 + share), 1 + share being the ratio of the
             # means of x, or of 1 - x.
             if abs(share) < 0.5:

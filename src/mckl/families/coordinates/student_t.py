@@ -135,11 +135,7 @@ def _bent(v: Vector) -> Vector:
 STUDENT_T = independent_family(
     "student-t",
     StudentT,
-    {
-        "df": Parameter("degrees of freedom", above=0.0),
-        "location": LOCATION,
-        "scale": SCALE,
-    },
+    {"df": Parameter("degrees of freedom", above=0.0), "location": LOCATION, "scale": SCALE},
     shapes=("df",),
     aliases=aliases(df="nu", location="loc mu", scale="sigma"),
 )

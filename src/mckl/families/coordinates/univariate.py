@@ -71,26 +71,17 @@ class Univariate(ABC):
     Where densities are only evaluated, location and scale may be arrays that broadcast with x.
     Points x and probabilities u are arrays of any shape, and results have the same shape.
 
-    Attributes
-    ----------
-    name
-        The name of the family.
-    kind
-        This name with the shape parameters, which are the fields of a dataclass beside location,
-        scale and rate: ``student-t(5)``. Laws that differ only in location and scale have the same.
-    location, scale
-        The location and the scale; 0 and 1 for a family that has neither.
-    support
-        The interval in which x lies.
-    domain
-        The values that the law takes, for messages. Laws with equal domains have the same variable
-        x: the value itself, or the same function of it.
-    symmetric
-        Whether the density is symmetric about `location`.
-    mixed
-        Whether the law is a mixture.
-    seconds
-        CPU seconds that one random number takes, by its use.
+    name             The name of the family.
+    kind             This name with the shape parameters, which are the fields of a dataclass beside
+                     location, scale and rate: ``student-t(5)``. Laws that differ only in location
+                     and scale have the same.
+    location, scale  The location and the scale; 0 and 1 for a family that has neither.
+    support          The interval in which x lies.
+    domain           The values that the law takes, for messages. Laws with equal domains have the
+                     same variable x: the value itself, or the same function of it.
+    symmetric        Whether the density is symmetric about `location`.
+    mixed            Whether the law is a mixture.
+    seconds          CPU seconds that one random number takes, by its use.
     """
 
     name: str
@@ -450,15 +441,9 @@ class CoordinateForm(Form):
     def __init__(self, pair: Coordinates) -> None:
         self._pair = pair
         self.numbers = pair.dimension
-        self._blocks = [
-            _SameKind([f for f, _ in group], [n for _, n in group])
-            for group in (
-                list(group)
-                for _, group in groupby(
-                    zip(pair.factors, pair.counts, strict=True), key=lambda fn: fn[0].q.kind
-                )
-            )
-        ]
+        factors = zip(pair.factors, pair.counts, strict=True)
+        groups = groupby(factors, key=lambda fn: fn[0].q.kind)
+        self._blocks = [_SameKind([*group]) for _, group in groups]
         self.shape = "+".join(f"{b.columns} {b.law.kind}" for b in self._blocks)
 
     def draw(self, stream: Stream, rows: int) -> Numbers:
@@ -490,25 +475,28 @@ class CoordinateForm(Form):
     ) -> _CoordinateEvaluator:
         return _CoordinateEvaluator([form._blocks for form in forms], signs, sums)
 
+    @property
+    def _strata(self) -> list[Strata]:
+        return [_strata(f.centred()) for f in self._pair.factors]
+
     def stratified(self, n: int, integrand: str = "ell") -> Stratified:
-        strata = [_strata(f.centred()) for f in self._pair.factors]
-        return additive.stratified_sum(strata, self._pair.counts, n, self._pair.law, integrand)
+        pair = self._pair
+        return additive.stratified_sum(self._strata, pair.counts, n, pair.law, integrand)
 
     def balanced_variance(self, n: int, integrand: str = "ell", slope: float = 0.0) -> float:
-        strata = [_strata(f.centred()) for f in self._pair.factors]
-        return additive.variance(strata, self._pair.counts, n, integrand, slope)
+        return additive.variance(self._strata, self._pair.counts, n, integrand, slope)
 
 
 class _SameKind:
     """The coordinates whose q is of the same kind."""
 
-    def __init__(self, factors: Sequence[Between], counts: Sequence[int]) -> None:
-        self.law = factors[0].q.at(0.0, 1.0)
-        self.columns = sum(counts)
+    def __init__(self, factors: Sequence[tuple[Between, int]]) -> None:
+        self.law = factors[0][0].q.at(0.0, 1.0)
+        self.columns = sum(n for _, n in factors)
         # Coordinates whose p is of the same kind are evaluated together.
         self.parts: list[tuple[slice, Univariate]] = []
         start = 0
-        ordered = sorted(zip(factors, counts, strict=True), key=lambda fn: fn[0].p.kind)
+        ordered = sorted(factors, key=lambda fn: fn[0].p.kind)
         for _, group in groupby(ordered, key=lambda fn: fn[0].p.kind):
             same = list(group)
             stop = start + sum(n for _, n in same)

@@ -59,17 +59,14 @@ class _CategoricalLine:
 class Categorical(Exponential):
     """A categorical law.
 
-    Attributes
-    ----------
-    logits
-        Log probabilities up to a constant, shape (categories,); -inf for a probability of 0.
-    given
-        The probabilities up to a factor, if the case gave probabilities; None if it gave logits.
+    logits  Log probabilities up to a constant, shape (categories,); -inf for a probability of 0.
+    given   The probabilities up to a factor, if the case gave probabilities; None if it gave
+            logits.
     """
 
     logits: Vector
     given: Vector | None = None
-    family = "categorical"
+    family, parameters = "categorical", "categories"
     dimension = columns = 1
     seconds = Seconds(12e-9, 0.0, 0.0, 0.0)
 
@@ -183,20 +180,14 @@ class Categorical(Exponential):
 
     def against(self, p: Side) -> ExponentialPair:
         """The pair of this q and a p over as many categories, p > 0 where q > 0."""
-        if not isinstance(p, Categorical):
-            return super().against(p)
-        if self.logits.size != p.logits.size:
-            raise ValueError(
-                f"categorical: q has {self.logits.size} categories and p has {p.logits.size},"
-                " expected one number"
-            )
-        where = np.flatnonzero(self.taken & ~p.taken)
-        if where.size:
-            raise ValueError(
-                f"categorical: p is 0 and q is not in category {where[0]}, counted from 0: "
-                "KL is infinite"
-            )
-        return ExponentialPair(self, p)
+        if isinstance(p, Categorical) and self.logits.size == p.logits.size:
+            where = np.flatnonzero(self.taken & ~p.taken)
+            if where.size:
+                raise ValueError(
+                    f"categorical: p is 0 and q is not in category {where[0]}, counted from 0: "
+                    "KL is infinite"
+                )
+        return super().against(p)
 
 
 def _logs(side: Categorical) -> tuple[Vector, Vector]:

@@ -14,9 +14,9 @@ from mckl.arrays import Vector
 from mckl.draw.distribution import Distribution
 from mckl.exact.gamma_function import zeta_error, zeta_rest
 from mckl.exact.moments import EPS, Moments
-from mckl.families.base import Family, Side
+from mckl.families.base import Family
 from mckl.families.coordinates.log_gamma import log_gammas
-from mckl.families.exponential.pair import Exponential, ExponentialPair, text_of
+from mckl.families.exponential.pair import Exponential, text_of
 from mckl.families.parameters import aliases, missing, parameter_numbers
 
 
@@ -80,7 +80,7 @@ class Dirichlet(Exponential):
     """A Dirichlet law; a sample is drawn as the logarithms of its coordinates."""
 
     concentration: Vector
-    family = "dirichlet"
+    family, parameters = "dirichlet", "concentrations"
     dimension = 1
 
     @property
@@ -114,17 +114,6 @@ class Dirichlet(Exponential):
         logs -= logs.max(axis=1, keepdims=True)
         logs -= np.log(np.exp(logs).sum(axis=1, keepdims=True))
         return logs
-
-    def against(self, p: Side) -> ExponentialPair:
-        """The pair of this q and a p of as many concentrations."""
-        if not isinstance(p, Dirichlet):
-            return super().against(p)
-        if self.columns != p.columns:
-            raise ValueError(
-                f"dirichlet: q has {self.columns} concentrations and p has {p.columns},"
-                " expected one number"
-            )
-        return ExponentialPair(self, p)
 
 
 def _side(given: Mapping[str, Any]) -> Dirichlet:

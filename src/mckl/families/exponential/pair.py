@@ -55,12 +55,9 @@ _ORDER = 8  # the largest order of a cumulant of l
 class Line(Protocol):
     """The function phi of a pair.
 
-    Attributes
-    ----------
-    ends
-        The open interval of t in which the line is in the natural space; -1 and 0 lie in it.
-    log_mass
-        The logarithm of p's probability of the values that q can take; 0 where q can take all.
+    ends      The open interval of t in which the line is in the natural space; -1 and 0 lie in it.
+    log_mass  The logarithm of p's probability of the values that q can take; 0 where q can take
+              all.
     """
 
     ends: tuple[float, float]
@@ -110,13 +107,9 @@ def _panels(f: Callable[[Vector], Moments], panels: Vector) -> Moments:
 class ExponentialLaw(Law):
     """The law of l for a pair of one exponential family; its samples have no mirror image.
 
-    Parameters
-    ----------
-    line
-        The function phi.
-    outcomes
-        The outcomes of each distinct independent factor, and how many factors share them; None for
-        a sample that is one factor with uncountably many.
+    line      The function phi.
+    outcomes  The outcomes of each distinct independent factor, and how many factors share them;
+              None for a sample that is one factor with uncountably many.
     """
 
     mirrored = False
@@ -205,22 +198,17 @@ class Exponential(Side):
     sample has several factors; `scores`, without which it has no gradients; `integrals`, as an
     independent check; and `tensorflow`, without which that backend refuses the family.
 
-    Attributes
-    ----------
-    kind
-        The law as text, which is the key of its random stream: equal laws have equal texts.
-    columns
-        The number of random numbers that one sample takes.
-    dimension
-        The number of independent factors of one sample.
-    mean
-        The means of the sufficient statistics, shape (statistics,).
-    seconds
-        CPU seconds that one number of a sample takes.
+    kind        The law as text, which is the key of its random stream: equal laws have equal texts.
+    columns     The number of random numbers that one sample takes.
+    dimension   The number of independent factors of one sample.
+    mean        The means of the sufficient statistics, shape (statistics,).
+    parameters  What the parameters are called in messages; there is one for each statistic.
+    seconds     CPU seconds that one number of a sample takes.
     """
 
     columns: int
     dimension: int
+    parameters: str
     seconds: Seconds = Seconds(38e-9, 0.0, 0.0, 0.0)
 
     @property
@@ -278,6 +266,11 @@ class Exponential(Side):
         """The pair of this q and a p of the same family; OtherFamilyError for another one."""
         if type(p) is not type(self):
             raise OtherFamilyError(f"q is {self.family}, p is {p.family}: expected one family")
+        if self.mean.size != p.mean.size:
+            raise ValueError(
+                f"{self.family}: q has {self.mean.size} {self.parameters} and p has "
+                f"{p.mean.size}, expected one number"
+            )
         return ExponentialPair(self, p)
 
 

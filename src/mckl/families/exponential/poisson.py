@@ -2,7 +2,7 @@
 
 E r^k of a factor gets its value near the count rate_q (rate_p / rate_q)^k, the mean of the law that
 is tilted by r^k. Its distribution is summed over a window of counts about each of these. Where the
-rates are large only every so many counts are taken: as the summand is smooth, its sum over counts
+rates are large, only counts at equal steps are taken: as the summand is smooth, its sum over counts
 with a step of a third of the standard deviation differs by e^-170 of it (Poisson's formula).
 """
 
@@ -27,7 +27,7 @@ from mckl.families.parameters import aliases, missing, parameter_numbers
 _MOST_RATE = 1e15  # counts above this are not exact in float64
 _SUMMED = 400.0  # with a larger rate not every count is taken
 _POWERS = 4  # windows are about the tilts by r^0 to r^4
-_WIDE = 15.0  # half a window's width, in standard deviations; and so many counts more
+_WIDE = 15.0  # half a window's width: this many standard deviations and as many counts
 _MORE = 40.0
 _LARGEST_LOG_MOMENT = 709.0  # the logarithm of E r^k above which it is not known
 _FACTORIALS = np.cumprod([1.0, *np.arange(1.0, 30.0)])
@@ -52,7 +52,7 @@ class Poisson(Exponential):
     """Independent counts with rates of shape (counts,); a scalar rate serves every coordinate."""
 
     rate: Vector
-    family = "poisson"
+    family, parameters = "poisson", "rates"
 
     @property
     def dimension(self) -> int:  # type: ignore[override]
@@ -125,13 +125,11 @@ class Poisson(Exponential):
         if not isinstance(p, Poisson):
             return super().against(p)
         length = max(self.rate.size, p.rate.size)
-        if any(side.rate.ndim and side.rate.size != length for side in (self, p)):
-            raise ValueError(
-                f"poisson: q has {self.rate.size} rates and p has {p.rate.size},"
-                " expected one number"
-            )
-        q, p = (Poisson(np.broadcast_to(side.rate, (length,))) for side in (self, p))
-        return ExponentialPair(q, p)
+        q, p = (
+            side if side.rate.ndim else Poisson(np.broadcast_to(side.rate, (length,)))
+            for side in (self, p)
+        )
+        return Exponential.against(q, p)
 
 
 def _kl(rate: Vector, p_rate: Vector, d: Vector) -> Moments:

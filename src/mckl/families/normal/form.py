@@ -30,19 +30,15 @@ from mckl.families.normal.sums import FactorSums
 class QuadraticForm(Form):
     """A quadratic form in normals and chi-squares.
 
-    Attributes
-    ----------
-    kl
-        KL(q||p), the mean of l.
-    square, linear
-        Coefficients of g^2 - 1 and of g, shape (normals,).
-    chi, dof
-        Coefficients of w - dof, and the degrees of freedom of each w, shape (chi-squares,).
-    p
-        Where each g is one coordinate and q is standard normal, the mean and the standard
-        deviation of p in each, from which densities can be computed; else None.
-    shares
-        Where each g is one coordinate, the share of KL of each, shape (normals,); else None.
+    kl              KL(q||p), the mean of l.
+    square, linear  Coefficients of g^2 - 1 and of g, shape (normals,).
+    chi, dof        Coefficients of w - dof, and the degrees of freedom of each w, shape
+                    (chi-squares,).
+    p               Where each g is one coordinate and q is standard normal, the mean and the
+                    standard deviation of p in each, from which densities can be computed; else
+                    None.
+    shares          Where each g is one coordinate, the share of KL of each, shape (normals,); else
+                    None.
     """
 
     def __init__(

@@ -31,7 +31,7 @@ from mckl.exact.remainders import phi, x_minus_log1p
 
 BORDER = 1e-12  # where 1 + 2 n a is at most this, E r^n counts as infinite
 
-_REACH = 14.0  # integrals end so many standard deviations from each mean
+_REACH = 14.0  # standard deviations from each mean at which integrals end
 _DENSEST = 4.0  # s in units of the smallest standard deviation
 _STEP, _SMALLEST_STEP = 0.04, 2e-4
 _NEAR = 0.4, 1.2  # up to these n |2a| and n |b|, coordinates share nodes and no r^n overflows

@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -37,9 +37,20 @@ if TYPE_CHECKING:
 
 
 class _Normal(base.Pair):
-    """A pair of normal laws; its law of l follows from the coefficients (a, b, kl)."""
+    """A pair of normal laws; its law of l follows from the coefficients (a, b, kl).
+
+    It is built from the mean and the spread of q, and those of p; means have shape (dimension,).
+    """
 
     family = "normal"
+
+    def __init__(self, q_mean: Vector, q_spread: Vector, p_mean: Vector, p_spread: Vector) -> None:
+        self.q_mean, self.p_mean, self.dimension = q_mean, p_mean, q_mean.size
+        self.vectors = q_mean, q_spread, p_mean, p_spread
+
+    def reversed(self) -> Self:
+        q_mean, q_spread, p_mean, p_spread = self.vectors
+        return type(self)(p_mean, p_spread, q_mean, q_spread)
 
     @cached_property
     def coefficients(self) -> Coefficients:
@@ -75,20 +86,12 @@ class Diagonal(_Normal):
     """
 
     def __init__(self, q_mean: Vector, q_sd: Vector, p_mean: Vector, p_sd: Vector) -> None:
-        self.q_mean, self.q_sd, self.p_mean, self.p_sd = q_mean, q_sd, p_mean, p_sd
-        self.dimension = q_mean.size
-
-    @property
-    def vectors(self) -> tuple[Vector, Vector, Vector, Vector]:
-        """Means and standard deviations of q, then of p."""
-        return self.q_mean, self.q_sd, self.p_mean, self.p_sd
+        super().__init__(q_mean, q_sd, p_mean, p_sd)
+        self.q_sd, self.p_sd = q_sd, p_sd
 
     @cached_property
     def scores(self) -> NormalScores:
         return NormalScores(self.coefficients)
-
-    def reversed(self) -> Diagonal:
-        return Diagonal(self.p_mean, self.p_sd, self.q_mean, self.q_sd)
 
     def form(self) -> QuadraticForm:
         where = (self.p_mean - self.q_mean) / self.q_sd, self.p_sd / self.q_sd
@@ -157,23 +160,16 @@ class Correlated(_Normal):
     Build a pair with `correlated`, which checks the matrices.
     """
 
-    def __init__(self, q_mean: Vector, q_cov: Vector, p_mean: Vector, p_cov: Vector) -> None:
-        self.q_mean, self.q_cov, self.p_mean, self.p_cov = q_mean, q_cov, p_mean, p_cov
-        self.dimension = q_mean.size
-
     def form(self) -> QuadraticForm:
         c = self.coefficients
         square = 1.0 + 2.0 * c.a  # (sigma_q / sigma_p)^2 in rotated coordinates
         with np.errstate(divide="ignore", invalid="ignore"):
             return full(c, (-c.b / square, 1.0 / np.sqrt(square)))
 
-    def reversed(self) -> Correlated:
-        return Correlated(self.p_mean, self.p_cov, self.q_mean, self.q_cov)
-
     @property
     def roots(self) -> tuple[Vector, Vector]:
         """Lower triangular factors of the covariances of q and of p."""
-        q, p = (np.asarray(np.linalg.cholesky(cov)) for cov in (self.q_cov, self.p_cov))
+        q, p = (np.asarray(np.linalg.cholesky(covariance)) for covariance in self.vectors[1::2])
         return q, p
 
     def distributions(self) -> list[Factor]:
@@ -191,17 +187,17 @@ class Correlated(_Normal):
         4 / m tr B^m + d^T Sigma_p^-1 Sigma_q B^(m-2) Sigma_p^-1 d, and
         E r^2 = det A / sqrt(det(2 A - I)) exp(d^T (2 Sigma_q - Sigma_p)^-1 d).
         """
-        a = np.linalg.solve(self.p_cov, self.q_cov)
-        gap = self.q_mean - self.p_mean
-        moved = np.linalg.solve(self.p_cov, gap)
+        q_mean, q_cov, p_mean, p_cov = self.vectors
+        a, gap = np.linalg.solve(p_cov, q_cov), q_mean - p_mean
+        moved = np.linalg.solve(p_cov, gap)
         kl = 0.5 * (np.trace(a) - self.dimension - np.linalg.slogdet(a)[1] + gap @ moved)
         b, power, cumulants = 0.5 * (a - np.eye(self.dimension)), np.eye(self.dimension), []
         for m in (2, 3, 4):
             even = 4.0 / m * np.sum((power @ b) * b.T)
-            odd = moved @ self.q_cov @ power @ moved
+            odd = moved @ q_cov @ power @ moved
             cumulants.append(2.0 ** (m - 3) * math.factorial(m) * float(even + odd))
             power = power @ b
-        apart, chi_square = 2.0 * self.q_cov - self.p_cov, math.nan
+        apart, chi_square = 2.0 * q_cov - p_cov, math.nan
         if np.linalg.eigvalsh(apart).min() > 0.0:
             log_square = (
                 np.linalg.slogdet(a)[1] - 0.5 * np.linalg.slogdet(2.0 * a - np.eye(len(a)))[1]
@@ -214,7 +210,7 @@ class Correlated(_Normal):
     def _rotated(self) -> Rotated:
         from mckl.families.normal.rotation import rotated  # loads scipy.linalg
 
-        return rotated(self.q_mean, self.q_cov, self.p_mean, self.p_cov)
+        return rotated(*self.vectors)
 
     def _coefficients(self) -> Coefficients:
         return self._rotated.coefficients
@@ -244,26 +240,20 @@ class Factored(Correlated):
     """As `Correlated`, from lower triangular factors L of the covariances L L^T.
 
     The condition number of L is the square root of the covariance's, so a factor keeps twice as
-    many digits, and the product is not formed. Build a pair with `factored`.
+    many digits, and the product is not formed. `Normal` checks the factors.
     """
-
-    def __init__(self, q_mean: Vector, q_root: Vector, p_mean: Vector, p_root: Vector) -> None:
-        self.q_mean, self.q_root, self.p_mean, self.p_root = q_mean, q_root, p_mean, p_root
-        self.dimension = q_mean.size
 
     @property
     def roots(self) -> tuple[Vector, Vector]:
-        return self.q_root, self.p_root
-
-    def reversed(self) -> Factored:
-        return Factored(self.p_mean, self.p_root, self.q_mean, self.q_root)
+        return self.vectors[1], self.vectors[3]
 
     def integrals(self) -> base.Integrals:
         """As for `Correlated`, with A = M M^T, M = L_p^-1 L_q, and determinants from diagonals."""
         from scipy.linalg import solve_triangular
 
-        m = solve_triangular(self.p_root, self.q_root, lower=True)
-        moved = solve_triangular(self.p_root, self.q_mean - self.p_mean, lower=True)
+        q_root, p_root = self.roots
+        m = solve_triangular(p_root, q_root, lower=True)
+        moved = solve_triangular(p_root, self.q_mean - self.p_mean, lower=True)
         log_det = 2.0 * np.log(np.abs(np.diagonal(m))).sum()
         kl = 0.5 * (np.sum(m * m) - self.dimension - log_det + moved @ moved)
         less = m @ m.T - np.eye(self.dimension)
@@ -274,22 +264,16 @@ class Factored(Correlated):
     def _rotated(self) -> Rotated:
         from mckl.families.normal.rotation import rotated_roots  # loads scipy.linalg
 
-        return rotated_roots(self.q_mean, self.q_root, self.p_mean, self.p_root)
+        return rotated_roots(*self.vectors)
 
 
 class Normal(base.Side):
     """A normal law; its spread is one of three.
 
-    Attributes
-    ----------
-    mean
-        The means, shape (D,) or ().
-    sd
-        The standard deviations, shape (D,) or ().
-    covariance
-        The covariance matrix, shape (D, D).
-    factor
-        The lower triangular L of the covariance L L^T, shape (D, D).
+    mean        The means, shape (D,) or ().
+    sd          The standard deviations, shape (D,) or ().
+    covariance  The covariance matrix, shape (D, D).
+    factor      The lower triangular L of the covariance L L^T, shape (D, D).
     """
 
     family = "normal"
@@ -317,7 +301,8 @@ class Normal(base.Side):
         (dimension, *_) = lengths
         if self.factor is None and p.factor is None:
             return correlated(self.mean, self.matrix(dimension), p.mean, p.matrix(dimension))
-        return factored(self.mean, self.root(dimension), p.mean, p.root(dimension))
+        q_mean, p_mean = (np.broadcast_to(side.mean, (dimension,)) for side in (self, p))
+        return Factored(q_mean, self.root(dimension), p_mean, p.root(dimension))
 
     @property
     def length(self) -> int | None:
@@ -468,12 +453,6 @@ def correlated(
             raise ValueError(f"mean of {side} has an entry that is not finite")
     q, p = (np.broadcast_to(m, (dimension,)) for m in means.values())
     return Correlated(q, covariances["q"], p, covariances["p"])
-
-
-def factored(q_mean: ArrayLike, q_root: Vector, p_mean: ArrayLike, p_root: Vector) -> Factored:
-    """A `Factored` pair from means, shape (D,) or (), and factors that `Normal` has checked."""
-    q, p = (np.broadcast_to(np.asarray(m, float), (len(q_root),)) for m in (q_mean, p_mean))
-    return Factored(q, q_root, p, p_root)
 
 
 def _compress(vectors: tuple[Vector, ...]) -> tuple[tuple[Vector, ...], Vector]:

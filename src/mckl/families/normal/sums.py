@@ -158,14 +158,9 @@ class _Total(NamedTuple):
 class FactorSums:
     """The sums over coordinates of several forms that share their draws.
 
-    Parameters
-    ----------
-    coefficients
-        (a, b, c) of every form, each of shape (coordinates,).
-    signs
-        2 if the sums at the mirror images are wanted too, else 1.
-    names
-        The names of the sums, in the order in which `finish` writes them.
+    coefficients  (a, b, c) of every form, each of shape (coordinates,).
+    signs         2 if the sums at the mirror images are wanted too, else 1.
+    names         The names of the sums, in the order in which `finish` writes them.
     """
 
     def __init__(

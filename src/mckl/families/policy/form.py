@@ -25,7 +25,7 @@ from mckl.families.policy.law import Transitions
 _BLOCK, _BLOCK_TOKENS, _LEAST_BLOCK = 1024, 2**20, 64
 # Tokens of a sequence whose shares are looked up and summed at a time. Last bits depend on it.
 _STEPS = 8
-_WIDTHS = (4, 2, 1)  # NumPy copies a row of so many numbers at once
+_WIDTHS = (4, 2, 1)  # sizes of rows that NumPy copies at once
 
 
 class PolicyForm(Form):
@@ -57,12 +57,9 @@ class PolicyForm(Form):
 class AliasCells:
     """Alias tables of the next token: token x has the S cells x S + i, each equally likely.
 
-    Attributes
-    ----------
-    threshold
-        For each cell, the number in [i, i + 1) below which its own token is drawn, else the other.
-    token
-        The two tokens of each cell: its own at index 2 cell, the other at 2 cell + 1.
+    threshold  For each cell, the number in [i, i + 1) below which its own token is drawn, else the
+               other.
+    token      The two tokens of each cell: its own at index 2 cell, the other at 2 cell + 1.
     """
 
     def __init__(self, transitions: Transitions) -> None:

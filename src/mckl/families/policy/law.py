@@ -103,16 +103,10 @@ class Transitions(NamedTuple):
 def log_mean(start: Vector, weights: Sequence[Vector], excess: Vector, steps: int) -> Vector:
     """The series of log(start M^steps 1), shape (size,), for a matrix M of series.
 
-    Parameters
-    ----------
-    start
-        The law of the first state, shape (states,).
-    weights
-        The coefficients of M: for every power a matrix of shape (states, states).
-    excess
-        The row sums of M, shape (states, size), of which 1 is subtracted from the constant.
-    steps
-        The power of M.
+    start    The law of the first state, shape (states,).
+    weights  The coefficients of M: for every power a matrix of shape (states, states).
+    excess   The row sums of M, shape (states, size), of which 1 is subtracted from the constant.
+    steps    The power of M.
     """
     size = len(weights)
     total, x, unit = np.zeros(size), np.zeros(excess.shape), np.eye(1, size)[0]

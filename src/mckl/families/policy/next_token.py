@@ -84,7 +84,7 @@ class NextToken(NamedTuple):
 
 
 def check_states(states: int, name: str) -> None:
-    """Raise ValueError where tables of so many states would take too much memory."""
+    """Raise ValueError where tables of this number of states would take too much memory."""
     if states > MOST_STATES:
         needed, most = (n * n * _BYTES_PER_ENTRY / 1e9 for n in (states, MOST_STATES))
         raise ValueError(
@@ -144,14 +144,10 @@ def transitions(
 ) -> Transitions:
     """The tables from which the law of l follows; NaN in rows in which p is 0 and q is not.
 
-    Parameters
-    ----------
-    q, p
-        The laws of the next token, with equal numbers of states.
-    start
-        The law of the state before the first token, shape (states,).
-    difference
-        Logits of q less logits of p, where these are known to more digits than the tables have.
+    q, p        The laws of the next token, with equal numbers of states.
+    start       The law of the state before the first token, shape (states,).
+    difference  Logits of q less logits of p, where these are known to more digits than the tables
+                have.
     """
     of_q, of_p = q.probabilities, p.probabilities
     taken = q.logits > -np.inf

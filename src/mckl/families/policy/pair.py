@@ -46,12 +46,8 @@ _SEED = 20261124
 class PolicyPair(Pair):
     """Policies q and p, cut to the tokens that can be reached from the start.
 
-    Attributes
-    ----------
-    transitions
-        q and p at the tokens that can be reached (`mckl.families.policy.law.Transitions`).
-    stop
-        The index, among these tokens, of the one that ends a sequence; None without one.
+    transitions  q and p at the tokens that can be reached (`mckl.families.policy.law.Transitions`).
+    stop         The index, among these tokens, of the one that ends a sequence; None without one.
     """
 
     mirrored = additive = False
@@ -177,16 +173,12 @@ def _reachable(steps: NDArray[np.bool_], states: NDArray[np.bool_]) -> NDArray[n
 class Policy(Side):
     """One side of a pair of policies, q or p, with its own parameters and those that are shared.
 
-    Attributes
-    ----------
-    table
-        The laws of the next token.
-    initial, dimension, stop
-        The shared parameters as a case gives them; None where this side does not give them.
-    characters
-        The characters that the tokens stand for, if the table is fitted to a text; else None.
-    fitted
-        The start law of a table that is fitted to a text; else None.
+    table                     The laws of the next token.
+    initial, dimension, stop  The shared parameters as a case gives them; None where this side does
+                              not give them.
+    characters                The characters that the tokens stand for, if the table is fitted to a
+                              text; else None.
+    fitted                    The start law of a table that is fitted to a text; else None.
     """
 
     table: NextToken

@@ -53,17 +53,12 @@ def token_means(
 ) -> TokenMeans:
     """The exact means and variances of a sum X over tokens that is divided by the length.
 
-    Parameters
-    ----------
-    q, start
-        The transition probabilities, shape (states, states), and the law of the state before the
-        first token, shape (states,).
-    table
-        The term of X for each transition, shape (states, states).
-    steps, stop
-        The largest length, and the token that ends a sequence; None if all have this length.
-    total
-        E X, if it is known to more digits than a sum over lengths gives.
+    q, start     The transition probabilities, shape (states, states), and the law of the state
+                 before the first token, shape (states,).
+    table        The term of X for each transition, shape (states, states).
+    steps, stop  The largest length, and the token that ends a sequence; None if all have this
+                 length.
+    total        E X, if it is known to more digits than a sum over lengths gives.
     """
     going = np.ones(len(q), dtype=bool)
     if stop is not None:

@@ -32,22 +32,14 @@ def token_moments(
 ) -> Vector:
     """The moments E[G^i R^j prod m] for every entry (x, y) of the transition table.
 
-    Parameters
-    ----------
-    start
-        The weights of the state before the first token, shape (states,).
-    m, v
-        The weight of each transition, and its term in R, shape (states, states).
-    e, f
-        The coefficients of G, shape (states x, states y, states b). None for f means f = 0.
-    tokens
-        The number of tokens of a sequence.
-    highest, degree
-        The highest i and the highest j that are wanted.
+    start            The weights of the state before the first token, shape (states,).
+    m, v             The weight of each transition, and its term in R, shape (states, states).
+    e, f             The coefficients of G, shape (states x, states y, states b). None for f means f
+                     = 0.
+    tokens           The number of tokens of a sequence.
+    highest, degree  The highest i and the highest j that are wanted.
 
-    Returns
-    -------
-    An array of shape (highest + 1, degree + 1, states, states), indexed by i, j, x, y.
+    Returns an array of shape (highest + 1, degree + 1, states, states), indexed by i, j, x, y.
     """
     states = start.size
     # With f, the moments of G^i need those of G^(i - 1) with one more power of R.

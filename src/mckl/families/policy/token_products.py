@@ -35,8 +35,8 @@ from mckl.families.policy.token_sums import probability_error
 
 _LARGEST_IGNORED_CHANGE = 8.0 * EPS  # the largest relative change in a step that is ignored
 _SHAPE_SETTLED = 64.0 * EPS
-_MANY = 256  # more tokens than this are worth a try to shorten the recursion,
-_TOKENS_PER_TRY = 8  # which takes one token more for each so many
+# For more tokens than this, the recursion may be shortened; the attempt takes an eighth of them.
+_MANY, _TOKENS_PER_TRY = 256, 8
 _MOST_APART = 1e3  # how much moments may differ between states, or digits are lost
 _ROUNDING = 4.0 * EPS  # a bound on what the rounding of a token adds to a moment, relative to it
 
@@ -146,7 +146,7 @@ def _repeated(
     tokens: int,
     reference: int,
 ) -> Vector:
-    """The moments before so many equal tokens, from those after them, shape (moments, states)."""
+    """The moments before `tokens` equal tokens, from those after them, shape (moments, states)."""
     if tokens > _MANY:
         later, tokens = _shortened(moments, times, powers, later, tokens, reference)
     for _ in range(tokens):
@@ -162,7 +162,7 @@ def _shortened(
     tokens: int,
     reference: int,
 ) -> tuple[Vector, int]:
-    """The moments before some of so many equal tokens, or before all, and how many are left.
+    """The moments before some of the equal tokens, or all, and the number of tokens left.
 
     A token is a linear map of the moments after all states. It is found as a small matrix: let
     `shape` be the moments after each state as a linear function of those after the reference state.

@@ -52,17 +52,11 @@ def token_sums(
 ) -> Moments:
     """The joint cumulants of the tables' sums over a sequence; entries of order 1 are the means.
 
-    Parameters
-    ----------
-    q, start
-        The transition probabilities, shape (states, states), and the law of the state before the
-        first token, shape (states,).
-    tables
-        What is added up.
-    tokens
-        The number of tokens.
-    order
-        The largest total order. The result has the shape (order + 1,) * len(tables).
+    q, start  The transition probabilities, shape (states, states), and the law of the state before
+              the first token, shape (states,).
+    tables    What is added up.
+    tokens    The number of tokens.
+    order     The largest total order. The result has the shape (order + 1,) * len(tables).
     """
     n = len(tables)
     # Tables are scaled by powers of two, so that powers of their entries do not overflow.
@@ -85,7 +79,7 @@ def token_sums(
         grown = np.maximum((error - after.error).max(axis=-1, keepdims=True), 0.0)
         total = total + share
         error += EPS * np.abs(total)
-        # A change within the bound of a step's own rounding cannot be told from none.
+        # A change within the bound of a step's own rounding does not count.
         if not (moved > np.maximum(_LARGEST_IGNORED_CHANGE * size, grown)).any():
             left = tokens - 1 - step
             total = total + left * share

@@ -26,8 +26,7 @@ def _panel(ax: Axes, cells: pd.DataFrame, x: str, samplers: list[str]) -> None:
         parts.instead_of_data(ax, "every error is 0")
         return
     for sampler in samplers:
-        colour = theme.SAMPLER_COLOURS.get(sampler, theme.TRUTH)
-        marker = theme.SAMPLER_MARKERS.get(sampler, "X")
+        colour, marker = parts.sampler_look(sampler)
         for backend in _BACKENDS:
             rows = cells[(cells["sampler"] == sampler) & (cells["backend"] == backend)]
             rows = rows.sort_values("samples")
@@ -45,17 +44,7 @@ def _panel(ax: Axes, cells: pd.DataFrame, x: str, samplers: list[str]) -> None:
 
 
 def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
-    """Draw the error of both backends against samples and against CPU seconds, in two settings.
-
-    Parameters
-    ----------
-    frames
-        The tables summary, settings and cost, with both backends in them.
-
-    Returns
-    -------
-    The figure, and the numbers that its caption quotes.
-    """
+    """Draw the error of both backends against samples and against CPU seconds, in two settings."""
     settings, summary, cost = (frames[name] for name in ("settings", "summary", "cost"))
     estimator = parts.plainest_estimator(summary["estimator"])
     cells = parts.with_cpu(summary[summary["estimator"] == estimator], cost)
@@ -79,10 +68,9 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
 
 def _legend(fig: matplotlib.figure.Figure, samplers: list[str]) -> None:
     handles = [
-        Line2D([], [], color=theme.SAMPLER_COLOURS.get(name, theme.TRUTH), label=name,
-               marker=theme.SAMPLER_MARKERS.get(name, "X"), markersize=3.5)
-        for name in samplers
-    ]  # fmt: skip
+        Line2D([], [], color=colour, label=name, marker=marker, markersize=3.5)
+        for name, (colour, marker) in zip(samplers, map(parts.sampler_look, samplers), strict=True)
+    ]
     handles += [
         Line2D([], [], color=theme.MUTED, marker="o", label=name, markersize=_SIZE[name],
                linestyle="-" if name == "numpy" else "--",

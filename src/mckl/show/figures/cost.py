@@ -19,12 +19,6 @@ from mckl.text import duration, two_digits
 _seconds = partial(duration, finest="ns")
 
 
-def _look(sampler: str) -> tuple[str, str]:
-    """The colour and the marker of a sampler."""
-    colour = theme.SAMPLER_COLOURS.get(sampler, theme.TRUTH)
-    return colour, theme.SAMPLER_MARKERS.get(sampler, "X")
-
-
 def _prices(budget: pd.DataFrame, cost: pd.DataFrame, settings: pd.DataFrame) -> pd.DataFrame:
     """The CPU seconds of the samples that the best estimator needs, by setting and sampler."""
     reached = budget[budget["verdict"].isin(REACHED) & budget["samples_needed"].notna()]
@@ -49,7 +43,7 @@ def _falling(ax: Axes, cells: pd.DataFrame, samplers: list[str], row: pd.Series)
         rows = cells[cells["sampler"] == sampler].sort_values("samples")
         if rows.empty:
             continue
-        colour, marker = _look(sampler)
+        colour, marker = parts.sampler_look(sampler)
         dashes = theme.SAMPLER_DASHES.get(sampler, "-")
         parts.theory_line(ax, rows[rows["exact_mse"] > 0], colour, x="cpu", dashes=dashes)
         parts.rmse_with_bars(ax, rows, colour, marker, x="cpu")
@@ -69,7 +63,7 @@ def _prices_panel(
     theme.log_axis(ax, "x")
     for y, sampler in enumerate(samplers):
         values = prices.loc[prices["sampler"] == sampler, "cpu"].tolist()
-        parts.strip(ax, y, values, *_look(sampler))
+        parts.strip(ax, y, values, *parts.sampler_look(sampler))
         ax.text(
             1.02, y, f"median\n{_seconds(float(np.median(values)))}", fontsize=6.5, va="center",
             transform=ax.get_yaxis_transform(),
@@ -85,25 +79,11 @@ def _prices_panel(
         )  # fmt: skip
     ax.set_xlim(*parts.y_limits(drawn, 2.5))
     ax.set_ylim(len(samplers) - 0.2, -0.6)
-    ax.set_yticks(range(len(samplers)), samplers)
-    for label, sampler in zip(ax.get_yticklabels(), samplers, strict=True):
-        label.set(color=_look(sampler)[0], fontweight="bold")
-    ax.tick_params(axis="y", length=0)
-    ax.grid(visible=False, axis="y")
+    parts.name_rows(ax, samplers, colours=[parts.sampler_look(name)[0] for name in samplers])
 
 
 def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
-    """Draw RMSE against CPU seconds in two settings, and CPU seconds for a tolerance in all.
-
-    Parameters
-    ----------
-    frames
-        The tables summary, cost, settings and budget.
-
-    Returns
-    -------
-    The figure, and the numbers that its caption quotes.
-    """
+    """Draw RMSE against CPU seconds in two settings, and CPU seconds for a tolerance in all."""
     settings, summary, cost, budget = (
         frames[name] for name in ("settings", "summary", "cost", "budget")
     )

@@ -6,7 +6,6 @@ import math
 from typing import Any
 
 import matplotlib.figure
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -100,17 +99,7 @@ def _panel(ax: Axes, cells: pd.DataFrame, estimator: str, band: tuple[float, flo
 
 
 def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
-    """Draw the coverage of the t interval in all settings with KL > 0, a panel per estimator.
-
-    Parameters
-    ----------
-    frames
-        The tables summary and settings.
-
-    Returns
-    -------
-    The figure, and the numbers that its caption quotes.
-    """
+    """Draw the coverage of the t interval in all settings with KL > 0, a panel per estimator."""
     settings = frames["settings"]
     summary = parts.one_backend(frames["summary"])
     covered = summary[summary["ci_coverage"].notna() & (summary["kl"] > 0)]
@@ -118,28 +107,16 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
     covered = covered[covered["sampler"] == sampler]
     replicates = int(summary["replicates"].max())
     if covered.empty:
-        fig, ax = plt.subplots(figsize=(theme.WIDTH, 1.6))
-        parts.instead_of_data(
-            ax, "No interval to cover: no estimate of a KL > 0\nhas a standard error in this run."
-        )
-        return fig, {"settings": 0, "replicates": replicates}
+        text = "No interval to cover: no estimate of a KL > 0\nhas a standard error in this run."
+        return parts.empty_figure(text, 1.6), {"settings": 0, "replicates": replicates}
     columns = ["setting", "k3_variance_finite", "log_ratio_skewness"]
     settings = settings.astype({"k3_variance_finite": bool})
     cells = covered.merge(settings[columns], on="setting")
     names = parts.ordered(cells["estimator"], theme.ESTIMATOR_COLOURS)
     share = _band(replicates)
-    across = min(2, len(names))
-    lines = math.ceil(len(names) / across)
-    fig, axes = plt.subplots(lines, across, figsize=(theme.WIDTH, 1.7 * lines + 0.3), squeeze=False)
-    for i, ax in enumerate(axes.flat):
-        if i >= len(names):
-            ax.set_visible(False)
-            continue
-        _panel(ax, cells[cells["estimator"] == names[i]], names[i], share)
-        if i % across == 0:
-            ax.set_ylabel("coverage (%)")
-        if i + across >= len(names):
-            ax.set_xlabel("samples n")
+    fig, axes = parts.panels(len(names), 1.7, 0.3, "coverage (%)")
+    for ax, name in zip(axes, names, strict=True):
+        _panel(ax, cells[cells["estimator"] == name], name, share)
     return fig, _numbers(cells, str(sampler), replicates, share)
 
 

@@ -40,7 +40,7 @@ def _panel(ax: Axes, cells: pd.DataFrame, row: pd.Series, several: bool, key: st
     )
     low, high = parts.y_limits(np.sqrt(cells["mse"].to_numpy(float)))
     high = min(high, low * _DECADES)  # so that a huge variance of cv does not flatten other lines
-    ax.set_xlim(cells["samples"].min() / 1.4, cells["samples"].max() * 1.4)
+    parts.sample_limits(ax, cells)
     ends: list[tuple[float, str, str]] = []
     unseen: list[str] = []
     infinite = []
@@ -75,17 +75,7 @@ def _panel(ax: Axes, cells: pd.DataFrame, row: pd.Series, several: bool, key: st
 
 
 def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
-    """Draw the measured RMSE of the estimators with theory, in at most six settings.
-
-    Parameters
-    ----------
-    frames
-        The tables summary, theory and settings.
-
-    Returns
-    -------
-    The figure, and the numbers that its caption quotes.
-    """
+    """Draw the measured RMSE of the estimators with theory, in at most six settings."""
     settings = frames["settings"]
     cells, sampler = parts.plainest_cells(frames)
 
@@ -106,7 +96,7 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
         for ax in line[len(names) :]:
             ax.set_visible(False)
         for ax, name in zip(line, names, strict=False):
-            row = settings[settings["setting"] == name].iloc[0]
+            row = parts.setting(settings, name)
             rows_shown = cells[cells["setting"] == name]
             if row["dimension"] == 1:  # the only factor is the whole sample
                 present = {*rows_shown["estimator"]}

@@ -10,7 +10,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter
 
 from mckl.estimation.budget import BIASED, INFINITE, REACHED
 from mckl.estimation.values import ESTIMATORS
@@ -95,17 +94,7 @@ def _panel(ax: Axes, cells: pd.DataFrame, needs: dict[str, str]) -> None:
 
 
 def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
-    """Draw relative RMSE against samples, for independent coordinates and for a policy.
-
-    Parameters
-    ----------
-    frames
-        The tables summary, theory, settings and budget.
-
-    Returns
-    -------
-    The figure, and the numbers that its caption quotes.
-    """
+    """Draw relative RMSE against samples, for independent coordinates and for a policy."""
     settings = frames["settings"]
     cells, sampler = parts.plainest_cells(frames)
     cells = cells[cells["estimator"].isin(SHOWN)]
@@ -121,10 +110,7 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
     measured = [
         None if row is None else cells[cells["setting"] == row["setting"]] for row in chosen
     ]
-    empty = (
-        "This study has no setting of several coordinates.",
-        "This study has no policy.",
-    )
+    empty = ("This study has no setting of several coordinates.", "This study has no policy.")
     fig, axes = plt.subplots(1, 2, figsize=(theme.WIDTH, 3.3))
     both = [x for x in measured if x is not None and len(x)]
     errors = np.concatenate([np.sqrt(x["mse"].to_numpy(float)) for x in both] or [np.empty(0)])
@@ -137,9 +123,9 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
             )
             continue
         theme.decades(ax)
-        ax.set_xlim(rows["samples"].min() / 1.4, rows["samples"].max() * 1.4)
+        parts.sample_limits(ax, rows)
         ax.set_ylim(low, min(high, low * _DECADES))
-        ax.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{100 * y:,.12g} %"))
+        ax.yaxis.set_major_formatter(theme.percent)
         ax.set_title(
             f"{parts.title(row, family=True)}\nKL {two_digits(row['kl'])} nats", linespacing=1.25
         )

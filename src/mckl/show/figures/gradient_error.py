@@ -79,17 +79,7 @@ def _panel(ax: Axes, curves: Sequence[_Curve]) -> None:
 
 
 def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
-    """Draw for each setting a panel of the methods whose error vanishes, and one of the others.
-
-    Parameters
-    ----------
-    frames
-        The table gradients.
-
-    Returns
-    -------
-    The figure, and the numbers that its caption quotes.
-    """
+    """Draw for each setting a panel of the methods whose error vanishes, and one of the others."""
     gradients = frames["gradients"]
     settings = shown(gradients)
     number = max(len(settings), 1)

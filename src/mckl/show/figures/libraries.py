@@ -171,17 +171,7 @@ def cells(formulas: pd.DataFrame) -> Cells:
 
 
 def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
-    """Draw two tables of cells: relative bias, and sequences for a relative RMSE of 1 %.
-
-    Parameters
-    ----------
-    frames
-        The table `formulas`.
-
-    Returns
-    -------
-    The figure, and the numbers that its caption quotes.
-    """
+    """Draw two tables of cells: relative bias, and sequences for a relative RMSE of 1 %."""
     formulas = frames["formulas"]
     numbers = cells(formulas)
     rows, kl, bias, needed = numbers

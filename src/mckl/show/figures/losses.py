@@ -74,23 +74,11 @@ def _panel(ax: Axes, rows: pd.DataFrame, methods: list[str]) -> None:
     ax.set_xlim(-1.05, 1.05)
     ax.set_ylim(0.6 - len(methods), 0.6)
     ax.set_xticks([-1, 0, 1])
-    ax.set_yticks([-i for i in range(len(methods))], methods, fontsize=7)
-    ax.tick_params(axis="y", length=0)
-    ax.grid(visible=False, axis="y")
+    parts.name_rows(ax, methods, -1)
 
 
 def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
-    """Draw a panel for each setting and a bar for each method, with its relative bias.
-
-    Parameters
-    ----------
-    frames
-        The table gradients.
-
-    Returns
-    -------
-    The figure, and the numbers that its caption quotes.
-    """
+    """Draw a panel for each setting and a bar for each method, with its relative bias."""
     gradients = frames["gradients"]
     settings = shown(gradients)
     present = gradients[gradients["setting"].isin(settings)]["method"]

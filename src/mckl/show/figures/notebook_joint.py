@@ -8,7 +8,6 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from mckl.show.figures import Frames, parts, theme
@@ -61,7 +60,7 @@ def draw(frames: Frames) -> tuple[Figure, dict[str, Any]]:
         if sd > 0:
             ax.text(
                 0.98, height, text, transform=ax.transAxes, color=colour, fontsize=7.5,
-                ha="right", path_effects=[withStroke(linewidth=3, foreground="white")],
+                ha="right", path_effects=parts.halo(3),
             )  # fmt: skip
     quartiles = np.quantile(estimate, (0.25, 0.75))
     # The quartiles of a normal law are 1.349 standard deviations apart.

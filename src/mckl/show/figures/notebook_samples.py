@@ -9,7 +9,6 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Ellipse
-from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 
 from mckl.arrays import Vector
@@ -38,7 +37,7 @@ def draw(frames: Frames) -> tuple[Figure, dict[str, Any]]:
             ax.add_patch(
                 Ellipse(
                     tuple(means[name]), *(2 * times * sds[name]), fill=False, edgecolor=colour,
-                    linewidth=1.3, linestyle=style, zorder=3, path_effects=[_halo(2.4)],
+                    linewidth=1.3, linestyle=style, zorder=3, path_effects=parts.halo(2.4),
                 )
             )  # fmt: skip
         # Each name is above or below its ellipses, on the side away from the other name.
@@ -47,7 +46,7 @@ def draw(frames: Frames) -> tuple[Figure, dict[str, Any]]:
             text, (means[name][0], edge), (-8.0 if after else 8.0, 4.0 if above else -4.0),
             textcoords="offset points", color=colour, ha="left" if after else "right",
             va="bottom" if above else "top", fontweight="bold", zorder=4,
-            path_effects=[_halo(3.0)],
+            path_effects=parts.halo(3.0),
         )  # fmt: skip
     ax.set_aspect("equal", adjustable="datalim")
     for axis in (ax.xaxis, ax.yaxis):
@@ -63,10 +62,6 @@ def draw(frames: Frames) -> tuple[Figure, dict[str, Any]]:
         "differ": bool(not np.isclose(notebook["kl"], notebook["reverse_kl"], rtol=1e-3)),
     }
     return fig, numbers
-
-
-def _halo(width: float) -> withStroke:
-    return withStroke(linewidth=width, foreground="white")
 
 
 def _cloud(ax: Axes, points: Vector, colour: str, marker: str, order: float) -> None:

@@ -7,7 +7,6 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.patheffects import withStroke
 from scipy.special import chdtri
 
 from mckl.show.figures import Frames, parts, theme
@@ -62,6 +61,6 @@ def draw(frames: Frames) -> tuple[Figure, dict[str, Any]]:
         ax.text(
             x, y, text, transform=ax.transAxes, color=colour, fontsize=7.5,
             ha="right" if x > 0.5 else "left",
-            path_effects=[withStroke(linewidth=2.5, foreground="white")],
+            path_effects=parts.halo(2.5),
         )  # fmt: skip
     return fig, numbers

@@ -8,7 +8,6 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter
 
 from mckl.show.figures import Frames, parts, theme
@@ -53,17 +52,12 @@ def draw(frames: Frames) -> tuple[Figure, dict[str, Any]]:
         edge = Z * math.sqrt(variance / middle)
         for text, sign, away, colour in (
             ("dashed: KL ± 1.96 √(V/n), theory", 1.0, 0.2, theme.TRUTH),
-            (
-                "shaded: estimate ± 1.96 standard errors of the trace",
-                -1.0,
-                0.27,
-                theme.Q_COLOUR,
-            ),
+            ("shaded: estimate ± 1.96 standard errors of the trace", -1.0, 0.27, theme.Q_COLOUR),
         ):
             ax.annotate(
                 text, (middle, kl + sign * (edge + away * half)), ha="center", va="center",
                 fontsize=7.5, color=colour,
-                path_effects=[withStroke(linewidth=3, foreground="white")],
+                path_effects=parts.halo(3),
             )  # fmt: skip
     last = f"estimate\n{estimate[-1]:.5g}"
     if math.isfinite(error[-1]):

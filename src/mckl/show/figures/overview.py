@@ -38,10 +38,8 @@ class ErrorCurve(NamedTuple):
     @property
     def look(self) -> tuple[str, str]:
         """Colour and marker."""
-        return (
-            theme.ESTIMATOR_COLOURS.get(self.estimator, theme.TRUTH),
-            theme.SAMPLER_MARKERS.get(self.sampler, "X"),
-        )
+        colour = theme.ESTIMATOR_COLOURS.get(self.estimator, theme.TRUTH)
+        return colour, parts.sampler_look(self.sampler)[1]
 
     def rows(self, frame: pd.DataFrame) -> pd.DataFrame:
         """The rows of a table with this estimator and sampler."""
@@ -139,11 +137,11 @@ def _error_panel(
     low = max(min(shown) / 1.6, tolerance / _SPAN)
     high = min(max(shown) * 1.6, tolerance * _SPAN)
     ax.set_ylim(low, high)
-    first, last = int(summary["samples"].min()), int(summary["samples"].max())
-    ax.set_xlim(first / 1.4, last * 1.4)
+    parts.sample_limits(ax, summary)
     ax.axhline(tolerance, color=theme.TRUTH, linewidth=0.8)
     ax.text(
-        first / 1.3, tolerance / 1.1, f"{100 * tolerance:g} % of KL", va="top", fontsize=_LABEL,
+        summary["samples"].min() / 1.3, tolerance / 1.1, f"{100 * tolerance:g} % of KL", va="top",
+        fontsize=_LABEL,
     )  # fmt: skip
     _crossings(ax, crossings)
     parts.end_labels(
@@ -152,7 +150,7 @@ def _error_panel(
     if exact:
         text = "\n".join(f"{label}: exact" for label in exact)
         ax.text(0.03, 0.03, text, transform=ax.transAxes, fontsize=_LABEL)
-    ax.yaxis.set_major_formatter(lambda y, _: f"{100 * y:,.12g} %")
+    ax.yaxis.set_major_formatter(theme.percent)
     ax.set_xlabel("samples n")
     ax.set_ylabel("relative RMSE")
     return exact
@@ -183,15 +181,14 @@ def _need_panel(
         low, high = np.floor(low), np.ceil(high)
     ax.set_xlim(10.0**low, 10.0**high)
     ax.set_ylim(len(curves) - 0.5, -0.5)
-    ax.set_yticks(range(len(curves)), [curve.label.replace(", ", "\n") for curve in curves])
-    ax.tick_params(axis="y", length=0, labelsize=_LABEL)
-    ax.grid(visible=False, axis="y")
+    names = [curve.label.replace(", ", "\n") for curve in curves]
+    parts.name_rows(ax, names, colours=[curve.look[0] for curve in curves])
+    ax.tick_params(axis="y", labelsize=_LABEL)
     ax.set_xlabel("samples n")
     for y, curve in enumerate(curves):
         rows = curve.rows(budget)
         needed = rows["samples_needed"].dropna().to_numpy(float)
         colour, marker = curve.look
-        plt.setp(ax.get_yticklabels()[y], color=colour, fontweight="bold")
         parts.strip(ax, y, needed.tolist(), colour, marker)
         own = rows.loc[rows["setting"] == chosen, "samples_needed"].dropna().to_numpy(float)
         ax.plot(own, [y] * len(own), marker, color=colour, markersize=4.5, markeredgecolor="black")
@@ -215,15 +212,6 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
     Most of the curves have a finite, measurable error other than 0 in the chosen setting. If there
     are several such settings, the study draws what the tolerance needs for most curves in it, and
     then the spread of these numbers of samples is the widest.
-
-    Parameters
-    ----------
-    frames
-        The tables summary, theory, budget and settings.
-
-    Returns
-    -------
-    The figure, and the numbers that its caption quotes.
     """
     settings = frames["settings"]
     positive = settings.loc[settings["kl"] > 0, "setting"]
@@ -232,14 +220,9 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
     budget = budget[(budget["tolerance"] == tolerance) & budget["setting"].isin(positive)]
     summary = parts.one_backend(frames["summary"])
     summary = summary[parts.powers_of_two(summary["samples"]) & summary["setting"].isin(positive)]
-    numbers = {
-        "tolerance": f"{100 * tolerance:g} %",
-        "chosen": "",
-    }
+    numbers = {"tolerance": f"{100 * tolerance:g} %", "chosen": ""}
     if summary.empty:
-        fig, ax = plt.subplots(figsize=(theme.WIDTH, 1.5))
-        parts.instead_of_data(ax, parts.NO_KL)
-        return fig, numbers
+        return parts.empty_figure(parts.NO_KL), numbers
     curves = [curve for curve in CURVES if len(curve.rows(summary))]
     needs = _needs(summary, theory, budget, curves)
     if not needs.samples.notna().any(axis=None):

@@ -7,16 +7,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import matplotlib
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 
 from mckl.arrays import Vector
 from mckl.draw.points import SAMPLERS
 from mckl.estimation.values import ESTIMATORS
 from mckl.show.captions import shown_tolerance
-from mckl.show.figures.theme import MUTED, TRUTH
+from mckl.show.figures.theme import MUTED, SAMPLER_COLOURS, SAMPLER_MARKERS, TRUTH, WIDTH
 
 T = TypeVar("T")
 
@@ -216,6 +219,51 @@ def instead_of_data(ax: Axes, text: str) -> None:
     ax.text(
         0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center", color=MUTED, wrap=True
     )
+
+
+def empty_figure(text: str, height: float = 1.5) -> Figure:
+    """A figure that only says why it is empty."""
+    fig, ax = plt.subplots(figsize=(WIDTH, height))
+    instead_of_data(ax, text)
+    return fig
+
+
+def panels(count: int, height: float, room: float, y: str) -> tuple[Figure, list[Axes]]:
+    """A figure with `count` panels against samples, two a row, whose y axes show `y`."""
+    across = min(2, count)
+    lines = math.ceil(count / across)
+    fig, grid = plt.subplots(lines, across, figsize=(WIDTH, height * lines + room), squeeze=False)
+    for i, ax in enumerate(grid.flat):
+        ax.set_visible(i < count)
+        if i % across == 0:
+            ax.set_ylabel(y)
+        if i + across >= count:
+            ax.set_xlabel("samples n")
+    return fig, list(grid.flat[:count])
+
+
+def name_rows(ax: Axes, names: Sequence[str], step: int = 1, colours: Sequence[str] = ()) -> None:
+    """Name the rows of a panel, at the heights 0, step, ...; in colours, if given."""
+    ax.set_yticks([step * i for i in range(len(names))], list(names))
+    for label, colour in zip(ax.get_yticklabels(), colours, strict=False):
+        label.set(color=colour, fontweight="bold")
+    ax.tick_params(axis="y", length=0)
+    ax.grid(visible=False, axis="y")
+
+
+def sample_limits(ax: Axes, cells: pd.DataFrame) -> None:
+    """Set the limits of a log axis of samples."""
+    ax.set_xlim(cells["samples"].min() / 1.4, cells["samples"].max() * 1.4)
+
+
+def sampler_look(sampler: str) -> tuple[str, str]:
+    """The colour and the marker of a sampler."""
+    return SAMPLER_COLOURS.get(sampler, TRUTH), SAMPLER_MARKERS.get(sampler, "X")
+
+
+def halo(width: float) -> list[withStroke]:
+    """Path effects that keep a text or a line apart from what it covers."""
+    return [withStroke(linewidth=width, foreground="white")]
 
 
 def y_limits(values: Vector, room: float = 1.6) -> tuple[float, float]:

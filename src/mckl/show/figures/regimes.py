@@ -13,8 +13,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap, to_rgb
-from matplotlib.patheffects import withTickedStroke
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from matplotlib.patheffects import AbstractPathEffect, withTickedStroke
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt, label
 
@@ -27,6 +26,7 @@ _FINE = (420, 260)  # the numbers of scales and of offsets of the map
 _TIE = 1.05  # an estimator wins if no simpler one is within 5 % of its RMSE
 _REGION = 0.003  # the least share of the map of a region that has a label
 _ROOM = 2.2  # cells around the middle of a label, for each of its characters
+_TICKED: list[AbstractPathEffect] = [withTickedStroke(spacing=5, angle=90, length=0.5)]
 _SAVES = 0.8  # the contour of cv is at four fifths of the best unbiased RMSE
 # Tints, in the order of registration, that differ in greyscale too.
 _TINTS = dict(zip(ESTIMATORS, cycle((0.5, 0.45, 0.3, 0.4)), strict=False))
@@ -112,7 +112,7 @@ def _panel(
                 scale, offset, -saving.T, [-math.log(_SAVES)], linewidths=1.3,
                 colors=theme.ESTIMATOR_COLOURS[name],
             )  # fmt: skip
-            lines.set_path_effects([withTickedStroke(spacing=5, angle=90, length=0.5)])
+            lines.set_path_effects(_TICKED)
     if theory.excess.max() > 0:
         ax.contourf(
             scale, offset, theory.excess.T, [0.0, math.inf], colors="none", hatches=["////"]
@@ -120,9 +120,8 @@ def _panel(
         ax.contour(scale, offset, theory.excess.T, [0.0], colors=theme.TRUTH, linewidths=0.6)
     if scale[0] < theory.border < scale[-1]:
         ax.axvline(theory.border, color=theme.ESTIMATOR_COLOURS["k3"], linewidth=1.6)
-    small = min(
-        1.0, (60 / max(len(studied), 1)) ** 0.5
-    )  # many marks are small, so that they do not cover the map
+    # Many marks are small, so that they do not cover the map.
+    small = min(1.0, (60 / max(len(studied), 1)) ** 0.5)
     ax.plot(
         studied["scale"], studied["offset"], linestyle="none", marker="o", color="white",
         markersize=3.6 * small, markeredgecolor=theme.TRUTH, markeredgewidth=0.8 * small,
@@ -132,25 +131,13 @@ def _panel(
     ax.set_xlim(scale[0], scale[-1])
     ax.set_ylim(offset[0], offset[-1])
     ticks = [t for t in (0.1, 0.2, 0.5, 0.7, 1, 1.4, 2, 3, 5, 10) if scale[0] <= t <= scale[-1]]
-    ax.xaxis.set_major_locator(FixedLocator(ticks))
-    ax.xaxis.set_minor_locator(NullLocator())
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+    theme.fix_ticks(ax.xaxis, ticks)
     ax.grid(visible=False)
     return {name: float((best == i).mean()) for i, name in enumerate(names)}
 
 
 def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
-    """Draw maps of the best estimator for two dimensions, and two numbers of samples or families.
-
-    Parameters
-    ----------
-    frames
-        The tables settings and regimes.
-
-    Returns
-    -------
-    The figure, and the numbers that its caption quotes.
-    """
+    """Draw maps of the best estimator in two dimensions, for two numbers of samples or families."""
     settings, regimes = frames["settings"], frames["regimes"]
     families, dimensions, counts = (
         list(dict.fromkeys(regimes[key])) for key in ("family", "dimension", "samples")
@@ -226,13 +213,7 @@ def _key(fig: matplotlib.figure.Figure) -> None:
 
     handles = [
         Line2D([], [], color=theme.ESTIMATOR_COLOURS["k3"], linewidth=1.6),
-        Line2D(
-            [],
-            [],
-            color=theme.ESTIMATOR_COLOURS["cv"],
-            linewidth=1.3,
-            path_effects=[withTickedStroke(spacing=5, angle=90, length=0.5)],
-        ),
+        Line2D([], [], color=theme.ESTIMATOR_COLOURS["cv"], linewidth=1.3, path_effects=_TICKED),
         Patch(facecolor="none", edgecolor="#00000088", hatch="////", linewidth=0.4),
         Line2D([], [], marker="o", color="white", markeredgecolor=theme.TRUTH, linewidth=0),
     ]

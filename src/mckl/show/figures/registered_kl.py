@@ -25,17 +25,7 @@ def _differences(rows: pd.DataFrame, column: str) -> Vector:
 
 
 def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
-    """Draw the relative difference of two formulas for one KL, in both precisions, by setting.
-
-    Parameters
-    ----------
-    frames
-        The table registered-kl.
-
-    Returns
-    -------
-    The figure, and the numbers that its caption quotes.
-    """
+    """Draw the relative difference of two formulas for one KL, in both precisions, by setting."""
     table = frames["registered-kl"]
     table = table[table["registered_kl"].notna()]  # leaves out settings without a registered KL
     rows = table[table["kl"] > 0]

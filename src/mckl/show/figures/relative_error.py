@@ -45,10 +45,7 @@ def _words(relative: pd.DataFrame, rank: int) -> dict[str, str] | None:
     if not len(relative):
         return None
     row = relative.iloc[rank]
-    return {
-        "setting": parts.title(row),
-        "one": rounded((row["relative"] / 0.01) ** 2),
-    }
+    return {"setting": parts.title(row), "one": rounded((row["relative"] / 0.01) ** 2)}
 
 
 def _groups(relative: pd.DataFrame) -> tuple[list[tuple[str, pd.DataFrame]], int]:
@@ -114,9 +111,7 @@ def _needed(ax: Axes, groups: Sequence[tuple[str, pd.DataFrame]]) -> None:
             _name_dimensions(ax, shown.sort_values("relative"), y, colours)
             labelled = True
     ax.set_ylim(len(groups) - 0.4, -1.2)
-    ax.set_yticks(range(len(groups)), [label for label, _ in groups])
-    ax.grid(visible=False, axis="y")
-    ax.tick_params(axis="y", length=0)
+    parts.name_rows(ax, [label for label, _ in groups])
     ax.set_xlabel("√V / KL: relative RMSE of one sample")
     above = ax.secondary_xaxis("top", functions=(_samples, _relative))
     above.set_xlabel("samples n for a relative RMSE of 1 % (for 10 %, a hundredth)")

@@ -6,7 +6,6 @@ import math
 from typing import Any
 
 import matplotlib.figure
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -77,13 +76,12 @@ def _panel(ax: Axes, cells: pd.DataFrame, row: pd.Series, family: bool | None) -
     ax.set_title(f"{parts.title(row, family=family)}, KL {two_digits(float(row['kl']))} nats")
     low, high = parts.y_limits(np.sqrt(cells["mse"].to_numpy(float)))
     ax.set_ylim(low, high)
-    ax.set_xlim(cells["samples"].min() / 1.4, cells["samples"].max() * 1.4)
+    parts.sample_limits(ax, cells)
     ends = []
     groups = _same_law(cells)
     for names in groups:
         for i, name in enumerate(names):
-            colour = theme.SAMPLER_COLOURS.get(name, theme.TRUTH)
-            marker = theme.SAMPLER_MARKERS.get(name, "X")
+            colour, marker = parts.sampler_look(name)
             rows = cells[cells["sampler"] == name].sort_values("samples")
             if i == 0:
                 exact = rows[rows["exact_mse"] > 0]  # over Sobol' points at powers of two only
@@ -102,8 +100,7 @@ def _panel(ax: Axes, cells: pd.DataFrame, row: pd.Series, family: bool | None) -
             )
         last = float(rows["rmse"].iloc[-1])
         if last > 0:
-            text = "\n= ".join(names)
-            ends.append((last, text, theme.SAMPLER_COLOURS.get(names[0], theme.TRUTH)))
+            ends.append((last, "\n= ".join(names), parts.sampler_look(names[0])[0]))
     if ends and high > 300 * low:  # in a smaller range the guide lines would leave the panel
         _slope(ax, -0.5, "1/√n")
         _slope(ax, -1.0, "1/n")
@@ -116,41 +113,19 @@ def _panel(ax: Axes, cells: pd.DataFrame, row: pd.Series, family: bool | None) -
 
 
 def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
-    """Draw the measured RMSE of the samplers with theory, in at most six settings.
-
-    Parameters
-    ----------
-    frames
-        The tables summary and settings.
-
-    Returns
-    -------
-    The figure, and the numbers that its caption quotes.
-    """
+    """Draw the measured RMSE of the samplers with theory, in at most six settings."""
     settings = frames["settings"]
     summary = parts.one_backend(frames["summary"])
     estimator = parts.plainest_estimator(summary["estimator"])
     cells = summary[summary["estimator"] == estimator]
     names = _chosen(settings)
     several = len(parts.families(settings)) > 1
-    columns = min(2, len(names))
-    lines = math.ceil(len(names) / columns)
-    fig, axes = plt.subplots(
-        lines, columns, figsize=(theme.WIDTH, 2.5 * lines + 0.2), squeeze=False
-    )
+    fig, axes = parts.panels(len(names), 2.5, 0.2, f"RMSE of {estimator} (nats)")
     same: list[list[str]] = []
-    for i, ax in enumerate(axes.flat):
-        if i >= len(names):
-            ax.set_visible(False)
-            continue
-        row = settings[settings["setting"] == names[i]].iloc[0]
-        rows = cells[cells["setting"] == names[i]]
+    for ax, name in zip(axes, names, strict=True):
+        row, rows = parts.setting(settings, name), cells[cells["setting"] == name]
         groups = _panel(ax, rows, row, True if several else None)
         same += [g for g in groups if len(g) > 1]
-        if i % columns == 0:
-            ax.set_ylabel(f"RMSE of {estimator} (nats)")
-        if i + columns >= len(names):
-            ax.set_xlabel("samples n")
     return fig, _numbers(settings, cells, str(estimator), names, same)
 
 

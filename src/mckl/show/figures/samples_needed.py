@@ -164,17 +164,7 @@ def _columns(estimators: Sequence[str]) -> list[str]:
 
 
 def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
-    """Draw heat maps of the samples needed by exact theory, and of what needs the fewest.
-
-    Parameters
-    ----------
-    frames
-        The tables budget and settings.
-
-    Returns
-    -------
-    The figure, and the numbers that its caption quotes.
-    """
+    """Draw heat maps of the samples needed by exact theory, and of what needs the fewest."""
     settings, budget = frames["settings"], frames["budget"]
     tolerance = parts.tolerance(budget)
     rows = budget[budget["tolerance"] == tolerance].astype({"samples_needed": float})
@@ -189,9 +179,7 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
     reference = (columns or [*ESTIMATORS])[0]
     numbers = _numbers(rows, settings, winners, (sampler, reference), blocks)
     if rows.empty or (rows["verdict"] == ZERO).all():
-        fig, ax = plt.subplots(figsize=(theme.WIDTH, 1.5))
-        parts.instead_of_data(ax, parts.NO_KL)
-        return fig, numbers
+        return parts.empty_figure(parts.NO_KL), numbers
     plain = rows[rows["sampler"] == sampler]
     each = {name: plain[plain["estimator"] == name].set_index("setting") for name in columns}
     names = {str(row.Index): f"{row.estimator}\n{row.sampler}" for row in winners.itertuples()}

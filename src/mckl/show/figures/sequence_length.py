@@ -8,7 +8,6 @@ import matplotlib.figure
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from mckl.estimation.values import ESTIMATORS
 from mckl.show.figures import Frames, parts, theme
@@ -31,9 +30,7 @@ def _panel(ax: Axes, theory: LongSequences) -> None:
     theme.decades(ax)
     ax.set_xlim(LENGTHS[0], LENGTHS[-1])
     ax.set_ylim(0.7, _MOST)
-    ax.xaxis.set_major_locator(FixedLocator(LENGTHS[::3]))
-    ax.xaxis.set_minor_locator(NullLocator())
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
+    theme.fix_ticks(ax.xaxis, LENGTHS[::3], ",.0f")
     ends = []
     for name, needed in theory.needed.items():
         colour = theme.ESTIMATOR_COLOURS[name]
@@ -55,17 +52,7 @@ def _panel(ax: Axes, theory: LongSequences) -> None:
 
 
 def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
-    """Draw the samples needed against the length, for two policies.
-
-    Parameters
-    ----------
-    frames
-        Not used: the figure is the same for every study.
-
-    Returns
-    -------
-    The figure, and the numbers that its caption quotes.
-    """
+    """Draw the samples needed against the length, for two policies."""
     theories = [long_sequences(*policy) for policy in POLICIES]
     fig, axes = plt.subplots(1, len(theories), figsize=(theme.WIDTH, 3.4), sharey=True)
     for ax, near, theory in zip(axes, ("near", "far from"), theories, strict=True):

@@ -10,7 +10,7 @@ import matplotlib.figure
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
+from matplotlib.ticker import FuncFormatter, LogLocator
 
 from mckl.show.figures import Frames, parts, theme
 from mckl.study.heavy_tails import (
@@ -30,9 +30,7 @@ _FEWEST, _MOST = 1e3, 1e8  # the fewest and the most samples that the panels sho
 
 def _scales(ax: Axes) -> None:
     ax.set_xlim(LOW, HIGH)
-    ax.xaxis.set_major_locator(FixedLocator([0.7, 1, 1.4, 2, 3, 4]))
-    ax.xaxis.set_minor_locator(NullLocator())
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+    theme.fix_ticks(ax.xaxis, [0.7, 1, 1.4, 2, 3, 4])
 
 
 def _panel(ax: Axes, family: str, theory: HeavyTails, colour: str) -> None:
@@ -76,17 +74,7 @@ def _gains(ax: Axes, theories: Mapping[str, HeavyTails], colours: list[str]) -> 
 
 
 def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
-    """Draw the samples needed over scale, a panel per family, and the gain by Sobol' points.
-
-    Parameters
-    ----------
-    frames
-        Not used: the figure is the same for every study.
-
-    Returns
-    -------
-    The figure, and the numbers that its caption quotes.
-    """
+    """Draw the samples needed over scale, a panel per family, and the gain by Sobol' points."""
     theories = {family: heavy_tails(family) for family in FAMILIES}
     colours = parts.sequential(len(FAMILIES), theme.FAMILIES)
     fig, axes = plt.subplots(2, 3, figsize=(theme.WIDTH, 4.6))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import cycle, product
 from string import ascii_lowercase
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # the explorer uses these colours, but not Matplotlib
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 from mckl.draw.points import SAMPLERS
@@ -127,6 +128,20 @@ def plain_number(value: float, _: object = None) -> str:
     if not -3 <= power < 4 and abs(power - round(power)) < 1e-9:
         return power_of_ten(round(power))
     return f"{value:,.12g}"
+
+
+def percent(value: float, _: object = None) -> str:
+    """A share at an axis, as a percentage."""
+    return f"{100 * value:,.12g} %"
+
+
+def fix_ticks(axis: Axis, ticks: Sequence[float], form: str = "g") -> None:
+    """Give a log axis these ticks, and numbers in this format."""
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+    axis.set_major_locator(FixedLocator(list(ticks)))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda x, _: format(x, form)))
 
 
 def decades(ax: Axes) -> None:

@@ -50,17 +50,7 @@ def _panel(ax: Axes, rows: pd.DataFrame) -> dict[str, float]:
 
 
 def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
-    """Draw a panel for each problem: thin lines are runs, dashed lines follow the exact mean.
-
-    Parameters
-    ----------
-    frames
-        The table training.
-
-    Returns
-    -------
-    The figure, and the numbers that its caption quotes.
-    """
+    """Draw a panel for each problem: thin lines are runs, dashed lines follow the exact mean."""
     training = frames["training"]
     problems = list(dict.fromkeys(training["problem"]))
     fig, axes = plt.subplots(1, max(len(problems), 1), figsize=(theme.WIDTH, 2.9), squeeze=False)

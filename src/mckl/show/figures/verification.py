@@ -174,17 +174,7 @@ def _sensitivity(ax: Axes, errors: Mapping[str, Mapping[str, float]]) -> None:
 
 
 def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
-    """Draw QQ plots of the normal scores, the smallest errors detected, and counts of tests.
-
-    Parameters
-    ----------
-    frames
-        The tables verification and settings.
-
-    Returns
-    -------
-    The figure, and the numbers that its caption quotes.
-    """
+    """Draw QQ plots of the normal scores, the smallest errors detected, and counts of tests."""
     verification = frames["verification"].reset_index(drop=True)
     verification = verification.astype({"passed": bool})
     tested = int((verification["test"] != "none").sum())
@@ -233,9 +223,7 @@ def _numbers(
 ) -> dict[str, Any]:  # fmt: skip
     return {
         "tested": tested,
-        "bounded": sum(
-            counts[test] for test in BOUNDS
-        ),
+        "bounded": sum(counts[test] for test in BOUNDS),
         "power": f"{POWER:g}",
         "errors": {
             quantity: two_digits(100.0 * x) if math.isfinite(x := shares["pooled"]) else ""

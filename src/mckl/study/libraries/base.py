@@ -24,23 +24,14 @@ Differentiated = Literal[
 class Use(NamedTuple):
     """One formula of a library in one role.
 
-    Attributes
-    ----------
-    used_as
-        `metric` (logged), `reward` (subtracted from rewards or advantages) or `loss`.
-    formula
-        The function of l = log q - log p, where q is the law that drew the tokens.
-    source
-        The file and the lines in the library's repository or package.
-    averaged
-        How the values of tokens and sequences are averaged.
-    default
-        Whether the library computes this in this role by default; the role itself may be off by
-        default.
-    differentiated
-        The quantity whose gradient the loss uses.
-    note
-        Further facts, in words.
+    used_as         `metric` (logged), `reward` (subtracted from rewards or advantages) or `loss`.
+    formula         The function of l = log q - log p, where q is the law that drew the tokens.
+    source          The file and the lines in the library's repository or package.
+    averaged        How the values of tokens and sequences are averaged.
+    default         Whether the library computes this in this role by default; the role itself may
+                    be off by default.
+    differentiated  The quantity whose gradient the loss uses.
+    note            Further facts, in words.
     """
 
     used_as: Literal["metric", "reward", "loss"]
@@ -55,20 +46,12 @@ class Use(NamedTuple):
 class Library(NamedTuple):
     """A library, in the version that was read.
 
-    Attributes
-    ----------
-    name
-        The name, as its authors write it.
-    version
-        The version that the source states.
-    source
-        The repository, or the package if the package was read.
-    commit
-        The commit that was read; empty for a package.
-    date
-        The date of the commit or the package, in ISO 8601.
-    uses
-        The formulas in their roles.
+    name     The name, as its authors write it.
+    version  The version that the source states.
+    source   The repository, or the package if the package was read.
+    commit   The commit that was read; empty for a package.
+    date     The date of the commit or the package, in ISO 8601.
+    uses     The formulas in their roles.
     """
 
     name: str

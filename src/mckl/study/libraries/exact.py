@@ -26,12 +26,8 @@ _ORDER = 4
 class SumMoments(NamedTuple):
     """The moments and the range of a sum over a sequence's tokens.
 
-    Attributes
-    ----------
-    mean, variance, fourth
-        The mean and the second and fourth central moments.
-    least, most
-        The smallest and largest sum that a sequence can have.
+    mean, variance, fourth  The mean and the second and fourth central moments.
+    least, most             The smallest and largest sum that a sequence can have.
     """
 
     mean: float
@@ -49,15 +45,10 @@ class SumMoments(NamedTuple):
 def sum_moments(pair: PolicyPair, values: Vector, beside: Vector | None = None) -> SumMoments:
     """The moments of the sum of `values` over the transitions of a sequence drawn from q.
 
-    Parameters
-    ----------
-    pair
-        The policies.
-    values
-        The value of each transition, shape (states, states).
-    beside
-        Values of the same shape for a second token that p draws after each state; they are added.
-        q must not be 0 where p is not.
+    pair    The policies.
+    values  The value of each transition, shape (states, states).
+    beside  Values of the same shape for a second token that p draws after each state; they are
+            added. q must not be 0 where p is not.
     """
     chain, orders = pair.transitions, range(_ORDER + 1)
     parts = [values**k / math.factorial(k) for k in orders]

@@ -34,20 +34,13 @@ KINDS: Mapping[str, Kind] = {
 class Formula(NamedTuple):
     """A function of a token's l, in nats.
 
-    Attributes
-    ----------
-    kind
-        One of `KINDS`.
-    most_log_ratio
-        l is first clamped to +- this; inf for no clamp.
-    most_value
-        The result is clamped to +- this; inf for no clamp.
-    whole
-        True if the function is applied to the sequence's l, which is the sum over its tokens; False
-        if it is applied to each token's l and the results are added up.
-    vocabulary
-        True if, instead of its value at the token drawn, its mean over all tokens that q could draw
-        after the same tokens is added up.
+    kind            One of `KINDS`.
+    most_log_ratio  l is first clamped to +- this; inf for no clamp.
+    most_value      The result is clamped to +- this; inf for no clamp.
+    whole           True if the function is applied to the sequence's l, which is the sum over its
+                    tokens; False if it is applied to each token's l and the results are added up.
+    vocabulary      True if, instead of its value at the token drawn, its mean over all tokens that
+                    q could draw after the same tokens is added up.
     """
 
     kind: str

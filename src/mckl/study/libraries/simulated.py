@@ -29,18 +29,11 @@ POWER = 0.9  # the probability with which the smallest reported error is detecte
 class TokenDraws(NamedTuple):
     """l of drawn tokens, in arrays of shape (tokens, sequences).
 
-    Attributes
-    ----------
-    own
-        l of the tokens of sequences that q draws.
-    other
-        l of one token that p draws after each prefix of these sequences.
-    of_p
-        l of the tokens of as many sequences that p draws.
-    before
-        The state before each of the tokens that q draws.
-    tables
-        q and l of every transition.
+    own     l of the tokens of sequences that q draws.
+    other   l of one token that p draws after each prefix of these sequences.
+    of_p    l of the tokens of as many sequences that p draws.
+    before  The state before each of the tokens that q draws.
+    tables  q and l of every transition.
     """
 
     own: Vector
@@ -105,18 +98,12 @@ def _draw(
 class SimulatedFormula(NamedTuple):
     """The measured moments of a formula, compared with its exact law.
 
-    Attributes
-    ----------
-    mean
-        The mean of the balanced sums, in nats.
-    variance
-        The variance of the formula's own sums about the exact mean, in nats squared.
-    z
-        The difference of the mean from the exact one, in standard deviations.
-    p_value
-        A bound on the probability of a mean or a variance with an error as large as this.
-    smallest_error
-        The error of the mean, in nats, that is detected with the probability `POWER`.
+    mean            The mean of the balanced sums, in nats.
+    variance        The variance of the formula's own sums about the exact mean, in nats squared.
+    z               The difference of the mean from the exact one, in standard deviations.
+    p_value         A bound on the probability of a mean or a variance with an error as large as
+                    this.
+    smallest_error  The error of the mean, in nats, that is detected with the probability `POWER`.
     """
 
     mean: float

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from mckl.arrays import in_columns
 from mckl.draw.points import SAMPLERS
 from mckl.errors import UserError
 from mckl.estimation.budget import Tolerance, need_of_units
@@ -75,7 +76,7 @@ def formula_rows() -> Mapping[str, list[Any]]:
             }
             for (library, use), (relative_bias, cosine) in zip(uses, gradients, strict=True)
         ]
-    return {column: [row[column] for row in rows] for column in rows[0]}
+    return in_columns(rows)
 
 
 def samples_needed(mean: float, variance: float, kl: float) -> float:
