@@ -538,6 +538,9 @@ def test_padding_without_a_mask_spoils_the_number_of_tokens_alone(value):
     assert padded.per_token.interval is None
     assert "as padding is: give mask" in padded.per_token.withheld
     assert right.per_token.interval is not None
+    other = mckl.from_log_probs(log_q, np.where(TAIL, 0.0 if value else -100.0, log_p))
+    assert other.trusted is None
+    assert f"are {value:g} in log_q and {0 if value else -100} in log_p, as padding" in other.why
 
 
 @pytest.mark.parametrize(
@@ -563,7 +566,7 @@ def test_a_full_kl_shifted_by_a_token_is_noticed():
     for rows, trusted in ((full, "rb"), (np.roll(full, 1, axis=1), "k3-factor")):
         found = mckl.from_log_probs(LOG_Q, LOG_Q - ell, full_kl=rows)
         assert found.trusted == trusted
-    assert "are its rows shifted by a token?" in found["rb"].withheld
+    assert "as if its rows were shifted by a token" in found["rb"].withheld
 
 
 @pytest.mark.parametrize("narrow", [to_bfloat16, np.float16])

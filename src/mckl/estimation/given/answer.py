@@ -146,7 +146,7 @@ def of_summary(
         trusted=None if best is None else best.estimator,
         why=why,
         unseen=unseen(summary, best),
-        notes=tuple(_notes(summary, found, signs, best)),
+        notes=tuple(note for note in _notes(summary, found, signs, best) if note != why),
         rows=summary.rows,
         units=summary.sequence_count,
         clusters=summary.units if summary.clustered else None,
@@ -188,7 +188,7 @@ def _notes(
         )
     moments = summary.moments
     if float(moments.mean("ell")[0]) == 0.0 == float(moments.comoment("ell", "ell")[0]):
-        yield "log q equals log p in every row: is one of them given twice?"
+        yield "log q equals log p in every row, as if one of them were given twice"
     if summary.sequences and signs.positive:
         yield (
             "most log_q are above 0, as densities may be and the probabilities of tokens may not: "
@@ -199,8 +199,9 @@ def _notes(
     settled = normal_from_moments(skewness, 0.0) <= summary.units
     if ratio.z < -FAR_WEIGHT and settled:
         yield (
-            f"the mean of p/q is {ratio}, expected 1: k1 is right if q is 0 where p is not, as "
-            "after top-p sampling, and wrong if p is not normalised or the samples are not q's"
+            f"the mean of p/q is {ratio}, below 1, as it is where q is 0 and p is not (after top-p "
+            "sampling): if q has no such zeros, check that p is normalised, and that the samples "
+            "are q's"
         )
     if (weights := found.mean_weight) is not None and weights.z < -FAR_WEIGHT:
         yield (
@@ -209,12 +210,13 @@ def _notes(
         )
     # Sums over many tokens are rarely equal by chance, unless they are rounded.
     long = summary.sequences and summary.rows >= _LONG * summary.sequence_count
-    if long and not signs.rounding_variance and summary.copies.share() > _COPIED:
+    some = summary.copies.share() > _COPIED and summary.copies.number() == 1
+    if long and not signs.rounding_variance and some:
         yield (
             f"{summary.copies.share():.0%} of the {summary.unit}s have the same ℓ as another one: "
             "rows that were logged twice count twice"
         )
-    if (padding := signs.padding()) is not None:
+    if padding := signs.padding():
         yield padding
 
 
