@@ -13,7 +13,6 @@ from scipy.special import stdtrit
 
 from mckl.api.arguments import one_of, real, whole_number
 from mckl.api.log_probs import columns_of
-from mckl.arrays import Vector
 from mckl.errors import UserError
 from mckl.estimation.anytime import half_width
 from mckl.estimation.given.blocks import blocks
@@ -21,7 +20,7 @@ from mckl.estimation.given.clusters import Clusters
 from mckl.estimation.given.layout import Layout, explained
 from mckl.estimation.given.signs import squared_spacings
 from mckl.estimation.given.summary import Influence
-from mckl.estimation.given.units import units
+from mckl.estimation.given.units import Units, UnitStream, joined_units
 from mckl.estimation.given.verdict import below_0, evidence
 from mckl.estimation.results import DASH, Result, Table, ends
 from mckl.estimation.running import RunningMoments
@@ -223,17 +222,16 @@ class Watch:
         if self._name is not None and self._sums and not by_token:
             raise UserError(f"{self._name}: sequence is missing, for it is by token")
         with explained(layout, slice(None)):
-            batch = [*units(blocks([columns]), by_token)]
+            stream = UnitStream(by_token)
+            batch = [some for block in blocks([columns]) for some in stream.add(block)]
         if self._name is None:
             self._choose(_BY_TOKEN if by_token else _BY_SAMPLE)
-        self._take(
-            {name: np.concatenate([u[name] for u in batch]) for name in batch[0]},
-            sum(squared_spacings(columns[name]) for name in ("log_q", "log_p")),
-        )
+        spacings = sum(squared_spacings(columns[name]) for name in ("log_q", "log_p"))
+        self._take(joined_units([*batch, *stream.finish()]), spacings)
         return self.look()
 
     @np.errstate(over="ignore", invalid="ignore", divide="ignore")
-    def _take(self, batch: dict[str, Vector], spacings: float) -> None:
+    def _take(self, batch: Units, spacings: float) -> None:
         """Add a batch of units, whose clusters are whole, and its numbers' squared spacings."""
         ell = batch["ell"]
         sums = {name: batch[f"factor_{name}"] for name in self._sums}

@@ -105,7 +105,7 @@ def estimated(
     """The answer from files; `estimator` is the one to trust, if it is given."""
     from mckl.cli.bar import progress
     from mckl.cli.rows import columns
-    from mckl.estimation.given.answer import answer, answer_by_group
+    from mckl.estimation.given.answer import answer
     from mckl.estimation.given.layout import Layout
 
     layout = Layout()
@@ -120,8 +120,7 @@ def estimated(
 
         if "full_kl" in first[1] and "sequence" not in first[1]:
             raise UserError("full_kl: only with sequence, or lists of tokens")
-        answered = answer_by_group if "group" in first[1] else answer
-        return answered(followed(), first[1], request, estimator, layout)
+        return answer(followed(), first[1], request, estimator, layout)
 
 
 def watched(

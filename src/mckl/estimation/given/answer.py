@@ -18,12 +18,7 @@ from mckl.estimation.given.signs import Signs
 from mckl.estimation.given.summary import Summary
 from mckl.estimation.given.trust import trusted, unseen
 from mckl.estimation.given.units import UnitStream
-from mckl.estimation.given.verdict import (
-    FAR_WEIGHT,
-    Diagnostics,
-    Judged,
-    judge,
-)
+from mckl.estimation.given.verdict import FAR_WEIGHT, Diagnostics, Judged, judge
 from mckl.estimation.intervals import Request
 from mckl.estimation.pareto import limit
 from mckl.estimation.values.base import normal_from_moments
@@ -38,15 +33,15 @@ def answer(
     request: Request,
     estimator: str | None = None,
     layout: Layout | None = None,
-    traced: bool = True,
-) -> KLFromLogProbs:
+) -> KLFromLogProbs | KLByGroup:
     """Estimate KL from columns of log-probabilities, in one pass and constant memory.
 
     Parameters
     ----------
     columns
         Consecutive pieces of the data, each a mapping of columns by name, as
-        `mckl.estimation.given.blocks.blocks` takes them.
+        `mckl.estimation.given.blocks.blocks` takes them. Each id in a column ``group`` has an
+        answer of its own.
     names
         The names of the columns that every piece has.
     request
@@ -55,8 +50,6 @@ def answer(
         The estimator to trust if it has an interval, instead of the one that is chosen.
     layout
         What made the latest piece and knows where its rows were given, for messages.
-    traced
-        Whether the answer has running estimates, which it can plot.
 
     Raises
     ------
@@ -64,34 +57,20 @@ def answer(
         If there are no rows, for values that a sample of q cannot have, and ids of sequences that
         return after another sequence.
     """
-    one = Pass(names, traced=traced)
-    for piece in columns:
-        with explained(layout, slice(None)):
-            one.add(piece)
-    return one.answer(request, estimator)
-
-
-def answer_by_group(
-    columns: Iterable[Mapping[str, Any]],
-    names: Iterable[str],
-    request: Request,
-    estimator: str | None,
-    layout: Layout,
-) -> KLByGroup:
-    """As `answer`, for each group of rows with one id in the column ``group``."""
-    names = [*names]
+    names = {*names}
+    grouped = "group" in names
     passes: dict[Any, Pass] = {}
     for piece in columns:
         with explained(layout, slice(None)):
-            parts = [*parts_by_group(piece)]
+            parts = [*parts_by_group(piece)] if grouped else [(None, piece, slice(None))]
         for group, part, rows in parts:
             if group not in passes:
-                passes[group] = Pass(names, traced=False)
+                passes[group] = Pass(names, traced=not grouped)
             with explained(layout, rows):
                 passes[group].add(part)
-    if not passes:
-        raise UserError("no rows: expected at least one sample")
-    return KLByGroup({group: one.answer(request, estimator) for group, one in passes.items()})
+    passes = passes or {None: Pass(names, traced=False)}
+    answers = {group: one.answer(request, estimator) for group, one in passes.items()}
+    return KLByGroup(answers) if grouped else answers[None]
 
 
 class Pass:

@@ -344,19 +344,14 @@ def judge(
     common = [*common_doubts(summary, found, signs)]
     with np.errstate(all="ignore"):
         judged = []
+        suspects, why = ("rb" in summary.estimators and full_kl_fault(summary)) or ((), "")
         for per in summary.overs:
             for name, estimator in summary.estimators.items():
                 one = _judged(summary, estimator, per, shapes[per, name], confidence)
-                own = doubts(summary, found, signs, estimator, one)
+                own = [*doubts(summary, found, signs, estimator, one)]
+                if name in suspects:
+                    own.append(Doubt("full-kl", why))
                 judged.append(one._replace(doubts=(*common, *own)))
-        if "rb" in summary.estimators and (fault := full_kl_fault(summary)):
-            names, why = fault
-            judged = [
-                one._replace(doubts=(*one.doubts, Doubt("full-kl", why)))
-                if one.estimator in names
-                else one
-                for one in judged
-            ]
     return found, judged
 
 
