@@ -881,7 +881,7 @@ def test_a_constant_full_kl_is_exact():
 @pytest.mark.parametrize(
     ("log_q", "log_p", "note"),
     [
-        (np.linspace(-2, -1, 600), np.linspace(-2, -1, 600), "as if one of them were given twice"),
+        (np.linspace(-2, -1, 600), np.linspace(-2, -1, 600), "or one of them is given twice"),
         (np.full((60, 10), 0.5), np.full((60, 10), 0.4), "most log_q are above 0"),
     ],
 )

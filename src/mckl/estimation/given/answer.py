@@ -23,8 +23,7 @@ from mckl.estimation.intervals import Request
 from mckl.estimation.pareto import limit
 from mckl.estimation.values.base import normal_from_moments
 
-# Equal sums over so many tokens, in so large a share of sequences, are worth a note.
-_LONG, _COPIED = 10, 0.01
+_COPIED = 0.01  # a share of equal sums over many tokens that is worth a note
 
 
 def answer(
@@ -125,7 +124,7 @@ def of_summary(
         trusted=None if best is None else best.estimator,
         why=why,
         unseen=unseen(summary, best),
-        notes=tuple(note for note in _notes(summary, found, signs, best) if note != why),
+        notes=tuple(note for note in _notes(summary, found, signs, judged, best) if note != why),
         rows=summary.rows,
         units=summary.sequence_count,
         clusters=summary.units if summary.clustered else None,
@@ -157,7 +156,11 @@ def _given(one: Judged, summary: Summary, request: Request) -> GivenEstimate:
 
 
 def _notes(
-    summary: Summary, found: Diagnostics, signs: Signs, best: Judged | None
+    summary: Summary,
+    found: Diagnostics,
+    signs: Signs,
+    judged: Iterable[Judged],
+    best: Judged | None,
 ) -> Iterator[str]:
     """What the user should know of the data that is no reason against an interval."""
     if best is not None and best.shape.tail_index > limit(summary.units):
@@ -166,8 +169,9 @@ def _notes(
             f"{limit(summary.units):.2f}: intervals of such data contain KL too rarely"
         )
     moments = summary.moments
-    if float(moments.mean("ell")[0]) == 0.0 == float(moments.comoment("ell", "ell")[0]):
-        yield "log q equals log p in every row, as if one of them were given twice"
+    equal = float(moments.mean("ell")[0]) == 0.0 == float(moments.comoment("ell", "ell")[0])
+    if equal:
+        yield "log q equals log p in every row, as before the first update, or one of them is given twice"
     if summary.sequences and signs.positive:
         yield (
             "most log_q are above 0, as densities may be and the probabilities of tokens may not: "
@@ -182,21 +186,19 @@ def _notes(
             "sampling): if q has no such zeros, check that p is normalised, and that the samples "
             "are q's"
         )
-    if (weights := found.mean_weight) is not None and weights.z < -FAR_WEIGHT:
+    some = summary.long_copies.share() > _COPIED and summary.copies.number() == 1
+    if some and not signs.rounding_variance and not equal:
         yield (
-            f"the mean of q/s is {weights}: s is 0 where q is not, {1 - weights.mean:.0%} of q, "
-            "as after top-p sampling"
-        )
-    # Sums over many tokens are rarely equal by chance, unless they are rounded.
-    long = summary.sequences and summary.rows >= _LONG * summary.sequence_count
-    some = summary.copies.share() > _COPIED and summary.copies.number() == 1
-    if long and not signs.rounding_variance and some:
-        yield (
-            f"{summary.copies.share():.0%} of the {summary.unit}s have the same ℓ as another one: "
-            "rows that were logged twice count twice"
+            f"{summary.long_copies.share():.0%} of the {summary.unit}s have the same ℓ as another "
+            "one: rows that were logged twice count twice"
         )
     if padding := signs.padding():
         yield padding
+    if best is not None and any(d.diagnostic == "rounding" for one in judged for d in one.doubts):
+        yield (
+            "log_q and log_p have 16 bits: rounding averages out only if the numbers before it "
+            "differ, as the probabilities of a large model do and those of a small table do not"
+        )
 
 
 def _needed(one: Judged, summary: Summary, request: Request) -> UnitsNeeded | None:

@@ -34,7 +34,7 @@ def full_kl_fault(summary: Summary) -> tuple[tuple[str, ...], str] | None:
                 "rb",
             ), f"the mean of full_kl is {rb:.4g} nats per sequence, {_from(from_k1)} k1"
         fit, far = _gap(view, {_FIT: 1.0})
-        if far > _FAR and fit * summary.rows > _MISFIT * rb * rb * summary.sequence_count:
+        if abs(z) <= _FAR < far and fit * summary.rows > _MISFIT * rb * rb * summary.sequence_count:
             return (
                 "rb",
             ), "full_kl does not fit its tokens, as if its rows were shifted by a token"

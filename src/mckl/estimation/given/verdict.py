@@ -242,6 +242,12 @@ def common_doubts(summary: Summary, found: Diagnostics, signs: Signs) -> Iterato
             f"the mean of q/s is {weights}, and under s it is at most 1: log_sampler is not what "
             "drew the samples, or log_q is not normalised",
         )
+    elif weights.z < -FAR_WEIGHT:
+        yield Doubt(
+            "weights",
+            f"the mean of q/s is {weights}: s is 0 where q is not, on {1 - weights.mean:.2g} of q, "
+            "as after top-p sampling, and these samples cannot tell what that part adds to KL",
+        )
     elif weights.effective_samples < _EFFECTIVE * n:
         yield Doubt(
             "weights",
@@ -344,7 +350,8 @@ def judge(
     common = [*common_doubts(summary, found, signs)]
     with np.errstate(all="ignore"):
         judged = []
-        suspects, why = ("rb" in summary.estimators and full_kl_fault(summary)) or ((), "")
+        checked = "rb" in summary.estimators and not any(d.diagnostic == "weights" for d in common)
+        suspects, why = (checked and full_kl_fault(summary)) or ((), "")
         for per in summary.overs:
             for name, estimator in summary.estimators.items():
                 one = _judged(summary, estimator, per, shapes[per, name], confidence)
