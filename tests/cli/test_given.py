@@ -132,7 +132,10 @@ def test_bad_files_are_refused_in_one_line(folder, tmp_path):
         (["--table", str(tmp_path / "none.parquet")], "no such file"),
         (["--table", str(tmp_path / "none.txt")], "expected a file named"),
         (["--table", table], "no column named log_q"),
-        (["--table", table, "--columns", "log_q=polcy,log_p=ref"], "did you mean 'policy'?"),
+        (
+            ["--table", table, "--columns", "log_q=polcy,log_p=ref"],
+            "no column 'polcy', but 'policy', 'ref'",
+        ),
         (["--table", table, "--columns", "logq=policy,log_p=ref"], "'logq' is not a column"),
         (["--table", table, "--columns", "policy"], "expected a text such as log_q=policy_logp"),
         (["--table", table, "--columns", "log_q=episode,log_p=ref"], "is of type string"),
@@ -185,6 +188,17 @@ def test_watch_reads_json_lines(rollout):
     assert low < 0.02 < high
     text = watch(batches[:1], "--estimator", "k3").stdout
     assert "95 % at all times" in text
+    for batch in (mine := [*map(json.loads, batches)]):
+        batch["cluster"] = [i // 2 for i in range(600)]
+    windowed = watch([*map(json.dumps, mine)], "--half-life", "800", "--json")
+    same = library.Watch(half_life=800)
+    for batch in mine:
+        seen = same.update(**batch)
+    assert json.loads(windowed.stdout.splitlines()[-1]) == seen.to_dict()
+    assert seen.effective < 1200
+    assert "--half-life: only with --watch" in refused("estimate", "-d", "1", "--half-life", "9")
+    short = watch(batches[:1], "--half-life", "20")
+    assert "half_life: 20, expected at least 34.7" in short.stderr
 
 
 @pytest.mark.parametrize(

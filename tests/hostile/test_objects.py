@@ -226,6 +226,8 @@ STATES = {
     "samples": [*NUMBERS, -5, 0, "7"],
     "squares": [*NUMBERS, -5, 0, "7"],
     "last": ["x", [], 10**400],
+    "log_ratio_sum": NUMBERS,
+    "squared_spacings": [*NUMBERS, -1],
     "half_life": [*NUMBERS[:4], *NUMBERS[5:], -5, 0, "7"],
     "comoment": [None, [], {}, {"k3 k3": -1.0}, {"k3 k3": "1"}, {"k3 k3": True}],
     "moments": [None, [], {}, 1],

@@ -289,7 +289,7 @@ def test_estimate_withholds_what_the_samples_cast_doubt_on():
     assert found.interval is None
     assert "log_p is not normalised" in found.withheld
     below = mckl.estimate(q, lambda x: z.logpdf(x) - 5, budget=50_000)
-    assert "k1 is right if q is 0 where p is not" in repr(below)
+    assert "if q has no such zeros, check that p is normalised" in repr(below)
     assert "an event rarer than 3/" in below.unseen
 
 
@@ -881,7 +881,7 @@ def test_a_constant_full_kl_is_exact():
 @pytest.mark.parametrize(
     ("log_q", "log_p", "note"),
     [
-        (np.linspace(-2, -1, 600), np.linspace(-2, -1, 600), "is one of them given twice?"),
+        (np.linspace(-2, -1, 600), np.linspace(-2, -1, 600), "or one of them is given twice"),
         (np.full((60, 10), 0.5), np.full((60, 10), 0.4), "most log_q are above 0"),
     ],
 )

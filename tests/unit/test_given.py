@@ -158,10 +158,10 @@ def test_a_sampler_that_did_not_draw_the_samples_is_noticed():
     above = asked(log_q=q, log_p=p, log_sampler=q - 0.05)
     assert above.trusted is None
     assert "log_sampler is not what drew the samples" in above.why
-    # Below 1 it proves nothing: after top-p sampling s is 0 where q is not.
+    # Below 1 it accuses nobody, but no sample tells of the part of q where s is 0.
     below = asked(log_q=q, log_p=p, log_sampler=q + 0.05)
-    assert below.trusted is not None
-    assert "s is 0 where q is not, 5% of q" in below.notes[0]
+    assert below.trusted is None
+    assert "s is 0 where q is not, on 0.049 of q, as after top-p sampling" in below.why
     swapped = asked(log_q=q, log_p=q, log_sampler=p)
     assert "log_sampler and log_p are swapped" in swapped.why
     assert "effective" in asked(log_q=-0.5 * (z + 2) ** 2, log_p=q, log_sampler=-0.5 * z**2).why
@@ -529,6 +529,17 @@ def test_rows_that_were_partly_logged_twice_are_noted():
     )
 
 
+def test_short_sequences_and_a_policy_before_its_first_update_repeat_without_a_note():
+    rng = np.random.default_rng(18)
+    probabilities = np.array([[0.5, 0.3, 0.2], [0.4, 0.4, 0.2]])
+    tokens = rng.choice(3, p=probabilities[0], size=3000)
+    ids = np.repeat(np.arange(1000), 3)
+    log_q, log_p = np.log(probabilities[:, tokens])
+    assert mckl.from_log_probs(log_q, log_p, sequence=ids).notes == ()
+    (note,) = mckl.from_log_probs(LOG_Q, LOG_Q).notes
+    assert "as before the first update" in note
+
+
 @pytest.mark.parametrize("value", [0.0, 1.0, -100.0])
 def test_padding_without_a_mask_spoils_the_number_of_tokens_alone(value):
     log_q, log_p = (np.where(TAIL, value, x) for x in (LOG_Q, LOG_Q - ELL))
@@ -538,6 +549,9 @@ def test_padding_without_a_mask_spoils_the_number_of_tokens_alone(value):
     assert padded.per_token.interval is None
     assert "as padding is: give mask" in padded.per_token.withheld
     assert right.per_token.interval is not None
+    other = mckl.from_log_probs(log_q, np.where(TAIL, 0.0 if value else -100.0, log_p))
+    assert other.trusted is None
+    assert f"are {value:g} in log_q and {0 if value else -100} in log_p, as padding" in other.why
 
 
 @pytest.mark.parametrize(
@@ -563,7 +577,13 @@ def test_a_full_kl_shifted_by_a_token_is_noticed():
     for rows, trusted in ((full, "rb"), (np.roll(full, 1, axis=1), "k3-factor")):
         found = mckl.from_log_probs(LOG_Q, LOG_Q - ell, full_kl=rows)
         assert found.trusted == trusted
-    assert "are its rows shifted by a token?" in found["rb"].withheld
+    assert "as if its rows were shifted by a token" in found["rb"].withheld
+
+
+def test_a_full_kl_that_knows_of_unseen_tokens_is_no_shifted_one():
+    unseen = 0.002 * np.random.default_rng(15).exponential(size=ELL.shape)
+    found = mckl.from_log_probs(LOG_Q, LOG_Q - nearer(0.1), full_kl=0.0002 + unseen)
+    assert found.trusted == "rb"
 
 
 @pytest.mark.parametrize("narrow", [to_bfloat16, np.float16])

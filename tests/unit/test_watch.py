@@ -157,3 +157,29 @@ def test_the_numbers_for_a_dashboard_always_have_the_same_keys():
     assert all(type(value) is float for numbers in told for value in numbers.values())
     assert (told[1]["withheld"], told[3]["withheld"]) == (0.0, 1.0)
     assert told[2]["kl_low"] < told[2]["kl"] < told[2]["kl_high"]
+
+
+def test_a_watch_accuses_as_from_log_probs_does_and_only_with_proof():
+    rng = np.random.default_rng(9)
+    # Where no sample of the rare mode of q appeared, l is -0.01 with a tiny variance.
+    told = []
+    for _ in range(20):
+        z = rng.normal(size=50) + 10.0 * (rng.random(50) < 0.01)
+        p = -0.5 * z**2
+        q = np.logaddexp(math.log(0.99) + p, math.log(0.01) - 0.5 * (z - 10.0) ** 2)
+        told.append(mckl.Watch(start=20).update(q, p).withheld)
+    assert {*told} == {None, "the interval of k1 is below 0, where no KL is"}
+
+    q, p = batch(rng, 400)
+    swapped = mckl.Watch().update(p, q).withheld
+    assert "log_q and log_p are swapped" in swapped
+    assert swapped == mckl.from_log_probs(p, q).why
+
+    # In bfloat16 these have a spacing of 4, whose noise alone brings sums below -13.82.
+    sums = []
+    for _ in range(20):
+        exact = -900.0 - 100.0 * rng.random(2000)
+        q, p = (4.0 * np.round(x / 4.0) for x in (exact, exact - 0.1 * rng.normal(size=2000)))
+        sums.append((q - p).sum())
+        assert "swapped" not in (mckl.Watch().update(q, p).withheld or "")
+    assert min(sums) < -13.82

@@ -26,7 +26,10 @@ const draw = (tag, attributes = {}, ...inside) => {
   return element;
 };
 const within = (value, low, high) => Math.min(Math.max(value, low), high);
-const whole = n => n.toLocaleString("en");
+const whole = n => {
+  const power = Math.floor(Math.log10(n));
+  return n < 1e9 ? n.toLocaleString("en") : `${(n / 10 ** power).toPrecision(3)} × 10${raised(power)}`;
+};
 const digits = x => Number(x.toPrecision(4)).toString();
 const percent = tolerance => `${digits(100 * tolerance)} %`;
 const raised = n => String(n).replace(/./g, c => "⁰¹²³⁴⁵⁶⁷⁸⁹"[c] || "⁻");
@@ -188,7 +191,7 @@ function offerNames() {
 function choose(event) {
   const { id, type, value, checked } = event.target;
   if (id === "tolerance") {
-    if (!(Number(value) > 0)) return;
+    if (!(Number(value) > 0)) { byId("said").textContent = "The tolerance must be a number above 0 %."; return; }
     view.tolerance = Number((Number(value) / 100).toPrecision(12));
   } else if (id === "backend") {
     view.backend = value;

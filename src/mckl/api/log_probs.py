@@ -10,7 +10,7 @@ from mckl.api.arguments import request_of
 from mckl.api.conversion import as_cells, real_cells
 from mckl.arrays import Cells, Lists
 from mckl.errors import UserError
-from mckl.estimation.given.answer import answer, answer_by_group
+from mckl.estimation.given.answer import answer
 from mckl.estimation.given.blocks import VALUES
 from mckl.estimation.given.estimates import KLFromLogProbs
 from mckl.estimation.given.groups import KLByGroup
@@ -116,8 +116,6 @@ def from_log_probs(
             else "mask: no token counts"
         )  # fmt: skip
     request = request_of(tolerance, absolute, confidence)
-    if group is not None:
-        return answer_by_group([columns], columns, request, estimator, layout)
     return answer([columns], columns, request, estimator, layout)
 
 

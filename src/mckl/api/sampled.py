@@ -18,7 +18,7 @@ from mckl.api.arguments import one_of
 from mckl.api.conversion import as_numpy
 from mckl.api.draws import LogProb, Sampled
 from mckl.errors import UserError
-from mckl.estimation.given.answer import answer
+from mckl.estimation.given.answer import Pass
 from mckl.estimation.given.estimates import GivenEstimate, KLFromLogProbs
 from mckl.estimation.given.verdict import RARE, UNSEEN_ELL
 from mckl.estimation.intervals import Request, units_needed
@@ -42,21 +42,20 @@ def estimate_of_objects(
     def draw_stage(stage: int, n: int) -> KLFromLogProbs:
         rng = np.random.default_rng([seed, stage])
 
-        def pieces() -> Any:
-            for start in range(0, n, _AT_ONCE):
-                count = min(_AT_ONCE, n - start)
-                samples = draw.draw(count, rng)
-                head = np.array(as_numpy("q.sample", samples[:_COMPARED]))
-                if first and _repeats(head, first[0]):
-                    raise UserError(
-                        "q: sample(n, rng) begins two batches with the same samples: expected "
-                        "draws from rng, which is not to be seeded anew"
-                    )
-                if not first:
-                    first.append(head)
-                yield {"log_q": log_q(_copied(samples), count), "log_p": log_p(samples, count)}
-
-        return answer(pieces(), ("log_q", "log_p"), request, traced=False)
+        batches = Pass(("log_q", "log_p"), traced=False)
+        for start in range(0, n, _AT_ONCE):
+            count = min(_AT_ONCE, n - start)
+            samples = draw.draw(count, rng)
+            head = np.array(as_numpy("q.sample", samples[:_COMPARED]))
+            if first and _repeats(head, first[0]):
+                raise UserError(
+                    "q: sample(n, rng) begins two batches with the same samples: expected "
+                    "draws from rng, which is not to be seeded anew"
+                )
+            if not first:
+                first.append(head)
+            batches.add({"log_q": log_q(_copied(samples), count), "log_p": log_p(samples, count)})
+        return batches.answer(request)
 
     def result(used: GivenEstimate, half: float = math.nan, error: float = math.nan) -> KLEstimate:
         stages = {"pilot": pilots} | ({"main": spent - pilots} if spent > pilots else {})

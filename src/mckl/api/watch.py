@@ -13,14 +13,15 @@ from scipy.special import stdtrit
 
 from mckl.api.arguments import one_of, real, whole_number
 from mckl.api.log_probs import columns_of
-from mckl.arrays import Vector
 from mckl.errors import UserError
 from mckl.estimation.anytime import half_width
 from mckl.estimation.given.blocks import blocks
 from mckl.estimation.given.clusters import Clusters
 from mckl.estimation.given.layout import Layout, explained
+from mckl.estimation.given.signs import squared_spacings
 from mckl.estimation.given.summary import Influence
-from mckl.estimation.given.units import units
+from mckl.estimation.given.units import Units, UnitStream, joined_units
+from mckl.estimation.given.verdict import below_0, evidence
 from mckl.estimation.results import DASH, Result, Table, ends
 from mckl.estimation.running import RunningMoments
 from mckl.estimation.values import ESTIMATORS
@@ -174,6 +175,8 @@ class Watch:
         self._name: str | None = None
         self._samples, self._squares = 0, 0.0  # the latter is the sum of the weights' squares
         self._last = math.nan
+        # The sums of log q - log p, and of the squared spacings of 16-bit numbers.
+        self._ell = self._spacings = 0.0
         if estimator is not None:
             self._choose(estimator)
 
@@ -219,15 +222,17 @@ class Watch:
         if self._name is not None and self._sums and not by_token:
             raise UserError(f"{self._name}: sequence is missing, for it is by token")
         with explained(layout, slice(None)):
-            batch = [*units(blocks([columns]), by_token)]
+            stream = UnitStream(by_token)
+            batch = [some for block in blocks([columns]) for some in stream.add(block)]
         if self._name is None:
             self._choose(_BY_TOKEN if by_token else _BY_SAMPLE)
-        self._take({name: np.concatenate([u[name] for u in batch]) for name in batch[0]})
+        spacings = sum(squared_spacings(columns[name]) for name in ("log_q", "log_p"))
+        self._take(joined_units([*batch, *stream.finish()]), spacings)
         return self.look()
 
     @np.errstate(over="ignore", invalid="ignore", divide="ignore")
-    def _take(self, batch: dict[str, Vector]) -> None:
-        """Add a batch of units, whose clusters are whole."""
+    def _take(self, batch: Units, spacings: float) -> None:
+        """Add a batch of units, whose clusters are whole, and its numbers' squared spacings."""
         ell = batch["ell"]
         sums = {name: batch[f"factor_{name}"] for name in self._sums}
         integrands = Integrands(ell, self._chosen.integrands, sums)
@@ -248,8 +253,12 @@ class Watch:
             share = 0.5 ** (ell.size / self._half_life)
             self._moments.fade(share)
             self._squares *= share * share
+            self._ell *= share
+            self._spacings *= share * share
         self._squares += size
         self._samples += ell.size
+        self._ell += float(ell.sum())
+        self._spacings += spacings
         self._values = SimpleNamespace(**{name: v[None, None] for name, v in values.items()})
         self._moments.update(self._values.count)
 
@@ -268,6 +277,8 @@ class Watch:
             half = half_width(n, sd, self._confidence, self._tightest)
             if self._half_life is not None:
                 half = float(stdtrit(n - 1.0, 0.5 + self._confidence / 2.0)) * error
+            if withheld is None and mean + half < 0.0:
+                withheld = below_0(str(self._name))
             interval = None if withheld else (mean - half, mean + half)
         return Watched(
             mean, error, interval, withheld, self._samples, self._name, self._confidence,
@@ -301,12 +312,9 @@ class Watch:
         if not (math.isfinite(mean) and math.isfinite(sd)):
             return f"{self._name} overflows"
         by_chance = half_width(n, 1.0, 1.0 - _ERROR, self._tightest)
-        if mean + by_chance * sd < 0:
-            return (
-                f"the mean of log q - log p is {mean:.4g} ± {sd / math.sqrt(n):.2g}, and KL is "
-                "never negative: log_q and log_p are swapped, the samples are not q's, or log p is "
-                "not normalised"
-            )
+        proof = evidence(self._ell, self._spacings / 12.0)
+        if proof and not abs(neighbours) > by_chance:
+            return proof
         if abs(drift) > by_chance and self._half_life is None:
             return (
                 f"{self._name} {'rises' if drift > 0 else 'falls'} along the run (correlation with "
@@ -350,6 +358,8 @@ class Watch:
         self._moments.merge(other._moments)
         self._samples += other._samples
         self._squares += other._squares
+        self._ell += other._ell
+        self._spacings += other._spacings
         if math.isnan(self._last):
             self._last = other._last
 
@@ -369,6 +379,8 @@ class Watch:
             "samples": self._samples,
             "squares": self._squares,
             "last": None if math.isnan(self._last) else self._last,
+            "log_ratio_sum": self._ell,
+            "squared_spacings": self._spacings,
             "moments": {} if self._name is None else self._moments.state(),
         }
 
@@ -384,6 +396,10 @@ class Watch:
             if last is not None and not isinstance(last, float):  # it may have overflowed
                 last = real("state: last", last, "a number")
             made._last = math.nan if last is None else last
+            made._ell = real("state: log_ratio_sum", state["log_ratio_sum"], "a number")
+            made._spacings = real(
+                "state: squared_spacings", state["squared_spacings"], "a number", -1e-300
+            )
             if made._name is not None:
                 made._moments.restore(_checked(state["moments"], made._moments.state(), made))
             elif made._samples or state["moments"] != {}:

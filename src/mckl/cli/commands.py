@@ -159,6 +159,10 @@ def _given_options(function: F) -> F:
             help="Read batches as JSON lines from standard input, and answer after each.",
         ),
         click.option(
+            "--half-life", type=float,
+            help="With --watch: the number of later samples after which a batch counts half.",
+        ),
+        click.option(
             "--plot", metavar="FILE",
             help="Draw the running estimates, or the groups', into this file (.png, .svg, .pdf).",
         ),
@@ -354,6 +358,7 @@ def estimate(
     tables: Sequence[str],
     columns: str | None,
     watch: bool,
+    half_life: float | None,
     plot: str | None,
     **rest: Any,
 ) -> None:
@@ -370,6 +375,8 @@ def estimate(
     interval from n samples is valid only if no event rarer than 3/n carries KL.
     """
     files = {name: rest.pop(name) for name in _GIVEN}
+    if half_life is not None and not watch:
+        raise UserError("--half-life: only with --watch")
     if watch or tables or columns or any(files.values()):
         for name, value in (*rest.items(), ("sampler", sampler), ("budget", budget)):
             if value is not None:
@@ -378,7 +385,7 @@ def estimate(
                 )
         request = _request(tolerance, absolute, confidence)
         if watch:
-            _watch(files, tables, estimator, confidence, as_json)
+            _watch(files, tables, estimator, confidence, half_life, as_json)
         _estimate_given(files, tables, columns, estimator, request, as_json, plot,
                         tolerance is not None or absolute is not None)  # fmt: skip
     if plot is not None:
@@ -430,14 +437,14 @@ def _estimate_given(
 
 def _watch(
     files: Mapping[str, Sequence[str]], tables: Sequence[str], estimator: str | None,
-    confidence: float, as_json: bool,
+    confidence: float, half_life: float | None, as_json: bool,
 ) -> NoReturn:  # fmt: skip
     """Follow batches on standard input, and print an answer after each."""
     from mckl.cli.log_prob_files import watched
 
     if tables or any(files.values()):
         raise UserError("--watch: it reads standard input, so no file can be given")
-    seen = watched(sys.stdin, estimator, confidence, as_json)
+    seen = watched(sys.stdin, estimator, confidence, half_life, as_json)
     if seen is None:
         raise UserError("--watch: no batch on standard input")
     sys.exit(WITHHELD if seen.withheld else 0)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 
 from mckl.errors import UserError
-from mckl.text import nearest, quoted, some
+from mckl.text import nearest, quoted
 
 if TYPE_CHECKING:
     from mckl.api.watch import Watched
@@ -36,8 +36,8 @@ def wanted(
 
     Raises `UserError` for columns that are missing, given twice, or not known.
     """
-    from mckl.cli.rows import tables_of
-    from mckl.record.columns import is_readable
+    from mckl.cli.rows import names_of, tables_of
+    from mckl.record.columns import is_readable, open_source
 
     named: dict[str, str] = {}
     places: dict[str, Place] = {}
@@ -51,7 +51,7 @@ def wanted(
         raise UserError("--columns: only with --table")
     if tables:
         shards = tuple(file for table in tables for file in tables_of(table))
-        for name, column in (_named(shards[0], columns, [*places, *named]) | named).items():
+        for name, column in (_named(shards[0], columns) | named).items():
             if name in places:
                 raise UserError(f"{option(name)} and --table: expected one of them for {name}")
             places[name] = shards, column
@@ -64,8 +64,13 @@ def wanted(
     else:
         for name in ("log_q", "log_p"):
             if name not in places:
-                how = f"{option(name)}, or {name} in --columns" if tables else option(name)
-                raise UserError(f"{name}: missing, expected {how}, or log_ratio")
+                if tables:
+                    raise UserError(
+                        f"{shards[0]}: no column named {name} or log_ratio, but "
+                        f"{names_of(open_source(shards[0]))}: name them with --columns, such as "
+                        "log_q=policy_logp,log_p=ref_logp"
+                    )
+                raise UserError(f"{name}: missing, expected {option(name)}, or log_ratio")
     return places
 
 
@@ -74,20 +79,13 @@ def option(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-def _named(table: str, columns: str | None, others: Sequence[str]) -> dict[str, str]:
-    """The names of a table's columns, by `COLUMNS`; `others` are given in another way."""
-    if columns is None:
-        from mckl.record.columns import open_source
+def _named(table: str, columns: str | None) -> dict[str, str]:
+    """The names of a table's columns, by `COLUMNS`."""
+    from mckl.record.columns import open_source
 
+    if columns is None:
         names = [column.name for column in open_source(table).columns]
-        found = {name: name for name in COLUMNS if name in names}
-        if not found and not {"log_q", "log_p", "log_ratio"}.intersection(others):
-            there = some([quoted(name) for name in names if name is not None])
-            raise UserError(
-                f"{table}: no column named log_q, log_p or log_ratio, but {there or 'none'}: name "
-                "them with --columns, such as log_q=policy_logp,log_p=ref_logp"
-            )
-        return found
+        return {name: name for name in COLUMNS if name in names}
     chosen: dict[str, str] = {}
     for part in columns.split(","):
         name, equals, column = (text.strip() for text in part.partition("="))
@@ -107,7 +105,7 @@ def estimated(
     """The answer from files; `estimator` is the one to trust, if it is given."""
     from mckl.cli.bar import progress
     from mckl.cli.rows import columns
-    from mckl.estimation.given.answer import answer, answer_by_group
+    from mckl.estimation.given.answer import answer
     from mckl.estimation.given.layout import Layout
 
     layout = Layout()
@@ -122,12 +120,15 @@ def estimated(
 
         if "full_kl" in first[1] and "sequence" not in first[1]:
             raise UserError("full_kl: only with sequence, or lists of tokens")
-        answered = answer_by_group if "group" in first[1] else answer
-        return answered(followed(), first[1], request, estimator, layout)
+        return answer(followed(), first[1], request, estimator, layout)
 
 
 def watched(
-    stream: TextIO, estimator: str | None, confidence: float, as_json: bool
+    stream: TextIO,
+    estimator: str | None,
+    confidence: float,
+    half_life: float | None,
+    as_json: bool,
 ) -> Watched | None:
     """Follow batches that arrive as JSON lines, and print the answer after each.
 
@@ -135,7 +136,8 @@ def watched(
     """
     from mckl.api.watch import Watch
 
-    watch, seen = Watch(estimator=estimator, confidence=confidence), None
+    watch = Watch(estimator=estimator, confidence=confidence, half_life=half_life)
+    seen = None
     for number, line in enumerate(_lines(stream), 1):
         if not line.strip():
             continue

@@ -25,7 +25,7 @@ from mckl.record.columns import (
     open_source,
     refused,
 )
-from mckl.text import nearest, quoted, shortened
+from mckl.text import quoted, shortened, some
 
 # The paths of files that are one after another, and the name of a column in them.
 Place = tuple[tuple[str, ...], str | None]
@@ -181,9 +181,13 @@ def _position(source: Source, name: str, column: str | None) -> int:
     if names == [None]:
         raise UserError(f"{source.path}: its columns have no names")
     if column not in names:
-        hint = nearest(column, [n for n in names if n is not None])
-        raise UserError(f"{source.path}: no column {quoted(column)}: {hint}")
+        raise UserError(f"{source.path}: no column {quoted(column)}, but {names_of(source)}")
     return names.index(column)
+
+
+def names_of(source: Source) -> str:
+    """The names of the file's columns as a text."""
+    return some([quoted(c.name) for c in source.columns if c.name is not None]) or "none"
 
 
 def _check_rows(source: Source, position: int) -> None:

@@ -79,7 +79,7 @@ class Source(NamedTuple):
     def check(self, position: int, role: Role = "number", lists: bool = False) -> None:
         """Raise `UserError` if the column has no values of this role, or lists that may not be."""
         column = self.columns[position]
-        if role not in column.roles or (column.lists and (role == "id" or not lists)):
+        if role not in column.roles or (column.lists and not lists):
             what = "values are" if column.name is None else f"column '{column.name[:20]}' is"
             raise UserError(f"{self.path}: {what} of type {column.kind[:60]}, expected numbers")
 

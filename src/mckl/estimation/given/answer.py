@@ -18,18 +18,12 @@ from mckl.estimation.given.signs import Signs
 from mckl.estimation.given.summary import Summary
 from mckl.estimation.given.trust import trusted, unseen
 from mckl.estimation.given.units import UnitStream
-from mckl.estimation.given.verdict import (
-    FAR_WEIGHT,
-    Diagnostics,
-    Judged,
-    judge,
-)
+from mckl.estimation.given.verdict import FAR_WEIGHT, Diagnostics, Judged, judge
 from mckl.estimation.intervals import Request
 from mckl.estimation.pareto import limit
 from mckl.estimation.values.base import normal_from_moments
 
-# Equal sums over so many tokens, in so large a share of sequences, are worth a note.
-_LONG, _COPIED = 10, 0.01
+_COPIED = 0.01  # a share of equal sums over many tokens that is worth a note
 
 
 def answer(
@@ -38,15 +32,15 @@ def answer(
     request: Request,
     estimator: str | None = None,
     layout: Layout | None = None,
-    traced: bool = True,
-) -> KLFromLogProbs:
+) -> KLFromLogProbs | KLByGroup:
     """Estimate KL from columns of log-probabilities, in one pass and constant memory.
 
     Parameters
     ----------
     columns
         Consecutive pieces of the data, each a mapping of columns by name, as
-        `mckl.estimation.given.blocks.blocks` takes them.
+        `mckl.estimation.given.blocks.blocks` takes them. Each id in a column ``group`` has an
+        answer of its own.
     names
         The names of the columns that every piece has.
     request
@@ -55,8 +49,6 @@ def answer(
         The estimator to trust if it has an interval, instead of the one that is chosen.
     layout
         What made the latest piece and knows where its rows were given, for messages.
-    traced
-        Whether the answer has running estimates, which it can plot.
 
     Raises
     ------
@@ -64,34 +56,20 @@ def answer(
         If there are no rows, for values that a sample of q cannot have, and ids of sequences that
         return after another sequence.
     """
-    one = Pass(names, traced=traced)
-    for piece in columns:
-        with explained(layout, slice(None)):
-            one.add(piece)
-    return one.answer(request, estimator)
-
-
-def answer_by_group(
-    columns: Iterable[Mapping[str, Any]],
-    names: Iterable[str],
-    request: Request,
-    estimator: str | None,
-    layout: Layout,
-) -> KLByGroup:
-    """As `answer`, for each group of rows with one id in the column ``group``."""
-    names = [*names]
+    names = {*names}
+    grouped = "group" in names
     passes: dict[Any, Pass] = {}
     for piece in columns:
         with explained(layout, slice(None)):
-            parts = [*parts_by_group(piece)]
+            parts = [*parts_by_group(piece)] if grouped else [(None, piece, slice(None))]
         for group, part, rows in parts:
             if group not in passes:
-                passes[group] = Pass(names, traced=False)
+                passes[group] = Pass(names, traced=not grouped)
             with explained(layout, rows):
                 passes[group].add(part)
-    if not passes:
-        raise UserError("no rows: expected at least one sample")
-    return KLByGroup({group: one.answer(request, estimator) for group, one in passes.items()})
+    passes = passes or {None: Pass(names, traced=False)}
+    answers = {group: one.answer(request, estimator) for group, one in passes.items()}
+    return KLByGroup(answers) if grouped else answers[None]
 
 
 class Pass:
@@ -146,7 +124,7 @@ def of_summary(
         trusted=None if best is None else best.estimator,
         why=why,
         unseen=unseen(summary, best),
-        notes=tuple(_notes(summary, found, signs, best)),
+        notes=tuple(note for note in _notes(summary, found, signs, judged, best) if note != why),
         rows=summary.rows,
         units=summary.sequence_count,
         clusters=summary.units if summary.clustered else None,
@@ -178,7 +156,11 @@ def _given(one: Judged, summary: Summary, request: Request) -> GivenEstimate:
 
 
 def _notes(
-    summary: Summary, found: Diagnostics, signs: Signs, best: Judged | None
+    summary: Summary,
+    found: Diagnostics,
+    signs: Signs,
+    judged: Iterable[Judged],
+    best: Judged | None,
 ) -> Iterator[str]:
     """What the user should know of the data that is no reason against an interval."""
     if best is not None and best.shape.tail_index > limit(summary.units):
@@ -187,8 +169,9 @@ def _notes(
             f"{limit(summary.units):.2f}: intervals of such data contain KL too rarely"
         )
     moments = summary.moments
-    if float(moments.mean("ell")[0]) == 0.0 == float(moments.comoment("ell", "ell")[0]):
-        yield "log q equals log p in every row: is one of them given twice?"
+    equal = float(moments.mean("ell")[0]) == 0.0 == float(moments.comoment("ell", "ell")[0])
+    if equal:
+        yield "log q equals log p in every row, as before the first update, or one of them is given twice"
     if summary.sequences and signs.positive:
         yield (
             "most log_q are above 0, as densities may be and the probabilities of tokens may not: "
@@ -199,23 +182,23 @@ def _notes(
     settled = normal_from_moments(skewness, 0.0) <= summary.units
     if ratio.z < -FAR_WEIGHT and settled:
         yield (
-            f"the mean of p/q is {ratio}, expected 1: k1 is right if q is 0 where p is not, as "
-            "after top-p sampling, and wrong if p is not normalised or the samples are not q's"
+            f"the mean of p/q is {ratio}, below 1, as it is where q is 0 and p is not (after top-p "
+            "sampling): if q has no such zeros, check that p is normalised, and that the samples "
+            "are q's"
         )
-    if (weights := found.mean_weight) is not None and weights.z < -FAR_WEIGHT:
+    some = summary.long_copies.share() > _COPIED and summary.copies.number() == 1
+    if some and not signs.rounding_variance and not equal:
         yield (
-            f"the mean of q/s is {weights}: s is 0 where q is not, {1 - weights.mean:.0%} of q, "
-            "as after top-p sampling"
+            f"{summary.long_copies.share():.0%} of the {summary.unit}s have the same ℓ as another "
+            "one: rows that were logged twice count twice"
         )
-    # Sums over many tokens are rarely equal by chance, unless they are rounded.
-    long = summary.sequences and summary.rows >= _LONG * summary.sequence_count
-    if long and not signs.rounding_variance and summary.copies.share() > _COPIED:
-        yield (
-            f"{summary.copies.share():.0%} of the {summary.unit}s have the same ℓ as another one: "
-            "rows that were logged twice count twice"
-        )
-    if (padding := signs.padding()) is not None:
+    if padding := signs.padding():
         yield padding
+    if best is not None and any(d.diagnostic == "rounding" for one in judged for d in one.doubts):
+        yield (
+            "log_q and log_p have 16 bits: rounding averages out only if the numbers before it "
+            "differ, as the probabilities of a large model do and those of a small table do not"
+        )
 
 
 def _needed(one: Judged, summary: Summary, request: Request) -> UnitsNeeded | None:

@@ -34,8 +34,10 @@ def full_kl_fault(summary: Summary) -> tuple[tuple[str, ...], str] | None:
                 "rb",
             ), f"the mean of full_kl is {rb:.4g} nats per sequence, {_from(from_k1)} k1"
         fit, far = _gap(view, {_FIT: 1.0})
-        if far > _FAR and fit * summary.rows > _MISFIT * rb * rb * summary.sequence_count:
-            return ("rb",), "full_kl does not fit its tokens: are its rows shifted by a token?"
+        if abs(z) <= _FAR < far and fit * summary.rows > _MISFIT * rb * rb * summary.sequence_count:
+            return (
+                "rb",
+            ), "full_kl does not fit its tokens, as if its rows were shifted by a token"
         return None
     why = f"full_kl is {rb / k3:.3g} times k3 on the same samples"
     bits = abs(_gap(view, {_RB: 1.0 / _BITS, "factor_k3": -1.0})[1]) <= _FAR

@@ -13,6 +13,7 @@ from mckl.arrays import Vector
 _FEWEST = 20  # rows below which nothing is concluded from all of them
 _FIRST = 2**16  # rows on which the base of the logarithms is tested
 _TRAILING = 4  # equal rows at the end of a sequence that look like padding
+_PADDING = (0.0, 1.0, -100.0)  # usual values of it, which may differ between log_q and log_p
 # Bases other than e, by the factor that turns their logarithms into natural ones.
 _BASES = {2: math.log(2.0), 10: math.log(10.0)}
 
@@ -30,7 +31,7 @@ class Signs:
         self.positive = False
         self._least, self._most = np.full(2, math.inf), np.full(2, -math.inf)
         self._rows = self._ends = self._padded = 0
-        self._padding = math.nan
+        self._padding = math.nan, math.nan
         self._spacings = 0.0  # the sum of squared spacings of 16-bit numbers
         self._base: str | None = None
 
@@ -58,11 +59,14 @@ class Signs:
         rows = last[last >= _TRAILING - 1, None] - np.arange(_TRAILING)
         if not rows.size:
             return
-        value, end = q[rows[:, :1]], ids[rows[:, :1]]
-        same = ((q[rows] == value) & (p[rows] == value) & (ids[rows] == end)).all(axis=1)
-        self._padded += int(same.sum())
-        if same.any():
-            self._padding = float(value[np.argmax(same), 0])
+        one, other, end = (x[rows[:, :1]] for x in (q, p, ids))
+        usual = np.isin(one, _PADDING) & np.isin(other, _PADDING)
+        same = (q[rows] == one) & (p[rows] == other) & (ids[rows] == end)
+        padded = (same & ((one == other) | usual)).all(axis=1)
+        self._padded += int(padded.sum())
+        if padded.any():
+            first = np.argmax(padded)
+            self._padding = float(one[first, 0]), float(other[first, 0])
 
     @property
     def rounding_variance(self) -> float:
@@ -78,10 +82,16 @@ class Signs:
         """Why the number of tokens is in doubt; None if it is not."""
         if self._padded < 3 or self._padded < 0.05 * self._ends:
             return None
+        q, p = self._padding
+        values = f"{q:g} in log_q and {'' if p == q else f'{p:g} '}in log_p"
         return (
             f"the last {_TRAILING} or more rows of {self._padded:,} of {self._ends:,} sequences "
-            f"are {self._padding:g} in log_q and in log_p, as padding is: give mask"
+            f"are {values}, as padding is: give mask"
         )
+
+    def unequal_padding(self) -> str | None:
+        """Why k1 is wrong, since padding differs between log_q and log_p; None if it does not."""
+        return None if self._padding[0] == self._padding[1] else self.padding()
 
     def faults(self) -> Iterator[str]:
         """What is wrong with log_q and log_p, one sentence each."""
@@ -109,7 +119,8 @@ def _other_base(ell: Vector) -> str | None:
         if abs(excess) > 6.0 * error and abs(other) < 2.0 * spread < 0.6 * abs(excess):
             return (
                 f"the mean of p/q is {1 + excess:.4g} ± {error:.2g} with natural logarithms, and "
-                f"{1 + other:.4g} ± {spread:.2g} with base {base}: expected natural logarithms"
+                f"{1 + other:.4g} ± {spread:.2g} with base {base}: expected natural logarithms "
+                "of normalised q and p"
             )
     return None
 

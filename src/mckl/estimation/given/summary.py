@@ -38,6 +38,7 @@ WHOLE = ("ell", *SUMS)
 # The key in `Summary.shapes` of r - 1 with r = p/q, with sequences of its sum over tokens.
 RATIO = ("unit", "p/q")
 FULL_KL_SUMS = ("rb", "rb_fit")  # the sums over tokens that full_kl adds
+_LONG = 10  # tokens of a sequence, from which on an equal sum is rarely due to chance
 # The first units, on which the coefficients of each estimator's summand are fitted.
 _PILOT = 2**13
 # After so many units, only one of so many blocks is used for the skewness.
@@ -175,7 +176,8 @@ class Summary:
         self._jackknife: dict[tuple[str, str], float] = {}
         self._orders: dict[str, Order] = {}
         self._rises, self._falls, self._length = True, True, math.nan
-        self.copies = Copies()
+        # Of all units, and of those with so many tokens that equal sums are rarely due to chance.
+        self.copies, self.long_copies = Copies(), Copies()
         self.log_ratio_sum = self.log_weight_sum = self.largest_ratio = 0.0
         self.rows = self.sequence_count = 0
         self._blocks = 0
@@ -248,6 +250,7 @@ class Summary:
     def _add(self, values: Mapping[str, Vector]) -> None:
         self.copies.update(values["ell"])
         if self.sequences:
+            self.long_copies.update(values["ell"][values["length"] >= _LONG])
             steps = np.diff(values["length"], prepend=self._length)
             self._rises &= not (steps < 0).any()
             self._falls &= not (steps > 0).any()

@@ -6,7 +6,7 @@ estimators by factor use, such as ``factor_k3``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NoReturn
 
 import numpy as np
@@ -22,14 +22,6 @@ from mckl.exact.factor_sums import SUMS
 # `cluster`, the id of each unit's cluster, if clusters are given.
 Units = Mapping[str, Vector]
 _AT_ONCE = 4096  # the least number of sequences that are passed on together
-
-
-def units(blocks: Iterable[Block], sequences: bool) -> Iterator[Units]:
-    """The units of the blocks, many at a time."""
-    stream = UnitStream(sequences)
-    for block in blocks:
-        yield from stream.add(block)
-    yield from stream.finish()
 
 
 class UnitStream:
@@ -50,16 +42,17 @@ class UnitStream:
         self._held.append(done)
         self._count += done["ell"].size
         if self._count >= _AT_ONCE:
-            yield _joined(self._held)
+            yield joined_units(self._held)
             self._held, self._count = [], 0
 
     def finish(self) -> Iterator[Units]:
         """The units that are left after the last block."""
         if self._made is not None and (last := self._made.finish()) is not None:
-            yield _joined([*self._held, last])
+            yield joined_units([*self._held, last])
 
 
-def _joined(parts: Sequence[Units]) -> Units:
+def joined_units(parts: Sequence[Units]) -> Units:
+    """The units of all parts."""
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 

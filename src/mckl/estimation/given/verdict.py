@@ -45,7 +45,7 @@ _ROUNDING, _ROUNDED_RATIO, _CANCELLED = 1e-13, 1e-15, 1e-7
 
 # The names of the reasons against an interval, in the order in which they are looked for.
 DIAGNOSTICS = (
-    "units", "repeats", "evidence", "signs", "above-1", "weights", "overflow", "autocorrelation",
+    "units", "repeats", "signs", "evidence", "above-1", "weights", "overflow", "autocorrelation",
     "drift", "bias", "mean-ratio", "rounding", "tail-index", "skewness", "padding", "below-0",
     "full-kl",
 )  # fmt: skip
@@ -173,6 +173,25 @@ def _mean_one(excess: float, comoment: float, n: int) -> Mean:
     return Mean(mean, math.sqrt(comoment / (n * (n - 1))), effective)
 
 
+def _noise(rounding_variance: float) -> float:
+    return _ROUNDING_DEVIATIONS * math.sqrt(rounding_variance)
+
+
+def evidence(log_ratio_sum: float, rounding_variance: float, letter: str = "q") -> str | None:
+    """Why the sum of log q - log p proves that the data are wrong; None if it does not.
+
+    Rounding adds `rounding_variance` to the sum. With samples of s, its letter takes q's place.
+    """
+    if log_ratio_sum > -_EVIDENCE - _noise(rounding_variance):
+        return None
+    law = "log_q" if letter == "q" else "log_sampler"
+    return (
+        f"the sum of log {letter} - log p is {log_ratio_sum:.4g}, which samples of {letter} have "
+        f"with a probability below 1e-6: {law} and log_p are swapped or have the wrong sign, or "
+        f"the samples are not {letter}'s, or log_p is not normalised"
+    )
+
+
 def common_doubts(summary: Summary, found: Diagnostics, signs: Signs) -> Iterator[Doubt]:
     """The reasons against the interval of every estimator."""
     n, what = summary.units, summary.unit
@@ -188,17 +207,14 @@ def common_doubts(summary: Summary, found: Diagnostics, signs: Signs) -> Iterato
             "repeats",
             f"each of the {what}s occurs {copies} times or a multiple: expected every row once",
         )
-    law, letter = ("log_sampler", "s") if summary.weighted else ("log_q", "q")
-    noise = _ROUNDING_DEVIATIONS * math.sqrt(signs.rounding_variance)
+    if padding := signs.unequal_padding():
+        yield Doubt("signs", padding)
     # Nothing is proved by samples that depend on each other, such as those of a Markov chain.
     independent = not abs(found.autocorrelation_z) > DEPENDENT
-    if independent and summary.log_ratio_sum / max(copies, 1) <= -_EVIDENCE - noise:
-        yield Doubt(
-            "evidence",
-            f"the sum of log {letter} - log p is {summary.log_ratio_sum:.4g}, which samples of "
-            f"{letter} have with a probability below 1e-6: {law} and log_p are swapped or have the "
-            f"wrong sign, or the samples are not {letter}'s, or log_p is not normalised",
-        )
+    total = summary.log_ratio_sum / max(copies, 1)
+    proof = evidence(total, signs.rounding_variance, "s" if summary.weighted else "q")
+    if independent and proof:
+        yield Doubt("evidence", proof)
     for text in signs.faults():
         yield Doubt("signs", text)
     # A mean of r >= 0 is above its expectation by chance if events with a small r are missing, each
@@ -217,11 +233,20 @@ def common_doubts(summary: Summary, found: Diagnostics, signs: Signs) -> Iterato
         yield Doubt(
             "weights", "the weights q/s overflow: log_q and log_sampler differ by hundreds of nats"
         )
-    elif summary.log_weight_sum > _EVIDENCE + noise or weights.z > FAR_WEIGHT:
+    elif (
+        summary.log_weight_sum > _EVIDENCE + _noise(signs.rounding_variance)
+        or weights.z > FAR_WEIGHT
+    ):
         yield Doubt(
             "weights",
             f"the mean of q/s is {weights}, and under s it is at most 1: log_sampler is not what "
             "drew the samples, or log_q is not normalised",
+        )
+    elif weights.z < -FAR_WEIGHT:
+        yield Doubt(
+            "weights",
+            f"the mean of q/s is {weights}: s is 0 where q is not, on {1 - weights.mean:.2g} of q, "
+            "as after top-p sampling, and these samples cannot tell what that part adds to KL",
         )
     elif weights.effective_samples < _EFFECTIVE * n:
         yield Doubt(
@@ -262,7 +287,12 @@ def doubts(
     if one.per == "token" and (padding := signs.padding()):
         yield Doubt("padding", padding)
     if one.interval[1] < 0.0:
-        yield Doubt("below-0", f"the interval of {name} is below 0, where no KL is")
+        yield Doubt("below-0", below_0(name))
+
+
+def below_0(estimator: str) -> str:
+    """Why an interval below 0 is withheld."""
+    return f"the interval of {estimator} is below 0, where no KL is"
 
 
 def _bias(summary: Summary, estimator: Estimator, one: Judged) -> Doubt:
@@ -320,19 +350,15 @@ def judge(
     common = [*common_doubts(summary, found, signs)]
     with np.errstate(all="ignore"):
         judged = []
+        checked = "rb" in summary.estimators and not any(d.diagnostic == "weights" for d in common)
+        suspects, why = (checked and full_kl_fault(summary)) or ((), "")
         for per in summary.overs:
             for name, estimator in summary.estimators.items():
                 one = _judged(summary, estimator, per, shapes[per, name], confidence)
-                own = doubts(summary, found, signs, estimator, one)
+                own = [*doubts(summary, found, signs, estimator, one)]
+                if name in suspects:
+                    own.append(Doubt("full-kl", why))
                 judged.append(one._replace(doubts=(*common, *own)))
-        if "rb" in summary.estimators and (fault := full_kl_fault(summary)):
-            names, why = fault
-            judged = [
-                one._replace(doubts=(*one.doubts, Doubt("full-kl", why)))
-                if one.estimator in names
-                else one
-                for one in judged
-            ]
     return found, judged
 
 
