@@ -190,7 +190,7 @@ def _notes(
     # Sums over many tokens are rarely equal by chance, unless they are rounded.
     long = summary.sequences and summary.rows >= _LONG * summary.sequence_count
     some = summary.copies.share() > _COPIED and summary.copies.number() == 1
-    if long and not signs.rounding_variance and some:
+    if long and not signs.rounding_variance() and some:
         yield (
             f"{summary.copies.share():.0%} of the {summary.unit}s have the same ℓ as another one: "
             "rows that were logged twice count twice"
