@@ -21,7 +21,7 @@ from mckl.estimation.given.layout import Layout, explained
 from mckl.estimation.given.signs import squared_spacings
 from mckl.estimation.given.summary import Influence
 from mckl.estimation.given.units import Units, UnitStream, joined_units
-from mckl.estimation.given.verdict import below_0, evidence
+from mckl.estimation.given.verdict import below_0, evidence, rounding_bias
 from mckl.estimation.results import DASH, Result, Table, ends
 from mckl.estimation.running import RunningMoments
 from mckl.estimation.values import ESTIMATORS
@@ -254,7 +254,7 @@ class Watch:
             self._moments.fade(share)
             self._squares *= share * share
             self._ell *= share
-            self._spacings *= share * share
+            self._spacings *= share  # its share of the sum's variance is smaller still
         self._squares += size
         self._samples += ell.size
         self._ell += float(ell.sum())
@@ -277,8 +277,12 @@ class Watch:
             half = half_width(n, sd, self._confidence, self._tightest)
             if self._half_life is not None:
                 half = float(stdtrit(n - 1.0, 0.5 + self._confidence / 2.0)) * error
+            if withheld is None and self._chosen.uses_ratio:
+                sequences = self._moments.units * float(self._moments.mean("count")[0])
+                added = self._spacings / 24.0 / sequences
+                withheld = rounding_bias(self._chosen.name, added, half)
             if withheld is None and mean + half < 0.0:
-                withheld = below_0(str(self._name))
+                withheld = below_0(self._chosen.name)
             interval = None if withheld else (mean - half, mean + half)
         return Watched(
             mean, error, interval, withheld, self._samples, self._name, self._confidence,

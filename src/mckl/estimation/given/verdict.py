@@ -292,6 +292,13 @@ def doubts(
         yield Doubt("below-0", below_0(name))
 
 
+def rounding_bias(estimator: str, added: float, half_width: float) -> str | None:
+    """Why rounding to 16 bits, which adds so many nats, is too much; None if it is not."""
+    if not added > _BIAS * half_width:
+        return None
+    return f"rounding to 16 bits adds about {added:.2g} nats to {estimator} (k1 averages it out)"
+
+
 def below_0(estimator: str) -> str:
     """Why an interval below 0 is withheld."""
     return f"the interval of {estimator} is below 0, where no KL is"
@@ -320,11 +327,8 @@ def _doubts_of_ratio(
     added = 0.5 * signs.rounding_variance() / summary.sequence_count
     if one.per == "token":
         added *= summary.sequence_count / summary.rows
-    if added > _BIAS * one.half_width:
-        yield Doubt(
-            "rounding", f"rounding to 16 bits adds about {added:.2g} nats to {name} (k1 averages "
-            "it out)",
-        )  # fmt: skip
+    if why := rounding_bias(name, added, one.half_width):
+        yield Doubt("rounding", why)
     if estimator.sums and n < LEAST_SEQUENCES:
         yield Doubt("units", f"{name} takes at least {LEAST_SEQUENCES} {what}s, not {n}")
     if estimator.sums and summary.rows >= FEW_TOKENS * summary.sequence_count:
