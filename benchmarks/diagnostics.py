@@ -317,7 +317,7 @@ def main() -> None:
         again=given.again, by_estimator=by_estimator(cells), large=f"{LARGE:,}",
         power=power(cells[cells.samples >= LARGE], alarms), cases=in_cases(cases), hard=hard(rows),
         valid=sum(row["runs"] for row in valid),
-        accused=alarmed("the sum of log", "under q it", "occurs", "expected natural"),
+        accused=alarmed("the sum of log", "it is at most", "occurs", "expected natural"),
         dependent_alarms=alarmed("drifts", "depend on"),
         power_1=by_k1("0.00099 in p"), power_2=by_k1("0.002 in p"),
         far=verdict.FAR_RATIO, units=verdict.LEAST_UNITS, sequences=verdict.LEAST_SEQUENCES,

@@ -181,15 +181,15 @@ def start_up(backend: str) -> float:
     )
 
 
-def wins(*backends: str, within: float = 0.05) -> dict[str, int]:
-    """In how many settings each estimator is the simplest so close to the smallest RMSE."""
+def wins(*backends: str) -> dict[str, int]:
+    """In how many settings each estimator is the simplest with the smallest RMSE."""
     count = dict.fromkeys(HERE, 0)
     for name in POSITIVE:
         last = {
             e: np.mean([cell(name, estimator=e, backend=b).rmse[-1] for b in backends])
             for e in HERE
         }
-        count[next(e for e in HERE if last[e] <= (1 + within) * min(last.values()))] += 1
+        count[next(e for e in HERE if last[e] <= (1 + 1e-9) * min(last.values()))] += 1
     return {name: number for name, number in count.items() if number}
 
 
@@ -433,7 +433,7 @@ def estimators(axes: Axis, caption: str) -> list[str]:
     assert title(axes[4]).startswith("case notebook")
     np.testing.assert_array_less(last["k1"], last["cv"])
     return [
-        str(LAST), "5", *map(str, count.values()), str(len(POSITIVE)), str(len(chosen)),
+        str(LAST), *map(str, count.values()), str(len(POSITIVE)), str(len(chosen)),
         str(REPLICATES), "95", two(abs(bias["exact_bias"].item())), two(KL["notebook"]), "2",
     ]  # fmt: skip
 
@@ -608,7 +608,7 @@ def samples_needed(axes: Axis, caption: str) -> list[str]:
             drawn = np.ma.filled(ax.collections[0].get_array(), math.nan).ravel()
             np.testing.assert_allclose(drawn, values, rtol=1e-12)
             expected = [
-                two(wanted[n]) + (f"\n{winner[n][1]}\n{winner[n][0]}" if ax is row[2] else "")
+                (f"{wanted[n]:,.0f}" if wanted[n] < 10_000 else two(wanted[n])) + (f"\n{winner[n][1]}\n{winner[n][0]}" if ax is row[2] else "")
                 for n in names if math.isfinite(wanted.get(n, math.nan))
             ]  # fmt: skip
             assert [t for t in texts(ax) if t[0].isdigit()] == expected

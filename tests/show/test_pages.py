@@ -77,10 +77,10 @@ def test_the_landing_page_quotes_the_tables(tmp_path: Path) -> None:
     best = re.search(r"No estimator wins(.*)\nErrors are measured", landing(tmp_path), re.DOTALL)
     assert best
     told = best[1].replace(" has the smallest measured error", "")
-    won = {e: str(n) for e, n in wins(*BACKENDS, within=1e-9).items()}
+    won = {e: str(n) for e, n in wins(*BACKENDS).items()}
     assert dict(re.findall(r"((?:k\d|cv)(?:-factor)?) in (\d+)", told)) == won
     iid = of("summary", sampler="iid", samples=SAMPLES[-1])
-    of_setting = smallest_error(iid[iid["kl"] > 0], within=1e-9)
+    of_setting = smallest_error(iid[iid["kl"] > 0])
     kls = [f"{np.median([KL[n] for n, e in of_setting.items() if e == w]):.2g}" for w in won]
     ordered = sorted(POSITIVE, key=RATIO.__getitem__)
     expected = [

@@ -183,3 +183,10 @@ def test_a_watch_accuses_as_from_log_probs_does_and_only_with_proof():
         sums.append((q - p).sum())
         assert "swapped" not in (mckl.Watch().update(q, p).withheld or "")
     assert min(sums) < -13.82
+    for half_life in (None, 400.0):
+        by_token = mckl.Watch(half_life=half_life)
+        for _ in range(2):
+            q, _ = tokens(rng, 400)
+            near = q - 0.0005 * rng.normal(size=q.shape)
+            seen = by_token.update(q.astype(np.float16), near.astype(np.float16))
+        assert "rounding to 16 bits adds about" in seen.withheld

@@ -21,7 +21,7 @@ from mckl.estimation.given.layout import Layout, explained
 from mckl.estimation.given.signs import squared_spacings
 from mckl.estimation.given.summary import Influence
 from mckl.estimation.given.units import Units, UnitStream, joined_units
-from mckl.estimation.given.verdict import below_0, evidence
+from mckl.estimation.given.verdict import below_0, evidence, rounding_bias
 from mckl.estimation.results import DASH, Result, Table, ends
 from mckl.estimation.running import RunningMoments
 from mckl.estimation.values import ESTIMATORS
@@ -32,6 +32,10 @@ from mckl.exact.factor_sums import SUMS
 # drift and autocorrelation with 0.
 _ERROR = 1e-4
 _BY_SAMPLE, _BY_TOKEN = "k1", "k3-factor"
+# What is added up over the run, with the power of the half-life's factor by which it fades: squared
+# weights, log q - log p, and the squared spacings of 16-bit numbers. The last gives a mean, and an
+# upper bound of a variance.
+_TOTALS = {"squares": 2, "log_ratio_sum": 1, "squared_spacings": 1}
 
 
 @dataclass(frozen=True, repr=False)
@@ -173,10 +177,8 @@ class Watch:
             expected = f"at least {least:.3g}, so that {self._start} samples (start) ever count"
             self._half_life = real("half_life", half_life, expected, math.nextafter(least, 0.0))
         self._name: str | None = None
-        self._samples, self._squares = 0, 0.0  # the latter is the sum of the weights' squares
+        self._samples, self._totals = 0, dict.fromkeys(_TOTALS, 0.0)
         self._last = math.nan
-        # The sums of log q - log p, and of the squared spacings of 16-bit numbers.
-        self._ell = self._spacings = 0.0
         if estimator is not None:
             self._choose(estimator)
 
@@ -252,13 +254,11 @@ class Watch:
         if self._half_life is not None:
             share = 0.5 ** (ell.size / self._half_life)
             self._moments.fade(share)
-            self._squares *= share * share
-            self._ell *= share
-            self._spacings *= share * share
-        self._squares += size
+            for name, power in _TOTALS.items():
+                self._totals[name] *= share**power
         self._samples += ell.size
-        self._ell += float(ell.sum())
-        self._spacings += spacings
+        for name, more in zip(_TOTALS, (size, float(ell.sum()), spacings), strict=True):
+            self._totals[name] += more
         self._values = SimpleNamespace(**{name: v[None, None] for name, v in values.items()})
         self._moments.update(self._values.count)
 
@@ -267,7 +267,7 @@ class Watch:
         mean = error = length = drift = neighbours = math.nan
         interval, withheld, n = None, None, 0.0
         if self._samples:
-            n = self._moments.units**2 / self._squares
+            n = self._moments.units**2 / self._totals["squares"]
             mean, sd = self._mean_and_sd(self._mean_of)
             error = sd / math.sqrt(n)
             length = float(self._moments.mean("length")[0] / self._moments.mean("count")[0])
@@ -277,8 +277,12 @@ class Watch:
             half = half_width(n, sd, self._confidence, self._tightest)
             if self._half_life is not None:
                 half = float(stdtrit(n - 1.0, 0.5 + self._confidence / 2.0)) * error
+            if withheld is None and self._chosen.uses_ratio:
+                sequences = self._moments.units * float(self._moments.mean("count")[0])
+                added = self._totals["squared_spacings"] / 24.0 / sequences
+                withheld = rounding_bias(self._chosen.name, added, half)
             if withheld is None and mean + half < 0.0:
-                withheld = below_0(str(self._name))
+                withheld = below_0(self._chosen.name)
             interval = None if withheld else (mean - half, mean + half)
         return Watched(
             mean, error, interval, withheld, self._samples, self._name, self._confidence,
@@ -294,7 +298,7 @@ class Watch:
         per_sample = Influence(self._moments, "count")
         square = float(per_sample.comoment(name, name)[0])
         weight = self._moments.units
-        freedom = weight - self._squares / weight
+        freedom = weight - self._totals["squares"] / weight
         sd = math.sqrt(square / freedom) if freedom > 0 and square >= 0 else math.nan
         return float(per_sample.mean(name)[0]), sd
 
@@ -312,7 +316,8 @@ class Watch:
         if not (math.isfinite(mean) and math.isfinite(sd)):
             return f"{self._name} overflows"
         by_chance = half_width(n, 1.0, 1.0 - _ERROR, self._tightest)
-        proof = evidence(self._ell, self._spacings / 12.0)
+        total, spacings = self._totals["log_ratio_sum"], self._totals["squared_spacings"]
+        proof = evidence(total, spacings / 12.0)
         if proof and not abs(neighbours) > by_chance:
             return proof
         if abs(drift) > by_chance and self._half_life is None:
@@ -357,9 +362,8 @@ class Watch:
             self._choose(other._name)
         self._moments.merge(other._moments)
         self._samples += other._samples
-        self._squares += other._squares
-        self._ell += other._ell
-        self._spacings += other._spacings
+        for name, total in other._totals.items():
+            self._totals[name] += total
         if math.isnan(self._last):
             self._last = other._last
 
@@ -377,10 +381,8 @@ class Watch:
         return {
             **self._options(),
             "samples": self._samples,
-            "squares": self._squares,
+            **self._totals,
             "last": None if math.isnan(self._last) else self._last,
-            "log_ratio_sum": self._ell,
-            "squared_spacings": self._spacings,
             "moments": {} if self._name is None else self._moments.state(),
         }
 
@@ -391,15 +393,13 @@ class Watch:
             options = ("estimator", "confidence", "start", "tightest", "half_life")
             made = cls(**{key: state[key] for key in options})
             made._samples = whole_number("state: samples", state["samples"], 0)
-            made._squares = real("state: squares", state["squares"], "a number", -1e-300)
+            for name in _TOTALS:
+                least = -math.inf if name == "log_ratio_sum" else -1e-300
+                made._totals[name] = real(f"state: {name}", state[name], "a number", least)
             last = state["last"]
             if last is not None and not isinstance(last, float):  # it may have overflowed
                 last = real("state: last", last, "a number")
             made._last = math.nan if last is None else last
-            made._ell = real("state: log_ratio_sum", state["log_ratio_sum"], "a number")
-            made._spacings = real(
-                "state: squared_spacings", state["squared_spacings"], "a number", -1e-300
-            )
             if made._name is not None:
                 made._moments.restore(_checked(state["moments"], made._moments.state(), made))
             elif made._samples or state["moments"] != {}:
@@ -424,7 +424,7 @@ def _checked(moments: Mapping[str, Any], empty: Mapping[str, Any], made: Watch) 
         units: float = whole_number("state: units", moments["units"], 0, made._samples)
     else:
         units = real("state: units", moments["units"], "a number of samples", -1e-300)
-    if (units > 0) != (made._squares > 0) or (units > 0) != (made._samples > 0):
+    if (units > 0) != (made._totals["squares"] > 0) or (units > 0) != (made._samples > 0):
         raise UserError(f"state: units {units:g} with {made._samples} samples")
     found: dict[str, Any] = {"units": units}
     for kind, alone in (("mean", 0), ("comoment", 1 if made._half_life is None else 0)):

@@ -105,7 +105,7 @@ def _best(last: pd.DataFrame) -> list[dict[str, Any]]:
     if iid.empty:
         return []
     kl = iid.astype({"setting": str}).groupby("setting")["kl"].first()
-    winners = smallest_error(iid, within=1e-9)
+    winners = smallest_error(iid)
     won = [
         {
             "estimator": name,

@@ -139,8 +139,8 @@ def _correlation(out: pd.DataFrame) -> Vector:
         return np.asarray(product.to_numpy(float) * r / (r - 1.0) / sds)
 
 
-def smallest_error(rows: pd.DataFrame, within: float = 0.05) -> pd.Series:
-    """The estimator with the smallest RMSE by setting; the simplest of those within 5 % of it.
+def smallest_error(rows: pd.DataFrame) -> pd.Series:
+    """The estimator with the smallest RMSE by setting; the simplest of equal ones.
 
     `rows` are rows of summary.parquet with one number of samples and one sampler.
     """
@@ -149,5 +149,5 @@ def smallest_error(rows: pd.DataFrame, within: float = 0.05) -> pd.Series:
     )
     # Some settings do not have every estimator.
     rmse = rmse[[name for name in ESTIMATORS if name in rmse]].dropna(how="all")
-    close = rmse.le((1.0 + within) * rmse.min(axis=1), axis=0)
-    return close.idxmax(axis=1)  # the first one that is close enough
+    smallest = rmse.le((1.0 + 1e-9) * rmse.min(axis=1), axis=0)
+    return smallest.idxmax(axis=1)  # the first one

@@ -171,7 +171,10 @@ def _notes(
     moments = summary.moments
     equal = float(moments.mean("ell")[0]) == 0.0 == float(moments.comoment("ell", "ell")[0])
     if equal:
-        yield "log q equals log p in every row, as before the first update, or one of them is given twice"
+        yield (
+            "log q equals log p in every row, as before the first update, or one of them is given "
+            "twice"
+        )
     if summary.sequences and signs.positive:
         yield (
             "most log_q are above 0, as densities may be and the probabilities of tokens may not: "
@@ -187,7 +190,7 @@ def _notes(
             "are q's"
         )
     some = summary.long_copies.share() > _COPIED and summary.copies.number() == 1
-    if some and not signs.rounding_variance and not equal:
+    if some and not signs.rounding_variance() and not equal:
         yield (
             f"{summary.long_copies.share():.0%} of the {summary.unit}s have the same ℓ as another "
             "one: rows that were logged twice count twice"

@@ -32,7 +32,8 @@ class Signs:
         self._least, self._most = np.full(2, math.inf), np.full(2, -math.inf)
         self._rows = self._ends = self._padded = 0
         self._padding = math.nan, math.nan
-        self._spacings = 0.0  # the sum of squared spacings of 16-bit numbers
+        # The sums of squared spacings of 16-bit numbers.
+        self._spacings = dict.fromkeys(("log_q", "log_p", "log_sampler"), 0.0)
         self._base: str | None = None
 
     @np.errstate(over="ignore", invalid="ignore")
@@ -49,7 +50,8 @@ class Signs:
         for i, values in enumerate((q, p)):
             self._least[i] = min(self._least[i], values.min())
             self._most[i] = max(self._most[i], values.max())
-            self._spacings += squared_spacings(values)
+        for name in {*self._spacings}.intersection(piece):
+            self._spacings[name] += squared_spacings(np.asarray(piece[name], np.float64))
         if "sequence" in piece:
             self._look_at_ends(q, p, np.asarray(piece["sequence"]))
 
@@ -68,15 +70,12 @@ class Signs:
             first = np.argmax(padded)
             self._padding = float(one[first, 0]), float(other[first, 0])
 
-    @property
-    def rounding_variance(self) -> float:
-        """The variance that rounding to 16 bits adds to the sum of l over all rows."""
-        return self._spacings / 12.0
+    def rounding_variance(self, first: str = "log_q", second: str = "log_p") -> float:
+        """The variance that rounding to 16 bits adds to the sum of two columns' difference.
 
-    @property
-    def rounding_bias(self) -> float:
-        """The nats that rounding to 16 bits adds to the sum of k3 over all rows, on average."""
-        return self._spacings / 24.0
+        Half of it is what it adds to the sum of k3, and of r, on average.
+        """
+        return (self._spacings[first] + self._spacings[second]) / 12.0
 
     def padding(self) -> str | None:
         """Why the number of tokens is in doubt; None if it is not."""

@@ -177,14 +177,19 @@ def _noise(rounding_variance: float) -> float:
     return _ROUNDING_DEVIATIONS * math.sqrt(rounding_variance)
 
 
-def evidence(log_ratio_sum: float, rounding_variance: float, letter: str = "q") -> str | None:
+def _added(rounding_variance: float) -> float:
+    """What rounding adds to the mean of e^x, if it adds this variance to x."""
+    return math.expm1(min(0.5 * rounding_variance, 700.0))
+
+
+def evidence(log_ratio_sum: float, rounding_variance: float, law: str = "log_q") -> str | None:
     """Why the sum of log q - log p proves that the data are wrong; None if it does not.
 
-    Rounding adds `rounding_variance` to the sum. With samples of s, its letter takes q's place.
+    Rounding adds `rounding_variance` to the sum. With samples of s, `law` is ``log_sampler``.
     """
     if log_ratio_sum > -_EVIDENCE - _noise(rounding_variance):
         return None
-    law = "log_q" if letter == "q" else "log_sampler"
+    letter = "q" if law == "log_q" else "s"
     return (
         f"the sum of log {letter} - log p is {log_ratio_sum:.4g}, which samples of {letter} have "
         f"with a probability below 1e-6: {law} and log_p are swapped or have the wrong sign, or "
@@ -212,7 +217,8 @@ def common_doubts(summary: Summary, found: Diagnostics, signs: Signs) -> Iterato
     # Nothing is proved by samples that depend on each other, such as those of a Markov chain.
     independent = not abs(found.autocorrelation_z) > DEPENDENT
     total = summary.log_ratio_sum / max(copies, 1)
-    proof = evidence(total, signs.rounding_variance, "s" if summary.weighted else "q")
+    law = "log_sampler" if summary.weighted else "log_q"
+    proof = evidence(total, signs.rounding_variance(law), law)
     if independent and proof:
         yield Doubt("evidence", proof)
     for text in signs.faults():
@@ -221,6 +227,7 @@ def common_doubts(summary: Summary, found: Diagnostics, signs: Signs) -> Iterato
     # of which has a probability of about 13.8/n at most, or through its largest values.
     ratio = found.mean_ratio_by_token or found.mean_ratio
     chance = FAR_MEAN * ratio.std_error + _EVIDENCE / summary.rows * (2.0 + summary.largest_ratio)
+    chance += _added(signs.rounding_variance() / summary.rows)
     if independent and not summary.weighted and ratio.mean - 1.0 > chance:
         yield Doubt(
             "above-1",
@@ -229,13 +236,14 @@ def common_doubts(summary: Summary, found: Diagnostics, signs: Signs) -> Iterato
         )
     if (weights := found.mean_weight) is None:
         return
+    rounding = signs.rounding_variance("log_q", "log_sampler")
+    above = weights.mean - 1.0 - _added(rounding / summary.sequence_count)
     if not math.isfinite(weights.mean):
         yield Doubt(
             "weights", "the weights q/s overflow: log_q and log_sampler differ by hundreds of nats"
         )
-    elif (
-        summary.log_weight_sum > _EVIDENCE + _noise(signs.rounding_variance)
-        or weights.z > FAR_WEIGHT
+    elif summary.log_weight_sum > _EVIDENCE + _noise(rounding) or (
+        weights.z > FAR_WEIGHT and above > FAR_WEIGHT * weights.std_error
     ):
         yield Doubt(
             "weights",
@@ -290,6 +298,13 @@ def doubts(
         yield Doubt("below-0", below_0(name))
 
 
+def rounding_bias(estimator: str, added: float, half_width: float) -> str | None:
+    """Why rounding to 16 bits, which adds so many nats, is too much; None if it is not."""
+    if not added > _BIAS * half_width:
+        return None
+    return f"rounding to 16 bits adds about {added:.2g} nats to {estimator} (k1 averages it out)"
+
+
 def below_0(estimator: str) -> str:
     """Why an interval below 0 is withheld."""
     return f"the interval of {estimator} is below 0, where no KL is"
@@ -315,14 +330,11 @@ def _doubts_of_ratio(
     if abs(ratio.z) > FAR_RATIO:
         tokens = " over tokens" if estimator.sums else ""
         yield Doubt("mean-ratio", f"the mean of p/q{tokens} is {ratio}, and {name} takes it as 1")
-    added = signs.rounding_bias / float(summary.sequence_count)
+    added = 0.5 * signs.rounding_variance() / summary.sequence_count
     if one.per == "token":
         added *= summary.sequence_count / summary.rows
-    if added > _BIAS * one.half_width:
-        yield Doubt(
-            "rounding", f"rounding to 16 bits adds about {added:.2g} nats to {name} (k1 averages "
-            "it out)",
-        )  # fmt: skip
+    if why := rounding_bias(name, added, one.half_width):
+        yield Doubt("rounding", why)
     if estimator.sums and n < LEAST_SEQUENCES:
         yield Doubt("units", f"{name} takes at least {LEAST_SEQUENCES} {what}s, not {n}")
     if estimator.sums and summary.rows >= FEW_TOKENS * summary.sequence_count:

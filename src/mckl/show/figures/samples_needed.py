@@ -29,6 +29,7 @@ _WIDE = 5  # the most scales of a panel whose cells are labelled
 _TICKS = 4
 _SPAN = 1e5  # the largest ratio on the colour scale
 _SMALL = 6.0  # points
+_ROUNDED_FROM = 10_000  # smaller numbers of samples are written in full
 # Cells without a number have a sign, or a pattern if cells are too small for signs.
 _SIGNS: Mapping[str, tuple[str, str, str]] = {
     INFINITE: ("∞", "xxxxxx", "infinite variance"),
@@ -113,7 +114,8 @@ def _heat(
         if math.isfinite(n):
             red, green, blue = to_rgb(colours(norm(n)))
             dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.5
-            text = f"{rounded(n)}\n{names.get(block.settings[y][x], '')}".rstrip()
+            number = f"{n:,.0f}" if n < _ROUNDED_FROM else rounded(n)
+            text = f"{number}\n{names.get(block.settings[y][x], '')}".rstrip()
             _cell_text(ax, x, y, text, "white" if dark else "black")
     return mesh
 
@@ -207,9 +209,9 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
             ax = axes[i, j]
             _frame(ax, block, bottom=i == len(blocks) - 1, left=j == 0)
             mesh = _heat(ax, block, table["samples_needed"], look, winner)
-            if not winner:
-                verdicts = {str(k): str(v) for k, v in table["verdict"].items()}
-                present |= _signs(ax, block, block.table(verdicts, ""))
+            told = rows[rows["verdict"] == ZERO].set_index("setting") if winner else table
+            verdicts = {str(k): str(v) for k, v in told["verdict"].items()}
+            present |= _signs(ax, block, block.table(verdicts, ""))
             ax.set_title(f"{block.title}: {title}")
     if blocks[0].x != [""]:
         for ax in axes[:, 0]:
