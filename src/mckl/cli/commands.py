@@ -12,6 +12,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import reduce
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
@@ -97,9 +98,7 @@ _ESTIMATOR = _Registered("mckl.estimation.values", "ESTIMATORS")
 
 
 def _with_options(function: F, options: Sequence[Callable[[F], F]]) -> F:
-    for option in reversed(options):
-        function = option(function)
-    return function
+    return reduce(lambda inner, option: option(inner), reversed(options), function)
 
 
 def _pair_options(function: F) -> F:

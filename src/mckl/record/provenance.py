@@ -94,15 +94,9 @@ def differences(folder: Path, manifest: Mapping[str, Any]) -> dict[str, str]:
 
 def other_numbers(folder: Path, manifest: Mapping[str, Any]) -> dict[str, str]:
     """The tables of a folder whose rows differ from those in the manifest of another run."""
-    stated = {
-        name: digests["content"]
-        for name, digests in manifest["files"].items()
-        if "content" in digests
-    }
-    present = {
-        name: content_digest(path) for name, path in files(folder).items() if _is_reproducible(name)
-    }
-    return _compared(present, stated)
+    stated = {name: x["content"] for name, x in manifest["files"].items() if "content" in x}
+    tables = {name: path for name, path in files(folder).items() if _is_reproducible(name)}
+    return _compared({name: content_digest(path) for name, path in tables.items()}, stated)
 
 
 def _compared(digests: Mapping[str, str], stated: Mapping[str, str]) -> dict[str, str]:

@@ -71,14 +71,8 @@ def regime_rows(
 ) -> Iterator[dict[str, list[Any]]]:
     """The columns of regimes.parquet, family by family and dimension by dimension.
 
-    Parameters
-    ----------
-    families, dimensions, samples
-        What the maps are of; each family has every dimension and number of samples.
-    low, high
-        The smallest and the largest scale.
-    offset
-        The largest offset; the smallest is 0.
+    Each family has a map for every dimension and number of samples, with scales from `low` to
+    `high` and offsets from 0 to `offset`.
     """
     for family in families:
         nodes = np.concatenate(scales(ratio_border(family), low, high, _NODES))

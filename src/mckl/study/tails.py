@@ -67,8 +67,6 @@ def shortfall_p_value(relative: Vector, sd: Vector, part: Vector) -> Vector:
     inequalities for the sum of independent random variables" (1962), since a square is at most its
     whole expectation below it.
 
-    Parameters
-    ----------
     relative  (measured - exact) / exact
     sd        the standard deviation of measured / exact
     part      the largest share of one independent square in the mean
@@ -88,8 +86,6 @@ def bennett_p_value(off: Vector, variance: Vector, farthest: Vector, count: int)
     It is that of Bennett, "Probability inequalities for the sum of independent random variables"
     (1962), or Chebyshev's if this is smaller.
 
-    Parameters
-    ----------
     off       the mean less its expectation
     variance  the variance of one number
     farthest  the largest distance of a number from its expectation
@@ -129,8 +125,6 @@ def nonnegative_p_value(relative: Vector, square: Vector, count: Vector) -> Vect
     2015), so a product over replicates is at least 1 / p with a probability of at most p. No
     variance is needed.
 
-    Parameters
-    ----------
     relative  mean / expectation - 1
     square    the mean of (x / expectation - 1)^2
     count     the number of independent numbers
@@ -209,8 +203,6 @@ def self_normalised_p_value(total: Vector, squares: Vector, variance: Vector) ->
     that mean is a p-value. Rare large numbers raise the squares where they occur, and the variance
     where they do not, so that neither makes a false alarm.
 
-    Parameters
-    ----------
     total     the sum
     squares   the sum of the squares
     variance  the exact variance of the sum, or an upper bound

@@ -166,14 +166,9 @@ def verify(
 ) -> pd.DataFrame:
     """The rows of verification.parquet: first cells, then pools, then identities.
 
-    Statistics with an infinite standard deviation are listed with the test `none`.
-
-    Parameters
-    ----------
-    summary, theory, settings, budget
-        The tables of these names.
-    level
-        The probability of any false alarm in a correct study, as far as the modelled tails hold.
+    They follow from the tables of these names. `level` is the probability of any false alarm in a
+    correct study, as far as the modelled tails hold. Statistics with an infinite standard deviation
+    are listed with the test `none`.
     """
     names = _KEYS[:-1]
     keys = ["setting", "sampler", "estimator", "samples"]
