@@ -608,7 +608,8 @@ def samples_needed(axes: Axis, caption: str) -> list[str]:
             drawn = np.ma.filled(ax.collections[0].get_array(), math.nan).ravel()
             np.testing.assert_allclose(drawn, values, rtol=1e-12)
             expected = [
-                (f"{wanted[n]:,.0f}" if wanted[n] < 10_000 else two(wanted[n])) + (f"\n{winner[n][1]}\n{winner[n][0]}" if ax is row[2] else "")
+                (f"{wanted[n]:,.0f}" if wanted[n] < 10_000 else two(wanted[n]))
+                + (f"\n{winner[n][1]}\n{winner[n][0]}" if ax is row[2] else "")
                 for n in names if math.isfinite(wanted.get(n, math.nan))
             ]  # fmt: skip
             assert [t for t in texts(ax) if t[0].isdigit()] == expected

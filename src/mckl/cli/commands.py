@@ -546,7 +546,8 @@ def _pair(**given: Any) -> Pair:
         )
     if by_grid and (by_vectors or by_sides):
         raise UserError(
-            "--family, --dimension, --scale and --offset: not together with vectors, texts or files"
+            "--family, --dimension, --scale and --offset: not together with vectors, texts or "
+            "files, whose length is the dimension"
         )
     return _of_grid(**grid) if by_grid else _of_sides(vectors, sides)
 
