@@ -244,11 +244,11 @@ def test_told_to_end(tiny: Study, undisturbed: Study, tmp_path: Path) -> None:
     tiny.configure(samples=LONG)
     for how in ("Ctrl-C", "SIGTERM"):
         with tiny.running(tmp_path / how, *TARGETS, cores=2) as run:
+            wait_for(lambda run=run: jobs_of(run))
             if how == "SIGTERM":
                 wait_for(lambda: list(tiny.root.glob("results/traces/numpy/.*.tmp")))
                 run.send_signal(signal.SIGTERM)
             else:  # while the first jobs still import their modules
-                wait_for(lambda run=run: jobs_of(run))
                 os.killpg(run.pid, signal.SIGINT)
             assert run.wait(PATIENCE) == 1
             assert not processes(run)
