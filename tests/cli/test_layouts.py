@@ -225,6 +225,7 @@ def test_a_picture_of_the_running_estimates(tmp_path):
     )
     assert "cannot be written" in refused(*told_to, f"{tmp_path}/none/x.png")
     assert "only with given log-probabilities" in refused("estimate", "-d", "2", "--plot", "x.png")
+    assert "not with --watch" in refused("estimate", "--watch", "--plot", "x.png")
 
 
 def test_bad_layouts_are_refused_in_one_line(tmp_path):

@@ -211,7 +211,7 @@ class Watch:
     ) -> Watched:
         """Add a batch of samples of q and return the new estimate and interval.
 
-        The arguments are those of `mckl.from_log_probs`, in nats. A batch must have whole sequences
+        The arguments are as in `mckl.from_log_probs`, in nats. A batch must have whole sequences
         and clusters, and may be empty. Raises ValueError as `mckl.from_log_probs` does; the batch
         then has no effect.
         """

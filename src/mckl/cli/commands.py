@@ -384,6 +384,8 @@ def estimate(
                 )
         request = _request(tolerance, absolute, confidence)
         if watch:
+            if plot is not None:
+                raise UserError("--plot: not with --watch")
             _watch(files, tables, estimator, confidence, half_life, as_json)
         _estimate_given(files, tables, columns, estimator, request, as_json, plot,
                         tolerance is not None or absolute is not None)  # fmt: skip
@@ -423,9 +425,9 @@ def _estimate_given(
 
         check_picture(plot)
     answer = estimated(wanted(files, tables, columns), request, estimator)
+    _print(answer, as_json)
     if plot is not None:
         save_picture(answer, plot)
-    _print(answer, as_json)
     answers = [*answer.values()] if isinstance(answer, KLByGroup) else [answer]
     widths = [None if a.trusted is None else a[a.trusted].half_width for a in answers]
     if None in widths:
