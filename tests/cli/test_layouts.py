@@ -223,7 +223,10 @@ def test_a_picture_of_the_running_estimates(tmp_path):
     assert "--plot: 'x.txt', expected a file named *.png, *.svg, *.pdf" in refused(
         *told_to, "x.txt"
     )
-    assert "cannot be written" in refused(*told_to, f"{tmp_path}/none/x.png")
+    done = mckl(*told_to, f"{tmp_path}/none/x.png")
+    assert done.exit_code == 2
+    assert "Trust" in done.stdout
+    assert "cannot be written" in done.stderr
     assert "only with given log-probabilities" in refused("estimate", "-d", "2", "--plot", "x.png")
     assert "not with --watch" in refused("estimate", "--watch", "--plot", "x.png")
 

@@ -137,10 +137,8 @@ def ended(failed):
     if failed:
         return "mckl: The run failed. Finished results are kept: fix the error above and run the same command again."
     times = os.times()
-    return (
-        f"mckl: finished in {duration(time.time() - STARTED)}"
-        + f" ({duration(sum(times[:4]))} of CPU time)" * workflow.local_exec
-    )
+    spent = f" ({duration(sum(times[:4]))} of CPU time)" if workflow.local_exec else ""
+    return f"mckl: finished in {duration(time.time() - STARTED)}{spent}"
 
 
 def nothing_to_do():

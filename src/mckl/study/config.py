@@ -356,7 +356,8 @@ def _first(lines: Mapping[_Path, str]) -> list[str]:
     """The first lines, and how many more there are."""
     every = [*lines.values()]
     more = len(every) - _MOST_MISTAKES
-    return every[:_MOST_MISTAKES] + [f"and {counted(more, 'more mistake')}"] * (more > 0)
+    rest = [f"and {counted(more, 'more mistake')}"] if more > 0 else []
+    return every[:_MOST_MISTAKES] + rest
 
 
 def _severity(error: ValidationError) -> tuple[bool, Any]:

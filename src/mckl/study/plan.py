@@ -163,17 +163,17 @@ class Plan(NamedTuple):
             first += "no samples to draw"
         if self.kept:
             first += f"; {count(self.kept)} are kept from earlier runs"
-        others = len(self.jobs) - running * bool(self.samples)
+        others = len(self.jobs) - (running if self.samples else 0)
         others -= number["figures"] + number[REPORT]
         more = {"figure": figures, "other job": others}
         also = ", ".join(counted(n, noun) for noun, n in more.items() if n)
-        also += " and the report" * number[REPORT]
+        also += " and the report" if number[REPORT] else ""
         wall = sum(self.stages(workers).values())
         lacking = "; ".join(
             f"{some(samplers)} for {some(names)}" for samplers, names in self.left_out.items()
         )
         no_sums = "; ".join(
-            f"{some(estimators)}{' with ' * bool(samplers)}{some(samplers)} for {some(names)}"
+            f"{some(estimators)}{' with ' if samplers else ''}{some(samplers)} for {some(names)}"
             for (estimators, samplers), names in self.without_sums.items()
         )
         lacked = "; ".join(f"{some(names)} with {x}" for x, names in self.not_drawn.items())
