@@ -94,7 +94,7 @@ def power_of_ten(exponent: int) -> str:
 
 
 def digits(value: float, most: int) -> str:
-    """A quantity to at most so many digits, without the zeros at its end.
+    """A quantity to at most a number of digits, without the zeros at its end.
 
     >>> digits(0.0123, 4), digits(1.4526e-6, 3), digits(1e-6, 3), digits(math.inf, 3)
     ('0.0123', '1.45 × 10⁻⁶', '10⁻⁶', 'inf')

@@ -73,7 +73,7 @@ def test_the_map_is_the_theory_between_the_nodes(normal):
         for j in (2, 11, 21):
             law = sweep_pair("normal", 1, float(scale[i]), float(offset[j])).law
             k1 = known.estimators["k1"].log_mse[i, j]
-            assert k1 == pytest.approx(math.log(law.variance / 64), abs=0.03)
+            assert k1 == pytest.approx(math.log(law.variance / 64), abs=0.02)
             excess = law.parts(2).value[2, 0] - law.parts(2).value[0, 2]
             assert known.excess[i, j] == pytest.approx(excess, abs=5e-3)
     assert np.isinf(known.estimators["k3"].log_mse[scale > math.sqrt(2)]).all()

@@ -41,7 +41,7 @@ ROWS = {
     "theory": DRAWN * ESTIMATORS * CHECKPOINTS,
     "traces": DRAWN * ESTIMATORS * CHECKPOINTS * REPLICATES,
     # Scales of normal and student-t laws, offsets; k1, k2, k3 and cv, in two dimensions by factor.
-    "regimes": (18 + 14) * 9 * (4 + 7),
+    "regimes": (22 + 18) * 9 * (4 + 7),
     "gaps": 0,
     "summary": DRAWN * ESTIMATORS * CHECKPOINTS,
     "budget": DRAWN * ESTIMATORS,

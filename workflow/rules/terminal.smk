@@ -51,26 +51,24 @@ def planned():
 def earlier_traces():
     """The traces that estimation jobs take over, and the jobs whose traces are up to date."""
     running = {job.jobid for job in workflow.dag.needrun_jobs()}
-    kept, current, manifest = {}, [], None
+    kept, current, now = {}, [], None
     for job in workflow.dag.jobs:
-        known = OWN_JOBS.get(job.rule.name)
-        if known != Job("estimate"):
+        if OWN_JOBS.get(job.rule.name) != Job("estimate"):
             continue
         backend, chunk = job.wildcards
-        known = Job("estimate", (backend, chunk))
+        estimation = Job("estimate", (backend, chunk))
         if job.jobid not in running:
-            current.append(known)
+            current.append(estimation)
         elif os.path.exists(f"{job.output.traces}.kept"):
-            from mckl.record.manifest import (
-                manifest as manifest_now,
-            )  # these import Arrow
+            # These import Arrow.
+            from mckl.record.manifest import manifest
             from mckl.study.earlier import Earlier, stamped
 
-            manifest = manifest or manifest_now(config)
+            now = now or manifest(config)
             parameters, code = estimate_job(backend, chunk), estimate_code(backend)
-            about = stamped(manifest, parameters, code)
+            about = stamped(now, parameters, code)
             earlier = Earlier(job.output.traces, job.output.cost, parameters, about)
-            kept[known] = earlier.pairs(
+            kept[estimation] = earlier.pairs(
                 {
                     s.name: s.combinations(STUDY.samplers, STUDY.estimators)
                     for s in CHUNKS[backend][chunk]

@@ -77,9 +77,8 @@ def estimate_of_objects(
     if chosen.withheld is not None:
         return result(chosen)
     half_of_one = chosen.half_width * math.sqrt(n)
-    aim, least = request.aim(chosen.estimate), float(n)
-    if ESTIMATORS[chosen.estimator].uses_ratio and aim:
-        least = max(least, RARE * UNSEEN_ELL / aim)
+    aim = request.aim(chosen.estimate)
+    least = max(float(n), _least(chosen, aim))
     for _ in range(_MAINS):
         left = request.most - spent
         need = max(units_needed(half_of_one, aim), least)
@@ -113,17 +112,19 @@ def _chosen(found: KLFromLogProbs, estimator: str) -> GivenEstimate:
 
 
 def _cheapest(found: KLFromLogProbs, request: Request) -> GivenEstimate:
-    """The estimate that needs the fewest samples for the tolerance; that of k1 if there is none.
-
-    An estimator that uses r needs so many that an unseen event adds no more than the tolerance.
-    """
+    """The estimate that needs the fewest samples for the tolerance; that of k1 if there is none."""
 
     def need(one: GivenEstimate) -> float:
         target = request.target(one.estimate)
-        least = RARE * UNSEEN_ELL / target if target and ESTIMATORS[one.estimator].uses_ratio else 0
-        return max(units_needed(one.half_width, target), least / found.units)
+        return max(units_needed(one.half_width, target), _least(one, target) / found.units)
 
     return min((e for e in found.estimates if not e.withheld), key=need, default=found["k1"])
+
+
+def _least(one: GivenEstimate, half_width: float) -> float:
+    """The fewest samples with which an unseen event adds at most this half-width, if r enters."""
+    enters = ESTIMATORS[one.estimator].uses_ratio and half_width
+    return RARE * UNSEEN_ELL / half_width if enters else 0.0
 
 
 def _repeats(head: NDArray[Any], first: NDArray[Any]) -> bool:

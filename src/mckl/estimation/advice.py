@@ -77,7 +77,7 @@ class Regime(NamedTuple):
     radial_numbers: int | None
 
     def lines(self, dimension: int) -> Iterator[str]:
-        """The regime in words, for a pair with so many coordinates or tokens."""
+        """The regime in words, for a pair with this number of coordinates or tokens."""
         text = f"log density ratio: variance {self.log_ratio_variance:.6g}"
         skewed = math.isfinite(self.log_ratio_skewness)
         yield f"{text}, skewness {self.log_ratio_skewness:.3g}" if skewed else text
@@ -123,7 +123,7 @@ class Option(NamedTuple):
 
     samples_needed      the fewest samples that reach the tolerance; None if no number does
     expected_rmse, expected_relative_rmse, expected_bias
-                        the RMSE with so many samples, in nats and relative to KL, and the bias
+                        the RMSE with these samples, in nats and relative to KL, and the bias
     probability_negative, probability_negative_method
                         the probability of a negative estimate, and how it was computed
     cpu_seconds         the time that the samples take to draw on one core

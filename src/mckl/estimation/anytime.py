@@ -27,7 +27,7 @@ def spread(tightest: float, alpha: float) -> float:
 
 
 def half_width(units: float, sd: float, confidence: float, tightest: float) -> float:
-    """The half-width, in the units of `sd`, after so many units with this standard deviation.
+    """The half-width, in the units of `sd`, after a number of units with this standard deviation.
 
     `tightest` is the number of units after which the interval is to be about as short as it can be.
 

@@ -59,7 +59,7 @@ class KL(float):
         return Bounded(float(self) + self.reverse.value, self.error + self.reverse.error)
 
     def text(self, digits: int = 15) -> str:
-        """The number with so many digits, or those that are certain if these are fewer."""
+        """The number with these digits, or those that are certain if these are fewer."""
         return certain(Bounded(float(self), self.error), digits)
 
     def __repr__(self) -> str:

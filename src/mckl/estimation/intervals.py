@@ -55,7 +55,7 @@ class Request(NamedTuple):
         return self.target(kl) / (1.0 + _BELOW * self.tolerance if self.relative else 1.0)
 
     def quantile(self, degrees: float) -> float:
-        """The two-sided quantile of Student's law with so many degrees of freedom."""
+        """The two-sided quantile of Student's law with these degrees of freedom."""
         return float(stdtrit(degrees, 0.5 + self.confidence / 2))
 
 

@@ -13,7 +13,7 @@ the skewness of one unit requires. There is no interval where that number is unk
 budget, or where the samples show a fault (`mckl.estimation.withheld`).
 
 Where l has no finite fourth moment, most pilots have too small a standard deviation: over t(4.5)
-against N(0, 1.5^2) Stein's interval covers 0.73. So k1 then has no pilot, and its interval has the
+against N(0, 1.5^2) Stein's interval covers 0.71. So k1 then has no pilot, and its interval has the
 exact standard deviation, which theory knows; it covers 0.94 or more (theory.md, section 8).
 
 An asymptotic confidence sequence (Waudby-Smith, Arbour, Sinha, Kennedy & Ramdas, "Time-uniform
@@ -127,7 +127,7 @@ def _plan_scrambles(
 ) -> SamplingPlan | str:
     form = forecasts.form(sampler)
     if form is None:
-        return f"{sampler.name} cannot make points of so many numbers"
+        return f"{sampler.name} cannot make points of this many numbers"
 
     theory = balanced_theory(estimator, forecasts.law, form)
     assert theory is not None  # otherwise the interval is withheld
@@ -198,7 +198,7 @@ class _Run(NamedTuple):
         )  # fmt: skip
 
     def scrambles(self, name: str, points: int, count: int) -> Vector:
-        """The estimates over so many new scrambles of so many points."""
+        """The estimates over `count` new scrambles of `points` points."""
         return trace(
             self.forecasts.pair, "numpy", self.sampler, [self.estimator], seed=self.seed,
             samples=[points], replicates=count, stage=[name + self.attempt],

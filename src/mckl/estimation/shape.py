@@ -62,7 +62,7 @@ def in_nats(number: Bounded, digits: int = 15) -> str:
 
 
 def certain(number: Bounded, digits: int = 15) -> str:
-    """A number with so many digits, or ``about 62.026 ± 0.004`` where they are not certain.
+    """A number with this number of digits, or ``about 62.026 ± 0.004`` where they are not certain.
 
     >>> certain(Bounded(0.25, 1e-16)), certain(Bounded(62.0248, 0.0038))
     ('0.25', 'about 62.025 ± 0.004')

@@ -75,7 +75,7 @@ def stage(
     summand: Mapping[str, float] | None = None,
     progress: Callable[[int], object] = lambda evaluations: None,
 ) -> StageResults:
-    """Draw so many units of an independent sampler, in constant memory.
+    """Draw units of an independent sampler, in constant memory.
 
     `name` is part of the stream's key, and `factors` the number of factors of a sample. `summand`
     has the coefficients, fitted in an earlier stage, of the linear combination of integrands whose

@@ -41,7 +41,7 @@ class Exact(NamedTuple):
 
 
 def over_units(unit: UnitTheory, units: int) -> Exact:
-    """The law of an estimate over so many independent units."""
+    """The law of an estimate over a number of independent units."""
     if units < unit.least_units:
         reason = unit.reason or "too few samples for the leading order to hold"
         return Exact(math.nan, math.nan, math.nan, math.nan, "none", reason)

@@ -178,7 +178,7 @@ def refused(path: str) -> Iterator[None]:
 
 
 def check_memory(path: str, numbers: int) -> None:
-    """Raise `UserError` if so many numbers do not fit into memory; small files may have many."""
+    """Raise `UserError` if the numbers do not fit into memory; small files may have many."""
     there_is = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if numbers * BYTES_PER_NUMBER > there_is:
         raise UserError(
@@ -501,7 +501,7 @@ def _ragged(path: str, names: int | None) -> UserError:
 def _loaded(
     path: str, lines: Iterable[str], dtype: np.dtype[Any], delimiter: str, names: int | None
 ) -> Any:
-    """The rows of a table with so many names, or of one without."""
+    """The rows of a table with this number of names, or of one without names."""
     ndmin: Literal[1, 2] = 2 if names is None else 1
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # NumPy warns of a file without rows, refused later

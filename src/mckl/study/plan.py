@@ -134,7 +134,7 @@ class Plan(NamedTuple):
         return 2.0 * self.rows * _BYTES_PER_ROW
 
     def stages(self, workers: float) -> dict[str, float]:
-        """The seconds of each stage from its start to its end, with so many jobs at a time.
+        """The seconds of each stage from its start to its end, with this number of jobs at a time.
 
         A stage takes at least as long as its longest chain of jobs that wait for each other.
         """

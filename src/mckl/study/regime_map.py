@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from mckl.study.settings import Setting
 
 # The numbers of scales below and above the border, and of offsets.
-_NODES = (14, 4, 9)
+_NODES = (18, 4, 9)
 _MOST_FAMILIES = 5
 _LARGEST_DIMENSION = 16
 _FEW_SAMPLES = 64

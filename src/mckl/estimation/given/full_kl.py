@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from mckl.estimation.given.summary import Influence, Summary
 
-# A difference of so many standard errors is not due to chance. k3 may lack tokens that did not
+# A difference of more standard errors is not due to chance. k3 may lack tokens that did not
 # occur, so a full KL that exceeds it by less than this over the number of sequences is right.
 _FAR, _UNSEEN = 4.0, 60.0
 # The least squared coefficient of variation of full_kl over tokens at which a shift is noticed.
@@ -30,14 +30,12 @@ def full_kl_fault(summary: Summary) -> tuple[tuple[str, ...], str] | None:
     gap, z = from_k3
     if abs(z) <= _FAR or abs(gap) <= _UNSEEN / view.units:
         if abs(from_k1[1]) > _FAR and abs(from_k1[0]) > _UNSEEN / view.units:
-            return (
-                "rb",
-            ), f"the mean of full_kl is {rb:.4g} nats per sequence, {_from(from_k1)} k1"
+            why = f"the mean of full_kl is {rb:.4g} nats per sequence, {_from(from_k1)} k1"
+            return ("rb",), why
         fit, far = _gap(view, {_FIT: 1.0})
         if abs(z) <= _FAR < far and fit * summary.rows > _MISFIT * rb * rb * summary.sequence_count:
-            return (
-                "rb",
-            ), "full_kl does not fit its tokens, as if its rows were shifted by a token"
+            why = "full_kl does not fit its tokens, as if its rows were shifted by a token"
+            return ("rb",), why
         return None
     why = f"full_kl is {rb / k3:.3g} times k3 on the same samples"
     bits = abs(_gap(view, {_RB: 1.0 / _BITS, "factor_k3": -1.0})[1]) <= _FAR

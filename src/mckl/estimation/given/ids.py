@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from mckl.errors import UserError
 
-# Up to so many ids are remembered. If they have only risen, later ids are only checked to rise.
+# The most ids that are remembered. If they have only risen, later ids are only checked to rise.
 _REMEMBERED = 2**20
 
 

@@ -41,9 +41,9 @@ FULL_KL_SUMS = ("rb", "rb_fit")  # the sums over tokens that full_kl adds
 _LONG = 10  # tokens of a sequence, from which on an equal sum is rarely due to chance
 # The first units, on which the coefficients of each estimator's summand are fitted.
 _PILOT = 2**13
-# After so many units, only one of so many blocks is used for the skewness.
+# From the first number of units on, one block of the second number is used for the skewness.
 _MANY, _STRIDE = 2**20, 4
-# Values further than so many standard deviations from the mean count less for dependence.
+# Values further than this number of standard deviations from the mean count less for dependence.
 _BOUND = 4.0
 
 
@@ -176,7 +176,7 @@ class Summary:
         self._jackknife: dict[tuple[str, str], float] = {}
         self._orders: dict[str, Order] = {}
         self._rises, self._falls, self._length = True, True, math.nan
-        # Of all units, and of those with so many tokens that equal sums are rarely due to chance.
+        # Of all units, and of those that are too long for equal sums by chance.
         self.copies, self.long_copies = Copies(), Copies()
         self.log_ratio_sum = self.log_weight_sum = self.largest_ratio = 0.0
         self.rows = self.sequence_count = 0

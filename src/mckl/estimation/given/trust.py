@@ -47,13 +47,11 @@ def trusted(
         if not best.std_error <= SHORTER * k1.std_error:
             best, why = k1, f"its interval is about as short as that of {best.estimator}"
         elif not by_token and more > best.half_width:
-            best, why = (
-                k1,
-                (
-                    f"an event that did not occur may add {more:.2g} nats, which is more than the "
-                    f"half-width of {best.estimator}, {best.half_width:.2g}"
-                ),
+            why = (
+                f"an event that did not occur may add {more:.2g} nats, which is more than the "
+                f"half-width of {best.estimator}, {best.half_width:.2g}"
             )
+            best = k1
     if best.withheld is not None:
         return Trust(None, best.withheld)
     return Trust(best, why)

@@ -26,7 +26,7 @@ from mckl.text import count, counted
 
 # The fewest independent units for an interval, and for one by token that uses r.
 LEAST_UNITS, LEAST_SEQUENCES = 10, 20
-# A sum over at least so many tokens has a light enough tail; a shorter one is like a whole sample.
+# A sum over fewer tokens is like a whole sample, whose tail may be heavy.
 FEW_TOKENS = 4
 # If q is a law, and p is normalised, then P(sum of l <= -this) is at most 1e-6, since the mean of
 # e^-(sum of l) is at most 1 (Markov's inequality). Rounding to 16 bits adds noise to the sum.
@@ -299,7 +299,7 @@ def doubts(
 
 
 def rounding_bias(estimator: str, added: float, half_width: float) -> str | None:
-    """Why rounding to 16 bits, which adds so many nats, is too much; None if it is not."""
+    """Why rounding to 16 bits, which adds these nats, is too much; None if it is not."""
     if not added > _BIAS * half_width:
         return None
     return f"rounding to 16 bits adds about {added:.2g} nats to {estimator} (k1 averages it out)"
