@@ -117,6 +117,7 @@ lint: $(READY) ## check style, types, the Snakefiles' format and Snakemake's lin
 	ruff check .
 	ruff format --check .
 	mypy
+	codespell
 	snakefmt --check Snakefile workflow
 	snakemake --lint
 
@@ -156,6 +157,30 @@ audit: ## look the pinned packages up among known vulnerabilities
 	then echo "mckl: no vulnerability of the packages in constraints.txt is known"; \
 	elif grep '^Found' $(VENV)/audit.log; then grep -v '^Found' $(VENV)/audit.log; exit 1; \
 	else echo "mckl: not audited: $$(tail -n 1 $(VENV)/audit.log)"; fi
+
+# The tools have their own environment, since they are not among the packages that mckl is tested with.
+.PHONY: dist release release-check
+dist: $(READY) ## build the packages in build/dist; check them, their types, and .github
+	@test -x $(VENV)/dist/bin/zizmor || { echo "mckl: setting up $(VENV)/dist (once, some seconds): build, twine, pyright, zizmor" >&2 \
+		&& $(PYTHON) -m venv $(VENV)/dist && $(VENV)/dist/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
+		build check-jsonschema check-wheel-contents 'pyright[nodejs]' twine 'validate-pyproject[all]' zizmor; }
+	rm -rf build/dist
+	$(VENV)/dist/bin/python -m build --outdir build/dist . > $(VENV)/dist.log 2>&1 || { tail -n 5 $(VENV)/dist.log >&2; exit 1; }
+	$(VENV)/dist/bin/twine check --strict build/dist/*
+	$(VENV)/dist/bin/check-wheel-contents build/dist/*.whl
+	$(VENV)/dist/bin/validate-pyproject pyproject.toml
+	$(VENV)/dist/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*
+	$(VENV)/dist/bin/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
+	$(VENV)/dist/bin/zizmor --offline --quiet .github
+	@$(VENV)/dist/bin/pyright --pythonpath $(BIN)/python --verifytypes mckl --ignoreexternal --outputjson > build/types.json || true
+	@$(PYTHON) -c 'import json, sys; score = json.load(open("build/types.json"))["typeCompleteness"]["completenessScore"]; \
+		print(f"mckl: {score:.1%} of the public names have known types (at least 97 % are expected)"); sys.exit(score < 0.97)'
+
+release: ## prepare a release: VERSION=1.2.3, and REPOSITORY=https://... the first time
+	@$(PYTHON) .ci/release.py "$(VERSION)" --repository "$(REPOSITORY)"
+
+release-check: ## say what keeps TAG=v1.2.3 from being released
+	@$(PYTHON) .ci/release.py --check "$(TAG)"
 
 clean: ## remove the results and the environment
 	rm -rf build site results/tables results/traces results/figures results/logs results/benchmarks \

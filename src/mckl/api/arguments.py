@@ -27,7 +27,7 @@ def real(
     0.9
     """
     try:
-        number = float(value) if isinstance(value, Real) and not isinstance(value, bool) else None
+        number = float(value) if not isinstance(value, bool) and isinstance(value, Real) else None
     except OverflowError:
         number = None
     if number is None or not above < number < below:
@@ -41,7 +41,7 @@ def whole_number(name: str, value: Any, least: int, most: int = MOST_SAMPLES) ->
     >>> whole_number("budget", 1e6, 16)
     1000000
     """
-    number: Any = value if isinstance(value, Real) and not isinstance(value, bool) else math.nan
+    number: Any = value if not isinstance(value, bool) and isinstance(value, Real) else math.nan
     if not least <= number <= most or number != int(number):
         expected = f"a whole number from {least} to {most:.3g}"
         raise UserError(f"{name}: {_shown(value)}, expected {expected}")

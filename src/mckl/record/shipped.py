@@ -11,5 +11,5 @@ def shipped() -> Path:
     An installed package has a copy of them, laid out as in a checkout.
     """
     package = Path(__file__).resolve().parents[1]
-    copy = package / "shipped"
+    copy = package / "_shipped"
     return copy if copy.is_dir() else package.parents[1]

@@ -113,7 +113,8 @@ def parse(
     schema, default = schema_with_names(schema), schema_defaults(schema)
     data: Any = default
     dropped = {*default["cases"]}  # names that null may drop
-    for layer in (defaults or {}, given):
+    layers: tuple[Any, ...] = (defaults or {}, given)
+    for layer in layers:
         check_size(layer, "")
         data = studied(layer, data) if isinstance(layer, Mapping) else layer
         if layer is not given and isinstance(layer.get("cases"), Mapping):
