@@ -157,6 +157,10 @@ audit: ## look the pinned packages up among known vulnerabilities
 	elif grep '^Found' $(VENV)/audit.log; then grep -v '^Found' $(VENV)/audit.log; exit 1; \
 	else echo "mckl: not audited: $$(tail -n 1 $(VENV)/audit.log)"; fi
 
+.PHONY: paper
+paper: study ## renew paper/paper.md and its figure from the default study
+	@python paper/render.py results
+
 clean: ## remove the results and the environment
 	rm -rf build site results/tables results/traces results/figures results/logs results/benchmarks \
 		results/cost results/screenshots \
