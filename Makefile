@@ -182,6 +182,10 @@ release: ## prepare a release: VERSION=1.2.3, and REPOSITORY=https://... the fir
 release-check: ## say what keeps TAG=v1.2.3 from being released
 	@$(PYTHON) .ci/release.py --check "$(TAG)"
 
+.PHONY: paper
+paper: study ## renew paper/paper.md and its figure from the default study
+	@python paper/render.py results
+
 clean: ## remove the results and the environment
 	rm -rf build site results/tables results/traces results/figures results/logs results/benchmarks \
 		results/cost results/screenshots \

@@ -10,12 +10,15 @@ import shutil
 import sys
 from pathlib import Path
 
+import notebook
+
 import mckl
 from mckl.show.figures import FIGURES, QUESTIONS
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 CONSTANT = ROOT / "build/docs"  # what is the same for every config
+TUTORIAL = DOCS / "tutorial/notebook.md"
 LINK = re.compile(r"(\]\(|\{literalinclude\} )([^)#\s]+)")
 FIGURES_AND_NUMBERS = """
 ## Figures and numbers
@@ -142,6 +145,13 @@ def assemble(folder: Path, results: Path) -> None:
         place = folder / name
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_text(moved(file.read_text("utf-8"), file, place, folder), "utf-8")
+    page = folder / pages()[TUTORIAL]
+    notebook.write(TUTORIAL, page.with_suffix(".ipynb"))
+    title, text = page.read_text("utf-8").split("\n", 1)
+    link = f"[Download this page as a Jupyter notebook]({page.stem}.ipynb)"
+    page.write_text(
+        f"{title}\n\n{link}: it has been run, and needs `pip install mckl`.\n{text}", "utf-8"
+    )
     index = folder / "index.md"
     menu = []
     for title, links in sections(index.read_text("utf-8")).items():

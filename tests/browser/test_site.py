@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import re
 import shutil
 from collections.abc import Iterator
@@ -154,3 +155,15 @@ def test_the_examples_that_read_a_run_work(
     exec(compile(example, page, "exec"), found := {})
     assert len(found["summary"])
     assert (tmp_path / "own-figure.png").exists() == page.endswith("own-figure.md")
+
+
+def test_the_tutorial_is_there_as_a_notebook_that_ran(pages: list[Path]) -> None:
+    (address,) = (
+        link for link in read(SITE / "tutorial" / "notebook.html").links if link.endswith(".ipynb")
+    )
+    notebook = json.loads((SITE / "tutorial" / unquote(address)).resolve().read_text("utf-8"))
+    code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    assert len(code) > 10
+    assert all(cell["execution_count"] for cell in code)
+    pictures = [cell for cell in notebook["cells"] if cell.get("attachments")]
+    assert len(pictures) == 4
