@@ -7,6 +7,10 @@ import time
 import psutil
 
 from mckl.record.manifest import command_line, now
+from mckl.record.ownership import note_study
+
+# `mckl study` says how it was called.
+COMMAND = os.environ.pop("MCKL_STUDY", "") or command_line(sys.orig_argv)
 
 
 def check_writable():
@@ -104,5 +108,5 @@ if workflow.is_main_process:
     take_over()
     # The command and the start, which the manifest's job cannot find out itself.
     os.environ.update(
-        MCKL_RUN=json.dumps({"command": command_line(sys.orig_argv), "start": now()})
+        MCKL_RUN=json.dumps({"command": COMMAND, "start": now()})
     )

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import mckl
+from mckl.record.shipped import shipped
 
 _PACKAGES = (
     "numpy", "scipy", "pandas", "pyarrow", "seaborn", "matplotlib", "snakemake", "tensorflow",
@@ -35,8 +36,13 @@ def job_digest(job: Mapping[str, Any], code: str) -> str:
 
 
 def _git_commit() -> str | None:
-    """The commit of the source tree, with "-dirty" for uncommitted changes; None outside one."""
+    """The commit of the source tree, with "-dirty" for uncommitted changes; None outside one.
+
+    An installed package may be in an environment inside another repository, which does not count.
+    """
     folder = Path(__file__).resolve().parent
+    if shipped().parent == folder.parent:
+        return None
     try:
         done = subprocess.run(
             ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
