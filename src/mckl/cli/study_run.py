@@ -130,7 +130,7 @@ def snakemake_words(
     ]  # fmt: skip
 
 
-def become_snakemake(words: Sequence[str], command: str) -> None:
+def become_snakemake(words: list[str], command: str) -> None:
     """Run Snakemake in place of this process, so that terminal, signals and exit code are its own.
 
     The study's manifest has `command`.

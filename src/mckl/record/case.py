@@ -102,14 +102,10 @@ def _code_points(path: str) -> Vector:
     ready = shipped() / "studies" / path
     use_ready = Path(path).name == path and not os.path.exists(path) and ready.is_file()
     try:
-        text = (
-            read_small(ready if use_ready else path)
-            .decode("utf-8")
-            .replace("\r\n", "\n")
-            .replace("\r", "\n")
-        )
+        text = read_small(ready if use_ready else path).decode("utf-8")
     except UnicodeDecodeError:
         raise UserError(f"{path}: not a text in UTF-8") from None
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
     return np.frombuffer(text.encode("utf-32-le"), "<u4").astype(np.float64)
 
 
