@@ -45,7 +45,7 @@ rule all:
 onstart:
     end_on_signals()  # again, as the scheduler has set its own handler since
     tidy_results()
-    note_study(workflow.overwrite_configfiles, COMMAND, Path(os.getcwd()))
+    note_configs()
 
 
 onsuccess:

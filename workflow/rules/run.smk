@@ -43,6 +43,12 @@ def tidy_results():
             os.utime(path, (clock, clock))
 
 
+def note_configs():
+    """Notes which config files the results are of, unless they are in a storage."""
+    if not workflow.storage_settings.default_storage_provider:
+        note_study(workflow.overwrite_configfiles, COMMAND, Path.cwd())
+
+
 def end_on_signals():
     """Makes Ctrl-C and SIGTERM end the running jobs, and then the run.
 
@@ -107,6 +113,4 @@ if workflow.is_main_process:
     end_on_signals()
     take_over()
     # The command and the start, which the manifest's job cannot find out itself.
-    os.environ.update(
-        MCKL_RUN=json.dumps({"command": COMMAND, "start": now()})
-    )
+    os.environ.update(MCKL_RUN=json.dumps({"command": COMMAND, "start": now()}))

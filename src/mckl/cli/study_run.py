@@ -19,6 +19,11 @@ LEAST_SNAKEMAKE, FIRST_UNKNOWN_SNAKEMAKE = (9, 27), (10, 0)
 # Options of Snakemake that the command sets itself, and those that say where jobs run.
 _OWN = {"--snakefile", "-s", "--directory", "-d", "--configfile", "--configfiles"}
 _PLACES = {"--cores", "-c", "--jobs", "-j", "--executor", "-e", "--profile"}
+# Until Snakemake has read the Snakefile, which handles Ctrl-C, this ends it without a traceback.
+_START = (
+    "import runpy, signal; signal.signal(signal.SIGINT, signal.SIG_DFL); "
+    "runpy.run_module('snakemake', run_name='__main__', alter_sys=True)"
+)
 _RUN_WITH = "# Run it with: snakemake "
 
 
@@ -122,7 +127,7 @@ def snakemake_words(
         cores = "all"
     # With -P no module is imported from the folder in which the command is given.
     return [
-        sys.executable, "-P", "-m", "snakemake", "--snakefile", str(shipped() / "Snakefile"),
+        sys.executable, "-P", "-c", _START, "--snakefile", str(shipped() / "Snakefile"),
         "--directory", str(folder),
         *(["--configfile", *map(str, configs)] if configs else []),
         *(["--cores", cores] if cores else []),
