@@ -15,7 +15,7 @@ from mckl.record.shipped import shipped
 from mckl.record.small import read_small
 from mckl.text import quoted, shortened
 
-LEAST_SNAKEMAKE, FIRST_UNKNOWN_SNAKEMAKE = (9, 27), (10, 0)
+LEAST_SNAKEMAKE, FIRST_UNKNOWN_SNAKEMAKE = (9, 27), (10,)
 # Options of Snakemake that the command sets itself, and those that say where jobs run.
 _OWN = {"--snakefile", "-s", "--directory", "-d", "--configfile", "--configfiles"}
 _PLACES = {"--cores", "-c", "--jobs", "-j", "--executor", "-e", "--profile"}
