@@ -1,4 +1,4 @@
-"""`mckl study`: the command of Snakemake that it becomes, whose results a folder has, bad input."""
+"""`mckl study`: the command of Snakemake that it starts, whose results a folder has, bad input."""
 
 from __future__ import annotations
 
@@ -38,20 +38,21 @@ replicates: 3
 """
 
 
-class Became(list[Any]):
+class Started(list[Any]):
     """The words of Snakemake's command, and the command that the manifest will have."""
 
-    def __call__(self, words: list[str], command: str) -> None:
+    def __call__(self, words: list[str], command: str) -> int:
         self[:] = [words[words.index("--snakefile") :], command]
+        return 0
 
 
 @pytest.fixture
-def became(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Became:
-    """What `mckl study` becomes in an empty folder that has tiny.yaml, instead of Snakemake."""
+def started(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Started:
+    """What `mckl study` starts in an empty folder that has tiny.yaml, instead of Snakemake."""
     monkeypatch.chdir(tmp_path)
     Path("tiny.yaml").write_text(TINY)
-    seen = Became()
-    monkeypatch.setattr(study_run, "become_snakemake", seen)
+    seen = Started()
+    monkeypatch.setattr(study_run, "run_snakemake", seen)
     return seen
 
 
@@ -69,16 +70,16 @@ def refused(*words: object) -> str:
     return line.removeprefix("mckl: ")
 
 
-def test_the_command_of_snakemake(became: Became, tmp_path: Path) -> None:
+def test_the_command_of_snakemake(started: Started, tmp_path: Path) -> None:
     snakefile = str(CHECKOUT / "Snakefile")
     assert study().exit_code == 0
-    assert became == [
+    assert started == [
         ["--snakefile", snakefile, "--directory", str(tmp_path), "--cores", "all"],
         "mckl study",
     ]
     words = ["--cores", "2", "--configfile", "tiny.yaml", "-d", "a b", "x.svg", "--", "-n", "-q"]
     assert study(*words).exit_code == 0
-    assert became == [
+    assert started == [
         ["--snakefile", snakefile, "--directory", str(tmp_path / "a b"),
          "--configfile", str(tmp_path / "tiny.yaml"), "--cores", "2", "x.svg", "-n", "-q"],
         shlex.join(["mckl", "study", *words]),
@@ -87,20 +88,22 @@ def test_the_command_of_snakemake(became: Became, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("option", ["--profile=slurm", "-j3", "--jobs", "-c4", "--executor"])
-def test_all_cores_are_not_asked_for_where_jobs_run_elsewhere(option: str, became: Became) -> None:
+def test_all_cores_are_not_asked_for_where_jobs_run_elsewhere(
+    option: str, started: Started
+) -> None:
     assert study("--", option).exit_code == 0
-    assert "--cores" not in became[0]
+    assert "--cores" not in started[0]
     assert study("--cores", 2, "--", option).exit_code == 0
-    assert "--cores" in became[0]
+    assert "--cores" in started[0]
 
 
-def test_the_manifest_has_no_secret(became: Became) -> None:
+def test_the_manifest_has_no_secret(started: Started) -> None:
     study("--", "--storage-s3-secret-key", "abc")
-    assert became[1] == "mckl study -- --storage-s3-secret-key '***'"
+    assert started[1] == "mckl study -- --storage-s3-secret-key '***'"
 
 
 def test_every_study_of_the_package_is_listed_with_a_command_that_starts_it(
-    became: Became,
+    started: Started,
 ) -> None:
     names = {path.stem for path in (CHECKOUT / "studies").glob("*.yaml")}
     assert {"families", "policies", "intervals"} <= names
@@ -113,16 +116,16 @@ def test_every_study_of_the_package_is_listed_with_a_command_that_starts_it(
         words = shlex.split(line)
         assert words[:2] == ["mckl", "study"]
         assert study(*words[2:]).exit_code == 0
-        config = became[0][became[0].index("--configfile") + 1]
+        config = started[0][started[0].index("--configfile") + 1]
         assert config == str(CHECKOUT / "studies" / f"{name}.yaml")
 
 
 def test_a_file_with_the_name_of_a_study_of_the_package_comes_first(
-    became: Became, tmp_path: Path
+    started: Started, tmp_path: Path
 ) -> None:
     Path("families").write_text(TINY)
     study("--configfile", "families")
-    assert str(tmp_path / "families") in became[0]
+    assert str(tmp_path / "families") in started[0]
 
 
 def test_texts_of_the_package_are_read_in_any_folder(
@@ -142,7 +145,7 @@ def test_texts_of_the_package_are_read_in_any_folder(
 class TestWhoseResults:
     """The results that a folder has are those of the config files that were given."""
 
-    def test_the_same_study_goes_on(self, became: Became, tmp_path: Path) -> None:
+    def test_the_same_study_goes_on(self, started: Started, tmp_path: Path) -> None:
         note_study([tmp_path / "tiny.yaml"], "mckl study --configfile tiny.yaml", tmp_path)
         Path("tiny.yaml").write_text(TINY + "seed: 7\n")  # an edit on purpose
         assert study("--configfile", tmp_path / "tiny.yaml").exit_code == 0
@@ -154,16 +157,16 @@ class TestWhoseResults:
         there.rename(here)
         check_results([here / "tiny.yaml"], here)
 
-    def test_another_study_is_noticed(self, became: Became, tmp_path: Path) -> None:
+    def test_another_study_is_noticed(self, started: Started, tmp_path: Path) -> None:
         note_study([tmp_path / "tiny.yaml"], "mckl study --configfile tiny.yaml", tmp_path)
         assert refused("--cores", 2) == (
             f"{tmp_path}/results has the results of another study (mckl study --configfile "
             "tiny.yaml): name another folder with --directory, or go on here with --update"
         )
         assert "another study" in refused("--configfile", "families", "--", "-n")
-        assert became == []
+        assert started == []
         assert study("--update").exit_code == 0
-        assert "--update" not in became[0]
+        assert "--update" not in started[0]
         assert study("--directory", "elsewhere").exit_code == 0
 
     def test_a_study_of_the_package_stays_the_same_in_a_new_environment(
@@ -176,7 +179,7 @@ class TestWhoseResults:
 
     @pytest.mark.parametrize("note", [None, "", "[]", "{}", '{"configfiles": []}', "[" * 10**5])
     def test_files_of_others_are_noticed(
-        self, note: str | None, became: Became, tmp_path: Path
+        self, note: str | None, started: Started, tmp_path: Path
     ) -> None:
         results = tmp_path / "results"
         (results / "logs").mkdir(parents=True)
@@ -190,7 +193,7 @@ class TestWhoseResults:
         assert study("--configfile", "tiny.yaml", "--update").exit_code == 0
 
     def test_the_results_folder_of_a_checkout_is_empty(
-        self, became: Became, tmp_path: Path
+        self, started: Started, tmp_path: Path
     ) -> None:
         (tmp_path / "results").mkdir()
         assert study().exit_code == 0
@@ -220,13 +223,13 @@ class TestWhoseResults:
     ],
     ids=" ".join,
 )  # fmt: skip
-def test_bad_input_is_one_line(words: list[str], text: str, became: Became) -> None:
+def test_bad_input_is_one_line(words: list[str], text: str, started: Started) -> None:
     Path("bad.yaml").write_text("sweep: {dimension: [1]}: 3\n")
     Path("latin.yaml").write_bytes("größe: 1".encode("latin-1"))
     Path("list.yaml").write_text("- 1\n")
     Path("empty.yaml").touch()
     assert text in refused(*words)
-    assert became == []
+    assert started == []
 
 
 @pytest.mark.parametrize(
@@ -243,7 +246,7 @@ def test_bad_input_is_one_line(words: list[str], text: str, became: Became) -> N
     ids=str,
 )
 def test_packages_of_the_workflow(
-    versions: dict[str, str], text: str | None, became: Became, monkeypatch: pytest.MonkeyPatch
+    versions: dict[str, str], text: str | None, started: Started, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def version(package: str) -> str:
         if not (found := versions.get(package, "1.0")):

@@ -595,7 +595,7 @@ def study(
             raise UserError(
                 f"{error}: name another folder with --directory, or go on here with --update"
             ) from None
-    study_run.become_snakemake(words, command_line(context.meta["words"]))
+    sys.exit(study_run.run_snakemake(words, command_line(context.meta["words"])))
 
 
 def _advise_gradient(pair: Pair, tolerance: float | None, others: object, as_json: bool) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
+import signal
+import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from importlib import metadata
@@ -135,11 +138,38 @@ def snakemake_words(
     ]  # fmt: skip
 
 
-def become_snakemake(words: list[str], command: str) -> None:
-    """Run Snakemake in place of this process, so that terminal, signals and exit code are its own.
+def run_snakemake(words: list[str], command: str) -> int:
+    """Run Snakemake with this terminal, and return its exit code.
 
     The study's manifest has `command`.
     """
     sys.stdout.flush()
     sys.stderr.flush()
-    os.execve(words[0], words, {**os.environ, "MCKL_STUDY": command})
+    child = subprocess.Popen(words, env={**os.environ, "MCKL_STUDY": command})
+
+    def pass_on(number: int, frame: object) -> None:
+        if number != signal.SIGINT or not _in_foreground():
+            child.send_signal(number)
+
+    handlers = {}
+    with contextlib.suppress(ValueError):  # not in the main thread
+        for number in (signal.SIGINT, signal.SIGTERM):
+            handlers[number] = signal.signal(number, pass_on)
+    try:
+        code = child.wait()
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    return code if code >= 0 else 128 - code  # as a shell says which signal ended it
+
+
+def _in_foreground() -> bool:
+    """Whether a terminal's Ctrl-C reaches this process, and thus Snakemake too."""
+    try:
+        terminal = os.open("/dev/tty", os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        return os.tcgetpgrp(terminal) == os.getpgrp()
+    finally:
+        os.close(terminal)
