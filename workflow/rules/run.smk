@@ -49,8 +49,8 @@ def note_configs():
         note_study(workflow.overwrite_configfiles, COMMAND, Path.cwd())
 
 
-def end_on_signals():
-    """Makes Ctrl-C and SIGTERM end the running jobs, and then the run.
+def end_on_signals(how):
+    """Makes Ctrl-C and SIGTERM end the running jobs, and then the run by raising `how`.
 
     By default, Snakemake waits for the jobs on SIGTERM. Ctrl-C also reaches the jobs, and one that
     is still importing modules would print a traceback, so jobs ignore it.
@@ -64,7 +64,7 @@ def end_on_signals():
                 with contextlib.suppress(psutil.NoSuchProcess):
                     child.terminate()
             time.sleep(0.1)
-        raise KeyboardInterrupt
+        raise how
 
     with contextlib.suppress(ValueError):  # not in the main thread
         signal.signal(signal.SIGTERM, end)
@@ -110,7 +110,7 @@ def make_report():
 # Only once, before the first job, and not when jobs parse the Snakefile again.
 if workflow.is_main_process:
     check_writable()
-    end_on_signals()
+    end_on_signals(SystemExit(130))  # no job runs yet, so there is nothing to say
     take_over()
     # The command and the start, which the manifest's job cannot find out itself.
     os.environ.update(MCKL_RUN=json.dumps({"command": COMMAND, "start": now()}))
