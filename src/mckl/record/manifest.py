@@ -11,7 +11,6 @@ import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
 import mckl
@@ -36,12 +35,12 @@ def job_digest(job: Mapping[str, Any], code: str) -> str:
 
 
 def _git_commit() -> str | None:
-    """The commit of the source tree, with "-dirty" for uncommitted changes; None outside one.
+    """The commit of the checkout, with "-dirty" for uncommitted changes; None if there is none.
 
-    An installed package may be in an environment inside another repository, which does not count.
+    An installed package may lie in a repository that is somebody else's.
     """
-    folder = Path(__file__).resolve().parent
-    if shipped().parent == folder.parent:
+    folder = shipped()
+    if not (folder / ".git").exists():
         return None
     try:
         done = subprocess.run(
