@@ -65,7 +65,10 @@ $(READY_TEST): $(READY)
 
 test: $(READY_TEST) ## run every test that needs no browser
 	@echo "mckl: running the tests on all cores"
-	@pytest -n auto --ignore=tests/browser
+	@pytest -n auto --ignore=tests/browser --ignore=tests/deploy
+
+deploy: $(READY) ## install the package elsewhere, and run the study from there
+	@pytest tests/deploy
 
 browser: $(READY_TEST) ## click through the report and the explorer in Chromium
 	@pytest -n 2 tests/browser
@@ -86,7 +89,7 @@ benchmark: $(READY_BENCHMARK) ## measure times, coverage and approximations, and
 	@python benchmarks/adversarial.py
 
 # Tables, captions and figures in build/docs, and the page on libraries.
-.PHONY: constant site
+.PHONY: constant site deploy
 constant: $(READY)
 	@mkdir -p build/docs docs/figures
 	@python docs/build.py build/docs

@@ -43,8 +43,10 @@ rule all:
 
 
 onstart:
-    end_on_signals()  # again, as the scheduler has set its own handler since
+    # Again, as the scheduler has set its own handler since, which expects this exception.
+    end_on_signals(KeyboardInterrupt)
     tidy_results()
+    note_configs()
 
 
 onsuccess:

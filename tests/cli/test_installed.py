@@ -72,6 +72,7 @@ def test_numpy_scipy_and_its_own_packages_answer(tmp_path: Path) -> None:
         ("kl", "--q", "{family: gamma, shape: 2}", "--p", "{family: gamma, shape: 3}"),
         ("estimate", *q, *p, "-t", "0.1"),
         ("verify", str(results)),
+        ("study", "--list"),
     ]
     refused = {
         ("kl", "--q", str(tmp_path / "q.parquet"), *p): "takes pyarrow: pip install pyarrow",

@@ -7,6 +7,10 @@ import time
 import psutil
 
 from mckl.record.manifest import command_line, now
+from mckl.record.ownership import note_study
+
+# `mckl study` says how it was called.
+COMMAND = os.environ.pop("MCKL_STUDY", "") or command_line(sys.orig_argv)
 
 
 def check_writable():
@@ -39,8 +43,14 @@ def tidy_results():
             os.utime(path, (clock, clock))
 
 
-def end_on_signals():
-    """Makes Ctrl-C and SIGTERM end the running jobs, and then the run.
+def note_configs():
+    """Notes which config files the results are of, unless they are in a storage."""
+    if not workflow.storage_settings.default_storage_provider:
+        note_study(workflow.overwrite_configfiles, COMMAND, Path.cwd())
+
+
+def end_on_signals(how):
+    """Makes Ctrl-C and SIGTERM end the running jobs, and then the run by raising `how`.
 
     By default, Snakemake waits for the jobs on SIGTERM. Ctrl-C also reaches the jobs, and one that
     is still importing modules would print a traceback, so jobs ignore it.
@@ -54,7 +64,7 @@ def end_on_signals():
                 with contextlib.suppress(psutil.NoSuchProcess):
                     child.terminate()
             time.sleep(0.1)
-        raise KeyboardInterrupt
+        raise how
 
     with contextlib.suppress(ValueError):  # not in the main thread
         signal.signal(signal.SIGTERM, end)
@@ -100,9 +110,7 @@ def make_report():
 # Only once, before the first job, and not when jobs parse the Snakefile again.
 if workflow.is_main_process:
     check_writable()
-    end_on_signals()
+    end_on_signals(SystemExit(130))  # no job runs yet, so there is nothing to say
     take_over()
     # The command and the start, which the manifest's job cannot find out itself.
-    os.environ.update(
-        MCKL_RUN=json.dumps({"command": command_line(sys.orig_argv), "start": now()})
-    )
+    os.environ.update(MCKL_RUN=json.dumps({"command": COMMAND, "start": now()}))

@@ -26,6 +26,8 @@ from mckl.limits import SEED
 from mckl.text import plain, quoted, shortened
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     from mckl.arrays import Vector
     from mckl.estimation.advice import Advice
     from mckl.estimation.divergences import KL
@@ -490,6 +492,110 @@ def verify(folder: Path, against: Path | None) -> None:
         _fail(f"{folder}: not as in {manifest}{what_now}", DIFFERENT)
     what = "the numbers of every table" if against else f"all {len(stated['files'])} files"
     click.echo(f"{folder}: {what} as in {manifest}")
+
+
+class _StudyCommand(click.Command):
+    """A command that remembers its words, and says where options of Snakemake belong."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        ctx.meta["words"] = ["mckl", "study", *args]
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            raise UserError(
+                f"no such option {shortened(error.option_name)}; options of Snakemake stand after "
+                "--, as in mckl study -- -n"
+            ) from None
+
+
+def _complete_config(
+    context: click.Context, option: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """The names of studies that come with the package, or else files."""
+    from click.shell_completion import CompletionItem
+
+    from mckl.cli.study_run import ready_studies
+
+    names = [name for name in ready_studies() if name.startswith(incomplete)]
+    return [*map(CompletionItem, names), CompletionItem(incomplete, type="file")]
+
+
+def _cores(context: click.Context, option: click.Parameter, value: str | None) -> str | None:
+    """The check of --cores."""
+    if value not in (None, "all") and not (value.isdecimal() and int(value) > 0):
+        raise UserError(f"--cores: {quoted(value)}, expected a number of at least 1, or all")
+    return value
+
+
+@main.command(
+    cls=_StudyCommand,
+    epilog="""Examples:
+
+\b
+  mckl study --cores 2
+  mckl study --configfile mine.yaml --directory ~/my-study
+  mckl study --configfile families --directory families
+  mckl study --configfile mine.yaml -- -n
+  mckl study results/figures/overview.svg -- --printshellcmds
+
+Exit codes: 0 finished, 2 bad input; else that of Snakemake, such as 1 if the study fails.""",
+)
+@click.option(
+    "--cores", "-c", metavar="N|all", callback=_cores, help="Cores to use.  [all]"
+)  # fmt: skip
+@click.option(
+    "--configfile", "configs", metavar="FILE|NAME", multiple=True,
+    shell_complete=_complete_config,
+    help="The config, or the name of a study in --list; repeatable.  [the default study]",
+)  # fmt: skip
+@click.option(
+    "--directory", "-d", metavar="FOLDER", default=".", type=click.Path(),
+    help="The folder in which the study runs and writes results/.  [this folder]",
+)  # fmt: skip
+@click.option(
+    "--update", is_flag=True,
+    help="Go on in a folder that has the results of another study, or other files in results/: "
+    "what is out of date is replaced.",
+)  # fmt: skip
+@click.option("--list", "listed", is_flag=True, help="List the studies of the package, and exit.")
+@click.argument("more", metavar="[-- SNAKEMAKE]...", nargs=-1, type=click.UNPROCESSED)
+@click.pass_context
+def study(
+    context: click.Context,
+    cores: str | None,
+    configs: Sequence[str],
+    directory: str,
+    update: bool,
+    listed: bool,
+    more: Sequence[str],
+) -> None:
+    """Run the Snakemake study in any folder, and write its tables, figures and report.
+
+    The study measures every estimator with every sampler, and compares the measurements with
+    theory. Its packages are an extra: pip install 'mckl[study]'. The same command goes on after an
+    interruption, and computes what a changed config has made out of date. Files to make, and
+    Snakemake's options after --, are passed on.
+    """
+    from mckl.cli import study_run
+    from mckl.record.manifest import command_line
+    from mckl.record.ownership import check_results
+
+    if listed:
+        for line in study_run.listing():
+            click.echo(line)
+        return
+    paths = [study_run.config_path(config) for config in configs]
+    study_run.check_packages()
+    folder = study_run.folder_path(directory)
+    words = study_run.snakemake_words(cores, folder, paths, more)
+    if not update:
+        try:
+            check_results(paths, folder)
+        except UserError as error:
+            raise UserError(
+                f"{error}: name another folder with --directory, or go on here with --update"
+            ) from None
+    sys.exit(study_run.run_snakemake(words, command_line(context.meta["words"])))
 
 
 def _advise_gradient(pair: Pair, tolerance: float | None, others: object, as_json: bool) -> None:

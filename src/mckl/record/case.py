@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,7 @@ import numpy as np
 from mckl.arrays import Vector
 from mckl.errors import UserError
 from mckl.record.columns import SUFFIXES
+from mckl.record.shipped import shipped
 from mckl.record.small import read_small
 from mckl.record.vectors import read_parameter
 from mckl.text import shortened
@@ -92,11 +95,17 @@ def is_file(value: Any, name: str = "") -> bool:
 
 
 def _code_points(path: str) -> Vector:
-    """The code points of the characters in a text file, as an array."""
+    """The code points of the characters in a text file, as an array.
+
+    A name such as alice.txt, of which there is no file, is that of a text in the package's studies.
+    """
+    ready = shipped() / "studies" / path
+    use_ready = Path(path).name == path and not os.path.exists(path) and ready.is_file()
     try:
-        text = read_small(path).decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")
+        text = read_small(ready if use_ready else path).decode("utf-8")
     except UnicodeDecodeError:
         raise UserError(f"{path}: not a text in UTF-8") from None
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
     return np.frombuffer(text.encode("utf-32-le"), "<u4").astype(np.float64)
 
 

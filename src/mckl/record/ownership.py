@@ -1,0 +1,51 @@
+"""Whose results a folder has: a note in results/logs says which config files a run was given."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from mckl.errors import UserError
+from mckl.record.shipped import shipped
+
+_NOTE = Path("results", "logs", "study.json")
+_OURS = {"README.md"}  # the data dictionary in a checkout's results
+
+
+def study_of(configs: Iterable[str | Path], folder: Path) -> list[str]:
+    """The config files of a study: the package's own by name, others by path from the folder."""
+    ready = (shipped() / "studies").resolve()
+    paths = [Path(config).resolve() for config in configs]
+    return [p.stem if p.parent == ready else os.path.relpath(p, folder.resolve()) for p in paths]
+
+
+def note_study(configs: Iterable[str | Path], command: str, folder: Path) -> None:
+    """Note that the results in this folder are from now on those of a study with these configs."""
+    note = folder / _NOTE
+    note.parent.mkdir(parents=True, exist_ok=True)
+    about = {"configfiles": study_of(configs, folder), "command": command}
+    note.write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+
+
+def check_results(configs: Iterable[str | Path], folder: Path) -> None:
+    """Raise `UserError` if the folder has results, and a study with other configs wrote them."""
+    results = folder / "results"
+    try:
+        names = sorted(path.name for path in results.iterdir() if path.name not in _OURS)
+    except (FileNotFoundError, NotADirectoryError):  # the run itself refuses a file
+        return
+    except OSError as error:
+        raise UserError(f"{results}: cannot be read ({error.strerror})") from None
+    if not names:
+        return
+    try:
+        about = json.loads((folder / _NOTE).read_bytes())
+        made_by, command = about["configfiles"], str(about["command"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        raise UserError(
+            f"{results} has files that no study is known to have written, such as {names[0]}"
+        ) from None
+    if made_by != study_of(configs, folder):
+        raise UserError(f"{results} has the results of another study ({command})")
