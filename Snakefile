@@ -8,8 +8,11 @@ import copy
 GIVEN = copy.deepcopy(config)
 
 
-# The defaults are beside this file, so that they are also used with `--directory` elsewhere.
-configfile: str(workflow.current_basedir.join("config.yaml"))
+include: "workflow/rules/package.smk"
+
+
+# The defaults of the study, which are also used with `--directory` elsewhere.
+configfile: str(ROOT / "config.yaml")
 
 
 include: "workflow/rules/common.smk"
@@ -30,16 +33,7 @@ include: "workflow/rules/report.smk"
 rule all:
     default_target: True
     input:
-        expand("results/tables/{table}.parquet", table=TABLES),
-        expand(
-            "results/figures/{figure}.{kind}",
-            figure=FIGURES,
-            kind=["svg", "png", "pdf"],
-        ),
-        "results/explorer.html",
-        "results/landing.rst",
-        "results/verified.txt",
-        "results/manifest.json",
+        "results/manifest.json",  # which waits for every table, figure and page
 
 
 onstart:

@@ -11,10 +11,10 @@ import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
 import mckl
+from mckl.record.shipped import shipped
 
 _PACKAGES = (
     "numpy", "scipy", "pandas", "pyarrow", "seaborn", "matplotlib", "snakemake", "tensorflow",
@@ -35,8 +35,13 @@ def job_digest(job: Mapping[str, Any], code: str) -> str:
 
 
 def _git_commit() -> str | None:
-    """The commit of the source tree, with "-dirty" for uncommitted changes; None outside one."""
-    folder = Path(__file__).resolve().parent
+    """The commit of the checkout, with "-dirty" for uncommitted changes; None if there is none.
+
+    An installed package may lie in a repository that is somebody else's.
+    """
+    folder = shipped()
+    if not (folder / ".git").exists():
+        return None
     try:
         done = subprocess.run(
             ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
