@@ -1,4 +1,4 @@
-"""The repository as a bare one that git gives for an address on GitHub, and a wheel of its package."""
+"""A bare repository that git gives for an address on GitHub, and a wheel of its package."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Published:
         called([*pip, "--target", str(self.site), str(wheel)], self.home)
 
     def environment(self, **changes: str) -> dict[str, str]:
-        """The environment of a user; the package is before the checkout's, which is installed too."""
+        """The environment of a user. The checkout may be installed too, and comes later."""
         mine = {
             "PYTHONPATH": str(self.site),
             "XDG_CACHE_HOME": str(self.cache),

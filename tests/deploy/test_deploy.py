@@ -1,4 +1,4 @@
-"""The study where nothing of its repository is on disk: as a module from git, and by snakedeploy."""
+"""The study without its repository on disk: as a module from git, and by snakedeploy."""
 
 from __future__ import annotations
 
