@@ -107,6 +107,8 @@ docs: constant ## renew tables, figures and quoted output in README and docs
 	@python docs/decision.py README.md docs/explanation/what-wins.md
 	@python docs/commands.py README.md docs/*/*.md
 	cp $(CONSTANT_FIGURES:%=build/docs/figures/%.png) docs/figures/
+	@if command -v dot tred > /dev/null; then snakemake --rulegraph 2> /dev/null | tred | dot -Tsvg > docs/figures/rules.svg; \
+	else echo "mckl: docs/figures/rules.svg is as before: Graphviz, which draws it, is not installed"; fi
 
 $(READY_SITE): $(READY)
 	@echo "mckl: adding the site's packages to $(VENV) (once, some seconds): Sphinx, MyST, a theme"
