@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from workflow.study import jobs_in
+from workflow.study import CHECKOUT, jobs_in
 
 import mckl
 from mckl.record.provenance import differences, load_manifest
@@ -175,3 +175,15 @@ def test_a_clone_on_disk_plans_and_runs_without_the_trigger_code(
     published.run(folder, *WITHOUT_CODE, "--", table)
     assert "Nothing to be done" in published.run(folder, *WITHOUT_CODE, "--", table)
     assert manifest_of(folder / table)["git_commit"] is None
+
+
+def test_what_the_page_says_of_no_network(published: Published, tmp_path: Path) -> None:
+    folder = use(tmp_path / "mine")
+    alone = {"XDG_CACHE_HOME": str(tmp_path / "cache"), "GIT_CONFIG_COUNT": "0"}
+    proxy = "http://127.0.0.1:9"  # nobody listens there
+    code, text = published.snakemake(folder, "--dry-run", https_proxy=proxy, **alone)
+    assert code == 1
+    page = (CHECKOUT / "docs/how-to/troubleshooting.md").read_text()
+    for message in ("GitCommandError", "fatal: unable to access 'https://github.com/"):
+        assert message in page
+        assert message in text

@@ -80,3 +80,26 @@ def test_a_snakemake_out_of_range_is_one_line(tmp_path: Path, version: str, fits
         ][: 0 if fits else 1]
     )
     assert "Traceback" not in done.stderr
+
+
+def test_the_picture_has_the_rules_of_the_default_study(tmp_path: Path) -> None:
+    """And an arrow wherever a rule waits for another that no third one stands between."""
+    picture = (CHECKOUT / "docs/figures/rules.svg").read_text()
+    titles = {title.replace("&#45;&gt;", ">") for title in re.findall("<title>(.*?)<", picture)}
+    graph = Study(CHECKOUT).run("--rulegraph", "--directory", str(tmp_path))
+    number = dict(re.findall(r'^\t(\d+)\[label = "(\w+)"', graph, re.MULTILINE))
+    assert set(re.findall(r"<text.*?>(\w+)</text>", picture)) == {*number.values()}, "make docs"
+    arrows = {tuple(ends) for ends in re.findall(r"^\t(\d+) -> (\d+)$", graph, re.MULTILINE)}
+    following: dict[str, set[str]] = {}
+
+    def after(rule: str) -> set[str]:
+        if rule not in following:
+            readers = {reader for source, reader in arrows if source == rule}
+            following[rule] = readers.union(*map(after, readers))
+        return following[rule]
+
+    direct = {
+        f"{source}>{reader}" for source, reader in arrows
+        if not any(reader in after(other) for first, other in arrows if first == source)
+    }  # fmt: skip
+    assert {title for title in titles if ">" in title} == direct, "make docs"
