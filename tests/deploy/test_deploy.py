@@ -118,6 +118,10 @@ def of_another_version(site: Path) -> None:
     (site / "mckl/record/shipped.py").unlink()  # an old one may lack anything else
 
 
+def of_an_older_commit(site: Path) -> None:
+    (site / "mckl/record/shipped.py").unlink()
+
+
 def with_other_code(site: Path) -> None:
     for name in ("text.py", "shipped/workflow/rules/budget.smk"):
         with (site / "mckl" / name).open("a") as file:
@@ -133,6 +137,11 @@ def with_other_code(site: Path) -> None:
             with_other_code,
             "the installed mckl VERSION has other code than this workflow "
             "(src/mckl/text.py, workflow/rules/budget.smk)",
+        ),
+        (
+            of_an_older_commit,
+            "the installed mckl VERSION has other code than this workflow "
+            "(src/mckl/record/shipped.py)",
         ),
     ],
 )

@@ -73,9 +73,13 @@ def unfit_package():
             f"mckl {mckl.__version__} is installed, but this workflow is of mckl "
             f"{stated_version()}: pip install {source_of_package()}"
         )
-    from mckl.record.shipped import other_files
-
-    if others := other_files(digests_in_git()):
+    try:
+        from mckl.record.shipped import other_files
+    except ImportError:  # of a commit before this function
+        others = "src/mckl/record/shipped.py"
+    else:
+        others = other_files(digests_in_git())
+    if others:
         return (
             f"the installed mckl {mckl.__version__} has other code than this workflow "
             f"({others}): pip install --force-reinstall --no-deps {source_of_package()}"
