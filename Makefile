@@ -7,6 +7,8 @@ READY := $(VENV)/.ready
 READY_TEST := $(VENV)/.ready-test
 # The benchmarks also run other libraries.
 READY_BENCHMARK := $(VENV)/.ready-benchmark
+# Some tests deploy the workflow as its users do.
+READY_DEPLOY := $(VENV)/.ready-deploy
 # The site is made by Sphinx.
 READY_SITE := $(VENV)/.ready-site
 # As in Snakemake's own jobs, a pipe fails if one of its commands fails.
@@ -30,7 +32,7 @@ STUDY_FIGURES := overview error-vs-samples estimators samplers samples-needed fa
 CONSTANT_FIGURES := tails sequence-length libraries training
 
 .DEFAULT_GOAL := help
-.PHONY: help setup study verify-results test browser benchmark docs readme-figures lint format lock audit clean
+.PHONY: help setup study verify-results test browser deploy benchmark docs readme-figures lint format lock audit clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,15 +65,21 @@ $(READY_TEST): $(READY)
 		|| { tail -n 3 $(VENV)/pip.log >&2; echo "mckl: SLURM's plugin could not be installed: is the network reachable? ($(VENV)/pip.log)" >&2; exit 1; }
 	@touch $@
 
-test: $(READY_TEST) ## run every test that needs no browser
+test: $(READY_TEST) ## run every test that needs neither a browser nor a deployment
 	@echo "mckl: running the tests on all cores"
 	@pytest -n auto --ignore=tests/browser --ignore=tests/deploy
 
-deploy: $(READY) ## install the package elsewhere, and run the study from there
-	@pytest tests/deploy
-
 browser: $(READY_TEST) ## click through the report and the explorer in Chromium
 	@pytest -n 2 tests/browser
+
+$(READY_DEPLOY): $(READY)
+	@echo "mckl: adding the packages of a deployment to $(VENV) (once, some seconds): snakedeploy, hatchling"
+	@$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[deploy]' $(NEWS) \
+		|| { tail -n 3 $(VENV)/pip.log >&2; echo "mckl: snakedeploy could not be installed: is the network reachable? ($(VENV)/pip.log)" >&2; exit 1; }
+	@touch $@
+
+deploy: $(READY_DEPLOY) ## run the study as a module from git and by snakedeploy, with nothing else on disk
+	@pytest -n 2 --dist load tests/deploy
 
 $(READY_BENCHMARK): $(READY_TEST)
 	@echo "mckl: adding the benchmarks' package to $(VENV) (once, about a minute): PyTorch"
@@ -99,6 +107,8 @@ docs: constant ## renew tables, figures and quoted output in README and docs
 	@python docs/decision.py README.md docs/explanation/what-wins.md
 	@python docs/commands.py README.md docs/*/*.md
 	cp $(CONSTANT_FIGURES:%=build/docs/figures/%.png) docs/figures/
+	@if command -v dot tred > /dev/null; then snakemake --rulegraph 2> /dev/null | tred | dot -Tsvg > docs/figures/rules.svg; \
+	else echo "mckl: docs/figures/rules.svg is as before: Graphviz, which draws it, is not installed"; fi
 
 $(READY_SITE): $(READY)
 	@echo "mckl: adding the site's packages to $(VENV) (once, some seconds): Sphinx, MyST, a theme"

@@ -6,40 +6,35 @@ import copy
 
 # The keys that the user gives, before the defaults are merged with them.
 GIVEN = copy.deepcopy(config)
+RULE_FILES = workflow.current_basedir.join("workflow/rules")  # on disk or in git
 
 
-# The defaults are beside this file, so that they are also used with `--directory` elsewhere.
-configfile: str(workflow.current_basedir.join("config.yaml"))
+include: RULE_FILES.join("package.smk")
 
 
-include: "workflow/rules/common.smk"
-include: "workflow/rules/terminal.smk"
-include: "workflow/rules/run.smk"
-include: "workflow/rules/jobs.smk"
-include: "workflow/rules/settings.smk"
-include: "workflow/rules/traces.smk"
-include: "workflow/rules/gradients.smk"
-include: "workflow/rules/summary.smk"
-include: "workflow/rules/budget.smk"
-include: "workflow/rules/verification.smk"
-include: "workflow/rules/intervals.smk"
-include: "workflow/rules/figures.smk"
-include: "workflow/rules/report.smk"
+# The defaults of the study, which are also used with `--directory` elsewhere.
+configfile: str(ROOT / "config.yaml")
+
+
+include: RULE_FILES.join("common.smk")
+include: RULE_FILES.join("terminal.smk")
+include: RULE_FILES.join("run.smk")
+include: RULE_FILES.join("jobs.smk")
+include: RULE_FILES.join("settings.smk")
+include: RULE_FILES.join("traces.smk")
+include: RULE_FILES.join("gradients.smk")
+include: RULE_FILES.join("summary.smk")
+include: RULE_FILES.join("budget.smk")
+include: RULE_FILES.join("verification.smk")
+include: RULE_FILES.join("intervals.smk")
+include: RULE_FILES.join("figures.smk")
+include: RULE_FILES.join("report.smk")
 
 
 rule all:
     default_target: True
     input:
-        expand("results/tables/{table}.parquet", table=TABLES),
-        expand(
-            "results/figures/{figure}.{kind}",
-            figure=FIGURES,
-            kind=["svg", "png", "pdf"],
-        ),
-        "results/explorer.html",
-        "results/landing.rst",
-        "results/verified.txt",
-        "results/manifest.json",
+        "results/manifest.json",  # which waits for every table, figure and page
 
 
 onstart:

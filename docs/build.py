@@ -16,16 +16,16 @@ from mckl.show.libraries import write_page
 from mckl.study.libraries.table import check_formulas, formula_rows
 from mckl.study.training import training_rows
 
-here, folder = str(Path(__file__).parent), Path(sys.argv[1])
+folder = Path(sys.argv[1])
 (folder / "figures").mkdir(parents=True, exist_ok=True)
 frames = {}
 for table, columns in {"formulas": formula_rows(), "training": training_rows()}.items():
     tables.write(table, folder / f"{table}.parquet", columns, manifest({}))
     frames[table] = tables.read(table, folder / f"{table}.parquet").to_pandas()
-write_page(template(here, "libraries.md"), frames["formulas"], str(folder / "libraries.md"))
+write_page(template("libraries.md"), frames["formulas"], str(folder / "libraries.md"))
 for name, figure in FIGURES.items():
     if figure.constant:
-        caption = template(here, f"figures/{name}.rst")
+        caption = template(f"figures/{name}.rst")
         publish(figure, frames, caption, str(folder / f"figures/{name}"))
 try:
     print(f"mckl: {check_formulas(frames['formulas'])}")

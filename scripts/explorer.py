@@ -7,6 +7,7 @@ from mckl.record.joblog import log_to
 log_to(snakemake.log[0])
 
 from mckl.record import tables
+from mckl.record.shipped import shipped
 from mckl.show import explorer
 
 frames = {
@@ -14,6 +15,6 @@ frames = {
     for table in ("settings", "summary", "budget")
 }
 about = tables.manifest_of(snakemake.input.summary)
-folder = Path(snakemake.scriptdir).parent / "workflow" / "report"
+folder = shipped() / "workflow" / "report"
 with tables.replacing(snakemake.output[0]) as beside:
     Path(beside).write_text(explorer.page(str(folder), **frames, about=about), encoding="utf-8")

@@ -12,5 +12,5 @@ from mckl.study import gaps
 read = {name: tables.read(name, path).to_pandas() for name, path in snakemake.input.items()}
 for name, svg in zip(snakemake.params.figures, snakemake.output.svg, strict=True):
     frames = {table: read[table] for table in FIGURES[name].tables}
-    caption = template(snakemake.scriptdir, f"figures/{name}.rst") + gaps.note(frames)
+    caption = template(f"figures/{name}.rst") + gaps.note(frames)
     publish(FIGURES[name], frames, caption, svg.removesuffix(".svg"))

@@ -13,7 +13,7 @@ frames = {
     for table in ("settings", "summary", "verification", "gaps")
 }
 render(
-    template(snakemake.scriptdir, "landing.rst"),
+    template("landing.rst"),
     landing_numbers(
         **frames,
         manifest=tables.manifest_of(snakemake.input.summary),

@@ -1,24 +1,11 @@
 # Shared by all rules: the checked config, its settings and jobs, and digests of the code.
 import contextlib
 import functools
-import os
-import sys
-from pathlib import Path
 
 import yaml
 from snakemake.common.configfile import load_configfile
 from snakemake.logging import logger
 
-ROOT = Path(str(workflow.current_basedir)).parents[1]
-# The study uses the source beside it, also in jobs, in conda environments and as a module. There is
-# none beside the copy in an installed package, which is the source.
-if (ROOT / "src" / "mckl").is_dir():
-    sys.path.insert(0, str(ROOT / "src"))
-    os.environ.update(
-        PYTHONPATH=os.pathsep.join(
-            [str(ROOT / "src"), *filter(None, [os.environ.get("PYTHONPATH")])]
-        )
-    )
 # Without this, a job that another machine starts with `python -m snakemake` would import a numpy.py
 # or a queue.py of the study's folder. Executors that send no environment send what envvars names.
 os.environ["PYTHONSAFEPATH"] = "1"

@@ -78,8 +78,8 @@ def make_report():
 
     The report is written even if the gate fails, as its first page says what is wrong.
     """
-    left = {job.rule.name for job in workflow.dag.needrun_jobs()}
-    if not is_whole() or left - {"all", "gate", "manifest"}:
+    left = {job.rule.name for job in workflow.dag.needrun_jobs() if job.output}
+    if not is_whole() or left - {"gate", "manifest"}:
         return
     try:
         from snakemake.report import auto_report

@@ -33,9 +33,18 @@ STARTED = time.time()
 UP_TO_DATE = "mckl: nothing to do: the results are up to date"
 
 
+WHOLE = workflow.modifier.modify_rulename(
+    "manifest"
+)  # the rule that waits for all others
+OWN_RUN = workflow.modifier.is_main_snakefile()
+
+
 def is_whole():
-    """Whether the target is `all`, so that a report is written at the end."""
-    return "all" in {job.rule.name for job in workflow.dag.jobs}
+    """Whether the target is the whole study, so that a report is written at the end.
+
+    The workflow that uses this one as a module writes its own report.
+    """
+    return OWN_RUN and WHOLE in {job.rule.name for job in workflow.dag.jobs}
 
 
 def planned():

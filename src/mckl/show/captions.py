@@ -11,12 +11,14 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from mckl.record.shipped import shipped
+
 _WANTED = 0.01  # the tolerance that is shown if the study has it
 
 
-def template(beside: str, name: str) -> str:
-    """The text of a template in workflow/report, found from a folder beside workflow."""
-    return (Path(beside).parent / "workflow" / "report" / name).read_text(encoding="utf-8")
+def template(name: str) -> str:
+    """The text of a template in workflow/report."""
+    return (shipped() / "workflow" / "report" / name).read_text(encoding="utf-8")
 
 
 def escaped(value: Any) -> Any:
