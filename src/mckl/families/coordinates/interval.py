@@ -19,7 +19,7 @@ from mckl.draw.form import Seconds
 from mckl.exact.double_exponential import REACH, left, nodes
 from mckl.exact.ends import Tail
 from mckl.exact.moments import EPS, Bounded
-from mckl.families.coordinates.univariate import Terms, Univariate
+from mckl.families.coordinates.univariate import Terms, Univariate, rounding
 
 FLAT = Tail(power=2.0)  # of a density that is neither 0 nor infinite at a finite end
 
@@ -86,6 +86,11 @@ class Interval(Univariate):
     def ratio_terms_at(self, p: Interval, place: Place) -> Terms:
         """`ratio_terms` at a place, for a p with the same ends."""
         return (*self.terms_at(place), *(-term for term in p.terms_at(place)))
+
+    def ratio_error_at(self, p: Interval, place: Place) -> Vector:
+        """A bound on the error of `ratio_terms_at`, for a place without error."""
+        errors = self.terms_error(place.x) + p.terms_error(place.x)
+        return np.asarray(rounding(self.ratio_terms_at(p, place)) + errors)
 
     def probability_at(self, place: Place, upper: bool = False) -> Vector:
         """`probability` at a place."""

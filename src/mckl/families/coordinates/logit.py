@@ -92,9 +92,8 @@ class Logit(Univariate):
         if not isinstance(p, Logit):
             return np.asarray(self.log_density_error(x) + p.log_density_error(x))
         place = self.place(x)
-        error = rounding(_ratio_terms(self.law, p.law, place))
-        both = self.law.terms_error(place.x) + p.law.terms_error(place.x)
-        return np.asarray(error + both + _moved(self.law, p.law, place))
+        error = _ratio_error(self.law, p.law, place)
+        return np.asarray(error + _moved(self.law, p.law, place))
 
     def probability(self, x: Vector, upper: bool = False) -> Vector:
         place, law = self.place(x), self.law
@@ -121,6 +120,12 @@ def _ratio_terms(law: Univariate, p: Univariate, place: Place) -> Terms:
     if isinstance(law, Interval) and isinstance(p, Interval):
         return law.ratio_terms_at(p, place)
     return law.ratio_terms(p, place.x)
+
+
+def _ratio_error(law: Univariate, p: Univariate, place: Place) -> Vector:
+    if isinstance(law, Interval) and isinstance(p, Interval):
+        return law.ratio_error_at(p, place)
+    return law.log_ratio_error(p, place.x)
 
 
 def _by_distance(law: Univariate) -> bool:

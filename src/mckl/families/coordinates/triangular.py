@@ -16,7 +16,7 @@ from mckl.exact.moments import EPS, Bounded
 from mckl.exact.remainders import log_quotient
 from mckl.families.coordinates.independent import Parameter, independent_family
 from mckl.families.coordinates.interval import FLAT, Interval, Place
-from mckl.families.coordinates.univariate import Terms, Univariate
+from mckl.families.coordinates.univariate import Terms, Univariate, rounding
 from mckl.families.parameters import aliases
 
 _ZERO = Tail(power=3.0)  # of a density that is 0 at an end, in proportion to the distance
@@ -91,6 +91,11 @@ class Triangular(Interval):
         differ = ours != theirs
         same = np.where(ours, both_rise, both_fall)
         return np.where(differ, zero, same), np.where(differ, of_q, 0.0), np.where(differ, -of_p, 0)
+
+    def ratio_error_at(self, p: Interval, place: Place) -> Vector:
+        if not isinstance(p, Triangular):
+            return super().ratio_error_at(p, place)
+        return rounding(self.ratio_terms_at(p, place))
 
     def ratio_terms(self, p: Univariate, x: Vector) -> Terms:
         if isinstance(p, Triangular) and p.support == self.support:

@@ -135,9 +135,6 @@ class Truncated(Interval):
             self.base.log_density_error(x) + own + (self._mass.error + 8.0 * EPS)
         )
 
-    def _ratio_terms(self, p: Truncated, terms: Terms) -> Terms:
-        return (*terms, _gap(self, p).value)
-
     def ratio_terms_at(self, p: Interval, place: Place) -> Terms:
         if not _same_ends(self, p):
             return super().ratio_terms_at(p, place)
@@ -148,7 +145,7 @@ class Truncated(Interval):
             terms = base.ratio_terms_at(other, there)
         else:
             terms = base.ratio_terms(other, place.x)
-        return self._ratio_terms(p, terms)
+        return (*terms, _gap(self, p).value)
 
     def ratio_terms(self, p: Univariate, x: Vector) -> Terms:
         if _same_ends(self, p):
@@ -156,14 +153,24 @@ class Truncated(Interval):
             return self.ratio_terms_at(p, self.place(x))
         return super().ratio_terms(p, x)
 
-    def log_ratio_error(self, p: Univariate, x: Vector) -> Vector:
+    def ratio_error_at(self, p: Interval, place: Place) -> Vector:
         if not _same_ends(self, p):
-            errors = self.log_density_error(x), p.log_density_error(x)
-            return np.asarray(sum(errors))
+            return super().ratio_error_at(p, place)
         assert isinstance(p, Truncated)
         gap = _gap(self, p)
-        of_base = self.base.log_ratio_error(p.base, x)
-        return np.asarray(of_base + rounding((np.zeros_like(x), gap.value)) + gap.error)
+        base, other = self.base, p.base
+        if isinstance(base, Interval) and isinstance(other, Interval):
+            of_base = base.ratio_error_at(other, self._base_place(place))
+        else:
+            of_base = base.log_ratio_error(other, place.x)
+        zero = np.zeros_like(place.x)
+        return np.asarray(of_base + rounding((zero, gap.value)) + gap.error)
+
+    def log_ratio_error(self, p: Univariate, x: Vector) -> Vector:
+        if _same_ends(self, p):
+            assert isinstance(p, Truncated)
+            return self.ratio_error_at(p, self.place(x))
+        return np.asarray(self.log_density_error(x) + p.log_density_error(x))
 
     def log_mass(self, low: float, high: float) -> Bounded:
         part, whole = log_mass(self.base, low, high), self._mass
