@@ -49,13 +49,15 @@ def _triangular(low: float, mode: float, high: float) -> Bounded:
     a, c, b = mpf(low), mpf(mode), mpf(high)
 
     def log_density(x: Number) -> Number:
-        share = (x - a) / (c - a) if x < c else (b - x) / (b - c)
+        rises = x < c or c == b
+        share = (x - a) / (c - a) if rises else (b - x) / (b - c)
         return mp.log(2 * share / (b - a)) if share > 0 else -inf
 
     def below(x: Number, upper: bool) -> Number:
-        part = (
-            (x - a) ** 2 / ((b - a) * (c - a)) if x < c else 1 - (b - x) ** 2 / ((b - a) * (b - c))
-        )
+        if x < c or c == b:
+            part = (x - a) ** 2 / ((b - a) * (c - a))
+        else:
+            part = 1 - (b - x) ** 2 / ((b - a) * (b - c))
         return 1 - part if upper else part
 
     tails = FLAT if c == a else ZERO, FLAT if c == b else ZERO

@@ -136,8 +136,9 @@ class Triangular(Interval):
         # Above the mode there is the probability fall / width.
         rises = above * width > fall if upper else below * width < rise
         near_low, near_high = np.sqrt(below * (width * rise)), np.sqrt(above * (width * fall))
-        low = np.where(rises, near_low, width - near_high)
-        high = np.where(rises, width - near_low, near_high)
+        # What is left of the width, without a difference.
+        low = np.where(rises, near_low, width * (rise + below * fall) / (width + near_high))
+        high = np.where(rises, width * (fall + above * rise) / (width + near_low), near_high)
         x = np.where(low < high, self.low + low, self.high - high)
         return Place(x, low, high)
 

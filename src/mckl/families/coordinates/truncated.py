@@ -37,6 +37,7 @@ _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(16)
 _SHORT = 0.1  # of the probability beyond an end: less has lost a digit in a difference
 _NARROW = 1e-5  # of the same: here a density is a straight line within rounding of its quantiles
 _LEAST = 1e-300
+_LINE = 1e-12  # a probability up to which the density is that at the end
 _LEAST_LOG_MASS = -650.0
 
 
@@ -240,6 +241,24 @@ class Truncated(Interval):
             x = np.empty(u.shape)
             x[lower], x[~lower] = self.base.quantile(v[lower]), self.base.quantile(w[~lower], True)
         return np.clip(x, self.low, self.high)
+
+    def place_of(self, u: Vector, upper: bool = False) -> Place:
+        """The quantile with its distances from the ends, which have all digits next to an end."""
+        u = np.asarray(u, np.float64)
+        x = self.quantile(u, upper)
+        below, above = (1.0 - u, u) if upper else (u, 1.0 - u)
+        out = []
+        for end, share, apart in ((0, below, x - self.low), (1, above, self.high - x)):
+            tail, edge = self.tails[end], np.array([self.support[end]])
+            if np.isfinite(edge[0]) and tail == FLAT:
+                line = share * np.exp(-self.log_density(edge))
+                out.append(np.where(share < _LINE, line, apart))
+            elif isinstance(self.base, Interval):
+                v = self._kept * share
+                out.append(self.base.place_of(v, bool(end))[1 + end])
+            else:
+                out.append(apart)
+        return Place(x, out[0], out[1])
 
     def _straight(self, u: Vector, upper: bool) -> Vector:
         """Quantiles where the density is nearly a straight line."""
