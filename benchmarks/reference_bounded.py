@@ -21,7 +21,7 @@ FLAT, ZERO = (Tail(Fraction(0), Fraction(0), Fraction(power)) for power in (2, 3
 class Bounded(NamedTuple):
     """A law between two ends, one of which may be infinite.
 
-    law     its log density, probability and tails; at a finite end as powers of the inverse distance
+    law     its log density, probability and tails; at a finite end as powers of 1 / distance
     low     the ends
     high
     points  (where panels begin, a width near it)

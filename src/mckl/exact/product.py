@@ -137,9 +137,7 @@ def _of_kept(
     of_log, of_mass = mass.log.error, mass.missed.error
     made = _scaled(factor.moments(changed, paired, order), scales, of_log)
     value, error = made.value.copy(), made.error.copy()
-    for first, function, mean in zip(
-        joint.firsts(len(functions)), functions, means, strict=True
-    ):
+    for first, function, mean in zip(joint.firsts(len(functions)), functions, means, strict=True):
         if function.name == "half_square":
             error[first] += (abs(factor.kl) + shift) * of_log
             continue
@@ -159,4 +157,6 @@ def _scaled(moments: Moments, scales: Sequence[float], error: float) -> Moments:
         powers = scale ** np.arange(value.shape[axis], dtype=float).reshape(shape)
         value, bound = value * powers, bound * powers
     order = np.indices(value.shape).sum(axis=0)
-    return Moments(value, np.where(np.isfinite(value), bound + 4.0 * order * error * abs(value), bound))
+    return Moments(
+        value, np.where(np.isfinite(value), bound + 4.0 * order * error * abs(value), bound)
+    )

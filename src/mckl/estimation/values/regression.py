@@ -156,9 +156,8 @@ def theory(law: Law, paired: bool, moments: JointMoments) -> UnitTheory:
 
     and the expansion needs the sample variance of u close to 1: its variance is (E u^4 - 1) / N.
     """
-    if law.is_finite(0, 2):
-        if law.ell(2, paired).value[2] == 0.0:  # every unit is KL, and so is the intercept
-            return UnitTheory(0.0, 0.0, 0.0, 0.0)
+    if law.is_finite(0, 2) and law.ell(2, paired).value[2] == 0.0:
+        return UnitTheory(0.0, 0.0, 0.0, 0.0)  # every unit is KL, and so is the intercept
     if law.missed_mass:
         return unknown(
             f"q is 0 where p has a probability of {law.missed_mass:.6g}, so that E r is not 1: "

@@ -61,9 +61,7 @@ class Logit(Univariate):
     def _tail(self, tail: Tail) -> Tail:
         # The distance from an end is about width e^-|y|.
         width = self.high - self.low
-        powers = {
-            Growth(g.power, 0.0): c * width**-g.power for g, c in tail.coefficients.items()
-        }
+        powers = {Growth(g.power, 0.0): c * width**-g.power for g, c in tail.coefficients.items()}
         return Tail({**powers, LINEAR: tail.power - 1.0})
 
     @property
@@ -135,7 +133,7 @@ def _by_distance(law: Univariate) -> bool:
 def _moved(law: Univariate, p: Univariate | None, place: Place) -> Vector:
     """A bound on what the rounding of a place changes in a log density, or in a log ratio."""
     if p is not None and _by_distance(law) != _by_distance(p):
-        return _moved(law, None, place) + _moved(p, None, place)
+        return np.asarray(_moved(law, None, place) + _moved(p, None, place))
     near = np.minimum(place.below, place.above)
     inward = np.where(place.below <= place.above, 1.0, -1.0)
     # A law of distances is as right as these are, and any other as right as x.
@@ -149,7 +147,7 @@ def _moved(law: Univariate, p: Univariate | None, place: Place) -> Vector:
 
     with np.errstate(all="ignore"):
         change = np.abs(value(there) - value(place)) * (4.0 * EPS * size / np.abs(step))
-    return np.nan_to_num(change, nan=0.0, posinf=0.0)
+    return np.asarray(np.nan_to_num(change, nan=0.0, posinf=0.0))
 
 
 @dataclass(frozen=True)

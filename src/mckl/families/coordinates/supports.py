@@ -9,8 +9,6 @@ from __future__ import annotations
 import math
 from functools import lru_cache
 
-import numpy as np
-
 from mckl.exact.moments import EPS, Bounded
 from mckl.families.base import OtherFamilyError
 from mckl.families.coordinates.beta import Beta
@@ -33,7 +31,7 @@ def matched(q: Univariate, p: Univariate) -> Between:
             f"KL is infinite, since p = 0 and q > 0 between {outside[0]:g} and {outside[1]:g}: "
             f"q is {q.label} on {_text(q)}, p is {p.label} on {_text(p)}"
         )
-    if q.tiny or q.mixed and q.support != (low, high):
+    if q.tiny or (q.mixed and q.support != (low, high)):
         raise OtherFamilyError(
             f"q is {q.label} on {_text(q)}, p is {p.label} on {_text(p)}: mckl has no theory for "
             "such a q and a p of another family"
@@ -64,9 +62,7 @@ def _kept(p: Univariate, low: float, high: float) -> Kept:
     sides = [log_mass(p, *side) for side in ((p_low, low), (high, p_high))]
     masses = [math.exp(side.value) for side in sides]
     missed = math.fsum(masses)
-    error = math.fsum(
-        mass * side.error for mass, side in zip(masses, sides, strict=True) if mass
-    )
+    error = math.fsum(mass * side.error for mass, side in zip(masses, sides, strict=True) if mass)
     error += EPS * missed
     if missed < 0.5:
         log = Bounded(math.log1p(-missed), error / (1.0 - missed) + EPS * missed)

@@ -41,9 +41,7 @@ class Triangular(Interval):
 
     @property
     def tensorflow(self) -> Distribution:
-        return Distribution(
-            "Triangular", {"low": self.low, "high": self.high, "peak": self.mode}
-        )
+        return Distribution("Triangular", {"low": self.low, "high": self.high, "peak": self.mode})
 
     @property
     def tails(self) -> tuple[Tail, Tail]:
@@ -106,9 +104,8 @@ class Triangular(Interval):
         """The sum of two trapezoids, none of which is a difference."""
         rise, fall = self._sides
         total = 0.0
-        for a, b, side, zero in (
-            (low, min(high, self.mode), rise, self.low), (max(low, self.mode), high, fall, self.high),
-        ):  # fmt: skip
+        below, above = (low, min(high, self.mode)), (max(low, self.mode), high)
+        for (a, b), side, zero in ((below, rise, self.low), (above, fall, self.high)):
             if a < b:
                 total += (b - a) * (abs(a - zero) + abs(b - zero)) / side
         return Bounded(math.log(total / (self.high - self.low)), 10.0 * EPS)

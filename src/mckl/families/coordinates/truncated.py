@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -62,11 +63,10 @@ class Truncated(Interval):
 
     @property
     def seconds(self) -> Seconds:  # type: ignore[override]
-        draw, *others = self.base.seconds
-        return Seconds(self.base.seconds.quantile + 15e-9, *others)
+        return self.base.seconds._replace(draw=self.base.seconds.quantile + 15e-9)
 
     @property
-    def movable(self) -> bool:  # type: ignore[override]
+    def movable(self) -> bool:
         return self.base.movable
 
     @property
@@ -132,9 +132,7 @@ class Truncated(Interval):
 
     def log_density_error(self, x: Vector) -> Vector:
         own = rounding((np.zeros_like(x), self._mass.value))
-        return np.asarray(
-            self.base.log_density_error(x) + own + (self._mass.error + 8.0 * EPS)
-        )
+        return np.asarray(self.base.log_density_error(x) + own + (self._mass.error + 8.0 * EPS))
 
     def ratio_terms_at(self, p: Interval, place: Place) -> Terms:
         if not _same_ends(self, p):
@@ -230,7 +228,7 @@ class Truncated(Interval):
         if self._narrow:
             return self._straight(u, upper)
         below, above = (1.0 - u, u) if upper else (u, 1.0 - u)
-        at_low, at_high, over_low, over_high = self._tails_of_base
+        at_low, _, _, over_high = self._tails_of_base
         v, w = at_low + self._kept * below, over_high + self._kept * above
         lower = v <= w
         if lower.all():
@@ -300,7 +298,7 @@ def _gap(q: Truncated, p: Truncated) -> Bounded:
     points = {x for law in (q, p) for x in law.breakpoints}
     edges = [q.low, *sorted(points), q.high]
     terms, errors, levels = [], [], []
-    for a, b in zip(edges[:-1], edges[1:], strict=True):
+    for a, b in itertools.pairwise(edges):
         made = nodes(a, b, 128, (REACH, REACH))
         weight = np.exp(q.log_density(made.x) + made.log_dx)
         ell = q.base.log_ratio(p.base, made.x)
@@ -310,11 +308,11 @@ def _gap(q: Truncated, p: Truncated) -> Bounded:
         terms.append(weight * gain)
         errors.append(weight * error)
         levels.append(made.level)
-    whole, error, level = (np.concatenate(column) for column in (terms, errors, levels))
-    kept = np.isfinite(whole) & np.isfinite(error)
-    gain = float(whole[kept].sum())
-    bound = float(error[kept].sum()) + float(left(whole[kept], level[kept]))
-    near = Bounded(math.log1p(gain), bound / (1.0 + gain) + 2.0 * EPS * abs(gain))
+    every, rounded, level = (np.concatenate(column) for column in (terms, errors, levels))
+    kept = np.isfinite(every) & np.isfinite(rounded)
+    total = float(every[kept].sum())
+    bound = float(rounded[kept].sum()) + float(left(every[kept], level[kept]))
+    near = Bounded(math.log1p(total), bound / (1.0 + total) + 2.0 * EPS * abs(total))
     return near if near.error < found.error else found
 
 
@@ -355,7 +353,9 @@ def _base(given: Any) -> Independent:
     known = {**INDEPENDENT, MIXTURE.name: MIXTURE}
     known.pop("truncated")
     if not isinstance(given, Mapping):
-        raise ValueError(f"truncated: of {shown_briefly(given)}, expected a law with its parameters")
+        raise ValueError(
+            f"truncated: of {shown_briefly(given)}, expected a law with its parameters"
+        )
     name = given.get("family", "normal")
     if not isinstance(name, str) or name not in known:
         raise ValueError(f"truncated: of family {quoted(name)}: {nearest(name, known)}")
@@ -378,7 +378,9 @@ def _side(given: Mapping[str, Any]) -> Independent:
     bases = base.laws if several.ndim else base.laws * (length or 1)
     ends_of_each = (np.broadcast_to(v, (length or 1,)).tolist() for v in (low, high))
     made = {row: _made(*row) for row in dict.fromkeys(zip(bases, *ends_of_each, strict=True))}
-    rows = zip(bases, *(np.broadcast_to(v, (length or 1,)).tolist() for v in (low, high)), strict=True)
+    rows = zip(
+        bases, *(np.broadcast_to(v, (length or 1,)).tolist() for v in (low, high)), strict=True
+    )
     return Independent(
         "truncated", tuple(made[row] for row in rows), length is None and base.scalar
     )

@@ -462,7 +462,9 @@ class Coordinates(Pair):
         higher = np.array([_higher(definition) for definition in every])
         chi_square = math.nan
         drawable = bool((logs > _LEAST_LOG_KEPT).all())
-        if drawable and self.law.ratio_variance_finite:  # elsewhere quadrature would find a finite number
+        if (
+            drawable and self.law.ratio_variance_finite
+        ):  # elsewhere quadrature would find a finite number
             ratios = np.array([_ratio(f.centred()).moments()[0][0] for f in self.factors])
             with np.errstate(over="ignore", invalid="ignore"):
                 chi_square = float(np.expm1(counts @ (np.log(ratios) + 2.0 * logs)))
@@ -472,10 +474,11 @@ class Coordinates(Pair):
 
     def distributions(self) -> Sequence[Factor] | None:
         factors = []
-        for (q, p), count in zip(self.factors, self.counts, strict=True):
-            if q.tensorflow is None or p.tensorflow is None:
+        for factor, count in zip(self.factors, self.counts, strict=True):
+            q, p = factor.q.tensorflow, factor.p.tensorflow
+            if q is None or p is None:
                 return None
-            factors.append(Factor(count, q.tensorflow, p.tensorflow))
+            factors.append(Factor(count, q, p))
         return factors
 
     def form(self) -> CoordinateForm:
