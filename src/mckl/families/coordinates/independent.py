@@ -11,6 +11,7 @@ import numpy as np
 
 from mckl.exact.ends import is_finite
 from mckl.families.base import Family, Pair, Side
+from mckl.families.coordinates.supports import matched
 from mckl.families.coordinates.univariate import Between, Coordinates, Univariate
 from mckl.families.parameters import Synonym, missing, one_length, parameter_numbers
 
@@ -61,8 +62,6 @@ class Independent(Side):
             raise ValueError(
                 f"q has {len(self.laws)} coordinates and p has {len(p.laws)}, expected one number"
             )
-        from mckl.families.coordinates.supports import matched
-
         factors = Counter(matched(*both) for both in sides)
         for factor in factors:
             _check(factor)
@@ -76,12 +75,6 @@ def _check(factor: Between) -> None:
         raise ValueError(
             f"KL is infinite: q is {q.label}, whose tails are too heavy for p, which is {p.label}"
         )
-
-
-def ends(law: Univariate) -> tuple[float, float]:
-    """The ends of a law's domain as numbers."""
-    low, high = law.domain.strip("()").split(",")
-    return float(low), float(high)
 
 
 # The one-dimensional families by name; a mixture may have components of each.

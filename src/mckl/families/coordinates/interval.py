@@ -105,6 +105,12 @@ class Interval(Univariate):
         """The logarithm of the probability between two points of the support."""
 
 
+def domain_ends(law: Univariate) -> tuple[float, float]:
+    """The ends of the values that a law takes."""
+    low, high = law.domain.strip("()").split(",")
+    return float(low), float(high)
+
+
 def log_mass(law: Univariate, low: float, high: float) -> Bounded:
     """The logarithm of the probability between two points, with a bound on its error."""
     if low >= high:

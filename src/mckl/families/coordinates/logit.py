@@ -1,4 +1,4 @@
-"""Bounded laws in the coordinate log((x - low) / (high - x)), and the beta law in x.
+"""Bounded laws in the coordinate log((x - low) / (high - x)), and laws of it in x.
 
 In that coordinate a point near either end keeps all digits of its distance from it.
 """
@@ -15,7 +15,6 @@ import scipy
 from mckl.arrays import Vector
 from mckl.exact.ends import LINEAR, Growth, Tail
 from mckl.exact.moments import EPS, Bounded
-from mckl.families.coordinates.beta import Beta
 from mckl.families.coordinates.interval import Interval, Place, log_integral
 from mckl.families.coordinates.univariate import Terms, Univariate, rounding
 
@@ -152,16 +151,16 @@ def _moved(law: Univariate, p: Univariate | None, place: Place) -> Vector:
 
 @dataclass(frozen=True)
 class Plain(Interval):
-    """The beta law of x itself."""
+    """The law of x in (0, 1) itself, for a law of log(x / (1 - x))."""
 
-    law: Beta
+    law: Univariate
     low: float = 0.0
     high: float = 1.0
-    name = "beta"
+    name = "plain"
 
     @property
     def kind(self) -> str:
-        return self.law.kind
+        return f"plain({self.law.kind})"
 
     @property
     def label(self) -> str:
@@ -177,11 +176,12 @@ class Plain(Interval):
 
     @property
     def tails(self) -> tuple[Tail, Tail]:
-        return Tail(power=self.law.a + 1.0), Tail(power=self.law.b + 1.0)
+        low, high = (tail.coefficients[LINEAR] for tail in self.law.tails)
+        return Tail(power=low + 1.0), Tail(power=high + 1.0)
 
     @property
     def breakpoints(self) -> tuple[float, ...]:
-        return (self.law.a / (self.law.a + self.law.b),)
+        return tuple(float(scipy.special.expit(y)) for y in self.law.breakpoints)
 
     def terms_at(self, place: Place) -> Terms:
         with np.errstate(divide="ignore"):
@@ -218,8 +218,3 @@ class Plain(Interval):
 
     def draw(self, generator: np.random.Generator, shape: tuple[int, int]) -> Vector:
         return np.asarray(scipy.special.expit(self.law.draw(generator, shape)))
-
-
-def in_x(law: Univariate) -> Univariate:
-    """The law of x itself, where a law has another coordinate."""
-    return Plain(law) if isinstance(law, Beta) else law

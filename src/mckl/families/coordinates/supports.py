@@ -11,11 +11,9 @@ from functools import lru_cache
 
 from mckl.exact.moments import EPS, Bounded
 from mckl.families.base import OtherFamilyError
-from mckl.families.coordinates.beta import Beta
-from mckl.families.coordinates.independent import ends
-from mckl.families.coordinates.interval import FLAT, Interval, log_mass
-from mckl.families.coordinates.logit import Logit, in_x
-from mckl.families.coordinates.truncated import truncated
+from mckl.families.coordinates.conditional import truncated
+from mckl.families.coordinates.interval import FLAT, Interval, domain_ends, log_mass
+from mckl.families.coordinates.logit import Logit
 from mckl.families.coordinates.univariate import WHOLE, Between, Kept, Univariate, between
 
 
@@ -24,7 +22,7 @@ def matched(q: Univariate, p: Univariate) -> Between:
     """q and p in one coordinate; raises ValueError where p = 0 and q > 0."""
     if q.domain == p.domain and not (isinstance(q, Interval) or isinstance(p, Interval)):
         return between(q, p)
-    (low, high), (p_low, p_high) = ends(q), ends(p)
+    (low, high), (p_low, p_high) = domain_ends(q), domain_ends(p)
     if low < p_low or high > p_high:
         outside = (low, min(high, p_low)) if low < p_low else (max(low, p_high), high)
         raise ValueError(
@@ -36,10 +34,10 @@ def matched(q: Univariate, p: Univariate) -> Between:
             f"q is {q.label} on {_text(q)}, p is {p.label} on {_text(p)}: mckl has no theory for "
             "such a q and a p of another family"
         )
-    plain_q, plain_p = in_x(q), in_x(p)
+    plain_q, plain_p = q.in_x(), p.in_x()
     inside = truncated(plain_p, low, high)
     theory = _in_one_coordinate(q, plain_q, inside, low, high)
-    drawn = Logit(plain_p, low, high) if isinstance(q, Beta) else plain_p
+    drawn = plain_p if plain_q is q else Logit(plain_p, low, high)
     return Between(q, drawn, theory, _kept(plain_p, low, high))
 
 
@@ -49,7 +47,7 @@ def _in_one_coordinate(
     """q and a p on its support, in the coordinate in which theory integrates."""
     flat = all(tail == FLAT for law in (plain, p) for tail in law.tails)
     if math.isfinite(high - low) and not flat:
-        return Between(q if isinstance(q, Beta) else Logit(plain, low, high), Logit(p, low, high))
+        return Between(Logit(plain, low, high) if plain is q else q, Logit(p, low, high))
     step = -plain.centre if plain.movable and p.movable else 0.0
     return Between(plain.moved(step), p.moved(step))
 
@@ -73,5 +71,5 @@ def _kept(p: Univariate, low: float, high: float) -> Kept:
 
 
 def _text(law: Univariate) -> str:
-    low, high = ends(law)
+    low, high = domain_ends(law)
     return f"({low:g}, {high:g})"

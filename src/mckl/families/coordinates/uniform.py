@@ -26,6 +26,7 @@ class Uniform(Interval):
     low: float
     high: float
     name = "uniform"
+    alike = True
     seconds = Seconds(3e-9, 4e-9, 8e-9, 3e-9)
 
     @property
@@ -34,6 +35,9 @@ class Uniform(Interval):
 
     def at(self, location: Any, scale: Any) -> Uniform:
         return Uniform(location + scale * self.low, location + scale * self.high)
+
+    def within(self, low: float, high: float) -> Uniform:
+        return Uniform(low, high)
 
     @property
     def tensorflow(self) -> Distribution:

@@ -83,6 +83,7 @@ class Univariate(ABC):
                      same variable x: the value itself, or the same function of it.
     symmetric        Whether the density is symmetric about `location`.
     mixed            Whether the law is a mixture.
+    alike            Whether the law given an interval is of the same family, and `within` makes it.
     seconds          CPU seconds that one random number takes, by its use.
     """
 
@@ -93,6 +94,7 @@ class Univariate(ABC):
     domain: str = "(-inf, inf)"
     symmetric: bool = True
     mixed: bool = False
+    alike: bool = False
     seconds: Seconds = Seconds(50e-9, 500e-9, 500e-9, 30e-9)
 
     @property
@@ -102,6 +104,10 @@ class Univariate(ABC):
 
     def logarithm(self) -> Univariate:
         """The law of log x, for a law of a positive x."""
+        return self
+
+    def in_x(self) -> Univariate:
+        """The law of the value itself, where `domain` names another variable than x."""
         return self
 
     @property
@@ -128,6 +134,10 @@ class Univariate(ABC):
         """The law of this kind with this location and scale."""
         law: Any = self
         return cast(Univariate, dataclasses.replace(law, location=location, scale=scale))
+
+    def within(self, low: float, high: float) -> Univariate:
+        """The law given that x is between two points, for a law that is `alike`."""
+        raise NotImplementedError
 
     @property
     def centre(self) -> float:
