@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from scipy import special, stats
 
+from mckl.estimation.values import ESTIMATORS
 from mckl.exact import joint
 from mckl.families import registry
 from mckl.families.base import Family, Pair
@@ -981,3 +982,71 @@ def test_scalars_stand_for_every_coordinate() -> None:
     assert many.dimension == 3
     assert isinstance(side({"family": "laplace"}), Independent)
     assert len(many.factors) == 2  # equal coordinates are counted
+
+
+# (q, p, the mass of p outside of q's support to 15 digits, by mpmath)
+MISSED = [
+    ({"family": "uniform"}, {"family": "uniform", "high": 1 + 2.0**-40}, 2.0**-40 / (1 + 2.0**-40)),
+    ({"family": "uniform", "low": 8, "high": 9}, {}, 1 - 6.219831985634e-16),
+    (
+        {"family": "truncated-normal", "low": -7, "high": 7}, {},
+        2.559625087771670e-12,
+    ),
+    ({"family": "uniform", "low": -1e6, "high": 1e6}, {"family": "student-t", "df": 1},
+     6.366197723673692e-7),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("q", "p", "missed"), MISSED)
+def test_a_missed_mass_has_its_digits(q: Any, p: Any, missed: float) -> None:
+    law = pair(q, p).law
+    assert law.missed_mass == pytest.approx(missed, rel=1e-13, abs=0)
+    assert law.missed_error <= 1e-13 * missed
+    assert law.kept_mass == pytest.approx(1.0 - missed, rel=1e-9)
+
+
+def test_missed_masses_of_coordinates_multiply() -> None:
+    """Every moment of three different coordinates, by a sum over all triples of points."""
+    q = {"family": "uniform", "low": [0, 1, -1], "high": [1, 3, 1]}
+    p = {"family": "triangular", "low": [-1, 0, -2], "mode": [0.5, 2, 0.25], "high": [2, 3.5, 4]}
+    law = pair(q, p).law
+    nodes, weights = np.polynomial.legendre.leggauss(40)
+    each = []
+    for low, high, a, m, b in zip(*q_and_p(q, p), strict=True):
+        edges = sorted({low, high, *(x for x in (m,) if low < x < high)})
+        x, w = [], []
+        for start, stop in itertools.pairwise(edges):
+            x.append(start + 0.5 * (stop - start) * (1.0 + nodes))
+            w.append(0.5 * (stop - start) / (high - low) * weights)
+        of_p = stats.triang((m - a) / (b - a), a, b - a)
+        each.append((np.concatenate(w), -math.log(high - low) - of_p.logpdf(np.concatenate(x))))
+    weight = np.einsum("i,j,k->ijk", *(w for w, _ in each)).ravel()
+    ell = sum(np.ix_(*(one for _, one in each))).ravel()
+    by_factor = sum(np.ix_(*(np.exp(-one) - 1.0 + one for _, one in each))).ravel()
+    assert law.kl == pytest.approx(weight @ ell, rel=1e-12)
+    assert law.kept_mass == pytest.approx(weight @ np.exp(-ell), rel=1e-12)
+    for name, x in (
+        ("k1", ell), ("k2", 0.5 * ell**2), ("k3", np.expm1(-ell) + ell), ("k3-factor", by_factor),
+    ):  # fmt: skip
+        unit = ESTIMATORS[name].theory(law, False)
+        mean = float(weight @ x)
+        second, third, fourth = (float(weight @ (x - mean) ** k) for k in (2, 3, 4))
+        assert unit.bias == pytest.approx(mean - float(weight @ ell), rel=1e-10, abs=1e-12)
+        assert unit.variance == pytest.approx(second, rel=1e-10)
+        assert unit.skewness == pytest.approx(third / second**1.5, rel=1e-8)
+        assert unit.excess_kurtosis == pytest.approx(fourth / second**2 - 3.0, rel=1e-8, abs=1e-8)
+        assert unit.relative_error <= 1e-6
+    assert ESTIMATORS["cv"].theory(law, False).kind == "none"
+    assert ESTIMATORS["cv-factor"].theory(law, True).kind == "none"
+
+
+def q_and_p(q: Mapping[str, Any], p: Mapping[str, Any]) -> list[Sequence[float]]:
+    return [q["low"], q["high"], p["low"], p["mode"], p["high"]]
+
+
+def test_a_constant_ratio_has_no_variance() -> None:
+    law = pair({"family": "uniform"}, {"family": "uniform", "low": -1}).law
+    for name in ("k1", "k2", "k3", "cv", "k2-factor", "k3-factor", "cv-factor"):
+        unit = ESTIMATORS[name].theory(law, False)
+        assert (unit.variance, unit.kind) == (0.0, "exact")
+    assert ESTIMATORS["k3"].theory(law, False).bias == pytest.approx(-0.5, rel=1e-14)

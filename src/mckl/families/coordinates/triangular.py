@@ -108,7 +108,8 @@ class Triangular(Interval):
         for (a, b), side, zero in ((below, rise, self.low), (above, fall, self.high)):
             if a < b:
                 total += (b - a) * (abs(a - zero) + abs(b - zero)) / side
-        return Bounded(math.log(total / (self.high - self.low)), 10.0 * EPS)
+        value = math.log(total / (self.high - self.low))
+        return Bounded(value, EPS * (10.0 + abs(value)))
 
     def probability(self, x: Vector, upper: bool = False) -> Vector:
         return self.probability_at(self.place(x), upper)

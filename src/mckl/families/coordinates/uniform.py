@@ -65,7 +65,8 @@ class Uniform(Interval):
         share = (high - low) / (self.high - self.low)
         rest = ((low - self.low) + (self.high - high)) / (self.high - self.low)
         value = math.log(share) if share < 0.5 else math.log1p(-rest)
-        return Bounded(value, 4.0 * EPS * (1.0 if share < 0.5 else rest / share))
+        error = 4.0 * EPS * (1.0 if share < 0.5 else rest / share)
+        return Bounded(value, error + EPS * abs(value))
 
     def probability(self, x: Vector, upper: bool = False) -> Vector:
         return self.probability_at(self.place(x), upper)
