@@ -523,6 +523,75 @@ def sobol(rng: random.Random) -> Case:
     return {"q": q, "p": p} | points
 
 
+def _inside(rng: random.Random, low: float, high: float) -> tuple[float, float]:
+    """Two ends within others, which they share now and then, or nearly."""
+    width = high - low
+    steps = [rng.choice([0.0, 0.0, log_uniform(rng, 1e-12, 0.4)]) for _ in range(2)]
+    return r(low + steps[0] * width, 17), r(high - steps[1] * width, 17)
+
+
+def _uniform(low: float, high: float) -> dict[str, Any]:
+    return {"family": "uniform", "low": low, "high": high}
+
+
+def _triangular(rng: random.Random, low: float, high: float) -> dict[str, Any]:
+    mode = rng.choice([low, high, r(low + rng.uniform(0.05, 0.95) * (high - low))])
+    return {"family": "triangular", "low": low, "mode": mode, "high": high}
+
+
+def _smooth(rng: random.Random) -> dict[str, Any]:
+    side = {"location": r(rng.gauss(0.0, 1.0)), "scale": log_uniform(rng, 0.3, 3.0)}
+    return rng.choice([
+        {"mean": side["location"], "sd": side["scale"]},
+        {"family": "logistic", **side},
+        {"family": "student-t", "df": float(rng.randint(1, 9)), **side},
+    ])  # fmt: skip
+
+
+def bounded_uniform(rng: random.Random) -> Case:
+    low = rng.choice([0.0, -1.0, r(rng.gauss(0.0, 10.0))])
+    high = r(low + log_uniform(rng, 0.1, 10.0))
+    q, p = _uniform(*_inside(rng, low, high)), _uniform(low, high)
+    return {"q": q, "p": p, "extra": {"antithetic": True}}
+
+
+def bounded_triangular(rng: random.Random) -> Case:
+    low = rng.choice([0.0, r(rng.gauss(0.0, 3.0))])
+    high = r(low + log_uniform(rng, 0.3, 3.0))
+    q, p = _triangular(rng, low, high), _triangular(rng, low, high)
+    if rng.random() < 0.3:
+        q = _uniform(low, high)
+    elif rng.random() < 0.4:
+        p = _uniform(low, high) if rng.random() < 0.5 else _smooth(rng)
+    extra = {"antithetic": True} if q["family"] == "uniform" else {}
+    return {"q": q, "p": p, "extra": extra}
+
+
+def bounded_truncated(rng: random.Random) -> Case:
+    base = _smooth(rng)
+    low = r(rng.choice([rng.gauss(0.0, 1.0), rng.uniform(3.0, 9.0)]))
+    high = rng.choice([math.inf, r(low + log_uniform(rng, 0.2, 3.0))])
+    q = {"family": "truncated", "of": base, "low": low, "high": high}
+    p = _smooth(rng)
+    if high == math.inf:  # tails that fall like q's, but more slowly
+        key = "sd" if "sd" in base else "scale"
+        p = {**base, key: r(base[key] * rng.uniform(1.0, 2.0))}
+    if rng.random() < 0.5:
+        p = {"family": "truncated", "of": p, "low": r(low - rng.choice([0.0, 0.5])), "high": high}
+    return {"q": q, "p": p}
+
+
+def bounded_wider(rng: random.Random) -> Case:
+    """A q whose support is smaller than that of a smooth p."""
+    p = _smooth(rng)
+    if rng.random() < 0.3:
+        shape = r(rng.uniform(1.2, 6.0))
+        q = {"family": "gamma", "shape": shape, "rate": log_uniform(rng, 0.5, 2.0)}
+        return {"q": q, "p": {"family": "student-t", "df": 3.0, "location": 1.0, "scale": 2.0}}
+    low = r(rng.choice([rng.gauss(0.0, 1.0), rng.uniform(-9.0, 9.0)]))
+    return {"q": _uniform(low, r(low + log_uniform(rng, 1e-2, 20.0))), "p": p}
+
+
 KINDS: list[tuple[str, float, Callable[[random.Random], Case]]] = [
     ("categorical-rare", 30, categorical_rare),
     ("categorical-near", 18, categorical_near),
@@ -545,6 +614,10 @@ KINDS: list[tuple[str, float, Callable[[random.Random], Case]]] = [
     ("positive-product", 10, positive_product),
     ("mirrored-by-quantile", 4, mirrored_by_quantile),
     ("sobol", 8, sobol),
+    ("bounded-uniform", 6, bounded_uniform),
+    ("bounded-triangular", 12, bounded_triangular),
+    ("bounded-truncated", 14, bounded_truncated),
+    ("bounded-wider", 12, bounded_wider),
 ]
 
 

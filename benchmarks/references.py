@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import nasty_pairs
+import reference_bounded as bounded
 import reference_moments as moments
 import reference_strata as strata
 from mpmath import inf, mp, mpf
@@ -135,7 +136,7 @@ def joined(factors: Sequence[Factor], counts: Sequence[int]) -> Factor:
 
 def leftover(k: Sequence[Number], ratio: Number, both: Number, square: Number) -> list[Any]:
     """cv's leading variance: Var k - Cov(k, x)^2 / Var x, from raw moments of k and x."""
-    if inf in (k[2], square, both):
+    if inf in (k[2], square, both) or ratio:  # if E r is not 1, r - 1 is no control variate
         return [None] * 4
     variance, of_x = k[2] - k[1] ** 2, square - ratio**2
     value = variance - (both - k[1] * ratio) ** 2 / of_x
@@ -156,7 +157,7 @@ def numbers(factors: Sequence[Factor], counts: Sequence[int]) -> dict[str, Any]:
 
 
 def by_factor(factors: Sequence[Factor], counts: Sequence[int]) -> list[Any]:
-    if any(inf in (f.rk[0, 2], f.rk[1, 1], f.rk[2, 0]) for f in factors):
+    if any(inf in (f.rk[0, 2], f.rk[1, 1], f.rk[2, 0]) or f.rk[1, 0] for f in factors):
         return [None] * 4
     each = list(zip(factors, counts, strict=True))
     k2 = mp.fsum(n * (f.rk[0, 2] - f.rk[0, 1] ** 2) for f, n in each)
@@ -232,8 +233,10 @@ def families(case: Mapping[str, Any]) -> list[str]:
 @lru_cache(maxsize=4096)
 def _coordinate(q: str, p: str, dps: int, grid: Grid, mirrored: bool) -> Factor:
     with mp.workdps(dps):
-        sides = [moments.law_of(json.loads(side)) for side in (q, p)]
-        return moments.integrals(*sides, grid, mirrored)
+        given = [json.loads(side) for side in (q, p)]
+        if bounded.applies(*given):
+            return bounded.integrals(*map(bounded.law_of, given), grid, mirrored)
+        return moments.integrals(*map(moments.law_of, given), grid, mirrored)
 
 
 def coordinate(q: Mapping[str, Any], p: Mapping[str, Any], grid: Grid, mirrored: bool) -> Factor:

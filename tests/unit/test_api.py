@@ -80,6 +80,20 @@ PAIRS = {
         stats.beta(2, 3), stats.beta(1, 1),
         {"family": "beta", "a": 2, "b": 3}, {"family": "beta", "a": 1, "b": 1},
     ),
+    "uniform": (
+        stats.uniform(1, 2), stats.norm(2, 3),
+        {"family": "uniform", "low": 1, "high": 3}, {"mean": 2, "sd": 3},
+    ),
+    "triang": (
+        stats.triang(0.25, 1, 2), stats.uniform(0, 4),
+        {"family": "triangular", "low": 1, "mode": 1.5, "high": 3},
+        {"family": "uniform", "low": 0, "high": 4},
+    ),
+    "truncnorm": (
+        stats.truncnorm(-1, 2, 0.5, 2), stats.truncnorm(-4, math.inf, 1, 1),
+        {"family": "truncated-normal", "mean": 0.5, "sd": 2, "low": -1.5, "high": 4.5},
+        {"family": "truncated", "of": {"mean": 1}, "low": -3},
+    ),
     "poisson": (
         stats.poisson(3), stats.poisson(4),
         {"family": "poisson", "rate": 3}, {"family": "poisson", "rate": 4},
@@ -104,7 +118,9 @@ def test_kl_of_scipys_laws_is_that_of_the_family(name):
     assert mckl.kl(*sides) == pytest.approx(kl(*sides), rel=1e-12)
 
 
-@pytest.mark.parametrize("name", ["norm", "t", "gamma", "beta", "multivariate_normal"])
+@pytest.mark.parametrize(
+    "name", ["norm", "t", "gamma", "beta", "multivariate_normal", "uniform", "triang", "truncnorm"]
+)
 def test_scipys_own_densities_give_the_same_kl(name):
     """The parameters are read correctly: the objects' own log densities give the same KL."""
     q, p, *_ = PAIRS[name]

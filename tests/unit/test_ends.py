@@ -15,6 +15,7 @@ from mckl.arrays import Vector
 from mckl.estimation.values import ESTIMATORS
 from mckl.exact.ends import LINEAR, SQUARE, Growth, Tail, degree, heaviest, is_finite, slope_at_end
 from mckl.families.coordinates.independent import INDEPENDENT
+from mckl.families.coordinates.interval import Interval
 from mckl.families.coordinates.laplace import Laplace
 from mckl.families.coordinates.student_t import StudentT
 from mckl.families.coordinates.univariate import Between, Coordinates, Terms, Univariate
@@ -118,7 +119,22 @@ OTHERS = {
     "mixture": [MIXED, {**MIXED, "components": [NORMALS[0], HEAVY]}],
     "normal": [NORMALS[0]],
     "gamma": [{"family": "gamma", "shape": 1e-3, "rate": 3.0}],
-}
+    "uniform": [{"family": "uniform", "low": -2, "high": 3}],
+    "triangular": [
+        {"family": "triangular", "low": 1, "mode": 1.75, "high": 2},
+        {"family": "triangular", "low": -1, "mode": 2, "high": 2},
+    ],
+    "truncated": [
+        {"family": "truncated", "of": HEAVY, "low": -1},
+        {"family": "truncated", "of": {"family": "gamma", "shape": 2}, "high": 3},
+        {"family": "truncated", "of": {"family": "laplace"}, "low": -2, "high": 1},
+        {
+            "family": "truncated", "low": 1.5,
+            "of": {"family": "triangular", "low": 1, "mode": 1.75, "high": 2},
+        },
+    ],
+    "truncated-normal": [{"family": "truncated-normal", "low": 8, "high": 9}],
+}  # fmt: skip
 
 
 def examples() -> dict[str, Univariate]:
@@ -145,13 +161,17 @@ LAWS = examples()
 def test_a_tail_is_that_of_the_log_density(name: str, upper: bool) -> None:
     """Between probabilities of 1e-50 to 1e-200 both fall alike, to a thousandth of a nat."""
     law = LAWS[name]
-    tail = law.tails[int(upper)]
-    x = law.quantile(10.0 ** -np.arange(50.0, 201.0, 25.0), upper)
-    found = law.log_density(x)
-    y = np.abs(x)
-    if math.isfinite(law.support[int(upper)]):
-        y = 1.0 / np.abs(x - law.support[int(upper)])
-        found = found - 2.0 * np.log(y)
+    tail, u = law.tails[int(upper)], 10.0 ** -np.arange(50.0, 201.0, 25.0)
+    if isinstance(law, Interval) and math.isfinite(law.support[int(upper)]):
+        place = law.place_of(u, upper)
+        y = 1.0 / (place.above if upper else place.below)
+        found = sum(law.terms_at(place)) - 2.0 * np.log(y)
+    else:
+        x = law.quantile(u, upper)
+        found, y = law.log_density(x), np.abs(x)
+        if math.isfinite(law.support[int(upper)]):
+            y = 1.0 / np.abs(x - law.support[int(upper)])
+            found = found - 2.0 * np.log(y)
     falls = -tail.power * np.log(y)
     for (rate, power), coefficient in tail.coefficients.items():
         falls = falls - coefficient * np.exp(rate * y) * y**power

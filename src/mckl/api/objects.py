@@ -182,6 +182,21 @@ def _normal(mean: Vector, sd: Vector) -> Held:
     return Held("normal", {"mean": mean, "sd": sd})
 
 
+def _uniform(low: Vector, width: Vector) -> Held:
+    return Held("uniform", {"low": low, "high": low + width})
+
+
+def _triangular(mode: Vector, low: Vector, width: Vector) -> Held:
+    """The triangular law whose mode is given as a share of the width."""
+    return Held("triangular", {"low": low, "mode": low + mode * width, "high": low + width})
+
+
+def _truncated_normal(low: Vector, high: Vector, mean: Vector, sd: Vector) -> Held:
+    """The truncated normal law whose ends are given in standard deviations from the mean."""
+    ends = {"low": mean + low * sd, "high": mean + high * sd}
+    return Held("truncated-normal", {"mean": mean, "sd": sd, **ends})
+
+
 def _two_values(name: str, value: Any) -> Held:
     """The law of a number that is 1 with a probability or a logit, and otherwise 0."""
     success = _numbers(name, value)
@@ -295,6 +310,9 @@ _SCIPY: Mapping[str, Callable[..., Held | None]] = {
     "lognorm": _at_zero(
         lambda s, scale: _normal(np.log(scale), s)._replace(like=("lognormal",)), scaled=True
     ),
+    "uniform": _uniform,
+    "triang": _triangular,
+    "truncnorm": _truncated_normal,
     "poisson": _at_zero(lambda mu: Held("poisson", {"rate": mu})),
     "bernoulli": _at_zero(lambda p: _two_values("probabilities", p)),
     "geom": _at_zero(lambda p: _trials(None, _two_values("probabilities", p), None)),
@@ -308,6 +326,7 @@ _POISSON = _fields("poisson", rate="rate")
 _LAPLACE = _fields("laplace", location="loc", scale="scale")
 _STUDENT = _fields("student-t", df="df", location="loc", scale="scale")
 _NORMAL = _fields("normal", mean="loc", sd="scale")
+_UNIFORM = _fields("uniform", low="low", high="high")
 _TWO, _CATEGORIES = _from_either(_two_values), _from_either(_categories)
 
 
@@ -328,6 +347,7 @@ _READERS: Mapping[tuple[str, str], _Read] = {
     ("torch", "LogNormal"): _like(_NORMAL, "lognormal"),
     ("torch", "StudentT"): _STUDENT,
     ("torch", "Laplace"): _LAPLACE,
+    ("torch", "Uniform"): _UNIFORM,
     ("torch", "Gamma"): _GAMMA,
     ("torch", "Chi2"): _GAMMA,
     ("torch", "Exponential"): _exponential,
@@ -354,6 +374,11 @@ _READERS: Mapping[tuple[str, str], _Read] = {
     ("tfp", "StudentT"): _STUDENT,
     ("tfp", "Laplace"): _LAPLACE,
     ("tfp", "Logistic"): _fields("logistic", location="loc", scale="scale"),
+    ("tfp", "Uniform"): _UNIFORM,
+    ("tfp", "Triangular"): _fields("triangular", low="low", mode="peak", high="high"),
+    ("tfp", "TruncatedNormal"): _fields(
+        "truncated-normal", mean="loc", sd="scale", low="low", high="high"
+    ),
     ("tfp", "Gamma"): _GAMMA,
     ("tfp", "Exponential"): _exponential,
     ("tfp", "Beta"): _BETA,

@@ -83,9 +83,10 @@ class Regime(NamedTuple):
         yield f"{text}, skewness {self.log_ratio_skewness:.3g}" if skewed else text
         yield self._tails()
         if self.missed_mass:
+            mean = f"{1.0 - self.missed_mass:.6g}"
             yield (
                 f"q is 0 where p has a probability of {self.missed_mass:.6g}: E p/q is "
-                f"{1.0 - self.missed_mass:.6g} and not 1, which biases k3 and cv"
+                f"{'less than' if mean == '1' else f'{mean} and not'} 1, which biases k3 and cv"
             )
         ratio = self.antithetic_variance_ratio
         if abs(ratio - 1) < 1e-9:

@@ -117,7 +117,7 @@ class Forecasts:
             off, variance = self.law.sums((RATIO,), sampler.points.mirrored, 2).value[1:]
             return 1.0 + float(off) / self.pair.dimension, float(variance) / self.pair.dimension**2
         block = self.law.block(sampler.points.mirrored, 2).value
-        return 1.0 - self.law.missed_mass, float(block[2].flat[0])
+        return self.law.kept_mass, float(block[2].flat[0])
 
     def form(self, sampler: Sampler) -> Form | None:
         """The form that the sampler draws; None where a sample takes too many numbers."""

@@ -38,6 +38,7 @@ class Law(ABC):
     mirrored      Whether a sample has a mirror image. Without one L is 0.
     outcomes      The number of values that l takes; None where it is not finite, or not known.
     missed_mass   p's probability of the values that q never takes, so that E r = 1 - missed_mass.
+    missed_error  A bound on its absolute error, beyond a few roundings.
     """
 
     kl: float
@@ -45,10 +46,16 @@ class Law(ABC):
     mirrored: bool = True
     outcomes: int | None = None
     missed_mass: float = 0.0
+    missed_error: float = 0.0
 
     @abstractmethod
     def is_finite(self, s: float, order: int = 0) -> bool:
         """Whether E |l|^order e^{s l} is finite."""
+
+    @property
+    def kept_mass(self) -> float:
+        """E r, which is 1 - missed_mass."""
+        return 1.0 - self.missed_mass
 
     @property
     def ratio_variance_finite(self) -> bool:
@@ -122,8 +129,7 @@ class Law(ABC):
         R is r - 1 less its mean, and `rest` is 1 - slope with all its digits. For antithetic pairs
         they are the moments of (M, D, y) in `mckl.exact.independent_blocks`.
         """
-        residual = Function("k3", slope, rest)
-        functions = (RATIO, GAP, residual) if paired else (RATIO, residual)
+        functions = functions_of_block(paired, slope, rest)
         return joined_blocks(self.pieces(functions, paired, order), rest, len(functions), order)
 
     def pieces(
@@ -131,6 +137,12 @@ class Law(ABC):
     ) -> Iterator[tuple[Moments, Vector]]:
         """`factor_moments` for some of the factors at a time, lest they fill the memory."""
         yield self.factor_moments(functions, paired, order)
+
+
+def functions_of_block(paired: bool, slope: float, rest: float) -> tuple[Function, ...]:
+    """The functions whose moments `Law.block` joins."""
+    residual = Function("k3", slope, rest)
+    return (RATIO, GAP, residual) if paired else (RATIO, residual)
 
 
 class AnalyticLaw(Law):

@@ -59,11 +59,13 @@ class Function(NamedTuple):
            that at the mirror image, which for pairs alone is not 0
     slope  the multiple of r_i - 1 that is taken off k3
     rest   1 - slope with all its digits
+    shift  for ``half_square``, what is added to l_i before it is squared
     """
 
     name: str
     slope: float = 0.0
     rest: float = 1.0
+    shift: float = 0.0
 
 
 WITH_RATIO = frozenset(("ratio", "gap", "k3"))  # the names of the functions that contain r

@@ -87,12 +87,13 @@ def _without_ratio(grid: Grid, function: Function, paired: bool) -> _Given:
     sides = [ell for ell, _ in _sides(grid, paired)]
     if name == "half_square":
         # Squares of l beyond 1e100 are kept over the largest, lest they overflow.
+        sides, ell = [side + function.shift for side in sides], grid.ell + function.shift
         top = np.max(np.abs(sides), axis=0)
         unit = np.where(top > 1e100, top, 1.0)
         growth = 2.0 * (grid.growth + np.log(unit))
-        terms = 0.5 * np.square(grid.ell / unit) * np.exp(grid.log_w + growth)
+        terms = 0.5 * np.square(ell / unit) * np.exp(grid.log_w + growth)
         mean = float(terms.sum())
-        share = grid.w_error + 4.0 * EPS + 2.0 * _share(grid.ell_error, grid.ell)
+        share = grid.w_error + 4.0 * EPS + 2.0 * _share(grid.ell_error, ell)
         mean_error = grid.left(terms) + float(terms @ share)
         square = 0.5 * np.mean(np.square(np.array(sides) / unit), axis=0)
         value = square - np.where(growth > 0.0, 0.0, mean)
@@ -106,7 +107,7 @@ def _without_ratio(grid: Grid, function: Function, paired: bool) -> _Given:
 
 def _with_ratio(grid: Grid, function: Function, paired: bool) -> _Given:
     """y = k3 - slope (r - 1) is also l + rest (r - 1); the form with the smaller terms is taken."""
-    name, slope, rest = function
+    name, slope, rest, _ = function
     log_ratio, sides = grid.log_ratio(paired), _sides(grid, paired)
     large = log_ratio > LARGE
     over = np.exp(-np.where(large, log_ratio, 0.0))  # 1 / r where r is large, else 1

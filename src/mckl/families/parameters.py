@@ -88,11 +88,13 @@ def parameter_numbers(
     least: float | None = None,
     most: float | None = None,
     zero: bool = False,
+    infinite: bool = False,
 ) -> Vector:
     """The finite numbers of a scalar or a vector as an array of shape () or (length,).
 
     Raises ValueError for anything else, and for numbers not above `above`, below `least` or above
-    `most`. With `zero`, the numbers are logarithms, and -inf, the logarithm of 0, is allowed.
+    `most`. With `zero`, the numbers are logarithms, and -inf, the logarithm of 0, is allowed. With
+    `infinite`, they may be -inf or inf.
     """
     expected = "a number or a list of numbers"
     try:
@@ -105,6 +107,8 @@ def parameter_numbers(
     conditions = [(np.isfinite(out), "a finite number")]
     if zero:
         conditions = [(np.isfinite(out) | (out == -np.inf), "a finite number, or -inf for no mass")]
+    if infinite:
+        conditions = [(~np.isnan(out), "a number, or an infinite one")]
     if above is not None:
         conditions.append((out > above, f"a number above {above:g}"))
     if least is not None:

@@ -18,6 +18,9 @@ from mckl.families.coordinates.laplace import LAPLACE
 from mckl.families.coordinates.logistic import LOGISTIC
 from mckl.families.coordinates.gamma import GAMMA
 from mckl.families.coordinates.beta import BETA
+from mckl.families.coordinates.uniform import UNIFORM
+from mckl.families.coordinates.triangular import TRIANGULAR
+from mckl.families.coordinates.truncated import TRUNCATED, TRUNCATED_NORMAL
 from mckl.families.coordinates.mixture import MIXTURE
 from mckl.families.exponential.poisson import POISSON
 from mckl.families.exponential.categorical import CATEGORICAL

@@ -321,7 +321,7 @@ def controlled_theory(law: Law, paired: bool, slope: float = 0.0) -> UnitTheory:
     y = (0, 0) if paired else (0,)
     moments = Moments(block.value[y], block.error[y])
     missed = 0.0 - (1.0 - slope) * law.missed_mass  # so that 0 is not shown as -0
-    bias = Bounded(missed, 8.0 * EPS * abs(missed))
+    bias = Bounded(missed, 8.0 * EPS * abs(missed) + abs(1.0 - slope) * law.missed_error)
     return exact_theory(bias, law.kl + missed, moments, why_infinite_sum(law, "k3"))
 
 

@@ -156,15 +156,15 @@ def theory(law: Law, paired: bool, moments: JointMoments) -> UnitTheory:
 
     and the expansion needs the sample variance of u close to 1: its variance is (E u^4 - 1) / N.
     """
+    if law.is_finite(0, 2) and law.ell(2, paired).value[2] == 0.0:
+        return UnitTheory(0.0, 0.0, 0.0, 0.0)  # every unit is KL, and so is the intercept
     if law.missed_mass:
         return unknown(
-            f"q is 0 where p is not, so that E r is {1.0 - law.missed_mass:.6g} and not 1: "
+            f"q is 0 where p has a probability of {law.missed_mass:.6g}, so that E r is not 1: "
             "r - 1 is no control variate, and biases the estimate"
         )
     if not law.is_finite(0, 2):
         return unknown(POWERS)
-    if law.ell(2, paired).value[2] == 0.0:  # every unit is KL, and so is the intercept
-        return UnitTheory(0.0, 0.0, 0.0, 0.0)
     if not law.ratio_variance_finite:
         # The coefficient tends to 0 and the variance to that of k1, but so slowly that this limit
         # says nothing about any number of samples that one can draw.

@@ -19,6 +19,7 @@ from mckl.exact.moments import EPS, Bounded
 from mckl.exact.remainders import log_quotient, phi, x_minus_log1p
 from mckl.families.coordinates.independent import Parameter, independent_family
 from mckl.families.coordinates.log_gamma import log_gammas
+from mckl.families.coordinates.logit import Plain
 from mckl.families.coordinates.univariate import Terms, Univariate
 from mckl.families.parameters import aliases
 
@@ -38,6 +39,9 @@ class Beta(Univariate):
 
     def at(self, location: Any, scale: Any) -> Beta:
         return self
+
+    def in_x(self) -> Plain:
+        return Plain(self)
 
     @property
     def tensorflow(self) -> Distribution:

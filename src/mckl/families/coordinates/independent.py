@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mckl.exact.ends import is_finite
-from mckl.families.base import Family, OtherFamilyError, Pair, Side
-from mckl.families.coordinates.univariate import Between, Coordinates, Univariate, between
+from mckl.families.base import Family, Pair, Side
+from mckl.families.coordinates.supports import matched
+from mckl.families.coordinates.univariate import Between, Coordinates, Univariate
 from mckl.families.parameters import Synonym, missing, one_length, parameter_numbers
 
 
@@ -22,12 +23,14 @@ class Parameter(NamedTuple):
     default  its value if a case does not give it; None for a parameter that must be given
     above    the number that it must exceed; None without such a bound
     least    its smallest value; None without such a bound
+    infinite whether it may be infinite
     """
 
     meaning: str
     default: float | None = None
     above: float | None = None
     least: float | None = None
+    infinite: bool = False
 
 
 LOCATION = Parameter("where the density is centred", default=0.0)
@@ -59,30 +62,19 @@ class Independent(Side):
             raise ValueError(
                 f"q has {len(self.laws)} coordinates and p has {len(p.laws)}, expected one number"
             )
-        factors = Counter(between(*both) for both in sides)
+        factors = Counter(matched(*both) for both in sides)
         for factor in factors:
             _check(factor)
         return Coordinates(list(factors), list(factors.values()))
 
 
 def _check(factor: Between) -> None:
-    q, p = factor
-    if q.domain != p.domain:
-        sides = f"q is {q.kind} on {q.domain}, p is {p.kind} on {p.domain}"
-        (q_low, q_high), (p_low, p_high) = map(_ends, (q.domain, p.domain))
-        if q_low < p_low or q_high > p_high:
-            raise ValueError(f"KL is infinite, since p = 0 where q > 0: {sides}")
-        raise OtherFamilyError(f"{sides}: mckl has no theory for a p with the larger support")
-    if not all(is_finite(q_tail, p_tail, 0.0, 1) for q_tail, p_tail in factor.tails):
+    theory = factor.theory or factor
+    if not all(is_finite(q_tail, p_tail, 0.0, 1) for q_tail, p_tail in theory.tails):
+        q, p = factor.q, factor.p
         raise ValueError(
-            f"KL is infinite: q is {q.kind}, whose tails are too heavy for p, which is {p.kind}"
+            f"KL is infinite: q is {q.label}, whose tails are too heavy for p, which is {p.label}"
         )
-
-
-def _ends(domain: str) -> tuple[float, float]:
-    """The ends of a domain as numbers."""
-    low, high = domain.strip("()").split(",")
-    return float(low), float(high)
 
 
 # The one-dimensional families by name; a mixture may have components of each.
@@ -105,11 +97,11 @@ def independent_family(
 
     def side(given: Mapping[str, Any]) -> Independent:
         vectors = {}
-        for key, (_, default, above, least) in parameters.items():
+        for key, (_, default, above, least, infinite) in parameters.items():
             if key not in given and default is None:
                 raise missing(name, key)
             vectors[key] = parameter_numbers(
-                name, key, given.get(key, default), above=above, least=least
+                name, key, given.get(key, default), above=above, least=least, infinite=infinite
             )
         length = one_length(name, vectors)
         rows = np.column_stack([np.broadcast_to(v, (length or 1,)) for v in vectors.values()])

@@ -22,7 +22,7 @@ from mckl.exact.additive import Strata
 from mckl.exact.dyadic import Dyadic
 from mckl.exact.ends import Tail
 from mckl.exact.factor_sums import sums_over
-from mckl.exact.moments import EPS
+from mckl.exact.moments import EPS, Bounded
 from mckl.exact.product import ProductLaw
 from mckl.families.base import Integrals, Pair
 from mckl.text import with_shapes
@@ -36,6 +36,8 @@ _OF_TERMS = 6.0 * EPS
 # A breakpoint this close to a finite end of the support makes no difference.
 _AT_END = 1e-60
 _NO_SHAPES = frozenset(("location", "scale", "rate"))  # fields of laws that a kind leaves out
+# With less of p in q's support, points of p there cannot be drawn by its quantiles.
+_LEAST_LOG_KEPT = -600.0
 _STEP = 2.0**-20  # the relative step of differences of l, for its slope
 
 # Arrays and numbers that add up to an array.
@@ -81,6 +83,7 @@ class Univariate(ABC):
                      same variable x: the value itself, or the same function of it.
     symmetric        Whether the density is symmetric about `location`.
     mixed            Whether the law is a mixture.
+    alike            Whether the law given an interval is of the same family, and `within` makes it.
     seconds          CPU seconds that one random number takes, by its use.
     """
 
@@ -91,6 +94,7 @@ class Univariate(ABC):
     domain: str = "(-inf, inf)"
     symmetric: bool = True
     mixed: bool = False
+    alike: bool = False
     seconds: Seconds = Seconds(50e-9, 500e-9, 500e-9, 30e-9)
 
     @property
@@ -102,9 +106,23 @@ class Univariate(ABC):
         """The law of log x, for a law of a positive x."""
         return self
 
+    def in_x(self) -> Univariate:
+        """The law of the value itself, where `domain` names another variable than x."""
+        return self
+
     @property
     def kind(self) -> str:
         return self._name_with_shapes
+
+    @property
+    def label(self) -> str:
+        """What tables and messages call the law."""
+        return self.kind
+
+    @property
+    def movable(self) -> bool:
+        """Whether `at` moves the law to any location."""
+        return any(field.name == "location" for field in dataclasses.fields(cast(Any, self)))
 
     @cached_property
     def _name_with_shapes(self) -> str:
@@ -116,6 +134,10 @@ class Univariate(ABC):
         """The law of this kind with this location and scale."""
         law: Any = self
         return cast(Univariate, dataclasses.replace(law, location=location, scale=scale))
+
+    def within(self, low: float, high: float) -> Univariate:
+        """The law given that x is between two points, for a law that is `alike`."""
+        raise NotImplementedError
 
     @property
     def centre(self) -> float:
@@ -259,11 +281,32 @@ def log_of_products(y: Vector, bound: float) -> Vector:
     return np.asarray(np.log(products).sum(axis=-1))
 
 
+class Kept(NamedTuple):
+    """How much of its mass p has where q has some.
+
+    missed  the probability of p outside of q's support
+    log     the logarithm of its probability inside
+    """
+
+    missed: Bounded
+    log: Bounded
+
+
+WHOLE = Kept(Bounded(0.0, 0.0), Bounded(0.0, 0.0))
+
+
 class Between(NamedTuple):
-    """q and p in one coordinate, as the factor that `mckl.exact.product` expects."""
+    """q and p in one coordinate, as the factor that `mckl.exact.product` expects.
+
+    theory  q and p given q's support, in the coordinate in which theory integrates; None for q and
+            p themselves
+    kept    the mass that p has in q's support
+    """
 
     q: Univariate
     p: Univariate
+    theory: Any = None
+    kept: Kept = WHOLE
 
     @property
     def support(self) -> tuple[float, float]:
@@ -300,8 +343,15 @@ class Between(NamedTuple):
     def log_ratio_error(self, x: Vector) -> Vector:
         return self.q.log_ratio_error(self.p, x)
 
+    def reversed(self) -> Between:
+        """The factor with its roles exchanged."""
+        theory = self.theory and Between(self.theory.p, self.theory.q)
+        return Between(self.p, self.q, theory)
+
     def centred(self) -> Between:
-        """The pair translated so that q is centred at 0, where points keep their digits."""
+        """The pair of theory, translated so that q is centred at 0, where points keep digits."""
+        if self.theory is not None:
+            return cast(Between, self.theory)
         step = -self.q.centre
         return Between(self.q.moved(step), self.p.moved(step))
 
@@ -321,13 +371,14 @@ def between(q: Univariate, p: Univariate) -> Between:
 
 
 @lru_cache(maxsize=32)
-def _strata(factor: Between) -> Strata:
+def _strata(factor: Between, log_kept: Bounded) -> Strata:
     def ell(u: Vector, upper: bool) -> tuple[Vector, Vector]:
         x = factor.q.quantile(u, upper)
         value = factor.log_ratio(x)
         # x itself is rounded, which moves l by its slope times this.
         moved = np.abs(factor.log_ratio(x * (1.0 + _STEP)) - value) * (4.0 * EPS / _STEP)
-        return value, factor.log_ratio_error(x) + moved
+        error = factor.log_ratio_error(x) + moved + log_kept.error
+        return value - log_kept.value, error
 
     return Strata(ell, _singular(factor))
 
@@ -384,13 +435,14 @@ class Coordinates(Pair):
     @property
     def family(self) -> str:  # type: ignore[override]
         q, p = (
-            "+".join(dict.fromkeys(getattr(f, side).kind for f in self.factors))
+            "+".join(dict.fromkeys(getattr(f, side).label for f in self.factors))
             for side in ("q", "p")
         )
         return q if q == p else f"{q}|{p}"
 
     def _law(self) -> ProductLaw:
-        return ProductLaw([factor.centred() for factor in self.factors], self.counts)
+        kept = [factor.kept for factor in self.factors]
+        return ProductLaw([factor.centred() for factor in self.factors], self.counts, kept)
 
     @property
     def seconds(self) -> Seconds:  # type: ignore[override]
@@ -403,32 +455,40 @@ class Coordinates(Pair):
     @property
     def reverse_kl(self) -> float:
         # Where p's tails are too heavy KL(p||q) is inf, but quadrature would find a finite number.
-        return super().reverse_kl if self.law.is_finite(-1.0, 1) else math.inf
+        finite = self.law.is_finite(-1.0, 1) and not self.law.missed_mass
+        return super().reverse_kl if finite else math.inf
 
     def reversed(self) -> Coordinates:
-        return Coordinates([Between(f.p, f.q) for f in self.factors], self.counts)
+        """The pair with its roles exchanged; p must have the same support as q."""
+        return Coordinates([f.reversed() for f in self.factors], self.counts)
 
     def integrals(self) -> Integrals:
         """Integrals of the two log densities' difference over probabilities under q."""
         counts = np.array(self.counts, float)
         every = [_definition(f.centred()) for f in self.factors]
         moments = np.array([np.concatenate(definition.moments()) for definition in every])
+        logs = np.array([f.kept.log.value for f in self.factors])
+        moments[:, 0] -= logs
         higher = np.array([_higher(definition) for definition in every])
         chi_square = math.nan
-        if self.law.ratio_variance_finite:  # elsewhere quadrature would find a finite number
+        drawable = bool((logs > _LEAST_LOG_KEPT).all())
+        if (
+            drawable and self.law.ratio_variance_finite
+        ):  # elsewhere quadrature would find a finite number
             ratios = np.array([_ratio(f.centred()).moments()[0][0] for f in self.factors])
             with np.errstate(over="ignore", invalid="ignore"):
-                chi_square = float(np.expm1(counts @ np.log(ratios)))
+                chi_square = float(np.expm1(counts @ (np.log(ratios) + 2.0 * logs)))
         return Integrals(*map(float, (*counts @ moments, *counts @ higher)))._replace(
             chi_square=chi_square
         )
 
     def distributions(self) -> Sequence[Factor] | None:
         factors = []
-        for (q, p), count in zip(self.factors, self.counts, strict=True):
-            if q.tensorflow is None or p.tensorflow is None:
+        for factor, count in zip(self.factors, self.counts, strict=True):
+            q, p = factor.q.tensorflow, factor.p.tensorflow
+            if q is None or p is None:
                 return None
-            factors.append(Factor(count, q.tensorflow, p.tensorflow))
+            factors.append(Factor(count, q, p))
         return factors
 
     def form(self) -> CoordinateForm:
@@ -477,7 +537,7 @@ class CoordinateForm(Form):
 
     @property
     def _strata(self) -> list[Strata]:
-        return [_strata(f.centred()) for f in self._pair.factors]
+        return [_strata(f.centred(), f.kept.log) for f in self._pair.factors]
 
     def stratified(self, n: int, integrand: str = "ell") -> Stratified:
         pair = self._pair

@@ -93,7 +93,7 @@ class LineLaw(NamedTuple):
                 "ratio": {(0, 1, 0): 1.0},
             }
             out.append([])
-            for name, slope, rest in functions:
+            for name, slope, rest, _ in functions:
                 if name == "k3" and by_ell:
                     out[-1].append({(1, 0, 0): 1.0, (0, 1, 0): rest})
                 elif name == "k3":

@@ -89,7 +89,7 @@ class Transitions(NamedTuple):
         if function.name == "ratio":
             ratio = Moments(x, (1.0 + x) * error + 2.0 * EPS * np.abs(x))
             return TransitionTable(ratio, Moments(-self.missed, missed_error))
-        _, slope, rest = function
+        slope, rest = function.slope, function.rest
         value, steepness, size = residual(l, slope, rest)
         k3 = Moments(value, steepness * error + 4.0 * EPS * size)
         # The means of k3 itself, as sums of positive terms.
