@@ -40,6 +40,8 @@ class Outcomes(NamedTuple):
                 where the outcomes are all that there are
     powers      the highest power of r whose moments the outcomes give, shape (factors,); None where
                 they give all
+    beyond      how many times its term each outcome stands for outcomes that are left out, as a
+                bound; None where none are
     """
 
     starts: NDArray[np.intp]
@@ -53,6 +55,7 @@ class Outcomes(NamedTuple):
     missed: Moments
     coarse: Vector | None = None
     powers: Vector | None = None
+    beyond: Vector | None = None
 
     @property
     def kl(self) -> Moments:
@@ -63,7 +66,7 @@ class Outcomes(NamedTuple):
     @property
     def finite(self) -> bool:
         """Whether the outcomes are all that there are."""
-        return self.coarse is None
+        return self.coarse is None and self.beyond is None
 
     def each(self, of_factors: Vector) -> Vector:
         """Numbers of the factors, for each outcome."""
@@ -109,6 +112,8 @@ class Outcomes(NamedTuple):
         error = self.totals(most - np.abs(terms)) + (8.0 + np.log2(count)) * EPS * largest
         if self.coarse is not None:
             error = error + np.abs(self.totals(terms * self.coarse) - total)
+        if self.beyond is not None:
+            error = error + self.totals(most * self.beyond)
         return total, error
 
     def _weight(self, power: int, large: NDArray[np.bool_]) -> tuple[Vector, Vector]:
@@ -191,3 +196,23 @@ class _Value(NamedTuple):
     less_mean: Vector
     error: Vector
     mean: Moments
+
+
+def joined_outcomes(parts: Sequence[Outcomes]) -> Outcomes:
+    """The outcomes of several factors as one; none of them may have a rule of its own."""
+    sizes = [part.ell.size for part in parts]
+    columns = {
+        name: np.concatenate([getattr(part, name) for part in parts])
+        for name in ("log_q", "q_error", "ell", "ell_error", "away", "away_error")
+    }
+    k3, missed = (
+        Moments(*(np.concatenate(column) for column in zip(*each, strict=True)))
+        for each in ([part.k3 for part in parts], [part.missed for part in parts])
+    )
+    beyond = [np.zeros(part.ell.size) if part.beyond is None else part.beyond for part in parts]
+    powers = [np.full(1, math.inf) if part.powers is None else part.powers for part in parts]
+    return Outcomes(
+        np.cumsum([0, *sizes[:-1]]), **columns, k3=k3, missed=missed,
+        powers=np.concatenate(powers) if any(part.powers is not None for part in parts) else None,
+        beyond=np.concatenate(beyond) if any(part.beyond is not None for part in parts) else None,
+    )  # fmt: skip

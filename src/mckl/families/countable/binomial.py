@@ -1,0 +1,81 @@
+"""The number of successes in n trials, and one trial: quotients (n - k) / (k + 1) times odds."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import special
+
+from mckl.arrays import Vector
+from mckl.draw.distribution import Distribution
+from mckl.exact.quotients import Linear, Quotients, term_of_sum
+from mckl.families.countable.law import Count, LogRatios
+from mckl.families.countable.side import COUNT, LOGIT, PROBABILITY, countable_family
+from mckl.families.exponential.scores import CategoricalScores
+from mckl.families.parameters import aliases
+
+
+@dataclass(frozen=True)
+class Binomial(Count):
+    """The number of successes in n trials, whose probability or log odds are given."""
+
+    n: float
+    probability: float | None = None
+    logit: float | None = None
+    name = "binomial"
+
+    @property
+    def quotients(self) -> Quotients:
+        terms = Linear(1, -1, self.n), Linear(-1, 1, 1.0)
+        if self.logit is not None:
+            mean = self.n * float(special.expit(self.logit))
+            return Quotients(0.0, self.n, mean, terms, self.logit)
+        p = self.probability
+        assert p is not None
+        odds = Linear(1, 0, p), term_of_sum(-1, 0, 1.0, -p)
+        low, high = self.n if p == 1.0 else 0.0, 0.0 if p == 0.0 else self.n
+        return Quotients(low, high, self.n * p, (*terms, *odds))
+
+    @property
+    def tensorflow(self) -> Distribution:
+        given = ("probs", self.probability) if self.logit is None else ("logits", self.logit)
+        return Distribution("Binomial", {"total_count": self.n, given[0]: given[1]})
+
+    def scores(self, table: LogRatios) -> CategoricalScores | None:
+        """Of one trial, whose two values have a logit each."""
+        if self.n != 1.0:
+            return None
+        with np.errstate(divide="ignore"):
+            q = np.exp(self.log_probability(np.arange(2.0)))
+        ell = np.zeros(2)
+        ell[q > 0.0] = table.outcomes.ell
+        return CategoricalScores(q, ell)
+
+    def log_probability(self, n: Vector) -> Vector:
+        if self.logit is None:
+            assert self.probability is not None
+            p, q = self.probability, 1.0 - self.probability
+        else:
+            p, q = float(special.expit(self.logit)), float(special.expit(-self.logit))
+        ways = -special.betaln(n + 1.0, self.n - n + 1.0) - math.log(self.n + 1.0)
+        log = ways + special.xlogy(n, p) + special.xlogy(self.n - n, q)
+        return np.where(n > self.n, -np.inf, log)
+
+
+_ALIASES = aliases(probability="p prob probs success", logit="logits")
+BERNOULLI = countable_family(
+    "bernoulli",
+    lambda **given: Binomial(1.0, **given),
+    {"probability": PROBABILITY, "logit": LOGIT},
+    ("probability", "logit"),
+    _ALIASES,
+)
+BINOMIAL = countable_family(
+    "binomial",
+    Binomial,
+    {"n": COUNT, "probability": PROBABILITY, "logit": LOGIT},
+    ("probability", "logit"),
+    {**_ALIASES, **aliases(n="total_count trials")},
+)
