@@ -67,6 +67,21 @@ class Held(NamedTuple):
         whole = {k: np.broadcast_to(v, shape).ravel() for k, v in self.parameters.items()}
         return {"family": self.family, **{k: _plain(v) for k, v in whole.items()}}
 
+    def rows(self, batch: tuple[int, ...]) -> dict[str, Any]:
+        """A batch of categoricals as one vector of independent factors, as a mapping."""
+        ((name, v),) = self.parameters.items()
+        rows = np.broadcast_to(v, (*batch, np.shape(v)[-1])).reshape(-1, np.shape(v)[-1])
+        return {"family": self.family, name: rows.tolist()}
+
+    def categorical(self) -> Held:
+        """A Bernoulli law as one of two categories; other laws as they are."""
+        if self.family != "bernoulli":
+            return self
+        ((name, v),) = self.parameters.items()
+        zero = 1.0 - v if name == "probability" else np.zeros_like(v)
+        name = {"probability": "probabilities", "logit": "logits"}[name]
+        return self._replace(family="categorical", parameters={name: np.stack((zero, v), axis=-1)})
+
     def mapping(self) -> dict[str, Any]:
         """The parameters as they are, as a mapping like those of a case."""
         return {"family": self.family, **{k: _plain(v) for k, v in self.parameters.items()}}
@@ -182,52 +197,56 @@ def _normal(mean: Vector, sd: Vector) -> Held:
     return Held("normal", {"mean": mean, "sd": sd})
 
 
-def _two_values(name: str, value: Any) -> Held:
-    """The law of a number that is 1 with a probability or a logit, and otherwise 0."""
-    success = _numbers(name, value)
-    zero = 1.0 - success if name == "probabilities" else np.zeros_like(success)
-    return Held("categorical", {name: np.stack((zero, success), axis=-1)})
-
-
 def _categories(name: str, value: Any) -> Held:
     numbers = _numbers(name, value)
-    if name == "probabilities":  # float32 rounds, so that they do not add up to 1
+    if name == "probs":  # float32 rounds, so that they do not add up to 1
         numbers = numbers / numbers.sum(axis=-1, keepdims=True)
+        name = "probabilities"
     return Held("categorical", {name: numbers})
 
 
-def _trials(value: Any, trial: Held, count: Any) -> Held:
-    """The law of a number of trials with one success, or of the successes among them."""
-    ((name, both),) = trial.parameters.items()
-    with np.errstate(over="ignore"):
-        success = both[..., 1] if name == "probabilities" else 1.0 / (1.0 + np.exp(-both[..., 1]))
-    if count is None:  # up to the first success there are 1 / success trials on average
-        return trial._replace(like=("geometric",), times=1.0 / success)
-    count = _numbers("total_count", count)
-    batch = np.broadcast_shapes(count.shape, both.shape[:-1])
-    trial = Held(trial.family, {name: np.broadcast_to(both, (*batch, 2))})
-    return trial._replace(like=("binomial", count.tolist()), times=count)
-
-
-def _from_either(make: Callable[[str, Any], Held]) -> _Read:
-    """The reader of a law that has logits or probabilities, by those that it was made from."""
+def _from_either(make: Callable[[str, Any], Held]) -> Callable[[Any], Held]:
+    """The reader of a law that has `logits` or `probs`, by those that it was made from."""
 
     def read(value: Any) -> Held:
         if library_of(value) == "torch":
             by_logits = given_first(value, "probs", "logits") == "logits"
         else:
             by_logits = value.logits is not None
-        return make("logits", value.logits) if by_logits else make("probabilities", value.probs)
+        name = "logits" if by_logits else "probs"
+        return make(name, getattr(value, name))
 
     return read
 
 
-def _tensor_trials(read: _Read, counted: bool) -> _Read:
-    def made(value: Any) -> Held | None:
-        trial = read(value)
-        return trial and _trials(value, trial, value.total_count if counted else None)
+def _trials(family: str, **names: str) -> Callable[[Any], Held]:
+    """The reader of a law of trials, whose `probs` and `logits` are those of a success."""
 
-    return made
+    def read(value: Any) -> Held:
+        def made(name: str, numbers: Any) -> Held:
+            key = "probability" if name == "probs" else "logit"
+            return Held(family, {key: _numbers(key, numbers)})
+
+        law = _from_either(made)(value)
+        counts = {key: _numbers(key, getattr(value, name)) for key, name in names.items()}
+        return law._replace(parameters={**counts, **law.parameters})
+
+    return read
+
+
+def _negative_binomial(value: Any) -> Held:
+    """The reader for torch and TFP, whose `probs` and `logits` are those of a failure here."""
+    law = _trials("negative-binomial", r="total_count")(value)
+    r, (key, numbers) = law.parameters["r"], [*law.parameters.items()][1]
+    other = {"failure": numbers} if key == "probability" else {"logit": -numbers}
+    return law._replace(parameters={"r": r, **other})
+
+
+def _geometric(p: Vector, location: Vector, scale: Vector) -> Held:
+    """The reader of scipy.stats' number of trials, one more than the failures counted here."""
+    first = np.unique(np.asarray(location) + 1.0)
+    law = Held("geometric", {"probability": p})
+    return law if (first == 0.0).all() else law._replace(like=("from", *first.tolist()))
 
 
 def _scipy_normal(value: Any) -> Held:
@@ -296,9 +315,11 @@ _SCIPY: Mapping[str, Callable[..., Held | None]] = {
         lambda s, scale: _normal(np.log(scale), s)._replace(like=("lognormal",)), scaled=True
     ),
     "poisson": _at_zero(lambda mu: Held("poisson", {"rate": mu})),
-    "bernoulli": _at_zero(lambda p: _two_values("probabilities", p)),
-    "geom": _at_zero(lambda p: _trials(None, _two_values("probabilities", p), None)),
-    "binom": _at_zero(lambda n, p: _trials(None, _two_values("probabilities", p), n)),
+    "bernoulli": _at_zero(lambda p: Held("bernoulli", {"probability": p})),
+    "geom": _geometric,
+    "binom": _at_zero(lambda n, p: Held("binomial", {"n": n, "probability": p})),
+    "nbinom": _at_zero(lambda n, p: Held("negative-binomial", {"r": n, "probability": p})),
+    "betabinom": _at_zero(lambda n, a, b: Held("beta-binomial", {"n": n, "a": a, "b": b})),
 }
 
 _DIRICHLET = _fields("dirichlet", concentration="concentration")
@@ -308,7 +329,10 @@ _POISSON = _fields("poisson", rate="rate")
 _LAPLACE = _fields("laplace", location="loc", scale="scale")
 _STUDENT = _fields("student-t", df="df", location="loc", scale="scale")
 _NORMAL = _fields("normal", mean="loc", sd="scale")
-_TWO, _CATEGORIES = _from_either(_two_values), _from_either(_categories)
+_CATEGORIES = _from_either(_categories)
+_BERNOULLI, _GEOMETRIC = _trials("bernoulli"), _trials("geometric")
+_BINOMIAL = _trials("binomial", n="total_count")
+_BETA_BINOMIAL = _fields("beta-binomial", n="total_count", a="concentration1", b="concentration0")
 
 
 def _exponential(value: Any) -> Held:
@@ -336,9 +360,10 @@ _READERS: Mapping[tuple[str, str], _Read] = {
     ("torch", "Dirichlet"): _DIRICHLET,
     ("torch", "Categorical"): _CATEGORIES,
     ("torch", "OneHotCategorical"): lambda value: _CATEGORIES(value._categorical),
-    ("torch", "Bernoulli"): _TWO,
-    ("torch", "Geometric"): _tensor_trials(_TWO, False),
-    ("torch", "Binomial"): _tensor_trials(_TWO, True),
+    ("torch", "Bernoulli"): _BERNOULLI,
+    ("torch", "Geometric"): _GEOMETRIC,
+    ("torch", "Binomial"): _BINOMIAL,
+    ("torch", "NegativeBinomial"): _negative_binomial,
     ("torch", "Independent"): _inner("base_dist"),
     ("tfp", "Normal"): _NORMAL,
     ("tfp", "MultivariateNormalDiag"): _tfp_diagonal,
@@ -361,8 +386,10 @@ _READERS: Mapping[tuple[str, str], _Read] = {
     ("tfp", "Dirichlet"): _DIRICHLET,
     ("tfp", "Categorical"): _CATEGORIES,
     ("tfp", "OneHotCategorical"): _CATEGORIES,
-    ("tfp", "Bernoulli"): _TWO,
-    ("tfp", "Geometric"): _tensor_trials(_TWO, False),
-    ("tfp", "Binomial"): _tensor_trials(_TWO, True),
+    ("tfp", "Bernoulli"): _BERNOULLI,
+    ("tfp", "Geometric"): _GEOMETRIC,
+    ("tfp", "Binomial"): _BINOMIAL,
+    ("tfp", "NegativeBinomial"): _negative_binomial,
+    ("tfp", "BetaBinomial"): _BETA_BINOMIAL,
     ("tfp", "Independent"): _inner("distribution"),
 }

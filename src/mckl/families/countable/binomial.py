@@ -11,10 +11,11 @@ from scipy import special
 from mckl.arrays import Vector
 from mckl.draw.distribution import Distribution
 from mckl.exact.quotients import Linear, Quotients, term_of_sum
-from mckl.families.countable.law import Count, LogRatios
+from mckl.families.countable.law import Count, Countable, LogRatios
 from mckl.families.countable.side import COUNT, LOGIT, PROBABILITY, countable_family
-from mckl.families.exponential.scores import CategoricalScores
+from mckl.families.exponential.categorical import Categorical
 from mckl.families.parameters import aliases
+from mckl.families.scores import Scores
 
 
 @dataclass(frozen=True)
@@ -43,15 +44,20 @@ class Binomial(Count):
         given = ("probs", self.probability) if self.logit is None else ("logits", self.logit)
         return Distribution("Binomial", {"total_count": self.n, given[0]: given[1]})
 
-    def scores(self, table: LogRatios) -> CategoricalScores | None:
+    def scores(self, table: LogRatios) -> Scores | None:
         """Of one trial, whose two values have a logit each."""
+        law = self.categories()
+        return law.scores(table) if law is not self else None
+
+    def categories(self) -> Countable:
         if self.n != 1.0:
-            return None
+            return self
+        if self.logit is not None:
+            return Categorical(np.array([0.0, self.logit]))
+        assert self.probability is not None
+        probabilities = np.array([1.0 - self.probability, self.probability])
         with np.errstate(divide="ignore"):
-            q = np.exp(self.log_probability(np.arange(2.0)))
-        ell = np.zeros(2)
-        ell[q > 0.0] = table.outcomes.ell
-        return CategoricalScores(q, ell)
+            return Categorical(np.log(probabilities), probabilities)
 
     def log_probability(self, n: Vector) -> Vector:
         if self.logit is None:

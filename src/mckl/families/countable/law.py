@@ -71,6 +71,9 @@ class Countable(Protocol):
     def log_probability(self, n: Vector) -> Vector:
         """The log probability at values, as its definition says; a check on `table`."""
 
+    def categories(self) -> Countable:
+        """The law as a categorical one, where its values are categories; else the law itself."""
+
     def scores(self, table: LogRatios) -> Scores | None:
         """The score of the law from what is known of a pair; None without gradients."""
 
@@ -105,6 +108,9 @@ class Count(ABC):
     def log_probability(self, n: Vector) -> Vector:
         """The log probability at values, as its definition says."""
 
+    def categories(self) -> Countable:
+        return self
+
     def scores(self, table: LogRatios) -> Scores | None:
         return None
 
@@ -124,6 +130,8 @@ class Count(ABC):
 
     def table(self, p: Any) -> LogRatios:
         if not isinstance(p, Count):
+            if (own := self.categories()) is not self:
+                return own.table(p)
             raise OtherFamilyError(f"q is {self.name} and p is {p.name}: expected one family")
         q, other = self.quotients, p.quotients
         if q.low < other.low or q.high > other.high:

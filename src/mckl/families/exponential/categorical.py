@@ -140,8 +140,12 @@ class Categorical(Exponential):
     def name(self) -> str:
         return self.family
 
-    def table(self, p: Categorical) -> LogRatios:
+    def categories(self) -> Categorical:
+        return self
+
+    def table(self, p: Any) -> LogRatios:
         """What is known of the pair, where it is one factor of a vector."""
+        p = p.categories()
         self.check(p)
         outcomes, _ = self.outcomes(p)
         ell = np.zeros(self.logits.size)
