@@ -10,8 +10,9 @@ import numpy as np
 from mckl.arrays import Vector
 from mckl.exact import joint
 from mckl.exact.ends import Tail, is_finite, slope_at_end
+from mckl.exact.independent_blocks import joined_blocks
 from mckl.exact.law import Law
-from mckl.exact.moments import ELL, EPS, Function, Moments
+from mckl.exact.moments import ELL, EPS, RATIO, Function, Moments
 from mckl.exact.node_values import product_is_finite
 from mckl.exact.outcomes import Outcomes, joined_outcomes
 
@@ -56,6 +57,29 @@ class OutcomeLaw(Law):
                     moments.value[*index, k], moments.error[*index, k] = math.inf, 0.0
         return moments, self._counts
 
+    def block(self, paired: bool, order: int, slope: float = 0.0, rest: float = 1.0) -> Moments:
+        """As in `Law`, also where E r_i < 1 in some factors.
+
+        With m = E r and m_i = E r_i let Z_i = r_i / m_i - 1 and Z = r / m - 1. Their means are 0,
+        and they are joined as R is where m = 1. Since R = m Z and y = l - KL + rest m Z, the rest
+        is rest m for Z, and rest m / m_i for r_i itself.
+        """
+        missed = self._factors.missed.value
+        if not missed.any():
+            return super().block(paired, order, slope, rest)
+        mass = 1.0 - missed
+        logs = np.log1p(-missed)
+        others = np.exp(self._counts @ logs - logs)  # m / m_i
+        functions = RATIO, Function("k3", 1.0 - rest * others, rest * others)
+        moments, counts = self.factor_moments(functions, paired, order)
+        powers = np.arange(order + 1.0)[:, None, None]
+        scaled = Moments(*(array * mass**-powers for array in moments))
+        whole = rest * float(np.exp(self._counts @ logs))
+        value, error = joined_blocks([(_rounded(scaled, order), counts)], whole, 2, order)
+        return _rounded(
+            Moments(*(x * (whole / rest) ** powers[..., 0] for x in (value, error))), order
+        )
+
     def is_finite(self, s: float, order: int = 0) -> bool:
         return all(is_finite(*tails, s, order) for tails in self._tails if tails)
 
@@ -63,3 +87,18 @@ class OutcomeLaw(Law):
     def lowest_tilt(self) -> float:
         slope = min((slope_at_end(*tails) for tails in self._tails if tails), default=math.inf)
         return 1.0 / slope if slope < 0.0 else -math.inf
+
+
+def _rounded(moments: Moments, order: int) -> Moments:
+    """The moments with what rounding of the coefficients of r adds to the bounds.
+
+    It is at most a share of E |R|^n + E |y|^n for moments of the order n.
+    """
+    value, error = moments
+    error = error.copy()
+    for i, j in joint.indices(2, order):
+        n = i + j + (i + j) % 2
+        if i + j >= 2 and n <= order:
+            lower = value[2, 0] + value[0, 2] if n > i + j else 0.0
+            error[i, j] += 32.0 * EPS * (value[n, 0] + value[0, n] + lower)
+    return Moments(value, np.where(np.isinf(value), 0.0, error))

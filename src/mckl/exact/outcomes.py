@@ -146,17 +146,25 @@ class Outcomes(NamedTuple):
             of_ratio = Moments(-self.missed.value, self.missed.error)
             return self._with_ratio(large, 0.0, 0.0, 1.0, of_ratio)
         if function.name == "k3":
-            center = self.k3.value + function.slope * self.missed.value
-            center_error = self.k3.error + np.abs(function.slope) * self.missed.error
+            slope, rest = (
+                np.broadcast_to(x, self.starts.shape) for x in (function.slope, function.rest)
+            )
+            center = self.k3.value + slope * self.missed.value
+            center_error = self.k3.error + np.abs(slope) * self.missed.error
             center_error = center_error + 2.0 * EPS * (self.k3.value + np.abs(center))
             of_k3 = Moments(center, center_error)
-            return self._with_ratio(large, 1.0, function.slope, function.rest, of_k3)
+            return self._with_ratio(large, 1.0, self.each(slope), self.each(rest), of_k3)
         # Without a mirror image r has no odd part; and given the past, a factor's KL is constant.
         zero, none = np.zeros_like(away), np.zeros_like(self.kl.value)
         return _Value(zero, zero, self.kl if function.name == "rb" else Moments(none, none))
 
     def _with_ratio(
-        self, large: NDArray[np.bool_], ells: float, slope: float, rest: float, mean: Moments
+        self,
+        large: NDArray[np.bool_],
+        ells: float,
+        slope: Vector | float,
+        rest: Vector | float,
+        mean: Moments,
     ) -> _Value:
         """The function ells * l + rest (r - 1), for ells = 1 also as k3 - slope (r - 1).
 
