@@ -207,7 +207,7 @@ class _Value(NamedTuple):
 
 
 def joined_outcomes(parts: Sequence[Outcomes]) -> Outcomes:
-    """The outcomes of several factors as one; none of them may have a rule of its own."""
+    """The outcomes of several factors as one."""
     sizes = [part.ell.size for part in parts]
     columns = {
         name: np.concatenate([getattr(part, name) for part in parts])
@@ -217,10 +217,12 @@ def joined_outcomes(parts: Sequence[Outcomes]) -> Outcomes:
         Moments(*(np.concatenate(column) for column in zip(*each, strict=True)))
         for each in ([part.k3 for part in parts], [part.missed for part in parts])
     )
+    coarse = [np.ones(part.ell.size) if part.coarse is None else part.coarse for part in parts]
     beyond = [np.zeros(part.ell.size) if part.beyond is None else part.beyond for part in parts]
     powers = [np.full(1, math.inf) if part.powers is None else part.powers for part in parts]
     return Outcomes(
         np.cumsum([0, *sizes[:-1]]), **columns, k3=k3, missed=missed,
+        coarse=np.concatenate(coarse) if any(part.coarse is not None for part in parts) else None,
         powers=np.concatenate(powers) if any(part.powers is not None for part in parts) else None,
         beyond=np.concatenate(beyond) if any(part.beyond is not None for part in parts) else None,
     )  # fmt: skip

@@ -25,6 +25,7 @@ from mckl.exact.log_weights import outcomes_of
 from mckl.exact.moments import EPS
 from mckl.exact.outcomes import Outcomes
 from mckl.exact.remainders import log_quotient
+from mckl.exact.thinning import Thinned, thinned
 
 FACTORIAL = Growth(0.0, 1.5)  # n log n, which grows faster than n and more slowly than n^2
 MOST_VALUES = 2**21  # of a window
@@ -150,21 +151,48 @@ class Window(NamedTuple):
     beyond: Vector
     powers: int
 
-    def outcomes(self, q: Quotients, p: Quotients) -> Outcomes:
-        """The outcomes of q in the window."""
+    def outcomes(self, q: Quotients, p: Quotients) -> tuple[Outcomes, Vector]:
+        """The outcomes of q in the window, or some that stand for all; and l at every value."""
         taken = self.log_q > -np.inf
+        places = self._thinned(q, p)
         n = np.arange(float(self.first), float(self.first + taken.size))[taken][:-1]
         logs, errors = quotient_logs(q, p, n)
+        kept = places.places[taken[places.places]]
+        anchor = kept[np.argmax(np.minimum(self.log_q, self.log_p)[kept])]
         d, d_error = np.full(taken.size, -np.inf), np.zeros(taken.size)
-        anchor = int(np.argmax(np.minimum(self.log_q, self.log_p)[taken]))
-        d[taken], d_error[taken] = _added(logs, errors, anchor)
+        d[taken], d_error[taken] = _added(logs, errors, int(taken[:anchor].sum()))
         d_error[taken] += EPS * np.abs(d[taken])
-        beyond = self.beyond if self.beyond.any() else None
+        beyond = places.left.copy()
+        np.add.at(beyond, np.searchsorted(places.places, [0, taken.size - 1]).clip(
+            max=beyond.size - 1), self.beyond[[0, -1]])  # fmt: skip
+        of_rule = EPS * 32.0 * (places.log != 0.0)
+        columns = (self.log_q, self.q_error, self.log_p, self.p_error, d, d_error)
+        log_q, q_error, log_p, p_error, d_some, d_bound = (
+            column[places.places] for column in columns
+        )
         made = outcomes_of(
-            self.log_q, self.q_error, self.log_p, self.p_error, d, d_error, beyond
+            log_q + places.log, q_error + of_rule, log_p + places.log, p_error + of_rule, d_some,
+            d_bound,
+            beyond if beyond.any() else None,
+            places.coarse if (places.coarse != 1.0).any() else None,
         )  # fmt: skip
+        ell = np.zeros(taken.size)
+        at_anchor = int(np.searchsorted(kept, anchor))
+        ell[taken] = d[taken] + made.ell[at_anchor]
         powers = np.array([self.powers]) if self.powers < _POWERS else None
-        return made._replace(powers=powers)
+        return made._replace(powers=powers), ell
+
+    def _thinned(self, q: Quotients, p: Quotients) -> Thinned:
+        """The values that are taken."""
+        rows = [self.log_p]
+        for k in range(self.powers + 1):
+            if k < 2 or _mean_is_finite(q, p, k):
+                rows.append(np.full(self.log_q.size, -np.inf))
+                inside = self.log_q > -np.inf
+                rows[-1][inside] = (1.0 - k) * self.log_q[inside] + k * self.log_p[inside]
+        end = self.first + self.log_q.size - 1.0
+        low, high = max(q.low, p.low), min(q.high, p.high)
+        return thinned(np.array(rows), self.first - low, high - end, _FALL)
 
 
 def _added(logs: LongVector, errors: Vector, anchor: int) -> tuple[Vector, Vector]:

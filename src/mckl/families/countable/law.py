@@ -143,8 +143,6 @@ class Count(ABC):
                 f"{self.name}: q and p spread over more than {MOST_VALUES:,} values, which are too "
                 "many to add up"
             )
-        outcomes = found.outcomes(q, other)
-        ell = np.zeros(found.log_q.size)
-        ell[found.log_q > -np.inf] = outcomes.ell
+        outcomes, ell = found.outcomes(q, other)
         infinite = q.high == math.inf
         return LogRatios(found.first, ell, outcomes, (q.tail, other.tail) if infinite else None)
