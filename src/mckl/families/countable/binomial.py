@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import special
 
 from mckl.arrays import Vector
@@ -58,6 +59,12 @@ class Binomial(Count):
         probabilities = np.array([1.0 - self.probability, self.probability])
         with np.errstate(divide="ignore"):
             return Categorical(np.log(probabilities), probabilities)
+
+    def draw(self, generator: np.random.Generator, shape: tuple[int, int]) -> NDArray[np.intp]:
+        if self.n != 1.0:
+            return super().draw(generator, shape)
+        success = float(np.exp(self.log_probability(np.ones(1)))[0])
+        return (generator.random(shape) < success).astype(np.intp)
 
     def log_probability(self, n: Vector) -> Vector:
         if self.logit is None:

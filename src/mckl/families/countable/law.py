@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mckl.arrays import Vector
-from mckl.draw.alias import Alias, alias_table
+from mckl.draw.alias import alias_table
 from mckl.draw.distribution import Distribution
 from mckl.draw.form import Seconds
 from mckl.exact.ends import Tail
@@ -115,18 +115,26 @@ class Count(ABC):
         return None
 
     @cached_property
-    def _alias(self) -> tuple[int, Alias]:
+    def _cells(self) -> tuple[Vector, NDArray[np.intp]]:
+        """Where each cell of the alias table ends to have its own value, and all values.
+
+        Cell i is from i to i + 1, and its values are entries 2 i (the alias) and 2 i + 1.
+        """
         first, probabilities = alone(self.quotients)
-        return first, alias_table(probabilities)
+        fraction, other = alias_table(probabilities)
+        own = np.arange(other.size)
+        return own + fraction, np.stack((other, own), axis=1).ravel() + first
 
     def draw(self, generator: np.random.Generator, shape: tuple[int, int]) -> NDArray[np.intp]:
         """Independent samples, of the given shape."""
-        first, (fraction, other) = self._alias
+        ends, values = self._cells
         u = generator.random(shape)
-        u *= fraction.size
+        u *= ends.size
         cell = u.astype(np.intp)
-        u -= cell
-        return np.where(u < fraction[cell], cell, other[cell]) + first
+        own = u < ends.take(cell)
+        cell += cell
+        cell += own
+        return values.take(cell)
 
     def table(self, p: Any) -> LogRatios:
         if not isinstance(p, Count):

@@ -173,7 +173,7 @@ class _Evaluator:
             for form, columns, first, values in parts:
                 places = n[:, columns] - first
                 for row, of_function in zip(out[:, form], values, strict=True):
-                    row += of_function[places].sum(axis=1)
+                    row += of_function.take(places).sum(axis=1)
 
     def finish(self, out: Vector) -> None:
         out[:] = self._out
