@@ -25,7 +25,7 @@ from mckl.exact.log_weights import outcomes_of
 from mckl.exact.moments import EPS
 from mckl.exact.outcomes import Outcomes
 from mckl.exact.remainders import log_quotient
-from mckl.exact.thinning import Thinned, thinned
+from mckl.exact.thinning import Thinned, places_taken
 
 FACTORIAL = Growth(0.0, 1.5)  # n log n, which grows faster than n and more slowly than n^2
 MOST_VALUES = 2**21  # of a window
@@ -192,7 +192,7 @@ class Window(NamedTuple):
                 rows[-1][inside] = (1.0 - k) * self.log_q[inside] + k * self.log_p[inside]
         end = self.first + self.log_q.size - 1.0
         low, high = max(q.low, p.low), min(q.high, p.high)
-        return thinned(np.array(rows), self.first - low, high - end, _FALL)
+        return places_taken(np.array(rows), self.first - low, high - end, _FALL)
 
 
 def _added(logs: LongVector, errors: Vector, anchor: int) -> tuple[Vector, Vector]:

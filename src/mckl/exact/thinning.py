@@ -86,7 +86,7 @@ def _midpoint_terms(degree: int) -> list[float]:
     return out[1:]
 
 
-def thinned(weights: Vector, first: float, last: float, fall: float) -> Thinned:
+def places_taken(weights: Vector, first: float, last: float, fall: float) -> Thinned:
     """The values of a window to be taken.
 
     weights  the logarithms of the weights, shape (weights, values); -inf where one is 0
