@@ -539,18 +539,30 @@ def counts(rng: random.Random) -> Case:
     elif choice == 1:  # near
         n, p = float(rng.choice([2, 10, 100, 1000])), log_uniform(rng, 1e-4, 0.9)
         family, sides = "binomial", [{"n": n, "probability": x} for x in (p, near_number(rng, p))]
-    elif choice == 2:  # fewer trials of q
-        n = rng.randint(1, 60)
-        family, sides = "binomial", [{"n": float(m), "probability": r(rng.uniform(0.01, 0.95))}
-                                     for m in (n, n + rng.choice([0, 0, 1, 2, 10]))]  # fmt: skip
+    elif choice == 2:  # fewer trials of q, in one factor or in several
+        length = rng.choice([1, 1, 2, 3])
+        n = [rng.randint(1, 60 // length) for _ in range(length)]
+        more = [m + rng.choice([0, 0, 1, 2, 10]) for m in n]
+        family, sides = (
+            "binomial",
+            [
+                {"n": [*map(float, m)], "probability": [r(rng.uniform(0.01, 0.95)) for _ in m]}
+                for m in (n, more)
+            ],
+        )
         if rng.random() < 0.2:
-            sides[0]["probability"] = rng.choice([0.0, 1.0])
+            sides[0]["probability"][0] = rng.choice([0.0, 1.0])
+        if length == 1:
+            sides = [{key: v[0] for key, v in side.items()} for side in sides]
     elif choice == 3:
         family = "negative-binomial"
         sides = [{"r": log_uniform(rng, 0.05, 20.0), "probability": r(rng.uniform(0.2, 0.95))}
                  for _ in range(2)]  # fmt: skip
     elif choice == 4:  # near
-        family, first = "negative-binomial", (log_uniform(rng, 0.05, 20.0), log_uniform(rng, 0.1, 20))
+        family, first = (
+            "negative-binomial",
+            (log_uniform(rng, 0.05, 20.0), log_uniform(rng, 0.1, 20)),
+        )
         second = [near_number(rng, x) if rng.random() < 0.7 else x for x in first]
         second[1] = near_number(rng, first[1]) if [*first] == second else second[1]
         sides = [dict(zip(("r", "mean"), x, strict=True)) for x in (first, second)]
@@ -583,6 +595,9 @@ def categories(rng: random.Random) -> Case:
     n, rows = rng.choice([2, 3, 5]), rng.randint(2, 6)
     q = [with_rare(rng, n) for _ in range(rows)]
     p = [near(rng, row) if rng.random() < 0.5 else with_rare(rng, n) for row in q]
+    for row in q if rng.random() < 0.5 else ():  # q = 0 in several factors
+        row[rng.randrange(n)] = 0.0
+    q = [simplex(row) for row in q]
     if rng.random() < 0.4:
         q[-1], p[-1] = q[0], p[0]
     return {"q": {"family": "categorical", "probabilities": q},

@@ -378,6 +378,8 @@ def test_a_factor_gives_what_its_covariance_gives():
         (stats.geom(0.3, loc=-1), stats.nbinom(1, 0.5), 0.2742762616835062),
         (stats.nbinom([2, 6], 0.3), stats.nbinom([2, 6], 0.5), 8 * 0.2742762616835062),
         (stats.betabinom(7, 1, 1), stats.betabinom(7, 1, 1), 0.0),
+        # KL of one trial, divided by 1e-7
+        (stats.geom(1e-7), stats.geom(2e-7), 0.30685286944006285),
         (stats.betabinom(1, 3, 7), stats.bernoulli(0.5), 0.08228287850505185),
         (stats.poisson([3, 7]), stats.poisson([4, 5]), 0.4922594389931477),
         (stats.norm(np.zeros((2, 3))), stats.norm([1, 1, 1]), 3.0),
@@ -797,6 +799,18 @@ def test_torchs_float32_laws_are_computed_in_float64():
     assert mckl.kl(q, p) == pytest.approx(7.9364071587999436e-10, rel=1e-10)
     q, p = (d.Geometric(torch.tensor(x)) for x in (0.3, 0.30001))
     assert mckl.kl(q, p) == pytest.approx(7.9106788331056895e-10, rel=1e-10)
+    q, p = (d.Geometric(torch.tensor(x, dtype=double)) for x in (1e-12, 2e-12))
+    assert mckl.kl(q, p) == pytest.approx(1 - math.log(2), rel=1e-11)  # torch gives 0.3101
+    q, p = (d.Binomial(10, torch.tensor(x, dtype=double)) for x in (1.0, 0.5))
+    assert mckl.kl(q, p) == pytest.approx(10 * math.log(2), rel=1e-14)  # torch gives -inf
+    q, p = (d.NegativeBinomial(3, torch.tensor(x, dtype=double)) for x in (0.3, 0.5))
+    assert mckl.kl(q, p) == pytest.approx(
+        mckl.kl(stats.nbinom(3, 0.7), stats.nbinom(3, 0.5)), rel=1e-13
+    )
+    q, p = (d.NegativeBinomial(3, logits=torch.tensor(x, dtype=double)) for x in (-1.0, 0.5))
+    z = q.sample((40_000,))
+    ell = q.log_prob(z) - p.log_prob(z)
+    assert abs(float(ell.mean()) - mckl.kl(q, p)) < 5 * float(ell.std()) / 200
     q, p = (d.ContinuousBernoulli(logits=torch.tensor(x)) for x in (-400.0, 30.0))
     assert mckl.kl(q, p) == pytest.approx(31.515267165445733, rel=1e-12)
     q, p = (d.Gumbel(torch.tensor(x), 1.0) for x in (0.0, 1.0))

@@ -45,7 +45,7 @@ def members(q: Held | Mapping[str, Any], p: Held | Mapping[str, Any]) -> Iterato
         raise ValueError(
             f"q has shape {shapes[0]} and p has shape {shapes[1]}, expected shapes that fit"
         ) from None
-    if batch and q.family == p.family == "categorical":
+    if batch and not q.like and q.family == p.family == "categorical":
         yield Member(q.rows(batch), p.rows(batch), like=q.like)
     elif vectors:
         times = np.broadcast_to(q.times, batch)

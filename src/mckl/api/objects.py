@@ -18,6 +18,7 @@ from mckl.arrays import Vector
 from mckl.errors import UserError
 
 # The axes that belong to one law and not to a batch of laws, by parameter.
+_RARE = 1e-4  # a geometric law with a rarer success has too many values
 _AXES = {"probabilities": 1, "logits": 1, "concentration": 1, "covariance": 2, "scale_tril": 2}
 
 
@@ -234,6 +235,17 @@ def _trials(family: str, **names: str) -> Callable[[Any], Held]:
     return read
 
 
+def _first_success(law: Held) -> Held:
+    """A geometric law; one of a Bernoulli law, if so many values that only its KL is known."""
+    ((name, numbers),) = law.parameters.items()
+    with np.errstate(over="ignore"):
+        success = numbers if name == "probability" else 1.0 / (1.0 + np.exp(-numbers))
+    if not np.any((success > 0.0) & (success < _RARE)):
+        return law
+    # Up to the first success there are 1 / success trials on average.
+    return law._replace(family="bernoulli", like=("geometric",), times=1.0 / success).categorical()
+
+
 def _negative_binomial(value: Any) -> Held:
     """The reader for torch and TFP, whose `probs` and `logits` are those of a failure here."""
     law = _trials("negative-binomial", r="total_count")(value)
@@ -245,8 +257,8 @@ def _negative_binomial(value: Any) -> Held:
 def _geometric(p: Vector, location: Vector, scale: Vector) -> Held:
     """The reader of scipy.stats' number of trials, one more than the failures counted here."""
     first = np.unique(np.asarray(location) + 1.0)
-    law = Held("geometric", {"probability": p})
-    return law if (first == 0.0).all() else law._replace(like=("from", *first.tolist()))
+    law = _first_success(Held("geometric", {"probability": p}))
+    return law if (first == 0.0).all() else law._replace(like=(*law.like, "from", *first.tolist()))
 
 
 def _scipy_normal(value: Any) -> Held:
@@ -330,9 +342,13 @@ _LAPLACE = _fields("laplace", location="loc", scale="scale")
 _STUDENT = _fields("student-t", df="df", location="loc", scale="scale")
 _NORMAL = _fields("normal", mean="loc", sd="scale")
 _CATEGORIES = _from_either(_categories)
-_BERNOULLI, _GEOMETRIC = _trials("bernoulli"), _trials("geometric")
+_BERNOULLI, _TRIALS = _trials("bernoulli"), _trials("geometric")
 _BINOMIAL = _trials("binomial", n="total_count")
 _BETA_BINOMIAL = _fields("beta-binomial", n="total_count", a="concentration1", b="concentration0")
+
+
+def _failures(value: Any) -> Held:
+    return _first_success(_TRIALS(value))
 
 
 def _exponential(value: Any) -> Held:
@@ -361,7 +377,7 @@ _READERS: Mapping[tuple[str, str], _Read] = {
     ("torch", "Categorical"): _CATEGORIES,
     ("torch", "OneHotCategorical"): lambda value: _CATEGORIES(value._categorical),
     ("torch", "Bernoulli"): _BERNOULLI,
-    ("torch", "Geometric"): _GEOMETRIC,
+    ("torch", "Geometric"): _failures,
     ("torch", "Binomial"): _BINOMIAL,
     ("torch", "NegativeBinomial"): _negative_binomial,
     ("torch", "Independent"): _inner("base_dist"),
@@ -387,7 +403,7 @@ _READERS: Mapping[tuple[str, str], _Read] = {
     ("tfp", "Categorical"): _CATEGORIES,
     ("tfp", "OneHotCategorical"): _CATEGORIES,
     ("tfp", "Bernoulli"): _BERNOULLI,
-    ("tfp", "Geometric"): _GEOMETRIC,
+    ("tfp", "Geometric"): _failures,
     ("tfp", "Binomial"): _BINOMIAL,
     ("tfp", "NegativeBinomial"): _negative_binomial,
     ("tfp", "BetaBinomial"): _BETA_BINOMIAL,

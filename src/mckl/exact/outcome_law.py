@@ -65,7 +65,7 @@ class OutcomeLaw(Law):
         is rest m for Z, and rest m / m_i for r_i itself.
         """
         missed = self._factors.missed.value
-        if not missed.any():
+        if not missed.any() or self._counts.sum() == 1.0:
             return super().block(paired, order, slope, rest)
         mass = 1.0 - missed
         logs = np.log1p(-missed)
@@ -92,13 +92,15 @@ class OutcomeLaw(Law):
 def _rounded(moments: Moments, order: int) -> Moments:
     """The moments with what rounding of the coefficients of r adds to the bounds.
 
-    It is at most a share of E |R|^n + E |y|^n for moments of the order n.
+    It is at most a share of E |R|^n + E |y|^n for moments of the order n; where n is odd, Cauchy
+    and Schwarz bound these.
     """
     value, error = moments
     error = error.copy()
+    sizes = {n: value[n, 0] + value[0, n] for n in range(2, order + 1, 2)}
     for i, j in joint.indices(2, order):
-        n = i + j + (i + j) % 2
-        if i + j >= 2 and n <= order:
-            lower = value[2, 0] + value[0, 2] if n > i + j else 0.0
-            error[i, j] += 32.0 * EPS * (value[n, 0] + value[0, n] + lower)
+        n = i + j
+        if n >= 2 and n + n % 2 <= order:
+            size = np.sqrt(sizes[n - 1] * sizes[n + 1]) if n % 2 else sizes[n]
+            error[i, j] += 32.0 * EPS * size
     return Moments(value, np.where(np.isinf(value), 0.0, error))

@@ -29,6 +29,7 @@ from mckl.exact.thinning import Thinned, places_taken
 
 FACTORIAL = Growth(0.0, 1.5)  # n log n, which grows faster than n and more slowly than n^2
 MOST_VALUES = 2**21  # of a window
+LARGEST_COUNT = 2.0**53  # counts above this are not exact in float64
 _POWERS = 4  # weights are q r^k for k up to this
 _FALL = 64.0  # each weight is e^-64 of its largest value at the ends of the window, or less
 _LONG = np.longdouble
@@ -209,6 +210,8 @@ def window_of(q: Quotients, p: Quotients, most: int = MOST_VALUES) -> Window | N
     Weights of powers whose mean is infinite, or for which the window would be too wide, are left
     out, but for those of q and p themselves.
     """
+    if not max(q.mean, p.mean) < LARGEST_COUNT:
+        return None
     finite = [k for k in range(_POWERS + 1) if k < 2 or _mean_is_finite(q, p, k)]
     for powers in range(len(finite) - 1, 0, -1):
         if (ends := _ends(q, p, finite[: powers + 1], most)) is not None:

@@ -148,8 +148,7 @@ class Count(ABC):
         found = window_of(q, other)
         if found is None:
             raise ValueError(
-                f"{self.name}: q and p spread over more than {MOST_VALUES:,} values, which are too "
-                "many to add up"
+                f"q and p spread over more than {MOST_VALUES:,} values: too many to add up"
             )
         outcomes, ell = found.outcomes(q, other)
         infinite = q.high == math.inf

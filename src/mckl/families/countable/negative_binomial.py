@@ -45,7 +45,8 @@ class NegativeBinomial(Count):
     def quotients(self) -> Quotients:
         terms = Linear(1, 1, self.r), Linear(-1, 1, 1.0)
         success, failure = self._chances
-        mean = self.r * failure / success if failure else 0.0
+        # A success may be so rare that its probability is 0 in float64.
+        mean = self.r * failure / success if success else math.inf
         factors: tuple[Linear, ...]
         if self.probability is not None:
             factors = (term_of_sum(1, 0, 1.0, -self.probability),)
@@ -82,7 +83,7 @@ class NegativeBinomial(Count):
     def log_probability(self, n: Vector) -> Vector:
         success, failure = self._chances
         ways = special.gammaln(n + self.r) - special.gammaln(self.r) - special.gammaln(n + 1.0)
-        return np.asarray(ways + self.r * math.log(success) + special.xlogy(n, failure))
+        return np.asarray(ways + special.xlogy(self.r, success) + special.xlogy(n, failure))
 
 
 _STOPS = PROBABILITY._replace(least=None, above=0.0)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from mckl.exact.quotients import LARGEST_COUNT
 from mckl.families.base import Family, Side
 from mckl.families.coordinates.independent import Parameter
 from mckl.families.countable.law import Countable
@@ -19,7 +20,7 @@ from mckl.text import listed
 
 PROBABILITY = Parameter("of a success", least=0.0, most=1.0)
 LOGIT = Parameter("log odds of a success")
-COUNT = Parameter("number of trials", least=0.0, whole=True)
+COUNT = Parameter("number of trials", least=0.0, most=LARGEST_COUNT, whole=True)
 
 
 @dataclass(frozen=True)
