@@ -590,6 +590,85 @@ def bounded_wider(rng: random.Random) -> Case:
         return {"q": q, "p": {"family": "student-t", "df": 3.0, "location": 1.0, "scale": 2.0}}
     low = r(rng.choice([rng.gauss(0.0, 1.0), rng.uniform(-9.0, 9.0)]))
     return {"q": _uniform(low, r(low + log_uniform(rng, 1e-2, 20.0))), "p": p}
+def near_number(rng: random.Random, x: float) -> float:
+    """A number that differs by 1e-10 to 1e-3 of itself."""
+    return x * (1.0 + log_uniform(rng, 1e-10, 1e-3) * rng.choice([-1, 1]))
+
+
+def counts(rng: random.Random) -> Case:
+    """Counts of one family: rare, near, with other numbers of trials or successes."""
+    choice = rng.randrange(6)
+    if choice == 0:
+        family, sides = "bernoulli", [{"probability": log_uniform(rng, 1e-12, 0.5)}
+                                      for _ in range(2)]  # fmt: skip
+        if rng.random() < 0.3:
+            sides[1] = {"logit": r(rng.uniform(-30.0, 3.0))}
+    elif choice == 1:  # near
+        n, p = float(rng.choice([2, 10, 100, 1000])), log_uniform(rng, 1e-4, 0.9)
+        family, sides = "binomial", [{"n": n, "probability": x} for x in (p, near_number(rng, p))]
+    elif choice == 2:  # fewer trials of q, in one factor or in several
+        length = rng.choice([1, 1, 2, 3])
+        n = [rng.randint(1, 60 // length) for _ in range(length)]
+        more = [m + rng.choice([0, 0, 1, 2, 10]) for m in n]
+        family, sides = (
+            "binomial",
+            [
+                {"n": [*map(float, m)], "probability": [r(rng.uniform(0.01, 0.95)) for _ in m]}
+                for m in (n, more)
+            ],
+        )
+        if rng.random() < 0.2:
+            sides[0]["probability"][0] = rng.choice([0.0, 1.0])
+        if length == 1:
+            sides = [{key: v[0] for key, v in side.items()} for side in sides]
+    elif choice == 3:
+        family = "negative-binomial"
+        sides = [{"r": log_uniform(rng, 0.05, 20.0), "probability": r(rng.uniform(0.2, 0.95))}
+                 for _ in range(2)]  # fmt: skip
+    elif choice == 4:  # near
+        family, first = (
+            "negative-binomial",
+            (log_uniform(rng, 0.05, 20.0), log_uniform(rng, 0.1, 20)),
+        )
+        second = [near_number(rng, x) if rng.random() < 0.7 else x for x in first]
+        second[1] = near_number(rng, first[1]) if [*first] == second else second[1]
+        sides = [dict(zip(("r", "mean"), x, strict=True)) for x in (first, second)]
+    else:
+        family, n = "beta-binomial", rng.randint(1, 200)
+        a, b = (log_uniform(rng, 0.05, 20.0) for _ in range(2))
+        sides = [{"n": float(n), "a": a, "b": b}]
+        sides.append({"n": float(n + rng.choice([0, 0, 3])), "a": near_number(rng, a),
+                      "b": b if rng.random() < 0.5 else log_uniform(rng, 0.05, 20.0)})  # fmt: skip
+    return {"q": {"family": family, **sides[0]}, "p": {"family": family, **sides[1]}}
+
+
+def counts_across(rng: random.Random) -> Case:
+    """Counts of two families."""
+    mean = log_uniform(rng, 0.1, 10.0)
+    n = float(math.ceil(mean) + rng.randint(1, 20))
+    poisson = {"family": "poisson", "rate": r(mean * rng.uniform(0.7, 1.4))}
+    failures = {"family": "negative-binomial", "r": log_uniform(rng, 0.5, 1e4), "mean": mean}
+    trials = {"family": "binomial", "n": n, "probability": r(mean / n)}
+    mixed = {"family": "beta-binomial", "n": n, "a": log_uniform(rng, 0.2, 9.0), "b": 1.5}
+    first = {"family": "geometric", "probability": r(rng.uniform(0.2, 0.9))}
+    q, p = rng.choice([(poisson, failures), (failures, poisson), (trials, poisson),
+                       (trials, failures), (trials, mixed), (mixed, trials), (mixed, failures),
+                       (first, failures), (first, poisson), (poisson, first)])  # fmt: skip
+    return {"q": q, "p": p}
+
+
+def categories(rng: random.Random) -> Case:
+    """Vectors of independent categoricals, some rows alike."""
+    n, rows = rng.choice([2, 3, 5]), rng.randint(2, 6)
+    q = [with_rare(rng, n) for _ in range(rows)]
+    p = [near(rng, row) if rng.random() < 0.5 else with_rare(rng, n) for row in q]
+    for row in q if rng.random() < 0.5 else ():  # q = 0 in several factors
+        row[rng.randrange(n)] = 0.0
+    q = [simplex(row) for row in q]
+    if rng.random() < 0.4:
+        q[-1], p[-1] = q[0], p[0]
+    return {"q": {"family": "categorical", "probabilities": q},
+            "p": {"family": "categorical", "probabilities": p}}  # fmt: skip
 
 
 KINDS: list[tuple[str, float, Callable[[random.Random], Case]]] = [
@@ -618,6 +697,9 @@ KINDS: list[tuple[str, float, Callable[[random.Random], Case]]] = [
     ("bounded-triangular", 12, bounded_triangular),
     ("bounded-truncated", 14, bounded_truncated),
     ("bounded-wider", 12, bounded_wider),
+    ("counts", 24, counts),
+    ("counts-across", 14, counts_across),
+    ("counts-of-categories", 6, categories),
 ]
 
 

@@ -173,6 +173,10 @@ def probabilities(given: Mapping[str, Any]) -> list[Number]:
     return normalised([mpf(x) for x in given["probabilities"]])
 
 
+def normalised_numbers(weights: Sequence[float]) -> list[Number]:
+    return normalised([mpf(w) for w in weights])
+
+
 def normalised(weights: Sequence[Number]) -> list[Number]:
     total = mp.fsum(weights)
     return [w / total for w in weights]
@@ -186,6 +190,83 @@ def categorical(q: Sequence[Number], p: Sequence[Number]) -> Factor:
 
     of = from_tilted(moment)
     return of._replace(reverse_kl=inf) if any(b for a, b in zip(q, p, strict=True) if not a) else of
+
+
+COUNTS = frozenset(("bernoulli", "binomial", "geometric", "negative-binomial", "beta-binomial"))
+
+
+def _start_and_quotient(side: Mapping[str, Any]) -> tuple[Number, Callable[[int], Number]]:
+    """The probability of 0, and the quotient of the probabilities of k + 1 and of k."""
+    family, given = side["family"], {k: mpf(v) for k, v in side.items() if k != "family"}
+    if family == "poisson":
+        return mp.exp(-given["rate"]), lambda k: given["rate"] / (k + 1)
+    n, r = given.get("n", mpf(1)), given.get("r", mpf(1))
+    if family == "beta-binomial":
+        a, b = given["a"], given["b"]
+        start = mp.beta(a, n + b) / mp.beta(a, b)
+        return start, lambda k: (n - k) * (k + a) / ((k + 1) * (n - k - 1 + b))
+    if "mean" in given:
+        p = r / (r + given["mean"])
+    else:
+        p = given["probability"] if "probability" in given else 1 / (1 + mp.exp(-given["logit"]))
+    if family in ("bernoulli", "binomial"):
+        return (1 - p) ** n, lambda k: (n - k) / (k + 1) * p / (1 - p)
+    return p**r, lambda k: (k + r) / (k + 1) * (1 - p)
+
+
+def _probabilities_of_counts(side: Mapping[str, Any], count: int) -> list[Number]:
+    n = int(side.get("n", 1))
+    if side.get("probability") == 1.0 and side["family"] in ("bernoulli", "binomial"):
+        return [mpf(k == n) for k in range(count)]
+    probability, quotient = _start_and_quotient(side)
+    out = []
+    for k in range(count):
+        out.append(probability)
+        probability *= quotient(k) if probability else 0
+    return out
+
+
+def counts(q: Mapping[str, Any], p: Mapping[str, Any]) -> Factor:
+    """Counts, by sums over as many values as the precision needs."""
+    finite = {"bernoulli", "binomial", "beta-binomial"}
+    if q["family"] in finite:
+        first, both = int(q.get("n", 1)) + 1, []
+        more = max(first, int(p.get("n", 1)) + 1 if p["family"] in finite else first + 1)
+        both = [_probabilities_of_counts(side, more) for side in (q, p)]
+        of = categorical(*(row[:first] for row in both))
+        missed = any(both[1][k] for k in range(more) if k >= first or not both[0][k])
+        return of._replace(reverse_kl=inf) if missed else of
+    flat = [mpf(0) if side["family"] == "poisson" else _start_and_quotient(side)[1](mpf(10) ** 90)
+            for side in (q, p)]  # the limits of the quotients  # fmt: skip
+
+    def largest_quotient(b: int) -> Number:
+        """The limit of the quotients of q r^b."""
+        if flat[0] == flat[1] == 0 or b == 0:
+            return flat[0]
+        if flat[0] == 0:
+            return flat[1] if b == 1 else inf
+        return flat[0] ** (1 - b) * flat[1] ** b if flat[1] or b == 0 else mpf(0)
+
+    count = 64
+    while True:
+        both = [_probabilities_of_counts(side, count) for side in (q, p)]
+        ends = [a ** (1 - b) * c**b for b in range(ORDER + 1) if largest_quotient(b) < 1
+                for a, c in [(both[0][-1], both[1][-1])]]  # fmt: skip
+        if max(ends) < mpf(10) ** -(mp.dps - 20):
+            break
+        count *= 2
+        if count > 2**15:
+            raise ArithmeticError("too many values")
+    ells = [mp.log(a / c) for a, c in zip(*both, strict=True)]
+    tables = {b: [a * mp.exp(-b * ell) for a, ell in zip(both[0], ells, strict=True)]
+              for b in range(ORDER + 1) if largest_quotient(b) < 1}  # fmt: skip
+
+    def moment(b: int, a: int) -> Number:
+        if b not in tables:
+            return inf
+        return mp.fsum(w * ell**a for w, ell in zip(tables[b], ells, strict=True))
+
+    return from_tilted(moment)
 
 
 # Normal laws: l = kl + a (g^2 - 1) + b g with a standard normal g.

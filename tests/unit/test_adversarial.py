@@ -31,6 +31,9 @@ RECOMPUTED = [
     "normal-5",
     "covariance-2",
     "laplace-2",
+    "counts-3",
+    "counts-across-4",
+    "counts-of-categories-4",
 ]
 
 

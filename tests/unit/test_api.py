@@ -134,7 +134,7 @@ def test_scipys_own_densities_give_the_same_kl(name):
 
 @pytest.mark.parametrize(
     "law",
-    [stats.gamma(2, loc=1), stats.skewnorm(2), stats.beta(1, 2, scale=2), stats.nbinom(3, 0.5)],
+    [stats.gamma(2, loc=1), stats.skewnorm(2), stats.beta(1, 2, scale=2), stats.zipf(3)],
 )
 def test_what_no_family_has_is_not_taken_for_one(law):
     assert held("q", law) is None
@@ -235,9 +235,9 @@ def test_kl_is_a_number_that_says_what_it_is_of():
     words = ("kl", "--q-mean", "1,4", "--q-sd", "1", "--p-mean=-3,2", "--p-sd", "2.5")
     assert found.to_dict() == told_json(*words)
     assert "\n".join(found.lines()) == told(*words)
-    binomial = mckl.kl(stats.binom(4, 0.3), stats.binom(4, 0.5))  # whose reverse is not known
-    assert [*binomial.lines()] == [f"KL(q||p)  {float(binomial):.15g} nats"]
-    assert binomial.to_dict()["reverse_kl"] is None
+    trials = mckl.kl(stats.geom(0.3), stats.geom(0.5))  # whose reverse is not known
+    assert [*trials.lines()] == [f"KL(q||p)  {float(trials):.15g} nats"]
+    assert trials.to_dict()["reverse_kl"] is None
     both = mckl.kl(stats.multivariate_normal([0, 0]), stats.multivariate_normal([1, 2]))
     assert (both.dimension, both, both.reverse.value) == (2, 2.5, 2.5)
 
@@ -334,7 +334,18 @@ TRIL = {"mean": 0, "scale_tril": [[1, 0], [1, 1]]}
         ({"mean": [0, math.nan], "sd": 1}, Q, "mean nan (number 2 of 2), expected a finite number"),
         ({"mean": 0, "sd": -1}, Q, "q: normal: sd -1, expected a number above 0"),
         (stats.norm(0, math.nan), Q, "q: normal: sd nan, expected a finite number"),
-        (stats.bernoulli([0.5, math.nan]), stats.bernoulli(0.5), "probabilities nan"),
+        (
+            stats.bernoulli([0.5, math.nan]),
+            stats.bernoulli(0.5),
+            "q: bernoulli: probability nan (number 2 of 2)",
+        ),
+        (
+            stats.binom(5, 0.3),
+            stats.binom(4, 0.3),
+            "p is 0 and q is not at 5: KL is infinite",
+        ),
+        (stats.poisson(3), Q, "KL is infinite: q is poisson, which has no density, and p is"),
+        (Q, stats.poisson(3), "KL is infinite: q is normal, which has a density, and p is"),
     ],
 )
 def test_bad_parameters_are_refused_in_one_line(q, p, line):
@@ -379,6 +390,13 @@ def test_a_factor_gives_what_its_covariance_gives():
         (stats.bernoulli([0.3, 0.7]), stats.bernoulli(0.5), 0.16456575701010369),
         (stats.geom(0.3), stats.geom(0.30001), 7.9364071587999436e-10),
         (stats.binom([5, 6], 0.3), stats.binom([5, 6], 0.5), 11 * 0.08228287850505185),
+        (stats.bernoulli([0.3, 0.7]), stats.binom(1, 0.5), 0.16456575701010369),
+        (stats.geom(0.3, loc=-1), stats.nbinom(1, 0.5), 0.2742762616835062),
+        (stats.nbinom([2, 6], 0.3), stats.nbinom([2, 6], 0.5), 8 * 0.2742762616835062),
+        (stats.betabinom(7, 1, 1), stats.betabinom(7, 1, 1), 0.0),
+        # KL of one trial, divided by 1e-7
+        (stats.geom(1e-7), stats.geom(2e-7), 0.30685286944006285),
+        (stats.betabinom(1, 3, 7), stats.bernoulli(0.5), 0.08228287850505185),
         (stats.poisson([3, 7]), stats.poisson([4, 5]), 0.4922594389931477),
         (stats.norm(np.zeros((2, 3))), stats.norm([1, 1, 1]), 3.0),
         (stats.lognorm([1, 0.5]), stats.lognorm([1, 1]), math.log(2) - 0.375),
@@ -733,6 +751,11 @@ def test_torchs_laws_and_arrays():
         (d.Bernoulli(torch.tensor(0.3)), d.Bernoulli(torch.tensor(0.5))),
         (d.Geometric(torch.tensor(0.3)), d.Geometric(torch.tensor(0.5))),
         (d.Binomial(10, torch.tensor(0.3)), d.Binomial(10, torch.tensor(0.5))),
+        (d.Bernoulli(torch.tensor(0.5)), d.Poisson(torch.tensor(3.0))),
+        (
+            d.Independent(d.Categorical(logits=torch.zeros(4, 5)), 1),
+            d.Independent(d.Categorical(logits=torch.eye(5)[:4]), 1),
+        ),
         (d.LogNormal(torch.tensor(0.0), 1.0), d.LogNormal(torch.tensor(1.0), 2.0)),
         (d.OneHotCategorical(torch.ones(3)), d.OneHotCategorical(logits=torch.arange(3.0))),
         # Batches of laws: torch's KLs are added up.
@@ -792,12 +815,24 @@ def test_torchs_float32_laws_are_computed_in_float64():
     assert mckl.kl(q, p) == pytest.approx(7.9364071587999436e-10, rel=1e-10)
     q, p = (d.Geometric(torch.tensor(x)) for x in (0.3, 0.30001))
     assert mckl.kl(q, p) == pytest.approx(7.9106788331056895e-10, rel=1e-10)
+    q, p = (d.Geometric(torch.tensor(x, dtype=double)) for x in (1e-12, 2e-12))
+    assert mckl.kl(q, p) == pytest.approx(1 - math.log(2), rel=1e-11)  # torch gives 0.3101
+    q, p = (d.Binomial(10, torch.tensor(x, dtype=double)) for x in (1.0, 0.5))
+    assert mckl.kl(q, p) == pytest.approx(10 * math.log(2), rel=1e-14)  # torch gives -inf
+    q, p = (d.NegativeBinomial(3, torch.tensor(x, dtype=double)) for x in (0.3, 0.5))
+    assert mckl.kl(q, p) == pytest.approx(
+        mckl.kl(stats.nbinom(3, 0.7), stats.nbinom(3, 0.5)), rel=1e-13
+    )
+    q, p = (d.NegativeBinomial(3, logits=torch.tensor(x, dtype=double)) for x in (-1.0, 0.5))
+    z = q.sample((40_000,))
+    ell = q.log_prob(z) - p.log_prob(z)
+    assert abs(float(ell.mean()) - mckl.kl(q, p)) < 5 * float(ell.std()) / 200
     q, p = (d.ContinuousBernoulli(logits=torch.tensor(x)) for x in (-400.0, 30.0))
     assert mckl.kl(q, p) == pytest.approx(31.515267165445733, rel=1e-12)
     q, p = (d.Gumbel(torch.tensor(x), 1.0) for x in (0.0, 1.0))
     assert mckl.kl(q, p) == pytest.approx(math.e - 2, rel=1e-14)
     nan = d.Bernoulli(logits=torch.tensor([0.0, math.nan]), validate_args=False)
-    with pytest.raises(UserError, match=r"q: categorical: logits nan \(number 2 of 2\)"):
+    with pytest.raises(UserError, match=r"q: bernoulli: logit nan \(number 2 of 2\)"):
         mckl.kl(nan, half)
 
 

@@ -25,7 +25,7 @@ class Member(NamedTuple):
 
 
 def members(q: Held | Mapping[str, Any], p: Held | Mapping[str, Any]) -> Iterator[Member]:
-    """The pairs whose KLs add up to KL(q||p).
+    """The pairs whose KLs add up to KL(q||p); a batch of categoricals is one pair of vectors.
 
     Raises ValueError for shapes that do not fit together, and OtherFamilyError for laws of
     different kinds.
@@ -36,6 +36,8 @@ def members(q: Held | Mapping[str, Any], p: Held | Mapping[str, Any]) -> Iterato
     if q.like != p.like:
         raise OtherFamilyError("q and p are laws of different kinds")
     vectors = q.vector or p.vector
+    if vectors:
+        q, p = q.categorical(), p.categorical()
     shapes = q.batch(vectors), p.batch(vectors)
     try:
         batch = np.broadcast_shapes(*shapes)
@@ -43,7 +45,9 @@ def members(q: Held | Mapping[str, Any], p: Held | Mapping[str, Any]) -> Iterato
         raise ValueError(
             f"q has shape {shapes[0]} and p has shape {shapes[1]}, expected shapes that fit"
         ) from None
-    if vectors:
+    if batch and not q.like and q.family == p.family == "categorical":
+        yield Member(q.rows(batch), p.rows(batch), like=q.like)
+    elif vectors:
         times = np.broadcast_to(q.times, batch)
         for index in np.ndindex(batch):
             laws = q.member(index, batch), p.member(index, batch)
@@ -63,6 +67,8 @@ def _alone(side: Held | Mapping[str, Any]) -> Mapping[str, Any]:
     if not side.vector:
         shape = side.batch(False)
         return side.flat(shape) if len(shape) > 1 else side.mapping()
+    if side.batch(True) and side.family == "categorical":
+        return side.rows(side.batch(True))
     if side.batch(True):
         raise ValueError("expected objects on both sides, since one is a batch of laws")
     return side.member((), ())

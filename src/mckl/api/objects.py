@@ -18,6 +18,7 @@ from mckl.arrays import Vector
 from mckl.errors import UserError
 
 # The axes that belong to one law and not to a batch of laws, by parameter.
+_RARE = 1e-4  # a geometric law with a rarer success has too many values
 _AXES = {"probabilities": 1, "logits": 1, "concentration": 1, "covariance": 2, "scale_tril": 2}
 
 
@@ -66,6 +67,21 @@ class Held(NamedTuple):
         """Numbers of this shape as one vector of independent coordinates, as a mapping."""
         whole = {k: np.broadcast_to(v, shape).ravel() for k, v in self.parameters.items()}
         return {"family": self.family, **{k: _plain(v) for k, v in whole.items()}}
+
+    def rows(self, batch: tuple[int, ...]) -> dict[str, Any]:
+        """A batch of categoricals as one vector of independent factors, as a mapping."""
+        ((name, v),) = self.parameters.items()
+        rows = np.broadcast_to(v, (*batch, np.shape(v)[-1])).reshape(-1, np.shape(v)[-1])
+        return {"family": self.family, name: rows.tolist()}
+
+    def categorical(self) -> Held:
+        """A Bernoulli law as one of two categories; other laws as they are."""
+        if self.family != "bernoulli":
+            return self
+        ((name, v),) = self.parameters.items()
+        zero = 1.0 - v if name == "probability" else np.zeros_like(v)
+        name = {"probability": "probabilities", "logit": "logits"}[name]
+        return self._replace(family="categorical", parameters={name: np.stack((zero, v), axis=-1)})
 
     def mapping(self) -> dict[str, Any]:
         """The parameters as they are, as a mapping like those of a case."""
@@ -197,52 +213,67 @@ def _truncated_normal(low: Vector, high: Vector, mean: Vector, sd: Vector) -> He
     return Held("truncated-normal", {"mean": mean, "sd": sd, **ends})
 
 
-def _two_values(name: str, value: Any) -> Held:
-    """The law of a number that is 1 with a probability or a logit, and otherwise 0."""
-    success = _numbers(name, value)
-    zero = 1.0 - success if name == "probabilities" else np.zeros_like(success)
-    return Held("categorical", {name: np.stack((zero, success), axis=-1)})
-
-
 def _categories(name: str, value: Any) -> Held:
     numbers = _numbers(name, value)
-    if name == "probabilities":  # float32 rounds, so that they do not add up to 1
+    if name == "probs":  # float32 rounds, so that they do not add up to 1
         numbers = numbers / numbers.sum(axis=-1, keepdims=True)
+        name = "probabilities"
     return Held("categorical", {name: numbers})
 
 
-def _trials(value: Any, trial: Held, count: Any) -> Held:
-    """The law of a number of trials with one success, or of the successes among them."""
-    ((name, both),) = trial.parameters.items()
-    with np.errstate(over="ignore"):
-        success = both[..., 1] if name == "probabilities" else 1.0 / (1.0 + np.exp(-both[..., 1]))
-    if count is None:  # up to the first success there are 1 / success trials on average
-        return trial._replace(like=("geometric",), times=1.0 / success)
-    count = _numbers("total_count", count)
-    batch = np.broadcast_shapes(count.shape, both.shape[:-1])
-    trial = Held(trial.family, {name: np.broadcast_to(both, (*batch, 2))})
-    return trial._replace(like=("binomial", count.tolist()), times=count)
-
-
-def _from_either(make: Callable[[str, Any], Held]) -> _Read:
-    """The reader of a law that has logits or probabilities, by those that it was made from."""
+def _from_either(make: Callable[[str, Any], Held]) -> Callable[[Any], Held]:
+    """The reader of a law that has `logits` or `probs`, by those that it was made from."""
 
     def read(value: Any) -> Held:
         if library_of(value) == "torch":
             by_logits = given_first(value, "probs", "logits") == "logits"
         else:
             by_logits = value.logits is not None
-        return make("logits", value.logits) if by_logits else make("probabilities", value.probs)
+        name = "logits" if by_logits else "probs"
+        return make(name, getattr(value, name))
 
     return read
 
 
-def _tensor_trials(read: _Read, counted: bool) -> _Read:
-    def made(value: Any) -> Held | None:
-        trial = read(value)
-        return trial and _trials(value, trial, value.total_count if counted else None)
+def _trials(family: str, **names: str) -> Callable[[Any], Held]:
+    """The reader of a law of trials, whose `probs` and `logits` are those of a success."""
 
-    return made
+    def read(value: Any) -> Held:
+        def made(name: str, numbers: Any) -> Held:
+            key = "probability" if name == "probs" else "logit"
+            return Held(family, {key: _numbers(key, numbers)})
+
+        law = _from_either(made)(value)
+        counts = {key: _numbers(key, getattr(value, name)) for key, name in names.items()}
+        return law._replace(parameters={**counts, **law.parameters})
+
+    return read
+
+
+def _first_success(law: Held) -> Held:
+    """A geometric law; one of a Bernoulli law, if so many values that only its KL is known."""
+    ((name, numbers),) = law.parameters.items()
+    with np.errstate(over="ignore"):
+        success = numbers if name == "probability" else 1.0 / (1.0 + np.exp(-numbers))
+    if not np.any((success > 0.0) & (success < _RARE)):
+        return law
+    # Up to the first success there are 1 / success trials on average.
+    return law._replace(family="bernoulli", like=("geometric",), times=1.0 / success).categorical()
+
+
+def _negative_binomial(value: Any) -> Held:
+    """The reader for torch and TFP, whose `probs` and `logits` are those of a failure here."""
+    law = _trials("negative-binomial", r="total_count")(value)
+    r, (key, numbers) = law.parameters["r"], [*law.parameters.items()][1]
+    other = {"failure": numbers} if key == "probability" else {"logit": -numbers}
+    return law._replace(parameters={"r": r, **other})
+
+
+def _geometric(p: Vector, location: Vector, scale: Vector) -> Held:
+    """The reader of scipy.stats' number of trials, one more than the failures counted here."""
+    first = np.unique(np.asarray(location) + 1.0)
+    law = _first_success(Held("geometric", {"probability": p}))
+    return law if (first == 0.0).all() else law._replace(like=(*law.like, "from", *first.tolist()))
 
 
 def _scipy_normal(value: Any) -> Held:
@@ -314,9 +345,11 @@ _SCIPY: Mapping[str, Callable[..., Held | None]] = {
     "triang": _triangular,
     "truncnorm": _truncated_normal,
     "poisson": _at_zero(lambda mu: Held("poisson", {"rate": mu})),
-    "bernoulli": _at_zero(lambda p: _two_values("probabilities", p)),
-    "geom": _at_zero(lambda p: _trials(None, _two_values("probabilities", p), None)),
-    "binom": _at_zero(lambda n, p: _trials(None, _two_values("probabilities", p), n)),
+    "bernoulli": _at_zero(lambda p: Held("bernoulli", {"probability": p})),
+    "geom": _geometric,
+    "binom": _at_zero(lambda n, p: Held("binomial", {"n": n, "probability": p})),
+    "nbinom": _at_zero(lambda n, p: Held("negative-binomial", {"r": n, "probability": p})),
+    "betabinom": _at_zero(lambda n, a, b: Held("beta-binomial", {"n": n, "a": a, "b": b})),
 }
 
 _DIRICHLET = _fields("dirichlet", concentration="concentration")
@@ -327,7 +360,14 @@ _LAPLACE = _fields("laplace", location="loc", scale="scale")
 _STUDENT = _fields("student-t", df="df", location="loc", scale="scale")
 _NORMAL = _fields("normal", mean="loc", sd="scale")
 _UNIFORM = _fields("uniform", low="low", high="high")
-_TWO, _CATEGORIES = _from_either(_two_values), _from_either(_categories)
+_CATEGORIES = _from_either(_categories)
+_BERNOULLI, _TRIALS = _trials("bernoulli"), _trials("geometric")
+_BINOMIAL = _trials("binomial", n="total_count")
+_BETA_BINOMIAL = _fields("beta-binomial", n="total_count", a="concentration1", b="concentration0")
+
+
+def _failures(value: Any) -> Held:
+    return _first_success(_TRIALS(value))
 
 
 def _exponential(value: Any) -> Held:
@@ -356,9 +396,10 @@ _READERS: Mapping[tuple[str, str], _Read] = {
     ("torch", "Dirichlet"): _DIRICHLET,
     ("torch", "Categorical"): _CATEGORIES,
     ("torch", "OneHotCategorical"): lambda value: _CATEGORIES(value._categorical),
-    ("torch", "Bernoulli"): _TWO,
-    ("torch", "Geometric"): _tensor_trials(_TWO, False),
-    ("torch", "Binomial"): _tensor_trials(_TWO, True),
+    ("torch", "Bernoulli"): _BERNOULLI,
+    ("torch", "Geometric"): _failures,
+    ("torch", "Binomial"): _BINOMIAL,
+    ("torch", "NegativeBinomial"): _negative_binomial,
     ("torch", "Independent"): _inner("base_dist"),
     ("tfp", "Normal"): _NORMAL,
     ("tfp", "MultivariateNormalDiag"): _tfp_diagonal,
@@ -386,8 +427,10 @@ _READERS: Mapping[tuple[str, str], _Read] = {
     ("tfp", "Dirichlet"): _DIRICHLET,
     ("tfp", "Categorical"): _CATEGORIES,
     ("tfp", "OneHotCategorical"): _CATEGORIES,
-    ("tfp", "Bernoulli"): _TWO,
-    ("tfp", "Geometric"): _tensor_trials(_TWO, False),
-    ("tfp", "Binomial"): _tensor_trials(_TWO, True),
+    ("tfp", "Bernoulli"): _BERNOULLI,
+    ("tfp", "Geometric"): _failures,
+    ("tfp", "Binomial"): _BINOMIAL,
+    ("tfp", "NegativeBinomial"): _negative_binomial,
+    ("tfp", "BetaBinomial"): _BETA_BINOMIAL,
     ("tfp", "Independent"): _inner("distribution"),
 }

@@ -29,38 +29,33 @@ class Alias(NamedTuple):
 def alias_tables(probabilities: Vector) -> Alias:
     """The alias tables of the laws with these probabilities, shape (laws, values).
 
-    They are exact to rounding, and a value of probability 0 is never drawn. All rows are worked on
-    at once. In each step a cell that is less than full is filled up from one that is more than
-    full. If the latter becomes less than full, it is the next to be filled, else the next cell that
-    was less than full from the start.
+    They are exact to rounding, and a value of probability 0 is never drawn.
     """
-    laws, values = probabilities.shape
-    rows = np.arange(laws)
-    fraction = probabilities / probabilities.sum(axis=1, keepdims=True) * values
-    other = np.tile(np.arange(values), (laws, 1))
+    each = [alias_table(row) for row in probabilities]
+    return Alias(*(np.stack(column) for column in zip(*each, strict=True)))
+
+
+def alias_table(probabilities: Vector) -> Alias:
+    """The table of one law, as `alias_tables` has them, with arrays of shape (values,).
+
+    One after the other, the cells that are less than full are filled up from those that are more
+    than full. One of these that becomes less than full is filled up from the next. So sums of what
+    cells lack and of what they can spare tell which fills which.
+    """
+    fraction = probabilities / probabilities.sum() * probabilities.size
+    other = np.arange(fraction.size)
     full = fraction >= 1.0
-    # In every row, first the cells that are less than full, then the others.
-    order = np.argsort(full, axis=1, kind="stable")
-    next_small, next_large = np.zeros(laws, dtype=np.intp), (~full).sum(axis=1)
-    smalls = next_large.copy()
-    done = np.zeros(probabilities.shape, dtype=bool)
-    small, large = order[:, 0].copy(), order[rows, np.minimum(next_large, values - 1)]
-    going = (smalls > 0) & (smalls < values)
-    while going.any():
-        r = rows[going]
-        i, j = small[r], large[r]
-        other[r, i] = j
-        fraction[r, j] -= 1.0 - fraction[r, i]
-        done[r, i] = True
-        emptied = fraction[r, j] < 1.0
-        next_large[r] += emptied
-        next_small[r] += ~emptied
-        small[r] = np.where(emptied, j, order[r, np.minimum(next_small[r], values - 1)])
-        large[r] = order[r, np.minimum(next_large[r], values - 1)]
-        going[r] = (next_large[r] < values) & (emptied | (next_small[r] < smalls[r]))
-    # The cells that rounding leaves over are full, or belong to a value of probability 0.
-    left = ~done
-    likely = np.broadcast_to(probabilities.argmax(axis=1)[:, None], left.shape)
-    fraction[left] = probabilities[left] > 0
-    other[left] = likely[left]
+    small, large = np.flatnonzero(~full), np.flatnonzero(full)
+    lack, spare = np.cumsum(1.0 - fraction[small]), np.cumsum(fraction[large] - 1.0)
+    fraction[large] = 1.0
+    if not small.size:
+        return Alias(fraction, other)
+    last = large.size - 1
+    from_large = np.searchsorted(spare, np.concatenate(([0.0], lack[:-1])), "right")
+    other[small] = large[np.minimum(from_large, last)]
+    emptied = np.searchsorted(lack, spare[:-1], "right")  # the small cell that empties each
+    emptied = emptied[emptied < small.size]
+    some = slice(emptied.size)
+    fraction[large[some]] = np.maximum(1.0 - (lack[emptied] - spare[some]), 0.0)
+    other[large[some]] = large[1:][some]
     return Alias(fraction, other)

@@ -19,7 +19,7 @@ from mckl.arrays import Vector
 from mckl.exact import ends, joint
 from mckl.exact.grid import DensityPair, Grid, edges_of
 from mckl.exact.moments import EPS, WITH_RATIO, Function, Moments, settled
-from mckl.exact.node_values import DEGREES, Values, values
+from mckl.exact.node_values import Values, product_is_finite, values
 
 _COARSEST, _FINEST = 16, 256  # nodes per unit of the rule's own variable
 _TARGET = 2e-14  # the step is halved where the rule may leave a larger share of an integral
@@ -79,7 +79,7 @@ class FactorLaw:
             names = [f.name for f, i in zip(functions, index, strict=True) for _ in range(i)]
             if not names or (names.count("odd") + names.count("gap")) % 2:
                 continue  # by symmetry
-            infinite[index] = not self._product_is_finite(names)
+            infinite[index] = not product_is_finite(names, self.is_finite)
             if infinite[index] or len(names) == 1:
                 continue
             power = sum(name in WITH_RATIO for name in names)
@@ -94,17 +94,6 @@ class FactorLaw:
         for first, function in zip(joint.firsts(len(functions)), every, strict=True):
             value[first], error[first] = function.mean, function.mean_error
         return settled(value, error, infinite)
-
-    def _product_is_finite(self, names: Sequence[str]) -> bool:
-        """Whether the mean of a product of these functions is finite.
-
-        The product is a sum of powers of r times powers of l. For every power k of r the largest
-        power of l that occurs with it decides. Means over antithetic pairs have moments as large.
-        """
-        ratios = sum(name in WITH_RATIO for name in names)
-        whole = sum(DEGREES[name] for name in names)
-        plain = ratios - names.count("k3")  # the factors r - 1, without l
-        return all(self.is_finite(-float(k), whole - max(k - plain, 0)) for k in range(ratios + 1))
 
 
 def _is_settled(grid: Grid, terms: Vector) -> bool:

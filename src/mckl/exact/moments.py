@@ -8,7 +8,7 @@ when a finite number exceeds float64, the number is NaN and its bound is inf.
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,14 +57,14 @@ class Function(NamedTuple):
     name   ``ell``: l_i; ``half_square``: l_i^2 / 2; ``ratio``: r_i - 1; ``k3``: r_i - 1 + l_i, less
            slope (r_i - 1); ``rb``: the factor's KL given those before it; ``gap``: half of r_i less
            that at the mirror image, which for pairs alone is not 0
-    slope  the multiple of r_i - 1 that is taken off k3
+    slope  the multiple of r_i - 1 that is taken off k3; for outcomes also an array over factors
     rest   1 - slope with all its digits
     shift  for ``half_square``, what is added to l_i before it is squared
     """
 
     name: str
-    slope: float = 0.0
-    rest: float = 1.0
+    slope: Any = 0.0
+    rest: Any = 1.0
     shift: float = 0.0
 
 

@@ -6,6 +6,7 @@ powers are among the weights (`mckl.exact.grid.Grid.weights`): neither overflows
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +19,20 @@ from mckl.exact.remainders import phi
 EVEN, ODD = Function("even"), Function("odd")  # the parts of l about KL
 # The power of l in each function, beside r.
 DEGREES = {"ell": 1, "half_square": 2, "k3": 1, "even": 1, "odd": 1, "ratio": 0, "gap": 0, "rb": 0}
+
+
+def product_is_finite(names: Sequence[str], is_finite: Callable[[float, int], bool]) -> bool:
+    """Whether the mean of a product of these functions is finite.
+
+    The product is a sum of powers of r times powers of l. For every power k of r the largest power
+    of l that occurs with it decides. Means over antithetic pairs have moments as large.
+
+    is_finite  Whether E |l|^order e^{s l} is finite, as a function of s and the order.
+    """
+    ratios = sum(name in WITH_RATIO for name in names)
+    whole = sum(DEGREES[name] for name in names)
+    plain = ratios - names.count("k3")  # the factors r - 1, without l
+    return all(is_finite(-float(k), whole - max(k - plain, 0)) for k in range(ratios + 1))
 
 
 class Values(NamedTuple):

@@ -40,6 +40,8 @@ class Outcomes(NamedTuple):
                 where the outcomes are all that there are
     powers      the highest power of r whose moments the outcomes give, shape (factors,); None where
                 they give all
+    beyond      how many times its term each outcome stands for outcomes that are left out, as a
+                bound; None where none are
     """
 
     starts: NDArray[np.intp]
@@ -53,6 +55,7 @@ class Outcomes(NamedTuple):
     missed: Moments
     coarse: Vector | None = None
     powers: Vector | None = None
+    beyond: Vector | None = None
 
     @property
     def kl(self) -> Moments:
@@ -63,7 +66,7 @@ class Outcomes(NamedTuple):
     @property
     def finite(self) -> bool:
         """Whether the outcomes are all that there are."""
-        return self.coarse is None
+        return self.coarse is None and self.beyond is None
 
     def each(self, of_factors: Vector) -> Vector:
         """Numbers of the factors, for each outcome."""
@@ -109,6 +112,8 @@ class Outcomes(NamedTuple):
         error = self.totals(most - np.abs(terms)) + (8.0 + np.log2(count)) * EPS * largest
         if self.coarse is not None:
             error = error + np.abs(self.totals(terms * self.coarse) - total)
+        if self.beyond is not None:
+            error = error + self.totals(most * self.beyond)
         return total, error
 
     def _weight(self, power: int, large: NDArray[np.bool_]) -> tuple[Vector, Vector]:
@@ -141,17 +146,25 @@ class Outcomes(NamedTuple):
             of_ratio = Moments(-self.missed.value, self.missed.error)
             return self._with_ratio(large, 0.0, 0.0, 1.0, of_ratio)
         if function.name == "k3":
-            center = self.k3.value + function.slope * self.missed.value
-            center_error = self.k3.error + np.abs(function.slope) * self.missed.error
+            slope, rest = (
+                np.broadcast_to(x, self.starts.shape) for x in (function.slope, function.rest)
+            )
+            center = self.k3.value + slope * self.missed.value
+            center_error = self.k3.error + np.abs(slope) * self.missed.error
             center_error = center_error + 2.0 * EPS * (self.k3.value + np.abs(center))
             of_k3 = Moments(center, center_error)
-            return self._with_ratio(large, 1.0, function.slope, function.rest, of_k3)
+            return self._with_ratio(large, 1.0, self.each(slope), self.each(rest), of_k3)
         # Without a mirror image r has no odd part; and given the past, a factor's KL is constant.
         zero, none = np.zeros_like(away), np.zeros_like(self.kl.value)
         return _Value(zero, zero, self.kl if function.name == "rb" else Moments(none, none))
 
     def _with_ratio(
-        self, large: NDArray[np.bool_], ells: float, slope: float, rest: float, mean: Moments
+        self,
+        large: NDArray[np.bool_],
+        ells: float,
+        slope: Vector | float,
+        rest: Vector | float,
+        mean: Moments,
     ) -> _Value:
         """The function ells * l + rest (r - 1), for ells = 1 also as k3 - slope (r - 1).
 
@@ -191,3 +204,25 @@ class _Value(NamedTuple):
     less_mean: Vector
     error: Vector
     mean: Moments
+
+
+def joined_outcomes(parts: Sequence[Outcomes]) -> Outcomes:
+    """The outcomes of several factors as one."""
+    sizes = [part.ell.size for part in parts]
+    columns = {
+        name: np.concatenate([getattr(part, name) for part in parts])
+        for name in ("log_q", "q_error", "ell", "ell_error", "away", "away_error")
+    }
+    k3, missed = (
+        Moments(*(np.concatenate(column) for column in zip(*each, strict=True)))
+        for each in ([part.k3 for part in parts], [part.missed for part in parts])
+    )
+    coarse = [np.ones(part.ell.size) if part.coarse is None else part.coarse for part in parts]
+    beyond = [np.zeros(part.ell.size) if part.beyond is None else part.beyond for part in parts]
+    powers = [np.full(1, math.inf) if part.powers is None else part.powers for part in parts]
+    return Outcomes(
+        np.cumsum([0, *sizes[:-1]]), **columns, k3=k3, missed=missed,
+        coarse=np.concatenate(coarse) if any(part.coarse is not None for part in parts) else None,
+        powers=np.concatenate(powers) if any(part.powers is not None for part in parts) else None,
+        beyond=np.concatenate(beyond) if any(part.beyond is not None for part in parts) else None,
+    )  # fmt: skip

@@ -89,12 +89,15 @@ def parameter_numbers(
     most: float | None = None,
     zero: bool = False,
     infinite: bool = False,
+    whole: bool = False,
+    axes: int = 1,
 ) -> Vector:
     """The finite numbers of a scalar or a vector as an array of shape () or (length,).
 
     Raises ValueError for anything else, and for numbers not above `above`, below `least` or above
     `most`. With `zero`, the numbers are logarithms, and -inf, the logarithm of 0, is allowed. With
-    `infinite`, they may be -inf or inf.
+    `infinite`, they may be -inf or inf. With `whole`, they must be whole numbers. With two `axes`,
+    lists of lists may be given.
     """
     expected = "a number or a list of numbers"
     try:
@@ -102,7 +105,7 @@ def parameter_numbers(
     except (TypeError, ValueError, OverflowError):
         text = shown_briefly(repr(value))
         raise ValueError(f"{family}: {name} {text}, expected {expected}") from None
-    if out.ndim > 1 or out.size == 0 or isinstance(value, (bool, str)):
+    if out.ndim > axes or out.size == 0 or isinstance(value, (bool, str)):
         raise ValueError(f"{family}: {name} {shown_briefly(value)}, expected {expected}")
     conditions = [(np.isfinite(out), "a finite number")]
     if zero:
@@ -115,6 +118,8 @@ def parameter_numbers(
         conditions.append((out >= least, f"a number of at least {least:g}"))
     if most is not None:
         conditions.append((out <= most, f"a number of at most {most:g}"))
+    if whole:
+        conditions.append((out == np.floor(out), "a whole number"))
     for met, expected in conditions:
         if not met.all():
             place = int(np.argmin(met))

@@ -23,6 +23,9 @@ from mckl.families.coordinates.triangular import TRIANGULAR
 from mckl.families.coordinates.truncated import TRUNCATED, TRUNCATED_NORMAL
 from mckl.families.coordinates.mixture import MIXTURE
 from mckl.families.exponential.poisson import POISSON
+from mckl.families.countable.binomial import BERNOULLI, BINOMIAL
+from mckl.families.countable.negative_binomial import GEOMETRIC, NEGATIVE_BINOMIAL
+from mckl.families.countable.beta_binomial import BETA_BINOMIAL
 from mckl.families.exponential.categorical import CATEGORICAL
 from mckl.families.exponential.dirichlet import DIRICHLET
 from mckl.families.policy.pair import POLICY

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from mckl.arrays import Vector
 from mckl.exact.ends import is_finite
 from mckl.families.base import Family, Pair, Side
 from mckl.families.coordinates.supports import matched
@@ -23,6 +24,8 @@ class Parameter(NamedTuple):
     default  its value if a case does not give it; None for a parameter that must be given
     above    the number that it must exceed; None without such a bound
     least    its smallest value; None without such a bound
+    most     its largest value; None without such a bound
+    whole    whether it is a whole number
     infinite whether it may be infinite
     """
 
@@ -30,7 +33,16 @@ class Parameter(NamedTuple):
     default: float | None = None
     above: float | None = None
     least: float | None = None
+    most: float | None = None
+    whole: bool = False
     infinite: bool = False
+
+    def read(self, family: str, name: str, value: Any) -> Vector:
+        """The numbers of a case, as `parameter_numbers` reads them."""
+        return parameter_numbers(
+            family, name, value, above=self.above, least=self.least, most=self.most,
+            whole=self.whole, infinite=self.infinite,
+        )  # fmt: skip
 
 
 LOCATION = Parameter("where the density is centred", default=0.0)
@@ -51,7 +63,12 @@ class Independent(Side):
     def against(self, p: Side) -> Coordinates:
         """The pair of this q and a p, whose coordinates may be of other families."""
         if not isinstance(p, Independent):
-            return self.against(p.independent())
+            p = p.independent()
+        if not isinstance(p, Independent):
+            raise ValueError(
+                f"KL is infinite: q is {self.family}, which has a density, and p is {p.family}, "
+                "which has none"
+            )
         if self.scalar:
             sides = zip(self.laws * len(p.laws), p.laws, strict=True)
         elif p.scalar:
@@ -97,12 +114,10 @@ def independent_family(
 
     def side(given: Mapping[str, Any]) -> Independent:
         vectors = {}
-        for key, (_, default, above, least, infinite) in parameters.items():
-            if key not in given and default is None:
+        for key, parameter in parameters.items():
+            if key not in given and parameter.default is None:
                 raise missing(name, key)
-            vectors[key] = parameter_numbers(
-                name, key, given.get(key, default), above=above, least=least, infinite=infinite
-            )
+            vectors[key] = parameter.read(name, key, given.get(key, parameter.default))
         length = one_length(name, vectors)
         rows = np.column_stack([np.broadcast_to(v, (length or 1,)) for v in vectors.values()])
         made = {row: make(*row) for row in dict.fromkeys(map(tuple, rows.tolist()))}
@@ -110,9 +125,7 @@ def independent_family(
 
     def located(values: Sequence[float], dimension: int, scale: float, offset: float) -> Pair:
         for key, value in zip(shapes, values, strict=True):
-            parameter_numbers(
-                name, key, value, above=parameters[key].above, least=parameters[key].least
-            )
+            parameters[key].read(name, key, value)
         factor = Between(make(*values, offset, 1.0), make(*values, 0.0, scale))
         return Coordinates([factor], [dimension])
 

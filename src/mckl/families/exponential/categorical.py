@@ -22,13 +22,16 @@ from mckl.draw.alias import Alias, alias_tables
 from mckl.draw.distribution import Distribution
 from mckl.draw.form import Seconds
 from mckl.exact import joint
+from mckl.exact.log_weights import outcomes_of
 from mckl.exact.moments import EPS, Moments
 from mckl.exact.outcomes import Outcomes
-from mckl.exact.remainders import ELL_OF_LARGE_RATIO, log_quotient, weighted_phi
-from mckl.families.base import Family, Integrals, Side
-from mckl.families.exponential.pair import Exponential, ExponentialPair, text_of
+from mckl.exact.remainders import log_quotient
+from mckl.families.base import Family, Integrals, OtherFamilyError, Pair, Side
+from mckl.families.countable.law import LogRatios
+from mckl.families.countable.side import Factors
+from mckl.families.exponential.pair import Exponential, text_of
 from mckl.families.exponential.scores import CategoricalScores
-from mckl.families.parameters import aliases, parameter_numbers, shown_briefly
+from mckl.families.parameters import aliases, parameter_numbers
 
 _ADD_UP = 1e-6  # how far the sum of probabilities may be from 1
 
@@ -131,35 +134,30 @@ class Categorical(Exponential):
 
     def outcomes(self, p: Categorical) -> tuple[Outcomes, Vector]:
         """The categories that q can take; probabilities are as stored, over their exact sum."""
-        taken = self.taken
-        (log_q, q_error), (log_p, p_error) = _logs(self), _logs(p)
-        d, d_error = _differences(self, p)
-        # From a category that both sides take, so that l = d less the log of p's mean of e^d.
-        d -= d[np.argmax(np.minimum(log_q, log_p))]
-        d_error += EPS * np.where(taken, np.abs(d), 0.0)
-        mean, mean_error = _log_mean_exp(d, d_error, log_p, p_error)
-        ell = (d - mean)[taken]
-        ell_error = d_error[taken] + mean_error + EPS * np.abs(ell)
-        lost = np.exp(log_p[~taken])
-        missed, missed_error = math.fsum(lost), math.fsum(lost * (p_error[~taken] + EPS))
-        q, r_q, error = np.exp(log_q[taken]), np.exp(log_q[taken] - ell), q_error[taken]
-        terms, _ = weighted_phi(q, r_q, ell)
-        of_r = np.where(ell < ELL_OF_LARGE_RATIO, 2.0 * EPS * np.abs(ell), 0.0)
-        errors = terms * (error + 10.0 * EPS + of_r)
-        errors += np.abs(q - r_q) * ell_error + r_q * ell_error**2
-        k3 = math.fsum(terms)
-        k3_error = math.fsum(errors) + EPS * k3
-        one = np.ones(1)
-        d, d_error = d[taken], d_error[taken]
-        share = q * (d_error + np.abs(d) * (error + EPS * math.log(4.0 * d.size)))
-        away = d - math.fsum(q * d)
-        away_error = d_error + math.fsum(share) + EPS * np.abs(away)
-        return Outcomes(
-            np.zeros(1, dtype=np.intp), log_q[taken], error, ell, ell_error, away, away_error,
-            Moments(k3 * one, k3_error * one), Moments(missed * one, missed_error * one),
-        ), one  # fmt: skip
+        return outcomes_of(*_logs(self), *_logs(p), *_differences(self, p)), np.ones(1)
 
-    def scores(self, ell: Vector) -> CategoricalScores:
+    @property
+    def name(self) -> str:
+        return self.family
+
+    def categories(self) -> Categorical:
+        return self
+
+    def table(self, p: Any) -> LogRatios:
+        """What is known of the pair, where it is one factor of a vector."""
+        p = p.categories()
+        self.check(p)
+        outcomes, _ = self.outcomes(p)
+        ell = np.zeros(self.logits.size)
+        ell[self.taken] = outcomes.ell
+        return LogRatios(0, ell, outcomes, None)
+
+    def log_probability(self, n: Vector) -> Vector:
+        with np.errstate(divide="ignore"):
+            return np.asarray(np.log(self.probabilities)[n.astype(np.intp)])
+
+    def scores(self, ell: Any) -> CategoricalScores:
+        ell = ell.ell if isinstance(ell, LogRatios) else ell
         return CategoricalScores(self.probabilities, ell)
 
     @cached_property
@@ -178,16 +176,32 @@ class Categorical(Exponential):
         # Some streams keep their draws as floating-point numbers.
         return np.asarray(coefficients[:, np.asarray(draw[:, 0], dtype=np.intp)])
 
-    def against(self, p: Side) -> ExponentialPair:
+    def independent(self) -> Factors:
+        return Factors(self.family, (self,), True)
+
+    def against(self, p: Side) -> Pair:
         """The pair of this q and a p over as many categories, p > 0 where q > 0."""
-        if isinstance(p, Categorical) and self.logits.size == p.logits.size:
-            where = np.flatnonzero(self.taken & ~p.taken)
-            if where.size:
-                raise ValueError(
-                    f"categorical: p is 0 and q is not in category {where[0]}, counted from 0: "
-                    "KL is infinite"
-                )
+        if isinstance(p, Factors):
+            return self.independent().against(p)
+        if isinstance(p, Categorical):
+            self.check(p)
         return super().against(p)
+
+    def check(self, p: Any) -> None:
+        """Raise ValueError for a p over other categories, and where KL is infinite."""
+        if not isinstance(p, Categorical):
+            raise OtherFamilyError(f"q is {self.family}, p is {p.name}: expected one family")
+        if self.logits.size != p.logits.size:
+            raise ValueError(
+                f"categorical: q has {self.logits.size} categories and p has {p.logits.size}, "
+                "expected one number"
+            )
+        where = np.flatnonzero(self.taken & ~p.taken)
+        if where.size:
+            raise ValueError(
+                f"categorical: p is 0 and q is not in category {where[0]}, counted from 0: "
+                "KL is infinite"
+            )
 
 
 def _logs(side: Categorical) -> tuple[Vector, Vector]:
@@ -222,52 +236,43 @@ def _differences(q: Categorical, p: Categorical) -> tuple[Vector, Vector]:
     return d, error
 
 
-def _log_mean_exp(
-    d: Vector, d_error: Vector, log_p: Vector, p_error: Vector
-) -> tuple[float, float]:
-    """The logarithm of the mean of e^d under p, and a bound on its error."""
-    taken = log_p > -np.inf
-    d, d_error, log_p, p_error = (x[taken] for x in (d, d_error, log_p, p_error))
-    p = np.exp(log_p)
-    with np.errstate(over="ignore"):
-        grown = np.exp(log_p + d)
-        above = np.where(d < 1.0, p * np.expm1(np.minimum(d, 1.0)), grown - p)
-        total = float(above.sum())
-    if -0.5 < total < 1e3:  # little cancels, and nothing overflows
-        value = math.log1p(math.fsum(above))
-        error = np.abs(above) * (p_error + 4.0 * EPS) + grown * d_error
-        far = np.where(d < 1.0, 0.0, 2.0 * EPS * grown * np.maximum(d, 0.0))
-        return value, 2.0 * float((error + far).sum()) / (1.0 + total) + 2.0 * EPS * abs(value)
-    value = float(scipy.special.logsumexp(log_p + d))
-    share = np.exp(log_p + d - value)
-    terms = share * (d_error + p_error + EPS * np.where(share > 0.0, np.abs(log_p + d), 0.0))
-    return value, float(np.nansum(terms)) + EPS * (8.0 + 2.0 * abs(value))
-
-
-def _side(given: Mapping[str, Any]) -> Categorical:
+def _side(given: Mapping[str, Any]) -> Categorical | Factors:
     if len(given) != 1:
         raise ValueError("categorical: expected either probabilities or logits")
     ((name, value),) = given.items()
+    least, zero = (None, True) if name == "logits" else (0.0, False)
+    numbers = parameter_numbers("categorical", name, value, least=least, zero=zero, axes=2)
+    if numbers.ndim < 2:
+        return _law(name, numbers, "")
+    laws: dict[tuple[float, ...], Categorical] = {}  # equal rows are one law
+    for i, row in enumerate(numbers):
+        if tuple(row) not in laws:
+            laws[tuple(row)] = _law(name, row, f" of factor {i}, counted from 0,")
+    return Factors("categorical", tuple(laws[tuple(row)] for row in numbers))
+
+
+def _law(name: str, numbers: Vector, where: str) -> Categorical:
+    """The law of one factor; `where` names it in messages."""
     if name == "logits":
-        logits = parameter_numbers("categorical", name, value, zero=True)
-        if logits.ndim == 0 or np.all(logits == -np.inf):
-            raise ValueError("categorical: logits, expected a list with a finite number")
-        return Categorical(logits)
-    p = parameter_numbers("categorical", name, value, least=0.0)
-    if p.ndim == 0:
-        raise ValueError(f"categorical: probabilities {shown_briefly(value)}, expected a list")
-    if abs(float(p.sum()) - 1.0) > _ADD_UP:
-        raise ValueError(f"categorical: probabilities add up to {p.sum():.10g}, expected 1")
+        if numbers.ndim == 0 or np.all(numbers == -np.inf):
+            raise ValueError(f"categorical: logits{where}, expected a list with a finite number")
+        return Categorical(numbers)
+    if numbers.ndim == 0:
+        raise ValueError(f"categorical: probabilities {numbers:g}, expected a list")
+    if abs(float(numbers.sum()) - 1.0) > _ADD_UP:
+        raise ValueError(
+            f"categorical: probabilities{where} add up to {numbers.sum():.10g}, expected 1"
+        )
     with np.errstate(divide="ignore"):
-        return Categorical(np.log(p), p)
+        return Categorical(np.log(numbers), numbers)
 
 
 CATEGORICAL = Family(
     "categorical",
     (),
     {
-        "probabilities": "of the categories; they add up to 1",
-        "logits": "log probabilities of the categories, up to a constant",
+        "probabilities": "of the categories; they add up to 1; a list a factor",
+        "logits": "log probabilities of the categories, up to a constant; a list a factor",
     },
     _side,
     aliases=aliases(probabilities="probs weights"),

@@ -262,7 +262,7 @@ class Exponential(Side):
         """Moments of l by sums of their definitions; NaN where the family has none."""
         return Integrals(math.nan, math.nan)
 
-    def against(self, p: Side) -> ExponentialPair:
+    def against(self, p: Side) -> Pair:
         """The pair of this q and a p of the same family; OtherFamilyError for another one."""
         if type(p) is not type(self):
             raise OtherFamilyError(f"q is {self.family}, p is {p.family}: expected one family")
@@ -298,7 +298,7 @@ class ExponentialPair(Pair):
         return self.q.integrals(self.p)
 
     def reversed(self) -> ExponentialPair:
-        return self.p.against(self.q)
+        return ExponentialPair(self.p, self.q)
 
     @cached_property
     def scores(self) -> Scores | None:

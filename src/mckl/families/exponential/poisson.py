@@ -14,14 +14,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import scipy
 
 from mckl.arrays import Vector
 from mckl.draw.distribution import Distribution
 from mckl.exact.moments import EPS, Moments
 from mckl.exact.outcomes import Outcomes
+from mckl.exact.quotients import Linear, Quotients
 from mckl.exact.remainders import log_quotient, phi, x_minus_log1p
-from mckl.families.base import Family, Integrals, Side
-from mckl.families.exponential.pair import Exponential, ExponentialPair, text_of
+from mckl.families.base import Family, Integrals, Pair, Side
+from mckl.families.countable.law import Count
+from mckl.families.countable.side import Factors
+from mckl.families.exponential.pair import Exponential, text_of
 from mckl.families.parameters import aliases, missing, parameter_numbers
 
 _MOST_RATE = 1e15  # counts above this are not exact in float64
@@ -120,16 +124,41 @@ class Poisson(Exponential):
     def draw(self, generator: np.random.Generator, shape: tuple[int, int]) -> Vector:
         return generator.poisson(self.rate, shape).astype(np.float64)
 
-    def against(self, p: Side) -> ExponentialPair:
-        """The pair of this q and a p of as many rates."""
+    def independent(self) -> Factors:
+        laws = tuple(PoissonCount(rate) for rate in np.atleast_1d(self.rate).tolist())
+        return Factors(self.family, laws, not self.rate.ndim)
+
+    def against(self, p: Side) -> Pair:
+        """The pair of this q and a p of as many rates, or of another family of counts."""
         if not isinstance(p, Poisson):
-            return super().against(p)
+            return self.independent().against(p)
         length = max(self.rate.size, p.rate.size)
         q, p = (
             side if side.rate.ndim else Poisson(np.broadcast_to(side.rate, (length,)))
             for side in (self, p)
         )
         return Exponential.against(q, p)
+
+
+@dataclass(frozen=True)
+class PoissonCount(Count):
+    """One count, where q and p are of different families."""
+
+    rate: float
+    name = "poisson"
+
+    @property
+    def quotients(self) -> Quotients:
+        return Quotients(0.0, math.inf, self.rate, (Linear(1, 0, self.rate), Linear(-1, 1, 1.0)))
+
+    @property
+    def tensorflow(self) -> Distribution:
+        return Distribution("Poisson", {"rate": self.rate})
+
+    def log_probability(self, n: Vector) -> Vector:
+        return np.asarray(
+            scipy.special.xlogy(n, self.rate) - self.rate - scipy.special.gammaln(n + 1.0)
+        )
 
 
 def _kl(rate: Vector, p_rate: Vector, d: Vector) -> Moments:

@@ -1,0 +1,1 @@
+"""Vectors of independent laws with finitely or countably many values."""
