@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from mckl.families.base import Family, Pair
+from mckl.families.base import Family, Pair, Side
+from mckl.families.policy.sampled_chain import SampledChain
 from mckl.text import nearest, quoted, shortened, with_shapes
 
 # Every family imported here is registered; tables, figures and messages keep this order.
@@ -26,6 +27,8 @@ from mckl.families.policy.pair import POLICY
 
 FAMILIES: Mapping[str, Family] = {f.name: f for f in [*globals().values()] if isinstance(f, Family)}
 
+# The laws of a case: q, p, and the one that draws the samples where this is not q.
+SIDES = ("q", "p", "s")
 _TEXT = re.compile(r"\s*([a-z][a-z-]*)\s*(?:\(([^()]*)\))?\s*")
 
 
@@ -73,13 +76,22 @@ def case_pair(case: Mapping[str, Any]) -> Pair:
     Keys beside `q` and `p` are parameters that both share (`Family.shared`); they may also be among
     those of `q`. Raises ValueError, with a message of one line that names the side.
     """
-    shared = {name: value for name, value in case.items() if name not in ("q", "p")}
     sides = {}
-    for name, given in ((x, dict(case[x])) for x in ("q", "p")):
-        with _message_of(name):
-            family = _family(given.pop("family", "normal"))
-            sides[name] = family.side(family.named(given | (shared if name == "q" else {})))
+    shared = {name: value for name, value in case.items() if name not in SIDES}
+    for name in ("q", "p"):
+        sides[name] = _side(name, dict(case[name]) | (shared if name == "q" else {}))
     return sides["q"].against(sides["p"])
+
+
+def sampled_case(case: Mapping[str, Any], pair: Pair) -> SampledChain | None:
+    """The pair of a case with samples of its third law `s`; None for a case without one."""
+    return pair.sampled(_side("s", dict(case["s"]))) if "s" in case else None
+
+
+def _side(name: str, given: dict[str, Any]) -> Side:
+    with _message_of(name):
+        family = _family(given.pop("family", "normal"))
+        return family.side(family.named(given))
 
 
 def canonical_case(case: Mapping[str, Any]) -> dict[str, Any]:
@@ -88,7 +100,7 @@ def canonical_case(case: Mapping[str, Any]) -> dict[str, Any]:
     Raises ValueError as `case_pair` does.
     """
     out = dict(case)
-    for name, given in ((x, dict(case[x])) for x in ("q", "p")):
+    for name, given in ((x, dict(case[x])) for x in SIDES if x in case):
         with _message_of(name):
             family = {k: given.pop(k) for k in ("family",) if k in given}
             out[name] = family | _family(family.get("family", "normal")).named(given)

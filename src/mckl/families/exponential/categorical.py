@@ -25,10 +25,18 @@ from mckl.exact import joint
 from mckl.exact.moments import EPS, Moments
 from mckl.exact.outcomes import Outcomes
 from mckl.exact.remainders import ELL_OF_LARGE_RATIO, log_quotient, weighted_phi
-from mckl.families.base import Family, Integrals, Side
+from mckl.families.base import Family, Integrals, OtherFamilyError, Side
 from mckl.families.exponential.pair import Exponential, ExponentialPair, text_of
 from mckl.families.exponential.scores import CategoricalScores
 from mckl.families.parameters import aliases, parameter_numbers, shown_briefly
+from mckl.families.policy.next_token import NextToken
+from mckl.families.policy.sampled_chain import (
+    NEVER_DRAWN,
+    SampledChain,
+    lagging,
+    sampled_chain,
+    unsupported,
+)
 
 _ADD_UP = 1e-6  # how far the sum of probabilities may be from 1
 
@@ -158,6 +166,36 @@ class Categorical(Exponential):
             np.zeros(1, dtype=np.intp), log_q[taken], error, ell, ell_error, away, away_error,
             Moments(k3 * one, k3_error * one), Moments(missed * one, missed_error * one),
         ), one  # fmt: skip
+
+    def sampled(self, p: Categorical, s: Side) -> SampledChain:
+        if not isinstance(s, Categorical):
+            raise OtherFamilyError(f"q is categorical, s is {s.family}: expected one family")
+        if s.logits.size != self.logits.size:
+            raise ValueError(
+                f"categorical: q has {self.logits.size} categories and s has {s.logits.size}, "
+                "expected one number"
+            )
+        return self._sampled(p, s.table)
+
+    def lagging(self, p: Categorical, lag: float) -> SampledChain:
+        return self._sampled(p, *lagging(self.table, lag))
+
+    def _sampled(
+        self, p: Categorical, s: NextToken, q_less_s: Vector | None = None
+    ) -> SampledChain:
+        row = np.zeros(1, dtype=np.intp)
+        wrong = unsupported(self.table, s, row)
+        if wrong is not None:
+            raise ValueError(
+                f"categorical: s is 0 and q is not in category {wrong[1]}, counted from 0: "
+                f"{NEVER_DRAWN}"
+            )
+        return sampled_chain(self.table, p.table, s, np.ones(1), 1, row, q_less_s=q_less_s)
+
+    @property
+    def table(self) -> NextToken:
+        """The law as that of the first and only token of a sequence."""
+        return NextToken(self.logits[None], None if self.given is None else self.given[None])
 
     def scores(self, ell: Vector) -> CategoricalScores:
         return CategoricalScores(self.probabilities, ell)
