@@ -25,7 +25,7 @@ from mckl.estimation.off_policy.off_policy_theory import (
     offered,
 )
 from mckl.estimation.values import ESTIMATORS, Estimator, UnitTheory
-from mckl.families.registry import case_pair, sampled_case, sweep_pair
+from mckl.families.registry import case_pair, sampled_pair, sweep_pair
 
 mp = mpmath.MPContext()
 mp.dps = 40
@@ -176,9 +176,7 @@ def _log_w(sequence: Drawn) -> Any:
 @lru_cache(maxsize=8)
 def law_of(name: str) -> SampledLaw:
     pair = case_pair(CASES[name])
-    chain = sampled_case(CASES[name], pair)
-    assert chain is not None
-    return SampledLaw(chain, pair.law)
+    return SampledLaw(sampled_pair(pair, CASES[name]["s"]), pair.law)
 
 
 def theories(name: str) -> Iterator[tuple[Estimator, Weight, UnitTheory]]:
@@ -258,8 +256,7 @@ def test_tokens_that_s_alone_draws() -> None:
         "s": _CATEGORICAL | {"probabilities": [0.5, 0.4, 0.1]},
     }
     pair = case_pair(case)
-    chain = sampled_case(case, pair)
-    assert chain is not None
+    chain = sampled_pair(pair, case["s"])
     law = SampledLaw(chain, pair.law)
     assert off_policy_theory(law, ESTIMATORS["k1"], WEIGHTS["none"]).reason == OUTSIDE
     weighted = off_policy_theory(law, ESTIMATORS["k1"], WEIGHTS["sequence"])
@@ -276,8 +273,7 @@ def test_a_weight_at_the_end_of_a_mask_has_no_exact_law() -> None:
         "s": _CATEGORICAL | {"probabilities": [0.8, 0.2]},
     }
     pair = case_pair(case)
-    chain = sampled_case(case, pair)
-    assert chain is not None
+    chain = sampled_pair(pair, case["s"])
     law, mask = SampledLaw(chain, pair.law), Weight("mask", "", "sequence", most=2.0, masked=True)
     assert off_policy_theory(law, ESTIMATORS["k1"], mask).reason == TIED
     clamp = mask._replace(masked=False)
@@ -327,11 +323,11 @@ _S_IS_0 = "no weight q/s makes up for what s never draws"
 def test_what_is_no_sampler_is_refused_in_one_line(case: dict[str, Any], message: str) -> None:
     pair = case_pair(case)
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
-        sampled_case(case, pair)
+        sampled_pair(pair, case["s"])
 
 
 def test_s_may_be_0_where_q_is() -> None:
     case = CASES["categorical"] | {
         side: _CATEGORICAL | {"probabilities": [0.4, 0.6, 0.0]} for side in "qs"
     }
-    assert sampled_case(case, case_pair(case)) is not None
+    assert not sampled_pair(case_pair(case), case["s"]).outside

@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from mckl.families.base import Family, Pair, Side
+from mckl.families.base import NO_SAMPLER, Family, OtherFamilyError, Pair, Side
 from mckl.families.policy.sampled_chain import SampledChain
 from mckl.text import nearest, quoted, shortened, with_shapes
 
@@ -83,9 +84,29 @@ def case_pair(case: Mapping[str, Any]) -> Pair:
     return sides["q"].against(sides["p"])
 
 
-def sampled_case(case: Mapping[str, Any], pair: Pair) -> SampledChain | None:
-    """The pair of a case with samples of its third law `s`; None for a case without one."""
-    return pair.sampled(_side("s", dict(case["s"]))) if "s" in case else None
+def sampled_pair(pair: Pair, s: Mapping[str, Any]) -> SampledChain:
+    """The pair with samples of the law `s`, a side of the same family or ``{"lag": 0.1}``.
+
+    The latter is q moved by a lag (theory.md, section 13). Raises ValueError, with a message of one
+    line, where s does not fit, or is 0 where q is not.
+    """
+    if "lag" not in s:
+        return pair.sampled(_side("s", dict(s)))
+    others = sorted({*s} - {"lag", "family"})
+    if others:
+        raise ValueError(f"s: {quoted(others[0])} beside lag, expected lag alone")
+    lag = s["lag"]
+    if isinstance(lag, bool) or not isinstance(lag, (int, float)) or not math.isfinite(lag):
+        raise ValueError(f"s: lag {quoted(lag)}, expected a finite number")
+    return lagging_pair(pair, float(lag))
+
+
+def lagging_pair(pair: Pair, lag: float) -> SampledChain:
+    """The pair with samples of the s that lags behind q; OtherFamilyError where there is none."""
+    chain = pair.lagging(lag)
+    if chain is None:
+        raise OtherFamilyError(f"{pair.family}: {NO_SAMPLER}")
+    return chain
 
 
 def _side(name: str, given: dict[str, Any]) -> Side:
@@ -101,6 +122,8 @@ def canonical_case(case: Mapping[str, Any]) -> dict[str, Any]:
     """
     out = dict(case)
     for name, given in ((x, dict(case[x])) for x in SIDES if x in case):
+        if name == "s" and "lag" in given:
+            continue
         with _message_of(name):
             family = {k: given.pop(k) for k in ("family",) if k in given}
             out[name] = family | _family(family.get("family", "normal")).named(given)

@@ -25,6 +25,7 @@ from mckl.estimation.values.base import (
     is_nothing,
     unknown,
 )
+from mckl.estimation.values.regression import TWO_VALUES
 from mckl.exact import joint
 from mckl.exact.law import Law
 from mckl.exact.moments import EPS, LARGEST_ERROR, Bounded, Moments, settled
@@ -167,6 +168,16 @@ class SampledLaw:
             out.value[index], out.error[index] = total(terms, sizes)
         return means, settled(*out)
 
+    @cached_property
+    def effective_share(self) -> float:
+        """1 / E W^2, where W is the weight of a sequence."""
+        weight = Weight("", "", "sequence")
+        if self.chain.tokens == 1:
+            _, moments = self.sums([self.weights(weight)], 2)
+            return 1.0 / (1.0 + float(moments.value[2]))
+        square = self.products(Averaged("ell", whole=False), weight, 2, 0.0)[0]
+        return 1.0 / max(square.value, 1.0) if math.isfinite(square.error) else math.nan
+
     def products(
         self, function: Averaged, weight: Weight, power: int, center: float
     ) -> list[Bounded]:
@@ -295,6 +306,8 @@ def _regression(law: SampledLaw, weight: Weight) -> UnitTheory:
     x = law.weighted("ratio", weight)
     (_, _), second = law.sums([x, law.weighted("ell", weight)], 2)
     spread, cross = second.at(2, 0), second.at(1, 1)
+    if second.at(0, 2).value == 0.0:  # every l is 0, and so is the intercept
+        return UnitTheory(0.0, 0.0, math.nan, math.nan)
     if not spread.value > spread.error:
         return unknown(NO_CONTROL)
     slope = cross.value / spread.value
@@ -319,7 +332,9 @@ def _regression(law: SampledLaw, weight: Weight) -> UnitTheory:
     variance = combination((1.0, of(0, 2)), (-2.0, of_k, of(1, 2)), (1.0, of_k, of_k, of(2, 2)))
     of_bias = combination((-1.0, of(2, 1)), (1.0, of_k, of(3, 1)))
     unit = _unit(law, mean, variance, of_bias)
-    if unit.kind == "none" or unit.variance == 0.0:
+    if unit.variance == 0.0:
+        return unknown(TWO_VALUES)
+    if unit.kind == "none":
         return unit
     third, fourth = of(3, 0).value, of(4, 0).value
     u2e = of(2, 1).value
@@ -372,6 +387,8 @@ def _unit(
     bias_error = mean.error + law.kl.error + EPS * abs(mean.value)
     if exactly and mean.error <= law.kl.error and bias == 0.0:
         bias_error = 0.0
+    if abs(bias) <= bias_error:  # as where a clamp never acts
+        bias = 0.0
     rmse = math.hypot(bias, math.sqrt(max(variance.value, 0.0)))
     relative = [variance.relative]
     if bias_error:
