@@ -141,7 +141,7 @@ def advise(
     >>> q, p, s = ({"family": "categorical", "logits": x} for x in laws.values())
     >>> found = advise(q, p, sampler_law=s, tolerance=0.1)
     >>> found.recommendation[:3], found.options[0].verdict
-    (('cv', 'sequence', 0), 'biased: never reaches it')
+    (('cv', 'sequence', 78), 'biased: never reaches it')
     """
     pair, why = _pair(q, p)
     if pair is None:

@@ -304,7 +304,7 @@ def _recommended(options: Sequence[WeightedOption]) -> WeightedRecommendation | 
             parts.append(f"without a weight it has a bias of {plain.bias_text}")
     drawn = [option for option in reached if not _needs_vocabulary(option)]
     if _needs_vocabulary(best):
-        parts.append("it needs the probability of every token")
+        parts.append(f"{best.estimator} needs the probability of every token")
         if drawn:
             other = _simplest(drawn)
             parts[-1] += f": from drawn tokens alone, {other} needs {_samples(other)}"

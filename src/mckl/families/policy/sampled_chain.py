@@ -49,6 +49,14 @@ class SampledChain(NamedTuple):
         """Whether s draws tokens that q never does, so that l of some samples is -inf."""
         return bool(((self.s > 0) & (self.log_weight == -np.inf)).any())
 
+    @property
+    def log_s_over_q(self) -> Moments:
+        """log(s / q) of each transition, whose sum over a sample of s has the mean KL(s||q)."""
+        drawn = self.s > 0
+        return Moments(
+            np.where(drawn, -self.log_weight, 0.0), np.where(drawn, self.log_weight_error, 0.0)
+        )
+
     def values(self, name: str) -> Moments:
         """What each transition adds to the sum ``ell``, ``half_square``, ``ratio``, ``k3``, ``rb``.
 
