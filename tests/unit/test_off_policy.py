@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,9 +12,17 @@ from typing import Any, NamedTuple
 
 import mpmath
 import numpy as np
+import pandas as pd
 import pytest
+from click.testing import CliRunner
 
-from mckl.estimation.off_policy import WEIGHTS, Weight
+import mckl
+from mckl.api.arguments import request_of
+from mckl.cli.commands import main
+from mckl.errors import UserError
+from mckl.estimation.budget import BIASED
+from mckl.estimation.off_policy import WEIGHTS, SampleWeight
+from mckl.estimation.off_policy.off_policy_advice import off_policy_advice
 from mckl.estimation.off_policy.off_policy_theory import (
     CLAMPED_PRODUCT,
     ENDING,
@@ -22,10 +31,18 @@ from mckl.estimation.off_policy.off_policy_theory import (
     SampledLaw,
     averaged,
     off_policy_theory,
-    offered,
+    takes_weight,
 )
+from mckl.estimation.theory import over_units
 from mckl.estimation.values import ESTIMATORS, Estimator, UnitTheory
-from mckl.families.registry import case_pair, sampled_pair, sweep_pair
+from mckl.families.registry import case_pair, lagging_pair, sampled_pair, sweep_pair
+from mckl.record import tables
+from mckl.study import off_policy as study
+from mckl.study.config import parse
+from mckl.study.off_policy import off_policy_rows
+from mckl.study.off_policy_gate import with_off_policy
+from mckl.study.settings import case_setting, from_dict, grid_setting
+from mckl.study.verification import LEVEL, failures
 
 mp = mpmath.MPContext()
 mp.dps = 40
@@ -52,12 +69,12 @@ CASES: Mapping[str, dict[str, Any]] = {
         "s": _CATEGORICAL | {"probabilities": [0.95, 0.05 - 1e-6, 1e-6, 0.0]},
     },
     "policy": _policies(_G + 0.5 * _H, _G / 1.2, _G + 0.5 * _H - 0.4 * _D, dimension=3),
-    "near": _policies(_G, _G + 1e-4 * _H, _G + 1e-3 * _D, dimension=3),
+    "near": _policies(_G, _G + 1e-4 * _H, _G + 1e-3 * _D, dimension=2),
     "stop": _policies(
         [[0.5, 0.3, 0.2], [0.2, 0.4, 0.4], [0, 0, 1]],
         [[0.3, 0.3, 0.4], [0.4, 0.4, 0.2], [0, 0, 1]],
         [[0.4, 0.4, 0.2], [0.09, 0.61, 0.3], [0, 0, 1]],
-        dimension=5, initial=[0.5, 0.5, 0.0], stop=2,
+        dimension=4, initial=[0.5, 0.5, 0.0], stop=2,
     ),
     "one token": _policies(_G, _G + 0.5 * _H, _G + 0.3 * _D, dimension=1),
 }  # fmt: skip
@@ -113,14 +130,14 @@ def _function(name: str, ell: Any) -> Any:
     }[name]  # fmt: skip
 
 
-def _weight(weight: Weight, log_ratio: Any) -> Any:
+def _weight(weight: SampleWeight, log_ratio: Any) -> Any:
     w = mp.exp(weight.power * log_ratio)
     if weight.masked:
         return w if weight.least <= w <= weight.most else mp.mpf(0)
     return min(max(w, weight.least), weight.most)
 
 
-def enumerated(name: str, estimator: Estimator, weight: Weight) -> tuple[Any, Any, Any]:
+def enumerated(name: str, estimator: Estimator, weight: SampleWeight) -> tuple[Any, Any, Any]:
     """The bias, the variance of one sample, and n times what vanishes of the bias."""
     every, function = sequences(name), averaged(estimator)
     assert function is not None
@@ -179,10 +196,10 @@ def law_of(name: str) -> SampledLaw:
     return SampledLaw(sampled_pair(pair, CASES[name]["s"]), pair.law)
 
 
-def theories(name: str) -> Iterator[tuple[Estimator, Weight, UnitTheory]]:
+def theories(name: str) -> Iterator[tuple[Estimator, SampleWeight, UnitTheory]]:
     law = law_of(name)
     for estimator, weight in itertools.product(ESTIMATORS.values(), WEIGHTS.values()):
-        if offered(law.chain, estimator, weight):
+        if takes_weight(law.chain, estimator, weight):
             yield estimator, weight, off_policy_theory(law, estimator, weight)
 
 
@@ -222,7 +239,7 @@ def test_without_a_lag_every_weight_gives_the_theory_of_samples_of_q(pair: Any) 
     chain = pair.lagging(0.0)
     law = SampledLaw(chain, pair.law)
     for estimator, weight in itertools.product(ESTIMATORS.values(), WEIGHTS.values()):
-        if not offered(chain, estimator, weight):
+        if not takes_weight(chain, estimator, weight):
             continue
         unit = off_policy_theory(law, estimator, weight)
         if unit.kind == "none":
@@ -274,7 +291,10 @@ def test_a_weight_at_the_end_of_a_mask_has_no_exact_law() -> None:
     }
     pair = case_pair(case)
     chain = sampled_pair(pair, case["s"])
-    law, mask = SampledLaw(chain, pair.law), Weight("mask", "", "sequence", most=2.0, masked=True)
+    law, mask = (
+        SampledLaw(chain, pair.law),
+        SampleWeight("mask", "", "sequence", most=2.0, masked=True),
+    )
     assert off_policy_theory(law, ESTIMATORS["k1"], mask).reason == TIED
     clamp = mask._replace(masked=False)
     assert off_policy_theory(law, ESTIMATORS["k1"], clamp).kind == "exact"
@@ -331,3 +351,145 @@ def test_s_may_be_0_where_q_is() -> None:
         side: _CATEGORICAL | {"probabilities": [0.4, 0.6, 0.0]} for side in "qs"
     }
     assert not sampled_pair(case_pair(case), case["s"]).outside
+
+
+_SETTINGS = [
+    case_setting("engine", CASES["policy"]),
+    case_setting("next-token", {side: CASES["categorical"][side] for side in "qp"}),
+    grid_setting(8, 1.05, 0.1, "policy(8)"),
+]
+
+
+@lru_cache(maxsize=1)
+def _measured() -> pd.DataFrame:
+    rows = off_policy_rows(_SETTINGS, [0.1], [*ESTIMATORS], 5, 64, 400)
+    return pd.concat([tables.table("off-policy", columns).to_pandas() for columns in rows])
+
+
+def test_a_study_measures_what_theory_says() -> None:
+    measured = _measured().reset_index(drop=True)
+    assert measured.groupby("setting", observed=True)["lag"].first().isna().to_dict() == {
+        "engine": True, "next-token": False, "policy8-d8-s1.05-o0.1": False,
+    }  # fmt: skip
+    exact = measured[measured["theory"] == "exact"]
+    assert len(exact) > 80
+    deviations = (exact["bias"] - exact["exact_bias"]) / np.sqrt(exact["exact_variance"] / 400)
+    assert deviations.abs().max() < 4.0
+    usual = exact[exact["weight"].isin(["none", "token-truncated", "token-clipped"])]
+    ratios = usual["variance"] / usual["exact_variance"]
+    assert ratios.between(0.7, 1.4).all()
+    leading = measured[measured["theory"] == "asymptotic"]
+    assert len(leading) > 10
+    ratios = leading["variance"] / leading["exact_variance"]
+    assert ratios.between(0.6, 1.6).all()
+    assert failures(_judged(measured)) is None
+
+
+def _judged(measured: pd.DataFrame) -> pd.DataFrame:
+    columns = ["setting", "backend", "sampler", "estimator", "samples", "quantity", "measured",
+               "exact", "z", "p_value", "passed", "test", "smallest_error"]  # fmt: skip
+    return with_off_policy(pd.DataFrame(columns=columns), measured, LEVEL)
+
+
+@pytest.mark.parametrize(
+    ("planted", "quantity"),
+    [(lambda exact: exact._replace(bias=exact.bias + 0.2), "off_policy_mean"),
+     (lambda exact: exact._replace(variance=0.3 * exact.variance), "off_policy_variance")],
+)  # fmt: skip
+def test_the_gate_sees_a_planted_error(
+    planted: Any, quantity: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(study, "over_units", lambda *unit: planted(over_units(*unit)))
+    rows = study.off_policy_rows(_SETTINGS[1:2], [0.1], ["k1", "k3"], 5, 64, 400)
+    judged = _judged(tables.table("off-policy", next(rows)).to_pandas())
+    failed = judged[~judged["passed"]]
+    assert quantity in {*failed["quantity"]}
+    assert str(failures(judged)).startswith("theory and measurement disagree in ")
+
+
+def test_settings_with_a_law_of_the_sampler(schema: Mapping[str, Any]) -> None:
+    cases = {
+        "engine": CASES["stop"],
+        "plain": {k: CASES["stop"][k] for k in CASES["stop"] if k != "s"},
+    }
+    config = parse({"cases": cases}, schema)
+    assert [s.name for s in config.off_policy_settings] == ["engine"]
+    config = parse({"cases": cases, "off_policy": {"settings": ["*"], "lags": [1, 0.1]}}, schema)
+    assert [s.name for s in config.off_policy_settings] == ["engine", "plain"]
+    assert config.off_policy["lags"] == [0.1, 1]
+    again = from_dict(config.settings[0].as_dict())
+    assert again.sampler is not None
+    assert parse({}, schema).off_policy_settings == []
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        ({"off_policy": {"settings": ["a"]}}, "off_policy.settings: 'a' is no setting of this"),
+        ({"off_policy": {"lags": []}}, "off_policy.lags: '[]', expected a list of different lags"),
+        ({"off_policy": {"lag": [1]}}, "off_policy.lag: unknown key: did you mean 'lags'"),
+        ({"cases": {"a": _stopping([[1, 0, 0], [0, 0.5, 0.5], [0, 0, 1]])}},
+         "cases.a.policy: s is 0 and q is not for token 1 after token 0, counted from 0: "
+         + _S_IS_0),
+    ],
+)  # fmt: skip
+def test_a_config_is_refused(given: Any, text: str, schema: Mapping[str, Any]) -> None:
+    with pytest.raises(UserError, match=re.escape(text)):
+        parse(given, schema)
+
+
+def test_advice() -> None:
+    pair = sweep_pair("policy(32)", 64, 1.05, 0.1)
+    found = off_policy_advice(pair, lagging_pair(pair, 0.1), request_of(0.01, None, 0.95))
+    options = {option[:2]: option for option in found.options}
+    best = found.recommendation
+    assert best is not None
+    assert best[:2] == ("rb", "none")
+    assert options["k1", "none"].verdict == BIASED
+    assert options["k1", "none"].samples_needed is None
+    # Without a weight the bias of k1 is of the first order in l, and that of k3 of the second.
+    assert options["k1", "none"].relative_bias < -0.1
+    assert 0.0 < abs(options["k3-factor", "none"].relative_bias) < 0.001
+    # An option that reaches the tolerance has an RMSE of at most this with its samples.
+    for option in found.options:
+        if option.samples_needed is not None:
+            assert option.expected_rmse <= found.request.limit, option
+        assert option.theory == "none" or option.relative_error < 1e-6
+    assert "from drawn tokens alone, k3-factor with no weight needs" in best.reason
+    assert json.loads(json.dumps(found.to_dict(), allow_nan=False))["pair"]["dimension"] == 64
+    # k2, which is biased on samples of q too, is not recommended where two biases cancel.
+    far = off_policy_advice(pair, lagging_pair(pair, 1.0), request_of(0.01, None, 0.95))
+    assert far.recommendation is None
+    assert any(option.samples_needed for option in far.options)
+    assert "No estimator reaches the tolerance" in str(far)
+
+
+def test_advice_by_the_command_and_in_python() -> None:
+    q, p, s = (dict(CASES["categorical"][side]) for side in "qps")
+    found = mckl.advise(q, p, sampler_law=s, tolerance=0.05)
+    call = ["advise", "--tolerance", "0.05", "--json"]
+    for name, side in (("--q", q), ("--p", p), ("--sampler-law", s)):
+        call += [name, json.dumps(side)]
+    result = CliRunner().invoke(main, call)
+    assert result.exit_code == 0, result.output
+    data = json.loads(result.output)
+    assert data.pop("mckl") == mckl.__version__
+    assert data == found.to_dict()
+    with pytest.raises(ValueError, match=r"^samplers: not with sampler_law"):
+        mckl.advise(q, p, sampler_law=s, samplers=["iid"])
+    with pytest.raises(ValueError, match=r"^sampler_law: s: lag 'much', expected a finite number"):
+        mckl.advise(q, p, sampler_law={"lag": "much"})
+    with pytest.raises(ValueError, match=r"^estimator: samples of another law do not have 'rb'"):
+        mckl.advise(q, p, sampler_law=s, estimators=["rb"])
+
+
+def test_a_lag_changes_the_law_that_draws_alone() -> None:
+    pair = sweep_pair("policy(8)", 4, 1.25, 0.5)
+    near, far = (lagging_pair(pair, lag) for lag in (0.1, 0.2))
+    assert (near.pair.q == far.pair.q).all()
+    # Logits of q less those of s grow in proportion to the lag, up to a constant for each row.
+    steps = [x.log_weight - x.log_weight[:, :1] for x in (near, far)]
+    assert np.allclose(2.0 * steps[0], steps[1], rtol=1e-12, atol=1e-14)
+    # KL(s||q) is of the second order in the lag.
+    kls = [SampledLaw(x, pair.law).sums([x.log_s_over_q], 2)[0][0].value for x in (near, far)]
+    assert kls[1] / kls[0] == pytest.approx(4.0, rel=0.05)

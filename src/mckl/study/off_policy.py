@@ -15,8 +15,8 @@ import numpy as np
 from mckl.arrays import Vector, in_columns
 from mckl.draw.streams import generator
 from mckl.estimation.off_policy import WEIGHTS
-from mckl.estimation.off_policy.off_policy_theory import SampledLaw, off_policy_theory, offered
-from mckl.estimation.off_policy.simulate import simulate
+from mckl.estimation.off_policy.drawn_estimates import drawn_estimates
+from mckl.estimation.off_policy.off_policy_theory import SampledLaw, off_policy_theory, takes_weight
 from mckl.estimation.theory import Exact, over_units
 from mckl.estimation.values import ESTIMATORS
 from mckl.families.policy.sampled_chain import SampledChain
@@ -51,10 +51,10 @@ def off_policy_rows(
             offers = [
                 (ESTIMATORS[name], weight)
                 for name in estimators for weight in WEIGHTS.values()
-                if offered(chain, ESTIMATORS[name], weight)
+                if takes_weight(chain, ESTIMATORS[name], weight)
             ]  # fmt: skip
             stream = generator(seed, "off-policy", setting.name, "" if lag is None else repr(lag))
-            estimates = simulate(chain, offers, stream, replicates, samples)
+            estimates = drawn_estimates(chain, offers, stream, replicates, samples)
             for (estimator, weight), values in zip(offers, estimates, strict=True):
                 exact = over_units(off_policy_theory(law, estimator, weight), samples)
                 key = {"setting": setting.name, "lag": lag, "estimator": estimator.name}
@@ -65,7 +65,7 @@ def off_policy_rows(
 
 def _row(kl: float, exact: Exact, estimates: Vector) -> dict[str, Any]:
     mean, few = float(estimates.mean()), estimates.size < 2
-    z, p_of_mean, p_of_variance = compare(kl, exact, estimates)
+    z, p_of_mean, p_of_variance = p_values(kl, exact, estimates)
     return {
         "replicates": estimates.size,
         "kl": kl,
@@ -85,7 +85,7 @@ def _row(kl: float, exact: Exact, estimates: Vector) -> dict[str, Any]:
 
 
 @np.errstate(over="ignore", invalid="ignore", divide="ignore")
-def compare(kl: float, exact: Exact, estimates: Vector) -> tuple[float, float, float]:
+def p_values(kl: float, exact: Exact, estimates: Vector) -> tuple[float, float, float]:
     """z and p-value of the mean, and the p-value of a variance that is too large.
 
     A leading order is compared with nothing: all are NaN.

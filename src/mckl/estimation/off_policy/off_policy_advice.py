@@ -15,12 +15,12 @@ from mckl.estimation.advice import Precision
 from mckl.estimation.budget import BIASED, LEADING, Tolerance, need_of_units
 from mckl.estimation.divergences import KL, divergences
 from mckl.estimation.intervals import Request
-from mckl.estimation.off_policy import WEIGHTS, Weight
+from mckl.estimation.off_policy import WEIGHTS, SampleWeight
 from mckl.estimation.off_policy.off_policy_theory import (
     SampledLaw,
     averaged,
     off_policy_theory,
-    offered,
+    takes_weight,
 )
 from mckl.estimation.results import DASH, Result, Strong, Table, frame
 from mckl.estimation.values import ESTIMATORS, Estimator
@@ -107,7 +107,7 @@ class WeightedOption(NamedTuple):
             return DASH
         if math.isnan(self.relative_bias):
             return f"{two_digits(self.bias)} nats" if self.bias else "0"
-        return percent(self.relative_bias)
+        return signed_percent(self.relative_bias)
 
 
 class WeightedRecommendation(NamedTuple):
@@ -222,7 +222,7 @@ def off_policy_advice(
         (estimator, weight)
         for estimator in ESTIMATORS.values()
         for weight in WEIGHTS.values()
-        if offered(chain, estimator, weight)
+        if takes_weight(chain, estimator, weight)
     ]
     able = list(dict.fromkeys(estimator.name for estimator, _ in offers))
     for name in estimators:
@@ -247,7 +247,7 @@ def off_policy_advice(
 
 
 def _option(
-    law: SampledLaw, estimator: Estimator, weight: Weight, tolerance: Tolerance
+    law: SampledLaw, estimator: Estimator, weight: SampleWeight, tolerance: Tolerance
 ) -> WeightedOption:
     unit, kl = off_policy_theory(law, estimator, weight), law.kl.value
     need = need_of_units(unit, SAMPLERS["iid"], tolerance)
@@ -333,10 +333,10 @@ def _samples(option: WeightedOption) -> str:
     return f"{option.samples_needed:,} samples"
 
 
-def percent(share: float) -> str:
+def signed_percent(share: float) -> str:
     """A relative bias as a percentage with its sign.
 
-    >>> percent(-0.00123), percent(1.2345)
+    >>> signed_percent(-0.00123), signed_percent(1.2345)
     ('-0.12 %', '+123 %')
     """
     share *= 100.0

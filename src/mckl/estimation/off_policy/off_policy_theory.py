@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mckl.arrays import Vector
-from mckl.estimation.off_policy.weights import Weight
+from mckl.estimation.off_policy.sample_weights import SampleWeight
 from mckl.estimation.values.base import (
     NOT_SETTLED,
     TOO_LARGE,
@@ -70,7 +70,7 @@ def averaged(estimator: Estimator) -> Averaged | None:
     return Averaged(integrand, whole=True) if integrand in _WHOLE else None
 
 
-def offered(chain: SampledChain, estimator: Estimator, weight: Weight) -> bool:
+def takes_weight(chain: SampledChain, estimator: Estimator, weight: SampleWeight) -> bool:
     """Whether an estimator can be used with a weight.
 
     With one token, weights of tokens are those of the sequence, and are left out, as are estimators
@@ -101,20 +101,20 @@ class SampledLaw:
         self.chain, self.law = chain, law
         self.kl = Bounded(law.kl, law.kl_error)
 
-    def is_tied(self, weight: Weight) -> bool:
+    def is_tied(self, weight: SampleWeight) -> bool:
         """Whether a weight is so close to an end of a mask that rounding decides on its side."""
         value, error = weight.bounds(self.chain.log_weight, self.chain.log_weight_error)
         drawn = self.chain.s > 0
         return bool((drawn & (error > 0.5 * np.maximum(value, weight.least))).any())
 
-    def weights(self, weight: Weight, power: int = 1) -> Moments:
+    def weights(self, weight: SampleWeight, power: int = 1) -> Moments:
         """A power of each transition's weight."""
         value, error = weight.bounds(self.chain.log_weight, self.chain.log_weight_error)
         most = (np.abs(value) + error) ** power
         value = value**power
         return Moments(value, (most - value) + 2.0 * EPS * most * (power > 1))
 
-    def weighted(self, name: str, weight: Weight) -> Moments:
+    def weighted(self, name: str, weight: SampleWeight) -> Moments:
         """The term of each transition times its weight."""
         return _times(self.weights(weight), self.values[name])
 
@@ -171,7 +171,7 @@ class SampledLaw:
     @cached_property
     def effective_share(self) -> float:
         """1 / E W^2, where W is the weight of a sequence."""
-        weight = Weight("", "", "sequence")
+        weight = SampleWeight("", "", "sequence")
         if self.chain.tokens == 1:
             _, moments = self.sums([self.weights(weight)], 2)
             return 1.0 / (1.0 + float(moments.value[2]))
@@ -179,7 +179,7 @@ class SampledLaw:
         return 1.0 / max(square.value, 1.0) if math.isfinite(square.error) else math.nan
 
     def products(
-        self, function: Averaged, weight: Weight, power: int, center: float
+        self, function: Averaged, weight: SampleWeight, power: int, center: float
     ) -> list[Bounded]:
         """E_s of V, V f and V f^2, where V is a power of the sequence's weight.
 
@@ -202,7 +202,7 @@ class SampledLaw:
         )
 
 
-def off_policy_theory(law: SampledLaw, estimator: Estimator, weight: Weight) -> UnitTheory:
+def off_policy_theory(law: SampledLaw, estimator: Estimator, weight: SampleWeight) -> UnitTheory:
     """The bias and the variance of an estimator over one sample of s, by the weight it uses."""
     chain, function = law.chain, averaged(estimator)
     assert function is not None
@@ -229,7 +229,7 @@ def off_policy_theory(law: SampledLaw, estimator: Estimator, weight: Weight) -> 
     return _over_mean_weight(law, estimator, function, weight)
 
 
-def _exact_mean(law: SampledLaw, estimator: Estimator, weight: Weight) -> Bounded | None:
+def _exact_mean(law: SampledLaw, estimator: Estimator, weight: SampleWeight) -> Bounded | None:
     """The mean under q, where the weight makes it the mean under s; else None."""
     if not weight.unbiased:
         return None
@@ -242,7 +242,7 @@ def _exact_mean(law: SampledLaw, estimator: Estimator, weight: Weight) -> Bounde
 
 
 def _of_sequences(
-    law: SampledLaw, estimator: Estimator, function: Averaged, weight: Weight
+    law: SampledLaw, estimator: Estimator, function: Averaged, weight: SampleWeight
 ) -> UnitTheory:
     """The theory of the mean of V f, or of the mean of V f over that of V."""
     known = _exact_mean(law, estimator, weight)
@@ -274,7 +274,7 @@ def _of_sequences(
 
 
 def _over_mean_weight(
-    law: SampledLaw, estimator: Estimator, function: Averaged, weight: Weight
+    law: SampledLaw, estimator: Estimator, function: Averaged, weight: SampleWeight
 ) -> UnitTheory:
     """The theory of T sum w g over sum w, both over all tokens of all sequences."""
     weights = law.weights(weight)
@@ -296,7 +296,7 @@ def _over_mean_weight(
     return unit._replace(least_units=(1.0 + spread.value / n.value**2) / _MOST_NEXT_ORDER)
 
 
-def _regression(law: SampledLaw, weight: Weight) -> UnitTheory:
+def _regression(law: SampledLaw, weight: SampleWeight) -> UnitTheory:
     """The theory of the intercept of w l regressed on w (r - 1), both summed over tokens.
 
     Under s the mean c of the control variate x is 0 only with the weight of each token. With

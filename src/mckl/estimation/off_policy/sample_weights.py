@@ -11,7 +11,7 @@ from mckl.arrays import Vector
 from mckl.exact.moments import EPS, Moments
 
 
-class Weight(NamedTuple):
+class SampleWeight(NamedTuple):
     """How the terms of samples of s are weighted, with w = q/s of a token, and W = prod w.
 
     name         its name in the config and in tables

@@ -8,15 +8,15 @@ import numpy as np
 
 from mckl.arrays import Vector
 from mckl.estimation.off_policy.off_policy_theory import Averaged, averaged
-from mckl.estimation.off_policy.weights import Weight
+from mckl.estimation.off_policy.sample_weights import SampleWeight
 from mckl.estimation.values import Estimator
 from mckl.families.policy.sampled_chain import SampledChain
 
 _AT_ONCE = 2**16  # about as many sequences are drawn at a time
-Offer = tuple[Estimator, Weight]
+Offer = tuple[Estimator, SampleWeight]
 
 
-def simulate(
+def drawn_estimates(
     chain: SampledChain, offers: Sequence[Offer], generator: np.random.Generator,
     replicates: int, samples: int,
 ) -> list[Vector]:  # fmt: skip
@@ -24,7 +24,7 @@ def simulate(
 
     All of them use the same samples. An estimate is NaN or infinite where l of a sample is.
     """
-    sums = _Sums(chain, offers)
+    sums = _TokenTotals(chain, offers)
     each = max(1, min(replicates, _AT_ONCE // samples))
     blocks: list[list[Vector]] = []
     for first in range(0, replicates, each):
@@ -36,12 +36,12 @@ def simulate(
     return [np.concatenate(parts) for parts in zip(*blocks, strict=True)]
 
 
-_Key = tuple[str, Weight | None]  # the name of a sum, and the weight of its tokens
+_Key = tuple[str, SampleWeight | None]  # the name of a sum, and the weight of its tokens
 _LOG_W: _Key = ("log W", None)
 _ONE = "one"
 
 
-class _Sums:
+class _TokenTotals:
     """The sums over the tokens of a sample that the estimates need, each from its table."""
 
     def __init__(self, chain: SampledChain, offers: Sequence[Offer]) -> None:
@@ -99,7 +99,7 @@ def _keys(chain: SampledChain, offer: Offer) -> Iterator[_Key]:
         yield (_ONE, weight)
 
 
-def _parts(offer: Offer) -> tuple[Averaged, Weight]:
+def _parts(offer: Offer) -> tuple[Averaged, SampleWeight]:
     estimator, weight = offer
     function = averaged(estimator)
     assert function is not None
