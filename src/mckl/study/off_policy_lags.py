@@ -67,8 +67,7 @@ def off_policy_lags() -> OffPolicyLags:
         chain = pair.lagging(lag)
         assert chain is not None
         laws.append(SampledLaw(chain, pair.law))
-        (of_s,), _ = laws[-1].sums([chain.log_s_over_q], 2)
-        mismatch.append(of_s.value / TOKENS)
+        mismatch.append(laws[-1].mismatch)
     bias, rmse = {}, {}
     for name in SHOWN:
         for weight in SHOWN_WEIGHTS:

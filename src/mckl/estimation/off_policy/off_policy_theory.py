@@ -168,6 +168,12 @@ class SampledLaw:
             out.value[index], out.error[index] = total(terms, sizes)
         return means, settled(*out)
 
+    @property
+    def mismatch(self) -> float:
+        """KL(s||q), in nats a token."""
+        (mean,), _ = self.sums([self.chain.log_s_over_q], 2)
+        return mean.value / self.chain.tokens
+
     @cached_property
     def effective_share(self) -> float:
         """1 / E W^2, where W is the weight of a sequence."""
