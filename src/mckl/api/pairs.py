@@ -117,7 +117,7 @@ def advise(
     sampler_law
         The law s that draws the samples, if it is not q: an inference engine or an older policy. A
         categorical or a policy as q is, or ``{"lag": 0.1}`` for q moved by a lag (theory.md,
-        section 13).
+        section 12).
 
     Returns
     -------

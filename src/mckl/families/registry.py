@@ -87,7 +87,7 @@ def case_pair(case: Mapping[str, Any]) -> Pair:
 def sampled_pair(pair: Pair, s: Mapping[str, Any]) -> SampledChain:
     """The pair with samples of the law `s`, a side of the same family or ``{"lag": 0.1}``.
 
-    The latter is q moved by a lag (theory.md, section 13). Raises ValueError, with a message of one
+    The latter is q moved by a lag (theory.md, section 12). Raises ValueError, with a message of one
     line, where s does not fit, or is 0 where q is not.
     """
     if "lag" not in s:

@@ -37,7 +37,7 @@ _DESCRIPTIONS: Mapping[pa.DataType, Mapping[str, str]] = {
         "estimator": "estimator of KL; in rows about gradients, the gradient method; in those "
         "about off-policy samples with the weight and the lag",
         "method": "gradient estimator, such as k3-loss",
-        "weight": "weight of samples of s, such as token-truncated (theory.md, section 13)",
+        "weight": "weight of samples of s, such as token-truncated (theory.md, section 12)",
         "quantity": "quantity that is compared: mean, variance, median_square, std_error, "
         "skewness, coverage, repeats, copied (cells whose theory is not that of theory.parquet), "
         "registered_kl, gradient_mean, gradient_variance, off_policy_mean, "
@@ -97,7 +97,7 @@ _DESCRIPTIONS: Mapping[pa.DataType, Mapping[str, str]] = {
         "samples_needed_high": "upper end of that interval; null: beyond the study's samples",
     },
     pa.float64(): {
-        "lag": "how far the law s of the samples lags behind q (theory.md, section 13); null: a "
+        "lag": "how far the law s of the samples lags behind q (theory.md, section 12); null: a "
         "case's own s",
         "scale": "sigma_p / sigma_q, or as in theory.md; null for a case",
         "offset": "(mu_q - mu_p) / sigma_q, or as in theory.md; null for a case",

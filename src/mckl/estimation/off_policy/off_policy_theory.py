@@ -1,4 +1,4 @@
-"""Bias and variance of estimators over samples of a law s that is not q (theory.md, section 13).
+"""Bias and variance of estimators over samples of a law s that is not q (theory.md, section 12).
 
 Weights of tokens, and no weights, leave a sum over tokens of a table g(previous, next), whose
 moments under s the recursion of `mckl.families.policy.token_sums` gives. The weight of a sequence
