@@ -38,6 +38,7 @@ from mckl.estimation.values import ESTIMATORS, Estimator, UnitTheory
 from mckl.families.registry import case_pair, lagging_pair, sampled_pair, sweep_pair
 from mckl.record import tables
 from mckl.study import off_policy as study
+from mckl.study import off_policy_lags
 from mckl.study.config import parse
 from mckl.study.off_policy import off_policy_rows
 from mckl.study.off_policy_gate import with_off_policy
@@ -477,7 +478,7 @@ def test_advice_by_the_command_and_in_python() -> None:
     assert data == found.to_dict()
     with pytest.raises(ValueError, match=r"^samplers: not with sampler_law"):
         mckl.advise(q, p, sampler_law=s, samplers=["iid"])
-    with pytest.raises(ValueError, match=r"^sampler_law: s: lag 'much', expected a finite number"):
+    with pytest.raises(ValueError, match=r"^sampler_law: s: lag 'much', expected a number from"):
         mckl.advise(q, p, sampler_law={"lag": "much"})
     with pytest.raises(ValueError, match=r"^estimator: samples of another law do not have 'rb'"):
         mckl.advise(q, p, sampler_law=s, estimators=["rb"])
@@ -493,3 +494,22 @@ def test_a_lag_changes_the_law_that_draws_alone() -> None:
     # KL(s||q) is of the second order in the lag.
     kls = [SampledLaw(chain, pair.law).mismatch for chain in (near, far)]
     assert kls[1] / kls[0] == pytest.approx(4.0, rel=0.05)
+
+
+def test_what_the_page_says_of_a_lag(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(off_policy_lags, "LAGS", (0.01, 0.1, 0.4, 1.0))
+    lags = off_policy_lags.off_policy_lags()
+    assert lags.worth("k1") == (0.1, "token")
+    assert lags.worth("k3-factor") == (0.4, "token")
+    assert math.isnan(lags.worth("rb")[0])
+    bias, rmse = lags.bias, lags.rmse
+    # Of k1 it is of first order in the lag, and 50 times that of k3-factor.
+    ratio = bias["k1", "none"][1] / bias["k1", "none"][0]
+    assert ratio == pytest.approx(10.0, rel=0.1)
+    assert abs(bias["k1", "none"][1]) > 50.0 * abs(bias["k3-factor", "none"][1])
+    assert np.allclose(bias["k1", "token"], bias["rb", "none"], rtol=1e-6)
+    assert (bias["k1", "sequence"] == 0.0).all()
+    # A clamp's own bias is in the end larger than the one it was to correct.
+    clamped, plain = (bias["k3-factor", weight] for weight in ("token-truncated", "none"))
+    assert abs(clamped[3]) > 5.0 * abs(plain[3])
+    assert rmse["k3-factor", "sequence"][3] > 1e10

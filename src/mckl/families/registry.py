@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -30,6 +29,7 @@ FAMILIES: Mapping[str, Family] = {f.name: f for f in [*globals().values()] if is
 
 # The laws of a case: q, p, and the one that draws the samples where this is not q.
 SIDES = ("q", "p", "s")
+MOST_LAG = 100  # beyond it, s draws one token after each
 _TEXT = re.compile(r"\s*([a-z][a-z-]*)\s*(?:\(([^()]*)\))?\s*")
 
 
@@ -96,8 +96,8 @@ def sampled_pair(pair: Pair, s: Mapping[str, Any]) -> SampledChain:
     if others:
         raise ValueError(f"s: {quoted(others[0])} beside lag, expected lag alone")
     lag = s["lag"]
-    if isinstance(lag, bool) or not isinstance(lag, (int, float)) or not math.isfinite(lag):
-        raise ValueError(f"s: lag {quoted(lag)}, expected a finite number")
+    if isinstance(lag, bool) or not isinstance(lag, (int, float)) or not abs(lag) <= MOST_LAG:
+        raise ValueError(f"s: lag {quoted(lag)}, expected a number from -{MOST_LAG} to {MOST_LAG}")
     return lagging_pair(pair, float(lag))
 
 

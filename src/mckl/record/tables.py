@@ -63,8 +63,8 @@ _DESCRIPTIONS: Mapping[pa.DataType, Mapping[str, str]] = {
         "in p; nothing",
     },
     pa.string(): {
-        "parameters": "q and p of a case as JSON; arrays of more than 64 numbers as shape and "
-        "SHA-256; null for a cell of the sweep",
+        "parameters": "q and p of a case, and its s, as JSON; arrays of more than 64 numbers as "
+        "shape and SHA-256; null for a cell of the sweep",
         "source": "repository or package, version, commit, date, file and lines",
         "note": "further facts; null if there are none",
     },

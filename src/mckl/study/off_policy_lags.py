@@ -15,12 +15,12 @@ from mckl.estimation.theory import over_units
 from mckl.estimation.values import ESTIMATORS
 from mckl.families.registry import sweep_pair
 
-FAMILY, STATES, TOKENS = "policy(32)", 32, 64
+FAMILY, TOKENS = "policy(32)", 64
 # The policy is a training step away from its reference.
 SCALE, OFFSET = 1.05, 0.1
 SEQUENCES = 1024  # of a batch
 WORTH = 0.1  # the share of an error that a correction must save
-LAGS = tuple(float(lag) for lag in np.geomspace(0.001, 1.0, 61))
+LAGS = tuple(float(lag) for lag in np.geomspace(0.001, 1.0, 31))
 SHOWN = ("k1", "k3-factor", "rb")
 SHOWN_WEIGHTS = ("none", "token", "token-truncated", "sequence", "sequence-normalised")
 

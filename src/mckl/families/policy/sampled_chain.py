@@ -106,7 +106,8 @@ def lagging(q: NextToken, lag: float) -> tuple[NextToken, Vector]:
     The logits of s are those of q less lag times a fixed table of standard normals.
     """
     step = lag * _steps(*q.logits.shape)
-    return NextToken(q.logits - step), step
+    # From the largest of the row, so that rounding is relative to differences.
+    return NextToken(q.logits - q.logits.max(axis=1, keepdims=True) - step), step
 
 
 def _steps(rows: int, states: int) -> Vector:

@@ -16,7 +16,6 @@ from mckl.study.off_policy_lags import (
     SEQUENCES,
     SHOWN,
     SHOWN_WEIGHTS,
-    STATES,
     TOKENS,
     WORTH,
     OffPolicyLags,
@@ -87,9 +86,7 @@ def _numbers(theory: OffPolicyLags) -> dict[str, Any]:
 
     wide = theory.rmse["k3-factor", "sequence"][large]
     return {
-        "states": STATES,
         "tokens": TOKENS,
-        "kl": two_digits(theory.kl),
         "sequences": f"{SEQUENCES:,}",
         "lag": f"{_SMALL:g}",
         "mismatch": two_digits(float(theory.mismatch[small])),
