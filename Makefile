@@ -29,7 +29,7 @@ RESULTS ?= results
 # The figures in README and docs: of the default study, and those that are the same for every config.
 STUDY_FIGURES := overview error-vs-samples estimators samplers samples-needed factors \
 	notebook-samples notebook-trace notebook-joint notebook-squared-error
-CONSTANT_FIGURES := tails sequence-length libraries training
+CONSTANT_FIGURES := tails sequence-length off-policy libraries training
 
 .DEFAULT_GOAL := help
 .PHONY: help setup study verify-results test browser deploy benchmark docs readme-figures lint format lock audit clean

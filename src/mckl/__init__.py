@@ -22,6 +22,7 @@ _HOMES = {
     "Advice": "estimation.advice",
     "KLEstimate": "estimation.kl_estimate",
     "GradientAdvice": "estimation.gradients.gradient_advice",
+    "OffPolicyAdvice": "estimation.off_policy.off_policy_advice",
     "GivenEstimate": "estimation.given.estimates",
     "KLFromLogProbs": "estimation.given.estimates",
     "KLByGroup": "estimation.given.groups",

@@ -14,6 +14,7 @@ from mckl.estimation.given.estimates import KLFromLogProbs as KLFromLogProbs
 from mckl.estimation.given.groups import KLByGroup as KLByGroup
 from mckl.estimation.gradients.gradient_advice import GradientAdvice as GradientAdvice
 from mckl.estimation.kl_estimate import KLEstimate as KLEstimate
+from mckl.estimation.off_policy.off_policy_advice import OffPolicyAdvice as OffPolicyAdvice
 
 __version__: str
 

@@ -51,7 +51,7 @@ def test_the_script_writes_every_file(tmp_path):
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("mckl: formulas of libraries: mean and variance of 136 agree")
     names = [name for name, figure in FIGURES.items() if figure.constant]
-    assert names == ["sequence-length", "tails", "libraries", "training"]
+    assert names == ["sequence-length", "tails", "off-policy", "libraries", "training"]
     figures = {f"figures/{name}.{kind}" for name in names for kind in ("svg", "png", "pdf", "rst")}
     left = {str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file()}
     assert left == figures | {"formulas.parquet", "training.parquet", "libraries.md"}

@@ -21,7 +21,9 @@ def everything(config):
         for chunk in jobs
     ]
     figures = [Job("figures", ("one", "two"))]
-    others = [Job(rule) for rule in RULES if rule not in ("estimate", "figures", "registered_kl")]
+    left_out = {"estimate", "figures", "registered_kl"}
+    left_out |= set() if config.off_policy_settings else {"off_policy"}
+    others = [Job(rule) for rule in RULES if rule not in left_out]
     return [*estimates, *figures, *others]
 
 

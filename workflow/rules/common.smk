@@ -61,6 +61,9 @@ CHUNKS = STUDY.chunks
 CHECKPOINTS = checkpoints(STUDY.samples, STUDY.checkpoints_per_octave)
 NOTEBOOK = notebook(SETTINGS)
 GRADIENTS = STUDY.gradient_settings
+OFF_POLICY = STUDY.off_policy_settings
+# The table of estimates from samples of another law than q, if any setting has such samples.
+MEASURED_OFF_POLICY = ["off-policy"] if OFF_POLICY else []
 FIGURES = [
     name
     for name, figure in KNOWN_FIGURES.items()
@@ -76,6 +79,7 @@ TABLES = [
     "theory",
     "regimes",
     "gradients",
+    *MEASURED_OFF_POLICY,
     "traces",
     "gaps",
     "cost",
@@ -98,6 +102,7 @@ MAKERS = {
     "gaps": "traces",
     "cost": "traces",
     "regimes": "theory",
+    "off-policy": "off_policy",
     "verification": "verify",
     "registered-kl": "registered_kl",
     "notebook-points": "notebook",

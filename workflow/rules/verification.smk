@@ -5,7 +5,7 @@ rule verify:
     input:
         **{
             name.replace("-", "_"): f"results/tables/{name}.parquet"
-            for name in REGISTERED
+            for name in [*REGISTERED, *MEASURED_OFF_POLICY]
         },
         summary="results/tables/summary.parquet",
         theory="results/tables/theory.parquet",
@@ -27,7 +27,13 @@ rule verify:
         runtime=10,
     params:
         origin=origin(
-            "summary", "theory", "settings", "gradients", "budget", *REGISTERED
+            "summary",
+            "theory",
+            "settings",
+            "gradients",
+            "budget",
+            *REGISTERED,
+            *MEASURED_OFF_POLICY,
         ),
         code=script_digest("verify"),
     script:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, overload
 
 from mckl.api.arguments import BUDGET, MOST_SEED, real, request_of, several, whole_number
 from mckl.api.conversion import check_parameters
@@ -19,11 +19,13 @@ from mckl.estimation.choice import advice_of
 from mckl.estimation.divergences import KL, divergences
 from mckl.estimation.gradients.gradient_advice import GradientAdvice, gradient_advice
 from mckl.estimation.kl_estimate import KLEstimate
+from mckl.estimation.off_policy.off_policy_advice import OffPolicyAdvice, off_policy_advice
 from mckl.estimation.offered import check_offered
 from mckl.estimation.recommended import LEAST_BUDGET, estimate_of_pair
 from mckl.exact.moments import Bounded
 from mckl.families.base import OtherFamilyError, Pair
-from mckl.families.registry import case_pair
+from mckl.families.policy.sampled_chain import SampledChain
+from mckl.families.registry import case_pair, sampled_pair
 from mckl.limits import SEED
 from mckl.text import quoted
 
@@ -74,6 +76,18 @@ def kl(q: Any, p: Any) -> KL:
     return KL(value, _REGISTERED_ERROR * abs(value))
 
 
+@overload
+def advise(
+    q: Any, p: Any, *, tolerance: float | None = None, absolute: float | None = None,
+    confidence: float | None = None, samplers: Sequence[str] = (), estimators: Sequence[str] = (),
+    sampler_law: None = None,
+) -> Advice: ...  # fmt: skip
+@overload
+def advise(
+    q: Any, p: Any, *, tolerance: float | None = None, absolute: float | None = None,
+    confidence: float | None = None, samplers: Sequence[str] = (), estimators: Sequence[str] = (),
+    sampler_law: Any,
+) -> OffPolicyAdvice: ...  # fmt: skip
 def advise(
     q: Any,
     p: Any,
@@ -83,7 +97,8 @@ def advise(
     confidence: float | None = None,
     samplers: Sequence[str] = (),
     estimators: Sequence[str] = (),
-) -> Advice:
+    sampler_law: Any = None,
+) -> Advice | OffPolicyAdvice:
     """The number of samples that each estimator and sampler needs to know KL(q||p).
 
     Nothing is drawn: the numbers follow from exact theory (theory.md, sections 3 to 6).
@@ -99,11 +114,17 @@ def advise(
         probability; estimates are treated as normal.
     samplers, estimators
         The names of those to choose from; all by default.
+    sampler_law
+        The law s that draws the samples, if it is not q: an inference engine or an older policy. A
+        categorical or a policy as q is, or ``{"lag": 0.1}`` for q moved by a lag (theory.md,
+        section 12).
 
     Returns
     -------
     Advice
         The samples needed for every estimator and sampler, and a recommendation.
+    OffPolicyAdvice
+        With `sampler_law`, the samples of s needed for every estimator and weight.
 
     Raises
     ------
@@ -116,11 +137,22 @@ def advise(
     >>> found = advise({"mean": 0, "sd": 1}, {"mean": 1, "sd": 1}, tolerance=0.1)
     >>> found.recommendation.estimator, found.recommendation.samples_needed
     ('k1', 2)
+    >>> laws = {"q": [2, 0, 1], "p": [0, 0, 0], "s": [1, 0, 1]}
+    >>> q, p, s = ({"family": "categorical", "logits": x} for x in laws.values())
+    >>> found = advise(q, p, sampler_law=s, tolerance=0.1)
+    >>> found.recommendation[:3], found.options[0].verdict
+    (('cv', 'sequence', 78), 'biased: never reaches it')
     """
     pair, why = _pair(q, p)
     if pair is None:
         raise UserError(f"no theory is known ({why}): mckl.estimate draws samples")
     request = request_of(tolerance, absolute, 0.95 if confidence is None else confidence)
+    if sampler_law is not None:
+        if samplers:
+            raise UserError("samplers: not with sampler_law, whose samples are independent")
+        estimators = several("estimators", estimators, "k1")
+        chain = _sampled(pair, sampler_law)
+        return off_policy_advice(pair, chain, request, confidence, estimators)
     request = request._replace(most=BUDGET)
     samplers = several("samplers", samplers, "iid")
     estimators = several("estimators", estimators, "k1")
@@ -244,6 +276,19 @@ def estimate(
         check_shapes(q, p)
         return estimate_of_objects(q, p, request, estimator, seed)
     return estimate_of_pair(pair, request, sampler, estimator, seed)
+
+
+def _sampled(pair: Pair, s: Any) -> SampledChain:
+    """The pair with samples of s; raises `UserError` if s does not fit."""
+    check_parameters("sampler_law", s)
+    side = s if isinstance(s, Mapping) else held("sampler_law", s)
+    if side is None:
+        raise UserError(f"sampler_law: no family for {described(s)}")
+    try:
+        ((law, *_),) = members(side, side)
+        return sampled_pair(pair, law)
+    except ValueError as error:
+        raise UserError(f"sampler_law: {error}") from None
 
 
 def _pair(q: Any, p: Any) -> tuple[Pair | None, str]:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from mckl.estimation.divergences import KL
     from mckl.estimation.gradients.gradient_advice import GradientAdvice
     from mckl.estimation.intervals import Request
+    from mckl.estimation.off_policy.off_policy_advice import OffPolicyAdvice
     from mckl.estimation.results import Result
     from mckl.families.base import Pair
 
@@ -284,6 +285,11 @@ def kl(as_json: bool, **pair: Any) -> None:
     "--gradient", is_flag=True,
     help="Answer for the gradient of KL in the parameters of q, and tell what each loss descends.",
 )  # fmt: skip
+@click.option(
+    "--sampler-law", metavar="TEXT|FILE",
+    help="The law s of the samples if it is not q, as --q: a policy or a categorical, or "
+    "'{lag: 0.1}' for q moved by a lag.",
+)  # fmt: skip
 @click.option("--all", "every", is_flag=True, help="Show every option, and not the sensible ones.")
 @_json_option
 def advise(
@@ -293,6 +299,7 @@ def advise(
     samplers: Sequence[str],
     estimators: Sequence[str],
     gradient: bool,
+    sampler_law: str | None,
     every: bool,
     as_json: bool,
     **pair: Any,
@@ -303,10 +310,15 @@ def advise(
     """
     given = _pair(**pair)
     if gradient:
-        others = absolute or confidence or samplers or estimators or every
+        others = absolute or confidence or samplers or estimators or sampler_law or every
         _advise_gradient(given, tolerance, others, as_json)
         return
     request = _request(tolerance, absolute, confidence)._replace(most=BUDGET)
+    if sampler_law is not None:
+        if samplers:
+            raise UserError("--sampler: not with --sampler-law, whose samples are independent")
+        _advise_off_policy(given, sampler_law, request, confidence, estimators, every, as_json)
+        return
     from mckl.estimation.choice import advice_of
     from mckl.estimation.offered import check_offered
 
@@ -611,7 +623,31 @@ def _advise_gradient(pair: Pair, tolerance: float | None, others: object, as_jso
         raise UserError(f"--gradient: {error}") from None
 
 
-def _print_advice(answer: Advice | GradientAdvice, as_json: bool, lines: Iterator[str]) -> None:
+def _advise_off_policy(
+    pair: Pair, sampler_law: str, request: Request, confidence: float | None,
+    estimators: Sequence[str], every: bool, as_json: bool,
+) -> None:  # fmt: skip
+    """Print the answer of `mckl advise --sampler-law`."""
+    from mckl.cli.sides import is_side, read_side
+    from mckl.estimation.off_policy.off_policy_advice import off_policy_advice
+    from mckl.families.registry import sampled_pair
+
+    if not is_side(sampler_law):
+        raise UserError(
+            f"--sampler-law: {quoted(sampler_law)}, expected a text such as {{lag: 0.1}}, or a file"
+        )
+    s = read_side("sampler-law", sampler_law)
+    try:
+        chain = sampled_pair(pair, s)
+    except ValueError as error:
+        raise UserError(f"--sampler-law: {error}") from None
+    answer = off_policy_advice(pair, chain, request, confidence, estimators, "--")
+    _print_advice(answer, as_json, answer.lines(every))
+
+
+def _print_advice(
+    answer: Advice | GradientAdvice | OffPolicyAdvice, as_json: bool, lines: Iterator[str]
+) -> None:
     _print(answer, as_json, lines)
     if answer.recommendation is None:
         sys.exit(NOT_REACHED)

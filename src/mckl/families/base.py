@@ -18,7 +18,10 @@ from mckl.draw.form import Drawable, Seconds
 from mckl.exact.factor_sums import SUMS
 from mckl.exact.law import Law
 from mckl.families.parameters import Synonym, own_names
+from mckl.families.policy.sampled_chain import SampledChain
 from mckl.families.scores import Scores
+
+NO_SAMPLER = "a sampler's law is known for categoricals and policies alone"
 
 
 class Integrals(NamedTuple):
@@ -115,6 +118,18 @@ class Pair(Drawable):
     @abstractmethod
     def reversed(self) -> Pair:
         """The same pair with the roles of q and p exchanged."""
+
+    def sampled(self, s: Side) -> SampledChain:
+        """The same pair with samples of another law s, such as an older q.
+
+        Raises OtherFamilyError where the family has no theory of such samples, and ValueError where
+        s does not fit, or is 0 where q is not.
+        """
+        raise OtherFamilyError(f"{self.family}: {NO_SAMPLER}")
+
+    def lagging(self, lag: float) -> SampledChain | None:
+        """The same pair with samples of the s that lags behind q; None where there is none."""
+        return None
 
 
 class OtherFamilyError(ValueError):

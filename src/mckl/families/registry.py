@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from mckl.families.base import Family, Pair
+from mckl.families.base import NO_SAMPLER, Family, OtherFamilyError, Pair, Side
+from mckl.families.policy.sampled_chain import SampledChain
 from mckl.text import nearest, quoted, shortened, with_shapes
 
 # Every family imported here is registered; tables, figures and messages keep this order.
@@ -32,6 +33,9 @@ from mckl.families.policy.pair import POLICY
 
 FAMILIES: Mapping[str, Family] = {f.name: f for f in [*globals().values()] if isinstance(f, Family)}
 
+# The laws of a case: q, p, and the one that draws the samples where this is not q.
+SIDES = ("q", "p", "s")
+MOST_LAG = 100  # beyond it, s draws one token after each
 _TEXT = re.compile(r"\s*([a-z][a-z-]*)\s*(?:\(([^()]*)\))?\s*")
 
 
@@ -79,13 +83,42 @@ def case_pair(case: Mapping[str, Any]) -> Pair:
     Keys beside `q` and `p` are parameters that both share (`Family.shared`); they may also be among
     those of `q`. Raises ValueError, with a message of one line that names the side.
     """
-    shared = {name: value for name, value in case.items() if name not in ("q", "p")}
     sides = {}
-    for name, given in ((x, dict(case[x])) for x in ("q", "p")):
-        with _message_of(name):
-            family = _family(given.pop("family", "normal"))
-            sides[name] = family.side(family.named(given | (shared if name == "q" else {})))
+    shared = {name: value for name, value in case.items() if name not in SIDES}
+    for name in ("q", "p"):
+        sides[name] = _side(name, dict(case[name]) | (shared if name == "q" else {}))
     return sides["q"].against(sides["p"])
+
+
+def sampled_pair(pair: Pair, s: Mapping[str, Any]) -> SampledChain:
+    """The pair with samples of the law `s`, a side of the same family or ``{"lag": 0.1}``.
+
+    The latter is q moved by a lag (theory.md, section 12). Raises ValueError, with a message of one
+    line, where s does not fit, or is 0 where q is not.
+    """
+    if "lag" not in s:
+        return pair.sampled(_side("s", dict(s)))
+    others = sorted({*s} - {"lag", "family"})
+    if others:
+        raise ValueError(f"s: {quoted(others[0])} beside lag, expected lag alone")
+    lag = s["lag"]
+    if isinstance(lag, bool) or not isinstance(lag, (int, float)) or not abs(lag) <= MOST_LAG:
+        raise ValueError(f"s: lag {quoted(lag)}, expected a number from -{MOST_LAG} to {MOST_LAG}")
+    return lagging_pair(pair, float(lag))
+
+
+def lagging_pair(pair: Pair, lag: float) -> SampledChain:
+    """The pair with samples of the s that lags behind q; OtherFamilyError where there is none."""
+    chain = pair.lagging(lag)
+    if chain is None:
+        raise OtherFamilyError(f"{pair.family}: {NO_SAMPLER}")
+    return chain
+
+
+def _side(name: str, given: dict[str, Any]) -> Side:
+    with _message_of(name):
+        family = _family(given.pop("family", "normal"))
+        return family.side(family.named(given))
 
 
 def canonical_case(case: Mapping[str, Any]) -> dict[str, Any]:
@@ -94,7 +127,9 @@ def canonical_case(case: Mapping[str, Any]) -> dict[str, Any]:
     Raises ValueError as `case_pair` does.
     """
     out = dict(case)
-    for name, given in ((x, dict(case[x])) for x in ("q", "p")):
+    for name, given in ((x, dict(case[x])) for x in SIDES if x in case):
+        if name == "s" and "lag" in given:
+            continue
         with _message_of(name):
             family = {k: given.pop(k) for k in ("family",) if k in given}
             out[name] = family | _family(family.get("family", "normal")).named(given)

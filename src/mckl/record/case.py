@@ -68,7 +68,7 @@ def with_numbers(given: Mapping[Any, Any], where: str, side: str = "") -> dict[s
 
 def _numbers(value: Any, where: str, side: str, name: str) -> Any:
     if isinstance(value, Mapping):
-        return with_numbers(value, f"{where}.", name if name in ("q", "p") else side)
+        return with_numbers(value, f"{where}.", name if name in ("q", "p", "s") else side)
     if isinstance(value, list):
         return [_numbers(item, where, side, name) for item in value]
     if is_file(value, name):

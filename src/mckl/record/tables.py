@@ -34,11 +34,14 @@ _DESCRIPTIONS: Mapping[pa.DataType, Mapping[str, str]] = {
         "family": "family of q and p, such as student-t(5), or q|p where they differ",
         "backend": "library that drew the numbers and evaluated l",
         "sampler": "how the points are placed",
-        "estimator": "estimator of KL; in rows about gradients, the gradient method",
+        "estimator": "estimator of KL; in rows about gradients, the gradient method; in those "
+        "about off-policy samples with the weight and the lag",
         "method": "gradient estimator, such as k3-loss",
+        "weight": "weight of samples of s, such as token-truncated (theory.md, section 12)",
         "quantity": "quantity that is compared: mean, variance, median_square, std_error, "
         "skewness, coverage, repeats, copied (cells whose theory is not that of theory.parquet), "
-        "registered_kl, gradient_mean, gradient_variance, or a column of settings, theory, "
+        "registered_kl, gradient_mean, gradient_variance, off_policy_mean, "
+        "off_policy_variance, or a column of settings, theory, "
         "summary or budget that is computed in a second way",
         "theory": "exact, asymptotic (leading order in samples) or none (variance not known)",
         "reason": "why a theoretical value is infinite or missing; null otherwise",
@@ -60,8 +63,8 @@ _DESCRIPTIONS: Mapping[pa.DataType, Mapping[str, str]] = {
         "in p; nothing",
     },
     pa.string(): {
-        "parameters": "q and p of a case as JSON; arrays of more than 64 numbers as shape and "
-        "SHA-256; null for a cell of the sweep",
+        "parameters": "q and p of a case, and its s, as JSON; arrays of more than 64 numbers as "
+        "shape and SHA-256; null for a cell of the sweep",
         "source": "repository or package, version, commit, date, file and lines",
         "note": "further facts; null if there are none",
     },
@@ -94,6 +97,8 @@ _DESCRIPTIONS: Mapping[pa.DataType, Mapping[str, str]] = {
         "samples_needed_high": "upper end of that interval; null: beyond the study's samples",
     },
     pa.float64(): {
+        "lag": "how far the law s of the samples lags behind q (theory.md, section 12); null: a "
+        "case's own s",
         "scale": "sigma_p / sigma_q, or as in theory.md; null for a case",
         "offset": "(mu_q - mu_p) / sigma_q, or as in theory.md; null for a case",
         "kl": "KL(q||p) by exact theory, nats",
@@ -141,15 +146,17 @@ _DESCRIPTIONS: Mapping[pa.DataType, Mapping[str, str]] = {
         "mean_measured": "mean of the estimates of the parameter with the largest error, nats",
         "mean_exact": "theoretical value of mean_measured, nats; NaN: not tested",
         "mean_spread": "exact standard deviation of mean_measured, nats",
-        "mean_z": "(mean_measured - mean_exact) / mean_spread",
-        "mean_p_value": "bound on the two-sided p-value over all parameters",
+        "mean_z": "(mean_measured - mean_exact) / mean_spread; in off-policy of mean, with the "
+        "exact standard deviation",
+        "mean_p_value": "bound on the two-sided p-value, over all parameters for a gradient; NaN: "
+        "not tested",
         "variance_measured": "mean square norm of (estimate - its exact mean) over replicates, "
         "nats^2",
         "variance_exact": "theoretical value of variance_measured, nats^2",
         "variance_spread": "bound on the standard deviation of the former, nats^2",
         "variance_z": "(variance_measured - variance_exact) / variance_spread",
-        "variance_p_value": "bound on the two-sided p-value; NaN where the fourth moment is "
-        "infinite or not known",
+        "variance_p_value": "bound on the two-sided p-value, in off-policy on that of too large a "
+        "variance; NaN where the fourth moment is infinite or not known, or not tested",
         "predicted_kl": "KL(q||p) after as many steps along the method's exact mean, nats; NaN: "
         "over 1,000",
         "ci_coverage": "share of replicates whose nominal 95 % t interval contains kl; NaN "
@@ -259,6 +266,11 @@ _TABLES: Mapping[str, tuple[str, ...]] = {
         "mean_measured", "mean_exact", "mean_spread", "mean_z", "mean_p_value",
         "variance_measured", "variance_exact", "variance_spread", "variance_z",
         "variance_p_value",
+    ),
+    "off-policy": (
+        "setting", "lag", "estimator", "weight", "samples", "replicates", "kl", "mean", "bias",
+        "variance", "exact_bias", "exact_variance", "exact_mse", "relative_error", "theory",
+        "reason", "mean_z", "mean_p_value", "variance_p_value",
     ),
     "regimes": (
         "family", "dimension", "samples", "scale", "offset", "estimator", "exact_bias",

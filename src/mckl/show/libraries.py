@@ -10,10 +10,22 @@ import jinja2
 import numpy as np
 import pandas as pd
 
+from mckl.estimation.off_policy import WEIGHTS
+from mckl.estimation.off_policy.off_policy_advice import signed_percent
+from mckl.estimation.off_policy.off_policy_theory import SampledLaw
+from mckl.families.policy.pair import PolicyPair
+from mckl.families.registry import lagging_pair
 from mckl.show.figures import with_text
 from mckl.show.figures.libraries import cells, formula_label, table_of
 from mckl.show.figures.losses import relative
 from mckl.study.libraries import LIBRARIES, Library
+from mckl.study.libraries.corrections import (
+    CORRECTIONS,
+    LAGS,
+    Correction,
+    corrected,
+    lagged_policy,
+)
 from mckl.study.libraries.exact import formula_means
 from mckl.study.libraries.formula import K1, K3, LOW_VARIANCE
 from mckl.study.libraries.policies import SHARPER, STATES, TOKENS, policies, stopping
@@ -55,6 +67,7 @@ def page_numbers(formulas: pd.DataFrame) -> dict[str, Any]:
     clamped = ([formula_label(name), *acting[name]] for name in sorted(simplest.values()))
     gradients = _gradients(formulas)
     gradient = {loss: row for row, losses in gradients.items() for loss in losses}
+    lagged = lagged_policy()
     reverse = [pair.reverse_kl for pair in policies().values()]
     wrong = table_of(formulas, "exact_mean").loc["k3 of -l", list(known.kl.index)]
     return {
@@ -77,6 +90,21 @@ def page_numbers(formulas: pd.DataFrame) -> dict[str, Any]:
         "after": gradient[f"{formula_label(LOW_VARIANCE.name)}, value and ratio, clamped"],
         "ratio": gradient["k3, value and ratio"],
         "second": gradient["k2, value and ratio"],
+        "corrections": markdown(
+            ["KL term", "weight", "who and when", "where",
+             *(f"{what}, lag {lag:g}" for lag in LAGS for what in ("bias", "sd of a sequence"))],
+            (_correction(x, lagged) for x in CORRECTIONS),
+        ),
+        "lags": [f"{lag:g}" for lag in LAGS],
+        "lagged_kl": two_digits(lagged.law.kl),
+        "mismatch": [
+            two_digits(SampledLaw(lagging_pair(lagged, lag), lagged.law).mismatch)
+            for lag in LAGS
+        ],
+        "corrected": {
+            f"{x.estimator}, {x.weight}": [relative_bias(y.bias) for y in corrected(x, lagged)]
+            for x in CORRECTIONS
+        },
         "lengths": markdown(
             ["offset", "E ℓ, nats a sequence", "E T, tokens", "batch's tokens, k1 and k3",
              "sequence means, k1", "sequence means, k3"],
@@ -154,12 +182,29 @@ def _section(library: Library) -> Mapping[str, Any]:
 def _places(source: str) -> list[str]:
     """Files with their lines; a part without a slash names more lines of the previous file."""
     out: list[str] = []
-    for part in source.split(", "):
+    for part in filter(None, source.split(", ")):
         if ":" in part:
             out.append(part)
         else:
             out[-1] += f", {part}"
     return out
+
+
+def _correction(correction: Correction, pair: PolicyPair) -> list[str]:
+    """A row of the section on samples of another law."""
+    who = f"{correction.library}: {correction.note}" if correction.library else correction.note
+    weight = WEIGHTS[correction.weight]
+    label = "none" if weight.level is None else weight.label
+    where = "<br>".join(f"`{place}`" for place in _places(correction.source))
+    row = [correction.estimator, label, who, where]
+    for law in corrected(correction, pair):
+        row += [relative_bias(law.bias), two_digits(law.deviation)]
+    return row
+
+
+def relative_bias(share: float) -> str:
+    """A relative bias as a percentage with its sign, or 0."""
+    return signed_percent(share).replace("-", "−")
 
 
 def _share(share: float) -> str:

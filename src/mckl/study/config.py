@@ -59,6 +59,7 @@ class _Keys(NamedTuple):
     one_job_per: Sequence[str]
     dtype: str
     gradients: Mapping[str, Any]
+    off_policy: Mapping[str, Any]
 
 
 class Config(_Keys):
@@ -84,6 +85,15 @@ class Config(_Keys):
     def gradient_settings(self) -> list[Setting]:
         """The settings whose gradients are measured, without those of families that have none."""
         return [s for s in matching(self.settings, self.gradients["settings"]) if s.pair.scores]
+
+    @cached_property
+    def off_policy_settings(self) -> list[Setting]:
+        """The settings with samples of another law than q: cases with `s`, and those named."""
+        named = {s.name for s in matching(self.settings, self.off_policy["settings"])}
+        return [
+            s for s in self.settings
+            if s.sampler is not None or (s.name in named and s.pair.lagging(0.0) is not None)
+        ]  # fmt: skip
 
     @cached_property
     def chunks(self) -> dict[str, dict[str, list[Setting]]]:
@@ -145,6 +155,10 @@ def parse(
     full["tolerances"] = sorted(full["tolerances"], reverse=True)
     full["one_job_per"] = [axis for axis in AXES if axis in full["one_job_per"]]
     full["gradients"] = _gradients(full["gradients"])
+    options = full["off_policy"]
+    full["off_policy"] = {
+        **options, "settings": sorted(options["settings"]), "lags": sorted(options["lags"]),
+    }  # fmt: skip
     for name in full["backends"]:
         check_backend(name, full["dtype"])
     config = Config(**full)
@@ -159,13 +173,14 @@ def parse(
             names.add(setting.name)
             drawing = [name for name in config.backends if can_draw(name, setting)]
             check_feasible(setting, config.samplers, config.samples, drawing)
-    with _into(lines, "gradients"):
-        for pattern in config.gradients["settings"]:
-            if pattern not in default["gradients"]["settings"] and not matching(every, [pattern]):
-                raise UserError(
-                    f"gradients.settings: {quoted(pattern)} is no setting of this study: "
-                    f"{nearest(pattern, [s.name for s in every])}"
-                )
+    for key in ("gradients", "off_policy"):
+        with _into(lines, key):
+            for pattern in full[key]["settings"]:
+                if pattern not in default[key]["settings"] and not matching(every, [pattern]):
+                    raise UserError(
+                        f"{key}.settings: {quoted(pattern)} is no setting of this study: "
+                        f"{nearest(pattern, [s.name for s in every])}"
+                    )
     for name in (name for name in config.backends if not config.chunks[name]):
         lines["backends", name] = (
             f"backends: '{name}' can draw none of the settings, expected another backend"
@@ -193,7 +208,7 @@ def studied(given: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, 
     {'a': None, 'b': {}}
     """
     out = {**defaults, **given}
-    for key in ("sweep", "gradients"):
+    for key in ("sweep", "gradients", "off_policy"):
         if isinstance(given.get(key), Mapping):
             out[key] = {**defaults.get(key, {}), **given[key]}
     cases = given.get("cases", {})

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mckl.study.settings import Setting
 
 _PER_SETTING = 8e-3  # CPU seconds
+_PER_LAW, _PER_SUM = 0.4, 1.2e-7  # CPU seconds of an off-policy law, and of a token of a sample
 _PER_WEIGHT = 7.5e-9  # CPU seconds of one gradient method for one factor of one sample
 _BYTES_PER_ROW = 18.0  # of traces.parquet, compressed
 
@@ -58,6 +59,7 @@ RULES: Mapping[str, Work] = {
     "estimate": Work("traces", 0, 0.0),  # `chunk_seconds` and the backend's start are added
     "traces": Work("traces", 1, 0.1, setting=8e-4, row=1.5e-7),
     "gradients": Work("traces", 0, 0.2),  # `gradient_seconds` are added
+    "off_policy": Work("traces", 0, 0.3),  # `off_policy_seconds` are added
     "summary": Work("summary, budget", 2, 0.3, setting=1.5e-3, row=4.4e-7),
     "verify": Work("summary, budget", 3, 1.0, cell=6e-5),
     "budget": Work("summary, budget", 3, 0.5, cell=6.5e-5),
@@ -231,6 +233,18 @@ def gradient_seconds(config: Config) -> float:
     return float(factors * (_PER_SETTING + _PER_WEIGHT * each))
 
 
+def off_policy_seconds(config: Config) -> float:
+    """Estimated CPU seconds of the estimates from samples of another law than q."""
+    options = config.off_policy
+    laws = [
+        s.dimension
+        for s in config.off_policy_settings
+        for _ in (options["lags"] if s.sampler is None else (None,))
+    ]
+    each = options["samples"] * options["replicates"]
+    return float(sum(_PER_LAW + _PER_SUM * each * tokens for tokens in laws))
+
+
 def plan(
     config: Config,
     jobs: Iterable[Job],
@@ -263,6 +277,8 @@ def plan(
             new = sum((s.name, name) not in earlier for s in members for name in has[s.name])
             return Amount(_PER_JOB + seconds, new * each, cells(members) * config.replicates)
         extra = gradient_seconds(config) if job.rule == "gradients" else 0.0
+        if job.rule == "off_policy":
+            extra = off_policy_seconds(config)
         work, rows = RULES[job.rule], drawn * config.replicates
         grown = work.setting * len(settings) + work.cell * every + work.row * rows
         grown += work.figure * len(job.parts)

@@ -13,7 +13,8 @@ from typing import Any
 from mckl.errors import UserError
 from mckl.estimation.offered import combinations, offered_samplers
 from mckl.families.base import Pair
-from mckl.families.registry import canonical_case, case_pair, sweep_pair
+from mckl.families.policy.sampled_chain import SampledChain
+from mckl.families.registry import canonical_case, case_pair, sampled_pair, sweep_pair
 from mckl.record.case import abridged, is_abridged, with_numbers
 from mckl.text import number
 
@@ -34,6 +35,7 @@ class Setting:
     family   the family of a cell, as in the config: ``student-t(5)``; None for a case, whose pair
              has it
     case_pair  the pair of a case
+    sampler  the pair with samples of the third law s of a case; None where it has none
     """
 
     name: str
@@ -44,6 +46,7 @@ class Setting:
     parameters: Mapping[str, Any] | None = None
     family: str | None = "normal"
     case_pair: Pair | None = field(default=None, compare=False, repr=False)
+    sampler: SampledChain | None = field(default=None, compare=False, repr=False)
 
     @property
     def pair(self) -> Pair:
@@ -150,7 +153,9 @@ def case_setting(name: str, parameters: Mapping[str, Any]) -> Setting:
     """The setting of a case, whose vectors are arrays or lists. ValueError if it has no pair."""
     parameters = canonical_case(parameters)
     pair = case_pair(parameters)
-    return Setting(name, name, pair.dimension, None, None, abridged(parameters), None, pair)
+    sampler = sampled_pair(pair, parameters["s"]) if "s" in parameters else None
+    shown = abridged(parameters)
+    return Setting(name, name, pair.dimension, None, None, shown, None, pair, sampler)
 
 
 def settings(sweep: Mapping[str, Sequence[Any]], cases: Iterable[Setting]) -> list[Setting]:

@@ -122,6 +122,7 @@ def passed_line(verification: pd.DataFrame) -> str:
             text = where.format(_error(float(rows.median())))
             lines.append(f"  in the median of {len(rows):,} {text}")
     lines += _gradients(verification)
+    lines += _off_policy(verification)
     if not ((statistical["quantity"] == "variance") & (statistical["samples"] > 0)).any():
         lines.append(
             "one replicate has no variance over replicates: no cell's variance was compared"
@@ -143,6 +144,17 @@ def _gradients(verification: pd.DataFrame) -> list[str]:
         f"  in the median cell of gradients a parameter's mean that is off by "
         f"{_error(float(mean.median()))} of the gradient's norm, and a total variance that is off "
         f"by {_error(float(variance.median()))}"
+    ]
+
+
+def _off_policy(verification: pd.DataFrame) -> list[str]:
+    means = verification[verification["quantity"] == "off_policy_mean"]
+    error = means["smallest_error"].dropna()
+    if error.empty:
+        return []
+    return [
+        f"  in the median of {len(error):,} cells with samples of another law than q a mean that "
+        f"is off by {_error(float(error.median()))} of KL"
     ]
 
 

@@ -34,7 +34,7 @@ from mckl.exact.moments import LARGEST_ERROR, Bounded, Moments
 # The leading order is used if the absolute values of the next terms add up to at most this share
 # of it. theory.md, section 3, says how large its error then is.
 _MOST_NEXT_ORDER = 0.2
-_TWO_VALUES = (
+TWO_VALUES = (
     "l is a linear function of p/q, as where it has two values: the estimate is KL once both have "
     "been drawn, and may be anything before"
 )
@@ -174,7 +174,7 @@ def theory(law: Law, paired: bool, moments: JointMoments) -> UnitTheory:
         return unknown(f"the variance of p/q is {TOO_LARGE}")
     variance = residual.variance
     if variance.value == 0.0:  # the next orders vanish as well, and what is left is not in 1/N
-        return unknown(_TWO_VALUES)
+        return unknown(TWO_VALUES)
     if not variance.relative <= LARGEST_ERROR:
         return unknown(
             f"the integral of the variance is only known to {variance.relative:.1g} of it"

@@ -32,6 +32,14 @@ from mckl.families.countable.side import Factors
 from mckl.families.exponential.pair import Exponential, text_of
 from mckl.families.exponential.scores import CategoricalScores
 from mckl.families.parameters import aliases, parameter_numbers
+from mckl.families.policy.next_token import NextToken
+from mckl.families.policy.sampled_chain import (
+    NEVER_DRAWN,
+    SampledChain,
+    lagging,
+    sampled_chain,
+    unsupported,
+)
 
 _ADD_UP = 1e-6  # how far the sum of probabilities may be from 1
 
@@ -135,6 +143,38 @@ class Categorical(Exponential):
     def outcomes(self, p: Categorical) -> tuple[Outcomes, Vector]:
         """The categories that q can take; probabilities are as stored, over their exact sum."""
         return outcomes_of(*_logs(self), *_logs(p), *_differences(self, p)), np.ones(1)
+
+    def sampled(self, p: Categorical, s: Side) -> SampledChain:
+        if not isinstance(s, Categorical):
+            raise OtherFamilyError(f"q is categorical, s is {s.family}: expected one family")
+        if s.logits.size != self.logits.size:
+            raise ValueError(
+                f"categorical: q has {self.logits.size} categories and s has {s.logits.size}, "
+                "expected one number"
+            )
+        return self._sampled(p, s.next_token)
+
+    def lagging(self, p: Categorical, lag: float) -> SampledChain:
+        return self._sampled(p, *lagging(self.next_token, lag))
+
+    def _sampled(
+        self, p: Categorical, s: NextToken, q_less_s: Vector | None = None
+    ) -> SampledChain:
+        row = np.zeros(1, dtype=np.intp)
+        wrong = unsupported(self.next_token, s, row)
+        if wrong is not None:
+            raise ValueError(
+                f"categorical: s is 0 and q is not in category {wrong[1]}, counted from 0: "
+                f"{NEVER_DRAWN}"
+            )
+        return sampled_chain(
+            self.next_token, p.next_token, s, np.ones(1), 1, row, q_less_s=q_less_s
+        )
+
+    @property
+    def next_token(self) -> NextToken:
+        """The law as that of the first and only token of a sequence."""
+        return NextToken(self.logits[None], None if self.given is None else self.given[None])
 
     @property
     def name(self) -> str:

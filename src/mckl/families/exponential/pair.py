@@ -35,8 +35,9 @@ from mckl.exact.factor_sums import sums_over
 from mckl.exact.law import Law
 from mckl.exact.moments import ELL, EPS, Bounded, Function, Moments, settled
 from mckl.exact.outcomes import Outcomes
-from mckl.families.base import Integrals, OtherFamilyError, Pair, Side
+from mckl.families.base import NO_SAMPLER, Integrals, OtherFamilyError, Pair, Side
 from mckl.families.exponential.law import LineLaw
+from mckl.families.policy.sampled_chain import SampledChain
 from mckl.families.scores import Scores
 from mckl.text import number
 
@@ -258,6 +259,14 @@ class Exponential(Side):
         """
         return np.asarray(coefficients @ draw.T)
 
+    def sampled(self, p: Any, s: Side) -> SampledChain:
+        """What `mckl.families.base.Pair.sampled` returns."""
+        raise OtherFamilyError(f"{self.family}: {NO_SAMPLER}")
+
+    def lagging(self, p: Any, lag: float) -> SampledChain | None:
+        """What `mckl.families.base.Pair.lagging` returns."""
+        return None
+
     def integrals(self, p: Any) -> Integrals:
         """Moments of l by sums of their definitions; NaN where the family has none."""
         return Integrals(math.nan, math.nan)
@@ -311,6 +320,12 @@ class ExponentialPair(Pair):
 
     def form(self) -> ExponentialForm:
         return ExponentialForm(self)
+
+    def sampled(self, s: Side) -> SampledChain:
+        return self.q.sampled(self.p, s)
+
+    def lagging(self, lag: float) -> SampledChain | None:
+        return self.q.lagging(self.p, lag)
 
 
 class ExponentialForm(Form):

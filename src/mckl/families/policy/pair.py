@@ -20,7 +20,7 @@ from mckl.arrays import Vector
 from mckl.draw.form import Seconds
 from mckl.draw.streams import generator
 from mckl.exact.moments import Function
-from mckl.families.base import Family, Integrals, Pair, Side
+from mckl.families.base import Family, Integrals, OtherFamilyError, Pair, Side
 from mckl.families.parameters import aliases, missing, parameter_numbers, shown_briefly
 from mckl.families.policy.bigrams import fit
 from mckl.families.policy.form import PolicyForm
@@ -32,6 +32,13 @@ from mckl.families.policy.next_token import (
     read_table,
     transitions,
 )  # fmt: skip
+from mckl.families.policy.sampled_chain import (
+    NEVER_DRAWN,
+    SampledChain,
+    lagging,
+    sampled_chain,
+    unsupported,
+)
 from mckl.families.policy.scores import MOST_STATES, ChainScores
 from mckl.families.policy.token_means import TokenMeans, token_means
 
@@ -59,6 +66,7 @@ class PolicyPair(Pair):
         difference: Vector | None = None,
     ) -> None:  # fmt: skip
         self._q, self._p, self._start, self._stop = q, p, start, stop
+        self._difference = difference
         self.dimension = dimension
         self.family = f"policy({len(q.logits)})"
         if stop is not None:
@@ -157,6 +165,46 @@ class PolicyPair(Pair):
 
     def form(self) -> PolicyForm:
         return PolicyForm(self.transitions, self.dimension, self.stop)
+
+    def sampled(self, s: Side) -> SampledChain:
+        if not isinstance(s, Policy):
+            raise OtherFamilyError(f"q is policy, s is {s.family}: expected one family")
+        if len(s.table.logits) != len(self._q.logits):
+            raise ValueError(
+                f"policy: q has {len(self._q.logits)} tokens and s has {len(s.table.logits)}, "
+                "expected one number"
+            )
+        for name, own in (("dimension", self.dimension), ("stop", self._stop)):
+            if getattr(s, name) not in (None, own):
+                raise ValueError(f"policy: {name} of q and s differ, expected it once, for both")
+        if s.initial is not None and not np.array_equal(s.initial, self._start):
+            raise ValueError("policy: initial of q and s differ, expected it once, for both")
+        check_rows("s", s.table, self._stop)
+        return self._sampled(s.table)
+
+    def lagging(self, lag: float) -> SampledChain:
+        return self._sampled(*lagging(self._q, lag))
+
+    def _sampled(self, s: NextToken, q_less_s: Vector | None = None) -> SampledChain:
+        q, p, ended = self._q, self._p, np.zeros(len(s.logits), dtype=bool)
+        if self._stop is not None:
+            ended[self._stop] = True
+            ends = np.where(ended, 0.0, -math.inf)
+            q, p, s = (side.replace_row(self._stop, ends) for side in (q, p, s))
+            if q_less_s is not None:
+                q_less_s = np.where(ended[:, None], 0.0, q_less_s)
+        reached = np.flatnonzero(_reachable(s.logits > -np.inf, self._start > 0))
+        for name, other in (("s", s), ("p", p)):
+            wrong = unsupported(q, other, reached)
+            if wrong is not None:
+                why = NEVER_DRAWN if name == "s" else "KL is infinite"
+                raise ValueError(
+                    f"policy: {name} is 0 and q is not for token {wrong[1]} after token "
+                    f"{wrong[0]}, counted from 0: {why}"
+                )
+        return sampled_chain(
+            q, p, s, self._start, self.dimension, reached, ended, self._difference, q_less_s
+        )
 
 
 def _reachable(steps: NDArray[np.bool_], states: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -71,6 +71,7 @@ FIGURES: Mapping[str, Figure] = {
         Figure("sequence-length", ESTIMATOR, "samples by length", (), constant=True),
         Figure("regimes", ESTIMATOR, "best by scale and offset", ("settings", "regimes")),
         Figure("tails", ESTIMATOR, "what heavy tails do", (), constant=True),
+        Figure("off-policy", ESTIMATOR, "samples of another law", (), constant=True),
         Figure("libraries", ESTIMATOR, "what libraries compute", ("formulas",), constant=True),
         Figure("samplers", SAMPLER, "RMSE by sampler", ("summary", "settings")),
         Figure("cost", SAMPLER, "error per CPU second", ("summary", "cost", "settings", "budget")),
