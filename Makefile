@@ -11,6 +11,9 @@ READY_BENCHMARK := $(VENV)/.ready-benchmark
 READY_DEPLOY := $(VENV)/.ready-deploy
 # The site is made by Sphinx.
 READY_SITE := $(VENV)/.ready-site
+# uv finds versions, the newest or the oldest.
+UV := $(VENV)/uv/bin/uv
+PLAIN := --quiet --no-header --no-annotate
 # As in Snakemake's own jobs, a pipe fails if one of its commands fails.
 SHELL := bash
 .SHELLFLAGS := -o pipefail -c
@@ -21,6 +24,7 @@ define NEWS
 	/^Installing collected/ { if (live) printf "\r\033[K"; printf "mckl:   unpacking %d packages\n", n; fflush() } \
 	END { if (live) printf "\r\033[K" }'
 endef
+PIP = $(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt
 # Snakemake starts the programs that it finds on PATH. Numbers have a decimal point.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export LC_NUMERIC := C
@@ -44,7 +48,8 @@ $(READY): pyproject.toml constraints.txt
 		|| { echo "mckl: Python 3.11 or newer is needed, $(PYTHON) is $$($(PYTHON) --version 2>&1 || true): set PYTHON=..." >&2; exit 1; }
 	@echo "mckl: setting up $(VENV) (once, about two minutes): NumPy, SciPy, pandas, Matplotlib, Snakemake, linters, pytest"
 	@$(PYTHON) -m venv $(VENV) || { echo "mckl: $(PYTHON) has no venv: install it (Debian: python3-venv)" >&2; exit 1; }
-	@$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[study,dev]' $(NEWS) \
+# The pip that comes with Python 3.11 does not know dependency groups.
+	@{ $(PIP) --quiet pip && $(PIP) -e '.[study]' --group dev; } $(NEWS) \
 		|| { tail -n 3 $(VENV)/pip.log >&2; echo "mckl: the packages could not be installed: is the network reachable? ($(VENV)/pip.log)" >&2; exit 1; }
 	@touch $@
 
@@ -57,10 +62,10 @@ verify-results: $(READY) ## check a results folder (RESULTS=dir) against its man
 
 $(READY_TEST): $(READY)
 	@echo "mckl: adding the tests' packages to $(VENV) (once, about two minutes): TensorFlow (1.5 GB), S3, SLURM's plugin"
-	@$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[tensorflow,s3]' $(NEWS) \
+	@$(PIP) -e '.[tensorflow,s3]' $(NEWS) \
 		|| { tail -n 3 $(VENV)/pip.log >&2; echo "mckl: the tests' packages could not be installed: is the network reachable? ($(VENV)/pip.log)" >&2; exit 1; }
 # In a separate folder, since with SLURM's plugin every start of Snakemake takes half a second more.
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps --upgrade \
+	@$(PIP) --quiet --no-deps --upgrade \
 		--target $(VENV)/cluster snakemake-executor-plugin-slurm snakemake-executor-plugin-slurm-jobstep 2> $(VENV)/pip.log \
 		|| { tail -n 3 $(VENV)/pip.log >&2; echo "mckl: SLURM's plugin could not be installed: is the network reachable? ($(VENV)/pip.log)" >&2; exit 1; }
 	@touch $@
@@ -69,12 +74,34 @@ test: $(READY_TEST) ## run every test that needs neither a browser nor a deploym
 	@echo "mckl: running the tests on all cores"
 	@pytest -n auto --ignore=tests/browser --ignore=tests/deploy
 
+# Each in an environment of its own. What such an environment lacks is skipped, in CI too.
+.PHONY: test-python lowest
+test-python: ## make test with PYTHON=python3.13, in an environment of its own
+	@env -u CI $(MAKE) test VENV=$(VENV)/$(notdir $(PYTHON))
+
+TESTS ?= tests
+LOWEST := $(VENV)/lowest
+lowest: $(LOWEST)/.ready ## run the tests (or TESTS=...) with the oldest versions that pyproject.toml admits
+	@echo "mckl: running $(TESTS) with the oldest versions"
+	@env -u CI $(LOWEST)/bin/python -m pytest -n auto --ignore=tests/browser --ignore=tests/deploy $(TESTS)
+
+# Only what pyproject.toml names is old; the packages that these need, and pytest, are pinned.
+$(LOWEST)/.ready: $(UV) pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' \
+		|| { echo "mckl: the oldest versions are those of Python 3.11, $(PYTHON) is $$($(PYTHON) --version): set PYTHON=..." >&2; exit 1; }
+	@echo "mckl: setting up $(LOWEST) (once, half a minute): the study with the oldest versions, and pytest"
+	@$(PYTHON) -m venv --clear --without-pip $(LOWEST)
+	@$(UV) pip compile pyproject.toml --extra study --no-deps --resolution lowest-direct $(PLAIN) > $(LOWEST)/oldest.txt
+	@sed 's/^/^/; s/==.*/==/' $(LOWEST)/oldest.txt | grep -ivf - constraints.txt > $(LOWEST)/constraints.txt
+	@$(UV) pip install --quiet --python $(LOWEST) --resolution lowest-direct -c $(LOWEST)/constraints.txt -e '.[study]' --group test
+	@touch $@
+
 browser: $(READY_TEST) ## click through the report and the explorer in Chromium
 	@pytest -n 2 tests/browser
 
 $(READY_DEPLOY): $(READY)
 	@echo "mckl: adding the packages of a deployment to $(VENV) (once, some seconds): snakedeploy, hatchling"
-	@$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[deploy]' $(NEWS) \
+	@$(PIP) --group deploy $(NEWS) \
 		|| { tail -n 3 $(VENV)/pip.log >&2; echo "mckl: snakedeploy could not be installed: is the network reachable? ($(VENV)/pip.log)" >&2; exit 1; }
 	@touch $@
 
@@ -83,7 +110,7 @@ deploy: $(READY_DEPLOY) ## run the study as a module from git and by snakedeploy
 
 $(READY_BENCHMARK): $(READY_TEST)
 	@echo "mckl: adding the benchmarks' package to $(VENV) (once, about a minute): PyTorch"
-	@$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[benchmark]' $(NEWS) \
+	@$(PIP) --group benchmark $(NEWS) \
 		|| { tail -n 3 $(VENV)/pip.log >&2; echo "mckl: PyTorch could not be installed: is the network reachable? ($(VENV)/pip.log)" >&2; exit 1; }
 	@touch $@
 
@@ -112,7 +139,7 @@ docs: constant ## renew tables, figures and quoted output in README and docs
 
 $(READY_SITE): $(READY)
 	@echo "mckl: adding the site's packages to $(VENV) (once, some seconds): Sphinx, MyST, a theme"
-	@$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[site]' $(NEWS) \
+	@$(PIP) --group site $(NEWS) \
 		|| { tail -n 3 $(VENV)/pip.log >&2; echo "mckl: the site's packages could not be installed: is the network reachable? ($(VENV)/pip.log)" >&2; exit 1; }
 	@touch $@
 
@@ -139,8 +166,13 @@ format: $(READY) ## format the code
 	ruff format .
 	snakefmt Snakefile workflow
 
+$(UV): constraints.txt
+	@$(PYTHON) -m venv --clear $(VENV)/uv && $(VENV)/uv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt uv \
+		|| { echo "mckl: uv could not be installed: is the network reachable?" >&2; exit 1; }
+	@touch $@
+
 # Constraints with hashes would fail `pip install .`, because a folder has no hash; so there are two files.
-COMPILE = $(VENV)/lock/bin/uv pip compile pyproject.toml --quiet --no-header --no-annotate $(addprefix --no-emit-package ,pip setuptools wheel)
+COMPILE = $(UV) pip compile pyproject.toml $(PLAIN) $(addprefix --no-emit-package ,setuptools wheel)
 define HASHES
 # What a study needs and what builds mckl, with the hashes of all files of each release; renewed by `make lock`.
 # To install mckl with nothing whose hash is not here:
@@ -149,15 +181,12 @@ define HASHES
 endef
 export HASHES
 
-lock: ## renew constraints.txt, and requirements.txt with hashes, with the current releases
-	rm -rf $(VENV)/lock && $(PYTHON) -m venv $(VENV)/lock
-	$(VENV)/lock/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt uv
-	{ echo "# Current releases, pinned; renewed by 'make lock'."; $(COMPILE) --all-extras --group tools; } > $(VENV)/lock/constraints.txt
-	{ echo "$$HASHES"; $(COMPILE) --extra study --group build --universal --generate-hashes -c $(VENV)/lock/constraints.txt; } \
-		> $(VENV)/lock/requirements.txt
-	mv $(VENV)/lock/constraints.txt $(VENV)/lock/requirements.txt .
+lock: $(UV) ## renew constraints.txt, and requirements.txt with hashes, with the current releases
+	{ echo "# Current releases, pinned; renewed by 'make lock'."; $(COMPILE) --all-extras $(addprefix --group ,dev benchmark site tools); } > $(VENV)/constraints.txt
+	{ echo "$$HASHES"; $(COMPILE) --extra study --group build --universal --generate-hashes -c $(VENV)/constraints.txt; } \
+		> $(VENV)/requirements.txt
+	mv $(VENV)/constraints.txt $(VENV)/requirements.txt .
 	sed -i "s/hatchling==[^\"]*/$$(grep ^hatchling== constraints.txt)/" pyproject.toml
-	rm -rf $(VENV)/lock
 	@echo "mckl: constraints.txt is for 'pip install -c', requirements.txt for 'pip install --require-hashes': its first lines say how"
 
 # pip-audit has its own environment, since it is not one of the packages to be audited.

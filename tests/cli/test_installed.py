@@ -96,6 +96,31 @@ def test_numpy_scipy_and_its_own_packages_answer(tmp_path: Path) -> None:
         assert words in line
 
 
+ONLY_UNIX = ("fcntl", "grp", "pty", "pwd", "resource", "syslog", "termios", "tty")
+WITHOUT_UNIX = """
+import os
+for name in ("fork", "geteuid", "getuid", "kill", "killpg", "nice", "sched_getaffinity", "sysconf"):
+    delattr(os, name)
+"""
+
+
+def test_what_only_unix_has_is_not_needed(tmp_path: Path) -> None:
+    np.savez(tmp_path / "q.npz", mean=np.array([1.0, 4.0]), sd=np.ones(2))
+    drawn = np.random.default_rng(1).normal(0.125, 0.5, 400)  # normal laws half apart
+    (tmp_path / "log_ratio.csv").write_text("log_ratio\n" + "\n".join(map(str, drawn)))
+    pair = ("--q", str(tmp_path / "q.npz"), "--p", "{mean: 0, sd: 2}")
+    answered = [
+        ("kl", *pair, "--json"),
+        ("advise", *pair, "-t", "0.1"),
+        ("estimate", *pair, "-t", "0.1"),
+        ("estimate", "--log-ratio", str(tmp_path / "log_ratio.csv"), "-t", "1"),
+    ]
+    done = run("-c", WITHOUT_UNIX + WITHOUT_THE_STUDY, stdin=json.dumps([ONLY_UNIX, answered]))
+    assert done.returncode == 0, done.stderr
+    codes = [line for line in done.stdout.splitlines() if line in ("0", "1", "2", "3", "4")]
+    assert codes == ["0"] * len(answered), done.stderr
+
+
 @pytest.mark.parametrize(
     ("words", "env", "code", "expected"),
     [

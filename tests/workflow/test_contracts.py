@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -178,6 +179,7 @@ def test_snakemake_lint(fresh: Study) -> None:
 
 
 def test_snakefiles_are_formatted() -> None:
+    need("snakefmt", find_spec("snakefmt"))
     check = [sys.executable, "-m", "snakefmt", "--check", "Snakefile", "workflow"]
     done = subprocess.run(check, cwd=CHECKOUT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

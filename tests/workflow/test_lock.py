@@ -25,11 +25,22 @@ def names(requirements: list[str]) -> set[str]:
     return {canonicalize_name(Requirement(text).name) for text in requirements}
 
 
-def test_everything_that_pyproject_names_is_pinned() -> None:
-    extras = PROJECT["project"]["optional-dependencies"].values()
-    tools = [tool for tool in PROJECT["dependency-groups"]["tools"] if isinstance(tool, str)]
-    listed = [PROJECT["project"]["dependencies"], *extras, tools, ["hatchling"]]
-    assert set().union(*map(names, listed)) <= {*pins(CONSTRAINTS)}
+EXTRAS = [*PROJECT["project"]["optional-dependencies"].values()]
+USERS = [Requirement(x) for part in (PROJECT["project"]["dependencies"], *EXTRAS) for x in part]
+GROUPS = PROJECT["dependency-groups"].values()
+DEVELOPERS = [Requirement(x) for part in GROUPS for x in part if isinstance(x, str)]
+
+
+def test_everything_that_pyproject_names_is_pinned_to_a_version_that_it_admits() -> None:
+    pinned = pins(CONSTRAINTS)
+    for requirement in USERS + DEVELOPERS:
+        version = pinned[canonicalize_name(requirement.name)]
+        assert requirement.specifier.contains(version), requirement
+
+
+def test_what_users_install_has_a_lower_bound() -> None:
+    for requirement in USERS:
+        assert any(x.operator == ">=" for x in requirement.specifier), requirement
 
 
 def test_a_build_takes_the_pinned_hatchling() -> None:

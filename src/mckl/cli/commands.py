@@ -70,18 +70,14 @@ _POSITIVE = _real("a number greater than 0", 0.0)
 _SHARE = _real("a number between 0 and 1", 0.0, 1.0)
 
 
-class _Integer(click.ParamType[int]):
-    """An integer, also as 1e6."""
-
-    name = "integer"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        with contextlib.suppress(ValueError):
-            return int(value)
-        with contextlib.suppress(ValueError):
-            if (number := float(value)).is_integer():
-                return int(number)
-        self.fail(f"{quoted(value)} is not an integer", param, ctx)
+def integer(text: Any) -> int:
+    """An integer, also as 1e6; options of this type are shown as INTEGER."""
+    with contextlib.suppress(ValueError):
+        return int(text)
+    with contextlib.suppress(ValueError):
+        if (number := float(text)).is_integer():
+            return int(number)
+    raise click.BadParameter(f"{quoted(text)} is not an integer")
 
 
 class _Registered(click.Choice[str]):
@@ -112,7 +108,7 @@ def _pair_options(function: F) -> F:
             "--family", metavar="FAMILY",
             help="Family of q and p as in a study, such as 'student-t(5)'.  [normal]",
         ),
-        click.option("--dimension", "-d", type=_Integer(), help="Number of coordinates D."),
+        click.option("--dimension", "-d", type=integer, help="Number of coordinates D."),
         click.option(
             "--scale", "-s", type=float, callback=_POSITIVE,
             help="Scale of p divided by that of q, sigma_p / sigma_q.  [1]",
@@ -354,9 +350,9 @@ def advise(
     "--estimator", type=_ESTIMATOR,
     help="The estimator.  [what `mckl advise --confidence` recommends; all for given samples]",
 )  # fmt: skip
-@click.option("--budget", type=_Integer(), help=f"The most samples to draw.  [default: {BUDGET}]")
+@click.option("--budget", type=integer, help=f"The most samples to draw.  [default: {BUDGET}]")
 @click.option(
-    "--seed", type=_Integer(), default=SEED, show_default=True, help="Seed of random numbers."
+    "--seed", type=integer, default=SEED, show_default=True, help="Seed of random numbers."
 )
 @_json_option
 def estimate(

@@ -179,6 +179,8 @@ def refused(path: str) -> Iterator[None]:
 
 def check_memory(path: str, numbers: int) -> None:
     """Raise `UserError` if the numbers do not fit into memory; small files may have many."""
+    if not hasattr(os, "sysconf"):  # Windows does not tell
+        return
     there_is = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if numbers * BYTES_PER_NUMBER > there_is:
         raise UserError(

@@ -124,7 +124,7 @@ class _Stack:
             np.vecdot(phi_over_x(x), x, out=out)
         else:
             (np.expm1 if self.kind == "middle" else np.exp)(x, out=x)
-            np.matvec(x, self._weight[some], out=out)
+            np.matmul(x, self._weight[some][..., None], out=out[..., None])
 
 
 class _Total(NamedTuple):
