@@ -65,6 +65,8 @@ def _dependent(unit: UnitTheory, theory: Balanced | None, points: PointSet, samp
     if unit.variance == math.inf:
         # The integrand is never negative, so dependence between points cannot make it finite.
         return Exact(unit.bias, math.inf, math.nan, math.nan, "exact", unit.reason)
+    if unit.variance == 0.0 and unit.kind == "exact":  # every point gives the same
+        return Exact(unit.bias, 0.0, 0.0, 0.0, "exact", None, unit.relative_error)
     if theory is None:
         reason = f"over {points.name} points no variance is known"
         if points.balanced:

@@ -67,6 +67,8 @@ class ProductLaw(Law):
         self.kl = math.fsum((*(w * f.kl for f, w, _ in self._factors), -log))
         self.kl_error = math.fsum(w * f.kl_error for f, w, _ in self._factors)
         self.kl_error += error + EPS * self.kl
+        if math.isnan(self.kl_error):  # an overflow somewhere
+            self.kl_error = math.inf
 
     @property
     def kept_mass(self) -> float:

@@ -23,6 +23,7 @@ _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(16)
 _SHORT = 0.1  # of the probability beyond an end: less has lost a digit in a difference
 _NARROW = 1e-5  # of the same: here a density is a straight line within rounding of its quantiles
 _LEAST = 1e-300
+_PLENTY = 1e-3  # a tail beyond the other end, so that no probability is rounded near 1
 _LINE = 1e-12  # a probability up to which the density is that at the end
 
 
@@ -260,7 +261,15 @@ class Truncated(Interval):
     def draw(self, generator: np.random.Generator, shape: tuple[int, int]) -> Vector:
         u = generator.random(shape)
         u += 2.0**-54  # the middle of each cell of width 2^-53, so that 0 is avoided
-        return self.quantile(u)
+        at_low, at_high, over_low, over_high = self._tails_of_base
+        if self._narrow or max(at_low, over_high) < _PLENTY:
+            return self.quantile(u)
+        # One of the base's tails serves all, as neither probability comes near 1.
+        upper = over_high < _PLENTY or over_low < at_high
+        u *= self._kept
+        u += over_high if upper else at_low
+        x = self.base.quantile(u, upper)
+        return np.clip(x, self.low, self.high, out=x)
 
 
 def _same_ends(q: Univariate, p: Univariate) -> bool:

@@ -19,6 +19,7 @@ from mckl.families.coordinates.interval import Interval, Place, log_integral
 from mckl.families.coordinates.univariate import Terms, Univariate, rounding
 
 _STEP = 2.0**-20
+_LEAST = 1e-300
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,8 @@ class Logit(Univariate):
         """The point x with its distances from the ends."""
         width = self.high - self.low
         below, above = width * scipy.special.expit(y), width * scipy.special.expit(-y)
-        return Place(np.where(y < 0, self.low + below, self.high - above), below, above)
+        near_low = self.low + np.maximum(below, _LEAST)  # x = 0 would have no log density
+        return Place(np.where(y < 0, near_low, self.high - above), below, above)
 
     @property
     def tails(self) -> tuple[Tail, Tail]:
@@ -100,8 +102,11 @@ class Logit(Univariate):
 
     def quantile(self, u: Vector, upper: bool = False) -> Vector:
         law = self.law
-        assert isinstance(law, Interval)
-        place = law.place_of(u, upper)
+        if isinstance(law, Interval):
+            place = law.place_of(u, upper)
+        else:
+            x = law.quantile(u, upper)
+            place = Place(x, x - self.low, self.high - x)
         with np.errstate(divide="ignore"):
             return np.asarray(np.log(place.below) - np.log(place.above))
 

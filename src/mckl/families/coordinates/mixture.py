@@ -221,7 +221,7 @@ def _side(given: Mapping[str, Any]) -> Independent:
         )
     laws = [_component(c) for c in components]
     domains = dict.fromkeys(law.domain for law in laws)
-    if len(domains) > 1:
+    if len(domains) > 1 or len({law.in_x() is law for law in laws}) > 1:
         raise ValueError(
             f"mixture: components on {' and '.join(domains)}, expected one support for all"
         )

@@ -159,6 +159,8 @@ def _partners(q: Sequence[Univariate], p: Sequence[Univariate]) -> dict[int, int
 
 def _distance(c: Univariate, d: Univariate) -> tuple[bool, float]:
     """First of all whether they are of different families, then how far apart they are."""
-    apart = np.abs(np.asarray(c.breakpoints[0]) - d.breakpoints[0]) / (c.scale + d.scale)
+    # A density without a peak or a kink has no breakpoints.
+    places = [np.asarray((law.breakpoints or (law.centre,))[0]) for law in (c, d)]
+    apart = np.abs(places[0] - places[1]) / (c.scale + d.scale)
     apart = apart + np.abs(np.log(c.scale / d.scale)) + (c.kind != d.kind) * 1e-300
     return type(c) is not type(d), float(np.max(apart))

@@ -29,12 +29,13 @@ def matched(q: Univariate, p: Univariate) -> Between:
             f"KL is infinite, since p = 0 and q > 0 between {outside[0]:g} and {outside[1]:g}: "
             f"q is {q.label} on {_text(q)}, p is {p.label} on {_text(p)}"
         )
-    if q.tiny or (q.mixed and q.support != (low, high)):
+    plain_q, plain_p = q.in_x(), p.in_x()
+    others = [law for law in (plain_q, plain_p) if law.support != domain_ends(law)]
+    if q.tiny or others:
         raise OtherFamilyError(
             f"q is {q.label} on {_text(q)}, p is {p.label} on {_text(p)}: mckl has no theory for "
-            "such a q and a p of another family"
+            "this pair"
         )
-    plain_q, plain_p = q.in_x(), p.in_x()
     inside = truncated(plain_p, low, high)
     theory = _in_one_coordinate(q, plain_q, inside, low, high)
     drawn = plain_p if plain_q is q else Logit(plain_p, low, high)

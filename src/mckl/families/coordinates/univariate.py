@@ -478,9 +478,9 @@ class Coordinates(Pair):
             ratios = np.array([_ratio(f.centred()).moments()[0][0] for f in self.factors])
             with np.errstate(over="ignore", invalid="ignore"):
                 chi_square = float(np.expm1(counts @ (np.log(ratios) + 2.0 * logs)))
-        return Integrals(*map(float, (*counts @ moments, *counts @ higher)))._replace(
-            chi_square=chi_square
-        )
+        every_sum = np.array((*counts @ moments, *counts @ higher, chi_square))
+        # Where a point is rounded to an end, l may be infinite there: then nothing is known.
+        return Integrals(*map(float, np.where(np.isfinite(every_sum), every_sum, math.nan)))
 
     def distributions(self) -> Sequence[Factor] | None:
         factors = []
