@@ -36,6 +36,7 @@ rule all:
     default_target: True
     input:
         "results/manifest.json",  # which waits for every table, figure and page
+        lost_results,
 
 
 onstart:

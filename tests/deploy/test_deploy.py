@@ -189,7 +189,7 @@ def test_a_clone_on_disk_plans_and_runs_without_the_trigger_code(
 def test_what_the_page_says_of_no_network(published: Published, tmp_path: Path) -> None:
     folder = use(tmp_path / "mine")
     alone = {"XDG_CACHE_HOME": str(tmp_path / "cache"), "GIT_CONFIG_COUNT": "0"}
-    proxy = "http://127.0.0.1:9"  # nobody listens there
+    proxy = "http://[::1]:9"  # nobody listens there
     code, text = published.snakemake(folder, "--dry-run", https_proxy=proxy, **alone)
     assert code == 1
     page = (CHECKOUT / "docs/how-to/troubleshooting.md").read_text()

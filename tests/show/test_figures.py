@@ -1044,7 +1044,7 @@ def assert_legible(drawing: Figure, svg: Path, words: str) -> None:
 @pytest.mark.parametrize("name", FIGURES)
 def test_a_figure_draws_and_quotes_its_tables(name: str, tmp_path: Path) -> None:
     drawing, numbers = draw(FIGURES[name], {t: frames()[t] for t in FIGURES[name].tables})
-    template_words = template(str(ROOT / "scripts"), f"figures/{name}.rst")
+    template_words = template(f"figures/{name}.rst")
     words = render(template_words, numbers, str(tmp_path / "caption"))
     caption = (tmp_path / "caption").read_text()
     assert re.fullmatch(r"\*\*[^*]+[.]\*\*[^*]*", caption), "one sentence in bold"

@@ -22,7 +22,7 @@ from mckl.show.figures.theme import MARGIN
 from mckl.study.settings import grid_setting
 
 from .study import frames, measured
-from .test_figures import KL, LAST, POSITIVE, ROOT, cell, lines, of, texts
+from .test_figures import KL, LAST, POSITIVE, cell, lines, of, texts
 
 OVERVIEW = FIGURES["overview"]
 SAMPLERS = ("iid", "antithetic", "sobol")
@@ -52,7 +52,7 @@ def drawn(tables: dict[str, pd.DataFrame], tmp_path: Path, **kept: list[str]) ->
             rows = rows[rows[column].isin(values)] if column in rows else rows
         wanted[name] = rows
     figure, numbers = draw(OVERVIEW, wanted)
-    words = template(str(ROOT / "scripts"), "figures/overview.rst")
+    words = template("figures/overview.rst")
     render(words, numbers, str(tmp_path / "caption"))
     return figure, " ".join((tmp_path / "caption").read_text().split())
 

@@ -39,7 +39,6 @@ from .study import (
 from .test_figures import FINITE, HERE, KL, POSITIVE, RATIO, cell, exact, of, quoted, said, wins
 
 ROOT = Path(__file__).resolve().parents[2]
-SCRIPTS = str(ROOT / "scripts")
 REPORT = str(ROOT / "workflow" / "report")
 PNG = b"\x89PNG"
 PAGE = ("settings", "summary", "verification", "gaps")
@@ -56,7 +55,7 @@ def landing(tmp_path: Path, **changed: pd.DataFrame) -> str:
     overview = picture(str(png), str(caption))
     more: dict[str, Any] = {"manifest": MANIFEST, "tolerances": [0.1, 0.01]}
     numbers = landing_numbers(**tables, overview=overview, **more)
-    render(template(SCRIPTS, "landing.rst"), numbers, str(tmp_path / "landing.rst"))
+    render(template("landing.rst"), numbers, str(tmp_path / "landing.rst"))
     return (tmp_path / "landing.rst").read_text()
 
 

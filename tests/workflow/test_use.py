@@ -156,6 +156,16 @@ rule mine:
 """
 
 
+def test_a_module_without_config_is_the_default_study(copied: Study, tmp_path: Path) -> None:
+    other = Study(tmp_path / "other")
+    write(other.root / "config.yaml", {"samples": "of the other workflow"})
+    text = MODULE.format(snakefile=copied.root / "Snakefile", prefix="")
+    (other.root / "Snakefile").write_text(text.replace("    config:\n        config\n", ""))
+    text = other.run("--dry-run")
+    assert "mckl: 10 settings: " in text
+    assert chunks_of(text) == {*CHUNKS}
+
+
 @pytest.mark.slow
 def test_as_a_module(fresh: Study, tmp_path: Path) -> None:
     """With a prefix in earnest, and without one, where paths stay as they are, in a dry run."""

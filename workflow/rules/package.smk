@@ -6,13 +6,14 @@ import sys
 from pathlib import Path
 
 import snakemake
-from snakemake.sourcecache import HostingProviderFile, LocalGitFile, LocalSourceFile
 
 if not (9, 27) <= (*map(int, snakemake.__version__.split(".")[:2]),) < (10,):
     sys.exit(
         f"mckl: Snakemake {snakemake.__version__} is installed, expected >= 9.27 and < 10: "
         "pip install 'snakemake >= 9.27, < 10'"
     )
+
+from snakemake.sourcecache import HostingProviderFile, LocalGitFile, LocalSourceFile
 
 HERE = workflow.current_basedir
 FROM_DISK = isinstance(HERE, LocalSourceFile)
