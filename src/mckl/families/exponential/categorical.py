@@ -276,4 +276,5 @@ CATEGORICAL = Family(
     },
     _side,
     aliases=aliases(probabilities="probs weights"),
+    countable=True,
 )
