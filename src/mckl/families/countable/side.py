@@ -17,7 +17,7 @@ from mckl.families.coordinates.independent import Parameter
 from mckl.families.countable.law import Countable
 from mckl.families.countable.pair import CountablePair
 from mckl.families.parameters import Synonym, missing, one_length
-from mckl.text import listed
+from mckl.text import listed, with_shapes
 
 PROBABILITY = Parameter("of a success", least=0.0, most=1.0)
 LOGIT = Parameter("log odds of a success")
@@ -108,7 +108,7 @@ def countable_family(
             parameters[key].read(name, key, value)
         assert from_log_odds is not None
         q, p = from_log_odds(*values, offset), from_log_odds(*values, math.log(scale))
-        return CountablePair(name, [(q, p)], [dimension])
+        return CountablePair(with_shapes(name, values), [(q, p)], [dimension])
 
     meanings = {key: parameter.meaning for key, parameter in parameters.items()}
     sweep = None if from_log_odds is None else swept
