@@ -14,6 +14,7 @@ from scipy import special, stats
 import mckl
 from mckl.draw.streams import Stream
 from mckl.estimation.values import ESTIMATORS
+from mckl.exact import quotients
 from mckl.exact.quotients import MOST_VALUES
 from mckl.families.registry import case_pair
 from mckl.study.settings import case_setting
@@ -167,16 +168,18 @@ def test_a_vector_is_the_sum_of_its_factors():
     assert {row.estimator for row in advice.options} == {"k1", "k3", "k3-factor"}
 
 
-def test_the_tail_beyond_the_window_is_bounded():
-    """With a window that ends too early the bound covers what is missed."""
-    from mckl.exact import quotients
-
-    q, p = (pair(x, x).factors[0][0].quotients for x in (
-        of("geometric", p=0.4), of("geometric", p=0.5)))  # fmt: skip
+def test_a_window_holds_all_weights_or_there_is_none():
+    """KL of two geometric laws in closed form; what lies beyond 64 values is more than e^-64."""
+    q, p = (
+        pair(x, x).factors[0][0].quotients for x in (of("geometric", p=0.4), of("geometric", p=0.5))
+    )
     exact = math.log(0.4 / 0.5) + 1.5 * math.log(0.6 / 0.5)
-    whole = quotients.window_of(q, p).outcomes(q, p)[0].kl
-    assert whole.value[0] == pytest.approx(exact, rel=1e-14)
-    assert quotients.window_of(q, p, most=32) is None
+    found = quotients.window_of(q, p)
+    kl = found.outcomes(q, p)[0].kl
+    assert kl.value[0] == pytest.approx(exact, rel=1e-14)
+    assert kl.error[0] < 1e-13 * exact
+    assert max(found.log_q[-1] - found.log_q.max(), found.log_p[-1] - found.log_p.max()) < -64
+    assert quotients.window_of(q, p, most=64) is None
 
 
 @pytest.mark.parametrize(

@@ -225,7 +225,8 @@ def one_cell(mean, variance, exact_variance=0.01, replicates=100, skewness=0.0, 
     exact = {"exact_bias": [0.0], "exact_variance": [exact_variance], "exact_mse": [exact_variance]}
     summary = pd.DataFrame(
         keys | exact | unknown
-        | {"backend": ["numpy"], "kl": [1.0], "mean": [mean], "variance": [variance],
+        | {"backend": ["numpy"], "family": ["normal"], "kl": [1.0], "mean": [mean],
+           "variance": [variance],
            "median_square": [0.4 * variance],
            "dimension": [1], "replicates": [replicates], "repeats": [0], "bias": [mean - 1.0],
            "mse": [mse], "rmse": [math.sqrt(mse)], "relative_rmse": [math.sqrt(mse)]}

@@ -173,6 +173,7 @@ class Family(NamedTuple):
                 gives them beside `q` and `p`, or among those of q
     aliases     other names of parameters, with their conversions
     sequential  whether a sample is a sequence, each of whose factors depends on those before it
+    countable   whether a factor takes countably many values
     """
 
     name: str
@@ -183,6 +184,7 @@ class Family(NamedTuple):
     shared: Mapping[str, str] = {}
     aliases: Mapping[str, Synonym] = {}
     sequential: bool = False
+    countable: bool = False
 
     def named(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """The parameters of one side under the family's own names; raises ValueError."""

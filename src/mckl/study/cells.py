@@ -22,6 +22,7 @@ square           for `nonnegative`, the mean of (estimate / exact - 1)^2
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -32,6 +33,7 @@ from numpy.typing import NDArray
 from mckl.arrays import Vector, vectors
 from mckl.draw.points import SAMPLERS
 from mckl.estimation.values import ESTIMATORS
+from mckl.families.registry import FAMILIES
 from mckl.study.tails import near_gamma, square
 
 KEYS = ["setting", "backend", "sampler", "estimator", "samples"]
@@ -51,6 +53,8 @@ _NEVER_NEGATIVE = [name for name, e in ESTIMATORS.items() if e.never_negative]
 _MOST_BENT, _MOST_CORRELATION = 0.6, 0.95
 # Coverage is only predicted if Edgeworth's correction is at most this.
 _LEVEL, _MOST_CORRECTION = 0.95, 0.005
+_LEAST_OF_COUNTS = 8  # independent units from which on a coverage is compared for counts
+_NAMES = re.compile("[a-z][a-z-]*")  # of the families in the text of a pair's family
 SHAPE = ("exact_skewness", "exact_excess_kurtosis")
 
 
@@ -67,6 +71,15 @@ def _fitted(cells: pd.DataFrame) -> Vector:
     return np.asarray(
         cells["estimator"].map({name: e.parameters for name, e in ESTIMATORS.items()}), float
     )
+
+
+def _of_counts(cells: pd.DataFrame) -> NDArray[np.bool_]:
+    """Whether the factors of q or p have countably many values."""
+    known = {
+        text: any(name in FAMILIES and FAMILIES[name].countable for name in _NAMES.findall(text))
+        for text in cells["family"].unique()
+    }
+    return cells["family"].map(known).to_numpy(bool)
 
 
 def floor_of(cells: pd.DataFrame) -> Vector:
@@ -152,13 +165,16 @@ def of_coverage(cells: pd.DataFrame) -> pd.DataFrame:
 
     The prediction is 0.95 + 0.0161 kurtosis - 0.2474 skewness^2 of the estimate (theory.md,
     section 8). It is used if it differs from 0.95 by at most 0.005, and a margin as large as this
-    difference is left for higher orders.
+    difference is left for higher orders. Of few samples of a law with few values, all may be equal
+    and have no spread, which no expansion sees.
     """
     skewness, kurtosis, exact = vectors(cells, *SHAPE, "exact_variance")
     with np.errstate(invalid="ignore"):
         correction = 0.0161 * kurtosis - 0.2474 * skewness**2
     predicted = (np.abs(correction) <= _MOST_CORRECTION) & (exact > 0) & np.isfinite(exact)
-    predicted &= (cells["exact_bias"] == 0).to_numpy() & (units_of(cells) > _fitted(cells))
+    predicted &= (cells["exact_bias"] == 0).to_numpy()
+    least = np.where(_of_counts(cells), _LEAST_OF_COUNTS, 0.0)
+    predicted &= (units_of(cells) > _fitted(cells)) & (units_of(cells) >= least)
     cells, correction = cells[predicted], correction[predicted]
     r, measured = vectors(cells, "replicates", "ci_coverage")
     middle, apart = _LEVEL + correction, np.abs(correction)

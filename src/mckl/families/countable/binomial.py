@@ -84,6 +84,7 @@ BERNOULLI = countable_family(
     {"probability": PROBABILITY, "logit": LOGIT},
     ("probability", "logit"),
     _ALIASES,
+    from_log_odds=lambda logit: Binomial(1.0, logit=logit),
 )
 BINOMIAL = countable_family(
     "binomial",
@@ -91,4 +92,6 @@ BINOMIAL = countable_family(
     {"n": COUNT, "probability": PROBABILITY, "logit": LOGIT},
     ("probability", "logit"),
     {**_ALIASES, **aliases(n="total_count trials")},
+    ("n",),
+    lambda n, logit: Binomial(n, logit=logit),
 )

@@ -95,6 +95,7 @@ GEOMETRIC = countable_family(
     {**_EITHER, "mean": Parameter("mean number of failures", above=0.0)},
     (*_EITHER, "mean"),
     aliases(probability="p prob probs success", logit="logits", mean="mu"),
+    from_log_odds=lambda logit: NegativeBinomial(1.0, logit=-logit),
 )
 NEGATIVE_BINOMIAL = countable_family(
     "negative-binomial",
@@ -111,4 +112,6 @@ NEGATIVE_BINOMIAL = countable_family(
         **{name: Synonym("r", lambda x: 1.0 / x) for name in ("dispersion", "alpha")},
         "logits": Synonym("logit", lambda x: -x, above=None),  # torch's and TFP's, of a failure
     },
+    ("r",),
+    lambda r, logit: NegativeBinomial(r, logit=-logit),
 )

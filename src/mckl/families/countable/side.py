@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,12 +12,12 @@ from typing import Any
 import numpy as np
 
 from mckl.exact.quotients import LARGEST_COUNT
-from mckl.families.base import Family, Side
+from mckl.families.base import Family, Pair, Side
 from mckl.families.coordinates.independent import Parameter
 from mckl.families.countable.law import Countable
 from mckl.families.countable.pair import CountablePair
 from mckl.families.parameters import Synonym, missing, one_length
-from mckl.text import listed
+from mckl.text import listed, with_shapes
 
 PROBABILITY = Parameter("of a success", least=0.0, most=1.0)
 LOGIT = Parameter("log odds of a success")
@@ -74,10 +75,14 @@ def countable_family(
     parameters: Mapping[str, Parameter],
     either: Sequence[str] = (),
     aliases: Mapping[str, Synonym] = {},
+    shapes: Sequence[str] = (),
+    from_log_odds: Callable[..., Countable] | None = None,
 ) -> Family:
     """The registry's entry of a family; `make` takes the parameters that are given, by name.
 
-    Exactly one of the parameters `either` must be given, and all others.
+    Exactly one of the parameters `either` must be given, and all others. With `from_log_odds`, the
+    law from the `shapes` and log odds, the family is swept: q has the log odds `offset` and p the
+    odds `scale`.
     """
 
     def side(given: Mapping[str, Any]) -> Factors:
@@ -98,5 +103,13 @@ def countable_family(
                 for row in dict.fromkeys(map(tuple, rows.tolist()))}  # fmt: skip
         return Factors(name, tuple(made[tuple(row)] for row in rows.tolist()), length is None)
 
+    def swept(values: Sequence[float], dimension: int, scale: float, offset: float) -> Pair:
+        for key, value in zip(shapes, values, strict=True):
+            parameters[key].read(name, key, value)
+        assert from_log_odds is not None
+        q, p = from_log_odds(*values, offset), from_log_odds(*values, math.log(scale))
+        return CountablePair(with_shapes(name, values), [(q, p)], [dimension])
+
     meanings = {key: parameter.meaning for key, parameter in parameters.items()}
-    return Family(name, (), meanings, side, aliases=aliases)
+    sweep = None if from_log_odds is None else swept
+    return Family(name, shapes, meanings, side, sweep, aliases=aliases, countable=True)

@@ -316,4 +316,5 @@ CATEGORICAL = Family(
     },
     _side,
     aliases=aliases(probabilities="probs weights"),
+    countable=True,
 )

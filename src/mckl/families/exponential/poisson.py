@@ -241,5 +241,6 @@ def _side(given: Mapping[str, Any]) -> Poisson:
 
 
 POISSON = Family(
-    "poisson", (), {"rate": "mean count"}, _side, aliases=aliases(rate="mean mu lambda lam")
-)
+    "poisson", (), {"rate": "mean count"}, _side, aliases=aliases(rate="mean mu lambda lam"),
+    countable=True,
+)  # fmt: skip
