@@ -519,7 +519,8 @@ def off_policy(axes: Axis, caption: str) -> list[str]:
                 assert drawn[at, 1] == pytest.approx(error, rel=1e-9)
     worth = [line[0, 0] for line in (lines(ax)[-1] for ax in axes[:2])]  # vertical ones
     assert worth == pytest.approx([10**-1.5, 10**-0.4], rel=1e-9)
-    expected = ["0.1", "0.1", "1,024", "64", "10", "1", *map(two_digits, worth)]
+    assert 1e12 < lines(axes[1])[3][-1, 1] < 1e13  # weights of sequences, in the caption as 10^12
+    expected = ["0.1", "0.1", "1,024", "64", "10", "10", "1", *map(two_digits, worth)]
     chain = lagging_pair(pair, 0.1)
     mismatch, _ = direct(
         chain.pair._replace(q=chain.s, ell=-chain.log_weight, start=chain.start), 64
