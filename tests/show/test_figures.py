@@ -29,7 +29,8 @@ from mckl.estimation.gradients.gradient_theory import needed
 from mckl.estimation.traces import checkpoints
 from mckl.estimation.values import ESTIMATORS
 from mckl.exact.moments import Function
-from mckl.families.registry import sweep_pair
+from mckl.families.policy.law import direct
+from mckl.families.registry import lagging_pair, sweep_pair
 from mckl.show.captions import render, template
 from mckl.show.figures import FIGURES, draw, save
 from mckl.show.figures.theme import ESTIMATOR_COLOURS, SAMPLER_COLOURS
@@ -492,6 +493,43 @@ def sequence_length(axes: Axis, caption: str) -> list[str]:
         many = two(k3[length]) if k3[length] < 1e9 else two_digits(k3[length])
         expected += [many, f"{length:,}"]
     return [*expected, "32"]  # tokens that k2 reaches in the first
+
+
+@figure
+def off_policy(axes: Axis, caption: str) -> list[str]:
+    pair = sweep_pair("policy(32)", 64, 1.05, 0.1)
+    kl, n = pair.law.kl, 1024
+    biases = {}
+    for ax, name in zip(axes, ("k1", "k3-factor", "rb"), strict=True):
+        curves = dict(
+            zip(("none", "token", "token-truncated", "sequence"), lines(ax), strict=False)
+        )
+        for lag in (0.1, 1.0):
+            chain = lagging_pair(pair, lag)
+            w, ell = np.exp(chain.log_weight), chain.pair.ell
+            row = (chain.pair.q * ell).sum(axis=1, keepdims=True) + 0.0 * ell
+            function = {"k1": ell, "k3-factor": np.exp(-ell) - 1.0 + ell, "rb": row}[name]
+            for weight, v in (("none", 1.0), ("token", w), ("token-truncated", np.minimum(w, 2))):
+                of_s = chain.pair._replace(q=chain.s, ell=v * function, start=chain.start)
+                mean, variance = direct(of_s, 64)
+                biases[name, weight, lag] = mean / kl - 1.0
+                error = math.hypot(mean - kl, math.sqrt(variance / n)) / kl
+                drawn = curves[weight]
+                at = np.argmin(np.abs(np.log(drawn[:, 0] / lag)))
+                assert drawn[at, 1] == pytest.approx(error, rel=1e-9)
+    worth = [line[0, 0] for line in (lines(ax)[-1] for ax in axes[:2])]  # vertical ones
+    assert worth == pytest.approx([10**-1.5, 10**-0.4], rel=1e-9)
+    assert 1e12 < lines(axes[1])[3][-1, 1] < 1e13  # weights of sequences, in the caption as 10^12
+    expected = ["0.1", "0.1", "1,024", "64", "10", "10", "1", *map(two_digits, worth)]
+    chain = lagging_pair(pair, 0.1)
+    mismatch, _ = direct(
+        chain.pair._replace(q=chain.s, ell=-chain.log_weight, start=chain.start), 64
+    )
+    expected.append(two_digits(mismatch / 64))
+    expected += [two_digits(100 * abs(biases[name, "none", 0.1])) for name in ("k1", "k3-factor")]
+    for weight in ("none", "token", "token-truncated"):
+        expected.append(two_digits(100 * abs(biases["k3-factor", weight, 1.0])))
+    return expected
 
 
 def test_estimators_by_factor_of_a_policy_and_of_few_estimators() -> None:

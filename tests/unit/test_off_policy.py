@@ -42,6 +42,7 @@ from mckl.study import off_policy_lags
 from mckl.study.config import parse
 from mckl.study.off_policy import off_policy_rows
 from mckl.study.off_policy_gate import with_off_policy
+from mckl.study.plan import plan
 from mckl.study.settings import case_setting, from_dict, grid_setting
 from mckl.study.verification import LEVEL, failures
 
@@ -418,6 +419,9 @@ def test_settings_with_a_law_of_the_sampler(schema: Mapping[str, Any]) -> None:
     config = parse({"cases": cases, "off_policy": {"settings": ["*"], "lags": [1, 0.1]}}, schema)
     assert [s.name for s in config.off_policy_settings] == ["engine", "plain"]
     assert config.off_policy["lags"] == [0.1, 1]
+    normal = {"q": {"mean": 0, "sd": 1}, "p": {"mean": 1, "sd": 1}}
+    mixed = {"cases": cases | {"normal": normal}, "off_policy": {"settings": ["*"]}}
+    assert plan(parse(mixed, schema), []).without_sampler == ["normal"]
     again = from_dict(config.settings[0].as_dict())
     assert again.sampler is not None
     assert parse({}, schema).off_policy_settings == []

@@ -100,6 +100,8 @@ class Plan(NamedTuple):
             samplers that some families lack, with these families of the sweep and cases
     without_gradients
             settings of the chapter on gradients whose family has no gradients
+    without_sampler
+            settings that `off_policy` names, whose family has no law of a sampler
     without_sums
             estimators by factor and the samplers with which they are left out, because samples
             drawn this way lack the sums over factors (no sampler: all of them); with the families
@@ -112,6 +114,7 @@ class Plan(NamedTuple):
     kept: int = 0
     not_drawn: Mapping[str, Sequence[str]] = {}
     without_gradients: Sequence[str] = ()
+    without_sampler: Sequence[str] = ()
     left_out: Mapping[tuple[str, ...], Sequence[str]] = {}
     without_sums: Mapping[tuple[tuple[str, ...], tuple[str, ...]], Sequence[str]] = {}
 
@@ -184,6 +187,9 @@ class Plan(NamedTuple):
             "left out, as the family has no such sampler": lacking,
             "left out, as samples do not have the sums that they take": no_sums,
             "without gradients, as the family has none": some(self.without_gradients),
+            "without samples of another law, as only policies and categoricals have them": some(
+                self.without_sampler
+            ),
         }
         return [
             first,
@@ -299,6 +305,11 @@ def plan(
             s.name
             for s in matching(settings, config.gradients["settings"])
             if s.pair.scores is None
+        ],
+        without_sampler=[
+            s.name
+            for s in matching(settings, config.off_policy["settings"])
+            if s not in config.off_policy_settings
         ],
         left_out=_left_out(settings, config.samplers),
         without_sums=_without_sums(settings, config, has),
