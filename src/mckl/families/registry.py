@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from mckl.families.base import Family, Pair
+from mckl.families.base import Family, Pair, Side
+from mckl.families.transformed import transformed
 from mckl.text import nearest, quoted, shortened, with_shapes
 
 # Every family imported here is registered; tables, figures and messages keep this order.
@@ -77,8 +78,7 @@ def case_pair(case: Mapping[str, Any]) -> Pair:
     sides = {}
     for name, given in ((x, dict(case[x])) for x in ("q", "p")):
         with _message_of(name):
-            family = _family(given.pop("family", "normal"))
-            sides[name] = family.side(family.named(given | (shared if name == "q" else {})))
+            sides[name] = transformed(given | (shared if name == "q" else {}), _side)
     return sides["q"].against(sides["p"])
 
 
@@ -90,9 +90,24 @@ def canonical_case(case: Mapping[str, Any]) -> dict[str, Any]:
     out = dict(case)
     for name, given in ((x, dict(case[x])) for x in ("q", "p")):
         with _message_of(name):
-            family = {k: given.pop(k) for k in ("family",) if k in given}
-            out[name] = family | _family(family.get("family", "normal")).named(given)
+            out[name] = _canonical(given)
     return out
+
+
+def _canonical(given: Mapping[str, Any]) -> dict[str, Any]:
+    if "transform" in given and isinstance(given.get("of"), Mapping):
+        return {**given, "of": _canonical(given["of"])}
+    if "transform" in given:
+        transformed(given, _side)  # raises
+    own = {name: value for name, value in given.items() if name != "family"}
+    family = {"family": given["family"]} if "family" in given else {}
+    return family | _family(given.get("family", "normal")).named(own)
+
+
+def _side(given: Mapping[str, Any]) -> Side:
+    own = {name: value for name, value in given.items() if name != "family"}
+    family = _family(given.get("family", "normal"))
+    return family.side(family.named(own))
 
 
 @contextmanager

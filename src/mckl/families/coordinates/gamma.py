@@ -22,6 +22,7 @@ from mckl.exact.gamma_function import (
 )
 from mckl.exact.moments import EPS
 from mckl.exact.remainders import log_quotient, x_minus_log1p
+from mckl.families import wide
 from mckl.families.coordinates.independent import Parameter, independent_family
 from mckl.families.coordinates.log_gamma import LogGamma
 from mckl.families.coordinates.univariate import Coordinates, Terms, Univariate, between
@@ -74,8 +75,15 @@ class Gamma(Univariate):
         return self.shape < _LEAST_SHAPE
 
     def logarithm(self) -> LogGamma:
-        rate = 1.0 / self.scale if self.rate is None else self.rate
-        return LogGamma(self.shape, rate)
+        if self.rate is None:
+            return LogGamma(self.shape, wide.wide(wide.log(self.scale)))
+        return LogGamma(self.shape, wide.wide(-wide.log(self.rate)))
+
+    def affine(self, shift: float, scale: float) -> Gamma | None:
+        if shift != 0.0 or scale < 0.0:
+            return None
+        own = wide.exact(self.scale) if self.rate is None else wide.quotient(1.0, self.rate)
+        return Gamma(self.shape, wide.wide(own * wide.exact(scale)))
 
     def _from_mean(self, y: Vector) -> tuple[Vector, Vector, Vector]:
         """u = y / mean - 1 in the standard coordinate, log(1 + u) and u - log(1 + u)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,9 +10,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mckl.exact.ends import is_finite
-from mckl.families.base import Family, OtherFamilyError, Pair, Side
-from mckl.families.coordinates.univariate import Between, Coordinates, Univariate, between
+from mckl.families.base import Family, Pair, Side
+from mckl.families.coordinates.image import Law, facing, image_of
+from mckl.families.coordinates.univariate import Coordinates
+from mckl.families.maps import Transform, coordinates
 from mckl.families.parameters import Synonym, missing, one_length, parameter_numbers
 
 
@@ -39,7 +41,7 @@ class Independent(Side):
     """Independent coordinates, one law each; with `scalar`, one law serves every coordinate."""
 
     family: str
-    laws: tuple[Univariate, ...]
+    laws: tuple[Law, ...]
     scalar: bool = False
 
     def independent(self) -> Independent:
@@ -59,30 +61,18 @@ class Independent(Side):
             raise ValueError(
                 f"q has {len(self.laws)} coordinates and p has {len(p.laws)}, expected one number"
             )
-        factors = Counter(between(*both) for both in sides)
-        for factor in factors:
-            _check(factor)
-        return Coordinates(list(factors), list(factors.values()))
+        counts = Counter(sides)
+        return Coordinates([facing(*both) for both in counts], list(counts.values()))
 
-
-def _check(factor: Between) -> None:
-    q, p = factor
-    if q.domain != p.domain:
-        sides = f"q is {q.kind} on {q.domain}, p is {p.kind} on {p.domain}"
-        (q_low, q_high), (p_low, p_high) = map(_ends, (q.domain, p.domain))
-        if q_low < p_low or q_high > p_high:
-            raise ValueError(f"KL is infinite, since p = 0 where q > 0: {sides}")
-        raise OtherFamilyError(f"{sides}: mckl has no theory for a p with the larger support")
-    if not all(is_finite(q_tail, p_tail, 0.0, 1) for q_tail, p_tail in factor.tails):
-        raise ValueError(
-            f"KL is infinite: q is {q.kind}, whose tails are too heavy for p, which is {p.kind}"
-        )
-
-
-def _ends(domain: str) -> tuple[float, float]:
-    """The ends of a domain as numbers."""
-    low, high = domain.strip("()").split(",")
-    return float(low), float(high)
+    def under(self, transforms: Sequence[Transform]) -> Independent:
+        each = coordinates(transforms, None if self.scalar else len(self.laws))
+        laws = self.laws * (len(each) if self.scalar else 1)
+        made = []
+        for law, steps in zip(laws, each, strict=True):
+            images = itertools.accumulate(steps, lambda x, y: x.under(*y), initial=image_of(law))
+            made.append([*images][-1])
+        scalar = self.scalar and all(t.length is None for t in transforms)
+        return Independent(self.family, tuple(made), scalar)
 
 
 # The one-dimensional families by name; a mixture may have components of each.
@@ -91,7 +81,7 @@ INDEPENDENT: dict[str, Family] = {}
 
 def independent_family(
     name: str,
-    make: Callable[..., Univariate],
+    make: Callable[..., Law],
     parameters: Mapping[str, Parameter],
     shapes: Sequence[str] = (),
     sweep: Callable[[Sequence[float], int, float, float], Pair] | None = None,
@@ -121,7 +111,7 @@ def independent_family(
             parameter_numbers(
                 name, key, value, above=parameters[key].above, least=parameters[key].least
             )
-        factor = Between(make(*values, offset, 1.0), make(*values, 0.0, scale))
+        factor = facing(make(*values, offset, 1.0), make(*values, 0.0, scale))
         return Coordinates([factor], [dimension])
 
     if sweep is None and list(parameters)[-2:] == ["location", "scale"]:

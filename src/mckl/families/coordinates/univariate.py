@@ -24,7 +24,9 @@ from mckl.exact.ends import Tail
 from mckl.exact.factor_sums import sums_over
 from mckl.exact.moments import EPS
 from mckl.exact.product import ProductLaw
+from mckl.families import wide
 from mckl.families.base import Integrals, Pair
+from mckl.families.maps import Maps
 from mckl.text import with_shapes
 
 # The error, relative to its scale, up to which a cumulant of a definition is used.
@@ -62,7 +64,8 @@ class Univariate(ABC):
 
     It must also correct what is not true of it: `support` and `domain`; `symmetric`; `breakpoints`,
     where the density peaks elsewhere than at `location` or has a kink; `terms_error`, where a term
-    loses digits; and `at`, `centre` and `moved`, where it has no location or no scale.
+    loses digits; `maps`, where x is not the value itself; and `at`, `affine`, `centre` and `moved`,
+    where it has no location or no scale.
 
     It may write, for digits, `ratio_terms` (q nearly equal to p), `over_normal` (nearly normal),
     `tiny` and `logarithm` (x too small for float64); for speed, `sums`; for the forecast of a run,
@@ -79,6 +82,7 @@ class Univariate(ABC):
     support          The interval in which x lies.
     domain           The values that the law takes, for messages. Laws with equal domains have the
                      same variable x: the value itself, or the same function of it.
+    maps             The bijection that makes the value of x.
     symmetric        Whether the density is symmetric about `location`.
     mixed            Whether the law is a mixture.
     seconds          CPU seconds that one random number takes, by its use.
@@ -89,6 +93,7 @@ class Univariate(ABC):
     scale: Any = 1.0
     support: tuple[float, float] = (-math.inf, math.inf)
     domain: str = "(-inf, inf)"
+    maps: Maps = ()
     symmetric: bool = True
     mixed: bool = False
     seconds: Seconds = Seconds(50e-9, 500e-9, 500e-9, 30e-9)
@@ -120,11 +125,18 @@ class Univariate(ABC):
     @property
     def centre(self) -> float:
         """The point that is translated to 0 before integration; 0 where there is no location."""
-        return float(self.location)
+        return cast(float, self.location)
 
     def moved(self, step: float) -> Univariate:
         """The law of x + step."""
         return self.at(self.location + step, self.scale) if step else self
+
+    def affine(self, shift: float, scale: float) -> Univariate | None:
+        """The law of shift + scale x; None where it is of another kind."""
+        if scale < 0.0 and not self.symmetric:
+            return None
+        location = wide.affine(shift, scale, self.location)
+        return self.at(location, wide.wide(wide.times(abs(scale), self.scale)))
 
     @property
     @abstractmethod
@@ -260,10 +272,18 @@ def log_of_products(y: Vector, bound: float) -> Vector:
 
 
 class Between(NamedTuple):
-    """q and p in one coordinate, as the factor that `mckl.exact.product` expects."""
+    """q and p in one coordinate, as the factor that `mckl.exact.product` expects.
+
+    `names` are those of the two laws in results; by default their kinds.
+    """
 
     q: Univariate
     p: Univariate
+    names: tuple[str, str] | None = None
+
+    @property
+    def kinds(self) -> tuple[str, str]:
+        return self.names or (self.q.kind, self.p.kind)
 
     @property
     def support(self) -> tuple[float, float]:
@@ -383,10 +403,7 @@ class Coordinates(Pair):
 
     @property
     def family(self) -> str:  # type: ignore[override]
-        q, p = (
-            "+".join(dict.fromkeys(getattr(f, side).kind for f in self.factors))
-            for side in ("q", "p")
-        )
+        q, p = ("+".join(dict.fromkeys(f.kinds[side] for f in self.factors)) for side in (0, 1))
         return q if q == p else f"{q}|{p}"
 
     def _law(self) -> ProductLaw:
@@ -406,7 +423,8 @@ class Coordinates(Pair):
         return super().reverse_kl if self.law.is_finite(-1.0, 1) else math.inf
 
     def reversed(self) -> Coordinates:
-        return Coordinates([Between(f.p, f.q) for f in self.factors], self.counts)
+        factors = [Between(f.p, f.q, f.names and f.names[::-1]) for f in self.factors]
+        return Coordinates(factors, self.counts)
 
     def integrals(self) -> Integrals:
         """Integrals of the two log densities' difference over probabilities under q."""
@@ -425,7 +443,7 @@ class Coordinates(Pair):
 
     def distributions(self) -> Sequence[Factor] | None:
         factors = []
-        for (q, p), count in zip(self.factors, self.counts, strict=True):
+        for (q, p, _), count in zip(self.factors, self.counts, strict=True):
             if q.tensorflow is None or p.tensorflow is None:
                 return None
             factors.append(Factor(count, q.tensorflow, p.tensorflow))
