@@ -142,8 +142,10 @@ class Side(ABC):
 
         Raises ValueError where they are not bijections, and for laws without densities.
         """
-        raise ValueError(f"transform {transforms[0].text} of {self.family}: expected a law of "
-                         "numbers with a density")
+        raise ValueError(
+            f"transform {transforms[0].text} of {self.family}: expected a law of "
+            "numbers with a density"
+        )
 
     @abstractmethod
     def against(self, p: Side) -> Pair:

@@ -76,7 +76,10 @@ def _then(maps: Maps, step: Step) -> Maps:
     if last is None:
         return (step,)
     if last.name == "affine":
-        both = affine(step.shift, step.scale, last.shift), wide(exact(step.scale) * exact(last.scale))
+        both = (
+            affine(step.shift, step.scale, last.shift),
+            wide(exact(step.scale) * exact(last.scale)),
+        )
         return then(inner, Step("affine", *both))
     if last == EXP and abs(step.scale) != 1.0:
         inner = then(inner, shifted(wide(log(abs(step.scale)))), EXP)
@@ -177,7 +180,11 @@ def transforms(given: Any) -> list[Transform]:
         ((name, numbers),) = given.items()
     known = _ALIASES.get(name, name) if isinstance(name, str) else None
     if known not in _KNOWN:
-        hint = nearest(name, _KNOWN) if isinstance(name, str) else f"expected one of {listed([*_KNOWN])}"
+        hint = (
+            nearest(name, _KNOWN)
+            if isinstance(name, str)
+            else f"expected one of {listed([*_KNOWN])}"
+        )
         shown = quoted(name) if isinstance(name, str) else shown_briefly(given)
         raise ValueError(f"transform: {shown} is not one that mckl knows: {hint}")
     return [_transform(known, numbers)]
@@ -189,7 +196,9 @@ def _transform(name: str, numbers: Any) -> Transform:
         numbers = {}
     elif not isinstance(numbers, Mapping):
         if len(expected) != 1:
-            raise ValueError(f"transform {name}: {shown_briefly(numbers)}, expected {_wanted(expected)}")
+            raise ValueError(
+                f"transform {name}: {shown_briefly(numbers)}, expected {_wanted(expected)}"
+            )
         numbers = dict.fromkeys(expected, numbers)
     for key in numbers:
         if key not in expected:

@@ -20,6 +20,28 @@ from mckl.families.coordinates.logistic import LOGISTIC
 from mckl.families.coordinates.gamma import GAMMA
 from mckl.families.coordinates.beta import BETA
 from mckl.families.coordinates.mixture import MIXTURE
+from mckl.families.normal.images import LOGNORMAL, LOGIT_NORMAL
+from mckl.families.coordinates.named_images import (
+    EXPONENTIAL,
+    CHI_SQUARED,
+    INVERSE_GAMMA,
+    WEIBULL,
+    FRECHET,
+    GUMBEL,
+    LOG_LOGISTIC,
+    LOG_LAPLACE,
+    HALF_NORMAL,
+    RAYLEIGH,
+    MAXWELL,
+    CHI,
+    GENERALIZED_GAMMA,
+    PARETO,
+    LOMAX,
+    BETA_PRIME,
+    F,
+    HALF_STUDENT_T,
+    HALF_CAUCHY,
+)
 from mckl.families.exponential.poisson import POISSON
 from mckl.families.exponential.categorical import CATEGORICAL
 from mckl.families.exponential.dirichlet import DIRICHLET

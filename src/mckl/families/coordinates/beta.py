@@ -23,11 +23,12 @@ from mckl.exact.moments import EPS, Bounded
 from mckl.exact.remainders import log_quotient, phi, x_minus_log1p
 from mckl.families.coordinates.independent import Parameter, independent_family
 from mckl.families.coordinates.log_gamma import log_gammas
-from mckl.families.coordinates.univariate import Terms, Univariate, rounding
+from mckl.families.coordinates.univariate import Terms, Univariate, chosen, rounding
 from mckl.families.maps import LOGISTIC
 from mckl.families.parameters import aliases
 
 _SMALLEST = 1e-290
+_NEAR = 1.0  # how far apart logits may be under q and p, for terms that keep the digits of l
 
 
 @dataclass(frozen=True)
@@ -102,31 +103,59 @@ class Beta(Univariate):
         constants = math.fsum(stirling_rest(k).error for k in (n, self.a, self.b))
         return np.asarray(n * share * self._centred(x)[1] + constants)
 
-    def _is_beside(self, p: Univariate) -> bool:
-        """Whether p is such a law in the same coordinate."""
-        return isinstance(p, Beta) and bool(
-            np.all(np.equal(self.location, p.location) & np.equal(self.scale, p.scale))
-        )
+    def _is_beside(self, p: Beta) -> bool:
+        """Whether p has the same location and scale."""
+        return bool(np.all(np.equal(self.location, p.location) & np.equal(self.scale, p.scale)))
+
+    def _apart(self, p: Beta, x: Vector) -> tuple[Vector, Vector, Any]:
+        """By how much the logit is larger under p, the size of its two terms, and log(scales)."""
+        z, location, scale, excess, log_scale = self._relative(p, x)
+        stretch, shift = -z * (excess / scale), -(location / scale)
+        return stretch + shift, np.abs(stretch) + np.abs(shift), log_scale
 
     def ratio_terms(self, p: Univariate, x: Vector) -> Terms:
-        if not self._is_beside(p):
+        if not isinstance(p, Beta):
             return super().ratio_terms(p, x)
-        assert isinstance(p, Beta)
+        if self._is_beside(p):
+            return self._shape_terms(p, x)
+        apart, _, log_scale = self._apart(p, x)
+        near = np.abs(apart) < _NEAR
+        if not near.any():
+            return super().ratio_terms(p, x)
+        # The density of p's shapes at both logits.
+        step = np.where(near, apart, 0.0)
+        bend = np.log1p(scipy.special.expit(self._logit(x)) * np.expm1(step))
+        terms = *self._shape_terms(p, x), (p.a + p.b) * bend, -p.a * step, log_scale
+        return terms if near.all() else chosen(near, terms, super().ratio_terms(p, x))
+
+    def _shape_terms(self, p: Beta, x: Vector) -> Terms:
+        """Terms of log q - log p if p had this law's location and scale."""
         w, (a, b) = self._centred(x)[0], (p.a - self.a, p.b - self.b)
         turned = (a * self.b - self.a * b) / (self.a + self.b)
         return (*self._level(p)[0], (a + b) * self._bend(w), -turned * w)
 
     def log_ratio_error(self, p: Univariate, x: Vector) -> Vector:
-        if not self._is_beside(p):
+        if not isinstance(p, Beta):
             return super().log_ratio_error(p, x)
-        assert isinstance(p, Beta)
         error = rounding(self.ratio_terms(p, x))
+        if self._is_beside(p):
+            return np.asarray(error + self._shape_error(p, x))
+        apart, size, _ = self._apart(p, x)
+        near, logit, n = np.abs(apart) < _NEAR, self._logit(x), p.a + p.b
+        there = scipy.special.expit(logit + np.where(near, apart, 0.0))
+        moved = n * np.abs(there - scipy.special.expit(logit)) * self._centred(x)[1]
+        moved += 4.0 * EPS * size * np.abs(n * there - p.a)
+        far = self.terms_error(x) + p.terms_error(x)
+        return np.asarray(error + np.where(near, moved + self._shape_error(p, x), far))
+
+    def _shape_error(self, p: Beta, x: Vector) -> Vector:
+        """A bound on the error of `_shape_terms` beyond a few roundings of each."""
         w, moved = self._centred(x)
         n, a, b = self.a + self.b, p.a - self.a, p.b - self.b
         slope = (a + b) * scipy.special.expit(self._logit(x)) - a  # of log q - log p
         turned = (abs(a) * self.b + self.a * abs(b)) / n
         return np.asarray(
-            error + np.abs(slope) * moved + 4.0 * EPS * turned * np.abs(w) + self._level(p)[1]
+            np.abs(slope) * moved + 4.0 * EPS * turned * np.abs(w) + self._level(p)[1]
         )
 
     def _risen(self, p: Beta) -> tuple[tuple[float, float, float], ...]:

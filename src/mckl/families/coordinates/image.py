@@ -89,7 +89,9 @@ def _without_last(images: Sequence[Image]) -> list[Image]:
 def facing(q: Law, p: Law) -> Between:
     """q and p in one coordinate; raises ValueError where KL(q||p) is infinite."""
     sides = image_of(q), image_of(p)
-    text = ", ".join(f"{x} is {side.kind} on {side.domain}" for x, side in zip("qp", sides, strict=True))
+    text = ", ".join(
+        f"{x} is {side.kind} on {side.domain}" for x, side in zip("qp", sides, strict=True)
+    )
     (q_low, q_high), (p_low, p_high) = (side.interval for side in sides)
     if q_low < p_low or q_high > p_high:
         raise ValueError(f"KL is infinite, since p = 0 where q > 0: {text}")

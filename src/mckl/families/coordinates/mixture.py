@@ -239,7 +239,9 @@ def _side(given: Mapping[str, Any]) -> Independent:
         )
     if (found := shared(laws)) is None:
         text = listed([*dict.fromkeys(law.kind for law in laws)])
-        raise ValueError(f"mixture: components {text}: mckl knows no variable of which all are laws")
+        raise ValueError(
+            f"mixture: components {text}: mckl knows no variable of which all are laws"
+        )
     of_variable, maps = found
     mixture = Mixture(tuple(weights.tolist()), tuple(of_variable))
     if maps == mixture.maps:

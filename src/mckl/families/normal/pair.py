@@ -339,7 +339,9 @@ class Normal(base.Side):
                 f"normal: q has {q_length} coordinates and p has {p_length}, expected one number"
             )
         if self.sd is not None and p.sd is not None:
-            q_mean = np.broadcast_to(self.mean, (*lengths[:1],) if self.mean.ndim == 0 else self.mean.shape)
+            q_mean = np.broadcast_to(
+                self.mean, (*lengths[:1],) if self.mean.ndim == 0 else self.mean.shape
+            )
             return pair(q_mean, self.sd, p.mean, p.sd)
         (dimension, *_) = lengths
         if self.factor is None and p.factor is None:
