@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from mckl.arrays import Vector
 from mckl.families.parameters import one_length, parameter_numbers, shown_briefly
-from mckl.families.wide import affine, exact, log, wide
+from mckl.families.wide import affine, decimal, log, wide
 from mckl.text import listed, nearest, quoted
 
 
@@ -78,7 +78,7 @@ def _then(maps: Maps, step: Step) -> Maps:
     if last.name == "affine":
         both = (
             affine(step.shift, step.scale, last.shift),
-            wide(exact(step.scale) * exact(last.scale)),
+            wide(decimal(step.scale) * decimal(last.scale)),
         )
         return then(inner, Step("affine", *both))
     if last == EXP and abs(step.scale) != 1.0:
@@ -93,8 +93,8 @@ def _then(maps: Maps, step: Step) -> Maps:
 def image(interval: Interval, maps: Maps) -> Interval:
     """The values of a map on an interval, as its ends."""
     for step in maps:
-        low, high = sorted(map(step, interval))
-        interval = low, high
+        first, second = (step(x) for x in interval)
+        interval = min(first, second), max(first, second)
     return interval
 
 
@@ -107,7 +107,7 @@ def domain_text(interval: Interval) -> str:
     return f"({interval[0]:g}, {interval[1]:g})"
 
 
-def check(interval: Interval, maps: Maps, steps: Sequence[Step], name: str) -> None:
+def check_bijection(interval: Interval, maps: Maps, steps: Sequence[Step], name: str) -> None:
     """Raise ValueError unless the steps are a bijection of the values of `maps` on an interval."""
     for step in steps:
         low, high = image(interval, maps)
@@ -167,7 +167,7 @@ _ALIASES = {"sigmoid": "logistic", "expit": "logistic", "atanh": "arctanh", "inv
 
 
 def transforms(given: Any) -> list[Transform]:
-    """The transforms that a case names: a name, a mapping of one to its numbers, or a list of these.
+    """The transforms that a case names: by a name, a mapping of it to numbers, or a list of these.
 
     Raises ValueError with one line.
     """
@@ -178,7 +178,7 @@ def transforms(given: Any) -> list[Transform]:
     name, numbers = given, None
     if isinstance(given, Mapping) and len(given) == 1:
         ((name, numbers),) = given.items()
-    known = _ALIASES.get(name, name) if isinstance(name, str) else None
+    known = _ALIASES.get(name, name) if isinstance(name, str) else ""
     if known not in _KNOWN:
         hint = (
             nearest(name, _KNOWN)

@@ -1,4 +1,4 @@
-"""A side that a case gives as a transform of another: ``{transform: exp, of: {mean: 0, sd: 1}}``."""
+"""A side that is given as a transform of another: ``{transform: exp, of: {mean: 0, sd: 1}}``."""
 
 from __future__ import annotations
 

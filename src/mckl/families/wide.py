@@ -24,7 +24,7 @@ class Wide(float):
         return out
 
     def __add__(self, other: Any) -> Any:
-        return wide(exact(self) + exact(other)) if _finite(other) else float(self) + other
+        return wide(decimal(self) + decimal(other)) if _finite(other) else float(self) + other
 
     __radd__ = __add__
 
@@ -54,7 +54,7 @@ class Wide(float):
         return hash((float(self), self.low))
 
 
-def exact(x: float) -> Decimal:
+def decimal(x: float) -> Decimal:
     """The number in decimal digits."""
     return _CONTEXT.add(Decimal(float(x)), Decimal(getattr(x, "low", 0.0)))
 
@@ -72,22 +72,22 @@ def wide(x: Decimal) -> float:
 
 def log(x: float) -> Decimal:
     """The natural logarithm of a positive number."""
-    return exact(x).ln(_CONTEXT)
+    return decimal(x).ln(_CONTEXT)
 
 
 def times(x: float, y: float) -> Decimal:
     """The product of two numbers."""
-    return _CONTEXT.multiply(exact(x), exact(y))
+    return _CONTEXT.multiply(decimal(x), decimal(y))
 
 
 def affine(shift: float, scale: float, x: float) -> float:
     """shift + scale x."""
-    return wide(_CONTEXT.add(exact(shift), times(scale, x)))
+    return wide(_CONTEXT.add(decimal(shift), times(scale, x)))
 
 
 def quotient(x: float, y: float) -> Decimal:
     """x / y."""
-    return _CONTEXT.divide(exact(x), exact(y))
+    return _CONTEXT.divide(decimal(x), decimal(y))
 
 
 def _finite(x: Any) -> bool:

@@ -82,8 +82,8 @@ class Gamma(Univariate):
     def affine(self, shift: float, scale: float) -> Gamma | None:
         if shift != 0.0 or scale < 0.0:
             return None
-        own = wide.exact(self.scale) if self.rate is None else wide.quotient(1.0, self.rate)
-        return Gamma(self.shape, wide.wide(own * wide.exact(scale)))
+        own = wide.decimal(self.scale) if self.rate is None else wide.quotient(1.0, self.rate)
+        return Gamma(self.shape, wide.wide(own * wide.decimal(scale)))
 
     def _from_mean(self, y: Vector) -> tuple[Vector, Vector, Vector]:
         """u = y / mean - 1 in the standard coordinate, log(1 + u) and u - log(1 + u)."""

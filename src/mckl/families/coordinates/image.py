@@ -1,7 +1,7 @@
 """Laws of what a bijection makes of a variable whose law has a density.
 
-Two such laws are a pair of laws of one variable if they share the bijection, perhaps after an affine
-map has become part of a law, or a positive variable has been replaced by its logarithm.
+Two such laws are a pair of laws of one variable if they share the bijection, perhaps after an
+affine map has become part of a law, or a positive variable has been replaced by its logarithm.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from mckl.exact.ends import is_finite
 from mckl.families.base import OtherFamilyError
 from mckl.families.coordinates.univariate import Between, Univariate, between
-from mckl.families.maps import EXP, Interval, Maps, check, domain_text, image, then
+from mckl.families.maps import EXP, Interval, Maps, check_bijection, domain_text, image, then
 
 _POSITIVE = (0.0, float("inf"))
 
@@ -40,7 +40,7 @@ class Image:
 
     def under(self, name: str, steps: Maps) -> Image:
         """The law of these steps of the value; ValueError if they are no bijection of it."""
-        check(self.law.support, self.maps, steps, name)
+        check_bijection(self.law.support, self.maps, steps, name)
         return Image(self.law, then(self.maps, *steps), f"{name}({self.kind})")
 
     def absorbed(self) -> Image:

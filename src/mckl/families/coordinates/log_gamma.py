@@ -39,7 +39,7 @@ _MANY = 16.0  # from this shape on, the terms of the log density are large besid
 
 @dataclass(frozen=True)
 class LogGamma(Univariate):
-    """The law of y = location + scale side log x with x of a gamma law of rate 1; side is 1 or -1."""
+    """The law of location + scale side log x with x of a gamma law of rate 1; side is 1 or -1."""
 
     shape: float
     location: Any = 0.0

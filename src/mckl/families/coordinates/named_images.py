@@ -89,7 +89,7 @@ EXPONENTIAL = independent_family(
     lambda rate: _image(_gamma(1.0, rate), (), "exponential"),
     {"rate": Parameter("rate, the inverse of the mean", default=1.0, above=0.0)},
     sweep=_by_scale(lambda mean: _image(Gamma(1.0, mean), (), "exponential")),
-    aliases=aliases(rate="lambda beta")
+    aliases=aliases(rate="lambda")
     | dict.fromkeys(("scale", "mean"), Synonym("rate", lambda scale: 1.0 / scale)),
 )
 CHI_SQUARED = independent_family(
@@ -164,7 +164,7 @@ HALF_NORMAL = independent_family(
 RAYLEIGH, MAXWELL = (
     independent_family(
         name,
-        lambda scale, name=name, df=df: _chi(name, df, scale),  # type: ignore[misc]
+        lambda scale, name=name, df=df: _chi(name, df, scale),
         {"scale": SCALE},
         aliases=aliases(scale="sigma"),
     )

@@ -12,9 +12,13 @@ from mckl.families.base import Family
 from mckl.families.coordinates.independent import INDEPENDENT
 from mckl.families.maps import transforms
 from mckl.families.normal.pair import NORMAL, Normal, grid_pair
+from mckl.families.parameters import aliases
+
+# Not the names of the law's own mean and spread.
+_ALIASES = aliases(mean="mu meanlog", sd="sigma sdlog", covariance="cov covariance_matrix")
 
 
-def _family(name: str, transform: str, of: str) -> Family:
+def _family(name: str, transform: str, variable: str) -> Family:
     def side(given: Mapping[str, Any]) -> Normal:
         try:
             normal = NORMAL.side(given)
@@ -23,11 +27,12 @@ def _family(name: str, transform: str, of: str) -> Family:
         assert isinstance(normal, Normal)
         return normal.under(transforms(transform)).named(name)
 
-    meanings = {key: f"{meaning} of {of}" for key, meaning in NORMAL.parameters.items()}
+    meanings = {key: f"{meaning} of {variable}" for key, meaning in NORMAL.parameters.items()}
     INDEPENDENT[name] = NORMAL._replace(
         name=name,
         parameters=meanings,
         side=side,
+        aliases=_ALIASES,
         sweep=lambda _, dimension, scale, offset: grid_pair(dimension, scale, offset).named(name),
     )
     return INDEPENDENT[name]

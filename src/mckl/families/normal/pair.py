@@ -29,7 +29,7 @@ from mckl.families import base
 from mckl.families.coordinates.gaussian import GAUSSIAN
 from mckl.families.coordinates.image import image_of
 from mckl.families.coordinates.independent import Independent
-from mckl.families.maps import Maps, Transform, check, coordinates, then
+from mckl.families.maps import Maps, Transform, check_bijection, coordinates, then
 from mckl.families.normal.form import QuadraticForm, full, radial, radial_groups
 from mckl.families.normal.law import Coefficients, QuadraticLaw
 from mckl.families.normal.scores import NormalScores
@@ -308,7 +308,7 @@ class Normal(base.Side):
         for steps in coordinates(out.transforms, self.length):
             maps: Maps = ()
             for name, some in steps:
-                check((-math.inf, math.inf), maps, some, name)
+                check_bijection((-math.inf, math.inf), maps, some, name)
                 maps = then(maps, *some)
         return out
 
