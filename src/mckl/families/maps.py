@@ -42,7 +42,7 @@ _FUNCTIONS: Mapping[str, Callable[[float], float]] = {
     "exp": lambda x: math.exp(x) if x < 700.0 else math.inf,
     "log": lambda x: math.log(x) if x > 0.0 else -math.inf,
     "logistic": lambda x: 1.0 / (1.0 + math.exp(-x)) if x > -700.0 else 0.0,
-    "logit": lambda x: math.log(x / (1.0 - x)) if 0.0 < x < 1.0 else math.copysign(math.inf, x - 0.5),
+    "logit": lambda x: math.log(x / (1 - x)) if 0.0 < x < 1.0 else (x - 0.5) * math.inf,
 }  # fmt: skip
 
 
