@@ -118,7 +118,7 @@ def test_scipys_own_densities_give_the_same_kl(name):
 
 @pytest.mark.parametrize(
     "law",
-    [stats.gamma(2, loc=1), stats.skewnorm(2), stats.beta(1, 2, scale=2), stats.nbinom(3, 0.5)],
+    [stats.skewnorm(2), stats.norminvgauss(2, 1), stats.nbinom(3, 0.5)],
 )
 def test_what_no_family_has_is_not_taken_for_one(law):
     assert held("q", law) is None
@@ -808,8 +808,8 @@ def test_torchs_factors_are_not_multiplied():
     [
         (-1.2e-7, "torch gives -1.2e-07, which KL cannot be"),
         (math.nan, "torch gives nan, which KL cannot be"),
-        (18.2545, r"torch gives 18.2545, but its samples give 0\.36.* with a standard error"),
-        (0.35, r"torch gives 0.35, but its samples give 0\.36"),
+        (18.2545, r"torch gives 18.2545, but its samples give 0\.1[78].* with a standard error"),
+        (0.15, r"torch gives 0.15, but its samples give 0\.1[78]"),
         (math.inf, "KL is infinite by the formula of torch"),
     ],
 )
@@ -818,8 +818,8 @@ def test_a_registered_kl_that_samples_contradict_is_not_given(monkeypatch, numbe
     import torch
     from torch import distributions as d
 
-    q, p = d.Gumbel(torch.tensor(0.0), 1.0), d.Gumbel(torch.tensor(1.0), 2.0)
-    assert mckl.kl(q, p) == pytest.approx(0.36568053077031786, rel=1e-12)
+    q, p = d.Beta(torch.tensor(2.0), torch.tensor(3.0)), d.ContinuousBernoulli(torch.tensor(0.3))
+    assert mckl.kl(q, p) == pytest.approx(0.17991298700115543, rel=1e-6)  # of float32's 0.3
     wrong = torch.tensor(number, dtype=torch.float64)
     monkeypatch.setattr(d, "kl_divergence", lambda q, p: wrong)
     with pytest.raises(UserError, match=words) as error:
@@ -832,12 +832,11 @@ def test_a_registered_kl_without_digits_is_not_given():
     import torch
     from torch import distributions as d
 
-    q, p = (d.Gumbel(torch.tensor(x, dtype=torch.float64), 1.0) for x in (0.0, 1e-5))
+    one = torch.tensor(1.0, dtype=torch.float64)
     with pytest.raises(UserError, match="to fewer than 8 digits"):
-        mckl.kl(q, p)
-    q, p = (d.TransformedDistribution(d.Normal(x, 1.0), [d.ExpTransform()]) for x in (0.0, 1.0))
-    with pytest.raises(UserError, match=r"float32 only|no registered formula|torch fails"):
-        mckl.kl(q, p)
+        mckl.kl(d.Beta(one, one), d.ContinuousBernoulli(0.5 * one + 1e-5))
+    with pytest.raises(UserError, match="no registered formula"):
+        mckl.kl(d.VonMises(0.0 * one, one), d.VonMises(0.0 * one, 2.0 * one))
     for q, p in (
         (d.Geometric(torch.tensor([0.3, 0.4])), d.Geometric(torch.tensor([0.3, 0.4, 0.5]))),
         (d.Gumbel(torch.zeros(2), 1.0), d.Gumbel(torch.zeros(3), 1.0)),
