@@ -90,12 +90,12 @@ def light(weight: float) -> Mixture:
 
 def rated(shape: float, rate: float) -> LogGamma:
     """The law of the logarithm of a gamma variate."""
-    return LogGamma(shape, wide.wide(-wide.log(rate)))
+    return LogGamma(shape, -wide.log(rate))
 
 
 def power_of(shape: float, scale: float, k: float) -> LogGamma:
     """The law of the logarithm of scale x^(1 / k), x being a gamma variate of rate 1."""
-    return LogGamma(shape).affine(wide.wide(wide.log(scale)), wide.wide(wide.quotient(1.0, k)))
+    return LogGamma(shape).affine(wide.log(scale), wide.quotient(1.0, k))
 
 
 NEAR = [

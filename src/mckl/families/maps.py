@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from mckl.arrays import Vector
 from mckl.families.parameters import one_length, parameter_numbers, shown_briefly
-from mckl.families.wide import affine, decimal, log, wide
+from mckl.families.wide import affine, log, product
 from mckl.text import listed, nearest, quoted
 
 
@@ -76,13 +76,10 @@ def _then(maps: Maps, step: Step) -> Maps:
     if last is None:
         return (step,)
     if last.name == "affine":
-        both = (
-            affine(step.shift, step.scale, last.shift),
-            wide(decimal(step.scale) * decimal(last.scale)),
-        )
-        return then(inner, Step("affine", *both))
+        shift = affine(step.shift, step.scale, last.shift)
+        return then(inner, shifted(shift, product(step.scale, last.scale)))
     if last == EXP and abs(step.scale) != 1.0:
-        inner = then(inner, shifted(wide(log(abs(step.scale)))), EXP)
+        inner = then(inner, shifted(log(abs(step.scale))), EXP)
         return then(inner, shifted(step.shift, math.copysign(1.0, step.scale)))
     if last == LOGISTIC and step.scale < 0.0:  # 1 - logistic(x) is logistic(-x)
         inner = then(inner, shifted(0.0, -1.0), LOGISTIC)

@@ -14,7 +14,7 @@ _CONTEXT = Context(prec=50)
 
 
 class Wide(float):
-    """The number `float(x) + low`. It is that float, but sums and differences keep `low`."""
+    """The number `float(x) + low`. It is that float, but sums and products keep `low`."""
 
     low: float
 
@@ -24,12 +24,15 @@ class Wide(float):
         return out
 
     def __add__(self, other: Any) -> Any:
-        return wide(decimal(self) + decimal(other)) if _finite(other) else float(self) + other
+        return affine(other, 1.0, self) if _is_number(other) else float(self) + other
 
     __radd__ = __add__
 
     def __neg__(self) -> Wide:
         return Wide(-float(self), -self.low)
+
+    def __abs__(self) -> Wide:
+        return -self if self < 0.0 else self
 
     def __sub__(self, other: Any) -> Any:
         return self + -other
@@ -38,7 +41,7 @@ class Wide(float):
         return -self + other
 
     def __mul__(self, other: Any) -> Any:
-        return wide(times(self, other)) if _finite(other) else float(self) * other
+        return product(self, other) if _is_number(other) else float(self) * other
 
     __rmul__ = __mul__
 
@@ -54,41 +57,40 @@ class Wide(float):
         return hash((float(self), self.low))
 
 
-def decimal(x: float) -> Decimal:
-    """The number in decimal digits."""
+def log(x: float) -> float:
+    """The natural logarithm of a positive number.
+
+    >>> log(3.0) == math.log(3.0), float(log(3.0)) == math.log(3.0)
+    (False, True)
+    """
+    return _number(_decimal(x).ln(_CONTEXT))
+
+
+def product(x: float, y: float) -> float:
+    """The product of two numbers."""
+    return affine(0.0, x, y)
+
+
+def affine(shift: float, scale: float, x: float) -> float:
+    """shift + scale x."""
+    return _number(_CONTEXT.fma(_decimal(scale), _decimal(x), _decimal(shift)))
+
+
+def quotient(x: float, y: float) -> float:
+    """x / y."""
+    return _number(_CONTEXT.divide(_decimal(x), _decimal(y)))
+
+
+def _decimal(x: float) -> Decimal:
     return _CONTEXT.add(Decimal(float(x)), Decimal(getattr(x, "low", 0.0)))
 
 
-def wide(x: Decimal) -> float:
-    """The number as a float, with a low part unless this is 0.
-
-    >>> wide(Decimal(1) / 4), wide(log(3.0)) - math.log(3.0) != 0
-    (0.25, True)
-    """
+def _number(x: Decimal) -> float:
+    """The number as a float, with a low part unless this is 0."""
     value = float(x)
     low = float(_CONTEXT.subtract(x, Decimal(value))) if math.isfinite(value) else 0.0
     return Wide(value, low) if low else value
 
 
-def log(x: float) -> Decimal:
-    """The natural logarithm of a positive number."""
-    return decimal(x).ln(_CONTEXT)
-
-
-def times(x: float, y: float) -> Decimal:
-    """The product of two numbers."""
-    return _CONTEXT.multiply(decimal(x), decimal(y))
-
-
-def affine(shift: float, scale: float, x: float) -> float:
-    """shift + scale x."""
-    return wide(_CONTEXT.add(decimal(shift), times(scale, x)))
-
-
-def quotient(x: float, y: float) -> Decimal:
-    """x / y."""
-    return _CONTEXT.divide(decimal(x), decimal(y))
-
-
-def _finite(x: Any) -> bool:
+def _is_number(x: Any) -> bool:
     return isinstance(x, float | int) and math.isfinite(x)

@@ -76,14 +76,14 @@ class Gamma(Univariate):
 
     def logarithm(self) -> LogGamma:
         if self.rate is None:
-            return LogGamma(self.shape, wide.wide(wide.log(self.scale)))
-        return LogGamma(self.shape, wide.wide(-wide.log(self.rate)))
+            return LogGamma(self.shape, wide.log(self.scale))
+        return LogGamma(self.shape, -wide.log(self.rate))
 
     def affine(self, shift: float, scale: float) -> Gamma | None:
         if shift != 0.0 or scale < 0.0:
             return None
-        own = wide.decimal(self.scale) if self.rate is None else wide.quotient(1.0, self.rate)
-        return Gamma(self.shape, wide.wide(own * wide.decimal(scale)))
+        own = self.scale if self.rate is None else wide.quotient(1.0, self.rate)
+        return Gamma(self.shape, wide.product(own, scale))
 
     def _from_mean(self, y: Vector) -> tuple[Vector, Vector, Vector]:
         """u = y / mean - 1 in the standard coordinate, log(1 + u) and u - log(1 + u)."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from decimal import Decimal
 from typing import Any
 
 from mckl.families import wide
@@ -26,7 +25,6 @@ from mckl.families.parameters import Synonym, aliases
 from mckl.text import with_shapes
 
 Make = Callable[..., Image]
-_HALF = Decimal("0.5")
 
 
 def _image(law: Univariate, maps: Maps, name: str, *shapes: float) -> Image:
@@ -37,23 +35,14 @@ def _gamma(shape: float, rate: float = 1.0) -> Gamma:
     return Gamma(shape, 1.0 / rate, rate)
 
 
-def _log(x: float, plus: Decimal = Decimal(0)) -> float:
-    """log x + a constant, with the digits of `mckl.families.wide`."""
-    return wide.wide(wide.log(x) + plus)
-
-
 def _power(log_scale: float, k: float) -> Maps:
     """e^log_scale x^k of a positive x."""
     return LOG, shifted(log_scale, k), EXP
 
 
-def _inverse(k: float, sign: float = 1.0) -> float:
-    return wide.wide(wide.quotient(sign, k))
-
-
 def _chi(name: str, df: float, scale: float, *shapes: float) -> Image:
     """scale times the root of a chi-squared variate, which is twice a gamma variate."""
-    log_scale = _log(scale, _HALF * wide.log(2.0))
+    log_scale = wide.log(scale) + 0.5 * wide.log(2.0)
     return _image(_gamma(df / 2.0), _power(log_scale, 0.5), name, *shapes)
 
 
@@ -122,15 +111,19 @@ INVERSE_GAMMA = independent_family(
 
 
 def _weibull(shape: float, scale: float) -> Image:
-    return _image(_gamma(1.0), _power(_log(scale), _inverse(shape)), "weibull", shape)
+    return _image(_gamma(1.0), _power(wide.log(scale), wide.quotient(1.0, shape)), "weibull", shape)
 
 
 def _frechet(shape: float, scale: float) -> Image:
-    return _image(_gamma(1.0), _power(_log(scale), _inverse(shape, -1.0)), "frechet", shape)
+    return _image(
+        _gamma(1.0), _power(wide.log(scale), wide.quotient(-1.0, shape)), "frechet", shape
+    )
 
 
 def _log_logistic(shape: float, scale: float) -> Image:
-    return _image(Logistic(_log(scale), _inverse(shape)), (EXP,), "log-logistic", shape)
+    return _image(
+        Logistic(wide.log(scale), wide.quotient(1.0, shape)), (EXP,), "log-logistic", shape
+    )
 
 
 _SHAPE_SCALE = {"shape": _SHAPE, "scale": SCALE}
@@ -143,7 +136,7 @@ WEIBULL, FRECHET, LOG_LOGISTIC = (
 LOG_LAPLACE = independent_family(
     "log-laplace",
     lambda shape, scale: _image(
-        Laplace(_log(scale), _inverse(shape)), (EXP,), "log-laplace", shape
+        Laplace(wide.log(scale), wide.quotient(1.0, shape)), (EXP,), "log-laplace", shape
     ),
     _SHAPE_SCALE,
     aliases=_K,
@@ -179,7 +172,11 @@ CHI = independent_family(
 GENERALIZED_GAMMA = independent_family(
     "generalized-gamma",
     lambda shape, power, scale: _image(
-        _gamma(shape), _power(_log(scale), _inverse(power)), "generalized-gamma", shape, power
+        _gamma(shape),
+        _power(wide.log(scale), wide.quotient(1.0, power)),
+        "generalized-gamma",
+        shape,
+        power,
     ),
     {
         "shape": _shape("shape of the gamma law of (x / scale)^power"),
@@ -190,7 +187,9 @@ GENERALIZED_GAMMA = independent_family(
 )
 PARETO = independent_family(
     "pareto",
-    lambda shape, scale: _image(_gamma(1.0, shape), (shifted(_log(scale)), EXP), "pareto", shape),
+    lambda shape, scale: _image(
+        _gamma(1.0, shape), (shifted(wide.log(scale)), EXP), "pareto", shape
+    ),
     {"shape": _SHAPE, "scale": Parameter("smallest value", default=1.0, above=0.0)},
     aliases=aliases(shape="alpha a b concentration", scale="minimum xm"),
 )
@@ -207,13 +206,13 @@ def _log_of_beta(
 
 LOMAX = independent_family(
     "lomax",
-    lambda shape, scale: _log_of_beta("lomax", 1.0, shape, _log(scale), shapes=(shape,)),
+    lambda shape, scale: _log_of_beta("lomax", 1.0, shape, wide.log(scale), shapes=(shape,)),
     _SHAPE_SCALE,
     aliases=aliases(shape="alpha c", scale="lambda"),
 )
 BETA_PRIME = independent_family(
     "beta-prime",
-    lambda a, b, scale: _log_of_beta("beta-prime", a, b, _log(scale)),
+    lambda a, b, scale: _log_of_beta("beta-prime", a, b, wide.log(scale)),
     {"a": _shape("power of x near 0, plus 1"), "b": _shape("power of the tail, less 1"),
      "scale": SCALE},
     aliases=aliases(a="alpha", b="beta"),
@@ -221,7 +220,7 @@ BETA_PRIME = independent_family(
 F = independent_family(
     "f",
     lambda df1, df2: _log_of_beta(
-        "f", df1 / 2.0, df2 / 2.0, wide.wide(wide.log(df2) - wide.log(df1)), shapes=(df1, df2)
+        "f", df1 / 2.0, df2 / 2.0, wide.log(df2) - wide.log(df1), shapes=(df1, df2)
     ),
     {"df1": _shape("degrees of freedom of the numerator"),
      "df2": _shape("degrees of freedom of the denominator")},
@@ -230,14 +229,14 @@ F = independent_family(
 HALF_STUDENT_T = independent_family(
     "half-student-t",
     lambda df, scale: _log_of_beta(
-        "half-student-t", 0.5, df / 2.0, _log(scale, _HALF * wide.log(df)), 0.5, (df,)
+        "half-student-t", 0.5, df / 2.0, wide.log(scale) + 0.5 * wide.log(df), 0.5, (df,)
     ),
     {"df": _DF, "scale": SCALE},
     aliases=aliases(df="nu", scale="sigma"),
 )
 HALF_CAUCHY = independent_family(
     "half-cauchy",
-    lambda scale: _log_of_beta("half-cauchy", 0.5, 0.5, _log(scale), 0.5, ()),
+    lambda scale: _log_of_beta("half-cauchy", 0.5, 0.5, wide.log(scale), 0.5, ()),
     {"scale": SCALE},
     aliases=aliases(scale="sigma gamma"),
 )
