@@ -220,6 +220,13 @@ class Beta(Univariate):
         return np.asarray(self.location + self.scale * (-y if upper else y))
 
     def draw(self, generator: np.random.Generator, shape: tuple[int, int]) -> Vector:
+        if 1.0 in (self.a, self.b):  # -log(1 - x), or -log x, is exponential
+            power = generator.standard_exponential(shape) / (self.b if self.a == 1.0 else self.a)
+            logit = power + np.log(-np.expm1(-power))
+            return logit if self.a == 1.0 else -logit
+        if self.a == self.b == 0.5:
+            u = np.maximum(generator.random(shape), 2.0**-54)
+            return np.asarray(2.0 * np.log(np.tan(0.5 * math.pi * u)))
         logs = log_gammas(generator, shape, np.array([self.a, self.b]))
         return np.asarray(logs[..., 0] - logs[..., 1])
 

@@ -177,6 +177,10 @@ class LogGamma(Univariate):
     def draw(self, generator: np.random.Generator, shape: tuple[int, int]) -> Vector:
         if self.shape == 1.0:
             drawn = np.log(generator.standard_exponential(shape))
+        elif self.shape == 0.5:  # half of the square of a normal number
+            drawn = generator.standard_normal(shape)
+            drawn *= drawn
+            drawn = np.log(np.maximum(0.5 * drawn, _LEAST))
         elif self.shape > 1.0:
             drawn = np.log(generator.standard_gamma(self.shape, shape))
         else:
