@@ -41,9 +41,9 @@ def _power(log_scale: float, k: float) -> Maps:
 
 
 def _chi(name: str, df: float, scale: float, *shapes: float) -> Image:
-    """scale times the root of a chi-squared variate, which is twice a gamma variate."""
-    log_scale = wide.log(scale) + 0.5 * wide.log(2.0)
-    return _image(_gamma(df / 2.0), _power(log_scale, 0.5), name, *shapes)
+    """The root of scale^2 times a chi-squared variate, which is twice a gamma variate."""
+    squares = Gamma(df / 2.0, wide.product(2.0, wide.product(scale, scale)))
+    return _image(squares, power(0.5), name, *shapes)
 
 
 def _in_log(make: Make) -> Callable[[Sequence[float], int, float, float], Pair]:
