@@ -112,14 +112,14 @@ class LogGamma(Univariate):
         if not isinstance(p, LogGamma) or p.side != self.side:
             return super().ratio_terms(p, x)
         t, apart, _, log_scale = self._against(p, x)
-        if _equal(self.scale, p.scale):
+        near = np.abs(apart) < _NEAR
+        if not near.any():
+            return super().ratio_terms(p, x)
+        if _equal(self.scale, p.scale):  # log x differs by the same everywhere
             grown = self.shape * np.expm1(apart)
             slope = self.shape - p.shape + grown
             level = gamma_ratio_at_mean(self.shape, p.shape, np.exp(apart), slope)
             return *level, slope * t, grown * phi(t)
-        near = np.abs(apart) < _NEAR
-        if not near.any():
-            return super().ratio_terms(p, x)
         w, less = np.where(near, apart, 0.0), self.shape - p.shape
         terms = (
             self.shape * np.expm1(t) * np.expm1(w), self.shape * phi(w), less * t, less * w,
@@ -132,13 +132,12 @@ class LogGamma(Univariate):
         if not isinstance(p, LogGamma) or p.side != self.side:
             return super().log_ratio_error(p, x)
         t, apart, size, _ = self._against(p, x)
-        equal, less = _equal(self.scale, p.scale), self.shape - p.shape
-        near = (np.abs(apart) < _NEAR) | equal
+        near, less = np.abs(apart) < _NEAR, self.shape - p.shape
         w = np.where(near, apart, 0.0)
         slope = less + self.shape * np.exp(t) * np.expm1(w)
         moved = np.abs(slope) * self._moved(t)
         moved += 4.0 * EPS * size * np.abs(self.shape * np.exp(t + w) - p.shape)
-        if equal:
+        if _equal(self.scale, p.scale):
             constants = stirling_rise(self.shape, p.shape).error
             grown = self.shape * np.expm1(w)
             of_slope = 2.0 * EPS * (abs(less) + np.abs(grown))
