@@ -694,6 +694,7 @@ def test_torchs_laws_and_arrays():
     import torch
     from torch import distributions as d
 
+    t = d.transforms
     torch.manual_seed(20171127)
     pairs = [
         (d.Normal(torch.tensor([0.0, 1.0]), 1.0), d.Normal(torch.zeros(2), 2.0)),
@@ -732,6 +733,27 @@ def test_torchs_laws_and_arrays():
             d.LowRankMultivariateNormal(torch.zeros(3), torch.ones(3, 1), torch.ones(3)),
             d.MultivariateNormal(torch.ones(3), scale_tril=torch.eye(3) * 2),
         ),
+        # Bijections of other laws
+        (d.InverseGamma(torch.tensor(3.0), 2.0), d.InverseGamma(torch.tensor(2.0), 1.0)),
+        (d.Pareto(torch.tensor(2.0), 1.5), d.Pareto(torch.tensor(2.0), 1.2)),
+        (d.HalfNormal(torch.tensor(2.0)), d.HalfNormal(torch.tensor(3.0))),
+        (d.HalfCauchy(torch.tensor(2.0)), d.HalfCauchy(torch.tensor(3.0))),
+        *(
+            tuple(d.TransformedDistribution(law, transforms) for law in laws)
+            for laws in (
+                (d.Normal(torch.tensor(0.0), 1.0), d.Normal(torch.tensor(1.0), 2.0)),
+                (d.Gamma(torch.tensor(2.0).double(), 1), d.Gamma(torch.tensor(3.0).double(), 2)),
+                (
+                    d.MultivariateNormal(torch.zeros(2), torch.eye(2) + 1),
+                    d.MultivariateNormal(torch.ones(2), torch.eye(2)),
+                ),
+            )
+            for transforms in (
+                [t.ExpTransform()],
+                [t.AffineTransform(1.0, -3.0), t.SigmoidTransform()],
+                [t.ComposeTransform([t.TanhTransform(), t.SoftplusTransform()])],
+            )
+        ),
         # torch's own formulas, in float64
         (d.Gumbel(torch.tensor(0.0), 1.0), d.Gumbel(torch.tensor(1.0), 2.0)),
         (d.Gamma(torch.tensor(2.0), 1.0), d.Normal(torch.tensor(0.0), 1.0)),
@@ -741,6 +763,27 @@ def test_torchs_laws_and_arrays():
     for q, p in pairs:
         expected = float(d.kl_divergence(q, p).double().sum())
         assert mckl.kl(q, p) == pytest.approx(expected, rel=2e-6)
+    # No formula in torch: the same laws by other names
+    log = d.TransformedDistribution(d.Gamma(torch.tensor(2.0), 1.0), [t.ExpTransform().inv])
+    assert mckl.kl(log, d.Gumbel(torch.tensor(0.0), 1.0)) == pytest.approx(
+        mckl.kl({"transform": "log", "of": {"family": "gamma", "shape": 2}}, {"family": "gumbel"})
+    )
+    q, p = d.Weibull(torch.tensor(2.0), torch.tensor(1.5)), d.FisherSnedecor(3.0, torch.tensor(4.0))
+    sides = {"family": "weibull", "scale": 2, "shape": 1.5}, {"family": "f", "df1": 3, "df2": 4}
+    assert mckl.kl(q, p) == pytest.approx(mckl.kl(*sides))
+    for q, p in (
+        [
+            d.TransformedDistribution(d.Normal(torch.tensor(m), 1.0), [t.AbsTransform()])
+            for m in (1.0, -1.0)
+        ],
+        [
+            d.TransformedDistribution(d.Normal(torch.tensor(m), 1.0), [t.PowerTransform(2.0)])
+            for m in (1.0, -1.0)
+        ],
+    ):  # torch has 2, as if these were bijections
+        assert d.kl_divergence(q, p) == 2.0
+        with pytest.raises(UserError):
+            mckl.kl(q, p)
     q, p = d.StudentT(torch.tensor(5.0)), d.StudentT(torch.tensor(5.0), 1.0)
     assert mckl.kl(q, p) == pytest.approx(mckl.kl(stats.t(5), stats.t(5, loc=1)))
     q, p = d.VonMises(torch.tensor(0.0), torch.tensor(1.0)), d.VonMises(0.0, torch.tensor(2.0))

@@ -251,8 +251,8 @@ def test_the_explorer_has_the_new_names_and_their_look(grown: Study) -> None:
 
 
 def test_the_command_and_python_know_the_new_names(grown: Study) -> None:
-    asked = "advise --family hyperbolic-secant --dimension 2 --scale 0.8 --offset 1".split()
-    found = mckl(grown, *asked)
+    cell = ("--dimension", "2", "--scale", "0.8", "--offset", "1")
+    found = mckl(grown, "advise", "--family", "hyperbolic-secant", *cell)
     options = {(o["estimator"], o["sampler"]): o["verdict"] for o in found["options"]}
     assert {name for name, _ in options} >= {*NEW, "k1"}
     assert options["k1-shrunk", "iid"] != options["k1", "iid"]

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from mckl.arrays import Vector
 from mckl.families.parameters import one_length, parameter_numbers, shown_briefly
-from mckl.families.wide import affine, log, product
+from mckl.families.wide import affine, log, times
 from mckl.text import listed, nearest, quoted
 
 
@@ -77,7 +77,7 @@ def _then(maps: Maps, step: Step) -> Maps:
         return (step,)
     if last.name == "affine":
         shift = affine(step.shift, step.scale, last.shift)
-        return then(inner, shifted(shift, product(step.scale, last.scale)))
+        return then(inner, shifted(shift, times(step.scale, last.scale)))
     if last == EXP and abs(step.scale) != 1.0:
         inner = then(inner, shifted(log(abs(step.scale))), EXP)
         return then(inner, shifted(step.shift, math.copysign(1.0, step.scale)))

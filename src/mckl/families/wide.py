@@ -41,7 +41,7 @@ class Wide(float):
         return -self + other
 
     def __mul__(self, other: Any) -> Any:
-        return product(self, other) if _is_number(other) else float(self) * other
+        return times(self, other) if _is_number(other) else float(self) * other
 
     __rmul__ = __mul__
 
@@ -66,7 +66,7 @@ def log(x: float) -> float:
     return _number(_decimal(x).ln(_CONTEXT))
 
 
-def product(x: float, y: float) -> float:
+def times(x: float, y: float) -> float:
     """The product of two numbers."""
     return affine(0.0, x, y)
 

@@ -83,7 +83,7 @@ class Gamma(Univariate):
         if shift != 0.0 or scale < 0.0:
             return None
         own = self.scale if self.rate is None else wide.quotient(1.0, self.rate)
-        return Gamma(self.shape, wide.product(own, scale))
+        return Gamma(self.shape, wide.times(own, scale))
 
     def _from_mean(self, y: Vector) -> tuple[Vector, Vector, Vector]:
         """u = y / mean - 1 in the standard coordinate, log(1 + u) and u - log(1 + u)."""

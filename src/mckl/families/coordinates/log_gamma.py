@@ -55,7 +55,7 @@ class LogGamma(Univariate):
 
     def affine(self, shift: float, scale: float) -> LogGamma:
         location = wide.affine(shift, scale, self.location)
-        size = wide.product(abs(scale), self.scale)
+        size = wide.times(abs(scale), self.scale)
         return LogGamma(self.shape, location, size, self.side if scale > 0.0 else -self.side)
 
     @property

@@ -42,7 +42,7 @@ def _power(log_scale: float, k: float) -> Maps:
 
 def _chi(name: str, df: float, scale: float, *shapes: float) -> Image:
     """The root of scale^2 times a chi-squared variate, which is twice a gamma variate."""
-    squares = Gamma(df / 2.0, wide.product(2.0, wide.product(scale, scale)))
+    squares = Gamma(df / 2.0, wide.times(2.0, wide.times(scale, scale)))
     return _image(squares, power(0.5), name, *shapes)
 
 

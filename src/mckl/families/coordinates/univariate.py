@@ -136,7 +136,7 @@ class Univariate(ABC):
         if scale < 0.0 and not self.symmetric:
             return None
         location = wide.affine(shift, scale, self.location)
-        return self.at(location, wide.product(abs(scale), self.scale))
+        return self.at(location, wide.times(abs(scale), self.scale))
 
     @property
     @abstractmethod
