@@ -590,6 +590,8 @@ def bounded_wider(rng: random.Random) -> Case:
         return {"q": q, "p": {"family": "student-t", "df": 3.0, "location": 1.0, "scale": 2.0}}
     low = r(rng.choice([rng.gauss(0.0, 1.0), rng.uniform(-9.0, 9.0)]))
     return {"q": _uniform(low, r(low + log_uniform(rng, 1e-2, 20.0))), "p": p}
+
+
 def near_number(rng: random.Random, x: float) -> float:
     """A number that differs by 1e-10 to 1e-3 of itself."""
     return x * (1.0 + log_uniform(rng, 1e-10, 1e-3) * rng.choice([-1, 1]))
@@ -671,6 +673,42 @@ def categories(rng: random.Random) -> Case:
             "p": {"family": "categorical", "probabilities": p}}  # fmt: skip
 
 
+def image(rng: random.Random) -> Case:
+    """Laws that are bijections of gamma, normal, logistic and beta laws: near, apart, across."""
+    choice = rng.randrange(3)
+    if choice == 2:  # in log x the tails of p are no lighter than those of q, or E e^(k log x) is
+        families = ["lognormal", "gamma", "weibull", "half-normal", "exponential", "rayleigh"]
+        q, p = rng.sample(families, 2)
+        p = rng.choice([p, p, "log-logistic", "lomax"])
+        return {"q": _positive(rng, q), "p": _positive(rng, p)}
+    family = rng.choice(
+        ["lognormal", "weibull", "frechet", "inverse-gamma", "half-normal", "log-logistic", "lomax"]
+    )
+    q = _positive(rng, family)
+    size = log_uniform(rng, 1e-10, 1e-3) if choice == 0 else 0.3
+    p = {
+        key: value if key == "family" else value * (1.0 + size * rng.uniform(-1.0, 1.0))
+        for key, value in q.items()
+    }
+    if family == "frechet":  # E e^(k' log(1 / x)) must exist
+        p["shape"] = min(p["shape"], q["shape"] * 1.2)
+    return {"q": q, "p": p}
+
+
+def _positive(rng: random.Random, family: str) -> dict[str, Any]:
+    """A law of positive numbers."""
+    scale = log_uniform(rng, 1e-3, 1e3) if rng.random() < 0.3 else log_uniform(rng, 0.3, 3.0)
+    shape = log_uniform(rng, 0.5, 8.0)
+    numbers = {
+        "lognormal": {"mean": r(rng.gauss(0.0, 1.0)), "sd": log_uniform(rng, 0.2, 2.0)},
+        "gamma": {"shape": shape, "rate": scale},
+        "exponential": {"rate": scale},
+        "half-normal": {"scale": scale},
+        "rayleigh": {"scale": scale},
+    }.get(family, {"shape": shape, "scale": scale})
+    return {"family": family, **numbers}
+
+
 KINDS: list[tuple[str, float, Callable[[random.Random], Case]]] = [
     ("categorical-rare", 30, categorical_rare),
     ("categorical-near", 18, categorical_near),
@@ -700,6 +738,7 @@ KINDS: list[tuple[str, float, Callable[[random.Random], Case]]] = [
     ("counts", 24, counts),
     ("counts-across", 14, counts_across),
     ("counts-of-categories", 6, categories),
+    ("image", 28, image),
 ]
 
 

@@ -429,11 +429,20 @@ def mirrored_whole(pairs: Sequence[Quadratic]) -> Mirrored:
 
 
 class Tail(NamedTuple):
-    """A density that falls as exp(-square z^2 - linear z) z^-power, up to a constant."""
+    """A density that falls as exp(-square z^2 - linear z) z^-power, up to a constant.
+
+    With `fast` = (rate, size), also as exp(-size e^(rate z)).
+    """
 
     square: Fraction
     linear: Fraction
     power: Fraction
+    fast: tuple[Fraction, Number] | None = None
+
+
+def heaviest(tails: Sequence[Tail]) -> Tail:
+    """The tail that falls most slowly; rates of exponentials within one must be equal."""
+    return min(tails, key=lambda t: (t.fast is not None, t.fast or (0, 0), *t[:3]))
 
 
 class Law(NamedTuple):
@@ -519,10 +528,8 @@ def _student_t_law(df: float, location: float = 0.0, scale: float = 1.0) -> Law:
 def _gamma_law(shape: float, rate: float = 1.0) -> Law:
     k, b = mpf(shape), mpf(rate)
     constant = k * mp.log(b) - mp.loggamma(k)
-    tails = (
-        Tail(Fraction(0), Fraction(0), Fraction(shape) + 1),
-        Tail(Fraction(0), Fraction(rate), 1 - Fraction(shape)),
-    )
+    zero, slope = Fraction(0), Fraction(shape)
+    tails = Tail(zero, slope, zero), Tail(zero, -slope, zero, (Fraction(1), b))
 
     def below(y: Number, upper: bool) -> Number:
         x = b * mp.exp(y)
@@ -535,7 +542,7 @@ def _gamma_law(shape: float, rate: float = 1.0) -> Law:
 def _beta_law(a: float, b: float) -> Law:
     c, d = mpf(a), mpf(b)
     constant = mp.loggamma(c + d) - mp.loggamma(c) - mp.loggamma(d)
-    tails = tuple(Tail(Fraction(0), Fraction(0), Fraction(e) + 1) for e in (a, b))
+    tails = tuple(Tail(Fraction(0), Fraction(e), Fraction(0)) for e in (a, b))
 
     def log_density(y: Number) -> Number:
         if y > 0:
@@ -554,7 +561,7 @@ def _beta_law(a: float, b: float) -> Law:
 def _mixture_law(weights: Sequence[float], components: Sequence[Mapping[str, Any]]) -> Law:
     shares = normalised([mpf(w) for w in weights])
     laws = [law_of(c) for c in components]
-    tails = tuple(min(law.tails[end] for law in laws) for end in (0, 1))
+    tails = tuple(heaviest([law.tails[end] for law in laws]) for end in (0, 1))
 
     def log_density(x: Number) -> Number:
         logs = [law.log_density(x) for law in laws]
@@ -568,10 +575,79 @@ def _mixture_law(weights: Sequence[float], components: Sequence[Mapping[str, Any
     return Law(log_density, centres, tails, below)  # type: ignore[arg-type]
 
 
+def _log_power_law(shape: float, location: Number, k: float) -> Law:
+    """The law of location + log(x) / k, x being a gamma variate of rate 1; k may be negative."""
+    a, slope = mpf(shape), mpf(k)
+    constant = mp.log(abs(slope)) - mp.loggamma(a)
+    zero, linear = Fraction(0), Fraction(shape) * abs(Fraction(k))
+    fast = abs(Fraction(k)), mp.exp(-slope * location)
+    tails = Tail(zero, linear, zero), Tail(zero, -linear, zero, fast)
+
+    def log_density(y: Number) -> Number:
+        z = slope * (y - location)
+        return constant + a * z - mp.exp(z)
+
+    def below(y: Number, upper: bool) -> Number:
+        x = mp.exp(slope * (y - location))
+        if upper == (k > 0):
+            return mp.gammainc(a, x, mp.inf, True)
+        return mp.gammainc(a, 0, x, True)
+
+    width = 1 / abs(slope) / (mp.sqrt(a) if a > 1 else 1)
+    centre = location + mp.log(a) / slope
+    return Law(log_density, [(centre, width)], tails if k > 0 else tails[::-1], below)
+
+
+def _log_logistic_law(shape: float, scale: float = 1.0) -> Law:
+    """The law of log x: a logistic law of scale 1 / shape."""
+    m, k = mp.log(mpf(scale)), mpf(shape)
+    tail = Tail(Fraction(0), Fraction(shape), Fraction(0))
+
+    def log_density(y: Number) -> Number:
+        z = abs(y - m) * k
+        return mp.log(k) - z - 2 * mp.log1p(mp.exp(-z))
+
+    def below(y: Number, upper: bool) -> Number:
+        return 1 / (1 + mp.exp(k * (y - m if upper else m - y)))
+
+    return Law(log_density, [(m, 1 / k)], (tail, tail), below, m)
+
+
+def _lomax_law(shape: float, scale: float = 1.0) -> Law:
+    """The law of log x with the probability (1 + x / scale)^-shape above x."""
+    a, m = mpf(shape), mp.log(mpf(scale))
+    zero = Fraction(0)
+    tails = Tail(zero, Fraction(1), zero), Tail(zero, Fraction(shape), zero)
+
+    def log_density(y: Number) -> Number:
+        return mp.log(a) + y - m - (a + 1) * mp.log1p(mp.exp(y - m))
+
+    def below(y: Number, upper: bool) -> Number:
+        log = -a * mp.log1p(mp.exp(y - m))
+        return mp.exp(log) if upper else -mp.expm1(log)
+
+    return Law(log_density, [(m - mp.log(a), mpf(1))], tails, below)
+
+
+def _chi_law(scale: float, df: int) -> Law:
+    """The law of log x, x / scale being a chi variate."""
+    return _log_power_law(df / 2, mp.log(mpf(scale)) + mp.log(2) / 2, 2.0)
+
+
 def law_of(side: Mapping[str, Any]) -> Law:
     """The law of one side of a case, all of whose parameters are numbers."""
     given = {key: value for key, value in side.items() if key != "family"}
     return {
+        "lognormal": _normal_law,
+        "logit-normal": _normal_law,
+        "weibull": lambda shape, scale: _log_power_law(1.0, mp.log(mpf(scale)), shape),
+        "frechet": lambda shape, scale: _log_power_law(1.0, mp.log(mpf(scale)), -shape),
+        "inverse-gamma": lambda shape, scale: _log_power_law(shape, mp.log(mpf(scale)), -1.0),
+        "exponential": lambda rate: _gamma_law(1.0, rate),
+        "half-normal": lambda scale: _chi_law(scale, 1),
+        "rayleigh": lambda scale: _chi_law(scale, 2),
+        "log-logistic": _log_logistic_law,
+        "lomax": _lomax_law,
         "normal": _normal_law,
         "laplace": _laplace_law,
         "logistic": _logistic_law,
@@ -585,14 +661,30 @@ def law_of(side: Mapping[str, Any]) -> Law:
 def is_finite(q: Law, p: Law, b: int, a: int) -> bool:
     """Whether E r^b l^a is finite; l^a alone where q's tails decide."""
     for of_q, of_p in zip(q.tails, p.tails, strict=True):
-        square, linear, power = ((1 - b) * x + b * y for x, y in zip(of_q, of_p, strict=True))
-        apart = [x - y for x, y in zip(of_q, of_p, strict=True)]
+        square, linear, power = (
+            (1 - b) * x + b * y for x, y in zip(of_q[:3], of_p[:3], strict=True)
+        )
+        apart = [x - y for x, y in zip(of_q[:3], of_p[:3], strict=True)]
         degree = 2 if apart[0] else 1 if apart[1] else 0
-        falls = (square, linear, power - 1 - degree * a)
+        sizes: dict[Fraction, list[Number]] = {}
+        for times, tail in ((1 - b, of_q), (b, of_p)):
+            if tail.fast is not None:
+                sizes.setdefault(tail.fast[0], []).append(times * tail.fast[1])
+        if of_q.fast != of_p.fast:  # l grows like an exponential
+            linear -= a * max(tail.fast[0] for tail in (of_q, of_p) if tail.fast is not None)
+            degree = 0
+        fast = [_net(sizes[rate]) for rate in sorted(sizes, reverse=True)]
+        falls = (*fast, square, linear, power - 1 - degree * a)
         first = next((x for x in falls if x), Fraction(0))
         if first <= 0:
             return False
     return True
+
+
+def _net(terms: Sequence[Number]) -> Number:
+    """The sum of the terms; 0 if it is only their rounding."""
+    total = mp.fsum(terms)
+    return total if abs(total) > mpf(10) ** -40 * max(map(abs, terms)) else 0
 
 
 class Grid(NamedTuple):

@@ -473,7 +473,7 @@ def line(pair: Mapping[str, Any]) -> str:
 def main() -> int:
     """Write the file."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--count", type=int, default=379, help="pairs in all")
+    parser.add_argument("--count", type=int, default=477, help="pairs in all")
     parser.add_argument("--seed", type=int, default=19)
     parser.add_argument("--only", default="", help="kinds whose name begins with this")
     parser.add_argument("--out", type=Path, default=FILE)

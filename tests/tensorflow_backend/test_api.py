@@ -11,7 +11,7 @@ import mckl
 def pairs():
     import tensorflow_probability as tfp
 
-    d = tfp.distributions
+    d, b = tfp.distributions, tfp.bijectors
     eye = np.eye(2, dtype=np.float64)
     tril = np.array([[1.0, 0.0], [0.5, 1.5]])
     return [
@@ -45,6 +45,22 @@ def pairs():
         (
             d.MultivariateNormalDiagPlusLowRank(np.zeros(2), np.ones(2), np.ones((2, 1))),
             d.MultivariateNormalTriL(np.ones(2), tril),
+        ),
+        # Bijections of other laws
+        (d.LogitNormal(0.0, 1.0), d.LogitNormal(1.0, 2.0)),
+        (d.Weibull(1.5, 2.0), d.Weibull(1.2, 1.0)),
+        (d.Weibull(1.5, 2.0), d.Gamma(1.2, 1.0)),
+        (d.Pareto(3.0, 2.0), d.Pareto(2.0, 2.0)),
+        (d.HalfNormal(2.0), d.HalfNormal(3.0)),
+        (d.ExpGamma(2.0, 1.0), d.ExpGamma(3.0, 2.0)),
+        (d.Chi(3.0), d.Chi(4.0)),
+        *(
+            tuple(d.TransformedDistribution(d.Normal(m, s), made()) for m, s in ((0, 1.0), (1, 2)))
+            for made in (
+                lambda: b.Chain([b.Shift(1.0), b.Scale(3.0), b.Exp()]),
+                lambda: b.Invert(b.Softplus()),
+                lambda: b.Chain([b.Power(2.0), b.Sigmoid()]),
+            )
         ),
         # TFP's own formulas, in float64
         (d.Gumbel(0.0, 1.0), d.Gumbel(1.0, 2.0)),
@@ -106,6 +122,14 @@ def test_what_tfp_lacks_a_kl_of_is_exact_here():
     side = {"family": "poisson"}
     poisson = mckl.kl(d.Poisson(3.0), d.Poisson(4.0))
     assert poisson == pytest.approx(mckl.kl({**side, "rate": 3}, {**side, "rate": 4}))
+    half = d.HalfStudentT(5.0, 1.0, 2.0), d.HalfStudentT(5.0, 1.0, 1.0)
+    side = {"family": "half-student-t", "df": 5}
+    assert mckl.kl(*half) == pytest.approx(mckl.kl({**side, "scale": 2}, {**side, "scale": 1}))
+    inverse = mckl.kl(d.InverseGamma(3.0, 2.0), d.LogLogistic(0.5, 0.25))
+    side = {"family": "log-logistic", "shape": 4, "scale": np.exp(0.5)}
+    assert inverse == pytest.approx(
+        mckl.kl({"family": "inverse-gamma", "shape": 3, "scale": 2}, side), rel=1e-12
+    )
     logistic = mckl.kl(d.Logistic(1.0, 1.0), d.Logistic(0.0, 2.0))
     side = {"family": "logistic"}
     assert logistic == pytest.approx(mckl.kl({**side, "location": 1}, {**side, "scale": 2}))

@@ -113,7 +113,7 @@ def one(case: dict[str, Any]) -> Between:
 NORMALS = [{"family": "normal", "mean": m, "sd": s} for m, s in ((-3, 1), (2, 0.5))]
 MIXED = {"family": "mixture", "weights": [0.3, 0.7], "components": NORMALS}
 HEAVY = {"family": "student-t", "df": 4}
-# Families without shapes or with a sweep give their own examples.
+# Laws of other parameters than those below.
 OTHERS = {
     "beta": [{"family": "beta", "a": 0.3, "b": 4}],
     "mixture": [MIXED, {**MIXED, "components": [NORMALS[0], HEAVY]}],
@@ -143,13 +143,16 @@ def examples() -> dict[str, Univariate]:
         "weibull(2.5)": Weibull(2.5, 0.5),
     }  # fmt: skip
     for name, family in INDEPENDENT.items():
-        if family.sweep is not None and name != "normal":
-            text = name + ("(2.5)" if family.shapes else "")
-            (factor,) = sweep_pair(text, 1, 1.25, 0.25).factors
+        text = name + ("(2.5)" if family.shapes else "")
+        swept = sweep_pair(text, 1, 1.25, 0.25) if family.sweep is not None else None
+        if isinstance(swept, Coordinates):
+            (factor,) = swept.factors
             laws |= {f"{text} as {side}": getattr(factor, side) for side in ("q", "p")}
-        for i, side in enumerate(OTHERS.get(name, ())):
-            laws[f"{name} {i}"] = one({"q": side, "p": HEAVY if name == "normal" else side}).q
-        assert any(known.startswith(name) for known in laws), f"{name} needs an example in OTHERS"
+        # Without a sweep, and if OTHERS has none, all parameters are 1.7.
+        sides = OTHERS.get(name, [{"family": name, **dict.fromkeys(family.parameters, 1.7)}])
+        if name in OTHERS or swept is None:
+            for i, side in enumerate(sides):
+                laws[f"{name} {i}"] = one({"q": side, "p": HEAVY if name == "normal" else side}).q
     return laws
 
 

@@ -20,7 +20,8 @@ def test_quantiles_are_those_of_the_probability(name: str, upper: bool) -> None:
     # A point is rounded, which moves its probability by the density.
     room = 1e-15 * np.exp(law.log_density(x)) * np.abs(x) + 1e-10 * PROBABILITIES
     assert (np.abs(law.probability(x, upper) - PROBABILITIES) <= room).all()
-    assert law.probability(x) + law.probability(x, True) == pytest.approx(1.0, abs=1e-14)
+    # SciPy 1.17 has 1 for betaincc(0.5, 0.5, 1e-24), which is 1 - 6.4e-13.
+    assert law.probability(x) + law.probability(x, True) == pytest.approx(1.0, abs=2e-12)
 
 
 @pytest.mark.parametrize("name", LAWS)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import mpmath
 import numpy as np
 import pytest
 
+from mckl.families import wide
 from mckl.families.coordinates.beta import Beta
 from mckl.families.coordinates.gamma import Gamma
 from mckl.families.coordinates.gaussian import Gaussian
@@ -18,11 +21,16 @@ from mckl.families.coordinates.univariate import Between, Univariate
 from mckl.families.registry import case_pair
 
 mp = mpmath.mp.clone()
-mp.dps = 60
+mp.dps = 90
+
+
+def number(x: float) -> mpmath.mpf:
+    """A parameter with all of its digits."""
+    return mp.mpf(x) + mp.mpf(getattr(x, "low", 0.0))
 
 
 def log_density(law: Univariate, x: mpmath.mpf) -> mpmath.mpf:
-    """The log density with 60 digits, from the definition."""
+    """The log density with 90 digits, from the definition."""
     if isinstance(law, Mixture):
         parts = zip(law.weights, law.components, strict=True)
         total = sum(map(mp.mpf, law.weights))
@@ -30,15 +38,19 @@ def log_density(law: Univariate, x: mpmath.mpf) -> mpmath.mpf:
     if isinstance(law, Beta):
         a, b = mp.mpf(law.a), mp.mpf(law.b)
         beta = mp.loggamma(a) + mp.loggamma(b) - mp.loggamma(a + b)
-        return -a * mp.log1p(mp.exp(-x)) - b * mp.log1p(mp.exp(x)) - beta
-    if isinstance(law, Gamma | LogGamma):
+        z = (x - number(law.location)) / number(law.scale)
+        sides = -a * mp.log1p(mp.exp(-z)) - b * mp.log1p(mp.exp(z))
+        return sides - beta - mp.log(number(law.scale))
+    if isinstance(law, LogGamma):
+        a, scale = mp.mpf(law.shape), number(law.scale)
+        z = law.side * (x - number(law.location)) / scale
+        return a * z - mp.exp(z) - mp.loggamma(a) - mp.log(scale)
+    if isinstance(law, Gamma):
         a = mp.mpf(law.shape)
-        rate = mp.mpf(law.rate) if law.rate is not None else 1 / mp.mpf(law.scale)
-        if isinstance(law, LogGamma):
-            return a * (x + mp.log(rate)) - rate * mp.exp(x) - mp.loggamma(a)
+        rate = mp.mpf(law.rate) if law.rate is not None else 1 / number(law.scale)
         return (a - 1) * mp.log(x) + a * mp.log(rate) - rate * x - mp.loggamma(a)
-    scale = mp.mpf(law.scale)
-    y = (x - mp.mpf(law.location)) / scale
+    scale = number(law.scale)
+    y = (x - number(law.location)) / scale
     if isinstance(law, Gaussian):
         return -y * y / 2 - mp.log(2 * mp.pi) / 2 - mp.log(scale)
     if isinstance(law, Laplace):
@@ -60,10 +72,11 @@ def points(law: Univariate) -> list[float]:
     if isinstance(law, Gamma):
         return list(law.shape * law.scale * np.exp(steps / np.sqrt(1.0 + law.shape)))
     if isinstance(law, LogGamma):
-        return list(np.log(law.shape / law.rate) + steps / np.sqrt(law.shape))
+        y = np.log(law.shape) + steps / np.sqrt(law.shape)
+        return list(law.location + law.side * law.scale * y)
     if isinstance(law, Beta):
         narrow = np.sqrt(1.0 / law.a + 1.0 / law.b)
-        return list(np.log(law.a / law.b) + steps * narrow)
+        return list(law.location + law.scale * (np.log(law.a / law.b) + steps * narrow))
     return list(law.location + law.scale * np.concatenate((steps, 1e4 * steps)))
 
 
@@ -73,6 +86,16 @@ def both(q: Univariate, p: Univariate) -> list[tuple[Univariate, Univariate]]:
 
 def light(weight: float) -> Mixture:
     return Mixture((1.0 - weight, weight), (Gaussian(), Gaussian(10.0, 0.5)))
+
+
+def rated(shape: float, rate: float) -> LogGamma:
+    """The law of the logarithm of a gamma variate."""
+    return LogGamma(shape, -wide.log(rate))
+
+
+def power_of(shape: float, scale: float, k: float) -> LogGamma:
+    """The law of the logarithm of scale x^(1 / k), x being a gamma variate of rate 1."""
+    return LogGamma(shape).affine(wide.log(scale), wide.quotient(1.0, k))
 
 
 NEAR = [
@@ -98,9 +121,21 @@ NEAR = [
     *both(Gamma(20.0, 0.5, 2.0), Gamma(20.0 + 1e-9, 1 / 2.000001, 2.000001)),
     *both(Gamma(2.5), Gamma(2.5 + 1e-9, 1.0 + 1e-10)),
     *both(Gamma(0.2, 1 / 3.0, 3.0), Gamma(300.0, 1 / 7.0, 7.0)),
-    *both(LogGamma(0.002, 0.002), LogGamma(0.003, 0.003)),
-    *both(LogGamma(0.002, 1e-20), LogGamma(70.0, 0.003)),
-    *both(LogGamma(1e-3, 1.0), LogGamma(1e-3 + 1e-12, 1.0 + 1e-9)),
+    *both(rated(0.002, 0.002), rated(0.003, 0.003)),
+    *both(rated(0.002, 1e-20), rated(70.0, 0.003)),
+    *both(rated(1e-3, 1.0), rated(1e-3 + 1e-12, 1.0 + 1e-9)),
+    *both(power_of(1.0, 1e200, 0.7), power_of(1.0, 1e200 * (1.0 + 2.0**-40), 0.7)),
+    *both(power_of(1.0, 3.0, 0.7), power_of(1.0, 3.0, 0.7 + 2.0**-40)),
+    *both(power_of(0.5, 3.0, 2.0), power_of(0.5 + 2.0**-40, 3.0, 2.0)),
+    *both(power_of(1.0, 3.0, 0.7), power_of(4.0, 0.1, 5.0)),
+    *both(power_of(300.0, 3.0, 0.7), power_of(310.0, 2.9, 0.71)),
+    *both(power_of(2.0, 3.0, -0.7), power_of(2.0, 3.0 + 1e-12, -0.7 + 1e-12)),
+    *both(power_of(2.0, 3.0, -0.7), power_of(2.0, 3.0, 1.0)),
+    *both(power_of(2.0, 3.0, -0.7), Gaussian(0.3, 2.0)),
+    *both(power_of(2.0, 3.0, 9.0), Logistic(0.3, 2.0)),
+    *both(Beta(2.0, 3.0), Gaussian(-1.0, 2.0)),
+    *both(Beta(0.5, 0.5, 1.0, 0.5), Beta(1.0, 4.0, 2.0, 1.0)),
+    *both(Beta(1e4, 2e4), Gaussian(-math.log(2.0), 1e-2)),
     *both(Beta(2.0, 3.0), Beta(2.0 + 1e-9, 3.0 - 1e-10)),
     *both(Beta(1e12, 3e12), Beta(1e12 + 1e6, 3e12 + 2e6)),
     *both(Beta(5e11, 5e11), Beta(5.01e11, 5.01e11)),
@@ -156,7 +191,7 @@ def shapes(law: Univariate) -> tuple[float, ...]:
 
 
 def beta_kl(a: float, b: float, c: float, d: float) -> mpmath.mpf:
-    """KL of beta(a, b) from beta(c, d), in closed form with 60 digits."""
+    """KL of beta(a, b) from beta(c, d), in closed form with 90 digits."""
     a, b, c, d = map(mp.mpf, (a, b, c, d))
     logs = [mp.loggamma(x) + mp.loggamma(y) - mp.loggamma(x + y) for x, y in ((c, d), (a, b))]
     slopes = (a - c) * mp.digamma(a) + (b - d) * mp.digamma(b)

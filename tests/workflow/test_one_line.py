@@ -32,16 +32,19 @@ ENTRIES = {
     "src/mckl/study/libraries/catalogue.py",
 }  # fmt: skip
 FILES = {
-    "src/mckl/families/coordinates/gumbel.py", "src/mckl/draw/points/kronecker.py",
+    "src/mckl/families/coordinates/hyperbolic_secant.py", "src/mckl/draw/points/kronecker.py",
     "src/mckl/show/figures/skewness.py", "workflow/report/figures/skewness.rst",
 }  # fmt: skip
-CELLS = ("gumbel-d1-s0.8-o0.5", "gumbel-d2-s0.8-o0.5")
+CELLS = ("hyperbolic-secant-d1-s0.8-o0.5", "hyperbolic-secant-d2-s0.8-o0.5")
 STUDY: dict[str, Any] = {
     "sweep": {
-        "family": ["normal", "gumbel"], "dimension": [1, 2], "scale": [0.8], "offset": [0.5],
+        "family": ["normal", "hyperbolic-secant"], "dimension": [1, 2], "scale": [0.8],
+        "offset": [0.5],
     },
     "cases": {
-        "mixed": {"q": {"family": "gumbel", "location": [0, 1]}, "p": {"family": "laplace"}},
+        "mixed": {
+            "q": {"family": "hyperbolic-secant", "location": [0, 1]}, "p": {"family": "laplace"},
+        },
         "notebook": None,
     },
     "samplers": ["iid", "antithetic", "sobol", "kronecker"],
@@ -141,7 +144,9 @@ def test_an_addition_changes_no_line(grown: Study) -> None:
 def test_what_is_new_passes_the_tests_of_its_kind(grown: Study) -> None:
     for name in ("tests", "docs", "README.md", "pyproject.toml"):
         (grown.root / name).symlink_to(CHECKOUT / name)
-    of_new = "gumbel or every_sampler or not test_registries"  # the other families have passed it
+    of_new = (
+        "hyperbolic or every_sampler or not test_registries"  # the other families have passed it
+    )
     options = ("-q", "-x", "-n0", "-p", "no:cacheprovider", "-k", of_new)
     done = python(grown, "-m", "pytest", *options, *CONTRACTS)
     assert done.returncode == 0, done.stdout
@@ -246,13 +251,13 @@ def test_the_explorer_has_the_new_names_and_their_look(grown: Study) -> None:
 
 
 def test_the_command_and_python_know_the_new_names(grown: Study) -> None:
-    asked = ("advise", "--family", "gumbel", "--dimension", "2", "--scale", "0.8", "--offset", "1")
-    found = mckl(grown, *asked)
+    cell = ("--dimension", "2", "--scale", "0.8", "--offset", "1")
+    found = mckl(grown, "advise", "--family", "hyperbolic-secant", *cell)
     options = {(o["estimator"], o["sampler"]): o["verdict"] for o in found["options"]}
     assert {name for name, _ in options} >= {*NEW, "k1"}
     assert options["k1-shrunk", "iid"] != options["k1", "iid"]
     assert options["k1", "kronecker"] == "no theory: measure it"
-    q, p = ("{family: gumbel}", "{family: gumbel, location: 1, scale: 0.8}")
+    q, p = ("{family: hyperbolic-secant}", "{family: hyperbolic-secant, location: 1, scale: 0.8}")
     sides = ("estimate", "--q", q, "--p", p, "--budget", "4096", "--sampler", "kronecker")
     found = mckl(grown, *sides, "--estimator", "k1")
     assert "over kronecker points is not known" in found["withheld"]

@@ -7,15 +7,17 @@ it computes from them, and the factor of a covariance rather than the product.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from mckl.api.bijections import Step, steps_of
 from mckl.api.conversion import as_numpy
 from mckl.api.covariances import of_low_rank, of_precision, of_scale, symmetric, triangular
 from mckl.arrays import Vector
 from mckl.errors import UserError
+from mckl.families.coordinates.independent import INDEPENDENT
 
 # The axes that belong to one law and not to a batch of laws, by parameter.
 _RARE = 1e-4  # a geometric law with a rarer success has too many values
@@ -30,12 +32,33 @@ class Held(NamedTuple):
     like        empty if the object has this law itself. Otherwise it has another law, and for two
                 objects with an equal `like` KL is `times` that of this law.
     times       as `like` says; shape of the batch, or ()
+    steps       the transforms that make the law of that of `parameters`: their names, and those of
+                their numbers, which for step i are the parameters ``i name``
     """
 
     family: str
     parameters: Mapping[str, Vector]
     like: tuple[Any, ...] = ()
     times: Vector | float = 1.0
+    steps: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+    def under(self, steps: Sequence[Step]) -> Held:
+        """The law after further transforms."""
+        names, parameters = [*self.steps], dict(self.parameters)
+        for name, numbers in steps:
+            parameters |= {f"{len(names)} {key}": value for key, value in numbers.items()}
+            names.append((name, tuple(numbers)))
+        return self._replace(parameters=parameters, steps=tuple(names))
+
+    def _law(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """A mapping like those of a case, with plain numbers."""
+        transforms = [
+            {name: {key: parameters[f"{i} {key}"] for key in keys}} if keys else name
+            for i, (name, keys) in enumerate(self.steps)
+        ]
+        own = {key: value for key, value in parameters.items() if not key[0].isdigit()}
+        law = {"family": self.family, **own}
+        return {"transform": transforms, "of": law} if transforms else law
 
     @property
     def vector(self) -> bool:
@@ -61,12 +84,12 @@ class Held(NamedTuple):
             if not self.vector and np.ndim(v):
                 own = np.shape(v)[-1:]
             parameters[name] = _plain(np.broadcast_to(v, (*batch, *own))[index])
-        return {"family": self.family, **parameters}
+        return self._law(parameters)
 
     def flat(self, shape: tuple[int, ...]) -> dict[str, Any]:
         """Numbers of this shape as one vector of independent coordinates, as a mapping."""
         whole = {k: np.broadcast_to(v, shape).ravel() for k, v in self.parameters.items()}
-        return {"family": self.family, **{k: _plain(v) for k, v in whole.items()}}
+        return self._law({k: _plain(v) for k, v in whole.items()})
 
     def rows(self, batch: tuple[int, ...]) -> dict[str, Any]:
         """A batch of categoricals as one vector of independent factors, as a mapping."""
@@ -85,7 +108,7 @@ class Held(NamedTuple):
 
     def mapping(self) -> dict[str, Any]:
         """The parameters as they are, as a mapping like those of a case."""
-        return {"family": self.family, **{k: _plain(v) for k, v in self.parameters.items()}}
+        return self._law({k: _plain(v) for k, v in self.parameters.items()})
 
 
 _Read = Callable[[Any], Held | None]
@@ -173,7 +196,7 @@ def _frozen(value: Any) -> Held | None:
 
 
 def _at_zero(make: Callable[..., Held], *, scaled: bool = False) -> Callable[..., Held | None]:
-    """The reader of a law that mckl has only at location 0, and only at scale 1 unless `scaled`."""
+    """The reader of a law without a location, and without a scale unless it is `scaled`."""
 
     def read(*values: Vector) -> Held | None:
         *shapes, location, scale = values
@@ -182,6 +205,35 @@ def _at_zero(make: Callable[..., Held], *, scaled: bool = False) -> Callable[...
         return make(*shapes, scale) if scaled else make(*shapes)
 
     return read
+
+
+def _moved(make: Callable[..., Held], *, scaled: bool = False) -> Callable[..., Held]:
+    """The same of a law with a density, where a location is a transform of the law at 0."""
+
+    def read(*values: Vector) -> Held:
+        *shapes, location, scale = values
+        law = make(*shapes, scale) if scaled else make(*shapes)
+        numbers = {"shift": location} if np.any(location != 0) else {}
+        if not scaled and np.any(scale != 1):
+            numbers["scale"] = scale
+        return law.under([("affine", numbers)]) if numbers else law
+
+    return read
+
+
+def _named(family: str, *names: str, **fixed: float) -> Callable[..., Held]:
+    """The law of a family by its parameters, of which some are fixed."""
+    constant = {name: np.array(value) for name, value in fixed.items()}
+    return lambda *values: Held(family, {**dict(zip(names, values, strict=True)), **constant})
+
+
+def _scaled(family: str, *shapes: str) -> Callable[..., Held]:
+    return _moved(_named(family, *shapes, "scale"), scaled=True)
+
+
+def _after(make: Callable[..., Held], *steps: str) -> Callable[..., Held]:
+    """The law after transforms without numbers."""
+    return lambda *values: make(*values).under([(step, {}) for step in steps])
 
 
 def _located(family: str, *shapes: str) -> Callable[..., Held]:
@@ -319,12 +371,31 @@ def _inner(name: str) -> _Read:
     return lambda value: held(name, getattr(value, name))
 
 
-def _like(read: _Read, like: str) -> _Read:
-    """The reader of a function of a number that has the law that is read."""
+def _transformed(law: str, bijections: str) -> _Read:
+    """The reader of a law by that of a variable, and by the bijections that are applied to it."""
 
     def made(value: Any) -> Held | None:
-        law = read(value)
-        return law and law._replace(like=(like,))
+        base, steps = held(law, getattr(value, law)), getattr(value, bijections)
+        each = [steps_of(step) for step in (steps if isinstance(steps, list) else [steps])]
+        known = [some for some in each if some is not None]
+        if base is None or base.like or base.family not in INDEPENDENT or len(known) < len(each):
+            return None
+        return base.under([step for some in known for step in some])
+
+    return made
+
+
+def _below(read: _Read, *steps: str) -> _Read:
+    """The reader of a law that is another one after transforms without numbers."""
+    return lambda value: (law := read(value)) and law.under([(step, {}) for step in steps])
+
+
+def _half(read: _Read) -> _Read:
+    """The reader of a law of TFP whose values are larger than its `loc`."""
+
+    def made(value: Any) -> Held | None:
+        law, location = read(value), _numbers("loc", value.loc)
+        return law.under([("affine", {"shift": location})]) if law and location.any() else law
 
     return made
 
@@ -334,12 +405,46 @@ _SCIPY: Mapping[str, Callable[..., Held | None]] = {
     "t": _located("student-t", "df"),
     "laplace": _located("laplace"),
     "logistic": _located("logistic"),
-    "gamma": _at_zero(_gamma, scaled=True),
-    "expon": _at_zero(lambda scale: _gamma(1.0, scale), scaled=True),
-    "chi2": _at_zero(lambda df: _gamma(df / 2, np.array(2.0))),
-    "beta": _at_zero(lambda a, b: Held("beta", {"a": a, "b": b})),
-    "lognorm": _at_zero(
-        lambda s, scale: _normal(np.log(scale), s)._replace(like=("lognormal",)), scaled=True
+    "cauchy": _named("student-t", "location", "scale", df=1.0),
+    "gamma": _moved(_gamma, scaled=True),
+    "erlang": _moved(_gamma, scaled=True),
+    "expon": _moved(lambda scale: _gamma(1.0, scale), scaled=True),
+    "chi2": _moved(lambda df: _gamma(df / 2, np.array(2.0))),
+    "invgamma": _scaled("inverse-gamma", "shape"),
+    "levy": _moved(_named("inverse-gamma", shape=0.5, scale=0.5)),
+    "beta": _moved(_named("beta", "a", "b")),
+    "powerlaw": _moved(_named("beta", "a", b=1.0)),
+    "lognorm": _moved(_after(_named("normal", "sd", mean=0.0), "exp")),
+    "weibull_min": _scaled("weibull", "shape"),
+    "weibull_max": lambda shape, location, scale: _named("weibull", "shape")(shape).under(
+        [("affine", {"shift": location, "scale": -scale})]
+    ),
+    "invweibull": _scaled("frechet", "shape"),
+    "gumbel_r": _named("gumbel", "location", "scale"),
+    "gumbel_l": lambda location, scale: Held("gumbel", {}).under(
+        [("affine", {"shift": location, "scale": -scale})]
+    ),
+    "loggamma": _moved(_after(_named("gamma", "shape"), "log")),
+    "genlogistic": _moved(_after(_named("beta", "a", b=1.0), "logit")),
+    "pareto": _scaled("pareto", "shape"),
+    "lomax": _scaled("lomax", "shape"),
+    "fisk": _scaled("log-logistic", "shape"),
+    "loglaplace": _scaled("log-laplace", "shape"),
+    "halfnorm": _scaled("half-normal"),
+    "halfcauchy": _scaled("half-cauchy"),
+    "rayleigh": _scaled("rayleigh"),
+    "maxwell": _scaled("maxwell"),
+    "chi": _scaled("chi", "df"),
+    "nakagami": _moved(_after(lambda nu: Held("gamma", {"shape": nu, "rate": nu}), "sqrt")),
+    "gengamma": _moved(
+        lambda a, c: _named("gamma", "shape")(a).under([("power", {"power": 1.0 / c})])
+    ),
+    "betaprime": _scaled("beta-prime", "a", "b"),
+    "f": _moved(_named("f", "df1", "df2")),
+    "johnsonsb": _moved(
+        lambda a, b: _named("normal", mean=0.0, sd=1.0)().under(
+            [("affine", {"shift": -a}), ("affine", {"scale": 1.0 / b}), ("logistic", {})]
+        )
     ),
     "uniform": _uniform,
     "triang": _triangular,
@@ -358,16 +463,27 @@ _GAMMA = _fields("gamma", shape="concentration", rate="rate")
 _POISSON = _fields("poisson", rate="rate")
 _LAPLACE = _fields("laplace", location="loc", scale="scale")
 _STUDENT = _fields("student-t", df="df", location="loc", scale="scale")
+_LOGISTIC = _fields("logistic", location="loc", scale="scale")
 _NORMAL = _fields("normal", mean="loc", sd="scale")
 _UNIFORM = _fields("uniform", low="low", high="high")
 _CATEGORIES = _from_either(_categories)
 _BERNOULLI, _TRIALS = _trials("bernoulli"), _trials("geometric")
 _BINOMIAL = _trials("binomial", n="total_count")
 _BETA_BINOMIAL = _fields("beta-binomial", n="total_count", a="concentration1", b="concentration0")
+_LOGNORMAL = _fields("lognormal", mean="loc", sd="scale")
+_WEIBULL = _fields("weibull", shape="concentration", scale="scale")
+_GUMBEL = _fields("gumbel", location="loc", scale="scale")
+_HALF_NORMAL = _fields("half-normal", scale="scale")
+_HALF_CAUCHY = _fields("half-cauchy", scale="scale")
 
 
 def _failures(value: Any) -> Held:
     return _first_success(_TRIALS(value))
+
+
+def _cauchy(value: Any) -> Held:
+    where = {"location": _numbers("loc", value.loc), "scale": _numbers("scale", value.scale)}
+    return Held("student-t", {"df": np.array(1.0), **where})
 
 
 def _exponential(value: Any) -> Held:
@@ -384,7 +500,16 @@ _READERS: Mapping[tuple[str, str], _Read] = {
     ("torch", "Normal"): _NORMAL,
     ("torch", "MultivariateNormal"): _torch_normal,
     ("torch", "LowRankMultivariateNormal"): _low_rank,
-    ("torch", "LogNormal"): _like(_NORMAL, "lognormal"),
+    ("torch", "LogNormal"): _LOGNORMAL,
+    ("torch", "TransformedDistribution"): _transformed("base_dist", "transforms"),
+    ("torch", "Cauchy"): _cauchy,
+    ("torch", "InverseGamma"): _fields("inverse-gamma", shape="concentration", scale="rate"),
+    ("torch", "Weibull"): _WEIBULL,
+    ("torch", "Gumbel"): _GUMBEL,
+    ("torch", "Pareto"): _fields("pareto", shape="alpha", scale="scale"),
+    ("torch", "HalfNormal"): _HALF_NORMAL,
+    ("torch", "HalfCauchy"): _HALF_CAUCHY,
+    ("torch", "FisherSnedecor"): _fields("f", df1="df1", df2="df2"),
     ("torch", "StudentT"): _STUDENT,
     ("torch", "Laplace"): _LAPLACE,
     ("torch", "Uniform"): _UNIFORM,
@@ -411,10 +536,24 @@ _READERS: Mapping[tuple[str, str], _Read] = {
         value.mean(), scale_tril=of_scale(value.scale)
     ),
     ("tfp", "MultivariateNormalDiagPlusLowRankCovariance"): _low_rank,
-    ("tfp", "LogNormal"): _like(_NORMAL, "lognormal"),
+    ("tfp", "LogNormal"): _LOGNORMAL,
+    ("tfp", "LogitNormal"): _fields("logit-normal", mean="loc", sd="scale"),
+    ("tfp", "TransformedDistribution"): _transformed("distribution", "bijector"),
+    ("tfp", "Cauchy"): _cauchy,
+    ("tfp", "Chi2"): _fields("chi-squared", df="df"),
+    ("tfp", "Chi"): _fields("chi", df="df"),
+    ("tfp", "InverseGamma"): _fields("inverse-gamma", shape="concentration", scale="scale"),
+    ("tfp", "ExpGamma"): _below(_GAMMA, "log"),
+    ("tfp", "Weibull"): _WEIBULL,
+    ("tfp", "Gumbel"): _GUMBEL,
+    ("tfp", "LogLogistic"): _below(_LOGISTIC, "exp"),
+    ("tfp", "Pareto"): _fields("pareto", shape="concentration", scale="scale"),
+    ("tfp", "HalfNormal"): _HALF_NORMAL,
+    ("tfp", "HalfCauchy"): _half(_HALF_CAUCHY),
+    ("tfp", "HalfStudentT"): _half(_fields("half-student-t", df="df", scale="scale")),
     ("tfp", "StudentT"): _STUDENT,
     ("tfp", "Laplace"): _LAPLACE,
-    ("tfp", "Logistic"): _fields("logistic", location="loc", scale="scale"),
+    ("tfp", "Logistic"): _LOGISTIC,
     ("tfp", "Uniform"): _UNIFORM,
     ("tfp", "Triangular"): _fields("triangular", low="low", mode="peak", high="high"),
     ("tfp", "TruncatedNormal"): _fields(

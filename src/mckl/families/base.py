@@ -17,6 +17,7 @@ from mckl.draw.distribution import Factor
 from mckl.draw.form import Drawable, Seconds
 from mckl.exact.factor_sums import SUMS
 from mckl.exact.law import Law
+from mckl.families.maps import Transform
 from mckl.families.parameters import Synonym, own_names
 from mckl.families.policy.sampled_chain import SampledChain
 from mckl.families.scores import Scores
@@ -150,6 +151,16 @@ class Side(ABC):
         Raises OtherFamilyError where the family has no such form.
         """
         raise OtherFamilyError(f"q and p must both be {self.family} where one of them is")
+
+    def under(self, transforms: Sequence[Transform]) -> Side:
+        """The law of what bijections of each coordinate make of it, the first applied first.
+
+        Raises ValueError where they are not bijections, and for laws without densities.
+        """
+        raise ValueError(
+            f"transform {transforms[0].text} of {self.family}: expected a law of "
+            "numbers with a density"
+        )
 
     @abstractmethod
     def against(self, p: Side) -> Pair:

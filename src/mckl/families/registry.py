@@ -10,6 +10,7 @@ from typing import Any
 
 from mckl.families.base import NO_SAMPLER, Family, OtherFamilyError, Pair, Side
 from mckl.families.policy.sampled_chain import SampledChain
+from mckl.families.transformed import transformed
 from mckl.text import nearest, quoted, shortened, with_shapes
 
 # Every family imported here is registered; tables, figures and messages keep this order.
@@ -23,6 +24,28 @@ from mckl.families.coordinates.uniform import UNIFORM
 from mckl.families.coordinates.triangular import TRIANGULAR
 from mckl.families.coordinates.truncated import TRUNCATED, TRUNCATED_NORMAL
 from mckl.families.coordinates.mixture import MIXTURE
+from mckl.families.normal.images import LOGNORMAL, LOGIT_NORMAL
+from mckl.families.coordinates.named_images import (
+    EXPONENTIAL,
+    CHI_SQUARED,
+    INVERSE_GAMMA,
+    WEIBULL,
+    FRECHET,
+    GUMBEL,
+    LOG_LOGISTIC,
+    LOG_LAPLACE,
+    HALF_NORMAL,
+    RAYLEIGH,
+    MAXWELL,
+    CHI,
+    GENERALIZED_GAMMA,
+    PARETO,
+    LOMAX,
+    BETA_PRIME,
+    F,
+    HALF_STUDENT_T,
+    HALF_CAUCHY,
+)
 from mckl.families.exponential.poisson import POISSON
 from mckl.families.countable.binomial import BERNOULLI, BINOMIAL
 from mckl.families.countable.negative_binomial import GEOMETRIC, NEGATIVE_BINOMIAL
@@ -86,7 +109,7 @@ def case_pair(case: Mapping[str, Any]) -> Pair:
     sides = {}
     shared = {name: value for name, value in case.items() if name not in SIDES}
     for name in ("q", "p"):
-        sides[name] = _side(name, dict(case[name]) | (shared if name == "q" else {}))
+        sides[name] = _named_side(name, dict(case[name]) | (shared if name == "q" else {}))
     return sides["q"].against(sides["p"])
 
 
@@ -97,7 +120,7 @@ def sampled_pair(pair: Pair, s: Mapping[str, Any]) -> SampledChain:
     line, where s does not fit, or is 0 where q is not.
     """
     if "lag" not in s:
-        return pair.sampled(_side("s", dict(s)))
+        return pair.sampled(_named_side("s", s))
     others = sorted({*s} - {"lag", "family"})
     if others:
         raise ValueError(f"s: {quoted(others[0])} beside lag, expected lag alone")
@@ -115,10 +138,9 @@ def lagging_pair(pair: Pair, lag: float) -> SampledChain:
     return chain
 
 
-def _side(name: str, given: dict[str, Any]) -> Side:
+def _named_side(name: str, given: Mapping[str, Any]) -> Side:
     with _message_of(name):
-        family = _family(given.pop("family", "normal"))
-        return family.side(family.named(given))
+        return transformed(given, _side)
 
 
 def canonical_case(case: Mapping[str, Any]) -> dict[str, Any]:
@@ -131,9 +153,24 @@ def canonical_case(case: Mapping[str, Any]) -> dict[str, Any]:
         if name == "s" and "lag" in given:
             continue
         with _message_of(name):
-            family = {k: given.pop(k) for k in ("family",) if k in given}
-            out[name] = family | _family(family.get("family", "normal")).named(given)
+            out[name] = _canonical(given)
     return out
+
+
+def _canonical(given: Mapping[str, Any]) -> dict[str, Any]:
+    if "transform" in given and isinstance(given.get("of"), Mapping):
+        return {**given, "of": _canonical(given["of"])}
+    if "transform" in given:
+        transformed(given, _side)  # raises
+    own = {name: value for name, value in given.items() if name != "family"}
+    family = {"family": given["family"]} if "family" in given else {}
+    return family | _family(given.get("family", "normal")).named(own)
+
+
+def _side(given: Mapping[str, Any]) -> Side:
+    own = {name: value for name, value in given.items() if name != "family"}
+    family = _family(given.get("family", "normal"))
+    return family.side(family.named(own))
 
 
 @contextmanager

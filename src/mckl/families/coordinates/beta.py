@@ -1,4 +1,8 @@
-"""The beta law, in the coordinate log(x / (1 - x)), which keeps its digits near 0 and near 1."""
+"""The beta law, in the coordinate log(x / (1 - x)), which keeps its digits near 0 and near 1.
+
+With a location and a scale of this coordinate, it has those of the logarithms of beta prime, F and
+half-Cauchy variates.
+"""
 
 from __future__ import annotations
 
@@ -19,11 +23,12 @@ from mckl.exact.moments import EPS, Bounded
 from mckl.exact.remainders import log_quotient, phi, x_minus_log1p
 from mckl.families.coordinates.independent import Parameter, independent_family
 from mckl.families.coordinates.log_gamma import log_gammas
-from mckl.families.coordinates.logit import Plain
-from mckl.families.coordinates.univariate import Terms, Univariate
+from mckl.families.coordinates.univariate import Terms, Univariate, chosen, rounding
+from mckl.families.maps import LOGISTIC
 from mckl.families.parameters import aliases
 
 _SMALLEST = 1e-290
+_NEAR = 1.0  # how far apart logits may be under q and p, for terms that keep the digits of l
 
 
 @dataclass(frozen=True)
@@ -32,19 +37,21 @@ class Beta(Univariate):
 
     a: float
     b: float
+    location: Any = 0.0
+    scale: Any = 1.0
     name = "beta"
-    domain = "(0, 1)"
+    maps = (LOGISTIC,)
     symmetric = False
     seconds = Seconds(70e-9, 3300e-9, 1360e-9, 30e-9)
 
-    def at(self, location: Any, scale: Any) -> Beta:
-        return self
-
-    def in_x(self) -> Plain:
-        return Plain(self)
+    def affine(self, shift: float, scale: float) -> Univariate:
+        turned = self if scale > 0.0 else Beta(self.b, self.a, -self.location, self.scale)
+        return Univariate.affine(turned, shift, abs(scale))  # type: ignore[return-value]
 
     @property
-    def tensorflow(self) -> Distribution:
+    def tensorflow(self) -> Distribution | None:
+        if np.any(np.not_equal(self.location, 0.0) | np.not_equal(self.scale, 1.0)):
+            return None
         # The law is that of x itself. x rounds to 1 where log(x / (1 - x)) keeps all its digits.
         where = {"concentration1": self.a, "concentration0": self.b}
         sizes = np.array([self.a, self.b, self.a + self.b])
@@ -53,11 +60,15 @@ class Beta(Univariate):
 
     @property
     def tails(self) -> tuple[Tail, Tail]:
-        return Tail({LINEAR: self.a}), Tail({LINEAR: self.b})
+        return Tail({LINEAR: self.a / self.scale}), Tail({LINEAR: self.b / self.scale})
 
     @property
     def breakpoints(self) -> tuple[float, ...]:
-        return (math.log(self.a / self.b),)
+        return (float(self.location + self.scale * math.log(self.a / self.b)),)
+
+    def _logit(self, y: Vector) -> Vector:
+        """log(x / (1 - x))."""
+        return np.asarray((y - self.location) / self.scale)
 
     def _bend(self, w: Vector) -> Vector:
         """log(1 - m + m e^w) - m w, which is never negative and about m (1 - m) w^2 / 2 near 0."""
@@ -71,8 +82,8 @@ class Beta(Univariate):
 
     def _centred(self, x: Vector) -> tuple[Vector, Vector]:
         """The distance w of the coordinate from that of the mean, and a bound on its error."""
-        mean = math.log(self.a / self.b)
-        return x - mean, np.asarray(2.0 * EPS * (1.0 + abs(mean)))
+        mean, logit = math.log(self.a / self.b), self._logit(x)
+        return logit - mean, 2.0 * EPS * (1.0 + abs(mean) + np.abs(logit))
 
     def terms(self, x: Vector) -> Terms:
         n = self.a + self.b
@@ -82,31 +93,68 @@ class Beta(Univariate):
             np.asarray(stirling_rest(n).value),
             np.asarray(-stirling_rest(self.a).value),
             np.asarray(-stirling_rest(self.b).value),
+            -np.log(self.scale),
         )
 
-    def log_density_error(self, x: Vector) -> Vector:
+    def terms_error(self, x: Vector) -> Vector:
         n = self.a + self.b
-        moved = n * np.abs(scipy.special.expit(x) - self.a / n) * self._centred(x)[1]
+        share = np.abs(scipy.special.expit(self._logit(x)) - self.a / n)
         constants = math.fsum(stirling_rest(k).error for k in (n, self.a, self.b))
-        return np.asarray(super().log_density_error(x) + moved + constants)
+        return np.asarray(n * share * self._centred(x)[1] + constants)
+
+    def _is_beside(self, p: Beta) -> bool:
+        """Whether p has the same location and scale."""
+        return bool(np.all(np.equal(self.location, p.location) & np.equal(self.scale, p.scale)))
+
+    def _apart(self, p: Beta, x: Vector) -> tuple[Vector, Vector, Any]:
+        """By how much the logit is larger under p, the size of its two terms, and log(scales)."""
+        z, location, scale, excess, log_scale = self._relative(p, x)
+        stretch, shift = -z * (excess / scale), -(location / scale)
+        return stretch + shift, np.abs(stretch) + np.abs(shift), log_scale
 
     def ratio_terms(self, p: Univariate, x: Vector) -> Terms:
         if not isinstance(p, Beta):
             return super().ratio_terms(p, x)
+        if self._is_beside(p):
+            return self._shape_terms(p, x)
+        apart, _, log_scale = self._apart(p, x)
+        near = np.abs(apart) < _NEAR
+        if not near.any():
+            return super().ratio_terms(p, x)
+        # The density of p's shapes at both logits.
+        step = np.where(near, apart, 0.0)
+        bend = np.log1p(scipy.special.expit(self._logit(x)) * np.expm1(step))
+        terms = *self._shape_terms(p, x), (p.a + p.b) * bend, -p.a * step, log_scale
+        return terms if near.all() else chosen(near, terms, super().ratio_terms(p, x))
+
+    def _shape_terms(self, p: Beta, x: Vector) -> Terms:
+        """Terms of log q - log p if p had this law's location and scale."""
         w, (a, b) = self._centred(x)[0], (p.a - self.a, p.b - self.b)
         turned = (a * self.b - self.a * b) / (self.a + self.b)
         return (*self._level(p)[0], (a + b) * self._bend(w), -turned * w)
 
     def log_ratio_error(self, p: Univariate, x: Vector) -> Vector:
-        error = super().log_ratio_error(p, x)
         if not isinstance(p, Beta):
-            return error
+            return super().log_ratio_error(p, x)
+        error = rounding(self.ratio_terms(p, x))
+        if self._is_beside(p):
+            return np.asarray(error + self._shape_error(p, x))
+        apart, size, _ = self._apart(p, x)
+        near, logit, n = np.abs(apart) < _NEAR, self._logit(x), p.a + p.b
+        there = scipy.special.expit(logit + np.where(near, apart, 0.0))
+        moved = n * np.abs(there - scipy.special.expit(logit)) * self._centred(x)[1]
+        moved += 4.0 * EPS * size * np.abs(n * there - p.a)
+        far = self.terms_error(x) + p.terms_error(x)
+        return np.asarray(error + np.where(near, moved + self._shape_error(p, x), far))
+
+    def _shape_error(self, p: Beta, x: Vector) -> Vector:
+        """A bound on the error of `_shape_terms` beyond a few roundings of each."""
         w, moved = self._centred(x)
         n, a, b = self.a + self.b, p.a - self.a, p.b - self.b
-        slope = (a + b) * scipy.special.expit(x) - a  # of log q - log p
+        slope = (a + b) * scipy.special.expit(self._logit(x)) - a  # of log q - log p
         turned = (abs(a) * self.b + self.a * abs(b)) / n
         return np.asarray(
-            error + np.abs(slope) * moved + 4.0 * EPS * turned * np.abs(w) + self._level(p)[1]
+            np.abs(slope) * moved + 4.0 * EPS * turned * np.abs(w) + self._level(p)[1]
         )
 
     def _risen(self, p: Beta) -> tuple[tuple[float, float, float], ...]:
@@ -139,6 +187,7 @@ class Beta(Univariate):
         return tuple(map(np.asarray, terms)), error + math.fsum(rise.error for rise in rises)
 
     def probability(self, x: Vector, upper: bool = False) -> Vector:
+        x = self._logit(x)
         a, b, x = (self.b, self.a, -x) if upper else (self.a, self.b, x)
         # Integrated from the end that x is nearer to, where no digit is lost.
         return np.asarray(
@@ -167,14 +216,21 @@ class Beta(Univariate):
         tiny = (high < _SMALLEST) & ~tiny
         rest = np.log1p(-np.where(tiny, u, 0.0)) + math.log(b) + scipy.special.betaln(a, b)
         y = np.where(tiny, -rest / b, y)
-        return np.asarray(-y if upper else y)
+        return np.asarray(self.location + self.scale * (-y if upper else y))
 
     def draw(self, generator: np.random.Generator, shape: tuple[int, int]) -> Vector:
+        if 1.0 in (self.a, self.b):  # -log(1 - x), or -log x, is exponential
+            power = generator.standard_exponential(shape) / (self.b if self.a == 1.0 else self.a)
+            logit = power + np.log(-np.expm1(-power))
+            return logit if self.a == 1.0 else -logit
+        if self.a == self.b == 0.5:
+            u = np.maximum(generator.random(shape), 2.0**-54)
+            return np.asarray(2.0 * np.log(np.tan(0.5 * math.pi * u)))
         logs = log_gammas(generator, shape, np.array([self.a, self.b]))
         return np.asarray(logs[..., 0] - logs[..., 1])
 
     def sums(self, x: Vector, ps: Sequence[Univariate]) -> Vector:
-        laws = [p for p in ps if isinstance(p, Beta)]
+        laws = [p for p in ps if isinstance(p, Beta) and self._is_beside(p)]
         if len(laws) < len(ps):
             return super().sums(x, ps)
         w = self._centred(x)[0]

@@ -18,6 +18,7 @@ from mckl.exact.ends import Tail
 from mckl.exact.moments import EPS, Bounded
 from mckl.families.coordinates.interval import FLAT, Interval, Place, log_mass
 from mckl.families.coordinates.univariate import Terms, Univariate, rounding
+from mckl.families.wide import affine
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(16)
 _SHORT = 0.1  # of the probability beyond an end: less has lost a digit in a difference
@@ -71,6 +72,11 @@ class Truncated(Interval):
             base = base.at(0.0, scale * base.scale)
         return Truncated(base, location + scale * self.low, location + scale * self.high)
 
+    def affine(self, shift: float, scale: float) -> Truncated | None:
+        base = self.base.affine(shift, scale)
+        ends = sorted(float(affine(shift, scale, x)) for x in self.support)
+        return None if base is None else Truncated(base, *ends)
+
     def moved(self, step: float) -> Truncated:
         if not step:
             return self
@@ -86,8 +92,12 @@ class Truncated(Interval):
 
     @property
     def tails(self) -> tuple[Tail, Tail]:
-        ends = zip(self.support, self.base.support, self.base.tails, strict=True)
-        low, high = (tail if own == base else FLAT for own, base, tail in ends)
+        ends = [*zip(self.support, self.base.support, strict=True)]
+        # Those of the base may not be known, and are not asked for where nothing of them is left.
+        of_base = self.base.tails if any(own == base for own, base in ends) else (FLAT, FLAT)
+        low, high = (
+            tail if own == base else FLAT for (own, base), tail in zip(ends, of_base, strict=True)
+        )
         return low, high
 
     @property

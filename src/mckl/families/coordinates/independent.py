@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,10 +11,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mckl.arrays import Vector
-from mckl.exact.ends import is_finite
 from mckl.families.base import Family, Pair, Side
-from mckl.families.coordinates.supports import matched
-from mckl.families.coordinates.univariate import Between, Coordinates, Univariate
+from mckl.families.coordinates.image import Law, facing, image_of
+from mckl.families.coordinates.univariate import Coordinates
+from mckl.families.maps import Transform, coordinates
 from mckl.families.parameters import Synonym, missing, one_length, parameter_numbers
 
 
@@ -54,7 +55,7 @@ class Independent(Side):
     """Independent coordinates, one law each; with `scalar`, one law serves every coordinate."""
 
     family: str
-    laws: tuple[Univariate, ...]
+    laws: tuple[Law, ...]
     scalar: bool = False
 
     def independent(self) -> Independent:
@@ -79,19 +80,18 @@ class Independent(Side):
             raise ValueError(
                 f"q has {len(self.laws)} coordinates and p has {len(p.laws)}, expected one number"
             )
-        factors = Counter(matched(*both) for both in sides)
-        for factor in factors:
-            _check(factor)
-        return Coordinates(list(factors), list(factors.values()))
+        counts = Counter(sides)
+        return Coordinates([facing(*both) for both in counts], list(counts.values()))
 
-
-def _check(factor: Between) -> None:
-    theory = factor.theory or factor
-    if not all(is_finite(q_tail, p_tail, 0.0, 1) for q_tail, p_tail in theory.tails):
-        q, p = factor.q, factor.p
-        raise ValueError(
-            f"KL is infinite: q is {q.label}, whose tails are too heavy for p, which is {p.label}"
-        )
+    def under(self, transforms: Sequence[Transform]) -> Independent:
+        each = coordinates(transforms, None if self.scalar else len(self.laws))
+        laws = self.laws * (len(each) if self.scalar else 1)
+        made = []
+        for law, steps in zip(laws, each, strict=True):
+            images = itertools.accumulate(steps, lambda x, y: x.under(*y), initial=image_of(law))
+            made.append([*images][-1])
+        scalar = self.scalar and all(t.length is None for t in transforms)
+        return Independent(self.family, tuple(made), scalar)
 
 
 # The one-dimensional families by name; a mixture may have components of each.
@@ -100,7 +100,7 @@ INDEPENDENT: dict[str, Family] = {}
 
 def independent_family(
     name: str,
-    make: Callable[..., Univariate],
+    make: Callable[..., Law],
     parameters: Mapping[str, Parameter],
     shapes: Sequence[str] = (),
     sweep: Callable[[Sequence[float], int, float, float], Pair] | None = None,
@@ -126,7 +126,7 @@ def independent_family(
     def located(values: Sequence[float], dimension: int, scale: float, offset: float) -> Pair:
         for key, value in zip(shapes, values, strict=True):
             parameters[key].read(name, key, value)
-        factor = Between(make(*values, offset, 1.0), make(*values, 0.0, scale))
+        factor = facing(make(*values, offset, 1.0), make(*values, 0.0, scale))
         return Coordinates([factor], [dimension])
 
     if sweep is None and list(parameters)[-2:] == ["location", "scale"]:

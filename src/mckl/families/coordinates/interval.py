@@ -59,10 +59,6 @@ class Interval(Univariate):
         return self.low, self.high
 
     @property
-    def domain(self) -> str:  # type: ignore[override]
-        return f"({self.low:.17g}, {self.high:.17g})"
-
-    @property
     def centre(self) -> float:
         if math.isinf(self.high):
             return self.low
@@ -74,7 +70,14 @@ class Interval(Univariate):
 
     def place(self, x: Vector) -> Place:
         """A point with its distances from the ends."""
-        return Place(x, x - self.low, self.high - x)
+        with np.errstate(invalid="ignore"):  # an infinite point
+            below, above = x - self.low, self.high - x
+        unbounded = np.full(np.shape(x), math.inf)
+        return Place(
+            x,
+            unbounded if np.isneginf(self.low).all() else below,
+            unbounded if np.isposinf(self.high).all() else above,
+        )
 
     @abstractmethod
     def terms_at(self, place: Place) -> Terms:
@@ -103,12 +106,6 @@ class Interval(Univariate):
     @abstractmethod
     def log_mass(self, low: float, high: float) -> Bounded:
         """The logarithm of the probability between two points of the support."""
-
-
-def domain_ends(law: Univariate) -> tuple[float, float]:
-    """The ends of the values that a law takes."""
-    low, high = law.domain.strip("()").split(",")
-    return float(low), float(high)
 
 
 def log_mass(law: Univariate, low: float, high: float) -> Bounded:

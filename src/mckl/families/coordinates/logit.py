@@ -1,6 +1,7 @@
-"""Bounded laws in the coordinate log((x - low) / (high - x)), and laws of it in x.
+"""Laws on an interval in a variable whose ends are infinite, and laws of it on the interval.
 
-In that coordinate a point near either end keeps all digits of its distance from it.
+The variable is log((x - low) / (high - x)), or log(x - low) where `high` is infinite. In it a point
+near an end keeps all digits of its distance from that.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import scipy
 from mckl.arrays import Vector
 from mckl.exact.ends import LINEAR, Growth, Tail
 from mckl.exact.moments import EPS, Bounded
+from mckl.families.base import OtherFamilyError
 from mckl.families.coordinates.interval import Interval, Place, log_integral
 from mckl.families.coordinates.univariate import Terms, Univariate, rounding
 
@@ -24,75 +26,102 @@ _LEAST = 1e-300
 
 @dataclass(frozen=True)
 class Logit(Univariate):
-    """The law of log((x - low) / (high - x)) for a law of x."""
+    """The law of location + scale log((x - low) / (high - x)) for a law of x."""
 
     law: Univariate
     low: float
     high: float
+    location: Any = 0.0
+    scale: Any = 1.0
     name = "logit"
     symmetric = False
 
     @property
     def kind(self) -> str:
-        return f"logit({self.law.kind}, {self.low!r}, {self.high!r})"
+        return f"logit({self.law!r}, {self.low!r}, {self.high!r})"
 
     @property
     def label(self) -> str:
         return self.law.label
 
-    @property
-    def domain(self) -> str:  # type: ignore[override]
-        return f"({self.low:.17g}, {self.high:.17g})"
+    def _standard(self, y: Vector) -> Vector:
+        return np.asarray((y - self.location) / self.scale)
 
-    def at(self, location: Any, scale: Any) -> Logit:
-        return self
-
+    @np.errstate(over="ignore")
     def place(self, y: Vector) -> Place:
         """The point x with its distances from the ends."""
+        z = self._standard(y)
+        if math.isinf(self.high):
+            below = np.exp(z)
+            return Place(self.low + np.maximum(below, _LEAST), below, np.full(z.shape, np.inf))
         width = self.high - self.low
-        below, above = width * scipy.special.expit(y), width * scipy.special.expit(-y)
+        below, above = width * scipy.special.expit(z), width * scipy.special.expit(-z)
         near_low = self.low + np.maximum(below, _LEAST)  # x = 0 would have no log density
-        return Place(np.where(y < 0, near_low, self.high - above), below, above)
+        return Place(np.where(z < 0, near_low, self.high - above), below, above)
 
     @property
     def tails(self) -> tuple[Tail, Tail]:
         low, high = self.law.tails
-        return self._tail(low), self._tail(high)
+        return self._tail(low, 1.0), self._tail(high, -1.0)
 
-    def _tail(self, tail: Tail) -> Tail:
-        # The distance from an end is about width e^-|y|.
-        width = self.high - self.low
-        powers = {Growth(g.power, 0.0): c * width**-g.power for g, c in tail.coefficients.items()}
-        return Tail({**powers, LINEAR: tail.power - 1.0})
+    def _tail(self, tail: Tail, end: float) -> Tail:
+        # 1 / (the distance from an end), or x - low if `high` is infinite, is about this e^|z|.
+        size = 1.0 if math.isinf(self.high) else 1.0 / (self.high - self.low)
+        if any(g.rate for g in tail.coefficients):
+            raise OtherFamilyError(f"{self.label}: mckl has no theory of the logarithm")
+        powers = {
+            Growth(g.power / self.scale, 0.0): c
+            * math.exp(g.power * (math.log(size) + end * self.location / self.scale))
+            for g, c in tail.coefficients.items()
+        }
+        return Tail({**powers, LINEAR: (tail.power - 1.0) / self.scale})
 
     @property
     def breakpoints(self) -> tuple[float, ...]:
-        inner = [x for x in self.law.breakpoints if self.low < x < self.high]
-        return tuple(sorted({0.0, *(math.log((x - self.low) / (self.high - x)) for x in inner)}))
+        inner = np.array([x for x in self.law.breakpoints if self.low < x < self.high])
+        above = 1.0 if math.isinf(self.high) else self.high - inner
+        z = sorted({0.0, *np.log((inner - self.low) / above).tolist()})
+        return tuple(float(self.location + self.scale * x) for x in z)
 
     def _jacobian(self, y: Vector) -> Terms:
-        logs = scipy.special.log_expit(y), scipy.special.log_expit(-y)
-        return math.log(self.high - self.low), *logs
+        z = self._standard(y)
+        if math.isinf(self.high):
+            return z, -np.log(self.scale)
+        logs = scipy.special.log_expit(z), scipy.special.log_expit(-z)
+        return math.log(self.high - self.low), *logs, -np.log(self.scale)
+
+    def _rounded(self, y: Vector) -> Any:
+        """How many roundings the standard coordinate differs by from a location, and 1 more."""
+        if np.all(np.equal(self.location, 0.0)):
+            return 1.0
+        return 1.0 + np.abs(self.location / self.scale) + np.abs(self._standard(y))
 
     def terms(self, x: Vector) -> Terms:
         return (*_terms(self.law, self.place(x)), *self._jacobian(x))
 
     def log_density_error(self, x: Vector) -> Vector:
-        place = self.place(x)
-        of_x = rounding((*_terms(self.law, place), *self._jacobian(x)))
-        return np.asarray(of_x + self.law.terms_error(place.x) + _moved(self.law, None, place))
+        place, times = self.place(x), self._rounded(x)
+        of_x = rounding((*_terms(self.law, place), *self._jacobian(x))) + 2.0 * EPS * times
+        moved = _moved(self.law, None, place) * times
+        return np.asarray(of_x + self.law.terms_error(place.x) + moved)
+
+    def _is_beside(self, p: Univariate) -> bool:
+        """Whether the two variables are one function of x."""
+        if not isinstance(p, Logit) or (p.low, p.high) != (self.low, self.high):
+            return False
+        return bool(np.all(np.equal(self.location, p.location) & np.equal(self.scale, p.scale)))
 
     def ratio_terms(self, p: Univariate, x: Vector) -> Terms:
-        if not isinstance(p, Logit):
+        if not (isinstance(p, Logit) and self._is_beside(p)):
             return super().ratio_terms(p, x)
         return _ratio_terms(self.law, p.law, self.place(x))
 
     def log_ratio_error(self, p: Univariate, x: Vector) -> Vector:
-        if not isinstance(p, Logit):
+        if not (isinstance(p, Logit) and self._is_beside(p)):
             return np.asarray(self.log_density_error(x) + p.log_density_error(x))
         place = self.place(x)
         error = _ratio_error(self.law, p.law, place)
-        return np.asarray(error + _moved(self.law, p.law, place))
+        return np.asarray(error + _moved(self.law, p.law, place) * self._rounded(x))
 
     def probability(self, x: Vector, upper: bool = False) -> Vector:
         place, law = self.place(x), self.law
@@ -108,10 +137,13 @@ class Logit(Univariate):
             x = law.quantile(u, upper)
             place = Place(x, x - self.low, self.high - x)
         with np.errstate(divide="ignore"):
-            return np.asarray(np.log(place.below) - np.log(place.above))
+            z = np.log(place.below)
+            if math.isfinite(self.high):
+                z = z - np.log(place.above)
+        return np.asarray(self.location + self.scale * z)
 
     def draw(self, generator: np.random.Generator, shape: tuple[int, int]) -> Vector:
-        return self.quantile(generator.random(shape) + 2.0**-54)
+        return self.at(0.0, 1.0).quantile(generator.random(shape) + 2.0**-54)
 
 
 def _terms(law: Univariate, place: Place) -> Terms:
@@ -156,70 +188,184 @@ def _moved(law: Univariate, p: Univariate | None, place: Place) -> Vector:
 
 @dataclass(frozen=True)
 class Plain(Interval):
-    """The law of x in (0, 1) itself, for a law of log(x / (1 - x))."""
+    """The law of location + scale x, where a law of log(x / (1 - x)), or of log x, is given.
+
+    top  the largest x: 1, or infinite for log x
+    """
 
     law: Univariate
-    low: float = 0.0
-    high: float = 1.0
+    top: float = 1.0
+    location: Any = 0.0
+    scale: Any = 1.0
     name = "plain"
 
     @property
+    def low(self) -> Any:  # type: ignore[override]
+        return self.location
+
+    @property
+    def high(self) -> Any:  # type: ignore[override]
+        return self.location + self.scale * self.top
+
+    @property
     def kind(self) -> str:
-        return f"plain({self.law.kind})"
+        return f"plain({self.law!r}, {self.location!r}, {self.scale!r}, {self.top!r})"
 
     @property
     def label(self) -> str:
         return self.law.label
 
-    def at(self, location: Any, scale: Any) -> Plain:
-        return self
-
-    @staticmethod
-    def _logit(place: Place) -> Vector:
+    def _logs(self, place: Place) -> list[Vector]:
+        """Logarithms of the distances from the finite ends."""
         with np.errstate(divide="ignore"):
-            return np.asarray(np.log(place.below) - np.log(place.above))
+            finite = [place.below] if math.isinf(self.top) else [place.below, place.above]
+            return [np.asarray(np.log(distance)) for distance in finite]
+
+    def _variable(self, place: Place) -> Vector:
+        """log(x / (1 - x)), or log x."""
+        low, *high = self._logs(place)
+        return np.asarray(low - (high[0] if high else np.log(self.scale)))
 
     @property
     def tails(self) -> tuple[Tail, Tail]:
-        low, high = (tail.coefficients[LINEAR] for tail in self.law.tails)
-        return Tail(power=low + 1.0), Tail(power=high + 1.0)
+        low, high = self.law.tails
+        return self._tail(low, self.scale), self._tail(high, 1.0 / self.scale)
+
+    def _tail(self, tail: Tail, size: float) -> Tail:
+        size = self.scale if math.isfinite(self.top) else size
+        if any(g.power and g != LINEAR for g in tail.coefficients):  # a power of a logarithm
+            raise OtherFamilyError(f"{self.label}: mckl has no theory of e^x")
+        powers = {
+            Growth(0.0, g.rate): c * size**g.rate for g, c in tail.coefficients.items() if g.rate
+        }
+        return Tail(powers, tail.coefficients.get(LINEAR, 0.0) + 1.0)
 
     @property
     def breakpoints(self) -> tuple[float, ...]:
-        return tuple(float(scipy.special.expit(y)) for y in self.law.breakpoints)
+        made = np.exp if math.isinf(self.top) else scipy.special.expit
+        return tuple(float(self.location + self.scale * made(y)) for y in self.law.breakpoints)
+
+    def _jacobian(self, place: Place) -> Terms:
+        logs = self._logs(place)
+        return *(-log for log in logs), *((np.log(self.scale),) if len(logs) == 2 else ())
 
     def terms_at(self, place: Place) -> Terms:
-        with np.errstate(divide="ignore"):
-            jacobian = -np.log(place.below), -np.log(place.above)
-        return (*self.law.terms(self._logit(place)), *jacobian)
+        return (*self.law.terms(self._variable(place)), *self._jacobian(place))
 
     def terms_error(self, x: Vector) -> Vector | float:
-        y = self._logit(self.place(x))
-        own = self.law.log_density_error(y)
+        place = self.place(x)
+        y = self._variable(place)
+        own = self.law.log_density_error(y) + self._slope(self.law.log_density, place)
         return np.nan_to_num(np.asarray(own), nan=0.0, posinf=0.0)
 
-    def ratio_terms_at(self, p: Interval, place: Place) -> Terms:
+    def _slope(self, function: Any, place: Place) -> Vector:
+        """What the rounding of the variable changes in a function of it."""
+        y = self._variable(place)
+        lost = 2.0 * EPS * (1.0 + sum(np.abs(log) for log in self._logs(place)))
+        with np.errstate(all="ignore"):
+            change = np.abs(function(y + _STEP) - function(y)) * (lost / _STEP)
+        return np.asarray(np.nan_to_num(change, nan=0.0, posinf=0.0))
+
+    def _is_beside(self, p: Interval) -> bool:
         if not isinstance(p, Plain):
+            return False
+        return (p.top, p.location, p.scale) == (self.top, self.location, self.scale)
+
+    def ratio_terms_at(self, p: Interval, place: Place) -> Terms:
+        if not (isinstance(p, Plain) and self._is_beside(p)):
             return super().ratio_terms_at(p, place)
-        return self.law.ratio_terms(p.law, self._logit(place))
+        return self.law.ratio_terms(p.law, self._variable(place))
+
+    def ratio_error_at(self, p: Interval, place: Place) -> Vector:
+        if not (isinstance(p, Plain) and self._is_beside(p)):
+            return super().ratio_error_at(p, place)
+        law, other = self.law, p.law
+        moved = self._slope(lambda y: law.log_ratio(other, y), place)
+        return np.asarray(law.log_ratio_error(other, self._variable(place)) + moved)
 
     def log_mass(self, low: float, high: float) -> Bounded:
-        ends = [self._logit(self.place(np.asarray(x))) for x in (low, high)]
+        ends = [self._variable(self.place(np.asarray(x))) for x in (low, high)]
         return log_integral(self.law, float(ends[0]), float(ends[1]))
 
     def probability(self, x: Vector, upper: bool = False) -> Vector:
         return self.probability_at(self.place(x), upper)
 
     def probability_at(self, place: Place, upper: bool = False) -> Vector:
-        return self.law.probability(self._logit(place), upper)
+        return self.law.probability(self._variable(place), upper)
 
     def quantile(self, u: Vector, upper: bool = False) -> Vector:
-        return np.asarray(scipy.special.expit(self.law.quantile(u, upper)))
+        return self.place_of(u, upper).x
 
     def place_of(self, u: Vector, upper: bool = False) -> Place:
         y = self.law.quantile(u, upper)
-        below, above = scipy.special.expit(y), scipy.special.expit(-y)
-        return Place(below, below, above)
+        if math.isinf(self.top):
+            below = self.scale * np.exp(y)
+            return Place(self.location + below, below, np.full(y.shape, np.inf))
+        below, above = (self.scale * scipy.special.expit(z) for z in (y, -y))
+        return Place(self.location + below, below, above)
 
     def draw(self, generator: np.random.Generator, shape: tuple[int, int]) -> Vector:
-        return np.asarray(scipy.special.expit(self.law.draw(generator, shape)))
+        return self.quantile(generator.random(shape) + 2.0**-54)
+
+
+@dataclass(frozen=True)
+class Shifted(Interval):
+    """The law of location + scale x for a law of a positive x that has no location."""
+
+    law: Univariate
+    location: Any = 0.0
+    scale: Any = 1.0
+    name = "shifted"
+    high = math.inf
+
+    @property
+    def low(self) -> Any:  # type: ignore[override]
+        return self.location
+
+    @property
+    def kind(self) -> str:
+        return f"shifted({self.law!r})"
+
+    @property
+    def label(self) -> str:
+        return self.law.label
+
+    @property
+    def _scaled(self) -> Univariate:
+        return self.law.at(0.0, self.scale * self.law.scale)
+
+    @property
+    def tails(self) -> tuple[Tail, Tail]:
+        low, high = self._scaled.tails
+        if any(g > LINEAR for g in high.coefficients):
+            raise OtherFamilyError(f"{self.label}: mckl has no theory of a shifted one")
+        return low, high
+
+    @property
+    def breakpoints(self) -> tuple[float, ...]:
+        return tuple(self.location + x for x in self._scaled.breakpoints)
+
+    def terms_at(self, place: Place) -> Terms:
+        return self._scaled.terms(place.below)
+
+    def terms_error(self, x: Vector) -> Vector | float:
+        return self._scaled.log_density_error(self.place(x).below)
+
+    def log_mass(self, low: float, high: float) -> Bounded:
+        return log_integral(self._scaled, low - self.location, high - self.location)
+
+    def probability(self, x: Vector, upper: bool = False) -> Vector:
+        return self.probability_at(self.place(x), upper)
+
+    def probability_at(self, place: Place, upper: bool = False) -> Vector:
+        return self._scaled.probability(np.maximum(place.below, 0.0), upper)
+
+    def quantile(self, u: Vector, upper: bool = False) -> Vector:
+        return self.place_of(u, upper).x
+
+    def place_of(self, u: Vector, upper: bool = False) -> Place:
+        below = self._scaled.quantile(u, upper)
+        return Place(self.location + below, below, np.full(np.shape(below), np.inf))
+
+    def draw(self, generator: np.random.Generator, shape: tuple[int, int]) -> Vector:
+        return self.quantile(generator.random(shape) + 2.0**-54)

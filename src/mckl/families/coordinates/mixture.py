@@ -15,12 +15,15 @@ from mckl.arrays import Vector
 from mckl.draw.form import Seconds
 from mckl.exact.ends import Tail, heaviest
 from mckl.exact.moments import EPS
-from mckl.families.base import Family
+from mckl.families.base import Family, Side
+from mckl.families.coordinates.image import Image, Law, image_of, shared
 from mckl.families.coordinates.independent import INDEPENDENT, Independent
 from mckl.families.coordinates.mixture_ratio import Weighted, log_ratio, log_ratio_error
 from mckl.families.coordinates.univariate import Terms, Univariate
+from mckl.families.maps import Maps
 from mckl.families.parameters import aliases, missing, parameter_numbers, shown_briefly
-from mckl.text import nearest, quoted
+from mckl.families.transformed import transformed
+from mckl.text import listed, nearest, quoted
 
 _ADD_UP = 1e-9  # how far the sum of the weights may be from 1
 
@@ -48,8 +51,13 @@ class Mixture(Univariate):
         return self.components[0].support
 
     @property
-    def domain(self) -> str:  # type: ignore[override]
-        return self.components[0].domain
+    def maps(self) -> Maps:  # type: ignore[override]
+        return self.components[0].maps
+
+    def affine(self, shift: float, scale: float) -> Mixture | None:
+        moved = [c.affine(shift, scale) for c in self.components]
+        known = tuple(c for c in moved if c is not None)
+        return Mixture(self.weights, known) if len(known) == len(moved) else None
 
     @property
     def tiny(self) -> bool:
@@ -219,24 +227,44 @@ def _side(given: Mapping[str, Any]) -> Independent:
         raise ValueError(
             f"mixture: {weights.size} weights for {len(components)} components, expected as many"
         )
-    laws = [_component(c) for c in components]
+    laws = [image_of(_component(c)) for c in components]
     domains = dict.fromkeys(law.domain for law in laws)
-    if len(domains) > 1 or len({law.in_x() is law for law in laws}) > 1:
+    if len(domains) > 1:
         raise ValueError(
             f"mixture: components on {' and '.join(domains)}, expected one support for all"
         )
-    return Independent("mixture", (Mixture(tuple(weights.tolist()), tuple(laws)),))
+    if (found := shared(laws)) is None:
+        text = listed([*dict.fromkeys(law.kind for law in laws)])
+        raise ValueError(
+            f"mixture: components {text}: mckl knows no variable of which all are laws"
+        )
+    of_variable, maps = found
+    mixture = Mixture(tuple(weights.tolist()), tuple(of_variable))
+    if maps == mixture.maps:
+        return Independent("mixture", (mixture,))
+    parts = (f"{w!r} {law.kind}" for w, law in zip(mixture.weights, laws, strict=True))
+    return Independent("mixture", (Image(mixture, maps, f"mixture({', '.join(parts)})"),))
 
 
-def _component(given: Any) -> Univariate:
+def _component(given: Any) -> Law:
     if not isinstance(given, Mapping):
         raise ValueError(f"mixture: component {given!r}, expected a law with its parameters")
+    if "transform" in given:
+        return _only(given, transformed(given, _one_dimensional))
+    return _only(given, _one_dimensional(given))
+
+
+def _one_dimensional(given: Mapping[str, Any]) -> Side:
     name = given.get("family", "normal")
     if not isinstance(name, str) or name not in INDEPENDENT:
         hint = nearest(name, INDEPENDENT)
         raise ValueError(f"mixture: component of family {quoted(name)}: {hint}")
     family, numbers = INDEPENDENT[name], {k: v for k, v in given.items() if k != "family"}
-    side = family.side(family.named(numbers))
+    return family.side(family.named(numbers))
+
+
+def _only(given: Mapping[str, Any], side: Side) -> Law:
+    side = side.independent()
     if not isinstance(side, Independent) or len(side.laws) != 1:
         raise ValueError(f"mixture: component {given!r} has more than one dimension, expected one")
     return side.laws[0]

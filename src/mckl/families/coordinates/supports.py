@@ -1,4 +1,4 @@
-"""Pairs of laws of one dimension whose supports differ, or are bounded.
+"""Pairs of laws of one variable whose supports differ, or are bounded.
 
 Where p has the larger support, it puts some of its mass where q has none. Theory is that of q
 against p given q's support, with l moved by a constant (theory.md, section 2).
@@ -7,50 +7,88 @@ against p given q's support, with l moved by a constant (theory.md, section 2).
 from __future__ import annotations
 
 import math
-from functools import lru_cache
+from typing import NamedTuple
 
 from mckl.exact.moments import EPS, Bounded
-from mckl.families.base import OtherFamilyError
+from mckl.families import wide
 from mckl.families.coordinates.conditional import truncated
-from mckl.families.coordinates.interval import FLAT, Interval, domain_ends, log_mass
-from mckl.families.coordinates.logit import Logit
-from mckl.families.coordinates.univariate import WHOLE, Between, Kept, Univariate, between
+from mckl.families.coordinates.interval import FLAT, log_mass
+from mckl.families.coordinates.logit import Logit, Shifted
+from mckl.families.coordinates.univariate import WHOLE, Between, Kept, Univariate
+from mckl.families.maps import EXP, LOGISTIC, POSITIVE, UNIT, Maps, inverse
 
 
-@lru_cache(maxsize=1024)
-def matched(q: Univariate, p: Univariate) -> Between:
-    """q and p in one coordinate; raises ValueError where p = 0 and q > 0."""
-    if q.domain == p.domain and not (isinstance(q, Interval) or isinstance(p, Interval)):
-        return between(q, p)
-    (low, high), (p_low, p_high) = domain_ends(q), domain_ends(p)
-    if low < p_low or high > p_high:
-        outside = (low, min(high, p_low)) if low < p_low else (max(low, p_high), high)
-        raise ValueError(
-            f"KL is infinite, since p = 0 and q > 0 between {outside[0]:g} and {outside[1]:g}: "
-            f"q is {q.label} on {_text(q)}, p is {p.label} on {_text(p)}"
-        )
-    plain_q, plain_p = q.in_x(), p.in_x()
-    others = [law for law in (plain_q, plain_p) if law.support != domain_ends(law)]
-    if q.tiny or others:
-        raise OtherFamilyError(
-            f"q is {q.label} on {_text(q)}, p is {p.label} on {_text(p)}: mckl has no theory for "
-            "this pair"
-        )
-    inside = truncated(plain_p, low, high)
-    theory = _in_one_coordinate(q, plain_q, inside, low, high)
-    drawn = plain_p if plain_q is q else Logit(plain_p, low, high)
-    return Between(q, drawn, theory, _kept(plain_p, low, high))
+class Seen(NamedTuple):
+    """The p of a pair as a law of q's variable, which may leave out some of p's values.
+
+    whole   p with the density that its samples' log density ratio needs; its mass may be below 1
+    inside  p given that the variable has its value
+    kept    the mass of p there
+    """
+
+    whole: Univariate
+    inside: Univariate
+    kept: Kept = WHOLE
 
 
-def _in_one_coordinate(
-    q: Univariate, plain: Univariate, p: Univariate, low: float, high: float
-) -> Between:
+def seen(p: Univariate, maps: Maps) -> Seen | None:
+    """A law of values as a law of the variable of which `maps` makes these; None if unknown."""
+    out = Seen(p, p)
+    for step in reversed(maps):
+        if step.name == "affine":
+            (back,) = inverse((step,))
+            moved = [affine(law, back.shift, back.scale) for law in (out.whole, out.inside)]
+            whole, inside = moved
+            if whole is None or inside is None:
+                return None
+            out = out._replace(whole=whole, inside=inside)
+        elif step in (EXP, LOGISTIC):
+            low, high = ends = POSITIVE if step == EXP else UNIT
+            if out.inside.support[0] > low or out.inside.support[1] < high:
+                return None
+            kept = both_kept(out.kept, _kept(out.inside, low, high))
+            inside = truncated(out.inside, low, high)
+            out = Seen(Logit(out.whole, *ends), Logit(inside, *ends), kept)
+        else:
+            return None
+    return out
+
+
+def affine(law: Univariate, shift: float, scale: float) -> Univariate | None:
+    """The law of shift + scale x; None where there is no such law here."""
+    if (moved := law.affine(shift, scale)) is not None:
+        return moved
+    scaled = law.affine(0.0, scale) if law.support == POSITIVE else None
+    return None if scaled is None else Shifted(scaled, wide.affine(shift, 0.0, 0.0))
+
+
+def matched(q: Univariate, p: Seen) -> Between | None:
+    """q and p in q's variable; None where q's support is not within p's."""
+    (low, high), (p_low, p_high) = q.support, p.inside.support
+    if q.tiny or low < p_low or high > p_high:
+        return None
+    theory = _in_one_coordinate(q, truncated(p.inside, low, high), low, high)
+    return Between(q, p.whole, theory, both_kept(p.kept, _kept(p.inside, low, high)))
+
+
+def _in_one_coordinate(q: Univariate, p: Univariate, low: float, high: float) -> Between:
     """q and a p on its support, in the coordinate in which theory integrates."""
-    flat = all(tail == FLAT for law in (plain, p) for tail in law.tails)
+    flat = all(tail == FLAT for law in (q, p) for tail in law.tails)
     if math.isfinite(high - low) and not flat:
-        return Between(Logit(plain, low, high) if plain is q else q, Logit(p, low, high))
-    step = -plain.centre if plain.movable and p.movable else 0.0
-    return Between(plain.moved(step), p.moved(step))
+        return Between(Logit(q, low, high), Logit(p, low, high))
+    step = -q.centre if q.movable and p.movable else 0.0
+    return Between(q.moved(step), p.moved(step))
+
+
+def both_kept(first: Kept, second: Kept) -> Kept:
+    """The mass that p has in a part of a part."""
+    if WHOLE in (first, second):
+        return second if first == WHOLE else first
+    (one, log_one), (two, log_two) = first, second
+    missed = one.value + two.value * (1.0 - one.value)
+    error = one.error + two.error + 2.0 * EPS * missed
+    log = Bounded(log_one.value + log_two.value, log_one.error + log_two.error)
+    return Kept(Bounded(missed, error), log)
 
 
 def _kept(p: Univariate, low: float, high: float) -> Kept:
@@ -69,8 +107,3 @@ def _kept(p: Univariate, low: float, high: float) -> Kept:
     log = log_mass(p, low, high)
     kept = math.exp(log.value)
     return Kept(Bounded(1.0 - kept, kept * log.error + EPS), log)
-
-
-def _text(law: Univariate) -> str:
-    low, high = domain_ends(law)
-    return f"({low:g}, {high:g})"

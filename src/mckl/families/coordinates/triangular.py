@@ -18,6 +18,7 @@ from mckl.families.coordinates.independent import Parameter, independent_family
 from mckl.families.coordinates.interval import FLAT, Interval, Place
 from mckl.families.coordinates.univariate import Terms, Univariate, rounding
 from mckl.families.parameters import aliases
+from mckl.families.wide import affine
 
 _ZERO = Tail(power=3.0)  # of a density that is 0 at an end, in proportion to the distance
 
@@ -38,6 +39,10 @@ class Triangular(Interval):
 
     def at(self, location: Any, scale: Any) -> Triangular:
         return Triangular(*(location + scale * x for x in (self.low, self.mode, self.high)))
+
+    def affine(self, shift: float, scale: float) -> Triangular:
+        points = (self.low, self.mode, self.high)
+        return Triangular(*sorted(float(affine(shift, scale, x)) for x in points))
 
     @property
     def tensorflow(self) -> Distribution:

@@ -8,19 +8,21 @@ from typing import Any
 
 import numpy as np
 
-from mckl.families.base import Family
+from mckl.families.base import Family, OtherFamilyError, Side
 from mckl.families.coordinates.conditional import truncated
 from mckl.families.coordinates.gaussian import Gaussian
+from mckl.families.coordinates.image import Image, Law, image_of
 from mckl.families.coordinates.independent import (
     INDEPENDENT,
     Independent,
     Parameter,
     independent_family,
 )
-from mckl.families.coordinates.interval import domain_ends, log_mass
+from mckl.families.coordinates.interval import log_mass
 from mckl.families.coordinates.mixture import MIXTURE
-from mckl.families.coordinates.univariate import Univariate
+from mckl.families.maps import image, inverse
 from mckl.families.parameters import aliases, missing, one_length, parameter_numbers, shown_briefly
+from mckl.families.transformed import transformed
 from mckl.text import nearest, quoted
 
 _LEAST_LOG_MASS = -650.0
@@ -31,21 +33,36 @@ _LOWEST, _HIGHEST = (
 )
 
 
-def _made(base: Univariate, low: float, high: float) -> Univariate:
+def _made(base: Law, low: float, high: float) -> Law:
     """The law as a case gives it; raises ValueError where it has no mass that can be drawn."""
     if not low < high:
         raise ValueError(f"truncated: low {low:g} and high {high:g}, expected low < high")
-    base = base.in_x()
-    if base.tiny or base.support != domain_ends(base):
-        raise ValueError(f"truncated: mckl has no theory of a truncated {base.label}")
-    start, stop = max(low, base.support[0]), min(high, base.support[1])
-    kept = log_mass(base, start, stop)
-    if not kept.value > _LEAST_LOG_MASS:
+    whole = image_of(base)
+    if whole.law.tiny:
+        raise ValueError(f"truncated: mckl has no theory of a truncated {whole.kind}")
+    start, stop = max(low, whole.interval[0]), min(high, whole.interval[1])
+    inside = image((start, stop), inverse(whole.maps))
+    if not (start < stop and log_mass(whole.law, *inside).value > _LEAST_LOG_MASS):
         raise ValueError(
-            f"truncated: {base.label} has no probability between {low:g} and {high:g} "
+            f"truncated: {whole.kind} has no probability between {low:g} and {high:g} "
             "that float64 can tell from 0"
         )
-    return truncated(base, low, high)
+    return _truncated(whole, start, stop)
+
+
+def _truncated(whole: Image, low: float, high: float) -> Law:
+    """The law of the value itself, or, where its tails are not known, of its variable."""
+    plain = whole.plain()
+    if plain is None:
+        return whole.within(low, high)
+    law = truncated(plain, low, high)
+    try:
+        _ = law.tails
+    except OtherFamilyError:
+        return whole.within(low, high)
+    if not whole.maps:
+        return law
+    return whole if law is plain else Image(law, (), f"truncated({whole.kind})")
 
 
 def _base(given: Any) -> Independent:
@@ -55,13 +72,17 @@ def _base(given: Any) -> Independent:
         raise ValueError(
             f"truncated: of {shown_briefly(given)}, expected a law with its parameters"
         )
+    side = transformed(given, lambda law: _of_family(law, known)).independent()
+    assert isinstance(side, Independent)
+    return side
+
+
+def _of_family(given: Mapping[str, Any], known: Mapping[str, Family]) -> Side:
     name = given.get("family", "normal")
     if not isinstance(name, str) or name not in known:
         raise ValueError(f"truncated: of family {quoted(name)}: {nearest(name, known)}")
     family, numbers = known[name], {k: v for k, v in given.items() if k != "family"}
-    side = family.side(family.named(numbers))
-    assert isinstance(side, Independent)
-    return side
+    return family.side(family.named(numbers))
 
 
 def _side(given: Mapping[str, Any]) -> Independent:

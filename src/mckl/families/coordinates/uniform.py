@@ -17,6 +17,7 @@ from mckl.families.coordinates.independent import Parameter, independent_family
 from mckl.families.coordinates.interval import FLAT, Interval, Place
 from mckl.families.coordinates.univariate import Terms, Univariate
 from mckl.families.parameters import aliases
+from mckl.families.wide import affine
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,9 @@ class Uniform(Interval):
 
     def at(self, location: Any, scale: Any) -> Uniform:
         return Uniform(location + scale * self.low, location + scale * self.high)
+
+    def affine(self, shift: float, scale: float) -> Uniform:
+        return Uniform(*sorted(float(affine(shift, scale, x)) for x in self.support))
 
     def within(self, low: float, high: float) -> Uniform:
         return Uniform(low, high)

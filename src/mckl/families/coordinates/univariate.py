@@ -24,7 +24,9 @@ from mckl.exact.ends import Tail
 from mckl.exact.factor_sums import sums_over
 from mckl.exact.moments import EPS, Bounded
 from mckl.exact.product import ProductLaw
+from mckl.families import wide
 from mckl.families.base import Integrals, Pair
+from mckl.families.maps import Maps
 from mckl.text import with_shapes
 
 # The error, relative to its scale, up to which a cumulant of a definition is used.
@@ -62,9 +64,10 @@ class Univariate(ABC):
     else follows from these, with the defaults below. Contract tests over the registry compare them
     with each other.
 
-    It must also correct what is not true of it: `support` and `domain`; `symmetric`; `breakpoints`,
+    It must also correct what is not true of it: `support`; `symmetric`; `breakpoints`,
     where the density peaks elsewhere than at `location` or has a kink; `terms_error`, where a term
-    loses digits; and `at`, `centre` and `moved`, where it has no location or no scale.
+    loses digits; `maps`, where x is not the value itself; and `at`, `affine`, `centre` and `moved`,
+    where it has no location or no scale.
 
     It may write, for digits, `ratio_terms` (q nearly equal to p), `over_normal` (nearly normal),
     `tiny` and `logarithm` (x too small for float64); for speed, `sums`; for the forecast of a run,
@@ -79,8 +82,7 @@ class Univariate(ABC):
                      and scale have the same.
     location, scale  The location and the scale; 0 and 1 for a family that has neither.
     support          The interval in which x lies.
-    domain           The values that the law takes, for messages. Laws with equal domains have the
-                     same variable x: the value itself, or the same function of it.
+    maps             The bijection that makes the value of x.
     symmetric        Whether the density is symmetric about `location`.
     mixed            Whether the law is a mixture.
     alike            Whether the law given an interval is of the same family, and `within` makes it.
@@ -91,7 +93,7 @@ class Univariate(ABC):
     location: Any = 0.0
     scale: Any = 1.0
     support: tuple[float, float] = (-math.inf, math.inf)
-    domain: str = "(-inf, inf)"
+    maps: Maps = ()
     symmetric: bool = True
     mixed: bool = False
     alike: bool = False
@@ -104,10 +106,6 @@ class Univariate(ABC):
 
     def logarithm(self) -> Univariate:
         """The law of log x, for a law of a positive x."""
-        return self
-
-    def in_x(self) -> Univariate:
-        """The law of the value itself, where `domain` names another variable than x."""
         return self
 
     @property
@@ -142,11 +140,18 @@ class Univariate(ABC):
     @property
     def centre(self) -> float:
         """The point that is translated to 0 before integration; 0 where there is no location."""
-        return float(self.location)
+        return cast(float, self.location)
 
     def moved(self, step: float) -> Univariate:
         """The law of x + step."""
         return self.at(self.location + step, self.scale) if step else self
+
+    def affine(self, shift: float, scale: float) -> Univariate | None:
+        """The law of shift + scale x; None where it is of another kind."""
+        if scale < 0.0 and not self.symmetric:
+            return None
+        location = wide.affine(shift, scale, self.location)
+        return self.at(location, wide.times(abs(scale), self.scale))
 
     @property
     @abstractmethod
@@ -301,12 +306,19 @@ class Between(NamedTuple):
     theory  q and p given q's support, in the coordinate in which theory integrates; None for q and
             p themselves
     kept    the mass that p has in q's support
+    names   what results and messages call the two laws; by default their labels
     """
 
     q: Univariate
     p: Univariate
     theory: Any = None
     kept: Kept = WHOLE
+    names: tuple[str, str] | None = None
+
+    @property
+    def labels(self) -> tuple[str, str]:
+        """What results and messages call the two laws."""
+        return self.names or (self.q.label, self.p.label)
 
     @property
     def support(self) -> tuple[float, float]:
@@ -346,7 +358,7 @@ class Between(NamedTuple):
     def reversed(self) -> Between:
         """The factor with its roles exchanged."""
         theory = self.theory and Between(self.theory.p, self.theory.q)
-        return Between(self.p, self.q, theory)
+        return Between(self.p, self.q, theory, names=self.names and self.names[::-1])
 
     def centred(self) -> Between:
         """The pair of theory, translated so that q is centred at 0, where points keep digits."""
@@ -434,10 +446,7 @@ class Coordinates(Pair):
 
     @property
     def family(self) -> str:  # type: ignore[override]
-        q, p = (
-            "+".join(dict.fromkeys(getattr(f, side).label for f in self.factors))
-            for side in ("q", "p")
-        )
+        q, p = ("+".join(dict.fromkeys(f.labels[side] for f in self.factors)) for side in (0, 1))
         return q if q == p else f"{q}|{p}"
 
     def _law(self) -> ProductLaw:

@@ -11,8 +11,10 @@ covariance matrices are such a pair in rotated coordinates.
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
@@ -25,7 +27,9 @@ from mckl.exact.moments import Bounded
 from mckl.exact.remainders import x_minus_log1p
 from mckl.families import base
 from mckl.families.coordinates.gaussian import GAUSSIAN
+from mckl.families.coordinates.image import image_of
 from mckl.families.coordinates.independent import Independent
+from mckl.families.maps import Maps, Transform, check_bijection, coordinates, then
 from mckl.families.normal.form import QuadraticForm, full, radial, radial_groups
 from mckl.families.normal.law import Coefficients, QuadraticLaw
 from mckl.families.normal.scores import NormalScores
@@ -50,7 +54,12 @@ class _Normal(base.Pair):
 
     def reversed(self) -> Self:
         q_mean, q_spread, p_mean, p_spread = self.vectors
-        return type(self)(p_mean, p_spread, q_mean, q_spread)
+        return type(self)(p_mean, p_spread, q_mean, q_spread).named(self.family)
+
+    def named(self, family: str) -> Self:
+        """The same pair, which results name otherwise."""
+        self.family = family
+        return self
 
     @cached_property
     def coefficients(self) -> Coefficients:
@@ -274,9 +283,13 @@ class Normal(base.Side):
     sd          The standard deviations, shape (D,) or ().
     covariance  The covariance matrix, shape (D, D).
     factor      The lower triangular L of the covariance L L^T, shape (D, D).
+
+    With `transforms`, it is the law of what these bijections make of each coordinate.
     """
 
     family = "normal"
+    kind = "normal"  # as results name it
+    transforms: tuple[Transform, ...] = ()
 
     def __init__(
         self,
@@ -287,17 +300,49 @@ class Normal(base.Side):
     ) -> None:
         self.mean, self.sd, self.covariance, self.factor = mean, sd, covariance, factor
 
+    def under(self, transforms: Sequence[Transform]) -> Normal:
+        out = copy.copy(self)
+        out.transforms = (*self.transforms, *transforms)
+        for t in transforms:
+            out.kind = f"{t.text}({out.kind})"
+        for steps in coordinates(out.transforms, self.length):
+            maps: Maps = ()
+            for name, some in steps:
+                check_bijection((-math.inf, math.inf), maps, some, name)
+                maps = then(maps, *some)
+        return out
+
+    def named(self, kind: str) -> Normal:
+        """The same law, which results name otherwise."""
+        self.kind = kind
+        return self
+
+    @property
+    def maps(self) -> list[Maps]:
+        """The bijection in each coordinate, or the only one."""
+        each = coordinates(self.transforms, self.length)
+        maps = [then((), *(step for _, steps in c for step in steps)) for c in each]
+        return maps[:1] if len({*maps}) == 1 else maps
+
     def against(self, p: base.Side) -> base.Pair:
-        if not isinstance(p, Normal):
+        if not isinstance(p, Normal) or self.maps != p.maps:
             return self.independent().against(p.independent())
+        kinds = dict.fromkeys((self.kind, p.kind))
+        return self._against(p).named("|".join(kinds))
+
+    def _against(self, p: Normal) -> Diagonal | Correlated:
         lengths = [n for n in (self.length, p.length) if n is not None]
+        lengths += [len(m) for m in (self.maps, p.maps) if len(m) > 1]
         if len({*lengths}) > 1:
             q_length, p_length = lengths
             raise ValueError(
                 f"normal: q has {q_length} coordinates and p has {p_length}, expected one number"
             )
         if self.sd is not None and p.sd is not None:
-            return pair(self.mean, self.sd, p.mean, p.sd)
+            q_mean = np.broadcast_to(
+                self.mean, (*lengths[:1],) if self.mean.ndim == 0 else self.mean.shape
+            )
+            return pair(q_mean, self.sd, p.mean, p.sd)
         (dimension, *_) = lengths
         if self.factor is None and p.factor is None:
             return correlated(self.mean, self.matrix(dimension), p.mean, p.matrix(dimension))
@@ -331,7 +376,11 @@ class Normal(base.Side):
             raise base.OtherFamilyError("normal: with a covariance, q and p must both be normal")
         side = GAUSSIAN.side({"mean": self.mean, "sd": self.sd})
         assert isinstance(side, Independent)
-        return side
+        if not self.transforms:
+            return side
+        laws = side.under(self.transforms).laws
+        named = tuple(dataclasses.replace(image_of(law), kind=self.kind) for law in laws)
+        return dataclasses.replace(side, laws=named, scalar=self.length is None)
 
 
 def _side(given: Mapping[str, Any]) -> Normal:

@@ -1,0 +1,242 @@
+"""Families that are bijections of gamma, beta, logistic and Laplace laws, as short as they are.
+
+Each entry says which law's variable becomes the family's under which map. KL, moments, draws and
+tails are those of that law, since q and p share the map (`mckl.families.coordinates.image`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from mckl.families import wide
+from mckl.families.base import Pair
+from mckl.families.coordinates.beta import Beta
+from mckl.families.coordinates.gamma import Gamma
+from mckl.families.coordinates.image import Image, facing
+from mckl.families.coordinates.independent import LOCATION, SCALE, Parameter, independent_family
+from mckl.families.coordinates.laplace import Laplace
+from mckl.families.coordinates.log_gamma import LogGamma
+from mckl.families.coordinates.logistic import Logistic
+from mckl.families.coordinates.univariate import Coordinates, Univariate
+from mckl.families.maps import EXP, LOG, Maps, power, shifted, then
+from mckl.families.parameters import Synonym, aliases
+from mckl.text import with_shapes
+
+Make = Callable[..., Image]
+
+
+def _image(law: Univariate, maps: Maps, name: str, *shapes: float) -> Image:
+    return Image(law, then((), *maps), with_shapes(name, shapes))
+
+
+def _gamma(shape: float, rate: float = 1.0) -> Gamma:
+    return Gamma(shape, 1.0 / rate, rate)
+
+
+def _power(log_scale: float, k: float) -> Maps:
+    """e^log_scale x^k of a positive x."""
+    return LOG, shifted(log_scale, k), EXP
+
+
+def _chi(name: str, df: float, scale: float, *shapes: float) -> Image:
+    """The root of scale^2 times a chi-squared variate, which is twice a gamma variate."""
+    squares = Gamma(df / 2.0, wide.times(2.0, wide.times(scale, scale)))
+    return _image(squares, power(0.5), name, *shapes)
+
+
+def _in_log(make: Make) -> Callable[[Sequence[float], int, float, float], Pair]:
+    """The sweep whose q is e^offset X, and whose p is X^scale."""
+
+    def sweep(shapes: Sequence[float], dimension: int, scale: float, offset: float) -> Pair:
+        (k,) = shapes
+        factor = facing(make(k, math.exp(offset)), make(k / scale, 1.0))
+        return Coordinates([factor], [dimension])
+
+    return sweep
+
+
+def _by_scale(make: Make) -> Callable[[Sequence[float], int, float, float], Pair]:
+    """The sweep whose q is e^offset X, and whose p is scale X."""
+
+    def sweep(shapes: Sequence[float], dimension: int, scale: float, offset: float) -> Pair:
+        return Coordinates([facing(make(math.exp(offset)), make(scale))], [dimension])
+
+    return sweep
+
+
+def _shape(meaning: str = "shape") -> Parameter:
+    return Parameter(meaning, above=0.0)
+
+
+_SHAPE, _DF = _shape(), _shape("degrees of freedom")
+_K = aliases(shape="k concentration c alpha", scale="lambda")
+
+EXPONENTIAL = independent_family(
+    "exponential",
+    lambda rate: _image(_gamma(1.0, rate), (), "exponential"),
+    {"rate": Parameter("rate, the inverse of the mean", default=1.0, above=0.0)},
+    sweep=_by_scale(lambda mean: _image(Gamma(1.0, mean), (), "exponential")),
+    aliases=aliases(rate="lambda")
+    | dict.fromkeys(("scale", "mean"), Synonym("rate", lambda scale: 1.0 / scale)),
+)
+CHI_SQUARED = independent_family(
+    "chi-squared",
+    lambda df: _image(_gamma(df / 2.0, 0.5), (), "chi-squared", df),
+    {"df": _DF},
+    aliases=aliases(df="k nu"),
+)
+
+
+def _inverse_gamma(shape: float, scale: float) -> Image:
+    return _image(_gamma(shape, scale), power(-1.0), "inverse-gamma", shape)
+
+
+def _as_gamma(shapes: Sequence[float], dimension: int, scale: float, offset: float) -> Pair:
+    """The reciprocals of the gamma family's sweep."""
+    (k,) = shapes
+    factor = facing(_inverse_gamma(k * math.exp(offset), 1.0), _inverse_gamma(k, 1.0 / scale))
+    return Coordinates([factor], [dimension])
+
+
+INVERSE_GAMMA = independent_family(
+    "inverse-gamma",
+    _inverse_gamma,
+    {"shape": _SHAPE, "scale": SCALE},
+    ("shape",),
+    _as_gamma,
+    aliases(shape="alpha a concentration", scale="beta rate"),
+)
+
+
+def _weibull(shape: float, scale: float) -> Image:
+    return _image(_gamma(1.0), _power(wide.log(scale), wide.quotient(1.0, shape)), "weibull", shape)
+
+
+def _frechet(shape: float, scale: float) -> Image:
+    return _image(
+        _gamma(1.0), _power(wide.log(scale), wide.quotient(-1.0, shape)), "frechet", shape
+    )
+
+
+def _log_logistic(shape: float, scale: float) -> Image:
+    return _image(
+        Logistic(wide.log(scale), wide.quotient(1.0, shape)), (EXP,), "log-logistic", shape
+    )
+
+
+_SHAPE_SCALE = {"shape": _SHAPE, "scale": SCALE}
+WEIBULL, FRECHET, LOG_LOGISTIC = (
+    independent_family(name, make, _SHAPE_SCALE, ("shape",), _in_log(make), _K)
+    for name, make in (
+        ("weibull", _weibull), ("frechet", _frechet), ("log-logistic", _log_logistic),
+    )
+)  # fmt: skip
+LOG_LAPLACE = independent_family(
+    "log-laplace",
+    lambda shape, scale: _image(
+        Laplace(wide.log(scale), wide.quotient(1.0, shape)), (EXP,), "log-laplace", shape
+    ),
+    _SHAPE_SCALE,
+    aliases=_K,
+)
+GUMBEL = independent_family(
+    "gumbel",
+    lambda location, scale: _image(LogGamma(1.0, location, scale, -1), (), "gumbel"),
+    {"location": LOCATION, "scale": SCALE},
+    aliases=aliases(location="loc mu", scale="beta"),
+)
+HALF_NORMAL = independent_family(
+    "half-normal",
+    lambda scale: _chi("half-normal", 1.0, scale),
+    {"scale": SCALE},
+    sweep=_by_scale(lambda scale: _chi("half-normal", 1.0, scale)),
+    aliases=aliases(scale="sigma sd"),
+)
+RAYLEIGH, MAXWELL = (
+    independent_family(
+        name,
+        lambda scale, name=name, df=df: _chi(name, df, scale),
+        {"scale": SCALE},
+        aliases=aliases(scale="sigma"),
+    )
+    for name, df in (("rayleigh", 2.0), ("maxwell", 3.0))
+)
+CHI = independent_family(
+    "chi",
+    lambda df, scale: _chi("chi", df, scale, df),
+    {"df": _DF, "scale": SCALE},
+    aliases=aliases(df="k nu", scale="sigma"),
+)
+GENERALIZED_GAMMA = independent_family(
+    "generalized-gamma",
+    lambda shape, power, scale: _image(
+        _gamma(shape),
+        _power(wide.log(scale), wide.quotient(1.0, power)),
+        "generalized-gamma",
+        shape,
+        power,
+    ),
+    {
+        "shape": _shape("shape of the gamma law of (x / scale)^power"),
+        "power": _shape("power"),
+        "scale": SCALE,
+    },
+    aliases=aliases(shape="a", power="c p"),
+)
+PARETO = independent_family(
+    "pareto",
+    lambda shape, scale: _image(
+        _gamma(1.0, shape), (shifted(wide.log(scale)), EXP), "pareto", shape
+    ),
+    {"shape": _SHAPE, "scale": Parameter("smallest value", default=1.0, above=0.0)},
+    aliases=aliases(shape="alpha a b concentration", scale="minimum xm"),
+)
+
+
+def _log_of_beta(
+    name: str, a: float, b: float, location: float, scale: float = 1.0, shapes: Any = None
+) -> Image:
+    """The law of e^location (x / (1 - x))^scale, x being a beta variate."""
+    return _image(
+        Beta(a, b, location, scale), (EXP,), name, *((a, b) if shapes is None else shapes)
+    )
+
+
+LOMAX = independent_family(
+    "lomax",
+    lambda shape, scale: _log_of_beta("lomax", 1.0, shape, wide.log(scale), shapes=(shape,)),
+    _SHAPE_SCALE,
+    aliases=aliases(shape="alpha c", scale="lambda"),
+)
+BETA_PRIME = independent_family(
+    "beta-prime",
+    lambda a, b, scale: _log_of_beta("beta-prime", a, b, wide.log(scale)),
+    {"a": _shape("power of x near 0, plus 1"), "b": _shape("power of the tail, less 1"),
+     "scale": SCALE},
+    aliases=aliases(a="alpha", b="beta"),
+)  # fmt: skip
+F = independent_family(
+    "f",
+    lambda df1, df2: _log_of_beta(
+        "f", df1 / 2.0, df2 / 2.0, wide.log(df2) - wide.log(df1), shapes=(df1, df2)
+    ),
+    {"df1": _shape("degrees of freedom of the numerator"),
+     "df2": _shape("degrees of freedom of the denominator")},
+    aliases=aliases(df1="dfn", df2="dfd"),
+)  # fmt: skip
+HALF_STUDENT_T = independent_family(
+    "half-student-t",
+    lambda df, scale: _log_of_beta(
+        "half-student-t", 0.5, df / 2.0, wide.log(scale) + 0.5 * wide.log(df), 0.5, (df,)
+    ),
+    {"df": _DF, "scale": SCALE},
+    aliases=aliases(df="nu", scale="sigma"),
+)
+HALF_CAUCHY = independent_family(
+    "half-cauchy",
+    lambda scale: _log_of_beta("half-cauchy", 0.5, 0.5, wide.log(scale), 0.5, ()),
+    {"scale": SCALE},
+    aliases=aliases(scale="sigma gamma"),
+)
