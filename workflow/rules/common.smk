@@ -149,6 +149,42 @@ def placed(path):
     return os.path.abspath(workflow.modifier.path_modifier.modify(path, "output"))
 
 
+# Every table, figure and page of a run, with its path on disk.
+RESULTS = {
+    path: placed(path)
+    for path in [
+        *expand(
+            "results/tables/{table}.parquet",
+            table=sorted(
+                {*TABLES, *(t for name in FIGURES for t in KNOWN_FIGURES[name].tables)}
+            ),
+        ),
+        *expand(
+            "results/figures/{figure}.{kind}",
+            figure=FIGURES,
+            kind=["svg", "png", "pdf", "rst"],
+        ),
+        "results/explorer.html",
+        "results/landing.rst",
+        "results/verified.txt",
+    ]
+}
+MANIFEST = placed("results/manifest.json")
+
+
+def lost_results(wildcards):
+    """The results that somebody has deleted, or all of them if they are not on disk.
+
+    The manifest waits for every result, but Snakemake makes a file that is missing again only if a
+    target asks for it.
+    """
+    if workflow.storage_settings.default_storage_provider:
+        return [*RESULTS]
+    if not os.path.exists(MANIFEST):
+        return []
+    return [path for path, place in RESULTS.items() if not os.path.exists(place)]
+
+
 wildcard_constraints:
     backend="|".join(STUDY.backends),
     chunk="[^/]+",
