@@ -65,6 +65,11 @@ def _triangular(low: float, mode: float, high: float) -> Bounded:
     return Bounded(Law(log_density, [], tails, below), a, b, [(c, (b - a) / 4)], mirror)
 
 
+def _power_tail(power: float) -> Tail:
+    """The tail at an end where the density is a power of the distance, less 1."""
+    return Tail(Fraction(0), Fraction(0), Fraction(power) + 1)
+
+
 def _in_x(side: Mapping[str, Any]) -> Bounded:
     """A law without truncation, in x itself."""
     family = side.get("family", "normal")
@@ -75,6 +80,10 @@ def _in_x(side: Mapping[str, Any]) -> Bounded:
         of_x = law._replace(
             log_density=lambda x: constant + (k - 1) * mp.log(x) - rate * x,
             below=lambda x, upper: law.below(mp.log(x), upper) if x > 0 else mpf(int(upper)),
+            tails=(
+                _power_tail(side["shape"]),
+                Tail(Fraction(0), Fraction(side.get("rate", 1.0)), 1 - Fraction(side["shape"])),
+            ),
         )
         return Bounded(of_x, mpf(0), inf, [(k / rate, mp.sqrt(k) / rate)])
     if family == "beta":
@@ -89,8 +98,11 @@ def _in_x(side: Mapping[str, Any]) -> Bounded:
         of_x = law._replace(
             log_density=lambda x: constant + (a - 1) * mp.log(x) + (b - 1) * mp.log(1 - x),
             below=below,
+            tails=(_power_tail(side["a"]), _power_tail(side["b"])),
         )
         return Bounded(of_x, mpf(0), mpf(1), [(a / (a + b), mpf(1) / 8)])
+    if family in moments.OF_LOGARITHMS | moments.OF_LOGITS:
+        raise ValueError(f"{family}: no reference of this law in x itself")
     points = [(c + n * s, s) for c, s in law.centres for n in (0, -4, 4)]
     return Bounded(law, -inf, inf, points)
 
@@ -137,10 +149,16 @@ def law_of(side: Mapping[str, Any]) -> Bounded:
 
 def applies(q: Mapping[str, Any], p: Mapping[str, Any]) -> bool:
     """Whether q or p is a bounded family, or their supports differ."""
-    names = [side.get("family", "normal") for side in (q, p)]
-    kinds = [("gamma",), ("beta",)]
-    apart = any((names[0] in kind) != (names[1] in kind) for kind in kinds)
-    return apart or any(name in FAMILIES for name in names)
+    groups = [_group(side) for side in (q, p)]
+    return groups[0] != groups[1] or any(side.get("family") in FAMILIES for side in (q, p))
+
+
+def _group(side: Mapping[str, Any]) -> int:
+    """Which variable the law of `reference_moments` is of."""
+    while side.get("family") == "mixture":
+        side = side["components"][0]
+    kinds = moments.OF_LOGARITHMS, moments.OF_LOGITS
+    return sum(k for k, kind in enumerate(kinds, 1) if side.get("family") in kind)
 
 
 def integrals(q: Bounded, p: Bounded, grid: Grid, mirrored: bool = False) -> Factor:

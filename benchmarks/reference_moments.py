@@ -634,6 +634,14 @@ def _chi_law(scale: float, df: int) -> Law:
     return _log_power_law(df / 2, mp.log(mpf(scale)) + mp.log(2) / 2, 2.0)
 
 
+# The families whose laws here are those of log x, and of log(x / (1 - x)).
+OF_LOGARITHMS = frozenset((
+    "gamma", "lognormal", "weibull", "frechet", "inverse-gamma", "exponential", "half-normal",
+    "rayleigh", "log-logistic", "lomax",
+))  # fmt: skip
+OF_LOGITS = frozenset(("beta", "logit-normal"))
+
+
 def law_of(side: Mapping[str, Any]) -> Law:
     """The law of one side of a case, all of whose parameters are numbers."""
     given = {key: value for key, value in side.items() if key != "family"}

@@ -134,9 +134,14 @@ def joined(factors: Sequence[Factor], counts: Sequence[int]) -> Factor:
     return whole
 
 
+def _misses(ratio: Number) -> bool:
+    """Whether E r - 1 is more than its rounding: then r - 1 is no control variate."""
+    return bool(abs(ratio) > mpf(10) ** -DIGITS)
+
+
 def leftover(k: Sequence[Number], ratio: Number, both: Number, square: Number) -> list[Any]:
     """cv's leading variance: Var k - Cov(k, x)^2 / Var x, from raw moments of k and x."""
-    if inf in (k[2], square, both) or ratio:  # if E r is not 1, r - 1 is no control variate
+    if inf in (k[2], square, both) or _misses(ratio):
         return [None] * 4
     variance, of_x = k[2] - k[1] ** 2, square - ratio**2
     value = variance - (both - k[1] * ratio) ** 2 / of_x
@@ -157,7 +162,7 @@ def numbers(factors: Sequence[Factor], counts: Sequence[int]) -> dict[str, Any]:
 
 
 def by_factor(factors: Sequence[Factor], counts: Sequence[int]) -> list[Any]:
-    if any(inf in (f.rk[0, 2], f.rk[1, 1], f.rk[2, 0]) or f.rk[1, 0] for f in factors):
+    if any(inf in (f.rk[0, 2], f.rk[1, 1], f.rk[2, 0]) or _misses(f.rk[1, 0]) for f in factors):
         return [None] * 4
     each = list(zip(factors, counts, strict=True))
     k2 = mp.fsum(n * (f.rk[0, 2] - f.rk[0, 1] ** 2) for f, n in each)

@@ -34,6 +34,8 @@ RECOMPUTED = [
     "counts-3",
     "counts-across-4",
     "counts-of-categories-4",
+    "image-9",
+    "bounded-wider-5",
 ]
 
 

@@ -239,11 +239,9 @@ def test_scipys_laws_are_read_as_they_are(name: str) -> None:
         (under("exp", named("poisson", rate=1)), NORMAL, "poisson: expected a law of numbers"),
         (under("exp", named("poisso", rate=1)), NORMAL, "'poisso' is not a family"),
         (NORMAL, under("exp", NORMAL),
-         "KL is infinite, since p = 0 and q > 0 between -inf and 0: q is normal on .*, "
-         r"p is exp\(normal\) on \(0"),
+         r"p = 0 and q > 0 between -inf and 0: q is normal on .*, p is exp\(normal\) on \(0"),
         (named("pareto", shape=2), named("pareto", shape=2, scale=1.5),
-         r"p = 0 and q > 0 between 1 and 1.5: q is pareto\(2\) on \(1, inf\), "
-         r"p is pareto\(2\) on \(1.5, inf"),
+         r"p = 0 and q > 0 between 1 and 1.5: q is pareto\(2\) on \(1, inf\), p is par"),
         (under("softplus", NORMAL), named("gamma", shape=2), "no variable in which to integrate"),
         (named("frechet", shape=1), named("gamma", shape=2), "KL is infinite.*too heavy"),
         (named("half-cauchy"), named("half-normal"), "KL is infinite.*too heavy"),

@@ -426,6 +426,27 @@ PAIRS: Mapping[str, Entry] = {
         continuous(Logit(2, 3), Inside(stats.norm(0.5, 0.5), 0, 1)),
         -1.5, INF, stats.norm(0.5, 0.5).cdf(1) - stats.norm(0.5, 0.5).cdf(0),
     ),
+    "lognormal against normal": Entry(
+        pair({"family": "lognormal", "mean": 0.3, "sd": 0.5}, {"mean": 1, "sd": 2}),
+        continuous(stats.lognorm(0.5, scale=math.exp(0.3)), stats.norm(1, 2)),
+        -1, 0, stats.norm(1, 2).sf(0),
+    ),
+    "half-normal against logistic": Entry(
+        pair(
+            {"family": "half-normal", "scale": 1.2},
+            {"family": "logistic", "location": 0.5, "scale": 0.75},
+        ),
+        continuous(stats.halfnorm(scale=1.2), stats.logistic(0.5, 0.75)),
+        -1, INF, stats.logistic(0.5, 0.75).sf(0),
+    ),
+    "pareto of a larger least value": Entry(
+        pair(
+            {"family": "pareto", "shape": 4, "scale": 1.5},
+            {"family": "pareto", "shape": 2, "scale": 1},
+        ),
+        continuous(stats.pareto(4, scale=1.5), stats.pareto(2)),
+        -2, INF, 1.5**-2,
+    ),
     "poisson": Entry(
         pair({"family": "poisson", "rate": 3}, {"family": "poisson", "rate": 4.5}),
         counts(3.0, 4.5),
@@ -1093,6 +1114,63 @@ def test_scalars_stand_for_every_coordinate() -> None:
     assert many.dimension == 3
     assert isinstance(side({"family": "laplace"}), Independent)
     assert len(many.factors) == 2  # equal coordinates are counted
+
+
+# q, p, and log q - log p at x for values x of q, whose maps or supports are not p's.
+_LOGNORMAL = {"family": "lognormal", "mean": 0.3, "sd": 0.5}
+_CUT_LOGNORMAL = {"family": "truncated", "of": _LOGNORMAL, "low": 1, "high": 5}
+_OF_LOGNORMAL = stats.lognorm(0.5, scale=math.exp(0.3))
+_CUT = math.log(_OF_LOGNORMAL.cdf(5) - _OF_LOGNORMAL.cdf(1))
+OF_OTHER_MAPS = [
+    (_CUT_LOGNORMAL, {"family": "uniform", "high": 10}, (1, 5),
+     lambda x: _OF_LOGNORMAL.logpdf(x) - _CUT, stats.uniform(0, 10).logpdf),
+    (_CUT_LOGNORMAL, _LOGNORMAL, (1, 5),
+     lambda x: _OF_LOGNORMAL.logpdf(x) - _CUT, _OF_LOGNORMAL.logpdf),
+    ({**_CUT_LOGNORMAL, "high": INF}, {"mean": 1, "sd": 2}, (1, 1000),
+     lambda x: _OF_LOGNORMAL.logpdf(x) - _OF_LOGNORMAL.logsf(1), stats.norm(1, 2).logpdf),
+    ({"family": "uniform", "low": 1, "high": 2}, _LOGNORMAL, (1, 2),
+     stats.uniform(1, 1).logpdf, _OF_LOGNORMAL.logpdf),
+    ({"family": "uniform", "low": 1, "high": 2}, {"family": "weibull", "shape": 1.5}, (1, 2),
+     stats.uniform(1, 1).logpdf, stats.weibull_min(1.5).logpdf),
+    ({"transform": {"affine": {"shift": 3}}, "of": {"family": "gamma", "shape": 2}},
+     {"family": "gamma", "shape": 3}, (3, 60), stats.gamma(2, 3).logpdf, stats.gamma(3).logpdf),
+    ({"transform": {"affine": {"shift": 3, "scale": -1}}, "of": {"family": "gamma", "shape": 2}},
+     {"mean": 0, "sd": 3}, (-60, 3), lambda x: stats.gamma(2).logpdf(3 - x),
+     stats.norm(0, 3).logpdf),
+    ({"family": "pareto", "shape": 5, "scale": 2}, _LOGNORMAL, (2, 1e5),
+     stats.pareto(5, scale=2).logpdf, _OF_LOGNORMAL.logpdf),
+    ({"transform": {"affine": {"scale": 2}}, "of": {"family": "beta", "a": 2, "b": 2}},
+     {"mean": 0, "sd": 1}, (0, 2), stats.beta(2, 2, 0, 2).logpdf, stats.norm().logpdf),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("q", "p", "ends", "log_q", "log_p"), OF_OTHER_MAPS)
+def test_p_is_pulled_back_through_the_map_of_q(
+    q: Any, p: Any, ends: tuple[float, float], log_q: Any, log_p: Any
+) -> None:
+    """KL and the variance of l by a quadrature of SciPy's densities in x."""
+    edges = np.linspace(-37.0, 37.0, 500)
+    half = 0.5 * np.diff(edges)[:, None]
+    nodes, weights = np.polynomial.legendre.leggauss(16)
+    t = (edges[:-1, None] + half * (1.0 + nodes)).ravel()
+    width = ends[1] - ends[0]
+    x = np.where(t < 0, ends[0] + width * special.expit(t), ends[1] - width * special.expit(-t))
+    dx = width * special.expit(t) * special.expit(-t)
+    weight = (half * weights).ravel() * dx * np.exp(log_q(x))
+    ell = log_q(x) - log_p(x)
+    law = registry.case_pair({"q": q, "p": p}).law
+    assert law.kl == pytest.approx(weight @ ell, rel=1e-9)
+    assert law.variance == pytest.approx(weight @ (ell - law.kl) ** 2, rel=1e-8)
+    assert law.kl_error <= 1e-12 * law.kl
+
+
+def test_a_gamma_variate_too_small_for_float64_against_a_normal() -> None:
+    """The closed form, where x is below 10^-300 with a probability of 0.1 %."""
+    k = 0.01
+    expected = (k - 1) * special.digamma(k) - k - special.gammaln(k)
+    expected += 0.5 * math.log(2 * math.pi) + 0.5 * k * (k + 1)
+    law = pair({"family": "gamma", "shape": k}, {}).law
+    assert law.kl == pytest.approx(expected, rel=1e-12)
 
 
 # (q, p, the mass of p outside of q's support to 15 digits, by mpmath)

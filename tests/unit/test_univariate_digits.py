@@ -156,6 +156,7 @@ NEAR = [
         Mixture((0.5, 0.5), (Laplace(), StudentT(4.0, 1e8))),
         Mixture((0.5, 0.5), (Laplace(1e-9), Logistic(1e8, 1e-3))),
     ),
+    *both(Mixture((0.5, 0.5), (Gaussian(), power_of(1.0, 1.0, 2.0))), Logistic(0.0, 1.0 / 1.2)),
     *both(Mixture((0.1, 0.9000000001), (Laplace(), StudentT(4.0))), Logistic(3.0)),
 ]
 

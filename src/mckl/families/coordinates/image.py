@@ -17,7 +17,7 @@ from mckl.families.base import OtherFamilyError
 from mckl.families.coordinates.conditional import Truncated, truncated
 from mckl.families.coordinates.interval import Interval as Bounded
 from mckl.families.coordinates.logit import Plain
-from mckl.families.coordinates.supports import Seen, affine, matched, seen
+from mckl.families.coordinates.supports import Seen, affine_law, matched, seen
 from mckl.families.coordinates.univariate import Between, Univariate, between
 from mckl.families.maps import (
     EXP,
@@ -87,7 +87,7 @@ class Image:
             if law is None:
                 return None
             if step.name == "affine":
-                law = affine(law, step.shift, step.scale)
+                law = affine_law(law, step.shift, step.scale)
             elif step in (EXP, LOGISTIC) and law.support == (-POSITIVE[1], POSITIVE[1]):
                 law = Plain(law, step(POSITIVE[1]))
             else:

@@ -40,10 +40,6 @@ class Logit(Univariate):
     def kind(self) -> str:
         return f"logit({self.law!r}, {self.low!r}, {self.high!r})"
 
-    @property
-    def label(self) -> str:
-        return self.law.label
-
     def _standard(self, y: Vector) -> Vector:
         return np.asarray((y - self.location) / self.scale)
 
@@ -68,7 +64,7 @@ class Logit(Univariate):
         # 1 / (the distance from an end), or x - low if `high` is infinite, is about this e^|z|.
         size = 1.0 if math.isinf(self.high) else 1.0 / (self.high - self.low)
         if any(g.rate for g in tail.coefficients):
-            raise OtherFamilyError(f"{self.label}: mckl has no theory of the logarithm")
+            raise OtherFamilyError("mckl has no theory of the logarithm of this law")
         powers = {
             Growth(g.power / self.scale, 0.0): c
             * math.exp(g.power * (math.log(size) + end * self.location / self.scale))
@@ -211,10 +207,6 @@ class Plain(Interval):
     def kind(self) -> str:
         return f"plain({self.law!r}, {self.location!r}, {self.scale!r}, {self.top!r})"
 
-    @property
-    def label(self) -> str:
-        return self.law.label
-
     def _logs(self, place: Place) -> list[Vector]:
         """Logarithms of the distances from the finite ends."""
         with np.errstate(divide="ignore"):
@@ -234,7 +226,7 @@ class Plain(Interval):
     def _tail(self, tail: Tail, size: float) -> Tail:
         size = self.scale if math.isfinite(self.top) else size
         if any(g.power and g != LINEAR for g in tail.coefficients):  # a power of a logarithm
-            raise OtherFamilyError(f"{self.label}: mckl has no theory of e^x")
+            raise OtherFamilyError("mckl has no theory of e^x for this law of x")
         powers = {
             Growth(0.0, g.rate): c * size**g.rate for g, c in tail.coefficients.items() if g.rate
         }
@@ -327,10 +319,6 @@ class Shifted(Interval):
         return f"shifted({self.law!r})"
 
     @property
-    def label(self) -> str:
-        return self.law.label
-
-    @property
     def _scaled(self) -> Univariate:
         return self.law.at(0.0, self.scale * self.law.scale)
 
@@ -338,7 +326,7 @@ class Shifted(Interval):
     def tails(self) -> tuple[Tail, Tail]:
         low, high = self._scaled.tails
         if any(g > LINEAR for g in high.coefficients):
-            raise OtherFamilyError(f"{self.label}: mckl has no theory of a shifted one")
+            raise OtherFamilyError("mckl has no theory of this law with a location")
         return low, high
 
     @property

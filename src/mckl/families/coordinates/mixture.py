@@ -18,7 +18,7 @@ from mckl.exact.moments import EPS
 from mckl.families.base import Family, Side
 from mckl.families.coordinates.image import Image, Law, image_of, shared
 from mckl.families.coordinates.independent import INDEPENDENT, Independent
-from mckl.families.coordinates.mixture_ratio import Weighted, log_ratio, log_ratio_error
+from mckl.families.coordinates.mixture_ratio import Weighted, log_ratio, log_ratio_error, weighed
 from mckl.families.coordinates.univariate import Terms, Univariate
 from mckl.families.maps import Maps
 from mckl.families.parameters import aliases, missing, parameter_numbers, shown_briefly
@@ -118,7 +118,8 @@ class Mixture(Univariate):
         shares = np.exp(parts - parts.max(axis=0))
         shares /= shares.sum(axis=0)
         errors = np.stack([c.log_density_error(x) for c in self.components])
-        return np.asarray((shares * errors).sum(axis=0) + super().log_density_error(x) + 4.0 * EPS)
+        own = weighed(shares, errors).sum(axis=0)
+        return np.asarray(own + super().log_density_error(x) + 4.0 * EPS)
 
     def ratio_terms(self, p: Univariate, x: Vector) -> Terms:
         return (log_ratio(self._weighted, _weighted(p), x),)

@@ -80,6 +80,11 @@ def _value(parts: _Parts) -> tuple[Vector, Vector, Vector]:
     return out, near, gain
 
 
+def weighed(weight: Vector, error: Vector) -> Vector:
+    """weight error, which is 0 where the weight is 0 and the error infinite."""
+    return np.asarray(weight * np.where(weight == 0.0, 0.0, error))
+
+
 def log_ratio_error(q: Weighted, p: Weighted, x: Vector) -> Vector:
     """A bound on the rounding error of `log_ratio`."""
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
@@ -87,7 +92,7 @@ def log_ratio_error(q: Weighted, p: Weighted, x: Vector) -> Vector:
         ell, near, gain = _value(parts)
         errors = [d.log_density_error(x) for d in p.components]
         both = zip(parts.shares, errors, strict=True)
-        mean_error = np.asarray(sum(share * error for share, error in both))
+        mean_error = np.asarray(sum(weighed(share, error) for share, error in both))
         # Where a share is nearly 1, its own error cancels.
         share_errors = [
             mean_error + (1.0 - 2.0 * share) * error + EPS * (4.0 + np.abs(log))
@@ -100,15 +105,16 @@ def log_ratio_error(q: Weighted, p: Weighted, x: Vector) -> Vector:
             of_weights = log_quotient(q.weights[i], p.weights[j])
             t_error = c.log_ratio_error(d, x) + EPS * (np.abs(t) + 3.0 * abs(of_weights))
             far = np.where(np.abs(t) < 0.5, 0.0, 4.0 * EPS * parts.shares[j])
-            of_gain += np.abs(next(gains)) * share_errors[j] + np.exp(log) * t_error + far
-            of_log += np.exp(log - ell) * (share_errors[j] + t_error + EPS * np.abs(log))
+            of_gain += weighed(np.abs(next(gains)), share_errors[j])
+            of_gain += weighed(np.exp(log), t_error) + far
+            of_log += weighed(np.exp(log - ell), share_errors[j] + t_error + EPS * np.abs(log))
         for i, log in parts.only_q:
             error = q.components[i].log_density_error(x) + mean_error
             error += EPS * (4.0 + 2.0 * np.abs(log))
-            of_gain += next(gains) * error
-            of_log += np.exp(log - ell) * error
+            of_gain += weighed(next(gains), error)
+            of_log += weighed(np.exp(log - ell), error)
         for j in parts.only_p:
-            of_gain += parts.shares[j] * share_errors[j]
+            of_gain += weighed(parts.shares[j], share_errors[j])
         error = np.where(near, of_gain / (1.0 + gain), of_log + 2.0 * EPS)
         return np.asarray(error + 2.0 * EPS * np.abs(ell))
 

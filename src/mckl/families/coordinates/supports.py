@@ -37,7 +37,7 @@ def seen(p: Univariate, maps: Maps) -> Seen | None:
     for step in reversed(maps):
         if step.name == "affine":
             (back,) = inverse((step,))
-            moved = [affine(law, back.shift, back.scale) for law in (out.whole, out.inside)]
+            moved = [affine_law(law, back.shift, back.scale) for law in (out.whole, out.inside)]
             whole, inside = moved
             if whole is None or inside is None:
                 return None
@@ -46,7 +46,7 @@ def seen(p: Univariate, maps: Maps) -> Seen | None:
             low, high = ends = POSITIVE if step == EXP else UNIT
             if out.inside.support[0] > low or out.inside.support[1] < high:
                 return None
-            kept = both_kept(out.kept, _kept(out.inside, low, high))
+            kept = _both_kept(out.kept, _kept(out.inside, low, high))
             inside = truncated(out.inside, low, high)
             out = Seen(Logit(out.whole, *ends), Logit(inside, *ends), kept)
         else:
@@ -54,7 +54,7 @@ def seen(p: Univariate, maps: Maps) -> Seen | None:
     return out
 
 
-def affine(law: Univariate, shift: float, scale: float) -> Univariate | None:
+def affine_law(law: Univariate, shift: float, scale: float) -> Univariate | None:
     """The law of shift + scale x; None where there is no such law here."""
     if (moved := law.affine(shift, scale)) is not None:
         return moved
@@ -68,7 +68,7 @@ def matched(q: Univariate, p: Seen) -> Between | None:
     if q.tiny or low < p_low or high > p_high:
         return None
     theory = _in_one_coordinate(q, truncated(p.inside, low, high), low, high)
-    return Between(q, p.whole, theory, both_kept(p.kept, _kept(p.inside, low, high)))
+    return Between(q, p.whole, theory, _both_kept(p.kept, _kept(p.inside, low, high)))
 
 
 def _in_one_coordinate(q: Univariate, p: Univariate, low: float, high: float) -> Between:
@@ -80,7 +80,7 @@ def _in_one_coordinate(q: Univariate, p: Univariate, low: float, high: float) ->
     return Between(q.moved(step), p.moved(step))
 
 
-def both_kept(first: Kept, second: Kept) -> Kept:
+def _both_kept(first: Kept, second: Kept) -> Kept:
     """The mass that p has in a part of a part."""
     if WHOLE in (first, second):
         return second if first == WHOLE else first
