@@ -18,6 +18,7 @@ from mckl.estimation.balanced import Balanced, balanced_theory
 from mckl.estimation.theory import over_units, unit_theory
 from mckl.estimation.values import Estimator, UnitTheory
 from mckl.estimation.values.base import TOO_LARGE
+from mckl.exact.law import Law
 from mckl.exact.moments import RATIO
 from mckl.families.base import Pair
 from mckl.limits import MOST_SAMPLES
@@ -95,7 +96,7 @@ class Forecasts:
 
     def __init__(self, pair: Pair) -> None:
         self.pair = pair
-        self.law = pair.law
+        self.law: Law = pair.law
         self._normal_from: dict[tuple[str, bool], float] = {}
         self._forms: dict[bool, Form] = {}
 

@@ -60,7 +60,7 @@ class RunningMoments:
         # An update replaces these two arrays and never changes them, so `so_far` can share them.
         self._mean: Vector = np.zeros((len(self._names), rows))
         self._comoment: Vector = np.zeros((len(self._products), rows))
-        self.units = 0
+        self.units: int = 0
 
     def mean(self, name: str) -> Vector:
         """The mean of an integrand so far, shape (rows,)."""

@@ -31,6 +31,9 @@ class FactorLaw:
     kl, kl_error  KL of the factor and a bound on its error, in nats.
     """
 
+    kl: float
+    kl_error: float
+
     def __init__(self, factor: DensityPair) -> None:
         self.factor = factor
         self._edges = tuple(edges_of(factor))

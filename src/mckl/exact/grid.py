@@ -15,6 +15,7 @@ from typing import Protocol
 
 import numpy as np
 import scipy
+from numpy.typing import NDArray
 
 from mckl.arrays import Vector
 from mckl.exact import ends
@@ -89,6 +90,10 @@ class Grid:
     missed              A bound on the shares of q's and p's mass that the nodes miss.
     """
 
+    level: NDArray[np.intp]
+    beyond: Vector
+    ell: Vector
+
     @np.errstate(over="ignore", invalid="ignore", divide="ignore")
     def __init__(self, factor: DensityPair, edges: Sequence[float], per_unit: int) -> None:
         pieces, last = [], len(edges) - 2
@@ -116,17 +121,17 @@ class Grid:
         x, log_dx, log_q = x[good], log_dx[good], log_q[good]
         self._factor, self._x, self._line = factor, x, line[good]
         self.level, self.beyond, self.ell = level[good], beyond[good], ell[good]
-        self.growth = np.where(self.beyond == 0.0, 0.0, degrees[good] * self.beyond)
-        self.ell_error = np.nan_to_num(factor.log_ratio_error(x), nan=0.0, posinf=0.0)
+        self.growth: Vector = np.where(self.beyond == 0.0, 0.0, degrees[good] * self.beyond)
+        self.ell_error: Vector = np.nan_to_num(factor.log_ratio_error(x), nan=0.0, posinf=0.0)
         # A node is rounded, which moves the log density by its slope times this.
         order, slope = np.argsort(x, kind="stable"), np.empty_like(x)  # pieces run either way
         slope[order] = np.gradient(log_q[order]) / _apart(x[order])
         moved = np.nan_to_num(np.abs(x * slope), nan=0.0, posinf=0.0) * (self.beyond == 0.0)
-        self.w_error = factor.log_q_error(x) + EPS * (moved + np.abs(log_dx))
+        self.w_error: Vector = factor.log_q_error(x) + EPS * (moved + np.abs(log_dx))
         self._far = _Far(factor, x, log_dx, log_q, powers[good], self.beyond)
         self._total = float(scipy.special.logsumexp(log_q + log_dx))
-        self.log_w = log_q + log_dx - self._total
-        self.w = np.exp(self.log_w)
+        self.log_w: Vector = log_q + log_dx - self._total
+        self.w: Vector = np.exp(self.log_w)
         self._integrate_kl()
 
     @cached_property
@@ -164,19 +169,19 @@ class Grid:
         # Where l grows beyond float64, r is 0.
         grows = (self.growth > 0.0) & (self.ell >= ELL_OF_LARGE_RATIO)
         grown = np.exp(self.log_w + self.growth) * self.ell
-        self.kl_terms = np.where(grows, grown, terms)
-        self.kl = float(self.kl_terms.sum())
+        self.kl_terms: Vector = np.where(grows, grown, terms)
+        self.kl: float = float(self.kl_terms.sum())
         # p's weights add up to 1 as well, unless the nodes miss some of its mass. Those of q are
         # divided by their sum, which is an integral by the same rule.
         far, error = self._far.nodes, self.w_error + self.ell_error
         error[far] = self._far.error(1)  # there p's weight does not depend on log q
         noise = float(of_p @ error) + _NOISE
-        self.missed = max(0.0, abs(float(of_p.sum()) - 1.0) - noise) + self.left(self.w)
+        self.missed: float = max(0.0, abs(float(of_p.sum()) - 1.0) - noise) + self.left(self.w)
         rounding = self.kl_terms * (self.w_error + 4.0 * EPS) + slope * self.ell_error
         of_far = of_p[far] * (error[far] + 4.0 * EPS)
         rounding[far] = np.where(self.ell[far] < ELL_OF_LARGE_RATIO, of_far, rounding[far])
         share = self.missed + 2.0 * EPS
-        self.kl_error = float(rounding.sum()) + self.left(self.kl_terms) + share * self.kl
+        self.kl_error: float = float(rounding.sum()) + self.left(self.kl_terms) + share * self.kl
         self.kl_error += self._unseen
 
     def left(self, terms: Vector) -> float:

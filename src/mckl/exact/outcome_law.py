@@ -36,12 +36,12 @@ class OutcomeLaw(Law):
         self._factors, self._tails = joined_outcomes(factors), tails
         self._counts = np.array(counts, float)
         kl = self._factors.kl
-        self.kl = math.fsum(kl.value * self._counts)
-        self.kl_error = math.fsum(kl.error * self._counts) + 2.0 * EPS * self.kl
+        self.kl: float = math.fsum(kl.value * self._counts)
+        self.kl_error: float = math.fsum(kl.error * self._counts) + 2.0 * EPS * self.kl
         kept = self._counts @ np.log1p(-self._factors.missed.value)
-        self.missed_mass = -math.expm1(float(kept)) + 0.0  # and not -0.0
+        self.missed_mass: float = -math.expm1(float(kept)) + 0.0  # and not -0.0
         if self._factors.finite and self._counts.sum() == 1.0:
-            self.outcomes = int(np.unique(self._factors.ell).size)
+            self.outcomes: int = int(np.unique(self._factors.ell).size)
 
     def ell(self, order: int, paired: bool = False) -> Moments:
         return self.sums((ELL,), paired, order)

@@ -62,10 +62,10 @@ class ProductLaw(Law):
         log = math.fsum(w * mass.log.value for _, w, mass in self._factors)
         error = math.fsum(w * mass.log.error for _, w, mass in self._factors) - EPS * log
         self._log_kept = Bounded(log, error)
-        self.missed_mass = 0.0 - math.expm1(log)
-        self.missed_error = self.kept_mass * error + (2.0 * EPS * self.missed_mass)
-        self.kl = math.fsum((*(w * f.kl for f, w, _ in self._factors), -log))
-        self.kl_error = math.fsum(w * f.kl_error for f, w, _ in self._factors)
+        self.missed_mass: float = 0.0 - math.expm1(log)
+        self.missed_error: float = self.kept_mass * error + (2.0 * EPS * self.missed_mass)
+        self.kl: float = math.fsum((*(w * f.kl for f, w, _ in self._factors), -log))
+        self.kl_error: float = math.fsum(w * f.kl_error for f, w, _ in self._factors)
         self.kl_error += error + EPS * self.kl
         if math.isnan(self.kl_error):  # an overflow somewhere
             self.kl_error = math.inf

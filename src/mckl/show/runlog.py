@@ -98,14 +98,14 @@ class RunLog(logging.Handler):
         idle: Callable[[], None],
     ) -> None:
         super().__init__()
-        self.stream = own.stream
+        self.stream: TextIO = own.stream
         self._own, self._begin, self._idle = own, begin, idle
         self._waiting: list[logging.LogRecord] = []
         self._names: dict[int, str] = {}
         self._status = 0  # the exit status of the last command that failed, 0 if it is not known
         self._reasons: set[str] = set()
         self.board: Board | None = None
-        self.stopped = False
+        self.stopped: bool = False
 
     def emit(self, record: logging.LogRecord) -> None:
         """Update the board by a record, or keep the record until a run begins."""

@@ -20,6 +20,10 @@ VALUES = ("log_q", "log_p", "log_ratio", "log_sampler", "full_kl")
 class RowError(UserError):
     """What is wrong with a value of a column; `row` is its row in the piece, counted from 0."""
 
+    name: str
+    row: int
+    why: str
+
     def __init__(self, name: str, row: int, why: str) -> None:
         self.name, self.row, self.why = name, row, why
         super().__init__(f"{name}: row {row} {why} (rows count from 0)")

@@ -28,7 +28,7 @@ class Signs:
     """
 
     def __init__(self) -> None:
-        self.positive = False
+        self.positive: bool = False
         self._least, self._most = np.full(2, math.inf), np.full(2, -math.inf)
         self._rows = self._ends = self._padded = 0
         self._padding = math.nan, math.nan

@@ -30,7 +30,7 @@ from mckl.estimation.given.order import UNKNOWN, Dependence, Order
 from mckl.estimation.given.units import Units
 from mckl.estimation.pareto import LEAST, MOST, Largest, pareto_index, tail_size
 from mckl.estimation.running import RunningMoments, short_dot
-from mckl.estimation.values import ESTIMATORS
+from mckl.estimation.values import ESTIMATORS, Estimator
 from mckl.estimation.values.integrands import Integrands
 from mckl.exact.factor_sums import SUMS
 
@@ -52,7 +52,7 @@ class Influence:
 
     def __init__(self, moments: RunningMoments, over: str | None) -> None:
         self._moments, self._over = moments, over
-        self.units = moments.units
+        self.units: int = moments.units
 
     def mean(self, name: str) -> Vector:
         mean = self._moments.mean(name)
@@ -151,6 +151,17 @@ class Summary:
         integrand w O of its denominator; None where this is 1.
     """
 
+    weighted: bool
+    sequences: bool
+    clustered: bool
+    copies: Copies
+    long_copies: Copies
+    log_ratio_sum: float
+    log_weight_sum: float
+    largest_ratio: float
+    rows: int
+    sequence_count: int
+
     def __init__(
         self,
         *,
@@ -162,14 +173,18 @@ class Summary:
     ) -> None:
         self._sums = (*SUMS, *FULL_KL_SUMS * full_kl) if sequences else ()
         self.weighted, self.sequences, self.clustered = weighted, sequences, clustered
-        self.estimators = {n: e for n, e in ESTIMATORS.items() if {*self._sums}.issuperset(e.sums)}
+        self.estimators: dict[str, Estimator] = {
+            n: e for n, e in ESTIMATORS.items() if {*self._sums}.issuperset(e.sums)
+        }
         self._own = {n: f for e in self.estimators.values() for n, f in e.integrands.items()}
         self._names = (*WHOLE, *(f"factor_{name}" for name in self._sums), *self._own)
         self._clusters = Clusters() if clustered else None
-        self.overs = {"unit": "weight" if weighted or clustered else None}
+        self.overs: dict[str, str | None] = {"unit": "weight" if weighted or clustered else None}
         if sequences:
             self.overs["token"] = "length"
-        self.moments = RunningMoments(self._products(), lambda ell: self._values, 1, short_dot)
+        self.moments: RunningMoments = RunningMoments(
+            self._products(), lambda ell: self._values, 1, short_dot
+        )
         self._values = SimpleNamespace()
         self._waiting: list[Mapping[str, Vector]] = []
         self._summands: dict[tuple[str, str], _Summand] | None = None

@@ -97,9 +97,12 @@ class SampledLaw:
     law    the law of l under q
     """
 
+    chain: SampledChain
+    law: Law
+
     def __init__(self, chain: SampledChain, law: Law) -> None:
         self.chain, self.law = chain, law
-        self.kl = Bounded(law.kl, law.kl_error)
+        self.kl: Bounded = Bounded(law.kl, law.kl_error)
 
     def is_tied(self, weight: SampleWeight) -> bool:
         """Whether a weight is so close to an end of a mask that rounding decides on its side."""

@@ -105,10 +105,13 @@ class Residual:
         The joint moments of one unit.
     """
 
+    slope: float
+    rest: float
+
     def __init__(self, law: Law, paired: bool, moments: JointMoments) -> None:
         whole, less = (moments(law, paired, 2, slope, 1.0 - slope) for slope in (0.0, 1.0))
-        self.total = whole.at(0, 2)
-        self.spread = whole.at(2, 0)
+        self.total: Bounded = whole.at(0, 2)
+        self.spread: Bounded = whole.at(2, 0)
         self.slope, self.rest = 0.0, 1.0
         spread = self.spread.value
         if math.isfinite(spread) and spread > 0.0:

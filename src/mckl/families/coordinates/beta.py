@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import scipy
@@ -24,7 +24,7 @@ from mckl.exact.remainders import log_quotient, phi, x_minus_log1p
 from mckl.families.coordinates.independent import Parameter, independent_family
 from mckl.families.coordinates.log_gamma import log_gammas
 from mckl.families.coordinates.univariate import Terms, Univariate, chosen, rounding
-from mckl.families.maps import LOGISTIC
+from mckl.families.maps import LOGISTIC, Maps
 from mckl.families.parameters import aliases
 
 _SMALLEST = 1e-290
@@ -40,9 +40,9 @@ class Beta(Univariate):
     location: Any = 0.0
     scale: Any = 1.0
     name = "beta"
-    maps = (LOGISTIC,)
+    maps: ClassVar[Maps] = (LOGISTIC,)
     symmetric = False
-    seconds = Seconds(70e-9, 3300e-9, 1360e-9, 30e-9)
+    seconds: ClassVar[Seconds] = Seconds(70e-9, 3300e-9, 1360e-9, 30e-9)
 
     def affine(self, shift: float, scale: float) -> Univariate:
         turned = self if scale > 0.0 else Beta(self.b, self.a, -self.location, self.scale)

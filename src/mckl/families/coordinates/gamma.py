@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import scipy
@@ -41,9 +41,9 @@ class Gamma(Univariate):
     scale: Any = 1.0
     rate: float | None = None
     name = "gamma"
-    support = (0.0, math.inf)
+    support: ClassVar[tuple[float, float]] = (0.0, math.inf)
     symmetric = False
-    seconds = Seconds(21e-9, 700e-9, 470e-9, 16e-9)
+    seconds: ClassVar[Seconds] = Seconds(21e-9, 700e-9, 470e-9, 16e-9)
 
     def at(self, location: Any, scale: Any) -> Gamma:
         return Gamma(self.shape, scale)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import scipy
@@ -27,7 +27,7 @@ class Gaussian(Univariate):
     location: Any = 0.0
     scale: Any = 1.0
     name = "normal"
-    seconds = Seconds(20e-9, 12e-9, 26e-9, 15e-9)
+    seconds: ClassVar[Seconds] = Seconds(20e-9, 12e-9, 26e-9, 15e-9)
 
     @property
     def tensorflow(self) -> Distribution:

@@ -10,7 +10,7 @@ import itertools
 import math
 from abc import abstractmethod
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -48,7 +48,7 @@ class Interval(Univariate):
     high: float
     symmetric = False
     by_distance: bool = True  # whether the density depends on the distances from the ends alone
-    seconds = Seconds(12e-9, 15e-9, 25e-9, 12e-9)
+    seconds: ClassVar[Seconds] = Seconds(12e-9, 15e-9, 25e-9, 12e-9)
 
     @property
     def label(self) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import scipy
@@ -47,7 +47,7 @@ class LogGamma(Univariate):
     side: int = 1
     name = "log-gamma"
     symmetric = False
-    seconds = Seconds(130e-9, 3500e-9, 900e-9, 30e-9)
+    seconds: ClassVar[Seconds] = Seconds(130e-9, 3500e-9, 900e-9, 30e-9)
 
     @property
     def kind(self) -> str:

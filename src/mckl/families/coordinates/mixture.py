@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -36,7 +36,7 @@ class Mixture(Univariate):
     components: tuple[Univariate, ...]
     symmetric = False
     mixed = True
-    seconds = Seconds(84e-9, 730e-9, 640e-9, 60e-9)
+    seconds: ClassVar[Seconds] = Seconds(84e-9, 730e-9, 640e-9, 60e-9)
 
     @property
     def kind(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import scipy
@@ -32,7 +32,7 @@ class StudentT(Univariate):
     location: Any = 0.0
     scale: Any = 1.0
     name = "student-t"
-    seconds = Seconds(30e-9, 6e-9, 350e-9, 19e-9)
+    seconds: ClassVar[Seconds] = Seconds(30e-9, 6e-9, 350e-9, 19e-9)
 
     @property
     def tensorflow(self) -> Distribution:

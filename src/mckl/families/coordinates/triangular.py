@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -31,7 +31,7 @@ class Triangular(Interval):
     mode: float
     high: float
     name = "triangular"
-    seconds = Seconds(7e-9, 10e-9, 20e-9, 12e-9)
+    seconds: ClassVar[Seconds] = Seconds(7e-9, 10e-9, 20e-9, 12e-9)
 
     @property
     def symmetric(self) -> bool:  # type: ignore[override]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -28,7 +28,7 @@ class Uniform(Interval):
     high: float
     name = "uniform"
     alike = True
-    seconds = Seconds(3e-9, 4e-9, 8e-9, 3e-9)
+    seconds: ClassVar[Seconds] = Seconds(3e-9, 4e-9, 8e-9, 3e-9)
 
     @property
     def symmetric(self) -> bool:  # type: ignore[override]

@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import cached_property, lru_cache
 from itertools import groupby
-from typing import Any, NamedTuple, cast
+from typing import Any, ClassVar, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,12 +92,12 @@ class Univariate(ABC):
     name: str
     location: Any = 0.0
     scale: Any = 1.0
-    support: tuple[float, float] = (-math.inf, math.inf)
-    maps: Maps = ()
+    support: ClassVar[tuple[float, float]] = (-math.inf, math.inf)
+    maps: ClassVar[Maps] = ()
     symmetric: bool = True
     mixed: bool = False
     alike: bool = False
-    seconds: Seconds = Seconds(50e-9, 500e-9, 500e-9, 30e-9)
+    seconds: ClassVar[Seconds] = Seconds(50e-9, 500e-9, 500e-9, 30e-9)
 
     @property
     def tiny(self) -> bool:
@@ -440,9 +440,9 @@ class Coordinates(Pair):
     def __init__(self, factors: Sequence[Between], counts: Sequence[int]) -> None:
         # Factors whose q is of the same kind become neighbours, as they are drawn together.
         order = sorted(range(len(factors)), key=lambda i: factors[i].q.kind)
-        self.factors = tuple(factors[i] for i in order)
-        self.counts = tuple(int(counts[i]) for i in order)
-        self.dimension = sum(self.counts)
+        self.factors: tuple[Between, ...] = tuple(factors[i] for i in order)
+        self.counts: tuple[int, ...] = tuple(int(counts[i]) for i in order)
+        self.dimension: int = sum(self.counts)
 
     @property
     def family(self) -> str:  # type: ignore[override]
@@ -509,11 +509,11 @@ class CoordinateForm(Form):
 
     def __init__(self, pair: Coordinates) -> None:
         self._pair = pair
-        self.numbers = pair.dimension
+        self.numbers: int = pair.dimension
         factors = zip(pair.factors, pair.counts, strict=True)
         groups = groupby(factors, key=lambda fn: fn[0].q.kind)
         self._blocks = [_SameKind([*group]) for _, group in groups]
-        self.shape = "+".join(f"{b.columns} {b.law.kind}" for b in self._blocks)
+        self.shape: str = "+".join(f"{b.columns} {b.law.kind}" for b in self._blocks)
 
     def draw(self, stream: Stream, rows: int) -> Numbers:
         return [stream.sample(b.law, rows, b.columns) for b in self._blocks]

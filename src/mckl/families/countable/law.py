@@ -86,7 +86,7 @@ class Count(ABC):
     """
 
     name: str
-    seconds = Seconds(15e-9, 0.0, 0.0, 10e-9)
+    seconds: Seconds = Seconds(15e-9, 0.0, 0.0, 10e-9)
 
     @property
     def tensorflow(self) -> Distribution | None:

@@ -35,10 +35,10 @@ class CountablePair(Pair):
         # Factors with one q become neighbours, as they are drawn together.
         order = sorted(range(len(factors)), key=lambda i: factors[i][0].kind)
         self.family = family
-        self.factors = [factors[i] for i in order]
-        self.counts = [counts[i] for i in order]
-        self.tables = [q.table(p) for q, p in self.factors]
-        self.dimension = sum(counts)
+        self.factors: list[tuple[Countable, Countable]] = [factors[i] for i in order]
+        self.counts: list[int] = [counts[i] for i in order]
+        self.tables: list[LogRatios] = [q.table(p) for q, p in self.factors]
+        self.dimension: int = sum(counts)
 
     @property
     def seconds(self) -> Seconds:  # type: ignore[override]
@@ -115,8 +115,8 @@ class CountableForm(Form):
     """The form that draws a value of each factor and looks up its l."""
 
     def __init__(self, pair: CountablePair) -> None:
-        self.numbers = pair.dimension
-        self.blocks = []
+        self.numbers: int = pair.dimension
+        self.blocks: list[_SameLaw] = []
         rows = zip(pair.factors, pair.counts, pair.tables, strict=True)
         for _, group in groupby(rows, key=lambda row: row[0][0].kind):
             same = [*group]
@@ -125,7 +125,7 @@ class CountableForm(Form):
                 parts.append(_Columns(slice(start, start + count), p, table))
                 start += count
             self.blocks.append(_SameLaw(same[0][0][0], start, parts))
-        self.shape = "+".join(f"{b.columns} {b.law.kind}" for b in self.blocks)
+        self.shape: str = "+".join(f"{b.columns} {b.law.kind}" for b in self.blocks)
 
     def draw(self, stream: Stream, rows: int) -> Numbers:
         return [stream.sample(b.law, rows, b.columns) for b in self.blocks]

@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import scipy
@@ -77,9 +77,10 @@ class Categorical(Exponential):
 
     logits: Vector
     given: Vector | None = None
-    family, parameters = "categorical", "categories"
+    family = "categorical"
+    parameters = "categories"
     dimension = columns = 1
-    seconds = Seconds(12e-9, 0.0, 0.0, 0.0)
+    seconds: ClassVar[Seconds] = Seconds(12e-9, 0.0, 0.0, 0.0)
 
     @cached_property
     def probabilities(self) -> Vector:

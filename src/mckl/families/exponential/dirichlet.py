@@ -80,7 +80,8 @@ class Dirichlet(Exponential):
     """A Dirichlet law; a sample is drawn as the logarithms of its coordinates."""
 
     concentration: Vector
-    family, parameters = "dirichlet", "concentrations"
+    family = "dirichlet"
+    parameters = "concentrations"
     dimension = 1
 
     @property

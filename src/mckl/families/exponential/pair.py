@@ -22,7 +22,7 @@ import math
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -113,11 +113,13 @@ class ExponentialLaw(Law):
               None for a sample that is one factor with uncountably many.
     """
 
+    kl: float
+    kl_error: float
     mirrored = False
 
     def __init__(self, line: Line, outcomes: tuple[Outcomes, Vector] | None = None) -> None:
         self._line, self._outcomes = line, outcomes
-        self.missed_mass = -math.expm1(line.log_mass)
+        self.missed_mass: float = -math.expm1(line.log_mass)
         if outcomes is None:
             # phi'' may be large beside q or beside p.
             halves = (
@@ -130,7 +132,7 @@ class ExponentialLaw(Law):
         self.kl = math.fsum(factors.kl.value * counts)
         self.kl_error = math.fsum(factors.kl.error * counts) + 2.0 * EPS * self.kl
         if factors.finite:
-            self.outcomes = int(np.unique(factors.ell).size)
+            self.outcomes: int = int(np.unique(factors.ell).size)
 
     def ell(self, order: int, paired: bool = False) -> Moments:
         if self._outcomes is not None and self._outcomes[0].finite:
@@ -210,7 +212,7 @@ class Exponential(Side):
     columns: int
     dimension: int
     parameters: str
-    seconds: Seconds = Seconds(38e-9, 0.0, 0.0, 0.0)
+    seconds: ClassVar[Seconds] = Seconds(38e-9, 0.0, 0.0, 0.0)
 
     @property
     @abstractmethod
@@ -286,15 +288,17 @@ class Exponential(Side):
 class ExponentialPair(Pair):
     """q and p of one exponential family."""
 
+    q: Exponential
+    p: Exponential
     mirrored = additive = False
 
     def __init__(self, q: Exponential, p: Exponential) -> None:
         self.q, self.p = q, p
-        self.line = q.line(p)
-        self.family = q.family
-        self.dimension = q.dimension
+        self.line: Line = q.line(p)
+        self.family: str = q.family
+        self.dimension: int = q.dimension
         draw = q.seconds.draw * q.columns / q.dimension  # a factor may take several numbers
-        self.seconds = q.seconds._replace(draw=draw)
+        self.seconds: Seconds = q.seconds._replace(draw=draw)
 
     def _law(self) -> ExponentialLaw:
         return ExponentialLaw(self.line, self.q.outcomes(self.p))
@@ -332,12 +336,12 @@ class ExponentialForm(Form):
     """How one sample of q is drawn; l is linear in its sufficient statistics."""
 
     def __init__(self, pair: ExponentialPair) -> None:
-        self.law = pair.q
+        self.law: Exponential = pair.q
         self._pair = pair
-        self.numbers = pair.q.columns
-        self.shape = f"{self.numbers} {pair.q.kind}"
-        self.coefficients = pair.q.coefficients(pair.p)
-        self.constant = pair.law.kl - float(self.coefficients @ pair.q.mean)
+        self.numbers: int = pair.q.columns
+        self.shape: str = f"{self.numbers} {pair.q.kind}"
+        self.coefficients: Vector = pair.q.coefficients(pair.p)
+        self.constant: float = pair.law.kl - float(self.coefficients @ pair.q.mean)
 
     def draw(self, stream: Stream, rows: int) -> Numbers:
         return [stream.sample(self.law, rows, self.numbers)]

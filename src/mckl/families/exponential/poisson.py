@@ -56,7 +56,8 @@ class Poisson(Exponential):
     """Independent counts with rates of shape (counts,); a scalar rate serves every coordinate."""
 
     rate: Vector
-    family, parameters = "poisson", "rates"
+    family = "poisson"
+    parameters = "rates"
 
     @property
     def dimension(self) -> int:  # type: ignore[override]

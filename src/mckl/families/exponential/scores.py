@@ -11,7 +11,7 @@ from mckl.families.scores import POWERS, Draws, Rule, Scores, Weight
 class CategoricalScores(Scores):
     """Scores 1[z = y] - q_y of the logits y."""
 
-    offers = frozenset({"expected"})
+    offers: frozenset[str] = frozenset({"expected"})
     factors = 1
 
     def __init__(self, q: Vector, ell: Vector) -> None:
@@ -19,10 +19,10 @@ class CategoricalScores(Scores):
         self._q, self._taken = q, q > 0
         self._ell = np.where(self._taken, ell, 0.0)
         self._score = np.eye(q.size) - q  # of category, by parameter
-        self.count = self._taken.astype(float)
-        self.kl = float(q @ self._ell)
-        self.variance = float(q @ (self._ell - self.kl) ** 2)
-        self.gradient = q * (self._ell - self.kl)
+        self.count: Vector = self._taken.astype(float)
+        self.kl: float = float(q @ self._ell)
+        self.variance: float = float(q @ (self._ell - self.kl) ** 2)
+        self.gradient: Vector = q * (self._ell - self.kl)
 
     def _moments(self, values: Vector, highest: int) -> Vector:
         return np.stack([self._q @ values**k for k in POWERS[:highest]])
@@ -46,10 +46,12 @@ class CategoricalScores(Scores):
 class CategoricalDraws(Draws):
     """Drawn categories, shape (replicates, samples), and sums of gradients over them."""
 
+    points: Vector
+
     def __init__(self, scores: CategoricalScores, z: Vector) -> None:
         self._scores, self.points = scores, z
-        self.ell = scores._ell[z][..., None]
-        self.later = np.broadcast_to(scores.kl, self.ell.shape)
+        self.ell: Vector = scores._ell[z][..., None]
+        self.later: Vector = np.broadcast_to(scores.kl, self.ell.shape)
 
     def scored(self, weights: Vector) -> Vector:
         q = self._scores._q

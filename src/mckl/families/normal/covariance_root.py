@@ -30,12 +30,12 @@ class Root:
     R^-1 Sigma R^-T - I. A factor `growth` bounds what rounding does to products and solutions.
     """
 
-    identity_error = 0.0
+    identity_error: float = 0.0
 
     def __init__(self, root: Vector) -> None:
         # Rounding errors of sums of n terms grow as the root of n (Higham & Mary, "A new approach
         # to probabilistic rounding error analysis", 2019).
-        self.growth = EPS * (8.0 + 4.0 * math.sqrt(len(root)))
+        self.growth: float = EPS * (8.0 + 4.0 * math.sqrt(len(root)))
         self.root = root
 
     def into(self, x: Vector) -> Vector:
@@ -92,7 +92,7 @@ class MeasuredRoot(Root):
         def error(x: Vector) -> Vector:
             return self.into(covariance @ self.transposed(x)) - x
 
-        self.identity_error = spectral_bound(error, error, len(covariance)) + self.growth
+        self.identity_error: float = spectral_bound(error, error, len(covariance)) + self.growth
 
     def eigenvalues(self, high: Vector, low: Vector) -> tuple[Vector, float, Vector]:
         """Those of high + low in these coordinates, a bound on their errors, and eigenvectors."""
@@ -115,7 +115,7 @@ class RefinedRoot(Root):
         high, low = product(self.root, self.root.T)
         missing = (covariance - high) - low
         identity = np.eye(len(covariance)) + self.congruent(missing)
-        self.identity_error = self._bound(missing) + self.growth
+        self.identity_error: float = self._bound(missing) + self.growth
         try:
             self._correction = Root(cholesky(identity, lower=True))
         except np.linalg.LinAlgError:  # no digit of R is right

@@ -41,6 +41,14 @@ class QuadraticForm(Form):
                     None.
     """
 
+    kl: float
+    square: Vector
+    linear: Vector
+    chi: Vector
+    dof: Vector
+    p: tuple[Vector, Vector] | None
+    shares: Vector | None
+
     def __init__(
         self,
         kl: float,
@@ -53,8 +61,8 @@ class QuadraticForm(Form):
     ) -> None:
         self.kl, self.square, self.linear, self.chi, self.dof = kl, square, linear, chi, dof
         self.p, self.shares = p, shares
-        self.numbers = square.size + chi.size
-        self.shape = "+".join([str(square.size), *(repr(float(k)) for k in dof)])
+        self.numbers: int = square.size + chi.size
+        self.shape: str = "+".join([str(square.size), *(repr(float(k)) for k in dof)])
 
     def draw(self, stream: Stream, rows: int) -> Numbers:
         return stream.normals(rows, self.square.size), stream.chisquares(rows, self.dof)

@@ -159,9 +159,9 @@ class QuadraticLaw(AnalyticLaw):
         self._only_rounded = errors is None
         self._t, self._b2, self._weight = 2.0 * c.a, c.b * c.b, c.weight
         self._range = float(self._t.min()), float(self._t.max())
-        self.kl = float(np.sum(c.kl * c.weight))
+        self.kl: float = float(np.sum(c.kl * c.weight))
         of_sum = float(self._errors.kl @ c.weight) if of_sum is None else of_sum
-        self.kl_error = of_sum + self._rounding_of_sum * self.kl
+        self.kl_error: float = of_sum + self._rounding_of_sum * self.kl
         self._sums: dict[float, _Sums] = {}
         self._logs: dict[float, float] = {}
 

@@ -94,6 +94,9 @@ class Diagonal(_Normal):
     checks them.
     """
 
+    q_sd: Vector
+    p_sd: Vector
+
     def __init__(self, q_mean: Vector, q_sd: Vector, p_mean: Vector, p_sd: Vector) -> None:
         super().__init__(q_mean, q_sd, p_mean, p_sd)
         self.q_sd, self.p_sd = q_sd, p_sd
@@ -287,8 +290,12 @@ class Normal(base.Side):
     With `transforms`, it is the law of what these bijections make of each coordinate.
     """
 
+    mean: Vector
+    sd: Vector | None
+    covariance: Vector | None
+    factor: Vector | None
     family = "normal"
-    kind = "normal"  # as results name it
+    kind: str = "normal"  # as results name it
     transforms: tuple[Transform, ...] = ()
 
     def __init__(

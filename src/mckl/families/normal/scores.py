@@ -27,16 +27,18 @@ _FARTHEST = 40.0  # the limits of integrals, in standard deviations
 class NormalScores(Scores):
     """Scores of a normal q: first of the means, then of the logarithms of standard deviations."""
 
-    offers = frozenset({"factor", "pathwise"})
+    kl: float
+    variance: float
+    offers: frozenset[str] = frozenset({"factor", "pathwise"})
 
     def __init__(self, coefficients: Coefficients) -> None:
         self._c = coefficients
         a, b, kl, weight = coefficients
         self._law = QuadraticLaw(coefficients)
-        self.count = np.tile(weight, 2)
-        self.factors = round(float(weight.sum()))
+        self.count: Vector = np.tile(weight, 2)
+        self.factors: int = round(float(weight.sum()))
         self.kl, self.variance = self._law.kl, self._law.variance
-        self.gradient = np.concatenate((b, 2.0 * a))
+        self.gradient: Vector = np.concatenate((b, 2.0 * a))
         own = 2.0 * a * a + b * b
         # The Taylor polynomial of r is only right where E r^k is finite for tilts far from 0.
         calm = np.abs(a) < 1.0 / 64.0
@@ -143,9 +145,11 @@ class NormalScores(Scores):
 class NormalDraws(Draws):
     """Drawn standard normals, shape (replicates, samples, coordinates)."""
 
+    points: Vector
+
     def __init__(self, a: Vector, b: Vector, kl: Vector, noise: Vector) -> None:
         self._a, self._b, self.points = a, b, noise
-        self.ell = kl + a * (noise * noise - 1.0) + b * noise
+        self.ell: Vector = kl + a * (noise * noise - 1.0) + b * noise
 
     def scored(self, weights: Vector) -> Vector:
         return _sums(weights * self.points, weights * (self.points**2 - 1.0))

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mckl.arrays import Vector
-from mckl.draw.alias import alias_tables
+from mckl.draw.alias import Alias, alias_tables
 from mckl.draw.form import Form, Numbers
 from mckl.draw.streams import Stream
 from mckl.exact.moments import Function
@@ -31,13 +31,16 @@ _WIDTHS = (4, 2, 1)  # sizes of rows that NumPy copies at once
 class PolicyForm(Form):
     """How a sequence of tokens is drawn from q."""
 
+    transitions: Transitions
+    stop: int | None
+
     def __init__(self, transitions: Transitions, tokens: int, stop: int | None) -> None:
         self.transitions, self.stop = transitions, stop
         self.numbers = tokens
         digest = hashlib.sha256(transitions.q.tobytes() + transitions.start.tobytes())
         end = "" if stop is None else f" to {stop}"
-        self.shape = f"{tokens} tokens{end} of policy {digest.hexdigest()}"
-        self.block = max(min(_BLOCK, _BLOCK_TOKENS // tokens), _LEAST_BLOCK)
+        self.shape: str = f"{tokens} tokens{end} of policy {digest.hexdigest()}"
+        self.block: int = max(min(_BLOCK, _BLOCK_TOKENS // tokens), _LEAST_BLOCK)
 
     def draw(self, stream: Stream, rows: int) -> np.random.Generator:
         """The generator of the stream: the evaluator draws from it, token by token."""
@@ -66,9 +69,9 @@ class AliasCells:
         states = len(transitions.q)
         own = np.tile(np.arange(states), (states, 1))
         alias = alias_tables(transitions.q)
-        self.threshold = (own + alias.fraction).ravel()
-        self.token = np.stack((own, alias.other), axis=-1).ravel()
-        self.first = alias_tables(transitions.start[None])
+        self.threshold: Vector = (own + alias.fraction).ravel()
+        self.token: NDArray[np.int64] = np.stack((own, alias.other), axis=-1).ravel()
+        self.first: Alias = alias_tables(transitions.start[None])
 
     def of_table(self, table: Vector) -> Vector:
         """A table g(previous, next), rearranged to the indices of `token`."""

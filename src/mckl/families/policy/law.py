@@ -158,6 +158,9 @@ class ChainLaw(Law):
     Every tilt takes at most steps S^2 operations, once.
     """
 
+    kl: float
+    kl_error: float
+    missed_mass: float
     mirrored = False
 
     def __init__(self, transitions: Transitions, steps: int) -> None:

@@ -24,7 +24,7 @@ from mckl.families.base import Family, Integrals, OtherFamilyError, Pair, Side
 from mckl.families.parameters import aliases, missing, parameter_numbers, shown_briefly
 from mckl.families.policy.bigrams import fit
 from mckl.families.policy.form import PolicyForm
-from mckl.families.policy.law import ChainLaw, direct
+from mckl.families.policy.law import ChainLaw, Transitions, direct
 from mckl.families.policy.next_token import (
     NextToken,
     check_rows,
@@ -58,8 +58,8 @@ class PolicyPair(Pair):
     """
 
     mirrored = additive = False
-    sums = frozenset(("half_square", "ratio", "k3", "rb"))
-    seconds = Seconds(11e-9, 0.0, 0.0, sample=15e-9)  # measured in policies.md
+    sums: frozenset[str] = frozenset(("half_square", "ratio", "k3", "rb"))
+    seconds: Seconds = Seconds(11e-9, 0.0, 0.0, sample=15e-9)  # measured in policies.md
 
     def __init__(
         self, q: NextToken, p: NextToken, start: Vector, dimension: int, stop: int | None = None,
@@ -68,15 +68,15 @@ class PolicyPair(Pair):
         self._q, self._p, self._start, self._stop = q, p, start, stop
         self._difference = difference
         self.dimension = dimension
-        self.family = f"policy({len(q.logits)})"
+        self.family: str = f"policy({len(q.logits)})"
         if stop is not None:
             ends = np.full(len(q.logits), -math.inf)
             ends[stop] = 0.0
             q, p = q.replace_row(stop, ends), p.replace_row(stop, ends)
         reached = np.flatnonzero(_reachable(q.logits > -np.inf, start > 0))
         self._check(q, p, reached, stop)
-        self.stop = None if stop is None else int(np.searchsorted(reached, stop))
-        self.transitions = transitions(q, p, start, difference).of(reached)
+        self.stop: int | None = None if stop is None else int(np.searchsorted(reached, stop))
+        self.transitions: Transitions = transitions(q, p, start, difference).of(reached)
 
     def _check(
         self, q: NextToken, p: NextToken, reached: NDArray[np.intp], stop: int | None

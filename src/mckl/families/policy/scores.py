@@ -23,7 +23,10 @@ _SMALL = 0.05
 class ChainScores(Scores):
     """The scores of a chain with a fixed number of tokens after the start state."""
 
-    offers = frozenset({"factor", "to-go", "expected"})
+    factors: int
+    kl: float
+    variance: float
+    offers: frozenset[str] = frozenset({"factor", "to-go", "expected"})
 
     def __init__(
         self, start: Vector, q: Vector, ell: Vector, tokens: int, later: Vector | None = None
@@ -39,7 +42,7 @@ class ChainScores(Scores):
         self._score = np.eye(states) - q[:, :, None]  # [x, y, b]
         self._score *= (q > 0)[:, None, :]
         free = (q > 0) & (q < 1)
-        self.count = free.ravel().astype(float)
+        self.count: Vector = free.ravel().astype(float)
         # The mean of the next token's l, for every state.
         self._later = (q * self._ell).sum(axis=1) if later is None else later
         self._expected = q * (self._ell - self._later[:, None])
@@ -109,13 +112,15 @@ class ChainScores(Scores):
 class ChainDraws(Draws):
     """Drawn states from the start state on, shape (replicates, samples, tokens + 1)."""
 
+    points: Vector
+
     def __init__(self, scores: ChainScores, z: Vector) -> None:
         self._scores, self.points = scores, z
         replicates, states = len(z), scores._start.size
         before = z[..., :-1]
         step = before * states + z[..., 1:]
-        self.ell = scores._ell.ravel()[step]
-        self.later = scores._later[before]
+        self.ell: Vector = scores._ell.ravel()[step]
+        self.later: Vector | None = scores._later[before]
         # The cell of each transition, in one table for each replicate.
         step += states * states * np.arange(replicates)[:, None, None]
         self._step = step.ravel()

@@ -20,8 +20,9 @@ from mckl.study.libraries.base import (
 from mckl.study.libraries.formula import ABS, FULL, K1, K2, K3, LOW_VARIANCE, Formula
 
 # A loss uses the gradient of its value, unless the entry says otherwise.
-metric, reward = (partial(Use, role) for role in ("metric", "reward"))
-loss = partial(Use, "loss", differentiated="value")
+metric: partial[Use] = partial(Use, "metric")
+reward: partial[Use] = partial(Use, "reward")
+loss: partial[Use] = partial(Use, "loss", differentiated="value")
 _K1_WITHIN_10, _K2_WITHIN_10, _K3_WITHIN_10 = (
     Formula(kind, most_value=10) for kind in ("k1", "k2", "k3")
 )
