@@ -236,8 +236,9 @@ def edges_of(factor: DensityPair) -> list[float]:
         for k in _PEAKS:
             f = np.where(log_q > -_LOST, log_q - k * ell, math.nan)
             rises = (f[1:-1] > f[:-2]) & (f[1:-1] >= f[2:]) & np.isfinite(f[1:-1])
-            for i in np.flatnonzero(rises) + 1:
-                peak, width = _peak(factor, k, x[i - 1], x[i + 1])
+            i = np.flatnonzero(rises) + 1
+            found = _refined(factor, k, x[i - 1], x[i + 1])
+            for peak, width in zip(*(column.tolist() for column in found), strict=True):
                 near = [y for y in (*inner, *peaks) if abs(y - peak) <= 0.5 * width]
                 if not near and math.isfinite(peak):
                     peaks.add(peak)
@@ -246,21 +247,21 @@ def edges_of(factor: DensityPair) -> list[float]:
     return sorted({*edges, *(y for y in peaks if low + _LEAST < y < high - _LEAST)})
 
 
-def _peak(factor: DensityPair, k: int, low: float, high: float) -> tuple[float, float]:
-    """Where p^k / q^(k - 1) peaks between two points, and the peak's standard deviation."""
+def _refined(factor: DensityPair, k: int, low: Vector, high: Vector) -> tuple[Vector, Vector]:
+    """Where p^k / q^(k - 1) peaks between points, and the peaks' standard deviations."""
 
     def f(x: Vector) -> Vector:
         return np.asarray(factor.log_q(x) - k * factor.log_ratio(x))
 
-    peak = 0.5 * (low + high)
+    peak, rows = 0.5 * (low + high), np.arange(low.size)
     for _ in range(6):
-        x = np.linspace(low, high, 17)
-        j = int(np.clip(np.nanargmax(f(x)), 1, 15))
-        low, peak, high = (float(y) for y in x[j - 1 : j + 2])
-    step = max(1e-4 * abs(peak), high - low)
-    below, middle, above = f(np.array([peak - step, peak, peak + step]))
+        x = np.linspace(low, high, 17, axis=-1)
+        j = np.clip(np.nanargmax(f(x), axis=-1), 1, 15)
+        low, peak, high = (x[rows, j + step] for step in (-1, 0, 1))
+    step = np.maximum(1e-4 * np.abs(peak), high - low)
+    below, middle, above = f(np.stack((peak - step, peak, peak + step)))
     bend = (2.0 * middle - below - above) / (step * step)
-    return peak, 1.0 / math.sqrt(bend) if bend > 0.0 else step
+    return peak, np.where(bend > 0.0, 1.0 / np.sqrt(bend), step)
 
 
 def _reach(factor: DensityPair, end: int) -> float:

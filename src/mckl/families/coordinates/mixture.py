@@ -17,8 +17,8 @@ from mckl.exact.ends import Tail, heaviest
 from mckl.exact.moments import EPS
 from mckl.families.base import Family
 from mckl.families.coordinates.independent import INDEPENDENT, Independent
-from mckl.families.coordinates.mixture_ratio import Weighted, log_ratio, log_ratio_error
-from mckl.families.coordinates.univariate import Terms, Univariate
+from mckl.families.coordinates.mixture_ratio import Ratio, Weighted, log_sum_terms
+from mckl.families.coordinates.univariate import Terms, Univariate, rounding
 from mckl.families.parameters import aliases, missing, parameter_numbers, shown_briefly
 from mckl.text import nearest, quoted
 
@@ -75,7 +75,7 @@ class Mixture(Univariate):
     def moved(self, step: float) -> Mixture:
         return self.at(step, 1.0) if step else self
 
-    @property
+    @cached_property
     def breakpoints(self) -> tuple[float, ...]:
         """The components' breakpoints, and the points of least density between these.
 
@@ -86,41 +86,55 @@ class Mixture(Univariate):
         least = [float(x[np.argmin(self.log_density(x))]) for x in between]
         return tuple(sorted({*peaks, *least}))
 
-    @property
+    @cached_property
     def _weighted(self) -> Weighted:
         return Weighted(self.weights, self.components)
 
     @cached_property
-    def _probabilities(self) -> list[float]:
-        total = self._weighted.total
-        return [w / total for w in self.weights]
+    def _probabilities(self) -> Vector:
+        return self._weighted.weights / self._weighted.total
 
     def _log_parts(self, x: Vector) -> Vector:
-        parts = zip(self._probabilities, self.components, strict=True)
-        return np.stack([math.log(w) + c.log_density(x) for w, c in parts])
+        parts = self._weighted.each(lambda law, y: law.log_density(y), x)
+        return self._weighted.log_weights + parts
 
     def terms(self, x: Vector) -> Terms:
-        parts = self._log_parts(x)
-        top = np.maximum(parts.max(axis=0), -np.finfo(np.float64).max)
-        parts -= top
-        return top, np.log(np.exp(parts).sum(axis=0))
+        top, log_sum, _ = log_sum_terms(self._log_parts(x))
+        return top, log_sum
+
+    def log_density(self, x: Vector) -> Vector:
+        return self._weighted.in_blocks(super().log_density, x)
 
     def log_density_error(self, x: Vector) -> Vector:
-        parts = self._log_parts(x)
-        shares = np.exp(parts - parts.max(axis=0))
+        return self._weighted.in_blocks(self._error, x)
+
+    def _error(self, x: Vector) -> Vector:
+        top, log_sum, shares = log_sum_terms(self._log_parts(x))
         shares /= shares.sum(axis=0)
-        errors = np.stack([c.log_density_error(x) for c in self.components])
-        return np.asarray((shares * errors).sum(axis=0) + super().log_density_error(x) + 4.0 * EPS)
+        errors = self._weighted.each(lambda law, y: law.log_density_error(y), x)
+        of_sum = rounding((top, log_sum)) + 4.0 * EPS
+        return np.asarray((shares * errors).sum(axis=0) + of_sum)
+
+    def _over(self, p: Univariate) -> Ratio:
+        """The ratio to p; that to the last p is kept, as its components have been matched."""
+        last: tuple[Univariate, Ratio] | None = self.__dict__.get("_last_ratio")
+        if last is None or last[0] is not p:
+            last = p, Ratio(self._weighted, _weighted(p))
+            self.__dict__["_last_ratio"] = last
+        return last[1]
 
     def ratio_terms(self, p: Univariate, x: Vector) -> Terms:
-        return (log_ratio(self._weighted, _weighted(p), x),)
+        return (self._over(p).log_ratio(x),)
 
     def log_ratio_error(self, p: Univariate, x: Vector) -> Vector:
-        return log_ratio_error(self._weighted, _weighted(p), x)
+        return self._over(p).log_ratio_error(x)
 
     def probability(self, x: Vector, upper: bool = False) -> Vector:
-        parts = zip(self._probabilities, self.components, strict=True)
-        return np.asarray(sum(w * c.probability(x, upper) for w, c in parts))
+        return self._weighted.in_blocks(lambda y: self._probability(y, upper), x)
+
+    def _probability(self, x: Vector, upper: bool) -> Vector:
+        parts = self._weighted.each(lambda law, y: law.probability(y, upper), x)
+        return np.asarray((self._probabilities[:, None, None] * parts).sum(axis=0))
 
     def quantile(self, u: Vector, upper: bool = False) -> Vector:
         """By Newton's method in the logarithm of the tail, kept within a bracket."""
