@@ -112,7 +112,8 @@ class Grid:
         lost = good & (log_q <= -_LOST)
         good[lost] = factor.log_p(x[lost]) > -_LOST
         # Where log q is below -10^308, KL's integrand p - q + q l is p, which may still have mass.
-        self._unseen = float(np.nansum(np.exp(factor.log_p(x) + log_dx)[~(good | lost)]))
+        unseen = ~(good | lost)
+        self._unseen = float(np.nansum(np.exp(factor.log_p(x[unseen]) + log_dx[unseen])))
         x, log_dx, log_q = x[good], log_dx[good], log_q[good]
         self._factor, self._x, self._line = factor, x, line[good]
         self.level, self.beyond, self.ell = level[good], beyond[good], ell[good]

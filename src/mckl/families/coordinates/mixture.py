@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -77,14 +76,17 @@ class Mixture(Univariate):
 
     @cached_property
     def breakpoints(self) -> tuple[float, ...]:
-        """The components' breakpoints, and the points of least density between these.
+        """The components' breakpoints, and the points of least density in valleys between these.
 
         At a point of least density the quantile x changes fastest with u.
         """
-        peaks = sorted({x for c in self.components for x in c.breakpoints})
-        between = [np.linspace(low, high, 65) for low, high in itertools.pairwise(peaks)]
-        least = [float(x[np.argmin(self.log_density(x))]) for x in between]
-        return tuple(sorted({*peaks, *least}))
+        peaks = np.unique([x for c in self.components for x in c.breakpoints])
+        x = np.linspace(peaks[:-1], peaks[1:], 65, axis=-1)
+        log_density = self.log_density(x)
+        at_ends = np.minimum(log_density[:, 0], log_density[:, -1])
+        deep = log_density.min(axis=-1) < at_ends - _VALLEY
+        least = x[np.arange(len(x)), np.argmin(log_density, axis=-1)][deep]
+        return tuple(np.unique([*peaks, *least]).tolist())
 
     @cached_property
     def _weighted(self) -> Weighted:
@@ -193,6 +195,7 @@ class Mixture(Univariate):
 
 
 _MOST_STEPS = 200
+_VALLEY = 0.5  # of the log density: how far it falls where a point of least density matters
 _GAP = 1e-14  # of the logarithm of the probability beyond a quantile
 # Tail probabilities of a component. Newton's method starts near the components' quantiles at these.
 _TAILS = np.concatenate((0.5 ** np.arange(1.0, 40.0, 0.25), 10.0 ** -np.arange(12.0, 300.0, 3.0)))

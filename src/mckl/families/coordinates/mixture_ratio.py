@@ -16,6 +16,7 @@ at a time that the arrays fit into a processor's cache.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from functools import cached_property
@@ -30,6 +31,8 @@ from mckl.exact.remainders import log_quotient
 from mckl.families.coordinates.univariate import Univariate
 
 _AT_ONCE = 2**15  # numbers of an array, one for each component and point
+_FEW = 16  # components; of at most as many, each is matched
+_SIMILAR = 0.125  # the distance up to which one of many components is matched
 _STACKED = ("location", "scale", "rate")  # fields of laws in which components of a kind may differ
 
 Evaluated = Callable[[Univariate, Vector], Vector]
@@ -95,13 +98,9 @@ def in_blocks(
         # NumPy adds up the components of a single point in another order than those of several.
         return function(np.repeat(rows, 2, axis=0))[:1].reshape(x.shape)
     step = max(_AT_ONCE // (columns * components), 2)
-    blocks = [function(rows[i : i + step]) for i in _starts(len(rows), step)]
+    edges = [*range(0, max(len(rows) - 1, 1), step), len(rows)]  # no block of one row
+    blocks = [function(rows[i:j]) for i, j in itertools.pairwise(edges)]
     return (blocks[0] if len(blocks) == 1 else np.concatenate(blocks)).reshape(x.shape)
-
-
-def _starts(rows: int, step: int) -> range:
-    """Where blocks start, the last of which has more than one row."""
-    return range(0, max(rows - 1, 1), step)
 
 
 class _Parts(NamedTuple):
@@ -140,9 +139,7 @@ class Ratio:
         self._theirs = theirs
         only_q = np.setdiff1d(np.arange(len(q.components)), ours)
         self._only_p = np.setdiff1d(np.arange(len(p.components)), theirs)
-        self._only_q = Weighted(
-            q.weights[only_q].tolist(), [q.components[i] for i in only_q]
-        )
+        self._only_q = Weighted(q.weights[only_q].tolist(), [q.components[i] for i in only_q])
         self._log_only_q = q.log_weights[only_q]
         # The weights' sums may differ by less than a rounding of either.
         log_totals = math.log1p(math.fsum((*p.weights, *(-w for w in q.weights))) / q.total)
@@ -286,7 +283,10 @@ def _partners(
     """The components of q and of p that are matched: the nearest first, each with one at most."""
     sides = [[np.atleast_1d(np.asarray(c.breakpoints[0], float)) for c in side] for side in (q, p)]
     scales = [[np.atleast_1d(np.asarray(c.scale, float)) for c in side] for side in (q, p)]
-    centres_p, scales_p = np.stack(np.broadcast_arrays(*sides[1])), np.stack(np.broadcast_arrays(*scales[1]))
+    centres_p, scales_p = (
+        np.stack(np.broadcast_arrays(*sides[1])),
+        np.stack(np.broadcast_arrays(*scales[1])),
+    )
     types, kinds = [np.array([types_of(c) for c in p]) for types_of in (type, lambda c: c.kind)]
     apart = np.empty((len(q), len(p)))
     other = np.empty((len(q), len(p)), bool)
@@ -295,12 +295,13 @@ def _partners(
         far = far + np.abs(np.log(scales[0][i] / scales_p))
         apart[i] = far.max(axis=-1) + (kinds != c.kind) * 1e-300
         other[i] = types != type(c)
+    far = (apart > _SIMILAR) if max(apart.shape) > _FEW else np.zeros_like(other)
     most = min(len(q), len(p))
     free = [np.ones(len(q), bool), np.ones(len(p), bool)]
     out: list[tuple[int, int]] = []
     for k in np.lexsort((apart.ravel(), other.ravel())).tolist():
         i, j = divmod(k, len(p))
-        if free[0][i] and free[1][j]:
+        if free[0][i] and free[1][j] and not far[i, j]:
             free[0][i] = free[1][j] = False
             out.append((i, j))
             if len(out) == most:
