@@ -116,19 +116,33 @@ class Grid:
         self._unseen = float(np.nansum(np.exp(factor.log_p(x[unseen]) + log_dx[unseen])))
         x, log_dx, log_q = x[good], log_dx[good], log_q[good]
         self._factor, self._x, self._line = factor, x, line[good]
+        self._log_dx, self._log_q = log_dx, log_q
         self.level, self.beyond, self.ell = level[good], beyond[good], ell[good]
         self.growth = np.where(self.beyond == 0.0, 0.0, degrees[good] * self.beyond)
-        self.ell_error = np.nan_to_num(factor.log_ratio_error(x), nan=0.0, posinf=0.0)
-        # A node is rounded, which moves the log density by its slope times this.
-        order, slope = np.argsort(x, kind="stable"), np.empty_like(x)  # pieces run either way
-        slope[order] = np.gradient(log_q[order]) / _apart(x[order])
-        moved = np.nan_to_num(np.abs(x * slope), nan=0.0, posinf=0.0) * (self.beyond == 0.0)
-        self.w_error = factor.log_q_error(x) + EPS * (moved + np.abs(log_dx))
         self._far = _Far(factor, x, log_dx, log_q, powers[good], self.beyond)
         self._total = float(scipy.special.logsumexp(log_q + log_dx))
         self.log_w = log_q + log_dx - self._total
         self.w = np.exp(self.log_w)
         self._integrate_kl()
+
+    # Errors are computed where they are needed, as a step that is too large needs none.
+
+    @cached_property
+    @np.errstate(all="ignore")
+    def ell_error(self) -> Vector:
+        """Bounds on the rounding errors of l."""
+        return np.nan_to_num(self._factor.log_ratio_error(self._x), nan=0.0, posinf=0.0)
+
+    @cached_property
+    @np.errstate(all="ignore")
+    def w_error(self) -> Vector:
+        """Bounds on the rounding errors of the weights' logarithms."""
+        # A node is rounded, which moves the log density by its slope times this.
+        x, log_q = self._x, self._log_q
+        order, slope = np.argsort(x, kind="stable"), np.empty_like(x)  # pieces run either way
+        slope[order] = np.gradient(log_q[order]) / _apart(x[order])
+        moved = np.nan_to_num(np.abs(x * slope), nan=0.0, posinf=0.0) * (self.beyond == 0.0)
+        return np.asarray(self._factor.log_q_error(x) + EPS * (moved + np.abs(self._log_dx)))
 
     @cached_property
     @np.errstate(all="ignore")
@@ -160,25 +174,42 @@ class Grid:
 
     def _integrate_kl(self) -> None:
         # Where r is large, w may underflow and r overflow, so w r is computed as p's weight.
-        of_p = np.exp(self.log_tilted((-1.0, -1.0)))
-        terms, slope = weighted_phi(self.w, of_p, self.ell)
+        self._of_p = np.exp(self.log_tilted((-1.0, -1.0)))
+        terms, self._slope = weighted_phi(self.w, self._of_p, self.ell)
         # Where l grows beyond float64, r is 0.
         grows = (self.growth > 0.0) & (self.ell >= ELL_OF_LARGE_RATIO)
         grown = np.exp(self.log_w + self.growth) * self.ell
         self.kl_terms = np.where(grows, grown, terms)
         self.kl = float(self.kl_terms.sum())
-        # p's weights add up to 1 as well, unless the nodes miss some of its mass. Those of q are
-        # divided by their sum, which is an integral by the same rule.
+
+    @cached_property
+    @np.errstate(all="ignore")
+    def _errors_of_p(self) -> Vector:
+        """Bounds on the rounding errors of the logarithms of p's weights."""
         far, error = self._far.nodes, self.w_error + self.ell_error
         error[far] = self._far.error(1)  # there p's weight does not depend on log q
-        noise = float(of_p @ error) + _NOISE
-        self.missed = max(0.0, abs(float(of_p.sum()) - 1.0) - noise) + self.left(self.w)
-        rounding = self.kl_terms * (self.w_error + 4.0 * EPS) + slope * self.ell_error
-        of_far = of_p[far] * (error[far] + 4.0 * EPS)
+        return error
+
+    @cached_property
+    @np.errstate(all="ignore")
+    def missed(self) -> float:
+        """A bound on the shares of q's and p's mass that the nodes miss."""
+        # p's weights add up to 1 as well, unless the nodes miss some of its mass. Those of q are
+        # divided by their sum, which is an integral by the same rule.
+        noise = float(self._of_p @ self._errors_of_p) + _NOISE
+        return max(0.0, abs(float(self._of_p.sum()) - 1.0) - noise) + self.left(self.w)
+
+    @cached_property
+    @np.errstate(all="ignore")
+    def kl_error(self) -> float:
+        """A bound on the error of `kl`."""
+        far, error = self._far.nodes, self._errors_of_p
+        rounding = self.kl_terms * (self.w_error + 4.0 * EPS) + self._slope * self.ell_error
+        of_far = self._of_p[far] * (error[far] + 4.0 * EPS)
         rounding[far] = np.where(self.ell[far] < ELL_OF_LARGE_RATIO, of_far, rounding[far])
         share = self.missed + 2.0 * EPS
-        self.kl_error = float(rounding.sum()) + self.left(self.kl_terms) + share * self.kl
-        self.kl_error += self._unseen
+        left = self.left(self.kl_terms)
+        return float(rounding.sum()) + left + share * self.kl + self._unseen
 
     def left(self, terms: Vector) -> float:
         """A bound on what the rule leaves of an integral with these terms."""
@@ -319,7 +350,11 @@ class _Far:
         self._log_q, self._log_dx = log_q[self.nodes], log_dx[self.nodes]
         self._straight = (powers * beyond[self.nodes, None]).T
         self._log_p = factor.log_p(x) - self._straight[1]
-        self._errors = factor.log_q_error(x), factor.log_p_error(x)
+
+    @cached_property
+    @np.errstate(all="ignore")
+    def _errors(self) -> tuple[Vector, Vector]:
+        return self._factor.log_q_error(self._x), self._factor.log_p_error(self._x)
 
     @cached_property
     def _image(self) -> tuple[Vector, Vector]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -19,10 +19,11 @@ Index = tuple[int, ...]
 Polynomial = Mapping[Index, float]  # the coefficient of each product of powers of the variables
 
 
-def indices(variables: int, order: int) -> Iterator[Index]:
+@lru_cache(maxsize=64)
+def indices(variables: int, order: int) -> Sequence[Index]:
     """All indices of total order 0 to `order`, in ascending order."""
     every = itertools.product(range(order + 1), repeat=variables)
-    yield from sorted((i for i in every if sum(i) <= order), key=sum)
+    return tuple(sorted((i for i in every if sum(i) <= order), key=sum))
 
 
 def firsts(variables: int) -> list[Index]:

@@ -9,8 +9,8 @@ components,
 No term is large where q is near p. Where q / p is far from 1, l is the logarithm of the sum over
 pairs of s e^t and over other c of w c / p. A law that is no mixture has a single component.
 
-Components of one kind are evaluated as one law with arrays of locations and scales, at so few points
-at a time that the arrays fit into a processor's cache.
+Components of one kind are evaluated as one law with arrays of locations and scales, at so few
+points at a time that the arrays fit into a processor's cache.
 """
 
 from __future__ import annotations
@@ -171,7 +171,7 @@ class Ratio:
 
     def _parts(self, x: Vector) -> _Parts:
         logs = self.p.log_weights + self.p.each(_log_density, x)
-        top, log_sum, powers = log_sum_terms(logs)
+        top, log_sum, _ = log_sum_terms(logs)
         log_p = top + log_sum
         log_shares = logs - log_p
         shares = np.exp(log_shares)
@@ -229,7 +229,7 @@ def _value(parts: _Parts) -> tuple[Vector, Vector, Vector]:
 
 
 def log_sum_terms(logs: Vector) -> tuple[Vector, Vector, Vector]:
-    """The terms of the logarithm of a sum of exponentials over axis 0, and each over the largest."""
+    """The two terms of the log of a sum of exponentials over axis 0, and each over the largest."""
     top = np.maximum(logs.max(axis=0), -np.finfo(np.float64).max)
     powers = np.exp(logs - top)
     return top, np.log(powers.sum(axis=0)), powers
@@ -281,30 +281,32 @@ def _partners(
     q: Sequence[Univariate], p: Sequence[Univariate]
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """The components of q and of p that are matched: the nearest first, each with one at most."""
-    sides = [[np.atleast_1d(np.asarray(c.breakpoints[0], float)) for c in side] for side in (q, p)]
-    scales = [[np.atleast_1d(np.asarray(c.scale, float)) for c in side] for side in (q, p)]
-    centres_p, scales_p = (
-        np.stack(np.broadcast_arrays(*sides[1])),
-        np.stack(np.broadcast_arrays(*scales[1])),
-    )
-    types, kinds = [np.array([types_of(c) for c in p]) for types_of in (type, lambda c: c.kind)]
-    apart = np.empty((len(q), len(p)))
-    other = np.empty((len(q), len(p)), bool)
-    for i, c in enumerate(q):
-        far = np.abs(sides[0][i] - centres_p) / (scales[0][i] + scales_p)
-        far = far + np.abs(np.log(scales[0][i] / scales_p))
+    types, kinds = [type(d) for d in p], np.array([d.kind for d in p])
+    centres, scales = _centres(p), _scales(p)
+    apart, other = np.empty((len(q), len(p))), np.empty((len(q), len(p)), bool)
+    for i, (c, centre, scale) in enumerate(zip(q, _centres(q), _scales(q), strict=True)):
+        far = np.abs(centre - centres) / (scale + scales) + np.abs(np.log(scale / scales))
         apart[i] = far.max(axis=-1) + (kinds != c.kind) * 1e-300
-        other[i] = types != type(c)
-    far = (apart > _SIMILAR) if max(apart.shape) > _FEW else np.zeros_like(other)
+        other[i] = [of_d is not type(c) for of_d in types]
+    distant = (apart > _SIMILAR) & (max(apart.shape) > _FEW)
     most = min(len(q), len(p))
     free = [np.ones(len(q), bool), np.ones(len(p), bool)]
     out: list[tuple[int, int]] = []
     for k in np.lexsort((apart.ravel(), other.ravel())).tolist():
         i, j = divmod(k, len(p))
-        if free[0][i] and free[1][j] and not far[i, j]:
+        if free[0][i] and free[1][j] and not distant[i, j]:
             free[0][i] = free[1][j] = False
             out.append((i, j))
             if len(out) == most:
                 break
     pairs = np.array(out, dtype=np.intp).reshape(-1, 2)
     return pairs[:, 0], pairs[:, 1]
+
+
+def _centres(laws: Sequence[Univariate]) -> Vector:
+    """Where each law peaks, shape (laws, columns)."""
+    return np.stack(np.broadcast_arrays(*(np.atleast_1d(law.breakpoints[0]) for law in laws)))
+
+
+def _scales(laws: Sequence[Univariate]) -> Vector:
+    return np.stack(np.broadcast_arrays(*(np.atleast_1d(law.scale) for law in laws)))
