@@ -491,7 +491,7 @@ def _cumulants(table: Vector) -> tuple[Vector, Vector]:
     return value, 2.0 * bounds + _ROUNDING * rounding
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=256)
 def _in_middles(cells: int, start: int, stop: int) -> Vector:
     """Chebyshev's polynomials in the middles of some cells of an interval, shape (degrees, cells).
 
