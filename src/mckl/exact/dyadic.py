@@ -498,4 +498,4 @@ def _in_middles(cells: int, start: int, stop: int) -> Vector:
     Matrices take at most a quarter of a megabyte each.
     """
     middle = (2.0 * np.arange(start, stop) + 1.0) / cells - 1.0
-    return np.polynomial.chebyshev.chebvander(middle, _DEGREES[-1]).T
+    return np.asarray(np.polynomial.chebyshev.chebvander(middle, _DEGREES[-1]).T)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from mckl.arrays import Vector
+from mckl.draw.cells import Cells
 from mckl.draw.form import Seconds
 from mckl.exact.ends import Tail, heaviest
 from mckl.exact.moments import EPS
@@ -187,13 +188,12 @@ class Mixture(Univariate):
         Every point takes two numbers, so that points do not depend on how many are drawn at a time.
         """
         u = generator.random((*shape, 2))
-        chosen = np.searchsorted(np.cumsum(self._probabilities)[:-1], u[..., 0], side="right")
         v = u[..., 1] + 2.0**-54  # the middle of each cell of width 2^-53, so that 0 is avoided
-        out = np.empty(shape)
-        for k, c in enumerate(self.components):
-            rows = chosen == k
-            out[rows] = c.quantile(v[rows])
-        return out
+        return self._weighted.quantile(self._cells.of(u[..., 0].copy()), v)
+
+    @cached_property
+    def _cells(self) -> Cells:
+        return Cells(self._probabilities)
 
 
 _MOST_STEPS = 200

@@ -84,6 +84,17 @@ class Weighted:
             out[members] = evaluated(law, x)
         return out
 
+    def quantile(self, chosen: NDArray[np.intp], u: Vector) -> Vector:
+        """The quantiles of u, each of one component."""
+        if len(self._stacks) == 1:
+            return _member(self._stacks[0].law, chosen).quantile(u)
+        out, within = np.empty(u.shape), np.empty(len(self.components), dtype=np.intp)
+        for law, members in self._stacks:
+            within[members] = np.arange(members.size)
+            some = np.isin(chosen, members)
+            out[some] = _member(law, within[chosen[some]]).quantile(u[some])
+        return out
+
     def in_blocks(self, function: Callable[[Vector], Vector], x: Vector) -> Vector:
         """A function of points, of few of these at a time."""
         return in_blocks(function, np.asarray(x), self.columns, len(self.components))
@@ -275,6 +286,15 @@ def _stacked(laws: Sequence[Univariate], columns: int) -> Univariate:
             wide = np.broadcast_arrays(*map(np.atleast_1d, given))
             fields[name] = np.stack(wide)[:, None, :]
     return cast(Univariate, dataclasses.replace(first, **fields))
+
+
+def _member(stack: Univariate, chosen: NDArray[np.intp]) -> Univariate:
+    """The laws of a stack with these numbers, of one column, as one law."""
+    first: Any = stack
+    names = {field.name for field in dataclasses.fields(first)} & {*_STACKED}
+    fields = {name: getattr(stack, name) for name in names}
+    fields = {name: np.ravel(x).take(chosen) for name, x in fields.items() if np.size(x) > 1}
+    return cast(Univariate, dataclasses.replace(first, **fields)) if fields else stack
 
 
 def _partners(

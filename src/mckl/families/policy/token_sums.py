@@ -176,13 +176,13 @@ def _rows_before(
 class _Product(NamedTuple):
     """A product of powers of d, and the moments after a token that it is multiplied by.
 
-    index  the powers; they are those of `lower`, with one more of the variable `axis`
-    left   the positions of these moments in a flat array of moments
-    both   the positions of the moments that they add to
-    times  the binomial coefficients, shape (moments, 1)
+    powers  the powers: those of `lower`, with one more of the variable `axis`
+    left    the positions of these moments in a flat array of moments
+    both    the positions of the moments that they add to
+    times   the binomial coefficients, shape (moments, 1)
     """
 
-    index: joint.Index
+    powers: joint.Index
     lower: joint.Index
     axis: int
     left: NDArray[np.intp]
@@ -199,12 +199,11 @@ def _products(n: int, order: int) -> list[_Product]:
         left = [j for j in joint.indices(n, order - sum(index)) if sum(j) != 1]
         left = [j for j in left if sum(j) + sum(index) > 1]
         both = [tuple(a + b for a, b in zip(index, j, strict=True)) for j in left]
-        times = [
-            float(math.prod(map(math.comb, i, j))) for i, j in zip(both, left, strict=True)
-        ]
-        positions = (
+        times = [float(math.prod(map(math.comb, i, j))) for i, j in zip(both, left, strict=True)]
+        positions = [
             np.array([np.ravel_multi_index(i, shape) for i in some], dtype=np.intp)
             for some in (left, both)
-        )
-        out.append(_Product(index, lower, axis, *positions, np.array(times)[:, None]))
+        ]
+        by = np.array(times)[:, None]
+        out.append(_Product(index, lower, axis, positions[0], positions[1], by))
     return out
