@@ -187,15 +187,20 @@ class Mixture(Univariate):
 
         Every point takes two numbers, so that points do not depend on how many are drawn at a time.
         """
-        u = generator.random((*shape, 2))
-        v = u[..., 1] + 2.0**-54  # the middle of each cell of width 2^-53, so that 0 is avoided
-        return self._weighted.quantile(self._cells.of(u[..., 0].copy()), v)
+        out = np.empty(shape)
+        step = max(_DRAWN_AT_ONCE // max(shape[1], 1), 1)  # larger arrays do not stay in cache
+        for rows in (out[start : start + step] for start in range(0, shape[0], step)):
+            u = generator.random((*rows.shape, 2))
+            v = u[..., 1] + 2.0**-54  # the middle of a cell of width 2^-53, so that 0 is avoided
+            rows[:] = self._weighted.quantile(self._cells.of(u[..., 0].copy()), v)
+        return out
 
     @cached_property
     def _cells(self) -> Cells:
         return Cells(self._probabilities)
 
 
+_DRAWN_AT_ONCE = 2**14
 _MOST_STEPS = 200
 _VALLEY = 0.5  # of the log density: how far it falls where a point of least density matters
 _GAP = 1e-14  # of the logarithm of the probability beyond a quantile
