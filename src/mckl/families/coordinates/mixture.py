@@ -200,7 +200,7 @@ class Mixture(Univariate):
         return Cells(self._probabilities)
 
 
-_DRAWN_AT_ONCE = 2**14
+_DRAWN_AT_ONCE = 2**13
 _MOST_STEPS = 200
 _VALLEY = 0.5  # of the log density: how far it falls where a point of least density matters
 _GAP = 1e-14  # of the logarithm of the probability beyond a quantile
