@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from mckl.arrays import Vector
-from mckl.draw.cells import Cells
 from mckl.draw.form import Seconds
+from mckl.draw.guide_table import GuideTable
 from mckl.exact.ends import Tail, heaviest
 from mckl.exact.moments import EPS
 from mckl.families.base import Family
@@ -196,8 +196,8 @@ class Mixture(Univariate):
         return out
 
     @cached_property
-    def _cells(self) -> Cells:
-        return Cells(self._probabilities)
+    def _cells(self) -> GuideTable:
+        return GuideTable(self._probabilities)
 
 
 _DRAWN_AT_ONCE = 2**13

@@ -38,7 +38,7 @@ _STACKED = ("location", "scale", "rate")  # fields of laws in which components o
 Evaluated = Callable[[Univariate, Vector], Vector]
 
 
-class _Stack(NamedTuple):
+class _Alike(NamedTuple):
     """Components of one kind as one law, whose parameters have shape (components, 1, columns)."""
 
     law: Univariate
@@ -68,10 +68,10 @@ class Weighted:
         return max(int(np.size(field)) for field in fields)
 
     @cached_property
-    def _stacks(self) -> list[_Stack]:
+    def _stacks(self) -> list[_Alike]:
         groups = _groups(map(_kind, self.components))
         return [
-            _Stack(_stacked([self.components[i] for i in members], self.columns), members)
+            _Alike(_stacked([self.components[i] for i in members], self.columns), members)
             for members in groups
         ]
 

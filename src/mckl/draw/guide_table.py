@@ -16,7 +16,7 @@ _INTERVALS_A_CELL = 8
 _FEW_ENDS = 4  # so few are compared with every number
 
 
-class Cells:
+class GuideTable:
     """Cells of (0, 1), one after the other, of the given probabilities."""
 
     def __init__(self, probabilities: Vector) -> None:
