@@ -398,9 +398,8 @@ class _Polynomials:
         of_mean = self._apart[row, some] @ _COEFFICIENTS @ (_SAME + _SECOND / (6.0 * cells**2))
         out = np.empty((len(of_mean), cells))
         for start in range(0, cells, _BLOCK):  # larger matrices take longer
-            block = np.arange(start, min(start + _BLOCK, cells))
-            middle = (2.0 * block + 1.0) / cells - 1.0
-            out[:, block] = of_mean @ np.polynomial.chebyshev.chebvander(middle, _DEGREES[-1]).T
+            block = slice(start, min(start + _BLOCK, cells))
+            out[:, block] = of_mean @ _in_middles(cells, block.start, block.stop)
         return np.asarray(self._middle[row, some] + out)
 
     def moments(self, some: NDArray[np.bool_]) -> Vector:
@@ -490,3 +489,13 @@ def _cumulants(table: Vector) -> tuple[Vector, Vector]:
         np.stack([x.sum(axis=1) for x in parts], axis=1) for parts in (cumulants, rounded, changed)
     )
     return value, 2.0 * bounds + _ROUNDING * rounding
+
+
+@lru_cache(maxsize=256)
+def _in_middles(cells: int, start: int, stop: int) -> Vector:
+    """Chebyshev's polynomials in the middles of some cells of an interval, shape (degrees, cells).
+
+    Matrices take at most a quarter of a megabyte each.
+    """
+    middle = (2.0 * np.arange(start, stop) + 1.0) / cells - 1.0
+    return np.asarray(np.polynomial.chebyshev.chebvander(middle, _DEGREES[-1]).T)

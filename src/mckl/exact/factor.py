@@ -38,6 +38,7 @@ class FactorLaw:
         self.factor = factor
         self._edges = tuple(edges_of(factor))
         self._moments: dict[object, Moments] = {}
+        self._finite: dict[tuple[float, int], bool] = {}
         self._per_unit = _COARSEST
         while self._per_unit < _FINEST and not self._is_settled():
             self._per_unit *= 2
@@ -54,7 +55,11 @@ class FactorLaw:
 
     def is_finite(self, s: float, order: int) -> bool:
         """Whether E |l|^order e^{s l} is finite."""
-        return all(ends.is_finite(q, p, s, order) for q, p in self.factor.tails)
+        key = s, order
+        if key not in self._finite:
+            tails = self.factor.tails
+            self._finite[key] = all(ends.is_finite(q, p, s, order) for q, p in tails)
+        return self._finite[key]
 
     def moments(self, functions: Sequence[Function], paired: bool, order: int) -> Moments:
         """The joint central moments of functions of l, as `Law.factor_moments` defines them."""

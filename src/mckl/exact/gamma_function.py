@@ -135,13 +135,21 @@ def zeta_rest(m: int, a: Vector) -> Vector:
     formula gives the rest without a subtraction.
     """
     near = a < 10.0 + m
-    small, large = np.where(near, a, 1.0), np.where(near, 10.0 + m, a)
+    if near.all():
+        return np.asarray(_zeta_rest_near(m, a))
+    large = np.where(near, 10.0 + m, a)
     total, term = 0.5 * np.ones_like(large), m / large  # in units of a^-m
     for k, b in enumerate(_bernoulli(), start=1):
         total = total + b / math.factorial(2 * k) * term
         term = term * (m + 2 * k - 1) * (m + 2 * k) / (large * large)
-    exact = scipy.special.zeta(m, small) - small ** (1.0 - m) / (m - 1.0)
-    return np.where(near, exact, total * large ** (-float(m)))
+    out = np.asarray(total * large ** (-float(m)))
+    if near.any():
+        out[near] = _zeta_rest_near(m, a[near])
+    return out
+
+
+def _zeta_rest_near(m: int, a: Vector) -> Vector:
+    return np.asarray(scipy.special.zeta(m, a) - a ** (1.0 - m) / (m - 1.0))
 
 
 def zeta_error(m: int, a: Vector) -> Vector:

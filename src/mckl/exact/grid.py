@@ -117,22 +117,37 @@ class Grid:
         lost = good & (log_q <= -_LOST)
         good[lost] = factor.log_p(x[lost]) > -_LOST
         # Where log q is below -10^308, KL's integrand p - q + q l is p, which may still have mass.
-        self._unseen = float(np.nansum(np.exp(factor.log_p(x) + log_dx)[~(good | lost)]))
+        unseen = ~(good | lost)
+        self._unseen = float(np.nansum(np.exp(factor.log_p(x[unseen]) + log_dx[unseen])))
         x, log_dx, log_q = x[good], log_dx[good], log_q[good]
         self._factor, self._x, self._line = factor, x, line[good]
+        self._log_dx, self._log_q = log_dx, log_q
         self.level, self.beyond, self.ell = level[good], beyond[good], ell[good]
         self.growth: Vector = np.where(self.beyond == 0.0, 0.0, degrees[good] * self.beyond)
-        self.ell_error: Vector = np.nan_to_num(factor.log_ratio_error(x), nan=0.0, posinf=0.0)
-        # A node is rounded, which moves the log density by its slope times this.
-        order, slope = np.argsort(x, kind="stable"), np.empty_like(x)  # pieces run either way
-        slope[order] = np.gradient(log_q[order]) / _apart(x[order])
-        moved = np.nan_to_num(np.abs(x * slope), nan=0.0, posinf=0.0) * (self.beyond == 0.0)
-        self.w_error: Vector = factor.log_q_error(x) + EPS * (moved + np.abs(log_dx))
         self._far = _Far(factor, x, log_dx, log_q, powers[good], self.beyond)
         self._total = float(scipy.special.logsumexp(log_q + log_dx))
         self.log_w: Vector = log_q + log_dx - self._total
         self.w: Vector = np.exp(self.log_w)
         self._integrate_kl()
+
+    # Errors are computed where they are needed, as a step that is too large needs none.
+
+    @cached_property
+    @np.errstate(all="ignore")
+    def ell_error(self) -> Vector:
+        """Bounds on the rounding errors of l."""
+        return np.nan_to_num(self._factor.log_ratio_error(self._x), nan=0.0, posinf=0.0)
+
+    @cached_property
+    @np.errstate(all="ignore")
+    def w_error(self) -> Vector:
+        """Bounds on the rounding errors of the weights' logarithms."""
+        # A node is rounded, which moves the log density by its slope times this.
+        x, log_q = self._x, self._log_q
+        order, slope = np.argsort(x, kind="stable"), np.empty_like(x)  # pieces run either way
+        slope[order] = np.gradient(log_q[order]) / _apart(x[order])
+        moved = np.nan_to_num(np.abs(x * slope), nan=0.0, posinf=0.0) * (self.beyond == 0.0)
+        return np.asarray(self._factor.log_q_error(x) + EPS * (moved + np.abs(self._log_dx)))
 
     @cached_property
     @np.errstate(all="ignore")
@@ -164,25 +179,42 @@ class Grid:
 
     def _integrate_kl(self) -> None:
         # Where r is large, w may underflow and r overflow, so w r is computed as p's weight.
-        of_p = np.exp(self.log_tilted((-1.0, -1.0)))
-        terms, slope = weighted_phi(self.w, of_p, self.ell)
+        self._of_p = np.exp(self.log_tilted((-1.0, -1.0)))
+        terms, self._slope = weighted_phi(self.w, self._of_p, self.ell)
         # Where l grows beyond float64, r is 0.
         grows = (self.growth > 0.0) & (self.ell >= ELL_OF_LARGE_RATIO)
         grown = np.exp(self.log_w + self.growth) * self.ell
         self.kl_terms: Vector = np.where(grows, grown, terms)
         self.kl: float = float(self.kl_terms.sum())
-        # p's weights add up to 1 as well, unless the nodes miss some of its mass. Those of q are
-        # divided by their sum, which is an integral by the same rule.
+
+    @cached_property
+    @np.errstate(all="ignore")
+    def _errors_of_p(self) -> Vector:
+        """Bounds on the rounding errors of the logarithms of p's weights."""
         far, error = self._far.nodes, self.w_error + self.ell_error
         error[far] = self._far.error(1)  # there p's weight does not depend on log q
-        noise = float(of_p @ error) + _NOISE
-        self.missed: float = max(0.0, abs(float(of_p.sum()) - 1.0) - noise) + self.left(self.w)
-        rounding = self.kl_terms * (self.w_error + 4.0 * EPS) + slope * self.ell_error
-        of_far = of_p[far] * (error[far] + 4.0 * EPS)
+        return error
+
+    @cached_property
+    @np.errstate(all="ignore")
+    def missed(self) -> float:
+        """A bound on the shares of q's and p's mass that the nodes miss."""
+        # p's weights add up to 1 as well, unless the nodes miss some of its mass. Those of q are
+        # divided by their sum, which is an integral by the same rule.
+        noise = float(self._of_p @ self._errors_of_p) + _NOISE
+        return max(0.0, abs(float(self._of_p.sum()) - 1.0) - noise) + self.left(self.w)
+
+    @cached_property
+    @np.errstate(all="ignore")
+    def kl_error(self) -> float:
+        """A bound on the error of `kl`."""
+        far, error = self._far.nodes, self._errors_of_p
+        rounding = self.kl_terms * (self.w_error + 4.0 * EPS) + self._slope * self.ell_error
+        of_far = self._of_p[far] * (error[far] + 4.0 * EPS)
         rounding[far] = np.where(self.ell[far] < ELL_OF_LARGE_RATIO, of_far, rounding[far])
         share = self.missed + 2.0 * EPS
-        self.kl_error: float = float(rounding.sum()) + self.left(self.kl_terms) + share * self.kl
-        self.kl_error += self._unseen
+        left = self.left(self.kl_terms)
+        return float(rounding.sum()) + left + share * self.kl + self._unseen
 
     def left(self, terms: Vector) -> float:
         """A bound on what the rule leaves of an integral with these terms."""
@@ -241,8 +273,9 @@ def edges_of(factor: DensityPair) -> list[float]:
         for k in _PEAKS:
             f = np.where(log_q > -_LOST, log_q - k * ell, math.nan)
             rises = (f[1:-1] > f[:-2]) & (f[1:-1] >= f[2:]) & np.isfinite(f[1:-1])
-            for i in np.flatnonzero(rises) + 1:
-                peak, width = _peak(factor, k, x[i - 1], x[i + 1])
+            i = np.flatnonzero(rises) + 1
+            found = _refined(factor, k, x[i - 1], x[i + 1])
+            for peak, width in zip(*(column.tolist() for column in found), strict=True):
                 near = [y for y in (*inner, *peaks) if abs(y - peak) <= 0.5 * width]
                 if not near and math.isfinite(peak):
                     peaks.add(peak)
@@ -251,21 +284,21 @@ def edges_of(factor: DensityPair) -> list[float]:
     return sorted({*edges, *(y for y in peaks if low + _LEAST < y < high - _LEAST)})
 
 
-def _peak(factor: DensityPair, k: int, low: float, high: float) -> tuple[float, float]:
-    """Where p^k / q^(k - 1) peaks between two points, and the peak's standard deviation."""
+def _refined(factor: DensityPair, k: int, low: Vector, high: Vector) -> tuple[Vector, Vector]:
+    """Where p^k / q^(k - 1) peaks between points, and the peaks' standard deviations."""
 
     def f(x: Vector) -> Vector:
         return np.asarray(factor.log_q(x) - k * factor.log_ratio(x))
 
-    peak = 0.5 * (low + high)
+    peak, rows = 0.5 * (low + high), np.arange(low.size)
     for _ in range(6):
-        x = np.linspace(low, high, 17)
-        j = int(np.clip(np.nanargmax(f(x)), 1, 15))
-        low, peak, high = (float(y) for y in x[j - 1 : j + 2])
-    step = max(1e-4 * abs(peak), high - low)
-    below, middle, above = f(np.array([peak - step, peak, peak + step]))
+        x = np.linspace(low, high, 17, axis=-1)
+        j = np.clip(np.nanargmax(f(x), axis=-1), 1, 15)
+        low, peak, high = (x[rows, j + step] for step in (-1, 0, 1))
+    step = np.maximum(1e-4 * np.abs(peak), high - low)
+    below, middle, above = f(np.stack((peak - step, peak, peak + step)))
     bend = (2.0 * middle - below - above) / (step * step)
-    return peak, 1.0 / math.sqrt(bend) if bend > 0.0 else step
+    return peak, np.where(bend > 0.0, 1.0 / np.sqrt(bend), step)
 
 
 def _reach(factor: DensityPair, end: int) -> float:
@@ -322,7 +355,11 @@ class _Far:
         self._log_q, self._log_dx = log_q[self.nodes], log_dx[self.nodes]
         self._straight = (powers * beyond[self.nodes, None]).T
         self._log_p = factor.log_p(x) - self._straight[1]
-        self._errors = factor.log_q_error(x), factor.log_p_error(x)
+
+    @cached_property
+    @np.errstate(all="ignore")
+    def _errors(self) -> tuple[Vector, Vector]:
+        return self._factor.log_q_error(self._x), self._factor.log_p_error(self._x)
 
     @cached_property
     def _image(self) -> tuple[Vector, Vector]:

@@ -8,21 +8,25 @@ from __future__ import annotations
 import itertools
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
+from mckl.arrays import Vector
 from mckl.exact.moments import EPS, Moments, settled
 
 Index = tuple[int, ...]
 Polynomial = Mapping[Index, float]  # the coefficient of each product of powers of the variables
 
 
-def indices(variables: int, order: int) -> Iterator[Index]:
+@lru_cache(maxsize=64)
+def indices(variables: int, order: int) -> Sequence[Index]:
     """All indices of total order 0 to `order`, in ascending order."""
     every = itertools.product(range(order + 1), repeat=variables)
-    yield from sorted((i for i in every if sum(i) <= order), key=sum)
+    return tuple(sorted((i for i in every if sum(i) <= order), key=sum))
 
 
 def firsts(variables: int) -> list[Index]:
@@ -68,48 +72,71 @@ def plain_moments(kappa: Moments, variables: int) -> Moments:
     return _solved(kappa, variables, to_moments=True, centred=False)
 
 
+class _Formula(NamedTuple):
+    """The lower terms of one moment or cumulant, by positions in flat arrays of these.
+
+    position  that of the moment and of the cumulant itself
+    kappa     those of the terms' cumulants
+    mu        those of the terms' moments
+    times     the terms' coefficients, shape (terms, 1)
+    """
+
+    position: int
+    kappa: NDArray[np.intp]
+    mu: NDArray[np.intp]
+    times: Vector
+
+
 @lru_cache(maxsize=64)
-def _terms(
-    variables: int, order: int, centred: bool
-) -> list[tuple[Index, list[tuple[int, Index, Index]]]]:
-    """Every index with the formula's lower terms (coefficient, cumulant's index, moment's index).
+def _formulas(variables: int, order: int, centred: bool) -> list[_Formula]:
+    """The formula of every index, in ascending order.
 
     If `centred`, terms with a cumulant or moment of order 1 are left out, as these are 0.
     """
-    out = []
+    out, shape = [], (order + 1,) * variables
+
+    def positions(some: Sequence[Index]) -> NDArray[np.intp]:
+        return np.array([np.ravel_multi_index(i, shape) for i in some], dtype=np.intp)
+
     for index in indices(variables, order):
         if sum(index) < 1 + centred:
             continue
         axis = next(i for i, power in enumerate(index) if power)
         chosen = tuple(power - (i == axis) for i, power in enumerate(index))
-        lower = []
-        for part in itertools.product(*(range(power + 1) for power in chosen)):
-            if centred <= sum(part) <= sum(chosen) - 1 - centred:
-                rest = tuple(a - b for a, b in zip(chosen, part, strict=True))
-                with_chosen = tuple(a + (i == axis) for i, a in enumerate(part))
-                lower.append((math.prod(map(math.comb, chosen, part)), with_chosen, rest))
-        out.append((index, lower))
+        parts = [
+            part
+            for part in itertools.product(*(range(power + 1) for power in chosen))
+            if centred <= sum(part) <= sum(chosen) - 1 - centred
+        ]
+        with_chosen = [tuple(a + (i == axis) for i, a in enumerate(part)) for part in parts]
+        rests = [tuple(a - b for a, b in zip(chosen, part, strict=True)) for part in parts]
+        times = np.array([float(math.prod(map(math.comb, chosen, part))) for part in parts])
+        position = int(np.ravel_multi_index(index, shape))
+        out.append(_Formula(position, positions(with_chosen), positions(rests), times[:, None]))
     return out
 
 
 @np.errstate(invalid="ignore", over="ignore")
 def _solved(given: Moments, variables: int, to_moments: bool, centred: bool) -> Moments:
-    kappa, mu, kappa_error, mu_error = (np.zeros_like(given.value) for _ in range(4))
-    mu[(0,) * variables] = 1.0
-    for index, terms in _terms(variables, len(given.value) - 1, centred):
-        (kappa if to_moments else mu)[index] = given.value[index]
-        (kappa_error if to_moments else mu_error)[index] = given.error[index]
-        lower, error = 0.0, given.error[index]
-        for times, i, j in terms:
-            term = times * kappa[i] * mu[j]
-            lower = lower + term
-            error = error + times * (
-                np.abs(kappa[i]) * mu_error[j] + kappa_error[i] * (np.abs(mu[j]) + mu_error[j])
-            )
+    shape, order = given.value.shape, len(given.value) - 1
+    known, known_error = (x.reshape((order + 1) ** variables, -1) for x in given)
+    kappa, mu, kappa_error, mu_error = (np.zeros_like(known) for _ in range(4))
+    mu[0] = 1.0
+    for k, of_kappa, of_mu, times in _formulas(variables, order, centred):
+        (kappa if to_moments else mu)[k] = known[k]
+        (kappa_error if to_moments else mu_error)[k] = known_error[k]
+        solved, error = known[k], known_error[k]
+        if times.size:
+            a, a_error = kappa[of_kappa], kappa_error[of_kappa]
+            b, b_error = mu[of_mu], mu_error[of_mu]
+            terms = times * a * b
+            lower = terms.sum(axis=0)
+            errors = np.abs(a) * b_error + a_error * (np.abs(b) + b_error)
             # Two products and the sum, whose roundings are at most half an EPS each.
-            error = error + EPS * (1.5 + 0.5 * len(terms)) * np.abs(term)
-        solved = given.value[index] + (lower if to_moments else -lower)
-        (mu if to_moments else kappa)[index] = solved
-        (mu_error if to_moments else kappa_error)[index] = error + EPS * np.abs(solved)
+            rounding = EPS * (1.5 + 0.5 * len(times)) * np.abs(terms)
+            error = error + (times * errors + rounding).sum(axis=0)
+            solved = solved + (lower if to_moments else -lower)
+        (mu if to_moments else kappa)[k] = solved
+        (mu_error if to_moments else kappa_error)[k] = error + EPS * np.abs(solved)
     value, error = (mu, mu_error) if to_moments else (kappa, kappa_error)
-    return settled(value, error, np.isinf(given.value))
+    return settled(value.reshape(shape), error.reshape(shape), np.isinf(given.value))

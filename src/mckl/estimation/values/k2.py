@@ -6,9 +6,12 @@ KL is large.
 
 import itertools
 import math
+from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 
+from mckl.arrays import Vector
 from mckl.estimation.values.base import POWERS, UnitTheory, exact_theory
 from mckl.exact import joint
 from mckl.exact.law import Law
@@ -45,23 +48,32 @@ def _moments(
 ) -> Moments:
     """The moments to the fourth order of a polynomial whose mean is 0, from joint moments."""
     value, error, infinite = np.zeros(5), np.zeros(5), np.zeros(5, bool)
+    exponents = np.array([*polynomial], dtype=np.intp)
+    coefficients = np.array([*polynomial.values()])
+    of_terms = np.array([errors.get(term, 0.0) for term in polynomial])
     for power in (2, 3, 4):
-        for terms in itertools.combinations_with_replacement(polynomial, power):
-            times = math.factorial(power)
-            for term in set(terms):
-                times //= math.factorial(terms.count(term))
-            factor = times * math.prod(polynomial[term] for term in terms)
-            spread = sum(
-                times * errors.get(term, 0.0) * math.prod(
-                    abs(polynomial[other]) for j, other in enumerate(terms) if j != i
-                )
-                for i, term in enumerate(terms)
-            )  # fmt: skip
-            moment = moments.at(*(sum(index) for index in zip(*terms, strict=True)))
-            if math.isinf(moment.value):
-                infinite[power] |= factor != 0.0
-            else:
-                value[power] += factor * moment.value
-                error[power] += abs(factor) * (moment.error + 8.0 * EPS * abs(moment.value))
-                error[power] += spread * abs(moment.value)
+        terms, times = _products(len(polynomial), power)
+        sizes = np.abs(coefficients[terms])
+        factor = times * coefficients[terms].prod(axis=1)
+        spread = times * sum(
+            of_terms[terms[:, i]] * np.delete(sizes, i, axis=1).prod(axis=1) for i in range(power)
+        )
+        at = tuple(exponents[terms].sum(axis=1).T)
+        moment, moment_error = moments.value[at], moments.error[at]
+        finite = ~np.isinf(moment)
+        infinite[power] = bool((factor[~finite] != 0.0).any())
+        factor, spread, moment = factor[finite], spread[finite], moment[finite]
+        size = np.abs(moment)
+        value[power] = (factor * moment).sum()
+        error[power] = (np.abs(factor) * (moment_error[finite] + 8.0 * EPS * size)).sum()
+        error[power] += (spread * size).sum()
     return settled(value, error, infinite)
+
+
+@lru_cache(maxsize=16)
+def _products(terms: int, power: int) -> tuple[NDArray[np.intp], Vector]:
+    """The products in a power of a sum, by the numbers of their terms, and how often each is."""
+    products = [*itertools.combinations_with_replacement(range(terms), power)]
+    repeats = (math.prod(math.factorial(p.count(i)) for i in set(p)) for p in products)
+    times = np.array([math.factorial(power) / r for r in repeats])
+    return np.array(products, dtype=np.intp), times

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,13 +12,14 @@ import numpy as np
 
 from mckl.arrays import Vector
 from mckl.draw.form import Seconds
+from mckl.draw.guide_table import GuideTable
 from mckl.exact.ends import Tail, heaviest
 from mckl.exact.moments import EPS
 from mckl.families.base import Family, Side
 from mckl.families.coordinates.image import Image, Law, image_of, shared
 from mckl.families.coordinates.independent import INDEPENDENT, Independent
-from mckl.families.coordinates.mixture_ratio import Weighted, log_ratio, log_ratio_error, weighed
-from mckl.families.coordinates.univariate import Terms, Univariate
+from mckl.families.coordinates.mixture_ratio import Ratio, Weighted, log_sum_terms, weighed
+from mckl.families.coordinates.univariate import Terms, Univariate, rounding
 from mckl.families.maps import Maps
 from mckl.families.parameters import aliases, missing, parameter_numbers, shown_briefly
 from mckl.families.transformed import transformed
@@ -83,53 +83,69 @@ class Mixture(Univariate):
     def moved(self, step: float) -> Mixture:
         return self.at(step, 1.0) if step else self
 
-    @property
+    @cached_property
     def breakpoints(self) -> tuple[float, ...]:
-        """The components' breakpoints, and the points of least density between these.
+        """The components' breakpoints, and the points of least density in valleys between these.
 
         At a point of least density the quantile x changes fastest with u.
         """
-        peaks = sorted({x for c in self.components for x in c.breakpoints})
-        between = [np.linspace(low, high, 65) for low, high in itertools.pairwise(peaks)]
-        least = [float(x[np.argmin(self.log_density(x))]) for x in between]
-        return tuple(sorted({*peaks, *least}))
+        peaks = np.unique([x for c in self.components for x in c.breakpoints])
+        x = np.linspace(peaks[:-1], peaks[1:], 65, axis=-1)
+        log_density = self.log_density(x)
+        at_ends = np.minimum(log_density[:, 0], log_density[:, -1])
+        deep = log_density.min(axis=-1) < at_ends - _VALLEY
+        least = x[np.arange(len(x)), np.argmin(log_density, axis=-1)][deep]
+        return tuple(np.unique([*peaks, *least]).tolist())
 
-    @property
+    @cached_property
     def _weighted(self) -> Weighted:
         return Weighted(self.weights, self.components)
 
     @cached_property
-    def _probabilities(self) -> list[float]:
-        total = self._weighted.total
-        return [w / total for w in self.weights]
+    def _probabilities(self) -> Vector:
+        return self._weighted.weights / self._weighted.total
 
     def _log_parts(self, x: Vector) -> Vector:
-        parts = zip(self._probabilities, self.components, strict=True)
-        return np.stack([math.log(w) + c.log_density(x) for w, c in parts])
+        parts = self._weighted.each(lambda law, y: law.log_density(y), x)
+        return self._weighted.log_weights + parts
 
     def terms(self, x: Vector) -> Terms:
-        parts = self._log_parts(x)
-        top = np.maximum(parts.max(axis=0), -np.finfo(np.float64).max)
-        parts -= top
-        return top, np.log(np.exp(parts).sum(axis=0))
+        top, log_sum, _ = log_sum_terms(self._log_parts(x))
+        return top, log_sum
+
+    def log_density(self, x: Vector) -> Vector:
+        return self._weighted.in_blocks(super().log_density, x)
 
     def log_density_error(self, x: Vector) -> Vector:
-        parts = self._log_parts(x)
-        shares = np.exp(parts - parts.max(axis=0))
+        return self._weighted.in_blocks(self._error, x)
+
+    def _error(self, x: Vector) -> Vector:
+        top, log_sum, shares = log_sum_terms(self._log_parts(x))
         shares /= shares.sum(axis=0)
-        errors = np.stack([c.log_density_error(x) for c in self.components])
-        own = weighed(shares, errors).sum(axis=0)
-        return np.asarray(own + super().log_density_error(x) + 4.0 * EPS)
+        errors = self._weighted.each(lambda law, y: law.log_density_error(y), x)
+        of_sum = rounding((top, log_sum)) + 4.0 * EPS
+        return np.asarray(weighed(shares, errors).sum(axis=0) + of_sum)
+
+    def _over(self, p: Univariate) -> Ratio:
+        """The ratio to p; that to the last p is kept, as its components have been matched."""
+        last: tuple[Univariate, Ratio] | None = self.__dict__.get("_last_ratio")
+        if last is None or last[0] is not p:
+            last = p, Ratio(self._weighted, _weighted(p))
+            self.__dict__["_last_ratio"] = last
+        return last[1]
 
     def ratio_terms(self, p: Univariate, x: Vector) -> Terms:
-        return (log_ratio(self._weighted, _weighted(p), x),)
+        return (self._over(p).log_ratio(x),)
 
     def log_ratio_error(self, p: Univariate, x: Vector) -> Vector:
-        return log_ratio_error(self._weighted, _weighted(p), x)
+        return self._over(p).log_ratio_error(x)
 
     def probability(self, x: Vector, upper: bool = False) -> Vector:
-        parts = zip(self._probabilities, self.components, strict=True)
-        return np.asarray(sum(w * c.probability(x, upper) for w, c in parts))
+        return self._weighted.in_blocks(lambda y: self._probability(y, upper), x)
+
+    def _probability(self, x: Vector, upper: bool) -> Vector:
+        parts = self._weighted.each(lambda law, y: law.probability(y, upper), x)
+        return np.asarray((self._probabilities[:, None, None] * parts).sum(axis=0))
 
     def quantile(self, u: Vector, upper: bool = False) -> Vector:
         """By Newton's method in the logarithm of the tail, kept within a bracket."""
@@ -167,7 +183,9 @@ class Mixture(Univariate):
             last = x[active]
             x[active] = np.where(inside, step, 0.5 * (low[active] + high[active]))
             # Between components the density is small, and x then changes much with the probability.
-            active = active[~((inside & (np.abs(gap) < _GAP)) | (x[active] == last))]
+            # Far out a gap of one rounding of x exceeds `_GAP`, and steps go to and fro.
+            still = np.abs(x[active] - last) <= 2.0 * np.spacing(np.abs(last))
+            active = active[~((inside & (np.abs(gap) < _GAP)) | still)]
             if not active.size:
                 break
         return np.asarray(sign * x)
@@ -177,17 +195,22 @@ class Mixture(Univariate):
 
         Every point takes two numbers, so that points do not depend on how many are drawn at a time.
         """
-        u = generator.random((*shape, 2))
-        chosen = np.searchsorted(np.cumsum(self._probabilities)[:-1], u[..., 0], side="right")
-        v = u[..., 1] + 2.0**-54  # the middle of each cell of width 2^-53, so that 0 is avoided
         out = np.empty(shape)
-        for k, c in enumerate(self.components):
-            rows = chosen == k
-            out[rows] = c.quantile(v[rows])
+        step = max(_DRAWN_AT_ONCE // max(shape[1], 1), 1)  # larger arrays do not stay in cache
+        for rows in (out[start : start + step] for start in range(0, shape[0], step)):
+            u = generator.random((*rows.shape, 2))
+            v = u[..., 1] + 2.0**-54  # the middle of a cell of width 2^-53, so that 0 is avoided
+            rows[:] = self._weighted.quantile(self._cells.of(u[..., 0].copy()), v)
         return out
 
+    @cached_property
+    def _cells(self) -> GuideTable:
+        return GuideTable(self._probabilities)
 
+
+_DRAWN_AT_ONCE = 2**13
 _MOST_STEPS = 200
+_VALLEY = 0.5  # of the log density: how far it falls where a point of least density matters
 _GAP = 1e-14  # of the logarithm of the probability beyond a quantile
 # Tail probabilities of a component. Newton's method starts near the components' quantiles at these.
 _TAILS = np.concatenate((0.5 ** np.arange(1.0, 40.0, 0.25), 10.0 ** -np.arange(12.0, 300.0, 3.0)))

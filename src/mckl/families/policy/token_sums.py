@@ -17,9 +17,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mckl.arrays import Vector
 from mckl.exact import joint
@@ -149,28 +151,59 @@ def _rows_before(
         away.append(d)
         away_most.append(np.abs(d) + d_error)
     powers = {(0,) * n: (q, q + q_error)}
-    for index in joint.indices(n, order):
+    flat_mu, flat_error = (x.reshape(-1, x.shape[-1]) for x in mu)
+    flat, flat_out = (x.reshape(-1, len(q)) for x in (value, error))
+    for index, lower, axis, left, both, times in _products(n, order):
         if any(index):
-            v = next(k for k, power in enumerate(index) if power)
-            lower = tuple(power - (k == v) for k, power in enumerate(index))
             product, most = powers[lower]
-            powers[index] = product * away[v], most * away_most[v]
-        product, most = powers[index]
-        left = [j for j in joint.indices(n, order - sum(index)) if sum(j) != 1]
-        left = [j for j in left if sum(j) + sum(index) > 1]
-        if not left:
+            powers[index] = product * away[axis], most * away_most[axis]
+        if not left.size:
             continue
-        later, known_error = (np.stack([x[j] for j in left], axis=1) for x in mu)
+        product, most = powers[index]
+        later, known_error = flat_mu[left].T, flat_error[left].T
         terms = product @ later
         rounding = most - np.abs(product) + (sum(index) + 2.0) * EPS * most
         terms_error = most @ known_error + rounding @ np.abs(later)
-        for j, term, term_error in zip(left, terms.T, terms_error.T, strict=True):
-            both = tuple(a + b for a, b in zip(index, j, strict=True))
-            times = math.prod(map(math.comb, both, j))
-            value[both] += times * term
-            error[both] += times * term_error
+        flat[both] += times * terms.T
+        flat_out[both] += times * terms_error.T
     means = [(value[first].copy(), error[first].copy()) for first in firsts]
     out = joint.cumulants(settled(value, error), n)
     for first, (product, most) in zip(firsts, means, strict=True):
         out.value[first], out.error[first] = product, most
+    return out
+
+
+class _Product(NamedTuple):
+    """A product of powers of d, and the moments after a token that it is multiplied by.
+
+    powers  the powers: those of `lower`, with one more of the variable `axis`
+    left    the positions of these moments in a flat array of moments
+    both    the positions of the moments that they add to
+    times   the binomial coefficients, shape (moments, 1)
+    """
+
+    powers: joint.Index
+    lower: joint.Index
+    axis: int
+    left: NDArray[np.intp]
+    both: NDArray[np.intp]
+    times: Vector
+
+
+@lru_cache(maxsize=32)
+def _products(n: int, order: int) -> list[_Product]:
+    shape, out = (order + 1,) * n, []
+    for index in joint.indices(n, order):
+        axis = next((k for k, power in enumerate(index) if power), 0)
+        lower = tuple(power - (k == axis) for k, power in enumerate(index))
+        left = [j for j in joint.indices(n, order - sum(index)) if sum(j) != 1]
+        left = [j for j in left if sum(j) + sum(index) > 1]
+        both = [tuple(a + b for a, b in zip(index, j, strict=True)) for j in left]
+        times = [float(math.prod(map(math.comb, i, j))) for i, j in zip(both, left, strict=True)]
+        positions = [
+            np.array([np.ravel_multi_index(i, shape) for i in some], dtype=np.intp)
+            for some in (left, both)
+        ]
+        by = np.array(times)[:, None]
+        out.append(_Product(index, lower, axis, positions[0], positions[1], by))
     return out
