@@ -159,6 +159,19 @@ class Side(ABC):
         """
 
 
+class About(NamedTuple):
+    """What the list of families says of a family beside its parameters.
+
+    support  the values that its variable takes
+    moments  when moments of l and of r = p / q are finite, for q and p of the family
+    source   where its definition comes from
+    """
+
+    support: str
+    moments: str
+    source: str
+
+
 class Family(NamedTuple):
     """The entry of a family in the registry: its name in the config, and how it is read.
 
@@ -173,6 +186,7 @@ class Family(NamedTuple):
                 gives them beside `q` and `p`, or among those of q
     aliases     other names of parameters, with their conversions
     sequential  whether a sample is a sequence, each of whose factors depends on those before it
+    about       what the list of families says of it
     """
 
     name: str
@@ -183,6 +197,7 @@ class Family(NamedTuple):
     shared: Mapping[str, str] = {}
     aliases: Mapping[str, Synonym] = {}
     sequential: bool = False
+    about: About = About("", "", "")
 
     def named(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """The parameters of one side under the family's own names; raises ValueError."""
