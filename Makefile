@@ -132,6 +132,7 @@ constant: $(READY)
 docs: constant ## renew tables, figures and quoted output in README and docs
 	cp build/docs/libraries.md docs/explanation/
 	@python docs/decision.py README.md docs/explanation/what-wins.md
+	@python docs/families.py docs/reference/families.md
 	@python docs/commands.py README.md docs/*/*.md
 	cp $(CONSTANT_FIGURES:%=build/docs/figures/%.png) docs/figures/
 	@if command -v dot tred > /dev/null; then snakemake --rulegraph 2> /dev/null | tred | dot -Tsvg > docs/figures/rules.svg; \
@@ -214,7 +215,7 @@ dist: $(READY) ## build the packages in build/dist; check them, their types, and
 	$(VENV)/dist/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*
 	$(VENV)/dist/bin/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
 	$(VENV)/dist/bin/zizmor --offline --quiet .github
-	@$(VENV)/dist/bin/pyright --pythonpath $(BIN)/python --verifytypes mckl --ignoreexternal --outputjson > build/types.json || true
+	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(VENV)/dist/bin/pyright --verifytypes mckl --ignoreexternal --outputjson > build/types.json || true
 	@$(PYTHON) -c 'import json, sys; score = json.load(open("build/types.json"))["typeCompleteness"]["completenessScore"]; \
 		print(f"mckl: {score:.1%} of the public names have known types (at least 97 % are expected)"); sys.exit(score < 0.97)'
 

@@ -481,7 +481,7 @@ def test_bad_input_is_one_line(words, text):
     assert text in refused(*words)
 
 
-@pytest.mark.parametrize("command", ["", "kl", "advise", "estimate", "study", "verify"])
+@pytest.mark.parametrize("command", ["", "families", "kl", "advise", "estimate", "study", "verify"])
 def test_help(command):
     """The help texts are those on record; `MCKL_RECORD=1 pytest tests/cli` records them again."""
     done = mckl(*filter(None, [command]), "--help")

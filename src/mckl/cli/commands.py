@@ -465,6 +465,32 @@ def _watch(
     epilog="""Examples:
 
 \b
+  mckl families
+  mckl families gamma
+  mckl families --json
+
+Exit codes: 0 answered, 2 bad input."""
+)
+@click.argument("names", metavar="[NAME]...", nargs=-1)
+@_json_option
+def families(names: Sequence[str], as_json: bool) -> None:
+    """List the families, or tell the parameters, names and moments of some of them."""
+    from mckl.api import family_list
+
+    listed = family_list.listed_families(names)
+    if as_json:
+        click.echo(json.dumps([family._asdict() for family in listed], indent=2))
+        return
+    parts = map(family_list.details, listed) if names else [family_list.overview(listed)]
+    for i, lines in enumerate(parts):
+        for line in ["", *lines] if i else lines:
+            click.echo(line)
+
+
+@main.command(
+    epilog="""Examples:
+
+\b
   mckl verify
   mckl verify theirs/results
   mckl verify results --against theirs/results/manifest.json

@@ -170,6 +170,22 @@ class Side(ABC):
         """
 
 
+class About(NamedTuple):
+    """What the list of families says of a family beside its parameters.
+
+    support  the values that its variable takes
+    moments  when moments of l and of r = p / q are finite, for q and p of the family
+    source   where its definition comes from
+    """
+
+    support: str
+    moments: str
+    source: str
+
+
+NOTHING = About("", "", "")
+
+
 class Family(NamedTuple):
     """The entry of a family in the registry: its name in the config, and how it is read.
 
@@ -185,6 +201,7 @@ class Family(NamedTuple):
     aliases     other names of parameters, with their conversions
     sequential  whether a sample is a sequence, each of whose factors depends on those before it
     countable   whether a factor takes countably many values
+    about       what the list of families says of it
     """
 
     name: str
@@ -196,6 +213,7 @@ class Family(NamedTuple):
     aliases: Mapping[str, Synonym] = {}
     sequential: bool = False
     countable: bool = False
+    about: About = NOTHING
 
     def named(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """The parameters of one side under the family's own names; raises ValueError."""

@@ -21,6 +21,7 @@ from mckl.exact.ends import LINEAR, Tail
 from mckl.exact.gamma_function import stirling_rest, stirling_rise
 from mckl.exact.moments import EPS, Bounded
 from mckl.exact.remainders import log_quotient, phi, x_minus_log1p
+from mckl.families.base import About
 from mckl.families.coordinates.independent import Parameter, independent_family
 from mckl.families.coordinates.log_gamma import log_gammas
 from mckl.families.coordinates.univariate import Terms, Univariate, chosen, rounding
@@ -258,4 +259,9 @@ BETA = independent_family(
         "b": Parameter("power of 1 - x, plus 1", above=0.0),
     },
     aliases=aliases(a="alpha concentration1", b="beta concentration0"),
+    about=About(
+        "numbers between 0 and 1",
+        "E r² if 2 a_p > a_q and 2 b_p > b_q",
+        "exponential family; as scipy.stats.beta",
+    ),
 )

@@ -23,6 +23,7 @@ from mckl.exact.gamma_function import (
 from mckl.exact.moments import EPS
 from mckl.exact.remainders import log_quotient, x_minus_log1p
 from mckl.families import wide
+from mckl.families.base import About
 from mckl.families.coordinates.independent import Parameter, independent_family
 from mckl.families.coordinates.log_gamma import LogGamma
 from mckl.families.coordinates.univariate import Coordinates, Terms, Univariate, between
@@ -188,4 +189,9 @@ GAMMA = independent_family(
     sweep=_sweep,
     aliases=aliases(shape="alpha a k concentration", rate="beta lambda")
     | dict.fromkeys(("scale", "theta"), Synonym("rate", lambda scale: 1.0 / scale)),
+    about=About(
+        "positive numbers",
+        "E r² if 2 shape_p > shape_q and 2 rate_p > rate_q",
+        "exponential family; as scipy.stats.gamma",
+    ),
 )

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mckl.arrays import Vector
-from mckl.families.base import Family, Pair, Side
+from mckl.families.base import NOTHING, About, Family, Pair, Side
 from mckl.families.coordinates.image import Law, facing, image_of
 from mckl.families.coordinates.univariate import Coordinates
 from mckl.families.maps import Transform, coordinates
@@ -105,6 +105,7 @@ def independent_family(
     shapes: Sequence[str] = (),
     sweep: Callable[[Sequence[float], int, float, float], Pair] | None = None,
     aliases: Mapping[str, Synonym] = {},
+    about: About = NOTHING,
 ) -> Family:
     """The registry's entry of a one-dimensional family; `make` takes the parameters in their order.
 
@@ -132,5 +133,5 @@ def independent_family(
     if sweep is None and list(parameters)[-2:] == ["location", "scale"]:
         sweep = located
     meanings = {key: parameter.meaning for key, parameter in parameters.items()}
-    INDEPENDENT[name] = Family(name, shapes, meanings, side, sweep, {}, aliases)
+    INDEPENDENT[name] = Family(name, shapes, meanings, side, sweep, {}, aliases, about=about)
     return INDEPENDENT[name]

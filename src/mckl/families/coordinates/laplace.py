@@ -13,6 +13,7 @@ from mckl.arrays import Vector
 from mckl.draw.distribution import Distribution
 from mckl.draw.form import Seconds
 from mckl.exact.ends import LINEAR, Tail
+from mckl.families.base import About
 from mckl.families.coordinates.independent import LOCATION, SCALE, independent_family
 from mckl.families.coordinates.univariate import Terms, Univariate
 from mckl.families.parameters import aliases, spread_aliases
@@ -91,4 +92,7 @@ LAPLACE = independent_family(
     Laplace,
     {"location": LOCATION, "scale": SCALE},
     aliases=aliases(location="loc mu mean", scale="b") | spread_aliases("scale", math.sqrt(2.0)),
+    about=About(
+        "real numbers", "E r² if p's scale is less than twice q's", "as scipy.stats.laplace"
+    ),
 )

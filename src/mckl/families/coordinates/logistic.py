@@ -14,6 +14,7 @@ from mckl.arrays import Vector
 from mckl.draw.distribution import Distribution
 from mckl.draw.form import Seconds
 from mckl.exact.ends import LINEAR, Tail
+from mckl.families.base import About
 from mckl.families.coordinates.independent import LOCATION, SCALE, independent_family
 from mckl.families.coordinates.univariate import Terms, Univariate, log_of_products
 from mckl.families.parameters import aliases, spread_aliases
@@ -105,4 +106,7 @@ LOGISTIC = independent_family(
     {"location": LOCATION, "scale": SCALE},
     aliases=aliases(location="loc mu mean", scale="s")
     | spread_aliases("scale", math.pi / math.sqrt(3.0)),
+    about=About(
+        "real numbers", "E r² if p's scale is less than twice q's", "as scipy.stats.logistic"
+    ),
 )

@@ -15,7 +15,7 @@ from mckl.draw.form import Seconds
 from mckl.draw.guide_table import GuideTable
 from mckl.exact.ends import Tail, heaviest
 from mckl.exact.moments import EPS
-from mckl.families.base import Family, Side
+from mckl.families.base import About, Family, Side
 from mckl.families.coordinates.image import Image, Law, image_of, shared
 from mckl.families.coordinates.independent import INDEPENDENT, Independent
 from mckl.families.coordinates.mixture_ratio import Ratio, Weighted, log_sum_terms, weighed
@@ -300,4 +300,9 @@ MIXTURE = Family(
     {"weights": "probabilities of the components", "components": "laws of one dimension"},
     _side,
     aliases=aliases(weights="probabilities probs"),
+    about=About(
+        "those of its components",
+        "as the heaviest tails of its components",
+        "a weighted sum of densities",
+    ),
 )

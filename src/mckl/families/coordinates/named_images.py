@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from mckl.families import wide
-from mckl.families.base import Pair
+from mckl.families.base import About, Pair
 from mckl.families.coordinates.beta import Beta
 from mckl.families.coordinates.gamma import Gamma
 from mckl.families.coordinates.image import Image, facing
@@ -80,12 +80,14 @@ EXPONENTIAL = independent_family(
     sweep=_by_scale(lambda mean: _image(Gamma(1.0, mean), (), "exponential")),
     aliases=aliases(rate="lambda")
     | dict.fromkeys(("scale", "mean"), Synonym("rate", lambda scale: 1.0 / scale)),
+    about=About("positive numbers", "E r² if 2 rate_p > rate_q", "gamma of shape 1"),
 )
 CHI_SQUARED = independent_family(
     "chi-squared",
     lambda df: _image(_gamma(df / 2.0, 0.5), (), "chi-squared", df),
     {"df": _DF},
     aliases=aliases(df="k nu"),
+    about=About("positive numbers", "E r² if 2 df_p > df_q", "gamma of shape df/2 and rate 1/2"),
 )
 
 
@@ -107,6 +109,7 @@ INVERSE_GAMMA = independent_family(
     ("shape",),
     _as_gamma,
     aliases(shape="alpha a concentration", scale="beta rate"),
+    about=About("positive numbers", "as gamma of 1/x", "reciprocal of gamma"),
 )
 
 
@@ -128,11 +131,33 @@ def _log_logistic(shape: float, scale: float) -> Image:
 
 _SHAPE_SCALE = {"shape": _SHAPE, "scale": SCALE}
 WEIBULL, FRECHET, LOG_LOGISTIC = (
-    independent_family(name, make, _SHAPE_SCALE, ("shape",), _in_log(make), _K)
-    for name, make in (
-        ("weibull", _weibull), ("frechet", _frechet), ("log-logistic", _log_logistic),
+    independent_family(name, make, _SHAPE_SCALE, ("shape",), _in_log(make), _K, about)
+    for name, make, about in (
+        (
+            "weibull",
+            _weibull,
+            About(
+                "positive numbers",
+                "E r² if shape_p > shape_q, or both are k and scale_p^k < 2 scale_q^k",
+                "power of exponential",
+            ),
+        ),
+        (
+            "frechet",
+            _frechet,
+            About("positive numbers", "as weibull of 1/x", "reciprocal of weibull"),
+        ),
+        (
+            "log-logistic",
+            _log_logistic,
+            About(
+                "positive numbers",
+                "as logistic of log x: E r² if 2 shape_p > shape_q",
+                "exp of logistic",
+            ),
+        ),
     )
-)  # fmt: skip
+)
 LOG_LAPLACE = independent_family(
     "log-laplace",
     lambda shape, scale: _image(
@@ -140,12 +165,16 @@ LOG_LAPLACE = independent_family(
     ),
     _SHAPE_SCALE,
     aliases=_K,
+    about=About(
+        "positive numbers", "as laplace of log x: E r² if 2 shape_p > shape_q", "exp of laplace"
+    ),
 )
 GUMBEL = independent_family(
     "gumbel",
     lambda location, scale: _image(LogGamma(1.0, location, scale, -1), (), "gumbel"),
     {"location": LOCATION, "scale": SCALE},
     aliases=aliases(location="loc mu", scale="beta"),
+    about=About("real numbers", "as weibull of e^(−x)", "−log of exponential, moved and scaled"),
 )
 HALF_NORMAL = independent_family(
     "half-normal",
@@ -153,6 +182,7 @@ HALF_NORMAL = independent_family(
     {"scale": SCALE},
     sweep=_by_scale(lambda scale: _chi("half-normal", 1.0, scale)),
     aliases=aliases(scale="sigma sd"),
+    about=About("positive numbers", "E r² if scale_p² < 2 scale_q²", "root of gamma of shape 1/2"),
 )
 RAYLEIGH, MAXWELL = (
     independent_family(
@@ -160,14 +190,19 @@ RAYLEIGH, MAXWELL = (
         lambda scale, name=name, df=df: _chi(name, df, scale),
         {"scale": SCALE},
         aliases=aliases(scale="sigma"),
+        about=About("positive numbers", "E r² if scale_p² < 2 scale_q²", source),
     )
-    for name, df in (("rayleigh", 2.0), ("maxwell", 3.0))
+    for name, df, source in (
+        ("rayleigh", 2.0, "root of exponential"),
+        ("maxwell", 3.0, "root of gamma of shape 3/2"),
+    )
 )
 CHI = independent_family(
     "chi",
     lambda df, scale: _chi("chi", df, scale, df),
     {"df": _DF, "scale": SCALE},
     aliases=aliases(df="k nu", scale="sigma"),
+    about=About("positive numbers", "as gamma of x²", "root of gamma of shape df/2"),
 )
 GENERALIZED_GAMMA = independent_family(
     "generalized-gamma",
@@ -184,6 +219,9 @@ GENERALIZED_GAMMA = independent_family(
         "scale": SCALE,
     },
     aliases=aliases(shape="a", power="c p"),
+    about=About(
+        "positive numbers", "as gamma of x^power where the powers are equal", "power of gamma"
+    ),
 )
 PARETO = independent_family(
     "pareto",
@@ -192,6 +230,9 @@ PARETO = independent_family(
     ),
     {"shape": _SHAPE, "scale": Parameter("smallest value", default=1.0, above=0.0)},
     aliases=aliases(shape="alpha a b concentration", scale="minimum xm"),
+    about=About(
+        "numbers above scale", "E r² if 2 shape_p > shape_q", "scale times exp of exponential"
+    ),
 )
 
 
@@ -209,23 +250,33 @@ LOMAX = independent_family(
     lambda shape, scale: _log_of_beta("lomax", 1.0, shape, wide.log(scale), shapes=(shape,)),
     _SHAPE_SCALE,
     aliases=aliases(shape="alpha c", scale="lambda"),
+    about=About("positive numbers", "E r² if 2 shape_p > shape_q", "pareto less its scale"),
 )
 BETA_PRIME = independent_family(
     "beta-prime",
     lambda a, b, scale: _log_of_beta("beta-prime", a, b, wide.log(scale)),
-    {"a": _shape("power of x near 0, plus 1"), "b": _shape("power of the tail, less 1"),
-     "scale": SCALE},
+    {
+        "a": _shape("power of x near 0, plus 1"),
+        "b": _shape("power of the tail, less 1"),
+        "scale": SCALE,
+    },
     aliases=aliases(a="alpha", b="beta"),
-)  # fmt: skip
+    about=About("positive numbers", "E r² if 2 a_p > a_q and 2 b_p > b_q", "odds of beta"),
+)
 F = independent_family(
     "f",
     lambda df1, df2: _log_of_beta(
         "f", df1 / 2.0, df2 / 2.0, wide.log(df2) - wide.log(df1), shapes=(df1, df2)
     ),
-    {"df1": _shape("degrees of freedom of the numerator"),
-     "df2": _shape("degrees of freedom of the denominator")},
+    {
+        "df1": _shape("degrees of freedom of the numerator"),
+        "df2": _shape("degrees of freedom of the denominator"),
+    },
     aliases=aliases(df1="dfn", df2="dfd"),
-)  # fmt: skip
+    about=About(
+        "positive numbers", "as beta-prime of a = df1/2, b = df2/2", "ratio of two mean squares"
+    ),
+)
 HALF_STUDENT_T = independent_family(
     "half-student-t",
     lambda df, scale: _log_of_beta(
@@ -233,10 +284,14 @@ HALF_STUDENT_T = independent_family(
     ),
     {"df": _DF, "scale": SCALE},
     aliases=aliases(df="nu", scale="sigma"),
+    about=About(
+        "positive numbers", "as student-t: E r² if 2 df_p > df_q", "absolute value of student-t"
+    ),
 )
 HALF_CAUCHY = independent_family(
     "half-cauchy",
     lambda scale: _log_of_beta("half-cauchy", 0.5, 0.5, wide.log(scale), 0.5, ()),
     {"scale": SCALE},
     aliases=aliases(scale="sigma gamma"),
+    about=About("positive numbers", "all", "half-student-t with df 1"),
 )

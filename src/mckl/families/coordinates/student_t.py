@@ -16,6 +16,7 @@ from mckl.draw.form import Seconds
 from mckl.exact.ends import Tail
 from mckl.exact.gamma_function import half_rise
 from mckl.exact.remainders import x_minus_log1p
+from mckl.families.base import About
 from mckl.families.coordinates.gaussian import Gaussian
 from mckl.families.coordinates.independent import LOCATION, SCALE, Parameter, independent_family
 from mckl.families.coordinates.univariate import Terms, Univariate, chosen, log_of_products, smaller
@@ -138,4 +139,9 @@ STUDENT_T = independent_family(
     {"df": Parameter("degrees of freedom", above=0.0), "location": LOCATION, "scale": SCALE},
     shapes=("df",),
     aliases=aliases(df="nu", location="loc mu", scale="sigma"),
+    about=About(
+        "real numbers",
+        "E r^k if k (df_p + 1) − (k − 1)(df_q + 1) > 1, so E r² if 2 df_p > df_q",
+        "as scipy.stats.t",
+    ),
 )

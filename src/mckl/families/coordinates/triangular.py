@@ -14,6 +14,7 @@ from mckl.draw.form import Seconds
 from mckl.exact.ends import Tail
 from mckl.exact.moments import EPS, Bounded
 from mckl.exact.remainders import log_quotient
+from mckl.families.base import About
 from mckl.families.coordinates.independent import Parameter, independent_family
 from mckl.families.coordinates.interval import FLAT, Interval, Place
 from mckl.families.coordinates.univariate import Terms, Univariate, rounding
@@ -170,4 +171,9 @@ TRIANGULAR = independent_family(
         "high": Parameter("upper end of the support", default=1.0),
     },
     aliases=aliases(low="a lower min left", mode="c peak", high="b upper max right"),
+    about=About(
+        "numbers from low to high",
+        "E r² unless q's density is 0 at an end where p's is not",
+        "as scipy.stats.triang",
+    ),
 )

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from mckl.families.base import Family, OtherFamilyError, Side
+from mckl.families.base import About, Family, OtherFamilyError, Side
 from mckl.families.coordinates.conditional import truncated
 from mckl.families.coordinates.gaussian import Gaussian
 from mckl.families.coordinates.image import Image, Law, image_of
@@ -116,6 +116,11 @@ TRUNCATED = Family(
     },
     _side,
     aliases=aliases(of="base law", low="a lower min left", high="b upper max right"),
+    about=About(
+        "those of `of` from low to high",
+        "all at a finite end where q's density is positive; at others as `of`",
+        "the law of x given low < x < high",
+    ),
 )
 INDEPENDENT["truncated"] = TRUNCATED
 
@@ -130,5 +135,10 @@ TRUNCATED_NORMAL = independent_family(
     },
     aliases=aliases(
         mean="mu loc location", sd="sigma scale std", low="a lower min", high="b upper max"
+    ),
+    about=About(
+        "numbers from low to high",
+        "at an infinite end as normal",
+        "as scipy.stats.truncnorm, with ends in x",
     ),
 )

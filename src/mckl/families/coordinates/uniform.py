@@ -13,6 +13,7 @@ from mckl.draw.distribution import Distribution
 from mckl.draw.form import Seconds
 from mckl.exact.ends import Tail
 from mckl.exact.moments import EPS, Bounded
+from mckl.families.base import About
 from mckl.families.coordinates.independent import Parameter, independent_family
 from mckl.families.coordinates.interval import FLAT, Interval, Place
 from mckl.families.coordinates.univariate import Terms, Univariate
@@ -112,4 +113,7 @@ UNIFORM = independent_family(
         "high": Parameter("upper end of the support", default=1.0),
     },
     aliases=aliases(low="a lower min minval left", high="b upper max maxval right"),
+    about=About(
+        "numbers from low to high", "all; q's interval must lie in p's", "as scipy.stats.uniform"
+    ),
 )

@@ -14,6 +14,7 @@ from scipy import special
 from mckl.arrays import Vector
 from mckl.draw.distribution import Distribution
 from mckl.exact.quotients import Linear, Quotients, term_of_sum
+from mckl.families.base import About
 from mckl.families.coordinates.independent import Parameter
 from mckl.families.countable.law import Count
 from mckl.families.countable.side import COUNT, countable_family
@@ -59,4 +60,7 @@ BETA_BINOMIAL = countable_family(
         "b": Parameter("shape of the beta law at 0", above=0.0),
     },
     aliases=aliases(n="total_count trials", a="alpha concentration1", b="beta concentration0"),
+    about=About(
+        "counts from 0 to n", "all; q's n must be at most p's", "binomial whose probability is beta"
+    ),
 )

@@ -12,6 +12,7 @@ from scipy import special
 from mckl.arrays import Vector
 from mckl.draw.distribution import Distribution
 from mckl.exact.quotients import Linear, Quotients, term_of_sum
+from mckl.families.base import About
 from mckl.families.countable.law import Count, Countable, LogRatios
 from mckl.families.countable.side import COUNT, LOGIT, PROBABILITY, countable_family
 from mckl.families.exponential.categorical import Categorical
@@ -85,6 +86,7 @@ BERNOULLI = countable_family(
     ("probability", "logit"),
     _ALIASES,
     from_log_odds=lambda logit: Binomial(1.0, logit=logit),
+    about=About("0 and 1", "all", "binomial with n 1"),
 )
 BINOMIAL = countable_family(
     "binomial",
@@ -94,4 +96,5 @@ BINOMIAL = countable_family(
     {**_ALIASES, **aliases(n="total_count trials")},
     ("n",),
     lambda n, logit: Binomial(n, logit=logit),
+    about=About("counts from 0 to n", "all; q's n must be at most p's", "sum of n bernoulli laws"),
 )

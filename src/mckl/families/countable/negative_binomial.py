@@ -15,6 +15,7 @@ from scipy import special
 from mckl.arrays import Vector
 from mckl.draw.distribution import Distribution
 from mckl.exact.quotients import Linear, Quotients, term_of_sum
+from mckl.families.base import About
 from mckl.families.coordinates.independent import Parameter
 from mckl.families.countable.law import Count
 from mckl.families.countable.side import LOGIT, PROBABILITY, countable_family
@@ -96,6 +97,11 @@ GEOMETRIC = countable_family(
     (*_EITHER, "mean"),
     aliases(probability="p prob probs success", logit="logits", mean="mu"),
     from_log_odds=lambda logit: NegativeBinomial(1.0, logit=-logit),
+    about=About(
+        "counts from 0",
+        "E r² if (1 − probability_p)² < 1 − probability_q",
+        "failures before the first success; scipy.stats.geom less 1",
+    ),
 )
 NEGATIVE_BINOMIAL = countable_family(
     "negative-binomial",
@@ -114,4 +120,9 @@ NEGATIVE_BINOMIAL = countable_family(
     },
     ("r",),
     lambda r, logit: NegativeBinomial(r, logit=-logit),
+    about=About(
+        "counts from 0",
+        "E r² if (1 − probability_p)² < 1 − probability_q",
+        "failures before the r-th success; as scipy.stats.nbinom",
+    ),
 )

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from mckl.exact.quotients import LARGEST_COUNT
-from mckl.families.base import Family, Pair, Side
+from mckl.families.base import NOTHING, About, Family, Pair, Side
 from mckl.families.coordinates.independent import Parameter
 from mckl.families.countable.law import Countable
 from mckl.families.countable.pair import CountablePair
@@ -77,6 +77,7 @@ def countable_family(
     aliases: Mapping[str, Synonym] = {},
     shapes: Sequence[str] = (),
     from_log_odds: Callable[..., Countable] | None = None,
+    about: About = NOTHING,
 ) -> Family:
     """The registry's entry of a family; `make` takes the parameters that are given, by name.
 
@@ -112,4 +113,4 @@ def countable_family(
 
     meanings = {key: parameter.meaning for key, parameter in parameters.items()}
     sweep = None if from_log_odds is None else swept
-    return Family(name, shapes, meanings, side, sweep, aliases=aliases, countable=True)
+    return Family(name, shapes, meanings, side, sweep, aliases=aliases, countable=True, about=about)

@@ -26,7 +26,7 @@ from mckl.exact.log_weights import outcomes_of
 from mckl.exact.moments import EPS, Moments
 from mckl.exact.outcomes import Outcomes
 from mckl.exact.remainders import log_quotient
-from mckl.families.base import Family, Integrals, OtherFamilyError, Pair, Side
+from mckl.families.base import About, Family, Integrals, OtherFamilyError, Pair, Side
 from mckl.families.countable.law import LogRatios
 from mckl.families.countable.side import Factors
 from mckl.families.exponential.pair import Exponential, text_of
@@ -318,4 +318,9 @@ CATEGORICAL = Family(
     _side,
     aliases=aliases(probabilities="probs weights"),
     countable=True,
+    about=About(
+        "one of finitely many values, or a vector of such",
+        "all; p must be positive where q is",
+        "finite sums",
+    ),
 )

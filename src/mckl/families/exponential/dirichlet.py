@@ -14,7 +14,7 @@ from mckl.arrays import Vector
 from mckl.draw.distribution import Distribution
 from mckl.exact.gamma_function import zeta_error, zeta_rest
 from mckl.exact.moments import EPS, Moments
-from mckl.families.base import Family
+from mckl.families.base import About, Family
 from mckl.families.coordinates.log_gamma import log_gammas
 from mckl.families.exponential.pair import Exponential, text_of
 from mckl.families.parameters import aliases, missing, parameter_numbers
@@ -134,4 +134,9 @@ DIRICHLET = Family(
     {"concentration": "powers of the coordinates, plus 1"},
     _side,
     aliases=aliases(concentration="alpha"),
+    about=About(
+        "positive vectors that add up to 1",
+        "E r² if 2 concentration_p > concentration_q in every entry",
+        "exponential family",
+    ),
 )

@@ -22,7 +22,7 @@ from mckl.exact.moments import EPS, Moments
 from mckl.exact.outcomes import Outcomes
 from mckl.exact.quotients import Linear, Quotients
 from mckl.exact.remainders import log_quotient, phi, x_minus_log1p
-from mckl.families.base import Family, Integrals, Pair, Side
+from mckl.families.base import About, Family, Integrals, Pair, Side
 from mckl.families.countable.law import Count
 from mckl.families.countable.side import Factors
 from mckl.families.exponential.pair import Exponential, text_of
@@ -242,6 +242,11 @@ def _side(given: Mapping[str, Any]) -> Poisson:
 
 
 POISSON = Family(
-    "poisson", (), {"rate": "mean count"}, _side, aliases=aliases(rate="mean mu lambda lam"),
+    "poisson",
+    (),
+    {"rate": "mean count"},
+    _side,
+    aliases=aliases(rate="mean mu lambda lam"),
     countable=True,
-)  # fmt: skip
+    about=About("counts from 0", "all", "exponential family; as scipy.stats.poisson"),
+)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mckl.families.base import Family
+from mckl.families.base import About, Family
 from mckl.families.coordinates.independent import INDEPENDENT
 from mckl.families.maps import transforms
 from mckl.families.normal.pair import NORMAL, Normal, grid_pair
@@ -18,7 +18,7 @@ from mckl.families.parameters import aliases
 _ALIASES = aliases(mean="mu meanlog", sd="sigma sdlog", covariance="cov covariance_matrix")
 
 
-def _family(name: str, transform: str, variable: str) -> Family:
+def _family(name: str, transform: str, variable: str, about: About) -> Family:
     def side(given: Mapping[str, Any]) -> Normal:
         try:
             normal = NORMAL.side(given)
@@ -33,10 +33,20 @@ def _family(name: str, transform: str, variable: str) -> Family:
         parameters=meanings,
         side=side,
         aliases=_ALIASES,
+        about=about,
         sweep=lambda _, dimension, scale, offset: grid_pair(dimension, scale, offset).named(name),
     )
     return INDEPENDENT[name]
 
 
-LOGNORMAL = _family("lognormal", "exp", "log x")
-LOGIT_NORMAL = _family("logit-normal", "logistic", "log(x / (1 - x))")
+LOGNORMAL = _family(
+    "lognormal", "exp", "log x", About("positive numbers", "as normal of log x", "exp of normal")
+)
+LOGIT_NORMAL = _family(
+    "logit-normal",
+    "logistic",
+    "log(x / (1 - x))",
+    About(
+        "numbers between 0 and 1", "as normal of log(x / (1 − x))", "logistic function of normal"
+    ),
+)

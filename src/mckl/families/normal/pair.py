@@ -26,6 +26,7 @@ from mckl.draw.distribution import Distribution, Factor
 from mckl.exact.moments import Bounded
 from mckl.exact.remainders import x_minus_log1p
 from mckl.families import base
+from mckl.families.base import About
 from mckl.families.coordinates.gaussian import GAUSSIAN
 from mckl.families.coordinates.image import image_of
 from mckl.families.coordinates.independent import Independent
@@ -549,4 +550,9 @@ NORMAL = base.Family(
     _side,
     lambda shapes, dimension, scale, offset: grid_pair(dimension, scale, offset),
     aliases={**GAUSSIAN.aliases, **aliases(covariance="cov covariance_matrix")},
+    about=About(
+        "real vectors",
+        "E r^k if σ_p²/σ_q² < k/(k − 1) in every direction, so E r² if σ_p² < 2 σ_q²",
+        "closed form",
+    ),
 )

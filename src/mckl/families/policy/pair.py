@@ -20,7 +20,7 @@ from mckl.arrays import Vector
 from mckl.draw.form import Seconds
 from mckl.draw.streams import generator
 from mckl.exact.moments import Function
-from mckl.families.base import Family, Integrals, OtherFamilyError, Pair, Side
+from mckl.families.base import About, Family, Integrals, OtherFamilyError, Pair, Side
 from mckl.families.parameters import aliases, missing, parameter_numbers, shown_briefly
 from mckl.families.policy.bigrams import fit
 from mckl.families.policy.form import PolicyForm
@@ -375,4 +375,9 @@ POLICY = Family(
     },
     aliases=aliases(transitions="transition transition_matrix probabilities probs"),
     sequential=True,
+    about=About(
+        "sequences of tokens",
+        "all; p must be positive where q is",
+        "Markov chain over tokens (transfer matrices)",
+    ),
 )
