@@ -930,6 +930,16 @@ def test_strata(name: str) -> None:
             {"family": "student-t", "df": [3, 4, 4], "location": 1},
         ]),
         (_MIXED, [{**_MIXED, "weights": [0.5, 0.5]}, {"family": "student-t", "df": 3}]),
+        ({"family": "gamma", "shape": 2, "rate": [1, 2]}, [
+            {"family": "truncated-normal", "low": 0}, {"mean": [1, 2], "sd": 2},
+        ]),
+        ({"family": "lognormal", "mean": [0, 1, 1], "sd": [1, 0.5, 0.5]}, [
+            {"mean": [1, 2, 3], "sd": 4}, {"family": "student-t", "df": 3, "location": [0, 1, 2]},
+        ]),
+        ({"family": "pareto", "shape": 4, "scale": [2, 3]}, [
+            {"family": "pareto", "shape": 3, "scale": 1}, {"mean": [1, 3], "sd": 5},
+            {"family": "pareto", "shape": [3, 2], "scale": [2, 3]},
+        ]),
         ({"family": "poisson", "rate": [2, 3, 40]}, [
             {"family": "poisson", "rate": 1}, {"family": "poisson", "rate": [0.1, 5, 42]},
         ]),

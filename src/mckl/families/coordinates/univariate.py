@@ -562,25 +562,33 @@ class _SameKind:
     def __init__(self, factors: Sequence[tuple[Between, int]]) -> None:
         self.law = factors[0][0].q.at(0.0, 1.0)
         self.columns = sum(n for _, n in factors)
-        # Coordinates whose p is of the same kind are evaluated together.
+        # Coordinates whose p is of the same kind are evaluated together. The kind of a law on an
+        # interval has its place, so that this is compared in the coordinate in which q is standard.
         self.parts: list[tuple[slice, Univariate]] = []
         start = 0
-        ordered = sorted(factors, key=lambda fn: fn[0].p.kind)
-        for _, group in groupby(ordered, key=lambda fn: fn[0].p.kind):
-            same = list(group)
+        kinds = [(f.p.kind, f.p.at(*_relative(f)).kind) for f, _ in factors]
+        ordered = sorted(zip(kinds, factors, strict=True), key=lambda both: both[0])
+        for _, group in groupby(ordered, key=lambda both: both[0]):
+            same = [both[1] for both in group]
             stop = start + sum(n for _, n in same)
             self.parts.append((slice(start, stop), _together(same)))
             start = stop
 
 
+def _relative(factor: Between) -> tuple[Any, Any]:
+    """The location and the scale of p in the coordinate in which q is standard."""
+    q, p = factor.q, factor.p
+    return (p.location - q.location) / q.scale, p.scale / q.scale
+
+
 def _together(same: Sequence[tuple[Between, int]]) -> Univariate:
     """The laws p of these coordinates as one law, in the coordinates in which q is standard."""
-    location = [(f.p.location - f.q.location) / f.q.scale for f, _ in same]
-    scale = [f.p.scale / f.q.scale for f, _ in same]
-    if len(same) == 1:
-        return same[0][0].p.at(location[0], scale[0])
+    p, places = same[0][0].p, [_relative(f) for f, _ in same]
+    if len({*places}) == 1:
+        return p.at(*places[0])
     counts = [n for _, n in same]
-    return same[0][0].p.at(np.repeat(location, counts), np.repeat(scale, counts))
+    location, scale = zip(*places, strict=True)
+    return p.at(np.repeat(location, counts), np.repeat(scale, counts))
 
 
 class _CoordinateEvaluator:
