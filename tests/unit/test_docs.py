@@ -79,15 +79,12 @@ def test_links_between_files_lead_somewhere(root):
     assert [(str(p), name) for p, name in named if not (root / name).exists()] == []
 
 
-def test_the_table_of_parameters_has_every_name(root):
-    page = (root / "docs/reference/command.md").read_text("utf-8")
-    rows = re.findall(r"^\| `([\w-]+)` \| (.*) \| (.*) \| .* \|$", page, re.MULTILINE)
-    listed = {row[0]: [set(re.findall(r"`(\w+)`", cell)) for cell in row[1:]] for row in rows}
-    assert listed.keys() == FAMILIES.keys()
-    for name, family in FAMILIES.items():
-        own, others = listed[name]
-        assert set(family.parameters) <= own <= {*family.parameters, *family.shared}
-        assert others == family.aliases.keys() - family.parameters.keys()
+def test_the_table_of_families_is_that_of_today(root, script):
+    families = script("families")
+    page = (root / "docs/reference/families.md").read_text("utf-8")
+    table = "".join(f"{row}\n" for row in families.table())
+    assert families.PLACE.search(page)[0].split("\n", 1)[1].startswith(table)
+    assert table.count("\n| `") == len(FAMILIES)
 
 
 def test_the_lines_of_the_readme_in_python_run(root, capsys):
