@@ -14,6 +14,9 @@ from mckl.estimation.given.estimates import KLFromLogProbs as KLFromLogProbs
 from mckl.estimation.given.groups import KLByGroup as KLByGroup
 from mckl.estimation.gradients.gradient_advice import GradientAdvice as GradientAdvice
 from mckl.estimation.kl_estimate import KLEstimate as KLEstimate
+from mckl.record.published import PublishedResults as PublishedResults
+from mckl.record.published import PublishedStudy as PublishedStudy
+from mckl.record.published import results as results
 
 __version__: str
 
