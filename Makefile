@@ -28,6 +28,10 @@ RESULTS ?= results
 STUDY_FIGURES := overview error-vs-samples estimators samplers samples-needed factors \
 	notebook-samples notebook-trace notebook-joint notebook-squared-error
 CONSTANT_FIGURES := tails sequence-length libraries training
+# The studies that `make results` runs and publishes, and what is asked of those that are not whole.
+PUBLISHED := default families policies intervals plane plane-measured
+TARGETS_plane := settings theory
+TARGETS_intervals := intervals
 
 .DEFAULT_GOAL := help
 .PHONY: help setup study verify-results test browser benchmark docs readme-figures lint format lock audit clean
@@ -49,6 +53,17 @@ $(READY): pyproject.toml constraints.txt
 study: $(READY) ## run the default study: results/tables, results/figures, results/report.html
 	@snakemake --cores all
 	@test -s results/report.html || { echo "mckl: the report is missing: run snakemake --report results/report.html --report-stylesheet workflow/report/report.css" >&2; exit 1; }
+
+results: $(PUBLISHED:%=run-%) ## run the published studies, and pack their tables into build/results-VERSION
+	@python docs/results.py $(PUBLISHED)
+	cp build/docs/figures/plane.png docs/figures/
+
+# Paths in configs are relative to a folder beside that of the studies.
+.PHONY: results $(PUBLISHED:%=run-%)
+$(PUBLISHED:%=run-%): run-%: $(READY)
+	@mkdir -p build && ln -sfn ../studies build/studies
+	@echo "mckl: the study $*"
+	@snakemake --cores all $(TARGETS_$*) --directory build/$* $(if $(filter-out default,$*),--configfile studies/$*.yaml)
 
 verify-results: $(READY) ## check a results folder (RESULTS=dir) against its manifest.json
 	@mckl verify "$(RESULTS)"

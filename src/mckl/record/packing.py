@@ -7,8 +7,9 @@ metadata of an RO-Crate, and the digests of all files. `mckl.results` reads it.
 
 from __future__ import annotations
 
+import re
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -114,8 +115,14 @@ def _readme(studies: Iterable[PackedStudy]) -> str:
     ]
     names = {name.removesuffix(TABLE) for x in studies for name in x.files}
     return _README.format(
-        version=mckl.__version__, studies="\n".join(rows), columns=tables.data_dictionary(names)
+        version=mckl.__version__, studies="\n".join(rows), columns=_dictionary(names)
     )
+
+
+def _dictionary(names: Collection[str]) -> str:
+    """The data dictionary of these tables."""
+    sections = re.split("(?m)^(?=## )", tables.data_dictionary())
+    return "".join(x for x in sections if x.partition(TABLE)[0].removeprefix("## ") in names)
 
 
 _README = """\
@@ -133,7 +140,8 @@ whole study was run, `verified.txt` says what the comparison with theory found, 
 is the record of the run; it also lists what is left out here: raw traces, figures and pages.
 
 `source/` has the code that made the tables, `ro-crate-metadata.json` describes all of this for
-machines (RO-Crate), and `SHA256SUMS` has the digests, which `sha256sum --check SHA256SUMS` compares.
+machines (RO-Crate), and `SHA256SUMS` has the digests, which `sha256sum --check SHA256SUMS`
+compares.
 
 ```python
 import mckl

@@ -10,7 +10,7 @@ import contextlib
 import glob
 import json
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -519,11 +519,11 @@ def _metadata(path: str | Path, key: bytes) -> Any:
         return json.loads(text)
 
 
-def data_dictionary(names: Collection[str] | None = None) -> str:
-    """The columns of these tables as Markdown; by default of all that a run can have."""
+def data_dictionary() -> str:
+    """The columns of every table of a run as Markdown, for results/README.md."""
     lines = []
     for name, schema in SCHEMAS.items():
-        if name in CONSTANT or (names is not None and name not in names):
+        if name in CONSTANT:
             continue
         lines += [f"## {name}.parquet", "", "| column | type | meaning |", "|---|---|---|"]
         for field in schema:

@@ -41,9 +41,7 @@ def draw_winners(ax: Axes, x: Vector, y: Vector, best: Vector, names: list[str])
             ax.contour(x, y, area.T.astype(float), [0.5], colors=theme.TRUTH, linewidths=0.7)
 
 
-def label_regions(
-    ax: Axes, best: Vector, names: list[str], taken: NDArray[np.bool_]
-) -> None:
+def label_regions(ax: Axes, best: Vector, names: list[str], taken: NDArray[np.bool_]) -> None:
     """Write the winner's name into every connected region that has some area.
 
     A name that has no room inside stands beside its region, with a line to it.
