@@ -1,7 +1,7 @@
 """Validates the folder of published results that is its argument by roc-validator, offline.
 
-It runs in an environment of its own, for mckl needs none of its packages. The JSON-LD context, which
-a crate names by its address, comes from the package rocrate.
+It runs in an environment of its own, for mckl needs none of its packages. The JSON-LD context,
+which a crate names by its address, comes from the package rocrate.
 """
 
 import io

@@ -1,23 +1,21 @@
 """Which estimator has the smallest error over the plane, by exact theory and as measured.
 
-The tables are those of studies/plane.yaml (theory) and studies/plane-measured.yaml (summary).
+The tables are those of studies/plane.yaml (settings, theory) and studies/plane-measured.yaml
+(summary).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from mckl.estimation.values import ESTIMATORS, K1
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 TIE = 1.05  # an estimator wins if no simpler one is within 5 % of its RMSE
 NEAR = 1.1  # measurement agrees if the choice of theory is within 10 % of the smallest RMSE
-# What may be used: if log q and log p of the whole sample are known, and of every factor.
+# What can be used if log q and log p are known of the whole sample alone, and of every factor.
 USABLE = {
     "whole": [name for name, estimator in ESTIMATORS.items() if not estimator.sums],
     "factors": [*ESTIMATORS],
@@ -25,7 +23,7 @@ USABLE = {
 
 
 def by_plainness(names: Sequence[str]) -> list[str]:
-    """The estimators with the simplest first; one whose bias remains comes last."""
+    """The estimators in the order of registration, but those whose bias remains come last."""
     return sorted(names, key=lambda name: not ESTIMATORS[name].consistent)
 
 
@@ -35,42 +33,56 @@ def plane_rows(settings: pd.DataFrame, theory: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        A row for each setting: dimension, scale, offset; for each key of `USABLE` the winner, and
-        in ``KEY_gain`` the mean squared error of k1 over that of the winner; and ``sobol_gain``,
-        the same for k1 over Sobol' points.
+        A row for each setting in which KL is not 0: dimension, scale, offset; for each key of
+        `USABLE` the winner by theory, and in ``KEY_gain`` the mean squared error of k1 over that
+        of the winner.
     """
-    last = theory[theory["samples"] == theory["samples"].max()]
-    mse = {
-        sampler: rows.pivot(index="setting", columns="estimator", values="exact_mse")
-        for sampler, rows in last.groupby("sampler", observed=True)
-    }
-    out = settings.set_index("setting")[["dimension", "scale", "offset"]].copy()
-    iid = mse["iid"].reindex(out.index)
+    mse = _by_estimator(theory[theory["sampler"] == "iid"], "exact_mse")
+    rows = settings[settings["kl"] > 0].set_index("setting")
+    out = rows[["dimension", "scale", "offset"]].copy()
+    mse = mse.reindex(out.index)
     for key, names in USABLE.items():
-        order = [name for name in by_plainness(names) if name in iid]
-        errors = iid[order].fillna(np.inf).to_numpy()
-        near = errors <= errors.min(axis=1, keepdims=True) * TIE**2
-        place = near.argmax(axis=1)
-        out[key] = np.array(order, object)[place]
-        out[f"{key}_gain"] = iid[K1.name] / errors[np.arange(len(out)), place]
-    out["sobol_gain"] = iid[K1.name] / mse["sobol"][K1.name].reindex(out.index)
+        order = [name for name in by_plainness(names) if name in mse]
+        errors = mse[order].fillna(np.inf).to_numpy()
+        places = (errors <= errors.min(axis=1, keepdims=True) * TIE**2).argmax(axis=1)
+        out[key] = np.array(order, object)[places]
+        out[f"{key}_gain"] = mse[K1.name] / errors[np.arange(len(out)), places]
     return out
 
 
-def measured_ratio(plane: pd.DataFrame, summary: pd.DataFrame, key: str) -> pd.DataFrame:
-    """How the choice of theory did in measurement.
+def measured_rows(plane: pd.DataFrame, summary: pd.DataFrame, key: str) -> pd.DataFrame:
+    """How the winner by theory did in measurement, for a key of `USABLE`.
 
     Returns
     -------
     pandas.DataFrame
         A row for each measured setting: the columns of `plane_rows`; ``ratio``, the measured RMSE
-        of the winner by theory over the smallest one; and ``best``, the estimator with that.
+        of the winner over the smallest one; ``best``, the estimator with the smallest; and
+        ``known``, whether theory knows the error of that one.
     """
-    last = summary[(summary["samples"] == summary["samples"].max()) & (summary["sampler"] == "iid")]
-    rmse = last.pivot(index="setting", columns="estimator", values="rmse")
-    rmse = rmse[[name for name in by_plainness(USABLE[key]) if name in rmse]]
-    rows = plane.loc[rmse.index].copy()
-    of_winner = [rmse.at[setting, name] for setting, name in rows[key].items()]
-    rows["best"] = rmse.idxmin(axis=1)
-    rows["ratio"] = np.divide(of_winner, rmse.min(axis=1))
-    return rows.dropna(subset="ratio")  # where q = p, every error is 0
+    iid = summary[summary["sampler"] == "iid"]
+    rmse, exact = _by_estimator(iid, "rmse"), _by_estimator(iid, "exact_mse")
+    order = [name for name in by_plainness(USABLE[key]) if name in rmse]
+    rows = plane.loc[plane.index.intersection(rmse.index)].copy()
+    errors, theory = (x.loc[rows.index, order].to_numpy() for x in (rmse, exact))
+    every, best = np.arange(len(rows)), errors.argmin(axis=1)
+    rows["ratio"] = errors[every, [order.index(name) for name in rows[key]]] / errors[every, best]
+    rows["best"] = np.array(order, object)[best]
+    rows["known"] = np.isfinite(theory[every, best])
+    return rows
+
+
+def sobol_gain(plane: pd.DataFrame, summary: pd.DataFrame) -> pd.Series:
+    """The exact mean squared error of k1 over iid samples, over that over Sobol' points."""
+    iid, sobol = (
+        _by_estimator(summary[summary["sampler"] == name], "exact_mse")[K1.name]
+        for name in ("iid", "sobol")
+    )
+    return (iid / sobol).reindex(plane.index.intersection(iid.index))
+
+
+def _by_estimator(rows: pd.DataFrame, column: str) -> pd.DataFrame:
+    """A column at the largest number of samples: a row for each setting, a column for each name."""
+    last = rows[rows["samples"] == rows["samples"].max()]
+    table: pd.DataFrame = last.pivot_table(column, "setting", "estimator", dropna=False)
+    return table
