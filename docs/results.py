@@ -19,7 +19,7 @@ PAGE = ROOT / "docs/explanation/what-wins.md"
 PLACE = re.compile(r"(<!-- by `make results` -->\n).*?(<!-- end -->)", re.DOTALL)
 FIGURE = Figure("plane", ESTIMATOR, "best by scale, offset and dimension", (), constant=True)
 CAPTION = """\
-**Factor by factor the winner does not depend on the dimension; from ℓ of the whole sample k1 wins \
+**Factor by factor the winner hardly depends on the dimension; from ℓ of the whole sample k1 wins \
 nearly everywhere from D = {few} on.** (a–e) The estimator with the smallest RMSE over 1,024 \
 independent samples by theory, or the simplest within {tie} %; dots are measured settings. (f) The \
 settings in which k1 does not win. (g) A tenth of the settings has at least this ratio of mean \
