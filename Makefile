@@ -80,7 +80,19 @@ $(READY_TEST): $(READY)
 
 test: $(READY_TEST) ## run every test that needs no browser
 	@echo "mckl: running the tests on all cores"
-	@pytest -n auto --ignore=tests/browser
+	@pytest -n auto --ignore=tests/browser --ignore=tests/deploy
+
+# The validator has its own environment; rocrate is there for its copy of a JSON-LD context.
+CRATE := $(VENV)/crate/bin/python
+$(CRATE): $(READY)
+	@$(PYTHON) -m venv $(VENV)/crate
+	@$(CRATE) -m pip install --quiet --disable-pip-version-check roc-validator==0.13.0 2> $(VENV)/pip.log \
+		&& $(CRATE) -m pip install --quiet --disable-pip-version-check --no-deps rocrate==0.14.0 2>> $(VENV)/pip.log \
+		|| { rm -rf $(VENV)/crate; tail -n 3 $(VENV)/pip.log >&2; echo "mckl: roc-validator could not be installed: is the network reachable? ($(VENV)/pip.log)" >&2; exit 1; }
+
+.PHONY: crate
+crate: $(CRATE) ## validate the metadata of published results as an RO-Crate
+	@pytest tests/deploy/test_crate.py
 
 browser: $(READY_TEST) ## click through the report and the explorer in Chromium
 	@pytest -n 2 tests/browser

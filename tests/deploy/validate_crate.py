@@ -43,8 +43,9 @@ with tempfile.TemporaryDirectory() as folder:
             offline=True,
         )
     )
-for issue in found.get_issues():
+issues = found.get_issues()
+for issue in issues:
     print(
         f"{issue.severity.name} {issue.check.identifier}: {issue.message} ({issue.violatingEntity})"
     )
-sys.exit(not found.passed())
+sys.exit(any(issue.severity >= models.Severity.REQUIRED for issue in issues))
