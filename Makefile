@@ -34,6 +34,10 @@ RESULTS ?= results
 STUDY_FIGURES := overview error-vs-samples estimators samplers samples-needed factors \
 	notebook-samples notebook-trace notebook-joint notebook-squared-error
 CONSTANT_FIGURES := tails sequence-length off-policy libraries training
+# The studies that `make results` runs and publishes, and what is asked of those that are not whole.
+PUBLISHED := default families policies intervals pairs plane plane-measured
+TARGETS_plane := settings theory
+TARGETS_intervals := intervals
 
 .DEFAULT_GOAL := help
 .PHONY: help setup study verify-results test browser deploy benchmark docs readme-figures lint format lock audit clean
@@ -56,6 +60,17 @@ $(READY): pyproject.toml constraints.txt
 study: $(READY) ## run the default study: results/tables, results/figures, results/report.html
 	@snakemake --cores all
 	@test -s results/report.html || { echo "mckl: the report is missing: run snakemake --report results/report.html --report-stylesheet workflow/report/report.css" >&2; exit 1; }
+
+results: $(PUBLISHED:%=run-%) ## run the published studies, and pack their tables into build/results-VERSION
+	@python docs/results.py $(PUBLISHED)
+	cp build/docs/figures/plane.png docs/figures/
+
+# Paths in configs are relative to a folder beside that of the studies.
+.PHONY: results $(PUBLISHED:%=run-%)
+$(PUBLISHED:%=run-%): run-%: $(READY)
+	@mkdir -p build && ln -sfn ../studies build/studies
+	@echo "mckl: the study $*"
+	@snakemake --cores all $(TARGETS_$*) --directory build/$* $(if $(filter-out default,$*),--configfile studies/$*.yaml)
 
 verify-results: $(READY) ## check a results folder (RESULTS=dir) against its manifest.json
 	@mckl verify "$(RESULTS)"
@@ -95,6 +110,17 @@ $(LOWEST)/.ready: $(UV) pyproject.toml constraints.txt
 	@sed 's/^/^/; s/==.*/==/' $(LOWEST)/oldest.txt | grep -ivf - constraints.txt > $(LOWEST)/constraints.txt
 	@$(UV) pip install --quiet --python $(LOWEST) --resolution lowest-direct -c $(LOWEST)/constraints.txt -e '.[study]' --group test
 	@touch $@
+# The validator has its own environment; rocrate is there for its copy of a JSON-LD context.
+CRATE := $(VENV)/crate/bin/python
+$(CRATE): $(READY)
+	@$(PYTHON) -m venv $(VENV)/crate
+	@$(CRATE) -m pip install --quiet --disable-pip-version-check roc-validator==0.13.0 2> $(VENV)/pip.log \
+		&& $(CRATE) -m pip install --quiet --disable-pip-version-check --no-deps rocrate==0.14.0 2>> $(VENV)/pip.log \
+		|| { rm -rf $(VENV)/crate; tail -n 3 $(VENV)/pip.log >&2; echo "mckl: roc-validator could not be installed: is the network reachable? ($(VENV)/pip.log)" >&2; exit 1; }
+
+.PHONY: crate
+crate: $(CRATE) ## validate the metadata of published results as an RO-Crate
+	@pytest tests/deploy/test_crate.py
 
 browser: $(READY_TEST) ## click through the report and the explorer in Chromium
 	@pytest -n 2 tests/browser
@@ -105,7 +131,7 @@ $(READY_DEPLOY): $(READY)
 		|| { tail -n 3 $(VENV)/pip.log >&2; echo "mckl: snakedeploy could not be installed: is the network reachable? ($(VENV)/pip.log)" >&2; exit 1; }
 	@touch $@
 
-deploy: $(READY_DEPLOY) ## run the study as a module from git and by snakedeploy, with nothing else on disk
+deploy: $(READY_DEPLOY) $(CRATE) ## run the study as a module from git and by snakedeploy, with nothing else on disk
 	@pytest -n 2 --dist load tests/deploy
 
 $(READY_BENCHMARK): $(READY_TEST)

@@ -16,6 +16,7 @@ _HOMES = {
     "estimate": "api.pairs",
     "from_log_probs": "api.log_probs",
     "full_kl": "api.logits",
+    "results": "record.published",
     "Watch": "api.watch",
     "Watched": "api.watch",
     "KL": "estimation.divergences",
@@ -26,6 +27,8 @@ _HOMES = {
     "GivenEstimate": "estimation.given.estimates",
     "KLFromLogProbs": "estimation.given.estimates",
     "KLByGroup": "estimation.given.groups",
+    "PublishedResults": "record.published",
+    "PublishedStudy": "record.published",
 }
 __all__ = [*_HOMES, "__version__"]
 

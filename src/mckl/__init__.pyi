@@ -15,6 +15,9 @@ from mckl.estimation.given.groups import KLByGroup as KLByGroup
 from mckl.estimation.gradients.gradient_advice import GradientAdvice as GradientAdvice
 from mckl.estimation.kl_estimate import KLEstimate as KLEstimate
 from mckl.estimation.off_policy.off_policy_advice import OffPolicyAdvice as OffPolicyAdvice
+from mckl.record.published import PublishedResults as PublishedResults
+from mckl.record.published import PublishedStudy as PublishedStudy
+from mckl.record.published import results as results
 
 __version__: str
 

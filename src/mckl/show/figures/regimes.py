@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from itertools import cycle
 from string import ascii_lowercase
 from typing import Any
 
@@ -12,24 +11,18 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.colors import ListedColormap, to_rgb
 from matplotlib.patheffects import AbstractPathEffect, withTickedStroke
-from numpy.typing import NDArray
-from scipy.ndimage import distance_transform_edt, label
 
 from mckl.arrays import Vector
 from mckl.estimation.values import ESTIMATORS
 from mckl.show.figures import Frames, parts, theme
+from mckl.show.figures.winner_map import draw_winners, label_regions
 from mckl.study.regime_map import RegimeMap, is_symmetric, regime_map
 
 _FINE = (420, 260)  # the numbers of scales and of offsets of the map
 _TIE = 1.05  # an estimator wins if no simpler one is within 5 % of its RMSE
-_REGION = 0.003  # the least share of the map of a region that has a label
-_ROOM = 2.2  # cells around the middle of a label, for each of its characters
 _TICKED: list[AbstractPathEffect] = [withTickedStroke(spacing=5, angle=90, length=0.5)]
 _SAVES = 0.8  # the contour of cv is at four fifths of the best unbiased RMSE
-# Tints, in the order of registration, that differ in greyscale too.
-_TINTS = dict(zip(ESTIMATORS, cycle((0.5, 0.45, 0.3, 0.4)), strict=False))
 
 
 def winners(exact: dict[str, Vector]) -> Vector:
@@ -37,41 +30,6 @@ def winners(exact: dict[str, Vector]) -> Vector:
     stack = np.stack(list(exact.values()))
     near = stack <= stack.min(axis=0) + 2.0 * math.log(_TIE)
     return np.asarray(near.argmax(axis=0))
-
-
-def _label_regions(
-    ax: Axes, best: Vector, names: list[str], tints: list[Any], taken: NDArray[np.bool_]
-) -> None:
-    """Write the winner's name into every connected region that has some area.
-
-    A name that has no room inside stands beside its region, with a line to it.
-    """
-    for i, name in enumerate(names):
-        regions, count = label(best == i)
-        sizes = np.bincount(regions.ravel())[1:]
-        large = [k for k in range(count) if sizes[k] >= _REGION * best.size]
-        if not large and count:
-            large = [int(sizes.argmax())]  # a narrow region may be broken into pieces
-        for k in large:
-            area = regions == k + 1
-            # The distance to the nearest other cell, in cells; names are wider than high.
-            free = distance_transform_edt(np.pad(area & ~taken, 1), sampling=(0.4, 1.0))[1:-1, 1:-1]
-            if free.max() < 2:
-                free = distance_transform_edt(area)
-            x, y = np.unravel_index(int(free.argmax()), free.shape)
-            place = ((x + 0.5) / best.shape[0], (y + 0.5) / best.shape[1])
-            inside = bool(free.max() >= _ROOM * len(name))
-            style: dict[str, Any] = {
-                "xycoords": "axes fraction", "fontweight": "bold", "fontsize": 7.5, "zorder": 6,
-                "ha": "center", "va": "center",
-                "bbox": {"facecolor": tints[i], "edgecolor": "none", "pad": 1.0},
-            }  # fmt: skip
-            if not inside:
-                style |= {
-                    "xytext": (min(place[0] + 0.14, 0.9), min(place[1] + 0.06, 0.94)),
-                    "textcoords": "axes fraction", "arrowprops": {"arrowstyle": "-", "shrinkA": 0},
-                }  # fmt: skip
-            ax.annotate(name, place, **style)
 
 
 def _panel(
@@ -84,26 +42,13 @@ def _panel(
     exact = {k: exact[k] for k in sorted(exact, key=lambda k: not ESTIMATORS[k].consistent)}
     best = winners(exact)
     names = list(exact)
-    tints = [
-        [1 - _TINTS[name] * (1 - c) for c in to_rgb(theme.ESTIMATOR_COLOURS[name])]
-        for name in names
-    ]
-    ax.pcolormesh(
-        scale, offset, best.T, cmap=ListedColormap(tints), vmin=-0.5, vmax=len(names) - 0.5,
-        rasterized=True, shading="nearest",
-    )  # fmt: skip
+    draw_winners(ax, scale, offset, best, names)
     taken = np.zeros(best.shape, dtype=bool)  # cells with a point of the study, or the border
     for x, y in zip(studied["scale"], studied["offset"], strict=True):
         close = np.abs(np.log(scale / x)) < 0.05
         taken |= close[:, None] & (np.abs(offset - y) < 0.06 * offset[-1])
     taken |= (np.abs(np.log(scale) - np.log(theory.border)) < 0.04)[:, None]
-    for i in range(len(names)):
-        area = best == i
-        if area.any() and not area.all():
-            ax.contour(
-                scale, offset, area.T.astype(float), [0.5], colors=theme.TRUTH, linewidths=0.7
-            )
-    _label_regions(ax, best, names, tints, taken)
+    label_regions(ax, best, names, taken)
     for name in [name for name in surfaces if ESTIMATORS[name].parameters > 1][:1]:
         unbiased = [exact[name] for name in names if not surfaces[name].bias.any()]
         saving = 0.5 * (surfaces[name].log_mse - np.min(np.stack(unbiased), axis=0))
