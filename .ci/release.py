@@ -4,8 +4,8 @@
     python .ci/release.py --check v1.2.3
     python .ci/release.py --notes
 
-The version stands in src/mckl/__init__.py, CHANGELOG.md, CITATION.cff and .zenodo.json; the
-repository's address in pyproject.toml, and from there in CITATION.cff.
+The version stands in src/mckl/__init__.py, CHANGELOG.md, CITATION.cff, .zenodo.json and two pages;
+the repository's address in pyproject.toml, and from there in CITATION.cff and these pages.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ VERSIONS = {
     ".zenodo.json": ('"version": "', '"'),
 }
 CHANGELOG = "CHANGELOG.md"
+# Pages that name the tag and the address, with OWNER as long as there is none.
+PAGES = ("docs/how-to/deploy.md", "docs/how-to/module.md")
 NEW = "## Unreleased\n"
 REPOSITORY = ('\nrepository = "', '"')
 _VERSION = re.compile(r"\d+\.\d+\.\d+")
@@ -60,6 +62,11 @@ def versions(root: Path) -> dict[str, str]:
     return stated | {CHANGELOG: newest(read(root, CHANGELOG))[0]}
 
 
+def tags(text: str) -> set[str]:
+    """The tags that a page names."""
+    return {*re.findall(r"\bv\d+\.\d+\.\d+\b", text)}
+
+
 def repository(root: Path) -> str:
     """The repository's address; empty before the first release."""
     return between(read(root, "pyproject.toml"), REPOSITORY)
@@ -70,6 +77,7 @@ def faults(root: Path, tag: str) -> list[str]:
     wrong = [
         f"{x}: version {v}, expected {tag[1:]}" for x, v in versions(root).items() if v != tag[1:]
     ]
+    wrong += [f"{x}: expected {tag} and no other" for x in PAGES if tags(read(root, x)) != {tag}]
     address = repository(root)
     if not address:
         wrong.append("pyproject.toml: no address of the repository: make release REPOSITORY=...")
@@ -92,6 +100,11 @@ def prepare(root: Path, version: str, address: str, day: str) -> None:
         texts[CHANGELOG] = re.sub(rf"\n## {re.escape(version)} .*\n", heading, changelog)
     else:
         texts[CHANGELOG] = changelog.replace(NEW, NEW + heading, 1)
+    old = f"v{versions(root)[CHANGELOG]}"
+    owner = "/".join(address.split("/")[3:])
+    for name in PAGES:
+        page = read(root, name).replace("https://github.com/OWNER/mckl", address)
+        texts[name] = page.replace('"OWNER/mckl"', f'"{owner}"').replace(old, f"v{version}")
     for name, text in texts.items():
         (root / name).write_text(text, "utf-8")
 

@@ -5,7 +5,7 @@
 2.592581
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # The module of each exported name. A module is imported when its name is first used, so that
 # `import mckl` stays fast. The types are in __init__.pyi.

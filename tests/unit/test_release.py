@@ -28,7 +28,8 @@ def module(root: Path, name: str) -> ModuleType:
 @pytest.fixture
 def copy(root: Path, tmp_path: Path) -> Path:
     release = module(root, "release")
-    for name in (*release.VERSIONS, release.CHANGELOG, "pyproject.toml", ".ci/release.py"):
+    files = (*release.VERSIONS, release.CHANGELOG, *release.PAGES)
+    for name in (*files, "pyproject.toml", ".ci/release.py"):
         target = tmp_path / name
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(root / name, target)
@@ -41,7 +42,10 @@ def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_every_file_names_the_same_version(root: Path) -> None:
-    assert {*module(root, "release").versions(root).values()} == {mckl.__version__}
+    release = module(root, "release")
+    assert {*release.versions(root).values()} == {mckl.__version__}
+    for page in release.PAGES:
+        assert release.tags((root / page).read_text("utf-8")) == {f"v{mckl.__version__}"}
 
 
 def test_the_repository_has_one_address_or_none(root: Path) -> None:
@@ -73,9 +77,12 @@ def test_a_release_changes_every_file(copy: Path) -> None:
     assert run(copy, "--notes").stdout.startswith("### Added\n\n- Nothing that exists.")
     assert f"repository-code: {address}\n" in (copy / "CITATION.cff").read_text("utf-8")
     assert f'repository = "{address}"' in (copy / "pyproject.toml").read_text("utf-8")
+    module_page = (copy / "docs/how-to/module.md").read_text("utf-8")
+    assert 'github("someone/mckl", path="Snakefile", tag="v9.8.7")' in module_page
+    assert f"git+{address}@v9.8.7" in module_page
     wrong = run(copy, "--check", "v9.8.8").stderr.splitlines()
-    assert len(wrong) == 4
-    assert all("version 9.8.7, expected 9.8.8" in line for line in wrong)
+    assert len(wrong) == 6
+    assert sum("version 9.8.7, expected 9.8.8" in line for line in wrong) == 4
 
 
 @pytest.mark.parametrize(
