@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from mckl.api.family_list import ListedFamily, listed_families
+from mckl.cli.family_list import ListedFamily, listed_families
 
 PLACE = re.compile(r"(<!-- families, by `make docs` -->\n).*?(<!-- end -->)", re.DOTALL)
 

@@ -135,6 +135,7 @@ def test_texts_of_the_package_are_read_in_any_folder(
     schema = yaml.safe_load((CHECKOUT / "workflow/schemas/config.schema.yaml").read_text())
     config = yaml.safe_load((CHECKOUT / "studies/policies.yaml").read_text())
     config["sweep"] = {"dimension": [1], "scale": [1.1], "offset": [0]}
+    del config["off_policy"]  # of settings of the whole sweep
     assert {"text", "sentence"} <= {s.case for s in parse(config, schema).settings}
     own = {"q": {"text": "alice.txt"}}
     assert len(with_numbers(own, "")["q"]["text"]) > 1000
@@ -205,7 +206,8 @@ class TestWhoseResults:
     ("words", "text"),
     [
         (["--configfile", "mine.yaml"],
-         "mine.yaml: no such file, nor a study of the package: families, intervals, policies"),
+         "mine.yaml: no such file, nor a study of the package: families, intervals, pairs, plane, plane-measured, "
+         "policies"),
         (["--configfile", "."], ".: not a regular file"),
         (["--configfile", "bad.yaml"], "bad.yaml: mapping values are not allowed here in line 1"),
         (["--configfile", "latin.yaml"], "latin.yaml: not YAML in UTF-8"),

@@ -58,7 +58,7 @@ def pairs():
             tuple(d.TransformedDistribution(d.Normal(m, s), made()) for m, s in ((0, 1.0), (1, 2)))
             for made in (
                 lambda: b.Chain([b.Shift(1.0), b.Scale(3.0), b.Exp()]),
-                lambda: b.Invert(b.Softplus()),
+                lambda: b.Sinh(),
                 lambda: b.Chain([b.Power(2.0), b.Sigmoid()]),
             )
         ),

@@ -292,3 +292,14 @@ def test_mixtures_and_names() -> None:
     assert pair(*case.values()).family == "exp(normal)|lognormal"
     assert "weibull" in FAMILIES
     assert sweep_pair("lognormal", 2, 1.25, 0.5).law.kl == sweep_pair("normal", 2, 1.25, 0.5).law.kl
+
+
+def test_breakpoints_that_differ_beyond_float64_are_one_point() -> None:
+    """The logarithm of q's mode has more digits than that of p, which is equal in float64."""
+    q, p = named("lognormal", mean=0, sd=1), named("gamma", shape=3, rate=3)
+    law = case_pair({"q": q, "p": p}).law
+    # E log q = -(1 + log(2 pi)) / 2 and E log p = 3 log 3 - log 2 - 3 e^(1/2), with E log x = 0.
+    entropy = 0.5 * (1.0 + math.log(2.0 * math.pi))
+    assert law.kl == pytest.approx(
+        -entropy - (3.0 * math.log(3.0) - math.log(2.0) - 3.0 * math.exp(0.5)), rel=1e-13
+    )

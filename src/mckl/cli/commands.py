@@ -475,7 +475,7 @@ Exit codes: 0 answered, 2 bad input."""
 @_json_option
 def families(names: Sequence[str], as_json: bool) -> None:
     """List the families, or tell the parameters, names and moments of some of them."""
-    from mckl.api import family_list
+    from mckl.cli import family_list
 
     listed = family_list.listed_families(names)
     if as_json:

@@ -90,7 +90,7 @@ def _workflow(
 ) -> Iterator[Entity]:
     """The workflow, its language and packages, and its parameters: a config and the tables."""
     versions = {"mckl": run["mckl"], **run["packages"]}
-    packages = {f"https://pypi.org/project/{x}/{v}/": (x, v) for x, v in versions.items() if v}
+    packages = {f"pkg:pypi/{x}@{v}": (x, v) for x, v in versions.items() if v}
     made: dict[str, list[str]] = {}
     for study in studies:
         for name in study.files:

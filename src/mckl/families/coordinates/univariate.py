@@ -327,7 +327,8 @@ class Between(NamedTuple):
     @property
     def breakpoints(self) -> tuple[float, ...]:
         low, high = self.support
-        points = {*self.q.breakpoints, *self.p.breakpoints}
+        # As plain floats: two that differ in the digits beyond would be one point for the nodes.
+        points = {float(x) for x in (*self.q.breakpoints, *self.p.breakpoints)}
         with np.errstate(all="ignore"):
             points |= {float(x) for x in self.q.mirror(np.array(sorted(points)))}
         return tuple(sorted(x for x in points if x - low > _AT_END and high - x > _AT_END))

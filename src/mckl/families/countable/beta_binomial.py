@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import special
+import scipy
 
 from mckl.arrays import Vector
 from mckl.draw.distribution import Distribution
@@ -46,9 +46,9 @@ class BetaBinomial(Count):
     def log_probability(self, n: Vector) -> Vector:
         inside = n <= self.n
         k = np.where(inside, n, 0.0)
-        ways = -special.betaln(k + 1.0, self.n - k + 1.0) - math.log(self.n + 1.0)
-        log = ways + special.betaln(k + self.a, self.n - k + self.b)
-        return np.where(inside, log - special.betaln(self.a, self.b), -np.inf)
+        ways = -scipy.special.betaln(k + 1.0, self.n - k + 1.0) - math.log(self.n + 1.0)
+        log = ways + scipy.special.betaln(k + self.a, self.n - k + self.b)
+        return np.where(inside, log - scipy.special.betaln(self.a, self.b), -np.inf)
 
 
 BETA_BINOMIAL = countable_family(

@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import special
 
 from mckl.arrays import Vector
 from mckl.draw.distribution import Distribution
@@ -33,7 +33,7 @@ class Binomial(Count):
     def quotients(self) -> Quotients:
         terms = Linear(1, -1, self.n), Linear(-1, 1, 1.0)
         if self.logit is not None:
-            mean = self.n * float(special.expit(self.logit))
+            mean = self.n * float(scipy.special.expit(self.logit))
             return Quotients(0.0, self.n, mean, terms, self.logit)
         p = self.probability
         assert p is not None
@@ -72,9 +72,9 @@ class Binomial(Count):
             assert self.probability is not None
             p, q = self.probability, 1.0 - self.probability
         else:
-            p, q = float(special.expit(self.logit)), float(special.expit(-self.logit))
-        ways = -special.betaln(n + 1.0, self.n - n + 1.0) - math.log(self.n + 1.0)
-        log = ways + special.xlogy(n, p) + special.xlogy(self.n - n, q)
+            p, q = float(scipy.special.expit(self.logit)), float(scipy.special.expit(-self.logit))
+        ways = -scipy.special.betaln(n + 1.0, self.n - n + 1.0) - math.log(self.n + 1.0)
+        log = ways + scipy.special.xlogy(n, p) + scipy.special.xlogy(self.n - n, q)
         return np.where(n > self.n, -np.inf, log)
 
 

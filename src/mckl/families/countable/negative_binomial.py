@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-from scipy import special
+import scipy
 
 from mckl.arrays import Vector
 from mckl.draw.distribution import Distribution
@@ -72,7 +72,7 @@ class NegativeBinomial(Count):
         if self.mean is not None:
             return self.r / (self.r + self.mean), self.mean / (self.r + self.mean)
         assert self.logit is not None
-        return float(special.expit(self.logit)), float(special.expit(-self.logit))
+        return float(scipy.special.expit(self.logit)), float(scipy.special.expit(-self.logit))
 
     @property
     def tensorflow(self) -> Distribution:
@@ -83,8 +83,14 @@ class NegativeBinomial(Count):
 
     def log_probability(self, n: Vector) -> Vector:
         success, failure = self._chances
-        ways = special.gammaln(n + self.r) - special.gammaln(self.r) - special.gammaln(n + 1.0)
-        return np.asarray(ways + special.xlogy(self.r, success) + special.xlogy(n, failure))
+        ways = (
+            scipy.special.gammaln(n + self.r)
+            - scipy.special.gammaln(self.r)
+            - scipy.special.gammaln(n + 1.0)
+        )
+        return np.asarray(
+            ways + scipy.special.xlogy(self.r, success) + scipy.special.xlogy(n, failure)
+        )
 
 
 _STOPS = PROBABILITY._replace(least=None, above=0.0)

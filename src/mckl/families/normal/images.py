@@ -27,7 +27,7 @@ def _family(name: str, transform: str, variable: str, about: About) -> Family:
         assert isinstance(normal, Normal)
         return normal.under(transforms(transform)).named(name)
 
-    meanings = {key: f"{meaning} of {variable}" for key, meaning in NORMAL.parameters.items()}
+    meanings = {key: f"of {variable}: {meaning}" for key, meaning in NORMAL.parameters.items()}
     INDEPENDENT[name] = NORMAL._replace(
         name=name,
         parameters=meanings,
