@@ -206,8 +206,8 @@ class TestWhoseResults:
     ("words", "text"),
     [
         (["--configfile", "mine.yaml"],
-         "mine.yaml: no such file, nor a study of the package: families, intervals, pairs, plane, plane-measured, "
-         "policies"),
+         "mine.yaml: no such file, nor a study of the package: families, intervals, pairs, plane, "
+         "plane-measured, policies"),
         (["--configfile", "."], ".: not a regular file"),
         (["--configfile", "bad.yaml"], "bad.yaml: mapping values are not allowed here in line 1"),
         (["--configfile", "latin.yaml"], "latin.yaml: not YAML in UTF-8"),

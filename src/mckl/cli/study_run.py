@@ -32,10 +32,8 @@ _RUN_WITH = "# Run it with: snakemake "
 
 def ready_studies() -> dict[str, Path]:
     """The configs that come with the package, by name."""
-    return {
-        path.stem: path
-        for path in sorted((shipped() / "studies").glob("*.yaml"), key=lambda x: x.stem)
-    }
+    paths = {path.stem: path for path in (shipped() / "studies").glob("*.yaml")}
+    return dict(sorted(paths.items()))
 
 
 def listing() -> Iterator[str]:

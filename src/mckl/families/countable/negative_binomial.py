@@ -83,14 +83,9 @@ class NegativeBinomial(Count):
 
     def log_probability(self, n: Vector) -> Vector:
         success, failure = self._chances
-        ways = (
-            scipy.special.gammaln(n + self.r)
-            - scipy.special.gammaln(self.r)
-            - scipy.special.gammaln(n + 1.0)
-        )
-        return np.asarray(
-            ways + scipy.special.xlogy(self.r, success) + scipy.special.xlogy(n, failure)
-        )
+        log_gamma, xlogy = scipy.special.gammaln, scipy.special.xlogy
+        ways = log_gamma(n + self.r) - log_gamma(self.r) - log_gamma(n + 1.0)
+        return np.asarray(ways + xlogy(self.r, success) + xlogy(n, failure))
 
 
 _STOPS = PROBABILITY._replace(least=None, above=0.0)
