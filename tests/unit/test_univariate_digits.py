@@ -35,7 +35,9 @@ def log_density(law: Univariate, x: mpmath.mpf) -> mpmath.mpf:
         parts = zip(law.weights, law.components, strict=True)
         total = sum(map(mp.mpf, law.weights))
         logs = [mp.log(mp.mpf(w) / total) + log_density(c, x) for w, c in parts]
-        top = max(logs)  # terms below e^-1000 of it have none of the 90 digits, and take mpmath long
+        top = max(
+            logs
+        )  # terms below e^-1000 of it have none of the 90 digits, and take mpmath long
         return top + mp.log(sum(mp.exp(log - top) for log in logs if log - top > -1000))
     if isinstance(law, Beta):
         a, b = mp.mpf(law.a), mp.mpf(law.b)
