@@ -32,6 +32,7 @@ _FAR = -1e3  # below it log densities are added up themselves, and not their dif
 _LOST = 1e12  # log densities below -_LOST may leave no digit of a product of powers of q and p
 LARGE = 1.0  # the log r above which functions that contain r are kept over r
 _PEAKS = (1, 2, 3, 4)  # the k whose p^k / q^(k - 1) is looked at for peaks
+_ROUGH = 64.0  # roundings of log q and k l by which a peak exceeds its neighbours at least
 _NOISE = 1e-14  # the rounding error of the sum of p's weights
 
 
@@ -272,7 +273,12 @@ def edges_of(factor: DensityPair) -> list[float]:
         peaks: set[float] = set()
         for k in _PEAKS:
             f = np.where(log_q > -_LOST, log_q - k * ell, math.nan)
-            rises = (f[1:-1] > f[:-2]) & (f[1:-1] >= f[2:]) & np.isfinite(f[1:-1])
+            # Where it is flat, rounding makes peaks that are none.
+            stands_out = (
+                2.0 * f[1:-1] - f[:-2] - f[2:]
+                > _ROUGH * EPS * (np.abs(log_q) + k * np.abs(ell))[1:-1]
+            )
+            rises = (f[1:-1] > f[:-2]) & (f[1:-1] >= f[2:]) & stands_out & np.isfinite(f[1:-1])
             i = np.flatnonzero(rises) + 1
             found = _refined(factor, k, x[i - 1], x[i + 1])
             for peak, width in zip(*(column.tolist() for column in found), strict=True):
