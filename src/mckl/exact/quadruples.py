@@ -13,7 +13,6 @@ to `_STRATA` take hardly longer than one of them.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
@@ -66,8 +65,8 @@ def linked(dyadic: Dyadic, n: int, *rows: int) -> Bounded:
 class _Coefficients(NamedTuple):
     """A function's Walsh coefficients within strata, and their transform over the strata.
 
-    Both have the shape (strata, Walsh functions of the position). With the 0-th function they are
-    those of the strata's means.
+    Both are multiplied by the number of cells in a stratum, and have the shape (strata, Walsh
+    functions of the position). With the 0-th function they are those of the strata's means.
     """
 
     within: Vector
@@ -77,48 +76,69 @@ class _Coefficients(NamedTuple):
     def of(dyadic: Dyadic, strata: int, row: int) -> _Coefficients:
         cells = dyadic.means(strata * _LEAST_POSITIONS, row).reshape(strata, _LEAST_POSITIONS)
         mean = cells.mean(axis=1)
-        within = walsh_hadamard((cells - mean[:, None]).T).T / _LEAST_POSITIONS
-        within[:, 0] = mean - mean.mean()
+        within = np.ascontiguousarray(walsh_hadamard((cells - mean[:, None]).T).T)
+        within[:, 0] = _LEAST_POSITIONS * (mean - mean.mean())
         return _Coefficients(within, walsh_hadamard(within))
 
     def halved(self) -> _Coefficients:
-        """The coefficients within half as many strata, of as many cells in all or half as many."""
-        within, over = self
-        if within.shape[1] == _MOST_POSITIONS:  # the means over pairs of cells have half of them
-            within, over = within[:, ::2], over[:, ::2]
-        low, high = 0.5 * within[::2], 0.5 * within[1::2]
-        within = np.concatenate((low + high, low - high), axis=1)
-        return _Coefficients(within, 0.5 * over.reshape(within.shape))
+        """The coefficients within half as many strata."""
+        strata, positions = self.within.shape
+        within = np.empty((strata // 2, 2 * positions))
+        first, second = self.within[::2], self.within[1::2]
+        np.add(first, second, out=within[:, :positions])
+        np.subtract(first, second, out=within[:, positions:])
+        return _Coefficients(within, self.over.reshape(within.shape))
+
+    def coarser(self) -> _Coefficients:
+        """Without the Walsh functions that differ within pairs of cells."""
+        return _Coefficients(*(np.ascontiguousarray(x[:, ::2]) for x in self))
 
 
 def _numbers(dyadic: Dyadic, strata: int, rows: Sequence[int]) -> Iterator[tuple[int, Bounded]]:
     """The numbers of strata, each half of the one before it, with what `linked` returns."""
     # The functions are often the same; each is transformed once.
     of = {row: _Coefficients.of(dyadic, strata, row) for row in set(rows)}
+    products = _products([of[row].over for row in rows])
+    cells = strata * _LEAST_POSITIONS
     while strata >= 4:
-        yield strata, _terms([of[row] for row in rows])
+        yield strata, _terms([of[row].within for row in rows], products, cells // strata)
+        if next(iter(of.values())).within.shape[1] == _MOST_POSITIONS:
+            of = {row: coefficients.coarser() for row, coefficients in of.items()}
+            products = _products([of[row].over for row in rows])
         of = {row: coefficients.halved() for row, coefficients in of.items()}
         strata //= 2
 
 
-def _terms(each: Sequence[_Coefficients]) -> Bounded:
-    n = len(each[0].within)
-    products: dict[tuple[int, int], tuple[Vector, Vector]] = {}
-    for i, j in itertools.combinations(range(4), 2):
-        same = (k for k in products if each[k[0]] is each[i] and each[k[1]] is each[j])
-        key = next(same, None)
-        products[i, j] = (
-            products[key] if key else (each[i].within * each[j].within, each[i].over * each[j].over)
-        )
+def _products(each: Sequence[Vector]) -> Sequence[Vector]:
+    """The products of two functions, by pairs of pairs, and that of all four."""
+    known: dict[tuple[int, int], Vector] = {}
+    pairs = []
+    for i, j in _PAIRS:
+        key = min(id(each[i]), id(each[j])), max(id(each[i]), id(each[j]))
+        if key not in known:
+            known[key] = each[i] * each[j]
+        pairs.append(known[key])
+    return *pairs, pairs[0] * pairs[1]
+
+
+# The three ways to make two pairs of four, one after the other.
+_PAIRS = ((0, 1), (2, 3), (0, 2), (1, 3), (0, 3), (1, 2))
+
+
+def _terms(within: Sequence[Vector], products: Sequence[Vector], cells: int) -> Bounded:
+    """The number from the coefficients, with so many cells in a stratum."""
+    n = len(within[0])
     # By Parseval's identity, sums over strata are those of the transforms divided by n.
-    sums = {id(y): y.sum(axis=0) / n for _, y in products.values()}
-    of = {key: sums[id(y)] for key, (_, y) in products.items()}
-    pairs = of[0, 1] * of[2, 3] + of[0, 2] * of[1, 3] + of[0, 3] * of[1, 2]
-    (first, first_over), (second, second_over) = products[0, 1], products[2, 3]
-    every = np.einsum("ij,ij->j", first_over, second_over) / n
-    terms = every - pairs + 2.0 * np.einsum("ij,ij->j", first, second)
-    every, pairs, terms = (np.concatenate(([0.0], x[1:])) for x in (every, pairs, terms))
-    return _limit(terms, 1e-12 * float(np.abs(every).sum() + np.abs(pairs).sum()))
+    sums = {id(x): x.reshape(n, -1).sum(axis=0) / n for x in products}
+    *pairs, every = (sums[id(x)] for x in products)
+    of_pairs = pairs[0] * pairs[1] + pairs[2] * pairs[3] + pairs[4] * pairs[5]
+    first = within[0] * within[1]
+    second = first if within[2] is within[0] and within[3] is within[1] else within[2] * within[3]
+    terms = every - of_pairs + 2.0 * np.einsum("ij,ij->j", first, second)
+    every, of_pairs, terms = (
+        np.concatenate(([0.0], x[1:])) / float(cells) ** 4 for x in (every, of_pairs, terms)
+    )
+    return _limit(terms, 1e-12 * float(np.abs(every).sum() + np.abs(of_pairs).sum()))
 
 
 def _limit(terms: Vector, rounding: float) -> Bounded:
