@@ -237,13 +237,13 @@ class Univariate(ABC):
         """The mirror image of x: the point above which there is as much probability as below x."""
         if self.symmetric:
             return np.asarray(2.0 * self.location - x)
-        below, above = self.probability(x), self.probability(x, True)
+        x = np.asarray(x, dtype=np.float64)
+        out, below = np.empty(x.shape), self.probability(x)
         # Where a probability underflows, the image has no weight either, so any point will do.
-        lower, upper = np.maximum(below, _LEAST_TAIL), np.maximum(above, _LEAST_TAIL)
-        out = np.empty(np.shape(x))
-        low = below <= above
-        out[low] = self.quantile(lower[low], True)
-        out[~low] = self.quantile(upper[~low])
+        low = below <= 0.5
+        out[low] = self.quantile(np.maximum(below[low], _LEAST_TAIL), True)
+        above = self.probability(x[~low], True)
+        out[~low] = self.quantile(np.maximum(above, _LEAST_TAIL))
         return out
 
     @abstractmethod
