@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from mckl.arrays import Vector
 from mckl.exact import ends
-from mckl.exact.double_exponential import REACH, left, nodes
+from mckl.exact.double_exponential import REACH, Halvings, left, nodes
 from mckl.exact.ends import Tail
 from mckl.exact.moments import EPS
 from mckl.exact.remainders import ELL_OF_LARGE_RATIO, weighted_phi
@@ -124,6 +124,8 @@ class Grid:
         self._factor, self._x, self._line = factor, x, line[good]
         self._log_dx, self._log_q = log_dx, log_q
         self.level, self.beyond, self.ell = level[good], beyond[good], ell[good]
+        self._halvings = Halvings.of(self.level)
+        self._weights: dict[tuple[int, bool], tuple[Vector, Vector]] = {}
         self.growth: Vector = np.where(self.beyond == 0.0, 0.0, degrees[good] * self.beyond)
         self._far = _Far(factor, x, log_dx, log_q, powers[good], self.beyond)
         self._total = float(scipy.special.logsumexp(log_q + log_dx))
@@ -219,7 +221,7 @@ class Grid:
 
     def left(self, terms: Vector) -> float:
         """A bound on what the rule leaves of an integral with these terms."""
-        return float(left(terms, self.level))
+        return left(terms, self._halvings)
 
     def exponent(self, tilt: Tilt) -> Vector:
         """T E + S L at the nodes, where E is the even part of l and L the odd part."""
@@ -232,16 +234,23 @@ class Grid:
         out[self._far.nodes] = self._far.log_tilted(tilt) - self._total
         return out
 
+    @cached_property
+    def _log_mean_ratio(self) -> Vector:
+        return np.asarray(np.logaddexp(-self.ell, self.odd - self.even) - math.log(2.0))
+
     def log_ratio(self, paired: bool) -> Vector:
         """log r, or the logarithm of r's mean over an antithetic pair."""
-        if not paired:
-            return np.asarray(-self.ell)
-        return np.asarray(np.logaddexp(-self.ell, self.odd - self.even) - math.log(2.0))
+        return self._log_mean_ratio if paired else np.asarray(-self.ell)
 
     def weights(self, power: int, paired: bool) -> tuple[Vector, Vector]:
         """The logarithms of the weights, times r^power where r is large, and their errors."""
         if not power:
             return self.log_w, self.w_error
+        if (power, paired) not in self._weights:
+            self._weights[power, paired] = self._weights_of(power, paired)
+        return self._weights[power, paired]
+
+    def _weights_of(self, power: int, paired: bool) -> tuple[Vector, Vector]:
         log_ratio = self.log_ratio(paired)
         large = log_ratio > LARGE
         of_ratio = np.maximum(self.ell_error, self.image_error) if paired else self.ell_error
