@@ -30,6 +30,7 @@ from mckl.exact.moments import EPS, Moments
 
 _MANY = 128  # strata of an interval that are integrated one by one
 _DEEPEST = 7  # next to a singular point, strata of higher levels are merged from this level's
+_DEEPEST_AT_ENDS = 10  # the same next to an end, whose strata `means` needs at this level
 _SHRINKS, _SHRINKS_INSIDE = 60, 48  # halvings of the panels towards an end, and within
 _LEAST = 1e-200  # where the panels end that shrink by fours, if f grows like a power of u there
 _NOTHING = 1e-17  # of the fourth moment: what may be left out above `_LEAST`
@@ -174,7 +175,7 @@ class Dyadic:
             some = cells.polynomials.moments(cells.smooth)
             out = np.empty((*some.shape[:2], cells.smooth.size, _MANY))
             out[:, :, cells.smooth] = some
-            if level < _DEEPEST:
+            if self._is_merged(level):
                 halves = self._table(level + 1).reshape(*some.shape[:2], -1, 2 * _MANY)
                 out[:, :, ~cells.smooth] = _merged(halves)
             else:
@@ -182,6 +183,14 @@ class Dyadic:
                     out[:, :, i] = self._moments(cells, int(i))
             self._tables[level] = out
         return self._tables[level]
+
+    def _is_merged(self, level: int) -> bool:
+        """Whether strata of a level's intervals that are not smooth are merged from the next's."""
+        if not _DEEPEST <= level < _DEEPEST_AT_ENDS:
+            return level < _DEEPEST
+        cells, halves = self._level(level), self._level(level + 1)
+        only_ends = (cells.k[~cells.smooth] == 0.0).all()
+        return bool(only_ends and halves.polynomials.good[halves.smooth].all())
 
     def _extrapolated(self, level: int, strata: int) -> tuple[Vector, Vector]:
         """The sums over `strata` strata of a level's smooth intervals, and bounds on their errors.
