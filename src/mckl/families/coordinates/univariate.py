@@ -239,11 +239,18 @@ class Univariate(ABC):
             return np.asarray(2.0 * self.location - x)
         x = np.asarray(x, dtype=np.float64)
         out, below = np.empty(x.shape), self.probability(x)
-        # Where a probability underflows, the image has no weight either, so any point will do.
         low = below <= 0.5
-        out[low] = self.quantile(np.maximum(below[low], _LEAST_TAIL), True)
-        above = self.probability(x[~low], True)
-        out[~low] = self.quantile(np.maximum(above, _LEAST_TAIL))
+        out[low] = self._at_tails(below[low], True)
+        out[~low] = self._at_tails(self.probability(x[~low], True), False)
+        return out
+
+    def _at_tails(self, tails: Vector, upper: bool) -> Vector:
+        """The points beyond which there are these probabilities, none above 1/2 by much."""
+        # Where a probability underflows, the image has no weight either, so any point will do.
+        known = ~(tails <= _LEAST_TAIL)
+        points = self.quantile(np.append(tails[known], _LEAST_TAIL), upper)
+        out = np.full(tails.shape, points[-1])
+        out[known] = points[:-1]
         return out
 
     @abstractmethod
