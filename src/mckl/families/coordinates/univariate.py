@@ -84,6 +84,8 @@ class Univariate(ABC):
     support          The interval in which x lies.
     maps             The bijection that makes the value of x.
     symmetric        Whether the density is symmetric about `location`.
+    analytic         Whether it is analytic on the line and changes over no less than `scale`, as
+                     that of a normal law does: then `breakpoints` are only hints.
     mixed            Whether the law is a mixture.
     alike            Whether the law given an interval is of the same family, and `within` makes it.
     seconds          CPU seconds that one random number takes, by its use.
@@ -95,6 +97,7 @@ class Univariate(ABC):
     support: ClassVar[tuple[float, float]] = (-math.inf, math.inf)
     maps: ClassVar[Maps] = ()
     symmetric: bool = True
+    analytic: bool = False
     mixed: bool = False
     alike: bool = False
     seconds: ClassVar[Seconds] = Seconds(50e-9, 500e-9, 500e-9, 30e-9)
