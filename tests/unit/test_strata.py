@@ -15,10 +15,10 @@ from scipy.special import ndtri
 from scipy.stats import chi2, norm, qmc
 
 from mckl.exact.dyadic import Dyadic
+from mckl.exact.quadruples import linked
 from mckl.exact.strata import (
     balanced_variance,
     chi_strata,
-    linked,
     normal_strata,
     scaled,
     stratified,

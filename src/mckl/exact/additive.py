@@ -17,8 +17,9 @@ from mckl.exact.dyadic import Dyadic
 from mckl.exact.factor_sums import half_square, ratio
 from mckl.exact.law import Law
 from mckl.exact.moments import EPS, LARGEST_ERROR, Bounded, Function
+from mckl.exact.quadruples import linked
 from mckl.exact.remainders import phi_of_minus
-from mckl.exact.strata import UNKNOWN, linked, scaled
+from mckl.exact.strata import UNKNOWN, scaled
 
 # A function (u, upper) -> l_i of one coordinate at u, or at 1 - u if `upper` is true, and a bound
 # on its rounding error.

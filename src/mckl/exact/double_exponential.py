@@ -57,15 +57,28 @@ def nodes(low: float, high: float, per_unit: int, reach: tuple[float, float]) ->
     return Nodes(low + away if math.isfinite(low) else high - away, near + log_slope, level, beyond)
 
 
-def left(terms: Vector, level: NDArray[np.intp]) -> Vector:
-    """A bound on what the rule leaves of integrals; their terms have shape (integrals, nodes).
+class Halvings(NamedTuple):
+    """The positions of the nodes of the rules with twice and with four times the step."""
+
+    half: NDArray[np.intp]
+    quarter: NDArray[np.intp]
+
+    @staticmethod
+    def of(level: NDArray[np.intp]) -> Halvings:
+        return Halvings(np.flatnonzero(level >= 1), np.flatnonzero(level >= 2))
+
+
+def left(terms: Vector, halvings: Halvings) -> float:
+    """A bound on what the rule leaves of an integral, from its terms at the nodes.
 
     Halving the step reduces what is left by at least half, once the rule has begun to converge. It
     often does far more, but a small share of an integral may converge later than the rest.
     """
-    fine = terms.sum(axis=-1)
-    half = 2.0 * terms[..., level >= 1].sum(axis=-1)
-    quarter = 4.0 * terms[..., level >= 2].sum(axis=-1)
-    near, before = np.abs(fine - half), np.abs(half - quarter)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(near > 0.0, near * np.clip(10.0 * near / before, 0.5, 1.0), 0.0)
+    fine = float(terms.sum())
+    half = 2.0 * float(terms.take(halvings.half).sum())
+    quarter = 4.0 * float(terms.take(halvings.quarter).sum())
+    near, before = abs(fine - half), abs(half - quarter)
+    if not near > 0.0:
+        return 0.0
+    share = 10.0 * near / before if before else math.inf
+    return near * min(max(share, 0.5), 1.0)

@@ -30,11 +30,12 @@ from mckl.exact.moments import EPS, Moments
 
 _MANY = 128  # strata of an interval that are integrated one by one
 _DEEPEST = 7  # next to a singular point, strata of higher levels are merged from this level's
+_DEEPEST_AT_ENDS = 10  # the same next to an end, whose strata `means` needs at this level
 _SHRINKS, _SHRINKS_INSIDE = 60, 48  # halvings of the panels towards an end, and within
 _LEAST = 1e-200  # where the panels end that shrink by fours, if f grows like a power of u there
 _NOTHING = 1e-17  # of the fourth moment: what may be left out above `_LEAST`
 _LOST = 1e-13  # of mean and variance: what may be left out below `_LEAST`
-_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(12)
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(16)
 _WIDE = 1e-11  # panels are halved while their error is more than this share of the spread
 _MOST_HALVINGS, _MOST_PANELS = 40, 4_000
 _NARROW = 2.0**-7
@@ -65,7 +66,9 @@ _AROUND = np.concatenate(([0.0], *(sign * 4.0 ** -np.arange(1.0, 14.0) for sign 
 _WIDTHS = 2.0 ** -np.arange(2.0, 11.0)
 # Within one of its 128 strata it is nearly a straight line.
 _FEW_NODES, _FEW_WEIGHTS = np.polynomial.legendre.leggauss(6)
-_BLOCK = 1024  # cells whose means are computed at once
+# There polynomials through this many of Chebyshev's points, in (-1, 1), are right to rounding: what
+# they leave of a polynomial is less than its rounding on an interval 128 times as wide.
+_LOCAL = -np.cos(math.pi * (np.arange(8) + 0.5) / 8)
 
 
 class Dyadic:
@@ -172,7 +175,7 @@ class Dyadic:
             some = cells.polynomials.moments(cells.smooth)
             out = np.empty((*some.shape[:2], cells.smooth.size, _MANY))
             out[:, :, cells.smooth] = some
-            if level < _DEEPEST:
+            if self._is_merged(level):
                 halves = self._table(level + 1).reshape(*some.shape[:2], -1, 2 * _MANY)
                 out[:, :, ~cells.smooth] = _merged(halves)
             else:
@@ -180,6 +183,14 @@ class Dyadic:
                     out[:, :, i] = self._moments(cells, int(i))
             self._tables[level] = out
         return self._tables[level]
+
+    def _is_merged(self, level: int) -> bool:
+        """Whether strata of a level's intervals that are not smooth are merged from the next's."""
+        if not _DEEPEST <= level < _DEEPEST_AT_ENDS:
+            return level < _DEEPEST
+        cells, halves = self._level(level), self._level(level + 1)
+        only_ends = (cells.k[~cells.smooth] == 0.0).all()
+        return bool(only_ends and halves.polynomials.good[halves.smooth].all())
 
     def _extrapolated(self, level: int, strata: int) -> tuple[Vector, Vector]:
         """The sums over `strata` strata of a level's smooth intervals, and bounds on their errors.
@@ -396,10 +407,11 @@ class _Polynomials:
         """Means of one function over cells of some intervals, shape (intervals, cells)."""
         # Over a cell of width h the mean is f + f'' h^2 / 24 + ... in its middle.
         of_mean = self._apart[row, some] @ _COEFFICIENTS @ (_SAME + _SECOND / (6.0 * cells**2))
-        out = np.empty((len(of_mean), cells))
-        for start in range(0, cells, _BLOCK):  # larger matrices take longer
-            block = slice(start, min(start + _BLOCK, cells))
-            out[:, block] = of_mean @ _in_middles(cells, block.start, block.stop)
+        if cells < _MANY * _LOCAL.size:
+            out = of_mean @ _in_middles(cells)
+        else:  # through a few values in each of the 128 strata
+            values = (of_mean @ _in_local_points()).reshape(-1, _LOCAL.size)
+            out = (values @ _to_middles(cells // _MANY)).reshape(len(of_mean), cells)
         return np.asarray(self._middle[row, some] + out)
 
     def moments(self, some: NDArray[np.bool_]) -> Vector:
@@ -491,11 +503,25 @@ def _cumulants(table: Vector) -> tuple[Vector, Vector]:
     return value, 2.0 * bounds + _ROUNDING * rounding
 
 
-@lru_cache(maxsize=256)
-def _in_middles(cells: int, start: int, stop: int) -> Vector:
-    """Chebyshev's polynomials in the middles of some cells of an interval, shape (degrees, cells).
-
-    Matrices take at most a quarter of a megabyte each.
-    """
-    middle = (2.0 * np.arange(start, stop) + 1.0) / cells - 1.0
+@lru_cache(maxsize=16)
+def _in_middles(cells: int) -> Vector:
+    """Chebyshev's polynomials in the middles of the cells of an interval, (degrees, cells)."""
+    middle = (2.0 * np.arange(cells) + 1.0) / cells - 1.0
     return np.asarray(np.polynomial.chebyshev.chebvander(middle, _DEGREES[-1]).T)
+
+
+@lru_cache(maxsize=1)
+def _in_local_points() -> Vector:
+    """Chebyshev's polynomials at a few points of each of the 128 strata."""
+    x = 2.0 * (np.arange(_MANY)[:, None] + 0.5 + 0.5 * _LOCAL).ravel() / _MANY - 1.0
+    return np.asarray(np.polynomial.chebyshev.chebvander(x, _DEGREES[-1]).T)
+
+
+@lru_cache(maxsize=16)
+def _to_middles(cells: int) -> Vector:
+    """The matrix from values at these points to those in the middles of a stratum's cells."""
+    middle = (2.0 * np.arange(cells) + 1.0) / cells - 1.0
+    degrees = np.arange(_LOCAL.size)
+    from_values = np.polynomial.chebyshev.chebvander(_LOCAL, degrees[-1])
+    from_values *= np.where(degrees > 0, 2.0, 1.0) / degrees.size
+    return np.asarray(from_values @ np.polynomial.chebyshev.chebvander(middle, degrees[-1]).T)

@@ -51,7 +51,7 @@ class FactorLaw:
     def _is_settled(self) -> bool:
         """Whether the step is small enough for KL and for the sum of the weights."""
         grid = self._grid
-        return _is_settled(grid, grid.w) and _is_settled(grid, grid.kl_terms)
+        return all(_is_little(grid.left(terms), terms) for terms in (grid.w, grid.kl_terms))
 
     def is_finite(self, s: float, order: int) -> bool:
         """Whether E |l|^order e^{s l} is finite."""
@@ -94,19 +94,21 @@ class FactorLaw:
             if power not in weights:
                 weights[power] = grid.weights(power, paired)
             terms, rounding = _terms(every, index, *weights[power])
-            if not (last or _is_settled(grid, terms)):
+            left = grid.left(terms)
+            if not (last or _is_little(left, terms)):
                 return None
             value[index] = terms.sum()
             share = (grid.missed + 4.0 * EPS) * abs(float(value[index]))
-            error[index] = grid.left(terms) + float(rounding.sum()) + share
+            error[index] = left + float(rounding.sum()) + share
         for first, function in zip(joint.firsts(len(functions)), every, strict=True):
             value[first], error[first] = function.mean, function.mean_error
         return settled(value, error, infinite)
 
 
-def _is_settled(grid: Grid, terms: Vector) -> bool:
+def _is_little(left: float, terms: Vector) -> bool:
+    """Whether so much is little beside an integral with these terms."""
     size = float(np.abs(terms).sum())
-    return not math.isfinite(size) or grid.left(terms) <= _TARGET * size
+    return not math.isfinite(size) or left <= _TARGET * size
 
 
 def _terms(

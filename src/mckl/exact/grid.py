@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from mckl.arrays import Vector
 from mckl.exact import ends
-from mckl.exact.double_exponential import REACH, left, nodes
+from mckl.exact.double_exponential import REACH, Halvings, left, nodes
 from mckl.exact.ends import Tail
 from mckl.exact.moments import EPS
 from mckl.exact.remainders import ELL_OF_LARGE_RATIO, weighted_phi
@@ -32,6 +32,7 @@ _FAR = -1e3  # below it log densities are added up themselves, and not their dif
 _LOST = 1e12  # log densities below -_LOST may leave no digit of a product of powers of q and p
 LARGE = 1.0  # the log r above which functions that contain r are kept over r
 _PEAKS = (1, 2, 3, 4)  # the k whose p^k / q^(k - 1) is looked at for peaks
+_ROUGH = 64.0  # roundings of log q and k l by which a peak exceeds its neighbours at least
 _NOISE = 1e-14  # the rounding error of the sum of p's weights
 
 
@@ -107,11 +108,12 @@ class Grid:
         upper = 1 * (x > (edges[1] if last else 0.5 * (edges[0] + edges[1])))
         powers = np.array([[tail.power for tail in tails] for tails in factor.tails])[upper]
         degrees = np.array([ends.degree(*tails) for tails in factor.tails])[upper]
-        log_q = factor.log_q(x) - powers[:, 0] * beyond
+        at = _Distinct(x)
+        log_q = at.spread(factor.log_q(at.x)) - powers[:, 0] * beyond
         log_dx += beyond
         # Where q and p are both powers, l goes on as a straight line.
         line = np.where(degrees == 0, (powers[:, 1] - powers[:, 0]) * beyond, 0.0)
-        ell = factor.log_ratio(x) + line
+        ell = at.spread(factor.log_ratio(at.x)) + line
         good = np.isfinite(log_q + log_dx) & np.isfinite(ell)
         # Sums of log q and log p that are so large and nearly cancel are only rounding.
         lost = good & (log_q <= -_LOST)
@@ -121,8 +123,11 @@ class Grid:
         self._unseen = float(np.nansum(np.exp(factor.log_p(x[unseen]) + log_dx[unseen])))
         x, log_dx, log_q = x[good], log_dx[good], log_q[good]
         self._factor, self._x, self._line = factor, x, line[good]
+        self._at = _Distinct(x)
         self._log_dx, self._log_q = log_dx, log_q
         self.level, self.beyond, self.ell = level[good], beyond[good], ell[good]
+        self._halvings = Halvings.of(self.level)
+        self._weights: dict[tuple[int, bool], tuple[Vector, Vector]] = {}
         self.growth: Vector = np.where(self.beyond == 0.0, 0.0, degrees[good] * self.beyond)
         self._far = _Far(factor, x, log_dx, log_q, powers[good], self.beyond)
         self._total = float(scipy.special.logsumexp(log_q + log_dx))
@@ -136,7 +141,8 @@ class Grid:
     @np.errstate(all="ignore")
     def ell_error(self) -> Vector:
         """Bounds on the rounding errors of l."""
-        return np.nan_to_num(self._factor.log_ratio_error(self._x), nan=0.0, posinf=0.0)
+        error = self._at.spread(self._factor.log_ratio_error(self._at.x))
+        return np.nan_to_num(error, nan=0.0, posinf=0.0)
 
     @cached_property
     @np.errstate(all="ignore")
@@ -147,18 +153,19 @@ class Grid:
         order, slope = np.argsort(x, kind="stable"), np.empty_like(x)  # pieces run either way
         slope[order] = np.gradient(log_q[order]) / _apart(x[order])
         moved = np.nan_to_num(np.abs(x * slope), nan=0.0, posinf=0.0) * (self.beyond == 0.0)
-        return np.asarray(self._factor.log_q_error(x) + EPS * (moved + np.abs(self._log_dx)))
+        of_q = self._at.spread(self._factor.log_q_error(self._at.x))
+        return np.asarray(of_q + EPS * (moved + np.abs(self._log_dx)))
 
     @cached_property
     @np.errstate(all="ignore")
     def _mirrored(self) -> tuple[Vector, Vector]:
         """l at the mirror images of the nodes, and bounds on its errors; made where needed."""
         factor, x = self._factor, self._x
-        image = factor.mirror(x)
-        ell = factor.log_ratio(image) + self._line
-        error = np.nan_to_num(factor.log_ratio_error(image), nan=0.0, posinf=0.0)
+        images, spread = factor.mirror(self._at.x), self._at.spread
+        ell = spread(factor.log_ratio(images)) + self._line
+        error = np.nan_to_num(spread(factor.log_ratio_error(images)), nan=0.0, posinf=0.0)
         if not factor.symmetric:
-            error = error + _moved_image(factor, x, image, self.log_w)
+            error = error + _moved_image(factor, x, spread(images), self.log_w)
         # An image beyond float64 has no weight that counts.
         return np.where(np.isfinite(ell), ell, self.ell), error
 
@@ -218,7 +225,7 @@ class Grid:
 
     def left(self, terms: Vector) -> float:
         """A bound on what the rule leaves of an integral with these terms."""
-        return float(left(terms, self.level))
+        return left(terms, self._halvings)
 
     def exponent(self, tilt: Tilt) -> Vector:
         """T E + S L at the nodes, where E is the even part of l and L the odd part."""
@@ -231,16 +238,23 @@ class Grid:
         out[self._far.nodes] = self._far.log_tilted(tilt) - self._total
         return out
 
+    @cached_property
+    def _log_mean_ratio(self) -> Vector:
+        return np.asarray(np.logaddexp(-self.ell, self.odd - self.even) - math.log(2.0))
+
     def log_ratio(self, paired: bool) -> Vector:
         """log r, or the logarithm of r's mean over an antithetic pair."""
-        if not paired:
-            return np.asarray(-self.ell)
-        return np.asarray(np.logaddexp(-self.ell, self.odd - self.even) - math.log(2.0))
+        return self._log_mean_ratio if paired else np.asarray(-self.ell)
 
     def weights(self, power: int, paired: bool) -> tuple[Vector, Vector]:
         """The logarithms of the weights, times r^power where r is large, and their errors."""
         if not power:
             return self.log_w, self.w_error
+        if (power, paired) not in self._weights:
+            self._weights[power, paired] = self._weights_of(power, paired)
+        return self._weights[power, paired]
+
+    def _weights_of(self, power: int, paired: bool) -> tuple[Vector, Vector]:
         log_ratio = self.log_ratio(paired)
         large = log_ratio > LARGE
         of_ratio = np.maximum(self.ell_error, self.image_error) if paired else self.ell_error
@@ -260,6 +274,23 @@ class Grid:
         return np.asarray(lead + power * (log_ratio - np.abs(self.odd) + self.even))
 
 
+class _Distinct:
+    """The points that differ from those before them.
+
+    Nodes much nearer to a breakpoint than its rounding are all equal to it.
+    """
+
+    def __init__(self, x: Vector) -> None:
+        differs = np.ones(x.shape, bool)
+        np.not_equal(x[1:], x[:-1], out=differs[1:])
+        self.x: Vector = x[differs]
+        self._which = np.cumsum(differs) - 1
+
+    def spread(self, values: Vector) -> Vector:
+        """Values at the distinct points, for all points; they may be the same for all."""
+        return np.asarray(np.broadcast_to(values, self.x.shape)[self._which])
+
+
 def edges_of(factor: DensityPair) -> list[float]:
     """The ends of the support and the breakpoints, with the peaks of p^k / q^(k - 1)."""
     low, high = factor.support
@@ -272,7 +303,12 @@ def edges_of(factor: DensityPair) -> list[float]:
         peaks: set[float] = set()
         for k in _PEAKS:
             f = np.where(log_q > -_LOST, log_q - k * ell, math.nan)
-            rises = (f[1:-1] > f[:-2]) & (f[1:-1] >= f[2:]) & np.isfinite(f[1:-1])
+            # Where it is flat, rounding makes peaks that are none.
+            stands_out = (
+                2.0 * f[1:-1] - f[:-2] - f[2:]
+                > _ROUGH * EPS * (np.abs(log_q) + k * np.abs(ell))[1:-1]
+            )
+            rises = (f[1:-1] > f[:-2]) & (f[1:-1] >= f[2:]) & stands_out & np.isfinite(f[1:-1])
             i = np.flatnonzero(rises) + 1
             found = _refined(factor, k, x[i - 1], x[i + 1])
             for peak, width in zip(*(column.tolist() for column in found), strict=True):

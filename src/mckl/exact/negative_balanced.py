@@ -22,7 +22,8 @@ from scipy.special import ndtri
 from mckl.arrays import Vector
 from mckl.draw.quantiles import chisquare_of_normal
 from mckl.exact.negative import SMALLEST, lugannani_rice
-from mckl.exact.strata import Quadratic, balanced_variance, walsh_hadamard
+from mckl.exact.quadruples import walsh_hadamard
+from mckl.exact.strata import Quadratic, balanced_variance
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(32)
 _DEPTH = 45.0  # an integrand is cut where its logarithm has fallen by this much

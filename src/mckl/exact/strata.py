@@ -28,6 +28,7 @@ from mckl.draw.form import Stratified
 from mckl.draw.quantiles import MOST_DOF, chisquare_of_normal
 from mckl.exact.dyadic import Dyadic
 from mckl.exact.moments import EPS, Bounded
+from mckl.exact.quadruples import linked
 
 # The most strata for which quadruples are summed; skewness and kurtosis hardly change beyond.
 MOST_STRATA = 2**15
@@ -41,11 +42,6 @@ class Quadratic(Protocol):
     linear: Vector
     chi: Vector
     dof: Vector
-
-
-# The numbers of positions within a stratum, and of Walsh functions of the position.
-_LEAST_POSITIONS, _MOST_POSITIONS = 32, 1024
-_CELLS = 2**17  # positions in all strata, but for the least number
 
 
 UNKNOWN = Bounded(math.nan, math.inf)
@@ -63,63 +59,6 @@ class NormalStrata(NamedTuple):
     linear: Bounded
     third: tuple[Bounded, Bounded]
     fourth: tuple[Bounded, Bounded, Bounded]
-
-
-def walsh_hadamard(x: Vector) -> Vector:
-    """The Walsh-Hadamard transform along axis 0, whose length is a power of two."""
-    n = x.shape[0]
-    x = np.array(x.reshape(n, -1), order="C")  # a copy, which is transformed in place
-    step = 1
-    while step < n:
-        y = x.reshape(n // (2 * step), 2, -1)
-        first, second = y[:, 0], y[:, 1]
-        difference = first - second
-        first += second
-        second[...] = difference
-        step *= 2
-    return x
-
-
-def linked(dyadic: Dyadic, n: int, *rows: int) -> Bounded:
-    """The terms of quadruples of strata with bitwise sum 0 in the mean of a product of four sums.
-
-    The sums are over n strata of four functions of a `Dyadic`, given as its rows. Under the linear
-    scramble, if the bitwise sum x + y + z + w is 0, then the position in stratum w is the bitwise
-    sum of the positions in the other three. So the product's mean is the sum over Walsh functions k
-    of the product of the four k-th coefficients within strata. Quadruples with equal strata are
-    counted elsewhere.
-    """
-    if n < 4:
-        return Bounded(0.0, 0.0)
-    positions = max(min(_CELLS // n, _MOST_POSITIONS), _LEAST_POSITIONS)
-    once, twice = {}, {}  # the functions are often the same; each is transformed once
-    for row in set(rows):
-        cells = dyadic.means(n * positions, row).reshape(n, positions)
-        once[row] = walsh_hadamard((cells - cells.mean(axis=1, keepdims=True)).T).T / positions
-        twice[row] = walsh_hadamard(once[row])
-    h, H = [once[row] for row in rows], [twice[row] for row in rows]
-    every = (H[0] * H[1] * H[2] * H[3]).sum(axis=0) / n
-    pairs = sum(
-        (h[i] * h[j]).sum(axis=0) * (h[k] * h[m]).sum(axis=0)
-        for i, j, k, m in ((0, 1, 2, 3), (0, 2, 1, 3), (0, 3, 1, 2))
-    )
-    terms = every - pairs + 2.0 * (h[0] * h[1] * h[2] * h[3]).sum(axis=0)
-    return _limit(terms, 1e-12 * float(np.abs(every).sum() + np.abs(pairs).sum()))
-
-
-def _limit(terms: Vector, rounding: float) -> Bounded:
-    """The sum over all Walsh functions of terms, of which the first 2^k are given.
-
-    Every doubling of their number adds less, and nearly by a constant factor: 1/16 where functions
-    are smooth within strata, and 1/8 where several are not. The bound is a quarter of what this
-    leaves.
-    """
-    # Those that are constant on pairs of positions have even numbers, and so on.
-    fine, middle, coarse = (float(terms[::step].sum()) for step in (1, 2, 4))
-    added, before = fine - middle, middle - coarse
-    factor = min(max(added / before, 1 / 16), 0.5) if before else 0.5
-    left = added * factor / (1.0 - factor)
-    return Bounded(fine + left, 0.25 * abs(left) + rounding)
 
 
 @lru_cache(maxsize=1)

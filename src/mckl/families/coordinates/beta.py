@@ -29,6 +29,7 @@ from mckl.families.maps import LOGISTIC, Maps
 from mckl.families.parameters import aliases
 
 _SMALLEST = 1e-290
+_TINY = -600.0  # logits below which all but the leading order is too small for float64
 _NEAR = 1.0  # how far apart logits may be under q and p, for terms that keep the digits of l
 
 
@@ -191,13 +192,13 @@ class Beta(Univariate):
         x = self._logit(x)
         a, b, x = (self.b, self.a, -x) if upper else (self.a, self.b, x)
         # Integrated from the end that x is nearer to, where no digit is lost.
-        return np.asarray(
-            np.where(
-                x < 0,
-                scipy.special.betainc(a, b, scipy.special.expit(x)),
-                scipy.special.betaincc(b, a, scipy.special.expit(-x)),
-            )
-        )
+        out, near = np.empty(x.shape), x < 0.0
+        out[near] = scipy.special.betainc(a, b, scipy.special.expit(x[near]))
+        out[~near] = scipy.special.betaincc(b, a, scipy.special.expit(-x[~near]))
+        tiny = x < _TINY  # there it is x^a / (a B(a, b)), even where x is too small for float64
+        if tiny.any():
+            out[tiny] = np.exp(a * x[tiny] - math.log(a) - scipy.special.betaln(a, b))
+        return out
 
     def quantile(self, u: Vector, upper: bool = False) -> Vector:
         a, b = (self.b, self.a) if upper else (self.a, self.b)

@@ -13,7 +13,7 @@ import numpy as np
 from mckl.arrays import Vector
 from mckl.draw.distribution import Distribution
 from mckl.draw.form import Seconds
-from mckl.exact.double_exponential import REACH, left, nodes
+from mckl.exact.double_exponential import REACH, Halvings, left, nodes
 from mckl.exact.ends import Tail
 from mckl.exact.moments import EPS, Bounded
 from mckl.families.coordinates.interval import FLAT, Interval, Place, log_mass
@@ -315,7 +315,7 @@ def _gap(q: Truncated, p: Truncated) -> Bounded:
     every, rounded, level = (np.concatenate(column) for column in (terms, errors, levels))
     kept = np.isfinite(every) & np.isfinite(rounded)
     total = float(every[kept].sum())
-    bound = float(rounded[kept].sum()) + float(left(every[kept], level[kept]))
+    bound = float(rounded[kept].sum()) + left(every[kept], Halvings.of(level[kept]))
     near = Bounded(math.log1p(total), bound / (1.0 + total) + 2.0 * EPS * abs(total))
     return near if near.error < found.error else found
 

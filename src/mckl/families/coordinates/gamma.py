@@ -137,10 +137,18 @@ class Gamma(Univariate):
         return np.asarray(error + 2.0 * EPS * moved)
 
     def probability(self, x: Vector, upper: bool = False) -> Vector:
+        if self.shape == 0.5:  # the square of a normal number, whose functions are more exact
+            root = scipy.special.erfc if upper else scipy.special.erf
+            return np.asarray(root(np.sqrt(x / self.scale)))
         tail = scipy.special.gammaincc if upper else scipy.special.gammainc
         return np.asarray(tail(self.shape, x / self.scale))
 
     def quantile(self, u: Vector, upper: bool = False) -> Vector:
+        if self.shape == 0.5:
+            small = np.minimum(u, 0.5), np.minimum(np.subtract(1.0, u), 0.5)
+            above, below = small if upper else small[::-1]
+            root = np.where(above < 0.5, scipy.special.erfcinv(above), scipy.special.erfinv(below))
+            return np.asarray(self.scale * np.maximum(root * root, _SMALLEST))
         inverse = scipy.special.gammainccinv if upper else scipy.special.gammaincinv
         y = inverse(self.shape, u)
         return np.asarray(self.scale * np.maximum(y, _SMALLEST))

@@ -27,6 +27,7 @@ class Gaussian(Univariate):
     location: Any = 0.0
     scale: Any = 1.0
     name = "normal"
+    analytic = True
     seconds: ClassVar[Seconds] = Seconds(20e-9, 12e-9, 26e-9, 15e-9)
 
     @property

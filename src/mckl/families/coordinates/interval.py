@@ -16,7 +16,7 @@ import numpy as np
 
 from mckl.arrays import Vector
 from mckl.draw.form import Seconds
-from mckl.exact.double_exponential import REACH, left, nodes
+from mckl.exact.double_exponential import REACH, Halvings, left, nodes
 from mckl.exact.ends import Tail
 from mckl.exact.moments import EPS, Bounded
 from mckl.families.coordinates.univariate import Terms, Univariate, rounding
@@ -155,6 +155,6 @@ def _integrated(law: Univariate, low: float, high: float, per_unit: int) -> Boun
     top = float(log_terms.max())
     terms = np.exp(log_terms - top)
     total = float(terms.sum())
-    error = (float(left(terms, level)) + float(terms @ errors)) / total + 4.0 * EPS
+    error = (left(terms, Halvings.of(level)) + float(terms @ errors)) / total + 4.0 * EPS
     value = top + math.log(total)
     return Bounded(value, error + EPS * (abs(top) + abs(value)))

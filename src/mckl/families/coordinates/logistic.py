@@ -29,6 +29,7 @@ class Logistic(Univariate):
     location: Any = 0.0
     scale: Any = 1.0
     name = "logistic"
+    analytic = True
     seconds: ClassVar[Seconds] = Seconds(22e-9, 14e-9, 36e-9, 65e-9)
 
     @property

@@ -89,13 +89,25 @@ class Mixture(Univariate):
 
         At a point of least density the quantile x changes fastest with u.
         """
-        peaks = np.unique([x for c in self.components for x in c.breakpoints])
+        peaks = np.unique([x for c in self._apart() for x in c.breakpoints])
         x = np.linspace(peaks[:-1], peaks[1:], 65, axis=-1)
         log_density = self.log_density(x)
         at_ends = np.minimum(log_density[:, 0], log_density[:, -1])
         deep = log_density.min(axis=-1) < at_ends - _VALLEY
         least = x[np.arange(len(x)), np.argmin(log_density, axis=-1)][deep]
         return tuple(np.unique([*peaks, *least]).tolist())
+
+    def _apart(self) -> list[Univariate]:
+        """The components without those that are analytic and wide beside the distance of others.
+
+        Quadrature needs no breakpoint for these, and its time grows with their number.
+        """
+        kept, last = [c for c in self.components if not c.analytic], -math.inf
+        for c in sorted((c for c in self.components if c.analytic), key=lambda c: c.location):
+            if c.location - last > _WIDE * c.scale:
+                kept.append(c)
+                last = c.location
+        return kept
 
     @cached_property
     def _weighted(self) -> Weighted:
@@ -210,6 +222,7 @@ class Mixture(Univariate):
 
 _DRAWN_AT_ONCE = 2**13
 _MOST_STEPS = 200
+_WIDE = 0.5  # of its scale: how far the next breakpoint is from a component that has none
 _VALLEY = 0.5  # of the log density: how far it falls where a point of least density matters
 _GAP = 1e-14  # of the logarithm of the probability beyond a quantile
 # Tail probabilities of a component. Newton's method starts near the components' quantiles at these.

@@ -84,6 +84,8 @@ class Univariate(ABC):
     support          The interval in which x lies.
     maps             The bijection that makes the value of x.
     symmetric        Whether the density is symmetric about `location`.
+    analytic         Whether it is analytic on the line and changes over no less than `scale`, as
+                     that of a normal law does: then `breakpoints` are only hints.
     mixed            Whether the law is a mixture.
     alike            Whether the law given an interval is of the same family, and `within` makes it.
     seconds          CPU seconds that one random number takes, by its use.
@@ -95,6 +97,7 @@ class Univariate(ABC):
     support: ClassVar[tuple[float, float]] = (-math.inf, math.inf)
     maps: ClassVar[Maps] = ()
     symmetric: bool = True
+    analytic: bool = False
     mixed: bool = False
     alike: bool = False
     seconds: ClassVar[Seconds] = Seconds(50e-9, 500e-9, 500e-9, 30e-9)
@@ -237,13 +240,20 @@ class Univariate(ABC):
         """The mirror image of x: the point above which there is as much probability as below x."""
         if self.symmetric:
             return np.asarray(2.0 * self.location - x)
-        below, above = self.probability(x), self.probability(x, True)
+        x = np.asarray(x, dtype=np.float64)
+        out, below = np.empty(x.shape), self.probability(x)
+        low = below <= 0.5
+        out[low] = self._at_tails(below[low], True)
+        out[~low] = self._at_tails(self.probability(x[~low], True), False)
+        return out
+
+    def _at_tails(self, tails: Vector, upper: bool) -> Vector:
+        """The points beyond which there are these probabilities, none above 1/2 by much."""
         # Where a probability underflows, the image has no weight either, so any point will do.
-        lower, upper = np.maximum(below, _LEAST_TAIL), np.maximum(above, _LEAST_TAIL)
-        out = np.empty(np.shape(x))
-        low = below <= above
-        out[low] = self.quantile(lower[low], True)
-        out[~low] = self.quantile(upper[~low])
+        known = ~(tails <= _LEAST_TAIL)
+        points = self.quantile(np.append(tails[known], _LEAST_TAIL), upper)
+        out = np.full(tails.shape, points[-1])
+        out[known] = points[:-1]
         return out
 
     @abstractmethod

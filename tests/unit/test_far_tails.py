@@ -1,0 +1,98 @@
+"""Tails far out of beta and gamma laws, and what mirror images there give."""
+
+import math
+
+import mpmath
+import numpy as np
+import pytest
+import scipy
+
+from mckl.draw.points import SAMPLERS
+from mckl.estimation.theory import exact_mean
+from mckl.estimation.values import ESTIMATORS
+from mckl.exact.factor import factor_law
+from mckl.families.coordinates.beta import Beta
+from mckl.families.coordinates.gamma import Gamma
+from mckl.families.coordinates.gaussian import Gaussian
+from mckl.families.coordinates.laplace import Laplace
+from mckl.families.coordinates.mixture import Mixture
+from mckl.families.coordinates.univariate import Between
+from mckl.families.registry import case_pair
+
+
+@pytest.mark.parametrize("upper", [False, True])
+@pytest.mark.parametrize("logit", [-1300.0, -725.0, -600.5, -599.5, -30.0, 0.5])
+def test_probability_of_log_odds_far_out(logit, upper):
+    law = Beta(2.5, 0.5) if upper else Beta(0.5, 2.5)
+    with mpmath.workdps(40):
+        x = 1 / (1 + mpmath.exp(-mpmath.mpf(logit)))
+        expected = float(mpmath.betainc(0.5, 2.5, 0, x, regularized=True))
+    got = law.probability(np.array([-logit if upper else logit]), upper)[0]
+    assert got == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("u", [1e-250, 1e-20, 0.01, 0.3, 0.5, 0.7, 0.99])
+def test_half_a_squared_normal_number(u):
+    law = Gamma(0.5, 2.0)
+    for upper in (False, True):
+        x = law.quantile(np.array([u]), upper)
+        if x[0] > 1e-290:  # as far down as x can go
+            with mpmath.workdps(60):
+                root = mpmath.sqrt(mpmath.mpf(float(x[0])) / 2)
+                expected = float((mpmath.erfc if upper else mpmath.erf)(root))
+            assert expected == pytest.approx(u, rel=1e-12)
+            assert law.probability(x, upper)[0] == pytest.approx(expected, rel=2e-15)
+
+
+def test_antithetic_half_t_against_a_sum():
+    q, p = scipy.stats.t(5), scipy.stats.t(3, scale=1.3)
+    pair = case_pair({
+        "q": {"family": "half-student-t", "df": 5, "scale": 1.0},
+        "p": {"family": "half-student-t", "df": 3, "scale": 1.3},
+    })  # fmt: skip
+    y = np.arange(-200.0, 200.0, 0.01)  # the log-odds of the probability below a point
+    w = 0.01 * scipy.special.expit(y) * scipy.special.expit(-y)
+
+    def ell(y):
+        below = scipy.special.expit(y)
+        central = np.where(below < 1e-9, 0.5 * below / q.pdf(0.0), q.isf(0.5 - 0.5 * below))
+        x = np.where(below < 0.5, central, q.isf(0.5 * scipy.special.expit(-y)))
+        return q.logpdf(x) - p.logpdf(x)
+
+    both = np.stack((ell(y), ell(-y)))
+    for name, values in (("k1", both), ("k3", np.expm1(-both) + both)):
+        mean = values.mean(axis=0)
+        variance = w @ (mean - w @ mean) ** 2
+        estimator = [ESTIMATORS[name]]
+        [(_, _, exact)] = exact_mean(pair, SAMPLERS["antithetic"], estimator, [2])
+        assert exact.variance == pytest.approx(variance, rel=1e-9)
+
+
+def test_flat_ratios_have_no_peaks():
+    # p^3 / q^2 is constant far out, where rounding moves it.
+    law = factor_law(Between(Laplace(0.0, 1.0), Laplace(0.5, 1.5)))
+    assert law._edges == (-math.inf, -0.5, 0.0, 0.5, math.inf)
+
+
+def test_wide_normal_components_need_no_breakpoints():
+    places, weights = np.linspace(-3.0, 3.0, 60).tolist(), (1.0 / 60,) * 60
+    narrow = scipy.stats.norm(0.17, 1e-4)
+    q, p = (
+        Mixture((*weights, 0.1), (*(Gaussian(x, s) for x in places), Gaussian(0.17, 1e-4)))
+        for s in (0.5, 0.6)
+    )
+    assert len(q.breakpoints) < 30
+    law = factor_law(Between(q, p))
+    cuts = [-12.0, -6.0, *np.linspace(-4.0, 0.16, 40), *(0.17 + 1e-4 * np.arange(-12.0, 13.0))]
+    cuts = np.array([*cuts, *np.linspace(0.18, 4.0, 40), 6.0, 12.0])
+    nodes, w = np.polynomial.legendre.leggauss(40)
+    half = 0.5 * np.diff(cuts)[:, None]
+    x, w = (cuts[:-1, None] + half * (1.0 + nodes)).ravel(), (half * w).ravel()
+
+    def density(s):
+        each = scipy.stats.norm.pdf(x[:, None], places, s).sum(axis=1) / 60
+        return (each + 0.1 * narrow.pdf(x)) / 1.1
+
+    f, g = density(0.5), density(0.6)
+    kl = w @ (f * np.log(f / g))
+    assert law.kl == pytest.approx(kl, rel=1e-10)
