@@ -195,7 +195,7 @@ class Mixture(Univariate):
             last = x[active]
             x[active] = np.where(inside, step, 0.5 * (low[active] + high[active]))
             # Between components the density is small, and x then changes much with the probability.
-            # Far out a gap of one rounding of x exceeds `_GAP`, and steps go to and fro.
+            # Far out a gap of one rounding of x exceeds `_GAP`, and steps would alternate.
             still = np.abs(x[active] - last) <= 2.0 * np.spacing(np.abs(last))
             active = active[~((inside & (np.abs(gap) < _GAP)) | still)]
             if not active.size:
