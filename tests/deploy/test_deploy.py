@@ -123,7 +123,7 @@ def of_an_older_commit(site: Path) -> None:
 
 
 def with_other_code(site: Path) -> None:
-    for name in ("text.py", "shipped/workflow/rules/budget.smk"):
+    for name in ("text.py", "_shipped/workflow/rules/budget.smk"):
         with (site / "mckl" / name).open("a") as file:
             file.write("# changed\n")
 
