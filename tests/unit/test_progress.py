@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import logging
 import os
+import signal
+import subprocess
 from types import SimpleNamespace
 
 import pytest
@@ -210,6 +212,19 @@ def test_jobs_that_were_told_to_stop_need_no_reason(run, board, tmp_path):
     run.handle(failed(1, tmp_path / "none"))
     assert run.stopped
     assert board._stream.getvalue() == ""
+
+
+def test_a_job_that_ctrl_c_killed_before_the_run_was_stopped_needs_no_reason(run, board, tmp_path):
+    """It kills the shell of a job that has not yet begun to ignore it."""
+    run.handle(record("run_info"))
+    killed = subprocess.CalledProcessError(-signal.SIGINT, "python estimate.py")
+    for job in (1, 2):
+        run.handle(info(job, tmp_path / "none"))
+    run.handle(record("error", f"RuleException:\nCalledProcessError in file\n{killed}"))
+    run.handle(failed(1, tmp_path / "none"))
+    assert board._stream.getvalue() == ""
+    run.handle(failed(2, tmp_path / "none"))
+    assert "perhaps killed" in board._stream.getvalue()
 
 
 def test_a_failed_run_of_jobs_in_a_group_gives_their_reasons(run, board, tmp_path):

@@ -8,6 +8,7 @@ import logging
 import os
 import re
 import shutil
+import signal
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
@@ -23,6 +24,10 @@ _TRACEBACK = "Traceback (most recent call last):"
 _PREPARING = ("Creating conda environment", "Pulling singularity image")
 # The exit status of a job's command; a shell adds 128 to the number of the signal that killed it.
 _STATUS = re.compile(r"CalledProcessError.*returned non-zero exit status (\d+)", re.DOTALL)
+# Jobs ignore Ctrl-C, which is for Snakemake, from the first command of their shell on. It can kill
+# the shell before that, and Snakemake can notice this before it notices the signal itself.
+_CTRL_C = 128 + signal.SIGINT
+_INTERRUPTED = re.compile(r"CalledProcessError.*died with <Signals\.SIGINT", re.DOTALL)
 # Messages of Snakemake when a job has failed, in addition to the job's own reason.
 _REPEATED = ("CalledProcessError", "a job execution failed", "did not complete successfully")
 
@@ -150,6 +155,8 @@ class RunLog(logging.Handler):
             board.finished(job["job_id"])
         elif status := _STATUS.search(text):
             self._status = int(status[1])
+        elif _INTERRUPTED.search(text):
+            self._status = _CTRL_C
         elif event == "job_error":
             self._failed(board, job)
         elif event == "group_error":
@@ -165,11 +172,11 @@ class RunLog(logging.Handler):
     def _failed(self, board: Board, job: Mapping[str, Any]) -> None:
         """Print once why a job failed; jobs that were stopped have no reason."""
         board.failed(job["jobid"])
-        if self.stopped:
+        status, self._status = self._status, 0
+        if self.stopped or status == _CTRL_C:
             return
         name = self._names.get(job["jobid"], job["rule_name"])
-        why = reason(name, job["log"], self._status)
-        self._status = 0
+        why = reason(name, job["log"], status)
         if why not in self._reasons:
             self._reasons.add(why)
             if len(self._reasons) <= _MOST_REASONS:
