@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import json
 from collections.abc import Callable
 from typing import Any
@@ -135,7 +136,9 @@ def test_masked_samples_masks_and_ids() -> None:
         lambda: estimated(lambda n, rng: np.ma.masked_array(draw(n, rng), mask=np.arange(n) % 2))
     )
     nothing_masked = np.ma.masked_array(given[0], mask=False)
-    assert mckl.from_log_probs(nothing_masked, given[1]) == mckl.from_log_probs(*given)
+    with_mask, without = (mckl.from_log_probs(x, given[1]) for x in (nothing_masked, given[0]))
+    # As texts, since NaN is not equal to itself.
+    assert str(dataclasses.asdict(with_mask)) == str(dataclasses.asdict(without))
 
 
 @pytest.mark.parametrize(

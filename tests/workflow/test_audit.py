@@ -20,7 +20,7 @@ def _make() -> None:
 
 def audit(venv: Path, python: str = sys.executable) -> tuple[int, list[str]]:
     done = subprocess.run(
-        ["make", "-s", "audit", f"VENV={venv}", f"PYTHON={python}"],
+        ["make", "-s", "--no-print-directory", "audit", f"VENV={venv}", f"PYTHON={python}"],
         cwd=CHECKOUT, stdout=subprocess.PIPE, text=True, check=False,
     )  # fmt: skip
     return done.returncode, done.stdout.splitlines()

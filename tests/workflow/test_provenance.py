@@ -110,7 +110,15 @@ def test_make_verify_results(study: Study) -> None:
     need("make", shutil.which("make"))
     folder = study.root / "results"
     # What is installed is taken as it is.
-    command = ["make", "-s", "-o", ".venv/.ready", "verify-results", f"RESULTS={folder}"]
+    command = [
+        "make",
+        "-s",
+        "--no-print-directory",
+        "-o",
+        ".venv/.ready",
+        "verify-results",
+        f"RESULTS={folder}",
+    ]
 
     def make() -> subprocess.CompletedProcess[str]:
         return subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=False)

@@ -56,6 +56,6 @@ def _report(
         message, log = text.encode(), sys.stderr.fileno()
         try:
             os.ftruncate(log, os.pwrite(log, message, 0))
-            os.dup2(os.open(os.devnull, os.O_WRONLY), log)  # for what is still in a buffer
         except OSError:
             os.write(terminal, message)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), log)  # for what is still in a buffer
