@@ -83,6 +83,10 @@ class Mixture(Univariate):
     def moved(self, step: float) -> Mixture:
         return self.at(step, 1.0) if step else self
 
+    @property
+    def smooth_width(self) -> float:
+        return min(c.smooth_width for c in self.components)
+
     @cached_property
     def breakpoints(self) -> tuple[float, ...]:
         """The components' breakpoints, and the points of least density in valleys between these.

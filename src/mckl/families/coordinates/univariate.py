@@ -86,6 +86,7 @@ class Univariate(ABC):
     symmetric        Whether the density is symmetric about `location`.
     analytic         Whether it is analytic on the line and changes over no less than `scale`, as
                      that of a normal law does: then `breakpoints` are only hints.
+    smooth           Whether both are true between its breakpoints.
     mixed            Whether the law is a mixture.
     alike            Whether the law given an interval is of the same family, and `within` makes it.
     seconds          CPU seconds that one random number takes, by its use.
@@ -98,6 +99,7 @@ class Univariate(ABC):
     maps: ClassVar[Maps] = ()
     symmetric: bool = True
     analytic: bool = False
+    smooth: bool = False
     mixed: bool = False
     alike: bool = False
     seconds: ClassVar[Seconds] = Seconds(50e-9, 500e-9, 500e-9, 30e-9)
@@ -170,6 +172,11 @@ class Univariate(ABC):
     def breakpoints(self) -> tuple[float, ...]:
         """Where the density peaks or has a kink."""
         return (self.location,)
+
+    @property
+    def smooth_width(self) -> float:
+        """The length over which the density changes between breakpoints; 0 if it is not known."""
+        return float(self.scale) if self.smooth or self.analytic else 0.0
 
     def terms(self, x: Vector) -> Terms:
         """Terms that add up to the log density at x, each right to a few roundings of itself.
@@ -334,14 +341,20 @@ class Between(NamedTuple):
     def support(self) -> tuple[float, float]:
         return self.q.support
 
-    @property
-    def breakpoints(self) -> tuple[float, ...]:
+    def breakpoints(self, mirrored: bool) -> tuple[float, ...]:
         low, high = self.support
         # As plain floats: two that differ in the digits beyond would be one point for the nodes.
         points = {float(x) for x in (*self.q.breakpoints, *self.p.breakpoints)}
-        with np.errstate(all="ignore"):
-            points |= {float(x) for x in self.q.mirror(np.array(sorted(points)))}
+        if mirrored:
+            with np.errstate(all="ignore"):
+                points |= {float(x) for x in self.q.mirror(np.array(sorted(points)))}
         return tuple(sorted(x for x in points if x - low > _AT_END and high - x > _AT_END))
+
+    @property
+    def smooth_width(self) -> float:
+        # Only a mixture has so many breakpoints that another rule saves time.
+        mixed = self.q.mixed or self.p.mixed
+        return min(self.q.smooth_width, self.p.smooth_width) if mixed else 0.0
 
     @property
     def tails(self) -> tuple[tuple[Tail, Tail], tuple[Tail, Tail]]:
@@ -408,7 +421,7 @@ def _strata(factor: Between, log_kept: Bounded) -> Strata:
 
 def _singular(factor: Between) -> list[tuple[float, float]]:
     """The probabilities below and above the breakpoints."""
-    x = np.array(factor.breakpoints)
+    x = np.array(factor.breakpoints(mirrored=True))
     q = factor.q
     return list(zip(q.probability(x).tolist(), q.probability(x, True).tolist(), strict=True))
 
