@@ -94,7 +94,9 @@ class Mixture(Univariate):
         At a point of least density the quantile x changes fastest with u.
         """
         peaks = np.unique([x for c in self._apart() for x in c.breakpoints])
-        x = np.linspace(peaks[:-1], peaks[1:], 65, axis=-1)
+        # A smooth density falls little between near neighbours.
+        wide = np.flatnonzero(np.diff(peaks) > _WIDE * self.smooth_width)
+        x = np.linspace(peaks[wide], peaks[wide + 1], 65, axis=-1)
         log_density = self.log_density(x)
         at_ends = np.minimum(log_density[:, 0], log_density[:, -1])
         deep = log_density.min(axis=-1) < at_ends - _VALLEY

@@ -326,9 +326,10 @@ def _partners(
     most = min(len(q), len(p))
     free = [np.ones(len(q), bool), np.ones(len(p), bool)]
     out: list[tuple[int, int]] = []
-    for k in np.lexsort((apart.ravel(), other.ravel())).tolist():
+    near = np.flatnonzero(~distant)
+    for k in near[np.lexsort((apart.ravel()[near], other.ravel()[near]))].tolist():
         i, j = divmod(k, len(p))
-        if free[0][i] and free[1][j] and not distant[i, j]:
+        if free[0][i] and free[1][j]:
             free[0][i] = free[1][j] = False
             out.append((i, j))
             if len(out) == most:
