@@ -86,7 +86,7 @@ class Univariate(ABC):
     symmetric        Whether the density is symmetric about `location`.
     analytic         Whether it is analytic on the line and changes over no less than `scale`, as
                      that of a normal law does: then `breakpoints` are only hints.
-    smooth           Whether both are true between its breakpoints.
+    smooth           Whether both are true on each side of `location`, from which it falls.
     mixed            Whether the law is a mixture.
     alike            Whether the law given an interval is of the same family, and `within` makes it.
     seconds          CPU seconds that one random number takes, by its use.
@@ -176,7 +176,7 @@ class Univariate(ABC):
     @property
     def smooth_width(self) -> float:
         """The length over which the density changes between breakpoints; 0 if it is not known."""
-        return float(self.scale) if self.smooth or self.analytic else 0.0
+        return float(self.scale) if self.smooth else 0.0
 
     def terms(self, x: Vector) -> Terms:
         """Terms that add up to the log density at x, each right to a few roundings of itself.
