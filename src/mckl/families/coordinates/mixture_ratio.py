@@ -64,7 +64,7 @@ class Weighted:
     @cached_property
     def columns(self) -> int:
         fields = (getattr(c, name) for c in self.components for name in ("location", "scale"))
-        return max(int(np.size(field)) for field in fields)
+        return max((int(np.size(field)) for field in fields), default=1)
 
     @cached_property
     def _stacks(self) -> list[_Alike]:
