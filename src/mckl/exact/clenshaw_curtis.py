@@ -31,7 +31,7 @@ def doublings(length: float, smooth: float) -> int | None:
     return k
 
 
-def nodes(low: float, high: float, intervals: int) -> Nodes:
+def short_nodes(low: float, high: float, intervals: int) -> Nodes:
     """The nodes between low and high, both among them; `intervals` is a multiple of 8."""
     rule = _rule(intervals)
     part = (high - low) * rule.x  # from the nearer end

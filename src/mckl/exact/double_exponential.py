@@ -24,7 +24,7 @@ class Nodes(NamedTuple):
 
     x       the points
     log_dx  the logarithms of the weights dx
-    coarse  what multiplies the weights in the rules with half and with a quarter of the nodes, shape
+    coarse  what multiplies the weights in the rules with half and a quarter of the nodes, shape
             (nodes, 2); 0 at nodes that are not among theirs
     beyond  how far log |x| is beyond `REACH`, where x stays at the last point; else 0
     """
@@ -55,7 +55,9 @@ def nodes(low: float, high: float, per_unit: int, reach: tuple[float, float]) ->
         log_dx = math.log(high - low) - np.logaddexp(0.5 * near, -0.5 * near) * 2.0 + log_slope
         return Nodes(x, log_dx, coarse, beyond)
     away = np.exp(near)
-    return Nodes(low + away if math.isfinite(low) else high - away, near + log_slope, coarse, beyond)
+    return Nodes(
+        low + away if math.isfinite(low) else high - away, near + log_slope, coarse, beyond
+    )
 
 
 class Coarser(NamedTuple):

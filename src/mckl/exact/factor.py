@@ -133,9 +133,7 @@ def _terms(
 
 
 @lru_cache(maxsize=32)
-def _grid(
-    factor: DensityPair, edges: tuple[float, ...], per_unit: int, mirrored: bool
-) -> Grid:
+def _grid(factor: DensityPair, edges: tuple[float, ...], per_unit: int, mirrored: bool) -> Grid:
     """The grid of a factor. Grids take megabytes, so that only the last ones are kept."""
     return Grid(factor, edges, per_unit, 0.0 if mirrored else factor.smooth_width)
 

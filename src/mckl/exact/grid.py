@@ -19,7 +19,6 @@ from typing import Protocol
 
 import numpy as np
 import scipy
-from numpy.typing import NDArray
 
 from mckl.arrays import Vector
 from mckl.exact import clenshaw_curtis, double_exponential, ends
@@ -310,7 +309,7 @@ def _nodes(
         # Beside many short pieces the nodes of the few others take no time.
         fine = per_unit * 2 if smooth_width else per_unit
         return double_exponential.nodes(low, high, fine, reach)
-    return clenshaw_curtis.nodes(low, high, per_unit * 2**doublings)
+    return clenshaw_curtis.short_nodes(low, high, per_unit * 2**doublings)
 
 
 def edges_of(factor: DensityPair, mirrored: bool) -> list[float]:

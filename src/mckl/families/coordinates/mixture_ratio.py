@@ -126,7 +126,9 @@ class Weighted:
         out = Weighted((), ())
         position = np.cumsum(chosen) - 1
         out.__dict__.update(
-            components=[c for c, kept in zip(self.components, chosen.tolist(), strict=True) if kept],
+            components=[
+                c for c, kept in zip(self.components, chosen.tolist(), strict=True) if kept
+            ],
             log_weights=self.log_weights[chosen],
             columns=self.columns,
             _stacks=[
