@@ -84,6 +84,9 @@ class Mixture(Univariate):
     def moved(self, step: float) -> Mixture:
         return self.at(step, 1.0) if step else self
 
+    def moves_exactly(self, step: float) -> bool:
+        return all(c.moves_exactly(step) for c in self.components)
+
     @property
     def smooth_width(self) -> float:
         return min(c.smooth_width for c in self.components)

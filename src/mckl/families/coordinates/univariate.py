@@ -151,6 +151,11 @@ class Univariate(ABC):
         """The law of x + step."""
         return self.at(self.location + step, self.scale) if step else self
 
+    def moves_exactly(self, step: float) -> bool:
+        """Whether `moved` rounds no location."""
+        x = self.location
+        return isinstance(x, wide.Wide) or not isinstance(wide.affine(step, 1.0, x), wide.Wide)
+
     def affine(self, shift: float, scale: float) -> Univariate | None:
         """The law of shift + scale x; None where it is of another kind."""
         if scale < 0.0 and not self.symmetric:
@@ -389,6 +394,10 @@ class Between(NamedTuple):
         if self.theory is not None:
             return cast(Between, self.theory)
         step = -self.q.centre
+        both = self.q, self.p
+        # Rounding would move the components of nearly equal mixtures by unequal distances.
+        if any(law.mixed for law in both) and not all(law.moves_exactly(step) for law in both):
+            return self
         return Between(self.q.moved(step), self.p.moved(step))
 
     @property
