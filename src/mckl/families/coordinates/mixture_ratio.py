@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import itertools
 import math
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from functools import cached_property
@@ -123,20 +124,14 @@ class Weighted:
 
     def part(self, chosen: NDArray[np.bool_]) -> Weighted:
         """The chosen components, whose weights are as they were."""
-        out = Weighted((), ())
-        position = np.cumsum(chosen) - 1
-        out.__dict__.update(
-            components=[
-                c for c, kept in zip(self.components, chosen.tolist(), strict=True) if kept
-            ],
-            log_weights=self.log_weights[chosen],
-            columns=self.columns,
-            _stacks=[
-                _Alike(_some(law, chosen[members]), position[members[chosen[members]]])
-                for law, members in self._stacks
-                if chosen[members].any()
-            ],
-        )
+        out, position = copy.copy(self), np.cumsum(chosen) - 1
+        out.components = [*itertools.compress(self.components, chosen.tolist())]
+        out.weights, out.log_weights = self.weights[chosen], self.log_weights[chosen]
+        out._stacks = [
+            _Alike(_some(law, chosen[members]), position[members[chosen[members]]])
+            for law, members in self._stacks
+            if chosen[members].any()
+        ]
         return out
 
 
