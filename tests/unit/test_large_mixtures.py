@@ -12,10 +12,11 @@ from mckl.exact.clenshaw_curtis import short_nodes
 from mckl.exact.factor import FactorLaw
 from mckl.families.coordinates.gaussian import Gaussian
 from mckl.families.coordinates.laplace import Laplace
+from mckl.families.coordinates.logistic import Logistic
 from mckl.families.coordinates.mixture import Mixture
 from mckl.families.coordinates.mixture_ratio import Ratio
 from mckl.families.coordinates.mixture_window import LEFT_OUT
-from mckl.families.coordinates.univariate import Between
+from mckl.families.coordinates.univariate import Between, Univariate
 
 
 def many(seed: int, components: int = 20, spread: float = 5.0) -> Mixture:
@@ -55,6 +56,14 @@ def test_rules_on_short_intervals_are_exact_for_polynomials(intervals: int) -> N
         for degree in range(intervals // step + 2):
             exact = (1.5 ** (degree + 1) - (-0.5) ** (degree + 1)) / (degree + 1)
             assert weights @ made.x**degree == pytest.approx(exact, rel=1e-13)
+
+
+@pytest.mark.parametrize("law", [Gaussian(0.3, 2.0), Laplace(0.3, 2.0), Logistic(0.3, 2.0)])
+def test_smooth_laws_fall_on_both_sides(law: Univariate) -> None:
+    assert law.smooth
+    distance = np.geomspace(1e-6, 1e4, 200)
+    for side in (-1.0, 1.0):
+        assert (np.diff(law.log_density(0.3 + side * distance)) <= 0.0).all()
 
 
 def test_components_left_out_are_negligible() -> None:

@@ -70,7 +70,7 @@ class Univariate(ABC):
     where it has no location or no scale.
 
     It may write, for digits, `ratio_terms` (q nearly equal to p), `over_normal` (nearly normal),
-    `tiny` and `logarithm` (x too small for float64); for speed, `sums`; for the forecast of a run,
+    `tiny` and `logarithm` (x too small for float64); for speed, `sums` and `smooth`; for the forecast of a run,
     `seconds`; and `tensorflow`, without which that backend refuses the family.
 
     Where densities are only evaluated, location and scale may be arrays that broadcast with x.
