@@ -70,8 +70,8 @@ class Univariate(ABC):
     where it has no location or no scale.
 
     It may write, for digits, `ratio_terms` (q nearly equal to p), `over_normal` (nearly normal),
-    `tiny` and `logarithm` (x too small for float64); for speed, `sums` and `smooth`; for the forecast of a run,
-    `seconds`; and `tensorflow`, without which that backend refuses the family.
+    `tiny` and `logarithm` (x too small for float64); for speed, `sums` and `smooth`; for the
+    forecast of a run, `seconds`; and `tensorflow`, without which that backend refuses the family.
 
     Where densities are only evaluated, location and scale may be arrays that broadcast with x.
     Points x and probabilities u are arrays of any shape, and results have the same shape.
