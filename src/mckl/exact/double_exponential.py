@@ -24,13 +24,14 @@ class Nodes(NamedTuple):
 
     x       the points
     log_dx  the logarithms of the weights dx
-    level   how often the step may be doubled with the node still among those used, at most 2
+    coarse  what multiplies the weights in the rules with half and a quarter of the nodes, shape
+            (nodes, 2); 0 at nodes that are not among theirs
     beyond  how far log |x| is beyond `REACH`, where x stays at the last point; else 0
     """
 
     x: Vector
     log_dx: Vector
-    level: NDArray[np.intp]
+    coarse: Vector
     beyond: Vector
 
 
@@ -39,7 +40,7 @@ def nodes(low: float, high: float, per_unit: int, reach: tuple[float, float]) ->
     spans = [math.asinh(r * 2.0 / math.pi) for r in reach]
     first, last = -4 * math.ceil(spans[0] * per_unit / 4), 4 * math.ceil(spans[1] * per_unit / 4)
     index = np.arange(first, last + 1)
-    level = np.where(index % 4 == 0, 2, np.where(index % 2 == 0, 1, 0))
+    coarse = np.where(index[:, None] % (2, 4) == 0, (2.0, 4.0), 0.0)
     t = index / per_unit
     s = 0.5 * math.pi * np.sinh(t)
     log_slope = np.log(0.5 * math.pi * np.cosh(t)) - math.log(per_unit)
@@ -52,20 +53,35 @@ def nodes(low: float, high: float, per_unit: int, reach: tuple[float, float]) ->
         part = (high - low) * part / (1.0 + part)
         x = np.where(s < 0, low + part, high - part)
         log_dx = math.log(high - low) - np.logaddexp(0.5 * near, -0.5 * near) * 2.0 + log_slope
-        return Nodes(x, log_dx, level, beyond)
+        return Nodes(x, log_dx, coarse, beyond)
     away = np.exp(near)
-    return Nodes(low + away if math.isfinite(low) else high - away, near + log_slope, level, beyond)
+    return Nodes(
+        low + away if math.isfinite(low) else high - away, near + log_slope, coarse, beyond
+    )
+
+
+class Coarser(NamedTuple):
+    """A rule with fewer nodes: their positions, and what multiplies the terms there."""
+
+    position: NDArray[np.intp]
+    times: Vector
+
+    def sum(self, terms: Vector) -> float:
+        return float((self.times * terms.take(self.position)).sum())
 
 
 class Halvings(NamedTuple):
-    """The positions of the nodes of the rules with twice and with four times the step."""
+    """The rules with half and with a quarter of the nodes."""
 
-    half: NDArray[np.intp]
-    quarter: NDArray[np.intp]
+    half: Coarser
+    quarter: Coarser
 
     @staticmethod
-    def of(level: NDArray[np.intp]) -> Halvings:
-        return Halvings(np.flatnonzero(level >= 1), np.flatnonzero(level >= 2))
+    def of(coarse: Vector) -> Halvings:
+        """`coarse` is that of `Nodes`."""
+        positions = map(np.flatnonzero, coarse.T)
+        half, quarter = (Coarser(i, coarse[i, k]) for k, i in enumerate(positions))
+        return Halvings(half, quarter)
 
 
 def left(terms: Vector, halvings: Halvings) -> float:
@@ -75,8 +91,7 @@ def left(terms: Vector, halvings: Halvings) -> float:
     often does far more, but a small share of an integral may converge later than the rest.
     """
     fine = float(terms.sum())
-    half = 2.0 * float(terms.take(halvings.half).sum())
-    quarter = 4.0 * float(terms.take(halvings.quarter).sum())
+    half, quarter = halvings.half.sum(terms), halvings.quarter.sum(terms)
     near, before = abs(fine - half), abs(half - quarter)
     if not near > 0.0:
         return 0.0

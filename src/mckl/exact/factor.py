@@ -19,7 +19,7 @@ from mckl.arrays import Vector
 from mckl.exact import ends, joint
 from mckl.exact.grid import DensityPair, Grid, edges_of
 from mckl.exact.moments import EPS, WITH_RATIO, Function, Moments, settled
-from mckl.exact.node_values import Values, product_is_finite, values
+from mckl.exact.node_values import OF_IMAGES, Values, product_is_finite, values
 
 _COARSEST, _FINEST = 16, 256  # nodes per unit of the rule's own variable
 _TARGET = 2e-14  # the step is halved where the rule may leave a larger share of an integral
@@ -36,22 +36,22 @@ class FactorLaw:
 
     def __init__(self, factor: DensityPair) -> None:
         self.factor = factor
-        self._edges = tuple(edges_of(factor))
         self._moments: dict[object, Moments] = {}
         self._finite: dict[tuple[float, int], bool] = {}
+        self._edges: dict[bool, tuple[float, ...]] = {}
         self._per_unit = _COARSEST
-        while self._per_unit < _FINEST and not self._is_settled():
+        while not _is_settled(grid := self._grid(self._per_unit)) and self._per_unit < _FINEST:
             self._per_unit *= 2
-        self.kl, self.kl_error = self._grid.kl, self._grid.kl_error
+        self.kl, self.kl_error = grid.kl, grid.kl_error
 
-    @property
-    def _grid(self) -> Grid:
-        return _grid(self.factor, self._edges, self._per_unit)
-
-    def _is_settled(self) -> bool:
-        """Whether the step is small enough for KL and for the sum of the weights."""
-        grid = self._grid
-        return all(_is_little(grid.left(terms), terms) for terms in (grid.w, grid.kl_terms))
+    def _grid(self, per_unit: int, mirrored: bool = False) -> Grid:
+        """The grid for functions of l; with `mirrored`, also for those of l at the mirror image."""
+        # One grid serves both, unless the one without images needs far fewer nodes.
+        if not self.factor.smooth_width:
+            mirrored = True
+        if mirrored not in self._edges:
+            self._edges[mirrored] = tuple(edges_of(self.factor, mirrored))
+        return _grid(self.factor, self._edges[mirrored], per_unit, mirrored)
 
     def is_finite(self, s: float, order: int) -> bool:
         """Whether E |l|^order e^{s l} is finite."""
@@ -64,10 +64,11 @@ class FactorLaw:
     def moments(self, functions: Sequence[Function], paired: bool, order: int) -> Moments:
         """The joint central moments of functions of l, as `Law.factor_moments` defines them."""
         key = tuple(functions), paired, order
+        mirrored = paired or any(f.name in OF_IMAGES for f in functions)
         # Each starts with the step of KL, so that none depends on which were asked for before.
         per_unit, moments = self._per_unit, self._moments.get(key)
         while moments is None:
-            grid = _grid(self.factor, self._edges, per_unit)
+            grid = self._grid(per_unit, mirrored)
             moments = self._joint_moments(grid, *key, last=per_unit >= _FINEST)
             per_unit *= 2
         self._moments[key] = moments
@@ -105,6 +106,11 @@ class FactorLaw:
         return settled(value, error, infinite)
 
 
+def _is_settled(grid: Grid) -> bool:
+    """Whether the step is small enough for KL and for the sum of the weights."""
+    return all(_is_little(grid.left(terms), terms) for terms in (grid.w, grid.kl_terms))
+
+
 def _is_little(left: float, terms: Vector) -> bool:
     """Whether so much is little beside an integral with these terms."""
     size = float(np.abs(terms).sum())
@@ -127,9 +133,9 @@ def _terms(
 
 
 @lru_cache(maxsize=32)
-def _grid(factor: DensityPair, edges: tuple[float, ...], per_unit: int) -> Grid:
+def _grid(factor: DensityPair, edges: tuple[float, ...], per_unit: int, mirrored: bool) -> Grid:
     """The grid of a factor. Grids take megabytes, so that only the last ones are kept."""
-    return Grid(factor, edges, per_unit)
+    return Grid(factor, edges, per_unit, 0.0 if mirrored else factor.smooth_width)
 
 
 @lru_cache(maxsize=4096)

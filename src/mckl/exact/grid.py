@@ -1,8 +1,12 @@
-"""A pair of one-dimensional densities at the nodes of the double exponential rule.
+"""A pair of one-dimensional densities at the nodes of an integration rule.
 
-The rule is used on each piece between the breakpoints: the peaks and kinks of q and p, and the
-peaks of p^k / q^(k - 1), where E r^k gets its value. Where a tail is a power, log q and l are
-straight lines in log x, and the nodes go on along these beyond the range of float64.
+The double exponential rule is used on each piece between the breakpoints: the peaks and kinks of q
+and p, and the peaks of p^k / q^(k - 1), where E r^k gets its value. Where a tail is a power, log q
+and l are straight lines in log x, and the nodes go on along these beyond the range of float64.
+
+A mixture of many components has many short pieces, on which both densities are smooth. There the
+rule of Clenshaw and Curtis needs few nodes. Functions of l at the mirror image are not as smooth,
+and have further breakpoints, so that they get a grid of their own.
 """
 
 from __future__ import annotations
@@ -15,11 +19,10 @@ from typing import Protocol
 
 import numpy as np
 import scipy
-from numpy.typing import NDArray
 
 from mckl.arrays import Vector
-from mckl.exact import ends
-from mckl.exact.double_exponential import REACH, Halvings, left, nodes
+from mckl.exact import clenshaw_curtis, double_exponential, ends
+from mckl.exact.double_exponential import REACH, Halvings, Nodes, left
 from mckl.exact.ends import Tail
 from mckl.exact.moments import EPS
 from mckl.exact.remainders import ELL_OF_LARGE_RATIO, weighted_phi
@@ -43,9 +46,15 @@ class DensityPair(Protocol, Hashable):
     def support(self) -> tuple[float, float]:
         """The interval in which q has its mass, which is also that of p."""
 
+    def breakpoints(self, mirrored: bool) -> Iterable[float]:
+        """The points within the support at which a density peaks or has a kink.
+
+        mirrored  Whether their mirror images are among them.
+        """
+
     @property
-    def breakpoints(self) -> Iterable[float]:
-        """The points within the support at which a density peaks or has a kink."""
+    def smooth_width(self) -> float:
+        """The length over which both densities change between breakpoints; 0 if it is not known."""
 
     @property
     def tails(self) -> tuple[tuple[Tail, Tail], tuple[Tail, Tail]]:
@@ -86,25 +95,25 @@ class Grid:
     growth              How much the logarithm of |l| grows beyond the last point at which it is
                         evaluated.
     beyond              How far log |x| is beyond that point.
-    level               As in `mckl.exact.double_exponential.Nodes`.
     kl, kl_error        KL(q||p) and a bound on its error.
     missed              A bound on the shares of q's and p's mass that the nodes miss.
     """
 
-    level: NDArray[np.intp]
     beyond: Vector
     ell: Vector
 
     @np.errstate(over="ignore", invalid="ignore", divide="ignore")
-    def __init__(self, factor: DensityPair, edges: Sequence[float], per_unit: int) -> None:
+    def __init__(
+        self, factor: DensityPair, edges: Sequence[float], per_unit: int, smooth_width: float
+    ) -> None:
         pieces, last = [], len(edges) - 2
         for i, (a, b) in enumerate(itertools.pairwise(edges)):
             low = _reach(factor, 0) if i == 0 else REACH
             high = _reach(factor, 1) if i == last else REACH
             # From a breakpoint b to -inf, log x grows away from b.
             reach = (low, high) if math.isfinite(a) else (REACH, low)
-            pieces.append(nodes(a, b, per_unit, reach))
-        x, log_dx, level, beyond = (np.concatenate(column) for column in zip(*pieces, strict=True))
+            pieces.append(_nodes(a, b, per_unit, reach, smooth_width))
+        x, log_dx, coarse, beyond = (np.concatenate(column) for column in zip(*pieces, strict=True))
         upper = 1 * (x > (edges[1] if last else 0.5 * (edges[0] + edges[1])))
         powers = np.array([[tail.power for tail in tails] for tails in factor.tails])[upper]
         degrees = np.array([ends.degree(*tails) for tails in factor.tails])[upper]
@@ -125,8 +134,8 @@ class Grid:
         self._factor, self._x, self._line = factor, x, line[good]
         self._at = _Distinct(x)
         self._log_dx, self._log_q = log_dx, log_q
-        self.level, self.beyond, self.ell = level[good], beyond[good], ell[good]
-        self._halvings = Halvings.of(self.level)
+        self.beyond, self.ell = beyond[good], ell[good]
+        self._halvings = Halvings.of(coarse[good])
         self._weights: dict[tuple[int, bool], tuple[Vector, Vector]] = {}
         self.growth: Vector = np.where(self.beyond == 0.0, 0.0, degrees[good] * self.beyond)
         self._far = _Far(factor, x, log_dx, log_q, powers[good], self.beyond)
@@ -291,13 +300,38 @@ class _Distinct:
         return np.asarray(np.broadcast_to(values, self.x.shape)[self._which])
 
 
-def edges_of(factor: DensityPair) -> list[float]:
-    """The ends of the support and the breakpoints, with the peaks of p^k / q^(k - 1)."""
+def _nodes(
+    low: float, high: float, per_unit: int, reach: tuple[float, float], smooth_width: float
+) -> Nodes:
+    """The nodes between two edges, for densities that change over `smooth_width` or more."""
+    doublings = clenshaw_curtis.doublings(high - low, smooth_width)
+    if doublings is None:
+        # Beside many short pieces the nodes of the few others take no time.
+        fine = per_unit * 2 if smooth_width else per_unit
+        return double_exponential.nodes(low, high, fine, reach)
+    return clenshaw_curtis.short_nodes(low, high, per_unit * 2**doublings)
+
+
+def edges_of(factor: DensityPair, mirrored: bool) -> list[float]:
+    """The ends of the support and the breakpoints, with the peaks of p^k / q^(k - 1).
+
+    mirrored  Whether their mirror images are among them.
+    """
     low, high = factor.support
-    inner = {x for x in factor.breakpoints if low + _LEAST < x < high - _LEAST}
-    edges = sorted({low, *inner, high})
+
+    def within(points: Iterable[float]) -> set[float]:
+        return {x for x in points if low + _LEAST < x < high - _LEAST}
+
     with np.errstate(all="ignore"):
-        pieces = [nodes(a, b, 8, (REACH, REACH)).x for a, b in itertools.pairwise(edges)]
+        inner = within(factor.breakpoints(mirrored))
+        edges = sorted({low, *inner, high})
+        width = 0.0 if mirrored else factor.smooth_width
+        # On short pieces of smooth densities no peak is too narrow for the nodes.
+        pieces = [
+            double_exponential.nodes(a, b, 8, (REACH, REACH)).x
+            for a, b in itertools.pairwise(edges)
+            if clenshaw_curtis.doublings(b - a, width) is None
+        ]
         x = np.unique(np.concatenate(pieces))
         log_q, ell = factor.log_q(x), factor.log_ratio(x)
         peaks: set[float] = set()
@@ -315,9 +349,9 @@ def edges_of(factor: DensityPair) -> list[float]:
                 near = [y for y in (*inner, *peaks) if abs(y - peak) <= 0.5 * width]
                 if not near and math.isfinite(peak):
                     peaks.add(peak)
-        if peaks:
+        if peaks and mirrored:
             peaks |= {float(y) for y in factor.mirror(np.array(sorted(peaks)))}
-    return sorted({*edges, *(y for y in peaks if low + _LEAST < y < high - _LEAST)})
+    return sorted({*edges, *within(peaks)})
 
 
 def _refined(factor: DensityPair, k: int, low: Vector, high: Vector) -> tuple[Vector, Vector]:

@@ -17,6 +17,7 @@ from mckl.exact.moments import EPS, WITH_RATIO, Function
 from mckl.exact.remainders import phi
 
 EVEN, ODD = Function("even"), Function("odd")  # the parts of l about KL
+OF_IMAGES = ("even", "odd", "gap")  # functions of l at a point and at its mirror image
 # The power of l in each function, beside r.
 DEGREES = {"ell": 1, "half_square": 2, "k3": 1, "even": 1, "odd": 1, "ratio": 0, "gap": 0, "rb": 0}
 

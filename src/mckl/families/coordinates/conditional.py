@@ -301,7 +301,7 @@ def _gap(q: Truncated, p: Truncated) -> Bounded:
         return found
     points = {x for law in (q, p) for x in law.breakpoints}
     edges = [q.low, *sorted(points), q.high]
-    terms, errors, levels = [], [], []
+    terms, errors, every_coarse = [], [], []
     for a, b in itertools.pairwise(edges):
         made = nodes(a, b, 128, (REACH, REACH))
         weight = np.exp(q.log_density(made.x) + made.log_dx)
@@ -311,11 +311,11 @@ def _gap(q: Truncated, p: Truncated) -> Bounded:
         error += np.abs(gain) * (q.log_density_error(made.x) + EPS * (6.0 + np.abs(made.log_dx)))
         terms.append(weight * gain)
         errors.append(weight * error)
-        levels.append(made.level)
-    every, rounded, level = (np.concatenate(column) for column in (terms, errors, levels))
+        every_coarse.append(made.coarse)
+    every, rounded, coarse = (np.concatenate(column) for column in (terms, errors, every_coarse))
     kept = np.isfinite(every) & np.isfinite(rounded)
     total = float(every[kept].sum())
-    bound = float(rounded[kept].sum()) + left(every[kept], Halvings.of(level[kept]))
+    bound = float(rounded[kept].sum()) + left(every[kept], Halvings.of(coarse[kept]))
     near = Bounded(math.log1p(total), bound / (1.0 + total) + 2.0 * EPS * abs(total))
     return near if near.error < found.error else found
 

@@ -28,6 +28,7 @@ class Gaussian(Univariate):
     scale: Any = 1.0
     name = "normal"
     analytic = True
+    smooth = True
     seconds: ClassVar[Seconds] = Seconds(20e-9, 12e-9, 26e-9, 15e-9)
 
     @property

@@ -146,15 +146,15 @@ def _integrated(law: Univariate, low: float, high: float, per_unit: int) -> Boun
         slope = np.gradient(law.log_density(made.x), made.x)
         moved = np.nan_to_num(np.abs(made.x * slope), nan=0.0, posinf=0.0)
         error = law.log_density_error(made.x) + EPS * (4.0 + np.abs(made.log_dx) + moved)
-        parts.append((log_f + made.log_dx, error, made.level))
-    log_terms, errors, level = (np.concatenate(column) for column in zip(*parts, strict=True))
+        parts.append((log_f + made.log_dx, error, made.coarse))
+    log_terms, errors, coarse = (np.concatenate(column) for column in zip(*parts, strict=True))
     kept = np.isfinite(log_terms) & np.isfinite(errors)
-    log_terms, errors, level = log_terms[kept], errors[kept], level[kept]
+    log_terms, errors, coarse = log_terms[kept], errors[kept], coarse[kept]
     if not log_terms.size:
         return Bounded(-math.inf, math.inf)
     top = float(log_terms.max())
     terms = np.exp(log_terms - top)
     total = float(terms.sum())
-    error = (left(terms, Halvings.of(level)) + float(terms @ errors)) / total + 4.0 * EPS
+    error = (left(terms, Halvings.of(coarse)) + float(terms @ errors)) / total + 4.0 * EPS
     value = top + math.log(total)
     return Bounded(value, error + EPS * (abs(top) + abs(value)))

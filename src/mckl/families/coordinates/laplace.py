@@ -28,6 +28,7 @@ class Laplace(Univariate):
     location: Any = 0.0
     scale: Any = 1.0
     name = "laplace"
+    smooth = True
     seconds: ClassVar[Seconds] = Seconds(7e-9, 4e-9, 15e-9, 19e-9)
 
     @property

@@ -30,6 +30,7 @@ class Logistic(Univariate):
     scale: Any = 1.0
     name = "logistic"
     analytic = True
+    smooth = True
     seconds: ClassVar[Seconds] = Seconds(22e-9, 14e-9, 36e-9, 65e-9)
 
     @property

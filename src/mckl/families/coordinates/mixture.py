@@ -19,6 +19,7 @@ from mckl.families.base import About, Family, Side
 from mckl.families.coordinates.image import Image, Law, image_of, shared
 from mckl.families.coordinates.independent import INDEPENDENT, Independent
 from mckl.families.coordinates.mixture_ratio import Ratio, Weighted, log_sum_terms, weighed
+from mckl.families.coordinates.mixture_window import LEFT_OUT, in_blocks, in_windows
 from mckl.families.coordinates.univariate import Terms, Univariate, rounding
 from mckl.families.maps import Maps
 from mckl.families.parameters import aliases, missing, parameter_numbers, shown_briefly
@@ -83,6 +84,13 @@ class Mixture(Univariate):
     def moved(self, step: float) -> Mixture:
         return self.at(step, 1.0) if step else self
 
+    def moves_exactly(self, step: float) -> bool:
+        return all(c.moves_exactly(step) for c in self.components)
+
+    @property
+    def smooth_width(self) -> float:
+        return min(c.smooth_width for c in self.components)
+
     @cached_property
     def breakpoints(self) -> tuple[float, ...]:
         """The components' breakpoints, and the points of least density in valleys between these.
@@ -90,7 +98,9 @@ class Mixture(Univariate):
         At a point of least density the quantile x changes fastest with u.
         """
         peaks = np.unique([x for c in self._apart() for x in c.breakpoints])
-        x = np.linspace(peaks[:-1], peaks[1:], 65, axis=-1)
+        # A smooth density falls little between near neighbours.
+        wide = np.flatnonzero(np.diff(peaks) > _WIDE * self.smooth_width)
+        x = np.linspace(peaks[wide], peaks[wide + 1], 65, axis=-1)
         log_density = self.log_density(x)
         at_ends = np.minimum(log_density[:, 0], log_density[:, -1])
         deep = log_density.min(axis=-1) < at_ends - _VALLEY
@@ -117,26 +127,15 @@ class Mixture(Univariate):
     def _probabilities(self) -> Vector:
         return self._weighted.weights / self._weighted.total
 
-    def _log_parts(self, x: Vector) -> Vector:
-        parts = self._weighted.each(lambda law, y: law.log_density(y), x)
-        return self._weighted.log_weights + parts
-
     def terms(self, x: Vector) -> Terms:
-        top, log_sum, _ = log_sum_terms(self._log_parts(x))
+        top, log_sum, _ = log_sum_terms(self._weighted.log_parts(x))
         return top, log_sum
 
     def log_density(self, x: Vector) -> Vector:
-        return self._weighted.in_blocks(super().log_density, x)
+        return in_windows(self._weighted, _log_sum, np.asarray(x))
 
     def log_density_error(self, x: Vector) -> Vector:
-        return self._weighted.in_blocks(self._error, x)
-
-    def _error(self, x: Vector) -> Vector:
-        top, log_sum, shares = log_sum_terms(self._log_parts(x))
-        shares /= shares.sum(axis=0)
-        errors = self._weighted.each(lambda law, y: law.log_density_error(y), x)
-        of_sum = rounding((top, log_sum)) + 4.0 * EPS
-        return np.asarray(weighed(shares, errors).sum(axis=0) + of_sum)
+        return in_windows(self._weighted, _log_sum_error, np.asarray(x)) + LEFT_OUT
 
     def _over(self, p: Univariate) -> Ratio:
         """The ratio to p; that to the last p is kept, as its components have been matched."""
@@ -153,7 +152,8 @@ class Mixture(Univariate):
         return self._over(p).log_ratio_error(x)
 
     def probability(self, x: Vector, upper: bool = False) -> Vector:
-        return self._weighted.in_blocks(lambda y: self._probability(y, upper), x)
+        law, x = self._weighted, np.asarray(x)
+        return in_blocks(lambda y: self._probability(y, upper), x, law.columns, law.count)
 
     def _probability(self, x: Vector, upper: bool) -> Vector:
         parts = self._weighted.each(lambda law, y: law.probability(y, upper), x)
@@ -241,6 +241,19 @@ def _known_tails(law: Mixture, upper: bool) -> tuple[Vector, Vector]:
         tails = np.log(law.probability(sign * x, upper))
     finite = np.isfinite(tails)
     return tails[finite], x[finite]
+
+
+def _log_sum(weighted: Weighted, x: Vector) -> Vector:
+    top, log_sum, _ = log_sum_terms(weighted.log_parts(x))
+    return top + log_sum
+
+
+def _log_sum_error(weighted: Weighted, x: Vector) -> Vector:
+    top, log_sum, shares = log_sum_terms(weighted.log_parts(x))
+    shares /= shares.sum(axis=0)
+    errors = weighted.each(lambda law, y: law.log_density_error(y), x)
+    of_sum = rounding((top, log_sum)) + 4.0 * EPS
+    return np.asarray(weighed(shares, errors).sum(axis=0) + of_sum)
 
 
 def _weighted(law: Univariate) -> Weighted:

@@ -9,16 +9,16 @@ components,
 No term is large where q is near p. Where q / p is far from 1, l is the logarithm of the sum over
 pairs of s e^t and over other c of w c / p. A law that is no mixture has a single component.
 
-Components of one kind are evaluated as one law with arrays of locations and scales, at so few
-points at a time that the arrays fit into a processor's cache.
+Components of one kind are evaluated as one law with arrays of locations and scales.
 """
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import itertools
 import math
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple, cast
 
@@ -28,9 +28,9 @@ from numpy.typing import NDArray
 from mckl.arrays import Vector
 from mckl.exact.moments import EPS
 from mckl.exact.remainders import log_quotient
+from mckl.families.coordinates.mixture_window import LEFT_OUT, in_windows
 from mckl.families.coordinates.univariate import Univariate
 
-_AT_ONCE = 2**15  # numbers of an array, one for each component and point
 _FEW = 16  # components; of at most as many, each is matched
 _SIMILAR = 0.125  # the distance up to which one of many components is matched
 _STACKED = ("location", "scale", "rate")  # fields of laws in which components of a kind may differ
@@ -65,7 +65,7 @@ class Weighted:
     @cached_property
     def columns(self) -> int:
         fields = (getattr(c, name) for c in self.components for name in ("location", "scale"))
-        return max(int(np.size(field)) for field in fields)
+        return max((int(np.size(field)) for field in fields), default=1)
 
     @cached_property
     def _stacks(self) -> list[_Alike]:
@@ -95,23 +95,44 @@ class Weighted:
             out[some] = _member(law, within[chosen[some]]).quantile(u[some])
         return out
 
-    def in_blocks(self, function: Callable[[Vector], Vector], x: Vector) -> Vector:
-        """A function of points, of few of these at a time."""
-        return in_blocks(function, np.asarray(x), self.columns, len(self.components))
+    def log_parts(self, x: Vector) -> Vector:
+        """The logarithms of the weighted densities, shape (components, *x.shape)."""
+        return self.log_weights + self.each(_log_density, x)
 
+    @property
+    def count(self) -> int:
+        return len(self.components)
 
-def in_blocks(
-    function: Callable[[Vector], Vector], x: Vector, columns: int, components: int
-) -> Vector:
-    """A function of x, as rows of shape (rows, columns), with few rows at a time."""
-    rows = x.reshape(-1, columns)
-    if rows.size == 1:
-        # NumPy adds up the components of a single point in another order than those of several.
-        return function(np.repeat(rows, 2, axis=0))[:1].reshape(x.shape)
-    step = max(_AT_ONCE // (columns * components), 2)
-    edges = [*range(0, max(len(rows) - 1, 1), step), len(rows)]  # no block of one row
-    blocks = [function(rows[i:j]) for i, j in itertools.pairwise(edges)]
-    return (blocks[0] if len(blocks) == 1 else np.concatenate(blocks)).reshape(x.shape)
+    @cached_property
+    def peaked(self) -> bool:
+        return self.columns == 1 and all(c.smooth for c in self.components)
+
+    def within(self, low: Vector, high: Vector) -> Iterator[Weighted]:
+        return map(self.part, self.matter(low, high))
+
+    def matter(self, low: Vector, high: Vector) -> NDArray[np.bool_]:
+        """Whether components matter in windows, shape (windows, components); they are `peaked`.
+
+        Those that do not are together less than `LEFT_OUT` of the sum of all.
+        """
+        least = np.minimum(self.log_parts(low), self.log_parts(high)).max(axis=0)
+        nearest = self.each(lambda law, _: law.log_density(np.clip(law.location, low, high)), low)
+        most = self.log_weights + nearest
+        # Rounding is far less than this share of the larger logarithm.
+        negligible = math.log(LEFT_OUT / self.count) - 1e-12 * np.abs(least)
+        return np.asarray(~(most < least + negligible)[..., 0].T)
+
+    def part(self, chosen: NDArray[np.bool_]) -> Weighted:
+        """The chosen components, whose weights are as they were."""
+        out, position = copy.copy(self), np.cumsum(chosen) - 1
+        out.components = [*itertools.compress(self.components, chosen.tolist())]
+        out.weights, out.log_weights = self.weights[chosen], self.log_weights[chosen]
+        out._stacks = [
+            _Alike(_some(law, chosen[members]), position[members[chosen[members]]])
+            for law, members in self._stacks
+            if chosen[members].any()
+        ]
+        return out
 
 
 class _Parts(NamedTuple):
@@ -135,20 +156,21 @@ class Ratio:
 
     def __init__(self, q: Weighted, p: Weighted) -> None:
         self.q, self.p = q, p
-        self._columns = max(q.columns, p.columns)
+        self.columns: int = max(q.columns, p.columns)
+        self.peaked: bool = self.columns == 1 and q.peaked and p.peaked
         ours, theirs = _partners(q.components, p.components)
         pairs = list(zip(ours.tolist(), theirs.tolist(), strict=True))
         kinds = [(_kind(q.components[i]), _kind(p.components[j])) for i, j in pairs]
         self._pairs = [
             (
-                _stacked([q.components[ours[k]] for k in members], self._columns),
-                _stacked([p.components[theirs[k]] for k in members], self._columns),
+                _stacked([q.components[ours[k]] for k in members], self.columns),
+                _stacked([p.components[theirs[k]] for k in members], self.columns),
                 members,
             )
             for members in _groups(kinds)
         ]
-        self._theirs = theirs
-        only_q = np.setdiff1d(np.arange(len(q.components)), ours)
+        self._ours, self._theirs = ours, theirs
+        self._of_only_q = only_q = np.setdiff1d(np.arange(len(q.components)), ours)
         self._only_p = np.setdiff1d(np.arange(len(p.components)), theirs)
         self._only_q = Weighted(q.weights[only_q].tolist(), [q.components[i] for i in only_q])
         self._log_only_q = q.log_weights[only_q]
@@ -162,16 +184,38 @@ class Ratio:
     def log_ratio(self, x: Vector) -> Vector:
         """log q - log p at x."""
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            return self._in_blocks(lambda y: _value(self._parts(y))[0], x)
+            return in_windows(self, lambda part, y: _value(part._parts(y))[0], np.asarray(x))
 
     def log_ratio_error(self, x: Vector) -> Vector:
         """A bound on the rounding error of `log_ratio`."""
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            return self._in_blocks(self._error, x)
+            return in_windows(self, Ratio._error, np.asarray(x)) + 2.0 * LEFT_OUT
 
-    def _in_blocks(self, function: Callable[[Vector], Vector], x: Vector) -> Vector:
-        components = len(self.q.components) + len(self.p.components)
-        return in_blocks(function, np.asarray(x), self._columns, components)
+    @property
+    def count(self) -> int:
+        return self.p.count + len(self._theirs) + self._only_q.count
+
+    def within(self, low: Vector, high: Vector) -> Iterator[Ratio]:
+        return map(self._part, self.q.matter(low, high), self.p.matter(low, high))
+
+    def _part(self, of_q: NDArray[np.bool_], of_p: NDArray[np.bool_]) -> Ratio:
+        """The ratio with these components and their partners."""
+        pairs = of_q[self._ours] | of_p[self._theirs]
+        of_p = of_p.copy()
+        of_p[self._theirs[pairs]] = True
+        only_q, only_p = of_q[self._of_only_q], self._only_p[of_p[self._only_p]]
+        place, position = np.cumsum(of_p) - 1, np.cumsum(pairs) - 1
+        out = copy.copy(self)
+        out.p, out._only_q = self.p.part(of_p), self._only_q.part(only_q)
+        out._theirs, out._only_p = place[self._theirs[pairs]], place[only_p]
+        out._pairs = [
+            (_some(c, kept), _some(d, kept), position[members[kept]])
+            for c, d, members in self._pairs
+            if (kept := pairs[members]).any()
+        ]
+        out._log_only_q = self._log_only_q[only_q]
+        out._of_weights, out._log_weights = self._of_weights[pairs], self._log_weights[pairs]
+        return out
 
     def _of_pairs(self, function: Callable[[Univariate, Univariate], Vector], x: Vector) -> Vector:
         """A function of each pair's laws at x."""
@@ -181,7 +225,7 @@ class Ratio:
         return out
 
     def _parts(self, x: Vector) -> _Parts:
-        logs = self.p.log_weights + self.p.each(_log_density, x)
+        logs = self.p.log_parts(x)
         top, log_sum, _ = log_sum_terms(logs)
         log_p = top + log_sum
         log_shares = logs - log_p
@@ -302,6 +346,16 @@ def _stacked(laws: Sequence[Univariate], columns: int) -> Univariate:
     return cast(Univariate, dataclasses.replace(first, **fields))
 
 
+def _some(stack: Univariate, chosen: NDArray[np.bool_]) -> Univariate:
+    """The chosen laws of a stack of one column, as one law."""
+    if chosen.all():
+        return stack
+    first: Any = stack
+    names = {field.name for field in dataclasses.fields(first)} & {*_STACKED}
+    fields = {name: getattr(stack, name)[chosen] for name in names if np.ndim(getattr(stack, name))}
+    return cast(Univariate, dataclasses.replace(first, **fields))
+
+
 def _member(stack: Univariate, chosen: NDArray[np.intp]) -> Univariate:
     """The laws of a stack with these numbers, of one column, as one law."""
     first: Any = stack
@@ -326,9 +380,10 @@ def _partners(
     most = min(len(q), len(p))
     free = [np.ones(len(q), bool), np.ones(len(p), bool)]
     out: list[tuple[int, int]] = []
-    for k in np.lexsort((apart.ravel(), other.ravel())).tolist():
+    near = np.flatnonzero(~distant)
+    for k in near[np.lexsort((apart.ravel()[near], other.ravel()[near]))].tolist():
         i, j = divmod(k, len(p))
-        if free[0][i] and free[1][j] and not distant[i, j]:
+        if free[0][i] and free[1][j]:
             free[0][i] = free[1][j] = False
             out.append((i, j))
             if len(out) == most:

@@ -70,8 +70,8 @@ class Univariate(ABC):
     where it has no location or no scale.
 
     It may write, for digits, `ratio_terms` (q nearly equal to p), `over_normal` (nearly normal),
-    `tiny` and `logarithm` (x too small for float64); for speed, `sums`; for the forecast of a run,
-    `seconds`; and `tensorflow`, without which that backend refuses the family.
+    `tiny` and `logarithm` (x too small for float64); for speed, `sums` and `smooth`; for the
+    forecast of a run, `seconds`; and `tensorflow`, without which that backend refuses the family.
 
     Where densities are only evaluated, location and scale may be arrays that broadcast with x.
     Points x and probabilities u are arrays of any shape, and results have the same shape.
@@ -86,6 +86,7 @@ class Univariate(ABC):
     symmetric        Whether the density is symmetric about `location`.
     analytic         Whether it is analytic on the line and changes over no less than `scale`, as
                      that of a normal law does: then `breakpoints` are only hints.
+    smooth           Whether both are true on each side of `location`, from which it falls.
     mixed            Whether the law is a mixture.
     alike            Whether the law given an interval is of the same family, and `within` makes it.
     seconds          CPU seconds that one random number takes, by its use.
@@ -98,6 +99,7 @@ class Univariate(ABC):
     maps: ClassVar[Maps] = ()
     symmetric: bool = True
     analytic: bool = False
+    smooth: bool = False
     mixed: bool = False
     alike: bool = False
     seconds: ClassVar[Seconds] = Seconds(50e-9, 500e-9, 500e-9, 30e-9)
@@ -149,6 +151,11 @@ class Univariate(ABC):
         """The law of x + step."""
         return self.at(self.location + step, self.scale) if step else self
 
+    def moves_exactly(self, step: float) -> bool:
+        """Whether `moved` rounds no location."""
+        x = self.location
+        return isinstance(x, wide.Wide) or not isinstance(wide.affine(step, 1.0, x), wide.Wide)
+
     def affine(self, shift: float, scale: float) -> Univariate | None:
         """The law of shift + scale x; None where it is of another kind."""
         if scale < 0.0 and not self.symmetric:
@@ -170,6 +177,11 @@ class Univariate(ABC):
     def breakpoints(self) -> tuple[float, ...]:
         """Where the density peaks or has a kink."""
         return (self.location,)
+
+    @property
+    def smooth_width(self) -> float:
+        """The length over which the density changes between breakpoints; 0 if it is not known."""
+        return float(self.scale) if self.smooth else 0.0
 
     def terms(self, x: Vector) -> Terms:
         """Terms that add up to the log density at x, each right to a few roundings of itself.
@@ -334,14 +346,20 @@ class Between(NamedTuple):
     def support(self) -> tuple[float, float]:
         return self.q.support
 
-    @property
-    def breakpoints(self) -> tuple[float, ...]:
+    def breakpoints(self, mirrored: bool) -> tuple[float, ...]:
         low, high = self.support
         # As plain floats: two that differ in the digits beyond would be one point for the nodes.
         points = {float(x) for x in (*self.q.breakpoints, *self.p.breakpoints)}
-        with np.errstate(all="ignore"):
-            points |= {float(x) for x in self.q.mirror(np.array(sorted(points)))}
+        if mirrored:
+            with np.errstate(all="ignore"):
+                points |= {float(x) for x in self.q.mirror(np.array(sorted(points)))}
         return tuple(sorted(x for x in points if x - low > _AT_END and high - x > _AT_END))
+
+    @property
+    def smooth_width(self) -> float:
+        # Only a mixture has so many breakpoints that another rule saves time.
+        mixed = self.q.mixed or self.p.mixed
+        return min(self.q.smooth_width, self.p.smooth_width) if mixed else 0.0
 
     @property
     def tails(self) -> tuple[tuple[Tail, Tail], tuple[Tail, Tail]]:
@@ -376,6 +394,10 @@ class Between(NamedTuple):
         if self.theory is not None:
             return cast(Between, self.theory)
         step = -self.q.centre
+        both = self.q, self.p
+        # Rounding would move the components of nearly equal mixtures by unequal distances.
+        if any(law.mixed for law in both) and not all(law.moves_exactly(step) for law in both):
+            return self
         return Between(self.q.moved(step), self.p.moved(step))
 
     @property
@@ -408,7 +430,7 @@ def _strata(factor: Between, log_kept: Bounded) -> Strata:
 
 def _singular(factor: Between) -> list[tuple[float, float]]:
     """The probabilities below and above the breakpoints."""
-    x = np.array(factor.breakpoints)
+    x = np.array(factor.breakpoints(mirrored=True))
     q = factor.q
     return list(zip(q.probability(x).tolist(), q.probability(x, True).tolist(), strict=True))
 
