@@ -119,7 +119,7 @@ class SampledLaw:
 
     def weighted(self, name: str, weight: SampleWeight) -> Moments:
         """The term of each transition times its weight."""
-        return _times(self.weights(weight), self.values[name])
+        return weighted_table(self.weights(weight), self.values[name])
 
     @cached_property
     def values(self) -> dict[str, Moments]:
@@ -195,7 +195,7 @@ class SampledLaw:
         `center` is taken off f; it must be 0 for a function of the whole l.
         """
         chain, values = self.chain, self.values
-        m = _times(self.weights(weight, power), Moments(chain.s, chain.s_error))
+        m = weighted_table(self.weights(weight, power), Moments(chain.s, chain.s_error))
         if not function.whole:
             y, own = values[function.name], center / chain.tokens
             y = Moments(y.value - own, y.error + EPS * np.abs(own) + EPS * np.abs(y.value - own))
@@ -230,12 +230,21 @@ def off_policy_theory(law: SampledLaw, estimator: Estimator, weight: SampleWeigh
     if function.whole and not one:
         return _of_sequences(law, estimator, function, weight)
     if not weight.normalised:
-        (mean,), moments = law.sums([law.weighted(function.name, weight)], 2)
-        known = _exact_mean(law, estimator, weight)
-        return _unit(law, known or mean, moments.at(2), exactly=known is not None)
+        terms = law.weighted(function.name, weight)
+        return theory_of_terms(law, terms, _exact_mean(law, estimator, weight))
     if chain.ended.any():
         return unknown(ENDING)
     return _over_mean_weight(law, estimator, function, weight)
+
+
+def theory_of_terms(law: SampledLaw, terms: Moments, mean: Bounded | None = None) -> UnitTheory:
+    """The bias and the variance of the sum of `terms` over the tokens of a sample of s.
+
+    terms  what each transition adds, with its weight; shape (states, states)
+    mean   the mean of the sum, if it is known otherwise
+    """
+    (of_terms,), moments = law.sums([terms], 2)
+    return _unit(law, mean or of_terms, moments.at(2), exactly=mean is not None)
 
 
 def _exact_mean(law: SampledLaw, estimator: Estimator, weight: SampleWeight) -> Bounded | None:
@@ -292,7 +301,7 @@ def _over_mean_weight(
     ratio_error = (x.error + abs(ratio) * n.error) / n.value + EPS * abs(ratio)
     g = law.values[function.name]
     less = Moments(g.value - ratio, g.error + ratio_error + EPS * np.abs(g.value - ratio))
-    _, moments = law.sums([_times(weights, less), weights], 2)
+    _, moments = law.sums([weighted_table(weights, less), weights], 2)
     known = _exact_mean(law, estimator, weight)
     mean = known or Bounded(tokens * ratio, tokens * ratio_error)
     scale = tokens / n.value
@@ -325,7 +334,7 @@ def _regression(law: SampledLaw, weight: SampleWeight) -> UnitTheory:
     rest = ell.value - slope * ratio.value
     size = np.abs(ell.value) + np.abs(slope * ratio.value)
     rest_error = ell.error + abs(slope) * ratio.error + 2.0 * EPS * size
-    e = _times(law.weights(weight), Moments(rest, rest_error))
+    e = weighted_table(law.weights(weight), Moments(rest, rest_error))
     (c, mean), moments = law.sums([x, e], 4)
     sd = math.sqrt(spread.value)
     k = c.value / sd
@@ -369,8 +378,8 @@ def combination(*terms: Any) -> Bounded:
     return Bounded(total, error + 8.0 * EPS * size)
 
 
-def _times(a: Moments, b: Moments) -> Moments:
-    """The product of two tables."""
+def weighted_table(a: Moments, b: Moments) -> Moments:
+    """The product of two tables, with its bounds."""
     with np.errstate(over="ignore", invalid="ignore"):
         value = a.value * b.value
         most = (np.abs(a.value) + a.error) * (np.abs(b.value) + b.error)
