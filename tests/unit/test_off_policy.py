@@ -8,12 +8,14 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import mpmath
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from click.testing import CliRunner
 
 import mckl
@@ -486,6 +488,27 @@ def test_advice_by_the_command_and_in_python() -> None:
         mckl.advise(q, p, sampler_law={"lag": "much"})
     with pytest.raises(ValueError, match=r"^estimator: samples of another law do not have 'rb'"):
         mckl.advise(q, p, sampler_law=s, estimators=["rb"])
+
+
+def test_what_the_page_says_of_its_engine() -> None:
+    """s moves from q towards p in each row, so that errors of tokens do not cancel."""
+    page = Path(__file__).resolve().parents[2] / "docs/explanation/off-policy.md"
+    (block,) = re.findall(r"```yaml\n(.*?)```", page.read_text("utf-8"), re.DOTALL)
+    case = yaml.safe_load(block)["cases"]["engine"]
+    pair, request = case_pair(case), request_of(0.01, None, 0.95)
+    engine, lag = sampled_pair(pair, case["s"]), lagging_pair(pair, 0.0625)
+    found = off_policy_advice(pair, engine, request)
+    assert found.recommendation is not None
+    assert found.recommendation[:3] == ("k3-factor", "sequence-root", 118)
+    assert found.sampler.effective_share == pytest.approx(0.97, abs=0.005)
+    options = {option[:2]: option for option in found.options}
+    assert options["k3-factor", "sequence"].samples_needed == 170
+    biases = [options["k3-factor", weight].bias_text for weight in ("none", "sequence-root")]
+    assert biases == ["+1.9 %", "+0.52 %"]
+    mismatches = [SampledLaw(chain, pair.law).mismatch for chain in (engine, lag)]
+    assert mismatches == pytest.approx([0.00089, 0.00089], abs=5e-6)
+    options = {option[:2]: option for option in off_policy_advice(pair, lag, request).options}
+    assert options["k3-factor", "none"].relative_bias == pytest.approx(-0.0009, abs=5e-5)
 
 
 def test_a_lag_changes_the_law_that_draws_alone() -> None:
