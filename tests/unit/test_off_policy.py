@@ -29,6 +29,7 @@ from mckl.estimation.off_policy.off_policy_advice import off_policy_advice
 from mckl.estimation.off_policy.off_policy_theory import (
     CLAMPED_PRODUCT,
     ENDING,
+    NO_CONTROL,
     OUTSIDE,
     TIED,
     SampledLaw,
@@ -294,6 +295,21 @@ def test_control_variates_with_weights_of_sequences_are_as_drawn() -> None:
     biases = [off_policy_theory(law, *offer).bias / pair.law.kl for offer in offers]
     assert biases[1] == biases[4] == 0.0
     assert abs(biases[0]) > 1e-4
+
+
+@pytest.mark.parametrize("weight", ["none", "sequence", "sequence-root"])
+@pytest.mark.parametrize("name", ["cv", "cv-factor"])
+def test_a_control_variate_at_its_borders(name: str, weight: str) -> None:
+    """Where q is p every estimate is 0; where weights are huge, nothing is known."""
+    same = sweep_pair("policy(8)", 16, 1.0, 0.0)
+    law = SampledLaw(lagging_pair(same, 0.1), same.law)
+    unit = off_policy_theory(law, ESTIMATORS[name], WEIGHTS[weight])
+    assert (unit.bias, unit.variance, unit.kind) == (0.0, 0.0, "exact")
+    far = sweep_pair("policy(8)", 256, 0.01, 1.0)
+    law = SampledLaw(lagging_pair(far, 100.0), far.law)
+    unit = off_policy_theory(law, ESTIMATORS[name], WEIGHTS[weight])
+    assert unit.kind == ("asymptotic" if (name, weight) == ("cv-factor", "none") else "none")
+    assert unit.reason != NO_CONTROL
 
 
 def test_tokens_that_s_alone_draws() -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mckl.study.settings import Setting
 
 _PER_SETTING = 8e-3  # CPU seconds
-_PER_LAW, _PER_SUM = 0.4, 1.2e-7  # CPU seconds of an off-policy law, and of a token of a sample
+_PER_LAW, _PER_SUM = 0.6, 1.2e-7  # CPU seconds of an off-policy law, and of a token of a sample
 # CPU seconds to judge the intervals of a run, and for each of its samples beside its draw.
 _PER_RUN, _PER_JUDGED = 5e-3, 2.5e-7
 _PER_WEIGHT = 7.5e-9  # CPU seconds of one gradient method for one factor of one sample

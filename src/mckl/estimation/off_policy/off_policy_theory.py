@@ -111,9 +111,10 @@ class SampledLaw:
     def weights(self, weight: SampleWeight, power: int = 1) -> Moments:
         """A power of each transition's weight."""
         value, error = weight.bounds(self.chain.log_weight, self.chain.log_weight_error)
-        most = (np.abs(value) + error) ** power
-        value = value**power
-        return Moments(value, (most - value) + 2.0 * EPS * most * (power > 1))
+        with np.errstate(over="ignore", invalid="ignore"):
+            most = (np.abs(value) + error) ** power
+            value = value**power
+            return Moments(value, (most - value) + 2.0 * EPS * most * (power > 1))
 
     def weighted(self, name: str, weight: SampleWeight) -> Moments:
         """The term of each transition times its weight."""
@@ -350,6 +351,8 @@ def _regression_of_sequences(
     """
     order, chain, values = 4, law.chain, law.values
     x = values["ratio"]
+    if not values["ell"].value.any():  # every l is 0, and so is the intercept
+        return UnitTheory(0.0, 0.0, math.nan, math.nan)
     r = Moments(1.0 + x.value, x.error + EPS * (1.0 + x.value)) if function.whole else None
     plain = Moments(*np.zeros((2, order + 1, order + 1)))
     plain.value[0, 0] = 1.0
@@ -363,10 +366,10 @@ def _regression_of_sequences(
             plain.value[index], plain.error[index] = part
     moments = joint.centered(plain, 2)
     spread, cross, square = moments.at(2, 0), moments.at(1, 1), moments.at(0, 2)
-    if not math.isfinite(square.error):
+    if not math.isfinite(square.error + spread.error):
         return unknown(f"the variance is {TOO_LARGE}")
     if not spread.value > spread.error:
-        return unknown(NO_CONTROL)
+        return unknown(NOT_SETTLED.format(spread.relative))
     slope = cross.value / spread.value
     residual = Moments(moments.value.copy(), moments.error.copy())
     for i, j in joint.indices(2, order):
