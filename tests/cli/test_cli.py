@@ -169,6 +169,31 @@ def test_advice_counts_in_words():
     assert best["if_costly"] == "cv-factor over 13,499 iid samples (by a leading order)"
 
 
+def test_advice_says_why_fewer_samples_are_not_recommended():
+    """Sobol' points need fewer samples, but their standard error takes independent scrambles."""
+    words = (
+        "--q",
+        "{family: lognormal, mean: 0, sd: 0.5}",
+        "--p",
+        "{family: gamma, shape: 2, rate: 1.5}",
+    )
+    answer = told("advise", *words)
+    best, sobol = answer["recommendation"], option(answer, "k1", "sobol")
+    assert best["sampler"] == "iid"
+    assert sobol["samples_needed"] < 0.1 * best["samples_needed"]
+    assert sobol["cpu_seconds"] < best["cpu_seconds"]
+    assert best["slower"].startswith(
+        f"k1 over {sobol['samples_needed']:,} sobol samples have that RMSE too, but an interval "
+    )
+    assert " ".join(best["slower"].split()) in " ".join(mckl("advise", *words).stdout.split())
+    alone = told("advise", *words, "--sampler", "sobol")["recommendation"]
+    assert alone["sampler"] == "sobol"
+    assert alone["slower"] is None
+    assert (
+        told("advise", "-d", "64", "-s", "1.2", "-t", "0.001")["recommendation"]["slower"] is None
+    )
+
+
 def test_recommendation_is_among_the_reached_and_cheap():
     answer = told("advise", "-d", "64", "-s", "1.2", "-o", "0.5", "-t", "0.001")
     best = answer["recommendation"]

@@ -170,6 +170,35 @@ class TestWhoseResults:
         assert "--update" not in started[0]
         assert study("--directory", "elsewhere").exit_code == 0
 
+    def test_another_value_after_the_dashes_is_another_study(
+        self, started: Started, tmp_path: Path
+    ) -> None:
+        words = ["python", "-m", "snakemake", "--cores", "2", "--config", "seed=2", "samples=64"]
+        note_study([], "mckl study -- --config seed=2 samples=64", tmp_path, words)
+        assert "another study (mckl study -- --config seed=2 samples=64)" in refused("--cores", 2)
+        assert "another study" in refused("--", "--config", "seed=3", "samples=64")
+        for same in (["--config", "samples=64", "seed=2"], ["-C", "samples=64", "seed=2", "-n"]):
+            assert study("--", *same).exit_code == 0
+        assert len(started) == 2
+        # A note of an earlier version has no values.
+        note = tmp_path / "results/logs/study.json"
+        note.write_text('{"configfiles": [], "command": "mckl study"}')
+        assert study("--cores", "2").exit_code == 0
+        assert "another study" in refused("--", "--config", "seed=2")
+
+    @pytest.mark.parametrize(
+        ("words", "values"),
+        [
+            ("--configfile a.yaml --cores 2", []),
+            ("--config=seed=2 all", ["seed=2"]),
+            ("-Cseed=2 all", ["seed=2"]),
+            ("--config a=1 --cores 2 all", ["a=1"]),
+            ("--config a=1 -n --config b=2", ["b=2"]),  # as Snakemake reads it
+        ],
+    )
+    def test_values_of_a_command_line(self, words: str, values: list[str]) -> None:
+        assert ownership.config_values(words.split()) == values
+
     def test_a_study_of_the_package_stays_the_same_in_a_new_environment(
         self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:
@@ -301,6 +330,7 @@ def test_what_is_noted_is_read_again(tmp_path: Path) -> None:
     note_study([], "snakemake --cores all", tmp_path)
     assert json.loads((tmp_path / "results/logs/study.json").read_text()) == {
         "configfiles": [],
+        "config": [],
         "command": "snakemake --cores all",
     }
     check_results([], tmp_path)

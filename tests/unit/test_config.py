@@ -149,7 +149,7 @@ def refusal(raw, schema):
         (with_sweep(family=["categorical"]), ["sweep.family", "only be used in cases"]),
         (with_sides({"family": "laplce"}, {"family": "laplace"}),
          ["cases.a.q", "did you mean 'laplace'"]),
-        (with_sweep(family=["bta"]), ["sweep.family", "expected one of normal, student-t"]),
+        (with_sweep(family=["qux"]), ["sweep.family", "expected one of normal, student-t"]),
         (with_sides({"family": "laplace", "shape": 1}, {"family": "laplace"}),
          ["cases.a.q", "unknown parameter shape"]),
         (with_sides({"family": "gamma", "shape": 1, "scale": 0}, {"family": "gamma", "shape": 1}),
@@ -302,12 +302,12 @@ def test_several_mistakes_are_told_at_once_as_they_were_typed(schema):
     many = parse_refused({"cases": {f"c{k}": {"q": {"mean": "x"}} for k in range(9)}}, schema)
     assert len(many) == 9
     assert many[-1].startswith("and ")
-    both = {"family": ["bta"], "dimension": [1]}
+    both = {"family": ["qux"], "dimension": [1]}
     of_sweep, of_case = parse_refused(
         {"sweep": both, "cases": {"a": {"q": {"family": "nrmal"}, "p": {}}}}, schema
     )
-    assert of_sweep.startswith("sweep.family: 'bta' is not a family: expected one of normal,")
-    assert "beta" not in of_sweep
+    assert of_sweep.startswith("sweep.family: 'qux' is not a family: expected one of normal,")
+    assert "triangular" not in of_sweep
     assert of_case == "cases.a.q: 'nrmal' is not a family: did you mean 'normal'?"
 
 

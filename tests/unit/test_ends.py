@@ -143,7 +143,9 @@ def examples() -> dict[str, Univariate]:
         "weibull(2.5)": Weibull(2.5, 0.5),
     }  # fmt: skip
     for name, family in INDEPENDENT.items():
-        text = name + ("(2.5)" if family.shapes else "")
+        shapes = {"low": "-1", "high": "2"}
+        text = name + f"({', '.join(shapes.get(key, '2.5') for key in family.shapes)})"
+        text = text.removesuffix("()")
         swept = sweep_pair(text, 1, 1.25, 0.25) if family.sweep is not None else None
         if isinstance(swept, Coordinates):
             (factor,) = swept.factors

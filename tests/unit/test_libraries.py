@@ -13,12 +13,23 @@ import pytest
 from scipy.stats import binom
 
 from mckl.errors import UserError
+from mckl.estimation.off_policy import WEIGHTS
+from mckl.estimation.off_policy.off_policy_theory import SampledLaw, off_policy_theory
+from mckl.estimation.values import ESTIMATORS
 from mckl.families.policy.pair import PolicyPair
-from mckl.families.registry import case_pair
+from mckl.families.registry import case_pair, lagging_pair
 from mckl.record import tables
 from mckl.show.libraries import write_page
 from mckl.study.libraries import LIBRARIES
 from mckl.study.libraries.base import BATCH_TOKENS, Use
+from mckl.study.libraries.corrections import (
+    CORRECTIONS,
+    LAGS,
+    Correction,
+    changed_share,
+    corrected,
+    lagged_policy,
+)
 from mckl.study.libraries.exact import (
     SumMoments,
     balanced,
@@ -30,7 +41,13 @@ from mckl.study.libraries.exact import (
 from mckl.study.libraries.formula import ABS, FULL, K1, K2, K3, LOW_VARIANCE, Formula
 from mckl.study.libraries.gradient import factor, loss_gradient, slope_of_formula
 from mckl.study.libraries.policies import policies, stopping
-from mckl.study.libraries.simulated import SEQUENCES, compare_formula, draw
+from mckl.study.libraries.simulated import (
+    SEQUENCES,
+    compare_correction,
+    compare_formula,
+    draw,
+    draw_lagged,
+)
 from mckl.study.libraries.table import LEVEL, check_formulas, formula_rows
 from mckl.study.tails import bennett_p_value
 
@@ -205,9 +222,9 @@ def test_every_row_agrees_with_its_simulation(formulas):
     assert formulas["passed"].all()
     assert "agree" in check_formulas(formulas)
     uses = sum(len(library.uses) for library in LIBRARIES.values())
-    assert len(formulas) == len(policies()) * uses
-    keys = ["setting", "library", "version", "formula", "used_as", "averaged", "differentiated"]
-    keys.append("note")
+    assert (formulas["lag"] == 0.0).sum() == len(policies()) * uses
+    keys = ["setting", "lag", "weight", "library", "version", "formula", "used_as", "averaged"]
+    keys += ["differentiated", "note"]
     assert not formulas.duplicated(keys).any()
     kl = formulas["kl"].to_numpy()
     np.testing.assert_allclose(
@@ -215,7 +232,84 @@ def test_every_row_agrees_with_its_simulation(formulas):
     )
     # The check sees an error of a few per cent where it can be seen at all.
     by_token = formulas[formulas["formula"].isin(["k3", "k3, result within 10"])]
+    by_token = by_token[by_token["weight"] != "sequence"]
     assert (by_token["smallest_error"] < 0.02).all()
+
+
+@pytest.mark.parametrize("weight", ["none", "token", "token-truncated", "token-clipped"])
+@pytest.mark.parametrize("differentiated", [RATIO, THEN_CLAMPED])
+def test_the_law_over_another_laws_tokens_is_that_of_all_sequences(weight, differentiated):
+    of = policy_pair(3, 4)
+    chain = lagging_pair(of, 0.7)
+    correction = Correction(None, WEIGHTS[weight], loss(CLAMPED, differentiated))
+    values, shares, probabilities = [], [], []
+    for _, _, states in sequences(of):
+        steps = list(itertools.pairwise(states))
+        probabilities.append(chain.start[states[0]] * math.prod(chain.s[step] for step in steps))
+        total = changed = 0.0
+        for step in steps:
+            ell, log_w = of.transitions.ell[step], chain.log_weight[step]
+            w = math.exp(log_w)
+            if weight == "none":
+                held = w = 1.0
+            else:
+                ends = {"token-truncated": (0.0, 2.0), "token-clipped": (0.8, 1.2)}
+                least, most = ends.get(weight, (0.0, math.inf))
+                held = min(max(w, least), most)
+            inside = min(max(ell, -0.9), 0.9)
+            k3 = math.exp(-inside) - 1.0 + inside
+            cut = 0.4 / held if differentiated == THEN_CLAMPED else 0.4
+            value = held * min(k3, cut)
+            total += value
+            free = w * (math.exp(-ell) - 1.0 + ell)
+            changed += not math.isclose(value, free, rel_tol=1e-9)
+        values.append(total)
+        shares.append(changed / of.dimension)
+    weights = np.array(probabilities)
+    assert weights.sum() == pytest.approx(1.0, rel=1e-12)
+    law = SampledLaw(chain, of.law)
+    unit = corrected(correction, law)
+    exact = moments(weights, np.array(values))
+    assert unit.bias == pytest.approx(exact.mean - of.law.kl, rel=1e-10)
+    assert unit.variance == pytest.approx(exact.variance, rel=1e-10)
+    assert unit.relative_error < 1e-10
+    assert 0.01 < changed_share(correction, law) == pytest.approx(weights @ shares, rel=1e-10)
+
+
+def test_rows_of_corrections(formulas):
+    """Each has its library's name and weight, and the law of the estimator that it is."""
+    rows = formulas[formulas["lag"] > 0.0]
+    assert list(rows["lag"].unique()) == list(LAGS)
+    assert len(rows) == len(LAGS) * len(CORRECTIONS)
+    assert (formulas[formulas["lag"] == 0.0]["weight"] == "none").all()
+    assert rows["library"].isna().sum() == 2 * len(LAGS)
+    assert {"TRL", "verl", "slime", "open-instruct", "ms-swift", "NeMo RL"} <= set(rows["library"])
+    name, pair = lagged_policy()
+    assert (rows["setting"] == name).all()
+    for row in rows.itertuples():
+        law = SampledLaw(lagging_pair(pair, row.lag), pair.law)
+        # No clamp of a value acts on this policy.
+        estimator = {"k1": "k1", "k3": "k3-factor"}[row.formula[:2]]
+        unit = off_policy_theory(law, ESTIMATORS[estimator], WEIGHTS[row.weight])
+        found = row.exact_bias, row.exact_variance
+        assert found == pytest.approx((unit.bias, unit.variance), rel=1e-9, abs=1e-15)
+        assert (row.clamped > 0.0) == (row.weight == "token-clipped" or (
+            row.weight == "token-truncated" and row.lag == 0.5
+        ))  # fmt: skip
+
+
+@pytest.mark.parametrize("wrong", ["none", "token-truncated", "sequence"])
+def test_a_wrong_weight_does_not_pass(wrong):
+    name, pair = lagged_policy()
+    chain = lagging_pair(pair, 0.5)
+    law, drawn = SampledLaw(chain, pair.law), draw_lagged(chain, 7, name)
+    right, other = (Correction(None, WEIGHTS[x], loss(K3, "value")) for x in ("token", wrong))
+    level, kl, sums = LEVEL / 200, pair.law.kl, drawn.sums(right)
+    assert compare_correction(sums, kl, corrected(right, law), level).p_value > 1e-3
+    unit = corrected(other, law)
+    if wrong == "sequence":  # whose variance is too large for a mean to tell
+        unit = unit._replace(variance=corrected(right, law).variance / 1.3)
+    assert compare_correction(sums, kl, unit, level).p_value < level
 
 
 @pytest.mark.parametrize(
@@ -237,11 +331,14 @@ def test_a_wrong_formula_does_not_pass(right, wrong):
     assert bad.p_value < LEVEL / 200
 
 
-def test_a_wrong_row_fails_and_is_named(formulas):
+@pytest.mark.parametrize("row", [3, -1])
+def test_a_wrong_row_fails_and_is_named(formulas, row):
     wrong = formulas.copy()
-    wrong.loc[3, "passed"] = False
-    named = re.escape(f"{wrong.loc[3, 'formula']} of {wrong.loc[3, 'setting']}")
-    with pytest.raises(UserError, match=named):
+    row = wrong.index[row]
+    wrong.loc[row, "passed"] = False
+    named = f"{wrong.loc[row, 'formula']} of {wrong.loc[row, 'setting']}"
+    named += ", lag 0.5, weight sequence:" if wrong.loc[row, "lag"] else ": mean"
+    with pytest.raises(UserError, match=re.escape(named)):
         check_formulas(wrong)
 
 
@@ -287,6 +384,7 @@ def test_the_page_is_in_step(formulas, tmp_path):
 
 def test_gradients_of_losses(formulas):
     """The value of k1 has none, and none is whole by token; k3's own derivative is 1 - r."""
+    formulas = formulas[formulas["lag"] == 0.0]
     losses = formulas[formulas["used_as"] == "loss"]
     others = formulas[formulas["used_as"] != "loss"]
     assert others["relative_bias"].isna().all()

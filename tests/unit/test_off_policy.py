@@ -8,12 +8,14 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import mpmath
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from click.testing import CliRunner
 
 import mckl
@@ -22,10 +24,12 @@ from mckl.cli.commands import main
 from mckl.errors import UserError
 from mckl.estimation.budget import BIASED
 from mckl.estimation.off_policy import WEIGHTS, SampleWeight
+from mckl.estimation.off_policy.drawn_estimates import drawn_estimates
 from mckl.estimation.off_policy.off_policy_advice import off_policy_advice
 from mckl.estimation.off_policy.off_policy_theory import (
     CLAMPED_PRODUCT,
     ENDING,
+    NO_CONTROL,
     OUTSIDE,
     TIED,
     SampledLaw,
@@ -158,8 +162,9 @@ def enumerated(name: str, estimator: Estimator, weight: SampleWeight) -> tuple[A
             terms = (_function(function.name, ell) for ell, _, _ in sequence.tokens)
             value = mp.fsum(w * term for w, term in zip(ws, terms, strict=True))
         ratios = (w * mp.expm1(-ell) for w, (ell, _, _) in zip(ws, sequence.tokens, strict=True))
+        control = mp.expm1(-_ell(sequence)) if function.whole else mp.fsum(ratios)
         mean_weight = whole if weight.level == "sequence" else mp.fsum(ws) / len(ws)
-        rows.append((sequence.probability, whole * value, mean_weight, whole * mp.fsum(ratios)))
+        rows.append((sequence.probability, whole * value, mean_weight, whole * control))
 
     def mean(f: Any) -> Any:
         return mp.fsum(row[0] * f(*row[1:]) for row in rows)
@@ -266,6 +271,45 @@ def test_weights_of_sequences_are_unbiased_and_those_of_tokens_are_not() -> None
     assert biases["k1", "token"] == pytest.approx(biases["k3-factor", "token"], rel=1e-9)
     assert biases["k1", "token"] == pytest.approx(biases["rb", "none"], rel=1e-9)
     assert 0.001 < abs(biases["k1", "token"]) < abs(biases["k1", "none"])
+
+
+def test_control_variates_with_weights_of_sequences_are_as_drawn() -> None:
+    pair = sweep_pair("policy(8)", 16, 1.0, 0.1)
+    chain = lagging_pair(pair, 0.05)
+    law, samples, replicates = SampledLaw(chain, pair.law), 500, 1000
+    offers = [
+        (ESTIMATORS[name], WEIGHTS[weight])
+        for name in ("cv", "cv-factor") for weight in ("none", "sequence", "sequence-root")
+    ]  # fmt: skip
+    drawn = drawn_estimates(chain, offers, np.random.default_rng(5), replicates, samples)
+    for (estimator, weight), estimates in zip(offers, drawn, strict=True):
+        unit = off_policy_theory(law, estimator, weight)
+        where = f"{estimator.name}, {weight.name}"
+        assert unit.least_units < samples, where
+        mean = pair.law.kl + unit.bias + unit.bias_times_n / samples
+        error = math.sqrt(unit.variance / samples / replicates)
+        assert estimates.mean() == pytest.approx(mean, abs=4.0 * error), where
+        # The next order in 1/n is at most a fifth of the leading one.
+        assert estimates.var() == pytest.approx(unit.variance / samples, rel=0.2), where
+    # A weight that makes the control's mean 0 removes the bias of first order.
+    biases = [off_policy_theory(law, *offer).bias / pair.law.kl for offer in offers]
+    assert biases[1] == biases[4] == 0.0
+    assert abs(biases[0]) > 1e-4
+
+
+@pytest.mark.parametrize("weight", ["none", "sequence", "sequence-root"])
+@pytest.mark.parametrize("name", ["cv", "cv-factor"])
+def test_a_control_variate_at_its_borders(name: str, weight: str) -> None:
+    """Where q is p every estimate is 0; where weights are huge, nothing is known."""
+    same = sweep_pair("policy(8)", 16, 1.0, 0.0)
+    law = SampledLaw(lagging_pair(same, 0.1), same.law)
+    unit = off_policy_theory(law, ESTIMATORS[name], WEIGHTS[weight])
+    assert (unit.bias, unit.variance, unit.kind) == (0.0, 0.0, "exact")
+    far = sweep_pair("policy(8)", 256, 0.01, 1.0)
+    law = SampledLaw(lagging_pair(far, 100.0), far.law)
+    unit = off_policy_theory(law, ESTIMATORS[name], WEIGHTS[weight])
+    assert unit.kind == ("asymptotic" if (name, weight) == ("cv-factor", "none") else "none")
+    assert unit.reason != NO_CONTROL
 
 
 def test_tokens_that_s_alone_draws() -> None:
@@ -486,6 +530,31 @@ def test_advice_by_the_command_and_in_python() -> None:
         mckl.advise(q, p, sampler_law={"lag": "much"})
     with pytest.raises(ValueError, match=r"^estimator: samples of another law do not have 'rb'"):
         mckl.advise(q, p, sampler_law=s, estimators=["rb"])
+
+
+def test_what_the_page_says_of_its_engine() -> None:
+    """s moves from q towards p in each row, so that errors of tokens do not cancel."""
+    page = Path(__file__).resolve().parents[2] / "docs/explanation/off-policy.md"
+    (block,) = re.findall(r"```yaml\n(.*?)```", page.read_text("utf-8"), re.DOTALL)
+    case = yaml.safe_load(block)["cases"]["engine"]
+    pair, request = case_pair(case), request_of(0.01, None, 0.95)
+    engine, lag = sampled_pair(pair, case["s"]), lagging_pair(pair, 0.0625)
+    found = off_policy_advice(pair, engine, request)
+    assert found.recommendation is not None
+    assert found.recommendation[:3] == ("cv-factor", "sequence", 62)
+    options = [o for o in found.options if o.theory == "exact" and o.samples_needed is not None]
+    best = min(options, key=lambda option: option.samples)
+    assert best[:2] == ("k3-factor", "sequence-root")
+    assert best.samples_needed == 118
+    assert found.sampler.effective_share == pytest.approx(0.97, abs=0.005)
+    every = {option[:2]: option for option in found.options}
+    assert every["k3-factor", "sequence"].samples_needed == 170
+    biases = [every["k3-factor", weight].bias_text for weight in ("none", "sequence-root")]
+    assert biases == ["+1.9 %", "+0.52 %"]
+    mismatches = [SampledLaw(chain, pair.law).mismatch for chain in (engine, lag)]
+    assert mismatches == pytest.approx([0.00089, 0.00089], abs=5e-6)
+    every = {option[:2]: option for option in off_policy_advice(pair, lag, request).options}
+    assert every["k3-factor", "none"].relative_bias == pytest.approx(-0.0009, abs=5e-5)
 
 
 def test_a_lag_changes_the_law_that_draws_alone() -> None:

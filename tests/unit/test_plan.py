@@ -21,7 +21,7 @@ def everything(config):
         for chunk in jobs
     ]
     figures = [Job("figures", ("one", "two"))]
-    left_out = {"estimate", "figures", "registered_kl"}
+    left_out = {"estimate", "figures", "registered_kl", "intervals_of", "intervals"}
     left_out |= set() if config.off_policy_settings else {"off_policy"}
     others = [Job(rule) for rule in RULES if rule not in left_out]
     return [*estimates, *figures, *others]
@@ -161,8 +161,24 @@ def test_every_rule_of_the_workflow_is_in_the_plan():
         for path in rules.glob("*.smk")
         for m in re.findall(r"^rule (\w+):", path.read_text(), re.M)
     }
-    # the study of intervals is a target of its own, with settings of its own
-    assert named - {"intervals", "intervals_of"} == set(RULES) - {"figures", REPORT}
+    assert named == set(RULES) - {"figures", REPORT}
+
+
+def test_the_study_of_intervals_is_forecast(schema):
+    """A target of its own, whose runs draw no more than its own samples."""
+    sweep = SWEEP | {"family": ["normal", "policy(8)"]}
+    given = {"sweep": sweep, "samples": 1000, "replicates": 50, "one_job_per": ["family"]}
+    config = parse(given, schema)
+    jobs = [Job("intervals_of", (chunk,)) for chunk in config.chunks["numpy"]]
+    p = plan(config, [*jobs, Job("intervals")])
+    assert p.samples == 16 * 1000 * 50
+    assert p.rows == 0
+    first, *_, last = p.lines(2, "on 2 cores")
+    assert first == "16 settings: 800,000 samples to draw in 2 interval jobs"
+    assert last.startswith("1 other job: the run takes about ")
+    assert {*p.stages(2)} == {"traces", "summary, budget"}
+    longer = parse(given | {"replicates": 500}, schema)
+    assert plan(longer, jobs).cpu_seconds > 3.0 * plan(config, jobs).cpu_seconds
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)

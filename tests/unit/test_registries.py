@@ -20,12 +20,12 @@ from mckl.study.settings import Setting, grid_setting
 from mckl.study.verification import failures
 
 SWEPT = {name: family for name, family in FAMILIES.items() if family.sweep}
-SHAPE = 5  # of every family that has shapes: degrees of freedom, a gamma's shape, tokens
+SHAPE = 5  # of families that have one: degrees of freedom, a gamma's shape, tokens; then 6, 7, ...
 
 
 def named(family: str) -> str:
     """The family as a sweep names it."""
-    shapes = [str(SHAPE) for _ in SWEPT[family].shapes]
+    shapes = [str(SHAPE + i) for i in range(len(SWEPT[family].shapes))]
     return f"{family}({', '.join(shapes)})" if shapes else family
 
 

@@ -44,9 +44,9 @@ def tidy_results():
 
 
 def note_configs():
-    """Notes which config files the results are of, unless they are in a storage."""
+    """Notes which config the results are of, unless they are in a storage."""
     if not workflow.storage_settings.default_storage_provider:
-        note_study(workflow.overwrite_configfiles, COMMAND, Path.cwd())
+        note_study(workflow.overwrite_configfiles, COMMAND, Path.cwd(), sys.orig_argv)
 
 
 def end_on_signals(how):

@@ -624,7 +624,7 @@ def study(
     words = study_run.snakemake_words(cores, folder, paths, more)
     if not update:
         try:
-            check_results(paths, folder)
+            check_results(paths, folder, more)
         except UserError as error:
             raise UserError(
                 f"{error}: name another folder with --directory, or go on here with --update"

@@ -183,6 +183,7 @@ class Recommendation(NamedTuple):
     interval_samples  about the samples that `mckl estimate` draws for an interval of the tolerance,
                       with this confidence; None if it would give none
     if_costly         what to use if a sample costs more than to draw it here, if this differs
+    slower            what needs fewer samples and yet more time, and why; None if nothing does
     """
 
     estimator: str
@@ -193,6 +194,7 @@ class Recommendation(NamedTuple):
     interval_samples: int | None
     confidence: float
     if_costly: str | None
+    slower: str | None
 
 
 @dataclass(frozen=True, repr=False)
@@ -304,6 +306,8 @@ class Advice(Result):
             )
         if best is not None and best.if_costly is not None:
             yield f"If a sample costs more than to draw it here, take {best.if_costly}."
+        if best is not None and best.slower is not None:
+            yield f"{best.slower}."
 
     def table(self) -> Table:
         return self._table(self.options)

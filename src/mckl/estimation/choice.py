@@ -27,7 +27,7 @@ from mckl.exact.negative import probability_negative
 from mckl.exact.negative_balanced import probability_negative_balanced
 from mckl.families.base import Pair
 from mckl.families.normal.form import QuadraticForm
-from mckl.text import multiple
+from mckl.text import duration, multiple
 
 # CPU times that differ by less than this count as equal; then independent samples win.
 _SAME_SECONDS, _SAME_RATIO = 2e-3, 1.2
@@ -268,8 +268,25 @@ def _recommendation(candidates: Sequence[_Candidate], request: Request) -> Recom
     assert best.samples_needed is not None
     return Recommendation(
         best.estimator, best.sampler, best.samples_needed, best.cpu_seconds, reason, samples,
-        request.confidence, costly,
+        request.confidence, costly, _slower(ranked),
     )  # fmt: skip
+
+
+def _slower(ranked: Sequence[_Candidate]) -> str | None:
+    """What takes fewer samples than the first choice, but more time, and why."""
+    scrambled = [
+        c for c in ranked if c.unbiased and not SAMPLERS[c.option.sampler].points.independent
+    ]
+    if not scrambled or ranked[0] in scrambled:
+        return None
+    best, other = ranked[0], min(scrambled, key=lambda c: c.option.samples)
+    if other.option.samples >= _FEWER * best.option.samples or other.seconds <= best.seconds:
+        return None
+    times = (duration(c.seconds, finest="ms") for c in (other, best))
+    return (
+        f"{other.option} have that RMSE too, but an interval takes {other.plan.least} independent "
+        "scrambles: {} of CPU time instead of {}".format(*times)
+    )
 
 
 def _reason(

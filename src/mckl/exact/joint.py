@@ -67,6 +67,12 @@ def central_moments(kappa: Moments, variables: int) -> Moments:
     return _solved(kappa, variables, to_moments=True, centred=True)
 
 
+def centered(moments: Moments, variables: int) -> Moments:
+    """The joint central moments from joint moments that are not central."""
+    kappa = _solved(moments, variables, to_moments=False, centred=False)
+    return central_moments(kappa, variables)
+
+
 def plain_moments(kappa: Moments, variables: int) -> Moments:
     """The joint moments, not central ones, from joint cumulants; those of order 1 are the means."""
     return _solved(kappa, variables, to_moments=True, centred=False)

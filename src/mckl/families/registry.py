@@ -71,8 +71,9 @@ def family_and_shapes(text: str) -> tuple[Family, tuple[float, ...]]:
     swept = {name: f for name, f in FAMILIES.items() if f.sweep}
     name = match[1] if match else text
     if name in FAMILIES and name not in swept:
-        examples = ", ".join(f.example for f in swept.values())
-        raise ValueError(f"'{name}' can only be used in cases, expected one of {examples}")
+        raise ValueError(
+            f"'{name}' can only be used in cases: `mckl families` shows which a sweep can have"
+        )
     family = _family(name, swept)
     assert match
     try:
@@ -97,7 +98,7 @@ def sweep_pair(text: str, dimension: int, scale: float, offset: float) -> Pair:
     """
     family, shapes = family_and_shapes(text)
     assert family.sweep is not None
-    return family.sweep(shapes, dimension, scale, offset)
+    return family.sweep(shapes, dimension, float(scale), float(offset))
 
 
 def case_pair(case: Mapping[str, Any]) -> Pair:

@@ -53,7 +53,7 @@ _DESCRIPTIONS: Mapping[pa.DataType, Mapping[str, str]] = {
         "verdict": "ok, or why the tolerance is not reached",
         "job": "estimation job, as backend/chunk",
         "diagnostic": "diagnostic that speaks against the interval (diagnostics.md)",
-        "library": "library that computes a KL of policies",
+        "library": "library that computes a KL of policies; null: none does",
         "version": "version of the library that was read; its date is in source",
         "formula": "the library's function of a token's l: k1, k2, k3, and clamps",
         "used_as": "metric (logged), reward (subtracted from rewards or advantages) or loss",
@@ -97,8 +97,8 @@ _DESCRIPTIONS: Mapping[pa.DataType, Mapping[str, str]] = {
         "samples_needed_high": "upper end of that interval; null: beyond the study's samples",
     },
     pa.float64(): {
-        "lag": "how far the law s of the samples lags behind q (theory.md, section 12); null: a "
-        "case's own s",
+        "lag": "how far the law s of the samples lags behind q (theory.md, section 12); 0: s is "
+        "q; null: a case's own s",
         "scale": "sigma_p / sigma_q, or as in theory.md; null for a case",
         "offset": "(mu_q - mu_p) / sigma_q, or as in theory.md; null for a case",
         "kl": "KL(q||p) by exact theory, nats",
@@ -203,7 +203,7 @@ _DESCRIPTIONS: Mapping[pa.DataType, Mapping[str, str]] = {
         "registered_kl": "KL(q||p) as registered in TensorFlow Probability, nats",
         "registered_kl_float32": "the same in float32, nats",
         "exact_mean": "exact mean of the formula's sum over a sequence, nats",
-        "clamped": "expected share of tokens whose value a clamp changes",
+        "clamped": "expected share of tokens whose value, or weight, a clamp changes",
         "measured_variance": "measured variance of one sequence's sum, nats^2",
     },
     pa.bool_(): {
@@ -285,10 +285,11 @@ _TABLES: Mapping[str, tuple[str, ...]] = {
     ),
     "notebook-points": ("distribution", "z1", "z2"),
     "formulas": (
-        "setting", "library", "version", "formula", "used_as", "averaged", "differentiated",
-        "default", "source", "note", "kl", "exact_mean", "exact_bias", "exact_variance", "clamped",
-        "tolerance", "samples_needed", "verdict", "relative_bias", "cosine", "samples", "measured",
-        "measured_variance", "z", "p_value", "passed", "test", "smallest_error",
+        "setting", "lag", "weight", "library", "version", "formula", "used_as", "averaged",
+        "differentiated", "default", "source", "note", "kl", "exact_mean", "exact_bias",
+        "exact_variance", "clamped", "tolerance", "samples_needed", "verdict", "relative_bias",
+        "cosine", "samples", "measured", "measured_variance", "z", "p_value", "passed", "test",
+        "smallest_error",
     ),
 }  # fmt: skip
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,22 +10,14 @@ import jinja2
 import numpy as np
 import pandas as pd
 
-from mckl.estimation.off_policy import WEIGHTS
 from mckl.estimation.off_policy.off_policy_advice import signed_percent
 from mckl.estimation.off_policy.off_policy_theory import SampledLaw
-from mckl.families.policy.pair import PolicyPair
 from mckl.families.registry import lagging_pair
 from mckl.show.figures import with_text
-from mckl.show.figures.libraries import cells, formula_label, table_of
+from mckl.show.figures.libraries import cells, drawn_by_q, formula_label, table_of
 from mckl.show.figures.losses import relative
 from mckl.study.libraries import LIBRARIES, Library
-from mckl.study.libraries.corrections import (
-    CORRECTIONS,
-    LAGS,
-    Correction,
-    corrected,
-    lagged_policy,
-)
+from mckl.study.libraries.corrections import CORRECTIONS, LAGS, lagged_policy
 from mckl.study.libraries.exact import formula_means
 from mckl.study.libraries.formula import K1, K3, LOW_VARIANCE
 from mckl.study.libraries.policies import SHARPER, STATES, TOKENS, policies, stopping
@@ -44,6 +36,7 @@ def write_page(template: str, formulas: pd.DataFrame, path: str) -> None:
 
 def page_numbers(formulas: pd.DataFrame) -> dict[str, Any]:
     """The tables, as Markdown, and the numbers, as text, that the page quotes."""
+    of_s, formulas = formulas[formulas["lag"] > 0.0], drawn_by_q(formulas)
     known = cells(formulas)
     kl = [two_digits(float(x)) for x in known.kl]
     columns = ["formula", *kl]
@@ -67,7 +60,7 @@ def page_numbers(formulas: pd.DataFrame) -> dict[str, Any]:
     clamped = ([formula_label(name), *acting[name]] for name in sorted(simplest.values()))
     gradients = _gradients(formulas)
     gradient = {loss: row for row, losses in gradients.items() for loss in losses}
-    lagged = lagged_policy()
+    _, lagged = lagged_policy()
     reverse = [pair.reverse_kl for pair in policies().values()]
     wrong = table_of(formulas, "exact_mean").loc["k3 of -l", list(known.kl.index)]
     return {
@@ -93,7 +86,7 @@ def page_numbers(formulas: pd.DataFrame) -> dict[str, Any]:
         "corrections": markdown(
             ["KL term", "weight", "who and when", "where",
              *(f"{what}, lag {lag:g}" for lag in LAGS for what in ("bias", "sd of a sequence"))],
-            (_correction(x, lagged) for x in CORRECTIONS),
+            _corrections(of_s),
         ),
         "lags": [f"{lag:g}" for lag in LAGS],
         "lagged_kl": two_digits(lagged.law.kl),
@@ -102,8 +95,8 @@ def page_numbers(formulas: pd.DataFrame) -> dict[str, Any]:
             for lag in LAGS
         ],
         "corrected": {
-            f"{x.estimator}, {x.weight}": [relative_bias(y.bias) for y in corrected(x, lagged)]
-            for x in CORRECTIONS
+            f"{formula}, {weight}": [*map(relative_bias, rows["exact_bias"] / rows["kl"])]
+            for (formula, weight), rows in of_s.groupby(["formula", "weight"], sort=False)
         },
         "lengths": markdown(
             ["offset", "E ℓ, nats a sequence", "E T, tokens", "batch's tokens, k1 and k3",
@@ -190,16 +183,21 @@ def _places(source: str) -> list[str]:
     return out
 
 
-def _correction(correction: Correction, pair: PolicyPair) -> list[str]:
-    """A row of the section on samples of another law."""
-    who = f"{correction.library}: {correction.note}" if correction.library else correction.note
-    weight = WEIGHTS[correction.weight]
-    label = "none" if weight.level is None else weight.label
-    where = "<br>".join(f"`{place}`" for place in _places(correction.source))
-    row = [correction.estimator, label, who, where]
-    for law in corrected(correction, pair):
-        row += [relative_bias(law.bias), two_digits(law.deviation)]
-    return row
+def _corrections(of_s: pd.DataFrame) -> Iterator[list[str]]:
+    """The rows of the section on samples of another law, each with the numbers of all lags."""
+    for i, (library, weight, use) in enumerate(CORRECTIONS):
+        row = [
+            formula_label(use.formula.name),
+            "none" if weight.level is None else weight.label,
+            f"{library.name}: {use.note}" if library else use.note,
+            "<br>".join(f"`{place}`" for place in _places(use.source)),
+        ]
+        known = of_s.iloc[i :: len(CORRECTIONS)]
+        share = known["exact_bias"] / known["kl"]
+        deviation = known["exact_variance"] ** 0.5 / known["kl"]
+        for numbers in zip(share, deviation, strict=True):
+            row += [relative_bias(numbers[0]), two_digits(numbers[1])]
+        yield row
 
 
 def relative_bias(share: float) -> str:

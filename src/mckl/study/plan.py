@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from mckl.study.settings import Setting
 
 _PER_SETTING = 8e-3  # CPU seconds
-_PER_LAW, _PER_SUM = 0.4, 1.2e-7  # CPU seconds of an off-policy law, and of a token of a sample
+_PER_LAW, _PER_SUM = 0.6, 1.2e-7  # CPU seconds of an off-policy law, and of a token of a sample
+# CPU seconds to judge the intervals of a run, and for each of its samples beside its draw.
+_PER_RUN, _PER_JUDGED = 5e-3, 2.5e-7
 _PER_WEIGHT = 7.5e-9  # CPU seconds of one gradient method for one factor of one sample
 _BYTES_PER_ROW = 18.0  # of traces.parquet, compressed
 
@@ -60,6 +62,8 @@ RULES: Mapping[str, Work] = {
     "traces": Work("traces", 1, 0.1, setting=8e-4, row=1.5e-7),
     "gradients": Work("traces", 0, 0.2),  # `gradient_seconds` are added
     "off_policy": Work("traces", 0, 0.3),  # `off_policy_seconds` are added
+    "intervals_of": Work("traces", 0, 0.6),  # `interval_seconds` are added
+    "intervals": Work("summary, budget", 1, 0.3),
     "summary": Work("summary, budget", 2, 0.3, setting=1.5e-3, row=4.4e-7),
     "verify": Work("summary, budget", 3, 1.0, cell=6e-5),
     "budget": Work("summary, budget", 3, 0.5, cell=6.5e-5),
@@ -73,7 +77,7 @@ RULES: Mapping[str, Work] = {
 
 
 class Job(NamedTuple):
-    """A job that will run: its rule, and either backend and chunk or the names of its figures."""
+    """A job that will run: its rule, and its backend and chunk, or the names of its figures."""
 
     rule: str
     parts: tuple[str, ...] = ()
@@ -157,18 +161,20 @@ class Plan(NamedTuple):
     def lines(self, workers: float, where: str) -> list[str]:
         """The lines of the plan for the terminal; `where` names the workers, as in "on 2 cores"."""
         number = {rule: sum(job.rule == rule for job in self.jobs) for rule in RULES}
-        running = number["estimate"]
+        running, judging = number["estimate"], number["intervals_of"]
         figures = sum(len(job.parts) for job in self.jobs if job.rule == "figures")
         first = f"{counted(self.settings, 'setting')}: "
         if self.samples:
             few = f"{running:,} of " if running < self.estimations else ""
-            jobs = f"{few}{counted(self.estimations, 'estimation job')}"
-            first += f"{count(self.samples)} samples to draw in {jobs}, about {size(self.bytes)}"
+            kinds = [f"{few}{counted(self.estimations, 'estimation job')}"] if running else []
+            kinds += [counted(judging, "interval job")] if judging else []
+            first += f"{count(self.samples)} samples to draw in {' and '.join(kinds)}"
+            first += f", about {size(self.bytes)}" if self.rows else ""
         else:
             first += "no samples to draw"
         if self.kept:
             first += f"; {count(self.kept)} are kept from earlier runs"
-        others = len(self.jobs) - (running if self.samples else 0)
+        others = len(self.jobs) - (running + judging if self.samples else 0)
         others -= number["figures"] + number[REPORT]
         more = {"figure": figures, "other job": others}
         also = ", ".join(counted(n, noun) for noun, n in more.items() if n)
@@ -251,6 +257,19 @@ def off_policy_seconds(config: Config) -> float:
     return float(sum(_PER_LAW + _PER_SUM * each * tokens for tokens in laws))
 
 
+def interval_seconds(config: Config, settings: Iterable[Setting]) -> float:
+    """Estimated CPU seconds of the intervals of every run of these settings."""
+    each, runs = config.samples, config.replicates
+    total = 0.0
+    for s in settings:
+        names = s.combinations(["iid"], [*ESTIMATORS])["iid"]
+        total += runs * (_PER_RUN + _PER_JUDGED * each) + estimate_seconds(
+            s.dimension, "iid", len(names), each, runs, seconds=s.pair.seconds,
+            by_factor=sum(bool(ESTIMATORS[name].sums) for name in names),
+        )  # fmt: skip
+    return total
+
+
 def plan(
     config: Config,
     jobs: Iterable[Job],
@@ -282,6 +301,10 @@ def plan(
             seconds = library.start + chunk_seconds(config, members, backend, earlier)
             new = sum((s.name, name) not in earlier for s in members for name in has[s.name])
             return Amount(_PER_JOB + seconds, new * each, cells(members) * config.replicates)
+        if job.rule == "intervals_of":
+            members = chunks[config.backends[0]][job.parts[-1]]
+            seconds = RULES[job.rule].start + interval_seconds(config, members)
+            return Amount(_PER_JOB + seconds, len(members) * each)
         extra = gradient_seconds(config) if job.rule == "gradients" else 0.0
         if job.rule == "off_policy":
             extra = off_policy_seconds(config)

@@ -88,6 +88,8 @@ def _keys(chain: SampledChain, offer: Offer) -> Iterator[_Key]:
     if chain.tokens > 1 and weight.level == "sequence":
         yield _LOG_W
         yield ("ell", None) if function.whole else (function.name, None)
+        if function.control and not function.whole:
+            yield ("ratio", None)
         return
     if function.whole and chain.tokens > 1:
         yield ("ell", None)
@@ -115,6 +117,9 @@ def _estimates(chain: SampledChain, offer: Offer, sums: dict[_Key, Vector]) -> V
             sums[function.name, None]
         )  # fmt: skip
         value = np.where(w > 0.0, w * value, 0.0)
+        if function.control:
+            x = np.expm1(-sums["ell", None]) if function.whole else sums["ratio", None]
+            return _intercept(np.where(w > 0.0, w * x, 0.0), value)
         mean = value.mean(axis=1)
         return np.asarray(mean / w.mean(axis=1) if weight.normalised else mean)
     y = sums[function.name, weight]
@@ -123,11 +128,17 @@ def _estimates(chain: SampledChain, offer: Offer, sums: dict[_Key, Vector]) -> V
         return np.asarray(tokens * y.mean(axis=1) / sums[_ONE, weight].mean(axis=1))
     if not function.control:
         return np.asarray(y.mean(axis=1))
-    x = sums["ratio", weight]
+    return _intercept(sums["ratio", weight], y)
+
+
+def _intercept(x: Vector, y: Vector) -> Vector:
+    """The intercepts of y regressed on x, by row."""
     away = x - x.mean(axis=1, keepdims=True)
     slope = (away * y).sum(axis=1) / (away * away).sum(axis=1)
     return np.asarray(y.mean(axis=1) - slope * x.mean(axis=1))
 
 
 def _of_whole(name: str, ell: Vector) -> Vector:
+    if name == "ell":
+        return ell
     return 0.5 * ell * ell if name == "half_square" else np.expm1(-ell) + ell

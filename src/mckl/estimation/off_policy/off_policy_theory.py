@@ -74,7 +74,7 @@ def takes_weight(chain: SampledChain, estimator: Estimator, weight: SampleWeight
     """Whether an estimator can be used with a weight.
 
     With one token, weights of tokens are those of the sequence, and are left out, as are estimators
-    by factor. A control variate is used with no weight or those of tokens, or with one token.
+    by factor. Weights of tokens do not go with functions of the whole l.
     """
     function = averaged(estimator)
     if function is None:
@@ -85,8 +85,6 @@ def takes_weight(chain: SampledChain, estimator: Estimator, weight: SampleWeight
         if estimator.sums and chain.start.size == 1:
             return False
         return weight.level != "token" and estimator.whole is None
-    if function.control:
-        return not function.whole and weight.level != "sequence"
     return not (function.whole and weight.level == "token")
 
 
@@ -113,13 +111,14 @@ class SampledLaw:
     def weights(self, weight: SampleWeight, power: int = 1) -> Moments:
         """A power of each transition's weight."""
         value, error = weight.bounds(self.chain.log_weight, self.chain.log_weight_error)
-        most = (np.abs(value) + error) ** power
-        value = value**power
-        return Moments(value, (most - value) + 2.0 * EPS * most * (power > 1))
+        with np.errstate(over="ignore", invalid="ignore"):
+            most = (np.abs(value) + error) ** power
+            value = value**power
+            return Moments(value, (most - value) + 2.0 * EPS * most * (power > 1))
 
     def weighted(self, name: str, weight: SampleWeight) -> Moments:
         """The term of each transition times its weight."""
-        return _times(self.weights(weight), self.values[name])
+        return weighted_table(self.weights(weight), self.values[name])
 
     @cached_property
     def values(self) -> dict[str, Moments]:
@@ -195,7 +194,7 @@ class SampledLaw:
         `center` is taken off f; it must be 0 for a function of the whole l.
         """
         chain, values = self.chain, self.values
-        m = _times(self.weights(weight, power), Moments(chain.s, chain.s_error))
+        m = weighted_table(self.weights(weight, power), Moments(chain.s, chain.s_error))
         if not function.whole:
             y, own = values[function.name], center / chain.tokens
             y = Moments(y.value - own, y.error + EPS * np.abs(own) + EPS * np.abs(y.value - own))
@@ -221,21 +220,33 @@ def off_policy_theory(law: SampledLaw, estimator: Estimator, weight: SampleWeigh
     one = chain.tokens == 1
     if weight.masked and (one or weight.level == "token") and law.is_tied(weight):
         return unknown(TIED)
+    of_sequences = weight.level == "sequence" and not one
+    if of_sequences and weight.bounded:
+        return unknown(CLAMPED_PRODUCT)
     if function.control:
+        if of_sequences or (function.whole and not one):
+            return _regression_of_sequences(law, function, weight)
         return _regression(law, weight)
-    if weight.level == "sequence" and not one:
-        if weight.bounded:
-            return unknown(CLAMPED_PRODUCT)
+    if of_sequences:
         return _of_sequences(law, estimator, function, weight)
     if function.whole and not one:
         return _of_sequences(law, estimator, function, weight)
     if not weight.normalised:
-        (mean,), moments = law.sums([law.weighted(function.name, weight)], 2)
-        known = _exact_mean(law, estimator, weight)
-        return _unit(law, known or mean, moments.at(2), exactly=known is not None)
+        terms = law.weighted(function.name, weight)
+        return theory_of_terms(law, terms, _exact_mean(law, estimator, weight))
     if chain.ended.any():
         return unknown(ENDING)
     return _over_mean_weight(law, estimator, function, weight)
+
+
+def theory_of_terms(law: SampledLaw, terms: Moments, mean: Bounded | None = None) -> UnitTheory:
+    """The bias and the variance of the sum of `terms` over the tokens of a sample of s.
+
+    terms  what each transition adds, with its weight; shape (states, states)
+    mean   the mean of the sum, if it is known otherwise
+    """
+    (of_terms,), moments = law.sums([terms], 2)
+    return _unit(law, mean or of_terms, moments.at(2), exactly=mean is not None)
 
 
 def _exact_mean(law: SampledLaw, estimator: Estimator, weight: SampleWeight) -> Bounded | None:
@@ -292,7 +303,7 @@ def _over_mean_weight(
     ratio_error = (x.error + abs(ratio) * n.error) / n.value + EPS * abs(ratio)
     g = law.values[function.name]
     less = Moments(g.value - ratio, g.error + ratio_error + EPS * np.abs(g.value - ratio))
-    _, moments = law.sums([_times(weights, less), weights], 2)
+    _, moments = law.sums([weighted_table(weights, less), weights], 2)
     known = _exact_mean(law, estimator, weight)
     mean = known or Bounded(tokens * ratio, tokens * ratio_error)
     scale = tokens / n.value
@@ -325,8 +336,56 @@ def _regression(law: SampledLaw, weight: SampleWeight) -> UnitTheory:
     rest = ell.value - slope * ratio.value
     size = np.abs(ell.value) + np.abs(slope * ratio.value)
     rest_error = ell.error + abs(slope) * ratio.error + 2.0 * EPS * size
-    e = _times(law.weights(weight), Moments(rest, rest_error))
+    e = weighted_table(law.weights(weight), Moments(rest, rest_error))
     (c, mean), moments = law.sums([x, e], 4)
+    return _intercept(law, c, mean, moments)
+
+
+def _regression_of_sequences(
+    law: SampledLaw, function: Averaged, weight: SampleWeight
+) -> UnitTheory:
+    """The same for a power V of the sequence's weight: V l is regressed on V (r - 1).
+
+    l is k3 less its control variate x, so that k3 in its place leaves the same residual. Near
+    q = p it is of second order as the residual is, and l is not.
+    """
+    order, chain, values = 4, law.chain, law.values
+    x = values["ratio"]
+    if not values["ell"].value.any():  # every l is 0, and so is the intercept
+        return UnitTheory(0.0, 0.0, math.nan, math.nan)
+    r = Moments(1.0 + x.value, x.error + EPS * (1.0 + x.value)) if function.whole else None
+    plain = Moments(*np.zeros((2, order + 1, order + 1)))
+    plain.value[0, 0] = 1.0
+    for power in range(1, order + 1):
+        m = weighted_table(law.weights(weight, power), Moments(chain.s, chain.s_error))
+        wanted = [(i, power - i) for i in range(power + 1)]
+        found = weighted_products(
+            chain.start, m, values["k3"], chain.tokens, wanted, x, r, joined=function.whole
+        )
+        for index, part in zip(wanted, found, strict=True):
+            plain.value[index], plain.error[index] = part
+    moments = joint.centered(plain, 2)
+    spread, cross, square = moments.at(2, 0), moments.at(1, 1), moments.at(0, 2)
+    if not math.isfinite(square.error + spread.error):
+        return unknown(f"the variance is {TOO_LARGE}")
+    if not spread.value > spread.error:
+        return unknown(NOT_SETTLED.format(spread.relative))
+    slope = cross.value / spread.value
+    residual = Moments(moments.value.copy(), moments.error.copy())
+    for i, j in joint.indices(2, order):
+        terms = [(math.comb(j, k) * (-slope) ** k, moments.at(i + k, j - k)) for k in range(j + 1)]
+        residual.value[i, j], residual.error[i, j] = combination(*terms)
+    c, y = plain.at(1, 0), plain.at(0, 1)
+    return _intercept(law, c, combination((1.0, y), (-slope, c)), residual)
+
+
+def _intercept(law: SampledLaw, c: Bounded, mean: Bounded, moments: Moments) -> UnitTheory:
+    """The theory of an intercept.
+
+    c, mean  the means of the control variate x and of the residual e
+    moments  the joint central moments of (x, e), to the fourth order
+    """
+    spread = moments.at(2, 0)
     sd = math.sqrt(spread.value)
     k = c.value / sd
     k_error = c.error / sd + abs(k) * (0.5 * spread.relative + EPS)
@@ -369,8 +428,8 @@ def combination(*terms: Any) -> Bounded:
     return Bounded(total, error + 8.0 * EPS * size)
 
 
-def _times(a: Moments, b: Moments) -> Moments:
-    """The product of two tables."""
+def weighted_table(a: Moments, b: Moments) -> Moments:
+    """The product of two tables, with its bounds."""
     with np.errstate(over="ignore", invalid="ignore"):
         value = a.value * b.value
         most = (np.abs(a.value) + a.error) * (np.abs(b.value) + b.error)

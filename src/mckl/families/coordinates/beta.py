@@ -22,14 +22,16 @@ from mckl.exact.gamma_function import stirling_rest, stirling_rise
 from mckl.exact.moments import EPS, Bounded
 from mckl.exact.remainders import log_quotient, phi, x_minus_log1p
 from mckl.families.base import About
-from mckl.families.coordinates.independent import Parameter, independent_family
+from mckl.families.coordinates.image import facing
+from mckl.families.coordinates.independent import Parameter, exp_of, independent_family
 from mckl.families.coordinates.log_gamma import log_gammas
-from mckl.families.coordinates.univariate import Terms, Univariate, chosen, rounding
+from mckl.families.coordinates.univariate import Coordinates, Terms, Univariate, chosen, rounding
 from mckl.families.maps import LOGISTIC, Maps
 from mckl.families.parameters import aliases
 
 _SMALLEST = 1e-290
 _TINY = -600.0  # logits below which all but the leading order is too small for float64
+_SMALL = -40.0  # log x below which the leading order is that of x to rounding
 _NEAR = 1.0  # how far apart logits may be under q and p, for terms that keep the digits of l
 
 
@@ -211,9 +213,10 @@ class Beta(Univariate):
             np.log(np.maximum(low, _SMALLEST)) - np.log1p(-np.minimum(low, 0.5)),
             np.log1p(-np.minimum(high, 0.5)) - np.log(np.maximum(high, _SMALLEST)),
         )
-        # Where x is too small for float64, u = x^a / (a B(a, b)).
-        tiny = low < _SMALLEST
-        y = np.where(tiny, (np.log(u) + math.log(a) + scipy.special.betaln(a, b)) / a, y)
+        # Where x is small, u = x^a / (a B(a, b)), and SciPy's inverse may be wrong.
+        small = (np.log(u) + math.log(a) + scipy.special.betaln(a, b)) / a
+        tiny = (low < _SMALLEST) | (small + math.log1p(b) < _SMALL)
+        y = np.where(tiny, small, y)
         # Where 1 - x is too small, 1 - u = (1 - x)^b / (b B(a, b)).
         tiny = (high < _SMALLEST) & ~tiny
         rest = np.log1p(-np.where(tiny, u, 0.0)) + math.log(b) + scipy.special.betaln(a, b)
@@ -252,6 +255,13 @@ def _rise(a: float, b: float, h: float) -> Bounded:
     return Bounded(value - 0.5 * step, error + 4.0 * EPS * abs(step))
 
 
+def _sweep(shapes: Sequence[float], dimension: int, scale: float, offset: float) -> Coordinates:
+    """The pair whose q has the powers (a e^offset, b), and whose p has (a, b) / scale."""
+    a, b = shapes
+    factor = facing(Beta(a * exp_of(offset), b), Beta(a / scale, b / scale))
+    return Coordinates([factor], [dimension])
+
+
 BETA = independent_family(
     "beta",
     Beta,
@@ -259,6 +269,8 @@ BETA = independent_family(
         "a": Parameter("power of x, plus 1", above=0.0),
         "b": Parameter("power of 1 - x, plus 1", above=0.0),
     },
+    ("a", "b"),
+    _sweep,
     aliases=aliases(a="alpha concentration1", b="beta concentration0"),
     about=About(
         "numbers between 0 and 1",

@@ -24,7 +24,7 @@ from mckl.exact.moments import EPS
 from mckl.exact.remainders import log_quotient, x_minus_log1p
 from mckl.families import wide
 from mckl.families.base import About
-from mckl.families.coordinates.independent import Parameter, independent_family
+from mckl.families.coordinates.independent import Parameter, exp_of, independent_family
 from mckl.families.coordinates.log_gamma import LogGamma
 from mckl.families.coordinates.univariate import Coordinates, Terms, Univariate, between
 from mckl.families.parameters import Synonym, aliases, parameter_numbers
@@ -94,7 +94,8 @@ class Gamma(Univariate):
     def terms(self, x: Vector) -> Terms:
         y = x / self.scale
         if self.shape < _MANY:
-            of_x = (self.shape - 1.0) * np.log(x), -y
+            log_x = np.log(x) if self.shape != 1.0 else 0.0 * x  # x may be 0
+            of_x = (self.shape - 1.0) * log_x, -y
             rest = (1.0 - self.shape) * np.log(self.scale), -np.log(self.scale)
             return *of_x, *rest, -float(scipy.special.gammaln(self.shape))
         _, log_y, gap = self._from_mean(y)
@@ -181,9 +182,9 @@ class Gamma(Univariate):
 def _sweep(shapes: Sequence[float], dimension: int, scale: float, offset: float) -> Coordinates:
     """The pair whose q has shape k e^offset and scale 1, and whose p has shape k and `scale`."""
     (k,) = shapes
-    for shape in (k, k * math.exp(offset)):
+    for shape in (k, k * exp_of(offset)):
         parameter_numbers("gamma", "shape", shape, above=0.0)
-    return Coordinates([between(Gamma(k * math.exp(offset)), Gamma(k, scale))], [dimension])
+    return Coordinates([between(Gamma(k * exp_of(offset)), Gamma(k, scale))], [dimension])
 
 
 GAMMA = independent_family(

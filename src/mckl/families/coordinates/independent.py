@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -46,8 +47,19 @@ class Parameter(NamedTuple):
         )  # fmt: skip
 
 
+MOST_OFFSET = 30  # of a sweep that multiplies a parameter by e^offset
 LOCATION = Parameter("where the density is centred", default=0.0)
 SCALE = Parameter("how wide the density is, as in scipy.stats", default=1.0, above=0.0)
+
+
+def exp_of(offset: float) -> float:
+    """e^offset, by which a sweep multiplies a parameter of q; ValueError where that is no use."""
+    if not abs(offset) <= MOST_OFFSET:
+        raise ValueError(
+            f"offset {offset:g}, expected a number from -{MOST_OFFSET} to {MOST_OFFSET}: a "
+            "parameter of q is multiplied by e^offset"
+        )
+    return math.exp(offset)
 
 
 @dataclass(frozen=True)
@@ -109,8 +121,8 @@ def independent_family(
 ) -> Family:
     """The registry's entry of a one-dimensional family; `make` takes the parameters in their order.
 
-    Without a `sweep` of its own, a family whose last parameters are location and scale is swept as
-    q = offset + X and p = scale X.
+    `sweep` gets shapes that have passed the checks of their parameters. Without one, a family whose
+    last parameters are location and scale is swept as q = offset + X and p = scale X.
     """
 
     def side(given: Mapping[str, Any]) -> Independent:
@@ -125,13 +137,19 @@ def independent_family(
         return Independent(name, tuple(made[tuple(row)] for row in rows.tolist()), length is None)
 
     def located(values: Sequence[float], dimension: int, scale: float, offset: float) -> Pair:
-        for key, value in zip(shapes, values, strict=True):
-            parameters[key].read(name, key, value)
         factor = facing(make(*values, offset, 1.0), make(*values, 0.0, scale))
         return Coordinates([factor], [dimension])
 
     if sweep is None and list(parameters)[-2:] == ["location", "scale"]:
         sweep = located
+
+    def swept(values: Sequence[float], dimension: int, scale: float, offset: float) -> Pair:
+        for key, value in zip(shapes, values, strict=True):
+            parameters[key].read(name, key, value)
+        assert sweep is not None
+        return sweep(values, dimension, scale, offset)
+
     meanings = {key: parameter.meaning for key, parameter in parameters.items()}
-    INDEPENDENT[name] = Family(name, shapes, meanings, side, sweep, {}, aliases, about=about)
+    of_cells = None if sweep is None else swept
+    INDEPENDENT[name] = Family(name, shapes, meanings, side, of_cells, {}, aliases, about=about)
     return INDEPENDENT[name]

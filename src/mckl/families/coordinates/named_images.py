@@ -6,8 +6,8 @@ tails are those of that law, since q and p share the map (`mckl.families.coordin
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from mckl.families import wide
@@ -15,7 +15,13 @@ from mckl.families.base import About, Pair
 from mckl.families.coordinates.beta import Beta
 from mckl.families.coordinates.gamma import Gamma
 from mckl.families.coordinates.image import Image, facing
-from mckl.families.coordinates.independent import LOCATION, SCALE, Parameter, independent_family
+from mckl.families.coordinates.independent import (
+    LOCATION,
+    SCALE,
+    Parameter,
+    exp_of,
+    independent_family,
+)
 from mckl.families.coordinates.laplace import Laplace
 from mckl.families.coordinates.log_gamma import LogGamma
 from mckl.families.coordinates.logistic import Logistic
@@ -47,11 +53,11 @@ def _chi(name: str, df: float, scale: float, *shapes: float) -> Image:
 
 
 def _in_log(make: Make) -> Callable[[Sequence[float], int, float, float], Pair]:
-    """The sweep whose q is e^offset X, and whose p is X^scale."""
+    """The sweep whose q is e^offset X, and whose p is X^scale; the last shape is a power of X."""
 
     def sweep(shapes: Sequence[float], dimension: int, scale: float, offset: float) -> Pair:
-        (k,) = shapes
-        factor = facing(make(k, math.exp(offset)), make(k / scale, 1.0))
+        *others, k = shapes
+        factor = facing(make(*others, k, exp_of(offset)), make(*others, k / scale, 1.0))
         return Coordinates([factor], [dimension])
 
     return sweep
@@ -61,7 +67,8 @@ def _by_scale(make: Make) -> Callable[[Sequence[float], int, float, float], Pair
     """The sweep whose q is e^offset X, and whose p is scale X."""
 
     def sweep(shapes: Sequence[float], dimension: int, scale: float, offset: float) -> Pair:
-        return Coordinates([facing(make(math.exp(offset)), make(scale))], [dimension])
+        factor = facing(make(*shapes, exp_of(offset)), make(*shapes, scale))
+        return Coordinates([factor], [dimension])
 
     return sweep
 
@@ -95,11 +102,15 @@ def _inverse_gamma(shape: float, scale: float) -> Image:
     return _image(_gamma(shape, scale), power(-1.0), "inverse-gamma", shape)
 
 
-def _as_gamma(shapes: Sequence[float], dimension: int, scale: float, offset: float) -> Pair:
-    """The reciprocals of the gamma family's sweep."""
-    (k,) = shapes
-    factor = facing(_inverse_gamma(k * math.exp(offset), 1.0), _inverse_gamma(k, 1.0 / scale))
-    return Coordinates([factor], [dimension])
+def _as_gamma(make: Make, power: float) -> Callable[[Sequence[float], int, float, float], Pair]:
+    """The sweep whose q has shape k e^offset and scale 1, and p shape k and scale^power."""
+
+    def sweep(shapes: Sequence[float], dimension: int, scale: float, offset: float) -> Pair:
+        (k,) = shapes
+        factor = facing(make(k * exp_of(offset), 1.0), make(k, scale**power))
+        return Coordinates([factor], [dimension])
+
+    return sweep
 
 
 INVERSE_GAMMA = independent_family(
@@ -107,7 +118,7 @@ INVERSE_GAMMA = independent_family(
     _inverse_gamma,
     {"shape": _SHAPE, "scale": SCALE},
     ("shape",),
-    _as_gamma,
+    _as_gamma(_inverse_gamma, -1.0),
     aliases(shape="alpha a concentration", scale="beta rate"),
     about=About("positive numbers", "as gamma of 1/x", "reciprocal of gamma"),
 )
@@ -158,12 +169,18 @@ WEIBULL, FRECHET, LOG_LOGISTIC = (
         ),
     )
 )
+
+
+def _log_laplace(shape: float, scale: float) -> Image:
+    return _image(Laplace(wide.log(scale), wide.quotient(1.0, shape)), (EXP,), "log-laplace", shape)
+
+
 LOG_LAPLACE = independent_family(
     "log-laplace",
-    lambda shape, scale: _image(
-        Laplace(wide.log(scale), wide.quotient(1.0, shape)), (EXP,), "log-laplace", shape
-    ),
+    _log_laplace,
     _SHAPE_SCALE,
+    ("shape",),
+    _in_log(_log_laplace),
     aliases=_K,
     about=About(
         "positive numbers", "as laplace of log x: E r² if 2 shape_p > shape_q", "exp of laplace"
@@ -178,57 +195,75 @@ GUMBEL = independent_family(
 )
 HALF_NORMAL = independent_family(
     "half-normal",
-    lambda scale: _chi("half-normal", 1.0, scale),
+    partial(_chi, "half-normal", 1.0),
     {"scale": SCALE},
-    sweep=_by_scale(lambda scale: _chi("half-normal", 1.0, scale)),
+    sweep=_by_scale(partial(_chi, "half-normal", 1.0)),
     aliases=aliases(scale="sigma sd"),
     about=About("positive numbers", "E r² if scale_p² < 2 scale_q²", "root of gamma of shape 1/2"),
 )
 RAYLEIGH, MAXWELL = (
     independent_family(
         name,
-        lambda scale, name=name, df=df: _chi(name, df, scale),
+        make,
         {"scale": SCALE},
+        sweep=_by_scale(make),
         aliases=aliases(scale="sigma"),
         about=About("positive numbers", "E r² if scale_p² < 2 scale_q²", source),
     )
-    for name, df, source in (
-        ("rayleigh", 2.0, "root of exponential"),
-        ("maxwell", 3.0, "root of gamma of shape 3/2"),
+    for name, make, source in (
+        ("rayleigh", partial(_chi, "rayleigh", 2.0), "root of exponential"),
+        ("maxwell", partial(_chi, "maxwell", 3.0), "root of gamma of shape 3/2"),
     )
 )
+
+
+def _chi_of(df: float, scale: float) -> Image:
+    return _chi("chi", df, scale, df)
+
+
 CHI = independent_family(
     "chi",
-    lambda df, scale: _chi("chi", df, scale, df),
+    _chi_of,
     {"df": _DF, "scale": SCALE},
+    ("df",),
+    _as_gamma(_chi_of, 1.0),
     aliases=aliases(df="k nu", scale="sigma"),
     about=About("positive numbers", "as gamma of x²", "root of gamma of shape df/2"),
 )
+
+
+def _generalized_gamma(shape: float, power: float, scale: float) -> Image:
+    maps = _power(wide.log(scale), wide.quotient(1.0, power))
+    return _image(_gamma(shape), maps, "generalized-gamma", shape, power)
+
+
 GENERALIZED_GAMMA = independent_family(
     "generalized-gamma",
-    lambda shape, power, scale: _image(
-        _gamma(shape),
-        _power(wide.log(scale), wide.quotient(1.0, power)),
-        "generalized-gamma",
-        shape,
-        power,
-    ),
+    _generalized_gamma,
     {
         "shape": _shape("shape of the gamma law of (x / scale)^power"),
         "power": _shape("power"),
         "scale": SCALE,
     },
+    ("shape", "power"),
+    _in_log(_generalized_gamma),
     aliases=aliases(shape="a", power="c p"),
     about=About(
         "positive numbers", "as gamma of x^power where the powers are equal", "power of gamma"
     ),
 )
+
+
+def _pareto(shape: float, scale: float) -> Image:
+    return _image(_gamma(1.0, shape), (shifted(wide.log(scale)), EXP), "pareto", shape)
+
+
 PARETO = independent_family(
     "pareto",
-    lambda shape, scale: _image(
-        _gamma(1.0, shape), (shifted(wide.log(scale)), EXP), "pareto", shape
-    ),
+    _pareto,
     {"shape": _SHAPE, "scale": Parameter("smallest value", default=1.0, above=0.0)},
+    ("shape",),
+    _in_log(_pareto),
     aliases=aliases(shape="alpha a b concentration", scale="minimum xm"),
     about=About(
         "numbers above scale", "E r² if 2 shape_p > shape_q", "scale times exp of exponential"
@@ -245,21 +280,42 @@ def _log_of_beta(
     )
 
 
+def _lomax(shape: float, scale: float) -> Image:
+    return _log_of_beta("lomax", 1.0, shape, wide.log(scale), shapes=(shape,))
+
+
+def _beta_prime(a: float, b: float, scale: float) -> Image:
+    return _log_of_beta("beta-prime", a, b, wide.log(scale))
+
+
+def _half_student_t(df: float, scale: float) -> Image:
+    location = wide.log(scale) + 0.5 * wide.log(df)
+    return _log_of_beta("half-student-t", 0.5, df / 2.0, location, 0.5, (df,))
+
+
+def _half_cauchy(scale: float) -> Image:
+    return _log_of_beta("half-cauchy", 0.5, 0.5, wide.log(scale), 0.5, ())
+
+
 LOMAX = independent_family(
     "lomax",
-    lambda shape, scale: _log_of_beta("lomax", 1.0, shape, wide.log(scale), shapes=(shape,)),
+    _lomax,
     _SHAPE_SCALE,
+    ("shape",),
+    _by_scale(_lomax),
     aliases=aliases(shape="alpha c", scale="lambda"),
     about=About("positive numbers", "E r² if 2 shape_p > shape_q", "pareto less its scale"),
 )
 BETA_PRIME = independent_family(
     "beta-prime",
-    lambda a, b, scale: _log_of_beta("beta-prime", a, b, wide.log(scale)),
+    _beta_prime,
     {
         "a": _shape("power of x near 0, plus 1"),
         "b": _shape("power of the tail, less 1"),
         "scale": SCALE,
     },
+    ("a", "b"),
+    _by_scale(_beta_prime),
     aliases=aliases(a="alpha", b="beta"),
     about=About("positive numbers", "E r² if 2 a_p > a_q and 2 b_p > b_q", "odds of beta"),
 )
@@ -279,10 +335,10 @@ F = independent_family(
 )
 HALF_STUDENT_T = independent_family(
     "half-student-t",
-    lambda df, scale: _log_of_beta(
-        "half-student-t", 0.5, df / 2.0, wide.log(scale) + 0.5 * wide.log(df), 0.5, (df,)
-    ),
+    _half_student_t,
     {"df": _DF, "scale": SCALE},
+    ("df",),
+    _by_scale(_half_student_t),
     aliases=aliases(df="nu", scale="sigma"),
     about=About(
         "positive numbers", "as student-t: E r² if 2 df_p > df_q", "absolute value of student-t"
@@ -290,8 +346,9 @@ HALF_STUDENT_T = independent_family(
 )
 HALF_CAUCHY = independent_family(
     "half-cauchy",
-    lambda scale: _log_of_beta("half-cauchy", 0.5, 0.5, wide.log(scale), 0.5, ()),
+    _half_cauchy,
     {"scale": SCALE},
+    sweep=_by_scale(_half_cauchy),
     aliases=aliases(scale="sigma gamma"),
     about=About("positive numbers", "all", "half-student-t with df 1"),
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from mckl.families.base import About, Family, OtherFamilyError, Side
 from mckl.families.coordinates.conditional import truncated
 from mckl.families.coordinates.gaussian import Gaussian
-from mckl.families.coordinates.image import Image, Law, image_of
+from mckl.families.coordinates.image import Image, Law, facing, image_of
 from mckl.families.coordinates.independent import (
     INDEPENDENT,
     Independent,
@@ -20,6 +20,7 @@ from mckl.families.coordinates.independent import (
 )
 from mckl.families.coordinates.interval import log_mass
 from mckl.families.coordinates.mixture import MIXTURE
+from mckl.families.coordinates.univariate import Coordinates
 from mckl.families.maps import image, inverse
 from mckl.families.parameters import aliases, missing, one_length, parameter_numbers, shown_briefly
 from mckl.families.transformed import transformed
@@ -124,15 +125,28 @@ TRUNCATED = Family(
 )
 INDEPENDENT["truncated"] = TRUNCATED
 
+
+def _truncated_normal(mean: float, sd: float, low: float, high: float) -> Law:
+    return _made(Gaussian(mean, sd), low, high)
+
+
+def _sweep(shapes: Sequence[float], dimension: int, scale: float, offset: float) -> Coordinates:
+    """The normal laws of the normal family's sweep, both truncated to one interval."""
+    factor = facing(_truncated_normal(offset, 1.0, *shapes), _truncated_normal(0.0, scale, *shapes))
+    return Coordinates([factor], [dimension])
+
+
 TRUNCATED_NORMAL = independent_family(
     "truncated-normal",
-    lambda mean, sd, low, high: _made(Gaussian(mean, sd), low, high),
+    _truncated_normal,
     {
         "mean": Parameter("mean before truncation", default=0.0),
         "sd": Parameter("standard deviation before truncation", default=1.0, above=0.0),
         "low": _LOWEST,
         "high": _HIGHEST,
     },
+    ("low", "high"),
+    _sweep,
     aliases=aliases(
         mean="mu loc location", sd="sigma scale std", low="a lower min", high="b upper max"
     ),

@@ -7,7 +7,8 @@ with m, x = r - 1 and y, and with W', R' and Y' over the tokens after it,
     W = m W',        R = x + r R',        Y = y + Y' + rest x R'.
 
 So E[W R^i Y^j] follows backwards from the last token. With y = k3 and rest = 1, Y is k3 of the
-sequence; with rest = 0, Y is a sum. The same recursion with absolute values bounds every rounding.
+sequence; with rest = 0, Y is a sum. With 1 in the place of r, R is the sum of r - 1. The same
+recursion with absolute values bounds every rounding.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ _JOINED = (1, 0, 0, 1, 0)  # x R'
 @np.errstate(over="ignore", invalid="ignore", under="ignore")
 def weighted_products(
     start: Vector, m: Moments, y: Moments, tokens: int, wanted: Sequence[joint.Index],
-    x: Moments | None = None, r: Moments | None = None,
+    x: Moments | None = None, r: Moments | None = None, joined: bool = True,
 ) -> list[Bounded]:  # fmt: skip
     """The moments E[W R^i Y^j] of a sequence for each wanted (i, j), with bounds.
 
@@ -39,11 +40,13 @@ def weighted_products(
     y       The term of Y of each transition, with bounds.
     tokens  The number of tokens.
     wanted  The powers of R and Y.
-    x, r    r - 1 and r of each transition, with bounds, if Y is joined to R; else i is 0.
+    x, r    r - 1 and r of each transition, with bounds; without them i is 0. With x alone, R is the
+            sum of x.
+    joined  Whether R of the tokens joins Y, if there is an x.
     """
     one = Moments(np.ones_like(m.value), np.zeros_like(m.value))
     factors = (x or one, r or one, y)
-    moments, steps = _steps(max(i + j for i, j in wanted), x is not None)
+    moments, steps = _steps(max(i + j for i, j in wanted), x is not None, joined)
     every = {powers for step in steps for powers, _, _ in step}
     tables = {powers: _product(m, factors, powers) for powers in every}
     first = np.zeros((len(moments), start.size))
@@ -83,14 +86,14 @@ def _sizes(table: Moments) -> list[Vector]:
 
 @lru_cache(maxsize=8)
 def _steps(
-    order: int, joined: bool
+    order: int, both: bool, joined: bool
 ) -> tuple[list[joint.Index], list[list[tuple[joint.Index, int, float]]]]:
     """The moments (i, j) of (R, Y), and the terms of each in those of the tokens after it.
 
     A term is (the powers of x, r and y of the token, the place of a moment, the coefficient).
     """
-    moments = [index for index in joint.indices(2, order) if joined or not index[0]]
-    sums = (_R_SUM, (*_Y_SUM, _JOINED) if joined else _Y_SUM)
+    moments = [index for index in joint.indices(2, order) if both or not index[0]]
+    sums = (_R_SUM, (*_Y_SUM, _JOINED) if both and joined else _Y_SUM)
     steps = []
     for moment in moments:
         product = joint.power_product(sums, moment)

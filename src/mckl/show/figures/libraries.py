@@ -30,6 +30,11 @@ def table_of(formulas: pd.DataFrame, column: str) -> pd.DataFrame:
     return out.loc[each["formula"].unique(), each["setting"].unique()]
 
 
+def drawn_by_q(formulas: pd.DataFrame) -> pd.DataFrame:
+    """The rows of tokens that q has drawn; the others are those of corrections for another law."""
+    return formulas[formulas["lag"] == 0.0]
+
+
 def users(formulas: pd.DataFrame) -> dict[str, list[str]]:
     """The libraries that compute each formula; those that do so by default come first."""
     first = formulas.sort_values("default", ascending=False, kind="stable")
@@ -172,7 +177,7 @@ def cells(formulas: pd.DataFrame) -> Cells:
 
 def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
     """Draw two tables of cells: relative bias, and sequences for a relative RMSE of 1 %."""
-    formulas = frames["formulas"]
+    formulas = drawn_by_q(frames["formulas"])
     numbers = cells(formulas)
     rows, kl, bias, needed = numbers
     names = [row.formula for row in rows]

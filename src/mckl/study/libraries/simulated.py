@@ -2,7 +2,8 @@
 
 Sequences are drawn from the tables, and formulas are applied to the l of their tokens, without any
 part of the exact recursion. A sum over a sequence is bounded, so that Bennett's inequality bounds
-the probability of a false alarm for every law.
+the probability of a false alarm for every law. Weighted sums over tokens of another law have
+bounds of their own.
 """
 
 from __future__ import annotations
@@ -17,10 +18,15 @@ from scipy.special import ndtri
 
 from mckl.arrays import Vector
 from mckl.draw.streams import generator
+from mckl.estimation.theory import over_units
+from mckl.estimation.values import UnitTheory
 from mckl.families.policy.pair import PolicyPair
+from mckl.families.policy.sampled_chain import SampledChain
+from mckl.study.libraries.corrections import Correction
 from mckl.study.libraries.exact import SumMoments, balanced, balanced_moments
 from mckl.study.libraries.formula import Formula
-from mckl.study.tails import bennett_p_value, chernoff_p_value
+from mckl.study.off_policy import p_values
+from mckl.study.tails import bennett_p_value, chernoff_p_value, self_normalised_bound
 
 SEQUENCES = 16384  # sequences drawn for each policy
 POWER = 0.9  # the probability with which the smallest reported error is detected
@@ -95,6 +101,33 @@ def _draw(
     return out, before
 
 
+class LaggedDraws(NamedTuple):
+    """Tokens that s draws: l and log(q / s) of each, in arrays of shape (tokens, sequences)."""
+
+    ell: Vector
+    log_weight: Vector
+
+    def sums(self, correction: Correction) -> Vector:
+        """The weighted value of each sequence, shape (sequences,)."""
+        sums = correction.values(self.ell, self.log_weight).sum(axis=0)
+        if correction.weight.level == "sequence":
+            sums *= correction.weight(self.log_weight.sum(axis=0))
+        return np.asarray(sums)
+
+
+def draw_lagged(chain: SampledChain, seed: int, *key: str) -> LaggedDraws:
+    """`SEQUENCES` sequences of s, drawn from the random stream with this key."""
+    chance, states = generator(seed, "formulas", *key), chain.s.shape[1]
+    edges = np.cumsum(chain.s, axis=1)[:, :-1]
+    state = np.searchsorted(np.cumsum(chain.start)[:-1], chance.random(SEQUENCES), side="right")
+    steps = np.empty((chain.tokens, SEQUENCES), dtype=np.intp)
+    for token in range(chain.tokens):
+        following = (chance.random((SEQUENCES, 1)) >= edges[state]).sum(axis=1)
+        steps[token] = state * states + following
+        state = following
+    return LaggedDraws(chain.pair.ell.take(steps), chain.log_weight.take(steps))
+
+
 class SimulatedFormula(NamedTuple):
     """The measured moments of a formula, compared with its exact law.
 
@@ -135,6 +168,20 @@ def compare_formula(
         visible = _visible(lambda x: 2.0 * _bennett(x, seen.variance, seen.farthest), seen, level)
     visible += float(ndtri(POWER)) * math.sqrt(widest / SEQUENCES)
     return SimulatedFormula(exact.mean + off, square, z, p_value, visible)
+
+
+def compare_correction(sums: Vector, kl: float, unit: UnitTheory, level: float) -> SimulatedFormula:
+    """Compare weighted sums over drawn sequences with their exact law.
+
+    The weight of a sequence has no bound of use, so the test of the mean is self-normalised. That
+    of the variance only sees one that is too large.
+    """
+    exact = over_units(unit, 1)
+    mean, square = float(sums.mean()), float(np.mean((sums - kl - exact.bias) ** 2))
+    z, of_mean, of_variance = p_values(kl, exact, sums)
+    seen = self_normalised_bound(0.5 * level) + float(ndtri(POWER))
+    visible = seen * math.sqrt(exact.variance / SEQUENCES)
+    return SimulatedFormula(mean, square, z, min(2.0 * min(of_mean, of_variance), 1.0), visible)
 
 
 def _bennett(off: float, variance: float, farthest: float) -> float:
