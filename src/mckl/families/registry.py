@@ -124,9 +124,7 @@ def sampled_pair(pair: Pair, s: Mapping[str, Any]) -> SampledChain:
     if "lag" not in s:
         if not {"family", "transform"} & {*s} and {*s} - {"mean", "sd"}:
             unknown = sorted({*s} - {"mean", "sd"})[0]
-            raise ValueError(
-                f"s: {quoted(unknown)} without a family, expected lag, or a family too"
-            )
+            raise ValueError(f"s: {quoted(unknown)}, expected lag, or a family with parameters")
         return pair.sampled(_named_side("s", s))
     others = sorted({*s} - {"lag", "family"})
     if others:
@@ -146,7 +144,7 @@ def lagging_pair(pair: Pair, lag: float) -> SampledChain:
 
 
 def _named_side(name: str, given: Mapping[str, Any]) -> Side:
-    with _message_of(name):
+    with _message_of(name), within_float64():
         return transformed(given, _side)
 
 
