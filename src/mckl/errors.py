@@ -1,5 +1,9 @@
 """Errors whose message is one line: a user's mistake, and a log density ratio that overflows."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from decimal import InvalidOperation
+
 from mckl.text import shortened
 
 _LONGEST = 1000  # characters of a line
@@ -24,6 +28,17 @@ class UserError(ValueError):
 
     def __str__(self) -> str:
         return one_line("; ".join(self.lines))
+
+
+@contextmanager
+def within_float64() -> Iterator[None]:
+    """Says in one line that numbers leave the range of float64, as those of extreme parameters."""
+    try:
+        yield
+    except (OverflowError, ZeroDivisionError, InvalidOperation):
+        raise UserError(
+            "a parameter of q or p is too large or too small for float64: move it closer to 1"
+        ) from None
 
 
 class NotFiniteError(FloatingPointError):

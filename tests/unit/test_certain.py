@@ -109,3 +109,19 @@ def test_a_variance_that_may_be_0_is_0_only_beside_rounding():
     assert unit.kind == "none"
     assert "two values" in unit.reason
     assert shape_of(law).variance.relative < 1e-13
+
+
+@pytest.mark.parametrize(
+    "side",
+    [
+        {"family": "gamma", "shape": 1e-320, "rate": 1},
+        {"family": "gamma", "shape": 1e160, "rate": 1},
+        {"family": "weibull", "shape": 1e-320, "scale": 1},
+        {"family": "half-normal", "scale": 1e-300},
+        {"family": "truncated-normal", "mean": 0, "sd": 1e-300, "low": -1, "high": 1},
+        {"family": "f", "df1": 1e-310, "df2": 1e300},
+    ],
+)
+def test_parameters_beyond_float64_are_refused_in_one_line(side: dict[str, object]) -> None:
+    with pytest.raises(UserError, match="a parameter of q or p is too large or too small"):
+        mckl.kl(side, {"family": "gamma", "shape": 1, "rate": 1})

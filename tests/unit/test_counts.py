@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 
+import mpmath
 import numpy as np
 import pytest
 from scipy import special, stats
@@ -226,3 +227,48 @@ def test_what_has_no_kl_is_refused(q, p, message):
     with pytest.raises(ValueError, match=message) as error:
         pair(q, p)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("q", "p"),
+    [
+        (of("poisson", rate=4000), of("negative-binomial", r=500, mean=4000)),
+        (of("binomial", n=30000, probability=0.3), of("binomial", n=40000, probability=0.225)),
+    ],
+)
+def test_values_far_from_0_are_whole_numbers(q, p):
+    """KL and V by sums over whole numbers in 40 digits, where the window starts far from 0."""
+    made = pair(q, p)
+    law = made.law
+    mp = mpmath.MPContext()
+    mp.dps = 40
+    first, last = (3100, 4900) if q["family"] == "poisson" else (7800, 10200)
+    log_q, log_p = _poisson(mp, 4000), _negative_binomial(mp, 500, 4000)
+    if q["family"] == "binomial":
+        log_q, log_p = _binomial(mp, 30000, mp.mpf(0.3)), _binomial(mp, 40000, mp.mpf(0.225))
+    terms = [(mp.exp(log_q(n)), log_q(n) - log_p(n)) for n in range(first, last)]
+    kl = mp.fsum(weight * ell for weight, ell in terms)
+    v = mp.fsum(weight * (ell - kl) ** 2 for weight, ell in terms)
+    assert abs(mp.fsum(weight for weight, _ in terms) - 1) < 1e-25
+    assert abs(law.kl - kl) <= law.kl_error <= 2e-8 * law.kl
+    of_v = ESTIMATORS["k1"].theory(law, False)
+    assert abs(of_v.variance - v) <= of_v.relative_error * v
+
+
+def _poisson(mp, rate):
+    return lambda n: n * mp.log(rate) - rate - mp.loggamma(n + 1)
+
+
+def _negative_binomial(mp, r, mean):
+    success, failure = mp.mpf(r) / (r + mean), mp.mpf(mean) / (r + mean)
+    return lambda n: (
+        mp.loggamma(n + r) - mp.loggamma(r) - mp.loggamma(n + 1)
+        + r * mp.log(success) + n * mp.log(failure)
+    )  # fmt: skip
+
+
+def _binomial(mp, trials, p):
+    return lambda n: (
+        mp.loggamma(trials + 1) - mp.loggamma(n + 1) - mp.loggamma(trials - n + 1)
+        + n * mp.log(p) + (trials - n) * mp.log(1 - p)
+    )  # fmt: skip

@@ -586,3 +586,21 @@ def test_what_the_page_says_of_a_lag(monkeypatch: pytest.MonkeyPatch) -> None:
     clamped, plain = (bias["k3-factor", weight] for weight in ("token-truncated", "none"))
     assert abs(clamped[3]) > 5.0 * abs(plain[3])
     assert rmse["k3-factor", "sequence"][3] > 1e10
+
+
+def test_the_mismatch_keeps_its_digits_where_s_is_close_to_q() -> None:
+    """KL(s||q) of a categorical against a sum in 40 digits."""
+    q = [0.3, 1.1, -0.7]
+    s = [0.3, 1.1 + 1e-9, -0.7 - 2e-9]
+    pair = case_pair({side: _CATEGORICAL | {"logits": q} for side in "qp"})
+    law = SampledLaw(sampled_pair(pair, _CATEGORICAL | {"logits": s}), pair.law)
+    weights = [[mp.exp(mp.mpf(x)) for x in side] for side in (s, q)]
+    of_s, of_q = ([x / mp.fsum(side) for x in side] for side in weights)
+    exact = mp.fsum(a * mp.log(a / b) for a, b in zip(of_s, of_q, strict=True))
+    assert abs(law.mismatch - exact) < 1e-12 * exact
+
+
+def test_a_misspelt_lag_is_named() -> None:
+    pair = case_pair(CASES["categorical"])
+    with pytest.raises(ValueError, match="s: 'lagg', expected lag, or a family"):
+        sampled_pair(pair, {"lagg": 1})

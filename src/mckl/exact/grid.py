@@ -159,6 +159,8 @@ class Grid:
         """Bounds on the rounding errors of the weights' logarithms."""
         # A node is rounded, which moves the log density by its slope times this.
         x, log_q = self._x, self._log_q
+        if x.size < 2:
+            raise OverflowError("the law has no nodes within float64")
         order, slope = np.argsort(x, kind="stable"), np.empty_like(x)  # pieces run either way
         slope[order] = np.gradient(log_q[order]) / _apart(x[order])
         moved = np.nan_to_num(np.abs(x * slope), nan=0.0, posinf=0.0) * (self.beyond == 0.0)

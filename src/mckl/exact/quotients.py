@@ -268,7 +268,7 @@ def _ends(q: Quotients, p: Quotients, powers: Sequence[int], most: int) -> _Ends
             low = max(low - width, least)
         if up <= 0.0:
             high = min(high + width, largest)
-        width *= 1.5
+        width += width // 2.0  # a whole number, as all ends are
     return None
 
 

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from mckl.draw.distribution import Factor
 from mckl.draw.form import Drawable, Seconds
+from mckl.errors import within_float64
 from mckl.exact.factor_sums import SUMS
 from mckl.exact.law import Law
 from mckl.families.maps import Transform
@@ -80,7 +81,8 @@ class Pair(Drawable):
     @cached_property
     def law(self) -> Law:
         """The law of the log density ratio under q."""
-        return self._law()
+        with within_float64():
+            return self._law()
 
     @abstractmethod
     def _law(self) -> Law: ...

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from mckl.errors import within_float64
 from mckl.families.base import NO_SAMPLER, Family, OtherFamilyError, Pair, Side
 from mckl.families.policy.sampled_chain import SampledChain
 from mckl.families.transformed import transformed
@@ -111,7 +112,8 @@ def case_pair(case: Mapping[str, Any]) -> Pair:
     shared = {name: value for name, value in case.items() if name not in SIDES}
     for name in ("q", "p"):
         sides[name] = _named_side(name, dict(case[name]) | (shared if name == "q" else {}))
-    return sides["q"].against(sides["p"])
+    with within_float64():
+        return sides["q"].against(sides["p"])
 
 
 def sampled_pair(pair: Pair, s: Mapping[str, Any]) -> SampledChain:
@@ -121,6 +123,9 @@ def sampled_pair(pair: Pair, s: Mapping[str, Any]) -> SampledChain:
     line, where s does not fit, or is 0 where q is not.
     """
     if "lag" not in s:
+        if not {"family", "transform"} & {*s} and {*s} - {"mean", "sd"}:
+            unknown = sorted({*s} - {"mean", "sd"})[0]
+            raise ValueError(f"s: {quoted(unknown)}, expected lag, or a family with parameters")
         return pair.sampled(_named_side("s", s))
     others = sorted({*s} - {"lag", "family"})
     if others:
@@ -140,7 +145,7 @@ def lagging_pair(pair: Pair, lag: float) -> SampledChain:
 
 
 def _named_side(name: str, given: Mapping[str, Any]) -> Side:
-    with _message_of(name):
+    with _message_of(name), within_float64():
         return transformed(given, _side)
 
 

@@ -142,6 +142,7 @@ class SampledLaw:
         error = (s * table.error + self.chain.s_error * (size + table.error)).sum(axis=1)
         return Moments(value, error + (2.0 + math.log2(len(s.T))) * EPS * (s * size).sum(axis=1))
 
+    @np.errstate(over="ignore", invalid="ignore")
     def _outcomes(self, tables: Sequence[Moments], order: int) -> tuple[list[Bounded], Moments]:
         """The same for samples of one token, as sums over what can be drawn."""
         chain, n = self.chain, len(tables)
@@ -173,7 +174,7 @@ class SampledLaw:
     @property
     def mismatch(self) -> float:
         """KL(s||q), in nats a token."""
-        (mean,), _ = self.sums([self.chain.log_s_over_q], 2)
+        (mean,), _ = self.sums([self.chain.k3_of_s], 2)
         return mean.value / self.chain.tokens
 
     @cached_property

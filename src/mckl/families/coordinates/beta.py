@@ -68,7 +68,15 @@ class Beta(Univariate):
 
     @property
     def breakpoints(self) -> tuple[float, ...]:
-        return (float(self.location + self.scale * math.log(self.a / self.b)),)
+        return (float(self.location + self.scale * self._log_odds),)
+
+    @property
+    def _log_odds(self) -> float:
+        """log(x / (1 - x)) of the mean."""
+        odds = self.a / self.b
+        if not 0.0 < odds < math.inf:
+            raise OverflowError("the odds of the mean exceed float64")
+        return math.log(odds)
 
     def _logit(self, y: Vector) -> Vector:
         """log(x / (1 - x))."""
@@ -86,7 +94,7 @@ class Beta(Univariate):
 
     def _centred(self, x: Vector) -> tuple[Vector, Vector]:
         """The distance w of the coordinate from that of the mean, and a bound on its error."""
-        mean, logit = math.log(self.a / self.b), self._logit(x)
+        mean, logit = self._log_odds, self._logit(x)
         return logit - mean, 2.0 * EPS * (1.0 + abs(mean) + np.abs(logit))
 
     def terms(self, x: Vector) -> Terms:

@@ -114,6 +114,8 @@ class Triangular(Interval):
         for (a, b), side, zero in ((below, rise, self.low), (above, fall, self.high)):
             if a < b:
                 total += (b - a) * (abs(a - zero) + abs(b - zero)) / side
+        if not total:
+            raise OverflowError("a probability below the smallest float64")
         value = math.log(total / (self.high - self.low))
         return Bounded(value, EPS * (10.0 + abs(value)))
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from mckl.arrays import Vector
 from mckl.draw.streams import generator
 from mckl.exact.moments import EPS, Function, Moments
+from mckl.exact.remainders import phi
 from mckl.families.policy.law import Transitions
 from mckl.families.policy.next_token import NextToken, transitions
 from mckl.families.policy.token_sums import probability_error
@@ -50,12 +51,17 @@ class SampledChain(NamedTuple):
         return bool(((self.s > 0) & (self.log_weight == -np.inf)).any())
 
     @property
-    def log_s_over_q(self) -> Moments:
-        """log(s / q) of each transition, whose sum over a sample of s has the mean KL(s||q)."""
+    def k3_of_s(self) -> Moments:
+        """w - 1 - log w of each transition, whose sum over a sample of s has the mean KL(s||q).
+
+        It is never negative, so that nothing cancels where s is close to q.
+        """
         drawn = self.s > 0
-        return Moments(
-            np.where(drawn, -self.log_weight, 0.0), np.where(drawn, self.log_weight_error, 0.0)
-        )
+        ell = np.where(drawn, -self.log_weight, 0.0)
+        error = np.where(drawn, self.log_weight_error, 0.0)
+        with np.errstate(over="ignore", invalid="ignore"):
+            value = np.where(ell < np.inf, phi(np.where(ell < np.inf, -ell, 0.0)), np.inf)
+            return Moments(value, np.abs(np.expm1(-ell)) * error + 8.0 * EPS * value)
 
     def values(self, name: str) -> Moments:
         """What each transition adds to the sum ``ell``, ``half_square``, ``ratio``, ``k3``, ``rb``.
