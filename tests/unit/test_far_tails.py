@@ -8,6 +8,7 @@ import pytest
 import scipy
 
 from mckl.draw.points import SAMPLERS
+from mckl.estimation.shape import shape_of
 from mckl.estimation.theory import exact_mean
 from mckl.estimation.values import ESTIMATORS
 from mckl.exact.factor import factor_law
@@ -43,6 +44,30 @@ def test_half_a_squared_normal_number(u):
                 expected = float((mpmath.erfc if upper else mpmath.erf)(root))
             assert expected == pytest.approx(u, rel=1e-12)
             assert law.probability(x, upper)[0] == pytest.approx(expected, rel=2e-15)
+
+
+@pytest.mark.parametrize("shape", [2.1, 2.02, 2.005])
+def test_the_variance_of_l_where_it_is_nearly_infinite(shape):
+    """E l^2 gets its value where x^2 is beyond float64, and the bound says what is left out."""
+    q = {"family": "lomax", "shape": shape, "scale": 1.8}
+    law = case_pair({"q": q, "p": {"family": "gamma", "shape": 6.4, "rate": 0.2}}).law
+
+    def mean(power):
+        a, scale, k, rate = map(mpmath.mpf, (shape, 1.8, 6.4, 0.2))
+
+        def term(t):  # at x = e^t
+            x = mpmath.exp(t)
+            log_q = mpmath.log(a / scale) - (a + 1) * mpmath.log1p(x / scale)
+            log_p = k * mpmath.log(rate) - mpmath.loggamma(k) + (k - 1) * t - rate * x
+            return mpmath.exp(log_q + t) * (log_q - log_p) ** power
+
+        return mpmath.quad(term, [-60, -20, -5, 0, 2, 5, 10, 30, 100, 300, 1000, 4000, 20000])
+
+    with mpmath.workdps(30):
+        variance = float(mean(2) - mean(1) ** 2)
+    known = shape_of(law).variance
+    assert abs(known.value - variance) <= known.error
+    assert known.relative < 1e-8 if shape == 2.1 else known.relative > 1e-8
 
 
 def test_antithetic_half_t_against_a_sum():

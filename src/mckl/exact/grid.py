@@ -36,6 +36,7 @@ _LOST = 1e12  # log densities below -_LOST may leave no digit of a product of po
 LARGE = 1.0  # the log r above which functions that contain r are kept over r
 _PEAKS = (1, 2, 3, 4)  # the k whose p^k / q^(k - 1) is looked at for peaks
 _ROUGH = 64.0  # roundings of log q and k l by which a peak exceeds its neighbours at least
+_NO_TERM = 1e-30  # a share of an integral that is only rounding
 _NOISE = 1e-14  # the rounding error of the sum of p's weights
 
 
@@ -136,6 +137,10 @@ class Grid:
         self._log_dx, self._log_q = log_dx, log_q
         self.beyond, self.ell = beyond[good], ell[good]
         self._halvings = Halvings.of(coarse[good])
+        # The outermost nodes: those of the first piece run outwards if it is infinite.
+        first = int(np.count_nonzero(good[: len(pieces[0].x)]))
+        lowest = [first - 1, first - 2] if math.isinf(edges[0]) else [0, 1]
+        self._outermost = [lowest, [-1, -2]]
         self._weights: dict[tuple[int, bool], tuple[Vector, Vector]] = {}
         self.growth: Vector = np.where(self.beyond == 0.0, 0.0, degrees[good] * self.beyond)
         self._far = _Far(factor, x, log_dx, log_q, powers[good], self.beyond)
@@ -236,7 +241,21 @@ class Grid:
 
     def left(self, terms: Vector) -> float:
         """A bound on what the rule leaves of an integral with these terms."""
-        return left(terms, self._halvings)
+        return left(terms, self._halvings) + self._cut_off(terms)
+
+    def _cut_off(self, terms: Vector) -> float:
+        """A bound on the terms that would follow the outermost ones, where l is beyond float64.
+
+        They fall at least as fast as these, since the nodes are ever farther apart.
+        """
+        cut_off = 0.0
+        for outermost in self._outermost:
+            last, before = np.abs(terms.take(outermost)).tolist()
+            if last < before:
+                cut_off += last * last / (before - last)
+            elif last > _NO_TERM * float(np.abs(terms).sum()):
+                return math.inf
+        return cut_off
 
     def exponent(self, tilt: Tilt) -> Vector:
         """T E + S L at the nodes, where E is the even part of l and L the odd part."""
