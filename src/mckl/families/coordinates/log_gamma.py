@@ -173,6 +173,10 @@ class LogGamma(Univariate):
             z = np.where(x < _LEAST, small, np.log(np.maximum(x, _LEAST)))
         return np.asarray(self.location + self.scale * (self.side * z))
 
+    @property
+    def tabled(self) -> bool:  # type: ignore[override]
+        return self.shape != 1.0
+
     def draw(self, generator: np.random.Generator, shape: tuple[int, int]) -> Vector:
         if self.shape == 1.0:
             drawn = np.log(generator.standard_exponential(shape))
