@@ -61,7 +61,7 @@ def alias_table(probabilities: Vector) -> Alias:
     return Alias(fraction, other)
 
 
-class AliasCells(NamedTuple):
+class MergedAlias(NamedTuple):
     """The table of one law, for one look-up of a value.
 
     Cell i is from i to i + 1.
@@ -83,8 +83,8 @@ class AliasCells(NamedTuple):
         return self.values.take(cell)
 
 
-def alias_cells(probabilities: Vector, first: int = 0) -> AliasCells:
+def merged_alias(probabilities: Vector, first: int = 0) -> MergedAlias:
     """The cells of the law with these probabilities on the values from `first` on."""
     fraction, other = alias_table(probabilities)
     own = np.arange(other.size)
-    return AliasCells(own + fraction, np.stack((other, own), axis=1).ravel() + first)
+    return MergedAlias(own + fraction, np.stack((other, own), axis=1).ravel() + first)

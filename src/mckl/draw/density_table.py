@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from mckl.arrays import Vector
 
 
-class Law(Protocol):
+class Tabled(Protocol):
     """A law of one dimension whose density is continuous within its support."""
 
     @property
@@ -80,7 +80,7 @@ class _Cells(NamedTuple):
 
 
 @np.errstate(all="ignore")
-def _tail(law: Law, upper: bool, edges: Vector) -> _Cells:
+def _tail(law: Tabled, upper: bool, edges: Vector) -> _Cells:
     """The cells of one tail between the given t."""
     x, probability = law.quantile(edges, upper), np.diff(edges)
     start, width = x[:-1], np.diff(x)
@@ -101,7 +101,7 @@ def _tail(law: Law, upper: bool, edges: Vector) -> _Cells:
 class DensityTable:
     """A law whose samples are drawn by a table, which is made when the first are."""
 
-    def __init__(self, law: Law, bits: int = BITS) -> None:
+    def __init__(self, law: Tabled, bits: int = BITS) -> None:
         self._law, self._bits = law, bits
         self._side = _OCTAVES << bits  # the entries of one tail
 
@@ -179,6 +179,6 @@ class DensityTable:
 
 
 @lru_cache(maxsize=64)
-def density_table(law: Law) -> DensityTable:
+def density_table(law: Tabled) -> DensityTable:
     """The table of a law that compares by its parameters."""
     return DensityTable(law)

@@ -44,7 +44,7 @@ class Beta(Univariate):
     name = "beta"
     maps: ClassVar[Maps] = (LOGISTIC,)
     symmetric = False
-    seconds: ClassVar[Seconds] = Seconds(70e-9, 3300e-9, 1360e-9, 30e-9)
+    seconds: ClassVar[Seconds] = Seconds(45e-9, 3300e-9, 1360e-9, 30e-9)
 
     def affine(self, shift: float, scale: float) -> Univariate:
         turned = self if scale > 0.0 else Beta(self.b, self.a, -self.location, self.scale)

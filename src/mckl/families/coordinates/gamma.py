@@ -44,7 +44,7 @@ class Gamma(Univariate):
     name = "gamma"
     support: ClassVar[tuple[float, float]] = (0.0, math.inf)
     symmetric = False
-    seconds: ClassVar[Seconds] = Seconds(21e-9, 700e-9, 470e-9, 16e-9)
+    seconds: ClassVar[Seconds] = Seconds(12e-9, 700e-9, 470e-9, 16e-9)
 
     def at(self, location: Any, scale: Any) -> Gamma:
         return Gamma(self.shape, scale)

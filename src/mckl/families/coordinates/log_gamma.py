@@ -47,7 +47,7 @@ class LogGamma(Univariate):
     side: int = 1
     name = "log-gamma"
     symmetric = False
-    seconds: ClassVar[Seconds] = Seconds(130e-9, 3500e-9, 900e-9, 30e-9)
+    seconds: ClassVar[Seconds] = Seconds(20e-9, 3500e-9, 900e-9, 30e-9)
 
     @property
     def kind(self) -> str:

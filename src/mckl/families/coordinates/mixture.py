@@ -38,7 +38,7 @@ class Mixture(Univariate):
     components: tuple[Univariate, ...]
     symmetric = False
     mixed = True
-    seconds: ClassVar[Seconds] = Seconds(84e-9, 730e-9, 640e-9, 60e-9)
+    seconds: ClassVar[Seconds] = Seconds(70e-9, 730e-9, 640e-9, 60e-9)
 
     @property
     def kind(self) -> str:
@@ -243,7 +243,7 @@ class Mixture(Univariate):
         return GuideTable(self._probabilities)
 
 
-_DRAWN_AT_ONCE = 2**13
+_DRAWN_AT_ONCE = 2**14
 _MOST_STEPS = 200
 _WIDE = 0.5  # of its scale: how far the next breakpoint is from a component that has none
 _VALLEY = 0.5  # of the log density: how far it falls where a point of least density matters

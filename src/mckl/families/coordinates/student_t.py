@@ -35,7 +35,7 @@ class StudentT(Univariate):
     location: Any = 0.0
     scale: Any = 1.0
     name = "student-t"
-    seconds: ClassVar[Seconds] = Seconds(30e-9, 6e-9, 350e-9, 19e-9)
+    seconds: ClassVar[Seconds] = Seconds(22e-9, 6e-9, 350e-9, 19e-9)
 
     @property
     def tensorflow(self) -> Distribution:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mckl.arrays import Vector
-from mckl.draw.alias import AliasCells, alias_cells
+from mckl.draw.alias import MergedAlias, merged_alias
 from mckl.draw.distribution import Distribution
 from mckl.draw.form import Seconds
 from mckl.exact.ends import Tail
@@ -115,9 +115,9 @@ class Count(ABC):
         return None
 
     @cached_property
-    def _cells(self) -> AliasCells:
+    def _cells(self) -> MergedAlias:
         first, probabilities = alone(self.quotients)
-        return alias_cells(probabilities, first)
+        return merged_alias(probabilities, first)
 
     def draw(self, generator: np.random.Generator, shape: tuple[int, int]) -> NDArray[np.intp]:
         """Independent samples, of the given shape."""

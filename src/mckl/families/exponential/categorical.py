@@ -18,7 +18,7 @@ import scipy
 from numpy.typing import NDArray
 
 from mckl.arrays import Vector
-from mckl.draw.alias import AliasCells, alias_cells
+from mckl.draw.alias import MergedAlias, merged_alias
 from mckl.draw.distribution import Distribution
 from mckl.draw.form import Seconds
 from mckl.exact import joint
@@ -80,7 +80,7 @@ class Categorical(Exponential):
     family = "categorical"
     parameters = "categories"
     dimension = columns = 1
-    seconds: ClassVar[Seconds] = Seconds(12e-9, 0.0, 0.0, 0.0)
+    seconds: ClassVar[Seconds] = Seconds(7e-9, 0.0, 0.0, 0.0)
 
     @cached_property
     def probabilities(self) -> Vector:
@@ -202,8 +202,8 @@ class Categorical(Exponential):
         return CategoricalScores(self.probabilities, ell)
 
     @cached_property
-    def _cells(self) -> AliasCells:
-        return alias_cells(self.probabilities)
+    def _cells(self) -> MergedAlias:
+        return merged_alias(self.probabilities)
 
     def draw(self, generator: np.random.Generator, shape: tuple[int, int]) -> Any:
         return self._cells.samples(generator.random(shape))

@@ -120,7 +120,8 @@ class Dirichlet(Exponential):
             logs = generator.random(shape).T.copy()
             for table, rows in self._tables:
                 logs[rows] = table.samples(logs[rows])
-        logs -= logs.max(axis=0)
+        if self.concentration.max() < 1.0:  # elsewhere not all variates are too small for float64
+            logs -= logs.max(axis=0)
         logs -= np.log(np.exp(logs).sum(axis=0))
         return logs.T
 
