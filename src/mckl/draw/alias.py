@@ -59,3 +59,32 @@ def alias_table(probabilities: Vector) -> Alias:
     fraction[large[some]] = np.maximum(1.0 - (lack[emptied] - spare[some]), 0.0)
     other[large[some]] = large[1:][some]
     return Alias(fraction, other)
+
+
+class MergedAlias(NamedTuple):
+    """The table of one law, for one look-up of a value.
+
+    Cell i is from i to i + 1.
+
+    ends    where each cell ends to have its own value, shape (values,)
+    values  its values, in entries 2 i (the alias) and 2 i + 1
+    """
+
+    ends: Vector
+    values: NDArray[np.intp]
+
+    def samples(self, u: Vector) -> NDArray[np.intp]:
+        """The values that follow from numbers u in [0, 1); u is overwritten."""
+        u *= self.ends.size
+        cell = u.astype(np.intp)
+        own = u < self.ends.take(cell)
+        cell += cell
+        cell += own
+        return self.values.take(cell)
+
+
+def merged_alias(probabilities: Vector, first: int = 0) -> MergedAlias:
+    """The cells of the law with these probabilities on the values from `first` on."""
+    fraction, other = alias_table(probabilities)
+    own = np.arange(other.size)
+    return MergedAlias(own + fraction, np.stack((other, own), axis=1).ravel() + first)

@@ -49,7 +49,8 @@ class Truncated(Interval):
 
     @property
     def seconds(self) -> Seconds:  # type: ignore[override]
-        return self.base.seconds._replace(draw=self.base.seconds.quantile + 15e-9)
+        seconds = self.base.seconds
+        return seconds._replace(draw=seconds.quantile + 15e-9 if self.base.mixed else 15e-9)
 
     @property
     def movable(self) -> bool:
@@ -267,6 +268,10 @@ class Truncated(Interval):
         if self.base.symmetric and self.base.location == centre:
             return np.asarray((self.low + self.high) - x)
         return super().mirror(x)
+
+    @property
+    def tabled(self) -> bool:  # type: ignore[override]
+        return not (self.base.mixed or self._narrow)
 
     def draw(self, generator: np.random.Generator, shape: tuple[int, int]) -> Vector:
         u = generator.random(shape)

@@ -32,6 +32,7 @@ class Triangular(Interval):
     mode: float
     high: float
     name = "triangular"
+    tabled = True
     seconds: ClassVar[Seconds] = Seconds(7e-9, 10e-9, 20e-9, 12e-9)
 
     @property

@@ -96,7 +96,8 @@ class Uniform(Interval):
         x = generator.random(shape)
         x *= self.high - self.low
         x += self.low
-        return np.minimum(x, self.high, out=x)
+        largest = (1.0 - 2.0**-53) * (self.high - self.low) + self.low
+        return x if largest <= self.high else np.minimum(x, self.high, out=x)
 
 
 def _made(low: float, high: float) -> Uniform:

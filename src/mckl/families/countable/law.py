@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mckl.arrays import Vector
-from mckl.draw.alias import alias_table
+from mckl.draw.alias import MergedAlias, merged_alias
 from mckl.draw.distribution import Distribution
 from mckl.draw.form import Seconds
 from mckl.exact.ends import Tail
@@ -115,26 +115,17 @@ class Count(ABC):
         return None
 
     @cached_property
-    def _cells(self) -> tuple[Vector, NDArray[np.intp]]:
-        """Where each cell of the alias table ends to have its own value, and all values.
-
-        Cell i is from i to i + 1, and its values are entries 2 i (the alias) and 2 i + 1.
-        """
+    def _cells(self) -> MergedAlias:
         first, probabilities = alone(self.quotients)
-        fraction, other = alias_table(probabilities)
-        own = np.arange(other.size)
-        return own + fraction, np.stack((other, own), axis=1).ravel() + first
+        return merged_alias(probabilities, first)
 
     def draw(self, generator: np.random.Generator, shape: tuple[int, int]) -> NDArray[np.intp]:
         """Independent samples, of the given shape."""
-        ends, values = self._cells
-        u = generator.random(shape)
-        u *= ends.size
-        cell = u.astype(np.intp)
-        own = u < ends.take(cell)
-        cell += cell
-        cell += own
-        return values.take(cell)
+        return self.values(generator.random(shape))
+
+    def values(self, u: Vector) -> NDArray[np.intp]:
+        """The values that follow from numbers u in [0, 1); u is overwritten."""
+        return self._cells.samples(u)
 
     def table(self, p: Any) -> LogRatios:
         if not isinstance(p, Count):

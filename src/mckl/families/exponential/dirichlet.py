@@ -5,17 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import scipy
+from numpy.typing import NDArray
 
 from mckl.arrays import Vector
+from mckl.draw.density_table import MOST_TABLES, DensityTable
 from mckl.draw.distribution import Distribution
 from mckl.exact.gamma_function import zeta_error, zeta_rest
 from mckl.exact.moments import EPS, Moments
 from mckl.families.base import About, Family
-from mckl.families.coordinates.log_gamma import log_gammas
+from mckl.families.coordinates.log_gamma import LogGamma, log_gammas
 from mckl.families.exponential.pair import Exponential, text_of
 from mckl.families.parameters import aliases, missing, parameter_numbers
 
@@ -111,10 +114,23 @@ class Dirichlet(Exponential):
         return self.concentration - p.concentration
 
     def draw(self, generator: np.random.Generator, shape: tuple[int, int]) -> Vector:
-        logs = log_gammas(generator, shape[:1], self.concentration)
-        logs -= logs.max(axis=1, keepdims=True)
-        logs -= np.log(np.exp(logs).sum(axis=1, keepdims=True))
-        return logs
+        if np.unique(self.concentration).size > MOST_TABLES:
+            logs = log_gammas(generator, shape[:1], self.concentration).T
+        else:
+            logs = generator.random(shape).T.copy()
+            for table, rows in self._tables:
+                logs[rows] = table.samples(logs[rows])
+        if self.concentration.max() < 1.0:  # elsewhere not all variates are too small for float64
+            logs -= logs.max(axis=0)
+        logs -= np.log(np.exp(logs).sum(axis=0))
+        return logs.T
+
+    @cached_property
+    def _tables(self) -> list[tuple[DensityTable, NDArray[np.intp]]]:
+        """Tables of the logarithms of gamma variates, and the coordinates that each draws."""
+        shapes, which = np.unique(self.concentration, return_inverse=True)
+        laws = (DensityTable(LogGamma(float(shape))) for shape in shapes)
+        return [(law, np.flatnonzero(which == i)) for i, law in enumerate(laws)]
 
 
 def _side(given: Mapping[str, Any]) -> Dirichlet:

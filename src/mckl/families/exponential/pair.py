@@ -212,7 +212,7 @@ class Exponential(Side):
     columns: int
     dimension: int
     parameters: str
-    seconds: ClassVar[Seconds] = Seconds(38e-9, 0.0, 0.0, 0.0)
+    seconds: ClassVar[Seconds] = Seconds(10e-9, 0.0, 0.0, 0.0)
 
     @property
     @abstractmethod

@@ -11,12 +11,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import scipy
 
 from mckl.arrays import Vector
+from mckl.draw.density_table import MOST_TABLES
 from mckl.draw.distribution import Distribution
 from mckl.exact.moments import EPS, Moments
 from mckl.exact.outcomes import Outcomes
@@ -34,6 +36,7 @@ _POWERS = 4  # windows are about the tilts by r^0 to r^4
 _WIDE = 15.0  # half a window's width: this many standard deviations and as many counts
 _MORE = 40.0
 _LARGEST_LOG_MOMENT = 709.0  # the logarithm of E r^k above which it is not known
+_MOST_TABLED = 1e5  # with a larger rate the table of the probabilities takes longer to make
 _FACTORIALS = np.cumprod([1.0, *np.arange(1.0, 30.0)])
 
 
@@ -123,7 +126,19 @@ class Poisson(Exponential):
         return log_quotient(self.rate, p.rate)
 
     def draw(self, generator: np.random.Generator, shape: tuple[int, int]) -> Vector:
-        return generator.poisson(self.rate, shape).astype(np.float64)
+        rates, which = np.unique(self.rate, return_inverse=True)
+        if rates.size > MOST_TABLES or rates[-1] > _MOST_TABLED:
+            return generator.poisson(self.rate, shape).astype(np.float64)
+        u = generator.random(shape)
+        for i, law in enumerate(self._counts):
+            columns = slice(None) if rates.size == 1 else which == i
+            u[:, columns] = law.values(u[:, columns])
+        return u
+
+    @cached_property
+    def _counts(self) -> list[PoissonCount]:
+        """The laws of the counts with distinct rates."""
+        return [PoissonCount(rate) for rate in np.unique(self.rate).tolist()]
 
     def independent(self) -> Factors:
         laws = tuple(PoissonCount(rate) for rate in np.atleast_1d(self.rate).tolist())
