@@ -83,7 +83,8 @@ class FactorLaw:
         every = [values(grid, function, paired) for function in functions]
         value[(0,) * len(functions)] = 1.0
         weights: dict[int, tuple[Vector, Vector]] = {}
-        for index in joint.indices(len(functions), order):
+        # Where the step is too large, the highest moments show it first.
+        for index in reversed(joint.indices(len(functions), order)):
             names = [f.name for f, i in zip(functions, index, strict=True) for _ in range(i)]
             if not names or (names.count("odd") + names.count("gap")) % 2:
                 continue  # by symmetry
