@@ -123,7 +123,8 @@ def _terms(
             log_size += power * f.log_size
             log_most += power * f.log_most
             error = error + power * f.share
-            sign = sign * f.sign**power
+            if power % 2:  # where a sign is 0, so is the exponential
+                sign = sign * f.sign
     return sign * np.exp(log_size), np.where(log_most > -np.inf, np.exp(log_most) * error, 0.0)
 
 
