@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mckl.arrays import Vector
 from mckl.draw.form import Stratified
@@ -87,9 +89,14 @@ def stratified_sum(
     each = [coordinate.cumulants(n, integrand) for coordinate in strata]
     weights = np.array(counts, float)
     value, error = (weights @ np.array(column) for column in zip(*each, strict=True))
-    # A cumulant that is infinite is so within the strata at the ends, too.
-    infinite = np.isinf(law.sums((Function(integrand),), False, 4).value[2:])
+    infinite = _infinite(law, integrand)
     return scaled(n, np.where(infinite, math.inf, value), np.where(infinite, 0.0, error))
+
+
+@lru_cache(maxsize=4)  # the same for every n
+def _infinite(law: Law, integrand: str) -> NDArray[np.bool_]:
+    """Which cumulants are infinite, and so also within the strata at the ends."""
+    return np.isinf(law.sums((Function(integrand),), False, 4).value[2:])
 
 
 def variance(

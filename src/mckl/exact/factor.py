@@ -84,7 +84,8 @@ class FactorLaw:
         every = [values(grid, function, paired) for function in functions]
         value[(0,) * len(functions)] = 1.0
         weights: dict[int, tuple[Vector, Vector]] = {}
-        for index in joint.indices(len(functions), order):
+        # Where the step is too large, the highest moments show it first.
+        for index in reversed(joint.indices(len(functions), order)):
             names = [f.name for f, i in zip(functions, index, strict=True) for _ in range(i)]
             if not names or (names.count("odd") + names.count("gap")) % 2:
                 continue  # by symmetry
@@ -128,7 +129,8 @@ def _terms(
             log_size += power * f.log_size
             log_most += power * f.log_most
             error = error + power * f.share
-            sign = sign * f.sign**power
+            if power % 2:  # where a sign is 0, so is the exponential
+                sign = sign * f.sign
     return sign * np.exp(log_size), np.where(log_most > -np.inf, np.exp(log_most) * error, 0.0)
 
 

@@ -7,6 +7,7 @@ powers are among the weights (`mckl.exact.grid.Grid.weights`): neither overflows
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -67,6 +68,7 @@ class _Given(NamedTuple):
     mean_error: float = 0.0
 
 
+@lru_cache(maxsize=32)  # moments of several orders and of several functions share them
 @np.errstate(over="ignore", under="ignore", invalid="ignore", divide="ignore")
 def values(grid: Grid, function: Function, paired: bool) -> Values:
     """The function, or its mean over antithetic pairs, at the nodes of a grid."""

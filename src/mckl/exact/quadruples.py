@@ -14,6 +14,7 @@ to `_STRATA` take hardly longer than one of them.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -73,6 +74,7 @@ class _Coefficients(NamedTuple):
     over: Vector
 
     @staticmethod
+    @lru_cache(maxsize=2)  # the two functions of one quadratic form are in several products
     def of(dyadic: Dyadic, strata: int, row: int) -> _Coefficients:
         cells = dyadic.means(strata * _LEAST_POSITIONS, row).reshape(strata, _LEAST_POSITIONS)
         mean = cells.mean(axis=1)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, ClassVar
 
 import numpy as np
@@ -165,38 +166,11 @@ class Beta(Univariate):
         n, a, b = self.a + self.b, p.a - self.a, p.b - self.b
         slope = (a + b) * scipy.special.expit(self._logit(x)) - a  # of log q - log p
         turned = (abs(a) * self.b + self.a * abs(b)) / n
-        return np.asarray(
-            np.abs(slope) * moved + 4.0 * EPS * turned * np.abs(w) + self._level(p)[1]
-        )
-
-    def _risen(self, p: Beta) -> tuple[tuple[float, float, float], ...]:
-        """The shapes and their sum of this law and of p, and by how much they differ."""
-        a, b = p.a - self.a, p.b - self.b
-        return (self.a, p.a, a), (self.b, p.b, b), (self.a + self.b, p.a + p.b, a + b)
+        rest = 4.0 * EPS * turned * np.abs(w) + self._level(p)[1]
+        return np.asarray(np.abs(slope) * moved + rest)
 
     def _level(self, p: Beta) -> tuple[Terms, float]:
-        """Terms of log q - log p at the mean of q, without the large ones that both share.
-
-        The second number bounds the errors that do not come from the terms' own rounding.
-        """
-        a, b = p.a - self.a, p.b - self.b
-        n, n_p = self.a + self.b, p.a + p.b
-        turned = (a * self.b - self.a * b) / n_p  # the means' difference, times n
-        lost = 4.0 * EPS * (abs(a) * self.b + self.a * abs(b)) / n_p
-        terms: list[float] = []
-        error = 0.0
-        for shape, of_p, share in ((self.a, p.a, turned / self.a), (self.b, p.b, -turned / self.b)):
-            # p's shape times log(1 + share) - share / (1 + share), 1 + share being the ratio of the
-            # means of x, or of 1 - x.
-            if abs(share) < 0.5:
-                terms.append(of_p * float(x_minus_log1p(-share / (1.0 + share))))
-                error += of_p * abs(share) / (1.0 + share) ** 2 * lost / shape
-            else:
-                ratios = log_quotient(of_p, shape), log_quotient(n, n_p)
-                terms += [*(of_p * float(ratio) for ratio in ratios), -of_p, shape * (n_p / n)]
-        rises = [_rise(*pair) for pair in self._risen(p)]
-        terms += [rises[0].value, rises[1].value, -rises[2].value]
-        return tuple(map(np.asarray, terms)), error + math.fsum(rise.error for rise in rises)
+        return _level(self.a, self.b, p.a, p.b)
 
     def probability(self, x: Vector, upper: bool = False) -> Vector:
         x = self._logit(x)
@@ -265,6 +239,32 @@ class Beta(Univariate):
             turned = (a * self.b - self.a * b) / (self.a + self.b)
             out[i] = (a + b) * bend - turned * w + x.shape[-1] * float(sum(self._level(p)[0]))
         return out
+
+
+@lru_cache(maxsize=64)
+def _level(q_a: float, q_b: float, p_a: float, p_b: float) -> tuple[Terms, float]:
+    """Terms of log q - log p at the mean of q, without the large ones that both share.
+
+    The second number bounds the errors that do not come from the terms' own rounding.
+    """
+    a, b = p_a - q_a, p_b - q_b
+    n, n_p = q_a + q_b, p_a + p_b
+    turned = (a * q_b - q_a * b) / n_p  # the means' difference, times n
+    lost = 4.0 * EPS * (abs(a) * q_b + q_a * abs(b)) / n_p
+    terms: list[float] = []
+    error = 0.0
+    for shape, of_p, share in ((q_a, p_a, turned / q_a), (q_b, p_b, -turned / q_b)):
+        # p's shape times log(1 + share) - share / (1 + share), 1 + share being the ratio of the
+        # means of x, or of 1 - x.
+        if abs(share) < 0.5:
+            terms.append(of_p * float(x_minus_log1p(-share / (1.0 + share))))
+            error += of_p * abs(share) / (1.0 + share) ** 2 * lost / shape
+        else:
+            ratios = log_quotient(of_p, shape), log_quotient(n, n_p)
+            terms += [*(of_p * float(ratio) for ratio in ratios), -of_p, shape * (n_p / n)]
+    rises = _rise(q_a, p_a, a), _rise(q_b, p_b, b), _rise(n, n_p, a + b)
+    terms += [rises[0].value, rises[1].value, -rises[2].value]
+    return tuple(map(np.asarray, terms)), error + math.fsum(rise.error for rise in rises)
 
 
 def _rise(a: float, b: float, h: float) -> Bounded:

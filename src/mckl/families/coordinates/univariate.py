@@ -424,9 +424,9 @@ def between(q: Univariate, p: Univariate) -> Between:
 def _strata(factor: Between, log_kept: Bounded) -> Strata:
     def ell(u: Vector, upper: bool) -> tuple[Vector, Vector]:
         x = factor.q.quantile(u, upper)
-        value = factor.log_ratio(x)
+        value, beside = factor.log_ratio(np.stack((x, x * (1.0 + _STEP))))
         # x itself is rounded, which moves l by its slope times this.
-        moved = np.abs(factor.log_ratio(x * (1.0 + _STEP)) - value) * (4.0 * EPS / _STEP)
+        moved = np.abs(beside - value) * (4.0 * EPS / _STEP)
         error = factor.log_ratio_error(x) + moved + log_kept.error
         return value - log_kept.value, error
 
