@@ -17,6 +17,7 @@ from mckl.record import tables
 from mckl.show.figures import FIGURES
 from mckl.study.config import schema_defaults
 from mckl.study.libraries import LIBRARIES, table
+from mckl.study.libraries.corrections import CORRECTIONS, LAGS
 from mckl.study.libraries.policies import policies
 from mckl.study.training import SHOWN
 
@@ -34,8 +35,9 @@ def test_a_formula_that_disagrees_with_its_simulation_fails(monkeypatch):
     nearest = dict([next(iter(policies().items()))])
     monkeypatch.setattr(table, "policies", lambda: nearest)
     formulas = tables.table("formulas", table.formula_rows()).to_pandas()
-    assert len(formulas) == sum(len(library.uses) for library in LIBRARIES.values())
-    assert "mean and variance of 17 agree" in table.check_formulas(formulas)
+    uses = sum(len(library.uses) for library in LIBRARIES.values())
+    assert len(formulas) == uses + len(LAGS) * len(CORRECTIONS)
+    assert "mean and variance of 39 agree" in table.check_formulas(formulas)
     wrong = formulas.assign(passed=formulas["formula"].astype(str) != "k2")
     with pytest.raises(UserError, match=r"disagree: k2 of policy16-d32-s1-o0\.02: mean "):
         table.check_formulas(wrong)
@@ -49,7 +51,7 @@ def test_the_script_writes_every_file(tmp_path):
         check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("mckl: formulas of libraries: mean and variance of 136 agree")
+    assert done.stdout.startswith("mckl: formulas of libraries: mean and variance of 158 agree")
     names = [name for name, figure in FIGURES.items() if figure.constant]
     assert names == ["sequence-length", "tails", "off-policy", "libraries", "training"]
     figures = {f"figures/{name}.{kind}" for name in names for kind in ("svg", "png", "pdf", "rst")}

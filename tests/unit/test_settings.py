@@ -20,6 +20,7 @@ from mckl.study.settings import (
     number,
     settings,
 )
+from mckl.text import with_shapes
 
 SWEEP = {"dimension": [1, 16], "scale": [0.8, 1.25], "offset": [0.0, 0.25]}
 VECTORS = {"q": {"mean": [1.0, 4.0], "sd": [1.0, 1.0]}, "p": {"mean": [-3.0, 2.0], "sd": 2.5}}
@@ -81,7 +82,7 @@ def test_a_setting_has_the_samplers_of_its_family():
     assert grid_setting(4, 1.0, 0.0, "gamma(2)").offered(every) == without_radial
     assert case_setting("token", token).offered(every) == ("iid",)
     for family in (f for f in FAMILIES.values() if f.sweep):  # the offer is the same in every cell
-        text = family.name + ("(3)" if family.shapes else "")
+        text = with_shapes(family.name, range(3, 3 + len(family.shapes)))
         cell = grid_setting(5, 1.7, 0.3, text)
         assert cell.offered(every) == offered_samplers(cell.pair, every)
 

@@ -132,13 +132,15 @@ class Grid:
         unseen = ~(good | lost)
         self._unseen = float(np.nansum(np.exp(factor.log_p(x[unseen]) + log_dx[unseen])))
         x, log_dx, log_q = x[good], log_dx[good], log_q[good]
+        if x.size < 2:
+            raise OverflowError("the law has no nodes within float64")
         self._factor, self._x, self._line = factor, x, line[good]
         self._at = _Distinct(x)
         self._log_dx, self._log_q = log_dx, log_q
         self.beyond, self.ell = beyond[good], ell[good]
         self._halvings = Halvings.of(coarse[good])
         # The outermost nodes: those of the first piece run outwards if it is infinite.
-        first = int(np.count_nonzero(good[: len(pieces[0].x)]))
+        first = max(int(np.count_nonzero(good[: len(pieces[0].x)])), 2)
         lowest = [first - 1, first - 2] if math.isinf(edges[0]) else [0, 1]
         self._outermost = [lowest, [-1, -2]]
         self._weights: dict[tuple[int, bool], tuple[Vector, Vector]] = {}
@@ -164,8 +166,6 @@ class Grid:
         """Bounds on the rounding errors of the weights' logarithms."""
         # A node is rounded, which moves the log density by its slope times this.
         x, log_q = self._x, self._log_q
-        if x.size < 2:
-            raise OverflowError("the law has no nodes within float64")
         order, slope = np.argsort(x, kind="stable"), np.empty_like(x)  # pieces run either way
         slope[order] = np.gradient(log_q[order]) / _apart(x[order])
         moved = np.nan_to_num(np.abs(x * slope), nan=0.0, posinf=0.0) * (self.beyond == 0.0)
