@@ -251,6 +251,8 @@ class TestWhoseResults:
         (["--", "--configfile", "tiny.yaml"], "--configfile: `mckl study` sets it"),
         (["--", "--directory=x"], "--directory: `mckl study` sets it"),
         (["--", "-dx"], "-d: `mckl study` sets it"),
+        (["tiny.yaml"], "tiny.yaml: a config, expected --configfile before it"),
+        (["families", "--", "-n"], "families: a config, expected --configfile before it"),
     ],
     ids=" ".join,
 )  # fmt: skip

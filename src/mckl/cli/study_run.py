@@ -127,6 +127,12 @@ def snakemake_words(
     options = {w.partition("=")[0] if w.startswith("--") else w[:2] for w in more if w[:1] == "-"}
     for option in sorted(_OWN & options):
         raise UserError(f"{option}: `mckl study` sets it; its own options are before --")
+    # A study may have the name of a rule, which is a target beside another config.
+    names = set() if configs else set(ready_studies())
+    for before, word in zip(("", *more), more, strict=False):
+        is_config = Path(word).suffix in {".yaml", ".yml"} or word in names
+        if is_config and not before.startswith("-"):
+            raise UserError(f"{shortened(word)}: a config, expected --configfile before it")
     if cores is None and not _PLACES & options:
         cores = "all"
     # With -P no module is imported from the folder in which the command is given.
