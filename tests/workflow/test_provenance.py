@@ -38,7 +38,7 @@ def test_the_manifest_says_what_was_run(finished: Study) -> None:
     words = ["-m", "snakemake", "--directory", str(finished.root), "--cores", "2"]
     assert shlex.split(told["command"])[1:] == words
     note = json.loads((finished.root / "results/logs/study.json").read_text())
-    assert note == {"configfiles": [], "command": told["command"]}
+    assert note == {"configfiles": [], "config": [], "command": told["command"]}
     assert datetime.fromisoformat(told["start"]) <= datetime.fromisoformat(told["end"])
     schema = yaml.safe_load((CHECKOUT / "workflow/schemas/config.schema.yaml").read_text())
     given = yaml.safe_load((finished.root / "config.yaml").read_text())
