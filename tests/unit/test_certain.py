@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 import mckl
+from mckl.draw.points import SAMPLERS
 from mckl.errors import UserError
+from mckl.estimation.budget import INFINITE, NO_KL, UNKNOWN, Forecasts, Tolerance, need_of_units
 from mckl.estimation.shape import certain, check_certain, shape_of
 from mckl.estimation.values import ESTIMATORS
 from mckl.estimation.values.base import NOT_SETTLED, exact_theory, is_nothing
@@ -39,6 +41,40 @@ def test_a_kl_that_is_not_certain_is_about():
     assert "\nKL(q||p) = about " in repr(mckl.advise(case["q"], case["p"]))
 
 
+WIDE = {"family": "lognormal", "mean": 0.0, "sd": 30.0}, {"family": "exponential", "rate": 1.0}
+
+
+def test_a_kl_that_is_not_known_is_no_number():
+    found = mckl.kl(*WIDE)
+    assert math.isnan(found)
+    assert str(found) == "not known"
+    assert found.to_dict()["kl"] is None
+    advice = mckl.advise(*WIDE)
+    assert advice.recommendation is None
+    assert {option.verdict for option in advice.options} <= {NO_KL, INFINITE}
+    assert "KL(q||p) = not known" in repr(advice)
+    assert "0.01 x KL = not known:" in repr(advice)
+    given = mckl.estimate(*WIDE)
+    assert given.estimator == "k1"  # k2 is biased by an unknown amount
+    assert given.interval is None
+    assert "nan" not in repr(given)
+
+
+def test_an_unknown_bias_is_not_taken_for_none():
+    pair = case_pair({"q": {"mean": 0, "sd": 1}, "p": {"mean": 0, "sd": 2}})
+    unit = Forecasts(pair).unit(ESTIMATORS["k2"], SAMPLERS["iid"])
+    need = need_of_units(unit._replace(bias=math.nan), SAMPLERS["iid"], Tolerance(1.0))
+    assert need.verdict == UNKNOWN
+
+
+@pytest.mark.parametrize("shapes", [(0.01, 1.0), (1.0, 50.0)])
+def test_squares_beyond_float64_are_no_error(shapes):
+    q, p = ({"family": "weibull", "shape": shape, "scale": 1.0} for shape in shapes)
+    advice = mckl.advise(q, p)
+    assert advice.kl > 1e60
+    assert advice.recommendation is None
+
+
 def test_a_certain_kl_is_a_number():
     found = mckl.kl({"mean": 0, "sd": 1}, {"mean": 1, "sd": 2})
     assert found.relative_error < 1e-13
@@ -67,6 +103,7 @@ def test_bounds_stand_beside_every_number_of_the_tables():
         (0.25, 1e-16, "0.25"),
         (62.0248, 0.0038, "about 62.025 ± 0.004"),
         (1234567.0, 210.0, "about 1234567 ± 3e+02"),
+        (9.33264e157, 5.2e155, "about 9.33e+157 ± 6e+155"),
         (math.inf, 0.0, "inf"),
         (1.0, math.inf, "not known"),
     ],
@@ -77,18 +114,19 @@ def test_the_digits_that_are_certain(value, error, text):
 
 def test_what_does_not_settle_is_withheld_with_its_reason():
     zero = Bounded(0.0, 0.0)
-    loose = exact_theory(zero, 1.0, moments(1.0, 1e-3, 0.0, 3.0), "never")
+    loose = exact_theory(zero, Bounded(1.0, 0.0), moments(1.0, 1e-3, 0.0, 3.0), "never")
     assert loose.kind == "none"
     assert math.isnan(loose.variance)
     assert loose.bias == 0.0
     assert loose.reason == NOT_SETTLED.format(1e-3)
-    skewed = exact_theory(zero, 1.0, moments(1.0, 0.0, 1e-3, 3.0), "never")
+    skewed = exact_theory(zero, Bounded(1.0, 0.0), moments(1.0, 0.0, 1e-3, 3.0), "never")
     assert skewed.kind == "exact"
     assert skewed.variance == 1.0
     assert math.isnan(skewed.skewness)
     assert "skewness" in skewed.reason
     assert skewed.relative_error <= 1e-6
-    biased = exact_theory(Bounded(0.5, 1e-3), 1.0, moments(1.0, 0.0, 0.0, 3.0), "never")
+    one = Bounded(1.0, 0.0)
+    biased = exact_theory(Bounded(0.5, 1e-3), one, moments(1.0, 0.0, 0.0, 3.0), "never")
     assert math.isnan(biased.bias)
 
 

@@ -10,7 +10,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
 from mckl.errors import one_line
-from mckl.estimation.budget import UNKNOWN
+from mckl.estimation.budget import NO_KL, UNKNOWN
 from mckl.estimation.divergences import KL
 from mckl.estimation.results import DASH, Result, Strong, Table, frame
 from mckl.estimation.shape import in_nats
@@ -29,7 +29,7 @@ class Precision(NamedTuple):
     """The error that is allowed.
 
     tolerance, relative  the largest error, in nats or as a multiple of KL
-    limit                the same in nats
+    limit                the same in nats; NaN where KL is not known
     confidence           None if the RMSE is limited; else the probability with which the error of
                          an estimate is within the limit
     """
@@ -41,7 +41,8 @@ class Precision(NamedTuple):
 
     def __str__(self) -> str:
         allowed = f"{digits(self.tolerance, 6)} x KL = " if self.relative else ""
-        most = f"of at most {allowed}{digits(self.limit, 4)} nats"
+        limit = "not known" if math.isnan(self.limit) else f"{digits(self.limit, 4)} nats"
+        most = f"of at most {allowed}{limit}"
         if self.confidence is None:
             return f"For an RMSE {most}:"
         return (
@@ -78,7 +79,9 @@ class Regime(NamedTuple):
 
     def lines(self, dimension: int) -> Iterator[str]:
         """The regime in words, for a pair with this number of coordinates or tokens."""
-        text = f"log density ratio: variance {self.log_ratio_variance:.6g}"
+        known = not math.isnan(self.log_ratio_variance)
+        variance = f"{self.log_ratio_variance:.6g}" if known else "not known"
+        text = f"log density ratio: variance {variance}"
         skewed = math.isfinite(self.log_ratio_skewness)
         yield f"{text}, skewness {self.log_ratio_skewness:.3g}" if skewed else text
         yield self._tails()
@@ -107,7 +110,7 @@ class Regime(NamedTuple):
             yield f"radial samplers gain nothing: they draw {numbers} for {coordinates}"
 
     def _tails(self) -> str:
-        if not math.isfinite(self.log_ratio_variance):
+        if math.isinf(self.log_ratio_variance):
             return "no estimator's variance is finite: the tails of q are too heavy for p"
         if not self.k3_variance_finite:
             return (
@@ -246,7 +249,7 @@ class Advice(Result):
             yield f"Because {best.reason}."
         yield ""
         reverse = in_nats(self.pair.reverse, 10)
-        yield f"KL(q||p) = {self.pair.text(10)} nats, KL(p||q) = {reverse}"
+        yield f"KL(q||p) = {self.pair.in_nats(10)}, KL(p||q) = {reverse}"
         dimension = self.pair.dimension or 1
         yield f"{one_line(self.pair.family or '')}, dimension {dimension:,}"
         yield from (f"  {line}" for line in self.regime.lines(dimension))
@@ -263,7 +266,7 @@ class Advice(Result):
 
     def _not_reached(self) -> str:
         """What is true of every estimator where none is recommended."""
-        if all(option.verdict == UNKNOWN for option in self.options):
+        if all(option.verdict in (UNKNOWN, NO_KL) for option in self.options):
             return "is known to reach the tolerance: measure it"
         return "reaches the tolerance by theory: see the verdicts"
 

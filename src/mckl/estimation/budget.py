@@ -19,7 +19,7 @@ from mckl.estimation.theory import over_units, unit_theory
 from mckl.estimation.values import Estimator, UnitTheory
 from mckl.estimation.values.base import TOO_LARGE
 from mckl.exact.law import Law
-from mckl.exact.moments import RATIO
+from mckl.exact.moments import RATIO, Bounded
 from mckl.families.base import Pair
 from mckl.limits import MOST_SAMPLES
 
@@ -27,6 +27,7 @@ OK = "ok"
 LEADING = "ok to leading order"
 INFINITE = "infinite variance"
 BIASED = "biased: never reaches it"
+NO_KL = "KL is not known: use an absolute tolerance"
 ZERO = "KL is 0: use an absolute tolerance"
 UNKNOWN = "no theory: measure it"
 FAR = "out of reach: over 10¹⁸ samples"
@@ -129,6 +130,11 @@ class Forecasts:
             self._forms[sampler.radial] = sampler.form(self.pair)
         return self._forms[sampler.radial]
 
+    @property
+    def kl(self) -> float:
+        """KL(q||p) in nats; NaN where it is not known."""
+        return Bounded(self.law.kl, self.law.kl_error).known
+
     @cached_property
     def groups(self) -> tuple[int, int]:
         """The normals and the chi-squares that a radial sampler draws for a sample."""
@@ -136,8 +142,8 @@ class Forecasts:
 
     def need(self, estimator: Estimator, sampler: Sampler, tolerance: Tolerance) -> Need:
         """The samples needed for a tolerance."""
-        if tolerance.limit <= 0.0:
-            return Need(None, ZERO, "none")
+        if not tolerance.limit > 0.0:
+            return Need(None, NO_KL if math.isnan(tolerance.limit) else ZERO, "none")
         unit = self.unit(estimator, sampler)
         if sampler.points.independent or _never(unit, tolerance):
             return need_of_units(unit, sampler, tolerance)
@@ -155,7 +161,7 @@ def fewest_samples(
 ) -> list[float]:
     """The fewest samples for a relative RMSE, by estimator; NaN where no number is known."""
     forecasts = Forecasts(pair)
-    limit = Tolerance(relative * forecasts.law.kl)
+    limit = Tolerance(relative * forecasts.kl)
     needs = (forecasts.need(estimator, sampler, limit) for estimator in estimators)
     return [math.nan if need.samples is None else float(need.samples) for need in needs]
 
@@ -176,7 +182,7 @@ def need_of_units(unit: UnitTheory, sampler: Sampler, tolerance: Tolerance) -> N
     """The samples needed over independent units with this theory."""
     if verdict := _never(unit, tolerance):
         return Need(None, verdict, unit.kind)
-    if unit.kind == "none":
+    if unit.kind == "none" or math.isnan(unit.bias):
         return Need(None, UNKNOWN, "none")
     if unit.kind != "exact":  # to leading order the bias does not count
         unit = unit._replace(bias_times_n=0.0)
@@ -229,9 +235,9 @@ def _of_balanced(
     """The need over Sobol' points: a power of two, as the variance falls with every doubling."""
     most = (sampler.points.most_samples or 2**30).bit_length() - 1
     last = math.nan if theory is None else theory.variance(2**most)
-    if theory is None or math.isnan(last):
+    bias = bias if theory is None or theory.exact else 0.0
+    if theory is None or math.isnan(last) or math.isnan(bias):
         return Need(None, UNKNOWN, "none")
-    bias = bias if theory.exact else 0.0
     allowed = tolerance.variance(bias)
     kind = "exact" if theory.exact else "asymptotic"
     if last > allowed:

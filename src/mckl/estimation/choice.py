@@ -92,7 +92,7 @@ def choices(
     over the sampler that takes the fewest random numbers.
     """
     samplers = offered_samplers(forecasts.pair, samplers)
-    limit = request.target(forecasts.law.kl)
+    limit = request.target(forecasts.kl)
     tolerance = Tolerance(limit or _NOTHING, request.confidence)
     candidates = _candidates(forecasts, tolerance, request, samplers, estimators)
     order = [candidate.option for candidate in _ranked(candidates)]
@@ -125,7 +125,7 @@ def _candidate(
     plan = plan_stages(forecasts, sampler, estimator, request)
     replicates = 1 if sampler.points.independent else plan.least
     seconds = _cpu_seconds(forecasts, estimator, sampler, plan.expected / replicates, replicates)
-    reaches = need.samples is not None and plan.half_width <= request.target(forecasts.law.kl)
+    reaches = need.samples is not None and plan.half_width <= request.target(forecasts.kl)
     option = _option(forecasts, estimator, sampler, need, plan)
     return _Candidate(option, plan, seconds, reaches)
 
@@ -166,7 +166,7 @@ def _option(
     forecasts: Forecasts, estimator: Estimator, sampler: Sampler, need: Need, plan: SamplingPlan
 ) -> Option:
     probability, method = _negative(forecasts, estimator, sampler, need)
-    kl, seconds = forecasts.law.kl, math.nan
+    kl, seconds = forecasts.kl, math.nan
     if need.samples is not None:
         seconds = _cpu_seconds(forecasts, estimator, sampler, need.samples, 1)
     return Option(

@@ -18,6 +18,8 @@ _NOT_KNOWN = Bounded(math.nan, math.inf)
 class KL(float):
     """KL(q||p) in nats: a float that also says how well it is known, and what it is of.
 
+    It is NaN where no bound on its error is known.
+
     Attributes
     ----------
     error
@@ -62,6 +64,10 @@ class KL(float):
         """The number with these digits, or those that are certain if these are fewer."""
         return certain(Bounded(float(self), self.error), digits)
 
+    def in_nats(self, digits: int = 15) -> str:
+        """The same with its unit; ``not known`` has none."""
+        return in_nats(Bounded(float(self), self.error), digits)
+
     def __repr__(self) -> str:
         return super().__repr__() if self.relative_error <= LARGEST_ERROR_OF_KL else self.text()
 
@@ -70,7 +76,7 @@ class KL(float):
 
     def lines(self) -> Iterator[str]:
         """KL(q||p), and if KL(p||q) is known also this and their sum, as lines of text."""
-        yield f"KL(q||p)  {self.text()} nats"
+        yield f"KL(q||p)  {self.in_nats()}"
         if self.family is not None:
             yield f"KL(p||q)  {in_nats(self.reverse)}"
             yield f"sum       {in_nats(self.symmetrised)}"
@@ -80,7 +86,7 @@ class KL(float):
         return {
             "family": self.family,
             "dimension": self.dimension,
-            "kl": float(self),
+            "kl": plain_data(float(self)),
             "kl_relative_error": plain_data(self.relative_error),
             "reverse_kl": plain_data(self.reverse.value),
             "reverse_kl_relative_error": plain_data(self.reverse.relative),
@@ -94,4 +100,5 @@ def divergences(pair: Pair) -> KL:
     if not math.isfinite(kl.value):
         raise UserError("KL(q||p) exceeds the largest number, 1.8e308")
     reverse = Bounded(pair.reverse_kl, pair.reverse_kl_error)
-    return KL(*kl, reverse, pair.family, pair.dimension)
+    known = Bounded(reverse.known, reverse.error)
+    return KL(kl.known, kl.error, known, pair.family, pair.dimension)

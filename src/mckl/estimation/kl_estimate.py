@@ -155,7 +155,7 @@ class KLEstimate(Result):
         if self.use_instead is not None:
             yield f"Use {self.use_instead} samples instead."
         if self.exact is not None:
-            yield f"Exact: {self.exact.text(8)} nats."
+            yield f"Exact: {self.exact.in_nats(8)}."
         if self.unseen is not None:
             yield f"Unseen: {self.unseen}."
         for note in self.notes:

@@ -88,7 +88,7 @@ def plan_stages(
 ) -> SamplingPlan:
     """The units of each stage."""
     points, independent = sampler.points.points, sampler.points.independent
-    aim = request.aim(forecasts.law.kl)
+    aim = request.aim(forecasts.kl)
     planned: SamplingPlan | str | None = known_reason(forecasts, estimator, sampler, aim)
     if planned is None:
         make = _plan_stages if independent else _plan_scrambles
@@ -245,7 +245,7 @@ def _two_stages(run: _Run) -> KLEstimate:
         spread = pilot.spread
     degrees = planned.pilot - estimator.parameters if pilot else math.inf
     half_of_one = request.quantile(degrees) * spread
-    aim, spent, mains = request.aim(forecasts.law.kl), planned.pilot, 0
+    aim, spent, mains = request.aim(forecasts.kl), planned.pilot, 0
     while True:
         left = request.most // points - spent
         need = max(units_needed(half_of_one, aim), planned.least)

@@ -75,4 +75,7 @@ def certain(number: Bounded, digits: int = 15) -> str:
     error = math.ceil(number.error / 10.0**exponent) * 10.0**exponent
     if exponent < -15:
         return f"about {number.value:.3g} ± {error:.1g}"
+    if abs(number.value) >= 1e15:
+        figures = math.floor(math.log10(abs(number.value))) - exponent + 1
+        return f"about {number.value:.{max(figures, 1)}g} ± {error:.1g}"
     return f"about {number.value:.{max(0, -exponent)}f} ± {error:.1g}"

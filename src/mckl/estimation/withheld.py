@@ -39,6 +39,8 @@ def known_reason(
         return f"the variance of {name} is {TOO_LARGE}"
     if unit.kind == "none":
         return f"the error of {name} is not known here ({unit.reason})"
+    if math.isnan(half_width):
+        return "KL is not known, and the tolerance is relative to it"
     if unit.kind == "exact" and abs(unit.bias) > _BIAS * half_width:
         return (
             f"{name} is biased by {unit.bias:.4g} nats, so that its interval would be about "

@@ -50,6 +50,11 @@ class Bounded(NamedTuple):
             return math.inf
         return self.error / abs(self.value)
 
+    @property
+    def known(self) -> float:
+        """The number; NaN where no bound on its error is known."""
+        return self.value if math.isfinite(self.error) else math.nan
+
 
 class Function(NamedTuple):
     """A function of l_i at a point, or its mean over the point and its mirror image.

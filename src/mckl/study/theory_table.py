@@ -75,7 +75,7 @@ def setting_rows(settings: Sequence[Setting]) -> dict[str, list[object]]:
             "kl": law.kl,
             "kl_integral": by_quadrature.kl,
             "kl_relative_error": Bounded(law.kl, law.kl_error).relative,
-            "reverse_kl": reverse.value,
+            "reverse_kl": reverse.known,
             "reverse_kl_relative_error": reverse.relative,
             "reverse_kl_integral": _reverse_kl_integral(pair),
             "log_ratio_variance": shape.variance.value,

@@ -165,7 +165,7 @@ class OffPolicyAdvice(Result):
             if WEIGHTS[best.weight].level is not None:
                 yield f"The weight {best.weight} is {WEIGHTS[best.weight].label}."
         yield ""
-        yield f"KL(q||p) = {self.pair.text(10)} nats"
+        yield f"KL(q||p) = {self.pair.in_nats(10)}"
         yield f"{one_line(self.pair.family or '')}, dimension {self.pair.dimension or 1:,}"
         share = self.sampler.effective_share
         if math.isfinite(share):

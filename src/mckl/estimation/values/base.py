@@ -19,6 +19,7 @@ from mckl.exact.moments import EPS, LARGEST_ERROR, RATIO, Bounded, Function, Mom
 DIVERGENT = "E r^2 is infinite: the tails of p are too heavy for q"
 POWERS = "a power of l has no finite mean: the tails of q are too heavy for p"
 TOO_LARGE = "larger than 10^308"
+NO_MEAN = "not even its mean is known"
 NOT_SETTLED = "the integral of the variance did not settle: it is only known to {:.1g} of itself"
 
 
@@ -230,7 +231,7 @@ def unknown(reason: str) -> UnitTheory:
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def exact_theory(bias: Bounded, mean: float, moments: Moments, why_infinite: str) -> UnitTheory:
+def exact_theory(bias: Bounded, mean: Bounded, moments: Moments, why_infinite: str) -> UnitTheory:
     """The theory of a mean over units whose second to fourth central moments these are.
 
     `moments` has shape (5,), `mean` is the mean of a unit in nats, and `why_infinite` says why its
@@ -244,8 +245,9 @@ def exact_theory(bias: Bounded, mean: float, moments: Moments, why_infinite: str
             relative_error=bias.relative,
         )  # fmt: skip
     if math.isnan(variance):
-        return unknown(TOO_LARGE)._replace(bias=math.nan if bias.error else bias.value)
-    if is_nothing(second, mean):
+        reason = TOO_LARGE if math.isfinite(mean.error) else NO_MEAN
+        return unknown(reason)._replace(bias=math.nan if bias.error else bias.value)
+    if is_nothing(second, mean.value):
         return _checked(bias, 0.0, {"skewness": (0.0, 0.0), "kurtosis": (0.0, 0.0)}, 0.0)
     if second.relative > LARGEST_ERROR:
         unsettled = unknown(NOT_SETTLED.format(second.relative))
@@ -295,7 +297,7 @@ def theory_of_sum(law: Law, paired: bool, function: Function, unbiased: bool) ->
     mean = kappa.at(1)
     bias = Bounded(0.0, 0.0) if unbiased else less_kl(mean, law, function.name)
     moments = joint.central_moments(kappa, 1)
-    return exact_theory(bias, mean.value, moments, why_infinite_sum(law, function.name))
+    return exact_theory(bias, mean, moments, why_infinite_sum(law, function.name))
 
 
 def less_kl(mean: Bounded, law: Law, name: str) -> Bounded:
@@ -312,7 +314,7 @@ def less_kl(mean: Bounded, law: Law, name: str) -> Bounded:
 def ell_theory(law: Law, paired: bool) -> UnitTheory:
     """The theory of the mean of l."""
     moments = joint.central_moments(law.ell(4, paired), 1)
-    return exact_theory(Bounded(0.0, 0.0), law.kl, moments, POWERS)
+    return exact_theory(Bounded(0.0, 0.0), Bounded(law.kl, law.kl_error), moments, POWERS)
 
 
 def controlled_theory(law: Law, paired: bool, slope: float = 0.0) -> UnitTheory:
@@ -322,7 +324,8 @@ def controlled_theory(law: Law, paired: bool, slope: float = 0.0) -> UnitTheory:
     moments = Moments(block.value[y], block.error[y])
     missed = 0.0 - (1.0 - slope) * law.missed_mass  # so that 0 is not shown as -0
     bias = Bounded(missed, 8.0 * EPS * abs(missed) + abs(1.0 - slope) * law.missed_error)
-    return exact_theory(bias, law.kl + missed, moments, why_infinite_sum(law, "k3"))
+    mean = Bounded(law.kl + missed, law.kl_error + bias.error)
+    return exact_theory(bias, mean, moments, why_infinite_sum(law, "k3"))
 
 
 def why_infinite_sum(law: Law, name: str) -> str:

@@ -30,7 +30,7 @@ def k2_theory(law: Law, paired: bool) -> UnitTheory:
     for square in squares:
         value, error = moments.at(*square)
         variance = Bounded(variance.value + value, variance.error + error)
-    mean = 0.5 * (variance.value + law.kl**2)
+    mean = 0.5 * (variance.value + law.kl * law.kl)
     error = 0.5 * variance.error + law.kl * law.kl_error + 4.0 * EPS * mean
     bias = Bounded(mean - law.kl, error + law.kl_error)
     first, constant = (
@@ -39,7 +39,7 @@ def k2_theory(law: Law, paired: bool) -> UnitTheory:
     )
     polynomial = {first: law.kl, constant: -0.5 * variance.value, **dict.fromkeys(squares, 0.5)}
     relative = {first: law.kl_error, constant: 0.5 * variance.error}
-    return exact_theory(bias, mean, _moments(polynomial, relative, moments), POWERS)
+    return exact_theory(bias, Bounded(mean, error), _moments(polynomial, relative, moments), POWERS)
 
 
 @np.errstate(over="ignore", invalid="ignore")

@@ -20,6 +20,7 @@ from mckl.arrays import Vector
 from mckl.estimation.running import RunningMoments
 from mckl.estimation.values.base import (
     DIVERGENT,
+    NO_MEAN,
     POWERS,
     TOO_LARGE,
     Estimator,
@@ -174,7 +175,8 @@ def theory(law: Law, paired: bool, moments: JointMoments) -> UnitTheory:
         return unknown(DIVERGENT)
     residual = Residual(law, paired, moments)
     if math.isnan(residual.spread.value):
-        return unknown(f"the variance of p/q is {TOO_LARGE}")
+        known = math.isfinite(law.kl_error)
+        return unknown(f"the variance of p/q is {TOO_LARGE}" if known else NO_MEAN)
     variance = residual.variance
     if variance.value == 0.0:  # the next orders vanish as well, and what is left is not in 1/N
         return unknown(TWO_VALUES)
@@ -230,8 +232,9 @@ def normal_from(law: Law, paired: bool, unit: UnitTheory, moments: JointMoments)
     biases = unit.bias_times_n / math.sqrt(unit.variance)
     if not math.isfinite(third) or not math.isfinite(biases):
         return math.inf
-    skewness = third / unit.variance**1.5
-    kurtosis = fourth / unit.variance**2 - 3.0
+    sd = math.sqrt(unit.variance)  # one by one, since a power of it may overflow
+    skewness = third / unit.variance / sd
+    kurtosis = fourth / unit.variance / unit.variance - 3.0
     least = normal_from_moments(skewness, kurtosis) + _SQUARED_BIASES * biases * biases
     return max(least, unit.least_units)
 
