@@ -101,7 +101,7 @@ class FactorLaw:
                 return None
             value[index] = terms.sum()
             share = (grid.missed + 4.0 * EPS) * abs(float(value[index]))
-            error[index] = left + float(rounding.sum()) + share
+            error[index] = left + grid.cut_off(terms) + float(rounding.sum()) + share
         for first, function in zip(joint.firsts(len(functions)), every, strict=True):
             value[first], error[first] = function.mean, function.mean_error
         return settled(value, error, infinite)

@@ -225,7 +225,7 @@ class Grid:
         # p's weights add up to 1 as well, unless the nodes miss some of its mass. Those of q are
         # divided by their sum, which is an integral by the same rule.
         noise = float(self._of_p @ self._errors_of_p) + _NOISE
-        return max(0.0, abs(float(self._of_p.sum()) - 1.0) - noise) + self.left(self.w)
+        return max(0.0, abs(float(self._of_p.sum()) - 1.0) - noise) + self.lost(self.w)
 
     @cached_property
     @np.errstate(all="ignore")
@@ -236,14 +236,14 @@ class Grid:
         of_far = self._of_p[far] * (error[far] + 4.0 * EPS)
         rounding[far] = np.where(self.ell[far] < ELL_OF_LARGE_RATIO, of_far, rounding[far])
         share = self.missed + 2.0 * EPS
-        left = self.left(self.kl_terms)
-        return float(rounding.sum()) + left + share * self.kl + self._unseen
+        lost = self.lost(self.kl_terms)
+        return float(rounding.sum()) + lost + share * self.kl + self._unseen
 
     def left(self, terms: Vector) -> float:
-        """A bound on what the rule leaves of an integral with these terms."""
-        return left(terms, self._halvings) + self._cut_off(terms)
+        """A bound on what the rule leaves of an integral with these terms, less with more nodes."""
+        return left(terms, self._halvings)
 
-    def _cut_off(self, terms: Vector) -> float:
+    def cut_off(self, terms: Vector) -> float:
         """A bound on the terms that would follow the outermost ones, where l is beyond float64.
 
         They fall at least as fast as these, since the nodes are ever farther apart.
@@ -256,6 +256,10 @@ class Grid:
             elif last > _NO_TERM * float(np.abs(terms).sum()):
                 return math.inf
         return cut_off
+
+    def lost(self, terms: Vector) -> float:
+        """A bound on what is missing in the sum of the terms."""
+        return self.left(terms) + self.cut_off(terms)
 
     def exponent(self, tilt: Tilt) -> Vector:
         """T E + S L at the nodes, where E is the even part of l and L the odd part."""
