@@ -118,12 +118,11 @@ class Grid:
         upper = 1 * (x > (edges[1] if last else 0.5 * (edges[0] + edges[1])))
         powers = np.array([[tail.power for tail in tails] for tails in factor.tails])[upper]
         degrees = np.array([ends.degree(*tails) for tails in factor.tails])[upper]
-        at = _Distinct(x)
-        log_q = at.spread(factor.log_q(at.x)) - powers[:, 0] * beyond
+        log_q = factor.log_q(x) - powers[:, 0] * beyond
         log_dx += beyond
         # Where q and p are both powers, l goes on as a straight line.
         line = np.where(degrees == 0, (powers[:, 1] - powers[:, 0]) * beyond, 0.0)
-        ell = at.spread(factor.log_ratio(at.x)) + line
+        ell = factor.log_ratio(x) + line
         good = np.isfinite(log_q + log_dx) & np.isfinite(ell)
         # Sums of log q and log p that are so large and nearly cancel are only rounding.
         lost = good & (log_q <= -_LOST)
@@ -135,7 +134,6 @@ class Grid:
         if x.size < 2:
             raise OverflowError("the law has no nodes within float64")
         self._factor, self._x, self._line = factor, x, line[good]
-        self._at = _Distinct(x)
         self._log_dx, self._log_q = log_dx, log_q
         self.beyond, self.ell = beyond[good], ell[good]
         self._halvings = Halvings.of(coarse[good])
@@ -157,7 +155,7 @@ class Grid:
     @np.errstate(all="ignore")
     def ell_error(self) -> Vector:
         """Bounds on the rounding errors of l."""
-        error = self._at.spread(self._factor.log_ratio_error(self._at.x))
+        error = np.broadcast_to(self._factor.log_ratio_error(self._x), self._x.shape)
         return np.nan_to_num(error, nan=0.0, posinf=0.0)
 
     @cached_property
@@ -169,7 +167,7 @@ class Grid:
         order, slope = np.argsort(x, kind="stable"), np.empty_like(x)  # pieces run either way
         slope[order] = np.gradient(log_q[order]) / _apart(x[order])
         moved = np.nan_to_num(np.abs(x * slope), nan=0.0, posinf=0.0) * (self.beyond == 0.0)
-        of_q = self._at.spread(self._factor.log_q_error(self._at.x))
+        of_q = self._factor.log_q_error(x)
         return np.asarray(of_q + EPS * (moved + np.abs(self._log_dx)))
 
     @cached_property
@@ -177,11 +175,11 @@ class Grid:
     def _mirrored(self) -> tuple[Vector, Vector]:
         """l at the mirror images of the nodes, and bounds on its errors; made where needed."""
         factor, x = self._factor, self._x
-        images, spread = factor.mirror(self._at.x), self._at.spread
-        ell = spread(factor.log_ratio(images)) + self._line
-        error = np.nan_to_num(spread(factor.log_ratio_error(images)), nan=0.0, posinf=0.0)
+        images = factor.mirror(x)
+        ell = factor.log_ratio(images) + self._line
+        error = np.nan_to_num(factor.log_ratio_error(images), nan=0.0, posinf=0.0)
         if not factor.symmetric:
-            error = error + _moved_image(factor, x, spread(images), self.log_w)
+            error = error + _moved_image(factor, x, images, self.log_w)
         # An image beyond float64 has no weight that counts.
         return np.where(np.isfinite(ell), ell, self.ell), error
 
@@ -306,23 +304,6 @@ class Grid:
         both = [self.log_tilted((-power, sign * power)) for sign in (-1, 1)]
         lead = np.where(self.odd <= 0.0, both[0], both[1])
         return np.asarray(lead + power * (log_ratio - np.abs(self.odd) + self.even))
-
-
-class _Distinct:
-    """The points that differ from those before them.
-
-    Nodes much nearer to a breakpoint than its rounding are all equal to it.
-    """
-
-    def __init__(self, x: Vector) -> None:
-        differs = np.ones(x.shape, bool)
-        np.not_equal(x[1:], x[:-1], out=differs[1:])
-        self.x: Vector = x[differs]
-        self._which = np.cumsum(differs) - 1
-
-    def spread(self, values: Vector) -> Vector:
-        """Values at the distinct points, for all points; they may be the same for all."""
-        return np.asarray(np.broadcast_to(values, self.x.shape)[self._which])
 
 
 def _nodes(

@@ -45,7 +45,8 @@ def walsh_hadamard(x: Vector) -> Vector:
 @lru_cache(maxsize=8)
 def _matrix(size: int) -> Vector:
     """The matrix of the Walsh-Hadamard transform, which is symmetric."""
-    return np.kron([[1.0, 1.0], [1.0, -1.0]], _matrix(size // 2)) if size > 1 else np.ones((1, 1))
+    half = _matrix(size // 2) if size > 1 else np.ones((1, 1))
+    return np.block([[half, half], [half, -half]]) if size > 1 else half
 
 
 def linked(dyadic: Dyadic, n: int, *rows: int) -> Bounded:
