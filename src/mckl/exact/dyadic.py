@@ -34,6 +34,7 @@ _DEEPEST_AT_ENDS = 10  # the same next to an end, whose strata `means` needs at 
 _SHRINKS, _SHRINKS_INSIDE = 20, 48  # panels shrink by eights towards an end, and by halves within
 _DEEPER = 64.0  # how much they shrink further towards an end, if f grows like a power of u there
 _LEAST = 1e-200  # where these end
+_AT_END = _LEAST * np.array([1.0, 16.0])
 _NOTHING = 1e-17  # of the fourth moment: what may be left out above `_LEAST`
 _LOST = 1e-13  # of mean and variance: what may be left out below `_LEAST`
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(16)
@@ -223,7 +224,7 @@ class Dyadic:
                 k = (2.0 * above.k[~above.smooth, None] + [0.0, 1.0]).ravel()
             width = 2.0 ** -(len(self._levels) + 1)
             # At an end, where k is 0, no function counts as a polynomial.
-            values = np.full((2, self._end.size, k.size, _POINTS.size), math.nan)
+            values = np.full((2, self._end.shape[1], k.size, _POINTS.size), math.nan)
             for side in (False, True):
                 beside, others = ((upper == side) & size for size in (k == 1.0, k > 1.0))
                 if width in _WIDTHS:
@@ -290,7 +291,7 @@ class Dyadic:
 
     def _deeper(self, upper: bool, eighths: Vector) -> Vector:
         """Further cuts towards the end, the first of which is where u f^4 does not matter."""
-        steps = math.floor(math.log(eighths[0] / _LEAST, _DEEPER))
+        steps = math.ceil(math.log(eighths[0] / _LEAST, _DEEPER))
         further = eighths[0] * _DEEPER ** -np.arange(steps, 0.0, -1.0)
         cuts = np.concatenate((further, eighths))
         fourth = cuts * self._f(cuts, upper)[0] ** 4
@@ -305,13 +306,20 @@ class Dyadic:
 
     @cached_property
     def _end(self) -> Vector:
-        """The larger of each |f| at u = `_LEAST` from both ends."""
-        ends = [np.abs(self._f(np.array([_LEAST]), upper)[0, :, 0]) for upper in (False, True)]
-        return np.maximum(*ends)
+        """The |f| at the points `_AT_END` from both ends, shape (2, functions, 2)."""
+        return np.abs([self._f(_AT_END, upper)[0] for upper in (False, True)])
 
+    @np.errstate(over="ignore", invalid="ignore", divide="ignore")
     def _lost(self, orders: Sequence[int]) -> Vector:
-        """The contribution of u below `_LEAST` to moments of |f|, to the order of magnitude."""
-        return np.asarray(_LEAST * self._end[:, None] ** np.array(orders, float))
+        """The contribution of u below `_LEAST` to moments of |f|, as u |f|^k is a power of u there.
+
+        Shape (functions, orders).
+        """
+        at_end = _AT_END[:, None] * self._end[..., None] ** np.array(orders, float)
+        power = np.log(at_end[:, :, 1] / at_end[:, :, 0]) / np.log(_AT_END[1] / _AT_END[0])
+        least = at_end[:, :, 0]
+        lost = np.where(power > 0.0, least / power, math.inf)
+        return np.asarray(np.where(least == 0.0, 0.0, lost).sum(axis=0))
 
 
 class _Panels(NamedTuple):
