@@ -42,7 +42,9 @@ class Balanced(NamedTuple):
         if self.exact:
             return self.form.stratified(n, self.limit.integrand)
         variance = self.variance(n)
-        return Stratified(variance, math.nan, math.nan, LARGEST_ERROR * variance)
+        # Slightly less, so that no quotient of the two is rounded to more than `LARGEST_ERROR`.
+        error = math.nextafter(LARGEST_ERROR, 0.0) * variance
+        return Stratified(variance, math.nan, math.nan, error)
 
     def settled(self, n: int) -> bool:
         """Whether the leading order of the variance is right to within a fifth."""

@@ -53,11 +53,23 @@ def nodes(low: float, high: float, per_unit: int, reach: tuple[float, float]) ->
         part = (high - low) * part / (1.0 + part)
         x = np.where(s < 0, low + part, high - part)
         log_dx = math.log(high - low) - np.logaddexp(0.5 * near, -0.5 * near) * 2.0 + log_slope
-        return Nodes(x, log_dx, coarse, beyond)
-    away = np.exp(near)
-    return Nodes(
-        low + away if math.isfinite(low) else high - away, near + log_slope, coarse, beyond
-    )
+    else:
+        away, log_dx = np.exp(near), near + log_slope
+        x = low + away if math.isfinite(low) else high - away
+    return _distinct(Nodes(x, log_dx, coarse, beyond))
+
+
+def _distinct(nodes: Nodes) -> Nodes:
+    """The same rule with equal nodes as one.
+
+    Nodes much nearer to an end than its rounding are all equal to it.
+    """
+    x, log_dx, coarse, beyond = nodes
+    differs = np.append(True, (x[1:] != x[:-1]) | (beyond[1:] != beyond[:-1]))
+    first = np.flatnonzero(differs)
+    total = np.logaddexp.reduceat(log_dx, first)
+    share = np.exp(log_dx - total[np.cumsum(differs) - 1])
+    return Nodes(x[first], total, np.add.reduceat(coarse * share[:, None], first), beyond[first])
 
 
 class Coarser(NamedTuple):

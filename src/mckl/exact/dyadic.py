@@ -31,8 +31,10 @@ from mckl.exact.moments import EPS, Moments
 _MANY = 128  # strata of an interval that are integrated one by one
 _DEEPEST = 7  # next to a singular point, strata of higher levels are merged from this level's
 _DEEPEST_AT_ENDS = 10  # the same next to an end, whose strata `means` needs at this level
-_SHRINKS, _SHRINKS_INSIDE = 60, 48  # halvings of the panels towards an end, and within
-_LEAST = 1e-200  # where the panels end that shrink by fours, if f grows like a power of u there
+_SHRINKS, _SHRINKS_INSIDE = 20, 48  # panels shrink by eights towards an end, and by halves within
+_DEEPER = 64.0  # how much they shrink further towards an end, if f grows like a power of u there
+_LEAST = 1e-200  # where these end
+_AT_END = _LEAST * np.array([1.0, 16.0])
 _NOTHING = 1e-17  # of the fourth moment: what may be left out above `_LEAST`
 _LOST = 1e-13  # of mean and variance: what may be left out below `_LEAST`
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(16)
@@ -222,7 +224,7 @@ class Dyadic:
                 k = (2.0 * above.k[~above.smooth, None] + [0.0, 1.0]).ravel()
             width = 2.0 ** -(len(self._levels) + 1)
             # At an end, where k is 0, no function counts as a polynomial.
-            values = np.full((2, self._end.size, k.size, _POINTS.size), math.nan)
+            values = np.full((2, self._end.shape[1], k.size, _POINTS.size), math.nan)
             for side in (False, True):
                 beside, others = ((upper == side) & size for size in (k == 1.0, k > 1.0))
                 if width in _WIDTHS:
@@ -267,8 +269,8 @@ class Dyadic:
         )
         cuts = edges
         if edges[0] == 0.0:  # panels become smaller towards the end, where f may be unbounded
-            halvings = edges[1] * 2.0 ** np.arange(-_SHRINKS, 0.0)
-            cuts = np.concatenate((self._deeper(upper, halvings), halvings, edges[1:]))
+            eighths = edges[1] * 8.0 ** np.arange(-_SHRINKS, 0.0)
+            cuts = np.concatenate((self._deeper(upper, eighths), eighths, edges[1:]))
         near = 2.0 ** -np.arange(1.0, _SHRINKS_INSIDE)
         around = [[s, *(s * (1.0 - near)), *(s * (1.0 + near))] for s in self._singular[upper]]
         inside = np.array(around).ravel()
@@ -280,22 +282,22 @@ class Dyadic:
             if not wide.any() or panels.low.size > _MOST_PANELS:
                 break
             low, high = panels.low[wide], panels.high[wide]
-            middle = 0.5 * (low + high)
+            middle = low * np.sqrt(high / low)
             halves = _Panels.of(
                 self._f, upper, np.concatenate((low, middle)), np.concatenate((middle, high))
             )
             panels = panels.without(wide).joined(halves)
         return panels.moments(edges)
 
-    def _deeper(self, upper: bool, halvings: Vector) -> Vector:
-        """Further cuts towards the end, as far as u f^4 matters."""
-        steps = math.floor(math.log(halvings[0] / _LEAST, 4.0))
-        fours = halvings[0] * 4.0 ** -np.arange(steps, 0.0, -1.0)
-        cuts = np.concatenate((fours, halvings))
+    def _deeper(self, upper: bool, eighths: Vector) -> Vector:
+        """Further cuts towards the end, the first of which is where u f^4 does not matter."""
+        steps = math.ceil(math.log(eighths[0] / _LEAST, _DEEPER))
+        further = eighths[0] * _DEEPER ** -np.arange(steps, 0.0, -1.0)
+        cuts = np.concatenate((further, eighths))
         fourth = cuts * self._f(cuts, upper)[0] ** 4
         most = np.nanmax(fourth[:, steps:], axis=1, keepdims=True)
-        matters = np.flatnonzero((fourth[:, :steps] > _NOTHING * most).any(axis=0))
-        return np.asarray(fours[matters[0] :] if matters.size else fours[:0])
+        matters = np.flatnonzero([*(fourth > _NOTHING * most).any(axis=0), True])
+        return np.asarray(further[max(matters[0] - 1, 0) :])
 
     @cached_property
     def _beside_ends(self) -> list[Vector]:
@@ -304,43 +306,56 @@ class Dyadic:
 
     @cached_property
     def _end(self) -> Vector:
-        """The larger of each |f| at u = `_LEAST` from both ends."""
-        ends = [np.abs(self._f(np.array([_LEAST]), upper)[0, :, 0]) for upper in (False, True)]
-        return np.maximum(*ends)
+        """The |f| at the points `_AT_END` from both ends, shape (2, functions, 2)."""
+        return np.abs([self._f(_AT_END, upper)[0] for upper in (False, True)])
 
+    @np.errstate(over="ignore", invalid="ignore", divide="ignore")
     def _lost(self, orders: Sequence[int]) -> Vector:
-        """The contribution of u below `_LEAST` to moments of |f|, to the order of magnitude."""
-        return np.asarray(_LEAST * self._end[:, None] ** np.array(orders, float))
+        """The contribution of u below `_LEAST` to moments of |f|, as u |f|^k is a power of u there.
+
+        Shape (functions, orders).
+        """
+        at_end = _AT_END[:, None] * self._end[..., None] ** np.array(orders, float)
+        power = np.log(at_end[:, :, 1] / at_end[:, :, 0]) / np.log(_AT_END[1] / _AT_END[0])
+        least = at_end[:, :, 0]
+        lost = np.where(power > 0.0, least / power, math.inf)
+        return np.asarray(np.where(least == 0.0, 0.0, lost).sum(axis=0))
 
 
 class _Panels(NamedTuple):
     """Functions at the nodes of panels between `low` and `high`.
 
-    values  shape (functions, panels, nodes)
-    error   what rounding may change in the values, and the last coefficients of Legendre's
-            polynomials, shape (2, functions, panels)
+    Nodes are those of Legendre's polynomials in log u, in which powers and logarithms of u are
+    smooth.
+
+    weights  shape (panels, nodes)
+    values   shape (functions, panels, nodes)
+    error    what rounding may change in the values, and the last coefficients of Legendre's
+             polynomials, shape (2, functions, panels)
     """
 
     low: Vector
     high: Vector
+    weights: Vector
     values: Vector
     error: Vector
 
     @staticmethod
     def of(f: Callable[[Vector, bool], Vector], upper: bool, low: Vector, high: Vector) -> _Panels:
-        half = 0.5 * (high - low)
-        values, rounding = f(low[:, None] + half[:, None] * (1.0 + _NODES), upper)
+        length = np.log1p((high - low) / low)
+        u = low[:, None] + low[:, None] * np.expm1(0.5 * length[:, None] * (1.0 + _NODES))
+        values, rounding = f(u, upper)
         spread = np.ptp(values, axis=-1)
         last = np.abs((values - values[..., :1]) @ _LAST_LEGENDRE).max(axis=-1)
-        moved = EPS * high / half * spread  # as u itself is rounded
-        return _Panels(low, high, values, np.stack((rounding.max(axis=-1) + moved, last)))
+        moved = EPS * (2.0 + length) / length * spread  # as u itself is rounded
+        error = np.stack((rounding.max(axis=-1) + moved, last))
+        return _Panels(low, high, 0.5 * length[:, None] * _WEIGHTS * u, values, error)
 
     def allowed(self) -> Vector:
         """The mean square error of the functions that does not count beside their spread."""
-        centre = self.values @ (0.5 * _WEIGHTS)
-        square = (self.values - centre[..., None]) ** 2 @ (0.5 * _WEIGHTS)
-        spread = ((self.high - self.low) * square).sum(axis=-1, keepdims=True)
-        return np.asarray(_WIDE**2 * spread)
+        mean = (self.weights * self.values).sum(axis=-1) / self.weights.sum(axis=-1)
+        square = self.weights * (self.values - mean[..., None]) ** 2
+        return np.asarray(_WIDE**2 * square.sum(axis=(1, 2))[:, None])
 
     def too_wide(self, allowed: Vector) -> NDArray[np.bool_]:
         """The panels whose error counts beside the allowed one."""
@@ -350,22 +365,23 @@ class _Panels(NamedTuple):
         return np.asarray(counts.any(axis=0) & (width > 8.0 * EPS * self.high))
 
     def without(self, some: NDArray[np.bool_]) -> _Panels:
+        rest = ~some
         return _Panels(
-            self.low[~some], self.high[~some], self.values[:, ~some], self.error[:, :, ~some]
-        )
+            self.low[rest], self.high[rest], self.weights[rest], self.values[:, rest],
+            self.error[:, :, rest],
+        )  # fmt: skip
 
     def joined(self, others: _Panels) -> _Panels:
-        axes = (0, 0, 1, 2)
+        axes = (0, 0, 0, 1, 2)
         return _Panels(*map(np.concatenate, zip(self, others, strict=True), axes))
 
     def moments(self, edges: Vector) -> Vector:
         """The moments within the strata between edges, shape (functions, 8, strata)."""
         order = np.argsort(self.low)
-        low, width = self.low[order], (self.high - self.low)[order]
-        first = np.searchsorted(edges, low, side="right") - 1  # the stratum of a panel
+        first = np.searchsorted(edges, self.low[order], side="right") - 1  # the stratum of a panel
         starts = np.searchsorted(first, np.arange(edges.size - 1)) * _NODES.size
         stratum = np.repeat(first, _NODES.size)
-        weight = (width[:, None] * _WEIGHTS).ravel()
+        weight = self.weights[order].ravel()
         weight /= np.add.reduceat(weight, starts)[stratum]
         f = self.values[:, order].reshape(len(self.values), -1)
         mean = np.add.reduceat(weight * f, starts, axis=1)

@@ -81,7 +81,6 @@ class FactorLaw:
         """The moments; None if a smaller step is needed, unless this is the `last` one."""
         shape = (order + 1,) * len(functions)
         value, error, infinite = np.zeros(shape), np.zeros(shape), np.zeros(shape, bool)
-        every = [values(grid, function, paired) for function in functions]
         value[(0,) * len(functions)] = 1.0
         weights: dict[int, tuple[Vector, Vector]] = {}
         # Where the step is too large, the highest moments show it first.
@@ -95,15 +94,18 @@ class FactorLaw:
             power = sum(name in WITH_RATIO for name in names)
             if power not in weights:
                 weights[power] = grid.weights(power, paired)
-            terms, rounding = _terms(every, index, *weights[power])
+            powers = [
+                (values(grid, f, paired), i) for f, i in zip(functions, index, strict=True) if i
+            ]
+            terms, rounding = _terms(powers, *weights[power])
             left = grid.left(terms)
             if not (last or _is_little(left, terms)):
                 return None
             value[index] = terms.sum()
             share = (grid.missed + 4.0 * EPS) * abs(float(value[index]))
-            error[index] = left + float(rounding.sum()) + share
-        for first, function in zip(joint.firsts(len(functions)), every, strict=True):
-            value[first], error[first] = function.mean, function.mean_error
+            error[index] = left + grid.cut_off(terms) + float(rounding.sum()) + share
+        for first, function in zip(joint.firsts(len(functions)), functions, strict=True):
+            *_, value[first], error[first], _ = values(grid, function, paired)
         return settled(value, error, infinite)
 
 
@@ -119,18 +121,17 @@ def _is_little(left: float, terms: Vector) -> bool:
 
 
 def _terms(
-    functions: Sequence[Values], index: Sequence[int], log_w: Vector, w_error: Vector
+    powers: Sequence[tuple[Values, int]], log_w: Vector, w_error: Vector
 ) -> tuple[Vector, Vector]:
-    """The terms of the mean of the functions' powers `index`, and bounds on their errors."""
+    """The terms of the mean of a product of functions' powers, and bounds on their errors."""
     log_size, log_most, sign = log_w.copy(), log_w.copy(), np.ones_like(log_w)
     error = w_error + EPS * (4.0 + np.abs(log_w))
-    for f, power in zip(functions, index, strict=True):
-        if power:
-            log_size += power * f.log_size
-            log_most += power * f.log_most
-            error = error + power * f.share
-            if power % 2:  # where a sign is 0, so is the exponential
-                sign = sign * f.sign
+    for f, power in powers:
+        log_size += power * f.log_size
+        log_most += power * f.log_most
+        error += power * f.share
+        if power % 2:  # where a sign is 0, so is the exponential
+            sign *= f.sign
     return sign * np.exp(log_size), np.where(log_most > -np.inf, np.exp(log_most) * error, 0.0)
 
 

@@ -118,12 +118,11 @@ class Grid:
         upper = 1 * (x > (edges[1] if last else 0.5 * (edges[0] + edges[1])))
         powers = np.array([[tail.power for tail in tails] for tails in factor.tails])[upper]
         degrees = np.array([ends.degree(*tails) for tails in factor.tails])[upper]
-        at = _Distinct(x)
-        log_q = at.spread(factor.log_q(at.x)) - powers[:, 0] * beyond
+        log_q = factor.log_q(x) - powers[:, 0] * beyond
         log_dx += beyond
         # Where q and p are both powers, l goes on as a straight line.
         line = np.where(degrees == 0, (powers[:, 1] - powers[:, 0]) * beyond, 0.0)
-        ell = at.spread(factor.log_ratio(at.x)) + line
+        ell = factor.log_ratio(x) + line
         good = np.isfinite(log_q + log_dx) & np.isfinite(ell)
         # Sums of log q and log p that are so large and nearly cancel are only rounding.
         lost = good & (log_q <= -_LOST)
@@ -135,7 +134,6 @@ class Grid:
         if x.size < 2:
             raise OverflowError("the law has no nodes within float64")
         self._factor, self._x, self._line = factor, x, line[good]
-        self._at = _Distinct(x)
         self._log_dx, self._log_q = log_dx, log_q
         self.beyond, self.ell = beyond[good], ell[good]
         self._halvings = Halvings.of(coarse[good])
@@ -157,7 +155,7 @@ class Grid:
     @np.errstate(all="ignore")
     def ell_error(self) -> Vector:
         """Bounds on the rounding errors of l."""
-        error = self._at.spread(self._factor.log_ratio_error(self._at.x))
+        error = np.broadcast_to(self._factor.log_ratio_error(self._x), self._x.shape)
         return np.nan_to_num(error, nan=0.0, posinf=0.0)
 
     @cached_property
@@ -169,7 +167,7 @@ class Grid:
         order, slope = np.argsort(x, kind="stable"), np.empty_like(x)  # pieces run either way
         slope[order] = np.gradient(log_q[order]) / _apart(x[order])
         moved = np.nan_to_num(np.abs(x * slope), nan=0.0, posinf=0.0) * (self.beyond == 0.0)
-        of_q = self._at.spread(self._factor.log_q_error(self._at.x))
+        of_q = self._factor.log_q_error(x)
         return np.asarray(of_q + EPS * (moved + np.abs(self._log_dx)))
 
     @cached_property
@@ -177,11 +175,11 @@ class Grid:
     def _mirrored(self) -> tuple[Vector, Vector]:
         """l at the mirror images of the nodes, and bounds on its errors; made where needed."""
         factor, x = self._factor, self._x
-        images, spread = factor.mirror(self._at.x), self._at.spread
-        ell = spread(factor.log_ratio(images)) + self._line
-        error = np.nan_to_num(spread(factor.log_ratio_error(images)), nan=0.0, posinf=0.0)
+        images = factor.mirror(x)
+        ell = factor.log_ratio(images) + self._line
+        error = np.nan_to_num(factor.log_ratio_error(images), nan=0.0, posinf=0.0)
         if not factor.symmetric:
-            error = error + _moved_image(factor, x, spread(images), self.log_w)
+            error = error + _moved_image(factor, x, images, self.log_w)
         # An image beyond float64 has no weight that counts.
         return np.where(np.isfinite(ell), ell, self.ell), error
 
@@ -225,7 +223,7 @@ class Grid:
         # p's weights add up to 1 as well, unless the nodes miss some of its mass. Those of q are
         # divided by their sum, which is an integral by the same rule.
         noise = float(self._of_p @ self._errors_of_p) + _NOISE
-        return max(0.0, abs(float(self._of_p.sum()) - 1.0) - noise) + self.left(self.w)
+        return max(0.0, abs(float(self._of_p.sum()) - 1.0) - noise) + self.lost(self.w)
 
     @cached_property
     @np.errstate(all="ignore")
@@ -236,14 +234,14 @@ class Grid:
         of_far = self._of_p[far] * (error[far] + 4.0 * EPS)
         rounding[far] = np.where(self.ell[far] < ELL_OF_LARGE_RATIO, of_far, rounding[far])
         share = self.missed + 2.0 * EPS
-        left = self.left(self.kl_terms)
-        return float(rounding.sum()) + left + share * self.kl + self._unseen
+        lost = self.lost(self.kl_terms)
+        return float(rounding.sum()) + lost + share * self.kl + self._unseen
 
     def left(self, terms: Vector) -> float:
-        """A bound on what the rule leaves of an integral with these terms."""
-        return left(terms, self._halvings) + self._cut_off(terms)
+        """A bound on what the rule leaves of an integral with these terms, less with more nodes."""
+        return left(terms, self._halvings)
 
-    def _cut_off(self, terms: Vector) -> float:
+    def cut_off(self, terms: Vector) -> float:
         """A bound on the terms that would follow the outermost ones, where l is beyond float64.
 
         They fall at least as fast as these, since the nodes are ever farther apart.
@@ -256,6 +254,10 @@ class Grid:
             elif last > _NO_TERM * float(np.abs(terms).sum()):
                 return math.inf
         return cut_off
+
+    def lost(self, terms: Vector) -> float:
+        """A bound on what is missing in the sum of the terms."""
+        return self.left(terms) + self.cut_off(terms)
 
     def exponent(self, tilt: Tilt) -> Vector:
         """T E + S L at the nodes, where E is the even part of l and L the odd part."""
@@ -302,23 +304,6 @@ class Grid:
         both = [self.log_tilted((-power, sign * power)) for sign in (-1, 1)]
         lead = np.where(self.odd <= 0.0, both[0], both[1])
         return np.asarray(lead + power * (log_ratio - np.abs(self.odd) + self.even))
-
-
-class _Distinct:
-    """The points that differ from those before them.
-
-    Nodes much nearer to a breakpoint than its rounding are all equal to it.
-    """
-
-    def __init__(self, x: Vector) -> None:
-        differs = np.ones(x.shape, bool)
-        np.not_equal(x[1:], x[:-1], out=differs[1:])
-        self.x: Vector = x[differs]
-        self._which = np.cumsum(differs) - 1
-
-    def spread(self, values: Vector) -> Vector:
-        """Values at the distinct points, for all points; they may be the same for all."""
-        return np.asarray(np.broadcast_to(values, self.x.shape)[self._which])
 
 
 def _nodes(

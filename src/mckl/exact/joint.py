@@ -10,6 +10,7 @@ import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from operator import add
 from typing import NamedTuple
 
 import numpy as np
@@ -34,20 +35,21 @@ def firsts(variables: int) -> list[Index]:
     return [tuple(int(k == axis) for k in range(variables)) for axis in range(variables)]
 
 
-def power_product(sums: Sequence[Sequence[Index]], powers: Index) -> Polynomial:
+@lru_cache(maxsize=512)  # each product is that of one power less times a sum
+def power_product(sums: tuple[tuple[Index, ...], ...], powers: Index) -> Polynomial:
     """The product of powers of sums of monomials in the same variables."""
-    product: Polynomial = {(0,) * len(sums[0][0]): 1.0}
-    for monomials, power in zip(sums, powers, strict=True):
-        for _ in range(power):
-            product = polynomial_product(product, dict.fromkeys(monomials, 1.0))
-    return product
+    if not any(powers):
+        return {(0,) * len(sums[0][0]): 1.0}
+    last = max(i for i, power in enumerate(powers) if power)
+    lower = tuple(power - (i == last) for i, power in enumerate(powers))
+    return polynomial_product(power_product(sums, lower), dict.fromkeys(sums[last], 1.0))
 
 
 def polynomial_product(f: Polynomial, g: Polynomial) -> Polynomial:
     """The product of two polynomials in the same variables."""
     out: defaultdict[Index, float] = defaultdict(float)
     for (i, times), (j, by) in itertools.product(f.items(), g.items()):
-        out[tuple(a + b for a, b in zip(i, j, strict=True))] += times * by
+        out[tuple(map(add, i, j))] += times * by
     return out
 
 
@@ -99,10 +101,10 @@ def _formulas(variables: int, order: int, centred: bool) -> list[_Formula]:
 
     If `centred`, terms with a cumulant or moment of order 1 are left out, as these are 0.
     """
-    out, shape = [], (order + 1,) * variables
+    out, strides = [], (order + 1) ** np.arange(variables)[::-1]
 
     def positions(some: Sequence[Index]) -> NDArray[np.intp]:
-        return np.array([np.ravel_multi_index(i, shape) for i in some], dtype=np.intp)
+        return np.array(some, dtype=np.intp).reshape(-1, variables) @ strides
 
     for index in indices(variables, order):
         if sum(index) < 1 + centred:
@@ -117,7 +119,7 @@ def _formulas(variables: int, order: int, centred: bool) -> list[_Formula]:
         with_chosen = [tuple(a + (i == axis) for i, a in enumerate(part)) for part in parts]
         rests = [tuple(a - b for a, b in zip(chosen, part, strict=True)) for part in parts]
         times = np.array([float(math.prod(map(math.comb, chosen, part))) for part in parts])
-        position = int(np.ravel_multi_index(index, shape))
+        position = int(index @ strides)
         out.append(_Formula(position, positions(with_chosen), positions(rests), times[:, None]))
     return out
 

@@ -112,7 +112,7 @@ def _without_ratio(grid: Grid, function: Function, paired: bool) -> _Given:
         terms = 0.5 * np.square(ell / unit) * np.exp(grid.log_w + growth)
         mean = float(terms.sum())
         share = grid.w_error + 4.0 * EPS + 2.0 * _share(grid.ell_error, ell)
-        mean_error = grid.left(terms) + float(terms @ share)
+        mean_error = grid.lost(terms) + float(terms @ share)
         square = 0.5 * np.mean(np.square(np.array(sides) / unit), axis=0)
         value = square - np.where(growth > 0.0, 0.0, mean)
         error = (top / unit) * (error / unit) + mean_error + 4.0 * EPS * (square + mean)

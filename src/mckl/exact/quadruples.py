@@ -13,7 +13,7 @@ to `_STRATA` take hardly longer than one of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
@@ -26,6 +26,7 @@ from mckl.exact.moments import Bounded
 
 # The numbers of positions within a stratum, and of Walsh functions of the position.
 _LEAST_POSITIONS, _MOST_POSITIONS = 32, 1024
+_LARGEST_MATRIX = 16
 _STRATA = 2**12  # the most strata whose numbers are made together, from the means of the same cells
 
 _KNOWN: WeakKeyDictionary[Dyadic, dict[tuple[int, ...], Bounded]] = WeakKeyDictionary()
@@ -33,17 +34,19 @@ _KNOWN: WeakKeyDictionary[Dyadic, dict[tuple[int, ...], Bounded]] = WeakKeyDicti
 
 def walsh_hadamard(x: Vector) -> Vector:
     """The Walsh-Hadamard transform along axis 0, whose length is a power of two."""
-    n = x.shape[0]
-    x = np.array(x.reshape(n, -1), order="C")  # a copy, which is transformed in place
-    step = 1
-    while step < n:
-        y = x.reshape(n // (2 * step), 2, -1)
-        first, second = y[:, 0], y[:, 1]
-        difference = first - second
-        first += second
-        second[...] = difference
-        step *= 2
-    return x
+    n, step = x.shape[0], 1
+    while step < n:  # products with small matrices take less time than sums and differences
+        size = min(_LARGEST_MATRIX, n // step)
+        x = _matrix(size) @ x.reshape(n // (step * size), size, -1)
+        step *= size
+    return x.reshape(n, -1)
+
+
+@lru_cache(maxsize=8)
+def _matrix(size: int) -> Vector:
+    """The matrix of the Walsh-Hadamard transform, which is symmetric."""
+    half = _matrix(size // 2) if size > 1 else np.ones((1, 1))
+    return np.block([[half, half], [half, -half]]) if size > 1 else half
 
 
 def linked(dyadic: Dyadic, n: int, *rows: int) -> Bounded:
@@ -78,7 +81,7 @@ class _Coefficients(NamedTuple):
     def of(dyadic: Dyadic, strata: int, row: int) -> _Coefficients:
         cells = dyadic.means(strata * _LEAST_POSITIONS, row).reshape(strata, _LEAST_POSITIONS)
         mean = cells.mean(axis=1)
-        within = np.ascontiguousarray(walsh_hadamard((cells - mean[:, None]).T).T)
+        within = (cells - mean[:, None]) @ _matrix(_LEAST_POSITIONS)
         within[:, 0] = _LEAST_POSITIONS * (mean - mean.mean())
         return _Coefficients(within, walsh_hadamard(within))
 
@@ -100,39 +103,39 @@ def _numbers(dyadic: Dyadic, strata: int, rows: Sequence[int]) -> Iterator[tuple
     """The numbers of strata, each half of the one before it, with what `linked` returns."""
     # The functions are often the same; each is transformed once.
     of = {row: _Coefficients.of(dyadic, strata, row) for row in set(rows)}
-    products = _products([of[row].over for row in rows])
-    cells = strata * _LEAST_POSITIONS
+    sums, cells = _sums(of, rows), strata * _LEAST_POSITIONS
     while strata >= 4:
-        yield strata, _terms([of[row].within for row in rows], products, cells // strata)
+        yield strata, _terms([of[row].within for row in rows], sums, cells // strata)
         if next(iter(of.values())).within.shape[1] == _MOST_POSITIONS:
             of = {row: coefficients.coarser() for row, coefficients in of.items()}
-            products = _products([of[row].over for row in rows])
+            sums = _sums(of, rows)
         of = {row: coefficients.halved() for row, coefficients in of.items()}
         strata //= 2
-
-
-def _products(each: Sequence[Vector]) -> Sequence[Vector]:
-    """The products of two functions, by pairs of pairs, and that of all four."""
-    known: dict[tuple[int, int], Vector] = {}
-    pairs = []
-    for i, j in _PAIRS:
-        key = min(id(each[i]), id(each[j])), max(id(each[i]), id(each[j]))
-        if key not in known:
-            known[key] = each[i] * each[j]
-        pairs.append(known[key])
-    return *pairs, pairs[0] * pairs[1]
 
 
 # The three ways to make two pairs of four, one after the other.
 _PAIRS = ((0, 1), (2, 3), (0, 2), (1, 3), (0, 3), (1, 2))
 
 
-def _terms(within: Sequence[Vector], products: Sequence[Vector], cells: int) -> Bounded:
-    """The number from the coefficients, with so many cells in a stratum."""
-    n = len(within[0])
-    # By Parseval's identity, sums over strata are those of the transforms divided by n.
-    sums = {id(x): x.reshape(n, -1).sum(axis=0) / n for x in products}
-    *pairs, every = (sums[id(x)] for x in products)
+def _sums(of: Mapping[int, _Coefficients], rows: Sequence[int]) -> Vector:
+    """The sums over strata of the products of two functions, by pairs of pairs, and of all four.
+
+    Shape (7, `_MOST_POSITIONS`), for the number of strata that have so many positions.
+    """
+    over = {row: coefficients.over.reshape(-1, _MOST_POSITIONS) for row, coefficients in of.items()}
+    pairs = [(min(rows[i], rows[j]), max(rows[i], rows[j])) for i, j in _PAIRS]
+    products = {(i, j): over[i] * over[j] for i, j in set(pairs)}
+    sums = {pair: product.sum(axis=0) for pair, product in products.items()}
+    every = np.einsum("ij,ij->j", products[pairs[0]], products[pairs[1]])
+    return np.stack([*(sums[pair] for pair in pairs), every])
+
+
+def _terms(within: Sequence[Vector], sums: Vector, cells: int) -> Bounded:
+    """The number from the coefficients and from `_sums`, with so many cells in a stratum."""
+    n, positions = within[0].shape
+    # Sums over more strata are sums of those over fewer. By Parseval's identity, they are those of
+    # the transforms divided by n.
+    *pairs, every = sums.reshape(len(sums), -1, positions).sum(axis=1) / n
     of_pairs = pairs[0] * pairs[1] + pairs[2] * pairs[3] + pairs[4] * pairs[5]
     first = within[0] * within[1]
     second = first if within[2] is within[0] and within[3] is within[1] else within[2] * within[3]

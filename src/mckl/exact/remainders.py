@@ -102,9 +102,10 @@ def x_minus_log1p(x: Vector | float) -> Vector:
     small = np.where(near, x, 0.0)
     s = small / (2.0 + small)
     s2 = s * s
-    series = np.zeros_like(s)
-    for k in range(17, 0, -1):
-        series = series * s2 + 1.0 / (2 * k + 1)
+    series = np.full_like(s, 1.0 / 35.0)
+    for k in range(16, 0, -1):
+        series *= s2
+        series += 1.0 / (2 * k + 1)
     with np.errstate(invalid="ignore", divide="ignore"):
         far = x - np.log1p(np.where(near, 0.0, x))
     return np.where(near, small * small / (2.0 + small) - 2.0 * s * s2 * series, far)

@@ -86,12 +86,12 @@ class Beta(Univariate):
     def _bend(self, w: Vector) -> Vector:
         """log(1 - m + m e^w) - m w, which is never negative and about m (1 - m) w^2 / 2 near 0."""
         mean, rest = self.a / (self.a + self.b), self.b / (self.a + self.b)
-        near = np.abs(w) < 1.0
-        v = np.where(near, w, 0.0)
-        curve = np.log1p(mean * phi(rest * v) + rest * phi(-mean * v))
         log_mean, log_rest = -math.log1p(self.b / self.a), -math.log1p(self.a / self.b)
-        far = np.logaddexp(log_rest - mean * w, log_mean + rest * w)
-        return np.where(near, curve, far)
+        out = np.asarray(np.logaddexp(log_rest - mean * w, log_mean + rest * w))
+        near = np.abs(w) < 1.0
+        v = np.asarray(w)[near]
+        out[near] = np.log1p(mean * phi(rest * v) + rest * phi(-mean * v))
+        return out
 
     def _centred(self, x: Vector) -> tuple[Vector, Vector]:
         """The distance w of the coordinate from that of the mean, and a bound on its error."""

@@ -7,7 +7,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import cached_property, lru_cache
-from itertools import groupby
+from itertools import groupby, zip_longest
 from typing import Any, ClassVar, NamedTuple, cast
 
 import numpy as np
@@ -258,11 +258,14 @@ class Univariate(ABC):
         if self.symmetric:
             return np.asarray(2.0 * self.location - x)
         x = np.asarray(x, dtype=np.float64)
-        out, below = np.empty(x.shape), self.probability(x)
-        low = below <= 0.5
-        out[low] = self._at_tails(below[low], True)
+        out, low = np.empty(x.shape), x < self._median
+        out[low] = self._at_tails(self.probability(x[low]), True)
         out[~low] = self._at_tails(self.probability(x[~low], True), False)
         return out
+
+    @cached_property
+    def _median(self) -> Vector:
+        return self.quantile(np.array([0.5]))
 
     def _at_tails(self, tails: Vector, upper: bool) -> Vector:
         """The points beyond which there are these probabilities, none above 1/2 by much."""
@@ -299,8 +302,8 @@ def smaller(first: Terms, second: Terms) -> Terms:
 
 def chosen(near: NDArray[np.bool_], first: Terms, second: Terms) -> Terms:
     """The first terms at some points, and the second terms at all others."""
-    picked = [np.where(near, term, 0.0) for term in first]
-    return *picked, *(np.where(near, 0.0, term) for term in second)
+    both = zip_longest(first, second, fillvalue=0.0)
+    return tuple(np.where(near, one, other) for one, other in both)
 
 
 _LARGEST = 1e300
