@@ -166,6 +166,16 @@ def rmse_with_bars(
     )  # fmt: skip
 
 
+def whole_dots(ax: Axes, x: Any, y: Any, **style: Any) -> None:
+    """Draw points that are whole where they lie on the border of the panel.
+
+    A line of no points that is not clipped would be in the corner of the figure, and a constrained
+    layout would make room for it.
+    """
+    if len(x):
+        ax.plot(x, y, linestyle="none", clip_on=False, **style)
+
+
 def apart(values: Sequence[float], low: float, high: float, gap: float) -> list[float]:
     """The positions nearest to `values`, in the same order, with `gap` between neighbours."""
     order = np.argsort(values, kind="stable")
