@@ -328,6 +328,20 @@ def named(settings: pd.DataFrame, name: object) -> str:
     return title(setting(settings, str(name)))
 
 
+def with_samplers(settings: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
+    """The settings that compare samplers, with the number of those in `cells`.
+
+    They have a KL above 0, an l that is not constant, and if possible several samplers. If there is
+    none, it is the first setting.
+    """
+    samplers = cells.groupby("setting")["sampler"].nunique()
+    settings = settings.assign(samplers=settings["setting"].map(samplers).fillna(0))
+    shown = settings[(settings["kl"] > 0) & (settings["log_ratio_variance"] != 0)]
+    shown = settings.head(1) if shown.empty else shown
+    several = shown[shown["samplers"] > 1]
+    return shown if several.empty else several
+
+
 def two_settings(settings: pd.DataFrame) -> list[str]:
     """The notebook's pair, if the study has it, and a general setting with the largest dimension.
 
