@@ -63,7 +63,6 @@ study: $(READY) ## run the default study: results/tables, results/figures, resul
 
 results: $(PUBLISHED:%=run-%) ## run the published studies, and pack their tables into build/results-VERSION
 	@python docs/results.py $(PUBLISHED)
-	cp build/docs/figures/plane.png docs/figures/
 
 # Paths in configs are relative to a folder beside that of the studies.
 .PHONY: results $(PUBLISHED:%=run-%)

@@ -1,10 +1,12 @@
 """Packs the published studies into build/results-VERSION; `make results` runs it after them.
 
-Its arguments are the names of the studies, whose runs are in build/NAME. From what it packed it
-draws the figure of the plane, and writes what it shows between two comments of the page PAGE.
+Its arguments are the names of the studies, whose runs are in build/NAME. If those of the plane are
+among them, it draws the plane's figure from what it packed, and writes what the figure shows
+between two comments of the page PAGE.
 """
 
 import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from mckl.text import listed, size
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs/explanation/what-wins.md"
 PLACE = re.compile(r"(<!-- by `make results` -->\n).*?(<!-- end -->)", re.DOTALL)
+PLANE = ("plane", "plane-measured")
 FIGURE = Figure("plane", ESTIMATOR, "best by scale, offset and dimension", (), constant=True)
 CAPTION = """\
 **Factor by factor the winner hardly depends on the dimension; from ℓ of the whole sample k1 wins \
@@ -52,8 +55,8 @@ def words(numbers: dict) -> tuple[str, str]:
 
 
 def show(published: mckl.PublishedResults, page: Path) -> None:
-    """Draw the figure of the plane in build/docs/figures, and renew its page."""
-    plane, measured = published["plane"], published["plane-measured"]
+    """Draw the figure of the plane in build/docs/figures and docs/figures, and renew its page."""
+    plane, measured = (published[name] for name in PLANE)
     frames = {"settings": plane.settings, "theory": plane.theory, "summary": measured.summary}
     drawing, numbers = draw(FIGURE, frames)
     caption, paragraph = words(numbers)
@@ -61,6 +64,7 @@ def show(published: mckl.PublishedResults, page: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     paths = [str(folder / f"plane.{kind}") for kind in ("svg", "png", "pdf")]
     save(drawing, paths, f"{FIGURE.name}: {FIGURE.shows}", caption.replace("**", ""))
+    shutil.copy(folder / "plane.png", ROOT / "docs/figures")
     image = "![Maps of the estimator with the smallest RMSE, by dimension](../figures/plane.png)"
     text = "\n\n".join([image, caption, paragraph]) + "\n\n"
     old = page.read_text(encoding="utf-8")
@@ -72,11 +76,13 @@ if __name__ == "__main__":
     try:
         pack(ROOT, {name: ROOT / "build" / name for name in sys.argv[1:]}, folder)
         published = mckl.results(folder)
+        if {*PLANE} <= {*published}:
+            show(published, PAGE)
     except UserError as error:
         sys.exit(f"mckl: {error}")
-    show(published, PAGE)
     total = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    print(f"mckl: {folder.relative_to(ROOT)}: {len(published)} studies, {size(total)}")
+    studies = "1 study" if len(published) == 1 else f"{len(published)} studies"
+    print(f"mckl: {folder.relative_to(ROOT)}: {studies}, {size(total)}")
     commits = {str(published[study].manifest["git_commit"]) for study in published}
     if len(commits) > 1 or any(commit.endswith("-dirty") for commit in commits):
         print("mckl: not of one commit: before you publish them, commit and run make results again")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mckl.estimation.traces import checkpoints
@@ -61,13 +62,13 @@ def rows_of(figure: Figure) -> list[str]:
     return [label.get_text().replace("\n", ", ") for label in figure.axes[1].get_yticklabels()]
 
 
-def assert_apart(figure: Figure) -> None:
-    """No two texts of the figure overlap."""
+def assert_apart(figure: Figure, panels: Sequence[Axes] = ()) -> None:
+    """No two texts of the panels overlap, by default those of the whole figure."""
     figure.draw_without_rendering()
     renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]
     boxes = [
         (text.get_text(), text.get_window_extent(renderer))
-        for ax in figure.axes
+        for ax in panels or figure.axes
         for text in (*ax.texts, *ax.get_xticklabels(), *ax.get_yticklabels())
         if text.get_text() and ax.get_window_extent(renderer).padded(150).contains(
             *text.get_window_extent(renderer).min

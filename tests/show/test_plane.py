@@ -101,6 +101,29 @@ def test_the_figure_is_legible_and_its_words_are_short(
     assert min(page.texts)[0] >= 6.0
 
 
+def test_names_are_inside_of_their_panels_and_a_dimension_may_be_unmeasured(
+    frames: dict[str, pd.DataFrame],
+) -> None:
+    longer = {}
+    for name, rows in frames.items():  # D = 64 as D = 8
+        rows = rows.astype({"setting": str})
+        copies = rows[rows["setting"].str.startswith("d8-")]
+        copies = copies.assign(setting=copies["setting"].str.replace("d8-", "d64-"))
+        copies = copies.assign(dimension=64) if name == "settings" else copies
+        longer[name] = pd.concat([rows, copies]) if name != "summary" else rows
+    drawing, _ = draw(results_page.FIGURE, longer)
+    drawing.draw_without_rendering()
+    share, gain = drawing.axes[-2:]
+    for ax in (share, gain):
+        panel = ax.get_window_extent()
+        assert [text.get_text() for text in ax.texts]
+        for text in ax.texts:
+            assert text.get_window_extent().x1 < panel.x1, text
+    maps = [ax for ax in drawing.axes if ax.get_title(loc="left").endswith("D = 64")]
+    assert maps
+    assert all(ax.get_position().height > 0.25 for ax in maps)
+
+
 def test_the_page_shows_the_figure_that_is_in_the_docs() -> None:
     page = results_page.PAGE.read_text("utf-8")
     assert results_page.PLACE.search(page)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -136,6 +137,32 @@ def test_what_is_no_published_result_is_refused_in_one_line(
         (copied / "SHA256SUMS").write_text(text)
         with pytest.raises(UserError, match=r"not a list of digests|no tables of studies"):
             mckl.results(copied)
+
+
+def test_results_of_some_studies_leave_the_plane_as_it_is(finished: Study, tmp_path: Path) -> None:
+    for path in CHECKOUT.iterdir():
+        if path.name != "build":
+            (tmp_path / path.name).symlink_to(path)
+    runs = tmp_path / "build"
+    runs.mkdir()
+    (runs / "pairs").symlink_to(finished.root)
+    page, figure = (
+        CHECKOUT / f"docs/{x}" for x in ("explanation/what-wins.md", "figures/plane.png")
+    )
+    before = [page.read_bytes(), figure.read_bytes()]
+    program = [sys.executable, str(tmp_path / "docs/results.py")]
+    done = subprocess.run([*program, "pairs"], capture_output=True, text=True, check=True)
+    assert ": 1 study, " in done.stdout
+    assert [page.read_bytes(), figure.read_bytes()] == before
+    readme = (runs / f"results-{mckl.__version__}/README.md").read_text()
+    assert 'published["pairs"]["budget"]' in readme
+    assert "--against pairs/manifest.json`" in readme
+    assert "default" not in readme.partition("## ")[0]
+    (runs / "pairs").unlink()
+    done = subprocess.run([*program, "pairs"], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.startswith("mckl: pairs: no tables in ")
+    assert done.stderr.count("\n") == 1
 
 
 def test_what_cannot_be_packed_is_refused(finished: Study, tmp_path: Path) -> None:

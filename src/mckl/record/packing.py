@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -105,7 +105,7 @@ def _question(config: Path) -> str:
     return " ".join(lines)
 
 
-def _readme(studies: Iterable[PackedStudy]) -> str:
+def _readme(studies: Sequence[PackedStudy]) -> str:
     """The page that explains the folder, with the data dictionary of the tables in it."""
     rows = [
         f"| `{x.name}/` | {x.question} | "
@@ -114,8 +114,16 @@ def _readme(studies: Iterable[PackedStudy]) -> str:
         for x in studies
     ]
     names = {name.removesuffix(TABLE) for x in studies for name in x.files}
+    whole = [x for x in studies if "manifest.json" in x.files]
+    example = (whole or studies)[0]
+    tables_of = [name.removesuffix(TABLE) for name in example.files if name.endswith(TABLE)]
     return _README.format(
-        version=mckl.__version__, studies="\n".join(rows), columns=_dictionary(names)
+        version=mckl.__version__,
+        studies="\n".join(rows),
+        study=example.name,
+        table="budget" if "budget" in tables_of else tables_of[0],
+        against=_AGAINST.format(study=example.name) if whole else "",
+        columns=_dictionary(names),
     )
 
 
@@ -125,6 +133,8 @@ def _dictionary(names: Collection[str]) -> str:
     return "".join(x for x in sections if x.partition(TABLE)[0].removeprefix("## ") in names)
 
 
+_AGAINST = """ For a run of your own,
+`mckl verify results --against {study}/manifest.json` says whether its numbers are these."""
 _README = """\
 # Results of mckl {version}
 
@@ -147,12 +157,11 @@ compares.
 import mckl
 
 published = mckl.results("results-{version}")  # compares the digests
-published.default.budget  # a pandas data frame
-published.default.columns("budget")  # what its columns mean
+published["{study}"]["{table}"]  # a pandas data frame
+published["{study}"].columns("{table}")  # what its columns mean
 ```
 
-To make the tables again, run `make results` with this version's source. For a run of your own,
-`mckl verify results --against default/manifest.json` says whether its numbers are these.
+To make the tables again, run `make results` with this version's source.{against}
 
 Units are nats. NaN means *not known* or *not applicable*, `inf` is a value (such as an infinite
 variance), and null means *absent*.

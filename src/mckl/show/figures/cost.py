@@ -98,7 +98,7 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
     cells = summary[(summary["estimator"] == estimator) & parts.powers_of_two(summary["samples"])]
     cells = parts.with_cpu(cells, cost)
     samplers = parts.ordered(cells["sampler"], theme.SAMPLER_COLOURS)
-    names = parts.two_settings(settings)
+    names = parts.two_settings(parts.with_samplers(settings, cells))
 
     fig = plt.figure(figsize=(theme.WIDTH, 3.9 if len(names) > 1 else 2.6))
     grid = fig.add_gridspec(len(names), 2)

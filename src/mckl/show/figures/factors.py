@@ -22,6 +22,7 @@ SHOWN = [name for name, e in ESTIMATORS.items() if e.sums or e.consistent]
 _SCALE, _OFFSET, _TOLERANCE = 1.0, 0.25, 0.01  # shown if the study has them
 _DECADES = 1e5  # the largest ratio of errors that the panels span
 _NEVER = (BIASED, INFINITE)
+_NO_SETTING = "no setting with several coordinates or tokens"
 
 
 def product_setting(settings: pd.DataFrame, by_factor: set[str]) -> pd.Series | None:
@@ -94,7 +95,10 @@ def _panel(ax: Axes, cells: pd.DataFrame, needs: dict[str, str]) -> None:
 
 
 def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
-    """Draw relative RMSE against samples, for independent coordinates and for a policy."""
+    """Draw relative RMSE against samples, for independent coordinates and for a policy.
+
+    Either has a panel if the study has such a setting.
+    """
     settings = frames["settings"]
     cells, sampler = parts.plainest_cells(frames)
     cells = cells[cells["estimator"].isin(SHOWN)]
@@ -107,21 +111,20 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
 
     chosen = (product_setting(settings, factored), policy_setting(settings))
     cells = parts.relative_to_kl(cells).sort_values("samples")
-    measured = [
-        None if row is None else cells[cells["setting"] == row["setting"]] for row in chosen
-    ]
-    empty = ("This study has no setting of several coordinates.", "This study has no policy.")
-    fig, axes = plt.subplots(1, 2, figsize=(theme.WIDTH, 3.3))
-    both = [x for x in measured if x is not None and len(x)]
-    errors = np.concatenate([np.sqrt(x["mse"].to_numpy(float)) for x in both] or [np.empty(0)])
+    both = [(row, cells[cells["setting"] == row["setting"]]) for row in chosen if row is not None]
+    drawn = [(row, rows) for row, rows in both if len(rows)]
+    axes: list[Axes] = []
+    if drawn:
+        fig, grid = plt.subplots(1, len(drawn), figsize=(theme.WIDTH, 3.3), squeeze=False)
+        axes = [*grid[0]]
+        axes[0].set_ylabel("RMSE / KL")
+    else:
+        lacks = f"no estimator among {', '.join(SHOWN)}" if both else _NO_SETTING
+        fig = parts.empty_figure(f"This study has {lacks}.")
+    errors = np.concatenate([np.empty(0), *(np.sqrt(rows["mse"]) for _, rows in drawn)])
     low, high = parts.y_limits(errors)
     numbers = []
-    for ax, letter, row, rows, why in zip(axes, "ab", chosen, measured, empty, strict=True):
-        if row is None or rows is None or rows.empty:
-            parts.instead_of_data(
-                ax, why if row is None else f"This study has no estimator among {', '.join(SHOWN)}."
-            )
-            continue
+    for ax, letter, (row, rows) in zip(axes, "ab", drawn, strict=False):
         theme.decades(ax)
         parts.sample_limits(ax, rows)
         ax.set_ylim(low, min(high, low * _DECADES))
@@ -138,10 +141,9 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
                 fontsize=7, color=theme.MUTED,
             )  # fmt: skip
         ax.set_xlabel("samples n")
-        numbers.append(
-            _numbers(letter, row, {k: v for k, v in needs.items() if k in {*rows["estimator"]}})
-        )
-    axes[0].set_ylabel("RMSE / KL")
+        where = f" in ({letter})" if len(drawn) > 1 else ""
+        shown = {*rows["estimator"]}
+        numbers.append(_numbers(where, row, {k: v for k, v in needs.items() if k in shown}))
     return fig, {
         "panels": numbers,
         "explosions": [x for panel in numbers for x in panel["explosion"]],
@@ -149,7 +151,7 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
         "sampler": sampler,
         "replicates": int(cells["replicates"].max()) if len(cells) else 0,
         "tolerance": f"{100 * tolerance:g} %" if tolerance else "",
-        "leading": any((x["theory"] == "asymptotic").any() for x in both),
+        "leading": any((rows["theory"] == "asymptotic").any() for _, rows in drawn),
     }
 
 
@@ -160,17 +162,17 @@ def _never_reaches(needs: list[dict[str, str]]) -> str:
     return next(never, "") if needs else ""
 
 
-def _numbers(letter: str, row: pd.Series, needs: dict[str, str]) -> dict[str, Any]:
+def _numbers(where: str, row: pd.Series, needs: dict[str, str]) -> dict[str, Any]:
     whole = {
         name: theme.of_whole(e) for name, e in ESTIMATORS.items()
         if e.consistent and e.parameters == 1 and theme.of_whole(e) in needs and name in needs
     }  # fmt: skip
     return {
-        "letter": letter,
+        "where": where,
         "policy": bool(_is_policy(pd.Series([row["family"]])).iloc[0]),
         "needs": needs,
         "explosion": [
-            {"letter": letter, "whole": other, "few": needs[name], "many": needs[other]}
+            {"where": where, "whole": other, "few": needs[name], "many": needs[other]}
             for name, other in whole.items() if "never" not in (needs[name], needs[other])
         ][:1],
     }  # fmt: skip

@@ -23,7 +23,7 @@ def draw(frames: Frames) -> tuple[Figure, dict[str, Any]]:
     n, estimate = trace["samples"].to_numpy(float), trace["estimate"].to_numpy(float)
     # The grid places its axes itself.
     with plt.rc_context({"figure.constrained_layout.use": False}):
-        grid = sns.JointGrid(x=n, y=estimate, height=3.5, ratio=3, space=0.1, marginal_ticks=True)
+        grid = sns.JointGrid(x=n, y=estimate, height=3.5, ratio=3, space=0.3, marginal_ticks=True)
         grid.ax_marg_x.remove()  # the margin over n would only show that every n occurs once
         thin = parts.thinned(len(n))
         ax, side = grid.ax_joint, grid.ax_marg_y

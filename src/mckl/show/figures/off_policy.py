@@ -48,7 +48,7 @@ def _panel(ax: Axes, theory: OffPolicyLags, estimator: str) -> None:
             ends.append((float(min(error[-1], _MOST)), name, colour))
             continue
         last = int(np.flatnonzero(np.isfinite(error))[-1])
-        ax.plot(LAGS[last], error[last], "|", color=colour, markersize=5)
+        ax.plot(LAGS[last], error[last], "o", color=colour)  # theory is not known further on
         ax.annotate(
             name, (LAGS[last], error[last]), color=colour, fontsize=6.5, fontweight="bold",
             xytext=(-5, 5), textcoords="offset points", ha="right", va="center", zorder=4,

@@ -166,6 +166,16 @@ def rmse_with_bars(
     )  # fmt: skip
 
 
+def whole_dots(ax: Axes, x: Any, y: Any, **style: Any) -> None:
+    """Draw points that are whole where they lie on the border of the panel.
+
+    A line of no points that is not clipped would be in the corner of the figure, and a constrained
+    layout would make room for it.
+    """
+    if len(x):
+        ax.plot(x, y, linestyle="none", clip_on=False, **style)
+
+
 def apart(values: Sequence[float], low: float, high: float, gap: float) -> list[float]:
     """The positions nearest to `values`, in the same order, with `gap` between neighbours."""
     order = np.argsort(values, kind="stable")
@@ -316,6 +326,20 @@ def setting(settings: pd.DataFrame, name: str) -> pd.Series:
 def named(settings: pd.DataFrame, name: object) -> str:
     """A setting in words, by its name."""
     return title(setting(settings, str(name)))
+
+
+def with_samplers(settings: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
+    """The settings that compare samplers, with the number of those in `cells`.
+
+    They have a KL above 0, an l that is not constant, and if possible several samplers. If there is
+    none, it is the first setting.
+    """
+    samplers = cells.groupby("setting")["sampler"].nunique()
+    settings = settings.assign(samplers=settings["setting"].map(samplers).fillna(0))
+    shown = settings[(settings["kl"] > 0) & (settings["log_ratio_variance"] != 0)]
+    shown = settings.head(1) if shown.empty else shown
+    several = shown[shown["samplers"] > 1]
+    return shown if several.empty else several
 
 
 def two_settings(settings: pd.DataFrame) -> list[str]:

@@ -27,8 +27,8 @@ _WIDTH = 0.04  # of a character of a name, in maps
 _HIGH = 0.9  # the quantile of the gain that is shown
 # What is known, in words, and its line.
 _LOOKS: Mapping[str, tuple[str, str, Any, str]] = {
-    "factors": ("ℓ of every factor", theme.ESTIMATOR_COLOURS["cv-factor"], "--", "D"),
-    "whole": ("ℓ of the whole sample", theme.ESTIMATOR_COLOURS["k3"], "-", "o"),
+    "factors": ("by factor", theme.ESTIMATOR_COLOURS["cv-factor"], "--", "D"),
+    "whole": ("whole ℓ", theme.ESTIMATOR_COLOURS["k3"], "-", "o"),
     "sobol": ("k1 over Sobol' points", theme.SAMPLER_COLOURS["sobol"], ":", "s"),
 }
 
@@ -54,9 +54,9 @@ def _map(ax: Axes, plane: pd.DataFrame, measured: pd.DataFrame, key: str, dimens
     ax.axvline(border, color=theme.ESTIMATOR_COLOURS["k3"], linewidth=1.6)
     here = measured[measured["dimension"] == dimension]
     for dots, colour in ((here, "white"), (here[here["ratio"] > NEAR], theme.TRUTH)):
-        ax.plot(
-            np.log2(dots["scale"]), np.sqrt(dots["offset"]), "o", color=colour, markersize=1.8,
-            markeredgecolor=theme.TRUTH, markeredgewidth=0.35, clip_on=False, zorder=5,
+        parts.whole_dots(
+            ax, np.log2(dots["scale"]), np.sqrt(dots["offset"]), marker="o", color=colour,
+            markersize=1.8, markeredgecolor=theme.TRUTH, markeredgewidth=0.35, zorder=5,
         )  # fmt: skip
     taken = np.zeros(best.shape, bool) | (np.abs(x - border) < 0.05)[:, None]
     for i, name in enumerate(names):

@@ -67,10 +67,9 @@ def _panel(
         ax.axvline(theory.border, color=theme.ESTIMATOR_COLOURS["k3"], linewidth=1.6)
     # Many marks are small, so that they do not cover the map.
     small = min(1.0, (60 / max(len(studied), 1)) ** 0.5)
-    ax.plot(
-        studied["scale"], studied["offset"], linestyle="none", marker="o", color="white",
-        markersize=3.6 * small, markeredgecolor=theme.TRUTH, markeredgewidth=0.8 * small,
-        clip_on=False, zorder=5,
+    parts.whole_dots(
+        ax, studied["scale"], studied["offset"], marker="o", color="white",
+        markersize=3.6 * small, markeredgecolor=theme.TRUTH, markeredgewidth=0.8 * small, zorder=5,
     )  # fmt: skip
     ax.set_xscale("log")
     ax.set_xlim(scale[0], scale[-1])
@@ -125,7 +124,7 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
         ax.set_xlabel("scale σp / σq")
     for ax in axes[:, 0]:
         ax.set_ylabel("offset (μq − μp) / σq")
-    _key(fig)
+    _key(fig, dots=bool(inside.any()))
     panels = [key for row in cells for key in row]
     borders = {family: maps[family, dimensions[0], most].border for family in families}
     return fig, {
@@ -151,21 +150,27 @@ def _winners_words(shares: dict[str, float], most: int) -> str:
     return ", ".join(f"{name} {100 * shares[name]:.0f} %" for name in order if shares[name] >= 0.01)
 
 
-def _key(fig: matplotlib.figure.Figure) -> None:
-    """Explain the lines and the hatching, below the panels."""
+def _key(fig: matplotlib.figure.Figure, *, dots: bool) -> None:
+    """Explain the lines, the hatching and, if there are any, the dots, below the panels."""
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
-    handles = [
-        Line2D([], [], color=theme.ESTIMATOR_COLOURS["k3"], linewidth=1.6),
-        Line2D([], [], color=theme.ESTIMATOR_COLOURS["cv"], linewidth=1.3, path_effects=_TICKED),
-        Patch(facecolor="none", edgecolor="#00000088", hatch="////", linewidth=0.4),
-        Line2D([], [], marker="o", color="white", markeredgecolor=theme.TRUTH, linewidth=0),
-    ]
-    texts = [
-        "right of it k3 has infinite variance",
-        f"cv tends to save {100 * (1 - _SAVES):.0f} % on the ticked side",
-        "antithetic pairs hurt k1",
-        "setting of the study",
-    ]
-    fig.legend(handles, texts, loc="outside lower center", ncols=2, columnspacing=2.0)
+    saves = f"cv tends to save {100 * (1 - _SAVES):.0f} % on the ticked side"
+    entries: dict[str, Line2D | Patch] = {
+        "right of it k3 has infinite variance": Line2D(
+            [], [], color=theme.ESTIMATOR_COLOURS["k3"], linewidth=1.6
+        ),
+        saves: Line2D(
+            [], [], color=theme.ESTIMATOR_COLOURS["cv"], linewidth=1.3, path_effects=_TICKED
+        ),
+        "antithetic pairs hurt k1": Patch(
+            facecolor="none", edgecolor="#00000088", hatch="////", linewidth=0.4
+        ),
+    }
+    if dots:
+        entries["setting of the study"] = Line2D(
+            [], [], marker="o", color="white", markeredgecolor=theme.TRUTH, linewidth=0
+        )
+    fig.legend(
+        [*entries.values()], [*entries], loc="outside lower center", ncols=2, columnspacing=2.0
+    )

@@ -17,17 +17,22 @@ from mckl.text import listed, two_digits
 _SAME_LAW = 1e-9  # exact variances with a smaller relative difference are equal
 
 
-def _chosen(settings: pd.DataFrame) -> list[str]:
-    """The notebook's pair, and one scale and offset in three dimensions, or in every family."""
-    shown = settings[settings["kl"] > 0]
-    shown = settings.head(1) if shown.empty else shown
+def _chosen(settings: pd.DataFrame, cells: pd.DataFrame) -> list[str]:
+    """The notebook's pair, and one scale and offset in three dimensions, or in every family.
+
+    Without a sweep there are at most four cases, from the smallest KL to the largest. If possible,
+    the settings have an error that is not 0, and several samplers, and the cases the most.
+    """
+    shown = parts.with_samplers(settings, cells)
     out = ["notebook"] if (shown["setting"] == "notebook").any() else []
     grid = shown[shown["case"].isna()]
     families = parts.by_family(shown, 6 - len(out))
     if families:
         return out + families
     if grid.empty:
-        return out or shown["setting"].head(1).tolist()
+        others = shown[~shown["setting"].isin(out)]
+        others = others[others["samplers"] == others["samplers"].max()].sort_values("kl")
+        return out + parts.spaced([str(name) for name in others["setting"]], 4 - len(out))
     pairs = grid[["scale", "offset"]].drop_duplicates().sort_values(["scale", "offset"])
     # In the general case a and b are not 0; antithetic pairs only remove b's share of the variance.
     general = pairs[(pairs["scale"] != 1) & (pairs["offset"] != 0)]
@@ -62,7 +67,7 @@ def _slope(ax: Axes, power: float, text: str) -> None:
     (x0, x1), (y0, y1) = np.log10(ax.get_xlim()), np.log10(ax.get_ylim())
     x = np.array([x0 + 0.04 * (x1 - x0), x0 + 0.34 * (x1 - x0)])
     start = y0 + (0.40 if power == -0.5 else 0.36) * (y1 - y0)
-    y = np.maximum(start + power * (x - x[0]), y0)
+    y = np.maximum(start + power * (x - x[0]), y0 + 0.04 * (y1 - y0))  # with room for the text
     x[1] = x[0] + (y[1] - start) / power
     ax.plot(10**x, 10**y, color=theme.MUTED, linewidth=0.8, linestyle=":")
     ax.annotate(
@@ -118,7 +123,7 @@ def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
     summary = parts.one_backend(frames["summary"])
     estimator = parts.plainest_estimator(summary["estimator"])
     cells = summary[summary["estimator"] == estimator]
-    names = _chosen(settings)
+    names = _chosen(settings, cells)
     several = len(parts.families(settings)) > 1
     fig, axes = parts.panels(len(names), 2.5, 0.2, f"RMSE of {estimator} (nats)")
     same: list[list[str]] = []

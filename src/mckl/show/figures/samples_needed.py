@@ -62,8 +62,9 @@ def _blocks(settings: pd.DataFrame) -> list[_Block]:
     grid = settings[settings["case"].isna()]
     if grid.empty:
         names = parts.spaced(settings["setting"].tolist(), _CASES)
+        title = "cases" if len(names) == len(settings) else f"{len(names)} of {len(settings)} cases"
         return [
-            _Block("cases", [""], [parts.short_label(n, 14) for n in names], [[n] for n in names])
+            _Block(title, [""], [parts.short_label(n, 14) for n in names], [[n] for n in names])
         ]
     by = "dimension"
     if len(parts.families(grid)) > 1:

@@ -39,7 +39,6 @@ _SHARES = {
     "mean": "bias / KL", "variance": "variance", "std_error": "standard error",
     "coverage": "coverage lost",
 }  # fmt: skip
-_NAMED = "std_error"  # the row that says what its marks are
 
 
 def normal_scores(p_value: Vector, z: Vector) -> Vector:
@@ -105,9 +104,9 @@ def _panel(ax: Axes, cells: pd.DataFrame, quantity: str, border: float) -> int:
     ):  # fmt: skip
         # A failed cell is always drawn, whatever its rank.
         ranks = drawn[mask[drawn]] if marker == "o" else np.flatnonzero(mask)
-        ax.plot(
-            expected[ranks], score[ranks], linestyle="none", marker=marker, markersize=size,
-            color=colour, markeredgewidth=0, zorder=4, clip_on=False,
+        parts.whole_dots(
+            ax, expected[ranks], score[ranks], marker=marker, markersize=size, color=colour,
+            markeredgewidth=0, zorder=4,
         )  # fmt: skip
     wide = max(3.0, float(np.abs(expected).max()) * 1.08)
     ax.set_xlim(-wide, wide)
@@ -147,8 +146,11 @@ def _bars(ax: Axes, verification: pd.DataFrame) -> dict[str, int]:
 
 def _sensitivity(ax: Axes, errors: Mapping[str, Mapping[str, float]]) -> None:
     """Draw the least errors that would be detected: over many cells at once, and in the median."""
-    styles = {"pooled": ("D", theme.TRUTH, "over many cells at once", -1),
-              "median": ("o", "white", "in the median cell", 1)}  # fmt: skip
+    styles = {
+        "pooled": ("D", theme.TRUTH, "over many cells at once"),
+        "median": ("o", "white", "in the median cell"),
+    }
+    look: dict[str, Any] = {"markersize": 5, "markeredgecolor": theme.TRUTH, "zorder": 3}
     theme.log_axis(ax, "x")
     for i, quantity in enumerate(_SHARES):
         drawn = {
@@ -157,20 +159,24 @@ def _sensitivity(ax: Axes, errors: Mapping[str, Mapping[str, float]]) -> None:
         }  # fmt: skip
         ax.plot([*drawn.values()], [-i] * len(drawn), color=theme.MUTED, linewidth=0.8, zorder=1)
         for kind, x in drawn.items():
-            marker, colour, label, side = styles[kind]
-            if len(drawn) == 2:
-                side = 1 if x == max(drawn.values()) else -1
-            ax.plot(
-                x, -i, marker, color=colour, markersize=5, markeredgecolor=theme.TRUTH, zorder=3
-            )
-            words = f"{two_digits(x)} %" + (f" {label}" if quantity == _NAMED else "")
-            ax.annotate(words, (x, -i), xytext=(7 * side, 0), textcoords="offset points",
-                        fontsize=6.5, ha="left" if side > 0 else "right", va="center")  # fmt: skip
+            marker, colour, _ = styles[kind]
+            ax.plot(x, -i, marker, color=colour, **look)
+            side = 1 if x == max(drawn.values()) else -1
+            ax.annotate(f"{two_digits(x)} %", (x, -i), xytext=(7 * side, 0), fontsize=6.5,
+                        textcoords="offset points", ha="left" if side > 0 else "right",
+                        va="center")  # fmt: skip
+    for marker, colour, label in styles.values():
+        ax.plot([], [], marker, color=colour, label=label, **look)
     ax.margins(x=0.3)
     ax.set_ylim(0.5 - len(_SHARES), 0.5)
     ax.set_yticks([-i for i in range(len(_SHARES))], list(_SHARES.values()))
     ax.tick_params(axis="y", length=0)
-    ax.set_xlabel("error in %")
+    ax.set_xlabel("error in %", loc="left")
+    # In the line of the label of the axis.
+    ax.legend(
+        loc="upper right", bbox_to_anchor=(1.0, -0.135), borderaxespad=0.0, ncols=2,
+        handletextpad=0.2, columnspacing=1.5,
+    )  # fmt: skip
 
 
 def draw(frames: Frames) -> tuple[matplotlib.figure.Figure, dict[str, Any]]:
