@@ -33,6 +33,26 @@ def test_probability_of_log_odds_far_out(logit, upper):
     assert got == pytest.approx(expected, rel=1e-12)
 
 
+@pytest.mark.parametrize("upper", [False, True])
+@pytest.mark.parametrize(
+    ("a", "b", "u"),
+    [
+        (2.0, 0.01, 1e-36), (1.016, 0.1, 6e-19), (1.63, 0.35, 9.6e-29), (3.0, 0.006, 2.8e-53),
+        (4.5, 0.01, 5.6e-79), (20.0, 5.0, 1e-250), (0.3, 40.0, 1e-16), (500.0, 20.0, 1e-30),
+    ],
+)  # fmt: skip
+def test_quantiles_of_a_beta_law_at_tiny_probabilities(a, b, u, upper):
+    """SciPy's inverse puts some of them where the probability is 10 times as large, or worse."""
+    law = Beta(b, a) if upper else Beta(a, b)
+    (logit,) = law.quantile(np.array([u]), upper)
+    with mpmath.workdps(60):
+        x = 1 / (1 + mpmath.exp(mpmath.mpf(float(logit)) * (1 if upper else -1)))
+        shapes = mpmath.mpf(a), mpmath.mpf(b)
+        series = mpmath.hyp2f1(sum(shapes), 1, shapes[0] + 1, x)
+        expected = x**a * (1 - x) ** b * series / shapes[0] / mpmath.beta(*shapes)
+        assert float(expected / u) == pytest.approx(1.0, rel=1e-11)
+
+
 @pytest.mark.parametrize("u", [1e-250, 1e-20, 0.01, 0.3, 0.5, 0.7, 0.99])
 def test_half_a_squared_normal_number(u):
     law = Gamma(0.5, 2.0)
