@@ -73,6 +73,10 @@ class Truncated(Interval):
             base = base.at(0.0, scale * base.scale)
         return Truncated(base, location + scale * self.low, location + scale * self.high)
 
+    @property
+    def places(self) -> tuple[Any, ...]:
+        return (*self.base.places, self.low, self.high)
+
     def affine(self, shift: float, scale: float) -> Truncated | None:
         base = self.base.affine(shift, scale)
         ends = sorted(float(affine(shift, scale, x)) for x in self.support)

@@ -86,8 +86,9 @@ class Mixture(Univariate):
     def moved(self, step: float) -> Mixture:
         return self.at(step, 1.0) if step else self
 
-    def moves_exactly(self, step: float) -> bool:
-        return all(c.moves_exactly(step) for c in self.components)
+    @property
+    def places(self) -> tuple[Any, ...]:
+        return tuple(x for c in self.components for x in c.places)
 
     @property
     def smooth_width(self) -> float:

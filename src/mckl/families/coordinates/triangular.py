@@ -36,6 +36,10 @@ class Triangular(Interval):
     seconds: ClassVar[Seconds] = Seconds(7e-9, 10e-9, 20e-9, 12e-9)
 
     @property
+    def movable(self) -> bool:
+        return True
+
+    @property
     def symmetric(self) -> bool:  # type: ignore[override]
         return self.low == -self.high and self.mode == 0.0
 
@@ -49,6 +53,10 @@ class Triangular(Interval):
     @property
     def tensorflow(self) -> Distribution:
         return Distribution("Triangular", {"low": self.low, "high": self.high, "peak": self.mode})
+
+    @property
+    def places(self) -> tuple[Any, ...]:
+        return self.low, self.mode, self.high
 
     @property
     def tails(self) -> tuple[Tail, Tail]:
