@@ -130,9 +130,8 @@ class Mixture(Univariate):
     def _probabilities(self) -> Vector:
         return self._weighted.weights / self._weighted.total
 
-    def terms(self, x: Vector) -> Terms:
-        top, log_sum, _ = log_sum_terms(self._weighted.log_parts(x))
-        return top, log_sum
+    def terms_error(self, x: Vector) -> Vector:
+        return self.log_density_error(x)  # the components have terms of their own
 
     def log_density(self, x: Vector) -> Vector:
         return in_windows(self._weighted, _log_sum, np.asarray(x))
