@@ -102,6 +102,8 @@ class FactorLaw:
             value[index] = terms.sum()
             share = (grid.missed + 4.0 * EPS) * abs(float(value[index]))
             error[index] = left + float(rounding.sum()) + share
+            if paired or any(f.name in OF_IMAGES for f in functions):
+                error[index] += grid.left_by_images(terms)
         for first, function in zip(joint.firsts(len(functions)), every, strict=True):
             value[first], error[first] = function.mean, function.mean_error
         return settled(value, error, infinite)
