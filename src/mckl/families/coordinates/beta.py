@@ -77,8 +77,8 @@ class Beta(Univariate):
     def _log_odds(self) -> float:
         """log(x / (1 - x)) of the mean."""
         odds = self.a / self.b
-        if not 0.0 < odds < math.inf:
-            raise OverflowError("the odds of the mean exceed float64")
+        if not (0.0 < odds < math.inf and math.isfinite(self.a + self.b)):
+            raise OverflowError("the odds of the mean, or the sum of the shapes, exceed float64")
         return math.log(odds)
 
     def _logit(self, y: Vector) -> Vector:
