@@ -158,8 +158,22 @@ def test_a_variance_that_may_be_0_is_0_only_beside_rounding():
         {"family": "half-normal", "scale": 1e-300},
         {"family": "truncated-normal", "mean": 0, "sd": 1e-300, "low": -1, "high": 1},
         {"family": "f", "df1": 1e-310, "df2": 1e300},
+        {"family": "beta", "a": 1e308, "b": 1e308},
     ],
 )
 def test_parameters_beyond_float64_are_refused_in_one_line(side: dict[str, object]) -> None:
     with pytest.raises(UserError, match="a parameter of q or p is too large or too small"):
         mckl.kl(side, {"family": "gamma", "shape": 1, "rate": 1})
+
+
+def test_a_beta_law_with_a_sum_of_shapes_beyond_float64_is_refused_as_p() -> None:
+    sides = ({"family": "beta", "a": x, "b": x} for x in (2, 1e308))
+    with pytest.raises(UserError, match="a parameter of q or p is too large or too small"):
+        mckl.kl(*sides)
+
+
+def test_advice_where_the_square_of_kl_exceeds_float64() -> None:
+    parts = [{}, {"mean": 3}]
+    p = {"family": "mixture", "weights": [0.5, 0.5], "components": parts}
+    found = mckl.advise({"family": "gamma", "shape": 1e-300}, p)
+    assert found.recommendation is None

@@ -33,6 +33,26 @@ def test_probability_of_log_odds_far_out(logit, upper):
     assert got == pytest.approx(expected, rel=1e-12)
 
 
+@pytest.mark.parametrize("upper", [False, True])
+@pytest.mark.parametrize(
+    ("a", "b", "u"),
+    [
+        (2.0, 0.01, 1e-36), (1.016, 0.1, 6e-19), (1.63, 0.35, 9.6e-29), (3.0, 0.006, 2.8e-53),
+        (4.5, 0.01, 5.6e-79), (20.0, 5.0, 1e-250), (0.3, 40.0, 1e-16), (500.0, 20.0, 1e-30),
+    ],
+)  # fmt: skip
+def test_quantiles_of_a_beta_law_at_tiny_probabilities(a, b, u, upper):
+    """SciPy's inverse puts some of them where the probability is 10 times as large, or worse."""
+    law = Beta(b, a) if upper else Beta(a, b)
+    (logit,) = law.quantile(np.array([u]), upper)
+    with mpmath.workdps(60):
+        x = 1 / (1 + mpmath.exp(mpmath.mpf(float(logit)) * (1 if upper else -1)))
+        shapes = mpmath.mpf(a), mpmath.mpf(b)
+        series = mpmath.hyp2f1(sum(shapes), 1, shapes[0] + 1, x)
+        expected = x**a * (1 - x) ** b * series / shapes[0] / mpmath.beta(*shapes)
+        assert float(expected / u) == pytest.approx(1.0, rel=1e-11)
+
+
 @pytest.mark.parametrize("u", [1e-250, 1e-20, 0.01, 0.3, 0.5, 0.7, 0.99])
 def test_half_a_squared_normal_number(u):
     law = Gamma(0.5, 2.0)
@@ -122,3 +142,56 @@ def test_wide_normal_components_need_no_breakpoints():
     f, g = density(0.5), density(0.6)
     kl = w @ (f * np.log(f / g))
     assert law.kl == pytest.approx(kl, rel=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("q", "p", "expected"),
+    [
+        # By mpmath. Part of it comes from points whose images are not known.
+        ((1.9, 0.28), (0.97, 0.3), 2.762273550232281),
+        ((1.016, 0.1), (0.53, 0.1), None),
+    ],
+)
+def test_images_that_are_too_far_out_count_as_an_error(q, p, expected):
+    sides = {k: {"family": "beta", "a": a, "b": b} for k, (a, b) in (("q", q), ("p", p))}
+    rows = exact_mean(case_pair(sides), SAMPLERS["antithetic"], [ESTIMATORS["k3"]], [2])
+    ((_, _, found),) = rows
+    if expected is None:
+        assert found.relative_error < 1e-11
+        expected = 0.7042977048549045
+    assert math.isnan(found.variance) or (
+        abs(found.variance - expected) <= found.relative_error * expected
+    )
+
+
+@pytest.mark.parametrize(("weight", "scale"), [(1e-280, 0.1), (1e-280, 0.01), (1e-12, 0.1)])
+def test_a_component_of_tiny_weight_that_takes_over_far_out(weight, scale):
+    """The log density bends where it does, within a small part of the distance from the peak."""
+    components = [{"mean": 0, "sd": scale}, {"mean": 0, "sd": 3}]
+    p = {"family": "mixture", "weights": [1 - weight, weight], "components": components}
+    law = case_pair({"q": {"mean": 0, "sd": 3}, "p": p}).law
+    with mpmath.workdps(30):
+        w, s = mpmath.mpf(weight), mpmath.mpf(scale)
+
+        def term(x):
+            logs = [mpmath.log(1 - w) - mpmath.log(s) - x * x / (2 * s * s)]
+            logs.append(mpmath.log(w) - mpmath.log(3) - x * x / 18)
+            log_p = max(logs) + mpmath.log1p(mpmath.exp(min(logs) - max(logs)))
+            log_q = -x * x / 18 - mpmath.log(3)
+            return mpmath.exp(-x * x / 18) * (log_q - log_p)
+
+        bend = mpmath.sqrt(2 * mpmath.log(3 * (1 - w) / (w * s)) / (1 / s**2 - mpmath.mpf(1) / 9))
+        edges = [0, *(bend + k * s * s / bend for k in (-30, -5, 0, 5, 30)), 9, 25, 60]
+        expected = mpmath.quad(term, sorted(edges)) / 3 * mpmath.sqrt(2 / mpmath.pi)
+        assert abs(law.kl - expected) <= law.kl_error <= 1e-13 * expected
+
+
+def test_a_laplace_law_against_a_mixture_with_a_nearly_empty_component():
+    components = [
+        {"family": "laplace", "location": -4.818623528322896, "scale": 0.8096257089018198},
+        {"family": "laplace", "location": -22.03877234481436, "scale": 3.0428081000941396},
+    ]
+    p = {"family": "mixture", "weights": [1.0, 4.679851300292879e-281], "components": components}
+    q = {"family": "laplace", "location": 0, "scale": 56.08561620018828}
+    law = case_pair({"q": q, "p": p}).law
+    assert abs(law.kl - 64.283800284330783) <= law.kl_error <= 1e-10  # by mpmath

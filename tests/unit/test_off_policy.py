@@ -604,3 +604,21 @@ def test_a_misspelt_lag_is_named() -> None:
     pair = case_pair(CASES["categorical"])
     with pytest.raises(ValueError, match="s: 'lagg', expected lag, or a family"):
         sampled_pair(pair, {"lagg": 1})
+
+
+def test_a_mask_that_drops_every_token_leaves_nothing_to_fit() -> None:
+    """Every weighted l is 0 then, but KL is not."""
+    case = {
+        "q": {"family": "policy", "transitions": [[0.77, 0.23], [0.71, 0.29]]},
+        "p": {"family": "policy", "transitions": [[0.11, 0.89], [0.57, 0.43]]},
+        "s": {"family": "policy", "transitions": [[0.007, 0.993], [0.000002, 0.999998]]},
+        "dimension": 2,
+        "initial": [1.0, 0.0],
+    }
+    setting = case_setting("a", case)
+    law = SampledLaw(setting.sampler, setting.pair.law)
+    found = off_policy_theory(law, ESTIMATORS["cv-factor"], WEIGHTS["token-masked"])
+    assert found.kind == "none"
+    assert "nothing can be fitted" in str(found.reason)
+    plain = off_policy_theory(law, ESTIMATORS["k1"], WEIGHTS["token-masked"])
+    assert (plain.bias, plain.variance) == (-setting.pair.law.kl, 0.0)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import mpmath
 import numpy as np
@@ -15,8 +17,10 @@ from mckl.families.coordinates.gaussian import Gaussian
 from mckl.families.coordinates.laplace import Laplace
 from mckl.families.coordinates.log_gamma import LogGamma
 from mckl.families.coordinates.logistic import Logistic
+from mckl.families.coordinates.logit import Logit
 from mckl.families.coordinates.mixture import Mixture
 from mckl.families.coordinates.student_t import StudentT
+from mckl.families.coordinates.triangular import Triangular
 from mckl.families.coordinates.univariate import Between, Univariate
 from mckl.families.registry import case_pair
 
@@ -227,3 +231,137 @@ def test_kl_of_beta_laws_is_within_its_bound(shapes: tuple[float, float, float, 
     expected = beta_kl(*shapes)
     assert abs(mp.mpf(law.kl) - expected) <= law.kl_error
     assert law.kl_error <= 1e-8 * expected
+
+
+def bounded_density(case: dict[str, Any]) -> tuple[Any, list[mpmath.mpf]]:
+    """The density of a law on an interval, and the points between which it is smooth."""
+    ends = [mp.mpf(case[name]) for name in ("low", "high") if name in case]
+    if case["family"] == "triangular":
+        (low, high), mode = ends, mp.mpf(case["mode"])
+
+        def triangle(x: mpmath.mpf) -> mpmath.mpf:
+            share = (x - low) / (mode - low) if x < mode else (high - x) / (high - mode)
+            return 2 * share / (high - low) if low < x < high else mp.mpf(0)
+
+        return triangle, sorted({low, mode, high})
+    if case["family"] == "truncated":
+        whole, points = bounded_density(case["of"])
+        low, high = ends
+    else:
+        mean, sd = mp.mpf(case["mean"]), mp.mpf(case["sd"])
+        low, high = (*ends, mp.inf)[:2]
+        points = [mean + k * sd for k in (-8, 0, 8, 30)]
+
+        def whole(x: mpmath.mpf) -> mpmath.mpf:
+            return mp.exp(-(((x - mean) / sd) ** 2) / 2)
+
+    points = [low, *(x for x in points if low < x < high), high]
+    mass = mp.quad(whole, points)
+    return lambda x: whole(x) / mass, points
+
+
+def moments_of_ratio(
+    q: dict[str, Any], p: dict[str, Any], powers: Sequence[int] = (1, 2)
+) -> list[mpmath.mpf]:
+    """E l and central moments of l under q, by quadrature in x."""
+    (of_q, points), (of_p, others) = bounded_density(q), bounded_density(p)
+    low, high = points[0], points[-1]
+    points = sorted({*points, *(x for x in others if low < x < high)})
+    # Distances from an end e^-40 to e^-10 of the width, where p may have a kink or be 0.
+    points = sorted({*points, *(low + (points[1] - low) * mp.mpf(10) ** -k for k in (4, 12))})
+
+    def ell(x: mpmath.mpf) -> mpmath.mpf:
+        return mp.log(of_q(x) / of_p(x)) if of_q(x) and of_p(x) else mp.mpf(0)
+
+    mean = mp.quad(lambda x: of_q(x) * ell(x), points)
+    rest = [mp.quad(lambda x, k=k: of_q(x) * (ell(x) - mean) ** k, points) for k in powers[1:]]
+    return [mean, *rest]
+
+
+CUT_NORMAL = {"family": "truncated-normal", "mean": 0.1, "sd": 1.0, "low": -3.0}
+
+
+def cut_triangle(low: float, mode: float, high: float, start: float, stop: float) -> dict[str, Any]:
+    of = {"family": "triangular", "low": low, "mode": mode, "high": high}
+    return {"family": "truncated", "of": of, "low": start, "high": stop}
+
+
+@pytest.mark.parametrize(
+    ("q", "p"),
+    [
+        # -3 and 0.1 cannot be moved by one step without rounding.
+        (CUT_NORMAL, {**CUT_NORMAL, "mean": 0.1 + 1e-8}),
+        # The laws before truncation have other ends.
+        (cut_triangle(0.0, 0.5, 1.0, 0.2, 0.8), cut_triangle(-1.0, 0.5, 2.0, 0.2, 0.8)),
+        (cut_triangle(0.0, 0.5, 1.0, 0.2, 0.8), cut_triangle(-0.1, 0.5, 1.0, 0.2, 0.8)),
+        (cut_triangle(0.0, 0.5, 1.0, 0.2, 0.8), cut_triangle(0.0, 0.5 + 1e-7, 1.0, 0.2, 0.8)),
+        # p is 0 at an end of q, of whose distance x has few digits.
+        (
+            {"family": "truncated-normal", "mean": 1.98, "sd": 0.03, "low": 1.987, "high": 1.98705},
+            {"family": "triangular", "low": 1.987, "mode": 1.98700000002, "high": 1.9871},
+        ),
+        # Beside the end p is a small part of its height, and not 1 less a number near 1.
+        (
+            {"family": "triangular", "low": 0.1, "mode": 0.1, "high": 0.11},
+            {"family": "triangular", "low": 0.1, "mode": 0.1 + 1e-10, "high": 0.11},
+        ),
+    ],
+)  # fmt: skip
+def test_laws_on_an_interval_are_within_their_bounds(q: Any, p: Any) -> None:
+    pair = case_pair({"q": q, "p": p})
+    kl, variance, fourth = moments_of_ratio(q, p, (1, 2, 4))
+    cumulants = pair.law.ell(4)
+    assert abs(pair.law.kl - kl) <= pair.law.kl_error <= 1e-7 * kl
+    assert abs(cumulants.value[2] - variance) <= cumulants.error[2] <= 1e-7 * variance
+    found = cumulants.value[4] + 3 * cumulants.value[2] ** 2
+    assert abs(found - fourth) <= 1e-8 * fourth
+    if not pair.law.missed_mass:
+        reverse = moments_of_ratio(p, q, (1,))[0]
+        assert abs(pair.reverse_kl - reverse) <= pair.reverse_kl_error <= 1e-7 * reverse
+
+
+def test_the_ratio_of_triangular_laws_keeps_its_digits_next_to_an_end() -> None:
+    q, p = (
+        {"family": "triangular", "low": 0.1, "mode": m, "high": 0.11} for m in (0.1, 0.1 + 1e-10)
+    )
+    pair = case_pair({"q": q, "p": p}).factors[0].centred()  # type: ignore[attr-defined]
+    width, rise = mp.mpf(0.11) - mp.mpf(0.1), mp.mpf(0.1 + 1e-10) - mp.mpf(0.1)
+    z = np.array([-19.0, -30.0, -60.0, -300.0])
+    shares = [1 / (1 + mp.exp(-mp.mpf(float(x)))) for x in z]  # distances from the end, over width
+    expected = [mp.log((1 - s) * rise / (s * width)) if s * width < rise
+                else mp.log((width - rise) / width) for s in shares]  # fmt: skip
+    for found, bound, right in zip(
+        pair.log_ratio(z), pair.log_ratio_error(z), expected, strict=True
+    ):
+        assert abs(found - right) <= bound <= 1e-12 * abs(right)
+
+
+@pytest.mark.parametrize("mode", [0.0, 1e-9, 0.25, 1.0 - 1e-9, 1.0])
+def test_both_tails_of_a_triangular_law_keep_their_digits(mode: float) -> None:
+    law = Logit(Triangular(0.0, mode, 1.0), 0.0, 1.0)
+    z = np.linspace(-80.0, 80.0, 33)
+    for upper in (False, True):
+        for y, found in zip(z.tolist(), law.probability(z, upper).tolist(), strict=True):
+            below = 1 / (1 + mp.exp(-mp.mpf(y)))
+            above, own = 1 - below, mp.mpf(mode)
+            if upper:
+                below, above, own = above, below, 1 - own
+            right = below**2 / own if own and below < own else 1 - above**2 / (1 - own)
+            assert abs(found - right) <= 1e-13 * right
+    far = np.array([-70.0, -30.0, 30.0, 70.0])
+    assert law.mirror(law.mirror(far)) == pytest.approx(far, rel=1e-12)
+
+
+def test_a_mixture_given_an_interval() -> None:
+    parts = [{"mean": 0, "sd": 1}, {"mean": 3, "sd": 0.5}]
+    of = {"family": "mixture", "weights": [0.25, 0.75], "components": parts}
+    pair = case_pair({"q": {"family": "truncated", "of": of, "low": -0.5, "high": 3.25},
+                      "p": {"family": "uniform", "low": -1, "high": 4}})  # fmt: skip
+
+    def whole(x: mpmath.mpf) -> mpmath.mpf:
+        return mp.exp(-x * x / 2) / 4 + mp.mpf(3) / 2 * mp.exp(-2 * (x - 3) ** 2)
+
+    points = [mp.mpf(x) for x in (-0.5, 0, 1.5, 3, 3.25)]
+    mass = mp.quad(whole, points)
+    kl = mp.quad(lambda x: whole(x) / mass * mp.log(5 * whole(x) / mass), points)
+    assert abs(pair.law.kl - kl) <= pair.law.kl_error <= 1e-12 * kl

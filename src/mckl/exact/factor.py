@@ -104,6 +104,8 @@ class FactorLaw:
             value[index] = terms.sum()
             share = (grid.missed + 4.0 * EPS) * abs(float(value[index]))
             error[index] = left + grid.cut_off(terms) + float(rounding.sum()) + share
+            if paired or any(f.name in OF_IMAGES for f in functions):
+                error[index] += grid.left_by_images(terms)
         for first, function in zip(joint.firsts(len(functions)), functions, strict=True):
             *_, value[first], error[first], _ = values(grid, function, paired)
         return settled(value, error, infinite)

@@ -19,6 +19,7 @@ from typing import Protocol
 
 import numpy as np
 import scipy
+from numpy.typing import NDArray
 
 from mckl.arrays import Vector
 from mckl.exact import clenshaw_curtis, double_exponential, ends
@@ -33,6 +34,7 @@ _DROPS = 45.0  # how far a power tail is followed, in units of its integrand's l
 _LEAST = 1e-60  # breakpoints nearer to an end of the support are left out
 _FAR = -1e3  # below it log densities are added up themselves, and not their differences
 _LOST = 1e12  # log densities below -_LOST may leave no digit of a product of powers of q and p
+_LEAST_LOG_TAIL = math.log(1e-299)  # a little above where mirror images end
 LARGE = 1.0  # the log r above which functions that contain r are kept over r
 _PEAKS = (1, 2, 3, 4)  # the k whose p^k / q^(k - 1) is looked at for peaks
 _ROUGH = 64.0  # roundings of log q and k l by which a peak exceeds its neighbours at least
@@ -258,6 +260,24 @@ class Grid:
     def lost(self, terms: Vector) -> float:
         """A bound on what is missing in the sum of the terms."""
         return self.left(terms) + self.cut_off(terms)
+
+    @cached_property
+    @np.errstate(all="ignore")
+    def _without_image(self) -> NDArray[np.intp]:
+        """The nodes beyond which there is too little mass to know their mirror images."""
+        if self._factor.symmetric:
+            return np.empty(0, np.intp)
+        order = np.argsort(self._x, kind="stable")
+        below = np.logaddexp.accumulate(self.log_w[order])
+        above = np.logaddexp.accumulate(self.log_w[order[::-1]])[::-1]
+        return order[np.minimum(below, above) < _LEAST_LOG_TAIL]
+
+    def left_by_images(self, terms: Vector) -> float:
+        """A bound on what an integral of a function of pairs lacks where images are not known.
+
+        A pair counts at each of its points, and at the one of them it is right to some extent.
+        """
+        return 4.0 * float(np.abs(terms[self._without_image]).sum())
 
     def exponent(self, tilt: Tilt) -> Vector:
         """T E + S L at the nodes, where E is the even part of l and L the odd part."""

@@ -327,7 +327,7 @@ def _regression(law: SampledLaw, weight: SampleWeight) -> UnitTheory:
     x = law.weighted("ratio", weight)
     (_, _), second = law.sums([x, law.weighted("ell", weight)], 2)
     spread, cross = second.at(2, 0), second.at(1, 1)
-    if second.at(0, 2).value == 0.0:  # every l is 0, and so is the intercept
+    if not law.values["ell"].value.any():  # every l is 0, and so is the intercept
         return UnitTheory(0.0, 0.0, math.nan, math.nan)
     if not spread.value > spread.error:
         return unknown(NO_CONTROL)

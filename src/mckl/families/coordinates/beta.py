@@ -33,6 +33,8 @@ from mckl.families.parameters import aliases
 _SMALLEST = 1e-290
 _TINY = -600.0  # logits below which all but the leading order is too small for float64
 _SMALL = -40.0  # log x below which the leading order is that of x to rounding
+_RARE = 1e-15  # probabilities below which SciPy's inverse may be wrong, by any amount
+_MOST_STEPS = 50
 _NEAR = 1.0  # how far apart logits may be under q and p, for terms that keep the digits of l
 
 
@@ -75,8 +77,8 @@ class Beta(Univariate):
     def _log_odds(self) -> float:
         """log(x / (1 - x)) of the mean."""
         odds = self.a / self.b
-        if not 0.0 < odds < math.inf:
-            raise OverflowError("the odds of the mean exceed float64")
+        if not (0.0 < odds < math.inf and math.isfinite(self.a + self.b)):
+            raise OverflowError("the odds of the mean, or the sum of the shapes, exceed float64")
         return math.log(odds)
 
     def _logit(self, y: Vector) -> Vector:
@@ -203,7 +205,25 @@ class Beta(Univariate):
         tiny = (high < _SMALLEST) & ~tiny
         rest = np.log1p(-np.where(tiny, u, 0.0)) + math.log(b) + scipy.special.betaln(a, b)
         y = np.where(tiny, -rest / b, y)
+        rare = np.asarray(u) < _RARE
+        if rare.any():
+            y[rare] = Beta(a, b)._refined(y[rare], np.asarray(u)[rare])
         return np.asarray(self.location + self.scale * (-y if upper else y))
+
+    def _refined(self, y: Vector, u: Vector) -> Vector:
+        """The points below which the probability is u, by Newton's method from points near them.
+
+        The logarithm of the probability is a concave function, so that the steps do not alternate.
+        """
+        for _ in range(_MOST_STEPS):
+            p = self.probability(y)
+            with np.errstate(all="ignore"):
+                step = np.log(p / u) * p / np.exp(self.log_density(y))
+            step = np.where(np.isfinite(step), step, 0.0)  # a density below the smallest float64
+            y = y - step
+            if (np.abs(step) <= 4.0 * EPS * np.abs(y)).all():
+                break
+        return y
 
     @property
     def tabled(self) -> bool:  # type: ignore[override]

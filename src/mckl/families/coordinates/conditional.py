@@ -73,6 +73,10 @@ class Truncated(Interval):
             base = base.at(0.0, scale * base.scale)
         return Truncated(base, location + scale * self.low, location + scale * self.high)
 
+    @property
+    def places(self) -> tuple[Any, ...]:
+        return (*self.base.places, self.low, self.high)
+
     def affine(self, shift: float, scale: float) -> Truncated | None:
         base = self.base.affine(shift, scale)
         ends = sorted(float(affine(shift, scale, x)) for x in self.support)
@@ -132,9 +136,8 @@ class Truncated(Interval):
         return np.asarray(self.base.log_density_error(x) + own + (self._mass.error + 8.0 * EPS))
 
     def ratio_terms_at(self, p: Interval, place: Place) -> Terms:
-        if not _same_ends(self, p):
+        if not (isinstance(p, Truncated) and _in_one_form(self, p)):
             return super().ratio_terms_at(p, place)
-        assert isinstance(p, Truncated)
         base, other = self.base, p.base
         if isinstance(base, Interval) and isinstance(other, Interval):
             there = self._base_place(place)
@@ -150,9 +153,8 @@ class Truncated(Interval):
         return super().ratio_terms(p, x)
 
     def ratio_error_at(self, p: Interval, place: Place) -> Vector:
-        if not _same_ends(self, p):
+        if not (isinstance(p, Truncated) and _in_one_form(self, p)):
             return super().ratio_error_at(p, place)
-        assert isinstance(p, Truncated)
         gap = _gap(self, p)
         base, other = self.base, p.base
         if isinstance(base, Interval) and isinstance(other, Interval):
@@ -290,6 +292,16 @@ class Truncated(Interval):
 def _same_ends(q: Univariate, p: Univariate) -> bool:
     both = isinstance(q, Truncated) and isinstance(p, Truncated)
     return both and q.support == p.support
+
+
+def _in_one_form(q: Truncated, p: Truncated) -> bool:
+    """Whether the laws before truncation know a place in the same way.
+
+    A law on an interval knows it by the distances from its own ends, and others by x.
+    """
+    on_interval = [isinstance(law.base, Interval) for law in (q, p)]
+    alike = q.base.support == p.base.support if all(on_interval) else not any(on_interval)
+    return _same_ends(q, p) and alike
 
 
 @lru_cache(maxsize=256)

@@ -65,6 +65,10 @@ class Interval(Univariate):
         return self.high if math.isinf(self.low) else 0.5 * self.low + 0.5 * self.high
 
     @property
+    def places(self) -> tuple[Any, ...]:
+        return self.low, self.high
+
+    @property
     def breakpoints(self) -> tuple[float, ...]:
         return ()
 

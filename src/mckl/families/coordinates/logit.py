@@ -200,6 +200,10 @@ class Plain(Interval):
         return self.location
 
     @property
+    def places(self) -> tuple[Any, ...]:
+        return (self.location,)
+
+    @property
     def high(self) -> Any:  # type: ignore[override]
         return self.location + self.scale * self.top
 
@@ -313,6 +317,10 @@ class Shifted(Interval):
     @property
     def low(self) -> Any:  # type: ignore[override]
         return self.location
+
+    @property
+    def places(self) -> tuple[Any, ...]:
+        return (self.location,)
 
     @property
     def kind(self) -> str:

@@ -86,8 +86,9 @@ class Mixture(Univariate):
     def moved(self, step: float) -> Mixture:
         return self.at(step, 1.0) if step else self
 
-    def moves_exactly(self, step: float) -> bool:
-        return all(c.moves_exactly(step) for c in self.components)
+    @property
+    def places(self) -> tuple[Any, ...]:
+        return tuple(x for c in self.components for x in c.places)
 
     @property
     def smooth_width(self) -> float:
@@ -95,7 +96,7 @@ class Mixture(Univariate):
 
     @cached_property
     def breakpoints(self) -> tuple[float, ...]:
-        """The components' breakpoints, and the points of least density in valleys between these.
+        """The components' breakpoints, points of least density in valleys between, and bends.
 
         At a point of least density the quantile x changes fastest with u.
         """
@@ -107,7 +108,47 @@ class Mixture(Univariate):
         at_ends = np.minimum(log_density[:, 0], log_density[:, -1])
         deep = log_density.min(axis=-1) < at_ends - _VALLEY
         least = x[np.arange(len(x)), np.argmin(log_density, axis=-1)][deep]
-        return tuple(np.unique([*peaks, *least]).tolist())
+        known = np.unique([*peaks, *least])
+        return tuple(np.unique([*known, *self._bends(known)]).tolist())
+
+    @np.errstate(all="ignore")
+    def _bends(self, known: Vector) -> Vector:
+        """Where another component becomes the largest too suddenly for nodes between these points.
+
+        So it is far from a peak, where a component of tiny weight takes over.
+        """
+        if not known.size:
+            return known
+        parts, (low, high) = self._weighted.log_parts, self.support
+        scales = [float(c.scale) for c in self.components]
+        away = np.geomspace(_NEAREST * min(scales), _FARTHEST * max(scales), _PLACES)
+        if known.size * self._weighted.count < _MOST_GAPS:
+            ends = [y for b in known for y in (b - away, b + away)]
+        else:
+            ends = [known[0] - away, known[-1] + away]
+        x = np.unique(np.concatenate(ends))
+        x = x[(x > low) & (x < high)]
+        if not x.size:
+            return x
+        largest = np.concatenate(
+            [parts(block[:, None])[..., 0].argmax(axis=0) for block in np.array_split(x, len(ends))]
+        )
+        i = np.flatnonzero(largest[1:] != largest[:-1])
+        before, after, which = largest[i], largest[i + 1], np.arange(i.size)
+
+        def lead(y: Vector) -> Vector:
+            logs = parts(y[:, None])[..., 0]
+            return np.asarray(logs[before, which] - logs[after, which])
+
+        start, stop = x[i], x[i + 1]
+        for _ in range(_BISECTIONS if i.size else 0):
+            middle = 0.5 * (start + stop)
+            rest = lead(middle) > 0.0
+            start, stop = np.where(rest, middle, start), np.where(rest, stop, middle)
+        apart = np.abs(start[:, None] - known).min(axis=1)
+        step = 1e-3 * apart
+        turn = 0.5 * np.abs(lead(start + step) - lead(start - step)) / step if i.size else apart
+        return np.asarray(start[turn * apart > _SUDDEN])
 
     def _apart(self) -> list[Univariate]:
         """The components without those that are analytic and wide beside the distance of others.
@@ -129,9 +170,8 @@ class Mixture(Univariate):
     def _probabilities(self) -> Vector:
         return self._weighted.weights / self._weighted.total
 
-    def terms(self, x: Vector) -> Terms:
-        top, log_sum, _ = log_sum_terms(self._weighted.log_parts(x))
-        return top, log_sum
+    def terms_error(self, x: Vector) -> Vector:
+        return self.log_density_error(x)  # the components have terms of their own
 
     def log_density(self, x: Vector) -> Vector:
         return in_windows(self._weighted, _log_sum, np.asarray(x))
@@ -247,6 +287,10 @@ _DRAWN_AT_ONCE = 2**14
 _MOST_STEPS = 200
 _WIDE = 0.5  # of its scale: how far the next breakpoint is from a component that has none
 _VALLEY = 0.5  # of the log density: how far it falls where a point of least density matters
+_SUDDEN = 16.0  # how often the leading share halves or doubles over the distance from a peak
+_NEAREST, _FARTHEST, _PLACES = 0.1, 1e5, 513  # distances in scales at which bends are looked for
+_MOST_GAPS = 2**10  # peaks times components from which bends are looked for in the tails alone
+_BISECTIONS = 40
 _GAP = 1e-14  # of the logarithm of the probability beyond a quantile
 # Tail probabilities of a component. Newton's method starts near the components' quantiles at these.
 _TAILS = np.concatenate((0.5 ** np.arange(1.0, 40.0, 0.25), 10.0 ** -np.arange(12.0, 300.0, 3.0)))

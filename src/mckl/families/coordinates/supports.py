@@ -14,7 +14,13 @@ from mckl.families import wide
 from mckl.families.coordinates.conditional import truncated
 from mckl.families.coordinates.interval import FLAT, log_mass
 from mckl.families.coordinates.logit import Logit, Shifted
-from mckl.families.coordinates.univariate import WHOLE, Between, Kept, Univariate
+from mckl.families.coordinates.univariate import (
+    WHOLE,
+    Between,
+    Kept,
+    Univariate,
+    exact_step,
+)
 from mckl.families.maps import EXP, LOGISTIC, POSITIVE, UNIT, Maps, inverse
 
 
@@ -76,7 +82,7 @@ def _in_one_coordinate(q: Univariate, p: Univariate, low: float, high: float) ->
     flat = all(tail == FLAT for law in (q, p) for tail in law.tails)
     if math.isfinite(high - low) and not flat:
         return Between(Logit(q, low, high), Logit(p, low, high))
-    step = -q.centre if q.movable and p.movable else 0.0
+    step = exact_step(q, p) if q.movable and p.movable else 0.0
     return Between(q.moved(step), p.moved(step))
 
 

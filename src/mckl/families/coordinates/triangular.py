@@ -36,6 +36,10 @@ class Triangular(Interval):
     seconds: ClassVar[Seconds] = Seconds(7e-9, 10e-9, 20e-9, 12e-9)
 
     @property
+    def movable(self) -> bool:
+        return True
+
+    @property
     def symmetric(self) -> bool:  # type: ignore[override]
         return self.low == -self.high and self.mode == 0.0
 
@@ -49,6 +53,10 @@ class Triangular(Interval):
     @property
     def tensorflow(self) -> Distribution:
         return Distribution("Triangular", {"low": self.low, "high": self.high, "peak": self.mode})
+
+    @property
+    def places(self) -> tuple[Any, ...]:
+        return self.low, self.mode, self.high
 
     @property
     def tails(self) -> tuple[Tail, Tail]:
@@ -74,6 +82,15 @@ class Triangular(Interval):
             share = np.where(rises, place.below / (rise or 1.0), place.above / (fall or 1.0))
             return np.log(share), math.log(2.0 / (self.high - self.low))
 
+    def _log_share(self, place: Place) -> Vector:
+        """The logarithm of the density over that at the mode, small near the mode."""
+        rise, fall = self._sides
+        rises, beyond = self._rises(place), place.below - rise
+        with np.errstate(divide="ignore", invalid="ignore"):
+            less = np.where(rises, beyond / (rise or 1.0), -beyond / (fall or 1.0))
+            share = np.where(rises, place.below / (rise or 1.0), place.above / (fall or 1.0))
+            return np.where(less > -0.5, np.log1p(less), np.log(share))
+
     def terms_error(self, x: Vector) -> Vector | float:
         return 4.0 * EPS
 
@@ -83,16 +100,11 @@ class Triangular(Interval):
         (rise, fall), (p_rise, p_fall) = self._sides, p._sides
         ours, theirs = self._rises(place), p._rises(place)
         more = p.mode - self.mode
-        apart = place.below - rise, place.below - p_rise
         zero = np.zeros_like(place.below)
         with np.errstate(divide="ignore", invalid="ignore"):
             both_rise = log_quotient(p_rise, rise, more) if rise and p_rise else 0.0
             both_fall = log_quotient(p_fall, fall, -more) if fall and p_fall else 0.0
-            # Between the modes each density is 1 at its own mode, less a distance from it.
-            of_q = np.where(ours, np.log1p(apart[0] / (rise or 1.0)),
-                            np.log1p(-apart[0] / (fall or 1.0)))  # fmt: skip
-            of_p = np.where(theirs, np.log1p(apart[1] / (p_rise or 1.0)),
-                            np.log1p(-apart[1] / (p_fall or 1.0)))  # fmt: skip
+        of_q, of_p = self._log_share(place), p._log_share(place)
         differ = ours != theirs
         same = np.where(ours, both_rise, both_fall)
         return np.where(differ, zero, same), np.where(differ, of_q, 0.0), np.where(differ, -of_p, 0)
@@ -127,13 +139,14 @@ class Triangular(Interval):
         rise, fall = self._sides
         width = self.high - self.low
         below, above = (np.clip(d, 0.0, width) for d in (place.below, place.above))
-        with np.errstate(divide="ignore", invalid="ignore"):
-            low = below * below / (width * (rise or 1.0))
-            high = above * above / (width * (fall or 1.0))
         rises = self._rises(place)
-        if upper:
-            return np.asarray(np.where(rises, 1.0 - low, high))
-        return np.asarray(np.where(rises, low, 1.0 - high))
+        # Beyond the mode there is a triangle; before it, the other triangle and a trapezoid, as a
+        # difference from 1 has no digits where this triangle is small.
+        near, far, own, other = (above, below, fall, rise) if upper else (below, above, rise, fall)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            tip = near * near / (width * (own or 1.0))
+            rest = np.maximum(near - own, 0.0) * (other + far) / (width * (other or 1.0))
+        return np.asarray(np.where(rises == upper, own / width + rest, tip))
 
     def place_of(self, u: Vector, upper: bool = False) -> Place:
         rise, fall = self._sides

@@ -32,6 +32,10 @@ class Uniform(Interval):
     seconds: ClassVar[Seconds] = Seconds(3e-9, 4e-9, 8e-9, 3e-9)
 
     @property
+    def movable(self) -> bool:
+        return True
+
+    @property
     def symmetric(self) -> bool:  # type: ignore[override]
         return self.low == -self.high
 

@@ -156,10 +156,14 @@ class Univariate(ABC):
         """The law of x + step."""
         return self.at(self.location + step, self.scale) if step else self
 
+    @property
+    def places(self) -> tuple[Any, ...]:
+        """The parameters that `moved` changes."""
+        return (self.location,)
+
     def moves_exactly(self, step: float) -> bool:
-        """Whether `moved` rounds no location."""
-        x = self.location
-        return isinstance(x, wide.Wide) or not isinstance(wide.affine(step, 1.0, x), wide.Wide)
+        """Whether `moved` rounds no parameter."""
+        return all(_is_sum_exact(step, x) for x in self.places)
 
     def affine(self, shift: float, scale: float) -> Univariate | None:
         """The law of shift + scale x; None where it is of another kind."""
@@ -289,6 +293,10 @@ class Univariate(ABC):
         return np.stack([(own - p.log_density(x)).sum(axis=-1) for p in ps])
 
 
+def _is_sum_exact(step: float, x: Any) -> bool:
+    return isinstance(x, wide.Wide) or not isinstance(wide.affine(step, 1.0, x), wide.Wide)
+
+
 def rounding(terms: Terms) -> Vector:
     """A bound on the error of a sum of terms that are each right to a few roundings of itself."""
     return np.asarray(_OF_TERMS * sum(np.abs(term) for term in terms))
@@ -401,12 +409,9 @@ class Between(NamedTuple):
         """The pair of theory, translated so that q is centred at 0, where points keep digits."""
         if self.theory is not None:
             return cast(Between, self.theory)
-        step = -self.q.centre
         both = self.q, self.p
-        # Rounding would move the components of nearly equal mixtures by unequal distances.
-        if any(law.mixed for law in both) and not all(law.moves_exactly(step) for law in both):
-            return self
-        return Between(self.q.moved(step), self.p.moved(step))
+        step = exact_step(*both) if any(law.mixed for law in both) else -self.q.centre
+        return Between(self.q.moved(step), self.p.moved(step)) if step else self
 
     @property
     def symmetric(self) -> bool:
@@ -414,6 +419,16 @@ class Between(NamedTuple):
 
     def mirror(self, x: Vector) -> Vector:
         return self.q.mirror(x)
+
+
+def exact_step(q: Univariate, p: Univariate) -> float:
+    """A step that brings q near 0 and rounds no parameter of either law; 0 if none is known.
+
+    A law of several places, such as a mixture or a law with two ends, would be another law if
+    rounding moved these by unequal distances, and nearly equal laws would differ in the wrong way.
+    """
+    steps = (-float(x) for x in (q.centre, *q.places) if math.isfinite(x))
+    return next((x for x in steps if q.moves_exactly(x) and p.moves_exactly(x)), 0.0)
 
 
 def between(q: Univariate, p: Univariate) -> Between:
