@@ -133,8 +133,8 @@ _GIVEN = {
     "log_p": "log p of the same samples or tokens.",
     "log_ratio": "log q - log p, instead of both.",
     "sequence": "The id of each token's sequence; rows of a sequence must follow each other.",
-    "cluster": "The id of what is independent, such as a prompt; a file or a column of the table.",
-    "group": "The id of what gets an answer of its own, such as a step; a file or a column.",
+    "cluster": "The id of what is independent, such as a prompt.",
+    "group": "The id of what gets an answer of its own, such as a step.",
     "mask": "1 for the tokens that count, and 0 for the others.",
     "log_sampler": "Log-probabilities under the law that drew the samples, if this is not q.",
     "full_kl": "KL of the next token over the whole vocabulary, one a token; adds rb.",
@@ -150,7 +150,8 @@ def _given_options(function: F) -> F:
         ),
         click.option(
             "--columns", metavar="NAMES",
-            help="Names of the table's columns, such as log_q=policy_logp,log_p=ref.",
+            help="Names of the table's columns, such as log_q=policy_logp,log_p=ref, beside those "
+            "that have the names above; mask= leaves one out.",
         ),
         click.option(
             "--watch", is_flag=True,
@@ -166,7 +167,7 @@ def _given_options(function: F) -> F:
         ),
     )  # fmt: skip
     files = [
-        click.option("--" + name.replace("_", "-"), metavar="FILE", multiple=True, help=text)
+        click.option("--" + name.replace("_", "-"), metavar="FILE|NAME", multiple=True, help=text)
         for name, text in _GIVEN.items()
     ]
     return _with_options(function, (*files, *rest))
