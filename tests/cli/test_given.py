@@ -237,6 +237,7 @@ def test_watch_reads_json_lines(rollout):
         (["[1]"], "line 1: expected an object"),
         (['{"log_q": [0.0], "log_p": [0.0]}', '{"log_q": [0.0]}'], "line 2: log_p: missing"),
         (['{"log_q": [0.0], "log_p": [0.0], "x": 1}'], "line 1: unknown key 'x'"),
+        (['{"log_q": [0], "log_p": [0], "log_sampler": [0]}'], "log_sampler: a watch has none"),
         (['{"log_q": [0.0], "log_p": [0.0, 1.0]}'], "line 1: log_p: shape (2,)"),
         (['{"log_q": [0.0], "log_p": [NaN]}'], "line 1: log_p: row 0 is not a number"),
     ],

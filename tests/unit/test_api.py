@@ -1032,3 +1032,10 @@ def test_one_tolerance_is_given():
     for function in (mckl.advise, mckl.estimate):
         with pytest.raises(ValueError, match=r"^tolerance and absolute: expected one of them$"):
             function({"mean": 0, "sd": 1}, {"mean": 0, "sd": 2}, tolerance=0.1, absolute=0.1)
+
+
+@pytest.mark.parametrize("where", [3, "", ["0.2.0"]])
+def test_published_results_are_a_folder_or_a_version(where):
+    message = rf"^where: '{re.escape(str(where))}', expected a folder of published results, or a"
+    with pytest.raises(ValueError, match=message):
+        mckl.results(where)

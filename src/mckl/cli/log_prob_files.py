@@ -162,6 +162,11 @@ def watched(
         if not isinstance(batch, dict):
             raise UserError(f"line {number}: expected an object with log_q and log_p")
         for name in batch:
+            if name == "log_sampler":
+                raise UserError(
+                    f"line {number}: log_sampler: a watch has none, since its samples must be q's; "
+                    "mckl estimate --table takes samples of another law"
+                )
             if name not in _IN_A_BATCH:
                 hint = nearest(name, _IN_A_BATCH)
                 raise UserError(f"line {number}: unknown key {quoted(name)}: {hint}")
