@@ -82,7 +82,7 @@ def option(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-def _named(table: str, columns: str | None, options: Mapping[str, str]) -> dict[str, str]:
+def _named(table: str, columns: str | None, options: dict[str, str]) -> dict[str, str]:
     """The names of a table's columns, by `COLUMNS`: those that are named, and the usual ones.
 
     A name that is empty leaves a usual column out.

@@ -49,7 +49,8 @@ def results(where: str | os.PathLike[str] | None = None) -> PublishedResults:
     >>> published.default.budget.query("tolerance == 0.01")  # doctest: +SKIP
     >>> published.default.columns("budget").meaning["samples_needed"]  # doctest: +SKIP
     """
-    if where is not None and not (isinstance(where, str | os.PathLike) and os.fspath(where)):
+    named: object = where
+    if named is not None and not (isinstance(named, str | os.PathLike) and os.fspath(named)):
         raise UserError(
             f"where: {quoted(where)}, expected a folder of published results, or a version such as "
             f"'{mckl.__version__}'"
