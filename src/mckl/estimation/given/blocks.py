@@ -115,7 +115,10 @@ _ZERO = "a sample of q cannot have q = 0; if another law drew it, give log_sampl
 _MEANINGS = {
     "log_q": (_ZERO, "expected finite numbers"),
     "log_p": (_INFINITE, "expected finite numbers"),
-    "log_ratio": (_ZERO, _INFINITE),
+    "log_ratio": (
+        "a sample of q cannot have q = 0; if another law drew it, give log_q, log_p and log_sampler",
+        _INFINITE,
+    ),
     "log_sampler": ("no sample can have the probability 0", "expected finite numbers"),
     "full_kl": ("no KL is negative", "KL is infinite, whatever the samples say"),
 }
