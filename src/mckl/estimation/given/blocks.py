@@ -116,7 +116,7 @@ _MEANINGS = {
     "log_q": (_ZERO, "expected finite numbers"),
     "log_p": (_INFINITE, "expected finite numbers"),
     "log_ratio": (
-        "a sample of q cannot have q = 0; if another law drew it, give log_q, log_p and log_sampler",
+        "a sample of q cannot have q = 0; of another law, give log_q, log_p and log_sampler",
         _INFINITE,
     ),
     "log_sampler": ("no sample can have the probability 0", "expected finite numbers"),
