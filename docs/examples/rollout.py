@@ -2,7 +2,7 @@
 
 Two policies over letters are fitted to two texts. One of them samples sequences. Their
 log-probabilities become a table with a row for each token, which `mckl estimate` reads. Run it
-anywhere:
+anywhere; it writes the table, rollout.parquet, into the folder, by default the current one:
 
     python docs/examples/rollout.py [folder]
 """

@@ -490,7 +490,7 @@ def test_sobol_points_give_an_interval_by_scrambles():
         ),
         (
             ("kl", "--q-mean", "1,2", "--q-sd", "1", "--p-mean", "0,1,2", "--p-sd", "1"),
-            "--q and --p: normal: q has 2 coordinates and p has 3, expected one number",
+            "--q and --p: normal: q has 2 coordinates and p has 3, expected the same number",
         ),
         (("kl", "--q", "none.npy", "--p", "none.npy"), "none.npy: no such file"),
         (("kl", "--q", "none.txt", "--p", "none.txt"), "expected a file named"),
@@ -611,8 +611,11 @@ def test_advise_on_gradients():
     ("words", "text"),
     [
         (("--family", "laplace"), "laplace has no gradients here: expected a normal law"),
-        (("--sampler", "iid"), "expected no other options than --tolerance and --json"),
-        (("--confidence", "0.9"), "expected no other options than --tolerance and --json"),
+        (("--sampler", "iid"), "--sampler: not together with --gradient"),
+        (
+            ("--confidence", "0.9", "--sampler-law", "{lag: 0.1}", "--all"),
+            "--confidence, --sampler-law and --all: not together with --gradient",
+        ),
     ],
 )
 def test_refused_of_gradients(words, text):

@@ -159,7 +159,7 @@ TWO = "{family: categorical, probabilities: [0.7, 0.3, 0]}"
         (case("{mean: 0, covariance: [[1, 2], [2, 1]]}", NORMAL), "least eigenvalue is -1"),
         (case("{family: uniform}", "{family: lognormal, mean: 0, sd: 1}"), "mckl has no theory"),
         (case("{family: categorical, probabilities: [0.7, 0.2]}", TWO), "add up to 0.9, expected"),
-        (case(THREE, TWO), "p is 0 and q is not in category 2, counted from 0: KL"),
+        (case(THREE, TWO), "p is 0 in category 2, counted from 0, where q is not: KL"),
         (case("{family: student-t, df: 1}", NORMAL), "KL is infinite: q is student-t(1)"),
         (
             case("{family: categorical, logits: [0, .nan]}", TWO),

@@ -265,7 +265,7 @@ def test_what_exceeds_memory_is_refused_before_it_is_read(tmp_path, monkeypatch)
 def test_sizes_are_checked_over_files(tmp_path):
     q = write(tmp_path, "bare.csv")
     line = refused("kl", "--q", q, "--p-mean", "0,1", "--p-sd", "1")
-    assert "q has 3 coordinates and p has 2, expected one number" in line
+    assert "q has 3 coordinates and p has 2, expected the same number" in line
     assert "expected one of them" in refused("kl", "--q", q, "--q-sd", "1", *P)
 
 

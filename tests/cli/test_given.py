@@ -140,6 +140,7 @@ def test_bad_files_are_refused_in_one_line(folder, tmp_path):
         (["--table", table, "--columns", "policy"], "expected a text such as log_q=policy_logp"),
         (["--table", table, "--columns", "log_q=episode,log_p=ref"], "is of type string"),
         (["--columns", "log_q=a"], "only with --table"),
+        (["--table", str(folder / "table.npz"), "--columns", "log_q="], "expected a text such as"),
         (["--log-q", q, "--log-p", p, "-d", "3"], "--dimension: not together with given"),
         (["--log-q", q, "--log-p", p, "--sampler", "iid"], "--sampler: not together with given"),
         (["--log-ratio", q, "--log-p", p], "expected log_ratio, or log_q and log_p"),
@@ -147,6 +148,33 @@ def test_bad_files_are_refused_in_one_line(folder, tmp_path):
         (["--log-q", q, "--log-p", p, "--estimator", "rb"], "'rb', expected one of"),
     ):
         assert expected in refused("estimate", *words)
+
+
+def test_named_columns_add_to_the_usual_ones(folder, rollout, tmp_path):
+    more = {"log_sampler": rollout["log_q"] + 0.01 * np.sin(np.arange(N)), "seq": np.arange(N) // 7}
+    both = {name: rollout[name] for name in ("log_q", "log_p")}
+    np.savez(tmp_path / "all.npz", **both, **more)
+    table = ("estimate", "--table", str(tmp_path / "all.npz"))
+
+    def expected(**given):
+        return json.loads(json.dumps(library.from_log_probs(**both, **given).to_dict()))
+
+    weighted = expected(log_sampler=more["log_sampler"], sequence=more["seq"])
+    for words in (
+        ("--columns", "sequence=seq"),
+        ("--columns", "log_q=log_q,log_p=log_p,sequence=seq"),
+        ("--sequence", "seq"),
+    ):
+        assert {"mckl": library.__version__, **weighted} == told(*table, *words), words
+    assert "weighted by q/s" in mckl(*table).stdout
+    without = told(*table, "--columns", "sequence=seq,log_sampler=")
+    assert {"mckl": library.__version__, **expected(sequence=more["seq"])} == without
+    ratio = rollout["log_q"] - rollout["log_p"]
+    np.savez(tmp_path / "ratio.npz", **both, ratio=ratio)
+    found = told("estimate", "--table", str(tmp_path / "ratio.npz"), "--columns", "log_ratio=ratio")
+    assert found["estimates"][0]["estimate"] == pytest.approx(ratio.mean())
+    line = refused(*table, "--columns", "log_ratio=seq")
+    assert "--columns log_sampler=, which leaves it out" in line
 
 
 def test_swapped_files_make_no_interval(folder):
@@ -209,6 +237,7 @@ def test_watch_reads_json_lines(rollout):
         (["[1]"], "line 1: expected an object"),
         (['{"log_q": [0.0], "log_p": [0.0]}', '{"log_q": [0.0]}'], "line 2: log_p: missing"),
         (['{"log_q": [0.0], "log_p": [0.0], "x": 1}'], "line 1: unknown key 'x'"),
+        (['{"log_q": [0], "log_p": [0], "log_sampler": [0]}'], "log_sampler: a watch has none"),
         (['{"log_q": [0.0], "log_p": [0.0, 1.0]}'], "line 1: log_p: shape (2,)"),
         (['{"log_q": [0.0], "log_p": [NaN]}'], "line 1: log_p: row 0 is not a number"),
     ],

@@ -328,6 +328,22 @@ def test_a_plan_draws_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "new/results").exists()
 
 
+def test_a_case_whose_kl_is_not_known_is_refused_before_anything_is_drawn(tmp_path: Path) -> None:
+    case = "q: {family: lognormal, mean: 0, sd: 30}, p: {family: exponential, rate: 1}"
+    (tmp_path / "mine.yaml").write_text(f"cases: {{a: {{{case}}}}}\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "mckl", "study", "--configfile", "mine.yaml", "--", "-n", "-q"],
+        cwd=tmp_path, check=False, capture_output=True, text=True, timeout=PATIENCE,
+        stdin=subprocess.DEVNULL, env={**os.environ, "PYTHONPATH": str(CHECKOUT / "src")},
+    )  # fmt: skip
+    assert done.returncode == 1
+    (line,) = (row for row in (done.stdout + done.stderr).splitlines() if "mckl: " in row)
+    assert line == (
+        "mckl: config: cases.a: KL(q||p) is not known: a study needs it with a relative error of "
+        "at most 1e-08"
+    )
+
+
 def test_what_is_noted_is_read_again(tmp_path: Path) -> None:
     note_study([], "snakemake --cores all", tmp_path)
     assert json.loads((tmp_path / "results/logs/study.json").read_text()) == {

@@ -344,7 +344,7 @@ TRIL = {"mean": 0, "scale_tril": [[1, 0], [1, 1]]}
         (
             stats.binom(5, 0.3),
             stats.binom(4, 0.3),
-            "p is 0 and q is not at 5: KL is infinite",
+            "p is 0 at 5, where q is not: KL is infinite",
         ),
         (stats.poisson(3), Q, "KL is infinite: q is poisson, which has no density, and p is"),
         (Q, stats.poisson(3), "KL is infinite: q is normal, which has a density, and p is"),
@@ -1032,3 +1032,16 @@ def test_one_tolerance_is_given():
     for function in (mckl.advise, mckl.estimate):
         with pytest.raises(ValueError, match=r"^tolerance and absolute: expected one of them$"):
             function({"mean": 0, "sd": 1}, {"mean": 0, "sd": 2}, tolerance=0.1, absolute=0.1)
+
+
+@pytest.mark.parametrize("where", [3, "", ["0.2.0"]])
+def test_published_results_are_a_folder_or_a_version(where):
+    message = rf"^where: '{re.escape(str(where))}', expected a folder of published results, or a"
+    with pytest.raises(ValueError, match=message):
+        mckl.results(where)
+
+
+@pytest.mark.parametrize("law", [stats.norm, stats.multivariate_normal])
+def test_a_distribution_without_parameters_is_to_be_frozen(law):
+    with pytest.raises(ValueError, match=r"no family for q, scipy\.stats' \w+ without parameters"):
+        mckl.kl(law, stats.norm(0, 1))

@@ -233,7 +233,7 @@ def test_scipys_laws_are_read_as_they_are(name: str) -> None:
         (under(3, NORMAL), NORMAL, "transform: 3 is not one that mckl knows"),
         (under({"affine": {"scale": [1, 2]}}, {"mean": [1, 2, 3], "sd": 1}), NORMAL,
          "vectors of 2 and 3 numbers, expected one length"),
-        ({"transform": "exp"}, NORMAL, "transform: transform, expected transform and of"),
+        ({"transform": "exp"}, NORMAL, "transform: of is missing, expected a law"),
         ({"transform": "exp", "of": NORMAL, "mean": 1}, NORMAL, "expected transform and of"),
         ({"transform": "exp", "of": 3}, NORMAL, "of: 3, expected a law with its parameters"),
         (under("exp", named("poisson", rate=1)), NORMAL, "poisson: expected a law of numbers"),

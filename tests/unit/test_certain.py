@@ -16,6 +16,7 @@ from mckl.estimation.values import ESTIMATORS
 from mckl.estimation.values.base import NOT_SETTLED, exact_theory, is_nothing
 from mckl.exact.moments import Bounded, Moments
 from mckl.families.registry import case_pair
+from mckl.study.feasible import check_known
 from mckl.study.settings import case_setting
 from mckl.study.theory_table import setting_rows, theory_rows
 
@@ -83,9 +84,18 @@ def test_a_certain_kl_is_a_number():
 
 def test_a_study_refuses_a_setting_that_is_not_certain():
     setting = case_setting("kernels", kernels(4e-16))
-    with pytest.raises(UserError, match=r"kernels: KL is only known to be about .* 1e-08"):
+    with pytest.raises(UserError, match=r"kernels: KL\(q\|\|p\) is only known as about .* 1e-08"):
         setting_rows([setting])
     check_certain(case_pair(kernels(1e-8)), "kernels")
+    unknown = {
+        "q": {"family": "lognormal", "mean": 0, "sd": 30}, "p": {"family": "exponential", "rate": 1}
+    }  # fmt: skip
+    cases = [setting, case_setting("fine", kernels(1e-6)), case_setting("unknown", unknown)]
+    with pytest.raises(UserError) as refusal:
+        check_known(cases)
+    first, second = refusal.value.lines
+    assert first.startswith("cases.kernels: KL(q||p) is only known as about ")
+    assert second.startswith("cases.unknown: KL(q||p) is not known: a study needs")
 
 
 def test_bounds_stand_beside_every_number_of_the_tables():

@@ -1053,6 +1053,11 @@ _LOGITS = {"family": "categorical"}
         ({"family": "truncated", "low": 0}, {}, "truncated: of is missing"),
         ({"family": "truncated", "of": "normal"}, {}, "truncated: of normal, expected a law with"),
         ({"family": "truncated", "of": C}, {}, "truncated: of family 'categorical': "),
+        (
+            {"family": "truncated", "of": CUT},
+            {},
+            "which cannot be truncated again: give its low and",
+        ),
         ({**CUT, "low": 3, "high": 2}, {}, "truncated: low 3 and high 2, expected low < high"),
         ({**CUT, "low": math.nan}, {}, "truncated: low nan, expected a number, or an infinite"),
         ({**CUT, "low": 40, "high": 41}, {}, "normal has no probability between 40 and 41 that"),
@@ -1076,7 +1081,7 @@ _LOGITS = {"family": "categorical"}
             {**C, "probabilities": [1.5, -0.5]},
             r"-0.5 \(number 2 of 2\), .* of at least 0",
         ),
-        (C, {**C, "probabilities": [1, 0]}, "in category 1, counted from 0: KL is infinite"),
+        (C, {**C, "probabilities": [1, 0]}, "in category 1, counted from 0, where q is not: KL"),
         (C, {**C, "probabilities": [0.2, 0.3, 0.5]}, "q has 2 categories and p has 3"),
         (C, {**C, "logits": [0, 0]}, "either probabilities or logits"),
         (

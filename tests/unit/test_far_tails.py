@@ -1,13 +1,17 @@
 """Tails far out of beta and gamma laws, and what mirror images there give."""
 
 import math
+from contextlib import nullcontext
+from typing import Any
 
 import mpmath
 import numpy as np
 import pytest
 import scipy
 
+import mckl
 from mckl.draw.points import SAMPLERS
+from mckl.errors import UserError
 from mckl.estimation.shape import shape_of
 from mckl.estimation.theory import exact_mean
 from mckl.estimation.values import ESTIMATORS
@@ -195,3 +199,20 @@ def test_a_laplace_law_against_a_mixture_with_a_nearly_empty_component():
     q = {"family": "laplace", "location": 0, "scale": 56.08561620018828}
     law = case_pair({"q": q, "p": p}).law
     assert abs(law.kl - 64.283800284330783) <= law.kl_error <= 1e-10  # by mpmath
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    ("q", "p"),
+    [
+        ({"family": "beta", "a": 0.001, "b": 0.001}, {"family": "half-normal", "scale": 1000}),
+        ({"family": "pareto", "shape": 0.01, "scale": 0.001}, {"family": "student-t", "df": 3}),
+        ({"family": "lognormal", "mean": 0, "sd": 30}, {"family": "exponential", "rate": 1}),
+        ({"family": "weibull", "shape": 0.01, "scale": 1}, {"family": "half-normal", "scale": 1e3}),
+    ],
+)
+def test_vague_laws_neither_warn_nor_overflow(q: dict[str, Any], p: dict[str, Any]) -> None:
+    mckl.advise(q, p)
+    drawn = q["family"] in ("lognormal", "weibull")  # others also have values beyond float64
+    with nullcontext() if drawn else pytest.raises(UserError, match="ratio is not finite"):
+        mckl.estimate(q, p, budget=5000)

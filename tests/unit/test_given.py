@@ -55,6 +55,60 @@ def regression(y, x):
     return beta[0], math.sqrt(inverse[0, 0] * residual @ residual / (y.size - 2))
 
 
+@np.errstate(divide="ignore")
+def test_a_sample_of_another_law_may_have_q_0():
+    """Every outcome as often as s draws it gives KL itself, whatever p is where q is 0."""
+    q, p, s = np.array([0.6, 0.4, 0.0, 0.0]), [0.5, 0.5, 0.0, 0.0], np.array([0.2, 0.3, 0.4, 0.1])
+    kl = 0.6 * math.log(1.2) + 0.4 * math.log(0.8)
+    drawn = np.repeat(np.arange(4), (1000 * s).round().astype(int))
+    columns = {n: np.log(x)[drawn] for n, x in (("log_q", q), ("log_p", p), ("log_sampler", s))}
+    found = asked(**columns)
+    for estimator in ("k1", "k3", "cv"):
+        assert found[estimator].estimate == pytest.approx(kl, rel=1e-12), estimator
+    k2 = 0.3 * math.log(1.2) ** 2 + 0.2 * math.log(0.8) ** 2
+    assert found["k2"].estimate == pytest.approx(k2, rel=1e-12)
+    assert found.diagnostics.mean_weight.mean == pytest.approx(1.0)
+    # A p that is not 0 where q is changes nothing either, as with samples of q.
+    wide = columns | {"log_p": np.log([0.3, 0.3, 0.2, 0.2])[drawn]}
+    assert asked(**wide)["k1"].estimate == pytest.approx(kl + math.log(5 / 3), rel=1e-12)
+    # Sequences of two tokens: after a token with q = 0, the sequence has no weight.
+    first, second = (x.ravel() for x in np.indices((4, 4)))
+    tokens = np.stack((first, second), axis=1)
+    times = (100 * s[first] * s[second]).round().astype(int)
+    assert times.sum() == 100
+    tokens = np.repeat(tokens, times, axis=0)
+    rows = {name: np.log(x)[tokens] for name, x in (("log_q", q), ("log_p", p), ("log_sampler", s))}
+    for clustered in ({}, {"cluster": np.random.default_rng(5).integers(0, 20, 100)}):
+        by_token = mckl.from_log_probs(**rows, **clustered)
+        for estimator in ("k1", "k3", "k3-factor"):
+            assert by_token[estimator].estimate == pytest.approx(2 * kl, rel=1e-12), estimator
+    with pytest.raises(
+        UserError, match=r"log_q: row 500 is -inf.*if another law drew it, give log"
+    ):
+        asked(log_q=columns["log_q"], log_p=np.zeros(1000))
+    with pytest.raises(UserError, match="log_p: row 0 is -inf: KL is infinite"):
+        asked(**columns | {"log_p": np.full(1000, -math.inf)})
+    with pytest.raises(UserError, match=r"log_q: row 5.* masked logit: expected -inf where q = 0"):
+        asked(**columns | {"log_q": np.where(np.isinf(columns["log_q"]), -1e9, columns["log_q"])})
+
+
+@np.errstate(divide="ignore")
+def test_the_evidence_against_swapped_columns_counts_samples_with_q_0():
+    rng = np.random.default_rng(7)
+    s, p = np.array([0.5, 0.3, 0.2]), np.array([0.1, 0.2, 0.7])
+    drawn = rng.choice(3, 400, p=s)
+    log_q = np.log([0.6, 0.4, 0.0])[drawn]
+    found = asked(log_q=log_q, log_p=np.log(s)[drawn], log_sampler=np.log(p)[drawn])
+    assert "log_sampler and log_p are swapped" in found.why
+
+
+def test_sequences_without_weight_are_no_copies():
+    log_q, log_p, log_sampler = np.random.default_rng(8).normal(-2.0, 0.01, (3, 200, 12))
+    log_q[:100, 5] = -math.inf
+    found = mckl.from_log_probs(log_q, log_p, log_sampler=log_sampler)
+    assert not any("same ℓ" in note for note in found.notes)
+
+
 def test_an_estimate_says_its_interval_once():
     ell = 0.08 + 0.4 * np.random.default_rng(2).normal(size=5000)
     found = asked(log_q=ell, log_p=np.zeros(5000))

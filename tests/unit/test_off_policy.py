@@ -358,15 +358,19 @@ _S_IS_0 = "no weight q/s makes up for what s never draws"
     [
         (
             CASES["categorical"] | {"s": _CATEGORICAL | {"probabilities": [0.5, 0.5, 0.0]}},
-            f"categorical: s is 0 and q is not in category 2, counted from 0: {_S_IS_0}",
+            f"categorical: s is 0 in category 2, counted from 0, where q is not: {_S_IS_0}",
         ),
         (
             _stopping([[0.5, 0.5, 0], [0, 0.5, 0.5], [0, 0, 1]]),
-            "policy: s is 0 and q is not for token 2 after token 0, counted from 0: " + _S_IS_0,
+            "policy: s is 0 for token 2 after token 0, counted from 0, where q is not: " + _S_IS_0,
         ),
         (
             CASES["categorical"] | {"s": _CATEGORICAL | {"probabilities": [0.5, 0.5]}},
-            "categorical: q has 3 categories and s has 2, expected one number",
+            "categorical: q has 3 categories and s has 2, expected the same number",
+        ),
+        (
+            CASES["categorical"] | {"s": _CATEGORICAL | {"probabilities": [[0.2, 0.3, 0.5]] * 2}},
+            "categorical: q has 1 factor and s has 2, expected the same number",
         ),
         (
             CASES["policy"] | {"s": _CATEGORICAL | {"probabilities": [0.5, 0.5]}},
@@ -378,7 +382,7 @@ _S_IS_0 = "no weight q/s makes up for what s never draws"
         ),
         (
             {"q": {"mean": 0, "sd": 1}, "p": {"mean": 1, "sd": 1}, "s": {"mean": 0, "sd": 2}},
-            "normal: a sampler's law is known for categoricals and policies alone",
+            "normal: a sampler's law is known for policies and categoricals of one factor alone",
         ),
         (
             _stopping([[0.5, 0.5, 0.1], [0, 0.5, 0.5], [0, 0, 1]]),
@@ -478,7 +482,7 @@ def test_settings_with_a_law_of_the_sampler(schema: Mapping[str, Any]) -> None:
         ({"off_policy": {"lags": []}}, "off_policy.lags: '[]', expected a list of different lags"),
         ({"off_policy": {"lag": [1]}}, "off_policy.lag: unknown key: did you mean 'lags'"),
         ({"cases": {"a": _stopping([[1, 0, 0], [0, 0.5, 0.5], [0, 0, 1]])}},
-         "cases.a.policy: s is 0 and q is not for token 1 after token 0, counted from 0: "
+         "cases.a: policy: s is 0 for token 1 after token 0, counted from 0, where q is not: "
          + _S_IS_0),
     ],
 )  # fmt: skip
@@ -530,6 +534,33 @@ def test_advice_by_the_command_and_in_python() -> None:
         mckl.advise(q, p, sampler_law={"lag": "much"})
     with pytest.raises(ValueError, match=r"^estimator: samples of another law do not have 'rb'"):
         mckl.advise(q, p, sampler_law=s, estimators=["rb"])
+
+
+def test_advice_names_the_best_choice_without_a_weight(tmp_path: Path) -> None:
+    """Whether a weight pays shows beside what needs none, whichever the estimator is."""
+    uniform = {"family": "policy", "transitions": [[0.5, 0.5]] * 2}
+    rows = [[0.6, 0.4], [0.3, 0.7]]
+    pair = case_pair({"q": uniform | {"transitions": rows, "dimension": 2}, "p": uniform})
+    found = off_policy_advice(pair, lagging_pair(pair, 0.5), request_of(0.03, None, 0.95))
+    assert found.recommendation is not None
+    plain = [o for o in found.options if o.weight == "none" and o.samples_needed is not None]
+    best = min((o for o in plain if o.estimator not in ("k2", "k2-factor", "rb")),
+               key=lambda option: option.samples)  # fmt: skip
+    assert found.recommendation.weight != "none"
+    assert best.estimator != found.recommendation.estimator
+    said = f"without a weight, {best.estimator} needs {best.samples_needed:,} samples"
+    assert said in found.recommendation.reason
+    assert "w is q/s of a token, and W that of the sequence." in " ".join(str(found).split())
+    # One categorical: no tokens, and a footnote only if a row has its star.
+    q, p, s = (dict(CASES["categorical"][side]) for side in "qps")
+    text = str(mckl.advise(q, p, sampler_law=s, estimators=["k1"]))
+    assert "W is q/s of a sample" in text
+    assert ("* only by the leading order" in text) == ("*" in text.split("only by")[0][:-2])
+    np.save(tmp_path / "s.npy", [0.5, 0.5])
+    call = ["advise", "--q", json.dumps(q), "--p", json.dumps(p), "--sampler-law"]
+    result = CliRunner().invoke(main, [*call, str(tmp_path / "s.npy")])
+    assert result.exit_code == 2
+    assert "expected a text such as {family: categorical, probabilities: " in result.output
 
 
 def test_what_the_page_says_of_its_engine() -> None:

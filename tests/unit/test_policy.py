@@ -352,7 +352,7 @@ _TABLE = [[0.7, 0.3], [0.4, 0.6]]
         ({"q": {"text": "aaa"}}, "expected two different characters or more"),
         ({"q": {"transitions": _TABLE, "temperature": 0}}, "temperature 0, expected"),
         ({"p": {"transitions": [[1, 0], [0.4, 0.6]]}},
-         "p is 0 and q is not for token 1 after token 0, counted from 0: KL is infinite"),
+         "p is 0 for token 1 after token 0, counted from 0, where q is not: KL is infinite"),
         ({"p": {"transitions": np.full((3, 3), 1 / 3)}}, "q has 2 tokens and p has 3"),
         ({"p": {"transitions": _TABLE, "dimension": 3}}, "dimension of q and p differ"),
         ({"dimension": None}, "dimension None, expected a number of tokens, 1 or more"),

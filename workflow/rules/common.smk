@@ -23,6 +23,7 @@ from mckl.show.figures import FIGURES as KNOWN_FIGURES
 from mckl.show.figures import report_places
 from mckl.study.config import parse as parse_config
 from mckl.study.config import schema_defaults, studied
+from mckl.study.feasible import check_known
 from mckl.study.notebook import notebook
 from mckl.errors import UserError
 from mckl.record.joblog import collect_rarely
@@ -47,6 +48,8 @@ if workflow.is_main_process and workflow.modifier.is_main_snakefile():
                 sys.exit(f"mckl: config: {path}: {repeated}: the key occurs twice")
 try:
     STUDY = parse_config(GIVEN, SCHEMA, DEFAULTS)
+    if workflow.is_main_process:
+        check_known(STUDY.cases.values())
 except UserError as error:
     sys.exit("\n".join(f"mckl: config: {line}" for line in error.lines))
 # The manifests have what is studied, and nothing else.

@@ -56,7 +56,8 @@ def from_log_probs(
         shape of `log_q`. It adds the estimator `rb` and needs sequences.
     log_sampler
         The log-probabilities of the samples under the law s that drew them, if this was not q, in
-        the shape of `log_q`. Samples then have the weights q/s.
+        the shape of `log_q`. Samples then have the weights q/s, and `log_q` may be -inf where q
+        is 0.
     mask
         True for the tokens that count, in the shape of `log_q`.
     group

@@ -141,14 +141,26 @@ def described(value: Any) -> str:
     """The object in the words of a message.
 
     >>> import scipy.stats
+    >>> described(scipy.stats.norm)
+    "scipy.stats' norm without parameters: freeze it, as in norm(0, 1)"
     >>> described(scipy.stats.gamma(2, loc=1)), described(1.0)
     ("scipy.stats' gamma(2, loc=1)", 'an object of class float')
     """
+    if (frozen := not_frozen(value)) is not None:
+        return f"scipy.stats' {frozen} without parameters: freeze it, as in norm(0, 1)"
     law = getattr(getattr(value, "dist", None), "name", None)
     if library_of(value) != "scipy" or law is None:
         return f"an object of class {type(value).__name__}"
     named = [f"{key}={v}" for key, v in value.kwds.items()]
     return " ".join(f"scipy.stats' {law}({', '.join([*map(str, value.args), *named])})".split())
+
+
+def not_frozen(value: Any) -> str | None:
+    """The name of a distribution of scipy.stats that has no parameters yet, as stats.norm has."""
+    kind = type(value)
+    if not kind.__module__.startswith("scipy.stats") or not kind.__name__.endswith("_gen"):
+        return None
+    return kind.__name__.removesuffix("_gen")
 
 
 def library_of(value: Any) -> str | None:

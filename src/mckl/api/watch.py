@@ -211,6 +211,7 @@ class Watch:
     ) -> Watched:
         """Add a batch of samples of q and return the new estimate and interval.
 
+        There is no `log_sampler`: `mckl.from_log_probs` takes samples of another law than q.
         The arguments are as in `mckl.from_log_probs`, in nats. A batch must have whole sequences
         and clusters, and may be empty. Raises ValueError as `mckl.from_log_probs` does; the batch
         then has no effect.

@@ -23,7 +23,7 @@ from mckl import __version__
 from mckl.api.arguments import BUDGET, real
 from mckl.errors import UserError, one_line
 from mckl.limits import SEED
-from mckl.text import plain, quoted, shortened
+from mckl.text import listed, plain, quoted, shortened
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -133,8 +133,8 @@ _GIVEN = {
     "log_p": "log p of the same samples or tokens.",
     "log_ratio": "log q - log p, instead of both.",
     "sequence": "The id of each token's sequence; rows of a sequence must follow each other.",
-    "cluster": "The id of what is independent, such as a prompt; a file or a column of the table.",
-    "group": "The id of what gets an answer of its own, such as a step; a file or a column.",
+    "cluster": "The id of what is independent, such as a prompt.",
+    "group": "The id of what gets an answer of its own, such as a step.",
     "mask": "1 for the tokens that count, and 0 for the others.",
     "log_sampler": "Log-probabilities under the law that drew the samples, if this is not q.",
     "full_kl": "KL of the next token over the whole vocabulary, one a token; adds rb.",
@@ -150,7 +150,8 @@ def _given_options(function: F) -> F:
         ),
         click.option(
             "--columns", metavar="NAMES",
-            help="Names of the table's columns, such as log_q=policy_logp,log_p=ref.",
+            help="Names of the table's columns, such as log_q=policy_logp,log_p=ref, beside those "
+            "that have the names above; mask= leaves one out.",
         ),
         click.option(
             "--watch", is_flag=True,
@@ -166,7 +167,7 @@ def _given_options(function: F) -> F:
         ),
     )  # fmt: skip
     files = [
-        click.option("--" + name.replace("_", "-"), metavar="FILE", multiple=True, help=text)
+        click.option("--" + name.replace("_", "-"), metavar="FILE|NAME", multiple=True, help=text)
         for name, text in _GIVEN.items()
     ]
     return _with_options(function, (*files, *rest))
@@ -306,8 +307,12 @@ def advise(
     """
     given = _pair(**pair)
     if gradient:
-        others = absolute or confidence or samplers or estimators or sampler_law or every
-        _advise_gradient(given, tolerance, others, as_json)
+        others = {
+            "absolute": absolute, "confidence": confidence, "sampler": samplers,
+            "estimator": estimators, "sampler-law": sampler_law, "all": every,
+        }  # fmt: skip
+        named = [f"--{name}" for name, value in others.items() if value]
+        _advise_gradient(given, tolerance, named, as_json)
         return
     request = _request(tolerance, absolute, confidence)._replace(most=BUDGET)
     if sampler_law is not None:
@@ -632,10 +637,12 @@ def study(
     sys.exit(study_run.run_snakemake(words, command_line(context.meta["words"])))
 
 
-def _advise_gradient(pair: Pair, tolerance: float | None, others: object, as_json: bool) -> None:
-    """Print the answer of `mckl advise --gradient`."""
+def _advise_gradient(
+    pair: Pair, tolerance: float | None, others: Sequence[str], as_json: bool
+) -> None:
+    """Print the answer of `mckl advise --gradient`; `others` are options that it does not take."""
     if others:
-        raise UserError("--gradient: expected no other options than --tolerance and --json")
+        raise UserError(f"{listed(others)}: not together with --gradient")
     from mckl.estimation.gradients.gradient_advice import gradient_advice
 
     try:
@@ -650,14 +657,18 @@ def _advise_off_policy(
     estimators: Sequence[str], every: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Print the answer of `mckl advise --sampler-law`."""
-    from mckl.cli.sides import is_side, read_side
+    from mckl.cli.sides import SUFFIXES, is_side, read_side
     from mckl.estimation.off_policy.off_policy_advice import off_policy_advice
     from mckl.families.registry import sampled_pair
 
     if not is_side(sampler_law):
-        raise UserError(
-            f"--sampler-law: {quoted(sampler_law)}, expected a text such as {{lag: 0.1}}, or a file"
-        )
+        expected = f"a text such as {{lag: 0.1}}, or a file of one ({', '.join(SUFFIXES)})"
+        if os.path.isfile(sampler_law):
+            law = "family: policy, transitions"
+            if pair.family == "categorical":
+                law = "family: categorical, probabilities"
+            expected = f"a text such as {{{law}: {shortened(sampler_law)}}}"
+        raise UserError(f"--sampler-law: {quoted(sampler_law)}, expected {expected}")
     s = read_side("sampler-law", sampler_law)
     try:
         chain = sampled_pair(pair, s)

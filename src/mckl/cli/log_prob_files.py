@@ -25,7 +25,7 @@ _LONGEST_BATCH = 2**25  # characters of a line of JSON
 COLUMNS = (
     "log_q", "log_p", "log_ratio", "sequence", "cluster", "group", "mask", "log_sampler", "full_kl",
 )  # fmt: skip
-_IN_A_TABLE = ("cluster", "group")  # options that may name a column of the table
+_BOTH = ("log_q", "log_p")
 _IN_A_BATCH = ("log_q", "log_p", "sequence", "cluster", "mask")
 
 
@@ -43,7 +43,7 @@ def wanted(
     places: dict[str, Place] = {}
     for name, paths in given.items():
         one = paths[0] if len(paths) == 1 else ""
-        if one and tables and name in _IN_A_TABLE and not is_readable(one):
+        if one and tables and not is_readable(one):
             named[name] = one
         elif paths:
             places[name] = tuple(file for path in paths for file in tables_of(path)), None
@@ -51,18 +51,21 @@ def wanted(
         raise UserError("--columns: only with --table")
     if tables:
         shards = tuple(file for table in tables for file in tables_of(table))
-        for name, column in (_named(shards[0], columns) | named).items():
+        for name, column in _named(shards[0], columns, named).items():
             if name in places:
                 raise UserError(f"{option(name)} and --table: expected one of them for {name}")
             places[name] = shards, column
     if "log_ratio" in places:
-        for name in ("log_q", "log_p"):
+        for name in _BOTH:
             if name in places:
                 raise UserError(f"log_ratio and {name}: expected log_ratio, or log_q and log_p")
         if "log_sampler" in places:
-            raise UserError("log_sampler: expected with log_q and log_p, and not with log_ratio")
+            hint = ", or --columns log_sampler=, which leaves it out" if tables else ""
+            raise UserError(
+                f"log_sampler: expected with log_q and log_p, and not with log_ratio{hint}"
+            )
     else:
-        for name in ("log_q", "log_p"):
+        for name in _BOTH:
             if name not in places:
                 if tables:
                     raise UserError(
@@ -79,17 +82,28 @@ def option(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-def _named(table: str, columns: str | None) -> dict[str, str]:
-    """The names of a table's columns, by `COLUMNS`."""
+def _named(table: str, columns: str | None, options: dict[str, str]) -> dict[str, str]:
+    """The names of a table's columns, by `COLUMNS`: those that are named, and the usual ones.
+
+    A name that is empty leaves a usual column out.
+    """
     from mckl.record.columns import open_source
 
-    if columns is None:
-        names = [column.name for column in open_source(table).columns]
-        return {name: name for name in COLUMNS if name in names}
+    chosen = _chosen(columns) | options
+    names = [column.name for column in open_source(table).columns]
+    usual = {name: name for name in COLUMNS if name in names}
+    for name in chosen:  # log_ratio replaces log_q and log_p, and these replace it
+        for other in _BOTH if name == "log_ratio" else ("log_ratio",) if name in _BOTH else ():
+            usual.pop(other, None)
+    return {name: column for name, column in (usual | chosen).items() if column}
+
+
+def _chosen(columns: str | None) -> dict[str, str]:
+    """The names in --columns, by `COLUMNS`; empty for columns to leave out."""
     chosen: dict[str, str] = {}
-    for part in columns.split(","):
+    for part in () if columns is None else columns.split(","):
         name, equals, column = (text.strip() for text in part.partition("="))
-        if not equals or not column:
+        if not equals or (name in _BOTH and not column):
             raise UserError(f"--columns: {quoted(part)}, expected a text such as log_q=policy_logp")
         if name not in COLUMNS:
             raise UserError(f"--columns: {quoted(name)} is not a column: {nearest(name, COLUMNS)}")
@@ -148,6 +162,11 @@ def watched(
         if not isinstance(batch, dict):
             raise UserError(f"line {number}: expected an object with log_q and log_p")
         for name in batch:
+            if name == "log_sampler":
+                raise UserError(
+                    f"line {number}: log_sampler: a watch has none, since its samples must be q's; "
+                    "mckl estimate --table takes samples of another law"
+                )
             if name not in _IN_A_BATCH:
                 hint = nearest(name, _IN_A_BATCH)
                 raise UserError(f"line {number}: unknown key {quoted(name)}: {hint}")

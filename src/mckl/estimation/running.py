@@ -95,6 +95,7 @@ class RunningMoments:
             self._take([unit[:, start:stop] for unit in units], stop - start, overwrite)
             yield stop
 
+    @np.errstate(over="ignore", invalid="ignore")  # moments that overflow are not finite
     def _take(self, values: Sequence[Vector], units: int, overwrite: bool) -> None:
         """Add units, given the values of each integrand, shape (rows, units)."""
         mean, within = np.empty_like(self._mean), np.empty_like(self._comoment)

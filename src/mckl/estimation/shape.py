@@ -46,13 +46,16 @@ def check_certain(pair: Pair, name: str) -> None:
     """Raise UserError, naming the setting, where KL or Var l is not known to enough digits."""
     law = pair.law
     for what, number in (
-        ("KL", Bounded(law.kl, law.kl_error)),
+        ("KL(q||p)", Bounded(law.kl, law.kl_error)),
         ("the variance of l", shape_of(law).variance),
     ):
         if number.relative > LARGEST_ERROR_OF_KL:
+            known = f"is {certain(number)}"
+            if math.isfinite(number.error):
+                known = f"is only known as {certain(number)}"
             raise UserError(
-                f"{name}: {what} is only known to be {certain(number)}: a study needs a "
-                f"relative error of at most {LARGEST_ERROR_OF_KL:g}"
+                f"{name}: {what} {known}: a study needs it with a relative error of at most "
+                f"{LARGEST_ERROR_OF_KL:g}"
             )
 
 

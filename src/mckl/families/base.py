@@ -23,7 +23,7 @@ from mckl.families.parameters import Synonym, own_names
 from mckl.families.policy.sampled_chain import SampledChain
 from mckl.families.scores import Scores
 
-NO_SAMPLER = "a sampler's law is known for categoricals and policies alone"
+NO_SAMPLER = "a sampler's law is known for policies and categoricals of one factor alone"
 
 
 class Integrals(NamedTuple):

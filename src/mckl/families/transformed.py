@@ -20,6 +20,8 @@ def transformed(given: Mapping[str, Any], side: Callable[[Mapping[str, Any]], Si
     """
     if "transform" not in given:
         return side(given)
+    if "of" not in given:
+        raise ValueError("transform: of is missing, expected a law with its parameters")
     if {*given} != {*_KEYS}:
         raise ValueError(f"transform: {listed([*map(str, given)])}, expected {listed(_KEYS)}")
     known, base = transforms(given["transform"]), given["of"]

@@ -49,6 +49,12 @@ def results(where: str | os.PathLike[str] | None = None) -> PublishedResults:
     >>> published.default.budget.query("tolerance == 0.01")  # doctest: +SKIP
     >>> published.default.columns("budget").meaning["samples_needed"]  # doctest: +SKIP
     """
+    named: object = where
+    if named is not None and not (isinstance(named, str | os.PathLike) and os.fspath(named)):
+        raise UserError(
+            f"where: {quoted(where)}, expected a folder of published results, or a version such as "
+            f"'{mckl.__version__}'"
+        )
     folder = _folder(mckl.__version__ if where is None else os.fspath(where))
     names = _checked(folder)
     studies: dict[str, dict[str, Path]] = {}

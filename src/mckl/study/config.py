@@ -304,8 +304,8 @@ def _case(name: str, given: Mapping[str, Any]) -> Setting:
     except ValueError as error:
         read = sorted({*named_files(given)})
         source = f" (read from {listed(read)})" if read else ""
-        of_pair = str(error).startswith("KL ")  # else it begins with a side or a parameter
-        raise UserError(f"cases.{name}{': ' if of_pair else '.'}{error}{source}") from None
+        key = str(error).partition(": ")[0]
+        raise UserError(f"cases.{name}{'.' if key in case else ': '}{error}{source}") from None
 
 
 def _numbers(data: Any, schema: Mapping[str, Any]) -> Any:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from mckl.draw import backends
 from mckl.draw.points import SAMPLERS
 from mckl.errors import UserError
 from mckl.estimation.offered import check_numbers, most_numbers
+from mckl.estimation.shape import check_certain
 from mckl.study.settings import Setting
 
 _MOST_FACTORS = 10_000  # each method's gradient has two parameters a coordinate
@@ -21,6 +22,18 @@ def check_gradients(settings: Sequence[Setting]) -> None:
                 f"gradients.settings: setting {setting.name} has dimension {setting.dimension:,}, "
                 f"expected at most {_MOST_FACTORS:,}"
             )
+
+
+def check_known(cases: Iterable[Setting]) -> None:
+    """Raise `UserError` with a line for each case whose KL is not known to enough digits."""
+    lines = []
+    for case in cases:
+        try:
+            check_certain(case.pair, f"cases.{case.name}")
+        except UserError as error:
+            lines.append(str(error))
+    if lines:
+        raise UserError(*lines)
 
 
 def can_draw(backend: str, setting: Setting) -> bool:

@@ -29,8 +29,12 @@ class NumpyKernel:
         self._rows = max(rows - rows % 4, 1)
         self._out = np.empty((1 + len(names), signs, len(forms), 0, 0))
 
+    @np.errstate(all="ignore")
     def evaluate(self, draws: Sequence[Draw], units: int) -> Vector:
-        """l and the sums at the next `units` units, for one `Draw` of each replicate."""
+        """l and the sums at the next `units` units, for one `Draw` of each replicate.
+
+        They are not finite where a density at a drawn point leaves float64, without a warning.
+        """
         shape = (len(draws), units)
         if self._out.shape[3:] != shape:
             self._out = np.empty((*self._out.shape[:3], *shape))

@@ -169,8 +169,9 @@ def _notes(
             f"{limit(summary.units):.2f}: intervals of such data contain KL too rarely"
         )
     moments = summary.moments
+    weightless = found.mean_weight is not None and found.mean_weight.mean == 0.0
     equal = float(moments.mean("ell")[0]) == 0.0 == float(moments.comoment("ell", "ell")[0])
-    if equal:
+    if equal and not weightless:
         yield (
             "log q equals log p in every row, as before the first update, or one of them is given "
             "twice"

@@ -219,6 +219,8 @@ class KLFromLogProbs(Result):
         )
         if self.clusters is not None:
             what += f" of {counted(self.clusters, 'independent cluster')}"
+        if self.diagnostics.mean_weight is not None:
+            what += ", drawn from log_sampler's law s and weighted by q/s"
         yield f"{what}; {self.base}"
         yield f"Unseen: {self.unseen}."
         for note in self.notes:

@@ -136,6 +136,7 @@ def squared_spacings(values: Vector) -> float:
     >>> squared_spacings(np.array([1.0078125, -2.015625])), squared_spacings(np.array([0.1, 0.2]))
     (0.00030517578125, 0.0)
     """
+    values = values[np.isfinite(values)]
     for rows in (values[:256], values):
         single = rows.astype(np.float32)
         if not (single == rows).all():

@@ -234,12 +234,13 @@ class Summary:
         self.sequence_count += units["ell"].size
         top = units["largest_ratio"] if self.sequences else values["ratio"]
         self.largest_ratio = max(self.largest_ratio, float(top.max()))
-        self.log_ratio_sum += float(units["ell"].sum())
+        self.log_ratio_sum += float(units["log_sampled" if self.weighted else "ell"].sum())
         if self.weighted:
-            self.log_ratio_sum -= float(units["log_weight"].sum())
             self.log_weight_sum += float(units["log_weight"].sum())
             weight = np.exp(units["log_weight"])
             values = {name: weight * value for name, value in values.items()} | {"weight": weight}
+            if (zero := units["log_weight"] == -math.inf).any():  # also where values overflow
+                values = {name: np.where(zero, 0.0, value) for name, value in values.items()}
         elif self.clustered:
             values["weight"] = np.ones(units["ell"].size)
         if self._clusters is None:
@@ -263,9 +264,12 @@ class Summary:
         return UNKNOWN if sorted_by_length else self._orders[estimator].dependence()
 
     def _add(self, values: Mapping[str, Vector]) -> None:
-        self.copies.update(values["ell"])
+        # All samples of another law at which q is 0 have the value 0: they are not copies.
+        counted = values["weight"] > 0.0 if self.weighted else np.ones(values["ell"].size, bool)
+        self.copies.update(values["ell"][counted])
         if self.sequences:
-            self.long_copies.update(values["ell"][values["length"] >= _LONG])
+            long = values["length"] >= _LONG
+            self.long_copies.update(values["ell"][counted & long])
             steps = np.diff(values["length"], prepend=self._length)
             self._rises &= not (steps < 0).any()
             self._falls &= not (steps > 0).any()

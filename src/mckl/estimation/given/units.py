@@ -21,6 +21,7 @@ from mckl.exact.factor_sums import SUMS
 # The values of units, by name. `ell` is always there; sums over rows are there with sequences, and
 # `cluster`, the id of each unit's cluster, if clusters are given.
 Units = Mapping[str, Vector]
+_OF_SAMPLERS = ("log_weight", "log_sampled")
 _AT_ONCE = 4096  # the least number of sequences that are passed on together
 
 
@@ -35,7 +36,7 @@ class UnitStream:
     def add(self, block: Block) -> Iterator[Units]:
         """The units that are complete and have not been passed on."""
         if self._made is None:
-            more = {"log_weight": block.log_weight, "cluster": block.cluster}
+            more = {name: getattr(block, name) for name in (*_OF_SAMPLERS, "cluster")}
             yield {"ell": block.ell} | {n: v for n, v in more.items() if v is not None}
             return
         done = self._made.add(block)
@@ -92,8 +93,7 @@ class Sequences:
 def _sums(block: Block, starts: np.ndarray) -> dict[str, Vector]:
     tokens = Integrands(block.ell)
     rows = {"ell": tokens.ell} | {f"factor_{name}": getattr(tokens, name) for name in SUMS}
-    if block.log_weight is not None:
-        rows["log_weight"] = block.log_weight
+    rows |= {n: v for n in _OF_SAMPLERS if (v := getattr(block, n)) is not None}
     if block.full_kl is not None:
         rows["factor_rb"] = block.full_kl
         rows["factor_rb_fit"] = block.full_kl * (block.full_kl - tokens.k3)

@@ -253,8 +253,9 @@ def common_doubts(summary: Summary, found: Diagnostics, signs: Signs) -> Iterato
     elif weights.z < -FAR_WEIGHT:
         yield Doubt(
             "weights",
-            f"the mean of q/s is {weights}: s is 0 where q is not, on {1 - weights.mean:.2g} of q, "
-            "as after top-p sampling, and these samples cannot tell what that part adds to KL",
+            f"the mean of q/s is {weights}, and without faults it is 1: s is 0 where q is not, on "
+            f"{1 - weights.mean:.2g} of q, as after top-p sampling, and these samples cannot tell "
+            "what that part adds to KL; or log_sampler is not in nats, or not normalised",
         )
     elif weights.effective_samples < _EFFECTIVE * n:
         yield Doubt(

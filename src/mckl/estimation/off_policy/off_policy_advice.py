@@ -35,10 +35,9 @@ _SAME_RATIO = 1.2  # numbers of samples within this factor count as equal
 _NOTHING = 1e-150  # the error allowed where KL is 0: only what is exact meets it
 _WIDTH = 80  # characters of a line of the table, and of the notes
 _HEADER = ("estimator", "weight", "bias", "samples", "verdict")
-_NOTES = (
-    "The bias is what no number of samples removes, relative to KL. w is q/s of a token, and W "
-    "that of the sequence."
-)
+_BIAS = "The bias is what no number of samples removes, relative to KL."
+_WEIGHTS_OF_TOKENS = "w is q/s of a token, and W that of the sequence."
+_WEIGHTS_OF_SAMPLES = "W is q/s of a sample, which is a sequence of one token."
 
 
 class SamplerLaw(NamedTuple):
@@ -161,7 +160,7 @@ class OffPolicyAdvice(Result):
         else:
             chosen = next(option for option in self.options if option[:2] == best[:2])
             yield Strong(f"Use {chosen}: n = {best.samples_needed:,}.")
-            yield from textwrap.wrap(f"Because {best.reason}.", _WIDTH)
+            yield from textwrap.wrap(f"Because {best.reason}.", _WIDTH, break_on_hyphens=False)
             if WEIGHTS[best.weight].level is not None:
                 yield f"The weight {best.weight} is {WEIGHTS[best.weight].label}."
         yield ""
@@ -178,12 +177,13 @@ class OffPolicyAdvice(Result):
         options = self.options if every else self._best()
         yield from self._table(options).lines(("weight", "verdict"), _WIDTH)
         yield ""
-        leading = any(option.theory == "asymptotic" for option in options)
+        leading = any(o.theory == "asymptotic" and o.samples_needed is not None for o in options)
         rest = ""
         if len(options) < len(self.options):
             rest = f" --all shows all {len(self.options)} options."
         star = "* only by the leading order in 1/n. " if leading else ""
-        yield from textwrap.wrap(f"{star}{_NOTES}{rest}", _WIDTH)
+        weights = _WEIGHTS_OF_SAMPLES if self.pair.dimension == 1 else _WEIGHTS_OF_TOKENS
+        yield from textwrap.wrap(f"{star}{_BIAS} {weights}{rest}", _WIDTH)
 
     def table(self) -> Table:
         return self._table(self.options)
@@ -293,15 +293,12 @@ def _recommended(options: Sequence[WeightedOption]) -> WeightedRecommendation | 
             parts.append("no option without a bias reaches the tolerance")
     else:
         parts.append("it has no bias that remains")
-    plain = next(
-        (o for o in options if o.estimator == best.estimator and WEIGHTS[o.weight].level is None),
-        None,
-    )
-    if plain is not None and plain is not best:
-        if plain.samples_needed is not None:
-            parts.append(f"without a weight it needs {_samples(plain)}")
-        elif not math.isnan(plain.bias):
-            parts.append(f"without a weight it has a bias of {plain.bias_text}")
+    if WEIGHTS[best.weight].level is not None and (plain := _without_weight(options, best)):
+        name = "it" if plain.estimator == best.estimator else plain.estimator
+        comma = "" if name == "it" else ","
+        needs = plain.samples_needed is not None
+        what = f"needs {_samples(plain)}" if needs else f"has a bias of {plain.bias_text}"
+        parts.append(f"without a weight{comma} {name} {what}")
     drawn = [option for option in reached if not _needs_vocabulary(option)]
     if _needs_vocabulary(best):
         parts.append(f"{best.estimator} needs the probability of every token")
@@ -314,6 +311,20 @@ def _recommended(options: Sequence[WeightedOption]) -> WeightedRecommendation | 
     return WeightedRecommendation(
         best.estimator, best.weight, best.samples_needed, "; ".join(parts)
     )
+
+
+def _without_weight(
+    options: Sequence[WeightedOption], best: WeightedOption
+) -> WeightedOption | None:
+    """The best option without a weight that needs no more than drawn tokens, or what best needs."""
+    plain = [
+        option for option in options
+        if WEIGHTS[option.weight].level is None
+        and ESTIMATORS[option.estimator].consistent
+        and not (option.samples_needed is None and math.isnan(option.bias))
+        and (_needs_vocabulary(best) or not _needs_vocabulary(option))
+    ]  # fmt: skip
+    return min(plain, key=lambda option: option.rank, default=None)
 
 
 def _simplest(options: Sequence[WeightedOption]) -> WeightedOption:

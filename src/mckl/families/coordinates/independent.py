@@ -90,7 +90,8 @@ class Independent(Side):
             sides = zip(self.laws, p.laws, strict=True)
         else:
             raise ValueError(
-                f"q has {len(self.laws)} coordinates and p has {len(p.laws)}, expected one number"
+                f"q has {len(self.laws)} coordinates and p has {len(p.laws)}, expected the same "
+                "number"
             )
         counts = Counter(sides)
         return Coordinates([facing(*both) for both in counts], list(counts.values()))

@@ -80,6 +80,10 @@ def _base(given: Any) -> Independent:
 
 def _of_family(given: Mapping[str, Any], known: Mapping[str, Family]) -> Side:
     name = given.get("family", "normal")
+    if name == "truncated":
+        raise ValueError(
+            "truncated: of a truncated law, which cannot be truncated again: give its low and high"
+        )
     if not isinstance(name, str) or name not in known:
         raise ValueError(f"truncated: of family {quoted(name)}: {nearest(name, known)}")
     family, numbers = known[name], {k: v for k, v in given.items() if k != "family"}

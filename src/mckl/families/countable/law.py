@@ -135,7 +135,7 @@ class Count(ABC):
         q, other = self.quotients, p.quotients
         if q.low < other.low or q.high > other.high:
             where = q.low if q.low < other.low else other.high + 1.0
-            raise ValueError(f"p is 0 and q is not at {number(where)}: KL is infinite")
+            raise ValueError(f"p is 0 at {number(where)}, where q is not: KL is infinite")
         found = window_of(q, other)
         if found is None:
             raise ValueError(

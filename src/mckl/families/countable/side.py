@@ -47,7 +47,7 @@ class Factors(Side):
         laws = [side.laws * length if side.scalar else side.laws for side in (self, p)]
         if len(laws[0]) != len(laws[1]):
             raise ValueError(
-                f"q has {len(laws[0])} factors and p has {len(laws[1])}, expected one number"
+                f"q has {len(laws[0])} factors and p has {len(laws[1])}, expected the same number"
             )
         factors = Counter(zip(*laws, strict=True))
         family = self.family if self.family == p.family else f"{self.family}|{p.family}"

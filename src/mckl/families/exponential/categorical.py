@@ -146,12 +146,16 @@ class Categorical(Exponential):
         return outcomes_of(*_logs(self), *_logs(p), *_differences(self, p)), np.ones(1)
 
     def sampled(self, p: Categorical, s: Side) -> SampledChain:
+        if isinstance(s, Factors) and s.family == self.family:
+            raise ValueError(
+                f"categorical: q has 1 factor and s has {len(s.laws)}, expected the same number"
+            )
         if not isinstance(s, Categorical):
             raise OtherFamilyError(f"q is categorical, s is {s.family}: expected one family")
         if s.logits.size != self.logits.size:
             raise ValueError(
                 f"categorical: q has {self.logits.size} categories and s has {s.logits.size}, "
-                "expected one number"
+                "expected the same number"
             )
         return self._sampled(p, s.next_token)
 
@@ -165,7 +169,7 @@ class Categorical(Exponential):
         wrong = unsupported(self.next_token, s, row)
         if wrong is not None:
             raise ValueError(
-                f"categorical: s is 0 and q is not in category {wrong[1]}, counted from 0: "
+                f"categorical: s is 0 in category {wrong[1]}, counted from 0, where q is not: "
                 f"{NEVER_DRAWN}"
             )
         return sampled_chain(
@@ -230,12 +234,12 @@ class Categorical(Exponential):
         if self.logits.size != p.logits.size:
             raise ValueError(
                 f"categorical: q has {self.logits.size} categories and p has {p.logits.size}, "
-                "expected one number"
+                "expected the same number"
             )
         where = np.flatnonzero(self.taken & ~p.taken)
         if where.size:
             raise ValueError(
-                f"categorical: p is 0 and q is not in category {where[0]}, counted from 0: "
+                f"categorical: p is 0 in category {where[0]}, counted from 0, where q is not: "
                 "KL is infinite"
             )
 

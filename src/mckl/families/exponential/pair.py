@@ -280,7 +280,7 @@ class Exponential(Side):
         if self.mean.size != p.mean.size:
             raise ValueError(
                 f"{self.family}: q has {self.mean.size} {self.parameters} and p has "
-                f"{p.mean.size}, expected one number"
+                f"{p.mean.size}, expected the same number"
             )
         return ExponentialPair(self, p)
 

@@ -344,7 +344,8 @@ class Normal(base.Side):
         if len({*lengths}) > 1:
             q_length, p_length = lengths
             raise ValueError(
-                f"normal: q has {q_length} coordinates and p has {p_length}, expected one number"
+                f"normal: q has {q_length} coordinates and p has {p_length}, expected the same "
+                "number"
             )
         if self.sd is not None and p.sd is not None:
             q_mean = np.broadcast_to(

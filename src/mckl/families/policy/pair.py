@@ -86,8 +86,8 @@ class PolicyPair(Pair):
         if wrong.any():
             row, token = np.argwhere(wrong)[0]
             raise ValueError(
-                f"policy: p is 0 and q is not for token {token} after token {reached[row]}, "
-                "counted from 0: KL is infinite"
+                f"policy: p is 0 for token {token} after token {reached[row]}, counted from 0, "
+                "where q is not: KL is infinite"
             )
         if stop is None:
             return
@@ -172,7 +172,7 @@ class PolicyPair(Pair):
         if len(s.table.logits) != len(self._q.logits):
             raise ValueError(
                 f"policy: q has {len(self._q.logits)} tokens and s has {len(s.table.logits)}, "
-                "expected one number"
+                "expected the same number"
             )
         for name, own in (("dimension", self.dimension), ("stop", self._stop)):
             if getattr(s, name) not in (None, own):
@@ -199,8 +199,8 @@ class PolicyPair(Pair):
             if wrong is not None:
                 why = NEVER_DRAWN if name == "s" else "KL is infinite"
                 raise ValueError(
-                    f"policy: {name} is 0 and q is not for token {wrong[1]} after token "
-                    f"{wrong[0]}, counted from 0: {why}"
+                    f"policy: {name} is 0 for token {wrong[1]} after token {wrong[0]}, counted "
+                    f"from 0, where q is not: {why}"
                 )
         return sampled_chain(
             q, p, s, self._start, self.dimension, reached, ended, self._difference, q_less_s
