@@ -102,7 +102,8 @@ class FactorLaw:
             if not (last or _is_little(left, terms)):
                 return None
             value[index] = terms.sum()
-            share = (grid.missed + 4.0 * EPS) * abs(float(value[index]))
+            missed = grid.missed if power else grid.missed_without_ratio
+            share = (missed + 4.0 * EPS) * abs(float(value[index]))
             error[index] = left + grid.cut_off(terms) + float(rounding.sum()) + share
             if paired or any(f.name in OF_IMAGES for f in functions):
                 error[index] += grid.left_by_images(terms)
@@ -113,7 +114,7 @@ class FactorLaw:
 
 def _is_settled(grid: Grid) -> bool:
     """Whether the step is small enough for KL and for the sum of the weights."""
-    return all(_is_little(grid.left(terms), terms) for terms in (grid.w, grid.kl_terms))
+    return _is_little(grid.left(grid.w), grid.w) and _is_little(grid.left_of_kl, grid.kl_terms)
 
 
 def _is_little(left: float, terms: Vector) -> bool:

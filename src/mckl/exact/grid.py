@@ -99,7 +99,6 @@ class Grid:
                         evaluated.
     beyond              How far log |x| is beyond that point.
     kl, kl_error        KL(q||p) and a bound on its error.
-    missed              A bound on the shares of q's and p's mass that the nodes miss.
     """
 
     beyond: Vector
@@ -130,19 +129,28 @@ class Grid:
         lost = good & (log_q <= -_LOST)
         good[lost] = factor.log_p(x[lost]) > -_LOST
         # Where log q is below -10^308, KL's integrand p - q + q l is p, which may still have mass.
-        unseen = ~(good | lost)
-        self._unseen = float(np.nansum(np.exp(factor.log_p(x[unseen]) + log_dx[unseen])))
+        unseen = np.flatnonzero(~(good | lost))
+        log_of_p = factor.log_p(x[unseen]) - powers[unseen, 1] * beyond[unseen] + log_dx[unseen]
+        bare = np.isneginf(log_q[unseen]) & (log_of_p > -_LOST)
+        self._bare: _Bare | None = None
+        if np.exp(log_of_p[bare]).sum() > _NO_TERM:
+            at = unseen[bare]
+            self._bare = _Bare(factor, x[at], log_dx[at], log_of_p[bare])
+            log_of_p = log_of_p[~bare]
+        self._unseen = float(np.nansum(np.exp(log_of_p)))
+        outwards = len(pieces[0].x) if math.isinf(edges[0]) else 0
+        self._rule = self._rule_of_kl = _UsedNodes(coarse, good, outwards)
+        if self._bare:
+            used = good.copy()
+            used[at] = True
+            self._rule_of_kl = _UsedNodes(coarse, used, outwards)
+            self._seen = good[used]
         x, log_dx, log_q = x[good], log_dx[good], log_q[good]
         if x.size < 2:
             raise OverflowError("the law has no nodes within float64")
         self._factor, self._x, self._line = factor, x, line[good]
         self._log_dx, self._log_q = log_dx, log_q
         self.beyond, self.ell = beyond[good], ell[good]
-        self._halvings = Halvings.of(coarse[good])
-        # The outermost nodes: those of the first piece run outwards if it is infinite.
-        first = max(int(np.count_nonzero(good[: len(pieces[0].x)])), 2)
-        lowest = [first - 1, first - 2] if math.isinf(edges[0]) else [0, 1]
-        self._outermost = [lowest, [-1, -2]]
         self._weights: dict[tuple[int, bool], tuple[Vector, Vector]] = {}
         self.growth: Vector = np.where(self.beyond == 0.0, 0.0, degrees[good] * self.beyond)
         self._far = _Far(factor, x, log_dx, log_q, powers[good], self.beyond)
@@ -207,7 +215,12 @@ class Grid:
         # Where l grows beyond float64, r is 0.
         grows = (self.growth > 0.0) & (self.ell >= ELL_OF_LARGE_RATIO)
         grown = np.exp(self.log_w + self.growth) * self.ell
-        self.kl_terms: Vector = np.where(grows, grown, terms)
+        self._seen_terms: Vector = np.where(grows, grown, terms)
+        self.kl_terms: Vector = self._seen_terms
+        if self._bare:
+            self.kl_terms = np.empty(self._seen.size)
+            self.kl_terms[self._seen] = self._seen_terms
+            self.kl_terms[~self._seen] = self._bare.terms
         self.kl: float = float(self.kl_terms.sum())
 
     @cached_property
@@ -219,47 +232,52 @@ class Grid:
         return error
 
     @cached_property
-    @np.errstate(all="ignore")
     def missed(self) -> float:
         """A bound on the shares of q's and p's mass that the nodes miss."""
+        return self._missed(0.0, 0.0)
+
+    @cached_property
+    def missed_without_ratio(self) -> float:
+        """The same bound for functions without r, to which p adds nothing where q is 0."""
+        bare = self._bare
+        return self._missed(float(bare.terms.sum()), bare.error) if bare else self.missed
+
+    @np.errstate(all="ignore")
+    def _missed(self, more: float, error: float) -> float:
         # p's weights add up to 1 as well, unless the nodes miss some of its mass. Those of q are
         # divided by their sum, which is an integral by the same rule.
-        noise = float(self._of_p @ self._errors_of_p) + _NOISE
-        return max(0.0, abs(float(self._of_p.sum()) - 1.0) - noise) + self.lost(self.w)
+        noise = float(self._of_p @ self._errors_of_p) + error + _NOISE
+        return max(0.0, abs(float(self._of_p.sum()) + more - 1.0) - noise) + self.lost(self.w)
 
     @cached_property
     @np.errstate(all="ignore")
     def kl_error(self) -> float:
         """A bound on the error of `kl`."""
         far, error = self._far.nodes, self._errors_of_p
-        rounding = self.kl_terms * (self.w_error + 4.0 * EPS) + self._slope * self.ell_error
+        rounding = self._seen_terms * (self.w_error + 4.0 * EPS) + self._slope * self.ell_error
         of_far = self._of_p[far] * (error[far] + 4.0 * EPS)
         rounding[far] = np.where(self.ell[far] < ELL_OF_LARGE_RATIO, of_far, rounding[far])
-        share = self.missed + 2.0 * EPS
-        lost = self.lost(self.kl_terms)
-        return float(rounding.sum()) + lost + share * self.kl + self._unseen
+        share = self.missed_without_ratio + 2.0 * EPS
+        lost = self._rule_of_kl.lost(self.kl_terms)
+        more = self._unseen + (self._bare.error if self._bare else 0.0)
+        return float(rounding.sum()) + lost + share * self.kl + more
 
     def left(self, terms: Vector) -> float:
         """A bound on what the rule leaves of an integral with these terms, less with more nodes."""
-        return left(terms, self._halvings)
+        return self._rule.left(terms)
+
+    @cached_property
+    def left_of_kl(self) -> float:
+        """The same for KL."""
+        return self._rule_of_kl.left(self.kl_terms)
 
     def cut_off(self, terms: Vector) -> float:
-        """A bound on the terms that would follow the outermost ones, where l is beyond float64.
-
-        They fall at least as fast as these, since the nodes are ever farther apart.
-        """
-        cut_off = 0.0
-        for outermost in self._outermost:
-            last, before = np.abs(terms.take(outermost)).tolist()
-            if last < before:
-                cut_off += last * last / (before - last)
-            elif last > _NO_TERM * float(np.abs(terms).sum()):
-                return math.inf
-        return cut_off
+        """A bound on the terms that would follow the outermost ones, where l is beyond float64."""
+        return self._rule.cut_off(terms)
 
     def lost(self, terms: Vector) -> float:
         """A bound on what is missing in the sum of the terms."""
-        return self.left(terms) + self.cut_off(terms)
+        return self._rule.lost(terms)
 
     @cached_property
     @np.errstate(all="ignore")
@@ -324,6 +342,60 @@ class Grid:
         both = [self.log_tilted((-power, sign * power)) for sign in (-1, 1)]
         lead = np.where(self.odd <= 0.0, both[0], both[1])
         return np.asarray(lead + power * (log_ratio - np.abs(self.odd) + self.even))
+
+
+class _UsedNodes:
+    """What is missing in integrals over some of the nodes of a rule.
+
+    coarse    that of all nodes
+    used      which nodes are used
+    outwards  how many of the nodes at the beginning run outwards
+    """
+
+    def __init__(self, coarse: Vector, used: NDArray[np.bool_], outwards: int) -> None:
+        self._halvings = Halvings.of(coarse[used])
+        first = max(int(np.count_nonzero(used[:outwards])), 2)
+        self._outermost = [[first - 1, first - 2] if outwards else [0, 1], [-1, -2]]
+
+    def left(self, terms: Vector) -> float:
+        """`Grid.left`."""
+        return left(terms, self._halvings)
+
+    def cut_off(self, terms: Vector) -> float:
+        """`Grid.cut_off`.
+
+        The terms fall at least as fast as these, since the nodes are ever farther apart.
+        """
+        cut_off = 0.0
+        for outermost in self._outermost:
+            last, before = np.abs(terms.take(outermost)).tolist()
+            if last < before:
+                cut_off += last * last / (before - last)
+            elif last > _NO_TERM * float(np.abs(terms).sum()):
+                return math.inf
+        return cut_off
+
+    def lost(self, terms: Vector) -> float:
+        """Both together."""
+        return self.left(terms) + self.cut_off(terms)
+
+
+class _Bare:
+    """The nodes at which log q is below float64, so that KL's integrand is p.
+
+    terms  p's weights
+    error  a bound on the error of their sum
+    """
+
+    @np.errstate(all="ignore")
+    def __init__(self, factor: DensityPair, x: Vector, log_dx: Vector, log_of_p: Vector) -> None:
+        self.terms: Vector = np.exp(log_of_p)
+        # A node is rounded, which moves log p by its slope times this.
+        step = 2.0**-20
+        moved = np.abs(factor.log_p(x * (1.0 + step)) - factor.log_p(x)) / step
+        moved = np.nan_to_num(moved, nan=0.0, posinf=0.0)
+        share = factor.log_p_error(x) + EPS * (4.0 + moved + np.abs(log_dx))
+        self.error: float = float(self.terms @ share)
 
 
 def _nodes(

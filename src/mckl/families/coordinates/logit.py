@@ -8,20 +8,26 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy
+from numpy.typing import NDArray
 
 from mckl.arrays import Vector
 from mckl.exact.ends import LINEAR, Growth, Tail
 from mckl.exact.moments import EPS, Bounded
 from mckl.families.base import OtherFamilyError
-from mckl.families.coordinates.interval import Interval, Place, log_integral
+from mckl.families.coordinates.conditional import Truncated
+from mckl.families.coordinates.interval import FLAT, Interval, Place, log_integral
 from mckl.families.coordinates.univariate import Terms, Univariate, rounding
 
 _STEP = 2.0**-20
 _LEAST = 1e-300
+_FAR = (600.0, 340.0)  # how far out x, and its square, are within float64
+_DROPS = 50.0  # how far a density has to be followed, in units of its logarithm
+_LITTLE, _ROUGHLY = 1e-12, 1e-3
 
 
 @dataclass(frozen=True)
@@ -43,10 +49,12 @@ class Logit(Univariate):
     def _standard(self, y: Vector) -> Vector:
         return np.asarray((y - self.location) / self.scale)
 
-    @np.errstate(over="ignore")
     def place(self, y: Vector) -> Place:
         """The point x with its distances from the ends."""
-        z = self._standard(y)
+        return self._place(self._standard(y))
+
+    @np.errstate(over="ignore")
+    def _place(self, z: Vector) -> Place:
         if math.isinf(self.high):
             below = np.exp(z)
             return Place(self.low + np.maximum(below, _LEAST), below, np.full(z.shape, np.inf))
@@ -79,8 +87,7 @@ class Logit(Univariate):
         z = sorted({0.0, *np.log((inner - self.low) / above).tolist()})
         return tuple(float(self.location + self.scale * x) for x in z)
 
-    def _jacobian(self, y: Vector) -> Terms:
-        z = self._standard(y)
+    def _jacobian(self, z: Vector) -> Terms:
         if math.isinf(self.high):
             return z, -np.log(self.scale)
         logs = scipy.special.log_expit(z), scipy.special.log_expit(-z)
@@ -92,12 +99,27 @@ class Logit(Univariate):
             return 1.0
         return 1.0 + np.abs(self.location / self.scale) + np.abs(self._standard(y))
 
+    def _within(self, y: Vector) -> _Within:
+        z = self._standard(y)
+        far, level, change, error = np.zeros(z.shape, bool), *np.zeros((3, *z.shape))
+        for sign, end in zip((-1.0, 1.0), _ends(self.law, self.low, self.high), strict=True):
+            if end is not None and (beyond := sign * z > end.last).any():
+                level[beyond] = end.level.value
+                change[beyond], error[beyond] = end.change(sign * z[beyond] - end.last)
+                error[beyond] += end.level.error
+                z = np.where(beyond, sign * end.last, z)
+                far |= beyond
+        return _Within(z, far, level, change, error)
+
     def terms(self, x: Vector) -> Terms:
-        return (*_terms(self.law, self.place(x)), *self._jacobian(x))
+        z, _, _, change, _ = self._within(x)
+        return (*_terms(self.law, self._place(z)), *self._jacobian(z), change)
 
     def log_density_error(self, x: Vector) -> Vector:
-        place, times = self.place(x), self._rounded(x)
-        of_x = rounding((*_terms(self.law, place), *self._jacobian(x))) + 2.0 * EPS * times
+        z, _, _, change, error = self._within(x)
+        place, times = self._place(z), self._rounded(x)
+        of_x = rounding((*_terms(self.law, place), *self._jacobian(z), change))
+        of_x = of_x + 2.0 * EPS * times + error
         moved = _moved(self.law, None, place) * times
         return np.asarray(of_x + self.law.terms_error(place.x) + moved)
 
@@ -110,14 +132,32 @@ class Logit(Univariate):
     def ratio_terms(self, p: Univariate, x: Vector) -> Terms:
         if not (isinstance(p, Logit) and self._is_beside(p)):
             return super().ratio_terms(p, x)
-        return _ratio_terms(self.law, p.law, self.place(x))
+        ours, theirs = self._within(x), p._within(x)
+        far = ours.far | theirs.far
+        terms = _ratio_terms(self.law, p.law, self._place(np.where(far, 0.0, ours.z)))
+        if not far.any():
+            return terms
+        # So far out the densities are not nearly equal, or need no digits.
+        if (ours.far == theirs.far).all():
+            apart = (ours.level + ours.change) - (theirs.level + theirs.change)
+        else:
+            apart = np.where(far, self.log_density(x) - p.log_density(x), 0.0)
+        return *(np.where(far, 0.0, term) for term in terms), apart
 
     def log_ratio_error(self, p: Univariate, x: Vector) -> Vector:
         if not (isinstance(p, Logit) and self._is_beside(p)):
             return np.asarray(self.log_density_error(x) + p.log_density_error(x))
-        place = self.place(x)
-        error = _ratio_error(self.law, p.law, place)
-        return np.asarray(error + _moved(self.law, p.law, place) * self._rounded(x))
+        ours, theirs = self._within(x), p._within(x)
+        far, times = ours.far | theirs.far, self._rounded(x)
+        place = self._place(np.where(far, 0.0, ours.z))
+        error = _ratio_error(self.law, p.law, place) + _moved(self.law, p.law, place) * times
+        if not far.any():
+            return np.asarray(error)
+        if (ours.far == theirs.far).all():
+            both = [rounding(w[2:4]) + w.error + 2.0 * EPS * times for w in (ours, theirs)]
+            return np.asarray(np.where(far, both[0] + both[1], error))
+        whole = self.log_density_error(x) + p.log_density_error(x)
+        return np.asarray(np.where(far, whole, error))
 
     def probability(self, x: Vector, upper: bool = False) -> Vector:
         place, law = self.place(x), self.law
@@ -140,6 +180,103 @@ class Logit(Univariate):
 
     def draw(self, generator: np.random.Generator, shape: tuple[int, int]) -> Vector:
         return self.at(0.0, 1.0).quantile(generator.random(shape) + 2.0**-54)
+
+
+class _Within(NamedTuple):
+    """Points of the standard coordinate, moved to where x is within float64.
+
+    z       the points
+    far     which of them have been moved
+    level   the log density in the standard coordinate at those that have been moved; 0 at others
+    change  by how much the log density is larger at the points themselves
+    error   a bound on the error of the sum of both
+    """
+
+    z: Vector
+    far: NDArray[np.bool_]
+    level: Vector
+    change: Vector
+    error: Vector
+
+
+class _End(NamedTuple):
+    """What the log density in the standard coordinate does beyond a point.
+
+    last   this point, without its sign
+    level  the log density there
+    slope  by how much the log density falls per unit, unless a `law` tells it
+    error  a bound on the error of the slope
+    law    the law of a coordinate that differs from the standard one by a constant there
+    at     the point in that coordinate, where this grows with a unit of `unit`
+    """
+
+    last: float
+    level: Bounded
+    slope: float = 0.0
+    error: float = 0.0
+    law: Univariate | None = None
+    at: float = 0.0
+    unit: float = 1.0
+
+    def change(self, beyond: Vector) -> tuple[Vector, Vector]:
+        """The change of the log density at distances beyond the point, and a bound on its error."""
+        if self.law is None:
+            return -self.slope * beyond, self.error * beyond
+        there, here = self.at + self.unit * beyond, np.array([self.at])
+        value = self.law.log_density(there)
+        error = self.law.log_density_error(there) + self.law.log_density_error(here)
+        with np.errstate(all="ignore"):
+            step = np.maximum(np.abs(there), 1.0) * _STEP
+            moved = np.abs(self.law.log_density(there + step) - value) * (4.0 * EPS / _STEP)
+        error = error + np.nan_to_num(moved, nan=0.0, posinf=0.0)
+        return value - self.law.log_density(here), error
+
+
+@lru_cache(maxsize=256)
+@np.errstate(all="ignore")
+def _ends(law: Univariate, low: float, high: float) -> tuple[_End | None, _End | None]:
+    """Both ends of the standard coordinate; None where x follows the density to the end of it."""
+    return _end(Logit(law, low, high), 0), _end(Logit(law, low, high), 1)
+
+
+def _end(logit: Logit, side: int) -> _End | None:
+    law, sign = logit.law, 2.0 * side - 1.0
+    same = law.support[side] == (logit.low, logit.high)[side]
+    tail = law.tails[side] if same else FLAT
+    straight = _straight_end(logit, sign, tail.power - 1.0) if tail.is_power else None
+    if straight:
+        seen = straight.level.value > -2.0 * _DROPS or straight.error > _ROUGHLY * straight.slope
+        if not seen or straight.error * _DROPS <= _LITTLE * straight.slope:
+            return straight
+    base = law.base if isinstance(law, Truncated) else law
+    if same and isinstance(base, Plain) and base.support[side] == law.support[side]:
+        (level, *_), place = _levels(logit, sign * np.array(_FAR))
+        place = law._base_place(place) if isinstance(law, Truncated) else place
+        at = base._variable(place)[0]
+        if math.isfinite(at):
+            return _End(_FAR[0], level, law=base.law, at=float(at), unit=sign)
+    return straight
+
+
+def _straight_end(logit: Logit, sign: float, slope: float) -> _End | None:
+    """The end beyond which the log density is a straight line; None if it is not in float64."""
+    for last in _FAR:
+        (level, before), _ = _levels(logit, sign * np.array([last, 0.5 * last]))
+        if math.isfinite(level.value) and math.isfinite(before.value):
+            # What the density has beside the power fades away: no slope farther out differs more.
+            bend = abs(level.value - before.value + slope * 0.5 * last)
+            error = (bend + level.error + before.error) / (0.5 * last)
+            return _End(last, level, slope, error)
+    return None
+
+
+def _levels(logit: Logit, z: Vector) -> tuple[list[Bounded], Place]:
+    """The log density at points of the standard coordinate, and the places of these."""
+    law, place = logit.law, logit._place(z)
+    terms = *_terms(law, place), *logit._jacobian(z)
+    error = rounding(terms) + law.terms_error(place.x) + _moved(law, None, place) + 2.0 * EPS
+    values = np.asarray(sum(terms))
+    return [Bounded(float(x), float(e)) for x, e in zip(values, error, strict=True)], place
 
 
 def _terms(law: Univariate, place: Place) -> Terms:
