@@ -1,7 +1,6 @@
 """Tails far out of beta and gamma laws, and what mirror images there give."""
 
 import math
-from contextlib import nullcontext
 from typing import Any
 
 import mpmath
@@ -11,7 +10,6 @@ import scipy
 
 import mckl
 from mckl.draw.points import SAMPLERS
-from mckl.errors import UserError
 from mckl.estimation.shape import shape_of
 from mckl.estimation.theory import exact_mean
 from mckl.estimation.values import ESTIMATORS
@@ -213,6 +211,4 @@ def test_a_laplace_law_against_a_mixture_with_a_nearly_empty_component():
 )
 def test_vague_laws_neither_warn_nor_overflow(q: dict[str, Any], p: dict[str, Any]) -> None:
     mckl.advise(q, p)
-    drawn = q["family"] in ("lognormal", "weibull")  # others also have values beyond float64
-    with nullcontext() if drawn else pytest.raises(UserError, match="ratio is not finite"):
-        mckl.estimate(q, p, budget=5000)
+    mckl.estimate(q, p, budget=5000)
