@@ -136,8 +136,8 @@ def squared_spacings(values: Vector) -> float:
     >>> squared_spacings(np.array([1.0078125, -2.015625])), squared_spacings(np.array([0.1, 0.2]))
     (0.00030517578125, 0.0)
     """
-    values = values[np.isfinite(values)]
-    for rows in (values[:256], values):
+    for some in (values[:256], values):
+        rows = some if np.isfinite(some.min(initial=0.0)) else some[some > -math.inf]
         single = rows.astype(np.float32)
         if not (single == rows).all():
             return 0.0

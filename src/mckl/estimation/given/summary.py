@@ -264,12 +264,15 @@ class Summary:
         return UNKNOWN if sorted_by_length else self._orders[estimator].dependence()
 
     def _add(self, values: Mapping[str, Vector]) -> None:
-        # All samples of another law at which q is 0 have the value 0: they are not copies.
-        counted = values["weight"] > 0.0 if self.weighted else np.ones(values["ell"].size, bool)
-        self.copies.update(values["ell"][counted])
+        ell, length = values["ell"], values.get("length")
+        if self.weighted:
+            # All samples of another law at which q is 0 have the value 0: they are not copies.
+            drawn = values["weight"] > 0.0
+            ell, length = ell[drawn], None if length is None else length[drawn]
+        self.copies.update(ell)
+        if length is not None:
+            self.long_copies.update(ell[length >= _LONG])
         if self.sequences:
-            long = values["length"] >= _LONG
-            self.long_copies.update(values["ell"][counted & long])
             steps = np.diff(values["length"], prepend=self._length)
             self._rises &= not (steps < 0).any()
             self._falls &= not (steps > 0).any()
